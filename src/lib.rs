@@ -3,6 +3,7 @@
 //! The modules stand in the order in which a byte meets them; a module uses only what stands
 //! below it, `config::plan` and `log`. `tests/tidy.rs` keeps that.
 
+pub mod cli;
 pub mod config;
 pub mod log;
 pub mod routing;
