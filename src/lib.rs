@@ -8,3 +8,4 @@ pub mod config;
 pub mod log;
 pub mod routing;
 pub mod worker;
+pub mod whoami;
