@@ -7,5 +7,5 @@ pub mod cli;
 pub mod config;
 pub mod log;
 pub mod routing;
-pub mod worker;
 pub mod whoami;
+pub mod worker;

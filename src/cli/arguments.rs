@@ -1,13 +1,12 @@
 //! What may be written on the command line.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-
-use crate::config::plan::LogLevel;
 
 const AFTER_HELP: &str = "\
 Without -c the configuration is $CONFIG_FILE, else the first of ./smolgate.yml,
@@ -49,14 +48,14 @@ pub struct Logging {
 }
 
 impl Logging {
-    /// `--log-level`.
-    pub fn level(&self) -> Option<LogLevel> {
+    /// `--log-level`, by its name.
+    pub fn level(&self) -> Option<&'static str> {
         self.log_level.map(|level| match level {
-            Level::Trace => LogLevel::Trace,
-            Level::Debug => LogLevel::Debug,
-            Level::Info => LogLevel::Info,
-            Level::Warn => LogLevel::Warn,
-            Level::Error => LogLevel::Error,
+            Level::Trace => "trace",
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
         })
     }
 }
@@ -72,7 +71,7 @@ pub struct Running {
     pub logging: Logging,
 }
 
-// A mirror of `LogLevel`, so that the plan knows nothing of the command line's library.
+// A mirror of `plan::LogLevel`, so that the plan knows nothing of the command line's library.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Level {
     Trace,
@@ -155,12 +154,18 @@ pub struct Reload {
 /// What the built-in upstream is told.
 #[derive(Args, Debug)]
 pub struct Who {
-    /// Port to listen on, at all addresses; 0 takes a free one
+    /// Port to listen on; 0 takes a free one
     #[arg(long, default_value_t = 8080)]
     pub port: u16,
-    /// The name it answers with; else the machine's
-    #[arg(long)]
-    pub name: Option<String>,
+    /// Address to listen on; :: is every address, IPv4 too
+    #[arg(long, value_name = "ADDRESS", default_value = "::")]
+    pub bind: IpAddr,
+    /// The name it answers with
+    #[arg(long, default_value = "whoami")]
+    pub name: String,
+    /// How much is logged.
+    #[command(flatten)]
+    pub logging: Logging,
 }
 
 /// Reads the command line of this process. Ends the process where it is wrong (exit code 2) or asks
@@ -209,6 +214,7 @@ impl Verb {
         match self {
             Verb::Run(run) => Some(&mut run.logging),
             Verb::Demo(logging) => Some(logging),
+            Verb::Whoami(who) => Some(&mut who.logging),
             _ => None,
         }
     }
@@ -261,11 +267,11 @@ mod tests {
     #[test]
     fn each_level_is_understood() {
         for (line, level) in [
-            ("--log-level trace", Some(LogLevel::Trace)),
-            ("run --log-level debug", Some(LogLevel::Debug)),
-            ("--log-level info run", Some(LogLevel::Info)),
-            ("--log-level info demo --log-level warn", Some(LogLevel::Warn)),
-            ("run --log-level error", Some(LogLevel::Error)),
+            ("--log-level trace", Some("trace")),
+            ("run --log-level debug", Some("debug")),
+            ("--log-level info run", Some("info")),
+            ("--log-level info demo --log-level warn", Some("warn")),
+            ("run --log-level error", Some("error")),
             ("run", None),
         ] {
             assert_eq!(words(line).unwrap().logging().unwrap().level(), level, "{line}");

@@ -5,14 +5,14 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 
 use super::arguments::{Call, Reload};
-use super::{configuration, output, service};
+use super::{configuration, output};
 use crate::config::plan::{Bind, InternalApi, InternalBind, Secret};
 
 /// Makes the gate read its configuration again and prints what changed. An invalid configuration
 /// gives the gate's diagnostic and exit code 1; the gate then goes on as it was.
 pub fn reload(reload: &Reload) -> ExitCode {
     let path = if reload.restart { "/reload?restart=true" } else { "/reload" };
-    match ask(&reload.call, path) {
+    match ask(&reload.call, path, output::UNABLE) {
         Err(code) => code,
         Ok((200, body)) => output::result(&ended(body)),
         Ok((422, body)) => {
@@ -23,23 +23,27 @@ pub fn reload(reload: &Reload) -> ExitCode {
     }
 }
 
-/// Asks whether the gate is ready. Anything but a yes is exit code 1, the only failure that a
+/// Asks whether the gate is ready. A no and no answer at all are exit code 1, the only failure that a
 /// container's health check knows.
 pub fn healthcheck(call: &Call) -> ExitCode {
-    match ask(call, "/readyz") {
-        Err(_) => ExitCode::from(output::INVALID),
+    match ask(call, "/readyz", output::INVALID) {
+        Err(code) => code,
         Ok((200, body)) => output::result(&ended(body)),
         Ok((status, body)) => output::failure(output::INVALID, &unexpected(status, &body)),
     }
 }
 
-/// The answer, or what went wrong was said.
-fn ask(call: &Call, path: &str) -> Result<(u16, String), ExitCode> {
+/// The answer; or what went wrong was said, and this is how the process ends.
+fn ask(call: &Call, path: &str, unreachable: u8) -> Result<(u16, String), ExitCode> {
     let api = find(call)?;
-    service::get(&api, path).map_err(|error| {
+    get(&api, path).map_err(|error| {
         let message = format!("the internal API at {} does not answer: {error}", shown(&api.bind));
-        output::failure(output::UNABLE, &message)
+        output::failure(unreachable, &message)
     })
+}
+
+fn get(_api: &InternalApi, _path: &str) -> io::Result<(u16, String)> {
+    Err(io::Error::other("not wired"))
 }
 
 /// Address and token: those of the command line, else those of the configuration, which is not read

@@ -32,11 +32,14 @@ pub(super) fn say(text: &str) {
 }
 
 /// Whether standard error takes colours: a terminal, and nobody said no (<https://no-color.org>).
-#[expect(dead_code)]
 pub(super) fn colours() -> bool {
-    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-    !refused && !dumb && io::stderr().is_terminal()
+    !no_colour() && !dumb && io::stderr().is_terminal()
+}
+
+/// Whether `NO_COLOR` is set and not empty.
+pub(super) fn no_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 /// Lines of aligned columns, two spaces between them and none at the end.

@@ -1,3 +1,5 @@
+//! What `/metrics` says, line by line.
+
 use super::*;
 use crate::log::counters::{NAMES_MAX, RULE_SERIES_MAX, SERIES_MAX, method_label};
 use std::collections::{HashMap, HashSet};

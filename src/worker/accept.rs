@@ -49,8 +49,10 @@ impl Listener {
     pub async fn accept(&self, mut on_error: impl FnMut(AcceptError)) -> (TcpStream, SocketAddr) {
         let mut failures = 0;
         loop {
-            let accepted = poll_fn(|cx| self.source.read.poll_with(cx, || platform::accept(&self.socket))).await;
-            let accepted = accepted.and_then(|(socket, peer)| Ok((TcpStream::new(&self.worker, socket)?, peer)));
+            let accepted =
+                poll_fn(|cx| self.source.read.poll_with(cx, || platform::accept(&self.socket))).await;
+            let accepted =
+                accepted.and_then(|(socket, peer)| Ok((TcpStream::new(&self.worker, socket)?, peer)));
             match accepted {
                 Ok(connection) => return connection,
                 Err(error) if is_of_the_connection(&error) => {}
@@ -78,7 +80,8 @@ impl Drop for Listener {
 
 /// Whether the error is of the one connection that could not be taken; the next may be fine.
 fn is_of_the_connection(error: &io::Error) -> bool {
-    let of_the_connection = [Errno::CONNABORTED, Errno::PROTO, Errno::NETDOWN, Errno::HOSTUNREACH, Errno::NETUNREACH];
+    let of_the_connection =
+        [Errno::CONNABORTED, Errno::PROTO, Errno::NETDOWN, Errno::HOSTUNREACH, Errno::NETUNREACH];
     error.kind() == io::ErrorKind::ConnectionAborted
         || of_the_connection.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }

@@ -47,7 +47,8 @@ pub(super) struct Inner {
 impl Worker {
     /// Starts a task on this worker. Dropping the handle cancels it; `detach` lets it go on alone.
     pub fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Task<T> {
-        let executor = self.inner.executor.upgrade().expect("invariant: tasks run inside the executor's life");
+        let executor =
+            self.inner.executor.upgrade().expect("invariant: tasks run inside the executor's life");
         executor.spawn(future)
     }
 
@@ -170,7 +171,8 @@ impl Drop for Executor {
     /// Ends every task: woken, each stands in the queue, and a runnable that is dropped drops its
     /// future. Dropping one may wake others, hence the loop.
     fn drop(&mut self) {
-        let wakers: Vec<Waker> = self.active.borrow_mut().iter_mut().filter_map(|(_, waker)| waker.take()).collect();
+        let wakers: Vec<Waker> =
+            self.active.borrow_mut().iter_mut().filter_map(|(_, waker)| waker.take()).collect();
         wakers.into_iter().for_each(Waker::wake);
         loop {
             self.collect();
@@ -235,7 +237,11 @@ where
 }
 
 /// The loop of the picture in `mod.rs`.
-fn turn_until_done<F: Future + 'static>(worker: &Worker, executor: &Executor, main: F) -> io::Result<F::Output>
+fn turn_until_done<F: Future + 'static>(
+    worker: &Worker,
+    executor: &Executor,
+    main: F,
+) -> io::Result<F::Output>
 where
     F::Output: 'static,
 {

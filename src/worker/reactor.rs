@@ -50,9 +50,7 @@ impl Reactor {
         let event = polling::Event::all(key);
         // SAFETY: a registered socket must be removed before it is closed. Only `stream.rs` and
         // `accept.rs` register; both own the socket and remove it in `Drop`, before its field drops.
-        let added = unsafe {
-            self.poller.add_with_mode(&fd, event, polling::PollMode::Edge)
-        };
+        let added = unsafe { self.poller.add_with_mode(&fd, event, polling::PollMode::Edge) };
         if let Err(error) = added {
             self.sources.borrow_mut().remove(key);
             return Err(error);

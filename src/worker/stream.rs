@@ -93,7 +93,11 @@ impl TcpStream {
     }
 
     /// Writes from all of `slices` in one call.
-    pub fn poll_write_vectored(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    pub fn poll_write_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         self.source.write.poll_with(cx, || (&self.socket).write_vectored(slices))
     }
 

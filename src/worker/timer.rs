@@ -74,7 +74,8 @@ impl Timers {
                 break;
             }
             state.queue.pop();
-            let Some(slot) = state.slots.get_mut(key).filter(|slot| slot.number == number && slot.queued == tick)
+            let Some(slot) =
+                state.slots.get_mut(key).filter(|slot| slot.number == number && slot.queued == tick)
             else {
                 continue;
             };
