@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod disk;
 pub mod log;
 pub mod routing;
 pub mod whoami;
