@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod config;
 pub mod disk;
+pub mod internal;
 pub mod log;
 pub mod routing;
 pub mod whoami;
