@@ -4,4 +4,5 @@
 //! below it, `config::plan` and `log`. `tests/tidy.rs` keeps that.
 
 pub mod config;
+pub mod http;
 pub mod log;

@@ -1,0 +1,1 @@
+//! Byte strings in, heads and bodies out.
