@@ -163,7 +163,7 @@ fn read_method(bytes: &[u8], start: usize) -> Result<&[u8], Stop> {
         return Err(malformed(format!("the method is longer than {METHOD_BYTES_MAX} bytes")).into());
     }
     match bytes.get(end) {
-        None => Err(Stop::More(limit + 1)),
+        None => Err(Stop::More(bytes.len() + 1)),
         Some(b' ') if end > start => Ok(&bytes[start..end]),
         Some(_) => {
             Err(malformed(format!("no method followed by a space: {}", shown(&bytes[start..=end]))).into())
