@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod disk;
 pub mod internal;
+pub mod http;
 pub mod log;
 pub mod routing;
 pub mod whoami;

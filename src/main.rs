@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! The verbs of the command line.
 
 use std::process::ExitCode;
@@ -18,3 +19,6 @@ fn main() -> ExitCode {
         Verb::Completion { shell } => cli::completion(shell),
     }
 }
+=======
+fn main() {}
+>>>>>>> http
