@@ -387,6 +387,7 @@ fn what_does_not_answer_is_said() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let err = place.run(&format!("healthcheck --address {closed}")).failed(1);
     assert!(err.contains(&format!("the internal API at {closed} does not answer")), "{err}");
+    assert!(err.contains("Is the gate running"), "{err}");
     place.run(&format!("reload --address {closed}")).failed(3);
     place.run("reload --address unix:missing.sock").failed(3);
 }

@@ -44,8 +44,11 @@ pub fn healthcheck(call: &Call) -> ExitCode {
 fn ask(call: &Call, path: &str, timeout: Duration, unreachable: u8) -> Result<(u16, String), ExitCode> {
     let api = find(call)?;
     client::get(&api.bind, api.token.as_ref(), path, timeout).map_err(|error| {
-        let message = format!("the internal API at {} does not answer: {error}", shown(&api.bind));
-        output::failure(unreachable, &message)
+        let absent = matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound);
+        let hint =
+            if absent { "\nIs the gate running, and is this the address of its `internal_api`?" } else { "" };
+        let place = shown(&api.bind);
+        output::failure(unreachable, &format!("the internal API at {place} does not answer: {error}{hint}"))
     })
 }
 

@@ -3,7 +3,7 @@
 use crate::source::{Source, paths, words};
 
 /// Each module of the crate root and the modules it may use. Everyone may use `config::plan` and
-/// `log` besides. In words: `main -> cli -> gate -> {proxy, internal} -> {routing, upstream, tls} ->
+/// `log` besides. In words: `main -> cli -> gate -> {proxy, internal} -> {routing, upstream -> tls} ->
 /// {http, worker}`; `demo`, `whoami` and `disk` stand beside `cli`.
 const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
@@ -14,8 +14,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("gate", &["proxy", "internal", "routing", "upstream", "tls", "http", "worker"]),
     ("proxy", &["routing", "upstream", "tls", "http", "worker"]),
     ("internal", &["routing", "upstream", "tls", "http", "worker"]),
-    ("routing", &["http", "worker"]),
-    ("upstream", &["http", "worker"]),
+    ("routing", &["http"]),
+    ("upstream", &["tls", "http", "worker"]),
     ("tls", &["http", "worker"]),
     ("http", &[]),
     ("worker", &[]),
@@ -161,6 +161,8 @@ mod tests {
             ("src/proxy/http.rs", "use crate::{log::Reason, internal};"),
             ("src/http/path.rs", "fn f() { crate::worker::spawn() }"),
             ("src/http/path.rs", "use crate::config::load;"),
+            ("src/routing/table.rs", "use crate::worker::Timer;"),
+            ("src/tls/client.rs", "use crate::upstream::Pool;"),
             ("src/http/path.rs", "use super::super::worker;"),
             ("src/gate.rs", "use super::config;"),
             ("src/http/mod.rs", "use super::worker;"),
