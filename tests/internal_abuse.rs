@@ -156,3 +156,19 @@ fn reloads_wait_in_a_short_line_and_block_nobody_else() {
     *api.fake.gate.lock().unwrap() = None;
     assert_eq!(api.ask("POST /reload", "").status, 200);
 }
+
+#[test]
+fn a_connection_inside_a_reload_keeps_its_place() {
+    let api = Api::with(None, Limits { connections: 1, ..Limits::default() });
+    let (open, gate) = smol::channel::unbounded();
+    *api.fake.gate.lock().unwrap() = Some(gate);
+    let mut reloading = api.connect();
+    reloading.write_all(b"POST /reload HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    while api.fake.reloads.load(SeqCst) < 1 {
+        std::thread::yield_now();
+    }
+    let probe = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n";
+    assert_eq!(api.raw(probe), "", "there is one place, and it is not free");
+    smol::block_on(open.send(())).unwrap();
+    assert_eq!(Answer::of(&read_all(&mut reloading)).status, 200);
+}
