@@ -107,10 +107,10 @@ pub(super) fn answer(request: &Request, token: Option<&Secret>, operator: &dyn O
             text(if phase == Phase::Ready { 200 } else { 503 }, phase.word())
         }
         Endpoint::Health => {
-            let (up, value) = view::health(operator);
-            typed(if up { 200 } else { 503 }, JSON, format!("{value}\n"))
+            let (up, page) = view::health(operator);
+            typed(if up { 200 } else { 503 }, JSON, page)
         }
-        Endpoint::Routes => typed(200, JSON, format!("{:#}\n", view::routes(&operator.plan()))),
+        Endpoint::Routes => typed(200, JSON, view::routes_page(&operator.plan())),
         Endpoint::Config => typed(200, "application/yaml; charset=utf-8", operator.view()),
     })
 }

@@ -26,4 +26,4 @@ mod view;
 
 pub use operator::{Operator, Phase};
 pub use server::{Limits, Server};
-pub use view::routes;
+pub use view::{Route, routes};

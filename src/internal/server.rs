@@ -27,7 +27,7 @@ use crate::internal::endpoint::RELOADS_MAX;
 use crate::internal::operator::Operator;
 
 /// Connections the system keeps for us until we accept them.
-const BACKLOG: i32 = 128;
+const BACKLOG: i32 = 1024;
 
 /// How long to wait after `accept` failed: without descriptors it would fail again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -7,9 +7,9 @@ use serde::Serialize;
 use crate::config::plan::{Action, HostPattern, Plan, Protocol, UpstreamId};
 use crate::internal::operator::{Operator, Phase};
 
-/// One rule, or the whole of a TCP listener, which has no rules.
+/// One rule, or the whole of a TCP listener, which has no rules; as JSON, an object.
 #[derive(Serialize)]
-struct Route<'a> {
+pub struct Route<'a> {
     listener: &'a str,
     bind: Vec<String>,
     /// Place in the order in which rules are tried; counts from 0 in each listener.
@@ -36,9 +36,9 @@ enum ActionView<'a> {
     Tcp { upstream: &'a str, targets: Vec<String> },
 }
 
-/// The rules of all listeners in the order in which they are tried, as a JSON array. A TCP listener
-/// is one entry whose action is `tcp`.
-pub fn routes(plan: &Plan) -> serde_json::Value {
+/// The rules of all listeners in the order in which they are tried. A TCP listener is one entry
+/// whose action is `tcp`.
+pub fn routes(plan: &Plan) -> Vec<Route<'_>> {
     let mut routes = Vec::new();
     for listener in &plan.listeners {
         let bind: Vec<String> = listener.binds.iter().map(ToString::to_string).collect();
@@ -70,7 +70,17 @@ pub fn routes(plan: &Plan) -> serde_json::Value {
             }
         }
     }
-    serde_json::to_value(routes).expect("invariant: these types have only string keys")
+    routes
+}
+
+/// `/routes`: a JSON array, one rule a line.
+pub(super) fn routes_page(plan: &Plan) -> String {
+    let lines: Vec<String> = routes(plan).iter().map(json).collect();
+    format!("[\n{}\n]\n", lines.join(",\n"))
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("invariant: these types have only string keys")
 }
 
 fn action<'a>(plan: &'a Plan, action: &'a Action) -> ActionView<'a> {
@@ -91,16 +101,23 @@ fn upstream(plan: &Plan, id: UpstreamId) -> (&str, Vec<String>) {
 }
 
 /// `/health`, and whether it is good.
-pub(super) fn health(operator: &dyn Operator) -> (bool, serde_json::Value) {
+pub(super) fn health(operator: &dyn Operator) -> (bool, String) {
+    #[derive(Serialize)]
+    struct Health {
+        status: &'static str,
+        phase: &'static str,
+        version: &'static str,
+        generation: u64,
+        uptime_seconds: u64,
+    }
     let phase = operator.phase();
     let up = phase == Phase::Ready;
-    let uptime = SystemTime::now().duration_since(operator.started()).unwrap_or_default();
-    let value = serde_json::json!({
-        "status": if up { "UP" } else { "DOWN" },
-        "phase": phase.word(),
-        "version": env!("CARGO_PKG_VERSION"),
-        "generation": operator.generation(),
-        "uptime_seconds": uptime.as_secs(),
-    });
-    (up, value)
+    let health = Health {
+        status: if up { "UP" } else { "DOWN" },
+        phase: phase.word(),
+        version: env!("CARGO_PKG_VERSION"),
+        generation: operator.generation(),
+        uptime_seconds: SystemTime::now().duration_since(operator.started()).unwrap_or_default().as_secs(),
+    };
+    (up, format!("{}\n", json(&health)))
 }

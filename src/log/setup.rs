@@ -251,8 +251,6 @@ mod tests {
 
     #[test]
     fn the_level_changes_while_running_unless_it_is_pinned() {
-        let (_reader, writer) = io::pipe().unwrap();
-        drop(writer);
         let queue = Queue::start("test", Output::stderr().unwrap(), |_| {}, |_| {}).unwrap();
         for (pinned, expected) in [(false, "info,smolgate=debug"), (true, "warn")] {
             let (layer, filter) = reload::Layer::<EnvFilter, Registry>::new(EnvFilter::new("warn"));

@@ -1,0 +1,236 @@
+//! A gate that is none behind a real internal API, and a client that sends any bytes.
+#![allow(dead_code)] // Each test file uses its own part.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use smolgate::config::plan::*;
+use smolgate::internal::operator::Reloading;
+use smolgate::internal::{Limits, Operator, Phase, Server};
+use smolgate::log::Counters;
+
+/// Long enough for a loaded machine; a test that waits this long has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A gate that is none.
+pub(crate) struct Fake {
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) phase: Mutex<Phase>,
+    pub(crate) reloads: AtomicUsize,
+    pub(crate) restarts: AtomicUsize,
+    /// Whether the next reload finds a broken configuration.
+    pub(crate) broken: AtomicBool,
+    /// Reloads wait here, if there is somebody to wait for.
+    pub(crate) gate: Mutex<Option<smol::channel::Receiver<()>>>,
+}
+
+impl Fake {
+    pub(crate) fn new() -> Arc<Fake> {
+        Arc::new(Fake {
+            counters: Counters::new(),
+            phase: Mutex::new(Phase::Ready),
+            reloads: AtomicUsize::new(0),
+            restarts: AtomicUsize::new(0),
+            broken: AtomicBool::new(false),
+            gate: Mutex::new(None),
+        })
+    }
+}
+
+impl Operator for Fake {
+    fn reload(&self, restart: bool) -> Reloading<'_> {
+        self.reloads.fetch_add(1, SeqCst);
+        self.restarts.fetch_add(usize::from(restart), SeqCst);
+        let gate = self.gate.lock().unwrap().clone();
+        let broken = self.broken.load(SeqCst);
+        Box::pin(async move {
+            if let Some(gate) = gate {
+                let _ = gate.recv().await;
+            }
+            match broken {
+                true => Err("error: `targt` is not a key of a rule\n  --> smolgate.yml:14:5\n".to_string()),
+                false => Ok("reloaded: 1 rule changed, in 2 ms".to_string()),
+            }
+        })
+    }
+
+    fn plan(&self) -> Arc<Plan> {
+        Arc::new(plan())
+    }
+
+    fn counters(&self) -> Arc<Counters> {
+        self.counters.clone()
+    }
+
+    fn phase(&self) -> Phase {
+        *self.phase.lock().unwrap()
+    }
+
+    fn generation(&self) -> u64 {
+        7
+    }
+
+    fn started(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn view(&self) -> String {
+        "internal_api: { token: \"[redacted]\" }\n".to_string()
+    }
+}
+
+pub(crate) fn origin(line: u32) -> Origin {
+    Origin { file: Arc::from("smolgate.yml"), line, column: 5 }
+}
+
+pub(crate) fn rule(line: u32, hosts: Vec<HostPattern>, path_prefix: &str, action: Action) -> Rule {
+    let path_prefix = Arc::from(path_prefix);
+    Rule { name: Arc::from("r"), origin: origin(line), hosts, path_prefix, methods: vec![], action }
+}
+
+pub(crate) fn plan() -> Plan {
+    let second = Duration::from_secs(1);
+    let proxy = Proxy {
+        upstream: UpstreamId(0),
+        pass_host: false,
+        strip_path_prefix: true,
+        max_body: None,
+        body_timeout: second,
+        response_timeout: second,
+        tunnel_timeout: second,
+    };
+    let upstream = Upstream {
+        name: Arc::from("users"),
+        origin: origin(3),
+        targets: vec![Target {
+            scheme: Scheme::Http,
+            host: TargetHost::Name(Arc::from("users")),
+            port: 8083,
+            base_path: Arc::from("/base"),
+        }],
+        tls: UpstreamTls::default(),
+        connect_timeout: second,
+        tries: 2,
+        idle_timeout: second,
+    };
+    let hosts =
+        vec![HostPattern::Exact(Arc::from("a.example")), HostPattern::Wildcard(Arc::from("b.example"))];
+    let http = HttpListener {
+        rules: vec![
+            rule(5, hosts, "/users", Action::Proxy(proxy)),
+            rule(
+                9,
+                vec![],
+                "/",
+                Action::Redirect(Redirect { to: Arc::from("https://x.example"), status: 308 }),
+            ),
+        ],
+        head: HeadLimits { bytes: 1, fields: 1, target: 1 },
+        header_timeout: second,
+        idle_timeout: second,
+        trusted_proxies: vec![],
+    };
+    let listener = |name: &str, line, port, protocol| Listener {
+        name: Arc::from(name),
+        origin: origin(line),
+        binds: vec![Bind::Any(port)],
+        protocol,
+        shutdown_timeout: second,
+    };
+    Plan {
+        files: vec![PathBuf::from("smolgate.yml")],
+        log: Log { level: LogLevel::Info, format: LogFormat::Human, access: None },
+        workers: None,
+        max_connections: 10,
+        shutdown_timeout: second,
+        internal_api: InternalApi { bind: loopback(), token: None },
+        listeners: vec![
+            listener("http", 4, 8021, Protocol::Http(http)),
+            listener(
+                "tcp",
+                20,
+                8020,
+                Protocol::Tcp(TcpListener { upstream: UpstreamId(0), idle_timeout: second }),
+            ),
+        ],
+        upstreams: vec![upstream],
+    }
+}
+
+pub(crate) fn loopback() -> InternalBind {
+    InternalBind::Tcp(Bind::Address(SocketAddr::from(([127, 0, 0, 1], 0))))
+}
+
+/// A running internal API and the gate behind it.
+pub(crate) struct Api {
+    pub(crate) fake: Arc<Fake>,
+    pub(crate) server: Server,
+}
+
+impl Api {
+    pub(crate) fn start() -> Api {
+        Api::with(None, Limits::default())
+    }
+
+    pub(crate) fn with(token: Option<&str>, limits: Limits) -> Api {
+        let fake = Fake::new();
+        let token = token.map(|token| Secret(Arc::from(token)));
+        let server = Server::start_with(&loopback(), token, fake.clone(), limits).unwrap();
+        Api { fake, server }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address().unwrap()
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// Sends bytes and reads until the end.
+    pub(crate) fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect();
+        stream.write_all(bytes).unwrap();
+        read_all(&mut stream)
+    }
+
+    /// Sends a request with these fields, each ended by `\r\n`, and takes the answer apart.
+    pub(crate) fn ask(&self, line: &str, fields: &str) -> Answer {
+        Answer::of(&self.raw(format!("{line} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n").as_bytes()))
+    }
+}
+
+pub(crate) fn read_all(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}"),
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn of(text: &str) -> Answer {
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+        let status = head.strip_prefix("HTTP/1.1 ").unwrap()[..3].parse().unwrap();
+        Answer { status, head: head.to_ascii_lowercase(), body: body.to_string() }
+    }
+
+    pub(crate) fn has(&self, field: &str) -> bool {
+        self.head.lines().any(|line| line == field.to_ascii_lowercase())
+    }
+}
