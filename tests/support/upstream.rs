@@ -6,6 +6,7 @@
 //! close into a reset by accident.
 
 use std::fmt;
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -236,6 +237,19 @@ impl Connection {
         }
     }
 
+    /// The next byte, which stays to be read; `None` when the gate ends the connection.
+    pub fn peek(&mut self) -> Option<u8> {
+        let wire = self.wire.as_mut()?;
+        if wire.buffer.is_empty()
+            && let Err(end) = wire.fill()
+        {
+            self.note_end(end);
+            self.wire = None;
+            return None;
+        }
+        self.wire.as_ref()?.buffer.first().copied()
+    }
+
     /// Reads whatever comes next; `None` when the gate ends the connection.
     pub fn read_some(&mut self) -> Option<Vec<u8>> {
         let wire = self.wire.as_mut()?;
@@ -267,6 +281,11 @@ impl Connection {
     /// Sends these bytes; false when the gate is gone or takes none for too long.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.wire.as_mut().is_some_and(|wire| wire.send(bytes.as_ref()).is_ok())
+    }
+
+    /// A second handle on the same socket, for writing while this thread reads.
+    pub fn writer(&self) -> Option<TcpStream> {
+        self.wire.as_ref()?.socket().try_clone().ok()
     }
 
     /// Says that no more bytes follow; reading goes on.
@@ -302,6 +321,37 @@ impl Connection {
         if self.wire.is_some() {
             self.read_to_end();
         }
+    }
+}
+
+/// For libraries that want to speak over the connection themselves; the record goes on.
+impl Read for Connection {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let Some(wire) = self.wire.as_mut() else { return Ok(0) };
+        if wire.buffer.is_empty()
+            && let Err(end) = wire.fill()
+        {
+            self.note_end(end);
+            return if end == End::Clean { Ok(0) } else { Err(io::Error::other(format!("{end:?}"))) };
+        }
+        let count = into.len().min(wire.buffer.len());
+        into[..count].copy_from_slice(&wire.buffer[..count]);
+        wire.buffer.drain(..count);
+        Ok(count)
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let sent = self.wire.as_mut().map(|wire| wire.send(bytes));
+        match sent {
+            Some(Ok(())) => Ok(bytes.len()),
+            _ => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
