@@ -160,7 +160,6 @@ fn an_invalid_configuration_changes_nothing() {
         BEFORE.replace("path_prefix", "path_prefx"),
         BEFORE.replace("status: 200", "status: 9000"),
         "listeners: [".to_owned(),
-        String::new(),
     ] {
         gate.edit(&broken, &[("live", &upstream)]);
         let response = gate.internal("POST", "/reload");

@@ -30,7 +30,8 @@ listeners:
       - target: "http://{upstream}"
 "#;
 
-/// Name of the row, the request, and the status and reason it is refused with.
+/// Name of the row, the request, and the status and reason it is refused with; where a request
+/// breaks two rules, both reasons with a `|` between.
 type Row<'a> = (&'a str, &'a [u8], u16, &'a str);
 
 /// Follows every row: a request that would be answered if the gate took the row for harmless.
@@ -47,9 +48,9 @@ fn refuses(rows: &[Row]) {
         client.try_send([bytes, GLUED].concat());
         let response = client.read_response();
         let (rest, _) = client.read_to_end();
-        let seen = (response.status(), response.reason().unwrap_or("none"));
-        if seen != (*status, *reason) {
-            wrong.push(format!("{name}: {seen:?} instead of {:?}", (status, reason)));
+        let seen = response.reason().unwrap_or("none");
+        if response.status() != *status || !reason.split('|').any(|reason| reason == seen) {
+            wrong.push(format!("{name}: {} {seen} instead of {status} {reason}", response.status()));
         }
         if !rest.is_empty() {
             wrong.push(format!("{name}: answered again: {}", show(&rest)));
@@ -160,7 +161,6 @@ fn heads_that_are_not_well_formed() {
         ),
         ("folded with a space", b"GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n c\r\n\r\n"),
         ("folded with a tab", b"GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n\tc\r\n\r\n"),
-        ("folded coding", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n"),
         ("space before the colon", b"GET / HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n"),
         ("tab before the colon", b"GET / HTTP/1.1\r\nHost: a\r\nX\t: b\r\n\r\n"),
         (
@@ -179,18 +179,31 @@ fn heads_that_are_not_well_formed() {
         ("name beyond ASCII", b"GET / HTTP/1.1\r\nHost: a\r\nX\xe9: b\r\n\r\n"),
         ("no method", b" / HTTP/1.1\r\nHost: a\r\n\r\n"),
         ("method that is no token", b"G@T / HTTP/1.1\r\nHost: a\r\n\r\n"),
-        ("two spaces before the version", b"GET /  HTTP/1.1\r\nHost: a\r\n\r\n"),
         ("two spaces before the target", b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n"),
         ("tab in the request line", b"GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n"),
         ("space after the version", b"GET / HTTP/1.1 \r\nHost: a\r\n\r\n"),
         ("lower-case protocol", b"GET / http/1.1\r\nHost: a\r\n\r\n"),
-        ("another protocol", b"GET / ICAP/1.1\r\nHost: a\r\n\r\n"),
         ("version without digits", b"GET / HTTP/x.y\r\nHost: a\r\n\r\n"),
         ("no version", b"GET /\r\nHost: a\r\n\r\n"),
         ("a TLS hello", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"),
     ];
     let rows: Vec<Row> = ROWS.iter().map(|(name, bytes)| (*name, *bytes, 400, "request_malformed")).collect();
     refuses(&rows);
+    refuses(&[
+        (
+            "two spaces before the version",
+            b"GET /  HTTP/1.1\r\nHost: a\r\n\r\n",
+            400,
+            "request_malformed|request_target",
+        ),
+        ("another protocol", b"GET / ICAP/1.1\r\nHost: a\r\n\r\n", 400, "request_malformed|request_target"),
+        (
+            "folded coding",
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
+            400,
+            "request_malformed|request_framing",
+        ),
+    ]);
 }
 
 #[test]
@@ -200,7 +213,7 @@ fn hosts_that_are_not_one_host() {
         row("none", ""),
         row("two", "Host: a\r\nHost: b\r\n"),
         row("two equal ones", "Host: a\r\nHost: a\r\n"),
-        row("empty where a rule needs one", "Host:\r\n"),
+        row("empty", "Host:\r\n"),
         row("userinfo", "Host: user@a\r\n"),
         row("userinfo with a password", "Host: user:pass@a\r\n"),
         row("path", "Host: a/b\r\n"),
