@@ -60,9 +60,18 @@ impl Client {
     /// Reads the response to a request with `method`, with the 1xx before it.
     #[track_caller]
     pub fn read_response_to(&mut self, method: &str) -> Response {
+        match self.try_read_response(method) {
+            Ok(response) => response,
+            Err(end) => panic!("no head came: {end:?} after {}", show(&self.wire.buffer)),
+        }
+    }
+
+    /// Like [`Client::read_response_to`], where the connection may end before a whole head: then
+    /// says how it ended.
+    pub fn try_read_response(&mut self, method: &str) -> Result<Response, End> {
         let mut interim = Vec::new();
         let head = loop {
-            let head = self.read_head();
+            let head = self.wire.take_head()?;
             match status(&head) {
                 101 => break head,
                 100..200 => interim.push(head),
@@ -75,7 +84,7 @@ impl Client {
             _ => head.framing(Framing::UntilClose),
         };
         let body = self.wire.take_body(framing);
-        Response { head, body, interim }
+        Ok(Response { head, body, interim })
     }
 
     /// Sends a request and reads its response.

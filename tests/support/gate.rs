@@ -21,7 +21,7 @@ pub struct TestGate {
     gate: Gate,
     dir: TempDir,
     file: PathBuf,
-    kept: Vec<Box<dyn Any + Send>>,
+    kept: Vec<Box<dyn Any + Send + Sync>>,
 }
 
 impl TestGate {
@@ -46,7 +46,7 @@ impl TestGate {
     }
 
     /// Lets `thing`, such as a [`Refusing`](super::upstream::Refusing), live as long as the gate.
-    pub fn keep(mut self, thing: impl Any + Send) -> TestGate {
+    pub fn keep(mut self, thing: impl Any + Send + Sync) -> TestGate {
         self.kept.push(Box::new(thing));
         self
     }
