@@ -143,9 +143,11 @@ pub(crate) struct Fields<'d, 'a> {
     pub(crate) decoder: &'d mut Decoder<'a>,
     pub(crate) spot: Spot,
     /// "a rule": how messages call the mapping.
-    what: &'static str,
+    pub(crate) what: &'static str,
     entries: Vec<(At<String>, Option<Node>)>,
     asked: Vec<&'static str>,
+    /// Keys of which one is needed and none is there, and what to say about it.
+    missing: Vec<(&'static [&'static str], String, &'static str)>,
 }
 
 impl<'d, 'a> Fields<'d, 'a> {
@@ -156,7 +158,7 @@ impl<'d, 'a> Fields<'d, 'a> {
             return None;
         };
         let entries = entries.into_iter().map(|(key, node)| (key, Some(node))).collect();
-        Some(Fields { decoder, spot: node.spot, what, entries, asked: Vec::new() })
+        Some(Fields { decoder, spot: node.spot, what, entries, asked: Vec::new(), missing: Vec::new() })
     }
 
     /// Where a key stands, if it does.
@@ -190,21 +192,17 @@ impl<'d, 'a> Fields<'d, 'a> {
         self.field(name, |decoder, node| decoder.parsed(node, parse))
     }
 
-    /// Like [`Fields::parsed`], and the key must be there.
-    pub(crate) fn required<T>(
-        &mut self,
-        name: &'static str,
-        parse: fn(&str) -> Result<T, Wrong>,
-    ) -> Option<At<T>> {
-        if self.at(name).is_none() {
-            self.missing(name);
+    /// Notes it when a key is not there.
+    pub(crate) fn require(&mut self, name: &'static [&'static str; 1]) {
+        if self.at(name[0]).is_none() {
+            let message = format!("{} needs `{}`", self.what, name[0]);
+            self.missing(name, message, "");
         }
-        self.parsed(name, parse)
     }
 
-    /// Notes that a key is missing.
-    pub(crate) fn missing(&mut self, name: &str) {
-        self.decoder.report.error(self.spot, format!("{} needs `{name}`", self.what));
+    /// Notes that one of these keys is needed, and why or what for.
+    pub(crate) fn missing(&mut self, names: &'static [&'static str], message: String, hint: &'static str) {
+        self.missing.push((names, message, hint));
     }
 
     /// Known keys that mean nothing here, for a reason that the message gives.
@@ -222,20 +220,28 @@ impl<'d, 'a> Fields<'d, 'a> {
         self.entries.retain(|(key, _)| !none_of_ours(&key.value));
     }
 
-    /// Everything that was not asked for is unknown.
+    /// Everything that was not asked for is unknown. What seems to be a misspelt key is not missed
+    /// besides.
     pub(crate) fn close(self) {
-        for (key, node) in self.entries {
-            if node.is_some() && !self.asked.contains(&key.value.as_str()) {
-                let message = format!("{} is not a key of {}", quoted(&key.value), self.what);
-                match nearest(&key.value, self.asked.iter().copied()) {
-                    Some(known) => {
-                        self.decoder.report.error_hint(key.spot, message, format!("did you mean `{known}`?"))
-                    }
-                    None => {
-                        let known = format!("the keys of {} are {}", self.what, self.asked.join(", "));
-                        self.decoder.report.error_hint(key.spot, message, known);
-                    }
+        let Fields { decoder, spot, what, entries, asked, missing } = self;
+        let mut meant = Vec::new();
+        for (key, node) in entries {
+            if node.is_none() || asked.contains(&key.value.as_str()) {
+                continue;
+            }
+            let message = format!("{} is not a key of {what}", quoted(&key.value));
+            let hint = match nearest(&key.value, asked.iter().copied()) {
+                Some(known) => {
+                    meant.push(known);
+                    format!("did you mean `{known}`?")
                 }
+                None => format!("the keys of {what} are {}", asked.join(", ")),
+            };
+            decoder.report.error_hint(key.spot, message, hint);
+        }
+        for (names, message, hint) in missing {
+            if !names.iter().any(|name| meant.contains(name)) {
+                decoder.report.error_hint(spot, message, hint);
             }
         }
     }

@@ -143,3 +143,58 @@ impl Inputs for Memory {
         self.environment.get(name).cloned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::InternalBind;
+    use super::*;
+
+    fn errors(files: &[&str], inputs: &Memory) -> String {
+        let files: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
+        load(&files, inputs).expect_err("not a valid configuration").to_string()
+    }
+
+    #[test]
+    fn a_folder_stands_for_its_files() {
+        let inputs = Memory::new()
+            .file("conf/b.yaml", "workers: 2\n")
+            .file("conf/a.yml", "tcp: { port: 0, target: \"a:1\" }\n")
+            .file("conf/.hidden.yml", "nonsense: 1\n")
+            .file("conf/notes.txt", "nonsense: 1\n")
+            .file("conf/more.yml/c.yml", "nonsense: 1\n");
+        let loaded = load(&["conf".into()], &inputs).expect("a valid configuration");
+        assert_eq!(loaded.plan.files, [PathBuf::from("conf/a.yml"), PathBuf::from("conf/b.yaml")]);
+        assert_eq!((loaded.plan.workers, loaded.plan.listeners.len()), (Some(2), 1));
+        assert!(errors(&["conf"], &Memory::new().file("conf/a.txt", "")).contains("holds no *.yml"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there() {
+        let text = errors(&["none.yml", "bad.yml"], &Memory::new().file("bad.yml", "x: 1"));
+        assert!(text.starts_with("error: none.yml cannot be read: no such file\n"), "{text}");
+        assert!(text.contains("`x` is not a key"), "{text}");
+    }
+
+    #[test]
+    fn a_byte_order_mark_moves_nothing() {
+        let text = errors(&["a.yml"], &Memory::new().file("a.yml", "\u{feff}x: 1"));
+        assert!(text.contains("a.yml:1:1"), "{text}");
+    }
+
+    #[test]
+    fn the_environment_names_the_internal_api() {
+        let file = || Memory::new().file("a.yml", "internal_api: { bind: 1 }");
+        let bind =
+            |inputs: &Memory| match load(&["a.yml".into()], inputs).expect("valid").plan.internal_api.bind {
+                InternalBind::Tcp(bind) => bind.to_string(),
+                InternalBind::Unix(path) => path.display().to_string(),
+            };
+        assert_eq!(bind(&file()), ":1");
+        assert_eq!(bind(&file().env("INTERNAL_API_PORT", "")), ":1");
+        assert_eq!(bind(&file().env("INTERNAL_API_PORT", ":2")), ":2");
+        assert_eq!(bind(&file().env("INTERNAL_API_PORT", "localhost:2")), "127.0.0.1:2");
+        assert_eq!(bind(&file().env("INTERNAL_API_PORT", "unix:/run/gate")), "/run/gate");
+        let text = errors(&["a.yml"], &file().env("INTERNAL_API_PORT", "nonsense"));
+        assert!(text.contains("the value of INTERNAL_API_PORT"), "{text}");
+    }
+}

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_saphyr::granit_parser::{self, Event, Options, Parser, ScalarStyle, StrInput};
 
+use super::nearest::nearest;
 use super::report::{At, Report, Spot};
 
 /// A value and its place: of a block mapping its first key, of a flow collection its bracket.
@@ -185,8 +186,9 @@ impl<'t> Tree<'t, '_> {
             };
             let (event, spot) = self.next()?;
             let node = self.node(event, spot, depth + 1)?;
-            if is_secret(&key) {
-                self.report.mask(node.spot);
+            // Or the key that it was meant to be.
+            if nearest(&key, ["token"]).is_some() {
+                mask_secret(&node, self.report);
             }
             if plain && key == "<<" {
                 merges.push(At { value: node, spot: key_spot });
@@ -266,13 +268,26 @@ fn fault(spot: Spot, message: impl Into<String>, hint: Option<&'static str>) -> 
 
 /// A word between backticks, short and in one line.
 pub(crate) fn quoted(word: &str) -> String {
+    if word.is_empty() {
+        return "`\"\"`".into();
+    }
     let shown: String = word.chars().take(80).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if shown.len() < word.len() { format!("`{shown}...`") } else { format!("`{shown}`") }
 }
 
-/// Whether the value of this key, or of the key it was meant to be, must not be shown.
-fn is_secret(key: &str) -> bool {
-    super::nearest::nearest(key, ["token"]).is_some()
+/// Keeps the text of a secret out of every snippet. That it comes from a variable or a file may be
+/// seen, but not what it is without them.
+pub(crate) fn mask_secret(node: &Node, report: &mut Report) {
+    match &node.value {
+        Value::Scalar(text) if text.starts_with("${") && text.ends_with('}') && !text.contains(":-") => {}
+        _ => report.mask(node.spot),
+    }
+    if let Value::List(items) = &node.value {
+        items.iter().for_each(|item| mask_secret(item, report));
+    }
+    if let Value::Map(entries) = &node.value {
+        entries.iter().for_each(|(_, item)| mask_secret(item, report));
+    }
 }
 
 /// Where there is no tree to tell which value is a token, whatever follows the word is hidden.

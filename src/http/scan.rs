@@ -24,6 +24,9 @@ pub struct HeadScan {
     /// Attempts to parse, so that a test can count them.
     #[cfg(test)]
     pub(super) attempts: usize,
+    /// Bytes searched in all, for the same test.
+    #[cfg(test)]
+    pub(super) bytes_searched: usize,
 }
 
 impl HeadScan {
@@ -65,6 +68,10 @@ impl HeadScan {
             return true;
         }
         let new = window.get(self.searched..).unwrap_or_default();
+        #[cfg(test)]
+        {
+            self.bytes_searched += new.len();
+        }
         for at in memchr_iter(b'\n', new) {
             let line = &window[..self.searched + at];
             match line {

@@ -57,20 +57,23 @@ pub(super) fn listeners(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Lis
 
 fn listener(decoder: &mut Decoder<'_>, node: Node) -> Option<ListenerSource> {
     let mut fields = Fields::open(decoder, node, "a listener")?;
-    let name = fields.required("name", scalar::name);
+    fields.require(&["name"]);
+    let name = fields.parsed("name", scalar::name);
     let protocol = fields.parsed("protocol", |text| match text {
         "http" => Ok(false),
         "tcp" => Ok(true),
         _ => Err(Wrong::hint("is not a protocol", "write http or tcp")),
     });
     let is_tcp = protocol.is_some_and(|tcp| tcp.value);
-    let binds = binds(&mut fields, "bind");
+    fields.what = if is_tcp { "a TCP listener" } else { "an HTTP listener" };
+    fields.require(&["bind"]);
+    let binds = fields.field("bind", binds).unwrap_or_default();
     let shutdown_timeout = fields.parsed("shutdown_timeout", scalar::duration);
     let protocol = if is_tcp {
         ProtocolSource::Tcp(tcp_keys(&mut fields))
     } else {
         let hint = "rules say where requests go; `protocol: tcp` makes this a TCP listener";
-        fields.refuse(&["target", "targets", "upstream"], "means nothing on an HTTP listener", hint);
+        fields.refuse(&TARGETS, "means nothing on an HTTP listener", hint);
         let rules = fields.field("rules", rule::rules).unwrap_or_default();
         ProtocolSource::Http(http_keys(&mut fields, rules))
     };
@@ -103,7 +106,8 @@ pub(super) fn tcp(decoder: &mut Decoder<'_>, node: Node) -> Option<ListenerSourc
 type Short = (Option<At<Arc<str>>>, Vec<At<Bind>>, Option<At<Duration>>);
 
 fn short_form(fields: &mut Fields<'_, '_>, name: &str) -> Short {
-    let binds = binds(fields, "port");
+    fields.require(&["port"]);
+    let binds = fields.field("port", binds).unwrap_or_default();
     let why = "means nothing in the short form";
     fields.refuse(&["bind"], why, "write `port`");
     fields.refuse(&["name", "protocol"], why, "write the listener under `listeners`");
@@ -114,13 +118,8 @@ fn short_form(fields: &mut Fields<'_, '_>, name: &str) -> Short {
     )
 }
 
-fn binds(fields: &mut Fields<'_, '_>, key: &'static str) -> Vec<At<Bind>> {
-    if fields.at(key).is_none() {
-        fields.missing(key);
-    }
-    let read =
-        |decoder: &mut Decoder<'_>, node| Some(decoder.one_or_many(node, |d, n| d.parsed(n, target::bind)));
-    fields.field(key, read).unwrap_or_default()
+fn binds(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<At<Bind>>> {
+    Some(decoder.one_or_many(node, |decoder, node| decoder.parsed(node, target::bind)))
 }
 
 fn http_keys(fields: &mut Fields<'_, '_>, rules: Vec<RuleSource>) -> HttpSource {
@@ -160,15 +159,20 @@ fn http_keys(fields: &mut Fields<'_, '_>, rules: Vec<RuleSource>) -> HttpSource 
 const HTTP_ONLY: [&str; 6] =
     ["rules", "header_timeout", "head_bytes_max", "head_fields_max", "target_bytes_max", "trusted_proxies"];
 
+/// Where the bytes of a TCP listener go.
+const TARGETS: [&str; 3] = ["target", "targets", "upstream"];
+
 fn tcp_keys(fields: &mut Fields<'_, '_>) -> TcpSource {
     refuse_tls(fields);
     for keys in [&HTTP_ONLY[..], &LimitsSource::KEYS] {
         fields.refuse(keys, "means nothing on a TCP listener", "leave it out, or write `protocol: http`");
     }
-    let written: Vec<(&str, Spot)> =
-        ["target", "targets", "upstream"].iter().filter_map(|key| Some((*key, fields.at(key)?))).collect();
+    let written: Vec<(&str, Spot)> = TARGETS.iter().filter_map(|key| Some((*key, fields.at(key)?))).collect();
     match written[..] {
-        [] => fields.missing("target"),
+        [] => {
+            let message = format!("{} needs `target`", fields.what);
+            fields.missing(&TARGETS, message, "or `targets`, or `upstream`");
+        }
         [_] => {}
         [(first, _), (second, spot), ..] => {
             let message = format!("`{first}` and `{second}` cannot stand side by side");

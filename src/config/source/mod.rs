@@ -22,7 +22,7 @@ use super::plan::{AccessLog, AccessLogFormat, AccessLogTo, InternalBind, LogForm
 use super::report::{At, Report};
 use super::scalar::{self, Wrong};
 use super::target;
-use super::yaml::{Node, Value};
+use super::yaml::{self, Node, Value};
 
 /// All files together.
 #[derive(Default)]
@@ -119,9 +119,7 @@ fn access_log(decoder: &mut Decoder<'_>, node: Node) -> Option<At<Option<AccessL
         return Some(At { value: to.map(|to| AccessLog { to, format: AccessLogFormat::Json }), spot });
     }
     let mut fields = Fields::open(decoder, node, "an access log")?;
-    if fields.at("to").is_none() {
-        fields.missing("to");
-    }
+    fields.require(&["to"]);
     let to = fields.field("to", access_log_to);
     let format = fields.parsed("format", |text| match text {
         "json" => Ok(AccessLogFormat::Json),
@@ -156,7 +154,7 @@ fn internal_api(decoder: &mut Decoder<'_>, node: Node) -> Option<At<InternalSour
         }
     });
     let token = fields.field("token", |decoder, node| {
-        decoder.report.mask(node.spot);
+        yaml::mask_secret(&node, decoder.report);
         let text = decoder.text(node)?;
         // RFC 6750, 2.1: what a client can send. The message does not quote it.
         if text.text.is_empty() || !text.text.bytes().all(|byte| byte.is_ascii_graphic()) {

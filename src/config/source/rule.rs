@@ -111,7 +111,7 @@ fn action(fields: &mut Fields<'_, '_>, whole: bool) -> Option<ActionSource> {
     match written[..] {
         [] => {
             let hint = "it needs one of `target`, `targets`, `upstream`, `redirect`, `respond`";
-            fields.decoder.report.error_hint(fields.spot, "this rule does nothing", hint);
+            fields.missing(&ACTIONS, "this rule does nothing".into(), hint);
         }
         [_] => {}
         [(first, _), (second, spot), ..] => {
@@ -155,7 +155,8 @@ fn redirect(decoder: &mut Decoder<'_>, node: Node) -> Option<Redirect> {
         return Some(Redirect { to: decoder.parsed(node, field::location)?.value, status: 308 });
     }
     let mut fields = Fields::open(decoder, node, "a redirect")?;
-    let to = fields.required("to", field::location);
+    fields.require(&["to"]);
+    let to = fields.parsed("to", field::location);
     let status = fields.parsed("status", |text| match text {
         "301" | "302" | "303" | "307" | "308" => Ok(status_number(text)),
         _ => Err(Wrong::hint("is not the status of a redirect", "write 301, 302, 303, 307 or 308")),

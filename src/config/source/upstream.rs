@@ -60,9 +60,7 @@ fn upstream(decoder: &mut Decoder<'_>, name: At<Arc<str>>, node: Node) -> Option
     let mut fields = Fields::open(decoder, node, "an upstream")?;
     // An empty mapping has no key to point at.
     fields.spot = name.spot;
-    if fields.at("targets").is_none() {
-        fields.missing("targets");
-    }
+    fields.require(&["targets"]);
     let upstream = UpstreamSource {
         name,
         targets: fields.field("targets", targets).unwrap_or_default(),

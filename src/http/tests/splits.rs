@@ -130,6 +130,7 @@ fn a_dripping_head_is_parsed_a_few_times_only() {
         assert_eq!(head.len, bytes.len());
         // One for each byte of empty lines and of the method, then target, version and the end.
         assert!(scan.attempts <= 12, "{}", scan.attempts);
+        assert!(scan.bytes_searched <= bytes.len(), "{}", scan.bytes_searched);
     }
 }
 

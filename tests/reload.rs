@@ -1,0 +1,313 @@
+//! Reloads: what changes from the next request on, what lives on untouched, and what changes nothing.
+
+mod support;
+
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use support::Latch;
+use support::client::Client;
+use support::gate::TestGate;
+use support::upstream::Upstream;
+
+const BEFORE: &str = r#"
+shutdown_timeout: "20s"
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    protocol: http
+    rules:
+      - path_prefix: "/live"
+        target: "http://{live}"
+      - path_prefix: "/version"
+        respond: { status: 200, body: "before" }
+  - name: raw
+    bind: "127.0.0.1:0"
+    protocol: tcp
+    target: "{live}"
+"#;
+
+/// An upstream that echoes on tunnels and answers `alive` to requests.
+fn live() -> Upstream {
+    Upstream::scripted(|connection| {
+        // A TCP tunnel of these tests begins with an exclamation mark.
+        if connection.peek() == Some(b'!') {
+            while let Some(bytes) = connection.read_some() {
+                connection.send(bytes);
+            }
+            return;
+        }
+        while let Some(request) = connection.read_request() {
+            if request.head.get("upgrade").is_some() {
+                connection.send(
+                    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+                );
+                while let Some(bytes) = connection.read_some() {
+                    connection.send(bytes);
+                }
+                return;
+            }
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nalive");
+        }
+    })
+}
+
+fn start(live: &Upstream) -> TestGate {
+    TestGate::start(BEFORE, &[("live", live)])
+}
+
+const VERSION: &str = "GET /version HTTP/1.1\r\nHost: a\r\n\r\n";
+const LIVE: &str = "GET /live HTTP/1.1\r\nHost: a\r\n\r\n";
+const UPGRADE: &str = "GET /live HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+#[track_caller]
+fn echoes(client: &mut Client, bytes: &[u8]) {
+    client.send(bytes);
+    assert_eq!(client.read_exact(bytes.len()), bytes);
+}
+
+#[test]
+fn new_rules_hold_from_the_next_request_on_the_same_connection() {
+    let upstream = live();
+    let gate = start(&upstream);
+    let address = gate.address("http");
+    let mut client = gate.client();
+    client.exchange(VERSION).expect(200, "before");
+    gate.edit(&BEFORE.replace("before", "after"), &[("live", &upstream)]);
+    client.exchange(VERSION).expect(200, "before");
+    let said = gate.reload().expect("the reload is fine");
+    assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+    client.exchange(VERSION).expect(200, "after");
+    gate.exchange(VERSION).expect(200, "after");
+    assert_eq!(gate.address("http"), address, "the listener keeps its socket");
+}
+
+#[test]
+fn get_and_post_reload_over_the_internal_api() {
+    let upstream = live();
+    let gate = start(&upstream);
+    for (method, word) in [("POST", "second"), ("GET", "third")] {
+        gate.edit(&BEFORE.replace("before", word), &[("live", &upstream)]);
+        let response = gate.internal(method, "/reload");
+        assert_eq!(response.status(), 200, "{response:?}");
+        assert_eq!(response.text().trim_end().lines().count(), 1, "{}", response.text());
+        gate.exchange(VERSION).expect(200, word);
+    }
+}
+
+#[test]
+fn tunnels_whose_rule_is_unchanged_live_on() {
+    let upstream = live();
+    let gate = start(&upstream);
+    let mut socket = gate.client();
+    assert_eq!(socket.exchange(UPGRADE).status(), 101);
+    let mut raw = gate.client_of("raw");
+    echoes(&mut raw, b"!");
+    for round in 0..5 {
+        gate.edit(&BEFORE.replace("before", &format!("round {round}")), &[("live", &upstream)]);
+        gate.reload().expect("the reload is fine");
+        gate.exchange(VERSION).expect(200, format!("round {round}"));
+        echoes(&mut socket, b"still here");
+        echoes(&mut raw, b"here too");
+    }
+    assert_eq!(upstream.connections(), 2);
+}
+
+#[test]
+fn an_exchange_in_flight_ends_as_it_began() {
+    let hold = Latch::new();
+    let held = hold.clone();
+    let upstream = Upstream::each(move |connection, _| {
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf");
+        held.wait();
+        connection.send("half");
+    });
+    let gate = start(&upstream);
+    let mut client = gate.client();
+    client.send(LIVE);
+    upstream.wait_requests(1);
+    gate.edit(
+        &BEFORE.replace("target: \"http://{live}\"", "respond: { status: 410 }"),
+        &[("live", &upstream)],
+    );
+    gate.reload().expect("the reload is fine");
+    hold.open();
+    client.read_response().expect(200, "halfhalf");
+    // The next request on this connection meets the new rule.
+    assert_eq!(client.exchange(LIVE).status(), 410);
+}
+
+#[test]
+fn idle_upstream_connections_survive_a_reload() {
+    let upstream = live();
+    let gate = start(&upstream);
+    let mut client = gate.client();
+    client.exchange(LIVE).expect(200, "alive");
+    gate.edit(&BEFORE.replace("before", "after"), &[("live", &upstream)]);
+    gate.reload().expect("the reload is fine");
+    client.exchange(LIVE).expect(200, "alive");
+    client.exchange(VERSION).expect(200, "after");
+}
+
+#[test]
+fn an_invalid_configuration_changes_nothing() {
+    let upstream = live();
+    let gate = start(&upstream);
+    let mut client = gate.client();
+    client.exchange(VERSION).expect(200, "before");
+    for broken in [
+        BEFORE.replace("path_prefix", "path_prefx"),
+        BEFORE.replace("status: 200", "status: 9000"),
+        "listeners: [".to_owned(),
+    ] {
+        gate.edit(&broken, &[("live", &upstream)]);
+        let response = gate.internal("POST", "/reload");
+        assert_eq!(response.status(), 422, "{broken}: {response:?}");
+        assert!(response.text().contains("smolgate.yml"), "no position: {}", response.text());
+        client.exchange(VERSION).expect(200, "before");
+    }
+    gate.edit(&BEFORE.replace("path_prefix", "path_prefx"), &[("live", &upstream)]);
+    let error = gate.reload().expect_err("the configuration is invalid");
+    assert!(error.contains("path_prefx") && error.contains("path_prefix"), "the whole diagnostic: {error}");
+    // And when it is mended, the next reload takes it.
+    gate.edit(&BEFORE.replace("before", "mended"), &[("live", &upstream)]);
+    gate.reload().expect("the reload is fine");
+    client.exchange(VERSION).expect(200, "mended");
+}
+
+#[test]
+fn listeners_come_and_go() {
+    let upstream = live();
+    let gate = start(&upstream);
+    let more = format!(
+        "{BEFORE}  - name: extra\n    bind: \"127.0.0.1:0\"\n    protocol: http\n    rules:\n      - respond: {{ status: 200, body: \"extra\" }}\n"
+    );
+    gate.edit(&more, &[("live", &upstream)]);
+    gate.reload().expect("the reload is fine");
+    let extra = gate.address("extra");
+    let mut kept = Client::connect(extra);
+    kept.exchange(VERSION).expect(200, "extra");
+    gate.exchange(VERSION).expect(200, "before");
+
+    gate.edit(BEFORE, &[("live", &upstream)]);
+    gate.reload().expect("the reload is fine");
+    assert_eq!(gate.find_address("extra"), None);
+    support::until("the removed listener refuses", || std::net::TcpStream::connect(extra).is_err());
+    // An idle connection of a listener that is gone has nothing to wait for.
+    kept.expect_close();
+    gate.exchange(VERSION).expect(200, "before");
+}
+
+#[test]
+fn a_removed_listener_drains_its_exchange() {
+    let hold = Latch::new();
+    let held = hold.clone();
+    let upstream = Upstream::each(move |connection, _| {
+        held.wait();
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nalive");
+    });
+    let gate = start(&upstream);
+    let mut client = gate.client();
+    client.send(LIVE);
+    upstream.wait_requests(1);
+    let without = BEFORE.replace("- name: http\n    bind", "- name: renamed\n    bind");
+    gate.edit(&without, &[("live", &upstream)]);
+    gate.reload().expect("the reload is fine");
+    hold.open();
+    let response = client.read_response();
+    response.expect(200, "alive");
+    client.expect_close();
+    gate.client_of("renamed").exchange(VERSION).expect(200, "before");
+}
+
+#[test]
+fn a_bind_that_fails_refuses_the_whole_reload() {
+    let upstream = live();
+    let gate = start(&upstream);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let conflict = format!(
+        "{}  - name: extra\n    bind: \"{}\"\n    protocol: http\n    rules:\n      - respond: {{ status: 200 }}\n",
+        BEFORE.replace("before", "after"),
+        taken.local_addr().unwrap()
+    );
+    gate.edit(&conflict, &[("live", &upstream)]);
+    let error = gate.reload().expect_err("the port is taken");
+    assert!(error.contains(&taken.local_addr().unwrap().port().to_string()), "{error}");
+    gate.exchange(VERSION).expect(200, "before");
+    assert_eq!(gate.find_address("extra"), None);
+    drop(taken);
+    gate.reload().expect("the port is free now");
+    gate.exchange(VERSION).expect(200, "after");
+}
+
+#[test]
+fn a_restart_takes_the_new_rules_too() {
+    let upstream = live();
+    let gate = start(&upstream);
+    gate.exchange(VERSION).expect(200, "before");
+    gate.edit(&BEFORE.replace("before", "after"), &[("live", &upstream)]);
+    gate.restart().expect("the restart is fine");
+    gate.exchange(VERSION).expect(200, "after");
+    let response = gate.internal("POST", "/reload?restart=true");
+    assert_eq!(response.status(), 200, "{response:?}");
+    gate.exchange(VERSION).expect(200, "after");
+}
+
+#[test]
+fn no_connection_is_refused_or_reset_while_reloads_go_on() {
+    let upstream = live();
+    let gate = start(&upstream);
+    let done = AtomicBool::new(false);
+    let address = gate.address("http");
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..4)
+            .map(|number| {
+                let done = &done;
+                scope.spawn(move || {
+                    let mut kept = Client::connect(address);
+                    let mut count = 0;
+                    while !done.load(Ordering::Relaxed) {
+                        let request = if number % 2 == 0 { VERSION } else { LIVE };
+                        assert_eq!(kept.exchange(request).status(), 200);
+                        assert_eq!(Client::connect(address).exchange(request).status(), 200);
+                        count += 1;
+                    }
+                    count
+                })
+            })
+            .collect();
+        for round in 0..30 {
+            gate.edit(&BEFORE.replace("before", &format!("round {round}")), &[("live", &upstream)]);
+            gate.reload().expect("the reload is fine");
+        }
+        done.store(true, Ordering::Relaxed);
+        for client in clients {
+            assert!(client.join().expect("every exchange went well") > 0);
+        }
+    });
+}
+
+#[test]
+fn stopping_drains_what_is_in_flight() {
+    let hold = Latch::new();
+    let held = hold.clone();
+    let upstream = Upstream::each(move |connection, _| {
+        held.wait();
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nalive");
+    });
+    let gate = start(&upstream);
+    let address = gate.address("http");
+    let mut idle = gate.client();
+    idle.exchange(VERSION).expect(200, "before");
+    let mut busy = gate.client();
+    busy.send(LIVE);
+    upstream.wait_requests(1);
+    let stopping = thread::spawn(move || gate.stop());
+    idle.expect_close();
+    support::until("the listener refuses", || std::net::TcpStream::connect(address).is_err());
+    hold.open();
+    busy.read_response().expect(200, "alive");
+    busy.expect_close();
+    stopping.join().expect("the gate stops");
+}

@@ -1,0 +1,317 @@
+//! What reaches the upstream of a request that is fine: which fields, which Host, which target.
+
+mod support;
+
+use support::gate::TestGate;
+use support::message::Request;
+use support::upstream::Upstream;
+
+const CONFIG: &str = r#"
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    protocol: http
+    rules:
+      - host: "kept.test"
+        target: "http://{upstream}"
+        pass_host: true
+      - host: "base.test"
+        path_prefix: "/users"
+        target: "http://{upstream}/base"
+        strip_path_prefix: true
+      - host: "base.test"
+        target: "http://{upstream}/base"
+      - host: "strip.test"
+        path_prefix: "/users"
+        target: "http://{upstream}"
+        strip_path_prefix: true
+      - host: "strip.test"
+        respond: { status: 404, body: "not users" }
+      - target: "http://{upstream}"
+  - name: trusting
+    bind: "127.0.0.1:0"
+    protocol: http
+    trusted_proxies: ["127.0.0.0/8"]
+    rules:
+      - target: "http://{upstream}"
+"#;
+
+/// Sends `request` to the listener called `listener` and returns what the upstream got.
+#[track_caller]
+fn forwarded_by(listener: &str, request: impl AsRef<[u8]>) -> Request {
+    let upstream = Upstream::says("fine");
+    let gate = TestGate::start(CONFIG, &[("upstream", &upstream)]);
+    gate.client_of(listener).exchange(request).expect(200, "fine");
+    let mut seen = upstream.request();
+    // The target's authority differs from run to run.
+    for (_, value) in &mut seen.head.fields {
+        *value = value.replace(&upstream.to_string(), "UPSTREAM");
+    }
+    seen
+}
+
+#[track_caller]
+fn forwarded(request: impl AsRef<[u8]>) -> Request {
+    forwarded_by("http", request)
+}
+
+/// The target that reaches the upstream for `target` on `host`.
+#[track_caller]
+fn target_for(gate: &TestGate, upstream: &Upstream, host: &str, target: &str) -> String {
+    let before = upstream.requests().len();
+    gate.exchange(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")).expect(200, "fine");
+    upstream.requests()[before].target().to_owned()
+}
+
+#[test]
+fn fields_keep_their_order_case_and_bytes() {
+    let request =
+        b"PURGE /p HTTP/1.1\r\nHost: a\r\nuser-AGENT: me\r\nX-One: 1\r\nCookie: a=b; c=d\r\nx-one: 2\r\n\
+        X-Empty:\r\nX-Bytes: \xe9\xff\tz\r\nAccept-Encoding: br\r\nX-ONE: 3\r\n\r\n";
+    let seen = forwarded(request);
+    assert_eq!(seen.head.start, "PURGE /p HTTP/1.1");
+    let own = ["host", "via", "forwarded", "connection"];
+    let kept = seen.head.fields.iter().filter(|(name, _)| {
+        let name = name.to_ascii_lowercase();
+        !own.contains(&name.as_str()) && !name.starts_with("x-forwarded-") && name != "x-real-ip"
+    });
+    let kept: Vec<_> = kept.map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let sent = [
+        ("user-AGENT", "me"),
+        ("X-One", "1"),
+        ("Cookie", "a=b; c=d"),
+        ("x-one", "2"),
+        ("X-Empty", ""),
+        ("X-Bytes", "\u{e9}\u{ff}\tz"),
+        ("Accept-Encoding", "br"),
+        ("X-ONE", "3"),
+    ];
+    assert_eq!(kept, sent);
+}
+
+#[test]
+fn hop_by_hop_fields_are_dropped() {
+    let seen = forwarded(
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nKeep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\n\
+         Proxy-Authenticate: Basic\r\nProxy-Authorization: Basic c2VjcmV0\r\nTE: gzip\r\nTrailer: X\r\n\
+         Upgrade: foo/2\r\nX-Kept: 1\r\n\r\n",
+    );
+    for name in [
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "upgrade",
+        "transfer-encoding",
+    ] {
+        assert_eq!(seen.head.get(name), None, "{name}");
+    }
+    for token in seen.head.list("connection") {
+        assert!(["keep-alive", "close"].contains(&token.as_str()), "Connection names {token}");
+    }
+    assert_eq!(seen.head.get("x-kept"), Some("1"));
+}
+
+#[test]
+fn fields_that_connection_names_are_dropped() {
+    let seen = forwarded(
+        "GET / HTTP/1.1\r\nHost: a\r\nX-Secret: 1\r\nConnection: close, x-SECRET\r\nConnection: X-Other,,\r\n\
+         X-Other: 2\r\nX-Secret: 3\r\nX-Kept: 4\r\n\r\n",
+    );
+    assert_eq!(seen.head.all("x-secret"), Vec::<&str>::new());
+    assert_eq!(seen.head.all("x-other"), Vec::<&str>::new());
+    assert_eq!(seen.head.get("x-kept"), Some("4"));
+}
+
+#[test]
+fn connection_cannot_name_our_own_fields_or_the_framing() {
+    let seen = forwarded(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\
+         Connection: X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, X-Real-IP, Host, Content-Length\r\n\r\nhello",
+    );
+    assert_eq!(seen.head.get("x-forwarded-for"), Some("127.0.0.1"));
+    assert_eq!(seen.head.get("x-forwarded-proto"), Some("http"));
+    assert_eq!(seen.head.get("x-forwarded-host"), Some("a"));
+    assert_eq!(seen.head.get("x-real-ip"), Some("127.0.0.1"));
+    assert_eq!(seen.head.get("host"), Some("UPSTREAM"));
+    assert_eq!(seen.body.bytes, b"hello");
+}
+
+#[test]
+fn te_trailers_is_all_that_is_left_of_te() {
+    let seen =
+        forwarded("GET / HTTP/1.1\r\nHost: a\r\nConnection: TE\r\nTE: gzip;q=0.5, trailers, deflate\r\n\r\n");
+    assert!(["", "trailers"].contains(&seen.head.list("te").join(",").as_str()), "{:?}", seen.head);
+}
+
+#[test]
+fn what_strangers_say_about_the_client_is_replaced() {
+    let seen = forwarded(
+        "GET / HTTP/1.1\r\nHost: public.test\r\nX-Forwarded-For: 6.6.6.6\r\nx-forwarded-for: 6.6.6.7\r\nX-Forwarded-Proto: https\r\n\
+         X-Forwarded-Host: evil.test\r\nX-Real-IP: 6.6.6.6\r\nForwarded: for=6.6.6.6;host=evil.test\r\n\r\n",
+    );
+    assert_eq!(seen.head.get("x-forwarded-for"), Some("127.0.0.1"));
+    assert_eq!(seen.head.get("x-forwarded-proto"), Some("http"));
+    assert_eq!(seen.head.get("x-forwarded-host"), Some("public.test"));
+    assert_eq!(seen.head.get("x-real-ip"), Some("127.0.0.1"));
+    let text = String::from_utf8_lossy(&seen.head.raw);
+    assert!(!text.contains("6.6.6") && !text.contains("evil"), "{text}");
+}
+
+#[test]
+fn what_a_trusted_proxy_says_is_kept_and_extended() {
+    let seen = forwarded_by(
+        "trusting",
+        "GET / HTTP/1.1\r\nHost: inner.test\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-For: 192.0.2.2\r\nX-Forwarded-Proto: https\r\n\
+         X-Forwarded-Host: public.test\r\nForwarded: for=192.0.2.1;proto=https\r\n\r\n",
+    );
+    assert_eq!(seen.head.list("x-forwarded-for"), ["192.0.2.1", "192.0.2.2", "127.0.0.1"]);
+    assert_eq!(seen.head.get("x-forwarded-proto"), Some("https"));
+    assert_eq!(seen.head.get("x-forwarded-host"), Some("public.test"));
+    let chain = seen.head.list("forwarded");
+    assert_eq!(chain.first().map(String::as_str), Some("for=192.0.2.1;proto=https"));
+}
+
+#[test]
+fn a_trusted_proxy_that_says_nothing_is_the_client() {
+    let seen = forwarded_by("trusting", "GET / HTTP/1.1\r\nHost: inner.test\r\n\r\n");
+    assert_eq!(seen.head.get("x-forwarded-for"), Some("127.0.0.1"));
+    assert_eq!(seen.head.get("x-forwarded-proto"), Some("http"));
+    assert_eq!(seen.head.get("x-forwarded-host"), Some("inner.test"));
+}
+
+#[test]
+fn host_is_the_targets_authority() {
+    assert_eq!(
+        forwarded("GET / HTTP/1.1\r\nHost: Public.Test:8021\r\n\r\n").head.get("host"),
+        Some("UPSTREAM")
+    );
+}
+
+#[test]
+fn pass_host_keeps_the_clients_host_byte_for_byte() {
+    let seen = forwarded("GET / HTTP/1.1\r\nHost: Kept.Test:8021\r\n\r\n");
+    assert_eq!(seen.head.get("host"), Some("Kept.Test:8021"));
+    assert_eq!(seen.head.get("x-forwarded-host"), Some("Kept.Test:8021"));
+}
+
+#[test]
+fn names_that_differ_by_an_underscore_are_dropped() {
+    let seen = forwarded(
+        "GET / HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: 6.6.6.6\r\nX-Forwarded_Proto: https\r\nContent_Length: 7\r\n\
+         Transfer_Encoding: chunked\r\nX_Real_IP: 6.6.6.6\r\nX_Forwarded_Host: evil\r\nMy_Own_Field: kept\r\n\r\n",
+    );
+    let names: Vec<_> =
+        seen.head.fields.iter().map(|(name, _)| name.as_str()).filter(|name| name.contains('_')).collect();
+    assert_eq!(names, ["My_Own_Field"]);
+}
+
+#[test]
+fn absolute_form_routes_and_forwards_its_authority() {
+    let seen = forwarded("GET http://kept.test/p?q HTTP/1.1\r\nHost: other.test\r\n\r\n");
+    assert_eq!(seen.head.start, "GET /p?q HTTP/1.1");
+    assert_eq!(seen.head.get("host"), Some("kept.test"));
+    assert_eq!(seen.head.get("x-forwarded-host"), Some("kept.test"));
+    assert!(!String::from_utf8_lossy(&seen.head.raw).contains("other.test"));
+}
+
+#[test]
+fn absolute_form_without_a_path_gets_one() {
+    assert_eq!(forwarded("GET http://kept.test HTTP/1.1\r\nHost: kept.test\r\n\r\n").target(), "/");
+}
+
+#[test]
+fn asterisk_form_is_forwarded_as_it_is() {
+    assert_eq!(forwarded("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").head.start, "OPTIONS * HTTP/1.1");
+}
+
+#[test]
+fn http_1_0_is_forwarded_as_1_1_with_a_host() {
+    let seen = forwarded("GET /old HTTP/1.0\r\n\r\n");
+    assert_eq!(seen.head.start, "GET /old HTTP/1.1");
+    assert_eq!(seen.head.get("host"), Some("UPSTREAM"));
+}
+
+#[test]
+fn path_bytes_are_forwarded_unchanged() {
+    let upstream = Upstream::says("fine");
+    let gate = TestGate::start(CONFIG, &[("upstream", &upstream)]);
+    for target in [
+        "/",
+        "//",
+        "/a//b/",
+        "/?",
+        "/a?",
+        "/?a=/../b",
+        "/%7Euser",
+        "/~user",
+        "/a%2Fb",
+        "/a%2fb",
+        "/%41",
+        "/a%20b",
+        "/a+b",
+        "/a;b=c",
+        "/...",
+        "/.hidden",
+        "/a..b",
+        "/a.",
+        "/a..",
+        "/:80",
+        "/@x",
+        "/a%zzb",
+        "/%",
+        "/\"q\"",
+        "/<x>",
+        "/{a}|b^`",
+        "/http://x/",
+        "/a\\b",
+        "/%00",
+        "/%0d%0aX:y",
+        "/%c3%a9",
+        "/a?b?c",
+        "/_-!$&'()*,=",
+    ] {
+        assert_eq!(target_for(&gate, &upstream, "a", target), target);
+    }
+}
+
+#[test]
+fn stripping_a_prefix_never_leaves_an_empty_target() {
+    let upstream = Upstream::says("fine");
+    let gate = TestGate::start(CONFIG, &[("upstream", &upstream)]);
+    for (target, expected) in [
+        ("/users", "/"),
+        ("/users/", "/"),
+        ("/users/7", "/7"),
+        ("/users/7/", "/7/"),
+        ("/users?a=b", "/?a=b"),
+        ("/users/?a", "/?a"),
+        ("/users//x", "//x"),
+        ("/users/users", "/users"),
+        ("/%75sers/7", "/7"),
+        ("/users/a%2Fb", "/a%2Fb"),
+    ] {
+        assert_eq!(target_for(&gate, &upstream, "strip.test", target), expected, "{target}");
+    }
+    let count = upstream.requests().len();
+    gate.exchange("GET /usersx HTTP/1.1\r\nHost: strip.test\r\n\r\n").expect(404, "not users");
+    assert_eq!(upstream.requests().len(), count);
+}
+
+#[test]
+fn a_base_path_goes_before_the_path() {
+    let upstream = Upstream::says("fine");
+    let gate = TestGate::start(CONFIG, &[("upstream", &upstream)]);
+    for (target, expected) in [
+        ("/", "/base/"),
+        ("/x", "/base/x"),
+        ("/?q", "/base/?q"),
+        ("/x/", "/base/x/"),
+        ("/users/7", "/base/7"),
+    ] {
+        assert_eq!(target_for(&gate, &upstream, "base.test", target), expected, "{target}");
+    }
+    let bare = target_for(&gate, &upstream, "base.test", "/users");
+    assert!(["/base", "/base/"].contains(&bare.as_str()), "{bare}");
+}

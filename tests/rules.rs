@@ -1,0 +1,198 @@
+//! Which rule a request meets, and the actions that need no upstream.
+
+mod support;
+
+use support::gate::TestGate;
+use support::upstream::{Refusing, Upstream};
+
+const CONFIG: &str = r#"
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    protocol: http
+    rules:
+      - host: "a.test"
+        path_prefix: "/users"
+        respond: { status: 200, body: "a users" }
+      - host: "a.test"
+        methods: ["POST", "PUT"]
+        respond: { status: 200, body: "a writes" }
+      - host: "a.test"
+        path_prefix: "/users/deep"
+        respond: { status: 200, body: "never" }
+      - host: "a.test"
+        respond: { status: 200, body: "a rest" }
+      - host: "*.wild.test"
+        respond: { status: 200, body: "wild" }
+      - host: "exact.wild.test"
+        respond: { status: 200, body: "never" }
+      - host: ["one.test", "two.test"]
+        respond: { status: 201, headers: { X-Own: "yes" }, body: "a list" }
+      - host: "moved.test"
+        redirect: { to: "https://new.test", status: 308 }
+      - host: "page.test"
+        redirect: { to: "https://new.test/page", status: 302 }
+      - host: "empty.test"
+        respond: { status: 204 }
+      - host: "down.test"
+        target: "http://{refusing}"
+      - host: "balanced.test"
+        targets: ["http://{one}", "http://{two}"]
+      - path_prefix: "/any"
+        respond: { status: 200, body: "any host" }
+"#;
+
+struct Scene {
+    gate: TestGate,
+    _one: Upstream,
+    _two: Upstream,
+}
+
+fn scene() -> Scene {
+    let (one, two) = (Upstream::says("one"), Upstream::says("two"));
+    let refusing = Refusing::new();
+    let gate =
+        TestGate::start(CONFIG, &[("one", &one), ("two", &two), ("refusing", &refusing)]).keep(refusing);
+    Scene { gate, _one: one, _two: two }
+}
+
+impl Scene {
+    #[track_caller]
+    fn says(&self, request: &str, status: u16, body: &str) {
+        let (method, url) = request.split_once(' ').unwrap();
+        let (host, path) = url.split_once('/').unwrap();
+        self.gate
+            .exchange(format!("{method} /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n"))
+            .expect(status, body);
+    }
+}
+
+#[test]
+fn the_first_match_in_written_order_wins() {
+    let scene = scene();
+    scene.says("GET a.test/users", 200, "a users");
+    scene.says("POST a.test/users/7", 200, "a users");
+    scene.says("GET a.test/users/deep", 200, "a users");
+    scene.says("POST a.test/other", 200, "a writes");
+    scene.says("GET a.test/other", 200, "a rest");
+    scene.says("GET exact.wild.test/", 200, "wild");
+}
+
+#[test]
+fn a_prefix_matches_whole_segments_after_decoding_what_is_unreserved() {
+    let scene = scene();
+    scene.says("GET a.test/users/", 200, "a users");
+    scene.says("GET a.test/users?x=/y", 200, "a users");
+    scene.says("GET a.test/%75se%72s", 200, "a users");
+    scene.says("GET a.test/usersx", 200, "a rest");
+    scene.says("GET a.test/users%2F7", 200, "a rest");
+    scene.says("GET a.test/Users", 200, "a rest");
+    scene.says("GET a.test//users", 200, "a rest");
+}
+
+#[test]
+fn hosts_match_without_case_port_or_final_dot() {
+    let scene = scene();
+    for host in ["A.TEST", "a.test:8021", "a.test.", "A.test.:80"] {
+        scene.says(&format!("GET {host}/"), 200, "a rest");
+    }
+    scene.says("GET one.test/", 201, "a list");
+    scene.says("GET two.test/", 201, "a list");
+}
+
+#[test]
+fn a_wildcard_is_exactly_one_label() {
+    let scene = scene();
+    scene.says("GET x.wild.test/any", 200, "wild");
+    scene.says("GET X.WILD.test:1/any", 200, "wild");
+    scene.says("GET wild.test/any", 200, "any host");
+    scene.says("GET y.x.wild.test/any", 200, "any host");
+    scene.says("GET xwild.test/any", 200, "any host");
+}
+
+#[test]
+fn methods_are_compared_with_case() {
+    let scene = scene();
+    scene.says("PUT a.test/", 200, "a writes");
+    scene.says("put a.test/", 200, "a rest");
+    scene.says("PATCH a.test/", 200, "a rest");
+}
+
+#[test]
+fn no_rule_is_404_without_a_banner() {
+    let scene = scene();
+    let response = scene.gate.exchange("GET / HTTP/1.1\r\nHost: unknown.test\r\n\r\n");
+    response.expect_own(404, "no_rule");
+    assert_eq!(response.get("server"), None);
+}
+
+#[test]
+fn own_answers_keep_the_connection_where_the_request_was_fine() {
+    let scene = scene();
+    let mut client = scene.gate.client();
+    client.exchange("GET / HTTP/1.1\r\nHost: unknown.test\r\n\r\n").expect_own(404, "no_rule");
+    client
+        .exchange("POST / HTTP/1.1\r\nHost: unknown.test\r\nContent-Length: 5\r\n\r\nhello")
+        .expect_own(404, "no_rule");
+    client.exchange("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").expect(200, "a rest");
+}
+
+#[test]
+fn own_answers_to_head_have_no_body() {
+    let scene = scene();
+    let mut client = scene.gate.client();
+    client.exchange("HEAD / HTTP/1.1\r\nHost: unknown.test\r\n\r\n").expect_own(404, "no_rule");
+    let response = client.exchange("HEAD / HTTP/1.1\r\nHost: one.test\r\n\r\n");
+    assert_eq!((response.status(), response.get("content-length")), (201, Some("6")));
+    client.exchange("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").expect(200, "a rest");
+}
+
+#[test]
+fn respond_answers_with_what_was_written() {
+    let scene = scene();
+    let mut client = scene.gate.client();
+    let response = client.exchange("GET / HTTP/1.1\r\nHost: one.test\r\n\r\n");
+    response.expect(201, "a list");
+    assert_eq!(response.get("x-own"), Some("yes"));
+    assert_eq!(response.get("proxy-status"), None, "a configured answer is no failure");
+    let empty = client.exchange("GET / HTTP/1.1\r\nHost: empty.test\r\n\r\n");
+    assert_eq!((empty.status(), empty.get("content-length")), (204, None));
+    client.exchange("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").expect(200, "a rest");
+}
+
+#[test]
+fn redirect_to_an_origin_keeps_path_and_query() {
+    let scene = scene();
+    let moved = scene.gate.exchange("GET /p%2Fq?x=y HTTP/1.1\r\nHost: moved.test\r\n\r\n");
+    assert_eq!((moved.status(), moved.get("location")), (308, Some("https://new.test/p%2Fq?x=y")));
+    let page = scene.gate.exchange("GET /p?x=y HTTP/1.1\r\nHost: page.test\r\n\r\n");
+    assert_eq!((page.status(), page.get("location")), (302, Some("https://new.test/page")));
+}
+
+#[test]
+fn redirect_never_leaves_the_written_origin() {
+    let scene = scene();
+    let moved = scene.gate.exchange("GET //evil.test/ HTTP/1.1\r\nHost: moved.test\r\n\r\n");
+    assert_eq!(moved.get("location"), Some("https://new.test//evil.test/"));
+    let moved = scene.gate.exchange("GET /@evil.test HTTP/1.1\r\nHost: moved.test\r\n\r\n");
+    assert_eq!(moved.get("location"), Some("https://new.test/@evil.test"));
+}
+
+#[test]
+fn a_target_that_refuses_is_502_and_says_so() {
+    let scene = scene();
+    let mut client = scene.gate.client();
+    client.exchange("GET / HTTP/1.1\r\nHost: down.test\r\n\r\n").expect_own(502, "connect_refused");
+    // One bad service takes nothing else down, not even on this connection.
+    client.exchange("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").expect(200, "a rest");
+}
+
+#[test]
+fn several_targets_are_used_in_turn() {
+    let scene = scene();
+    let mut client = scene.gate.client();
+    let answers: Vec<_> =
+        (0..6).map(|_| client.exchange("GET / HTTP/1.1\r\nHost: balanced.test\r\n\r\n").text()).collect();
+    assert_eq!(answers.iter().filter(|answer| *answer == "one").count(), 3, "{answers:?}");
+    assert!(answers.windows(2).all(|pair| pair[0] != pair[1]), "{answers:?}");
+}

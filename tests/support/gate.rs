@@ -1,0 +1,151 @@
+//! A gate with a configuration of its own, on free ports.
+
+use std::any::Any;
+use std::fmt::Display;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use smolgate::config;
+use smolgate::gate::Gate;
+use tempfile::TempDir;
+
+use super::client::Client;
+use super::message::Response;
+
+/// What `{name}` in a configuration stands for: upstreams, addresses, paths.
+pub type Names<'a> = &'a [(&'a str, &'a dyn Display)];
+
+/// A running gate.
+pub struct TestGate {
+    gate: Gate,
+    dir: TempDir,
+    file: PathBuf,
+    kept: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+impl TestGate {
+    /// Starts a gate with the configuration `yaml`, in which each `{name}` is replaced.
+    ///
+    /// Unless it says otherwise, it gets one worker, so that idle upstream connections are found
+    /// again whichever connection the client uses, and an internal API on a free port.
+    #[track_caller]
+    pub fn start(yaml: &str, names: Names) -> TestGate {
+        TestGate::try_start(yaml, names).unwrap_or_else(|error| panic!("the gate does not start: {error}"))
+    }
+
+    /// Like [`TestGate::start`], for a configuration that may be refused.
+    pub fn try_start(yaml: &str, names: Names) -> Result<TestGate, String> {
+        let dir = tempfile::tempdir().expect("a scratch directory");
+        let file = dir.path().join("smolgate.yml");
+        fs::write(&file, filled(yaml, names)).unwrap();
+        let path = file.clone();
+        let loader = Box::new(move || config::load(std::slice::from_ref(&path), &smolgate::disk::Disk));
+        let gate = Gate::start(loader).map_err(|error| error.to_string())?;
+        Ok(TestGate { gate, dir, file, kept: Vec::new() })
+    }
+
+    /// Lets `thing`, such as a [`Refusing`](super::upstream::Refusing), live as long as the gate.
+    pub fn keep(mut self, thing: impl Any + Send + Sync) -> TestGate {
+        self.kept.push(Box::new(thing));
+        self
+    }
+
+    /// The scratch directory the configuration lies in.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Writes another configuration; nothing happens until a reload.
+    pub fn edit(&self, yaml: &str, names: Names) {
+        fs::write(&self.file, filled(yaml, names)).unwrap();
+    }
+
+    /// Reloads as `SIGHUP` does.
+    pub fn reload(&self) -> Result<String, String> {
+        self.gate.reload(false).map_err(|error| error.to_string())
+    }
+
+    /// Reloads with every listener torn down and started anew.
+    pub fn restart(&self) -> Result<String, String> {
+        self.gate.reload(true).map_err(|error| error.to_string())
+    }
+
+    /// Stops the gate, draining it.
+    pub fn stop(self) {
+        self.gate.stop();
+    }
+
+    /// Where the listener called `name` accepts.
+    #[track_caller]
+    pub fn address(&self, name: &str) -> SocketAddr {
+        self.gate.address(name).unwrap_or_else(|| panic!("no listener {name}"))
+    }
+
+    /// Where the listener called `name` accepts, if there is one.
+    pub fn find_address(&self, name: &str) -> Option<SocketAddr> {
+        self.gate.address(name)
+    }
+
+    /// A connection to the listener called `http`.
+    #[track_caller]
+    pub fn client(&self) -> Client {
+        self.client_of("http")
+    }
+
+    /// A connection to the listener called `name`.
+    #[track_caller]
+    pub fn client_of(&self, name: &str) -> Client {
+        Client::connect(self.address(name))
+    }
+
+    /// Sends one request on a connection of its own to the listener called `http`.
+    #[track_caller]
+    pub fn exchange(&self, request: impl AsRef<[u8]>) -> Response {
+        self.client().exchange(request)
+    }
+
+    /// A request to the internal API: `internal("GET", "/metrics")`.
+    #[track_caller]
+    pub fn internal(&self, method: &str, target: &str) -> Response {
+        let address = self.gate.internal_address().expect("an internal API over TCP");
+        let request = format!(
+            "{method} {target} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        Client::connect(address).exchange(request)
+    }
+
+    /// The text of `/metrics`.
+    #[track_caller]
+    pub fn metrics(&self) -> String {
+        let response = self.internal("GET", "/metrics");
+        assert_eq!(response.status(), 200, "{response:?}");
+        response.text()
+    }
+
+    /// The value of one series: `metric("smolgate_requests_total{...}")`; 0 when it is not there,
+    /// as for a counter that never counted.
+    #[track_caller]
+    pub fn metric(&self, series: &str) -> f64 {
+        let text = self.metrics();
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.map_or(0.0, |value| value.trim().parse().unwrap_or_else(|_| panic!("{series} is {value:?}")))
+    }
+}
+
+/// `yaml` with its names replaced and what a test always wants put before it.
+fn filled(yaml: &str, names: Names) -> String {
+    let mut text = String::new();
+    for (key, line) in
+        [("workers:", "workers: 1\n"), ("internal_api:", "internal_api: { bind: \"127.0.0.1:0\" }\n")]
+    {
+        if !yaml.lines().any(|written| written.starts_with(key)) {
+            text.push_str(line);
+        }
+    }
+    text.push_str(yaml.trim_start_matches('\n'));
+    for (name, value) in names {
+        text = text.replace(&format!("{{{name}}}"), &value.to_string());
+    }
+    text
+}
