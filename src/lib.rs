@@ -4,11 +4,18 @@
 //! below it, `config::plan` and `log`. `tests/tidy.rs` keeps that.
 
 pub mod cli;
-pub mod config;
 pub mod disk;
-pub mod http;
-pub mod internal;
-pub mod log;
-pub mod routing;
 pub mod whoami;
+
+pub mod internal;
+pub mod proxy;
+
+pub mod routing;
+pub mod tls;
+pub mod upstream;
+
+pub mod http;
 pub mod worker;
+
+pub mod config;
+pub mod log;

@@ -35,6 +35,28 @@ pub struct Plan {
     pub upstreams: Vec<Upstream>,
 }
 
+impl Plan {
+    /// Whether `rule` of this plan matches and does what `other_rule` of another plan does, wherever
+    /// they were written.
+    pub fn means_the_same(&self, rule: &Rule, other: &Plan, other_rule: &Rule) -> bool {
+        let action = match (&rule.action, &other_rule.action) {
+            (Action::Proxy(one), Action::Proxy(two)) => {
+                let settings = Proxy { upstream: one.upstream, ..two.clone() };
+                *one == settings && self.leads_to_the_same(one.upstream, other, two.upstream)
+            }
+            (one, two) => one == two,
+        };
+        let matched = |rule: &Rule| (rule.hosts.clone(), rule.path_prefix.clone(), rule.methods.clone());
+        action && matched(rule) == matched(other_rule)
+    }
+
+    /// Whether an upstream of this plan and one of another have the same targets and policy.
+    pub fn leads_to_the_same(&self, id: UpstreamId, other: &Plan, other_id: UpstreamId) -> bool {
+        let (one, two) = (&self.upstreams[id.0], &other.upstreams[other_id.0]);
+        Upstream { origin: one.origin.clone(), ..two.clone() } == *one
+    }
+}
+
 /// Where a thing was written. Lines and columns count from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {

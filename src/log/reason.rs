@@ -77,6 +77,11 @@ reasons! {
 }
 
 impl Reason {
+    /// Whether the client's doing explains it: nothing an operator must look at.
+    pub fn is_of_the_client(self) -> bool {
+        self.status() < 500 || matches!(self, Reason::CodingUnknown | Reason::VersionUnknown)
+    }
+
     /// Index in [`Reason::ALL`], for tables of counters.
     pub fn index(self) -> usize {
         self as usize

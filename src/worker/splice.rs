@@ -63,6 +63,25 @@ impl Pipe {
         Ok(moved)
     }
 
+    /// The same without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is nothing to read, and what reading the socket fails with.
+    pub fn fill_now(&mut self, stream: &TcpStream, most: usize) -> io::Result<usize> {
+        let (_, writing) = self.ends.as_ref().expect("invariant: open until dropped");
+        let source = stream.source();
+        if !source.read.is_ready() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let moved = platform::splice(stream.as_fd(), writing.as_fd(), most.min(PIPE_BYTES));
+        match &moved {
+            Ok(bytes) => self.filled += bytes,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => source.read.set_ready(false),
+            Err(_) => {}
+        }
+        moved
+    }
+
     /// Writes some of what the pipe holds to `stream`; how many bytes are left in it.
     ///
     /// # Errors

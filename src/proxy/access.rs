@@ -1,0 +1,30 @@
+//! What the access log wants to know of a request, copied while its head is there.
+
+use crate::http::{Name, RequestHead, Version};
+
+/// The parts of a head that end up in an access log line. Made only when there is a log.
+pub(super) struct Note {
+    pub(super) method: Box<[u8]>,
+    pub(super) host: Box<[u8]>,
+    pub(super) target: Box<[u8]>,
+    pub(super) version: &'static str,
+    pub(super) user_agent: Box<[u8]>,
+    pub(super) referer: Box<[u8]>,
+}
+
+impl Note {
+    pub(super) fn of(head: &RequestHead<'_>) -> Self {
+        let field = |name| head.fields.get(name).unwrap_or_default().into();
+        Self {
+            method: head.method.into(),
+            host: head.host.unwrap_or_default().into(),
+            target: head.raw_target.into(),
+            version: match head.version {
+                Version::Http10 => "HTTP/1.0",
+                Version::Http11 => "HTTP/1.1",
+            },
+            user_agent: field(Name::UserAgent),
+            referer: field(Name::Referer),
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! What we say ourselves: failures with their reason, redirects, fixed responses.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice, Write};
+use std::time::Duration;
+
+use super::connection::Client;
+use super::failure::Failure;
+use super::http::End;
+use super::record::Record;
+use super::request::Request;
+use super::transfer::{Body, write_all};
+use crate::config::plan::{Redirect, Respond};
+use crate::http::{Framing, Method, Name, RequestHead, Version, list_items, status_phrase};
+use crate::log::Reason;
+use crate::worker::Buffer;
+
+/// How long to wait before trying again, for answers that say so.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// How long a client may make no progress with reading an answer of ours.
+const ANSWER_TIME: Duration = Duration::from_secs(10);
+
+/// Bytes that nobody wants, read so that the connection can be used again, or so that the answer is
+/// not lost with a reset.
+const DRAIN_BYTES: usize = 256 * 1024;
+
+/// How long that may take.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// What own answers come in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Media {
+    #[default]
+    Text,
+    Json,
+    Html,
+}
+
+impl Media {
+    /// What `Accept` names first of what we have; text when it names none of it. Weights are not
+    /// read: who cares for the form of an error message names it first.
+    pub(super) fn of(head: &RequestHead<'_>) -> Self {
+        let accept = head.fields.get(Name::Accept).unwrap_or_default();
+        let known = list_items(accept).find_map(|item| {
+            let media = item.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+            match media {
+                b"text/plain" => Some(Self::Text),
+                b"application/json" => Some(Self::Json),
+                b"text/html" => Some(Self::Html),
+                _ => None,
+            }
+        });
+        known.unwrap_or_default()
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; charset=utf-8",
+            Self::Json => "application/json",
+            Self::Html => "text/html; charset=utf-8",
+        }
+    }
+
+    fn body(self, status: u16, reason: Reason) -> String {
+        let (code, explain, phrase) = (reason.code(), reason.explain(), status_phrase(status));
+        match self {
+            Self::Text => format!("{status} {phrase}: {explain} ({code})\n"),
+            Self::Json => {
+                format!("{{\"status\":{status},\"reason\":\"{code}\",\"message\":\"{explain}\"}}\n")
+            }
+            Self::Html => format!(
+                "<!doctype html><meta charset=\"utf-8\"><title>{status} {phrase}</title>\
+                 <h1>{status} {phrase}</h1><p>{explain}</p><p><code>{code}</code></p>\n"
+            ),
+        }
+    }
+}
+
+/// Sends an answer that is written already, body and all.
+///
+/// # Errors
+/// When the client does not take it.
+pub(super) async fn send(
+    client: &mut Client,
+    record: &mut Record<'_>,
+    request: &Request,
+    status: u16,
+    answer: Buffer,
+) -> Result<End, Failure> {
+    client.input.consume(std::mem::take(&mut record.unconsumed));
+    record.status = Some(status);
+    let mut slices = [IoSlice::new(answer.unread())];
+    write_all(&client.stream, &mut slices, &client.timer, ANSWER_TIME).await.map_err(Failure::of_client)?;
+    record.sent.add(answer.unread().len(), client.stream.worker().now());
+    let end = if request.framing == Framing::None && request.keep_alive { End::Clean } else { End::Close };
+    if end == End::Close {
+        linger(client).await;
+    }
+    Ok(end)
+}
+
+/// Answers a failure, if the client can still be answered, and says what becomes of its connection.
+pub(super) async fn fail(
+    client: &mut Client,
+    record: &mut Record<'_>,
+    request: Option<&Request>,
+    failure: Failure,
+) -> End {
+    record.fail(&failure, client, request);
+    if record.status.is_some() || matches!(failure.reason, Reason::ClientGone | Reason::ClientStalled) {
+        return End::Close;
+    }
+    client.input.consume(std::mem::take(&mut record.unconsumed));
+    // A body that was not read to its end would be taken for the next request.
+    let keep = request.is_some_and(|request| request.framing == Framing::None && request.keep_alive);
+    let keep = keep && !client.guest.is_asked_to_leave();
+    let mut answer = client.stream.worker().buffer();
+    let (media, method) = request.map_or((Media::Text, Method::Other), |request| (request.prefers, request.method));
+    write_failure(&failure, media, method, keep, &mut answer);
+    record.status = Some(failure.reason.status());
+    let mut slices = [IoSlice::new(answer.unread())];
+    let written = write_all(&client.stream, &mut slices, &client.timer, ANSWER_TIME).await;
+    record.sent.add(answer.unread().len(), client.stream.worker().now());
+    drop(answer);
+    match (written, keep) {
+        (Ok(()), true) => End::Clean,
+        (Ok(()), false) => {
+            linger(client).await;
+            End::Close
+        }
+        (Err(_), _) => End::Close,
+    }
+}
+
+/// Reads what is left of a request body that the target did not want.
+pub(super) async fn drain(client: &mut Client, body: &mut Body) -> End {
+    let Client { stream, input, timer, .. } = client;
+    match timer.within(DRAIN_TIME, body.drain(stream, input, DRAIN_BYTES)).await {
+        Ok(true) => End::Clean,
+        _ => {
+            linger(client).await;
+            End::Close
+        }
+    }
+}
+
+/// Closes in a way that lets the client read the answer: a close with unread bytes behind it would
+/// be a reset, and a reset may overtake the answer (RFC 9112, section 9.6).
+async fn linger(client: &mut Client) {
+    let Client { stream, input, timer, .. } = client;
+    let ended = async {
+        poll_fn(|cx| stream.poll_shutdown(cx)).await?;
+        let mut read = 0;
+        loop {
+            input.consume(input.unread().len());
+            match input.fill(stream, usize::MAX).await? {
+                0 => return Ok(()),
+                more => read += more,
+            }
+            if read > DRAIN_BYTES {
+                return Ok(());
+            }
+        }
+    };
+    // Whatever comes of it, the connection is closed next.
+    let _: io::Result<()> = timer.within(DRAIN_TIME, ended).await;
+}
+
+/// Writes the answer to a failure. The details of the system stay in the log: strangers read this.
+fn write_failure(failure: &Failure, media: Media, method: Method, keep: bool, out: &mut Buffer) {
+    let status = failure.reason.status();
+    let body = media.body(status, failure.reason);
+    write_status_line(status, out);
+    write(out, format_args!("Content-Type: {}\r\nContent-Length: {}\r\n", media.content_type(), body.len()));
+    let (error, code) = (failure.reason.proxy_error(), failure.reason.code());
+    if error.is_empty() {
+        write(out, format_args!("Proxy-Status: smolgate; details=\"{code}\"\r\n"));
+    } else {
+        write(out, format_args!("Proxy-Status: smolgate; error={error}; details=\"{code}\"\r\n"));
+    }
+    if status == 503 {
+        write(out, format_args!("Retry-After: {}\r\n", RETRY_AFTER.as_secs()));
+    }
+    if failure.reason == Reason::RequestMethod {
+        // RFC 9110, section 15.5.6: a 405 says what would be allowed.
+        out.extend(b"Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n");
+    }
+    if !keep {
+        out.extend(b"Connection: close\r\n");
+    }
+    out.extend(b"\r\n");
+    if method != Method::Head {
+        out.extend(body.as_bytes());
+    }
+}
+
+/// Writes the answer of a `redirect` rule.
+pub(super) fn write_redirect(redirect: &Redirect, head: &RequestHead<'_>, out: &mut Buffer) {
+    write_status_line(redirect.status, out);
+    out.extend(b"Location: ");
+    out.extend(redirect.to.as_bytes());
+    if is_origin(&redirect.to) && head.path_and_query != b"*" {
+        out.extend(head.path_and_query);
+    }
+    out.extend(b"\r\nContent-Length: 0\r\n");
+    write_connection(head, out);
+    out.extend(b"\r\n");
+}
+
+/// Writes the answer of a `respond` rule.
+pub(super) fn write_respond(respond: &Respond, head: &RequestHead<'_>, out: &mut Buffer) {
+    write_status_line(respond.status, out);
+    for (name, value) in &respond.headers {
+        write(out, format_args!("{name}: {value}\r\n"));
+    }
+    // RFC 9110, section 8.6: no length in a 204.
+    if respond.status != 204 {
+        write(out, format_args!("Content-Length: {}\r\n", respond.body.len()));
+    }
+    write_connection(head, out);
+    out.extend(b"\r\n");
+    if head.known_method != Method::Head && !matches!(respond.status, 204 | 304) {
+        out.extend(respond.body.as_bytes());
+    }
+}
+
+/// Scheme and authority and nothing behind them: then the path of the request is kept.
+fn is_origin(url: &str) -> bool {
+    url.split_once("://").is_some_and(|(_, rest)| !rest.contains(['/', '?', '#']))
+}
+
+fn write_status_line(status: u16, out: &mut Buffer) {
+    write(out, format_args!("HTTP/1.1 {status} {}\r\n", status_phrase(status)));
+}
+
+/// What HTTP/1.0 and a client that wants to close must be told.
+fn write_connection(head: &RequestHead<'_>, out: &mut Buffer) {
+    match (head.keep_alive && head.framing == Framing::None, head.version) {
+        (false, _) => out.extend(b"Connection: close\r\n"),
+        (true, Version::Http10) => out.extend(b"Connection: keep-alive\r\n"),
+        (true, Version::Http11) => {}
+    }
+}
+
+fn write(out: &mut Buffer, text: std::fmt::Arguments<'_>) {
+    // A buffer in memory takes everything.
+    let _ = out.write_fmt(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_origin_keeps_the_path() {
+        assert!(is_origin("https://example.com"));
+        assert!(is_origin("http://example.com:8080"));
+        assert!(!is_origin("https://example.com/"));
+        assert!(!is_origin("/login"));
+    }
+
+    #[test]
+    fn json_bodies_are_json() {
+        for reason in Reason::ALL {
+            let body = Media::Json.body(reason.status(), *reason);
+            let value: serde_json::Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(value["reason"], reason.code());
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! An open address on one worker: where connections come in, and where they are asked to leave.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use super::connection::{self, Client};
+use super::guests::Guests;
+use super::http;
+use super::site::{Permit, Site};
+use super::tcp;
+use crate::log::counters::ListenerCounters;
+use crate::tls::{Input, Stream};
+use crate::worker::{AcceptError, Listener, Parking, Task};
+
+/// Connections taken before other tasks get their turn.
+const ACCEPTS_PER_TURN: usize = 64;
+
+/// How soon a worker without a permit for one more connection asks again.
+const PERMIT_AGAIN: Duration = Duration::from_millis(20);
+
+/// An open address on one worker. It stays open when a reload gives it another site.
+pub struct Door {
+    site: RefCell<Rc<Site>>,
+    guests: Guests,
+    accepting: RefCell<Option<Task<()>>>,
+    closing: Signal,
+}
+
+impl Door {
+    /// Begins to accept from `socket`, a listening one.
+    ///
+    /// # Errors
+    /// When the reactor cannot register the socket.
+    pub fn open(site: Rc<Site>, socket: TcpListener) -> io::Result<Rc<Self>> {
+        let worker = site.worker().clone();
+        let listener = Listener::new(&worker, socket)?;
+        let (guests, accepting, closing) = Default::default();
+        let door = Rc::new(Self { site: RefCell::new(site), guests, accepting, closing });
+        *door.accepting.borrow_mut() = Some(worker.spawn(keep_open(door.clone(), listener, http::exchange)));
+        Ok(door)
+    }
+
+    /// What is served here now.
+    pub(super) fn site(&self) -> Rc<Site> {
+        self.site.borrow().clone()
+    }
+
+    /// Serves another site from the next request on. Tunnels whose rule it does not have are closed
+    /// after its `shutdown_timeout`.
+    pub fn install(self: &Rc<Self>, site: Rc<Site>) {
+        let gone = self.guests.tunnels_without(|old, rule| site.still_has(old, rule));
+        if !gone.is_empty() {
+            let (door, worker) = (Rc::downgrade(self), site.worker().clone());
+            let (patience, number) = (site.listener().shutdown_timeout, site.generation.number);
+            let end = async move {
+                worker.sleep(patience).await;
+                if let Some(door) = door.upgrade() {
+                    door.guests.send_away_tunnels(&gone, number);
+                }
+            };
+            site.worker().spawn(end).detach();
+        }
+        *self.site.borrow_mut() = site;
+    }
+
+    /// Stops accepting, waits until everyone has left, for at most `patience`, and ends what is left.
+    pub async fn close(&self, patience: Duration) {
+        self.closing.give();
+        let accepting = self.accepting.take();
+        if let Some(accepting) = accepting {
+            accepting.await;
+        }
+        self.guests.ask_to_leave();
+        let worker = self.site().worker().clone();
+        let everyone = async {
+            self.guests.all_gone().await;
+            Ok(())
+        };
+        if worker.timer().within(patience, everyone).await.is_err() {
+            self.guests.send_away();
+            self.guests.all_gone().await;
+        }
+    }
+}
+
+/// Takes connections until the door closes: a permit, an accept, a task; nothing else happens here.
+async fn keep_open<F>(door: Rc<Door>, listener: Listener, exchange: impl Fn(Client, Rc<Site>) -> F + Copy + 'static)
+where
+    F: Future<Output = Option<Client>> + 'static,
+{
+    let parking = Parking::default();
+    let mut taken = 0;
+    let worker = door.site().worker().clone();
+    let come_in = |(stream, peer), permit| {
+        let site = door.site();
+        let counted = Counted::new(&site);
+        let stream = Stream::Plain(stream);
+        let (guest, timer) = (Rc::new(door.guests.enter()), worker.timer());
+        let client = Client { stream, input: Input::default(), peer: peer_address(peer), timer, guest, _permit: permit };
+        if site.tcp().is_some() {
+            worker.spawn(counted.with(tcp::serve(client, site))).detach();
+        } else {
+            worker.spawn(counted.with(connection::serve(client, door.clone(), parking.clone(), exchange))).detach();
+        }
+    };
+    loop {
+        let next = async {
+            let permit = permit(&door).await;
+            (listener.accept(|error| complain(&door, &error)).await, permit)
+        };
+        let Some((connection, permit)) = door.closing.or(next).await else { break };
+        come_in(connection, permit);
+        taken += 1;
+        if taken % ACCEPTS_PER_TURN == 0 {
+            worker.yield_now().await;
+        }
+    }
+    // What the queue still holds is connected already; closing the socket would reset it.
+    while let Some(connection) = listener.accept_now() {
+        come_in(connection, door.site().state.permits.take_anyway());
+    }
+}
+
+/// A permit for one more connection. While there is none, clients wait in the accept queue.
+async fn permit(door: &Door) -> Permit {
+    let mut waited = false;
+    loop {
+        let site = door.site();
+        if let Some(permit) = site.state.permits.take() {
+            return permit;
+        }
+        if !std::mem::replace(&mut waited, true) {
+            tracing::warn!(listener = %site.listener().name, "max_connections reached; new connections wait");
+        }
+        site.worker().clone().sleep(PERMIT_AGAIN).await;
+    }
+}
+
+fn complain(door: &Door, AcceptError { error, in_a_row }: &AcceptError) {
+    let site = door.site();
+    site.counters.accept_errors.add(1);
+    if *in_a_row == 1 {
+        tracing::error!(listener = %site.listener().name, %error, "cannot accept; trying again with pauses");
+    }
+}
+
+/// An IPv4 address that came by way of an IPv6 socket is one again.
+fn peer_address(peer: SocketAddr) -> IpAddr {
+    peer.ip().to_canonical()
+}
+
+/// A connection in the counters of its listener: opened when made, closed when dropped.
+struct Counted(Arc<ListenerCounters>);
+
+impl Counted {
+    fn new(site: &Site) -> Self {
+        site.counters.opened.add(1);
+        Self(site.counters.clone())
+    }
+
+    async fn with(self, connection: impl Future<Output = ()>) {
+        connection.await;
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.closed.add(1);
+    }
+}
+
+/// Given once; who waits for it stops waiting.
+#[derive(Default)]
+struct Signal {
+    given: Cell<bool>,
+    waker: Cell<Option<Waker>>,
+}
+
+impl Signal {
+    fn give(&self) {
+        self.given.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// What `future` gives, or `None` when the signal is given first.
+    async fn or<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            if self.given.get() {
+                return Poll::Ready(None);
+            }
+            self.waker.set(Some(cx.waker().clone()));
+            future.as_mut().poll(cx).map(Some)
+        })
+        .await
+    }
+}

@@ -1,0 +1,127 @@
+//! Every way an exchange can fail, and the one place that says what a failure is called.
+
+use std::fmt;
+use std::io;
+
+use crate::http::{BodyError, Refusal};
+use crate::log::Reason;
+use crate::upstream::ConnectError;
+
+/// Why an exchange did not end as the two sides wanted.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) reason: Reason,
+    pub(super) detail: Detail,
+}
+
+/// What is known beyond the reason, kept unformatted until someone reads it.
+#[derive(Debug)]
+pub(super) enum Detail {
+    /// Nothing.
+    None,
+    /// What a parser says.
+    Text(String),
+    /// What the system says.
+    Io(io::Error),
+    /// What opening a connection failed with.
+    Connect(ConnectError),
+}
+
+/// What the two sides of a transfer can do wrong.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// Reading from the side that sends.
+    From(io::Error),
+    /// Writing to the side that receives.
+    To(io::Error),
+    /// What was sent is not a body.
+    Body(BodyError),
+    /// It is larger than the rule allows.
+    TooLarge,
+}
+
+impl Failure {
+    /// A failure of which the reason says everything.
+    pub(super) fn new(reason: Reason) -> Self {
+        Self { reason, detail: Detail::None }
+    }
+
+    fn io(reason: Reason, error: io::Error) -> Self {
+        Self { reason, detail: Detail::Io(error) }
+    }
+
+    /// The client's connection failed.
+    pub(super) fn of_client(error: io::Error) -> Self {
+        let stalled = error.kind() == io::ErrorKind::TimedOut;
+        Self::io(if stalled { Reason::ClientStalled } else { Reason::ClientGone }, error)
+    }
+
+    /// The target's connection failed before its answer began.
+    pub(super) fn of_target(error: io::Error) -> Self {
+        let reason = match error.kind() {
+            io::ErrorKind::TimedOut => Reason::UpstreamTimeout,
+            io::ErrorKind::UnexpectedEof => Reason::UpstreamClosed,
+            _ => Reason::UpstreamReset,
+        };
+        Self::io(reason, error)
+    }
+
+    /// The target's connection failed inside the head of its answer.
+    pub(super) fn inside_response(error: io::Error) -> Self {
+        let stalled = error.kind() == io::ErrorKind::TimedOut;
+        Self::io(if stalled { Reason::ResponseStalled } else { Reason::ResponseTruncated }, error)
+    }
+
+    /// Whether the target said nothing and went away.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self.reason, Reason::UpstreamClosed | Reason::UpstreamReset)
+    }
+
+    /// A request body did not get to the target.
+    pub(super) fn of_upload(broken: Broken) -> Self {
+        match broken {
+            Broken::From(error) if error.kind() == io::ErrorKind::TimedOut => Self::io(Reason::RequestTimeout, error),
+            Broken::From(error) => Self::of_client(error),
+            Broken::To(error) => Self::of_target(error),
+            Broken::Body(error) => Self { reason: Reason::RequestBody, detail: Detail::Text(error.explain().into()) },
+            Broken::TooLarge => Self::new(Reason::BodyTooLarge),
+        }
+    }
+
+    /// A response body did not get to the client.
+    pub(super) fn of_download(broken: Broken) -> Self {
+        match broken {
+            Broken::From(error) if error.kind() == io::ErrorKind::TimedOut => Self::io(Reason::ResponseStalled, error),
+            Broken::From(error) => Self::io(Reason::ResponseTruncated, error),
+            Broken::To(error) => Self::of_client(error),
+            Broken::Body(BodyError::Truncated) => Self::new(Reason::ResponseTruncated),
+            Broken::Body(error) => {
+                Self { reason: Reason::ResponseMalformed, detail: Detail::Text(error.explain().into()) }
+            }
+            Broken::TooLarge => Self::new(Reason::Internal),
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self { reason: refusal.reason, detail: Detail::Text(refusal.detail) }
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        Self { reason: error.reason, detail: Detail::Connect(error) }
+    }
+}
+
+impl fmt::Display for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => Ok(()),
+            Self::Text(text) => f.write_str(text),
+            Self::Io(error) => error.fmt(f),
+            Self::Connect(error) => error.fmt(f),
+        }
+    }
+}

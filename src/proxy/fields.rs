@@ -1,0 +1,174 @@
+//! The head a target gets: the client's lines as they came, less what is not for the target, plus
+//! what we know of the client.
+
+use std::io::Write;
+use std::net::IpAddr;
+
+use crate::config::plan::{Proxy, Rule};
+use crate::http::{Field, Fields, Framing, Name, RequestHead};
+use crate::worker::Buffer;
+
+/// What is said of the client, and whether what it says itself is kept.
+pub(super) struct Forwarded {
+    /// The address of the connection.
+    pub(super) peer: IpAddr,
+    /// It is one of `trusted_proxies`.
+    pub(super) trusted: bool,
+}
+
+/// Writes the head for a target: request line, fields, empty line.
+///
+/// The client's own hop-by-hop fields go first, ours come after, so that a client cannot have ours
+/// dropped by naming them in `Connection` (RFC 9110, section 7.6.1).
+pub(super) fn write_request_head(
+    head: &RequestHead<'_>,
+    rule: &Rule,
+    proxy: &Proxy,
+    target: (&str, &str),
+    forwarded: &Forwarded,
+    out: &mut Buffer,
+) {
+    let (authority, base_path) = target;
+    out.extend(head.method);
+    out.extend(b" ");
+    write_target(head, rule, proxy, base_path, out);
+    out.extend(b" HTTP/1.1\r\nHost: ");
+    match head.host.filter(|_| proxy.pass_host) {
+        Some(host) => out.extend(host),
+        None => out.extend(authority.as_bytes()),
+    }
+    out.extend(b"\r\n");
+    for field in head.fields.iter().filter(|field| is_for_the_target(field, head)) {
+        out.extend(field.line);
+    }
+    write_forwarded(head, forwarded, out);
+    if head.framing == Framing::Chunked {
+        out.extend(b"Transfer-Encoding: chunked\r\n");
+    }
+    if head.upgrade_websocket {
+        out.extend(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+    } else if head.accepts_trailers {
+        out.extend(b"Connection: TE\r\nTE: trailers\r\n");
+    }
+    out.extend(b"\r\n");
+}
+
+/// Path and query: unchanged bytes, less the prefix if the rule says so, behind the base path.
+fn write_target(head: &RequestHead<'_>, rule: &Rule, proxy: &Proxy, base_path: &str, out: &mut Buffer) {
+    let mut rest = head.path_and_query;
+    if rest == b"*" {
+        return out.extend(rest);
+    }
+    if proxy.strip_path_prefix {
+        rest = &rest[raw_length(rest, rule.path_prefix.trim_end_matches('/').len())..];
+    }
+    out.extend(base_path.as_bytes());
+    if !rest.starts_with(b"/") {
+        // An empty path becomes `/`: a target is never empty (RFC 9112, section 3.2.1).
+        out.extend(b"/");
+    }
+    out.extend(rest);
+}
+
+/// How many bytes of `raw` stand for the first `decoded` bytes of the path that rules matched on,
+/// where an escape such as `%41` counts as one.
+fn raw_length(raw: &[u8], decoded: usize) -> usize {
+    let mut at = 0;
+    for _ in 0..decoded {
+        at += match raw.get(at..at + 3) {
+            Some([b'%', high, low]) if is_unreserved_escape(*high, *low) => 3,
+            _ => 1,
+        };
+    }
+    at.min(raw.len())
+}
+
+fn is_unreserved_escape(high: u8, low: u8) -> bool {
+    let digit = |byte: u8| (byte as char).to_digit(16);
+    let byte = digit(high).zip(digit(low)).map(|(high, low)| (high * 16 + low) as u8);
+    byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+}
+
+/// Whether a field of the client's goes on to the target as it is.
+fn is_for_the_target(field: &Field<'_>, head: &RequestHead<'_>) -> bool {
+    match field.known {
+        // We write these ourselves, or they end here.
+        Name::Host | Name::TransferEncoding | Name::Lookalike => false,
+        Name::XForwardedFor | Name::XForwardedProto | Name::XForwardedHost | Name::XRealIp | Name::Forwarded => false,
+        Name::ContentLength => true,
+        Name::Trailer => head.framing == Framing::Chunked && head.accepts_trailers,
+        name => !name.is_hop_by_hop() && !field.named_by_connection,
+    }
+}
+
+/// `X-Forwarded-*`, `X-Real-IP` and `Forwarded` (RFC 7239): what we know, behind what a trusted
+/// proxy knows.
+fn write_forwarded(head: &RequestHead<'_>, forwarded: &Forwarded, out: &mut Buffer) {
+    let Forwarded { peer, trusted } = *forwarded;
+    let told = |name: Name| if trusted { head.fields.get(name) } else { None };
+    let host = head.host.unwrap_or_default();
+
+    out.extend(b"X-Forwarded-For: ");
+    if trusted {
+        write_chain(head.fields, Name::XForwardedFor, out);
+    }
+    write_address(peer, out);
+    out.extend(b"\r\nX-Forwarded-Proto: ");
+    out.extend(told(Name::XForwardedProto).unwrap_or(b"http"));
+    let host_told = told(Name::XForwardedHost).unwrap_or(host);
+    if !host_told.is_empty() {
+        out.extend(b"\r\nX-Forwarded-Host: ");
+        out.extend(host_told);
+    }
+    out.extend(b"\r\nX-Real-IP: ");
+    match told(Name::XRealIp) {
+        Some(address) => out.extend(address),
+        None => write_address(peer, out),
+    }
+    out.extend(b"\r\nForwarded: ");
+    if trusted {
+        write_chain(head.fields, Name::Forwarded, out);
+    }
+    out.extend(b"for=");
+    match peer {
+        IpAddr::V4(_) => write_address(peer, out),
+        IpAddr::V6(_) => {
+            out.extend(b"\"[");
+            write_address(peer, out);
+            out.extend(b"]\"");
+        }
+    }
+    if !host.is_empty() {
+        out.extend(b";host=\"");
+        out.extend(host);
+        out.extend(b"\"");
+    }
+    out.extend(b";proto=http\r\n");
+}
+
+/// All values of a field, in order, each with a comma behind it.
+fn write_chain(fields: Fields<'_>, name: Name, out: &mut Buffer) {
+    for field in fields.iter().filter(|field| field.known == name && !field.value.is_empty()) {
+        out.extend(field.value);
+        out.extend(b", ");
+    }
+}
+
+fn write_address(address: IpAddr, out: &mut Buffer) {
+    // A buffer in memory takes everything.
+    let _ = write!(out, "{address}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_that_was_written_with_escapes_is_stripped_whole() {
+        assert_eq!(raw_length(b"/users/7", 6), 6);
+        assert_eq!(raw_length(b"/%75sers/7", 6), 8);
+        assert_eq!(raw_length(b"/%75%73%65%72%73", 6), 16);
+        assert_eq!(raw_length(b"/a%2Fb", 3), 3, "a reserved escape is three bytes to the rules too");
+        assert_eq!(raw_length(b"/u", 6), 2);
+    }
+}

@@ -1,0 +1,199 @@
+//! The connections of one door: asked to leave when it drains, and sent away when they do not.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use slab::Slab;
+
+use super::site::Site;
+
+/// The connections of one door.
+#[derive(Clone, Default)]
+pub(super) struct Guests {
+    state: Rc<RefCell<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    seats: Slab<Seat>,
+    draining: bool,
+    /// Who waits for the last guest to go.
+    last: Option<Waker>,
+}
+
+struct Seat {
+    waker: Option<Waker>,
+    notice: Notice,
+    /// What it is a tunnel of, once it is one: the site and, for HTTP, the rule that it began on.
+    tunnel: Option<(Rc<Site>, Option<usize>)>,
+}
+
+/// What a guest was told.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Notice {
+    /// Stay.
+    None,
+    /// Finish what you are at.
+    Leave,
+    /// Go now.
+    Gone,
+}
+
+/// One connection's place among them.
+pub(super) struct Guest {
+    state: Rc<RefCell<State>>,
+    key: usize,
+}
+
+impl Guests {
+    /// A place for a new connection.
+    pub(super) fn enter(&self) -> Guest {
+        let mut state = self.state.borrow_mut();
+        let notice = if state.draining { Notice::Leave } else { Notice::None };
+        let key = state.seats.insert(Seat { waker: None, notice, tunnel: None });
+        Guest { state: self.state.clone(), key }
+    }
+
+    /// Tells everyone to finish what they are at, and who comes later too.
+    pub(super) fn ask_to_leave(&self) {
+        self.state.borrow_mut().draining = true;
+        self.tell(Notice::Leave, |_| true);
+    }
+
+    /// Takes [`Guests::ask_to_leave`] back for who comes from now on.
+    pub(super) fn welcome(&self) {
+        self.state.borrow_mut().draining = false;
+    }
+
+    /// Ends every connection now.
+    pub(super) fn send_away(&self) {
+        self.tell(Notice::Gone, |_| true);
+    }
+
+    /// The tunnels whose site and rule do not pass `stays`.
+    pub(super) fn tunnels_without(&self, stays: impl Fn(&Site, Option<usize>) -> bool) -> Vec<usize> {
+        let state = self.state.borrow();
+        let gone = |seat: &Seat| seat.tunnel.as_ref().is_some_and(|(site, rule)| !stays(site, *rule));
+        state.seats.iter().filter(|(_, seat)| gone(seat)).map(|(key, _)| key).collect()
+    }
+
+    /// Ends these connections, those that still are tunnels of another generation than `now`.
+    pub(super) fn send_away_tunnels(&self, keys: &[usize], now: u64) {
+        self.tell(Notice::Gone, |(key, seat)| {
+            let tunnel = seat.tunnel.as_ref();
+            keys.contains(&key) && tunnel.is_some_and(|(site, _)| site.generation.number < now)
+        });
+    }
+
+    /// Waits until nobody is here.
+    pub(super) async fn all_gone(&self) {
+        poll_fn(|cx| {
+            let mut state = self.state.borrow_mut();
+            if state.seats.is_empty() {
+                return Poll::Ready(());
+            }
+            state.last = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn tell(&self, notice: Notice, whom: impl Fn((usize, &Seat)) -> bool) {
+        for (key, seat) in &mut self.state.borrow_mut().seats {
+            if seat.notice < notice && whom((key, seat)) {
+                seat.notice = notice;
+                if let Some(waker) = seat.waker.take() {
+                    waker.wake();
+                }
+            }
+        }
+    }
+}
+
+impl Guest {
+    /// Whether it was asked to finish.
+    pub(super) fn is_asked_to_leave(&self) -> bool {
+        self.state.borrow().seats[self.key].notice >= Notice::Leave
+    }
+
+    /// Ready when it was asked to finish.
+    pub(super) fn poll_asked_to_leave(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_notice(Notice::Leave, cx)
+    }
+
+    /// Says that it is a tunnel from now on.
+    pub(super) fn is_tunnel(&self, site: &Rc<Site>, rule: Option<usize>) {
+        self.state.borrow_mut().seats[self.key].tunnel = Some((site.clone(), rule));
+    }
+
+    /// Runs `stay` until it is done or the guest is sent away; `None` then.
+    pub(super) async fn unless_sent_away<T>(&self, stay: impl Future<Output = T>) -> Option<T> {
+        let mut stay = pin!(stay);
+        poll_fn(|cx| match self.poll_notice(Notice::Gone, cx) {
+            Poll::Ready(()) => Poll::Ready(None),
+            Poll::Pending => stay.as_mut().poll(cx).map(Some),
+        })
+        .await
+    }
+
+    fn poll_notice(&self, notice: Notice, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.borrow_mut();
+        let seat = &mut state.seats[self.key];
+        if seat.notice >= notice {
+            return Poll::Ready(());
+        }
+        // Both polls of a connection come from its one task, so one place for a waker is enough.
+        if !seat.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            seat.waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut state = self.state.borrow_mut();
+        let seat = state.seats.remove(self.key);
+        if state.seats.is_empty()
+            && let Some(waker) = state.last.take()
+        {
+            waker.wake();
+        }
+        drop(state);
+        drop(seat);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_lite::future::{block_on, pending, poll_once};
+
+    #[test]
+    fn who_is_asked_to_leave_may_finish_and_who_is_sent_away_may_not() {
+        let guests = Guests::default();
+        let guest = guests.enter();
+        assert!(!guest.is_asked_to_leave());
+        guests.ask_to_leave();
+        assert!(guest.is_asked_to_leave());
+        assert!(guests.enter().is_asked_to_leave(), "who comes later too");
+        assert_eq!(block_on(guest.unless_sent_away(async { 7 })), Some(7));
+        guests.send_away();
+        assert_eq!(block_on(guest.unless_sent_away(pending::<()>())), None);
+    }
+
+    #[test]
+    fn the_last_one_out_is_noticed() {
+        let guests = Guests::default();
+        let (one, other) = (guests.enter(), guests.enter());
+        let mut wait = pin!(guests.all_gone());
+        assert!(block_on(poll_once(wait.as_mut())).is_none());
+        drop(one);
+        assert!(block_on(poll_once(wait.as_mut())).is_none());
+        drop(other);
+        assert!(block_on(poll_once(wait)).is_some());
+    }
+}

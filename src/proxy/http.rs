@@ -1,0 +1,215 @@
+//! The life of a request, on one screen.
+
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::answer;
+use super::connection::Client;
+use super::dispatch::Dispatch;
+use super::failure::Failure;
+use super::record::Record;
+use super::reply::{self, Reply, Wait};
+use super::request::{self, Next, Request};
+use super::site::Site;
+use super::transfer::{Alongside, Body, Transfer};
+use super::tunnel::{self, Side};
+use crate::config::plan::{Action, Proxy};
+use crate::http::{Framing, Version};
+use crate::log::Reason;
+use crate::tls::Input;
+use crate::upstream::Link;
+use crate::worker::Buffer;
+
+/// Interim responses (1xx) forwarded for one request.
+const INTERIM_MAX: u32 = 16;
+
+/// How an exchange left the client's connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// Another request may follow.
+    Clean,
+    /// It ends here.
+    Close,
+}
+
+/// Serves one request. Gives the client back when another may follow.
+pub(super) async fn exchange(mut client: Client, site: Rc<Site>) -> Option<Client> {
+    let mut record = Record::new(&site);
+    let (request, next) = match request::read(&mut client, &site, &mut record).await {
+        Ok(found) => found?,
+        Err(failure) => {
+            answer::fail(&mut client, &mut record, None, failure).await;
+            record.finish(&client, None);
+            return None;
+        }
+    };
+    let end = match next {
+        Next::Forward { first_target, head } => {
+            forward(&mut client, &site, &mut record, &request, Dispatch::new(first_target, head)).await
+        }
+        Next::Answer { status, answer } => answer::send(&mut client, &mut record, &request, status, answer).await,
+        Next::NoRule => Err(Failure::new(Reason::NoRule)),
+    };
+    let end = match end {
+        Ok(end) => end,
+        Err(failure) => answer::fail(&mut client, &mut record, Some(&request), failure).await,
+    };
+    record.finish(&client, Some(&request));
+    if record.cut_is_invisible && record.reason.is_some() {
+        client.stream.reset();
+        return None;
+    }
+    let go_on = end == End::Clean && request.keep_alive && !client.guest.is_asked_to_leave();
+    go_on.then_some(client)
+}
+
+/// Sends the request to a target and its response to the client, on as many links as it takes and
+/// as may be tried.
+async fn forward(
+    client: &mut Client,
+    site: &Rc<Site>,
+    record: &mut Record<'_>,
+    request: &Request,
+    mut dispatch: Dispatch,
+) -> Result<End, Failure> {
+    let action = request.rule.and_then(|rule| site.rule(rule)).map(|rule| &rule.action);
+    let Some(Action::Proxy(proxy)) = action else { return Err(Failure::new(Reason::Internal)) };
+    loop {
+        let (link, head) = dispatch.link(client, site, request, proxy).await?;
+        record.target = Some(link.address);
+        let reused = link.reused;
+        match converse(client, site, record, request, proxy, link, head).await {
+            Ok((end, kept)) => {
+                if let Some((link, time)) = kept {
+                    dispatch.keep(site, proxy, link, time);
+                }
+                return Ok(end);
+            }
+            // The target closed an idle connection at the moment we used it: that was no answer, and
+            // not the client's fault (RFC 9112, section 9.3.1).
+            Err(failure) if reused && !record.heard && failure.is_silence() && request.can_be_sent_again() => {
+                dispatch.retry();
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+/// A link that can be used again, and for how long its target would keep it.
+type Kept = Option<(Link, Duration)>;
+
+/// One request and its response over one link.
+async fn converse(
+    client: &mut Client,
+    site: &Rc<Site>,
+    record: &mut Record<'_>,
+    request: &Request,
+    proxy: &Proxy,
+    mut link: Link,
+    head: Buffer,
+) -> Result<(End, Kept), Failure> {
+    let mut body = Body::new(request.framing);
+    if request.framing != Framing::None {
+        // From here on the request cannot be sent again.
+        client.input.consume(std::mem::take(&mut record.unconsumed));
+    }
+    let exchanged = transfer(client, site, record, request, proxy, &mut link, head, &mut body).await?;
+    client.input.consume(std::mem::take(&mut record.unconsumed));
+    match exchanged {
+        Exchanged { status: 101, .. } => {
+            client.guest.is_tunnel(site, request.rule);
+            let target = Side::new(&link.stream, &mut link.input);
+            let meters = (&record.received, &record.sent);
+            let relay = tunnel::relay(site.worker(), Side::of_client(client), target, meters, proxy.tunnel_timeout);
+            record.reason = relay.await.err();
+            Ok((End::Close, None))
+        }
+        Exchanged { until_close: true, .. } => Ok((End::Close, None)),
+        // The target answered without wanting all of it; the link is in the middle of a request.
+        Exchanged { uploaded: false, .. } => Ok((answer::drain(client, &mut body).await, None)),
+        Exchanged { keep_link, .. } => Ok((End::Clean, keep_link.map(|time| (link, time)))),
+    }
+}
+
+/// What is left to know when both messages have passed.
+struct Exchanged {
+    status: u16,
+    until_close: bool,
+    /// All of the request went out.
+    uploaded: bool,
+    keep_link: Option<Duration>,
+}
+
+/// Both messages at once: the request goes on while the response is awaited, and while it passes.
+#[expect(clippy::too_many_arguments, reason = "the two connections, the request and what is known of them")]
+async fn transfer(
+    client: &mut Client,
+    site: &Rc<Site>,
+    record: &mut Record<'_>,
+    request: &Request,
+    proxy: &Proxy,
+    link: &mut Link,
+    head: Buffer,
+    body: &mut Body,
+) -> Result<Exchanged, Failure> {
+    let (worker, timer) = (site.worker(), site.worker().timer());
+    let keep = request.keep_alive && !client.guest.is_asked_to_leave();
+    let mut no_body = Input::default();
+    let mut upload = Transfer {
+        worker,
+        from: &client.stream,
+        input: if request.framing == Framing::None { &mut no_body } else { &mut client.input },
+        to: &link.stream,
+        timer: &client.timer,
+        patience: proxy.body_timeout,
+        chunked: request.framing == Framing::Chunked,
+        trailers: request.accepts_trailers,
+        most: proxy.max_body,
+        meter: &record.received,
+        counts_reads: true,
+    };
+    let uploading = pin!(upload.run(head, body));
+    let mut alongside = Alongside::new(uploading);
+
+    let wait = Wait { timer: &timer, patience: proxy.response_timeout, upload: &record.received };
+    let mut interims = 0;
+    let reply: Reply = loop {
+        let reading = reply::read(&link.stream, &mut link.input, site, request, &wait, keep);
+        let reply = alongside.run(reading).await?;
+        record.heard = true;
+        if !reply.is_interim() {
+            break reply;
+        }
+        interims += 1;
+        if interims > INTERIM_MAX {
+            return Err(Failure::new(Reason::ResponseMalformed));
+        }
+        if request.version == Version::Http11 {
+            alongside.run(reply::pass_on(&reply, &client.stream, &timer, proxy.body_timeout, &record.sent)).await?;
+        }
+    };
+    if reply.status == 101 && !request.upgrade {
+        return Err(Failure::new(Reason::UpgradeFailed));
+    }
+    record.status = Some(reply.status);
+    record.cut_is_invisible = reply.until_close;
+
+    let Reply { status, until_close, keep_link, .. } = reply;
+    let mut response = Body::new(reply.framing);
+    let mut download = Transfer {
+        worker,
+        from: &link.stream,
+        input: &mut link.input,
+        to: &client.stream,
+        timer: &timer,
+        patience: proxy.body_timeout,
+        chunked: reply.chunked,
+        trailers: request.accepts_trailers,
+        most: None,
+        meter: &record.sent,
+        counts_reads: false,
+    };
+    alongside.run(download.run_as_response(reply.head, &mut response)).await?;
+    Ok(Exchanged { status, until_close, uploaded: alongside.is_complete(), keep_link })
+}

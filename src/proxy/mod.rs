@@ -1,0 +1,37 @@
+//! The journey: from an accepted connection to a target and back.
+//!
+//! ```text
+//!   door ---- accepts, spawns one small task a connection
+//!    `- connection - waits for a request without a buffer
+//!        `- exchange - http.rs: the life of a request on one screen
+//!            |- request   bytes -> what is wanted, which rule, the head for the target
+//!            |- dispatch  a link to a target: an idle one, a new one, the next target
+//!            |- transfer  bodies, both ways at once
+//!            |- reply     the target's head -> the head for the client
+//!            |- tunnel    after 101, and for TCP listeners
+//!            `- answer    what we say ourselves, with a reason
+//! ```
+//!
+//! Runs on the data plane only. Is given generations by `gate`; knows neither files nor signals.
+
+mod access;
+mod answer;
+mod connection;
+mod dispatch;
+mod door;
+mod failure;
+mod fields;
+mod generation;
+mod guests;
+mod http;
+mod record;
+mod reply;
+mod request;
+mod site;
+mod tcp;
+mod transfer;
+mod tunnel;
+
+pub use door::Door;
+pub use generation::Generation;
+pub use site::{Permits, Site, Upstreams, WorkerState};

@@ -1,0 +1,206 @@
+//! From the head of a target's response to the head the client gets.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::time::Duration;
+
+use super::failure::Failure;
+use super::request::Request;
+use super::site::Site;
+use super::transfer::{Meter, write_all};
+use crate::config::plan::HeadLimits;
+use crate::http::{Field, Framing, HeadScan, Name, ResponseHead, Version, parse_response};
+use crate::log::Reason;
+use crate::tls::{Input, Stream};
+use crate::worker::{Buffer, Timer};
+
+/// Limits on the head of a response: more generous than on requests, targets are ours.
+const HEAD_LIMITS: HeadLimits = HeadLimits { bytes: 128 * 1024, fields: 256, target: 0 };
+
+/// What is known of a response once its head is no longer looked at.
+pub(super) struct Reply {
+    pub(super) status: u16,
+    /// How the target ends the body.
+    pub(super) framing: Framing,
+    /// The body goes to the client in chunks.
+    pub(super) chunked: bool,
+    /// The body ends for the client with the connection.
+    pub(super) until_close: bool,
+    /// How long the target would keep the connection, if at all.
+    pub(super) keep_link: Option<Duration>,
+    /// The head for the client.
+    pub(super) head: Buffer,
+}
+
+/// How long to wait for a response.
+pub(super) struct Wait<'a> {
+    pub(super) timer: &'a Timer,
+    /// Counted from the last byte of the request that was sent: an upload may take its time.
+    pub(super) patience: Duration,
+    pub(super) upload: &'a Meter<'a>,
+}
+
+/// Reads one head, interim or final.
+///
+/// # Errors
+/// When the target closes, is silent for too long, or sends no valid head.
+pub(super) async fn read(
+    target: &Stream,
+    input: &mut Input,
+    site: &Site,
+    request: &Request,
+    wait: &Wait<'_>,
+    keep: bool,
+) -> Result<Reply, Failure> {
+    let mut scan = HeadScan::default();
+    loop {
+        if let Some(reply) = take_in(input, site, request, &mut scan, keep)? {
+            return Ok(reply);
+        }
+        // One byte more than the limit, so that the parser sees that it is over.
+        let fill = input.fill(target, HEAD_LIMITS.bytes + 1);
+        let filled = wait.for_it(fill, site).await;
+        match (filled, input.is_empty()) {
+            (Ok(0), true) => return Err(Failure::of_target(io::ErrorKind::UnexpectedEof.into())),
+            (Err(error), true) => return Err(Failure::of_target(error)),
+            (Ok(0), false) => return Err(Failure::new(Reason::ResponseTruncated)),
+            (Err(error), false) => return Err(Failure::inside_response(error)),
+            (Ok(_), _) => {}
+        }
+    }
+}
+
+/// Sends an interim response on.
+///
+/// # Errors
+/// When the client does not take it.
+pub(super) async fn pass_on(
+    reply: &Reply,
+    client: &Stream,
+    timer: &Timer,
+    patience: Duration,
+    sent: &Meter<'_>,
+) -> Result<(), Failure> {
+    let head = reply.head.unread();
+    write_all(client, &mut [IoSlice::new(head)], timer, patience).await.map_err(Failure::of_client)?;
+    sent.add(head.len(), client.worker().now());
+    Ok(())
+}
+
+impl Wait<'_> {
+    async fn for_it(&self, read: impl Future<Output = io::Result<usize>>, site: &Site) -> io::Result<usize> {
+        let mut read = std::pin::pin!(read);
+        let began = site.worker().now();
+        loop {
+            let deadline = began.max(self.upload.last()) + self.patience;
+            let left = deadline.saturating_duration_since(site.worker().now());
+            match self.timer.within(left, read.as_mut()).await {
+                // The request went on meanwhile, and moved the deadline.
+                Err(error) if error.kind() == io::ErrorKind::TimedOut && self.upload.last() + self.patience > deadline => {}
+                result => return result,
+            }
+        }
+    }
+}
+
+/// Parses what is there and writes the head for the client. `None`: the head is not complete.
+fn take_in(
+    input: &mut Input,
+    site: &Site,
+    request: &Request,
+    scan: &mut HeadScan,
+    keep: bool,
+) -> Result<Option<Reply>, Failure> {
+    if input.is_empty() {
+        return Ok(None);
+    }
+    let mut table = site.state.table.borrow_mut();
+    let Some(head) = parse_response(input.unread(), scan, &HEAD_LIMITS, &mut table)? else {
+        return Ok(None);
+    };
+    let framing = head.framing(request.method);
+    let endless = matches!(framing, Framing::Chunked | Framing::UntilClose);
+    let chunked = endless && request.version == Version::Http11;
+    let mut reply = Reply {
+        status: head.status,
+        framing,
+        chunked,
+        until_close: endless && !chunked,
+        keep_link: head.keep_alive.then(|| keep_for(&head)),
+        head: site.worker().buffer(),
+    };
+    write_head(&head, &reply.facts(request, keep), &mut reply.head);
+    let len = head.len;
+    drop(table);
+    input.consume(len);
+    Ok(Some(reply))
+}
+
+/// What decides over our own fields.
+struct Facts {
+    interim: bool,
+    upgraded: bool,
+    chunked: bool,
+    close: bool,
+    old_client: bool,
+    trailers: bool,
+}
+
+impl Reply {
+    pub(super) fn is_interim(&self) -> bool {
+        self.status < 200 && self.status != 101
+    }
+
+    fn facts(&self, request: &Request, keep: bool) -> Facts {
+        Facts {
+            interim: self.is_interim(),
+            upgraded: self.status == 101,
+            chunked: self.chunked,
+            close: !keep || self.until_close,
+            old_client: request.version == Version::Http10,
+            trailers: self.chunked && request.accepts_trailers,
+        }
+    }
+}
+
+/// A target says how long it keeps a connection; a second less is safe.
+fn keep_for(head: &ResponseHead<'_>) -> Duration {
+    head.keep_alive_timeout.map_or(Duration::MAX, |timeout| timeout.saturating_sub(Duration::from_secs(1)))
+}
+
+fn write_head(head: &ResponseHead<'_>, facts: &Facts, out: &mut Buffer) {
+    out.extend(b"HTTP/1.1 ");
+    out.extend(&digits(head.status));
+    out.extend(b" ");
+    out.extend(head.phrase);
+    out.extend(b"\r\n");
+    for field in head.fields.iter().filter(|field| is_for_the_client(field, facts)) {
+        out.extend(field.line);
+    }
+    if facts.upgraded {
+        out.extend(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+    } else if !facts.interim {
+        if facts.chunked {
+            out.extend(b"Transfer-Encoding: chunked\r\n");
+        }
+        match (facts.close, facts.old_client) {
+            (true, _) => out.extend(b"Connection: close\r\n"),
+            (false, true) => out.extend(b"Connection: keep-alive\r\n"),
+            (false, false) => {}
+        }
+    }
+    out.extend(b"\r\n");
+}
+
+fn is_for_the_client(field: &Field<'_>, facts: &Facts) -> bool {
+    match field.known {
+        Name::TransferEncoding => false,
+        Name::ContentLength => true,
+        Name::Trailer => facts.trailers,
+        name => !name.is_hop_by_hop() && !field.named_by_connection,
+    }
+}
+
+fn digits(status: u16) -> [u8; 3] {
+    [status / 100, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8)
+}

@@ -1,0 +1,208 @@
+//! From the bytes of a request's head to what is to be done with it.
+//!
+//! All of this happens at once, between two awaits, while the head lies parsed in the worker's field
+//! table: afterwards only a few small values are left, and the head for the target is written.
+
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Instant;
+
+use super::access::Note;
+use super::answer::{self, Media};
+use super::connection::Client;
+use super::failure::{Detail, Failure};
+use super::fields::{Forwarded, write_request_head};
+use super::record::Record;
+use super::site::Site;
+use crate::config::plan::{Action, HttpListener, Proxy, Rule};
+use crate::http::{Framing, HeadScan, HostKey, Method, RequestHead, Version, match_path, parse_request};
+use crate::log::Reason;
+use crate::upstream::Pool;
+use crate::worker::Buffer;
+
+/// What is known of a request once its head is no longer looked at.
+pub(super) struct Request {
+    pub(super) method: Method,
+    pub(super) version: Version,
+    pub(super) framing: Framing,
+    /// The client would go on with this connection.
+    pub(super) keep_alive: bool,
+    /// It asks for `Upgrade: websocket`.
+    pub(super) upgrade: bool,
+    /// It sent `TE: trailers`.
+    pub(super) accepts_trailers: bool,
+    /// What it likes best of what own answers come in.
+    pub(super) prefers: Media,
+    /// Bytes of the head.
+    pub(super) len: usize,
+    /// Index of the rule that matched.
+    pub(super) rule: Option<usize>,
+    /// What the access log wants to know.
+    pub(super) note: Option<Box<Note>>,
+}
+
+/// What is to be done.
+pub(super) enum Next {
+    /// Forward it to this target, the first of those that will be tried; its head is written.
+    Forward { first_target: usize, head: Buffer },
+    /// Send this answer; the status of it.
+    Answer { status: u16, answer: Buffer },
+    /// No rule matched.
+    NoRule,
+}
+
+impl Request {
+    /// Whether it may go to a target twice: doing it twice is doing it once (RFC 9110, section 9.2.2),
+    /// and all of it is still there.
+    pub(super) fn can_be_sent_again(&self) -> bool {
+        self.method.is_idempotent() && self.framing == Framing::None
+    }
+}
+
+/// Reads one head, however many reads it takes, and decides. `None`: the client closed between two
+/// requests, or was silent for too long.
+///
+/// # Errors
+/// When the head is not a request that may go on, takes too long, or is cut off.
+pub(super) async fn read(
+    client: &mut Client,
+    site: &Rc<Site>,
+    record: &mut Record<'_>,
+) -> Result<Option<(Request, Next)>, Failure> {
+    let Some(http) = site.http() else { return Ok(None) };
+    let mut scan = HeadScan::default();
+    let mut begun: Option<Instant> = None;
+    loop {
+        if let Some(found) = take_in(client, site, http, &mut scan)? {
+            record.unconsumed = found.0.len;
+            record.received.add(found.0.len, site.worker().now());
+            return Ok(Some(found));
+        }
+        let now = site.worker().now();
+        let patience = match (client.input.is_empty(), begun) {
+            (true, _) => http.idle_timeout,
+            (false, None) => http.header_timeout,
+            (false, Some(begun)) => (begun + http.header_timeout).saturating_duration_since(now),
+        };
+        if !client.input.is_empty() {
+            begun.get_or_insert(now);
+        }
+        // One byte more than the limit, so that the parser sees that it is over.
+        let fill = client.input.fill(&client.stream, http.head.bytes + 1);
+        match client.timer.within(patience, fill).await {
+            Ok(0) if client.input.is_empty() => return Ok(None),
+            Ok(0) => return Err(Failure::of_client(io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => {}
+            Err(_) if client.input.is_empty() => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(Failure::new(Reason::RequestTimeout)),
+            Err(error) => return Err(Failure::of_client(error)),
+        }
+    }
+}
+
+/// Parses what is there and decides. `None`: the head is not complete.
+fn take_in(
+    client: &Client,
+    site: &Rc<Site>,
+    http: &HttpListener,
+    scan: &mut HeadScan,
+) -> Result<Option<(Request, Next)>, Failure> {
+    if client.input.is_empty() {
+        return Ok(None);
+    }
+    let mut table = site.state.table.borrow_mut();
+    let Some(head) = parse_request(client.input.unread(), scan, &http.head, &mut table)? else {
+        return Ok(None);
+    };
+    let rule = find_rule(site, &head);
+    let request = Request {
+        method: head.known_method,
+        version: head.version,
+        framing: head.framing,
+        keep_alive: head.keep_alive,
+        upgrade: head.upgrade_websocket,
+        accepts_trailers: head.accepts_trailers,
+        prefers: Media::of(&head),
+        len: head.len,
+        rule,
+        note: site.generation.access.is_some().then(|| Box::new(Note::of(&head))),
+    };
+    let Some(rule) = rule.and_then(|rule| site.rule(rule)) else { return Ok(Some((request, Next::NoRule))) };
+    let mut out = site.worker().buffer();
+    let next = match &rule.action {
+        Action::Proxy(proxy) => {
+            refuse_too_large(proxy, head.framing)?;
+            let upstream = site.upstreams.get(proxy.upstream);
+            let first_target = upstream.choose();
+            write_head(&head, rule, proxy, upstream.pool(first_target, 0), client, http, &mut out);
+            Next::Forward { first_target, head: out }
+        }
+        Action::Redirect(redirect) => {
+            answer::write_redirect(redirect, &head, &mut out);
+            Next::Answer { status: redirect.status, answer: out }
+        }
+        Action::Respond(respond) => {
+            answer::write_respond(respond, &head, &mut out);
+            Next::Answer { status: respond.status, answer: out }
+        }
+    };
+    Ok(Some((request, next)))
+}
+
+/// Writes the head once more, for another target: the client's is still there.
+pub(super) fn rewrite(client: &Client, site: &Site, request: &Request, pool: &Pool) -> Result<Buffer, Failure> {
+    let again = || Failure::new(Reason::Internal);
+    let http = site.http().ok_or_else(again)?;
+    let rule = request.rule.and_then(|rule| site.rule(rule)).ok_or_else(again)?;
+    let Action::Proxy(proxy) = &rule.action else { return Err(again()) };
+    let mut table = site.state.table.borrow_mut();
+    let head = parse_request(client.input.unread(), &mut HeadScan::default(), &http.head, &mut table)?;
+    let mut out = site.worker().buffer();
+    write_head(&head.ok_or_else(again)?, rule, proxy, pool, client, http, &mut out);
+    Ok(out)
+}
+
+fn write_head(
+    head: &RequestHead<'_>,
+    rule: &Rule,
+    proxy: &Proxy,
+    pool: &Pool,
+    client: &Client,
+    http: &HttpListener,
+    out: &mut Buffer,
+) {
+    let trusted = http.trusted_proxies.iter().any(|network| network.contains(&client.peer));
+    let forwarded = Forwarded { peer: client.peer, trusted };
+    write_request_head(head, rule, proxy, (pool.authority(), pool.base_path()), &forwarded, out);
+}
+
+fn find_rule(site: &Site, head: &RequestHead<'_>) -> Option<usize> {
+    let host = head.host.and_then(HostKey::new);
+    let host = host.as_ref().map_or(&b""[..], HostKey::as_bytes);
+    site.generation.tables[site.index].find(host, &match_path(head.path), head.method)
+}
+
+/// A body whose length is known is refused before any of it is read.
+fn refuse_too_large(proxy: &Proxy, framing: Framing) -> Result<(), Failure> {
+    match (framing, proxy.max_body) {
+        (Framing::Length(length), Some(most)) if length > most => Err(Failure {
+            reason: Reason::BodyTooLarge,
+            detail: Detail::Text(format!("{length} bytes announced, {most} allowed")),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Waits for the first byte of a request without a buffer; `false` when there will be none.
+pub(super) async fn wait_for_one(client: &Client, site: &Site) -> bool {
+    let Some(http) = site.http() else { return false };
+    let first_byte = poll_fn(|cx| {
+        if client.guest.poll_asked_to_leave(cx).is_ready() && !client.stream.has_news() {
+            return Poll::Ready(Ok(false));
+        }
+        client.stream.poll_readable(cx).map(|()| Ok(true))
+    });
+    client.timer.within(http.idle_timeout, first_byte).await.unwrap_or(false)
+}

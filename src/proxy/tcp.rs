@@ -1,0 +1,67 @@
+//! A connection to a TCP listener: to a target and back, byte for byte.
+
+use std::rc::Rc;
+
+use super::connection::Client;
+use super::failure::Failure;
+use super::site::Site;
+use super::transfer::Meter;
+use super::tunnel::{self, Side};
+use crate::log::Reason;
+use crate::upstream::{ConnectError, Link};
+
+/// Serves one connection from its first byte to its last.
+pub(super) async fn serve(mut client: Client, site: Rc<Site>) {
+    let guest = client.guest.clone();
+    let serve = async {
+        let Some(tcp) = site.tcp() else { return };
+        let worker = site.worker();
+        let upstream = site.upstreams.get(tcp.upstream);
+        let mut link = match connect(&site).await {
+            Ok(link) => link,
+            Err(error) => {
+                let Failure { reason, detail } = error.into();
+                site.state.counters.own_answer(reason);
+                let (client, upstream) = (client.peer, &*upstream.name);
+                return tracing::warn!(reason = reason.code(), %detail, %client, upstream, "connection failed");
+            }
+        };
+        client.guest.is_tunnel(&site, None);
+        let now = worker.now();
+        let (received, sent) = (Meter::new(&site.counters.bytes_in, now), Meter::new(&site.counters.bytes_out, now));
+        let target = Side::new(&link.stream, &mut link.input);
+        let relay = tunnel::relay(worker, Side::of_client(&mut client), target, (&received, &sent), tcp.idle_timeout);
+        if let Err(reason) = relay.await {
+            end_badly(&site, &client, reason);
+        }
+    };
+    guest.unless_sent_away(serve).await;
+}
+
+/// To the next target, and to those after it while nothing answers.
+async fn connect(site: &Site) -> Result<Link, ConnectError> {
+    let tcp = site.tcp().expect("invariant: only called for TCP listeners");
+    let upstream = site.upstreams.get(tcp.upstream);
+    let first = upstream.choose();
+    let mut tried = 0;
+    loop {
+        match upstream.pool(first, tried).open(site.worker(), upstream.connect_timeout).await {
+            Ok(link) => {
+                upstream.counters.opened.add(1);
+                return Ok(link);
+            }
+            Err(error) => {
+                upstream.counters.failed.add(1);
+                tried += 1;
+                if tried >= upstream.tries() {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+fn end_badly(site: &Site, client: &Client, reason: Reason) {
+    site.state.counters.own_answer(reason);
+    tracing::debug!(reason = reason.code(), client = %client.peer, listener = %site.listener().name, "connection ended");
+}

@@ -1,0 +1,273 @@
+//! A body on its way from one connection to another.
+//!
+//! One buffer each way, and reading stops when writing does. What arrives is decoded, so that framing
+//! is understood and never copied, and sent on at once: nothing waits for a buffer to fill.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use super::failure::{Broken, Failure};
+use crate::http::{BodyReader, CHUNK_END, ChunkPrefix, Framing, LAST_CHUNK};
+use crate::log::counters::Count;
+use crate::tls::{Input, Stream};
+use crate::worker::{Buffer, Timer, Worker};
+
+/// From this many bytes on, a body of known length is moved inside the kernel where that is possible.
+const SPLICE_FROM: u64 = 128 * 1024;
+
+/// Pieces moved before other tasks get their turn.
+const PIECES_PER_TURN: u32 = 16;
+
+/// A body that is being read.
+pub(super) struct Body {
+    reader: BodyReader,
+    /// Bytes of the input that `reader` has seen and that are still there: when a transfer is given
+    /// up in the middle of a write, this is where draining goes on.
+    seen: usize,
+    /// Data bytes so far.
+    bytes: u64,
+}
+
+impl Body {
+    pub(super) fn new(framing: Framing) -> Self {
+        Self { reader: BodyReader::new(framing), seen: 0, bytes: 0 }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.reader.is_done() && self.seen == 0
+    }
+
+    /// Reads and forgets the rest, up to `most` bytes. Whether the end was reached.
+    pub(super) async fn drain(&mut self, stream: &Stream, input: &mut Input, most: usize) -> io::Result<bool> {
+        let mut drained = 0;
+        loop {
+            input.consume(std::mem::take(&mut self.seen));
+            if self.reader.is_done() {
+                return Ok(true);
+            }
+            let Ok(decoded) = self.reader.decode(input.unread_mut()) else { return Ok(false) };
+            drained += decoded.consumed;
+            input.consume(decoded.consumed);
+            if self.reader.is_done() {
+                return Ok(true);
+            }
+            if drained > most || input.fill(stream, usize::MAX).await? == 0 {
+                return Ok(false);
+            }
+        }
+    }
+}
+
+/// What passes one way during an exchange: for the log, the metrics, and whoever waits for progress.
+pub(super) struct Meter<'a> {
+    bytes: Cell<u64>,
+    last: Cell<Instant>,
+    total: &'a Count,
+}
+
+impl<'a> Meter<'a> {
+    pub(super) fn new(total: &'a Count, now: Instant) -> Self {
+        Self { bytes: Cell::new(0), last: Cell::new(now), total }
+    }
+
+    pub(super) fn add(&self, bytes: usize, now: Instant) {
+        self.bytes.set(self.bytes.get() + bytes as u64);
+        self.last.set(now);
+        self.total.add(bytes as u64);
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    pub(super) fn last(&self) -> Instant {
+        self.last.get()
+    }
+}
+
+/// One way of an exchange.
+pub(super) struct Transfer<'a> {
+    pub(super) worker: &'a Worker,
+    pub(super) from: &'a Stream,
+    pub(super) input: &'a mut Input,
+    pub(super) to: &'a Stream,
+    pub(super) timer: &'a Timer,
+    /// How long neither reading nor writing may make progress.
+    pub(super) patience: Duration,
+    /// The body goes out in chunks.
+    pub(super) chunked: bool,
+    /// Trailers may go along.
+    pub(super) trailers: bool,
+    /// Data bytes allowed.
+    pub(super) most: Option<u64>,
+    /// Counts what is read (uploads) or written (downloads): what the client sends or gets.
+    pub(super) meter: &'a Meter<'a>,
+    pub(super) counts_reads: bool,
+}
+
+impl Transfer<'_> {
+    /// Sends `head`, together with what is there of `body`, then the rest of it as it comes.
+    pub(super) async fn run(&mut self, head: Buffer, body: &mut Body) -> Result<(), Broken> {
+        let mut head = Some(head);
+        let mut pieces = 0;
+        loop {
+            let decoded = body.reader.decode(self.input.unread_mut()).map_err(Broken::Body)?;
+            body.seen = decoded.consumed;
+            body.bytes += decoded.data.len() as u64;
+            if self.most.is_some_and(|most| body.bytes > most) {
+                return Err(Broken::TooLarge);
+            }
+            if self.counts_reads {
+                self.meter.add(decoded.consumed, self.worker.now());
+            }
+            let data = &self.input.unread()[decoded.data.clone()];
+            self.write(head.as_ref().map_or(&[], Buffer::unread), data, decoded.done.then_some(body)).await?;
+            drop(head.take());
+            self.input.consume(std::mem::take(&mut body.seen));
+            if body.reader.is_done() {
+                return Ok(());
+            }
+            self.splice(body).await?;
+            if body.reader.is_done() {
+                return Ok(());
+            }
+            pieces += 1;
+            if pieces % PIECES_PER_TURN == 0 {
+                self.worker.yield_now().await;
+            }
+            self.fill(body).await?;
+            if body.reader.is_done() {
+                // The peer has closed, and that was the end of the body.
+                return self.write(&[], &[], Some(body)).await;
+            }
+        }
+    }
+
+    /// The same for a response, with what can go wrong in the words of one.
+    pub(super) async fn run_as_response(&mut self, head: Buffer, body: &mut Body) -> Result<(), Failure> {
+        self.run(head, body).await.map_err(Failure::of_download)
+    }
+
+    async fn fill(&mut self, body: &mut Body) -> Result<(), Broken> {
+        let fill = self.input.fill(self.from, usize::MAX);
+        match self.timer.within(self.patience, fill).await {
+            Ok(0) => body.reader.finish().map_err(Broken::Body),
+            Ok(_) => Ok(()),
+            Err(error) => Err(Broken::From(error)),
+        }
+    }
+
+    /// Writes a head, a piece of the body, and its end when `ended` has one, in one go.
+    async fn write(&self, head: &[u8], data: &[u8], ended: Option<&mut Body>) -> Result<(), Broken> {
+        let prefix = (self.chunked && !data.is_empty()).then(|| ChunkPrefix::new(data.len()));
+        let (mut before, mut after, mut last, mut trailers, mut end) = (&b""[..], &b""[..], &b""[..], &b""[..], &b""[..]);
+        if let Some(prefix) = &prefix {
+            (before, after) = (prefix.as_bytes(), CHUNK_END);
+        }
+        if let Some(body) = ended.filter(|_| self.chunked) {
+            (last, end) = (LAST_CHUNK, CHUNK_END);
+            trailers = if self.trailers { body.reader.trailers() } else { &[] };
+        }
+        let mut slices = [head, before, data, after, last, trailers, end].map(IoSlice::new);
+        let bytes = slices.iter().map(|slice| slice.len()).sum();
+        if bytes == 0 {
+            return Ok(());
+        }
+        write_all(self.to, &mut slices, self.timer, self.patience).await.map_err(Broken::To)?;
+        if !self.counts_reads {
+            self.meter.add(bytes, self.worker.now());
+        }
+        Ok(())
+    }
+
+    /// Moves a large body of known length inside the kernel, as far as that goes.
+    async fn splice(&mut self, body: &mut Body) -> Result<(), Broken> {
+        let (Some(from), Some(to)) = (self.from.plain(), self.to.plain()) else { return Ok(()) };
+        let mut left = body.reader.remaining().unwrap_or(0);
+        if self.chunked || !self.input.is_empty() || left < SPLICE_FROM {
+            return Ok(());
+        }
+        // No pipe to be had is no failure: the body is copied then.
+        let Ok(mut pipe) = self.worker.pipe() else { return Ok(()) };
+        let mut pieces = 0;
+        while left > 0 {
+            let most = usize::try_from(left).unwrap_or(usize::MAX);
+            let moved = self.timer.within(self.patience, pipe.fill(from, most)).await.map_err(Broken::From)?;
+            if moved == 0 {
+                return Err(Broken::Body(crate::http::BodyError::Truncated));
+            }
+            while self.timer.within(self.patience, pipe.empty(to)).await.map_err(Broken::To)? > 0 {}
+            self.meter.add(moved, self.worker.now());
+            body.reader.skip(moved as u64);
+            left -= moved as u64;
+            pieces += 1;
+            if pieces % PIECES_PER_TURN == 0 {
+                self.worker.yield_now().await;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes all of `slices`; `patience` counts anew with every part of it that is taken.
+pub(super) async fn write_all(
+    to: &Stream,
+    mut slices: &mut [IoSlice<'_>],
+    timer: &Timer,
+    patience: Duration,
+) -> io::Result<()> {
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        let written = timer.within(patience, poll_fn(|cx| to.poll_write_vectored(cx, slices))).await?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        IoSlice::advance_slices(&mut slices, written);
+    }
+    timer.within(patience, poll_fn(|cx| to.poll_flush(cx))).await
+}
+
+/// An upload that goes on while something else is awaited.
+pub(super) struct Alongside<F> {
+    future: Option<F>,
+    /// How it failed, when that was the target's doing: the target may have answered all the same.
+    failed: bool,
+}
+
+impl<F: Future<Output = Result<(), Broken>>> Alongside<Pin<&mut F>> {
+    pub(super) fn new(future: Pin<&mut F>) -> Alongside<Pin<&mut F>> {
+        Alongside { future: Some(future), failed: false }
+    }
+
+    /// Whether it ended well.
+    pub(super) fn is_complete(&self) -> bool {
+        self.future.is_none() && !self.failed
+    }
+
+    /// Runs `main` to its end, and the upload as far as it gets meanwhile.
+    ///
+    /// # Errors
+    /// The upload's, when it is the client's doing: then there is nobody to answer to, or a request
+    /// that must not go on.
+    pub(super) async fn run<T>(&mut self, main: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let mut main = std::pin::pin!(main);
+        poll_fn(|cx| {
+            if let Some(upload) = &mut self.future
+                && let Poll::Ready(result) = upload.as_mut().poll(cx)
+            {
+                self.future = None;
+                match result {
+                    Ok(()) => {}
+                    Err(Broken::To(_)) => self.failed = true,
+                    Err(broken) => return Poll::Ready(Err(Failure::of_upload(broken))),
+                }
+            }
+            main.as_mut().poll(cx)
+        })
+        .await
+    }
+}

@@ -1,0 +1,143 @@
+//! Bytes both ways that nobody looks at: raw TCP, and connections after 101.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::time::{Duration, Instant};
+
+use super::connection::Client;
+use super::transfer::{Meter, write_all};
+use crate::log::Reason;
+use crate::tls::{Input, Stream};
+use crate::worker::{BUFFER_BYTES, TcpStream, Timer, Worker};
+
+/// Bytes moved one way before other tasks get their turn.
+const BYTES_PER_TURN: usize = 1024 * 1024;
+
+/// Bytes asked of the kernel in one go.
+const SPLICE_BYTES: usize = 64 * 1024;
+
+/// One end of a tunnel.
+pub(super) struct Side<'a> {
+    stream: &'a Stream,
+    /// What was read from it before it became a tunnel.
+    input: &'a mut Input,
+}
+
+impl<'a> Side<'a> {
+    pub(super) fn new(stream: &'a Stream, input: &'a mut Input) -> Self {
+        Self { stream, input }
+    }
+
+    pub(super) fn of_client(client: &'a mut Client) -> Self {
+        Self::new(&client.stream, &mut client.input)
+    }
+}
+
+/// Relays until both sides have finished. An end on one side is passed on to the other, which may go
+/// on sending (TCP half-close).
+///
+/// # Errors
+/// The reason, when a side resets the connection, or neither says anything for `patience`.
+pub(super) async fn relay(
+    worker: &Worker,
+    client: Side<'_>,
+    target: Side<'_>,
+    meters: (&Meter<'_>, &Meter<'_>),
+    patience: Duration,
+) -> Result<(), Reason> {
+    let last = Cell::new(worker.now());
+    let up = Way { worker, from: client.stream, to: target.stream, timer: worker.timer(), patience, last: &last };
+    let down = Way { worker, from: target.stream, to: client.stream, timer: worker.timer(), patience, last: &last };
+    let up = up.run(client.input, meters.0, Reason::ClientGone, Reason::UpstreamReset);
+    let down = down.run(target.input, meters.1, Reason::UpstreamReset, Reason::ClientGone);
+    futures_lite::future::try_zip(up, down).await.map(|_| ())
+}
+
+/// One way through a tunnel.
+struct Way<'a> {
+    worker: &'a Worker,
+    from: &'a Stream,
+    to: &'a Stream,
+    timer: Timer,
+    patience: Duration,
+    /// When anything last moved, either way.
+    last: &'a Cell<Instant>,
+}
+
+impl Way<'_> {
+    async fn run(&self, input: &mut Input, meter: &Meter<'_>, from: Reason, to: Reason) -> Result<(), Reason> {
+        let mut moved = 0;
+        loop {
+            let bytes = input.unread().len();
+            if bytes > 0 {
+                let mut slices = [IoSlice::new(input.unread())];
+                write_all(self.to, &mut slices, &self.timer, self.patience).await.map_err(|error| named(&error, to))?;
+                input.consume(bytes);
+                self.note(meter, bytes);
+                moved += bytes;
+            }
+            // A buffer that came full is the beginning of more than messages.
+            if bytes >= BUFFER_BYTES
+                && let (Some(source), Some(sink)) = (self.from.plain(), self.to.plain())
+            {
+                moved += self.splice(source, sink, meter).await.map_err(|error| named(&error, from))?;
+            }
+            if moved >= BYTES_PER_TURN {
+                moved = 0;
+                self.worker.yield_now().await;
+            }
+            if self.fill(input).await.map_err(|error| named(&error, from))? == 0 {
+                // The other side may be gone already; then there is nobody to tell.
+                let _ = poll_fn(|cx| self.to.poll_shutdown(cx)).await;
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for bytes, as long as either way is alive.
+    async fn fill(&self, input: &mut Input) -> io::Result<usize> {
+        loop {
+            let left = (self.last.get() + self.patience).saturating_duration_since(self.worker.now());
+            let result = self.timer.within(left, input.fill(self.from, BUFFER_BYTES)).await;
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut && self.is_alive() => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn is_alive(&self) -> bool {
+        self.last.get() + self.patience > self.worker.now()
+    }
+
+    fn note(&self, meter: &Meter<'_>, bytes: usize) {
+        self.last.set(self.worker.now());
+        meter.add(bytes, self.worker.now());
+    }
+
+    /// Moves what is there inside the kernel until nothing is, so that a silent tunnel holds no pipe.
+    async fn splice(&self, source: &TcpStream, sink: &TcpStream, meter: &Meter<'_>) -> io::Result<usize> {
+        // No pipe to be had is no failure: the bytes are copied then.
+        let Ok(mut pipe) = self.worker.pipe() else { return Ok(0) };
+        let mut moved = 0;
+        while moved < BYTES_PER_TURN {
+            match pipe.fill_now(source, SPLICE_BYTES) {
+                // The end is seen again by the next read, which knows what to do.
+                Ok(0) => break,
+                Ok(bytes) => {
+                    while self.timer.within(self.patience, pipe.empty(sink)).await? > 0 {}
+                    self.note(meter, bytes);
+                    moved += bytes;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(moved)
+    }
+}
+
+fn named(error: &io::Error, otherwise: Reason) -> Reason {
+    if error.kind() == io::ErrorKind::TimedOut { Reason::TunnelIdle } else { otherwise }
+}

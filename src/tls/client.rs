@@ -1,0 +1,152 @@
+//! How TLS to targets is set up: whom to trust, which name to ask for.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_rustls::TlsConnector;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use super::stream::Stream;
+use crate::config::plan::{Target, TargetHost, UpstreamTls};
+use crate::worker::TcpStream;
+
+/// Opens TLS over connections to the targets of one upstream. Cheap to clone.
+#[derive(Clone)]
+pub struct Connector {
+    connector: TlsConnector,
+    sni: Option<Arc<str>>,
+}
+
+/// Why a connector could not be made. Each says which file, or which certificate store.
+#[derive(Debug)]
+pub enum ConnectorError {
+    /// The file of authorities could not be read or parsed.
+    CaFile(PathBuf, String),
+    /// The system's authorities could not be loaded, or there are none.
+    SystemRoots(String),
+    /// The provider refused the settings.
+    Settings(rustls::Error),
+}
+
+impl fmt::Display for ConnectorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CaFile(path, why) => write!(f, "`tls.ca` {}: {why}", path.display()),
+            Self::SystemRoots(why) => {
+                write!(
+                    f,
+                    "no certificate authorities found on this system ({why}): install ca-certificates or set `tls.ca`"
+                )
+            }
+            Self::Settings(error) => write!(f, "TLS cannot be set up: {error}"),
+        }
+    }
+}
+
+impl Connector {
+    /// Reads the authorities and sets TLS up. Blocks: never called on the data plane.
+    ///
+    /// # Errors
+    /// See [`ConnectorError`].
+    pub fn new(tls: &UpstreamTls) -> Result<Self, ConnectorError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(ConnectorError::Settings)?;
+        let builder = if tls.insecure_skip_verify {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider)))
+        } else {
+            builder.with_root_certificates(roots(tls)?)
+        };
+        let mut config = builder.with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), sni: tls.sni.clone() })
+    }
+
+    /// The name to ask `target` for and to check its certificate against.
+    ///
+    /// # Errors
+    /// When the host is neither a DNS name nor an address.
+    pub fn server_name(&self, target: &Target) -> Result<ServerName<'static>, InvalidDnsNameError> {
+        match (&self.sni, &target.host) {
+            (Some(name), _) | (None, TargetHost::Name(name)) => ServerName::try_from(name.to_string()),
+            (None, TargetHost::Address(address)) => Ok(ServerName::from(*address)),
+        }
+    }
+
+    /// Shakes hands over `stream`. Has no deadline of its own.
+    ///
+    /// # Errors
+    /// `InvalidData` with a [`rustls::Error`] inside when TLS fails, and what the connection fails with.
+    pub async fn connect(&self, name: ServerName<'static>, stream: TcpStream) -> io::Result<Stream> {
+        Ok(Stream::encrypted(self.connector.connect(name, stream).await?))
+    }
+}
+
+fn roots(tls: &UpstreamTls) -> Result<RootCertStore, ConnectorError> {
+    let mut roots = RootCertStore::empty();
+    let Some(path) = &tls.ca else {
+        let loaded = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(loaded.certs);
+        return if roots.is_empty() {
+            let why = loaded.errors.first().map_or_else(|| "the store is empty".into(), ToString::to_string);
+            Err(ConnectorError::SystemRoots(why))
+        } else {
+            Ok(roots)
+        };
+    };
+    let fail = |why: String| ConnectorError::CaFile(path.clone(), why);
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| fail(error.to_string()))? {
+        let certificate = certificate.map_err(|error| fail(error.to_string()))?;
+        roots.add(certificate).map_err(|error| fail(error.to_string()))?;
+    }
+    if roots.is_empty() { Err(fail("there is no PEM certificate in it".into())) } else { Ok(roots) }
+}
+
+/// Accepts any certificate, for `insecure_skip_verify`. The handshake's own signatures are still
+/// checked: whoever answers holds the key of the certificate that he shows.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _certificate: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,17 @@
+//! A connection to a target.
+
+use std::net::SocketAddr;
+
+use crate::tls::{Input, Stream};
+
+/// A connection to a target, and what was read from it.
+pub struct Link {
+    /// The connection.
+    pub stream: Stream,
+    /// Bytes the target sent that nobody has taken yet.
+    pub input: Input,
+    /// The target's address.
+    pub address: SocketAddr,
+    /// It served an exchange before: the target may be closing it at this moment.
+    pub reused: bool,
+}
