@@ -32,7 +32,11 @@ pub struct DirectoryError {
 
 impl fmt::Display for DirectoryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}\n  --> {}:{}:{}", self.message, self.origin.file, self.origin.line, self.origin.column)
+        write!(
+            f,
+            "error: {}\n  --> {}:{}:{}",
+            self.message, self.origin.file, self.origin.line, self.origin.column
+        )
     }
 }
 
@@ -71,13 +75,19 @@ impl Entry {
         };
         for target in plan.targets.iter().filter(|target| target.scheme == Scheme::Https) {
             if let Some(connector) = &connector {
-                connector.server_name(target).map_err(|_| fail(format!("`{target}` has no valid server name")))?;
+                connector
+                    .server_name(target)
+                    .map_err(|_| fail(format!("`{target}` has no valid server name")))?;
             }
         }
         let name = |host: &TargetHost| match host {
             TargetHost::Name(host) => Some(names.get(host)),
             TargetHost::Address(_) => None,
         };
-        Ok(Self { plan: plan.clone(), connector, names: plan.targets.iter().map(|target| name(&target.host)).collect() })
+        Ok(Self {
+            plan: plan.clone(),
+            connector,
+            names: plan.targets.iter().map(|target| name(&target.host)).collect(),
+        })
     }
 }

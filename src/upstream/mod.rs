@@ -18,8 +18,8 @@ mod names;
 mod pool;
 
 pub use book::Book;
-pub use directory::{Directory, DirectoryError};
 pub use choice::Upstream;
+pub use directory::{Directory, DirectoryError};
 pub use link::Link;
 pub use names::{Name, Names};
 pub use pool::{ConnectError, Pool};

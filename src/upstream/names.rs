@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 use event_listener::Event;
 
 /// How long an answer is used without asking again.
-pub const FRESH: Duration = Duration::from_secs(3);
+const FRESH: Duration = Duration::from_secs(3);
 
 /// How old an answer in use is when the next one is asked for, in the background.
 const REFRESH_AFTER: Duration = Duration::from_secs(2);

@@ -159,10 +159,15 @@ impl Pool {
         let first = self.turn.replace(self.turn.get().wrapping_add(1));
         let mut failed = name_not_found();
         for number in 0..addresses.len().min(ADDRESS_TRIES) {
-            let address = SocketAddr::new(addresses[(first % addresses.len() + number) % addresses.len()], self.target.port);
+            let address = SocketAddr::new(
+                addresses[(first % addresses.len() + number) % addresses.len()],
+                self.target.port,
+            );
             match worker.timer().within(timeout, self.connect(worker, address)).await {
                 Ok(stream) => return Ok(Link { stream, input: Input::default(), address, reused: false }),
-                Err(error) => failed = ConnectError { reason: reason_of(&error), address: Some(address), error },
+                Err(error) => {
+                    failed = ConnectError { reason: reason_of(&error), address: Some(address), error }
+                }
             }
         }
         Err(failed)
@@ -202,7 +207,9 @@ fn during_handshake(error: io::Error) -> io::Error {
 fn reason_of(error: &io::Error) -> Reason {
     if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         return match error {
-            rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => Reason::TlsCertificate,
+            rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
+                Reason::TlsCertificate
+            }
             _ => Reason::TlsFailed,
         };
     }
