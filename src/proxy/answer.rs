@@ -116,7 +116,8 @@ pub(super) async fn fail(
     let keep = request.is_some_and(|request| request.framing == Framing::None && request.keep_alive);
     let keep = keep && !client.guest.is_asked_to_leave();
     let mut answer = client.stream.worker().buffer();
-    let (media, method) = request.map_or((Media::Text, Method::Other), |request| (request.prefers, request.method));
+    let (media, method) =
+        request.map_or((Media::Text, Method::Other), |request| (request.prefers, request.method));
     write_failure(&failure, media, method, keep, &mut answer);
     record.status = Some(failure.reason.status());
     let mut slices = [IoSlice::new(answer.unread())];

@@ -42,7 +42,8 @@ impl Dispatch {
             let pool = upstream.pool(self.first_target, self.tried);
             let error = match self.link_to(pool, upstream, site, request).await {
                 Ok(link) => {
-                    let head = self.head.take().map_or_else(|| request::rewrite(client, site, request, pool), Ok)?;
+                    let head =
+                        self.head.take().map_or_else(|| request::rewrite(client, site, request, pool), Ok)?;
                     return Ok((link, head));
                 }
                 Err(error) => error,

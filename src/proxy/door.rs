@@ -91,8 +91,11 @@ impl Door {
 }
 
 /// Takes connections until the door closes: a permit, an accept, a task; nothing else happens here.
-async fn keep_open<F>(door: Rc<Door>, listener: Listener, exchange: impl Fn(Client, Rc<Site>) -> F + Copy + 'static)
-where
+async fn keep_open<F>(
+    door: Rc<Door>,
+    listener: Listener,
+    exchange: impl Fn(Client, Rc<Site>) -> F + Copy + 'static,
+) where
     F: Future<Output = Option<Client>> + 'static,
 {
     let parking = Parking::default();
@@ -103,11 +106,20 @@ where
         let counted = Counted::new(&site);
         let stream = Stream::Plain(stream);
         let (guest, timer) = (Rc::new(door.guests.enter()), worker.timer());
-        let client = Client { stream, input: Input::default(), peer: peer_address(peer), timer, guest, _permit: permit };
+        let client = Client {
+            stream,
+            input: Input::default(),
+            peer: peer_address(peer),
+            timer,
+            guest,
+            _permit: permit,
+        };
         if site.tcp().is_some() {
             worker.spawn(counted.with(tcp::serve(client, site))).detach();
         } else {
-            worker.spawn(counted.with(connection::serve(client, door.clone(), parking.clone(), exchange))).detach();
+            worker
+                .spawn(counted.with(connection::serve(client, door.clone(), parking.clone(), exchange)))
+                .detach();
         }
     };
     loop {

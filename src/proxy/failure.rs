@@ -80,10 +80,14 @@ impl Failure {
     /// A request body did not get to the target.
     pub(super) fn of_upload(broken: Broken) -> Self {
         match broken {
-            Broken::From(error) if error.kind() == io::ErrorKind::TimedOut => Self::io(Reason::RequestTimeout, error),
+            Broken::From(error) if error.kind() == io::ErrorKind::TimedOut => {
+                Self::io(Reason::RequestTimeout, error)
+            }
             Broken::From(error) => Self::of_client(error),
             Broken::To(error) => Self::of_target(error),
-            Broken::Body(error) => Self { reason: Reason::RequestBody, detail: Detail::Text(error.explain().into()) },
+            Broken::Body(error) => {
+                Self { reason: Reason::RequestBody, detail: Detail::Text(error.explain().into()) }
+            }
             Broken::TooLarge => Self::new(Reason::BodyTooLarge),
         }
     }
@@ -91,7 +95,9 @@ impl Failure {
     /// A response body did not get to the client.
     pub(super) fn of_download(broken: Broken) -> Self {
         match broken {
-            Broken::From(error) if error.kind() == io::ErrorKind::TimedOut => Self::io(Reason::ResponseStalled, error),
+            Broken::From(error) if error.kind() == io::ErrorKind::TimedOut => {
+                Self::io(Reason::ResponseStalled, error)
+            }
             Broken::From(error) => Self::io(Reason::ResponseTruncated, error),
             Broken::To(error) => Self::of_client(error),
             Broken::Body(BodyError::Truncated) => Self::new(Reason::ResponseTruncated),

@@ -94,7 +94,11 @@ fn is_for_the_target(field: &Field<'_>, head: &RequestHead<'_>) -> bool {
     match field.known {
         // We write these ourselves, or they end here.
         Name::Host | Name::TransferEncoding | Name::Lookalike => false,
-        Name::XForwardedFor | Name::XForwardedProto | Name::XForwardedHost | Name::XRealIp | Name::Forwarded => false,
+        Name::XForwardedFor
+        | Name::XForwardedProto
+        | Name::XForwardedHost
+        | Name::XRealIp
+        | Name::Forwarded => false,
         Name::ContentLength => true,
         Name::Trailer => head.framing == Framing::Chunked && head.accepts_trailers,
         name => !name.is_hop_by_hop() && !field.named_by_connection,

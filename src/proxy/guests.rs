@@ -63,11 +63,6 @@ impl Guests {
         self.tell(Notice::Leave, |_| true);
     }
 
-    /// Takes [`Guests::ask_to_leave`] back for who comes from now on.
-    pub(super) fn welcome(&self) {
-        self.state.borrow_mut().draining = false;
-    }
-
     /// Ends every connection now.
     pub(super) fn send_away(&self) {
         self.tell(Notice::Gone, |_| true);

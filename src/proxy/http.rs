@@ -48,7 +48,9 @@ pub(super) async fn exchange(mut client: Client, site: Rc<Site>) -> Option<Clien
         Next::Forward { first_target, head } => {
             forward(&mut client, &site, &mut record, &request, Dispatch::new(first_target, head)).await
         }
-        Next::Answer { status, answer } => answer::send(&mut client, &mut record, &request, status, answer).await,
+        Next::Answer { status, answer } => {
+            answer::send(&mut client, &mut record, &request, status, answer).await
+        }
         Next::NoRule => Err(Failure::new(Reason::NoRule)),
     };
     let end = match end {
@@ -88,7 +90,9 @@ async fn forward(
             }
             // The target closed an idle connection at the moment we used it: that was no answer, and
             // not the client's fault (RFC 9112, section 9.3.1).
-            Err(failure) if reused && !record.heard && failure.is_silence() && request.can_be_sent_again() => {
+            Err(failure)
+                if reused && !record.heard && failure.is_silence() && request.can_be_sent_again() =>
+            {
                 dispatch.retry();
             }
             Err(failure) => return Err(failure),
@@ -121,7 +125,8 @@ async fn converse(
             client.guest.is_tunnel(site, request.rule);
             let target = Side::new(&link.stream, &mut link.input);
             let meters = (&record.received, &record.sent);
-            let relay = tunnel::relay(site.worker(), Side::of_client(client), target, meters, proxy.tunnel_timeout);
+            let relay =
+                tunnel::relay(site.worker(), Side::of_client(client), target, meters, proxy.tunnel_timeout);
             record.reason = relay.await.err();
             Ok((End::Close, None))
         }
@@ -186,7 +191,9 @@ async fn transfer(
             return Err(Failure::new(Reason::ResponseMalformed));
         }
         if request.version == Version::Http11 {
-            alongside.run(reply::pass_on(&reply, &client.stream, &timer, proxy.body_timeout, &record.sent)).await?;
+            alongside
+                .run(reply::pass_on(&reply, &client.stream, &timer, proxy.body_timeout, &record.sent))
+                .await?;
         }
     };
     if reply.status == 101 && !request.upgrade {

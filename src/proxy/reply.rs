@@ -96,7 +96,9 @@ impl Wait<'_> {
             let left = deadline.saturating_duration_since(site.worker().now());
             match self.timer.within(left, read.as_mut()).await {
                 // The request went on meanwhile, and moved the deadline.
-                Err(error) if error.kind() == io::ErrorKind::TimedOut && self.upload.last() + self.patience > deadline => {}
+                Err(error)
+                    if error.kind() == io::ErrorKind::TimedOut
+                        && self.upload.last() + self.patience > deadline => {}
                 result => return result,
             }
         }

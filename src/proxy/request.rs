@@ -96,7 +96,9 @@ pub(super) async fn read(
             Ok(0) => return Err(Failure::of_client(io::ErrorKind::UnexpectedEof.into())),
             Ok(_) => {}
             Err(_) if client.input.is_empty() => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(Failure::new(Reason::RequestTimeout)),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                return Err(Failure::new(Reason::RequestTimeout));
+            }
             Err(error) => return Err(Failure::of_client(error)),
         }
     }
@@ -152,7 +154,12 @@ fn take_in(
 }
 
 /// Writes the head once more, for another target: the client's is still there.
-pub(super) fn rewrite(client: &Client, site: &Site, request: &Request, pool: &Pool) -> Result<Buffer, Failure> {
+pub(super) fn rewrite(
+    client: &Client,
+    site: &Site,
+    request: &Request,
+    pool: &Pool,
+) -> Result<Buffer, Failure> {
     let again = || Failure::new(Reason::Internal);
     let http = site.http().ok_or_else(again)?;
     let rule = request.rule.and_then(|rule| site.rule(rule)).ok_or_else(again)?;

@@ -161,7 +161,9 @@ impl Site {
     pub fn still_has(&self, old: &Site, rule: Option<usize>) -> bool {
         let (old_plan, plan) = (&old.generation.plan, &self.generation.plan);
         match (rule.and_then(|rule| old.rule(rule)), self.http(), old.tcp(), self.tcp()) {
-            (Some(rule), Some(http), ..) => http.rules.iter().any(|now| plan.means_the_same(now, old_plan, rule)),
+            (Some(rule), Some(http), ..) => {
+                http.rules.iter().any(|now| plan.means_the_same(now, old_plan, rule))
+            }
             (None, _, Some(old), Some(now)) => plan.leads_to_the_same(now.upstream, old_plan, old.upstream),
             _ => false,
         }
@@ -171,7 +173,8 @@ impl Site {
     pub fn rule_counters(&self, rule: Option<usize>) -> &RuleCounters {
         let cell = &self.rules[rule.unwrap_or(self.rules.len() - 1)];
         cell.get_or_init(|| {
-            let name = rule.and_then(|rule| self.rule(rule)).map_or_else(|| "none".into(), |rule| rule.name.clone());
+            let name =
+                rule.and_then(|rule| self.rule(rule)).map_or_else(|| "none".into(), |rule| rule.name.clone());
             self.state.counters.rule(&self.listener().name, &name)
         })
     }

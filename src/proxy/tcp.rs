@@ -28,9 +28,11 @@ pub(super) async fn serve(mut client: Client, site: Rc<Site>) {
         };
         client.guest.is_tunnel(&site, None);
         let now = worker.now();
-        let (received, sent) = (Meter::new(&site.counters.bytes_in, now), Meter::new(&site.counters.bytes_out, now));
+        let (received, sent) =
+            (Meter::new(&site.counters.bytes_in, now), Meter::new(&site.counters.bytes_out, now));
         let target = Side::new(&link.stream, &mut link.input);
-        let relay = tunnel::relay(worker, Side::of_client(&mut client), target, (&received, &sent), tcp.idle_timeout);
+        let relay =
+            tunnel::relay(worker, Side::of_client(&mut client), target, (&received, &sent), tcp.idle_timeout);
         if let Err(reason) = relay.await {
             end_badly(&site, &client, reason);
         }

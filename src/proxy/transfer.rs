@@ -37,12 +37,13 @@ impl Body {
         Self { reader: BodyReader::new(framing), seen: 0, bytes: 0 }
     }
 
-    pub(super) fn is_done(&self) -> bool {
-        self.reader.is_done() && self.seen == 0
-    }
-
     /// Reads and forgets the rest, up to `most` bytes. Whether the end was reached.
-    pub(super) async fn drain(&mut self, stream: &Stream, input: &mut Input, most: usize) -> io::Result<bool> {
+    pub(super) async fn drain(
+        &mut self,
+        stream: &Stream,
+        input: &mut Input,
+        most: usize,
+    ) -> io::Result<bool> {
         let mut drained = 0;
         loop {
             input.consume(std::mem::take(&mut self.seen));
@@ -164,7 +165,8 @@ impl Transfer<'_> {
     /// Writes a head, a piece of the body, and its end when `ended` has one, in one go.
     async fn write(&self, head: &[u8], data: &[u8], ended: Option<&mut Body>) -> Result<(), Broken> {
         let prefix = (self.chunked && !data.is_empty()).then(|| ChunkPrefix::new(data.len()));
-        let (mut before, mut after, mut last, mut trailers, mut end) = (&b""[..], &b""[..], &b""[..], &b""[..], &b""[..]);
+        let (mut before, mut after, mut last, mut trailers, mut end) =
+            (&b""[..], &b""[..], &b""[..], &b""[..], &b""[..]);
         if let Some(prefix) = &prefix {
             (before, after) = (prefix.as_bytes(), CHUNK_END);
         }
@@ -196,7 +198,8 @@ impl Transfer<'_> {
         let mut pieces = 0;
         while left > 0 {
             let most = usize::try_from(left).unwrap_or(usize::MAX);
-            let moved = self.timer.within(self.patience, pipe.fill(from, most)).await.map_err(Broken::From)?;
+            let moved =
+                self.timer.within(self.patience, pipe.fill(from, most)).await.map_err(Broken::From)?;
             if moved == 0 {
                 return Err(Broken::Body(crate::http::BodyError::Truncated));
             }
@@ -253,7 +256,10 @@ impl<F: Future<Output = Result<(), Broken>>> Alongside<Pin<&mut F>> {
     /// # Errors
     /// The upload's, when it is the client's doing: then there is nobody to answer to, or a request
     /// that must not go on.
-    pub(super) async fn run<T>(&mut self, main: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    pub(super) async fn run<T>(
+        &mut self,
+        main: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
         let mut main = std::pin::pin!(main);
         poll_fn(|cx| {
             if let Some(upload) = &mut self.future

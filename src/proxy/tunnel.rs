@@ -47,8 +47,10 @@ pub(super) async fn relay(
     patience: Duration,
 ) -> Result<(), Reason> {
     let last = Cell::new(worker.now());
-    let up = Way { worker, from: client.stream, to: target.stream, timer: worker.timer(), patience, last: &last };
-    let down = Way { worker, from: target.stream, to: client.stream, timer: worker.timer(), patience, last: &last };
+    let up =
+        Way { worker, from: client.stream, to: target.stream, timer: worker.timer(), patience, last: &last };
+    let down =
+        Way { worker, from: target.stream, to: client.stream, timer: worker.timer(), patience, last: &last };
     let up = up.run(client.input, meters.0, Reason::ClientGone, Reason::UpstreamReset);
     let down = down.run(target.input, meters.1, Reason::UpstreamReset, Reason::ClientGone);
     futures_lite::future::try_zip(up, down).await.map(|_| ())
@@ -66,13 +68,21 @@ struct Way<'a> {
 }
 
 impl Way<'_> {
-    async fn run(&self, input: &mut Input, meter: &Meter<'_>, from: Reason, to: Reason) -> Result<(), Reason> {
+    async fn run(
+        &self,
+        input: &mut Input,
+        meter: &Meter<'_>,
+        from: Reason,
+        to: Reason,
+    ) -> Result<(), Reason> {
         let mut moved = 0;
         loop {
             let bytes = input.unread().len();
             if bytes > 0 {
                 let mut slices = [IoSlice::new(input.unread())];
-                write_all(self.to, &mut slices, &self.timer, self.patience).await.map_err(|error| named(&error, to))?;
+                write_all(self.to, &mut slices, &self.timer, self.patience)
+                    .await
+                    .map_err(|error| named(&error, to))?;
                 input.consume(bytes);
                 self.note(meter, bytes);
                 moved += bytes;
