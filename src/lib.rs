@@ -7,6 +7,8 @@ pub mod cli;
 pub mod disk;
 pub mod whoami;
 
+pub mod gate;
+
 pub mod internal;
 pub mod proxy;
 

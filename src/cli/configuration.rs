@@ -24,9 +24,7 @@ pub fn check(files: &Files) -> ExitCode {
 /// The plan; or everything that is wrong with it was said, and this is how the process ends.
 /// Warnings are said too.
 pub(super) fn read(files: &Files) -> Result<Plan, ExitCode> {
-    let files = find(&files.files, std::env::var_os("CONFIG_FILE"), Path::is_file)
-        .map_err(|message| output::failure(output::INVALID, &message))?;
-    match load(&files, &Disk) {
+    match load(&paths(files)?, &Disk) {
         Ok(Loaded { plan, warnings }) => {
             let warnings: String = warnings.iter().map(|one| one.render(output::colours()) + "\n").collect();
             output::say(&warnings);
@@ -37,6 +35,12 @@ pub(super) fn read(files: &Files) -> Result<Plan, ExitCode> {
             Err(ExitCode::from(output::INVALID))
         }
     }
+}
+
+/// The files and folders that make up the configuration.
+pub(super) fn paths(files: &Files) -> Result<Vec<PathBuf>, ExitCode> {
+    find(&files.files, std::env::var_os("CONFIG_FILE"), Path::is_file)
+        .map_err(|message| output::failure(output::INVALID, &message))
 }
 
 /// The files to read: those of the command line, else of the environment, else the first default that

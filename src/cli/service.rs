@@ -5,21 +5,47 @@ use std::sync::Arc;
 
 use super::arguments::{Logging, Running, Who};
 use super::{configuration, output};
-use crate::config::plan::{LogFormat, LogLevel};
+use crate::config;
+use crate::config::plan::{LogFormat, LogLevel, Plan};
+use crate::disk::Disk;
+use crate::gate::{Gate, GateError};
 use crate::log::Counters;
 use crate::log::setup::{LevelError, LevelSources, LogLevelHandle, setup};
 use crate::whoami as upstream;
 
 /// Runs the gate until it is told to stop.
 pub fn run(run: &Running) -> ExitCode {
-    let plan = match configuration::read(&run.files) {
-        Ok(plan) => plan,
-        Err(code) => return code,
-    };
+    ended(serve(run))
+}
+
+fn serve(run: &Running) -> Result<(), ExitCode> {
+    let paths = configuration::paths(&run.files)?;
+    // Read here as well, so that a mistake is shown with its colours and before anything starts.
+    let plan = configuration::read(&run.files)?;
     let counters = Counters::new();
-    let ran = log(&run.logging, plan.log.format, plan.log.level, &counters)
-        .and_then(|_level| Err(output::failure(output::UNABLE, "not wired")));
-    ended(ran)
+    let level = Arc::new(log(&run.logging, plan.log.format, plan.log.level, &counters)?);
+    let reloaded = level.clone();
+    let on_plan = Box::new(move |plan: &Plan| reloaded.set(plan.log.level));
+    let loader = Box::new(move || config::load(&paths, &Disk));
+    let gate = Gate::start_with(loader, counters, on_plan).map_err(cannot_start)?;
+    tracing::info!("{}", gate.summary());
+    let served = gate.serve_until_stopped();
+    level.flush();
+    served.map_err(|error| output::failure(output::UNABLE, &format!("signals cannot be received: {error}")))
+}
+
+fn cannot_start(error: GateError) -> ExitCode {
+    match error {
+        GateError::Configuration(all) => {
+            output::say(&all.render(output::colours()));
+            ExitCode::from(output::INVALID)
+        }
+        GateError::Upstream(error) => {
+            output::say(&format!("{error}\n"));
+            ExitCode::from(output::INVALID)
+        }
+        error => output::failure(output::UNABLE, error.to_string().trim_start_matches("error: ")),
+    }
 }
 
 /// Runs the gate on free ports with a built-in example.

@@ -36,6 +36,20 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The plan of a gate that has none yet: nothing is listened on.
+    pub fn empty() -> Plan {
+        Plan {
+            files: Vec::new(),
+            log: Log { level: LogLevel::Info, format: LogFormat::Human, access: None },
+            workers: None,
+            max_connections: 0,
+            shutdown_timeout: Duration::ZERO,
+            internal_api: InternalApi { bind: InternalBind::Tcp(Bind::Any(0)), token: None },
+            listeners: Vec::new(),
+            upstreams: Vec::new(),
+        }
+    }
+
     /// Whether `rule` of this plan matches and does what `other_rule` of another plan does, wherever
     /// they were written.
     pub fn means_the_same(&self, rule: &Rule, other: &Plan, other_rule: &Rule) -> bool {

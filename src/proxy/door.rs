@@ -52,6 +52,11 @@ impl Door {
         self.site.borrow().clone()
     }
 
+    /// How long guests may stay when this door closes.
+    pub fn patience(&self) -> Duration {
+        self.site.borrow().listener().shutdown_timeout
+    }
+
     /// Serves another site from the next request on. Tunnels whose rule it does not have are closed
     /// after its `shutdown_timeout`.
     pub fn install(self: &Rc<Self>, site: Rc<Site>) {

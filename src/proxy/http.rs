@@ -15,14 +15,11 @@ use super::site::Site;
 use super::transfer::{Alongside, Body, Transfer};
 use super::tunnel::{self, Side};
 use crate::config::plan::{Action, Proxy};
-use crate::http::{Framing, Version};
+use crate::http::Framing;
 use crate::log::Reason;
 use crate::tls::Input;
 use crate::upstream::Link;
 use crate::worker::Buffer;
-
-/// Interim responses (1xx) forwarded for one request.
-const INTERIM_MAX: u32 = 16;
 
 /// How an exchange left the client's connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,7 +88,7 @@ async fn forward(
             // The target closed an idle connection at the moment we used it: that was no answer, and
             // not the client's fault (RFC 9112, section 9.3.1).
             Err(failure)
-                if reused && !record.heard && failure.is_silence() && request.can_be_sent_again() =>
+                if reused && !record.heard.get() && failure.is_silence() && request.can_be_sent_again() =>
             {
                 dispatch.retry();
             }
@@ -178,24 +175,17 @@ async fn transfer(
     let mut alongside = Alongside::new(uploading);
 
     let wait = Wait { timer: &timer, patience: proxy.response_timeout, upload: &record.received };
-    let mut interims = 0;
-    let reply: Reply = loop {
-        let reading = reply::read(&link.stream, &mut link.input, site, request, &wait, keep);
-        let reply = alongside.run(reading).await?;
-        record.heard = true;
-        if !reply.is_interim() {
-            break reply;
-        }
-        interims += 1;
-        if interims > INTERIM_MAX {
-            return Err(Failure::new(Reason::ResponseMalformed));
-        }
-        if request.version == Version::Http11 {
-            alongside
-                .run(reply::pass_on(&reply, &client.stream, &timer, proxy.body_timeout, &record.sent))
-                .await?;
-        }
-    };
+    let reading = reply::read_final(
+        &link.stream,
+        &mut link.input,
+        &client.stream,
+        site,
+        request,
+        &wait,
+        keep,
+        (&record.heard, &record.sent),
+    );
+    let reply = alongside.run(reading).await?;
     if reply.status == 101 && !request.upgrade {
         return Err(Failure::new(Reason::UpgradeFailed));
     }

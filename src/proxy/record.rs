@@ -1,5 +1,6 @@
 //! What an exchange came to, and the one place where that is counted and written down.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,7 +19,7 @@ pub(super) struct Record<'a> {
     /// Bytes of the request's head that are still in the client's input.
     pub(super) unconsumed: usize,
     /// The target has sent something.
-    pub(super) heard: bool,
+    pub(super) heard: Cell<bool>,
     /// The status the client gets; from then on nothing else can be said.
     pub(super) status: Option<u16>,
     /// The client would take an end in the middle of the body for the end of it.
@@ -40,7 +41,7 @@ impl<'a> Record<'a> {
             site,
             began: now,
             unconsumed: 0,
-            heard: false,
+            heard: Cell::new(false),
             status: None,
             cut_is_invisible: false,
             reason: None,

@@ -1,5 +1,6 @@
 //! From the head of a target's response to the head the client gets.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::time::Duration;
@@ -16,6 +17,9 @@ use crate::worker::{Buffer, Timer};
 
 /// Limits on the head of a response: more generous than on requests, targets are ours.
 const HEAD_LIMITS: HeadLimits = HeadLimits { bytes: 128 * 1024, fields: 256, target: 0 };
+
+/// Interim responses (1xx) forwarded for one request.
+const INTERIM_MAX: u32 = 16;
 
 /// What is known of a response once its head is no longer looked at.
 pub(super) struct Reply {
@@ -40,11 +44,40 @@ pub(super) struct Wait<'a> {
     pub(super) upload: &'a Meter<'a>,
 }
 
+/// Reads heads until the final one, and sends interim ones on. Sets `heard` with the first.
+///
+/// # Errors
+/// Those of [`read`] and [`pass_on`], and when there is no end of interim responses.
+#[expect(clippy::too_many_arguments, reason = "one connection, the other, and the request between them")]
+pub(super) async fn read_final(
+    target: &Stream,
+    input: &mut Input,
+    client: &Stream,
+    site: &Site,
+    request: &Request,
+    wait: &Wait<'_>,
+    keep: bool,
+    record: (&Cell<bool>, &Meter<'_>),
+) -> Result<Reply, Failure> {
+    let (heard, sent) = record;
+    for _ in 0..=INTERIM_MAX {
+        let reply = read(target, input, site, request, wait, keep).await?;
+        heard.set(true);
+        if !reply.is_interim() {
+            return Ok(reply);
+        }
+        if request.version == Version::Http11 {
+            pass_on(&reply, client, wait.timer, wait.patience, sent).await?;
+        }
+    }
+    Err(Failure::new(Reason::ResponseMalformed))
+}
+
 /// Reads one head, interim or final.
 ///
 /// # Errors
 /// When the target closes, is silent for too long, or sends no valid head.
-pub(super) async fn read(
+async fn read(
     target: &Stream,
     input: &mut Input,
     site: &Site,
@@ -74,7 +107,7 @@ pub(super) async fn read(
 ///
 /// # Errors
 /// When the client does not take it.
-pub(super) async fn pass_on(
+async fn pass_on(
     reply: &Reply,
     client: &Stream,
     timer: &Timer,

@@ -11,7 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("demo", &["config", "disk", "gate", "whoami"]),
     ("whoami", &[]),
     ("disk", &["config"]),
-    ("gate", &["proxy", "internal", "routing", "upstream", "tls", "http", "worker"]),
+    ("gate", &["config", "proxy", "internal", "routing", "upstream", "tls", "http", "worker"]),
     ("proxy", &["routing", "upstream", "tls", "http", "worker"]),
     ("internal", &["routing", "upstream", "tls", "http", "worker"]),
     ("routing", &["http"]),

@@ -1,0 +1,110 @@
+//! Reload: read, validate, build off the data plane, then swap. Whatever fails, fails before the swap.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::bound::{self, NewSockets};
+use super::report;
+use super::running::{Running, Shared, start_access_log, start_crew, start_internal, worker_count};
+use super::{GateError, notify};
+use crate::config::plan::{AccessLog as AccessPlan, Plan};
+use crate::log::AccessLog;
+use crate::proxy::{Generation, Permits};
+
+impl Shared {
+    /// Puts the configuration into force as it is written now. What changed, in one line.
+    pub(super) async fn reload(self: &Arc<Self>, restart: bool) -> Result<String, GateError> {
+        let began = Instant::now();
+        let mut running = self.running.lock().await;
+        notify::reloading();
+        let result = self.swap(&mut running, restart).await;
+        notify::send("READY=1");
+        drop(running);
+        self.counters.reload(result.is_ok());
+        match &result {
+            Ok(changes) => tracing::info!("{changes}"),
+            Err(error) => tracing::error!("reload refused, nothing changed:\n{error}"),
+        }
+        result.map(|changes| format!("{changes} in {:.1} ms", began.elapsed().as_secs_f64() * 1000.0))
+    }
+
+    async fn swap(
+        self: &Arc<Self>,
+        running: &mut Option<Running>,
+        restart: bool,
+    ) -> Result<String, GateError> {
+        let (Some(run), Some(old)) = (running.as_mut(), self.current()) else {
+            return Ok(report::STOPPED.into());
+        };
+        let plan = self.load().await?;
+        let access = new_access_log(run, &plan, self)?;
+        let log = access.as_ref().or(run.access.as_ref().filter(|_| plan.log.access.is_some()));
+        let generation = self.build(old.number + 1, plan.clone(), log.map(|(_, log)| log.clone())).await?;
+        let internal = if plan.internal_api.bind == run.internal_plan.bind {
+            None
+        } else {
+            Some(start_internal(&plan.internal_api, self)?)
+        };
+        if restart {
+            self.restart(run, &generation).await?;
+        } else {
+            let sockets = self.bind_new(&plan, run.crew.count())?;
+            self.put_into_force(&run.crew, &generation, sockets).await?;
+        }
+        run.permits.set_limit(plan.max_connections);
+        run.internal.set_token(plan.internal_api.token.clone());
+        if let Some(internal) = internal {
+            std::mem::replace(&mut run.internal, internal).stop();
+        }
+        run.internal_plan = plan.internal_api.clone();
+        if access.is_some() || plan.log.access.is_none() {
+            // The old one is written to its end by the exchanges that still hold it.
+            run.access = access;
+        }
+        (self.on_plan)(&plan);
+        Ok(report::changes(&old.plan, &generation, restart))
+    }
+
+    /// Sockets for the doors that the plan brings; blocks for no longer than a few system calls.
+    fn bind_new(&self, plan: &Plan, workers: usize) -> Result<NewSockets, GateError> {
+        let open = self.addresses().clone();
+        bound::bind(plan, &open, workers)
+    }
+
+    /// Drains and closes everything, then starts it anew. Should the new addresses turn out not to be
+    /// free, the old configuration is started again.
+    async fn restart(self: &Arc<Self>, run: &mut Running, new: &Arc<Generation>) -> Result<(), GateError> {
+        let Some(old) = self.current() else { return Ok(()) };
+        // Better to fail while the old listeners still stand.
+        drop(self.bind_new(&new.plan, 1)?);
+        let permits = Permits::new(new.plan.max_connections);
+        let crew = start_crew(worker_count(&new.plan), &self.counters, &permits)?;
+        std::mem::replace(&mut run.crew, crew).leave(old.plan.shutdown_timeout).await;
+        run.permits = permits;
+        self.addresses().clear();
+        match self.open(run, new).await {
+            Err(error) => {
+                tracing::error!(%error, "restart failed, starting the old configuration again");
+                self.open(run, &old).await?;
+                Err(error)
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    async fn open(&self, run: &Running, generation: &Arc<Generation>) -> Result<(), GateError> {
+        let sockets = bound::bind(&generation.plan, &HashMap::new(), run.crew.count())?;
+        self.put_into_force(&run.crew, generation, sockets).await
+    }
+}
+
+/// A new access log when the plan wants another one than runs.
+fn new_access_log(
+    run: &Running,
+    plan: &Plan,
+    shared: &Shared,
+) -> Result<Option<(AccessPlan, AccessLog)>, GateError> {
+    let same = run.access.as_ref().map(|(plan, _)| plan) == plan.log.access.as_ref();
+    if same { Ok(None) } else { start_access_log(plan, &shared.counters) }
+}

@@ -1,0 +1,227 @@
+//! What a gate has while it runs, and how it starts and stops.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use arc_swap::ArcSwapOption;
+
+use super::bound::{self, DoorKey, NewSockets};
+use super::crew::Crew;
+use super::operator::Operating;
+use super::{GateError, Loader, OnPlan, notify};
+use crate::config::plan::{AccessLog as AccessPlan, InternalApi, Plan};
+use crate::internal::{Phase, Server};
+use crate::log::{AccessLog, Counters};
+use crate::proxy::{Generation, Permits};
+use crate::upstream::Names;
+
+/// What everyone who has to do with a gate shares.
+pub(super) struct Shared {
+    loader: Loader,
+    pub(super) on_plan: OnPlan,
+    pub(super) counters: Arc<Counters>,
+    pub(super) names: Names,
+    pub(super) started: SystemTime,
+    /// What is served; `None` only before the start.
+    current: ArcSwapOption<Generation>,
+    draining: AtomicBool,
+    /// Locked for the whole of a start, a reload or a stop: they never run at the same time.
+    pub(super) running: smol::lock::Mutex<Option<Running>>,
+    /// Where each open door accepts.
+    addresses: Mutex<HashMap<DoorKey, SocketAddr>>,
+}
+
+/// What runs.
+pub(super) struct Running {
+    pub(super) crew: Crew,
+    pub(super) permits: Permits,
+    pub(super) internal: Server,
+    /// What `internal` was started with.
+    pub(super) internal_plan: InternalApi,
+    pub(super) access: Option<(AccessPlan, AccessLog)>,
+}
+
+impl Shared {
+    pub(super) fn new(loader: Loader, counters: Arc<Counters>, on_plan: OnPlan) -> Arc<Self> {
+        Arc::new(Self {
+            loader,
+            on_plan,
+            counters,
+            names: Names::default(),
+            started: SystemTime::now(),
+            current: ArcSwapOption::empty(),
+            draining: AtomicBool::new(false),
+            running: smol::lock::Mutex::new(None),
+            addresses: Mutex::default(),
+        })
+    }
+
+    /// Starts everything; on an error nothing is left running.
+    pub(super) async fn start(self: &Arc<Self>) -> Result<(), GateError> {
+        raise_file_limit();
+        let mut running = self.running.lock().await;
+        let plan = self.load().await?;
+        let access = start_access_log(&plan, &self.counters)?;
+        let generation = self.build(1, plan, access.as_ref().map(|(_, log)| log.clone())).await?;
+        let plan = &generation.plan;
+        let permits = Permits::new(plan.max_connections);
+        let count = worker_count(plan);
+        let sockets = bound::bind(plan, &HashMap::new(), count)?;
+        let internal = start_internal(&plan.internal_api, self)?;
+        let crew = start_crew(count, &self.counters, &permits)?;
+        let internal_plan = plan.internal_api.clone();
+        self.put_into_force(&crew, &generation, sockets).await?;
+        *running = Some(Running { crew, permits, internal, internal_plan, access });
+        notify::send("READY=1");
+        Ok(())
+    }
+
+    /// Drains and ends everything. Does nothing the second time.
+    pub(super) async fn stop(&self) {
+        self.draining.store(true, Ordering::Release);
+        let Some(Running { crew, internal, access, .. }) = self.running.lock().await.take() else { return };
+        notify::send("STOPPING=1");
+        if let Some(generation) = self.current() {
+            crew.leave(generation.plan.shutdown_timeout).await;
+        }
+        internal.stop();
+        if let Some((_, log)) = access {
+            smol::unblock(move || log.flush_and_stop()).await;
+        }
+    }
+
+    /// Reads the configuration; warnings go to the log.
+    pub(super) async fn load(self: &Arc<Self>) -> Result<Arc<Plan>, GateError> {
+        let shared = self.clone();
+        let loaded = smol::unblock(move || (shared.loader)()).await.map_err(GateError::Configuration)?;
+        for warning in &loaded.warnings {
+            tracing::warn!("{}", warning.render(false).trim_end());
+        }
+        Ok(Arc::new(loaded.plan))
+    }
+
+    /// Builds a generation, off the data plane and off this thread: it reads certificate authorities.
+    pub(super) async fn build(
+        self: &Arc<Self>,
+        number: u64,
+        plan: Arc<Plan>,
+        access: Option<AccessLog>,
+    ) -> Result<Arc<Generation>, GateError> {
+        let shared = self.clone();
+        let build = move || Generation::new(number, plan, &shared.names, access);
+        Ok(Arc::new(smol::unblock(build).await.map_err(GateError::Upstream)?))
+    }
+
+    /// Hands a generation to the workers and makes it the current one.
+    pub(super) async fn put_into_force(
+        &self,
+        crew: &Crew,
+        generation: &Arc<Generation>,
+        sockets: NewSockets,
+    ) -> Result<(), GateError> {
+        let new: Vec<_> = sockets.iter().map(|(door, (address, _))| (door.clone(), *address)).collect();
+        let installed = crew.install(generation, sockets).await;
+        installed
+            .map_err(|error| GateError::System("a worker cannot serve the configuration".into(), error))?;
+        let wanted = bound::doors(&generation.plan);
+        let mut addresses = self.addresses();
+        addresses.extend(new);
+        addresses.retain(|door, _| wanted.iter().any(|(key, _)| key == door));
+        drop(addresses);
+        self.current.store(Some(generation.clone()));
+        self.counters.set_generation(generation.number);
+        Ok(())
+    }
+
+    /// Each open address, with the name of its listener.
+    pub(super) fn listening(&self) -> Vec<(String, SocketAddr)> {
+        let Some(generation) = self.current() else { return Vec::new() };
+        self.opened(&generation).into_iter().map(|(name, address)| (name.to_owned(), address)).collect()
+    }
+
+    fn opened<'a>(&self, generation: &'a Generation) -> Vec<(&'a str, SocketAddr)> {
+        let addresses = self.addresses();
+        let doors = bound::doors(&generation.plan).into_iter();
+        doors
+            .filter_map(|(door, index)| {
+                Some((&*generation.plan.listeners[index].name, *addresses.get(&door)?))
+            })
+            .collect()
+    }
+
+    pub(super) fn addresses(&self) -> MutexGuard<'_, HashMap<DoorKey, SocketAddr>> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn address(&self, listener: &str) -> Option<SocketAddr> {
+        let generation = self.current()?;
+        self.opened(&generation).into_iter().find(|(name, _)| *name == listener).map(|(_, address)| address)
+    }
+
+    pub(super) async fn internal_address(&self) -> Option<SocketAddr> {
+        self.running.lock().await.as_ref()?.internal.address()
+    }
+
+    pub(super) fn current(&self) -> Option<Arc<Generation>> {
+        self.current.load_full()
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        match (self.draining.load(Ordering::Acquire), self.current.load().is_some()) {
+            (true, _) => Phase::Draining,
+            (false, true) => Phase::Ready,
+            (false, false) => Phase::Starting,
+        }
+    }
+
+    pub(super) fn reopen_logs(&self) {
+        if let Some(access) = self.current().and_then(|generation| generation.access.clone()) {
+            access.reopen();
+        }
+    }
+}
+
+pub(super) fn start_crew(
+    count: usize,
+    counters: &Arc<Counters>,
+    permits: &Permits,
+) -> Result<Crew, GateError> {
+    Crew::start(count, counters, permits)
+        .map_err(|error| GateError::System("workers cannot be started".into(), error))
+}
+
+/// The access log of a plan, if it has one.
+pub(super) fn start_access_log(
+    plan: &Plan,
+    counters: &Arc<Counters>,
+) -> Result<Option<(AccessPlan, AccessLog)>, GateError> {
+    let Some(access) = &plan.log.access else { return Ok(None) };
+    let log = AccessLog::start(access, counters.clone());
+    let log = log.map_err(|error| GateError::System("`access_log` cannot be written".into(), error))?;
+    Ok(Some((access.clone(), log)))
+}
+
+pub(super) fn start_internal(plan: &InternalApi, shared: &Arc<Shared>) -> Result<Server, GateError> {
+    let operator = Arc::new(Operating(Arc::downgrade(shared)));
+    let server = Server::start(&plan.bind, plan.token.clone(), operator);
+    server.map_err(|error| GateError::System("the internal API cannot start".into(), error))
+}
+
+/// One worker a core, unless the plan says otherwise.
+pub(super) fn worker_count(plan: &Plan) -> usize {
+    plan.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get))
+}
+
+/// As many files as the system allows: each connection is one, and the usual soft limit of 1,024 is
+/// from a time of `select`.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!(%error, "the limit on open files stays as it is");
+    }
+}

@@ -1,0 +1,50 @@
+//! Signals, until one of them says to stop.
+
+use std::io;
+use std::process::exit;
+
+use async_signal::{Signal, Signals};
+use futures_lite::StreamExt;
+
+use super::Gate;
+
+/// The exit status after a second request to stop.
+const IMPATIENT: i32 = 130;
+
+impl Gate {
+    /// Serves until TERM, INT or QUIT, then drains and stops; a second one of them ends the process
+    /// at once. HUP reloads. USR1 opens log files again. Blocks.
+    ///
+    /// # Errors
+    /// When signals cannot be listened for.
+    pub fn serve_until_stopped(self) -> io::Result<()> {
+        let wanted = [Signal::Term, Signal::Int, Signal::Quit, Signal::Hup, Signal::Usr1];
+        let mut signals = Signals::new(wanted)?;
+        smol::block_on(async {
+            while let Some(signal) = signals.next().await {
+                match signal? {
+                    Signal::Hup => drop(self.shared.reload(false).await),
+                    Signal::Usr1 => self.reopen_logs(),
+                    _ => break,
+                }
+            }
+            io::Result::Ok(())
+        })?;
+        tracing::info!("stopping: no new connections, {} for those in flight", self.patience());
+        smol::spawn(async move {
+            while let Some(signal) = signals.next().await {
+                if !matches!(signal, Ok(Signal::Hup | Signal::Usr1)) {
+                    exit(IMPATIENT);
+                }
+            }
+        })
+        .detach();
+        self.stop();
+        Ok(())
+    }
+
+    fn patience(&self) -> String {
+        let generation = self.shared.current();
+        generation.map_or_else(String::new, |generation| format!("{:?}", generation.plan.shutdown_timeout))
+    }
+}
