@@ -4,5 +4,6 @@
 //! below it, `config::plan` and `log`. `tests/tidy.rs` keeps that.
 
 pub mod config;
+pub mod disk;
 pub mod log;
 pub mod whoami;

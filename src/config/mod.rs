@@ -1,3 +1,31 @@
-//! Text becomes a [`plan::Plan`]. Pure: opens no socket, starts no task, reads no file by itself.
+//! Text becomes a [`plan::Plan`].
+//!
+//! ```text
+//! text --yaml--> Node --source--> Source --lowering--> Plan --checks--> Plan + warnings
+//!      syntax, duplicates  keys, values     names, defaults    what only shows in the whole
+//! ```
+//!
+//! Every step after the first gathers errors in one [`report`] and goes on, so that a person sees
+//! all of them at once. Pure: opens no socket, starts no task, reads no file by itself; what it
+//! needs from outside comes through [`Inputs`]. The command line and the reload call [`load`].
 
+mod checks;
+mod decoder;
+mod diagnostic;
+mod expansion;
+mod field;
+mod loader;
+mod lowering;
+mod nearest;
+mod pattern;
 pub mod plan;
+mod report;
+mod scalar;
+mod source;
+mod target;
+mod view;
+mod yaml;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use loader::{Inputs, Loaded, Memory, load};
+pub use view::view;

@@ -1,0 +1,103 @@
+//! Warnings about a plan that is valid: what works, and probably not as meant.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::lowering::{ListenerSpots, Lowered};
+use super::plan::{HostPattern, Protocol, Rule};
+use super::report::Report;
+
+/// Looks at the whole plan.
+pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {
+    if lowered.plan.listeners.is_empty() {
+        report.warning(None, "there is no listener: nothing will be served", "add for example `listeners:`");
+    }
+    for (listener, spots) in lowered.plan.listeners.iter().zip(&lowered.spots) {
+        let Protocol::Http(http) = &listener.protocol else {
+            continue;
+        };
+        if http.rules.is_empty() {
+            let message = format!("the listener `{}` has no rules: every request gets 404", listener.name);
+            report.warning(Some(spots.listener), message, "add a rule");
+        }
+        shadowed(&http.rules, spots, report);
+    }
+}
+
+/// Rules that can never match, because earlier ones take everything they could.
+///
+/// Judged host by host: a rule is out of reach when each of its hosts is taken by one earlier rule
+/// that asks for no more than this path and no other methods. Rules are found by host and path, so
+/// the cost grows with the number of rules and not with its square.
+fn shadowed(rules: &[Rule], spots: &ListenerSpots, report: &mut Report) {
+    let mut earlier: HashMap<(Option<&HostPattern>, &str), Vec<&Rule>> = HashMap::new();
+    for (rule, spot) in rules.iter().zip(&spots.rules) {
+        let taken_by = |host: Option<&HostPattern>| {
+            let wildcard = host.and_then(wildcard_over);
+            [Some(None), host.map(Some), wildcard.as_ref().map(Some)].into_iter().flatten().find_map(|host| {
+                ancestors(&rule.path_prefix).find_map(|path| {
+                    earlier
+                        .get(&(host, path))?
+                        .iter()
+                        .find(|before| covers(&before.methods, &rule.methods))
+                        .copied()
+                })
+            })
+        };
+        let takers: Option<Vec<&Rule>> = match rule.hosts.as_slice() {
+            [] => taken_by(None).map(|taker| vec![taker]),
+            hosts => hosts.iter().map(|host| taken_by(Some(host))).collect(),
+        };
+        let hosts: Vec<Option<&HostPattern>> = match rule.hosts.as_slice() {
+            [] => vec![None],
+            hosts => hosts.iter().map(Some).collect(),
+        };
+        match takers.as_deref() {
+            Some([taker, ..]) => {
+                let message = format!("the rule `{}` can never match", rule.name);
+                let (name, origin) = (&taker.name, &taker.origin);
+                let hint =
+                    format!("`{name}` ({origin}) takes everything before it: swap them, or leave one out");
+                report.warning(Some(*spot), message, hint);
+            }
+            _ => hosts
+                .into_iter()
+                .for_each(|host| earlier.entry((host, &rule.path_prefix)).or_default().push(rule)),
+        }
+    }
+}
+
+/// Whether methods asked for first leave none of the later ones; empty is any.
+fn covers(first: &[Arc<str>], later: &[Arc<str>]) -> bool {
+    first.is_empty() || (!later.is_empty() && later.iter().all(|method| first.contains(method)))
+}
+
+/// `*.example.com` for `a.example.com`.
+fn wildcard_over(host: &HostPattern) -> Option<HostPattern> {
+    match host {
+        HostPattern::Exact(host) => {
+            host.split_once('.').map(|(_, suffix)| HostPattern::Wildcard(suffix.into()))
+        }
+        HostPattern::Wildcard(_) => None,
+    }
+}
+
+/// `/a/b`, `/a`, `/`: every prefix that takes the path too.
+fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path), |path| match path.rfind('/') {
+        Some(0) if path.len() > 1 => Some("/"),
+        Some(0) | None => None,
+        Some(slash) => Some(&path[..slash]),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ancestors_are_whole_segments() {
+        assert_eq!(ancestors("/a/bc/d").collect::<Vec<_>>(), ["/a/bc/d", "/a/bc", "/a", "/"]);
+        assert_eq!(ancestors("/").collect::<Vec<_>>(), ["/"]);
+    }
+}

@@ -1,0 +1,242 @@
+//! Nodes become values, and every mistake on the way is noted.
+//!
+//! [`Fields`] reads a mapping: each key asked for is a known one, so what nobody asked for is
+//! unknown, and the list of known keys can never differ from what is read.
+
+use std::path::{Path, PathBuf};
+
+use super::expansion;
+use super::loader::Inputs;
+use super::nearest::nearest;
+use super::report::{At, Report, Spot};
+use super::scalar::Wrong;
+use super::yaml::{Node, Value, quoted};
+
+/// What reading one file needs.
+pub(crate) struct Decoder<'a> {
+    pub(crate) report: &'a mut Report,
+    pub(crate) inputs: &'a dyn Inputs,
+    /// The folder of the file: relative paths start there.
+    pub(crate) dir: &'a Path,
+}
+
+/// A string with everything filled in.
+#[derive(Clone, Debug)]
+pub(crate) struct Text {
+    pub(crate) text: String,
+    pub(crate) spot: Spot,
+    /// What was written, when something was filled in: messages show only that.
+    written: Option<String>,
+}
+
+impl Text {
+    /// How a message quotes it.
+    pub(crate) fn shown(&self) -> String {
+        quoted(self.written.as_deref().unwrap_or(&self.text))
+    }
+}
+
+impl Decoder<'_> {
+    /// A string, everything filled in.
+    pub(crate) fn text(&mut self, node: Node) -> Option<Text> {
+        let spot = node.spot;
+        let what = match node.value {
+            Value::Scalar(text) if !text.contains('$') => return Some(Text { text, spot, written: None }),
+            Value::Scalar(written) => {
+                return match expansion::expand(&written, self.dir, self.inputs) {
+                    Ok(text) => Some(Text { text, spot, written: Some(written) }),
+                    Err((message, hint)) => {
+                        self.report.error_hint(spot, message, hint.unwrap_or_default());
+                        None
+                    }
+                };
+            }
+            Value::Null => "nothing",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
+        };
+        self.report.error(spot, format!("one value is needed here, not {what}"));
+        None
+    }
+
+    /// A value that one of the functions of `scalar`, `pattern`, `field` or `target` reads.
+    pub(crate) fn parsed<T>(&mut self, node: Node, parse: fn(&str) -> Result<T, Wrong>) -> Option<At<T>> {
+        let text = self.text(node)?;
+        match parse(&text.text) {
+            Ok(value) => Some(At { value, spot: text.spot }),
+            Err(wrong) => {
+                self.wrong(&text, wrong);
+                None
+            }
+        }
+    }
+
+    /// Notes what is wrong with a value.
+    pub(crate) fn wrong(&mut self, text: &Text, wrong: Wrong) {
+        if wrong == super::target::USERINFO {
+            // It may well hold a password.
+            self.report.mask(text.spot);
+            return self.report.error_hint(
+                text.spot,
+                format!("this {}", wrong.problem),
+                wrong.hint.unwrap_or_default(),
+            );
+        }
+        self.report.error_hint(
+            text.spot,
+            format!("{} {}", text.shown(), wrong.problem),
+            wrong.hint.unwrap_or_default(),
+        );
+    }
+
+    /// One value or a list of them; never an empty list. Wrong ones are noted and left out.
+    pub(crate) fn one_or_many<T>(
+        &mut self,
+        node: Node,
+        mut read: impl FnMut(&mut Self, Node) -> Option<T>,
+    ) -> Vec<T> {
+        match node.value {
+            Value::List(items) if items.is_empty() => {
+                self.report.error(node.spot, "this list is empty");
+                Vec::new()
+            }
+            Value::List(items) => items.into_iter().filter_map(|item| read(self, item)).collect(),
+            _ => read(self, node).into_iter().collect(),
+        }
+    }
+
+    /// A list; may be empty.
+    pub(crate) fn list(&mut self, node: Node, what: &str) -> Vec<Node> {
+        match node.value {
+            Value::List(items) => items,
+            _ => {
+                self.report.error_hint(
+                    node.spot,
+                    format!("{what} is needed here"),
+                    "start each of them with `- `",
+                );
+                Vec::new()
+            }
+        }
+    }
+
+    /// A path, from the folder of the file when it is relative.
+    pub(crate) fn path(&mut self, node: Node) -> Option<At<PathBuf>> {
+        let text = self.text(node)?;
+        match expansion::not_empty(&text.text) {
+            Ok(path) => Some(At { value: self.resolve(path), spot: text.spot }),
+            Err(wrong) => {
+                self.wrong(&text, wrong);
+                None
+            }
+        }
+    }
+
+    /// A path, from the folder of the file when it is relative.
+    pub(crate) fn resolve(&self, path: &str) -> PathBuf {
+        self.dir.join(path.strip_prefix("./").filter(|rest| !rest.starts_with('/')).unwrap_or(path))
+    }
+}
+
+/// A mapping that is being read.
+pub(crate) struct Fields<'d, 'a> {
+    pub(crate) decoder: &'d mut Decoder<'a>,
+    pub(crate) spot: Spot,
+    /// "a rule": how messages call the mapping.
+    what: &'static str,
+    entries: Vec<(At<String>, Option<Node>)>,
+    asked: Vec<&'static str>,
+}
+
+impl<'d, 'a> Fields<'d, 'a> {
+    /// Opens a mapping; anything else is an error.
+    pub(crate) fn open(decoder: &'d mut Decoder<'a>, node: Node, what: &'static str) -> Option<Self> {
+        let Value::Map(entries) = node.value else {
+            decoder.report.error_hint(node.spot, format!("{what} is a mapping"), "write `key: value`");
+            return None;
+        };
+        let entries = entries.into_iter().map(|(key, node)| (key, Some(node))).collect();
+        Some(Fields { decoder, spot: node.spot, what, entries, asked: Vec::new() })
+    }
+
+    /// Where a key stands, if it does.
+    pub(crate) fn at(&self, name: &str) -> Option<Spot> {
+        self.entries.iter().find(|(key, _)| key.value == name).map(|(key, _)| key.spot)
+    }
+
+    /// Reads the value of a key, if it is there. A key without a value is an error.
+    pub(crate) fn field<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Decoder<'a>, Node) -> Option<T>,
+    ) -> Option<T> {
+        self.asked.push(name);
+        let (key, node) = self.entries.iter_mut().find(|(key, _)| key.value == name)?;
+        let node = node.take()?;
+        if let Value::Null = node.value {
+            let message = format!("{} has no value", quoted(&key.value));
+            self.decoder.report.error_hint(key.spot, message, "leave the key out, or give it one");
+            return None;
+        }
+        read(self.decoder, node)
+    }
+
+    /// A key whose value one function reads.
+    pub(crate) fn parsed<T>(
+        &mut self,
+        name: &'static str,
+        parse: fn(&str) -> Result<T, Wrong>,
+    ) -> Option<At<T>> {
+        self.field(name, |decoder, node| decoder.parsed(node, parse))
+    }
+
+    /// Like [`Fields::parsed`], and the key must be there.
+    pub(crate) fn required<T>(
+        &mut self,
+        name: &'static str,
+        parse: fn(&str) -> Result<T, Wrong>,
+    ) -> Option<At<T>> {
+        if self.at(name).is_none() {
+            self.missing(name);
+        }
+        self.parsed(name, parse)
+    }
+
+    /// Notes that a key is missing.
+    pub(crate) fn missing(&mut self, name: &str) {
+        self.decoder.report.error(self.spot, format!("{} needs `{name}`", self.what));
+    }
+
+    /// Known keys that mean nothing here, for a reason that the message gives.
+    pub(crate) fn refuse(&mut self, names: &[&'static str], why: &str, hint: &str) {
+        for name in names {
+            if let Some((key, node)) = self.entries.iter_mut().find(|(key, _)| key.value == *name) {
+                *node = None;
+                self.decoder.report.error_hint(key.spot, format!("`{name}` {why}"), hint);
+            }
+        }
+    }
+
+    /// Drops entries that are none of ours.
+    pub(crate) fn ignore(&mut self, none_of_ours: impl Fn(&str) -> bool) {
+        self.entries.retain(|(key, _)| !none_of_ours(&key.value));
+    }
+
+    /// Everything that was not asked for is unknown.
+    pub(crate) fn close(self) {
+        for (key, node) in self.entries {
+            if node.is_some() && !self.asked.contains(&key.value.as_str()) {
+                let message = format!("{} is not a key of {}", quoted(&key.value), self.what);
+                match nearest(&key.value, self.asked.iter().copied()) {
+                    Some(known) => {
+                        self.decoder.report.error_hint(key.spot, message, format!("did you mean `{known}`?"))
+                    }
+                    None => {
+                        let known = format!("the keys of {} are {}", self.what, self.asked.join(", "));
+                        self.decoder.report.error_hint(key.spot, message, known);
+                    }
+                }
+            }
+        }
+    }
+}

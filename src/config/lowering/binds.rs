@@ -1,0 +1,75 @@
+//! Two sockets cannot listen on one address.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::config::plan::{Bind, InternalBind};
+use crate::config::report::Report;
+use crate::config::source::ListenerSource;
+
+/// Reports every address that an earlier one, or the internal API, has taken already.
+pub(super) fn check(
+    listeners: &[ListenerSource],
+    internal: &InternalBind,
+    internal_place: &str,
+    report: &mut Report,
+) {
+    // By port: only those can clash. Port 0 is another one each time.
+    let mut taken: HashMap<u16, Vec<(Bind, String)>> = HashMap::new();
+    if let InternalBind::Tcp(bind) = internal {
+        let who = format!("the internal API listens on `{bind}` ({internal_place})");
+        taken.entry(bind.port()).or_default().push((*bind, who));
+    }
+    for bind in listeners.iter().flat_map(|listener| &listener.binds).filter(|bind| bind.value.port() != 0) {
+        let on_port = taken.entry(bind.value.port()).or_default();
+        if let Some((other, who)) = on_port.iter().find(|(other, _)| overlap(*other, bind.value)) {
+            let message = if *other == bind.value {
+                format!("`{}` is taken already", bind.value)
+            } else {
+                format!("`{}` overlaps with `{other}`", bind.value)
+            };
+            report.error_hint(bind.spot, message, who.clone());
+        } else {
+            let place = report.place(bind.spot);
+            on_port.push((bind.value, format!("`{}` is written at {place}", bind.value)));
+        }
+    }
+}
+
+/// Whether one socket would take connections meant for the other; the ports are equal.
+fn overlap(a: Bind, b: Bind) -> bool {
+    match (a, b) {
+        (Bind::Any(_), _) | (_, Bind::Any(_)) => true,
+        (Bind::Address(a), Bind::Address(b)) => {
+            let dual = |ip: IpAddr| ip == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+            let (a, b) = (a.ip(), b.ip());
+            // `[::]` takes IPv4 too on most systems.
+            a == b
+                || dual(a)
+                || dual(b)
+                || (a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::target::bind;
+
+    #[test]
+    fn overlaps() {
+        for (a, b, expected) in [
+            (":80", "127.0.0.1:80", true),
+            (":80", "[::1]:80", true),
+            ("0.0.0.0:80", "127.0.0.1:80", true),
+            ("[::]:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            ("0.0.0.0:80", "[::1]:80", false),
+        ] {
+            let (a, b) = (bind(a).expect("an address"), bind(b).expect("an address"));
+            assert_eq!((overlap(a, b), overlap(b, a)), (expected, expected), "{a} {b}");
+        }
+    }
+}

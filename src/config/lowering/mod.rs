@@ -1,0 +1,212 @@
+//! `Source` becomes `Plan`: names are looked up, defaults filled in, clashes reported.
+
+mod binds;
+mod rules;
+mod upstreams;
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::rules::Defaults;
+use self::upstreams::{Speaks, Upstreams};
+use super::loader::Inputs;
+use super::plan::{
+    Bind, HeadLimits, HttpListener, InternalApi, InternalBind, Listener, Log, LogFormat, LogLevel, Plan,
+    Protocol, TcpListener,
+};
+use super::report::{At, Report, Spot};
+use super::source::{self, HttpSource, InternalSource, ListenerSource, ProtocolSource, Source};
+
+const MAX_CONNECTIONS: usize = 10_000;
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+const INTERNAL_PORT: u16 = 42007;
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const HTTP_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+const TCP_IDLE_TIMEOUT: Duration = Duration::from_secs(3_600);
+const HEAD_BYTES: usize = 64 << 10;
+const HEAD_FIELDS: usize = 128;
+const TARGET_BYTES: usize = 8 << 10;
+
+/// A plan, and where its parts were written for those who have more to say about them.
+pub(crate) struct Lowered {
+    pub(crate) plan: Plan,
+    /// For each listener of the plan.
+    pub(crate) spots: Vec<ListenerSpots>,
+}
+
+/// Where a listener and its rules were written.
+pub(crate) struct ListenerSpots {
+    pub(crate) listener: Spot,
+    pub(crate) rules: Vec<Spot>,
+}
+
+/// The plan that all files together describe. It can be used only if the report holds no error.
+pub(crate) fn lower(
+    source: Source,
+    files: Vec<PathBuf>,
+    inputs: &dyn Inputs,
+    report: &mut Report,
+) -> Lowered {
+    let mut upstreams = Upstreams::named(source.upstreams, report);
+    let written =
+        with_short_forms(source.http_config, source.http_routes, source.tcp, source.listeners, report);
+    let (internal_api, internal_place) = internal_api(source.internal_api, inputs, report);
+    check_names(&written, report);
+    binds::check(&written, &internal_api.bind, &internal_place, report);
+    let shutdown_timeout = source.shutdown_timeout.map_or(SHUTDOWN_TIMEOUT, |timeout| timeout.value);
+    let lower = |listener| lower_listener(listener, shutdown_timeout, &mut upstreams, report);
+    let (listeners, spots) = written.into_iter().filter_map(lower).unzip();
+    let plan = Plan {
+        files,
+        log: Log {
+            level: source.log_level.map_or(LogLevel::Info, |level| level.value),
+            format: source.log_format.map_or(LogFormat::Human, |format| format.value),
+            access: source.access_log.and_then(|access| access.value),
+        },
+        workers: source.workers.map(|workers| workers.value),
+        max_connections: source.max_connections.map_or(MAX_CONNECTIONS, |connections| connections.value),
+        shutdown_timeout,
+        internal_api,
+        listeners,
+        upstreams: upstreams.finish(report),
+    };
+    Lowered { plan, spots }
+}
+
+/// Both forms as one list: `http`, `tcp`, then the long ones.
+fn with_short_forms(
+    http: Option<At<ListenerSource>>,
+    routes: Option<At<Vec<source::RuleSource>>>,
+    tcp: Option<At<ListenerSource>>,
+    long: Vec<ListenerSource>,
+    report: &mut Report,
+) -> Vec<ListenerSource> {
+    let mut all = Vec::new();
+    match (http, routes) {
+        (Some(At { value: mut listener, .. }), routes) => {
+            if let (ProtocolSource::Http(http), Some(routes)) = (&mut listener.protocol, routes) {
+                http.rules = routes.value;
+            }
+            all.push(listener);
+        }
+        (None, Some(routes)) => {
+            let hint = "add for example `http_config: { port: \":8021\" }`";
+            report.error_hint(routes.spot, "`http_routes` stands without `http_config`", hint);
+        }
+        (None, None) => {}
+    }
+    all.extend(tcp.map(|tcp| tcp.value));
+    all.extend(long);
+    all
+}
+
+/// The internal API, and in words where its address comes from: the environment comes before the
+/// file.
+fn internal_api(
+    source: Option<At<InternalSource>>,
+    inputs: &dyn Inputs,
+    report: &mut Report,
+) -> (InternalApi, String) {
+    let (bind, token) = source.map_or((None, None), |source| (source.value.bind, source.value.token));
+    let (mut bind, mut place) = match bind {
+        Some(bind) => (bind.value, report.place(bind.spot)),
+        None => (
+            InternalBind::Tcp(Bind::Address(([127, 0, 0, 1], INTERNAL_PORT).into())),
+            "by default".to_owned(),
+        ),
+    };
+    if let Some(text) = inputs.env("INTERNAL_API_PORT").filter(|text| !text.is_empty()) {
+        match source::internal_bind(&text, |path| path.into()) {
+            Ok(from_environment) => (bind, place) = (from_environment, "by INTERNAL_API_PORT".to_owned()),
+            Err(wrong) => {
+                report.error_nowhere(format!("the value of INTERNAL_API_PORT {}", wrong.problem), wrong.hint);
+            }
+        }
+    }
+    (InternalApi { bind, token }, place)
+}
+
+fn check_names(listeners: &[ListenerSource], report: &mut Report) {
+    let mut seen: HashMap<&str, Spot> = HashMap::new();
+    for name in listeners.iter().filter_map(|listener| listener.name.as_ref()) {
+        if let Some(first) = seen.get(&*name.value) {
+            let (message, first) =
+                (format!("two listeners are named `{}`", name.value), report.place(*first));
+            report.error_hint(name.spot, message, format!("the first one is at {first}"));
+        } else {
+            seen.insert(&name.value, name.spot);
+        }
+    }
+}
+
+fn lower_listener(
+    source: ListenerSource,
+    shutdown_timeout: Duration,
+    upstreams: &mut Upstreams,
+    report: &mut Report,
+) -> Option<(Listener, ListenerSpots)> {
+    let origin = report.origin(source.spot);
+    let mut spots = ListenerSpots { listener: source.spot, rules: Vec::new() };
+    let protocol = match source.protocol {
+        ProtocolSource::Http(http) => {
+            spots.rules = http.rules.iter().map(|rule| rule.spot).collect();
+            Some(Protocol::Http(lower_http(http, upstreams, report)))
+        }
+        ProtocolSource::Tcp(tcp) => {
+            let upstream = tcp.upstream.and_then(|one| upstreams.use_one(one, Speaks::Tcp, report));
+            let idle_timeout = tcp.idle_timeout.map_or(TCP_IDLE_TIMEOUT, |timeout| timeout.value);
+            upstream.map(|upstream| Protocol::Tcp(TcpListener { upstream, idle_timeout }))
+        }
+    };
+    let listener = Listener {
+        name: source.name?.value,
+        origin,
+        binds: source.binds.into_iter().map(|bind| bind.value).collect(),
+        protocol: protocol?,
+        shutdown_timeout: source.shutdown_timeout.map_or(shutdown_timeout, |timeout| timeout.value),
+    };
+    Some((listener, spots))
+}
+
+fn lower_http(source: HttpSource, upstreams: &mut Upstreams, report: &mut Report) -> HttpListener {
+    let bytes = source.head_bytes_max.map_or(HEAD_BYTES, |bytes| bytes.value);
+    let defaults = Defaults::of(&source.limits);
+    HttpListener {
+        rules: rules::lower(source.rules, &defaults, upstreams, report),
+        head: HeadLimits {
+            bytes,
+            fields: source.head_fields_max.map_or(HEAD_FIELDS, |fields| fields.value),
+            target: source.target_bytes_max.map_or(TARGET_BYTES.min(bytes), |target| target.value.min(bytes)),
+        },
+        header_timeout: source.header_timeout.map_or(HEADER_TIMEOUT, |timeout| timeout.value),
+        idle_timeout: source.idle_timeout.map_or(HTTP_IDLE_TIMEOUT, |timeout| timeout.value),
+        trusted_proxies: source.trusted_proxies,
+    }
+}
+
+/// Names that are taken. Names are metric labels, so each belongs to one thing only.
+#[derive(Default)]
+struct Names {
+    taken: HashSet<Arc<str>>,
+    /// The number that was last put behind a name.
+    numbers: HashMap<String, u32>,
+}
+
+impl Names {
+    fn take(&mut self, name: Arc<str>) {
+        self.taken.insert(name);
+    }
+
+    /// The name itself, or with the first number behind it that makes it a new one.
+    fn take_free(&mut self, wanted: String) -> Arc<str> {
+        let mut name: Arc<str> = wanted.as_str().into();
+        while !self.taken.insert(name.clone()) {
+            let number = self.numbers.entry(wanted.clone()).or_insert(1);
+            *number += 1;
+            name = format!("{wanted}#{number}").into();
+        }
+        name
+    }
+}

@@ -1,0 +1,135 @@
+//! Rules with everything filled in.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Names;
+use super::upstreams::{Speaks, Upstreams};
+use crate::config::plan::{Action, Proxy, Rule};
+use crate::config::report::{Report, Spot};
+use crate::config::source::{ActionSource, LimitsSource, ProxySource, RuleSource};
+
+/// What a rule's settings are when it does not say: the listener's, or ours.
+pub(super) struct Defaults {
+    max_body: Option<u64>,
+    body_timeout: Duration,
+    response_timeout: Duration,
+    tunnel_timeout: Duration,
+}
+
+impl Defaults {
+    pub(super) fn of(limits: &LimitsSource) -> Defaults {
+        let ours = Defaults {
+            max_body: None,
+            body_timeout: Duration::from_secs(60),
+            response_timeout: Duration::from_secs(60),
+            tunnel_timeout: Duration::from_secs(3_600),
+        };
+        ours.with(limits)
+    }
+
+    fn with(&self, limits: &LimitsSource) -> Defaults {
+        Defaults {
+            max_body: limits.max_body.as_ref().map_or(self.max_body, |limit| limit.value),
+            body_timeout: limits.body_timeout.as_ref().map_or(self.body_timeout, |timeout| timeout.value),
+            response_timeout: limits
+                .response_timeout
+                .as_ref()
+                .map_or(self.response_timeout, |timeout| timeout.value),
+            tunnel_timeout: limits
+                .tunnel_timeout
+                .as_ref()
+                .map_or(self.tunnel_timeout, |timeout| timeout.value),
+        }
+    }
+}
+
+/// The rules of one listener, in order. One that is wrong is left out; that was reported.
+pub(super) fn lower(
+    sources: Vec<RuleSource>,
+    defaults: &Defaults,
+    upstreams: &mut Upstreams,
+    report: &mut Report,
+) -> Vec<Rule> {
+    let mut names = check_names(&sources, report);
+    let mut rules = Vec::with_capacity(sources.len());
+    for source in sources {
+        let origin = report.origin(source.spot);
+        let path_prefix = source.path_prefix.clone().unwrap_or_else(|| "/".into());
+        let name = match &source.name {
+            Some(name) => name.value.clone(),
+            None => names.take_free(short_name(&source, &path_prefix)),
+        };
+        let action = match source.action {
+            Some(ActionSource::Proxy(proxy)) => lower_proxy(*proxy, defaults, upstreams, report),
+            Some(ActionSource::Redirect(redirect)) => Some(Action::Redirect(redirect)),
+            Some(ActionSource::Respond(respond)) => Some(Action::Respond(respond)),
+            None => None,
+        };
+        if let Some(action) = action {
+            rules.push(Rule {
+                name,
+                origin,
+                hosts: source.hosts,
+                path_prefix,
+                methods: source.methods,
+                action,
+            });
+        }
+    }
+    rules
+}
+
+/// The names that were given; two rules of a listener cannot share one.
+fn check_names(sources: &[RuleSource], report: &mut Report) -> Names {
+    let mut seen: HashMap<Arc<str>, Spot> = HashMap::new();
+    for name in sources.iter().filter_map(|source| source.name.as_ref()) {
+        if let Some(first) = seen.get(&name.value) {
+            let (message, first) =
+                (format!("two rules of this listener are named `{}`", name.value), report.place(*first));
+            report.error_hint(name.spot, message, format!("the first one is at {first}"));
+        } else {
+            seen.insert(name.value.clone(), name.spot);
+        }
+    }
+    let mut names = Names::default();
+    seen.into_keys().for_each(|name| names.take(name));
+    names
+}
+
+/// The match in short: `GET admin.localhost/users`, `a.example+2` for three hosts, `*` for any.
+fn short_name(source: &RuleSource, path_prefix: &str) -> String {
+    let mut name = source.methods.join(",");
+    if !name.is_empty() {
+        name.push(' ');
+    }
+    match source.hosts.as_slice() {
+        [] => name.push('*'),
+        [host] => name.push_str(&host.to_string()),
+        [host, more @ ..] => name.push_str(&format!("{host}+{}", more.len())),
+    }
+    if path_prefix != "/" {
+        name.push_str(path_prefix);
+    }
+    name
+}
+
+fn lower_proxy(
+    source: ProxySource,
+    defaults: &Defaults,
+    upstreams: &mut Upstreams,
+    report: &mut Report,
+) -> Option<Action> {
+    let upstream = upstreams.use_one(source.upstream, Speaks::Http, report)?;
+    let Defaults { max_body, body_timeout, response_timeout, tunnel_timeout } = defaults.with(&source.limits);
+    Some(Action::Proxy(Proxy {
+        upstream,
+        pass_host: source.pass_host,
+        strip_path_prefix: source.strip_path_prefix,
+        max_body,
+        body_timeout,
+        response_timeout,
+        tunnel_timeout,
+    }))
+}

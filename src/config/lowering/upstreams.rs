@@ -1,0 +1,218 @@
+//! Names become numbers: every upstream that is written, named or in place, once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Names;
+use crate::config::decoder::Text;
+use crate::config::nearest::nearest;
+use crate::config::plan::{Scheme, Target, Upstream, UpstreamId, UpstreamTls};
+use crate::config::report::{At, Report, Spot};
+use crate::config::source::{Inline, UpstreamSource, UpstreamUse};
+use crate::config::target::TargetText;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+const TRIES: usize = 2;
+
+/// The upstreams of a plan while it is built.
+pub(super) struct Upstreams {
+    /// Named ones first, in written order; then those in place, by first use.
+    entries: Vec<Entry>,
+    by_name: HashMap<Arc<str>, UpstreamId>,
+    in_place: HashMap<InPlace, UpstreamId>,
+    names: Names,
+}
+
+struct Entry {
+    source: UpstreamSource,
+    spot: Spot,
+    /// Who uses it, and what it therefore speaks when its targets do not say.
+    used: Option<Speaks>,
+}
+
+/// What the rule or listener that uses an upstream speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaks {
+    Http,
+    Tcp,
+}
+
+/// Two upstreams that say all this alike are one.
+#[derive(PartialEq, Eq, Hash)]
+struct InPlace {
+    targets: Vec<Target>,
+    tls: UpstreamTls,
+    connect_timeout: Duration,
+}
+
+impl Upstreams {
+    /// Those under `upstreams:`.
+    pub(super) fn named(sources: Vec<UpstreamSource>, report: &mut Report) -> Upstreams {
+        let mut upstreams = Upstreams {
+            entries: Vec::new(),
+            by_name: HashMap::new(),
+            in_place: HashMap::new(),
+            names: Names::default(),
+        };
+        for source in sources {
+            check_tls(source.tls.as_ref(), &source.targets, report);
+            let (name, spot) = (source.name.value.clone(), source.name.spot);
+            if let Some(first) = upstreams.by_name.get(&name) {
+                let first = report.place(upstreams.entries[first.0].spot);
+                report.error_hint(
+                    spot,
+                    format!("the upstream `{name}` is written twice"),
+                    format!("first at {first}"),
+                );
+                continue;
+            }
+            upstreams.names.take(name.clone());
+            let id = upstreams.add(Entry { source, spot, used: None });
+            upstreams.by_name.insert(name, id);
+        }
+        upstreams
+    }
+
+    /// The upstream that a rule or a TCP listener means. `None`: it was reported.
+    pub(super) fn use_one(
+        &mut self,
+        one: UpstreamUse,
+        speaks: Speaks,
+        report: &mut Report,
+    ) -> Option<UpstreamId> {
+        match one {
+            UpstreamUse::Named(name) => self.use_named(&name, speaks, report),
+            UpstreamUse::Inline(inline) => self.use_inline(inline, speaks, report),
+        }
+    }
+
+    fn use_named(&mut self, name: &Text, speaks: Speaks, report: &mut Report) -> Option<UpstreamId> {
+        let Some(id) = self.by_name.get(name.text.as_str()).copied() else {
+            let hint = match nearest(&name.text, self.by_name.keys().map(|name| &**name)) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None => "write it under `upstreams`".into(),
+            };
+            report.error_hint(name.spot, format!("there is no upstream {}", name.shown()), hint);
+            return None;
+        };
+        let entry = &mut self.entries[id.0];
+        match entry.used {
+            Some(before) if before != speaks => {
+                let message =
+                    format!("the upstream {} is used by HTTP rules and by TCP listeners", name.shown());
+                report.error_hint(name.spot, message, "write a second upstream for one of them");
+            }
+            Some(_) => {}
+            None => {
+                entry.used = Some(speaks);
+                check_schemes(&entry.source.targets, speaks, report);
+            }
+        }
+        Some(id)
+    }
+
+    fn use_inline(&mut self, inline: Inline, speaks: Speaks, report: &mut Report) -> Option<UpstreamId> {
+        let Inline { spot, targets, tls, connect_timeout } = inline;
+        check_schemes(&targets, speaks, report);
+        check_tls(tls.as_ref(), &targets, report);
+        let key = InPlace {
+            targets: targets.iter().map(|target| target.value.with(speaks.scheme())).collect(),
+            tls: tls.as_ref().map(|tls| tls.value.clone()).unwrap_or_default(),
+            connect_timeout: connect_timeout.as_ref().map_or(CONNECT_TIMEOUT, |timeout| timeout.value),
+        };
+        if let Some(id) = self.in_place.get(&key) {
+            return Some(*id);
+        }
+        let name = self.names.take_free(key.targets.first()?.to_string());
+        let source = UpstreamSource {
+            name: At { value: name, spot },
+            targets,
+            tls,
+            connect_timeout,
+            tries: None,
+            idle_timeout: None,
+        };
+        let id = self.add(Entry { source, spot, used: Some(speaks) });
+        self.in_place.insert(key, id);
+        Some(id)
+    }
+
+    fn add(&mut self, entry: Entry) -> UpstreamId {
+        self.entries.push(entry);
+        UpstreamId(self.entries.len() - 1)
+    }
+
+    /// The upstreams of the plan, in the order of their ids; those that nothing uses are said.
+    pub(super) fn finish(self, report: &mut Report) -> Vec<Upstream> {
+        // A rule that was left out for an error may well be the one that uses it.
+        let is_whole = !report.has_errors();
+        let finish = |entry: Entry| {
+            let Entry { source, spot, used } = entry;
+            if used.is_none() && is_whole {
+                let message = format!("nothing uses the upstream `{}`", source.name.value);
+                report.warning(Some(spot), message, "name it in a rule, or leave it out");
+            }
+            let tls = source.tls.map(|tls| tls.value).unwrap_or_default();
+            if tls.insecure_skip_verify {
+                let message =
+                    format!("certificates of the upstream `{}` are not verified", source.name.value);
+                report.warning(Some(spot), message, "`tls: { ca: ... }` trusts an authority of your own");
+            }
+            let speaks = used.unwrap_or(Speaks::Http);
+            Upstream {
+                name: source.name.value,
+                origin: report.origin(spot),
+                targets: source.targets.iter().map(|target| target.value.with(speaks.scheme())).collect(),
+                tls,
+                connect_timeout: source.connect_timeout.map_or(CONNECT_TIMEOUT, |timeout| timeout.value),
+                tries: source.tries.map_or(TRIES, |tries| tries.value),
+                idle_timeout: source.idle_timeout.map_or(IDLE_TIMEOUT, |timeout| timeout.value),
+            }
+        };
+        self.entries.into_iter().map(finish).collect()
+    }
+}
+
+impl Speaks {
+    fn scheme(self) -> Scheme {
+        match self {
+            Speaks::Http => Scheme::Http,
+            Speaks::Tcp => Scheme::Tcp,
+        }
+    }
+}
+
+fn check_schemes(targets: &[At<TargetText>], speaks: Speaks, report: &mut Report) {
+    for target in targets {
+        match (speaks, target.value.scheme) {
+            (Speaks::Http, Some(Scheme::Tcp)) => {
+                report.error_hint(
+                    target.spot,
+                    "a rule does not speak `tcp://`",
+                    "write `http://`, or use a TCP listener",
+                );
+            }
+            (Speaks::Tcp, Some(Scheme::Http | Scheme::Https)) => {
+                report.error_hint(
+                    target.spot,
+                    "a TCP listener forwards bytes, not URLs",
+                    "write \"host:port\"",
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+fn check_tls(tls: Option<&At<UpstreamTls>>, targets: &[At<TargetText>], report: &mut Report) {
+    let spoken = targets.iter().any(|target| target.value.scheme == Some(Scheme::Https));
+    if let (Some(tls), false, false) = (tls, spoken, targets.is_empty()) {
+        report.error_hint(
+            tls.spot,
+            "`tls` means nothing here: no target is `https://`",
+            "write `https://`, or leave it out",
+        );
+    }
+}

@@ -1,0 +1,53 @@
+//! The known word that a wrong one was probably meant to be.
+
+/// The candidate nearest to `word`, if one is near enough to be worth a hint: a third of its
+/// letters, and at least one, may be missing, added, changed or swapped with the next.
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word: Vec<char> = word.chars().take(LONGEST_WORD).flat_map(char::to_lowercase).collect();
+    candidates
+        .into_iter()
+        .map(|candidate| {
+            (distance(&word, &candidate.chars().take(LONGEST_WORD).collect::<Vec<_>>()), candidate)
+        })
+        .filter(|(distance, candidate)| *distance <= (candidate.chars().count() / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Characters compared: the cost is quadratic, and nobody needs a hint for longer words.
+const LONGEST_WORD: usize = 64;
+
+/// Optimal string alignment: insertions, deletions, changes and swaps of neighbours.
+fn distance(a: &[char], b: &[char]) -> usize {
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 0..a.len() {
+        let mut row = vec![i + 1];
+        for j in 0..b.len() {
+            let change = last[j] + usize::from(a[i] != b[j]);
+            let mut best = change.min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
+                best = best.min(before[j - 1] + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_slips_of_the_finger_and_nothing_far_off() {
+        let keys = ["target", "targets", "upstream", "host"];
+        assert_eq!(nearest("targt", keys), Some("target"));
+        assert_eq!(nearest("tragets", keys), Some("targets"));
+        assert_eq!(nearest("Host", keys), Some("host"));
+        assert_eq!(nearest("hsot", keys), Some("host"));
+        assert_eq!(nearest("certificate", keys), None);
+        assert_eq!(nearest("", keys), None);
+    }
+}

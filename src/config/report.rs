@@ -1,0 +1,177 @@
+//! Where errors and warnings are gathered, with the texts they point into.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::diagnostic::{Diagnostic, Diagnostics, Severity};
+use super::plan::Origin;
+
+/// A stretch of bytes in one of the report's files; 12 bytes, so that every value can carry one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Spot {
+    /// Index of the file in the report.
+    pub(crate) file: u32,
+    /// First byte.
+    pub(crate) start: u32,
+    /// First byte after it; may equal `start`.
+    pub(crate) end: u32,
+}
+
+/// A value and where it was written.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct At<T> {
+    pub(crate) value: T,
+    pub(crate) spot: Spot,
+}
+
+/// What was found wrong so far, and the texts of all files.
+#[derive(Default)]
+pub(crate) struct Report {
+    files: Vec<SourceFile>,
+    findings: Vec<Finding>,
+    /// Stretches that hold secrets: no snippet shows them.
+    masks: Vec<Spot>,
+}
+
+struct SourceFile {
+    name: Arc<str>,
+    text: Arc<str>,
+    /// Where each line starts, in bytes.
+    lines: Vec<u32>,
+}
+
+struct Finding {
+    severity: Severity,
+    at: Option<Spot>,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Report {
+    /// Takes in a file; the number it answers is the `file` of every [`Spot`] in it.
+    pub(crate) fn add_file(&mut self, path: &Path, text: &Arc<str>) -> u32 {
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let lines = std::iter::once(0).chain(ends.map(|(index, _)| index as u32 + 1)).collect();
+        self.files.push(SourceFile { name: path.display().to_string().into(), text: text.clone(), lines });
+        self.files.len() as u32 - 1
+    }
+
+    /// An error that belongs to a place.
+    pub(crate) fn error(&mut self, at: Spot, message: impl Into<String>) {
+        self.add(Severity::Error, Some(at), message.into(), None);
+    }
+
+    /// An error that belongs to a place, and what to write instead; an empty hint is none.
+    pub(crate) fn error_hint(&mut self, at: Spot, message: impl Into<String>, hint: impl Into<String>) {
+        self.add(Severity::Error, Some(at), message.into(), Some(hint.into()));
+    }
+
+    /// An error outside of every text, such as a file that cannot be read.
+    pub(crate) fn error_nowhere(&mut self, message: impl Into<String>, hint: Option<&str>) {
+        self.add(Severity::Error, None, message.into(), hint.map(str::to_owned));
+    }
+
+    /// Something that works, and probably not as meant.
+    pub(crate) fn warning(&mut self, at: Option<Spot>, message: impl Into<String>, hint: impl Into<String>) {
+        self.add(Severity::Warning, at, message.into(), Some(hint.into()));
+    }
+
+    fn add(&mut self, severity: Severity, at: Option<Spot>, message: String, hint: Option<String>) {
+        let hint = hint.filter(|hint| !hint.is_empty());
+        self.findings.push(Finding { severity, at, message, hint });
+    }
+
+    /// Keeps this stretch out of every snippet.
+    pub(crate) fn mask(&mut self, spot: Spot) {
+        self.masks.push(spot);
+    }
+
+    /// Whether an error was found; warnings do not count.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// File, line and column of a spot.
+    pub(crate) fn origin(&self, spot: Spot) -> Origin {
+        let file = &self.files[spot.file as usize];
+        let line = file.lines.partition_point(|start| *start <= spot.start).saturating_sub(1);
+        let column = file.text[file.lines[line] as usize..spot.start as usize].chars().count();
+        Origin { file: file.name.clone(), line: line as u32 + 1, column: column as u32 + 1 }
+    }
+
+    /// `file:line:column`, for a message that names a second place.
+    pub(crate) fn place(&self, spot: Spot) -> String {
+        let origin = self.origin(spot);
+        format!("{origin}:{}", origin.column)
+    }
+
+    /// Everything found, in the order of the files and, in each, of the lines.
+    pub(crate) fn finish(mut self) -> Diagnostics {
+        let mut findings = std::mem::take(&mut self.findings);
+        findings.sort_by_key(|finding| finding.at);
+        // An alias can bring one mistake to many places.
+        findings.dedup_by(|a, b| a.at == b.at && a.message == b.message);
+        Diagnostics::new(findings.into_iter().map(|finding| self.diagnostic(finding)).collect())
+    }
+
+    fn diagnostic(&self, finding: Finding) -> Diagnostic {
+        let Finding { severity, at, message, hint } = finding;
+        let Some(spot) = at else {
+            return Diagnostic { severity, message, origin: None, line: String::new(), width: 0, hint };
+        };
+        let file = &self.files[spot.file as usize];
+        let origin = self.origin(spot);
+        let start = file.lines[origin.line as usize - 1] as usize;
+        let rest = &file.text[start..];
+        let end = start + rest.find(['\n', '\r']).unwrap_or(rest.len());
+        let covered = &file.text[spot.start as usize
+            ..(spot.end as usize).clamp(spot.start as usize, end.max(spot.start as usize))];
+        let line = file.text[start..end]
+            .char_indices()
+            .map(|(index, char)| match char {
+                _ if self.is_masked(spot.file, (start + index) as u32) => '*',
+                // One column a character keeps the carets in place.
+                char if char.is_control() => ' ',
+                char => char,
+            })
+            .collect();
+        let width = covered.chars().count().max(1) as u32;
+        Diagnostic { severity, message, origin: Some(origin), line, width, hint }
+    }
+
+    fn is_masked(&self, file: u32, byte: u32) -> bool {
+        self.masks.iter().any(|mask| mask.file == file && mask.start <= byte && byte < mask.end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_count_characters_not_bytes() {
+        let mut report = Report::default();
+        let file = report.add_file(Path::new("a.yml"), &"x\nä: b\n".into());
+        let origin = report.origin(Spot { file, start: 6, end: 7 });
+        assert_eq!((origin.line, origin.column), (2, 4));
+        assert_eq!(report.place(Spot { file, start: 0, end: 1 }), "a.yml:1:1");
+    }
+
+    #[test]
+    fn the_end_of_the_text_is_a_place_too() {
+        let mut report = Report::default();
+        let file = report.add_file(Path::new("a.yml"), &"a: [".into());
+        report.error(Spot { file, start: 4, end: 4 }, "it ends");
+        assert!(report.finish().to_string().contains("a.yml:1:5"));
+    }
+
+    #[test]
+    fn a_mask_hides_and_keeps_columns() {
+        let mut report = Report::default();
+        let file = report.add_file(Path::new("a.yml"), &"token: sesame, bad: 1".into());
+        report.mask(Spot { file, start: 7, end: 13 });
+        report.error(Spot { file, start: 15, end: 18 }, "no");
+        let text = report.finish().to_string();
+        assert!(text.contains("token: ******, bad: 1"), "{text}");
+    }
+}

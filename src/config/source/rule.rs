@@ -1,0 +1,221 @@
+//! Rules as written.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::upstream::{UpstreamUse, upstream_use};
+use crate::config::decoder::{Decoder, Fields};
+use crate::config::plan::{HostPattern, Redirect, Respond};
+use crate::config::report::{At, Spot};
+use crate::config::scalar::{self, Wrong};
+use crate::config::yaml::{Node, Value, quoted};
+use crate::config::{field, pattern};
+
+/// One rule.
+pub(crate) struct RuleSource {
+    pub(crate) spot: Spot,
+    pub(crate) name: Option<At<Arc<str>>>,
+    /// Empty: any.
+    pub(crate) hosts: Vec<HostPattern>,
+    pub(crate) path_prefix: Option<Arc<str>>,
+    /// Empty: any.
+    pub(crate) methods: Vec<Arc<str>>,
+    /// `None`: it was wrong, and that was reported.
+    pub(crate) action: Option<ActionSource>,
+}
+
+/// What a rule does.
+pub(crate) enum ActionSource {
+    Proxy(Box<ProxySource>),
+    Redirect(Redirect),
+    Respond(Respond),
+}
+
+/// Forward to an upstream.
+pub(crate) struct ProxySource {
+    pub(crate) upstream: UpstreamUse,
+    pub(crate) pass_host: bool,
+    pub(crate) strip_path_prefix: bool,
+    pub(crate) limits: LimitsSource,
+}
+
+/// What a listener may set for all of its rules.
+pub(crate) struct LimitsSource {
+    /// `None` inside: no limit.
+    pub(crate) max_body: Option<At<Option<u64>>>,
+    pub(crate) body_timeout: Option<At<Duration>>,
+    pub(crate) response_timeout: Option<At<Duration>>,
+    pub(crate) tunnel_timeout: Option<At<Duration>>,
+}
+
+impl LimitsSource {
+    pub(super) const KEYS: [&'static str; 4] =
+        ["max_body", "body_timeout", "response_timeout", "tunnel_timeout"];
+
+    pub(super) fn read(fields: &mut Fields<'_, '_>) -> LimitsSource {
+        LimitsSource {
+            max_body: fields.parsed("max_body", scalar::body_limit),
+            body_timeout: fields.parsed("body_timeout", scalar::timeout),
+            response_timeout: fields.parsed("response_timeout", scalar::timeout),
+            tunnel_timeout: fields.parsed("tunnel_timeout", scalar::timeout),
+        }
+    }
+}
+
+/// `http_routes:` or `rules:`, a list.
+pub(super) fn rules(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<RuleSource>> {
+    let items = decoder.list(node, "a list of rules");
+    Some(items.into_iter().filter_map(|item| rule(decoder, item)).collect())
+}
+
+fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> {
+    let mut fields = Fields::open(decoder, node, "a rule")?;
+    let name = fields.parsed("name", scalar::name);
+    let hosts = fields
+        .field("host", |decoder, node| Some(decoder.one_or_many(node, |d, n| d.parsed(n, pattern::host))));
+    let path = fields.parsed("path_prefix", pattern::path_prefix);
+    let methods = fields.field("methods", |decoder, node| {
+        Some(decoder.one_or_many(node, |d, n| d.parsed(n, pattern::method)))
+    });
+    let whole = fields.at("path_prefix").is_none() || path.as_ref().is_some_and(|path| &*path.value == "/");
+    let action = action(&mut fields, whole);
+    let spot = fields.spot;
+    fields.close();
+    Some(RuleSource {
+        spot,
+        name,
+        hosts: values(hosts),
+        path_prefix: path.map(|path| path.value),
+        methods: values(methods),
+        action,
+    })
+}
+
+/// Every value once, in written order.
+fn values<T: PartialEq>(list: Option<Vec<At<T>>>) -> Vec<T> {
+    let mut values: Vec<T> = Vec::new();
+    for At { value, .. } in list.into_iter().flatten() {
+        if !values.contains(&value) {
+            values.push(value);
+        }
+    }
+    values
+}
+
+const ACTIONS: [&str; 5] = ["target", "targets", "upstream", "redirect", "respond"];
+const PROXY_ONLY: [&str; 4] = ["pass_host", "strip_path_prefix", "tls", "connect_timeout"];
+
+/// The one action of a rule. `whole`: it takes every path, so there is nothing to strip.
+fn action(fields: &mut Fields<'_, '_>, whole: bool) -> Option<ActionSource> {
+    let written: Vec<(&str, Spot)> = ACTIONS.iter().filter_map(|key| Some((*key, fields.at(key)?))).collect();
+    match written[..] {
+        [] => {
+            let hint = "it needs one of `target`, `targets`, `upstream`, `redirect`, `respond`";
+            fields.decoder.report.error_hint(fields.spot, "this rule does nothing", hint);
+        }
+        [_] => {}
+        [(first, _), (second, spot), ..] => {
+            let message = format!("`{first}` and `{second}` cannot stand in one rule");
+            fields.decoder.report.error_hint(spot, message, "a rule has one action");
+        }
+    }
+    let redirect = fields.field("redirect", redirect);
+    let respond = fields.field("respond", respond);
+    let own = match written[..] {
+        [("redirect", _)] => Some("redirect"),
+        [("respond", _)] => Some("respond"),
+        _ => None,
+    };
+    if let Some(own) = own {
+        let why = format!("means nothing beside `{own}`");
+        fields.refuse(&PROXY_ONLY, &why, "leave it out");
+        fields.refuse(&LimitsSource::KEYS, &why, "leave it out");
+    }
+    let strip_at = fields.at("strip_path_prefix");
+    let pass_host = fields.parsed("pass_host", scalar::flag).is_some_and(|flag| flag.value);
+    let strip = fields.parsed("strip_path_prefix", scalar::flag).is_some_and(|flag| flag.value);
+    if let (true, true, Some(spot)) = (strip, whole, strip_at) {
+        let message = "`strip_path_prefix` means nothing without a `path_prefix`";
+        fields.decoder.report.error_hint(spot, message, "add the `path_prefix` to be taken off");
+    }
+    let limits = LimitsSource::read(fields);
+    let upstream = upstream_use(fields);
+    if written.len() != 1 {
+        return None;
+    }
+    let proxy = |upstream| {
+        ActionSource::Proxy(Box::new(ProxySource { upstream, pass_host, strip_path_prefix: strip, limits }))
+    };
+    redirect.map(ActionSource::Redirect).or(respond.map(ActionSource::Respond)).or(upstream.map(proxy))
+}
+
+/// `redirect: "https://example.com"` or `{to, status}`.
+fn redirect(decoder: &mut Decoder<'_>, node: Node) -> Option<Redirect> {
+    if !matches!(node.value, Value::Map(_)) {
+        return Some(Redirect { to: decoder.parsed(node, field::location)?.value, status: 308 });
+    }
+    let mut fields = Fields::open(decoder, node, "a redirect")?;
+    let to = fields.required("to", field::location);
+    let status = fields.parsed("status", |text| match text {
+        "301" | "302" | "303" | "307" | "308" => Ok(status_number(text)),
+        _ => Err(Wrong::hint("is not the status of a redirect", "write 301, 302, 303, 307 or 308")),
+    });
+    fields.close();
+    Some(Redirect { to: to?.value, status: status.map_or(308, |status| status.value) })
+}
+
+/// `respond: {status, headers, body}`.
+fn respond(decoder: &mut Decoder<'_>, node: Node) -> Option<Respond> {
+    let mut fields = Fields::open(decoder, node, "a response")?;
+    let status = fields.parsed("status", |text| match text.as_bytes() {
+        [b'2'..=b'5', b'0'..=b'9', b'0'..=b'9'] => Ok(status_number(text)),
+        _ => Err(Wrong::new("is not a status between 200 and 599")),
+    });
+    let status = status.map_or(200, |status| status.value);
+    let headers = fields.field("headers", headers).unwrap_or_default();
+    let body = fields.field("body", Decoder::text);
+    if let Some(body) = &body {
+        if matches!(status, 204 | 205 | 304) && !body.text.is_empty() {
+            // RFC 9110, 15.3.5, 15.3.6 and 15.4.5.
+            fields.decoder.report.error(body.spot, format!("a response with status {status} has no body"));
+        }
+        if body.text.len() > BODY_BYTES_MAX {
+            fields.decoder.report.error_hint(
+                body.spot,
+                "this body is longer than 1MiB",
+                "let an upstream serve it",
+            );
+        }
+    }
+    fields.close();
+    Some(Respond { status, headers, body: body.map_or_else(|| "".into(), |body| body.text.into()) })
+}
+
+/// The longest body that a rule may hold: it stays in memory.
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+fn status_number(text: &str) -> u16 {
+    text.parse().expect("invariant: three digits")
+}
+
+/// `headers:`, a mapping of names to one value or a list of values.
+fn headers(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<(Arc<str>, Arc<str>)>> {
+    let Value::Map(entries) = node.value else {
+        decoder.report.error_hint(node.spot, "`headers` is a mapping", "write `Name: value`");
+        return None;
+    };
+    let mut headers = Vec::new();
+    for (key, node) in entries {
+        match field::field_name(&key.value) {
+            Ok(name) => {
+                let values = decoder.one_or_many(node, |d, n| d.parsed(n, field::field_value));
+                headers.extend(values.into_iter().map(|value| (name.clone(), value.value)));
+            }
+            Err(wrong) => {
+                let message = format!("{} {}", quoted(&key.value), wrong.problem);
+                decoder.report.error_hint(key.spot, message, wrong.hint.unwrap_or_default());
+            }
+        }
+    }
+    Some(headers)
+}

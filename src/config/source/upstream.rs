@@ -1,0 +1,127 @@
+//! Upstreams as written: under `upstreams:`, and in place by `target:` or `targets:`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::decoder::{Decoder, Fields, Text};
+use crate::config::plan::UpstreamTls;
+use crate::config::report::{At, Spot};
+use crate::config::scalar;
+use crate::config::target::{self, TargetText};
+use crate::config::yaml::{Node, Value};
+
+/// One of `upstreams:`.
+pub(crate) struct UpstreamSource {
+    pub(crate) name: At<Arc<str>>,
+    pub(crate) targets: Vec<At<TargetText>>,
+    pub(crate) tls: Option<At<UpstreamTls>>,
+    pub(crate) connect_timeout: Option<At<Duration>>,
+    pub(crate) tries: Option<At<usize>>,
+    pub(crate) idle_timeout: Option<At<Duration>>,
+}
+
+/// Which upstream a rule or a TCP listener means.
+pub(crate) enum UpstreamUse {
+    /// `upstream: name`.
+    Named(Text),
+    /// `target:` or `targets:`.
+    Inline(Inline),
+}
+
+/// An upstream that is written where it is used.
+pub(crate) struct Inline {
+    pub(crate) spot: Spot,
+    pub(crate) targets: Vec<At<TargetText>>,
+    pub(crate) tls: Option<At<UpstreamTls>>,
+    pub(crate) connect_timeout: Option<At<Duration>>,
+}
+
+/// `upstreams:`, a mapping of names.
+pub(super) fn upstreams(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<UpstreamSource>> {
+    let Value::Map(entries) = node.value else {
+        decoder.report.error_hint(node.spot, "`upstreams` is a mapping", "write `name: { targets: [...] }`");
+        return None;
+    };
+    let mut upstreams = Vec::new();
+    for (key, node) in entries {
+        let name = match scalar::name(&key.value) {
+            Ok(name) => At { value: name, spot: key.spot },
+            Err(wrong) => {
+                decoder.report.error(key.spot, format!("this {}", wrong.problem));
+                continue;
+            }
+        };
+        upstreams.extend(upstream(decoder, name, node));
+    }
+    Some(upstreams)
+}
+
+fn upstream(decoder: &mut Decoder<'_>, name: At<Arc<str>>, node: Node) -> Option<UpstreamSource> {
+    let mut fields = Fields::open(decoder, node, "an upstream")?;
+    // An empty mapping has no key to point at.
+    fields.spot = name.spot;
+    if fields.at("targets").is_none() {
+        fields.missing("targets");
+    }
+    let upstream = UpstreamSource {
+        name,
+        targets: fields.field("targets", targets).unwrap_or_default(),
+        tls: tls(&mut fields),
+        connect_timeout: fields.parsed("connect_timeout", scalar::timeout),
+        tries: fields.parsed("tries", scalar::tries),
+        idle_timeout: fields.parsed("idle_timeout", scalar::timeout),
+    };
+    fields.close();
+    Some(upstream)
+}
+
+/// The keys `target`, `targets`, `upstream`, and those that go with a target in place. The caller
+/// made sure that exactly one of the three stands there.
+pub(super) fn upstream_use(fields: &mut Fields<'_, '_>) -> Option<UpstreamUse> {
+    let spot = ["target", "targets"].iter().find_map(|key| fields.at(key));
+    let one = fields.parsed("target", target::target);
+    let many = fields.field("targets", targets);
+    let name = fields.field("upstream", Decoder::text);
+    if fields.at("upstream").is_some() {
+        fields.refuse(
+            &["tls", "connect_timeout"],
+            "means nothing beside `upstream`",
+            "write it at the upstream itself",
+        );
+        return name.map(UpstreamUse::Named);
+    }
+    let targets = one.into_iter().chain(many.into_iter().flatten()).collect();
+    let tls = tls(fields);
+    let connect_timeout = fields.parsed("connect_timeout", scalar::timeout);
+    Some(UpstreamUse::Inline(Inline { spot: spot?, targets, tls, connect_timeout }))
+}
+
+fn targets(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<At<TargetText>>> {
+    Some(decoder.one_or_many(node, |decoder, node| decoder.parsed(node, target::target)))
+}
+
+/// `tls: {ca, insecure_skip_verify, sni}`; its place is that of the key.
+fn tls(fields: &mut Fields<'_, '_>) -> Option<At<UpstreamTls>> {
+    let spot = fields.at("tls");
+    let tls = fields.field("tls", |decoder, node| {
+        let mut fields = Fields::open(decoder, node, "`tls`")?;
+        let ca = fields.field("ca", Decoder::path);
+        let insecure = fields.parsed("insecure_skip_verify", scalar::flag);
+        let sni = fields.parsed("sni", target::server_name);
+        if let (Some(ca), Some(At { value: true, .. })) = (&ca, &insecure) {
+            let message = "`ca` means nothing beside `insecure_skip_verify`";
+            fields.decoder.report.error_hint(
+                ca.spot,
+                message,
+                "with `ca`, certificates can be verified: leave the other out",
+            );
+        }
+        fields.close();
+        Some(UpstreamTls {
+            ca: ca.map(|ca| ca.value),
+            insecure_skip_verify: insecure.is_some_and(|flag| flag.value),
+            sni: sni.map(|name| name.value),
+        })
+    });
+    Some(At { value: tls?, spot: spot? })
+}

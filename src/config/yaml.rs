@@ -1,0 +1,372 @@
+//! YAML text becomes a tree in which every key and every value knows its place.
+//!
+//! Read from the parser's events rather than through serde: serde would stop at the first unknown
+//! key and would turn `1.10` into a number before anyone could say that it is a host. Anchors,
+//! aliases and merge keys work; tags do not. Sizes are bounded, so that a short text cannot
+//! become a large tree ("billion laughs").
+
+use std::collections::{HashMap, HashSet};
+
+use serde_saphyr::granit_parser::{self, Event, Options, Parser, ScalarStyle, StrInput};
+
+use super::report::{At, Report, Spot};
+
+/// A value and its place: of a block mapping its first key, of a flow collection its bracket.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) spot: Spot,
+    pub(crate) value: Value,
+}
+
+/// What stands at a place, before anyone asked what it should be.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    /// Nothing, `~` or `null`.
+    Null,
+    /// Any other scalar, numbers and booleans included.
+    Scalar(String),
+    /// A sequence.
+    List(Vec<Node>),
+    /// A mapping in written order, without duplicates.
+    Map(Vec<(At<String>, Node)>),
+}
+
+/// The longest text that is read, in bytes; some 100,000 rules.
+pub(crate) const TEXT_BYTES_MAX: usize = 16 << 20;
+
+/// Nodes in a tree, aliases written out.
+const NODES_MAX: usize = 2_000_000;
+
+/// Collections inside each other; our own format needs 7.
+const DEPTH_MAX: usize = 32;
+
+/// Reads one text. `None` when it is not YAML: then one error says where. Keys written twice are
+/// reported too, all of them, and do not stop it.
+pub(crate) fn parse(text: &str, file: u32, report: &mut Report) -> Option<Node> {
+    let mut options = Options::default();
+    // Off, so that no limit on the number of comments in a row applies.
+    options.emit_comments = false;
+    let events = Parser::new_from_str_with_options(text, options);
+    let mut tree = Tree { text, file, events, anchors: HashMap::new(), nodes_left: NODES_MAX, report };
+    match tree.document() {
+        Ok(node) => Some(node),
+        Err(fault) => {
+            hide_tokens(text, file, report);
+            match fault.hint {
+                Some(hint) => report.error_hint(fault.spot, fault.message, hint),
+                None => report.error(fault.spot, fault.message),
+            }
+            None
+        }
+    }
+}
+
+/// Why a text cannot be read further.
+struct Fault {
+    spot: Spot,
+    message: String,
+    hint: Option<&'static str>,
+}
+
+struct Tree<'t, 'r> {
+    text: &'t str,
+    file: u32,
+    events: Parser<'t, StrInput<'t>>,
+    anchors: HashMap<usize, Node>,
+    nodes_left: usize,
+    report: &'r mut Report,
+}
+
+impl<'t> Tree<'t, '_> {
+    fn document(&mut self) -> Result<Node, Fault> {
+        let mut root = None;
+        loop {
+            let (event, spot) = self.next()?;
+            match event {
+                Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
+                Event::StreamEnd => {
+                    return Ok(root.unwrap_or(Node { spot, value: Value::Null }));
+                }
+                _ if root.is_some() => {
+                    return Err(fault(
+                        spot,
+                        "a second document starts here",
+                        Some("write one document a file"),
+                    ));
+                }
+                event => root = Some(self.node(event, spot, 0)?),
+            }
+        }
+    }
+
+    fn next(&mut self) -> Result<(Event<'t>, Spot), Fault> {
+        let end = Spot { file: self.file, start: self.text.len() as u32, end: self.text.len() as u32 };
+        match self.events.next_event() {
+            Some(Ok((event, span))) => Ok((event, self.spot(&span))),
+            Some(Err(error)) => {
+                let start =
+                    error.marker().byte_offset().unwrap_or(self.text.len()).min(self.text.len()) as u32;
+                Err(fault(
+                    Spot { start, end: start, ..end },
+                    format!("this is not YAML: {}", error.info()),
+                    None,
+                ))
+            }
+            None => Err(fault(end, "this is not YAML: it ends too early", None)),
+        }
+    }
+
+    fn spot(&self, span: &granit_parser::Span) -> Spot {
+        let end = self.text.len();
+        let range = span.byte_range().unwrap_or(end..end);
+        Spot { file: self.file, start: range.start.min(end) as u32, end: range.end.min(end) as u32 }
+    }
+
+    fn node(&mut self, event: Event<'t>, spot: Spot, depth: usize) -> Result<Node, Fault> {
+        self.spend(1, spot)?;
+        if depth > DEPTH_MAX {
+            return Err(fault(spot, "collections stand too deep inside each other", None));
+        }
+        let (anchor, tag) = match &event {
+            Event::Scalar(_, _, anchor, tag)
+            | Event::SequenceStart(_, anchor, tag)
+            | Event::MappingStart(_, anchor, tag) => (*anchor, tag.is_some()),
+            _ => (0, false),
+        };
+        if tag {
+            return Err(fault(spot, "tags mean nothing here", Some("leave the `!` and its word out")));
+        }
+        let node = match event {
+            Event::Scalar(text, style, ..) => {
+                let plain = matches!(style, ScalarStyle::Plain);
+                let null = plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
+                let value = if null { Value::Null } else { Value::Scalar(text.into_owned()) };
+                Node { spot, value }
+            }
+            Event::SequenceStart(..) => self.list(spot, depth)?,
+            Event::MappingStart(..) => self.map(spot, depth)?,
+            Event::Alias(anchor) => self.alias(anchor, spot)?,
+            _ => return Err(fault(spot, "this is not YAML: a value is missing", None)),
+        };
+        if anchor > 0 {
+            self.spend(size(&node), spot)?;
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    fn list(&mut self, spot: Spot, depth: usize) -> Result<Node, Fault> {
+        let mut items = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => {
+                    return Ok(Node {
+                        spot: visible(spot, items.first().map(|node: &Node| node.spot)),
+                        value: Value::List(items),
+                    });
+                }
+                (event, spot) => items.push(self.node(event, spot, depth + 1)?),
+            }
+        }
+    }
+
+    fn map(&mut self, spot: Spot, depth: usize) -> Result<Node, Fault> {
+        let mut entries: Vec<(At<String>, Node)> = Vec::new();
+        let mut merges = Vec::new();
+        let mut seen: HashMap<String, Spot> = HashMap::new();
+        loop {
+            let (event, key_spot) = self.next()?;
+            let (key, plain) = match event {
+                Event::MappingEnd => break,
+                Event::Scalar(text, style, _, None) => {
+                    (text.into_owned(), matches!(style, ScalarStyle::Plain))
+                }
+                _ => return Err(fault(key_spot, "a key must be a plain word", None)),
+            };
+            let (event, spot) = self.next()?;
+            let node = self.node(event, spot, depth + 1)?;
+            if is_secret(&key) {
+                self.report.mask(node.spot);
+            }
+            if plain && key == "<<" {
+                merges.push(At { value: node, spot: key_spot });
+            } else if let Some(first) = seen.get(&key) {
+                let first = self.report.place(*first);
+                self.report.error_hint(
+                    key_spot,
+                    format!("{} stands twice in one mapping", quoted(&key)),
+                    format!("first at {first}"),
+                );
+            } else {
+                seen.insert(key.clone(), key_spot);
+                entries.push((At { value: key, spot: key_spot }, node));
+            }
+        }
+        let spot = visible(spot, entries.first().map(|(key, _)| key.spot));
+        for merge in merges {
+            merge_into(&mut entries, merge)?;
+        }
+        Ok(Node { spot, value: Value::Map(entries) })
+    }
+
+    fn alias(&mut self, anchor: usize, spot: Spot) -> Result<Node, Fault> {
+        // An anchor is known once its node is complete, so an alias to what it stands in is not.
+        let Some(node) = self.anchors.get(&anchor) else {
+            return Err(fault(spot, "this alias refers to what it stands in", None));
+        };
+        let size = size(node);
+        let node = node.clone();
+        self.spend(size, spot)?;
+        Ok(node)
+    }
+
+    fn spend(&mut self, nodes: usize, spot: Spot) -> Result<(), Fault> {
+        match self.nodes_left.checked_sub(nodes) {
+            Some(left) => {
+                self.nodes_left = left;
+                Ok(())
+            }
+            None => Err(fault(spot, "this file holds too many values, aliases written out", None)),
+        }
+    }
+}
+
+/// `<<: *base`: the entries of other mappings that this one does not have itself.
+fn merge_into(entries: &mut Vec<(At<String>, Node)>, merge: At<Node>) -> Result<(), Fault> {
+    let bases = match merge.value.value {
+        Value::List(bases) => bases,
+        value => vec![Node { spot: merge.value.spot, value }],
+    };
+    let mut known: HashSet<String> = entries.iter().map(|(key, _)| key.value.clone()).collect();
+    for base in bases {
+        let Value::Map(base) = base.value else {
+            return Err(fault(merge.spot, "`<<` takes a mapping or a list of mappings", None));
+        };
+        entries.extend(base.into_iter().filter(|(key, _)| known.insert(key.value.clone())));
+    }
+    Ok(())
+}
+
+fn size(node: &Node) -> usize {
+    match &node.value {
+        Value::Null | Value::Scalar(_) => 1,
+        Value::List(items) => 1 + items.iter().map(size).sum::<usize>(),
+        Value::Map(entries) => 1 + entries.iter().map(|(_, node)| size(node)).sum::<usize>(),
+    }
+}
+
+/// A block collection starts without a character of its own; its first child can be pointed at.
+fn visible(spot: Spot, child: Option<Spot>) -> Spot {
+    if spot.start == spot.end { child.unwrap_or(spot) } else { spot }
+}
+
+fn fault(spot: Spot, message: impl Into<String>, hint: Option<&'static str>) -> Fault {
+    Fault { spot, message: message.into(), hint }
+}
+
+/// A word between backticks, short and in one line.
+pub(crate) fn quoted(word: &str) -> String {
+    let shown: String = word.chars().take(80).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if shown.len() < word.len() { format!("`{shown}...`") } else { format!("`{shown}`") }
+}
+
+/// Whether the value of this key, or of the key it was meant to be, must not be shown.
+fn is_secret(key: &str) -> bool {
+    super::nearest::nearest(key, ["token"]).is_some()
+}
+
+/// Where there is no tree to tell which value is a token, whatever follows the word is hidden.
+fn hide_tokens(text: &str, file: u32, report: &mut Report) {
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if let Some(at) = line.to_ascii_lowercase().find("tok") {
+            let from = line[at..].find(':').map_or(at, |colon| at + colon + 1);
+            report.mask(Spot { file, start: (start + from) as u32, end: (start + line.len()) as u32 });
+        }
+        start += line.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn read(text: &str) -> (Option<Node>, String) {
+        let mut report = Report::default();
+        let file = report.add_file(Path::new("a.yml"), &text.into());
+        let node = parse(text, file, &mut report);
+        (node, report.finish().to_string())
+    }
+
+    /// The tree in one line.
+    fn show(node: &Node) -> String {
+        match &node.value {
+            Value::Null => "null".into(),
+            Value::Scalar(text) => text.clone(),
+            Value::List(items) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(" ")),
+            Value::Map(entries) => {
+                let entries: Vec<String> =
+                    entries.iter().map(|(k, v)| format!("{}={}", k.value, show(v))).collect();
+                format!("{{{}}}", entries.join(" "))
+            }
+        }
+    }
+
+    fn tree(text: &str) -> String {
+        let (node, errors) = read(text);
+        assert_eq!(errors, "", "{text}");
+        show(&node.expect("a tree"))
+    }
+
+    #[test]
+    fn scalars_stay_as_written() {
+        assert_eq!(
+            tree("a: 1.10\nb: 0080\nc: yes\nd: ~\ne: '~'\nf:\n"),
+            "{a=1.10 b=0080 c=yes d=null e=~ f=null}"
+        );
+        assert_eq!(tree(""), "null");
+        assert_eq!(tree("# only\n# comments\n"), "null");
+    }
+
+    #[test]
+    fn many_comments_in_a_row_are_fine() {
+        assert_eq!(tree(&format!("a:\n{}  - 1\n", "  # one\n".repeat(500))), "{a=[1]}");
+    }
+
+    #[test]
+    fn anchors_and_merge_keys() {
+        assert_eq!(tree("x: &x {a: 1, b: 2}\ny: {<<: *x, b: 3}\n"), "{x={a=1 b=2} y={b=3 a=1}}");
+        assert_eq!(
+            tree("x: &x {a: 1}\nz: &z {a: 2, c: 4}\ny: {<<: [*x, *z]}\n"),
+            "{x={a=1} z={a=2 c=4} y={a=1 c=4}}"
+        );
+    }
+
+    #[test]
+    fn every_duplicate_is_reported() {
+        let (node, errors) = read("a: 1\na: 2\nb: {c: 1, c: 2}\n");
+        assert_eq!(show(&node.expect("a tree")), "{a=1 b={c=1}}");
+        assert_eq!(errors.matches("stands twice").count(), 2, "{errors}");
+    }
+
+    #[test]
+    fn laughs_are_bounded() {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let below = format!("*a{},", level - 1).repeat(10);
+            text.push_str(&format!("a{level}: &a{level} [{}]\n", below.trim_end_matches(',')));
+        }
+        assert!(read(&text).1.contains("too many values"));
+        assert!(read(&"[".repeat(100_000)).0.is_none());
+        assert!(read(&"- ".repeat(10_000)).1.contains("too deep"));
+        assert!(read("a: &a [*a]").1.contains("what it stands in"));
+    }
+
+    #[test]
+    fn a_syntax_error_hides_tokens() {
+        let (_, errors) = read("internal_api: { token: \"sesame\nport: 1\n");
+        assert!(errors.contains("not YAML"), "{errors}");
+        assert!(!errors.contains("sesame"), "{errors}");
+    }
+}

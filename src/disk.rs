@@ -1,0 +1,48 @@
+//! The real inputs of a configuration: files and the environment of this process.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::config::Inputs;
+
+/// Reads what is there now; keeps nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Disk;
+
+impl Inputs for Disk {
+    fn read(&self, path: &Path) -> io::Result<String> {
+        std::fs::read_to_string(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut entries =
+            std::fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+        entries.sort();
+        Ok(entries)
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        path.is_dir()
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_a_folder_in_order() {
+        let dir = tempfile::tempdir().expect("a scratch folder");
+        for name in ["b.yml", "a.yml"] {
+            std::fs::write(dir.path().join(name), name).expect("a file");
+        }
+        assert!(Disk.is_dir(dir.path()));
+        let entries = Disk.list(dir.path()).expect("entries");
+        assert_eq!(entries, [dir.path().join("a.yml"), dir.path().join("b.yml")]);
+        assert_eq!(Disk.read(&entries[0]).expect("text"), "a.yml");
+    }
+}

@@ -1,0 +1,249 @@
+//! Configurations and what becomes of them: golden files, round trips, broken text.
+//!
+//! A golden file holds the input, a line `----` and what it gives: the plan as the view shows it,
+//! or the diagnostics. Lines `==> name <==` in the input divide it into files; without one it is
+//! `smolgate.yml`. `UPDATE_GOLDEN=1 cargo test --test config` writes what is there now; read the
+//! difference before you keep it.
+
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use smolgate::config::plan::{Origin, Plan, Secret};
+use smolgate::config::{Memory, load, view};
+
+fn golden_files() -> Vec<(PathBuf, String)> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/config");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(dir)
+        .expect("the folder of golden files")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    files.sort();
+    files
+        .into_iter()
+        .map(|path| (path.clone(), std::fs::read_to_string(path).expect("a golden file")))
+        .collect()
+}
+
+/// The input of a golden file as files, with the environment that all of them share.
+fn inputs(input: &str) -> (Memory, Vec<PathBuf>) {
+    let mut memory = Memory::new()
+        .env("API_HOST", "api.internal")
+        .env("GATE_TOKEN", "sesame")
+        .env("NOT_A_PORT", "sesame")
+        .file("secrets/token", "sesame\n");
+    let mut files: Vec<(PathBuf, String)> = Vec::new();
+    for line in input.lines() {
+        match line.strip_prefix("==> ").and_then(|line| line.strip_suffix(" <==")) {
+            Some(name) => files.push((name.into(), String::new())),
+            None => {
+                if files.is_empty() {
+                    files.push(("smolgate.yml".into(), String::new()));
+                }
+                let text = &mut files.last_mut().expect("a file was pushed").1;
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    if files.is_empty() {
+        files.push(("smolgate.yml".into(), String::new()));
+    }
+    let paths = files.iter().map(|(path, _)| path.clone()).collect();
+    for (path, text) in files {
+        memory = memory.file(path, text);
+    }
+    (memory, paths)
+}
+
+fn outcome(input: &str) -> String {
+    let (memory, paths) = inputs(input);
+    match load(&paths, &memory) {
+        Ok(loaded) => {
+            let warnings: String =
+                loaded.warnings.iter().map(|warning| warning.render(false) + "\n").collect();
+            format!("{warnings}{}", view(&loaded.plan))
+        }
+        Err(diagnostics) => diagnostics.to_string(),
+    }
+}
+
+#[test]
+fn golden() {
+    let files = golden_files();
+    assert!(files.len() >= 30, "there are only {} golden files", files.len());
+    let mut wrong = Vec::new();
+    for (path, text) in files {
+        let (input, expected) = text.split_once("----\n").expect("a line ----");
+        let actual = outcome(input);
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, format!("{input}----\n{actual}")).expect("a golden file");
+        } else if actual != expected {
+            wrong.push(format!("{}:\n--- expected\n{expected}\n--- actual\n{actual}", path.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Everything but what a view cannot say: where things were written, and the token.
+fn without_origins(mut plan: Plan) -> Plan {
+    let nowhere = Origin { file: "".into(), line: 0, column: 0 };
+    plan.files.clear();
+    plan.internal_api.token = plan.internal_api.token.map(|_| Secret("".into()));
+    for upstream in &mut plan.upstreams {
+        upstream.origin = nowhere.clone();
+    }
+    for listener in &mut plan.listeners {
+        listener.origin = nowhere.clone();
+        if let smolgate::config::plan::Protocol::Http(http) = &mut listener.protocol {
+            http.rules.iter_mut().for_each(|rule| rule.origin = nowhere.clone());
+        }
+    }
+    plan
+}
+
+#[test]
+fn a_view_loads_to_an_equal_plan() {
+    let mut tried = 0;
+    for (path, text) in golden_files() {
+        let (input, _) = text.split_once("----\n").expect("a line ----");
+        let (memory, paths) = inputs(input);
+        let Ok(loaded) = load(&paths, &memory) else {
+            continue;
+        };
+        tried += 1;
+        let shown = view(&loaded.plan);
+        assert!(!shown.contains("sesame"), "{} shows the token", path.display());
+        let again = load(&["view.yml".into()], &Memory::new().file("view.yml", shown.clone()));
+        let again = again.unwrap_or_else(|errors| panic!("{}: {errors}\n{shown}", path.display()));
+        assert_eq!(without_origins(again.plan), without_origins(loaded.plan), "{}", path.display());
+    }
+    assert!(tried >= 8, "only {tried} golden files are valid");
+}
+
+#[test]
+fn a_token_is_never_shown() {
+    for text in [
+        "internal_api: { token: sesame, bind: nonsense }",
+        "internal_api: { bind: nonsense, token: \"ses ame sesame\" }",
+        "internal_api: { tokn: sesame }",
+        "internal_api: { token: [sesame] }",
+        "internal_api: { token: sesame\nx: [",
+        "x-a: &a sesame\ninternal_api: { token: *a, bind: \"${env:GATE_TOKEN}\" }",
+        "workers: ${env:GATE_TOKEN}",
+        "listeners: [{ name: a, bind: \"${file:secrets/token}\" }]",
+        "http_config: { port: 80 }\nhttp_routes: [{ target: \"http://me:sesame@a\" }]",
+    ] {
+        let errors = outcome(text);
+        assert!(errors.starts_with("error"), "{text}\n{errors}");
+        assert!(!errors.contains("sesame"), "{text}\n{errors}");
+    }
+}
+
+#[test]
+fn many_rules() {
+    let mut text = "http_config: { port: 80 }\nhttp_routes:\n".to_owned();
+    for number in 0..10_000 {
+        text.push_str(&format!(
+            "  - host: h{number}.example.com\n    path_prefix: /a\n    target: http://10.0.0.1:{}\n",
+            1_000 + number % 100
+        ));
+    }
+    let started = std::time::Instant::now();
+    let loaded = load(&["a.yml".into()], &Memory::new().file("a.yml", text)).expect("a valid configuration");
+    println!("10,000 rules in {:?}", started.elapsed());
+    assert!(loaded.warnings.is_empty());
+    assert_eq!(loaded.plan.upstreams.len(), 100);
+    let smolgate::config::plan::Protocol::Http(http) = &loaded.plan.listeners[0].protocol else {
+        panic!("an HTTP listener");
+    };
+    assert_eq!(http.rules.len(), 10_000);
+}
+
+/// A way to break a text at a place: what is there is taken out, repeated, or joined by another thing.
+#[derive(Clone, Debug)]
+enum Break {
+    Remove(usize, usize),
+    Repeat(usize, usize),
+    Insert(usize, &'static str),
+}
+
+const DEBRIS: [&str; 28] = [
+    ":",
+    "-",
+    "- ",
+    "[",
+    "]",
+    "{",
+    "}",
+    "\"",
+    "'",
+    "\n",
+    "  ",
+    "\t",
+    "&a ",
+    "*a",
+    "<<: ",
+    "!x ",
+    "|",
+    ">",
+    "#",
+    "$",
+    "${env:",
+    "${file:a}",
+    "%",
+    "\0",
+    "ü",
+    "\u{1f600}",
+    "\r",
+    "99999999999999999999",
+];
+
+fn breaks() -> impl Strategy<Value = Vec<Break>> {
+    let one = prop_oneof![
+        (0..4_000usize, 1..40usize).prop_map(|(at, length)| Break::Remove(at, length)),
+        (0..4_000usize, 1..40usize).prop_map(|(at, length)| Break::Repeat(at, length)),
+        (0..4_000usize, 0..DEBRIS.len()).prop_map(|(at, which)| Break::Insert(at, DEBRIS[which])),
+    ];
+    prop::collection::vec(one, 1..6)
+}
+
+fn broken(text: &str, breaks: &[Break]) -> String {
+    let mut chars: Vec<char> = text.chars().collect();
+    for one in breaks {
+        let (Break::Remove(at, _) | Break::Repeat(at, _) | Break::Insert(at, _)) = one;
+        let at = at % (chars.len() + 1);
+        match one {
+            Break::Remove(_, length) => {
+                chars.drain(at..(at + length).min(chars.len()));
+            }
+            Break::Repeat(_, length) => {
+                let part = chars[at..(at + length).min(chars.len())].to_vec();
+                chars.splice(at..at, part);
+            }
+            Break::Insert(_, debris) => {
+                chars.splice(at..at, debris.chars());
+            }
+        }
+    }
+    chars.into_iter().collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_500, ..ProptestConfig::default() })]
+
+    /// Whatever the text, there is a plan or there are errors, all with a line of that text.
+    #[test]
+    fn broken_text_never_panics(which in 0..1_000usize, breaks in breaks()) {
+        let files = golden_files();
+        let (_, text) = &files[which % files.len()];
+        let input = text.split_once("----\n").expect("a line ----").0;
+        let (memory, paths) = inputs(&broken(input, &breaks));
+        match load(&paths, &memory) {
+            Ok(loaded) => {
+                let again = load(&["view.yml".into()], &Memory::new().file("view.yml", view(&loaded.plan)));
+                prop_assert!(again.is_ok(), "{}", view(&loaded.plan));
+            }
+            Err(errors) => prop_assert!(errors.errors().count() > 0 && !errors.to_string().is_empty()),
+        }
+    }
+}
