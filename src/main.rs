@@ -1,1 +1,24 @@
-fn main(){}
+<<<<<<< HEAD
+//! The verbs of the command line.
+
+use std::process::ExitCode;
+
+use smolgate::cli::{self, Verb};
+
+fn main() -> ExitCode {
+    match cli::parse() {
+        Verb::Run(run) => cli::run(&run),
+        Verb::Check(files) => cli::check(&files),
+        Verb::Routes(files) => cli::routes(&files),
+        Verb::Explain(question) => cli::explain(&question),
+        Verb::Reload(reload) => cli::reload(&reload),
+        Verb::Healthcheck(call) => cli::healthcheck(&call),
+        Verb::Demo(logging) => cli::demo(&logging),
+        Verb::Whoami(who) => cli::whoami(&who),
+        Verb::Version => cli::version(),
+        Verb::Completion { shell } => cli::completion(shell),
+    }
+}
+=======
+fn main() {}
+>>>>>>> http

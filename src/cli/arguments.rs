@@ -1,0 +1,281 @@
+//! What may be written on the command line.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+const AFTER_HELP: &str = "\
+Without -c the configuration is $CONFIG_FILE, else the first of ./smolgate.yml,
+./config/smolgate.yml and /etc/smolgate/smolgate.yml that is there.
+
+Exit codes: 0 done, 1 the configuration is invalid, 2 wrong usage, 3 cannot start
+or cannot be reached. `healthcheck` says 1 when the gate is not well.
+
+Signals to a running gate: TERM, INT and QUIT stop it gracefully and a second one
+at once, HUP reloads, USR1 opens the log files again.";
+
+/// A small reverse proxy: ordered HTTP and TCP rules from one YAML file.
+#[derive(Debug, Parser)]
+#[command(name = "smolgate", version, after_help = AFTER_HELP, max_term_width = 100)]
+struct CommandLine {
+    #[command(flatten)]
+    run: Running,
+    /// The same as `check`
+    #[arg(short = 't', long = "test")]
+    test: bool,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+/// Which configuration is read.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Files {
+    /// Configuration file or directory; may be given several times
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+/// How much is logged.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Logging {
+    /// Least severe level that is logged; comes before RUST_LOG, LOG_LEVEL and the file
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<Level>,
+}
+
+impl Logging {
+    /// `--log-level`, by its name.
+    pub fn level(&self) -> Option<&'static str> {
+        self.log_level.map(|level| match level {
+            Level::Trace => "trace",
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+        })
+    }
+}
+
+/// What the gate itself is started with.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Running {
+    /// Which configuration is read.
+    #[command(flatten)]
+    pub files: Files,
+    /// How much is logged.
+    #[command(flatten)]
+    pub logging: Logging,
+}
+
+// A mirror of `plan::LogLevel`, so that the plan knows nothing of the command line's library.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Level {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run the gate (the default)
+    Run(Running),
+    /// Check the configuration and say everything that is wrong with it
+    #[command(visible_alias = "validate")]
+    Check(Files),
+    /// Print the rules in the order in which they are tried
+    Routes(Files),
+    /// Say which rule takes a request, and why each earlier one does not
+    Explain(Question),
+    /// Make a running gate read its configuration again
+    Reload(Reload),
+    /// Ask a running gate whether it is ready
+    Healthcheck(Call),
+    /// Run the gate on free ports with a built-in example, and print what to try
+    Demo(Logging),
+    /// Run a small upstream that answers with its name and with what it received
+    Whoami(Who),
+    /// Print the version
+    Version,
+    /// Print a completion script
+    Completion {
+        /// The shell it is for
+        shell: Shell,
+    },
+}
+
+/// The request that `explain` is asked about.
+#[derive(Args, Debug)]
+pub struct Question {
+    /// Which configuration is read.
+    #[command(flatten)]
+    pub files: Files,
+    /// The URL as a client would ask for it
+    pub url: String,
+    /// The method of the request
+    #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET")]
+    pub method: String,
+    /// The listener that would accept it; else the port of the URL tells
+    #[arg(long, value_name = "NAME")]
+    pub listener: Option<String>,
+}
+
+/// Where the internal API of a running gate is; else the configuration tells.
+#[derive(Args, Debug)]
+pub struct Call {
+    /// Which configuration is read.
+    #[command(flatten)]
+    pub files: Files,
+    /// Address of the internal API: HOST:PORT, :PORT or unix:/PATH
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<String>,
+    /// Its token
+    #[arg(long, value_name = "TOKEN")]
+    pub token: Option<String>,
+}
+
+/// How a running gate is to read its configuration again.
+#[derive(Args, Debug)]
+pub struct Reload {
+    /// Where its internal API is.
+    #[command(flatten)]
+    pub call: Call,
+    /// Drain every listener and start it anew, unchanged ones too
+    #[arg(long)]
+    pub restart: bool,
+}
+
+/// What the built-in upstream is told.
+#[derive(Args, Debug)]
+pub struct Who {
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, default_value_t = 8080)]
+    pub port: u16,
+    /// Address to listen on; :: is every address, IPv4 too
+    #[arg(long, value_name = "ADDRESS", default_value = "::")]
+    pub bind: IpAddr,
+    /// The name it answers with
+    #[arg(long, default_value = "whoami")]
+    pub name: String,
+    /// How much is logged.
+    #[command(flatten)]
+    pub logging: Logging,
+}
+
+/// Reads the command line of this process. Ends the process where it is wrong (exit code 2) or asks
+/// for help (0).
+pub fn parse() -> Verb {
+    from(std::env::args_os()).unwrap_or_else(|error| error.exit())
+}
+
+/// The whole command, for completion scripts.
+pub(super) fn command() -> clap::Command {
+    CommandLine::command()
+}
+
+fn from(arguments: impl IntoIterator<Item = OsString>) -> Result<Verb, clap::Error> {
+    let CommandLine { run, test, verb } = CommandLine::try_parse_from(arguments)?;
+    let mut verb = match (test, verb) {
+        (false, None) => return Ok(Verb::Run(run)),
+        (true, None) => Verb::Check(Files::default()),
+        (false, Some(verb)) => verb,
+        (true, Some(_)) => return Err(conflict("-t is a verb by itself: it cannot stand with another one")),
+    };
+    if !run.files.files.is_empty() {
+        let files = verb.files().ok_or_else(|| conflict("-c means nothing here: this verb reads no file"))?;
+        files.files.splice(..0, run.files.files);
+    }
+    if let Some(level) = run.logging.log_level {
+        let own = verb.logging().ok_or_else(|| conflict("--log-level means nothing to this verb"))?;
+        own.log_level.get_or_insert(level);
+    }
+    Ok(verb)
+}
+
+impl Verb {
+    /// Where what stands before the verb belongs: `smolgate -c FILE routes`.
+    fn files(&mut self) -> Option<&mut Files> {
+        match self {
+            Verb::Run(run) => Some(&mut run.files),
+            Verb::Check(files) | Verb::Routes(files) => Some(files),
+            Verb::Explain(question) => Some(&mut question.files),
+            Verb::Reload(Reload { call, .. }) | Verb::Healthcheck(call) => Some(&mut call.files),
+            Verb::Demo(_) | Verb::Whoami(_) | Verb::Version | Verb::Completion { .. } => None,
+        }
+    }
+
+    fn logging(&mut self) -> Option<&mut Logging> {
+        match self {
+            Verb::Run(run) => Some(&mut run.logging),
+            Verb::Demo(logging) => Some(logging),
+            Verb::Whoami(who) => Some(&mut who.logging),
+            _ => None,
+        }
+    }
+}
+
+fn conflict(message: &str) -> clap::Error {
+    command().error(ErrorKind::ArgumentConflict, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Result<Verb, clap::Error> {
+        from(std::iter::once("smolgate").chain(line.split_whitespace()).map(OsString::from))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn no_verb_means_run_and_t_means_check() {
+        assert!(matches!(words(""), Ok(Verb::Run(_))));
+        assert!(matches!(words("-t"), Ok(Verb::Check(_))));
+        assert!(matches!(words("validate"), Ok(Verb::Check(_))));
+        assert!(words("-t routes").is_err());
+    }
+
+    #[test]
+    fn files_stand_before_and_after_the_verb() {
+        for line in ["-c a routes -c b", "-c a -c b routes", "routes -c a -c b", "-t -c a -c b", "-c a -c b"]
+        {
+            let mut verb = words(line).unwrap();
+            assert_eq!(verb.files().unwrap().files, [PathBuf::from("a"), PathBuf::from("b")], "{line}");
+        }
+    }
+
+    #[test]
+    fn what_means_nothing_to_a_verb_is_refused() {
+        for verb in ["whoami", "demo", "version", "completion bash"] {
+            assert!(words(&format!("-c a {verb}")).is_err(), "{verb}");
+            assert!(words(&format!("{verb} -c a")).is_err(), "{verb}");
+        }
+        assert!(words("--log-level info routes").is_err());
+        assert!(words("routes --log-level info").is_err());
+    }
+
+    #[test]
+    fn each_level_is_understood() {
+        for (line, level) in [
+            ("--log-level trace", Some("trace")),
+            ("run --log-level debug", Some("debug")),
+            ("--log-level info run", Some("info")),
+            ("--log-level info demo --log-level warn", Some("warn")),
+            ("run --log-level error", Some("error")),
+            ("run", None),
+        ] {
+            assert_eq!(words(line).unwrap().logging().unwrap().level(), level, "{line}");
+        }
+        assert!(words("--log-level loud").is_err());
+    }
+}

@@ -1,0 +1,120 @@
+//! `reload` and `healthcheck`: a question to the internal API of a running gate.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::process::ExitCode;
+
+use super::arguments::{Call, Reload};
+use super::{configuration, output};
+use crate::config::plan::{Bind, InternalApi, InternalBind, Secret};
+
+/// Makes the gate read its configuration again and prints what changed. An invalid configuration
+/// gives the gate's diagnostic and exit code 1; the gate then goes on as it was.
+pub fn reload(reload: &Reload) -> ExitCode {
+    let path = if reload.restart { "/reload?restart=true" } else { "/reload" };
+    match ask(&reload.call, path, output::UNABLE) {
+        Err(code) => code,
+        Ok((200, body)) => output::result(&ended(body)),
+        Ok((422, body)) => {
+            output::say(&ended(body));
+            ExitCode::from(output::INVALID)
+        }
+        Ok((status, body)) => output::failure(output::UNABLE, &unexpected(status, &body)),
+    }
+}
+
+/// Asks whether the gate is ready. A no and no answer at all are exit code 1, the only failure that a
+/// container's health check knows.
+pub fn healthcheck(call: &Call) -> ExitCode {
+    match ask(call, "/readyz", output::INVALID) {
+        Err(code) => code,
+        Ok((200, body)) => output::result(&ended(body)),
+        Ok((status, body)) => output::failure(output::INVALID, &unexpected(status, &body)),
+    }
+}
+
+/// The answer; or what went wrong was said, and this is how the process ends.
+fn ask(call: &Call, path: &str, unreachable: u8) -> Result<(u16, String), ExitCode> {
+    let api = find(call)?;
+    get(&api, path).map_err(|error| {
+        let message = format!("the internal API at {} does not answer: {error}", shown(&api.bind));
+        output::failure(unreachable, &message)
+    })
+}
+
+fn get(_api: &InternalApi, _path: &str) -> io::Result<(u16, String)> {
+    Err(io::Error::other("not wired"))
+}
+
+/// Address and token: those of the command line, else those of the configuration, which is not read
+/// when the address is given.
+fn find(call: &Call) -> Result<InternalApi, ExitCode> {
+    let mut api = match &call.address {
+        Some(text) => {
+            let bind = address(text).map_err(|why| {
+                output::failure(output::USAGE, &format!("`{text}` is not an address: {why}"))
+            })?;
+            InternalApi { bind, token: None }
+        }
+        None => configuration::read(&call.files)?.internal_api,
+    };
+    if let Some(token) = &call.token {
+        api.token = Some(Secret(token.as_str().into()));
+    }
+    Ok(api)
+}
+
+/// `unix:/path`, `:port`, a port, or `host:port`; a name is looked up.
+fn address(text: &str) -> io::Result<InternalBind> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return Ok(InternalBind::Unix(path.into()));
+    }
+    if let Ok(port) = text.strip_prefix(':').unwrap_or(text).parse() {
+        return Ok(InternalBind::Tcp(Bind::Any(port)));
+    }
+    let found: Vec<SocketAddr> = text.to_socket_addrs()?.collect();
+    // The API listens on IPv4 by default, and `localhost` often begins with `::1`.
+    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    let nothing = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    Ok(InternalBind::Tcp(Bind::Address(*first.ok_or_else(nothing)?)))
+}
+
+fn shown(bind: &InternalBind) -> String {
+    match bind {
+        InternalBind::Tcp(bind) => bind.to_string(),
+        InternalBind::Unix(path) => format!("unix:{}", path.display()),
+    }
+}
+
+fn unexpected(status: u16, body: &str) -> String {
+    let hint = if status == 401 { "; give its token with --token" } else { "" };
+    format!("the internal API answered {status}{hint}\n{}", body.trim_end())
+}
+
+/// One line end at the end.
+fn ended(mut text: String) -> String {
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_the_command_line() {
+        for (text, expected) in [
+            ("unix:/run/gate.sock", InternalBind::Unix("/run/gate.sock".into())),
+            (":42007", InternalBind::Tcp(Bind::Any(42007))),
+            ("42007", InternalBind::Tcp(Bind::Any(42007))),
+            ("127.0.0.1:1", InternalBind::Tcp(Bind::Address(([127, 0, 0, 1], 1).into()))),
+            ("[::1]:1", InternalBind::Tcp(Bind::Address("[::1]:1".parse().unwrap()))),
+        ] {
+            assert_eq!(address(text).unwrap(), expected, "{text}");
+        }
+        for text in ["", ":x", "127.0.0.1", ":99999"] {
+            assert!(address(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! `completion` and `version`: what the program knows of itself.
+
+use std::process::ExitCode;
+
+use clap_complete::Shell;
+
+use super::arguments::command;
+use super::output;
+
+/// Prints a completion script for `shell`.
+pub fn completion(shell: Shell) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command(), "smolgate", &mut script);
+    output::result(&String::from_utf8_lossy(&script))
+}
+
+/// Prints name and version.
+pub fn version() -> ExitCode {
+    output::result(concat!("smolgate ", env!("CARGO_PKG_VERSION"), "\n"))
+}

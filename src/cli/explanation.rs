@@ -1,0 +1,160 @@
+//! `explain`: what the gate would do with a request, rule by rule.
+
+use std::process::ExitCode;
+
+use super::arguments::Question;
+use super::configuration;
+use super::listing::{hosts, respond, upstream};
+use super::output;
+use super::question::{Asked, accepted, binds};
+use crate::config::plan::{Action, Plan, Protocol, Proxy, Redirect, Rule};
+use crate::log::Reason;
+use crate::routing;
+
+/// Prints which rule takes the request, and why each one before it does not.
+pub fn explain(question: &Question) -> ExitCode {
+    let asked = match Asked::read(&question.url) {
+        Ok(asked) => asked,
+        Err(why) => return output::failure(output::USAGE, &format!("cannot read the URL: {why}")),
+    };
+    match configuration::read(&question.files) {
+        Err(code) => code,
+        Ok(plan) => match story(&plan, &asked, question) {
+            Ok(text) => output::result(&text),
+            Err(message) => output::failure(output::USAGE, &message),
+        },
+    }
+}
+
+fn story(plan: &Plan, asked: &Asked, question: &Question) -> Result<String, String> {
+    let accepted = accepted(plan, asked, question.listener.as_deref())?;
+    let listener = accepted.listener;
+    let mut text =
+        format!("{} {} on listener {} ({})\n", question.method, question.url, listener.name, binds(listener));
+    if !accepted.note.is_empty() {
+        text.push_str(&format!("  note: {}\n", accepted.note));
+    }
+    match &listener.protocol {
+        Protocol::Tcp(tcp) => {
+            let to = upstream(plan, tcp.upstream);
+            text.push_str(&format!("  {}  every byte -> {to}; no rule is looked at\n", listener.origin));
+        }
+        Protocol::Http(http) => match asked.path_for_matching() {
+            Err(reason) => text.push_str(&format!("  no rule is looked at: {}\n", refused(reason))),
+            Ok(path) => text.push_str(&verdicts(plan, &http.rules, asked, &path, &question.method)),
+        },
+    }
+    Ok(text)
+}
+
+fn verdicts(plan: &Plan, rules: &[Rule], asked: &Asked, path: &str, method: &str) -> String {
+    let (host, path, method) = (asked.host.as_bytes(), path.as_bytes(), method.as_bytes());
+    let explanation = routing::explain(rules, host, path, method);
+    let row = |index: usize, verdict: String| {
+        let rule = &rules[index];
+        let wants = if rule.methods.is_empty() {
+            format!("{} {}", hosts(rule), rule.path_prefix)
+        } else {
+            format!("{} {} {}", rule.methods.join(","), hosts(rule), rule.path_prefix)
+        };
+        vec![String::new(), (index + 1).to_string(), rule.origin.to_string(), wants, verdict]
+    };
+    let mut rows: Vec<Vec<String>> = explanation
+        .earlier
+        .iter()
+        .map(|&(index, why)| row(index, format!("no: {}", why.sentence(&rules[index], host, path, method))))
+        .collect();
+    if let Some(index) = explanation.winner {
+        rows.push(row(index, format!("wins -> {}", outcome(plan, &rules[index], asked))));
+    }
+    let mut text = output::columns(&rows);
+    if explanation.winner.is_none() {
+        text.push_str(&format!("  no rule takes it: {}\n", refused(Reason::NoRule)));
+    }
+    text
+}
+
+fn refused(reason: Reason) -> String {
+    format!("the answer is {} ({}). {}", reason.status(), reason.code(), reason.explain())
+}
+
+fn outcome(plan: &Plan, rule: &Rule, asked: &Asked) -> String {
+    match &rule.action {
+        Action::Proxy(proxy) => proxied(plan, rule, proxy, asked),
+        Action::Redirect(redirect) => format!("{} to {}", redirect.status, location(redirect, asked)),
+        Action::Respond(answer) => respond(answer),
+    }
+}
+
+/// The upstream, and what becomes of the request on the way there.
+fn proxied(plan: &Plan, rule: &Rule, proxy: &Proxy, asked: &Asked) -> String {
+    let to = upstream(plan, proxy.upstream);
+    let targets = &plan.upstreams[proxy.upstream.0].targets;
+    let mut path = asked.path.as_str();
+    let mut changes = Vec::new();
+    if proxy.strip_path_prefix && &*rule.path_prefix != "/" {
+        path = without_segments(path, rule.path_prefix.matches('/').count());
+        changes.push("prefix taken off");
+    }
+    let base = &targets[0].base_path;
+    if !base.is_empty() {
+        changes.push("base path put in front");
+    }
+    let mut remarks = Vec::new();
+    if !changes.is_empty() {
+        let sees = if targets.len() > 1 { "the first target" } else { "upstream" };
+        remarks.push(format!("{}: {sees} sees {base}{path}{}", changes.join(", "), asked.query));
+    }
+    if targets.len() > 1 {
+        remarks.push("targets in turn".to_owned());
+    }
+    if proxy.pass_host {
+        remarks.push(format!("Host stays {}", asked.host));
+    }
+    if remarks.is_empty() { to } else { format!("{to} ({})", remarks.join("; ")) }
+}
+
+/// What is left of a path after its first `count` segments; never empty. Counting, and not cutting
+/// bytes off, because the path may be percent-encoded where the prefix is not.
+fn without_segments(path: &str, count: usize) -> &str {
+    path.match_indices('/').nth(count).map_or("/", |(at, _)| &path[at..])
+}
+
+fn location(redirect: &Redirect, asked: &Asked) -> String {
+    let only_origin = redirect.to.split_once("://").is_some_and(|(_, rest)| !rest.contains(['/', '?', '#']));
+    if only_origin {
+        format!("{}{}{}", redirect.to, asked.path, asked.query)
+    } else {
+        redirect.to.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_are_taken_off_whatever_their_encoding() {
+        for (path, count, rest) in [
+            ("/users/7", 1, "/7"),
+            ("/%75sers/7", 1, "/7"),
+            ("/users", 1, "/"),
+            ("/users/", 1, "/"),
+            ("/a/b/c/d", 2, "/c/d"),
+        ] {
+            assert_eq!(without_segments(path, count), rest, "{path}");
+        }
+    }
+
+    #[test]
+    fn path_and_query_are_kept_when_the_redirect_is_only_an_origin() {
+        let asked = Asked::read("http://h/a?b=1").unwrap();
+        for (to, expected) in [
+            ("https://example.com", "https://example.com/a?b=1"),
+            ("https://example.com/", "https://example.com/"),
+            ("/login", "/login"),
+        ] {
+            assert_eq!(location(&Redirect { to: to.into(), status: 301 }, &asked), expected);
+        }
+    }
+}

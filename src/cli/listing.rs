@@ -1,0 +1,78 @@
+//! `routes`: every rule in the order in which it is tried, one a line.
+
+use std::process::ExitCode;
+
+use super::arguments::Files;
+use super::configuration;
+use super::output;
+use super::question::binds;
+use crate::config::plan::{Action, HostPattern, Plan, Protocol, Respond, Rule, Upstream, UpstreamId};
+
+/// Prints the rules of every listener as a table.
+pub fn routes(files: &Files) -> ExitCode {
+    match configuration::read(files) {
+        Err(code) => code,
+        Ok(plan) => output::result(&table(&plan)),
+    }
+}
+
+fn table(plan: &Plan) -> String {
+    let heading = ["LISTENER", "#", "HOST", "PATH", "METHODS", "ACTION", "WRITTEN AT"];
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    for listener in &plan.listeners {
+        let name = format!("{} ({})", listener.name, binds(listener));
+        match &listener.protocol {
+            Protocol::Http(http) => rows.extend(http.rules.iter().enumerate().map(|(index, rule)| {
+                vec![
+                    name.clone(),
+                    (index + 1).to_string(),
+                    hosts(rule),
+                    rule.path_prefix.to_string(),
+                    methods(rule),
+                    action(plan, &rule.action),
+                    rule.origin.to_string(),
+                ]
+            })),
+            Protocol::Tcp(tcp) => {
+                let to = format!("tcp -> {}", upstream(plan, tcp.upstream));
+                let [dash, origin] = ["-".to_owned(), listener.origin.to_string()];
+                rows.push(vec![name, dash.clone(), dash.clone(), dash.clone(), dash, to, origin]);
+            }
+        }
+    }
+    output::columns(&rows)
+}
+
+/// The hosts of a rule in one word; `*` for any.
+pub(super) fn hosts(rule: &Rule) -> String {
+    let hosts: Vec<String> = rule.hosts.iter().map(HostPattern::to_string).collect();
+    if hosts.is_empty() { "*".to_owned() } else { hosts.join(",") }
+}
+
+fn methods(rule: &Rule) -> String {
+    if rule.methods.is_empty() { "*".to_owned() } else { rule.methods.join(",") }
+}
+
+fn action(plan: &Plan, action: &Action) -> String {
+    match action {
+        Action::Proxy(proxy) => {
+            let strip = if proxy.strip_path_prefix { ", prefix off" } else { "" };
+            format!("proxy -> {}{strip}", upstream(plan, proxy.upstream))
+        }
+        Action::Redirect(redirect) => format!("redirect {} -> {}", redirect.status, redirect.to),
+        Action::Respond(answer) => respond(answer),
+    }
+}
+
+/// A fixed answer in a few words.
+pub(super) fn respond(answer: &Respond) -> String {
+    format!("respond {} ({} bytes)", answer.status, answer.body.len())
+}
+
+/// The targets of an upstream, with its name in front when a person gave it one.
+pub(super) fn upstream(plan: &Plan, id: UpstreamId) -> String {
+    let Upstream { name, targets, .. } = &plan.upstreams[id.0];
+    let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
+    let list = targets.join(", ");
+    if targets[0] == **name { list } else { format!("{name} ({list})") }
+}

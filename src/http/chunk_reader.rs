@@ -1,0 +1,233 @@
+//! Chunked transfer coding, read strictly and byte-exactly (RFC 9112, section 7.1).
+//!
+//! ```text
+//!  Size --;--> Extension        Data ----> DataCr --> DataLf --> Size
+//!    |             |             ^
+//!    +-----CR------+--> SizeLf --+--(size 0)--> LineStart --CR--> EndLf --> Done
+//!                                                 |   ^
+//!                                                 +---+ TrailerLine
+//! ```
+//!
+//! No laxness anywhere: a size is hex digits and nothing else, lines end in CRLF, data is followed
+//! by CRLF. Each of these has been a way to smuggle a request past a proxy.
+
+use std::ops::Range;
+
+use memchr::memchr;
+
+use super::body::BodyError;
+use super::fields::{self, RowStop};
+use super::name::Name;
+
+/// Bytes of one chunk line: size and extensions.
+pub const CHUNK_LINE_BYTES_MAX: u32 = 4096;
+
+/// Bytes of all chunk extensions of one body. Nobody uses them but to keep a reader busy.
+pub const CHUNK_EXTENSION_BYTES_MAX: u32 = 16 * 1024;
+
+/// Bytes of a trailer section, dropped fields included.
+pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
+
+/// Field lines of a trailer section, dropped ones included.
+pub const TRAILER_FIELDS_MAX: usize = 64;
+
+/// What the next byte has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// A digit of a size, or what ends it.
+    Size,
+    /// The rest of a chunk line after the semicolon, or its CR.
+    Extension,
+    /// The LF of a chunk line.
+    SizeLf,
+    /// Data; `left` bytes of it, at least 1.
+    Data,
+    /// The CR after data.
+    DataCr,
+    /// The LF after data.
+    DataLf,
+    /// The first byte of a trailer line, or the CR of the last line.
+    LineStart,
+    /// A trailer line up to its LF; what came of it stands at the end of `trailers`.
+    TrailerLine,
+    /// The last LF.
+    EndLf,
+    /// Nothing: the body is over.
+    Done,
+}
+
+/// The state between two reads.
+#[derive(Debug)]
+pub(super) struct ChunkReader {
+    step: Step,
+    /// The size while it is read, then the data bytes still to come.
+    left: u64,
+    /// Bytes of the chunk line so far.
+    line_bytes: u32,
+    extension_bytes: u32,
+    /// Trailer lines to forward, whole but for the one being read.
+    trailers: Vec<u8>,
+    /// Where the line being read starts in `trailers`.
+    line_start: usize,
+    trailer_bytes: usize,
+    trailer_fields: usize,
+}
+
+impl ChunkReader {
+    pub(super) fn new() -> ChunkReader {
+        ChunkReader {
+            step: Step::Size,
+            left: 0,
+            line_bytes: 0,
+            extension_bytes: 0,
+            trailers: Vec::new(),
+            line_start: 0,
+            trailer_bytes: 0,
+            trailer_fields: 0,
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.step == Step::Done
+    }
+
+    /// Whole field lines, once the body is done.
+    pub(super) fn trailers(&self) -> &[u8] {
+        if self.is_done() { &self.trailers } else { &[] }
+    }
+
+    /// Takes bytes up to the end of the body; gives how many that were and where the data is. The
+    /// first run of data stays where it stands and later ones are moved up to it.
+    pub(super) fn decode(&mut self, raw: &mut [u8]) -> Result<(usize, Range<usize>), BodyError> {
+        let mut at = 0;
+        let mut data = 0..0;
+        while at < raw.len() && self.step != Step::Done {
+            match self.step {
+                Step::Data => {
+                    let run = usize::try_from(self.left).unwrap_or(usize::MAX).min(raw.len() - at);
+                    if data.is_empty() {
+                        data = at..at + run;
+                    } else {
+                        raw.copy_within(at..at + run, data.end);
+                        data.end += run;
+                    }
+                    at += run;
+                    self.left -= run as u64;
+                    if self.left == 0 {
+                        self.step = Step::DataCr;
+                    }
+                }
+                Step::TrailerLine => at += self.take_trailer_line(&raw[at..])?,
+                _ => {
+                    self.step = self.take_byte(raw[at])?;
+                    at += 1;
+                }
+            }
+        }
+        Ok((at, data))
+    }
+
+    fn take_byte(&mut self, byte: u8) -> Result<Step, BodyError> {
+        match self.step {
+            Step::Size | Step::Extension => self.take_line_byte(byte),
+            Step::SizeLf | Step::DataLf | Step::EndLf if byte != b'\n' => {
+                Err(BodyError::Malformed("a CR that no LF follows in chunked coding"))
+            }
+            Step::SizeLf if self.left > 0 => Ok(Step::Data),
+            Step::SizeLf => Ok(Step::LineStart),
+            Step::DataCr if byte == b'\r' => Ok(Step::DataLf),
+            Step::DataCr => Err(BodyError::Malformed("chunk data is longer than its size says")),
+            Step::DataLf => {
+                self.line_bytes = 0;
+                Ok(Step::Size)
+            }
+            Step::LineStart if byte == b'\r' => Ok(Step::EndLf),
+            Step::LineStart => self.start_trailer_line(byte),
+            Step::EndLf => Ok(Step::Done),
+            // Taken in runs, or not at all, by `decode`.
+            Step::Data | Step::TrailerLine | Step::Done => Ok(self.step),
+        }
+    }
+
+    /// A byte of the line that holds size and extensions.
+    fn take_line_byte(&mut self, byte: u8) -> Result<Step, BodyError> {
+        let first = self.line_bytes == 0;
+        self.line_bytes += 1;
+        if self.line_bytes > CHUNK_LINE_BYTES_MAX {
+            return Err(BodyError::TooLarge("a chunk line is longer than 4096 bytes"));
+        }
+        if byte == b'\r' && !first {
+            return Ok(Step::SizeLf);
+        }
+        if self.step == Step::Extension {
+            return self.take_extension_byte(byte);
+        }
+        match char::from(byte).to_digit(16) {
+            Some(digit) => {
+                // Sizes stop where signed 64-bit numbers do, as lengths do.
+                let size = self.left.checked_mul(16).filter(|size| *size <= i64::MAX as u64);
+                self.left = size.ok_or(BodyError::Malformed("a chunk size over 2^63-1"))? | u64::from(digit);
+                Ok(Step::Size)
+            }
+            None if byte == b';' && !first => self.take_extension_byte(byte),
+            None => Err(BodyError::Malformed("a chunk size is hex digits and nothing else")),
+        }
+    }
+
+    /// Extensions are dropped unread. That is safe because nothing in them, a quoted string included,
+    /// may hold CR or LF.
+    fn take_extension_byte(&mut self, byte: u8) -> Result<Step, BodyError> {
+        self.extension_bytes += 1;
+        if self.extension_bytes > CHUNK_EXTENSION_BYTES_MAX {
+            return Err(BodyError::TooLarge("more than 16 KiB of chunk extensions"));
+        }
+        match byte {
+            b'\t' | b' '..=0x7e | 0x80.. => Ok(Step::Extension),
+            _ => Err(BodyError::Malformed("a control byte or a bare LF in a chunk line")),
+        }
+    }
+
+    fn start_trailer_line(&mut self, byte: u8) -> Result<Step, BodyError> {
+        if matches!(byte, b' ' | b'\t') {
+            return Err(BodyError::Malformed("a trailer line starts with white space"));
+        }
+        self.trailer_fields += 1;
+        if self.trailer_fields > TRAILER_FIELDS_MAX {
+            return Err(BodyError::TooLarge("more than 64 trailer fields"));
+        }
+        self.line_start = self.trailers.len();
+        self.keep_trailer_bytes(&[byte])?;
+        match byte {
+            b'\n' => Err(BodyError::Malformed("a trailer line that ends in LF alone")),
+            _ => Ok(Step::TrailerLine),
+        }
+    }
+
+    fn take_trailer_line(&mut self, raw: &[u8]) -> Result<usize, BodyError> {
+        let Some(lf) = memchr(b'\n', raw) else {
+            self.keep_trailer_bytes(raw)?;
+            return Ok(raw.len());
+        };
+        self.keep_trailer_bytes(&raw[..=lf])?;
+        let row = match fields::read_row(&self.trailers, self.line_start) {
+            Ok(row) => row,
+            Err(RowStop::Fault(fault)) => return Err(BodyError::Malformed(fault.explain())),
+            Err(RowStop::More) => return Err(BodyError::Malformed("a trailer line without a colon")),
+        };
+        // All names that frame, route, let in or change how a message is read are known ones.
+        if row.known() != Name::Other {
+            self.trailers.truncate(self.line_start);
+        }
+        self.step = Step::LineStart;
+        Ok(lf + 1)
+    }
+
+    fn keep_trailer_bytes(&mut self, bytes: &[u8]) -> Result<(), BodyError> {
+        self.trailer_bytes += bytes.len();
+        if self.trailer_bytes > TRAILER_BYTES_MAX {
+            return Err(BodyError::TooLarge("more than 8 KiB of trailers"));
+        }
+        self.trailers.extend_from_slice(bytes);
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+//! Which byte may stand where (RFC 9110, section 5.6.2 and 5.5; RFC 9112, section 3.2), and the
+//! loops that run to the first byte that may not.
+
+/// tchar of RFC 9110, section 5.6.2.
+const TOKEN: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
+
+/// Printable ASCII without `#`. Wider than RFC 3986 by `"<>\^{|}` and the back-tick, which clients
+/// do send and which no one takes for the end of a target.
+const TARGET: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0x21;
+    while byte < 0x7f {
+        table[byte] = byte != b'#' as usize;
+        byte += 1;
+    }
+    table
+};
+
+/// Letters, digits and `-._~`: unreserved of RFC 3986, section 2.3.
+const UNRESERVED: [bool; 256] = table(b"-._~");
+
+/// Letters, digits and these.
+const fn table(marks: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut mark = 0;
+    while mark < marks.len() {
+        table[marks[mark] as usize] = true;
+        mark += 1;
+    }
+    table
+}
+
+/// Whether the byte never needs percent-encoding.
+pub(super) fn is_unreserved(byte: u8) -> bool {
+    UNRESERVED[usize::from(byte)]
+}
+
+/// Index of the first byte from `from` on that is not part of a token; the length if all are.
+pub(super) fn token_end(bytes: &[u8], from: usize) -> usize {
+    end(bytes, from, &TOKEN)
+}
+
+/// The same for a request target.
+pub(super) fn target_end(bytes: &[u8], from: usize) -> usize {
+    end(bytes, from, &TARGET)
+}
+
+fn end(bytes: &[u8], from: usize, table: &[bool; 256]) -> usize {
+    let rest = &bytes[from..];
+    from + rest.iter().position(|&byte| !table[usize::from(byte)]).unwrap_or(rest.len())
+}
+
+/// Index of the first byte from `from` on that may not stand in a field value or a reason phrase:
+/// a control byte other than the tab. Bytes above 0x7f may (obs-text). Eight bytes at a time.
+pub(super) fn value_end(bytes: &[u8], mut from: usize) -> usize {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    while let Some(block) = bytes[from..].first_chunk::<8>() {
+        let word = u64::from_le_bytes(*block);
+        let delete = word ^ (ONES * 0x7f);
+        // A borrow can only mark bytes above a true hit wrongly, and only the lowest hit is used.
+        let below_space = word.wrapping_sub(ONES * 0x20) & !word;
+        let is_delete = delete.wrapping_sub(ONES) & !delete;
+        let hits = (below_space | is_delete) & HIGH;
+        if hits == 0 {
+            from += 8;
+            continue;
+        }
+        from += hits.trailing_zeros() as usize / 8;
+        if bytes[from] != b'\t' {
+            return from;
+        }
+        from += 1;
+    }
+    while let Some(&byte) = bytes.get(from) {
+        if (byte < b' ' && byte != b'\t') || byte == 0x7f {
+            break;
+        }
+        from += 1;
+    }
+    from
+}
+
+/// Cuts optional white space (space and tab) off both ends.
+pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_is_classed_as_the_grammar_says() {
+        for byte in 0..=255u8 {
+            let text = char::from(byte);
+            let token = byte.is_ascii_alphanumeric() || (byte < 128 && "!#$%&'*+-.^_`|~".contains(text));
+            assert_eq!(token_end(&[byte], 0) == 1, token, "{byte:#x}");
+            assert_eq!(
+                target_end(&[byte], 0) == 1,
+                (0x21..0x7f).contains(&byte) && byte != b'#',
+                "{byte:#x}"
+            );
+            assert_eq!(is_unreserved(byte), byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
+        }
+    }
+
+    #[test]
+    fn a_value_ends_at_the_same_byte_wherever_it_stands_in_a_block() {
+        for byte in 0..=255u8 {
+            let stops = (byte < 0x20 && byte != b'\t') || byte == 0x7f;
+            for before in 0..20 {
+                for after in 0..10 {
+                    for filler in [b'a', b'\t', 0xff, 0x80, 0x7e, b' '] {
+                        let mut bytes = vec![filler; before];
+                        bytes.push(byte);
+                        bytes.extend(std::iter::repeat_n(filler, after));
+                        let want = if stops { before } else { bytes.len() };
+                        assert_eq!(value_end(&bytes, 0), want, "{bytes:x?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn white_space_is_cut_off_both_ends() {
+        assert_eq!(trim(b" \t a b \t"), b"a b");
+        assert_eq!(trim(b" \t"), b"");
+        assert_eq!(trim(b""), b"");
+    }
+}

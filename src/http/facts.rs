@@ -1,0 +1,210 @@
+//! What the fields of one head say about framing and about the connection, gathered as they are
+//! read (RFC 9110, section 7.6.1; RFC 9112, sections 6 and 9).
+
+use std::time::Duration;
+
+use super::authority;
+use super::fields::list_items;
+use super::message::Version;
+use super::name::Name;
+use super::refusal::{Refusal, shown};
+use crate::log::Reason;
+
+/// At most this many options in all `Connection` fields of one head. Each is compared with every
+/// field, and real heads carry one or two.
+pub const CONNECTION_OPTIONS_MAX: usize = 32;
+
+/// The largest length we take: what fits a signed 64-bit number, which is what others count in.
+const LENGTH_MAX: u64 = i64::MAX as u64;
+
+/// Transfer codings that exist and that nobody needs between a client and a proxy.
+const KNOWN_CODINGS: &[&str] =
+    &["gzip", "x-gzip", "deflate", "compress", "x-compress", "identity", "br", "zstd"];
+
+/// What has been seen so far.
+#[derive(Debug, Default)]
+pub(super) struct Facts<'b> {
+    /// A response has no business with `Host`, so there it is a field like any other.
+    of_response: bool,
+    /// The value of the only `Host` field of a request; a valid authority.
+    pub(super) host: Option<&'b [u8]>,
+    pub(super) content_length: Option<u64>,
+    pub(super) chunked: bool,
+    pub(super) connection: Connection,
+    pub(super) upgrade: Upgrade,
+    pub(super) expect_continue: bool,
+    pub(super) te_trailers: bool,
+    pub(super) keep_alive_timeout: Option<Duration>,
+}
+
+/// The options of all `Connection` fields.
+#[derive(Debug, Default)]
+pub(super) struct Connection {
+    pub(super) close: bool,
+    pub(super) keep_alive: bool,
+    pub(super) upgrade: bool,
+    /// There is an option that may be the name of a field.
+    pub(super) names_fields: bool,
+    count: usize,
+}
+
+/// What `Upgrade` asks for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) enum Upgrade {
+    /// No such field.
+    #[default]
+    Nothing,
+    /// One field that says exactly `websocket`.
+    WebSocket,
+    /// Anything else, several protocols included.
+    Else,
+}
+
+impl<'b> Facts<'b> {
+    pub(super) fn of_response() -> Facts<'b> {
+        Facts { of_response: true, ..Facts::default() }
+    }
+
+    /// Takes one field into account. Refuses what would leave the end of the message in doubt.
+    pub(super) fn observe(&mut self, name: Name, value: &'b [u8]) -> Result<(), Refusal> {
+        match name {
+            Name::Host if !self.of_response => self.observe_host(value)?,
+            Name::ContentLength => {
+                let length = content_length(value)?;
+                if self.content_length.replace(length).is_some() {
+                    return Err(framing("there are two Content-Length fields"));
+                }
+            }
+            Name::TransferEncoding => {
+                only_chunked(value)?;
+                if std::mem::replace(&mut self.chunked, true) {
+                    return Err(framing("there are two Transfer-Encoding fields"));
+                }
+            }
+            Name::Connection => self.connection.observe(value)?,
+            Name::Upgrade => {
+                let alone = self.upgrade == Upgrade::Nothing;
+                let websocket = value.eq_ignore_ascii_case(b"websocket");
+                self.upgrade = if alone && websocket { Upgrade::WebSocket } else { Upgrade::Else };
+            }
+            Name::Expect => self.expect_continue |= value.eq_ignore_ascii_case(b"100-continue"),
+            Name::Te => {
+                self.te_trailers |= list_items(value).any(|item| item.eq_ignore_ascii_case(b"trailers"));
+            }
+            Name::KeepAlive => self.keep_alive_timeout = keep_alive_timeout(value),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn observe_host(&mut self, value: &'b [u8]) -> Result<(), Refusal> {
+        if self.host.is_some() {
+            return Err(Refusal::new(Reason::RequestHost, "there are two Host fields"));
+        }
+        if let Err(fault) = authority::check(value) {
+            let detail = format!("the Host field ({}): {}", shown(value), fault);
+            return Err(Refusal::new(Reason::RequestHost, detail));
+        }
+        self.host = Some(value);
+        Ok(())
+    }
+
+    /// What can only be said when all fields are known: RFC 9112, section 6.1 makes both lengths in
+    /// one message, and chunked coding before HTTP/1.1, signs of smuggling.
+    pub(super) fn check_framing(&self, version: Version) -> Result<(), Refusal> {
+        if !self.chunked {
+            return Ok(());
+        }
+        if self.content_length.is_some() {
+            return Err(framing("there are both Content-Length and Transfer-Encoding"));
+        }
+        if version == Version::Http10 {
+            return Err(framing("HTTP/1.0 has no Transfer-Encoding"));
+        }
+        Ok(())
+    }
+
+    /// Whether the connection may carry another message after this one (RFC 9112, section 9.3).
+    pub(super) fn keep_alive(&self, version: Version) -> bool {
+        match version {
+            Version::Http11 => !self.connection.close,
+            Version::Http10 => self.connection.keep_alive && !self.connection.close,
+        }
+    }
+}
+
+impl Connection {
+    fn observe(&mut self, value: &[u8]) -> Result<(), Refusal> {
+        for option in list_items(value) {
+            self.count += 1;
+            if self.count > CONNECTION_OPTIONS_MAX {
+                let detail = format!("Connection has more than {CONNECTION_OPTIONS_MAX} options");
+                return Err(Refusal::new(Reason::RequestMalformed, detail));
+            }
+            if option.eq_ignore_ascii_case(b"keep-alive") {
+                self.keep_alive = true;
+            } else if option.eq_ignore_ascii_case(b"close") {
+                self.close = true;
+            } else if option.eq_ignore_ascii_case(b"upgrade") {
+                self.upgrade = true;
+            } else {
+                self.names_fields = true;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// 1*DIGIT and nothing else (RFC 9110, section 8.6).
+fn content_length(value: &[u8]) -> Result<u64, Refusal> {
+    let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    if !digits {
+        return Err(framing(format!("Content-Length ({}) is not a number", shown(value))));
+    }
+    let number = value.iter().try_fold(0u64, |number, digit| {
+        number.checked_mul(10)?.checked_add(u64::from(digit - b'0')).filter(|&number| number <= LENGTH_MAX)
+    });
+    number.ok_or_else(|| framing(format!("Content-Length ({}) is over 2^63-1", shown(value))))
+}
+
+/// Exactly `chunked`, in any case (RFC 9112, section 6.1).
+fn only_chunked(value: &[u8]) -> Result<(), Refusal> {
+    if value.eq_ignore_ascii_case(b"chunked") {
+        return Ok(());
+    }
+    Err(unknown_coding(value))
+}
+
+/// A list of codings that exist, `chunked` last or absent, is honest and gets the 501 it deserves;
+/// anything else may be an attempt to be read in two ways.
+#[cold]
+fn unknown_coding(value: &[u8]) -> Refusal {
+    let mut codings: Vec<&[u8]> = value.split(|&byte| byte == b',').map(super::class::trim).collect();
+    if codings.last().is_some_and(|last| last.eq_ignore_ascii_case(b"chunked")) {
+        codings.pop();
+    }
+    let known =
+        |coding: &&[u8]| KNOWN_CODINGS.iter().any(|known| coding.eq_ignore_ascii_case(known.as_bytes()));
+    if !codings.is_empty() && codings.iter().all(known) {
+        let detail = format!("the transfer coding {} is not served, only chunked is", shown(value));
+        return Refusal::new(Reason::CodingUnknown, detail);
+    }
+    framing(format!("Transfer-Encoding ({}) is not exactly chunked", shown(value)))
+}
+
+/// `timeout=n` of a `Keep-Alive` field, in seconds.
+fn keep_alive_timeout(value: &[u8]) -> Option<Duration> {
+    list_items(value).find_map(|item| {
+        let (name, seconds) = item.split_at_checked(b"timeout=".len())?;
+        if !name.eq_ignore_ascii_case(b"timeout=") {
+            return None;
+        }
+        let seconds: u32 = std::str::from_utf8(seconds).ok()?.parse().ok()?;
+        Some(Duration::from_secs(u64::from(seconds)))
+    })
+}
+
+#[cold]
+fn framing(detail: impl Into<String>) -> Refusal {
+    Refusal::new(Reason::RequestFraming, detail)
+}

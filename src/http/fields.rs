@@ -1,0 +1,283 @@
+//! The field lines of a head: read strictly, kept as offsets (RFC 9112, section 5).
+
+use super::class::{self, trim};
+use super::facts::Facts;
+use super::name::Name;
+use super::refusal::{Refusal, Stop, shown};
+use crate::log::Reason;
+
+/// Where the field lines of one head stand. Kept from message to message: it grows to the largest
+/// head seen, at most `head_fields_max` rows of 24 bytes, and then allocates no more.
+#[derive(Debug, Default)]
+pub struct FieldTable {
+    rows: Vec<Row>,
+}
+
+/// One field line; offsets into the head.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    /// First byte of the name and of the line.
+    start: u32,
+    /// One past the name: the colon.
+    name_end: u32,
+    /// First byte of the value, white space skipped.
+    value: u32,
+    /// One past the value, white space cut.
+    value_end: u32,
+    /// One past the line's LF.
+    end: u32,
+    known: Name,
+    named_by_connection: bool,
+}
+
+impl Row {
+    fn name<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        &bytes[self.start as usize..self.name_end as usize]
+    }
+
+    pub(super) fn known(&self) -> Name {
+        self.known
+    }
+
+    fn value<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        &bytes[self.value as usize..self.value_end as usize]
+    }
+}
+
+/// The fields of a head: its bytes and the table that points into them.
+#[derive(Clone, Copy, Debug)]
+pub struct Fields<'b> {
+    bytes: &'b [u8],
+    rows: &'b [Row],
+}
+
+/// One field line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'b> {
+    /// As written.
+    pub name: &'b [u8],
+    /// Without the white space around it.
+    pub value: &'b [u8],
+    /// What the name means to a proxy.
+    pub known: Name,
+    /// The whole line as it came, with its CRLF.
+    pub line: &'b [u8],
+    /// `Connection` names it, so it ends here (RFC 9110, section 7.6.1). Never set for the fields
+    /// that a peer may not have removed, such as `Host`.
+    pub named_by_connection: bool,
+}
+
+impl<'b> Fields<'b> {
+    pub(super) fn new(bytes: &'b [u8], table: &'b FieldTable) -> Fields<'b> {
+        Fields { bytes, rows: &table.rows }
+    }
+
+    /// The fields in the order they came.
+    pub fn iter(&self) -> impl Iterator<Item = Field<'b>> + use<'b> {
+        let Fields { bytes, rows } = *self;
+        rows.iter().map(move |row| Field {
+            name: row.name(bytes),
+            value: row.value(bytes),
+            known: row.known,
+            line: &bytes[row.start as usize..row.end as usize],
+            named_by_connection: row.named_by_connection,
+        })
+    }
+
+    /// The value of the first field of this known name.
+    pub fn get(&self, name: Name) -> Option<&'b [u8]> {
+        self.rows.iter().find(|row| row.known == name).map(|row| row.value(self.bytes))
+    }
+
+    /// The value of the first field of this name, whatever its case.
+    pub fn find(&self, name: &[u8]) -> Option<&'b [u8]> {
+        self.rows
+            .iter()
+            .find(|row| row.name(self.bytes).eq_ignore_ascii_case(name))
+            .map(|row| row.value(self.bytes))
+    }
+
+    /// Number of field lines.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+/// The items of a comma-separated value, white space cut, empty ones left out (RFC 9110, section
+/// 5.6.1). Quoted strings are not looked into: no list we read has any.
+pub fn list_items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(trim).filter(|item| !item.is_empty())
+}
+
+impl FieldTable {
+    /// An empty table; allocates nothing yet.
+    pub fn new() -> FieldTable {
+        FieldTable::default()
+    }
+
+    /// Forgets what an earlier head left.
+    pub(super) fn clear(&mut self) {
+        self.rows.clear();
+    }
+
+    /// Reads field lines from `at` to the empty line, and says where the head ends.
+    pub(super) fn fill<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        mut at: usize,
+        fields_max: usize,
+        facts: &mut Facts<'b>,
+    ) -> Result<usize, Stop> {
+        loop {
+            match bytes.get(at..) {
+                None | Some([] | [b'\r']) => return Err(Stop::More(usize::MAX)),
+                Some([b'\r', b'\n', ..]) => break,
+                Some([b' ' | b'\t', ..]) => return Err(self.leading_space().into()),
+                Some(_) => {}
+            }
+            if self.rows.len() == fields_max {
+                let detail = format!("the head has more than {fields_max} fields");
+                return Err(Refusal::new(Reason::HeadTooLarge, detail).into());
+            }
+            let row = match read_row(bytes, at) {
+                Ok(row) => row,
+                Err(RowStop::More) => return Err(Stop::More(usize::MAX)),
+                Err(RowStop::Fault(fault)) => return Err(self.fault(fault, &bytes[at..]).into()),
+            };
+            facts.observe(row.known, row.value(bytes))?;
+            at = row.end as usize;
+            self.rows.push(row);
+        }
+        if facts.connection.names_fields {
+            self.mark_named_by_connection(bytes);
+        }
+        Ok(at + 2)
+    }
+
+    /// At most `CONNECTION_OPTIONS_MAX` names times `fields_max` rows.
+    fn mark_named_by_connection(&mut self, bytes: &[u8]) {
+        for index in 0..self.rows.len() {
+            let row = self.rows[index];
+            if row.known != Name::Connection {
+                continue;
+            }
+            for option in list_items(row.value(bytes)) {
+                for row in self.rows.iter_mut().filter(|row| !row.known.is_kept_from_connection()) {
+                    row.named_by_connection |= row.name(bytes).eq_ignore_ascii_case(option);
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn leading_space(&self) -> Refusal {
+        let detail = match self.rows.len() {
+            0 => "the first field line starts with white space".to_owned(),
+            count => format!("field {} is folded over two lines, which is obsolete", count),
+        };
+        Refusal::new(Reason::RequestMalformed, detail)
+    }
+
+    #[cold]
+    fn fault(&self, fault: RowFault, line: &[u8]) -> Refusal {
+        let name = &line[..class::token_end(line, 0)];
+        let detail = format!("field {} ({}): {}", self.rows.len() + 1, shown(name), fault.explain());
+        Refusal::new(Reason::RequestMalformed, detail)
+    }
+
+    /// Name and bytes of the longest field line, the unfinished one at the end included.
+    #[cold]
+    pub(super) fn longest<'b>(&self, bytes: &'b [u8]) -> Option<(&'b [u8], usize)> {
+        let rest = &bytes[self.rows.last()?.end as usize..];
+        let open = (&rest[..class::token_end(rest, 0)], rest.len());
+        let rows = self.rows.iter().map(|row| (row.name(bytes), (row.end - row.start) as usize));
+        rows.chain([open]).max_by_key(|&(_, length)| length)
+    }
+}
+
+/// Why a field line could not be read.
+#[derive(Debug)]
+pub(super) enum RowStop {
+    /// Its end is not here yet.
+    More,
+    /// It is not valid.
+    Fault(RowFault),
+}
+
+/// What is wrong with a field line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RowFault {
+    NoName,
+    SpaceBeforeColon,
+    NoColon,
+    NotToken,
+    BareCr,
+    BareLf,
+    Control,
+}
+
+impl RowFault {
+    /// The rule that was broken.
+    pub(super) fn explain(self) -> &'static str {
+        match self {
+            RowFault::NoName => "a field needs a name before the colon",
+            RowFault::SpaceBeforeColon => "white space between a field name and its colon is not allowed",
+            RowFault::NoColon => "a field line needs a colon",
+            RowFault::NotToken => "a byte that is not allowed in a field name",
+            RowFault::BareCr => "a CR that no LF follows",
+            RowFault::BareLf => "a line that ends in LF alone instead of CRLF",
+            RowFault::Control => "a control byte in a field value",
+        }
+    }
+}
+
+/// Reads the field line that starts at `at`. Offsets fit: a head is at most `u32::MAX` bytes.
+pub(super) fn read_row(bytes: &[u8], at: usize) -> Result<Row, RowStop> {
+    let name_end = class::token_end(bytes, at);
+    match bytes.get(name_end) {
+        None => return Err(RowStop::More),
+        Some(b':') if name_end > at => {}
+        Some(&byte) => return Err(RowStop::Fault(name_fault(byte, name_end == at))),
+    }
+    let mut value = name_end + 1;
+    while let Some(b' ' | b'\t') = bytes.get(value) {
+        value += 1;
+    }
+    let stop = class::value_end(bytes, value);
+    match bytes.get(stop..) {
+        Some([b'\r', b'\n', ..]) => {}
+        None | Some([] | [b'\r']) => return Err(RowStop::More),
+        Some([b'\r', ..]) => return Err(RowStop::Fault(RowFault::BareCr)),
+        Some([b'\n', ..]) => return Err(RowStop::Fault(RowFault::BareLf)),
+        Some(_) => return Err(RowStop::Fault(RowFault::Control)),
+    }
+    let mut value_end = stop;
+    while value_end > value && matches!(bytes[value_end - 1], b' ' | b'\t') {
+        value_end -= 1;
+    }
+    Ok(Row {
+        start: at as u32,
+        name_end: name_end as u32,
+        value: value as u32,
+        value_end: value_end as u32,
+        end: stop as u32 + 2,
+        known: Name::classify(&bytes[at..name_end]),
+        named_by_connection: false,
+    })
+}
+
+#[cold]
+fn name_fault(byte: u8, empty: bool) -> RowFault {
+    match byte {
+        b':' => RowFault::NoName,
+        b'\r' => RowFault::NoColon,
+        b'\n' => RowFault::BareLf,
+        b' ' | b'\t' if !empty => RowFault::SpaceBeforeColon,
+        _ => RowFault::NotToken,
+    }
+}

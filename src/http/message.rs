@@ -1,0 +1,129 @@
+//! The words both kinds of message share: method, version, framing.
+
+/// A request method. Those we know by name are what rules and metrics speak of.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// `GET`.
+    Get,
+    /// `HEAD`.
+    Head,
+    /// `POST`.
+    Post,
+    /// `PUT`.
+    Put,
+    /// `DELETE`.
+    Delete,
+    /// `OPTIONS`.
+    Options,
+    /// `TRACE`.
+    Trace,
+    /// `PATCH`.
+    Patch,
+    /// `CONNECT`; never served.
+    Connect,
+    /// Any other token.
+    Other,
+}
+
+impl Method {
+    /// Every method, so that tables can be indexed by `method as usize`.
+    pub const ALL: &[Method] = &[
+        Method::Get,
+        Method::Head,
+        Method::Post,
+        Method::Put,
+        Method::Delete,
+        Method::Options,
+        Method::Trace,
+        Method::Patch,
+        Method::Connect,
+        Method::Other,
+    ];
+
+    /// Methods are case-sensitive (RFC 9110, section 9.1): `get` is `Other`.
+    pub fn parse(name: &[u8]) -> Method {
+        match name {
+            b"GET" => Method::Get,
+            b"HEAD" => Method::Head,
+            b"POST" => Method::Post,
+            b"PUT" => Method::Put,
+            b"DELETE" => Method::Delete,
+            b"OPTIONS" => Method::Options,
+            b"TRACE" => Method::Trace,
+            b"PATCH" => Method::Patch,
+            b"CONNECT" => Method::Connect,
+            _ => Method::Other,
+        }
+    }
+
+    /// The name as a metric label: what clients invent shares `other`, so labels stay few.
+    pub fn label(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
+            Method::Options => "OPTIONS",
+            Method::Trace => "TRACE",
+            Method::Patch => "PATCH",
+            Method::Connect => "CONNECT",
+            Method::Other => "other",
+        }
+    }
+
+    /// Whether doing it twice is doing it once (RFC 9110, section 9.2.2).
+    pub fn is_idempotent(self) -> bool {
+        match self {
+            Method::Get | Method::Head | Method::Put | Method::Delete | Method::Options | Method::Trace => {
+                true
+            }
+            Method::Post | Method::Patch | Method::Connect | Method::Other => false,
+        }
+    }
+}
+
+/// The versions that are served.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// HTTP/1.0.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+}
+
+/// How the end of a body is known (RFC 9112, section 6.3).
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// There is no body.
+    None,
+    /// This many bytes, at most 2^63-1. `Length(0)` is a body of no bytes that was announced.
+    Length(u64),
+    /// Chunked transfer coding.
+    Chunked,
+    /// Everything until the peer closes; responses only.
+    UntilClose,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Method;
+
+    #[test]
+    fn known_methods_are_found_by_their_label_and_nothing_else_is() {
+        for (index, &method) in Method::ALL.iter().enumerate() {
+            assert_eq!(method as usize, index);
+            assert_eq!(Method::parse(method.label().as_bytes()), method);
+        }
+        for name in [&b"get"[..], b"GE", b"GETT", b"", b"PROPFIND", b"other"] {
+            assert_eq!(Method::parse(name), Method::Other);
+        }
+    }
+
+    #[test]
+    fn what_may_be_sent_twice() {
+        let safe: Vec<_> =
+            Method::ALL.iter().filter(|method| method.is_idempotent()).map(|method| method.label()).collect();
+        assert_eq!(safe, ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"]);
+    }
+}

@@ -1,0 +1,158 @@
+//! Paths: the segments that climb, and the bytes that rules compare (RFC 3986, sections 5.2.4, 6.2.2).
+
+use std::borrow::Cow;
+
+use memchr::{memchr, memchr2};
+
+use super::class::is_unreserved;
+
+/// Whether a path has a segment `.` or `..` in the eyes of *anyone* who may read it later.
+///
+/// A server behind us may decode escapes before it splits, take a backslash for a slash (`%2f`,
+/// `%5c`, `\`), or cut parameters off a segment (`..;x`). So all of those count as separators here,
+/// and only here: the bytes that are forwarded stay as they are. One level of escapes is looked
+/// through; `%252e` is a segment named `%2e` to everybody who decodes once.
+pub fn has_dot_segments(path: &[u8]) -> bool {
+    if memchr2(b'.', b'%', path).is_none() {
+        return false;
+    }
+    // Dots since the last separator; `None` once anything else came.
+    let mut dots = Some(0);
+    let mut at = 0;
+    while at < path.len() {
+        let (byte, width) = match escape(&path[at..]) {
+            Some(byte) => (byte, 3),
+            None => (path[at], 1),
+        };
+        at += width;
+        dots = match (byte, dots) {
+            (b'/' | b'\\' | b';', Some(1 | 2)) => return true,
+            (b'/' | b'\\', _) => Some(0),
+            (b'.', Some(dots)) => Some(dots + 1),
+            _ => None,
+        };
+    }
+    matches!(dots, Some(1 | 2))
+}
+
+/// The bytes of a path that rules are compared with: escapes of unreserved bytes decoded (RFC 3986,
+/// section 6.2.2.2), all else as written. Allocates only where there is something to decode.
+pub fn match_path(path: &[u8]) -> Cow<'_, [u8]> {
+    let Some(first) = next_unreserved(path, 0) else {
+        return Cow::Borrowed(path);
+    };
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut copied = 0;
+    let mut next = Some(first);
+    while let Some((at, byte)) = next {
+        decoded.extend_from_slice(&path[copied..at]);
+        decoded.push(byte);
+        copied = at + 3;
+        next = next_unreserved(path, copied);
+    }
+    decoded.extend_from_slice(&path[copied..]);
+    Cow::Owned(decoded)
+}
+
+/// Where the next escape of an unreserved byte stands, and that byte.
+fn next_unreserved(path: &[u8], mut from: usize) -> Option<(usize, u8)> {
+    loop {
+        let at = from + memchr(b'%', &path[from..])?;
+        match escape(&path[at..]) {
+            Some(byte) if is_unreserved(byte) => return Some((at, byte)),
+            _ => from = at + 1,
+        }
+    }
+}
+
+/// The byte that `%XX` at the start stands for.
+fn escape(bytes: &[u8]) -> Option<u8> {
+    let [b'%', high, low, ..] = bytes else {
+        return None;
+    };
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    Some((digit(*high)? << 4 | digit(*low)?) as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dot_segments_are_seen_in_every_disguise() {
+        for path in [
+            "/..",
+            "/.",
+            "/../",
+            "/./",
+            "/a/../b",
+            "/a/./b",
+            "/a/..",
+            "/%2e%2e/a",
+            "/%2E.",
+            "/.%2e/x",
+            "/%2e",
+            "/a/%2e/b",
+            "/a%2f..%2fb",
+            "/a/..%2f",
+            "/..%5cb",
+            "/..\\b",
+            "/a\\..\\b",
+            "/a%5C%2e%2e",
+            "/..;/b",
+            "/.;x=1/b",
+            "/..%3bx",
+            "..",
+            ".",
+            "/a/..;",
+        ] {
+            assert!(has_dot_segments(path.as_bytes()), "{path}");
+        }
+    }
+
+    #[test]
+    fn dots_inside_a_segment_are_fine() {
+        for path in [
+            "",
+            "/",
+            "/a",
+            "/...",
+            "/a..",
+            "/..a",
+            "/.well-known/x",
+            "/a.b/c..d",
+            "/%252e%252e/",
+            "/%2e%2e%2e",
+            "/a;..",
+            "/%zz/a",
+            "/%2",
+            "/%",
+            "/a/b.html",
+            "/a/%2eb",
+            "/a;../b",
+            "*",
+        ] {
+            assert!(!has_dot_segments(path.as_bytes()), "{path}");
+        }
+    }
+
+    #[test]
+    fn only_escapes_of_unreserved_bytes_are_decoded() {
+        for (path, decoded) in [
+            ("/%61bc", "/abc"),
+            ("/%7Euser/%41%2d%5f%2E", "/~user/A-_."),
+            ("/a%2fb%61", "/a%2fba"),
+            ("/%2561%61", "/%2561a"),
+            ("/%%61", "/%a"),
+            ("/%6", "/%6"),
+        ] {
+            assert_eq!(match_path(path.as_bytes()), decoded.as_bytes(), "{path}");
+        }
+        for path in ["/", "/plain/path", "/%2f%zz%", "/%e4"] {
+            assert!(
+                matches!(match_path(path.as_bytes()), Cow::Borrowed(same) if same == path.as_bytes()),
+                "{path}"
+            );
+        }
+    }
+}

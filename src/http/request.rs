@@ -1,0 +1,228 @@
+//! Request heads (RFC 9112, section 3).
+
+use super::class;
+use super::facts::{Facts, Upgrade};
+use super::fields::{FieldTable, Fields};
+use super::message::{Framing, Method, Version};
+use super::refusal::{Refusal, Stop, shown};
+use super::scan::HeadScan;
+use super::target::Target;
+use crate::config::plan::HeadLimits;
+use crate::log::Reason;
+
+/// Empty lines that are skipped before a request line: some clients send one after a body
+/// (RFC 9112, section 2.2).
+pub const EMPTY_LINES_MAX: usize = 4;
+
+/// Bytes of a method. The longest registered one has 17.
+pub const METHOD_BYTES_MAX: usize = 32;
+
+/// A valid request head; everything in it points into the bytes it was read from.
+#[derive(Debug)]
+pub struct RequestHead<'b> {
+    /// As written.
+    pub method: &'b [u8],
+    /// The method, if it is a known one.
+    pub known_method: Method,
+    /// 1.0 or 1.1.
+    pub version: Version,
+    /// The target as written, whatever its form.
+    pub raw_target: &'b [u8],
+    /// The path, unchanged bytes, without dot segments; `*` for the asterisk form.
+    pub path: &'b [u8],
+    /// What stands after the first `?`.
+    pub query: Option<&'b [u8]>,
+    /// Path and query as they go to a target: unchanged bytes. `/` where an absolute form has no
+    /// path (`*` if the method is OPTIONS).
+    pub path_and_query: &'b [u8],
+    /// The authority that routes the request and is forwarded: that of an absolute-form target,
+    /// else the `Host` field. Valid, as written, maybe with a port. `None` only in HTTP/1.0.
+    pub host: Option<&'b [u8]>,
+    /// The field lines.
+    pub fields: Fields<'b>,
+    /// `None`, `Length` or `Chunked`.
+    pub framing: Framing,
+    /// Whether the client means to send another request, by version and `Connection`.
+    pub keep_alive: bool,
+    /// `Expect: 100-continue`; never in HTTP/1.0 (RFC 9110, section 10.1.1).
+    pub expect_continue: bool,
+    /// A GET without a body over HTTP/1.1 that asks, in `Connection` and in one `Upgrade` field,
+    /// for nothing but `websocket` (RFC 6455, section 4.1).
+    pub upgrade_websocket: bool,
+    /// `TE: trailers`.
+    pub accepts_trailers: bool,
+    /// Bytes of the whole head, empty lines before and the one after it included.
+    pub len: usize,
+}
+
+/// Parses the head of the request that starts at the first byte.
+///
+/// `Ok(None)`: more bytes are needed. A refusal means that nothing after it can be understood
+/// either: answer and close.
+pub fn parse_request<'b>(
+    bytes: &'b [u8],
+    scan: &mut HeadScan,
+    limits: &HeadLimits,
+    table: &'b mut FieldTable,
+) -> Result<Option<RequestHead<'b>>, Refusal> {
+    let read = |window, table: &mut FieldTable| {
+        let line = RequestLine::read(window, limits)?;
+        let target = Target::parse(line.target, line.known_method)?;
+        let mut facts = Facts::default();
+        let len = table.fill(window, line.end, limits.fields, &mut facts)?;
+        let host = host(&line, &target, &facts)?;
+        facts.check_framing(line.version)?;
+        Ok((line, target, facts, host, len))
+    };
+    let Some((line, target, facts, host, len)) = scan.drive(bytes, limits, table, read)? else {
+        return Ok(None);
+    };
+    let framing = match facts.content_length {
+        _ if facts.chunked => Framing::Chunked,
+        Some(length) => Framing::Length(length),
+        None => Framing::None,
+    };
+    let http11 = line.version == Version::Http11;
+    let no_body = matches!(framing, Framing::None | Framing::Length(0));
+    let websocket = facts.connection.upgrade && facts.upgrade == Upgrade::WebSocket;
+    Ok(Some(RequestHead {
+        method: line.method,
+        known_method: line.known_method,
+        version: line.version,
+        raw_target: line.target,
+        path: target.path,
+        query: target.query,
+        path_and_query: target.path_and_query,
+        host,
+        fields: Fields::new(bytes, table),
+        framing,
+        keep_alive: facts.keep_alive(line.version),
+        expect_continue: facts.expect_continue && http11,
+        upgrade_websocket: websocket && line.known_method == Method::Get && http11 && no_body,
+        accepts_trailers: facts.te_trailers,
+        len,
+    }))
+}
+
+/// RFC 9112, sections 3.2 and 3.2.2: HTTP/1.1 must have `Host` even when the target says it too, and
+/// then the target's word counts.
+fn host<'b>(
+    line: &RequestLine<'b>,
+    target: &Target<'b>,
+    facts: &Facts<'b>,
+) -> Result<Option<&'b [u8]>, Refusal> {
+    if facts.host.is_none() && line.version == Version::Http11 {
+        return Err(Refusal::new(Reason::RequestHost, "there is no Host field"));
+    }
+    Ok(target.authority.or(facts.host))
+}
+
+/// `method SP target SP version CRLF`.
+#[derive(Debug)]
+struct RequestLine<'b> {
+    method: &'b [u8],
+    known_method: Method,
+    target: &'b [u8],
+    version: Version,
+    /// Where the first field line starts.
+    end: usize,
+}
+
+impl<'b> RequestLine<'b> {
+    fn read(bytes: &'b [u8], limits: &HeadLimits) -> Result<RequestLine<'b>, Stop> {
+        let start = skip_empty_lines(bytes)?;
+        let method = read_method(bytes, start)?;
+        let target_start = start + method.len() + 1;
+        let target = read_target(bytes, target_start, limits.target)?;
+        let version_start = target_start + target.len() + 1;
+        let version = read_version(bytes, version_start)?;
+        let known_method = Method::parse(method);
+        if known_method == Method::Connect {
+            return Err(Refusal::new(Reason::RequestMethod, "CONNECT is not served here").into());
+        }
+        Ok(RequestLine { method, known_method, target, version, end: version_start + VERSION_LINE_BYTES })
+    }
+}
+
+fn skip_empty_lines(bytes: &[u8]) -> Result<usize, Stop> {
+    for line in 0..=EMPTY_LINES_MAX {
+        match bytes.get(line * 2..) {
+            None | Some([] | [b'\r']) => return Err(Stop::More(bytes.len() + 1)),
+            Some([b'\r', b'\n', ..]) => {}
+            Some([b'\r' | b'\n', ..]) => return Err(malformed("a line end that is not CRLF").into()),
+            Some(_) => return Ok(line * 2),
+        }
+    }
+    Err(malformed("too many empty lines before the request").into())
+}
+
+fn read_method(bytes: &[u8], start: usize) -> Result<&[u8], Stop> {
+    let limit = start + METHOD_BYTES_MAX;
+    let end = class::token_end(&bytes[..bytes.len().min(limit + 1)], start);
+    if end > limit {
+        return Err(malformed(format!("the method is longer than {METHOD_BYTES_MAX} bytes")).into());
+    }
+    match bytes.get(end) {
+        None => Err(Stop::More(bytes.len() + 1)),
+        Some(b' ') if end > start => Ok(&bytes[start..end]),
+        Some(_) => {
+            Err(malformed(format!("no method followed by a space: {}", shown(&bytes[start..=end]))).into())
+        }
+    }
+}
+
+fn read_target(bytes: &[u8], start: usize, bytes_max: usize) -> Result<&[u8], Stop> {
+    let limit = start.saturating_add(bytes_max);
+    let end = class::target_end(&bytes[..bytes.len().min(limit.saturating_add(1))], start);
+    if end > limit {
+        let detail = format!("the request target is longer than {bytes_max} bytes");
+        return Err(Refusal::new(Reason::TargetTooLong, detail).into());
+    }
+    let refusal = match bytes.get(end) {
+        None => return Err(Stop::More(limit.saturating_add(1))),
+        Some(b' ') if end > start => return Ok(&bytes[start..end]),
+        Some(b' ') => malformed("the request has no target"),
+        Some(b'\r' | b'\n') => malformed("the request line has no version"),
+        Some(byte) => target_byte(*byte),
+    };
+    Err(refusal.into())
+}
+
+/// Bytes of `HTTP/1.1` and CRLF.
+const VERSION_LINE_BYTES: usize = 10;
+
+/// Judges what is here already, so that a line that never ends is not waited for.
+fn read_version(bytes: &[u8], start: usize) -> Result<Version, Stop> {
+    let limit = start + VERSION_LINE_BYTES;
+    let text = &bytes[start..bytes.len().min(limit)];
+    match text {
+        b"HTTP/1.1\r\n" => return Ok(Version::Http11),
+        b"HTTP/1.0\r\n" => return Ok(Version::Http10),
+        _ => {}
+    }
+    let fits = text.iter().zip(b"HTTP/0.0\r\n").all(|(&byte, &want)| match want {
+        b'0' => byte.is_ascii_digit(),
+        _ => byte == want,
+    });
+    let refusal = match text.first() {
+        _ if fits && text.len() < VERSION_LINE_BYTES => return Err(Stop::More(limit)),
+        _ if fits => {
+            let detail = format!("{} is not served, HTTP/1.0 and HTTP/1.1 are", shown(&text[..8]));
+            Refusal::new(Reason::VersionUnknown, detail)
+        }
+        Some(b'H' | b'h') => malformed("the request line does not end in HTTP/1.1 and CRLF"),
+        _ => target_byte(b' '),
+    };
+    Err(refusal.into())
+}
+
+#[cold]
+fn target_byte(byte: u8) -> Refusal {
+    let detail = format!("the request target has a byte that must be percent-encoded: {}", shown(&[byte]));
+    Refusal::new(Reason::RequestTarget, detail)
+}
+
+#[cold]
+fn malformed(detail: impl Into<String>) -> Refusal {
+    Refusal::new(Reason::RequestMalformed, detail)
+}

@@ -1,0 +1,92 @@
+//! The search for the end of a head, so that a head that drips in costs no more than its length.
+
+use memchr::memchr_iter;
+
+use super::fields::FieldTable;
+use super::refusal::{Refusal, Stop, shown};
+use crate::config::plan::HeadLimits;
+use crate::log::Reason;
+
+/// Remembers how far the search for the end of a head went.
+///
+/// A head is parsed at once, in one pass, in the hope that it is all here. Where it is not, further
+/// bytes are only searched, each once, until the empty line, a line that ends in LF alone, or a limit
+/// shows up; then it is parsed again. After an `Ok(Some)` or an `Err` it is as new.
+///
+/// Between two calls for the same head the bytes before may move in memory but not change, and
+/// the head must still start at the first one.
+#[derive(Clone, Debug, Default)]
+pub struct HeadScan {
+    /// Bytes that were searched in vain; 0 before the first attempt.
+    searched: usize,
+    /// Parse again at this many bytes, end or no end.
+    retry_at: usize,
+    /// Attempts to parse, so that a test can count them.
+    #[cfg(test)]
+    pub(super) attempts: usize,
+}
+
+impl HeadScan {
+    /// Runs `read` on the bytes if that can lead anywhere. `read` fills the table.
+    pub(super) fn drive<'b, T>(
+        &mut self,
+        bytes: &'b [u8],
+        limits: &HeadLimits,
+        table: &mut FieldTable,
+        read: impl FnOnce(&'b [u8], &mut FieldTable) -> Result<T, Stop>,
+    ) -> Result<Option<T>, Refusal> {
+        // The table keeps offsets in 32 bits.
+        let cap = limits.bytes.min(u32::MAX as usize);
+        let window = &bytes[..bytes.len().min(cap)];
+        if !self.is_worth_parsing(window, cap) {
+            return Ok(None);
+        }
+        #[cfg(test)]
+        {
+            self.attempts += 1;
+        }
+        table.clear();
+        let outcome = match read(window, table) {
+            Ok(head) => Ok(Some(head)),
+            Err(Stop::Refused(refusal)) => Err(refusal),
+            Err(Stop::More(retry_at)) if window.len() < cap => {
+                self.searched = window.len();
+                self.retry_at = retry_at;
+                return Ok(None);
+            }
+            Err(Stop::More(_)) => Err(too_large(window, cap, table)),
+        };
+        self.searched = 0;
+        outcome
+    }
+
+    fn is_worth_parsing(&mut self, window: &[u8], cap: usize) -> bool {
+        if self.searched == 0 || window.len() >= self.retry_at || window.len() == cap {
+            return true;
+        }
+        let new = window.get(self.searched..).unwrap_or_default();
+        for at in memchr_iter(b'\n', new) {
+            let line = &window[..self.searched + at];
+            match line {
+                [.., b'\n', b'\r'] => return true,
+                [.., b'\r'] => {}
+                _ => return true,
+            }
+        }
+        self.searched = window.len();
+        false
+    }
+}
+
+/// Says which field made it so.
+#[cold]
+fn too_large(window: &[u8], cap: usize, table: &FieldTable) -> Refusal {
+    let detail = match table.longest(window) {
+        Some((name, length)) => format!(
+            "the head is larger than {cap} bytes; its longest field, {}, has {length} bytes so far",
+            shown(name)
+        ),
+        None => format!("the head is larger than {cap} bytes"),
+    };
+    Refusal::new(Reason::HeadTooLarge, detail)
+}

@@ -1,0 +1,80 @@
+//! The request target and its forms (RFC 9112, section 3.2).
+
+use memchr::memchr;
+
+use super::authority;
+use super::message::Method;
+use super::path::has_dot_segments;
+use super::refusal::{Refusal, shown};
+use crate::log::Reason;
+
+/// A target taken apart; every part is a piece of its bytes, unchanged.
+#[derive(Debug)]
+pub(super) struct Target<'b> {
+    /// Of the absolute form only.
+    pub(super) authority: Option<&'b [u8]>,
+    pub(super) path: &'b [u8],
+    /// Without the question mark.
+    pub(super) query: Option<&'b [u8]>,
+    pub(super) path_and_query: &'b [u8],
+}
+
+impl<'b> Target<'b> {
+    /// Takes a target apart whose bytes are printable ASCII without `#`.
+    pub(super) fn parse(target: &'b [u8], method: Method) -> Result<Target<'b>, Refusal> {
+        match target {
+            [b'/', ..] => Target::of_path(None, target),
+            b"*" if method == Method::Options => Ok(Target::whole(None, b"*")),
+            b"*" => Err(refused("only OPTIONS can ask for *")),
+            _ => Target::parse_absolute(target, method),
+        }
+    }
+
+    fn parse_absolute(target: &'b [u8], method: Method) -> Result<Target<'b>, Refusal> {
+        let Some(rest) = strip_scheme(target) else {
+            return Err(refused(format!("the target {} starts with neither / nor http://", shown(target))));
+        };
+        let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+        let (authority, path_and_query) = rest.split_at(end);
+        if let Err(fault) = authority::check(authority) {
+            let detail = format!("the authority of the target ({}): {fault}", shown(authority));
+            return Err(Refusal::new(Reason::RequestHost, detail));
+        }
+        match path_and_query {
+            [b'/', ..] => Target::of_path(Some(authority), path_and_query),
+            // RFC 9112, section 3.2.4: so an OPTIONS through a proxy reaches the server as `*`.
+            [] if method == Method::Options => Ok(Target::whole(Some(authority), b"*")),
+            [] => Ok(Target::whole(Some(authority), b"/")),
+            _ => Err(refused("the target has a query but no path")),
+        }
+    }
+
+    fn of_path(authority: Option<&'b [u8]>, path_and_query: &'b [u8]) -> Result<Target<'b>, Refusal> {
+        let (path, query) = match memchr(b'?', path_and_query) {
+            Some(mark) => (&path_and_query[..mark], Some(&path_and_query[mark + 1..])),
+            None => (path_and_query, None),
+        };
+        if has_dot_segments(path) {
+            return Err(refused("the path has dot segments"));
+        }
+        Ok(Target { authority, path, query, path_and_query })
+    }
+
+    fn whole(authority: Option<&'b [u8]>, path: &'b [u8]) -> Target<'b> {
+        Target { authority, path, query: None, path_and_query: path }
+    }
+}
+
+/// What stands after `http://` or `https://`. Which of the two is the client's word only: whether
+/// there is TLS is known from the listener.
+fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
+    [&b"http://"[..], b"https://"].into_iter().find_map(|scheme| {
+        let (start, rest) = target.split_at_checked(scheme.len())?;
+        start.eq_ignore_ascii_case(scheme).then_some(rest)
+    })
+}
+
+#[cold]
+fn refused(detail: impl Into<String>) -> Refusal {
+    Refusal::new(Reason::RequestTarget, detail)
+}

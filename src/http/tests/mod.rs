@@ -1,0 +1,135 @@
+//! Byte strings in, heads and bodies out. What these files share stands here.
+
+use super::{
+    FieldTable, Fields, HeadScan, Refusal, RequestHead, ResponseHead, parse_request, parse_response,
+};
+use crate::config::plan::HeadLimits;
+use crate::log::Reason;
+
+mod bodies;
+mod chaos;
+mod requests;
+mod responses;
+mod splits;
+
+/// The limits a listener has unless told otherwise, as far as these tests care.
+const LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 128, target: 8 * 1024 };
+
+/// Parses a request that must be whole, and looks at it.
+fn with_request<T>(bytes: &[u8], look: impl FnOnce(&RequestHead<'_>) -> T) -> T {
+    let mut table = FieldTable::new();
+    match parse_request(bytes, &mut HeadScan::default(), &LIMITS, &mut table) {
+        Ok(Some(head)) => look(&head),
+        other => panic!("{}: {other:?}", bytes.escape_ascii()),
+    }
+}
+
+/// Parses a request that must be refused.
+fn refused_request(bytes: &[u8], limits: &HeadLimits) -> Refusal {
+    let mut table = FieldTable::new();
+    match parse_request(bytes, &mut HeadScan::default(), limits, &mut table) {
+        Err(refusal) => refusal,
+        other => panic!("{}: {other:?}", bytes.escape_ascii()),
+    }
+}
+
+/// Parses a response that must be whole, and looks at it.
+fn with_response<T>(bytes: &[u8], look: impl FnOnce(&ResponseHead<'_>) -> T) -> T {
+    let mut table = FieldTable::new();
+    match parse_response(bytes, &mut HeadScan::default(), &LIMITS, &mut table) {
+        Ok(Some(head)) => look(&head),
+        other => panic!("{}: {other:?}", bytes.escape_ascii()),
+    }
+}
+
+/// A request with these lines after a plain request line and Host.
+fn get_with(lines: &str) -> Vec<u8> {
+    format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n").into_bytes()
+}
+
+/// Everything a head says about its fields, owned.
+fn fields_of(fields: &Fields<'_>) -> Vec<String> {
+    fields
+        .iter()
+        .map(|field| {
+            let show = |bytes: &[u8]| bytes.escape_ascii().to_string();
+            format!(
+                "{}|{}|{:?}|{}|{}",
+                show(field.name),
+                show(field.value),
+                field.known,
+                show(field.line),
+                field.named_by_connection
+            )
+        })
+        .collect()
+}
+
+/// Everything a request head says, owned, so that two readings of the same bytes can be compared.
+fn request_as_text(head: &RequestHead<'_>) -> String {
+    let RequestHead {
+        method,
+        known_method,
+        version,
+        raw_target,
+        path,
+        query,
+        path_and_query,
+        host,
+        ref fields,
+        framing,
+        keep_alive,
+        expect_continue,
+        upgrade_websocket,
+        accepts_trailers,
+        len,
+    } = *head;
+    format!(
+        "{:?}",
+        (
+            (method, known_method, version, raw_target, path, query, path_and_query, host),
+            (
+                fields_of(fields),
+                framing,
+                keep_alive,
+                expect_continue,
+                upgrade_websocket,
+                accepts_trailers,
+                len
+            )
+        )
+    )
+}
+
+/// The same for a response.
+fn response_as_text(head: &ResponseHead<'_>) -> String {
+    let ResponseHead {
+        version,
+        status,
+        phrase,
+        ref fields,
+        content_length,
+        chunked,
+        keep_alive,
+        keep_alive_timeout,
+        upgrade,
+        len,
+    } = *head;
+    format!(
+        "{:?}",
+        (
+            (version, status, phrase, fields_of(fields), content_length, chunked),
+            (keep_alive, keep_alive_timeout, upgrade, len)
+        )
+    )
+}
+
+/// Asserts the reason of each refused request in a table.
+fn assert_refused(reason: Reason, table: &[&[u8]]) {
+    for bytes in table {
+        let refusal = refused_request(bytes, &LIMITS);
+        assert_eq!(refusal.reason, reason, "{}: {}", bytes.escape_ascii(), refusal.detail);
+        let safe = |byte: u8| (b' '..0x7f).contains(&byte) && !b"<>\"'&".contains(&byte);
+        assert!(!refusal.detail.is_empty() && refusal.detail.bytes().all(safe), "{}", refusal.detail);
+    }
+}

@@ -1,0 +1,179 @@
+//! Asks a running gate: for `smolgate reload` and `smolgate healthcheck`.
+//!
+//! Blocking, on the standard library alone: one request, one answer, then the connection is over.
+//! The server always closes and always says how long its answer is, which is all this understands.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use crate::config::plan::{Bind, InternalBind, Secret};
+
+/// Bytes of an answer; `/metrics` at its largest is below that.
+pub const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Sends a GET and returns status and body.
+///
+/// # Errors
+/// Nobody listens there, whoever does speaks something else, or `timeout` is over.
+pub fn get(
+    bind: &InternalBind,
+    token: Option<&Secret>,
+    path: &str,
+    timeout: Duration,
+) -> io::Result<(u16, String)> {
+    ask("GET", bind, token, path, timeout)
+}
+
+/// Sends a POST without a body and returns status and body of the answer.
+///
+/// # Errors
+/// As [`get`].
+pub fn post(
+    bind: &InternalBind,
+    token: Option<&Secret>,
+    path: &str,
+    timeout: Duration,
+) -> io::Result<(u16, String)> {
+    ask("POST", bind, token, path, timeout)
+}
+
+fn ask(
+    method: &str,
+    bind: &InternalBind,
+    token: Option<&Secret>,
+    path: &str,
+    timeout: Duration,
+) -> io::Result<(u16, String)> {
+    let deadline = Instant::now() + timeout;
+    match bind {
+        InternalBind::Unix(socket) => {
+            let request = request(method, "localhost", token, path);
+            exchange(UnixStream::connect(socket)?, &request, deadline)
+        }
+        InternalBind::Tcp(bind) => {
+            let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
+            for address in addresses(*bind) {
+                match TcpStream::connect_timeout(&address, left(deadline)?) {
+                    Ok(stream) => {
+                        let request = request(method, &address.to_string(), token, path);
+                        return exchange(stream, &request, deadline);
+                    }
+                    Err(error) => result = Err(error),
+                }
+            }
+            result
+        }
+    }
+}
+
+/// Where to find what was bound there: a server on every address is one on this machine's own.
+fn addresses(bind: Bind) -> Vec<SocketAddr> {
+    let loopback = |ip: IpAddr, port| SocketAddr::from((ip, port));
+    let (v4, v6) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST));
+    match bind {
+        Bind::Any(port) => vec![loopback(v4, port), loopback(v6, port)],
+        Bind::Address(address) if !address.ip().is_unspecified() => vec![address],
+        Bind::Address(SocketAddr::V4(address)) => vec![loopback(v4, address.port())],
+        Bind::Address(SocketAddr::V6(address)) => {
+            vec![loopback(v6, address.port()), loopback(v4, address.port())]
+        }
+    }
+}
+
+fn request(method: &str, host: &str, token: Option<&Secret>, path: &str) -> String {
+    let token = token.map(|token| format!("Authorization: Bearer {}\r\n", token.0)).unwrap_or_default();
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\n{token}Content-Length: 0\r\nConnection: close\r\n\r\n"
+    )
+}
+
+/// What both kinds of stream can do.
+trait Timed: Read + Write {
+    fn set_timeout(&self, limit: Duration) -> io::Result<()>;
+}
+
+impl Timed for TcpStream {
+    fn set_timeout(&self, limit: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(limit))?;
+        self.set_write_timeout(Some(limit))
+    }
+}
+
+impl Timed for UnixStream {
+    fn set_timeout(&self, limit: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(limit))?;
+        self.set_write_timeout(Some(limit))
+    }
+}
+
+fn exchange(mut stream: impl Timed, request: &str, deadline: Instant) -> io::Result<(u16, String)> {
+    let timely = |result: io::Result<usize>| match result {
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+            Err(late())
+        }
+        other => other,
+    };
+    stream.set_timeout(left(deadline)?)?;
+    timely(stream.write_all(request.as_bytes()).map(|()| 0))?;
+    let (mut answer, mut buffer) = (Vec::new(), [0; 8 * 1024]);
+    loop {
+        stream.set_timeout(left(deadline)?)?;
+        match timely(stream.read(&mut buffer))? {
+            0 => return parse(&answer).ok_or_else(|| io::Error::other("the answer is not that of a gate")),
+            read => answer.extend_from_slice(&buffer[..read]),
+        }
+        if answer.len() as u64 > ANSWER_BYTES_MAX {
+            return Err(io::Error::other("the answer is too large"));
+        }
+    }
+}
+
+fn late() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
+}
+
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(late()) } else { Ok(left) }
+}
+
+/// Status and body of a whole answer.
+fn parse(answer: &[u8]) -> Option<(u16, String)> {
+    let end = memchr::memmem::find(answer, b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&answer[..end]).ok()?;
+    let body = &answer[end + 4..];
+    let mut lines = head.split("\r\n");
+    let status = lines.next()?.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+    let length = lines.find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok()).flatten()
+    })?;
+    (body.len() == length).then(|| (status, String::from_utf8_lossy(body).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_answers_count() {
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok\n";
+        assert_eq!(parse(answer), Some((200, "ok\n".to_string())));
+        for cut in 0..answer.len() {
+            assert_eq!(parse(&answer[..cut]), None, "{cut}");
+        }
+        assert_eq!(parse(b"SSH-2.0-x\r\n\r\n"), None);
+        assert_eq!(parse(b"HTTP/1.1 200 OK\r\n\r\nno length"), None);
+    }
+
+    #[test]
+    fn every_address_is_asked_here() {
+        let all = |text: &str| addresses(Bind::Address(text.parse().unwrap()))[0].to_string();
+        assert_eq!(all("0.0.0.0:7"), "127.0.0.1:7");
+        assert_eq!(all("[::]:7"), "[::1]:7");
+        assert_eq!(all("10.0.0.1:7"), "10.0.0.1:7");
+        assert_eq!(addresses(Bind::Any(7)).len(), 2);
+    }
+}

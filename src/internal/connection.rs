@@ -1,0 +1,157 @@
+//! One connection of the internal API: one request, one answer, each by a deadline.
+//!
+//! The socket is read and written here. async-h1 decodes the head from memory, once it is whole and
+//! [`head::check`] has passed it, and encodes the answer: it never waits for a peer.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_h1::server::{Encoder, decode};
+use futures_lite::future;
+use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Cursor};
+use http_types::{Method, Request, Response};
+use rustix::fd::AsFd;
+use rustix::net::{Shutdown, shutdown};
+use smol::Timer;
+
+use crate::internal::endpoint::{self, Answer};
+use crate::internal::head::{self, Head, Refusal};
+use crate::internal::server::{Place, Service};
+
+/// Bytes that are read and thrown away after an answer, so that closing does not reset the
+/// connection before the peer has read it.
+const LINGER_BYTES_MAX: usize = 64 * 1024;
+
+/// How long that may take.
+const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Serves one request. The connection ends early if its place is taken away while it waits for the
+/// peer; never in the middle of a reload.
+pub(super) async fn serve<S>(mut stream: S, service: Arc<Service>, place: Place)
+where
+    S: AsyncRead + AsyncWrite + AsFd + Unpin,
+{
+    let Some(request) = place.or_evicted(receive(&mut stream, &service)).await else {
+        return;
+    };
+    let (response, method) = match request {
+        Ok(Some(request)) => {
+            let method = request.method();
+            (respond(&request, &service, &place).await, method)
+        }
+        Ok(None) => return,
+        Err(refusal) => (endpoint::refused(refusal), Method::Get),
+    };
+    place.or_evicted(send(&mut stream, response, method, &service)).await;
+}
+
+/// Reads a request, its body thrown away. `None`: the peer left, or never began.
+async fn receive<S>(stream: &mut S, service: &Service) -> Result<Option<Request>, Refusal>
+where
+    S: AsyncRead + Unpin,
+{
+    let late = Refusal { status: 408, why: "the request did not arrive in time" };
+    let mut bytes = Vec::new();
+    let head = match within(service.limits.head_time, read_head(stream, &mut bytes)).await {
+        Some(Ok(Some(head))) => head,
+        Some(Ok(None)) => return Ok(None),
+        Some(Err(refusal)) => return Err(refusal),
+        None if bytes.is_empty() => return Ok(None),
+        None => return Err(late),
+    };
+    let rest = head.body.saturating_sub((bytes.len() - head.length) as u64);
+    match within(service.limits.body_time, discard(stream, rest)).await {
+        Some(Ok(())) => {}
+        Some(Err(_)) => return Ok(None),
+        None => return Err(late),
+    }
+    let malformed = Refusal { status: 400, why: "the request is malformed" };
+    match decode(Cursor::new(head.bytes)).await {
+        Ok(Some((request, _))) => Ok(Some(request)),
+        Ok(None) | Err(_) => Err(malformed),
+    }
+}
+
+async fn read_head<S>(stream: &mut S, bytes: &mut Vec<u8>) -> Result<Option<Head>, Refusal>
+where
+    S: AsyncRead + Unpin,
+{
+    let mut buffer = [0; 1024];
+    loop {
+        match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => return Ok(None),
+            Ok(read) => bytes.extend_from_slice(&buffer[..read]),
+        }
+        if let Some(head) = head::check(bytes)? {
+            return Ok(Some(head));
+        }
+    }
+}
+
+/// Reads `rest` bytes and forgets them.
+async fn discard<S: AsyncRead + Unpin>(stream: &mut S, mut rest: u64) -> io::Result<()> {
+    let mut buffer = [0; 1024];
+    while rest > 0 {
+        let want = buffer.len().min(usize::try_from(rest).unwrap_or(usize::MAX));
+        match stream.read(&mut buffer[..want]).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => rest -= read as u64,
+        }
+    }
+    Ok(())
+}
+
+async fn respond(request: &Request, service: &Service, place: &Place) -> Response {
+    let token = service.token();
+    match endpoint::answer(request, token.as_ref(), &*service.operator) {
+        Answer::Now(response) => *response,
+        Answer::Reload { restart } => {
+            let Some(_turn) = service.begin_reload() else {
+                return endpoint::too_many_reloads();
+            };
+            let _held = place.hold();
+            endpoint::reloaded(service.operator.reload(restart).await)
+        }
+    }
+}
+
+async fn send<S>(stream: &mut S, response: Response, method: Method, service: &Service)
+where
+    S: AsyncRead + AsyncWrite + AsFd + Unpin,
+{
+    let mut encoder = Encoder::new(response, method);
+    let write = async {
+        let mut bytes = Vec::new();
+        encoder.read_to_end(&mut bytes).await?;
+        stream.write_all(&bytes).await?;
+        // Closing such a stream flushes it, and no more.
+        shutdown(&*stream, Shutdown::Write).map_err(io::Error::from)
+    };
+    if let Some(Ok(())) = within(service.limits.answer_time, write).await {
+        within(LINGER_TIME_MAX, linger(stream)).await;
+    }
+}
+
+/// Waits for the peer to close, as one does that has read its answer.
+async fn linger<S: AsyncRead + Unpin>(stream: &mut S) {
+    let mut buffer = [0; 4096];
+    let mut read = 0;
+    while read < LINGER_BYTES_MAX {
+        match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => return,
+            Ok(more) => read += more,
+        }
+    }
+}
+
+/// The result of `work`, or `None` when `limit` is over first.
+async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let work = async { Some(work.await) };
+    let timer = async {
+        Timer::after(limit).await;
+        None
+    };
+    // `or` asks the first one first: what is done at the last moment counts.
+    future::or(work, timer).await
+}

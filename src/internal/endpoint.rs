@@ -1,0 +1,191 @@
+//! The table of paths, and what each answers.
+
+use http_types::{Method, Request, Response, StatusCode};
+
+use crate::config::plan::Secret;
+use crate::internal::head::Refusal;
+use crate::internal::operator::{Operator, Phase};
+use crate::internal::{trust, view};
+use crate::log::process::Figures;
+
+/// Reloads asked for at once; one runs, the others wait, and more would be a flood.
+pub(super) const RELOADS_MAX: usize = 4;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    Index,
+    Reload,
+    Metrics,
+    Live,
+    Ready,
+    Health,
+    Routes,
+    Config,
+}
+
+/// Every path, with the line that `/` shows.
+const TABLE: [(&str, Endpoint, &str); 8] = [
+    ("/", Endpoint::Index, "this list"),
+    (
+        "/reload",
+        Endpoint::Reload,
+        "GET or POST: read the configuration again (?restart=true: and reopen every listener)",
+    ),
+    ("/metrics", Endpoint::Metrics, "counters, as Prometheus reads them"),
+    ("/livez", Endpoint::Live, "200 while the process answers"),
+    ("/readyz", Endpoint::Ready, "200 while it serves, 503 while it starts or drains"),
+    ("/health", Endpoint::Health, "the same with details, as JSON"),
+    ("/routes", Endpoint::Routes, "rules in the order in which they are tried, as JSON"),
+    ("/config", Endpoint::Config, "the configuration that runs, as YAML, without secrets"),
+];
+
+impl Endpoint {
+    fn of(path: &str) -> Option<Endpoint> {
+        TABLE.iter().find(|(known, ..)| *known == path).map(|(_, endpoint, _)| *endpoint)
+    }
+
+    fn methods(self) -> (&'static [Method], &'static str) {
+        match self {
+            // A HEAD must not change anything, and a reload does.
+            Endpoint::Reload => (&[Method::Get, Method::Post], "GET, POST"),
+            _ => (&[Method::Get, Method::Head], "GET, HEAD"),
+        }
+    }
+
+    /// Probes have no token, and learn nothing that their answer's status does not say.
+    fn needs_token(self) -> bool {
+        !matches!(self, Endpoint::Live | Endpoint::Ready | Endpoint::Health)
+    }
+}
+
+/// What is to be done for a request: an answer that is ready, or a reload.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Now(Box<Response>),
+    Reload { restart: bool },
+}
+
+/// Finds the answer. Only a reload takes time; it is left to the caller.
+pub(super) fn answer(request: &Request, token: Option<&Secret>, operator: &dyn Operator) -> Answer {
+    let path = request.url().path();
+    let endpoint = Endpoint::of(path);
+    if endpoint.is_none_or(Endpoint::needs_token) {
+        match token {
+            Some(token) if trust::has_token(request, token) => {}
+            Some(_) => return now(unauthorized()),
+            // A foreign page cannot have the token; without one its name gives it away.
+            None if trust::is_rebound(request) => {
+                let why = "browsers must ask by address, or as localhost, unless internal_api.token is set";
+                return now(text(403, why));
+            }
+            None => {}
+        }
+    }
+    let Some(endpoint) = endpoint else {
+        return now(text(404, &format!("nothing at {path}; there is\n{}", index())));
+    };
+    let (methods, allow) = endpoint.methods();
+    if !methods.contains(&request.method()) {
+        let mut response = text(405, &format!("{path} takes {allow}"));
+        response.insert_header("Allow", allow);
+        return now(response);
+    }
+    now(match endpoint {
+        Endpoint::Reload => return reload(request),
+        Endpoint::Index => text(200, &format!("smolgate {}\n{}", env!("CARGO_PKG_VERSION"), index())),
+        Endpoint::Metrics => {
+            let page = operator.counters().render(Figures::read().as_ref());
+            typed(200, "text/plain; version=0.0.4; charset=utf-8", page)
+        }
+        Endpoint::Live => text(200, "ok"),
+        Endpoint::Ready => {
+            let phase = operator.phase();
+            text(if phase == Phase::Ready { 200 } else { 503 }, phase.word())
+        }
+        Endpoint::Health => {
+            let (up, value) = view::health(operator);
+            typed(if up { 200 } else { 503 }, JSON, format!("{value}\n"))
+        }
+        Endpoint::Routes => typed(200, JSON, format!("{:#}\n", view::routes(&operator.plan()))),
+        Endpoint::Config => typed(200, "application/yaml; charset=utf-8", operator.view()),
+    })
+}
+
+fn now(response: Response) -> Answer {
+    Answer::Now(Box::new(response))
+}
+
+fn reload(request: &Request) -> Answer {
+    if trust::is_cross_site(request) {
+        return now(text(403, "a page of another site may not ask for a reload"));
+    }
+    let mut restart = false;
+    for (name, value) in request.url().query_pairs() {
+        match (&*name, &*value) {
+            ("restart", "true" | "1" | "") => restart = true,
+            ("restart", "false" | "0") => restart = false,
+            _ => return now(text(400, "the only parameter is restart=true or restart=false")),
+        }
+    }
+    Answer::Reload { restart }
+}
+
+/// What a reload answers: one line, or the whole diagnostic.
+pub(super) fn reloaded(result: Result<String, String>) -> Response {
+    match result {
+        Ok(line) => text(200, &line),
+        Err(diagnostic) => text(422, &diagnostic),
+    }
+}
+
+/// What is answered while [`RELOADS_MAX`] are asked for.
+pub(super) fn too_many_reloads() -> Response {
+    let mut response = text(503, "a reload is running and others are waiting; ask again later");
+    response.insert_header("Retry-After", "1");
+    response
+}
+
+/// What a request gets that did not reach the table.
+pub(super) fn refused(refusal: Refusal) -> Response {
+    let mut response = text(refusal.status, refusal.why);
+    if refusal.status == 405 {
+        response.insert_header("Allow", "GET, HEAD, POST");
+    }
+    response
+}
+
+fn unauthorized() -> Response {
+    let mut response = text(401, "this needs `Authorization: Bearer` with the value of internal_api.token");
+    response.insert_header("WWW-Authenticate", "Bearer");
+    response
+}
+
+fn index() -> String {
+    TABLE.iter().map(|(path, _, about)| format!("{path:<10}{about}\n")).collect()
+}
+
+/// A text, with a line end if it has none.
+fn text(status: u16, body: &str) -> Response {
+    let end = if body.ends_with('\n') { "" } else { "\n" };
+    typed(status, TEXT, format!("{body}{end}"))
+}
+
+fn typed(status: u16, mime: &str, body: String) -> Response {
+    let status = StatusCode::try_from(status).unwrap_or(StatusCode::InternalServerError);
+    let mut response = Response::new(status);
+    response.set_body(body);
+    for (name, value) in [
+        ("Content-Type", mime),
+        ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+        // One request a connection: every bound on a request is then one on a connection.
+        ("Connection", "close"),
+    ] {
+        response.insert_header(name, value);
+    }
+    response
+}

@@ -1,0 +1,59 @@
+//! What the internal API asks of the gate.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::config::plan::Plan;
+use crate::log::Counters;
+
+/// The future of a reload: one line of what changed and how long it took, or the whole diagnostic.
+pub type Reloading<'a> = Pin<Box<dyn Future<Output = Result<String, String>> + Send + 'a>>;
+
+/// Whoever runs the gate.
+pub trait Operator: Send + Sync + 'static {
+    /// Reads the configuration again and puts it in place; with `restart`, tears every listener
+    /// down first. A second call waits for the first. Never dropped before it ends.
+    fn reload(&self, restart: bool) -> Reloading<'_>;
+
+    /// The plan that runs.
+    fn plan(&self) -> Arc<Plan>;
+
+    /// The counters of the process.
+    fn counters(&self) -> Arc<Counters>;
+
+    /// Where in its life the gate is.
+    fn phase(&self) -> Phase;
+
+    /// Which configuration runs; 1 is the first.
+    fn generation(&self) -> u64;
+
+    /// When the gate started.
+    fn started(&self) -> SystemTime;
+
+    /// The plan that runs, as YAML, without its secrets.
+    fn view(&self) -> String;
+}
+
+/// Where in its life the gate is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Not all listeners accept yet.
+    Starting,
+    /// Serving.
+    Ready,
+    /// Stopping: what is in flight ends, nothing new should be sent here.
+    Draining,
+}
+
+impl Phase {
+    /// One lower-case word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Phase::Starting => "starting",
+            Phase::Ready => "ready",
+            Phase::Draining => "draining",
+        }
+    }
+}

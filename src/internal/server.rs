@@ -1,0 +1,358 @@
+//! The socket of the internal API, and how many connections it has at once.
+//!
+//! A connection has a place. When all are taken, the oldest one that waits for its peer loses its
+//! place to the new one: whoever opens a thousand connections and says nothing pushes out its own,
+//! and a probe that speaks at once is answered.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_lite::future;
+use smol::channel::{Receiver, Sender, bounded};
+use smol::{Async, Task, Timer};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use crate::config::plan::{Bind, InternalBind, Secret};
+use crate::internal::connection;
+use crate::internal::endpoint::RELOADS_MAX;
+use crate::internal::operator::Operator;
+
+/// Connections the system keeps for us until we accept them.
+const BACKLOG: i32 = 128;
+
+/// How long to wait after `accept` failed: without descriptors it would fail again at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What one peer, or many, may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections: usize,
+    /// From the accept to the last byte of the head.
+    pub head_time: Duration,
+    /// From there to the last byte of the body.
+    pub body_time: Duration,
+    /// From the first byte of the answer to its last. How long a reload takes is not in it.
+    pub answer_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections: 64,
+            head_time: Duration::from_secs(5),
+            body_time: Duration::from_secs(5),
+            answer_time: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The running internal API.
+pub struct Server {
+    address: Option<SocketAddr>,
+    path: Option<PathBuf>,
+    listener: Arc<Listener>,
+    service: Arc<Service>,
+    accepting: Task<()>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("address", &self.address)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Binds and serves on smol's global executor.
+    ///
+    /// A file that stands at the path of a Unix socket is removed if it is a socket nobody listens
+    /// on; the new one is for its owner alone.
+    ///
+    /// # Errors
+    /// The address or path cannot be bound; the message names it.
+    pub fn start(
+        bind: &InternalBind,
+        token: Option<Secret>,
+        operator: Arc<dyn Operator>,
+    ) -> io::Result<Server> {
+        Server::start_with(bind, token, operator, Limits::default())
+    }
+
+    /// The same with other limits.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_with(
+        bind: &InternalBind,
+        token: Option<Secret>,
+        operator: Arc<dyn Operator>,
+        limits: Limits,
+    ) -> io::Result<Server> {
+        let named = |name: &dyn fmt::Display, error: io::Error| {
+            io::Error::new(error.kind(), format!("internal API at {name}: {error}"))
+        };
+        let (listener, address, path) = match bind {
+            InternalBind::Tcp(bind) => {
+                let listener = bind_tcp(*bind).map_err(|error| named(bind, error))?;
+                let address = listener.local_addr()?;
+                (Listener::Tcp(Async::new(listener)?), Some(address), None)
+            }
+            InternalBind::Unix(path) => {
+                let listener = bind_unix(path).map_err(|error| named(&path.display(), error))?;
+                (Listener::Unix(Async::new(listener)?), None, Some(path.clone()))
+            }
+        };
+        let service = Arc::new(Service {
+            token: Mutex::new(token),
+            operator,
+            limits,
+            places: Places::default(),
+            reloads: AtomicUsize::new(0),
+        });
+        let listener = Arc::new(listener);
+        let accepting = smol::spawn(accept(listener.clone(), service.clone()));
+        Ok(Server { address, path, listener, service, accepting })
+    }
+
+    /// Where it listens, the port the system chose included; `None` for a Unix socket.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Asks for another token, or for none, from the next request on.
+    pub fn set_token(&self, token: Option<Secret>) {
+        *self.service.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
+    }
+
+    /// Accepts no more and takes the socket's file away. Requests that are being answered get their
+    /// answer, a reload among them, since that may be what stops this server.
+    pub fn stop(self) {
+        // Closed here and now where the system can, so that another may listen; the task lets go of
+        // the socket a moment later, on the executor's thread.
+        self.listener.close();
+        drop(self.accepting);
+        if let Some(path) = self.path {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+fn bind_tcp(bind: Bind) -> io::Result<TcpListener> {
+    match bind {
+        Bind::Address(address) => listen_tcp(address, false),
+        Bind::Any(port) => {
+            listen_tcp(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), true).or_else(|error| {
+                // A machine without IPv6 says so in one of several ways; a port in use is no such thing.
+                if error.kind() == io::ErrorKind::AddrInUse {
+                    return Err(error);
+                }
+                listen_tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), false)
+            })
+        }
+    }
+}
+
+fn listen_tcp(address: SocketAddr, dual: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // The port of a process that just ended can be had again at once.
+    socket.set_reuse_address(true)?;
+    if dual {
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is not a socket"));
+        }
+        Ok(_) => match UnixStream::connect(path) {
+            Ok(_) => return Err(io::Error::new(io::ErrorKind::AddrInUse, "somebody listens there")),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path)?,
+            Err(error) => return Err(error),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    // Before `listen` nobody can connect, so there is no moment at which a stranger could.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+enum Listener {
+    Tcp(Async<TcpListener>),
+    Unix(Async<UnixListener>),
+}
+
+impl Listener {
+    /// Fails on systems that cannot; then dropping the socket has to do.
+    fn close(&self) {
+        use rustix::net::{Shutdown, shutdown};
+        let _ = match self {
+            Listener::Tcp(listener) => shutdown(listener, Shutdown::Both),
+            Listener::Unix(listener) => shutdown(listener, Shutdown::Both),
+        };
+    }
+}
+
+/// What all connections share.
+pub(super) struct Service {
+    token: Mutex<Option<Secret>>,
+    pub(super) operator: Arc<dyn Operator>,
+    pub(super) limits: Limits,
+    places: Places,
+    reloads: AtomicUsize,
+}
+
+impl Service {
+    pub(super) fn token(&self) -> Option<Secret> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A turn to reload; `None` if too many wait already.
+    pub(super) fn begin_reload(&self) -> Option<Turn<'_>> {
+        let turn = Turn(&self.reloads);
+        // The turn counts itself, so that dropping it is right in both cases.
+        (self.reloads.fetch_add(1, Ordering::AcqRel) < RELOADS_MAX).then_some(turn)
+    }
+}
+
+/// Held while a reload runs or waits.
+pub(super) struct Turn<'a>(&'a AtomicUsize);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+async fn accept(listener: Arc<Listener>, service: Arc<Service>) {
+    let mut healthy = true;
+    loop {
+        let result = match &*listener {
+            Listener::Tcp(listener) => listener.accept().await.map(|(stream, _)| admit(stream, &service)),
+            Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| admit(stream, &service)),
+        };
+        if let Err(error) = &result {
+            if healthy {
+                tracing::warn!(%error, "internal API cannot accept");
+            }
+            Timer::after(ACCEPT_PAUSE).await;
+        }
+        healthy = result.is_ok();
+    }
+}
+
+/// Gives the connection a place and a task, or closes it.
+fn admit<T>(stream: Async<T>, service: &Arc<Service>)
+where
+    T: Send + Sync + 'static,
+    Async<T>: futures_lite::AsyncRead + futures_lite::AsyncWrite + rustix::fd::AsFd + Unpin,
+{
+    if let Some(place) = Places::take(service) {
+        smol::spawn(connection::serve(stream, service.clone(), place)).detach();
+    }
+}
+
+/// The connections that are there, oldest first.
+#[derive(Default)]
+struct Places(Mutex<PlaceTable>);
+
+#[derive(Default)]
+struct PlaceTable {
+    entries: VecDeque<Entry>,
+    next: u64,
+}
+
+struct Entry {
+    id: u64,
+    /// Not to be taken away: it works for its peer.
+    held: bool,
+    /// Dropped to tell the connection that its place is gone.
+    _keep: Sender<()>,
+}
+
+impl Places {
+    fn table(&self) -> MutexGuard<'_, PlaceTable> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place, if need be that of the oldest connection that waits for its peer.
+    fn take(service: &Arc<Service>) -> Option<Place> {
+        let mut table = service.places.table();
+        if table.entries.len() >= service.limits.connections {
+            let oldest = table.entries.iter().position(|entry| !entry.held)?;
+            table.entries.remove(oldest);
+        }
+        let (keep, evicted) = bounded(1);
+        let id = table.next;
+        table.next += 1;
+        table.entries.push_back(Entry { id, held: false, _keep: keep });
+        Some(Place { service: service.clone(), id, evicted })
+    }
+
+    fn hold(&self, id: u64, held: bool) {
+        if let Some(entry) = self.table().entries.iter_mut().find(|entry| entry.id == id) {
+            entry.held = held;
+        }
+    }
+}
+
+/// The place of one connection.
+pub(super) struct Place {
+    service: Arc<Service>,
+    id: u64,
+    evicted: Receiver<()>,
+}
+
+impl Place {
+    /// The result of `work`, or `None` when the place is taken away first.
+    pub(super) async fn or_evicted<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let work = async { Some(work.await) };
+        let evicted = async {
+            // Nothing is ever sent: this ends when the other end is dropped.
+            let _ = self.evicted.recv().await;
+            None
+        };
+        future::or(work, evicted).await
+    }
+
+    /// Keeps the place safe until the result is dropped.
+    pub(super) fn hold(&self) -> Held<'_> {
+        self.service.places.hold(self.id, true);
+        Held(self)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.service.places.table().entries.retain(|entry| entry.id != self.id);
+    }
+}
+
+/// Keeps a place safe.
+pub(super) struct Held<'a>(&'a Place);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.service.places.hold(self.0.id, false);
+    }
+}

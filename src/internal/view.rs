@@ -1,0 +1,106 @@
+//! Rules and health as JSON.
+
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use crate::config::plan::{Action, HostPattern, Plan, Protocol, UpstreamId};
+use crate::internal::operator::{Operator, Phase};
+
+/// One rule, or the whole of a TCP listener, which has no rules.
+#[derive(Serialize)]
+struct Route<'a> {
+    listener: &'a str,
+    bind: Vec<String>,
+    /// Place in the order in which rules are tried; counts from 0 in each listener.
+    index: usize,
+    name: &'a str,
+    /// Empty: any host.
+    host: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_prefix: Option<&'a str>,
+    /// Empty: any method.
+    methods: Vec<&'a str>,
+    #[serde(flatten)]
+    action: ActionView<'a>,
+    /// `file:line`.
+    origin: String,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "action", rename_all = "lowercase")]
+enum ActionView<'a> {
+    Proxy { upstream: &'a str, targets: Vec<String>, pass_host: bool, strip_path_prefix: bool },
+    Redirect { to: &'a str, status: u16 },
+    Respond { status: u16 },
+    Tcp { upstream: &'a str, targets: Vec<String> },
+}
+
+/// The rules of all listeners in the order in which they are tried, as a JSON array. A TCP listener
+/// is one entry whose action is `tcp`.
+pub fn routes(plan: &Plan) -> serde_json::Value {
+    let mut routes = Vec::new();
+    for listener in &plan.listeners {
+        let bind: Vec<String> = listener.binds.iter().map(ToString::to_string).collect();
+        match &listener.protocol {
+            Protocol::Http(http) => routes.extend(http.rules.iter().enumerate().map(|(index, rule)| Route {
+                listener: &listener.name,
+                bind: bind.clone(),
+                index,
+                name: &rule.name,
+                host: rule.hosts.iter().map(HostPattern::to_string).collect(),
+                path_prefix: Some(&rule.path_prefix),
+                methods: rule.methods.iter().map(|method| &**method).collect(),
+                action: action(plan, &rule.action),
+                origin: rule.origin.to_string(),
+            })),
+            Protocol::Tcp(tcp) => {
+                let (upstream, targets) = upstream(plan, tcp.upstream);
+                routes.push(Route {
+                    listener: &listener.name,
+                    bind,
+                    index: 0,
+                    name: &listener.name,
+                    host: Vec::new(),
+                    path_prefix: None,
+                    methods: Vec::new(),
+                    action: ActionView::Tcp { upstream, targets },
+                    origin: listener.origin.to_string(),
+                });
+            }
+        }
+    }
+    serde_json::to_value(routes).expect("invariant: these types have only string keys")
+}
+
+fn action<'a>(plan: &'a Plan, action: &'a Action) -> ActionView<'a> {
+    match action {
+        Action::Proxy(proxy) => {
+            let (upstream, targets) = upstream(plan, proxy.upstream);
+            let (pass_host, strip_path_prefix) = (proxy.pass_host, proxy.strip_path_prefix);
+            ActionView::Proxy { upstream, targets, pass_host, strip_path_prefix }
+        }
+        Action::Redirect(redirect) => ActionView::Redirect { to: &redirect.to, status: redirect.status },
+        Action::Respond(respond) => ActionView::Respond { status: respond.status },
+    }
+}
+
+fn upstream(plan: &Plan, id: UpstreamId) -> (&str, Vec<String>) {
+    let upstream = &plan.upstreams[id.0];
+    (&upstream.name, upstream.targets.iter().map(ToString::to_string).collect())
+}
+
+/// `/health`, and whether it is good.
+pub(super) fn health(operator: &dyn Operator) -> (bool, serde_json::Value) {
+    let phase = operator.phase();
+    let up = phase == Phase::Ready;
+    let uptime = SystemTime::now().duration_since(operator.started()).unwrap_or_default();
+    let value = serde_json::json!({
+        "status": if up { "UP" } else { "DOWN" },
+        "phase": phase.word(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "generation": operator.generation(),
+        "uptime_seconds": uptime.as_secs(),
+    });
+    (up, value)
+}

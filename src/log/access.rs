@@ -1,0 +1,342 @@
+//! The access log: one line per exchange, written off the data plane.
+//!
+//! A worker formats the line and queues it; a thread writes. What does not fit into the queue is
+//! dropped and counted in `smolgate_access_log_dropped_total`. Of a request's fields only `Host`,
+//! `User-Agent` and `Referer` are written: never a cookie, never `Authorization`.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use crate::config::plan;
+use crate::log::Reason;
+use crate::log::clock::Utc;
+use crate::log::counters::Counters;
+use crate::log::queue::{Output, Queue};
+
+/// Bytes of a value that came from a client; the rest is cut off.
+pub const VALUE_BYTES_MAX: usize = 4_096;
+
+/// How long [`AccessLog::flush_and_stop`] waits for a place that does not take its lines.
+pub const FLUSH_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// What a line says of an exchange. Bytes that are not UTF-8 are replaced.
+#[derive(Clone, Copy, Debug)]
+pub struct AccessRecord<'a> {
+    /// When the exchange began.
+    pub time: SystemTime,
+    /// Name of the listener.
+    pub listener: &'a str,
+    /// Name of the rule; empty if none matched.
+    pub rule: &'a str,
+    /// The client: the peer, or whom a trusted proxy named.
+    pub client: IpAddr,
+    /// Method, as sent.
+    pub method: &'a [u8],
+    /// `Host`, as sent.
+    pub host: &'a [u8],
+    /// Request target, as sent.
+    pub target: &'a [u8],
+    /// `HTTP/1.1` or `HTTP/1.0`.
+    pub version: &'a str,
+    /// Status of the answer; 499 if the client left before there was one.
+    pub status: u16,
+    /// Bytes read from the client for this exchange.
+    pub bytes_in: u64,
+    /// Bytes written to the client for this exchange.
+    pub bytes_out: u64,
+    /// From the first byte of the request to the last of the answer.
+    pub duration: Duration,
+    /// Name of the upstream, if one was chosen.
+    pub upstream: Option<&'a str>,
+    /// The target's address, if one was reached.
+    pub target_address: Option<SocketAddr>,
+    /// Why we answered or closed by ourselves, if we did.
+    pub reason: Option<Reason>,
+    /// `User-Agent`, as sent; empty if none.
+    pub user_agent: &'a [u8],
+    /// `Referer`, as sent; empty if none.
+    pub referer: &'a [u8],
+}
+
+/// The access log; clones write to the same place.
+#[derive(Clone)]
+pub struct AccessLog {
+    queue: Queue,
+    format: plan::AccessLogFormat,
+}
+
+impl fmt::Debug for AccessLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessLog").field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+impl AccessLog {
+    /// Opens the file, if it is one, and starts the thread that writes. Lost lines are counted in
+    /// `counters`.
+    ///
+    /// # Errors
+    /// The file cannot be opened for appending.
+    pub fn start(plan: &plan::AccessLog, counters: Arc<Counters>) -> io::Result<AccessLog> {
+        let output = match &plan.to {
+            plan::AccessLogTo::Stdout => Output::stdout()?,
+            plan::AccessLogTo::File(path) => Output::file(path)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?,
+        };
+        let dropped = move |lines| {
+            counters.access_log_dropped().fetch_add(lines, Relaxed);
+        };
+        let failed = |error: &io::Error| tracing::warn!(%error, "access log cannot be written");
+        let queue = Queue::start("access-log", output, dropped, failed)?;
+        Ok(AccessLog { queue, format: plan.format })
+    }
+
+    /// Formats the line and queues it. Never waits.
+    pub fn write(&self, record: &AccessRecord<'_>) {
+        let mut line = Vec::with_capacity(512);
+        let written = match self.format {
+            plan::AccessLogFormat::Json => json(record, &mut line),
+            plan::AccessLogFormat::Combined => combined(record, &mut line),
+        };
+        written.expect("invariant: a Vec takes every write");
+        self.queue.push(line);
+    }
+
+    /// Opens the file again by its name, after it was moved away. Lines go to the old one until
+    /// then. Nothing happens to standard output.
+    pub fn reopen(&self) {
+        self.queue.reopen();
+    }
+
+    /// Writes what is queued, at most for [`FLUSH_TIME_MAX`], and ends the thread. Lines that other
+    /// clones write later are dropped and counted.
+    pub fn flush_and_stop(self) {
+        self.queue.flush(FLUSH_TIME_MAX);
+        self.queue.stop();
+    }
+}
+
+fn json(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        time: String,
+        listener: &'a str,
+        rule: &'a str,
+        client: IpAddr,
+        method: Cow<'a, str>,
+        host: Cow<'a, str>,
+        target: Cow<'a, str>,
+        version: &'a str,
+        status: u16,
+        bytes_in: u64,
+        bytes_out: u64,
+        duration_ms: f64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        upstream: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        target_address: Option<SocketAddr>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'static str>,
+        user_agent: Cow<'a, str>,
+        referer: Cow<'a, str>,
+    }
+    let text = |bytes| String::from_utf8_lossy(clip(bytes));
+    let value = Line {
+        time: Utc::from(record.time).to_string(),
+        listener: record.listener,
+        rule: record.rule,
+        client: record.client,
+        method: text(record.method),
+        host: text(record.host),
+        target: text(record.target),
+        version: record.version,
+        status: record.status,
+        bytes_in: record.bytes_in,
+        bytes_out: record.bytes_out,
+        // Microseconds are enough; the rest is noise in every line.
+        duration_ms: record.duration.as_micros() as f64 / 1e3,
+        upstream: record.upstream,
+        target_address: record.target_address,
+        reason: record.reason.map(Reason::code),
+        user_agent: text(record.user_agent),
+        referer: text(record.referer),
+    };
+    serde_json::to_writer(&mut *line, &value)?;
+    line.push(b'\n');
+    Ok(())
+}
+
+/// `client - - [time] "METHOD target VERSION" status bytes "referer" "user agent"`.
+fn combined(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::Result<()> {
+    write!(line, "{} - - [{}] \"", record.client, Utc::from(record.time).combined())?;
+    escape(record.method, line);
+    line.push(b' ');
+    escape(record.target, line);
+    write!(line, " {}\" {} {} \"", record.version, record.status, record.bytes_out)?;
+    escape(or_dash(record.referer), line);
+    line.extend_from_slice(b"\" \"");
+    escape(or_dash(record.user_agent), line);
+    line.extend_from_slice(b"\"\n");
+    Ok(())
+}
+
+fn or_dash(value: &[u8]) -> &[u8] {
+    if value.is_empty() { b"-" } else { value }
+}
+
+fn clip(value: &[u8]) -> &[u8] {
+    &value[..value.len().min(VALUE_BYTES_MAX)]
+}
+
+/// Printable ASCII as it is, everything else, quotes and backslashes as `\xHH`: a client can
+/// neither end the field nor the line, nor talk to the terminal of whoever reads it.
+fn escape(value: &[u8], line: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for &byte in clip(value) {
+        match byte {
+            b'"' | b'\\' | ..=0x1f | 0x7f.. => {
+                line.extend_from_slice(&[
+                    b'\\',
+                    b'x',
+                    HEX[usize::from(byte >> 4)],
+                    HEX[usize::from(byte & 15)],
+                ]);
+            }
+            _ => line.push(byte),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::plan::{AccessLogFormat, AccessLogTo};
+    use std::fs;
+    use std::time::UNIX_EPOCH;
+
+    fn record() -> AccessRecord<'static> {
+        AccessRecord {
+            time: UNIX_EPOCH + Duration::from_millis(1_709_210_096_007),
+            listener: "http",
+            rule: "admin.localhost/users",
+            client: IpAddr::from([192, 0, 2, 7]),
+            method: b"GET",
+            host: b"admin.localhost:8021",
+            target: b"/users/7?q=a%20b",
+            version: "HTTP/1.1",
+            status: 200,
+            bytes_in: 120,
+            bytes_out: 4_321,
+            duration: Duration::from_nanos(1_234_567),
+            upstream: Some("users"),
+            target_address: Some(SocketAddr::from(([127, 0, 0, 1], 8083))),
+            reason: None,
+            user_agent: b"curl/8.5.0",
+            referer: b"",
+        }
+    }
+
+    fn line(
+        format: fn(&AccessRecord<'_>, &mut Vec<u8>) -> io::Result<()>,
+        record: &AccessRecord<'_>,
+    ) -> String {
+        let mut line = Vec::new();
+        format(record, &mut line).unwrap();
+        String::from_utf8(line).unwrap()
+    }
+
+    #[test]
+    fn json_line() {
+        assert_eq!(
+            line(json, &record()),
+            concat!(
+                r#"{"time":"2024-02-29T12:34:56.007Z","listener":"http","rule":"admin.localhost/users","#,
+                r#""client":"192.0.2.7","method":"GET","host":"admin.localhost:8021","target":"/users/7?q=a%20b","#,
+                r#""version":"HTTP/1.1","status":200,"bytes_in":120,"bytes_out":4321,"duration_ms":1.234,"#,
+                r#""upstream":"users","target_address":"127.0.0.1:8083","user_agent":"curl/8.5.0","referer":""}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn json_line_of_an_own_answer_and_of_hostile_bytes() {
+        let record = AccessRecord {
+            upstream: None,
+            target_address: None,
+            reason: Some(Reason::NoRule),
+            status: 404,
+            user_agent: b"a\"b\\c\n\x1b[31m\xff",
+            ..record()
+        };
+        let line = line(json, &record);
+        assert_eq!(line.matches('\n').count(), 1);
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["reason"], "no_rule");
+        assert_eq!(value.get("upstream"), None);
+        assert_eq!(value["user_agent"], "a\"b\\c\n\u{1b}[31m\u{fffd}");
+        assert!(!line.contains('\x1b'));
+    }
+
+    #[test]
+    fn combined_line() {
+        assert_eq!(
+            line(combined, &record()),
+            "192.0.2.7 - - [29/Feb/2024:12:34:56 +0000] \"GET /users/7?q=a%20b HTTP/1.1\" 200 4321 \"-\" \"curl/8.5.0\"\n"
+        );
+        let hostile = AccessRecord { referer: b"x\" \\\n\x1b\xe9", ..record() };
+        assert!(line(combined, &hostile).contains(r#" "x\x22 \x5C\x0A\x1B\xE9" "#));
+    }
+
+    #[test]
+    fn long_values_are_cut() {
+        let long = vec![b'a'; 100_000];
+        let record =
+            AccessRecord { target: &long, user_agent: &long, referer: &long, host: &long, ..record() };
+        for format in [json, combined] {
+            let length = line(format, &record).len();
+            assert!((2 * VALUE_BYTES_MAX..5 * VALUE_BYTES_MAX).contains(&length), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_file_moved_away_is_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("access.log"), folder.path().join("access.log.1"));
+        let plan = plan::AccessLog { to: AccessLogTo::File(path.clone()), format: AccessLogFormat::Combined };
+        let counters = Counters::new();
+        let log = AccessLog::start(&plan, counters.clone()).unwrap();
+        let write = |status| log.write(&AccessRecord { status, ..record() });
+        write(201);
+        assert!(log.queue.flush(Duration::from_secs(60)));
+        fs::rename(&path, &moved).unwrap();
+        write(202);
+        assert!(log.queue.flush(Duration::from_secs(60)));
+        log.reopen();
+        write(203);
+        log.clone().flush_and_stop();
+        let statuses = |path| {
+            let text = fs::read_to_string(path).unwrap();
+            text.lines().map(|line| line.split(' ').nth(8).unwrap().to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(statuses(&moved), ["201", "202"]);
+        assert_eq!(statuses(&path), ["203"]);
+        assert_eq!(counters.access_log_dropped().load(Relaxed), 0);
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_opened_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("missing/access.log");
+        let plan = plan::AccessLog { to: AccessLogTo::File(path.clone()), format: AccessLogFormat::Json };
+        let error = AccessLog::start(&plan, Counters::new()).unwrap_err();
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+    }
+}

@@ -1,0 +1,334 @@
+//! Counters as Prometheus text, format 0.0.4.
+//!
+//! Four names come from the project this one follows and are kept letter by letter for those who
+//! scrape them, though a linter would have them otherwise. All others follow the conventions:
+//! base units, `_total` on counters.
+
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::log::Reason;
+use crate::log::counters::{
+    Counters, Histogram, HistogramSum, ListenerCounters, OTHER, SeriesKey, UpstreamCounters, lock,
+};
+use crate::log::process::Figures;
+
+impl Counters {
+    /// Everything, summed over the workers, as Prometheus text. `process` is left out where the
+    /// system does not tell.
+    pub fn render(&self, process: Option<&Figures>) -> String {
+        let sums = Sums::of(self);
+        let mut page = Page::default();
+        sums.inherited(&mut page);
+        sums.requests(&mut page);
+        sums.listeners(&mut page);
+        sums.upstreams(&mut page);
+        sums.own_answers(&mut page);
+        self.render_gate(&mut page);
+        if let Some(figures) = process {
+            render_process(figures, &mut page);
+        }
+        page.0
+    }
+
+    fn render_gate(&self, page: &mut Page) {
+        page.family("smolgate_reloads_total", Kind::Counter, "Reloads, by how they ended.");
+        page.sample("", &[("result", "ok")], self.reloads_ok.load(Relaxed));
+        page.sample("", &[("result", "failed")], self.reloads_failed.load(Relaxed));
+        page.single(
+            "smolgate_config_generation",
+            Kind::Gauge,
+            "Which configuration runs: 1 since the start, one more with each reload.",
+            self.generation.load(Relaxed),
+        );
+        page.single(
+            "smolgate_config_last_reload_success",
+            Kind::Gauge,
+            "Whether the last load or reload succeeded.",
+            u64::from(self.last_reload_ok.load(Relaxed)),
+        );
+        page.single(
+            "smolgate_config_last_reload_success_timestamp_seconds",
+            Kind::Gauge,
+            "When a load or reload last succeeded.",
+            self.last_success.load(Relaxed) as f64 / 1e3,
+        );
+        page.family("smolgate_build_info", Kind::Gauge, "Always 1; the labels say what runs.");
+        page.sample("", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+        page.single(
+            "smolgate_access_log_dropped_total",
+            Kind::Counter,
+            "Access log lines dropped because they could not be written in time.",
+            self.access_log_dropped().load(Relaxed),
+        );
+        page.single(
+            "smolgate_log_dropped_total",
+            Kind::Counter,
+            "Log lines dropped because they could not be written in time.",
+            self.log_dropped().load(Relaxed),
+        );
+    }
+}
+
+fn render_process(figures: &Figures, page: &mut Page) {
+    let Figures { cpu_seconds, resident_bytes, virtual_bytes, open_fds, max_fds, threads, start } = figures;
+    page.single("process_cpu_seconds_total", Kind::Counter, "User and system time used.", cpu_seconds);
+    page.single("process_resident_memory_bytes", Kind::Gauge, "Memory in use.", resident_bytes);
+    page.single("process_virtual_memory_bytes", Kind::Gauge, "Address space in use.", virtual_bytes);
+    page.single("process_open_fds", Kind::Gauge, "File descriptors open.", open_fds);
+    if let Some(max_fds) = max_fds {
+        page.single("process_max_fds", Kind::Gauge, "File descriptors that may be open.", max_fds);
+    }
+    page.single("process_threads", Kind::Gauge, "Threads of the process.", threads);
+    page.single("process_start_time_seconds", Kind::Gauge, "When the process started.", start);
+}
+
+/// The counters of all workers, added up.
+#[derive(Default)]
+struct Sums {
+    listeners: BTreeMap<Arc<str>, ListenerSum>,
+    upstreams: BTreeMap<Arc<str>, UpstreamSum>,
+    series: BTreeMap<SeriesKey, u64>,
+    reasons: Vec<u64>,
+}
+
+#[derive(Default)]
+struct ListenerSum {
+    opened: u64,
+    closed: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    requests: u64,
+    accept_errors: u64,
+    http: bool,
+    duration: HistogramSum,
+}
+
+impl ListenerSum {
+    fn add(&mut self, one: &ListenerCounters) {
+        // Read before `opened`, so that a connection that opens and ends meanwhile is not open -1 times.
+        self.closed += one.closed.get();
+        self.opened += one.opened.get();
+        self.bytes_in += one.bytes_in.get();
+        self.bytes_out += one.bytes_out.get();
+        self.requests += one.requests.get();
+        self.accept_errors += one.accept_errors.get();
+        self.http |= one.protocol == "http";
+        self.duration.add(&one.duration);
+    }
+
+    fn open(&self) -> u64 {
+        self.opened.saturating_sub(self.closed)
+    }
+}
+
+#[derive(Default)]
+struct UpstreamSum {
+    opened: u64,
+    reused: u64,
+    failed: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+}
+
+impl UpstreamSum {
+    fn add(&mut self, one: &UpstreamCounters) {
+        self.opened += one.opened.get();
+        self.reused += one.reused.get();
+        self.failed += one.failed.get();
+        self.bytes_in += one.bytes_in.get();
+        self.bytes_out += one.bytes_out.get();
+    }
+}
+
+impl Sums {
+    fn of(counters: &Counters) -> Sums {
+        let mut sums = Sums { reasons: vec![0; Reason::ALL.len()], ..Sums::default() };
+        for set in counters.sets() {
+            for (name, one) in set.listeners.all() {
+                sums.listeners.entry(name).or_default().add(&one);
+            }
+            for (name, one) in set.upstreams.all() {
+                sums.upstreams.entry(name).or_default().add(&one);
+            }
+            for (key, count) in lock(&set.series).iter() {
+                *sums.series.entry(key.clone()).or_default() += count.get();
+            }
+            for (sum, count) in sums.reasons.iter_mut().zip(&set.reasons) {
+                *sum += count.get();
+            }
+        }
+        sums
+    }
+
+    /// The four names of the project this one follows.
+    fn inherited(&self, page: &mut Page) {
+        let total = |of: fn(&ListenerSum) -> u64| self.listeners.values().map(of).sum::<u64>();
+        let requests = total(|one| one.requests);
+        let (timed, nanos) = self.listeners.values().fold((0, 0.0), |(count, nanos), one| {
+            (count + one.duration.count(), nanos + one.duration.nanos as f64)
+        });
+        let average = if timed == 0 { 0.0 } else { nanos / 1e6 / timed as f64 };
+        page.single(
+            "tcp_connections_active_count",
+            Kind::Gauge,
+            "Client connections open now.",
+            total(ListenerSum::open),
+        );
+        page.single(
+            "tcp_connections_total_count",
+            Kind::Counter,
+            "Client connections accepted.",
+            total(|one| one.opened),
+        );
+        page.single(
+            "http_request_time_avg_milliseconds",
+            Kind::Gauge,
+            "Mean time of an exchange since the start.",
+            average,
+        );
+        page.single("http_request_total_count", Kind::Counter, "Requests that got an answer.", requests);
+    }
+
+    fn requests(&self, page: &mut Page) {
+        page.family("smolgate_requests_total", Kind::Counter, "Exchanges, by rule, method and status.");
+        for (SeriesKey { listener, rule, method, code }, count) in &self.series {
+            let digits = code.to_string();
+            let code = if *code == 0 { OTHER } else { &digits };
+            let labels = [("listener", &**listener), ("rule", rule), ("method", method), ("code", code)];
+            page.sample("", &labels, count);
+        }
+        page.family(
+            "smolgate_request_duration_seconds",
+            Kind::Histogram,
+            "From the first byte of a request to the last of its answer.",
+        );
+        for (listener, one) in self.listeners.iter().filter(|(_, one)| one.http) {
+            page.histogram(listener, &one.duration);
+        }
+    }
+
+    fn listeners(&self, page: &mut Page) {
+        use Kind::{Counter, Gauge};
+        type Row = (&'static str, Kind, &'static str, fn(&ListenerSum) -> u64);
+        const ROWS: [Row; 5] = [
+            ("smolgate_bytes_received_total", Counter, "Bytes read from clients.", |one| one.bytes_in),
+            ("smolgate_bytes_sent_total", Counter, "Bytes written to clients.", |one| one.bytes_out),
+            ("smolgate_connections_open", Gauge, "Client connections open now.", ListenerSum::open),
+            ("smolgate_connections_total", Counter, "Client connections accepted.", |one| one.opened),
+            ("smolgate_accept_errors_total", Counter, "Connections that could not be accepted.", |one| {
+                one.accept_errors
+            }),
+        ];
+        for (name, kind, help, value) in ROWS {
+            page.family(name, kind, help);
+            for (listener, one) in &self.listeners {
+                page.sample("", &[("listener", listener)], value(one));
+            }
+        }
+    }
+
+    fn upstreams(&self, page: &mut Page) {
+        type Row = (&'static str, &'static str, fn(&UpstreamSum) -> u64);
+        const ROWS: [Row; 5] = [
+            ("smolgate_upstream_connections_opened_total", "Connections opened to targets.", |one| {
+                one.opened
+            }),
+            (
+                "smolgate_upstream_connections_reused_total",
+                "Exchanges that found an idle connection.",
+                |one| one.reused,
+            ),
+            ("smolgate_upstream_connections_failed_total", "Connections that could not be opened.", |one| {
+                one.failed
+            }),
+            ("smolgate_upstream_bytes_received_total", "Bytes read from targets.", |one| one.bytes_in),
+            ("smolgate_upstream_bytes_sent_total", "Bytes written to targets.", |one| one.bytes_out),
+        ];
+        for (name, help, value) in ROWS {
+            page.family(name, Kind::Counter, help);
+            for (upstream, one) in &self.upstreams {
+                page.sample("", &[("upstream", upstream)], value(one));
+            }
+        }
+    }
+
+    /// Every reason, those at zero too: a series that appears with its first event has no rate.
+    fn own_answers(&self, page: &mut Page) {
+        page.family("smolgate_own_answers_total", Kind::Counter, "Answers and closes of our own, by reason.");
+        for (reason, count) in Reason::ALL.iter().zip(&self.reasons) {
+            page.sample("", &[("reason", reason.code())], count);
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// The text, and how its lines look.
+#[derive(Default)]
+struct Page(String, &'static str);
+
+impl Page {
+    fn family(&mut self, name: &'static str, kind: Kind, help: &str) {
+        let kind = match kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        self.0.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+        self.1 = name;
+    }
+
+    /// A line of the family begun last.
+    fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.0.push_str(self.1);
+        self.0.push_str(suffix);
+        for (index, (label, value)) in labels.iter().enumerate() {
+            self.0.push(if index == 0 { '{' } else { ',' });
+            self.0.push_str(label);
+            self.0.push_str("=\"");
+            for character in value.chars() {
+                match character {
+                    '\\' => self.0.push_str("\\\\"),
+                    '"' => self.0.push_str("\\\""),
+                    '\n' => self.0.push_str("\\n"),
+                    other => self.0.push(other),
+                }
+            }
+            self.0.push('"');
+        }
+        if !labels.is_empty() {
+            self.0.push('}');
+        }
+        writeln!(self.0, " {value}").expect("invariant: a String takes every write");
+    }
+
+    /// A family of one line without labels.
+    fn single(&mut self, name: &'static str, kind: Kind, help: &str, value: impl Display) {
+        self.family(name, kind, help);
+        self.sample("", &[], value);
+    }
+
+    fn histogram(&mut self, listener: &str, sum: &HistogramSum) {
+        let mut below = 0;
+        for (bound, count) in Histogram::BOUNDS.iter().zip(&sum.buckets) {
+            below += count;
+            let bound = (*bound as f64 / 1e9).to_string();
+            self.sample("_bucket", &[("listener", listener), ("le", &bound)], below);
+        }
+        self.sample("_bucket", &[("listener", listener), ("le", "+Inf")], sum.count());
+        self.sample("_sum", &[("listener", listener)], sum.nanos as f64 / 1e9);
+        self.sample("_count", &[("listener", listener)], sum.count());
+    }
+}
+
+#[cfg(test)]
+#[path = "exposition_tests.rs"]
+mod tests;

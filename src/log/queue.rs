@@ -1,0 +1,315 @@
+//! Lines on their way to a slow place: a bounded queue and the one thread that writes.
+//!
+//! Whoever has a line never waits: if the queue is full, because the disk or the reader of a pipe
+//! does not keep up, the line is dropped and counted. The thread takes what is there and writes it
+//! with one call.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Lines waiting at most.
+pub(super) const QUEUE_LINES_MAX: usize = 8_192;
+
+/// Bytes waiting at most, since lines differ in length.
+pub(super) const QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes written with one call, give or take a line.
+const BATCH_BYTES: usize = 64 * 1024;
+
+/// Where lines go.
+#[derive(Debug)]
+pub(super) struct Output {
+    file: File,
+    /// Set for what can be opened again by name.
+    path: Option<PathBuf>,
+}
+
+impl Output {
+    /// Standard output. A copy of the descriptor: the lock and the buffer of `std` stay out of it.
+    pub(super) fn stdout() -> io::Result<Output> {
+        Ok(Output { file: File::from(io::stdout().as_fd().try_clone_to_owned()?), path: None })
+    }
+
+    /// Standard error, likewise.
+    pub(super) fn stderr() -> io::Result<Output> {
+        Ok(Output { file: File::from(io::stderr().as_fd().try_clone_to_owned()?), path: None })
+    }
+
+    /// A file, made if it is not there, appended to.
+    pub(super) fn file(path: &Path) -> io::Result<Output> {
+        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        Ok(Output { file, path: Some(path.to_path_buf()) })
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        if let Some(path) = &self.path {
+            self.file = Output::file(path)?.file;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.file.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Whoever started us may have made our standard output non-blocking.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait()?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&self) -> io::Result<()> {
+        use rustix::event::{PollFd, PollFlags, poll};
+        poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], None)?;
+        Ok(())
+    }
+}
+
+/// The sending end; clones share the queue.
+#[derive(Clone)]
+pub(super) struct Queue {
+    sender: SyncSender<Message>,
+    shared: Arc<Shared>,
+}
+
+enum Message {
+    Line(Vec<u8>),
+    /// Look at the flags.
+    Wake,
+}
+
+struct Shared {
+    /// Bytes queued and not yet written.
+    bytes: AtomicUsize,
+    /// Lines that were ever queued.
+    pushed: AtomicU64,
+    /// Lines that were ever written, or given up.
+    finished: Mutex<u64>,
+    progress: Condvar,
+    reopen: AtomicBool,
+    stop: AtomicBool,
+    dropped: Box<dyn Fn(u64) + Send + Sync>,
+    failed: Box<dyn Fn(&io::Error) + Send + Sync>,
+}
+
+impl Queue {
+    /// Starts the thread. `dropped` hears how many lines were lost, `failed` of the first error
+    /// after a success.
+    pub(super) fn start(
+        thread_name: &str,
+        output: Output,
+        dropped: impl Fn(u64) + Send + Sync + 'static,
+        failed: impl Fn(&io::Error) + Send + Sync + 'static,
+    ) -> io::Result<Queue> {
+        let (sender, receiver) = sync_channel(QUEUE_LINES_MAX);
+        let shared = Arc::new(Shared {
+            bytes: AtomicUsize::new(0),
+            pushed: AtomicU64::new(0),
+            finished: Mutex::new(0),
+            progress: Condvar::new(),
+            reopen: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            dropped: Box::new(dropped),
+            failed: Box::new(failed),
+        });
+        let writer = shared.clone();
+        thread::Builder::new()
+            .name(thread_name.to_string())
+            .spawn(move || run(&receiver, output, &writer))?;
+        Ok(Queue { sender, shared })
+    }
+
+    /// Queues a line, its end included, or drops it. Never waits.
+    pub(super) fn push(&self, line: Vec<u8>) {
+        if self.shared.stop.load(Ordering::Acquire) {
+            return (self.shared.dropped)(1);
+        }
+        let size = line.len();
+        let waiting = self.shared.bytes.fetch_add(size, Ordering::Relaxed);
+        if waiting + size > QUEUE_BYTES_MAX || self.sender.try_send(Message::Line(line)).is_err() {
+            self.shared.bytes.fetch_sub(size, Ordering::Relaxed);
+            (self.shared.dropped)(1);
+        } else {
+            self.shared.pushed.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Asks for the file to be opened again by its name.
+    pub(super) fn reopen(&self) {
+        self.shared.reopen.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Waits until what was queued before is written, at most `limit`. Says whether it is.
+    pub(super) fn flush(&self, limit: Duration) -> bool {
+        let goal = self.shared.pushed.load(Ordering::Acquire);
+        let deadline = Instant::now() + limit;
+        let mut finished = self.shared.finished.lock().unwrap_or_else(PoisonError::into_inner);
+        while *finished < goal {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.shared.progress.wait_timeout(finished, left);
+            finished = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    /// Ends the thread once the queue is empty; lines that come later are dropped and counted.
+    pub(super) fn stop(&self) {
+        self.shared.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// If the queue is full the thread will look at the flags anyway, after what it takes next.
+    fn wake(&self) {
+        let _ = self.sender.try_send(Message::Wake);
+    }
+}
+
+/// What the thread does until the last sender is gone or it is told to stop.
+fn run(receiver: &Receiver<Message>, mut output: Output, shared: &Shared) {
+    let mut batch = Vec::with_capacity(BATCH_BYTES);
+    let mut healthy = true;
+    while let Ok(first) = receiver.recv() {
+        let mut next = Some(first);
+        loop {
+            let lines = gather(&mut next, receiver, &mut batch);
+            let reopened = if shared.reopen.swap(false, Ordering::AcqRel) { output.reopen() } else { Ok(()) };
+            // A file that cannot be opened again is written to as before: better there than nowhere.
+            let written = output.write(&batch);
+            if written.is_err() {
+                (shared.dropped)(lines);
+            }
+            let result = written.and(reopened);
+            if let (Err(error), true) = (&result, healthy) {
+                (shared.failed)(error);
+            }
+            healthy = result.is_ok();
+            shared.bytes.fetch_sub(batch.len(), Ordering::Relaxed);
+            batch.clear();
+            *shared.finished.lock().unwrap_or_else(PoisonError::into_inner) += lines;
+            shared.progress.notify_all();
+            next = receiver.try_recv().ok();
+            if next.is_none() {
+                break;
+            }
+        }
+        if shared.stop.load(Ordering::Acquire) {
+            return;
+        }
+    }
+}
+
+/// Puts `next` and what waits behind it into the batch, until that is full. Returns how many lines.
+fn gather(next: &mut Option<Message>, receiver: &Receiver<Message>, batch: &mut Vec<u8>) -> u64 {
+    let mut lines = 0;
+    while let Some(message) = next.take() {
+        if let Message::Line(line) = message {
+            batch.extend_from_slice(&line);
+            lines += 1;
+        }
+        if batch.len() < BATCH_BYTES {
+            *next = receiver.try_recv().ok();
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader, Read};
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn pipe() -> (io::PipeReader, Output) {
+        let (reader, writer) = io::pipe().unwrap();
+        (reader, Output { file: File::from(std::os::fd::OwnedFd::from(writer)), path: None })
+    }
+
+    fn counted() -> (Arc<AtomicU64>, impl Fn(u64) + Send + Sync) {
+        let count = Arc::new(AtomicU64::new(0));
+        let adder = count.clone();
+        (count, move |n| {
+            adder.fetch_add(n, Ordering::SeqCst);
+        })
+    }
+
+    #[test]
+    fn a_stuck_pipe_stops_nobody_and_every_line_is_written_or_counted() {
+        let (reader, output) = pipe();
+        let (dropped, count) = counted();
+        let queue = Queue::start("test", output, count, |_| {}).unwrap();
+        let line = vec![b'x'; 1023];
+        let sent = 3 * QUEUE_LINES_MAX as u64;
+        for _ in 0..sent {
+            let mut line = line.clone();
+            line.push(b'\n');
+            queue.push(line);
+        }
+        let lost = dropped.load(Ordering::SeqCst);
+        assert!(lost > 0, "nobody read, so not all can have been taken");
+        assert!(queue.shared.bytes.load(Ordering::SeqCst) <= QUEUE_BYTES_MAX);
+        assert!(!queue.flush(Duration::ZERO), "the pipe is still stuck");
+        queue.stop();
+        let read = BufReader::new(reader).lines().filter(|line| line.is_ok()).count() as u64;
+        assert_eq!(read + lost, sent);
+        assert_eq!(queue.shared.bytes.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn short_lines_are_bounded_by_number() {
+        let (_reader, output) = pipe();
+        let (dropped, count) = counted();
+        let queue = Queue::start("test", output, count, |_| {}).unwrap();
+        // The thread holds one batch besides the queue, and the pipe its own buffer.
+        let sent = 20 * QUEUE_LINES_MAX as u64;
+        for _ in 0..sent {
+            queue.push(b"0123456789abcde\n".to_vec());
+        }
+        assert!(dropped.load(Ordering::SeqCst) > 0);
+        assert!(queue.shared.bytes.load(Ordering::SeqCst) < QUEUE_BYTES_MAX / 2);
+    }
+
+    #[test]
+    fn a_pipe_nobody_reads_any_more_is_an_error_said_once() {
+        let (reader, output) = pipe();
+        drop(reader);
+        let (dropped, count) = counted();
+        let (errors, error) = counted();
+        let queue = Queue::start("test", output, count, move |_| error(1)).unwrap();
+        for _ in 0..3 {
+            queue.push(b"a\n".to_vec());
+            assert!(queue.flush(LONG));
+        }
+        assert_eq!((dropped.load(Ordering::SeqCst), errors.load(Ordering::SeqCst)), (3, 1));
+    }
+
+    #[test]
+    fn lines_after_the_stop_are_counted() {
+        let (mut reader, output) = pipe();
+        let (dropped, count) = counted();
+        let queue = Queue::start("test", output, count, |_| {}).unwrap();
+        queue.push(b"last\n".to_vec());
+        queue.stop();
+        // The thread closes its end of the pipe when it is gone.
+        let mut all = String::new();
+        reader.read_to_string(&mut all).unwrap();
+        assert_eq!(all, "last\n");
+        queue.push(b"late\n".to_vec());
+        assert_eq!(dropped.load(Ordering::SeqCst), 1);
+    }
+}

@@ -1,0 +1,146 @@
+//! The slow answer: each rule in order, and why it does or does not match.
+
+use crate::config::plan::{HostPattern, Rule};
+
+/// What happened to the rules of a listener for one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// Index of the first rule that matches.
+    pub winner: Option<usize>,
+    /// The rules before it (all rules, when there is no winner) with the reason each was passed over.
+    pub earlier: Vec<(usize, Mismatch)>,
+}
+
+/// The first part of a rule that a request does not satisfy; host, path, method, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mismatch {
+    /// The host is none of the rule's.
+    Host,
+    /// The path does not begin with the rule's segments.
+    Path,
+    /// The method is none of the rule's.
+    Method,
+}
+
+/// Tries each rule in order. The arguments are those of [`RuleTable::find`](super::RuleTable::find).
+pub fn explain(rules: &[Rule], host: &[u8], path: &[u8], method: &[u8]) -> Explanation {
+    let mut earlier = Vec::new();
+    for (index, rule) in rules.iter().enumerate() {
+        match mismatch(rule, host, path, method) {
+            None => return Explanation { winner: Some(index), earlier },
+            Some(reason) => earlier.push((index, reason)),
+        }
+    }
+    Explanation { winner: None, earlier }
+}
+
+impl Mismatch {
+    /// Half a sentence for a person: what the request has and what the rule wants.
+    pub fn sentence(self, rule: &Rule, host: &[u8], path: &[u8], method: &[u8]) -> String {
+        match self {
+            Mismatch::Host => host_sentence(&rule.hosts, host),
+            Mismatch::Path => {
+                let (path, prefix) = (String::from_utf8_lossy(path), &*rule.path_prefix);
+                if path.starts_with(prefix) {
+                    format!("path {path} only begins like {prefix}, which needs a whole segment")
+                } else {
+                    format!("path is {path}, the rule wants {prefix} or below")
+                }
+            }
+            Mismatch::Method => {
+                let method = String::from_utf8_lossy(method);
+                format!("method is {method}, the rule wants {}", rule.methods.join(" or "))
+            }
+        }
+    }
+}
+
+fn mismatch(rule: &Rule, host: &[u8], path: &[u8], method: &[u8]) -> Option<Mismatch> {
+    if !rule.hosts.is_empty() && !rule.hosts.iter().any(|pattern| host_matches(pattern, host)) {
+        Some(Mismatch::Host)
+    } else if !path_matches(rule.path_prefix.as_bytes(), path) {
+        Some(Mismatch::Path)
+    } else if !rule.methods.is_empty() && !rule.methods.iter().any(|known| known.as_bytes() == method) {
+        Some(Mismatch::Method)
+    } else {
+        None
+    }
+}
+
+fn host_matches(pattern: &HostPattern, host: &[u8]) -> bool {
+    match pattern {
+        HostPattern::Exact(exact) => exact.as_bytes() == host,
+        HostPattern::Wildcard(suffix) => host
+            .strip_suffix(suffix.as_bytes())
+            .and_then(|front| front.strip_suffix(b"."))
+            .is_some_and(|label| !label.is_empty() && !label.contains(&b'.')),
+    }
+}
+
+fn path_matches(prefix: &[u8], path: &[u8]) -> bool {
+    prefix == b"/" || path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+}
+
+fn host_sentence(wanted: &[HostPattern], host: &[u8]) -> String {
+    let names: Vec<String> = wanted.iter().map(HostPattern::to_string).collect();
+    let wanted_names = names.join(" or ");
+    if host.is_empty() {
+        return format!("the request has no host, the rule wants {wanted_names}");
+    }
+    let too_deep = wanted.iter().any(|pattern| match pattern {
+        HostPattern::Exact(_) => false,
+        HostPattern::Wildcard(suffix) => {
+            host.strip_suffix(suffix.as_bytes()).is_some_and(|front| front.ends_with(b"."))
+        }
+    });
+    let hint = if too_deep { ", and * stands for exactly one label" } else { "" };
+    format!("host is {}, the rule wants {wanted_names}{hint}", String::from_utf8_lossy(host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::tests::rule;
+
+    fn why(rule: &Rule, host: &str, path: &str, method: &str) -> String {
+        let (host, path, method) = (host.as_bytes(), path.as_bytes(), method.as_bytes());
+        let reason = mismatch(rule, host, path, method).map(|m| m.sentence(rule, host, path, method));
+        reason.unwrap_or_else(|| "matches".to_owned())
+    }
+
+    #[test]
+    fn each_part_of_a_rule_has_its_sentence() {
+        let wild = rule(&["*.example.com"], "/", &[]);
+        assert_eq!(
+            why(&wild, "admin.localhost", "/", "GET"),
+            "host is admin.localhost, the rule wants *.example.com"
+        );
+        assert_eq!(
+            why(&wild, "a.b.example.com", "/", "GET"),
+            "host is a.b.example.com, the rule wants *.example.com, and * stands for exactly one label"
+        );
+        assert_eq!(why(&wild, "", "/", "GET"), "the request has no host, the rule wants *.example.com");
+
+        let users = rule(&[], "/users", &["GET", "HEAD"]);
+        assert_eq!(
+            why(&users, "", "/usersx", "GET"),
+            "path /usersx only begins like /users, which needs a whole segment"
+        );
+        assert_eq!(why(&users, "", "/other", "GET"), "path is /other, the rule wants /users or below");
+        assert_eq!(why(&users, "", "/users/7", "POST"), "method is POST, the rule wants GET or HEAD");
+        assert_eq!(why(&users, "", "/users/7", "GET"), "matches");
+    }
+
+    #[test]
+    fn the_rules_before_the_winner_are_listed_and_none_after_it() {
+        let rules =
+            [rule(&["b"], "/", &[]), rule(&[], "/x", &[]), rule(&[], "/", &[]), rule(&["c"], "/", &[])];
+        let explanation = explain(&rules, b"a", b"/y", b"GET");
+        assert_eq!(explanation.winner, Some(2));
+        assert_eq!(explanation.earlier, [(0, Mismatch::Host), (1, Mismatch::Path)]);
+
+        let nothing = explain(&rules[..2], b"a", b"/y", b"GET");
+        assert_eq!(nothing.winner, None);
+        assert_eq!(nothing.earlier.len(), 2);
+    }
+}

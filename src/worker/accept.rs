@@ -1,0 +1,112 @@
+//! Taking connections from a listening socket, also when the system has nothing left to give.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, TcpListener as Socket};
+use std::rc::Rc;
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use super::executor::Worker;
+use super::platform;
+use super::source::Source;
+use super::stream::TcpStream;
+
+/// First pause after a failed accept; doubled up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A listening socket on a worker.
+pub struct Listener {
+    socket: Socket,
+    source: Rc<Source>,
+    key: usize,
+    worker: Worker,
+}
+
+/// What an accept that did not give a connection came from.
+#[derive(Debug)]
+pub struct AcceptError {
+    /// What the system says.
+    pub error: io::Error,
+    /// How many accepts in a row have failed so, this one included: 1 is worth a log line.
+    pub in_a_row: u32,
+}
+
+impl Listener {
+    /// Takes over a listening, non-blocking socket.
+    ///
+    /// # Errors
+    /// When the reactor cannot register it.
+    pub fn new(worker: &Worker, socket: Socket) -> io::Result<Self> {
+        let (key, source) = worker.inner.reactor.add(&socket)?;
+        Ok(Self { socket, source, key, worker: worker.clone() })
+    }
+
+    /// The next connection. When the system has none to give (no file descriptor or memory left)
+    /// it tells `on_error`, pauses, and tries again: never an end, never a spin.
+    pub async fn accept(&self, mut on_error: impl FnMut(AcceptError)) -> (TcpStream, SocketAddr) {
+        let mut failures = 0;
+        loop {
+            let accepted =
+                poll_fn(|cx| self.source.read.poll_with(cx, || platform::accept(&self.socket))).await;
+            let accepted =
+                accepted.and_then(|(socket, peer)| Ok((TcpStream::new(&self.worker, socket)?, peer)));
+            match accepted {
+                Ok(connection) => return connection,
+                Err(error) if is_of_the_connection(&error) => {}
+                Err(error) => {
+                    failures += 1;
+                    on_error(AcceptError { error, in_a_row: failures });
+                    self.worker.sleep(pause(failures)).await;
+                }
+            }
+        }
+    }
+
+    /// Takes what the queue still has, without waiting: before a close, which would reset it.
+    pub fn accept_now(&self) -> Option<(TcpStream, SocketAddr)> {
+        let (socket, peer) = platform::accept(&self.socket).ok()?;
+        Some((TcpStream::new(&self.worker, socket).ok()?, peer))
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.worker.inner.reactor.remove(self.key, &self.socket);
+    }
+}
+
+/// Whether the error is of the one connection that could not be taken; the next may be fine.
+fn is_of_the_connection(error: &io::Error) -> bool {
+    let of_the_connection =
+        [Errno::CONNABORTED, Errno::PROTO, Errno::NETDOWN, Errno::HOSTUNREACH, Errno::NETUNREACH];
+    error.kind() == io::ErrorKind::ConnectionAborted
+        || of_the_connection.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+fn pause(failures: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(16)).min(LAST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_doubles_up_to_its_limit() {
+        assert_eq!(pause(1), Duration::from_millis(10));
+        assert_eq!(pause(2), Duration::from_millis(20));
+        assert_eq!(pause(7), Duration::from_millis(640));
+        assert_eq!(pause(8), LAST_PAUSE);
+        assert_eq!(pause(u32::MAX), LAST_PAUSE);
+    }
+
+    #[test]
+    fn a_lost_connection_is_no_reason_to_pause_and_a_full_table_is() {
+        assert!(is_of_the_connection(&io::ErrorKind::ConnectionAborted.into()));
+        assert!(!is_of_the_connection(&io::Error::from(Errno::MFILE)));
+        assert!(!is_of_the_connection(&io::Error::from(Errno::NFILE)));
+    }
+}

@@ -1,0 +1,265 @@
+//! The executor: a queue of tasks that are ready, and the loop that runs them.
+//!
+//! Tasks come from `async-task`, the crate under smol's own executors. Ours differs in two ways that
+//! a proxy notices. A wake from the worker's own thread, which is nearly every wake, is a push to a
+//! plain `VecDeque`: no atomic, no lock, and no allocation once the queue has grown. And the loop
+//! knows the reactor, so that a wake from another thread can interrupt its wait in the kernel.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::rc::{Rc, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use async_task::{Runnable, Task};
+use slab::Slab;
+
+use super::buffer::Buffers;
+use super::reactor::Reactor;
+use super::splice::Pipes;
+use super::timer::{Timer, Timers};
+
+/// Tasks run before the kernel is asked again, so that a busy task cannot keep the others' sockets
+/// from being looked at.
+const TASKS_PER_TURN: usize = 256;
+
+/// A handle to the worker that runs on this thread. Cheap to clone; cannot leave the thread.
+#[derive(Clone)]
+pub struct Worker {
+    pub(super) inner: Rc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) reactor: Reactor,
+    pub(super) timers: Rc<Timers>,
+    pub(super) buffers: Rc<Buffers>,
+    pub(super) pipes: Pipes,
+    /// Weak, because tasks hold the worker: the executor must be able to end before they do.
+    executor: Weak<Executor>,
+    /// The time at the start of this turn: one clock reading for all tasks of a turn.
+    now: Cell<Instant>,
+}
+
+impl Worker {
+    /// Starts a task on this worker. Dropping the handle cancels it; `detach` lets it go on alone.
+    pub fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Task<T> {
+        let executor =
+            self.inner.executor.upgrade().expect("invariant: tasks run inside the executor's life");
+        executor.spawn(future)
+    }
+
+    /// The time at the start of this turn of the loop; at most a turn old.
+    pub fn now(&self) -> Instant {
+        self.inner.now.get()
+    }
+
+    /// A deadline that can be armed again and again without a system call.
+    pub fn timer(&self) -> Timer {
+        Timer::new(&self.inner.timers)
+    }
+
+    /// Waits. Not exact: timers have the resolution of [`super::timer::TICK`].
+    pub async fn sleep(&self, duration: Duration) {
+        let timer = self.timer();
+        timer.arm(duration);
+        timer.expired().await;
+    }
+
+    /// Lets the other tasks run before going on.
+    pub async fn yield_now(&self) {
+        futures_lite::future::yield_now().await;
+    }
+}
+
+/// What a wake from another thread touches.
+pub(super) struct Shared {
+    /// Tasks woken from other threads.
+    remote: Mutex<Vec<Runnable>>,
+    /// The loop is in the kernel, or about to be: who wakes a task must interrupt it.
+    parked: AtomicBool,
+    poller: Arc<polling::Poller>,
+}
+
+thread_local! {
+    /// The ready queue of the worker on this thread, if there is one. Here rather than in the
+    /// worker because a waker may be on any thread, and this is how it learns that it is at home.
+    static HOME: RefCell<Option<Home>> = const { RefCell::new(None) };
+}
+
+struct Home {
+    shared: Arc<Shared>,
+    ready: VecDeque<Runnable>,
+}
+
+impl Shared {
+    /// Puts a task into the ready queue: called by its waker, on whatever thread that is.
+    fn schedule(self: &Arc<Self>, runnable: Runnable) {
+        let mut runnable = Some(runnable);
+        // The thread-local is gone while its thread ends; then the task is remote to every thread.
+        let _ = HOME.try_with(|home| {
+            if let Some(home) = home.borrow_mut().as_mut()
+                && Arc::ptr_eq(&home.shared, self)
+            {
+                home.ready.extend(runnable.take());
+            }
+        });
+        if let Some(runnable) = runnable {
+            self.remote().push(runnable);
+            if self.parked.swap(false, Ordering::SeqCst) {
+                // It can fail only when the poller is closed, and then nobody waits.
+                let _ = self.poller.notify();
+            }
+        }
+    }
+
+    fn remote(&self) -> MutexGuard<'_, Vec<Runnable>> {
+        self.remote.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) struct Executor {
+    shared: Arc<Shared>,
+    /// A waker of every task that has not ended, so that the end of the executor can reach them.
+    active: Rc<RefCell<Slab<Option<Waker>>>>,
+}
+
+impl Executor {
+    fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Task<T> {
+        let key = self.active.borrow_mut().insert(None);
+        let leave = Leave { active: self.active.clone(), key };
+        let future = async move {
+            let _leave = leave;
+            future.await
+        };
+        let shared = self.shared.clone();
+        let (runnable, task) = async_task::spawn_local(future, move |runnable| shared.schedule(runnable));
+        self.active.borrow_mut()[key] = Some(runnable.waker());
+        runnable.schedule();
+        task
+    }
+
+    /// Runs one ready task; `false` when there is none.
+    fn run_one(&self) -> bool {
+        let runnable = HOME.with_borrow_mut(|home| home.as_mut().and_then(|home| home.ready.pop_front()));
+        match runnable {
+            Some(runnable) => {
+                runnable.run();
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Takes over what other threads woke; whether there was anything.
+    fn collect(&self) -> bool {
+        let mut remote = self.shared.remote();
+        let any = !remote.is_empty();
+        HOME.with_borrow_mut(|home| {
+            if let Some(home) = home {
+                home.ready.extend(remote.drain(..));
+            }
+        });
+        any
+    }
+}
+
+impl Drop for Executor {
+    /// Ends every task: woken, each stands in the queue, and a runnable that is dropped drops its
+    /// future. Dropping one may wake others, hence the loop.
+    fn drop(&mut self) {
+        let wakers: Vec<Waker> =
+            self.active.borrow_mut().iter_mut().filter_map(|(_, waker)| waker.take()).collect();
+        wakers.into_iter().for_each(Waker::wake);
+        loop {
+            self.collect();
+            let next = HOME.with_borrow_mut(|home| home.as_mut().and_then(|home| home.ready.pop_front()));
+            if next.is_none() {
+                break;
+            }
+        }
+    }
+}
+
+/// Takes a task off the list of active ones when its future is dropped.
+struct Leave {
+    active: Rc<RefCell<Slab<Option<Waker>>>>,
+    key: usize,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        let waker = self.active.borrow_mut().remove(self.key);
+        drop(waker);
+    }
+}
+
+/// Makes this thread a worker until `main` has ended; every other task is dropped then.
+///
+/// # Errors
+/// When the reactor cannot be made (no file descriptor left), or waiting in the kernel fails.
+///
+/// # Panics
+/// When this thread is a worker already.
+pub fn run<F: Future + 'static>(main: impl FnOnce(Worker) -> F) -> io::Result<F::Output>
+where
+    F::Output: 'static,
+{
+    let reactor = Reactor::new()?;
+    let shared = Arc::new(Shared {
+        remote: Mutex::new(Vec::new()),
+        parked: AtomicBool::new(false),
+        poller: reactor.poller().clone(),
+    });
+    HOME.with_borrow_mut(|home| {
+        assert!(home.is_none(), "invariant: one worker a thread");
+        *home = Some(Home { shared: shared.clone(), ready: VecDeque::new() });
+    });
+    let executor = Rc::new(Executor { shared, active: Rc::default() });
+    let now = Instant::now();
+    let worker = Worker {
+        inner: Rc::new(Inner {
+            reactor,
+            timers: Rc::new(Timers::new(now)),
+            buffers: Rc::default(),
+            pipes: Pipes::default(),
+            executor: Rc::downgrade(&executor),
+            now: Cell::new(now),
+        }),
+    };
+    let result = turn_until_done(&worker, &executor, main(worker.clone()));
+    drop(executor);
+    HOME.with_borrow_mut(Option::take);
+    result
+}
+
+/// The loop of the picture in `mod.rs`.
+fn turn_until_done<F: Future + 'static>(
+    worker: &Worker,
+    executor: &Executor,
+    main: F,
+) -> io::Result<F::Output>
+where
+    F::Output: 'static,
+{
+    let main = executor.spawn(main);
+    let Inner { reactor, timers, now, .. } = &*worker.inner;
+    loop {
+        let idle = !(0..TASKS_PER_TURN).all(|_| executor.run_one());
+        if main.is_finished() {
+            return Ok(futures_lite::future::block_on(main));
+        }
+        // Announce the wait before the last look at the remote queue: who pushes after that look
+        // sees `parked` and interrupts the wait.
+        executor.shared.parked.store(true, Ordering::SeqCst);
+        let woken = executor.collect();
+        let timeout = if idle && !woken { timers.next(Instant::now()) } else { Some(Duration::ZERO) };
+        reactor.wait(timeout)?;
+        executor.shared.parked.store(false, Ordering::Relaxed);
+        now.set(Instant::now());
+        timers.fire(now.get());
+    }
+}

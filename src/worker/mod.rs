@@ -1,0 +1,41 @@
+//! The runtime of the data plane: one thread, one executor, one reactor, and nothing shared.
+//!
+//! A future is polled by the executor, finds that its socket has nothing, leaves its waker with the
+//! reactor and returns. When every task has done so the thread asks the kernel what is ready, wakes
+//! the tasks that waited for it, fires the timers that are due, and begins again:
+//!
+//! ```text
+//!        +--> run every ready task --> nothing left --> wait in the kernel --+
+//!        |         executor.rs                             reactor.rs        |
+//!        +--- wake the tasks <--- mark sockets ready, fire timers <----------+
+//!                                     source.rs, timer.rs
+//! ```
+//!
+//! Everything here belongs to one thread, so it is `Rc` and `Cell`. The one thing that crosses
+//! threads is a wake (`executor::Shared`). This is the only module that names `polling`, and the only
+//! one with `unsafe`; it knows nothing of HTTP, rules or configuration. `docs/worker.md` tells it slowly.
+
+mod accept;
+mod buffer;
+mod executor;
+mod park;
+mod platform;
+mod reactor;
+mod socket;
+mod source;
+mod splice;
+mod stream;
+mod timer;
+
+pub use accept::{AcceptError, Listener};
+pub use async_task::Task;
+pub use buffer::{BUFFER_BYTES, Buffer};
+pub use executor::{Worker, run};
+pub use park::{Parked, Parking};
+pub use socket::{is_free, listen};
+pub use splice::Pipe;
+pub use stream::TcpStream;
+pub use timer::Timer;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! A place for large futures that is used again: allocate once, not per exchange.
+//!
+//! The future that serves an exchange is some kilobytes, and a connection that waits for its next
+//! request should not pay for it. So the connection's task is small, and rents a box for the time
+//! it has work. The boxes go round, so that a busy worker allocates none.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// Free boxes kept; more are given back to the system.
+const FREE_MAX: usize = 256;
+
+/// Boxes for futures of one type.
+pub struct Parking<F> {
+    free: Rc<RefCell<Vec<Place<F>>>>,
+}
+
+type Place<F> = Pin<Box<Option<F>>>;
+
+impl<F> Clone for Parking<F> {
+    fn clone(&self) -> Self {
+        Self { free: self.free.clone() }
+    }
+}
+
+impl<F> Default for Parking<F> {
+    fn default() -> Self {
+        Self { free: Rc::default() }
+    }
+}
+
+impl<F: Future> Parking<F> {
+    /// Puts a future into a free box. It is dropped, and the box free again, when it is done.
+    pub fn park(&self, future: F) -> Parked<F> {
+        let place = self.free.borrow_mut().pop();
+        let place = match place {
+            Some(mut place) => {
+                place.set(Some(future));
+                place
+            }
+            None => Box::pin(Some(future)),
+        };
+        Parked { place: Some(place), parking: self.clone() }
+    }
+}
+
+/// A future in its box.
+pub struct Parked<F> {
+    /// `Some` until dropped.
+    place: Option<Place<F>>,
+    parking: Parking<F>,
+}
+
+impl<F: Future> Future for Parked<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let place = self.place.as_mut().and_then(|place| place.as_mut().as_pin_mut());
+        place.expect("invariant: a future is not polled after it was dropped").poll(cx)
+    }
+}
+
+impl<F> Drop for Parked<F> {
+    fn drop(&mut self) {
+        if let Some(mut place) = self.place.take() {
+            place.set(None);
+            let mut free = self.parking.free.borrow_mut();
+            if free.len() < FREE_MAX {
+                free.push(place);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_lite::future::block_on;
+
+    #[test]
+    fn a_box_goes_round_and_its_future_is_dropped_when_it_is_done() {
+        let parking = Parking::default();
+        let dropped = Rc::new(());
+        let make = |witness: Rc<()>| async move {
+            let _witness = witness;
+            7
+        };
+        for _ in 0..3 {
+            assert_eq!(block_on(parking.park(make(dropped.clone()))), 7);
+            assert_eq!(Rc::strong_count(&dropped), 1);
+            assert_eq!(parking.free.borrow().len(), 1);
+        }
+        let (first, second) = (parking.park(make(dropped.clone())), parking.park(make(dropped.clone())));
+        assert_eq!(Rc::strong_count(&dropped), 3);
+        drop((first, second));
+        assert_eq!(Rc::strong_count(&dropped), 1);
+        assert_eq!(parking.free.borrow().len(), 2);
+    }
+}

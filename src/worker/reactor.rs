@@ -1,0 +1,80 @@
+//! The reactor: which sockets there are, and what the kernel says of them.
+//!
+//! Sockets are registered once, edge-triggered, for reading and writing at the same time, and never
+//! again: the kernel speaks up when something *becomes* ready, and [`Source`] remembers it until a
+//! read or a write finds the end of it. So a wait for a socket costs no system call of its own.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slab::Slab;
+
+use super::platform::Wait;
+use super::source::Source;
+
+/// What one event says of a socket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Readiness {
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// The peer has sent its last byte, or the platform cannot tell that it has not.
+    pub(super) ending: bool,
+}
+
+pub(super) struct Reactor {
+    poller: Arc<polling::Poller>,
+    sources: RefCell<Slab<Rc<Source>>>,
+    wait: RefCell<Wait>,
+}
+
+impl Reactor {
+    pub(super) fn new() -> io::Result<Self> {
+        let poller = Arc::new(polling::Poller::new()?);
+        Ok(Self { poller, sources: RefCell::default(), wait: RefCell::new(Wait::new()) })
+    }
+
+    pub(super) fn poller(&self) -> &Arc<polling::Poller> {
+        &self.poller
+    }
+
+    /// Registers a socket. The caller calls [`Reactor::remove`] before it closes it.
+    #[expect(unsafe_code, reason = "polling asks for a promise that the types cannot make")]
+    pub(super) fn add(&self, socket: impl AsFd) -> io::Result<(usize, Rc<Source>)> {
+        let source = Rc::new(Source::default());
+        let key = self.sources.borrow_mut().insert(source.clone());
+        let fd = socket.as_fd();
+        let event = polling::Event::all(key);
+        // SAFETY: a registered socket must be removed before it is closed. Only `stream.rs` and
+        // `accept.rs` register; both own the socket and remove it in `Drop`, before its field drops.
+        let added = unsafe { self.poller.add_with_mode(&fd, event, polling::PollMode::Edge) };
+        if let Err(error) = added {
+            self.sources.borrow_mut().remove(key);
+            return Err(error);
+        }
+        Ok((key, source))
+    }
+
+    /// Forgets a socket.
+    pub(super) fn remove(&self, key: usize, socket: impl AsFd) {
+        self.sources.borrow_mut().remove(key);
+        // It can fail only for a socket that is not registered.
+        let _ = self.poller.delete(socket.as_fd());
+    }
+
+    /// Waits in the kernel until a socket is ready, another thread wakes a task, or `timeout` (`None`:
+    /// for ever) has passed; then marks and wakes.
+    pub(super) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
+        let sources = &self.sources;
+        self.wait.borrow_mut().wait(&self.poller, timeout, |key, readiness| {
+            // A socket closed in this very turn may still have an event on its way; should its key
+            // have a new user, that one sees a readiness that its next read will not confirm.
+            if let Some(source) = sources.borrow().get(key) {
+                source.mark(readiness);
+            }
+        })
+    }
+}

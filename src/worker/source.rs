@@ -1,0 +1,83 @@
+//! What is known of one socket: whether to try a read or a write, and who waits for that.
+
+use std::cell::Cell;
+use std::io;
+use std::task::{Context, Poll, Waker};
+
+use super::reactor::Readiness;
+
+/// One socket's state. Both directions are independent, so that one task may read while it writes.
+#[derive(Default)]
+pub(super) struct Source {
+    pub(super) read: Direction,
+    pub(super) write: Direction,
+    /// The peer has sent its last byte, or may have: a read that comes up short proves nothing then.
+    pub(super) ending: Cell<bool>,
+}
+
+/// One direction of a socket.
+#[derive(Default)]
+pub(super) struct Direction {
+    /// Trying may succeed. Set by an event, taken back by a call that found nothing more.
+    ready: Cell<bool>,
+    waker: Cell<Option<Waker>>,
+}
+
+impl Source {
+    /// Takes in an event and wakes who waits for it.
+    pub(super) fn mark(&self, readiness: Readiness) {
+        if readiness.ending {
+            self.ending.set(true);
+        }
+        if readiness.readable {
+            self.read.mark();
+        }
+        if readiness.writable {
+            self.write.mark();
+        }
+    }
+}
+
+impl Direction {
+    fn mark(&self) {
+        self.ready.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready.get()
+    }
+
+    /// Says that trying may succeed (a new socket can be written to) or cannot.
+    pub(super) fn set_ready(&self, ready: bool) {
+        self.ready.set(ready);
+    }
+
+    /// Waits until trying may succeed.
+    pub(super) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.ready.get() {
+            return Poll::Ready(());
+        }
+        let waker = self.waker.take().filter(|waker| waker.will_wake(cx.waker()));
+        self.waker.set(Some(waker.unwrap_or_else(|| cx.waker().clone())));
+        Poll::Pending
+    }
+
+    /// Tries `call` whenever it may succeed, until it does not say "would block".
+    pub(super) fn poll_with<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut call: impl FnMut() -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        loop {
+            std::task::ready!(self.poll_ready(cx));
+            match call() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready.set(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+}

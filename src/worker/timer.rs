@@ -1,0 +1,285 @@
+//! Deadlines, thousands of them armed and disarmed each second, without a system call.
+//!
+//! A proxy arms a deadline before each wait for a peer and nearly always disarms it again. So arming
+//! must be cheap, and being late by a tick is fine. A [`Timer`] is a slot that holds its deadline;
+//! the queue holds *when to look at the slot*. A deadline that moves later, which is what they do,
+//! only changes the slot: the queue's older entry comes up, finds the slot not due, and is queued
+//! again for the right time. Disarming is one store.
+//!
+//! The kernel is told of the earliest entry as the time-out of the wait it does anyway.
+
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+/// Resolution of deadlines. Rounding up to it lets deadlines that are close fire in one turn.
+pub(super) const TICK: Duration = Duration::from_millis(8);
+
+/// A point in time, in ticks since the worker started.
+type Tick = u64;
+
+const NEVER: Tick = Tick::MAX;
+
+/// All deadlines of a worker.
+pub(super) struct Timers {
+    state: RefCell<State>,
+}
+
+struct State {
+    started: Instant,
+    now: Tick,
+    slots: Slab<Slot>,
+    /// When to look at which slot; the number tells a slot from an earlier user of its key.
+    queue: BinaryHeap<Reverse<(Tick, usize, u64)>>,
+    next_number: u64,
+}
+
+struct Slot {
+    /// When it expires; `NEVER` while disarmed.
+    deadline: Tick,
+    /// Its earliest entry in the queue; `NEVER` when it has none that counts.
+    queued: Tick,
+    number: u64,
+    waker: Option<Waker>,
+}
+
+impl Timers {
+    pub(super) fn new(started: Instant) -> Self {
+        let state = State { started, now: 0, slots: Slab::new(), queue: BinaryHeap::new(), next_number: 0 };
+        Self { state: RefCell::new(state) }
+    }
+
+    /// How long the kernel may wait before a slot must be looked at.
+    pub(super) fn next(&self, now: Instant) -> Option<Duration> {
+        let state = self.state.borrow();
+        let Reverse((tick, ..)) = state.queue.peek()?;
+        let at = state.started + TICK * u32::try_from(*tick).unwrap_or(u32::MAX);
+        Some(at.saturating_duration_since(now))
+    }
+
+    /// Wakes who waits for a deadline that has passed.
+    pub(super) fn fire(&self, now: Instant) {
+        let mut state = self.state.borrow_mut();
+        let state = &mut *state;
+        state.now = state.tick_before(now);
+        while let Some(&Reverse((tick, key, number))) = state.queue.peek() {
+            if tick > state.now {
+                break;
+            }
+            state.queue.pop();
+            let Some(slot) =
+                state.slots.get_mut(key).filter(|slot| slot.number == number && slot.queued == tick)
+            else {
+                continue;
+            };
+            slot.queued = NEVER;
+            if slot.deadline > state.now {
+                if slot.deadline != NEVER {
+                    slot.queued = slot.deadline;
+                    state.queue.push(Reverse((slot.deadline, key, number)));
+                }
+            } else if let Some(waker) = slot.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+impl State {
+    fn tick_before(&self, time: Instant) -> Tick {
+        let elapsed = time.saturating_duration_since(self.started);
+        (elapsed.as_millis() / TICK.as_millis()) as Tick
+    }
+
+    fn arm(&mut self, key: usize, after: Duration) {
+        let ticks = after.as_millis().div_ceil(TICK.as_millis()).min(u128::from(u32::MAX)) as Tick;
+        let slot = &mut self.slots[key];
+        // One more, because `now` may be up to a tick old: late is fine, early is not.
+        slot.deadline = self.now + ticks + 1;
+        if slot.deadline < slot.queued {
+            slot.queued = slot.deadline;
+            self.queue.push(Reverse((slot.deadline, key, slot.number)));
+            self.forget_the_dead();
+        }
+    }
+
+    /// Entries of dropped timers would stay until their time; when they are the majority, they go.
+    fn forget_the_dead(&mut self) {
+        if self.queue.len() > 2 * self.slots.len() + 64 {
+            let slots = &self.slots;
+            self.queue.retain(|Reverse((tick, key, number))| {
+                slots.get(*key).is_some_and(|slot| slot.number == *number && slot.queued == *tick)
+            });
+        }
+    }
+}
+
+/// A deadline of its own, used again and again by the task that owns it.
+pub struct Timer {
+    timers: Rc<Timers>,
+    key: usize,
+}
+
+impl Timer {
+    pub(super) fn new(timers: &Rc<Timers>) -> Self {
+        let mut state = timers.state.borrow_mut();
+        let number = state.next_number;
+        state.next_number += 1;
+        let key = state.slots.insert(Slot { deadline: NEVER, queued: NEVER, number, waker: None });
+        Self { timers: timers.clone(), key }
+    }
+
+    /// Sets the deadline, counted from the start of this turn. Replaces an earlier one.
+    pub fn arm(&self, after: Duration) {
+        self.timers.state.borrow_mut().arm(self.key, after);
+    }
+
+    /// Takes the deadline away.
+    pub fn disarm(&self) {
+        self.timers.state.borrow_mut().slots[self.key].deadline = NEVER;
+    }
+
+    /// Ready once the deadline has passed; pending for ever while disarmed.
+    pub fn poll_expired(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.timers.state.borrow_mut();
+        let now = state.now;
+        let slot = &mut state.slots[self.key];
+        if slot.deadline <= now {
+            return Poll::Ready(());
+        }
+        if !slot.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            slot.waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Waits until the deadline has passed.
+    pub async fn expired(&self) {
+        poll_fn(|cx| self.poll_expired(cx)).await;
+    }
+
+    /// Runs `future` for at most `limit`.
+    ///
+    /// # Errors
+    /// `TimedOut` when the limit has passed, and whatever the future fails with.
+    pub async fn within<T>(
+        &self,
+        limit: Duration,
+        future: impl Future<Output = io::Result<T>>,
+    ) -> io::Result<T> {
+        let mut future = std::pin::pin!(future);
+        let mut armed = false;
+        let result = poll_fn(|cx| {
+            if let Poll::Ready(result) = future.as_mut().poll(cx) {
+                return Poll::Ready(result);
+            }
+            // What is ready at once, as most reads are, never touches the queue.
+            if !armed {
+                armed = true;
+                self.arm(limit);
+            }
+            self.poll_expired(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        })
+        .await;
+        if armed {
+            self.disarm();
+        }
+        result
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        let slot = self.timers.state.borrow_mut().slots.remove(self.key);
+        // Only now, outside the borrow: the last waker of a task drops its future, which may own timers.
+        drop(slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    struct Counter(AtomicUsize);
+
+    impl Wake for Counter {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn timers() -> (Rc<Timers>, Instant, Arc<Counter>) {
+        let start = Instant::now();
+        (Rc::new(Timers::new(start)), start, Arc::new(Counter(AtomicUsize::new(0))))
+    }
+
+    #[test]
+    fn fires_after_its_deadline_and_never_before() {
+        let (timers, start, count) = timers();
+        let waker = Waker::from(count.clone());
+        let timer = Timer::new(&timers);
+        timer.arm(Duration::from_millis(100));
+        assert!(timer.poll_expired(&mut Context::from_waker(&waker)).is_pending());
+        timers.fire(start + Duration::from_millis(99));
+        assert_eq!(count.0.load(Ordering::Relaxed), 0);
+        assert!(timer.poll_expired(&mut Context::from_waker(&waker)).is_pending());
+        timers.fire(start + Duration::from_millis(100) + 2 * TICK);
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert!(timer.poll_expired(&mut Context::from_waker(&waker)).is_ready());
+    }
+
+    #[test]
+    fn a_deadline_that_moves_later_queues_nothing_until_its_old_entry_comes_up() {
+        let (timers, start, count) = timers();
+        let waker = Waker::from(count.clone());
+        let timer = Timer::new(&timers);
+        for _ in 0..10_000 {
+            timer.arm(Duration::from_secs(1));
+            timer.disarm();
+            timer.arm(Duration::from_secs(60));
+            assert!(timer.poll_expired(&mut Context::from_waker(&waker)).is_pending());
+        }
+        assert_eq!(timers.state.borrow().queue.len(), 1);
+        timers.fire(start + Duration::from_secs(2));
+        assert_eq!(count.0.load(Ordering::Relaxed), 0, "the old entry finds the slot not due");
+        assert!(timers.next(start).is_some_and(|wait| wait > Duration::from_secs(59)));
+        timers.fire(start + Duration::from_secs(61));
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_deadline_that_moves_earlier_is_kept() {
+        let (timers, start, count) = timers();
+        let waker = Waker::from(count.clone());
+        let timer = Timer::new(&timers);
+        timer.arm(Duration::from_secs(60));
+        timer.arm(Duration::from_secs(1));
+        assert!(timer.poll_expired(&mut Context::from_waker(&waker)).is_pending());
+        timers.fire(start + Duration::from_secs(2));
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn dropped_timers_do_not_pile_up_and_their_keys_are_not_confused() {
+        let (timers, start, count) = timers();
+        let waker = Waker::from(count.clone());
+        for _ in 0..100_000 {
+            Timer::new(&timers).arm(Duration::from_secs(60));
+        }
+        assert!(timers.state.borrow().queue.len() <= 66);
+        let timer = Timer::new(&timers);
+        assert!(timer.poll_expired(&mut Context::from_waker(&waker)).is_pending());
+        timers.fire(start + Duration::from_secs(100));
+        assert_eq!(count.0.load(Ordering::Relaxed), 0, "the new user of a key is not woken for the old one");
+    }
+}

@@ -1,0 +1,208 @@
+//! Who may use whom.
+
+use crate::source::{Source, paths, words};
+
+/// Each module of the crate root and the modules it may use. Everyone may use `config::plan` and
+/// `log` besides. In words: `main -> cli -> gate -> {proxy, internal} -> {routing, upstream, tls} ->
+/// {http, worker}`; `demo`, `whoami` and `disk` stand beside `cli`.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("main", &["cli"]),
+    ("cli", &["config", "demo", "disk", "gate", "http", "internal", "routing", "whoami"]),
+    ("demo", &["config", "disk", "gate", "whoami"]),
+    ("whoami", &[]),
+    ("disk", &["config"]),
+    ("gate", &["proxy", "internal", "routing", "upstream", "tls", "http", "worker"]),
+    ("proxy", &["routing", "upstream", "tls", "http", "worker"]),
+    ("internal", &["routing", "upstream", "tls", "http", "worker"]),
+    ("routing", &["http", "worker"]),
+    ("upstream", &["http", "worker"]),
+    ("tls", &["http", "worker"]),
+    ("http", &[]),
+    ("worker", &[]),
+    ("config", &[]),
+    ("log", &[]),
+];
+
+/// Modules that turn values into values and nothing else.
+const PURE: [&str; 3] = ["config", "http", "routing"];
+
+/// Crates that do I/O or wait for it.
+const IO_CRATES: [&str; 9] = [
+    "async_executor",
+    "async_io",
+    "async_net",
+    "async_signal",
+    "futures_rustls",
+    "polling",
+    "rustix",
+    "smol",
+    "socket2",
+];
+
+/// The module of the crate root that a file belongs to: `proxy` for `src/proxy/http.rs`.
+fn module(source: &Source) -> &str {
+    let inside = source.path.strip_prefix("src/").unwrap_or(&source.path);
+    inside.split('/').next().unwrap_or(inside).trim_end_matches(".rs")
+}
+
+/// Refuses a use of a module that does not stand below the user's.
+pub(crate) fn arrows(source: &Source) -> Vec<String> {
+    let user = module(source);
+    if user == "lib" {
+        return Vec::new();
+    }
+    let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == user) else {
+        return vec![source.finding(0, &format!("`{user}` has no row in the table of arrows"))];
+    };
+    let mut found = hidden(source);
+    let root = if user == "main" { "smolgate" } else { "crate" };
+    for (at, path) in paths(&source.production, root) {
+        let Some(used) = path.get(1) else { continue };
+        let plan = used == "config" && path.get(2).is_some_and(|inner| inner == "plan");
+        if !(plan || used == user || used == "log" || allowed.contains(&used.as_str())) {
+            found.push(source.finding(at, &format!("`{user}` may not use `{}`", path[1..].join("::"))));
+        }
+    }
+    found
+}
+
+/// `super` that leads to the crate root hides an arrow.
+fn hidden(source: &Source) -> Vec<String> {
+    let slashes = source.path.matches('/').count();
+    let depth = if source.path.ends_with("/mod.rs") { slashes - 1 } else { slashes };
+    let supers = "super::".repeat(depth.max(1));
+    let note = format!("write `crate::` for `{supers}`: it hides where the arrow goes");
+    words(&source.production, "super")
+        .filter(|&at| source.production[at..].starts_with(&supers))
+        .map(|at| source.finding(at, &note))
+        .collect()
+}
+
+/// Refuses sockets, files and waiting in the modules that are pure.
+pub(crate) fn purity(source: &Source) -> Vec<String> {
+    let user = module(source);
+    if !PURE.contains(&user) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for name in IO_CRATES {
+        for at in crate_names(source, name) {
+            found.push(source.finding(at, &format!("`{user}` is pure: it may not name `{name}`")));
+        }
+    }
+    for (at, path) in paths(&source.production, "std") {
+        let path: Vec<&str> = path.iter().skip(1).map(String::as_str).collect();
+        let does_io = matches!(
+            path.as_slice(),
+            ["fs" | "process" | "thread", ..]
+                | ["os", "unix" | "fd", ..]
+                | ["net"]
+                | ["net", "TcpStream" | "TcpListener" | "UdpSocket" | "ToSocketAddrs" | "*", ..]
+        );
+        if does_io {
+            let note = format!("`{user}` is pure: it may not name `std::{}`", path.join("::"));
+            found.push(source.finding(at, &note));
+        }
+    }
+    found
+}
+
+/// Refuses the poller and `unsafe` outside `worker/`.
+pub(crate) fn worker_only(source: &Source) -> Vec<String> {
+    if module(source) == "worker" {
+        return Vec::new();
+    }
+    let poller = crate_names(source, "polling").into_iter().map(|at| (at, "polling"));
+    let dangerous = words(&source.code, "unsafe").map(|at| (at, "unsafe"));
+    let note = |name| format!("only `worker` names `{name}`");
+    poller.chain(dangerous).map(|(at, name)| source.finding(at, &note(name))).collect()
+}
+
+/// Offsets at which `name` means a crate: before `::`, or in a `use`.
+fn crate_names(source: &Source, name: &str) -> Vec<usize> {
+    let code = &source.production;
+    let named = |&at: &usize| {
+        let is_name = |char: char| char.is_alphanumeric() || matches!(char, '_' | '>');
+        let inner = code[..at].strip_suffix("::").is_some_and(|before| before.ends_with(is_name));
+        let used = code[..at].trim_end().ends_with("use");
+        !inner && (used || code[at + name.len()..].starts_with("::"))
+    };
+    words(code, name).filter(named).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(rule: fn(&Source) -> Vec<String>, path: &str, text: &str) -> usize {
+        rule(&Source::new(path, text)).len()
+    }
+
+    #[test]
+    fn an_arrow_that_points_down_is_fine() {
+        for (path, text) in [
+            ("src/main.rs", "use smolgate::cli;"),
+            ("src/gate.rs", "use crate::proxy::http; use crate::worker::{Timer, Stream};"),
+            ("src/proxy/http.rs", "use crate::{routing::RuleTable, http::RequestHead, log::Reason};"),
+            ("src/http/path.rs", "use crate::config::plan::HeadLimits; use super::Refusal;"),
+            ("src/proxy/tcp.rs", "// use crate::gate;\n#[cfg(test)] mod tests { use crate::config::load; }"),
+            ("src/proxy/forward/head.rs", "use super::super::Head;"),
+            ("src/lib.rs", "pub mod gate;"),
+        ] {
+            assert_eq!(count(arrows, path, text), 0, "{text}");
+        }
+    }
+
+    #[test]
+    fn any_other_arrow_is_found() {
+        for (path, text) in [
+            ("src/main.rs", "use smolgate::gate::run;"),
+            ("src/proxy/http.rs", "use crate::gate::Gate;"),
+            ("src/proxy/http.rs", "use crate::{log::Reason, internal};"),
+            ("src/http/path.rs", "fn f() { crate::worker::spawn() }"),
+            ("src/http/path.rs", "use crate::config::load;"),
+            ("src/http/path.rs", "use super::super::worker;"),
+            ("src/gate.rs", "use super::config;"),
+            ("src/http/mod.rs", "use super::worker;"),
+            ("src/proxy/forward/head.rs", "use super::super::super::gate;"),
+            ("src/mystery/mod.rs", ""),
+        ] {
+            assert_eq!(count(arrows, path, text), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_pure_may_talk_of_addresses_and_of_files_by_name() {
+        let text = "use std::net::{IpAddr, SocketAddr}; use std::path::PathBuf; struct TcpListener; // smol\n\
+                    #[cfg(test)] mod tests { use std::fs; }";
+        assert_eq!(count(purity, "src/config/plan.rs", text), 0);
+        assert_eq!(count(purity, "src/gate.rs", "use smol::net; use std::fs;"), 0);
+    }
+
+    #[test]
+    fn what_is_pure_may_not_do_io() {
+        for text in [
+            "use std::net::TcpStream;",
+            "use std::{fmt, net::{IpAddr, UdpSocket}};",
+            "use std::net;",
+            "use std::fs;",
+            "fn f() { std::fs::read(p) }",
+            "use std::os::unix::net::UnixStream;",
+            "use smol::io;",
+            "use smol;",
+            "use async_io::Timer;",
+            "fn f() { ::polling::Poller::new() }",
+        ] {
+            assert_eq!(count(purity, "src/routing/table.rs", text), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_poller_and_unsafe_stay_in_the_worker() {
+        let text = "use polling::Poller; fn f() { unsafe { g() } }";
+        assert_eq!(count(worker_only, "src/worker/reactor.rs", text), 0);
+        assert_eq!(count(worker_only, "src/proxy/tcp.rs", text), 2);
+        let harmless = "#![forbid(unsafe_code)] // unsafe polling::x\nlet polling = \"unsafe\";";
+        assert_eq!(count(worker_only, "src/proxy/tcp.rs", harmless), 0);
+    }
+}
