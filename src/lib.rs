@@ -6,8 +6,8 @@
 pub mod cli;
 pub mod config;
 pub mod disk;
-pub mod internal;
 pub mod http;
+pub mod internal;
 pub mod log;
 pub mod routing;
 pub mod whoami;

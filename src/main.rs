@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! The verbs of the command line.
 
 use std::process::ExitCode;
@@ -19,6 +18,3 @@ fn main() -> ExitCode {
         Verb::Completion { shell } => cli::completion(shell),
     }
 }
-=======
-fn main() {}
->>>>>>> http

@@ -214,7 +214,7 @@ POST http://admin.localhost:8021/usersx?q=1 on listener http (:8021)
   2  gate.yml:5   admin.localhost /users      no: path /usersx only begins like /users, which needs a whole segment
   3  gate.yml:9   GET,HEAD admin.localhost /  no: method is POST, the rule wants GET or HEAD
   4  gate.yml:12  old.localhost /             no: host is admin.localhost, the rule wants old.localhost
-  no rule takes it: the answer is 404 (no_rule). No rule matches this request.
+  no rule takes it: the answer is 404 (no_rule)
 "
     );
     let based = explain("http://admin.localhost:8021/x?q=1");
@@ -243,7 +243,7 @@ fn explain_finds_the_listener() {
 fn explain_refuses_what_the_gate_would_refuse() {
     let place = Place::with(&[("gate.yml", CONFIG)]);
     let out = place.run("explain -c gate.yml http://www.example.com:8021/a/%2e%2E/b").fine();
-    assert!(out.contains("no rule is looked at: the answer is 400 (request_target)."), "{out}");
+    assert!(out.contains("no rule is looked at: the answer is 400 (request_target): "), "{out}");
     let err = place.run("explain -c gate.yml ftp://x/").failed(2);
     assert!(err.contains("cannot read the URL"), "{err}");
 }

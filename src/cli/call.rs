@@ -3,16 +3,23 @@
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::arguments::{Call, Reload};
 use super::{configuration, output};
 use crate::config::plan::{Bind, InternalApi, InternalBind, Secret};
+use crate::internal::client;
+
+/// A reload binds sockets, resolves names and, with `--restart`, waits for listeners to drain.
+const RELOAD_TIME_MAX: Duration = Duration::from_secs(300);
+/// A gate that is well answers at once.
+const HEALTH_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Makes the gate read its configuration again and prints what changed. An invalid configuration
 /// gives the gate's diagnostic and exit code 1; the gate then goes on as it was.
 pub fn reload(reload: &Reload) -> ExitCode {
     let path = if reload.restart { "/reload?restart=true" } else { "/reload" };
-    match ask(&reload.call, path, output::UNABLE) {
+    match ask(&reload.call, path, RELOAD_TIME_MAX, output::UNABLE) {
         Err(code) => code,
         Ok((200, body)) => output::result(&ended(body)),
         Ok((422, body)) => {
@@ -26,7 +33,7 @@ pub fn reload(reload: &Reload) -> ExitCode {
 /// Asks whether the gate is ready. A no and no answer at all are exit code 1, the only failure that a
 /// container's health check knows.
 pub fn healthcheck(call: &Call) -> ExitCode {
-    match ask(call, "/readyz", output::INVALID) {
+    match ask(call, "/readyz", HEALTH_TIME_MAX, output::INVALID) {
         Err(code) => code,
         Ok((200, body)) => output::result(&ended(body)),
         Ok((status, body)) => output::failure(output::INVALID, &unexpected(status, &body)),
@@ -34,16 +41,12 @@ pub fn healthcheck(call: &Call) -> ExitCode {
 }
 
 /// The answer; or what went wrong was said, and this is how the process ends.
-fn ask(call: &Call, path: &str, unreachable: u8) -> Result<(u16, String), ExitCode> {
+fn ask(call: &Call, path: &str, timeout: Duration, unreachable: u8) -> Result<(u16, String), ExitCode> {
     let api = find(call)?;
-    get(&api, path).map_err(|error| {
+    client::get(&api.bind, api.token.as_ref(), path, timeout).map_err(|error| {
         let message = format!("the internal API at {} does not answer: {error}", shown(&api.bind));
         output::failure(unreachable, &message)
     })
-}
-
-fn get(_api: &InternalApi, _path: &str) -> io::Result<(u16, String)> {
-    Err(io::Error::other("not wired"))
 }
 
 /// Address and token: those of the command line, else those of the configuration, which is not read

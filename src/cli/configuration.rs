@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use super::arguments::Files;
 use super::output;
 use crate::config::plan::{Plan, Protocol};
+use crate::config::{Loaded, load};
+use crate::disk::Disk;
 
 /// Where a configuration is looked for when nobody says where it is.
 const DEFAULTS: [&str; 3] = ["smolgate.yml", "config/smolgate.yml", "/etc/smolgate/smolgate.yml"];
@@ -24,11 +26,17 @@ pub fn check(files: &Files) -> ExitCode {
 pub(super) fn read(files: &Files) -> Result<Plan, ExitCode> {
     let files = find(&files.files, std::env::var_os("CONFIG_FILE"), Path::is_file)
         .map_err(|message| output::failure(output::INVALID, &message))?;
-    load(&files)
-}
-
-fn load(_files: &[PathBuf]) -> Result<Plan, ExitCode> {
-    Err(output::failure(output::UNABLE, if output::colours() { "not wired" } else { "not  wired" }))
+    match load(&files, &Disk) {
+        Ok(Loaded { plan, warnings }) => {
+            let warnings: String = warnings.iter().map(|one| one.render(output::colours()) + "\n").collect();
+            output::say(&warnings);
+            Ok(plan)
+        }
+        Err(all) => {
+            output::say(&all.render(output::colours()));
+            Err(ExitCode::from(output::INVALID))
+        }
+    }
 }
 
 /// The files to read: those of the command line, else of the environment, else the first default that

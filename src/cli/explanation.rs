@@ -6,8 +6,9 @@ use super::arguments::Question;
 use super::configuration;
 use super::listing::{hosts, respond, upstream};
 use super::output;
-use super::question::{Asked, accepted, binds};
+use super::question::{Asked, Routed, accepted, binds};
 use crate::config::plan::{Action, Plan, Protocol, Proxy, Redirect, Rule};
+use crate::http::Refusal;
 use crate::log::Reason;
 use crate::routing;
 
@@ -17,6 +18,9 @@ pub fn explain(question: &Question) -> ExitCode {
         Ok(asked) => asked,
         Err(why) => return output::failure(output::USAGE, &format!("cannot read the URL: {why}")),
     };
+    if question.method.contains(|char: char| char.is_ascii_control()) {
+        return output::failure(output::USAGE, "the method has a control character");
+    }
     match configuration::read(&question.files) {
         Err(code) => code,
         Ok(plan) => match story(&plan, &asked, question) {
@@ -39,16 +43,19 @@ fn story(plan: &Plan, asked: &Asked, question: &Question) -> Result<String, Stri
             let to = upstream(plan, tcp.upstream);
             text.push_str(&format!("  {}  every byte -> {to}; no rule is looked at\n", listener.origin));
         }
-        Protocol::Http(http) => match asked.path_for_matching() {
-            Err(reason) => text.push_str(&format!("  no rule is looked at: {}\n", refused(reason))),
-            Ok(path) => text.push_str(&verdicts(plan, &http.rules, asked, &path, &question.method)),
+        Protocol::Http(http) => match asked.routed(&question.method, &http.head) {
+            Err(Refusal { reason, detail }) => {
+                text.push_str(&format!("  no rule is looked at: {}: {detail}\n", answer(reason)));
+            }
+            Ok(routed) => text.push_str(&verdicts(plan, &http.rules, asked, &routed, &question.method)),
         },
     }
     Ok(text)
 }
 
-fn verdicts(plan: &Plan, rules: &[Rule], asked: &Asked, path: &str, method: &str) -> String {
-    let (host, path, method) = (asked.host.as_bytes(), path.as_bytes(), method.as_bytes());
+fn verdicts(plan: &Plan, rules: &[Rule], asked: &Asked, routed: &Routed, method: &str) -> String {
+    let Routed { host, path } = routed;
+    let method = method.as_bytes();
     let explanation = routing::explain(rules, host, path, method);
     let row = |index: usize, verdict: String| {
         let rule = &rules[index];
@@ -69,13 +76,13 @@ fn verdicts(plan: &Plan, rules: &[Rule], asked: &Asked, path: &str, method: &str
     }
     let mut text = output::columns(&rows);
     if explanation.winner.is_none() {
-        text.push_str(&format!("  no rule takes it: {}\n", refused(Reason::NoRule)));
+        text.push_str(&format!("  no rule takes it: {}\n", answer(Reason::NoRule)));
     }
     text
 }
 
-fn refused(reason: Reason) -> String {
-    format!("the answer is {} ({}). {}", reason.status(), reason.code(), reason.explain())
+fn answer(reason: Reason) -> String {
+    format!("the answer is {} ({})", reason.status(), reason.code())
 }
 
 fn outcome(plan: &Plan, rule: &Rule, asked: &Asked) -> String {

@@ -1,11 +1,14 @@
 //! A URL as a person writes it becomes what a rule is asked about.
 
-use crate::config::plan::{Bind, Listener, Plan, Protocol};
+use crate::config::plan::{Bind, HeadLimits, Listener, Plan, Protocol};
+use crate::http::{FieldTable, HeadScan, HostKey, Refusal, match_path, parse_request};
 use crate::log::Reason;
 
 /// A request, as far as its URL tells.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Asked {
+    /// Host and maybe port, as written: what the `Host` field says.
+    pub(super) authority: String,
     /// Lower case, without port, without a dot at the end.
     pub(super) host: String,
     /// Written, or the scheme's.
@@ -19,6 +22,10 @@ pub(super) struct Asked {
 impl Asked {
     /// Reads `[http[s]://]host[:port][/path][?query][#fragment]`; the error is half a sentence.
     pub(super) fn read(url: &str) -> Result<Asked, String> {
+        // They would end the request line, and what follows would be a request of another shape.
+        if url.contains(|char: char| char.is_ascii_control()) {
+            return Err("it has a control character".to_owned());
+        }
         let (default_port, rest) = match url.split_once("://") {
             None => (80, url),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (80, rest),
@@ -33,43 +40,35 @@ impl Asked {
         let (host, port) = split_authority(authority, default_port)?;
         let (path, query) = tail.split_at(tail.find('?').unwrap_or(tail.len()));
         let path = if path.is_empty() { "/" } else { path };
-        Ok(Asked { host, port, path: path.to_owned(), query: query.to_owned() })
+        let [authority, path, query] = [authority, path, query].map(str::to_owned);
+        Ok(Asked { authority, host, port, path, query })
     }
 
-    /// The path as rules see it: percent-escapes of unreserved characters decoded (RFC 3986, 6.2.2.2).
-    /// The error is why the gate would refuse the request before it looks at a rule.
-    pub(super) fn path_for_matching(&self) -> Result<String, Reason> {
-        let bytes = self.path.as_bytes();
-        if !bytes.iter().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Reason::RequestTarget);
-        }
-        let mut decoded = String::with_capacity(bytes.len());
-        let mut at = 0;
-        while let Some(&byte) = bytes.get(at) {
-            match unreserved_escape(&bytes[at..]) {
-                Some(plain) => {
-                    decoded.push(char::from(plain));
-                    at += 3;
-                }
-                None => {
-                    decoded.push(char::from(byte));
-                    at += 1;
-                }
-            }
-        }
-        if decoded.split('/').any(|segment| matches!(segment, "." | "..")) {
-            return Err(Reason::RequestTarget);
-        }
-        Ok(decoded)
+    /// What rules are asked about: the head that a client would send goes through the gate's own parser.
+    /// The error is why the gate would refuse it before it looks at a rule.
+    pub(super) fn routed(&self, method: &str, limits: &HeadLimits) -> Result<Routed, Refusal> {
+        let Asked { authority, path, query, .. } = self;
+        let head = format!("{method} {path}{query} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
+        let mut table = FieldTable::new();
+        let head = parse_request(head.as_bytes(), &mut HeadScan::default(), limits, &mut table)?;
+        let unfinished = || Refusal {
+            reason: Reason::RequestMalformed,
+            detail: "the request head does not end".to_owned(),
+        };
+        let head = head.ok_or_else(unfinished)?;
+        let host = head.host.and_then(HostKey::new);
+        Ok(Routed {
+            host: host.map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
+            path: match_path(head.path).into_owned(),
+        })
     }
 }
 
-/// The character behind a percent-escape at the start of `bytes`, when it is unreserved (RFC 3986, 2.3).
-fn unreserved_escape(bytes: &[u8]) -> Option<u8> {
-    let [b'%', high, low, ..] = bytes else { return None };
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let byte = u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()?;
-    (byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)).then_some(byte)
+/// Host and path as rules compare them.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Routed {
+    pub(super) host: Vec<u8>,
+    pub(super) path: Vec<u8>,
 }
 
 fn split_authority(authority: &str, default_port: u16) -> Result<(String, u16), String> {
@@ -158,34 +157,49 @@ pub(super) fn binds(listener: &Listener) -> String {
 mod tests {
     use super::*;
 
-    fn asked(host: &str, port: u16, path: &str, query: &str) -> Result<Asked, String> {
-        Ok(Asked { host: host.to_owned(), port, path: path.to_owned(), query: query.to_owned() })
-    }
-
     #[test]
     fn urls_as_people_write_them() {
-        for (url, expected) in [
-            ("http://Admin.Localhost:8021/users/7?a=1#x", asked("admin.localhost", 8021, "/users/7", "?a=1")),
-            ("https://example.com", asked("example.com", 443, "/", "")),
-            ("HTTP://example.com./", asked("example.com", 80, "/", "")),
-            ("localhost:8021/x", asked("localhost", 8021, "/x", "")),
-            ("localhost?q", asked("localhost", 80, "/", "?q")),
-            ("http://[::1]:81/x", asked("[::1]", 81, "/x", "")),
-            ("http://[::1]", asked("[::1]", 80, "/", "")),
-            ("http://h:/", asked("h", 80, "/", "")),
+        for (url, host, port, path, query) in [
+            ("http://Admin.Localhost:8021/users/7?a=1#x", "admin.localhost", 8021, "/users/7", "?a=1"),
+            ("https://example.com", "example.com", 443, "/", ""),
+            ("HTTP://example.com./", "example.com", 80, "/", ""),
+            ("localhost:8021/x", "localhost", 8021, "/x", ""),
+            ("localhost?q", "localhost", 80, "/", "?q"),
+            ("http://[::1]:81/x", "[::1]", 81, "/x", ""),
+            ("http://[::1]", "[::1]", 80, "/", ""),
+            ("http://h:/", "h", 80, "/", ""),
         ] {
-            assert_eq!(Asked::read(url), expected, "{url}");
+            let asked = Asked::read(url).unwrap();
+            let read = (asked.host.as_str(), asked.port, asked.path.as_str(), asked.query.as_str());
+            assert_eq!(read, (host, port, path, query), "{url}");
+        }
+    }
+
+    fn routed(url: &str) -> Result<Routed, Reason> {
+        let limits = HeadLimits { bytes: 1_000, fields: 10, target: 100 };
+        Asked::read(url).unwrap().routed("GET", &limits).map_err(|refusal| refusal.reason)
+    }
+
+    #[test]
+    fn host_and_path_are_what_the_gate_would_compare() {
+        for (url, host, path) in [
+            ("http://H.localhost.:81/%75sers/%2Fx?y=/../", "h.localhost", "/users/%2Fx"),
+            ("http://h", "h", "/"),
+            ("http://[::1]:1/...", "[::1]", "/..."),
+        ] {
+            let expected = Routed { host: host.into(), path: path.into() };
+            assert_eq!(routed(url), Ok(expected), "{url}");
         }
     }
 
     #[test]
-    fn the_path_is_decoded_as_far_as_rules_see_it() {
-        let path = |text: &str| Asked::read(&format!("http://h{text}")).unwrap().path_for_matching();
-        assert_eq!(path("/%75sers/%2Fx%zz%4").unwrap(), "/users/%2Fx%zz%4");
-        assert_eq!(path("/...").unwrap(), "/...");
-        for refused in ["/a/../b", "/%2e%2E", "/.%2e/", "/a b", "/ü", "/."] {
-            assert_eq!(path(refused), Err(Reason::RequestTarget), "{refused}");
+    fn what_the_gate_would_refuse_is_refused() {
+        for url in ["http://h/a/../b", "http://h/%2e%2E", "http://h/ü", "http://h/."] {
+            assert_eq!(routed(url), Err(Reason::RequestTarget), "{url}");
         }
+        assert_eq!(routed(&format!("http://h/{}", "x".repeat(200))), Err(Reason::TargetTooLong));
+        assert_eq!(routed("http://h,i/"), Err(Reason::RequestHost));
+        assert!(routed("http://h/a b").is_err());
     }
 
     #[test]
@@ -197,6 +211,7 @@ mod tests {
             ("http://u:p@h/", "user name"),
             ("http://h:99999/", "not a port"),
             ("http://h:x/", "not a port"),
+            ("http://h/\r\nHost: i", "control character"),
         ] {
             let error = Asked::read(url).unwrap_err();
             assert!(error.contains(part), "{url}: {error}");
