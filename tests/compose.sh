@@ -112,7 +112,7 @@ write_override() {
 	END
 }
 
-is_healthy() { [[ $(inspect smolgate '{{.State.Health.Status}}') == healthy ]]; }
+is_healthy() { [[ $(inspect "$1" '{{.State.Health.Status}}') == healthy ]]; }
 
 check_routing() {
     step "rules lead to services by name"
@@ -278,8 +278,10 @@ ensure_image "$prometheus_image"
 step "compose up"
 write_override
 compose up -d --no-build
-eventually 60 is_healthy
-pass "the gate is healthy"
+for service in smolgate whoami-users whoami-admin whoami-api; do
+    eventually 60 is_healthy "$service"
+    pass "$service is healthy"
+done
 
 check_routing
 check_reload
