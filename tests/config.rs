@@ -6,6 +6,7 @@
 //! difference before you keep it.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use smolgate::config::plan::{Origin, Plan, Secret};
@@ -232,8 +233,8 @@ proptest! {
     /// Whatever the text, there is a plan or there are errors, all with a line of that text.
     #[test]
     fn broken_text_never_panics(which in 0..1_000usize, breaks in breaks()) {
-        let files = golden_files();
-        let (_, text) = &files[which % files.len()];
+        static FILES: LazyLock<Vec<(PathBuf, String)>> = LazyLock::new(golden_files);
+        let (_, text) = &FILES[which % FILES.len()];
         let input = text.split_once("----\n").expect("a line ----").0;
         let (memory, paths) = inputs(&broken(input, &breaks));
         match load(&paths, &memory) {

@@ -5,14 +5,13 @@ use std::path::Path;
 use super::loader::Inputs;
 use super::scalar::Wrong;
 
+/// What cannot be filled in, and what to do about it.
+type Missing = (String, Option<String>);
+
 /// What a string says once everything in it is filled in; a file is sought from `dir`.
 ///
 /// A default may hold anything but `}`; nothing inside what was filled in is looked at again.
-pub(crate) fn expand(
-    text: &str,
-    dir: &Path,
-    inputs: &dyn Inputs,
-) -> Result<String, (String, Option<String>)> {
+pub(crate) fn expand(text: &str, dir: &Path, inputs: &dyn Inputs) -> Result<String, Missing> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -35,7 +34,7 @@ pub(crate) fn expand(
     Ok(out)
 }
 
-fn fill(what: &str, dir: &Path, inputs: &dyn Inputs) -> Result<String, (String, Option<String>)> {
+fn fill(what: &str, dir: &Path, inputs: &dyn Inputs) -> Result<String, Missing> {
     if let Some(variable) = what.strip_prefix("env:") {
         let (name, default) = match variable.split_once(":-") {
             Some((name, default)) => (name, Some(default)),
@@ -61,8 +60,9 @@ fn fill(what: &str, dir: &Path, inputs: &dyn Inputs) -> Result<String, (String, 
             }
         };
     }
-    let hint = format!("`${{env:{what}}}` takes an environment variable, `$${{` stands for `${{` itself");
-    Err((format!("`${{{what}}}` is neither `${{env:NAME}}` nor `${{file:path}}`"), Some(hint)))
+    // Not quoted: a secret may hold such characters.
+    let hint = "write `$${` where `${` itself is meant".into();
+    Err(("`${...}` is neither `${env:NAME}` nor `${file:path}`".into(), Some(hint)))
 }
 
 /// A text that is wrong in itself, whatever it was filled in with.
@@ -103,7 +103,7 @@ mod tests {
     fn says_what_is_missing() {
         for (text, expected) in [
             ("${env:NONE}", "the environment variable `NONE` is not set"),
-            ("${NAME}", "`${NAME}` is neither `${env:NAME}` nor `${file:path}`"),
+            ("${NAME}", "`${...}` is neither `${env:NAME}` nor `${file:path}`"),
             ("${env:NAME", "`${` without its `}`"),
         ] {
             assert_eq!(expanded(text), Err(expected.to_owned()), "{text}");

@@ -4,12 +4,14 @@
 /// letters, and at least one, may be missing, added, changed or swapped with the next.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word: Vec<char> = word.chars().take(LONGEST_WORD).flat_map(char::to_lowercase).collect();
+    let allowed = |candidate: &str| (candidate.chars().count() / 3).max(1);
     candidates
         .into_iter()
+        .filter(|candidate| candidate.chars().count().abs_diff(word.len()) <= allowed(candidate))
         .map(|candidate| {
             (distance(&word, &candidate.chars().take(LONGEST_WORD).collect::<Vec<_>>()), candidate)
         })
-        .filter(|(distance, candidate)| *distance <= (candidate.chars().count() / 3).max(1))
+        .filter(|(distance, candidate)| *distance <= allowed(candidate))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

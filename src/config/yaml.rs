@@ -278,8 +278,12 @@ pub(crate) fn quoted(word: &str) -> String {
 /// Keeps the text of a secret out of every snippet. That it comes from a variable or a file may be
 /// seen, but not what it is without them.
 pub(crate) fn mask_secret(node: &Node, report: &mut Report) {
+    let is_reference = |text: &str| {
+        let inside = text.strip_prefix("${env:").or_else(|| text.strip_prefix("${file:"));
+        inside.is_some_and(|inside| inside.find('}') == Some(inside.len() - 1) && !inside.contains(":-"))
+    };
     match &node.value {
-        Value::Scalar(text) if text.starts_with("${") && text.ends_with('}') && !text.contains(":-") => {}
+        Value::Scalar(text) if is_reference(text) => {}
         _ => report.mask(node.spot),
     }
     if let Value::List(items) = &node.value {

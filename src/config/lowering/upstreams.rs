@@ -90,7 +90,7 @@ impl Upstreams {
 
     fn use_named(&mut self, name: &Text, speaks: Speaks, report: &mut Report) -> Option<UpstreamId> {
         let Some(id) = self.by_name.get(name.text.as_str()).copied() else {
-            let hint = match nearest(&name.text, self.by_name.keys().map(|name| &**name)) {
+            let hint = match nearest(&name.text, self.known_names()) {
                 Some(known) => format!("did you mean `{known}`?"),
                 None => "write it under `upstreams`".into(),
             };
@@ -111,6 +111,12 @@ impl Upstreams {
             }
         }
         Some(id)
+    }
+
+    /// In written order, so that of two names equally near the same one is hinted at each time.
+    fn known_names(&self) -> impl Iterator<Item = &str> {
+        let names = self.entries.iter().map(|entry| &*entry.source.name.value);
+        names.filter(|name| self.by_name.contains_key(*name))
     }
 
     fn use_inline(&mut self, inline: Inline, speaks: Speaks, report: &mut Report) -> Option<UpstreamId> {

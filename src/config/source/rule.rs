@@ -1,5 +1,7 @@
 //! Rules as written.
 
+use std::collections::HashSet;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,14 +94,9 @@ fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> {
 }
 
 /// Every value once, in written order.
-fn values<T: PartialEq>(list: Option<Vec<At<T>>>) -> Vec<T> {
-    let mut values: Vec<T> = Vec::new();
-    for At { value, .. } in list.into_iter().flatten() {
-        if !values.contains(&value) {
-            values.push(value);
-        }
-    }
-    values
+fn values<T: Clone + Eq + Hash>(list: Option<Vec<At<T>>>) -> Vec<T> {
+    let mut seen = HashSet::new();
+    list.into_iter().flatten().map(|at| at.value).filter(|value| seen.insert(value.clone())).collect()
 }
 
 const ACTIONS: [&str; 5] = ["target", "targets", "upstream", "redirect", "respond"];

@@ -1,0 +1,40 @@
+# The image: one static binary and the certificate authorities, nothing else.
+#   docker build -t smolgate .
+
+# ---- build: a binary that needs no library at run time ----
+# glibc >= 2.34 has name resolution built in, so that a static binary resolves names as any other.
+FROM rust:1.95-slim-bookworm AS build
+
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends ca-certificates \
+ && rm -rf /var/lib/apt/lists/*
+
+WORKDIR /build
+# An explicit --target keeps these flags away from procedural macros, which cannot be static.
+ENV RUSTFLAGS="-C target-feature=+crt-static"
+
+# Dependencies first, on an empty program: this layer stays until Cargo.lock changes.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
+ && cargo build --release --locked --target "$(uname -m)-unknown-linux-gnu"
+
+# `touch`: the copied files may be older than the empty program, and cargo goes by that.
+COPY src src
+RUN touch src/main.rs src/lib.rs \
+ && cargo build --release --locked --target "$(uname -m)-unknown-linux-gnu" \
+ && mkdir -p /image/etc/ssl/certs \
+ && cp "target/$(uname -m)-unknown-linux-gnu/release/smolgate" /image/smolgate \
+ && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/
+
+# ---- image ----
+FROM scratch
+LABEL org.opencontainers.image.title="smolgate" \
+      org.opencontainers.image.description="A small reverse proxy on the smol stack" \
+      org.opencontainers.image.licenses="MIT"
+COPY --from=build /image /
+# A number, because there is no /etc/passwd; ports under 1024 are open to it all the same, since
+# Docker lets every user of a container bind them.
+USER 65532:65532
+EXPOSE 8020 8021 42007
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["/smolgate", "healthcheck"]
+ENTRYPOINT ["/smolgate"]
