@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use super::platform::Wait;
+use super::platform::{self, Wait};
 use super::source::Source;
 
 /// What one event says of a socket.
@@ -23,6 +23,8 @@ pub(super) struct Readiness {
     pub(super) writable: bool,
     /// The peer has sent its last byte, or the platform cannot tell that it has not.
     pub(super) ending: bool,
+    /// The connection was reset, or has ended both ways.
+    pub(super) gone: bool,
 }
 
 pub(super) struct Reactor {
@@ -42,27 +44,23 @@ impl Reactor {
     }
 
     /// Registers a socket. The caller calls [`Reactor::remove`] before it closes it.
-    #[expect(unsafe_code, reason = "polling asks for a promise that the types cannot make")]
     pub(super) fn add(&self, socket: impl AsFd) -> io::Result<(usize, Rc<Source>)> {
         let source = Rc::new(Source::default());
         let key = self.sources.borrow_mut().insert(source.clone());
-        let fd = socket.as_fd();
-        let event = polling::Event::all(key);
-        // SAFETY: a registered socket must be removed before it is closed. Only `stream.rs` and
-        // `accept.rs` register; both own the socket and remove it in `Drop`, before its field drops.
-        let added = unsafe { self.poller.add_with_mode(&fd, event, polling::PollMode::Edge) };
-        if let Err(error) = added {
-            self.sources.borrow_mut().remove(key);
-            return Err(error);
+        match platform::register(&self.poller, socket.as_fd(), key) {
+            Ok(()) => Ok((key, source)),
+            Err(error) => {
+                self.sources.borrow_mut().remove(key);
+                Err(error)
+            }
         }
-        Ok((key, source))
     }
 
     /// Forgets a socket.
     pub(super) fn remove(&self, key: usize, socket: impl AsFd) {
         self.sources.borrow_mut().remove(key);
         // It can fail only for a socket that is not registered.
-        let _ = self.poller.delete(socket.as_fd());
+        let _ = platform::deregister(&self.poller, socket.as_fd());
     }
 
     /// Waits in the kernel until a socket is ready, another thread wakes a task, or `timeout` (`None`:

@@ -19,11 +19,23 @@ const EVENTS: usize = 256;
 /// The key under which `polling` registers its own notifications.
 const NOTIFICATION: u64 = usize::MAX as u64;
 
+/// Registers a socket, edge-triggered, both ways, and with `EPOLLRDHUP`, which `polling` does not ask
+/// for: without it a short read does not prove that there is nothing more, an end for example.
+pub(crate) fn register(poller: &polling::Poller, socket: BorrowedFd<'_>, key: usize) -> io::Result<()> {
+    use epoll::EventFlags as Flags;
+    let flags = Flags::IN | Flags::OUT | Flags::RDHUP | Flags::ET;
+    Ok(epoll::add(poller.as_fd(), socket, epoll::EventData::new_u64(key as u64), flags)?)
+}
+
+/// Forgets a socket.
+pub(crate) fn deregister(poller: &polling::Poller, socket: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(epoll::delete(poller.as_fd(), socket)?)
+}
+
 /// Events out of the kernel, straight from the epoll instance that `polling` made.
 ///
 /// `polling` waits portably: it arms a timerfd, waits, reads its eventfd and arms both again, five
-/// system calls a turn where one is enough. It also hides `EPOLLRDHUP`, without which a short read
-/// does not prove that there is nothing more. Registering and notifying stay with `polling`.
+/// system calls a turn where one is enough. Making the instance and notifying it stay with `polling`.
 pub(crate) struct Wait {
     events: Vec<epoll::Event>,
     notified: portable::Wait,
@@ -67,6 +79,7 @@ fn readiness(flags: epoll::EventFlags) -> Readiness {
         readable: flags.intersects(Flags::IN | Flags::RDHUP | Flags::HUP | Flags::ERR | Flags::PRI),
         writable: flags.intersects(Flags::OUT | Flags::HUP | Flags::ERR),
         ending: flags.intersects(Flags::RDHUP | Flags::HUP | Flags::ERR),
+        gone: flags.intersects(Flags::HUP | Flags::ERR),
     }
 }
 

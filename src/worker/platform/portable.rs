@@ -11,6 +11,22 @@ use crate::worker::reactor::Readiness;
 /// Events taken from the kernel in one wait.
 const EVENTS: NonZeroUsize = NonZeroUsize::new(256).expect("invariant: not zero");
 
+/// Registers a socket, edge-triggered, both ways.
+#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
+#[expect(unsafe_code, reason = "polling asks for a promise that the types cannot make")]
+pub(crate) fn register(poller: &polling::Poller, socket: BorrowedFd<'_>, key: usize) -> io::Result<()> {
+    let event = polling::Event::all(key);
+    // SAFETY: a registered socket must be removed before it is closed. The reactor's callers,
+    // `stream.rs` and `accept.rs`, own the socket and remove it in `Drop`, before the field drops.
+    unsafe { poller.add_with_mode(&socket, event, polling::PollMode::Edge) }
+}
+
+/// Forgets a socket.
+#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
+pub(crate) fn deregister(poller: &polling::Poller, socket: BorrowedFd<'_>) -> io::Result<()> {
+    poller.delete(socket)
+}
+
 /// Events out of the kernel, by way of `polling`.
 pub(crate) struct Wait {
     events: polling::Events,
@@ -31,7 +47,11 @@ impl Wait {
         poller.wait(&mut self.events, timeout)?;
         for event in self.events.iter() {
             // `polling` does not say whether the peer has finished, so it may have.
-            each(event.key, Readiness { readable: event.readable, writable: event.writable, ending: true });
+            let gone = event.is_interrupt() || event.is_err() == Some(true);
+            each(
+                event.key,
+                Readiness { readable: event.readable, writable: event.writable, ending: true, gone },
+            );
         }
         Ok(())
     }
