@@ -21,7 +21,8 @@ use super::source::Source;
 pub(super) struct Readiness {
     pub(super) readable: bool,
     pub(super) writable: bool,
-    /// The peer has sent its last byte, or the platform cannot tell that it has not.
+    /// A read that comes up short does not prove that there is nothing more: the peer has sent its last
+    /// byte, or the platform cannot tell that it has not.
     pub(super) ending: bool,
     /// The connection was reset, or has ended both ways.
     pub(super) gone: bool,
@@ -47,20 +48,18 @@ impl Reactor {
     pub(super) fn add(&self, socket: impl AsFd) -> io::Result<(usize, Rc<Source>)> {
         let source = Rc::new(Source::default());
         let key = self.sources.borrow_mut().insert(source.clone());
-        match platform::register(&self.poller, socket.as_fd(), key) {
-            Ok(()) => Ok((key, source)),
-            Err(error) => {
-                self.sources.borrow_mut().remove(key);
-                Err(error)
-            }
+        if let Err(error) = platform::add(&self.poller, socket.as_fd(), key) {
+            self.sources.borrow_mut().remove(key);
+            return Err(error);
         }
+        Ok((key, source))
     }
 
     /// Forgets a socket.
     pub(super) fn remove(&self, key: usize, socket: impl AsFd) {
         self.sources.borrow_mut().remove(key);
         // It can fail only for a socket that is not registered.
-        let _ = platform::deregister(&self.poller, socket.as_fd());
+        let _ = self.poller.delete(socket.as_fd());
     }
 
     /// Waits in the kernel until a socket is ready, another thread wakes a task, or `timeout` (`None`:

@@ -12,6 +12,7 @@ pub(super) struct Source {
     pub(super) read: Direction,
     pub(super) write: Direction,
     /// The peer has sent its last byte, or may have: a read that comes up short proves nothing then.
+    /// Stays so, which costs a read or two that find nothing.
     pub(super) ending: Cell<bool>,
     /// Ready once the connection is dead both ways.
     pub(super) gone: Direction,
