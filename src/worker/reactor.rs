@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use super::platform::Wait;
+use super::platform::{self, Wait};
 use super::source::Source;
 
 /// What one event says of a socket.
@@ -21,8 +21,11 @@ use super::source::Source;
 pub(super) struct Readiness {
     pub(super) readable: bool,
     pub(super) writable: bool,
-    /// The peer has sent its last byte, or the platform cannot tell that it has not.
+    /// A read that comes up short does not prove that there is nothing more: the peer has sent its last
+    /// byte, or the platform cannot tell that it has not.
     pub(super) ending: bool,
+    /// The connection was reset, or has ended both ways.
+    pub(super) gone: bool,
 }
 
 pub(super) struct Reactor {
@@ -42,16 +45,10 @@ impl Reactor {
     }
 
     /// Registers a socket. The caller calls [`Reactor::remove`] before it closes it.
-    #[expect(unsafe_code, reason = "polling asks for a promise that the types cannot make")]
     pub(super) fn add(&self, socket: impl AsFd) -> io::Result<(usize, Rc<Source>)> {
         let source = Rc::new(Source::default());
         let key = self.sources.borrow_mut().insert(source.clone());
-        let fd = socket.as_fd();
-        let event = polling::Event::all(key);
-        // SAFETY: a registered socket must be removed before it is closed. Only `stream.rs` and
-        // `accept.rs` register; both own the socket and remove it in `Drop`, before its field drops.
-        let added = unsafe { self.poller.add_with_mode(&fd, event, polling::PollMode::Edge) };
-        if let Err(error) = added {
+        if let Err(error) = platform::add(&self.poller, socket.as_fd(), key) {
             self.sources.borrow_mut().remove(key);
             return Err(error);
         }

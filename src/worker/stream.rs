@@ -85,7 +85,7 @@ impl TcpStream {
     pub fn poll_read(&self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
         let read = std::task::ready!(self.source.read.poll_with(cx, || (&self.socket).read(bytes)))?;
         // Less than asked for is all there was, and the kernel will tell of more. It will not tell
-        // again of an end that came along with these bytes.
+        // again of an end that came along with these bytes, nor of bytes behind an urgent one.
         if read < bytes.len() && !self.source.ending.get() {
             self.source.read.set_ready(false);
         }
@@ -111,9 +111,19 @@ impl TcpStream {
         self.source.read.poll_ready(cx)
     }
 
+    /// Ready once the connection is dead both ways: reset, or ended by both. A peer that has only
+    /// finished sending is alive.
+    pub fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.source.gone.poll_ready(cx)
+    }
+
     /// Whether the kernel has told of bytes, an end or an error that no read has taken yet. An idle
-    /// connection of which that is true is of no use any more. Costs no system call.
+    /// connection of which that is true is of no use any more. Costs no system call while the last
+    /// read has come up short, as it mostly has; else the kernel is asked once whether there is more.
     pub fn has_news(&self) -> bool {
+        if self.source.read.is_ready() && self.is_quiet() {
+            self.source.read.set_ready(false);
+        }
         self.source.read.is_ready()
     }
 

@@ -1,1 +1,43 @@
-//! tests
+//! The worker as its users meet it: whole runs over real sockets, threads and descriptors.
+//!
+//! Nothing here sleeps for luck: each test waits for what it wants to see, and one that waits in vain
+//! ends after [`PATIENCE`] with a panic. Small things are tested beside their code.
+
+mod halves;
+
+use std::future::Future;
+use std::net::{TcpListener, TcpStream as Peer};
+use std::time::Duration;
+
+use futures_lite::FutureExt;
+
+use super::{TcpStream, Worker, run};
+
+/// After so long a test hangs. Long enough for a busy machine; no test comes near it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs `main` on a worker on this thread.
+fn on_worker<F: Future + 'static>(main: impl FnOnce(Worker) -> F) -> F::Output
+where
+    F::Output: 'static,
+{
+    let result = run(|worker| {
+        let work = main(worker.clone());
+        work.or(async move {
+            worker.sleep(PATIENCE).await;
+            panic!("the test hangs")
+        })
+    });
+    result.unwrap()
+}
+
+/// A connection: our side on the worker, the other side an ordinary blocking socket.
+fn pair(worker: &Worker) -> (TcpStream, Peer) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
+    let (ours, _) = listener.accept().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    peer.set_read_timeout(Some(PATIENCE)).unwrap();
+    peer.set_write_timeout(Some(PATIENCE)).unwrap();
+    (TcpStream::new(worker, ours).unwrap(), peer)
+}

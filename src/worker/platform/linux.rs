@@ -16,14 +16,23 @@ use crate::worker::reactor::Readiness;
 /// Events taken from the kernel in one wait.
 const EVENTS: usize = 256;
 
+/// What we want to be told of a socket, once each time it comes to be so (`ET`). A hang-up and an
+/// error are told unasked; that the peer has shut its half (`RDHUP`) is not.
+const INTEREST: epoll::EventFlags = epoll::EventFlags::IN
+    .union(epoll::EventFlags::PRI)
+    .union(epoll::EventFlags::RDHUP)
+    .union(epoll::EventFlags::OUT)
+    .union(epoll::EventFlags::ET);
+
 /// The key under which `polling` registers its own notifications.
 const NOTIFICATION: u64 = usize::MAX as u64;
 
 /// Events out of the kernel, straight from the epoll instance that `polling` made.
 ///
 /// `polling` waits portably: it arms a timerfd, waits, reads its eventfd and arms both again, five
-/// system calls a turn where one is enough. It also hides `EPOLLRDHUP`, without which a short read
-/// does not prove that there is nothing more. Registering and notifying stay with `polling`.
+/// system calls a turn where one is enough. It also does not know `EPOLLRDHUP`, without which a short
+/// read does not prove that there is nothing more, so sockets are registered here too. Notifying
+/// stays with `polling`.
 pub(crate) struct Wait {
     events: Vec<epoll::Event>,
     notified: portable::Wait,
@@ -61,12 +70,19 @@ impl Wait {
     }
 }
 
+/// Registers a socket for all that can happen to it. `polling` may forget it: it keeps no list.
+pub(crate) fn add(poller: &polling::Poller, socket: BorrowedFd<'_>, key: usize) -> io::Result<()> {
+    Ok(epoll::add(poller.as_fd(), socket, epoll::EventData::new_u64(key as u64), INTEREST)?)
+}
+
 fn readiness(flags: epoll::EventFlags) -> Readiness {
     use epoll::EventFlags as Flags;
     Readiness {
         readable: flags.intersects(Flags::IN | Flags::RDHUP | Flags::HUP | Flags::ERR | Flags::PRI),
         writable: flags.intersects(Flags::OUT | Flags::HUP | Flags::ERR),
-        ending: flags.intersects(Flags::RDHUP | Flags::HUP | Flags::ERR),
+        // `PRI`: a read stops in front of an urgent byte, and more may stand behind it.
+        ending: flags.intersects(Flags::RDHUP | Flags::HUP | Flags::ERR | Flags::PRI),
+        gone: flags.intersects(Flags::HUP | Flags::ERR),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What differs between systems, one file each; `cfg` chooses the file, never a line in it.
 //!
-//! Each file has a `Wait` (events out of the kernel), `accept` and `splice`. Linux has them all in their
+//! Each file has `add` and `Wait` (sockets into the poller, events out of it), `accept`, `pipe` and `splice`. Linux has them all in their
 //! best form; elsewhere `polling` and std do the same work with a few more system calls.
 
 #[cfg(target_os = "linux")]
@@ -8,6 +8,6 @@ mod linux;
 mod portable;
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::{Wait, accept, pipe, splice};
+pub(super) use linux::{Wait, accept, add, pipe, splice};
 #[cfg(not(target_os = "linux"))]
-pub(super) use portable::{Wait, accept, pipe, splice};
+pub(super) use portable::{Wait, accept, add, pipe, splice};

@@ -31,10 +31,24 @@ impl Wait {
         poller.wait(&mut self.events, timeout)?;
         for event in self.events.iter() {
             // `polling` does not say whether the peer has finished, so it may have.
-            each(event.key, Readiness { readable: event.readable, writable: event.writable, ending: true });
+            let gone = event.is_interrupt() || event.is_err() == Some(true);
+            each(
+                event.key,
+                Readiness { readable: event.readable, writable: event.writable, ending: true, gone },
+            );
         }
         Ok(())
     }
+}
+
+/// Registers a socket for reading and writing. The caller removes it before it closes it.
+#[cfg_attr(target_os = "linux", cfg_attr(not(test), expect(dead_code, reason = "Linux has its own")))]
+#[expect(unsafe_code, reason = "polling asks for a promise that the types cannot make")]
+pub(crate) fn add(poller: &polling::Poller, socket: BorrowedFd<'_>, key: usize) -> io::Result<()> {
+    let event = polling::Event::all(key);
+    // SAFETY: a registered socket must be removed before it is closed. Only `Reactor::add` comes here,
+    // for `stream.rs` and `accept.rs`; both own the socket and remove it in `Drop`, before its field drops.
+    unsafe { poller.add_with_mode(&socket, event, polling::PollMode::Edge) }
 }
 
 /// Takes a connection from the queue of `listener`, ready for non-blocking use.
@@ -56,4 +70,93 @@ pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 #[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
 pub(crate) fn splice(_from: BorrowedFd<'_>, _to: BorrowedFd<'_>, _most: usize) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::source::Source;
+    use std::io::{Read, Write};
+    use std::os::fd::AsFd;
+    use std::sync::mpsc;
+    use std::task::{Context, Poll, Waker};
+
+    /// A deadline for a test that hangs.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let ours = listener.accept().unwrap().0;
+        ours.set_nonblocking(true).unwrap();
+        (ours, peer)
+    }
+
+    /// A reactor with one socket: reads it to its end, with reads of `size` bytes.
+    fn read_to_end(ours: &TcpStream, size: usize) -> Vec<u8> {
+        let (poller, mut wait, source) = (polling::Poller::new().unwrap(), Wait::new(), Source::default());
+        add(&poller, ours.as_fd(), 7).unwrap();
+        let (mut seen, mut bytes) = (Vec::new(), vec![0; size]);
+        loop {
+            let mut told = false;
+            let each = |key, readiness| {
+                assert_eq!(key, 7);
+                told = true;
+                source.mark(readiness);
+            };
+            wait.wait(&poller, Some(PATIENCE), each).unwrap();
+            assert!(told, "nothing was told before the deadline");
+            let mut cx = Context::from_waker(Waker::noop());
+            while let Poll::Ready(count) = source.read.poll_with(&mut cx, || (&mut &*ours).read(&mut bytes)) {
+                match count.unwrap() {
+                    0 => {
+                        poller.delete(ours).unwrap();
+                        return seen;
+                    }
+                    count => seen.extend(&bytes[..count]),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_transfer_is_read_to_its_end() {
+        let (ours, mut peer) = pair();
+        let sent: Vec<u8> = (0..4_000_000_u32).map(|at| (at / 7) as u8).collect();
+        let writing = {
+            let sent = sent.clone();
+            std::thread::spawn(move || peer.write_all(&sent).unwrap())
+        };
+        assert!(read_to_end(&ours, 10_000) == sent);
+        writing.join().unwrap();
+    }
+
+    #[test]
+    fn an_end_that_comes_with_the_last_bytes_is_told() {
+        let (ours, mut peer) = pair();
+        peer.write_all(b"last words").unwrap();
+        drop(peer);
+        assert_eq!(read_to_end(&ours, 64), b"last words");
+    }
+
+    #[test]
+    fn a_notification_ends_a_wait_that_has_no_timeout() {
+        let (poller, mut wait) = (polling::Poller::new().unwrap(), Wait::new());
+        let (turns, next) = mpsc::sync_channel(0);
+        std::thread::scope(|scope| {
+            let poller = &poller;
+            scope.spawn(move || next.iter().for_each(|()| poller.notify().unwrap()));
+            for _ in 0..1000 {
+                turns.send(()).unwrap();
+                wait.wait(poller, None, |_, _| panic!("there is no socket")).unwrap();
+            }
+            drop(turns);
+        });
+    }
+
+    #[test]
+    fn a_wait_ends_with_its_timeout() {
+        let (poller, mut wait) = (polling::Poller::new().unwrap(), Wait::new());
+        wait.wait(&poller, Some(Duration::from_millis(1)), |_, _| panic!("there is no socket")).unwrap();
+    }
 }

@@ -1,0 +1,180 @@
+//! Ends of connections, and how little the kernel says of them.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use socket2::SockRef;
+
+use super::{on_worker, pair};
+
+/// Bytes and the end of them are one edge when they come together. Were the end not a mark of its own,
+/// the short read would be taken for all there was, and the end would never be seen.
+#[test]
+fn an_end_that_comes_with_the_last_bytes_is_seen() {
+    on_worker(|worker| async move {
+        let (mut ours, mut peer) = pair(&worker);
+        peer.write_all(b"last words").unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        let mut bytes = [0; 64];
+        assert_eq!(ours.read(&mut bytes).await.unwrap(), 10);
+        assert_eq!(ours.read(&mut bytes).await.unwrap(), 0);
+        assert_eq!(ours.read(&mut bytes).await.unwrap(), 0, "an end stays an end");
+    });
+}
+
+/// The same as one segment on the wire: the cork holds the bytes back until the end is there too.
+#[test]
+fn an_end_in_the_same_segment_is_seen() {
+    on_worker(|worker| async move {
+        let (mut ours, mut peer) = pair(&worker);
+        SockRef::from(&peer).set_tcp_cork(true).unwrap();
+        peer.write_all(b"last words").unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        let mut bytes = Vec::new();
+        ours.read_to_end(&mut bytes).await.unwrap();
+        assert_eq!(bytes, b"last words");
+    });
+}
+
+/// A read stops in front of an urgent byte, so it is short although there is more behind it.
+#[test]
+fn bytes_behind_an_urgent_byte_are_seen() {
+    on_worker(|worker| async move {
+        let (mut ours, mut peer) = pair(&worker);
+        peer.write_all(b"before").unwrap();
+        SockRef::from(&peer).send_out_of_band(b"!").unwrap();
+        peer.write_all(b"behind").unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"behind") {
+            let mut bytes = [0; 64];
+            let count = ours.read(&mut bytes).await.unwrap();
+            assert_ne!(count, 0);
+            seen.extend(&bytes[..count]);
+        }
+        assert_eq!(seen, b"beforebehind");
+    });
+}
+
+#[test]
+fn what_the_peer_shuts_leaves_our_half_open() {
+    on_worker(|worker| async move {
+        let (mut ours, mut peer) = pair(&worker);
+        peer.shutdown(Shutdown::Write).unwrap();
+        let mut bytes = [0; 8];
+        assert_eq!(ours.read(&mut bytes).await.unwrap(), 0);
+        ours.write_all(b"still here").await.unwrap();
+        ours.shutdown_write().unwrap();
+        let mut seen = Vec::new();
+        peer.read_to_end(&mut seen).unwrap();
+        assert_eq!(seen, b"still here");
+    });
+}
+
+#[test]
+fn what_we_shut_leaves_their_half_open() {
+    on_worker(|worker| async move {
+        let (mut ours, mut peer) = pair(&worker);
+        ours.close().await.unwrap();
+        let mut seen = Vec::new();
+        peer.read_to_end(&mut seen).unwrap();
+        assert!(seen.is_empty());
+        peer.write_all(b"answer").unwrap();
+        drop(peer);
+        ours.read_to_end(&mut seen).await.unwrap();
+        assert_eq!(seen, b"answer");
+        let error = loop {
+            // The peer is gone; the first write may still be taken before its reset comes back.
+            match ours.write(b"too late").await {
+                Ok(_) => worker.yield_now().await,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    });
+}
+
+#[test]
+fn a_reset_is_an_error_and_not_an_end() {
+    on_worker(|worker| async move {
+        let (mut ours, peer) = pair(&worker);
+        SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(peer);
+        let error = ours.read(&mut [0; 8]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    });
+}
+
+#[test]
+fn our_reset_is_an_error_to_the_peer() {
+    on_worker(|worker| async move {
+        let (ours, mut peer) = pair(&worker);
+        ours.reset();
+        assert_eq!(peer.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    });
+}
+
+#[test]
+fn a_reader_that_waits_learns_of_a_reset_and_so_does_a_writer() {
+    on_worker(|worker| async move {
+        let (ours, peer) = pair(&worker);
+        let ours = Rc::new(ours);
+        let reading = {
+            let ours = ours.clone();
+            worker.spawn(async move { (&*ours).read(&mut [0; 8]).await.map_err(|error| error.kind()) })
+        };
+        let writing = {
+            let ours = ours.clone();
+            worker.spawn(async move {
+                loop {
+                    if let Err(error) = (&*ours).write(&[0; 65536]).await {
+                        return error.kind();
+                    }
+                }
+            })
+        };
+        // Both have run once and wait: one for bytes, one for room.
+        while ours.source().write.is_ready() || ours.source().read.is_ready() {
+            worker.yield_now().await;
+        }
+        SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(peer);
+        let ends = (reading.await, writing.await);
+        // Whoever comes first takes the error; the other finds the connection gone.
+        assert!(matches!(
+            ends,
+            (Err(ErrorKind::ConnectionReset), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
+                | (Ok(0), ErrorKind::ConnectionReset)
+        ));
+    });
+}
+
+#[test]
+fn news_are_bytes_an_end_or_a_reset_and_nothing_else() {
+    on_worker(|worker| async move {
+        let (mut ours, mut peer) = pair(&worker);
+        assert!(ours.is_quiet() && !ours.has_news());
+        peer.write_all(b"12345678").unwrap();
+        ours.readable().await;
+        assert!(ours.has_news() && !ours.is_quiet());
+        // A read that fills all it was given has not shown that there is nothing more.
+        assert_eq!(ours.read(&mut [0; 8]).await.unwrap(), 8);
+        assert!(ours.is_quiet() && !ours.has_news());
+        peer.write_all(b"9").unwrap();
+        ours.readable().await;
+        assert!(ours.has_news());
+        assert_eq!(ours.read(&mut [0; 8]).await.unwrap(), 1);
+        assert!(ours.is_quiet() && !ours.has_news());
+        drop(peer);
+        ours.readable().await;
+        assert!(ours.has_news() && !ours.is_quiet());
+
+        let (ours, peer) = pair(&worker);
+        SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(peer);
+        ours.readable().await;
+        assert!(ours.has_news() && !ours.is_quiet());
+    });
+}
