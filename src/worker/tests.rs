@@ -4,6 +4,8 @@
 //! ends after [`PATIENCE`] with a panic. Small things are tested beside their code.
 
 mod halves;
+mod tasks;
+mod wakes;
 
 use std::future::Future;
 use std::net::{TcpListener, TcpStream as Peer};
