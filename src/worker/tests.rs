@@ -5,6 +5,7 @@
 
 mod halves;
 mod tasks;
+mod timers;
 mod wakes;
 
 use std::future::Future;
