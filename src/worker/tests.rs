@@ -4,8 +4,10 @@
 //! ends after [`PATIENCE`] with a panic. Small things are tested beside their code.
 
 mod halves;
+mod streams;
 mod tasks;
 mod timers;
+mod transfers;
 mod wakes;
 
 use std::future::Future;
@@ -43,4 +45,9 @@ fn pair(worker: &Worker) -> (TcpStream, Peer) {
     peer.set_read_timeout(Some(PATIENCE)).unwrap();
     peer.set_write_timeout(Some(PATIENCE)).unwrap();
     (TcpStream::new(worker, ours).unwrap(), peer)
+}
+
+/// Bytes that are all different enough to show a swap, a gap or a repetition.
+fn pattern(count: usize) -> Vec<u8> {
+    (0..count).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
