@@ -3,7 +3,10 @@
 //! Nothing here sleeps for luck: each test waits for what it wants to see, and one that waits in vain
 //! ends after [`PATIENCE`] with a panic. Small things are tested beside their code.
 
+mod alone;
+mod buffers;
 mod halves;
+mod listeners;
 mod streams;
 mod tasks;
 mod timers;
