@@ -4,6 +4,7 @@
 //! below it, `config::plan` and `log`. `tests/tidy.rs` keeps that.
 
 pub mod cli;
+pub mod demo;
 pub mod disk;
 pub mod whoami;
 

@@ -158,14 +158,18 @@ is_scraped() {
     get 'http://127.0.0.1:9091/api/v1/query?query=up' | grep -q '"__name__":"up".*"value":\[[0-9.]*,"1"\]'
 }
 
+# Names that others scrape already, against today's conventions for names: kept to the letter.
+readonly inherited='tcp_connections_active_count|tcp_connections_total_count|http_request_time_avg_milliseconds|http_request_total_count'
+
 check_metrics() {
     step "metrics"
+    local name code=0 complaints
     get --fail "$internal/metrics" >"$scratch/metrics"
-    docker run --rm -i --entrypoint /bin/promtool "$prometheus_image" check metrics <"$scratch/metrics"
-    pass "promtool finds nothing to say"
-    local name
-    for name in smolgate_requests_total tcp_connections_active_count tcp_connections_total_count \
-        http_request_time_avg_milliseconds http_request_total_count; do
+    # Status 3: the text is valid, names are complained about.
+    complaints=$(docker run --rm -i --entrypoint /bin/promtool "$prometheus_image" check metrics <"$scratch/metrics" 2>&1) || code=$?
+    [[ $code -eq 0 || $code -eq 3 ]] || fail "promtool ($code): $complaints"
+    equal "complaints of promtool, but for the inherited names" "" "$(grep -vE "^($inherited) " <<<"$complaints" || true)"
+    for name in smolgate_requests_total ${inherited//|/ }; do
         grep -q "^${name}[{ ]" "$scratch/metrics" || fail "no metric $name"
     done
     pass "the promised names are there"
@@ -205,24 +209,37 @@ run_load() {
 
 answers_directly() {
     local address
-    address=$(inspect "$1" '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}')
+    address=$(address_of "$1")
     [[ -n $address ]] && curl --silent --fail --max-time 1 --output /dev/null "http://$address:8080/health"
 }
 
-# recreate_under_load SERVICE...: whoami-api must be one of them.
+address_of() { inspect "$1" '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}'; }
+
+recreate() { compose up -d --no-build --no-deps --force-recreate --timeout 5 "$@"; }
+
+# Docker gives the lowest free address to who starts first: whoever had the higher one does.
+swap_addresses() {
+    local order=(whoami-users whoami-api) service
+    [[ $(printf '%s\n' "$(address_of whoami-users)" "$(address_of whoami-api)" | sort -V | head -1) != "$(address_of whoami-users)" ]] ||
+        order=(whoami-api whoami-users)
+    compose rm --stop --force "${order[@]}"
+    for service in "${order[@]}"; do compose up -d --no-build --no-deps "$service"; done
+}
+
+# under_load COMMAND...: what replaces the container of whoami-api.
 #
 # Between the stop of the old container and the first accept of the new one nothing could answer:
 # there, an error is right, if it is an answer of the gate. Before and after, every request must
 # succeed, and be answered by the right service even if it took over another's address.
-recreate_under_load() {
-    step "recreating $* under load"
+under_load() {
+    step "$* under load"
     local log=$scratch/load.log old new stopped listening settled ended
-    old=$(inspect whoami-api '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}')
+    old=$(address_of whoami-api)
     run_load >"$log" &
     load=$!
     sleep 2
     stopped=$(date +%s%3N)
-    compose up -d --no-build --no-deps --force-recreate --timeout 5 "$@" >/dev/null 2>&1
+    "$@" >/dev/null 2>&1
     eventually 30 answers_directly whoami-api
     listening=$(date +%s%3N)
     sleep $((names_settle + 4))
@@ -230,7 +247,7 @@ recreate_under_load() {
     kill "$load"
     wait "$load" 2>/dev/null || true
     load=
-    new=$(inspect whoami-api '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}')
+    new=$(address_of whoami-api)
     settled=$((listening + names_settle * 1000))
     echo "address of whoami-api: $old, now $new"
     awk -v stopped="$stopped" -v listening="$listening" -v settled="$settled" '
@@ -287,7 +304,8 @@ check_routing
 check_reload
 check_metrics
 check_hardening
-recreate_under_load whoami-api
-recreate_under_load whoami-api whoami-users
+under_load recreate whoami-api
+under_load recreate whoami-api whoami-users
+under_load swap_addresses
 check_stop
 step "all of it holds"

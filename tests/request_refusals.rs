@@ -8,7 +8,6 @@ mod support;
 
 use support::client::Client;
 use support::gate::TestGate;
-use support::message::Response;
 use support::show;
 use support::upstream::Upstream;
 
@@ -459,24 +458,4 @@ fn judge_cut(name: &str, mut client: Client, upstream: &Upstream) {
     }
     let received = upstream.received().concat();
     assert!(!received.windows(8).any(|window| window == b"smuggled"), "{name}: {}", show(&received));
-}
-
-#[test]
-fn own_answers_say_who_they_are_and_speak_what_the_client_prefers() {
-    let upstream = Upstream::says("fine");
-    let gate = TestGate::start(CONFIG, &[("upstream", &upstream)]);
-    let ask =
-        |accept: &str| -> Response { gate.exchange(format!("GET /../ HTTP/1.1\r\nHost: a\r\n{accept}\r\n")) };
-    let plain = ask("");
-    assert_eq!(
-        plain.get("proxy-status"),
-        Some("smolgate; error=http_request_error; details=\"request_target\"")
-    );
-    assert!(plain.get("content-type").is_some_and(|kind| kind.starts_with("text/plain")), "{plain:?}");
-    assert_eq!(plain.text().trim_end().lines().count(), 1, "{}", plain.text());
-    assert_eq!(plain.get("server"), None);
-    let json = ask("Accept: application/json\r\n");
-    assert!(json.get("content-type").is_some_and(|kind| kind.starts_with("application/json")), "{json:?}");
-    let value: serde_json::Value = serde_json::from_slice(&json.body.bytes).expect("JSON");
-    assert!(value.to_string().contains("request_target"), "{value}");
 }

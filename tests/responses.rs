@@ -430,17 +430,25 @@ fn a_stream_is_never_buffered() {
 
 #[test]
 fn a_client_that_leaves_ends_the_upstream_exchange() {
-    let upstream = Upstream::scripted(|connection| {
-        connection.read_request();
-        connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-        connection.hang();
-    });
-    let gate = start(&upstream);
-    let mut client = gate.client();
-    client.send(GET);
-    client.read_head();
-    client.reset();
-    assert!(matches!(upstream.wait_end(0), End::Clean | End::Reset));
+    for begun in [true, false] {
+        let upstream = Upstream::scripted(move |connection| {
+            connection.read_request();
+            if begun {
+                connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            }
+            connection.hang();
+        });
+        let gate = start(&upstream);
+        let mut client = gate.client();
+        client.send(GET);
+        if begun {
+            client.read_head();
+        } else {
+            upstream.wait_requests(1);
+        }
+        client.reset();
+        assert!(matches!(upstream.wait_end(0), End::Clean | End::Reset), "answer begun: {begun}");
+    }
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn a_post_is_never_sent_twice() {
             );
             assert_eq!(upstream.requests().len(), 2, "{request:?}");
             // The failure is that exchange's alone.
-            client.exchange(GET).expect(200, "fine");
+            gate.exchange(GET).expect(200, "fine");
         }
     }
 }

@@ -131,10 +131,43 @@ fn own_answers_keep_the_connection_where_the_request_was_fine() {
     let scene = scene();
     let mut client = scene.gate.client();
     client.exchange("GET / HTTP/1.1\r\nHost: unknown.test\r\n\r\n").expect_own(404, "no_rule");
-    client
-        .exchange("POST / HTTP/1.1\r\nHost: unknown.test\r\nContent-Length: 5\r\n\r\nhello")
-        .expect_own(404, "no_rule");
     client.exchange("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").expect(200, "a rest");
+}
+
+#[test]
+fn own_answers_to_a_body_keep_the_connection_or_say_that_it_ends() {
+    let scene = scene();
+    for (host, status) in [("unknown.test", 404), ("one.test", 201), ("moved.test", 308)] {
+        let mut client = scene.gate.client();
+        let request = format!("POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 5\r\n\r\nhello");
+        let response = client.exchange(request);
+        assert_eq!(response.status(), status, "{response:?}");
+        if response.head.list("connection").contains(&"close".to_owned()) {
+            client.half_close();
+            client.expect_close();
+        } else {
+            // The body was no request, and is not in the way of the next one.
+            client.exchange("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").expect(200, "a rest");
+        }
+    }
+}
+
+#[test]
+fn own_answers_say_who_they_are_and_speak_what_the_client_prefers() {
+    let scene = scene();
+    let ask =
+        |accept: &str| scene.gate.exchange(format!("GET / HTTP/1.1\r\nHost: unknown.test\r\n{accept}\r\n"));
+    let plain = ask("");
+    let status = "smolgate; error=destination_not_found; details=\"no_rule\"";
+    assert_eq!(plain.get("proxy-status"), Some(status));
+    assert!(plain.get("content-type").is_some_and(|kind| kind.starts_with("text/plain")), "{plain:?}");
+    assert_eq!(plain.text().trim_end().lines().count(), 1, "{}", plain.text());
+    let json = ask("Accept: application/json\r\n");
+    assert!(json.get("content-type").is_some_and(|kind| kind.starts_with("application/json")), "{json:?}");
+    let value: serde_json::Value = serde_json::from_slice(&json.body.bytes).expect("JSON");
+    assert!(value.to_string().contains("no_rule"), "{value}");
+    let page = ask("Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n");
+    assert!(page.get("content-type").is_some_and(|kind| kind.starts_with("text/html")), "{page:?}");
 }
 
 #[test]

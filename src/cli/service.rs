@@ -50,8 +50,10 @@ fn cannot_start(error: GateError) -> ExitCode {
 
 /// Runs the gate on free ports with a built-in example.
 pub fn demo(logging: &Logging) -> ExitCode {
-    let ran = log(logging, LogFormat::Human, LogLevel::Info, &Counters::new())
-        .and_then(|_level| Err(output::failure(output::UNABLE, "not wired")));
+    let ran = log(logging, LogFormat::Human, LogLevel::Info, &Counters::new()).and_then(|_level| {
+        crate::demo::run()
+            .map_err(|error| output::failure(output::UNABLE, &format!("the demo failed: {error}")))
+    });
     ended(ran)
 }
 

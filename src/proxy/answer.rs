@@ -11,7 +11,7 @@ use super::record::Record;
 use super::request::Request;
 use super::transfer::{Body, write_all};
 use crate::config::plan::{Redirect, Respond};
-use crate::http::{Framing, Method, Name, RequestHead, Version, list_items, status_phrase};
+use crate::http::{Method, Name, RequestHead, Version, list_items, status_phrase};
 use crate::log::Reason;
 use crate::worker::Buffer;
 
@@ -41,7 +41,10 @@ impl Media {
     /// What `Accept` names first of what we have; text when it names none of it. Weights are not
     /// read: who cares for the form of an error message names it first.
     pub(super) fn of(head: &RequestHead<'_>) -> Self {
-        let accept = head.fields.get(Name::Accept).unwrap_or_default();
+        Self::preferred(head.fields.get(Name::Accept).unwrap_or_default())
+    }
+
+    fn preferred(accept: &[u8]) -> Self {
         let known = list_items(accept).find_map(|item| {
             let media = item.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
             match media {
@@ -62,16 +65,30 @@ impl Media {
         }
     }
 
-    fn body(self, status: u16, reason: Reason) -> String {
+    /// What the head of a request that could not be parsed seems to prefer.
+    fn guess(bytes: &[u8]) -> Self {
+        let accept = bytes.split(|byte| *byte == b'\n').find_map(|line| {
+            let (name, value) = line.split_at_checked(b"accept:".len())?;
+            name.eq_ignore_ascii_case(b"accept:").then_some(value)
+        });
+        Self::preferred(accept.unwrap_or_default())
+    }
+
+    fn body(self, failure: &Failure) -> String {
+        let (status, reason) = (failure.reason.status(), failure.reason);
         let (code, explain, phrase) = (reason.code(), reason.explain(), status_phrase(status));
+        let detail = failure.public_detail();
         match self {
-            Self::Text => format!("{status} {phrase}: {explain} ({code})\n"),
+            Self::Text if detail.is_empty() => format!("{status} {phrase}: {explain} ({code})\n"),
+            Self::Text => format!("{status} {phrase}: {explain} ({code}: {detail})\n"),
             Self::Json => {
-                format!("{{\"status\":{status},\"reason\":\"{code}\",\"message\":\"{explain}\"}}\n")
+                let json = serde_json::json!({"status": status, "reason": code, "message": explain, "detail": detail});
+                format!("{json}\n")
             }
+            // What parsers say of a request holds no character that means something in HTML.
             Self::Html => format!(
                 "<!doctype html><meta charset=\"utf-8\"><title>{status} {phrase}</title>\
-                 <h1>{status} {phrase}</h1><p>{explain}</p><p><code>{code}</code></p>\n"
+                 <h1>{status} {phrase}</h1><p>{explain}</p><p>{detail}</p><p><code>{code}</code></p>\n"
             ),
         }
     }
@@ -93,62 +110,61 @@ pub(super) async fn send(
     let mut slices = [IoSlice::new(answer.unread())];
     write_all(&client.stream, &mut slices, &client.timer, ANSWER_TIME).await.map_err(Failure::of_client)?;
     record.sent.add(answer.unread().len(), client.stream.worker().now());
-    let end = if request.framing == Framing::None && request.keep_alive { End::Clean } else { End::Close };
-    if end == End::Close {
-        linger(client).await;
-    }
-    Ok(end)
+    Ok(if request.keep_alive { End::Clean } else { End::Close })
 }
 
 /// Answers a failure, if the client can still be answered, and says what becomes of its connection.
 pub(super) async fn fail(
     client: &mut Client,
     record: &mut Record<'_>,
-    request: Option<&Request>,
+    request: Option<(&Request, &Body)>,
     failure: Failure,
 ) -> End {
-    record.fail(&failure, client, request);
+    record.fail(&failure, client, request.map(|(request, _)| request));
     if record.status.is_some() || matches!(failure.reason, Reason::ClientGone | Reason::ClientStalled) {
         return End::Close;
     }
-    client.input.consume(std::mem::take(&mut record.unconsumed));
-    // A body that was not read to its end would be taken for the next request.
-    let keep = request.is_some_and(|request| request.framing == Framing::None && request.keep_alive);
+    let keep = request.is_some_and(|(request, body)| {
+        // Who waits for leave to send a body sends none after this.
+        request.keep_alive
+            && !request.expects
+            && body.is_short(DRAIN_BYTES)
+            && failure.leaves_the_body_sound()
+    });
     let keep = keep && !client.guest.is_asked_to_leave();
     let mut answer = client.stream.worker().buffer();
-    let (media, method) =
-        request.map_or((Media::Text, Method::Other), |request| (request.prefers, request.method));
+    let (media, method) = match request {
+        Some((request, _)) => (request.prefers, request.method),
+        None => (Media::guess(client.input.unread()), Method::Other),
+    };
+    client.input.consume(std::mem::take(&mut record.unconsumed));
     write_failure(&failure, media, method, keep, &mut answer);
     record.status = Some(failure.reason.status());
     let mut slices = [IoSlice::new(answer.unread())];
     let written = write_all(&client.stream, &mut slices, &client.timer, ANSWER_TIME).await;
     record.sent.add(answer.unread().len(), client.stream.worker().now());
-    drop(answer);
-    match (written, keep) {
-        (Ok(()), true) => End::Clean,
-        (Ok(()), false) => {
-            linger(client).await;
-            End::Close
-        }
-        (Err(_), _) => End::Close,
-    }
+    if written.is_ok() && keep { End::Clean } else { End::Close }
 }
 
-/// Reads what is left of a request body that the target did not want.
-pub(super) async fn drain(client: &mut Client, body: &mut Body) -> End {
-    let Client { stream, input, timer, .. } = client;
-    match timer.within(DRAIN_TIME, body.drain(stream, input, DRAIN_BYTES)).await {
-        Ok(true) => End::Clean,
-        _ => {
-            linger(client).await;
-            End::Close
-        }
+/// Parts from a client after an exchange: reads what is left of the request's body, so that another
+/// request may follow, or closes in a way that lets the client read the answer.
+pub(super) async fn part(client: &mut Client, body: &mut Body, end: End) -> End {
+    if body.is_done() {
+        return end;
     }
+    let Client { stream, input, timer, .. } = client;
+    let drained = end == End::Clean
+        && matches!(timer.within(DRAIN_TIME, body.drain(stream, input, DRAIN_BYTES)).await, Ok(true));
+    if drained {
+        return End::Clean;
+    }
+    linger(client).await;
+    End::Close
 }
 
 /// Closes in a way that lets the client read the answer: a close with unread bytes behind it would
 /// be a reset, and a reset may overtake the answer (RFC 9112, section 9.6).
-async fn linger(client: &mut Client) {
+pub(super) async fn linger(client: &mut Client) {
     let Client { stream, input, timer, .. } = client;
     let ended = async {
         poll_fn(|cx| stream.poll_shutdown(cx)).await?;
@@ -171,7 +187,7 @@ async fn linger(client: &mut Client) {
 /// Writes the answer to a failure. The details of the system stay in the log: strangers read this.
 fn write_failure(failure: &Failure, media: Media, method: Method, keep: bool, out: &mut Buffer) {
     let status = failure.reason.status();
-    let body = media.body(status, failure.reason);
+    let body = media.body(failure);
     write_status_line(status, out);
     write(out, format_args!("Content-Type: {}\r\nContent-Length: {}\r\n", media.content_type(), body.len()));
     let (error, code) = (failure.reason.proxy_error(), failure.reason.code());
@@ -237,7 +253,7 @@ fn write_status_line(status: u16, out: &mut Buffer) {
 
 /// What HTTP/1.0 and a client that wants to close must be told.
 fn write_connection(head: &RequestHead<'_>, out: &mut Buffer) {
-    match (head.keep_alive && head.framing == Framing::None, head.version) {
+    match (head.keep_alive, head.version) {
         (false, _) => out.extend(b"Connection: close\r\n"),
         (true, Version::Http10) => out.extend(b"Connection: keep-alive\r\n"),
         (true, Version::Http11) => {}
@@ -264,7 +280,7 @@ mod tests {
     #[test]
     fn json_bodies_are_json() {
         for reason in Reason::ALL {
-            let body = Media::Json.body(reason.status(), *reason);
+            let body = Media::Json.body(&Failure::new(*reason));
             let value: serde_json::Value = serde_json::from_str(&body).unwrap();
             assert_eq!(value["reason"], reason.code());
         }

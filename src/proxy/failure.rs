@@ -69,7 +69,21 @@ impl Failure {
     /// The target's connection failed inside the head of its answer.
     pub(super) fn inside_response(error: io::Error) -> Self {
         let stalled = error.kind() == io::ErrorKind::TimedOut;
-        Self::io(if stalled { Reason::ResponseStalled } else { Reason::ResponseTruncated }, error)
+        Self::io(if stalled { Reason::UpstreamTimeout } else { Reason::ResponseTruncated }, error)
+    }
+
+    /// What may be shown to the client beside the reason: what is wrong with its own request, and
+    /// nothing of ours.
+    pub(super) fn public_detail(&self) -> &str {
+        match &self.detail {
+            Detail::Text(text) if self.reason.is_of_the_client() => text,
+            _ => "",
+        }
+    }
+
+    /// Whether the rest of the request's body can be told from the next request.
+    pub(super) fn leaves_the_body_sound(&self) -> bool {
+        !matches!(self.reason, Reason::RequestBody | Reason::BodyTooLarge | Reason::RequestTimeout)
     }
 
     /// Whether the target said nothing and went away.

@@ -1,5 +1,6 @@
 //! The life of a request, on one screen.
 
+use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -38,12 +39,15 @@ pub(super) async fn exchange(mut client: Client, site: Rc<Site>) -> Option<Clien
         Err(failure) => {
             answer::fail(&mut client, &mut record, None, failure).await;
             record.finish(&client, None);
+            answer::linger(&mut client).await;
             return None;
         }
     };
+    let mut body = Body::new(request.framing);
     let end = match next {
         Next::Forward { first_target, head } => {
-            forward(&mut client, &site, &mut record, &request, Dispatch::new(first_target, head)).await
+            let dispatch = Dispatch::new(first_target, head);
+            forward(&mut client, &site, &mut record, &request, &mut body, dispatch).await
         }
         Next::Answer { status, answer } => {
             answer::send(&mut client, &mut record, &request, status, answer).await
@@ -52,9 +56,10 @@ pub(super) async fn exchange(mut client: Client, site: Rc<Site>) -> Option<Clien
     };
     let end = match end {
         Ok(end) => end,
-        Err(failure) => answer::fail(&mut client, &mut record, Some(&request), failure).await,
+        Err(failure) => answer::fail(&mut client, &mut record, Some((&request, &body)), failure).await,
     };
     record.finish(&client, Some(&request));
+    let end = answer::part(&mut client, &mut body, end).await;
     if record.cut_is_invisible && record.reason.is_some() {
         client.stream.reset();
         return None;
@@ -70,6 +75,7 @@ async fn forward(
     site: &Rc<Site>,
     record: &mut Record<'_>,
     request: &Request,
+    body: &mut Body,
     mut dispatch: Dispatch,
 ) -> Result<End, Failure> {
     let action = request.rule.and_then(|rule| site.rule(rule)).map(|rule| &rule.action);
@@ -78,7 +84,7 @@ async fn forward(
         let (link, head) = dispatch.link(client, site, request, proxy).await?;
         record.target = Some(link.address);
         let reused = link.reused;
-        match converse(client, site, record, request, proxy, link, head).await {
+        match converse(client, site, record, request, proxy, body, link, head).await {
             Ok((end, kept)) => {
                 if let Some((link, time)) = kept {
                     dispatch.keep(site, proxy, link, time);
@@ -101,21 +107,22 @@ async fn forward(
 type Kept = Option<(Link, Duration)>;
 
 /// One request and its response over one link.
+#[expect(clippy::too_many_arguments, reason = "the two connections, the request and what is known of them")]
 async fn converse(
     client: &mut Client,
     site: &Rc<Site>,
     record: &mut Record<'_>,
     request: &Request,
     proxy: &Proxy,
+    body: &mut Body,
     mut link: Link,
     head: Buffer,
 ) -> Result<(End, Kept), Failure> {
-    let mut body = Body::new(request.framing);
     if request.framing != Framing::None {
         // From here on the request cannot be sent again.
         client.input.consume(std::mem::take(&mut record.unconsumed));
     }
-    let exchanged = transfer(client, site, record, request, proxy, &mut link, head, &mut body).await?;
+    let exchanged = transfer(client, site, record, request, proxy, &mut link, head, body).await?;
     client.input.consume(std::mem::take(&mut record.unconsumed));
     match exchanged {
         Exchanged { status: 101, .. } => {
@@ -129,7 +136,7 @@ async fn converse(
         }
         Exchanged { until_close: true, .. } => Ok((End::Close, None)),
         // The target answered without wanting all of it; the link is in the middle of a request.
-        Exchanged { uploaded: false, .. } => Ok((answer::drain(client, &mut body).await, None)),
+        Exchanged { uploaded: false, .. } => Ok((End::Clean, None)),
         Exchanged { keep_link, .. } => Ok((End::Clean, keep_link.map(|time| (link, time)))),
     }
 }
@@ -170,9 +177,10 @@ async fn transfer(
         most: proxy.max_body,
         meter: &record.received,
         counts_reads: true,
+        begun: Cell::default(),
     };
     let uploading = pin!(upload.run(head, body));
-    let mut alongside = Alongside::new(uploading);
+    let mut alongside = Alongside::new(&client.stream, uploading);
 
     let wait = Wait { timer: &timer, patience: proxy.response_timeout, upload: &record.received };
     let reading = reply::read_final(
@@ -186,9 +194,7 @@ async fn transfer(
         (&record.heard, &record.sent),
     );
     let reply = alongside.run(reading).await?;
-    if reply.status == 101 && !request.upgrade {
-        return Err(Failure::new(Reason::UpgradeFailed));
-    }
+
     record.status = Some(reply.status);
     record.cut_is_invisible = reply.until_close;
 
@@ -206,7 +212,13 @@ async fn transfer(
         most: None,
         meter: &record.sent,
         counts_reads: false,
+        begun: Cell::default(),
     };
-    alongside.run(download.run_as_response(reply.head, &mut response)).await?;
+    let downloaded = alongside.run(download.run_as_response(reply.head, &mut response)).await;
+    if !download.begun.get() {
+        // The body was bad before its head went out: the client can still be told.
+        record.status = None;
+    }
+    downloaded?;
     Ok(Exchanged { status, until_close, uploaded: alongside.is_complete(), keep_link })
 }

@@ -153,6 +153,9 @@ fn take_in(
     let Some(head) = parse_response(input.unread(), scan, &HEAD_LIMITS, &mut table)? else {
         return Ok(None);
     };
+    if head.status == 101 && !(request.upgrade && head.upgrade) {
+        return Err(Failure::new(Reason::UpgradeFailed));
+    }
     let framing = head.framing(request.method);
     let endless = matches!(framing, Framing::Chunked | Framing::UntilClose);
     let chunked = endless && request.version == Version::Http11;

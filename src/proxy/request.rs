@@ -31,6 +31,8 @@ pub(super) struct Request {
     pub(super) keep_alive: bool,
     /// It asks for `Upgrade: websocket`.
     pub(super) upgrade: bool,
+    /// It sent `Expect: 100-continue`.
+    pub(super) expects: bool,
     /// It sent `TE: trailers`.
     pub(super) accepts_trailers: bool,
     /// What it likes best of what own answers come in.
@@ -125,6 +127,7 @@ fn take_in(
         framing: head.framing,
         keep_alive: head.keep_alive,
         upgrade: head.upgrade_websocket,
+        expects: head.expect_continue,
         accepts_trailers: head.accepts_trailers,
         prefers: Media::of(&head),
         len: head.len,

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::failure::{Broken, Failure};
 use crate::http::{BodyReader, CHUNK_END, ChunkPrefix, Framing, LAST_CHUNK};
+use crate::log::Reason;
 use crate::log::counters::Count;
 use crate::tls::{Input, Stream};
 use crate::worker::{Buffer, Timer, Worker};
@@ -35,6 +36,16 @@ pub(super) struct Body {
 impl Body {
     pub(super) fn new(framing: Framing) -> Self {
         Self { reader: BodyReader::new(framing), seen: 0, bytes: 0 }
+    }
+
+    /// Whether all of it was read.
+    pub(super) fn is_done(&self) -> bool {
+        self.reader.is_done() && self.seen == 0
+    }
+
+    /// Whether its end is near enough to be read for nothing; of chunks nobody knows.
+    pub(super) fn is_short(&self, most: usize) -> bool {
+        self.reader.is_done() || self.reader.remaining().is_none_or(|left| left <= most as u64)
     }
 
     /// Reads and forgets the rest, up to `most` bytes. Whether the end was reached.
@@ -108,6 +119,8 @@ pub(super) struct Transfer<'a> {
     /// Counts what is read (uploads) or written (downloads): what the client sends or gets.
     pub(super) meter: &'a Meter<'a>,
     pub(super) counts_reads: bool,
+    /// The head is out, or part of it.
+    pub(super) begun: Cell<bool>,
 }
 
 impl Transfer<'_> {
@@ -179,6 +192,7 @@ impl Transfer<'_> {
         if bytes == 0 {
             return Ok(());
         }
+        self.begun.set(true);
         write_all(self.to, &mut slices, self.timer, self.patience).await.map_err(Broken::To)?;
         if !self.counts_reads {
             self.meter.add(bytes, self.worker.now());
@@ -235,15 +249,17 @@ pub(super) async fn write_all(
 }
 
 /// An upload that goes on while something else is awaited.
-pub(super) struct Alongside<F> {
+pub(super) struct Alongside<'a, F> {
     future: Option<F>,
+    /// Whose upload it is: when he is gone, nothing is awaited any more.
+    client: &'a Stream,
     /// How it failed, when that was the target's doing: the target may have answered all the same.
     failed: bool,
 }
 
-impl<F: Future<Output = Result<(), Broken>>> Alongside<Pin<&mut F>> {
-    pub(super) fn new(future: Pin<&mut F>) -> Alongside<Pin<&mut F>> {
-        Alongside { future: Some(future), failed: false }
+impl<'a, F: Future<Output = Result<(), Broken>>> Alongside<'a, Pin<&mut F>> {
+    pub(super) fn new(client: &'a Stream, future: Pin<&'a mut F>) -> Alongside<'a, Pin<&'a mut F>> {
+        Alongside { future: Some(future), client, failed: false }
     }
 
     /// Whether it ended well.
@@ -255,7 +271,7 @@ impl<F: Future<Output = Result<(), Broken>>> Alongside<Pin<&mut F>> {
     ///
     /// # Errors
     /// The upload's, when it is the client's doing: then there is nobody to answer to, or a request
-    /// that must not go on.
+    /// that must not go on. `ClientGone` when the client reset its connection.
     pub(super) async fn run<T>(
         &mut self,
         main: impl Future<Output = Result<T, Failure>>,
@@ -272,7 +288,12 @@ impl<F: Future<Output = Result<(), Broken>>> Alongside<Pin<&mut F>> {
                     Err(broken) => return Poll::Ready(Err(Failure::of_upload(broken))),
                 }
             }
-            main.as_mut().poll(cx)
+            match main.as_mut().poll(cx) {
+                Poll::Pending if self.client.poll_gone(cx).is_ready() => {
+                    Poll::Ready(Err(Failure::new(Reason::ClientGone)))
+                }
+                result => result,
+            }
         })
         .await
     }

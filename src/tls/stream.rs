@@ -82,6 +82,11 @@ impl Stream {
         }
     }
 
+    /// See [`TcpStream::poll_gone`].
+    pub fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.with_tcp(|stream| stream.poll_gone(cx))
+    }
+
     /// See [`TcpStream::has_news`].
     pub fn has_news(&self) -> bool {
         self.with_tcp(TcpStream::has_news)

@@ -24,6 +24,8 @@ pub(super) struct Readiness {
     /// A read that comes up short does not prove that there is nothing more: the peer has sent its last
     /// byte, or the platform cannot tell that it has not.
     pub(super) ending: bool,
+    /// The connection was reset, or has ended both ways.
+    pub(super) gone: bool,
 }
 
 pub(super) struct Reactor {

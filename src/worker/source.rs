@@ -14,6 +14,8 @@ pub(super) struct Source {
     /// The peer has sent its last byte, or may have: a read that comes up short proves nothing then.
     /// Stays so, which costs a read or two that find nothing.
     pub(super) ending: Cell<bool>,
+    /// Ready once the connection is dead both ways.
+    pub(super) gone: Direction,
 }
 
 /// One direction of a socket. It has one waiter: who polled it last, as with any future; a second task
@@ -30,6 +32,9 @@ impl Source {
     pub(super) fn mark(&self, readiness: Readiness) {
         if readiness.ending {
             self.ending.set(true);
+        }
+        if readiness.gone {
+            self.gone.mark();
         }
         if readiness.readable {
             self.read.mark();

@@ -111,6 +111,12 @@ impl TcpStream {
         self.source.read.poll_ready(cx)
     }
 
+    /// Ready once the connection is dead both ways: reset, or ended by both. A peer that has only
+    /// finished sending is alive.
+    pub fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.source.gone.poll_ready(cx)
+    }
+
     /// Whether the kernel has told of bytes, an end or an error that no read has taken yet. An idle
     /// connection of which that is true is of no use any more. Costs no system call while the last
     /// read has come up short, as it mostly has; else the kernel is asked once whether there is more.

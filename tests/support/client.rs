@@ -16,6 +16,11 @@ impl Client {
     #[track_caller]
     pub fn connect(address: SocketAddr) -> Client {
         let stream = TcpStream::connect_timeout(&address, DEADLINE).expect("the gate accepts connections");
+        Client::over(stream)
+    }
+
+    /// Over a connection that is open already.
+    pub fn over(stream: TcpStream) -> Client {
         Client { wire: Wire::new(Box::new(stream), DEADLINE, None) }
     }
 
@@ -119,6 +124,15 @@ impl Client {
         let (bytes, end) = self.read_to_end();
         assert!(bytes.is_empty(), "more bytes before the close: {}", show(&bytes));
         end
+    }
+
+    /// Whether bytes or an end are there to be read now.
+    pub fn has_news(&self) -> bool {
+        let socket = self.wire.socket();
+        socket.set_nonblocking(true).unwrap();
+        let news = !self.wire.buffer.is_empty() || socket.peek(&mut [0]).is_ok();
+        socket.set_nonblocking(false).unwrap();
+        news
     }
 
     /// Says that no more bytes follow.

@@ -82,6 +82,7 @@ fn readiness(flags: epoll::EventFlags) -> Readiness {
         writable: flags.intersects(Flags::OUT | Flags::HUP | Flags::ERR),
         // `PRI`: a read stops in front of an urgent byte, and more may stand behind it.
         ending: flags.intersects(Flags::RDHUP | Flags::HUP | Flags::ERR | Flags::PRI),
+        gone: flags.intersects(Flags::HUP | Flags::ERR),
     }
 }
 

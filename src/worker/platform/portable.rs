@@ -31,7 +31,11 @@ impl Wait {
         poller.wait(&mut self.events, timeout)?;
         for event in self.events.iter() {
             // `polling` does not say whether the peer has finished, so it may have.
-            each(event.key, Readiness { readable: event.readable, writable: event.writable, ending: true });
+            let gone = event.is_interrupt() || event.is_err() == Some(true);
+            each(
+                event.key,
+                Readiness { readable: event.readable, writable: event.writable, ending: true, gone },
+            );
         }
         Ok(())
     }
