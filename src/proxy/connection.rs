@@ -7,8 +7,8 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::door::Door;
-use super::guests::Guest;
+use super::door::{Counted, Door};
+use super::guests::{Guest, UnlessSentAway};
 use super::request;
 use super::site::{Permit, Site};
 use crate::tls::{Input, Stream};
@@ -24,20 +24,24 @@ pub(super) struct Client {
     pub(super) timer: Timer,
     pub(super) guest: Rc<Guest>,
     pub(super) _permit: Permit,
+    pub(super) _counted: Counted,
 }
 
 /// Serves a connection until one side has enough of it. `exchange` gives the client back when there
 /// may be another request.
-pub(super) async fn serve<F>(
+///
+/// No `async fn`: its arguments would be stored twice, as arguments and in the block that uses them.
+pub(super) fn serve<F>(
     mut client: Client,
     door: Rc<Door>,
     parking: Parking<F>,
     exchange: impl Fn(Client, Rc<Site>) -> F,
-) where
+) -> impl Future<Output = ()>
+where
     F: Future<Output = Option<Client>>,
 {
     let guest = client.guest.clone();
-    let serve = async {
+    let serve = async move {
         loop {
             // Pipelined requests are here already.
             if client.input.is_empty() && !request::wait_for_one(&client, &door.site()).await {
@@ -49,5 +53,22 @@ pub(super) async fn serve<F>(
             }
         }
     };
-    guest.unless_sent_away(serve).await;
+    UnlessSentAway::new(guest, serve)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an idle connection costs beside its socket: the largest part of it is this future.
+    #[test]
+    fn what_waits_is_small() {
+        fn size<F>(_: &impl Fn(Client, Rc<Door>, Parking<std::future::Ready<Option<Client>>>) -> F) -> usize {
+            size_of::<F>()
+        }
+        let serve = |client, door, parking| {
+            serve(client, door, parking, |client, _| std::future::ready(Some(client)))
+        };
+        assert!(size(&serve) <= 512, "{} bytes; a client is {}", size(&serve), size_of::<Client>());
+    }
 }

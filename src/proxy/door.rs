@@ -108,7 +108,6 @@ async fn keep_open<F>(
     let worker = door.site().worker().clone();
     let come_in = |(stream, peer), permit| {
         let site = door.site();
-        let counted = Counted::new(&site);
         let stream = Stream::Plain(stream);
         let (guest, timer) = (Rc::new(door.guests.enter()), worker.timer());
         let client = Client {
@@ -118,13 +117,12 @@ async fn keep_open<F>(
             timer,
             guest,
             _permit: permit,
+            _counted: Counted::new(&site),
         };
         if site.tcp().is_some() {
-            worker.spawn(counted.with(tcp::serve(client, site))).detach();
+            worker.spawn(tcp::serve(client, site)).detach();
         } else {
-            worker
-                .spawn(counted.with(connection::serve(client, door.clone(), parking.clone(), exchange)))
-                .detach();
+            worker.spawn(connection::serve(client, door.clone(), parking.clone(), exchange)).detach();
         }
     };
     loop {
@@ -174,16 +172,12 @@ fn peer_address(peer: SocketAddr) -> IpAddr {
 }
 
 /// A connection in the counters of its listener: opened when made, closed when dropped.
-struct Counted(Arc<ListenerCounters>);
+pub(super) struct Counted(Arc<ListenerCounters>);
 
 impl Counted {
     fn new(site: &Site) -> Self {
         site.counters.opened.add(1);
         Self(site.counters.clone())
-    }
-
-    async fn with(self, connection: impl Future<Output = ()>) {
-        connection.await;
     }
 }
 

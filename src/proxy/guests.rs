@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use pin_project_lite::pin_project;
 use slab::Slab;
 
 use super::site::Site;
@@ -124,16 +125,6 @@ impl Guest {
         self.state.borrow_mut().seats[self.key].tunnel = Some((site.clone(), rule));
     }
 
-    /// Runs `stay` until it is done or the guest is sent away; `None` then.
-    pub(super) async fn unless_sent_away<T>(&self, stay: impl Future<Output = T>) -> Option<T> {
-        let mut stay = pin!(stay);
-        poll_fn(|cx| match self.poll_notice(Notice::Gone, cx) {
-            Poll::Ready(()) => Poll::Ready(None),
-            Poll::Pending => stay.as_mut().poll(cx).map(Some),
-        })
-        .await
-    }
-
     fn poll_notice(&self, notice: Notice, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.borrow_mut();
         let seat = &mut state.seats[self.key];
@@ -145,6 +136,33 @@ impl Guest {
             seat.waker = Some(cx.waker().clone());
         }
         Poll::Pending
+    }
+}
+
+pin_project! {
+    /// What a guest does, until it is done or the guest is sent away.
+    pub(super) struct UnlessSentAway<F> {
+        guest: Rc<Guest>,
+        #[pin]
+        stay: F,
+    }
+}
+
+impl<F: Future<Output = ()>> UnlessSentAway<F> {
+    pub(super) fn new(guest: Rc<Guest>, stay: F) -> Self {
+        Self { guest, stay }
+    }
+}
+
+impl<F: Future<Output = ()>> Future for UnlessSentAway<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        match this.guest.poll_notice(Notice::Gone, cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => this.stay.poll(cx),
+        }
     }
 }
 
@@ -166,18 +184,20 @@ impl Drop for Guest {
 mod tests {
     use super::*;
     use futures_lite::future::{block_on, pending, poll_once};
+    use std::pin::pin;
 
     #[test]
     fn who_is_asked_to_leave_may_finish_and_who_is_sent_away_may_not() {
         let guests = Guests::default();
-        let guest = guests.enter();
+        let guest = Rc::new(guests.enter());
         assert!(!guest.is_asked_to_leave());
         guests.ask_to_leave();
         assert!(guest.is_asked_to_leave());
         assert!(guests.enter().is_asked_to_leave(), "who comes later too");
-        assert_eq!(block_on(guest.unless_sent_away(async { 7 })), Some(7));
+        let mut stays = pin!(UnlessSentAway::new(guest, pending()));
+        assert!(block_on(poll_once(stays.as_mut())).is_none());
         guests.send_away();
-        assert_eq!(block_on(guest.unless_sent_away(pending::<()>())), None);
+        assert!(block_on(poll_once(stays)).is_some());
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! A connection to a TCP listener: to a target and back, byte for byte.
 
+use std::future::Future;
 use std::rc::Rc;
 
 use super::connection::Client;
 use super::failure::Failure;
+use super::guests::UnlessSentAway;
 use super::site::Site;
 use super::transfer::Meter;
 use super::tunnel::{self, Side};
@@ -11,9 +13,9 @@ use crate::log::Reason;
 use crate::upstream::{ConnectError, Link};
 
 /// Serves one connection from its first byte to its last.
-pub(super) async fn serve(mut client: Client, site: Rc<Site>) {
+pub(super) fn serve(mut client: Client, site: Rc<Site>) -> impl Future<Output = ()> {
     let guest = client.guest.clone();
-    let serve = async {
+    let serve = async move {
         let Some(tcp) = site.tcp() else { return };
         let worker = site.worker();
         let upstream = site.upstreams.get(tcp.upstream);
@@ -37,7 +39,7 @@ pub(super) async fn serve(mut client: Client, site: Rc<Site>) {
             end_badly(&site, &client, reason);
         }
     };
-    guest.unless_sent_away(serve).await;
+    UnlessSentAway::new(guest, serve)
 }
 
 /// To the next target, and to those after it while nothing answers.

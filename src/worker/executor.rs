@@ -9,13 +9,15 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use async_task::{Runnable, Task};
+use pin_project_lite::pin_project;
 use slab::Slab;
 
 use super::buffer::Buffers;
@@ -143,10 +145,7 @@ impl Executor {
     fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Task<T> {
         let key = self.active.borrow_mut().insert(None);
         let leave = Leave { active: self.active.clone(), key };
-        let future = async move {
-            let _leave = leave;
-            future.await
-        };
+        let future = Active { future, _leave: leave };
         let shared = self.shared.clone();
         let (runnable, task) = async_task::spawn_local(future, move |runnable| shared.schedule(runnable));
         self.active.borrow_mut()[key] = Some(runnable.waker());
@@ -192,6 +191,24 @@ impl Drop for Executor {
             }
         }
         HOME.with_borrow_mut(Option::take);
+    }
+}
+
+pin_project! {
+    /// A task's future, on the list of active ones until it is dropped. No `async` block: that would
+    /// hold the future twice.
+    struct Active<F> {
+        #[pin]
+        future: F,
+        _leave: Leave,
+    }
+}
+
+impl<F: Future> Future for Active<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.project().future.poll(cx)
     }
 }
 
