@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use super::door::Door;
 use super::guests::Guest;
+use super::record;
 use super::request;
 use super::site::{Permit, Site};
 use crate::tls::{Input, Stream};
@@ -36,7 +37,7 @@ pub(super) async fn serve<F>(
 ) where
     F: Future<Output = Option<Client>>,
 {
-    let guest = client.guest.clone();
+    let (guest, peer) = (client.guest.clone(), client.peer);
     let serve = async {
         loop {
             // Pipelined requests are here already.
@@ -49,5 +50,7 @@ pub(super) async fn serve<F>(
             }
         }
     };
-    guest.unless_sent_away(serve).await;
+    if guest.unless_sent_away(serve).await.is_none() {
+        record::sent_away(&door.site(), peer);
+    }
 }

@@ -1,7 +1,7 @@
 //! What an exchange came to, and the one place where that is counted and written down.
 
 use std::cell::Cell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::connection::Client;
@@ -11,6 +11,15 @@ use super::site::Site;
 use super::transfer::Meter;
 use crate::config::plan::Action;
 use crate::log::{AccessRecord, Reason};
+
+/// Notes that a connection was ended in the middle of what it was at: it had outlived
+/// `shutdown_timeout`.
+pub(super) fn sent_away(site: &Site, peer: IpAddr) {
+    let reason = Reason::ShuttingDown;
+    site.state.counters.own_answer(reason);
+    let listener = &*site.listener().name;
+    tracing::warn!(reason = reason.code(), client = %peer, listener, "connection ended: it outlived shutdown_timeout");
+}
 
 /// What one exchange came to.
 pub(super) struct Record<'a> {

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::connection::Client;
 use super::failure::Failure;
+use super::record;
 use super::site::Site;
 use super::transfer::Meter;
 use super::tunnel::{self, Side};
@@ -12,7 +13,7 @@ use crate::upstream::{ConnectError, Link};
 
 /// Serves one connection from its first byte to its last.
 pub(super) async fn serve(mut client: Client, site: Rc<Site>) {
-    let guest = client.guest.clone();
+    let (guest, peer, of) = (client.guest.clone(), client.peer, site.clone());
     let serve = async {
         let Some(tcp) = site.tcp() else { return };
         let worker = site.worker();
@@ -37,7 +38,9 @@ pub(super) async fn serve(mut client: Client, site: Rc<Site>) {
             end_badly(&site, &client, reason);
         }
     };
-    guest.unless_sent_away(serve).await;
+    if guest.unless_sent_away(serve).await.is_none() {
+        record::sent_away(&of, peer);
+    }
 }
 
 /// To the next target, and to those after it while nothing answers.
