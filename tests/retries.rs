@@ -168,6 +168,41 @@ fn a_refused_connection_goes_to_the_next_target_with_any_method() {
 }
 
 #[test]
+fn a_target_that_comes_back_is_used_at_once() {
+    let refusing = Refusing::new();
+    let gate = TestGate::start(
+        &CONFIG.replace("{refusing2}", "{refusing}"),
+        &[("upstream", &refusing), ("refusing", &refusing)],
+    );
+    let mut client = gate.client();
+    client.exchange(GET).expect_own(502, "connect_refused");
+    let upstream = refusing.revive(|connection| {
+        while connection.read_request().is_some() {
+            connection.send(FINE);
+        }
+    });
+    client.exchange(GET).expect(200, "fine");
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[test]
+fn a_name_stands_for_all_its_addresses() {
+    // `localhost` may be ::1 first, where nobody listens.
+    let upstream = Upstream::answers(FINE);
+    let named = format!("localhost:{}", upstream.address().port());
+    let refusing = Refusing::new();
+    let gate = TestGate::start(
+        &CONFIG.replace("{refusing2}", "{refusing}"),
+        &[("upstream", &named), ("refusing", &refusing)],
+    );
+    let mut client = gate.client();
+    for _ in 0..3 {
+        client.exchange(POST).expect(200, "fine");
+    }
+    assert_eq!(upstream.requests()[0].head.get("host"), Some(named.as_str()));
+}
+
+#[test]
 fn two_targets_are_tried_and_no_more() {
     let upstream = Upstream::answers(FINE);
     let gate = start(&upstream);

@@ -127,6 +127,18 @@ fn no_rule_is_404_without_a_banner() {
 }
 
 #[test]
+fn own_answers_are_counted_by_reason() {
+    let scene = scene();
+    for _ in 0..3 {
+        scene.gate.exchange("GET / HTTP/1.1\r\nHost: unknown.test\r\n\r\n").expect_own(404, "no_rule");
+    }
+    scene.gate.exchange("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").expect(200, "a rest");
+    let counted = || scene.gate.metric("smolgate_own_answers_total{reason=\"no_rule\"}");
+    support::until("the third answer is counted", || counted() >= 3.0);
+    assert_eq!(counted(), 3.0);
+}
+
+#[test]
 fn own_answers_keep_the_connection_where_the_request_was_fine() {
     let scene = scene();
     let mut client = scene.gate.client();

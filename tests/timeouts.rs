@@ -169,7 +169,7 @@ fn an_upstream_that_stops_inside_its_head_is_504() {
         connection.hang();
     });
     let gate = start(&upstream);
-    gate.exchange("GET / HTTP/1.1\r\nHost: slow.test\r\n\r\n").expect_own(504, "response_stalled");
+    gate.exchange("GET / HTTP/1.1\r\nHost: slow.test\r\n\r\n").expect_own(504, "upstream_timeout");
     upstream.wait_end(0);
 }
 

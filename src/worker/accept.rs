@@ -45,7 +45,7 @@ impl Listener {
     }
 
     /// The next connection. When the system has none to give (no file descriptor or memory left)
-    /// it tells `on_error`, pauses, and tries again: never an end, never a spin.
+    /// it tells `on_error`, pauses, and tries again: never an end, never a spin. For one task at a time.
     pub async fn accept(&self, mut on_error: impl FnMut(AcceptError)) -> (TcpStream, SocketAddr) {
         let mut failures = 0;
         loop {
@@ -67,8 +67,14 @@ impl Listener {
 
     /// Takes what the queue still has, without waiting: before a close, which would reset it.
     pub fn accept_now(&self) -> Option<(TcpStream, SocketAddr)> {
-        let (socket, peer) = platform::accept(&self.socket).ok()?;
-        Some((TcpStream::new(&self.worker, socket).ok()?, peer))
+        loop {
+            match platform::accept(&self.socket) {
+                Ok((socket, peer)) => return Some((TcpStream::new(&self.worker, socket).ok()?, peer)),
+                // Others may stand behind one that is gone.
+                Err(error) if is_of_the_connection(&error) => {}
+                Err(_) => return None,
+            }
+        }
     }
 }
 
@@ -88,6 +94,13 @@ fn is_of_the_connection(error: &io::Error) -> bool {
 
 fn pause(failures: u32) -> Duration {
     FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(16)).min(LAST_PAUSE)
+}
+
+#[cfg(test)]
+impl Listener {
+    pub(super) fn address(&self) -> SocketAddr {
+        self.socket.local_addr().unwrap()
+    }
 }
 
 #[cfg(test)]

@@ -58,8 +58,8 @@ impl Buffer {
 
     /// Forgets the first `count` unread bytes.
     pub fn consume(&mut self, count: usize) {
+        assert!(count <= self.end - self.start, "invariant: nobody consumes what was not read");
         self.start += count;
-        assert!(self.start <= self.end, "invariant: nobody consumes what was not read");
         if self.is_empty() {
             (self.start, self.end) = (0, 0);
         }
@@ -72,8 +72,8 @@ impl Buffer {
 
     /// Counts `count` more bytes as unread.
     pub fn commit(&mut self, count: usize) {
+        assert!(count <= self.bytes.len() - self.end, "invariant: nobody fills more than there is room for");
         self.end += count;
-        assert!(self.end <= self.bytes.len(), "invariant: nobody fills more than there is room for");
     }
 
     /// Makes room for one byte at least: moves the unread bytes to the front, then grows up to `most`
@@ -83,8 +83,7 @@ impl Buffer {
             return true;
         }
         if self.start > 0 {
-            self.bytes.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
+            self.move_to_front();
             return true;
         }
         if self.bytes.len() >= most {
@@ -96,12 +95,21 @@ impl Buffer {
 
     /// Appends `bytes`, growing where needed.
     pub fn extend(&mut self, bytes: &[u8]) {
-        let end = self.end + bytes.len();
+        let mut end = self.end + bytes.len();
+        if end > self.bytes.len() && self.start > 0 {
+            end -= self.start;
+            self.move_to_front();
+        }
         if end > self.bytes.len() {
             self.grow(end, usize::MAX);
         }
         self.bytes[self.end..end].copy_from_slice(bytes);
         self.end = end;
+    }
+
+    fn move_to_front(&mut self) {
+        self.bytes.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
     }
 
     /// To at least `least` bytes and at most `most`, doubling.
@@ -130,5 +138,12 @@ impl Drop for Buffer {
         if self.bytes.len() == BUFFER_BYTES && free.len() < FREE_MAX {
             free.push(std::mem::take(&mut self.bytes));
         }
+    }
+}
+
+#[cfg(test)]
+impl Buffers {
+    pub(super) fn kept(&self) -> usize {
+        self.free.borrow().len()
     }
 }

@@ -46,6 +46,9 @@ pub(super) struct Inner {
 
 impl Worker {
     /// Starts a task on this worker. Dropping the handle cancels it; `detach` lets it go on alone.
+    ///
+    /// # Panics
+    /// When the run has ended, or is ending: not from a destructor.
     pub fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Task<T> {
         let executor =
             self.inner.executor.upgrade().expect("invariant: tasks run inside the executor's life");
@@ -128,6 +131,15 @@ pub(super) struct Executor {
 }
 
 impl Executor {
+    /// Makes this thread the home of its tasks, until it is dropped.
+    fn new(shared: Arc<Shared>) -> Self {
+        HOME.with_borrow_mut(|home| {
+            assert!(home.is_none(), "invariant: one worker a thread");
+            *home = Some(Home { shared: shared.clone(), ready: VecDeque::new() });
+        });
+        Self { shared, active: Rc::default() }
+    }
+
     fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Task<T> {
         let key = self.active.borrow_mut().insert(None);
         let leave = Leave { active: self.active.clone(), key };
@@ -144,14 +156,11 @@ impl Executor {
 
     /// Runs one ready task; `false` when there is none.
     fn run_one(&self) -> bool {
-        let runnable = HOME.with_borrow_mut(|home| home.as_mut().and_then(|home| home.ready.pop_front()));
-        match runnable {
-            Some(runnable) => {
-                runnable.run();
-                true
-            }
-            None => false,
-        }
+        Self::next_ready().map(Runnable::run).is_some()
+    }
+
+    fn next_ready() -> Option<Runnable> {
+        HOME.with_borrow_mut(|home| home.as_mut().and_then(|home| home.ready.pop_front()))
     }
 
     /// Takes over what other threads woke; whether there was anything.
@@ -168,19 +177,21 @@ impl Executor {
 }
 
 impl Drop for Executor {
-    /// Ends every task: woken, each stands in the queue, and a runnable that is dropped drops its
-    /// future. Dropping one may wake others, hence the loop.
+    /// Ends every task: woken, each comes to stand in the queue, and a runnable that is dropped drops
+    /// its future. Dropping one may wake others, and another thread may have claimed a task that it has
+    /// not queued yet; hence until none is left. Also the way out of a panic.
     fn drop(&mut self) {
         let wakers: Vec<Waker> =
             self.active.borrow_mut().iter_mut().filter_map(|(_, waker)| waker.take()).collect();
         wakers.into_iter().for_each(Waker::wake);
-        loop {
+        while !self.active.borrow().is_empty() {
             self.collect();
-            let next = HOME.with_borrow_mut(|home| home.as_mut().and_then(|home| home.ready.pop_front()));
-            if next.is_none() {
-                break;
+            match Self::next_ready() {
+                Some(runnable) => drop(runnable),
+                None => std::thread::yield_now(),
             }
         }
+        HOME.with_borrow_mut(Option::take);
     }
 }
 
@@ -214,11 +225,7 @@ where
         parked: AtomicBool::new(false),
         poller: reactor.poller().clone(),
     });
-    HOME.with_borrow_mut(|home| {
-        assert!(home.is_none(), "invariant: one worker a thread");
-        *home = Some(Home { shared: shared.clone(), ready: VecDeque::new() });
-    });
-    let executor = Rc::new(Executor { shared, active: Rc::default() });
+    let executor = Rc::new(Executor::new(shared));
     let now = Instant::now();
     let worker = Worker {
         inner: Rc::new(Inner {
@@ -230,10 +237,7 @@ where
             now: Cell::new(now),
         }),
     };
-    let result = turn_until_done(&worker, &executor, main(worker.clone()));
-    drop(executor);
-    HOME.with_borrow_mut(Option::take);
-    result
+    turn_until_done(&worker, &executor, main(worker.clone()))
 }
 
 /// The loop of the picture in `mod.rs`.
@@ -261,5 +265,54 @@ where
         executor.shared.parked.store(false, Ordering::Relaxed);
         now.set(Instant::now());
         timers.fire(now.get());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use std::sync::mpsc;
+    use std::task::Poll;
+
+    /// Another thread may be about to queue a task at the very end of a run: it has claimed the task,
+    /// and waits for the lock of the queue. A third thread that keeps the lock busy makes that likely.
+    #[test]
+    fn a_wake_from_another_thread_at_the_end_of_a_run_leaves_no_task_behind() {
+        let (to_wake, wakers) = mpsc::channel::<Waker>();
+        let waking = std::thread::spawn(move || wakers.iter().for_each(Waker::wake));
+        for _ in 0..1000 {
+            let witness = Arc::new(());
+            let ended = Arc::new(AtomicBool::new(false));
+            let (own, done, to_wake) = (witness.clone(), ended.clone(), to_wake.clone());
+            let busy = run(|worker| async move {
+                let shared = worker.inner.executor.upgrade().unwrap().shared.clone();
+                let busy = std::thread::spawn(move || {
+                    while !done.load(Ordering::Relaxed) {
+                        drop(shared.remote());
+                    }
+                });
+                for _ in 0..8 {
+                    let (own, to_wake) = (own.clone(), to_wake.clone());
+                    let task = async move {
+                        let _own = own;
+                        poll_fn(|cx| {
+                            to_wake.send(cx.waker().clone()).unwrap();
+                            Poll::<()>::Pending
+                        })
+                        .await;
+                    };
+                    worker.spawn(task).detach();
+                }
+                worker.yield_now().await;
+                busy
+            });
+            let left = Arc::strong_count(&witness) - 1;
+            ended.store(true, Ordering::Relaxed);
+            busy.unwrap().join().unwrap();
+            assert_eq!(left, 0);
+        }
+        drop(to_wake);
+        waking.join().unwrap();
     }
 }

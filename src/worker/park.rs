@@ -33,7 +33,7 @@ impl<F> Default for Parking<F> {
 }
 
 impl<F: Future> Parking<F> {
-    /// Puts a future into a free box. It is dropped, and the box free again, when it is done.
+    /// Puts a future into a free box. It is dropped, and the box free again, with what this returns.
     pub fn park(&self, future: F) -> Parked<F> {
         let place = self.free.borrow_mut().pop();
         let place = match place {

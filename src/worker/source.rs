@@ -18,7 +18,8 @@ pub(super) struct Source {
     pub(super) gone: Direction,
 }
 
-/// One direction of a socket.
+/// One direction of a socket. It has one waiter: who polled it last, as with any future; a second task
+/// that waits for the same direction takes the place of the first.
 #[derive(Default)]
 pub(super) struct Direction {
     /// Trying may succeed. Set by an event, taken back by a call that found nothing more.

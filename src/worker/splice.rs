@@ -110,3 +110,10 @@ impl Drop for Pipe {
         }
     }
 }
+
+#[cfg(test)]
+impl Pipes {
+    pub(super) fn kept(&self) -> usize {
+        self.free.borrow().len()
+    }
+}

@@ -16,7 +16,7 @@ use socket2::{Domain, Protocol, SockRef, Type};
 use super::executor::Worker;
 use super::source::Source;
 
-/// A TCP connection. Reads and writes do not allocate.
+/// A TCP connection. Reads and writes do not allocate. Each direction is for one task at a time.
 pub struct TcpStream {
     socket: Socket,
     source: Rc<Source>,

@@ -20,7 +20,8 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 
 /// Resolution of deadlines. Rounding up to it lets deadlines that are close fire in one turn.
-pub(super) const TICK: Duration = Duration::from_millis(8);
+pub(super) const TICK: Duration = Duration::from_millis(TICK_MILLISECONDS);
+const TICK_MILLISECONDS: u64 = 8;
 
 /// A point in time, in ticks since the worker started.
 type Tick = u64;
@@ -60,54 +61,70 @@ impl Timers {
     pub(super) fn next(&self, now: Instant) -> Option<Duration> {
         let state = self.state.borrow();
         let Reverse((tick, ..)) = state.queue.peek()?;
-        let at = state.started + TICK * u32::try_from(*tick).unwrap_or(u32::MAX);
-        Some(at.saturating_duration_since(now))
+        let since_start = Duration::from_millis(tick.saturating_mul(TICK_MILLISECONDS));
+        // A point that the clock cannot show is as good as never.
+        Some(state.started.checked_add(since_start)?.saturating_duration_since(now))
     }
 
     /// Wakes who waits for a deadline that has passed.
     pub(super) fn fire(&self, now: Instant) {
-        let mut state = self.state.borrow_mut();
-        let state = &mut *state;
-        state.now = state.tick_before(now);
-        while let Some(&Reverse((tick, key, number))) = state.queue.peek() {
-            if tick > state.now {
-                break;
-            }
-            state.queue.pop();
-            let Some(slot) =
-                state.slots.get_mut(key).filter(|slot| slot.number == number && slot.queued == tick)
-            else {
-                continue;
-            };
-            slot.queued = NEVER;
-            if slot.deadline > state.now {
-                if slot.deadline != NEVER {
-                    slot.queued = slot.deadline;
-                    state.queue.push(Reverse((slot.deadline, key, number)));
-                }
-            } else if let Some(waker) = slot.waker.take() {
-                waker.wake();
-            }
+        {
+            let mut state = self.state.borrow_mut();
+            state.now = state.tick_before(now);
         }
+        // A waker is called outside the borrow: should it be the last of something, that may own timers.
+        while let Some(waker) = self.next_due() {
+            waker.wake();
+        }
+    }
+
+    fn next_due(&self) -> Option<Waker> {
+        self.state.borrow_mut().next_due()
     }
 }
 
 impl State {
     fn tick_before(&self, time: Instant) -> Tick {
         let elapsed = time.saturating_duration_since(self.started);
-        (elapsed.as_millis() / TICK.as_millis()) as Tick
+        // 64 bits of milliseconds are longer than any machine runs.
+        elapsed.as_millis() as Tick / TICK_MILLISECONDS
     }
 
     fn arm(&mut self, key: usize, after: Duration) {
-        let ticks = after.as_millis().div_ceil(TICK.as_millis()).min(u128::from(u32::MAX)) as Tick;
+        let ticks = after.as_nanos().div_ceil(TICK.as_nanos());
         let slot = &mut self.slots[key];
-        // One more, because `now` may be up to a tick old: late is fine, early is not.
-        slot.deadline = self.now + ticks + 1;
+        // One more, because this turn began up to a tick after `now`: late is fine, early is not. More
+        // than can be counted is never.
+        slot.deadline = Tick::try_from(ticks).unwrap_or(NEVER).saturating_add(self.now + 1);
         if slot.deadline < slot.queued {
             slot.queued = slot.deadline;
             self.queue.push(Reverse((slot.deadline, key, slot.number)));
             self.forget_the_dead();
         }
+    }
+
+    /// Takes what is due off the queue, up to the first for which someone waits.
+    fn next_due(&mut self) -> Option<Waker> {
+        while let Some(&Reverse((tick, key, number))) =
+            self.queue.peek().filter(|entry| entry.0.0 <= self.now)
+        {
+            self.queue.pop();
+            let Some(slot) =
+                self.slots.get_mut(key).filter(|slot| slot.number == number && slot.queued == tick)
+            else {
+                continue;
+            };
+            slot.queued = NEVER;
+            if slot.deadline <= self.now {
+                if let Some(waker) = slot.waker.take() {
+                    return Some(waker);
+                }
+            } else if slot.deadline != NEVER {
+                slot.queued = slot.deadline;
+                self.queue.push(Reverse((slot.deadline, key, number)));
+            }
+        }
+        None
     }
 
     /// Entries of dropped timers would stay until their time; when they are the majority, they go.
@@ -136,7 +153,8 @@ impl Timer {
         Self { timers: timers.clone(), key }
     }
 
-    /// Sets the deadline, counted from the start of this turn. Replaces an earlier one.
+    /// Sets the deadline, counted from the start of this turn. Replaces an earlier one. One that is
+    /// longer than the clock can count never comes.
     pub fn arm(&self, after: Duration) {
         self.timers.state.borrow_mut().arm(self.key, after);
     }
@@ -154,9 +172,13 @@ impl Timer {
         if slot.deadline <= now {
             return Poll::Ready(());
         }
-        if !slot.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            slot.waker = Some(cx.waker().clone());
+        if slot.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            return Poll::Pending;
         }
+        let older = slot.waker.replace(cx.waker().clone());
+        // As in `fire`: outside the borrow.
+        drop(state);
+        drop(older);
         Poll::Pending
     }
 
@@ -281,5 +303,138 @@ mod tests {
         assert!(timer.poll_expired(&mut Context::from_waker(&waker)).is_pending());
         timers.fire(start + Duration::from_secs(100));
         assert_eq!(count.0.load(Ordering::Relaxed), 0, "the new user of a key is not woken for the old one");
+    }
+
+    #[test]
+    fn deadlines_of_any_length_are_kept() {
+        let (timers, start, count) = timers();
+        let waker = Waker::from(count.clone());
+        let mut cx = Context::from_waker(&waker);
+        let year = Duration::from_secs(365 * 24 * 60 * 60);
+        let timer = Timer::new(&timers);
+        for (after, wait) in [(Duration::ZERO, TICK), (year, year), (100 * year, 100 * year)] {
+            timer.arm(after);
+            assert!(timer.poll_expired(&mut cx).is_pending());
+            let next = timers.next(start).unwrap();
+            assert!(next >= wait && next <= wait + 2 * TICK, "{after:?} waits {next:?}");
+            timer.disarm();
+            timers.fire(start + 200 * year);
+            timers.fire(start);
+        }
+        for never in [Duration::MAX, Duration::from_millis(u64::MAX), Duration::from_secs(u64::MAX / 1000)] {
+            timer.arm(never);
+            assert!(timer.poll_expired(&mut cx).is_pending());
+            assert!(timers.next(start).is_none_or(|wait| wait > 1000 * year), "{never:?}");
+        }
+        assert_eq!(count.0.load(Ordering::Relaxed), 0);
+    }
+
+    /// The wait in the kernel must not become a spin when the ticks outgrow 32 bits.
+    #[test]
+    fn a_worker_that_has_run_for_years_still_waits() {
+        let (timers, start, count) = timers();
+        let waker = Waker::from(count.clone());
+        let now = start + Duration::from_secs(5 * 365 * 24 * 60 * 60);
+        timers.fire(now);
+        let timer = Timer::new(&timers);
+        timer.arm(Duration::from_secs(60));
+        assert!(timer.poll_expired(&mut Context::from_waker(&waker)).is_pending());
+        assert!(timers.next(now).is_some_and(|wait| wait >= Duration::from_secs(60)));
+        timers.fire(now + Duration::from_secs(59));
+        assert_eq!(count.0.load(Ordering::Relaxed), 0);
+        timers.fire(now + Duration::from_secs(61));
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    }
+
+    /// A waker may be the last hold on a future that owns timers, as in a set of futures.
+    #[test]
+    fn a_waker_may_own_timers() {
+        thread_local!(static OWNED: RefCell<Option<Timer>> = const { RefCell::new(None) });
+        struct Owner;
+        impl Wake for Owner {
+            fn wake(self: Arc<Self>) {}
+        }
+        impl Drop for Owner {
+            fn drop(&mut self) {
+                drop(OWNED.take());
+            }
+        }
+        let (timers, start, _) = timers();
+        let timer = Timer::new(&timers);
+        timer.arm(Duration::from_secs(1));
+        let wait_with = |waker: Waker| {
+            OWNED.set(Some(Timer::new(&timers)));
+            assert!(timer.poll_expired(&mut Context::from_waker(&waker)).is_pending());
+        };
+        wait_with(Arc::new(Owner).into());
+        assert!(timer.poll_expired(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert_eq!(timers.state.borrow().slots.len(), 1, "dropped for another waker");
+        wait_with(Arc::new(Owner).into());
+        timers.fire(start + Duration::from_secs(2));
+        assert_eq!(timers.state.borrow().slots.len(), 1, "dropped when woken");
+    }
+
+    /// What a timer should be, and what is seen of it.
+    struct Modelled {
+        timer: Timer,
+        deadline: Option<u64>,
+        waits: bool,
+        count: Arc<Counter>,
+    }
+
+    impl Modelled {
+        fn new(timers: &Rc<Timers>) -> Self {
+            let count = Arc::new(Counter(AtomicUsize::new(0)));
+            Self { timer: Timer::new(timers), deadline: None, waits: false, count }
+        }
+
+        fn check(&mut self, now: u64) {
+            let waker = Waker::from(self.count.clone());
+            let woken = self.count.0.swap(0, Ordering::Relaxed) > 0;
+            let ready = self.timer.poll_expired(&mut Context::from_waker(&waker)).is_ready();
+            match self.deadline {
+                Some(deadline) if now <= deadline => assert!(!ready, "early"),
+                Some(deadline) if now > deadline + 2 * TICK_MILLISECONDS => assert!(ready, "late"),
+                Some(_) => {}
+                None => assert!(!ready && !woken, "disarmed"),
+            }
+            assert!(woken || !self.waits || !ready, "ready, and who waited was not woken");
+            self.waits = !ready;
+        }
+    }
+
+    proptest::proptest! {
+        /// Any mix of arming, disarming, dropping and time is as a list of deadlines.
+        #[test]
+        fn timers_are_as_their_model(
+            steps in proptest::collection::vec((0..5_u8, 0..6_usize, 0..2000_u64), 1..200)
+        ) {
+            let (timers, start, _) = timers();
+            let mut now = 0;
+            let mut all: Vec<_> = (0..6).map(|_| Modelled::new(&timers)).collect();
+            for (step, which, amount) in steps {
+                let one = &mut all[which];
+                match step {
+                    0 | 1 => {
+                        one.timer.arm(Duration::from_millis(amount));
+                        one.deadline = Some(now + amount);
+                    }
+                    2 => {
+                        one.timer.disarm();
+                        one.deadline = None;
+                    }
+                    3 => *one = Modelled::new(&timers),
+                    _ => {
+                        now += amount;
+                        timers.fire(start + Duration::from_millis(now));
+                    }
+                }
+                if let Some(next) = all.iter().filter_map(|one| one.deadline).filter(|at| *at >= now).min() {
+                    let wait = timers.next(start + Duration::from_millis(now)).unwrap();
+                    assert!(wait <= Duration::from_millis(next - now) + 2 * TICK);
+                }
+                all.iter_mut().for_each(|one| one.check(now));
+            }
+        }
     }
 }

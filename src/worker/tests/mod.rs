@@ -3,7 +3,15 @@
 //! Nothing here sleeps for luck: each test waits for what it wants to see, and one that waits in vain
 //! ends after [`PATIENCE`] with a panic. Small things are tested beside their code.
 
+mod alone;
+mod buffers;
 mod halves;
+mod listeners;
+mod streams;
+mod tasks;
+mod timers;
+mod transfers;
+mod wakes;
 
 use std::future::Future;
 use std::net::{TcpListener, TcpStream as Peer};
@@ -40,4 +48,9 @@ fn pair(worker: &Worker) -> (TcpStream, Peer) {
     peer.set_read_timeout(Some(PATIENCE)).unwrap();
     peer.set_write_timeout(Some(PATIENCE)).unwrap();
     (TcpStream::new(worker, ours).unwrap(), peer)
+}
+
+/// Bytes that are all different enough to show a swap, a gap or a repetition.
+fn pattern(count: usize) -> Vec<u8> {
+    (0..count).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }

@@ -1,0 +1,164 @@
+//! Buffers against a model that is a plain `Vec`, and their going round.
+
+use std::io::Write;
+
+use proptest::prelude::*;
+
+use super::{on_worker, pattern};
+use crate::worker::{BUFFER_BYTES, Buffer, Worker, run};
+
+fn fill_to_the_brim(buffer: &mut Buffer) {
+    let room = buffer.spare_mut().len();
+    buffer.spare_mut().fill(b'x');
+    buffer.commit(room);
+}
+
+#[test]
+fn room_is_made_by_moving_then_by_growing_up_to_the_limit() {
+    on_worker(|worker| async move {
+        let mut buffer = worker.buffer();
+        assert!(buffer.is_empty() && buffer.spare_mut().len() == BUFFER_BYTES);
+        fill_to_the_brim(&mut buffer);
+        assert!(!buffer.reserve(BUFFER_BYTES), "full, and may not grow");
+        assert!(!buffer.reserve(0));
+        buffer.consume(10);
+        assert!(buffer.reserve(BUFFER_BYTES), "moving made room");
+        assert_eq!(buffer.spare_mut().len(), 10);
+        assert_eq!(buffer.unread().len(), BUFFER_BYTES - 10);
+        fill_to_the_brim(&mut buffer);
+        assert!(buffer.reserve(BUFFER_BYTES + 1));
+        assert_eq!(buffer.spare_mut().len(), 1, "no further than the limit");
+        fill_to_the_brim(&mut buffer);
+        assert!(buffer.reserve(usize::MAX));
+        assert_eq!(buffer.unread().len(), BUFFER_BYTES + 1);
+        assert_eq!(buffer.spare_mut().len(), BUFFER_BYTES + 1, "doubled");
+    });
+}
+
+#[test]
+fn what_was_consumed_is_room_before_anything_grows() {
+    on_worker(|worker| async move {
+        let mut buffer = worker.buffer();
+        fill_to_the_brim(&mut buffer);
+        buffer.consume(BUFFER_BYTES - 3);
+        buffer.extend(&pattern(BUFFER_BYTES - 3));
+        assert_eq!(buffer.unread().len(), BUFFER_BYTES);
+        assert!(buffer.spare_mut().is_empty(), "it has not grown");
+        assert_eq!(buffer.unread()[3..], pattern(BUFFER_BYTES - 3));
+    });
+}
+
+#[test]
+fn buffers_go_round_empty_and_grown_ones_do_not() {
+    on_worker(|worker| async move {
+        let mut first = worker.buffer();
+        let place = first.spare_mut().as_ptr();
+        first.extend(b"secret");
+        drop(first);
+        let mut again = worker.buffer();
+        assert_eq!(again.spare_mut().as_ptr(), place);
+        assert!(again.is_empty() && again.unread().is_empty());
+        let mut other = worker.buffer();
+        assert_ne!(other.spare_mut().as_ptr(), place);
+        again.extend(&pattern(BUFFER_BYTES + 1));
+        drop(again);
+        let mut lent = worker.buffer();
+        assert_eq!(lent.spare_mut().len(), BUFFER_BYTES);
+        let many: Vec<_> = (0..1000).map(|_| worker.buffer()).collect();
+        drop(many);
+        assert_eq!(worker.inner.buffers.kept(), 64, "and there is an end to it");
+    });
+}
+
+/// What is checked when another part of the program is wrong: it ends there, and no byte of an earlier
+/// connection is shown.
+#[test]
+fn counts_that_cannot_be_are_refused() {
+    let wrong: [fn(&mut Buffer); 4] = [
+        |buffer| buffer.consume(4),
+        |buffer| buffer.consume(usize::MAX),
+        |buffer| buffer.commit(BUFFER_BYTES),
+        |buffer| buffer.commit(usize::MAX),
+    ];
+    for wrong in wrong {
+        let result = std::panic::catch_unwind(|| {
+            on_worker(move |worker| async move {
+                let mut buffer = worker.buffer();
+                buffer.extend(b"four");
+                buffer.consume(1);
+                wrong(&mut buffer);
+            });
+        });
+        let panic = result.unwrap_err();
+        assert!(panic.downcast_ref::<&str>().is_some_and(|message| message.starts_with("invariant: ")));
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Read(usize, usize),
+    Extend(usize),
+    Write(usize),
+    Consume(usize),
+    Change(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let size = || prop_oneof![0..50_usize, 0..3 * BUFFER_BYTES];
+    prop_oneof![
+        (size(), size()).prop_map(|(bytes, most)| Step::Read(bytes, most)),
+        size().prop_map(Step::Extend),
+        size().prop_map(Step::Write),
+        size().prop_map(Step::Consume),
+        size().prop_map(Step::Change),
+    ]
+}
+
+fn play(worker: &Worker, steps: &[Step]) {
+    let (mut buffer, mut model) = (worker.buffer(), Vec::<u8>::new());
+    for (number, step) in steps.iter().enumerate() {
+        let fresh = |count: usize| pattern(number + count)[number..].to_vec();
+        match *step {
+            Step::Read(bytes, most) => {
+                let before = model.len();
+                if buffer.reserve(most) {
+                    assert!(!buffer.spare_mut().is_empty(), "room was promised");
+                    let bytes = fresh(bytes.min(buffer.spare_mut().len()));
+                    buffer.spare_mut()[..bytes.len()].copy_from_slice(&bytes);
+                    buffer.commit(bytes.len());
+                    model.extend(bytes);
+                } else {
+                    assert!(before >= most, "there was room, or it might have grown");
+                }
+            }
+            Step::Extend(bytes) => {
+                buffer.extend(&fresh(bytes));
+                model.extend(fresh(bytes));
+            }
+            Step::Write(bytes) => {
+                buffer.write_all(&fresh(bytes)).unwrap();
+                model.extend(fresh(bytes));
+            }
+            Step::Consume(bytes) => {
+                let bytes = bytes.min(model.len());
+                buffer.consume(bytes);
+                model.drain(..bytes);
+            }
+            Step::Change(at) => {
+                if let Some(byte) = model.get_mut(at) {
+                    *byte = !*byte;
+                    buffer.unread_mut()[at] = *byte;
+                }
+            }
+        }
+        assert!(buffer.unread() == model);
+        assert_eq!(buffer.is_empty(), model.is_empty());
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_buffer_is_as_a_vec(steps in proptest::collection::vec(step(), 1..40)) {
+        run(|worker| async move { play(&worker, &steps) }).unwrap();
+    }
+}

@@ -1,0 +1,125 @@
+//! A kept-alive exchange allocates nothing, once there have been a few.
+//!
+//! Alone in its binary, because it counts the allocations of the whole process. Client and upstream
+//! are raw loops over fixed buffers, so that what is counted is the gate's.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use smolgate::config::{self, Memory};
+use smolgate::gate::Gate;
+
+const CONFIG: &str = r#"
+workers: 1
+internal_api: { bind: "127.0.0.1:0" }
+http_config: { port: "127.0.0.1:0" }
+http_routes:
+  - host: "other.test"
+    target: "http://127.0.0.1:1"
+  - host: "a.test"
+    path_prefix: "/in"
+    strip_path_prefix: true
+    target: "http://{upstream}"
+"#;
+
+/// Exchanges before counting: pools, tables and queues grow to their size.
+const WARM_UP: usize = 200;
+/// Exchanges that are counted.
+const COUNTED: usize = 2_000;
+
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: every call goes on to the system's allocator unchanged.
+#[expect(unsafe_code, reason = "an allocator cannot be written without")]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Reads from `stream` until `end` has come as the last bytes; without allocating.
+fn read_until(stream: &mut TcpStream, end: &[u8]) {
+    let mut buffer = [0; 4096];
+    let mut filled = 0;
+    while !buffer[..filled].ends_with(end) {
+        let read = stream.read(&mut buffer[filled..]).expect("bytes");
+        assert!(read > 0, "the connection stays open");
+        filled += read;
+    }
+}
+
+fn upstream(request_end: &'static [u8], response: &'static [u8]) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            std::thread::spawn(move || {
+                loop {
+                    read_until(&mut stream, request_end);
+                    stream.write_all(response).unwrap();
+                }
+            });
+        }
+    });
+    address
+}
+
+/// Allocations of [`COUNTED`] exchanges.
+fn count(
+    request: &'static [u8],
+    request_end: &'static [u8],
+    response: &'static [u8],
+    response_end: &'static [u8],
+) -> u64 {
+    let text = CONFIG.replace("{upstream}", &upstream(request_end, response).to_string());
+    let inputs = Memory::new().file("smolgate.yml", text);
+    let load = move || config::load(&[PathBuf::from("smolgate.yml")], &inputs);
+    let gate = Gate::start(Box::new(load)).expect("a gate");
+    let mut client = TcpStream::connect(gate.address("http").unwrap()).unwrap();
+    client.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let mut exchange = || {
+        client.write_all(request).unwrap();
+        read_until(&mut client, response_end);
+    };
+    (0..WARM_UP).for_each(|_| exchange());
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    (0..COUNTED).for_each(|_| exchange());
+    ALLOCATIONS.load(Ordering::Relaxed) - before
+}
+
+#[test]
+fn a_kept_alive_exchange_allocates_nothing() {
+    let get = count(
+        b"GET /in/x?y=z HTTP/1.1\r\nHost: a.test\r\nUser-Agent: test\r\nAccept: */*\r\nX-A: b\r\n\r\n",
+        b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello",
+        b"hello",
+    );
+    assert_eq!(get, 0, "GET with a response of known length");
+    let post = count(
+        b"POST /in HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nworld\r\n0\r\n\r\n",
+        b"0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"0\r\n\r\n",
+    );
+    assert_eq!(post, 0, "POST, chunked both ways");
+}
