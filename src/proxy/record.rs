@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime};
 
+use tracing::field::display;
+
 use super::connection::Client;
 use super::failure::Failure;
 use super::request::Request;
@@ -65,12 +67,12 @@ impl<'a> Record<'a> {
         let Failure { reason, detail } = failure;
         self.reason = Some(*reason);
         self.site.state.counters.own_answer(*reason);
-        let (code, peer, target) = (reason.code(), client.peer, self.target);
+        let (code, peer, target) = (reason.code(), client.peer, self.target.map(display));
         let (rule, upstream) = (self.rule_name(request), self.upstream_name(request));
         if reason.is_of_the_client() {
-            tracing::debug!(reason = code, %detail, client = %peer, rule, upstream, ?target, "exchange refused");
+            tracing::debug!(reason = code, %detail, client = %peer, rule, upstream, target, "exchange refused");
         } else {
-            tracing::warn!(reason = code, %detail, client = %peer, rule, upstream, ?target, "exchange failed");
+            tracing::warn!(reason = code, %detail, client = %peer, rule, upstream, target, "exchange failed");
         }
     }
 
