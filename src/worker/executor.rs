@@ -2,8 +2,8 @@
 //!
 //! Tasks come from `async-task`, the crate under smol's own executors. Ours differs in two ways that
 //! a proxy notices. A wake from the worker's own thread, which is nearly every wake, is a push to a
-//! plain `VecDeque`: no atomic, no lock, and no allocation once the queue has grown. And the loop
-//! knows the reactor, so that a wake from another thread can interrupt its wait in the kernel.
+//! plain `VecDeque`: no lock, no atomic but the task's own state, and no allocation once the queue has
+//! grown. And the loop knows the reactor, so that a wake from another thread can interrupt its wait in the kernel.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

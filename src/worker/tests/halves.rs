@@ -1,10 +1,12 @@
 //! Ends of connections, and how little the kernel says of them.
 
+use std::future::poll_fn;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_lite::future::poll_once;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use socket2::SockRef;
 
@@ -26,6 +28,7 @@ fn an_end_that_comes_with_the_last_bytes_is_seen() {
 }
 
 /// The same as one segment on the wire: the cork holds the bytes back until the end is there too.
+#[cfg(target_os = "linux")]
 #[test]
 fn an_end_in_the_same_segment_is_seen() {
     on_worker(|worker| async move {
@@ -176,5 +179,26 @@ fn news_are_bytes_an_end_or_a_reset_and_nothing_else() {
         drop(peer);
         ours.readable().await;
         assert!(ours.has_news() && !ours.is_quiet());
+    });
+}
+
+/// What ends an exchange whose client has left, and not one whose client has merely finished asking.
+#[test]
+fn a_connection_is_gone_when_both_ways_have_ended_or_it_was_reset() {
+    on_worker(|worker| async move {
+        let (ours, peer) = pair(&worker);
+        let is_gone = || poll_once(poll_fn(|cx| ours.poll_gone(cx)));
+        peer.shutdown(Shutdown::Write).unwrap();
+        assert_eq!((&ours).read(&mut [0; 8]).await.unwrap(), 0);
+        assert_eq!(is_gone().await, None, "it still reads");
+        ours.shutdown_write().unwrap();
+        poll_fn(|cx| ours.poll_gone(cx)).await;
+
+        let (ours, peer) = pair(&worker);
+        let is_gone = || poll_once(poll_fn(|cx| ours.poll_gone(cx)));
+        assert_eq!(is_gone().await, None);
+        SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(peer);
+        poll_fn(|cx| ours.poll_gone(cx)).await;
     });
 }

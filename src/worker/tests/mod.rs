@@ -3,6 +3,7 @@
 //! Nothing here sleeps for luck: each test waits for what it wants to see, and one that waits in vain
 //! ends after [`PATIENCE`] with a panic. Small things are tested beside their code.
 
+#[cfg(target_os = "linux")]
 mod alone;
 mod buffers;
 mod halves;
@@ -10,6 +11,7 @@ mod listeners;
 mod streams;
 mod tasks;
 mod timers;
+#[cfg(target_os = "linux")]
 mod transfers;
 mod wakes;
 
