@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use super::door::{Counted, Door};
 use super::guests::{Guest, UnlessSentAway};
+use super::record;
 use super::request;
 use super::site::{Permit, Site};
 use crate::tls::{Input, Stream};
@@ -40,7 +41,7 @@ pub(super) fn serve<F>(
 where
     F: Future<Output = Option<Client>>,
 {
-    let guest = client.guest.clone();
+    let (guest, peer, of) = (client.guest.clone(), client.peer, door.clone());
     let serve = async move {
         loop {
             // Pipelined requests are here already.
@@ -53,7 +54,7 @@ where
             }
         }
     };
-    UnlessSentAway::new(guest, serve)
+    UnlessSentAway::new(guest, serve, move || record::sent_away(&of.site(), peer))
 }
 
 #[cfg(test)]

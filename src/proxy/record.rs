@@ -1,8 +1,10 @@
 //! What an exchange came to, and the one place where that is counted and written down.
 
 use std::cell::Cell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime};
+
+use tracing::field::display;
 
 use super::connection::Client;
 use super::failure::Failure;
@@ -11,6 +13,15 @@ use super::site::Site;
 use super::transfer::Meter;
 use crate::config::plan::Action;
 use crate::log::{AccessRecord, Reason};
+
+/// Notes that a connection was ended in the middle of what it was at: it had outlived
+/// `shutdown_timeout`.
+pub(super) fn sent_away(site: &Site, peer: IpAddr) {
+    let reason = Reason::ShuttingDown;
+    site.state.counters.own_answer(reason);
+    let listener = &*site.listener().name;
+    tracing::warn!(reason = reason.code(), client = %peer, listener, "connection ended: it outlived shutdown_timeout");
+}
 
 /// What one exchange came to.
 pub(super) struct Record<'a> {
@@ -56,12 +67,12 @@ impl<'a> Record<'a> {
         let Failure { reason, detail } = failure;
         self.reason = Some(*reason);
         self.site.state.counters.own_answer(*reason);
-        let (code, peer, target) = (reason.code(), client.peer, self.target);
+        let (code, peer, target) = (reason.code(), client.peer, self.target.map(display));
         let (rule, upstream) = (self.rule_name(request), self.upstream_name(request));
         if reason.is_of_the_client() {
-            tracing::debug!(reason = code, %detail, client = %peer, rule, upstream, ?target, "exchange refused");
+            tracing::debug!(reason = code, %detail, client = %peer, rule, upstream, target, "exchange refused");
         } else {
-            tracing::warn!(reason = code, %detail, client = %peer, rule, upstream, ?target, "exchange failed");
+            tracing::warn!(reason = code, %detail, client = %peer, rule, upstream, target, "exchange failed");
         }
     }
 
