@@ -52,7 +52,7 @@ impl Dispatch {
             self.tried += 1;
             self.head = None;
             if self.tried >= upstream.tries() {
-                return Err(error.into());
+                return Err(Failure::of_connects(error, self.tried > 1 && self.tried == upstream.targets()));
             }
             tracing::info!(upstream = %upstream.name, %error, reason = error.reason.code(), "trying the next target");
         }

@@ -60,10 +60,7 @@ pub(super) async fn exchange(mut client: Client, site: Rc<Site>) -> Option<Clien
     };
     record.finish(&client, Some(&request));
     let end = answer::part(&mut client, &mut body, end).await;
-    if record.cut_is_invisible && record.reason.is_some() {
-        client.stream.reset();
-        return None;
-    }
+
     let go_on = end == End::Clean && request.keep_alive && !client.guest.is_asked_to_leave();
     go_on.then_some(client)
 }
@@ -134,7 +131,10 @@ async fn converse(
             record.reason = relay.await.err();
             Ok((End::Close, None))
         }
-        Exchanged { until_close: true, .. } => Ok((End::Close, None)),
+        Exchanged { until_close: true, .. } => {
+            client.stream.close_with_reset(false);
+            Ok((End::Close, None))
+        }
         // The target answered without wanting all of it; the link is in the middle of a request.
         Exchanged { uploaded: false, .. } => Ok((End::Clean, None)),
         Exchanged { keep_link, .. } => Ok((End::Clean, keep_link.map(|time| (link, time)))),
@@ -195,8 +195,9 @@ async fn transfer(
     );
     let reply = alongside.run(reading).await?;
 
-    record.status = Some(reply.status);
-    record.cut_is_invisible = reply.until_close;
+    if reply.until_close {
+        client.stream.close_with_reset(true);
+    }
 
     let Reply { status, until_close, keep_link, .. } = reply;
     let mut response = Body::new(reply.framing);
@@ -215,10 +216,8 @@ async fn transfer(
         begun: Cell::default(),
     };
     let downloaded = alongside.run(download.run_as_response(reply.head, &mut response)).await;
-    if !download.begun.get() {
-        // The body was bad before its head went out: the client can still be told.
-        record.status = None;
-    }
+    // A body that was bad before the head went out: then the client can still be told.
+    record.status = download.begun.get().then_some(status);
     downloaded?;
     Ok(Exchanged { status, until_close, uploaded: alongside.is_complete(), keep_link })
 }

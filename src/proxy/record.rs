@@ -25,7 +25,7 @@ pub(super) fn sent_away(site: &Site, peer: IpAddr) {
 
 /// What one exchange came to.
 pub(super) struct Record<'a> {
-    site: &'a Site,
+    pub(super) site: &'a Site,
     began: Instant,
     /// Bytes of the request's head that are still in the client's input.
     pub(super) unconsumed: usize,
@@ -33,8 +33,7 @@ pub(super) struct Record<'a> {
     pub(super) heard: Cell<bool>,
     /// The status the client gets; from then on nothing else can be said.
     pub(super) status: Option<u16>,
-    /// The client would take an end in the middle of the body for the end of it.
-    pub(super) cut_is_invisible: bool,
+
     /// Why it failed, if it did.
     pub(super) reason: Option<Reason>,
     /// The target that got the request.
@@ -54,7 +53,7 @@ impl<'a> Record<'a> {
             unconsumed: 0,
             heard: Cell::new(false),
             status: None,
-            cut_is_invisible: false,
+
             reason: None,
             target: None,
             received: Meter::new(&site.counters.bytes_in, now),
@@ -83,7 +82,10 @@ impl<'a> Record<'a> {
         let duration = self.site.worker().now().saturating_duration_since(self.began);
         let method = request.map_or("other", |request| request.method.label());
         self.site.counters.requests.add(1);
-        self.site.counters.duration.observe(duration);
+        // A tunnel's life is not the time that a request took.
+        if status != 101 {
+            self.site.counters.duration.observe(duration);
+        }
         self.site.rule_counters(request.and_then(|request| request.rule)).exchange(method, status);
         if let Some(log) = &self.site.generation.access {
             let note = request.and_then(|request| request.note.as_deref());

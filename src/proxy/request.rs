@@ -145,11 +145,11 @@ fn take_in(
             Next::Forward { first_target, head: out }
         }
         Action::Redirect(redirect) => {
-            answer::write_redirect(redirect, &head, &mut out);
+            answer::write_redirect(redirect, &head, site, &mut out);
             Next::Answer { status: redirect.status, answer: out }
         }
         Action::Respond(respond) => {
-            answer::write_respond(respond, &head, &mut out);
+            answer::write_respond(respond, &head, site, &mut out);
             Next::Answer { status: respond.status, answer: out }
         }
     };
