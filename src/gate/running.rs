@@ -12,11 +12,13 @@ use arc_swap::ArcSwapOption;
 use super::bound::{self, DoorKey, NewSockets};
 use super::crew::Crew;
 use super::operator::Operating;
-use super::{GateError, Loader, OnPlan, notify};
+use super::{GateError, Loader, OnPlan, certificates, notify};
+use crate::config::Severity;
 use crate::config::plan::{AccessLog as AccessPlan, InternalApi, Plan};
 use crate::internal::{Phase, Server};
 use crate::log::{AccessLog, Counters};
 use crate::proxy::{Generation, Permits};
+use crate::tls::Tickets;
 use crate::upstream::Names;
 
 /// What everyone who has to do with a gate shares.
@@ -25,6 +27,7 @@ pub(super) struct Shared {
     pub(super) on_plan: OnPlan,
     pub(super) counters: Arc<Counters>,
     pub(super) names: Names,
+    tickets: Tickets,
     pub(super) started: SystemTime,
     /// What is served; `None` only before the start.
     current: ArcSwapOption<Generation>,
@@ -52,6 +55,7 @@ impl Shared {
             on_plan,
             counters,
             names: Names::default(),
+            tickets: Tickets::default(),
             started: SystemTime::now(),
             current: ArcSwapOption::empty(),
             draining: AtomicBool::new(false),
@@ -112,8 +116,15 @@ impl Shared {
         access: Option<AccessLog>,
     ) -> Result<Arc<Generation>, GateError> {
         let shared = self.clone();
-        let build = move || Generation::new(number, plan, &shared.names, access);
-        Ok(Arc::new(smol::unblock(build).await.map_err(GateError::Upstream)?))
+        let build = move || Generation::new(number, plan, &shared.names, &shared.tickets, access);
+        let generation = smol::unblock(build).await.map_err(GateError::Upstream)?;
+        for problem in certificates::diagnostics(&generation.problems) {
+            match problem.severity {
+                Severity::Error => tracing::error!("{}", problem.render(false).trim_end()),
+                Severity::Warning => tracing::warn!("{}", problem.render(false).trim_end()),
+            }
+        }
+        Ok(Arc::new(generation))
     }
 
     /// Hands a generation to the workers and makes it the current one.
@@ -134,6 +145,7 @@ impl Shared {
         drop(addresses);
         self.current.store(Some(generation.clone()));
         self.counters.set_generation(generation.number);
+        self.counters.set_certificates(certificates::expiries(generation));
         Ok(())
     }
 

@@ -52,7 +52,7 @@ pub(super) async fn exchange(mut client: Client, site: Rc<Site>) -> Option<Clien
         Next::Answer { status, answer } => {
             answer::send(&mut client, &mut record, &request, status, answer).await
         }
-        Next::NoRule => Err(Failure::new(Reason::NoRule)),
+        Next::Refuse(reason) => Err(Failure::new(reason)),
     };
     let end = match end {
         Ok(end) => end,

@@ -101,6 +101,12 @@ impl TcpStream {
         self.source.write.poll_with(cx, || (&self.socket).write_vectored(slices))
     }
 
+    /// Writes what the system takes at once of a few last bytes, and no more.
+    pub fn write_now(&self, bytes: &[u8]) {
+        // What comes after them is the end in any case.
+        let _ = (&self.socket).write(bytes);
+    }
+
     /// Waits until a read may give something; reads nothing.
     pub async fn readable(&self) {
         poll_fn(|cx| self.source.read.poll_ready(cx)).await;

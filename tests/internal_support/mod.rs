@@ -133,12 +133,14 @@ pub(crate) fn plan() -> Plan {
         header_timeout: second,
         idle_timeout: second,
         trusted_proxies: vec![],
+        redirect_to_https: None,
     };
     let listener = |name: &str, line, port, protocol| Listener {
         name: Arc::from(name),
         origin: origin(line),
         binds: vec![Bind::Any(port)],
         protocol,
+        tls: None,
         shutdown_timeout: second,
     };
     Plan {
