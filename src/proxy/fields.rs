@@ -38,7 +38,7 @@ pub(super) fn write_request_head(
         None => out.extend(authority.as_bytes()),
     }
     out.extend(b"\r\n");
-    for field in head.fields.iter().filter(|field| is_for_the_target(field, head)) {
+    for field in head.fields.iter().filter(|field| is_for_the_target(field, head, forwarded.trusted)) {
         out.extend(field.line);
     }
     write_forwarded(head, forwarded, out);
@@ -90,10 +90,12 @@ fn is_unreserved_escape(high: u8, low: u8) -> bool {
 }
 
 /// Whether a field of the client's goes on to the target as it is.
-fn is_for_the_target(field: &Field<'_>, head: &RequestHead<'_>) -> bool {
+fn is_for_the_target(field: &Field<'_>, head: &RequestHead<'_>, trusted: bool) -> bool {
     match field.known {
         // We write these ourselves, or they end here.
         Name::Host | Name::TransferEncoding | Name::Lookalike => false,
+        // CGI would hand it on as HTTP_PROXY, which libraries take for the proxy to use (CVE-2016-5385).
+        Name::Proxy => false,
         Name::XForwardedFor
         | Name::XForwardedProto
         | Name::XForwardedHost
@@ -101,8 +103,15 @@ fn is_for_the_target(field: &Field<'_>, head: &RequestHead<'_>) -> bool {
         | Name::Forwarded => false,
         Name::ContentLength => true,
         Name::Trailer => head.framing == Framing::Chunked && head.accepts_trailers,
+        _ if !trusted && is_said_by_a_proxy(field.name) => false,
         name => !name.is_hop_by_hop() && !field.named_by_connection,
     }
+}
+
+/// `X-Forwarded-User` and all the others: only a proxy can know what they say.
+fn is_said_by_a_proxy(name: &[u8]) -> bool {
+    name.split_at_checked(b"x-forwarded-".len())
+        .is_some_and(|(start, _)| start.eq_ignore_ascii_case(b"x-forwarded-"))
 }
 
 /// `X-Forwarded-*`, `X-Real-IP` and `Forwarded` (RFC 7239): what we know, behind what a trusted
