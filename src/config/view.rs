@@ -29,6 +29,9 @@ pub fn view(plan: &Plan) -> String {
     if plan.internal_api.token.is_some() {
         out.line(1, "token", quote("[redacted]"));
     }
+    if plan.watch {
+        out.line(0, "watch", true);
+    }
     out.list(0, "listeners", &plan.listeners, |out, listener| write_listener(out, listener, plan));
     if !plan.upstreams.is_empty() {
         out.open(0, "upstreams");

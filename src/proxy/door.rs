@@ -44,7 +44,7 @@ impl Door {
         let listener = Listener::new(&worker, socket)?;
         let (guests, accepting, closing) = Default::default();
         let door = Rc::new(Self { site: RefCell::new(site), guests, accepting, closing });
-        *door.accepting.borrow_mut() = Some(worker.spawn(keep_open(door.clone(), listener, http::exchange)));
+        *door.accepting.borrow_mut() = Some(worker.spawn(keep_open(door.clone(), listener, http::exchanges)));
         Ok(door)
     }
 
@@ -100,7 +100,7 @@ impl Door {
 async fn keep_open<F>(
     door: Rc<Door>,
     listener: Listener,
-    exchange: impl Fn(Client, Rc<Site>) -> F + Copy + 'static,
+    exchanges: impl Fn(Client, Rc<Door>) -> F + Copy + 'static,
 ) where
     F: Future<Output = Option<Client>> + 'static,
 {
@@ -121,11 +121,11 @@ async fn keep_open<F>(
             _counted: Counted::new(&site),
         };
         if site.terminator().is_some() {
-            worker.spawn(handshake::serve(client, door.clone(), site, parking.clone(), exchange)).detach();
+            worker.spawn(handshake::serve(client, door.clone(), site, parking.clone(), exchanges)).detach();
         } else if site.tcp().is_some() {
             worker.spawn(tcp::serve(client, site)).detach();
         } else {
-            worker.spawn(connection::serve(client, door.clone(), parking.clone(), exchange)).detach();
+            worker.spawn(connection::serve(client, door.clone(), parking.clone(), exchanges)).detach();
         }
     };
     loop {

@@ -39,7 +39,7 @@ pub(super) async fn serve<F>(
     door: Rc<Door>,
     site: Rc<Site>,
     parking: Parking<F>,
-    exchange: impl Fn(Client, Rc<Site>) -> F,
+    exchanges: impl Fn(Client, Rc<Door>) -> F,
 ) where
     F: Future<Output = Option<Client>>,
 {
@@ -48,7 +48,7 @@ pub(super) async fn serve<F>(
         Box::pin(tcp::serve(client, site)).await;
     } else {
         drop(site);
-        connection::serve(client, door, parking, exchange).await;
+        connection::serve(client, door, parking, exchanges).await;
     }
 }
 
