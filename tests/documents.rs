@@ -1,6 +1,9 @@
 //! What the project shows must work: every bundled configuration and every YAML block of the
 //! documentation is loaded. A block of another program's format says so after `yaml`, in the line
 //! that opens it: `yaml compose`, `yaml prometheus`. Those are only read as YAML.
+//!
+//! And what the documentation says of the code must be there: files it names, names it looks for in
+//! them, links, and quotes, which open with `rust` and the path of the file.
 
 use std::path::{Path, PathBuf};
 
@@ -101,6 +104,101 @@ fn yaml_in_the_documentation_loads() {
         }
     }
     assert!(ours > 0, "no block was loaded");
+}
+
+/// The documentation: the README and its like, and everything in `docs/`.
+fn documents() -> Vec<(PathBuf, String)> {
+    let mut paths = files_in("docs", "md");
+    paths.extend(files_in("", "md"));
+    assert!(paths.len() > 3, "{paths:?}");
+    let text = |path: &PathBuf| std::fs::read_to_string(path).expect("a document");
+    paths.into_iter().map(|path| (path.clone(), text(&path))).collect()
+}
+
+/// What stands between single back-ticks in a line.
+fn code_spans(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
+}
+
+/// Whether a code span is a path of this repository.
+fn is_path(span: &str) -> bool {
+    let known = ["src/", "tests/", "docs/", "config/", "media/"].iter().any(|dir| span.starts_with(dir));
+    known && span.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_-.".contains(&byte))
+}
+
+#[test]
+fn files_and_names_in_the_documentation_are_there() {
+    let (mut paths, mut names) = (0, 0);
+    for (document, text) in documents() {
+        // A page about one module may name its files from there: `docs/worker.md`, `src/worker/`.
+        let chapter = root().join("src").join(document.file_stem().expect("a name"));
+        for line in text.lines() {
+            let place = format!("{}: {line}", document.display());
+            let mut source = String::new();
+            for span in code_spans(line.rsplit(" | ").next().unwrap_or(line)) {
+                if is_path(span) {
+                    let found = [root().join(span), chapter.join(span)];
+                    let found = found.into_iter().find(|path| path.exists());
+                    let found = found.unwrap_or_else(|| panic!("`{span}` is not there; {place}"));
+                    source = std::fs::read_to_string(found).unwrap_or_default();
+                    paths += 1;
+                } else if line.starts_with("| ") && !source.is_empty() && !span.contains([' ', '.', '/']) {
+                    // In a table, what follows a file is to be found in it.
+                    let name = span.rsplit("::").next().unwrap_or(span);
+                    assert!(source.contains(name), "`{name}` is not in that file; {place}");
+                    names += 1;
+                }
+            }
+        }
+    }
+    assert!(paths > 50 && names > 30, "{paths} paths, {names} names");
+}
+
+#[test]
+fn links_in_the_documentation_lead_somewhere() {
+    let mut links = 0;
+    for (document, text) in documents() {
+        for part in text.split("](").skip(1) {
+            let link = part.split(')').next().unwrap_or_default();
+            let file = link.split('#').next().unwrap_or_default();
+            if link.contains("://") || file.is_empty() {
+                continue;
+            }
+            let beside = document.parent().expect("a folder").join(file);
+            assert!(beside.exists(), "{link} in {}", document.display());
+            links += 1;
+        }
+    }
+    assert!(links > 10, "{links}");
+}
+
+/// Lines without their indentation; a line of dots stands for any number of lines.
+fn pieces(quote: &str) -> Vec<String> {
+    let trimmed: Vec<&str> = quote.lines().map(str::trim).collect();
+    trimmed.split(|line| *line == "// ...").map(|piece| piece.join("\n")).collect()
+}
+
+#[test]
+fn quotes_of_code_are_what_stands_in_the_code() {
+    let mut quotes = 0;
+    for (document, text) in documents() {
+        for Block { info, line, text } in blocks(&text) {
+            let Some(path) = info.strip_prefix("rust ") else {
+                continue;
+            };
+            let source = std::fs::read_to_string(root().join(path)).expect("a file that is quoted");
+            let source: Vec<&str> = source.lines().map(str::trim).collect();
+            let source = source.join("\n");
+            let mut rest = source.as_str();
+            for piece in pieces(&text) {
+                let at = rest.find(&piece);
+                let place = format!("{}:{line}", document.display());
+                rest = &rest[at.unwrap_or_else(|| panic!("{place}: not in {path}:\n{piece}"))..];
+            }
+            quotes += 1;
+        }
+    }
+    assert!(quotes > 0, "no quote was compared");
 }
 
 #[test]

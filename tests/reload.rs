@@ -222,6 +222,26 @@ fn a_removed_listener_drains_its_exchange() {
 }
 
 #[test]
+fn an_exchange_that_outlives_a_removed_listener_is_ended_and_counted() {
+    let hold = Latch::new();
+    let held = hold.clone();
+    let upstream = Upstream::each(move |_, _| held.wait());
+    let impatient = BEFORE.replace("20s", "0s");
+    let gate = TestGate::start(&impatient, &[("live", &upstream)]);
+    let mut client = gate.client();
+    client.send(LIVE);
+    upstream.wait_requests(1);
+    let without = impatient.replace("- name: http\n    bind", "- name: renamed\n    bind");
+    gate.edit(&without, &[("live", &upstream)]);
+    gate.reload().expect("the reload is fine");
+    client.expect_close();
+    support::until("the end is counted", || {
+        gate.metric("smolgate_own_answers_total{reason=\"shutting_down\"}") == 1.0
+    });
+    hold.open();
+}
+
+#[test]
 fn a_bind_that_fails_refuses_the_whole_reload() {
     let upstream = live();
     let gate = start(&upstream);

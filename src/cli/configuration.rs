@@ -24,17 +24,18 @@ pub fn check(files: &Files) -> ExitCode {
 /// The plan; or everything that is wrong with it was said, and this is how the process ends.
 /// Warnings are said too.
 pub(super) fn read(files: &Files) -> Result<Plan, ExitCode> {
-    match load(&paths(files)?, &Disk) {
-        Ok(Loaded { plan, warnings }) => {
-            let warnings: String = warnings.iter().map(|one| one.render(output::colours()) + "\n").collect();
-            output::say(&warnings);
-            Ok(plan)
-        }
-        Err(all) => {
-            output::say(&all.render(output::colours()));
-            Err(ExitCode::from(output::INVALID))
-        }
-    }
+    let Loaded { plan, warnings } = read_quietly(files)?;
+    let warnings: String = warnings.iter().map(|one| one.render(output::colours()) + "\n").collect();
+    output::say(&warnings);
+    Ok(plan)
+}
+
+/// The same, for those who say the warnings themselves.
+pub(super) fn read_quietly(files: &Files) -> Result<Loaded, ExitCode> {
+    load(&paths(files)?, &Disk).map_err(|all| {
+        output::say(&all.render(output::colours()));
+        ExitCode::from(output::INVALID)
+    })
 }
 
 /// The files and folders that make up the configuration.

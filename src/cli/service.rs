@@ -20,8 +20,9 @@ pub fn run(run: &Running) -> ExitCode {
 
 fn serve(run: &Running) -> Result<(), ExitCode> {
     let paths = configuration::paths(&run.files)?;
-    // Read here as well, so that a mistake is shown with its colours and before anything starts.
-    let plan = configuration::read(&run.files)?;
+    // Read here as well, so that a mistake is shown with its colours and before anything starts. The
+    // gate logs the warnings, as it does at every reload.
+    let plan = configuration::read_quietly(&run.files)?.plan;
     let counters = Counters::new();
     let level = Arc::new(log(&run.logging, plan.log.format, plan.log.level, &counters)?);
     let reloaded = level.clone();

@@ -13,7 +13,7 @@ use smol::channel::{Receiver, Sender, bounded, unbounded};
 use super::bound::{DoorKey, NewSockets, doors};
 use crate::http::FieldTable;
 use crate::log::Counters;
-use crate::proxy::{Door, Generation, Permits, Site, Upstreams, WorkerState};
+use crate::proxy::{Clock, Door, Generation, Permits, Site, Upstreams, WorkerState};
 use crate::upstream::Book;
 use crate::worker::{self, Task, Worker};
 
@@ -106,6 +106,7 @@ async fn obey(worker: Worker, inbox: Receiver<Order>, counters: Arc<Counters>, p
         worker: worker.clone(),
         counters: counters.worker(),
         table: FieldTable::new().into(),
+        clock: Clock::default(),
         permits,
     });
     let mut open: HashMap<DoorKey, Rc<Door>> = HashMap::new();

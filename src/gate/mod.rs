@@ -117,7 +117,7 @@ impl Gate {
         let listeners = if listeners.is_empty() { "nothing".into() } else { listeners.join(", ") };
         match self.internal_address() {
             Some(address) => format!("listening: {listeners}; internal API on {address}"),
-            None => format!("listening: {listeners}"),
+            None => format!("listening: {listeners}; internal API on a Unix socket"),
         }
     }
 

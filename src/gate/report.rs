@@ -51,10 +51,11 @@ fn listener_changes(old: &Plan, before: &Listener, new: &Plan, now: &Listener) -
     let mut said = format!("listener {}:", now.name);
     if added + removed > 0 {
         // Writing to a string cannot fail.
-        let _ = write!(said, " {added} rules added, {removed} removed;");
+        let rules = if added == 1 { "rule" } else { "rules" };
+        let _ = write!(said, " {added} {rules} added, {removed} removed;");
     } else if rule_list(before).iter().map(|rule| &rule.name).ne(rule_list(now).iter().map(|rule| &rule.name))
     {
-        said.push_str(" rules in another order;");
+        said.push_str(" rules in another order, or renamed;");
     }
     if settings(old, before) != settings(new, now) {
         said.push_str(" settings changed;");

@@ -252,6 +252,10 @@ async fn accept(listener: Arc<Listener>, service: Arc<Service>) {
             Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| admit(stream, &service)),
         };
         if let Err(error) = &result {
+            // What `Listener::close` leaves behind says so, on Linux in these words.
+            if error.kind() == io::ErrorKind::InvalidInput {
+                return;
+            }
             if healthy {
                 tracing::warn!(%error, "internal API cannot accept");
             }

@@ -270,7 +270,7 @@ pub struct ListenerCounters {
     pub(super) protocol: &'static str,
 }
 
-/// Counters of an upstream. Bytes are those from and to its targets.
+/// Counters of an upstream.
 #[derive(Debug, Default)]
 pub struct UpstreamCounters {
     /// Connections opened.
@@ -279,10 +279,6 @@ pub struct UpstreamCounters {
     pub reused: Count,
     /// Connections that could not be opened.
     pub failed: Count,
-    /// Bytes read from targets.
-    pub bytes_in: Count,
-    /// Bytes written to targets.
-    pub bytes_out: Count,
 }
 
 /// How long things took, in buckets.

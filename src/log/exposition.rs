@@ -129,8 +129,6 @@ struct UpstreamSum {
     opened: u64,
     reused: u64,
     failed: u64,
-    bytes_in: u64,
-    bytes_out: u64,
 }
 
 impl UpstreamSum {
@@ -138,8 +136,6 @@ impl UpstreamSum {
         self.opened += one.opened.get();
         self.reused += one.reused.get();
         self.failed += one.failed.get();
-        self.bytes_in += one.bytes_in.get();
-        self.bytes_out += one.bytes_out.get();
     }
 }
 
@@ -232,7 +228,7 @@ impl Sums {
 
     fn upstreams(&self, page: &mut Page) {
         type Row = (&'static str, &'static str, fn(&UpstreamSum) -> u64);
-        const ROWS: [Row; 5] = [
+        const ROWS: [Row; 3] = [
             ("smolgate_upstream_connections_opened_total", "Connections opened to targets.", |one| {
                 one.opened
             }),
@@ -244,8 +240,6 @@ impl Sums {
             ("smolgate_upstream_connections_failed_total", "Connections that could not be opened.", |one| {
                 one.failed
             }),
-            ("smolgate_upstream_bytes_received_total", "Bytes read from targets.", |one| one.bytes_in),
-            ("smolgate_upstream_bytes_sent_total", "Bytes written to targets.", |one| one.bytes_out),
         ];
         for (name, help, value) in ROWS {
             page.family(name, Kind::Counter, help);

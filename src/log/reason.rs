@@ -72,7 +72,7 @@ reasons! {
     ClientGone = "client_gone", 499, "", "The client left before the exchange ended.";
     ClientStalled = "client_stalled", 408, "", "The client stopped reading or sending.";
     TunnelIdle = "tunnel_idle", 408, "connection_timeout", "Neither side of the tunnel said anything for too long.";
-    ShuttingDown = "shutting_down", 503, "connection_limit_reached", "The gate is stopping.";
+    ShuttingDown = "shutting_down", 503, "connection_limit_reached", "The gate, the listener or the rule went away, and shutdown_timeout was over.";
     Internal = "internal", 500, "proxy_internal_error", "The gate made a mistake; its log says more.";
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::{MakeWriter, format::FmtSpan};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -47,7 +47,7 @@ impl std::error::Error for LevelError {}
 
 /// Changes the level while the gate runs, and flushes. Dropping it flushes too.
 pub struct LogLevelHandle {
-    filter: reload::Handle<EnvFilter, Registry>,
+    filter: reload::Handle<Targets, Registry>,
     /// Flag or environment said the level: what the file says later does not matter.
     pinned: bool,
     queue: Queue,
@@ -65,7 +65,7 @@ impl LogLevelHandle {
     pub fn set(&self, level: LogLevel) {
         if !self.pinned {
             // Fails only if the subscriber is gone, and then there is nothing to filter.
-            let _ = self.filter.reload(EnvFilter::new(directives(level)));
+            let _ = self.filter.reload(targets(directives(level)));
         }
     }
 
@@ -122,20 +122,24 @@ where
 }
 
 /// The filter, and whether flag or environment chose it.
-fn choose(level: LevelSources<'_>) -> Result<(EnvFilter, bool), LevelError> {
+fn choose(level: LevelSources<'_>) -> Result<(Targets, bool), LevelError> {
     let set = |text: Option<&str>| text.map(str::trim).filter(|text| !text.is_empty()).map(str::to_string);
     let (from, text) = match (set(level.flag), set(level.environment)) {
         (Some(flag), _) => ("--log-level", flag),
         (None, Some(environment)) => ("RUST_LOG or LOG_LEVEL", environment),
-        (None, None) => return Ok((EnvFilter::new(directives(level.file)), false)),
+        (None, None) => return Ok((targets(directives(level.file)), false)),
     };
     if let Some(level) = word(&text) {
-        return Ok((EnvFilter::new(directives(level)), true));
+        return Ok((targets(directives(level)), true));
     }
     let known = "trace, debug, info, warn or error, or directives such as smolgate=debug,info";
     // A bare word would be taken for the name of a module, and nothing would be logged.
-    let parsed = if text.contains('=') { EnvFilter::builder().parse(&text).ok() } else { None };
+    let parsed = if text.contains('=') { text.parse::<Targets>().ok() } else { None };
     parsed.map(|filter| (filter, true)).ok_or(LevelError(format!("{from}: {text:?} is not a level: {known}")))
+}
+
+fn targets(directives: &str) -> Targets {
+    directives.parse().expect("invariant: our own directives parse")
 }
 
 fn word(text: &str) -> Option<LogLevel> {
@@ -253,7 +257,7 @@ mod tests {
     fn the_level_changes_while_running_unless_it_is_pinned() {
         let queue = Queue::start("test", Output::stderr().unwrap(), |_| {}, |_| {}).unwrap();
         for (pinned, expected) in [(false, "info,smolgate=debug"), (true, "warn")] {
-            let (layer, filter) = reload::Layer::<EnvFilter, Registry>::new(EnvFilter::new("warn"));
+            let (layer, filter) = reload::Layer::<Targets, Registry>::new(targets("warn"));
             let handle = LogLevelHandle { filter, pinned, queue: queue.clone() };
             handle.set(LogLevel::Debug);
             let now = handle.filter.with_current(|filter| filter.to_string()).unwrap();

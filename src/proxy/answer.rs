@@ -9,6 +9,7 @@ use super::failure::Failure;
 use super::http::End;
 use super::record::Record;
 use super::request::Request;
+use super::site::Site;
 use super::transfer::{Body, write_all};
 use crate::config::plan::{Redirect, Respond};
 use crate::http::{Method, Name, RequestHead, Version, list_items, status_phrase};
@@ -110,7 +111,8 @@ pub(super) async fn send(
     let mut slices = [IoSlice::new(answer.unread())];
     write_all(&client.stream, &mut slices, &client.timer, ANSWER_TIME).await.map_err(Failure::of_client)?;
     record.sent.add(answer.unread().len(), client.stream.worker().now());
-    Ok(if request.keep_alive { End::Clean } else { End::Close })
+    // Who waits for leave to send a body sends none after this.
+    Ok(if request.keep_alive && !request.expects { End::Clean } else { End::Close })
 }
 
 /// Answers a failure, if the client can still be answered, and says what becomes of its connection.
@@ -138,7 +140,7 @@ pub(super) async fn fail(
         None => (Media::guess(client.input.unread()), Method::Other),
     };
     client.input.consume(std::mem::take(&mut record.unconsumed));
-    write_failure(&failure, media, method, keep, &mut answer);
+    write_failure(&failure, media, method, keep, record.site, &mut answer);
     record.status = Some(failure.reason.status());
     let mut slices = [IoSlice::new(answer.unread())];
     let written = write_all(&client.stream, &mut slices, &client.timer, ANSWER_TIME).await;
@@ -185,10 +187,10 @@ pub(super) async fn linger(client: &mut Client) {
 }
 
 /// Writes the answer to a failure. The details of the system stay in the log: strangers read this.
-fn write_failure(failure: &Failure, media: Media, method: Method, keep: bool, out: &mut Buffer) {
+fn write_failure(failure: &Failure, media: Media, method: Method, keep: bool, site: &Site, out: &mut Buffer) {
     let status = failure.reason.status();
     let body = media.body(failure);
-    write_status_line(status, out);
+    write_status_line(status, site, out);
     write(out, format_args!("Content-Type: {}\r\nContent-Length: {}\r\n", media.content_type(), body.len()));
     let (error, code) = (failure.reason.proxy_error(), failure.reason.code());
     if error.is_empty() {
@@ -213,8 +215,8 @@ fn write_failure(failure: &Failure, media: Media, method: Method, keep: bool, ou
 }
 
 /// Writes the answer of a `redirect` rule.
-pub(super) fn write_redirect(redirect: &Redirect, head: &RequestHead<'_>, out: &mut Buffer) {
-    write_status_line(redirect.status, out);
+pub(super) fn write_redirect(redirect: &Redirect, head: &RequestHead<'_>, site: &Site, out: &mut Buffer) {
+    write_status_line(redirect.status, site, out);
     out.extend(b"Location: ");
     out.extend(redirect.to.as_bytes());
     if is_origin(&redirect.to) && head.path_and_query != b"*" {
@@ -226,8 +228,8 @@ pub(super) fn write_redirect(redirect: &Redirect, head: &RequestHead<'_>, out: &
 }
 
 /// Writes the answer of a `respond` rule.
-pub(super) fn write_respond(respond: &Respond, head: &RequestHead<'_>, out: &mut Buffer) {
-    write_status_line(respond.status, out);
+pub(super) fn write_respond(respond: &Respond, head: &RequestHead<'_>, site: &Site, out: &mut Buffer) {
+    write_status_line(respond.status, site, out);
     for (name, value) in &respond.headers {
         write(out, format_args!("{name}: {value}\r\n"));
     }
@@ -247,13 +249,14 @@ fn is_origin(url: &str) -> bool {
     url.split_once("://").is_some_and(|(_, rest)| !rest.contains(['/', '?', '#']))
 }
 
-fn write_status_line(status: u16, out: &mut Buffer) {
+fn write_status_line(status: u16, site: &Site, out: &mut Buffer) {
     write(out, format_args!("HTTP/1.1 {status} {}\r\n", status_phrase(status)));
+    site.state.clock.write(site.worker(), out);
 }
 
 /// What HTTP/1.0 and a client that wants to close must be told.
 fn write_connection(head: &RequestHead<'_>, out: &mut Buffer) {
-    match (head.keep_alive, head.version) {
+    match (head.keep_alive && !head.expect_continue, head.version) {
         (false, _) => out.extend(b"Connection: close\r\n"),
         (true, Version::Http10) => out.extend(b"Connection: keep-alive\r\n"),
         (true, Version::Http11) => {}

@@ -52,7 +52,7 @@ impl Dispatch {
             self.tried += 1;
             self.head = None;
             if self.tried >= upstream.tries() {
-                return Err(error.into());
+                return Err(Failure::of_connects(error, self.tried > 1 && self.tried == upstream.targets()));
             }
             tracing::info!(upstream = %upstream.name, %error, reason = error.reason.code(), "trying the next target");
         }
@@ -84,7 +84,8 @@ impl Dispatch {
             upstream.counters.reused.add(1);
             return Ok(link);
         }
-        let link = pool.open(site.worker(), upstream.connect_timeout).await?;
+        // Boxed, so that the handshakes of the few do not make the futures of all large.
+        let link = Box::pin(pool.open(site.worker(), upstream.connect_timeout)).await?;
         upstream.counters.opened.add(1);
         Ok(link)
     }

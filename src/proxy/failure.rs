@@ -91,6 +91,13 @@ impl Failure {
         matches!(self.reason, Reason::UpstreamClosed | Reason::UpstreamReset)
     }
 
+    /// No connection could be opened. When `all` of several targets were tried the upstream as a whole
+    /// is down, and trying again later makes sense; else the one target's own reason says most.
+    pub(super) fn of_connects(error: ConnectError, all: bool) -> Self {
+        let reason = if all { Reason::NoTarget } else { error.reason };
+        Self { reason, detail: Detail::Connect(error) }
+    }
+
     /// A request body did not get to the target.
     pub(super) fn of_upload(broken: Broken) -> Self {
         match broken {

@@ -140,27 +140,31 @@ impl Guest {
 }
 
 pin_project! {
-    /// What a guest does, until it is done or the guest is sent away.
-    pub(super) struct UnlessSentAway<F> {
+    /// What a guest does, until it is done or the guest is sent away, which is told to `on_gone`.
+    pub(super) struct UnlessSentAway<F, G> {
         guest: Rc<Guest>,
         #[pin]
         stay: F,
+        on_gone: G,
     }
 }
 
-impl<F: Future<Output = ()>> UnlessSentAway<F> {
-    pub(super) fn new(guest: Rc<Guest>, stay: F) -> Self {
-        Self { guest, stay }
+impl<F: Future<Output = ()>, G: Fn()> UnlessSentAway<F, G> {
+    pub(super) fn new(guest: Rc<Guest>, stay: F, on_gone: G) -> Self {
+        Self { guest, stay, on_gone }
     }
 }
 
-impl<F: Future<Output = ()>> Future for UnlessSentAway<F> {
+impl<F: Future<Output = ()>, G: Fn()> Future for UnlessSentAway<F, G> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
         match this.guest.poll_notice(Notice::Gone, cx) {
-            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Ready(()) => {
+                (this.on_gone)();
+                Poll::Ready(())
+            }
             Poll::Pending => this.stay.poll(cx),
         }
     }
@@ -194,10 +198,13 @@ mod tests {
         guests.ask_to_leave();
         assert!(guest.is_asked_to_leave());
         assert!(guests.enter().is_asked_to_leave(), "who comes later too");
-        let mut stays = pin!(UnlessSentAway::new(guest, pending()));
+        let told = std::cell::Cell::new(false);
+        let mut stays = pin!(UnlessSentAway::new(guest, pending(), || told.set(true)));
         assert!(block_on(poll_once(stays.as_mut())).is_none());
+        assert!(!told.get());
         guests.send_away();
         assert!(block_on(poll_once(stays)).is_some());
+        assert!(told.get());
     }
 
     #[test]

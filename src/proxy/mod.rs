@@ -17,6 +17,7 @@
 mod access;
 mod answer;
 mod connection;
+mod date;
 mod dispatch;
 mod door;
 mod failure;
@@ -32,6 +33,7 @@ mod tcp;
 mod transfer;
 mod tunnel;
 
+pub use date::Clock;
 pub use door::Door;
 pub use generation::Generation;
 pub use site::{Permits, Site, Upstreams, WorkerState};

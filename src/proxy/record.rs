@@ -1,8 +1,10 @@
 //! What an exchange came to, and the one place where that is counted and written down.
 
 use std::cell::Cell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime};
+
+use tracing::field::display;
 
 use super::connection::Client;
 use super::failure::Failure;
@@ -12,9 +14,18 @@ use super::transfer::Meter;
 use crate::config::plan::Action;
 use crate::log::{AccessRecord, Reason};
 
+/// Notes that a connection was ended in the middle of what it was at: it had outlived
+/// `shutdown_timeout`.
+pub(super) fn sent_away(site: &Site, peer: IpAddr) {
+    let reason = Reason::ShuttingDown;
+    site.state.counters.own_answer(reason);
+    let listener = &*site.listener().name;
+    tracing::warn!(reason = reason.code(), client = %peer, listener, "connection ended: it outlived shutdown_timeout");
+}
+
 /// What one exchange came to.
 pub(super) struct Record<'a> {
-    site: &'a Site,
+    pub(super) site: &'a Site,
     began: Instant,
     /// Bytes of the request's head that are still in the client's input.
     pub(super) unconsumed: usize,
@@ -22,8 +33,7 @@ pub(super) struct Record<'a> {
     pub(super) heard: Cell<bool>,
     /// The status the client gets; from then on nothing else can be said.
     pub(super) status: Option<u16>,
-    /// The client would take an end in the middle of the body for the end of it.
-    pub(super) cut_is_invisible: bool,
+
     /// Why it failed, if it did.
     pub(super) reason: Option<Reason>,
     /// The target that got the request.
@@ -43,7 +53,7 @@ impl<'a> Record<'a> {
             unconsumed: 0,
             heard: Cell::new(false),
             status: None,
-            cut_is_invisible: false,
+
             reason: None,
             target: None,
             received: Meter::new(&site.counters.bytes_in, now),
@@ -56,12 +66,12 @@ impl<'a> Record<'a> {
         let Failure { reason, detail } = failure;
         self.reason = Some(*reason);
         self.site.state.counters.own_answer(*reason);
-        let (code, peer, target) = (reason.code(), client.peer, self.target);
+        let (code, peer, target) = (reason.code(), client.peer, self.target.map(display));
         let (rule, upstream) = (self.rule_name(request), self.upstream_name(request));
         if reason.is_of_the_client() {
-            tracing::debug!(reason = code, %detail, client = %peer, rule, upstream, ?target, "exchange refused");
+            tracing::debug!(reason = code, %detail, client = %peer, rule, upstream, target, "exchange refused");
         } else {
-            tracing::warn!(reason = code, %detail, client = %peer, rule, upstream, ?target, "exchange failed");
+            tracing::warn!(reason = code, %detail, client = %peer, rule, upstream, target, "exchange failed");
         }
     }
 
@@ -72,7 +82,10 @@ impl<'a> Record<'a> {
         let duration = self.site.worker().now().saturating_duration_since(self.began);
         let method = request.map_or("other", |request| request.method.label());
         self.site.counters.requests.add(1);
-        self.site.counters.duration.observe(duration);
+        // A tunnel's life is not the time that a request took.
+        if status != 101 {
+            self.site.counters.duration.observe(duration);
+        }
         self.site.rule_counters(request.and_then(|request| request.rule)).exchange(method, status);
         if let Some(log) = &self.site.generation.access {
             let note = request.and_then(|request| request.note.as_deref());

@@ -167,7 +167,7 @@ fn take_in(
         keep_link: head.keep_alive.then(|| keep_for(&head)),
         head: site.worker().buffer(),
     };
-    write_head(&head, &reply.facts(request, keep), &mut reply.head);
+    write_head(&head, &reply.facts(request, keep), site, &mut reply.head);
     let len = head.len;
     drop(table);
     input.consume(len);
@@ -206,18 +206,20 @@ fn keep_for(head: &ResponseHead<'_>) -> Duration {
     head.keep_alive_timeout.map_or(Duration::MAX, |timeout| timeout.saturating_sub(Duration::from_secs(1)))
 }
 
-fn write_head(head: &ResponseHead<'_>, facts: &Facts, out: &mut Buffer) {
+fn write_head(head: &ResponseHead<'_>, facts: &Facts, site: &Site, out: &mut Buffer) {
     out.extend(b"HTTP/1.1 ");
     out.extend(&digits(head.status));
     out.extend(b" ");
     out.extend(head.phrase);
     out.extend(b"\r\n");
-    for field in head.fields.iter().filter(|field| is_for_the_client(field, facts)) {
-        out.extend(field.line);
-    }
+    head.fields.for_each_run(|field| is_for_the_client(field, facts), |lines| out.extend(lines));
     if facts.upgraded {
         out.extend(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
     } else if !facts.interim {
+        if head.fields.get(Name::Date).is_none() {
+            // RFC 9110, section 6.6.1: who forwards a response without one says when it came.
+            site.state.clock.write(site.worker(), out);
+        }
         if facts.chunked {
             out.extend(b"Transfer-Encoding: chunked\r\n");
         }

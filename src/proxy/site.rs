@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::date::Clock;
 use super::generation::Generation;
 use crate::config::plan::{HttpListener, Listener, Protocol, Rule, TcpListener, UpstreamId};
 use crate::http::FieldTable;
@@ -23,6 +24,8 @@ pub struct WorkerState {
     pub book: Book,
     /// Where heads are parsed into, one at a time and never across an await.
     pub table: RefCell<FieldTable>,
+    /// What `Date` says.
+    pub clock: Clock,
     /// Connections of clients.
     pub permits: Permits,
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::connection::Client;
 use super::failure::Failure;
 use super::guests::UnlessSentAway;
+use super::record;
 use super::site::Site;
 use super::transfer::Meter;
 use super::tunnel::{self, Side};
@@ -14,7 +15,7 @@ use crate::upstream::{ConnectError, Link};
 
 /// Serves one connection from its first byte to its last.
 pub(super) fn serve(mut client: Client, site: Rc<Site>) -> impl Future<Output = ()> {
-    let guest = client.guest.clone();
+    let (guest, peer, of) = (client.guest.clone(), client.peer, site.clone());
     let serve = async move {
         let Some(tcp) = site.tcp() else { return };
         let worker = site.worker();
@@ -39,7 +40,7 @@ pub(super) fn serve(mut client: Client, site: Rc<Site>) -> impl Future<Output = 
             end_badly(&site, &client, reason);
         }
     };
-    UnlessSentAway::new(guest, serve)
+    UnlessSentAway::new(guest, serve, move || record::sent_away(&of, peer))
 }
 
 /// To the next target, and to those after it while nothing answers.

@@ -97,12 +97,11 @@ impl Stream {
         self.with_tcp(TcpStream::is_quiet)
     }
 
-    /// Closes so that the peer cannot take an incomplete message for a complete one.
-    pub fn reset(self) {
-        match self {
-            Self::Plain(stream) => stream.reset(),
-            // Without `close_notify` the end is visibly not clean (RFC 8446, section 6.1).
-            Self::Encrypted(_) => {}
+    /// See [`TcpStream::close_with_reset`]. With TLS there is nothing to do: without `close_notify`
+    /// an end is visibly not clean (RFC 8446, section 6.1).
+    pub fn close_with_reset(&self, reset: bool) {
+        if let Self::Plain(stream) = self {
+            stream.close_with_reset(reset);
         }
     }
 

@@ -37,6 +37,11 @@ impl Upstream {
         &self.pools[(first + try_number) % self.pools.len()]
     }
 
+    /// How many targets there are.
+    pub fn targets(&self) -> usize {
+        self.pools.len()
+    }
+
     /// How many different targets one exchange may try.
     pub fn tries(&self) -> usize {
         self.tries.min(self.pools.len())

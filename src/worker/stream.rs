@@ -142,10 +142,11 @@ impl TcpStream {
         self.socket.shutdown(Shutdown::Write)
     }
 
-    /// Closes with a reset instead of a clean end: the peer must not take what it has for complete.
-    pub fn reset(self) {
+    /// Says that a close from now on must be a reset, or may be a clean end again: while it would make
+    /// the peer take an incomplete message for a complete one, however the close comes about.
+    pub fn close_with_reset(&self, reset: bool) {
         // Should it fail, the peer sees a clean end of an incomplete message.
-        let _ = SockRef::from(&self.socket).set_linger(Some(std::time::Duration::ZERO));
+        let _ = SockRef::from(&self.socket).set_linger(reset.then_some(std::time::Duration::ZERO));
     }
 
     pub(super) fn source(&self) -> &Source {

@@ -114,7 +114,8 @@ fn a_reset_is_an_error_and_not_an_end() {
 fn our_reset_is_an_error_to_the_peer() {
     on_worker(|worker| async move {
         let (ours, mut peer) = pair(&worker);
-        ours.reset();
+        ours.close_with_reset(true);
+        drop(ours);
         assert_eq!(peer.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
     });
 }

@@ -1,0 +1,55 @@
+//! The time as `Date` says it, formatted once a second.
+
+use std::cell::Cell;
+use std::fmt::Write;
+use std::time::{Duration, Instant, SystemTime};
+
+use httpdate::HttpDate;
+
+use crate::worker::{Buffer, Worker};
+
+/// A line is used again for this long: `Date` counts in seconds.
+const FRESH: Duration = Duration::from_millis(500);
+
+/// `Date: Sun, 06 Nov 1994 08:49:37 GMT` and its line end (RFC 9110, section 5.6.7).
+const LINE_BYTES: usize = 37;
+
+/// The current `Date` line of one worker.
+#[derive(Default)]
+pub struct Clock {
+    line: Cell<Option<(Instant, [u8; LINE_BYTES])>>,
+}
+
+impl Clock {
+    /// Writes the line.
+    pub(super) fn write(&self, worker: &Worker, out: &mut Buffer) {
+        let now = worker.now();
+        let line = match self.line.get() {
+            Some((made, line)) if now.saturating_duration_since(made) < FRESH => line,
+            _ => {
+                let line = line(SystemTime::now());
+                self.line.set(Some((now, line)));
+                line
+            }
+        };
+        out.extend(&line);
+    }
+}
+
+fn line(time: SystemTime) -> [u8; LINE_BYTES] {
+    let mut text = String::with_capacity(LINE_BYTES);
+    // Writing to a string cannot fail.
+    let _ = write!(text, "Date: {}\r\n", HttpDate::from(time));
+    text.as_bytes().try_into().expect("invariant: every date of HTTP is as long as the next")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_as_http_wants_it() {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        assert_eq!(&line(time), b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
+    }
+}
