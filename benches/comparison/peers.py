@@ -48,6 +48,7 @@ class Setting:
             "workers": self.workers,
             "files_max": self.files_max,
             "connections": self.connections,
+            "haproxy_connections": (self.files_max - 1500) // 2,
             "connections_both": 2 * self.connections + 100,
             "upstream_port": self.upstream_port,
             "http_port": self.http_port,
