@@ -18,7 +18,6 @@ use super::transfer::{Alongside, Body, Transfer};
 use super::tunnel::{self, Side};
 use crate::config::plan::Proxy;
 use crate::http::Framing;
-use crate::log::Reason;
 use crate::tls::Input;
 use crate::upstream::Link;
 use crate::worker::{Buffer, Timer};
