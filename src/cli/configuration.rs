@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use super::arguments::Files;
 use super::output;
 use crate::config::plan::{Plan, Protocol};
-use crate::config::{Loaded, load};
+use crate::config::{Loaded, Severity, load};
 use crate::disk::Disk;
+use crate::gate;
 
 /// Where a configuration is looked for when nobody says where it is.
 const DEFAULTS: [&str; 3] = ["smolgate.yml", "config/smolgate.yml", "/etc/smolgate/smolgate.yml"];
@@ -17,8 +18,16 @@ const DEFAULTS: [&str; 3] = ["smolgate.yml", "config/smolgate.yml", "/etc/smolga
 pub fn check(files: &Files) -> ExitCode {
     match read(files) {
         Err(code) => code,
-        Ok(plan) => output::result(&summary(&plan)),
+        Ok(plan) => check_certificates(&plan).unwrap_or_else(|| output::result(&summary(&plan))),
     }
+}
+
+/// Says what is wrong with certificates. A gate would run without them; that is not what was meant.
+fn check_certificates(plan: &Plan) -> Option<ExitCode> {
+    let found = gate::check_certificates(plan);
+    let said: Vec<String> = found.iter().map(|one| one.render(output::colours())).collect();
+    output::say(&said.join("\n"));
+    found.iter().any(|one| one.severity == Severity::Error).then(|| ExitCode::from(output::INVALID))
 }
 
 /// The plan; or everything that is wrong with it was said, and this is how the process ends.

@@ -16,7 +16,7 @@ pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {
         let Protocol::Http(http) = &listener.protocol else {
             continue;
         };
-        if http.rules.is_empty() {
+        if http.rules.is_empty() && http.redirect_to_https.is_none() {
             let message = format!("the listener `{}` has no rules: every request gets 404", listener.name);
             report.warning(Some(spots.listener), message, "add a rule");
         }

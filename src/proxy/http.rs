@@ -18,7 +18,6 @@ use super::transfer::{Alongside, Body, Transfer};
 use super::tunnel::{self, Side};
 use crate::config::plan::Proxy;
 use crate::http::Framing;
-use crate::log::Reason;
 use crate::tls::Input;
 use crate::upstream::Link;
 use crate::worker::{Buffer, Timer};
@@ -76,7 +75,7 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
             passage.forward(Dispatch::new(first_target, head)).await
         }
         Next::Answer { status, answer } => answer::send(client, &mut record, &request, status, answer).await,
-        Next::NoRule => Err(Failure::new(Reason::NoRule)),
+        Next::Refuse(reason) => Err(Failure::new(reason)),
     };
     let end = match end {
         Ok(end) => end,

@@ -7,6 +7,7 @@
 
 mod listener;
 mod rule;
+mod tls;
 mod upstream;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
 pub(crate) use rule::{ActionSource, LimitsSource, ProxySource, RuleSource};
+pub(crate) use tls::{CertificateWritten, ClientAuthWritten, TlsSource};
 pub(crate) use upstream::{Inline, UpstreamSource, UpstreamUse};
 
 use super::decoder::{Decoder, Fields};
