@@ -24,7 +24,7 @@ pub fn check(files: &Files) -> ExitCode {
 /// The plan; or everything that is wrong with it was said, and this is how the process ends.
 /// Warnings are said too.
 pub(super) fn read(files: &Files) -> Result<Plan, ExitCode> {
-    let Loaded { plan, warnings } = read_quietly(files)?;
+    let Loaded { plan, warnings, .. } = read_quietly(files)?;
     let warnings: String = warnings.iter().map(|one| one.render(output::colours()) + "\n").collect();
     output::say(&warnings);
     Ok(plan)

@@ -10,6 +10,7 @@ use super::diagnostic::{Diagnostic, Diagnostics};
 use super::plan::Plan;
 use super::report::Report;
 use super::source::Source;
+use super::sources::{Sources, Trace};
 use super::{checks, lowering, yaml};
 
 /// What a configuration needs from outside: files and environment variables.
@@ -31,6 +32,8 @@ pub struct Loaded {
     pub plan: Plan,
     /// What is probably not meant so.
     pub warnings: Vec<Diagnostic>,
+    /// Everything that was read for it.
+    pub sources: Sources,
 }
 
 /// Reads, merges and checks files; one that names a folder stands for the `*.yml` and `*.yaml` in
@@ -39,6 +42,14 @@ pub struct Loaded {
 /// # Errors
 /// Everything that is wrong in any of the files, and the warnings with it.
 pub fn load(files: &[PathBuf], inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
+    let trace = Trace::new(inputs);
+    match load_traced(files, &trace) {
+        Ok(loaded) => Ok(Loaded { sources: trace.finish(), ..loaded }),
+        Err(diagnostics) => Err(diagnostics.with_sources(trace.finish())),
+    }
+}
+
+fn load_traced(files: &[PathBuf], inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
     let mut report = Report::default();
     let mut source = Source::default();
     let files = expand_folders(files, inputs, &mut report);
@@ -51,7 +62,7 @@ pub fn load(files: &[PathBuf], inputs: &dyn Inputs) -> Result<Loaded, Diagnostic
     }
     // What these look for would often be a consequence of an error.
     checks::warn(&lowered, &mut report);
-    Ok(Loaded { plan: lowered.plan, warnings: report.finish().into_vec() })
+    Ok(Loaded { plan: lowered.plan, warnings: report.finish().into_vec(), sources: Sources::default() })
 }
 
 fn expand_folders(files: &[PathBuf], inputs: &dyn Inputs, report: &mut Report) -> Vec<PathBuf> {

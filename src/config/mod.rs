@@ -22,10 +22,12 @@ pub mod plan;
 mod report;
 mod scalar;
 mod source;
+mod sources;
 mod target;
 mod view;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use loader::{Inputs, Loaded, Memory, load};
+pub use sources::{Seen, Sources};
 pub use view::view;

@@ -33,6 +33,8 @@ pub struct Plan {
     /// Upstreams; rules and TCP listeners refer to them by [`UpstreamId`]. Those that a `target:`
     /// made stand here too, named by their first target.
     pub upstreams: Vec<Upstream>,
+    /// Whether a change of the files is to be a reload: `watch`; `SMOLGATE_WATCH` comes before it.
+    pub watch: bool,
 }
 
 impl Plan {
@@ -47,6 +49,7 @@ impl Plan {
             internal_api: InternalApi { bind: InternalBind::Tcp(Bind::Any(0)), token: None },
             listeners: Vec::new(),
             upstreams: Vec::new(),
+            watch: false,
         }
     }
 

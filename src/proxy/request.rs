@@ -46,9 +46,9 @@ pub(super) struct Request {
 }
 
 /// What is to be done.
-pub(super) enum Next {
+pub(super) enum Next<'a> {
     /// Forward it to this target, the first of those that will be tried; its head is written.
-    Forward { first_target: usize, head: Buffer },
+    Forward { proxy: &'a Proxy, first_target: usize, head: Buffer },
     /// Send this answer; the status of it.
     Answer { status: u16, answer: Buffer },
     /// No rule matched.
@@ -68,11 +68,11 @@ impl Request {
 ///
 /// # Errors
 /// When the head is not a request that may go on, takes too long, or is cut off.
-pub(super) async fn read(
+pub(super) async fn read<'a>(
     client: &mut Client,
-    site: &Rc<Site>,
+    site: &'a Rc<Site>,
     record: &mut Record<'_>,
-) -> Result<Option<(Request, Next)>, Failure> {
+) -> Result<Option<(Request, Next<'a>)>, Failure> {
     let Some(http) = site.http() else { return Ok(None) };
     let mut scan = HeadScan::default();
     let mut begun: Option<Instant> = None;
@@ -107,12 +107,12 @@ pub(super) async fn read(
 }
 
 /// Parses what is there and decides. `None`: the head is not complete.
-fn take_in(
+fn take_in<'a>(
     client: &Client,
-    site: &Rc<Site>,
+    site: &'a Rc<Site>,
     http: &HttpListener,
     scan: &mut HeadScan,
-) -> Result<Option<(Request, Next)>, Failure> {
+) -> Result<Option<(Request, Next<'a>)>, Failure> {
     if client.input.is_empty() {
         return Ok(None);
     }
@@ -142,7 +142,7 @@ fn take_in(
             let upstream = site.upstreams.get(proxy.upstream);
             let first_target = upstream.choose();
             write_head(&head, rule, proxy, upstream.pool(first_target, 0), client, http, &mut out);
-            Next::Forward { first_target, head: out }
+            Next::Forward { proxy, first_target, head: out }
         }
         Action::Redirect(redirect) => {
             answer::write_redirect(redirect, &head, site, &mut out);

@@ -158,6 +158,7 @@ pub(crate) fn plan() -> Plan {
             ),
         ],
         upstreams: vec![upstream],
+        watch: false,
     }
 }
 

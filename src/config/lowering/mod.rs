@@ -69,6 +69,7 @@ pub(crate) fn lower(
         max_connections: source.max_connections.map_or(MAX_CONNECTIONS, |connections| connections.value),
         shutdown_timeout,
         internal_api,
+        watch: watch(source.watch, inputs, report),
         listeners,
         upstreams: upstreams.finish(report),
     };
@@ -126,6 +127,22 @@ fn internal_api(
         }
     }
     (InternalApi { bind, token }, place)
+}
+
+/// The environment comes before the file, here too.
+fn watch(source: Option<At<bool>>, inputs: &dyn Inputs, report: &mut Report) -> bool {
+    for name in ["SMOLGATE_WATCH", "LITEPROXY_WATCH"] {
+        match inputs.env(name).unwrap_or_default().to_ascii_lowercase().as_str() {
+            "" => {}
+            "true" | "1" | "yes" => return true,
+            "false" | "0" | "no" => return false,
+            _ => {
+                let message = format!("the value of {name} is neither true nor false");
+                report.error_nowhere(message, Some("write true, 1 or yes, or false, 0 or no"));
+            }
+        }
+    }
+    source.is_some_and(|watch| watch.value)
 }
 
 fn check_names(listeners: &[ListenerSource], report: &mut Report) {

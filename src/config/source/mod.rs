@@ -41,6 +41,7 @@ pub(crate) struct Source {
     pub(crate) tcp: Option<At<ListenerSource>>,
     pub(crate) listeners: Vec<ListenerSource>,
     pub(crate) upstreams: Vec<UpstreamSource>,
+    pub(crate) watch: Option<At<bool>>,
 }
 
 /// `internal_api:`
@@ -72,6 +73,8 @@ impl Source {
         once(&mut self.max_connections, connections, "max_connections", fields.decoder.report);
         let shutdown = fields.parsed("shutdown_timeout", scalar::duration);
         once(&mut self.shutdown_timeout, shutdown, "shutdown_timeout", fields.decoder.report);
+        let watch = fields.parsed("watch", scalar::flag);
+        once(&mut self.watch, watch, "watch", fields.decoder.report);
         let internal = fields.field("internal_api", internal_api);
         once(&mut self.internal_api, internal, "internal_api", fields.decoder.report);
         self.read_listeners(&mut fields);
