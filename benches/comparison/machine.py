@@ -76,7 +76,8 @@ class Program:
         with open(log, "ab") as output:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                env={**os.environ, **(env or {})}, start_new_session=True)
+                # Ours could set something that one of them reads.
+                env={"PATH": os.environ.get("PATH", os.defpath), **(env or {})}, start_new_session=True)
 
     def __enter__(self):
         return self
