@@ -23,6 +23,8 @@ mod running;
 mod signals;
 mod watch;
 
+pub use signals::Caught;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
