@@ -19,7 +19,7 @@ pub fn run(run: &Running) -> ExitCode {
 }
 
 fn serve(run: &Running) -> Result<(), ExitCode> {
-    let paths = configuration::paths(&run.files)?;
+    let files = configuration::sources(&run.files)?;
     // Read here as well, so that a mistake is shown with its colours and before anything starts. The
     // gate logs the warnings, as it does at every reload.
     let plan = configuration::read_quietly(&run.files)?.plan;
@@ -27,7 +27,7 @@ fn serve(run: &Running) -> Result<(), ExitCode> {
     let level = Arc::new(log(&run.logging, plan.log.format, plan.log.level, &counters)?);
     let reloaded = level.clone();
     let on_plan = Box::new(move |plan: &Plan| reloaded.set(plan.log.level));
-    let loader = Box::new(move || config::load(&paths, &Disk));
+    let loader = Box::new(move || config::load_files(&files, &Disk));
     let gate = Gate::start_with(loader, counters, on_plan).map_err(cannot_start)?;
     tracing::info!("{}", gate.summary());
     let served = gate.serve_until_stopped();

@@ -33,6 +33,11 @@ pub struct Plan {
     /// Upstreams; rules and TCP listeners refer to them by [`UpstreamId`]. Those that a `target:`
     /// made stand here too, named by their first target.
     pub upstreams: Vec<Upstream>,
+    /// Whether a change of the files is to be a reload: `watch`; `SMOLGATE_WATCH` comes before it.
+    pub watch: bool,
+    /// Services of compose files that are not served as they ask to be, because something about them
+    /// is wrong. Where their host is known it answers 503.
+    pub rejected_services: usize,
 }
 
 impl Plan {
@@ -47,6 +52,8 @@ impl Plan {
             internal_api: InternalApi { bind: InternalBind::Tcp(Bind::Any(0)), token: None },
             listeners: Vec::new(),
             upstreams: Vec::new(),
+            watch: false,
+            rejected_services: 0,
         }
     }
 

@@ -23,6 +23,9 @@ pub fn view(plan: &Plan) -> String {
     }
     out.line(0, "max_connections", plan.max_connections);
     out.line(0, "shutdown_timeout", show_duration(plan.shutdown_timeout));
+    if plan.watch {
+        out.line(0, "watch", true);
+    }
     out.open(0, "internal_api");
     out.line(1, "bind", quote(&internal_bind(&plan.internal_api.bind)));
     if plan.internal_api.token.is_some() {

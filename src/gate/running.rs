@@ -13,6 +13,7 @@ use super::bound::{self, DoorKey, NewSockets};
 use super::crew::Crew;
 use super::operator::Operating;
 use super::{GateError, Loader, OnPlan, notify};
+use crate::config::Severity;
 use crate::config::plan::{AccessLog as AccessPlan, InternalApi, Plan};
 use crate::internal::{Phase, Server};
 use crate::log::{AccessLog, Counters};
@@ -94,12 +95,16 @@ impl Shared {
         }
     }
 
-    /// Reads the configuration; warnings go to the log.
+    /// Reads the configuration; warnings, and why services were rejected, go to the log.
     pub(super) async fn load(self: &Arc<Self>) -> Result<Arc<Plan>, GateError> {
         let shared = self.clone();
         let loaded = smol::unblock(move || (shared.loader)()).await.map_err(GateError::Configuration)?;
         for warning in &loaded.warnings {
-            tracing::warn!("{}", warning.render(false).trim_end());
+            let text = warning.render(false);
+            match warning.severity {
+                Severity::Error => tracing::error!("{}", text.trim_end()),
+                Severity::Warning => tracing::warn!("{}", text.trim_end()),
+            }
         }
         Ok(Arc::new(loaded.plan))
     }
@@ -133,6 +138,7 @@ impl Shared {
         addresses.retain(|door, _| wanted.iter().any(|(key, _)| key == door));
         drop(addresses);
         self.current.store(Some(generation.clone()));
+        self.counters.set_rejected_services(generation.plan.rejected_services as u64);
         self.counters.set_generation(generation.number);
         Ok(())
     }

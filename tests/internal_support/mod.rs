@@ -158,6 +158,8 @@ pub(crate) fn plan() -> Plan {
             ),
         ],
         upstreams: vec![upstream],
+        watch: false,
+        rejected_services: 0,
     }
 }
 

@@ -1,6 +1,7 @@
 //! `Source` becomes `Plan`: names are looked up, defaults filled in, clashes reported.
 
 mod binds;
+mod labels;
 mod rules;
 mod upstreams;
 
@@ -17,6 +18,7 @@ use super::plan::{
     Protocol, TcpListener,
 };
 use super::report::{At, Report, Spot};
+use super::settings;
 use super::source::{self, HttpSource, InternalSource, ListenerSource, ProtocolSource, Source};
 
 const MAX_CONNECTIONS: usize = 10_000;
@@ -50,8 +52,12 @@ pub(crate) fn lower(
     report: &mut Report,
 ) -> Lowered {
     let mut upstreams = Upstreams::named(source.upstreams, report);
-    let written =
+    let mut written =
         with_short_forms(source.http_config, source.http_routes, source.tcp, source.listeners, report);
+    let rejected_services = source.compose.as_ref().map_or(0, |compose| compose.rejected);
+    if let Some(compose) = source.compose {
+        labels::add(&mut written, compose, report);
+    }
     let (internal_api, internal_place) = internal_api(source.internal_api, inputs, report);
     check_names(&written, report);
     binds::check(&written, &internal_api.bind, &internal_place, report);
@@ -71,6 +77,8 @@ pub(crate) fn lower(
         internal_api,
         listeners,
         upstreams: upstreams.finish(report),
+        watch: settings::watch(source.watch.is_some_and(|watch| watch.value), inputs, report),
+        rejected_services,
     };
     Lowered { plan, spots }
 }

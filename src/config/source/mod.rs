@@ -17,6 +17,7 @@ pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
 pub(crate) use rule::{ActionSource, LimitsSource, ProxySource, RuleSource};
 pub(crate) use upstream::{Inline, UpstreamSource, UpstreamUse};
 
+use super::compose::ComposeSource;
 use super::decoder::{Decoder, Fields};
 use super::plan::{AccessLog, AccessLogFormat, AccessLogTo, InternalBind, LogFormat, LogLevel, Secret};
 use super::report::{At, Report};
@@ -41,6 +42,9 @@ pub(crate) struct Source {
     pub(crate) tcp: Option<At<ListenerSource>>,
     pub(crate) listeners: Vec<ListenerSource>,
     pub(crate) upstreams: Vec<UpstreamSource>,
+    pub(crate) watch: Option<At<bool>>,
+    /// What the compose files among them ask for.
+    pub(crate) compose: Option<ComposeSource>,
 }
 
 /// `internal_api:`
@@ -72,6 +76,8 @@ impl Source {
         once(&mut self.max_connections, connections, "max_connections", fields.decoder.report);
         let shutdown = fields.parsed("shutdown_timeout", scalar::duration);
         once(&mut self.shutdown_timeout, shutdown, "shutdown_timeout", fields.decoder.report);
+        let watch = fields.parsed("watch", scalar::flag);
+        once(&mut self.watch, watch, "watch", fields.decoder.report);
         let internal = fields.field("internal_api", internal_api);
         once(&mut self.internal_api, internal, "internal_api", fields.decoder.report);
         self.read_listeners(&mut fields);
