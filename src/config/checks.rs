@@ -16,7 +16,8 @@ pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {
         let Protocol::Http(http) = &listener.protocol else {
             continue;
         };
-        if http.rules.is_empty() {
+        // That a compose file has no labels was said there.
+        if http.rules.is_empty() && !report.has_warning_at(spots.listener) {
             let message = format!("the listener `{}` has no rules: every request gets 404", listener.name);
             report.warning(Some(spots.listener), message, "add a rule");
         }

@@ -102,6 +102,11 @@ impl Report {
         self.findings.iter().any(|finding| finding.fatal)
     }
 
+    /// Whether a warning points there.
+    pub(crate) fn has_warning_at(&self, spot: Spot) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Warning && finding.at == Some(spot))
+    }
+
     /// File, line and column of a spot.
     pub(crate) fn origin(&self, spot: Spot) -> Origin {
         let file = &self.files[spot.file as usize];

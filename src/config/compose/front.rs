@@ -1,6 +1,6 @@
 //! From compose files to the rules of one listener.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ pub(crate) fn read(
             all.extend(routes);
             bad += usize::from(is_rejected);
         }
-        if all.len() == before && bad == 0 {
+        if all.len() == before && bad == 0 && (projects.len() == 1 || !map.runs_gate(index)) {
             let message = "no service here has a label `smolgate.host`: nothing is routed";
             let hint = "add `labels: { smolgate.host: NAME, smolgate.port: PORT }` to one";
             reader.report.warning(Some(project.spot), message, hint);
@@ -119,8 +119,8 @@ fn http_port(reader: &mut Reader<'_>) -> Option<Bind> {
 }
 
 /// Every route as a rule, and every host that is sent elsewhere as another, in order: redirects,
-/// exact hosts, wildcards; hosts as they were written first; of one host the longest path first; what
-/// leads nowhere behind what leads somewhere; then as written.
+/// exact hosts, wildcards; hosts as they were written first; of one host the longest path first; then
+/// as written.
 fn rules(routes: Vec<Route>, https: bool) -> Vec<RuleSource> {
     let mut redirects: Vec<(HostPattern, RuleSource)> = Vec::new();
     let mut hosts: HashMap<HostPattern, usize> = HashMap::new();
@@ -140,10 +140,18 @@ fn rules(routes: Vec<Route>, https: bool) -> Vec<RuleSource> {
         }
     }
     redirects.sort_by_key(|(from, _)| is_wildcard(from));
+    let taken: HashSet<(HostPattern, Arc<str>)> = routes
+        .iter()
+        .filter(|route| matches!(route.leads, Leads::To { .. }))
+        .map(|route| (route.host.clone(), route.path.clone()))
+        .collect();
     let mut routes = routes;
+    // Where another service answers, nothing has to be said.
+    routes.retain(|route| {
+        matches!(route.leads, Leads::To { .. }) || !taken.contains(&(route.host.clone(), route.path.clone()))
+    });
     routes.sort_by_key(|route| {
-        let leads_nowhere = matches!(route.leads, Leads::Nowhere(_));
-        (is_wildcard(&route.host), hosts[&route.host], std::cmp::Reverse(route.path.len()), leads_nowhere)
+        (is_wildcard(&route.host), hosts[&route.host], std::cmp::Reverse(route.path.len()))
     });
     redirects.into_iter().map(|(_, rule)| rule).chain(routes.into_iter().map(rule)).collect()
 }

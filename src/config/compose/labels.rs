@@ -42,6 +42,8 @@ pub(super) struct Label {
     /// Where its name stands.
     pub(super) spot: Spot,
     pub(super) value: Node,
+    /// 0 for the labels of the service, 1 for those of `deploy`.
+    place: usize,
 }
 
 /// The labels of one route.
@@ -74,17 +76,20 @@ pub(super) fn read(service: &Node) -> (Vec<Labels>, Vec<Fault>) {
     let places = [service.get("labels"), service.get("deploy").and_then(|deploy| deploy.get("labels"))];
     let mut routes: Vec<Labels> = Vec::new();
     let mut faults = Vec::new();
-    for node in places.into_iter().flatten() {
+    for (place, node) in places.into_iter().enumerate().filter_map(|(place, node)| Some((place, node?))) {
         if let Value::Scalar(_) = node.value {
             let hint = "write `smolgate.host: name` below it";
             faults.push(Fault::new(node.spot, "`labels` is a mapping or a list of `key=value`", hint));
+        }
+        if let Value::List(items) = &node.value {
+            faults.extend(items.iter().filter_map(dashed));
         }
         let pairs = pairs(node);
         for prefix in PREFIXES {
             for (name, value) in &pairs {
                 let own = name.value.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.'));
                 if let Some(rest) = own {
-                    take(&mut routes, name, rest, value);
+                    take(&mut routes, name, rest, (place, value));
                 }
             }
         }
@@ -93,30 +98,42 @@ pub(super) fn read(service: &Node) -> (Vec<Labels>, Vec<Fault>) {
     (routes, faults)
 }
 
-fn take(routes: &mut Vec<Labels>, name: &At<String>, rest: &str, value: &Node) {
+/// `- smolgate.host: name`: a mapping of its own in a list of labels, which nobody means.
+fn dashed(item: &Node) -> Option<Fault> {
+    let Value::Map(entries) = &item.value else { return None };
+    let is_ours = |name: &str| PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let (name, _) = entries.iter().find(|(name, _)| is_ours(&name.value))?;
+    let hint = "write `key=value` behind the `- `, or leave the `- ` out";
+    Some(Fault::new(name.spot, "an item of a list of labels is no mapping", hint))
+}
+
+fn take(routes: &mut Vec<Labels>, name: &At<String>, rest: &str, (place, value): (usize, &Node)) {
     let (route, key) = split(rest);
-    let place = routes.iter().position(|labels| labels.route.as_deref() == route).unwrap_or_else(|| {
+    let index = routes.iter().position(|labels| labels.route.as_deref() == route).unwrap_or_else(|| {
         let route = route.map(str::to_owned);
         routes.push(Labels { route, labels: Vec::new(), faults: Vec::new(), doubts: Vec::new() });
         routes.len() - 1
     });
-    let labels = &mut routes[place];
+    let labels = &mut routes[index];
     match key {
         Some(key) => match labels.labels.iter().find(|label| label.key == key) {
-            None => labels.labels.push(Label { key, spot: name.spot, value: value.clone() }),
-            Some(first) if !same(&first.value, value) => labels.doubts.push(name.clone()),
+            None => labels.labels.push(Label { key, spot: name.spot, value: value.clone(), place }),
+            Some(first) if first.place == place && !same(&first.value, value) => {
+                labels.doubts.push(name.clone())
+            }
             Some(_) => {}
         },
         None => {
             let words = KEYS.iter().map(|(word, _)| *word);
             let last = rest.rsplit('.').next().unwrap_or(rest);
             let hint = match nearest(last, words) {
+                Some(known) if known == last => "the name of a route has letters, digits, `-` and `_`".into(),
                 Some(known) => {
                     format!("did you mean `{}{known}`?", &name.value[..name.value.len() - last.len()])
                 }
                 None => format!("the labels are {}", KEYS.map(|(word, _)| word).join(", ")),
             };
-            let message = format!("{} is not a label of ours", quoted(&name.value));
+            let message = format!("{} is not a label that the gate knows", quoted(&name.value));
             labels.faults.push(Fault::new(name.spot, message, hint));
         }
     }

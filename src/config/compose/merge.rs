@@ -54,6 +54,7 @@ fn merge_entries(base: Vec<(At<String>, Node)>, over: Vec<(At<String>, Node)>) -
     for (key, node) in base {
         match places.get(&key.value).and_then(|place| over[*place].take()) {
             // What is said last is where it is said.
+            Some((_, over)) if over.tag == Some(Tag::Reset) => {}
             Some((over_key, over)) => {
                 let node = merge_at(&key.value, node, over);
                 merged.push((over_key, node));
@@ -61,7 +62,7 @@ fn merge_entries(base: Vec<(At<String>, Node)>, over: Vec<(At<String>, Node)>) -
             None => merged.push((key, node)),
         }
     }
-    merged.extend(over.into_iter().flatten());
+    merged.extend(over.into_iter().flatten().filter(|(_, node)| node.tag != Some(Tag::Reset)));
     merged
 }
 

@@ -46,6 +46,11 @@ impl<'p> Map<'p> {
         Map { projects, gates: gates.collect() }
     }
 
+    /// Whether the gate is a service of this project.
+    pub(super) fn runs_gate(&self, project: usize) -> bool {
+        self.gates.iter().any(|(index, _)| *index == project)
+    }
+
     /// The host under which a service is reached from the gate. `spot` is where its route was asked
     /// for; what makes it doubtful that it can be reached at all is a warning there.
     pub(super) fn host(

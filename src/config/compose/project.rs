@@ -1,7 +1,7 @@
 //! A compose file and all that belongs to it become one list of services: the override beside it,
 //! what it includes, what its services extend, and the profiles that are active.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -90,6 +90,7 @@ pub(super) fn read(reader: &mut Reader<'_>, path: &Path, root: Option<Node>) -> 
     let mut walk = Walk {
         project: Project { name, spot, networks: Vec::new(), services: Vec::new() },
         extended: HashMap::new(),
+        included: HashSet::new(),
         services: BTreeMap::new(),
     };
     let mut including = vec![path.clone()];
@@ -141,6 +142,8 @@ struct Walk {
     project: Project,
     /// Files that services extend from, each read once.
     extended: HashMap<PathBuf, Option<Rc<Node>>>,
+    /// Files that were included: a second time they would bring nothing new.
+    included: HashSet<PathBuf>,
     /// Where each service was written first.
     services: BTreeMap<String, Spot>,
 }
@@ -308,6 +311,9 @@ impl Walk {
             ));
         };
         let path = join(scope.dir(), &first.text);
+        if !including.contains(&path) && !self.included.insert(path.clone()) {
+            return Ok(());
+        }
         let dir = match entry.get("project_directory") {
             Some(dir) => join(scope.dir(), &reader.text(dir)?.text),
             None => path.parent().unwrap_or(Path::new("")).to_owned(),
@@ -316,7 +322,12 @@ impl Walk {
         match entry.get("env_file") {
             Some(files) => {
                 for file in reader.texts(files)? {
-                    variables = reader.variables(&join(scope.dir(), &file.text), &variables);
+                    let path = join(scope.dir(), &file.text);
+                    if let Err(error) = reader.inputs.read(&path) {
+                        let message = format!("{} cannot be read: {error}", path.display());
+                        return Err(Fault::new(file.spot, message, RELATIVE));
+                    }
+                    variables = reader.variables(&path, &variables);
                 }
             }
             None if dir != scope.dir() => variables = reader.variables(&dir.join(".env"), &variables),

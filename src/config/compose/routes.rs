@@ -181,10 +181,11 @@ fn leads_to(
         let target = values.parsed(Key::Target, http_target)?;
         return Some(target);
     }
+    // A label that is not known is likely the one that says what would be inferred.
+    let is_guess = service.broken.is_some() || !values.labels.faults.is_empty();
     let port = match values.labels.get(Key::Port) {
         Some(_) => values.parsed(Key::Port, ports::port)?.value,
-        // What is broken shows only a part of what it says.
-        None if service.broken.is_some() => return None,
+        None if is_guess => return None,
         None => match ports::infer(values.reader, &service.node, place) {
             Ok(port) => port,
             Err(fault) => {
@@ -236,7 +237,8 @@ impl Values<'_, '_, '_> {
                     );
                 }
                 let message = format!("{} {}", text.shown(), wrong.problem);
-                Fault::new(text.spot, message, wrong.hint.unwrap_or_default())
+                let hint = wrong.hint.unwrap_or_default().replace("`path_prefix`", "`path`");
+                Fault::new(text.spot, message, hint)
             })
         });
         match result {
@@ -300,6 +302,12 @@ fn host(text: &str) -> Result<HostPattern, Wrong> {
         return Err(Wrong::hint(
             "is more than one host",
             "a second one is a route of its own: `smolgate.NAME.host`; `redirect_from` takes a list",
+        ));
+    }
+    if text == "*" {
+        return Err(Wrong::hint(
+            "is not a host",
+            "write a domain, or `*.` and a domain for one label before it",
         ));
     }
     pattern::host(text)
