@@ -174,6 +174,18 @@ fn what_a_trusted_proxy_says_is_kept_and_extended() {
 }
 
 #[test]
+fn only_a_trusted_proxy_may_say_what_only_a_proxy_knows() {
+    let ask = "GET / HTTP/1.1\r\nHost: inner.test\r\nX-Forwarded-User: root\r\nx-forwarded-port: 443\r\nProxy: http://evil.test\r\n\r\n";
+    let stranger = forwarded(ask);
+    assert_eq!((stranger.head.get("x-forwarded-user"), stranger.head.get("x-forwarded-port")), (None, None));
+    let trusted = forwarded_by("trusting", ask);
+    assert_eq!(trusted.head.get("x-forwarded-user"), Some("root"));
+    assert_eq!(trusted.head.get("x-forwarded-port"), Some("443"));
+    // Nobody may name the proxy that a CGI program would use.
+    assert_eq!((stranger.head.get("proxy"), trusted.head.get("proxy")), (None, None));
+}
+
+#[test]
 fn a_trusted_proxy_that_says_nothing_is_the_client() {
     let seen = forwarded_by("trusting", "GET / HTTP/1.1\r\nHost: inner.test\r\n\r\n");
     assert_eq!(seen.head.get("x-forwarded-for"), Some("127.0.0.1"));

@@ -14,6 +14,8 @@ listeners:
     rules:
       - host: "two.test"
         targets: ["http://{refusing}", "http://{upstream}"]
+      - host: "down.test"
+        targets: ["http://{refusing}", "http://{refusing2}"]
       - host: "three.test"
         targets: ["http://{refusing}", "http://{refusing2}", "http://{upstream}"]
       - target: "http://{upstream}"
@@ -217,6 +219,18 @@ fn two_targets_are_tried_and_no_more() {
     }
     // In turn: of three beginnings, one meets both that refuse.
     assert_eq!((refused, upstream.requests().len()), (2, 4));
+}
+
+#[test]
+fn an_upstream_without_a_live_target_is_503_and_says_when_to_come_again() {
+    let upstream = Upstream::says("fine");
+    let gate = start(&upstream);
+    let response = gate.exchange("GET / HTTP/1.1\r\nHost: down.test\r\n\r\n");
+    response.expect_own(503, "no_target");
+    assert!(
+        response.get("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()),
+        "{response:?}"
+    );
 }
 
 #[test]

@@ -17,7 +17,7 @@ Exit codes: 0 done, 1 the configuration is invalid, 2 wrong usage, 3 cannot star
 or cannot be reached. `healthcheck` says 1 when the gate is not well.
 
 Signals to a running gate: TERM, INT and QUIT stop it gracefully and a second one
-at once, HUP reloads, USR1 opens the log files again.";
+at once, HUP reloads and opens the log files again, USR1 only opens them.";
 
 /// A small reverse proxy: ordered HTTP and TCP rules from one YAML file.
 #[derive(Debug, Parser)]
@@ -99,6 +99,9 @@ pub struct Running {
     /// How much is logged.
     #[command(flatten)]
     pub logging: Logging,
+    /// Reload by itself when a file changes that the configuration was read from
+    #[arg(long)]
+    pub watch: bool,
 }
 
 // A mirror of `plan::LogLevel`, so that the plan knows nothing of the command line's library.
@@ -227,6 +230,12 @@ fn from(arguments: impl IntoIterator<Item = OsString>) -> Result<Verb, clap::Err
         let own = verb.logging().ok_or_else(|| conflict("--log-level means nothing to this verb"))?;
         own.log_level.get_or_insert(level);
     }
+    if run.watch {
+        match &mut verb {
+            Verb::Run(own) => own.watch = true,
+            _ => return Err(conflict("--watch means nothing to this verb")),
+        }
+    }
     Ok(verb)
 }
 
@@ -308,6 +317,17 @@ mod tests {
         }
         assert!(words("--log-level info routes").is_err());
         assert!(words("routes --log-level info").is_err());
+    }
+
+    #[test]
+    fn watching_stands_before_and_after_the_verb() {
+        for (line, watched) in
+            [("--watch", true), ("--watch run", true), ("run --watch", true), ("run", false)]
+        {
+            assert!(matches!(words(line), Ok(Verb::Run(run)) if run.watch == watched), "{line}");
+        }
+        assert!(words("--watch check").is_err());
+        assert!(words("check --watch").is_err());
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub fn adapt(files: &Arguments) -> ExitCode {
 /// The plan; or everything that is wrong with it was said, and this is how the process ends.
 /// Warnings are said too, and services that were rejected.
 pub(super) fn read(files: &Arguments) -> Result<Plan, ExitCode> {
-    let Loaded { plan, warnings } = read_quietly(files)?;
+    let Loaded { plan, warnings, .. } = read_quietly(files)?;
     let warnings: String = warnings.iter().map(|one| one.render(output::colours()) + "\n").collect();
     output::say(&warnings);
     Ok(plan)

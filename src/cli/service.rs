@@ -27,7 +27,13 @@ fn serve(run: &Running) -> Result<(), ExitCode> {
     let level = Arc::new(log(&run.logging, plan.log.format, plan.log.level, &counters)?);
     let reloaded = level.clone();
     let on_plan = Box::new(move |plan: &Plan| reloaded.set(plan.log.level));
-    let loader = Box::new(move || config::load_files(&files, &Disk));
+    let watch = run.watch;
+    let loader = Box::new(move || {
+        config::load_files(&files, &Disk).map(|mut loaded| {
+            loaded.plan.watch |= watch;
+            loaded
+        })
+    });
     let gate = Gate::start_with(loader, counters, on_plan).map_err(cannot_start)?;
     tracing::info!("{}", gate.summary());
     let served = gate.serve_until_stopped();

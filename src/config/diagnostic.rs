@@ -3,10 +3,14 @@
 use std::fmt;
 
 use super::plan::Origin;
+use super::sources::Sources;
 
 /// Everything that was found in one load: at least one error, or only warnings.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Diagnostics(Vec<Diagnostic>);
+pub struct Diagnostics {
+    all: Vec<Diagnostic>,
+    sources: Sources,
+}
 
 /// One error or warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,32 +40,41 @@ pub enum Severity {
 
 impl Diagnostics {
     pub(crate) fn new(all: Vec<Diagnostic>) -> Diagnostics {
-        Diagnostics(all)
+        Diagnostics { all, sources: Sources::default() }
+    }
+
+    pub(crate) fn with_sources(self, sources: Sources) -> Diagnostics {
+        Diagnostics { sources, ..self }
+    }
+
+    /// Everything that was read, or could not be.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     /// All of them, in the order of files and lines.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
-        self.0.iter()
+        self.all.iter()
     }
 
     /// Those that make the configuration unusable.
     pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
-        self.0.iter().filter(|one| one.severity == Severity::Error)
+        self.all.iter().filter(|one| one.severity == Severity::Error)
     }
 
     /// Those that do not.
     pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
-        self.0.iter().filter(|one| one.severity == Severity::Warning)
+        self.all.iter().filter(|one| one.severity == Severity::Warning)
     }
 
     /// All of them as text, one blank line between two, with ANSI colours if asked for.
     pub fn render(&self, color: bool) -> String {
-        let all: Vec<String> = self.0.iter().map(|one| one.render(color)).collect();
+        let all: Vec<String> = self.all.iter().map(|one| one.render(color)).collect();
         all.join("\n")
     }
 
     pub(crate) fn into_vec(self) -> Vec<Diagnostic> {
-        self.0
+        self.all
     }
 }
 

@@ -11,6 +11,7 @@ use super::diagnostic::{Diagnostic, Diagnostics};
 use super::plan::Plan;
 use super::report::Report;
 use super::source::Source;
+use super::sources::{Sources, Trace};
 use super::yaml::{self, Tree};
 use super::{checks, glob, lowering};
 
@@ -33,6 +34,8 @@ pub struct Loaded {
     pub plan: Plan,
     /// What is probably not meant so; and, as errors, why services of compose files were rejected.
     pub warnings: Vec<Diagnostic>,
+    /// Everything that was read for it.
+    pub sources: Sources,
 }
 
 /// What a configuration is read from.
@@ -68,7 +71,15 @@ pub fn load(files: &[PathBuf], inputs: &dyn Inputs) -> Result<Loaded, Diagnostic
 ///
 /// # Errors
 /// Everything that is wrong in any of the files, and the warnings with it.
-pub fn load_files(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
+pub fn load_files(files: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
+    let trace = Trace::new(inputs);
+    match load_traced(files, &trace) {
+        Ok(loaded) => Ok(Loaded { sources: trace.finish(), ..loaded }),
+        Err(diagnostics) => Err(diagnostics.with_sources(trace.finish())),
+    }
+}
+
+fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
     let mut report = Report::default();
     let mut source = Source::default();
     let mut files = Vec::new();
@@ -93,7 +104,7 @@ pub fn load_files(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagno
     }
     // What these look for would often be a consequence of an error.
     checks::warn(&lowered, &mut report);
-    Ok(Loaded { plan: lowered.plan, warnings: report.finish().into_vec() })
+    Ok(Loaded { plan: lowered.plan, warnings: report.finish().into_vec(), sources: Sources::default() })
 }
 
 fn expand_patterns(files: &[PathBuf], inputs: &dyn Inputs, report: &mut Report) -> Vec<PathBuf> {

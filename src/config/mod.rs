@@ -27,10 +27,12 @@ mod report;
 mod scalar;
 mod settings;
 mod source;
+mod sources;
 mod target;
 mod view;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use loader::{Files, Format, Inputs, Loaded, Memory, load, load_files};
+pub use sources::{Seen, Sources};
 pub use view::view;

@@ -28,13 +28,13 @@ pub struct Plan {
     pub shutdown_timeout: Duration,
     /// The internal API.
     pub internal_api: InternalApi,
+    /// Whether a change of what it was read from is taken by itself.
+    pub watch: bool,
     /// Listeners, in written order; names are unique.
     pub listeners: Vec<Listener>,
     /// Upstreams; rules and TCP listeners refer to them by [`UpstreamId`]. Those that a `target:`
     /// made stand here too, named by their first target.
     pub upstreams: Vec<Upstream>,
-    /// Whether a change of the files is to be a reload: `watch`; `SMOLGATE_WATCH` comes before it.
-    pub watch: bool,
     /// Services of compose files that are not served as they ask to be, because something about them
     /// is wrong. Where their host is known it answers 503.
     pub rejected_services: usize,
@@ -50,9 +50,9 @@ impl Plan {
             max_connections: 0,
             shutdown_timeout: Duration::ZERO,
             internal_api: InternalApi { bind: InternalBind::Tcp(Bind::Any(0)), token: None },
+            watch: false,
             listeners: Vec::new(),
             upstreams: Vec::new(),
-            watch: false,
             rejected_services: 0,
         }
     }

@@ -23,13 +23,13 @@ pub fn view(plan: &Plan) -> String {
     }
     out.line(0, "max_connections", plan.max_connections);
     out.line(0, "shutdown_timeout", show_duration(plan.shutdown_timeout));
-    if plan.watch {
-        out.line(0, "watch", true);
-    }
     out.open(0, "internal_api");
     out.line(1, "bind", quote(&internal_bind(&plan.internal_api.bind)));
     if plan.internal_api.token.is_some() {
         out.line(1, "token", quote("[redacted]"));
+    }
+    if plan.watch {
+        out.line(0, "watch", true);
     }
     out.list(0, "listeners", &plan.listeners, |out, listener| write_listener(out, listener, plan));
     if !plan.upstreams.is_empty() {

@@ -6,6 +6,7 @@
 //!     |       reload.rs                crew.rs      |
 //!     +-- internal API   operator.rs                +-- counters, read by the internal API
 //!     +-- signals        signals.rs
+//!     +-- files          watch/
 //! ```
 //!
 //! It owns the workers, the sockets they listen on, and the current generation; it starts, reloads,
@@ -19,6 +20,7 @@ mod reload;
 mod report;
 mod running;
 mod signals;
+mod watch;
 
 use std::fmt;
 use std::io;

@@ -4,10 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use smol::lock::MutexGuard;
+
 use super::bound::{self, NewSockets};
 use super::report;
-use super::running::{Running, Shared, start_access_log, start_crew, start_internal, worker_count};
+use super::running::{Read, Running, Shared, start_access_log, start_crew, start_internal, worker_count};
 use super::{GateError, notify};
+use crate::config::Sources;
 use crate::config::plan::{AccessLog as AccessPlan, Plan};
 use crate::log::AccessLog;
 use crate::proxy::{Generation, Permits};
@@ -15,12 +18,43 @@ use crate::proxy::{Generation, Permits};
 impl Shared {
     /// Puts the configuration into force as it is written now. What changed, in one line.
     pub(super) async fn reload(self: &Arc<Self>, restart: bool) -> Result<String, GateError> {
+        let running = self.running.lock().await;
         let began = Instant::now();
-        let mut running = self.running.lock().await;
         notify::reloading();
-        let result = self.swap(&mut running, restart).await;
+        let read = self.read().await;
+        self.take_over(running, restart, read, began).await
+    }
+
+    /// The same because files were found to hold `held`, unless that was loaded meanwhile, or they hold
+    /// something else by now: then they are still being written, and who watches them sees that too. Whether it took place.
+    pub(super) async fn reload_changed(self: &Arc<Self>, held: &Sources) -> bool {
+        let running = self.running.lock().await;
+        if running.is_none() || held.agrees_with(&self.sources()) {
+            return false;
+        }
+        let began = Instant::now();
+        let read = self.read().await;
+        if !held.agrees_with(&read.sources) {
+            return false;
+        }
+        notify::reloading();
+        // What came of it is in the log.
+        let _ = self.take_over(running, false, read, began).await;
+        true
+    }
+
+    async fn take_over(
+        self: &Arc<Self>,
+        mut running: MutexGuard<'_, Option<Running>>,
+        restart: bool,
+        read: Read,
+        began: Instant,
+    ) -> Result<String, GateError> {
+        let result = self.swap(&mut running, restart, read).await;
         notify::send("READY=1");
         drop(running);
+        // When it is full, somebody will look anyway.
+        let _ = self.news.0.try_send(());
         self.counters.reload(result.is_ok());
         match &result {
             Ok(changes) => tracing::info!("{changes}"),
@@ -33,11 +67,12 @@ impl Shared {
         self: &Arc<Self>,
         running: &mut Option<Running>,
         restart: bool,
+        read: Read,
     ) -> Result<String, GateError> {
         let (Some(run), Some(old)) = (running.as_mut(), self.current()) else {
             return Ok(report::STOPPED.into());
         };
-        let plan = self.load().await?;
+        let plan = self.accept(read)?;
         let access = new_access_log(run, &plan, self)?;
         let log = access.as_ref().or(run.access.as_ref().filter(|_| plan.log.access.is_some()));
         let generation = self.build(old.number + 1, plan.clone(), log.map(|(_, log)| log.clone())).await?;

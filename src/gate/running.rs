@@ -3,18 +3,21 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::num::NonZero;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwapOption;
+use smol::Task;
+use smol::channel::{Receiver, Sender, bounded};
 
 use super::bound::{self, DoorKey, NewSockets};
 use super::crew::Crew;
 use super::operator::Operating;
-use super::{GateError, Loader, OnPlan, notify};
-use crate::config::Severity;
+use super::{GateError, Loader, OnPlan, notify, watch};
 use crate::config::plan::{AccessLog as AccessPlan, InternalApi, Plan};
+use crate::config::{Diagnostics, Loaded, Severity, Sources};
 use crate::internal::{Phase, Server};
 use crate::log::{AccessLog, Counters};
 use crate::proxy::{Generation, Permits};
@@ -32,6 +35,10 @@ pub(super) struct Shared {
     draining: AtomicBool,
     /// Locked for the whole of a start, a reload or a stop: they never run at the same time.
     pub(super) running: smol::lock::Mutex<Option<Running>>,
+    /// What the last load read, whether it was valid or not.
+    sources: Mutex<Arc<Sources>>,
+    /// Told of every load, for whoever watches.
+    pub(super) news: (Sender<()>, Receiver<()>),
     /// Where each open door accepts.
     addresses: Mutex<HashMap<DoorKey, SocketAddr>>,
 }
@@ -44,6 +51,14 @@ pub(super) struct Running {
     /// What `internal` was started with.
     pub(super) internal_plan: InternalApi,
     pub(super) access: Option<(AccessPlan, AccessLog)>,
+    /// Ends with what it is a part of.
+    pub(super) watching: Task<()>,
+}
+
+/// What a load read and what became of it.
+pub(super) struct Read {
+    loaded: Result<Loaded, Diagnostics>,
+    pub(super) sources: Sources,
 }
 
 impl Shared {
@@ -57,6 +72,8 @@ impl Shared {
             current: ArcSwapOption::empty(),
             draining: AtomicBool::new(false),
             running: smol::lock::Mutex::new(None),
+            sources: Mutex::default(),
+            news: bounded(1),
             addresses: Mutex::default(),
         })
     }
@@ -76,7 +93,8 @@ impl Shared {
         let crew = start_crew(count, &self.counters, &permits)?;
         let internal_plan = plan.internal_api.clone();
         self.put_into_force(&crew, &generation, sockets).await?;
-        *running = Some(Running { crew, permits, internal, internal_plan, access });
+        let watching = smol::spawn(watch::follow(Arc::downgrade(self), self.news.1.clone()));
+        *running = Some(Running { crew, permits, internal, internal_plan, access, watching });
         notify::send("READY=1");
         Ok(())
     }
@@ -84,8 +102,11 @@ impl Shared {
     /// Drains and ends everything. Does nothing the second time.
     pub(super) async fn stop(&self) {
         self.draining.store(true, Ordering::Release);
-        let Some(Running { crew, internal, access, .. }) = self.running.lock().await.take() else { return };
+        let Some(Running { crew, internal, access, watching, .. }) = self.running.lock().await.take() else {
+            return;
+        };
         notify::send("STOPPING=1");
+        watching.cancel().await;
         if let Some(generation) = self.current() {
             crew.leave(generation.plan.shutdown_timeout).await;
         }
@@ -97,8 +118,32 @@ impl Shared {
 
     /// Reads the configuration; warnings, and why services were rejected, go to the log.
     pub(super) async fn load(self: &Arc<Self>) -> Result<Arc<Plan>, GateError> {
+        let read = self.read().await;
+        self.accept(read)
+    }
+
+    /// Reads the configuration; nobody is told, nothing is remembered.
+    pub(super) async fn read(self: &Arc<Self>) -> Read {
         let shared = self.clone();
-        let loaded = smol::unblock(move || (shared.loader)()).await.map_err(GateError::Configuration)?;
+        let read = move || {
+            let loaded = (shared.loader)();
+            let mut sources = match &loaded {
+                Ok(loaded) => loaded.sources.clone(),
+                Err(diagnostics) => diagnostics.sources().clone(),
+            };
+            // Before anybody uses them: what is written from now on is a change.
+            for file in loaded.iter().flat_map(|loaded| files_named_by(&loaded.plan)) {
+                watch::note(&mut sources, file);
+            }
+            Read { loaded, sources }
+        };
+        smol::unblock(read).await
+    }
+
+    /// Takes what was read for the last load; warnings, and why services were rejected, go to the log.
+    pub(super) fn accept(&self, Read { loaded, sources }: Read) -> Result<Arc<Plan>, GateError> {
+        *self.sources.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(sources);
+        let loaded = loaded.map_err(GateError::Configuration)?;
         for warning in &loaded.warnings {
             let text = warning.render(false);
             match warning.severity {
@@ -107,6 +152,16 @@ impl Shared {
             }
         }
         Ok(Arc::new(loaded.plan))
+    }
+
+    /// What the last load read, whether it was valid or not.
+    pub(super) fn sources(&self) -> Arc<Sources> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The same, if the plan in force wants it watched.
+    pub(super) fn watched(&self) -> Option<Arc<Sources>> {
+        self.current()?.plan.watch.then(|| self.sources())
     }
 
     /// Builds a generation, off the data plane and off this thread: it reads certificate authorities.
@@ -220,6 +275,11 @@ pub(super) fn start_internal(plan: &InternalApi, shared: &Arc<Shared>) -> Result
 /// One worker a core, unless the plan says otherwise.
 pub(super) fn worker_count(plan: &Plan) -> usize {
     plan.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get))
+}
+
+/// Files that the plan names and that a load does not read.
+fn files_named_by(plan: &Plan) -> impl Iterator<Item = &Path> {
+    plan.upstreams.iter().filter_map(|upstream| upstream.tls.ca.as_deref())
 }
 
 /// As many files as the system allows: each connection is one, and the usual soft limit of 1,024 is

@@ -13,7 +13,7 @@ const IMPATIENT: i32 = 130;
 
 impl Gate {
     /// Serves until TERM, INT or QUIT, then drains and stops; a second one of them ends the process
-    /// at once. HUP reloads. USR1 opens log files again. Blocks.
+    /// at once. HUP reloads and opens log files again; USR1 does only the latter. Blocks.
     ///
     /// # Errors
     /// When signals cannot be listened for.
@@ -23,7 +23,10 @@ impl Gate {
         smol::block_on(async {
             while let Some(signal) = signals.next().await {
                 match signal? {
-                    Signal::Hup => drop(self.shared.reload(false).await),
+                    Signal::Hup => {
+                        drop(self.shared.reload(false).await);
+                        self.reopen_logs();
+                    }
                     Signal::Usr1 => self.reopen_logs(),
                     _ => break,
                 }

@@ -35,6 +35,16 @@ impl Row {
         &bytes[self.start as usize..self.name_end as usize]
     }
 
+    fn field<'b>(&self, bytes: &'b [u8]) -> Field<'b> {
+        Field {
+            name: self.name(bytes),
+            value: self.value(bytes),
+            known: self.known,
+            line: &bytes[self.start as usize..self.end as usize],
+            named_by_connection: self.named_by_connection,
+        }
+    }
+
     pub(super) fn known(&self) -> Name {
         self.known
     }
@@ -75,13 +85,21 @@ impl<'b> Fields<'b> {
     /// The fields in the order they came.
     pub fn iter(&self) -> impl Iterator<Item = Field<'b>> + use<'b> {
         let Fields { bytes, rows } = *self;
-        rows.iter().map(move |row| Field {
-            name: row.name(bytes),
-            value: row.value(bytes),
-            known: row.known,
-            line: &bytes[row.start as usize..row.end as usize],
-            named_by_connection: row.named_by_connection,
-        })
+        rows.iter().map(move |row| row.field(bytes))
+    }
+
+    /// Hands out the lines that `keep` wants, neighbours in one piece: what is copied together is
+    /// copied at once.
+    pub fn for_each_run(&self, keep: impl Fn(&Field<'b>) -> bool, mut each: impl FnMut(&'b [u8])) {
+        let mut run = 0..0;
+        for row in self.rows.iter().filter(|row| keep(&row.field(self.bytes))) {
+            if row.start as usize != run.end {
+                each(&self.bytes[run]);
+                run = row.start as usize..row.start as usize;
+            }
+            run.end = row.end as usize;
+        }
+        each(&self.bytes[run]);
     }
 
     /// The value of the first field of this known name.

@@ -10,8 +10,8 @@ use std::rc::Rc;
 use super::door::{Counted, Door};
 use super::guests::{Guest, UnlessSentAway};
 use super::record;
-use super::request;
-use super::site::{Permit, Site};
+use super::request::{self, Awaited};
+use super::site::Permit;
 use crate::tls::{Input, Stream};
 use crate::worker::{Parking, Timer};
 
@@ -28,15 +28,15 @@ pub(super) struct Client {
     pub(super) _counted: Counted,
 }
 
-/// Serves a connection until one side has enough of it. `exchange` gives the client back when there
-/// may be another request.
+/// Serves a connection until one side has enough of it. `exchanges` gives the client back when it has
+/// fallen silent.
 ///
 /// No `async fn`: its arguments would be stored twice, as arguments and in the block that uses them.
 pub(super) fn serve<F>(
     mut client: Client,
     door: Rc<Door>,
     parking: Parking<F>,
-    exchange: impl Fn(Client, Rc<Site>) -> F,
+    exchanges: impl Fn(Client, Rc<Door>) -> F,
 ) -> impl Future<Output = ()>
 where
     F: Future<Output = Option<Client>>,
@@ -44,11 +44,13 @@ where
     let (guest, peer, of) = (client.guest.clone(), client.peer, door.clone());
     let serve = async move {
         loop {
-            // Pipelined requests are here already.
-            if client.input.is_empty() && !request::wait_for_one(&client, &door.site()).await {
+            let site = door.site();
+            let Some(patience) = site.http().map(|http| http.idle_timeout) else { return };
+            if !matches!(request::wait(&client, &site, patience).await, Awaited::Request) {
                 return;
             }
-            match parking.park(exchange(client, door.site())).await {
+            drop(site);
+            match parking.park(exchanges(client, door.clone())).await {
                 Some(same) => client = same,
                 None => return,
             }
@@ -60,6 +62,16 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The place that an exchange rents: some kilobytes, for as long as requests follow each other.
+    #[test]
+    fn what_serves_is_not_large() {
+        fn size<F>(_: &impl Fn(Client, Rc<Door>) -> F) -> usize {
+            size_of::<F>()
+        }
+        let bytes = size(&crate::proxy::http::exchanges);
+        assert!(bytes <= 4608, "{bytes} bytes");
+    }
 
     /// What an idle connection costs beside its socket: the largest part of it is this future.
     #[test]

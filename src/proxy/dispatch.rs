@@ -84,7 +84,8 @@ impl Dispatch {
             upstream.counters.reused.add(1);
             return Ok(link);
         }
-        let link = pool.open(site.worker(), upstream.connect_timeout).await?;
+        // Boxed, so that the handshakes of the few do not make the futures of all large.
+        let link = Box::pin(pool.open(site.worker(), upstream.connect_timeout)).await?;
         upstream.counters.opened.add(1);
         Ok(link)
     }

@@ -43,7 +43,7 @@ impl Door {
         let listener = Listener::new(&worker, socket)?;
         let (guests, accepting, closing) = Default::default();
         let door = Rc::new(Self { site: RefCell::new(site), guests, accepting, closing });
-        *door.accepting.borrow_mut() = Some(worker.spawn(keep_open(door.clone(), listener, http::exchange)));
+        *door.accepting.borrow_mut() = Some(worker.spawn(keep_open(door.clone(), listener, http::exchanges)));
         Ok(door)
     }
 
@@ -99,7 +99,7 @@ impl Door {
 async fn keep_open<F>(
     door: Rc<Door>,
     listener: Listener,
-    exchange: impl Fn(Client, Rc<Site>) -> F + Copy + 'static,
+    exchanges: impl Fn(Client, Rc<Door>) -> F + Copy + 'static,
 ) where
     F: Future<Output = Option<Client>> + 'static,
 {
@@ -122,7 +122,7 @@ async fn keep_open<F>(
         if site.tcp().is_some() {
             worker.spawn(tcp::serve(client, site)).detach();
         } else {
-            worker.spawn(connection::serve(client, door.clone(), parking.clone(), exchange)).detach();
+            worker.spawn(connection::serve(client, door.clone(), parking.clone(), exchanges)).detach();
         }
     };
     loop {

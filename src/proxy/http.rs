@@ -8,10 +8,11 @@ use std::time::Duration;
 use super::answer;
 use super::connection::Client;
 use super::dispatch::Dispatch;
+use super::door::Door;
 use super::failure::Failure;
 use super::record::Record;
 use super::reply::{self, Reply, Wait};
-use super::request::{self, Next, Request};
+use super::request::{self, Awaited, Next, Request};
 use super::site::Site;
 use super::transfer::{Alongside, Body, Transfer};
 use super::tunnel::{self, Side};
@@ -20,7 +21,7 @@ use crate::http::Framing;
 use crate::log::Reason;
 use crate::tls::Input;
 use crate::upstream::Link;
-use crate::worker::Buffer;
+use crate::worker::{Buffer, Timer};
 
 /// How an exchange left the client's connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,38 +32,58 @@ pub(super) enum End {
     Close,
 }
 
-/// Serves one request. Gives the client back when another may follow.
-pub(super) async fn exchange(mut client: Client, site: Rc<Site>) -> Option<Client> {
-    let mut record = Record::new(&site);
-    let (request, next) = match request::read(&mut client, &site, &mut record).await {
-        Ok(found) => found?,
-        Err(failure) => {
-            answer::fail(&mut client, &mut record, None, failure).await;
-            record.finish(&client, None);
-            answer::linger(&mut client).await;
+/// How long a connection keeps the place of its exchanges for the next request, before it goes back
+/// to waiting in little room: long enough for requests that follow each other.
+const LINGER: Duration = Duration::from_millis(20);
+
+/// Serves requests as long as they follow each other. Gives the client back when it is silent.
+pub(super) async fn exchanges(mut client: Client, door: Rc<Door>) -> Option<Client> {
+    let timer = door.site().worker().timer();
+    loop {
+        let site = door.site();
+        if exchange(&mut client, &site, &timer).await == End::Close {
             return None;
+        }
+        // Pipelined requests are here already.
+        if client.input.is_empty() {
+            match request::wait(&client, &site, LINGER).await {
+                Awaited::Request => {}
+                Awaited::Silence => return Some(client),
+                Awaited::Leave => return None,
+            }
+        }
+    }
+}
+
+/// Serves one request. Says whether another may follow.
+async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
+    let mut record = Record::new(site);
+    let (request, next) = match request::read(client, site, &mut record).await {
+        Ok(Some(found)) => found,
+        Ok(None) => return End::Close,
+        Err(failure) => {
+            answer::fail(client, &mut record, None, failure).await;
+            record.finish(client, None);
+            answer::linger(client).await;
+            return End::Close;
         }
     };
     let mut body = Body::new(request.framing);
     let end = match next {
         Next::Forward { first_target, head } => {
             let dispatch = Dispatch::new(first_target, head);
-            forward(&mut client, &site, &mut record, &request, &mut body, dispatch).await
+            forward(client, site, timer, &mut record, &request, &mut body, dispatch).await
         }
-        Next::Answer { status, answer } => {
-            answer::send(&mut client, &mut record, &request, status, answer).await
-        }
+        Next::Answer { status, answer } => answer::send(client, &mut record, &request, status, answer).await,
         Next::NoRule => Err(Failure::new(Reason::NoRule)),
     };
     let end = match end {
         Ok(end) => end,
-        Err(failure) => answer::fail(&mut client, &mut record, Some((&request, &body)), failure).await,
+        Err(failure) => answer::fail(client, &mut record, Some((&request, &body)), failure).await,
     };
-    record.finish(&client, Some(&request));
-    let end = answer::part(&mut client, &mut body, end).await;
-
-    let go_on = end == End::Clean && request.keep_alive && !client.guest.is_asked_to_leave();
-    go_on.then_some(client)
+    record.finish(client, Some(&request));
+    let end = answer::part(client, &mut body, end).await;
+    if request.keep_alive && !client.guest.is_asked_to_leave() { end } else { End::Close }
 }
 
 /// Sends the request to a target and its response to the client, on as many links as it takes and
@@ -70,6 +91,7 @@ pub(super) async fn exchange(mut client: Client, site: Rc<Site>) -> Option<Clien
 async fn forward(
     client: &mut Client,
     site: &Rc<Site>,
+    timer: &Timer,
     record: &mut Record<'_>,
     request: &Request,
     body: &mut Body,
@@ -81,7 +103,7 @@ async fn forward(
         let (link, head) = dispatch.link(client, site, request, proxy).await?;
         record.target = Some(link.address);
         let reused = link.reused;
-        match converse(client, site, record, request, proxy, body, link, head).await {
+        match converse(client, site, timer, record, request, proxy, body, link, head).await {
             Ok((end, kept)) => {
                 if let Some((link, time)) = kept {
                     dispatch.keep(site, proxy, link, time);
@@ -108,6 +130,7 @@ type Kept = Option<(Link, Duration)>;
 async fn converse(
     client: &mut Client,
     site: &Rc<Site>,
+    timer: &Timer,
     record: &mut Record<'_>,
     request: &Request,
     proxy: &Proxy,
@@ -119,7 +142,7 @@ async fn converse(
         // From here on the request cannot be sent again.
         client.input.consume(std::mem::take(&mut record.unconsumed));
     }
-    let exchanged = transfer(client, site, record, request, proxy, &mut link, head, body).await?;
+    let exchanged = transfer(client, site, timer, record, request, proxy, &mut link, head, body).await?;
     client.input.consume(std::mem::take(&mut record.unconsumed));
     match exchanged {
         Exchanged { status: 101, .. } => {
@@ -128,7 +151,7 @@ async fn converse(
             let meters = (&record.received, &record.sent);
             let relay =
                 tunnel::relay(site.worker(), Side::of_client(client), target, meters, proxy.tunnel_timeout);
-            record.reason = relay.await.err();
+            record.reason = Box::pin(relay).await.err();
             Ok((End::Close, None))
         }
         Exchanged { until_close: true, .. } => {
@@ -155,6 +178,7 @@ struct Exchanged {
 async fn transfer(
     client: &mut Client,
     site: &Rc<Site>,
+    timer: &Timer,
     record: &mut Record<'_>,
     request: &Request,
     proxy: &Proxy,
@@ -162,7 +186,7 @@ async fn transfer(
     head: Buffer,
     body: &mut Body,
 ) -> Result<Exchanged, Failure> {
-    let (worker, timer) = (site.worker(), site.worker().timer());
+    let worker = site.worker();
     let keep = request.keep_alive && !client.guest.is_asked_to_leave();
     let mut no_body = Input::default();
     let mut upload = Transfer {
@@ -182,7 +206,7 @@ async fn transfer(
     let uploading = pin!(upload.run(head, body));
     let mut alongside = Alongside::new(&client.stream, uploading);
 
-    let wait = Wait { timer: &timer, patience: proxy.response_timeout, upload: &record.received };
+    let wait = Wait { timer, patience: proxy.response_timeout, upload: &record.received };
     let reading = reply::read_final(
         &link.stream,
         &mut link.input,
@@ -206,7 +230,7 @@ async fn transfer(
         from: &link.stream,
         input: &mut link.input,
         to: &client.stream,
-        timer: &timer,
+        timer,
         patience: proxy.body_timeout,
         chunked: reply.chunked,
         trailers: request.accepts_trailers,

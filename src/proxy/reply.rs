@@ -212,9 +212,7 @@ fn write_head(head: &ResponseHead<'_>, facts: &Facts, site: &Site, out: &mut Buf
     out.extend(b" ");
     out.extend(head.phrase);
     out.extend(b"\r\n");
-    for field in head.fields.iter().filter(|field| is_for_the_client(field, facts)) {
-        out.extend(field.line);
-    }
+    head.fields.for_each_run(|field| is_for_the_client(field, facts), |lines| out.extend(lines));
     if facts.upgraded {
         out.extend(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
     } else if !facts.interim {

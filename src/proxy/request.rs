@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::access::Note;
 use super::answer::{self, Media};
@@ -205,14 +205,26 @@ fn refuse_too_large(proxy: &Proxy, framing: Framing) -> Result<(), Failure> {
     }
 }
 
-/// Waits for the first byte of a request without a buffer; `false` when there will be none.
-pub(super) async fn wait_for_one(client: &Client, site: &Site) -> bool {
-    let Some(http) = site.http() else { return false };
+/// What came of waiting for a request.
+pub(super) enum Awaited {
+    /// There is something to read.
+    Request,
+    /// Nothing came.
+    Silence,
+    /// The gate would rather not have another.
+    Leave,
+}
+
+/// Waits for the first byte of a request, without a buffer, for at most `patience`.
+pub(super) async fn wait(client: &Client, site: &Site, patience: Duration) -> Awaited {
+    if site.http().is_none() {
+        return Awaited::Leave;
+    }
     let first_byte = poll_fn(|cx| {
         if client.guest.poll_asked_to_leave(cx).is_ready() && !client.stream.has_news() {
-            return Poll::Ready(Ok(false));
+            return Poll::Ready(Ok(Awaited::Leave));
         }
-        client.stream.poll_readable(cx).map(|()| Ok(true))
+        client.stream.poll_readable(cx).map(|()| Ok(Awaited::Request))
     });
-    client.timer.within(http.idle_timeout, first_byte).await.unwrap_or(false)
+    client.timer.within(patience, first_byte).await.unwrap_or(Awaited::Silence)
 }

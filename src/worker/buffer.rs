@@ -94,7 +94,19 @@ impl Buffer {
     }
 
     /// Appends `bytes`, growing where needed.
+    #[inline]
     pub fn extend(&mut self, bytes: &[u8]) {
+        match self.bytes.get_mut(self.end..self.end + bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                self.end += bytes.len();
+            }
+            None => self.extend_by_more_than_there_is_room_for(bytes),
+        }
+    }
+
+    #[cold]
+    fn extend_by_more_than_there_is_room_for(&mut self, bytes: &[u8]) {
         let mut end = self.end + bytes.len();
         if end > self.bytes.len() && self.start > 0 {
             end -= self.start;

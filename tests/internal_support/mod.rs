@@ -147,6 +147,7 @@ pub(crate) fn plan() -> Plan {
         workers: None,
         max_connections: 10,
         shutdown_timeout: second,
+        watch: false,
         internal_api: InternalApi { bind: loopback(), token: None },
         listeners: vec![
             listener("http", 4, 8021, Protocol::Http(http)),
@@ -158,7 +159,6 @@ pub(crate) fn plan() -> Plan {
             ),
         ],
         upstreams: vec![upstream],
-        watch: false,
         rejected_services: 0,
     }
 }

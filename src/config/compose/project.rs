@@ -256,9 +256,8 @@ impl Walk {
         let root = match self.extended.get(&path) {
             Some(root) => root.clone(),
             None => {
-                let root = reader.tree(&path, &scope.variables).map_err(|error| {
-                    Fault::new(file.spot, format!("{} cannot be read: {error}", path.display()), RELATIVE)
-                })?;
+                let root = reader.tree(&path, &scope.variables);
+                let root = root.map_err(|error| unreadable(file.spot, &path, &error))?;
                 let root = root.map(Rc::new);
                 self.extended.insert(path.clone(), root.clone());
                 root
@@ -282,9 +281,11 @@ impl Walk {
             }
         };
         for entry in &entries {
+            let depth = including.len();
             if let Err(fault) = self.include(reader, scope, entry, including) {
                 reader.report.error_hint(fault.spot, fault.message, fault.hint);
             }
+            including.truncate(depth);
         }
     }
 
@@ -314,40 +315,20 @@ impl Walk {
         if !including.contains(&path) && !self.included.insert(path.clone()) {
             return Ok(());
         }
-        let dir = match entry.get("project_directory") {
-            Some(dir) => join(scope.dir(), &reader.text(dir)?.text),
-            None => path.parent().unwrap_or(Path::new("")).to_owned(),
-        };
-        let mut variables = scope.variables.clone();
-        match entry.get("env_file") {
-            Some(files) => {
-                for file in reader.texts(files)? {
-                    let path = join(scope.dir(), &file.text);
-                    if let Err(error) = reader.inputs.read(&path) {
-                        let message = format!("{} cannot be read: {error}", path.display());
-                        return Err(Fault::new(file.spot, message, RELATIVE));
-                    }
-                    variables = reader.variables(&path, &variables);
-                }
-            }
-            None if dir != scope.dir() => variables = reader.variables(&dir.join(".env"), &variables),
-            None => {}
-        }
         if including.len() >= INCLUDES_MAX {
             let message = format!("more than {INCLUDES_MAX} files include one another");
             return Err(Fault::new(entry.spot, message, ""));
         }
+        let variables = included_variables(reader, scope, entry, &path)?;
         let mut root: Option<Node> = None;
-        let depth = including.len();
         for text in &paths {
             let path = join(scope.dir(), &text.text);
             if including.contains(&path) {
                 let message = format!("{} includes itself", path.display());
                 return Err(Fault::new(text.spot, message, "files cannot include each other in a circle"));
             }
-            let tree = reader.tree(&path, &variables).map_err(|error| {
-                Fault::new(text.spot, format!("{} cannot be read: {error}", path.display()), RELATIVE)
-            })?;
+            let tree =
+                reader.tree(&path, &variables).map_err(|error| unreadable(text.spot, &path, &error))?;
             let Some(tree) = tree else { return Ok(()) };
             root = Some(match root {
                 Some(root) => merge(root, tree),
@@ -358,9 +339,40 @@ impl Walk {
         if let Some(root) = root {
             self.collect(reader, Scope { path, root: Rc::new(root), variables }, including);
         }
-        including.truncate(depth);
         Ok(())
     }
 }
 
-const RELATIVE: &str = "the path is relative to the file it stands in";
+/// The variables of an included file: those of the one that includes it come before its own.
+fn included_variables(
+    reader: &mut Reader<'_>,
+    scope: &Scope,
+    entry: &Node,
+    path: &Path,
+) -> Result<Variables, Fault> {
+    let dir = match entry.get("project_directory") {
+        Some(dir) => join(scope.dir(), &reader.text(dir)?.text),
+        None => path.parent().unwrap_or(Path::new("")).to_owned(),
+    };
+    let mut variables = scope.variables.clone();
+    match entry.get("env_file") {
+        Some(files) => {
+            for file in reader.texts(files)? {
+                let path = join(scope.dir(), &file.text);
+                reader.inputs.read(&path).map_err(|error| unreadable(file.spot, &path, &error))?;
+                variables = reader.variables(&path, &variables);
+            }
+        }
+        None if dir != scope.dir() => variables = reader.variables(&dir.join(".env"), &variables),
+        None => {}
+    }
+    Ok(variables)
+}
+
+fn unreadable(spot: Spot, path: &Path, error: &io::Error) -> Fault {
+    Fault::new(
+        spot,
+        format!("{} cannot be read: {error}", path.display()),
+        "the path is relative to the file it stands in",
+    )
+}

@@ -75,9 +75,9 @@ pub(crate) fn lower(
         max_connections: source.max_connections.map_or(MAX_CONNECTIONS, |connections| connections.value),
         shutdown_timeout,
         internal_api,
+        watch: settings::watch(source.watch.is_some_and(|watch| watch.value), inputs, report),
         listeners,
         upstreams: upstreams.finish(report),
-        watch: settings::watch(source.watch.is_some_and(|watch| watch.value), inputs, report),
         rejected_services,
     };
     Lowered { plan, spots }

@@ -1,0 +1,138 @@
+//! What there is on the disk. Everything here blocks: a network file system may take its time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+use std::{fs, io};
+
+use crate::config::{Seen, Sources};
+
+/// Symbolic links that are followed for one path; as many as Linux follows.
+const LINKS_MAX: usize = 40;
+
+/// What the system says of a file without opening it. Another one, or another text, has another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) file: FileId,
+    length: u64,
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+    /// Of the inode: a change of mode or name counts too.
+    changed: (i64, i64),
+    /// Names that the file has; none when it was deleted and something still leads to it.
+    pub(super) names: u64,
+}
+
+/// Device and inode.
+pub(super) type FileId = (u64, u64);
+
+/// The stamp of each path; none where nothing is.
+pub(super) type Stamps = BTreeMap<PathBuf, Option<Stamp>>;
+
+/// The stamps of all of them.
+pub(super) fn stamps(sources: &Sources) -> Stamps {
+    sources.iter().map(|(path, _)| (path.to_owned(), stamp(path))).collect()
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let found = fs::metadata(path).ok()?;
+    Some(Stamp {
+        file: (found.dev(), found.ino()),
+        length: found.len(),
+        modified: (found.mtime(), found.mtime_nsec()),
+        changed: (found.ctime(), found.ctime_nsec()),
+        names: found.nlink(),
+    })
+}
+
+/// Reads all of them again.
+pub(super) fn read(sources: &Sources) -> Sources {
+    sources.iter().map(|(path, before)| (path.to_owned(), seen(path, before))).collect()
+}
+
+/// Reads as the load did, so that the same is found where nothing changed.
+fn seen(path: &Path, before: Seen) -> Seen {
+    if matches!(before, Seen::Folder(_) | Seen::Unreadable) && path.is_dir() {
+        return entries(path).map_or(Seen::Unreadable, |entries| Seen::folder(&entries));
+    }
+    match fs::read(path) {
+        Ok(bytes) if before == Seen::NotText && std::str::from_utf8(&bytes).is_err() => Seen::NotText,
+        Ok(bytes) => Seen::text(&bytes),
+        Err(_) => Seen::Unreadable,
+    }
+}
+
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    entries.sort();
+    Ok(entries)
+}
+
+/// Takes in a file that a plan names and that no load reads, such as certificates; of a folder, the
+/// files in it too.
+pub(in crate::gate) fn note(sources: &mut Sources, path: &Path) {
+    let found = seen(path, Seen::Unreadable);
+    sources.note(path.to_owned(), found);
+    if let (Seen::Folder(_), Ok(entries)) = (found, entries(path)) {
+        for entry in entries.into_iter().filter(|entry| entry.is_file()) {
+            let found = seen(&entry, Seen::Unreadable);
+            sources.note(entry, found);
+        }
+    }
+}
+
+/// Where something can happen that makes a path lead to something else.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Places {
+    /// Files that can be written to.
+    pub(super) files: BTreeSet<PathBuf>,
+    /// Folders in which a name can come, go, or be given to another file.
+    pub(super) folders: BTreeSet<PathBuf>,
+}
+
+/// The places of all of them.
+pub(super) fn places(sources: &Sources) -> Places {
+    let mut places = Places::default();
+    for (path, _) in sources.iter() {
+        let kind = if path.is_dir() { &mut places.folders } else { &mut places.files };
+        kind.insert(path.to_owned());
+        folders_towards(path, &mut places.folders);
+    }
+    places
+}
+
+/// The folder that holds what `path` leads to, and those that hold a symbolic link on the way; where
+/// something is missing, the folder in which it is missing.
+fn folders_towards(path: &Path, folders: &mut BTreeSet<PathBuf>) {
+    let parts = |path: &Path| -> Vec<OsString> {
+        path.components().rev().map(|part| part.as_os_str().to_owned()).collect()
+    };
+    let mut rest = parts(path);
+    let mut links = 0;
+    // Holds no symbolic link, so that `..` behind it is the folder above.
+    let mut at = PathBuf::from(".");
+    while let Some(part) = rest.pop() {
+        let next = at.join(&part);
+        match fs::read_link(&next) {
+            Ok(target) if links < LINKS_MAX => {
+                links += 1;
+                rest.extend(parts(&target));
+                folders.insert(at.clone());
+            }
+            Ok(_) => return,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                folders.insert(at);
+                return;
+            }
+            Err(_) => {
+                let is_name = matches!(Path::new(&part).components().next(), Some(Component::Normal(_)));
+                if rest.is_empty() && is_name {
+                    folders.insert(at);
+                    return;
+                }
+                at = next;
+            }
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Watching: an edit of what the configuration was read from takes effect by itself.
+//!
+//! ```text
+//!   inotify (linux.rs) or a poll --> stamps differ --> still for QUIET --> look: read again
+//!                                    files.rs          vigil.rs            differs from the last load?
+//!                                                                            --> Shared::reload_changed
+//! ```
+//!
+//! One task a gate, on the control plane, from its start to its stop (`task.rs`). What counts is the
+//! content that the last load read, whoever asked for that load: an event only makes the task look,
+//! so no event has to be understood and a lost one costs a poll. Reloading is not done here.
+
+mod files;
+#[cfg(target_os = "linux")]
+mod linux;
+mod mounts;
+#[cfg(not(target_os = "linux"))]
+mod portable;
+mod task;
+#[cfg(test)]
+mod tests;
+mod vigil;
+
+#[cfg(target_os = "linux")]
+use linux as platform;
+#[cfg(not(target_os = "linux"))]
+use portable as platform;
+
+pub(super) use files::note;
+pub(super) use task::follow;

@@ -1,0 +1,43 @@
+//! Files that are mounted by themselves, and whose name outside was given to another file.
+//!
+//! Such a mount shows the old file for ever, and no event and no poll will ever tell of an edit. What
+//! tells is that the old file lost its last name, or that the table of mounts names it differently.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
+
+use super::files::{FileId, Stamps};
+
+/// What was seen of them so far.
+#[derive(Debug, Default)]
+pub(super) struct Mounts {
+    /// Files that had a name. One that never had one, as some file systems say of all of theirs, proves
+    /// nothing.
+    named: HashSet<PathBuf>,
+    /// What was mounted at a path when it was first looked at.
+    shown: BTreeMap<PathBuf, String>,
+    /// The file of each path, as it was told of.
+    told: HashMap<PathBuf, FileId>,
+}
+
+impl Mounts {
+    /// The paths that show a file which was replaced outside. Each file is told of once.
+    pub(super) fn orphans(&mut self, stamps: &Stamps, shown: &BTreeMap<PathBuf, String>) -> Vec<PathBuf> {
+        let mut orphans = Vec::new();
+        for (path, stamp) in stamps {
+            let Some(stamp) = stamp else { continue };
+            let lost_its_name = stamp.names == 0 && self.named.contains(path);
+            if stamp.names > 0 {
+                self.named.insert(path.clone());
+            }
+            let renamed = shown.get(path).is_some_and(|now| {
+                let before = self.shown.insert(path.clone(), now.clone());
+                before.is_some_and(|before| before != *now)
+            });
+            if (lost_its_name || renamed) && self.told.insert(path.clone(), stamp.file) != Some(stamp.file) {
+                orphans.push(path.clone());
+            }
+        }
+        orphans
+    }
+}

@@ -1,0 +1,31 @@
+//! Where there is no inotify: the poll does everything.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::files::Places;
+
+/// There is none.
+pub(super) enum Notice {}
+
+impl Notice {
+    /// # Errors
+    /// Always.
+    pub(super) fn new() -> io::Result<Notice> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) async fn watch(&mut self, _: Places) {
+        match *self {}
+    }
+
+    pub(super) async fn heard(&self) {
+        match *self {}
+    }
+}
+
+/// Nothing is known about mounts.
+pub(super) fn mounted<'a>(_: impl Iterator<Item = &'a Path>) -> BTreeMap<PathBuf, String> {
+    BTreeMap::new()
+}

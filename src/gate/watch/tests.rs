@@ -1,0 +1,127 @@
+//! What an edit through a whole gate cannot show: the poll alone, and which places are watched.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_lite::FutureExt;
+use smol::Timer;
+use tempfile::TempDir;
+
+use super::files::{Stamps, places, read, stamps};
+use super::mounts::Mounts;
+use super::vigil::Vigil;
+use crate::config::{Seen, Sources};
+
+/// Only a failing test ever waits for it.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A folder whose name leads over no symbolic link.
+fn folder() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().expect("a scratch folder");
+    let path = dir.path().canonicalize().expect("a folder");
+    (dir, path)
+}
+
+fn sources(paths: &[&Path]) -> Sources {
+    read(&paths.iter().map(|path| (path.to_path_buf(), Seen::Unreadable)).collect())
+}
+
+fn within_deadline<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let late = async {
+        Timer::after(DEADLINE).await;
+        panic!("waited in vain until {what}");
+    };
+    smol::block_on(future.or(late))
+}
+
+#[test]
+fn the_poll_alone_is_enough() {
+    let (_dir, dir) = folder();
+    let (file, later) = (dir.join("a.yml"), dir.join("later"));
+    fs::write(&file, "one").unwrap();
+    let mut vigil = Vigil::new(None);
+    vigil.follow(Arc::new(sources(&[&file, &later])));
+    for (path, text) in [(&file, "two"), (&later, "now it is there"), (&file, "three")] {
+        fs::write(path, text).unwrap();
+        let held = within_deadline("the poll finds the edit", vigil.changed());
+        assert_eq!(held.get(path), Some(Seen::text(text.as_bytes())));
+        vigil.follow(Arc::new(held));
+    }
+}
+
+#[test]
+fn what_was_written_while_it_was_loaded_is_found_without_any_event() {
+    let (_dir, dir) = folder();
+    let file = dir.join("a.yml");
+    fs::write(&file, "loaded").unwrap();
+    let loaded = Arc::new(sources(&[&file]));
+    fs::write(&file, "written since").unwrap();
+    let mut vigil = Vigil::new(None);
+    vigil.follow(loaded);
+    let held = within_deadline("the edit is found", vigil.changed());
+    assert_eq!(held.get(&file), Some(Seen::text(b"written since")));
+}
+
+#[test]
+fn a_load_that_sees_something_else_is_not_asked_for_over_and_over() {
+    let (_dir, dir) = folder();
+    let file = dir.join("a.yml");
+    fs::write(&file, "here").unwrap();
+    let elsewhere: Sources = [(file.clone(), Seen::text(b"seen by nobody"))].into_iter().collect();
+    let mut vigil = Vigil::new(None);
+    vigil.follow(Arc::new(elsewhere.clone()));
+    within_deadline("it is reported once", vigil.changed());
+    vigil.follow(Arc::new(elsewhere));
+    let again = smol::block_on(async { Some(vigil.changed().await) }.or(async {
+        // Longer than it takes to settle and look again.
+        Timer::after(super::vigil::QUIET * 3).await;
+        None
+    }));
+    assert_eq!(again, None);
+}
+
+#[test]
+fn every_folder_is_watched_in_which_a_name_can_change_hands() {
+    let (_dir, dir) = folder();
+    for folder in ["mount/..1", "releases/1"] {
+        fs::create_dir_all(dir.join(folder)).unwrap();
+    }
+    fs::write(dir.join("mount/..1/a.yml"), "").unwrap();
+    fs::write(dir.join("releases/1/b.yml"), "").unwrap();
+    symlink("..1", dir.join("mount/..data")).unwrap();
+    symlink("..data/a.yml", dir.join("mount/a.yml")).unwrap();
+    symlink(dir.join("releases/1"), dir.join("current")).unwrap();
+    let folders = |path: &str| {
+        let path = dir.join(path);
+        let found = places(&sources(&[&path]));
+        let short = |folder: PathBuf| folder.strip_prefix(&dir).ok().map(|path| path.display().to_string());
+        found.folders.into_iter().filter_map(short).collect::<Vec<_>>()
+    };
+    assert_eq!(folders("mount/a.yml"), ["mount", "mount/..1"]);
+    assert_eq!(folders("current/b.yml"), ["", "releases/1"]);
+    assert_eq!(folders("current/../1/b.yml"), ["", "releases/1/../1"]);
+    assert_eq!(folders("mount/missing.yml"), ["mount"]);
+    assert_eq!(folders("gone/away/b.yml"), [""]);
+    assert_eq!(folders("releases"), ["", "releases"]);
+    symlink("circle", dir.join("circle")).unwrap();
+    assert_eq!(folders("circle/b.yml"), [""]);
+}
+
+#[test]
+fn a_mount_that_shows_another_file_than_before_is_said_once() {
+    let (_dir, dir) = folder();
+    let file = dir.join("a.yml");
+    fs::write(&file, "").unwrap();
+    let stamps: Stamps = stamps(&sources(&[&file]));
+    let shown = |root: &str| BTreeMap::from([(file.clone(), root.to_owned())]);
+    let mut mounts = Mounts::default();
+    assert!(mounts.orphans(&stamps, &shown("/srv/a.yml")).is_empty());
+    assert!(mounts.orphans(&stamps, &shown("/srv/a.yml")).is_empty());
+    assert_eq!(mounts.orphans(&stamps, &shown("/srv/a.yml~")), std::slice::from_ref(&file));
+    assert!(mounts.orphans(&stamps, &shown("/srv/a.yml~")).is_empty());
+    assert!(mounts.orphans(&stamps, &shown("/srv/a.yml~//deleted")).is_empty());
+}

@@ -1,0 +1,176 @@
+//! Waiting until what the last load read is something else, and is left alone.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_lite::FutureExt;
+use smol::Timer;
+
+use super::files::{self, Stamps};
+use super::mounts::Mounts;
+use super::platform::{self, Notice};
+use crate::config::{Seen, Sources};
+
+/// How long nothing may change before files are read: whoever writes in several steps is done then.
+pub(super) const QUIET: Duration = Duration::from_millis(500);
+
+/// How often files are asked for their stamps, whatever inotify says.
+pub(super) const POLL: Duration = Duration::from_secs(2);
+
+/// The watch over the files of one gate.
+pub(super) struct Vigil {
+    /// `None`: there is only the poll.
+    notice: Option<Notice>,
+    /// What the last load read.
+    sources: Arc<Sources>,
+    /// What was last seen of them.
+    stamps: Stamps,
+    mounts: Mounts,
+    /// Files that are empty and were not, once that was said.
+    empty: HashSet<PathBuf>,
+    /// What was last reported, and what the last load had read then. Should a load not see what is
+    /// seen here, this keeps it from being asked for over and over.
+    reported: Option<(Sources, Arc<Sources>)>,
+}
+
+impl Vigil {
+    pub(super) fn new(notice: Option<Notice>) -> Vigil {
+        Vigil {
+            notice,
+            sources: Arc::default(),
+            stamps: Stamps::new(),
+            mounts: Mounts::default(),
+            empty: HashSet::new(),
+            reported: None,
+        }
+    }
+
+    /// Watches what a load read, from now on.
+    pub(super) fn follow(&mut self, sources: Arc<Sources>) {
+        self.sources = sources;
+    }
+
+    /// What was reported was not loaded: it is to be reported again, should it still be there.
+    pub(super) fn forget(&mut self) {
+        self.reported = None;
+    }
+
+    /// Returns when the files hold something else than the last load read, and have been still for
+    /// [`QUIET`]: what they hold. May be dropped at any time.
+    pub(super) async fn changed(&mut self) -> Sources {
+        self.attach().await;
+        self.has_changed().await;
+        loop {
+            // Also the first time: what was written while a load read is in no stamp taken after it.
+            self.settle().await;
+            // Names may lead to other files now.
+            self.attach().await;
+            let held = self.look().await;
+            if held.agrees_with(&self.sources) {
+                tracing::debug!("the configuration was looked at: nothing in it changed");
+                self.reported = None;
+            } else if !self.is_being_written(&held) {
+                let report = (held, self.sources.clone());
+                if self.reported.as_ref() != Some(&report) {
+                    let held = report.0.clone();
+                    self.reported = Some(report);
+                    return held;
+                }
+            }
+            self.stir().await;
+        }
+    }
+
+    /// Waits until nothing has changed for [`QUIET`].
+    async fn settle(&mut self) {
+        let mut deadline = Instant::now() + QUIET;
+        loop {
+            let quiet = async {
+                Timer::at(deadline).await;
+                true
+            };
+            let heard = async {
+                self.heard().await;
+                false
+            };
+            let is_over = quiet.or(heard).await;
+            if self.has_changed().await {
+                deadline = Instant::now() + QUIET;
+            } else if is_over {
+                return;
+            }
+        }
+    }
+
+    /// Waits until something changes.
+    async fn stir(&mut self) {
+        loop {
+            let poll = async {
+                Timer::after(POLL).await;
+            };
+            self.heard().or(poll).await;
+            if self.has_changed().await {
+                return;
+            }
+        }
+    }
+
+    async fn heard(&self) {
+        match &self.notice {
+            Some(notice) => notice.heard().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn has_changed(&mut self) -> bool {
+        let sources = self.sources.clone();
+        let now = smol::unblock(move || files::stamps(&sources)).await;
+        let changed = now != self.stamps;
+        self.stamps = now;
+        changed
+    }
+
+    async fn attach(&mut self) {
+        let Some(notice) = &mut self.notice else { return };
+        let sources = self.sources.clone();
+        notice.watch(smol::unblock(move || files::places(&sources)).await).await;
+    }
+
+    /// What the files hold. Says so when a mount keeps it from being what was written.
+    async fn look(&mut self) -> Sources {
+        let sources = self.sources.clone();
+        let look = move || {
+            let shown = platform::mounted(sources.iter().map(|(path, _)| path));
+            (files::read(&sources), shown)
+        };
+        let (held, shown) = smol::unblock(look).await;
+        for orphan in self.mounts.orphans(&self.stamps, &shown) {
+            tracing::warn!(
+                "{} was replaced, but only that one file is mounted here, and the mount keeps showing the old \
+                 one: mount the directory, not the file",
+                orphan.display()
+            );
+        }
+        held
+    }
+
+    /// Whether a file is empty that was not. A shell empties a file before the program that fills it
+    /// has started, and an empty configuration is a valid one.
+    fn is_being_written(&mut self, held: &Sources) -> bool {
+        let is_empty = |seen: Option<Seen>| matches!(seen, Some(Seen::Text { length: 0, .. }));
+        let emptied = held.iter().filter(|(path, seen)| {
+            is_empty(Some(*seen)) && self.sources.get(path).is_some_and(|before| !is_empty(Some(before)))
+        });
+        let emptied: HashSet<PathBuf> = emptied.map(|(path, _)| path.to_owned()).collect();
+        for path in emptied.difference(&self.empty) {
+            tracing::warn!(
+                "{} is empty: waiting for somebody to fill it; SIGHUP takes it as it is",
+                path.display()
+            );
+        }
+        self.empty = emptied;
+        !self.empty.is_empty()
+    }
+}

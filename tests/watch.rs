@@ -1,0 +1,430 @@
+//! Watching: every way of editing a configuration takes effect by itself, and a bad edit harms nobody.
+
+mod support;
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use rustix::process::{Pid, Signal, kill_process};
+use support::client::Client;
+use support::gate::TestGate;
+use support::until;
+use tempfile::TempDir;
+
+/// A whole configuration that is watched and answers with `word`.
+fn answering(word: &str) -> String {
+    format!(
+        "watch: true\nworkers: 1\ninternal_api: {{ bind: \"127.0.0.1:0\" }}\nhttp_config: {{ port: \"127.0.0.1:0\" }}\n\
+         http_routes:\n  - respond: {{ body: \"{word}\" }}\n"
+    )
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// The real program, and every line it logged.
+struct Program {
+    child: Child,
+    log: Arc<Mutex<String>>,
+    address: SocketAddr,
+}
+
+impl Program {
+    #[track_caller]
+    fn start(config: &Path, setup: impl FnOnce(&mut Command)) -> Program {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_smolgate"));
+        for name in ["INTERNAL_API_PORT", "LOG_LEVEL", "RUST_LOG", "SMOLGATE_WATCH", "LITEPROXY_WATCH"] {
+            command.env_remove(name);
+        }
+        command.args(["run", "--log-level", "debug", "-c"]).arg(config).env("NO_COLOR", "1");
+        setup(&mut command);
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (lines, kept) = (BufReader::new(child.stderr.take().unwrap()).lines(), log.clone());
+        thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                kept.lock().unwrap().push_str(&(line + "\n"));
+            }
+        });
+        let mut program = Program { child, log, address: ([0, 0, 0, 0], 0).into() };
+        until("it listens", || program.said("listening: ") > 0);
+        let log = program.log();
+        let after = log.split("listening: http on ").nth(1).unwrap_or_else(|| panic!("{log}"));
+        program.address = after.split([',', ';', '\n']).next().unwrap().trim().parse().unwrap();
+        program
+    }
+
+    fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// How often it said that.
+    fn said(&self, what: &str) -> usize {
+        self.log.lock().unwrap().matches(what).count()
+    }
+
+    #[track_caller]
+    fn says(&self, what: &str) {
+        until(&format!("it says {what:?}"), || self.said(what) > 0);
+    }
+
+    fn hang_up(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
+    }
+
+    /// What the system says of each inotify instance it has.
+    fn inotify(&self) -> Vec<String> {
+        let process = PathBuf::from(format!("/proc/{}", self.child.id()));
+        let open = fs::read_dir(process.join("fd")).unwrap().flatten();
+        let events = open
+            .filter(|entry| fs::read_link(entry.path()).is_ok_and(|at| at.ends_with("anon_inode:inotify")));
+        events
+            .filter_map(|entry| fs::read_to_string(process.join("fdinfo").join(entry.file_name())).ok())
+            .collect()
+    }
+
+    fn has_inotify(&self) -> bool {
+        !self.inotify().is_empty()
+    }
+
+    /// Whether it wants to hear of events of this very file.
+    fn watches(&self, file: &Path) -> bool {
+        let inode = format!(" ino:{:x} ", fs::metadata(file).unwrap().ino());
+        self.inotify().iter().any(|instance| instance.contains(&inode))
+    }
+
+    #[track_caller]
+    fn answers(&self, word: &str) {
+        let answer = || Client::connect(self.address).exchange(GET).text();
+        until(&format!("the answer is {word:?}:\n{}", self.log()), || answer() == word);
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A folder with `smolgate.yml` that answers `one`, and the program over it.
+fn watched() -> (TempDir, PathBuf, Program) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("smolgate.yml");
+    fs::write(&file, answering("one")).unwrap();
+    let program = Program::start(&file, |_| {});
+    program.answers("one");
+    (dir, file, program)
+}
+
+#[test]
+fn writing_in_place() {
+    let (_dir, file, program) = watched();
+    fs::write(&file, answering("two")).unwrap();
+    program.answers("two");
+    // By somebody who keeps the file open, in several steps.
+    let mut open = File::options().write(true).truncate(true).open(&file).unwrap();
+    let text = answering("three, and longer");
+    let (first, second) = text.split_at(text.len() / 2);
+    open.write_all(first.as_bytes()).unwrap();
+    open.write_all(second.as_bytes()).unwrap();
+    program.answers("three, and longer");
+    assert_eq!(program.said("refused"), 0, "{}", program.log());
+}
+
+#[test]
+fn another_file_in_its_place() {
+    let (dir, file, program) = watched();
+    for (round, keeps_a_copy) in [(2, true), (3, false), (4, true), (5, false)] {
+        let (new, old) = (dir.path().join("smolgate.yml.new"), dir.path().join("smolgate.yml~"));
+        fs::write(&new, answering(&format!("round {round}"))).unwrap();
+        if keeps_a_copy {
+            // As vim does it: for a moment there is no such file.
+            fs::rename(&file, &old).unwrap();
+        }
+        fs::rename(&new, &file).unwrap();
+        program.answers(&format!("round {round}"));
+    }
+    let sed = Command::new("sed").args(["-i", "s/round 5/edited by sed/"]).arg(&file).status();
+    if sed.is_ok_and(|status| status.success()) {
+        program.answers("edited by sed");
+    }
+}
+
+#[test]
+fn a_file_that_goes_and_comes_back() {
+    let (_dir, file, program) = watched();
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, answering("two")).unwrap();
+    program.answers("two");
+    fs::remove_file(&file).unwrap();
+    program.says("smolgate.yml cannot be read");
+    program.answers("two");
+    fs::write(&file, answering("three")).unwrap();
+    program.answers("three");
+    assert_eq!(program.said("refused"), 1, "{}", program.log());
+}
+
+#[test]
+fn the_folder_that_goes_and_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("conf");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("a.yml"), answering("one")).unwrap();
+    let program = Program::start(&folder, |_| {});
+    fs::remove_dir_all(&folder).unwrap();
+    program.says("refused");
+    program.answers("one");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("a.yml"), answering("two")).unwrap();
+    program.answers("two");
+}
+
+#[test]
+fn files_of_a_folder_come_and_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("conf");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("b.yml"), answering("last")).unwrap();
+    let program = Program::start(&folder, |_| {});
+    program.answers("last");
+    let before = folder.join("a.yml");
+    fs::write(&before, "http_routes:\n  - respond: { body: \"first\" }\n").unwrap();
+    program.answers("first");
+    fs::remove_file(&before).unwrap();
+    program.answers("last");
+}
+
+/// As Kubernetes mounts a ConfigMap.
+#[test]
+fn a_symbolic_link_on_the_way_that_is_swapped() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let publish = |number: usize| {
+        let version = format!("..version_{number}");
+        fs::create_dir(at(&version)).unwrap();
+        fs::write(at(&version).join("smolgate.yml"), answering(&format!("version {number}"))).unwrap();
+        symlink(&version, at("..data_new")).unwrap();
+        fs::rename(at("..data_new"), at("..data")).unwrap();
+        if number > 1 {
+            fs::remove_dir_all(at(&format!("..version_{}", number - 1))).unwrap();
+        }
+    };
+    publish(1);
+    symlink("..data/smolgate.yml", at("smolgate.yml")).unwrap();
+    let program = Program::start(&at("smolgate.yml"), |_| {});
+    for number in 2..5 {
+        publish(number);
+        program.answers(&format!("version {number}"));
+    }
+    // And one that stands above the folder.
+    symlink(dir.path(), dir.path().join("current")).unwrap();
+    let other = tempfile::tempdir().unwrap();
+    fs::write(other.path().join("smolgate.yml"), answering("elsewhere")).unwrap();
+    let program = Program::start(&at("current/smolgate.yml"), |_| {});
+    program.answers("version 4");
+    symlink(other.path(), at("next")).unwrap();
+    fs::rename(at("next"), at("current")).unwrap();
+    program.answers("elsewhere");
+}
+
+#[test]
+fn files_that_the_configuration_names() {
+    let (dir, file, program) = watched();
+    let word = dir.path().join("word");
+    // The edit brings a file that is not there yet; nothing but that file mends it.
+    fs::write(&file, answering("${file:word}")).unwrap();
+    program.says("`word` cannot be read");
+    fs::write(&word, "from a file\n").unwrap();
+    program.answers("from a file");
+    fs::write(&word, "changed\n").unwrap();
+    program.answers("changed");
+    until("it watches both", || program.watches(&word) && program.watches(&file));
+    // What is named no longer is watched no longer, and the rest still is.
+    fs::write(&file, answering("alone")).unwrap();
+    program.answers("alone");
+    until("it watches only what is read", || !program.watches(&word));
+    assert!(program.watches(&file));
+}
+
+#[test]
+fn certificates_that_the_configuration_names() {
+    let (dir, file, program) = watched();
+    let authority = || {
+        let key = rcgen::KeyPair::generate().unwrap();
+        rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap().pem()
+    };
+    let ca = dir.path().join("ca.pem");
+    fs::write(&ca, "no certificate").unwrap();
+    let more = "  - { path_prefix: \"/x\", target: \"https://127.0.0.1:1\", tls: { ca: \"./ca.pem\" } }\n";
+    fs::write(&file, answering("with an authority").replace("  - respond", &format!("{more}  - respond")))
+        .unwrap();
+    program.says("refused");
+    fs::write(&ca, authority()).unwrap();
+    program.answers("with an authority");
+    fs::write(&ca, authority()).unwrap();
+    program.says("reloaded as generation 3: nothing changed");
+}
+
+#[test]
+fn a_broken_edit_harms_nobody_and_is_said_once() {
+    let (_dir, file, program) = watched();
+    let broken = answering("two").replace("respond", "respnd");
+    fs::write(&file, &broken).unwrap();
+    program.says("did you mean `respond`?");
+    for round in 1..4 {
+        fs::write(&file, &broken).unwrap();
+        until("it has looked", || program.said("nothing in it changed") >= round);
+    }
+    program.answers("one");
+    assert_eq!(program.said("refused"), 1, "{}", program.log());
+    // Another mistake is another thing to say.
+    fs::write(&file, broken.replace("respnd", "rspond")).unwrap();
+    until("it says the other one too", || program.said("refused") == 2);
+    fs::write(&file, answering("mended")).unwrap();
+    program.answers("mended");
+}
+
+#[test]
+fn an_emptied_file_is_one_that_is_still_being_written() {
+    let (_dir, file, program) = watched();
+    let mut writer = File::create(&file).unwrap();
+    program.says("smolgate.yml is empty");
+    program.answers("one");
+    writer.write_all(answering("two").as_bytes()).unwrap();
+    program.answers("two");
+    // Whoever means it says so.
+    fs::write(&file, "").unwrap();
+    until("it says so again", || program.said("smolgate.yml is empty") == 2);
+    program.hang_up();
+    program.says("listener http removed");
+}
+
+/// The file is named by a descriptor that keeps leading to it, as the mount of a single file does.
+#[test]
+fn a_mount_of_a_file_that_was_replaced_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, new) = (dir.path().join("smolgate.yml"), dir.path().join("new"));
+    fs::write(&file, answering("one")).unwrap();
+    let open = File::open(&file).unwrap();
+    let mounted = format!("/proc/{}/fd/{}", std::process::id(), open.as_raw_fd());
+    let program = Program::start(Path::new(&mounted), |_| {});
+    program.answers("one");
+    until("it has looked", || program.said("nothing in it changed") > 0);
+    fs::write(&new, answering("two")).unwrap();
+    fs::rename(&new, &file).unwrap();
+    program.says("mount the directory, not the file");
+    program.answers("one");
+    program.hang_up();
+    program.says("nothing changed");
+    assert_eq!(program.said("mount the directory"), 1, "{}", program.log());
+}
+
+/// What else the program is started with.
+type Setup = fn(&mut Command);
+
+#[test]
+fn whoever_wants_it_switches_it_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("smolgate.yml");
+    let quiet = |word: &str| answering(word).replace("watch: true\n", "");
+    let cases: [(&str, Setup); 3] = [
+        ("flag", |command| _ = command.arg("--watch")),
+        ("environment", |command| _ = command.env("SMOLGATE_WATCH", "yes")),
+        ("other name", |command| _ = command.env("LITEPROXY_WATCH", "True")),
+    ];
+    for (what, setup) in cases {
+        fs::write(&file, quiet("before")).unwrap();
+        let program = Program::start(&file, setup);
+        program.answers("before");
+        fs::write(&file, quiet(what)).unwrap();
+        program.answers(what);
+    }
+    fs::write(&file, answering("one")).unwrap();
+    let program = Program::start(&file, |command| _ = command.env("SMOLGATE_WATCH", "0"));
+    program.answers("one");
+    assert!(!program.has_inotify(), "the environment comes before the file");
+}
+
+#[test]
+fn a_reload_switches_it_on_and_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("smolgate.yml");
+    let unwatched = |word: &str| answering(word).replace("watch: true", "watch: false");
+    fs::write(&file, unwatched("one")).unwrap();
+    let program = Program::start(&file, |_| {});
+    assert!(!program.has_inotify());
+    fs::write(&file, answering("two")).unwrap();
+    program.hang_up();
+    program.answers("two");
+    fs::write(&file, answering("three")).unwrap();
+    program.answers("three");
+    assert!(program.has_inotify());
+    fs::write(&file, unwatched("four")).unwrap();
+    program.answers("four");
+    until("nothing is watched", || !program.has_inotify());
+}
+
+#[test]
+fn gates_of_one_process_watch_each_for_itself() {
+    let config = "watch: true\nhttp_config: { port: \"127.0.0.1:0\" }\nhttp_routes:\n  - respond: { body: \"{word}\" }\n";
+    let answers = |gate: &TestGate, word: &str| {
+        until(&format!("the answer is {word}"), || gate.exchange(GET).text() == word);
+    };
+    let (one, two) = (TestGate::start(config, &[("word", &"a")]), TestGate::start(config, &[("word", &"b")]));
+    one.edit(config, &[("word", &"c")]);
+    answers(&one, "c");
+    answers(&two, "b");
+    one.stop();
+    two.edit(config, &[("word", &"d")]);
+    answers(&two, "d");
+}
+
+#[test]
+fn hang_ups_under_load_lose_nothing_and_open_logs_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, log) = (dir.path().join("smolgate.yml"), dir.path().join("access.log"));
+    let round = |number: usize| {
+        let text = answering(&format!("round {number}")).replace("watch: true", "watch: false");
+        format!("access_log: \"./access.log\"\n{text}")
+    };
+    fs::write(&file, round(0)).unwrap();
+    let program = Program::start(&file, |_| {});
+    let (done, address) = (AtomicBool::new(false), program.address);
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    let (mut kept, mut count) = (Client::connect(address), 0);
+                    while !done.load(Ordering::Relaxed) {
+                        assert_eq!(kept.exchange(GET).status(), 200);
+                        assert_eq!(Client::connect(address).exchange(GET).status(), 200);
+                        count += 1;
+                    }
+                    count
+                })
+            })
+            .collect();
+        for number in 1..=30 {
+            fs::write(&file, round(number)).unwrap();
+            program.hang_up();
+            program.answers(&format!("round {number}"));
+        }
+        fs::rename(&log, dir.path().join("access.log.1")).unwrap();
+        program.hang_up();
+        until("the log is there again", || fs::metadata(&log).is_ok_and(|log| log.len() > 0));
+        done.store(true, Ordering::Relaxed);
+        let count: usize =
+            clients.into_iter().map(|client| client.join().expect("every exchange went well")).sum();
+        eprintln!("{} exchanges over 31 reloads", count * 2);
+        assert!(count > 0);
+    });
+}
