@@ -121,6 +121,14 @@ fn golden() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[test]
+fn a_view_loads_again() {
+    for (path, text) in golden_files() {
+        let (memory, paths) = inputs(text.split_once("----\n").expect("a line ----").0);
+        holds(&memory, &paths).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+}
+
 fn loaded(text: &str) -> Loaded {
     load(&["compose.yaml".into()], &Memory::new().file("compose.yaml", text))
         .unwrap_or_else(|errors| panic!("{errors}"))
@@ -286,7 +294,7 @@ fn holds(memory: &Memory, paths: &[PathBuf]) -> Result<(), TestCaseError> {
                 warning.render(true);
             }
             let again = load(&["view.yml".into()], &Memory::new().file("view.yml", view(&loaded.plan)));
-            prop_assert!(again.is_ok(), "{}", view(&loaded.plan));
+            prop_assert!(again.is_ok(), "{}\n{}", again.unwrap_err(), view(&loaded.plan));
         }
         Err(errors) => prop_assert!(errors.errors().count() > 0 && !errors.to_string().is_empty()),
     }

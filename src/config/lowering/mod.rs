@@ -207,8 +207,13 @@ impl Names {
         self.taken.insert(name);
     }
 
-    /// The name itself, or with the first number behind it that makes it a new one.
-    fn take_free(&mut self, wanted: String) -> Arc<str> {
+    /// The name itself, or with the first number behind it that makes it a new one. A long one is cut,
+    /// so that it could have been written.
+    fn take_free(&mut self, mut wanted: String) -> Arc<str> {
+        if wanted.len() > MADE_NAME_BYTES_MAX {
+            wanted.truncate(wanted.floor_char_boundary(MADE_NAME_BYTES_MAX));
+            wanted.push_str("...");
+        }
         let mut name: Arc<str> = wanted.as_str().into();
         while !self.taken.insert(name.clone()) {
             let number = self.numbers.entry(wanted.clone()).or_insert(1);
@@ -218,3 +223,6 @@ impl Names {
         name
     }
 }
+
+/// What is left of the 128 bytes of a name when `...` and a number come behind it.
+const MADE_NAME_BYTES_MAX: usize = 112;
