@@ -212,6 +212,30 @@ fn patterns_and_names_stand_for_files_once() {
     }
 }
 
+/// What is watched is what was read, and what would have been.
+#[test]
+fn everything_that_was_asked_for_is_known() {
+    let inputs = Memory::new()
+        .file(
+            "apps/a/compose.yaml",
+            "include: [more.yaml]\nservices: { a: { extends: { file: ../base.yaml, service: b } } }",
+        )
+        .file("apps/a/more.yaml", "services: {}")
+        .file("apps/base.yaml", "services: { b: {} }");
+    let files = Files { compose: vec!["apps/*/compose.yaml".into()], ..Files::default() };
+    let sources = load_files(&files, &inputs).expect("a plan").sources;
+    for path in [
+        "apps",
+        "apps/a/compose.yaml",
+        "apps/a/more.yaml",
+        "apps/base.yaml",
+        "apps/a/.env",
+        "apps/a/compose.override.yaml",
+    ] {
+        assert!(sources.get(Path::new(path)).is_some(), "{path}");
+    }
+}
+
 #[test]
 fn many_services() {
     let mut text = "x-base: &base { expose: [80] }\nservices:\n".to_owned();

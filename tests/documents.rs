@@ -60,6 +60,11 @@ fn load_compose(text: String) -> Result<(), String> {
     }
 }
 
+#[test]
+fn the_compose_file_of_the_project_is_understood() {
+    load_compose(std::fs::read_to_string(root().join("compose.yaml")).expect("a file")).unwrap();
+}
+
 /// A fenced block: what stands after the fence, the first line of its text, its text.
 struct Block {
     info: String,

@@ -49,8 +49,7 @@ pub(crate) fn read(
 ) -> Option<ComposeSource> {
     let mut reader = Reader::new(report, inputs);
     let read = |file: ComposeFile| project::read(&mut reader, &file.path, file.root);
-    let mut projects: Vec<Project> = written.into_iter().filter_map(read).collect();
-    tell_apart(&mut projects);
+    let projects: Vec<Project> = written.into_iter().filter_map(read).collect();
     let spot = projects.first()?.spot;
     let https = wants_https(&mut reader);
     let map = Map::new(&reader, &projects);
@@ -74,18 +73,6 @@ pub(crate) fn read(
     let bind = http_port(&mut reader);
     files.append(&mut reader.files);
     Some(ComposeSource { spot, bind, rules: rules(all, https), rejected })
-}
-
-/// Projects of one name would share networks that they do not have in common.
-fn tell_apart(projects: &mut [Project]) {
-    let mut seen: HashMap<String, usize> = HashMap::new();
-    for project in projects {
-        let count = seen.entry(project.name.clone()).or_default();
-        *count += 1;
-        if *count > 1 {
-            project.name = format!("{}#{count}", project.name);
-        }
-    }
 }
 
 /// Whether redirects lead to `https`. Where listeners of compose files end TLS, this is what they

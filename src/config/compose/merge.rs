@@ -91,7 +91,7 @@ fn pair(item: &Node) -> Option<(At<String>, Node)> {
 
 /// Where a part of a scalar stands: the whole of it when the text has escapes or folded lines.
 fn part(spot: Spot, text: &str, from: usize, to: usize) -> Spot {
-    let start = match (spot.end - spot.start) as usize {
+    let start = match spot.end.saturating_sub(spot.start) as usize {
         // Bytes that are not ASCII may have been written as escapes of the same length.
         _ if !text.is_ascii() => return spot,
         length if length == text.len() => spot.start,

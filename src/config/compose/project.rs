@@ -30,7 +30,7 @@ const INCLUDES_MAX: usize = 32;
 
 /// One compose project.
 pub(super) struct Project {
-    /// What its networks are named after; two projects never share it.
+    /// What its networks are named after: files of one name share them.
     pub(super) name: String,
     /// Where its file starts.
     pub(super) spot: Spot,

@@ -7,13 +7,13 @@ use super::network::Map;
 use super::ports;
 use super::project::Service;
 use super::reader::{Fault, Reader};
-use crate::config::pattern;
 use crate::config::plan::{HostPattern, Scheme};
 use crate::config::report::{At, Spot};
 use crate::config::scalar::Wrong;
 use crate::config::settings::flag;
 use crate::config::target::{self, TargetText};
 use crate::config::yaml::{Value, quoted};
+use crate::config::{field, pattern};
 
 /// One host and path, and where it leads.
 pub(super) struct Route {
@@ -289,6 +289,12 @@ fn redirects(values: &mut Values<'_, '_, '_>, host: Option<&At<HostPattern>>) ->
                 "`redirect_from` names the host itself, which would never end",
                 "leave it out of the list",
             );
+            return Vec::new();
+        }
+        // `80` may be matched, and no browser would go there.
+        Some(own) if field::location(&format!("http://{own}")).is_err() => {
+            let message = "`redirect_from` needs a `host` that can stand in a URL";
+            values.fault(Key::RedirectFrom, message, "leave it out, or write a name as `host`");
             return Vec::new();
         }
         None => return Vec::new(),
