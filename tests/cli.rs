@@ -51,7 +51,13 @@ impl Place {
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_smolgate"));
         command.args(line.split_whitespace()).current_dir(self.0.path()).stdin(Stdio::null());
-        for name in ["CONFIG_FILE", "INTERNAL_API_PORT", "LOG_LEVEL", "NO_COLOR", "RUST_LOG"] {
+        let own = ["COMPOSE_FILE", "HTTP_PORT", "HTTPS_ENABLED", "WATCH"];
+        for name in own.iter().flat_map(|name| [format!("SMOLGATE_{name}"), format!("LITEPROXY_{name}")]) {
+            command.env_remove(name);
+        }
+        for name in
+            ["COMPOSE_PROFILES", "CONFIG_FILE", "INTERNAL_API_PORT", "LOG_LEVEL", "NO_COLOR", "RUST_LOG"]
+        {
             command.env_remove(name);
         }
         command

@@ -1,13 +1,14 @@
 //! What the project shows must work: every bundled configuration and every YAML block of the
 //! documentation is loaded. A block of another program's format says so after `yaml`, in the line
-//! that opens it: `yaml compose`, `yaml prometheus`. Those are only read as YAML.
+//! that opens it: `yaml compose`, which is loaded for its labels, and `yaml prometheus`, which is only
+//! read as YAML.
 //!
 //! And what the documentation says of the code must be there: files it names, names it looks for in
 //! them, links, and quotes, which open with `rust` and the path of the file.
 
 use std::path::{Path, PathBuf};
 
-use smolgate::config::{Memory, load};
+use smolgate::config::{Files, Memory, load, load_files};
 use smolgate::disk::Disk;
 
 fn root() -> &'static Path {
@@ -31,8 +32,11 @@ fn is_yaml(text: &str) -> bool {
 
 #[test]
 fn bundled_configurations_load_without_a_warning() {
-    let files = files_in("config", "yml");
+    let mut files = files_in("config", "yml");
     assert!(files.len() >= 3, "{files:?}");
+    let compose = files_in("config", "yaml");
+    assert!(!compose.is_empty());
+    files.extend(compose);
     for path in files {
         if path.ends_with("prometheus.yml") {
             assert!(is_yaml(&std::fs::read_to_string(&path).expect("a file")), "{}", path.display());
@@ -43,6 +47,22 @@ fn bundled_configurations_load_without_a_warning() {
         assert!(warnings.is_empty(), "{}", warnings.join("\n"));
         assert!(!loaded.plan.listeners.is_empty(), "{}", path.display());
     }
+}
+
+/// Loads a compose file; a service that is rejected is an error too.
+fn load_compose(text: String) -> Result<(), String> {
+    let inputs = Memory::new().file("compose.yaml", text);
+    let files = Files { compose: vec!["compose.yaml".into()], ..Files::default() };
+    match load_files(&files, &inputs) {
+        Ok(loaded) if loaded.plan.rejected_services == 0 => Ok(()),
+        Ok(loaded) => Err(loaded.warnings.iter().map(|warning| warning.render(false)).collect()),
+        Err(errors) => Err(errors.to_string()),
+    }
+}
+
+#[test]
+fn the_compose_file_of_the_project_is_understood() {
+    load_compose(std::fs::read_to_string(root().join("compose.yaml")).expect("a file")).unwrap();
 }
 
 /// A fenced block: what stands after the fence, the first line of its text, its text.
@@ -82,7 +102,7 @@ fn yaml_in_the_documentation_loads() {
     let mut documents = files_in("docs", "md");
     documents.extend(Some(root().join("README.md")).filter(|path| path.exists()));
     assert!(!documents.is_empty());
-    let mut ours = 0;
+    let (mut ours, mut compose) = (0, 0);
     for path in documents {
         let markdown = std::fs::read_to_string(&path).expect("a document");
         for Block { info, line, text } in blocks(&markdown) {
@@ -95,7 +115,11 @@ fn yaml_in_the_documentation_loads() {
                         .unwrap_or_else(|errors| panic!("{place}: {errors}"));
                     ours += 1;
                 }
-                "yaml compose" | "yaml prometheus" => assert!(is_yaml(&text), "{place}"),
+                "yaml compose" => {
+                    load_compose(text).unwrap_or_else(|errors| panic!("{place}: {errors}"));
+                    compose += 1;
+                }
+                "yaml prometheus" => assert!(is_yaml(&text), "{place}"),
                 info => assert!(
                     !info.starts_with("yaml") && !info.starts_with("yml"),
                     "{place}: what is `{info}`?"
@@ -103,7 +127,7 @@ fn yaml_in_the_documentation_loads() {
             }
         }
     }
-    assert!(ours > 0, "no block was loaded");
+    assert!(ours > 0 && compose > 0, "no block was loaded");
 }
 
 /// The documentation: the README and its like, and everything in `docs/`.

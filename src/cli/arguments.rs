@@ -9,8 +9,9 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 const AFTER_HELP: &str = "\
-Without -c the configuration is $CONFIG_FILE, else the first of ./smolgate.yml,
-./config/smolgate.yml and /etc/smolgate/smolgate.yml that is there.
+Without -c the configuration is $CONFIG_FILE, without --compose the compose files are those
+of $SMOLGATE_COMPOSE_FILE. Where nothing is named, it is the first of ./smolgate.yml,
+./config/smolgate.yml, /etc/smolgate/smolgate.yml and ./compose.yaml that is there.
 
 Exit codes: 0 done, 1 the configuration is invalid, 2 wrong usage, 3 cannot start
 or cannot be reached. `healthcheck` says 1 when the gate is not well.
@@ -37,6 +38,35 @@ pub struct Files {
     /// Configuration file or directory; may be given several times
     #[arg(short = 'c', long = "config", value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Compose file whose labels say what is routed; may be given several times, and hold * and ?
+    #[arg(long, value_name = "FILE")]
+    pub compose: Vec<PathBuf>,
+    /// What the files of -c are, when their keys are not to tell
+    #[arg(long, value_name = "KIND")]
+    pub format: Option<Kind>,
+}
+
+impl Files {
+    /// Whether anything was said.
+    fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.compose.is_empty() && self.format.is_none()
+    }
+
+    /// Puts what stands before the verb before what stands behind it.
+    fn follow(&mut self, before: Files) {
+        self.files.splice(..0, before.files);
+        self.compose.splice(..0, before.compose);
+        self.format = self.format.or(before.format);
+    }
+}
+
+/// A kind of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Our own
+    Native,
+    /// Services with labels
+    Compose,
 }
 
 /// How much is logged.
@@ -96,6 +126,8 @@ pub enum Verb {
     Routes(Files),
     /// Say which rule takes a request, and why each earlier one does not
     Explain(Question),
+    /// Print any configuration in our own format, with every default written out
+    Adapt(Files),
     /// Make a running gate read its configuration again
     Reload(Reload),
     /// Ask a running gate whether it is ready
@@ -190,9 +222,9 @@ fn from(arguments: impl IntoIterator<Item = OsString>) -> Result<Verb, clap::Err
         (false, Some(verb)) => verb,
         (true, Some(_)) => return Err(conflict("-t is a verb by itself: it cannot stand with another one")),
     };
-    if !run.files.files.is_empty() {
-        let files = verb.files().ok_or_else(|| conflict("-c means nothing here: this verb reads no file"))?;
-        files.files.splice(..0, run.files.files);
+    if !run.files.is_empty() {
+        let nothing = || conflict("-c, --compose and --format mean nothing here: this verb reads no file");
+        verb.files().ok_or_else(nothing)?.follow(run.files);
     }
     if let Some(level) = run.logging.log_level {
         let own = verb.logging().ok_or_else(|| conflict("--log-level means nothing to this verb"))?;
@@ -212,7 +244,7 @@ impl Verb {
     fn files(&mut self) -> Option<&mut Files> {
         match self {
             Verb::Run(run) => Some(&mut run.files),
-            Verb::Check(files) | Verb::Routes(files) => Some(files),
+            Verb::Check(files) | Verb::Routes(files) | Verb::Adapt(files) => Some(files),
             Verb::Explain(question) => Some(&mut question.files),
             Verb::Reload(Reload { call, .. }) | Verb::Healthcheck(call) => Some(&mut call.files),
             Verb::Demo(_) | Verb::Whoami(_) | Verb::Version | Verb::Completion { .. } => None,
@@ -261,6 +293,20 @@ mod tests {
             let mut verb = words(line).unwrap();
             assert_eq!(verb.files().unwrap().files, [PathBuf::from("a"), PathBuf::from("b")], "{line}");
         }
+    }
+
+    #[test]
+    fn compose_files_stand_where_files_stand() {
+        for line in
+            ["--compose a routes --compose b", "adapt --compose a --compose b", "--compose a --compose b -t"]
+        {
+            let mut verb = words(line).unwrap();
+            assert_eq!(verb.files().unwrap().compose, [PathBuf::from("a"), PathBuf::from("b")], "{line}");
+        }
+        let mut verb = words("-c a --format compose explain http://a/").unwrap();
+        assert_eq!(verb.files().unwrap().format, Some(Kind::Compose));
+        assert!(words("-c a --format other check").is_err());
+        assert!(words("--compose a whoami").is_err());
     }
 
     #[test]

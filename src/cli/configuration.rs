@@ -4,21 +4,47 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::arguments::Files;
+use super::arguments::{Files as Arguments, Kind};
 use super::output;
 use crate::config::plan::{Plan, Protocol};
-use crate::config::{Loaded, Severity, load};
+use crate::config::{Files, Format, Loaded, Severity, load_files, view};
 use crate::disk::Disk;
 use crate::gate;
 
 /// Where a configuration is looked for when nobody says where it is.
-const DEFAULTS: [&str; 3] = ["smolgate.yml", "config/smolgate.yml", "/etc/smolgate/smolgate.yml"];
+const DEFAULTS: [&str; 7] = [
+    "smolgate.yml",
+    "config/smolgate.yml",
+    "/etc/smolgate/smolgate.yml",
+    "compose.yaml",
+    "compose.yml",
+    "docker-compose.yml",
+    "docker-compose.yaml",
+];
 
-/// Reads and checks the configuration, and says what it holds.
-pub fn check(files: &Files) -> ExitCode {
+/// Reads and checks the configuration, and says what it holds. A rejected service is a mistake, though
+/// the gate would run.
+pub fn check(files: &Arguments) -> ExitCode {
     match read(files) {
         Err(code) => code,
-        Ok(plan) => check_certificates(&plan).unwrap_or_else(|| output::result(&summary(&plan))),
+        Ok(plan) => {
+            let certificates = check_certificates(&plan);
+            rejected(&plan).or(certificates).unwrap_or_else(|| output::result(&summary(&plan)))
+        }
+    }
+}
+
+fn rejected(plan: &Plan) -> Option<ExitCode> {
+    let rejected = counted(Some(plan.rejected_services).filter(|count| *count > 0)?, "service");
+    let message = format!("{rejected} would not be served; everything else would");
+    Some(output::failure(output::INVALID, &message))
+}
+
+/// Prints the configuration in our own format.
+pub fn adapt(files: &Arguments) -> ExitCode {
+    match read(files) {
+        Err(code) => code,
+        Ok(plan) => output::result(&view(&plan)),
     }
 }
 
@@ -31,8 +57,8 @@ fn check_certificates(plan: &Plan) -> Option<ExitCode> {
 }
 
 /// The plan; or everything that is wrong with it was said, and this is how the process ends.
-/// Warnings are said too.
-pub(super) fn read(files: &Files) -> Result<Plan, ExitCode> {
+/// Warnings are said too, and services that were rejected.
+pub(super) fn read(files: &Arguments) -> Result<Plan, ExitCode> {
     let Loaded { plan, warnings, .. } = read_quietly(files)?;
     let warnings: String = warnings.iter().map(|one| one.render(output::colours()) + "\n").collect();
     output::say(&warnings);
@@ -40,40 +66,63 @@ pub(super) fn read(files: &Files) -> Result<Plan, ExitCode> {
 }
 
 /// The same, for those who say the warnings themselves.
-pub(super) fn read_quietly(files: &Files) -> Result<Loaded, ExitCode> {
-    load(&paths(files)?, &Disk).map_err(|all| {
+pub(super) fn read_quietly(files: &Arguments) -> Result<Loaded, ExitCode> {
+    load_files(&sources(files)?, &Disk).map_err(|all| {
         output::say(&all.render(output::colours()));
         ExitCode::from(output::INVALID)
     })
 }
 
 /// The files and folders that make up the configuration.
-pub(super) fn paths(files: &Files) -> Result<Vec<PathBuf>, ExitCode> {
-    find(&files.files, std::env::var_os("CONFIG_FILE"), Path::is_file)
-        .map_err(|message| output::failure(output::INVALID, &message))
+pub(super) fn sources(files: &Arguments) -> Result<Files, ExitCode> {
+    let compose =
+        ["SMOLGATE_COMPOSE_FILE", "LITEPROXY_COMPOSE_FILE"].into_iter().filter_map(std::env::var_os);
+    let environment = Environment {
+        config: std::env::var_os("CONFIG_FILE"),
+        compose: compose.into_iter().find(|value| !value.is_empty()),
+    };
+    find(files, environment, Path::is_file).map_err(|message| output::failure(output::INVALID, &message))
 }
 
-/// The files to read: those of the command line, else of the environment, else the first default that
-/// `exists`.
+/// What the environment says about files.
+#[derive(Default)]
+struct Environment {
+    config: Option<OsString>,
+    compose: Option<OsString>,
+}
+
+/// The files to read: for each kind those of the command line, else of the environment; where neither
+/// says anything, the first default that `exists`.
 fn find(
-    written: &[PathBuf],
-    environment: Option<OsString>,
+    written: &Arguments,
+    environment: Environment,
     exists: impl Fn(&Path) -> bool,
-) -> Result<Vec<PathBuf>, String> {
-    if !written.is_empty() {
-        return Ok(written.to_vec());
+) -> Result<Files, String> {
+    let or = |written: &[PathBuf], environment: Option<OsString>| {
+        let environment = environment.filter(|file| written.is_empty() && !file.is_empty());
+        written.iter().cloned().chain(environment.map(PathBuf::from)).collect::<Vec<_>>()
+    };
+    let format = written.format.map(|kind| match kind {
+        Kind::Native => Format::Native,
+        Kind::Compose => Format::Compose,
+    });
+    let mut files = Files {
+        config: or(&written.files, environment.config),
+        compose: or(&written.compose, environment.compose),
+        format,
+    };
+    if files.config.is_empty() && files.compose.is_empty() {
+        let found = DEFAULTS.iter().map(Path::new).find(|file| exists(file));
+        let found = found.ok_or_else(|| {
+            format!(
+                "there is no configuration: neither $CONFIG_FILE nor $SMOLGATE_COMPOSE_FILE is set, and none of {} is there\n\
+                 Name one with -c FILE or --compose FILE, or try `smolgate demo`, which needs none.",
+                DEFAULTS.join(", ")
+            )
+        })?;
+        files.config.push(found.to_owned());
     }
-    if let Some(file) = environment.filter(|file| !file.is_empty()) {
-        return Ok(vec![file.into()]);
-    }
-    let found = DEFAULTS.iter().map(Path::new).find(|file| exists(file));
-    found.map(|file| vec![file.to_owned()]).ok_or_else(|| {
-        format!(
-            "there is no configuration: $CONFIG_FILE is not set, and none of {} is there\n\
-             Name one with -c FILE, or try `smolgate demo`, which needs none.",
-            DEFAULTS.join(", ")
-        )
-    })
+    Ok(files)
 }
 
 fn summary(plan: &Plan) -> String {
@@ -99,19 +148,42 @@ fn counted(count: usize, noun: &str) -> String {
 mod tests {
     use super::*;
 
+    fn written(files: &[&str], compose: &[&str]) -> Arguments {
+        let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect();
+        Arguments { files: paths(files), compose: paths(compose), format: None }
+    }
+
+    fn environment(config: &str, compose: &str) -> Environment {
+        Environment { config: Some(config.into()), compose: Some(compose.into()) }
+    }
+
+    fn shown(files: Files) -> (Vec<String>, Vec<String>) {
+        let names = |paths: Vec<PathBuf>| paths.iter().map(|path| path.display().to_string()).collect();
+        (names(files.config), names(files.compose))
+    }
+
     #[test]
     fn the_command_line_comes_before_the_environment_and_that_before_the_defaults() {
         let there = |file: &Path| file != Path::new("smolgate.yml");
-        let written = [PathBuf::from("a"), PathBuf::from("b")];
-        assert_eq!(find(&written, Some("env".into()), there).unwrap(), written);
-        assert_eq!(find(&[], Some("env".into()), there).unwrap(), [PathBuf::from("env")]);
-        assert_eq!(find(&[], Some("".into()), there).unwrap(), [PathBuf::from("config/smolgate.yml")]);
-        assert_eq!(find(&[], None, |_| true).unwrap(), [PathBuf::from("smolgate.yml")]);
+        for (line, environment, expected) in [
+            (written(&["a", "b"], &[]), environment("env", ""), ("a b", "")),
+            (written(&["a"], &[]), environment("env", "compose"), ("a", "compose")),
+            (written(&[], &["a"]), environment("env", "compose"), ("env", "a")),
+            (written(&[], &["a"]), Environment::default(), ("", "a")),
+            (written(&[], &[]), environment("env", ""), ("env", "")),
+            (written(&[], &[]), environment("", "compose"), ("", "compose")),
+            (written(&[], &[]), environment("", ""), ("config/smolgate.yml", "")),
+        ] {
+            let (config, compose) = shown(find(&line, environment, there).unwrap());
+            assert_eq!((config.join(" ").as_str(), compose.join(" ").as_str()), expected);
+        }
+        let compose = find(&written(&[], &[]), Environment::default(), |file| file.ends_with("compose.yaml"));
+        assert_eq!(shown(compose.unwrap()).0, ["compose.yaml"]);
     }
 
     #[test]
     fn where_nothing_is_found_every_place_is_named() {
-        let message = find(&[], None, |_| false).unwrap_err();
+        let message = find(&written(&[], &[]), Environment::default(), |_| false).unwrap_err();
         assert!(message.contains("$CONFIG_FILE"));
         for place in DEFAULTS {
             assert!(message.contains(place), "{message}");

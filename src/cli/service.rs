@@ -19,7 +19,7 @@ pub fn run(run: &Running) -> ExitCode {
 }
 
 fn serve(run: &Running) -> Result<(), ExitCode> {
-    let paths = configuration::paths(&run.files)?;
+    let files = configuration::sources(&run.files)?;
     // Read here as well, so that a mistake is shown with its colours and before anything starts. The
     // gate logs the warnings, as it does at every reload.
     let plan = configuration::read_quietly(&run.files)?.plan;
@@ -29,7 +29,7 @@ fn serve(run: &Running) -> Result<(), ExitCode> {
     let on_plan = Box::new(move |plan: &Plan| reloaded.set(plan.log.level));
     let watch = run.watch;
     let loader = Box::new(move || {
-        config::load(&paths, &Disk).map(|mut loaded| {
+        config::load_files(&files, &Disk).map(|mut loaded| {
             loaded.plan.watch |= watch;
             loaded
         })

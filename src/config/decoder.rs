@@ -30,6 +30,11 @@ pub(crate) struct Text {
 }
 
 impl Text {
+    /// `written`: what stood there, when something was filled in.
+    pub(crate) fn new(text: String, spot: Spot, written: Option<String>) -> Text {
+        Text { text, spot, written }
+    }
+
     /// How a message quotes it.
     pub(crate) fn shown(&self) -> String {
         quoted(self.written.as_deref().unwrap_or(&self.text))

@@ -5,13 +5,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::compose::{self, ComposeFile};
 use super::decoder::Decoder;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::plan::Plan;
 use super::report::Report;
 use super::source::Source;
 use super::sources::{Sources, Trace};
-use super::{checks, lowering, yaml};
+use super::yaml::{self, Tree};
+use super::{checks, glob, lowering};
 
 /// What a configuration needs from outside: files and environment variables.
 pub trait Inputs {
@@ -30,18 +32,46 @@ pub trait Inputs {
 pub struct Loaded {
     /// What it means.
     pub plan: Plan,
-    /// What is probably not meant so.
+    /// What is probably not meant so; and, as errors, why services of compose files were rejected.
     pub warnings: Vec<Diagnostic>,
     /// Everything that was read for it.
     pub sources: Sources,
 }
 
-/// Reads, merges and checks files; one that names a folder stands for the `*.yml` and `*.yaml` in
-/// it, sorted, hidden ones left out.
+/// What a configuration is read from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Files {
+    /// Files of any kind, which their keys tell; a folder stands for the `*.yml` and `*.yaml` in it,
+    /// sorted, hidden ones left out.
+    pub config: Vec<PathBuf>,
+    /// Compose files. A name may hold `*` and `?`, which are looked up anew each time.
+    pub compose: Vec<PathBuf>,
+    /// What `config` is, when its keys are not to tell.
+    pub format: Option<Format>,
+}
+
+/// A kind of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Our own.
+    Native,
+    /// Services with labels.
+    Compose,
+}
+
+/// Reads, merges and checks files of any kind, as [`Files::config`].
 ///
 /// # Errors
 /// Everything that is wrong in any of the files, and the warnings with it.
 pub fn load(files: &[PathBuf], inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
+    load_files(&Files { config: files.to_vec(), ..Files::default() }, inputs)
+}
+
+/// Reads, merges and checks everything.
+///
+/// # Errors
+/// Everything that is wrong in any of the files, and the warnings with it.
+pub fn load_files(files: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
     let trace = Trace::new(inputs);
     match load_traced(files, &trace) {
         Ok(loaded) => Ok(Loaded { sources: trace.finish(), ..loaded }),
@@ -49,12 +79,24 @@ pub fn load(files: &[PathBuf], inputs: &dyn Inputs) -> Result<Loaded, Diagnostic
     }
 }
 
-fn load_traced(files: &[PathBuf], inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
+fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
     let mut report = Report::default();
     let mut source = Source::default();
-    let files = expand_folders(files, inputs, &mut report);
-    for path in &files {
-        read_file(path, inputs, &mut source, &mut report);
+    let mut files = Vec::new();
+    let mut composed = Vec::new();
+    for path in expand_folders(&written.config, inputs, &mut report) {
+        match read_file(&path, written.format, inputs, &mut source, &mut report) {
+            Some(compose) => composed.push(compose),
+            None => files.push(path),
+        }
+    }
+    for path in expand_patterns(&written.compose, inputs, &mut report) {
+        if !composed.iter().any(|known| known.path == path) {
+            composed.push(ComposeFile { path, root: None });
+        }
+    }
+    if !composed.is_empty() {
+        source.compose = compose::read(composed, &mut files, inputs, &mut report);
     }
     let lowered = lowering::lower(source, files, inputs, &mut report);
     if report.has_errors() {
@@ -63,6 +105,26 @@ fn load_traced(files: &[PathBuf], inputs: &dyn Inputs) -> Result<Loaded, Diagnos
     // What these look for would often be a consequence of an error.
     checks::warn(&lowered, &mut report);
     Ok(Loaded { plan: lowered.plan, warnings: report.finish().into_vec(), sources: Sources::default() })
+}
+
+fn expand_patterns(files: &[PathBuf], inputs: &dyn Inputs, report: &mut Report) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for path in files {
+        if !glob::is_pattern(path) {
+            all.push(path.clone());
+            continue;
+        }
+        match glob::expand(path, inputs) {
+            Ok(found) if found.is_empty() => {
+                report.error_nowhere(format!("there is no file {}", path.display()), None);
+            }
+            Ok(found) => all.extend(found),
+            Err(error) => {
+                report.error_nowhere(format!("{} cannot be looked up: {error}", path.display()), None)
+            }
+        }
+    }
+    all
 }
 
 fn expand_folders(files: &[PathBuf], inputs: &dyn Inputs, report: &mut Report) -> Vec<PathBuf> {
@@ -92,22 +154,38 @@ fn is_configuration(path: &Path) -> bool {
     !hidden && path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml")
 }
 
-fn read_file(path: &Path, inputs: &dyn Inputs, source: &mut Source, report: &mut Report) {
+/// Reads one file into `source`, unless it is a compose file, which is handed back.
+fn read_file(
+    path: &Path,
+    format: Option<Format>,
+    inputs: &dyn Inputs,
+    source: &mut Source,
+    report: &mut Report,
+) -> Option<ComposeFile> {
     let text: Arc<str> = match inputs.read(path) {
         // A byte order mark would shift every column of the first line.
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(&text).into(),
         Err(error) => {
-            return report.error_nowhere(format!("{} cannot be read: {error}", path.display()), None);
+            report.error_nowhere(format!("{} cannot be read: {error}", path.display()), None);
+            return None;
         }
     };
     if text.len() > yaml::TEXT_BYTES_MAX {
-        return report.error_nowhere(format!("{} is longer than 16MiB", path.display()), None);
+        report.error_nowhere(format!("{} is longer than 16MiB", path.display()), None);
+        return None;
     }
     let file = report.add_file(path, &text);
-    if let Some(root) = yaml::parse(&text, file, report) {
-        let dir = path.parent().unwrap_or(Path::new(""));
-        source.read(&mut Decoder { report, inputs, dir }, root);
+    let Tree { root, tag } = yaml::parse(&text, file, report)?;
+    if format.map_or_else(|| compose::is_compose(&root), |format| format == Format::Compose) {
+        return Some(ComposeFile { path: path.to_owned(), root: Some(root) });
     }
+    if let Some(spot) = tag {
+        report.error_hint(spot, "tags mean nothing here", "leave the `!` and its word out");
+        return None;
+    }
+    let dir = path.parent().unwrap_or(Path::new(""));
+    source.read(&mut Decoder { report, inputs, dir }, root);
+    None
 }
 
 /// [`Inputs`] that were written down beforehand, for tests and built-in examples.
@@ -143,11 +221,18 @@ impl Inputs for Memory {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        Ok(self.files.keys().filter(|path| path.parent() == Some(dir)).cloned().collect())
+        let dir = if dir == Path::new(".") { Path::new("") } else { dir };
+        let entry = |file: &PathBuf| {
+            let first = file.strip_prefix(dir).ok()?.components().next()?;
+            Some(dir.join(first))
+        };
+        let entries: std::collections::BTreeSet<PathBuf> = self.files.keys().filter_map(entry).collect();
+        Ok(entries.into_iter().collect())
     }
 
     fn is_dir(&self, path: &Path) -> bool {
-        self.files.keys().any(|file| file.parent() == Some(path))
+        let mut folders = self.files.keys().flat_map(|file| file.ancestors().skip(1));
+        !path.as_os_str().is_empty() && folders.any(|folder| folder == path)
     }
 
     fn env(&self, name: &str) -> Option<String> {

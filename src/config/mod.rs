@@ -1,8 +1,10 @@
 //! Text becomes a [`plan::Plan`].
 //!
 //! ```text
-//! text --yaml--> Node --source--> Source --lowering--> Plan --checks--> Plan + warnings
+//! text --yaml--> Node --source---> Source --lowering--> Plan --checks--> Plan + warnings
 //!      syntax, duplicates  keys, values     names, defaults    what only shows in the whole
+//!                     \-compose-/
+//!                      labels of services
 //! ```
 //!
 //! Every step after the first gathers errors in one [`report`] and goes on, so that a person sees
@@ -10,10 +12,12 @@
 //! needs from outside comes through [`Inputs`]. The command line and the reload call [`load`].
 
 mod checks;
+mod compose;
 mod decoder;
 mod diagnostic;
 mod expansion;
 mod field;
+mod glob;
 mod loader;
 mod lowering;
 mod nearest;
@@ -21,6 +25,7 @@ mod pattern;
 pub mod plan;
 mod report;
 mod scalar;
+mod settings;
 mod source;
 mod sources;
 mod target;
@@ -28,6 +33,6 @@ mod view;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use loader::{Inputs, Loaded, Memory, load};
+pub use loader::{Files, Format, Inputs, Loaded, Memory, load, load_files};
 pub use sources::{Seen, Sources};
 pub use view::view;

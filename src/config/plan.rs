@@ -35,6 +35,9 @@ pub struct Plan {
     pub upstreams: Vec<Upstream>,
     /// Whether a change of the files is to be a reload: `watch`; `SMOLGATE_WATCH` comes before it.
     pub watch: bool,
+    /// Services of compose files that are not served as they ask to be, because something about them
+    /// is wrong. Where their host is known it answers 503.
+    pub rejected_services: usize,
 }
 
 impl Plan {
@@ -50,6 +53,7 @@ impl Plan {
             listeners: Vec::new(),
             upstreams: Vec::new(),
             watch: false,
+            rejected_services: 0,
         }
     }
 

@@ -42,6 +42,8 @@ struct SourceFile {
 
 struct Finding {
     severity: Severity,
+    /// Whether the whole configuration cannot be used because of it.
+    fatal: bool,
     at: Option<Spot>,
     message: String,
     hint: Option<String>,
@@ -76,9 +78,18 @@ impl Report {
         self.add(Severity::Warning, at, message.into(), Some(hint.into()));
     }
 
+    /// An error that takes one part of the configuration out and leaves the rest as it is.
+    pub(crate) fn rejection(&mut self, at: Spot, message: impl Into<String>, hint: impl Into<String>) {
+        self.add(Severity::Error, Some(at), message.into(), Some(hint.into()));
+        if let Some(finding) = self.findings.last_mut() {
+            finding.fatal = false;
+        }
+    }
+
     fn add(&mut self, severity: Severity, at: Option<Spot>, message: String, hint: Option<String>) {
         let hint = hint.filter(|hint| !hint.is_empty());
-        self.findings.push(Finding { severity, at, message, hint });
+        let fatal = severity == Severity::Error;
+        self.findings.push(Finding { severity, fatal, at, message, hint });
     }
 
     /// Keeps this stretch out of every snippet.
@@ -86,9 +97,14 @@ impl Report {
         self.masks.push(spot);
     }
 
-    /// Whether an error was found; warnings do not count.
+    /// Whether an error was found; warnings do not count, nor do rejections.
     pub(crate) fn has_errors(&self) -> bool {
-        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+        self.findings.iter().any(|finding| finding.fatal)
+    }
+
+    /// Whether a warning points there.
+    pub(crate) fn has_warning_at(&self, spot: Spot) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Warning && finding.at == Some(spot))
     }
 
     /// How much was found so far, warnings included.
@@ -100,7 +116,8 @@ impl Report {
     pub(crate) fn origin(&self, spot: Spot) -> Origin {
         let file = &self.files[spot.file as usize];
         let line = file.lines.partition_point(|start| *start <= spot.start).saturating_sub(1);
-        let column = file.text[file.lines[line] as usize..spot.start as usize].chars().count();
+        let start = file.text.floor_char_boundary(spot.start as usize);
+        let column = file.text[file.lines[line] as usize..start].chars().count();
         Origin { file: file.name.clone(), line: line as u32 + 1, column: column as u32 + 1 }
     }
 
@@ -120,7 +137,7 @@ impl Report {
     }
 
     fn diagnostic(&self, finding: Finding) -> Diagnostic {
-        let Finding { severity, at, message, hint } = finding;
+        let Finding { severity, at, message, hint, .. } = finding;
         let Some(spot) = at else {
             return Diagnostic { severity, message, origin: None, line: String::new(), width: 0, hint };
         };
@@ -129,8 +146,9 @@ impl Report {
         let start = file.lines[origin.line as usize - 1] as usize;
         let rest = &file.text[start..];
         let end = start + rest.find(['\n', '\r']).unwrap_or(rest.len());
-        let covered = &file.text[spot.start as usize
-            ..(spot.end as usize).clamp(spot.start as usize, end.max(spot.start as usize))];
+        let from = file.text.floor_char_boundary(spot.start as usize);
+        let to = file.text.floor_char_boundary(spot.end as usize).clamp(from, end.max(from));
+        let covered = &file.text[from..to];
         let line = file.text[start..end]
             .char_indices()
             .map(|(index, char)| match char {

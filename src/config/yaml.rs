@@ -2,7 +2,7 @@
 //!
 //! Read from the parser's events rather than through serde: serde would stop at the first unknown
 //! key and would turn `1.10` into a number before anyone could say that it is a host. Anchors,
-//! aliases and merge keys work; tags do not. Sizes are bounded, so that a short text cannot
+//! aliases and merge keys work; tags are noted for those who have a use for them. Sizes are bounded, so that a short text cannot
 //! become a large tree ("billion laughs").
 
 use std::collections::{HashMap, HashSet};
@@ -17,6 +17,39 @@ use super::report::{At, Report, Spot};
 pub(crate) struct Node {
     pub(crate) spot: Spot,
     pub(crate) value: Value,
+    /// What its tag asks for where trees are merged; a tree of our own format has none.
+    pub(crate) tag: Option<Tag>,
+}
+
+/// The tags of compose files that say how a value meets the one of an earlier file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tag {
+    /// `!reset`: the earlier value goes, and this one is not looked at.
+    Reset,
+    /// `!override`: this value takes the place of the earlier one, nothing is merged.
+    Override,
+}
+
+impl Node {
+    /// A value that no tag stands before.
+    pub(crate) fn new(spot: Spot, value: Value) -> Node {
+        Node { spot, value, tag: None }
+    }
+
+    /// The value of a key, when this is a mapping that has it.
+    pub(crate) fn get(&self, name: &str) -> Option<&Node> {
+        match &self.value {
+            Value::Map(entries) => entries.iter().find(|(key, _)| key.value == name).map(|(_, node)| node),
+            _ => None,
+        }
+    }
+}
+
+/// A text that is YAML.
+pub(crate) struct Tree {
+    pub(crate) root: Node,
+    /// Where the first tag of any kind stands.
+    pub(crate) tag: Option<Spot>,
 }
 
 /// What stands at a place, before anyone asked what it should be.
@@ -43,14 +76,15 @@ const DEPTH_MAX: usize = 32;
 
 /// Reads one text. `None` when it is not YAML: then one error says where. Keys written twice are
 /// reported too, all of them, and do not stop it.
-pub(crate) fn parse(text: &str, file: u32, report: &mut Report) -> Option<Node> {
+pub(crate) fn parse(text: &str, file: u32, report: &mut Report) -> Option<Tree> {
     let mut options = Options::default();
     // Off, so that no limit on the number of comments in a row applies.
     options.emit_comments = false;
     let events = Parser::new_from_str_with_options(text, options);
-    let mut tree = Tree { text, file, events, anchors: HashMap::new(), nodes_left: NODES_MAX, report };
-    match tree.document() {
-        Ok(node) => Some(node),
+    let mut reader =
+        Reader { text, file, events, anchors: HashMap::new(), nodes_left: NODES_MAX, tag: None, report };
+    match reader.document() {
+        Ok(root) => Some(Tree { root, tag: reader.tag }),
         Err(fault) => {
             hide_tokens(text, file, report);
             match fault.hint {
@@ -69,16 +103,17 @@ struct Fault {
     hint: Option<&'static str>,
 }
 
-struct Tree<'t, 'r> {
+struct Reader<'t, 'r> {
     text: &'t str,
     file: u32,
     events: Parser<'t, StrInput<'t>>,
     anchors: HashMap<usize, Node>,
     nodes_left: usize,
+    tag: Option<Spot>,
     report: &'r mut Report,
 }
 
-impl<'t> Tree<'t, '_> {
+impl<'t> Reader<'t, '_> {
     fn document(&mut self) -> Result<Node, Fault> {
         let mut root = None;
         loop {
@@ -86,7 +121,7 @@ impl<'t> Tree<'t, '_> {
             match event {
                 Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
                 Event::StreamEnd => {
-                    return Ok(root.unwrap_or(Node { spot, value: Value::Null }));
+                    return Ok(root.unwrap_or(Node::new(spot, Value::Null)));
                 }
                 _ if root.is_some() => {
                     return Err(fault(
@@ -131,24 +166,27 @@ impl<'t> Tree<'t, '_> {
         let (anchor, tag) = match &event {
             Event::Scalar(_, _, anchor, tag)
             | Event::SequenceStart(_, anchor, tag)
-            | Event::MappingStart(_, anchor, tag) => (*anchor, tag.is_some()),
-            _ => (0, false),
+            | Event::MappingStart(_, anchor, tag) => (*anchor, tag.as_deref().map(tag_of)),
+            _ => (0, None),
         };
-        if tag {
-            return Err(fault(spot, "tags mean nothing here", Some("leave the `!` and its word out")));
+        if tag.is_some() {
+            self.tag.get_or_insert(spot);
         }
-        let node = match event {
+        let mut node = match event {
             Event::Scalar(text, style, ..) => {
                 let plain = matches!(style, ScalarStyle::Plain);
                 let null = plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
                 let value = if null { Value::Null } else { Value::Scalar(text.into_owned()) };
-                Node { spot, value }
+                Node::new(spot, value)
             }
             Event::SequenceStart(..) => self.list(spot, depth)?,
             Event::MappingStart(..) => self.map(spot, depth)?,
             Event::Alias(anchor) => self.alias(anchor, spot)?,
             _ => return Err(fault(spot, "this is not YAML: a value is missing", None)),
         };
+        if let Some(tag) = tag {
+            node.tag = tag;
+        }
         if anchor > 0 {
             self.spend(size(&node), spot)?;
             self.anchors.insert(anchor, node.clone());
@@ -161,10 +199,8 @@ impl<'t> Tree<'t, '_> {
         loop {
             match self.next()? {
                 (Event::SequenceEnd, _) => {
-                    return Ok(Node {
-                        spot: visible(spot, items.first().map(|node: &Node| node.spot)),
-                        value: Value::List(items),
-                    });
+                    let spot = visible(spot, items.first().map(|node: &Node| node.spot));
+                    return Ok(Node::new(spot, Value::List(items)));
                 }
                 (event, spot) => items.push(self.node(event, spot, depth + 1)?),
             }
@@ -208,7 +244,7 @@ impl<'t> Tree<'t, '_> {
         for merge in merges {
             merge_into(&mut entries, merge)?;
         }
-        Ok(Node { spot, value: Value::Map(entries) })
+        Ok(Node::new(spot, Value::Map(entries)))
     }
 
     fn alias(&mut self, anchor: usize, spot: Spot) -> Result<Node, Fault> {
@@ -237,7 +273,7 @@ impl<'t> Tree<'t, '_> {
 fn merge_into(entries: &mut Vec<(At<String>, Node)>, merge: At<Node>) -> Result<(), Fault> {
     let bases = match merge.value.value {
         Value::List(bases) => bases,
-        value => vec![Node { spot: merge.value.spot, value }],
+        value => vec![Node::new(merge.value.spot, value)],
     };
     let mut known: HashSet<String> = entries.iter().map(|(key, _)| key.value.clone()).collect();
     for base in bases {
@@ -247,6 +283,14 @@ fn merge_into(entries: &mut Vec<(At<String>, Node)>, merge: At<Node>) -> Result<
         entries.extend(base.into_iter().filter(|(key, _)| known.insert(key.value.clone())));
     }
     Ok(())
+}
+
+fn tag_of(tag: &granit_parser::Tag) -> Option<Tag> {
+    match tag.suffix() {
+        "reset" => Some(Tag::Reset),
+        "override" => Some(Tag::Override),
+        _ => None,
+    }
 }
 
 fn size(node: &Node) -> usize {
@@ -315,7 +359,7 @@ mod tests {
         let mut report = Report::default();
         let file = report.add_file(Path::new("a.yml"), &text.into());
         let node = parse(text, file, &mut report);
-        (node, report.finish().to_string())
+        (node.map(|tree| tree.root), report.finish().to_string())
     }
 
     /// The tree in one line.

@@ -30,6 +30,9 @@ pub(super) fn changes(old: &Plan, new: &Generation, restarted: bool) -> String {
     if old.internal_api != new.plan.internal_api {
         said.push("internal API changed".into());
     }
+    if old.rejected_services != new.plan.rejected_services {
+        said.push(format!("{} services rejected", new.plan.rejected_services));
+    }
     if old.log != new.plan.log {
         said.push("logging changed".into());
     }

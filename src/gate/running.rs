@@ -118,7 +118,7 @@ impl Shared {
         }
     }
 
-    /// Reads the configuration; warnings go to the log.
+    /// Reads the configuration; warnings, and why services were rejected, go to the log.
     pub(super) async fn load(self: &Arc<Self>) -> Result<Arc<Plan>, GateError> {
         let read = self.read().await;
         self.accept(read)
@@ -142,12 +142,16 @@ impl Shared {
         smol::unblock(read).await
     }
 
-    /// Takes what was read for the last load; warnings go to the log.
+    /// Takes what was read for the last load; warnings, and why services were rejected, go to the log.
     pub(super) fn accept(&self, Read { loaded, sources }: Read) -> Result<Arc<Plan>, GateError> {
         *self.sources.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(sources);
         let loaded = loaded.map_err(GateError::Configuration)?;
         for warning in &loaded.warnings {
-            tracing::warn!("{}", warning.render(false).trim_end());
+            let text = warning.render(false);
+            match warning.severity {
+                Severity::Error => tracing::error!("{}", text.trim_end()),
+                Severity::Warning => tracing::warn!("{}", text.trim_end()),
+            }
         }
         Ok(Arc::new(loaded.plan))
     }
@@ -198,6 +202,7 @@ impl Shared {
         addresses.retain(|door, _| wanted.iter().any(|(key, _)| key == door));
         drop(addresses);
         self.current.store(Some(generation.clone()));
+        self.counters.set_rejected_services(generation.plan.rejected_services as u64);
         self.counters.set_generation(generation.number);
         self.counters.set_certificates(certificates::expiries(generation));
         Ok(())

@@ -55,6 +55,7 @@ pub struct Counters {
     pub(super) reloads_ok: AtomicU64,
     pub(super) reloads_failed: AtomicU64,
     pub(super) generation: AtomicU64,
+    pub(super) rejected_services: AtomicU64,
     pub(super) last_reload_ok: AtomicBool,
     /// Milliseconds since 1970; 0 before the first.
     pub(super) last_success: AtomicU64,
@@ -73,6 +74,7 @@ impl Counters {
             reloads_ok: AtomicU64::new(0),
             reloads_failed: AtomicU64::new(0),
             generation: AtomicU64::new(0),
+            rejected_services: AtomicU64::new(0),
             last_reload_ok: AtomicBool::new(false),
             last_success: AtomicU64::new(0),
             access_log_dropped: AtomicU64::new(0),
@@ -103,6 +105,11 @@ impl Counters {
         self.generation.store(n, Relaxed);
         self.last_reload_ok.store(true, Relaxed);
         self.last_success.store(unix_millis(), Relaxed);
+    }
+
+    /// Says how many services the generation that runs does not serve as they ask to be.
+    pub fn set_rejected_services(&self, n: u64) {
+        self.rejected_services.store(n, Relaxed);
     }
 
     /// Says which certificates are served from now on.

@@ -58,6 +58,12 @@ impl Counters {
             self.generation.load(Relaxed),
         );
         page.single(
+            "smolgate_config_rejected_services",
+            Kind::Gauge,
+            "Services of compose files that are not served, because something about their labels is wrong.",
+            self.rejected_services.load(Relaxed),
+        );
+        page.single(
             "smolgate_config_last_reload_success",
             Kind::Gauge,
             "Whether the last load or reload succeeded.",

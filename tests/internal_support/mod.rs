@@ -161,6 +161,7 @@ pub(crate) fn plan() -> Plan {
         ],
         upstreams: vec![upstream()],
         watch: false,
+        rejected_services: 0,
     }
 }
 

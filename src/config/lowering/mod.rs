@@ -1,6 +1,7 @@
 //! `Source` becomes `Plan`: names are looked up, defaults filled in, clashes reported.
 
 mod binds;
+mod labels;
 mod rules;
 mod tls;
 mod upstreams;
@@ -18,6 +19,7 @@ use super::plan::{
     Protocol, TcpListener,
 };
 use super::report::{At, Report, Spot};
+use super::settings;
 use super::source::{self, HttpSource, InternalSource, ListenerSource, ProtocolSource, Source};
 
 const MAX_CONNECTIONS: usize = 10_000;
@@ -51,8 +53,12 @@ pub(crate) fn lower(
     report: &mut Report,
 ) -> Lowered {
     let mut upstreams = Upstreams::named(source.upstreams, report);
-    let written =
+    let mut written =
         with_short_forms(source.http_config, source.http_routes, source.tcp, source.listeners, report);
+    let rejected_services = source.compose.as_ref().map_or(0, |compose| compose.rejected);
+    if let Some(compose) = source.compose {
+        labels::add(&mut written, compose, report);
+    }
     let (internal_api, internal_place) = internal_api(source.internal_api, inputs, report);
     check_names(&written, report);
     binds::check(&written, &internal_api.bind, &internal_place, report);
@@ -70,9 +76,10 @@ pub(crate) fn lower(
         max_connections: source.max_connections.map_or(MAX_CONNECTIONS, |connections| connections.value),
         shutdown_timeout,
         internal_api,
-        watch: watch(source.watch, inputs, report),
+        watch: settings::watch(source.watch.is_some_and(|watch| watch.value), inputs, report),
         listeners,
         upstreams: upstreams.finish(report),
+        rejected_services,
     };
     Lowered { plan, spots }
 }
@@ -128,22 +135,6 @@ fn internal_api(
         }
     }
     (InternalApi { bind, token }, place)
-}
-
-/// The environment comes before the file, here too.
-fn watch(source: Option<At<bool>>, inputs: &dyn Inputs, report: &mut Report) -> bool {
-    for name in ["SMOLGATE_WATCH", "LITEPROXY_WATCH"] {
-        match inputs.env(name).unwrap_or_default().to_ascii_lowercase().as_str() {
-            "" => {}
-            "true" | "1" | "yes" => return true,
-            "false" | "0" | "no" => return false,
-            _ => {
-                let message = format!("the value of {name} is neither true nor false");
-                report.error_nowhere(message, Some("write true, 1 or yes, or false, 0 or no"));
-            }
-        }
-    }
-    source.is_some_and(|watch| watch.value)
 }
 
 fn check_names(listeners: &[ListenerSource], report: &mut Report) {
@@ -222,8 +213,13 @@ impl Names {
         self.taken.insert(name);
     }
 
-    /// The name itself, or with the first number behind it that makes it a new one.
-    fn take_free(&mut self, wanted: String) -> Arc<str> {
+    /// The name itself, or with the first number behind it that makes it a new one. A long one is cut,
+    /// so that it could have been written.
+    fn take_free(&mut self, mut wanted: String) -> Arc<str> {
+        if wanted.len() > MADE_NAME_BYTES_MAX {
+            wanted.truncate(wanted.floor_char_boundary(MADE_NAME_BYTES_MAX));
+            wanted.push_str("...");
+        }
         let mut name: Arc<str> = wanted.as_str().into();
         while !self.taken.insert(name.clone()) {
             let number = self.numbers.entry(wanted.clone()).or_insert(1);
@@ -233,3 +229,6 @@ impl Names {
         name
     }
 }
+
+/// What is left of the 128 bytes of a name when `...` and a number come behind it.
+const MADE_NAME_BYTES_MAX: usize = 112;

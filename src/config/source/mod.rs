@@ -19,6 +19,7 @@ pub(crate) use rule::{ActionSource, LimitsSource, PassSource, ProxySource, RuleS
 pub(crate) use tls::{CertificateWritten, ClientAuthWritten, TlsSource};
 pub(crate) use upstream::{Inline, UpstreamSource, UpstreamUse};
 
+use super::compose::ComposeSource;
 use super::decoder::{Decoder, Fields};
 use super::plan::{AccessLog, AccessLogFormat, AccessLogTo, InternalBind, LogFormat, LogLevel, Secret};
 use super::report::{At, Report};
@@ -44,6 +45,8 @@ pub(crate) struct Source {
     pub(crate) listeners: Vec<ListenerSource>,
     pub(crate) upstreams: Vec<UpstreamSource>,
     pub(crate) watch: Option<At<bool>>,
+    /// What the compose files among them ask for.
+    pub(crate) compose: Option<ComposeSource>,
 }
 
 /// `internal_api:`

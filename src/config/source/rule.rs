@@ -50,6 +50,7 @@ pub(crate) struct ProxySource {
 }
 
 /// What a listener may set for all of its rules.
+#[derive(Default)]
 pub(crate) struct LimitsSource {
     /// `None` inside: no limit.
     pub(crate) max_body: Option<At<Option<u64>>>,

@@ -1,0 +1,102 @@
+//! One tree over another, as `docker compose` lays an override or an extending service over a base.
+
+use std::collections::HashMap;
+
+use crate::config::report::{At, Spot};
+use crate::config::yaml::{Node, Tag, Value};
+
+/// `over` where both say something, `base` where only it does: mappings are merged key by key, lists
+/// put one after the other, single values replaced. `!reset` takes the base away, `!override`
+/// replaces it whole.
+pub(super) fn merge(base: Node, over: Node) -> Node {
+    merge_at("", base, over)
+}
+
+/// Keys whose values may be a list of `key=value` or of names, and are merged as mappings.
+const PAIRS: [&str; 4] = ["labels", "environment", "networks", "args"];
+
+/// Lists that are one value.
+const WHOLE: [&str; 3] = ["command", "entrypoint", "test"];
+
+fn merge_at(key: &str, base: Node, over: Node) -> Node {
+    let Node { spot, value, tag } = over;
+    match tag {
+        Some(Tag::Reset) => return Node::new(spot, Value::Null),
+        Some(Tag::Override) => return Node::new(spot, value),
+        None => {}
+    }
+    let is_pairs = PAIRS.contains(&key);
+    match (base.value, value) {
+        (base_value, Value::Null) => Node::new(base.spot, base_value),
+        (base_value @ (Value::Map(_) | Value::List(_)), value @ (Value::Map(_) | Value::List(_)))
+            if is_pairs =>
+        {
+            let base = pairs(&Node::new(base.spot, base_value));
+            Node::new(spot, Value::Map(merge_entries(base, pairs(&Node::new(spot, value)))))
+        }
+        (Value::Map(base), Value::Map(over)) => Node::new(spot, Value::Map(merge_entries(base, over))),
+        (Value::List(mut base), Value::List(over)) if !WHOLE.contains(&key) => {
+            base.extend(over);
+            Node::new(spot, Value::List(base))
+        }
+        (_, value) => Node::new(spot, value),
+    }
+}
+
+fn merge_entries(base: Vec<(At<String>, Node)>, over: Vec<(At<String>, Node)>) -> Vec<(At<String>, Node)> {
+    let mut over: Vec<Option<(At<String>, Node)>> = over.into_iter().map(Some).collect();
+    let places: HashMap<String, usize> = over
+        .iter()
+        .enumerate()
+        .filter_map(|(place, entry)| Some((entry.as_ref()?.0.value.clone(), place)))
+        .collect();
+    let mut merged = Vec::with_capacity(base.len() + over.len());
+    for (key, node) in base {
+        match places.get(&key.value).and_then(|place| over[*place].take()) {
+            // What is said last is where it is said.
+            Some((_, over)) if over.tag == Some(Tag::Reset) => {}
+            Some((over_key, over)) => {
+                let node = merge_at(&key.value, node, over);
+                merged.push((over_key, node));
+            }
+            None => merged.push((key, node)),
+        }
+    }
+    merged.extend(over.into_iter().flatten().filter(|(_, node)| node.tag != Some(Tag::Reset)));
+    merged
+}
+
+/// The entries of a mapping, or of a list of `key=value`; an item without `=` has no value.
+pub(super) fn pairs(node: &Node) -> Vec<(At<String>, Node)> {
+    match &node.value {
+        Value::Map(entries) => entries.clone(),
+        Value::List(items) => items.iter().filter_map(pair).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn pair(item: &Node) -> Option<(At<String>, Node)> {
+    let Value::Scalar(text) = &item.value else { return None };
+    let Some(sign) = text.find('=') else {
+        return Some((At { value: text.clone(), spot: item.spot }, Node::new(item.spot, Value::Null)));
+    };
+    let (key, value) = (&text[..sign], &text[sign + 1..]);
+    let key_spot = part(item.spot, text, 0, sign);
+    let value_spot = part(item.spot, text, sign + 1, text.len());
+    Some((
+        At { value: key.to_owned(), spot: key_spot },
+        Node::new(value_spot, Value::Scalar(value.to_owned())),
+    ))
+}
+
+/// Where a part of a scalar stands: the whole of it when the text has escapes or folded lines.
+fn part(spot: Spot, text: &str, from: usize, to: usize) -> Spot {
+    let start = match spot.end.saturating_sub(spot.start) as usize {
+        // Bytes that are not ASCII may have been written as escapes of the same length.
+        _ if !text.is_ascii() => return spot,
+        length if length == text.len() => spot.start,
+        length if length == text.len() + 2 => spot.start + 1,
+        _ => return spot,
+    };
+    Spot { start: start + from as u32, end: start + to as u32, ..spot }
+}

@@ -1,0 +1,24 @@
+//! Compose files: the labels of services become rules.
+//!
+//! ```text
+//! file --reader--> tree --project--> services --labels, routes--> Route --front--> RuleSource
+//!      variables      override, include,      what each asks for,    order, answers
+//!                     extends, profiles       ports, networks        for rejected ones
+//! ```
+//!
+//! A front end: all it makes are rules for the listener `http`, in an order that says what the labels
+//! mean (redirects first, exact hosts, wildcards, longest path first); `lowering` does the rest. What
+//! is wrong with one service rejects that service and no other. Nothing asks Docker anything.
+
+mod dotenv;
+mod front;
+mod interpolation;
+mod labels;
+mod merge;
+mod network;
+mod ports;
+mod project;
+mod reader;
+mod routes;
+
+pub(crate) use front::{ComposeFile, ComposeSource, is_compose, read};

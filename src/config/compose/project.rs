@@ -1,0 +1,378 @@
+//! A compose file and all that belongs to it become one list of services: the override beside it,
+//! what it includes, what its services extend, and the profiles that are active.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::merge::merge;
+use super::reader::{Fault, Reader, Variables, join};
+use crate::config::report::{At, Spot};
+use crate::config::yaml::{Node, Value, quoted};
+
+/// The names under which `docker compose` looks for a file, and beside which it takes an override.
+pub(super) const NAMES: [&str; 4] =
+    ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+
+const OVERRIDES: [&str; 4] = [
+    "compose.override.yaml",
+    "compose.override.yml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+];
+
+/// Services that extend one another in a row.
+const EXTENDS_MAX: usize = 64;
+
+/// Files that include one another in a row.
+const INCLUDES_MAX: usize = 32;
+
+/// One compose project.
+pub(super) struct Project {
+    /// What its networks are named after: files of one name share them.
+    pub(super) name: String,
+    /// Where its file starts.
+    pub(super) spot: Spot,
+    /// The entries of `networks:`, those of included files behind them.
+    pub(super) networks: Vec<(At<String>, Node)>,
+    /// Those of active profiles, in written order.
+    pub(super) services: Vec<Service>,
+}
+
+/// A service with everything merged into it.
+pub(super) struct Service {
+    pub(super) name: At<String>,
+    /// What it says; when `broken`, only what it says itself.
+    pub(super) node: Node,
+    /// Why it cannot be known what it says.
+    pub(super) broken: Option<Fault>,
+}
+
+/// One file, or a file and its overrides, as one tree.
+struct Scope {
+    path: PathBuf,
+    root: Rc<Node>,
+    variables: Variables,
+}
+
+impl Scope {
+    fn dir(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+}
+
+/// Reads a project. `root`: its file, when that was read already. `None`: it cannot be read at all,
+/// and that was reported.
+pub(super) fn read(reader: &mut Reader<'_>, path: &Path, root: Option<Node>) -> Option<Project> {
+    let path = join(Path::new(""), &path.to_string_lossy());
+    let dir = path.parent().unwrap_or(Path::new(""));
+    let variables = reader.variables(&dir.join(".env"), &Variables::default());
+    let root = match root {
+        Some(root) => {
+            reader.adopt(&path, &root, &variables);
+            root
+        }
+        None => match reader.tree(&path, &variables) {
+            Ok(root) => root?,
+            Err(error) => {
+                reader.report.error_nowhere(format!("{} cannot be read: {error}", path.display()), None);
+                return None;
+            }
+        },
+    };
+    let spot = root.spot;
+    let root = with_override(reader, &path, root, &variables)?;
+    let name = root.get("name").map(|name| reader.lenient(name)).filter(|name| !name.is_empty());
+    let name =
+        name.or_else(|| reader.variable(spot.file, "COMPOSE_PROJECT_NAME").filter(|name| !name.is_empty()));
+    let name = name.unwrap_or_else(|| project_name(dir));
+    let mut walk = Walk {
+        project: Project { name, spot, networks: Vec::new(), services: Vec::new() },
+        extended: HashMap::new(),
+        included: HashSet::new(),
+        services: BTreeMap::new(),
+    };
+    let mut including = vec![path.clone()];
+    walk.collect(reader, Scope { path, root: Rc::new(root), variables }, &mut including);
+    let mut project = walk.project;
+    let profiles = reader.variable(spot.file, "COMPOSE_PROFILES").unwrap_or_default();
+    let profiles: Vec<&str> = profiles.split(',').map(str::trim).collect();
+    project.services.retain(|service| is_active(reader, service, &profiles));
+    Some(project)
+}
+
+/// What `docker compose` calls a project that does not say: its folder. Where that has no name here,
+/// its path will do, since the name only has to be another one than those of other projects.
+fn project_name(dir: &Path) -> String {
+    let name = dir.file_name().map_or_else(|| dir.to_string_lossy(), |name| name.to_string_lossy());
+    name.to_lowercase().chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect()
+}
+
+/// The file with its override laid over it, as `docker compose` does for a file of a default name.
+fn with_override(reader: &mut Reader<'_>, path: &Path, root: Node, variables: &Variables) -> Option<Node> {
+    if !path.file_name().is_some_and(|name| NAMES.iter().any(|known| name == *known)) {
+        return Some(root);
+    }
+    for name in OVERRIDES {
+        let path = path.with_file_name(name);
+        match reader.tree(&path, variables) {
+            Ok(over) => return Some(merge(root, over?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                reader.report.error_nowhere(format!("{} cannot be read: {error}", path.display()), None);
+                return None;
+            }
+        }
+    }
+    Some(root)
+}
+
+fn is_active(reader: &mut Reader<'_>, service: &Service, active: &[&str]) -> bool {
+    let Some(profiles) = service.node.get("profiles") else { return true };
+    let own: Vec<String> = match &profiles.value {
+        Value::List(items) => items.iter().map(|item| reader.lenient(item)).collect(),
+        _ => Vec::new(),
+    };
+    own.is_empty() || active.contains(&"*") || own.iter().any(|profile| active.contains(&profile.as_str()))
+}
+
+/// A project while it is read.
+struct Walk {
+    project: Project,
+    /// Files that services extend from, each read once.
+    extended: HashMap<PathBuf, Option<Rc<Node>>>,
+    /// Files that were included: a second time they would bring nothing new.
+    included: HashSet<PathBuf>,
+    /// Where each service was written first.
+    services: BTreeMap<String, Spot>,
+}
+
+impl Walk {
+    /// The services and networks of one file, then those of what it includes.
+    fn collect(&mut self, reader: &mut Reader<'_>, scope: Scope, including: &mut Vec<PathBuf>) {
+        match &scope.root.value {
+            Value::Map(_) | Value::Null => {}
+            _ => {
+                let hint = "write `services:` and the services below it";
+                return reader.report.error_hint(scope.root.spot, "a compose file is a mapping", hint);
+            }
+        }
+        if let Some(Value::Map(networks)) = scope.root.get("networks").map(|node| &node.value) {
+            for (key, node) in networks {
+                if !self.project.networks.iter().any(|(known, _)| known.value == key.value) {
+                    self.project.networks.push((key.clone(), node.clone()));
+                }
+            }
+        }
+        match scope.root.get("services").map(|node| (&node.value, node.spot)) {
+            None | Some((Value::Null, _)) => {}
+            Some((Value::Map(services), _)) => {
+                for (name, node) in services {
+                    self.service(reader, &scope, name, node);
+                }
+            }
+            Some((_, spot)) => {
+                reader.report.error_hint(
+                    spot,
+                    "`services` is a mapping of names",
+                    "write `name:` and what it is below",
+                );
+            }
+        }
+        self.includes(reader, &scope, including);
+    }
+
+    fn service(&mut self, reader: &mut Reader<'_>, scope: &Scope, name: &At<String>, node: &Node) {
+        if let Some(first) = self.services.get(&name.value) {
+            let hint = format!("first at {}", reader.report.place(*first));
+            let message = format!("the service {} is written twice, in two files", quoted(&name.value));
+            return reader.report.error_hint(name.spot, message, hint);
+        }
+        self.services.insert(name.value.clone(), name.spot);
+        let mut row = vec![(scope.path.clone(), name.value.clone())];
+        let (node, broken) = match self.with_base(reader, scope, node, &mut row) {
+            Ok(node) => (node, None),
+            Err(fault) => (node.clone(), Some(fault)),
+        };
+        self.project.services.push(Service { name: name.clone(), node, broken });
+    }
+
+    /// A service laid over the one that it extends, which may extend another. `row`: those that led
+    /// here, by file and name.
+    fn with_base(
+        &mut self,
+        reader: &mut Reader<'_>,
+        scope: &Scope,
+        node: &Node,
+        row: &mut Vec<(PathBuf, String)>,
+    ) -> Result<Node, Fault> {
+        let Some(extends) = node.get("extends").filter(|node| !matches!(node.value, Value::Null)) else {
+            return Ok(node.clone());
+        };
+        let spot = extends.spot;
+        let (name, file) = match &extends.value {
+            Value::Map(_) => {
+                let missing =
+                    || Fault::new(spot, "`extends` does not say which service", "add `service: name`");
+                (extends.get("service").ok_or_else(missing)?, extends.get("file"))
+            }
+            _ => (extends, None),
+        };
+        let name = reader.text(name)?.text;
+        let other = match file {
+            Some(file) => Some(self.file_to_extend(reader, scope, file)?),
+            None => None,
+        };
+        let scope = other.as_ref().unwrap_or(scope);
+        let step = (scope.path.clone(), name.clone());
+        if row.contains(&step) {
+            return Err(Fault::new(
+                spot,
+                "services extend each other in a circle",
+                "let one of them stand alone",
+            ));
+        }
+        if row.len() >= EXTENDS_MAX {
+            return Err(Fault::new(spot, format!("more than {EXTENDS_MAX} services extend one another"), ""));
+        }
+        row.push(step);
+        let Some(base) = scope.root.get("services").and_then(|services| services.get(&name)) else {
+            let message = format!("there is no service {} in {}", quoted(&name), scope.path.display());
+            return Err(Fault::new(spot, message, ""));
+        };
+        let base = self.with_base(reader, scope, base, row)?;
+        Ok(merge(base, node.clone()))
+    }
+
+    fn file_to_extend(
+        &mut self,
+        reader: &mut Reader<'_>,
+        scope: &Scope,
+        file: &Node,
+    ) -> Result<Scope, Fault> {
+        let text = reader.text(file)?;
+        let path = join(scope.dir(), &text.text);
+        let root = match self.extended.get(&path) {
+            Some(root) => root.clone(),
+            None => {
+                let root = reader.tree(&path, &scope.variables);
+                let root = root.map_err(|error| unreadable(file.spot, &path, &error))?;
+                let root = root.map(Rc::new);
+                self.extended.insert(path.clone(), root.clone());
+                root
+            }
+        };
+        let root =
+            root.ok_or_else(|| Fault::new(file.spot, format!("{} is not YAML", path.display()), ""))?;
+        Ok(Scope { path, root, variables: scope.variables.clone() })
+    }
+
+    fn includes(&mut self, reader: &mut Reader<'_>, scope: &Scope, including: &mut Vec<PathBuf>) {
+        let entries = match scope.root.get("include").map(|node| (&node.value, node.spot)) {
+            None | Some((Value::Null, _)) => return,
+            Some((Value::List(entries), _)) => entries.clone(),
+            Some((_, spot)) => {
+                return reader.report.error_hint(
+                    spot,
+                    "`include` is a list of files",
+                    "start each of them with `- `",
+                );
+            }
+        };
+        for entry in &entries {
+            let depth = including.len();
+            if let Err(fault) = self.include(reader, scope, entry, including) {
+                reader.report.error_hint(fault.spot, fault.message, fault.hint);
+            }
+            including.truncate(depth);
+        }
+    }
+
+    /// `- path`, or `- {path, project_directory, env_file}`, each of `path` and `env_file` one or many.
+    fn include(
+        &mut self,
+        reader: &mut Reader<'_>,
+        scope: &Scope,
+        entry: &Node,
+        including: &mut Vec<PathBuf>,
+    ) -> Result<(), Fault> {
+        let paths = match &entry.value {
+            Value::Map(_) => entry
+                .get("path")
+                .ok_or_else(|| Fault::new(entry.spot, "this does not say which file", "add `path: FILE`"))?,
+            _ => entry,
+        };
+        let paths = reader.texts(paths)?;
+        let Some(first) = paths.first() else {
+            return Err(Fault::new(
+                entry.spot,
+                "this does not say which file",
+                "write the path of a compose file",
+            ));
+        };
+        let path = join(scope.dir(), &first.text);
+        if !including.contains(&path) && !self.included.insert(path.clone()) {
+            return Ok(());
+        }
+        if including.len() >= INCLUDES_MAX {
+            let message = format!("more than {INCLUDES_MAX} files include one another");
+            return Err(Fault::new(entry.spot, message, ""));
+        }
+        let variables = included_variables(reader, scope, entry, &path)?;
+        let mut root: Option<Node> = None;
+        for text in &paths {
+            let path = join(scope.dir(), &text.text);
+            if including.contains(&path) {
+                let message = format!("{} includes itself", path.display());
+                return Err(Fault::new(text.spot, message, "files cannot include each other in a circle"));
+            }
+            let tree =
+                reader.tree(&path, &variables).map_err(|error| unreadable(text.spot, &path, &error))?;
+            let Some(tree) = tree else { return Ok(()) };
+            root = Some(match root {
+                Some(root) => merge(root, tree),
+                None => tree,
+            });
+            including.push(path);
+        }
+        if let Some(root) = root {
+            self.collect(reader, Scope { path, root: Rc::new(root), variables }, including);
+        }
+        Ok(())
+    }
+}
+
+/// The variables of an included file: those of the one that includes it come before its own.
+fn included_variables(
+    reader: &mut Reader<'_>,
+    scope: &Scope,
+    entry: &Node,
+    path: &Path,
+) -> Result<Variables, Fault> {
+    let dir = match entry.get("project_directory") {
+        Some(dir) => join(scope.dir(), &reader.text(dir)?.text),
+        None => path.parent().unwrap_or(Path::new("")).to_owned(),
+    };
+    let mut variables = scope.variables.clone();
+    match entry.get("env_file") {
+        Some(files) => {
+            for file in reader.texts(files)? {
+                let path = join(scope.dir(), &file.text);
+                reader.inputs.read(&path).map_err(|error| unreadable(file.spot, &path, &error))?;
+                variables = reader.variables(&path, &variables);
+            }
+        }
+        None if dir != scope.dir() => variables = reader.variables(&dir.join(".env"), &variables),
+        None => {}
+    }
+    Ok(variables)
+}
+
+fn unreadable(spot: Spot, path: &Path, error: &io::Error) -> Fault {
+    Fault::new(
+        spot,
+        format!("{} cannot be read: {error}", path.display()),
+        "the path is relative to the file it stands in",
+    )
+}

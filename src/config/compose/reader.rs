@@ -1,0 +1,190 @@
+//! Files become trees, and their values become text with every variable filled in.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::dotenv;
+use super::interpolation::{WHERE, interpolate};
+use crate::config::decoder::Text;
+use crate::config::loader::Inputs;
+use crate::config::report::{Report, Spot};
+use crate::config::yaml::{self, Node, Value};
+
+/// Files that one load may read: what includes itself by many names still ends.
+const FILES_MAX: usize = 1_000;
+
+/// Why one service, or one route of it, cannot be served.
+#[derive(Clone, Debug)]
+pub(super) struct Fault {
+    pub(super) spot: Spot,
+    pub(super) message: String,
+    pub(super) hint: String,
+}
+
+impl Fault {
+    pub(super) fn new(spot: Spot, message: impl Into<String>, hint: impl Into<String>) -> Fault {
+        Fault { spot, message: message.into(), hint: hint.into() }
+    }
+}
+
+/// The variables of a project that its `.env` files set. Those of the process come before them.
+pub(super) type Variables = Rc<BTreeMap<String, String>>;
+
+/// What reading compose files needs and gathers.
+pub(super) struct Reader<'a> {
+    pub(super) report: &'a mut Report,
+    pub(super) inputs: &'a dyn Inputs,
+    /// Every file that was read, in order.
+    pub(super) files: Vec<PathBuf>,
+    /// The variables of each file, by its number in the report.
+    variables: HashMap<u32, Variables>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(report: &'a mut Report, inputs: &'a dyn Inputs) -> Reader<'a> {
+        Reader { report, inputs, files: Vec::new(), variables: HashMap::new() }
+    }
+
+    /// Takes in a tree that was read already.
+    pub(super) fn adopt(&mut self, path: &Path, root: &Node, variables: &Variables) {
+        self.variables.insert(root.spot.file, variables.clone());
+        self.files.push(path.to_owned());
+    }
+
+    /// The text of a file; the error is half a sentence.
+    pub(super) fn read(&mut self, path: &Path) -> io::Result<Arc<str>> {
+        if self.files.len() >= FILES_MAX {
+            return Err(io::Error::other(format!("more than {FILES_MAX} files are read")));
+        }
+        let text = self.inputs.read(path)?;
+        self.files.push(path.to_owned());
+        if text.len() > yaml::TEXT_BYTES_MAX {
+            return Err(io::Error::other("it is longer than 16MiB"));
+        }
+        Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).into())
+    }
+
+    /// The tree of a file, `Ok(None)` when it is not YAML: that was reported.
+    pub(super) fn tree(&mut self, path: &Path, variables: &Variables) -> io::Result<Option<Node>> {
+        let text = self.read(path)?;
+        let file = self.report.add_file(path, &text);
+        self.variables.insert(file, variables.clone());
+        Ok(yaml::parse(&text, file, self.report).map(|tree| tree.root))
+    }
+
+    /// The variables of a `.env` file, with those that were known before, which come first. That
+    /// there is none is fine; a line that is not understood is a warning.
+    pub(super) fn variables(&mut self, path: &Path, before: &Variables) -> Variables {
+        let text = match self.read(path) {
+            Ok(text) => text,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    let message = format!("{} cannot be read: {error}", path.display());
+                    self.report.warning(None, message, "its variables are taken as not set");
+                }
+                return before.clone();
+            }
+        };
+        let inputs = self.inputs;
+        let known = |name: &str| inputs.env(name).or_else(|| before.get(name).cloned());
+        let (own, bad) = dotenv::parse(&text, &known);
+        if !bad.is_empty() {
+            let file = self.report.add_file(path, &text);
+            // A line may hold a secret, and no mistake needs its text to be found.
+            self.report.mask(Spot { file, start: 0, end: text.len() as u32 });
+            for line in bad {
+                let spot = Spot { file, start: line.start as u32, end: line.end as u32 };
+                self.report.warning(Some(spot), line.message, "the line is left out");
+            }
+        }
+        let mut all = (**before).clone();
+        let known: Vec<String> = before.keys().cloned().collect();
+        all.extend(own.into_iter().filter(|(name, _)| !known.contains(name)));
+        Rc::new(all)
+    }
+
+    /// A variable as the file of this place sees it.
+    pub(super) fn variable(&self, file: u32, name: &str) -> Option<String> {
+        let own = || self.variables.get(&file)?.get(name).cloned();
+        self.inputs.env(name).or_else(own)
+    }
+
+    /// A single value with its variables filled in. One that is not set is a warning.
+    pub(super) fn text(&mut self, node: &Node) -> Result<Text, Fault> {
+        let spot = node.spot;
+        let written = match &node.value {
+            Value::Scalar(text) => text,
+            Value::Null => return Ok(Text::new(String::new(), spot, None)),
+            Value::List(_) => return Err(Fault::new(spot, "one value is needed here, not a list", "")),
+            Value::Map(_) => return Err(Fault::new(spot, "one value is needed here, not a mapping", "")),
+        };
+        if !written.contains('$') {
+            return Ok(Text::new(written.clone(), spot, None));
+        }
+        match interpolate(written, &|name| self.variable(spot.file, name)) {
+            Ok(filled) => {
+                for name in filled.unset {
+                    let message = format!("the variable `{name}` is not set: it is empty here");
+                    self.report.warning(Some(spot), message, WHERE);
+                }
+                Ok(Text::new(filled.text, spot, Some(written.clone())))
+            }
+            Err((message, hint)) => Err(Fault::new(spot, message, hint)),
+        }
+    }
+
+    /// A value that only helps to judge: anything wrong with it is nobody's concern here.
+    pub(super) fn lenient(&self, node: &Node) -> String {
+        match &node.value {
+            Value::Scalar(text) => interpolate(text, &|name| self.variable(node.spot.file, name))
+                .map_or_else(|_| text.clone(), |filled| filled.text),
+            _ => String::new(),
+        }
+    }
+
+    /// One value or a list of them.
+    pub(super) fn texts(&mut self, node: &Node) -> Result<Vec<Text>, Fault> {
+        match &node.value {
+            Value::Null => Ok(Vec::new()),
+            Value::List(items) => items.iter().map(|item| self.text(item)).collect(),
+            _ => Ok(vec![self.text(node)?]),
+        }
+    }
+}
+
+/// `path` from the folder `dir`, without `.` and with as few `..` as can be.
+pub(super) fn join(dir: &Path, path: &str) -> PathBuf {
+    let mut parts: Vec<Component<'_>> = Vec::new();
+    let joined = dir.join(path);
+    for part in joined.components() {
+        match (part, parts.last()) {
+            (Component::CurDir, _) => {}
+            (Component::ParentDir, Some(Component::Normal(_))) => {
+                parts.pop();
+            }
+            _ => parts.push(part),
+        }
+    }
+    parts.iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_joined_in_one_spelling() {
+        for (dir, path, expected) in [
+            ("", "./a.yaml", "a.yaml"),
+            ("x/y", "../a.yaml", "x/a.yaml"),
+            ("x", "../../a.yaml", "../a.yaml"),
+            ("x", "/etc/./a.yaml", "/etc/a.yaml"),
+            ("./x", "b//a.yaml", "x/b/a.yaml"),
+        ] {
+            assert_eq!(join(Path::new(dir), path), Path::new(expected), "{dir} {path}");
+        }
+    }
+}

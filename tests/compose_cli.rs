@@ -1,0 +1,160 @@
+//! Compose files on the command line: the real program, its output and its exit codes.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+const WEB: &str = "services:
+  web:
+    image: nginx
+    expose: [8080]
+    labels:
+      smolgate.host: web.example.com
+      smolgate.redirect_from: example.com
+";
+
+const SHOP: &str = "services:
+  shop: { labels: { liteproxy.host: shop.example.com, liteproxy.port: 80, liteproxy.path: /shop } }
+";
+
+const BAD: &str = "services:
+  bad: { labels: { smolgate.host: bad.example.com, smolgate.port: many } }
+  good: { labels: { smolgate.host: good.example.com, smolgate.port: 80 } }
+";
+
+/// A folder of its own, and the program run in it without what the environment may say.
+struct Place(TempDir);
+
+/// Exit code, standard output, standard error.
+type Ended = (i32, String, String);
+
+impl Place {
+    fn with(files: &[(&str, &str)]) -> Place {
+        let place = Place(tempfile::tempdir().unwrap());
+        for (name, text) in files {
+            let path = place.0.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        place
+    }
+
+    fn run(&self, line: &str) -> Ended {
+        self.run_with(line, &[])
+    }
+
+    fn run_with(&self, line: &str, environment: &[(&str, &str)]) -> Ended {
+        let output = Command::new(env!("CARGO_BIN_EXE_smolgate"))
+            .args(line.split_whitespace())
+            .current_dir(self.0.path())
+            .stdin(Stdio::null())
+            .env_clear()
+            .envs(environment.iter().copied())
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().expect("not killed"), text(output.stdout), text(output.stderr))
+    }
+}
+
+#[test]
+fn compose_files_are_named_in_every_way() {
+    let place = Place::with(&[
+        ("apps/web/compose.yaml", WEB),
+        ("apps/shop/compose.yaml", SHOP),
+        ("native.yml", "http_config: { port: 8021 }\n"),
+    ]);
+    let both = "is valid: 1 listener, 3 rules, 2 upstreams\n";
+    for line in [
+        "check --compose apps/web/compose.yaml --compose apps/shop/compose.yaml",
+        "--compose apps/*/compose.yaml check",
+        "check -c apps/web/compose.yaml -c apps/shop/compose.yaml",
+        "check -c native.yml --compose apps/???*/*.yaml",
+        "check --format compose -c apps/web -c apps/shop",
+    ] {
+        let (code, out, err) = place.run(line);
+        assert_eq!((code, err.as_str()), (0, ""), "{line}");
+        assert!(out.ends_with(both), "{line}: {out}");
+    }
+    for name in ["SMOLGATE_COMPOSE_FILE", "LITEPROXY_COMPOSE_FILE"] {
+        let (code, out, err) = place.run_with("check", &[(name, "apps/*/compose.yaml")]);
+        assert!(code == 0 && out.ends_with(both), "{out}{err}");
+    }
+}
+
+#[test]
+fn without_a_name_the_compose_file_of_the_folder_is_read() {
+    let place = Place::with(&[
+        ("compose.yaml", WEB),
+        ("compose.override.yaml", "services: { web: { labels: { smolgate.host: local.test } } }"),
+    ]);
+    let (code, out, err) = place.run_with("routes", &[("SMOLGATE_HTTP_PORT", "8080")]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(
+        out,
+        "\
+LISTENER      #  HOST         PATH  METHODS  ACTION                             WRITTEN AT
+http (:8080)  1  example.com  /     *        redirect 301 -> http://local.test  compose.yaml:7
+http (:8080)  2  local.test   /     *        proxy -> http://web:8080           compose.override.yaml:1
+"
+    );
+}
+
+#[test]
+fn explain_shows_the_line_of_the_label() {
+    let place = Place::with(&[("compose.yaml", WEB)]);
+    let (code, out, _) = place.run("explain http://web.example.com/a");
+    assert_eq!(code, 0);
+    assert_eq!(
+        out,
+        "\
+GET http://web.example.com/a on listener http (:80)
+  1  compose.yaml:7  example.com /      no: host is web.example.com, the rule wants example.com
+  2  compose.yaml:6  web.example.com /  wins -> http://web:8080
+"
+    );
+}
+
+#[test]
+fn a_rejected_service_fails_check_and_nothing_else() {
+    let place = Place::with(&[("compose.yaml", BAD)]);
+    let (code, out, err) = place.run("check");
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("compose.yaml:2:67") && err.contains("`many` is not a port"), "{err}");
+    assert!(err.ends_with("error: 1 service would not be served; everything else would\n"), "{err}");
+    let (code, out, err) = place.run("routes");
+    assert!(code == 0 && err.contains("`many` is not a port"), "{err}");
+    assert!(out.contains("respond 503") && out.contains("http://good"), "{out}");
+}
+
+#[test]
+fn https_is_said_not_to_work_yet() {
+    let place = Place::with(&[("compose.yaml", WEB)]);
+    for name in ["SMOLGATE_HTTPS_ENABLED", "LITEPROXY_HTTPS_ENABLED"] {
+        let (code, out, err) = place.run_with("check", &[(name, "true")]);
+        assert_eq!((code, out.as_str()), (1, ""));
+        assert!(err.contains(name) && err.contains("gets no certificates by itself"), "{err}");
+    }
+}
+
+#[test]
+fn adapt_prints_what_loads_to_the_same() {
+    let place = Place::with(&[("compose.yaml", WEB), ("bad/compose.yaml", BAD)]);
+    for line in ["adapt", "adapt --compose bad/compose.yaml"] {
+        let (code, native, _) = place.run(line);
+        assert_eq!(code, 0);
+        fs::write(place.0.path().join("native.yml"), &native).unwrap();
+        let (code, again, err) = place.run("adapt -c native.yml --format native");
+        assert_eq!((code, again.as_str(), err.as_str()), (0, native.as_str(), ""));
+    }
+}
+
+#[test]
+fn a_file_without_a_route_is_a_warning() {
+    let place = Place::with(&[("compose.yaml", "services: { db: { image: postgres } }\n")]);
+    let (code, out, err) = place.run("check");
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("is valid: 1 listener, 0 rules"), "{out}");
+    assert!(err.starts_with("warning: no service here has a label `smolgate.host`"), "{err}");
+}

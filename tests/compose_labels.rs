@@ -1,0 +1,352 @@
+//! Compose files and what becomes of them: golden files, round trips, broken text.
+//!
+//! A golden file holds the input, a line `----` and what it gives: diagnostics, then the plan as the
+//! view shows it. Lines `==> name <==` in the input divide it into files, of which those are loaded
+//! that a person would name; without one it is `compose.yaml`. A first line `# NAME=value ...` is the
+//! environment. `UPDATE_GOLDEN=1 cargo test --test compose_labels` writes what is there now; read the
+//! difference before you keep it.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use smolgate::config::plan::{Action, Protocol, Rule};
+use smolgate::config::{Files, Format, Loaded, Memory, load, load_files, view};
+
+fn golden_files() -> Vec<(PathBuf, String)> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/compose");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(dir)
+        .expect("the folder of golden files")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    files.sort();
+    let text = |path: PathBuf| (path.clone(), std::fs::read_to_string(path).expect("a golden file"));
+    files.into_iter().map(text).collect()
+}
+
+/// The input of a golden file as files, and those of them that are named: `smolgate.yml`, `app.yaml`,
+/// and each `compose.yaml` that no other file includes.
+fn inputs(input: &str) -> (Memory, Vec<PathBuf>) {
+    let mut memory = Memory::new().env("API_HOST", "api.internal");
+    let mut files: Vec<(PathBuf, String)> = Vec::new();
+    let environment = input.lines().next().and_then(|line| line.strip_prefix("# ")).unwrap_or_default();
+    for (name, value) in environment.split(' ').filter_map(|word| word.split_once('=')) {
+        memory = memory.env(name, value);
+    }
+    for line in input.lines() {
+        match line.strip_prefix("==> ").and_then(|line| line.strip_suffix(" <==")) {
+            Some(name) => files.push((name.into(), String::new())),
+            None => {
+                if files.is_empty() {
+                    files.push(("compose.yaml".into(), String::new()));
+                }
+                let text = &mut files.last_mut().expect("a file was pushed").1;
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    if files.is_empty() {
+        files.push(("compose.yaml".into(), String::new()));
+    }
+    let includes = files.iter().any(|(_, text)| text.contains("include:"));
+    let is_named = |path: &PathBuf| {
+        let known = ["smolgate.yml", "app.yaml", "compose.yaml"].iter().any(|name| path.ends_with(name));
+        known && (!includes || path == Path::new("compose.yaml"))
+    };
+    let paths = files.iter().map(|(path, _)| path.clone()).filter(is_named).collect();
+    for (path, text) in files {
+        memory = memory.file(path, text);
+    }
+    (memory, paths)
+}
+
+fn outcome(input: &str) -> String {
+    let (memory, paths) = inputs(input);
+    match load(&paths, &memory) {
+        Ok(loaded) => {
+            let said: String = loaded.warnings.iter().map(|warning| warning.render(false) + "\n").collect();
+            let rejected = match loaded.plan.rejected_services {
+                0 => String::new(),
+                count => format!("# {count} rejected\n"),
+            };
+            // Defaults are the same everywhere and would hide what is not.
+            format!("{said}{rejected}{}", interesting(&view(&loaded.plan)))
+        }
+        Err(diagnostics) => diagnostics.to_string(),
+    }
+}
+
+fn interesting(view: &str) -> String {
+    let dull = [
+        "log_",
+        "max_connections: 10000",
+        "shutdown_timeout: 5s",
+        "internal_api:",
+        "bind: \"127.0.0.1:42007\"",
+        "header_timeout: 10s",
+        "idle_timeout: 1m",
+        "idle_timeout: 4s",
+        "head_",
+        "target_bytes_max",
+        "max_body: unlimited",
+        "body_timeout: 1m",
+        "response_timeout: 1m",
+        "tunnel_timeout: 1h",
+        "connect_timeout: 3s",
+        "tries: 2",
+        "pass_host: false",
+        "strip_path_prefix: false",
+        "path_prefix: \"/\"",
+        "protocol: http",
+    ];
+    let is_dull = |line: &&str| dull.iter().any(|dull| line.trim_start().starts_with(dull));
+    view.lines().filter(|line| !is_dull(line)).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn golden() {
+    let files = golden_files();
+    assert!(files.len() >= 40, "there are only {} golden files", files.len());
+    let mut wrong = Vec::new();
+    for (path, text) in files {
+        let (input, expected) = text.split_once("----\n").expect("a line ----");
+        let actual = outcome(input);
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, format!("{input}----\n{actual}")).expect("a golden file");
+        } else if actual != expected {
+            wrong.push(format!("{}:\n--- expected\n{expected}\n--- actual\n{actual}", path.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_view_loads_again() {
+    for (path, text) in golden_files() {
+        let (memory, paths) = inputs(text.split_once("----\n").expect("a line ----").0);
+        holds(&memory, &paths).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+}
+
+fn loaded(text: &str) -> Loaded {
+    load(&["compose.yaml".into()], &Memory::new().file("compose.yaml", text))
+        .unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn rules(loaded: &Loaded) -> &[Rule] {
+    match &loaded.plan.listeners[0].protocol {
+        Protocol::Http(http) => &http.rules,
+        Protocol::Tcp(_) => panic!("labels make HTTP listeners"),
+    }
+}
+
+#[test]
+fn a_rule_comes_from_the_line_of_its_host() {
+    let loaded = loaded(
+        "services:\n  a:\n    labels:\n      smolgate.port: 80\n      smolgate.host: a.example.com\n      smolgate.redirect_from: b\n",
+    );
+    let lines: Vec<(String, u32)> =
+        rules(&loaded).iter().map(|rule| (rule.origin.to_string(), rule.origin.column)).collect();
+    assert_eq!(lines, [("compose.yaml:6".to_owned(), 7), ("compose.yaml:5".to_owned(), 7)]);
+}
+
+#[test]
+fn a_rejected_service_answers_503_and_says_why() {
+    let loaded =
+        loaded("services:\n  a: { labels: { smolgate.host: a.example.com, smolgate.port: many } }\n");
+    assert_eq!(loaded.plan.rejected_services, 1);
+    let Action::Respond(answer) = &rules(&loaded)[0].action else { panic!("{:?}", rules(&loaded)) };
+    assert_eq!(answer.status, 503);
+    assert!(answer.headers.iter().any(|(name, _)| &**name == "Retry-After"));
+    assert_eq!(&*answer.body, "the service `a` is not served: `many` is not a port\n");
+}
+
+#[test]
+fn a_password_is_never_shown() {
+    let shown = outcome(
+        "services: { a: { labels: { smolgate.host: a, smolgate.target: \"http://me:sesame@b:1\" } } }",
+    );
+    assert!(shown.contains("carries a user name") && !shown.contains("sesame"), "{shown}");
+    let (memory, paths) = inputs("==> compose.yaml <==\nservices: {}\n==> .env <==\nPASSWORD=\"sesame\n");
+    let warnings = load(&paths, &memory).expect("a plan").warnings;
+    let shown: String = warnings.iter().map(|warning| warning.render(false)).collect();
+    assert!(shown.contains("not closed") && !shown.contains("sesame"), "{shown}");
+}
+
+#[test]
+fn the_format_can_be_said() {
+    let inputs = Memory::new().file("a.yml", "x-nothing: 1\n").file("b.yml", "services: {}\n");
+    let read = |file: &str, format| {
+        load_files(&Files { config: vec![file.into()], format, ..Files::default() }, &inputs)
+    };
+    assert!(read("a.yml", None).expect("a native file").plan.listeners.is_empty());
+    assert_eq!(read("a.yml", Some(Format::Compose)).expect("a compose file").plan.listeners.len(), 1);
+    assert_eq!(read("b.yml", None).expect("a compose file").plan.listeners.len(), 1);
+    assert!(read("b.yml", Some(Format::Native)).is_err());
+}
+
+#[test]
+fn patterns_and_names_stand_for_files_once() {
+    let service = |host: &str| {
+        format!("services: {{ {host}: {{ labels: {{ smolgate.host: {host}, smolgate.port: 80 }} }} }}")
+    };
+    let inputs = Memory::new()
+        .file("apps/b/compose.yaml", service("b"))
+        .file("apps/a/compose.yaml", service("a"))
+        .file("apps/a/.env", "A=1\n")
+        .file("apps/c/notes.txt", "");
+    let read = |compose: &[&str]| {
+        let compose = compose.iter().map(PathBuf::from).collect();
+        load_files(&Files { compose, ..Files::default() }, &inputs)
+    };
+    let both = read(&["apps/b/compose.yaml", "apps/*/compose.yaml"]).expect("a plan");
+    let files: Vec<String> = both.plan.files.iter().map(|file| file.display().to_string()).collect();
+    assert_eq!(files, ["apps/b/compose.yaml", "apps/a/.env", "apps/a/compose.yaml"]);
+    assert_eq!(rules(&both).len(), 2);
+    for (name, expected) in
+        [("none.yaml", "none.yaml cannot be read"), ("none/*.yaml", "there is no file none/*.yaml")]
+    {
+        let errors = read(&[name, "apps/a/compose.yaml"]).expect_err("a missing file").to_string();
+        assert!(errors.contains(expected), "{errors}");
+    }
+}
+
+/// What is watched is what was read, and what would have been.
+#[test]
+fn everything_that_was_asked_for_is_known() {
+    let inputs = Memory::new()
+        .file(
+            "apps/a/compose.yaml",
+            "include: [more.yaml]\nservices: { a: { extends: { file: ../base.yaml, service: b } } }",
+        )
+        .file("apps/a/more.yaml", "services: {}")
+        .file("apps/base.yaml", "services: { b: {} }");
+    let files = Files { compose: vec!["apps/*/compose.yaml".into()], ..Files::default() };
+    let sources = load_files(&files, &inputs).expect("a plan").sources;
+    for path in [
+        "apps",
+        "apps/a/compose.yaml",
+        "apps/a/more.yaml",
+        "apps/base.yaml",
+        "apps/a/.env",
+        "apps/a/compose.override.yaml",
+    ] {
+        assert!(sources.get(Path::new(path)).is_some(), "{path}");
+    }
+}
+
+#[test]
+fn many_services() {
+    let mut text = "x-base: &base { expose: [80] }\nservices:\n".to_owned();
+    for number in 0..5_000 {
+        text.push_str(&format!(
+            "  s{number}: {{ <<: *base, labels: {{ smolgate.host: h{number}.example.com }} }}\n"
+        ));
+    }
+    let loaded = loaded(&text);
+    assert_eq!((rules(&loaded).len(), loaded.plan.upstreams.len()), (5_000, 5_000));
+    assert!(loaded.warnings.is_empty());
+}
+
+#[test]
+fn long_rows_end() {
+    let mut text = "services:\n  s0: { expose: [80] }\n".to_owned();
+    for number in 1..2_000 {
+        text.push_str(&format!(
+            "  s{number}: {{ extends: s{}, labels: {{ smolgate.host: h{number} }} }}\n",
+            number - 1
+        ));
+    }
+    assert_eq!(loaded(&text).plan.rejected_services, 2_000 - 64);
+    let mut memory = Memory::new();
+    for number in 0..2_000 {
+        memory =
+            memory.file(format!("{number}.yaml"), format!("include: [{0}.yaml, {0}.yaml]\n", number + 1));
+    }
+    let errors = load(&["0.yaml".into()], &memory).expect_err("too many files").to_string();
+    assert!(errors.contains("more than"), "{errors}");
+}
+
+const DEBRIS: [&str; 22] = [
+    "{",
+    "}",
+    "[",
+    "- ",
+    ": ",
+    "\"",
+    "'",
+    "&a ",
+    "*a",
+    "<<: ",
+    "${",
+    "${A:-",
+    "$$",
+    "=",
+    "\n",
+    "!reset ",
+    "ä",
+    "\u{1f600}",
+    "\r",
+    "smolgate.",
+    "extends: ",
+    "99999999999999999999",
+];
+
+fn broken(text: &str, breaks: &[(usize, usize, usize)]) -> String {
+    let mut chars: Vec<char> = text.chars().collect();
+    for (at, length, what) in breaks {
+        let at = at % (chars.len() + 1);
+        let to = (at + length).min(chars.len());
+        match what % 3 {
+            0 => drop(chars.drain(at..to)),
+            1 => {
+                let part = chars[at..to].to_vec();
+                chars.splice(at..at, part);
+            }
+            _ => drop(chars.splice(at..at, DEBRIS[what / 3 % DEBRIS.len()].chars())),
+        }
+    }
+    chars.into_iter().collect()
+}
+
+/// A plan of which the view loads again, or errors.
+fn holds(memory: &Memory, paths: &[PathBuf]) -> Result<(), TestCaseError> {
+    match load(paths, memory) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                warning.render(true);
+            }
+            let again = load(&["view.yml".into()], &Memory::new().file("view.yml", view(&loaded.plan)));
+            prop_assert!(again.is_ok(), "{}\n{}", again.unwrap_err(), view(&loaded.plan));
+        }
+        Err(errors) => prop_assert!(errors.errors().count() > 0 && !errors.to_string().is_empty()),
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever becomes of a file, there is a plan or there are errors.
+    #[test]
+    fn broken_text_never_panics(
+        which in 0..1_000usize,
+        breaks in prop::collection::vec((0..4_000usize, 1..40usize, 0..100usize), 1..6),
+    ) {
+        static FILES: LazyLock<Vec<(PathBuf, String)>> = LazyLock::new(golden_files);
+        let (_, text) = &FILES[which % FILES.len()];
+        let input = text.split_once("----\n").expect("a line ----").0;
+        let (memory, paths) = inputs(&broken(input, &breaks));
+        holds(&memory, &paths)?;
+    }
+
+    /// Labels may be anything.
+    #[test]
+    fn any_label_is_read(key in "[a-z_.]{0,12}", value in "\\PC{0,30}", dotenv in "\\PC{0,60}") {
+        let value = serde_json::to_string(&value).expect("a string");
+        let text = format!("services: {{ a: {{ expose: [80], labels: {{ smolgate.host: a, \"smolgate.{key}\": {value} }} }} }}");
+        let memory = Memory::new().file("compose.yaml", text).file(".env", dotenv);
+        holds(&memory, &["compose.yaml".into()])?;
+    }
+}
