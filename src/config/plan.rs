@@ -230,6 +230,8 @@ pub struct Listener {
     pub protocol: Protocol,
     /// How TLS is ended, if it is: then `protocol` is spoken inside.
     pub tls: Option<ListenerTls>,
+    /// Peers that say who their client is with a PROXY header, before anything else; they must.
+    pub accept_proxy_protocol: Vec<IpNet>,
     /// `shutdown_timeout` of this listener, or the plan's: how long a removed listener's
     /// connections may go on.
     pub shutdown_timeout: Duration,

@@ -74,6 +74,9 @@ fn write_listener(out: &mut Yaml, listener: &Listener, plan: &Plan) {
     out.line(2, "bind", list(listener.binds.iter()));
     out.line(2, "protocol", if matches!(listener.protocol, Protocol::Tcp(_)) { "tcp" } else { "http" });
     out.line(2, "shutdown_timeout", show_duration(listener.shutdown_timeout));
+    if !listener.accept_proxy_protocol.is_empty() {
+        out.line(2, "accept_proxy_protocol", list(listener.accept_proxy_protocol.iter()));
+    }
     if let Some(tls) = &listener.tls {
         write_tls(out, tls);
     }

@@ -119,7 +119,8 @@ fn settings(plan: &Plan, listener: &Listener) -> String {
         }
     };
     let tls = listener.tls.as_ref().map(tls_text);
-    format!("{:?} {:?} {protocol} {tls:?}", listener.binds, listener.shutdown_timeout)
+    let Listener { binds, shutdown_timeout, accept_proxy_protocol, .. } = listener;
+    format!("{binds:?} {shutdown_timeout:?} {accept_proxy_protocol:?} {protocol} {tls:?}")
 }
 
 fn tls_text(tls: &ListenerTls) -> String {

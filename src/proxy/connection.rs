@@ -4,7 +4,7 @@
 //! the large future of an exchange is rented, and given back when the exchange has ended.
 
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use super::door::{Counted, Door};
@@ -23,6 +23,8 @@ pub(super) struct Client {
     pub(super) peer: IpAddr,
     /// For everything that is read from the client.
     pub(super) timer: Timer,
+    /// Addresses of the client and of what it connected to, where a PROXY header named them.
+    pub(super) announced: Option<Box<(SocketAddr, SocketAddr)>>,
     pub(super) guest: Rc<Guest>,
     pub(super) _permit: Permit,
     pub(super) _counted: Counted,
@@ -46,7 +48,10 @@ where
         loop {
             let site = door.site();
             let Some(patience) = site.http().map(|http| http.idle_timeout) else { return };
-            if !matches!(request::wait(&client, &site, patience).await, Awaited::Request) {
+            // What came along with a PROXY header is here already.
+            if client.input.is_empty()
+                && !matches!(request::wait(&client, &site, patience).await, Awaited::Request)
+            {
                 return;
             }
             drop(site);

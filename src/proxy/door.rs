@@ -14,6 +14,7 @@ use super::connection::{self, Client};
 use super::guests::Guests;
 use super::handshake;
 use super::http;
+use super::introduction;
 use super::site::{Permit, Site};
 use super::tcp;
 use crate::log::counters::ListenerCounters;
@@ -116,11 +117,16 @@ async fn keep_open<F>(
             input: Input::default(),
             peer: peer_address(peer),
             timer,
+            announced: None,
             guest,
             _permit: permit,
             _counted: Counted::new(&site),
         };
-        if site.terminator().is_some() {
+        let announces = site.listener().accept_proxy_protocol.iter();
+        if announces.into_iter().any(|network| network.contains(&client.peer)) {
+            let serve = introduction::serve(client, door.clone(), site, parking.clone(), exchanges);
+            worker.spawn(serve).detach();
+        } else if site.terminator().is_some() {
             worker.spawn(handshake::serve(client, door.clone(), site, parking.clone(), exchanges)).detach();
         } else if site.tcp().is_some() {
             worker.spawn(tcp::serve(client, site)).detach();
@@ -170,7 +176,7 @@ fn complain(door: &Door, AcceptError { error, in_a_row }: &AcceptError) {
 }
 
 /// An IPv4 address that came by way of an IPv6 socket is one again.
-fn peer_address(peer: SocketAddr) -> IpAddr {
+pub(super) fn peer_address(peer: SocketAddr) -> IpAddr {
     peer.ip().to_canonical()
 }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   door ---- accepts, spawns one small task a connection
+//!    |- introduction - the PROXY header of a trusted peer
 //!    |- handshake - TLS, where it is ended
 //!    `- connection - waits for a request without a buffer
 //!        `- exchange - http.rs: the life of a request on one screen
@@ -28,6 +29,7 @@ mod generation;
 mod guests;
 mod handshake;
 mod http;
+mod introduction;
 mod passthrough;
 mod record;
 mod reply;

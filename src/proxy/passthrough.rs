@@ -15,7 +15,6 @@ use super::transfer::{Meter, write_all};
 use super::tunnel::{self, Side};
 use crate::config::plan::{Action, Pass, ProxyProtocol};
 use crate::proxy_protocol;
-use crate::tls::Stream;
 
 /// How long a target may take to accept the few bytes that say who the client is.
 const HEADER_TIME: Duration = Duration::from_secs(10);
@@ -47,7 +46,7 @@ pub(super) async fn pass(
     let worker = site.worker();
     let mut link = tcp::connect(site, to.upstream).await?;
     if let Some(version) = to.send_proxy_protocol {
-        let header = header(&client.stream, version).map_err(Failure::of_client)?;
+        let header = header(client, version).map_err(Failure::of_client)?;
         let mut slices = [IoSlice::new(&header)];
         let timer = worker.timer();
         write_all(&link.stream, &mut slices, &timer, HEADER_TIME).await.map_err(Failure::of_target)?;
@@ -65,14 +64,18 @@ pub(super) async fn pass(
 }
 
 /// Who the client is, as the target reads it.
-fn header(stream: &Stream, version: ProxyProtocol) -> std::io::Result<Vec<u8>> {
-    let tcp = stream.plain().ok_or(std::io::ErrorKind::InvalidInput)?;
+fn header(client: &Client, version: ProxyProtocol) -> std::io::Result<Vec<u8>> {
+    let tcp = client.stream.plain().ok_or(std::io::ErrorKind::InvalidInput)?;
+    let (from, to) = match client.announced.as_deref() {
+        Some(announced) => *announced,
+        None => (tcp.peer_address()?, tcp.local_address()?),
+    };
     let version = match version {
         ProxyProtocol::V1 => proxy_protocol::Version::V1,
         ProxyProtocol::V2 => proxy_protocol::Version::V2,
     };
     let mut header = Vec::new();
     let plain = |address: std::net::SocketAddr| (address.ip().to_canonical(), address.port()).into();
-    proxy_protocol::write(version, plain(tcp.peer_address()?), plain(tcp.local_address()?), &mut header);
+    proxy_protocol::write(version, plain(from), plain(to), &mut header);
     Ok(header)
 }

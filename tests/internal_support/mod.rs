@@ -141,6 +141,7 @@ pub(crate) fn plan() -> Plan {
         binds: vec![Bind::Any(port)],
         protocol,
         tls: None,
+        accept_proxy_protocol: vec![],
         shutdown_timeout: second,
     };
     Plan {

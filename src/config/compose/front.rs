@@ -94,7 +94,8 @@ fn wants_https(reader: &mut Reader<'_>) -> bool {
     match settings::flag(value.trim()) {
         Ok(true) => {
             let message = format!("{name} is set, and this version gets no certificates by itself yet");
-            let hint = "take it away, and beside the compose file give a native one whose listener `http` has `tls`";
+            let hint =
+                "take it away, and beside the compose file give a native one whose listener `http` has `tls`";
             reader.report.error_nowhere(message, Some(hint));
             true
         }

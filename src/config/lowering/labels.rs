@@ -46,6 +46,7 @@ pub(super) fn add(listeners: &mut Vec<ListenerSource>, compose: ComposeSource, r
                 binds: vec![bind],
                 shutdown_timeout: None,
                 tls: None,
+                accept_proxy_protocol: Vec::new(),
                 protocol: ProtocolSource::Http(http),
             });
         }

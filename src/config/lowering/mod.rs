@@ -177,6 +177,7 @@ fn lower_listener(
         origin,
         binds: source.binds.into_iter().map(|bind| bind.value).collect(),
         protocol: protocol?,
+        accept_proxy_protocol: source.accept_proxy_protocol,
         tls: source.tls.map(|tls| tls::lower(tls, report)),
         shutdown_timeout: source.shutdown_timeout.map_or(shutdown_timeout, |timeout| timeout.value),
     };

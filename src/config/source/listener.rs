@@ -23,6 +23,7 @@ pub(crate) struct ListenerSource {
     pub(crate) binds: Vec<At<Bind>>,
     pub(crate) shutdown_timeout: Option<At<Duration>>,
     pub(crate) tls: Option<TlsSource>,
+    pub(crate) accept_proxy_protocol: Vec<IpNet>,
     pub(crate) protocol: ProtocolSource,
 }
 
@@ -73,6 +74,7 @@ fn listener(decoder: &mut Decoder<'_>, node: Node) -> Option<ListenerSource> {
     let binds = fields.field("bind", binds).unwrap_or_default();
     let shutdown_timeout = fields.parsed("shutdown_timeout", scalar::duration);
     let tls = tls::listener_tls(&mut fields);
+    let accept_proxy_protocol = networks(&mut fields, "accept_proxy_protocol");
     let protocol = if is_tcp {
         ProtocolSource::Tcp(tcp_keys(&mut fields))
     } else {
@@ -83,7 +85,7 @@ fn listener(decoder: &mut Decoder<'_>, node: Node) -> Option<ListenerSource> {
     };
     let spot = fields.spot;
     fields.close();
-    Some(ListenerSource { spot, name, binds, shutdown_timeout, tls, protocol })
+    Some(ListenerSource { spot, name, binds, shutdown_timeout, tls, accept_proxy_protocol, protocol })
 }
 
 /// `http_config:`, the listener named `http`. Its rules stand apart, under `http_routes`.
@@ -92,10 +94,11 @@ pub(super) fn http_config(decoder: &mut Decoder<'_>, node: Node) -> Option<Liste
     let (name, binds, shutdown_timeout) = short_form(&mut fields, "http");
     fields.refuse(&["rules"], "means nothing in `http_config`", "its rules are `http_routes`, beside it");
     let tls = tls::listener_tls(&mut fields);
+    let accept_proxy_protocol = networks(&mut fields, "accept_proxy_protocol");
     let protocol = ProtocolSource::Http(http_keys(&mut fields, Vec::new()));
     let spot = fields.spot;
     fields.close();
-    Some(ListenerSource { spot, name, binds, shutdown_timeout, tls, protocol })
+    Some(ListenerSource { spot, name, binds, shutdown_timeout, tls, accept_proxy_protocol, protocol })
 }
 
 /// `tcp:`, the listener named `tcp`.
@@ -103,10 +106,11 @@ pub(super) fn tcp(decoder: &mut Decoder<'_>, node: Node) -> Option<ListenerSourc
     let mut fields = Fields::open(decoder, node, "`tcp`")?;
     let (name, binds, shutdown_timeout) = short_form(&mut fields, "tcp");
     let tls = tls::listener_tls(&mut fields);
+    let accept_proxy_protocol = networks(&mut fields, "accept_proxy_protocol");
     let protocol = ProtocolSource::Tcp(tcp_keys(&mut fields));
     let spot = fields.spot;
     fields.close();
-    Some(ListenerSource { spot, name, binds, shutdown_timeout, tls, protocol })
+    Some(ListenerSource { spot, name, binds, shutdown_timeout, tls, accept_proxy_protocol, protocol })
 }
 
 type Short = (Option<At<Arc<str>>>, Vec<At<Bind>>, Option<At<Duration>>);
@@ -145,14 +149,7 @@ fn http_keys(fields: &mut Fields<'_, '_>, rules: Vec<RuleSource>) -> HttpSource 
         head_bytes_max: fields.parsed("head_bytes_max", scalar::head_size),
         head_fields_max: fields.parsed("head_fields_max", scalar::field_count),
         target_bytes_max: fields.parsed("target_bytes_max", scalar::target_size),
-        trusted_proxies: fields
-            .field("trusted_proxies", |decoder, node| {
-                Some(decoder.one_or_many(node, |d, n| d.parsed(n, target::network)))
-            })
-            .into_iter()
-            .flatten()
-            .map(|network| network.value)
-            .collect(),
+        trusted_proxies: networks(fields, "trusted_proxies"),
         redirect_to_https: fields.field("redirect_to_https", redirect_to_https).flatten(),
         limits: LimitsSource::read(fields),
     };
@@ -163,6 +160,14 @@ fn http_keys(fields: &mut Fields<'_, '_>, rules: Vec<RuleSource>) -> HttpSource 
         fields.decoder.report.error_hint(target.spot, message, "`head_bytes_max` is less");
     }
     http
+}
+
+/// One or many addresses or networks.
+fn networks(fields: &mut Fields<'_, '_>, name: &'static str) -> Vec<IpNet> {
+    let networks = fields.field(name, |decoder, node| {
+        Some(decoder.one_or_many(node, |decoder, node| decoder.parsed(node, target::network)))
+    });
+    networks.into_iter().flatten().map(|network| network.value).collect()
 }
 
 /// Keys that say something about HTTP only.
