@@ -13,9 +13,10 @@ WORKDIR /build
 # An explicit --target keeps these flags away from procedural macros, which cannot be static.
 ENV RUSTFLAGS="-C target-feature=+crt-static"
 
-# Dependencies first, on an empty program: this layer stays until Cargo.lock changes.
+# Dependencies first, on empty programs where the manifest names them: this layer stays until Cargo.lock changes.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
+RUN mkdir -p src benches/comparison && touch src/lib.rs \
+ && echo 'fn main() {}' | tee src/main.rs benches/micro.rs benches/comparison/forwarder.rs > benches/comparison/pace.rs \
  && cargo build --release --locked --target "$(uname -m)-unknown-linux-gnu"
 
 # `touch`: the copied files may be older than the empty program, and cargo goes by that.

@@ -4,7 +4,7 @@
 //! What it prints is made of [`tries`], and a test sends each of them and looks for the answer.
 
 use crate::config::{self, Memory};
-use crate::gate::Gate;
+use crate::gate::{Caught, Gate};
 use crate::whoami::{Options, Server};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -33,13 +33,14 @@ tcp: { port: "127.0.0.1:0", target: "{users}" }
 
 /// Runs until INT or TERM. Fails when something cannot be started or nothing can be printed.
 pub fn run() -> io::Result<()> {
+    let caught = Caught::new()?;
     let demo = Demo::start()?;
     let mut out = io::stdout().lock();
     out.write_all(demo.guide().as_bytes())?;
     out.flush()?;
     drop(out);
     // The gate first: it still needs its upstreams while it drains.
-    demo.gate.serve_until_stopped()?;
+    demo.gate.serve_until_stopped(caught)?;
     demo.users.stop();
     demo.api.stop();
     Ok(())

@@ -95,6 +95,10 @@ fn without_origins(mut plan: Plan) -> Plan {
     }
     for listener in &mut plan.listeners {
         listener.origin = nowhere.clone();
+        for tls in listener.tls.iter_mut() {
+            let certificates = tls.certificates.iter_mut().chain(&mut tls.default_certificate);
+            certificates.for_each(|certificate| certificate.origin = nowhere.clone());
+        }
         if let smolgate::config::plan::Protocol::Http(http) = &mut listener.protocol {
             http.rules.iter_mut().for_each(|rule| rule.origin = nowhere.clone());
         }

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use super::arguments::{Files as Arguments, Kind};
 use super::output;
 use crate::config::plan::{Plan, Protocol};
-use crate::config::{Files, Format, Loaded, load_files, view};
+use crate::config::{Files, Format, Loaded, Severity, load_files, view};
 use crate::disk::Disk;
+use crate::gate;
 
 /// Where a configuration is looked for when nobody says where it is.
 const DEFAULTS: [&str; 7] = [
@@ -26,13 +27,17 @@ const DEFAULTS: [&str; 7] = [
 pub fn check(files: &Arguments) -> ExitCode {
     match read(files) {
         Err(code) => code,
-        Ok(plan) if plan.rejected_services > 0 => {
-            let rejected = counted(plan.rejected_services, "service");
-            let message = format!("{rejected} would not be served; everything else would");
-            output::failure(output::INVALID, &message)
+        Ok(plan) => {
+            let certificates = check_certificates(&plan);
+            rejected(&plan).or(certificates).unwrap_or_else(|| output::result(&summary(&plan)))
         }
-        Ok(plan) => output::result(&summary(&plan)),
     }
+}
+
+fn rejected(plan: &Plan) -> Option<ExitCode> {
+    let rejected = counted(Some(plan.rejected_services).filter(|count| *count > 0)?, "service");
+    let message = format!("{rejected} would not be served; everything else would");
+    Some(output::failure(output::INVALID, &message))
 }
 
 /// Prints the configuration in our own format.
@@ -41,6 +46,14 @@ pub fn adapt(files: &Arguments) -> ExitCode {
         Err(code) => code,
         Ok(plan) => output::result(&view(&plan)),
     }
+}
+
+/// Says what is wrong with certificates. A gate would run without them; that is not what was meant.
+fn check_certificates(plan: &Plan) -> Option<ExitCode> {
+    let found = gate::check_certificates(plan);
+    let said: Vec<String> = found.iter().map(|one| one.render(output::colours())).collect();
+    output::say(&said.join("\n"));
+    found.iter().any(|one| one.severity == Severity::Error).then(|| ExitCode::from(output::INVALID))
 }
 
 /// The plan; or everything that is wrong with it was said, and this is how the process ends.

@@ -8,7 +8,7 @@ use super::{configuration, output};
 use crate::config;
 use crate::config::plan::{LogFormat, LogLevel, Plan};
 use crate::disk::Disk;
-use crate::gate::{Gate, GateError};
+use crate::gate::{Caught, Gate, GateError};
 use crate::log::Counters;
 use crate::log::setup::{LevelError, LevelSources, LogLevelHandle, setup};
 use crate::whoami as upstream;
@@ -34,11 +34,13 @@ fn serve(run: &Running) -> Result<(), ExitCode> {
             loaded
         })
     });
+    let deaf = |error| output::failure(output::UNABLE, &format!("signals cannot be received: {error}"));
+    let caught = Caught::new().map_err(deaf)?;
     let gate = Gate::start_with(loader, counters, on_plan).map_err(cannot_start)?;
     tracing::info!("{}", gate.summary());
-    let served = gate.serve_until_stopped();
+    let served = gate.serve_until_stopped(caught);
     level.flush();
-    served.map_err(|error| output::failure(output::UNABLE, &format!("signals cannot be received: {error}")))
+    served.map_err(deaf)
 }
 
 fn cannot_start(error: GateError) -> ExitCode {

@@ -17,7 +17,8 @@ pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {
             continue;
         };
         // That a compose file has no labels was said there.
-        if http.rules.is_empty() && !report.has_warning_at(spots.listener) {
+        let is_said = report.has_warning_at(spots.listener);
+        if http.rules.is_empty() && http.redirect_to_https.is_none() && !is_said {
             let message = format!("the listener `{}` has no rules: every request gets 404", listener.name);
             report.warning(Some(spots.listener), message, "add a rule");
         }

@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,13 +28,13 @@ pub struct Plan {
     pub shutdown_timeout: Duration,
     /// The internal API.
     pub internal_api: InternalApi,
-    /// Whether a change of what it was read from is taken by itself.
-    pub watch: bool,
     /// Listeners, in written order; names are unique.
     pub listeners: Vec<Listener>,
     /// Upstreams; rules and TCP listeners refer to them by [`UpstreamId`]. Those that a `target:`
     /// made stand here too, named by their first target.
     pub upstreams: Vec<Upstream>,
+    /// Whether a change of the files is to be a reload: `watch`; `SMOLGATE_WATCH` comes before it.
+    pub watch: bool,
     /// Services of compose files that are not served as they ask to be, because something about them
     /// is wrong. Where their host is known it answers 503.
     pub rejected_services: usize,
@@ -50,9 +50,9 @@ impl Plan {
             max_connections: 0,
             shutdown_timeout: Duration::ZERO,
             internal_api: InternalApi { bind: InternalBind::Tcp(Bind::Any(0)), token: None },
-            watch: false,
             listeners: Vec::new(),
             upstreams: Vec::new(),
+            watch: false,
             rejected_services: 0,
         }
     }
@@ -224,6 +224,8 @@ pub struct Listener {
     pub binds: Vec<Bind>,
     /// What is spoken.
     pub protocol: Protocol,
+    /// How TLS is ended, if it is: then `protocol` is spoken inside.
+    pub tls: Option<ListenerTls>,
     /// `shutdown_timeout` of this listener, or the plan's: how long a removed listener's
     /// connections may go on.
     pub shutdown_timeout: Duration,
@@ -251,6 +253,110 @@ pub struct HttpListener {
     pub idle_timeout: Duration,
     /// Peers whose `X-Forwarded-*` and `Forwarded` fields are kept and extended.
     pub trusted_proxies: Vec<IpNet>,
+    /// Answer every request with the same URL under `https`, but for ACME challenges, which the rules
+    /// get. Never on a listener with TLS.
+    pub redirect_to_https: Option<RedirectToHttps>,
+}
+
+/// How requests in the clear are sent to `https`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RedirectToHttps {
+    /// 301 or 308. 301 is for GET and HEAD only: clients make a GET of any other method then.
+    pub status: u16,
+    /// The port of the TLS listener as clients reach it; 443 is not written out.
+    pub port: u16,
+}
+
+/// How a listener ends TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// Where certificates are, in written order. At least one, or a default.
+    pub certificates: Vec<CertificateSource>,
+    /// What is shown to who asks for a name that no certificate has; `None`: nothing is.
+    pub default_certificate: Option<CertificateSource>,
+    /// The oldest version that is spoken.
+    pub min_version: TlsVersion,
+    /// What clients have to show when they ask for a name that no certificate has.
+    pub client_auth: Option<Arc<ClientAuth>>,
+    /// How long a client may take from the connection to the end of the handshake.
+    pub handshake_timeout: Duration,
+}
+
+impl ListenerTls {
+    /// Every file and folder that is read for it.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let sources = self.certificates.iter().chain(&self.default_certificate);
+        let authorities =
+            sources.clone().filter_map(|source| source.client_auth.as_ref()).chain(&self.client_auth);
+        let files = sources.flat_map(|source| match &source.files {
+            CertificateFiles::Pair { cert, key } => [Some(&**cert), Some(&**key)],
+            CertificateFiles::Path(path) => [Some(&**path), None],
+        });
+        files.flatten().chain(authorities.map(|auth| &*auth.ca))
+    }
+}
+
+/// Where one certificate, or a folder of them, is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateSource {
+    /// Where it was written.
+    pub origin: Origin,
+    /// The files.
+    pub files: CertificateFiles,
+    /// What clients that ask for one of their names have to show.
+    pub client_auth: Option<Arc<ClientAuth>>,
+}
+
+/// The files of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertificateFiles {
+    /// A chain and its key, both PEM.
+    Pair {
+        /// The chain, its own certificate first.
+        cert: PathBuf,
+        /// The private key.
+        key: PathBuf,
+    },
+    /// A `.crt` or `.pem` with the `.key` of the same name beside it, a folder of such, or a folder
+    /// in certbot's layout.
+    Path(PathBuf),
+}
+
+/// The oldest version of TLS that is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// 1.2, and 1.3 of course.
+    V12,
+    /// 1.3 only.
+    V13,
+}
+
+/// What clients have to show. Two are equal when they demand the same, wherever they were written.
+#[derive(Clone, Debug)]
+pub struct ClientAuth {
+    /// Where it was written.
+    pub origin: Origin,
+    /// A PEM file of the authorities that may have signed their certificate.
+    pub ca: PathBuf,
+    /// Whether they must have one.
+    pub mode: ClientAuthMode,
+}
+
+impl PartialEq for ClientAuth {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.ca, self.mode) == (&other.ca, other.mode)
+    }
+}
+
+impl Eq for ClientAuth {}
+
+/// Whether clients must show a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClientAuthMode {
+    /// They must.
+    Required,
+    /// They need not; if they do, it must be a good one.
+    Optional,
 }
 
 /// Limits on a request's head.

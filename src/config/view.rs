@@ -4,8 +4,9 @@ use std::fmt::{Display, Write};
 use std::path::Path;
 
 use super::plan::{
-    AccessLog, AccessLogFormat, AccessLogTo, Action, HttpListener, InternalBind, Listener, LogFormat,
-    LogLevel, Plan, Protocol, Proxy, Rule, Scheme, Target, Upstream,
+    AccessLog, AccessLogFormat, AccessLogTo, Action, CertificateFiles, ClientAuth, ClientAuthMode,
+    HttpListener, InternalBind, Listener, ListenerTls, LogFormat, LogLevel, Plan, Protocol, Proxy,
+    RedirectToHttps, Rule, Scheme, Target, TlsVersion, Upstream,
 };
 use super::scalar::{show_duration, show_size};
 
@@ -23,13 +24,13 @@ pub fn view(plan: &Plan) -> String {
     }
     out.line(0, "max_connections", plan.max_connections);
     out.line(0, "shutdown_timeout", show_duration(plan.shutdown_timeout));
+    if plan.watch {
+        out.line(0, "watch", true);
+    }
     out.open(0, "internal_api");
     out.line(1, "bind", quote(&internal_bind(&plan.internal_api.bind)));
     if plan.internal_api.token.is_some() {
         out.line(1, "token", quote("[redacted]"));
-    }
-    if plan.watch {
-        out.line(0, "watch", true);
     }
     out.list(0, "listeners", &plan.listeners, |out, listener| write_listener(out, listener, plan));
     if !plan.upstreams.is_empty() {
@@ -73,6 +74,9 @@ fn write_listener(out: &mut Yaml, listener: &Listener, plan: &Plan) {
     out.line(2, "bind", list(listener.binds.iter()));
     out.line(2, "protocol", if matches!(listener.protocol, Protocol::Tcp(_)) { "tcp" } else { "http" });
     out.line(2, "shutdown_timeout", show_duration(listener.shutdown_timeout));
+    if let Some(tls) = &listener.tls {
+        write_tls(out, tls);
+    }
     match &listener.protocol {
         Protocol::Tcp(tcp) => {
             out.line(2, "upstream", quote(&plan.upstreams[tcp.upstream.0].name));
@@ -80,6 +84,42 @@ fn write_listener(out: &mut Yaml, listener: &Listener, plan: &Plan) {
         }
         Protocol::Http(http) => write_http(out, http, plan),
     }
+}
+
+fn write_tls(out: &mut Yaml, tls: &ListenerTls) {
+    out.open(2, "tls");
+    out.list(3, "certificates", &tls.certificates, |out, one| {
+        match &one.files {
+            CertificateFiles::Path(file) => out.line(5, "path", path(file)),
+            CertificateFiles::Pair { cert, key } => {
+                out.line(5, "cert", path(cert));
+                out.line(5, "key", path(key));
+            }
+        }
+        if let Some(auth) =
+            one.client_auth.as_deref().filter(|auth| Some(*auth) != tls.client_auth.as_deref())
+        {
+            out.line(5, "client_auth", client_auth(auth));
+        }
+    });
+    match tls.default_certificate.as_ref().map(|one| &one.files) {
+        Some(CertificateFiles::Path(file)) => out.line(3, "default_certificate", path(file)),
+        Some(CertificateFiles::Pair { cert, key }) => {
+            let pair = format!("{{ cert: {}, key: {} }}", path(cert), path(key));
+            out.line(3, "default_certificate", pair);
+        }
+        None => {}
+    }
+    out.line(3, "min_version", quote(if tls.min_version == TlsVersion::V13 { "1.3" } else { "1.2" }));
+    if let Some(auth) = &tls.client_auth {
+        out.line(3, "client_auth", client_auth(auth));
+    }
+    out.line(3, "handshake_timeout", show_duration(tls.handshake_timeout));
+}
+
+fn client_auth(auth: &ClientAuth) -> String {
+    let mode = if auth.mode == ClientAuthMode::Required { "required" } else { "optional" };
+    format!("{{ ca: {}, mode: {mode} }}", path(&auth.ca))
 }
 
 fn write_http(out: &mut Yaml, http: &HttpListener, plan: &Plan) {
@@ -90,6 +130,9 @@ fn write_http(out: &mut Yaml, http: &HttpListener, plan: &Plan) {
     out.line(2, "target_bytes_max", show_size(http.head.target as u64));
     if !http.trusted_proxies.is_empty() {
         out.line(2, "trusted_proxies", list(http.trusted_proxies.iter()));
+    }
+    if let Some(RedirectToHttps { status, port }) = http.redirect_to_https {
+        out.line(2, "redirect_to_https", format_args!("{{ status: {status}, port: {port} }}"));
     }
     out.list(2, "rules", &http.rules, |out, rule| write_rule(out, rule, plan));
 }

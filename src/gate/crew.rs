@@ -13,7 +13,7 @@ use smol::channel::{Receiver, Sender, bounded, unbounded};
 use super::bound::{DoorKey, NewSockets, doors};
 use crate::http::FieldTable;
 use crate::log::Counters;
-use crate::proxy::{Clock, Door, Generation, Permits, Site, Upstreams, WorkerState};
+use crate::proxy::{Clock, Door, Generation, Permits, Site, Upstreams, WorkerState, handshake_slots};
 use crate::upstream::Book;
 use crate::worker::{self, Task, Worker};
 
@@ -108,6 +108,7 @@ async fn obey(worker: Worker, inbox: Receiver<Order>, counters: Arc<Counters>, p
         table: FieldTable::new().into(),
         clock: Clock::default(),
         permits,
+        handshakes: handshake_slots(),
     });
     let mut open: HashMap<DoorKey, Rc<Door>> = HashMap::new();
     let mut closing: Vec<Task<()>> = Vec::new();

@@ -13,6 +13,7 @@
 //! drains and stops. It serves nothing itself. Nothing is global: a process may run many gates.
 
 mod bound;
+mod certificates;
 mod crew;
 mod notify;
 mod operator;
@@ -22,6 +23,8 @@ mod running;
 mod signals;
 mod watch;
 
+pub use signals::Caught;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -30,6 +33,7 @@ use std::sync::Arc;
 use crate::config::{Diagnostics, Loaded};
 use crate::log::Counters;
 use crate::upstream::DirectoryError;
+pub use certificates::check as check_certificates;
 use running::Shared;
 
 /// Reads the configuration: called at the start and at every reload, never on the data plane.

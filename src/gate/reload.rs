@@ -25,8 +25,9 @@ impl Shared {
         self.take_over(running, restart, read, began).await
     }
 
-    /// The same because files were found to hold `held`, unless that was loaded meanwhile, or they hold
-    /// something else by now: then they are still being written, and who watches them sees that too. Whether it took place.
+    /// The same because files were found to hold `held`; whether it took place. It does not when that was
+    /// loaded meanwhile, nor when they hold something else by now: then they are still being written, and
+    /// who watches them sees that too.
     pub(super) async fn reload_changed(self: &Arc<Self>, held: &Sources) -> bool {
         let running = self.running.lock().await;
         if running.is_none() || held.agrees_with(&self.sources()) {

@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::sync::Arc;
 
-use crate::config::plan::{Action, Listener, Plan, Protocol, Rule, Upstream};
+use crate::config::plan::{
+    Action, CertificateSource, ClientAuth, Listener, ListenerTls, Plan, Protocol, Rule, Upstream,
+};
 use crate::proxy::Generation;
 
 /// What a reload of a gate that is stopping says.
@@ -104,11 +107,21 @@ fn settings(plan: &Plan, listener: &Listener) -> String {
     let protocol = match &listener.protocol {
         Protocol::Http(http) => {
             let times = (http.header_timeout, http.idle_timeout);
-            format!("http {:?} {times:?} {:?}", http.head, http.trusted_proxies)
+            format!("http {:?} {times:?} {:?} {:?}", http.head, http.trusted_proxies, http.redirect_to_https)
         }
         Protocol::Tcp(tcp) => {
             format!("tcp {:?} {}", tcp.idle_timeout, upstream_text(&plan.upstreams[tcp.upstream.0]))
         }
     };
-    format!("{:?} {:?} {protocol}", listener.binds, listener.shutdown_timeout)
+    let tls = listener.tls.as_ref().map(tls_text);
+    format!("{:?} {:?} {protocol} {tls:?}", listener.binds, listener.shutdown_timeout)
+}
+
+fn tls_text(tls: &ListenerTls) -> String {
+    let demand = |auth: &Option<Arc<ClientAuth>>| auth.as_ref().map(|auth| (auth.ca.clone(), auth.mode));
+    let one = |source: &CertificateSource| (source.files.clone(), demand(&source.client_auth));
+    let certificates: Vec<_> = tls.certificates.iter().map(one).collect();
+    let default = tls.default_certificate.as_ref().map(one);
+    let times = tls.handshake_timeout;
+    format!("{certificates:?} {default:?} {:?} {:?} {times:?}", tls.min_version, demand(&tls.client_auth))
 }

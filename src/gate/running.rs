@@ -15,12 +15,13 @@ use smol::channel::{Receiver, Sender, bounded};
 use super::bound::{self, DoorKey, NewSockets};
 use super::crew::Crew;
 use super::operator::Operating;
-use super::{GateError, Loader, OnPlan, notify, watch};
-use crate::config::plan::{AccessLog as AccessPlan, InternalApi, Plan};
+use super::{GateError, Loader, OnPlan, certificates, notify, watch};
+use crate::config::plan::{AccessLog as AccessPlan, InternalApi, ListenerTls, Plan};
 use crate::config::{Diagnostics, Loaded, Severity, Sources};
 use crate::internal::{Phase, Server};
 use crate::log::{AccessLog, Counters};
 use crate::proxy::{Generation, Permits};
+use crate::tls::Tickets;
 use crate::upstream::Names;
 
 /// What everyone who has to do with a gate shares.
@@ -29,6 +30,7 @@ pub(super) struct Shared {
     pub(super) on_plan: OnPlan,
     pub(super) counters: Arc<Counters>,
     pub(super) names: Names,
+    tickets: Tickets,
     pub(super) started: SystemTime,
     /// What is served; `None` only before the start.
     current: ArcSwapOption<Generation>,
@@ -68,6 +70,7 @@ impl Shared {
             on_plan,
             counters,
             names: Names::default(),
+            tickets: Tickets::default(),
             started: SystemTime::now(),
             current: ArcSwapOption::empty(),
             draining: AtomicBool::new(false),
@@ -172,8 +175,15 @@ impl Shared {
         access: Option<AccessLog>,
     ) -> Result<Arc<Generation>, GateError> {
         let shared = self.clone();
-        let build = move || Generation::new(number, plan, &shared.names, access);
-        Ok(Arc::new(smol::unblock(build).await.map_err(GateError::Upstream)?))
+        let build = move || Generation::new(number, plan, &shared.names, &shared.tickets, access);
+        let generation = smol::unblock(build).await.map_err(GateError::Upstream)?;
+        for problem in certificates::diagnostics(&generation.problems) {
+            match problem.severity {
+                Severity::Error => tracing::error!("{}", problem.render(false).trim_end()),
+                Severity::Warning => tracing::warn!("{}", problem.render(false).trim_end()),
+            }
+        }
+        Ok(Arc::new(generation))
     }
 
     /// Hands a generation to the workers and makes it the current one.
@@ -195,6 +205,7 @@ impl Shared {
         self.current.store(Some(generation.clone()));
         self.counters.set_rejected_services(generation.plan.rejected_services as u64);
         self.counters.set_generation(generation.number);
+        self.counters.set_certificates(certificates::expiries(generation));
         Ok(())
     }
 
@@ -279,7 +290,9 @@ pub(super) fn worker_count(plan: &Plan) -> usize {
 
 /// Files that the plan names and that a load does not read.
 fn files_named_by(plan: &Plan) -> impl Iterator<Item = &Path> {
-    plan.upstreams.iter().filter_map(|upstream| upstream.tls.ca.as_deref())
+    let of_upstreams = plan.upstreams.iter().filter_map(|upstream| upstream.tls.ca.as_deref());
+    let of_listeners = plan.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+    of_upstreams.chain(of_listeners.flat_map(ListenerTls::files))
 }
 
 /// As many files as the system allows: each connection is one, and the usual soft limit of 1,024 is

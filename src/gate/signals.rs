@@ -11,15 +11,29 @@ use super::Gate;
 /// The exit status after a second request to stop.
 const IMPATIENT: i32 = 130;
 
+/// The signals of the process, caught from the moment this is made.
+///
+/// Made before the gate starts: who sees it listen may send a signal at once, and what is not caught
+/// yet ends the process.
+pub struct Caught(Signals);
+
+impl Caught {
+    /// Catches TERM, INT, QUIT, HUP and USR1.
+    ///
+    /// # Errors
+    /// When signals cannot be listened for.
+    pub fn new() -> io::Result<Self> {
+        Signals::new([Signal::Term, Signal::Int, Signal::Quit, Signal::Hup, Signal::Usr1]).map(Self)
+    }
+}
+
 impl Gate {
     /// Serves until TERM, INT or QUIT, then drains and stops; a second one of them ends the process
     /// at once. HUP reloads and opens log files again; USR1 does only the latter. Blocks.
     ///
     /// # Errors
     /// When signals cannot be listened for.
-    pub fn serve_until_stopped(self) -> io::Result<()> {
-        let wanted = [Signal::Term, Signal::Int, Signal::Quit, Signal::Hup, Signal::Usr1];
-        let mut signals = Signals::new(wanted)?;
+    pub fn serve_until_stopped(self, Caught(mut signals): Caught) -> io::Result<()> {
         smol::block_on(async {
             while let Some(signal) = signals.next().await {
                 match signal? {

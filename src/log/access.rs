@@ -57,6 +57,8 @@ pub struct AccessRecord<'a> {
     pub upstream: Option<&'a str>,
     /// The target's address, if one was reached.
     pub target_address: Option<SocketAddr>,
+    /// Version and cipher suite, if the client speaks TLS.
+    pub tls: Option<(&'a str, &'a str)>,
     /// Why we answered or closed by ourselves, if we did.
     pub reason: Option<Reason>,
     /// `User-Agent`, as sent; empty if none.
@@ -143,6 +145,10 @@ fn json(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::Result<()> {
         #[serde(skip_serializing_if = "Option::is_none")]
         target_address: Option<SocketAddr>,
         #[serde(skip_serializing_if = "Option::is_none")]
+        tls_version: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tls_cipher: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<&'static str>,
         user_agent: Cow<'a, str>,
         referer: Cow<'a, str>,
@@ -164,6 +170,8 @@ fn json(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::Result<()> {
         duration_ms: record.duration.as_micros() as f64 / 1e3,
         upstream: record.upstream,
         target_address: record.target_address,
+        tls_version: record.tls.map(|(version, _)| version),
+        tls_cipher: record.tls.map(|(_, cipher)| cipher),
         reason: record.reason.map(Reason::code),
         user_agent: text(record.user_agent),
         referer: text(record.referer),
@@ -237,6 +245,7 @@ mod tests {
             duration: Duration::from_nanos(1_234_567),
             upstream: Some("users"),
             target_address: Some(SocketAddr::from(([127, 0, 0, 1], 8083))),
+            tls: None,
             reason: None,
             user_agent: b"curl/8.5.0",
             referer: b"",
@@ -264,6 +273,14 @@ mod tests {
                 "\n"
             )
         );
+    }
+
+    #[test]
+    fn json_line_over_tls() {
+        let record = AccessRecord { tls: Some(("TLSv1.3", "TLS13_AES_128_GCM_SHA256")), ..record() };
+        let value: serde_json::Value = serde_json::from_str(&line(json, &record)).unwrap();
+        assert_eq!(value["tls_version"], "TLSv1.3");
+        assert_eq!(value["tls_cipher"], "TLS13_AES_128_GCM_SHA256");
     }
 
     #[test]

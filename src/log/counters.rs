@@ -61,6 +61,7 @@ pub struct Counters {
     pub(super) last_success: AtomicU64,
     access_log_dropped: AtomicU64,
     log_dropped: AtomicU64,
+    pub(super) certificates: Mutex<Vec<CertificateExpiry>>,
 }
 
 impl Counters {
@@ -78,6 +79,7 @@ impl Counters {
             last_success: AtomicU64::new(0),
             access_log_dropped: AtomicU64::new(0),
             log_dropped: AtomicU64::new(0),
+            certificates: Mutex::default(),
         })
     }
 
@@ -108,6 +110,11 @@ impl Counters {
     /// Says how many services the generation that runs does not serve as they ask to be.
     pub fn set_rejected_services(&self, n: u64) {
         self.rejected_services.store(n, Relaxed);
+    }
+
+    /// Says which certificates are served from now on.
+    pub fn set_certificates(&self, certificates: Vec<CertificateExpiry>) {
+        *lock(&self.certificates) = certificates;
     }
 
     /// Access log lines that were dropped because the writer could not keep up, or failed.
@@ -273,8 +280,71 @@ pub struct ListenerCounters {
     pub duration: Histogram,
     /// `accept` calls that failed.
     pub accept_errors: Count,
+    /// TLS handshakes, in the order of [`Handshake::ALL`].
+    pub handshakes: [Count; Handshake::ALL.len()],
+    /// Not 0 once the listener ends TLS.
+    pub ends_tls: Count,
     /// `http` or `tcp`: a TCP listener has no exchanges to show.
     pub(super) protocol: &'static str,
+}
+
+/// How a TLS handshake with a client ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    /// The connection is encrypted.
+    Ok,
+    /// No certificate has the name that the client asked for.
+    UnknownName,
+    /// What the client sent first was no client hello.
+    NotTls,
+    /// It took too long.
+    TimedOut,
+    /// The client left.
+    Gone,
+    /// Anything else, such as no version in common, or a certificate that is not trusted.
+    Failed,
+}
+
+impl Handshake {
+    /// Every way, in the order of the counters.
+    pub const ALL: [Handshake; 6] = [
+        Handshake::Ok,
+        Handshake::UnknownName,
+        Handshake::NotTls,
+        Handshake::TimedOut,
+        Handshake::Gone,
+        Handshake::Failed,
+    ];
+
+    /// The label `result`.
+    pub fn label(self) -> &'static str {
+        match self {
+            Handshake::Ok => "ok",
+            Handshake::UnknownName => "unrecognized_name",
+            Handshake::NotTls => "not_tls",
+            Handshake::TimedOut => "timeout",
+            Handshake::Gone => "client_gone",
+            Handshake::Failed => "failed",
+        }
+    }
+}
+
+impl ListenerCounters {
+    /// Counts a handshake. Same rule as [`Count::add`]: one thread.
+    pub fn handshake(&self, ended: Handshake) {
+        self.handshakes[ended as usize].add(1);
+    }
+}
+
+/// A certificate that is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateExpiry {
+    /// The listener that shows it.
+    pub listener: Arc<str>,
+    /// Its first name.
+    pub name: String,
+    /// Seconds since 1970.
+    pub expires: i64,
 }
 
 /// Counters of an upstream.

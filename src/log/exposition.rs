@@ -11,7 +11,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::log::Reason;
 use crate::log::counters::{
-    Counters, Histogram, HistogramSum, ListenerCounters, OTHER, SeriesKey, UpstreamCounters, lock,
+    CertificateExpiry, Counters, Handshake, Histogram, HistogramSum, ListenerCounters, OTHER, SeriesKey,
+    UpstreamCounters, lock,
 };
 use crate::log::process::Figures;
 
@@ -24,6 +25,8 @@ impl Counters {
         sums.inherited(&mut page);
         sums.requests(&mut page);
         sums.listeners(&mut page);
+        sums.handshakes(&mut page);
+        self.render_certificates(&mut page);
         sums.upstreams(&mut page);
         sums.own_answers(&mut page);
         self.render_gate(&mut page);
@@ -31,6 +34,17 @@ impl Counters {
             render_process(figures, &mut page);
         }
         page.0
+    }
+
+    fn render_certificates(&self, page: &mut Page) {
+        page.family(
+            "smolgate_certificate_expiry_timestamp_seconds",
+            Kind::Gauge,
+            "When each certificate that is served expires.",
+        );
+        for CertificateExpiry { listener, name, expires } in lock(&self.certificates).iter() {
+            page.sample("", &[("listener", listener), ("name", name)], expires);
+        }
     }
 
     fn render_gate(&self, page: &mut Page) {
@@ -109,6 +123,8 @@ struct ListenerSum {
     requests: u64,
     accept_errors: u64,
     http: bool,
+    tls: bool,
+    handshakes: [u64; Handshake::ALL.len()],
     duration: HistogramSum,
 }
 
@@ -122,6 +138,10 @@ impl ListenerSum {
         self.requests += one.requests.get();
         self.accept_errors += one.accept_errors.get();
         self.http |= one.protocol == "http";
+        self.tls |= one.ends_tls.get() > 0;
+        for (sum, count) in self.handshakes.iter_mut().zip(&one.handshakes) {
+            *sum += count.get();
+        }
         self.duration.add(&one.duration);
     }
 
@@ -228,6 +248,20 @@ impl Sums {
             page.family(name, kind, help);
             for (listener, one) in &self.listeners {
                 page.sample("", &[("listener", listener)], value(one));
+            }
+        }
+    }
+
+    /// Every result, those at zero too, of listeners that end TLS.
+    fn handshakes(&self, page: &mut Page) {
+        page.family(
+            "smolgate_tls_handshakes_total",
+            Kind::Counter,
+            "TLS handshakes with clients, by how they ended.",
+        );
+        for (listener, one) in self.listeners.iter().filter(|(_, one)| one.tls) {
+            for (result, count) in Handshake::ALL.iter().zip(one.handshakes) {
+                page.sample("", &[("listener", listener), ("result", result.label())], count);
             }
         }
     }

@@ -19,7 +19,7 @@ pub mod process;
 pub mod reason;
 pub mod setup;
 
-mod clock;
+pub(crate) mod clock;
 mod exposition;
 mod queue;
 

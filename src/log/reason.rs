@@ -51,6 +51,7 @@ reasons! {
     BodyTooLarge = "body_too_large", 413, "http_request_error", "The request body is larger than the rule allows.";
     TargetTooLong = "target_too_long", 414, "http_request_error", "The request target is longer than this listener allows.";
     HeadTooLarge = "head_too_large", 431, "http_request_error", "The request head is larger than this listener allows.";
+    Misdirected = "misdirected", 421, "http_request_denied", "This connection was opened for another name, of whose clients something else is demanded.";
     CodingUnknown = "coding_unknown", 501, "http_request_error", "The request has a transfer coding that is not served.";
     VersionUnknown = "version_unknown", 505, "http_request_error", "This HTTP version is not served.";
     NoRule = "no_rule", 404, "destination_not_found", "No rule matches this request.";

@@ -11,8 +11,8 @@ use super::record::Record;
 use super::request::Request;
 use super::site::Site;
 use super::transfer::{Body, write_all};
-use crate::config::plan::{Redirect, Respond};
-use crate::http::{Method, Name, RequestHead, Version, list_items, status_phrase};
+use crate::config::plan::{Redirect, RedirectToHttps, Respond};
+use crate::http::{HostKey, Method, Name, RequestHead, Version, list_items, status_phrase};
 use crate::log::Reason;
 use crate::worker::Buffer;
 
@@ -225,6 +225,35 @@ pub(super) fn write_redirect(redirect: &Redirect, head: &RequestHead<'_>, site: 
     out.extend(b"\r\nContent-Length: 0\r\n");
     write_connection(head, out);
     out.extend(b"\r\n");
+}
+
+/// Writes the answer of `redirect_to_https`: the same URL, path and query kept. The status; `None` when
+/// the request has no host to be sent to.
+pub(super) fn write_redirect_to_https(
+    redirect: RedirectToHttps,
+    head: &RequestHead<'_>,
+    site: &Site,
+    out: &mut Buffer,
+) -> Option<u16> {
+    let host = HostKey::new(head.host?)?;
+    // 301 is for methods that a client may make a GET of (RFC 9110, section 15.4.2).
+    let moved = matches!(head.known_method, Method::Get | Method::Head);
+    let status = if moved { redirect.status } else { 308 };
+    write_status_line(status, site, out);
+    out.extend(b"Location: https://");
+    out.extend(host.as_bytes());
+    if redirect.port != 443 {
+        write(out, format_args!(":{}", redirect.port));
+    }
+    if head.path_and_query == b"*" {
+        out.extend(b"/");
+    } else {
+        out.extend(head.path_and_query);
+    }
+    out.extend(b"\r\nContent-Length: 0\r\n");
+    write_connection(head, out);
+    out.extend(b"\r\n");
+    Some(status)
 }
 
 /// Writes the answer of a `respond` rule.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::connection::{self, Client};
 use super::guests::Guests;
+use super::handshake;
 use super::http;
 use super::site::{Permit, Site};
 use super::tcp;
@@ -119,7 +120,9 @@ async fn keep_open<F>(
             _permit: permit,
             _counted: Counted::new(&site),
         };
-        if site.tcp().is_some() {
+        if site.terminator().is_some() {
+            worker.spawn(handshake::serve(client, door.clone(), site, parking.clone(), exchanges)).detach();
+        } else if site.tcp().is_some() {
             worker.spawn(tcp::serve(client, site)).detach();
         } else {
             worker.spawn(connection::serve(client, door.clone(), parking.clone(), exchanges)).detach();

@@ -14,6 +14,8 @@ pub(super) struct Forwarded {
     pub(super) peer: IpAddr,
     /// It is one of `trusted_proxies`.
     pub(super) trusted: bool,
+    /// `http`, or `https` when the connection is TLS.
+    pub(super) proto: &'static str,
 }
 
 /// Writes the head for a target: request line, fields, empty line.
@@ -116,7 +118,7 @@ fn is_said_by_a_proxy(name: &[u8]) -> bool {
 /// `X-Forwarded-*`, `X-Real-IP` and `Forwarded` (RFC 7239): what we know, behind what a trusted
 /// proxy knows.
 fn write_forwarded(head: &RequestHead<'_>, forwarded: &Forwarded, out: &mut Buffer) {
-    let Forwarded { peer, trusted } = *forwarded;
+    let Forwarded { peer, trusted, proto } = *forwarded;
     let address = AddressText::new(peer);
     let told = |name: Name| if trusted { head.fields.get(name) } else { None };
     let host = head.host.unwrap_or_default();
@@ -127,7 +129,7 @@ fn write_forwarded(head: &RequestHead<'_>, forwarded: &Forwarded, out: &mut Buff
     }
     out.extend(address.as_bytes());
     out.extend(b"\r\nX-Forwarded-Proto: ");
-    out.extend(told(Name::XForwardedProto).unwrap_or(b"http"));
+    out.extend(told(Name::XForwardedProto).unwrap_or(proto.as_bytes()));
     let host_told = told(Name::XForwardedHost).unwrap_or(host);
     if !host_told.is_empty() {
         out.extend(b"\r\nX-Forwarded-Host: ");
@@ -156,7 +158,9 @@ fn write_forwarded(head: &RequestHead<'_>, forwarded: &Forwarded, out: &mut Buff
         out.extend(host);
         out.extend(b"\"");
     }
-    out.extend(b";proto=http\r\n");
+    out.extend(b";proto=");
+    out.extend(proto.as_bytes());
+    out.extend(b"\r\n");
 }
 
 /// All values of a field, in order, each with a comma behind it.

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::config::plan::{Plan, Protocol};
+use crate::config::plan::{Listener, Plan, Protocol};
 use crate::log::AccessLog;
 use crate::routing::RuleTable;
+use crate::tls::{Problem, Terminator, Tickets};
 use crate::upstream::{Directory, DirectoryError, Names};
 
 /// Built whole on the control plane, shared by all workers, replaced whole.
@@ -15,6 +16,10 @@ pub struct Generation {
     pub plan: Arc<Plan>,
     /// One a listener; empty tables for TCP.
     pub tables: Vec<RuleTable>,
+    /// One a listener; `None` where no TLS is ended.
+    pub terminators: Vec<Option<Terminator>>,
+    /// What is wrong with their certificates; the rest serves.
+    pub problems: Vec<Problem>,
     /// The upstreams.
     pub directory: Directory,
     /// Where exchanges are written to, if anywhere.
@@ -22,8 +27,8 @@ pub struct Generation {
 }
 
 impl Generation {
-    /// Builds the tables and what connections to the upstreams need. Blocks: reads certificate
-    /// authorities.
+    /// Builds the tables and what connections from clients and to upstreams need. Blocks: reads
+    /// certificates and authorities.
     ///
     /// # Errors
     /// When TLS to an upstream cannot be set up.
@@ -31,12 +36,27 @@ impl Generation {
         number: u64,
         plan: Arc<Plan>,
         names: &Names,
+        tickets: &Tickets,
         access: Option<AccessLog>,
     ) -> Result<Self, DirectoryError> {
         let tables = plan.listeners.iter().map(|listener| match &listener.protocol {
             Protocol::Http(http) => RuleTable::build(&http.rules),
             Protocol::Tcp(_) => RuleTable::build(&[]),
         });
-        Ok(Self { number, tables: tables.collect(), directory: Directory::new(&plan, names)?, plan, access })
+        let directory = Directory::new(&plan, names)?;
+        let (terminators, problems) = terminators(&plan, tickets);
+        Ok(Self { number, tables: tables.collect(), terminators, problems, directory, plan, access })
     }
+}
+
+/// What ends TLS for each listener, and what is wrong with certificates. Blocks.
+pub fn terminators(plan: &Plan, tickets: &Tickets) -> (Vec<Option<Terminator>>, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let load = |listener: &Listener| {
+        let for_http = matches!(listener.protocol, Protocol::Http(_));
+        let (terminator, found) = Terminator::load(listener.tls.as_ref()?, for_http, tickets);
+        problems.extend(found);
+        Some(terminator)
+    };
+    (plan.listeners.iter().map(load).collect(), problems)
 }

@@ -16,9 +16,8 @@ use super::request::{self, Awaited, Next, Request};
 use super::site::Site;
 use super::transfer::{Alongside, Body, Transfer};
 use super::tunnel::{self, Side};
-use crate::config::plan::{Action, Proxy};
+use crate::config::plan::Proxy;
 use crate::http::Framing;
-use crate::log::Reason;
 use crate::tls::Input;
 use crate::upstream::Link;
 use crate::worker::{Buffer, Timer};
@@ -70,12 +69,13 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
     };
     let mut body = Body::new(request.framing);
     let end = match next {
-        Next::Forward { first_target, head } => {
-            let dispatch = Dispatch::new(first_target, head);
-            forward(client, site, timer, &mut record, &request, &mut body, dispatch).await
+        Next::Forward { proxy, first_target, head } => {
+            let (record, request, body) = (&mut record, &request, &mut body);
+            let passage = Passage { client, site, timer, record, request, body, proxy };
+            passage.forward(Dispatch::new(first_target, head)).await
         }
         Next::Answer { status, answer } => answer::send(client, &mut record, &request, status, answer).await,
-        Next::NoRule => Err(Failure::new(Reason::NoRule)),
+        Next::Refuse(reason) => Err(Failure::new(reason)),
     };
     let end = match end {
         Ok(end) => end,
@@ -86,83 +86,20 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
     if request.keep_alive && !client.guest.is_asked_to_leave() { end } else { End::Close }
 }
 
-/// Sends the request to a target and its response to the client, on as many links as it takes and
-/// as may be tried.
-async fn forward(
-    client: &mut Client,
-    site: &Rc<Site>,
-    timer: &Timer,
-    record: &mut Record<'_>,
-    request: &Request,
-    body: &mut Body,
-    mut dispatch: Dispatch,
-) -> Result<End, Failure> {
-    let action = request.rule.and_then(|rule| site.rule(rule)).map(|rule| &rule.action);
-    let Some(Action::Proxy(proxy)) = action else { return Err(Failure::new(Reason::Internal)) };
-    loop {
-        let (link, head) = dispatch.link(client, site, request, proxy).await?;
-        record.target = Some(link.address);
-        let reused = link.reused;
-        match converse(client, site, timer, record, request, proxy, body, link, head).await {
-            Ok((end, kept)) => {
-                if let Some((link, time)) = kept {
-                    dispatch.keep(site, proxy, link, time);
-                }
-                return Ok(end);
-            }
-            // The target closed an idle connection at the moment we used it: that was no answer, and
-            // not the client's fault (RFC 9112, section 9.3.1).
-            Err(failure)
-                if reused && !record.heard.get() && failure.is_silence() && request.can_be_sent_again() =>
-            {
-                dispatch.retry();
-            }
-            Err(failure) => return Err(failure),
-        }
-    }
+/// A request that is forwarded, and everything it has to do with on the client's side.
+struct Passage<'a, 'r> {
+    client: &'a mut Client,
+    site: &'a Rc<Site>,
+    /// For what is awaited of the target; the client has its own.
+    timer: &'a Timer,
+    record: &'a mut Record<'r>,
+    request: &'a Request,
+    body: &'a mut Body,
+    proxy: &'a Proxy,
 }
 
 /// A link that can be used again, and for how long its target would keep it.
 type Kept = Option<(Link, Duration)>;
-
-/// One request and its response over one link.
-#[expect(clippy::too_many_arguments, reason = "the two connections, the request and what is known of them")]
-async fn converse(
-    client: &mut Client,
-    site: &Rc<Site>,
-    timer: &Timer,
-    record: &mut Record<'_>,
-    request: &Request,
-    proxy: &Proxy,
-    body: &mut Body,
-    mut link: Link,
-    head: Buffer,
-) -> Result<(End, Kept), Failure> {
-    if request.framing != Framing::None {
-        // From here on the request cannot be sent again.
-        client.input.consume(std::mem::take(&mut record.unconsumed));
-    }
-    let exchanged = transfer(client, site, timer, record, request, proxy, &mut link, head, body).await?;
-    client.input.consume(std::mem::take(&mut record.unconsumed));
-    match exchanged {
-        Exchanged { status: 101, .. } => {
-            client.guest.is_tunnel(site, request.rule);
-            let target = Side::new(&link.stream, &mut link.input);
-            let meters = (&record.received, &record.sent);
-            let relay =
-                tunnel::relay(site.worker(), Side::of_client(client), target, meters, proxy.tunnel_timeout);
-            record.reason = Box::pin(relay).await.err();
-            Ok((End::Close, None))
-        }
-        Exchanged { until_close: true, .. } => {
-            client.stream.close_with_reset(false);
-            Ok((End::Close, None))
-        }
-        // The target answered without wanting all of it; the link is in the middle of a request.
-        Exchanged { uploaded: false, .. } => Ok((End::Clean, None)),
-        Exchanged { keep_link, .. } => Ok((End::Clean, keep_link.map(|time| (link, time)))),
-    }
-}
 
 /// What is left to know when both messages have passed.
 struct Exchanged {
@@ -173,75 +110,128 @@ struct Exchanged {
     keep_link: Option<Duration>,
 }
 
-/// Both messages at once: the request goes on while the response is awaited, and while it passes.
-#[expect(clippy::too_many_arguments, reason = "the two connections, the request and what is known of them")]
-async fn transfer(
-    client: &mut Client,
-    site: &Rc<Site>,
-    timer: &Timer,
-    record: &mut Record<'_>,
-    request: &Request,
-    proxy: &Proxy,
-    link: &mut Link,
-    head: Buffer,
-    body: &mut Body,
-) -> Result<Exchanged, Failure> {
-    let worker = site.worker();
-    let keep = request.keep_alive && !client.guest.is_asked_to_leave();
-    let mut no_body = Input::default();
-    let mut upload = Transfer {
-        worker,
-        from: &client.stream,
-        input: if request.framing == Framing::None { &mut no_body } else { &mut client.input },
-        to: &link.stream,
-        timer: &client.timer,
-        patience: proxy.body_timeout,
-        chunked: request.framing == Framing::Chunked,
-        trailers: request.accepts_trailers,
-        most: proxy.max_body,
-        meter: &record.received,
-        counts_reads: true,
-        begun: Cell::default(),
-    };
-    let uploading = pin!(upload.run(head, body));
-    let mut alongside = Alongside::new(&client.stream, uploading);
-
-    let wait = Wait { timer, patience: proxy.response_timeout, upload: &record.received };
-    let reading = reply::read_final(
-        &link.stream,
-        &mut link.input,
-        &client.stream,
-        site,
-        request,
-        &wait,
-        keep,
-        (&record.heard, &record.sent),
-    );
-    let reply = alongside.run(reading).await?;
-
-    if reply.until_close {
-        client.stream.close_with_reset(true);
+impl Passage<'_, '_> {
+    /// Sends the request to a target and its response to the client, on as many links as it takes and
+    /// as may be tried.
+    async fn forward(mut self, mut dispatch: Dispatch) -> Result<End, Failure> {
+        loop {
+            let (link, head) = dispatch.link(self.client, self.site, self.request, self.proxy).await?;
+            self.record.target = Some(link.address);
+            let reused = link.reused;
+            match self.converse(link, head).await {
+                Ok((end, kept)) => {
+                    if let Some((link, time)) = kept {
+                        dispatch.keep(self.site, self.proxy, link, time);
+                    }
+                    return Ok(end);
+                }
+                Err(failure) if reused && self.may_be_sent_again(&failure) => dispatch.retry(),
+                Err(failure) => return Err(failure),
+            }
+        }
     }
 
-    let Reply { status, until_close, keep_link, .. } = reply;
-    let mut response = Body::new(reply.framing);
-    let mut download = Transfer {
-        worker,
-        from: &link.stream,
-        input: &mut link.input,
-        to: &client.stream,
-        timer,
-        patience: proxy.body_timeout,
-        chunked: reply.chunked,
-        trailers: request.accepts_trailers,
-        most: None,
-        meter: &record.sent,
-        counts_reads: false,
-        begun: Cell::default(),
-    };
-    let downloaded = alongside.run(download.run_as_response(reply.head, &mut response)).await;
-    // A body that was bad before the head went out: then the client can still be told.
-    record.status = download.begun.get().then_some(status);
-    downloaded?;
-    Ok(Exchanged { status, until_close, uploaded: alongside.is_complete(), keep_link })
+    /// The target closed an idle connection at the moment we used it: that was no answer, and not the
+    /// client's fault (RFC 9112, section 9.3.1).
+    fn may_be_sent_again(&self, failure: &Failure) -> bool {
+        failure.is_silence() && !self.record.heard.get() && self.request.can_be_sent_again()
+    }
+
+    /// One request and its response over one link.
+    async fn converse(&mut self, mut link: Link, head: Buffer) -> Result<(End, Kept), Failure> {
+        if self.request.framing != Framing::None {
+            // From here on the request cannot be sent again.
+            self.client.input.consume(std::mem::take(&mut self.record.unconsumed));
+        }
+        let exchanged = self.transfer(&mut link, head).await?;
+        self.client.input.consume(std::mem::take(&mut self.record.unconsumed));
+        match exchanged {
+            Exchanged { status: 101, .. } => {
+                self.tunnel(link).await;
+                Ok((End::Close, None))
+            }
+            Exchanged { until_close: true, .. } => {
+                self.client.stream.close_with_reset(false);
+                Ok((End::Close, None))
+            }
+            // The target answered without wanting all of it; the link is in the middle of a request.
+            Exchanged { uploaded: false, .. } => Ok((End::Clean, None)),
+            Exchanged { keep_link, .. } => Ok((End::Clean, keep_link.map(|time| (link, time)))),
+        }
+    }
+
+    /// Both messages at once: the request goes on while the response is awaited, and while it passes.
+    async fn transfer(&mut self, link: &mut Link, head: Buffer) -> Result<Exchanged, Failure> {
+        let Self { client, site, timer, record, request, body, proxy } = self;
+        let worker = site.worker();
+        let keep = request.keep_alive && !client.guest.is_asked_to_leave();
+        let mut no_body = Input::default();
+        let mut upload = Transfer {
+            worker,
+            from: &client.stream,
+            input: if request.framing == Framing::None { &mut no_body } else { &mut client.input },
+            to: &link.stream,
+            timer: &client.timer,
+            patience: proxy.body_timeout,
+            chunked: request.framing == Framing::Chunked,
+            trailers: request.accepts_trailers,
+            most: proxy.max_body,
+            meter: &record.received,
+            counts_reads: true,
+            begun: Cell::default(),
+        };
+        let uploading = pin!(upload.run(head, body));
+        let mut alongside = Alongside::new(&client.stream, uploading);
+
+        let wait = Wait { timer, patience: proxy.response_timeout, upload: &record.received };
+        let heard = (&record.heard, &record.sent);
+        let reading = reply::read_final(
+            &link.stream,
+            &mut link.input,
+            &client.stream,
+            site,
+            request,
+            &wait,
+            keep,
+            heard,
+        );
+        let reply = alongside.run(reading).await?;
+        if reply.until_close {
+            client.stream.close_with_reset(true);
+        }
+
+        let Reply { status, until_close, keep_link, .. } = reply;
+        let mut response = Body::new(reply.framing);
+        let mut download = Transfer {
+            worker,
+            from: &link.stream,
+            input: &mut link.input,
+            to: &client.stream,
+            timer,
+            patience: proxy.body_timeout,
+            chunked: reply.chunked,
+            trailers: request.accepts_trailers,
+            most: None,
+            meter: &record.sent,
+            counts_reads: false,
+            begun: Cell::default(),
+        };
+        let downloaded = alongside.run(download.run_as_response(reply.head, &mut response)).await;
+        // A body that was bad before the head went out: then the client can still be told.
+        record.status = download.begun.get().then_some(status);
+        downloaded?;
+        Ok(Exchanged { status, until_close, uploaded: alongside.is_complete(), keep_link })
+    }
+
+    /// After 101: bytes both ways, until both sides have finished.
+    async fn tunnel(&mut self, mut link: Link) {
+        self.client.guest.is_tunnel(self.site, self.request.rule);
+        let meters = (&self.record.received, &self.record.sent);
+        let target = Side::new(&link.stream, &mut link.input);
+        let client = Side::of_client(self.client);
+        // Boxed, so that the tunnels of the few do not make the futures of all large.
+        let relay =
+            Box::pin(tunnel::relay(self.site.worker(), client, target, meters, self.proxy.tunnel_timeout));
+        self.record.reason = relay.await.err();
+    }
 }

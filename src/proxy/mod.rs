@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   door ---- accepts, spawns one small task a connection
+//!    |- handshake - TLS, where it is ended
 //!    `- connection - waits for a request without a buffer
 //!        `- exchange - http.rs: the life of a request on one screen
 //!            |- request   bytes -> what is wanted, which rule, the head for the target
@@ -24,6 +25,7 @@ mod failure;
 mod fields;
 mod generation;
 mod guests;
+mod handshake;
 mod http;
 mod record;
 mod reply;
@@ -35,5 +37,6 @@ mod tunnel;
 
 pub use date::Clock;
 pub use door::Door;
-pub use generation::Generation;
+pub use generation::{Generation, terminators};
+pub use handshake::handshake_slots;
 pub use site::{Permits, Site, Upstreams, WorkerState};

@@ -104,6 +104,7 @@ impl<'a> Record<'a> {
                 duration: duration.max(Duration::from_micros(1)),
                 upstream: self.upstream_name(request),
                 target_address: self.target,
+                tls: client.stream.cipher(),
                 reason: self.reason,
                 user_agent: note.map_or(b"", |note| &note.user_agent),
                 referer: note.map_or(b"", |note| &note.referer),

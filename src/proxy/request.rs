@@ -46,13 +46,13 @@ pub(super) struct Request {
 }
 
 /// What is to be done.
-pub(super) enum Next {
+pub(super) enum Next<'a> {
     /// Forward it to this target, the first of those that will be tried; its head is written.
-    Forward { first_target: usize, head: Buffer },
+    Forward { proxy: &'a Proxy, first_target: usize, head: Buffer },
     /// Send this answer; the status of it.
     Answer { status: u16, answer: Buffer },
-    /// No rule matched.
-    NoRule,
+    /// Refuse it: no rule matched, or it does not belong here.
+    Refuse(Reason),
 }
 
 impl Request {
@@ -68,11 +68,11 @@ impl Request {
 ///
 /// # Errors
 /// When the head is not a request that may go on, takes too long, or is cut off.
-pub(super) async fn read(
+pub(super) async fn read<'a>(
     client: &mut Client,
-    site: &Rc<Site>,
+    site: &'a Rc<Site>,
     record: &mut Record<'_>,
-) -> Result<Option<(Request, Next)>, Failure> {
+) -> Result<Option<(Request, Next<'a>)>, Failure> {
     let Some(http) = site.http() else { return Ok(None) };
     let mut scan = HeadScan::default();
     let mut begun: Option<Instant> = None;
@@ -107,12 +107,12 @@ pub(super) async fn read(
 }
 
 /// Parses what is there and decides. `None`: the head is not complete.
-fn take_in(
+fn take_in<'a>(
     client: &Client,
-    site: &Rc<Site>,
+    site: &'a Rc<Site>,
     http: &HttpListener,
     scan: &mut HeadScan,
-) -> Result<Option<(Request, Next)>, Failure> {
+) -> Result<Option<(Request, Next<'a>)>, Failure> {
     if client.input.is_empty() {
         return Ok(None);
     }
@@ -120,7 +120,11 @@ fn take_in(
     let Some(head) = parse_request(client.input.unread(), scan, &http.head, &mut table)? else {
         return Ok(None);
     };
-    let rule = find_rule(site, &head);
+    let host = head.host.and_then(HostKey::new);
+    let to_https = http.redirect_to_https.filter(|_| !is_acme_challenge(&head));
+    let may_ask =
+        site.terminator().is_none_or(|terminator| terminator.may_ask_for(host.as_ref(), &client.stream));
+    let rule = if to_https.is_none() && may_ask { find_rule(site, &head, host.as_ref()) } else { None };
     let request = Request {
         method: head.known_method,
         version: head.version,
@@ -134,7 +138,19 @@ fn take_in(
         rule,
         note: site.generation.access.is_some().then(|| Box::new(Note::of(&head))),
     };
-    let Some(rule) = rule.and_then(|rule| site.rule(rule)) else { return Ok(Some((request, Next::NoRule))) };
+    if !may_ask {
+        return Ok(Some((request, Next::Refuse(Reason::Misdirected))));
+    }
+    if let Some(redirect) = to_https {
+        let mut out = site.worker().buffer();
+        let status = answer::write_redirect_to_https(redirect, &head, site, &mut out);
+        let next =
+            status.map_or(Next::Refuse(Reason::RequestHost), |status| Next::Answer { status, answer: out });
+        return Ok(Some((request, next)));
+    }
+    let Some(rule) = rule.and_then(|rule| site.rule(rule)) else {
+        return Ok(Some((request, Next::Refuse(Reason::NoRule))));
+    };
     let mut out = site.worker().buffer();
     let next = match &rule.action {
         Action::Proxy(proxy) => {
@@ -142,7 +158,7 @@ fn take_in(
             let upstream = site.upstreams.get(proxy.upstream);
             let first_target = upstream.choose();
             write_head(&head, rule, proxy, upstream.pool(first_target, 0), client, http, &mut out);
-            Next::Forward { first_target, head: out }
+            Next::Forward { proxy, first_target, head: out }
         }
         Action::Redirect(redirect) => {
             answer::write_redirect(redirect, &head, site, &mut out);
@@ -184,13 +200,18 @@ fn write_head(
     out: &mut Buffer,
 ) {
     let trusted = http.trusted_proxies.iter().any(|network| network.contains(&client.peer));
-    let forwarded = Forwarded { peer: client.peer, trusted };
+    let proto = if client.stream.is_encrypted() { "https" } else { "http" };
+    let forwarded = Forwarded { peer: client.peer, trusted, proto };
     write_request_head(head, rule, proxy, (pool.authority(), pool.base_path()), &forwarded, out);
 }
 
-fn find_rule(site: &Site, head: &RequestHead<'_>) -> Option<usize> {
-    let host = head.host.and_then(HostKey::new);
-    let host = host.as_ref().map_or(&b""[..], HostKey::as_bytes);
+/// What certificate authorities ask for over plain HTTP (RFC 8555, section 8.3).
+fn is_acme_challenge(head: &RequestHead<'_>) -> bool {
+    head.path.starts_with(b"/.well-known/acme-challenge/")
+}
+
+fn find_rule(site: &Site, head: &RequestHead<'_>, host: Option<&HostKey>) -> Option<usize> {
+    let host = host.map_or(&b""[..], HostKey::as_bytes);
     site.generation.tables[site.index].find(host, &match_path(head.path), head.method)
 }
 

@@ -11,6 +11,7 @@ use crate::config::plan::{HttpListener, Listener, Protocol, Rule, TcpListener, U
 use crate::http::FieldTable;
 use crate::log::WorkerCounters;
 use crate::log::counters::{ListenerCounters, RuleCounters};
+use crate::tls::{Slots, Terminator};
 use crate::upstream::{Book, Upstream};
 use crate::worker::Worker;
 
@@ -28,6 +29,8 @@ pub struct WorkerState {
     pub clock: Clock,
     /// Connections of clients.
     pub permits: Permits,
+    /// TLS handshakes that may go on at once.
+    pub handshakes: Slots,
 }
 
 /// The right to hold one more client connection, counted over the whole process.
@@ -118,12 +121,16 @@ impl Site {
             Protocol::Http(http) => ("http", http.rules.len()),
             Protocol::Tcp(_) => ("tcp", 0),
         };
+        let counters = state.counters.listener(&listener.name, protocol);
+        if listener.tls.is_some() {
+            counters.ends_tls.add(1);
+        }
         Self {
             state: state.clone(),
             generation: generation.clone(),
             index,
             upstreams: upstreams.clone(),
-            counters: state.counters.listener(&listener.name, protocol),
+            counters,
             // One more, for requests that no rule matches.
             rules: (0..=rules).map(|_| OnceCell::new()).collect(),
         }
@@ -153,6 +160,11 @@ impl Site {
             Protocol::Http(_) => None,
             Protocol::Tcp(tcp) => Some(tcp),
         }
+    }
+
+    /// What ends TLS here, if it is ended.
+    pub fn terminator(&self) -> Option<&Terminator> {
+        self.generation.terminators[self.index].as_ref()
     }
 
     /// The rule with that index.

@@ -85,7 +85,7 @@ impl Connector {
     /// # Errors
     /// `InvalidData` with a [`rustls::Error`] inside when TLS fails, and what the connection fails with.
     pub async fn connect(&self, name: ServerName<'static>, stream: TcpStream) -> io::Result<Stream> {
-        Ok(Stream::encrypted(self.connector.connect(name, stream).await?))
+        Ok(Stream::encrypted(self.connector.connect(name, stream).await?.into(), None))
     }
 }
 

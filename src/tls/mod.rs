@@ -1,13 +1,32 @@
-//! TLS: today, to `https://` targets.
+//! TLS, on both sides of the gate.
 //!
-//! rustls does the work; here is how it is set up (`client.rs`) and how an encrypted and a plain
-//! connection come to look alike to the proxy (`stream.rs`). Built off the data plane, with a
-//! generation; used by `upstream/` when it opens a connection.
+//! ```text
+//!   client ---> hello.rs      which name does it ask for? nothing is answered yet
+//!           `-> server.rs     the handshake, with one of certificates.rs
+//!                 `-> stream.rs   encrypted and plain connections look alike from here on
+//!   target <--- client.rs     the handshake with an `https://` target
+//! ```
+//!
+//! rustls does the work; here is how it is set up. Certificates and authorities are read off the data
+//! plane, with a generation (`certificates.rs`, `folder.rs`, `x509.rs`). Used by `upstream/` when it
+//! opens a connection and by `proxy/` when one comes in.
 
+mod certificates;
 mod client;
+mod folder;
+mod hello;
 mod input;
+mod server;
+mod slots;
 mod stream;
+mod tickets;
+mod x509;
 
+pub use certificates::Problem;
 pub use client::{Connector, ConnectorError};
+pub use hello::{HELLO_BYTES_MAX, Hello, HelloError, HelloScan, parse_hello};
 pub use input::Input;
-pub use stream::Stream;
+pub use server::{Alert, HandshakeError, Terminator, refuse};
+pub use slots::{Slot, Slots};
+pub use stream::{Encrypted, Stream};
+pub use tickets::Tickets;

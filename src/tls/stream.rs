@@ -3,25 +3,61 @@
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_lite::{AsyncRead, AsyncWrite};
-use futures_rustls::client::TlsStream;
+use futures_rustls::TlsStream;
+use rustls::ProtocolVersion;
 
+use crate::config::plan::ClientAuth;
 use crate::worker::{TcpStream, Worker};
 
 /// A connection. All operations take `&self`, so that one task can read while it writes.
 pub enum Stream {
     /// TCP.
     Plain(TcpStream),
-    /// TLS over TCP. The cell is borrowed for one poll at a time and never across an await; boxed,
-    /// because a TLS state is large and plain connections should not carry its size.
-    Encrypted(Box<RefCell<TlsStream<TcpStream>>>),
+    /// TLS over TCP; boxed, because a TLS state is large and plain connections should not carry its
+    /// size.
+    Encrypted(Box<Encrypted>),
+}
+
+/// TLS over TCP, from either side.
+pub struct Encrypted {
+    /// Borrowed for one poll at a time and never across an await.
+    stream: RefCell<TlsStream<TcpStream>>,
+    /// What the client had to show, if it is one of ours.
+    demand: Option<Arc<ClientAuth>>,
 }
 
 impl Stream {
-    pub(super) fn encrypted(stream: TlsStream<TcpStream>) -> Self {
-        Self::Encrypted(Box::new(RefCell::new(stream)))
+    pub(super) fn encrypted(stream: TlsStream<TcpStream>, demand: Option<Arc<ClientAuth>>) -> Self {
+        Self::Encrypted(Box::new(Encrypted { stream: stream.into(), demand }))
+    }
+
+    /// What the client had to show when this connection began.
+    pub(super) fn demand(&self) -> Option<&Arc<ClientAuth>> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Encrypted(encrypted) => encrypted.demand.as_ref(),
+        }
+    }
+
+    /// Whether it is TLS.
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self, Self::Encrypted(_))
+    }
+
+    /// Version and cipher suite of TLS, such as `TLSv1.3` and `TLS13_AES_128_GCM_SHA256`.
+    pub fn cipher(&self) -> Option<(&'static str, &'static str)> {
+        let Self::Encrypted(encrypted) = self else { return None };
+        let stream = encrypted.stream.borrow();
+        let session = stream.get_ref().1;
+        let version = match session.protocol_version()? {
+            ProtocolVersion::TLSv1_2 => "TLSv1.2",
+            _ => "TLSv1.3",
+        };
+        Some((version, session.negotiated_cipher_suite()?.suite().as_str().unwrap_or("unknown")))
     }
 
     /// The TCP connection, when nothing stands between it and the bytes: only then can they be spliced.
@@ -37,12 +73,16 @@ impl Stream {
         self.with_tcp(|stream| stream.worker().clone())
     }
 
-    /// Waits for something to read, without reading it. For TLS it cannot know, and says yes:
-    /// what the record layer holds already is not to be seen on the socket.
+    /// Waits for something to read, without reading it. For TLS that may turn out to be no bytes yet.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
             Self::Plain(stream) => stream.poll_readable(cx),
-            Self::Encrypted(_) => Poll::Ready(()),
+            Self::Encrypted(encrypted) => {
+                let stream = encrypted.stream.borrow();
+                let (tcp, session) = stream.get_ref();
+                // What was decrypted and not yet taken, or the end, is not to be seen on the socket.
+                if session.wants_read() { tcp.poll_readable(cx) } else { Poll::Ready(()) }
+            }
         }
     }
 
@@ -50,7 +90,7 @@ impl Stream {
     pub fn poll_read(&self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(stream) => stream.poll_read(cx, bytes),
-            Self::Encrypted(stream) => Pin::new(&mut *stream.borrow_mut()).poll_read(cx, bytes),
+            Self::Encrypted(tls) => Pin::new(&mut *tls.stream.borrow_mut()).poll_read(cx, bytes),
         }
     }
 
@@ -62,7 +102,7 @@ impl Stream {
     ) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(stream) => stream.poll_write_vectored(cx, slices),
-            Self::Encrypted(stream) => Pin::new(&mut *stream.borrow_mut()).poll_write_vectored(cx, slices),
+            Self::Encrypted(tls) => Pin::new(&mut *tls.stream.borrow_mut()).poll_write_vectored(cx, slices),
         }
     }
 
@@ -70,7 +110,7 @@ impl Stream {
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(_) => Poll::Ready(Ok(())),
-            Self::Encrypted(stream) => Pin::new(&mut *stream.borrow_mut()).poll_flush(cx),
+            Self::Encrypted(tls) => Pin::new(&mut *tls.stream.borrow_mut()).poll_flush(cx),
         }
     }
 
@@ -78,7 +118,7 @@ impl Stream {
     pub fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(stream) => Poll::Ready(stream.shutdown_write()),
-            Self::Encrypted(stream) => Pin::new(&mut *stream.borrow_mut()).poll_close(cx),
+            Self::Encrypted(tls) => Pin::new(&mut *tls.stream.borrow_mut()).poll_close(cx),
         }
     }
 
@@ -108,7 +148,7 @@ impl Stream {
     fn with_tcp<T>(&self, ask: impl FnOnce(&TcpStream) -> T) -> T {
         match self {
             Self::Plain(stream) => ask(stream),
-            Self::Encrypted(stream) => ask(stream.borrow().get_ref().0),
+            Self::Encrypted(tls) => ask(tls.stream.borrow().get_ref().0),
         }
     }
 }

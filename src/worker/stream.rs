@@ -105,6 +105,12 @@ impl TcpStream {
         })
     }
 
+    /// Writes what the system takes at once of a few last bytes, and no more.
+    pub fn write_now(&self, bytes: &[u8]) {
+        // What comes after them is the end in any case.
+        let _ = (&self.socket).write(bytes);
+    }
+
     /// Waits until a read may give something; reads nothing.
     pub async fn readable(&self) {
         poll_fn(|cx| self.source.read.poll_ready(cx)).await;

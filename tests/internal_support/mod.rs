@@ -92,18 +92,9 @@ pub(crate) fn rule(line: u32, hosts: Vec<HostPattern>, path_prefix: &str, action
     Rule { name: Arc::from("r"), origin: origin(line), hosts, path_prefix, methods: vec![], action }
 }
 
-pub(crate) fn plan() -> Plan {
+fn upstream() -> Upstream {
     let second = Duration::from_secs(1);
-    let proxy = Proxy {
-        upstream: UpstreamId(0),
-        pass_host: false,
-        strip_path_prefix: true,
-        max_body: None,
-        body_timeout: second,
-        response_timeout: second,
-        tunnel_timeout: second,
-    };
-    let upstream = Upstream {
+    Upstream {
         name: Arc::from("users"),
         origin: origin(3),
         targets: vec![Target {
@@ -116,6 +107,19 @@ pub(crate) fn plan() -> Plan {
         connect_timeout: second,
         tries: 2,
         idle_timeout: second,
+    }
+}
+
+pub(crate) fn plan() -> Plan {
+    let second = Duration::from_secs(1);
+    let proxy = Proxy {
+        upstream: UpstreamId(0),
+        pass_host: false,
+        strip_path_prefix: true,
+        max_body: None,
+        body_timeout: second,
+        response_timeout: second,
+        tunnel_timeout: second,
     };
     let hosts =
         vec![HostPattern::Exact(Arc::from("a.example")), HostPattern::Wildcard(Arc::from("b.example"))];
@@ -133,12 +137,14 @@ pub(crate) fn plan() -> Plan {
         header_timeout: second,
         idle_timeout: second,
         trusted_proxies: vec![],
+        redirect_to_https: None,
     };
     let listener = |name: &str, line, port, protocol| Listener {
         name: Arc::from(name),
         origin: origin(line),
         binds: vec![Bind::Any(port)],
         protocol,
+        tls: None,
         shutdown_timeout: second,
     };
     Plan {
@@ -147,7 +153,6 @@ pub(crate) fn plan() -> Plan {
         workers: None,
         max_connections: 10,
         shutdown_timeout: second,
-        watch: false,
         internal_api: InternalApi { bind: loopback(), token: None },
         listeners: vec![
             listener("http", 4, 8021, Protocol::Http(http)),
@@ -158,7 +163,8 @@ pub(crate) fn plan() -> Plan {
                 Protocol::Tcp(TcpListener { upstream: UpstreamId(0), idle_timeout: second }),
             ),
         ],
-        upstreams: vec![upstream],
+        upstreams: vec![upstream()],
+        watch: false,
         rejected_services: 0,
     }
 }

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpStream};
 
 use super::message::{Body, Framing, Head, Response, status};
-use super::wire::{End, Wire};
+use super::wire::{End, Transport, Wire};
 use super::{DEADLINE, show};
 
 /// One connection to a gate.
@@ -21,7 +21,12 @@ impl Client {
 
     /// Over a connection that is open already.
     pub fn over(stream: TcpStream) -> Client {
-        Client { wire: Wire::new(Box::new(stream), DEADLINE, None) }
+        Client::through(Box::new(stream))
+    }
+
+    /// Through a transport that is open already, such as TLS.
+    pub fn through(transport: Box<dyn Transport>) -> Client {
+        Client { wire: Wire::new(transport, DEADLINE, None) }
     }
 
     /// The client's own address, as the gate sees it.

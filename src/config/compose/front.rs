@@ -29,10 +29,20 @@ pub(crate) struct ComposeSource {
     pub(crate) spot: Spot,
     /// `*_HTTP_PORT`, when it is set.
     pub(crate) bind: Option<Bind>,
-    /// In the order in which they are to be tried.
-    pub(crate) rules: Vec<RuleSource>,
+    /// In written order.
+    routes: Vec<Route>,
+    /// `*_HTTPS_ENABLED`.
+    https: bool,
     /// Services that are not served as they ask to be.
     pub(crate) rejected: usize,
+}
+
+impl ComposeSource {
+    /// The rules, in the order in which they are to be tried. `tls`: whether their listener ends TLS;
+    /// redirects lead to `https` then.
+    pub(crate) fn into_rules(self, tls: bool) -> Vec<RuleSource> {
+        rules(self.routes, self.https || tls)
+    }
 }
 
 /// Whether a tree is a compose file and no configuration of our own: its keys tell.
@@ -72,19 +82,20 @@ pub(crate) fn read(
     }
     let bind = http_port(&mut reader);
     files.append(&mut reader.files);
-    Some(ComposeSource { spot, bind, rules: rules(all, https), rejected })
+    Some(ComposeSource { spot, bind, routes: all, https, rejected })
 }
 
-/// Whether redirects lead to `https`. Where listeners of compose files end TLS, this is what they
-/// ask; until then it is an error to want it.
+/// `*_HTTPS_ENABLED`: the listeners that it asks for need certificates that nothing gets yet, so until
+/// then it is an error to want it. Redirects already go by it.
 fn wants_https(reader: &mut Reader<'_>) -> bool {
     let Some(Variable { name, value }) = settings::variable(reader.inputs, "HTTPS_ENABLED") else {
         return false;
     };
     match settings::flag(value.trim()) {
         Ok(true) => {
-            let message = format!("{name} is set, and this version cannot end TLS for compose files yet");
-            let hint = "take it away, and let something in front of the gate end TLS";
+            let message = format!("{name} is set, and this version gets no certificates by itself yet");
+            let hint =
+                "take it away, and beside the compose file give a native one whose listener `http` has `tls`";
             reader.report.error_nowhere(message, Some(hint));
             true
         }

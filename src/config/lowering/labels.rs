@@ -11,13 +11,13 @@ const PORT: u16 = 80;
 
 /// Puts the rules behind those of the listener named `http`, which is made when no file has it.
 pub(super) fn add(listeners: &mut Vec<ListenerSource>, compose: ComposeSource, report: &mut Report) {
-    let ComposeSource { spot, bind, rules, .. } = compose;
-    let bind = bind.map(|value| At { value, spot });
+    let spot = compose.spot;
+    let bind = compose.bind.map(|value| At { value, spot });
     let is_ours =
         |listener: &&mut ListenerSource| listener.name.as_ref().is_some_and(|name| &*name.value == LISTENER);
     match listeners.iter_mut().find(is_ours) {
-        Some(ListenerSource { protocol: ProtocolSource::Http(http), binds, .. }) => {
-            http.rules.extend(rules);
+        Some(ListenerSource { protocol: ProtocolSource::Http(http), binds, tls, .. }) => {
+            http.rules.extend(compose.into_rules(tls.is_some()));
             // The environment comes before the file.
             if let Some(bind) = bind {
                 *binds = vec![bind];
@@ -30,7 +30,7 @@ pub(super) fn add(listeners: &mut Vec<ListenerSource>, compose: ComposeSource, r
         None => {
             let bind = bind.unwrap_or(At { value: Bind::Any(PORT), spot });
             let http = HttpSource {
-                rules,
+                rules: compose.into_rules(false),
                 header_timeout: None,
                 idle_timeout: None,
                 head_bytes_max: None,
@@ -38,12 +38,14 @@ pub(super) fn add(listeners: &mut Vec<ListenerSource>, compose: ComposeSource, r
                 target_bytes_max: None,
                 trusted_proxies: Vec::new(),
                 limits: LimitsSource::default(),
+                redirect_to_https: None,
             };
             listeners.push(ListenerSource {
                 spot,
                 name: Some(At { value: LISTENER.into(), spot }),
                 binds: vec![bind],
                 shutdown_timeout: None,
+                tls: None,
                 protocol: ProtocolSource::Http(http),
             });
         }

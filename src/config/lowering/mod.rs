@@ -3,6 +3,7 @@
 mod binds;
 mod labels;
 mod rules;
+mod tls;
 mod upstreams;
 
 use std::collections::{HashMap, HashSet};
@@ -173,6 +174,7 @@ fn lower_listener(
         origin,
         binds: source.binds.into_iter().map(|bind| bind.value).collect(),
         protocol: protocol?,
+        tls: source.tls.map(|tls| tls::lower(tls, report)),
         shutdown_timeout: source.shutdown_timeout.map_or(shutdown_timeout, |timeout| timeout.value),
     };
     Some((listener, spots))
@@ -191,6 +193,7 @@ fn lower_http(source: HttpSource, upstreams: &mut Upstreams, report: &mut Report
         header_timeout: source.header_timeout.map_or(HEADER_TIMEOUT, |timeout| timeout.value),
         idle_timeout: source.idle_timeout.map_or(HTTP_IDLE_TIMEOUT, |timeout| timeout.value),
         trusted_proxies: source.trusted_proxies,
+        redirect_to_https: source.redirect_to_https,
     }
 }
 

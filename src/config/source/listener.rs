@@ -6,13 +6,14 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::rule::{self, LimitsSource, RuleSource};
+use super::tls::{self, TlsSource};
 use super::upstream::{UpstreamUse, upstream_use};
 use crate::config::decoder::{Decoder, Fields};
-use crate::config::plan::Bind;
+use crate::config::plan::{Bind, RedirectToHttps};
 use crate::config::report::{At, Spot};
 use crate::config::scalar::{self, Wrong};
 use crate::config::target;
-use crate::config::yaml::Node;
+use crate::config::yaml::{Node, Value};
 
 /// One listener, whichever form it was written in.
 pub(crate) struct ListenerSource {
@@ -21,6 +22,7 @@ pub(crate) struct ListenerSource {
     pub(crate) name: Option<At<Arc<str>>>,
     pub(crate) binds: Vec<At<Bind>>,
     pub(crate) shutdown_timeout: Option<At<Duration>>,
+    pub(crate) tls: Option<TlsSource>,
     pub(crate) protocol: ProtocolSource,
 }
 
@@ -39,6 +41,7 @@ pub(crate) struct HttpSource {
     pub(crate) head_fields_max: Option<At<usize>>,
     pub(crate) target_bytes_max: Option<At<usize>>,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) redirect_to_https: Option<RedirectToHttps>,
     pub(crate) limits: LimitsSource,
 }
 
@@ -69,6 +72,7 @@ fn listener(decoder: &mut Decoder<'_>, node: Node) -> Option<ListenerSource> {
     fields.require(&["bind"]);
     let binds = fields.field("bind", binds).unwrap_or_default();
     let shutdown_timeout = fields.parsed("shutdown_timeout", scalar::duration);
+    let tls = tls::listener_tls(&mut fields);
     let protocol = if is_tcp {
         ProtocolSource::Tcp(tcp_keys(&mut fields))
     } else {
@@ -79,7 +83,7 @@ fn listener(decoder: &mut Decoder<'_>, node: Node) -> Option<ListenerSource> {
     };
     let spot = fields.spot;
     fields.close();
-    Some(ListenerSource { spot, name, binds, shutdown_timeout, protocol })
+    Some(ListenerSource { spot, name, binds, shutdown_timeout, tls, protocol })
 }
 
 /// `http_config:`, the listener named `http`. Its rules stand apart, under `http_routes`.
@@ -87,20 +91,22 @@ pub(super) fn http_config(decoder: &mut Decoder<'_>, node: Node) -> Option<Liste
     let mut fields = Fields::open(decoder, node, "`http_config`")?;
     let (name, binds, shutdown_timeout) = short_form(&mut fields, "http");
     fields.refuse(&["rules"], "means nothing in `http_config`", "its rules are `http_routes`, beside it");
+    let tls = tls::listener_tls(&mut fields);
     let protocol = ProtocolSource::Http(http_keys(&mut fields, Vec::new()));
     let spot = fields.spot;
     fields.close();
-    Some(ListenerSource { spot, name, binds, shutdown_timeout, protocol })
+    Some(ListenerSource { spot, name, binds, shutdown_timeout, tls, protocol })
 }
 
 /// `tcp:`, the listener named `tcp`.
 pub(super) fn tcp(decoder: &mut Decoder<'_>, node: Node) -> Option<ListenerSource> {
     let mut fields = Fields::open(decoder, node, "`tcp`")?;
     let (name, binds, shutdown_timeout) = short_form(&mut fields, "tcp");
+    let tls = tls::listener_tls(&mut fields);
     let protocol = ProtocolSource::Tcp(tcp_keys(&mut fields));
     let spot = fields.spot;
     fields.close();
-    Some(ListenerSource { spot, name, binds, shutdown_timeout, protocol })
+    Some(ListenerSource { spot, name, binds, shutdown_timeout, tls, protocol })
 }
 
 type Short = (Option<At<Arc<str>>>, Vec<At<Bind>>, Option<At<Duration>>);
@@ -123,7 +129,10 @@ fn binds(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<At<Bind>>> {
 }
 
 fn http_keys(fields: &mut Fields<'_, '_>, rules: Vec<RuleSource>) -> HttpSource {
-    refuse_tls(fields);
+    if fields.at("tls").is_some() {
+        let hint = "it belongs on the listener without TLS, the one on port 80";
+        fields.refuse(&["redirect_to_https"], "means nothing beside `tls`", hint);
+    }
     fields.refuse(
         &["connect_timeout"],
         "means nothing on an HTTP listener",
@@ -144,6 +153,7 @@ fn http_keys(fields: &mut Fields<'_, '_>, rules: Vec<RuleSource>) -> HttpSource 
             .flatten()
             .map(|network| network.value)
             .collect(),
+        redirect_to_https: fields.field("redirect_to_https", redirect_to_https).flatten(),
         limits: LimitsSource::read(fields),
     };
     if let (Some(target), Some(head)) = (&http.target_bytes_max, &http.head_bytes_max)
@@ -156,14 +166,20 @@ fn http_keys(fields: &mut Fields<'_, '_>, rules: Vec<RuleSource>) -> HttpSource 
 }
 
 /// Keys that say something about HTTP only.
-const HTTP_ONLY: [&str; 6] =
-    ["rules", "header_timeout", "head_bytes_max", "head_fields_max", "target_bytes_max", "trusted_proxies"];
+const HTTP_ONLY: [&str; 7] = [
+    "rules",
+    "header_timeout",
+    "head_bytes_max",
+    "head_fields_max",
+    "target_bytes_max",
+    "trusted_proxies",
+    "redirect_to_https",
+];
 
 /// Where the bytes of a TCP listener go.
 const TARGETS: [&str; 3] = ["target", "targets", "upstream"];
 
 fn tcp_keys(fields: &mut Fields<'_, '_>) -> TcpSource {
-    refuse_tls(fields);
     for keys in [&HTTP_ONLY[..], &LimitsSource::KEYS] {
         fields.refuse(keys, "means nothing on a TCP listener", "leave it out, or write `protocol: http`");
     }
@@ -179,11 +195,29 @@ fn tcp_keys(fields: &mut Fields<'_, '_>) -> TcpSource {
             fields.decoder.report.error_hint(spot, message, "keep one of them");
         }
     }
-    let upstream = upstream_use(fields).filter(|_| written.len() == 1);
+    let upstream = upstream_use(fields, false).filter(|_| written.len() == 1);
     TcpSource { upstream, idle_timeout: fields.parsed("idle_timeout", scalar::timeout) }
 }
 
-fn refuse_tls(fields: &mut Fields<'_, '_>) {
-    let hint = "let something in front of it terminate TLS, or leave this out";
-    fields.refuse(&["tls"], "on listeners is not served by this version", hint);
+/// `true`, or `{status, port}`. `None` inside: `false`.
+fn redirect_to_https(decoder: &mut Decoder<'_>, node: Node) -> Option<Option<RedirectToHttps>> {
+    const USUAL: RedirectToHttps = RedirectToHttps { status: 308, port: 443 };
+    if !matches!(node.value, Value::Map(_)) {
+        return Some(decoder.parsed(node, scalar::flag)?.value.then_some(USUAL));
+    }
+    let mut fields = Fields::open(decoder, node, "`redirect_to_https`")?;
+    let status = fields.parsed("status", |text| match text {
+        "301" => Ok(301),
+        "308" => Ok(308),
+        _ => Err(Wrong::hint("is not the status of a move to https", "write 308 or 301")),
+    });
+    let port = fields.parsed("port", |text| match text.parse::<u16>() {
+        Ok(port @ 1..) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(port),
+        _ => Err(Wrong::new("is not a port")),
+    });
+    fields.close();
+    Some(Some(RedirectToHttps {
+        status: status.map_or(USUAL.status, |status| status.value),
+        port: port.map_or(USUAL.port, |port| port.value),
+    }))
 }

@@ -7,6 +7,7 @@
 
 mod listener;
 mod rule;
+mod tls;
 mod upstream;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
 pub(crate) use rule::{ActionSource, LimitsSource, ProxySource, RuleSource};
+pub(crate) use tls::{CertificateWritten, ClientAuthWritten, TlsSource};
 pub(crate) use upstream::{Inline, UpstreamSource, UpstreamUse};
 
 use super::compose::ComposeSource;
@@ -36,13 +38,13 @@ pub(crate) struct Source {
     pub(crate) max_connections: Option<At<usize>>,
     pub(crate) shutdown_timeout: Option<At<Duration>>,
     pub(crate) internal_api: Option<At<InternalSource>>,
-    pub(crate) watch: Option<At<bool>>,
     pub(crate) http_config: Option<At<ListenerSource>>,
     /// The rules of every file's `http_routes`, and the place of the first.
     pub(crate) http_routes: Option<At<Vec<RuleSource>>>,
     pub(crate) tcp: Option<At<ListenerSource>>,
     pub(crate) listeners: Vec<ListenerSource>,
     pub(crate) upstreams: Vec<UpstreamSource>,
+    pub(crate) watch: Option<At<bool>>,
     /// What the compose files among them ask for.
     pub(crate) compose: Option<ComposeSource>,
 }
@@ -76,10 +78,10 @@ impl Source {
         once(&mut self.max_connections, connections, "max_connections", fields.decoder.report);
         let shutdown = fields.parsed("shutdown_timeout", scalar::duration);
         once(&mut self.shutdown_timeout, shutdown, "shutdown_timeout", fields.decoder.report);
-        let internal = fields.field("internal_api", internal_api);
-        once(&mut self.internal_api, internal, "internal_api", fields.decoder.report);
         let watch = fields.parsed("watch", scalar::flag);
         once(&mut self.watch, watch, "watch", fields.decoder.report);
+        let internal = fields.field("internal_api", internal_api);
+        once(&mut self.internal_api, internal, "internal_api", fields.decoder.report);
         self.read_listeners(&mut fields);
         self.upstreams.extend(fields.field("upstreams", upstream::upstreams).unwrap_or_default());
         fields.close();

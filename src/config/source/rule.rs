@@ -137,7 +137,7 @@ fn action(fields: &mut Fields<'_, '_>, whole: bool) -> Option<ActionSource> {
         fields.decoder.report.error_hint(spot, message, "add the `path_prefix` to be taken off");
     }
     let limits = LimitsSource::read(fields);
-    let upstream = upstream_use(fields);
+    let upstream = upstream_use(fields, true);
     if written.len() != 1 {
         return None;
     }

@@ -73,23 +73,20 @@ fn upstream(decoder: &mut Decoder<'_>, name: At<Arc<str>>, node: Node) -> Option
     Some(upstream)
 }
 
-/// The keys `target`, `targets`, `upstream`, and those that go with a target in place. The caller
-/// made sure that exactly one of the three stands there.
-pub(super) fn upstream_use(fields: &mut Fields<'_, '_>) -> Option<UpstreamUse> {
+/// The keys `target`, `targets`, `upstream`, and those that go with a target in place: `with_tls` says
+/// whether `tls` is one of them. The caller made sure that exactly one of the three stands there.
+pub(super) fn upstream_use(fields: &mut Fields<'_, '_>, with_tls: bool) -> Option<UpstreamUse> {
     let spot = ["target", "targets"].iter().find_map(|key| fields.at(key));
     let one = fields.parsed("target", target::target);
     let many = fields.field("targets", targets);
     let name = fields.field("upstream", Decoder::text);
     if fields.at("upstream").is_some() {
-        fields.refuse(
-            &["tls", "connect_timeout"],
-            "means nothing beside `upstream`",
-            "write it at the upstream itself",
-        );
+        let keys = if with_tls { &["tls", "connect_timeout"][..] } else { &["connect_timeout"] };
+        fields.refuse(keys, "means nothing beside `upstream`", "write it at the upstream itself");
         return name.map(UpstreamUse::Named);
     }
     let targets = one.into_iter().chain(many.into_iter().flatten()).collect();
-    let tls = tls(fields);
+    let tls = if with_tls { tls(fields) } else { None };
     let connect_timeout = fields.parsed("connect_timeout", scalar::timeout);
     Some(UpstreamUse::Inline(Inline { spot: spot?, targets, tls, connect_timeout }))
 }

@@ -11,6 +11,10 @@ use crate::config::{Seen, Sources};
 /// Symbolic links that are followed for one path; as many as Linux follows.
 const LINKS_MAX: usize = 40;
 
+/// Folders in each other that [`note`] looks into. Clients of certificate authorities keep a folder for
+/// each name.
+const FOLDERS_DEEP: usize = 2;
+
 /// What the system says of a file without opening it. Another one, or another text, has another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
@@ -69,16 +73,17 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(entries)
 }
 
-/// Takes in a file that a plan names and that no load reads, such as certificates; of a folder, the
-/// files in it too.
+/// Takes in a file that a plan names and that no load reads, such as certificates; of a folder,
+/// what is in it too, and in the folders in it.
 pub(in crate::gate) fn note(sources: &mut Sources, path: &Path) {
+    note_deep(sources, path, FOLDERS_DEEP);
+}
+
+fn note_deep(sources: &mut Sources, path: &Path, folders: usize) {
     let found = seen(path, Seen::Unreadable);
     sources.note(path.to_owned(), found);
-    if let (Seen::Folder(_), Ok(entries)) = (found, entries(path)) {
-        for entry in entries.into_iter().filter(|entry| entry.is_file()) {
-            let found = seen(&entry, Seen::Unreadable);
-            sources.note(entry, found);
-        }
+    if let (Seen::Folder(_), Some(deeper)) = (found, folders.checked_sub(1)) {
+        entries(path).into_iter().flatten().for_each(|entry| note_deep(sources, &entry, deeper));
     }
 }
 

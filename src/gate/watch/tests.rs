@@ -11,7 +11,7 @@ use futures_lite::FutureExt;
 use smol::Timer;
 use tempfile::TempDir;
 
-use super::files::{Stamps, places, read, stamps};
+use super::files::{Stamps, note, places, read, stamps};
 use super::mounts::Mounts;
 use super::vigil::Vigil;
 use crate::config::{Seen, Sources};
@@ -109,6 +109,22 @@ fn every_folder_is_watched_in_which_a_name_can_change_hands() {
     assert_eq!(folders("releases"), ["", "releases"]);
     symlink("circle", dir.join("circle")).unwrap();
     assert_eq!(folders("circle/b.yml"), [""]);
+}
+
+#[test]
+fn of_a_folder_of_certificates_everything_is_noted() {
+    let (_dir, dir) = folder();
+    fs::create_dir_all(dir.join("live/a.example/old/older")).unwrap();
+    fs::write(dir.join("live/a.example/cert.pem"), [0xff]).unwrap();
+    let mut noted = Sources::default();
+    note(&mut noted, &dir.join("live"));
+    let paths: Vec<_> = noted.iter().map(|(path, _)| path.strip_prefix(&dir).unwrap().to_owned()).collect();
+    let expected = ["live", "live/a.example", "live/a.example/cert.pem", "live/a.example/old"];
+    assert_eq!(paths, expected.map(PathBuf::from));
+    let before = noted.clone();
+    assert!(read(&noted).agrees_with(&before));
+    fs::write(dir.join("live/a.example/cert.pem"), [0xfe]).unwrap();
+    assert!(!read(&noted).agrees_with(&before));
 }
 
 #[test]

@@ -1,0 +1,9 @@
+"""The parts of `benches/compare`.
+
+machine   processes, cores, CPU time and memory
+peers     the programs that are compared, and how each is configured and started
+drivers   load: wrk, pace, and a crowd that only waits
+cases     the table of what is measured, and how
+report    medians, ratios, tables
+drawing   the plot
+"""

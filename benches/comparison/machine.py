@@ -1,0 +1,142 @@
+"""Processes and what they use: cores, CPU time, memory."""
+
+import os
+import platform
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+# How long a program may take to listen, and to end.
+START_SECONDS = 30
+STOP_SECONDS = 5
+
+
+def cores():
+    """The cores we may use, as numbers."""
+    return sorted(os.sched_getaffinity(0))
+
+
+def proxy_core():
+    """Where a pinned proxy runs."""
+    return str(cores()[0])
+
+
+def other_cores():
+    """Where the upstream and the load run beside a pinned proxy."""
+    return ",".join(str(core) for core in cores()[1:] or cores())
+
+
+def pinned(core_list, command):
+    """`command`, kept on these cores; None: anywhere."""
+    return ["taskset", "-c", core_list, *command] if core_list else list(command)
+
+
+def raise_file_limit():
+    """Lets us and our children have as many files as we may, and says how many."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def describe():
+    """The machine in one line."""
+    model = platform.processor() or platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.split(":", 1)[1].strip()
+            break
+    gigabytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    return f"{model}, {len(cores())} cores, {gigabytes:.0f} GiB, Linux {platform.release()}"
+
+
+def found(program):
+    """The path of a program; root's folders are looked into too, as Debian's servers are there."""
+    return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+
+class Program:
+    """A program with all its children. They are one process group, and end with the `with` block."""
+
+    def __init__(self, command, log, env=None):
+        self.command = command
+        self.log = log
+        with open(log, "ab") as output:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                env={**os.environ, **(env or {})}, start_new_session=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def wait_for(self, port, pause=0.001):
+        """Returns when somebody listens on `port`."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+            time.sleep(pause)
+        text = Path(self.log).read_text(errors="replace")[-2000:]
+        raise RuntimeError(f"{' '.join(self.command)} does not listen on {port}:\n{text}")
+
+    def processes(self):
+        """The fields of /proc/PID/stat behind the name, for each process of the group."""
+        found_processes = []
+        for folder in Path("/proc").iterdir():
+            if not folder.name.isdigit():
+                continue
+            try:
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[2]) == self.process.pid:
+                found_processes.append((folder, fields))
+        return found_processes
+
+    def cpu(self):
+        """Seconds of CPU so far, (user, system)."""
+        fields = [fields for _, fields in self.processes()]
+        return tuple(sum(int(one[index]) for one in fields) / TICKS for index in (11, 12))
+
+    def memory(self, key):
+        """Bytes by /proc/PID/status: VmRSS is what is resident now, VmHWM the most that ever was."""
+        total = 0
+        for folder, _ in self.processes():
+            for line in (folder / "status").read_text().splitlines():
+                if line.startswith(key + ":"):
+                    total += int(line.split()[1]) * 1024
+        return total
+
+    def signal(self, number):
+        """To the first process, not to its children."""
+        self.process.send_signal(number)
+
+    def stop(self):
+        """Ends the group: it is asked first."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(self.process.pid, number)
+                self.process.wait(STOP_SECONDS)
+                # Children that outlive their parent.
+                os.killpg(self.process.pid, signal.SIGKILL)
+                return
+            except subprocess.TimeoutExpired:
+                continue
+            except ProcessLookupError:
+                self.process.wait()
+                return

@@ -1,0 +1,193 @@
+//! `pace PORT PATH HOST CONNECTIONS RATE SECONDS`: sends requests at a fixed rate and prints how long
+//! they took, as JSON.
+//!
+//! Each connection has a thread and a timetable. A request that could not be sent in time, because
+//! the answer before it was late, counts from the time at which it was due: otherwise one long delay
+//! would hide all those behind it.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long an answer may take before it counts as failed.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is asked, of whom.
+#[derive(Clone)]
+struct Question {
+    port: u16,
+    request: Vec<u8>,
+}
+
+/// When one thread asks.
+struct Timetable {
+    first: Instant,
+    every: Duration,
+    end: Instant,
+}
+
+/// What one thread has seen, or all of them.
+#[derive(Default)]
+struct Tally {
+    /// Of every answered request.
+    times: Vec<Duration>,
+    /// Requests without an answer, or with one that is not 200.
+    failed: usize,
+    /// Connections that were closed while they were idle, and opened again.
+    reopened: usize,
+}
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [port, path, host, connections, rate, seconds] = &words[..] else {
+        return usage();
+    };
+    let (Ok(port), Ok(connections), Ok(rate), Ok(seconds)) =
+        (port.parse::<u16>(), connections.parse::<u32>(), rate.parse::<u32>(), seconds.parse::<f64>())
+    else {
+        return usage();
+    };
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes();
+    let question = Question { port, request };
+    let start = Instant::now() + Duration::from_millis(100);
+    let threads: Vec<_> = (0..connections)
+        .map(|number| {
+            let question = question.clone();
+            let timetable = Timetable {
+                first: start + Duration::from_secs(1) * number / rate,
+                every: Duration::from_secs(1) * connections / rate,
+                end: start + Duration::from_secs_f64(seconds),
+            };
+            thread::spawn(move || ask(&question, &timetable))
+        })
+        .collect();
+    let mut all = Tally::default();
+    for thread in threads {
+        let tally = thread.join().expect("a thread that does not panic");
+        all.times.extend(tally.times);
+        all.failed += tally.failed;
+        all.reopened += tally.reopened;
+    }
+    all.times.sort_unstable();
+    let told = writeln!(io::stdout(), "{}", all.json());
+    told.expect("somebody who reads standard output");
+}
+
+fn usage() {
+    eprintln!("usage: pace PORT PATH HOST CONNECTIONS RATE SECONDS");
+    std::process::exit(2);
+}
+
+impl Tally {
+    /// Times must be sorted.
+    fn json(&self) -> String {
+        let at = |share: f64| {
+            let last = self.times.len().saturating_sub(1);
+            let time = self.times.get((last as f64 * share).round() as usize);
+            time.map_or(0.0, |time| time.as_secs_f64() * 1e6)
+        };
+        format!(
+            "{{\"requests\": {}, \"failed\": {}, \"reopened\": {}, \"p50\": {:.1}, \"p99\": {:.1}, \
+             \"p999\": {:.1}, \"slowest\": {:.1}}}",
+            self.times.len(),
+            self.failed,
+            self.reopened,
+            at(0.5),
+            at(0.99),
+            at(0.999),
+            at(1.0)
+        )
+    }
+}
+
+/// Asks by the timetable.
+fn ask(question: &Question, timetable: &Timetable) -> Tally {
+    let mut tally = Tally::default();
+    let mut connection = None;
+    for number in 0.. {
+        let due = timetable.first + timetable.every * number;
+        if due >= timetable.end {
+            break;
+        }
+        let begin = match due.checked_duration_since(Instant::now()) {
+            Some(wait) => {
+                thread::sleep(wait);
+                // Sleep may be a little too long; that is not the proxy's time.
+                Instant::now()
+            }
+            None => due,
+        };
+        match exchange(&mut connection, question, &mut tally.reopened) {
+            Ok(()) => tally.times.push(begin.elapsed()),
+            Err(error) => {
+                eprintln!("{error}");
+                connection = None;
+                tally.failed += 1;
+            }
+        }
+    }
+    tally
+}
+
+/// One exchange. A kept connection that turns out to be closed is opened again, as any client does.
+fn exchange(
+    connection: &mut Option<BufReader<TcpStream>>,
+    question: &Question,
+    reopened: &mut usize,
+) -> io::Result<()> {
+    if let Some(kept) = connection {
+        match send_and_receive(kept, question) {
+            Err(Broken { untouched: true, .. }) => *reopened += 1,
+            other => return other.map_err(|broken| broken.error),
+        }
+    }
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, question.port))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+    send_and_receive(connection.insert(BufReader::new(stream)), question).map_err(|broken| broken.error)
+}
+
+/// Why there was no answer.
+struct Broken {
+    /// Not a byte of an answer had come.
+    untouched: bool,
+    error: io::Error,
+}
+
+fn send_and_receive(connection: &mut BufReader<TcpStream>, question: &Question) -> Result<(), Broken> {
+    let mut status = String::new();
+    let sent = connection.get_mut().write_all(&question.request);
+    let first = sent.and_then(|()| connection.read_line(&mut status)).and_then(|read| match read {
+        0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was closed")),
+        _ => Ok(()),
+    });
+    first.map_err(|error| {
+        // `WouldBlock` is the time-out.
+        let untouched = status.is_empty() && error.kind() != io::ErrorKind::WouldBlock;
+        Broken { untouched, error }
+    })?;
+    receive_rest(connection, &status).map_err(|error| Broken { untouched: false, error })
+}
+
+/// Fields and a body of known length, behind the status line.
+fn receive_rest(connection: &mut BufReader<TcpStream>, status: &str) -> io::Result<()> {
+    let mut length = 0;
+    let mut line = String::new();
+    loop {
+        line.clear();
+        connection.read_line(&mut line)?;
+        let field = line.trim_end().to_ascii_lowercase();
+        if field.is_empty() {
+            break;
+        }
+        if let Some(value) = field.strip_prefix("content-length:") {
+            length = value.trim().parse().map_err(io::Error::other)?;
+        }
+    }
+    io::copy(&mut connection.by_ref().take(length), &mut io::sink())?;
+    match status.contains(" 200 ") {
+        true => Ok(()),
+        false => Err(io::Error::other(format!("answered: {}", status.trim_end()))),
+    }
+}

@@ -1,0 +1,222 @@
+"""The programs that are compared, and how each is configured and started.
+
+The configurations are `templates/`; what depends on the case is filled in here.
+"""
+
+import http.client
+import os
+import re
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Template
+
+import machine
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+# What passes bytes on is a module of its own, and its package may be missing.
+NGINX_STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+
+# Files that the upstream serves: name and bytes.
+FILES = {"1k": 1024, "64k": 64 * 1024, "10m": 10_000_000, "chunked.html": 8 * 1024}
+
+
+@dataclass
+class Setting:
+    """What a peer is started with."""
+
+    folder: Path
+    upstream_port: int
+    workers: int = 1
+    # Most clients at once. What is set aside for more than will come would count as memory.
+    connections: int = 500
+    # Names of hosts that each have a rule; 0: one rule for all.
+    hosts: int = 0
+    same_headers: bool = False
+    files_max: int = 20000
+    http_port: int = field(default_factory=machine.free_port)
+    tcp_port: int = field(default_factory=machine.free_port)
+    control_port: int = field(default_factory=machine.free_port)
+
+    def values(self):
+        """What stands behind `$` in the templates, for every program."""
+        return {
+            "folder": self.folder,
+            "workers": self.workers,
+            "files_max": self.files_max,
+            "connections": self.connections,
+            "haproxy_connections": (self.files_max - 1500) // 2,
+            "connections_both": 2 * self.connections + 100,
+            "upstream_port": self.upstream_port,
+            "http_port": self.http_port,
+            "tcp_port": self.tcp_port,
+            "control_port": self.control_port,
+            # Or its workers, who are nobody, could not read our folder.
+            "user": "user root;" if os.geteuid() == 0 else "",
+        }
+
+    def names(self):
+        return [f"host-{number}.example.test" for number in range(self.hosts)]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A program that is compared."""
+
+    name: str
+    # What is looked for in PATH; a path once it was found.
+    program: str
+    # Arguments that make it print its version, and where the version stands in that.
+    version_arguments: tuple
+    version_pattern: str
+    template: str
+    # What stands behind the program, from a setting and the file made from the template.
+    arguments: callable
+    # More to fill in, from a setting.
+    values: callable = lambda setting: {}
+    # Changes the environment, from a setting.
+    environment: callable = lambda setting: {}
+    # What it can do: "http", "tcp", "hosts", "reload".
+    abilities: frozenset = frozenset({"http", "tcp"})
+    # Makes it read its configuration again; returns when it is done, if it says so: then true.
+    reload: callable = None
+
+    def version(self):
+        if not self.version_arguments:
+            return ""
+        output = subprocess.run([self.program, *self.version_arguments], capture_output=True, text=True)
+        match = re.search(self.version_pattern, output.stdout + output.stderr)
+        return match.group(1) if match else "unknown"
+
+    def configure(self, setting, turned=False):
+        """Writes the configuration. `turned`: the same rules, in the opposite order."""
+        names = setting.names()
+        values = {**setting.values(), **self.values(setting)}
+        if "rules" in values:
+            values["rules"] = values["rules"](names[::-1] if turned else names)
+        text = Template((TEMPLATES / self.template).read_text())
+        path = setting.folder / f"{self.name}-{setting.http_port}-{self.template}"
+        path.write_text(text.substitute(values))
+        return path
+
+    def start(self, setting, cores=None):
+        """A running Program, which may not listen yet."""
+        config = self.configure(setting) if self.template else None
+        command = [self.program, *map(str, self.arguments(setting, config))]
+        command = machine.pinned(cores, command)
+        return machine.Program(command, setting.folder / f"{self.name}.log", self.environment(setting))
+
+
+def smolgate_rules(names):
+    return "\n".join(f'  - {{ host: "{name}", upstream: site }}' for name in names) or "  - upstream: site"
+
+
+def smolgate_reload(_, setting):
+    connection = http.client.HTTPConnection("127.0.0.1", setting.control_port, timeout=60)
+    connection.request("POST", "/reload")
+    answer = connection.getresponse()
+    text = answer.read().decode(errors="replace")
+    if answer.status != 200:
+        raise RuntimeError(f"the reload failed: {answer.status} {text}")
+    return True
+
+
+def signal_reload(number):
+    def reload(program, _):
+        program.signal(number)
+        return False
+    return reload
+
+
+def nginx_arguments(setting, config):
+    return "-e", "stderr", "-p", setting.folder, "-c", config
+
+
+def nginx_values(setting):
+    # As it is recommended where there are several workers: each with a queue of its own.
+    reuseport = " reuseport" if setting.workers > 1 else ""
+    listen = f"listen 127.0.0.1:{setting.http_port}"
+
+    def rules(names):
+        servers = [("default_server" + reuseport, "")] if not names else []
+        servers += [("", f"server_name {name};") for name in names]
+        return "\n".join(
+            f"    server {{ {listen} {options}; {name} location / {{ proxy_pass http://site; }} }}"
+            for options, name in servers)
+
+    tcp = (f"stream {{ server {{ listen 127.0.0.1:{setting.tcp_port}{reuseport}; "
+           f"proxy_buffer_size 64k; "
+           f"proxy_pass 127.0.0.1:{setting.upstream_port}; }} }}")
+    headers = ("    proxy_set_header X-Forwarded-For $remote_addr;\n"
+               "    proxy_set_header X-Forwarded-Proto $scheme;\n"
+               "    proxy_set_header X-Forwarded-Host $http_host;\n"
+               "    proxy_set_header X-Real-IP $remote_addr;\n"
+               "    proxy_set_header Forwarded \"for=$remote_addr;host=$http_host;proto=$scheme\";")
+    return {
+        "rules": rules,
+        "load_modules": f"load_module {NGINX_STREAM};" if NGINX_STREAM.exists() else "",
+        "stream": tcp if NGINX_STREAM.exists() else "",
+        "same_headers": headers if setting.same_headers else "",
+    }
+
+
+def nginx_abilities():
+    return frozenset({"http", "hosts", "reload"} | ({"tcp"} if NGINX_STREAM.exists() else set()))
+
+
+def haproxy_values(setting):
+    def rules(names):
+        if not names:
+            return "    default_backend site"
+        # Its idiom for many hosts: a map, not a line for each.
+        hosts = setting.folder / "hosts.map"
+        hosts.write_text("".join(f"{name} site\n" for name in names))
+        return f"    use_backend %[req.hdr(host),lower,map({hosts})]"
+
+    headers = ("    option forwardfor\n"
+               "    http-request set-header X-Forwarded-Proto http\n"
+               "    http-request set-header X-Forwarded-Host %[req.hdr(host)]\n"
+               "    http-request set-header X-Real-IP %[src]\n"
+               "    http-request set-header Forwarded for=%[src];host=%[req.hdr(host)];proto=http")
+    return {"rules": rules, "same_headers": headers if setting.same_headers else ""}
+
+
+PEERS = [
+    Peer("smolgate", "smolgate", ("version",), r"(\d+\.\d+\.\d+)", "smolgate.yml",
+         lambda setting, config: ("run", "-c", config),
+         values=lambda setting: {"rules": smolgate_rules},
+         abilities=frozenset({"http", "tcp", "hosts", "reload"}), reload=smolgate_reload),
+    Peer("forwarder", "forwarder", (), "", "",
+         lambda setting, _: (setting.http_port, setting.tcp_port, setting.upstream_port, setting.workers)),
+    Peer("nginx", "nginx", ("-v",), r"nginx/(\S+)", "nginx.conf", nginx_arguments,
+         values=nginx_values, abilities=nginx_abilities(), reload=signal_reload(signal.SIGHUP)),
+    Peer("haproxy", "haproxy", ("-v",), r"version (\S+)", "haproxy.cfg",
+         # Where it reloads it needs a second process, which costs memory.
+         lambda setting, config: ("-db", *(["-W"] if setting.hosts else []), "-f", config),
+         values=haproxy_values, abilities=frozenset({"http", "tcp", "hosts", "reload"}),
+         reload=signal_reload(signal.SIGUSR2)),
+    Peer("caddy", "caddy", ("version",), r"v?(\d\S+)", "Caddyfile",
+         lambda setting, config: ("run", "--adapter", "caddyfile", "--config", config),
+         environment=lambda setting: {"GOMAXPROCS": str(setting.workers), "HOME": str(setting.folder)},
+         abilities=frozenset({"http"})),
+    Peer("envoy", "envoy", ("--version",), r"/(\d+\.\d+\.\d+)", "envoy.yaml",
+         lambda setting, config: ("-c", config, "--concurrency", setting.workers, "--log-level", "error",
+                                  "--disable-hot-restart")),
+]
+
+
+def start_upstream(setting, cores=None):
+    """nginx as the upstream, listening on the setting's http_port."""
+    files = setting.folder / "files"
+    files.mkdir(exist_ok=True)
+    for name, size in FILES.items():
+        (files / name).write_bytes((b"0123456789abcde\n" * (size // 16 + 1))[:size])
+    peer = Peer("upstream", machine.found("nginx"), (), "", "upstream.conf", nginx_arguments)
+    program = peer.start(setting, cores)
+    program.wait_for(setting.http_port)
+    # Its workers come after its listener.
+    time.sleep(0.1)
+    return program

@@ -1,0 +1,241 @@
+//! Micro-benchmarks of what an exchange goes through, with its allocations counted: `cargo bench`.
+//!
+//! They use only what is public. `docs/benchmarks.md` says what they are good for; what an exchange
+//! costs as a whole is for `benches/compare` to say.
+
+use divan::counter::BytesCount;
+use divan::{AllocProfiler, Bencher, black_box};
+
+#[global_allocator]
+static ALLOCATOR: AllocProfiler = AllocProfiler::system();
+
+fn main() {
+    divan::main();
+}
+
+mod routing {
+    use super::*;
+    use smolgate::config::plan::{Protocol, Rule};
+    use smolgate::config::{Memory, load};
+    use smolgate::routing::RuleTable;
+
+    /// As many as the largest configuration has that we care for.
+    const HOSTS: usize = 10_000;
+    /// Shares no divisor with it: the next host is never near the last.
+    const STRIDE: usize = 7_919;
+
+    fn rules(lines: impl Iterator<Item = String>) -> Vec<Rule> {
+        let mut text = String::from("http_config: { port: 8021 }\nhttp_routes:\n");
+        for line in lines {
+            text.push_str(&format!("  - {{ {line}, upstream: site }}\n"));
+        }
+        text.push_str("upstreams: { site: { targets: \"127.0.0.1:1\" } }\n");
+        let inputs = Memory::new().file("bench.yml", text);
+        let plan = load(&["bench.yml".into()], &inputs).expect("a valid configuration").plan;
+        match plan.listeners.into_iter().next().expect("one listener").protocol {
+            Protocol::Http(listener) => listener.rules,
+            Protocol::Tcp(_) => unreachable!("the listener speaks HTTP"),
+        }
+    }
+
+    fn hosts() -> Vec<String> {
+        (0..HOSTS).map(|number| format!("host-{number}.example.test")).collect()
+    }
+
+    #[divan::bench]
+    fn one_of_10_000_hosts(bencher: Bencher<'_, '_>) {
+        let hosts = hosts();
+        let table = RuleTable::build(&rules(hosts.iter().map(|host| format!("host: \"{host}\""))));
+        let mut turn = 0;
+        bencher.bench_local(|| {
+            turn = (turn + STRIDE) % HOSTS;
+            table.find(black_box(hosts[turn].as_bytes()), b"/", b"GET").expect("a rule")
+        });
+    }
+
+    #[divan::bench]
+    fn none_of_10_000_hosts(bencher: Bencher<'_, '_>) {
+        let table = RuleTable::build(&rules(hosts().iter().map(|host| format!("host: \"{host}\""))));
+        bencher.bench_local(|| table.find(black_box(b"nobody.example.test"), b"/", b"GET"));
+    }
+
+    /// A path of this many segments. Each has a hundred neighbours, and a rule for another method;
+    /// what takes the request in the end is the rule for `/`.
+    #[divan::bench(args = [1, 4, 16])]
+    fn a_path_of_segments(bencher: Bencher<'_, '_>, segments: usize) {
+        let mut lines = Vec::new();
+        let mut path = String::new();
+        for depth in 0..segments {
+            lines.extend((0..100).map(|other| format!("path_prefix: \"{path}/other-{other}\"")));
+            path.push_str(&format!("/segment-{depth}"));
+            lines.push(format!("path_prefix: \"{path}\", methods: [POST]"));
+        }
+        lines.push("path_prefix: \"/\"".to_owned());
+        let table = RuleTable::build(&rules(lines.into_iter()));
+        bencher.bench_local(|| {
+            table.find(b"host.example.test", black_box(path.as_bytes()), b"GET").expect("a rule")
+        });
+    }
+
+    #[divan::bench(sample_count = 20)]
+    fn building_10_000_hosts(bencher: Bencher<'_, '_>) {
+        let rules = rules(hosts().iter().map(|host| format!("host: \"{host}\"")));
+        bencher.bench_local(|| RuleTable::build(black_box(&rules)));
+    }
+}
+
+mod heads {
+    use super::*;
+    use smolgate::config::plan::HeadLimits;
+    use smolgate::http::{FieldTable, HeadScan, HostKey, match_path, parse_request, parse_response};
+
+    const LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 128, target: 8 * 1024 };
+
+    const SMALL_REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8021\r\n\r\n";
+
+    /// As a browser sends it.
+    const BROWSER_REQUEST: &[u8] = b"GET /static/app/main.css?v=20260101 HTTP/1.1\r\n\
+        Host: www.example.test\r\n\
+        Connection: keep-alive\r\n\
+        Cache-Control: max-age=0\r\n\
+        Upgrade-Insecure-Requests: 1\r\n\
+        User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36\r\n\
+        Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8\r\n\
+        Sec-Fetch-Site: none\r\n\
+        Sec-Fetch-Mode: navigate\r\n\
+        Accept-Encoding: gzip, deflate, br, zstd\r\n\
+        Accept-Language: en-GB,en;q=0.9,de;q=0.8\r\n\
+        Cookie: session=0123456789abcdef0123456789abcdef; theme=dark; consent=yes\r\n\
+        If-None-Match: \"5f3b-60c1\"\r\n\r\n";
+
+    const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\n\
+        Server: nginx/1.22.1\r\n\
+        Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n\
+        Content-Type: text/html; charset=utf-8\r\n\
+        Content-Length: 24380\r\n\
+        Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n\
+        Connection: keep-alive\r\n\
+        ETag: \"5f3b-60c1\"\r\n\
+        Accept-Ranges: bytes\r\n\r\n";
+
+    fn request(bencher: Bencher<'_, '_>, bytes: &[u8]) {
+        let (mut scan, mut table) = (HeadScan::default(), FieldTable::new());
+        let mut parse = || {
+            let head = parse_request(black_box(bytes), &mut scan, &LIMITS, &mut table);
+            head.expect("a valid head").expect("a whole head").path_and_query.len()
+        };
+        // The table grows once, as that of a connection does.
+        parse();
+        bencher.counter(BytesCount::of_slice(bytes)).bench_local(parse);
+    }
+
+    #[divan::bench]
+    fn a_small_request(bencher: Bencher<'_, '_>) {
+        request(bencher, SMALL_REQUEST);
+    }
+
+    #[divan::bench]
+    fn a_request_of_a_browser(bencher: Bencher<'_, '_>) {
+        request(bencher, BROWSER_REQUEST);
+    }
+
+    #[divan::bench]
+    fn a_response(bencher: Bencher<'_, '_>) {
+        let (mut scan, mut table) = (HeadScan::default(), FieldTable::new());
+        let mut parse = || {
+            let head = parse_response(black_box(RESPONSE), &mut scan, &LIMITS, &mut table);
+            head.expect("a valid head").expect("a whole head").status
+        };
+        parse();
+        bencher.counter(BytesCount::of_slice(RESPONSE)).bench_local(parse);
+    }
+
+    #[divan::bench]
+    fn the_key_of_a_host(bencher: Bencher<'_, '_>) {
+        bencher.bench_local(|| HostKey::new(black_box(b"WWW.Example.TEST:8021")).expect("a valid host"));
+    }
+
+    #[divan::bench]
+    fn a_path_with_nothing_to_decode(bencher: Bencher<'_, '_>) {
+        bencher.bench_local(|| match_path(black_box(b"/static/app/main.css")).len());
+    }
+}
+
+mod chunks {
+    use super::*;
+    use smolgate::http::{BodyReader, ChunkPrefix, Framing};
+
+    /// 16 KiB of data in chunks of this many bytes, as they fill a buffer.
+    #[divan::bench(args = [64, 1024, 16384])]
+    fn decoding(bencher: Bencher<'_, '_>, size: usize) {
+        let mut body = Vec::new();
+        for _ in 0..16 * 1024 / size {
+            body.extend_from_slice(format!("{size:x}\r\n").as_bytes());
+            body.resize(body.len() + size, b'x');
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(b"0\r\n\r\n");
+        // It moves data within the buffer, so each run has its own.
+        let runs = bencher.counter(BytesCount::of_slice(&body));
+        runs.with_inputs(|| body.clone()).bench_local_refs(|raw| {
+            let mut reader = BodyReader::new(Framing::Chunked);
+            let (mut at, mut data) = (0, 0);
+            while !reader.is_done() {
+                let decoded = reader.decode(&mut raw[at..]).expect("a valid body");
+                at += decoded.consumed;
+                data += decoded.data.len();
+            }
+            assert_eq!(data, 16 * 1024);
+        });
+    }
+
+    #[divan::bench]
+    fn writing_a_prefix(bencher: Bencher<'_, '_>) {
+        bencher.bench_local(|| ChunkPrefix::new(black_box(16 * 1024)).as_bytes().len());
+    }
+}
+
+mod timers {
+    use super::*;
+    use smolgate::worker::{self, Timer, Worker};
+    use std::time::Duration;
+
+    /// Others that are armed meanwhile: one for each connection.
+    const CROWD: u64 = 10_000;
+
+    fn crowd(worker: &Worker) -> Vec<Timer> {
+        let timers = (0..CROWD).map(|number| {
+            let timer = worker.timer();
+            timer.arm(Duration::from_millis(30_000 + number));
+            timer
+        });
+        timers.collect()
+    }
+
+    /// What a read that has to wait does.
+    #[divan::bench]
+    fn arming_and_disarming_among_10_000(bencher: Bencher<'_, '_>) {
+        let done = worker::run(|worker| {
+            let crowd = crowd(&worker);
+            let timer = worker.timer();
+            bencher.bench_local(|| {
+                timer.arm(black_box(Duration::from_secs(60)));
+                timer.disarm();
+            });
+            drop(crowd);
+            async {}
+        });
+        done.expect("a worker");
+    }
+
+    #[divan::bench]
+    fn making_and_dropping_among_10_000(bencher: Bencher<'_, '_>) {
+        let done = worker::run(|worker| {
+            let crowd = crowd(&worker);
+            bencher.bench_local(|| drop(worker.timer()));
+            drop(crowd);
+            async {}
+        });
+        done.expect("a worker");
+    }
+}

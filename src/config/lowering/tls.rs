@@ -1,0 +1,30 @@
+//! TLS of listeners with everything filled in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::plan::{CertificateSource, ClientAuth, ListenerTls, TlsVersion};
+use crate::config::report::Report;
+use crate::config::source::{CertificateWritten, ClientAuthWritten, TlsSource};
+
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) fn lower(source: TlsSource, report: &Report) -> ListenerTls {
+    let demand = |written: ClientAuthWritten| {
+        let ClientAuthWritten { ca, mode } = written;
+        Arc::new(ClientAuth { origin: report.origin(ca.spot), ca: ca.value, mode })
+    };
+    let client_auth = source.client_auth.map(demand);
+    let certificate = |written: CertificateWritten| CertificateSource {
+        origin: report.origin(written.spot),
+        files: written.files,
+        client_auth: written.client_auth.map(demand).or_else(|| client_auth.clone()),
+    };
+    ListenerTls {
+        certificates: source.certificates.into_iter().map(certificate).collect(),
+        default_certificate: source.default_certificate.map(certificate),
+        min_version: source.min_version.map_or(TlsVersion::V12, |version| version.value),
+        handshake_timeout: source.handshake_timeout.map_or(HANDSHAKE_TIMEOUT, |timeout| timeout.value),
+        client_auth,
+    }
+}

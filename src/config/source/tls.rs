@@ -1,0 +1,122 @@
+//! `tls` of a listener as written: certificates, versions, what clients have to show.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::decoder::{Decoder, Fields};
+use crate::config::plan::{CertificateFiles, ClientAuthMode, TlsVersion};
+use crate::config::report::{At, Spot};
+use crate::config::scalar::{self, Wrong};
+use crate::config::yaml::{Node, Value};
+
+/// The keys of `tls` on a listener.
+pub(crate) struct TlsSource {
+    pub(crate) certificates: Vec<CertificateWritten>,
+    pub(crate) default_certificate: Option<CertificateWritten>,
+    pub(crate) min_version: Option<At<TlsVersion>>,
+    pub(crate) client_auth: Option<ClientAuthWritten>,
+    pub(crate) handshake_timeout: Option<At<Duration>>,
+}
+
+/// One entry of `certificates`.
+pub(crate) struct CertificateWritten {
+    pub(crate) spot: Spot,
+    pub(crate) files: CertificateFiles,
+    pub(crate) client_auth: Option<ClientAuthWritten>,
+}
+
+/// `client_auth: {ca, mode}`.
+#[derive(Clone)]
+pub(crate) struct ClientAuthWritten {
+    pub(crate) ca: At<PathBuf>,
+    pub(crate) mode: ClientAuthMode,
+}
+
+/// The key `tls` of a listener.
+pub(super) fn listener_tls(fields: &mut Fields<'_, '_>) -> Option<TlsSource> {
+    fields.field("tls", |decoder, node| {
+        let mut fields = Fields::open(decoder, node, "`tls` of a listener")?;
+        fields.refuse(
+            &["ca", "insecure_skip_verify", "sni"],
+            "is about TLS to targets",
+            "write it beside the `target`; for certificates of clients it is `client_auth: { ca: ... }`",
+        );
+        let certificates = fields.field("certificates", |decoder, node| {
+            Some(decoder.one_or_many(node, |decoder, node| certificate(decoder, node, true)))
+        });
+        let default_certificate =
+            fields.field("default_certificate", |decoder, node| certificate(decoder, node, false));
+        if fields.at("certificates").is_none() && fields.at("default_certificate").is_none() {
+            let hint = "write for example `certificates: ./certs`, a folder of `.crt` and `.key` files";
+            fields.missing(
+                &["certificates", "default_certificate"],
+                "`tls` of a listener needs `certificates`".into(),
+                hint,
+            );
+        }
+        let source = TlsSource {
+            certificates: certificates.unwrap_or_default(),
+            default_certificate,
+            min_version: fields.parsed("min_version", |text| match text {
+                "1.2" => Ok(TlsVersion::V12),
+                "1.3" => Ok(TlsVersion::V13),
+                _ => Err(Wrong::hint("is not a version that is spoken", "write \"1.2\" or \"1.3\"")),
+            }),
+            client_auth: fields.field("client_auth", client_auth),
+            handshake_timeout: fields.parsed("handshake_timeout", scalar::timeout),
+        };
+        fields.close();
+        Some(source)
+    })
+}
+
+/// A path, or `{cert, key}`, or `{path}`. A default certificate has no names of its own to be asked
+/// for, so it has no `client_auth` either: the listener's counts.
+fn certificate(decoder: &mut Decoder<'_>, node: Node, with_auth: bool) -> Option<CertificateWritten> {
+    let spot = node.spot;
+    if !matches!(node.value, Value::Map(_)) {
+        let path = decoder.path(node)?;
+        let files = CertificateFiles::Path(path.value);
+        return Some(CertificateWritten { spot: path.spot, files, client_auth: None });
+    }
+    let mut fields = Fields::open(decoder, node, "a certificate")?;
+    let (with_path, with_key) = (fields.at("path").is_some(), fields.at("key").is_some());
+    if with_path {
+        fields.refuse(&["cert", "key"], "means nothing beside `path`", "keep `cert` and `key`, or `path`");
+    } else {
+        fields.require(&["cert"]);
+        if !with_key {
+            let hint = "or `path` for a `.crt` or `.pem` with the `.key` of the same name beside it";
+            fields.missing(&["key"], "a certificate needs `key`".into(), hint);
+        }
+    }
+    let path = fields.field("path", Decoder::path);
+    let cert = fields.field("cert", Decoder::path);
+    let key = fields.field("key", Decoder::path);
+    if !with_auth {
+        let hint = "the listener's `client_auth` is for everyone whose name is unknown";
+        fields.refuse(&["client_auth"], "means nothing on a default certificate", hint);
+    }
+    let client_auth = fields.field("client_auth", client_auth);
+    fields.close();
+    let spot = path.as_ref().or(cert.as_ref()).map_or(spot, |path| path.spot);
+    let files = match (path, cert, key) {
+        (Some(path), ..) => CertificateFiles::Path(path.value),
+        (None, Some(cert), Some(key)) => CertificateFiles::Pair { cert: cert.value, key: key.value },
+        _ => return None,
+    };
+    Some(CertificateWritten { spot, files, client_auth })
+}
+
+fn client_auth(decoder: &mut Decoder<'_>, node: Node) -> Option<ClientAuthWritten> {
+    let mut fields = Fields::open(decoder, node, "`client_auth`")?;
+    fields.require(&["ca"]);
+    let ca = fields.field("ca", Decoder::path);
+    let mode = fields.parsed("mode", |text| match text {
+        "required" => Ok(ClientAuthMode::Required),
+        "optional" => Ok(ClientAuthMode::Optional),
+        _ => Err(Wrong::hint("is not a mode", "write required or optional")),
+    });
+    fields.close();
+    Some(ClientAuthWritten { ca: ca?, mode: mode.map_or(ClientAuthMode::Required, |mode| mode.value) })
+}

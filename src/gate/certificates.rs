@@ -1,0 +1,53 @@
+//! What is said of certificates: what is wrong with them, and when they expire.
+
+use std::path::Path;
+
+use crate::config::plan::Plan;
+use crate::config::{Diagnostic, Severity};
+use crate::log::counters::CertificateExpiry;
+use crate::proxy::{Generation, terminators};
+use crate::tls::{Problem, Tickets};
+
+/// Reads the certificates of a plan and says what is wrong with them, as a generation would be built
+/// of it. Blocks.
+pub fn check(plan: &Plan) -> Vec<Diagnostic> {
+    diagnostics(&terminators(plan, &Tickets::default()).1)
+}
+
+/// Problems with the line that names the file.
+pub(super) fn diagnostics(problems: &[Problem]) -> Vec<Diagnostic> {
+    let diagnostic = |problem: &Problem| {
+        let origin = problem.origin.clone();
+        // Read again, because a plan keeps places and not texts; it may have changed since.
+        let text = std::fs::read_to_string(Path::new(&*origin.file)).unwrap_or_default();
+        let line = text.lines().nth(origin.line as usize - 1).unwrap_or_default();
+        let line: String = line.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
+        let rest = line.chars().skip(origin.column as usize - 1);
+        let width = rest.take_while(|char| !matches!(char, ',' | '}' | ']' | ' ' | '#')).count();
+        Diagnostic {
+            severity: if problem.is_warning { Severity::Warning } else { Severity::Error },
+            message: problem.message.clone(),
+            origin: Some(origin),
+            width: u32::try_from(width.max(1)).unwrap_or(1),
+            line,
+            hint: Some(problem.hint.clone()).filter(|hint| !hint.is_empty()),
+        }
+    };
+    problems.iter().map(diagnostic).collect()
+}
+
+/// What `smolgate_certificate_expiry_timestamp_seconds` says of a generation: the soonest, where a
+/// listener has several certificates of one name.
+pub(super) fn expiries(generation: &Generation) -> Vec<CertificateExpiry> {
+    let mut all: Vec<CertificateExpiry> = Vec::new();
+    for (listener, terminator) in generation.plan.listeners.iter().zip(&generation.terminators) {
+        for (name, expires) in terminator.iter().flat_map(|terminator| terminator.expiries()) {
+            let same = all.iter_mut().find(|one| one.listener == listener.name && one.name == name);
+            match same {
+                Some(one) => one.expires = one.expires.min(expires),
+                None => all.push(CertificateExpiry { listener: listener.name.clone(), name, expires }),
+            }
+        }
+    }
+    all
+}

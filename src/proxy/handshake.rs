@@ -1,0 +1,170 @@
+//! TLS at the door: a client is looked at before a byte is answered, then shaken hands with.
+//!
+//! In the connection's own task, so that a slow client keeps nobody else waiting, and boxed, so that
+//! what stays of it when it is over is nothing.
+
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+
+use super::connection::{self, Client};
+use super::door::Door;
+use super::guests::UnlessSentAway;
+use super::record;
+use super::site::Site;
+use super::tcp;
+use crate::http::HostKey;
+use crate::log::counters::Handshake;
+use crate::tls::{
+    Alert, HELLO_BYTES_MAX, HandshakeError, HelloError, HelloScan, Input, Slots, Stream, parse_hello, refuse,
+};
+use crate::worker::Parking;
+
+/// TLS handshakes that may go on at once on one worker: each holds a TLS state with its buffers. Who
+/// has not said hello yet is not counted.
+const HANDSHAKES_MAX: usize = 512;
+
+/// What bounds the handshakes of one worker.
+pub fn handshake_slots() -> Slots {
+    Slots::new(HANDSHAKES_MAX)
+}
+
+/// What a browser that was sent to `http://` with the port of `https://` is told.
+const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 51\r\nConnection: close\r\n\r\n400 Bad Request: https:// is spoken here, not http\n";
+
+/// Serves a connection to a listener that ends TLS.
+pub(super) async fn serve<F>(
+    client: Client,
+    door: Rc<Door>,
+    site: Rc<Site>,
+    parking: Parking<F>,
+    exchanges: impl Fn(Client, Rc<Door>) -> F,
+) where
+    F: Future<Output = Option<Client>>,
+{
+    let Some(client) = Box::pin(shake_hands(client, site.clone())).await else { return };
+    if site.tcp().is_some() {
+        Box::pin(tcp::serve(client, site)).await;
+    } else {
+        drop(site);
+        connection::serve(client, door, parking, exchanges).await;
+    }
+}
+
+/// Gives the client back with its connection encrypted. Else it was told why, and it was counted.
+async fn shake_hands(client: Client, site: Rc<Site>) -> Option<Client> {
+    let (guest, peer) = (client.guest.clone(), client.peer);
+    let mut done = None;
+    let shake = async {
+        let (ended, client) = attempt(client, &site).await;
+        site.counters.handshake(ended);
+        done = client;
+    };
+    UnlessSentAway::new(guest, shake, || record::sent_away(&site, peer)).await;
+    done
+}
+
+async fn attempt(mut client: Client, site: &Site) -> (Handshake, Option<Client>) {
+    let patience = site.listener().tls.as_ref().map(|tls| tls.handshake_timeout).unwrap_or_default();
+    let (peer, listener) = (client.peer, site.listener().name.clone());
+    let timer = site.worker().timer();
+    let secured = timer.within(patience, secure(client.stream, &mut client.input, site)).await;
+    match secured {
+        Ok(Ok(stream)) => {
+            client.stream = stream;
+            (Handshake::Ok, Some(client))
+        }
+        Ok(Err((ended, why))) => {
+            tracing::debug!(%listener, client = %peer, result = ended.label(), "no TLS: {why}");
+            (ended, None)
+        }
+        Err(_) => {
+            tracing::debug!(%listener, client = %peer, result = "timeout", "no TLS: the client took too long");
+            (Handshake::TimedOut, None)
+        }
+    }
+}
+
+type Secured = Result<Stream, (Handshake, String)>;
+
+/// The whole handshake, from the first byte. The outer result is for the timer.
+async fn secure(stream: Stream, input: &mut Input, site: &Site) -> io::Result<Secured> {
+    let (name, stream) = match look(stream, input).await {
+        Ok(looked) => looked,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let Some(terminator) = site.terminator() else {
+        return Ok(Err((Handshake::Failed, "TLS is not ended here any more".into())));
+    };
+    let Stream::Plain(stream) = stream else {
+        return Ok(Err((Handshake::Failed, "it is TLS already".into())));
+    };
+    let _slot = site.state.handshakes.take().await;
+    let accepted = terminator.accept(stream, name.as_ref(), input).await;
+    Ok(accepted.map_err(|error| match error {
+        HandshakeError::UnknownName => (Handshake::UnknownName, asked_for(name.as_ref())),
+        HandshakeError::Failed(error) if is_gone(&error) => (Handshake::Gone, error.to_string()),
+        HandshakeError::Failed(error) => (Handshake::Failed, error.to_string()),
+    }))
+}
+
+/// The name that the client asks for. Nothing is answered yet and nothing consumed.
+async fn look(stream: Stream, input: &mut Input) -> Result<(Option<HostKey>, Stream), (Handshake, String)> {
+    let mut scan = HelloScan::default();
+    loop {
+        match parse_hello(input.unread(), &mut scan) {
+            Ok(Some(hello)) => return Ok((hello.server_name, stream)),
+            Ok(None) => {}
+            Err(error) => {
+                turn_away(&stream, input, error);
+                return Err((Handshake::NotTls, error.explain().into()));
+            }
+        }
+        match input.fill(&stream, HELLO_BYTES_MAX).await {
+            Ok(0) => return Err((Handshake::Gone, "the client left".into())),
+            Ok(_) => {}
+            Err(error) => return Err((Handshake::Gone, error.to_string())),
+        }
+    }
+}
+
+/// Tells a client that does not speak TLS as much as it may understand.
+fn turn_away(stream: &Stream, input: &mut Input, error: HelloError) {
+    let Some(tcp) = stream.plain() else { return };
+    match error {
+        HelloError::NotTls if input.unread().first().is_some_and(u8::is_ascii_uppercase) => {
+            tcp.write_now(NOT_TLS);
+            // It may be gone already.
+            let _ = tcp.shutdown_write();
+        }
+        HelloError::NotTls => {}
+        HelloError::Malformed | HelloError::TooLong => refuse(tcp, Alert::DecodeError),
+    }
+    input.consume(input.unread().len());
+}
+
+fn asked_for(name: Option<&HostKey>) -> String {
+    match name {
+        Some(name) => format!("no certificate has the name {}", name.as_bytes().escape_ascii()),
+        None => "the client asks for no name, and there is no default_certificate".into(),
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), UnexpectedEof | ConnectionReset | BrokenPipe | ConnectionAborted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::NOT_TLS;
+
+    #[test]
+    fn the_length_of_the_plain_answer_is_right() {
+        let text = std::str::from_utf8(NOT_TLS).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{}", body.len());
+        assert!(!text.contains("  "));
+    }
+}

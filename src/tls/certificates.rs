@@ -1,0 +1,273 @@
+//! The certificates of one listener: read from files when a generation is built, found by name when a
+//! client asks.
+//!
+//! Whatever cannot be used is told as a [`Problem`] with the place where it was written; the rest
+//! serves. A certificate is told apart by its own names (subjectAltName), not by its file's.
+//! Certificates that come from elsewhere than from files would be added here, as [`Entry`]s.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use rustls::{Error, InconsistentKeys};
+
+use super::folder;
+use super::x509::{self, Facts};
+use crate::config::plan::{CertificateFiles, CertificateSource, ClientAuth, ListenerTls, Origin};
+use crate::log::clock::Utc;
+
+/// Bytes of a certificate or key file that are read: a chain has some kilobytes.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// What is wrong with a certificate, or with what clients have to show. Everything else serves.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// Where the file was named.
+    pub origin: Origin,
+    /// Whether it works all the same, for now.
+    pub is_warning: bool,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it; may be empty.
+    pub hint: String,
+}
+
+/// What is wrong, and what to do about it.
+pub(super) type Told = (String, &'static str);
+
+impl Problem {
+    pub(super) fn error(origin: &Origin, message: String, hint: &str) -> Self {
+        Self { origin: origin.clone(), is_warning: false, message, hint: hint.into() }
+    }
+}
+
+/// One certificate that can be shown.
+pub(super) struct Entry {
+    pub(super) key: Arc<CertifiedKey>,
+    pub(super) facts: Facts,
+    /// What clients that ask for its names have to show.
+    pub(super) demand: Option<Arc<ClientAuth>>,
+    origin: Origin,
+    file: PathBuf,
+    expired: bool,
+}
+
+/// All of a listener, by name.
+pub(super) struct Certificates {
+    entries: Vec<Entry>,
+    /// Indices of those that have this name, those first that are not expired.
+    exact: HashMap<Box<str>, Vec<usize>>,
+    /// The same for `*.example.com`, kept as `example.com`.
+    wildcard: HashMap<Box<str>, Vec<usize>>,
+    /// What is shown when no name fits.
+    default: Vec<usize>,
+}
+
+impl Certificates {
+    /// Reads all of it. Blocks.
+    pub(super) fn load(tls: &ListenerTls, provider: &CryptoProvider, problems: &mut Vec<Problem>) -> Self {
+        let mut load = Load { provider, now: unix_now(), entries: Vec::new(), failed: Vec::new(), problems };
+        tls.certificates.iter().for_each(|source| load.source(source));
+        let named = load.entries.len();
+        load.warn_of_nameless();
+        if let Some(source) = &tls.default_certificate {
+            load.source(source);
+            if load.entries.len() > named + 1 {
+                let message = "this holds several certificates, and only one can be the default".to_owned();
+                let hint = "name one: a `.crt` or `.pem` file, or `{ cert: ..., key: ... }`";
+                load.problems.push(Problem::error(&source.origin, message, hint));
+                load.entries.truncate(named + 1);
+            }
+        }
+        let Load { entries, failed, .. } = load;
+        let default = if entries.len() > named { vec![named] } else { Vec::new() };
+        let mut all = Self { entries, exact: HashMap::new(), wildcard: HashMap::new(), default };
+        all.index(named, &failed);
+        all
+    }
+
+    /// Gives each name its certificates. The demand of the first one written counts for a name, so
+    /// that another certificate for it cannot be a way around it.
+    ///
+    /// `failed` are the demands of certificates that could not be read. Nobody knows their names, so
+    /// whoever takes names unseen, a wildcard or a default, must demand as much or take none: what
+    /// fails must not be open to everyone because of that.
+    fn index(&mut self, named: usize, failed: &[Arc<ClientAuth>]) {
+        let (exact, wildcard) = (&mut self.exact, &mut self.wildcard);
+        let entries = &self.entries;
+        let as_strict = |entry: &Entry| failed.iter().all(|demand| entry.demand.as_ref() == Some(demand));
+        for (index, entry) in entries[..named].iter().enumerate() {
+            for name in &entry.facts.names {
+                let list = match name.strip_prefix("*.") {
+                    Some(_) if !as_strict(entry) => continue,
+                    Some(suffix) => wildcard.entry(suffix.into()).or_default(),
+                    None => exact.entry(name.as_str().into()).or_default(),
+                };
+                if list.first().is_none_or(|first: &usize| entries[*first].demand == entry.demand) {
+                    list.push(index);
+                }
+            }
+        }
+        for list in exact.values_mut().chain(wildcard.values_mut()) {
+            list.sort_by_key(|index| entries[*index].expired);
+        }
+        self.default.retain(|index| as_strict(&entries[*index]));
+    }
+
+    /// The certificates for a name in lower case, best first; the default when nobody has it.
+    pub(super) fn find(&self, name: Option<&[u8]>) -> &[usize] {
+        let name = name.and_then(|name| std::str::from_utf8(name).ok());
+        name.and_then(|name| self.find_named(name)).unwrap_or(&self.default)
+    }
+
+    /// Those that have the name itself, else those with a wildcard for its first label.
+    pub(super) fn find_named(&self, name: &str) -> Option<&[usize]> {
+        let wildcard = || self.wildcard.get(name.split_once('.')?.1);
+        self.exact.get(name).or_else(wildcard).map(Vec::as_slice)
+    }
+
+    pub(super) fn entry(&self, index: usize) -> &Entry {
+        &self.entries[index]
+    }
+
+    /// Each certificate's first name, or its file, and when it expires, in seconds since 1970.
+    pub(super) fn expiries(&self) -> impl Iterator<Item = (String, i64)> {
+        self.entries.iter().map(|entry| {
+            let name = entry.facts.names.first().cloned();
+            let address = || entry.facts.addresses.first().map(ToString::to_string);
+            let name = name.or_else(address).unwrap_or_else(|| entry.file.display().to_string());
+            (name, entry.facts.not_after)
+        })
+    }
+}
+
+/// Reading on the way.
+struct Load<'a> {
+    provider: &'a CryptoProvider,
+    now: i64,
+    entries: Vec<Entry>,
+    /// What certificates that could not be read demand of clients.
+    failed: Vec<Arc<ClientAuth>>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Load<'_> {
+    fn source(&mut self, source: &CertificateSource) {
+        let pairs = match &source.files {
+            CertificateFiles::Pair { cert, key } => Ok(vec![(cert.clone(), key.clone())]),
+            CertificateFiles::Path(path) => folder::pairs(path),
+        };
+        let pairs = pairs.unwrap_or_else(|(message, hint)| {
+            self.fail(source, message, hint);
+            Vec::new()
+        });
+        for (cert, key) in pairs {
+            match self.pair(source, &cert, &key) {
+                Ok(entry) => self.entries.push(entry),
+                Err((message, hint)) => self.fail(source, message, hint),
+            }
+        }
+    }
+
+    fn warn_of_nameless(&mut self) {
+        for entry in self.entries.iter().filter(|entry| entry.facts.names.is_empty()) {
+            let message = format!("the certificate {} has no DNS name in it", entry.file.display());
+            let hint =
+                "nobody can ask for it; issue it with a subjectAltName, or make it `default_certificate`";
+            let (origin, hint) = (entry.origin.clone(), hint.into());
+            self.problems.push(Problem { origin, is_warning: true, message, hint });
+        }
+    }
+
+    fn fail(&mut self, source: &CertificateSource, message: String, hint: &str) {
+        self.problems.push(Problem::error(&source.origin, message, hint));
+        self.failed.extend(source.client_auth.clone());
+    }
+
+    fn pair(&mut self, source: &CertificateSource, cert: &Path, key: &Path) -> Result<Entry, Told> {
+        let certified = certified_key(cert, key, self.provider)?;
+        let facts = certified.cert.first().and_then(|own| x509::read(own));
+        let facts = facts.ok_or_else(|| (format!("{} is not a certificate of X.509", cert.display()), ""))?;
+        let shown = cert.display();
+        let expired = facts.not_after < self.now;
+        if expired {
+            let message = format!("the certificate {shown} expired on {}", date(facts.not_after));
+            self.problems.push(Problem::error(&source.origin, message, "renew it, then reload"));
+        }
+        if facts.not_before > self.now {
+            let message = format!("the certificate {shown} is not valid before {}", date(facts.not_before));
+            let hint = "is the clock of this machine right?";
+            self.problems.push(Problem::error(&source.origin, message, hint));
+        }
+        Ok(Entry {
+            key: Arc::new(certified),
+            facts,
+            demand: source.client_auth.clone(),
+            origin: source.origin.clone(),
+            file: cert.to_owned(),
+            expired,
+        })
+    }
+}
+
+fn certified_key(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, Told> {
+    let (shown, shown_key) = (cert.display(), key.display());
+    let text = read(cert).map_err(|why| (format!("the certificate {shown} {why}"), ""))?;
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<_, _>>()
+        .map_err(|error| (format!("the certificate {shown} cannot be read: {error}"), ""))?;
+    if chain.is_empty() {
+        let hint = "a certificate in PEM begins with `-----BEGIN CERTIFICATE-----`";
+        return Err((format!("there is no PEM certificate in {shown}"), hint));
+    }
+    let text = read(key).map_err(|why| (format!("the key {shown_key} {why}"), ""))?;
+    let private = PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
+        pem::Error::NoItemsFound => {
+            (format!("there is no PEM private key in {shown_key}"), "an encrypted key cannot be used")
+        }
+        // What else the file holds is nobody's business.
+        _ => (format!("the key {shown_key} cannot be read: it is not valid PEM"), ""),
+    })?;
+    CertifiedKey::from_der(chain, private, provider).map_err(|error| match error {
+        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+            let hint = "the certificate was issued for another key";
+            (format!("the key {shown_key} does not belong to the certificate {shown}"), hint)
+        }
+        error => (format!("the certificate {shown} cannot be used with the key {shown_key}: {error}"), ""),
+    })
+}
+
+/// The bytes of a file, or what to say about it.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    match read() {
+        Ok(bytes) if bytes.len() as u64 > FILE_BYTES_MAX => Err("is longer than 1MiB".into()),
+        Ok(bytes) => Ok(bytes),
+        Err(error) => Err(format!("cannot be read: {error}")),
+    }
+}
+
+fn unix_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn date(seconds: i64) -> String {
+    let time = UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+    Utc::from(time).to_string()
+}
+
+#[cfg(test)]
+#[path = "certificates_tests.rs"]
+mod tests;

@@ -1,0 +1,182 @@
+//! Certificates as files: which are found, what is said of the others.
+
+use std::path::Path;
+
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rustls::crypto::aws_lc_rs;
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::plan::{ClientAuthMode, TlsVersion};
+
+const NOWHERE: &str = "smolgate.yml";
+
+fn issue(dir: &Path, cert: &str, key: &str, names: &[&str]) {
+    issue_until(dir, cert, key, names, 2051);
+}
+
+fn issue_until(dir: &Path, cert: &str, key: &str, names: &[&str], year: i32) {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = CertificateParams::new(names).unwrap();
+    params.not_after = date_time_ymd(year, 1, 2);
+    let pair = KeyPair::generate().unwrap();
+    std::fs::create_dir_all(dir.join(cert).parent().unwrap()).unwrap();
+    std::fs::write(dir.join(cert), params.self_signed(&pair).unwrap().pem()).unwrap();
+    std::fs::write(dir.join(key), pair.serialize_pem()).unwrap();
+}
+
+fn source(files: CertificateFiles, demand: Option<&str>) -> CertificateSource {
+    let origin = Origin { file: NOWHERE.into(), line: 3, column: 5 };
+    let demand = demand.map(|ca| {
+        Arc::new(ClientAuth { origin: origin.clone(), ca: ca.into(), mode: ClientAuthMode::Required })
+    });
+    CertificateSource { origin, files, client_auth: demand }
+}
+
+fn path(dir: &TempDir, name: &str) -> CertificateSource {
+    source(CertificateFiles::Path(dir.path().join(name)), None)
+}
+
+fn load(
+    certificates: Vec<CertificateSource>,
+    default: Option<CertificateSource>,
+) -> (Certificates, Vec<String>) {
+    let tls = ListenerTls {
+        certificates,
+        default_certificate: default,
+        min_version: TlsVersion::V12,
+        client_auth: None,
+        handshake_timeout: Duration::from_secs(1),
+    };
+    let mut problems = Vec::new();
+    let all = Certificates::load(&tls, &aws_lc_rs::default_provider(), &mut problems);
+    let said = problems.iter().map(|problem| format!("{}: {}", problem.origin, problem.message));
+    (all, said.collect())
+}
+
+/// The first name of what is shown to who asks for `name`.
+fn shown(all: &Certificates, name: &str) -> Option<String> {
+    let found = all.find(Some(name.as_bytes())).first()?;
+    all.entry(*found).facts.names.first().cloned()
+}
+
+#[test]
+fn a_folder_with_everything_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    issue(dir.path(), "a.crt", "a.key", &["a.test", "*.a.test"]);
+    issue(dir.path(), "b.pem", "b.key", &["b.test"]);
+    issue(dir.path(), "live/c.test/fullchain.pem", "live/c.test/privkey.pem", &["c.test"]);
+    std::fs::copy(dir.path().join("live/c.test/fullchain.pem"), dir.path().join("live/c.test/cert.pem"))
+        .unwrap();
+    std::fs::write(dir.path().join("live/README"), "text").unwrap();
+    std::fs::write(dir.path().join(".hidden.crt"), "text").unwrap();
+    std::fs::write(dir.path().join("notes.txt"), "text").unwrap();
+    let both = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    std::fs::write(dir.path().join("d.pem"), both("b.pem") + &both("b.key")).unwrap();
+    let (all, said) = load(vec![path(&dir, ""), path(&dir, "live")], None);
+    assert_eq!(said, [""; 0]);
+    assert_eq!(all.entries.len(), 4, "a, b, d and c");
+    for (name, first) in [
+        ("a.test", Some("a.test")),
+        ("x.a.test", Some("a.test")),
+        ("b.test", Some("b.test")),
+        ("c.test", Some("c.test")),
+        ("x.b.test", None),
+        ("y.x.a.test", None),
+        ("test", None),
+        ("", None),
+    ] {
+        assert_eq!(shown(&all, name).as_deref(), first, "{name}");
+    }
+    assert!(all.find(None).is_empty());
+}
+
+#[test]
+fn what_is_wrong_is_named_and_the_rest_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    issue(dir.path(), "good.crt", "good.key", &["good.test"]);
+    issue(dir.path(), "lonely.crt", "away", &["lonely.test"]);
+    issue(dir.path(), "other.crt", "away", &["other.test"]);
+    std::fs::copy(dir.path().join("good.key"), dir.path().join("other.key")).unwrap();
+    issue_until(dir.path(), "old.crt", "old.key", &["old.test"], 2001);
+    std::fs::write(dir.path().join("text.crt"), "text").unwrap();
+    std::fs::create_dir(dir.path().join("empty")).unwrap();
+    let (all, said) = load(vec![path(&dir, ""), path(&dir, "empty"), path(&dir, "missing.crt")], None);
+    let expected = [
+        ("lonely.key cannot be read", "No such file"),
+        ("old.crt expired on 2001-01-02", ""),
+        ("other.key does not belong to the certificate", "other.crt"),
+        ("there is no PEM certificate in", "text.crt"),
+        ("there is no certificate in the folder", "empty"),
+        ("missing.crt cannot be read", "No such file"),
+    ];
+    assert_eq!(said.len(), expected.len(), "{said:#?}");
+    for (line, (what, more)) in said.iter().zip(expected) {
+        assert!(line.starts_with("smolgate.yml:3: ") && line.contains(what) && line.contains(more), "{line}");
+    }
+    assert_eq!(shown(&all, "good.test").as_deref(), Some("good.test"));
+    assert_eq!(shown(&all, "old.test").as_deref(), Some("old.test"), "its client says what is wrong");
+    assert_eq!(shown(&all, "other.test"), None);
+}
+
+#[test]
+fn one_without_a_name_is_only_good_as_a_default() {
+    let dir = tempfile::tempdir().unwrap();
+    issue(dir.path(), "a.crt", "a.key", &[]);
+    let (_, said) = load(vec![path(&dir, "a.crt")], None);
+    assert!(said.len() == 1 && said[0].contains("has no DNS name in it"), "{said:?}");
+    assert_eq!(load(vec![], Some(path(&dir, "a.crt"))).1, [""; 0]);
+}
+
+#[test]
+fn one_that_is_valid_comes_before_one_that_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    issue_until(dir.path(), "a.crt", "a.key", &["same.test"], 2001);
+    issue(dir.path(), "b.crt", "b.key", &["same.test"]);
+    let (all, _) = load(vec![path(&dir, "")], None);
+    let found = all.find(Some(b"same.test"));
+    assert_eq!(found.len(), 2);
+    assert!(!all.entry(found[0]).expired && all.entry(found[1]).expired);
+}
+
+#[test]
+fn a_default_is_one_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    issue(dir.path(), "a.crt", "a.key", &["a.test"]);
+    issue(dir.path(), "b.crt", "b.key", &["b.test"]);
+    let (all, said) = load(vec![path(&dir, "a.crt")], Some(path(&dir, "b.crt")));
+    assert_eq!(said, [""; 0]);
+    assert_eq!(shown(&all, "a.test").as_deref(), Some("a.test"));
+    for name in ["b.test", "c.test"] {
+        assert_eq!(shown(&all, name).as_deref(), Some("b.test"), "{name}");
+    }
+    let (_, said) = load(vec![], Some(path(&dir, "")));
+    assert!(said[0].contains("only one can be the default"), "{said:?}");
+}
+
+#[test]
+fn what_cannot_be_read_is_not_open_to_everyone_because_of_that() {
+    let dir = tempfile::tempdir().unwrap();
+    issue(dir.path(), "wild.crt", "wild.key", &["*.test", "plain.test"]);
+    let secret = |name: &str| source(CertificateFiles::Path(dir.path().join(name)), Some("ca.pem"));
+    let wild = || path(&dir, "wild.crt");
+    let (all, said) = load(vec![secret("secret.crt"), wild()], Some(wild()));
+    assert_eq!(said.len(), 1);
+    // Nobody knows whether this was the name of the one that is missing.
+    assert_eq!(shown(&all, "secret.test"), None);
+    assert_eq!(shown(&all, "plain.test").as_deref(), Some("*.test"));
+    issue(dir.path(), "secret.crt", "secret.key", &["secret.test"]);
+    let (all, _) = load(vec![secret("secret.crt"), wild()], None);
+    assert_eq!(shown(&all, "secret.test").as_deref(), Some("secret.test"));
+    assert_eq!(shown(&all, "other.test").as_deref(), Some("*.test"));
+}
+
+#[test]
+fn a_second_certificate_for_a_name_does_not_change_what_is_demanded() {
+    let dir = tempfile::tempdir().unwrap();
+    issue(dir.path(), "a.crt", "a.key", &["same.test"]);
+    issue(dir.path(), "b.crt", "b.key", &["same.test"]);
+    let strict = source(CertificateFiles::Path(dir.path().join("a.crt")), Some("ca.pem"));
+    let (all, _) = load(vec![strict, path(&dir, "b.crt")], None);
+    assert_eq!(all.find(Some(b"same.test")), [0]);
+}

@@ -1,0 +1,79 @@
+//! Which files of a folder belong together: a certificate and its key.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::certificates::Told;
+
+/// A certificate's file and its key's.
+pub(super) type Pair = (PathBuf, PathBuf);
+
+/// What certbot calls the chain and the key of a certificate.
+const CERTBOT_CHAIN: &str = "fullchain.pem";
+const CERTBOT_KEY: &str = "privkey.pem";
+
+/// Every certificate that `path` stands for: itself if it is a file; if it is a folder, each `.crt` or
+/// `.pem` with the `.key` of the same name, and certbot's `fullchain.pem` with its `privkey.pem`, there
+/// or one folder further down. Blocks.
+///
+/// # Errors
+/// What to say when there is nothing, and what to do about it.
+pub(super) fn pairs(path: &Path) -> Result<Vec<Pair>, Told> {
+    let shown = path.display();
+    let cannot = |error: io::Error| (format!("{shown} cannot be read: {error}"), "");
+    if !std::fs::metadata(path).map_err(cannot)?.is_dir() {
+        return Ok(vec![(path.to_owned(), key_of(path))]);
+    }
+    let mut found = Vec::new();
+    for entry in sorted(path).map_err(cannot)? {
+        if entry.is_dir() {
+            found.extend(certbot(&entry));
+        } else if is_certificate(&entry) {
+            found.push((entry.clone(), key_of(&entry)));
+        }
+    }
+    found.extend(certbot(path));
+    if found.is_empty() {
+        let hint = "a certificate is a `.crt` or `.pem` with the `.key` of the same name beside it";
+        return Err((format!("there is no certificate in the folder {shown}"), hint));
+    }
+    Ok(found)
+}
+
+fn sorted(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    entries.retain(|entry| entry.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b".")));
+    entries.sort();
+    Ok(entries)
+}
+
+/// certbot's layout has four files of which two are wanted.
+fn certbot(folder: &Path) -> Option<Pair> {
+    let pair = (folder.join(CERTBOT_CHAIN), folder.join(CERTBOT_KEY));
+    (pair.0.exists() || pair.1.exists()).then_some(pair)
+}
+
+/// A `.crt`, or a `.pem` that is none of certbot's.
+fn is_certificate(file: &Path) -> bool {
+    let name = file.file_name().unwrap_or_default();
+    let certbots = ["cert.pem", "chain.pem", CERTBOT_CHAIN, CERTBOT_KEY].iter().any(|one| name == *one)
+        && file.with_file_name(CERTBOT_KEY).exists();
+    !certbots && file.extension().is_some_and(|extension| extension == "crt" || extension == "pem")
+}
+
+/// The key beside a certificate. A file that holds both is its own.
+fn key_of(certificate: &Path) -> PathBuf {
+    if certificate.file_name().is_some_and(|name| name == CERTBOT_CHAIN) {
+        let key = certificate.with_file_name(CERTBOT_KEY);
+        if key.exists() {
+            return key;
+        }
+    }
+    let key = certificate.with_extension("key");
+    let both = || {
+        std::fs::read(certificate)
+            .is_ok_and(|bytes| memchr::memmem::find(&bytes, b" PRIVATE KEY-----").is_some())
+    };
+    if !key.exists() && both() { certificate.to_owned() } else { key }
+}

@@ -1,0 +1,255 @@
+//! TLS of a listener: how it is set up, and how it is begun with a client.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use futures_lite::future::poll_once;
+use futures_rustls::TlsAcceptor;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert, ServerConnection, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig, version};
+
+use super::certificates::{self, Certificates, Problem, Told};
+use super::input::Input;
+use super::stream::Stream;
+use super::tickets::{Demand, Tickets};
+use crate::config::plan::{ClientAuth, ClientAuthMode, ListenerTls, TlsVersion};
+use crate::http::HostKey;
+use crate::worker::TcpStream;
+
+/// What is spoken inside TLS to a listener of HTTP, best first.
+const HTTP_PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+
+/// Ends TLS for one listener of one generation; shared by all workers.
+pub struct Terminator {
+    certificates: Arc<Certificates>,
+    /// One a demand on clients that some certificate has: a handshake has one set of rules, and the
+    /// name that is asked for says which.
+    configs: Vec<(Option<Arc<ClientAuth>>, Arc<ServerConfig>)>,
+    /// What clients have to show for a name that no certificate has.
+    demand: Option<Arc<ClientAuth>>,
+    demands_anything: bool,
+}
+
+/// Why TLS was not begun with a client.
+#[derive(Debug)]
+pub enum HandshakeError {
+    /// It asks for a name that no certificate has, or for none.
+    UnknownName,
+    /// The handshake failed.
+    Failed(io::Error),
+}
+
+impl fmt::Display for HandshakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownName => f.write_str("no certificate has the name that the client asks for"),
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Terminator {
+    /// Reads certificates and authorities, and says what is wrong with them; what is not wrong serves.
+    /// `for_http`: what is spoken inside is HTTP. Blocks: never called on the data plane.
+    pub fn load(tls: &ListenerTls, for_http: bool, tickets: &Tickets) -> (Self, Vec<Problem>) {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut problems = Vec::new();
+        let certificates = Arc::new(Certificates::load(tls, &provider, &mut problems));
+        let default = tls.default_certificate.iter();
+        let mut configs: Vec<(Option<Arc<ClientAuth>>, Arc<ServerConfig>)> = Vec::new();
+        let mut tried: Vec<&Option<Arc<ClientAuth>>> = Vec::new();
+        for source in tls.certificates.iter().chain(default) {
+            let demand = &source.client_auth;
+            if tried.contains(&demand) {
+                continue;
+            }
+            tried.push(demand);
+            match config(tls, demand.as_deref(), &certificates, &provider, tickets, for_http) {
+                Ok(config) => configs.push((demand.clone(), Arc::new(config))),
+                // Without its authorities a name is not served: nobody must get in without being asked.
+                Err((message, hint)) => {
+                    let origin = demand.as_ref().map_or(&source.origin, |demand| &demand.origin);
+                    problems.push(Problem::error(origin, message, hint));
+                }
+            }
+        }
+        let demands_anything = tls.client_auth.is_some() || tried.iter().any(|demand| demand.is_some());
+        (Self { certificates, configs, demand: tls.client_auth.clone(), demands_anything }, problems)
+    }
+
+    /// Shakes hands with a client whose hello, of which `name` was read, is all that `input` holds.
+    /// Consumes it. Has no deadline of its own.
+    ///
+    /// # Errors
+    /// [`HandshakeError`]; the client was told then, as TLS has it.
+    pub async fn accept(
+        &self,
+        stream: TcpStream,
+        name: Option<&HostKey>,
+        input: &mut Input,
+    ) -> Result<Stream, HandshakeError> {
+        let found = self.certificates.find(name.map(HostKey::as_bytes)).first();
+        let demand = found.map(|index| &self.certificates.entry(*index).demand);
+        let config = demand.and_then(|demand| self.configs.iter().find(|(of, _)| of == demand));
+        let Some((demand, config)) = config else {
+            input.consume(input.unread().len());
+            refuse(&stream, Alert::UnrecognizedName);
+            return Err(HandshakeError::UnknownName);
+        };
+        let mut fed = Ok(());
+        let hello = input.unread();
+        let mut accept =
+            TlsAcceptor::from(config.clone()).accept_with(stream, |session| fed = feed(session, hello));
+        input.consume(input.unread().len());
+        if let Err(error) = fed {
+            // The alert is written before anything is read; more than one attempt it is not worth.
+            let _ = poll_once(&mut accept).await;
+            return Err(HandshakeError::Failed(error));
+        }
+        let accepted = accept.await.map_err(HandshakeError::Failed)?;
+        Ok(Stream::encrypted(accepted.into(), demand.clone()))
+    }
+
+    /// Whether a client that connected to get one name may ask for `host` on the same connection:
+    /// not when that would be a way around what clients have to show for it (RFC 9110, section 15.5.20).
+    pub fn may_ask_for(&self, host: Option<&HostKey>, stream: &Stream) -> bool {
+        let shown = stream.demand();
+        if !self.demands_anything {
+            // A demand that a reload took away is no reason to part.
+            return true;
+        }
+        let host = host.and_then(|host| std::str::from_utf8(host.as_bytes()).ok());
+        let found = host.and_then(|host| self.certificates.find_named(host)?.first());
+        let demanded = found.map_or(&self.demand, |index| &self.certificates.entry(*index).demand);
+        shown == demanded.as_ref()
+    }
+
+    /// The name of each certificate and when it expires, in seconds since 1970.
+    pub fn expiries(&self) -> impl Iterator<Item = (String, i64)> {
+        self.certificates.expiries()
+    }
+}
+
+/// Gives a new session what the client has sent already.
+fn feed(session: &mut ServerConnection, mut hello: &[u8]) -> io::Result<()> {
+    while !hello.is_empty() {
+        session.read_tls(&mut hello)?;
+        session.process_new_packets().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    }
+    Ok(())
+}
+
+/// What a client is told before a session exists (RFC 8446, section 6.2).
+#[derive(Clone, Copy)]
+pub enum Alert {
+    /// What it sent cannot be decoded.
+    DecodeError,
+    /// Nobody here has the name that it asks for.
+    UnrecognizedName,
+}
+
+/// Sends a fatal alert and ends our side, if the system takes it at once; if not, the connection ends
+/// without.
+pub fn refuse(stream: &TcpStream, alert: Alert) {
+    let code = match alert {
+        Alert::DecodeError => 50,
+        Alert::UnrecognizedName => 112,
+    };
+    stream.write_now(&[21, 3, 3, 0, 2, 2, code]);
+    // It may be gone already.
+    let _ = stream.shutdown_write();
+}
+
+fn config(
+    tls: &ListenerTls,
+    demand: Option<&ClientAuth>,
+    certificates: &Arc<Certificates>,
+    provider: &Arc<CryptoProvider>,
+    tickets: &Tickets,
+    for_http: bool,
+) -> Result<ServerConfig, Told> {
+    let versions: &[_] = match tls.min_version {
+        TlsVersion::V12 => &[&version::TLS13, &version::TLS12],
+        TlsVersion::V13 => &[&version::TLS13],
+    };
+    let settings = |error: rustls::Error| (format!("TLS cannot be set up: {error}"), "");
+    let (verifier, demanded) = match demand {
+        Some(demand) => {
+            let (verifier, authorities) = verifier(demand, provider)?;
+            (verifier, Some((authorities, demand.mode)))
+        }
+        None => (Arc::new(NoClientAuth) as Arc<dyn ClientCertVerifier>, None),
+    };
+    let resolver = Resolver { certificates: certificates.clone(), demand: demand.cloned() };
+    let mut config = ServerConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(versions)
+        .map_err(settings)?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(Arc::new(resolver));
+    let demanded: Demand = demanded;
+    config.ticketer = tickets.of(&demanded).map_err(settings)?;
+    if for_http {
+        config.alpn_protocols = HTTP_PROTOCOLS.iter().map(|name| name.to_vec()).collect();
+    }
+    Ok(config)
+}
+
+/// Who judges the certificates of clients, and the bytes of the authorities.
+fn verifier(
+    demand: &ClientAuth,
+    provider: &Arc<CryptoProvider>,
+) -> Result<(Arc<dyn ClientCertVerifier>, Vec<u8>), Told> {
+    let fail = |why: &str| {
+        let message = format!("`client_auth.ca` {} {why}", demand.ca.display());
+        (message, "until it can be read, the names it is for are not served")
+    };
+    let text = certificates::read(&demand.ca).map_err(|why| fail(&why))?;
+    let mut roots = RootCertStore::empty();
+    for authority in CertificateDer::pem_slice_iter(&text) {
+        let added = authority.map_err(|error| error.to_string());
+        added
+            .and_then(|authority| roots.add(authority).map_err(|error| error.to_string()))
+            .map_err(|why| fail(&format!("cannot be used: {why}")))?;
+    }
+    if roots.is_empty() {
+        return Err(fail("holds no PEM certificate"));
+    }
+    let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    if demand.mode == ClientAuthMode::Optional {
+        builder = builder.allow_unauthenticated();
+    }
+    let verifier = builder.build().map_err(|error| fail(&format!("cannot be used: {error}")))?;
+    Ok((verifier, text))
+}
+
+/// Finds a certificate for a client, among those with one demand.
+struct Resolver {
+    certificates: Arc<Certificates>,
+    demand: Option<ClientAuth>,
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolver").finish_non_exhaustive()
+    }
+}
+
+impl ResolvesServerCert for Resolver {
+    /// The first whose key the client can check; the first of all when it says of none that it can.
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = hello.server_name().and_then(|name| HostKey::new(name.as_bytes()));
+        let found = self.certificates.find(name.as_ref().map(HostKey::as_bytes)).iter();
+        let mut found = found
+            .map(|index| self.certificates.entry(*index))
+            .filter(|entry| entry.demand.as_deref() == self.demand.as_ref());
+        let first = found.clone().next()?;
+        let fits = found.find(|entry| entry.key.key.choose_scheme(hello.signature_schemes()).is_some());
+        Some(fits.unwrap_or(first).key.clone())
+    }
+}

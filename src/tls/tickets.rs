@@ -1,0 +1,41 @@
+//! What makes a client's second connection cheap: session tickets.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::server::ProducesTickets;
+
+use crate::config::plan::ClientAuthMode;
+
+/// The keys that session tickets are sealed with: made once, rotated by rustls every six hours, and
+/// kept over reloads, so that clients come back to any worker and to any generation.
+///
+/// One a demand. A ticket says that its client has shown what was demanded; it must open nothing
+/// where more, or something else, is demanded now.
+#[derive(Default)]
+pub struct Tickets(Mutex<Vec<(Demand, Arc<dyn ProducesTickets>)>>);
+
+/// What clients had to show: the bytes of the authorities, not the name of their file.
+pub(super) type Demand = Option<(Vec<u8>, ClientAuthMode)>;
+
+/// Demands whose keys are kept; the oldest go first. Only edits of `client_auth` make new ones.
+const DEMANDS_MAX: usize = 64;
+
+impl Tickets {
+    /// The keys for a demand.
+    ///
+    /// # Errors
+    /// When the system has no random numbers to give.
+    pub(super) fn of(&self, demand: &Demand) -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, keys)) = known.iter().find(|(of, _)| of == demand) {
+            return Ok(keys.clone());
+        }
+        let keys = Ticketer::new()?;
+        if known.len() >= DEMANDS_MAX {
+            known.remove(0);
+        }
+        known.push((demand.clone(), keys.clone()));
+        Ok(keys)
+    }
+}

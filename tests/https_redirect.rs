@@ -1,0 +1,58 @@
+//! `redirect_to_https`: a listener in the clear that sends everyone to TLS, but for ACME challenges.
+
+mod support;
+
+use support::gate::TestGate;
+
+const CONFIG: &str = r#"
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    redirect_to_https: {redirect}
+    rules:
+      - path_prefix: /.well-known/acme-challenge
+        respond: { body: "token" }
+      - respond: { body: "never in the clear" }
+"#;
+
+#[track_caller]
+fn location(gate: &TestGate, request: &str) -> (u16, String) {
+    let response = gate.exchange(request);
+    (response.status(), response.get("Location").unwrap_or_default().to_owned())
+}
+
+#[test]
+fn everyone_is_sent_to_the_same_url() {
+    let gate = TestGate::start(CONFIG, &[("redirect", &"true")]);
+    for (request, url) in [
+        ("GET /a/b?c=d HTTP/1.1\r\nHost: One.test:8080\r\n\r\n", "https://one.test/a/b?c=d"),
+        ("POST / HTTP/1.1\r\nHost: one.test\r\nContent-Length: 2\r\n\r\nhi", "https://one.test/"),
+        ("OPTIONS * HTTP/1.1\r\nHost: one.test\r\n\r\n", "https://one.test/"),
+        ("GET /x HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", "https://[::1]/x"),
+        ("GET http://two.test/y HTTP/1.1\r\nHost: one.test\r\n\r\n", "https://two.test/y"),
+        (
+            "GET /.well-known/acme-challengex HTTP/1.1\r\nHost: one.test\r\n\r\n",
+            "https://one.test/.well-known/acme-challengex",
+        ),
+    ] {
+        assert_eq!(location(&gate, request), (308, url.to_owned()), "{request}");
+    }
+    assert_eq!(gate.exchange("GET / HTTP/1.0\r\n\r\n").status(), 400, "there is nowhere to send it");
+}
+
+#[test]
+fn challenges_are_answered_in_the_clear() {
+    let gate = TestGate::start(CONFIG, &[("redirect", &"true")]);
+    let response = gate.exchange("GET /.well-known/acme-challenge/xyz HTTP/1.1\r\nHost: one.test\r\n\r\n");
+    assert_eq!((response.status(), response.text()), (200, "token".to_owned()));
+}
+
+#[test]
+fn old_habits_and_other_ports() {
+    let gate = TestGate::start(CONFIG, &[("redirect", &"{ status: 301, port: 8443 }")]);
+    let url = "https://one.test:8443/a".to_owned();
+    assert_eq!(location(&gate, "GET /a HTTP/1.1\r\nHost: one.test\r\n\r\n"), (301, url.clone()));
+    // A client would make a GET of it.
+    let post = "POST /a HTTP/1.1\r\nHost: one.test\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(location(&gate, post), (308, url));
+}

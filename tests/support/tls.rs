@@ -1,0 +1,162 @@
+//! Certificates and TLS clients. rustls over blocking sockets of std: the handshakes of the gate are
+//! judged by code that is not the gate's.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use super::DEADLINE;
+use super::client::Client;
+use super::wire::Transport;
+
+/// An authority, its certificate in a file of its own.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pub file: PathBuf,
+}
+
+/// Files of a certificate and its key.
+#[derive(Clone)]
+pub struct Leaf {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+impl Authority {
+    /// A new authority whose certificate is `dir/name`.
+    pub fn new(dir: &Path, name: &str) -> Authority {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // OpenSSL tells an issuer by its name.
+        params.distinguished_name.push(DnType::CommonName, format!("authority {name}"));
+        let key = KeyPair::generate().unwrap();
+        let file = dir.join(name);
+        std::fs::write(&file, params.self_signed(&key).unwrap().pem()).unwrap();
+        Authority { issuer: Issuer::new(params, key), file }
+    }
+
+    /// A certificate for `names`, as `dir/stem.crt` and `dir/stem.key`.
+    pub fn issue(&self, dir: &Path, stem: &str, names: &[&str]) -> Leaf {
+        self.issue_with(dir, stem, names, |_| {})
+    }
+
+    /// One that expired long ago.
+    pub fn issue_expired(&self, dir: &Path, stem: &str, names: &[&str]) -> Leaf {
+        self.issue_with(dir, stem, names, |params| {
+            params.not_before = date_time_ymd(2001, 1, 1);
+            params.not_after = date_time_ymd(2002, 2, 3);
+        })
+    }
+
+    fn issue_with(
+        &self,
+        dir: &Path,
+        stem: &str,
+        names: &[&str],
+        change: impl Fn(&mut CertificateParams),
+    ) -> Leaf {
+        let key = KeyPair::generate().unwrap();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        change(&mut params);
+        let leaf = Leaf { cert: dir.join(format!("{stem}.crt")), key: dir.join(format!("{stem}.key")) };
+        std::fs::create_dir_all(dir).unwrap();
+        std::fs::write(&leaf.cert, params.signed_by(&key, &self.issuer).unwrap().pem()).unwrap();
+        std::fs::write(&leaf.key, key.serialize_pem()).unwrap();
+        leaf
+    }
+
+    /// A configuration of a client that trusts this authority and speaks `protocols`.
+    pub fn client(&self, protocols: &[&str]) -> ClientConfig {
+        self.client_with(protocols, None, rustls::ALL_VERSIONS)
+    }
+
+    /// The same, with a certificate of its own and only some versions.
+    pub fn client_with(
+        &self,
+        protocols: &[&str],
+        own: Option<&Leaf>,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(&self.file).unwrap()).unwrap();
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(roots);
+        let mut config = match own {
+            None => builder.with_no_client_auth(),
+            Some(leaf) => {
+                let chain = vec![CertificateDer::from_pem_file(&leaf.cert).unwrap()];
+                builder
+                    .with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(&leaf.key).unwrap())
+                    .unwrap()
+            }
+        };
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        config
+    }
+}
+
+/// TLS from the client's side.
+pub struct Tls(pub StreamOwned<ClientConnection, TcpStream>);
+
+impl Tls {
+    /// Connects and shakes hands, asking for `name`.
+    pub fn connect(address: SocketAddr, config: &Arc<ClientConfig>, name: &str) -> std::io::Result<Tls> {
+        let mut socket = TcpStream::connect_timeout(&address, DEADLINE)?;
+        socket.set_read_timeout(Some(DEADLINE))?;
+        socket.set_write_timeout(Some(DEADLINE))?;
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut session = ClientConnection::new(config.clone(), name).unwrap();
+        while session.is_handshaking() {
+            session.complete_io(&mut socket)?;
+        }
+        Ok(Tls(StreamOwned::new(session, socket)))
+    }
+
+    /// The certificate that the server showed.
+    pub fn shown(&self) -> CertificateDer<'static> {
+        self.0.conn.peer_certificates().unwrap()[0].clone().into_owned()
+    }
+
+    /// A client of HTTP through it.
+    pub fn client(self) -> Client {
+        Client::through(Box::new(self))
+    }
+}
+
+impl Read for Tls {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(into)
+    }
+}
+
+impl Write for Tls {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Transport for Tls {
+    fn socket(&self) -> &TcpStream {
+        &self.0.sock
+    }
+
+    fn finish(&mut self) {
+        self.0.conn.send_close_notify();
+        let _ = self.flush();
+        let _ = self.0.sock.shutdown(Shutdown::Write);
+    }
+}

@@ -1,0 +1,77 @@
+//! `smolgate check` reads certificates and says what is wrong with them.
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+
+use support::tls::Authority;
+
+const CONFIG: &str = "\
+http_config: { port: 8443, tls: { certificates: [./certs, ./more] } }
+http_routes: [{ respond: { body: fine } }]
+";
+
+/// Exit code, and everything that was said.
+fn check(dir: &Path) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_smolgate"))
+        .args(["check", "-c", "smolgate.yml"])
+        .current_dir(dir)
+        .env("NO_COLOR", "1")
+        .output()
+        .expect("the command starts");
+    (output.status.code(), String::from_utf8([output.stderr, output.stdout].concat()).unwrap())
+}
+
+#[test]
+fn every_certificate_that_is_wrong_is_named_with_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("smolgate.yml"), CONFIG).unwrap();
+    let authority = Authority::new(dir.path(), "ca.pem");
+    let certs = dir.path().join("certs");
+    authority.issue(&certs, "good", &["good.test"]);
+    authority.issue(&dir.path().join("more"), "more", &["more.test"]);
+    assert_eq!(
+        check(dir.path()),
+        (Some(0), "smolgate.yml is valid: 1 listener, 1 rule, 0 upstreams\n".into())
+    );
+
+    authority.issue_expired(&certs, "old", &["old.test"]);
+    let mixed = authority.issue(&certs, "mixed", &["mixed.test"]);
+    std::fs::copy(certs.join("good.key"), mixed.key).unwrap();
+    std::fs::remove_dir_all(dir.path().join("more")).unwrap();
+    let (code, said) = check(dir.path());
+    assert_eq!(code, Some(1), "{said}");
+    let expected = "\
+error: the key certs/mixed.key does not belong to the certificate certs/mixed.crt
+ --> smolgate.yml:1:50
+  |
+1 | http_config: { port: 8443, tls: { certificates: [./certs, ./more] } }
+  |                                                  ^^^^^^^ the certificate was issued for another key
+
+error: the certificate certs/old.crt expired on 2002-02-03T00:00:00.000Z
+ --> smolgate.yml:1:50
+  |
+1 | http_config: { port: 8443, tls: { certificates: [./certs, ./more] } }
+  |                                                  ^^^^^^^ renew it, then reload
+
+error: more cannot be read: No such file or directory (os error 2)
+ --> smolgate.yml:1:59
+  |
+1 | http_config: { port: 8443, tls: { certificates: [./certs, ./more] } }
+  |                                                           ^^^^^^
+";
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn authorities_of_clients_are_read_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = CONFIG.replace("./more]", "{ path: ./certs, client_auth: { ca: ca.key } }]");
+    std::fs::write(dir.path().join("smolgate.yml"), config).unwrap();
+    let authority = Authority::new(dir.path(), "ca.pem");
+    authority.issue(&dir.path().join("certs"), "good", &["good.test"]);
+    let (code, said) = check(dir.path());
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("`client_auth.ca` ca.key cannot be read") && said.contains(":1:95"), "{said}");
+}

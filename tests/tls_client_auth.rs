@@ -1,0 +1,150 @@
+//! What clients have to show, and that there is no way around it: on one connection a client gets
+//! only what it was let in for.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use support::gate::TestGate;
+use support::tls::{Authority, Leaf, Tls};
+use tempfile::TempDir;
+
+/// One listener for everyone and for members.
+const CONFIG: &str = r#"
+listeners:
+  - name: https
+    bind: "127.0.0.1:0"
+    protocol: http
+    tls:
+      certificates:
+        - { path: "{dir}/public.crt" }
+        - { path: "{dir}/members.crt", client_auth: { ca: "{dir}/members-ca.pem" } }
+        - { path: "{dir}/guests.crt", client_auth: { ca: "{dir}/members-ca.pem", mode: optional } }
+    rules:
+      - { host: public.test, respond: { body: public } }
+      - { host: members.test, respond: { body: members } }
+      - { host: guests.test, respond: { body: guests } }
+      - respond: { body: anyone }
+"#;
+
+struct Scene {
+    gate: TestGate,
+    servers: Authority,
+    member: Leaf,
+    stranger: Leaf,
+    dir: TempDir,
+}
+
+fn scene() -> Scene {
+    let dir = tempfile::tempdir().unwrap();
+    let servers = Authority::new(dir.path(), "ca.pem");
+    for name in ["public", "members", "guests"] {
+        servers.issue(dir.path(), name, &[&format!("{name}.test")]);
+    }
+    let members = Authority::new(dir.path(), "members-ca.pem");
+    let member = members.issue(dir.path(), "member", &["somebody"]);
+    let stranger = servers.issue(dir.path(), "stranger", &["somebody"]);
+    let gate = TestGate::start(CONFIG, &[("dir", &dir.path().display())]);
+    Scene { gate, servers, member, stranger, dir }
+}
+
+impl Scene {
+    /// What `host` answers to a client that asked for `name` and has `own` to show.
+    fn ask(&self, name: &str, own: Option<&Leaf>, hosts: &[&str]) -> Result<Vec<(u16, String)>, String> {
+        let config = Arc::new(self.servers.client_with(&[], own, rustls::ALL_VERSIONS));
+        let mut tls = Tls::connect(self.gate.address("https"), &config, name).map_err(|e| e.to_string())?;
+        // In TLS 1.3 the client is done before the server has judged it.
+        let first = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", hosts[0]);
+        tls.write_all(first.as_bytes()).map_err(|error| error.to_string())?;
+        let mut byte = [0];
+        tls.read_exact(&mut byte).map_err(|error| error.to_string())?;
+        let mut client = Tls::connect(self.gate.address("https"), &config, name).unwrap().client();
+        let ask = |host: &&str| {
+            let response = client.exchange(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+            (response.status(), response.text())
+        };
+        Ok(hosts.iter().map(ask).collect())
+    }
+}
+
+#[test]
+fn who_has_to_show_a_certificate_shows_a_good_one_or_stays_outside() {
+    let scene = scene();
+    let answer = scene.ask("members.test", Some(&scene.member), &["members.test"]).unwrap();
+    assert_eq!(answer, [(200, "members".to_owned())]);
+    let refused = scene.ask("members.test", None, &["members.test"]).unwrap_err();
+    assert!(refused.contains("CertificateRequired"), "{refused}");
+    let refused = scene.ask("members.test", Some(&scene.stranger), &["members.test"]).unwrap_err();
+    assert!(refused.contains("received fatal alert"), "{refused}");
+    let failed = "smolgate_tls_handshakes_total{listener=\"https\",result=\"failed\"}";
+    support::until("both are counted", || scene.gate.metric(failed) == 2.0);
+}
+
+#[test]
+fn who_need_not_show_one_may_not_show_a_bad_one() {
+    let scene = scene();
+    for own in [None, Some(&scene.member)] {
+        let answer = scene.ask("guests.test", own, &["guests.test"]).unwrap();
+        assert_eq!(answer, [(200, "guests".to_owned())]);
+    }
+    let refused = scene.ask("guests.test", Some(&scene.stranger), &["guests.test"]).unwrap_err();
+    assert!(refused.contains("received fatal alert"), "{refused}");
+}
+
+#[test]
+fn a_connection_for_one_name_is_no_way_to_another_with_other_demands() {
+    let scene = scene();
+    let hosts =
+        ["public.test", "members.test", "MEMBERS.test.", "guests.test", "unknown.test", "public.test"];
+    let answers = scene.ask("public.test", None, &hosts).unwrap();
+    let status: Vec<u16> = answers.iter().map(|(status, _)| *status).collect();
+    assert_eq!(status, [200, 421, 421, 421, 200, 200], "{answers:?}");
+    assert!(answers[1].1.contains("misdirected"), "{answers:?}");
+    let answers = scene.ask("members.test", Some(&scene.member), &["members.test", "public.test"]).unwrap();
+    assert_eq!(answers.iter().map(|(status, _)| *status).collect::<Vec<_>>(), [200, 421]);
+    assert_eq!(scene.gate.metric("smolgate_own_answers_total{reason=\"misdirected\"}"), 4.0);
+}
+
+#[test]
+fn an_absolute_target_is_no_way_around_it_either() {
+    let scene = scene();
+    let config = Arc::new(scene.servers.client(&[]));
+    let mut client = Tls::connect(scene.gate.address("https"), &config, "public.test").unwrap().client();
+    let request = "GET http://members.test/ HTTP/1.1\r\nHost: public.test\r\n\r\n";
+    assert_eq!(client.exchange(request).status(), 421);
+}
+
+#[test]
+fn a_connection_from_before_a_reload_that_demands_more_is_not_good_enough() {
+    let scene = scene();
+    let config = Arc::new(scene.servers.client(&[]));
+    let connect = || Tls::connect(scene.gate.address("https"), &config, "public.test");
+    let get = "GET / HTTP/1.1\r\nHost: public.test\r\n\r\n";
+    let mut open = connect().unwrap().client();
+    assert_eq!(open.exchange(get).status(), 200);
+    let demanding = CONFIG.replace(
+        r#"{ path: "{dir}/public.crt" }"#,
+        r#"{ path: "{dir}/public.crt", client_auth: { ca: "{dir}/members-ca.pem" } }"#,
+    );
+    scene.gate.edit(&demanding, &[("dir", &scene.dir.path().display())]);
+    scene.gate.reload().unwrap();
+    assert_eq!(open.exchange(get).status(), 421);
+    // Nor is the session that it began: the client has a ticket, and still has to show what it has not.
+    let mut tls = connect().unwrap();
+    let mut byte = [0];
+    let refused = tls.write_all(get.as_bytes()).and_then(|()| tls.read_exact(&mut byte));
+    assert!(refused.unwrap_err().to_string().contains("CertificateRequired"));
+}
+
+#[test]
+fn without_its_authorities_a_name_is_not_served() {
+    let scene = scene();
+    std::fs::write(scene.dir.path().join("members-ca.pem"), "nothing").unwrap();
+    scene.gate.reload().unwrap();
+    for name in ["members.test", "guests.test"] {
+        let refused = scene.ask(name, Some(&scene.member), &[name]).unwrap_err();
+        assert!(refused.contains("UnrecognisedName"), "{refused}");
+    }
+    assert!(scene.ask("public.test", None, &["public.test"]).is_ok());
+}
