@@ -110,6 +110,13 @@ class Bench:
         for _, program in self.upstreams.values():
             program.stop()
 
+    def check_upstreams(self):
+        """Ends everything when one has ended: whatever was measured now would be its absence."""
+        for _, program in self.upstreams.values():
+            if program.process.poll() is not None:
+                code, text = program.process.returncode, Path(program.log).read_text(errors="replace")
+                raise SystemExit(f"the upstream ended with {code}:\n{text[-2000:]}")
+
     def setting(self, case, hosts=0):
         workers = len(machine.cores()) if case.all_cores else 1
         return peers.Setting(self.folder, self.upstreams[case.all_cores][0], workers, hosts=hosts,

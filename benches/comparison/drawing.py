@@ -61,7 +61,7 @@ def bars(by_peer):
 def drawn(bar, top, scale):
     dark, light = COLOURS[bar["peer"] == report.GATE]
     user, whole = bar["user"] * scale, bar["cpu"] * scale
-    number = f"{bar['cpu']:.1f}" + (f"  x {bar['ratio']:.2f}" if bar["ratio"] is not None else "")
+    number = f"{bar['cpu']:.1f}" + (f" (x {bar['ratio']:.2f})" if bar["ratio"] is not None else "")
     return [
         label(LEFT - 8, top + 12, bar["peer"], "name"),
         f'<rect x="{LEFT}" y="{top}" width="{user:.1f}" height="{BAR}" fill="{dark}"/>',

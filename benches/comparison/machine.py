@@ -1,5 +1,6 @@
 """Processes and what they use: cores, CPU time, memory."""
 
+import contextlib
 import os
 import platform
 import resource
@@ -75,7 +76,8 @@ class Program:
         with open(log, "ab") as output:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                env={**os.environ, **(env or {})}, start_new_session=True)
+                # Ours could set something that one of them reads.
+                env={"PATH": os.environ.get("PATH", os.defpath), **(env or {})}, start_new_session=True)
 
     def __enter__(self):
         return self
@@ -129,14 +131,11 @@ class Program:
     def stop(self):
         """Ends the group: it is asked first."""
         for number in (signal.SIGTERM, signal.SIGKILL):
+            # Children may outlive the first process, and then have its number still.
+            if self.process.poll() is None or self.processes():
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.process.pid, number)
             try:
-                os.killpg(self.process.pid, number)
                 self.process.wait(STOP_SECONDS)
-                # Children that outlive their parent.
-                os.killpg(self.process.pid, signal.SIGKILL)
-                return
             except subprocess.TimeoutExpired:
-                continue
-            except ProcessLookupError:
-                self.process.wait()
-                return
+                pass

@@ -5,12 +5,14 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use super::stream::Stream;
-use crate::worker::Buffer;
+use crate::worker::{Buffer, Worker};
 
 /// Unread bytes of one connection. Owns a buffer only while there are some.
 #[derive(Default)]
 pub struct Input {
     buffer: Option<Buffer>,
+    /// The last read filled all the room it had: the next one gets more of it.
+    flooded: bool,
 }
 
 impl Input {
@@ -51,12 +53,14 @@ impl Input {
         if self.buffer.is_none() {
             ready!(stream.poll_readable(cx));
         }
-        let buffer = self.buffer.get_or_insert_with(|| stream.worker().buffer());
+        let lend = if self.flooded { Worker::large_buffer } else { Worker::buffer };
+        let buffer = self.buffer.get_or_insert_with(|| lend(&stream.worker()));
         if !buffer.reserve(most) {
             return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
         }
         let result = stream.poll_read(cx, buffer.spare_mut());
         if let Poll::Ready(Ok(count)) = result {
+            self.flooded = count == buffer.spare_mut().len();
             buffer.commit(count);
         }
         if buffer.is_empty() {

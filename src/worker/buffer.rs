@@ -12,13 +12,20 @@ use super::executor::Worker;
 /// Size of a buffer, in bytes. A larger head makes one grow, see [`Buffer::reserve`].
 pub const BUFFER_BYTES: usize = 16 * 1024;
 
+/// Size of a large buffer, in bytes: for bodies that fill one of the others in one read.
+pub const LARGE_BUFFER_BYTES: usize = 64 * 1024;
+
 /// Free buffers a worker keeps; more are given back to the system.
 const FREE_MAX: usize = 64;
+
+/// Free large buffers a worker keeps.
+const LARGE_FREE_MAX: usize = 8;
 
 /// The free buffers of a worker.
 #[derive(Default)]
 pub(super) struct Buffers {
     free: RefCell<Vec<Box<[u8]>>>,
+    large: RefCell<Vec<Box<[u8]>>>,
 }
 
 /// Bytes that were read and not yet consumed, and room for more behind them.
@@ -33,10 +40,18 @@ pub struct Buffer {
 impl Worker {
     /// Lends an empty buffer of [`BUFFER_BYTES`].
     pub fn buffer(&self) -> Buffer {
-        let buffers = &self.inner.buffers;
-        let bytes = buffers.free.borrow_mut().pop();
-        let bytes = bytes.unwrap_or_else(|| vec![0; BUFFER_BYTES].into_boxed_slice());
-        Buffer { bytes, start: 0, end: 0, buffers: buffers.clone() }
+        let bytes = self.inner.buffers.free.borrow_mut().pop();
+        self.lend(bytes.unwrap_or_else(|| vec![0; BUFFER_BYTES].into_boxed_slice()))
+    }
+
+    /// Lends an empty buffer of [`LARGE_BUFFER_BYTES`].
+    pub fn large_buffer(&self) -> Buffer {
+        let bytes = self.inner.buffers.large.borrow_mut().pop();
+        self.lend(bytes.unwrap_or_else(|| vec![0; LARGE_BUFFER_BYTES].into_boxed_slice()))
+    }
+
+    fn lend(&self, bytes: Box<[u8]>) -> Buffer {
+        Buffer { bytes, start: 0, end: 0, buffers: self.inner.buffers.clone() }
     }
 }
 
@@ -146,8 +161,13 @@ impl io::Write for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let mut free = self.buffers.free.borrow_mut();
-        if self.bytes.len() == BUFFER_BYTES && free.len() < FREE_MAX {
+        let (free, most) = match self.bytes.len() {
+            BUFFER_BYTES => (&self.buffers.free, FREE_MAX),
+            LARGE_BUFFER_BYTES => (&self.buffers.large, LARGE_FREE_MAX),
+            _ => return,
+        };
+        let mut free = free.borrow_mut();
+        if free.len() < most {
             free.push(std::mem::take(&mut self.bytes));
         }
     }

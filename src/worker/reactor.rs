@@ -58,8 +58,7 @@ impl Reactor {
     /// Forgets a socket.
     pub(super) fn remove(&self, key: usize, socket: impl AsFd) {
         self.sources.borrow_mut().remove(key);
-        // It can fail only for a socket that is not registered.
-        let _ = self.poller.delete(socket.as_fd());
+        platform::remove(&self.poller, socket.as_fd());
     }
 
     /// Waits in the kernel until a socket is ready, another thread wakes a task, or `timeout` (`None`:

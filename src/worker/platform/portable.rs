@@ -51,6 +51,13 @@ pub(crate) fn add(poller: &polling::Poller, socket: BorrowedFd<'_>, key: usize) 
     unsafe { poller.add_with_mode(&socket, event, polling::PollMode::Edge) }
 }
 
+/// Forgets a socket.
+#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
+pub(crate) fn remove(poller: &polling::Poller, socket: BorrowedFd<'_>) {
+    // It can fail only for a socket that is not registered.
+    let _ = poller.delete(socket);
+}
+
 /// Takes a connection from the queue of `listener`, ready for non-blocking use.
 #[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
 pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
