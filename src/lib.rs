@@ -18,6 +18,7 @@ pub mod tls;
 pub mod upstream;
 
 pub mod http;
+pub mod proxy_protocol;
 pub mod worker;
 
 pub mod config;

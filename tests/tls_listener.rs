@@ -214,6 +214,25 @@ fn a_renewed_certificate_is_shown_after_a_reload() {
 }
 
 #[test]
+fn a_renewed_certificate_is_shown_by_itself_when_files_are_watched() {
+    let scene = scene(&format!("watch: true\n{CONFIG}"));
+    let certs = scene.dir.path().join("certs");
+    scene.authority.issue(&certs, "new", &["new.test"]);
+    // In certbot's layout, one folder further down.
+    let live = scene.authority.issue(&certs.join("live.test"), "live", &["live.test"]);
+    std::fs::rename(&live.key, certs.join("live.test/privkey.pem")).unwrap();
+    std::fs::rename(&live.cert, certs.join("live.test/fullchain.pem")).unwrap();
+    for name in ["new.test", "live.test"] {
+        until("the new certificates are shown", || scene.connect(name).is_ok());
+    }
+    let before = scene.connect("live.test").unwrap().shown();
+    let live = scene.authority.issue(&certs.join("live.test"), "next", &["live.test"]);
+    std::fs::rename(&live.key, certs.join("live.test/privkey.pem")).unwrap();
+    std::fs::rename(&live.cert, certs.join("live.test/fullchain.pem")).unwrap();
+    until("the renewed one is shown", || scene.connect("live.test").unwrap().shown() != before);
+}
+
+#[test]
 fn a_certificate_that_cannot_be_used_leaves_the_others_alone() {
     let scene = scene(CONFIG);
     let certs = scene.dir.path().join("certs");

@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -280,20 +280,6 @@ pub struct ListenerTls {
     pub client_auth: Option<Arc<ClientAuth>>,
     /// How long a client may take from the connection to the end of the handshake.
     pub handshake_timeout: Duration,
-}
-
-impl ListenerTls {
-    /// Every file and folder that is read for it.
-    pub fn files(&self) -> impl Iterator<Item = &Path> {
-        let sources = self.certificates.iter().chain(&self.default_certificate);
-        let authorities =
-            sources.clone().filter_map(|source| source.client_auth.as_ref()).chain(&self.client_auth);
-        let files = sources.flat_map(|source| match &source.files {
-            CertificateFiles::Pair { cert, key } => [Some(&**cert), Some(&**key)],
-            CertificateFiles::Path(path) => [Some(&**path), None],
-        });
-        files.flatten().chain(authorities.map(|auth| &*auth.ca))
-    }
 }
 
 /// Where one certificate, or a folder of them, is.

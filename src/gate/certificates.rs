@@ -1,12 +1,12 @@
 //! What is said of certificates: what is wrong with them, and when they expire.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::config::plan::Plan;
 use crate::config::{Diagnostic, Severity};
 use crate::log::counters::CertificateExpiry;
 use crate::proxy::{Generation, terminators};
-use crate::tls::{Problem, Tickets};
+use crate::tls::{Problem, Tickets, files_of};
 
 /// Reads the certificates of a plan and says what is wrong with them, as a generation would be built
 /// of it. Blocks.
@@ -34,6 +34,22 @@ pub(super) fn diagnostics(problems: &[Problem]) -> Vec<Diagnostic> {
         }
     };
     problems.iter().map(diagnostic).collect()
+}
+
+/// Files and folders that the plan names and that reading the configuration does not read:
+/// certificates, keys, authorities. Blocks.
+pub(super) fn files_named_by(plan: &Plan) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> =
+        plan.upstreams.iter().filter_map(|upstream| upstream.tls.ca.clone()).collect();
+    for tls in plan.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
+        for source in tls.certificates.iter().chain(&tls.default_certificate) {
+            files.extend(files_of(&source.files));
+            files.extend(source.client_auth.as_ref().map(|auth| auth.ca.clone()));
+        }
+    }
+    files.sort();
+    files.dedup();
+    files
 }
 
 /// What `smolgate_certificate_expiry_timestamp_seconds` says of a generation: the soonest, where a

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::num::NonZero;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -16,7 +15,7 @@ use super::bound::{self, DoorKey, NewSockets};
 use super::crew::Crew;
 use super::operator::Operating;
 use super::{GateError, Loader, OnPlan, certificates, notify, watch};
-use crate::config::plan::{AccessLog as AccessPlan, InternalApi, ListenerTls, Plan};
+use crate::config::plan::{AccessLog as AccessPlan, InternalApi, Plan};
 use crate::config::{Diagnostics, Loaded, Severity, Sources};
 use crate::internal::{Phase, Server};
 use crate::log::{AccessLog, Counters};
@@ -135,8 +134,8 @@ impl Shared {
                 Err(diagnostics) => diagnostics.sources().clone(),
             };
             // Before anybody uses them: what is written from now on is a change.
-            for file in loaded.iter().flat_map(|loaded| files_named_by(&loaded.plan)) {
-                watch::note(&mut sources, file);
+            for file in loaded.iter().flat_map(|loaded| certificates::files_named_by(&loaded.plan)) {
+                watch::note(&mut sources, &file);
             }
             Read { loaded, sources }
         };
@@ -286,13 +285,6 @@ pub(super) fn start_internal(plan: &InternalApi, shared: &Arc<Shared>) -> Result
 /// One worker a core, unless the plan says otherwise.
 pub(super) fn worker_count(plan: &Plan) -> usize {
     plan.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get))
-}
-
-/// Files that the plan names and that a load does not read.
-fn files_named_by(plan: &Plan) -> impl Iterator<Item = &Path> {
-    let of_upstreams = plan.upstreams.iter().filter_map(|upstream| upstream.tls.ca.as_deref());
-    let of_listeners = plan.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-    of_upstreams.chain(of_listeners.flat_map(ListenerTls::files))
 }
 
 /// As many files as the system allows: each connection is one, and the usual soft limit of 1,024 is

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::certificates::Told;
+use crate::config::plan::CertificateFiles;
 
 /// A certificate's file and its key's.
 pub(super) type Pair = (PathBuf, PathBuf);
@@ -38,6 +39,20 @@ pub(super) fn pairs(path: &Path) -> Result<Vec<Pair>, Told> {
         return Err((format!("there is no certificate in the folder {shown}"), hint));
     }
     Ok(found)
+}
+
+/// Every file and folder on which it depends what [`pairs`] finds; of a folder, the folder itself and
+/// those in it. Blocks.
+pub fn files_of(files: &CertificateFiles) -> Vec<PathBuf> {
+    let path = match files {
+        CertificateFiles::Pair { cert, key } => return vec![cert.clone(), key.clone()],
+        CertificateFiles::Path(path) => path,
+    };
+    if !path.is_dir() {
+        return vec![path.clone(), key_of(path)];
+    }
+    let inside = sorted(path).unwrap_or_default();
+    std::iter::once(path.clone()).chain(inside.into_iter().filter(|entry| entry.is_dir())).collect()
 }
 
 fn sorted(folder: &Path) -> io::Result<Vec<PathBuf>> {

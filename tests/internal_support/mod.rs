@@ -123,15 +123,11 @@ pub(crate) fn plan() -> Plan {
     };
     let hosts =
         vec![HostPattern::Exact(Arc::from("a.example")), HostPattern::Wildcard(Arc::from("b.example"))];
+    let redirect = Redirect { to: Arc::from("https://x.example"), status: 308 };
     let http = HttpListener {
         rules: vec![
             rule(5, hosts, "/users", Action::Proxy(proxy)),
-            rule(
-                9,
-                vec![],
-                "/",
-                Action::Redirect(Redirect { to: Arc::from("https://x.example"), status: 308 }),
-            ),
+            rule(9, vec![], "/", Action::Redirect(redirect)),
         ],
         head: HeadLimits { bytes: 1, fields: 1, target: 1 },
         header_timeout: second,

@@ -12,19 +12,20 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("whoami", &[]),
     ("disk", &["config"]),
     ("gate", &["config", "proxy", "internal", "routing", "upstream", "tls", "http", "worker"]),
-    ("proxy", &["routing", "upstream", "tls", "http", "worker"]),
+    ("proxy", &["routing", "upstream", "tls", "http", "proxy_protocol", "worker"]),
     ("internal", &["routing", "upstream", "tls", "http", "worker"]),
     ("routing", &["http"]),
     ("upstream", &["tls", "http", "worker"]),
     ("tls", &["http", "worker"]),
     ("http", &[]),
+    ("proxy_protocol", &[]),
     ("worker", &[]),
     ("config", &[]),
     ("log", &[]),
 ];
 
 /// Modules that turn values into values and nothing else.
-const PURE: [&str; 3] = ["config", "http", "routing"];
+const PURE: [&str; 4] = ["config", "http", "proxy_protocol", "routing"];
 
 /// Crates that do I/O or wait for it.
 const IO_CRATES: [&str; 9] = [
