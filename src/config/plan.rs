@@ -65,6 +65,10 @@ impl Plan {
                 let settings = Proxy { upstream: one.upstream, ..two.clone() };
                 *one == settings && self.leads_to_the_same(one.upstream, other, two.upstream)
             }
+            (Action::Pass(one), Action::Pass(two)) => {
+                let settings = Pass { upstream: one.upstream, ..two.clone() };
+                *one == settings && self.leads_to_the_same(one.upstream, other, two.upstream)
+            }
             (one, two) => one == two,
         };
         let matched = |rule: &Rule| (rule.hosts.clone(), rule.path_prefix.clone(), rule.methods.clone());
@@ -270,7 +274,8 @@ pub struct RedirectToHttps {
 /// How a listener ends TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerTls {
-    /// Where certificates are, in written order. At least one, or a default.
+    /// Where certificates are, in written order. At least one, or a default, unless every rule passes
+    /// connections on.
     pub certificates: Vec<CertificateSource>,
     /// What is shown to who asks for a name that no certificate has; `None`: nothing is.
     pub default_certificate: Option<CertificateSource>,
@@ -410,6 +415,29 @@ pub enum Action {
     Redirect(Redirect),
     /// Answer with what was written.
     Respond(Respond),
+    /// Pass the whole connection on, byte for byte. Under TLS the name asked for decides, before a byte
+    /// is answered; in the clear the first request does, and goes along unchanged.
+    Pass(Pass),
+}
+
+/// Pass the whole connection on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pass {
+    /// Where to; its targets have no scheme.
+    pub upstream: UpstreamId,
+    /// Tell the target who the client is, before the client's first byte.
+    pub send_proxy_protocol: Option<ProxyProtocol>,
+    /// How long neither side may say anything.
+    pub idle_timeout: Duration,
+}
+
+/// Versions of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProxyProtocol {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
 }
 
 /// Forward to an upstream.

@@ -107,6 +107,11 @@ impl Report {
         self.findings.iter().any(|finding| finding.severity == Severity::Warning && finding.at == Some(spot))
     }
 
+    /// How much was found so far, warnings included.
+    pub(crate) fn count(&self) -> usize {
+        self.findings.len()
+    }
+
     /// File, line and column of a spot.
     pub(crate) fn origin(&self, spot: Spot) -> Origin {
         let file = &self.files[spot.file as usize];

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, Action, CertificateFiles, ClientAuth, ClientAuthMode,
     HttpListener, InternalBind, Listener, ListenerTls, LogFormat, LogLevel, Plan, Protocol, Proxy,
-    RedirectToHttps, Rule, Scheme, Target, TlsVersion, Upstream,
+    ProxyProtocol, RedirectToHttps, Rule, Scheme, Target, TlsVersion, Upstream,
 };
 use super::scalar::{show_duration, show_size};
 
@@ -142,7 +142,9 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
     if !rule.hosts.is_empty() {
         out.line(4, "host", list(rule.hosts.iter()));
     }
-    out.line(4, "path_prefix", quote(&rule.path_prefix));
+    if !matches!(rule.action, Action::Pass(_)) {
+        out.line(4, "path_prefix", quote(&rule.path_prefix));
+    }
     if !rule.methods.is_empty() {
         out.line(4, "methods", list(rule.methods.iter()));
     }
@@ -154,6 +156,17 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
                 "redirect",
                 format_args!("{{ to: {}, status: {} }}", quote(&redirect.to), redirect.status),
             );
+        }
+        Action::Pass(pass) => {
+            out.line(
+                4,
+                "pass",
+                format_args!("{{ upstream: {} }}", quote(&plan.upstreams[pass.upstream.0].name)),
+            );
+            if let Some(version) = pass.send_proxy_protocol {
+                out.line(4, "send_proxy_protocol", if version == ProxyProtocol::V1 { "v1" } else { "v2" });
+            }
+            out.line(4, "tunnel_timeout", show_duration(pass.idle_timeout));
         }
         Action::Respond(respond) => {
             out.open(4, "respond");

@@ -90,6 +90,11 @@ fn rules(plan: &Plan, listener: &Listener) -> HashMap<String, usize> {
                     upstream_text(upstream)
                 )
             }
+            Action::Pass(pass) => {
+                let settings = (pass.send_proxy_protocol, pass.idle_timeout);
+                let upstream = upstream_text(&plan.upstreams[pass.upstream.0]);
+                format!("{hosts:?} pass {settings:?} {upstream}")
+            }
             other => format!("{hosts:?} {path_prefix} {methods:?} {other:?}"),
         };
         *rules.entry(rule).or_default() += 1;

@@ -33,6 +33,7 @@ enum ActionView<'a> {
     Proxy { upstream: &'a str, targets: Vec<String>, pass_host: bool, strip_path_prefix: bool },
     Redirect { to: &'a str, status: u16 },
     Respond { status: u16 },
+    Pass { upstream: &'a str, targets: Vec<String> },
     Tcp { upstream: &'a str, targets: Vec<String> },
 }
 
@@ -92,6 +93,10 @@ fn action<'a>(plan: &'a Plan, action: &'a Action) -> ActionView<'a> {
         }
         Action::Redirect(redirect) => ActionView::Redirect { to: &redirect.to, status: redirect.status },
         Action::Respond(respond) => ActionView::Respond { status: respond.status },
+        Action::Pass(pass) => {
+            let (upstream, targets) = upstream(plan, pass.upstream);
+            ActionView::Pass { upstream, targets }
+        }
     }
 }
 

@@ -293,6 +293,8 @@ pub struct ListenerCounters {
 pub enum Handshake {
     /// The connection is encrypted.
     Ok,
+    /// A rule passed the connection on: whoever ends TLS is somebody else.
+    Passed,
     /// No certificate has the name that the client asked for.
     UnknownName,
     /// What the client sent first was no client hello.
@@ -307,8 +309,9 @@ pub enum Handshake {
 
 impl Handshake {
     /// Every way, in the order of the counters.
-    pub const ALL: [Handshake; 6] = [
+    pub const ALL: [Handshake; 7] = [
         Handshake::Ok,
+        Handshake::Passed,
         Handshake::UnknownName,
         Handshake::NotTls,
         Handshake::TimedOut,
@@ -320,6 +323,7 @@ impl Handshake {
     pub fn label(self) -> &'static str {
         match self {
             Handshake::Ok => "ok",
+            Handshake::Passed => "passed",
             Handshake::UnknownName => "unrecognized_name",
             Handshake::NotTls => "not_tls",
             Handshake::TimedOut => "timeout",

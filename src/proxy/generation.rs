@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::plan::{Listener, Plan, Protocol};
+use crate::config::plan::{Action, Listener, Plan, Protocol, Rule};
 use crate::log::AccessLog;
 use crate::routing::RuleTable;
 use crate::tls::{Problem, Terminator, Tickets};
@@ -16,6 +16,9 @@ pub struct Generation {
     pub plan: Arc<Plan>,
     /// One a listener; empty tables for TCP.
     pub tables: Vec<RuleTable>,
+    /// One a listener with TLS: which rule a name asked for leads to, were it asked for everything.
+    /// `None` where no rule passes connections on.
+    pub names: Vec<Option<RuleTable>>,
     /// One a listener; `None` where no TLS is ended.
     pub terminators: Vec<Option<Terminator>>,
     /// What is wrong with their certificates; the rest serves.
@@ -43,9 +46,19 @@ impl Generation {
             Protocol::Http(http) => RuleTable::build(&http.rules),
             Protocol::Tcp(_) => RuleTable::build(&[]),
         });
+        let by_name = plan.listeners.iter().map(names_table).collect();
         let directory = Directory::new(&plan, names)?;
         let (terminators, problems) = terminators(&plan, tickets);
-        Ok(Self { number, tables: tables.collect(), terminators, problems, directory, plan, access })
+        Ok(Self {
+            number,
+            tables: tables.collect(),
+            names: by_name,
+            terminators,
+            problems,
+            directory,
+            plan,
+            access,
+        })
     }
 }
 
@@ -59,4 +72,15 @@ pub fn terminators(plan: &Plan, tickets: &Tickets) -> (Vec<Option<Terminator>>, 
         Some(terminator)
     };
     (plan.listeners.iter().map(load).collect(), problems)
+}
+
+/// All rules by their hosts alone: the rest of a request cannot be seen while TLS is not ended.
+fn names_table(listener: &Listener) -> Option<RuleTable> {
+    listener.tls.as_ref()?;
+    let Protocol::Http(http) = &listener.protocol else { return None };
+    if !http.rules.iter().any(|rule| matches!(rule.action, Action::Pass(_))) {
+        return None;
+    }
+    let by_host = |rule: &Rule| Rule { path_prefix: "/".into(), methods: Vec::new(), ..rule.clone() };
+    Some(RuleTable::build(&http.rules.iter().map(by_host).collect::<Vec<_>>()))
 }

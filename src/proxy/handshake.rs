@@ -10,6 +10,7 @@ use std::rc::Rc;
 use super::connection::{self, Client};
 use super::door::Door;
 use super::guests::UnlessSentAway;
+use super::passthrough;
 use super::record;
 use super::site::Site;
 use super::tcp;
@@ -33,7 +34,7 @@ pub fn handshake_slots() -> Slots {
 const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
     Content-Length: 51\r\nConnection: close\r\n\r\n400 Bad Request: https:// is spoken here, not http\n";
 
-/// Serves a connection to a listener that ends TLS.
+/// Serves a connection to a listener with TLS.
 pub(super) async fn serve<F>(
     client: Client,
     door: Rc<Door>,
@@ -43,66 +44,88 @@ pub(super) async fn serve<F>(
 ) where
     F: Future<Output = Option<Client>>,
 {
-    let Some(client) = Box::pin(shake_hands(client, site.clone())).await else { return };
-    if site.tcp().is_some() {
-        Box::pin(tcp::serve(client, site)).await;
-    } else {
-        drop(site);
-        connection::serve(client, door, parking, exchanges).await;
+    match Box::pin(begin(client, site.clone())).await {
+        Begun::Ended => {}
+        Begun::PassedOn(client, rule) => Box::pin(passthrough::serve(client, site, rule)).await,
+        Begun::Encrypted(client) if site.tcp().is_some() => Box::pin(tcp::serve(client, site)).await,
+        Begun::Encrypted(client) => {
+            drop(site);
+            connection::serve(client, door, parking, exchanges).await;
+        }
     }
 }
 
-/// Gives the client back with its connection encrypted. Else it was told why, and it was counted.
-async fn shake_hands(client: Client, site: Rc<Site>) -> Option<Client> {
-    let (guest, peer) = (client.guest.clone(), client.peer);
-    let mut done = None;
-    let shake = async {
-        let (ended, client) = attempt(client, &site).await;
-        site.counters.handshake(ended);
-        done = client;
-    };
-    UnlessSentAway::new(guest, shake, || record::sent_away(&site, peer)).await;
-    done
+/// What became of a connection.
+enum Begun {
+    /// Hands were shaken.
+    Encrypted(Client),
+    /// The rule with this index passes it on; nothing was answered, and all of it is still there.
+    PassedOn(Client, usize),
+    /// It is over. The client was told, as far as it could be.
+    Ended,
 }
 
-async fn attempt(mut client: Client, site: &Site) -> (Handshake, Option<Client>) {
+async fn begin(client: Client, site: Rc<Site>) -> Begun {
+    let (guest, peer) = (client.guest.clone(), client.peer);
+    let mut begun = Begun::Ended;
+    let attempt = async {
+        let (ended, became) = attempt(client, &site).await;
+        site.counters.handshake(ended);
+        begun = became;
+    };
+    UnlessSentAway::new(guest, attempt, || record::sent_away(&site, peer)).await;
+    begun
+}
+
+async fn attempt(mut client: Client, site: &Site) -> (Handshake, Begun) {
     let patience = site.listener().tls.as_ref().map(|tls| tls.handshake_timeout).unwrap_or_default();
     let (peer, listener) = (client.peer, site.listener().name.clone());
     let timer = site.worker().timer();
-    let secured = timer.within(patience, secure(client.stream, &mut client.input, site)).await;
-    match secured {
-        Ok(Ok(stream)) => {
+    match timer.within(patience, open(client.stream, &mut client.input, site)).await {
+        Ok(Ok(Opened::Encrypted(stream))) => {
             client.stream = stream;
-            (Handshake::Ok, Some(client))
+            (Handshake::Ok, Begun::Encrypted(client))
+        }
+        Ok(Ok(Opened::PassedOn(stream, rule))) => {
+            client.stream = stream;
+            (Handshake::Passed, Begun::PassedOn(client, rule))
         }
         Ok(Err((ended, why))) => {
             tracing::debug!(%listener, client = %peer, result = ended.label(), "no TLS: {why}");
-            (ended, None)
+            (ended, Begun::Ended)
         }
         Err(_) => {
             tracing::debug!(%listener, client = %peer, result = "timeout", "no TLS: the client took too long");
-            (Handshake::TimedOut, None)
+            (Handshake::TimedOut, Begun::Ended)
         }
     }
 }
 
-type Secured = Result<Stream, (Handshake, String)>;
+/// What became of the stream of a connection.
+enum Opened {
+    Encrypted(Stream),
+    PassedOn(Stream, usize),
+}
 
-/// The whole handshake, from the first byte. The outer result is for the timer.
-async fn secure(stream: Stream, input: &mut Input, site: &Site) -> io::Result<Secured> {
-    let (name, stream) = match look(stream, input).await {
-        Ok(looked) => looked,
+/// Everything up to the end of the handshake, from the first byte. The outer result is for the timer.
+async fn open(
+    stream: Stream,
+    input: &mut Input,
+    site: &Site,
+) -> io::Result<Result<Opened, (Handshake, String)>> {
+    let name = match look(&stream, input).await {
+        Ok(name) => name,
         Err(refused) => return Ok(Err(refused)),
     };
-    let Some(terminator) = site.terminator() else {
-        return Ok(Err((Handshake::Failed, "TLS is not ended here any more".into())));
-    };
-    let Stream::Plain(stream) = stream else {
-        return Ok(Err((Handshake::Failed, "it is TLS already".into())));
+    if let Some(rule) = site.passes_on(name.as_ref()) {
+        return Ok(Ok(Opened::PassedOn(stream, rule)));
+    }
+    let (Some(terminator), Stream::Plain(stream)) = (site.terminator(), stream) else {
+        return Ok(Err((Handshake::Failed, "TLS is not ended here".into())));
     };
     let _slot = site.state.handshakes.take().await;
     let accepted = terminator.accept(stream, name.as_ref(), input).await;
-    Ok(accepted.map_err(|error| match error {
+    Ok(accepted.map(Opened::Encrypted).map_err(|error| match error {
         HandshakeError::UnknownName => (Handshake::UnknownName, asked_for(name.as_ref())),
         HandshakeError::Failed(error) if is_gone(&error) => (Handshake::Gone, error.to_string()),
         HandshakeError::Failed(error) => (Handshake::Failed, error.to_string()),
@@ -110,18 +133,18 @@ async fn secure(stream: Stream, input: &mut Input, site: &Site) -> io::Result<Se
 }
 
 /// The name that the client asks for. Nothing is answered yet and nothing consumed.
-async fn look(stream: Stream, input: &mut Input) -> Result<(Option<HostKey>, Stream), (Handshake, String)> {
+async fn look(stream: &Stream, input: &mut Input) -> Result<Option<HostKey>, (Handshake, String)> {
     let mut scan = HelloScan::default();
     loop {
         match parse_hello(input.unread(), &mut scan) {
-            Ok(Some(hello)) => return Ok((hello.server_name, stream)),
+            Ok(Some(hello)) => return Ok(hello.server_name),
             Ok(None) => {}
             Err(error) => {
-                turn_away(&stream, input, error);
+                turn_away(stream, input, error);
                 return Err((Handshake::NotTls, error.explain().into()));
             }
         }
-        match input.fill(&stream, HELLO_BYTES_MAX).await {
+        match input.fill(stream, HELLO_BYTES_MAX).await {
             Ok(0) => return Err((Handshake::Gone, "the client left".into())),
             Ok(_) => {}
             Err(error) => return Err((Handshake::Gone, error.to_string())),

@@ -10,6 +10,7 @@ use super::connection::Client;
 use super::dispatch::Dispatch;
 use super::door::Door;
 use super::failure::Failure;
+use super::passthrough;
 use super::record::Record;
 use super::reply::{self, Reply, Wait};
 use super::request::{self, Awaited, Next, Request};
@@ -75,6 +76,14 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
             passage.forward(Dispatch::new(first_target, head)).await
         }
         Next::Answer { status, answer } => answer::send(client, &mut record, &request, status, answer).await,
+        Next::Pass(pass) => match passthrough::pass(client, site, request.rule, pass).await {
+            // It had no answer of ours, so it is no exchange.
+            Ok(()) => return End::Close,
+            Err(failure) => {
+                record.unconsumed = request.len;
+                Err(failure)
+            }
+        },
         Next::Refuse(reason) => Err(Failure::new(reason)),
     };
     let end = match end {

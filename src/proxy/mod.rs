@@ -10,6 +10,7 @@
 //!            |- transfer  bodies, both ways at once
 //!            |- reply     the target's head -> the head for the client
 //!            |- tunnel    after 101, and for TCP listeners
+//!            |- passthrough  a whole connection, as it is
 //!            `- answer    what we say ourselves, with a reason
 //! ```
 //!
@@ -27,6 +28,7 @@ mod generation;
 mod guests;
 mod handshake;
 mod http;
+mod passthrough;
 mod record;
 mod reply;
 mod request;

@@ -120,6 +120,7 @@ impl<'a> Record<'a> {
     fn upstream_name(&self, request: Option<&Request>) -> Option<&'a str> {
         match &self.site.rule(request?.rule?)?.action {
             Action::Proxy(proxy) => Some(&self.site.generation.plan.upstreams[proxy.upstream.0].name),
+            Action::Pass(pass) => Some(&self.site.generation.plan.upstreams[pass.upstream.0].name),
             Action::Redirect(_) | Action::Respond(_) => None,
         }
     }

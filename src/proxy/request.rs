@@ -16,7 +16,7 @@ use super::failure::{Detail, Failure};
 use super::fields::{Forwarded, write_request_head};
 use super::record::Record;
 use super::site::Site;
-use crate::config::plan::{Action, HttpListener, Proxy, Rule};
+use crate::config::plan::{Action, HttpListener, Pass, Proxy, Rule};
 use crate::http::{Framing, HeadScan, HostKey, Method, RequestHead, Version, match_path, parse_request};
 use crate::log::Reason;
 use crate::upstream::Pool;
@@ -51,6 +51,8 @@ pub(super) enum Next<'a> {
     Forward { proxy: &'a Proxy, first_target: usize, head: Buffer },
     /// Send this answer; the status of it.
     Answer { status: u16, answer: Buffer },
+    /// Pass the whole connection on, this head included: it is all still there.
+    Pass(&'a Pass),
     /// Refuse it: no rule matched, or it does not belong here.
     Refuse(Reason),
 }
@@ -78,8 +80,10 @@ pub(super) async fn read<'a>(
     let mut begun: Option<Instant> = None;
     loop {
         if let Some(found) = take_in(client, site, http, &mut scan)? {
-            record.unconsumed = found.0.len;
-            record.received.add(found.0.len, site.worker().now());
+            if !matches!(found.1, Next::Pass(_)) {
+                record.unconsumed = found.0.len;
+                record.received.add(found.0.len, site.worker().now());
+            }
             return Ok(Some(found));
         }
         let now = site.worker().now();
@@ -164,6 +168,9 @@ fn take_in<'a>(
             answer::write_redirect(redirect, &head, site, &mut out);
             Next::Answer { status: redirect.status, answer: out }
         }
+        // What was decrypted here is not what the target is to get.
+        Action::Pass(_) if client.stream.is_encrypted() => Next::Refuse(Reason::Misdirected),
+        Action::Pass(pass) => Next::Pass(pass),
         Action::Respond(respond) => {
             answer::write_respond(respond, &head, site, &mut out);
             Next::Answer { status: respond.status, answer: out }

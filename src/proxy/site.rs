@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::date::Clock;
 use super::generation::Generation;
-use crate::config::plan::{HttpListener, Listener, Protocol, Rule, TcpListener, UpstreamId};
-use crate::http::FieldTable;
+use crate::config::plan::{Action, HttpListener, Listener, Protocol, Rule, TcpListener, UpstreamId};
+use crate::http::{FieldTable, HostKey};
 use crate::log::WorkerCounters;
 use crate::log::counters::{ListenerCounters, RuleCounters};
 use crate::tls::{Slots, Terminator};
@@ -165,6 +165,14 @@ impl Site {
     /// What ends TLS here, if it is ended.
     pub fn terminator(&self) -> Option<&Terminator> {
         self.generation.terminators[self.index].as_ref()
+    }
+
+    /// The rule that passes on connections which ask for this name over TLS: when the first rule of all
+    /// that take the name, whatever else they ask for, is one that does.
+    pub fn passes_on(&self, name: Option<&HostKey>) -> Option<usize> {
+        let name = name.map_or(&b""[..], HostKey::as_bytes);
+        let rule = self.generation.names[self.index].as_ref()?.find(name, b"/", b"")?;
+        matches!(self.rule(rule)?.action, Action::Pass(_)).then_some(rule)
     }
 
     /// The rule with that index.

@@ -10,6 +10,7 @@ use super::record;
 use super::site::Site;
 use super::transfer::Meter;
 use super::tunnel::{self, Side};
+use crate::config::plan::UpstreamId;
 use crate::log::Reason;
 use crate::upstream::{ConnectError, Link};
 
@@ -20,7 +21,7 @@ pub(super) fn serve(mut client: Client, site: Rc<Site>) -> impl Future<Output = 
         let Some(tcp) = site.tcp() else { return };
         let worker = site.worker();
         let upstream = site.upstreams.get(tcp.upstream);
-        let mut link = match connect(&site).await {
+        let mut link = match connect(&site, tcp.upstream).await {
             Ok(link) => link,
             Err(error) => {
                 let Failure { reason, detail } = error.into();
@@ -44,9 +45,8 @@ pub(super) fn serve(mut client: Client, site: Rc<Site>) -> impl Future<Output = 
 }
 
 /// To the next target, and to those after it while nothing answers.
-async fn connect(site: &Site) -> Result<Link, ConnectError> {
-    let tcp = site.tcp().expect("invariant: only called for TCP listeners");
-    let upstream = site.upstreams.get(tcp.upstream);
+pub(super) async fn connect(site: &Site, id: UpstreamId) -> Result<Link, ConnectError> {
+    let upstream = site.upstreams.get(id);
     let first = upstream.choose();
     let mut tried = 0;
     loop {
@@ -66,7 +66,7 @@ async fn connect(site: &Site) -> Result<Link, ConnectError> {
     }
 }
 
-fn end_badly(site: &Site, client: &Client, reason: Reason) {
+pub(super) fn end_badly(site: &Site, client: &Client, reason: Reason) {
     site.state.counters.own_answer(reason);
     tracing::debug!(reason = reason.code(), client = %client.peer, listener = %site.listener().name, "connection ended");
 }

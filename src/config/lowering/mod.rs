@@ -169,6 +169,9 @@ fn lower_listener(
             upstream.map(|upstream| Protocol::Tcp(TcpListener { upstream, idle_timeout }))
         }
     };
+    if let (Some(tls), Some(protocol)) = (&source.tls, &protocol) {
+        tls::check_certificates(tls, protocol, report);
+    }
     let listener = Listener {
         name: source.name?.value,
         origin,

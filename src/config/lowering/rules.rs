@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::Names;
 use super::upstreams::{Speaks, Upstreams};
-use crate::config::plan::{Action, Proxy, Rule};
+use crate::config::plan::{Action, Pass, Proxy, Rule};
 use crate::config::report::{Report, Spot};
-use crate::config::source::{ActionSource, LimitsSource, ProxySource, RuleSource};
+use crate::config::source::{ActionSource, LimitsSource, PassSource, ProxySource, RuleSource};
 
 /// What a rule's settings are when it does not say: the listener's, or ours.
 pub(super) struct Defaults {
@@ -65,6 +65,7 @@ pub(super) fn lower(
             Some(ActionSource::Proxy(proxy)) => lower_proxy(*proxy, defaults, upstreams, report),
             Some(ActionSource::Redirect(redirect)) => Some(Action::Redirect(redirect)),
             Some(ActionSource::Respond(respond)) => Some(Action::Respond(respond)),
+            Some(ActionSource::Pass(pass)) => lower_pass(pass, defaults, upstreams, report),
             None => None,
         };
         if let Some(action) = action {
@@ -131,5 +132,19 @@ fn lower_proxy(
         body_timeout,
         response_timeout,
         tunnel_timeout,
+    }))
+}
+
+fn lower_pass(
+    source: PassSource,
+    defaults: &Defaults,
+    upstreams: &mut Upstreams,
+    report: &mut Report,
+) -> Option<Action> {
+    let PassSource { upstream, send_proxy_protocol, idle_timeout } = source;
+    Some(Action::Pass(Pass {
+        upstream: upstreams.use_one(upstream, Speaks::Tcp, report)?,
+        send_proxy_protocol,
+        idle_timeout: idle_timeout.map_or(defaults.tunnel_timeout, |timeout| timeout.value),
     }))
 }

@@ -3,11 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::plan::{CertificateSource, ClientAuth, ListenerTls, TlsVersion};
+use crate::config::plan::{Action, CertificateSource, ClientAuth, ListenerTls, Protocol, TlsVersion};
 use crate::config::report::Report;
 use crate::config::source::{CertificateWritten, ClientAuthWritten, TlsSource};
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Certificates are needed where TLS is ended: not where every rule passes connections on.
+pub(super) fn check_certificates(tls: &TlsSource, protocol: &Protocol, report: &mut Report) {
+    let passes_all = match protocol {
+        Protocol::Http(http) => {
+            !http.rules.is_empty() && http.rules.iter().all(|rule| matches!(rule.action, Action::Pass(_)))
+        }
+        Protocol::Tcp(_) => false,
+    };
+    if tls.names_none && !passes_all {
+        let hint = "write for example `certificates: ./certs`, a folder of `.crt` and `.key` files";
+        report.error_hint(tls.spot, "`tls` of a listener needs `certificates`", hint);
+    }
+}
 
 pub(super) fn lower(source: TlsSource, report: &Report) -> ListenerTls {
     let demand = |written: ClientAuthWritten| {

@@ -100,8 +100,7 @@ impl Upstreams {
         let entry = &mut self.entries[id.0];
         match entry.used {
             Some(before) if before != speaks => {
-                let message =
-                    format!("the upstream {} is used by HTTP rules and by TCP listeners", name.shown());
+                let message = format!("the upstream {} is used for HTTP and for raw bytes", name.shown());
                 report.error_hint(name.spot, message, "write a second upstream for one of them");
             }
             Some(_) => {}
@@ -203,7 +202,7 @@ fn check_schemes(targets: &[At<TargetText>], speaks: Speaks, report: &mut Report
             (Speaks::Tcp, Some(Scheme::Http | Scheme::Https)) => {
                 report.error_hint(
                     target.spot,
-                    "a TCP listener forwards bytes, not URLs",
+                    "bytes are passed on here, not requests",
                     "write \"host:port\"",
                 );
             }

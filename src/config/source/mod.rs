@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
-pub(crate) use rule::{ActionSource, LimitsSource, ProxySource, RuleSource};
+pub(crate) use rule::{ActionSource, LimitsSource, PassSource, ProxySource, RuleSource};
 pub(crate) use tls::{CertificateWritten, ClientAuthWritten, TlsSource};
 pub(crate) use upstream::{Inline, UpstreamSource, UpstreamUse};
 

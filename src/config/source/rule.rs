@@ -5,13 +5,13 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::upstream::{UpstreamUse, upstream_use};
+use super::upstream::{Inline, UpstreamUse, upstream_use};
 use crate::config::decoder::{Decoder, Fields};
-use crate::config::plan::{HostPattern, Redirect, Respond};
+use crate::config::plan::{HostPattern, ProxyProtocol, Redirect, Respond};
 use crate::config::report::{At, Spot};
 use crate::config::scalar::{self, Wrong};
 use crate::config::yaml::{Node, Value, quoted};
-use crate::config::{field, pattern};
+use crate::config::{field, pattern, target};
 
 /// One rule.
 pub(crate) struct RuleSource {
@@ -31,6 +31,14 @@ pub(crate) enum ActionSource {
     Proxy(Box<ProxySource>),
     Redirect(Redirect),
     Respond(Respond),
+    Pass(PassSource),
+}
+
+/// Pass connections on as they are.
+pub(crate) struct PassSource {
+    pub(crate) upstream: UpstreamUse,
+    pub(crate) send_proxy_protocol: Option<ProxyProtocol>,
+    pub(crate) idle_timeout: Option<At<Duration>>,
 }
 
 /// Forward to an upstream.
@@ -74,6 +82,10 @@ pub(super) fn rules(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<RuleSou
 fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> {
     let mut fields = Fields::open(decoder, node, "a rule")?;
     let name = fields.parsed("name", scalar::name);
+    if fields.at("pass").is_some() {
+        let hint = "it decides before a request is read: by `host` alone";
+        fields.refuse(&["path_prefix", "methods"], "means nothing beside `pass`", hint);
+    }
     let hosts = fields
         .field("host", |decoder, node| Some(decoder.one_or_many(node, |d, n| d.parsed(n, pattern::host))));
     let path = fields.parsed("path_prefix", pattern::path_prefix);
@@ -100,7 +112,7 @@ fn values<T: Clone + Eq + Hash>(list: Option<Vec<At<T>>>) -> Vec<T> {
     list.into_iter().flatten().map(|at| at.value).filter(|value| seen.insert(value.clone())).collect()
 }
 
-const ACTIONS: [&str; 5] = ["target", "targets", "upstream", "redirect", "respond"];
+const ACTIONS: [&str; 6] = ["target", "targets", "upstream", "redirect", "respond", "pass"];
 const PROXY_ONLY: [&str; 4] = ["pass_host", "strip_path_prefix", "tls", "connect_timeout"];
 
 /// The one action of a rule. `whole`: it takes every path, so there is nothing to strip.
@@ -108,7 +120,7 @@ fn action(fields: &mut Fields<'_, '_>, whole: bool) -> Option<ActionSource> {
     let written: Vec<(&str, Spot)> = ACTIONS.iter().filter_map(|key| Some((*key, fields.at(key)?))).collect();
     match written[..] {
         [] => {
-            let hint = "it needs one of `target`, `targets`, `upstream`, `redirect`, `respond`";
+            let hint = "it needs one of `target`, `targets`, `upstream`, `redirect`, `respond`, `pass`";
             fields.missing(&ACTIONS, "this rule does nothing".into(), hint);
         }
         [_] => {}
@@ -117,6 +129,12 @@ fn action(fields: &mut Fields<'_, '_>, whole: bool) -> Option<ActionSource> {
             fields.decoder.report.error_hint(spot, message, "a rule has one action");
         }
     }
+    if let [("pass", _)] = written[..] {
+        return pass(fields);
+    }
+    fields.refuse(&["send_proxy_protocol"], "means nothing without `pass`", "leave it out");
+    // Beside another action, which was said; a known key all the same.
+    fields.field("pass", |_, _| Some(()));
     let redirect = fields.field("redirect", redirect);
     let respond = fields.field("respond", respond);
     let own = match written[..] {
@@ -145,6 +163,45 @@ fn action(fields: &mut Fields<'_, '_>, whole: bool) -> Option<ActionSource> {
         ActionSource::Proxy(Box::new(ProxySource { upstream, pass_host, strip_path_prefix: strip, limits }))
     };
     redirect.map(ActionSource::Redirect).or(respond.map(ActionSource::Respond)).or(upstream.map(proxy))
+}
+
+/// `pass: "mail:443"`, or a list of such, or `{upstream: name}`, and what goes with it.
+fn pass(fields: &mut Fields<'_, '_>) -> Option<ActionSource> {
+    let unseen = "means nothing beside `pass`";
+    fields.refuse(&["pass_host", "strip_path_prefix", "tls"], unseen, "nothing is changed on the way");
+    fields.refuse(&["max_body", "body_timeout", "response_timeout"], unseen, "write `tunnel_timeout`");
+    let spot = fields.at("pass")?;
+    let one = fields.field("pass", |decoder, node| {
+        if let Value::Map(_) = node.value {
+            let mut fields = Fields::open(decoder, node, "`pass`")?;
+            fields.require(&["upstream"]);
+            let name = fields.field("upstream", Decoder::text);
+            fields.close();
+            return name.map(UpstreamUse::Named);
+        }
+        let targets = decoder.one_or_many(node, |decoder, node| decoder.parsed(node, target::target));
+        Some(UpstreamUse::Inline(Inline { spot, targets, tls: None, connect_timeout: None }))
+    });
+    if let Some(UpstreamUse::Named(_)) = one {
+        fields.refuse(
+            &["connect_timeout"],
+            "means nothing beside `upstream`",
+            "write it at the upstream itself",
+        );
+    }
+    let connect_timeout = fields.parsed("connect_timeout", scalar::timeout);
+    let send_proxy_protocol = fields.parsed("send_proxy_protocol", |text| match text {
+        "v1" => Ok(ProxyProtocol::V1),
+        "v2" => Ok(ProxyProtocol::V2),
+        _ => Err(Wrong::hint("is not a version of the PROXY protocol", "write v1 or v2")),
+    });
+    let idle_timeout = fields.parsed("tunnel_timeout", scalar::timeout);
+    let upstream = match one? {
+        UpstreamUse::Inline(inline) => UpstreamUse::Inline(Inline { connect_timeout, ..inline }),
+        named => named,
+    };
+    let send_proxy_protocol = send_proxy_protocol.map(|version| version.value);
+    Some(ActionSource::Pass(PassSource { upstream, send_proxy_protocol, idle_timeout }))
 }
 
 /// `redirect: "https://example.com"` or `{to, status}`.

@@ -11,6 +11,9 @@ use crate::config::yaml::{Node, Value};
 
 /// The keys of `tls` on a listener.
 pub(crate) struct TlsSource {
+    pub(crate) spot: Spot,
+    /// Neither of the next two was written.
+    pub(crate) names_none: bool,
     pub(crate) certificates: Vec<CertificateWritten>,
     pub(crate) default_certificate: Option<CertificateWritten>,
     pub(crate) min_version: Option<At<TlsVersion>>,
@@ -46,15 +49,10 @@ pub(super) fn listener_tls(fields: &mut Fields<'_, '_>) -> Option<TlsSource> {
         });
         let default_certificate =
             fields.field("default_certificate", |decoder, node| certificate(decoder, node, false));
-        if fields.at("certificates").is_none() && fields.at("default_certificate").is_none() {
-            let hint = "write for example `certificates: ./certs`, a folder of `.crt` and `.key` files";
-            fields.missing(
-                &["certificates", "default_certificate"],
-                "`tls` of a listener needs `certificates`".into(),
-                hint,
-            );
-        }
-        let source = TlsSource {
+        let names_none = fields.at("certificates").is_none() && fields.at("default_certificate").is_none();
+        let mut source = TlsSource {
+            spot: fields.spot,
+            names_none,
             certificates: certificates.unwrap_or_default(),
             default_certificate,
             min_version: fields.parsed("min_version", |text| match text {
@@ -65,7 +63,10 @@ pub(super) fn listener_tls(fields: &mut Fields<'_, '_>) -> Option<TlsSource> {
             client_auth: fields.field("client_auth", client_auth),
             handshake_timeout: fields.parsed("handshake_timeout", scalar::timeout),
         };
+        let before = fields.decoder.report.count();
         fields.close();
+        // What seems to be a misspelt key is not missed besides.
+        source.names_none &= decoder.report.count() == before;
         Some(source)
     })
 }
