@@ -13,6 +13,47 @@ fn main() {
     divan::main();
 }
 
+mod tls {
+    use super::*;
+    use rustls::pki_types::ServerName;
+    use rustls::{ClientConfig, ClientConnection, RootCertStore};
+    use smolgate::tls::{HelloScan, parse_hello};
+    use std::sync::Arc;
+
+    /// What rustls sends first: some 1.5 KB, with a post-quantum key share.
+    fn hello() -> Vec<u8> {
+        let mut config =
+            ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let name = ServerName::try_from("www.example.com").expect("a name");
+        let mut session = ClientConnection::new(Arc::new(config), name).expect("a session");
+        let mut bytes = Vec::new();
+        session.write_tls(&mut bytes).expect("a Vec takes every write");
+        bytes
+    }
+
+    #[divan::bench]
+    fn the_name_in_a_hello(bencher: Bencher<'_, '_>) {
+        let hello = hello();
+        bencher.counter(BytesCount::of_slice(&hello)).bench_local(|| {
+            let hello = parse_hello(black_box(&hello), &mut HelloScan::default()).expect("a hello");
+            hello.expect("a whole one").server_name.expect("a name")
+        });
+    }
+
+    #[divan::bench]
+    fn the_name_in_a_hello_of_small_records(bencher: Bencher<'_, '_>) {
+        let hello = hello();
+        let message = &hello[5..];
+        let records: Vec<u8> =
+            message.chunks(100).flat_map(|part| [&[22, 3, 1, 0, part.len() as u8], part].concat()).collect();
+        bencher.bench_local(|| {
+            let hello = parse_hello(black_box(&records), &mut HelloScan::default()).expect("a hello");
+            hello.expect("a whole one").server_name.expect("a name")
+        });
+    }
+}
+
 mod routing {
     use super::*;
     use smolgate::config::plan::{Protocol, Rule};

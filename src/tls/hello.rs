@@ -98,7 +98,11 @@ pub fn parse_hello<'a>(bytes: &'a [u8], scan: &mut HelloScan) -> Result<Option<H
         scan.gathered += payload.len();
         scan.record += RECORD_HEADER + payload.len();
         if scan.message.is_none() && scan.gathered >= MESSAGE_HEADER {
-            scan.message = Some(MESSAGE_HEADER + message_length(&gather(bytes, MESSAGE_HEADER))?);
+            let length = match record(bytes, 0)?.and_then(|first| first.get(..MESSAGE_HEADER)) {
+                Some(header) => message_length(header),
+                None => message_length(&gather(bytes, MESSAGE_HEADER)),
+            };
+            scan.message = Some(MESSAGE_HEADER + length?);
         }
     }
     let message = scan.message.unwrap_or_default();
