@@ -12,6 +12,8 @@ pub struct Link {
     pub input: Input,
     /// The target's address.
     pub address: SocketAddr,
+    /// The version of the name's answer that its pool went by when it was opened or handed out.
+    pub(super) agreed: u64,
     /// It served an exchange before: the target may be closing it at this moment.
     pub reused: bool,
 }

@@ -114,7 +114,8 @@ impl Name {
         .detach();
     }
 
-    fn take_in(&self, found: io::Result<Vec<IpAddr>>) {
+    /// Notes what came of a question.
+    pub(super) fn take_in(&self, found: io::Result<Vec<IpAddr>>) {
         let last = self.answer.load();
         let asked = Some(Instant::now());
         let answer = match found {

@@ -102,16 +102,18 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         while let Some(Idle { link, until }) = idle.pop() {
             if now < until && !link.stream.has_news() && (!careful || link.stream.is_quiet()) {
-                return Some(Link { reused: true, ..link });
+                return Some(Link { reused: true, agreed: self.agreed.get(), ..link });
             }
         }
         None
     }
 
-    /// Keeps a connection whose last exchange ended cleanly, until `until`.
+    /// Keeps a connection whose last exchange ended cleanly, until `until`. Not when the name has left
+    /// its address meanwhile: used again and again, it would never be idle long enough to be closed.
     pub fn keep(&self, link: Link, until: Instant) {
         let mut idle = self.idle.borrow_mut();
-        if link.input.is_empty() && !link.stream.has_news() && idle.len() < IDLE_MAX {
+        let left = link.agreed != self.agreed.get() && self.has_left(link.address.ip());
+        if !left && link.input.is_empty() && !link.stream.has_news() && idle.len() < IDLE_MAX {
             idle.push(Idle { link, until });
         }
     }
@@ -164,7 +166,10 @@ impl Pool {
                 self.target.port,
             );
             match worker.timer().within(timeout, self.connect(worker, address)).await {
-                Ok(stream) => return Ok(Link { stream, input: Input::default(), address, reused: false }),
+                Ok(stream) => {
+                    let (input, agreed) = (Input::default(), self.agreed.get());
+                    return Ok(Link { stream, input, address, agreed, reused: false });
+                }
                 Err(error) => {
                     failed = ConnectError { reason: reason_of(&error), address: Some(address), error }
                 }
@@ -180,6 +185,10 @@ impl Pool {
             None => Ok(Stream::Plain(stream)),
             Some((connector, name)) => connector.connect(name, stream).await.map_err(during_handshake),
         }
+    }
+
+    fn has_left(&self, address: IpAddr) -> bool {
+        self.name.as_ref().is_some_and(|name| !name.last().addresses.contains(&address))
     }
 
     /// Closes idle connections to addresses that the name does not stand for any more.
@@ -223,6 +232,32 @@ fn reason_of(error: &io::Error) -> Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::Names;
+
+    #[test]
+    fn a_link_to_an_address_that_the_name_has_left_is_neither_handed_out_nor_kept() {
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = server.local_addr().unwrap().port();
+        let name = Names::default().get(&"moving.test".into());
+        let (here, there) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
+        name.take_in(Ok(vec![here]));
+        let host = TargetHost::Name("moving.test".into());
+        let target = Target { scheme: Scheme::Http, host, port, base_path: "".into() };
+        let pool = Pool::new(target, Some(name.clone()));
+        let done = crate::worker::run(|worker| async move {
+            let far = Instant::now() + Duration::from_secs(3600);
+            let open = || pool.open(&worker, Duration::from_secs(5));
+            let (idle, busy) = (open().await.unwrap(), open().await.unwrap());
+            pool.keep(idle, far);
+            let idle = pool.reuse(Instant::now(), false).expect("nothing has happened to it");
+            pool.keep(idle, far);
+            name.take_in(Ok(vec![there]));
+            assert!(pool.reuse(Instant::now(), false).is_none(), "it was idle when the name left");
+            pool.keep(busy, far);
+            assert!(pool.reuse(Instant::now(), false).is_none(), "it was in use when the name left");
+        });
+        done.unwrap();
+    }
 
     #[test]
     fn each_way_to_fail_has_its_reason() {
