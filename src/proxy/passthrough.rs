@@ -11,8 +11,7 @@ use super::guests::UnlessSentAway;
 use super::record;
 use super::site::Site;
 use super::tcp;
-use super::transfer::{Meter, write_all};
-use super::tunnel::{self, Side};
+use super::transfer::write_all;
 use crate::config::plan::{Action, Pass, ProxyProtocol};
 use crate::proxy_protocol;
 
@@ -43,23 +42,14 @@ pub(super) async fn pass(
     rule: Option<usize>,
     to: &Pass,
 ) -> Result<(), Failure> {
-    let worker = site.worker();
-    let mut link = tcp::connect(site, to.upstream).await?;
+    let link = tcp::connect(site, to.upstream).await?;
     if let Some(version) = to.send_proxy_protocol {
         let header = header(client, version).map_err(Failure::of_client)?;
         let mut slices = [IoSlice::new(&header)];
-        let timer = worker.timer();
+        let timer = site.worker().timer();
         write_all(&link.stream, &mut slices, &timer, HEADER_TIME).await.map_err(Failure::of_target)?;
     }
-    client.guest.is_tunnel(site, rule);
-    let now = worker.now();
-    let (received, sent) =
-        (Meter::new(&site.counters.bytes_in, now), Meter::new(&site.counters.bytes_out, now));
-    let target = Side::new(&link.stream, &mut link.input);
-    let relay = tunnel::relay(worker, Side::of_client(client), target, (&received, &sent), to.idle_timeout);
-    if let Err(reason) = relay.await {
-        tcp::end_badly(site, client, reason);
-    }
+    tcp::relay(client, site, rule, link, to.idle_timeout).await;
     Ok(())
 }
 

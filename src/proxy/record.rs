@@ -33,7 +33,6 @@ pub(super) struct Record<'a> {
     pub(super) heard: Cell<bool>,
     /// The status the client gets; from then on nothing else can be said.
     pub(super) status: Option<u16>,
-
     /// Why it failed, if it did.
     pub(super) reason: Option<Reason>,
     /// The target that got the request.
@@ -53,7 +52,6 @@ impl<'a> Record<'a> {
             unconsumed: 0,
             heard: Cell::new(false),
             status: None,
-
             reason: None,
             target: None,
             received: Meter::new(&site.counters.bytes_in, now),

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::connection::Client;
 use super::failure::Failure;
@@ -19,9 +20,8 @@ pub(super) fn serve(mut client: Client, site: Rc<Site>) -> impl Future<Output = 
     let (guest, peer, of) = (client.guest.clone(), client.peer, site.clone());
     let serve = async move {
         let Some(tcp) = site.tcp() else { return };
-        let worker = site.worker();
         let upstream = site.upstreams.get(tcp.upstream);
-        let mut link = match connect(&site, tcp.upstream).await {
+        let link = match connect(&site, tcp.upstream).await {
             Ok(link) => link,
             Err(error) => {
                 let Failure { reason, detail } = error.into();
@@ -30,16 +30,7 @@ pub(super) fn serve(mut client: Client, site: Rc<Site>) -> impl Future<Output = 
                 return tracing::warn!(reason = reason.code(), %detail, %client, upstream, "connection failed");
             }
         };
-        client.guest.is_tunnel(&site, None);
-        let now = worker.now();
-        let (received, sent) =
-            (Meter::new(&site.counters.bytes_in, now), Meter::new(&site.counters.bytes_out, now));
-        let target = Side::new(&link.stream, &mut link.input);
-        let relay =
-            tunnel::relay(worker, Side::of_client(&mut client), target, (&received, &sent), tcp.idle_timeout);
-        if let Err(reason) = relay.await {
-            end_badly(&site, &client, reason);
-        }
+        relay(&mut client, &site, None, link, tcp.idle_timeout).await;
     };
     UnlessSentAway::new(guest, serve, move || record::sent_away(&of, peer))
 }
@@ -66,7 +57,26 @@ pub(super) async fn connect(site: &Site, id: UpstreamId) -> Result<Link, Connect
     }
 }
 
-pub(super) fn end_badly(site: &Site, client: &Client, reason: Reason) {
+/// Bytes both ways until the connection ends. `rule` is the one that passed it on, if one did.
+pub(super) async fn relay(
+    client: &mut Client,
+    site: &Rc<Site>,
+    rule: Option<usize>,
+    mut link: Link,
+    patience: Duration,
+) {
+    client.guest.is_tunnel(site, rule);
+    let (worker, now) = (site.worker(), site.worker().now());
+    let (received, sent) =
+        (Meter::new(&site.counters.bytes_in, now), Meter::new(&site.counters.bytes_out, now));
+    let target = Side::new(&link.stream, &mut link.input);
+    let relay = tunnel::relay(worker, Side::of_client(client), target, (&received, &sent), patience);
+    if let Err(reason) = relay.await {
+        end_badly(site, client, reason);
+    }
+}
+
+fn end_badly(site: &Site, client: &Client, reason: Reason) {
     site.state.counters.own_answer(reason);
     tracing::debug!(reason = reason.code(), client = %client.peer, listener = %site.listener().name, "connection ended");
 }
