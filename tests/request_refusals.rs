@@ -395,6 +395,9 @@ fn a_body_known_to_be_too_large_is_refused_before_it_is_read() {
     response.expect_own(413, "body_too_large");
     assert!(response.interim.is_empty(), "{response:?}");
     assert_eq!(upstream.connections(), 0);
+    // It is the rule's limit, and the rule's metric that says so.
+    let series = r#"smolgate_requests_total{listener="http",rule="small.test",method="POST",code="413"}"#;
+    support::until("both are counted", || gate.metric(series) == 2.0);
     // Ten bytes are not too many.
     gate.exchange("POST / HTTP/1.1\r\nHost: small.test\r\nContent-Length: 10\r\n\r\n0123456789")
         .expect(200, "fine");

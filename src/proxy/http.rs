@@ -84,7 +84,7 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
                 Err(failure)
             }
         },
-        Next::Refuse(reason) => Err(Failure::new(reason)),
+        Next::Refuse(failure) => Err(failure),
     };
     let end = match end {
         Ok(end) => end,

@@ -53,8 +53,8 @@ pub(super) enum Next<'a> {
     Answer { status: u16, answer: Buffer },
     /// Pass the whole connection on, this head included: it is all still there.
     Pass(&'a Pass),
-    /// Refuse it: no rule matched, or it does not belong here.
-    Refuse(Reason),
+    /// Refuse it: no rule matched, or it is nothing that the rule may take.
+    Refuse(Failure),
 }
 
 impl Request {
@@ -143,40 +143,55 @@ fn take_in<'a>(
         note: site.generation.access.is_some().then(|| Box::new(Note::of(&head))),
     };
     if !may_ask {
-        return Ok(Some((request, Next::Refuse(Reason::Misdirected))));
+        return Ok(Some((request, Next::Refuse(Failure::new(Reason::Misdirected)))));
     }
     if let Some(redirect) = to_https {
         let mut out = site.worker().buffer();
         let status = answer::write_redirect_to_https(redirect, &head, site, &mut out);
-        let next =
-            status.map_or(Next::Refuse(Reason::RequestHost), |status| Next::Answer { status, answer: out });
+        let next = status.map_or(Next::Refuse(Failure::new(Reason::RequestHost)), |status| Next::Answer {
+            status,
+            answer: out,
+        });
         return Ok(Some((request, next)));
     }
     let Some(rule) = rule.and_then(|rule| site.rule(rule)) else {
-        return Ok(Some((request, Next::Refuse(Reason::NoRule))));
+        return Ok(Some((request, Next::Refuse(Failure::new(Reason::NoRule)))));
     };
+    let next = act(rule, &head, client, site, http);
+    Ok(Some((request, next)))
+}
+
+/// What a rule that matched does.
+fn act<'a>(
+    rule: &'a Rule,
+    head: &RequestHead<'_>,
+    client: &Client,
+    site: &Site,
+    http: &HttpListener,
+) -> Next<'a> {
     let mut out = site.worker().buffer();
-    let next = match &rule.action {
-        Action::Proxy(proxy) => {
-            refuse_too_large(proxy, head.framing)?;
-            let upstream = site.upstreams.get(proxy.upstream);
-            let first_target = upstream.choose();
-            write_head(&head, rule, proxy, upstream.pool(first_target, 0), client, http, &mut out);
-            Next::Forward { proxy, first_target, head: out }
-        }
+    match &rule.action {
+        Action::Proxy(proxy) => match too_large(proxy, head.framing) {
+            Some(failure) => Next::Refuse(failure),
+            None => {
+                let upstream = site.upstreams.get(proxy.upstream);
+                let first_target = upstream.choose();
+                write_head(head, rule, proxy, upstream.pool(first_target, 0), client, http, &mut out);
+                Next::Forward { proxy, first_target, head: out }
+            }
+        },
         Action::Redirect(redirect) => {
-            answer::write_redirect(redirect, &head, site, &mut out);
+            answer::write_redirect(redirect, head, site, &mut out);
             Next::Answer { status: redirect.status, answer: out }
         }
         // What was decrypted here is not what the target is to get.
-        Action::Pass(_) if client.stream.is_encrypted() => Next::Refuse(Reason::Misdirected),
+        Action::Pass(_) if client.stream.is_encrypted() => Next::Refuse(Failure::new(Reason::Misdirected)),
         Action::Pass(pass) => Next::Pass(pass),
         Action::Respond(respond) => {
-            answer::write_respond(respond, &head, site, &mut out);
+            answer::write_respond(respond, head, site, &mut out);
             Next::Answer { status: respond.status, answer: out }
         }
-    };
-    Ok(Some((request, next)))
+    }
 }
 
 /// Writes the head once more, for another target: the client's is still there.
@@ -223,14 +238,10 @@ fn find_rule(site: &Site, head: &RequestHead<'_>, host: Option<&HostKey>) -> Opt
 }
 
 /// A body whose length is known is refused before any of it is read.
-fn refuse_too_large(proxy: &Proxy, framing: Framing) -> Result<(), Failure> {
-    match (framing, proxy.max_body) {
-        (Framing::Length(length), Some(most)) if length > most => Err(Failure {
-            reason: Reason::BodyTooLarge,
-            detail: Detail::Text(format!("{length} bytes announced, {most} allowed")),
-        }),
-        _ => Ok(()),
-    }
+fn too_large(proxy: &Proxy, framing: Framing) -> Option<Failure> {
+    let (Framing::Length(length), Some(most)) = (framing, proxy.max_body) else { return None };
+    let detail = || Detail::Text(format!("{length} bytes announced, {most} allowed"));
+    (length > most).then(|| Failure { reason: Reason::BodyTooLarge, detail: detail() })
 }
 
 /// What came of waiting for a request.
