@@ -242,8 +242,8 @@ pub struct Listener {
 pub enum Protocol {
     /// HTTP/1.x, routed by rules.
     Http(HttpListener),
-    /// Bytes, all to one upstream.
-    Tcp(TcpListener),
+    /// Bytes: every connection is passed on.
+    Tcp(Pass),
 }
 
 /// Settings of an HTTP listener.
@@ -363,15 +363,6 @@ pub struct HeadLimits {
     pub target: usize,
 }
 
-/// Settings of a TCP listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TcpListener {
-    /// Where the bytes go.
-    pub upstream: UpstreamId,
-    /// How long neither side may say anything.
-    pub idle_timeout: Duration,
-}
-
 /// A match and one action.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
@@ -422,7 +413,7 @@ pub enum Action {
     Pass(Pass),
 }
 
-/// Pass the whole connection on.
+/// Pass the whole connection on: what a rule says with `pass`, and all that a TCP listener does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pass {
     /// Where to; its targets have no scheme.

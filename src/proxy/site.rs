@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::date::Clock;
 use super::generation::Generation;
-use crate::config::plan::{Action, HttpListener, Listener, Protocol, Rule, TcpListener, UpstreamId};
+use crate::config::plan::{Action, HttpListener, Listener, Pass, Protocol, Rule, UpstreamId};
 use crate::http::{FieldTable, HostKey};
 use crate::log::WorkerCounters;
 use crate::log::counters::{ListenerCounters, RuleCounters};
@@ -154,8 +154,8 @@ impl Site {
         }
     }
 
-    /// Its TCP settings, if it speaks only TCP.
-    pub fn tcp(&self) -> Option<&TcpListener> {
+    /// Where it passes every connection on to, if it speaks only TCP.
+    pub fn tcp(&self) -> Option<&Pass> {
         match &self.listener().protocol {
             Protocol::Http(_) => None,
             Protocol::Tcp(tcp) => Some(tcp),
@@ -173,6 +173,17 @@ impl Site {
         let name = name.map_or(&b""[..], HostKey::as_bytes);
         let rule = self.generation.names[self.index].as_ref()?.find(name, b"/", b"")?;
         matches!(self.rule(rule)?.action, Action::Pass(_)).then_some(rule)
+    }
+
+    /// Where connections that this rule takes are passed on to, or all of a TCP listener.
+    pub fn pass(&self, rule: Option<usize>) -> Option<&Pass> {
+        match rule {
+            None => self.tcp(),
+            Some(rule) => match &self.rule(rule)?.action {
+                Action::Pass(pass) => Some(pass),
+                _ => None,
+            },
+        }
     }
 
     /// The rule with that index.
