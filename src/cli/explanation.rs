@@ -90,6 +90,7 @@ fn outcome(plan: &Plan, rule: &Rule, asked: &Asked) -> String {
         Action::Proxy(proxy) => proxied(plan, rule, proxy, asked),
         Action::Redirect(redirect) => format!("{} to {}", redirect.status, location(redirect, asked)),
         Action::Respond(answer) => respond(answer),
+        Action::Drop => "dropped: the connection is closed without an answer".to_owned(),
         Action::Pass(pass) => format!("passed on as it is to {}", upstream(plan, pass.upstream)),
     }
 }

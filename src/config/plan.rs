@@ -381,6 +381,17 @@ pub struct Rule {
     pub action: Action,
 }
 
+impl Rule {
+    /// Whether a name asked for over TLS is enough for it to act, before a byte is answered.
+    pub fn acts_on_names(&self) -> bool {
+        match self.action {
+            Action::Pass(_) => true,
+            Action::Drop => &*self.path_prefix == "/" && self.methods.is_empty(),
+            Action::Proxy(_) | Action::Redirect(_) | Action::Respond(_) => false,
+        }
+    }
+}
+
 /// A host that a rule asks for: lower case, without a port, without a dot at the end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HostPattern {
@@ -411,6 +422,9 @@ pub enum Action {
     /// Pass the whole connection on, byte for byte. Under TLS the name asked for decides, before a byte
     /// is answered; in the clear the first request does, and goes along unchanged.
     Pass(Pass),
+    /// Close the connection without an answer. Under TLS before a byte is answered, if the rule asks for
+    /// no more than a name.
+    Drop,
 }
 
 /// Pass the whole connection on: what a rule says with `pass`, and all that a TCP listener does.

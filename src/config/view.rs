@@ -171,6 +171,7 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
             }
             out.line(4, "tunnel_timeout", show_duration(pass.idle_timeout));
         }
+        Action::Drop => out.line(4, "drop", true),
         Action::Respond(respond) => {
             out.open(4, "respond");
             out.line(5, "status", respond.status);

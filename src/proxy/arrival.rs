@@ -7,11 +7,11 @@ use std::rc::Rc;
 use super::connection::{self, Client};
 use super::door::Door;
 use super::guests::UnlessSentAway;
-use super::handshake::{self, Begun};
+use super::handshake;
 use super::introduction;
 use super::passthrough;
 use super::record;
-use super::site::Site;
+use super::site::{Site, Verdict};
 use crate::worker::Parking;
 
 /// Whether nothing does: such a connection needs no task with room for more than requests.
@@ -52,10 +52,16 @@ async fn arrive(mut client: Client, site: Rc<Site>) -> Option<Client> {
     }
     if let Some(terminator) = site.terminator() {
         // Boxed, so that a connection that is passed on does not carry a handshake's size.
-        match Box::pin(handshake::begin(client, &site, terminator)).await? {
-            Begun::Encrypted(encrypted) => client = encrypted,
-            Begun::PassedOn(client, rule) => {
+        let looked = Box::pin(handshake::begin(client, &site, terminator)).await?;
+        client = looked.client;
+        match looked.verdict {
+            Verdict::EndTls => {}
+            Verdict::Pass(rule) => {
                 passthrough::serve(client, &site, Some(rule)).await;
+                return None;
+            }
+            Verdict::Drop(rule) => {
+                record::dropped(&site, &client, rule);
                 return None;
             }
         }

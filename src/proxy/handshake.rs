@@ -5,7 +5,7 @@
 use std::io;
 
 use super::connection::Client;
-use super::site::Site;
+use super::site::{Site, Verdict};
 use crate::http::HostKey;
 use crate::log::counters::Handshake;
 use crate::tls::{
@@ -29,27 +29,30 @@ const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; c
 /// Why there is no TLS: how it is counted, and what happened.
 type Refused = (Handshake, String);
 
-/// What a connection to a listener with TLS turned out to be.
-pub(super) enum Begun {
-    /// Hands were shaken.
-    Encrypted(Client),
-    /// The rule with this index passes it on; nothing was answered, and all of it is still there.
-    PassedOn(Client, usize),
+/// A client that was looked at.
+pub(super) struct Looked {
+    /// Encrypted, if the verdict is to end TLS here; else nothing was answered, and all of it is still
+    /// there.
+    pub(super) client: Client,
+    pub(super) verdict: Verdict,
+    /// What it asked for.
+    pub(super) name: Option<HostKey>,
 }
 
-/// Looks at a client before a byte is answered, and shakes hands with it unless a rule passes it on.
-/// `None` when the connection is over; the client was told then, as far as it could be.
-pub(super) async fn begin(client: Client, site: &Site, terminator: &Terminator) -> Option<Begun> {
+/// Looks at a client before a byte is answered, and shakes hands with it if the rules do not say
+/// otherwise. `None` when the connection is over; the client was told then, as far as it could be.
+pub(super) async fn begin(client: Client, site: &Site, terminator: &Terminator) -> Option<Looked> {
     let patience = site.listener().tls.as_ref().map(|tls| tls.handshake_timeout).unwrap_or_default();
     let (peer, timer) = (client.peer, site.worker().timer());
     let attempt = async { Ok(attempt(client, site, terminator).await) };
     let (ended, why) = match timer.within(patience, attempt).await {
-        Ok(Ok(begun)) => {
-            site.counters.handshake(match begun {
-                Begun::Encrypted(_) => Handshake::Ok,
-                Begun::PassedOn(..) => Handshake::Passed,
+        Ok(Ok(looked)) => {
+            site.counters.handshake(match looked.verdict {
+                Verdict::EndTls => Handshake::Ok,
+                Verdict::Pass(_) => Handshake::Passed,
+                Verdict::Drop(_) => Handshake::Dropped,
             });
-            return Some(begun);
+            return Some(looked);
         }
         Ok(Err(refused)) => refused,
         Err(_) => (Handshake::TimedOut, "the client took too long".into()),
@@ -59,13 +62,12 @@ pub(super) async fn begin(client: Client, site: &Site, terminator: &Terminator) 
     None
 }
 
-async fn attempt(mut client: Client, site: &Site, terminator: &Terminator) -> Result<Begun, Refused> {
+async fn attempt(mut client: Client, site: &Site, terminator: &Terminator) -> Result<Looked, Refused> {
     let name = look(&client.stream, &mut client.input).await?;
-    if let Some(rule) = site.passes_on(name.as_ref()) {
-        return Ok(Begun::PassedOn(client, rule));
-    }
-    let Stream::Plain(stream) = client.stream else {
-        return Err((Handshake::Failed, "it is encrypted already".into()));
+    let verdict = site.verdict(name.as_ref());
+    let stream = match (verdict, client.stream) {
+        (Verdict::EndTls, Stream::Plain(stream)) => stream,
+        (_, stream) => return Ok(Looked { client: Client { stream, ..client }, verdict, name }),
     };
     let _slot = site.state.handshakes.take().await;
     let accepted = terminator.accept(stream, name.as_ref(), &mut client.input).await;
@@ -74,7 +76,7 @@ async fn attempt(mut client: Client, site: &Site, terminator: &Terminator) -> Re
         HandshakeError::Failed(error) if is_gone(&error) => (Handshake::Gone, error.to_string()),
         HandshakeError::Failed(error) => (Handshake::Failed, error.to_string()),
     })?;
-    Ok(Begun::Encrypted(client))
+    Ok(Looked { client, verdict, name })
 }
 
 /// The name that the client asks for. Nothing is answered yet and nothing consumed.

@@ -19,6 +19,7 @@ use super::transfer::{Alongside, Body, Transfer};
 use super::tunnel::{self, Side};
 use crate::config::plan::Proxy;
 use crate::http::Framing;
+use crate::log::Reason;
 use crate::tls::Input;
 use crate::upstream::Link;
 use crate::worker::{Buffer, Timer};
@@ -84,6 +85,11 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
                 Err(failure)
             }
         },
+        Next::Drop => {
+            record.fail(&Failure::new(Reason::Dropped), client, Some(&request));
+            record.finish(client, Some(&request));
+            return End::Close;
+        }
         Next::Refuse(failure) => Err(failure),
     };
     let end = match end {

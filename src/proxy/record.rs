@@ -12,6 +12,7 @@ use super::request::Request;
 use super::site::Site;
 use super::transfer::Meter;
 use crate::config::plan::Action;
+use crate::log::counters::method_label;
 use crate::log::{AccessRecord, Reason};
 
 /// Notes that a connection was ended in the middle of what it was at: it had outlived
@@ -21,6 +22,15 @@ pub(super) fn sent_away(site: &Site, peer: IpAddr) {
     site.state.counters.own_answer(reason);
     let listener = &*site.listener().name;
     tracing::warn!(reason = reason.code(), client = %peer, listener, "connection ended: it outlived shutdown_timeout");
+}
+
+/// Notes that a rule dropped a connection by the name that it asked for.
+pub(super) fn dropped(site: &Site, client: &Client, rule: usize) {
+    let reason = Reason::Dropped;
+    site.state.counters.own_answer(reason);
+    site.rule_counters(Some(rule)).exchange(method_label(b""), reason.status());
+    let (listener, rule) = (&*site.listener().name, site.rule(rule).map(|rule| &*rule.name));
+    tracing::debug!(reason = reason.code(), client = %client.peer, listener, rule, "connection dropped");
 }
 
 /// What one exchange came to.
@@ -75,8 +85,10 @@ impl<'a> Record<'a> {
 
     /// Counts the exchange and writes it into the access log.
     pub(super) fn finish(&self, client: &Client, request: Option<&Request>) {
-        // Nobody was answered: the client had left. 499 is what nginx calls that.
-        let status = self.status.unwrap_or(Reason::ClientGone.status());
+        // Nobody was answered: the client had left, unless it was dropped. 499 and 444 are what nginx
+        // calls that.
+        let silence = self.reason.filter(|reason| *reason == Reason::Dropped).unwrap_or(Reason::ClientGone);
+        let status = self.status.unwrap_or(silence.status());
         let duration = self.site.worker().now().saturating_duration_since(self.began);
         let method = request.map_or("other", |request| request.method.label());
         self.site.counters.requests.add(1);
@@ -119,7 +131,7 @@ impl<'a> Record<'a> {
         match &self.site.rule(request?.rule?)?.action {
             Action::Proxy(proxy) => Some(&self.site.generation.plan.upstreams[proxy.upstream.0].name),
             Action::Pass(pass) => Some(&self.site.generation.plan.upstreams[pass.upstream.0].name),
-            Action::Redirect(_) | Action::Respond(_) => None,
+            Action::Redirect(_) | Action::Respond(_) | Action::Drop => None,
         }
     }
 }
