@@ -219,8 +219,8 @@ pub(super) fn write_redirect(redirect: &Redirect, head: &RequestHead<'_>, site: 
     write_status_line(redirect.status, site, out);
     out.extend(b"Location: ");
     out.extend(redirect.to.as_bytes());
-    if is_origin(&redirect.to) && head.path_and_query != b"*" {
-        out.extend(head.path_and_query);
+    if is_origin(&redirect.to) {
+        write_path_and_query(head, out);
     }
     out.extend(b"\r\nContent-Length: 0\r\n");
     write_connection(head, out);
@@ -245,11 +245,7 @@ pub(super) fn write_redirect_to_https(
     if redirect.port != 443 {
         write(out, format_args!(":{}", redirect.port));
     }
-    if head.path_and_query == b"*" {
-        out.extend(b"/");
-    } else {
-        out.extend(head.path_and_query);
-    }
+    write_path_and_query(head, out);
     out.extend(b"\r\nContent-Length: 0\r\n");
     write_connection(head, out);
     out.extend(b"\r\n");
@@ -270,6 +266,16 @@ pub(super) fn write_respond(respond: &Respond, head: &RequestHead<'_>, site: &Si
     out.extend(b"\r\n");
     if head.known_method != Method::Head && !matches!(respond.status, 204 | 304) {
         out.extend(respond.body.as_bytes());
+    }
+}
+
+/// What the client asked for; `/` when that was the server itself.
+fn write_path_and_query(head: &RequestHead<'_>, out: &mut Buffer) {
+    if !head.path_and_query.starts_with(b"/") {
+        out.extend(b"/");
+    }
+    if head.path_and_query != b"*" {
+        out.extend(head.path_and_query);
     }
 }
 
