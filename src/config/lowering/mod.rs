@@ -166,7 +166,8 @@ fn lower_listener(
         ProtocolSource::Tcp(tcp) => {
             let upstream = tcp.upstream.and_then(|one| upstreams.use_one(one, Speaks::Tcp, report));
             let idle_timeout = tcp.idle_timeout.map_or(TCP_IDLE_TIMEOUT, |timeout| timeout.value);
-            let pass = |upstream| Pass { upstream, send_proxy_protocol: None, idle_timeout };
+            let send_proxy_protocol = tcp.send_proxy_protocol;
+            let pass = |upstream| Pass { upstream, send_proxy_protocol, idle_timeout };
             upstream.map(|upstream| Protocol::Tcp(pass(upstream)))
         }
     };

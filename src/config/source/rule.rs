@@ -197,18 +197,23 @@ fn pass(fields: &mut Fields<'_, '_>) -> Option<ActionSource> {
         );
     }
     let connect_timeout = fields.parsed("connect_timeout", scalar::timeout);
-    let send_proxy_protocol = fields.parsed("send_proxy_protocol", |text| match text {
-        "v1" => Ok(ProxyProtocol::V1),
-        "v2" => Ok(ProxyProtocol::V2),
-        _ => Err(Wrong::hint("is not a version of the PROXY protocol", "write v1 or v2")),
-    });
+    let send_proxy_protocol = send_proxy_protocol(fields);
     let idle_timeout = fields.parsed("tunnel_timeout", scalar::timeout);
     let upstream = match one? {
         UpstreamUse::Inline(inline) => UpstreamUse::Inline(Inline { connect_timeout, ..inline }),
         named => named,
     };
-    let send_proxy_protocol = send_proxy_protocol.map(|version| version.value);
     Some(ActionSource::Pass(PassSource { upstream, send_proxy_protocol, idle_timeout }))
+}
+
+/// `send_proxy_protocol: v1` or `v2`.
+pub(super) fn send_proxy_protocol(fields: &mut Fields<'_, '_>) -> Option<ProxyProtocol> {
+    let version = fields.parsed("send_proxy_protocol", |text| match text {
+        "v1" => Ok(ProxyProtocol::V1),
+        "v2" => Ok(ProxyProtocol::V2),
+        _ => Err(Wrong::hint("is not a version of the PROXY protocol", "write v1 or v2")),
+    });
+    version.map(|version| version.value)
 }
 
 /// `redirect: "https://example.com"` or `{to, status}`.
