@@ -50,24 +50,25 @@ async fn arrive(mut client: Client, site: Rc<Site>) -> Option<Client> {
     if introduction::is_due(&client, &site) {
         introduction::read(&mut client, &site).await?;
     }
+    let mut name = Box::default();
     if let Some(terminator) = site.terminator() {
         // Boxed, so that a connection that is passed on does not carry a handshake's size.
         let looked = Box::pin(handshake::begin(client, &site, terminator)).await?;
-        client = looked.client;
+        (client, name) = (looked.client, looked.name);
         match looked.verdict {
             Verdict::EndTls => {}
             Verdict::Pass(rule) => {
-                passthrough::serve(client, &site, Some(rule)).await;
+                passthrough::serve(client, &site, Some(rule), &name).await;
                 return None;
             }
             Verdict::Drop(rule) => {
-                record::dropped(&site, &client, rule);
+                record::dropped(&site, &client, rule, &name);
                 return None;
             }
         }
     }
     if site.tcp().is_some() {
-        passthrough::serve(client, &site, None).await;
+        passthrough::serve(client, &site, None, &name).await;
         return None;
     }
     Some(client)

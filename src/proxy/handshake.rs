@@ -35,8 +35,8 @@ pub(super) struct Looked {
     /// there.
     pub(super) client: Client,
     pub(super) verdict: Verdict,
-    /// What it asked for.
-    pub(super) name: Option<HostKey>,
+    /// What it asked for, as the access log wants it; empty if nothing.
+    pub(super) name: Box<[u8]>,
 }
 
 /// Looks at a client before a byte is answered, and shakes hands with it if the rules do not say
@@ -65,9 +65,10 @@ pub(super) async fn begin(client: Client, site: &Site, terminator: &Terminator) 
 async fn attempt(mut client: Client, site: &Site, terminator: &Terminator) -> Result<Looked, Refused> {
     let name = look(&client.stream, &mut client.input).await?;
     let verdict = site.verdict(name.as_ref());
+    let asked: Box<[u8]> = name.as_ref().map(HostKey::as_bytes).unwrap_or_default().into();
     let stream = match (verdict, client.stream) {
         (Verdict::EndTls, Stream::Plain(stream)) => stream,
-        (_, stream) => return Ok(Looked { client: Client { stream, ..client }, verdict, name }),
+        (_, stream) => return Ok(Looked { client: Client { stream, ..client }, verdict, name: asked }),
     };
     let _slot = site.state.handshakes.take().await;
     let accepted = terminator.accept(stream, name.as_ref(), &mut client.input).await;
@@ -76,7 +77,7 @@ async fn attempt(mut client: Client, site: &Site, terminator: &Terminator) -> Re
         HandshakeError::Failed(error) if is_gone(&error) => (Handshake::Gone, error.to_string()),
         HandshakeError::Failed(error) => (Handshake::Failed, error.to_string()),
     })?;
-    Ok(Looked { client, verdict, name })
+    Ok(Looked { client, verdict, name: asked })
 }
 
 /// The name that the client asks for. Nothing is answered yet and nothing consumed.

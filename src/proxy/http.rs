@@ -77,8 +77,8 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
             passage.forward(Dispatch::new(first_target, head)).await
         }
         Next::Answer { status, answer } => answer::send(client, &mut record, &request, status, answer).await,
-        Next::Pass(pass) => match passthrough::pass(client, site, request.rule, pass).await {
-            // It had no answer of ours, so it is no exchange.
+        Next::Pass(pass) => match passthrough::pass(client, site, &request, pass).await {
+            // It had no answer of ours, so it is no exchange; the access log has it as a connection.
             Ok(()) => return End::Close,
             Err(failure) => {
                 record.unconsumed = request.len;

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use super::connection::Client;
 use super::failure::Failure;
+use super::record::Visit;
+use super::request::Request;
 use super::site::Site;
-use super::transfer::{Meter, write_all};
+use super::transfer::write_all;
 use super::tunnel::{self, Side};
 use crate::config::plan::{Pass, ProxyProtocol, UpstreamId};
 use crate::proxy_protocol;
@@ -18,45 +20,62 @@ use crate::upstream::{ConnectError, Link};
 /// How long a target may take to accept the few bytes that say who the client is.
 const HEADER_TIME: Duration = Duration::from_secs(10);
 
-/// Serves a connection to its end. `rule` is the one that passes it on; `None` on a TCP listener.
-pub(super) async fn serve(mut client: Client, site: &Rc<Site>, rule: Option<usize>) {
+/// Serves a connection to its end. `rule` is the one that passes it on, `None` on a TCP listener; `name`
+/// is what the client asked for.
+pub(super) async fn serve(mut client: Client, site: &Rc<Site>, rule: Option<usize>, name: &[u8]) {
     let Some(to) = site.pass(rule) else { return };
-    if let Err(Failure { reason, detail }) = pass(&mut client, site, rule, to).await {
-        site.state.counters.own_answer(reason);
-        let upstream = &*site.upstreams.get(to.upstream).name;
-        tracing::warn!(reason = reason.code(), %detail, client = %client.peer, upstream, "connection not passed on");
+    let mut visit = Visit::new(site, &client, rule, name);
+    match reach(&client, site, to).await {
+        Ok(link) => relay(&mut client, site, rule, to, link, visit).await,
+        Err(failure) => visit.fail(&failure),
     }
 }
 
-/// Passes a connection on, what was read of it first.
+/// Passes a connection on whose first request said where to; the bytes of it are still there.
 ///
 /// # Errors
 /// When no target can be reached: then the client has been told nothing yet.
 pub(super) async fn pass(
     client: &mut Client,
     site: &Rc<Site>,
-    rule: Option<usize>,
+    request: &Request,
     to: &Pass,
 ) -> Result<(), Failure> {
-    let mut link = connect(site, to.upstream).await?;
+    let link = reach(client, site, to).await?;
+    let name = request.note.as_deref().map_or(&b""[..], |note| &note.host);
+    let visit = Visit::new(site, client, request.rule, name);
+    relay(client, site, request.rule, to, link, visit).await;
+    Ok(())
+}
+
+/// A link to a target that knows who the client is, if it is to.
+async fn reach(client: &Client, site: &Site, to: &Pass) -> Result<Link, Failure> {
+    let link = connect(site, to.upstream).await?;
     if let Some(version) = to.send_proxy_protocol {
         let header = header(client, version).map_err(Failure::of_client)?;
         let mut slices = [IoSlice::new(&header)];
         let timer = site.worker().timer();
         write_all(&link.stream, &mut slices, &timer, HEADER_TIME).await.map_err(Failure::of_target)?;
     }
+    Ok(link)
+}
+
+/// Bytes both ways until the connection ends, what was read of it first.
+async fn relay(
+    client: &mut Client,
+    site: &Rc<Site>,
+    rule: Option<usize>,
+    to: &Pass,
+    mut link: Link,
+    mut visit: Visit<'_>,
+) {
     client.guest.is_tunnel(site, rule);
-    let (worker, now) = (site.worker(), site.worker().now());
-    let (received, sent) =
-        (Meter::new(&site.counters.bytes_in, now), Meter::new(&site.counters.bytes_out, now));
+    visit.target = Some(link.address);
     let target = Side::new(&link.stream, &mut link.input);
-    let relay = tunnel::relay(worker, Side::of_client(client), target, (&received, &sent), to.idle_timeout);
-    if let Err(reason) = relay.await {
-        site.state.counters.own_answer(reason);
-        let listener = &*site.listener().name;
-        tracing::debug!(reason = reason.code(), client = %client.peer, listener, "connection ended");
-    }
-    Ok(())
+    let meters = (&visit.received, &visit.sent);
+    let relay = tunnel::relay(site.worker(), Side::of_client(client), target, meters, to.idle_timeout);
+    let ended = relay.await;
+    visit.end(ended);
 }
 
 /// To the next target, and to those after it while nothing answers.

@@ -208,6 +208,11 @@ impl Site {
         self.http()?.rules.get(index)
     }
 
+    /// Name of an upstream, whether it was used yet or not.
+    pub fn upstream_name(&self, id: UpstreamId) -> &str {
+        &self.generation.plan.upstreams[id.0].name
+    }
+
     /// Whether what a tunnel began on, `rule` of `old` or its whole TCP listener, is here unchanged.
     pub fn still_has(&self, old: &Site, rule: Option<usize>) -> bool {
         let (old_plan, plan) = (&old.generation.plan, &self.generation.plan);
