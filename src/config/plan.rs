@@ -56,30 +56,6 @@ impl Plan {
             rejected_services: 0,
         }
     }
-
-    /// Whether `rule` of this plan matches and does what `other_rule` of another plan does, wherever
-    /// they were written.
-    pub fn means_the_same(&self, rule: &Rule, other: &Plan, other_rule: &Rule) -> bool {
-        let action = match (&rule.action, &other_rule.action) {
-            (Action::Proxy(one), Action::Proxy(two)) => {
-                let settings = Proxy { upstream: one.upstream, ..two.clone() };
-                *one == settings && self.leads_to_the_same(one.upstream, other, two.upstream)
-            }
-            (Action::Pass(one), Action::Pass(two)) => {
-                let settings = Pass { upstream: one.upstream, ..two.clone() };
-                *one == settings && self.leads_to_the_same(one.upstream, other, two.upstream)
-            }
-            (one, two) => one == two,
-        };
-        let matched = |rule: &Rule| (rule.hosts.clone(), rule.path_prefix.clone(), rule.methods.clone());
-        action && matched(rule) == matched(other_rule)
-    }
-
-    /// Whether an upstream of this plan and one of another have the same targets and policy.
-    pub fn leads_to_the_same(&self, id: UpstreamId, other: &Plan, other_id: UpstreamId) -> bool {
-        let (one, two) = (&self.upstreams[id.0], &other.upstreams[other_id.0]);
-        Upstream { origin: one.origin.clone(), ..two.clone() } == *one
-    }
 }
 
 /// Where a thing was written. Lines and columns count from 1.
@@ -381,17 +357,6 @@ pub struct Rule {
     pub action: Action,
 }
 
-impl Rule {
-    /// Whether a name asked for over TLS is enough for it to act, before a byte is answered.
-    pub fn acts_on_names(&self) -> bool {
-        match self.action {
-            Action::Pass(_) => true,
-            Action::Drop => &*self.path_prefix == "/" && self.methods.is_empty(),
-            Action::Proxy(_) | Action::Redirect(_) | Action::Respond(_) => false,
-        }
-    }
-}
-
 /// A host that a rule asks for: lower case, without a port, without a dot at the end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HostPattern {
@@ -399,6 +364,18 @@ pub enum HostPattern {
     Exact(Arc<str>),
     /// `*.example.com`: exactly one label before this suffix, which is kept as `example.com`.
     Wildcard(Arc<str>),
+}
+
+impl HostPattern {
+    /// `*.example.com` for `a.example.com`, which it takes as well; a wildcard has none.
+    pub fn wildcard_over(&self) -> Option<HostPattern> {
+        match self {
+            HostPattern::Exact(host) => {
+                host.split_once('.').map(|(_, suffix)| HostPattern::Wildcard(suffix.into()))
+            }
+            HostPattern::Wildcard(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for HostPattern {

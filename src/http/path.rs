@@ -6,6 +6,9 @@ use memchr::{memchr, memchr2};
 
 use super::class::is_unreserved;
 
+/// Where certificate authorities ask for proofs over plain HTTP (RFC 8555, section 8.3).
+pub const ACME_CHALLENGES: &[u8] = b"/.well-known/acme-challenge/";
+
 /// Whether a path has a segment `.` or `..` in the eyes of *anyone* who may read it later.
 ///
 /// A server behind us may decode escapes before it splits, take a backslash for a slash (`%2f`,

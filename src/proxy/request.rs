@@ -17,7 +17,9 @@ use super::fields::{Forwarded, write_request_head};
 use super::record::Record;
 use super::site::Site;
 use crate::config::plan::{Action, HttpListener, Pass, Proxy, Rule};
-use crate::http::{Framing, HeadScan, HostKey, Method, RequestHead, Version, match_path, parse_request};
+use crate::http::{
+    ACME_CHALLENGES, Framing, HeadScan, HostKey, Method, RequestHead, Version, match_path, parse_request,
+};
 use crate::log::Reason;
 use crate::upstream::Pool;
 use crate::worker::Buffer;
@@ -232,7 +234,7 @@ fn write_head(
 
 /// What certificate authorities ask for over plain HTTP (RFC 8555, section 8.3).
 fn is_acme_challenge(head: &RequestHead<'_>) -> bool {
-    head.path.starts_with(b"/.well-known/acme-challenge/")
+    head.path.starts_with(ACME_CHALLENGES)
 }
 
 fn find_rule(site: &Site, head: &RequestHead<'_>, host: Option<&HostKey>) -> Option<usize> {
