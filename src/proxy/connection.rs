@@ -89,4 +89,19 @@ mod tests {
         };
         assert!(size(&serve) <= 512, "{} bytes; a client is {}", size(&serve), size_of::<Client>());
     }
+
+    /// The same where TLS is ended: of the handshake nothing may stay but a pointer and the door.
+    #[test]
+    fn what_waits_under_tls_is_small() {
+        type Exchanges = Parking<std::future::Ready<Option<Client>>>;
+        fn size<F>(_: &impl Fn(Client, Rc<Door>, Rc<crate::proxy::Site>, Exchanges) -> F) -> usize {
+            size_of::<F>()
+        }
+        let serve = |client, door, site, parking| {
+            crate::proxy::arrival::serve(client, door, site, parking, |client, _| {
+                std::future::ready(Some(client))
+            })
+        };
+        assert!(size(&serve) <= 576, "{} bytes", size(&serve));
+    }
 }

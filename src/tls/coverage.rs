@@ -20,21 +20,23 @@ pub(super) fn missing(
     if !certificates.find(None).is_empty() {
         return None;
     }
-    let mut passed_on: HashSet<&HostPattern> = HashSet::new();
+    let mut needless: HashSet<&HostPattern> = HashSet::new();
     let mut seen: HashSet<&HostPattern> = HashSet::new();
     let mut found: Vec<(&HostPattern, &Origin)> = Vec::new();
     for rule in rules {
-        if let Action::Pass(_) = rule.action {
+        if rule.acts_on_names() {
             // Everything comes to it, so TLS is not ended for anybody further down.
             if rule.hosts.is_empty() {
                 break;
             }
-            passed_on.extend(&rule.hosts);
+            needless.extend(&rule.hosts);
+        }
+        if let Action::Pass(_) | Action::Drop = rule.action {
             continue;
         }
         let lacking = rule.hosts.iter().filter(|host| {
-            let under = || host.wildcard_over().is_some_and(|over| passed_on.contains(&over));
-            !is_covered(host, certificates) && !passed_on.contains(host) && !under()
+            let under = || host.wildcard_over().is_some_and(|over| needless.contains(&over));
+            !is_covered(host, certificates) && !needless.contains(host) && !under()
         });
         found.extend(lacking.filter(|host| seen.insert(host)).map(|host| (host, &rule.origin)));
     }
