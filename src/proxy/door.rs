@@ -59,21 +59,9 @@ impl Door {
         self.site.borrow().listener().shutdown_timeout
     }
 
-    /// Serves another site from the next request on. Tunnels whose rule it does not have are closed
-    /// after its `shutdown_timeout`.
-    pub fn install(self: &Rc<Self>, site: Rc<Site>) {
-        let gone = self.guests.tunnels_without(|old, rule| site.still_has(old, rule));
-        if !gone.is_empty() {
-            let (door, worker) = (Rc::downgrade(self), site.worker().clone());
-            let (patience, number) = (site.listener().shutdown_timeout, site.generation.number);
-            let end = async move {
-                worker.sleep(patience).await;
-                if let Some(door) = door.upgrade() {
-                    door.guests.send_away_tunnels(&gone, number);
-                }
-            };
-            site.worker().spawn(end).detach();
-        }
+    /// Serves another site from the next request on.
+    pub fn install(&self, site: Rc<Site>) {
+        self.guests.reload(&site);
         *self.site.borrow_mut() = site;
     }
 
@@ -127,7 +115,7 @@ async fn keep_open<F>(
             let serve = introduction::serve(client, door.clone(), site, parking.clone(), exchanges);
             worker.spawn(serve).detach();
         } else if site.terminator().is_some() {
-            worker.spawn(handshake::serve(client, door.clone(), site, parking.clone(), exchanges)).detach();
+            worker.spawn(handshake::serve(client, door.clone(), parking.clone(), exchanges)).detach();
         } else if site.tcp().is_some() {
             worker.spawn(tcp::serve(client, site)).detach();
         } else {

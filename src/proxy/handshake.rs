@@ -38,17 +38,16 @@ const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; c
 pub(super) async fn serve<F>(
     client: Client,
     door: Rc<Door>,
-    site: Rc<Site>,
     parking: Parking<F>,
     exchanges: impl Fn(Client, Rc<Door>) -> F,
 ) where
     F: Future<Output = Option<Client>>,
 {
-    match Box::pin(begin(client, site.clone())).await {
+    match Box::pin(begin(client, door.clone())).await {
         Begun::Ended => {}
-        Begun::PassedOn(client, rule) => Box::pin(passthrough::serve(client, site, rule)).await,
-        Begun::Encrypted(client) if site.tcp().is_some() => Box::pin(tcp::serve(client, site)).await,
-        Begun::Encrypted(client) => {
+        Begun::PassedOn(client, site, rule) => Box::pin(passthrough::serve(client, site, rule)).await,
+        Begun::Encrypted(client, site) if site.tcp().is_some() => Box::pin(tcp::serve(client, site)).await,
+        Begun::Encrypted(client, site) => {
             drop(site);
             connection::serve(client, door, parking, exchanges).await;
         }
@@ -57,38 +56,41 @@ pub(super) async fn serve<F>(
 
 /// What became of a connection.
 enum Begun {
-    /// Hands were shaken.
-    Encrypted(Client),
-    /// The rule with this index passes it on; nothing was answered, and all of it is still there.
-    PassedOn(Client, usize),
+    /// Hands were shaken, for this site.
+    Encrypted(Client, Rc<Site>),
+    /// The rule of the site with this index passes it on; nothing was answered, and all of it is still
+    /// there.
+    PassedOn(Client, Rc<Site>, usize),
     /// It is over. The client was told, as far as it could be.
     Ended,
 }
 
-async fn begin(client: Client, site: Rc<Site>) -> Begun {
+async fn begin(client: Client, door: Rc<Door>) -> Begun {
     let (guest, peer) = (client.guest.clone(), client.peer);
     let mut begun = Begun::Ended;
     let attempt = async {
-        let (ended, became) = attempt(client, &site).await;
-        site.counters.handshake(ended);
+        let (ended, became) = attempt(client, &door).await;
+        door.site().counters.handshake(ended);
         begun = became;
     };
-    UnlessSentAway::new(guest, attempt, || record::sent_away(&site, peer)).await;
+    UnlessSentAway::new(guest, attempt, || record::sent_away(&door.site(), peer)).await;
     begun
 }
 
-async fn attempt(mut client: Client, site: &Site) -> (Handshake, Begun) {
+async fn attempt(mut client: Client, door: &Door) -> (Handshake, Begun) {
+    let site = door.site();
     let patience = site.listener().tls.as_ref().map(|tls| tls.handshake_timeout).unwrap_or_default();
     let (peer, listener) = (client.peer, site.listener().name.clone());
     let timer = site.worker().timer();
-    match timer.within(patience, open(client.stream, &mut client.input, site)).await {
-        Ok(Ok(Opened::Encrypted(stream))) => {
+    drop(site);
+    match timer.within(patience, open(client.stream, &mut client.input, door)).await {
+        Ok(Ok(Opened::Encrypted(stream, site))) => {
             client.stream = stream;
-            (Handshake::Ok, Begun::Encrypted(client))
+            (Handshake::Ok, Begun::Encrypted(client, site))
         }
-        Ok(Ok(Opened::PassedOn(stream, rule))) => {
+        Ok(Ok(Opened::PassedOn(stream, site, rule))) => {
             client.stream = stream;
-            (Handshake::Passed, Begun::PassedOn(client, rule))
+            (Handshake::Passed, Begun::PassedOn(client, site, rule))
         }
         Ok(Err((ended, why))) => {
             tracing::debug!(%listener, client = %peer, result = ended.label(), "no TLS: {why}");
@@ -103,29 +105,32 @@ async fn attempt(mut client: Client, site: &Site) -> (Handshake, Begun) {
 
 /// What became of the stream of a connection.
 enum Opened {
-    Encrypted(Stream),
-    PassedOn(Stream, usize),
+    Encrypted(Stream, Rc<Site>),
+    PassedOn(Stream, Rc<Site>, usize),
 }
 
 /// Everything up to the end of the handshake, from the first byte. The outer result is for the timer.
 async fn open(
     stream: Stream,
     input: &mut Input,
-    site: &Site,
+    door: &Door,
 ) -> io::Result<Result<Opened, (Handshake, String)>> {
     let name = match look(&stream, input).await {
         Ok(name) => name,
         Err(refused) => return Ok(Err(refused)),
     };
+    // Asked for only now: a reload may have come before the hello.
+    let site = door.site();
     if let Some(rule) = site.passes_on(name.as_ref()) {
-        return Ok(Ok(Opened::PassedOn(stream, rule)));
+        return Ok(Ok(Opened::PassedOn(stream, site, rule)));
     }
     let (Some(terminator), Stream::Plain(stream)) = (site.terminator(), stream) else {
         return Ok(Err((Handshake::Failed, "TLS is not ended here".into())));
     };
-    let _slot = site.state.handshakes.take().await;
+    let slot = site.state.handshakes.take().await;
     let accepted = terminator.accept(stream, name.as_ref(), input).await;
-    Ok(accepted.map(Opened::Encrypted).map_err(|error| match error {
+    drop(slot);
+    Ok(accepted.map(|stream| Opened::Encrypted(stream, site)).map_err(|error| match error {
         HandshakeError::UnknownName => (Handshake::UnknownName, asked_for(name.as_ref())),
         HandshakeError::Failed(error) if is_gone(&error) => (Handshake::Gone, error.to_string()),
         HandshakeError::Failed(error) => (Handshake::Failed, error.to_string()),

@@ -30,9 +30,11 @@ pub(super) async fn serve<F>(
 ) where
     F: Future<Output = Option<Client>>,
 {
-    let Some(client) = Box::pin(introduced(client, site.clone())).await else { return };
+    let Some(client) = Box::pin(introduced(client, site)).await else { return };
+    let site = door.site();
     if site.terminator().is_some() {
-        Box::pin(handshake::serve(client, door, site, parking, exchanges)).await;
+        drop(site);
+        Box::pin(handshake::serve(client, door, parking, exchanges)).await;
     } else if site.tcp().is_some() {
         Box::pin(tcp::serve(client, site)).await;
     } else {
