@@ -129,20 +129,46 @@ fn a_rejected_service_fails_check_and_nothing_else() {
 }
 
 #[test]
-fn https_is_said_not_to_work_yet() {
-    let place = Place::with(&[("compose.yaml", WEB)]);
+fn hosts_without_a_certificate_are_named_with_what_to_do() {
+    let more = "  mail: { labels: { smolgate.host: mail.example.com, smolgate.port: 443, smolgate.passthrough: true } }\n";
+    let place = Place::with(&[("compose.yaml", &format!("{WEB}{more}"))]);
     for name in ["SMOLGATE_HTTPS_ENABLED", "LITEPROXY_HTTPS_ENABLED"] {
         let (code, out, err) = place.run_with("check", &[(name, "true")]);
         assert_eq!((code, out.as_str()), (1, ""));
-        assert!(err.contains(name) && err.contains("gets no certificates by itself"), "{err}");
+        let expected = "\
+error: certs cannot be read: No such file or directory (os error 2)
+ --> compose.yaml:7:7
+  |
+7 |       smolgate.redirect_from: example.com
+  |       ^^^^^^^^^^^^^^^^^^^^^^^
+
+error: no certificate has the name example.com, web.example.com: not served under TLS
+ --> compose.yaml:7:7
+  |
+7 |       smolgate.redirect_from: example.com
+  |       ^^^^^^^^^^^^^^^^^^^^^^^ this version gets no certificates by itself: put NAME.crt and NAME.key into certs
+";
+        assert_eq!(err, expected);
     }
+    // Who ends TLS itself has its own.
+    let place = Place::with(&[("compose.yaml", &format!("services:\n{more}"))]);
+    let (code, out, err) = place.run_with("check", &[("SMOLGATE_HTTPS_ENABLED", "true")]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.contains("2 listeners, 2 rules"), "{out}");
 }
 
 #[test]
 fn adapt_prints_what_loads_to_the_same() {
-    let place = Place::with(&[("compose.yaml", WEB), ("bad/compose.yaml", BAD)]);
-    for line in ["adapt", "adapt --compose bad/compose.yaml"] {
-        let (code, native, _) = place.run(line);
+    let mail = "services: { mail: { labels: { smolgate.host: m.test, smolgate.port: 443, smolgate.passthrough: true } } }\n";
+    let place = Place::with(&[("compose.yaml", WEB), ("bad/compose.yaml", BAD), ("mail/compose.yaml", mail)]);
+    for (line, https) in [
+        ("adapt", "false"),
+        ("adapt", "true"),
+        ("adapt --compose bad/compose.yaml", "false"),
+        ("adapt --compose mail/compose.yaml", "false"),
+        ("adapt --compose mail/compose.yaml --compose compose.yaml", "true"),
+    ] {
+        let (code, native, _) = place.run_with(line, &[("SMOLGATE_HTTPS_ENABLED", https)]);
         assert_eq!(code, 0);
         fs::write(place.0.path().join("native.yml"), &native).unwrap();
         let (code, again, err) = place.run("adapt -c native.yml --format native");

@@ -35,7 +35,7 @@ fn shadowed(rules: &[Rule], spots: &ListenerSpots, report: &mut Report) {
     let mut earlier: HashMap<(Option<&HostPattern>, &str), Vec<&Rule>> = HashMap::new();
     for (rule, spot) in rules.iter().zip(&spots.rules) {
         let taken_by = |host: Option<&HostPattern>| {
-            let wildcard = host.and_then(wildcard_over);
+            let wildcard = host.and_then(HostPattern::wildcard_over);
             [Some(None), host.map(Some), wildcard.as_ref().map(Some)].into_iter().flatten().find_map(|host| {
                 ancestors(&rule.path_prefix).find_map(|path| {
                     earlier
@@ -72,16 +72,6 @@ fn shadowed(rules: &[Rule], spots: &ListenerSpots, report: &mut Report) {
 /// Whether methods asked for first leave none of the later ones; empty is any.
 fn covers(first: &[Arc<str>], later: &[Arc<str>]) -> bool {
     first.is_empty() || (!later.is_empty() && later.iter().all(|method| first.contains(method)))
-}
-
-/// `*.example.com` for `a.example.com`.
-fn wildcard_over(host: &HostPattern) -> Option<HostPattern> {
-    match host {
-        HostPattern::Exact(host) => {
-            host.split_once('.').map(|(_, suffix)| HostPattern::Wildcard(suffix.into()))
-        }
-        HostPattern::Wildcard(_) => None,
-    }
 }
 
 /// `/a/b`, `/a`, `/`: every prefix that takes the path too.

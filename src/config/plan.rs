@@ -399,6 +399,18 @@ pub enum HostPattern {
     Wildcard(Arc<str>),
 }
 
+impl HostPattern {
+    /// `*.example.com` for `a.example.com`, which it takes as well; a wildcard has none.
+    pub fn wildcard_over(&self) -> Option<HostPattern> {
+        match self {
+            HostPattern::Exact(host) => {
+                host.split_once('.').map(|(_, suffix)| HostPattern::Wildcard(suffix.into()))
+            }
+            HostPattern::Wildcard(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

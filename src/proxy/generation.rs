@@ -66,9 +66,14 @@ impl Generation {
 pub fn terminators(plan: &Plan, tickets: &Tickets) -> (Vec<Option<Terminator>>, Vec<Problem>) {
     let mut problems = Vec::new();
     let load = |listener: &Listener| {
-        let for_http = matches!(listener.protocol, Protocol::Http(_));
-        let (terminator, found) = Terminator::load(listener.tls.as_ref()?, for_http, tickets);
+        let tls = listener.tls.as_ref()?;
+        let rules = match &listener.protocol {
+            Protocol::Http(http) => Some(&*http.rules),
+            Protocol::Tcp(_) => None,
+        };
+        let (terminator, found) = Terminator::load(tls, rules.is_some(), tickets);
         problems.extend(found);
+        problems.extend(rules.and_then(|rules| terminator.missing(tls, rules)));
         Some(terminator)
     };
     (plan.listeners.iter().map(load).collect(), problems)

@@ -125,10 +125,11 @@ fn take_in<'a>(
         return Ok(None);
     };
     let host = head.host.and_then(HostKey::new);
-    let to_https = http.redirect_to_https.filter(|_| !is_acme_challenge(&head));
     let may_ask =
         site.terminator().is_none_or(|terminator| terminator.may_ask_for(host.as_ref(), &client.stream));
-    let rule = if to_https.is_none() && may_ask { find_rule(site, &head, host.as_ref()) } else { None };
+    let rule = if may_ask { find_rule(site, &head, host.as_ref()) } else { None };
+    let to_https = http.redirect_to_https.filter(|_| !stays_in_the_clear(rule.map(|(_, rule)| rule), &head));
+    let rule = rule.filter(|_| to_https.is_none());
     let request = Request {
         method: head.known_method,
         version: head.version,
@@ -139,7 +140,7 @@ fn take_in<'a>(
         accepts_trailers: head.accepts_trailers,
         prefers: Media::of(&head),
         len: head.len,
-        rule,
+        rule: rule.map(|(index, _)| index),
         note: site.generation.access.is_some().then(|| Box::new(Note::of(&head))),
     };
     if !may_ask {
@@ -154,7 +155,7 @@ fn take_in<'a>(
         });
         return Ok(Some((request, next)));
     }
-    let Some(rule) = rule.and_then(|rule| site.rule(rule)) else {
+    let Some((_, rule)) = rule else {
         return Ok(Some((request, Next::Refuse(Failure::new(Reason::NoRule)))));
     };
     let next = act(rule, &head, client, site, http);
@@ -232,9 +233,21 @@ fn is_acme_challenge(head: &RequestHead<'_>) -> bool {
     head.path.starts_with(b"/.well-known/acme-challenge/")
 }
 
-fn find_rule(site: &Site, head: &RequestHead<'_>, host: Option<&HostKey>) -> Option<usize> {
+/// What `redirect_to_https` leaves to the rules: challenges, and whole connections for whoever speaks for
+/// himself in the clear too.
+fn stays_in_the_clear(rule: Option<&Rule>, head: &RequestHead<'_>) -> bool {
+    is_acme_challenge(head) || rule.is_some_and(|rule| matches!(rule.action, Action::Pass(_)))
+}
+
+/// The first rule that matches, and its index.
+fn find_rule<'a>(
+    site: &'a Site,
+    head: &RequestHead<'_>,
+    host: Option<&HostKey>,
+) -> Option<(usize, &'a Rule)> {
     let host = host.map_or(&b""[..], HostKey::as_bytes);
-    site.generation.tables[site.index].find(host, &match_path(head.path), head.method)
+    let index = site.generation.tables[site.index].find(host, &match_path(head.path), head.method)?;
+    Some((index, site.rule(index)?))
 }
 
 /// A body whose length is known is refused before any of it is read.

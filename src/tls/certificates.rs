@@ -133,6 +133,12 @@ impl Certificates {
         self.exact.get(name).or_else(wildcard).map(Vec::as_slice)
     }
 
+    /// Whether one of them has `*.suffix`, or a name with one label before `suffix`.
+    pub(super) fn has_any_under(&self, suffix: &str) -> bool {
+        let mut names = self.exact.keys().filter_map(|name| name.split_once('.'));
+        self.wildcard.contains_key(suffix) || names.any(|(_, rest)| rest == suffix)
+    }
+
     pub(super) fn entry(&self, index: usize) -> &Entry {
         &self.entries[index]
     }

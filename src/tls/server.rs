@@ -15,10 +15,11 @@ use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig, version};
 
 use super::certificates::{self, Certificates, Problem, Told};
+use super::coverage;
 use super::input::Input;
 use super::stream::Stream;
 use super::tickets::{Demand, Tickets};
-use crate::config::plan::{ClientAuth, ClientAuthMode, ListenerTls, TlsVersion};
+use crate::config::plan::{ClientAuth, ClientAuthMode, ListenerTls, Rule, TlsVersion};
 use crate::http::HostKey;
 use crate::worker::TcpStream;
 
@@ -128,6 +129,11 @@ impl Terminator {
         let found = host.and_then(|host| self.certificates.find_named(host)?.first());
         let demanded = found.map_or(&self.demand, |index| &self.certificates.entry(*index).demand);
         shown == demanded.as_ref()
+    }
+
+    /// What to say of hosts in `rules` that no certificate has.
+    pub fn missing(&self, tls: &ListenerTls, rules: &[Rule]) -> Option<Problem> {
+        coverage::missing(rules, &self.certificates, &tls.certificates)
     }
 
     /// The name of each certificate and when it expires, in seconds since 1970.

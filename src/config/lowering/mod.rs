@@ -56,7 +56,7 @@ pub(crate) fn lower(
     let mut written =
         with_short_forms(source.http_config, source.http_routes, source.tcp, source.listeners, report);
     let rejected_services = source.compose.as_ref().map_or(0, |compose| compose.rejected);
-    if let Some(compose) = source.compose {
+    if let Some(compose) = &source.compose {
         labels::add(&mut written, compose, report);
     }
     let (internal_api, internal_place) = internal_api(source.internal_api, inputs, report);

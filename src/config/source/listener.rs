@@ -34,6 +34,7 @@ pub(crate) enum ProtocolSource {
 }
 
 /// The keys of an HTTP listener.
+#[derive(Default)]
 pub(crate) struct HttpSource {
     pub(crate) rules: Vec<RuleSource>,
     pub(crate) header_timeout: Option<At<Duration>>,
