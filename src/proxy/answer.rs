@@ -236,9 +236,7 @@ pub(super) fn write_redirect_to_https(
     out: &mut Buffer,
 ) -> Option<u16> {
     let host = HostKey::new(head.host?)?;
-    // 301 is for methods that a client may make a GET of (RFC 9110, section 15.4.2).
-    let moved = matches!(head.known_method, Method::Get | Method::Head);
-    let status = if moved { redirect.status } else { 308 };
+    let status = redirect.status_for(head.known_method.label());
     write_status_line(status, site, out);
     out.extend(b"Location: https://");
     out.extend(host.as_bytes());

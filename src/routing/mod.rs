@@ -13,7 +13,7 @@
 mod explanation;
 mod table;
 
-pub use explanation::{Explanation, Mismatch, explain};
+pub use explanation::{Explanation, Mismatch, explain, explain_name};
 pub use table::RuleTable;
 
 #[cfg(test)]
