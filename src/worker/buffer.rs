@@ -54,14 +54,6 @@ impl Size {
             Self::Medium | Self::Large => Self::Large,
         }
     }
-
-    /// The next smaller one; of the smallest itself.
-    pub fn smaller(self) -> Self {
-        match self {
-            Self::Small | Self::Medium => Self::Small,
-            Self::Large => Self::Medium,
-        }
-    }
 }
 
 /// The free buffers of a worker, by size.
