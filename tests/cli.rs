@@ -305,8 +305,9 @@ fn explain_knows_redirects_to_https() {
 "#;
     let place = Place::with(&[("gate.yml", config)]);
     let explain = |line: &str| place.run(&format!("explain -c gate.yml {line}")).fine();
-    let said =
-        |status: u16| format!("  redirect_to_https comes first: {status} to https://a.test:8443/x?y\n");
+    let said = |status: u16| {
+        format!("  redirect_to_https comes before the rules: {status} to https://a.test:8443/x?y\n")
+    };
     assert!(explain("http://A.test./x?y").ends_with(&said(301)));
     assert!(explain("-X POST http://a.test/x?y").ends_with(&said(308)));
     let challenge = explain("http://a.test/.well-known/acme-challenge/x");

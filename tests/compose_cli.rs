@@ -138,7 +138,7 @@ https (:8443)  3  web.example.com   /     *        proxy -> http://web:8080     
     for (url, told) in [
         (
             "http://web.example.com/a?b",
-            "redirect_to_https comes first: 308 to https://web.example.com:8443/a?b",
+            "redirect_to_https comes before the rules: 308 to https://web.example.com:8443/a?b",
         ),
         (
             "http://web.example.com/.well-known/acme-challenge/x",

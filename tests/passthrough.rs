@@ -292,3 +292,27 @@ fn a_connection_outlives_reloads_that_keep_its_rule_and_no_others() {
     scene.gate.reload().unwrap();
     assert_eq!(socket.read(&mut [0]).unwrap_or(0), 0, "its rule leads elsewhere now");
 }
+
+#[test]
+fn a_hello_is_judged_by_the_rules_that_hold_when_it_is_there() {
+    let (address, before) = records(Vec::new());
+    let (other, after) = records(b"from the other one".to_vec());
+    let scene = scene(CONFIG, address);
+    let hello = scene.authority.hello("mail.test");
+    let mut socket = connect(scene.gate.address("https"));
+    let (first, rest) = hello.split_at(100);
+    socket.write_all(first).unwrap();
+    let received = "smolgate_connections_total{listener=\"https\"}";
+    until("the gate has it", || scene.gate.metric(received) > 0.0);
+    scene.gate.edit(CONFIG, &[("dir", &scene.dir.path().display()), ("target", &other)]);
+    scene.gate.reload().unwrap();
+    socket.write_all(rest).unwrap();
+    socket.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "from the other one");
+    assert_eq!(after.join().unwrap(), hello);
+    // Nobody came to the one before; this lets it end.
+    drop(TcpStream::connect(address).unwrap());
+    assert_eq!(before.join().unwrap(), b"");
+}

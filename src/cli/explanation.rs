@@ -12,7 +12,7 @@ use crate::config::plan::{
 };
 use crate::http::Refusal;
 use crate::log::Reason;
-use crate::routing::{self, Explanation};
+use crate::routing;
 
 /// Prints which rule takes the request, and why each one before it does not.
 pub fn explain(question: &Question) -> ExitCode {
@@ -73,10 +73,13 @@ impl Case<'_> {
         if self.listener.tls.is_some() {
             return self.by_name().unwrap_or_else(|| self.by_request());
         }
-        let winner = self.explained().winner.map(|index| &self.http.rules[index]);
-        match self.http.redirect_to_https {
-            Some(redirect) if !redirect.leaves(self.asked.path.as_bytes(), winner) => self.to_https(redirect),
-            _ => self.by_request(),
+        let Routed { host, path } = self.routed;
+        let explanation = routing::explain(&self.http.rules, host, path, self.method.as_bytes());
+        let winner = explanation.winner.map(|index| &self.http.rules[index]);
+        let leaves = |redirect: &RedirectToHttps| redirect.leaves(self.asked.path.as_bytes(), winner);
+        match self.http.redirect_to_https.filter(|redirect| !leaves(redirect)) {
+            Some(redirect) => self.to_https(redirect),
+            None => self.by_request(),
         }
     }
 
@@ -117,7 +120,7 @@ impl Case<'_> {
     fn by_request(&self) -> String {
         let (rules, Routed { host, path }) = (&self.http.rules, self.routed);
         let method = self.method.as_bytes();
-        let explanation = self.explained();
+        let explanation = routing::explain(rules, host, path, method);
         let row = |index: usize, verdict: String| {
             let rule = &rules[index];
             let wants = if rule.methods.is_empty() {
@@ -150,11 +153,6 @@ impl Case<'_> {
         text
     }
 
-    fn explained(&self) -> Explanation {
-        let Routed { host, path } = self.routed;
-        routing::explain(&self.http.rules, host, path, self.method.as_bytes())
-    }
-
     fn row(&self, index: usize, wants: String, verdict: String) -> Vec<String> {
         let origin = self.http.rules[index].origin.to_string();
         vec![String::new(), (index + 1).to_string(), origin, wants, verdict]
@@ -165,7 +163,7 @@ impl Case<'_> {
         let host = String::from_utf8_lossy(&self.routed.host);
         let port = if redirect.port == 443 { String::new() } else { format!(":{}", redirect.port) };
         let Asked { path, query, .. } = self.asked;
-        format!("  redirect_to_https comes first: {status} to https://{host}{port}{path}{query}\n")
+        format!("  redirect_to_https comes before the rules: {status} to https://{host}{port}{path}{query}\n")
     }
 }
 

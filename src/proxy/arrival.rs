@@ -25,19 +25,18 @@ pub(super) fn is_short(client: &Client, site: &Site) -> bool {
 pub(super) fn serve<F>(
     client: Client,
     door: Rc<Door>,
-    site: Rc<Site>,
     parking: Parking<F>,
     exchanges: impl Fn(Client, Rc<Door>) -> F,
 ) -> impl Future<Output = ()>
 where
     F: Future<Output = Option<Client>>,
 {
-    let (guest, peer, of) = (client.guest.clone(), client.peer, site.clone());
+    let (guest, peer, of) = (client.guest.clone(), client.peer, door.clone());
     let sent_away = move || {
-        record::sent_away(&of, peer);
+        record::sent_away(&of.site(), peer);
         None
     };
-    let arrival = Box::pin(UnlessSentAway::new(guest, arrive(client, site), sent_away));
+    let arrival = Box::pin(UnlessSentAway::new(guest, arrive(client, door.clone()), sent_away));
     async move {
         if let Some(client) = arrival.await {
             connection::serve(client, door, parking, exchanges).await;
@@ -46,15 +45,17 @@ where
 }
 
 /// Gives the client back when requests are to follow; `None` when its connection is over.
-async fn arrive(mut client: Client, site: Rc<Site>) -> Option<Client> {
+async fn arrive(mut client: Client, door: Rc<Door>) -> Option<Client> {
+    let mut site = door.site();
     if introduction::is_due(&client, &site) {
         introduction::read(&mut client, &site).await?;
     }
     let mut name = Box::default();
-    if let Some(terminator) = site.terminator() {
+    if site.terminator().is_some() {
+        drop(site);
         // Boxed, so that a connection that is passed on does not carry a handshake's size.
-        let looked = Box::pin(handshake::begin(client, &site, terminator)).await?;
-        (client, name) = (looked.client, looked.name);
+        let looked = Box::pin(handshake::begin(client, &door)).await?;
+        (client, name, site) = (looked.client, looked.name, looked.site);
         match looked.verdict {
             Verdict::EndTls => {}
             Verdict::Pass(rule) => {

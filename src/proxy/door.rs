@@ -57,21 +57,9 @@ impl Door {
         self.site.borrow().listener().shutdown_timeout
     }
 
-    /// Serves another site from the next request on. Tunnels whose rule it does not have are closed
-    /// after its `shutdown_timeout`.
-    pub fn install(self: &Rc<Self>, site: Rc<Site>) {
-        let gone = self.guests.tunnels_without(|old, rule| site.still_has(old, rule));
-        if !gone.is_empty() {
-            let (door, worker) = (Rc::downgrade(self), site.worker().clone());
-            let (patience, number) = (site.listener().shutdown_timeout, site.generation.number);
-            let end = async move {
-                worker.sleep(patience).await;
-                if let Some(door) = door.upgrade() {
-                    door.guests.send_away_tunnels(&gone, number);
-                }
-            };
-            site.worker().spawn(end).detach();
-        }
+    /// Serves another site from the next request on.
+    pub fn install(&self, site: Rc<Site>) {
+        self.guests.reload(&site);
         *self.site.borrow_mut() = site;
     }
 
@@ -124,7 +112,7 @@ async fn keep_open<F>(
         if begins_with_requests {
             worker.spawn(connection::serve(client, door, parking.clone(), exchanges)).detach();
         } else {
-            worker.spawn(arrival::serve(client, door, site, parking.clone(), exchanges)).detach();
+            worker.spawn(arrival::serve(client, door, parking.clone(), exchanges)).detach();
         }
     };
     loop {

@@ -3,14 +3,15 @@
 //! In the connection's own task, so that a slow client keeps nobody else waiting.
 
 use std::io;
+use std::rc::Rc;
 
 use super::connection::Client;
+use super::door::Door;
 use super::site::{Site, Verdict};
 use crate::http::HostKey;
 use crate::log::counters::Handshake;
 use crate::tls::{
-    Alert, HELLO_BYTES_MAX, HandshakeError, HelloError, HelloScan, Input, Slots, Stream, Terminator,
-    parse_hello, refuse,
+    Alert, HELLO_BYTES_MAX, HandshakeError, HelloError, HelloScan, Input, Slots, Stream, parse_hello, refuse,
 };
 
 /// TLS handshakes that may go on at once on one worker: each holds a TLS state with its buffers. Who
@@ -34,6 +35,8 @@ pub(super) struct Looked {
     /// Encrypted, if the verdict is to end TLS here; else nothing was answered, and all of it is still
     /// there.
     pub(super) client: Client,
+    /// What was served here when it had said its hello: the verdict is of its rules.
+    pub(super) site: Rc<Site>,
     pub(super) verdict: Verdict,
     /// What it asked for, as the access log wants it; empty if nothing.
     pub(super) name: Box<[u8]>,
@@ -41,13 +44,17 @@ pub(super) struct Looked {
 
 /// Looks at a client before a byte is answered, and shakes hands with it if the rules do not say
 /// otherwise. `None` when the connection is over; the client was told then, as far as it could be.
-pub(super) async fn begin(client: Client, site: &Site, terminator: &Terminator) -> Option<Looked> {
-    let patience = site.listener().tls.as_ref().map(|tls| tls.handshake_timeout).unwrap_or_default();
-    let (peer, timer) = (client.peer, site.worker().timer());
-    let attempt = async { Ok(attempt(client, site, terminator).await) };
+pub(super) async fn begin(client: Client, door: &Door) -> Option<Looked> {
+    let peer = client.peer;
+    let (patience, timer) = {
+        let site = door.site();
+        let patience = site.listener().tls.as_ref().map(|tls| tls.handshake_timeout);
+        (patience.unwrap_or_default(), site.worker().timer())
+    };
+    let attempt = async { Ok(attempt(client, door).await) };
     let (ended, why) = match timer.within(patience, attempt).await {
         Ok(Ok(looked)) => {
-            site.counters.handshake(match looked.verdict {
+            looked.site.counters.handshake(match looked.verdict {
                 Verdict::EndTls => Handshake::Ok,
                 Verdict::Pass(_) => Handshake::Passed,
                 Verdict::Drop(_) => Handshake::Dropped,
@@ -57,27 +64,36 @@ pub(super) async fn begin(client: Client, site: &Site, terminator: &Terminator) 
         Ok(Err(refused)) => refused,
         Err(_) => (Handshake::TimedOut, "the client took too long".into()),
     };
+    let site = door.site();
     site.counters.handshake(ended);
     tracing::debug!(listener = %site.listener().name, client = %peer, result = ended.label(), "no TLS: {why}");
     None
 }
 
-async fn attempt(mut client: Client, site: &Site, terminator: &Terminator) -> Result<Looked, Refused> {
+async fn attempt(mut client: Client, door: &Door) -> Result<Looked, Refused> {
     let name = look(&client.stream, &mut client.input).await?;
+    // Asked for only now: a reload may have come before the hello.
+    let site = door.site();
     let verdict = site.verdict(name.as_ref());
     let asked: Box<[u8]> = name.as_ref().map(HostKey::as_bytes).unwrap_or_default().into();
     let stream = match (verdict, client.stream) {
         (Verdict::EndTls, Stream::Plain(stream)) => stream,
-        (_, stream) => return Ok(Looked { client: Client { stream, ..client }, verdict, name: asked }),
+        (_, stream) => {
+            return Ok(Looked { client: Client { stream, ..client }, site, verdict, name: asked });
+        }
     };
-    let _slot = site.state.handshakes.take().await;
+    let Some(terminator) = site.terminator() else {
+        return Err((Handshake::Failed, "TLS is no longer ended here".into()));
+    };
+    let slot = site.state.handshakes.take().await;
     let accepted = terminator.accept(stream, name.as_ref(), &mut client.input).await;
+    drop(slot);
     client.stream = accepted.map_err(|error| match error {
         HandshakeError::UnknownName => (Handshake::UnknownName, asked_for(name.as_ref())),
         HandshakeError::Failed(error) if is_gone(&error) => (Handshake::Gone, error.to_string()),
         HandshakeError::Failed(error) => (Handshake::Failed, error.to_string()),
     })?;
-    Ok(Looked { client, verdict, name: asked })
+    Ok(Looked { client, site, verdict, name: asked })
 }
 
 /// The name that the client asks for. Nothing is answered yet and nothing consumed.
