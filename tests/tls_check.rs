@@ -75,3 +75,36 @@ fn authorities_of_clients_are_read_too() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("`client_auth.ca` ca.key cannot be read") && said.contains(":1:95"), "{said}");
 }
+
+#[test]
+fn hosts_of_rules_that_no_certificate_has_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = "\
+http_config: { port: 8443, tls: { certificates: ./certs } }
+http_routes:
+  - { host: [passed.test, \"*.passed.test\"], pass: \"localhost:443\" }
+  - { host: evil.test, drop: true }
+  - { host: [good.test, a.good.test, \"*.good.test\", \"*.other.test\", 127.0.0.1], respond: { body: fine } }
+  - { host: [passed.test, a.passed.test, evil.test], path_prefix: /x, respond: { body: never } }
+  - respond: { body: fine }
+";
+    let authority = Authority::new(dir.path(), "ca.pem");
+    authority.issue(&dir.path().join("certs"), "good", &["good.test", "*.good.test", "a.other.test"]);
+    let fine = |said: &str| said.lines().all(|line| !line.starts_with("error"));
+    std::fs::write(dir.path().join("smolgate.yml"), rules).unwrap();
+    let (code, said) = check(dir.path());
+    assert!(code == Some(0) && fine(&said), "{said}");
+
+    let lacking = rules.replace("*.other.test", "*.lone.test").replace("a.good.test", "b.a.good.test");
+    std::fs::write(dir.path().join("smolgate.yml"), &lacking).unwrap();
+    let (code, said) = check(dir.path());
+    assert_eq!(code, Some(1), "{said}");
+    let message = "error: no certificate has the name b.a.good.test, *.lone.test: not served under TLS\n --> smolgate.yml:5:5\n";
+    assert!(said.contains(message) && said.contains("put NAME.crt and NAME.key into certs"), "{said}");
+    // Where there is a default, everybody gets that one.
+    let default = "certificates: ./certs, default_certificate: ./certs/good.crt";
+    std::fs::write(dir.path().join("smolgate.yml"), lacking.replace("certificates: ./certs", default))
+        .unwrap();
+    let (code, said) = check(dir.path());
+    assert!(code == Some(0) && fine(&said), "{said}");
+}
