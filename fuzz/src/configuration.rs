@@ -59,7 +59,7 @@ fn check_place(one: &Diagnostic, files: &BTreeMap<PathBuf, String>) {
     let Some(text) = files.get(&PathBuf::from(&*origin.file)) else { panic!("{one:?}: in no file") };
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let line = text.split('\n').nth(origin.line as usize - 1).unwrap_or_else(|| panic!("{one:?}: no line"));
-    let line: Vec<char> = line.split('\r').next().unwrap_or_default().chars().collect();
+    let line: Vec<char> = line.strip_suffix('\r').unwrap_or(line).chars().collect();
     let shown: Vec<char> = one.line.chars().collect();
     assert_eq!(shown.len(), line.len(), "{one:?}");
     let is_shown = |(shown, written): (&char, &char)| match shown {
