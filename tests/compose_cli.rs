@@ -117,6 +117,48 @@ GET http://web.example.com/a on listener http (:80)
 }
 
 #[test]
+fn both_listeners_show_the_line_of_the_label() {
+    let mail = "  mail:\n    labels:\n      smolgate.host: mail.example.com\n      smolgate.port: 993\n      smolgate.port.http: 80\n      smolgate.passthrough: true\n";
+    let place = Place::with(&[("compose.yaml", &format!("{WEB}{mail}"))]);
+    let https = [("SMOLGATE_HTTPS_ENABLED", "true"), ("SMOLGATE_HTTPS_PORT", "8443")];
+    let (code, out, _) = place.run_with("routes", &https);
+    assert_eq!(code, 0);
+    assert_eq!(
+        out,
+        "\
+LISTENER       #  HOST              PATH  METHODS  ACTION                                        WRITTEN AT
+http (:80)     1  mail.example.com  /     *        pass -> mail:80                               compose.yaml:10
+http (:80)     2  example.com       /     *        redirect 301 -> https://web.example.com:8443  compose.yaml:7
+http (:80)     3  web.example.com   /     *        proxy -> http://web:8080                      compose.yaml:6
+https (:8443)  1  mail.example.com  /     *        pass -> mail:993                              compose.yaml:10
+https (:8443)  2  example.com       /     *        redirect 301 -> https://web.example.com:8443  compose.yaml:7
+https (:8443)  3  web.example.com   /     *        proxy -> http://web:8080                      compose.yaml:6
+"
+    );
+    for (url, told) in [
+        (
+            "http://web.example.com/a?b",
+            "redirect_to_https comes before the rules: 308 to https://web.example.com:8443/a?b",
+        ),
+        (
+            "http://web.example.com/.well-known/acme-challenge/x",
+            "compose.yaml:6   web.example.com /   wins -> http://web:8080",
+        ),
+        (
+            "http://mail.example.com/a",
+            "1  compose.yaml:10  mail.example.com /  wins -> passed on as it is to mail:80",
+        ),
+        (
+            "https://mail.example.com:8443/a",
+            "1  compose.yaml:10  mail.example.com /  wins -> passed on as it is to mail:993",
+        ),
+    ] {
+        let (code, out, _) = place.run_with(&format!("explain {url}"), &https);
+        assert!(code == 0 && out.contains(told), "{url}: {out}");
+    }
+}
+
+#[test]
 fn a_rejected_service_fails_check_and_nothing_else() {
     let place = Place::with(&[("compose.yaml", BAD)]);
     let (code, out, err) = place.run("check");

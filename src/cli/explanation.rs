@@ -7,7 +7,7 @@ use super::configuration;
 use super::listing::{hosts, respond, upstream};
 use super::output;
 use super::question::{Asked, Routed, accepted, binds};
-use crate::config::plan::{Action, Plan, Protocol, Proxy, Redirect, Rule};
+use crate::config::plan::{Action, HttpListener, Plan, Protocol, Proxy, Redirect, RedirectToHttps, Rule};
 use crate::http::Refusal;
 use crate::log::Reason;
 use crate::routing;
@@ -47,16 +47,23 @@ fn story(plan: &Plan, asked: &Asked, question: &Question) -> Result<String, Stri
             Err(Refusal { reason, detail }) => {
                 text.push_str(&format!("  no rule is looked at: {}: {detail}\n", answer(reason)));
             }
-            Ok(routed) => text.push_str(&verdicts(plan, &http.rules, asked, &routed, &question.method)),
+            Ok(routed) => text.push_str(&verdicts(plan, http, asked, &routed, &question.method)),
         },
     }
     Ok(text)
 }
 
-fn verdicts(plan: &Plan, rules: &[Rule], asked: &Asked, routed: &Routed, method: &str) -> String {
+fn verdicts(plan: &Plan, http: &HttpListener, asked: &Asked, routed: &Routed, method: &str) -> String {
     let Routed { host, path } = routed;
+    let rules = &http.rules;
+    let explanation = routing::explain(rules, host, path, method.as_bytes());
+    let winner = explanation.winner.map(|index| &rules[index]);
+    if let Some(redirect) =
+        http.redirect_to_https.filter(|redirect| !redirect.leaves(asked.path.as_bytes(), winner))
+    {
+        return to_https(redirect, asked, routed, method);
+    }
     let method = method.as_bytes();
-    let explanation = routing::explain(rules, host, path, method);
     let row = |index: usize, verdict: String| {
         let rule = &rules[index];
         let wants = if rule.methods.is_empty() {
@@ -92,6 +99,15 @@ fn outcome(plan: &Plan, rule: &Rule, asked: &Asked) -> String {
         Action::Respond(answer) => respond(answer),
         Action::Pass(pass) => format!("passed on as it is to {}", upstream(plan, pass.upstream)),
     }
+}
+
+/// What `redirect_to_https` answers where it leaves nothing to the rules.
+fn to_https(redirect: RedirectToHttps, asked: &Asked, routed: &Routed, method: &str) -> String {
+    let status = if matches!(method, "GET" | "HEAD") { redirect.status } else { 308 };
+    let host = String::from_utf8_lossy(&routed.host);
+    let port = if redirect.port == 443 { String::new() } else { format!(":{}", redirect.port) };
+    let Asked { path, query, .. } = asked;
+    format!("  redirect_to_https comes before the rules: {status} to https://{host}{port}{path}{query}\n")
 }
 
 /// The upstream, and what becomes of the request on the way there.

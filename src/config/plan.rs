@@ -259,8 +259,8 @@ pub struct HttpListener {
     pub idle_timeout: Duration,
     /// Peers whose `X-Forwarded-*` and `Forwarded` fields are kept and extended.
     pub trusted_proxies: Vec<IpNet>,
-    /// Answer every request with the same URL under `https`, but for ACME challenges, which the rules
-    /// get. Never on a listener with TLS.
+    /// Answer requests with the same URL under `https`, but for those that it leaves to the rules. Never
+    /// on a listener with TLS.
     pub redirect_to_https: Option<RedirectToHttps>,
 }
 
@@ -272,6 +272,20 @@ pub struct RedirectToHttps {
     /// The port of the TLS listener as clients reach it; 443 is not written out.
     pub port: u16,
 }
+
+impl RedirectToHttps {
+    /// Whether a request in the clear goes to `rule`, the first that matches it, all the same: challenges,
+    /// which certificate authorities ask for over plain HTTP (RFC 8555, section 8.3), and connections that
+    /// are passed on to somebody who speaks for himself.
+    pub fn leaves(&self, path: &[u8], rule: Option<&Rule>) -> bool {
+        let is_challenge =
+            path.strip_prefix(ACME_CHALLENGES.as_bytes()).is_some_and(|rest| rest.starts_with(b"/"));
+        is_challenge || rule.is_some_and(|rule| matches!(rule.action, Action::Pass(_)))
+    }
+}
+
+/// What the paths of ACME challenges begin with.
+pub const ACME_CHALLENGES: &str = "/.well-known/acme-challenge";
 
 /// How a listener ends TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]

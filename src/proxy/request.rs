@@ -128,7 +128,8 @@ fn take_in<'a>(
     let may_ask =
         site.terminator().is_none_or(|terminator| terminator.may_ask_for(host.as_ref(), &client.stream));
     let rule = if may_ask { find_rule(site, &head, host.as_ref()) } else { None };
-    let to_https = http.redirect_to_https.filter(|_| !stays_in_the_clear(rule.map(|(_, rule)| rule), &head));
+    let matched = rule.map(|(_, rule)| rule);
+    let to_https = http.redirect_to_https.filter(|redirect| !redirect.leaves(head.path, matched));
     let rule = rule.filter(|_| to_https.is_none());
     let request = Request {
         method: head.known_method,
@@ -226,17 +227,6 @@ fn write_head(
     let proto = if client.stream.is_encrypted() { "https" } else { "http" };
     let forwarded = Forwarded { peer: client.peer, trusted, proto };
     write_request_head(head, rule, proxy, (pool.authority(), pool.base_path()), &forwarded, out);
-}
-
-/// What certificate authorities ask for over plain HTTP (RFC 8555, section 8.3).
-fn is_acme_challenge(head: &RequestHead<'_>) -> bool {
-    head.path.starts_with(b"/.well-known/acme-challenge/")
-}
-
-/// What `redirect_to_https` leaves to the rules: challenges, and whole connections for whoever speaks for
-/// himself in the clear too.
-fn stays_in_the_clear(rule: Option<&Rule>, head: &RequestHead<'_>) -> bool {
-    is_acme_challenge(head) || rule.is_some_and(|rule| matches!(rule.action, Action::Pass(_)))
 }
 
 /// The first rule that matches, and its index.

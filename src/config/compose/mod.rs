@@ -15,6 +15,7 @@ mod conflicts;
 mod dotenv;
 mod front;
 mod interpolation;
+mod label_file;
 mod labels;
 mod merge;
 mod network;

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::routes::{Leads, Route};
-use crate::config::plan::{HostPattern, Redirect, Respond};
+use crate::config::plan::{ACME_CHALLENGES, HostPattern, Redirect, Respond};
 use crate::config::report::{At, Spot};
 use crate::config::source::{
     ActionSource, Inline, LimitsSource, PassSource, ProxySource, RuleSource, UpstreamUse,
@@ -155,16 +155,14 @@ impl List<'_> {
     }
 }
 
-/// Whether a rule for `path` may get ACME challenges (RFC 8555, section 8.3).
+/// Whether a rule for `path` may get ACME challenges.
 fn meets_challenges(path: &str) -> bool {
     let below = |prefix: &str, path: &str| {
         prefix == "/"
             || path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    below(path, CHALLENGES) || below(CHALLENGES, path)
+    below(path, ACME_CHALLENGES) || below(ACME_CHALLENGES, path)
 }
-
-const CHALLENGES: &str = "/.well-known/acme-challenge";
 
 fn is_wildcard(host: &HostPattern) -> bool {
     matches!(host, HostPattern::Wildcard(_))
