@@ -37,14 +37,16 @@ const EDITS: usize = 100;
 /// Edits after which the gate has everything that it ever needs.
 const WARM: usize = 40;
 
-/// Routes that nobody asks for. A generation that is not let go costs at least what they do.
-const BALLAST: usize = 200;
+/// Routes that nobody asks for: with them, a generation takes a third of a megabyte.
+const BALLAST: usize = 500;
 
-/// Once warm, a gate may hold so many descriptors more: idle links to backends come and go.
-const DESCRIPTORS: usize = 60;
+/// Once warm, a gate may hold so many descriptors more, beside one for each silent client: there are half
+/// as many clients, and links to backends come and go.
+const DESCRIPTORS: usize = 50;
 
-/// And so many kilobytes.
-const MEMORY: usize = 8 * 1024;
+/// And so many kilobytes: silent clients take some hundred, and the allocator is never quite tidy. What is
+/// left behind by each reload, or held by each silent client, is far more after all of them.
+const MEMORY: usize = 4 * 1024;
 
 /// What the edits change, over and over.
 fn edit(routes: &mut Routes, number: usize) {
