@@ -98,7 +98,8 @@ impl Program {
         kilobytes.and_then(|number| number.trim().parse::<usize>().ok()).expect("a number of kB") * 1024
     }
 
-    fn proc(&self, what: &str) -> PathBuf {
+    /// What the system says of it: a path in `/proc`.
+    pub fn proc(&self, what: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}", self.child.id())).join(what)
     }
 }
