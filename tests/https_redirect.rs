@@ -28,6 +28,7 @@ fn everyone_is_sent_to_the_same_url() {
     for (request, url) in [
         ("GET /a/b?c=d HTTP/1.1\r\nHost: One.test:8080\r\n\r\n", "https://one.test/a/b?c=d"),
         ("POST / HTTP/1.1\r\nHost: one.test\r\nContent-Length: 2\r\n\r\nhi", "https://one.test/"),
+        ("GET http://one.test?a=b HTTP/1.1\r\nHost: one.test\r\n\r\n", "https://one.test/?a=b"),
         ("OPTIONS * HTTP/1.1\r\nHost: one.test\r\n\r\n", "https://one.test/"),
         ("GET /x HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", "https://[::1]/x"),
         ("GET http://two.test/y HTTP/1.1\r\nHost: one.test\r\n\r\n", "https://two.test/y"),

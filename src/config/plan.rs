@@ -56,30 +56,6 @@ impl Plan {
             rejected_services: 0,
         }
     }
-
-    /// Whether `rule` of this plan matches and does what `other_rule` of another plan does, wherever
-    /// they were written.
-    pub fn means_the_same(&self, rule: &Rule, other: &Plan, other_rule: &Rule) -> bool {
-        let action = match (&rule.action, &other_rule.action) {
-            (Action::Proxy(one), Action::Proxy(two)) => {
-                let settings = Proxy { upstream: one.upstream, ..two.clone() };
-                *one == settings && self.leads_to_the_same(one.upstream, other, two.upstream)
-            }
-            (Action::Pass(one), Action::Pass(two)) => {
-                let settings = Pass { upstream: one.upstream, ..two.clone() };
-                *one == settings && self.leads_to_the_same(one.upstream, other, two.upstream)
-            }
-            (one, two) => one == two,
-        };
-        let matched = |rule: &Rule| (rule.hosts.clone(), rule.path_prefix.clone(), rule.methods.clone());
-        action && matched(rule) == matched(other_rule)
-    }
-
-    /// Whether an upstream of this plan and one of another have the same targets and policy.
-    pub fn leads_to_the_same(&self, id: UpstreamId, other: &Plan, other_id: UpstreamId) -> bool {
-        let (one, two) = (&self.upstreams[id.0], &other.upstreams[other_id.0]);
-        Upstream { origin: one.origin.clone(), ..two.clone() } == *one
-    }
 }
 
 /// Where a thing was written. Lines and columns count from 1.
@@ -242,8 +218,8 @@ pub struct Listener {
 pub enum Protocol {
     /// HTTP/1.x, routed by rules.
     Http(HttpListener),
-    /// Bytes, all to one upstream.
-    Tcp(TcpListener),
+    /// Bytes: every connection is passed on.
+    Tcp(Pass),
 }
 
 /// Settings of an HTTP listener.
@@ -271,17 +247,6 @@ pub struct RedirectToHttps {
     pub status: u16,
     /// The port of the TLS listener as clients reach it; 443 is not written out.
     pub port: u16,
-}
-
-impl RedirectToHttps {
-    /// Whether a request in the clear goes to `rule`, the first that matches it, all the same: challenges,
-    /// which certificate authorities ask for over plain HTTP (RFC 8555, section 8.3), and connections that
-    /// are passed on to somebody who speaks for himself.
-    pub fn leaves(&self, path: &[u8], rule: Option<&Rule>) -> bool {
-        let is_challenge =
-            path.strip_prefix(ACME_CHALLENGES.as_bytes()).is_some_and(|rest| rest.starts_with(b"/"));
-        is_challenge || rule.is_some_and(|rule| matches!(rule.action, Action::Pass(_)))
-    }
 }
 
 /// What the paths of ACME challenges begin with.
@@ -377,15 +342,6 @@ pub struct HeadLimits {
     pub target: usize,
 }
 
-/// Settings of a TCP listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TcpListener {
-    /// Where the bytes go.
-    pub upstream: UpstreamId,
-    /// How long neither side may say anything.
-    pub idle_timeout: Duration,
-}
-
 /// A match and one action.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
@@ -446,9 +402,12 @@ pub enum Action {
     /// Pass the whole connection on, byte for byte. Under TLS the name asked for decides, before a byte
     /// is answered; in the clear the first request does, and goes along unchanged.
     Pass(Pass),
+    /// Close the connection without an answer. Under TLS before a byte is answered, if the rule asks for
+    /// no more than a name.
+    Drop,
 }
 
-/// Pass the whole connection on.
+/// Pass the whole connection on: what a rule says with `pass`, and all that a TCP listener does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pass {
     /// Where to; its targets have no scheme.

@@ -295,6 +295,8 @@ pub enum Handshake {
     Ok,
     /// A rule passed the connection on: whoever ends TLS is somebody else.
     Passed,
+    /// A rule dropped the connection, without an answer.
+    Dropped,
     /// No certificate has the name that the client asked for.
     UnknownName,
     /// What the client sent first was no client hello.
@@ -309,9 +311,10 @@ pub enum Handshake {
 
 impl Handshake {
     /// Every way, in the order of the counters.
-    pub const ALL: [Handshake; 7] = [
+    pub const ALL: [Handshake; 8] = [
         Handshake::Ok,
         Handshake::Passed,
+        Handshake::Dropped,
         Handshake::UnknownName,
         Handshake::NotTls,
         Handshake::TimedOut,
@@ -324,6 +327,7 @@ impl Handshake {
         match self {
             Handshake::Ok => "ok",
             Handshake::Passed => "passed",
+            Handshake::Dropped => "dropped",
             Handshake::UnknownName => "unrecognized_name",
             Handshake::NotTls => "not_tls",
             Handshake::TimedOut => "timeout",

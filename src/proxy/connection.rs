@@ -87,4 +87,16 @@ mod tests {
         };
         assert!(size(&serve) <= 512, "{} bytes; a client is {}", size(&serve), size_of::<Client>());
     }
+
+    /// The same where TLS is ended: of the handshake nothing may stay but a pointer and the door.
+    #[test]
+    fn what_waits_under_tls_is_small() {
+        fn size<F>(_: &impl Fn(Client, Rc<Door>, Parking<std::future::Ready<Option<Client>>>) -> F) -> usize {
+            size_of::<F>()
+        }
+        let serve = |client, door, parking| {
+            crate::proxy::arrival::serve(client, door, parking, |client, _| std::future::ready(Some(client)))
+        };
+        assert!(size(&serve) <= 576, "{} bytes", size(&serve));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::plan::{Action, Listener, Plan, Protocol, Rule};
+use crate::config::plan::{Listener, Plan, Protocol, Rule};
 use crate::log::AccessLog;
 use crate::routing::RuleTable;
 use crate::tls::{Problem, Terminator, Tickets};
@@ -17,7 +17,7 @@ pub struct Generation {
     /// One a listener; empty tables for TCP.
     pub tables: Vec<RuleTable>,
     /// One a listener with TLS: which rule a name asked for leads to, were it asked for everything.
-    /// `None` where no rule passes connections on.
+    /// `None` where names are not enough for any rule to act.
     pub names: Vec<Option<RuleTable>>,
     /// One a listener; `None` where no TLS is ended.
     pub terminators: Vec<Option<Terminator>>,
@@ -83,7 +83,7 @@ pub fn terminators(plan: &Plan, tickets: &Tickets) -> (Vec<Option<Terminator>>, 
 fn names_table(listener: &Listener) -> Option<RuleTable> {
     listener.tls.as_ref()?;
     let Protocol::Http(http) = &listener.protocol else { return None };
-    if !http.rules.iter().any(|rule| matches!(rule.action, Action::Pass(_))) {
+    if !http.rules.iter().any(Rule::acts_on_names) {
         return None;
     }
     let by_host = |rule: &Rule| Rule { path_prefix: "/".into(), methods: Vec::new(), ..rule.clone() };

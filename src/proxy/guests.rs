@@ -170,7 +170,8 @@ impl Guest {
 }
 
 pin_project! {
-    /// What a guest does, until it is done or the guest is sent away, which is told to `on_gone`.
+    /// What a guest does, and what comes of it; or what `on_gone` says, when the guest is sent away
+    /// before it is done.
     pub(super) struct UnlessSentAway<F, G> {
         guest: Rc<Guest>,
         #[pin]
@@ -179,22 +180,19 @@ pin_project! {
     }
 }
 
-impl<F: Future<Output = ()>, G: Fn()> UnlessSentAway<F, G> {
+impl<F: Future, G: Fn() -> F::Output> UnlessSentAway<F, G> {
     pub(super) fn new(guest: Rc<Guest>, stay: F, on_gone: G) -> Self {
         Self { guest, stay, on_gone }
     }
 }
 
-impl<F: Future<Output = ()>, G: Fn()> Future for UnlessSentAway<F, G> {
-    type Output = ();
+impl<F: Future, G: Fn() -> F::Output> Future for UnlessSentAway<F, G> {
+    type Output = F::Output;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         match this.guest.poll_notice(Notice::Gone, cx) {
-            Poll::Ready(()) => {
-                (this.on_gone)();
-                Poll::Ready(())
-            }
+            Poll::Ready(()) => Poll::Ready((this.on_gone)()),
             Poll::Pending => this.stay.poll(cx),
         }
     }

@@ -19,6 +19,7 @@ use super::transfer::{Alongside, Body, Transfer};
 use super::tunnel::{self, Side};
 use crate::config::plan::Proxy;
 use crate::http::Framing;
+use crate::log::Reason;
 use crate::tls::Input;
 use crate::upstream::Link;
 use crate::worker::{Buffer, Timer};
@@ -76,14 +77,19 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
             passage.forward(Dispatch::new(first_target, head)).await
         }
         Next::Answer { status, answer } => answer::send(client, &mut record, &request, status, answer).await,
-        Next::Pass(pass) => match passthrough::pass(client, site, request.rule, pass).await {
-            // It had no answer of ours, so it is no exchange.
+        Next::Pass(pass) => match passthrough::pass(client, site, &request, pass).await {
+            // It had no answer of ours, so it is no exchange; the access log has it as a connection.
             Ok(()) => return End::Close,
             Err(failure) => {
                 record.unconsumed = request.len;
                 Err(failure)
             }
         },
+        Next::Drop => {
+            record.fail(&Failure::new(Reason::Dropped), client, Some(&request));
+            record.finish(client, Some(&request));
+            return End::Close;
+        }
         Next::Refuse(failure) => Err(failure),
     };
     let end = match end {

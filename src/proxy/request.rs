@@ -53,6 +53,8 @@ pub(super) enum Next<'a> {
     Answer { status: u16, answer: Buffer },
     /// Pass the whole connection on, this head included: it is all still there.
     Pass(&'a Pass),
+    /// Close the connection without an answer.
+    Drop,
     /// Refuse it: no rule matched, or it is nothing that the rule may take.
     Refuse(Failure),
 }
@@ -189,6 +191,7 @@ fn act<'a>(
         // What was decrypted here is not what the target is to get.
         Action::Pass(_) if client.stream.is_encrypted() => Next::Refuse(Failure::new(Reason::Misdirected)),
         Action::Pass(pass) => Next::Pass(pass),
+        Action::Drop => Next::Drop,
         Action::Respond(respond) => {
             answer::write_respond(respond, head, site, &mut out);
             Next::Answer { status: respond.status, answer: out }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -66,6 +67,14 @@ impl Stream {
             Self::Plain(stream) => Some(stream),
             Self::Encrypted(_) => None,
         }
+    }
+
+    /// Addresses of the other side and of ours.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
+        self.with_tcp(|stream| Ok((stream.peer_address()?, stream.local_address()?)))
     }
 
     /// The worker it belongs to.

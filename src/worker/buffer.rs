@@ -1,7 +1,9 @@
 //! Buffers, lent by the worker while bytes are on their way and given back when they have gone.
 //!
 //! A connection that waits owns none. So a worker needs as many as it has messages in transit, the
-//! same few again and again, which is also what keeps them in the processor's cache.
+//! same few again and again, which is also what keeps them in the processor's cache. And most
+//! messages are small: a busy connection holds the head of its request until the target answers,
+//! so that the size of the smallest buffer is what hundreds of busy connections cost.
 
 use std::cell::RefCell;
 use std::io;
@@ -9,23 +11,71 @@ use std::rc::Rc;
 
 use super::executor::Worker;
 
-/// Size of a buffer, in bytes. A larger head makes one grow, see [`Buffer::reserve`].
+/// Size of the buffers that messages begin with, in bytes: room for nearly every head.
+pub const SMALL_BUFFER_BYTES: usize = 2 * 1024;
+
+/// Size of the next larger ones, in bytes.
 pub const BUFFER_BYTES: usize = 16 * 1024;
 
-/// Size of a large buffer, in bytes: for bodies that fill one of the others in one read.
+/// Size of the largest that are lent, in bytes: for bodies. Only a head makes one grow further.
 pub const LARGE_BUFFER_BYTES: usize = 64 * 1024;
 
-/// Free buffers a worker keeps; more are given back to the system.
-const FREE_MAX: usize = 64;
+/// Free buffers of one size that a worker keeps, in bytes; more are given back to the system.
+const FREE_BYTES_MAX: usize = 1024 * 1024;
 
-/// Free large buffers a worker keeps.
-const LARGE_FREE_MAX: usize = 8;
+/// How large a buffer is lent.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// [`SMALL_BUFFER_BYTES`].
+    #[default]
+    Small,
+    /// [`BUFFER_BYTES`].
+    Medium,
+    /// [`LARGE_BUFFER_BYTES`].
+    Large,
+}
 
-/// The free buffers of a worker.
+impl Size {
+    const ALL: [Self; 3] = [Self::Small, Self::Medium, Self::Large];
+
+    /// In bytes.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Small => SMALL_BUFFER_BYTES,
+            Self::Medium => BUFFER_BYTES,
+            Self::Large => LARGE_BUFFER_BYTES,
+        }
+    }
+
+    /// The next larger one; of the largest itself.
+    pub fn larger(self) -> Self {
+        match self {
+            Self::Small => Self::Medium,
+            Self::Medium | Self::Large => Self::Large,
+        }
+    }
+}
+
+/// The free buffers of a worker, by size.
 #[derive(Default)]
 pub(super) struct Buffers {
-    free: RefCell<Vec<Box<[u8]>>>,
-    large: RefCell<Vec<Box<[u8]>>>,
+    free: [RefCell<Vec<Box<[u8]>>>; Size::ALL.len()],
+}
+
+impl Buffers {
+    fn take(&self, size: Size) -> Box<[u8]> {
+        let free = self.free[size as usize].borrow_mut().pop();
+        free.unwrap_or_else(|| vec![0; size.bytes()].into_boxed_slice())
+    }
+
+    /// Keeps `bytes` for the next one, if they have a size that is lent.
+    fn keep(&self, bytes: Box<[u8]>) {
+        let Some(size) = Size::ALL.into_iter().find(|size| size.bytes() == bytes.len()) else { return };
+        let mut free = self.free[size as usize].borrow_mut();
+        if free.len() < FREE_BYTES_MAX / size.bytes() {
+            free.push(bytes);
+        }
+    }
 }
 
 /// Bytes that were read and not yet consumed, and room for more behind them.
@@ -38,20 +88,15 @@ pub struct Buffer {
 }
 
 impl Worker {
-    /// Lends an empty buffer of [`BUFFER_BYTES`].
+    /// Lends an empty buffer of [`SMALL_BUFFER_BYTES`].
     pub fn buffer(&self) -> Buffer {
-        let bytes = self.inner.buffers.free.borrow_mut().pop();
-        self.lend(bytes.unwrap_or_else(|| vec![0; BUFFER_BYTES].into_boxed_slice()))
+        self.buffer_of(Size::Small)
     }
 
-    /// Lends an empty buffer of [`LARGE_BUFFER_BYTES`].
-    pub fn large_buffer(&self) -> Buffer {
-        let bytes = self.inner.buffers.large.borrow_mut().pop();
-        self.lend(bytes.unwrap_or_else(|| vec![0; LARGE_BUFFER_BYTES].into_boxed_slice()))
-    }
-
-    fn lend(&self, bytes: Box<[u8]>) -> Buffer {
-        Buffer { bytes, start: 0, end: 0, buffers: self.inner.buffers.clone() }
+    /// Lends an empty buffer.
+    pub fn buffer_of(&self, size: Size) -> Buffer {
+        let buffers = &self.inner.buffers;
+        Buffer { bytes: buffers.take(size), start: 0, end: 0, buffers: buffers.clone() }
     }
 }
 
@@ -139,12 +184,16 @@ impl Buffer {
         (self.start, self.end) = (0, self.end - self.start);
     }
 
-    /// To at least `least` bytes and at most `most`, doubling.
+    /// To at least `least` bytes and at most `most`: to the next size that is lent, behind the largest
+    /// of them doubling.
     fn grow(&mut self, least: usize, most: usize) {
-        let size = (self.bytes.len() * 2).max(least).min(most);
-        let mut larger = vec![0; size].into_boxed_slice();
+        let lent = Size::ALL.into_iter().find(|size| (least..=most).contains(&size.bytes()));
+        let mut larger = match lent {
+            Some(size) => self.buffers.take(size),
+            None => vec![0; (self.bytes.len() * 2).max(least).min(most)].into_boxed_slice(),
+        };
         larger[..self.end].copy_from_slice(&self.bytes[..self.end]);
-        self.bytes = larger;
+        self.buffers.keep(std::mem::replace(&mut self.bytes, larger));
     }
 }
 
@@ -161,21 +210,14 @@ impl io::Write for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let (free, most) = match self.bytes.len() {
-            BUFFER_BYTES => (&self.buffers.free, FREE_MAX),
-            LARGE_BUFFER_BYTES => (&self.buffers.large, LARGE_FREE_MAX),
-            _ => return,
-        };
-        let mut free = free.borrow_mut();
-        if free.len() < most {
-            free.push(std::mem::take(&mut self.bytes));
-        }
+        self.buffers.keep(std::mem::take(&mut self.bytes));
     }
 }
 
 #[cfg(test)]
 impl Buffers {
-    pub(super) fn kept(&self) -> usize {
-        self.free.borrow().len()
+    /// Free buffers of that size.
+    pub(super) fn kept(&self, size: Size) -> usize {
+        self.free[size as usize].borrow().len()
     }
 }

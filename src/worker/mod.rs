@@ -29,7 +29,7 @@ mod timer;
 
 pub use accept::{AcceptError, Listener};
 pub use async_task::Task;
-pub use buffer::{BUFFER_BYTES, Buffer, LARGE_BUFFER_BYTES};
+pub use buffer::{BUFFER_BYTES, Buffer, LARGE_BUFFER_BYTES, SMALL_BUFFER_BYTES, Size};
 pub use executor::{Worker, run};
 pub use park::{Parked, Parking};
 pub use socket::{is_free, listen};

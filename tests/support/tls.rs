@@ -95,6 +95,15 @@ impl Authority {
         leaf
     }
 
+    /// What a client that asks for `name` sends first.
+    pub fn hello(&self, name: &str) -> Vec<u8> {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let config = Arc::new(self.client(&["h2", "acme-tls/1"]));
+        let mut bytes = Vec::new();
+        ClientConnection::new(config, name).unwrap().write_tls(&mut bytes).unwrap();
+        bytes
+    }
+
     /// A configuration of a client that trusts this authority and speaks `protocols`.
     pub fn client(&self, protocols: &[&str]) -> ClientConfig {
         self.client_with(protocols, None, rustls::ALL_VERSIONS)

@@ -15,8 +15,8 @@ use self::rules::Defaults;
 use self::upstreams::{Speaks, Upstreams};
 use super::loader::Inputs;
 use super::plan::{
-    Bind, HeadLimits, HttpListener, InternalApi, InternalBind, Listener, Log, LogFormat, LogLevel, Plan,
-    Protocol, TcpListener,
+    Bind, HeadLimits, HttpListener, InternalApi, InternalBind, Listener, Log, LogFormat, LogLevel, Pass,
+    Plan, Protocol,
 };
 use super::report::{At, Report, Spot};
 use super::settings;
@@ -166,7 +166,9 @@ fn lower_listener(
         ProtocolSource::Tcp(tcp) => {
             let upstream = tcp.upstream.and_then(|one| upstreams.use_one(one, Speaks::Tcp, report));
             let idle_timeout = tcp.idle_timeout.map_or(TCP_IDLE_TIMEOUT, |timeout| timeout.value);
-            upstream.map(|upstream| Protocol::Tcp(TcpListener { upstream, idle_timeout }))
+            let send_proxy_protocol = tcp.send_proxy_protocol;
+            let pass = |upstream| Pass { upstream, send_proxy_protocol, idle_timeout };
+            upstream.map(|upstream| Protocol::Tcp(pass(upstream)))
         }
     };
     if let (Some(tls), Some(protocol)) = (&source.tls, &protocol) {

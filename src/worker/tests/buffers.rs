@@ -5,7 +5,7 @@ use std::io::Write;
 use proptest::prelude::*;
 
 use super::{on_worker, pattern};
-use crate::worker::{BUFFER_BYTES, Buffer, Worker, run};
+use crate::worker::{BUFFER_BYTES, Buffer, LARGE_BUFFER_BYTES, SMALL_BUFFER_BYTES, Size, Worker, run};
 
 fn fill_to_the_brim(buffer: &mut Buffer) {
     let room = buffer.spare_mut().len();
@@ -16,7 +16,7 @@ fn fill_to_the_brim(buffer: &mut Buffer) {
 #[test]
 fn room_is_made_by_moving_then_by_growing_up_to_the_limit() {
     on_worker(|worker| async move {
-        let mut buffer = worker.buffer();
+        let mut buffer = worker.buffer_of(Size::Medium);
         assert!(buffer.is_empty() && buffer.spare_mut().len() == BUFFER_BYTES);
         fill_to_the_brim(&mut buffer);
         assert!(!buffer.reserve(BUFFER_BYTES), "full, and may not grow");
@@ -31,7 +31,10 @@ fn room_is_made_by_moving_then_by_growing_up_to_the_limit() {
         fill_to_the_brim(&mut buffer);
         assert!(buffer.reserve(usize::MAX));
         assert_eq!(buffer.unread().len(), BUFFER_BYTES + 1);
-        assert_eq!(buffer.spare_mut().len(), BUFFER_BYTES + 1, "doubled");
+        assert_eq!(buffer.spare_mut().len(), LARGE_BUFFER_BYTES - BUFFER_BYTES - 1, "the next size");
+        fill_to_the_brim(&mut buffer);
+        assert!(buffer.reserve(usize::MAX));
+        assert_eq!(buffer.spare_mut().len(), LARGE_BUFFER_BYTES, "doubled");
     });
 }
 
@@ -40,33 +43,53 @@ fn what_was_consumed_is_room_before_anything_grows() {
     on_worker(|worker| async move {
         let mut buffer = worker.buffer();
         fill_to_the_brim(&mut buffer);
-        buffer.consume(BUFFER_BYTES - 3);
-        buffer.extend(&pattern(BUFFER_BYTES - 3));
-        assert_eq!(buffer.unread().len(), BUFFER_BYTES);
+        buffer.consume(SMALL_BUFFER_BYTES - 3);
+        buffer.extend(&pattern(SMALL_BUFFER_BYTES - 3));
+        assert_eq!(buffer.unread().len(), SMALL_BUFFER_BYTES);
         assert!(buffer.spare_mut().is_empty(), "it has not grown");
-        assert_eq!(buffer.unread()[3..], pattern(BUFFER_BYTES - 3));
+        assert_eq!(buffer.unread()[3..], pattern(SMALL_BUFFER_BYTES - 3));
     });
 }
 
 #[test]
-fn buffers_go_round_empty_and_grown_ones_do_not() {
+fn buffers_of_all_sizes_go_round_empty() {
     on_worker(|worker| async move {
-        let mut first = worker.buffer();
-        let place = first.spare_mut().as_ptr();
-        first.extend(b"secret");
-        drop(first);
-        let mut again = worker.buffer();
-        assert_eq!(again.spare_mut().as_ptr(), place);
-        assert!(again.is_empty() && again.unread().is_empty());
-        let mut other = worker.buffer();
-        assert_ne!(other.spare_mut().as_ptr(), place);
-        again.extend(&pattern(BUFFER_BYTES + 1));
-        drop(again);
-        let mut lent = worker.buffer();
-        assert_eq!(lent.spare_mut().len(), BUFFER_BYTES);
-        let many: Vec<_> = (0..1000).map(|_| worker.buffer()).collect();
-        drop(many);
-        assert_eq!(worker.inner.buffers.kept(), 64, "and there is an end to it");
+        for size in [Size::Small, Size::Medium, Size::Large] {
+            let mut first = worker.buffer_of(size);
+            let place = first.spare_mut().as_ptr();
+            first.extend(b"secret");
+            drop(first);
+            let mut again = worker.buffer_of(size);
+            assert_eq!(again.spare_mut().as_ptr(), place);
+            assert!(again.is_empty() && again.unread().is_empty());
+            let mut other = worker.buffer_of(size);
+            assert_ne!(other.spare_mut().as_ptr(), place);
+            assert_eq!(other.spare_mut().len(), size.bytes());
+            let many: Vec<_> = (0..1000).map(|_| worker.buffer_of(size)).collect();
+            drop((again, other, many));
+            assert_eq!(
+                worker.inner.buffers.kept(size),
+                1024 * 1024 / size.bytes(),
+                "and there is an end to it"
+            );
+        }
+    });
+}
+
+#[test]
+fn what_grows_gives_back_what_it_had_and_what_grew_out_of_all_sizes_is_not_kept() {
+    on_worker(|worker| async move {
+        let kept = |size| worker.inner.buffers.kept(size);
+        let mut buffer = worker.buffer();
+        buffer.extend(&pattern(BUFFER_BYTES));
+        assert_eq!((kept(Size::Small), kept(Size::Medium)), (1, 0));
+        assert!(buffer.spare_mut().is_empty() && buffer.unread() == pattern(BUFFER_BYTES));
+        drop(buffer);
+        assert_eq!(kept(Size::Medium), 1);
+        let mut buffer = worker.buffer();
+        buffer.extend(&pattern(LARGE_BUFFER_BYTES + 1));
+        drop(buffer);
+        assert_eq!([kept(Size::Small), kept(Size::Medium), kept(Size::Large)], [1, 1, 0]);
     });
 }
 
