@@ -23,7 +23,7 @@ pub(super) fn reject(routes: &mut [Route], report: &mut Report) -> HashSet<Servi
         let mut all = own.chain(others);
         let clash = all.find_map(|(host, passes, spot)| {
             let (before, first) = *wanted.entry(host.clone()).or_insert((passes, spot));
-            (before != passes).then(|| (host, spot, first))
+            (before != passes).then_some((host, spot, first))
         });
         let Some((host, spot, first)) = clash else { continue };
         let why = format!("`{host}` is passed on by one route and not by another");
