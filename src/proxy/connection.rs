@@ -46,15 +46,13 @@ where
     let (guest, peer, of) = (client.guest.clone(), client.peer, door.clone());
     let serve = async move {
         loop {
-            let site = door.site();
-            let Some(patience) = site.http().map(|http| http.idle_timeout) else { return };
+            // Asked for and let go: who waits for minutes must not keep a generation that is long replaced.
+            let Some(patience) = door.site().http().map(|http| http.idle_timeout) else { return };
             // What came along with a PROXY header is here already.
-            if client.input.is_empty()
-                && !matches!(request::wait(&client, &site, patience).await, Awaited::Request)
+            if client.input.is_empty() && !matches!(request::wait(&client, patience).await, Awaited::Request)
             {
                 return;
             }
-            drop(site);
             match parking.park(exchanges(client, door.clone())).await {
                 Some(same) => client = same,
                 None => return,

@@ -46,7 +46,7 @@ pub(super) async fn exchanges(mut client: Client, door: Rc<Door>) -> Option<Clie
         }
         // Pipelined requests are here already.
         if client.input.is_empty() {
-            match request::wait(&client, &site, LINGER).await {
+            match request::wait(&client, LINGER).await {
                 Awaited::Request => {}
                 Awaited::Silence => return Some(client),
                 Awaited::Leave => return None,

@@ -255,10 +255,7 @@ pub(super) enum Awaited {
 }
 
 /// Waits for the first byte of a request, without a buffer, for at most `patience`.
-pub(super) async fn wait(client: &Client, site: &Site, patience: Duration) -> Awaited {
-    if site.http().is_none() {
-        return Awaited::Leave;
-    }
+pub(super) async fn wait(client: &Client, patience: Duration) -> Awaited {
     let first_byte = poll_fn(|cx| {
         if client.guest.poll_asked_to_leave(cx).is_ready() && !client.stream.has_news() {
             return Poll::Ready(Ok(Awaited::Leave));
