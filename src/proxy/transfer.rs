@@ -24,8 +24,11 @@ const SPLICE_FROM: u64 = 128 * 1024;
 /// takes one stretch of memory faster than a list of them.
 const COPIED_MAX: usize = 1024;
 
-/// Pieces moved before other tasks get their turn.
+/// Pieces copied before other tasks get their turn.
 const PIECES_PER_TURN: u32 = 16;
+
+/// Bytes moved inside the kernel before other tasks get their turn.
+pub(super) const BYTES_PER_TURN: usize = 1024 * 1024;
 
 /// A body that is being read.
 pub(super) struct Body {
@@ -229,7 +232,7 @@ impl Transfer<'_> {
         }
         // No pipe to be had is no failure: the body is copied then.
         let Ok(mut pipe) = self.worker.pipe() else { return Ok(()) };
-        let mut pieces = 0;
+        let mut this_turn = 0;
         while left > 0 {
             let most = usize::try_from(left).unwrap_or(usize::MAX);
             let moved =
@@ -241,8 +244,9 @@ impl Transfer<'_> {
             self.meter.add(moved, self.worker.now());
             body.reader.skip(moved as u64);
             left -= moved as u64;
-            pieces += 1;
-            if pieces % PIECES_PER_TURN == 0 {
+            this_turn += moved;
+            if this_turn >= BYTES_PER_TURN {
+                this_turn = 0;
                 self.worker.yield_now().await;
             }
         }

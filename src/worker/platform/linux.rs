@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::net::SocketFlags;
-use rustix::pipe::{PipeFlags, SpliceFlags};
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size};
 
 use super::portable;
 use crate::worker::reactor::Readiness;
@@ -110,6 +110,11 @@ pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAdd
 /// A pipe for [`splice`]: its reading and its writing end.
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(rustix::pipe::pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC)?)
+}
+
+/// Lets a pipe hold `bytes`, if the user may still have that much in pipes; else it stays as it is.
+pub(crate) fn enlarge(pipe: BorrowedFd<'_>, bytes: usize) {
+    let _ = fcntl_setpipe_size(pipe, bytes);
 }
 
 /// Moves up to `most` bytes between a socket and a pipe inside the kernel.
