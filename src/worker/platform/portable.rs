@@ -67,6 +67,12 @@ pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAdd
     Ok((stream, peer))
 }
 
+/// Whether another connection may stand in the queue: nobody knows before trying.
+#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
+pub(crate) fn may_accept(_listener: &TcpListener) -> bool {
+    true
+}
+
 /// There is no `splice` here: callers copy.
 #[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
