@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::failure::{Broken, Failure};
@@ -126,6 +126,9 @@ pub(super) struct Transfer<'a> {
     /// Counts what is read (uploads) or written (downloads): what the client sends or gets.
     pub(super) meter: &'a Meter<'a>,
     pub(super) counts_reads: bool,
+    /// The connection ends with this message: the end goes out in one packet with its last bytes, which
+    /// saves a connection of one request a tenth of its cost.
+    pub(super) end_follows: bool,
     /// The head is out, or part of it.
     pub(super) begun: Cell<bool>,
 }
@@ -189,6 +192,7 @@ impl Transfer<'_> {
         data: &[u8],
         ended: Option<&mut Body>,
     ) -> Result<(), Broken> {
+        let ends = ended.is_some() && self.end_follows;
         let prefix = (self.chunked && !data.is_empty()).then(|| ChunkPrefix::new(data.len()));
         let mut pieces = [&b""[..], data, b"", b"", b"", b""];
         if let Some(prefix) = &prefix {
@@ -216,7 +220,13 @@ impl Transfer<'_> {
             return Ok(());
         }
         self.begun.set(true);
-        write_all(self.to, &mut slices[..count], self.timer, self.patience).await.map_err(Broken::To)?;
+        let poll_write = if ends { Stream::poll_write_last } else { Stream::poll_write_vectored };
+        let slices = &mut slices[..count];
+        write_all_by(poll_write, self.to, slices, self.timer, self.patience).await.map_err(Broken::To)?;
+        if let Some(to) = self.to.plain().filter(|_| ends) {
+            // Should it fail, the connection is dead already.
+            let _ = to.shutdown_write();
+        }
         if !self.counts_reads {
             self.meter.add(bytes, self.worker.now());
         }
@@ -254,8 +264,21 @@ impl Transfer<'_> {
     }
 }
 
+/// How to write: [`Stream::poll_write_vectored`] or its like.
+type PollWrite = fn(&Stream, &mut Context<'_>, &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+
 /// Writes all of `slices`; `patience` counts anew with every part of it that is taken.
-pub(super) async fn write_all(
+pub(super) fn write_all(
+    to: &Stream,
+    slices: &mut [IoSlice<'_>],
+    timer: &Timer,
+    patience: Duration,
+) -> impl Future<Output = io::Result<()>> {
+    write_all_by(Stream::poll_write_vectored, to, slices, timer, patience)
+}
+
+async fn write_all_by(
+    poll_write: PollWrite,
     to: &Stream,
     mut slices: &mut [IoSlice<'_>],
     timer: &Timer,
@@ -263,7 +286,7 @@ pub(super) async fn write_all(
 ) -> io::Result<()> {
     IoSlice::advance_slices(&mut slices, 0);
     while !slices.is_empty() {
-        let written = timer.within(patience, poll_fn(|cx| to.poll_write_vectored(cx, slices))).await?;
+        let written = timer.within(patience, poll_fn(|cx| poll_write(to, cx, slices))).await?;
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }

@@ -1,13 +1,13 @@
 //! Linux: the same work in fewer system calls.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
-use rustix::net::SocketFlags;
+use rustix::net::{SendAncillaryBuffer, SendFlags, SocketFlags};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size};
 
 use super::portable;
@@ -112,6 +112,16 @@ pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAdd
 pub(crate) fn may_accept(listener: &TcpListener) -> bool {
     let mut queue = [PollFd::new(listener, PollFlags::IN)];
     poll(&mut queue, Some(&Timespec::default())) != Ok(0)
+}
+
+/// Writes what nothing follows but a shutdown, and that at once: the kernel is told that there is `MORE`,
+/// and puts both into one packet.
+pub(crate) fn write_last(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    let flags = SendFlags::NOSIGNAL | SendFlags::MORE;
+    Ok(match slices {
+        [slice] => rustix::net::send(socket, slice, flags)?,
+        slices => rustix::net::sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags)?,
+    })
 }
 
 /// A pipe for [`splice`]: its reading and its writing end.

@@ -1,6 +1,6 @@
 //! The same on every system that `polling` and std know.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -71,6 +71,12 @@ pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAdd
 #[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
 pub(crate) fn may_accept(_listener: &TcpListener) -> bool {
     true
+}
+
+/// Writes what nothing but the end of the connection follows.
+#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
+pub(crate) fn write_last(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    Ok(rustix::io::writev(socket, slices)?)
 }
 
 /// There is no `splice` here: callers copy.
