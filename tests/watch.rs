@@ -3,19 +3,20 @@
 mod support;
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use support::client::Client;
 use support::gate::TestGate;
+use support::program;
 use support::until;
 use support::upstream::Upstream;
 use tempfile::TempDir;
@@ -30,46 +31,29 @@ fn answering(word: &str) -> String {
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// The real program, and every line it logged.
+/// The real program over files, and what it asks of the system.
 struct Program {
-    child: Child,
-    log: Arc<Mutex<String>>,
+    program: program::Program,
     address: SocketAddr,
+}
+
+impl Deref for Program {
+    type Target = program::Program;
+
+    fn deref(&self) -> &program::Program {
+        &self.program
+    }
 }
 
 impl Program {
     #[track_caller]
     fn start(config: &Path, setup: impl FnOnce(&mut Command)) -> Program {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_smolgate"));
-        for name in ["INTERNAL_API_PORT", "LOG_LEVEL", "RUST_LOG", "SMOLGATE_WATCH", "LITEPROXY_WATCH"] {
-            command.env_remove(name);
-        }
-        command.args(["run", "--log-level", "debug", "-c"]).arg(config).env("NO_COLOR", "1");
-        setup(&mut command);
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
-        let (lines, kept) = (BufReader::new(child.stderr.take().unwrap()).lines(), log.clone());
-        thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                kept.lock().unwrap().push_str(&(line + "\n"));
-            }
+        let program = program::Program::start(|command| {
+            command.args(["--log-level", "debug", "-c"]).arg(config);
+            setup(command);
         });
-        let mut program = Program { child, log, address: ([0, 0, 0, 0], 0).into() };
-        until("it listens", || program.said("listening: ") > 0);
-        let log = program.log();
-        let after = log.split("listening: http on ").nth(1).unwrap_or_else(|| panic!("{log}"));
-        program.address = after.split([',', ';', '\n']).next().unwrap().trim().parse().unwrap();
-        program
-    }
-
-    fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
-    }
-
-    /// How often it said that.
-    fn said(&self, what: &str) -> usize {
-        self.log.lock().unwrap().matches(what).count()
+        let address = program.address("http");
+        Program { program, address }
     }
 
     #[track_caller]
@@ -78,17 +62,16 @@ impl Program {
     }
 
     fn hang_up(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
+        self.signal(Signal::HUP);
     }
 
     /// What the system says of each inotify instance it has.
     fn inotify(&self) -> Vec<String> {
-        let process = PathBuf::from(format!("/proc/{}", self.child.id()));
-        let open = fs::read_dir(process.join("fd")).unwrap().flatten();
+        let open = fs::read_dir(self.proc("fd")).unwrap().flatten();
         let events = open
             .filter(|entry| fs::read_link(entry.path()).is_ok_and(|at| at.ends_with("anon_inode:inotify")));
         events
-            .filter_map(|entry| fs::read_to_string(process.join("fdinfo").join(entry.file_name())).ok())
+            .filter_map(|entry| fs::read_to_string(self.proc("fdinfo").join(entry.file_name())).ok())
             .collect()
     }
 
@@ -106,13 +89,6 @@ impl Program {
     fn answers(&self, word: &str) {
         let answer = || Client::connect(self.address).exchange(GET).text();
         until(&format!("the answer is {word:?}:\n{}", self.log()), || answer() == word);
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -62,6 +62,7 @@ pub struct Counters {
     access_log_dropped: AtomicU64,
     log_dropped: AtomicU64,
     pub(super) certificates: Mutex<Vec<CertificateExpiry>>,
+    pub(super) certificates_outdated: AtomicU64,
 }
 
 impl Counters {
@@ -80,6 +81,7 @@ impl Counters {
             access_log_dropped: AtomicU64::new(0),
             log_dropped: AtomicU64::new(0),
             certificates: Mutex::default(),
+            certificates_outdated: AtomicU64::new(0),
         })
     }
 
@@ -112,8 +114,10 @@ impl Counters {
         self.rejected_services.store(n, Relaxed);
     }
 
-    /// Says which certificates are served from now on.
-    pub fn set_certificates(&self, certificates: Vec<CertificateExpiry>) {
+    /// Says which certificates are served from now on, and how many of them in place of what their files
+    /// hold.
+    pub fn set_certificates(&self, certificates: Vec<CertificateExpiry>, outdated: usize) {
+        self.certificates_outdated.store(outdated as u64, Relaxed);
         *lock(&self.certificates) = certificates;
     }
 

@@ -46,6 +46,7 @@ where
     let (guest, peer, of) = (client.guest.clone(), client.peer, door.clone());
     let serve = async move {
         loop {
+            // Asked for and let go: who waits for minutes must not keep a generation that is long replaced.
             let patience = door.site().http().map(|http| http.idle_timeout);
             let Some(patience) = patience else { return };
             // What came along with a PROXY header is here already.

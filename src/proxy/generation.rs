@@ -30,8 +30,8 @@ pub struct Generation {
 }
 
 impl Generation {
-    /// Builds the tables and what connections from clients and to upstreams need. Blocks: reads
-    /// certificates and authorities.
+    /// Builds the tables and what connections from clients and to upstreams need. `before` is what was
+    /// served until now. Blocks: reads certificates and authorities.
     ///
     /// # Errors
     /// When TLS to an upstream cannot be set up.
@@ -41,6 +41,7 @@ impl Generation {
         names: &Names,
         tickets: &Tickets,
         access: Option<AccessLog>,
+        before: Option<&Generation>,
     ) -> Result<Self, DirectoryError> {
         let tables = plan.listeners.iter().map(|listener| match &listener.protocol {
             Protocol::Http(http) => RuleTable::build(&http.rules),
@@ -48,7 +49,7 @@ impl Generation {
         });
         let by_name = plan.listeners.iter().map(names_table).collect();
         let directory = Directory::new(&plan, names)?;
-        let (terminators, problems) = terminators(&plan, tickets);
+        let (terminators, problems) = terminators(&plan, tickets, before);
         Ok(Self {
             number,
             tables: tables.collect(),
@@ -60,10 +61,20 @@ impl Generation {
             access,
         })
     }
+
+    /// What ends TLS for the listener of that name.
+    fn terminator(&self, name: &str) -> Option<&Terminator> {
+        let index = self.plan.listeners.iter().position(|listener| &*listener.name == name)?;
+        self.terminators[index].as_ref()
+    }
 }
 
 /// What ends TLS for each listener, and what is wrong with certificates. Blocks.
-pub fn terminators(plan: &Plan, tickets: &Tickets) -> (Vec<Option<Terminator>>, Vec<Problem>) {
+pub fn terminators(
+    plan: &Plan,
+    tickets: &Tickets,
+    before: Option<&Generation>,
+) -> (Vec<Option<Terminator>>, Vec<Problem>) {
     let mut problems = Vec::new();
     let load = |listener: &Listener| {
         let tls = listener.tls.as_ref()?;
@@ -71,7 +82,8 @@ pub fn terminators(plan: &Plan, tickets: &Tickets) -> (Vec<Option<Terminator>>, 
             Protocol::Http(http) => Some(&*http.rules),
             Protocol::Tcp(_) => None,
         };
-        let (terminator, found) = Terminator::load(tls, rules.is_some(), tickets);
+        let before = before.and_then(|before| before.terminator(&listener.name));
+        let (terminator, found) = Terminator::load(tls, rules.is_some(), tickets, before);
         problems.extend(found);
         problems.extend(rules.and_then(|rules| terminator.missing(tls, rules)));
         Some(terminator)

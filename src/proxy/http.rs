@@ -193,6 +193,7 @@ impl Passage<'_, '_> {
             most: proxy.max_body,
             meter: &record.received,
             counts_reads: true,
+            end_follows: false,
             begun: Cell::default(),
         };
         let uploading = pin!(upload.run(head, body));
@@ -229,6 +230,8 @@ impl Passage<'_, '_> {
             most: None,
             meter: &record.sent,
             counts_reads: false,
+            // Of a request with a body there may be more to read first, and after 101 there is more to write.
+            end_follows: !keep && request.framing == Framing::None && status != 101,
             begun: Cell::default(),
         };
         let downloaded = alongside.run(download.run_as_response(reply.head, &mut response)).await;

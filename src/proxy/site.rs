@@ -80,7 +80,8 @@ impl Drop for Permit {
 pub struct Upstreams {
     state: Rc<WorkerState>,
     generation: Arc<Generation>,
-    made: Box<[OnceCell<Upstream>]>,
+    /// Boxed: a worker that is given thousands writes eight bytes for each.
+    made: Box<[OnceCell<Box<Upstream>>]>,
 }
 
 impl Upstreams {
@@ -93,7 +94,7 @@ impl Upstreams {
     /// The upstream.
     pub fn get(&self, id: UpstreamId) -> &Upstream {
         let WorkerState { book, counters, .. } = &*self.state;
-        self.made[id.0].get_or_init(|| book.upstream(&self.generation.directory, id, counters))
+        self.made[id.0].get_or_init(|| Box::new(book.upstream(&self.generation.directory, id, counters)))
     }
 }
 
@@ -120,7 +121,8 @@ pub struct Site {
     pub upstreams: Rc<Upstreams>,
     /// The listener's counters.
     pub counters: Arc<ListenerCounters>,
-    rules: Box<[OnceCell<RuleCounters>]>,
+    /// Made when a rule is first met, and boxed, as the upstreams are.
+    rules: Box<[OnceCell<Box<RuleCounters>>]>,
 }
 
 impl Site {
@@ -231,7 +233,7 @@ impl Site {
         cell.get_or_init(|| {
             let name =
                 rule.and_then(|rule| self.rule(rule)).map_or_else(|| "none".into(), |rule| rule.name.clone());
-            self.state.counters.rule(&self.listener().name, &name)
+            Box::new(self.state.counters.rule(&self.listener().name, &name))
         })
     }
 }

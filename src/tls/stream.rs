@@ -115,6 +115,14 @@ impl Stream {
         }
     }
 
+    /// See [`TcpStream::poll_write_last`]. With TLS it is a write like any other.
+    pub fn poll_write_last(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(stream) => stream.poll_write_last(cx, slices),
+            Self::Encrypted(_) => self.poll_write_vectored(cx, slices),
+        }
+    }
+
     /// Sends what TLS holds back; nothing to do for TCP.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
