@@ -16,7 +16,8 @@ ENV RUSTFLAGS="-C target-feature=+crt-static"
 # Dependencies first, on empty programs where the manifest names them: this layer stays until Cargo.lock changes.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src benches/comparison && touch src/lib.rs \
- && echo 'fn main() {}' | tee src/main.rs benches/micro.rs benches/comparison/forwarder.rs > benches/comparison/pace.rs \
+ && echo 'fn main() {}' | tee src/main.rs benches/micro.rs benches/comparison/forwarder.rs benches/comparison/pace.rs \
+    > benches/comparison/handshake.rs \
  && cargo build --release --locked --target "$(uname -m)-unknown-linux-gnu"
 
 # `touch`: the copied files may be older than the empty program, and cargo goes by that.

@@ -15,42 +15,39 @@ fn main() {
 
 mod tls {
     use super::*;
-    use rustls::pki_types::ServerName;
-    use rustls::{ClientConfig, ClientConnection, RootCertStore};
     use smolgate::tls::{HelloScan, parse_hello};
-    use std::sync::Arc;
 
-    /// What rustls sends first: some 1.5 KB, with a post-quantum key share.
-    fn hello() -> Vec<u8> {
-        let mut config =
-            ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let name = ServerName::try_from("www.example.com").expect("a name");
-        let mut session = ClientConnection::new(Arc::new(config), name).expect("a session");
-        let mut bytes = Vec::new();
-        session.write_tls(&mut bytes).expect("a Vec takes every write");
-        bytes
+    const CHROMIUM: &str = include_str!("../tests/hellos/chromium.txt");
+    const OPENSSL: &str = include_str!("../tests/hellos/openssl.txt");
+
+    /// The bytes of a hello that was captured.
+    fn hello(text: &str) -> Vec<u8> {
+        let digits: String = text.lines().filter(|line| !line.starts_with('#')).collect();
+        let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("two digits");
+        (0..digits.len()).step_by(2).map(byte).collect()
     }
 
-    #[divan::bench]
-    fn the_name_in_a_hello(bencher: Bencher<'_, '_>) {
-        let hello = hello();
-        bencher.counter(BytesCount::of_slice(&hello)).bench_local(|| {
-            let hello = parse_hello(black_box(&hello), &mut HelloScan::default()).expect("a hello");
+    fn name_in(bencher: Bencher<'_, '_>, hello: &[u8]) {
+        bencher.counter(BytesCount::of_slice(hello)).bench_local(|| {
+            let hello = parse_hello(black_box(hello), &mut HelloScan::default()).expect("a hello");
             hello.expect("a whole one").server_name.expect("a name")
         });
     }
 
-    #[divan::bench]
+    #[divan::bench(sample_size = 1_000)]
+    fn the_name_in_a_hello_of_chromium(bencher: Bencher<'_, '_>) {
+        name_in(bencher, &hello(CHROMIUM));
+    }
+
+    #[divan::bench(sample_size = 1_000)]
+    fn the_name_in_a_hello_of_openssl(bencher: Bencher<'_, '_>) {
+        name_in(bencher, &hello(OPENSSL));
+    }
+
+    #[divan::bench(sample_size = 1_000)]
     fn the_name_in_a_hello_of_small_records(bencher: Bencher<'_, '_>) {
-        let hello = hello();
-        let message = &hello[5..];
-        let records: Vec<u8> =
-            message.chunks(100).flat_map(|part| [&[22, 3, 1, 0, part.len() as u8], part].concat()).collect();
-        bencher.bench_local(|| {
-            let hello = parse_hello(black_box(&records), &mut HelloScan::default()).expect("a hello");
-            hello.expect("a whole one").server_name.expect("a name")
-        });
+        let record = |part: &[u8]| [&[22, 3, 1, 0, part.len() as u8], part].concat();
+        name_in(bencher, &hello(CHROMIUM)[5..].chunks(100).flat_map(record).collect::<Vec<u8>>());
     }
 }
 
@@ -79,36 +76,85 @@ mod routing {
         }
     }
 
-    fn hosts() -> Vec<String> {
-        (0..HOSTS).map(|number| format!("host-{number}.example.test")).collect()
+    fn host(number: usize) -> String {
+        format!("host-{number}.example.test")
     }
 
-    #[divan::bench]
-    fn one_of_10_000_hosts(bencher: Bencher<'_, '_>) {
-        let hosts = hosts();
-        let table = RuleTable::build(&rules(hosts.iter().map(|host| format!("host: \"{host}\""))));
-        let mut turn = 0;
+    /// One rule for each of the hosts, `before` in front of its name.
+    fn table(before: &str) -> RuleTable {
+        RuleTable::build(&rules((0..HOSTS).map(|number| format!("host: \"{before}{}\"", host(number)))))
+    }
+
+    /// Asks for one host after the other, never for two neighbours of the configuration in a row, so
+    /// that what a lookup touches is not in the nearest cache. The names that are asked for are: they
+    /// stand in a row, as the name in a request that was just read is at hand.
+    fn ask(
+        bencher: Bencher<'_, '_>,
+        table: &RuleTable,
+        name: impl Fn(usize) -> String,
+        path: impl Fn(usize) -> String,
+        expected: bool,
+    ) {
+        let order = (0..HOSTS).map(|turn| turn * STRIDE % HOSTS);
+        let (mut text, mut ends) = (String::new(), Vec::new());
+        for number in order {
+            text.push_str(&name(number));
+            let middle = text.len();
+            text.push_str(&path(number));
+            ends.push((middle, text.len()));
+        }
+        let (text, mut turn, mut start) = (text.as_bytes(), 0, 0);
         bencher.bench_local(|| {
-            turn = (turn + STRIDE) % HOSTS;
-            table.find(black_box(hosts[turn].as_bytes()), b"/", b"GET").expect("a rule")
+            let (middle, end) = ends[turn];
+            let found = table.find(black_box(&text[start..middle]), &text[middle..end], b"GET");
+            assert_eq!(found.is_some(), expected);
+            (turn, start) = if turn + 1 == HOSTS { (0, 0) } else { (turn + 1, end) };
+            found
         });
     }
 
-    #[divan::bench]
+    #[divan::bench(sample_size = HOSTS as u32, sample_count = 50)]
+    fn one_of_10_000_hosts(bencher: Bencher<'_, '_>) {
+        ask(bencher, &table(""), host, |_| "/".to_owned(), true);
+    }
+
+    #[divan::bench(sample_size = HOSTS as u32, sample_count = 50)]
+    fn one_of_10_000_wildcards(bencher: Bencher<'_, '_>) {
+        ask(bencher, &table("*."), |number| format!("www.{}", host(number)), |_| "/".to_owned(), true);
+    }
+
+    #[divan::bench(sample_size = HOSTS as u32, sample_count = 50)]
     fn none_of_10_000_hosts(bencher: Bencher<'_, '_>) {
-        let table = RuleTable::build(&rules(hosts().iter().map(|host| format!("host: \"{host}\""))));
-        bencher.bench_local(|| table.find(black_box(b"nobody.example.test"), b"/", b"GET"));
+        ask(bencher, &table(""), |number| format!("nobody-{number}.test"), |_| "/".to_owned(), false);
+    }
+
+    #[divan::bench(sample_size = HOSTS as u32, sample_count = 50)]
+    fn any_host_beside_10_000_others(bencher: Bencher<'_, '_>) {
+        let hosts = (0..HOSTS).map(|number| format!("host: \"{}\"", host(number)));
+        let table = RuleTable::build(&rules(hosts.chain(["path_prefix: \"/\"".to_owned()])));
+        ask(bencher, &table, |number| format!("nobody-{number}.test"), |_| "/".to_owned(), true);
+    }
+
+    /// Four rules for each host, and each host asked for one of them.
+    #[divan::bench(sample_size = HOSTS as u32, sample_count = 50)]
+    fn one_of_4_paths_of_10_000_hosts(bencher: Bencher<'_, '_>) {
+        const PATHS: [&str; 4] = ["/api/v1", "/static", "/admin", "/"];
+        let rule =
+            |number: usize| PATHS.map(|path| format!("host: \"{}\", path_prefix: {path}", host(number)));
+        let table = RuleTable::build(&rules((0..HOSTS).flat_map(rule)));
+        let asked = |number: usize| format!("{}/more", PATHS[number % 4].trim_end_matches('/'));
+        ask(bencher, &table, host, asked, true);
     }
 
     /// A path of this many segments. Each has a hundred neighbours, and a rule for another method;
     /// what takes the request in the end is the rule for `/`.
-    #[divan::bench(args = [1, 4, 16])]
+    #[divan::bench(args = [1, 4, 16], sample_size = 1_000)]
     fn a_path_of_segments(bencher: Bencher<'_, '_>, segments: usize) {
         let mut lines = Vec::new();
         let mut path = String::new();
         for depth in 0..segments {
-            lines.extend((0..100).map(|other| format!("path_prefix: \"{path}/other-{other}\"")));
-            path.push_str(&format!("/segment-{depth}"));
+            lines.extend((0..100).map(|other| format!("path_prefix: \"{path}/neighbor{other:02}\"")));
+            path.push_str(&format!("/segment-{depth:02}"));
             lines.push(format!("path_prefix: \"{path}\", methods: [POST]"));
         }
         lines.push("path_prefix: \"/\"".to_owned());
@@ -120,7 +166,7 @@ mod routing {
 
     #[divan::bench(sample_count = 20)]
     fn building_10_000_hosts(bencher: Bencher<'_, '_>) {
-        let rules = rules(hosts().iter().map(|host| format!("host: \"{host}\"")));
+        let rules = rules((0..HOSTS).map(|number| format!("host: \"{}\"", host(number))));
         bencher.bench_local(|| RuleTable::build(black_box(&rules)));
     }
 }
@@ -191,7 +237,19 @@ mod heads {
         bencher.counter(BytesCount::of_slice(RESPONSE)).bench_local(parse);
     }
 
-    #[divan::bench]
+    /// From the bytes of a request to what rules compare.
+    #[divan::bench(sample_size = 1_000)]
+    fn the_host_of_a_request_of_a_browser(bencher: Bencher<'_, '_>) {
+        let (mut scan, mut table) = (HeadScan::default(), FieldTable::new());
+        let mut parse = || {
+            let head = parse_request(black_box(BROWSER_REQUEST), &mut scan, &LIMITS, &mut table);
+            HostKey::new(head.expect("a valid head").expect("a whole head").host.expect("a host"))
+        };
+        parse();
+        bencher.bench_local(parse);
+    }
+
+    #[divan::bench(sample_size = 1_000)]
     fn the_key_of_a_host(bencher: Bencher<'_, '_>) {
         bencher.bench_local(|| HostKey::new(black_box(b"WWW.Example.TEST:8021")).expect("a valid host"));
     }

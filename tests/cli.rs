@@ -246,6 +246,75 @@ fn explain_finds_the_listener() {
 }
 
 #[test]
+fn explain_knows_what_names_decide_under_tls() {
+    let config = r#"listeners:
+  - name: https
+    bind: 443
+    tls: { certificates: ./certs }
+    rules:
+      - { host: "www.example.com", pass: "web:443" }
+      - { host: "*.example.com", path_prefix: /api, drop: true }
+      - { host: mail.example.com, pass: "mail:443" }
+      - { host: evil.example.org, drop: true }
+"#;
+    let place = Place::with(&[("gate.yml", config)]);
+    // Of the rule that comes too late there is a warning besides.
+    let explain = |line: &str| place.run(&format!("explain -c gate.yml {line}")).out;
+    assert_eq!(
+        explain("https://evil.example.org/x"),
+        "\
+GET https://evil.example.org/x on listener https (:443)
+  the name asked for decides, before a byte is answered:
+  1  gate.yml:6  www.example.com   no: host is evil.example.org, the rule wants www.example.com
+  2  gate.yml:7  *.example.com     no: host is evil.example.org, the rule wants *.example.com
+  3  gate.yml:8  mail.example.com  no: host is evil.example.org, the rule wants mail.example.com
+  4  gate.yml:9  evil.example.org  wins -> dropped: the connection is closed without an answer
+"
+    );
+    assert_eq!(
+        explain("https://mail.example.com/"),
+        "\
+GET https://mail.example.com/ on listener https (:443)
+  the name asked for decides, before a byte is answered:
+  1  gate.yml:6  www.example.com  no: host is mail.example.com, the rule wants www.example.com
+  2  gate.yml:7  *.example.com    takes the name, and what it does needs a request
+  so TLS is ended here, and the rules are asked again for the request:
+  1  gate.yml:6  www.example.com /   no: host is mail.example.com, the rule wants www.example.com
+  2  gate.yml:7  *.example.com /api  no: path is /, the rule wants /api or below
+  3  gate.yml:8  mail.example.com /  wins -> the answer is 421 (misdirected)
+"
+    );
+    let passed = explain("https://WWW.example.com:443/x");
+    assert!(
+        passed.ends_with("  1  gate.yml:6  www.example.com  wins -> passed on as it is to web:443\n"),
+        "{passed}"
+    );
+    let address = explain("https://192.0.2.1/");
+    assert!(address.contains("; nobody asks for an address:\n"), "{address}");
+    assert!(address.contains("no rule takes it: the answer is 404 (no_rule)"), "{address}");
+}
+
+#[test]
+fn explain_knows_redirects_to_https() {
+    let config = r#"listeners:
+  - name: http
+    bind: 80
+    redirect_to_https: { status: 301, port: 8443 }
+    rules:
+      - { path_prefix: /.well-known/acme-challenge, target: "http://acme:8402" }
+"#;
+    let place = Place::with(&[("gate.yml", config)]);
+    let explain = |line: &str| place.run(&format!("explain -c gate.yml {line}")).fine();
+    let said = |status: u16| {
+        format!("  redirect_to_https comes before the rules: {status} to https://a.test:8443/x?y\n")
+    };
+    assert!(explain("http://A.test./x?y").ends_with(&said(301)));
+    assert!(explain("-X POST http://a.test/x?y").ends_with(&said(308)));
+    let challenge = explain("http://a.test/.well-known/acme-challenge/x");
+    assert!(challenge.contains("wins -> http://acme:8402"), "{challenge}");
+}
+
+#[test]
 fn explain_refuses_what_the_gate_would_refuse() {
     let place = Place::with(&[("gate.yml", CONFIG)]);
     let out = place.run("explain -c gate.yml http://www.example.com:8021/a/%2e%2E/b").fine();

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # What a new user does with compose.yaml, and what could go wrong with it: builds the image, starts
 # compose.yaml unedited, and checks routing by service name, TCP, reload, metrics, hardening, and
-# that containers can be recreated under load.
+# that containers can be recreated under load; then runs a second project, routed by labels, with HTTPS
+# and passthrough (tests/compose/labels).
 #
 #   tests/compose.sh                  the image is built by the Dockerfile
 #   tests/compose.sh --local-binary   the image is built from a static binary that cargo builds here
 #
-# Needs docker (with compose), curl and, where no registry can be reached, Debian's debootstrap and
-# prometheus. Takes ports 8020, 8021, 9091 and 42007. Leaves nothing but images behind.
+# Needs docker (with compose), curl, openssl and, where no registry can be reached, Debian's debootstrap and
+# prometheus. Takes ports 8020 to 8023, 9091 and 42007. Leaves nothing but images behind.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,24 +21,30 @@ readonly names_settle=5
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/smolgate-compose.XXXXXX")
 readonly scratch
-load=
+source tests/compose/base_images.sh
+source tests/compose/labels.sh
+# What runs beside the checks.
+loads=()
 
 cleanup() {
     local code=$?
     trap - EXIT
-    [[ -z $load ]] || kill "$load" 2>/dev/null || true
+    [[ ${#loads[@]} -eq 0 ]] || kill "${loads[@]}" 2>/dev/null || true
     if [[ $code -ne 0 && -e $scratch/override.yaml ]]; then
         compose ps || true
         compose logs --tail=40 || true
     fi
+    if [[ $code -ne 0 && -e $labels ]]; then
+        labels_compose ps || true
+        labels_compose logs --tail=40 || true
+    fi
     [[ ! -e $scratch/override.yaml ]] || compose down --volumes --timeout 5 >/dev/null 2>&1 || true
+    [[ ! -e $labels ]] || labels_compose down --volumes --timeout 5 >/dev/null 2>&1 || true
     rm -rf "$scratch"
     exit "$code"
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
-
-source tests/compose/base_images.sh
 
 if docker compose version >/dev/null 2>&1; then compose_command=(docker compose); else compose_command=(docker-compose); fi
 compose() { "${compose_command[@]}" --project-name "$project" -f compose.yaml -f "$scratch/override.yaml" "$@"; }
@@ -236,7 +243,7 @@ under_load() {
     local log=$scratch/load.log old new stopped listening settled ended
     old=$(address_of whoami-api)
     run_load >"$log" &
-    load=$!
+    loads=($!)
     sleep 2
     stopped=$(date +%s%3N)
     "$@" >/dev/null 2>&1
@@ -244,9 +251,9 @@ under_load() {
     listening=$(date +%s%3N)
     sleep $((names_settle + 4))
     ended=$(date +%s%3N)
-    kill "$load"
-    wait "$load" 2>/dev/null || true
-    load=
+    kill "${loads[@]}"
+    wait "${loads[@]}" 2>/dev/null || true
+    loads=()
     new=$(address_of whoami-api)
     settled=$((listening + names_settle * 1000))
     echo "address of whoami-api: $old, now $new"
@@ -308,4 +315,11 @@ under_load recreate whoami-api
 under_load recreate whoami-api whoami-users
 under_load swap_addresses
 check_stop
+
+step "compose up, by labels"
+write_labels
+labels_compose up -d --no-build
+eventually 60 labels_gate_is_healthy
+check_labels
+check_labels_change
 step "all of it holds"

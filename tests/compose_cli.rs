@@ -117,6 +117,48 @@ GET http://web.example.com/a on listener http (:80)
 }
 
 #[test]
+fn both_listeners_show_the_line_of_the_label() {
+    let mail = "  mail:\n    labels:\n      smolgate.host: mail.example.com\n      smolgate.port: 993\n      smolgate.port.http: 80\n      smolgate.passthrough: true\n";
+    let place = Place::with(&[("compose.yaml", &format!("{WEB}{mail}"))]);
+    let https = [("SMOLGATE_HTTPS_ENABLED", "true"), ("SMOLGATE_HTTPS_PORT", "8443")];
+    let (code, out, _) = place.run_with("routes", &https);
+    assert_eq!(code, 0);
+    assert_eq!(
+        out,
+        "\
+LISTENER       #  HOST              PATH  METHODS  ACTION                                        WRITTEN AT
+http (:80)     1  mail.example.com  /     *        pass -> mail:80                               compose.yaml:10
+http (:80)     2  example.com       /     *        redirect 301 -> https://web.example.com:8443  compose.yaml:7
+http (:80)     3  web.example.com   /     *        proxy -> http://web:8080                      compose.yaml:6
+https (:8443)  1  mail.example.com  /     *        pass -> mail:993                              compose.yaml:10
+https (:8443)  2  example.com       /     *        redirect 301 -> https://web.example.com:8443  compose.yaml:7
+https (:8443)  3  web.example.com   /     *        proxy -> http://web:8080                      compose.yaml:6
+"
+    );
+    for (url, told) in [
+        (
+            "http://web.example.com/a?b",
+            "redirect_to_https comes before the rules: 308 to https://web.example.com:8443/a?b",
+        ),
+        (
+            "http://web.example.com/.well-known/acme-challenge/x",
+            "compose.yaml:6   web.example.com /   wins -> http://web:8080",
+        ),
+        (
+            "http://mail.example.com/a",
+            "1  compose.yaml:10  mail.example.com /  wins -> passed on as it is to mail:80",
+        ),
+        (
+            "https://mail.example.com:8443/a",
+            "1  compose.yaml:10  mail.example.com /  wins -> passed on as it is to mail:993",
+        ),
+    ] {
+        let (code, out, _) = place.run_with(&format!("explain {url}"), &https);
+        assert!(code == 0 && out.contains(told), "{url}: {out}");
+    }
+}
+
+#[test]
 fn a_rejected_service_fails_check_and_nothing_else() {
     let place = Place::with(&[("compose.yaml", BAD)]);
     let (code, out, err) = place.run("check");
@@ -129,20 +171,46 @@ fn a_rejected_service_fails_check_and_nothing_else() {
 }
 
 #[test]
-fn https_is_said_not_to_work_yet() {
-    let place = Place::with(&[("compose.yaml", WEB)]);
+fn hosts_without_a_certificate_are_named_with_what_to_do() {
+    let more = "  mail: { labels: { smolgate.host: mail.example.com, smolgate.port: 443, smolgate.passthrough: true } }\n";
+    let place = Place::with(&[("compose.yaml", &format!("{WEB}{more}"))]);
     for name in ["SMOLGATE_HTTPS_ENABLED", "LITEPROXY_HTTPS_ENABLED"] {
         let (code, out, err) = place.run_with("check", &[(name, "true")]);
         assert_eq!((code, out.as_str()), (1, ""));
-        assert!(err.contains(name) && err.contains("gets no certificates by itself"), "{err}");
+        let expected = "\
+error: certs cannot be read: No such file or directory (os error 2)
+ --> compose.yaml:7:7
+  |
+7 |       smolgate.redirect_from: example.com
+  |       ^^^^^^^^^^^^^^^^^^^^^^^
+
+error: no certificate has the name example.com, web.example.com: not served under TLS
+ --> compose.yaml:7:7
+  |
+7 |       smolgate.redirect_from: example.com
+  |       ^^^^^^^^^^^^^^^^^^^^^^^ this version gets no certificates by itself: put NAME.crt and NAME.key into certs
+";
+        assert_eq!(err, expected);
     }
+    // Who ends TLS itself has its own.
+    let place = Place::with(&[("compose.yaml", &format!("services:\n{more}"))]);
+    let (code, out, err) = place.run_with("check", &[("SMOLGATE_HTTPS_ENABLED", "true")]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.contains("2 listeners, 2 rules"), "{out}");
 }
 
 #[test]
 fn adapt_prints_what_loads_to_the_same() {
-    let place = Place::with(&[("compose.yaml", WEB), ("bad/compose.yaml", BAD)]);
-    for line in ["adapt", "adapt --compose bad/compose.yaml"] {
-        let (code, native, _) = place.run(line);
+    let mail = "services: { mail: { labels: { smolgate.host: m.test, smolgate.port: 443, smolgate.passthrough: true } } }\n";
+    let place = Place::with(&[("compose.yaml", WEB), ("bad/compose.yaml", BAD), ("mail/compose.yaml", mail)]);
+    for (line, https) in [
+        ("adapt", "false"),
+        ("adapt", "true"),
+        ("adapt --compose bad/compose.yaml", "false"),
+        ("adapt --compose mail/compose.yaml", "false"),
+        ("adapt --compose mail/compose.yaml --compose compose.yaml", "true"),
+    ] {
+        let (code, native, _) = place.run_with(line, &[("SMOLGATE_HTTPS_ENABLED", https)]);
         assert_eq!(code, 0);
         fs::write(place.0.path().join("native.yml"), &native).unwrap();
         let (code, again, err) = place.run("adapt -c native.yml --format native");

@@ -218,7 +218,7 @@ fn everything_that_was_asked_for_is_known() {
     let inputs = Memory::new()
         .file(
             "apps/a/compose.yaml",
-            "include: [more.yaml]\nservices: { a: { extends: { file: ../base.yaml, service: b } } }",
+            "include: [more.yaml]\nservices: { a: { extends: { file: ../base.yaml, service: b }, label_file: [gone.labels] } }",
         )
         .file("apps/a/more.yaml", "services: {}")
         .file("apps/base.yaml", "services: { b: {} }");
@@ -231,6 +231,7 @@ fn everything_that_was_asked_for_is_known() {
         "apps/base.yaml",
         "apps/a/.env",
         "apps/a/compose.override.yaml",
+        "apps/a/gone.labels",
     ] {
         assert!(sources.get(Path::new(path)).is_some(), "{path}");
     }

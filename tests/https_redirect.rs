@@ -3,6 +3,7 @@
 mod support;
 
 use support::gate::TestGate;
+use support::upstream::Upstream;
 
 const CONFIG: &str = r#"
 listeners:
@@ -27,6 +28,7 @@ fn everyone_is_sent_to_the_same_url() {
     for (request, url) in [
         ("GET /a/b?c=d HTTP/1.1\r\nHost: One.test:8080\r\n\r\n", "https://one.test/a/b?c=d"),
         ("POST / HTTP/1.1\r\nHost: one.test\r\nContent-Length: 2\r\n\r\nhi", "https://one.test/"),
+        ("GET http://one.test?a=b HTTP/1.1\r\nHost: one.test\r\n\r\n", "https://one.test/?a=b"),
         ("OPTIONS * HTTP/1.1\r\nHost: one.test\r\n\r\n", "https://one.test/"),
         ("GET /x HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", "https://[::1]/x"),
         ("GET http://two.test/y HTTP/1.1\r\nHost: one.test\r\n\r\n", "https://two.test/y"),
@@ -45,6 +47,24 @@ fn challenges_are_answered_in_the_clear() {
     let gate = TestGate::start(CONFIG, &[("redirect", &"true")]);
     let response = gate.exchange("GET /.well-known/acme-challenge/xyz HTTP/1.1\r\nHost: one.test\r\n\r\n");
     assert_eq!((response.status(), response.text()), (200, "token".to_owned()));
+}
+
+#[test]
+fn what_is_passed_on_is_passed_on_in_the_clear_too() {
+    let mail = Upstream::says("mail");
+    let config = CONFIG.replace("rules:", "rules:\n      - { host: mail.test, pass: \"{mail}\" }");
+    let gate = TestGate::start(&config, &[("redirect", &"true"), ("mail", &mail.address())]);
+    for path in ["/", "/.well-known/acme-challenge/x"] {
+        gate.exchange(format!("GET {path} HTTP/1.1\r\nHost: Mail.test:80\r\n\r\n")).expect(200, "mail");
+    }
+    let other = "GET /a HTTP/1.1\r\nHost: www.mail.test\r\n\r\n";
+    assert_eq!(location(&gate, other), (308, "https://www.mail.test/a".to_owned()));
+    // A rule before it comes before it, and asks for TLS.
+    let config = config.replace("rules:", "rules:\n      - { path_prefix: /only, respond: { body: no } }");
+    gate.edit(&config, &[("redirect", &"true"), ("mail", &mail.address())]);
+    gate.reload().unwrap();
+    let only = "GET /only HTTP/1.1\r\nHost: mail.test\r\n\r\n";
+    assert_eq!(location(&gate, only), (308, "https://mail.test/only".to_owned()));
 }
 
 #[test]

@@ -81,15 +81,6 @@ fn connect(address: SocketAddr) -> TcpStream {
     socket
 }
 
-/// What a client that asks for `name` sends first.
-fn hello(authority: &Authority, name: &str) -> Vec<u8> {
-    let name = rustls::pki_types::ServerName::try_from(name.to_owned()).unwrap();
-    let config = Arc::new(authority.client(&["h2", "acme-tls/1"]));
-    let mut bytes = Vec::new();
-    rustls::ClientConnection::new(config, name).unwrap().write_tls(&mut bytes).unwrap();
-    bytes
-}
-
 /// A target that ends TLS itself, asks for a certificate of `members`, and says whose it got.
 fn members_only(leaf: &Leaf, members: &Authority) -> (SocketAddr, JoinHandle<()>) {
     let mut roots = RootCertStore::empty();
@@ -148,7 +139,7 @@ fn every_byte_arrives_both_ways_however_it_was_sent() {
         let answer = pattern(2, 200_000);
         let (address, serving) = records(answer.clone());
         let scene = scene(CONFIG, address);
-        let hello = hello(&scene.authority, "Mail.Test");
+        let hello = scene.authority.hello("Mail.Test");
         let sent = [hello, pattern(1, if step == 1 { 100 } else { 300_000 })].concat();
         let mut socket = connect(scene.gate.address("https"));
         socket.set_nodelay(true).unwrap();
@@ -208,7 +199,7 @@ fn a_target_that_is_down_is_told_in_the_clear_and_ends_a_connection_over_tls() {
     let response = scene.gate.exchange("GET / HTTP/1.1\r\nHost: dead.test\r\n\r\n");
     response.expect_own(502, "connect_refused");
     let mut socket = connect(scene.gate.address("https"));
-    socket.write_all(&hello(&scene.authority, "dead.test")).unwrap();
+    socket.write_all(&scene.authority.hello("dead.test")).unwrap();
     assert_eq!(socket.read(&mut [0]).unwrap_or(0), 0);
     let refused = "smolgate_own_answers_total{reason=\"connect_refused\"}";
     until("both are counted", || scene.gate.metric(refused) == 2.0);
@@ -222,7 +213,7 @@ fn the_target_is_told_who_the_client_is() {
             let pass = format!("pass: \"{{target}}\", send_proxy_protocol: {version}");
             let scene = scene(&CONFIG.replace("pass: \"{target}\"", &pass), address);
             let first = if over_tls {
-                hello(&scene.authority, name)
+                scene.authority.hello(name)
             } else {
                 format!("GET / HTTP/1.1\r\nHost: {name}\r\n\r\n").into_bytes()
             };
@@ -257,7 +248,7 @@ listeners:
     // With a name or without: the rule takes any.
     for name in ["any.test", "192.0.2.1"] {
         let mut socket = connect(gate.address("https"));
-        socket.write_all(&hello(&authority, name)).unwrap();
+        socket.write_all(&authority.hello(name)).unwrap();
         socket.shutdown(Shutdown::Write).unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).unwrap();
@@ -283,7 +274,7 @@ fn a_connection_outlives_reloads_that_keep_its_rule_and_no_others() {
     let (address, _echo) = echo();
     let scene = scene(&format!("shutdown_timeout: 0\n{CONFIG}"), address);
     let mut socket = connect(scene.gate.address("https"));
-    let hello = hello(&scene.authority, "mail.test");
+    let hello = scene.authority.hello("mail.test");
     socket.write_all(&hello).unwrap();
     let mut back = vec![0; hello.len()];
     socket.read_exact(&mut back).unwrap();
@@ -300,4 +291,28 @@ fn a_connection_outlives_reloads_that_keep_its_rule_and_no_others() {
     scene.gate.edit(&format!("shutdown_timeout: 0\n{gone}"), names);
     scene.gate.reload().unwrap();
     assert_eq!(socket.read(&mut [0]).unwrap_or(0), 0, "its rule leads elsewhere now");
+}
+
+#[test]
+fn a_hello_is_judged_by_the_rules_that_hold_when_it_is_there() {
+    let (address, before) = records(Vec::new());
+    let (other, after) = records(b"from the other one".to_vec());
+    let scene = scene(CONFIG, address);
+    let hello = scene.authority.hello("mail.test");
+    let mut socket = connect(scene.gate.address("https"));
+    let (first, rest) = hello.split_at(100);
+    socket.write_all(first).unwrap();
+    let received = "smolgate_connections_total{listener=\"https\"}";
+    until("the gate has it", || scene.gate.metric(received) > 0.0);
+    scene.gate.edit(CONFIG, &[("dir", &scene.dir.path().display()), ("target", &other)]);
+    scene.gate.reload().unwrap();
+    socket.write_all(rest).unwrap();
+    socket.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "from the other one");
+    assert_eq!(after.join().unwrap(), hello);
+    // Nobody came to the one before; this lets it end.
+    drop(TcpStream::connect(address).unwrap());
+    assert_eq!(before.join().unwrap(), b"");
 }

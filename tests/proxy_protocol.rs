@@ -157,6 +157,59 @@ listeners:
 }
 
 #[test]
+fn tcp_listeners_send_it() {
+    let raw = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new(dir.path(), "ca.pem");
+    authority.issue(dir.path(), "ours", &["ours.test"]);
+    let config = r#"
+listeners:
+  - { name: v1, bind: "127.0.0.1:0", protocol: tcp, target: "{target}", send_proxy_protocol: v1 }
+  - name: v2
+    bind: "127.0.0.1:0"
+    protocol: tcp
+    target: "{target}"
+    send_proxy_protocol: v2
+    tls: { certificates: "{dir}/ours.crt" }
+  - name: behind
+    bind: "127.0.0.1:0"
+    protocol: tcp
+    target: "{target}"
+    accept_proxy_protocol: "127.0.0.1"
+    send_proxy_protocol: v2
+"#;
+    let names: support::gate::Names =
+        &[("dir", &dir.path().display()), ("target", &raw.local_addr().unwrap())];
+    let gate = TestGate::start(config, names);
+    let received = || {
+        let mut got = Vec::new();
+        raw.accept().unwrap().0.read_to_end(&mut got).unwrap();
+        let header = proxy_protocol::parse(&got).unwrap().unwrap();
+        (header.addresses, got.starts_with(b"PROXY TCP4 "), got[header.len..].to_vec())
+    };
+
+    let mut socket = connect(gate.address("v1"));
+    socket.write_all(b"hello").unwrap();
+    socket.shutdown(Shutdown::Write).unwrap();
+    let own = (socket.local_addr().unwrap(), gate.address("v1"));
+    assert_eq!(received(), (Some(own), true, b"hello".to_vec()));
+
+    let config = Arc::new(authority.client(&[]));
+    let mut tls = support::tls::Tls::connect(gate.address("v2"), &config, "ours.test").unwrap();
+    tls.write_all(b"hello").unwrap();
+    tls.flush().unwrap();
+    tls.finish();
+    let own = (tls.socket().local_addr().unwrap(), gate.address("v2"));
+    assert_eq!(received(), (Some(own), false, b"hello".to_vec()));
+
+    let mut socket = connect(gate.address("behind"));
+    socket.write_all(&[&header(Version::V1)[..], b"hello"].concat()).unwrap();
+    socket.shutdown(Shutdown::Write).unwrap();
+    let announced = proxy_protocol::parse(&header(Version::V1)).unwrap().unwrap().addresses;
+    assert_eq!(received(), (announced, false, b"hello".to_vec()), "the client's address goes on");
+}
+
+#[test]
 fn tcp_listeners_take_it_off() {
     let raw = TcpListener::bind("127.0.0.1:0").unwrap();
     let config = r#"

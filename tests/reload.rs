@@ -115,6 +115,48 @@ fn tunnels_whose_rule_is_unchanged_live_on() {
 }
 
 #[test]
+fn a_tunnel_that_begins_after_its_rule_went_ends_as_well() {
+    let (asked, answer) = (Latch::new(), Latch::new());
+    let (asks, answers) = (asked.clone(), answer.clone());
+    let upstream = Upstream::scripted(move |connection| {
+        connection.read_request();
+        asks.open();
+        answers.wait();
+        connection
+            .send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        connection.hang();
+    });
+    let before = BEFORE.replace("20s", "0");
+    let gate = TestGate::start(&before, &[("live", &upstream)]);
+    let mut socket = gate.client();
+    socket.send(UPGRADE);
+    asked.wait();
+    gate.edit(&before.replace("/live", "/elsewhere"), &[("live", &upstream)]);
+    gate.reload().expect("the reload is fine");
+    answer.open();
+    assert_eq!(socket.read_response().status(), 101);
+    socket.expect_close();
+    assert_eq!(gate.metric("smolgate_own_answers_total{reason=\"shutting_down\"}"), 1.0);
+}
+
+#[test]
+fn a_tunnel_whose_rule_comes_back_in_time_lives_on() {
+    let upstream = live();
+    let before = BEFORE.replace("20s", "3s");
+    let gate = TestGate::start(&before, &[("live", &upstream)]);
+    let (mut stays, mut raw) = (gate.client(), gate.client_of("raw"));
+    assert_eq!(stays.exchange(UPGRADE).status(), 101);
+    echoes(&mut raw, b"!");
+    let elsewhere = before.replace("target: \"{live}\"", "target: \"127.0.0.1:1\"");
+    for text in [elsewhere.replace("/live", "/elsewhere"), elsewhere] {
+        gate.edit(&text, &[("live", &upstream)]);
+        gate.reload().expect("the reload is fine");
+    }
+    raw.expect_close();
+    echoes(&mut stays, b"still here");
+}
+
+#[test]
 fn an_exchange_in_flight_ends_as_it_began() {
     let hold = Latch::new();
     let held = hold.clone();

@@ -230,7 +230,12 @@ fn absolute_form_routes_and_forwards_its_authority() {
 
 #[test]
 fn absolute_form_without_a_path_gets_one() {
-    assert_eq!(forwarded("GET http://kept.test HTTP/1.1\r\nHost: kept.test\r\n\r\n").target(), "/");
+    let target = |target: &str| {
+        forwarded(format!("GET {target} HTTP/1.1\r\nHost: kept.test\r\n\r\n")).target().to_owned()
+    };
+    assert_eq!(target("http://kept.test"), "/");
+    assert_eq!(target("http://kept.test?a=b/../c"), "/?a=b/../c");
+    assert_eq!(target("http://kept.test:81?"), "/?");
 }
 
 #[test]

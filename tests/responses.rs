@@ -402,6 +402,25 @@ fn connection_close_of_the_upstream_is_its_own_affair() {
     assert_eq!(upstream.connections(), 2);
 }
 
+/// The end goes out in one packet with the last bytes. What the client has said meanwhile makes the
+/// close behind it a reset, which must not cost it those bytes.
+#[test]
+fn a_last_answer_arrives_also_when_the_client_goes_on_talking() {
+    let step = Latch::new();
+    let told = step.clone();
+    let upstream = Upstream::each(move |connection, _| {
+        told.wait();
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine");
+    });
+    let gate = start(&upstream);
+    let mut client = gate.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    upstream.wait_requests(1);
+    client.send("and another thing");
+    step.open();
+    client.read_response().expect(200, "fine");
+}
+
 #[test]
 fn a_stream_is_never_buffered() {
     let steps: Vec<Latch> = (0..3).map(|_| Latch::new()).collect();

@@ -250,6 +250,42 @@ fn a_certificate_that_cannot_be_used_leaves_the_others_alone() {
 }
 
 #[test]
+fn a_certificate_that_cannot_be_used_any_more_goes_on_until_it_is_taken_away() {
+    let scene = scene(CONFIG);
+    let certs = scene.dir.path().join("certs");
+    let (one, many) = (der(&scene.one), der(&scene.many));
+    let outdated = || scene.gate.metric("smolgate_certificates_outdated");
+    let names = ["one.test", "a.many.test"];
+    let shown = || names.map(|name| scene.connect(name).unwrap().shown());
+    assert_eq!(outdated(), 0.0);
+    std::fs::write(&scene.one.cert, "half a certif").unwrap();
+    scene.authority.issue_expired(&certs, "many", &["*.many.test"]);
+    scene.gate.reload().unwrap();
+    assert_eq!((shown(), outdated()), ([one.clone(), many.clone()], 2.0));
+    // The next one is of no more use.
+    let next = scene.authority.issue(&certs, "one", &["one.test"]);
+    std::fs::copy(&scene.many.key, &next.key).unwrap();
+    scene.gate.reload().unwrap();
+    assert_eq!((shown(), outdated()), ([one.clone(), many], 2.0));
+    // One is good again, the other is gone.
+    let next = scene.authority.issue(&certs, "one", &["one.test"]);
+    std::fs::remove_file(&scene.many.cert).unwrap();
+    scene.gate.reload().unwrap();
+    assert_eq!(outdated(), 0.0);
+    assert_eq!(scene.connect("one.test").unwrap().shown(), der(&next));
+    assert_eq!(alert(scene.connect("a.many.test")), AlertDescription::UnrecognisedName);
+    // What the configuration no longer names goes too, broken or not.
+    std::fs::write(&next.cert, "half a certif").unwrap();
+    let elsewhere = CONFIG.replacen("{certs}", "{dir}/fallback.crt", 1);
+    let names: support::gate::Names =
+        &[("certs", &certs.display()), ("dir", &scene.dir.path().display()), ("upstream", &scene.upstream)];
+    scene.gate.edit(&elsewhere, names);
+    scene.gate.reload().unwrap();
+    assert_eq!(outdated(), 0.0);
+    assert_eq!(alert(scene.connect("one.test")), AlertDescription::UnrecognisedName);
+}
+
+#[test]
 fn the_expiry_of_each_certificate_is_a_metric() {
     let scene = scene(CONFIG);
     scene.authority.issue_expired(&scene.dir.path().join("certs"), "old", &["old.test"]);

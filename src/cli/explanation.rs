@@ -7,7 +7,9 @@ use super::configuration;
 use super::listing::{hosts, respond, upstream};
 use super::output;
 use super::question::{Asked, Routed, accepted, binds};
-use crate::config::plan::{Action, Plan, Protocol, Proxy, Redirect, Rule};
+use crate::config::plan::{
+    Action, HttpListener, Listener, Plan, Protocol, Proxy, Redirect, RedirectToHttps, Rule,
+};
 use crate::http::Refusal;
 use crate::log::Reason;
 use crate::routing;
@@ -47,49 +49,135 @@ fn story(plan: &Plan, asked: &Asked, question: &Question) -> Result<String, Stri
             Err(Refusal { reason, detail }) => {
                 text.push_str(&format!("  no rule is looked at: {}: {detail}\n", answer(reason)));
             }
-            Ok(routed) => text.push_str(&verdicts(plan, &http.rules, asked, &routed, &question.method)),
+            Ok(routed) => {
+                let (method, routed) = (&*question.method, &routed);
+                text.push_str(&Case { plan, listener, http, asked, routed, method }.story());
+            }
         },
     }
     Ok(text)
 }
 
-fn verdicts(plan: &Plan, rules: &[Rule], asked: &Asked, routed: &Routed, method: &str) -> String {
-    let Routed { host, path } = routed;
-    let method = method.as_bytes();
-    let explanation = routing::explain(rules, host, path, method);
-    let row = |index: usize, verdict: String| {
-        let rule = &rules[index];
-        let wants = if rule.methods.is_empty() {
-            format!("{} {}", hosts(rule), rule.path_prefix)
-        } else {
-            format!("{} {} {}", rule.methods.join(","), hosts(rule), rule.path_prefix)
+/// What is asked of the rules of an HTTP listener.
+struct Case<'a> {
+    plan: &'a Plan,
+    listener: &'a Listener,
+    http: &'a HttpListener,
+    asked: &'a Asked,
+    routed: &'a Routed,
+    method: &'a str,
+}
+
+impl Case<'_> {
+    fn story(&self) -> String {
+        if self.listener.tls.is_some() {
+            return self.by_name().unwrap_or_else(|| self.by_request());
+        }
+        let Routed { host, path } = self.routed;
+        let explanation = routing::explain(&self.http.rules, host, path, self.method.as_bytes());
+        let winner = explanation.winner.map(|index| &self.http.rules[index]);
+        let leaves = |redirect: &RedirectToHttps| redirect.leaves(self.asked.path.as_bytes(), winner);
+        match self.http.redirect_to_https.filter(|redirect| !leaves(redirect)) {
+            Some(redirect) => self.to_https(redirect),
+            None => self.by_request(),
+        }
+    }
+
+    /// What the name decides under TLS, and the request, if it still may. `None` where names decide nothing.
+    fn by_name(&self) -> Option<String> {
+        let rules = &self.http.rules;
+        if !rules.iter().any(Rule::acts_on_names) {
+            return None;
+        }
+        let host = &self.routed.host;
+        // Nobody asks for an address by name (RFC 6066, section 3).
+        let is_address = std::str::from_utf8(host)
+            .is_ok_and(|host| host.starts_with('[') || host.parse::<std::net::IpAddr>().is_ok());
+        let name = if is_address { &[][..] } else { host };
+        let explanation = routing::explain_name(rules, name);
+        let row = |index: usize, verdict: String| self.row(index, hosts(&rules[index]), verdict);
+        let mut rows: Vec<_> = explanation
+            .earlier
+            .iter()
+            .map(|&(index, why)| row(index, format!("no: {}", why.sentence(&rules[index], name, b"/", b""))))
+            .collect();
+        let winner = explanation.winner.map(|index| (index, &rules[index]));
+        let acts = winner.filter(|(_, rule)| rule.acts_on_names());
+        rows.extend(winner.map(|(index, rule)| match acts {
+            Some(_) => row(index, format!("wins -> {}", outcome(self, rule))),
+            None => row(index, "takes the name, and what it does needs a request".to_owned()),
+        }));
+        let none = if is_address { "; nobody asks for an address" } else { "" };
+        let mut text = format!("  the name asked for decides, before a byte is answered{none}:\n");
+        text.push_str(&output::columns(&rows));
+        if acts.is_none() {
+            text.push_str("  so TLS is ended here, and the rules are asked again for the request:\n");
+            text.push_str(&self.by_request());
+        }
+        Some(text)
+    }
+
+    fn by_request(&self) -> String {
+        let (rules, Routed { host, path }) = (&self.http.rules, self.routed);
+        let method = self.method.as_bytes();
+        let explanation = routing::explain(rules, host, path, method);
+        let row = |index: usize, verdict: String| {
+            let rule = &rules[index];
+            let wants = if rule.methods.is_empty() {
+                format!("{} {}", hosts(rule), rule.path_prefix)
+            } else {
+                format!("{} {} {}", rule.methods.join(","), hosts(rule), rule.path_prefix)
+            };
+            self.row(index, wants, verdict)
         };
-        vec![String::new(), (index + 1).to_string(), rule.origin.to_string(), wants, verdict]
-    };
-    let mut rows: Vec<Vec<String>> = explanation
-        .earlier
-        .iter()
-        .map(|&(index, why)| row(index, format!("no: {}", why.sentence(&rules[index], host, path, method))))
-        .collect();
-    if let Some(index) = explanation.winner {
-        rows.push(row(index, format!("wins -> {}", outcome(plan, &rules[index], asked))));
+        let mut rows: Vec<Vec<String>> = explanation
+            .earlier
+            .iter()
+            .map(|&(index, why)| {
+                row(index, format!("no: {}", why.sentence(&rules[index], host, path, method)))
+            })
+            .collect();
+        if let Some(index) = explanation.winner {
+            let rule = &rules[index];
+            let outcome = match rule.action {
+                // It was decrypted, and so not what the target is to get.
+                Action::Pass(_) if self.listener.tls.is_some() => answer(Reason::Misdirected),
+                _ => outcome(self, rule),
+            };
+            rows.push(row(index, format!("wins -> {outcome}")));
+        }
+        let mut text = output::columns(&rows);
+        if explanation.winner.is_none() {
+            text.push_str(&format!("  no rule takes it: {}\n", answer(Reason::NoRule)));
+        }
+        text
     }
-    let mut text = output::columns(&rows);
-    if explanation.winner.is_none() {
-        text.push_str(&format!("  no rule takes it: {}\n", answer(Reason::NoRule)));
+
+    fn row(&self, index: usize, wants: String, verdict: String) -> Vec<String> {
+        let origin = self.http.rules[index].origin.to_string();
+        vec![String::new(), (index + 1).to_string(), origin, wants, verdict]
     }
-    text
+
+    fn to_https(&self, redirect: RedirectToHttps) -> String {
+        let status = redirect.status_for(self.method);
+        let host = String::from_utf8_lossy(&self.routed.host);
+        let port = if redirect.port == 443 { String::new() } else { format!(":{}", redirect.port) };
+        let Asked { path, query, .. } = self.asked;
+        format!("  redirect_to_https comes before the rules: {status} to https://{host}{port}{path}{query}\n")
+    }
 }
 
 fn answer(reason: Reason) -> String {
     format!("the answer is {} ({})", reason.status(), reason.code())
 }
 
-fn outcome(plan: &Plan, rule: &Rule, asked: &Asked) -> String {
+fn outcome(case: &Case<'_>, rule: &Rule) -> String {
+    let Case { plan, asked, .. } = case;
     match &rule.action {
         Action::Proxy(proxy) => proxied(plan, rule, proxy, asked),
         Action::Redirect(redirect) => format!("{} to {}", redirect.status, location(redirect, asked)),
         Action::Respond(answer) => respond(answer),
+        Action::Drop => "dropped: the connection is closed without an answer".to_owned(),
         Action::Pass(pass) => format!("passed on as it is to {}", upstream(plan, pass.upstream)),
     }
 }

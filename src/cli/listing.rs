@@ -61,6 +61,7 @@ fn action(plan: &Plan, action: &Action) -> String {
         }
         Action::Redirect(redirect) => format!("redirect {} -> {}", redirect.status, redirect.to),
         Action::Respond(answer) => respond(answer),
+        Action::Drop => "drop".to_owned(),
         Action::Pass(pass) => format!("pass -> {}", upstream(plan, pass.upstream)),
     }
 }

@@ -23,6 +23,9 @@ pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {
             report.warning(Some(spots.listener), message, "add a rule");
         }
         shadowed(&http.rules, spots, report);
+        if listener.tls.is_some() {
+            hidden(&http.rules, spots, report);
+        }
     }
 }
 
@@ -35,7 +38,7 @@ fn shadowed(rules: &[Rule], spots: &ListenerSpots, report: &mut Report) {
     let mut earlier: HashMap<(Option<&HostPattern>, &str), Vec<&Rule>> = HashMap::new();
     for (rule, spot) in rules.iter().zip(&spots.rules) {
         let taken_by = |host: Option<&HostPattern>| {
-            let wildcard = host.and_then(wildcard_over);
+            let wildcard = host.and_then(HostPattern::wildcard_over);
             [Some(None), host.map(Some), wildcard.as_ref().map(Some)].into_iter().flatten().find_map(|host| {
                 ancestors(&rule.path_prefix).find_map(|path| {
                     earlier
@@ -69,19 +72,45 @@ fn shadowed(rules: &[Rule], spots: &ListenerSpots, report: &mut Report) {
     }
 }
 
+/// Rules that act on names, under TLS, and come too late for one: the first rule that takes the name,
+/// whatever else it asks for, does not, so TLS is ended for it.
+///
+/// That an earlier rule takes only some of the names of a wildcard, or of any host, is how exceptions
+/// are written.
+fn hidden(rules: &[Rule], spots: &ListenerSpots, report: &mut Report) {
+    let mut first: HashMap<Option<&HostPattern>, usize> = HashMap::new();
+    for (index, (rule, spot)) in rules.iter().zip(&spots.rules).enumerate() {
+        let hosts: Vec<Option<&HostPattern>> = match rule.hosts.as_slice() {
+            [] => vec![None],
+            hosts => hosts.iter().map(Some).collect(),
+        };
+        let taker = |host: Option<&HostPattern>| {
+            let wildcard = host.and_then(HostPattern::wildcard_over);
+            let keys = [Some(None), host.map(Some), wildcard.as_ref().map(Some)];
+            keys.into_iter().flatten().filter_map(|key| first.get(&key)).min().map(|index| &rules[*index])
+        };
+        let hides = |host: &Option<&HostPattern>| taker(*host).filter(|taker| !taker.acts_on_names());
+        // Of a rule that can never match it was said.
+        if rule.acts_on_names()
+            && !report.has_warning_at(*spot)
+            && let Some((host, taker)) = hosts.iter().find_map(|host| Some((host, hides(host)?)))
+        {
+            let name = host.map_or_else(|| "any name".to_owned(), |host| format!("`{host}`"));
+            let message =
+                format!("under TLS, connections for {name} do not come to the rule `{}`", rule.name);
+            let hint = format!(
+                "`{}` ({}) takes the name first, and path and method cannot be seen yet: move that rule below this one",
+                taker.name, taker.origin
+            );
+            report.warning(Some(*spot), message, hint);
+        }
+        hosts.into_iter().for_each(|host| _ = first.entry(host).or_insert(index));
+    }
+}
+
 /// Whether methods asked for first leave none of the later ones; empty is any.
 fn covers(first: &[Arc<str>], later: &[Arc<str>]) -> bool {
     first.is_empty() || (!later.is_empty() && later.iter().all(|method| first.contains(method)))
-}
-
-/// `*.example.com` for `a.example.com`.
-fn wildcard_over(host: &HostPattern) -> Option<HostPattern> {
-    match host {
-        HostPattern::Exact(host) => {
-            host.split_once('.').map(|(_, suffix)| HostPattern::Wildcard(suffix.into()))
-        }
-        HostPattern::Wildcard(_) => None,
-    }
 }
 
 /// `/a/b`, `/a`, `/`: every prefix that takes the path too.

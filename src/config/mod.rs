@@ -20,6 +20,7 @@ mod field;
 mod glob;
 mod loader;
 mod lowering;
+mod meaning;
 mod nearest;
 mod pattern;
 pub mod plan;

@@ -56,30 +56,6 @@ impl Plan {
             rejected_services: 0,
         }
     }
-
-    /// Whether `rule` of this plan matches and does what `other_rule` of another plan does, wherever
-    /// they were written.
-    pub fn means_the_same(&self, rule: &Rule, other: &Plan, other_rule: &Rule) -> bool {
-        let action = match (&rule.action, &other_rule.action) {
-            (Action::Proxy(one), Action::Proxy(two)) => {
-                let settings = Proxy { upstream: one.upstream, ..two.clone() };
-                *one == settings && self.leads_to_the_same(one.upstream, other, two.upstream)
-            }
-            (Action::Pass(one), Action::Pass(two)) => {
-                let settings = Pass { upstream: one.upstream, ..two.clone() };
-                *one == settings && self.leads_to_the_same(one.upstream, other, two.upstream)
-            }
-            (one, two) => one == two,
-        };
-        let matched = |rule: &Rule| (rule.hosts.clone(), rule.path_prefix.clone(), rule.methods.clone());
-        action && matched(rule) == matched(other_rule)
-    }
-
-    /// Whether an upstream of this plan and one of another have the same targets and policy.
-    pub fn leads_to_the_same(&self, id: UpstreamId, other: &Plan, other_id: UpstreamId) -> bool {
-        let (one, two) = (&self.upstreams[id.0], &other.upstreams[other_id.0]);
-        Upstream { origin: one.origin.clone(), ..two.clone() } == *one
-    }
 }
 
 /// Where a thing was written. Lines and columns count from 1.
@@ -242,8 +218,8 @@ pub struct Listener {
 pub enum Protocol {
     /// HTTP/1.x, routed by rules.
     Http(HttpListener),
-    /// Bytes, all to one upstream.
-    Tcp(TcpListener),
+    /// Bytes: every connection is passed on.
+    Tcp(Pass),
 }
 
 /// Settings of an HTTP listener.
@@ -259,8 +235,8 @@ pub struct HttpListener {
     pub idle_timeout: Duration,
     /// Peers whose `X-Forwarded-*` and `Forwarded` fields are kept and extended.
     pub trusted_proxies: Vec<IpNet>,
-    /// Answer every request with the same URL under `https`, but for ACME challenges, which the rules
-    /// get. Never on a listener with TLS.
+    /// Answer requests with the same URL under `https`, but for those that it leaves to the rules. Never
+    /// on a listener with TLS.
     pub redirect_to_https: Option<RedirectToHttps>,
 }
 
@@ -272,6 +248,9 @@ pub struct RedirectToHttps {
     /// The port of the TLS listener as clients reach it; 443 is not written out.
     pub port: u16,
 }
+
+/// What the paths of ACME challenges begin with.
+pub const ACME_CHALLENGES: &str = "/.well-known/acme-challenge";
 
 /// How a listener ends TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -363,15 +342,6 @@ pub struct HeadLimits {
     pub target: usize,
 }
 
-/// Settings of a TCP listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TcpListener {
-    /// Where the bytes go.
-    pub upstream: UpstreamId,
-    /// How long neither side may say anything.
-    pub idle_timeout: Duration,
-}
-
 /// A match and one action.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
@@ -399,6 +369,18 @@ pub enum HostPattern {
     Wildcard(Arc<str>),
 }
 
+impl HostPattern {
+    /// `*.example.com` for `a.example.com`, which it takes as well; a wildcard has none.
+    pub fn wildcard_over(&self) -> Option<HostPattern> {
+        match self {
+            HostPattern::Exact(host) => {
+                host.split_once('.').map(|(_, suffix)| HostPattern::Wildcard(suffix.into()))
+            }
+            HostPattern::Wildcard(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -420,9 +402,12 @@ pub enum Action {
     /// Pass the whole connection on, byte for byte. Under TLS the name asked for decides, before a byte
     /// is answered; in the clear the first request does, and goes along unchanged.
     Pass(Pass),
+    /// Close the connection without an answer. Under TLS before a byte is answered, if the rule asks for
+    /// no more than a name.
+    Drop,
 }
 
-/// Pass the whole connection on.
+/// Pass the whole connection on: what a rule says with `pass`, and all that a TCP listener does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pass {
     /// Where to; its targets have no scheme.

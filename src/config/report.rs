@@ -145,7 +145,9 @@ impl Report {
         let origin = self.origin(spot);
         let start = file.lines[origin.line as usize - 1] as usize;
         let rest = &file.text[start..];
-        let end = start + rest.find(['\n', '\r']).unwrap_or(rest.len());
+        let line = rest.split('\n').next().unwrap_or(rest);
+        // A CR that stands elsewhere is a character like any other: lines were counted by LF.
+        let end = start + line.strip_suffix('\r').unwrap_or(line).len();
         let from = file.text.floor_char_boundary(spot.start as usize);
         let to = file.text.floor_char_boundary(spot.end as usize).clamp(from, end.max(from));
         let covered = &file.text[from..to];
@@ -186,6 +188,20 @@ mod tests {
         let file = report.add_file(Path::new("a.yml"), &"a: [".into());
         report.error(Spot { file, start: 4, end: 4 }, "it ends");
         assert!(report.finish().to_string().contains("a.yml:1:5"));
+    }
+
+    #[test]
+    fn a_carriage_return_cuts_no_line_off() {
+        let mut report = Report::default();
+        let file = report.add_file(Path::new("a.yml"), &"a: 1\r\nb:\r c\r\n".into());
+        report.error(Spot { file, start: 10, end: 11 }, "here");
+        report.error(Spot { file, start: 3, end: 4 }, "there");
+        let shown: Vec<_> = report
+            .finish()
+            .iter()
+            .map(|one| (one.line.clone(), one.origin.clone().unwrap().column))
+            .collect();
+        assert_eq!(shown, [("a: 1".to_owned(), 4), ("b:  c".to_owned(), 5)]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, Action, CertificateFiles, ClientAuth, ClientAuthMode,
-    HttpListener, InternalBind, Listener, ListenerTls, LogFormat, LogLevel, Plan, Protocol, Proxy,
+    HttpListener, InternalBind, Listener, ListenerTls, LogFormat, LogLevel, Pass, Plan, Protocol, Proxy,
     ProxyProtocol, RedirectToHttps, Rule, Scheme, Target, TlsVersion, Upstream,
 };
 use super::scalar::{show_duration, show_size};
@@ -83,6 +83,7 @@ fn write_listener(out: &mut Yaml, listener: &Listener, plan: &Plan) {
     match &listener.protocol {
         Protocol::Tcp(tcp) => {
             out.line(2, "upstream", quote(&plan.upstreams[tcp.upstream.0].name));
+            write_proxy_protocol(out, 2, tcp);
             out.line(2, "idle_timeout", show_duration(tcp.idle_timeout));
         }
         Protocol::Http(http) => write_http(out, http, plan),
@@ -166,11 +167,10 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
                 "pass",
                 format_args!("{{ upstream: {} }}", quote(&plan.upstreams[pass.upstream.0].name)),
             );
-            if let Some(version) = pass.send_proxy_protocol {
-                out.line(4, "send_proxy_protocol", if version == ProxyProtocol::V1 { "v1" } else { "v2" });
-            }
+            write_proxy_protocol(out, 4, pass);
             out.line(4, "tunnel_timeout", show_duration(pass.idle_timeout));
         }
+        Action::Drop => out.line(4, "drop", true),
         Action::Respond(respond) => {
             out.open(4, "respond");
             out.line(5, "status", respond.status);
@@ -180,6 +180,12 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
             }
             out.line(5, "body", quote(&respond.body));
         }
+    }
+}
+
+fn write_proxy_protocol(out: &mut Yaml, depth: usize, pass: &Pass) {
+    if let Some(version) = pass.send_proxy_protocol {
+        out.line(depth, "send_proxy_protocol", if version == ProxyProtocol::V1 { "v1" } else { "v2" });
     }
 }
 

@@ -6,12 +6,12 @@ use crate::config::plan::Plan;
 use crate::config::{Diagnostic, Severity};
 use crate::log::counters::CertificateExpiry;
 use crate::proxy::{Generation, terminators};
-use crate::tls::{Problem, Tickets, files_of};
+use crate::tls::{Problem, Terminator, Tickets, files_of};
 
 /// Reads the certificates of a plan and says what is wrong with them, as a generation would be built
 /// of it. Blocks.
 pub fn check(plan: &Plan) -> Vec<Diagnostic> {
-    diagnostics(&terminators(plan, &Tickets::default()).1)
+    diagnostics(&terminators(plan, &Tickets::default(), None).1)
 }
 
 /// Problems with the line that names the file.
@@ -50,6 +50,11 @@ pub(super) fn files_named_by(plan: &Plan) -> Vec<PathBuf> {
     files.sort();
     files.dedup();
     files
+}
+
+/// What `smolgate_certificates_outdated` says of a generation.
+pub(super) fn outdated(generation: &Generation) -> usize {
+    generation.terminators.iter().flatten().map(Terminator::outdated).sum()
 }
 
 /// What `smolgate_certificate_expiry_timestamp_seconds` says of a generation: the soonest, where a

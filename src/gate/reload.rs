@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use smol::lock::MutexGuard;
 
@@ -14,6 +14,10 @@ use crate::config::Sources;
 use crate::config::plan::{AccessLog as AccessPlan, Plan};
 use crate::log::AccessLog;
 use crate::proxy::{Generation, Permits};
+
+/// How soon it is looked whether a generation that was replaced is still in use, and how rarely in the end.
+const RETIRE_PAUSE_FIRST: Duration = Duration::from_millis(10);
+const RETIRE_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 impl Shared {
     /// Puts the configuration into force as it is written now. What changed, in one line.
@@ -99,7 +103,9 @@ impl Shared {
             run.access = access;
         }
         (self.on_plan)(&plan);
-        Ok(report::changes(&old.plan, &generation, restart))
+        let changes = report::changes(&old.plan, &generation, restart);
+        smol::spawn(retire(old)).detach();
+        Ok(changes)
     }
 
     /// Sockets for the doors that the plan brings; blocks for no longer than a few system calls.
@@ -135,6 +141,17 @@ impl Shared {
     }
 }
 
+/// Holds a generation until nobody else does. Exchanges that began on it may go on for hours, and taking
+/// apart 10,000 rules takes milliseconds: the worker where the last of them ends has no time for that.
+async fn retire<G: Send + Sync + 'static>(generation: Arc<G>) {
+    let mut pause = RETIRE_PAUSE_FIRST;
+    while Arc::strong_count(&generation) > 1 {
+        smol::Timer::after(pause).await;
+        pause = (pause * 2).min(RETIRE_PAUSE_MAX);
+    }
+    smol::unblock(move || drop(generation)).await;
+}
+
 /// A new access log when the plan wants another one than runs.
 fn new_access_log(
     run: &Running,
@@ -143,4 +160,37 @@ fn new_access_log(
 ) -> Result<Option<(AccessPlan, AccessLog)>, GateError> {
     let same = run.access.as_ref().map(|(plan, _)| plan) == plan.log.access.as_ref();
     if same { Ok(None) } else { start_access_log(plan, &shared.counters) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::mpsc::{Sender, channel};
+    use std::thread::{self, ThreadId};
+
+    use futures_lite::future::{block_on, poll_once};
+
+    use super::*;
+
+    /// Tells where it was dropped.
+    struct Generation(Sender<ThreadId>);
+
+    impl Drop for Generation {
+        fn drop(&mut self) {
+            self.0.send(thread::current().id()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_generation_never_ends_with_the_exchange_that_used_it_last() {
+        let (ended, end) = channel();
+        let generation = Arc::new(Generation(ended));
+        let exchange = generation.clone();
+        let mut retired = pin!(retire(generation));
+        assert!(block_on(poll_once(retired.as_mut())).is_none(), "an exchange is going on");
+        drop(exchange);
+        assert!(end.try_recv().is_err(), "it ended here");
+        block_on(retired);
+        assert_ne!(end.recv().unwrap(), thread::current().id());
+    }
 }

@@ -115,7 +115,8 @@ fn settings(plan: &Plan, listener: &Listener) -> String {
             format!("http {:?} {times:?} {:?} {:?}", http.head, http.trusted_proxies, http.redirect_to_https)
         }
         Protocol::Tcp(tcp) => {
-            format!("tcp {:?} {}", tcp.idle_timeout, upstream_text(&plan.upstreams[tcp.upstream.0]))
+            let settings = (tcp.send_proxy_protocol, tcp.idle_timeout);
+            format!("tcp {settings:?} {}", upstream_text(&plan.upstreams[tcp.upstream.0]))
         }
     };
     let tls = listener.tls.as_ref().map(tls_text);

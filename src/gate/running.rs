@@ -174,7 +174,10 @@ impl Shared {
         access: Option<AccessLog>,
     ) -> Result<Arc<Generation>, GateError> {
         let shared = self.clone();
-        let build = move || Generation::new(number, plan, &shared.names, &shared.tickets, access);
+        let build = move || {
+            let before = shared.current();
+            Generation::new(number, plan, &shared.names, &shared.tickets, access, before.as_deref())
+        };
         let generation = smol::unblock(build).await.map_err(GateError::Upstream)?;
         for problem in certificates::diagnostics(&generation.problems) {
             match problem.severity {
@@ -204,7 +207,8 @@ impl Shared {
         self.current.store(Some(generation.clone()));
         self.counters.set_rejected_services(generation.plan.rejected_services as u64);
         self.counters.set_generation(generation.number);
-        self.counters.set_certificates(certificates::expiries(generation));
+        let outdated = certificates::outdated(generation);
+        self.counters.set_certificates(certificates::expiries(generation), outdated);
         Ok(())
     }
 

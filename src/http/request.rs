@@ -32,8 +32,8 @@ pub struct RequestHead<'b> {
     pub path: &'b [u8],
     /// What stands after the first `?`.
     pub query: Option<&'b [u8]>,
-    /// Path and query as they go to a target: unchanged bytes. `/` where an absolute form has no
-    /// path (`*` if the method is OPTIONS).
+    /// Path and query as they go to a target: unchanged bytes. `/` where an absolute form has neither
+    /// (`*` if the method is OPTIONS); the slash is missing where it has a query only.
     pub path_and_query: &'b [u8],
     /// The authority that routes the request and is forwarded: that of an absolute-form target,
     /// else the `Host` field. Valid, as written, maybe with a port. `None` only in HTTP/1.0.

@@ -16,6 +16,7 @@ pub(super) struct Target<'b> {
     pub(super) path: &'b [u8],
     /// Without the question mark.
     pub(super) query: Option<&'b [u8]>,
+    /// `?` and the query alone where an absolute form has no path before it.
     pub(super) path_and_query: &'b [u8],
 }
 
@@ -45,7 +46,13 @@ impl<'b> Target<'b> {
             // RFC 9112, section 3.2.4: so an OPTIONS through a proxy reaches the server as `*`.
             [] if method == Method::Options => Ok(Target::whole(Some(authority), b"*")),
             [] => Ok(Target::whole(Some(authority), b"/")),
-            _ => Err(refused("the target has a query but no path")),
+            // An empty path is `/` (RFC 9110, section 4.2.3).
+            query => Ok(Target {
+                authority: Some(authority),
+                path: b"/",
+                query: Some(&query[1..]),
+                path_and_query,
+            }),
         }
     }
 

@@ -34,6 +34,7 @@ enum ActionView<'a> {
     Redirect { to: &'a str, status: u16 },
     Respond { status: u16 },
     Pass { upstream: &'a str, targets: Vec<String> },
+    Drop,
     Tcp { upstream: &'a str, targets: Vec<String> },
 }
 
@@ -93,6 +94,7 @@ fn action<'a>(plan: &'a Plan, action: &'a Action) -> ActionView<'a> {
         }
         Action::Redirect(redirect) => ActionView::Redirect { to: &redirect.to, status: redirect.status },
         Action::Respond(respond) => ActionView::Respond { status: respond.status },
+        Action::Drop => ActionView::Drop,
         Action::Pass(pass) => {
             let (upstream, targets) = upstream(plan, pass.upstream);
             ActionView::Pass { upstream, targets }

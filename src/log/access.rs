@@ -1,4 +1,5 @@
-//! The access log: one line per exchange, written off the data plane.
+//! The access log: one line per exchange, and one per connection in which nobody looked for any,
+//! written off the data plane.
 //!
 //! A worker formats the line and queues it; a thread writes. What does not fit into the queue is
 //! dropped and counted in `smolgate_access_log_dropped_total`. Of a request's fields only `Host`,
@@ -26,32 +27,28 @@ pub const VALUE_BYTES_MAX: usize = 4_096;
 /// How long [`AccessLog::flush_and_stop`] waits for a place that does not take its lines.
 pub const FLUSH_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// What a line says of an exchange. Bytes that are not UTF-8 are replaced.
+/// What a line says of an exchange, or of a whole connection that was passed on or dropped. Bytes that
+/// are not UTF-8 are replaced.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessRecord<'a> {
-    /// When the exchange began.
+    /// When it ended.
     pub time: SystemTime,
     /// Name of the listener.
     pub listener: &'a str,
-    /// Name of the rule; empty if none matched.
+    /// Name of the rule; `none` if none matched, or none was asked.
     pub rule: &'a str,
     /// The client: the peer, or whom a trusted proxy named.
     pub client: IpAddr,
-    /// Method, as sent.
-    pub method: &'a [u8],
-    /// `Host`, as sent.
+    /// `Host`, as sent; of a connection, the name that the client asked for. Empty if none.
     pub host: &'a [u8],
-    /// Request target, as sent.
-    pub target: &'a [u8],
-    /// `HTTP/1.1` or `HTTP/1.0`.
-    pub version: &'a str,
-    /// Status of the answer; 499 if the client left before there was one.
-    pub status: u16,
-    /// Bytes read from the client for this exchange.
+    /// `None` for a connection.
+    pub request: Option<AccessRequest<'a>>,
+    /// Bytes read from the client for this.
     pub bytes_in: u64,
-    /// Bytes written to the client for this exchange.
+    /// Bytes written to the client for this.
     pub bytes_out: u64,
-    /// From the first byte of the request to the last of the answer.
+    /// From the first byte of the request to the last of the answer; of a connection, from when it was
+    /// known where it goes to its end.
     pub duration: Duration,
     /// Name of the upstream, if one was chosen.
     pub upstream: Option<&'a str>,
@@ -61,6 +58,19 @@ pub struct AccessRecord<'a> {
     pub tls: Option<(&'a str, &'a str)>,
     /// Why we answered or closed by ourselves, if we did.
     pub reason: Option<Reason>,
+}
+
+/// The parts of a line that only an exchange has.
+#[derive(Clone, Copy, Debug)]
+pub struct AccessRequest<'a> {
+    /// Method, as sent.
+    pub method: &'a [u8],
+    /// Request target, as sent.
+    pub target: &'a [u8],
+    /// `HTTP/1.1` or `HTTP/1.0`.
+    pub version: &'a str,
+    /// Status of the answer; 499 if the client left before there was one, 444 if it was dropped.
+    pub status: u16,
     /// `User-Agent`, as sent; empty if none.
     pub user_agent: &'a [u8],
     /// `Referer`, as sent; empty if none.
@@ -132,11 +142,15 @@ fn json(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::Result<()> {
         listener: &'a str,
         rule: &'a str,
         client: IpAddr,
-        method: Cow<'a, str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        method: Option<Cow<'a, str>>,
         host: Cow<'a, str>,
-        target: Cow<'a, str>,
-        version: &'a str,
-        status: u16,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        target: Option<Cow<'a, str>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        version: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
         bytes_in: u64,
         bytes_out: u64,
         duration_ms: f64,
@@ -150,20 +164,23 @@ fn json(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::Result<()> {
         tls_cipher: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<&'static str>,
-        user_agent: Cow<'a, str>,
-        referer: Cow<'a, str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        user_agent: Option<Cow<'a, str>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        referer: Option<Cow<'a, str>>,
     }
+    let request = record.request;
     let text = |bytes| String::from_utf8_lossy(clip(bytes));
     let value = Line {
         time: Utc::from(record.time).to_string(),
         listener: record.listener,
         rule: record.rule,
         client: record.client,
-        method: text(record.method),
+        method: request.map(|request| text(request.method)),
         host: text(record.host),
-        target: text(record.target),
-        version: record.version,
-        status: record.status,
+        target: request.map(|request| text(request.target)),
+        version: request.map(|request| request.version),
+        status: request.map(|request| request.status),
         bytes_in: record.bytes_in,
         bytes_out: record.bytes_out,
         // Microseconds are enough; the rest is noise in every line.
@@ -173,24 +190,34 @@ fn json(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::Result<()> {
         tls_version: record.tls.map(|(version, _)| version),
         tls_cipher: record.tls.map(|(_, cipher)| cipher),
         reason: record.reason.map(Reason::code),
-        user_agent: text(record.user_agent),
-        referer: text(record.referer),
+        user_agent: request.map(|request| text(request.user_agent)),
+        referer: request.map(|request| text(request.referer)),
     };
     serde_json::to_writer(&mut *line, &value)?;
     line.push(b'\n');
     Ok(())
 }
 
-/// `client - - [time] "METHOD target VERSION" status bytes "referer" "user agent"`.
+/// `client - - [time] "METHOD target VERSION" status bytes "referer" "user agent"`. A connection has the
+/// name asked for in place of the target, and 200 when it ended well, as streams have in nginx.
 fn combined(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::Result<()> {
+    let connection = || AccessRequest {
+        method: b"-",
+        target: or_dash(record.host),
+        version: "-",
+        status: record.reason.map_or(200, Reason::status),
+        user_agent: b"",
+        referer: b"",
+    };
+    let request = record.request.unwrap_or_else(connection);
     write!(line, "{} - - [{}] \"", record.client, Utc::from(record.time).combined())?;
-    escape(record.method, line);
+    escape(request.method, line);
     line.push(b' ');
-    escape(record.target, line);
-    write!(line, " {}\" {} {} \"", record.version, record.status, record.bytes_out)?;
-    escape(or_dash(record.referer), line);
+    escape(request.target, line);
+    write!(line, " {}\" {} {} \"", request.version, request.status, record.bytes_out)?;
+    escape(or_dash(request.referer), line);
     line.extend_from_slice(b"\" \"");
-    escape(or_dash(record.user_agent), line);
+    escape(or_dash(request.user_agent), line);
     line.extend_from_slice(b"\"\n");
     Ok(())
 }
@@ -235,11 +262,8 @@ mod tests {
             listener: "http",
             rule: "admin.localhost/users",
             client: IpAddr::from([192, 0, 2, 7]),
-            method: b"GET",
             host: b"admin.localhost:8021",
-            target: b"/users/7?q=a%20b",
-            version: "HTTP/1.1",
-            status: 200,
+            request: Some(request()),
             bytes_in: 120,
             bytes_out: 4_321,
             duration: Duration::from_nanos(1_234_567),
@@ -247,6 +271,15 @@ mod tests {
             target_address: Some(SocketAddr::from(([127, 0, 0, 1], 8083))),
             tls: None,
             reason: None,
+        }
+    }
+
+    fn request() -> AccessRequest<'static> {
+        AccessRequest {
+            method: b"GET",
+            target: b"/users/7?q=a%20b",
+            version: "HTTP/1.1",
+            status: 200,
             user_agent: b"curl/8.5.0",
             referer: b"",
         }
@@ -289,8 +322,7 @@ mod tests {
             upstream: None,
             target_address: None,
             reason: Some(Reason::NoRule),
-            status: 404,
-            user_agent: b"a\"b\\c\n\x1b[31m\xff",
+            request: Some(AccessRequest { status: 404, user_agent: b"a\"b\\c\n\x1b[31m\xff", ..request() }),
             ..record()
         };
         let line = line(json, &record);
@@ -308,15 +340,37 @@ mod tests {
             line(combined, &record()),
             "192.0.2.7 - - [29/Feb/2024:12:34:56 +0000] \"GET /users/7?q=a%20b HTTP/1.1\" 200 4321 \"-\" \"curl/8.5.0\"\n"
         );
-        let hostile = AccessRecord { referer: b"x\" \\\n\x1b\xe9", ..record() };
+        let request = AccessRequest { referer: b"x\" \\\n\x1b\xe9", ..request() };
+        let hostile = AccessRecord { request: Some(request), ..record() };
         assert!(line(combined, &hostile).contains(r#" "x\x22 \x5C\x0A\x1B\xE9" "#));
+    }
+
+    #[test]
+    fn lines_of_connections() {
+        let record = AccessRecord { request: None, host: b"mail.example.com", ..record() };
+        assert_eq!(
+            line(json, &record),
+            concat!(
+                r#"{"time":"2024-02-29T12:34:56.007Z","listener":"http","rule":"admin.localhost/users","#,
+                r#""client":"192.0.2.7","host":"mail.example.com","bytes_in":120,"bytes_out":4321,"#,
+                r#""duration_ms":1.234,"upstream":"users","target_address":"127.0.0.1:8083"}"#,
+                "\n"
+            )
+        );
+        assert_eq!(
+            line(combined, &record),
+            "192.0.2.7 - - [29/Feb/2024:12:34:56 +0000] \"- mail.example.com -\" 200 4321 \"-\" \"-\"\n"
+        );
+        let dropped = AccessRecord { host: b"", reason: Some(Reason::Dropped), ..record };
+        assert!(line(combined, &dropped).contains(r#" "- - -" 444 "#));
+        assert!(line(json, &dropped).contains(r#""reason":"dropped""#));
     }
 
     #[test]
     fn long_values_are_cut() {
         let long = vec![b'a'; 100_000];
-        let record =
-            AccessRecord { target: &long, user_agent: &long, referer: &long, host: &long, ..record() };
+        let request = AccessRequest { target: &long, user_agent: &long, referer: &long, ..request() };
+        let record = AccessRecord { request: Some(request), host: &long, ..record() };
         for format in [json, combined] {
             let length = line(format, &record).len();
             assert!((2 * VALUE_BYTES_MAX..5 * VALUE_BYTES_MAX).contains(&length), "{length}");
@@ -330,7 +384,10 @@ mod tests {
         let plan = plan::AccessLog { to: AccessLogTo::File(path.clone()), format: AccessLogFormat::Combined };
         let counters = Counters::new();
         let log = AccessLog::start(&plan, counters.clone()).unwrap();
-        let write = |status| log.write(&AccessRecord { status, ..record() });
+        let write = |status| {
+            let request = Some(AccessRequest { status, ..request() });
+            log.write(&AccessRecord { request, ..record() });
+        };
         write(201);
         assert!(log.queue.flush(Duration::from_secs(60)));
         fs::rename(&path, &moved).unwrap();

@@ -62,6 +62,7 @@ pub struct Counters {
     access_log_dropped: AtomicU64,
     log_dropped: AtomicU64,
     pub(super) certificates: Mutex<Vec<CertificateExpiry>>,
+    pub(super) certificates_outdated: AtomicU64,
 }
 
 impl Counters {
@@ -80,6 +81,7 @@ impl Counters {
             access_log_dropped: AtomicU64::new(0),
             log_dropped: AtomicU64::new(0),
             certificates: Mutex::default(),
+            certificates_outdated: AtomicU64::new(0),
         })
     }
 
@@ -112,8 +114,10 @@ impl Counters {
         self.rejected_services.store(n, Relaxed);
     }
 
-    /// Says which certificates are served from now on.
-    pub fn set_certificates(&self, certificates: Vec<CertificateExpiry>) {
+    /// Says which certificates are served from now on, and how many of them in place of what their files
+    /// hold.
+    pub fn set_certificates(&self, certificates: Vec<CertificateExpiry>, outdated: usize) {
+        self.certificates_outdated.store(outdated as u64, Relaxed);
         *lock(&self.certificates) = certificates;
     }
 
@@ -295,6 +299,8 @@ pub enum Handshake {
     Ok,
     /// A rule passed the connection on: whoever ends TLS is somebody else.
     Passed,
+    /// A rule dropped the connection, without an answer.
+    Dropped,
     /// No certificate has the name that the client asked for.
     UnknownName,
     /// What the client sent first was no client hello.
@@ -309,9 +315,10 @@ pub enum Handshake {
 
 impl Handshake {
     /// Every way, in the order of the counters.
-    pub const ALL: [Handshake; 7] = [
+    pub const ALL: [Handshake; 8] = [
         Handshake::Ok,
         Handshake::Passed,
+        Handshake::Dropped,
         Handshake::UnknownName,
         Handshake::NotTls,
         Handshake::TimedOut,
@@ -324,6 +331,7 @@ impl Handshake {
         match self {
             Handshake::Ok => "ok",
             Handshake::Passed => "passed",
+            Handshake::Dropped => "dropped",
             Handshake::UnknownName => "unrecognized_name",
             Handshake::NotTls => "not_tls",
             Handshake::TimedOut => "timeout",

@@ -37,6 +37,12 @@ impl Counters {
     }
 
     fn render_certificates(&self, page: &mut Page) {
+        page.single(
+            "smolgate_certificates_outdated",
+            Kind::Gauge,
+            "Certificates that are served in place of what their files hold, which cannot be used.",
+            self.certificates_outdated.load(Relaxed),
+        );
         page.family(
             "smolgate_certificate_expiry_timestamp_seconds",
             Kind::Gauge,

@@ -23,6 +23,6 @@ pub(crate) mod clock;
 mod exposition;
 mod queue;
 
-pub use access::{AccessLog, AccessRecord};
+pub use access::{AccessLog, AccessRecord, AccessRequest};
 pub use counters::{Counters, WorkerCounters};
 pub use reason::Reason;

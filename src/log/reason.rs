@@ -55,6 +55,7 @@ reasons! {
     Misdirected = "misdirected", 421, "http_request_denied", "This connection was opened for another name, of whose clients something else is demanded.";
     CodingUnknown = "coding_unknown", 501, "http_request_error", "The request has a transfer coding that is not served.";
     VersionUnknown = "version_unknown", 505, "http_request_error", "This HTTP version is not served.";
+    Dropped = "dropped", 444, "http_request_denied", "A rule drops what it takes, without an answer.";
     NoRule = "no_rule", 404, "destination_not_found", "No rule matches this request.";
     NoTarget = "no_target", 503, "destination_unavailable", "The upstream has no live target.";
     NameNotFound = "name_not_found", 502, "dns_error", "The name of the target could not be resolved.";

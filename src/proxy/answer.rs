@@ -219,8 +219,8 @@ pub(super) fn write_redirect(redirect: &Redirect, head: &RequestHead<'_>, site: 
     write_status_line(redirect.status, site, out);
     out.extend(b"Location: ");
     out.extend(redirect.to.as_bytes());
-    if is_origin(&redirect.to) && head.path_and_query != b"*" {
-        out.extend(head.path_and_query);
+    if is_origin(&redirect.to) {
+        write_path_and_query(head, out);
     }
     out.extend(b"\r\nContent-Length: 0\r\n");
     write_connection(head, out);
@@ -236,20 +236,14 @@ pub(super) fn write_redirect_to_https(
     out: &mut Buffer,
 ) -> Option<u16> {
     let host = HostKey::new(head.host?)?;
-    // 301 is for methods that a client may make a GET of (RFC 9110, section 15.4.2).
-    let moved = matches!(head.known_method, Method::Get | Method::Head);
-    let status = if moved { redirect.status } else { 308 };
+    let status = redirect.status_for(head.known_method.label());
     write_status_line(status, site, out);
     out.extend(b"Location: https://");
     out.extend(host.as_bytes());
     if redirect.port != 443 {
         write(out, format_args!(":{}", redirect.port));
     }
-    if head.path_and_query == b"*" {
-        out.extend(b"/");
-    } else {
-        out.extend(head.path_and_query);
-    }
+    write_path_and_query(head, out);
     out.extend(b"\r\nContent-Length: 0\r\n");
     write_connection(head, out);
     out.extend(b"\r\n");
@@ -270,6 +264,16 @@ pub(super) fn write_respond(respond: &Respond, head: &RequestHead<'_>, site: &Si
     out.extend(b"\r\n");
     if head.known_method != Method::Head && !matches!(respond.status, 204 | 304) {
         out.extend(respond.body.as_bytes());
+    }
+}
+
+/// What the client asked for; `/` when that was the server itself.
+fn write_path_and_query(head: &RequestHead<'_>, out: &mut Buffer) {
+    if !head.path_and_query.starts_with(b"/") {
+        out.extend(b"/");
+    }
+    if head.path_and_query != b"*" {
+        out.extend(head.path_and_query);
     }
 }
 

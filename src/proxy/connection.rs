@@ -46,15 +46,14 @@ where
     let (guest, peer, of) = (client.guest.clone(), client.peer, door.clone());
     let serve = async move {
         loop {
-            let site = door.site();
-            let Some(patience) = site.http().map(|http| http.idle_timeout) else { return };
+            // Asked for and let go: who waits for minutes must not keep a generation that is long replaced.
+            let patience = door.site().http().map(|http| http.idle_timeout);
+            let Some(patience) = patience else { return };
             // What came along with a PROXY header is here already.
-            if client.input.is_empty()
-                && !matches!(request::wait(&client, &site, patience).await, Awaited::Request)
+            if client.input.is_empty() && !matches!(request::wait(&client, patience).await, Awaited::Request)
             {
                 return;
             }
-            drop(site);
             match parking.park(exchanges(client, door.clone())).await {
                 Some(same) => client = same,
                 None => return,
@@ -88,5 +87,17 @@ mod tests {
             serve(client, door, parking, |client, _| std::future::ready(Some(client)))
         };
         assert!(size(&serve) <= 512, "{} bytes; a client is {}", size(&serve), size_of::<Client>());
+    }
+
+    /// The same where TLS is ended: of the handshake nothing may stay but a pointer and the door.
+    #[test]
+    fn what_waits_under_tls_is_small() {
+        fn size<F>(_: &impl Fn(Client, Rc<Door>, Parking<std::future::Ready<Option<Client>>>) -> F) -> usize {
+            size_of::<F>()
+        }
+        let serve = |client, door, parking| {
+            crate::proxy::arrival::serve(client, door, parking, |client, _| std::future::ready(Some(client)))
+        };
+        assert!(size(&serve) <= 576, "{} bytes", size(&serve));
     }
 }

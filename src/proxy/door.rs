@@ -10,13 +10,11 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use super::arrival;
 use super::connection::{self, Client};
 use super::guests::Guests;
-use super::handshake;
 use super::http;
-use super::introduction;
 use super::site::{Permit, Site};
-use super::tcp;
 use crate::log::counters::ListenerCounters;
 use crate::tls::{Input, Stream};
 use crate::worker::{AcceptError, Listener, Parking, Task};
@@ -59,21 +57,9 @@ impl Door {
         self.site.borrow().listener().shutdown_timeout
     }
 
-    /// Serves another site from the next request on. Tunnels whose rule it does not have are closed
-    /// after its `shutdown_timeout`.
-    pub fn install(self: &Rc<Self>, site: Rc<Site>) {
-        let gone = self.guests.tunnels_without(|old, rule| site.still_has(old, rule));
-        if !gone.is_empty() {
-            let (door, worker) = (Rc::downgrade(self), site.worker().clone());
-            let (patience, number) = (site.listener().shutdown_timeout, site.generation.number);
-            let end = async move {
-                worker.sleep(patience).await;
-                if let Some(door) = door.upgrade() {
-                    door.guests.send_away_tunnels(&gone, number);
-                }
-            };
-            site.worker().spawn(end).detach();
-        }
+    /// Serves another site from the next request on.
+    pub fn install(&self, site: Rc<Site>) {
+        self.guests.reload(&site);
         *self.site.borrow_mut() = site;
     }
 
@@ -122,16 +108,11 @@ async fn keep_open<F>(
             _permit: permit,
             _counted: Counted::new(&site),
         };
-        let announces = site.listener().accept_proxy_protocol.iter();
-        if announces.into_iter().any(|network| network.contains(&client.peer)) {
-            let serve = introduction::serve(client, door.clone(), site, parking.clone(), exchanges);
-            worker.spawn(serve).detach();
-        } else if site.terminator().is_some() {
-            worker.spawn(handshake::serve(client, door.clone(), site, parking.clone(), exchanges)).detach();
-        } else if site.tcp().is_some() {
-            worker.spawn(tcp::serve(client, site)).detach();
+        let (begins_with_requests, door) = (arrival::is_short(&client, &site), door.clone());
+        if begins_with_requests {
+            worker.spawn(connection::serve(client, door, parking.clone(), exchanges)).detach();
         } else {
-            worker.spawn(connection::serve(client, door.clone(), parking.clone(), exchanges)).detach();
+            worker.spawn(arrival::serve(client, door, parking.clone(), exchanges)).detach();
         }
     };
     loop {

@@ -9,20 +9,20 @@ use crate::http::{Field, Fields, Framing, Name, RequestHead};
 use crate::worker::Buffer;
 
 /// What is said of the client, and whether what it says itself is kept.
-pub(super) struct Forwarded {
+pub struct Forwarded {
     /// The address of the connection.
-    pub(super) peer: IpAddr,
+    pub peer: IpAddr,
     /// It is one of `trusted_proxies`.
-    pub(super) trusted: bool,
+    pub trusted: bool,
     /// `http`, or `https` when the connection is TLS.
-    pub(super) proto: &'static str,
+    pub proto: &'static str,
 }
 
 /// Writes the head for a target: request line, fields, empty line.
 ///
 /// The client's own hop-by-hop fields go first, ours come after, so that a client cannot have ours
 /// dropped by naming them in `Connection` (RFC 9110, section 7.6.1).
-pub(super) fn write_request_head(
+pub fn write_request_head(
     head: &RequestHead<'_>,
     rule: &Rule,
     proxy: &Proxy,

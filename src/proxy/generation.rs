@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::plan::{Action, Listener, Plan, Protocol, Rule};
+use crate::config::plan::{Listener, Plan, Protocol, Rule};
 use crate::log::AccessLog;
 use crate::routing::RuleTable;
 use crate::tls::{Problem, Terminator, Tickets};
@@ -17,7 +17,7 @@ pub struct Generation {
     /// One a listener; empty tables for TCP.
     pub tables: Vec<RuleTable>,
     /// One a listener with TLS: which rule a name asked for leads to, were it asked for everything.
-    /// `None` where no rule passes connections on.
+    /// `None` where names are not enough for any rule to act.
     pub names: Vec<Option<RuleTable>>,
     /// One a listener; `None` where no TLS is ended.
     pub terminators: Vec<Option<Terminator>>,
@@ -30,8 +30,8 @@ pub struct Generation {
 }
 
 impl Generation {
-    /// Builds the tables and what connections from clients and to upstreams need. Blocks: reads
-    /// certificates and authorities.
+    /// Builds the tables and what connections from clients and to upstreams need. `before` is what was
+    /// served until now. Blocks: reads certificates and authorities.
     ///
     /// # Errors
     /// When TLS to an upstream cannot be set up.
@@ -41,6 +41,7 @@ impl Generation {
         names: &Names,
         tickets: &Tickets,
         access: Option<AccessLog>,
+        before: Option<&Generation>,
     ) -> Result<Self, DirectoryError> {
         let tables = plan.listeners.iter().map(|listener| match &listener.protocol {
             Protocol::Http(http) => RuleTable::build(&http.rules),
@@ -48,7 +49,7 @@ impl Generation {
         });
         let by_name = plan.listeners.iter().map(names_table).collect();
         let directory = Directory::new(&plan, names)?;
-        let (terminators, problems) = terminators(&plan, tickets);
+        let (terminators, problems) = terminators(&plan, tickets, before);
         Ok(Self {
             number,
             tables: tables.collect(),
@@ -60,15 +61,31 @@ impl Generation {
             access,
         })
     }
+
+    /// What ends TLS for the listener of that name.
+    fn terminator(&self, name: &str) -> Option<&Terminator> {
+        let index = self.plan.listeners.iter().position(|listener| &*listener.name == name)?;
+        self.terminators[index].as_ref()
+    }
 }
 
 /// What ends TLS for each listener, and what is wrong with certificates. Blocks.
-pub fn terminators(plan: &Plan, tickets: &Tickets) -> (Vec<Option<Terminator>>, Vec<Problem>) {
+pub fn terminators(
+    plan: &Plan,
+    tickets: &Tickets,
+    before: Option<&Generation>,
+) -> (Vec<Option<Terminator>>, Vec<Problem>) {
     let mut problems = Vec::new();
     let load = |listener: &Listener| {
-        let for_http = matches!(listener.protocol, Protocol::Http(_));
-        let (terminator, found) = Terminator::load(listener.tls.as_ref()?, for_http, tickets);
+        let tls = listener.tls.as_ref()?;
+        let rules = match &listener.protocol {
+            Protocol::Http(http) => Some(&*http.rules),
+            Protocol::Tcp(_) => None,
+        };
+        let before = before.and_then(|before| before.terminator(&listener.name));
+        let (terminator, found) = Terminator::load(tls, rules.is_some(), tickets, before);
         problems.extend(found);
+        problems.extend(rules.and_then(|rules| terminator.missing(tls, rules)));
         Some(terminator)
     };
     (plan.listeners.iter().map(load).collect(), problems)
@@ -78,7 +95,7 @@ pub fn terminators(plan: &Plan, tickets: &Tickets) -> (Vec<Option<Terminator>>, 
 fn names_table(listener: &Listener) -> Option<RuleTable> {
     listener.tls.as_ref()?;
     let Protocol::Http(http) = &listener.protocol else { return None };
-    if !http.rules.iter().any(|rule| matches!(rule.action, Action::Pass(_))) {
+    if !http.rules.iter().any(Rule::acts_on_names) {
         return None;
     }
     let by_host = |rule: &Rule| Rule { path_prefix: "/".into(), methods: Vec::new(), ..rule.clone() };

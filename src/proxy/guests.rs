@@ -1,6 +1,8 @@
-//! The connections of one door: asked to leave when it drains, and sent away when they do not.
+//! The connections of one door: asked to leave when it drains, and sent away when they do not. A tunnel
+//! is sent away when a reload takes its rule.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -23,6 +25,8 @@ struct State {
     draining: bool,
     /// Who waits for the last guest to go.
     last: Option<Waker>,
+    /// What the last reload gave the door to serve; `None` before the first.
+    reloaded: Option<Rc<Site>>,
 }
 
 struct Seat {
@@ -69,19 +73,38 @@ impl Guests {
         self.tell(Notice::Gone, |_| true);
     }
 
-    /// The tunnels whose site and rule do not pass `stays`.
-    pub(super) fn tunnels_without(&self, stays: impl Fn(&Site, Option<usize>) -> bool) -> Vec<usize> {
-        let state = self.state.borrow();
-        let gone = |seat: &Seat| seat.tunnel.as_ref().is_some_and(|(site, rule)| !stays(site, *rule));
-        state.seats.iter().filter(|(_, seat)| gone(seat)).map(|(key, _)| key).collect()
+    /// The door serves `site` from now on. Tunnels whose rule it does not have end after its
+    /// `shutdown_timeout`.
+    pub(super) fn reload(&self, site: &Rc<Site>) {
+        let mut state = self.state.borrow_mut();
+        state.reloaded = Some(site.clone());
+        // Many tunnels, few rules.
+        let mut stays: HashMap<(u64, Option<usize>), bool> = HashMap::new();
+        let mut has = |(old, rule): &(Rc<Site>, Option<usize>)| {
+            *stays.entry((old.generation.number, *rule)).or_insert_with(|| site.still_has(old, *rule))
+        };
+        let gone =
+            |(key, seat): (usize, &Seat)| seat.tunnel.as_ref().filter(|tunnel| !has(tunnel)).map(|_| key);
+        let gone: Vec<usize> = state.seats.iter().filter_map(gone).collect();
+        drop(state);
+        if !gone.is_empty() {
+            self.end_later(site, gone);
+        }
     }
 
-    /// Ends these connections, those that still are tunnels of another generation than `now`.
-    pub(super) fn send_away_tunnels(&self, keys: &[usize], now: u64) {
-        self.tell(Notice::Gone, |(key, seat)| {
-            let tunnel = seat.tunnel.as_ref();
-            keys.contains(&key) && tunnel.is_some_and(|(site, _)| site.generation.number < now)
-        });
+    /// Ends these tunnels after the `shutdown_timeout` of `site`, unless their rule is there again.
+    fn end_later(&self, site: &Rc<Site>, keys: Vec<usize>) {
+        let (worker, patience) = (site.worker().clone(), site.listener().shutdown_timeout);
+        let state = Rc::downgrade(&self.state);
+        let end = async move {
+            worker.sleep(patience).await;
+            let Some(state) = state.upgrade() else { return };
+            let Some(site) = state.borrow().reloaded.clone() else { return };
+            let is_gone =
+                |seat: &Seat| seat.tunnel.as_ref().is_some_and(|(old, rule)| !site.still_has(old, *rule));
+            Self { state }.tell(Notice::Gone, |(key, seat)| keys.contains(&key) && is_gone(seat));
+        };
+        site.worker().spawn(end).detach();
     }
 
     /// Waits until nobody is here.
@@ -120,9 +143,16 @@ impl Guest {
         self.poll_notice(Notice::Leave, cx)
     }
 
-    /// Says that it is a tunnel from now on.
+    /// Says that it is a tunnel from now on. Its rule may be gone already: then it is as if it had begun
+    /// before.
     pub(super) fn is_tunnel(&self, site: &Rc<Site>, rule: Option<usize>) {
-        self.state.borrow_mut().seats[self.key].tunnel = Some((site.clone(), rule));
+        let mut state = self.state.borrow_mut();
+        state.seats[self.key].tunnel = Some((site.clone(), rule));
+        let Some(now) = state.reloaded.clone().filter(|now| !Rc::ptr_eq(now, site)) else { return };
+        drop(state);
+        if !now.still_has(site, rule) {
+            Guests { state: self.state.clone() }.end_later(&now, vec![self.key]);
+        }
     }
 
     fn poll_notice(&self, notice: Notice, cx: &mut Context<'_>) -> Poll<()> {
@@ -140,7 +170,8 @@ impl Guest {
 }
 
 pin_project! {
-    /// What a guest does, until it is done or the guest is sent away, which is told to `on_gone`.
+    /// What a guest does, and what comes of it; or what `on_gone` says, when the guest is sent away
+    /// before it is done.
     pub(super) struct UnlessSentAway<F, G> {
         guest: Rc<Guest>,
         #[pin]
@@ -149,22 +180,19 @@ pin_project! {
     }
 }
 
-impl<F: Future<Output = ()>, G: Fn()> UnlessSentAway<F, G> {
+impl<F: Future, G: Fn() -> F::Output> UnlessSentAway<F, G> {
     pub(super) fn new(guest: Rc<Guest>, stay: F, on_gone: G) -> Self {
         Self { guest, stay, on_gone }
     }
 }
 
-impl<F: Future<Output = ()>, G: Fn()> Future for UnlessSentAway<F, G> {
-    type Output = ();
+impl<F: Future, G: Fn() -> F::Output> Future for UnlessSentAway<F, G> {
+    type Output = F::Output;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         match this.guest.poll_notice(Notice::Gone, cx) {
-            Poll::Ready(()) => {
-                (this.on_gone)();
-                Poll::Ready(())
-            }
+            Poll::Ready(()) => Poll::Ready((this.on_gone)()),
             Poll::Pending => this.stay.poll(cx),
         }
     }

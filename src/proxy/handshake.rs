@@ -1,25 +1,18 @@
 //! TLS at the door: a client is looked at before a byte is answered, then shaken hands with.
 //!
-//! In the connection's own task, so that a slow client keeps nobody else waiting, and boxed, so that
-//! what stays of it when it is over is nothing.
+//! In the connection's own task, so that a slow client keeps nobody else waiting.
 
-use std::future::Future;
 use std::io;
 use std::rc::Rc;
 
-use super::connection::{self, Client};
+use super::connection::Client;
 use super::door::Door;
-use super::guests::UnlessSentAway;
-use super::passthrough;
-use super::record;
-use super::site::Site;
-use super::tcp;
+use super::site::{Site, Verdict};
 use crate::http::HostKey;
 use crate::log::counters::Handshake;
 use crate::tls::{
     Alert, HELLO_BYTES_MAX, HandshakeError, HelloError, HelloScan, Input, Slots, Stream, parse_hello, refuse,
 };
-use crate::worker::Parking;
 
 /// TLS handshakes that may go on at once on one worker: each holds a TLS state with its buffers. Who
 /// has not said hello yet is not counted.
@@ -34,106 +27,77 @@ pub fn handshake_slots() -> Slots {
 const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
     Content-Length: 51\r\nConnection: close\r\n\r\n400 Bad Request: https:// is spoken here, not http\n";
 
-/// Serves a connection to a listener with TLS.
-pub(super) async fn serve<F>(
-    client: Client,
-    door: Rc<Door>,
-    site: Rc<Site>,
-    parking: Parking<F>,
-    exchanges: impl Fn(Client, Rc<Door>) -> F,
-) where
-    F: Future<Output = Option<Client>>,
-{
-    match Box::pin(begin(client, site.clone())).await {
-        Begun::Ended => {}
-        Begun::PassedOn(client, rule) => Box::pin(passthrough::serve(client, site, rule)).await,
-        Begun::Encrypted(client) if site.tcp().is_some() => Box::pin(tcp::serve(client, site)).await,
-        Begun::Encrypted(client) => {
-            drop(site);
-            connection::serve(client, door, parking, exchanges).await;
-        }
-    }
+/// Why there is no TLS: how it is counted, and what happened.
+type Refused = (Handshake, String);
+
+/// A client that was looked at.
+pub(super) struct Looked {
+    /// Encrypted, if the verdict is to end TLS here; else nothing was answered, and all of it is still
+    /// there.
+    pub(super) client: Client,
+    /// What was served here when it had said its hello: the verdict is of its rules.
+    pub(super) site: Rc<Site>,
+    pub(super) verdict: Verdict,
+    /// What it asked for, as the access log wants it; empty if nothing.
+    pub(super) name: Box<[u8]>,
 }
 
-/// What became of a connection.
-enum Begun {
-    /// Hands were shaken.
-    Encrypted(Client),
-    /// The rule with this index passes it on; nothing was answered, and all of it is still there.
-    PassedOn(Client, usize),
-    /// It is over. The client was told, as far as it could be.
-    Ended,
-}
-
-async fn begin(client: Client, site: Rc<Site>) -> Begun {
-    let (guest, peer) = (client.guest.clone(), client.peer);
-    let mut begun = Begun::Ended;
-    let attempt = async {
-        let (ended, became) = attempt(client, &site).await;
-        site.counters.handshake(ended);
-        begun = became;
+/// Looks at a client before a byte is answered, and shakes hands with it if the rules do not say
+/// otherwise. `None` when the connection is over; the client was told then, as far as it could be.
+pub(super) async fn begin(client: Client, door: &Door) -> Option<Looked> {
+    let peer = client.peer;
+    let (patience, timer) = {
+        let site = door.site();
+        let patience = site.listener().tls.as_ref().map(|tls| tls.handshake_timeout);
+        (patience.unwrap_or_default(), site.worker().timer())
     };
-    UnlessSentAway::new(guest, attempt, || record::sent_away(&site, peer)).await;
-    begun
-}
-
-async fn attempt(mut client: Client, site: &Site) -> (Handshake, Begun) {
-    let patience = site.listener().tls.as_ref().map(|tls| tls.handshake_timeout).unwrap_or_default();
-    let (peer, listener) = (client.peer, site.listener().name.clone());
-    let timer = site.worker().timer();
-    match timer.within(patience, open(client.stream, &mut client.input, site)).await {
-        Ok(Ok(Opened::Encrypted(stream))) => {
-            client.stream = stream;
-            (Handshake::Ok, Begun::Encrypted(client))
+    let attempt = async { Ok(attempt(client, door).await) };
+    let (ended, why) = match timer.within(patience, attempt).await {
+        Ok(Ok(looked)) => {
+            looked.site.counters.handshake(match looked.verdict {
+                Verdict::EndTls => Handshake::Ok,
+                Verdict::Pass(_) => Handshake::Passed,
+                Verdict::Drop(_) => Handshake::Dropped,
+            });
+            return Some(looked);
         }
-        Ok(Ok(Opened::PassedOn(stream, rule))) => {
-            client.stream = stream;
-            (Handshake::Passed, Begun::PassedOn(client, rule))
-        }
-        Ok(Err((ended, why))) => {
-            tracing::debug!(%listener, client = %peer, result = ended.label(), "no TLS: {why}");
-            (ended, Begun::Ended)
-        }
-        Err(_) => {
-            tracing::debug!(%listener, client = %peer, result = "timeout", "no TLS: the client took too long");
-            (Handshake::TimedOut, Begun::Ended)
-        }
-    }
-}
-
-/// What became of the stream of a connection.
-enum Opened {
-    Encrypted(Stream),
-    PassedOn(Stream, usize),
-}
-
-/// Everything up to the end of the handshake, from the first byte. The outer result is for the timer.
-async fn open(
-    stream: Stream,
-    input: &mut Input,
-    site: &Site,
-) -> io::Result<Result<Opened, (Handshake, String)>> {
-    let name = match look(&stream, input).await {
-        Ok(name) => name,
-        Err(refused) => return Ok(Err(refused)),
+        Ok(Err(refused)) => refused,
+        Err(_) => (Handshake::TimedOut, "the client took too long".into()),
     };
-    if let Some(rule) = site.passes_on(name.as_ref()) {
-        return Ok(Ok(Opened::PassedOn(stream, rule)));
-    }
-    let (Some(terminator), Stream::Plain(stream)) = (site.terminator(), stream) else {
-        return Ok(Err((Handshake::Failed, "TLS is not ended here".into())));
+    let site = door.site();
+    site.counters.handshake(ended);
+    tracing::debug!(listener = %site.listener().name, client = %peer, result = ended.label(), "no TLS: {why}");
+    None
+}
+
+async fn attempt(mut client: Client, door: &Door) -> Result<Looked, Refused> {
+    let name = look(&client.stream, &mut client.input).await?;
+    // Asked for only now: a reload may have come before the hello.
+    let site = door.site();
+    let verdict = site.verdict(name.as_ref());
+    let asked: Box<[u8]> = name.as_ref().map(HostKey::as_bytes).unwrap_or_default().into();
+    let stream = match (verdict, client.stream) {
+        (Verdict::EndTls, Stream::Plain(stream)) => stream,
+        (_, stream) => {
+            return Ok(Looked { client: Client { stream, ..client }, site, verdict, name: asked });
+        }
     };
-    let _slot = site.state.handshakes.take().await;
-    let accepted = terminator.accept(stream, name.as_ref(), input).await;
-    Ok(accepted.map(Opened::Encrypted).map_err(|error| match error {
+    let Some(terminator) = site.terminator() else {
+        return Err((Handshake::Failed, "TLS is no longer ended here".into()));
+    };
+    let slot = site.state.handshakes.take().await;
+    let accepted = terminator.accept(stream, name.as_ref(), &mut client.input).await;
+    drop(slot);
+    client.stream = accepted.map_err(|error| match error {
         HandshakeError::UnknownName => (Handshake::UnknownName, asked_for(name.as_ref())),
         HandshakeError::Failed(error) if is_gone(&error) => (Handshake::Gone, error.to_string()),
         HandshakeError::Failed(error) => (Handshake::Failed, error.to_string()),
-    }))
+    })?;
+    Ok(Looked { client, site, verdict, name: asked })
 }
 
 /// The name that the client asks for. Nothing is answered yet and nothing consumed.
-async fn look(stream: &Stream, input: &mut Input) -> Result<Option<HostKey>, (Handshake, String)> {
+async fn look(stream: &Stream, input: &mut Input) -> Result<Option<HostKey>, Refused> {
     let mut scan = HelloScan::default();
     loop {
         match parse_hello(input.unread(), &mut scan) {

@@ -19,6 +19,7 @@ use super::transfer::{Alongside, Body, Transfer};
 use super::tunnel::{self, Side};
 use crate::config::plan::Proxy;
 use crate::http::Framing;
+use crate::log::Reason;
 use crate::tls::Input;
 use crate::upstream::Link;
 use crate::worker::{Buffer, Timer};
@@ -46,7 +47,7 @@ pub(super) async fn exchanges(mut client: Client, door: Rc<Door>) -> Option<Clie
         }
         // Pipelined requests are here already.
         if client.input.is_empty() {
-            match request::wait(&client, &site, LINGER).await {
+            match request::wait(&client, LINGER).await {
                 Awaited::Request => {}
                 Awaited::Silence => return Some(client),
                 Awaited::Leave => return None,
@@ -76,14 +77,19 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
             passage.forward(Dispatch::new(first_target, head)).await
         }
         Next::Answer { status, answer } => answer::send(client, &mut record, &request, status, answer).await,
-        Next::Pass(pass) => match passthrough::pass(client, site, request.rule, pass).await {
-            // It had no answer of ours, so it is no exchange.
+        Next::Pass(pass) => match passthrough::pass(client, site, &request, pass).await {
+            // It had no answer of ours, so it is no exchange; the access log has it as a connection.
             Ok(()) => return End::Close,
             Err(failure) => {
                 record.unconsumed = request.len;
                 Err(failure)
             }
         },
+        Next::Drop => {
+            record.fail(&Failure::new(Reason::Dropped), client, Some(&request));
+            record.finish(client, Some(&request));
+            return End::Close;
+        }
         Next::Refuse(failure) => Err(failure),
     };
     let end = match end {
@@ -187,6 +193,7 @@ impl Passage<'_, '_> {
             most: proxy.max_body,
             meter: &record.received,
             counts_reads: true,
+            end_follows: false,
             begun: Cell::default(),
         };
         let uploading = pin!(upload.run(head, body));
@@ -223,6 +230,8 @@ impl Passage<'_, '_> {
             most: None,
             meter: &record.sent,
             counts_reads: false,
+            // Of a request with a body there may be more to read first, and after 101 there is more to write.
+            end_follows: !keep && request.framing == Framing::None && status != 101,
             begun: Cell::default(),
         };
         let downloaded = alongside.run(download.run_as_response(reply.head, &mut response)).await;

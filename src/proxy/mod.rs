@@ -2,16 +2,17 @@
 //!
 //! ```text
 //!   door ---- accepts, spawns one small task a connection
-//!    |- introduction - the PROXY header of a trusted peer
-//!    |- handshake - TLS, where it is ended
+//!    |- arrival - what comes before requests, or in place of them
+//!    |   |- introduction  the PROXY header of a trusted peer
+//!    |   |- handshake     TLS, where it is ended
+//!    |   `- passthrough   a whole connection, as it is, to a target and back
 //!    `- connection - waits for a request without a buffer
 //!        `- exchange - http.rs: the life of a request on one screen
 //!            |- request   bytes -> what is wanted, which rule, the head for the target
 //!            |- dispatch  a link to a target: an idle one, a new one, the next target
 //!            |- transfer  bodies, both ways at once
 //!            |- reply     the target's head -> the head for the client
-//!            |- tunnel    after 101, and for TCP listeners
-//!            |- passthrough  a whole connection, as it is
+//!            |- tunnel    after 101, and for connections that are passed on
 //!            `- answer    what we say ourselves, with a reason
 //! ```
 //!
@@ -19,6 +20,7 @@
 
 mod access;
 mod answer;
+mod arrival;
 mod connection;
 mod date;
 mod dispatch;
@@ -35,12 +37,12 @@ mod record;
 mod reply;
 mod request;
 mod site;
-mod tcp;
 mod transfer;
 mod tunnel;
 
 pub use date::Clock;
 pub use door::Door;
+pub use fields::{Forwarded, write_request_head};
 pub use generation::{Generation, terminators};
 pub use handshake::handshake_slots;
 pub use site::{Permits, Site, Upstreams, WorkerState};

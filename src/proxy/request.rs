@@ -53,6 +53,8 @@ pub(super) enum Next<'a> {
     Answer { status: u16, answer: Buffer },
     /// Pass the whole connection on, this head included: it is all still there.
     Pass(&'a Pass),
+    /// Close the connection without an answer.
+    Drop,
     /// Refuse it: no rule matched, or it is nothing that the rule may take.
     Refuse(Failure),
 }
@@ -125,10 +127,12 @@ fn take_in<'a>(
         return Ok(None);
     };
     let host = head.host.and_then(HostKey::new);
-    let to_https = http.redirect_to_https.filter(|_| !is_acme_challenge(&head));
     let may_ask =
         site.terminator().is_none_or(|terminator| terminator.may_ask_for(host.as_ref(), &client.stream));
-    let rule = if to_https.is_none() && may_ask { find_rule(site, &head, host.as_ref()) } else { None };
+    let rule = if may_ask { find_rule(site, &head, host.as_ref()) } else { None };
+    let matched = rule.map(|(_, rule)| rule);
+    let to_https = http.redirect_to_https.filter(|redirect| !redirect.leaves(head.path, matched));
+    let rule = rule.filter(|_| to_https.is_none());
     let request = Request {
         method: head.known_method,
         version: head.version,
@@ -139,7 +143,7 @@ fn take_in<'a>(
         accepts_trailers: head.accepts_trailers,
         prefers: Media::of(&head),
         len: head.len,
-        rule,
+        rule: rule.map(|(index, _)| index),
         note: site.generation.access.is_some().then(|| Box::new(Note::of(&head))),
     };
     if !may_ask {
@@ -154,7 +158,7 @@ fn take_in<'a>(
         });
         return Ok(Some((request, next)));
     }
-    let Some(rule) = rule.and_then(|rule| site.rule(rule)) else {
+    let Some((_, rule)) = rule else {
         return Ok(Some((request, Next::Refuse(Failure::new(Reason::NoRule)))));
     };
     let next = act(rule, &head, client, site, http);
@@ -187,6 +191,7 @@ fn act<'a>(
         // What was decrypted here is not what the target is to get.
         Action::Pass(_) if client.stream.is_encrypted() => Next::Refuse(Failure::new(Reason::Misdirected)),
         Action::Pass(pass) => Next::Pass(pass),
+        Action::Drop => Next::Drop,
         Action::Respond(respond) => {
             answer::write_respond(respond, head, site, &mut out);
             Next::Answer { status: respond.status, answer: out }
@@ -227,14 +232,15 @@ fn write_head(
     write_request_head(head, rule, proxy, (pool.authority(), pool.base_path()), &forwarded, out);
 }
 
-/// What certificate authorities ask for over plain HTTP (RFC 8555, section 8.3).
-fn is_acme_challenge(head: &RequestHead<'_>) -> bool {
-    head.path.starts_with(b"/.well-known/acme-challenge/")
-}
-
-fn find_rule(site: &Site, head: &RequestHead<'_>, host: Option<&HostKey>) -> Option<usize> {
+/// The first rule that matches, and its index.
+fn find_rule<'a>(
+    site: &'a Site,
+    head: &RequestHead<'_>,
+    host: Option<&HostKey>,
+) -> Option<(usize, &'a Rule)> {
     let host = host.map_or(&b""[..], HostKey::as_bytes);
-    site.generation.tables[site.index].find(host, &match_path(head.path), head.method)
+    let index = site.generation.tables[site.index].find(host, &match_path(head.path), head.method)?;
+    Some((index, site.rule(index)?))
 }
 
 /// A body whose length is known is refused before any of it is read.
@@ -255,10 +261,9 @@ pub(super) enum Awaited {
 }
 
 /// Waits for the first byte of a request, without a buffer, for at most `patience`.
-pub(super) async fn wait(client: &Client, site: &Site, patience: Duration) -> Awaited {
-    if site.http().is_none() {
-        return Awaited::Leave;
-    }
+///
+/// Holds no site: a generation that was replaced is not kept by who says nothing.
+pub(super) async fn wait(client: &Client, patience: Duration) -> Awaited {
     let first_byte = poll_fn(|cx| {
         if client.guest.poll_asked_to_leave(cx).is_ready() && !client.stream.has_news() {
             return Poll::Ready(Ok(Awaited::Leave));

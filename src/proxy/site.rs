@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::date::Clock;
 use super::generation::Generation;
-use crate::config::plan::{Action, HttpListener, Listener, Protocol, Rule, TcpListener, UpstreamId};
+use crate::config::plan::{Action, HttpListener, Listener, Pass, Protocol, Rule, UpstreamId};
 use crate::http::{FieldTable, HostKey};
 use crate::log::WorkerCounters;
 use crate::log::counters::{ListenerCounters, RuleCounters};
@@ -80,7 +80,8 @@ impl Drop for Permit {
 pub struct Upstreams {
     state: Rc<WorkerState>,
     generation: Arc<Generation>,
-    made: Box<[OnceCell<Upstream>]>,
+    /// Boxed: a worker that is given thousands writes eight bytes for each.
+    made: Box<[OnceCell<Box<Upstream>>]>,
 }
 
 impl Upstreams {
@@ -93,8 +94,19 @@ impl Upstreams {
     /// The upstream.
     pub fn get(&self, id: UpstreamId) -> &Upstream {
         let WorkerState { book, counters, .. } = &*self.state;
-        self.made[id.0].get_or_init(|| book.upstream(&self.generation.directory, id, counters))
+        self.made[id.0].get_or_init(|| Box::new(book.upstream(&self.generation.directory, id, counters)))
     }
+}
+
+/// What the rules say of a connection before a byte of it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// TLS is ended here; the rules are asked again for each request.
+    EndTls,
+    /// The rule with this index passes it on.
+    Pass(usize),
+    /// The rule with this index drops it.
+    Drop(usize),
 }
 
 /// A listener of one generation on one worker.
@@ -109,7 +121,8 @@ pub struct Site {
     pub upstreams: Rc<Upstreams>,
     /// The listener's counters.
     pub counters: Arc<ListenerCounters>,
-    rules: Box<[OnceCell<RuleCounters>]>,
+    /// Made when a rule is first met, and boxed, as the upstreams are.
+    rules: Box<[OnceCell<Box<RuleCounters>>]>,
 }
 
 impl Site {
@@ -154,8 +167,8 @@ impl Site {
         }
     }
 
-    /// Its TCP settings, if it speaks only TCP.
-    pub fn tcp(&self) -> Option<&TcpListener> {
+    /// Where it passes every connection on to, if it speaks only TCP.
+    pub fn tcp(&self) -> Option<&Pass> {
         match &self.listener().protocol {
             Protocol::Http(_) => None,
             Protocol::Tcp(tcp) => Some(tcp),
@@ -167,17 +180,39 @@ impl Site {
         self.generation.terminators[self.index].as_ref()
     }
 
-    /// The rule that passes on connections which ask for this name over TLS: when the first rule of all
-    /// that take the name, whatever else they ask for, is one that does.
-    pub fn passes_on(&self, name: Option<&HostKey>) -> Option<usize> {
+    /// What becomes of a connection that asks for this name over TLS: the first rule of all that take the
+    /// name, whatever else they ask for, decides.
+    pub fn verdict(&self, name: Option<&HostKey>) -> Verdict {
         let name = name.map_or(&b""[..], HostKey::as_bytes);
-        let rule = self.generation.names[self.index].as_ref()?.find(name, b"/", b"")?;
-        matches!(self.rule(rule)?.action, Action::Pass(_)).then_some(rule)
+        let names = self.generation.names[self.index].as_ref();
+        let first = names.and_then(|names| names.find(name, b"/", b""));
+        let acts = first.and_then(|index| Some((index, self.rule(index)?)));
+        match acts.filter(|(_, rule)| rule.acts_on_names()) {
+            Some((index, Rule { action: Action::Drop, .. })) => Verdict::Drop(index),
+            Some((index, _)) => Verdict::Pass(index),
+            None => Verdict::EndTls,
+        }
+    }
+
+    /// Where connections that this rule takes are passed on to, or all of a TCP listener.
+    pub fn pass(&self, rule: Option<usize>) -> Option<&Pass> {
+        match rule {
+            None => self.tcp(),
+            Some(rule) => match &self.rule(rule)?.action {
+                Action::Pass(pass) => Some(pass),
+                _ => None,
+            },
+        }
     }
 
     /// The rule with that index.
     pub fn rule(&self, index: usize) -> Option<&Rule> {
         self.http()?.rules.get(index)
+    }
+
+    /// Name of an upstream, whether it was used yet or not.
+    pub fn upstream_name(&self, id: UpstreamId) -> &str {
+        &self.generation.plan.upstreams[id.0].name
     }
 
     /// Whether what a tunnel began on, `rule` of `old` or its whole TCP listener, is here unchanged.
@@ -198,7 +233,7 @@ impl Site {
         cell.get_or_init(|| {
             let name =
                 rule.and_then(|rule| self.rule(rule)).map_or_else(|| "none".into(), |rule| rule.name.clone());
-            self.state.counters.rule(&self.listener().name, &name)
+            Box::new(self.state.counters.rule(&self.listener().name, &name))
         })
     }
 }

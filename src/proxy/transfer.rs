@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::failure::{Broken, Failure};
@@ -24,8 +24,11 @@ const SPLICE_FROM: u64 = 128 * 1024;
 /// takes one stretch of memory faster than a list of them.
 const COPIED_MAX: usize = 1024;
 
-/// Pieces moved before other tasks get their turn.
+/// Pieces copied before other tasks get their turn.
 const PIECES_PER_TURN: u32 = 16;
+
+/// Bytes moved inside the kernel before other tasks get their turn.
+pub(super) const BYTES_PER_TURN: usize = 1024 * 1024;
 
 /// A body that is being read.
 pub(super) struct Body {
@@ -123,6 +126,9 @@ pub(super) struct Transfer<'a> {
     /// Counts what is read (uploads) or written (downloads): what the client sends or gets.
     pub(super) meter: &'a Meter<'a>,
     pub(super) counts_reads: bool,
+    /// The connection ends with this message: the end goes out in one packet with its last bytes, which
+    /// saves a connection of one request a tenth of its cost.
+    pub(super) end_follows: bool,
     /// The head is out, or part of it.
     pub(super) begun: Cell<bool>,
 }
@@ -186,6 +192,7 @@ impl Transfer<'_> {
         data: &[u8],
         ended: Option<&mut Body>,
     ) -> Result<(), Broken> {
+        let ends = ended.is_some() && self.end_follows;
         let prefix = (self.chunked && !data.is_empty()).then(|| ChunkPrefix::new(data.len()));
         let mut pieces = [&b""[..], data, b"", b"", b"", b""];
         if let Some(prefix) = &prefix {
@@ -213,7 +220,13 @@ impl Transfer<'_> {
             return Ok(());
         }
         self.begun.set(true);
-        write_all(self.to, &mut slices[..count], self.timer, self.patience).await.map_err(Broken::To)?;
+        let poll_write = if ends { Stream::poll_write_last } else { Stream::poll_write_vectored };
+        let slices = &mut slices[..count];
+        write_all_by(poll_write, self.to, slices, self.timer, self.patience).await.map_err(Broken::To)?;
+        if let Some(to) = self.to.plain().filter(|_| ends) {
+            // Should it fail, the connection is dead already.
+            let _ = to.shutdown_write();
+        }
         if !self.counts_reads {
             self.meter.add(bytes, self.worker.now());
         }
@@ -229,7 +242,7 @@ impl Transfer<'_> {
         }
         // No pipe to be had is no failure: the body is copied then.
         let Ok(mut pipe) = self.worker.pipe() else { return Ok(()) };
-        let mut pieces = 0;
+        let mut this_turn = 0;
         while left > 0 {
             let most = usize::try_from(left).unwrap_or(usize::MAX);
             let moved =
@@ -241,8 +254,9 @@ impl Transfer<'_> {
             self.meter.add(moved, self.worker.now());
             body.reader.skip(moved as u64);
             left -= moved as u64;
-            pieces += 1;
-            if pieces % PIECES_PER_TURN == 0 {
+            this_turn += moved;
+            if this_turn >= BYTES_PER_TURN {
+                this_turn = 0;
                 self.worker.yield_now().await;
             }
         }
@@ -250,8 +264,21 @@ impl Transfer<'_> {
     }
 }
 
+/// How to write: [`Stream::poll_write_vectored`] or its like.
+type PollWrite = fn(&Stream, &mut Context<'_>, &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+
 /// Writes all of `slices`; `patience` counts anew with every part of it that is taken.
-pub(super) async fn write_all(
+pub(super) fn write_all(
+    to: &Stream,
+    slices: &mut [IoSlice<'_>],
+    timer: &Timer,
+    patience: Duration,
+) -> impl Future<Output = io::Result<()>> {
+    write_all_by(Stream::poll_write_vectored, to, slices, timer, patience)
+}
+
+async fn write_all_by(
+    poll_write: PollWrite,
     to: &Stream,
     mut slices: &mut [IoSlice<'_>],
     timer: &Timer,
@@ -259,7 +286,7 @@ pub(super) async fn write_all(
 ) -> io::Result<()> {
     IoSlice::advance_slices(&mut slices, 0);
     while !slices.is_empty() {
-        let written = timer.within(patience, poll_fn(|cx| to.poll_write_vectored(cx, slices))).await?;
+        let written = timer.within(patience, poll_fn(|cx| poll_write(to, cx, slices))).await?;
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }

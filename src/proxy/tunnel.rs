@@ -6,16 +6,10 @@ use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
 use super::connection::Client;
-use super::transfer::{Meter, write_all};
+use super::transfer::{BYTES_PER_TURN, Meter, write_all};
 use crate::log::Reason;
 use crate::tls::{Input, Stream};
 use crate::worker::{BUFFER_BYTES, TcpStream, Timer, Worker};
-
-/// Bytes moved one way before other tasks get their turn.
-const BYTES_PER_TURN: usize = 1024 * 1024;
-
-/// Bytes asked of the kernel in one go.
-const SPLICE_BYTES: usize = 64 * 1024;
 
 /// One end of a tunnel.
 pub(super) struct Side<'a> {
@@ -132,7 +126,7 @@ impl Way<'_> {
         let Ok(mut pipe) = self.worker.pipe() else { return Ok(0) };
         let mut moved = 0;
         while moved < BYTES_PER_TURN {
-            match pipe.fill_now(source, SPLICE_BYTES) {
+            match pipe.fill_now(source, BYTES_PER_TURN - moved) {
                 // The end is seen again by the next read, which knows what to do.
                 Ok(0) => break,
                 Ok(bytes) => {

@@ -24,9 +24,19 @@ pub enum Mismatch {
 
 /// Tries each rule in order. The arguments are those of [`RuleTable::find`](super::RuleTable::find).
 pub fn explain(rules: &[Rule], host: &[u8], path: &[u8], method: &[u8]) -> Explanation {
+    explain_by(rules, |rule| mismatch(rule, host, path, method))
+}
+
+/// Tries each rule in order for a name alone: what else a rule wants cannot be seen yet, and may be
+/// there.
+pub fn explain_name(rules: &[Rule], name: &[u8]) -> Explanation {
+    explain_by(rules, |rule| (!takes_host(rule, name)).then_some(Mismatch::Host))
+}
+
+fn explain_by(rules: &[Rule], mismatch: impl Fn(&Rule) -> Option<Mismatch>) -> Explanation {
     let mut earlier = Vec::new();
     for (index, rule) in rules.iter().enumerate() {
-        match mismatch(rule, host, path, method) {
+        match mismatch(rule) {
             None => return Explanation { winner: Some(index), earlier },
             Some(reason) => earlier.push((index, reason)),
         }
@@ -56,7 +66,7 @@ impl Mismatch {
 }
 
 fn mismatch(rule: &Rule, host: &[u8], path: &[u8], method: &[u8]) -> Option<Mismatch> {
-    if !rule.hosts.is_empty() && !rule.hosts.iter().any(|pattern| host_matches(pattern, host)) {
+    if !takes_host(rule, host) {
         Some(Mismatch::Host)
     } else if !path_matches(rule.path_prefix.as_bytes(), path) {
         Some(Mismatch::Path)
@@ -65,6 +75,10 @@ fn mismatch(rule: &Rule, host: &[u8], path: &[u8], method: &[u8]) -> Option<Mism
     } else {
         None
     }
+}
+
+fn takes_host(rule: &Rule, host: &[u8]) -> bool {
+    rule.hosts.is_empty() || rule.hosts.iter().any(|pattern| host_matches(pattern, host))
 }
 
 fn host_matches(pattern: &HostPattern, host: &[u8]) -> bool {
@@ -138,6 +152,9 @@ mod tests {
         let explanation = explain(&rules, b"a", b"/y", b"GET");
         assert_eq!(explanation.winner, Some(2));
         assert_eq!(explanation.earlier, [(0, Mismatch::Host), (1, Mismatch::Path)]);
+
+        let by_name = explain_name(&rules, b"a");
+        assert_eq!((by_name.winner, &by_name.earlier[..]), (Some(1), &[(0, Mismatch::Host)][..]));
 
         let nothing = explain(&rules[..2], b"a", b"/y", b"GET");
         assert_eq!(nothing.winner, None);

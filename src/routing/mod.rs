@@ -11,9 +11,11 @@
 //! Pure: no socket, no task, no clock. `proxy` calls the table, `cli` calls `explain`.
 
 mod explanation;
+mod hosts;
 mod table;
+mod tree;
 
-pub use explanation::{Explanation, Mismatch, explain};
+pub use explanation::{Explanation, Mismatch, explain, explain_name};
 pub use table::RuleTable;
 
 #[cfg(test)]

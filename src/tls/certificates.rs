@@ -2,7 +2,7 @@
 //! client asks.
 //!
 //! Whatever cannot be used is told as a [`Problem`] with the place where it was written; the rest
-//! serves. A certificate is told apart by its own names (subjectAltName), not by its file's.
+//! serves, and in its place what was served of it until now. A certificate is told apart by its own names (subjectAltName), not by its file's.
 //! Certificates that come from elsewhere than from files would be added here, as [`Entry`]s.
 
 use std::collections::HashMap;
@@ -39,6 +39,9 @@ pub struct Problem {
     pub hint: String,
 }
 
+/// Said behind what is wrong with a certificate in whose place another is served.
+const KEPT: &str = "; the one that was served until now is kept";
+
 /// What is wrong, and what to do about it.
 pub(super) type Told = (String, &'static str);
 
@@ -49,14 +52,19 @@ impl Problem {
 }
 
 /// One certificate that can be shown.
+#[derive(Clone)]
 pub(super) struct Entry {
     pub(super) key: Arc<CertifiedKey>,
     pub(super) facts: Facts,
     /// What clients that ask for its names have to show.
     pub(super) demand: Option<Arc<ClientAuth>>,
     origin: Origin,
+    /// What it was found by, and its own file.
+    source: CertificateFiles,
     file: PathBuf,
     expired: bool,
+    /// What its file holds now cannot be used; this is what it held before.
+    outdated: bool,
 }
 
 /// All of a listener, by name.
@@ -71,9 +79,17 @@ pub(super) struct Certificates {
 }
 
 impl Certificates {
-    /// Reads all of it. Blocks.
-    pub(super) fn load(tls: &ListenerTls, provider: &CryptoProvider, problems: &mut Vec<Problem>) -> Self {
-        let mut load = Load { provider, now: unix_now(), entries: Vec::new(), failed: Vec::new(), problems };
+    /// Reads all of it. What cannot be used is taken from `before`, what was served until now, if it came
+    /// from the same place. Blocks.
+    pub(super) fn load(
+        tls: &ListenerTls,
+        provider: &CryptoProvider,
+        before: Option<&Certificates>,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
+        let before = before.map_or(&[][..], |before| &before.entries);
+        let (entries, failed) = (Vec::new(), Vec::new());
+        let mut load = Load { provider, now: unix_now(), before, entries, failed, problems };
         tls.certificates.iter().for_each(|source| load.source(source));
         let named = load.entries.len();
         load.warn_of_nameless();
@@ -133,8 +149,19 @@ impl Certificates {
         self.exact.get(name).or_else(wildcard).map(Vec::as_slice)
     }
 
+    /// Whether one of them has `*.suffix`, or a name with one label before `suffix`.
+    pub(super) fn has_any_under(&self, suffix: &str) -> bool {
+        let mut names = self.exact.keys().filter_map(|name| name.split_once('.'));
+        self.wildcard.contains_key(suffix) || names.any(|(_, rest)| rest == suffix)
+    }
+
     pub(super) fn entry(&self, index: usize) -> &Entry {
         &self.entries[index]
+    }
+
+    /// How many are served in place of what their files hold now.
+    pub(super) fn outdated(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.outdated).count()
     }
 
     /// Each certificate's first name, or its file, and when it expires, in seconds since 1970.
@@ -152,6 +179,8 @@ impl Certificates {
 struct Load<'a> {
     provider: &'a CryptoProvider,
     now: i64,
+    /// What was served until now.
+    before: &'a [Entry],
     entries: Vec<Entry>,
     /// What certificates that could not be read demand of clients.
     failed: Vec<Arc<ClientAuth>>,
@@ -164,15 +193,9 @@ impl Load<'_> {
             CertificateFiles::Pair { cert, key } => Ok(vec![(cert.clone(), key.clone())]),
             CertificateFiles::Path(path) => folder::pairs(path),
         };
-        let pairs = pairs.unwrap_or_else(|(message, hint)| {
-            self.fail(source, message, hint);
-            Vec::new()
-        });
-        for (cert, key) in pairs {
-            match self.pair(source, &cert, &key) {
-                Ok(entry) => self.entries.push(entry),
-                Err((message, hint)) => self.fail(source, message, hint),
-            }
+        match pairs {
+            Ok(pairs) => pairs.iter().for_each(|(cert, key)| self.pair(source, cert, key)),
+            Err(told) => self.fail(source, told, |_| true),
         }
     }
 
@@ -186,34 +209,83 @@ impl Load<'_> {
         }
     }
 
-    fn fail(&mut self, source: &CertificateSource, message: String, hint: &str) {
+    /// Keeps what was served of a source until now, as far as it is `meant`, and says so. The source
+    /// demands of clients what it demands now.
+    fn keep(&mut self, source: &CertificateSource, meant: impl Fn(&Entry) -> bool) -> bool {
+        let already = self.entries.len();
+        for entry in self.before.iter().filter(|entry| entry.source == source.files && meant(entry)) {
+            // The default may have come from the same file as one that is asked for by name.
+            if self.entries[already..].iter().any(|kept| kept.file == entry.file) {
+                continue;
+            }
+            self.entries.push(Entry {
+                demand: source.client_auth.clone(),
+                origin: source.origin.clone(),
+                expired: entry.facts.not_after < self.now,
+                outdated: true,
+                ..entry.clone()
+            });
+        }
+        self.entries.len() > already
+    }
+
+    fn fail(&mut self, source: &CertificateSource, told: Told, meant: impl Fn(&Entry) -> bool) {
+        let (mut message, hint) = told;
+        if self.keep(source, meant) {
+            message.push_str(KEPT);
+        }
         self.problems.push(Problem::error(&source.origin, message, hint));
         self.failed.extend(source.client_auth.clone());
     }
 
-    fn pair(&mut self, source: &CertificateSource, cert: &Path, key: &Path) -> Result<Entry, Told> {
+    fn pair(&mut self, source: &CertificateSource, cert: &Path, key: &Path) {
+        let (entry, wrong) = match self.read(source, cert, key) {
+            Ok(read) => read,
+            Err(told) => return self.fail(source, told, |before| before.file == cert),
+        };
+        let Some((mut message, hint)) = wrong else { return self.entries.push(entry) };
+        let now = self.now;
+        // Its client sees what is wrong, unless there is something better to be shown.
+        if self.keep(source, |before| before.file == cert && before.facts.are_valid_at(now)) {
+            message.push_str(KEPT);
+        } else {
+            self.entries.push(entry);
+        }
+        self.problems.push(Problem::error(&source.origin, message, hint));
+    }
+
+    /// A certificate, and what is wrong with its time.
+    fn read(
+        &self,
+        source: &CertificateSource,
+        cert: &Path,
+        key: &Path,
+    ) -> Result<(Entry, Option<Told>), Told> {
         let certified = certified_key(cert, key, self.provider)?;
         let facts = certified.cert.first().and_then(|own| x509::read(own));
         let facts = facts.ok_or_else(|| (format!("{} is not a certificate of X.509", cert.display()), ""))?;
         let shown = cert.display();
         let expired = facts.not_after < self.now;
-        if expired {
+        let wrong = if expired {
             let message = format!("the certificate {shown} expired on {}", date(facts.not_after));
-            self.problems.push(Problem::error(&source.origin, message, "renew it, then reload"));
-        }
-        if facts.not_before > self.now {
+            Some((message, "renew it, then reload"))
+        } else if facts.not_before > self.now {
             let message = format!("the certificate {shown} is not valid before {}", date(facts.not_before));
-            let hint = "is the clock of this machine right?";
-            self.problems.push(Problem::error(&source.origin, message, hint));
-        }
-        Ok(Entry {
+            Some((message, "is the clock of this machine right?"))
+        } else {
+            None
+        };
+        let entry = Entry {
             key: Arc::new(certified),
             facts,
             demand: source.client_auth.clone(),
             origin: source.origin.clone(),
+            source: source.files.clone(),
             file: cert.to_owned(),
             expired,
-        })
+            outdated: false,
+        };
+        Ok((entry, wrong))
     }
 }
 

@@ -41,6 +41,14 @@ fn load(
     certificates: Vec<CertificateSource>,
     default: Option<CertificateSource>,
 ) -> (Certificates, Vec<String>) {
+    load_after(None, certificates, default)
+}
+
+fn load_after(
+    before: Option<&Certificates>,
+    certificates: Vec<CertificateSource>,
+    default: Option<CertificateSource>,
+) -> (Certificates, Vec<String>) {
     let tls = ListenerTls {
         certificates,
         default_certificate: default,
@@ -49,7 +57,7 @@ fn load(
         handshake_timeout: Duration::from_secs(1),
     };
     let mut problems = Vec::new();
-    let all = Certificates::load(&tls, &aws_lc_rs::default_provider(), &mut problems);
+    let all = Certificates::load(&tls, &aws_lc_rs::default_provider(), before, &mut problems);
     let said = problems.iter().map(|problem| format!("{}: {}", problem.origin, problem.message));
     (all, said.collect())
 }
@@ -117,6 +125,57 @@ fn what_is_wrong_is_named_and_the_rest_is_there() {
     assert_eq!(shown(&all, "good.test").as_deref(), Some("good.test"));
     assert_eq!(shown(&all, "old.test").as_deref(), Some("old.test"), "its client says what is wrong");
     assert_eq!(shown(&all, "other.test"), None);
+}
+
+#[test]
+fn what_cannot_be_used_any_more_is_kept_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name);
+    for name in ["a", "b", "c", "d", "e"] {
+        issue(dir.path(), &format!("{name}.crt"), &format!("{name}.key"), &[&format!("{name}.test")]);
+    }
+    issue(dir.path(), "more/f.crt", "more/f.key", &["f.test"]);
+    let sources = || vec![path(&dir, ""), path(&dir, "more")];
+    let (before, _) = load(sources(), None);
+    std::fs::write(file("a.crt"), "text").unwrap();
+    std::fs::copy(file("e.key"), file("b.key")).unwrap();
+    issue_until(dir.path(), "c.crt", "c.key", &["c.test", "new.test"], 2001);
+    std::fs::remove_file(file("d.crt")).unwrap();
+    std::fs::remove_dir_all(file("more")).unwrap();
+    // Twice: what is kept is what the next load keeps.
+    let (once, _) = load_after(Some(&before), sources(), None);
+    let (all, said) = load_after(Some(&once), sources(), None);
+    assert_eq!(said.len(), 4, "{said:#?}");
+    assert!(
+        said.iter().all(|line| line.ends_with("; the one that was served until now is kept")),
+        "{said:#?}"
+    );
+    assert_eq!(all.outdated(), 4);
+    for name in ["a", "b", "c", "e", "f"] {
+        let name = format!("{name}.test");
+        assert_eq!(shown(&all, &name), Some(name.clone()));
+    }
+    assert!(all.entries.iter().all(|entry| !entry.expired));
+    assert_eq!(shown(&all, "d.test"), None, "whoever took it away wants it to go");
+    assert_eq!(shown(&all, "new.test"), None);
+    // As soon as there is a good one, it is served; without its source, none is.
+    issue(dir.path(), "a.crt", "a.key", &["a.test", "new.test"]);
+    let (all, said) = load_after(Some(&all), vec![path(&dir, "")], None);
+    assert_eq!((said.len(), all.outdated()), (2, 2), "{said:#?}");
+    assert_eq!(shown(&all, "new.test").as_deref(), Some("a.test"));
+    assert_eq!(shown(&all, "f.test"), None);
+}
+
+#[test]
+fn what_is_kept_demands_what_is_demanded_now() {
+    let dir = tempfile::tempdir().unwrap();
+    issue(dir.path(), "a.crt", "a.key", &["a.test"]);
+    let (before, _) = load(vec![path(&dir, "a.crt")], None);
+    std::fs::remove_file(dir.path().join("a.key")).unwrap();
+    let strict = source(CertificateFiles::Path(dir.path().join("a.crt")), Some("ca.pem"));
+    let (all, _) = load_after(Some(&before), vec![strict.clone()], None);
+    let found = all.find(Some(b"a.test"));
+    assert_eq!(all.entry(found[0]).demand, strict.client_auth);
 }
 
 #[test]

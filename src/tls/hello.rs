@@ -50,14 +50,15 @@ pub struct Hello<'a> {
     pub server_name: Option<HostKey>,
     /// It carries an Encrypted Client Hello; `server_name` is the outer, public one.
     pub has_ech: bool,
-    /// The list of protocols as sent: a length and a name each; checked. Empty when there is none.
-    protocols: Cow<'a, [u8]>,
+    /// The message without its header; checked.
+    body: Cow<'a, [u8]>,
 }
 
 impl Hello<'_> {
     /// The protocols that are offered (ALPN, RFC 7301), as the client prefers them.
     pub fn protocols(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = Reader(&self.protocols);
+        // Read once more: hardly anybody asks.
+        let mut rest = Reader(read_message(&self.body).map_or(&[], |said| said.protocols));
         std::iter::from_fn(move || rest.vector(1))
     }
 }
@@ -110,14 +111,12 @@ pub fn parse_hello<'a>(bytes: &'a [u8], scan: &mut HelloScan) -> Result<Option<H
         Some(first) if first.len() >= message => Cow::Borrowed(&first[MESSAGE_HEADER..message]),
         _ => Cow::Owned(gather(bytes, message).split_off(MESSAGE_HEADER)),
     };
-    match body {
-        Cow::Borrowed(body) => read_message(body).map(Some).ok_or(HelloError::Malformed),
-        Cow::Owned(body) => {
-            let Hello { server_name, has_ech, protocols } =
-                read_message(&body).ok_or(HelloError::Malformed)?;
-            Ok(Some(Hello { server_name, has_ech, protocols: Cow::Owned(protocols.into_owned()) }))
-        }
-    }
+    let said = read_message(&body).ok_or(HelloError::Malformed)?;
+    let server_name = match said.name {
+        Some(name) => Some(HostKey::new(name).ok_or(HelloError::Malformed)?),
+        None => None,
+    };
+    Ok(Some(Hello { server_name, has_ech: said.has_ech, body }))
 }
 
 /// The payload of the record that starts at `at`; `None` when not all of it is there.
@@ -161,20 +160,30 @@ fn message_length(header: &[u8]) -> Result<usize, HelloError> {
     }
 }
 
+/// What a message says, where it says it: small, since it is handed on more than once.
+#[derive(Default)]
+struct Said<'a> {
+    /// The server name as sent; `None` for an address too.
+    name: Option<&'a [u8]>,
+    has_ech: bool,
+    /// The list of protocols as sent: a length and a name each. Empty when there is none.
+    protocols: &'a [u8],
+}
+
 /// The body of the message; `None` when it is not a client hello. Extensions that are not ours to
 /// know are passed over; one of ours that comes twice, or is not well formed, is an error: two readers
 /// of the same bytes must not read two names.
-fn read_message(body: &[u8]) -> Option<Hello<'_>> {
+fn read_message(body: &[u8]) -> Option<Said<'_>> {
     let mut message = Reader(body);
     message.take(2 + 32)?;
     (message.vector(1)?.len() <= 32).then_some(())?;
     let suites = message.vector(2)?;
     (!suites.is_empty() && suites.len() % 2 == 0).then_some(())?;
     (!message.vector(1)?.is_empty()).then_some(())?;
-    let mut hello = Hello { server_name: None, has_ech: false, protocols: Cow::Borrowed(&[]) };
+    let mut said = Said::default();
     if message.0.is_empty() {
         // RFC 5246, section 7.4.1.2: extensions may be left out.
-        return Some(hello);
+        return Some(said);
     }
     let mut extensions = Reader(message.vector(2)?);
     message.0.is_empty().then_some(())?;
@@ -184,21 +193,21 @@ fn read_message(body: &[u8]) -> Option<Hello<'_>> {
         match kind {
             SERVER_NAME => {
                 (!std::mem::replace(&mut named, true)).then_some(())?;
-                hello.server_name = server_name(value)?;
+                said.name = server_name(value)?;
             }
             ALPN => {
                 (!std::mem::replace(&mut protocols, true)).then_some(())?;
-                hello.protocols = Cow::Borrowed(protocol_list(value)?);
+                said.protocols = protocol_list(value)?;
             }
-            ECH => hello.has_ech = true,
+            ECH => said.has_ech = true,
             _ => {}
         }
     }
-    Some(hello)
+    Some(said)
 }
 
 /// RFC 6066, section 3: a list with one name of type 0 in it. `None` inside: an address.
-fn server_name(value: &[u8]) -> Option<Option<HostKey>> {
+fn server_name(value: &[u8]) -> Option<Option<&[u8]>> {
     let mut value = Reader(value);
     let mut list = Reader(value.vector(2)?);
     let kind = list.take(1)?;
@@ -206,10 +215,7 @@ fn server_name(value: &[u8]) -> Option<Option<HostKey>> {
     (value.0.is_empty() && list.0.is_empty() && kind == [0]).then_some(())?;
     let is_address = std::str::from_utf8(name)
         .is_ok_and(|name| name.contains(':') || name.trim_end_matches('.').parse::<Ipv4Addr>().is_ok());
-    if is_address {
-        return Some(None);
-    }
-    HostKey::new(name).map(Some)
+    Some((!is_address).then_some(name))
 }
 
 /// RFC 7301, section 3.1: a list, not empty, of names, none empty.

@@ -1,5 +1,6 @@
-//! Hellos of rustls and OpenSSL, and shapes that browsers send, cut at every byte and put into records
-//! of every size: a hello is read when it is whole, the same however it came, and never before.
+//! Hellos of rustls, OpenSSL, curl and Chromium, and shapes that other browsers send, cut at every byte
+//! and put into records of every size: a hello is read when it is whole, the same however it came, and
+//! never before.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -80,6 +81,33 @@ fn framed(message: &[u8], size: usize) -> Vec<u8> {
         [&[22, 3, 1], &length[..], payload].concat()
     };
     message.chunks(size).flat_map(record).collect()
+}
+
+/// A hello of `tests/hellos`: lines with `#` say who sent it and what is in it, the others are its
+/// bytes in hexadecimal.
+fn captured(text: &str) -> (Vec<u8>, Seen) {
+    let said = |key: &str| {
+        let mut comments = text.lines().filter_map(|line| line.strip_prefix("# "));
+        comments.find_map(|line| line.strip_prefix(key)).unwrap_or_else(|| panic!("no `{key}`")).trim()
+    };
+    let digits: String = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    let protocols: Vec<&str> = said("protocols:").split_whitespace().collect();
+    let name = Some(said("name:")).filter(|name| !name.is_empty());
+    let expected = Seen { ech: said("ech:") == "yes", ..seen(name, &protocols) };
+    ((0..digits.len()).step_by(2).map(byte).collect(), expected)
+}
+
+#[test]
+fn hellos_that_were_captured() {
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hellos")).unwrap();
+    let files: Vec<_> = folder.map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() >= 6, "{files:?}");
+    for file in files {
+        let (bytes, expected) = captured(&std::fs::read_to_string(&file).unwrap());
+        assert!(bytes.len() > 200, "{} was not understood", file.display());
+        check(&bytes, &expected);
+    }
 }
 
 fn of_rustls(name: &str, protocols: &[&str], versions: &[&'static SupportedProtocolVersion]) -> Vec<u8> {
@@ -190,7 +218,7 @@ fn alpn(names: &[&str]) -> (u16, Vec<u8>) {
 
 #[test]
 fn shapes_that_browsers_send() {
-    // Like Chromium: GREASE first and last, a post-quantum share, extensions in any order, ECH, padding.
+    // Like Chromium of some years ago: GREASE first and last, padding, extensions in any order, ECH.
     let share = [&[0x0a, 0x0a, 0, 1, 0][..], &[0x11, 0xec], &vector(2, &[5; 1_216])].concat();
     let chromium = [
         (0x8a8a, vec![]),

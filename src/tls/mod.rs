@@ -8,11 +8,12 @@
 //! ```
 //!
 //! rustls does the work; here is how it is set up. Certificates and authorities are read off the data
-//! plane, with a generation (`certificates.rs`, `folder.rs`, `x509.rs`). Used by `upstream/` when it
+//! plane, with a generation (`certificates.rs`, `folder.rs`, `x509.rs`, `coverage.rs`). Used by `upstream/` when it
 //! opens a connection and by `proxy/` when one comes in.
 
 mod certificates;
 mod client;
+mod coverage;
 mod folder;
 mod hello;
 mod input;

@@ -15,10 +15,11 @@ use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig, version};
 
 use super::certificates::{self, Certificates, Problem, Told};
+use super::coverage;
 use super::input::Input;
 use super::stream::Stream;
 use super::tickets::{Demand, Tickets};
-use crate::config::plan::{ClientAuth, ClientAuthMode, ListenerTls, TlsVersion};
+use crate::config::plan::{ClientAuth, ClientAuthMode, ListenerTls, Rule, TlsVersion};
 use crate::http::HostKey;
 use crate::worker::TcpStream;
 
@@ -56,11 +57,19 @@ impl fmt::Display for HandshakeError {
 
 impl Terminator {
     /// Reads certificates and authorities, and says what is wrong with them; what is not wrong serves.
-    /// `for_http`: what is spoken inside is HTTP. Blocks: never called on the data plane.
-    pub fn load(tls: &ListenerTls, for_http: bool, tickets: &Tickets) -> (Self, Vec<Problem>) {
+    /// `before` is what was served until now: a certificate of its that still is asked for, and whose file
+    /// cannot be used any more, goes on. `for_http`: what is spoken inside is HTTP. Blocks: never called on
+    /// the data plane.
+    pub fn load(
+        tls: &ListenerTls,
+        for_http: bool,
+        tickets: &Tickets,
+        before: Option<&Terminator>,
+    ) -> (Self, Vec<Problem>) {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut problems = Vec::new();
-        let certificates = Arc::new(Certificates::load(tls, &provider, &mut problems));
+        let before = before.map(|before| &*before.certificates);
+        let certificates = Arc::new(Certificates::load(tls, &provider, before, &mut problems));
         let default = tls.default_certificate.iter();
         let mut configs: Vec<(Option<Arc<ClientAuth>>, Arc<ServerConfig>)> = Vec::new();
         let mut tried: Vec<&Option<Arc<ClientAuth>>> = Vec::new();
@@ -128,6 +137,16 @@ impl Terminator {
         let found = host.and_then(|host| self.certificates.find_named(host)?.first());
         let demanded = found.map_or(&self.demand, |index| &self.certificates.entry(*index).demand);
         shown == demanded.as_ref()
+    }
+
+    /// What to say of hosts in `rules` that no certificate has.
+    pub fn missing(&self, tls: &ListenerTls, rules: &[Rule]) -> Option<Problem> {
+        coverage::missing(rules, &self.certificates, &tls.certificates)
+    }
+
+    /// How many certificates are served in place of what their files hold now.
+    pub fn outdated(&self) -> usize {
+        self.certificates.outdated()
     }
 
     /// The name of each certificate and when it expires, in seconds since 1970.

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -68,6 +69,14 @@ impl Stream {
         }
     }
 
+    /// Addresses of the other side and of ours.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
+        self.with_tcp(|stream| Ok((stream.peer_address()?, stream.local_address()?)))
+    }
+
     /// The worker it belongs to.
     pub fn worker(&self) -> Worker {
         self.with_tcp(|stream| stream.worker().clone())
@@ -103,6 +112,14 @@ impl Stream {
         match self {
             Self::Plain(stream) => stream.poll_write_vectored(cx, slices),
             Self::Encrypted(tls) => Pin::new(&mut *tls.stream.borrow_mut()).poll_write_vectored(cx, slices),
+        }
+    }
+
+    /// See [`TcpStream::poll_write_last`]. With TLS it is a write like any other.
+    pub fn poll_write_last(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(stream) => stream.poll_write_last(cx, slices),
+            Self::Encrypted(_) => self.poll_write_vectored(cx, slices),
         }
     }
 

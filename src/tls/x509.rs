@@ -33,6 +33,13 @@ pub(super) struct Facts {
     pub(super) not_after: i64,
 }
 
+impl Facts {
+    /// Whether it is valid at a time, in seconds since 1970.
+    pub(super) fn are_valid_at(&self, time: i64) -> bool {
+        (self.not_before..=self.not_after).contains(&time)
+    }
+}
+
 /// Reads a certificate in DER; `None` when it is none.
 pub(super) fn read(der: &[u8]) -> Option<Facts> {
     let mut certificate = Der(Der(der).value(SEQUENCE)?);

@@ -54,7 +54,11 @@ impl Listener {
             let accepted =
                 accepted.and_then(|(socket, peer)| Ok((TcpStream::new(&self.worker, socket)?, peer)));
             match accepted {
-                Ok(connection) => return connection,
+                Ok(connection) => {
+                    // Whoever comes after this look is a new edge.
+                    self.source.read.set_ready(platform::may_accept(&self.socket));
+                    return connection;
+                }
                 Err(error) if is_of_the_connection(&error) => {}
                 Err(error) => {
                     failures += 1;

@@ -14,6 +14,7 @@ use futures_lite::{AsyncRead, AsyncWrite};
 use socket2::{Domain, Protocol, SockRef, Type};
 
 use super::executor::Worker;
+use super::platform;
 use super::source::Source;
 
 /// A TCP connection. Reads and writes do not allocate. Each direction is for one task at a time.
@@ -103,6 +104,12 @@ impl TcpStream {
             [slice] => (&self.socket).write(slice),
             slices => (&self.socket).write_vectored(slices),
         })
+    }
+
+    /// The same for bytes that [`TcpStream::shutdown_write`] follows at once: the kernel holds the last
+    /// of them back for it, so that both go in one packet.
+    pub fn poll_write_last(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.source.write.poll_with(cx, || platform::write_last(self.socket.as_fd(), slices))
     }
 
     /// Writes what the system takes at once of a few last bytes, and no more.

@@ -157,7 +157,11 @@ pub(crate) fn plan() -> Plan {
                 "tcp",
                 20,
                 8020,
-                Protocol::Tcp(TcpListener { upstream: UpstreamId(0), idle_timeout: second }),
+                Protocol::Tcp(Pass {
+                    upstream: UpstreamId(0),
+                    send_proxy_protocol: None,
+                    idle_timeout: second,
+                }),
             ),
         ],
         upstreams: vec![upstream()],

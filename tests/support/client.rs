@@ -109,10 +109,15 @@ impl Client {
     /// Reads exactly `count` bytes.
     #[track_caller]
     pub fn read_exact(&mut self, count: usize) -> Vec<u8> {
-        match self.wire.take(count) {
+        match self.try_read_exact(count) {
             Ok(bytes) => bytes,
             Err(end) => panic!("{count} bytes wanted: {end:?} after {}", show(&self.wire.buffer)),
         }
+    }
+
+    /// Like [`Client::read_exact`], where the connection may end before: then says how it ended.
+    pub fn try_read_exact(&mut self, count: usize) -> Result<Vec<u8>, End> {
+        self.wire.take(count)
     }
 
     /// Reads until the connection ends, and says how it ended; panics when it does not.

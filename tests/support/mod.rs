@@ -11,6 +11,7 @@
 pub mod client;
 pub mod gate;
 pub mod message;
+pub mod program;
 pub mod tls;
 pub mod upstream;
 pub mod wire;

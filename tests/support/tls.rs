@@ -1,8 +1,9 @@
-//! Certificates and TLS clients. rustls over blocking sockets of std: the handshakes of the gate are
-//! judged by code that is not the gate's.
+//! Certificates, and TLS of clients and upstreams. rustls over blocking sockets of std: the handshakes
+//! of the gate are judged by code that is not the gate's.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::ops::DerefMut;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +11,10 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{
+    ClientConfig, ClientConnection, ConnectionCommon, RootCertStore, ServerConfig, ServerConnection,
+    SideData, StreamOwned,
+};
 
 use super::DEADLINE;
 use super::client::Client;
@@ -27,6 +31,24 @@ pub struct Authority {
 pub struct Leaf {
     pub cert: PathBuf,
     pub key: PathBuf,
+}
+
+impl Leaf {
+    /// The certificate.
+    pub fn certificate(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_file(&self.cert).unwrap()
+    }
+
+    /// The configuration of an upstream that shows it to whoever comes.
+    pub fn server(&self) -> Arc<ServerConfig> {
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![self.certificate()], PrivateKeyDer::from_pem_file(&self.key).unwrap())
+            .unwrap();
+        Arc::new(config)
+    }
 }
 
 impl Authority {
@@ -73,6 +95,15 @@ impl Authority {
         leaf
     }
 
+    /// What a client that asks for `name` sends first.
+    pub fn hello(&self, name: &str) -> Vec<u8> {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let config = Arc::new(self.client(&["h2", "acme-tls/1"]));
+        let mut bytes = Vec::new();
+        ClientConnection::new(config, name).unwrap().write_tls(&mut bytes).unwrap();
+        bytes
+    }
+
     /// A configuration of a client that trusts this authority and speaks `protocols`.
     pub fn client(&self, protocols: &[&str]) -> ClientConfig {
         self.client_with(protocols, None, rustls::ALL_VERSIONS)
@@ -105,21 +136,15 @@ impl Authority {
     }
 }
 
-/// TLS from the client's side.
-pub struct Tls(pub StreamOwned<ClientConnection, TcpStream>);
+/// TLS over a socket, after the handshake; from the client's side unless said otherwise.
+pub struct Tls<C = ClientConnection>(pub StreamOwned<C, TcpStream>);
 
 impl Tls {
     /// Connects and shakes hands, asking for `name`.
     pub fn connect(address: SocketAddr, config: &Arc<ClientConfig>, name: &str) -> std::io::Result<Tls> {
-        let mut socket = TcpStream::connect_timeout(&address, DEADLINE)?;
-        socket.set_read_timeout(Some(DEADLINE))?;
-        socket.set_write_timeout(Some(DEADLINE))?;
+        let socket = TcpStream::connect_timeout(&address, DEADLINE)?;
         let name = ServerName::try_from(name.to_owned()).unwrap();
-        let mut session = ClientConnection::new(config.clone(), name).unwrap();
-        while session.is_handshaking() {
-            session.complete_io(&mut socket)?;
-        }
-        Ok(Tls(StreamOwned::new(session, socket)))
+        Tls::shake(ClientConnection::new(config.clone(), name).unwrap(), socket)
     }
 
     /// The certificate that the server showed.
@@ -133,13 +158,43 @@ impl Tls {
     }
 }
 
-impl Read for Tls {
+impl Tls<ServerConnection> {
+    /// Shakes hands with a client that has connected.
+    pub fn accept(socket: TcpStream, config: &Arc<ServerConfig>) -> std::io::Result<Self> {
+        Tls::shake(ServerConnection::new(config.clone()).unwrap(), socket)
+    }
+}
+
+impl<C, S> Tls<C>
+where
+    C: DerefMut<Target = ConnectionCommon<S>>,
+    S: SideData,
+{
+    fn shake(mut session: C, mut socket: TcpStream) -> std::io::Result<Tls<C>> {
+        socket.set_read_timeout(Some(DEADLINE))?;
+        socket.set_write_timeout(Some(DEADLINE))?;
+        while session.is_handshaking() {
+            session.complete_io(&mut socket)?;
+        }
+        Ok(Tls(StreamOwned::new(session, socket)))
+    }
+}
+
+impl<C, S> Read for Tls<C>
+where
+    C: DerefMut<Target = ConnectionCommon<S>>,
+    S: SideData,
+{
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
         self.0.read(into)
     }
 }
 
-impl Write for Tls {
+impl<C, S> Write for Tls<C>
+where
+    C: DerefMut<Target = ConnectionCommon<S>>,
+    S: SideData,
+{
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.write(bytes)
     }
@@ -149,7 +204,11 @@ impl Write for Tls {
     }
 }
 
-impl Transport for Tls {
+impl<C, S> Transport for Tls<C>
+where
+    C: DerefMut<Target = ConnectionCommon<S>> + Send,
+    S: SideData,
+{
     fn socket(&self) -> &TcpStream {
         &self.0.sock
     }

@@ -1,6 +1,16 @@
-//! The file `.env` beside a compose file: variables for its `${...}`.
+//! Lines `NAME=value`: the file `.env` beside a compose file with variables for its `${...}`, and files of
+//! labels, which look the same.
 
 use super::interpolation::interpolate;
+
+/// One name and its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Assignment {
+    pub(super) name: String,
+    pub(super) value: String,
+    /// First byte of the name, of what stands behind its sign, and of what stands behind the line.
+    pub(super) places: [usize; 3],
+}
 
 /// A line that is not understood: where it starts and ends, in bytes, and why.
 #[derive(Debug, PartialEq, Eq)]
@@ -10,15 +20,12 @@ pub(super) struct BadLine {
     pub(super) message: String,
 }
 
-/// The variables of a file, in written order. `NAME=value`, `export NAME=value`, `NAME: value`; a
+/// The assignments of a file, in written order. `NAME=value`, `export NAME=value`, `NAME: value`; a
 /// value may be in single quotes (as it is), in double quotes (with escapes and variables) or bare
 /// (with variables, up to ` #`). Quoted values may have several lines. `known` gives the variables
 /// that were set elsewhere; those of the lines before come after them.
-pub(super) fn parse(
-    text: &str,
-    known: &dyn Fn(&str) -> Option<String>,
-) -> (Vec<(String, String)>, Vec<BadLine>) {
-    let mut variables: Vec<(String, String)> = Vec::new();
+pub(super) fn parse(text: &str, known: &dyn Fn(&str) -> Option<String>) -> (Vec<Assignment>, Vec<BadLine>) {
+    let mut all: Vec<Assignment> = Vec::new();
     let mut bad = Vec::new();
     let mut at = 0;
     while at < text.len() {
@@ -51,9 +58,8 @@ pub(super) fn parse(
         };
         at = at.max(end);
         let lookup = |name: &str| {
-            let own =
-                || variables.iter().rev().find(|(other, _)| other == name).map(|(_, value)| value.clone());
-            known(name).or_else(own)
+            let own = || all.iter().rev().find(|before| before.name == name);
+            known(name).or_else(|| own().map(|before| before.value.clone()))
         };
         let value = match value {
             Value::Literal(text) => text,
@@ -65,9 +71,10 @@ pub(super) fn parse(
                 }
             },
         };
-        variables.push((name.to_owned(), value));
+        let places = [behind - sign - 1, behind, start + line.trim_end().len()];
+        all.push(Assignment { name: name.to_owned(), value, places });
     }
-    (variables, bad)
+    (all, bad)
 }
 
 enum Value {
@@ -119,7 +126,17 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> (Vec<(String, String)>, Vec<BadLine>) {
-        parse(text, &|name| (name == "OUTSIDE").then(|| "out".to_owned()))
+        let (all, bad) = parse(text, &|name| (name == "OUTSIDE").then(|| "out".to_owned()));
+        (all.into_iter().map(|one| (one.name, one.value)).collect(), bad)
+    }
+
+    #[test]
+    fn places_are_those_of_name_and_value() {
+        let text = "A=1\n  export B.c = \"x y\" \r\n";
+        let (all, _) = parse(text, &|_| None);
+        let parts =
+            all.iter().map(|one| (&text[one.places[0]..one.places[1]], &text[one.places[1]..one.places[2]]));
+        assert_eq!(parts.collect::<Vec<_>>(), [("A=", "1"), ("B.c =", " \"x y\"")]);
     }
 
     #[test]

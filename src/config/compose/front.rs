@@ -1,18 +1,19 @@
-//! From compose files to the rules of one listener.
+//! From compose files to what two listeners are to do, one in the clear and one under TLS.
 
-use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
+use super::conflicts;
 use super::network::Map;
 use super::project::{self, Project};
-use super::reader::Reader;
-use super::routes::{self, Leads, Route};
+use super::reader::{Reader, join};
+use super::routes::{self, Route};
+use super::rules::{self, Side};
 use crate::config::loader::Inputs;
-use crate::config::plan::{Bind, HostPattern, Redirect, Respond};
-use crate::config::report::{At, Report, Spot};
+use crate::config::plan::Bind;
+use crate::config::report::{Report, Spot};
 use crate::config::settings::{self, Variable};
-use crate::config::source::{ActionSource, Inline, LimitsSource, ProxySource, RuleSource, UpstreamUse};
+use crate::config::source::RuleSource;
 use crate::config::target;
 use crate::config::yaml::Node;
 
@@ -28,20 +29,37 @@ pub(crate) struct ComposeSource {
     /// Where the first of them starts.
     pub(crate) spot: Spot,
     /// `*_HTTP_PORT`, when it is set.
-    pub(crate) bind: Option<Bind>,
+    pub(crate) http_port: Option<Bind>,
+    /// The same of HTTPS.
+    pub(crate) https: Https,
     /// In written order.
     routes: Vec<Route>,
-    /// `*_HTTPS_ENABLED`.
-    https: bool,
     /// Services that are not served as they ask to be.
     pub(crate) rejected: usize,
 }
 
+/// What the environment says of HTTPS.
+pub(crate) struct Https {
+    /// `*_HTTPS_ENABLED`: the gate ends TLS for every route that does not ask for `passthrough`.
+    pub(crate) enabled: bool,
+    /// `*_HTTPS_PORT`, when it is set.
+    pub(crate) port: Option<Bind>,
+    /// `*_ACME_DIR`: where certificates are.
+    pub(crate) certificates: PathBuf,
+}
+
+impl Https {
+    /// The port that redirects lead to.
+    pub(crate) fn port_of_redirects(&self) -> u16 {
+        self.port.map(Bind::port).filter(|port| *port != 0).unwrap_or(443)
+    }
+}
+
 impl ComposeSource {
-    /// The rules, in the order in which they are to be tried. `tls`: whether their listener ends TLS;
-    /// redirects lead to `https` then.
-    pub(crate) fn into_rules(self, tls: bool) -> Vec<RuleSource> {
-        rules(self.routes, self.https || tls)
+    /// The rules of one listener, in the order in which they are to be tried. `https`: TLS is ended for
+    /// the routes that do not ask for `passthrough`; redirects lead to `https` then.
+    pub(crate) fn rules(&self, side: Side, https: bool) -> Vec<RuleSource> {
+        rules::of(&self.routes, side, https, self.https.port_of_redirects())
     }
 }
 
@@ -61,151 +79,56 @@ pub(crate) fn read(
     let read = |file: ComposeFile| project::read(&mut reader, &file.path, file.root);
     let projects: Vec<Project> = written.into_iter().filter_map(read).collect();
     let spot = projects.first()?.spot;
-    let https = wants_https(&mut reader);
+    let https = https(&mut reader);
     let map = Map::new(&reader, &projects);
     let mut all: Vec<Route> = Vec::new();
-    let mut rejected = 0;
+    let mut rejected = HashSet::new();
     for (index, project) in projects.iter().enumerate() {
-        let before = all.len();
-        let mut bad = 0;
-        for service in &project.services {
-            let (routes, is_rejected) = routes::of(&mut reader, &map, index, service);
+        let (before, bad) = (all.len(), rejected.len());
+        for (number, service) in project.services.iter().enumerate() {
+            let (routes, is_rejected) = routes::of(&mut reader, &map, (index, number), service);
             all.extend(routes);
-            bad += usize::from(is_rejected);
+            rejected.extend(is_rejected.then_some((index, number)));
         }
-        if all.len() == before && bad == 0 && (projects.len() == 1 || !map.runs_gate(index)) {
+        if all.len() == before && bad == rejected.len() && (projects.len() == 1 || !map.runs_gate(index)) {
             let message = "no service here has a label `smolgate.host`: nothing is routed";
             let hint = "add `labels: { smolgate.host: NAME, smolgate.port: PORT }` to one";
             reader.report.warning(Some(project.spot), message, hint);
         }
-        rejected += bad;
     }
-    let bind = http_port(&mut reader);
+    rejected.extend(conflicts::reject(&mut all, reader.report));
+    let http_port = port(&mut reader, "HTTP_PORT");
     files.append(&mut reader.files);
-    Some(ComposeSource { spot, bind, routes: all, https, rejected })
+    Some(ComposeSource { spot, http_port, https, routes: all, rejected: rejected.len() })
 }
 
-/// `*_HTTPS_ENABLED`: the listeners that it asks for need certificates that nothing gets yet, so until
-/// then it is an error to want it. Redirects already go by it.
-fn wants_https(reader: &mut Reader<'_>) -> bool {
-    let Some(Variable { name, value }) = settings::variable(reader.inputs, "HTTPS_ENABLED") else {
-        return false;
-    };
-    match settings::flag(value.trim()) {
-        Ok(true) => {
-            let message = format!("{name} is set, and this version gets no certificates by itself yet");
-            let hint =
-                "take it away, and beside the compose file give a native one whose listener `http` has `tls`";
-            reader.report.error_nowhere(message, Some(hint));
-            true
-        }
-        Ok(false) => false,
-        Err(wrong) => {
+fn https(reader: &mut Reader<'_>) -> Https {
+    let enabled = settings::variable(reader.inputs, "HTTPS_ENABLED").is_some_and(|variable| {
+        let Variable { name, value } = variable;
+        settings::flag(value.trim()).unwrap_or_else(|wrong| {
             reader.report.error_nowhere(format!("the value of {name} {}", wrong.problem), wrong.hint);
             false
-        }
+        })
+    });
+    let dir = settings::variable(reader.inputs, "ACME_DIR");
+    let certificates = join(Path::new(""), dir.as_ref().map_or(CERTIFICATES, |dir| dir.value.trim()));
+    if let Some(Variable { name, .. }) = settings::variable(reader.inputs, "ACME_EMAIL").filter(|_| enabled) {
+        let message = format!("{name} is set, and this version gets no certificates by itself");
+        let hint = format!("put NAME.crt and NAME.key into {}", certificates.display());
+        reader.report.warning(None, message, hint);
     }
+    Https { enabled, port: port(reader, "HTTPS_PORT"), certificates }
 }
 
-fn http_port(reader: &mut Reader<'_>) -> Option<Bind> {
-    let Variable { name, value } = settings::variable(reader.inputs, "HTTP_PORT")?;
+/// Where certificates are when nobody says it, from where the gate was started.
+const CERTIFICATES: &str = "./certs";
+
+/// A variable that is an address to listen on.
+fn port(reader: &mut Reader<'_>, name: &str) -> Option<Bind> {
+    let Variable { name, value } = settings::variable(reader.inputs, name)?;
     target::bind(value.trim())
         .map_err(|wrong| {
             reader.report.error_nowhere(format!("the value of {name} {}", wrong.problem), wrong.hint);
         })
         .ok()
-}
-
-/// Every route as a rule, and every host that is sent elsewhere as another, in order: redirects,
-/// exact hosts, wildcards; hosts as they were written first; of one host the longest path first; then
-/// as written.
-fn rules(routes: Vec<Route>, https: bool) -> Vec<RuleSource> {
-    let mut redirects: Vec<(HostPattern, RuleSource)> = Vec::new();
-    let mut hosts: HashMap<HostPattern, usize> = HashMap::new();
-    for route in &routes {
-        let next = hosts.len();
-        hosts.entry(route.host.clone()).or_insert(next);
-        for from in &route.redirect_from {
-            let rule = redirect(from, &route.host, https);
-            let is_known = |(known, rule): &(HostPattern, RuleSource)| {
-                *known == from.value
-                    && matches!(&rule.action, Some(ActionSource::Redirect(to)) if *to.to == *origin(&route.host, https))
-            };
-            // Two routes of one host may well name the same ones.
-            if !redirects.iter().any(is_known) {
-                redirects.push((from.value.clone(), rule));
-            }
-        }
-    }
-    redirects.sort_by_key(|(from, _)| is_wildcard(from));
-    let taken: HashSet<(HostPattern, Arc<str>)> = routes
-        .iter()
-        .filter(|route| matches!(route.leads, Leads::To { .. }))
-        .map(|route| (route.host.clone(), route.path.clone()))
-        .collect();
-    let mut routes = routes;
-    // Where another service answers, nothing has to be said.
-    routes.retain(|route| {
-        matches!(route.leads, Leads::To { .. }) || !taken.contains(&(route.host.clone(), route.path.clone()))
-    });
-    routes.sort_by_key(|route| {
-        (is_wildcard(&route.host), hosts[&route.host], std::cmp::Reverse(route.path.len()))
-    });
-    redirects.into_iter().map(|(_, rule)| rule).chain(routes.into_iter().map(rule)).collect()
-}
-
-fn is_wildcard(host: &HostPattern) -> bool {
-    matches!(host, HostPattern::Wildcard(_))
-}
-
-fn origin(host: &HostPattern, https: bool) -> String {
-    format!("{}://{host}", if https { "https" } else { "http" })
-}
-
-fn redirect(from: &At<HostPattern>, to: &HostPattern, https: bool) -> RuleSource {
-    let action = ActionSource::Redirect(Redirect { to: origin(to, https).into(), status: 301 });
-    rule_source(from.spot, from.value.clone(), "/".into(), action)
-}
-
-fn rule(route: Route) -> RuleSource {
-    let Route { spot, host, path, leads, .. } = route;
-    let action = match leads {
-        Leads::To { target, pass_host, strip_prefix } => ActionSource::Proxy(Box::new(ProxySource {
-            upstream: UpstreamUse::Inline(Inline {
-                spot: target.spot,
-                targets: vec![target],
-                tls: None,
-                connect_timeout: None,
-            }),
-            pass_host,
-            strip_path_prefix: strip_prefix,
-            limits: LimitsSource::default(),
-        })),
-        Leads::Nowhere(why) => ActionSource::Respond(unavailable(&why)),
-    };
-    rule_source(spot, host, path, action)
-}
-
-/// Seconds: a person has to edit a file.
-const RETRY_AFTER: &str = "30";
-
-fn unavailable(why: &str) -> Respond {
-    let why: String = why.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let headers = [("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", RETRY_AFTER)];
-    Respond {
-        status: 503,
-        headers: headers.map(|(name, value)| (name.into(), value.into())).into(),
-        body: format!("{why}\n").into(),
-    }
-}
-
-fn rule_source(spot: Spot, host: HostPattern, path: Arc<str>, action: ActionSource) -> RuleSource {
-    RuleSource {
-        spot,
-        name: None,
-        hosts: vec![host],
-        path_prefix: Some(path),
-        methods: Vec::new(),
-        action: Some(action),
-    }
 }

@@ -15,6 +15,9 @@ pub(super) fn merge(base: Node, over: Node) -> Node {
 /// Keys whose values may be a list of `key=value` or of names, and are merged as mappings.
 const PAIRS: [&str; 4] = ["labels", "environment", "networks", "args"];
 
+/// Lists that may be written as one value, and are put one after the other all the same.
+const LISTS: [&str; 1] = ["label_file"];
+
 /// Lists that are one value.
 const WHOLE: [&str; 3] = ["command", "entrypoint", "test"];
 
@@ -26,6 +29,11 @@ fn merge_at(key: &str, base: Node, over: Node) -> Node {
         None => {}
     }
     let is_pairs = PAIRS.contains(&key);
+    let (base, value) = match value {
+        Value::Scalar(_) if LISTS.contains(&key) => (listed(base), listed(Node::new(spot, value)).value),
+        Value::List(_) if LISTS.contains(&key) => (listed(base), value),
+        value => (base, value),
+    };
     match (base.value, value) {
         (base_value, Value::Null) => Node::new(base.spot, base_value),
         (base_value @ (Value::Map(_) | Value::List(_)), value @ (Value::Map(_) | Value::List(_)))
@@ -40,6 +48,14 @@ fn merge_at(key: &str, base: Node, over: Node) -> Node {
             Node::new(spot, Value::List(base))
         }
         (_, value) => Node::new(spot, value),
+    }
+}
+
+/// A list of one for a single value.
+fn listed(node: Node) -> Node {
+    match node.value {
+        Value::Scalar(_) => Node::new(node.spot, Value::List(vec![node])),
+        _ => node,
     }
 }
 

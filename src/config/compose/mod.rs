@@ -1,18 +1,21 @@
 //! Compose files: the labels of services become rules.
 //!
 //! ```text
-//! file --reader--> tree --project--> services --labels, routes--> Route --front--> RuleSource
+//! file --reader--> tree --project--> services --labels, routes--> Route --rules--> RuleSource
 //!      variables      override, include,      what each asks for,    order, answers
 //!                     extends, profiles       ports, networks        for rejected ones
 //! ```
 //!
-//! A front end: all it makes are rules for the listener `http`, in an order that says what the labels
-//! mean (redirects first, exact hosts, wildcards, longest path first); `lowering` does the rest. What
-//! is wrong with one service rejects that service and no other. Nothing asks Docker anything.
+//! A front end: all it makes are rules for the listeners `http` and `https`, in an order that says what
+//! the labels mean (what is passed on first, redirects, exact hosts, wildcards, longest path first);
+//! `lowering` does the rest. What is wrong with one service rejects that service and no other. Nothing
+//! asks Docker anything.
 
+mod conflicts;
 mod dotenv;
 mod front;
 mod interpolation;
+mod label_file;
 mod labels;
 mod merge;
 mod network;
@@ -20,5 +23,7 @@ mod ports;
 mod project;
 mod reader;
 mod routes;
+mod rules;
 
 pub(crate) use front::{ComposeFile, ComposeSource, is_compose, read};
+pub(crate) use rules::Side;

@@ -6,8 +6,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::label_file;
 use super::merge::merge;
 use super::reader::{Fault, Reader, Variables, join};
+use crate::config::decoder::Text;
 use crate::config::report::{At, Spot};
 use crate::config::yaml::{Node, Value, quoted};
 
@@ -59,6 +61,17 @@ struct Scope {
 impl Scope {
     fn dir(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// A compose file that this one names.
+    fn other(&self, written: &Text) -> Result<PathBuf, Fault> {
+        let is_elsewhere = written.text.contains("://") || written.text.starts_with("git@");
+        if is_elsewhere {
+            let message =
+                format!("{} is not a file of this machine, and nothing is fetched", written.shown());
+            return Err(Fault::new(written.spot, message, "put a copy beside this file and name that"));
+        }
+        Ok(join(self.dir(), &written.text))
     }
 }
 
@@ -192,7 +205,7 @@ impl Walk {
         self.services.insert(name.value.clone(), name.spot);
         let mut row = vec![(scope.path.clone(), name.value.clone())];
         let (node, broken) = match self.with_base(reader, scope, node, &mut row) {
-            Ok(node) => (node, None),
+            Ok(node) => label_file::lay_under(reader, node),
             Err(fault) => (node.clone(), Some(fault)),
         };
         self.project.services.push(Service { name: name.clone(), node, broken });
@@ -251,8 +264,7 @@ impl Walk {
         scope: &Scope,
         file: &Node,
     ) -> Result<Scope, Fault> {
-        let text = reader.text(file)?;
-        let path = join(scope.dir(), &text.text);
+        let path = scope.other(&reader.text(file)?)?;
         let root = match self.extended.get(&path) {
             Some(root) => root.clone(),
             None => {
@@ -311,7 +323,7 @@ impl Walk {
                 "write the path of a compose file",
             ));
         };
-        let path = join(scope.dir(), &first.text);
+        let path = scope.other(first)?;
         if !including.contains(&path) && !self.included.insert(path.clone()) {
             return Ok(());
         }
@@ -322,7 +334,7 @@ impl Walk {
         let variables = included_variables(reader, scope, entry, &path)?;
         let mut root: Option<Node> = None;
         for text in &paths {
-            let path = join(scope.dir(), &text.text);
+            let path = scope.other(text)?;
             if including.contains(&path) {
                 let message = format!("{} includes itself", path.display());
                 return Err(Fault::new(text.spot, message, "files cannot include each other in a circle"));
@@ -369,7 +381,7 @@ fn included_variables(
     Ok(variables)
 }
 
-fn unreadable(spot: Spot, path: &Path, error: &io::Error) -> Fault {
+pub(super) fn unreadable(spot: Spot, path: &Path, error: &io::Error) -> Fault {
     Fault::new(
         spot,
         format!("{} cannot be read: {error}", path.display()),

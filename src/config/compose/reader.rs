@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::dotenv;
+use super::dotenv::{self, Assignment, BadLine};
 use super::interpolation::{WHERE, interpolate};
 use crate::config::decoder::Text;
 use crate::config::loader::Inputs;
@@ -39,19 +39,31 @@ pub(super) struct Reader<'a> {
     pub(super) inputs: &'a dyn Inputs,
     /// Every file that was read, in order.
     pub(super) files: Vec<PathBuf>,
-    /// The variables of each file, by its number in the report.
-    variables: HashMap<u32, Variables>,
+    /// The variables of each file and its folder, by its number in the report.
+    known: HashMap<u32, (Variables, PathBuf)>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(report: &'a mut Report, inputs: &'a dyn Inputs) -> Reader<'a> {
-        Reader { report, inputs, files: Vec::new(), variables: HashMap::new() }
+        Reader { report, inputs, files: Vec::new(), known: HashMap::new() }
     }
 
     /// Takes in a tree that was read already.
     pub(super) fn adopt(&mut self, path: &Path, root: &Node, variables: &Variables) {
-        self.variables.insert(root.spot.file, variables.clone());
+        self.know(root.spot.file, path, variables);
         self.files.push(path.to_owned());
+    }
+
+    fn know(&mut self, file: u32, path: &Path, variables: &Variables) {
+        let dir = path.parent().unwrap_or(Path::new("")).to_owned();
+        self.known.insert(file, (variables.clone(), dir));
+    }
+
+    /// The path that a value names, which starts from the folder of the file it stands in.
+    pub(super) fn path(&mut self, node: &Node) -> Result<PathBuf, Fault> {
+        let text = self.text(node)?.text;
+        let dir = self.known.get(&node.spot.file).map_or(Path::new(""), |(_, dir)| dir);
+        Ok(join(dir, &text))
     }
 
     /// The text of a file; the error is half a sentence.
@@ -71,7 +83,7 @@ impl<'a> Reader<'a> {
     pub(super) fn tree(&mut self, path: &Path, variables: &Variables) -> io::Result<Option<Node>> {
         let text = self.read(path)?;
         let file = self.report.add_file(path, &text);
-        self.variables.insert(file, variables.clone());
+        self.know(file, path, variables);
         Ok(yaml::parse(&text, file, self.report).map(|tree| tree.root))
     }
 
@@ -95,20 +107,35 @@ impl<'a> Reader<'a> {
             let file = self.report.add_file(path, &text);
             // A line may hold a secret, and no mistake needs its text to be found.
             self.report.mask(Spot { file, start: 0, end: text.len() as u32 });
-            for line in bad {
-                let spot = Spot { file, start: line.start as u32, end: line.end as u32 };
-                self.report.warning(Some(spot), line.message, "the line is left out");
-            }
+            self.warn_of_lines(file, bad);
         }
         let mut all = (**before).clone();
         let known: Vec<String> = before.keys().cloned().collect();
-        all.extend(own.into_iter().filter(|(name, _)| !known.contains(name)));
+        let own = own.into_iter().map(|one| (one.name, one.value));
+        all.extend(own.filter(|(name, _)| !known.contains(name)));
         Rc::new(all)
+    }
+
+    /// The lines of a file of labels and its number in the report; variables in it are those of the file
+    /// that names it, at `spot`. A line that is not understood is a warning.
+    pub(super) fn labels(&mut self, path: &Path, spot: Spot) -> io::Result<(u32, Vec<Assignment>)> {
+        let text = self.read(path)?;
+        let file = self.report.add_file(path, &text);
+        let (all, bad) = dotenv::parse(&text, &|name| self.variable(spot.file, name));
+        self.warn_of_lines(file, bad);
+        Ok((file, all))
+    }
+
+    fn warn_of_lines(&mut self, file: u32, bad: Vec<BadLine>) {
+        for line in bad {
+            let spot = Spot { file, start: line.start as u32, end: line.end as u32 };
+            self.report.warning(Some(spot), line.message, "the line is left out");
+        }
     }
 
     /// A variable as the file of this place sees it.
     pub(super) fn variable(&self, file: u32, name: &str) -> Option<String> {
-        let own = || self.variables.get(&file)?.get(name).cloned();
+        let own = || self.known.get(&file)?.0.get(name).cloned();
         self.inputs.env(name).or_else(own)
     }
 

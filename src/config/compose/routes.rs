@@ -15,6 +15,9 @@ use crate::config::target::{self, TargetText};
 use crate::config::yaml::{Value, quoted};
 use crate::config::{field, pattern};
 
+/// A service by the number of its project and its own.
+pub(super) type ServiceId = (usize, usize);
+
 /// One host and path, and where it leads.
 pub(super) struct Route {
     /// The place of the label that names the host.
@@ -23,7 +26,12 @@ pub(super) struct Route {
     pub(super) path: Arc<str>,
     /// Hosts that are sent to `host`.
     pub(super) redirect_from: Vec<At<HostPattern>>,
+    /// It asks for whole connections, TLS and all, whether it gets them or leads nowhere.
+    pub(super) passthrough: bool,
     pub(super) leads: Leads,
+    pub(super) service: ServiceId,
+    /// The service, and the route if it has a name, for messages.
+    pub(super) what: String,
 }
 
 /// Where a route leads.
@@ -32,6 +40,11 @@ pub(super) enum Leads {
         target: At<TargetText>,
         pass_host: bool,
         strip_prefix: bool,
+    },
+    /// Whole connections: those that speak TLS to one port, those in the clear to another.
+    Through {
+        tls: At<TargetText>,
+        clear: At<TargetText>,
     },
     /// Nowhere, and why: the answer says it.
     Nowhere(String),
@@ -42,7 +55,7 @@ pub(super) enum Leads {
 pub(super) fn of(
     reader: &mut Reader<'_>,
     map: &Map<'_>,
-    project: usize,
+    id: ServiceId,
     service: &Service,
 ) -> (Vec<Route>, bool) {
     let name = quoted(&service.name.value);
@@ -66,29 +79,29 @@ pub(super) fn of(
             let message = format!("{} says something else than the label before it", quoted(&doubt.value));
             reader.report.warning(Some(doubt.spot), message, "`smolgate.` counts; leave this one out");
         }
-        let draft = draft(reader, map, project, service, one, &all);
+        let draft = draft(reader, map, id.0, service, one, &all);
         for fault in &draft.faults {
             let message = format!("{what} is not served: {}", fault.message);
             reader.report.rejection(fault.spot, message, fault.hint.as_str());
         }
         rejected |= !draft.faults.is_empty();
         let Some(host) = draft.host else { continue };
-        let leads = match (draft.faults.first().or(own.first()), draft.target) {
-            (None, Some(target)) => {
-                Leads::To { target, pass_host: draft.pass_host, strip_prefix: draft.strip_prefix }
-            }
+        let leads = match (draft.faults.first().or(own.first()), draft.leads) {
+            (None, Some(leads)) => leads,
             (fault, _) => {
                 let why = fault.map_or("its target is not known", |fault| fault.message.as_str());
                 Leads::Nowhere(format!("{what} is not served: {why}"))
             }
         };
-        let path = draft.path.unwrap_or_else(|| "/".into());
         routes.push(Route {
             spot: host.spot,
             host: host.value,
-            path,
+            path: draft.path.unwrap_or_else(|| "/".into()),
             redirect_from: draft.redirect_from,
+            passthrough: draft.passthrough,
             leads,
+            service: id,
+            what,
         });
     }
     (routes, rejected)
@@ -101,9 +114,8 @@ struct Draft {
     host: Option<At<HostPattern>>,
     path: Option<Arc<str>>,
     redirect_from: Vec<At<HostPattern>>,
-    pass_host: bool,
-    strip_prefix: bool,
-    target: Option<At<TargetText>>,
+    passthrough: bool,
+    leads: Option<Leads>,
 }
 
 fn draft(
@@ -125,83 +137,104 @@ fn draft(
             values.faults.push(Fault::new(spot, message, "add the label `host` with the domain it is for"));
         }
     }
-    draft.path = values.parsed(Key::Path, pattern::path_prefix).map(|path| path.value);
-    draft.pass_host = values.flag(Key::Passhost);
-    draft.strip_prefix = values.flag(Key::StripPrefix);
-    if draft.strip_prefix && draft.path.as_deref().is_none_or(|path| path == "/") {
-        values.warn(
-            Key::StripPrefix,
-            "`strip_prefix` means nothing without `path`",
-            "add the `path` to be taken off",
-        );
-        draft.strip_prefix = false;
-    }
-    if values.flag(Key::Passthrough) {
-        values.fault(
-            Key::Passthrough,
-            "`passthrough` is not served by this version",
-            "let the gate speak HTTP to it, or wait for the version that passes TLS through",
-        );
-    } else {
-        let hint = "leave it out; `port` is the one that is used";
-        values.parsed(Key::PortHttp, ports::port);
-        values.warn(Key::PortHttp, "`port.http` means nothing without `passthrough`", hint);
-    }
+    // Who asks for it in words that are not understood does not want to be decrypted either.
+    let asks = labels.get(Key::Passthrough).is_some();
+    draft.passthrough = values.parsed(Key::Passthrough, flag).map_or(asks, |flag| flag.value);
     draft.redirect_from = redirects(&mut values, draft.host.as_ref());
     let place = draft.host.as_ref().map(|host| host.spot).or(labels.spot()).unwrap_or(service.name.spot);
     let lends = all.iter().find(|other| other.route.is_none()).filter(|_| labels.route.is_some());
-    draft.target = leads_to(values, map, project, service, lends, place);
+    let seeker = Seeker { map, project, service, lends, place };
+    if draft.passthrough {
+        draft.leads = through(values, &seeker);
+        return draft;
+    }
+    draft.path = values.parsed(Key::Path, pattern::path_prefix).map(|path| path.value);
+    let pass_host = values.flag(Key::Passhost);
+    let mut strip_prefix = values.flag(Key::StripPrefix);
+    if strip_prefix && draft.path.as_deref().is_none_or(|path| path == "/") {
+        let message = "`strip_prefix` means nothing without `path`";
+        values.warn(Key::StripPrefix, message, "add the `path` to be taken off");
+        strip_prefix = false;
+    }
+    let hint = "leave it out; `port` is the one that is used";
+    values.parsed(Key::PortHttp, ports::port);
+    values.warn(Key::PortHttp, "`port.http` means nothing without `passthrough`", hint);
+    let target = seeker.target(&mut values, http_target);
+    draft.leads = target.map(|target| Leads::To { target, pass_host, strip_prefix });
     draft
 }
 
-/// The target of a route: its own labels, else those of the plain route, else what can be inferred.
-fn leads_to(
-    values: Values<'_, '_, '_>,
-    map: &Map<'_>,
-    project: usize,
-    service: &Service,
-    lends: Option<&Labels>,
-    place: Spot,
-) -> Option<At<TargetText>> {
-    let mut values = values;
-    if values.labels.get(Key::Port).is_none()
-        && values.labels.get(Key::Target).is_none()
-        && let Some(plain) = lends
+/// Where whole connections go. What would need a look into them means nothing.
+fn through<'s>(mut values: Values<'_, 's, '_>, seeker: &Seeker<'s, '_>) -> Option<Leads> {
+    for (key, word) in [(Key::Path, "path"), (Key::StripPrefix, "strip_prefix"), (Key::Passhost, "passhost")]
     {
-        values.labels = plain;
+        let message = format!("`{word}` means nothing beside `passthrough`");
+        values.warn(key, &message, "leave it out: the whole connection is passed on as it is");
     }
-    if values.labels.get(Key::Target).is_some() {
-        if values.labels.get(Key::Port).is_some() {
-            values.fault(
-                Key::Port,
-                "`port` means nothing beside `target`",
-                "write the port behind the host of `target`",
-            );
+    let own = values.parsed(Key::PortHttp, ports::port);
+    let tls = seeker.target(&mut values, raw_target);
+    // The labels are those of the plain route by now, where that lends its port.
+    let port = own.or_else(|| values.parsed(Key::PortHttp, ports::port));
+    let tls = tls?;
+    let mut clear = tls.clone();
+    if let Some(port) = port {
+        clear = At { value: TargetText { port: port.value, ..clear.value }, spot: port.spot };
+    }
+    Some(Leads::Through { tls, clear })
+}
+
+/// What is known of a route where its labels do not say where it leads.
+struct Seeker<'s, 'p> {
+    map: &'s Map<'p>,
+    project: usize,
+    service: &'s Service,
+    /// The plain route's labels, for one with a name.
+    lends: Option<&'s Labels>,
+    place: Spot,
+}
+
+impl<'s> Seeker<'s, '_> {
+    /// The target of a route: its own labels, else those of the plain route, to which `values` turns
+    /// then, else what can be inferred.
+    fn target(
+        &self,
+        values: &mut Values<'_, 's, '_>,
+        parse: fn(&str) -> Result<TargetText, Wrong>,
+    ) -> Option<At<TargetText>> {
+        if values.labels.get(Key::Port).is_none()
+            && values.labels.get(Key::Target).is_none()
+            && let Some(plain) = self.lends
+        {
+            values.labels = plain;
         }
-        let target = values.parsed(Key::Target, http_target)?;
-        return Some(target);
-    }
-    // A label that is not known is likely the one that says what would be inferred.
-    let is_guess = service.broken.is_some() || !values.labels.faults.is_empty();
-    let port = match values.labels.get(Key::Port) {
-        Some(_) => values.parsed(Key::Port, ports::port)?.value,
-        None if is_guess => return None,
-        None => match ports::infer(values.reader, &service.node, place) {
-            Ok(port) => port,
+        if values.labels.get(Key::Target).is_some() {
+            let hint = "write the port behind the host of `target`";
+            values.fault(Key::Port, "`port` means nothing beside `target`", hint);
+            return values.parsed(Key::Target, parse);
+        }
+        let Seeker { map, project, service, place, .. } = *self;
+        // A label that is not known is likely the one that says what would be inferred.
+        let is_guess = service.broken.is_some() || !values.labels.faults.is_empty();
+        let port = match values.labels.get(Key::Port) {
+            Some(_) => values.parsed(Key::Port, ports::port)?.value,
+            None if is_guess => return None,
+            None => match ports::infer(values.reader, &service.node, place) {
+                Ok(port) => port,
+                Err(fault) => {
+                    values.faults.push(fault);
+                    return None;
+                }
+            },
+        };
+        match map.host(values.reader, project, service, place) {
+            Ok(host) => {
+                let value = TargetText { scheme: None, host, port, base_path: "".into() };
+                Some(At { value, spot: place })
+            }
             Err(fault) => {
                 values.faults.push(fault);
-                return None;
+                None
             }
-        },
-    };
-    match map.host(values.reader, project, service, place) {
-        Ok(host) => {
-            let value = TargetText { scheme: Some(Scheme::Http), host, port, base_path: "".into() };
-            Some(At { value, spot: place })
-        }
-        Err(fault) => {
-            values.faults.push(fault);
-            None
         }
     }
 }
@@ -323,6 +356,20 @@ fn http_target(text: &str) -> Result<TargetText, Wrong> {
     let target = target::target(text)?;
     match target.scheme {
         Some(Scheme::Tcp) => Err(Wrong::hint("is for bytes, and a route speaks HTTP", "write `http://`")),
+        _ => Ok(target),
+    }
+}
+
+fn raw_target(text: &str) -> Result<TargetText, Wrong> {
+    const FORM: &str = "write `HOST:PORT`";
+    let target = target::target(text).map_err(|wrong| match wrong {
+        target::USERINFO => wrong,
+        _ => Wrong { hint: wrong.hint.and(Some(FORM)), ..wrong },
+    })?;
+    match target.scheme {
+        Some(Scheme::Http | Scheme::Https) => {
+            Err(Wrong::hint("is for requests, and `passthrough` passes bytes on", FORM))
+        }
         _ => Ok(target),
     }
 }

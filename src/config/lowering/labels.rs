@@ -1,54 +1,126 @@
-//! The rules of compose files find their listener: the one named `http`.
+//! The rules of compose files find their listeners: `http`, in the clear, and `https`, under TLS.
 
-use crate::config::compose::ComposeSource;
-use crate::config::plan::Bind;
-use crate::config::report::{At, Report};
-use crate::config::source::{HttpSource, LimitsSource, ListenerSource, ProtocolSource};
+use std::sync::Arc;
 
-/// The listener of compose files, and its port where nobody says another.
-const LISTENER: &str = "http";
-const PORT: u16 = 80;
+use crate::config::compose::{ComposeSource, Side};
+use crate::config::plan::{Bind, CertificateFiles, RedirectToHttps};
+use crate::config::report::{At, Report, Spot};
+use crate::config::source::{
+    ActionSource, CertificateWritten, HttpSource, ListenerSource, ProtocolSource, RuleSource, TlsSource,
+};
 
-/// Puts the rules behind those of the listener named `http`, which is made when no file has it.
-pub(super) fn add(listeners: &mut Vec<ListenerSource>, compose: ComposeSource, report: &mut Report) {
-    let spot = compose.spot;
-    let bind = compose.bind.map(|value| At { value, spot });
-    let is_ours =
-        |listener: &&mut ListenerSource| listener.name.as_ref().is_some_and(|name| &*name.value == LISTENER);
-    match listeners.iter_mut().find(is_ours) {
-        Some(ListenerSource { protocol: ProtocolSource::Http(http), binds, tls, .. }) => {
-            http.rules.extend(compose.into_rules(tls.is_some()));
-            // The environment comes before the file.
-            if let Some(bind) = bind {
-                *binds = vec![bind];
-            }
-        }
-        Some(listener) => {
-            let message = "the listener `http` speaks TCP, and the labels of compose files need one for HTTP";
-            report.error_hint(listener.spot, message, "give this one another name");
-        }
-        None => {
-            let bind = bind.unwrap_or(At { value: Bind::Any(PORT), spot });
-            let http = HttpSource {
-                rules: compose.into_rules(false),
-                header_timeout: None,
-                idle_timeout: None,
-                head_bytes_max: None,
-                head_fields_max: None,
-                target_bytes_max: None,
-                trusted_proxies: Vec::new(),
-                limits: LimitsSource::default(),
-                redirect_to_https: None,
-            };
-            listeners.push(ListenerSource {
-                spot,
-                name: Some(At { value: LISTENER.into(), spot }),
-                binds: vec![bind],
-                shutdown_timeout: None,
-                tls: None,
-                accept_proxy_protocol: Vec::new(),
-                protocol: ProtocolSource::Http(http),
-            });
+/// The listeners of compose files.
+const HTTP: &str = "http";
+const HTTPS: &str = "https";
+
+/// Puts the rules behind those of the listeners named `http` and `https`. Where no file has them, `http`
+/// is made, and `https` if there is a rule for it. One named `http` that ends TLS stands for `https` too.
+pub(super) fn add(listeners: &mut Vec<ListenerSource>, compose: &ComposeSource, report: &mut Report) {
+    let http = find(listeners, HTTP);
+    let http_is_tls = http.is_some_and(|http| http.tls.is_some());
+    let tls = find(listeners, HTTPS).and_then(|https| https.tls.as_ref());
+    let https = compose.https.enabled || http_is_tls || tls.is_some_and(|tls| !tls.names_none);
+    let needs_https = !http_is_tls && !compose.rules(Side::Tls, https).is_empty();
+    if http.is_none() {
+        listeners.push(listener(HTTP, 80, None, compose.spot));
+    }
+    if needs_https && find(listeners, HTTPS).is_none() {
+        listeners.push(listener(HTTPS, 443, Some(TlsSource::new(compose.spot)), compose.spot));
+    }
+    let asked = Asked { compose, https };
+    for one in listeners {
+        match one.name.as_ref().map(|name| &*name.value) {
+            Some(HTTP) => asked.of_http(one, report),
+            Some(HTTPS) if needs_https || one.tls.is_some() => asked.of_https(one, report),
+            _ => {}
         }
     }
+}
+
+fn find<'l>(listeners: &'l [ListenerSource], name: &str) -> Option<&'l ListenerSource> {
+    listeners.iter().find(|listener| listener.name.as_ref().is_some_and(|known| &*known.value == name))
+}
+
+/// A listener that no file has.
+fn listener(name: &str, port: u16, tls: Option<TlsSource>, spot: Spot) -> ListenerSource {
+    ListenerSource {
+        spot,
+        name: Some(At { value: Arc::from(name), spot }),
+        binds: vec![At { value: Bind::Any(port), spot }],
+        shutdown_timeout: None,
+        tls,
+        accept_proxy_protocol: Vec::new(),
+        protocol: ProtocolSource::Http(HttpSource::default()),
+    }
+}
+
+/// What is asked of the two listeners.
+struct Asked<'c> {
+    compose: &'c ComposeSource,
+    /// TLS is ended for routes that are not passed on.
+    https: bool,
+}
+
+impl Asked<'_> {
+    fn of_http(&self, listener: &mut ListenerSource, report: &mut Report) {
+        self.bind(listener, self.compose.http_port);
+        let ListenerSource { spot, tls, protocol, .. } = listener;
+        match (protocol, tls) {
+            (ProtocolSource::Tcp(_), _) => tcp(HTTP, *spot, report),
+            (ProtocolSource::Http(http), Some(tls)) => self.under_tls(http, tls),
+            (ProtocolSource::Http(http), None) => {
+                if self.compose.https.enabled {
+                    let port = self.compose.https.port_of_redirects();
+                    http.redirect_to_https.get_or_insert(RedirectToHttps { status: 308, port });
+                }
+                let redirects = http.redirect_to_https.is_some();
+                http.rules.extend(self.compose.rules(Side::Clear { redirects }, self.https));
+            }
+        }
+    }
+
+    fn of_https(&self, listener: &mut ListenerSource, report: &mut Report) {
+        self.bind(listener, self.compose.https.port);
+        let ListenerSource { spot, tls, protocol, .. } = listener;
+        match (protocol, tls) {
+            (ProtocolSource::Tcp(_), _) => tcp(HTTPS, *spot, report),
+            (ProtocolSource::Http(http), Some(tls)) => self.under_tls(http, tls),
+            (ProtocolSource::Http(_), None) => {
+                let message = "the listener `https` has no `tls`, and the labels of compose files need it";
+                report.error_hint(
+                    *spot,
+                    message,
+                    "add `tls: { certificates: ... }`, or give it another name",
+                );
+            }
+        }
+    }
+
+    /// The environment comes before the file.
+    fn bind(&self, listener: &mut ListenerSource, bind: Option<Bind>) {
+        if let Some(value) = bind {
+            listener.binds = vec![At { value, spot: self.compose.spot }];
+        }
+    }
+
+    /// Certificates are looked for where the environment says when no file says it, and TLS is ended for
+    /// anybody.
+    fn under_tls(&self, http: &mut HttpSource, tls: &mut TlsSource) {
+        let rules = self.compose.rules(Side::Tls, self.https);
+        let is_ended = |rule: &&RuleSource| !matches!(rule.action, Some(ActionSource::Pass(_)));
+        if let (true, true, Some(first)) =
+            (self.compose.https.enabled, tls.names_none, rules.iter().find(is_ended))
+        {
+            let files = CertificateFiles::Path(self.compose.https.certificates.clone());
+            tls.certificates = vec![CertificateWritten { spot: first.spot, files, client_auth: None }];
+            tls.names_none = false;
+        }
+        http.rules.extend(rules);
+    }
+}
+
+fn tcp(name: &str, spot: Spot, report: &mut Report) {
+    let message =
+        format!("the listener `{name}` speaks TCP, and the labels of compose files need one for HTTP");
+    report.error_hint(spot, message, "give this one another name");
 }

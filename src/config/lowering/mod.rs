@@ -15,8 +15,8 @@ use self::rules::Defaults;
 use self::upstreams::{Speaks, Upstreams};
 use super::loader::Inputs;
 use super::plan::{
-    Bind, HeadLimits, HttpListener, InternalApi, InternalBind, Listener, Log, LogFormat, LogLevel, Plan,
-    Protocol, TcpListener,
+    Bind, HeadLimits, HttpListener, InternalApi, InternalBind, Listener, Log, LogFormat, LogLevel, Pass,
+    Plan, Protocol,
 };
 use super::report::{At, Report, Spot};
 use super::settings;
@@ -56,7 +56,7 @@ pub(crate) fn lower(
     let mut written =
         with_short_forms(source.http_config, source.http_routes, source.tcp, source.listeners, report);
     let rejected_services = source.compose.as_ref().map_or(0, |compose| compose.rejected);
-    if let Some(compose) = source.compose {
+    if let Some(compose) = &source.compose {
         labels::add(&mut written, compose, report);
     }
     let (internal_api, internal_place) = internal_api(source.internal_api, inputs, report);
@@ -166,7 +166,9 @@ fn lower_listener(
         ProtocolSource::Tcp(tcp) => {
             let upstream = tcp.upstream.and_then(|one| upstreams.use_one(one, Speaks::Tcp, report));
             let idle_timeout = tcp.idle_timeout.map_or(TCP_IDLE_TIMEOUT, |timeout| timeout.value);
-            upstream.map(|upstream| Protocol::Tcp(TcpListener { upstream, idle_timeout }))
+            let send_proxy_protocol = tcp.send_proxy_protocol;
+            let pass = |upstream| Pass { upstream, send_proxy_protocol, idle_timeout };
+            upstream.map(|upstream| Protocol::Tcp(pass(upstream)))
         }
     };
     if let (Some(tls), Some(protocol)) = (&source.tls, &protocol) {

@@ -65,6 +65,7 @@ pub(super) fn lower(
             Some(ActionSource::Proxy(proxy)) => lower_proxy(*proxy, defaults, upstreams, report),
             Some(ActionSource::Redirect(redirect)) => Some(Action::Redirect(redirect)),
             Some(ActionSource::Respond(respond)) => Some(Action::Respond(respond)),
+            Some(ActionSource::Drop) => Some(Action::Drop),
             Some(ActionSource::Pass(pass)) => lower_pass(pass, defaults, upstreams, report),
             None => None,
         };

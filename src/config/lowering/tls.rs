@@ -3,21 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::plan::{Action, CertificateSource, ClientAuth, ListenerTls, Protocol, TlsVersion};
+use crate::config::plan::{CertificateSource, ClientAuth, ListenerTls, Protocol, Rule, TlsVersion};
 use crate::config::report::Report;
 use crate::config::source::{CertificateWritten, ClientAuthWritten, TlsSource};
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Certificates are needed where TLS is ended: not where every rule passes connections on.
+/// Certificates are needed where TLS is ended: not where names are enough for every rule.
 pub(super) fn check_certificates(tls: &TlsSource, protocol: &Protocol, report: &mut Report) {
-    let passes_all = match protocol {
-        Protocol::Http(http) => {
-            !http.rules.is_empty() && http.rules.iter().all(|rule| matches!(rule.action, Action::Pass(_)))
-        }
+    let ends_none = match protocol {
+        Protocol::Http(http) => !http.rules.is_empty() && http.rules.iter().all(Rule::acts_on_names),
         Protocol::Tcp(_) => false,
     };
-    if tls.names_none && !passes_all {
+    if tls.names_none && !ends_none {
         let hint = "write for example `certificates: ./certs`, a folder of `.crt` and `.key` files";
         report.error_hint(tls.spot, "`tls` of a listener needs `certificates`", hint);
     }

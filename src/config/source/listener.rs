@@ -9,7 +9,7 @@ use super::rule::{self, LimitsSource, RuleSource};
 use super::tls::{self, TlsSource};
 use super::upstream::{UpstreamUse, upstream_use};
 use crate::config::decoder::{Decoder, Fields};
-use crate::config::plan::{Bind, RedirectToHttps};
+use crate::config::plan::{Bind, ProxyProtocol, RedirectToHttps};
 use crate::config::report::{At, Spot};
 use crate::config::scalar::{self, Wrong};
 use crate::config::target;
@@ -34,6 +34,7 @@ pub(crate) enum ProtocolSource {
 }
 
 /// The keys of an HTTP listener.
+#[derive(Default)]
 pub(crate) struct HttpSource {
     pub(crate) rules: Vec<RuleSource>,
     pub(crate) header_timeout: Option<At<Duration>>,
@@ -50,6 +51,7 @@ pub(crate) struct HttpSource {
 pub(crate) struct TcpSource {
     /// `None`: it was missing or wrong, and that was reported.
     pub(crate) upstream: Option<UpstreamUse>,
+    pub(crate) send_proxy_protocol: Option<ProxyProtocol>,
     pub(crate) idle_timeout: Option<At<Duration>>,
 }
 
@@ -142,6 +144,8 @@ fn http_keys(fields: &mut Fields<'_, '_>, rules: Vec<RuleSource>) -> HttpSource 
         "means nothing on an HTTP listener",
         "write it on a rule or an upstream",
     );
+    let hint = "write it on a rule with `pass`";
+    fields.refuse(&["send_proxy_protocol"], "means nothing on an HTTP listener", hint);
     let http = HttpSource {
         rules,
         header_timeout: fields.parsed("header_timeout", scalar::timeout),
@@ -201,7 +205,8 @@ fn tcp_keys(fields: &mut Fields<'_, '_>) -> TcpSource {
         }
     }
     let upstream = upstream_use(fields, false).filter(|_| written.len() == 1);
-    TcpSource { upstream, idle_timeout: fields.parsed("idle_timeout", scalar::timeout) }
+    let send_proxy_protocol = rule::send_proxy_protocol(fields);
+    TcpSource { upstream, send_proxy_protocol, idle_timeout: fields.parsed("idle_timeout", scalar::timeout) }
 }
 
 /// `true`, or `{status, port}`. `None` inside: `false`.

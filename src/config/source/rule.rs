@@ -32,6 +32,7 @@ pub(crate) enum ActionSource {
     Redirect(Redirect),
     Respond(Respond),
     Pass(PassSource),
+    Drop,
 }
 
 /// Pass connections on as they are.
@@ -112,7 +113,7 @@ fn values<T: Clone + Eq + Hash>(list: Option<Vec<At<T>>>) -> Vec<T> {
     list.into_iter().flatten().map(|at| at.value).filter(|value| seen.insert(value.clone())).collect()
 }
 
-const ACTIONS: [&str; 6] = ["target", "targets", "upstream", "redirect", "respond", "pass"];
+const ACTIONS: [&str; 7] = ["target", "targets", "upstream", "redirect", "respond", "pass", "drop"];
 const PROXY_ONLY: [&str; 4] = ["pass_host", "strip_path_prefix", "tls", "connect_timeout"];
 
 /// The one action of a rule. `whole`: it takes every path, so there is nothing to strip.
@@ -120,7 +121,8 @@ fn action(fields: &mut Fields<'_, '_>, whole: bool) -> Option<ActionSource> {
     let written: Vec<(&str, Spot)> = ACTIONS.iter().filter_map(|key| Some((*key, fields.at(key)?))).collect();
     match written[..] {
         [] => {
-            let hint = "it needs one of `target`, `targets`, `upstream`, `redirect`, `respond`, `pass`";
+            let hint =
+                "it needs one of `target`, `targets`, `upstream`, `redirect`, `respond`, `pass`, `drop`";
             fields.missing(&ACTIONS, "this rule does nothing".into(), hint);
         }
         [_] => {}
@@ -137,12 +139,8 @@ fn action(fields: &mut Fields<'_, '_>, whole: bool) -> Option<ActionSource> {
     fields.field("pass", |_, _| Some(()));
     let redirect = fields.field("redirect", redirect);
     let respond = fields.field("respond", respond);
-    let own = match written[..] {
-        [("redirect", _)] => Some("redirect"),
-        [("respond", _)] => Some("respond"),
-        _ => None,
-    };
-    if let Some(own) = own {
+    let drop = fields.parsed("drop", drop);
+    if let [(own @ ("redirect" | "respond" | "drop"), _)] = written[..] {
         let why = format!("means nothing beside `{own}`");
         fields.refuse(&PROXY_ONLY, &why, "leave it out");
         fields.refuse(&LimitsSource::KEYS, &why, "leave it out");
@@ -162,7 +160,16 @@ fn action(fields: &mut Fields<'_, '_>, whole: bool) -> Option<ActionSource> {
     let proxy = |upstream| {
         ActionSource::Proxy(Box::new(ProxySource { upstream, pass_host, strip_path_prefix: strip, limits }))
     };
-    redirect.map(ActionSource::Redirect).or(respond.map(ActionSource::Respond)).or(upstream.map(proxy))
+    let answer = redirect.map(ActionSource::Redirect).or(respond.map(ActionSource::Respond));
+    answer.or(drop.map(|_| ActionSource::Drop)).or(upstream.map(proxy))
+}
+
+/// `drop: true`.
+fn drop(text: &str) -> Result<(), Wrong> {
+    match scalar::flag(text)? {
+        true => Ok(()),
+        false => Err(Wrong::hint("drops nothing", "write `drop: true`, or leave the rule out")),
+    }
 }
 
 /// `pass: "mail:443"`, or a list of such, or `{upstream: name}`, and what goes with it.
@@ -190,18 +197,23 @@ fn pass(fields: &mut Fields<'_, '_>) -> Option<ActionSource> {
         );
     }
     let connect_timeout = fields.parsed("connect_timeout", scalar::timeout);
-    let send_proxy_protocol = fields.parsed("send_proxy_protocol", |text| match text {
-        "v1" => Ok(ProxyProtocol::V1),
-        "v2" => Ok(ProxyProtocol::V2),
-        _ => Err(Wrong::hint("is not a version of the PROXY protocol", "write v1 or v2")),
-    });
+    let send_proxy_protocol = send_proxy_protocol(fields);
     let idle_timeout = fields.parsed("tunnel_timeout", scalar::timeout);
     let upstream = match one? {
         UpstreamUse::Inline(inline) => UpstreamUse::Inline(Inline { connect_timeout, ..inline }),
         named => named,
     };
-    let send_proxy_protocol = send_proxy_protocol.map(|version| version.value);
     Some(ActionSource::Pass(PassSource { upstream, send_proxy_protocol, idle_timeout }))
+}
+
+/// `send_proxy_protocol: v1` or `v2`.
+pub(super) fn send_proxy_protocol(fields: &mut Fields<'_, '_>) -> Option<ProxyProtocol> {
+    let version = fields.parsed("send_proxy_protocol", |text| match text {
+        "v1" => Ok(ProxyProtocol::V1),
+        "v2" => Ok(ProxyProtocol::V2),
+        _ => Err(Wrong::hint("is not a version of the PROXY protocol", "write v1 or v2")),
+    });
+    version.map(|version| version.value)
 }
 
 /// `redirect: "https://example.com"` or `{to, status}`.

@@ -21,6 +21,21 @@ pub(crate) struct TlsSource {
     pub(crate) handshake_timeout: Option<At<Duration>>,
 }
 
+impl TlsSource {
+    /// `tls: {}`.
+    pub(crate) fn new(spot: Spot) -> TlsSource {
+        TlsSource {
+            spot,
+            names_none: true,
+            certificates: Vec::new(),
+            default_certificate: None,
+            min_version: None,
+            client_auth: None,
+            handshake_timeout: None,
+        }
+    }
+}
+
 /// One entry of `certificates`.
 pub(crate) struct CertificateWritten {
     pub(crate) spot: Spot,

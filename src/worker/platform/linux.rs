@@ -1,14 +1,14 @@
 //! Linux: the same work in fewer system calls.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
-use rustix::event::{Timespec, epoll};
-use rustix::net::SocketFlags;
-use rustix::pipe::{PipeFlags, SpliceFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
+use rustix::net::{SendAncillaryBuffer, SendFlags, SocketFlags};
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size};
 
 use super::portable;
 use crate::worker::reactor::Readiness;
@@ -107,9 +107,31 @@ pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAdd
     Ok((TcpStream::from(socket), peer))
 }
 
+/// Whether another connection stands in the queue. An `accept` that finds none has made a socket and
+/// a file by then, and throws them away: three times what asking costs.
+pub(crate) fn may_accept(listener: &TcpListener) -> bool {
+    let mut queue = [PollFd::new(listener, PollFlags::IN)];
+    poll(&mut queue, Some(&Timespec::default())) != Ok(0)
+}
+
+/// Writes what nothing follows but a shutdown, and that at once: the kernel is told that there is `MORE`,
+/// and puts both into one packet.
+pub(crate) fn write_last(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    let flags = SendFlags::NOSIGNAL | SendFlags::MORE;
+    Ok(match slices {
+        [slice] => rustix::net::send(socket, slice, flags)?,
+        slices => rustix::net::sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags)?,
+    })
+}
+
 /// A pipe for [`splice`]: its reading and its writing end.
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(rustix::pipe::pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC)?)
+}
+
+/// Lets a pipe hold `bytes`, if the user may still have that much in pipes; else it stays as it is.
+pub(crate) fn enlarge(pipe: BorrowedFd<'_>, bytes: usize) {
+    let _ = fcntl_setpipe_size(pipe, bytes);
 }
 
 /// Moves up to `most` bytes between a socket and a pipe inside the kernel.

@@ -1,6 +1,6 @@
 //! The same on every system that `polling` and std know.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -67,11 +67,27 @@ pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAdd
     Ok((stream, peer))
 }
 
+/// Whether another connection may stand in the queue: nobody knows before trying.
+#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
+pub(crate) fn may_accept(_listener: &TcpListener) -> bool {
+    true
+}
+
+/// Writes what nothing but the end of the connection follows.
+#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
+pub(crate) fn write_last(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    Ok(rustix::io::writev(socket, slices)?)
+}
+
 /// There is no `splice` here: callers copy.
 #[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Err(io::ErrorKind::Unsupported.into())
 }
+
+/// There is no pipe either.
+#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
+pub(crate) fn enlarge(_pipe: BorrowedFd<'_>, _bytes: usize) {}
 
 /// There is no `splice` here: callers copy.
 #[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]

@@ -114,6 +114,26 @@ fn accepted_connections_are_ready_for_use() {
     });
 }
 
+/// One edge may stand for several connections, and none is left waiting for the next edge.
+#[test]
+fn those_who_come_together_are_all_accepted() {
+    on_worker(|worker| async move {
+        let listener = Listener::new(&worker, listen(LOCAL).unwrap()).unwrap();
+        for together in [1, 3, 1, 20] {
+            let peers: BTreeSet<_> = (0..together)
+                .map(|_| Peer::connect(listener.address()).unwrap().local_addr().unwrap())
+                .collect();
+            let mut accepted = BTreeSet::new();
+            for _ in 0..together {
+                accepted.insert(listener.accept(never_an_error).await.1);
+            }
+            assert_eq!(accepted, peers);
+            let another = std::pin::pin!(listener.accept(never_an_error));
+            assert!(futures_lite::future::poll_once(another).await.is_none());
+        }
+    });
+}
+
 /// Before a listener closes: whoever is connected already is served, and not reset.
 #[test]
 fn what_the_queue_still_has_can_be_taken() {

@@ -189,6 +189,30 @@ fn two_tasks_share_a_connection_one_each_way() {
     });
 }
 
+/// More than the sockets hold, in several pieces, so that the last write is one of many.
+#[test]
+fn last_bytes_arrive_with_the_end() {
+    on_worker(|worker| async move {
+        let (ours, mut peer) = pair(&worker);
+        let sent = pattern(10_000_000);
+        let reading = std::thread::spawn(move || {
+            let mut seen = Vec::new();
+            peer.read_to_end(&mut seen).unwrap();
+            seen
+        });
+        let (first, second) = sent.split_at(sent.len() / 3);
+        let mut slices = [IoSlice::new(first), IoSlice::new(second)];
+        let mut left = &mut slices[..];
+        while !left.is_empty() {
+            let written = poll_fn(|cx| ours.poll_write_last(cx, left)).await.unwrap();
+            IoSlice::advance_slices(&mut left, written);
+        }
+        ours.shutdown_write().unwrap();
+        let seen = smol::unblock(move || reading.join().unwrap()).await;
+        assert!(seen == sent);
+    });
+}
+
 /// Hundreds of connections at once, each byte by byte: no event of one is taken for another's.
 #[test]
 fn many_connections_keep_their_bytes_apart() {

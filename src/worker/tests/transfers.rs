@@ -169,6 +169,18 @@ fn an_empty_pipe_is_used_again() {
     });
 }
 
+/// The user's other programs want some of what he may have in pipes.
+#[test]
+fn the_first_pipes_are_large() {
+    on_worker(|worker| async move {
+        let pipes: Vec<_> = (0..33).map(|_| worker.pipe().unwrap()).collect();
+        let usual = pipes[32].capacity();
+        assert!(usual < pipes[0].capacity(), "{usual}");
+        assert_eq!(pipes[0].capacity(), 256 * 1024);
+        assert_eq!(pipes[31].capacity(), 256 * 1024);
+    });
+}
+
 #[test]
 fn a_sink_that_is_gone_is_an_error() {
     on_worker(|worker| async move {

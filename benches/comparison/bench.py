@@ -1,0 +1,98 @@
+"""Starts what is measured and what loads it."""
+
+import time
+from pathlib import Path
+
+import drivers
+import machine
+import peers
+from cases import HOSTS
+
+# Exchanges that come before what is counted, as a share of the time of those that are.
+WARM_UP_SHARE = 0.15
+# Requests per second where the rate is fixed.
+PACE_RATE = 5_000
+# Connections that the upstream can have: a forwarder that pools nothing brings the whole crowd.
+UPSTREAM_CONNECTIONS = 9_000
+
+
+class Bench:
+    """What all measurements share: options, programs, upstreams."""
+
+    def __init__(self, options, folder, files_max):
+        self.options = options
+        self.folder = folder
+        self.files_max = files_max
+        self.upstreams = {}
+        peers.write_certificate(folder)
+
+    def start_upstreams(self):
+        """One beside pinned proxies, one for all cores."""
+        for all_cores in (False, True):
+            workers = len(machine.cores()) if all_cores else max(1, len(machine.cores()) - 1)
+            setting = peers.Setting(self.folder, 0, workers, UPSTREAM_CONNECTIONS, files_max=self.files_max)
+            cores = None if all_cores else machine.other_cores()
+            self.upstreams[all_cores] = (setting.http_port, peers.start_upstream(setting, cores))
+
+    def stop_upstreams(self):
+        for _, program in self.upstreams.values():
+            program.stop()
+
+    def check_upstreams(self):
+        """Ends everything when one has ended: whatever was measured now would be its absence."""
+        for _, program in self.upstreams.values():
+            if program.process.poll() is not None:
+                code, text = program.process.returncode, Path(program.log).read_text(errors="replace")
+                raise SystemExit(f"the upstream ended with {code}:\n{text[-2000:]}")
+
+    def setting(self, case, hosts=0):
+        workers = len(machine.cores()) if case.all_cores else 1
+        return peers.Setting(self.folder, self.upstreams[case.all_cores][0], workers, hosts=hosts,
+                             encrypted=case.encrypted, same_headers=self.options.same_headers,
+                             files_max=self.files_max)
+
+    def start(self, peer, case, setting, limit=None):
+        """A peer that listens, within the limit if there is one."""
+        program = peer.start(setting, None if case.all_cores else machine.proxy_core(), limit)
+        try:
+            program.wait_for(setting.tcp_port if case.needs == "tcp" else setting.http_port)
+            # Further workers may come after the listener.
+            time.sleep(0.1)
+        except Exception:
+            program.stop()
+            raise
+        return program
+
+    def wrk(self, case, port, seconds):
+        threads, cores = (len(machine.cores()), None) if case.all_cores else (1, machine.other_cores())
+        url = f"{'https' if case.encrypted else 'http'}://127.0.0.1:{port}{case.path}"
+        return drivers.wrk(url, case.script, case.connections, seconds, threads, cores)
+
+    def handshakes(self, case, port, seconds):
+        return drivers.handshakes(self.options.handshake, port, case.connections, seconds, case.script[0],
+                                  machine.other_cores())
+
+    def load(self, peer, case, drive):
+        """Drives a peer by `wrk` or `handshakes`; the result with its CPU seconds and peak memory."""
+        setting = self.setting(case, HOSTS if case.needs == "hosts" else 0)
+        with self.start(peer, case, setting) as program:
+            port = setting.tcp_port if case.needs == "tcp" else setting.http_port
+            drive(case, port, self.options.seconds * WARM_UP_SHARE)
+            before = program.cpu()
+            result = drive(case, port, self.options.seconds)
+            after = program.cpu()
+            memory = program.memory("VmHWM")
+        return result, after[0] - before[0], after[1] - before[1], memory
+
+    def pace(self, case, port, seconds=None, during=None):
+        """Runs pace, and `during` at the same time."""
+        process = drivers.start_pace(self.options.pace, port, case.path, host(case), case.connections, PACE_RATE,
+                                     seconds or self.options.seconds, machine.other_cores())
+        if during:
+            during()
+        return drivers.end_pace(process)
+
+
+def host(case):
+    """Who is asked for, where it is always the same."""
+    return f"host-{HOSTS * 3 // 4}.example.test" if case.needs == "reload" else "localhost"

@@ -1,0 +1,4 @@
+//! Tries client hellos.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| smolgate_fuzz::hello::holds(bytes));

@@ -1,0 +1,57 @@
+//! Questions about a plan whose answers are not written in it.
+
+use super::plan::{ACME_CHALLENGES, Action, Pass, Plan, Proxy, RedirectToHttps, Rule, Upstream, UpstreamId};
+
+impl Plan {
+    /// Whether `rule` of this plan matches and does what `other_rule` of another plan does, wherever
+    /// they were written.
+    pub fn means_the_same(&self, rule: &Rule, other: &Plan, other_rule: &Rule) -> bool {
+        let action = match (&rule.action, &other_rule.action) {
+            (Action::Proxy(one), Action::Proxy(two)) => {
+                let settings = Proxy { upstream: one.upstream, ..two.clone() };
+                *one == settings && self.leads_to_the_same(one.upstream, other, two.upstream)
+            }
+            (Action::Pass(one), Action::Pass(two)) => {
+                let settings = Pass { upstream: one.upstream, ..two.clone() };
+                *one == settings && self.leads_to_the_same(one.upstream, other, two.upstream)
+            }
+            (one, two) => one == two,
+        };
+        let matched = |rule: &Rule| (rule.hosts.clone(), rule.path_prefix.clone(), rule.methods.clone());
+        action && matched(rule) == matched(other_rule)
+    }
+
+    /// Whether an upstream of this plan and one of another have the same targets and policy.
+    pub fn leads_to_the_same(&self, id: UpstreamId, other: &Plan, other_id: UpstreamId) -> bool {
+        let (one, two) = (&self.upstreams[id.0], &other.upstreams[other_id.0]);
+        Upstream { origin: one.origin.clone(), ..two.clone() } == *one
+    }
+}
+
+impl Rule {
+    /// Whether a name asked for over TLS is enough for it to act, before a byte is answered.
+    pub fn acts_on_names(&self) -> bool {
+        match self.action {
+            Action::Pass(_) => true,
+            Action::Drop => &*self.path_prefix == "/" && self.methods.is_empty(),
+            Action::Proxy(_) | Action::Redirect(_) | Action::Respond(_) => false,
+        }
+    }
+}
+
+impl RedirectToHttps {
+    /// Whether a request in the clear goes to `rule`, the first that matches it, all the same: challenges,
+    /// which certificate authorities ask for over plain HTTP (RFC 8555, section 8.3), and connections that
+    /// are passed on to somebody who speaks for himself, or dropped.
+    pub fn leaves(&self, path: &[u8], rule: Option<&Rule>) -> bool {
+        let is_challenge =
+            path.strip_prefix(ACME_CHALLENGES.as_bytes()).is_some_and(|rest| rest.starts_with(b"/"));
+        is_challenge || rule.is_some_and(Rule::acts_on_names)
+    }
+
+    /// The status for a method: 301 is for those that a client may make a GET of (RFC 9110, section
+    /// 15.4.2).
+    pub fn status_for(self, method: &str) -> u16 {
+        if matches!(method, "GET" | "HEAD") { self.status } else { 308 }
+    }
+}

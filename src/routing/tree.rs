@@ -1,0 +1,172 @@
+//! The rules of one host by path segments; the trees of all hosts stand in one forest.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config::plan::Rule;
+
+/// Stands for "no rule"; greater than every index, so that `min` works.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// What begins at one path prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tree {
+    /// Nothing but this rule, for every method: all that most hosts have. [`NONE`] is no rule.
+    Rule(u32),
+    /// The node with this index in the forest.
+    Node(u32),
+}
+
+/// All nodes, and what they share; ranges instead of a box for each, so that what is looked at one
+/// after the other stands side by side.
+#[derive(Debug, Default)]
+pub(super) struct Forest {
+    nodes: Vec<Node>,
+    by_method: Vec<ByMethod>,
+    children: Vec<Child>,
+    /// The segments of all children, one behind the other.
+    segments: Vec<u8>,
+}
+
+/// One path prefix: the rules that end here, and the segments that may follow. The root is `/`.
+#[derive(Debug)]
+struct Node {
+    /// The smallest index in this node and below it: nothing here can improve on a smaller one.
+    least: u32,
+    /// The rule for every method. What would stand behind it is never reached, so it is the last.
+    any_method: u32,
+    /// The rules before it, in written order.
+    by_method: Span,
+    /// Sorted by the length of the segment, then by its bytes: lengths are compared without looking at
+    /// segments. No hash, because strangers choose what is looked up.
+    children: Span,
+}
+
+/// A rule that takes some methods.
+#[derive(Debug)]
+struct ByMethod {
+    rule: u32,
+    methods: Box<[Arc<str>]>,
+}
+
+#[derive(Debug)]
+struct Child {
+    segment: Span,
+    tree: Tree,
+}
+
+/// A range of one of the forest's lists.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: u32,
+    len: u32,
+}
+
+impl Span {
+    fn of<'a, T>(&self, list: &'a [T]) -> &'a [T] {
+        &list[self.start as usize..][..self.len as usize]
+    }
+}
+
+/// Moves `items` to the end of `list`.
+fn append<T>(list: &mut Vec<T>, items: impl IntoIterator<Item = T>) -> Span {
+    let start = list.len();
+    list.extend(items);
+    let index = |count| u32::try_from(count).expect("invariant: a configuration has fewer than 2^32 bytes");
+    Span { start: index(start), len: index(list.len() - start) }
+}
+
+impl Forest {
+    /// The smallest index below `best` of a rule on the way from `tree` along `path`; else `best`.
+    pub(super) fn first(&self, mut tree: Tree, path: &[u8], method: &[u8], mut best: u32) -> u32 {
+        let mut rest = path.strip_prefix(b"/");
+        loop {
+            let node = match tree {
+                Tree::Rule(rule) => return best.min(rule),
+                Tree::Node(index) => &self.nodes[index as usize],
+            };
+            if node.least >= best {
+                return best;
+            }
+            let better = node.by_method.of(&self.by_method).iter().take_while(|entry| entry.rule < best);
+            best = match better.into_iter().find(|entry| entry.takes(method)) {
+                Some(entry) => entry.rule,
+                None => best.min(node.any_method),
+            };
+            let Some(segments) = rest else { return best };
+            let end = memchr::memchr(b'/', segments);
+            let segment = &segments[..end.unwrap_or(segments.len())];
+            let Some(child) = self.child(node, segment) else { return best };
+            tree = child;
+            rest = end.map(|end| &segments[end + 1..]);
+        }
+    }
+
+    fn child(&self, node: &Node, segment: &[u8]) -> Option<Tree> {
+        let children = node.children.of(&self.children);
+        let order = |child: &Child| {
+            let by_length = (child.segment.len as usize).cmp(&segment.len());
+            by_length.then_with(|| child.segment.of(&self.segments).cmp(segment))
+        };
+        children.binary_search_by(order).ok().map(|at| children[at].tree)
+    }
+}
+
+impl ByMethod {
+    fn takes(&self, method: &[u8]) -> bool {
+        self.methods.iter().any(|known| known.as_bytes() == method)
+    }
+}
+
+/// A tree while it grows.
+#[derive(Default)]
+pub(super) struct Sprout {
+    any_method: Option<u32>,
+    by_method: Vec<ByMethod>,
+    children: BTreeMap<Box<[u8]>, Sprout>,
+}
+
+impl Sprout {
+    /// Adds a rule; in written order.
+    pub(super) fn plant(&mut self, index: u32, rule: &Rule) {
+        let mut sprout = self;
+        let segments = rule.path_prefix.strip_prefix('/').unwrap_or(&rule.path_prefix);
+        for segment in segments.split('/').filter(|_| !segments.is_empty()) {
+            sprout = sprout.children.entry(segment.as_bytes().into()).or_default();
+        }
+        if sprout.any_method.is_some() {
+            return;
+        }
+        if rule.methods.is_empty() {
+            sprout.any_method = Some(index);
+        // A rule that names one host twice stands here once.
+        } else if sprout.by_method.last().is_none_or(|last| last.rule != index) {
+            sprout.by_method.push(ByMethod { rule: index, methods: rule.methods.as_slice().into() });
+        }
+    }
+
+    /// Moves to the forest, where nothing changes any more.
+    pub(super) fn settle(self, forest: &mut Forest) -> Tree {
+        let any_method = self.any_method.unwrap_or(NONE);
+        if self.by_method.is_empty() && self.children.is_empty() {
+            return Tree::Rule(any_method);
+        }
+        let mut least = self.by_method.first().map_or(any_method, |first| first.rule);
+        let mut children: Vec<(Box<[u8]>, Tree)> = Vec::with_capacity(self.children.len());
+        for (segment, sprout) in self.children {
+            let tree = sprout.settle(forest);
+            least = least.min(match tree {
+                Tree::Rule(rule) => rule,
+                Tree::Node(index) => forest.nodes[index as usize].least,
+            });
+            children.push((segment, tree));
+        }
+        children.sort_by_key(|(segment, _)| segment.len());
+        let segments = &mut forest.segments;
+        let child = |(segment, tree): (Box<[u8]>, Tree)| Child { segment: append(segments, segment), tree };
+        let children = append(&mut forest.children, children.into_iter().map(child));
+        let by_method = append(&mut forest.by_method, self.by_method);
+        let node = Node { least, any_method, by_method, children };
+        Tree::Node(append(&mut forest.nodes, [node]).start)
+    }
+}

@@ -1,0 +1,74 @@
+//! Hosts that a listener has rules for, and no certificate.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::certificates::{Certificates, Problem};
+use crate::config::plan::{Action, CertificateFiles, CertificateSource, HostPattern, Origin, Rule};
+
+/// Hosts that are named in one message.
+const SHOWN: usize = 10;
+
+/// What to say of hosts that rules ask for and that clients cannot reach under TLS, because no
+/// certificate has their name. Addresses are left out: nobody asks for them by name.
+pub(super) fn missing(
+    rules: &[Rule],
+    certificates: &Certificates,
+    sources: &[CertificateSource],
+) -> Option<Problem> {
+    // Where there is a default, it is shown for them.
+    if !certificates.find(None).is_empty() {
+        return None;
+    }
+    let mut needless: HashSet<&HostPattern> = HashSet::new();
+    let mut seen: HashSet<&HostPattern> = HashSet::new();
+    let mut found: Vec<(&HostPattern, &Origin)> = Vec::new();
+    for rule in rules {
+        if rule.acts_on_names() {
+            // Everything comes to it, so TLS is not ended for anybody further down.
+            if rule.hosts.is_empty() {
+                break;
+            }
+            needless.extend(&rule.hosts);
+        }
+        if let Action::Pass(_) | Action::Drop = rule.action {
+            continue;
+        }
+        let lacking = rule.hosts.iter().filter(|host| {
+            let under = || host.wildcard_over().is_some_and(|over| needless.contains(&over));
+            !is_covered(host, certificates) && !needless.contains(host) && !under()
+        });
+        found.extend(lacking.filter(|host| seen.insert(host)).map(|host| (host, &rule.origin)));
+    }
+    let (_, origin) = found.first()?;
+    let names: Vec<String> = found.iter().take(SHOWN).map(|(host, _)| host.to_string()).collect();
+    let more = match found.len() - names.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let message = format!("no certificate has the name {}{more}: not served under TLS", names.join(", "));
+    Some(Problem::error(origin, message, &hint(sources)))
+}
+
+fn hint(sources: &[CertificateSource]) -> String {
+    let folder = sources.iter().find_map(|source| match &source.files {
+        CertificateFiles::Path(path) if !path.is_file() => Some(path.as_path()),
+        _ => None,
+    });
+    let place = |folder: &Path| format!("put NAME.crt and NAME.key into {}", folder.display());
+    let what = folder.map_or_else(|| "add one to `certificates`".to_owned(), place);
+    format!("this version gets no certificates by itself: {what}")
+}
+
+/// Whether a certificate has the host; of a wildcard, whether one has any host that it stands for.
+fn is_covered(host: &HostPattern, certificates: &Certificates) -> bool {
+    match host {
+        HostPattern::Exact(host) if is_address(host) => true,
+        HostPattern::Exact(host) => certificates.find_named(host).is_some(),
+        HostPattern::Wildcard(suffix) => certificates.has_any_under(suffix),
+    }
+}
+
+fn is_address(host: &str) -> bool {
+    host.starts_with('[') || host.parse::<std::net::IpAddr>().is_ok()
+}

@@ -1,0 +1,112 @@
+//! The real program: what it logs, what it holds, how it takes signals.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::client::Client;
+use super::until;
+
+/// A running `smolgate run`, and every line it logged. Killed when dropped.
+pub struct Program {
+    child: Child,
+    log: Arc<Mutex<String>>,
+}
+
+impl Program {
+    /// Starts it, with nothing of this environment that would change what it does, and waits until it
+    /// listens.
+    #[track_caller]
+    pub fn start(setup: impl FnOnce(&mut Command)) -> Program {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_smolgate"));
+        for (name, _) in std::env::vars() {
+            if name.starts_with("SMOLGATE_") || name.starts_with("LITEPROXY_") {
+                command.env_remove(name);
+            }
+        }
+        for name in ["CONFIG_FILE", "INTERNAL_API_PORT", "LOG_LEVEL", "RUST_LOG"] {
+            command.env_remove(name);
+        }
+        command.arg("run").env("NO_COLOR", "1");
+        setup(&mut command);
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (lines, kept) = (BufReader::new(child.stderr.take().unwrap()).lines(), log.clone());
+        thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                kept.lock().unwrap().push_str(&(line + "\n"));
+            }
+        });
+        let program = Program { child, log };
+        until("it listens", || program.said("listening: ") > 0);
+        program
+    }
+
+    /// Everything it said.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// How often it said that.
+    pub fn said(&self, what: &str) -> usize {
+        self.log.lock().unwrap().matches(what).count()
+    }
+
+    /// Where the listener called `name` accepted at the start.
+    #[track_caller]
+    pub fn address(&self, name: &str) -> SocketAddr {
+        self.told(&format!("{name} on "))
+    }
+
+    fn told(&self, before: &str) -> SocketAddr {
+        let log = self.log();
+        let line = log.lines().find_map(|line| Some(line.split_once("listening: ")?.1)).unwrap_or_default();
+        let parts = line.split([',', ';']).map(str::trim);
+        let address = parts.filter_map(|part| part.strip_prefix(before)).next();
+        address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("no {before:?}: {log}"))
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// The text of `/metrics`.
+    #[track_caller]
+    pub fn metrics(&self) -> String {
+        let address = self.told("internal API on ");
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        Client::connect(address).exchange(request).text()
+    }
+
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(self.proc("fd")).unwrap().count()
+    }
+
+    /// Bytes of memory that are its own: resident, and of no file.
+    pub fn memory(&self) -> usize {
+        let status = fs::read_to_string(self.proc("status")).unwrap();
+        let kilobytes = status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.strip_suffix("kB"));
+        kilobytes.and_then(|number| number.trim().parse::<usize>().ok()).expect("a number of kB") * 1024
+    }
+
+    /// What the system says of it: a path in `/proc`.
+    pub fn proc(&self, what: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}", self.child.id())).join(what)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
