@@ -9,16 +9,17 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Lines waiting at most.
-pub(super) const QUEUE_LINES_MAX: usize = 8_192;
-
-/// Bytes waiting at most, since lines differ in length.
+/// Bytes waiting at most. They are counted by us and not by the channel: one with an end to it is made
+/// with room for all lines at once, which is for most processes the largest thing they ever allocate.
 pub(super) const QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What a line counts as at least, in bytes: short ones are bounded too, to 8,192 of them.
+const LINE_BYTES_MIN: usize = 512;
 
 /// Bytes written with one call, give or take a line.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -79,7 +80,7 @@ impl Output {
 /// The sending end; clones share the queue.
 #[derive(Clone)]
 pub(super) struct Queue {
-    sender: SyncSender<Message>,
+    sender: Sender<Message>,
     shared: Arc<Shared>,
 }
 
@@ -90,7 +91,7 @@ enum Message {
 }
 
 struct Shared {
-    /// Bytes queued and not yet written.
+    /// Bytes queued and not yet written, as [`weight`] counts them.
     bytes: AtomicUsize,
     /// Lines that were ever queued.
     pushed: AtomicU64,
@@ -112,7 +113,7 @@ impl Queue {
         dropped: impl Fn(u64) + Send + Sync + 'static,
         failed: impl Fn(&io::Error) + Send + Sync + 'static,
     ) -> io::Result<Queue> {
-        let (sender, receiver) = sync_channel(QUEUE_LINES_MAX);
+        let (sender, receiver) = channel();
         let shared = Arc::new(Shared {
             bytes: AtomicUsize::new(0),
             pushed: AtomicU64::new(0),
@@ -135,9 +136,9 @@ impl Queue {
         if self.shared.stop.load(Ordering::Acquire) {
             return (self.shared.dropped)(1);
         }
-        let size = line.len();
+        let size = weight(&line);
         let waiting = self.shared.bytes.fetch_add(size, Ordering::Relaxed);
-        if waiting + size > QUEUE_BYTES_MAX || self.sender.try_send(Message::Line(line)).is_err() {
+        if waiting + size > QUEUE_BYTES_MAX || self.sender.send(Message::Line(line)).is_err() {
             self.shared.bytes.fetch_sub(size, Ordering::Relaxed);
             (self.shared.dropped)(1);
         } else {
@@ -173,10 +174,14 @@ impl Queue {
         self.wake();
     }
 
-    /// If the queue is full the thread will look at the flags anyway, after what it takes next.
     fn wake(&self) {
-        let _ = self.sender.try_send(Message::Wake);
+        // Should the thread have ended, there is nobody to wake.
+        let _ = self.sender.send(Message::Wake);
     }
+}
+
+fn weight(line: &[u8]) -> usize {
+    line.len().max(LINE_BYTES_MIN)
 }
 
 /// What the thread does until the last sender is gone or it is told to stop.
@@ -186,7 +191,7 @@ fn run(receiver: &Receiver<Message>, mut output: Output, shared: &Shared) {
     while let Ok(first) = receiver.recv() {
         let mut next = Some(first);
         loop {
-            let lines = gather(&mut next, receiver, &mut batch);
+            let (lines, size) = gather(&mut next, receiver, &mut batch);
             let reopened = if shared.reopen.swap(false, Ordering::AcqRel) { output.reopen() } else { Ok(()) };
             // A file that cannot be opened again is written to as before: better there than nowhere.
             let written = output.write(&batch);
@@ -198,7 +203,7 @@ fn run(receiver: &Receiver<Message>, mut output: Output, shared: &Shared) {
                 (shared.failed)(error);
             }
             healthy = result.is_ok();
-            shared.bytes.fetch_sub(batch.len(), Ordering::Relaxed);
+            shared.bytes.fetch_sub(size, Ordering::Relaxed);
             batch.clear();
             *shared.finished.lock().unwrap_or_else(PoisonError::into_inner) += lines;
             shared.progress.notify_all();
@@ -213,25 +218,29 @@ fn run(receiver: &Receiver<Message>, mut output: Output, shared: &Shared) {
     }
 }
 
-/// Puts `next` and what waits behind it into the batch, until that is full. Returns how many lines.
-fn gather(next: &mut Option<Message>, receiver: &Receiver<Message>, batch: &mut Vec<u8>) -> u64 {
-    let mut lines = 0;
+/// Puts `next` and what waits behind it into the batch, until that is full. Returns how many lines, and their weight.
+fn gather(next: &mut Option<Message>, receiver: &Receiver<Message>, batch: &mut Vec<u8>) -> (u64, usize) {
+    let (mut lines, mut size) = (0, 0);
     while let Some(message) = next.take() {
         if let Message::Line(line) = message {
             batch.extend_from_slice(&line);
             lines += 1;
+            size += weight(&line);
         }
         if batch.len() < BATCH_BYTES {
             *next = receiver.try_recv().ok();
         }
     }
-    lines
+    (lines, size)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::{BufRead, BufReader, Read};
+
+    /// As many lines as can wait.
+    const LINES_MAX: u64 = (QUEUE_BYTES_MAX / LINE_BYTES_MIN) as u64;
 
     const LONG: Duration = Duration::from_secs(60);
 
@@ -254,7 +263,7 @@ mod tests {
         let (dropped, count) = counted();
         let queue = Queue::start("test", output, count, |_| {}).unwrap();
         let line = vec![b'x'; 1023];
-        let sent = 3 * QUEUE_LINES_MAX as u64;
+        let sent = 3 * LINES_MAX;
         for _ in 0..sent {
             let mut line = line.clone();
             line.push(b'\n');
@@ -275,13 +284,14 @@ mod tests {
         let (_reader, output) = pipe();
         let (dropped, count) = counted();
         let queue = Queue::start("test", output, count, |_| {}).unwrap();
-        // The thread holds one batch besides the queue, and the pipe its own buffer.
-        let sent = 20 * QUEUE_LINES_MAX as u64;
+        // What was written is in the buffer of the pipe, less than a batch.
+        let sent = 20 * LINES_MAX;
         for _ in 0..sent {
             queue.push(b"0123456789abcde\n".to_vec());
         }
-        assert!(dropped.load(Ordering::SeqCst) > 0);
-        assert!(queue.shared.bytes.load(Ordering::SeqCst) < QUEUE_BYTES_MAX / 2);
+        let taken = sent - dropped.load(Ordering::SeqCst);
+        assert!((LINES_MAX..2 * LINES_MAX).contains(&taken), "{taken} lines of {sent}");
+        assert!(queue.shared.bytes.load(Ordering::SeqCst) <= QUEUE_BYTES_MAX);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What touches the whole process: its file descriptors and their limit. Each such test starts the
+//! What touches the whole process: its file descriptors and their limit, its code. Each such test starts the
 //! test program once more, for itself alone, so that others do not suffer and do not disturb.
 
 use std::io::Write;
@@ -140,5 +140,34 @@ fn a_run_gives_back_every_descriptor() {
             drop(peers);
             assert_eq!(descriptors(), before);
         }
+    });
+}
+
+/// Bytes of code that are mapped now, in pages of memory and not only by address.
+fn code_mapped() -> usize {
+    let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let mut of_code = false;
+    let kilobytes = smaps.lines().filter_map(|line| {
+        let (name, value) = line.split_once(' ')?;
+        if name.contains('-') {
+            of_code = value.starts_with("r-xp") && line.contains('/');
+        }
+        let size = value.trim().strip_suffix(" kB").filter(|_| of_code && name == "Rss:")?;
+        Some(size.parse::<usize>().unwrap())
+    });
+    kilobytes.sum::<usize>() * 1024
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn code_that_was_let_go_takes_no_memory_until_it_runs_again() {
+    alone("code_that_was_let_go_takes_no_memory_until_it_runs_again", || {
+        let serve = || on_worker(|worker| async move { drop(pair(&worker)) });
+        serve();
+        let before = code_mapped();
+        crate::worker::release_code();
+        let after = code_mapped();
+        assert!(after < before, "{before} bytes, then {after}");
+        serve();
     });
 }

@@ -1,0 +1,55 @@
+//! Linux: the program's own code in memory.
+
+use std::io;
+use std::ops::Range;
+use std::ptr::with_exposed_provenance_mut;
+
+use rustix::mm::{Advice, madvise};
+
+/// Unmaps what was mapped of the program's code and that of its libraries; what is used again is
+/// mapped again, out of the page cache, when it is.
+///
+/// # Errors
+/// When `/proc` is not there, or the kernel does not do it.
+#[expect(unsafe_code, reason = "nothing else changes what is mapped")]
+pub(crate) fn release_code() -> io::Result<()> {
+    let maps = std::fs::read_to_string("/proc/self/maps")?;
+    for Range { start, end } in maps.lines().filter_map(code) {
+        // SAFETY: the pages of a file's private mapping that cannot be written are as they are in the
+        // file: the kernel finds them there again, and who runs in them notices nothing.
+        unsafe { madvise(with_exposed_provenance_mut(start), end - start, Advice::LinuxDontNeed)? };
+    }
+    Ok(())
+}
+
+/// The addresses of a line of `/proc/self/maps` that is code out of a file.
+fn code(line: &str) -> Option<Range<usize>> {
+    let mut fields = line.split_ascii_whitespace();
+    let (start, end) = fields.next()?.split_once('-')?;
+    let (permissions, inode) = (fields.next()?, fields.nth(2)?);
+    let address = |text| usize::from_str_radix(text, 16).ok();
+    (permissions == "r-xp" && inode != "0").then_some(address(start)?..address(end)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_code_out_of_files_is_let_go() {
+        assert_eq!(
+            code("55d0a000-55d0b000 r-xp 0017c000 fe:00 1031 /usr/bin/gate"),
+            Some(0x55d0_a000..0x55d0_b000)
+        );
+        for other in [
+            "55d0a000-55d0b000 r--p 0017c000 fe:00 1031 /usr/bin/gate",
+            "55d0a000-55d0b000 rwxp 0017c000 fe:00 1031 /usr/bin/gate",
+            "7ffd0000-7ffd2000 r-xp 00000000 00:00 0    [vdso]",
+            "7ffd0000-7ffd2000 r-xp 00000000 00:00 0",
+            "7ffd0000",
+            "",
+        ] {
+            assert_eq!(code(other), None, "{other}");
+        }
+    }
+}
