@@ -150,7 +150,7 @@ https (:8443)  3  web.example.com   /     *        proxy -> http://web:8080     
         ),
         (
             "https://mail.example.com:8443/a",
-            "1  compose.yaml:10  mail.example.com /  wins -> passed on as it is to mail:993",
+            "1  compose.yaml:10  mail.example.com  wins -> passed on as it is to mail:993",
         ),
     ] {
         let (code, out, _) = place.run_with(&format!("explain {url}"), &https);
