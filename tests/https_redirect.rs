@@ -50,6 +50,17 @@ fn challenges_are_answered_in_the_clear() {
 }
 
 #[test]
+fn what_is_dropped_is_not_told_where_to_go() {
+    let config = CONFIG.replace("rules:", "rules:\n      - { host: evil.test, path_prefix: /x, drop: true }");
+    let gate = TestGate::start(&config, &[("redirect", &"true")]);
+    let mut client = gate.client();
+    client.send("GET /x HTTP/1.1\r\nHost: evil.test\r\n\r\n");
+    client.expect_close();
+    let elsewhere = "GET /y HTTP/1.1\r\nHost: evil.test\r\n\r\n";
+    assert_eq!(location(&gate, elsewhere), (308, "https://evil.test/y".to_owned()));
+}
+
+#[test]
 fn what_is_passed_on_is_passed_on_in_the_clear_too() {
     let mail = Upstream::says("mail");
     let config = CONFIG.replace("rules:", "rules:\n      - { host: mail.test, pass: \"{mail}\" }");

@@ -12,7 +12,7 @@ use crate::config::plan::{
 };
 use crate::http::Refusal;
 use crate::log::Reason;
-use crate::routing;
+use crate::routing::{self, Explanation};
 
 /// Prints which rule takes the request, and why each one before it does not.
 pub fn explain(question: &Question) -> ExitCode {
@@ -73,11 +73,9 @@ impl Case<'_> {
         if self.listener.tls.is_some() {
             return self.by_name().unwrap_or_else(|| self.by_request());
         }
-        let Routed { host, path } = self.routed;
-        let explanation = routing::explain(&self.http.rules, host, path, self.method.as_bytes());
-        let winner = explanation.winner.map(|index| &self.http.rules[index]);
-        let leaves = |redirect: &RedirectToHttps| redirect.leaves(self.asked.path.as_bytes(), winner);
-        match self.http.redirect_to_https.filter(|redirect| !leaves(redirect)) {
+        let winner = self.explanation().winner.map(|index| &self.http.rules[index]);
+        let path = self.asked.path.as_bytes();
+        match self.http.redirect_to_https.filter(|redirect| !redirect.leaves(path, winner)) {
             Some(redirect) => self.to_https(redirect),
             None => self.by_request(),
         }
@@ -117,10 +115,16 @@ impl Case<'_> {
         Some(text)
     }
 
+    /// What the rules say of the request.
+    fn explanation(&self) -> Explanation {
+        let Routed { host, path } = self.routed;
+        routing::explain(&self.http.rules, host, path, self.method.as_bytes())
+    }
+
     fn by_request(&self) -> String {
         let (rules, Routed { host, path }) = (&self.http.rules, self.routed);
         let method = self.method.as_bytes();
-        let explanation = routing::explain(rules, host, path, method);
+        let explanation = self.explanation();
         let row = |index: usize, verdict: String| {
             let rule = &rules[index];
             let wants = if rule.methods.is_empty() {
@@ -158,6 +162,7 @@ impl Case<'_> {
         vec![String::new(), (index + 1).to_string(), origin, wants, verdict]
     }
 
+    /// What `redirect_to_https` answers where it leaves nothing to the rules.
     fn to_https(&self, redirect: RedirectToHttps) -> String {
         let status = redirect.status_for(self.method);
         let host = String::from_utf8_lossy(&self.routed.host);

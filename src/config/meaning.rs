@@ -41,12 +41,12 @@ impl Rule {
 
 impl RedirectToHttps {
     /// Whether a request in the clear goes to `rule`, the first that matches it, all the same: challenges,
-    /// which certificate authorities ask for over plain HTTP (RFC 8555, section 8.3), and connections that
-    /// are passed on to somebody who speaks for himself, or dropped.
+    /// which certificate authorities ask for over plain HTTP (RFC 8555, section 8.3), connections that are
+    /// passed on to somebody who speaks for himself, and what is to get no answer.
     pub fn leaves(&self, path: &[u8], rule: Option<&Rule>) -> bool {
         let is_challenge =
             path.strip_prefix(ACME_CHALLENGES.as_bytes()).is_some_and(|rest| rest.starts_with(b"/"));
-        is_challenge || rule.is_some_and(Rule::acts_on_names)
+        is_challenge || rule.is_some_and(|rule| matches!(rule.action, Action::Pass(_) | Action::Drop))
     }
 
     /// The status for a method: 301 is for those that a client may make a GET of (RFC 9110, section
