@@ -1,10 +1,10 @@
 //! Compose files and what becomes of them: golden files, round trips, broken text.
 //!
-//! A golden file holds the input, a line `----` and what it gives: diagnostics, then the plan as the
-//! view shows it. Lines `==> name <==` in the input divide it into files, of which those are loaded
-//! that a person would name; without one it is `compose.yaml`. A first line `# NAME=value ...` is the
-//! environment. `UPDATE_GOLDEN=1 cargo test --test compose_labels` writes what is there now; read the
-//! difference before you keep it.
+//! A golden file gives diagnostics, then the plan as the view shows it. Of the files of an input, those
+//! are loaded that a person would name; one that names none is `compose.yaml`. A first line
+//! `# NAME=value ...` is the environment.
+
+mod support;
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -12,43 +12,21 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use smolgate::config::plan::{Action, Protocol, Rule};
 use smolgate::config::{Files, Format, Loaded, Memory, load, load_files, view};
+use support::golden::{self, Golden};
 
-fn golden_files() -> Vec<(PathBuf, String)> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/compose");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(dir)
-        .expect("the folder of golden files")
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
-    files.sort();
-    let text = |path: PathBuf| (path.clone(), std::fs::read_to_string(path).expect("a golden file"));
-    files.into_iter().map(text).collect()
+fn golden_files() -> Vec<Golden> {
+    golden::golden_files("compose", 40)
 }
 
 /// The input of a golden file as files, and those of them that are named: `smolgate.yml`, `app.yaml`,
 /// and each `compose.yaml` that no other file includes.
 fn inputs(input: &str) -> (Memory, Vec<PathBuf>) {
     let mut memory = Memory::new().env("API_HOST", "api.internal");
-    let mut files: Vec<(PathBuf, String)> = Vec::new();
     let environment = input.lines().next().and_then(|line| line.strip_prefix("# ")).unwrap_or_default();
     for (name, value) in environment.split(' ').filter_map(|word| word.split_once('=')) {
         memory = memory.env(name, value);
     }
-    for line in input.lines() {
-        match line.strip_prefix("==> ").and_then(|line| line.strip_suffix(" <==")) {
-            Some(name) => files.push((name.into(), String::new())),
-            None => {
-                if files.is_empty() {
-                    files.push(("compose.yaml".into(), String::new()));
-                }
-                let text = &mut files.last_mut().expect("a file was pushed").1;
-                text.push_str(line);
-                text.push('\n');
-            }
-        }
-    }
-    if files.is_empty() {
-        files.push(("compose.yaml".into(), String::new()));
-    }
+    let files = golden::divided(input, "compose.yaml");
     let includes = files.iter().any(|(_, text)| text.contains("include:"));
     let is_named = |path: &PathBuf| {
         let known = ["smolgate.yml", "app.yaml", "compose.yaml"].iter().any(|name| path.ends_with(name));
@@ -105,26 +83,14 @@ fn interesting(view: &str) -> String {
 }
 
 #[test]
-fn golden() {
-    let files = golden_files();
-    assert!(files.len() >= 40, "there are only {} golden files", files.len());
-    let mut wrong = Vec::new();
-    for (path, text) in files {
-        let (input, expected) = text.split_once("----\n").expect("a line ----");
-        let actual = outcome(input);
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(&path, format!("{input}----\n{actual}")).expect("a golden file");
-        } else if actual != expected {
-            wrong.push(format!("{}:\n--- expected\n{expected}\n--- actual\n{actual}", path.display()));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+fn what_each_file_gives() {
+    golden::compare(&golden_files(), outcome);
 }
 
 #[test]
 fn a_view_loads_again() {
-    for (path, text) in golden_files() {
-        let (memory, paths) = inputs(text.split_once("----\n").expect("a line ----").0);
+    for Golden { path, input, .. } in golden_files() {
+        let (memory, paths) = inputs(&input);
         holds(&memory, &paths).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 }
@@ -335,10 +301,8 @@ proptest! {
         which in 0..1_000usize,
         breaks in prop::collection::vec((0..4_000usize, 1..40usize, 0..100usize), 1..6),
     ) {
-        static FILES: LazyLock<Vec<(PathBuf, String)>> = LazyLock::new(golden_files);
-        let (_, text) = &FILES[which % FILES.len()];
-        let input = text.split_once("----\n").expect("a line ----").0;
-        let (memory, paths) = inputs(&broken(input, &breaks));
+        static FILES: LazyLock<Vec<Golden>> = LazyLock::new(golden_files);
+        let (memory, paths) = inputs(&broken(&FILES[which % FILES.len()].input, &breaks));
         holds(&memory, &paths)?;
     }
 

@@ -1,28 +1,20 @@
 //! Configurations and what becomes of them: golden files, round trips, broken text.
 //!
-//! A golden file holds the input, a line `----` and what it gives: the plan as the view shows it,
-//! or the diagnostics. Lines `==> name <==` in the input divide it into files; without one it is
-//! `smolgate.yml`. `UPDATE_GOLDEN=1 cargo test --test config` writes what is there now; read the
-//! difference before you keep it.
+//! A golden file gives the plan as the view shows it, or the diagnostics; an input that names no file is
+//! `smolgate.yml`.
 
-use std::path::{Path, PathBuf};
+mod support;
+
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use smolgate::config::plan::{Origin, Plan, Secret};
 use smolgate::config::{Memory, load, view};
+use support::golden::{self, Golden};
 
-fn golden_files() -> Vec<(PathBuf, String)> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/config");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(dir)
-        .expect("the folder of golden files")
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
-    files.sort();
-    files
-        .into_iter()
-        .map(|path| (path.clone(), std::fs::read_to_string(path).expect("a golden file")))
-        .collect()
+fn golden_files() -> Vec<Golden> {
+    golden::golden_files("config", 30)
 }
 
 /// The input of a golden file as files, with the environment that all of them share.
@@ -32,23 +24,7 @@ fn inputs(input: &str) -> (Memory, Vec<PathBuf>) {
         .env("GATE_TOKEN", "sesame")
         .env("NOT_A_PORT", "sesame")
         .file("secrets/token", "sesame\n");
-    let mut files: Vec<(PathBuf, String)> = Vec::new();
-    for line in input.lines() {
-        match line.strip_prefix("==> ").and_then(|line| line.strip_suffix(" <==")) {
-            Some(name) => files.push((name.into(), String::new())),
-            None => {
-                if files.is_empty() {
-                    files.push(("smolgate.yml".into(), String::new()));
-                }
-                let text = &mut files.last_mut().expect("a file was pushed").1;
-                text.push_str(line);
-                text.push('\n');
-            }
-        }
-    }
-    if files.is_empty() {
-        files.push(("smolgate.yml".into(), String::new()));
-    }
+    let files = golden::divided(input, "smolgate.yml");
     let paths = files.iter().map(|(path, _)| path.clone()).collect();
     for (path, text) in files {
         memory = memory.file(path, text);
@@ -69,20 +45,8 @@ fn outcome(input: &str) -> String {
 }
 
 #[test]
-fn golden() {
-    let files = golden_files();
-    assert!(files.len() >= 30, "there are only {} golden files", files.len());
-    let mut wrong = Vec::new();
-    for (path, text) in files {
-        let (input, expected) = text.split_once("----\n").expect("a line ----");
-        let actual = outcome(input);
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(&path, format!("{input}----\n{actual}")).expect("a golden file");
-        } else if actual != expected {
-            wrong.push(format!("{}:\n--- expected\n{expected}\n--- actual\n{actual}", path.display()));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+fn what_each_file_gives() {
+    golden::compare(&golden_files(), outcome);
 }
 
 /// Everything but what a view cannot say: where things were written, and the token.
@@ -109,9 +73,8 @@ fn without_origins(mut plan: Plan) -> Plan {
 #[test]
 fn a_view_loads_to_an_equal_plan() {
     let mut tried = 0;
-    for (path, text) in golden_files() {
-        let (input, _) = text.split_once("----\n").expect("a line ----");
-        let (memory, paths) = inputs(input);
+    for Golden { path, input, .. } in golden_files() {
+        let (memory, paths) = inputs(&input);
         let Ok(loaded) = load(&paths, &memory) else {
             continue;
         };
@@ -237,10 +200,8 @@ proptest! {
     /// Whatever the text, there is a plan or there are errors, all with a line of that text.
     #[test]
     fn broken_text_never_panics(which in 0..1_000usize, breaks in breaks()) {
-        static FILES: LazyLock<Vec<(PathBuf, String)>> = LazyLock::new(golden_files);
-        let (_, text) = &FILES[which % FILES.len()];
-        let input = text.split_once("----\n").expect("a line ----").0;
-        let (memory, paths) = inputs(&broken(input, &breaks));
+        static FILES: LazyLock<Vec<Golden>> = LazyLock::new(golden_files);
+        let (memory, paths) = inputs(&broken(&FILES[which % FILES.len()].input, &breaks));
         match load(&paths, &memory) {
             Ok(loaded) => {
                 let again = load(&["view.yml".into()], &Memory::new().file("view.yml", view(&loaded.plan)));

@@ -50,7 +50,7 @@ const MEMORY: usize = 4 * 1024;
 
 /// What the edits change, over and over.
 fn edit(routes: &mut Routes, number: usize) {
-    let turn = |one, other| if (number / 10) % 2 == 0 { one } else { other };
+    let turn = |one, other| if (number / 10).is_multiple_of(2) { one } else { other };
     match number % 10 {
         0 => routes.set("roam.test", turn(Fate::Forwarded("beta"), Fate::Forwarded("alpha"))),
         1 => routes.set("extra.test", Fate::Forwarded("gamma")),
@@ -121,14 +121,14 @@ impl Gates {
             let said = |name| lines.clone().filter(move |line| line.starts_with(name));
             said("smolgate_tls_handshakes")
                 .chain(said("smolgate_own_answers"))
-                .for_each(|line| println!("{line}"));
+                .for_each(|line| eprintln!("{line}"));
             let reloads: Vec<&str> = said("smolgate_reloads_total").collect();
             let expected = [
                 format!("smolgate_reloads_total{{result=\"ok\"}} {}", self.ok),
                 format!("smolgate_reloads_total{{result=\"failed\"}} {}", self.failed),
             ];
             assert_eq!(reloads, expected);
-            println!("{}", reloads.join(", "));
+            eprintln!("{}", reloads.join(", "));
             for line in said("smolgate_own_answers") {
                 let is_known =
                     ["no_rule", "misdirected", "shutting_down"].iter().any(|reason| line.contains(reason));
@@ -240,11 +240,11 @@ fn nobody_notices_that_the_file_changes() {
             }
         }
         let (warm, end) = (warm.expect("it was warm"), gates.holdings());
-        println!("descriptors and kB: {warm:?} after {WARM} edits, {end:?} after {EDITS}");
+        eprintln!("descriptors and kB: {warm:?} after {WARM} edits, {end:?} after {EDITS}");
         drop(ends);
         for (kind, client) in working {
             let Tally { exchanges, connections } = client.join().expect("every answer was right");
-            println!("{kind:24} {exchanges:8} exchanges on {connections:6} connections");
+            eprintln!("{kind:24} {exchanges:8} exchanges on {connections:6} connections");
             assert!(exchanges >= EDITS, "{kind}: too few to say anything");
         }
         for (warm, end) in warm.iter().zip(end) {
@@ -266,7 +266,7 @@ fn change(gates: &mut Gates, scene: &Scene, routes: &mut Routes, file: &Path, nu
     } else {
         text.push_str("  - {");
     }
-    write(file, &text, number % 2 == 0);
+    write(file, &text, number.is_multiple_of(2));
     gates.reloaded(well);
     if well {
         scene.history.settle();

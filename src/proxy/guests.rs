@@ -33,8 +33,10 @@ struct Seat {
     waker: Option<Waker>,
     notice: Notice,
     /// What it is a tunnel of, once it is one: the site and, for HTTP, the rule that it began on.
-    tunnel: Option<(Rc<Site>, Option<usize>)>,
+    tunnel: Option<Tunnel>,
 }
+
+type Tunnel = (Rc<Site>, Option<usize>);
 
 /// What a guest was told.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,21 +80,18 @@ impl Guests {
     pub(super) fn reload(&self, site: &Rc<Site>) {
         let mut state = self.state.borrow_mut();
         state.reloaded = Some(site.clone());
-        // Many tunnels, few rules.
-        let mut stays: HashMap<(u64, Option<usize>), bool> = HashMap::new();
-        let mut has = |(old, rule): &(Rc<Site>, Option<usize>)| {
-            *stays.entry((old.generation.number, *rule)).or_insert_with(|| site.still_has(old, *rule))
-        };
-        let gone =
-            |(key, seat): (usize, &Seat)| seat.tunnel.as_ref().filter(|tunnel| !has(tunnel)).map(|_| key);
-        let gone: Vec<usize> = state.seats.iter().filter_map(gone).collect();
+        let mut stays = keeps(site);
+        let mut is_gone = |seat: &Seat| seat.tunnel.as_ref().is_some_and(|tunnel| !stays(tunnel));
+        let gone = state.seats.iter().filter_map(|(key, seat)| is_gone(seat).then_some(key));
+        let gone: Vec<usize> = gone.collect();
         drop(state);
         if !gone.is_empty() {
             self.end_later(site, gone);
         }
     }
 
-    /// Ends these tunnels after the `shutdown_timeout` of `site`, unless their rule is there again.
+    /// Ends these tunnels after the `shutdown_timeout` of `site`, unless their rule is there again. `keys`
+    /// are in order.
     fn end_later(&self, site: &Rc<Site>, keys: Vec<usize>) {
         let (worker, patience) = (site.worker().clone(), site.listener().shutdown_timeout);
         let state = Rc::downgrade(&self.state);
@@ -100,9 +99,10 @@ impl Guests {
             worker.sleep(patience).await;
             let Some(state) = state.upgrade() else { return };
             let Some(site) = state.borrow().reloaded.clone() else { return };
-            let is_gone =
-                |seat: &Seat| seat.tunnel.as_ref().is_some_and(|(old, rule)| !site.still_has(old, *rule));
-            Self { state }.tell(Notice::Gone, |(key, seat)| keys.contains(&key) && is_gone(seat));
+            let mut stays = keeps(&site);
+            let mut is_gone = |seat: &Seat| seat.tunnel.as_ref().is_some_and(|tunnel| !stays(tunnel));
+            let guests = Self { state };
+            guests.tell(Notice::Gone, |(key, seat)| keys.binary_search(&key).is_ok() && is_gone(seat));
         };
         site.worker().spawn(end).detach();
     }
@@ -120,7 +120,7 @@ impl Guests {
         .await;
     }
 
-    fn tell(&self, notice: Notice, whom: impl Fn((usize, &Seat)) -> bool) {
+    fn tell(&self, notice: Notice, mut whom: impl FnMut((usize, &Seat)) -> bool) {
         for (key, seat) in &mut self.state.borrow_mut().seats {
             if seat.notice < notice && whom((key, seat)) {
                 seat.notice = notice;
@@ -129,6 +129,14 @@ impl Guests {
                 }
             }
         }
+    }
+}
+
+/// Whether `site` has the rule of a tunnel: compared once, however many tunnels began on it.
+fn keeps(site: &Site) -> impl FnMut(&Tunnel) -> bool {
+    let mut known: HashMap<(u64, Option<usize>), bool> = HashMap::new();
+    move |(old, rule)| {
+        *known.entry((old.generation.number, *rule)).or_insert_with(|| site.still_has(old, *rule))
     }
 }
 

@@ -10,6 +10,7 @@
 
 pub mod client;
 pub mod gate;
+pub mod golden;
 pub mod message;
 pub mod program;
 pub mod tls;

@@ -1,0 +1,66 @@
+//! Golden files: an input, a line `----`, and what it gives. Lines `==> name <==` divide an input into
+//! files. With `UPDATE_GOLDEN=1` in the environment, what is given now is written; read the difference
+//! before you keep it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// One golden file.
+pub struct Golden {
+    pub path: PathBuf,
+    pub input: String,
+    pub expected: String,
+}
+
+/// Those of a folder of `tests/golden`, by name; at least so many.
+#[track_caller]
+pub fn golden_files(folder: &str, at_least: usize) -> Vec<Golden> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder);
+    let entries = fs::read_dir(dir).expect("the folder of golden files");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    assert!(paths.len() >= at_least, "there are only {} golden files", paths.len());
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).expect("a golden file");
+        let (input, expected) = text.split_once("----\n").expect("a line ----");
+        Golden { path, input: input.into(), expected: expected.into() }
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// Fails when an input gives something else than what was expected.
+#[track_caller]
+pub fn compare(files: &[Golden], outcome: impl Fn(&str) -> String) {
+    let mut wrong = Vec::new();
+    for Golden { path, input, expected } in files {
+        let actual = outcome(input);
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(path, format!("{input}----\n{actual}")).expect("a golden file");
+        } else if actual != *expected {
+            wrong.push(format!("{}:\n--- expected\n{expected}\n--- actual\n{actual}", path.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The files of an input; what stands before the first name, or all of it, is called `otherwise`.
+pub fn divided(input: &str, otherwise: &str) -> Vec<(PathBuf, String)> {
+    let mut files: Vec<(PathBuf, String)> = Vec::new();
+    for line in input.lines() {
+        match line.strip_prefix("==> ").and_then(|line| line.strip_suffix(" <==")) {
+            Some(name) => files.push((name.into(), String::new())),
+            None => {
+                if files.is_empty() {
+                    files.push((otherwise.into(), String::new()));
+                }
+                let text = &mut files.last_mut().expect("a file was pushed").1;
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    if files.is_empty() {
+        files.push((otherwise.into(), String::new()));
+    }
+    files
+}
