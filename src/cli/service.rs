@@ -12,7 +12,6 @@ use crate::gate::{Caught, Gate, GateError};
 use crate::log::Counters;
 use crate::log::setup::{LevelError, LevelSources, LogLevelHandle, setup};
 use crate::whoami as upstream;
-use crate::worker;
 
 /// Runs the gate until it is told to stop.
 pub fn run(run: &Running) -> ExitCode {
@@ -39,7 +38,6 @@ fn serve(run: &Running) -> Result<(), ExitCode> {
     let caught = Caught::new().map_err(deaf)?;
     let gate = Gate::start_with(loader, counters, on_plan).map_err(cannot_start)?;
     tracing::info!("{}", gate.summary());
-    worker::release_code();
     let served = gate.serve_until_stopped(caught);
     level.flush();
     served.map_err(deaf)

@@ -7,6 +7,7 @@ use async_signal::{Signal, Signals};
 use futures_lite::StreamExt;
 
 use super::Gate;
+use crate::worker;
 
 /// The exit status after a second request to stop.
 const IMPATIENT: i32 = 130;
@@ -34,6 +35,8 @@ impl Gate {
     /// # Errors
     /// When signals cannot be listened for.
     pub fn serve_until_stopped(self, Caught(mut signals): Caught) -> io::Result<()> {
+        // Everybody has started.
+        worker::release_code();
         smol::block_on(async {
             while let Some(signal) = signals.next().await {
                 match signal? {
