@@ -302,6 +302,7 @@ fn explain_knows_redirects_to_https() {
     redirect_to_https: { status: 301, port: 8443 }
     rules:
       - { path_prefix: /.well-known/acme-challenge, target: "http://acme:8402" }
+      - { path_prefix: /healthz, in_the_clear: true, redirect: /fine }
 "#;
     let place = Place::with(&[("gate.yml", config)]);
     let explain = |line: &str| place.run(&format!("explain -c gate.yml {line}")).fine();
@@ -312,6 +313,10 @@ fn explain_knows_redirects_to_https() {
     assert!(explain("-X POST http://a.test/x?y").ends_with(&said(308)));
     let challenge = explain("http://a.test/.well-known/acme-challenge/x");
     assert!(challenge.contains("wins -> http://acme:8402"), "{challenge}");
+    let stays = explain("http://a.test/healthz");
+    assert!(stays.ends_with("wins -> 308 to /fine\n"), "{stays}");
+    let routes = place.run("routes -c gate.yml").fine();
+    assert!(routes.contains("  redirect 308 -> /fine, in the clear  "), "{routes}");
 }
 
 #[test]

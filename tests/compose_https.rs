@@ -188,5 +188,9 @@ fn a_bad_passthrough_says_so_in_the_clear_and_takes_nobody_down() {
     // Never what the wildcard leads to.
     let why = "the service `mail` is not served: `many` is not a port\n";
     ask("mail.lan.test").expect(503, why);
-    get(gate.address("http").unwrap(), "mail.lan.test", "/.well-known/acme-challenge/x").expect(503, why);
+    let http = gate.address("http").unwrap();
+    for path in ["/", "/a?b", "/.well-known/acme-challenge/x"] {
+        get(http, "mail.lan.test", path).expect(503, why);
+    }
+    assert_eq!(get(http, "web.lan.test", "/").status(), 308, "nobody else stays in the clear");
 }

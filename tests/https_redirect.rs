@@ -50,6 +50,19 @@ fn challenges_are_answered_in_the_clear() {
 }
 
 #[test]
+fn a_rule_that_wants_to_stays_in_the_clear() {
+    let rule = "rules:\n      - { path_prefix: /healthz, methods: GET, in_the_clear: true, respond: { body: fine } }";
+    let gate = TestGate::start(&CONFIG.replace("rules:", rule), &[("redirect", &"true")]);
+    gate.exchange("GET /healthz/db HTTP/1.1\r\nHost: one.test\r\n\r\n").expect(200, "fine");
+    gate.exchange("GET /healthz HTTP/1.0\r\n\r\n").expect(200, "fine");
+    for request in ["POST /healthz", "GET /healthzz"] {
+        let (method, path) = request.split_once(' ').unwrap();
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: one.test\r\n\r\n");
+        assert_eq!(location(&gate, &request), (308, format!("https://one.test{path}")), "{request}");
+    }
+}
+
+#[test]
 fn what_is_dropped_is_not_told_where_to_go() {
     let config = CONFIG.replace("rules:", "rules:\n      - { host: evil.test, path_prefix: /x, drop: true }");
     let gate = TestGate::start(&config, &[("redirect", &"true")]);

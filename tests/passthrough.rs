@@ -190,6 +190,8 @@ fn what_was_decrypted_is_not_passed_on() {
     let mut client = Tls::connect(scene.gate.address("https"), &config, "ours.test").unwrap().client();
     let response = client.exchange("GET / HTTP/1.1\r\nHost: mail.test\r\n\r\n");
     response.expect_own(421, "misdirected");
+    let text = response.text();
+    assert!(text.contains("passed on") && !text.contains("demanded"), "{text}");
 }
 
 #[test]

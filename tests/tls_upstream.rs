@@ -3,6 +3,7 @@
 mod support;
 
 use std::net::{Shutdown, TcpStream};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use support::gate::TestGate;
@@ -64,6 +65,8 @@ struct Scene {
     gate: TestGate,
     upstream: Upstream,
     asked: Asked,
+    /// Files of the authority that `trusted.test` and `named.test` trust, and of another one.
+    authorities: [PathBuf; 2],
 }
 
 /// A gate before an upstream with a certificate for `name`.
@@ -74,7 +77,7 @@ fn scene(name: &str) -> Scene {
     let (ca, other_ca) = (ours.file.display(), other.file.display());
     let gate =
         TestGate::start(CONFIG, &[("upstream", &upstream), ("ca", &ca), ("other_ca", &other_ca)]).keep(dir);
-    Scene { gate, upstream, asked }
+    Scene { gate, upstream, asked, authorities: [ours.file, other.file] }
 }
 
 fn get(host: &str) -> String {
@@ -94,6 +97,19 @@ fn a_certificate_of_the_named_authority_is_trusted() {
         Some("http"),
         "what the client spoke"
     );
+}
+
+#[test]
+fn authorities_that_are_others_after_a_reload_judge_kept_connections_too() {
+    let scene = scene("127.0.0.1");
+    let [ours, other] = &scene.authorities;
+    scene.gate.exchange(get("trusted.test")).expect(200, "fine");
+    scene.gate.reload().unwrap();
+    scene.gate.exchange(get("trusted.test")).expect(200, "fine");
+    assert_eq!(scene.upstream.connections(), 1, "they are the same, and the connection is kept");
+    std::fs::copy(other, ours).unwrap();
+    scene.gate.reload().unwrap();
+    scene.gate.exchange(get("trusted.test")).expect_own(502, "tls_certificate");
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn table(plan: &Plan) -> String {
                     hosts(rule),
                     rule.path_prefix.to_string(),
                     methods(rule),
-                    action(plan, &rule.action),
+                    action(plan, rule),
                     rule.origin.to_string(),
                 ]
             })),
@@ -53,8 +53,9 @@ fn methods(rule: &Rule) -> String {
     if rule.methods.is_empty() { "*".to_owned() } else { rule.methods.join(",") }
 }
 
-fn action(plan: &Plan, action: &Action) -> String {
-    match action {
+fn action(plan: &Plan, rule: &Rule) -> String {
+    let stays = if rule.in_the_clear { ", in the clear" } else { "" };
+    let action = match &rule.action {
         Action::Proxy(proxy) => {
             let strip = if proxy.strip_path_prefix { ", prefix off" } else { "" };
             format!("proxy -> {}{strip}", upstream(plan, proxy.upstream))
@@ -63,7 +64,8 @@ fn action(plan: &Plan, action: &Action) -> String {
         Action::Respond(answer) => respond(answer),
         Action::Drop => "drop".to_owned(),
         Action::Pass(pass) => format!("pass -> {}", upstream(plan, pass.upstream)),
-    }
+    };
+    action + stays
 }
 
 /// A fixed answer in a few words.

@@ -22,10 +22,21 @@ pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {
             let message = format!("the listener `{}` has no rules: every request gets 404", listener.name);
             report.warning(Some(spots.listener), message, "add a rule");
         }
+        if http.redirect_to_https.is_none() {
+            unredirected(&http.rules, spots, report);
+        }
         shadowed(&http.rules, spots, report);
         if listener.tls.is_some() {
             hidden(&http.rules, spots, report);
         }
+    }
+}
+
+/// Rules that are to stay in the clear where nothing is redirected.
+fn unredirected(rules: &[Rule], spots: &ListenerSpots, report: &mut Report) {
+    for (_, spot) in rules.iter().zip(&spots.rules).filter(|(rule, _)| rule.in_the_clear) {
+        let message = "`in_the_clear` changes nothing: this listener has no `redirect_to_https`";
+        report.warning(Some(*spot), message, "leave it out");
     }
 }
 

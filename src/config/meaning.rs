@@ -17,7 +17,9 @@ impl Plan {
             }
             (one, two) => one == two,
         };
-        let matched = |rule: &Rule| (rule.hosts.clone(), rule.path_prefix.clone(), rule.methods.clone());
+        let matched = |rule: &Rule| {
+            (rule.hosts.clone(), rule.path_prefix.clone(), rule.methods.clone(), rule.in_the_clear)
+        };
         action && matched(rule) == matched(other_rule)
     }
 
@@ -42,11 +44,13 @@ impl Rule {
 impl RedirectToHttps {
     /// Whether a request in the clear goes to `rule`, the first that matches it, all the same: challenges,
     /// which certificate authorities ask for over plain HTTP (RFC 8555, section 8.3), connections that are
-    /// passed on to somebody who speaks for himself, and what is to get no answer.
+    /// passed on to somebody who speaks for himself, what is to get no answer, and what the rule wants to
+    /// stay.
     pub fn leaves(&self, path: &[u8], rule: Option<&Rule>) -> bool {
         let is_challenge =
             path.strip_prefix(ACME_CHALLENGES.as_bytes()).is_some_and(|rest| rest.starts_with(b"/"));
-        is_challenge || rule.is_some_and(|rule| matches!(rule.action, Action::Pass(_) | Action::Drop))
+        let stays = |rule: &Rule| rule.in_the_clear || matches!(rule.action, Action::Pass(_) | Action::Drop);
+        is_challenge || rule.is_some_and(stays)
     }
 
     /// The status for a method: 301 is for those that a client may make a GET of (RFC 9110, section

@@ -356,6 +356,8 @@ pub struct Rule {
     pub path_prefix: Arc<str>,
     /// Any of these, upper case; empty means any method.
     pub methods: Vec<Arc<str>>,
+    /// Requests in the clear stay here where the listener has `redirect_to_https`.
+    pub in_the_clear: bool,
     /// What is done.
     pub action: Action,
 }

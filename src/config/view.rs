@@ -152,6 +152,9 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
     if !rule.methods.is_empty() {
         out.line(4, "methods", list(rule.methods.iter()));
     }
+    if rule.in_the_clear {
+        out.line(4, "in_the_clear", true);
+    }
     match &rule.action {
         Action::Proxy(proxy) => write_proxy(out, proxy, plan),
         Action::Redirect(redirect) => {

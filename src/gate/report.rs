@@ -79,23 +79,21 @@ fn rule_list(listener: &Listener) -> &[Rule] {
 /// Each rule as what it matches and does, wherever it was written, and how often it stands there.
 fn rules(plan: &Plan, listener: &Listener) -> HashMap<String, usize> {
     let mut rules = HashMap::new();
-    for Rule { hosts, path_prefix, methods, action, .. } in rule_list(listener) {
+    for Rule { hosts, path_prefix, methods, in_the_clear, action, .. } in rule_list(listener) {
+        let matched = format!("{hosts:?} {path_prefix} {methods:?} {in_the_clear}");
         let rule = match action {
             Action::Proxy(proxy) => {
                 let upstream = &plan.upstreams[proxy.upstream.0];
                 let settings = (proxy.pass_host, proxy.strip_path_prefix, proxy.max_body, proxy.body_timeout);
                 let times = (proxy.response_timeout, proxy.tunnel_timeout);
-                format!(
-                    "{hosts:?} {path_prefix} {methods:?} {settings:?} {times:?} {}",
-                    upstream_text(upstream)
-                )
+                format!("{matched} {settings:?} {times:?} {}", upstream_text(upstream))
             }
             Action::Pass(pass) => {
                 let settings = (pass.send_proxy_protocol, pass.idle_timeout);
                 let upstream = upstream_text(&plan.upstreams[pass.upstream.0]);
-                format!("{hosts:?} pass {settings:?} {upstream}")
+                format!("{matched} pass {settings:?} {upstream}")
             }
-            other => format!("{hosts:?} {path_prefix} {methods:?} {other:?}"),
+            other => format!("{matched} {other:?}"),
         };
         *rules.entry(rule).or_default() += 1;
     }

@@ -52,7 +52,7 @@ reasons! {
     TargetTooLong = "target_too_long", 414, "http_request_error", "The request target is longer than this listener allows.";
     HeadTooLarge = "head_too_large", 431, "http_request_error", "The request head is larger than this listener allows.";
     ProxyHeader = "proxy_header", 400, "http_request_error", "A peer that has to say who its client is did not, or not in the PROXY protocol.";
-    Misdirected = "misdirected", 421, "http_request_denied", "This connection was opened for another name, of whose clients something else is demanded.";
+    Misdirected = "misdirected", 421, "http_request_denied", "This connection is not good for this host: open another.";
     CodingUnknown = "coding_unknown", 501, "http_request_error", "The request has a transfer coding that is not served.";
     VersionUnknown = "version_unknown", 505, "http_request_error", "This HTTP version is not served.";
     Dropped = "dropped", 444, "http_request_denied", "A rule drops what it takes, without an answer.";

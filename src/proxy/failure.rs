@@ -27,6 +27,28 @@ pub(super) enum Detail {
     Connect(ConnectError),
 }
 
+/// Why a connection under TLS is not good for a host (RFC 9110, section 15.5.20).
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Misdirection {
+    /// Something else is demanded of the clients of that host.
+    OtherDemands,
+    /// Connections for it are passed on as they are, and this one was decrypted here.
+    PassedOn,
+}
+
+impl Misdirection {
+    fn explain(self) -> &'static str {
+        match self {
+            Self::OtherDemands => {
+                "it was opened for another name, of whose clients other certificates are demanded"
+            }
+            Self::PassedOn => {
+                "it was decrypted here, and connections for this host are passed on as they are"
+            }
+        }
+    }
+}
+
 /// What the two sides of a transfer can do wrong.
 #[derive(Debug)]
 pub(super) enum Broken {
@@ -44,6 +66,11 @@ impl Failure {
     /// A failure of which the reason says everything.
     pub(super) fn new(reason: Reason) -> Self {
         Self { reason, detail: Detail::None }
+    }
+
+    /// The connection is not good for the host that is asked for.
+    pub(super) fn misdirected(why: Misdirection) -> Self {
+        Self { reason: Reason::Misdirected, detail: Detail::Text(why.explain().into()) }
     }
 
     fn io(reason: Reason, error: io::Error) -> Self {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::access::Note;
 use super::answer::{self, Media};
 use super::connection::Client;
-use super::failure::{Detail, Failure};
+use super::failure::{Detail, Failure, Misdirection};
 use super::fields::{Forwarded, write_request_head};
 use super::record::Record;
 use super::site::Site;
@@ -147,7 +147,7 @@ fn take_in<'a>(
         note: site.generation.access.is_some().then(|| Box::new(Note::of(&head))),
     };
     if !may_ask {
-        return Ok(Some((request, Next::Refuse(Failure::new(Reason::Misdirected)))));
+        return Ok(Some((request, Next::Refuse(Failure::misdirected(Misdirection::OtherDemands)))));
     }
     if let Some(redirect) = to_https {
         let mut out = site.worker().buffer();
@@ -189,7 +189,9 @@ fn act<'a>(
             Next::Answer { status: redirect.status, answer: out }
         }
         // What was decrypted here is not what the target is to get.
-        Action::Pass(_) if client.stream.is_encrypted() => Next::Refuse(Failure::new(Reason::Misdirected)),
+        Action::Pass(_) if client.stream.is_encrypted() => {
+            Next::Refuse(Failure::misdirected(Misdirection::PassedOn))
+        }
         Action::Pass(pass) => Next::Pass(pass),
         Action::Drop => Next::Drop,
         Action::Respond(respond) => {

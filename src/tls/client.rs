@@ -1,6 +1,7 @@
 //! How TLS to targets is set up: whom to trust, which name to ask for.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,10 +18,34 @@ use crate::config::plan::{Target, TargetHost, UpstreamTls};
 use crate::worker::TcpStream;
 
 /// Opens TLS over connections to the targets of one upstream. Cheap to clone.
+///
+/// Two are equal when what one has verified is good for the other: they trust the same authorities, as
+/// these were read, and ask for the same name.
 #[derive(Clone)]
 pub struct Connector {
     connector: TlsConnector,
+    /// `None`: anyone is trusted.
+    authorities: Option<Arc<RootCertStore>>,
     sni: Option<Arc<str>>,
+}
+
+impl PartialEq for Connector {
+    fn eq(&self, other: &Self) -> bool {
+        let same = match (&self.authorities, &other.authorities) {
+            (Some(one), Some(two)) => Arc::ptr_eq(one, two) || one.roots == two.roots,
+            (one, two) => one.is_none() && two.is_none(),
+        };
+        same && self.sni == other.sni
+    }
+}
+
+impl Eq for Connector {}
+
+impl Hash for Connector {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Hundreds of authorities are not worth it: few connectors differ in nothing else.
+        self.sni.hash(state);
+    }
 }
 
 /// Why a connector could not be made. Each says which file, or which certificate store.
@@ -59,14 +84,14 @@ impl Connector {
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(ConnectorError::Settings)?;
-        let builder = if tls.insecure_skip_verify {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider)))
-        } else {
-            builder.with_root_certificates(roots(tls)?)
+        let authorities = if tls.insecure_skip_verify { None } else { Some(Arc::new(roots(tls)?)) };
+        let builder = match &authorities {
+            Some(authorities) => builder.with_root_certificates(authorities.clone()),
+            None => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider))),
         };
         let mut config = builder.with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), sni: tls.sni.clone() })
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), authorities, sni: tls.sni.clone() })
     }
 
     /// The name to ask `target` for and to check its certificate against.

@@ -8,15 +8,17 @@ use std::time::Duration;
 use super::choice::Upstream;
 use super::directory::{Directory, Entry};
 use super::pool::Pool;
-use crate::config::plan::{Target, UpstreamId, UpstreamTls};
+use crate::config::plan::{Scheme, Target, UpstreamId};
 use crate::log::WorkerCounters;
+use crate::tls::Connector;
 use crate::worker::Worker;
 
 /// How often idle connections are looked through.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// What makes two pools the same: a connection of one would do for the other.
-type Key = (Target, UpstreamTls);
+/// What makes two pools the same: a connection of one would do for the other. With a connector for
+/// `https://`: when authorities were read again and are others, what the old ones vouched for is not used.
+type Key = (Target, Option<Connector>);
 
 /// The pools of one worker.
 #[derive(Clone, Default)]
@@ -38,10 +40,9 @@ impl Book {
         let mut pools = self.pools.borrow_mut();
         let targets = plan.targets.iter().zip(names);
         let pools = targets.map(|(target, name)| {
-            let key = (target.clone(), plan.tls.clone());
-            let pool = pools.entry(key).or_insert_with(|| Rc::new(Pool::new(target.clone(), name.clone())));
-            pool.set_connector(connector.as_ref());
-            pool.clone()
+            let connector = connector.clone().filter(|_| target.scheme == Scheme::Https);
+            let pool = || Rc::new(Pool::new(target.clone(), connector.clone(), name.clone()));
+            pools.entry((target.clone(), connector.clone())).or_insert_with(pool).clone()
         });
         Upstream {
             name: plan.name.clone(),
@@ -61,5 +62,61 @@ async fn sweep(worker: Worker, pools: Weak<RefCell<HashMap<Key, Rc<Pool>>>>) {
         let Some(pools) = pools.upgrade() else { return };
         // A pool that no generation uses goes with its last connection.
         pools.borrow_mut().retain(|_, pool| pool.sweep(worker.now()) || Rc::strong_count(pool) > 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+    use crate::config::plan::{self, Origin, Plan, TargetHost, UpstreamTls};
+    use crate::log::Counters;
+    use crate::upstream::Names;
+
+    fn write_authority(file: &Path) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap();
+        std::fs::write(file, certificate.pem()).unwrap();
+    }
+
+    /// What a load makes of one upstream with a target of each scheme.
+    fn load(ca: &Path) -> Directory {
+        let target = |(port, scheme)| Target {
+            scheme,
+            host: TargetHost::Address([127, 0, 0, 1].into()),
+            port,
+            base_path: "".into(),
+        };
+        let upstream = plan::Upstream {
+            name: "one".into(),
+            origin: Origin { file: "smolgate.yml".into(), line: 1, column: 1 },
+            targets: [(80, Scheme::Http), (443, Scheme::Https)].map(target).into(),
+            tls: UpstreamTls { ca: Some(ca.into()), ..UpstreamTls::default() },
+            connect_timeout: Duration::from_secs(1),
+            tries: 1,
+            idle_timeout: Duration::from_secs(1),
+        };
+        let plan = Plan { upstreams: vec![upstream], ..Plan::empty() };
+        Directory::new(&plan, &Names::default()).unwrap()
+    }
+
+    #[test]
+    fn a_generation_that_comes_late_keeps_its_authorities_to_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let ca = dir.path().join("ca.pem");
+        write_authority(&ca);
+        let (old, same) = (load(&ca), load(&ca));
+        write_authority(&ca);
+        let new = load(&ca);
+        let (book, counters) = (Book::default(), Counters::new().worker());
+        let pools = |load: &Directory| book.upstream(load, UpstreamId(0), &counters).pools;
+        // The new one is used first: each makes its upstreams when it needs them.
+        let (new, old, same) = (pools(&new), pools(&old), pools(&same));
+        assert!(!Rc::ptr_eq(&new[1], &old[1]), "what the old authorities vouch for is not for the new one");
+        assert!(Rc::ptr_eq(&old[1], &same[1]), "the same authorities, read twice");
+        assert!(Rc::ptr_eq(&new[0], &old[0]), "nobody vouches for it in the clear");
     }
 }

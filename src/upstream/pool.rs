@@ -11,7 +11,7 @@ use rustls::pki_types::ServerName;
 
 use super::link::Link;
 use super::names::Name;
-use crate::config::plan::{Scheme, Target, TargetHost};
+use crate::config::plan::{Target, TargetHost};
 use crate::log::Reason;
 use crate::tls::{Connector, Input, Stream};
 use crate::worker::{TcpStream, Worker};
@@ -26,9 +26,8 @@ const ADDRESS_TRIES: usize = 3;
 pub struct Pool {
     target: Target,
     authority: Box<str>,
-    /// For `https://`: how to shake hands, and which name to ask for. The newest generation's, whose
-    /// authorities may have been read again.
-    tls: RefCell<Option<(Connector, ServerName<'static>)>>,
+    /// For `https://`: how to shake hands, and which name to ask for.
+    tls: Option<(Connector, ServerName<'static>)>,
     name: Option<Arc<Name>>,
     /// The last used is the last here, and the first to be used again: the others get to be idle
     /// long enough to be closed.
@@ -65,19 +64,15 @@ impl fmt::Display for ConnectError {
 }
 
 impl Pool {
-    pub(super) fn new(target: Target, name: Option<Arc<Name>>) -> Self {
+    /// `connector` is for `https://` targets.
+    pub(super) fn new(target: Target, connector: Option<Connector>, name: Option<Arc<Name>>) -> Self {
         let authority = target.authority().into();
-        let (tls, idle, agreed, turn) = Default::default();
-        Self { target, authority, tls, name, idle, agreed, turn }
-    }
-
-    /// Says how new connections shake hands.
-    pub(super) fn set_connector(&self, connector: Option<&Connector>) {
-        let connector = connector.filter(|_| self.target.scheme == Scheme::Https);
-        *self.tls.borrow_mut() = connector.and_then(|connector| {
-            // The directory has refused hosts that are no server name.
-            Some((connector.clone(), connector.server_name(&self.target).ok()?))
+        let tls = connector.map(|connector| {
+            let name = connector.server_name(&target);
+            (connector, name.expect("invariant: the directory has refused hosts that are no server name"))
         });
+        let (idle, agreed, turn) = Default::default();
+        Self { target, authority, tls, name, idle, agreed, turn }
     }
 
     /// What `Host` says to this target.
@@ -180,10 +175,11 @@ impl Pool {
 
     async fn connect(&self, worker: &Worker, address: SocketAddr) -> io::Result<Stream> {
         let stream = TcpStream::connect(worker, address).await?;
-        let tls = self.tls.borrow().clone();
-        match tls {
+        match &self.tls {
             None => Ok(Stream::Plain(stream)),
-            Some((connector, name)) => connector.connect(name, stream).await.map_err(during_handshake),
+            Some((connector, name)) => {
+                connector.connect(name.clone(), stream).await.map_err(during_handshake)
+            }
         }
     }
 
@@ -232,6 +228,7 @@ fn reason_of(error: &io::Error) -> Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::plan::Scheme;
     use crate::upstream::Names;
 
     #[test]
@@ -243,7 +240,7 @@ mod tests {
         name.take_in(Ok(vec![here]));
         let host = TargetHost::Name("moving.test".into());
         let target = Target { scheme: Scheme::Http, host, port, base_path: "".into() };
-        let pool = Pool::new(target, Some(name.clone()));
+        let pool = Pool::new(target, None, Some(name.clone()));
         let done = crate::worker::run(|worker| async move {
             let far = Instant::now() + Duration::from_secs(3600);
             let open = || pool.open(&worker, Duration::from_secs(5));

@@ -52,13 +52,15 @@ impl<'p> Map<'p> {
     }
 
     /// The host under which a service is reached from the gate. `spot` is where its route was asked
-    /// for; what makes it doubtful that it can be reached at all is a warning there.
+    /// for; what makes it doubtful that it can be reached at all is a warning there, with `form`, how a
+    /// target of that route is written.
     pub(super) fn host(
         &self,
         reader: &mut Reader<'_>,
         project: usize,
         service: &Service,
         spot: Spot,
+        form: &str,
     ) -> Result<TargetHost, Fault> {
         let own = &self.projects[project];
         let mut service = service;
@@ -69,7 +71,7 @@ impl<'p> Map<'p> {
             service = other;
             reach = self::reach(reader, own, service);
         }
-        self.warn(reader, service, &reach, spot);
+        self.warn(reader, service, &reach, spot, form);
         let mut names = vec![service.name.value.clone()];
         names.extend(service.node.get("container_name").map(|name| reader.lenient(name)));
         names.extend(self.shared_alias(reader, &reach));
@@ -127,9 +129,9 @@ impl<'p> Map<'p> {
         shared.flat_map(|joined| joined.aliases.iter()).next().cloned()
     }
 
-    fn warn(&self, reader: &mut Reader<'_>, service: &Service, its: &Reach, spot: Spot) {
+    fn warn(&self, reader: &mut Reader<'_>, service: &Service, its: &Reach, spot: Spot, form: &str) {
         let name = quoted(&service.name.value);
-        let target = "say where it is: `smolgate.target: http://HOST:PORT`";
+        let target = &*format!("say where it is: `smolgate.target: {form}`");
         match its {
             Reach::Host => {
                 let message = format!("{name} is on the network of the machine, where its name is not known");

@@ -159,7 +159,7 @@ fn draft(
     let hint = "leave it out; `port` is the one that is used";
     values.parsed(Key::PortHttp, ports::port);
     values.warn(Key::PortHttp, "`port.http` means nothing without `passthrough`", hint);
-    let target = seeker.target(&mut values, http_target);
+    let target = seeker.target(&mut values, OF_REQUESTS);
     draft.leads = target.map(|target| Leads::To { target, pass_host, strip_prefix });
     draft
 }
@@ -172,7 +172,7 @@ fn through<'s>(mut values: Values<'_, 's, '_>, seeker: &Seeker<'s, '_>) -> Optio
         values.warn(key, &message, "leave it out: the whole connection is passed on as it is");
     }
     let own = values.parsed(Key::PortHttp, ports::port);
-    let tls = seeker.target(&mut values, raw_target);
+    let tls = seeker.target(&mut values, OF_CONNECTIONS);
     // The labels are those of the plain route by now, where that lends its port.
     let port = own.or_else(|| values.parsed(Key::PortHttp, ports::port));
     let tls = tls?;
@@ -199,7 +199,7 @@ impl<'s> Seeker<'s, '_> {
     fn target(
         &self,
         values: &mut Values<'_, 's, '_>,
-        parse: fn(&str) -> Result<TargetText, Wrong>,
+        Targets { parse, form }: Targets,
     ) -> Option<At<TargetText>> {
         if values.labels.get(Key::Port).is_none()
             && values.labels.get(Key::Target).is_none()
@@ -226,7 +226,7 @@ impl<'s> Seeker<'s, '_> {
                 }
             },
         };
-        match map.host(values.reader, project, service, place) {
+        match map.host(values.reader, project, service, place, form) {
             Ok(host) => {
                 let value = TargetText { scheme: None, host, port, base_path: "".into() };
                 Some(At { value, spot: place })
@@ -351,6 +351,15 @@ fn host(text: &str) -> Result<HostPattern, Wrong> {
     }
     pattern::host(text)
 }
+
+/// How the targets of a route are read, and how one is written.
+struct Targets {
+    parse: fn(&str) -> Result<TargetText, Wrong>,
+    form: &'static str,
+}
+
+const OF_REQUESTS: Targets = Targets { parse: http_target, form: "http://HOST:PORT" };
+const OF_CONNECTIONS: Targets = Targets { parse: raw_target, form: "HOST:PORT" };
 
 fn http_target(text: &str) -> Result<TargetText, Wrong> {
     let target = target::target(text)?;

@@ -95,7 +95,9 @@ impl List<'_> {
                 _ => Class::Exact,
             };
             let rank = (class, host, Reverse(route.path.len()));
-            rules.push((rank, rule(route.spot, &route.host, &route.path, action)));
+            let in_the_clear = self.stays_in_the_clear(route);
+            let rule = rule(route.spot, &route.host, &route.path, action);
+            rules.push((rank, RuleSource { in_the_clear, ..rule }));
         }
         rules
     }
@@ -127,6 +129,13 @@ impl List<'_> {
             Side::Tls => self.https,
             Side::Clear { redirects } => !redirects || meets_challenges(path),
         }
+    }
+
+    /// Whether a request is answered here though others are sent to `https`: nobody may be there to say
+    /// what is wrong with who would end TLS himself.
+    fn stays_in_the_clear(&self, route: &Route) -> bool {
+        let is_rejected = matches!(route.leads, Leads::Nowhere(_));
+        self.side == Side::Clear { redirects: true } && route.passthrough && is_rejected
     }
 
     /// Whether another service answers there: then nobody has to be told of this one.
@@ -193,6 +202,7 @@ fn rule(spot: Spot, host: &HostPattern, path: &Arc<str>, action: ActionSource) -
         hosts: vec![host.clone()],
         path_prefix: Some(path.clone()),
         methods: Vec::new(),
+        in_the_clear: false,
         action: Some(action),
     }
 }

@@ -76,6 +76,7 @@ pub(super) fn lower(
                 hosts: source.hosts,
                 path_prefix,
                 methods: source.methods,
+                in_the_clear: source.in_the_clear,
                 action,
             });
         }

@@ -22,6 +22,8 @@ pub(crate) struct RuleSource {
     pub(crate) path_prefix: Option<Arc<str>>,
     /// Empty: any.
     pub(crate) methods: Vec<Arc<str>>,
+    /// `redirect_to_https` leaves it alone.
+    pub(crate) in_the_clear: bool,
     /// `None`: it was wrong, and that was reported.
     pub(crate) action: Option<ActionSource>,
 }
@@ -87,12 +89,17 @@ fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> {
         let hint = "it decides before a request is read: by `host` alone";
         fields.refuse(&["path_prefix", "methods"], "means nothing beside `pass`", hint);
     }
+    if let Some(own) = ["pass", "drop"].into_iter().find(|own| fields.at(own).is_some()) {
+        let why = format!("means nothing beside `{own}`");
+        fields.refuse(&["in_the_clear"], &why, "leave it out: what it takes is never redirected");
+    }
     let hosts = fields
         .field("host", |decoder, node| Some(decoder.one_or_many(node, |d, n| d.parsed(n, pattern::host))));
     let path = fields.parsed("path_prefix", pattern::path_prefix);
     let methods = fields.field("methods", |decoder, node| {
         Some(decoder.one_or_many(node, |d, n| d.parsed(n, pattern::method)))
     });
+    let in_the_clear = fields.parsed("in_the_clear", scalar::flag).is_some_and(|flag| flag.value);
     let whole = fields.at("path_prefix").is_none() || path.as_ref().is_some_and(|path| &*path.value == "/");
     let action = action(&mut fields, whole);
     let spot = fields.spot;
@@ -103,6 +110,7 @@ fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> {
         hosts: values(hosts),
         path_prefix: path.map(|path| path.value),
         methods: values(methods),
+        in_the_clear,
         action,
     })
 }
