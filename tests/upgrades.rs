@@ -13,7 +13,7 @@ use smol::{Async, Timer};
 use support::gate::TestGate;
 use support::upstream::Upstream;
 use support::wire::End;
-use support::{DEADLINE, Latch, pattern};
+use support::{DEADLINE, Latch, pattern, until};
 
 const CONFIG: &str = r#"
 listeners:
@@ -218,6 +218,35 @@ fn silence_of_both_sides_ends_the_tunnel() {
     assert_eq!(client.exchange(ASK.replace("Host: a", "Host: short.test")).status(), 101);
     client.expect_close();
     upstream.wait_end(0);
+}
+
+#[test]
+fn a_tunnel_is_one_line_in_the_access_log_whichever_way_it_ends() {
+    for reason in [None, Some("shutting_down")] {
+        let upstream = echo();
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("access.log");
+        let config = format!("access_log: \"{}\"\nshutdown_timeout: 0\n{CONFIG}", log.display());
+        let gate = TestGate::start(&config, &[("upstream", &upstream)]);
+        let mut client = gate.client();
+        assert_eq!(client.exchange(ASK).status(), 101);
+        client.send("hello");
+        assert_eq!(client.read_exact(5), b"hello");
+        match reason {
+            None => drop(client),
+            Some(_) => {
+                gate.edit(&config.replace("{upstream}", "127.0.0.1:1"), &[]);
+                gate.reload().expect("the reload is fine");
+                client.expect_close();
+            }
+        }
+        let read = || std::fs::read_to_string(&log).unwrap_or_default();
+        until("there is a line", || read().ends_with('\n'));
+        let line: serde_json::Value = serde_json::from_str(&read()).expect("one line");
+        let known = (line["status"].as_u64(), line["target"].as_str(), line["reason"].as_str());
+        assert_eq!(known, (Some(101), Some("/chat"), reason), "{line}");
+        assert_eq!(line["bytes_in"].as_u64(), Some(ASK.len() as u64 + 5), "{line}");
+    }
 }
 
 #[test]

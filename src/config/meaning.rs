@@ -3,30 +3,31 @@
 use super::plan::{ACME_CHALLENGES, Action, Pass, Plan, Proxy, RedirectToHttps, Rule, Upstream, UpstreamId};
 
 impl Plan {
-    /// Whether `rule` of this plan matches and does what `other_rule` of another plan does, wherever
-    /// they were written.
-    pub fn means_the_same(&self, rule: &Rule, other: &Plan, other_rule: &Rule) -> bool {
-        let action = match (&rule.action, &other_rule.action) {
+    /// Whether `rule` of this plan matches and does what `other` of another plan does, which leads to
+    /// `upstream` if anywhere, wherever they were written.
+    pub fn means_the_same(&self, rule: &Rule, other: &Rule, upstream: Option<&Upstream>) -> bool {
+        let leads_there = |id| upstream.is_some_and(|upstream| self.leads_to_the_same(id, upstream));
+        let action = match (&rule.action, &other.action) {
             (Action::Proxy(one), Action::Proxy(two)) => {
                 let settings = Proxy { upstream: one.upstream, ..two.clone() };
-                *one == settings && self.leads_to_the_same(one.upstream, other, two.upstream)
+                *one == settings && leads_there(one.upstream)
             }
             (Action::Pass(one), Action::Pass(two)) => {
                 let settings = Pass { upstream: one.upstream, ..two.clone() };
-                *one == settings && self.leads_to_the_same(one.upstream, other, two.upstream)
+                *one == settings && leads_there(one.upstream)
             }
             (one, two) => one == two,
         };
         let matched = |rule: &Rule| {
             (rule.hosts.clone(), rule.path_prefix.clone(), rule.methods.clone(), rule.in_the_clear)
         };
-        action && matched(rule) == matched(other_rule)
+        action && matched(rule) == matched(other)
     }
 
     /// Whether an upstream of this plan and one of another have the same targets and policy.
-    pub fn leads_to_the_same(&self, id: UpstreamId, other: &Plan, other_id: UpstreamId) -> bool {
-        let (one, two) = (&self.upstreams[id.0], &other.upstreams[other_id.0]);
-        Upstream { origin: one.origin.clone(), ..two.clone() } == *one
+    pub fn leads_to_the_same(&self, id: UpstreamId, other: &Upstream) -> bool {
+        let one = &self.upstreams[id.0];
+        Upstream { origin: one.origin.clone(), ..other.clone() } == *one
     }
 }
 

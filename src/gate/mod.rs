@@ -21,6 +21,8 @@ mod reload;
 mod report;
 mod running;
 mod signals;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub use signals::Caught;

@@ -1,8 +1,10 @@
 //! What the access log wants to know of a request, copied while its head is there.
 
 use crate::http::{Name, RequestHead, Version};
+use crate::log::AccessRequest;
 
 /// The parts of a head that end up in an access log line. Made only when there is a log.
+#[derive(Clone)]
 pub(super) struct Note {
     pub(super) method: Box<[u8]>,
     pub(super) host: Box<[u8]>,
@@ -25,6 +27,18 @@ impl Note {
             },
             user_agent: field(Name::UserAgent),
             referer: field(Name::Referer),
+        }
+    }
+
+    /// What a line says of it, or of a request of which nothing is known.
+    pub(super) fn line(note: Option<&Self>, status: u16) -> AccessRequest<'_> {
+        AccessRequest {
+            method: note.map_or(b"-", |note| &note.method),
+            target: note.map_or(b"-", |note| &note.target),
+            version: note.map_or("-", |note| note.version),
+            status,
+            user_agent: note.map_or(b"", |note| &note.user_agent),
+            referer: note.map_or(b"", |note| &note.referer),
         }
     }
 }

@@ -155,7 +155,7 @@ pub(super) async fn part(client: &mut Client, body: &mut Body, end: End) -> End 
         return end;
     }
     let Client { stream, input, timer, .. } = client;
-    let drained = end == End::Clean
+    let drained = matches!(end, End::Clean)
         && matches!(timer.within(DRAIN_TIME, body.drain(stream, input, DRAIN_BYTES)).await, Ok(true));
     if drained {
         return End::Clean;

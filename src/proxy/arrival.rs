@@ -50,7 +50,7 @@ async fn arrive(mut client: Client, door: Rc<Door>) -> Option<Client> {
     if introduction::is_due(&client, &site) {
         introduction::read(&mut client, &site).await?;
     }
-    let mut name = Box::default();
+    let mut name: Box<[u8]> = Box::default();
     if site.terminator().is_some() {
         drop(site);
         // Boxed, so that a connection that is passed on does not carry a handshake's size.
@@ -59,7 +59,7 @@ async fn arrive(mut client: Client, door: Rc<Door>) -> Option<Client> {
         match looked.verdict {
             Verdict::EndTls => {}
             Verdict::Pass(rule) => {
-                passthrough::serve(client, &site, Some(rule), &name).await;
+                passthrough::serve(client, site, Some(rule), name).await;
                 return None;
             }
             Verdict::Drop(rule) => {
@@ -69,7 +69,7 @@ async fn arrive(mut client: Client, door: Rc<Door>) -> Option<Client> {
         }
     }
     if site.tcp().is_some() {
-        passthrough::serve(client, &site, None, &name).await;
+        passthrough::serve(client, site, None, name).await;
         return None;
     }
     Some(client)

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use pin_project_lite::pin_project;
 use slab::Slab;
 
+use super::ground::Ground;
 use super::site::Site;
 
 /// The connections of one door.
@@ -32,11 +33,9 @@ struct State {
 struct Seat {
     waker: Option<Waker>,
     notice: Notice,
-    /// What it is a tunnel of, once it is one: the site and, for HTTP, the rule that it began on.
-    tunnel: Option<Tunnel>,
+    /// What it stands on, once it is a tunnel.
+    tunnel: Option<Rc<Ground>>,
 }
-
-type Tunnel = (Rc<Site>, Option<usize>);
 
 /// What a guest was told.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,11 +132,9 @@ impl Guests {
 }
 
 /// Whether `site` has the rule of a tunnel: compared once, however many tunnels began on it.
-fn keeps(site: &Site) -> impl FnMut(&Tunnel) -> bool {
+fn keeps(site: &Site) -> impl FnMut(&Rc<Ground>) -> bool {
     let mut known: HashMap<(u64, Option<usize>), bool> = HashMap::new();
-    move |(old, rule)| {
-        *known.entry((old.generation.number, *rule)).or_insert_with(|| site.still_has(old, *rule))
-    }
+    move |ground| *known.entry(ground.place).or_insert_with(|| site.still_has(ground))
 }
 
 impl Guest {
@@ -153,12 +150,13 @@ impl Guest {
 
     /// Says that it is a tunnel from now on. Its rule may be gone already: then it is as if it had begun
     /// before.
-    pub(super) fn is_tunnel(&self, site: &Rc<Site>, rule: Option<usize>) {
+    pub(super) fn is_tunnel(&self, ground: &Rc<Ground>) {
         let mut state = self.state.borrow_mut();
-        state.seats[self.key].tunnel = Some((site.clone(), rule));
-        let Some(now) = state.reloaded.clone().filter(|now| !Rc::ptr_eq(now, site)) else { return };
+        state.seats[self.key].tunnel = Some(ground.clone());
+        let since = |now: &Rc<Site>| now.generation.number != ground.place.0;
+        let Some(now) = state.reloaded.clone().filter(since) else { return };
         drop(state);
-        if !now.still_has(site, rule) {
+        if !now.still_has(ground) {
             Guests { state: self.state.clone() }.end_later(&now, vec![self.key]);
         }
     }

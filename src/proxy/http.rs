@@ -10,13 +10,14 @@ use super::connection::Client;
 use super::dispatch::Dispatch;
 use super::door::Door;
 use super::failure::Failure;
+use super::ground::Ground;
 use super::passthrough;
 use super::record::Record;
 use super::reply::{self, Reply, Wait};
 use super::request::{self, Awaited, Next, Request};
 use super::site::Site;
 use super::transfer::{Alongside, Body, Transfer};
-use super::tunnel::{self, Side};
+use super::tunnel::Tunnel;
 use crate::config::plan::Proxy;
 use crate::http::Framing;
 use crate::log::Reason;
@@ -25,12 +26,13 @@ use crate::upstream::Link;
 use crate::worker::{Buffer, Timer};
 
 /// How an exchange left the client's connection.
-#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     /// Another request may follow.
     Clean,
     /// It ends here.
     Close,
+    /// Bytes follow, and no requests.
+    Tunnel(Box<Tunnel>),
 }
 
 /// How long a connection keeps the place of its exchanges for the next request, before it goes back
@@ -42,8 +44,17 @@ pub(super) async fn exchanges(mut client: Client, door: Rc<Door>) -> Option<Clie
     let timer = door.site().worker().timer();
     loop {
         let site = door.site();
-        if exchange(&mut client, &site, &timer).await == End::Close {
-            return None;
+        let end = exchange(&mut client, &site, &timer).await;
+        // A tunnel may take days, and keeps no generation that long.
+        drop(site);
+        match end {
+            End::Clean => {}
+            End::Close => return None,
+            End::Tunnel(tunnel) => {
+                // Boxed, so that the tunnels of the few do not make the futures of all large.
+                Box::pin(tunnel.run(&mut client)).await;
+                return None;
+            }
         }
         // Pipelined requests are here already.
         if client.input.is_empty() {
@@ -77,9 +88,9 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
             passage.forward(Dispatch::new(first_target, head)).await
         }
         Next::Answer { status, answer } => answer::send(client, &mut record, &request, status, answer).await,
-        Next::Pass(pass) => match passthrough::pass(client, site, &request, pass).await {
+        Next::Pass(pass) => match passthrough::open(client, site, &request, pass).await {
             // It had no answer of ours, so it is no exchange; the access log has it as a connection.
-            Ok(()) => return End::Close,
+            Ok(tunnel) => return End::Tunnel(tunnel),
             Err(failure) => {
                 record.unconsumed = request.len;
                 Err(failure)
@@ -93,6 +104,7 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
         Next::Refuse(failure) => Err(failure),
     };
     let end = match end {
+        Ok(tunnel @ End::Tunnel(_)) => return tunnel,
         Ok(end) => end,
         Err(failure) => answer::fail(client, &mut record, Some((&request, &body)), failure).await,
     };
@@ -161,10 +173,7 @@ impl Passage<'_, '_> {
         let exchanged = self.transfer(&mut link, head).await?;
         self.client.input.consume(std::mem::take(&mut self.record.unconsumed));
         match exchanged {
-            Exchanged { status: 101, .. } => {
-                self.tunnel(link).await;
-                Ok((End::Close, None))
-            }
+            Exchanged { status: 101, .. } => Ok((End::Tunnel(self.tunnel(link)), None)),
             Exchanged { until_close: true, .. } => {
                 self.client.stream.close_with_reset(false);
                 Ok((End::Close, None))
@@ -241,15 +250,10 @@ impl Passage<'_, '_> {
         Ok(Exchanged { status, until_close, uploaded: alongside.is_complete(), keep_link })
     }
 
-    /// After 101: bytes both ways, until both sides have finished.
-    async fn tunnel(&mut self, mut link: Link) {
-        self.client.guest.is_tunnel(self.site, self.request.rule);
-        let meters = (&self.record.received, &self.record.sent);
-        let target = Side::new(&link.stream, &mut link.input);
-        let client = Side::of_client(self.client);
-        // Boxed, so that the tunnels of the few do not make the futures of all large.
-        let relay =
-            Box::pin(tunnel::relay(self.site.worker(), client, target, meters, self.proxy.tunnel_timeout));
-        self.record.reason = relay.await.err();
+    /// After 101: what is to go on when the exchange, and all it holds, is over.
+    fn tunnel(&self, link: Link) -> Box<Tunnel> {
+        let ground = Ground::new(self.site, self.request.rule);
+        let prelude = self.record.hand_over(self.request, 101);
+        Box::new(Tunnel { ground, link, patience: self.proxy.tunnel_timeout, prelude })
     }
 }

@@ -12,7 +12,7 @@
 //!            |- dispatch  a link to a target: an idle one, a new one, the next target
 //!            |- transfer  bodies, both ways at once
 //!            |- reply     the target's head -> the head for the client
-//!            |- tunnel    after 101, and for connections that are passed on
+//!            |- tunnel    after 101, and for connections that are passed on; stands on its ground alone
 //!            `- answer    what we say ourselves, with a reason
 //! ```
 //!
@@ -28,6 +28,7 @@ mod door;
 mod failure;
 mod fields;
 mod generation;
+mod ground;
 mod guests;
 mod handshake;
 mod http;

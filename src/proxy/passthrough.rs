@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use super::connection::Client;
 use super::failure::Failure;
-use super::record::Visit;
+use super::ground::Ground;
+use super::record::{Prelude, Visit};
 use super::request::Request;
 use super::site::Site;
 use super::transfer::write_all;
-use super::tunnel::{self, Side};
+use super::tunnel::{self, Tunnel};
 use crate::config::plan::{Pass, ProxyProtocol, UpstreamId};
 use crate::proxy_protocol;
 use crate::upstream::{ConnectError, Link};
@@ -22,30 +23,34 @@ const HEADER_TIME: Duration = Duration::from_secs(10);
 
 /// Serves a connection to its end. `rule` is the one that passes it on, `None` on a TCP listener; `name`
 /// is what the client asked for.
-pub(super) async fn serve(mut client: Client, site: &Rc<Site>, rule: Option<usize>, name: &[u8]) {
-    let Some(to) = site.pass(rule) else { return };
-    let mut visit = Visit::new(site, &client, rule, name);
-    match reach(&client, site, to).await {
-        Ok(link) => relay(&mut client, site, rule, to, link, visit).await,
+pub(super) async fn serve(mut client: Client, site: Rc<Site>, rule: Option<usize>, name: Box<[u8]>) {
+    let Some(to) = site.pass(rule).cloned() else { return };
+    let ground = Ground::new(&site, rule);
+    let mut visit = Visit::new(&ground, &client, Prelude { name, exchange: None });
+    let reached = reach(&client, &site, &to).await;
+    // What follows may take days, and keeps no generation that long.
+    drop(site);
+    match reached {
+        Ok(link) => tunnel::keep(&mut client, &ground, link, to.idle_timeout, visit).await,
         Err(failure) => visit.fail(&failure),
     }
 }
 
-/// Passes a connection on whose first request said where to; the bytes of it are still there.
+/// Opens the way for a connection whose first request said where to; the bytes of it are still there.
 ///
 /// # Errors
 /// When no target can be reached: then the client has been told nothing yet.
-pub(super) async fn pass(
-    client: &mut Client,
-    site: &Rc<Site>,
+pub(super) async fn open(
+    client: &Client,
+    site: &Site,
     request: &Request,
     to: &Pass,
-) -> Result<(), Failure> {
+) -> Result<Box<Tunnel>, Failure> {
     let link = reach(client, site, to).await?;
-    let name = request.note.as_deref().map_or(&b""[..], |note| &note.host);
-    let visit = Visit::new(site, client, request.rule, name);
-    relay(client, site, request.rule, to, link, visit).await;
-    Ok(())
+    let ground = Ground::new(site, request.rule);
+    let name = request.note.as_deref().map(|note| note.host.clone()).unwrap_or_default();
+    let prelude = Prelude { name, exchange: None };
+    Ok(Box::new(Tunnel { ground, link, patience: to.idle_timeout, prelude }))
 }
 
 /// A link to a target that knows who the client is, if it is to.
@@ -58,24 +63,6 @@ async fn reach(client: &Client, site: &Site, to: &Pass) -> Result<Link, Failure>
         write_all(&link.stream, &mut slices, &timer, HEADER_TIME).await.map_err(Failure::of_target)?;
     }
     Ok(link)
-}
-
-/// Bytes both ways until the connection ends, what was read of it first.
-async fn relay(
-    client: &mut Client,
-    site: &Rc<Site>,
-    rule: Option<usize>,
-    to: &Pass,
-    mut link: Link,
-    mut visit: Visit<'_>,
-) {
-    client.guest.is_tunnel(site, rule);
-    visit.target = Some(link.address);
-    let target = Side::new(&link.stream, &mut link.input);
-    let meters = (&visit.received, &visit.sent);
-    let relay = tunnel::relay(site.worker(), Side::of_client(client), target, meters, to.idle_timeout);
-    let ended = relay.await;
-    visit.end(ended);
 }
 
 /// To the next target, and to those after it while nothing answers.

@@ -6,14 +6,16 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tracing::field::display;
 
+use super::access::Note;
 use super::connection::Client;
 use super::failure::Failure;
+use super::ground::Ground;
 use super::request::Request;
 use super::site::Site;
 use super::transfer::Meter;
 use crate::config::plan::Action;
 use crate::log::counters::method_label;
-use crate::log::{AccessRecord, AccessRequest, Reason};
+use crate::log::{AccessRecord, Reason};
 
 /// Notes that a connection was ended in the middle of what it was at: it had outlived
 /// `shutdown_timeout`.
@@ -28,7 +30,8 @@ pub(super) fn sent_away(site: &Site, peer: IpAddr) {
 pub(super) fn dropped(site: &Site, client: &Client, rule: usize, name: &[u8]) {
     let reason = Reason::Dropped;
     site.rule_counters(Some(rule)).exchange(method_label(b""), reason.status());
-    Visit::new(site, client, Some(rule), name).end(Err(reason));
+    let prelude = Prelude { name: name.into(), exchange: None };
+    Visit::new(&Ground::new(site, Some(rule)), client, prelude).end(Err(reason));
 }
 
 /// What one exchange came to.
@@ -88,13 +91,8 @@ impl<'a> Record<'a> {
         let silence = self.reason.filter(|reason| *reason == Reason::Dropped).unwrap_or(Reason::ClientGone);
         let status = self.status.unwrap_or(silence.status());
         let duration = self.site.worker().now().saturating_duration_since(self.began);
-        let method = request.map_or("other", |request| request.method.label());
-        self.site.counters.requests.add(1);
-        // A tunnel's life is not the time that a request took.
-        if status != 101 {
-            self.site.counters.duration.observe(duration);
-        }
-        self.site.rule_counters(request.and_then(|request| request.rule)).exchange(method, status);
+        self.count(request, status);
+        self.site.counters.duration.observe(duration);
         if let Some(log) = &self.site.generation.access {
             let note = request.and_then(|request| request.note.as_deref());
             log.write(&AccessRecord {
@@ -103,14 +101,7 @@ impl<'a> Record<'a> {
                 rule: self.rule_name(request).unwrap_or("none"),
                 client: client.peer,
                 host: note.map_or(b"", |note| &note.host),
-                request: Some(AccessRequest {
-                    method: note.map_or(b"-", |note| &note.method),
-                    target: note.map_or(b"-", |note| &note.target),
-                    version: note.map_or("-", |note| note.version),
-                    status,
-                    user_agent: note.map_or(b"", |note| &note.user_agent),
-                    referer: note.map_or(b"", |note| &note.referer),
-                }),
+                request: Some(Note::line(note, status)),
                 bytes_in: self.received.bytes(),
                 bytes_out: self.sent.bytes(),
                 duration: duration.max(Duration::from_micros(1)),
@@ -122,8 +113,24 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// Counts an exchange that ends in a tunnel, and leaves the line for the access log to that: its life is
+    /// not the time that a request took.
+    pub(super) fn hand_over(&self, request: &Request, status: u16) -> Prelude {
+        self.count(Some(request), status);
+        let note = request.note.clone();
+        let name = note.as_deref().map(|note| note.host.clone()).unwrap_or_default();
+        let (received, sent) = (self.received.bytes(), self.sent.bytes());
+        Prelude { name, exchange: Some(Exchange { note, status, began: self.began, received, sent }) }
+    }
+
+    fn count(&self, request: Option<&Request>, status: u16) {
+        let method = request.map_or("other", |request| request.method.label());
+        self.site.counters.requests.add(1);
+        self.site.rule_counters(request.and_then(|request| request.rule)).exchange(method, status);
+    }
+
     fn rule_name(&self, request: Option<&Request>) -> Option<&'a str> {
-        rule_name(self.site, request?.rule)
+        Some(&self.site.rule(request?.rule?)?.name)
     }
 
     fn upstream_name(&self, request: Option<&Request>) -> Option<&'a str> {
@@ -135,19 +142,31 @@ impl<'a> Record<'a> {
     }
 }
 
-fn rule_name(site: &Site, rule: Option<usize>) -> Option<&str> {
-    Some(&site.rule(rule?)?.name)
+/// What there was of a connection before nobody looked for requests in it any more.
+pub(super) struct Prelude {
+    /// What the client asked for; empty if nothing.
+    pub(super) name: Box<[u8]>,
+    /// The exchange that it was until then.
+    pub(super) exchange: Option<Exchange>,
 }
 
-/// What a connection came to in which nobody looked for requests. Written into the access log when
-/// dropped, so that there is a line however the connection ends.
+/// An exchange that ended in a tunnel.
+pub(super) struct Exchange {
+    note: Option<Box<Note>>,
+    status: u16,
+    began: Instant,
+    received: u64,
+    sent: u64,
+}
+
+/// What a connection came to in which nobody looked for requests, or not any more. Written into the
+/// access log when dropped, so that there is a line however the connection ends.
 pub(super) struct Visit<'a> {
-    site: &'a Site,
+    ground: &'a Ground,
     began: Instant,
     client: IpAddr,
     tls: Option<(&'static str, &'static str)>,
-    rule: Option<usize>,
-    name: &'a [u8],
+    prelude: Prelude,
     /// The target that it was passed on to.
     pub(super) target: Option<SocketAddr>,
     /// Why it ended, if not because both sides had finished. Until somebody knows better, it was sent
@@ -160,20 +179,22 @@ pub(super) struct Visit<'a> {
 }
 
 impl<'a> Visit<'a> {
-    /// `name` is what the client asked for; empty if nothing.
-    pub(super) fn new(site: &'a Site, client: &Client, rule: Option<usize>, name: &'a [u8]) -> Self {
-        let now = site.worker().now();
+    pub(super) fn new(ground: &'a Ground, client: &Client, prelude: Prelude) -> Self {
+        let now = ground.worker().now();
+        let (began, received, sent) = match &prelude.exchange {
+            Some(exchange) => (exchange.began, exchange.received, exchange.sent),
+            None => (now, 0, 0),
+        };
         Self {
-            site,
-            began: now,
+            ground,
+            began,
             client: client.peer,
             tls: client.stream.cipher(),
-            rule,
-            name,
+            prelude,
             target: None,
             reason: Some(Reason::ShuttingDown),
-            received: Meter::new(&site.counters.bytes_in, now),
-            sent: Meter::new(&site.counters.bytes_out, now),
+            received: Meter::after(received, &ground.counters.bytes_in, now),
+            sent: Meter::after(sent, &ground.counters.bytes_out, now),
         }
     }
 
@@ -181,39 +202,41 @@ impl<'a> Visit<'a> {
     pub(super) fn end(&mut self, result: Result<(), Reason>) {
         self.reason = result.err();
         if let Some(reason) = self.reason {
-            self.site.state.counters.own_answer(reason);
-            let (listener, rule) = (&*self.site.listener().name, rule_name(self.site, self.rule));
-            tracing::debug!(reason = reason.code(), client = %self.client, listener, rule, "connection ended");
+            let Ground { state, listener, .. } = self.ground;
+            // An exchange was counted with its answer.
+            if self.prelude.exchange.is_none() {
+                state.counters.own_answer(reason);
+            }
+            let rule = self.ground.rule_name();
+            tracing::debug!(reason = reason.code(), client = %self.client, %listener, rule, "connection ended");
         }
     }
 
     /// Notes that no target could be reached.
     pub(super) fn fail(&mut self, Failure { reason, detail }: &Failure) {
         self.reason = Some(*reason);
-        self.site.state.counters.own_answer(*reason);
-        let (client, upstream) = (self.client, self.upstream_name());
+        self.ground.state.counters.own_answer(*reason);
+        let (client, upstream) = (self.client, self.ground.upstream_name());
         tracing::warn!(reason = reason.code(), %detail, %client, upstream, "connection not passed on");
-    }
-
-    fn upstream_name(&self) -> Option<&'a str> {
-        Some(self.site.upstream_name(self.site.pass(self.rule)?.upstream))
     }
 }
 
 impl Drop for Visit<'_> {
     fn drop(&mut self) {
-        let Some(log) = &self.site.generation.access else { return };
+        let Some(log) = &self.ground.access else { return };
+        let Prelude { name, exchange } = &self.prelude;
+        let request = exchange.as_ref().map(|exchange| Note::line(exchange.note.as_deref(), exchange.status));
         log.write(&AccessRecord {
             time: SystemTime::now(),
-            listener: &self.site.listener().name,
-            rule: rule_name(self.site, self.rule).unwrap_or("none"),
+            listener: &self.ground.listener,
+            rule: self.ground.rule_name().unwrap_or("none"),
             client: self.client,
-            host: self.name,
-            request: None,
+            host: name,
+            request,
             bytes_in: self.received.bytes(),
             bytes_out: self.sent.bytes(),
-            duration: self.site.worker().now().saturating_duration_since(self.began),
-            upstream: self.upstream_name(),
+            duration: self.ground.worker().now().saturating_duration_since(self.began),
+            upstream: self.ground.upstream_name(),
             target_address: self.target,
             tls: self.tls,
             reason: self.reason,

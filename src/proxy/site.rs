@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::date::Clock;
 use super::generation::Generation;
+use super::ground::Ground;
 use crate::config::plan::{Action, HttpListener, Listener, Pass, Protocol, Rule, UpstreamId};
 use crate::http::{FieldTable, HostKey};
 use crate::log::WorkerCounters;
@@ -215,14 +216,15 @@ impl Site {
         &self.generation.plan.upstreams[id.0].name
     }
 
-    /// Whether what a tunnel began on, `rule` of `old` or its whole TCP listener, is here unchanged.
-    pub fn still_has(&self, old: &Site, rule: Option<usize>) -> bool {
-        let (old_plan, plan) = (&old.generation.plan, &self.generation.plan);
-        match (rule.and_then(|rule| old.rule(rule)), self.http(), old.tcp(), self.tcp()) {
-            (Some(rule), Some(http), ..) => {
-                http.rules.iter().any(|now| plan.means_the_same(now, old_plan, rule))
+    /// Whether what a tunnel stands on, a rule or a whole TCP listener, is here unchanged.
+    pub(super) fn still_has(&self, ground: &Ground) -> bool {
+        let plan = &self.generation.plan;
+        let upstream = ground.upstream.as_ref();
+        match (&ground.rule, self.http(), self.tcp()) {
+            (Some(rule), Some(http), _) => {
+                http.rules.iter().any(|now| plan.means_the_same(now, rule, upstream))
             }
-            (None, _, Some(old), Some(now)) => plan.leads_to_the_same(now.upstream, old_plan, old.upstream),
+            (None, _, Some(now)) => upstream.is_some_and(|old| plan.leads_to_the_same(now.upstream, old)),
             _ => false,
         }
     }

@@ -93,6 +93,11 @@ impl<'a> Meter<'a> {
         Self { bytes: Cell::new(0), last: Cell::new(now), total }
     }
 
+    /// One that goes on where another ended; what that one saw is in `total` already.
+    pub(super) fn after(bytes: u64, total: &'a Count, now: Instant) -> Self {
+        Self { bytes: Cell::new(bytes), ..Self::new(total, now) }
+    }
+
     pub(super) fn add(&self, bytes: usize, now: Instant) {
         self.bytes.set(self.bytes.get() + bytes as u64);
         self.last.set(now);

@@ -3,29 +3,67 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::connection::Client;
+use super::ground::Ground;
+use super::record::{Prelude, Visit};
 use super::transfer::{BYTES_PER_TURN, Meter, write_all};
 use crate::log::Reason;
 use crate::tls::{Input, Stream};
+use crate::upstream::Link;
 use crate::worker::{BUFFER_BYTES, TcpStream, Timer, Worker};
 
 /// One end of a tunnel.
-pub(super) struct Side<'a> {
+struct Side<'a> {
     stream: &'a Stream,
     /// What was read from it before it became a tunnel.
     input: &'a mut Input,
 }
 
 impl<'a> Side<'a> {
-    pub(super) fn new(stream: &'a Stream, input: &'a mut Input) -> Self {
+    fn new(stream: &'a Stream, input: &'a mut Input) -> Self {
         Self { stream, input }
     }
 
-    pub(super) fn of_client(client: &'a mut Client) -> Self {
+    fn of_client(client: &'a mut Client) -> Self {
         Self::new(&client.stream, &mut client.input)
     }
+}
+
+/// A way for bytes that is open, and what is to be said of it at its end.
+pub(super) struct Tunnel {
+    pub(super) ground: Rc<Ground>,
+    pub(super) link: Link,
+    /// How long neither side may say anything.
+    pub(super) patience: Duration,
+    pub(super) prelude: Prelude,
+}
+
+impl Tunnel {
+    /// Bytes both ways, what was read of the client first, until both sides have finished.
+    pub(super) async fn run(self: Box<Self>, client: &mut Client) {
+        let Self { ground, link, patience, prelude } = *self;
+        let visit = Visit::new(&ground, client, prelude);
+        keep(client, &ground, link, patience, visit).await;
+    }
+}
+
+/// The same, of a visit that has begun.
+pub(super) async fn keep(
+    client: &mut Client,
+    ground: &Rc<Ground>,
+    mut link: Link,
+    patience: Duration,
+    mut visit: Visit<'_>,
+) {
+    client.guest.is_tunnel(ground);
+    visit.target = Some(link.address);
+    let target = Side::new(&link.stream, &mut link.input);
+    let meters = (&visit.received, &visit.sent);
+    let ended = relay(ground.worker(), Side::of_client(client), target, meters, patience).await;
+    visit.end(ended);
 }
 
 /// Relays until both sides have finished. An end on one side is passed on to the other, which may go
@@ -33,7 +71,7 @@ impl<'a> Side<'a> {
 ///
 /// # Errors
 /// The reason, when a side resets the connection, or neither says anything for `patience`.
-pub(super) async fn relay(
+async fn relay(
     worker: &Worker,
     client: Side<'_>,
     target: Side<'_>,

@@ -1,0 +1,92 @@
+//! What can only be seen from inside: how long a generation lives.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Gate;
+use crate::config::{Memory, load};
+
+const CONFIG: &str = r#"
+internal_api: { bind: "127.0.0.1:0" }
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    rules:
+      - { host: passed.test, pass: "{target}" }
+      - { host: upgraded.test, target: "http://{target}", pass_host: true }
+  - name: raw
+    bind: "127.0.0.1:0"
+    protocol: tcp
+    target: "{target}"
+"#;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+const SWITCH: &[u8] =
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+fn read_head(socket: &mut TcpStream) {
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        socket.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+}
+
+/// Switches protocols on every connection, whoever asks, and then sends back what comes.
+fn target() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut socket = socket.unwrap();
+            thread::spawn(move || {
+                read_head(&mut socket);
+                socket.write_all(SWITCH).unwrap();
+                let mut sink = socket.try_clone().unwrap();
+                // The test ends when it likes.
+                let _ = std::io::copy(&mut socket, &mut sink);
+            });
+        }
+    });
+    address
+}
+
+/// A connection that is a tunnel by now.
+fn tunnel(gate: &Gate, listener: &str, host: &str) -> TcpStream {
+    let mut socket = TcpStream::connect(gate.address(listener).unwrap()).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    let head = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    socket.write_all(head.as_bytes()).unwrap();
+    read_head(&mut socket);
+    socket
+}
+
+#[track_caller]
+fn echoes(socket: &mut TcpStream) {
+    socket.write_all(b"ping").unwrap();
+    let mut back = [0; 4];
+    socket.read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"ping");
+}
+
+#[test]
+fn a_tunnel_keeps_no_generation() {
+    let inputs = Memory::new().file("smolgate.yml", CONFIG.replace("{target}", &target().to_string()));
+    let gate = Gate::start(Box::new(move || load(&["smolgate.yml".into()], &inputs))).unwrap();
+    let mut tunnels = [("http", "passed.test"), ("http", "upgraded.test"), ("raw", "any")]
+        .map(|(listener, host)| tunnel(&gate, listener, host));
+    tunnels.iter_mut().for_each(echoes);
+    let old = Arc::downgrade(&gate.shared.current().unwrap());
+    assert!(old.strong_count() > 0);
+    gate.reload(false).unwrap();
+    let since = Instant::now();
+    while old.strong_count() > 0 {
+        assert!(since.elapsed() < DEADLINE, "{} still hold it", old.strong_count());
+        thread::sleep(Duration::from_millis(5));
+    }
+    tunnels.iter_mut().for_each(echoes);
+}

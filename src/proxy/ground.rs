@@ -1,0 +1,61 @@
+//! What a connection stands on in which nobody looks for requests any more: of the generation that it began
+//! on no more than this, so that a tunnel of days does not keep thousands of rules for itself.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::site::{Site, WorkerState};
+use crate::config::plan::{Action, Rule, Upstream};
+use crate::log::AccessLog;
+use crate::log::counters::ListenerCounters;
+use crate::worker::Worker;
+
+/// The ground of one connection.
+pub(super) struct Ground {
+    pub(super) state: Rc<WorkerState>,
+    pub(super) counters: Arc<ListenerCounters>,
+    pub(super) access: Option<AccessLog>,
+    /// Name of the listener.
+    pub(super) listener: Arc<str>,
+    /// Number of the generation, and index of the rule in it: equal ones stand on the same.
+    pub(super) place: (u64, Option<usize>),
+    /// `None` on a TCP listener.
+    pub(super) rule: Option<Rule>,
+    /// Where the rule, or the TCP listener, leads.
+    pub(super) upstream: Option<Upstream>,
+}
+
+impl Ground {
+    /// What `rule` of a site gives, or its TCP listener.
+    pub(super) fn new(site: &Site, rule: Option<usize>) -> Rc<Self> {
+        let place = (site.generation.number, rule);
+        let rule = rule.and_then(|rule| site.rule(rule));
+        let to = match rule.map(|rule| &rule.action) {
+            Some(Action::Proxy(proxy)) => Some(proxy.upstream),
+            Some(Action::Pass(pass)) => Some(pass.upstream),
+            Some(Action::Redirect(_) | Action::Respond(_) | Action::Drop) => None,
+            None => site.tcp().map(|pass| pass.upstream),
+        };
+        Rc::new(Self {
+            state: site.state.clone(),
+            counters: site.counters.clone(),
+            access: site.generation.access.clone(),
+            listener: site.listener().name.clone(),
+            place,
+            rule: rule.cloned(),
+            upstream: to.map(|id| site.generation.plan.upstreams[id.0].clone()),
+        })
+    }
+
+    pub(super) fn worker(&self) -> &Worker {
+        &self.state.worker
+    }
+
+    pub(super) fn rule_name(&self) -> Option<&str> {
+        Some(&self.rule.as_ref()?.name)
+    }
+
+    pub(super) fn upstream_name(&self) -> Option<&str> {
+        Some(&self.upstream.as_ref()?.name)
+    }
+}
