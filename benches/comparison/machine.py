@@ -59,7 +59,9 @@ def describe():
             model = line.split(":", 1)[1].strip()
             break
     gigabytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    return f"{model}, {len(cores())} cores, {gigabytes:.0f} GiB, Linux {platform.release()}"
+    # What a distribution or a host adds to it tells nobody anything.
+    kernel = ".".join(platform.release().split(".")[:2])
+    return f"{model}, {len(cores())} cores, {gigabytes:.0f} GiB, Linux {kernel}"
 
 
 def found(program):
