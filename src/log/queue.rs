@@ -218,7 +218,8 @@ fn run(receiver: &Receiver<Message>, mut output: Output, shared: &Shared) {
     }
 }
 
-/// Puts `next` and what waits behind it into the batch, until that is full. Returns how many lines, and their weight.
+/// Puts `next` and what waits behind it into the batch, until that is full. Returns how many lines, and
+/// their weight.
 fn gather(next: &mut Option<Message>, receiver: &Receiver<Message>, batch: &mut Vec<u8>) -> (u64, usize) {
     let (mut lines, mut size) = (0, 0);
     while let Some(message) = next.take() {

@@ -2,7 +2,8 @@
 //! client asks.
 //!
 //! Whatever cannot be used is told as a [`Problem`] with the place where it was written; the rest
-//! serves, and in its place what was served of it until now. A certificate is told apart by its own names (subjectAltName), not by its file's.
+//! serves, and in its place what was served of it until now. A certificate is told apart by its own
+//! names (subjectAltName), not by its file's.
 //! Certificates that come from elsewhere than from files would be added here, as [`Entry`]s.
 
 use std::collections::HashMap;
