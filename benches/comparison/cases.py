@@ -52,6 +52,8 @@ CASES = [
     Case("bulk", "10 MB responses, 8 connections, one worker", "bulk", "/10m", connections=8),
     Case("bulk-tcp", "Raw TCP: 10 MB one way, 8 connections, one worker", "bulk", "/10m", connections=8,
          needs="tcp"),
+    Case("bulk-tls", "TLS: 10 MB responses, 8 connections, one worker", "bulk", "/10m", connections=8,
+         encrypted=True),
     Case("tls", "TLS: 2-byte responses, 64 connections, one worker", "exchange", encrypted=True, plotted=True),
     Case("handshake", "TLS: new sessions, 64 at once, one worker", "handshake", script=("new",), encrypted=True),
     Case("handshake-resumed", "TLS: resumed sessions, 64 at once, one worker", "handshake", script=("resumed",),
