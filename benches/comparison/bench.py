@@ -69,7 +69,7 @@ class Bench:
         return drivers.wrk(url, case.script, case.connections, seconds, threads, cores)
 
     def handshakes(self, case, port, seconds):
-        return drivers.handshakes(self.options.handshake, port, case.connections, seconds, case.script[0],
+        return drivers.handshakes(self.options.handshake, port, case.connections, seconds, case.script,
                                   machine.other_cores())
 
     def load(self, peer, case, drive):

@@ -19,7 +19,7 @@ class Case:
     connections: int = 64
     # One worker, pinned; or as many as there are cores, anywhere.
     all_cores: bool = False
-    # For load.lua, or which handshakes.
+    # For load.lua; or the version of TLS, and which handshakes.
     script: tuple = ("get",)
     # What a peer must be able to do, beside TLS where it is ended.
     needs: str = "http"
@@ -55,9 +55,12 @@ CASES = [
     Case("bulk-tls", "TLS: 10 MB responses, 8 connections, one worker", "bulk", "/10m", connections=8,
          encrypted=True),
     Case("tls", "TLS: 2-byte responses, 64 connections, one worker", "exchange", encrypted=True, plotted=True),
-    Case("handshake", "TLS: new sessions, 64 at once, one worker", "handshake", script=("new",), encrypted=True),
-    Case("handshake-resumed", "TLS: resumed sessions, 64 at once, one worker", "handshake", script=("resumed",),
+    Case("handshake", "TLS: new sessions, 64 at once, one worker", "handshake", script=("1.3", "new"),
          encrypted=True),
+    Case("handshake-tls12", "TLS 1.2: new sessions, 64 at once, one worker", "handshake", script=("1.2", "new"),
+         encrypted=True),
+    Case("handshake-resumed", "TLS: resumed sessions, 64 at once, one worker", "handshake",
+         script=("1.3", "resumed"), encrypted=True),
     Case("pace", "5,000 requests/s, 32 connections, one worker", "pace", connections=PACE_CONNECTIONS),
     Case("reload", "10,000 rules read anew, each moved, at 5,000 requests/s, one worker", "reload",
          connections=PACE_CONNECTIONS, needs="reload"),

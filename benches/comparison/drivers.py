@@ -40,9 +40,9 @@ def wrk(url, script, connections, seconds, threads=1, cores=None):
     raise RuntimeError(f"wrk said:\n{output}")
 
 
-def handshakes(program, port, connections, seconds, kind, cores=None):
-    """TLS connections with one exchange each, `new` or `resumed`; times in microseconds."""
-    command = machine.pinned(cores, [program, str(port), str(connections), str(seconds), kind])
+def handshakes(program, port, connections, seconds, script, cores=None):
+    """TLS connections with one exchange each, of the version and kind in `script`; times in microseconds."""
+    command = machine.pinned(cores, [program, str(port), str(connections), str(seconds), *script])
     process = subprocess.run(command, capture_output=True, text=True)
     if process.returncode != 0:
         raise RuntimeError(f"handshake ended with {process.returncode}: {process.stderr[-2000:]}")

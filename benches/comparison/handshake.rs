@@ -1,9 +1,9 @@
-//! `handshake PORT CONNECTIONS SECONDS new|resumed`: opens TLS connections as fast as it can, so many at
-//! once, asks one thing on each, closes it, and prints how many there were and how long they took, as
-//! JSON.
+//! `handshake PORT CONNECTIONS SECONDS 1.2|1.3 new|resumed`: opens connections of this version of TLS as
+//! fast as it can, so many at once, asks one thing on each, closes it, and prints how many there were and
+//! how long they took, as JSON.
 //!
-//! TLS 1.3 with one cipher suite and one group for the keys, which every server has: what is compared
-//! must do the same work. `resumed` fails each connection whose handshake was a full one all the same.
+//! One cipher suite and one group for the keys, which every server has: what is compared must do the same
+//! work. A connection that took another group fails, and with `resumed` one whose handshake was a full one.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -11,11 +11,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::client::{Resumption, Tls12Resumption};
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::{self, cipher_suite, kx_group};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, HandshakeKind, SignatureScheme};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, HandshakeKind, NamedGroup, SignatureScheme,
+    SupportedCipherSuite,
+};
 
 /// How long a read or a write may take before the connection counts as failed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,19 +34,24 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\
 struct Tally {
     /// From the first packet to the end of the answer, of every connection that got one.
     times: Vec<Duration>,
-    /// Connections without an answer, with one that is not 200, or with a handshake of the wrong kind.
+    /// Connections without an answer, with one that is not 200, or with a handshake of the wrong kind or group.
     failed: usize,
 }
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [port, connections, seconds, kind] = &words[..] else {
+    let [port, connections, seconds, version, kind] = &words[..] else {
         return usage();
     };
     let (Ok(port), Ok(connections), Ok(seconds)) =
         (port.parse::<u16>(), connections.parse::<u32>(), seconds.parse::<f64>())
     else {
         return usage();
+    };
+    let suite = match &version[..] {
+        "1.2" => cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        "1.3" => cipher_suite::TLS13_AES_128_GCM_SHA256,
+        _ => return usage(),
     };
     let kind = match &kind[..] {
         "new" => HandshakeKind::Full,
@@ -52,7 +61,7 @@ fn main() {
     let start = Instant::now();
     let end = start + Duration::from_secs_f64(seconds);
     let threads: Vec<_> =
-        (0..connections).map(|_| thread::spawn(move || shake_hands(port, kind, end))).collect();
+        (0..connections).map(|_| thread::spawn(move || shake_hands(port, suite, kind, end))).collect();
     let mut all = Tally::default();
     for thread in threads {
         let tally = thread.join().expect("a thread that does not panic");
@@ -65,7 +74,7 @@ fn main() {
 }
 
 fn usage() {
-    eprintln!("usage: handshake PORT CONNECTIONS SECONDS new|resumed");
+    eprintln!("usage: handshake PORT CONNECTIONS SECONDS 1.2|1.3 new|resumed");
     std::process::exit(2);
 }
 
@@ -89,8 +98,8 @@ impl Tally {
 }
 
 /// One connection after the other until `end`. Tickets are those of this thread's connections before.
-fn shake_hands(port: u16, kind: HandshakeKind, end: Instant) -> Tally {
-    let config = Arc::new(config(kind));
+fn shake_hands(port: u16, suite: SupportedCipherSuite, kind: HandshakeKind, end: Instant) -> Tally {
+    let config = Arc::new(config(suite, kind));
     let mut tally = Tally::default();
     if kind == HandshakeKind::Resumed
         && let Err(error) = connect(port, &config)
@@ -115,20 +124,23 @@ fn shake_hands(port: u16, kind: HandshakeKind, end: Instant) -> Tally {
     tally
 }
 
-fn config(kind: HandshakeKind) -> ClientConfig {
+/// The version is that of the cipher suite.
+fn config(suite: SupportedCipherSuite, kind: HandshakeKind) -> ClientConfig {
     let provider = Arc::new(CryptoProvider {
-        cipher_suites: vec![aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256],
-        kx_groups: vec![aws_lc_rs::kx_group::X25519],
+        cipher_suites: vec![suite],
+        // The second is the certificate's: by TLS 1.2, servers take the list for what we can verify, too.
+        kx_groups: vec![kx_group::X25519, kx_group::SECP256R1],
         ..aws_lc_rs::default_provider()
     });
     let mut config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .expect("a cipher suite of TLS 1.3")
+        .with_protocol_versions(&[suite.version()])
+        .expect("a version that the cipher suite is of")
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyCertificate))
         .with_no_client_auth();
     if kind == HandshakeKind::Full {
-        config.resumption = Resumption::disabled();
+        // Tickets are asked for, as by everybody, and then forgotten.
+        config.resumption = Resumption::disabled().tls12_resumption(Tls12Resumption::SessionIdOrTickets);
     }
     config
 }
@@ -151,6 +163,9 @@ fn connect(port: u16, config: &Arc<ClientConfig>) -> io::Result<HandshakeKind> {
         _ if !answer.ends_with(b"\r\n\r\nok") => return Err(io::Error::other("the answer is cut off")),
         _ if !answer.starts_with(b"HTTP/1.1 200 ") => return Err(io::Error::other("not a 200")),
         _ => {}
+    }
+    if session.negotiated_key_exchange_group().is_some_and(|group| group.name() != NamedGroup::X25519) {
+        return Err(io::Error::other("the keys are not by X25519"));
     }
     session.handshake_kind().ok_or_else(|| io::Error::other("the handshake did not end"))
 }
