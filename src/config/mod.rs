@@ -18,6 +18,7 @@ mod diagnostic;
 mod expansion;
 mod field;
 mod glob;
+mod inputs;
 mod loader;
 mod lowering;
 mod meaning;
@@ -34,6 +35,7 @@ mod view;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use loader::{Files, Format, Inputs, Loaded, Memory, load, load_files};
+pub use inputs::{Inputs, Memory};
+pub use loader::{Files, Format, Loaded, load, load_files};
 pub use sources::{Seen, Sources};
 pub use view::view;

@@ -9,7 +9,7 @@ use super::project::{self, Project};
 use super::reader::{Reader, join};
 use super::routes::{self, Route};
 use super::rules::{self, Side};
-use crate::config::loader::Inputs;
+use crate::config::inputs::Inputs;
 use crate::config::plan::Bind;
 use crate::config::report::{Report, Spot};
 use crate::config::settings::{self, Variable};

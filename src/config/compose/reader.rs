@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::dotenv::{self, Assignment, BadLine};
 use super::interpolation::{WHERE, interpolate};
 use crate::config::decoder::Text;
-use crate::config::loader::Inputs;
+use crate::config::inputs::Inputs;
 use crate::config::report::{Report, Spot};
 use crate::config::yaml::{self, Node, Value};
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use self::rules::Defaults;
 use self::upstreams::{Speaks, Upstreams};
-use super::loader::Inputs;
+use super::inputs::Inputs;
 use super::plan::{
     Bind, HeadLimits, HttpListener, InternalApi, InternalBind, Listener, Log, LogFormat, LogLevel, Pass,
     Plan, Protocol,
