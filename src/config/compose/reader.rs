@@ -28,6 +28,12 @@ impl Fault {
     pub(super) fn new(spot: Spot, message: impl Into<String>, hint: impl Into<String>) -> Fault {
         Fault { spot, message: message.into(), hint: hint.into() }
     }
+
+    /// A file that is named at `spot`.
+    pub(super) fn unreadable(spot: Spot, path: &Path, error: &io::Error) -> Fault {
+        let message = format!("{} cannot be read: {error}", path.display());
+        Fault::new(spot, message, "the path is relative to the file it stands in")
+    }
 }
 
 /// The variables of a project that its `.env` files set. Those of the process come before them.
