@@ -69,12 +69,11 @@ pub fn load_files(files: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnost
 fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
     let mut report = Report::default();
     let mut source = Source::default();
-    let mut files = Vec::new();
     let mut composed = Vec::new();
     for path in expand_folders(&written.config, inputs, &mut report) {
         match read_file(&path, written.format, inputs, &mut source, &mut report) {
             Some(compose) => composed.push(compose),
-            None => files.push(path),
+            None => source.files.push(path),
         }
     }
     for path in expand_patterns(&written.compose, inputs, &mut report) {
@@ -82,10 +81,9 @@ fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnosti
             composed.push(ComposeFile { path, root: None });
         }
     }
-    if !composed.is_empty() {
-        source.compose = compose::read(composed, &mut files, inputs, &mut report);
-    }
-    let lowered = lowering::lower(source, files, inputs, &mut report);
+    source.join_short_forms(&mut report);
+    compose::read(composed, &mut source, inputs, &mut report);
+    let lowered = lowering::lower(source, inputs, &mut report);
     if report.has_errors() {
         return Err(report.finish());
     }

@@ -1,13 +1,11 @@
 //! `Source` becomes `Plan`: names are looked up, defaults filled in, clashes reported.
 
 mod binds;
-mod labels;
 mod rules;
 mod tls;
 mod upstreams;
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,27 +44,16 @@ pub(crate) struct ListenerSpots {
 }
 
 /// The plan that all files together describe. It can be used only if the report holds no error.
-pub(crate) fn lower(
-    source: Source,
-    files: Vec<PathBuf>,
-    inputs: &dyn Inputs,
-    report: &mut Report,
-) -> Lowered {
+pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) -> Lowered {
     let mut upstreams = Upstreams::named(source.upstreams, report);
-    let mut written =
-        with_short_forms(source.http_config, source.http_routes, source.tcp, source.listeners, report);
-    let rejected_services = source.compose.as_ref().map_or(0, |compose| compose.rejected);
-    if let Some(compose) = &source.compose {
-        labels::add(&mut written, compose, report);
-    }
     let (internal_api, internal_place) = internal_api(source.internal_api, inputs, report);
-    check_names(&written, report);
-    binds::check(&written, &internal_api.bind, &internal_place, report);
+    check_names(&source.listeners, report);
+    binds::check(&source.listeners, &internal_api.bind, &internal_place, report);
     let shutdown_timeout = source.shutdown_timeout.map_or(SHUTDOWN_TIMEOUT, |timeout| timeout.value);
     let lower = |listener| lower_listener(listener, shutdown_timeout, &mut upstreams, report);
-    let (listeners, spots) = written.into_iter().filter_map(lower).unzip();
+    let (listeners, spots) = source.listeners.into_iter().filter_map(lower).unzip();
     let plan = Plan {
-        files,
+        files: source.files,
         log: Log {
             level: source.log_level.map_or(LogLevel::Info, |level| level.value),
             format: source.log_format.map_or(LogFormat::Human, |format| format.value),
@@ -79,36 +66,9 @@ pub(crate) fn lower(
         watch: settings::watch(source.watch.is_some_and(|watch| watch.value), inputs, report),
         listeners,
         upstreams: upstreams.finish(report),
-        rejected_services,
+        rejected_services: source.rejected_services,
     };
     Lowered { plan, spots }
-}
-
-/// Both forms as one list: `http`, `tcp`, then the long ones.
-fn with_short_forms(
-    http: Option<At<ListenerSource>>,
-    routes: Option<At<Vec<source::RuleSource>>>,
-    tcp: Option<At<ListenerSource>>,
-    long: Vec<ListenerSource>,
-    report: &mut Report,
-) -> Vec<ListenerSource> {
-    let mut all = Vec::new();
-    match (http, routes) {
-        (Some(At { value: mut listener, .. }), routes) => {
-            if let (ProtocolSource::Http(http), Some(routes)) = (&mut listener.protocol, routes) {
-                http.rules = routes.value;
-            }
-            all.push(listener);
-        }
-        (None, Some(routes)) => {
-            let hint = "add for example `http_config: { port: \":8021\" }`";
-            report.error_hint(routes.spot, "`http_routes` stands without `http_config`", hint);
-        }
-        (None, None) => {}
-    }
-    all.extend(tcp.map(|tcp| tcp.value));
-    all.extend(long);
-    all
 }
 
 /// The internal API, and in words where its address comes from: the environment comes before the

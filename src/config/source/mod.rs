@@ -19,7 +19,6 @@ pub(crate) use rule::{ActionSource, LimitsSource, PassSource, ProxySource, RuleS
 pub(crate) use tls::{CertificateWritten, ClientAuthWritten, TlsSource};
 pub(crate) use upstream::{Inline, UpstreamSource, UpstreamUse};
 
-use super::compose::ComposeSource;
 use super::decoder::{Decoder, Fields};
 use super::plan::{AccessLog, AccessLogFormat, AccessLogTo, InternalBind, LogFormat, LogLevel, Secret};
 use super::report::{At, Report};
@@ -38,15 +37,17 @@ pub(crate) struct Source {
     pub(crate) max_connections: Option<At<usize>>,
     pub(crate) shutdown_timeout: Option<At<Duration>>,
     pub(crate) internal_api: Option<At<InternalSource>>,
-    pub(crate) http_config: Option<At<ListenerSource>>,
+    http_config: Option<At<ListenerSource>>,
     /// The rules of every file's `http_routes`, and the place of the first.
-    pub(crate) http_routes: Option<At<Vec<RuleSource>>>,
-    pub(crate) tcp: Option<At<ListenerSource>>,
+    http_routes: Option<At<Vec<RuleSource>>>,
+    tcp: Option<At<ListenerSource>>,
     pub(crate) listeners: Vec<ListenerSource>,
     pub(crate) upstreams: Vec<UpstreamSource>,
     pub(crate) watch: Option<At<bool>>,
-    /// What the compose files among them ask for.
-    pub(crate) compose: Option<ComposeSource>,
+    /// Every file that was read, in order.
+    pub(crate) files: Vec<PathBuf>,
+    /// Services of compose files that are not served as they ask to be.
+    pub(crate) rejected_services: usize,
 }
 
 /// `internal_api:`
@@ -104,6 +105,24 @@ impl Source {
         let tcp = key.zip(tcp).map(|(spot, value)| At { value, spot });
         once(&mut self.tcp, tcp, "tcp", fields.decoder.report);
         self.listeners.extend(fields.field("listeners", listener::listeners).unwrap_or_default());
+    }
+
+    /// After the last file: the short forms become listeners like the others, and stand before them.
+    pub(crate) fn join_short_forms(&mut self, report: &mut Report) {
+        let mut http = self.http_config.take().map(|http| http.value);
+        let tcp = self.tcp.take().map(|tcp| tcp.value);
+        match (&mut http, self.http_routes.take()) {
+            (Some(ListenerSource { protocol: ProtocolSource::Http(http), .. }), Some(routes)) => {
+                http.rules = routes.value;
+            }
+            (None, Some(routes)) => {
+                let hint = "add for example `http_config: { port: \":8021\" }`";
+                report.error_hint(routes.spot, "`http_routes` stands without `http_config`", hint);
+            }
+            _ => {}
+        }
+        let long = std::mem::take(&mut self.listeners);
+        self.listeners = http.into_iter().chain(tcp).chain(long).collect();
     }
 }
 
