@@ -8,8 +8,8 @@
 //!
 //! A front end: all it makes are rules for the listeners `http` and `https` of the `Source`, in an order
 //! that says what the labels mean (what is passed on first, redirects, exact hosts, wildcards, longest path
-//! first); `lowering` does the rest and knows of no label. What is wrong with one service rejects that service and no other. Nothing
-//! asks Docker anything.
+//! first); `lowering` does the rest and knows of no label. What is wrong with one service rejects that
+//! service and no other. Nothing asks Docker anything.
 
 mod conflicts;
 mod dotenv;
