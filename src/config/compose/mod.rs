@@ -11,19 +11,25 @@
 //! first); `lowering` does the rest and knows of no label. What is wrong with one service rejects that
 //! service and no other. Nothing asks Docker anything.
 
-mod conflicts;
-mod dotenv;
 mod front;
-mod interpolation;
-mod label_file;
-mod labels;
+
+mod conflicts;
 mod listeners;
-mod merge;
+mod rules;
+
+mod routes;
+
 mod network;
 mod ports;
+
 mod project;
+
+mod label_file;
+mod labels;
+mod merge;
 mod reader;
-mod routes;
-mod rules;
+
+mod dotenv;
+mod interpolation;
 
 pub(crate) use front::{ComposeFile, is_compose, read};

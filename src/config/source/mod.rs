@@ -5,10 +5,12 @@
 //! the other, which is how they merge. What can be said from one place alone (unknown keys, wrong
 //! values, a key that means nothing where it stands) is reported here; the rest in `lowering`.
 
+mod top_level;
+
 mod listener;
+
 mod rule;
 mod tls;
-mod top_level;
 mod upstream;
 
 pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
