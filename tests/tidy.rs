@@ -43,6 +43,16 @@ fn modules_use_only_what_stands_below_them() {
 }
 
 #[test]
+fn modules_of_ordered_folders_use_only_what_stands_below_them() {
+    for folder in arrows::ORDERED {
+        let path = format!("{folder}/mod.rs");
+        let text = std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let list = Source::new(&path, &text);
+        over(folder, |source| arrows::order(&list, source));
+    }
+}
+
+#[test]
 fn what_is_pure_names_nothing_that_does_io() {
     over("src/", arrows::purity);
 }

@@ -108,3 +108,36 @@ http_routes:
     let (code, said) = check(dir.path());
     assert!(code == Some(0) && fine(&said), "{said}");
 }
+
+#[test]
+fn authorities_of_targets_are_read_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = "\
+http_config: { port: 0 }
+http_routes: [{ upstream: api }]
+upstreams:
+  api:
+    targets: \"https://localhost:1\"
+    tls: { ca: none.pem }
+";
+    std::fs::write(dir.path().join("smolgate.yml"), config).unwrap();
+    let expected = "\
+error: upstream `api`: `tls.ca` none.pem cannot be read: No such file or directory (os error 2)
+ --> smolgate.yml:4:3
+  |
+4 |   api:
+  |   ^^^^
+";
+    assert_eq!(check(dir.path()), (Some(1), expected.into()));
+    Authority::new(dir.path(), "none.pem");
+    assert_eq!(check(dir.path()).0, Some(0));
+}
+
+#[test]
+fn a_token_in_the_same_line_is_not_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = r#"{internal_api: {token: sesame}, http_config: {port: 0, tls: {certificates: ./none}}}"#;
+    std::fs::write(dir.path().join("smolgate.yml"), config).unwrap();
+    let (code, said) = check(dir.path());
+    assert!(code == Some(1) && said.contains("*./none*") && !said.contains("sesame"), "{said}");
+}

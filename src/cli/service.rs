@@ -49,10 +49,6 @@ fn cannot_start(error: GateError) -> ExitCode {
             output::say(&all.render(output::colours()));
             ExitCode::from(output::INVALID)
         }
-        GateError::Upstream(error) => {
-            output::say(&format!("{error}\n"));
-            ExitCode::from(output::INVALID)
-        }
         error => output::failure(output::UNABLE, error.to_string().trim_start_matches("error: ")),
     }
 }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::expansion;
-use super::loader::Inputs;
+use super::inputs::Inputs;
 use super::nearest::nearest;
 use super::report::{At, Report, Spot};
 use super::scalar::Wrong;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::loader::Inputs;
+use super::inputs::Inputs;
 use super::scalar::Wrong;
 
 /// What cannot be filled in, and what to do about it.

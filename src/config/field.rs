@@ -2,13 +2,8 @@
 
 use std::sync::Arc;
 
-use super::scalar::Wrong;
+use super::scalar::{Wrong, is_token_byte};
 use super::target;
-
-/// A character of a token (RFC 9110, 5.6.2): what names of fields and methods are made of.
-pub(crate) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
 
 /// Fields that frame a message or belong to one connection (RFC 9110, 7.6.1; RFC 9112, 6). We
 /// write them ourselves; a second one would make two recipients read two messages.

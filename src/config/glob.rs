@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use super::loader::Inputs;
+use super::inputs::Inputs;
 
 /// Paths that one pattern may stand for.
 const PATHS_MAX: usize = 10_000;

@@ -1,31 +1,18 @@
 //! From files to a checked plan: what everybody else calls.
 
-use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::compose::{self, ComposeFile};
 use super::decoder::Decoder;
 use super::diagnostic::{Diagnostic, Diagnostics};
+use super::inputs::Inputs;
 use super::plan::Plan;
 use super::report::Report;
 use super::source::Source;
 use super::sources::{Sources, Trace};
 use super::yaml::{self, Tree};
 use super::{checks, glob, lowering};
-
-/// What a configuration needs from outside: files and environment variables.
-pub trait Inputs {
-    /// The text of a file.
-    fn read(&self, path: &Path) -> io::Result<String>;
-    /// The paths of everything in a folder, sorted.
-    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
-    /// Whether this is a folder.
-    fn is_dir(&self, path: &Path) -> bool;
-    /// An environment variable, when it is set and is text.
-    fn env(&self, name: &str) -> Option<String>;
-}
 
 /// A configuration that can be used.
 #[derive(Clone, Debug)]
@@ -82,12 +69,11 @@ pub fn load_files(files: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnost
 fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
     let mut report = Report::default();
     let mut source = Source::default();
-    let mut files = Vec::new();
     let mut composed = Vec::new();
     for path in expand_folders(&written.config, inputs, &mut report) {
         match read_file(&path, written.format, inputs, &mut source, &mut report) {
             Some(compose) => composed.push(compose),
-            None => files.push(path),
+            None => source.files.push(path),
         }
     }
     for path in expand_patterns(&written.compose, inputs, &mut report) {
@@ -95,10 +81,9 @@ fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnosti
             composed.push(ComposeFile { path, root: None });
         }
     }
-    if !composed.is_empty() {
-        source.compose = compose::read(composed, &mut files, inputs, &mut report);
-    }
-    let lowered = lowering::lower(source, files, inputs, &mut report);
+    source.join_short_forms(&mut report);
+    compose::read(composed, &mut source, inputs, &mut report);
+    let lowered = lowering::lower(source, inputs, &mut report);
     if report.has_errors() {
         return Err(report.finish());
     }
@@ -188,60 +173,9 @@ fn read_file(
     None
 }
 
-/// [`Inputs`] that were written down beforehand, for tests and built-in examples.
-#[derive(Clone, Debug, Default)]
-pub struct Memory {
-    files: BTreeMap<PathBuf, String>,
-    environment: BTreeMap<String, String>,
-}
-
-impl Memory {
-    /// No file and no variable.
-    pub fn new() -> Memory {
-        Memory::default()
-    }
-
-    /// With one more file. Folders are there as soon as a file stands in them.
-    pub fn file(mut self, path: impl Into<PathBuf>, text: impl Into<String>) -> Memory {
-        self.files.insert(path.into(), text.into());
-        self
-    }
-
-    /// With one more environment variable.
-    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Memory {
-        self.environment.insert(name.into(), value.into());
-        self
-    }
-}
-
-impl Inputs for Memory {
-    fn read(&self, path: &Path) -> io::Result<String> {
-        let missing = || io::Error::new(io::ErrorKind::NotFound, "no such file");
-        self.files.get(path).cloned().ok_or_else(missing)
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        let dir = if dir == Path::new(".") { Path::new("") } else { dir };
-        let entry = |file: &PathBuf| {
-            let first = file.strip_prefix(dir).ok()?.components().next()?;
-            Some(dir.join(first))
-        };
-        let entries: std::collections::BTreeSet<PathBuf> = self.files.keys().filter_map(entry).collect();
-        Ok(entries.into_iter().collect())
-    }
-
-    fn is_dir(&self, path: &Path) -> bool {
-        let mut folders = self.files.keys().flat_map(|file| file.ancestors().skip(1));
-        !path.as_os_str().is_empty() && folders.any(|folder| folder == path)
-    }
-
-    fn env(&self, name: &str) -> Option<String> {
-        self.environment.get(name).cloned()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::inputs::Memory;
     use super::super::plan::InternalBind;
     use super::*;
 

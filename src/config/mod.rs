@@ -10,30 +10,41 @@
 //! Every step after the first gathers errors in one [`report`] and goes on, so that a person sees
 //! all of them at once. Pure: opens no socket, starts no task, reads no file by itself; what it
 //! needs from outside comes through [`Inputs`]. The command line and the reload call [`load`].
+//!
+//! Here and in the folders below, a module uses only what stands below it. `tests/tidy.rs` keeps that.
+
+mod loader;
+mod view;
 
 mod checks;
+mod lowering;
+
 mod compose;
+mod source;
+
 mod decoder;
-mod diagnostic;
 mod expansion;
 mod field;
 mod glob;
-mod loader;
-mod lowering;
-mod meaning;
-mod nearest;
-mod pattern;
-pub mod plan;
-mod report;
-mod scalar;
 mod settings;
-mod source;
-mod sources;
 mod target;
-mod view;
+
+mod pattern;
+mod scalar;
 mod yaml;
 
+mod nearest;
+mod report;
+
+mod diagnostic;
+mod meaning;
+mod sources;
+
+mod inputs;
+pub mod plan;
+
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use loader::{Files, Format, Inputs, Loaded, Memory, load, load_files};
+pub use inputs::{Inputs, Memory};
+pub use loader::{Files, Format, Loaded, load, load_files};
 pub use sources::{Seen, Sources};
 pub use view::view;

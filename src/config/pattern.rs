@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use super::plan::HostPattern;
-use super::scalar::Wrong;
+use super::scalar::{Wrong, is_token_byte};
 
 /// A host as `Host` carries it, without a port: a name, an IPv4 address, or an IPv6 address in
 /// brackets; or `*.` and a name. Lower case, the dot at the end gone, IPv6 in its shortest form.
@@ -129,7 +129,7 @@ fn decode_unreserved(text: &str) -> Result<String, Wrong> {
 
 /// A method, in upper case. `CONNECT` is never forwarded, so no rule can ask for it.
 pub(crate) fn method(text: &str) -> Result<Arc<str>, Wrong> {
-    if text.is_empty() || !text.bytes().all(super::field::is_token_byte) {
+    if text.is_empty() || !text.bytes().all(is_token_byte) {
         return Err(Wrong::hint("is not a method", "write for example [GET, POST]"));
     }
     match text.to_ascii_uppercase() {

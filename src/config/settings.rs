@@ -1,6 +1,6 @@
 //! Settings of the environment that come before those of the files.
 
-use super::loader::Inputs;
+use super::inputs::Inputs;
 use super::report::Report;
 use super::scalar::Wrong;
 

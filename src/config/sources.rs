@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::loader::Inputs;
+use super::inputs::Inputs;
 
 /// Each file and folder that a load asked for, those that were not there included, and what it found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

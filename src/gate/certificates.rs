@@ -2,38 +2,53 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::plan::Plan;
+use crate::config::plan::{Origin, Plan};
 use crate::config::{Diagnostic, Severity};
 use crate::log::counters::CertificateExpiry;
 use crate::proxy::{Generation, terminators};
 use crate::tls::{Problem, Terminator, Tickets, files_of};
+use crate::upstream::{Directory, DirectoryError, Names};
 
-/// Reads the certificates of a plan and says what is wrong with them, as a generation would be built
-/// of it. Blocks.
+/// Reads the certificates and authorities of a plan and says what is wrong with them, as a generation
+/// would be built of it. Blocks.
 pub fn check(plan: &Plan) -> Vec<Diagnostic> {
-    diagnostics(&terminators(plan, &Tickets::default(), None).1)
+    let upstreams = Directory::new(plan, &Names::default()).err();
+    let mut found = diagnostics(&terminators(plan, &Tickets::default(), None).1);
+    found.extend(upstreams.map(of_upstream));
+    found
 }
 
 /// Problems with the line that names the file.
 pub(super) fn diagnostics(problems: &[Problem]) -> Vec<Diagnostic> {
-    let diagnostic = |problem: &Problem| {
-        let origin = problem.origin.clone();
-        // Read again, because a plan keeps places and not texts; it may have changed since.
-        let text = std::fs::read_to_string(Path::new(&*origin.file)).unwrap_or_default();
-        let line = text.lines().nth(origin.line as usize - 1).unwrap_or_default();
-        let line: String = line.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
-        let rest = line.chars().skip(origin.column as usize - 1);
-        let width = rest.take_while(|char| !matches!(char, ',' | '}' | ']' | ' ' | '#')).count();
-        Diagnostic {
-            severity: if problem.is_warning { Severity::Warning } else { Severity::Error },
-            message: problem.message.clone(),
-            origin: Some(origin),
-            width: u32::try_from(width.max(1)).unwrap_or(1),
-            line,
-            hint: Some(problem.hint.clone()).filter(|hint| !hint.is_empty()),
-        }
+    let diagnostic = |problem: &Problem| Diagnostic {
+        severity: if problem.is_warning { Severity::Warning } else { Severity::Error },
+        hint: Some(problem.hint.clone()).filter(|hint| !hint.is_empty()),
+        ..at(problem.origin.clone(), problem.message.clone())
     };
     problems.iter().map(diagnostic).collect()
+}
+
+/// Why an upstream cannot be used, with the line that it begins in.
+pub(super) fn of_upstream(error: DirectoryError) -> Diagnostic {
+    at(error.origin, error.message)
+}
+
+/// An error and its line, which is read again, because a plan keeps places and not texts; it may have
+/// changed since. Where a token may stand in it too, as in a file of one line, only the place is shown.
+fn at(origin: Origin, message: String) -> Diagnostic {
+    let text = std::fs::read_to_string(Path::new(&*origin.file)).unwrap_or_default();
+    let line = text.lines().nth(origin.line as usize - 1).unwrap_or_default();
+    let from = origin.column as usize - 1;
+    let meant = line.chars().skip(from).take_while(|char| !matches!(char, ',' | '}' | ']' | ' ' | '#'));
+    let width = meant.count().max(1);
+    let hides = line.to_ascii_lowercase().contains("tok");
+    let shown = line.chars().enumerate().map(|(column, char)| match char {
+        _ if hides && !(from..from + width).contains(&column) => '*',
+        char if char.is_control() => ' ',
+        char => char,
+    });
+    let (line, width) = (shown.collect(), u32::try_from(width).unwrap_or(1));
+    Diagnostic { severity: Severity::Error, message, origin: Some(origin), line, width, hint: None }
 }
 
 /// Files and folders that the plan names and that reading the configuration does not read:

@@ -34,7 +34,6 @@ use std::sync::Arc;
 
 use crate::config::{Diagnostics, Loaded};
 use crate::log::Counters;
-use crate::upstream::DirectoryError;
 pub use certificates::check as check_certificates;
 use running::Shared;
 
@@ -49,10 +48,8 @@ pub struct Gate {
 /// Why a gate could not start, or a reload was refused. Nothing has changed then.
 #[derive(Debug)]
 pub enum GateError {
-    /// The configuration is not valid.
+    /// The configuration is not valid, or what an upstream of it needs cannot be had.
     Configuration(Diagnostics),
-    /// What an upstream needs cannot be had.
-    Upstream(DirectoryError),
     /// An address cannot be listened on, a file not be opened, a thread not be started.
     System(String, io::Error),
 }
@@ -61,7 +58,6 @@ impl fmt::Display for GateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Configuration(diagnostics) => diagnostics.fmt(f),
-            Self::Upstream(error) => error.fmt(f),
             Self::System(what, error) if error.kind() == io::ErrorKind::AddrInUse => {
                 write!(
                     f,

@@ -178,7 +178,9 @@ impl Shared {
             let before = shared.current();
             Generation::new(number, plan, &shared.names, &shared.tickets, access, before.as_deref())
         };
-        let generation = smol::unblock(build).await.map_err(GateError::Upstream)?;
+        let invalid =
+            |error| GateError::Configuration(Diagnostics::new(vec![certificates::of_upstream(error)]));
+        let generation = smol::unblock(build).await.map_err(invalid)?;
         for problem in certificates::diagnostics(&generation.problems) {
             match problem.severity {
                 Severity::Error => tracing::error!("{}", problem.render(false).trim_end()),

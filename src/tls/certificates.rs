@@ -17,7 +17,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use rustls::{Error, InconsistentKeys};
+use rustls::{Error, InconsistentKeys, RootCertStore};
 
 use super::folder;
 use super::x509::{self, Facts};
@@ -329,6 +329,19 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
         Ok(bytes) => Ok(bytes),
         Err(error) => Err(format!("cannot be read: {error}")),
     }
+}
+
+/// The authorities in a PEM file and its bytes, or what to say about it.
+pub(super) fn authorities(path: &Path) -> Result<(RootCertStore, Vec<u8>), String> {
+    let text = read(path)?;
+    let mut roots = RootCertStore::empty();
+    for authority in CertificateDer::pem_slice_iter(&text) {
+        let added = authority.map_err(|error| error.to_string());
+        added
+            .and_then(|authority| roots.add(authority).map_err(|error| error.to_string()))
+            .map_err(|why| format!("cannot be used: {why}"))?;
+    }
+    if roots.is_empty() { Err("holds no PEM certificate".into()) } else { Ok((roots, text)) }
 }
 
 fn unix_now() -> i64 {

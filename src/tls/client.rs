@@ -9,10 +9,10 @@ use std::sync::Arc;
 use futures_rustls::TlsConnector;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
+use super::certificates;
 use super::stream::Stream;
 use crate::config::plan::{Target, TargetHost, UpstreamTls};
 use crate::worker::TcpStream;
@@ -62,7 +62,7 @@ pub enum ConnectorError {
 impl fmt::Display for ConnectorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CaFile(path, why) => write!(f, "`tls.ca` {}: {why}", path.display()),
+            Self::CaFile(path, why) => write!(f, "`tls.ca` {} {why}", path.display()),
             Self::SystemRoots(why) => {
                 write!(
                     f,
@@ -115,23 +115,18 @@ impl Connector {
 }
 
 fn roots(tls: &UpstreamTls) -> Result<RootCertStore, ConnectorError> {
-    let mut roots = RootCertStore::empty();
-    let Some(path) = &tls.ca else {
-        let loaded = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(loaded.certs);
-        return if roots.is_empty() {
-            let why = loaded.errors.first().map_or_else(|| "the store is empty".into(), ToString::to_string);
-            Err(ConnectorError::SystemRoots(why))
-        } else {
-            Ok(roots)
-        };
-    };
-    let fail = |why: String| ConnectorError::CaFile(path.clone(), why);
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| fail(error.to_string()))? {
-        let certificate = certificate.map_err(|error| fail(error.to_string()))?;
-        roots.add(certificate).map_err(|error| fail(error.to_string()))?;
+    if let Some(path) = &tls.ca {
+        let read = certificates::authorities(path);
+        return read.map(|(roots, _)| roots).map_err(|why| ConnectorError::CaFile(path.clone(), why));
     }
-    if roots.is_empty() { Err(fail("there is no PEM certificate in it".into())) } else { Ok(roots) }
+    let mut roots = RootCertStore::empty();
+    let loaded = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(loaded.certs);
+    if roots.is_empty() {
+        let why = loaded.errors.first().map_or_else(|| "the store is empty".into(), ToString::to_string);
+        return Err(ConnectorError::SystemRoots(why));
+    }
+    Ok(roots)
 }
 
 /// Accepts any certificate, for `insecure_skip_verify`. The handshake's own signatures are still

@@ -7,12 +7,10 @@ use std::sync::Arc;
 use futures_lite::future::poll_once;
 use futures_rustls::TlsAcceptor;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert, ServerConnection, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{RootCertStore, ServerConfig, version};
+use rustls::{ServerConfig, version};
 
 use super::certificates::{self, Certificates, Problem, Told};
 use super::coverage;
@@ -224,26 +222,16 @@ fn verifier(
     demand: &ClientAuth,
     provider: &Arc<CryptoProvider>,
 ) -> Result<(Arc<dyn ClientCertVerifier>, Vec<u8>), Told> {
-    let fail = |why: &str| {
+    let fail = |why: String| {
         let message = format!("`client_auth.ca` {} {why}", demand.ca.display());
         (message, "until it can be read, the names it is for are not served")
     };
-    let text = certificates::read(&demand.ca).map_err(|why| fail(&why))?;
-    let mut roots = RootCertStore::empty();
-    for authority in CertificateDer::pem_slice_iter(&text) {
-        let added = authority.map_err(|error| error.to_string());
-        added
-            .and_then(|authority| roots.add(authority).map_err(|error| error.to_string()))
-            .map_err(|why| fail(&format!("cannot be used: {why}")))?;
-    }
-    if roots.is_empty() {
-        return Err(fail("holds no PEM certificate"));
-    }
+    let (roots, text) = certificates::authorities(&demand.ca).map_err(fail)?;
     let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
     if demand.mode == ClientAuthMode::Optional {
         builder = builder.allow_unauthenticated();
     }
-    let verifier = builder.build().map_err(|error| fail(&format!("cannot be used: {error}")))?;
+    let verifier = builder.build().map_err(|error| fail(format!("cannot be used: {error}")))?;
     Ok((verifier, text))
 }
 

@@ -1,6 +1,5 @@
 //! The upstreams of one generation: what the control plane prepares for all workers.
 
-use std::fmt;
 use std::sync::Arc;
 
 use super::names::{Name, Names};
@@ -28,16 +27,6 @@ pub struct DirectoryError {
     pub origin: Origin,
     /// The upstream and what is wrong.
     pub message: String,
-}
-
-impl fmt::Display for DirectoryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "error: {}\n  --> {}:{}:{}",
-            self.message, self.origin.file, self.origin.line, self.origin.column
-        )
-    }
 }
 
 impl Directory {

@@ -24,6 +24,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("log", &[]),
 ];
 
+/// Folders whose `mod.rs` declares its modules in the order of their use.
+pub(crate) const ORDERED: [&str; 4] =
+    ["src/config", "src/config/compose", "src/config/lowering", "src/config/source"];
+
 /// Modules that turn values into values and nothing else.
 const PURE: [&str; 4] = ["config", "http", "proxy_protocol", "routing"];
 
@@ -77,6 +81,44 @@ fn hidden(source: &Source) -> Vec<String> {
         .filter(|&at| source.production[at..].starts_with(&supers))
         .map(|at| source.finding(at, &note))
         .collect()
+}
+
+/// Refuses a use of a module that does not stand below the user's in `list`, the `mod.rs` of a folder.
+pub(crate) fn order(list: &Source, source: &Source) -> Vec<String> {
+    let folder = list.path.trim_end_matches("mod.rs");
+    let Some(inside) = source.path.strip_prefix(folder).filter(|inside| *inside != "mod.rs") else {
+        return Vec::new();
+    };
+    let user = inside.split('/').next().unwrap_or(inside).trim_end_matches(".rs");
+    let declared: Vec<&str> = words(&list.production, "mod")
+        .filter_map(|at| list.production[at + "mod".len()..].split_once(';'))
+        .map(|(name, _)| name.trim())
+        .collect();
+    let place = |name: &str| declared.iter().position(|known| *known == name);
+    let above: Vec<&str> = folder.trim_start_matches("src/").split_terminator('/').collect();
+    let mut found = Vec::new();
+    for (at, path) in absolute(source) {
+        let is_inside = path.len() > above.len() && path.iter().zip(&above).all(|(one, two)| one == two);
+        let Some(used) = path.get(above.len()).filter(|used| is_inside && *used != user) else { continue };
+        if place(used).is_none() || place(used) <= place(user) {
+            let note = format!("`{used}` does not stand below `{user}` in {}", list.path);
+            found.push(source.finding(at, &note));
+        }
+    }
+    found
+}
+
+/// Every path that starts with `crate` or `super`, from the crate root.
+fn absolute(source: &Source) -> Vec<(usize, Vec<String>)> {
+    let file = source.path.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
+    let here: Vec<String> = file.split('/').map(str::to_owned).collect();
+    let from_root = paths(&source.production, "crate").into_iter().map(|(at, path)| (at, path[1..].to_vec()));
+    let first = |(at, _): &(usize, Vec<String>)| !source.production[..*at].ends_with("super::");
+    let upwards = paths(&source.production, "super").into_iter().filter(first).map(|(at, path)| {
+        let supers = path.iter().take_while(|part| *part == "super").count();
+        (at, [&here[..here.len().saturating_sub(supers)], &path[supers..]].concat())
+    });
+    from_root.chain(upwards).collect()
 }
 
 /// Refuses sockets, files and waiting in the modules that are pure.
@@ -171,6 +213,43 @@ mod tests {
             ("src/mystery/mod.rs", ""),
         ] {
             assert_eq!(count(arrows, path, text), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn modules_of_an_ordered_folder_use_what_stands_below_them() {
+        let list =
+            Source::new("src/config/mod.rs", "mod loader;\nmod lowering;\n\npub mod plan;\npub use x;");
+        let count = |path, text| order(&list, &Source::new(path, text)).len();
+        for (path, text) in [
+            (
+                "src/config/loader.rs",
+                "use super::lowering; use super::plan::{Plan, Rule}; pub(super) fn f() {}",
+            ),
+            ("src/config/lowering/mod.rs", "use super::plan::Plan; mod tls;"),
+            (
+                "src/config/lowering/tls.rs",
+                "use super::super::plan::Plan; use super::names; use super::lower;",
+            ),
+            (
+                "src/config/lowering/tls.rs",
+                "use crate::config::plan::Plan; use crate::config::lowering::lower;",
+            ),
+            ("src/config/plan.rs", "#[cfg(test)] mod tests { use super::super::loader; } use crate::log;"),
+            ("src/config/mod.rs", "pub use loader::load;"),
+            ("src/gate/mod.rs", "use crate::config::loader;"),
+        ] {
+            assert_eq!(count(path, text), 0, "{text}");
+        }
+        for (path, text) in [
+            ("src/config/lowering/mod.rs", "use super::loader::Inputs;"),
+            ("src/config/lowering/tls.rs", "use super::super::loader;"),
+            ("src/config/lowering/tls.rs", "use crate::config::{plan::Plan, loader};"),
+            ("src/config/plan.rs", "fn f() { super::lowering::lower() }"),
+            // What `mod.rs` gives to the outside comes from above.
+            ("src/config/plan.rs", "use super::Loaded;"),
+        ] {
+            assert_eq!(count(path, text), 1, "{text}");
         }
     }
 

@@ -1,19 +1,19 @@
-//! From compose files to what two listeners are to do, one in the clear and one under TLS.
+//! From compose files and the environment to what two listeners are to do.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::conflicts;
+use super::listeners::{self, Compose, Https};
 use super::network::Map;
 use super::project::{self, Project};
 use super::reader::{Reader, join};
 use super::routes::{self, Route};
-use super::rules::{self, Side};
-use crate::config::loader::Inputs;
+use crate::config::inputs::Inputs;
 use crate::config::plan::Bind;
-use crate::config::report::{Report, Spot};
+use crate::config::report::Report;
 use crate::config::settings::{self, Variable};
-use crate::config::source::RuleSource;
+use crate::config::source::Source;
 use crate::config::target;
 use crate::config::yaml::Node;
 
@@ -24,61 +24,17 @@ pub(crate) struct ComposeFile {
     pub(crate) root: Option<Node>,
 }
 
-/// What all compose files together ask for.
-pub(crate) struct ComposeSource {
-    /// Where the first of them starts.
-    pub(crate) spot: Spot,
-    /// `*_HTTP_PORT`, when it is set.
-    pub(crate) http_port: Option<Bind>,
-    /// The same of HTTPS.
-    pub(crate) https: Https,
-    /// In written order.
-    routes: Vec<Route>,
-    /// Services that are not served as they ask to be.
-    pub(crate) rejected: usize,
-}
-
-/// What the environment says of HTTPS.
-pub(crate) struct Https {
-    /// `*_HTTPS_ENABLED`: the gate ends TLS for every route that does not ask for `passthrough`.
-    pub(crate) enabled: bool,
-    /// `*_HTTPS_PORT`, when it is set.
-    pub(crate) port: Option<Bind>,
-    /// `*_ACME_DIR`: where certificates are.
-    pub(crate) certificates: PathBuf,
-}
-
-impl Https {
-    /// The port that redirects lead to.
-    pub(crate) fn port_of_redirects(&self) -> u16 {
-        self.port.map(Bind::port).filter(|port| *port != 0).unwrap_or(443)
-    }
-}
-
-impl ComposeSource {
-    /// The rules of one listener, in the order in which they are to be tried. `https`: TLS is ended for
-    /// the routes that do not ask for `passthrough`; redirects lead to `https` then.
-    pub(crate) fn rules(&self, side: Side, https: bool) -> Vec<RuleSource> {
-        rules::of(&self.routes, side, https, self.https.port_of_redirects())
-    }
-}
-
 /// Whether a tree is a compose file and no configuration of our own: its keys tell.
 pub(crate) fn is_compose(root: &Node) -> bool {
     root.get("services").is_some() || root.get("include").is_some()
 }
 
-/// Reads all of them. Every file that was read goes to `files`. `None`: none can be read at all.
-pub(crate) fn read(
-    written: Vec<ComposeFile>,
-    files: &mut Vec<PathBuf>,
-    inputs: &dyn Inputs,
-    report: &mut Report,
-) -> Option<ComposeSource> {
+/// Reads all of them into what our own files say.
+pub(crate) fn read(written: Vec<ComposeFile>, source: &mut Source, inputs: &dyn Inputs, report: &mut Report) {
     let mut reader = Reader::new(report, inputs);
     let read = |file: ComposeFile| project::read(&mut reader, &file.path, file.root);
     let projects: Vec<Project> = written.into_iter().filter_map(read).collect();
-    let spot = projects.first()?.spot;
+    let Some(spot) = projects.first().map(|project| project.spot) else { return };
     let https = https(&mut reader);
     let map = Map::new(&reader, &projects);
     let mut all: Vec<Route> = Vec::new();
@@ -98,8 +54,9 @@ pub(crate) fn read(
     }
     rejected.extend(conflicts::reject(&mut all, reader.report));
     let http_port = port(&mut reader, "HTTP_PORT");
-    files.append(&mut reader.files);
-    Some(ComposeSource { spot, http_port, https, routes: all, rejected: rejected.len() })
+    source.files.append(&mut reader.files);
+    source.rejected_services = rejected.len();
+    listeners::add(&mut source.listeners, &Compose { spot, http_port, https, routes: all }, report);
 }
 
 fn https(reader: &mut Reader<'_>) -> Https {

@@ -1,7 +1,6 @@
 //! Labels that stand in files of their own: `label_file`.
 
 use super::merge::merge;
-use super::project::unreadable;
 use super::reader::{Fault, Reader};
 use crate::config::report::{At, Spot};
 use crate::config::yaml::{Node, Value};
@@ -32,7 +31,7 @@ pub(super) fn lay_under(reader: &mut Reader<'_>, service: Node) -> (Node, Option
 fn read(reader: &mut Reader<'_>, node: &Node) -> Result<Node, Fault> {
     let path = reader.path(node)?;
     let read = reader.labels(&path, node.spot);
-    let (file, lines) = read.map_err(|error| unreadable(node.spot, &path, &error))?;
+    let (file, lines) = read.map_err(|error| Fault::unreadable(node.spot, &path, &error))?;
     let mut labels: Vec<(At<String>, Node)> = Vec::new();
     for line in lines {
         let [name, value, end] = line.places.map(|place| place as u32);

@@ -1,29 +1,35 @@
 //! Compose files: the labels of services become rules.
 //!
 //! ```text
-//! file --reader--> tree --project--> services --labels, routes--> Route --rules--> RuleSource
+//! file --reader--> tree --project--> services --labels, routes--> Route --rules, listeners--> Source
 //!      variables      override, include,      what each asks for,    order, answers
 //!                     extends, profiles       ports, networks        for rejected ones
 //! ```
 //!
-//! A front end: all it makes are rules for the listeners `http` and `https`, in an order that says what
-//! the labels mean (what is passed on first, redirects, exact hosts, wildcards, longest path first);
-//! `lowering` does the rest. What is wrong with one service rejects that service and no other. Nothing
-//! asks Docker anything.
+//! A front end: all it makes are rules for the listeners `http` and `https` of the `Source`, in an order
+//! that says what the labels mean (what is passed on first, redirects, exact hosts, wildcards, longest path
+//! first); `lowering` does the rest and knows of no label. What is wrong with one service rejects that
+//! service and no other. Nothing asks Docker anything.
+
+mod front;
 
 mod conflicts;
-mod dotenv;
-mod front;
-mod interpolation;
+mod listeners;
+mod rules;
+
+mod routes;
+
+mod network;
+mod ports;
+
+mod project;
+
 mod label_file;
 mod labels;
 mod merge;
-mod network;
-mod ports;
-mod project;
 mod reader;
-mod routes;
-mod rules;
 
-pub(crate) use front::{ComposeFile, ComposeSource, is_compose, read};
-pub(crate) use rules::Side;
+mod dotenv;
+mod interpolation;
+
+pub(crate) use front::{ComposeFile, is_compose, read};

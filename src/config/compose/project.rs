@@ -269,7 +269,7 @@ impl Walk {
             Some(root) => root.clone(),
             None => {
                 let root = reader.tree(&path, &scope.variables);
-                let root = root.map_err(|error| unreadable(file.spot, &path, &error))?;
+                let root = root.map_err(|error| Fault::unreadable(file.spot, &path, &error))?;
                 let root = root.map(Rc::new);
                 self.extended.insert(path.clone(), root.clone());
                 root
@@ -339,8 +339,9 @@ impl Walk {
                 let message = format!("{} includes itself", path.display());
                 return Err(Fault::new(text.spot, message, "files cannot include each other in a circle"));
             }
-            let tree =
-                reader.tree(&path, &variables).map_err(|error| unreadable(text.spot, &path, &error))?;
+            let tree = reader
+                .tree(&path, &variables)
+                .map_err(|error| Fault::unreadable(text.spot, &path, &error))?;
             let Some(tree) = tree else { return Ok(()) };
             root = Some(match root {
                 Some(root) => merge(root, tree),
@@ -371,7 +372,7 @@ fn included_variables(
         Some(files) => {
             for file in reader.texts(files)? {
                 let path = join(scope.dir(), &file.text);
-                reader.inputs.read(&path).map_err(|error| unreadable(file.spot, &path, &error))?;
+                reader.inputs.read(&path).map_err(|error| Fault::unreadable(file.spot, &path, &error))?;
                 variables = reader.variables(&path, &variables);
             }
         }
@@ -379,12 +380,4 @@ fn included_variables(
         None => {}
     }
     Ok(variables)
-}
-
-pub(super) fn unreadable(spot: Spot, path: &Path, error: &io::Error) -> Fault {
-    Fault::new(
-        spot,
-        format!("{} cannot be read: {error}", path.display()),
-        "the path is relative to the file it stands in",
-    )
 }

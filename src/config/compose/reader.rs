@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::dotenv::{self, Assignment, BadLine};
 use super::interpolation::{WHERE, interpolate};
 use crate::config::decoder::Text;
-use crate::config::loader::Inputs;
+use crate::config::inputs::Inputs;
 use crate::config::report::{Report, Spot};
 use crate::config::yaml::{self, Node, Value};
 
@@ -27,6 +27,12 @@ pub(super) struct Fault {
 impl Fault {
     pub(super) fn new(spot: Spot, message: impl Into<String>, hint: impl Into<String>) -> Fault {
         Fault { spot, message: message.into(), hint: hint.into() }
+    }
+
+    /// A file that is named at `spot`.
+    pub(super) fn unreadable(spot: Spot, path: &Path, error: &io::Error) -> Fault {
+        let message = format!("{} cannot be read: {error}", path.display());
+        Fault::new(spot, message, "the path is relative to the file it stands in")
     }
 }
 

@@ -14,7 +14,7 @@ use crate::config::target::TargetText;
 
 /// Which of the two listeners of compose files.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
+pub(super) enum Side {
     /// The one without TLS. `redirects`: it sends everything but challenges and what is passed on to
     /// `https`, so that no rule for anything else belongs there.
     Clear { redirects: bool },

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Names;
+use super::names::Names;
 use super::upstreams::{Speaks, Upstreams};
 use crate::config::plan::{Action, Pass, Proxy, Rule};
 use crate::config::report::{Report, Spot};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Names;
+use super::names::Names;
 use crate::config::decoder::Text;
 use crate::config::nearest::nearest;
 use crate::config::plan::{Scheme, Target, Upstream, UpstreamId, UpstreamTls};

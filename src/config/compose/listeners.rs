@@ -1,13 +1,52 @@
 //! The rules of compose files find their listeners: `http`, in the clear, and `https`, under TLS.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::config::compose::{ComposeSource, Side};
+use super::routes::Route;
+use super::rules::{self, Side};
 use crate::config::plan::{Bind, CertificateFiles, RedirectToHttps};
 use crate::config::report::{At, Report, Spot};
 use crate::config::source::{
     ActionSource, CertificateWritten, HttpSource, ListenerSource, ProtocolSource, RuleSource, TlsSource,
 };
+
+/// What all compose files together ask for.
+pub(super) struct Compose {
+    /// Where the first of them starts.
+    pub(super) spot: Spot,
+    /// `*_HTTP_PORT`, when it is set.
+    pub(super) http_port: Option<Bind>,
+    /// The same of HTTPS.
+    pub(super) https: Https,
+    /// In written order.
+    pub(super) routes: Vec<Route>,
+}
+
+/// What the environment says of HTTPS.
+pub(super) struct Https {
+    /// `*_HTTPS_ENABLED`: the gate ends TLS for every route that does not ask for `passthrough`.
+    pub(super) enabled: bool,
+    /// `*_HTTPS_PORT`, when it is set.
+    pub(super) port: Option<Bind>,
+    /// `*_ACME_DIR`: where certificates are.
+    pub(super) certificates: PathBuf,
+}
+
+impl Https {
+    /// The port that redirects lead to.
+    fn port_of_redirects(&self) -> u16 {
+        self.port.map(Bind::port).filter(|port| *port != 0).unwrap_or(443)
+    }
+}
+
+impl Compose {
+    /// The rules of one listener, in the order in which they are to be tried. `https`: TLS is ended for
+    /// the routes that do not ask for `passthrough`; redirects lead to `https` then.
+    fn rules(&self, side: Side, https: bool) -> Vec<RuleSource> {
+        rules::of(&self.routes, side, https, self.https.port_of_redirects())
+    }
+}
 
 /// The listeners of compose files.
 const HTTP: &str = "http";
@@ -15,7 +54,7 @@ const HTTPS: &str = "https";
 
 /// Puts the rules behind those of the listeners named `http` and `https`. Where no file has them, `http`
 /// is made, and `https` if there is a rule for it. One named `http` that ends TLS stands for `https` too.
-pub(super) fn add(listeners: &mut Vec<ListenerSource>, compose: &ComposeSource, report: &mut Report) {
+pub(super) fn add(listeners: &mut Vec<ListenerSource>, compose: &Compose, report: &mut Report) {
     let http = find(listeners, HTTP);
     let http_is_tls = http.is_some_and(|http| http.tls.is_some());
     let tls = find(listeners, HTTPS).and_then(|https| https.tls.as_ref());
@@ -56,7 +95,7 @@ fn listener(name: &str, port: u16, tls: Option<TlsSource>, spot: Spot) -> Listen
 
 /// What is asked of the two listeners.
 struct Asked<'c> {
-    compose: &'c ComposeSource,
+    compose: &'c Compose,
     /// TLS is ended for routes that are not passed on.
     https: bool,
 }

@@ -1,0 +1,69 @@
+//! The only way to the outside: what a load asks for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What a configuration needs from outside: files and environment variables.
+pub trait Inputs {
+    /// The text of a file.
+    fn read(&self, path: &Path) -> io::Result<String>;
+    /// The paths of everything in a folder, sorted.
+    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
+    /// Whether this is a folder.
+    fn is_dir(&self, path: &Path) -> bool;
+    /// An environment variable, when it is set and is text.
+    fn env(&self, name: &str) -> Option<String>;
+}
+
+/// [`Inputs`] that were written down beforehand, for tests and built-in examples.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    files: BTreeMap<PathBuf, String>,
+    environment: BTreeMap<String, String>,
+}
+
+impl Memory {
+    /// No file and no variable.
+    pub fn new() -> Memory {
+        Memory::default()
+    }
+
+    /// With one more file. Folders are there as soon as a file stands in them.
+    pub fn file(mut self, path: impl Into<PathBuf>, text: impl Into<String>) -> Memory {
+        self.files.insert(path.into(), text.into());
+        self
+    }
+
+    /// With one more environment variable.
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Memory {
+        self.environment.insert(name.into(), value.into());
+        self
+    }
+}
+
+impl Inputs for Memory {
+    fn read(&self, path: &Path) -> io::Result<String> {
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "no such file");
+        self.files.get(path).cloned().ok_or_else(missing)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
+        let dir = if dir == Path::new(".") { Path::new("") } else { dir };
+        let entry = |file: &PathBuf| {
+            let first = file.strip_prefix(dir).ok()?.components().next()?;
+            Some(dir.join(first))
+        };
+        let entries: BTreeSet<PathBuf> = self.files.keys().filter_map(entry).collect();
+        Ok(entries.into_iter().collect())
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        let mut folders = self.files.keys().flat_map(|file| file.ancestors().skip(1));
+        !path.as_os_str().is_empty() && folders.any(|folder| folder == path)
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        self.environment.get(name).cloned()
+    }
+}

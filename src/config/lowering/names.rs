@@ -1,0 +1,37 @@
+//! Names are metric labels, so each belongs to one thing only.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Names that are taken.
+#[derive(Default)]
+pub(super) struct Names {
+    taken: HashSet<Arc<str>>,
+    /// The number that was last put behind a name.
+    numbers: HashMap<String, u32>,
+}
+
+impl Names {
+    pub(super) fn take(&mut self, name: Arc<str>) {
+        self.taken.insert(name);
+    }
+
+    /// The name itself, or with the first number behind it that makes it a new one. A long one is cut,
+    /// so that it could have been written.
+    pub(super) fn take_free(&mut self, mut wanted: String) -> Arc<str> {
+        if wanted.len() > MADE_NAME_BYTES_MAX {
+            wanted.truncate(wanted.floor_char_boundary(MADE_NAME_BYTES_MAX));
+            wanted.push_str("...");
+        }
+        let mut name: Arc<str> = wanted.as_str().into();
+        while !self.taken.insert(name.clone()) {
+            let number = self.numbers.entry(wanted.clone()).or_insert(1);
+            *number += 1;
+            name = format!("{wanted}#{number}").into();
+        }
+        name
+    }
+}
+
+/// What is left of the 128 bytes of a name when `...` and a number come behind it.
+const MADE_NAME_BYTES_MAX: usize = 112;

@@ -1,0 +1,159 @@
+//! The whole of a source, and each of its listeners.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::rules::{self, Defaults};
+use super::upstreams::{Speaks, Upstreams};
+use super::{binds, tls};
+use crate::config::inputs::Inputs;
+use crate::config::plan::{
+    Bind, HeadLimits, HttpListener, InternalApi, InternalBind, Listener, Log, LogFormat, LogLevel, Pass,
+    Plan, Protocol,
+};
+use crate::config::report::{At, Report, Spot};
+use crate::config::settings;
+use crate::config::source::{self, HttpSource, InternalSource, ListenerSource, ProtocolSource, Source};
+
+const MAX_CONNECTIONS: usize = 10_000;
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+const INTERNAL_PORT: u16 = 42007;
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const HTTP_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+const TCP_IDLE_TIMEOUT: Duration = Duration::from_secs(3_600);
+const HEAD_BYTES: usize = 64 << 10;
+const HEAD_FIELDS: usize = 128;
+const TARGET_BYTES: usize = 8 << 10;
+
+/// A plan, and where its parts were written for those who have more to say about them.
+pub(crate) struct Lowered {
+    pub(crate) plan: Plan,
+    /// For each listener of the plan.
+    pub(crate) spots: Vec<ListenerSpots>,
+}
+
+/// Where a listener and its rules were written.
+pub(crate) struct ListenerSpots {
+    pub(crate) listener: Spot,
+    pub(crate) rules: Vec<Spot>,
+}
+
+/// The plan that all files together describe. It can be used only if the report holds no error.
+pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) -> Lowered {
+    let mut upstreams = Upstreams::named(source.upstreams, report);
+    let (internal_api, internal_place) = internal_api(source.internal_api, inputs, report);
+    check_names(&source.listeners, report);
+    binds::check(&source.listeners, &internal_api.bind, &internal_place, report);
+    let shutdown_timeout = source.shutdown_timeout.map_or(SHUTDOWN_TIMEOUT, |timeout| timeout.value);
+    let lower = |listener| lower_listener(listener, shutdown_timeout, &mut upstreams, report);
+    let (listeners, spots) = source.listeners.into_iter().filter_map(lower).unzip();
+    let plan = Plan {
+        files: source.files,
+        log: Log {
+            level: source.log_level.map_or(LogLevel::Info, |level| level.value),
+            format: source.log_format.map_or(LogFormat::Human, |format| format.value),
+            access: source.access_log.and_then(|access| access.value),
+        },
+        workers: source.workers.map(|workers| workers.value),
+        max_connections: source.max_connections.map_or(MAX_CONNECTIONS, |connections| connections.value),
+        shutdown_timeout,
+        internal_api,
+        watch: settings::watch(source.watch.is_some_and(|watch| watch.value), inputs, report),
+        listeners,
+        upstreams: upstreams.finish(report),
+        rejected_services: source.rejected_services,
+    };
+    Lowered { plan, spots }
+}
+
+/// The internal API, and in words where its address comes from: the environment comes before the
+/// file.
+fn internal_api(
+    source: Option<At<InternalSource>>,
+    inputs: &dyn Inputs,
+    report: &mut Report,
+) -> (InternalApi, String) {
+    let (bind, token) = source.map_or((None, None), |source| (source.value.bind, source.value.token));
+    let (mut bind, mut place) = match bind {
+        Some(bind) => (bind.value, report.place(bind.spot)),
+        None => (
+            InternalBind::Tcp(Bind::Address(([127, 0, 0, 1], INTERNAL_PORT).into())),
+            "by default".to_owned(),
+        ),
+    };
+    if let Some(text) = inputs.env("INTERNAL_API_PORT").filter(|text| !text.is_empty()) {
+        match source::internal_bind(&text, |path| path.into()) {
+            Ok(from_environment) => (bind, place) = (from_environment, "by INTERNAL_API_PORT".to_owned()),
+            Err(wrong) => {
+                report.error_nowhere(format!("the value of INTERNAL_API_PORT {}", wrong.problem), wrong.hint);
+            }
+        }
+    }
+    (InternalApi { bind, token }, place)
+}
+
+fn check_names(listeners: &[ListenerSource], report: &mut Report) {
+    let mut seen: HashMap<&str, Spot> = HashMap::new();
+    for name in listeners.iter().filter_map(|listener| listener.name.as_ref()) {
+        if let Some(first) = seen.get(&*name.value) {
+            let (message, first) =
+                (format!("two listeners are named `{}`", name.value), report.place(*first));
+            report.error_hint(name.spot, message, format!("the first one is at {first}"));
+        } else {
+            seen.insert(&name.value, name.spot);
+        }
+    }
+}
+
+fn lower_listener(
+    source: ListenerSource,
+    shutdown_timeout: Duration,
+    upstreams: &mut Upstreams,
+    report: &mut Report,
+) -> Option<(Listener, ListenerSpots)> {
+    let origin = report.origin(source.spot);
+    let mut spots = ListenerSpots { listener: source.spot, rules: Vec::new() };
+    let protocol = match source.protocol {
+        ProtocolSource::Http(http) => {
+            spots.rules = http.rules.iter().map(|rule| rule.spot).collect();
+            Some(Protocol::Http(lower_http(http, upstreams, report)))
+        }
+        ProtocolSource::Tcp(tcp) => {
+            let upstream = tcp.upstream.and_then(|one| upstreams.use_one(one, Speaks::Tcp, report));
+            let idle_timeout = tcp.idle_timeout.map_or(TCP_IDLE_TIMEOUT, |timeout| timeout.value);
+            let send_proxy_protocol = tcp.send_proxy_protocol;
+            let pass = |upstream| Pass { upstream, send_proxy_protocol, idle_timeout };
+            upstream.map(|upstream| Protocol::Tcp(pass(upstream)))
+        }
+    };
+    if let (Some(tls), Some(protocol)) = (&source.tls, &protocol) {
+        tls::check_certificates(tls, protocol, report);
+    }
+    let listener = Listener {
+        name: source.name?.value,
+        origin,
+        binds: source.binds.into_iter().map(|bind| bind.value).collect(),
+        protocol: protocol?,
+        accept_proxy_protocol: source.accept_proxy_protocol,
+        tls: source.tls.map(|tls| tls::lower(tls, report)),
+        shutdown_timeout: source.shutdown_timeout.map_or(shutdown_timeout, |timeout| timeout.value),
+    };
+    Some((listener, spots))
+}
+
+fn lower_http(source: HttpSource, upstreams: &mut Upstreams, report: &mut Report) -> HttpListener {
+    let bytes = source.head_bytes_max.map_or(HEAD_BYTES, |bytes| bytes.value);
+    let defaults = Defaults::of(&source.limits);
+    HttpListener {
+        rules: rules::lower(source.rules, &defaults, upstreams, report),
+        head: HeadLimits {
+            bytes,
+            fields: source.head_fields_max.map_or(HEAD_FIELDS, |fields| fields.value),
+            target: source.target_bytes_max.map_or(TARGET_BYTES.min(bytes), |target| target.value.min(bytes)),
+        },
+        header_timeout: source.header_timeout.map_or(HEADER_TIMEOUT, |timeout| timeout.value),
+        idle_timeout: source.idle_timeout.map_or(HTTP_IDLE_TIMEOUT, |timeout| timeout.value),
+        trusted_proxies: source.trusted_proxies,
+        redirect_to_https: source.redirect_to_https,
+    }
+}

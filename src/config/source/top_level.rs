@@ -1,0 +1,194 @@
+//! The keys at the top of a file.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::listener::{self, ListenerSource, ProtocolSource};
+use super::rule::{self, RuleSource};
+use super::upstream::{self, UpstreamSource};
+use crate::config::decoder::{Decoder, Fields};
+use crate::config::plan::{
+    AccessLog, AccessLogFormat, AccessLogTo, InternalBind, LogFormat, LogLevel, Secret,
+};
+use crate::config::report::{At, Report};
+use crate::config::scalar::{self, Wrong};
+use crate::config::target;
+use crate::config::yaml::{self, Node, Value};
+
+/// All files together.
+#[derive(Default)]
+pub(crate) struct Source {
+    pub(crate) log_level: Option<At<LogLevel>>,
+    pub(crate) log_format: Option<At<LogFormat>>,
+    /// `None` inside: switched off.
+    pub(crate) access_log: Option<At<Option<AccessLog>>>,
+    pub(crate) workers: Option<At<usize>>,
+    pub(crate) max_connections: Option<At<usize>>,
+    pub(crate) shutdown_timeout: Option<At<Duration>>,
+    pub(crate) internal_api: Option<At<InternalSource>>,
+    http_config: Option<At<ListenerSource>>,
+    /// The rules of every file's `http_routes`, and the place of the first.
+    http_routes: Option<At<Vec<RuleSource>>>,
+    tcp: Option<At<ListenerSource>>,
+    pub(crate) listeners: Vec<ListenerSource>,
+    pub(crate) upstreams: Vec<UpstreamSource>,
+    pub(crate) watch: Option<At<bool>>,
+    /// Every file that was read, in order.
+    pub(crate) files: Vec<PathBuf>,
+    /// Services of compose files that are not served as they ask to be.
+    pub(crate) rejected_services: usize,
+}
+
+/// `internal_api:`
+pub(crate) struct InternalSource {
+    pub(crate) bind: Option<At<InternalBind>>,
+    pub(crate) token: Option<Secret>,
+}
+
+impl Source {
+    /// Reads one file into what is already there.
+    pub(crate) fn read(&mut self, decoder: &mut Decoder<'_>, root: Node) {
+        if let Value::Null = root.value {
+            return;
+        }
+        let Some(mut fields) = Fields::open(decoder, root, "a configuration") else {
+            return;
+        };
+        // A home for anchors.
+        fields.ignore(|key| key.starts_with("x-"));
+        let level = fields.parsed("log_level", scalar::log_level);
+        once(&mut self.log_level, level, "log_level", fields.decoder.report);
+        let format = fields.parsed("log_format", scalar::log_format);
+        once(&mut self.log_format, format, "log_format", fields.decoder.report);
+        let access = fields.field("access_log", access_log);
+        once(&mut self.access_log, access, "access_log", fields.decoder.report);
+        let workers = fields.parsed("workers", scalar::worker_count);
+        once(&mut self.workers, workers, "workers", fields.decoder.report);
+        let connections = fields.parsed("max_connections", scalar::connection_count);
+        once(&mut self.max_connections, connections, "max_connections", fields.decoder.report);
+        let shutdown = fields.parsed("shutdown_timeout", scalar::duration);
+        once(&mut self.shutdown_timeout, shutdown, "shutdown_timeout", fields.decoder.report);
+        let watch = fields.parsed("watch", scalar::flag);
+        once(&mut self.watch, watch, "watch", fields.decoder.report);
+        let internal = fields.field("internal_api", internal_api);
+        once(&mut self.internal_api, internal, "internal_api", fields.decoder.report);
+        self.read_listeners(&mut fields);
+        self.upstreams.extend(fields.field("upstreams", upstream::upstreams).unwrap_or_default());
+        fields.close();
+    }
+
+    fn read_listeners(&mut self, fields: &mut Fields<'_, '_>) {
+        let key = fields.at("http_config");
+        let http = fields.field("http_config", listener::http_config);
+        let http = key.zip(http).map(|(spot, value)| At { value, spot });
+        once(&mut self.http_config, http, "http_config", fields.decoder.report);
+        let key = fields.at("http_routes");
+        let rules = fields.field("http_routes", rule::rules);
+        match (key, rules, &mut self.http_routes) {
+            (_, Some(rules), Some(before)) => before.value.extend(rules),
+            (Some(spot), Some(value), before) => *before = Some(At { value, spot }),
+            _ => {}
+        }
+        let key = fields.at("tcp");
+        let tcp = fields.field("tcp", listener::tcp);
+        let tcp = key.zip(tcp).map(|(spot, value)| At { value, spot });
+        once(&mut self.tcp, tcp, "tcp", fields.decoder.report);
+        self.listeners.extend(fields.field("listeners", listener::listeners).unwrap_or_default());
+    }
+
+    /// After the last file: the short forms become listeners like the others, and stand before them.
+    pub(crate) fn join_short_forms(&mut self, report: &mut Report) {
+        let mut http = self.http_config.take().map(|http| http.value);
+        let tcp = self.tcp.take().map(|tcp| tcp.value);
+        match (&mut http, self.http_routes.take()) {
+            (Some(ListenerSource { protocol: ProtocolSource::Http(http), .. }), Some(routes)) => {
+                http.rules = routes.value;
+            }
+            (None, Some(routes)) => {
+                let hint = "add for example `http_config: { port: \":8021\" }`";
+                report.error_hint(routes.spot, "`http_routes` stands without `http_config`", hint);
+            }
+            _ => {}
+        }
+        let long = std::mem::take(&mut self.listeners);
+        self.listeners = http.into_iter().chain(tcp).chain(long).collect();
+    }
+}
+
+/// What only one file may say.
+fn once<T>(slot: &mut Option<At<T>>, new: Option<At<T>>, name: &str, report: &mut Report) {
+    match (&slot, new) {
+        (Some(first), Some(new)) => {
+            let first = report.place(first.spot);
+            report.error_hint(new.spot, format!("`{name}` is set in two files"), format!("first at {first}"));
+        }
+        (None, Some(new)) => *slot = Some(new),
+        (_, None) => {}
+    }
+}
+
+/// `stdout`, `off`, a path, or `{to, format}`.
+fn access_log(decoder: &mut Decoder<'_>, node: Node) -> Option<At<Option<AccessLog>>> {
+    let spot = node.spot;
+    if !matches!(node.value, Value::Map(_)) {
+        let to = access_log_to(decoder, node)?;
+        return Some(At { value: to.map(|to| AccessLog { to, format: AccessLogFormat::Json }), spot });
+    }
+    let mut fields = Fields::open(decoder, node, "an access log")?;
+    fields.require(&["to"]);
+    let to = fields.field("to", access_log_to);
+    let format = fields.parsed("format", |text| match text {
+        "json" => Ok(AccessLogFormat::Json),
+        "combined" => Ok(AccessLogFormat::Combined),
+        _ => Err(Wrong::hint("is not a format of an access log", "write json or combined")),
+    });
+    fields.close();
+    let format = format.map_or(AccessLogFormat::Json, |format| format.value);
+    Some(At { value: to?.map(|to| AccessLog { to, format }), spot })
+}
+
+fn access_log_to(decoder: &mut Decoder<'_>, node: Node) -> Option<Option<AccessLogTo>> {
+    let text = decoder.text(node.clone())?;
+    match text.text.as_str() {
+        "stdout" => Some(Some(AccessLogTo::Stdout)),
+        "off" | "false" => Some(None),
+        _ => decoder.path(node).map(|path| Some(AccessLogTo::File(path.value))),
+    }
+}
+
+fn internal_api(decoder: &mut Decoder<'_>, node: Node) -> Option<At<InternalSource>> {
+    let spot = node.spot;
+    let mut fields = Fields::open(decoder, node, "the internal API")?;
+    let bind = fields.field("bind", |decoder, node| {
+        let text = decoder.text(node)?;
+        match internal_bind(&text.text, |path| decoder.resolve(path)) {
+            Ok(value) => Some(At { value, spot: text.spot }),
+            Err(wrong) => {
+                decoder.wrong(&text, wrong);
+                None
+            }
+        }
+    });
+    let token = fields.field("token", |decoder, node| {
+        yaml::mask_secret(&node, decoder.report);
+        let text = decoder.text(node)?;
+        // RFC 6750, 2.1: what a client can send. The message does not quote it.
+        if text.text.is_empty() || !text.text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            decoder.report.error(text.spot, "a token is made of visible ASCII characters, without spaces");
+            return None;
+        }
+        Some(Secret(Arc::from(text.text)))
+    });
+    fields.close();
+    Some(At { value: InternalSource { bind, token }, spot })
+}
+
+/// `unix:/path`, or what a listener's `bind` takes.
+pub(crate) fn internal_bind(text: &str, resolve: impl Fn(&str) -> PathBuf) -> Result<InternalBind, Wrong> {
+    match text.strip_prefix("unix:") {
+        Some("") => Err(Wrong::hint("has no path", "write \"unix:/run/smolgate.sock\"")),
+        Some(path) => Ok(InternalBind::Unix(resolve(path))),
+        None => target::bind(text).map(InternalBind::Tcp),
+    }
+}
