@@ -44,6 +44,6 @@ mod tunnel;
 pub use date::Clock;
 pub use door::Door;
 pub use fields::{Forwarded, write_request_head};
-pub use generation::{Generation, terminators};
+pub use generation::{Generation, Lease, terminators};
 pub use handshake::handshake_slots;
 pub use site::{Permits, Site, Upstreams, WorkerState};
