@@ -278,7 +278,8 @@ pub struct ListenerCounters {
     pub bytes_in: Count,
     /// Bytes written to clients.
     pub bytes_out: Count,
-    /// Exchanges that ended.
+    /// Exchanges that ended, and connections that were dropped before a request was read: what the rules'
+    /// series add up to.
     pub requests: Count,
     /// How long exchanges took, from the first byte of the head to the last of the answer.
     pub duration: Histogram,

@@ -217,7 +217,12 @@ impl Sums {
             "Mean time of an exchange since the start.",
             average,
         );
-        page.single("http_request_total_count", Kind::Counter, "Requests that got an answer.", requests);
+        page.single(
+            "http_request_total_count",
+            Kind::Counter,
+            "Requests, of all listeners and rules.",
+            requests,
+        );
     }
 
     fn requests(&self, page: &mut Page) {

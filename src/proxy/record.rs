@@ -29,9 +29,15 @@ pub(super) fn sent_away(site: &Site, peer: IpAddr) {
 /// Notes that a rule dropped a connection by the name that it asked for.
 pub(super) fn dropped(site: &Site, client: &Client, rule: usize, name: &[u8]) {
     let reason = Reason::Dropped;
-    site.rule_counters(Some(rule)).exchange(method_label(b""), reason.status());
+    count(site, Some(rule), method_label(b""), reason.status());
     let prelude = Prelude { name: name.into(), exchange: None };
     Visit::new(&Ground::new(site, Some(rule)), client, prelude).end(Err(reason));
+}
+
+/// Counts for the listener and for the rule, so that their sums are the same.
+fn count(site: &Site, rule: Option<usize>, method: &'static str, status: u16) {
+    site.counters.requests.add(1);
+    site.rule_counters(rule).exchange(method, status);
 }
 
 /// What one exchange came to.
@@ -125,8 +131,7 @@ impl<'a> Record<'a> {
 
     fn count(&self, request: Option<&Request>, status: u16) {
         let method = request.map_or("other", |request| request.method.label());
-        self.site.counters.requests.add(1);
-        self.site.rule_counters(request.and_then(|request| request.rule)).exchange(method, status);
+        count(self.site, request.and_then(|request| request.rule), method, status);
     }
 
     fn rule_name(&self, request: Option<&Request>) -> Option<&'a str> {
