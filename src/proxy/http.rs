@@ -8,7 +8,6 @@ use std::time::Duration;
 use super::answer;
 use super::connection::Client;
 use super::dispatch::Dispatch;
-use super::door::Door;
 use super::failure::Failure;
 use super::ground::Ground;
 use super::passthrough;
@@ -40,10 +39,10 @@ pub(super) enum End {
 const LINGER: Duration = Duration::from_millis(20);
 
 /// Serves requests as long as they follow each other. Gives the client back when it is silent.
-pub(super) async fn exchanges(mut client: Client, door: Rc<Door>) -> Option<Client> {
-    let timer = door.site().worker().timer();
+pub(super) async fn exchanges(mut client: Client) -> Option<Client> {
+    let timer = client.door.site().worker().timer();
     loop {
-        let site = door.site();
+        let site = client.door.site();
         let end = exchange(&mut client, &site, &timer).await;
         // A tunnel may take days, and keeps no generation that long.
         drop(site);
