@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::ground::Ground;
 use super::passthrough;
 use super::record::Record;
-use super::reply::{self, Reply, Wait};
+use super::reply::{Reply, Wait};
 use super::request::{self, Awaited, Next, Request};
 use super::site::Site;
 use super::transfer::{Alongside, Body, Transfer};
@@ -207,19 +207,17 @@ impl Passage<'_, '_> {
         let uploading = pin!(upload.run(head, body));
         let mut alongside = Alongside::new(&client.stream, uploading);
 
-        let wait = Wait { timer, patience: proxy.response_timeout, upload: &record.received };
-        let heard = (&record.heard, &record.sent);
-        let reading = reply::read_final(
-            &link.stream,
-            &mut link.input,
-            &client.stream,
-            site,
+        let wait = Wait {
+            target: &link.stream,
+            input: &mut link.input,
+            client: &client.stream,
             request,
-            &wait,
             keep,
-            heard,
-        );
-        let reply = alongside.run(reading).await?;
+            record,
+            timer,
+            patience: proxy.response_timeout,
+        };
+        let reply = alongside.run(wait.read_final()).await?;
         if reply.until_close {
             client.stream.close_with_reset(true);
         }
