@@ -1,13 +1,15 @@
 //! The command line as its users meet it: the real program, its output and its exit codes.
 
+mod support;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::thread::{self, JoinHandle};
 
-use tempfile::TempDir;
+use support::place::{Ended, Place};
 
 const CONFIG: &str = r#"http_config: { port: ":8021" }
 http_routes:
@@ -33,71 +35,6 @@ http_routes:
   - host: "b.localhost"
     target: "gopher://localhost:8083"
 "#;
-
-/// A folder of its own, and the program run in it without what the environment may say.
-struct Place(TempDir);
-
-impl Place {
-    fn with(files: &[(&str, &str)]) -> Place {
-        let place = Place(tempfile::tempdir().unwrap());
-        for (name, text) in files {
-            let path = place.0.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        place
-    }
-
-    fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_smolgate"));
-        command.args(line.split_whitespace()).current_dir(self.0.path()).stdin(Stdio::null());
-        let own = ["COMPOSE_FILE", "HTTP_PORT", "HTTPS_ENABLED", "WATCH"];
-        for name in own.iter().flat_map(|name| [format!("SMOLGATE_{name}"), format!("LITEPROXY_{name}")]) {
-            command.env_remove(name);
-        }
-        for name in
-            ["COMPOSE_PROFILES", "CONFIG_FILE", "INTERNAL_API_PORT", "LOG_LEVEL", "NO_COLOR", "RUST_LOG"]
-        {
-            command.env_remove(name);
-        }
-        command
-    }
-
-    fn run(&self, line: &str) -> Ended {
-        Ended::from(self.command(line).output().unwrap())
-    }
-}
-
-#[derive(Debug)]
-struct Ended {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl From<Output> for Ended {
-    fn from(output: Output) -> Ended {
-        Ended {
-            code: output.status.code().expect("not killed"),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
-impl Ended {
-    /// Ended with `code`, and said nothing on standard output.
-    fn failed(self, code: i32) -> String {
-        assert_eq!((self.code, self.out.as_str()), (code, ""), "{self:?}");
-        self.err
-    }
-
-    /// Ended well, and said nothing on standard error.
-    fn fine(self) -> String {
-        assert_eq!((self.code, self.err.as_str()), (0, ""), "{self:?}");
-        self.out
-    }
-}
 
 #[test]
 fn a_valid_configuration_passes_every_spelling_of_check() {
@@ -137,7 +74,7 @@ fn a_terminal_has_colours_unless_no_color_is_set() {
         let program = env!("CARGO_BIN_EXE_smolgate");
         let mut command = Command::new("script");
         command.args(["-qec", &format!("'{program}' check -c gate.yml"), "/dev/null"]);
-        command.current_dir(place.0.path()).stdin(Stdio::null()).env_remove("NO_COLOR").env("TERM", "xterm");
+        command.current_dir(place.path()).stdin(Stdio::null()).env_remove("NO_COLOR").env("TERM", "xterm");
         command.envs(variable.iter().copied());
         command.output().ok().map(|output| output.stdout)
     };
@@ -166,7 +103,7 @@ fn the_configuration_is_looked_for_in_order() {
     let env = found(place.command("routes").env("CONFIG_FILE", "env.yml"));
     assert!(env.contains("  env  "), "{env}");
     assert!(found(place.command("routes").env("CONFIG_FILE", "")).contains("  first  "));
-    fs::remove_file(place.0.path().join("smolgate.yml")).unwrap();
+    fs::remove_file(place.path().join("smolgate.yml")).unwrap();
     assert!(place.run("routes").fine().contains("  second  "));
 }
 
@@ -374,8 +311,8 @@ fn bash_takes_the_completion_script() {
     let place = Place::with(&[]);
     let script = place.run("completion bash").fine();
     assert!(script.contains("_smolgate()") && script.contains("explain"), "{script}");
-    fs::write(place.0.path().join("completion"), &script).unwrap();
-    let bash = Command::new("bash").args(["-n", "completion"]).current_dir(place.0.path()).output();
+    fs::write(place.path().join("completion"), &script).unwrap();
+    let bash = Command::new("bash").args(["-n", "completion"]).current_dir(place.path()).output();
     match bash {
         Ok(output) => assert!(output.status.success(), "{output:?}"),
         Err(_) => eprintln!("skipped: there is no bash here"),

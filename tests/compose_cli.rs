@@ -1,9 +1,10 @@
 //! Compose files on the command line: the real program, its output and its exit codes.
 
-use std::fs;
-use std::process::{Command, Stdio};
+mod support;
 
-use tempfile::TempDir;
+use std::fs;
+
+use support::place::{Ended, Place};
 
 const WEB: &str = "services:
   web:
@@ -23,41 +24,6 @@ const BAD: &str = "services:
   good: { labels: { smolgate.host: good.example.com, smolgate.port: 80 } }
 ";
 
-/// A folder of its own, and the program run in it without what the environment may say.
-struct Place(TempDir);
-
-/// Exit code, standard output, standard error.
-type Ended = (i32, String, String);
-
-impl Place {
-    fn with(files: &[(&str, &str)]) -> Place {
-        let place = Place(tempfile::tempdir().unwrap());
-        for (name, text) in files {
-            let path = place.0.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        place
-    }
-
-    fn run(&self, line: &str) -> Ended {
-        self.run_with(line, &[])
-    }
-
-    fn run_with(&self, line: &str, environment: &[(&str, &str)]) -> Ended {
-        let output = Command::new(env!("CARGO_BIN_EXE_smolgate"))
-            .args(line.split_whitespace())
-            .current_dir(self.0.path())
-            .stdin(Stdio::null())
-            .env_clear()
-            .envs(environment.iter().copied())
-            .output()
-            .unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (output.status.code().expect("not killed"), text(output.stdout), text(output.stderr))
-    }
-}
-
 #[test]
 fn compose_files_are_named_in_every_way() {
     let place = Place::with(&[
@@ -73,12 +39,12 @@ fn compose_files_are_named_in_every_way() {
         "check -c native.yml --compose apps/???*/*.yaml",
         "check --format compose -c apps/web -c apps/shop",
     ] {
-        let (code, out, err) = place.run(line);
+        let Ended { code, out, err } = place.run(line);
         assert_eq!((code, err.as_str()), (0, ""), "{line}");
         assert!(out.ends_with(both), "{line}: {out}");
     }
     for name in ["SMOLGATE_COMPOSE_FILE", "LITEPROXY_COMPOSE_FILE"] {
-        let (code, out, err) = place.run_with("check", &[(name, "apps/*/compose.yaml")]);
+        let Ended { code, out, err } = place.run_with("check", &[(name, "apps/*/compose.yaml")]);
         assert!(code == 0 && out.ends_with(both), "{out}{err}");
     }
 }
@@ -89,7 +55,7 @@ fn without_a_name_the_compose_file_of_the_folder_is_read() {
         ("compose.yaml", WEB),
         ("compose.override.yaml", "services: { web: { labels: { smolgate.host: local.test } } }"),
     ]);
-    let (code, out, err) = place.run_with("routes", &[("SMOLGATE_HTTP_PORT", "8080")]);
+    let Ended { code, out, err } = place.run_with("routes", &[("SMOLGATE_HTTP_PORT", "8080")]);
     assert_eq!((code, err.as_str()), (0, ""));
     assert_eq!(
         out,
@@ -104,7 +70,7 @@ http (:8080)  2  local.test   /     *        proxy -> http://web:8080           
 #[test]
 fn explain_shows_the_line_of_the_label() {
     let place = Place::with(&[("compose.yaml", WEB)]);
-    let (code, out, _) = place.run("explain http://web.example.com/a");
+    let Ended { code, out, .. } = place.run("explain http://web.example.com/a");
     assert_eq!(code, 0);
     assert_eq!(
         out,
@@ -121,7 +87,7 @@ fn both_listeners_show_the_line_of_the_label() {
     let mail = "  mail:\n    labels:\n      smolgate.host: mail.example.com\n      smolgate.port: 993\n      smolgate.port.http: 80\n      smolgate.passthrough: true\n";
     let place = Place::with(&[("compose.yaml", &format!("{WEB}{mail}"))]);
     let https = [("SMOLGATE_HTTPS_ENABLED", "true"), ("SMOLGATE_HTTPS_PORT", "8443")];
-    let (code, out, _) = place.run_with("routes", &https);
+    let Ended { code, out, .. } = place.run_with("routes", &https);
     assert_eq!(code, 0);
     assert_eq!(
         out,
@@ -153,7 +119,7 @@ https (:8443)  3  web.example.com   /     *        proxy -> http://web:8080     
             "1  compose.yaml:10  mail.example.com  wins -> passed on as it is to mail:993",
         ),
     ] {
-        let (code, out, _) = place.run_with(&format!("explain {url}"), &https);
+        let Ended { code, out, .. } = place.run_with(&format!("explain {url}"), &https);
         assert!(code == 0 && out.contains(told), "{url}: {out}");
     }
 }
@@ -161,11 +127,11 @@ https (:8443)  3  web.example.com   /     *        proxy -> http://web:8080     
 #[test]
 fn a_rejected_service_fails_check_and_nothing_else() {
     let place = Place::with(&[("compose.yaml", BAD)]);
-    let (code, out, err) = place.run("check");
+    let Ended { code, out, err } = place.run("check");
     assert_eq!((code, out.as_str()), (1, ""));
     assert!(err.contains("compose.yaml:2:67") && err.contains("`many` is not a port"), "{err}");
     assert!(err.ends_with("error: 1 service would not be served; everything else would\n"), "{err}");
-    let (code, out, err) = place.run("routes");
+    let Ended { code, out, err } = place.run("routes");
     assert!(code == 0 && err.contains("`many` is not a port"), "{err}");
     assert!(out.contains("respond 503") && out.contains("http://good"), "{out}");
 }
@@ -175,7 +141,7 @@ fn hosts_without_a_certificate_are_named_with_what_to_do() {
     let more = "  mail: { labels: { smolgate.host: mail.example.com, smolgate.port: 443, smolgate.passthrough: true } }\n";
     let place = Place::with(&[("compose.yaml", &format!("{WEB}{more}"))]);
     for name in ["SMOLGATE_HTTPS_ENABLED", "LITEPROXY_HTTPS_ENABLED"] {
-        let (code, out, err) = place.run_with("check", &[(name, "true")]);
+        let Ended { code, out, err } = place.run_with("check", &[(name, "true")]);
         assert_eq!((code, out.as_str()), (1, ""));
         let expected = "\
 error: certs cannot be read: No such file or directory (os error 2)
@@ -194,7 +160,7 @@ error: no certificate has the name example.com, web.example.com: not served unde
     }
     // Who ends TLS itself has its own.
     let place = Place::with(&[("compose.yaml", &format!("services:\n{more}"))]);
-    let (code, out, err) = place.run_with("check", &[("SMOLGATE_HTTPS_ENABLED", "true")]);
+    let Ended { code, out, err } = place.run_with("check", &[("SMOLGATE_HTTPS_ENABLED", "true")]);
     assert_eq!((code, err.as_str()), (0, ""));
     assert!(out.contains("2 listeners, 2 rules"), "{out}");
 }
@@ -210,10 +176,10 @@ fn adapt_prints_what_loads_to_the_same() {
         ("adapt --compose mail/compose.yaml", "false"),
         ("adapt --compose mail/compose.yaml --compose compose.yaml", "true"),
     ] {
-        let (code, native, _) = place.run_with(line, &[("SMOLGATE_HTTPS_ENABLED", https)]);
+        let Ended { code, out: native, .. } = place.run_with(line, &[("SMOLGATE_HTTPS_ENABLED", https)]);
         assert_eq!(code, 0);
-        fs::write(place.0.path().join("native.yml"), &native).unwrap();
-        let (code, again, err) = place.run("adapt -c native.yml --format native");
+        fs::write(place.path().join("native.yml"), &native).unwrap();
+        let Ended { code, out: again, err } = place.run("adapt -c native.yml --format native");
         assert_eq!((code, again.as_str(), err.as_str()), (0, native.as_str(), ""));
     }
 }
@@ -221,7 +187,7 @@ fn adapt_prints_what_loads_to_the_same() {
 #[test]
 fn a_file_without_a_route_is_a_warning() {
     let place = Place::with(&[("compose.yaml", "services: { db: { image: postgres } }\n")]);
-    let (code, out, err) = place.run("check");
+    let Ended { code, out, err } = place.run("check");
     assert_eq!(code, 0, "{err}");
     assert!(out.contains("is valid: 1 listener, 0 rules"), "{out}");
     assert!(err.starts_with("warning: no service here has a label `smolgate.host`"), "{err}");

@@ -26,16 +26,12 @@ fn inputs(input: &str) -> (Memory, Vec<PathBuf>) {
     for (name, value) in environment.split(' ').filter_map(|word| word.split_once('=')) {
         memory = memory.env(name, value);
     }
-    let files = golden::divided(input, "compose.yaml");
-    let includes = files.iter().any(|(_, text)| text.contains("include:"));
-    let is_named = |path: &PathBuf| {
+    let (memory, mut paths) = golden::in_memory(memory, input, "compose.yaml");
+    let includes = input.contains("include:");
+    paths.retain(|path| {
         let known = ["smolgate.yml", "app.yaml", "compose.yaml"].iter().any(|name| path.ends_with(name));
         known && (!includes || path == Path::new("compose.yaml"))
-    };
-    let paths = files.iter().map(|(path, _)| path.clone()).filter(is_named).collect();
-    for (path, text) in files {
-        memory = memory.file(path, text);
-    }
+    });
     (memory, paths)
 }
 

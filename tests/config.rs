@@ -19,17 +19,12 @@ fn golden_files() -> Vec<Golden> {
 
 /// The input of a golden file as files, with the environment that all of them share.
 fn inputs(input: &str) -> (Memory, Vec<PathBuf>) {
-    let mut memory = Memory::new()
+    let memory = Memory::new()
         .env("API_HOST", "api.internal")
         .env("GATE_TOKEN", "sesame")
         .env("NOT_A_PORT", "sesame")
         .file("secrets/token", "sesame\n");
-    let files = golden::divided(input, "smolgate.yml");
-    let paths = files.iter().map(|(path, _)| path.clone()).collect();
-    for (path, text) in files {
-        memory = memory.file(path, text);
-    }
-    (memory, paths)
+    golden::in_memory(memory, input, "smolgate.yml")
 }
 
 fn outcome(input: &str) -> String {

@@ -78,6 +78,7 @@ fn a_name_is_dropped_before_a_byte_is_answered() {
     let dropped = "smolgate_tls_handshakes_total{listener=\"https\",result=\"dropped\"}";
     assert_eq!(scene.gate.metric(dropped), 4.0);
     assert_eq!(scene.gate.metric("smolgate_own_answers_total{reason=\"dropped\"}"), 4.0);
+    assert_eq!(scene.gate.metric("http_request_total_count"), 4.0);
     // A rule before it comes before it.
     let mut good = scene.over_tls("good.evil.test");
     assert_eq!(good.exchange("GET / HTTP/1.1\r\nHost: good.evil.test\r\n\r\n").text(), "good");

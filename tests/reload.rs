@@ -40,15 +40,13 @@ fn live() -> Upstream {
         }
         while let Some(request) = connection.read_request() {
             if request.head.get("upgrade").is_some() {
-                connection.send(
-                    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
-                );
+                connection.send(SWITCH);
                 while let Some(bytes) = connection.read_some() {
                     connection.send(bytes);
                 }
                 return;
             }
-            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nalive");
+            connection.send(ALIVE);
         }
     })
 }
@@ -57,6 +55,29 @@ fn start(live: &Upstream) -> TestGate {
     TestGate::start(BEFORE, &[("live", live)])
 }
 
+/// Puts another configuration into force.
+#[track_caller]
+fn reload(gate: &TestGate, live: &Upstream, yaml: &str) {
+    gate.edit(yaml, &[("live", live)]);
+    gate.reload().expect("the reload is fine");
+}
+
+/// An upstream that answers `alive`, once it may, and a request to it under way.
+fn held(hold: &Latch) -> (Upstream, TestGate, Client) {
+    let held = hold.clone();
+    let upstream = Upstream::each(move |connection, _| {
+        held.wait();
+        connection.send(ALIVE);
+    });
+    let gate = start(&upstream);
+    let mut client = gate.client();
+    client.send(LIVE);
+    upstream.wait_requests(1);
+    (upstream, gate, client)
+}
+
+const ALIVE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nalive";
+const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 const VERSION: &str = "GET /version HTTP/1.1\r\nHost: a\r\n\r\n";
 const LIVE: &str = "GET /live HTTP/1.1\r\nHost: a\r\n\r\n";
 const UPGRADE: &str = "GET /live HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
@@ -105,8 +126,7 @@ fn tunnels_whose_rule_is_unchanged_live_on() {
     let mut raw = gate.client_of("raw");
     echoes(&mut raw, b"!");
     for round in 0..5 {
-        gate.edit(&BEFORE.replace("before", &format!("round {round}")), &[("live", &upstream)]);
-        gate.reload().expect("the reload is fine");
+        reload(&gate, &upstream, &BEFORE.replace("before", &format!("round {round}")));
         gate.exchange(VERSION).expect(200, format!("round {round}"));
         echoes(&mut socket, b"still here");
         echoes(&mut raw, b"here too");
@@ -122,8 +142,7 @@ fn a_tunnel_that_begins_after_its_rule_went_ends_as_well() {
         connection.read_request();
         asks.open();
         answers.wait();
-        connection
-            .send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        connection.send(SWITCH);
         connection.hang();
     });
     let before = BEFORE.replace("20s", "0");
@@ -131,8 +150,7 @@ fn a_tunnel_that_begins_after_its_rule_went_ends_as_well() {
     let mut socket = gate.client();
     socket.send(UPGRADE);
     asked.wait();
-    gate.edit(&before.replace("/live", "/elsewhere"), &[("live", &upstream)]);
-    gate.reload().expect("the reload is fine");
+    reload(&gate, &upstream, &before.replace("/live", "/elsewhere"));
     answer.open();
     assert_eq!(socket.read_response().status(), 101);
     socket.expect_close();
@@ -149,8 +167,7 @@ fn a_tunnel_whose_rule_comes_back_in_time_lives_on() {
     echoes(&mut raw, b"!");
     let elsewhere = before.replace("target: \"{live}\"", "target: \"127.0.0.1:1\"");
     for text in [elsewhere.replace("/live", "/elsewhere"), elsewhere] {
-        gate.edit(&text, &[("live", &upstream)]);
-        gate.reload().expect("the reload is fine");
+        reload(&gate, &upstream, &text);
     }
     raw.expect_close();
     echoes(&mut stays, b"still here");
@@ -169,11 +186,7 @@ fn an_exchange_in_flight_ends_as_it_began() {
     let mut client = gate.client();
     client.send(LIVE);
     upstream.wait_requests(1);
-    gate.edit(
-        &BEFORE.replace("target: \"http://{live}\"", "respond: { status: 410 }"),
-        &[("live", &upstream)],
-    );
-    gate.reload().expect("the reload is fine");
+    reload(&gate, &upstream, &BEFORE.replace("target: \"http://{live}\"", "respond: { status: 410 }"));
     hold.open();
     client.read_response().expect(200, "halfhalf");
     // The next request on this connection meets the new rule.
@@ -186,8 +199,7 @@ fn idle_upstream_connections_survive_a_reload() {
     let gate = start(&upstream);
     let mut client = gate.client();
     client.exchange(LIVE).expect(200, "alive");
-    gate.edit(&BEFORE.replace("before", "after"), &[("live", &upstream)]);
-    gate.reload().expect("the reload is fine");
+    reload(&gate, &upstream, &BEFORE.replace("before", "after"));
     client.exchange(LIVE).expect(200, "alive");
     client.exchange(VERSION).expect(200, "after");
 }
@@ -213,8 +225,7 @@ fn an_invalid_configuration_changes_nothing() {
     let error = gate.reload().expect_err("the configuration is invalid");
     assert!(error.contains("path_prefx") && error.contains("path_prefix"), "the whole diagnostic: {error}");
     // And when it is mended, the next reload takes it.
-    gate.edit(&BEFORE.replace("before", "mended"), &[("live", &upstream)]);
-    gate.reload().expect("the reload is fine");
+    reload(&gate, &upstream, &BEFORE.replace("before", "mended"));
     client.exchange(VERSION).expect(200, "mended");
 }
 
@@ -225,15 +236,13 @@ fn listeners_come_and_go() {
     let more = format!(
         "{BEFORE}  - name: extra\n    bind: \"127.0.0.1:0\"\n    protocol: http\n    rules:\n      - respond: {{ status: 200, body: \"extra\" }}\n"
     );
-    gate.edit(&more, &[("live", &upstream)]);
-    gate.reload().expect("the reload is fine");
+    reload(&gate, &upstream, &more);
     let extra = gate.address("extra");
     let mut kept = Client::connect(extra);
     kept.exchange(VERSION).expect(200, "extra");
     gate.exchange(VERSION).expect(200, "before");
 
-    gate.edit(BEFORE, &[("live", &upstream)]);
-    gate.reload().expect("the reload is fine");
+    reload(&gate, &upstream, BEFORE);
     assert_eq!(gate.find_address("extra"), None);
     support::until("the removed listener refuses", || std::net::TcpStream::connect(extra).is_err());
     // An idle connection of a listener that is gone has nothing to wait for.
@@ -244,18 +253,9 @@ fn listeners_come_and_go() {
 #[test]
 fn a_removed_listener_drains_its_exchange() {
     let hold = Latch::new();
-    let held = hold.clone();
-    let upstream = Upstream::each(move |connection, _| {
-        held.wait();
-        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nalive");
-    });
-    let gate = start(&upstream);
-    let mut client = gate.client();
-    client.send(LIVE);
-    upstream.wait_requests(1);
+    let (upstream, gate, mut client) = held(&hold);
     let without = BEFORE.replace("- name: http\n    bind", "- name: renamed\n    bind");
-    gate.edit(&without, &[("live", &upstream)]);
-    gate.reload().expect("the reload is fine");
+    reload(&gate, &upstream, &without);
     hold.open();
     let response = client.read_response();
     response.expect(200, "alive");
@@ -274,8 +274,7 @@ fn an_exchange_that_outlives_a_removed_listener_is_ended_and_counted() {
     client.send(LIVE);
     upstream.wait_requests(1);
     let without = impatient.replace("- name: http\n    bind", "- name: renamed\n    bind");
-    gate.edit(&without, &[("live", &upstream)]);
-    gate.reload().expect("the reload is fine");
+    reload(&gate, &upstream, &without);
     client.expect_close();
     support::until("the end is counted", || {
         gate.metric("smolgate_own_answers_total{reason=\"shutting_down\"}") == 1.0
@@ -340,8 +339,7 @@ fn no_connection_is_refused_or_reset_while_reloads_go_on() {
             })
             .collect();
         for round in 0..30 {
-            gate.edit(&BEFORE.replace("before", &format!("round {round}")), &[("live", &upstream)]);
-            gate.reload().expect("the reload is fine");
+            reload(&gate, &upstream, &BEFORE.replace("before", &format!("round {round}")));
         }
         done.store(true, Ordering::Relaxed);
         for client in clients {
@@ -353,18 +351,10 @@ fn no_connection_is_refused_or_reset_while_reloads_go_on() {
 #[test]
 fn stopping_drains_what_is_in_flight() {
     let hold = Latch::new();
-    let held = hold.clone();
-    let upstream = Upstream::each(move |connection, _| {
-        held.wait();
-        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nalive");
-    });
-    let gate = start(&upstream);
+    let (_upstream, gate, mut busy) = held(&hold);
     let address = gate.address("http");
     let mut idle = gate.client();
     idle.exchange(VERSION).expect(200, "before");
-    let mut busy = gate.client();
-    busy.send(LIVE);
-    upstream.wait_requests(1);
     let stopping = thread::spawn(move || gate.stop());
     idle.expect_close();
     support::until("the listener refuses", || std::net::TcpStream::connect(address).is_err());

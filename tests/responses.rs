@@ -6,7 +6,7 @@ use support::gate::TestGate;
 use support::message::{Framing, Head};
 use support::upstream::Upstream;
 use support::wire::End;
-use support::{Latch, pattern, show};
+use support::{Latch, pattern, show, until};
 
 const CONFIG: &str = r#"
 listeners:
@@ -467,6 +467,8 @@ fn a_client_that_leaves_ends_the_upstream_exchange() {
         }
         client.reset();
         assert!(matches!(upstream.wait_end(0), End::Clean | End::Reset), "answer begun: {begun}");
+        let gone = "smolgate_own_answers_total{reason=\"client_gone\"}";
+        until("it is counted", || gate.metric(gone) == 1.0);
     }
 }
 

@@ -221,6 +221,50 @@ fn silence_of_both_sides_ends_the_tunnel() {
 }
 
 #[test]
+fn however_a_tunnel_ends_is_counted() {
+    let upstream = Upstream::scripted(|connection| {
+        if connection.read_request().is_none() {
+            return;
+        }
+        connection.send(SWITCH);
+        match connection.read_exact(4).as_deref() {
+            Some(b"done") => {}
+            Some(b"fail") => connection.reset(),
+            _ => connection.hang(),
+        }
+    });
+    let config = format!("shutdown_timeout: 0\n{CONFIG}");
+    let gate = TestGate::start(&config, &[("upstream", &upstream)]);
+    let metric = |name: &str, labels: String| gate.metric(&format!("smolgate_{name}{{{labels}}}"));
+    let open = || metric("tunnels_open", "listener=\"http\"".into());
+    for result in ["ok", "client_gone", "upstream_reset", "tunnel_idle", "shutting_down"] {
+        let host = if result == "tunnel_idle" { "short.test" } else { "a" };
+        let mut client = gate.client();
+        assert_eq!(client.exchange(ASK.replace("Host: a", &format!("Host: {host}"))).status(), 101);
+        if result != "tunnel_idle" {
+            until("it is a tunnel", || open() == 1.0);
+        }
+        match result {
+            "ok" => {
+                client.send("done");
+                client.half_close();
+            }
+            "upstream_reset" => client.send("fail"),
+            "client_gone" => client.reset(),
+            "shutting_down" => {
+                gate.edit(&config.replace("{upstream}", "127.0.0.1:1"), &[]);
+                gate.reload().expect("the reload is fine");
+            }
+            _ => _ = client.expect_close(),
+        }
+        let ended = || metric("tunnels_ended_total", format!("listener=\"http\",result=\"{result}\""));
+        until("its end is counted", || ended() == 1.0);
+        let own = metric("own_answers_total", format!("reason=\"{result}\""));
+        assert_eq!((open(), own), (0.0, if result == "ok" { 0.0 } else { 1.0 }), "{result}");
+    }
+}
+
+#[test]
 fn a_tunnel_is_one_line_in_the_access_log_whichever_way_it_ends() {
     for reason in [None, Some("shutting_down")] {
         let upstream = echo();

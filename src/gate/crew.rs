@@ -13,7 +13,7 @@ use smol::channel::{Receiver, Sender, bounded, unbounded};
 use super::bound::{DoorKey, NewSockets, doors};
 use crate::http::FieldTable;
 use crate::log::Counters;
-use crate::proxy::{Clock, Door, Generation, Permits, Site, Upstreams, WorkerState, handshake_slots};
+use crate::proxy::{Clock, Door, Lease, Permits, Site, Upstreams, WorkerState, handshake_slots};
 use crate::upstream::Book;
 use crate::worker::{self, Task, Worker};
 
@@ -25,11 +25,7 @@ pub(super) struct Crew {
 /// What a worker is told. It answers when it is done.
 enum Order {
     /// Serve this generation: keep the doors it has, open those it brings sockets for, close the rest.
-    Install {
-        generation: Arc<Generation>,
-        sockets: HashMap<DoorKey, TcpListener>,
-        done: Sender<io::Result<()>>,
-    },
+    Install { generation: Lease, sockets: HashMap<DoorKey, TcpListener>, done: Sender<io::Result<()>> },
     /// Close every door, wait for the guests, and end.
     Leave { patience: Duration },
 }
@@ -60,11 +56,7 @@ impl Crew {
     ///
     /// # Errors
     /// When a worker cannot open a door, or has ended.
-    pub(super) async fn install(
-        &self,
-        generation: &Arc<Generation>,
-        mut sockets: NewSockets,
-    ) -> io::Result<()> {
+    pub(super) async fn install(&self, generation: &Lease, mut sockets: NewSockets) -> io::Result<()> {
         let (done, answers) = bounded(self.count());
         for (orders, _) in &self.workers {
             let sockets =
@@ -143,7 +135,7 @@ type Gone = Vec<(Rc<Door>, Duration)>;
 fn install(
     state: &Rc<WorkerState>,
     open: &mut HashMap<DoorKey, Rc<Door>>,
-    generation: Arc<Generation>,
+    generation: Lease,
     mut sockets: HashMap<DoorKey, TcpListener>,
 ) -> (io::Result<()>, Gone) {
     let upstreams = Rc::new(Upstreams::new(state.clone(), generation.clone()));

@@ -1,9 +1,11 @@
 //! Reload: read, validate, build off the data plane, then swap. Whatever fails, fails before the swap.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use smol::channel::Receiver;
 use smol::lock::MutexGuard;
 
 use super::bound::{self, NewSockets};
@@ -14,10 +16,6 @@ use crate::config::Sources;
 use crate::config::plan::{AccessLog as AccessPlan, Plan};
 use crate::log::AccessLog;
 use crate::proxy::{Generation, Permits};
-
-/// How soon it is looked whether a generation that was replaced is still in use, and how rarely in the end.
-const RETIRE_PAUSE_FIRST: Duration = Duration::from_millis(10);
-const RETIRE_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 impl Shared {
     /// Puts the configuration into force as it is written now. What changed, in one line.
@@ -104,7 +102,8 @@ impl Shared {
         }
         (self.on_plan)(&plan);
         let changes = report::changes(&old.plan, &generation, restart);
-        smol::spawn(retire(old)).detach();
+        // Nobody waits for what taking it apart takes, should this be the last to have it.
+        smol::unblock(move || drop(old)).detach();
         Ok(changes)
     }
 
@@ -141,14 +140,12 @@ impl Shared {
     }
 }
 
-/// Holds a generation until nobody else does. Exchanges that began on it may go on for hours, and taking
-/// apart 10,000 rules takes milliseconds: the worker where the last of them ends has no time for that.
-async fn retire<G: Send + Sync + 'static>(generation: Arc<G>) {
-    let mut pause = RETIRE_PAUSE_FIRST;
-    while Arc::strong_count(&generation) > 1 {
-        smol::Timer::after(pause).await;
-        pause = (pause * 2).min(RETIRE_PAUSE_MAX);
-    }
+/// Holds a generation until no worker does, then lets go of it. Exchanges that began on it may go on for
+/// hours, and taking apart 10,000 rules takes milliseconds: the worker where the last of them ends has no
+/// time for that.
+pub(super) async fn retire(generation: Arc<Generation>, returned: Receiver<Infallible>) {
+    // Nothing can be sent: this waits for the end of the channel.
+    let _ = returned.recv().await;
     smol::unblock(move || drop(generation)).await;
 }
 
@@ -165,32 +162,28 @@ fn new_access_log(
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
-    use std::sync::mpsc::{Sender, channel};
-    use std::thread::{self, ThreadId};
 
     use futures_lite::future::{block_on, poll_once};
 
     use super::*;
-
-    /// Tells where it was dropped.
-    struct Generation(Sender<ThreadId>);
-
-    impl Drop for Generation {
-        fn drop(&mut self) {
-            self.0.send(thread::current().id()).unwrap();
-        }
-    }
+    use crate::proxy::Lease;
+    use crate::tls::Tickets;
+    use crate::upstream::Names;
 
     #[test]
     fn a_generation_never_ends_with_the_exchange_that_used_it_last() {
-        let (ended, end) = channel();
-        let generation = Arc::new(Generation(ended));
-        let exchange = generation.clone();
-        let mut retired = pin!(retire(generation));
+        let plan = Arc::new(Plan::empty());
+        let generation = Generation::new(1, plan, &Names::default(), &Tickets::default(), None, None);
+        let generation = Arc::new(generation.unwrap());
+        let alive = Arc::downgrade(&generation);
+        let (lease, returned) = Lease::new(generation.clone());
+        let mut retired = pin!(retire(generation, returned));
+        let exchange = lease.clone();
+        drop(lease);
         assert!(block_on(poll_once(retired.as_mut())).is_none(), "an exchange is going on");
         drop(exchange);
-        assert!(end.try_recv().is_err(), "it ended here");
+        assert_eq!(alive.strong_count(), 1, "it ended here");
         block_on(retired);
-        assert_ne!(end.recv().unwrap(), thread::current().id());
+        assert_eq!(alive.strong_count(), 0);
     }
 }

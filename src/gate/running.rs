@@ -14,12 +14,13 @@ use smol::channel::{Receiver, Sender, bounded};
 use super::bound::{self, DoorKey, NewSockets};
 use super::crew::Crew;
 use super::operator::Operating;
+use super::reload::retire;
 use super::{GateError, Loader, OnPlan, certificates, notify, watch};
 use crate::config::plan::{AccessLog as AccessPlan, InternalApi, Plan};
 use crate::config::{Diagnostics, Loaded, Severity, Sources};
 use crate::internal::{Phase, Server};
 use crate::log::{AccessLog, Counters};
-use crate::proxy::{Generation, Permits};
+use crate::proxy::{Generation, Lease, Permits};
 use crate::tls::Tickets;
 use crate::upstream::Names;
 
@@ -198,7 +199,9 @@ impl Shared {
         sockets: NewSockets,
     ) -> Result<(), GateError> {
         let new: Vec<_> = sockets.iter().map(|(door, (address, _))| (door.clone(), *address)).collect();
-        let installed = crew.install(generation, sockets).await;
+        let (lease, returned) = Lease::new(generation.clone());
+        smol::spawn(retire(generation.clone(), returned)).detach();
+        let installed = crew.install(&lease, sockets).await;
         installed
             .map_err(|error| GateError::System("a worker cannot serve the configuration".into(), error))?;
         let wanted = bound::doors(&generation.plan);

@@ -278,7 +278,8 @@ pub struct ListenerCounters {
     pub bytes_in: Count,
     /// Bytes written to clients.
     pub bytes_out: Count,
-    /// Exchanges that ended.
+    /// Exchanges that ended, and connections that were dropped before a request was read: what the rules'
+    /// series add up to.
     pub requests: Count,
     /// How long exchanges took, from the first byte of the head to the last of the answer.
     pub duration: Histogram,
@@ -286,6 +287,10 @@ pub struct ListenerCounters {
     pub accept_errors: Count,
     /// TLS handshakes, in the order of [`Handshake::ALL`].
     pub handshakes: [Count; Handshake::ALL.len()],
+    /// Tunnels: connections that became ones, and those passed on from the start.
+    pub tunnels_begun: Count,
+    /// Those that ended, in the order of [`TUNNEL_ENDS`].
+    pub(super) tunnels_ended: [Count; TUNNEL_ENDS.len()],
     /// Not 0 once the listener ends TLS.
     pub ends_tls: Count,
     /// `http` or `tcp`: a TCP listener has no exchanges to show.
@@ -341,7 +346,25 @@ impl Handshake {
     }
 }
 
+/// How tunnels end: both sides have finished, or it is for one of these reasons. There are no others.
+pub const TUNNEL_ENDS: [Option<Reason>; 5] = [
+    None,
+    Some(Reason::ClientGone),
+    Some(Reason::UpstreamReset),
+    Some(Reason::TunnelIdle),
+    Some(Reason::ShuttingDown),
+];
+
 impl ListenerCounters {
+    /// Counts a tunnel that ended, for one of [`TUNNEL_ENDS`]. Same rule as [`Count::add`]: one thread.
+    pub fn tunnel_ended(&self, reason: Option<Reason>) {
+        let end = TUNNEL_ENDS.iter().position(|end| *end == reason);
+        debug_assert!(end.is_some(), "{reason:?} ends no tunnel");
+        if let Some(end) = end {
+            self.tunnels_ended[end].add(1);
+        }
+    }
+
     /// Counts a handshake. Same rule as [`Count::add`]: one thread.
     pub fn handshake(&self, ended: Handshake) {
         self.handshakes[ended as usize].add(1);

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::log::Reason;
 use crate::log::counters::{
     CertificateExpiry, Counters, Handshake, Histogram, HistogramSum, ListenerCounters, OTHER, SeriesKey,
-    UpstreamCounters, lock,
+    TUNNEL_ENDS, UpstreamCounters, lock,
 };
 use crate::log::process::Figures;
 
@@ -26,6 +26,7 @@ impl Counters {
         sums.requests(&mut page);
         sums.listeners(&mut page);
         sums.handshakes(&mut page);
+        sums.tunnels(&mut page);
         self.render_certificates(&mut page);
         sums.upstreams(&mut page);
         sums.own_answers(&mut page);
@@ -131,6 +132,8 @@ struct ListenerSum {
     http: bool,
     tls: bool,
     handshakes: [u64; Handshake::ALL.len()],
+    tunnels_begun: u64,
+    tunnels_ended: [u64; TUNNEL_ENDS.len()],
     duration: HistogramSum,
 }
 
@@ -148,6 +151,11 @@ impl ListenerSum {
         for (sum, count) in self.handshakes.iter_mut().zip(&one.handshakes) {
             *sum += count.get();
         }
+        // Read before those that began, as above.
+        for (sum, count) in self.tunnels_ended.iter_mut().zip(&one.tunnels_ended) {
+            *sum += count.get();
+        }
+        self.tunnels_begun += one.tunnels_begun.get();
         self.duration.add(&one.duration);
     }
 
@@ -217,7 +225,12 @@ impl Sums {
             "Mean time of an exchange since the start.",
             average,
         );
-        page.single("http_request_total_count", Kind::Counter, "Requests that got an answer.", requests);
+        page.single(
+            "http_request_total_count",
+            Kind::Counter,
+            "Requests, of all listeners and rules.",
+            requests,
+        );
     }
 
     fn requests(&self, page: &mut Page) {
@@ -268,6 +281,25 @@ impl Sums {
         for (listener, one) in self.listeners.iter().filter(|(_, one)| one.tls) {
             for (result, count) in Handshake::ALL.iter().zip(one.handshakes) {
                 page.sample("", &[("listener", listener), ("result", result.label())], count);
+            }
+        }
+    }
+
+    fn tunnels(&self, page: &mut Page) {
+        page.family(
+            "smolgate_tunnels_open",
+            Kind::Gauge,
+            "WebSockets, and connections that are passed on, open now.",
+        );
+        for (listener, one) in &self.listeners {
+            let ended: u64 = one.tunnels_ended.iter().sum();
+            page.sample("", &[("listener", listener)], one.tunnels_begun.saturating_sub(ended));
+        }
+        page.family("smolgate_tunnels_ended_total", Kind::Counter, "The same that ended, by how they did.");
+        for (listener, one) in &self.listeners {
+            for (reason, count) in TUNNEL_ENDS.iter().zip(one.tunnels_ended) {
+                let result = reason.map_or("ok", Reason::code);
+                page.sample("", &[("listener", listener), ("result", result)], count);
             }
         }
     }

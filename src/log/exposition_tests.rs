@@ -98,6 +98,8 @@ fn workers_are_added_up() {
         listener.bytes_in.add(100 * add);
         listener.bytes_out.add(1000 * add);
         listener.requests.add(2);
+        listener.tunnels_begun.add(2);
+        listener.tunnel_ended(None);
         listener.duration.observe(Duration::from_millis(2));
         listener.duration.observe(Duration::from_secs(100));
         worker.listener(&name("raw"), "tcp").opened.add(1);
@@ -126,6 +128,9 @@ fn workers_are_added_up() {
         ("smolgate_connections_open{listener=\"web\"}", 22.0),
         ("smolgate_connections_open{listener=\"raw\"}", 2.0),
         ("smolgate_connections_total{listener=\"web\"}", 33.0),
+        ("smolgate_tunnels_open{listener=\"web\"}", 2.0),
+        ("smolgate_tunnels_ended_total{listener=\"web\",result=\"ok\"}", 2.0),
+        ("smolgate_tunnels_ended_total{listener=\"web\",result=\"tunnel_idle\"}", 0.0),
         ("smolgate_upstream_connections_opened_total{upstream=\"api\"}", 11.0),
         ("smolgate_upstream_connections_reused_total{upstream=\"api\"}", 22.0),
         ("smolgate_upstream_connections_failed_total{upstream=\"api\"}", 33.0),

@@ -2,17 +2,13 @@
 //! connection that is passed on.
 
 use std::future::Future;
-use std::rc::Rc;
 
-use super::connection::{self, Client};
-use super::door::Door;
-use super::guests::UnlessSentAway;
+use super::connection::{self, Client, Exchanges};
 use super::handshake;
 use super::introduction;
 use super::passthrough;
 use super::record;
 use super::site::{Site, Verdict};
-use crate::worker::Parking;
 
 /// Whether nothing does: such a connection needs no task with room for more than requests.
 pub(super) fn is_short(client: &Client, site: &Site) -> bool {
@@ -22,31 +18,22 @@ pub(super) fn is_short(client: &Client, site: &Site) -> bool {
 /// Serves a connection from its first byte to its last.
 ///
 /// No `async fn`, and the arrival is boxed: so that what stays of it once there are requests is nothing.
-pub(super) fn serve<F>(
-    client: Client,
-    door: Rc<Door>,
-    parking: Parking<F>,
-    exchanges: impl Fn(Client, Rc<Door>) -> F,
-) -> impl Future<Output = ()>
+pub(super) fn serve<E, F>(client: Client, exchanges: Exchanges<E, F>) -> impl Future<Output = ()>
 where
+    E: Fn(Client) -> F,
     F: Future<Output = Option<Client>>,
 {
-    let (guest, peer, of) = (client.guest.clone(), client.peer, door.clone());
-    let sent_away = move || {
-        record::sent_away(&of.site(), peer);
-        None
-    };
-    let arrival = Box::pin(UnlessSentAway::new(guest, arrive(client, door.clone()), sent_away));
+    let arrival = Box::pin(connection::unless_sent_away(client, arrive));
     async move {
         if let Some(client) = arrival.await {
-            connection::serve(client, door, parking, exchanges).await;
+            connection::serve(client, exchanges).await;
         }
     }
 }
 
 /// Gives the client back when requests are to follow; `None` when its connection is over.
-async fn arrive(mut client: Client, door: Rc<Door>) -> Option<Client> {
-    let mut site = door.site();
+async fn arrive(mut client: Client) -> Option<Client> {
+    let mut site = client.door.site();
     if introduction::is_due(&client, &site) {
         introduction::read(&mut client, &site).await?;
     }
@@ -54,7 +41,7 @@ async fn arrive(mut client: Client, door: Rc<Door>) -> Option<Client> {
     if site.terminator().is_some() {
         drop(site);
         // Boxed, so that a connection that is passed on does not carry a handshake's size.
-        let looked = Box::pin(handshake::begin(client, &door)).await?;
+        let looked = Box::pin(handshake::begin(client)).await?;
         (client, name, site) = (looked.client, looked.name, looked.site);
         match looked.verdict {
             Verdict::EndTls => {}

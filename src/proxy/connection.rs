@@ -17,6 +17,8 @@ use crate::worker::{Parking, Timer};
 
 /// One connection of a client.
 pub(super) struct Client {
+    /// Where it came in.
+    pub(super) door: Rc<Door>,
     pub(super) stream: Stream,
     pub(super) input: Input,
     /// The address of the other side; an IPv4 address that came by way of IPv6 is one again.
@@ -30,74 +32,104 @@ pub(super) struct Client {
     pub(super) _counted: Counted,
 }
 
-/// Serves a connection until one side has enough of it. `exchanges` gives the client back when it has
-/// fallen silent.
-///
-/// No `async fn`: its arguments would be stored twice, as arguments and in the block that uses them.
-pub(super) fn serve<F>(
-    mut client: Client,
-    door: Rc<Door>,
+/// What serves exchanges, and the places for its futures: one a door.
+pub(super) struct Exchanges<E, F> {
+    serve: E,
     parking: Parking<F>,
-    exchanges: impl Fn(Client, Rc<Door>) -> F,
-) -> impl Future<Output = ()>
+}
+
+impl<E, F> Exchanges<E, F>
 where
+    E: Fn(Client) -> F,
     F: Future<Output = Option<Client>>,
 {
-    let (guest, peer, of) = (client.guest.clone(), client.peer, door.clone());
-    let serve = async move {
+    pub(super) fn new(serve: E) -> Self {
+        Self { serve, parking: Parking::default() }
+    }
+
+    /// Serves requests in a place of their own, as long as they follow each other. Gives the client back
+    /// when it is silent.
+    fn serve(&self, client: Client) -> impl Future<Output = Option<Client>> + use<E, F> {
+        self.parking.park((self.serve)(client))
+    }
+}
+
+impl<E: Copy, F> Clone for Exchanges<E, F> {
+    fn clone(&self) -> Self {
+        Self { serve: self.serve, parking: self.parking.clone() }
+    }
+}
+
+/// Serves a connection until one side has enough of it.
+///
+/// No `async fn`: its arguments would be stored twice, as arguments and in the block that uses them.
+pub(super) fn serve<E, F>(client: Client, exchanges: Exchanges<E, F>) -> impl Future<Output = ()>
+where
+    E: Fn(Client) -> F,
+    F: Future<Output = Option<Client>>,
+{
+    unless_sent_away(client, |mut client| async move {
         loop {
             // Asked for and let go: who waits for minutes must not keep a generation that is long replaced.
-            let patience = door.site().http().map(|http| http.idle_timeout);
+            let patience = client.door.site().http().map(|http| http.idle_timeout);
             let Some(patience) = patience else { return };
             // What came along with a PROXY header is here already.
             if client.input.is_empty() && !matches!(request::wait(&client, patience).await, Awaited::Request)
             {
                 return;
             }
-            match parking.park(exchanges(client, door.clone())).await {
+            match exchanges.serve(client).await {
                 Some(same) => client = same,
                 None => return,
             }
         }
-    };
-    UnlessSentAway::new(guest, serve, move || record::sent_away(&of.site(), peer))
+    })
+}
+
+/// What is done with a client, for as long as it may stay.
+pub(super) fn unless_sent_away<F: Future<Output: Default>>(
+    client: Client,
+    stay: impl FnOnce(Client) -> F,
+) -> impl Future<Output = F::Output> {
+    let (guest, peer, door) = (client.guest.clone(), client.peer, client.door.clone());
+    UnlessSentAway::new(guest, stay(client), move || {
+        record::sent_away(&door.site(), peer);
+        F::Output::default()
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::Ready;
+
     use super::*;
+
+    /// Bytes of the future that a function makes of these arguments.
+    fn size<A, B, F>(_: &impl Fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// What gives every client back at once.
+    type Idle = Exchanges<fn(Client) -> Ready<Option<Client>>, Ready<Option<Client>>>;
 
     /// The place that an exchange rents: some kilobytes, for as long as requests follow each other.
     #[test]
     fn what_serves_is_not_large() {
-        fn size<F>(_: &impl Fn(Client, Rc<Door>) -> F) -> usize {
-            size_of::<F>()
-        }
-        let bytes = size(&crate::proxy::http::exchanges);
+        let bytes = size(&|client, ()| crate::proxy::http::exchanges(client));
         assert!(bytes <= 4608, "{bytes} bytes");
     }
 
     /// What an idle connection costs beside its socket: the largest part of it is this future.
     #[test]
     fn what_waits_is_small() {
-        fn size<F>(_: &impl Fn(Client, Rc<Door>, Parking<std::future::Ready<Option<Client>>>) -> F) -> usize {
-            size_of::<F>()
-        }
-        let serve = |client, door, parking| {
-            serve(client, door, parking, |client, _| std::future::ready(Some(client)))
-        };
-        assert!(size(&serve) <= 512, "{} bytes; a client is {}", size(&serve), size_of::<Client>());
+        let bytes = size(&|client, exchanges: Idle| serve(client, exchanges));
+        assert!(bytes <= 512, "{bytes} bytes; a client is {}", size_of::<Client>());
     }
 
     /// The same where TLS is ended: of the handshake nothing may stay but a pointer and the door.
     #[test]
     fn what_waits_under_tls_is_small() {
-        fn size<F>(_: &impl Fn(Client, Rc<Door>, Parking<std::future::Ready<Option<Client>>>) -> F) -> usize {
-            size_of::<F>()
-        }
-        let serve = |client, door, parking| {
-            crate::proxy::arrival::serve(client, door, parking, |client, _| std::future::ready(Some(client)))
-        };
-        assert!(size(&serve) <= 576, "{} bytes", size(&serve));
+        let bytes = size(&|client, exchanges: Idle| crate::proxy::arrival::serve(client, exchanges));
+        assert!(bytes <= 576, "{bytes} bytes");
     }
 }

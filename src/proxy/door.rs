@@ -11,13 +11,13 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::arrival;
-use super::connection::{self, Client};
+use super::connection::{self, Client, Exchanges};
 use super::guests::Guests;
 use super::http;
 use super::site::{Permit, Site};
 use crate::log::counters::ListenerCounters;
 use crate::tls::{Input, Stream};
-use crate::worker::{AcceptError, Listener, Parking, Task};
+use crate::worker::{AcceptError, Listener, Task};
 
 /// Connections taken before other tasks get their turn.
 const ACCEPTS_PER_TURN: usize = 64;
@@ -43,7 +43,8 @@ impl Door {
         let listener = Listener::new(&worker, socket)?;
         let (guests, accepting, closing) = Default::default();
         let door = Rc::new(Self { site: RefCell::new(site), guests, accepting, closing });
-        *door.accepting.borrow_mut() = Some(worker.spawn(keep_open(door.clone(), listener, http::exchanges)));
+        *door.accepting.borrow_mut() =
+            Some(worker.spawn(keep_open(door.clone(), listener, Exchanges::new(http::exchanges))));
         Ok(door)
     }
 
@@ -84,14 +85,11 @@ impl Door {
 }
 
 /// Takes connections until the door closes: a permit, an accept, a task; nothing else happens here.
-async fn keep_open<F>(
-    door: Rc<Door>,
-    listener: Listener,
-    exchanges: impl Fn(Client, Rc<Door>) -> F + Copy + 'static,
-) where
+async fn keep_open<E, F>(door: Rc<Door>, listener: Listener, exchanges: Exchanges<E, F>)
+where
+    E: Fn(Client) -> F + Copy + 'static,
     F: Future<Output = Option<Client>> + 'static,
 {
-    let parking = Parking::default();
     let mut taken = 0;
     let worker = door.site().worker().clone();
     let come_in = |(stream, peer), permit| {
@@ -99,6 +97,7 @@ async fn keep_open<F>(
         let stream = Stream::Plain(stream);
         let (guest, timer) = (Rc::new(door.guests.enter()), worker.timer());
         let client = Client {
+            door: door.clone(),
             stream,
             input: Input::default(),
             peer: peer_address(peer),
@@ -108,11 +107,10 @@ async fn keep_open<F>(
             _permit: permit,
             _counted: Counted::new(&site),
         };
-        let (begins_with_requests, door) = (arrival::is_short(&client, &site), door.clone());
-        if begins_with_requests {
-            worker.spawn(connection::serve(client, door, parking.clone(), exchanges)).detach();
+        if arrival::is_short(&client, &site) {
+            worker.spawn(connection::serve(client, exchanges.clone())).detach();
         } else {
-            worker.spawn(arrival::serve(client, door, parking.clone(), exchanges)).detach();
+            worker.spawn(arrival::serve(client, exchanges.clone())).detach();
         }
     };
     loop {

@@ -6,7 +6,6 @@ use std::io;
 use std::rc::Rc;
 
 use super::connection::Client;
-use super::door::Door;
 use super::site::{Site, Verdict};
 use crate::http::HostKey;
 use crate::log::counters::Handshake;
@@ -44,14 +43,14 @@ pub(super) struct Looked {
 
 /// Looks at a client before a byte is answered, and shakes hands with it if the rules do not say
 /// otherwise. `None` when the connection is over; the client was told then, as far as it could be.
-pub(super) async fn begin(client: Client, door: &Door) -> Option<Looked> {
-    let peer = client.peer;
+pub(super) async fn begin(client: Client) -> Option<Looked> {
+    let (door, peer) = (client.door.clone(), client.peer);
     let (patience, timer) = {
         let site = door.site();
         let patience = site.listener().tls.as_ref().map(|tls| tls.handshake_timeout);
         (patience.unwrap_or_default(), site.worker().timer())
     };
-    let attempt = async { Ok(attempt(client, door).await) };
+    let attempt = async { Ok(attempt(client).await) };
     let (ended, why) = match timer.within(patience, attempt).await {
         Ok(Ok(looked)) => {
             looked.site.counters.handshake(match looked.verdict {
@@ -70,10 +69,10 @@ pub(super) async fn begin(client: Client, door: &Door) -> Option<Looked> {
     None
 }
 
-async fn attempt(mut client: Client, door: &Door) -> Result<Looked, Refused> {
+async fn attempt(mut client: Client) -> Result<Looked, Refused> {
     let name = look(&client.stream, &mut client.input).await?;
     // Asked for only now: a reload may have come before the hello.
-    let site = door.site();
+    let site = client.door.site();
     let verdict = site.verdict(name.as_ref());
     let asked: Box<[u8]> = name.as_ref().map(HostKey::as_bytes).unwrap_or_default().into();
     let stream = match (verdict, client.stream) {

@@ -8,12 +8,11 @@ use std::time::Duration;
 use super::answer;
 use super::connection::Client;
 use super::dispatch::Dispatch;
-use super::door::Door;
 use super::failure::Failure;
 use super::ground::Ground;
 use super::passthrough;
 use super::record::Record;
-use super::reply::{self, Reply, Wait};
+use super::reply::{Reply, Wait};
 use super::request::{self, Awaited, Next, Request};
 use super::site::Site;
 use super::transfer::{Alongside, Body, Transfer};
@@ -40,10 +39,10 @@ pub(super) enum End {
 const LINGER: Duration = Duration::from_millis(20);
 
 /// Serves requests as long as they follow each other. Gives the client back when it is silent.
-pub(super) async fn exchanges(mut client: Client, door: Rc<Door>) -> Option<Client> {
-    let timer = door.site().worker().timer();
+pub(super) async fn exchanges(mut client: Client) -> Option<Client> {
+    let timer = client.door.site().worker().timer();
     loop {
-        let site = door.site();
+        let site = client.door.site();
         let end = exchange(&mut client, &site, &timer).await;
         // A tunnel may take days, and keeps no generation that long.
         drop(site);
@@ -208,19 +207,17 @@ impl Passage<'_, '_> {
         let uploading = pin!(upload.run(head, body));
         let mut alongside = Alongside::new(&client.stream, uploading);
 
-        let wait = Wait { timer, patience: proxy.response_timeout, upload: &record.received };
-        let heard = (&record.heard, &record.sent);
-        let reading = reply::read_final(
-            &link.stream,
-            &mut link.input,
-            &client.stream,
-            site,
+        let wait = Wait {
+            target: &link.stream,
+            input: &mut link.input,
+            client: &client.stream,
             request,
-            &wait,
             keep,
-            heard,
-        );
-        let reply = alongside.run(reading).await?;
+            record,
+            timer,
+            patience: proxy.response_timeout,
+        };
+        let reply = alongside.run(wait.read_final()).await?;
         if reply.until_close {
             client.stream.close_with_reset(true);
         }

@@ -16,6 +16,10 @@
 //!            `- answer    what we say ourselves, with a reason
 //! ```
 //!
+//! What they stand on: `site`, what a door serves now, of a `generation`; `guests`, the connections of a
+//! door and whether they may stay; `record`, what came of an exchange or a tunnel, counted and written
+//! down; `failure`, all that can go wrong.
+//!
 //! Runs on the data plane only. Is given generations by `gate`; knows neither files nor signals.
 
 mod access;
@@ -44,6 +48,6 @@ mod tunnel;
 pub use date::Clock;
 pub use door::Door;
 pub use fields::{Forwarded, write_request_head};
-pub use generation::{Generation, terminators};
+pub use generation::{Generation, Lease, terminators};
 pub use handshake::handshake_slots;
 pub use site::{Permits, Site, Upstreams, WorkerState};

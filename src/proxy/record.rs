@@ -29,9 +29,15 @@ pub(super) fn sent_away(site: &Site, peer: IpAddr) {
 /// Notes that a rule dropped a connection by the name that it asked for.
 pub(super) fn dropped(site: &Site, client: &Client, rule: usize, name: &[u8]) {
     let reason = Reason::Dropped;
-    site.rule_counters(Some(rule)).exchange(method_label(b""), reason.status());
+    count(site, Some(rule), method_label(b""), reason.status());
     let prelude = Prelude { name: name.into(), exchange: None };
     Visit::new(&Ground::new(site, Some(rule)), client, prelude).end(Err(reason));
+}
+
+/// Counts for the listener and for the rule, so that their sums are the same.
+fn count(site: &Site, rule: Option<usize>, method: &'static str, status: u16) {
+    site.counters.requests.add(1);
+    site.rule_counters(rule).exchange(method, status);
 }
 
 /// What one exchange came to.
@@ -125,8 +131,7 @@ impl<'a> Record<'a> {
 
     fn count(&self, request: Option<&Request>, status: u16) {
         let method = request.map_or("other", |request| request.method.label());
-        self.site.counters.requests.add(1);
-        self.site.rule_counters(request.and_then(|request| request.rule)).exchange(method, status);
+        count(self.site, request.and_then(|request| request.rule), method, status);
     }
 
     fn rule_name(&self, request: Option<&Request>) -> Option<&'a str> {
@@ -159,19 +164,19 @@ pub(super) struct Exchange {
     sent: u64,
 }
 
-/// What a connection came to in which nobody looked for requests, or not any more. Written into the
-/// access log when dropped, so that there is a line however the connection ends.
+/// What a connection came to in which nobody looked for requests, or not any more. Counted, and
+/// written into the access log, when dropped: so that nothing is missing however the connection ends.
 pub(super) struct Visit<'a> {
     ground: &'a Ground,
     began: Instant,
     client: IpAddr,
     tls: Option<(&'static str, &'static str)>,
     prelude: Prelude,
-    /// The target that it was passed on to.
-    pub(super) target: Option<SocketAddr>,
+    /// The target that it was passed on to: from then on it is a tunnel.
+    target: Option<SocketAddr>,
     /// Why it ended, if not because both sides had finished. Until somebody knows better, it was sent
     /// away in the middle.
-    pub(super) reason: Option<Reason>,
+    reason: Option<Reason>,
     /// What came from the client.
     pub(super) received: Meter<'a>,
     /// What went to the client.
@@ -198,15 +203,18 @@ impl<'a> Visit<'a> {
         }
     }
 
+    /// Notes that a target has it now.
+    pub(super) fn is_tunnel_to(&mut self, target: SocketAddr) {
+        self.target = Some(target);
+        self.ground.counters.tunnels_begun.add(1);
+    }
+
     /// Notes how it ended.
     pub(super) fn end(&mut self, result: Result<(), Reason>) {
         self.reason = result.err();
         if let Some(reason) = self.reason {
             let Ground { state, listener, .. } = self.ground;
-            // An exchange was counted with its answer.
-            if self.prelude.exchange.is_none() {
-                state.counters.own_answer(reason);
-            }
+            state.counters.own_answer(reason);
             let rule = self.ground.rule_name();
             tracing::debug!(reason = reason.code(), client = %self.client, %listener, rule, "connection ended");
         }
@@ -223,6 +231,9 @@ impl<'a> Visit<'a> {
 
 impl Drop for Visit<'_> {
     fn drop(&mut self) {
+        if self.target.is_some() {
+            self.ground.counters.tunnel_ended(self.reason);
+        }
         let Some(log) = &self.ground.access else { return };
         let Prelude { name, exchange } = &self.prelude;
         let request = exchange.as_ref().map(|exchange| Note::line(exchange.note.as_deref(), exchange.status));

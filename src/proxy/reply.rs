@@ -1,14 +1,14 @@
 //! From the head of a target's response to the head the client gets.
 
-use std::cell::Cell;
-use std::future::Future;
 use std::io::{self, IoSlice};
+use std::pin::pin;
 use std::time::Duration;
 
 use super::failure::Failure;
+use super::record::Record;
 use super::request::Request;
 use super::site::Site;
-use super::transfer::{Meter, write_all};
+use super::transfer::write_all;
 use crate::config::plan::HeadLimits;
 use crate::http::{Field, Framing, HeadScan, Name, ResponseHead, Version, parse_response};
 use crate::log::Reason;
@@ -36,142 +36,120 @@ pub(super) struct Reply {
     pub(super) head: Buffer,
 }
 
-/// How long to wait for a response.
+/// The wait for a response.
 pub(super) struct Wait<'a> {
+    /// Who answers.
+    pub(super) target: &'a Stream,
+    /// What was read of the answer.
+    pub(super) input: &'a mut Input,
+    /// Who gets interim responses.
+    pub(super) client: &'a Stream,
+    /// What is answered.
+    pub(super) request: &'a Request,
+    /// The client's connection is to stay.
+    pub(super) keep: bool,
+    /// Notes that the target was heard, and what the client was sent.
+    pub(super) record: &'a Record<'a>,
     pub(super) timer: &'a Timer,
     /// Counted from the last byte of the request that was sent: an upload may take its time.
     pub(super) patience: Duration,
-    pub(super) upload: &'a Meter<'a>,
-}
-
-/// Reads heads until the final one, and sends interim ones on. Sets `heard` with the first.
-///
-/// # Errors
-/// Those of [`read`] and [`pass_on`], and when there is no end of interim responses.
-#[expect(clippy::too_many_arguments, reason = "one connection, the other, and the request between them")]
-pub(super) async fn read_final(
-    target: &Stream,
-    input: &mut Input,
-    client: &Stream,
-    site: &Site,
-    request: &Request,
-    wait: &Wait<'_>,
-    keep: bool,
-    record: (&Cell<bool>, &Meter<'_>),
-) -> Result<Reply, Failure> {
-    let (heard, sent) = record;
-    for _ in 0..=INTERIM_MAX {
-        let reply = read(target, input, site, request, wait, keep).await?;
-        heard.set(true);
-        if !reply.is_interim() {
-            return Ok(reply);
-        }
-        if request.version == Version::Http11 {
-            pass_on(&reply, client, wait.timer, wait.patience, sent).await?;
-        }
-    }
-    Err(Failure::new(Reason::ResponseMalformed))
-}
-
-/// Reads one head, interim or final.
-///
-/// # Errors
-/// When the target closes, is silent for too long, or sends no valid head.
-async fn read(
-    target: &Stream,
-    input: &mut Input,
-    site: &Site,
-    request: &Request,
-    wait: &Wait<'_>,
-    keep: bool,
-) -> Result<Reply, Failure> {
-    let mut scan = HeadScan::default();
-    loop {
-        if let Some(reply) = take_in(input, site, request, &mut scan, keep)? {
-            return Ok(reply);
-        }
-        // One byte more than the limit, so that the parser sees that it is over.
-        let fill = input.fill(target, HEAD_LIMITS.bytes + 1);
-        let filled = wait.for_it(fill, site).await;
-        match (filled, input.is_empty()) {
-            (Ok(0), true) => return Err(Failure::of_target(io::ErrorKind::UnexpectedEof.into())),
-            (Err(error), true) => return Err(Failure::of_target(error)),
-            (Ok(0), false) => return Err(Failure::new(Reason::ResponseTruncated)),
-            (Err(error), false) => return Err(Failure::inside_response(error)),
-            (Ok(_), _) => {}
-        }
-    }
-}
-
-/// Sends an interim response on.
-///
-/// # Errors
-/// When the client does not take it.
-async fn pass_on(
-    reply: &Reply,
-    client: &Stream,
-    timer: &Timer,
-    patience: Duration,
-    sent: &Meter<'_>,
-) -> Result<(), Failure> {
-    let head = reply.head.unread();
-    write_all(client, &mut [IoSlice::new(head)], timer, patience).await.map_err(Failure::of_client)?;
-    sent.add(head.len(), client.worker().now());
-    Ok(())
 }
 
 impl Wait<'_> {
-    async fn for_it(&self, read: impl Future<Output = io::Result<usize>>, site: &Site) -> io::Result<usize> {
-        let mut read = std::pin::pin!(read);
-        let began = site.worker().now();
+    /// Reads heads until the final one, and sends interim ones on.
+    ///
+    /// # Errors
+    /// When the target closes, is silent for too long, sends no valid head, or no end of interim
+    /// responses; when the client does not take one.
+    pub(super) async fn read_final(mut self) -> Result<Reply, Failure> {
+        for _ in 0..=INTERIM_MAX {
+            let reply = self.read().await?;
+            self.record.heard.set(true);
+            if !reply.is_interim() {
+                return Ok(reply);
+            }
+            if self.request.version == Version::Http11 {
+                self.pass_on(&reply).await?;
+            }
+        }
+        Err(Failure::new(Reason::ResponseMalformed))
+    }
+
+    /// Reads one head, interim or final.
+    async fn read(&mut self) -> Result<Reply, Failure> {
+        let mut scan = HeadScan::default();
         loop {
-            let deadline = began.max(self.upload.last()) + self.patience;
-            let left = deadline.saturating_duration_since(site.worker().now());
-            match self.timer.within(left, read.as_mut()).await {
+            if let Some(reply) = self.take_in(&mut scan)? {
+                return Ok(reply);
+            }
+            let filled = self.fill().await;
+            match (filled, self.input.is_empty()) {
+                (Ok(0), true) => return Err(Failure::of_target(io::ErrorKind::UnexpectedEof.into())),
+                (Err(error), true) => return Err(Failure::of_target(error)),
+                (Ok(0), false) => return Err(Failure::new(Reason::ResponseTruncated)),
+                (Err(error), false) => return Err(Failure::inside_response(error)),
+                (Ok(_), _) => {}
+            }
+        }
+    }
+
+    /// Reads more of a head.
+    async fn fill(&mut self) -> io::Result<usize> {
+        let (worker, upload, patience) = (self.record.site.worker(), &self.record.received, self.patience);
+        // One byte more than the limit, so that the parser sees that it is over.
+        let mut fill = pin!(self.input.fill(self.target, HEAD_LIMITS.bytes + 1));
+        let began = worker.now();
+        loop {
+            let deadline = began.max(upload.last()) + patience;
+            let left = deadline.saturating_duration_since(worker.now());
+            match self.timer.within(left, fill.as_mut()).await {
                 // The request went on meanwhile, and moved the deadline.
                 Err(error)
-                    if error.kind() == io::ErrorKind::TimedOut
-                        && self.upload.last() + self.patience > deadline => {}
+                    if error.kind() == io::ErrorKind::TimedOut && upload.last() + patience > deadline => {}
                 result => return result,
             }
         }
     }
-}
 
-/// Parses what is there and writes the head for the client. `None`: the head is not complete.
-fn take_in(
-    input: &mut Input,
-    site: &Site,
-    request: &Request,
-    scan: &mut HeadScan,
-    keep: bool,
-) -> Result<Option<Reply>, Failure> {
-    if input.is_empty() {
-        return Ok(None);
+    /// Parses what is there and writes the head for the client. `None`: the head is not complete.
+    fn take_in(&mut self, scan: &mut HeadScan) -> Result<Option<Reply>, Failure> {
+        if self.input.is_empty() {
+            return Ok(None);
+        }
+        let (site, request) = (self.record.site, self.request);
+        let mut table = site.state.table.borrow_mut();
+        let Some(head) = parse_response(self.input.unread(), scan, &HEAD_LIMITS, &mut table)? else {
+            return Ok(None);
+        };
+        if head.status == 101 && !(request.upgrade && head.upgrade) {
+            return Err(Failure::new(Reason::UpgradeFailed));
+        }
+        let framing = head.framing(request.method);
+        let endless = matches!(framing, Framing::Chunked | Framing::UntilClose);
+        let chunked = endless && request.version == Version::Http11;
+        let mut reply = Reply {
+            status: head.status,
+            framing,
+            chunked,
+            until_close: endless && !chunked,
+            keep_link: head.keep_alive.then(|| keep_for(&head)),
+            head: site.worker().buffer(),
+        };
+        write_head(&head, &reply.facts(request, self.keep), site, &mut reply.head);
+        let len = head.len;
+        drop(table);
+        self.input.consume(len);
+        Ok(Some(reply))
     }
-    let mut table = site.state.table.borrow_mut();
-    let Some(head) = parse_response(input.unread(), scan, &HEAD_LIMITS, &mut table)? else {
-        return Ok(None);
-    };
-    if head.status == 101 && !(request.upgrade && head.upgrade) {
-        return Err(Failure::new(Reason::UpgradeFailed));
+
+    /// Sends an interim response on.
+    async fn pass_on(&self, reply: &Reply) -> Result<(), Failure> {
+        let head = reply.head.unread();
+        let written = write_all(self.client, &mut [IoSlice::new(head)], self.timer, self.patience).await;
+        written.map_err(Failure::of_client)?;
+        self.record.sent.add(head.len(), self.record.site.worker().now());
+        Ok(())
     }
-    let framing = head.framing(request.method);
-    let endless = matches!(framing, Framing::Chunked | Framing::UntilClose);
-    let chunked = endless && request.version == Version::Http11;
-    let mut reply = Reply {
-        status: head.status,
-        framing,
-        chunked,
-        until_close: endless && !chunked,
-        keep_link: head.keep_alive.then(|| keep_for(&head)),
-        head: site.worker().buffer(),
-    };
-    write_head(&head, &reply.facts(request, keep), site, &mut reply.head);
-    let len = head.len;
-    drop(table);
-    input.consume(len);
-    Ok(Some(reply))
 }
 
 /// What decides over our own fields.

@@ -180,7 +180,8 @@ fn act<'a>(
             None => {
                 let upstream = site.upstreams.get(proxy.upstream);
                 let first_target = upstream.choose();
-                write_head(head, rule, proxy, upstream.pool(first_target, 0), client, http, &mut out);
+                let origin = upstream.pool(first_target, 0).origin();
+                write_request_head(head, rule, proxy, origin, &forwarded(client, http), &mut out);
                 Next::Forward { proxy, first_target, head: out }
             }
         },
@@ -215,23 +216,16 @@ pub(super) fn rewrite(
     let mut table = site.state.table.borrow_mut();
     let head = parse_request(client.input.unread(), &mut HeadScan::default(), &http.head, &mut table)?;
     let mut out = site.worker().buffer();
-    write_head(&head.ok_or_else(again)?, rule, proxy, pool, client, http, &mut out);
+    let head = head.ok_or_else(again)?;
+    write_request_head(&head, rule, proxy, pool.origin(), &forwarded(client, http), &mut out);
     Ok(out)
 }
 
-fn write_head(
-    head: &RequestHead<'_>,
-    rule: &Rule,
-    proxy: &Proxy,
-    pool: &Pool,
-    client: &Client,
-    http: &HttpListener,
-    out: &mut Buffer,
-) {
+/// What the head for a target says of its client.
+fn forwarded(client: &Client, http: &HttpListener) -> Forwarded {
     let trusted = http.trusted_proxies.iter().any(|network| network.contains(&client.peer));
     let proto = if client.stream.is_encrypted() { "https" } else { "http" };
-    let forwarded = Forwarded { peer: client.peer, trusted, proto };
-    write_request_head(head, rule, proxy, (pool.authority(), pool.base_path()), &forwarded, out);
+    Forwarded { peer: client.peer, trusted, proto }
 }
 
 /// The first rule that matches, and its index.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::date::Clock;
-use super::generation::Generation;
+use super::generation::Lease;
 use super::ground::Ground;
 use crate::config::plan::{Action, HttpListener, Listener, Pass, Protocol, Rule, UpstreamId};
 use crate::http::{FieldTable, HostKey};
@@ -80,14 +80,14 @@ impl Drop for Permit {
 /// thousands costs nothing until they are used.
 pub struct Upstreams {
     state: Rc<WorkerState>,
-    generation: Arc<Generation>,
+    generation: Lease,
     /// Boxed: a worker that is given thousands writes eight bytes for each.
     made: Box<[OnceCell<Box<Upstream>>]>,
 }
 
 impl Upstreams {
     /// None made yet.
-    pub fn new(state: Rc<WorkerState>, generation: Arc<Generation>) -> Self {
+    pub fn new(state: Rc<WorkerState>, generation: Lease) -> Self {
         let made = generation.plan.upstreams.iter().map(|_| OnceCell::new()).collect();
         Self { state, generation, made }
     }
@@ -115,7 +115,7 @@ pub struct Site {
     /// The worker's own things.
     pub state: Rc<WorkerState>,
     /// The generation.
-    pub generation: Arc<Generation>,
+    pub generation: Lease,
     /// Index of the listener in the generation's plan.
     pub index: usize,
     /// The generation's upstreams.

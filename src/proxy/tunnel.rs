@@ -59,7 +59,7 @@ pub(super) async fn keep(
     mut visit: Visit<'_>,
 ) {
     client.guest.is_tunnel(ground);
-    visit.target = Some(link.address);
+    visit.is_tunnel_to(link.address);
     let target = Side::new(&link.stream, &mut link.input);
     let meters = (&visit.received, &visit.sent);
     let ended = relay(ground.worker(), Side::of_client(client), target, meters, patience).await;

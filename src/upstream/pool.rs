@@ -75,14 +75,9 @@ impl Pool {
         Self { target, authority, tls, name, idle, agreed, turn }
     }
 
-    /// What `Host` says to this target.
-    pub fn authority(&self) -> &str {
-        &self.authority
-    }
-
-    /// What is put before the path.
-    pub fn base_path(&self) -> &str {
-        &self.target.base_path
+    /// What `Host` says to this target, and what is put before the path.
+    pub fn origin(&self) -> (&str, &str) {
+        (&self.authority, &self.target.base_path)
     }
 
     /// The target.

@@ -5,6 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use smolgate::config::Memory;
+
 /// One golden file.
 pub struct Golden {
     pub path: PathBuf,
@@ -43,8 +45,18 @@ pub fn compare(files: &[Golden], outcome: impl Fn(&str) -> String) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The files of an input in memory, beside what `memory` holds, and their paths in order.
+pub fn in_memory(mut memory: Memory, input: &str, otherwise: &str) -> (Memory, Vec<PathBuf>) {
+    let mut paths = Vec::new();
+    for (path, text) in divided(input, otherwise) {
+        paths.push(path.clone());
+        memory = memory.file(path, text);
+    }
+    (memory, paths)
+}
+
 /// The files of an input; what stands before the first name, or all of it, is called `otherwise`.
-pub fn divided(input: &str, otherwise: &str) -> Vec<(PathBuf, String)> {
+fn divided(input: &str, otherwise: &str) -> Vec<(PathBuf, String)> {
     let mut files: Vec<(PathBuf, String)> = Vec::new();
     for line in input.lines() {
         match line.strip_prefix("==> ").and_then(|line| line.strip_suffix(" <==")) {

@@ -12,6 +12,7 @@ pub mod client;
 pub mod gate;
 pub mod golden;
 pub mod message;
+pub mod place;
 pub mod program;
 pub mod tls;
 pub mod upstream;

@@ -6,20 +6,23 @@ use super::*;
 pub(super) type Outcome = Option<Result<String, Refusal>>;
 
 /// Feeds growing beginnings of `bytes`, as a reader that fills a buffer does, up to the first outcome.
+fn feed(
+    bytes: &[u8],
+    ends: impl IntoIterator<Item = usize>,
+    parse: impl Fn(&[u8], &mut HeadScan, &mut FieldTable) -> Result<Option<String>, Refusal>,
+) -> Outcome {
+    let (mut scan, mut table) = (HeadScan::default(), FieldTable::new());
+    ends.into_iter().find_map(|end| parse(&bytes[..end], &mut scan, &mut table).transpose())
+}
+
 pub(super) fn feed_request(
     bytes: &[u8],
     ends: impl IntoIterator<Item = usize>,
     limits: &HeadLimits,
 ) -> Outcome {
-    let (mut scan, mut table) = (HeadScan::default(), FieldTable::new());
-    for end in ends {
-        match parse_request(&bytes[..end], &mut scan, limits, &mut table) {
-            Ok(None) => {}
-            Ok(Some(head)) => return Some(Ok(request_as_text(&head))),
-            Err(refusal) => return Some(Err(refusal)),
-        }
-    }
-    None
+    feed(bytes, ends, |bytes, scan, table| {
+        Ok(parse_request(bytes, scan, limits, table)?.map(|head| request_as_text(&head)))
+    })
 }
 
 pub(super) fn feed_response(
@@ -27,15 +30,9 @@ pub(super) fn feed_response(
     ends: impl IntoIterator<Item = usize>,
     limits: &HeadLimits,
 ) -> Outcome {
-    let (mut scan, mut table) = (HeadScan::default(), FieldTable::new());
-    for end in ends {
-        match parse_response(&bytes[..end], &mut scan, limits, &mut table) {
-            Ok(None) => {}
-            Ok(Some(head)) => return Some(Ok(response_as_text(&head))),
-            Err(refusal) => return Some(Err(refusal)),
-        }
-    }
-    None
+    feed(bytes, ends, |bytes, scan, table| {
+        Ok(parse_response(bytes, scan, limits, table)?.map(|head| response_as_text(&head)))
+    })
 }
 
 const REQUESTS: &[&[u8]] = &[
