@@ -66,38 +66,37 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::{arrival, door, http, tunnel};
+    use crate::worker::Listener;
 
-    /// The place that an exchange rents: some kilobytes, for as long as requests follow each other.
-    #[test]
-    fn what_serves_is_not_large() {
-        fn size<F>(_: &impl Fn(Client, Rc<Door>) -> F) -> usize {
-            size_of::<F>()
-        }
-        let bytes = size(&crate::proxy::http::exchanges);
-        assert!(bytes <= 4608, "{bytes} bytes");
+    fn size<A, B, F>(_: impl Fn(A, B) -> F) -> usize {
+        size_of::<F>()
     }
 
-    /// What an idle connection costs beside its socket: the largest part of it is this future.
+    /// What a connection costs beside its socket is mostly its future, and any value that lives across an
+    /// await makes that larger. `cargo test what_tasks_hold -- --nocapture` prints all of them.
     #[test]
-    fn what_waits_is_small() {
-        fn size<F>(_: &impl Fn(Client, Rc<Door>, Parking<std::future::Ready<Option<Client>>>) -> F) -> usize {
-            size_of::<F>()
+    #[expect(clippy::print_stdout, reason = "the sizes are to be seen, not only to be small")]
+    fn what_tasks_hold_is_little() {
+        let parking = Parking::<std::future::Ready<Option<Client>>>::default;
+        let no_exchange = |client, _| std::future::ready(Some(client));
+        let waits = size(|client, door| serve(client, door, parking(), no_exchange));
+        let waits_under_tls = size(|client, door| arrival::serve(client, door, parking(), no_exchange));
+        let accepts = size(|door, listener: Listener| door::keep_open(door, listener, http::exchanges));
+        let tasks = [
+            ("a connection that waits", waits, 512),
+            ("the same where TLS is ended: nothing of the handshake stays", waits_under_tls, 576),
+            ("its exchanges, boxed for as long as they follow each other", size(http::exchanges), 4352),
+            ("what comes before them, boxed: also what is passed on", size(arrival::arrive), 4608),
+            ("a tunnel after 101, boxed", size(tunnel::Tunnel::run), 4096),
+            ("accepting, one for each address and worker", accepts, 1024),
+        ];
+        println!("bytes   at most   the future of");
+        for (task, bytes, most) in tasks {
+            println!("{bytes:5}   {most:7}   {task}");
         }
-        let serve = |client, door, parking| {
-            serve(client, door, parking, |client, _| std::future::ready(Some(client)))
-        };
-        assert!(size(&serve) <= 512, "{} bytes; a client is {}", size(&serve), size_of::<Client>());
-    }
-
-    /// The same where TLS is ended: of the handshake nothing may stay but a pointer and the door.
-    #[test]
-    fn what_waits_under_tls_is_small() {
-        fn size<F>(_: &impl Fn(Client, Rc<Door>, Parking<std::future::Ready<Option<Client>>>) -> F) -> usize {
-            size_of::<F>()
+        for (task, bytes, most) in tasks {
+            assert!(bytes <= most, "{task}: {bytes} bytes; a client is {}", size_of::<Client>());
         }
-        let serve = |client, door, parking| {
-            crate::proxy::arrival::serve(client, door, parking, |client, _| std::future::ready(Some(client)))
-        };
-        assert!(size(&serve) <= 576, "{} bytes", size(&serve));
     }
 }

@@ -84,7 +84,7 @@ impl Door {
 }
 
 /// Takes connections until the door closes: a permit, an accept, a task; nothing else happens here.
-async fn keep_open<F>(
+pub(super) async fn keep_open<F>(
     door: Rc<Door>,
     listener: Listener,
     exchanges: impl Fn(Client, Rc<Door>) -> F + Copy + 'static,
