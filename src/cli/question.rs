@@ -1,7 +1,7 @@
 //! A URL as a person writes it becomes what a rule is asked about.
 
 use crate::config::plan::{Bind, HeadLimits, Listener, Plan, Protocol};
-use crate::http::{FieldTable, HeadScan, HostKey, Refusal, match_path, parse_request};
+use crate::http::{FieldTable, HeadScan, Refusal, match_path, parse_request};
 use crate::log::Reason;
 
 /// A request, as far as its URL tells.
@@ -56,9 +56,8 @@ impl Asked {
             detail: "the request head does not end".to_owned(),
         };
         let head = head.ok_or_else(unfinished)?;
-        let host = head.host.and_then(HostKey::new);
         Ok(Routed {
-            host: host.map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
+            host: head.host_key().map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
             path: match_path(head.path).into_owned(),
         })
     }

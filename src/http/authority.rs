@@ -15,12 +15,20 @@ pub(super) fn check(authority: &[u8]) -> Result<(), &'static str> {
     split(authority).map(|_| ())
 }
 
-/// Host and port of an authority. The port is what stands after the colon: up to five digits, or none.
+/// Host and port of an authority, checked. The port is up to five digits, or none.
 fn split(authority: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
+    let (host, port) = divide(authority)?;
+    check_host(host)?;
+    check_port(port)?;
+    Ok((host, port))
+}
+
+/// What stands before the colon of the port, and what after it.
+fn divide(authority: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     if authority.is_empty() {
         return Err("it is empty");
     }
-    let (host, port) = match authority {
+    Ok(match authority {
         [b'[', ..] => {
             let end = authority.iter().position(|&byte| byte == b']').ok_or("an IPv6 address without ]")?;
             let (host, rest) = authority.split_at(end + 1);
@@ -34,10 +42,7 @@ fn split(authority: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
             Some(colon) => (&authority[..colon], &authority[colon + 1..]),
             None => (authority, &[][..]),
         },
-    };
-    check_host(host)?;
-    check_port(port)?;
-    Ok((host, port))
+    })
 }
 
 fn check_host(host: &[u8]) -> Result<(), &'static str> {
@@ -88,6 +93,16 @@ impl HostKey {
     /// address keeps its brackets and its spelling.
     pub fn new(authority: &[u8]) -> Option<HostKey> {
         let (host, _) = split(authority).ok()?;
+        HostKey::of_host(host)
+    }
+
+    /// The same of an authority that is known to be valid.
+    pub(super) fn of_checked(authority: &[u8]) -> Option<HostKey> {
+        let (host, _) = divide(authority).ok()?;
+        HostKey::of_host(host)
+    }
+
+    fn of_host(host: &[u8]) -> Option<HostKey> {
         let host = host.strip_suffix(b".").unwrap_or(host);
         let mut key = HostKey { bytes: [0; HOST_BYTES_MAX], len: u8::try_from(host.len()).ok()? };
         for (to, from) in key.bytes.iter_mut().zip(host) {

@@ -87,17 +87,19 @@ names! {
 }
 
 impl Name {
-    /// Finds a name, whatever its case.
+    /// Finds a name, a token, whatever its case.
     pub fn classify(name: &[u8]) -> Name {
         if name.len() > LONGEST {
             return Name::Other;
         }
+        let mut folded = [CASE; FOLDED];
+        folded[..name.len()].copy_from_slice(name);
+        folded.iter_mut().for_each(|byte| *byte |= CASE);
         let rows =
             &INDEX.order[usize::from(INDEX.starts[name.len()])..usize::from(INDEX.starts[name.len() + 1])];
         for &row in rows {
-            let (known, text) = ROWS[usize::from(row)];
-            if name.eq_ignore_ascii_case(text.as_bytes()) {
-                return known;
+            if TEXTS[usize::from(row)] == folded {
+                return ROWS[usize::from(row)].0;
             }
         }
         let alike = |text: &str| {
@@ -173,6 +175,30 @@ const LONGEST: usize = {
     longest
 };
 
+/// What tells a small letter from a large one. `-` and digits, all that our names have besides, have it
+/// anyway, and nothing else that may stand in a token becomes one of them by it.
+const CASE: u8 = 0x20;
+
+/// Bytes of a folded name: all in small letters, filled up with [`CASE`]. As many as two or three
+/// instructions compare, instead of some for each byte: a twentieth of those of a whole exchange.
+const FOLDED: usize = LONGEST.next_multiple_of(16);
+
+/// The texts of the rows, folded.
+static TEXTS: [[u8; FOLDED]; ROWS.len()] = {
+    let mut texts = [[CASE; FOLDED]; ROWS.len()];
+    let mut row = 0;
+    while row < ROWS.len() {
+        let text = ROWS[row].1.as_bytes();
+        let mut at = 0;
+        while at < text.len() {
+            texts[row][at] = text[at];
+            at += 1;
+        }
+        row += 1;
+    }
+    texts
+};
+
 /// The rows by length of their text, so that a name is compared with the few it could be.
 struct Index {
     /// Rows, shortest text first.
@@ -204,6 +230,7 @@ static INDEX: Index = {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::class::token_end;
 
     #[test]
     fn each_row_is_found_in_any_case_and_its_lookalike_is_told_apart() {
@@ -215,6 +242,21 @@ mod tests {
                 assert_eq!(Name::classify(text.replace('-', "_").as_bytes()), Name::Lookalike, "{text}");
                 let once = text.to_uppercase().replacen('-', "_", 1);
                 assert_eq!(Name::classify(once.as_bytes()), Name::Lookalike, "{once}");
+            }
+        }
+    }
+
+    /// All that may stand in a token is tried in every place of every name.
+    #[test]
+    fn a_token_is_the_same_name_where_only_the_case_differs() {
+        for &(name, text) in ROWS {
+            for at in 0..text.len() {
+                for byte in (0..=255).filter(|&byte| token_end(&[byte], 0) == 1) {
+                    let mut token = text.as_bytes().to_vec();
+                    token[at] = byte;
+                    let same = token.eq_ignore_ascii_case(text.as_bytes());
+                    assert_eq!(Name::classify(&token) == name, same, "{}", token.escape_ascii());
+                }
             }
         }
     }

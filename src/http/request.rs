@@ -1,5 +1,6 @@
 //! Request heads (RFC 9112, section 3).
 
+use super::authority::HostKey;
 use super::class;
 use super::facts::{Facts, Upgrade};
 use super::fields::{FieldTable, Fields};
@@ -53,6 +54,13 @@ pub struct RequestHead<'b> {
     pub accepts_trailers: bool,
     /// Bytes of the whole head, empty lines before and the one after it included.
     pub len: usize,
+}
+
+impl RequestHead<'_> {
+    /// The host as rules compare it.
+    pub fn host_key(&self) -> Option<HostKey> {
+        self.host.and_then(HostKey::of_checked)
+    }
 }
 
 /// Parses the head of the request that starts at the first byte.

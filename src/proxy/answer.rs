@@ -12,7 +12,7 @@ use super::request::Request;
 use super::site::Site;
 use super::transfer::{Body, write_all};
 use crate::config::plan::{Redirect, RedirectToHttps, Respond};
-use crate::http::{HostKey, Method, Name, RequestHead, Version, list_items, status_phrase};
+use crate::http::{Method, Name, RequestHead, Version, list_items, status_phrase};
 use crate::log::Reason;
 use crate::worker::Buffer;
 
@@ -235,7 +235,7 @@ pub(super) fn write_redirect_to_https(
     site: &Site,
     out: &mut Buffer,
 ) -> Option<u16> {
-    let host = HostKey::new(head.host?)?;
+    let host = head.host_key()?;
     let status = redirect.status_for(head.known_method.label());
     write_status_line(status, site, out);
     out.extend(b"Location: https://");

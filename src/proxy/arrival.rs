@@ -32,7 +32,7 @@ where
 }
 
 /// Gives the client back when requests are to follow; `None` when its connection is over.
-async fn arrive(mut client: Client) -> Option<Client> {
+pub(super) async fn arrive(mut client: Client) -> Option<Client> {
     let mut site = client.door.site();
     if introduction::is_due(&client, &site) {
         introduction::read(&mut client, &site).await?;

@@ -85,7 +85,7 @@ impl Door {
 }
 
 /// Takes connections until the door closes: a permit, an accept, a task; nothing else happens here.
-async fn keep_open<E, F>(door: Rc<Door>, listener: Listener, exchanges: Exchanges<E, F>)
+pub(super) async fn keep_open<E, F>(door: Rc<Door>, listener: Listener, exchanges: Exchanges<E, F>)
 where
     E: Fn(Client) -> F + Copy + 'static,
     F: Future<Output = Option<Client>> + 'static,

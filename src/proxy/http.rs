@@ -169,7 +169,8 @@ impl Passage<'_, '_> {
             // From here on the request cannot be sent again.
             self.client.input.consume(std::mem::take(&mut self.record.unconsumed));
         }
-        let exchanged = self.transfer(&mut link, head).await?;
+        // An `await` alone would copy the future once more.
+        let exchanged = pin!(self.transfer(&mut link, head)).await?;
         self.client.input.consume(std::mem::take(&mut self.record.unconsumed));
         match exchanged {
             Exchanged { status: 101, .. } => Ok((End::Tunnel(self.tunnel(link)), None)),
@@ -217,7 +218,7 @@ impl Passage<'_, '_> {
             timer,
             patience: proxy.response_timeout,
         };
-        let reply = alongside.run(wait.read_final()).await?;
+        let reply = alongside.run(pin!(wait.read_final())).await?;
         if reply.until_close {
             client.stream.close_with_reset(true);
         }
@@ -240,7 +241,8 @@ impl Passage<'_, '_> {
             end_follows: !keep && request.framing == Framing::None && status != 101,
             begun: Cell::default(),
         };
-        let downloaded = alongside.run(download.run_as_response(reply.head, &mut response)).await;
+        let downloading = download.run_as_response(reply.head, &mut response);
+        let downloaded = alongside.run(pin!(downloading)).await;
         // A body that was bad before the head went out: then the client can still be told.
         record.status = download.begun.get().then_some(status);
         downloaded?;

@@ -126,7 +126,7 @@ fn take_in<'a>(
     let Some(head) = parse_request(client.input.unread(), scan, &http.head, &mut table)? else {
         return Ok(None);
     };
-    let host = head.host.and_then(HostKey::new);
+    let host = head.host_key();
     let may_ask =
         site.terminator().is_none_or(|terminator| terminator.may_ask_for(host.as_ref(), &client.stream));
     let rule = if may_ask { find_rule(site, &head, host.as_ref()) } else { None };

@@ -210,7 +210,7 @@ impl Transfer<'_> {
         if let Some(head) = &mut head
             && pieces.iter().map(|piece| piece.len()).sum::<usize>() <= COPIED_MAX
         {
-            pieces.iter().for_each(|piece| head.extend(piece));
+            pieces.iter().filter(|piece| !piece.is_empty()).for_each(|piece| head.extend(piece));
             pieces = [&[]; 6];
         }
         let head = head.map_or(&[][..], |head| head.unread());
@@ -319,16 +319,16 @@ impl<'a, F: Future<Output = Result<(), Broken>>> Alongside<'a, Pin<&mut F>> {
         self.future.is_none() && !self.failed
     }
 
-    /// Runs `main` to its end, and the upload as far as it gets meanwhile.
+    /// Runs `main` to its end, and the upload as far as it gets meanwhile. `main` is pinned by the
+    /// caller: moved in here it would be stored twice and copied for each request (2 KB of them).
     ///
     /// # Errors
     /// The upload's, when it is the client's doing: then there is nobody to answer to, or a request
     /// that must not go on. `ClientGone` when the client reset its connection.
     pub(super) async fn run<T>(
         &mut self,
-        main: impl Future<Output = Result<T, Failure>>,
+        mut main: Pin<&mut impl Future<Output = Result<T, Failure>>>,
     ) -> Result<T, Failure> {
-        let mut main = std::pin::pin!(main);
         poll_fn(|cx| {
             if let Some(upload) = &mut self.future
                 && let Poll::Ready(result) = upload.as_mut().poll(cx)

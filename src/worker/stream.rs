@@ -3,7 +3,7 @@
 //! All operations take `&self`: a task may read while it writes, which is what a proxy does.
 
 use std::future::poll_fn;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream as Socket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
@@ -84,7 +84,8 @@ impl TcpStream {
 
     /// Reads what is there, into `bytes`, which is not empty. 0 is the end of what the peer sends.
     pub fn poll_read(&self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
-        let read = std::task::ready!(self.source.read.poll_with(cx, || (&self.socket).read(bytes)))?;
+        let read =
+            std::task::ready!(self.source.read.poll_with(cx, || platform::read(self.socket.as_fd(), bytes)))?;
         // Less than asked for is all there was, and the kernel will tell of more. It will not tell
         // again of an end that came along with these bytes, nor of bytes behind an urgent one.
         if read < bytes.len() && !self.source.ending.get() {
@@ -101,7 +102,7 @@ impl TcpStream {
     ) -> Poll<io::Result<usize>> {
         self.source.write.poll_with(cx, || match slices {
             // The kernel has less to do for `send` than for `writev`.
-            [slice] => (&self.socket).write(slice),
+            [slice] => platform::write(self.socket.as_fd(), slice),
             slices => (&self.socket).write_vectored(slices),
         })
     }

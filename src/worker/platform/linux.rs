@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
-use rustix::net::{SendAncillaryBuffer, SendFlags, SocketFlags};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size};
 
 use super::portable;
@@ -112,6 +112,17 @@ pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAdd
 pub(crate) fn may_accept(listener: &TcpListener) -> bool {
     let mut queue = [PollFd::new(listener, PollFlags::IN)];
     poll(&mut queue, Some(&Timespec::default())) != Ok(0)
+}
+
+/// Reads from a socket. By the system call itself: around it the C library lets a thread be cancelled, which
+/// is, with [`write`], a seventieth of an exchange's instructions and eight atomic ones.
+pub(crate) fn read(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<usize> {
+    Ok(rustix::net::recv(socket, bytes, RecvFlags::empty())?.1)
+}
+
+/// Writes to a socket.
+pub(crate) fn write(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    Ok(rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)?)
 }
 
 /// Writes what nothing follows but a shutdown, and that at once: the kernel is told that there is `MORE`,

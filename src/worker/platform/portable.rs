@@ -73,6 +73,18 @@ pub(crate) fn may_accept(_listener: &TcpListener) -> bool {
     true
 }
 
+/// Reads from a socket.
+#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
+pub(crate) fn read(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<usize> {
+    Ok(rustix::io::read(socket, bytes)?)
+}
+
+/// Writes to a socket.
+#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
+pub(crate) fn write(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    Ok(rustix::io::write(socket, bytes)?)
+}
+
 /// Writes what nothing but the end of the connection follows.
 #[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
 pub(crate) fn write_last(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
