@@ -227,7 +227,8 @@ def limited(bench, case, peer):
             # Who was killed is a figure, and no surprise.
             if not limit.kills():
                 raise
-        return {**numbers, "peak": limit.peak() / 2**20, "kills": limit.kills()}
+        peak = limit.peak()
+        return {**numbers, **({"peak": peak / 2**20} if peak else {}), "kills": limit.kills()}
 
 
 def start(bench, case, peer):

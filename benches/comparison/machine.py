@@ -101,8 +101,9 @@ class MemoryLimit:
         return ["sh", "-c", enter, str(self.folder / "cgroup.procs"), *command]
 
     def peak(self):
-        """The most bytes that were used at once."""
-        return int(self.read({1: "memory.max_usage_in_bytes", 2: "memory.peak"}))
+        """The most bytes that were used at once, or None: by version 2, the kernel tells since Linux 5.19."""
+        with contextlib.suppress(FileNotFoundError):
+            return int(self.read({1: "memory.max_usage_in_bytes", 2: "memory.peak"}))
 
     def kills(self):
         """Processes that were killed because there was no more."""
