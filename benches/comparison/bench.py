@@ -1,5 +1,6 @@
 """Starts what is measured and what loads it."""
 
+import sys
 import time
 from pathlib import Path
 
@@ -8,8 +9,6 @@ import machine
 import peers
 from cases import HOSTS
 
-# Exchanges that come before what is counted, as a share of the time of those that are.
-WARM_UP_SHARE = 0.15
 # Requests per second where the rate is fixed.
 PACE_RATE = 5_000
 # Connections that the upstream can have: a forwarder that pools nothing brings the whole crowd.
@@ -72,17 +71,15 @@ class Bench:
         return drivers.handshakes(self.options.handshake, port, case.connections, seconds, case.script,
                                   machine.other_cores())
 
-    def load(self, peer, case, drive):
-        """Drives a peer by `wrk` or `handshakes`; the result with its CPU seconds and peak memory."""
-        setting = self.setting(case, HOSTS if case.needs == "hosts" else 0)
-        with self.start(peer, case, setting) as program:
-            port = setting.tcp_port if case.needs == "tcp" else setting.http_port
-            drive(case, port, self.options.seconds * WARM_UP_SHARE)
-            before = program.cpu()
-            result = drive(case, port, self.options.seconds)
-            after = program.cpu()
-            memory = program.memory("VmHWM")
-        return result, after[0] - before[0], after[1] - before[1], memory
+    def attempt(self, case, peer, measure):
+        """What `measure()` returns, or None: what goes wrong with one peer does not end a run of half an hour."""
+        try:
+            return measure()
+        except (RuntimeError, OSError) as error:
+            print(f"{case.name}: {peer.name}: {error}", file=sys.stderr)
+            return None
+        finally:
+            self.check_upstreams()
 
     def pace(self, case, port, seconds=None, during=None):
         """Runs pace, and `during` at the same time."""
@@ -91,6 +88,35 @@ class Bench:
         if during:
             during()
         return drivers.end_pace(process)
+
+
+class Contender:
+    """A peer that is alive until the end of the `with` block, and is loaded from time to time."""
+
+    def __init__(self, bench, case, peer, drive):
+        setting = bench.setting(case, HOSTS if case.needs == "hosts" else 0)
+        port = setting.tcp_port if case.needs == "tcp" else setting.http_port
+        self.drive = lambda seconds: drive(bench, case, port, seconds)
+        self.program = bench.start(peer, case, setting)
+        # CPU seconds of its start, which are not counted.
+        self.before = self.program.cpu()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.program.stop()
+
+    def load(self, seconds):
+        """What the load tells, with the seconds of CPU that it took."""
+        before = self.program.cpu_exact()
+        result = self.drive(seconds)
+        return {**result, "cpu": self.program.cpu_exact() - before}
+
+    def user_share(self):
+        """How much of its CPU time under load was user time. One turn is too short to tell."""
+        user, system = (after - before for after, before in zip(self.program.cpu(), self.before))
+        return user / (user + system) if user + system else 0
 
 
 def host(case):

@@ -48,13 +48,13 @@ def svg(data):
 def bars(by_peer):
     gate = by_peer.get(report.GATE, [])
     found = []
-    for peer, rounds in by_peer.items():
-        cpu = report.median(rounds, "cpu")
+    for peer, turns in by_peer.items():
+        cpu = report.median(turns, "cpu")
         if cpu is not None:
             # Medians of the parts need not add up to the median of the whole.
-            user, system = report.median(rounds, "user"), report.median(rounds, "system")
+            user, system = report.median(turns, "user"), report.median(turns, "system")
             share = user / (user + system) if user + system else 0
-            found.append({"peer": peer, "cpu": cpu, "user": cpu * share, "ratio": report.ratio(rounds, gate, "cpu")})
+            found.append({"peer": peer, "cpu": cpu, "user": cpu * share, "ratio": report.ratio(turns, gate, "cpu")})
     return found
 
 

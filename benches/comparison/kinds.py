@@ -1,14 +1,17 @@
-"""The ways to measure: functions from a case and a peer to numbers, and the columns that show them."""
+"""The ways to measure: who is started when, functions to numbers, and the columns that show them."""
 
+import contextlib
 import statistics
 import time
 from dataclasses import dataclass
 
 import drivers
 import machine
-from bench import host
+from bench import Bench, Contender, host
 from cases import HOSTS
 
+# Exchanges that come before what is counted, as a share of the time of those that are.
+WARM_UP_SHARE = 0.15
 # Idle connections that come before the first look at the memory.
 CROWD_FIRST = 200
 # How often a configuration is read anew, and in the short form.
@@ -30,8 +33,9 @@ class Column:
 
 @dataclass(frozen=True)
 class Kind:
-    """A way to measure."""
+    """A way to measure: each peer is started, measured and stopped before the next."""
 
+    # Makes numbers, of a bench, a case and a peer.
     measure: callable
     columns: tuple
     # The column whose ratio to the gate's is shown.
@@ -39,42 +43,73 @@ class Kind:
     # Who fails is a figure, and no defect of the harness.
     may_fail: bool = False
 
-
-def exchange(bench, case, peer):
-    """CPU per request under full load."""
-    return by_request(*bench.load(peer, case, bench.wrk))
-
-
-def handshake(bench, case, peer):
-    """CPU per TLS connection with one exchange."""
-    return by_request(*bench.load(peer, case, bench.handshakes))
+    def measure_all(self, bench, case, peers):
+        """A list of numbers for each peer, by its name. What stands at one place was measured at about the
+        same time; None where a peer failed."""
+        return {peer.name: [bench.attempt(case, peer, lambda: self.measure(bench, case, peer))] for peer in peers}
 
 
-def by_request(result, user, system, memory):
-    requests = max(1, result["requests"])
+@dataclass(frozen=True)
+class Load(Kind):
+    """A way to measure under full load: all peers are alive and take turns, again and again. What disturbs the
+    machine for longer than a turn disturbs all of them. `measure` makes numbers of what a turn has told."""
+
+    # Loads a peer.
+    drive: callable = Bench.wrk
+
+    def measure_all(self, bench, case, peers):
+        turns = max(1, round(bench.options.seconds / case.slice))
+        numbers = {peer.name: [] for peer in peers}
+        with contextlib.ExitStack() as stack:
+            alive = {peer.name: bench.attempt(case, peer, lambda: self.begin(bench, case, peer, stack))
+                     for peer in peers}
+            for turn in range(turns):
+                for peer in rotated(peers, turn):
+                    contender = alive[peer.name]
+                    told = contender and bench.attempt(
+                        case, peer, lambda: self.measure(contender.load(bench.options.seconds / turns)))
+                    numbers[peer.name].append(told)
+            for name, contender in alive.items():
+                numbers[name] = [told and self.completed(told, contender) for told in numbers[name]]
+        return numbers
+
+    def begin(self, bench, case, peer, stack):
+        """A peer that is warm, and alive until the stack is left."""
+        contender = stack.enter_context(Contender(bench, case, peer, self.drive))
+        contender.load(bench.options.seconds * WARM_UP_SHARE)
+        return contender
+
+    def completed(self, told, contender):
+        """With what is known when all turns are over."""
+        share = contender.user_share()
+        memory = contender.program.memory("VmHWM") / 2**20
+        return {**told, "user": told["cpu"] * share, "system": told["cpu"] * (1 - share), "memory": memory}
+
+
+def rotated(peers, turn):
+    """Nobody is always the first, or always behind the same one."""
+    first = turn % max(1, len(peers))
+    return peers[first:] + peers[:first]
+
+
+def by_request(told):
+    """CPU per request, or per TLS connection with one exchange."""
     return {
-        "cpu": (user + system) / requests * 1e6,
-        "user": user / requests * 1e6,
-        "system": system / requests * 1e6,
-        "rate": result["requests"] / result["seconds"],
-        "p50": result["p50"],
-        "p99": result["p99"],
-        "memory": memory / 2**20,
-        "failed": result["failed"],
+        "cpu": told["cpu"] / max(1, told["requests"]) * 1e6,
+        "rate": told["requests"] / told["seconds"],
+        "p50": told["p50"],
+        "p99": told["p99"],
+        "failed": told["failed"],
     }
 
 
-def bulk(bench, case, peer):
-    """CPU per byte."""
-    result, user, system, memory = bench.load(peer, case, bench.wrk)
-    gigabytes = max(1, result["bytes"]) / 1e9
+def by_byte(told):
+    """CPU per GB."""
+    gigabytes = max(1, told["bytes"]) / 1e9
     return {
-        "cpu": (user + system) / gigabytes,
-        "user": user / gigabytes,
-        "system": system / gigabytes,
-        "rate": gigabytes / result["seconds"],
-        "memory": memory / 2**20,
-        "failed": result["failed"],
+        "cpu": told["cpu"] / gigabytes,
+        "rate": gigabytes / told["seconds"],
+        "failed": told["failed"],
     }
 
 
@@ -83,12 +118,12 @@ def pace(bench, case, peer):
     direct = bench.pace(case, bench.upstreams[case.all_cores][0])
     setting = bench.setting(case)
     with bench.start(peer, case, setting) as program:
-        before = program.cpu()
+        before = program.cpu_exact()
         result = bench.pace(case, setting.http_port)
-        after = program.cpu()
+        cpu = program.cpu_exact() - before
     numbers = {"added-" + key: result[key] - direct[key] for key in ("p50", "p99", "p999")}
     numbers |= {"direct-" + key: direct[key] for key in ("p50", "p99", "p999")}
-    numbers["cpu"] = (sum(after) - sum(before)) / max(1, result["requests"]) * 1e6
+    numbers["cpu"] = cpu / max(1, result["requests"]) * 1e6
     numbers["failed"] = result["failed"]
     return numbers
 
@@ -192,7 +227,8 @@ def limited(bench, case, peer):
             # Who was killed is a figure, and no surprise.
             if not limit.kills():
                 raise
-        return {**numbers, "peak": limit.peak() / 2**20, "kills": limit.kills()}
+        peak = limit.peak()
+        return {**numbers, **({"peak": peak / 2**20} if peak else {}), "kills": limit.kills()}
 
 
 def start(bench, case, peer):
@@ -209,13 +245,14 @@ def start(bench, case, peer):
 PEAK = Column("memory", "peak RSS, MiB", 1)
 
 KINDS = {
-    "exchange": Kind(exchange, (
+    "exchange": Load(by_request, (
         Column("cpu", "CPU, us/request", 1), Column("user", "user", 1), Column("system", "system", 1),
         Column("rate", "requests/s"), Column("p50", "p50, us"), Column("p99", "p99, us"), PEAK), "cpu"),
-    "handshake": Kind(handshake, (
+    "handshake": Load(by_request, (
         Column("cpu", "CPU, us/handshake", 1), Column("user", "user", 1), Column("system", "system", 1),
-        Column("rate", "handshakes/s"), Column("p50", "p50, us"), Column("p99", "p99, us"), PEAK), "cpu"),
-    "bulk": Kind(bulk, (
+        Column("rate", "handshakes/s"), Column("p50", "p50, us"), Column("p99", "p99, us"), PEAK), "cpu",
+        drive=Bench.handshakes),
+    "bulk": Load(by_byte, (
         Column("cpu", "CPU, s/GB", 2), Column("user", "user", 2), Column("system", "system", 2),
         Column("rate", "GB/s", 2), PEAK), "cpu"),
     "pace": Kind(pace, (

@@ -198,6 +198,30 @@ def haproxy_values(setting):
     return {"rules": rules, "same_headers": headers if setting.same_headers else ""}
 
 
+def caddy_values(setting):
+    address = f"127.0.0.1:{setting.upstream_port}"
+
+    def rules(names):
+        if not names:
+            return ""
+        # A map, too: with a site for each host it would take more than half a minute to start.
+        entries = "\n".join(f"\t\t{name} {address}" for name in names)
+        return f"\tmap {{host}} {{target}} {{\n{entries}\n\t}}"
+
+    return {
+        "rules": rules,
+        "target": "{target}" if setting.hosts else address,
+        "scheme": "https" if setting.encrypted else "http",
+    }
+
+
+def envoy_rules(names):
+    return "\n".join(
+        f'                    - {{ name: "{name}", domains: ["{name}"], '
+        'routes: [{ match: { prefix: "/" }, route: { cluster: site, timeout: 0s } }] }'
+        for name in names or ["*"])
+
+
 ENVOY_TLS = """transport_socket:
             name: envoy.transport_sockets.tls
             typed_config:
@@ -249,12 +273,13 @@ PEERS = [
     Peer("caddy", "caddy", ("version",), r"v?(\d\S+)", "Caddyfile",
          lambda setting, config: ("run", "--adapter", "caddyfile", "--config", config),
          environment=lambda setting: {"GOMAXPROCS": str(setting.workers), "HOME": str(setting.folder)},
-         values=lambda setting: {"scheme": "https" if setting.encrypted else "http"},
-         tls="tls $folder/tls.crt $folder/tls.key",
-         abilities=frozenset({"http", "tls"})),
+         values=caddy_values, tls="tls $folder/tls.crt $folder/tls.key",
+         abilities=frozenset({"http", "tls", "hosts"})),
     Peer("envoy", "envoy", ("--version",), r"/(\d+\.\d+\.\d+)", "envoy.yaml",
-         tls=ENVOY_TLS, arguments=         lambda setting, config: ("-c", config, "--concurrency", setting.workers, "--log-level", "error",
-                                  "--disable-hot-restart")),
+         lambda setting, config: ("-c", config, "--concurrency", setting.workers, "--log-level", "error",
+                                  "--disable-hot-restart"),
+         values=lambda setting: {"rules": envoy_rules}, tls=ENVOY_TLS,
+         abilities=frozenset({"http", "tcp", "tls", "hosts"})),
 ]
 
 

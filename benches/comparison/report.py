@@ -2,7 +2,9 @@
 
 Results are what is written with `--json`:
 
-    {"about": {...}, "results": {case: {peer: [numbers of a round or null, ...]}}}
+    {"about": {...}, "results": {case: {peer: [numbers of a turn or null, ...]}}}
+
+Where peers take turns under load a round has several turns, otherwise one.
 """
 
 import statistics
@@ -17,15 +19,15 @@ BEGIN = "<!-- tables: benches/compare writes them -->"
 END = "<!-- end of the tables -->"
 
 
-def median(rounds, key):
-    """The middle of what the rounds saw; None when no round did."""
-    values = [numbers[key] for numbers in rounds if numbers and key in numbers]
+def median(turns, key):
+    """The middle of what the turns saw; None when none did."""
+    values = [numbers[key] for numbers in turns if numbers and key in numbers]
     return statistics.median(values) if values else None
 
 
-def ratio(rounds, gate_rounds, key):
-    """The middle of the rounds' ratios to the gate: what disturbs a round disturbs both."""
-    pairs = [(one, gate) for one, gate in zip(rounds, gate_rounds) if one and gate and key in one]
+def ratio(turns, gate_turns, key):
+    """The middle of the turns' ratios to the gate: what disturbs a turn disturbs both."""
+    pairs = [(one, gate) for one, gate in zip(turns, gate_turns) if one and gate and key in one]
     ratios = [one[key] / gate[key] for one, gate in pairs if gate.get(key, 0) > 0]
     return statistics.median(ratios) if ratios else None
 
@@ -39,9 +41,9 @@ def rows(case, results):
     kind = KINDS[case.kind]
     header = ["", *(column.title for column in kind.columns), "of the gate"]
     lines = []
-    for peer, rounds in results[case.name].items():
-        cells = [number(median(rounds, column.key), column.digits) for column in kind.columns]
-        cells.append(number(ratio(rounds, results[case.name].get(GATE, []), kind.main), 2))
+    for peer, turns in results[case.name].items():
+        cells = [number(median(turns, column.key), column.digits) for column in kind.columns]
+        cells.append(number(ratio(turns, results[case.name].get(GATE, []), kind.main), 2))
         lines.append([peer, *cells])
     return header, lines
 
@@ -58,8 +60,8 @@ def judged(results):
 def failures(results):
     """A sentence for each case and peer with failed requests."""
     for case in judged(results):
-        for peer, rounds in results[case.name].items():
-            failed = sum(numbers["failed"] for numbers in rounds if numbers)
+        for peer, turns in results[case.name].items():
+            failed = sum(numbers["failed"] for numbers in turns if numbers)
             if failed:
                 yield f"{case.name}: {failed:.0f} requests failed at {peer}"
 
@@ -68,10 +70,10 @@ def gaps(results):
     """A sentence for each case and peer without a number, or with one that cannot be."""
     for case in judged(results):
         kind = KINDS[case.kind]
-        for peer, rounds in results[case.name].items():
-            if not any(rounds):
+        for peer, turns in results[case.name].items():
+            if not any(turns):
                 yield f"{case.name}: nothing of {peer}"
-            elif "rate" in {column.key for column in kind.columns} and not median(rounds, "rate"):
+            elif "rate" in {column.key for column in kind.columns} and not median(turns, "rate"):
                 yield f"{case.name}: no request was answered by {peer}"
 
 
