@@ -224,6 +224,24 @@ fn systemd_is_told() {
     gate.end();
 }
 
+/// sd_notify(3): a name that begins with `@`.
+#[cfg(target_os = "linux")]
+#[test]
+fn systemd_is_told_by_an_abstract_name() {
+    use std::os::linux::net::SocketAddrExt;
+    let upstream = Upstream::says("fine");
+    let name = format!("smolgate-{}", std::process::id());
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
+    let socket = UnixDatagram::bind_addr(&address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let gate = Process::start(&upstream, &[("NOTIFY_SOCKET", Path::new(&format!("@{name}")))]);
+    let mut bytes = [0; 256];
+    let length = socket.recv(&mut bytes).expect("a message");
+    assert_eq!(&bytes[..length], b"READY=1");
+    gate.signal(Signal::TERM);
+    gate.end();
+}
+
 #[test]
 fn a_port_in_use_says_so_and_is_exit_code_3() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

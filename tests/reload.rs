@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use smolgate::worker::SMALL_BUFFER_BYTES;
 use support::Latch;
 use support::client::Client;
 use support::gate::TestGate;
@@ -102,6 +103,21 @@ fn new_rules_hold_from_the_next_request_on_the_same_connection() {
     client.exchange(VERSION).expect(200, "after");
     gate.exchange(VERSION).expect(200, "after");
     assert_eq!(gate.address("http"), address, "the listener keeps its socket");
+}
+
+/// A read that fills all its room has not shown that nothing follows. The wait for the next request begins
+/// with the next request all the same.
+#[test]
+fn new_rules_hold_also_behind_a_request_that_filled_its_buffer() {
+    let upstream = live();
+    let gate = start(&upstream);
+    let mut client = gate.client();
+    let field = VERSION.replace("\r\n\r\n", "\r\nX: \r\n\r\n");
+    let padding = "v".repeat(SMALL_BUFFER_BYTES - field.len());
+    client.exchange(field.replace("X: ", &format!("X: {padding}"))).expect(200, "before");
+    gate.edit(&BEFORE.replace("before", "after"), &[("live", &upstream)]);
+    gate.reload().expect("the reload is fine");
+    client.exchange(VERSION).expect(200, "after");
 }
 
 #[test]

@@ -29,6 +29,9 @@ fn answering(word: &str) -> String {
     )
 }
 
+/// Whether the system tells of changes; else files are looked at every two seconds.
+const INOTIFY: bool = cfg!(all(target_os = "linux", not(portable)));
+
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /// The real program over files, and what it asks of the system.
@@ -67,7 +70,7 @@ impl Program {
 
     /// What the system says of each inotify instance it has.
     fn inotify(&self) -> Vec<String> {
-        let open = fs::read_dir(self.proc("fd")).unwrap().flatten();
+        let open = fs::read_dir(self.proc("fd")).into_iter().flatten().flatten();
         let events = open
             .filter(|entry| fs::read_link(entry.path()).is_ok_and(|at| at.ends_with("anon_inode:inotify")));
         events
@@ -224,6 +227,9 @@ fn files_that_the_configuration_names() {
     program.answers("from a file");
     fs::write(&word, "changed\n").unwrap();
     program.answers("changed");
+    if !INOTIFY {
+        return;
+    }
     until("it watches both", || program.watches(&word) && program.watches(&file));
     // What is named no longer is watched no longer, and the rest still is.
     fs::write(&file, answering("alone")).unwrap();
@@ -344,7 +350,7 @@ fn a_reload_switches_it_on_and_off() {
     program.answers("two");
     fs::write(&file, answering("three")).unwrap();
     program.answers("three");
-    assert!(program.has_inotify());
+    assert_eq!(program.has_inotify(), INOTIFY);
     fs::write(&file, unwatched("four")).unwrap();
     program.answers("four");
     until("nothing is watched", || !program.has_inotify());

@@ -1,6 +1,10 @@
 //! Telling systemd how things are, when it asked to be told (`Type=notify-reload`).
 
-use std::os::unix::net::UnixDatagram;
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+
+use socket2::{Domain, SockAddr, Socket, Type};
 
 /// Sends one message to the socket that `NOTIFY_SOCKET` names; nothing happens when it names none.
 pub(super) fn send(message: &str) {
@@ -17,21 +21,13 @@ pub(super) fn reloading() {
     send(&format!("RELOADING=1\nMONOTONIC_USEC={microseconds}"));
 }
 
-fn send_to(path: &std::ffi::OsStr, message: &str) -> std::io::Result<()> {
-    let socket = UnixDatagram::unbound()?;
-    match path.as_encoded_bytes().strip_prefix(b"@") {
-        Some(name) => socket.send_to_addr(message.as_bytes(), &abstract_address(name)?)?,
-        None => socket.send_to(message.as_bytes(), path)?,
-    };
+fn send_to(path: &OsStr, message: &str) -> io::Result<()> {
+    let mut path = path.as_bytes().to_vec();
+    // An abstract name, which only Linux knows, begins with a zero there.
+    if let Some(first @ b'@') = path.first_mut() {
+        *first = 0;
+    }
+    let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
+    socket.send_to(message.as_bytes(), &SockAddr::unix(OsStr::from_bytes(&path))?)?;
     Ok(())
-}
-
-#[cfg(target_os = "linux")]
-fn abstract_address(name: &[u8]) -> std::io::Result<std::os::unix::net::SocketAddr> {
-    <std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(name)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn abstract_address(_: &[u8]) -> std::io::Result<std::os::unix::net::SocketAddr> {
-    Err(std::io::ErrorKind::Unsupported.into())
 }

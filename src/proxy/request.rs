@@ -260,6 +260,9 @@ pub(super) enum Awaited {
 ///
 /// Holds no site: a generation that was replaced is not kept by who says nothing.
 pub(super) async fn wait(client: &Client, patience: Duration) -> Awaited {
+    // Asks the kernel where the last read has not shown that it took everything: to take that for a
+    // request would be to hold a site.
+    client.stream.has_news();
     let first_byte = poll_fn(|cx| {
         if client.guest.poll_asked_to_leave(cx).is_ready() && !client.stream.has_news() {
             return Poll::Ready(Ok(Awaited::Leave));

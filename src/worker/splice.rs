@@ -25,13 +25,13 @@ const FREE_MAX: usize = 32;
 /// Empty pipes, used again: making and closing one costs four system calls.
 #[derive(Default)]
 pub(super) struct Pipes {
-    free: Rc<RefCell<Vec<(OwnedFd, OwnedFd)>>>,
+    pub(super) free: Rc<RefCell<Vec<(OwnedFd, OwnedFd)>>>,
 }
 
 /// A pipe between two sockets. Between calls it is empty.
 pub struct Pipe {
     /// Reading end, writing end; `Some` until dropped.
-    ends: Option<(OwnedFd, OwnedFd)>,
+    pub(super) ends: Option<(OwnedFd, OwnedFd)>,
     /// Bytes in the pipe.
     filled: usize,
     free: Rc<RefCell<Vec<(OwnedFd, OwnedFd)>>>,
@@ -118,19 +118,5 @@ impl Drop for Pipe {
         if self.filled == 0 && free.len() < FREE_MAX {
             free.extend(self.ends.take());
         }
-    }
-}
-
-#[cfg(test)]
-impl Pipes {
-    pub(super) fn kept(&self) -> usize {
-        self.free.borrow().len()
-    }
-}
-
-#[cfg(test)]
-impl Pipe {
-    pub(super) fn capacity(&self) -> usize {
-        rustix::pipe::fcntl_getpipe_size(&self.ends.as_ref().unwrap().0).unwrap()
     }
 }

@@ -11,20 +11,14 @@
 //! so no event has to be understood and a lost one costs a poll. Reloading is not done here.
 
 mod files;
-#[cfg(target_os = "linux")]
-mod linux;
 mod mounts;
-#[cfg(not(target_os = "linux"))]
-mod portable;
+#[cfg_attr(all(target_os = "linux", not(portable)), path = "linux.rs")]
+#[cfg_attr(any(not(target_os = "linux"), portable), path = "portable.rs")]
+mod platform;
 mod task;
 #[cfg(test)]
 mod tests;
 mod vigil;
-
-#[cfg(target_os = "linux")]
-use linux as platform;
-#[cfg(not(target_os = "linux"))]
-use portable as platform;
 
 pub(super) use files::note;
 pub(super) use task::follow;

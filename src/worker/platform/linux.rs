@@ -1,5 +1,7 @@
 //! Linux: the same work in fewer system calls.
 
+mod code;
+
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -8,10 +10,12 @@ use std::time::Duration;
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags};
-use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size};
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size};
 
-use super::portable;
+use super::events;
 use crate::worker::reactor::Readiness;
+
+pub(crate) use code::release_code;
 
 /// Events taken from the kernel in one wait.
 const EVENTS: usize = 256;
@@ -35,12 +39,12 @@ const NOTIFICATION: u64 = usize::MAX as u64;
 /// stays with `polling`.
 pub(crate) struct Wait {
     events: Vec<epoll::Event>,
-    notified: portable::Wait,
+    notified: events::Wait,
 }
 
 impl Wait {
     pub(crate) fn new() -> Self {
-        Self { events: Vec::with_capacity(EVENTS), notified: portable::Wait::new() }
+        Self { events: Vec::with_capacity(EVENTS), notified: events::Wait::new() }
     }
 
     pub(crate) fn wait(
@@ -140,9 +144,12 @@ pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(rustix::pipe::pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC)?)
 }
 
-/// Lets a pipe hold `bytes`, if the user may still have that much in pipes; else it stays as it is.
+/// Lets a pipe hold `bytes`, if the user may still have that much in pipes; else it stays as it is. Where
+/// pages are larger than 4 KiB, it may hold more from the beginning.
 pub(crate) fn enlarge(pipe: BorrowedFd<'_>, bytes: usize) {
-    let _ = fcntl_setpipe_size(pipe, bytes);
+    if fcntl_getpipe_size(pipe).is_ok_and(|now| now < bytes) {
+        let _ = fcntl_setpipe_size(pipe, bytes);
+    }
 }
 
 /// Moves up to `most` bytes between a socket and a pipe inside the kernel.

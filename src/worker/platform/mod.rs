@@ -1,22 +1,15 @@
 //! What differs between systems, one file each; `cfg` chooses the file, never a line in it.
 //!
 //! There are `add`, `remove` and `Wait` (sockets into the poller, events out of it), `accept` and
-//! `may_accept`, `read`, `write` and `write_last`, `pipe`, `enlarge` and `splice`, and `release_code`. Linux has them all in their
-//! best form; elsewhere `polling` and std do the same work with a few more system calls.
+//! `may_accept`, `read`, `write` and `write_last`, `pipe`, `enlarge` and `splice`, and `release_code`. Linux
+//! has them all in their best form; elsewhere `polling` and std do the same work with a few more system
+//! calls. `--cfg portable` has Linux do without its own too, so that the tests try both there.
 
-#[cfg(target_os = "linux")]
-mod code;
-#[cfg(target_os = "linux")]
-mod linux;
-mod portable;
+mod events;
+#[cfg_attr(all(target_os = "linux", not(portable)), path = "linux.rs")]
+#[cfg_attr(any(not(target_os = "linux"), portable), path = "portable.rs")]
+mod system;
 
-#[cfg(target_os = "linux")]
-pub(super) use code::release_code;
-#[cfg(target_os = "linux")]
-pub(super) use linux::{
-    Wait, accept, add, enlarge, may_accept, pipe, read, remove, splice, write, write_last,
-};
-#[cfg(not(target_os = "linux"))]
-pub(super) use portable::{
+pub(super) use system::{
     Wait, accept, add, enlarge, may_accept, pipe, read, release_code, remove, splice, write, write_last,
 };

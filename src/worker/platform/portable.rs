@@ -2,47 +2,11 @@
 
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::num::NonZeroUsize;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::time::Duration;
 
-use crate::worker::reactor::Readiness;
-
-/// Events taken from the kernel in one wait.
-const EVENTS: NonZeroUsize = NonZeroUsize::new(256).expect("invariant: not zero");
-
-/// Events out of the kernel, by way of `polling`.
-pub(crate) struct Wait {
-    events: polling::Events,
-}
-
-impl Wait {
-    pub(crate) fn new() -> Self {
-        Self { events: polling::Events::with_capacity(EVENTS) }
-    }
-
-    pub(crate) fn wait(
-        &mut self,
-        poller: &polling::Poller,
-        timeout: Option<Duration>,
-        mut each: impl FnMut(usize, Readiness),
-    ) -> io::Result<()> {
-        self.events.clear();
-        poller.wait(&mut self.events, timeout)?;
-        for event in self.events.iter() {
-            // `polling` does not say whether the peer has finished, so it may have.
-            let gone = event.is_interrupt() || event.is_err() == Some(true);
-            each(
-                event.key,
-                Readiness { readable: event.readable, writable: event.writable, ending: true, gone },
-            );
-        }
-        Ok(())
-    }
-}
+pub(crate) use super::events::Wait;
 
 /// Registers a socket for reading and writing. The caller removes it before it closes it.
-#[cfg_attr(target_os = "linux", cfg_attr(not(test), expect(dead_code, reason = "Linux has its own")))]
 #[expect(unsafe_code, reason = "polling asks for a promise that the types cannot make")]
 pub(crate) fn add(poller: &polling::Poller, socket: BorrowedFd<'_>, key: usize) -> io::Result<()> {
     let event = polling::Event::all(key);
@@ -52,14 +16,12 @@ pub(crate) fn add(poller: &polling::Poller, socket: BorrowedFd<'_>, key: usize) 
 }
 
 /// Forgets a socket.
-#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
 pub(crate) fn remove(poller: &polling::Poller, socket: BorrowedFd<'_>) {
     // It can fail only for a socket that is not registered.
     let _ = poller.delete(socket);
 }
 
 /// Takes a connection from the queue of `listener`, ready for non-blocking use.
-#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
 pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     let (stream, peer) = listener.accept()?;
     stream.set_nonblocking(true)?;
@@ -68,47 +30,39 @@ pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAdd
 }
 
 /// Whether another connection may stand in the queue: nobody knows before trying.
-#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
 pub(crate) fn may_accept(_listener: &TcpListener) -> bool {
     true
 }
 
 /// Reads from a socket.
-#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
 pub(crate) fn read(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<usize> {
     Ok(rustix::io::read(socket, bytes)?)
 }
 
 /// Writes to a socket.
-#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
 pub(crate) fn write(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     Ok(rustix::io::write(socket, bytes)?)
 }
 
 /// Writes what nothing but the end of the connection follows.
-#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
 pub(crate) fn write_last(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     Ok(rustix::io::writev(socket, slices)?)
 }
 
 /// There is no `splice` here: callers copy.
-#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
 /// There is no pipe either.
-#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
 pub(crate) fn enlarge(_pipe: BorrowedFd<'_>, _bytes: usize) {}
 
 /// There is no `splice` here: callers copy.
-#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
 pub(crate) fn splice(_from: BorrowedFd<'_>, _to: BorrowedFd<'_>, _most: usize) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
 /// There is no way here: it stays mapped.
-#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
 pub(crate) fn release_code() -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
@@ -121,6 +75,7 @@ mod tests {
     use std::os::fd::AsFd;
     use std::sync::mpsc;
     use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
 
     /// A deadline for a test that hangs.
     const PATIENCE: Duration = Duration::from_secs(30);

@@ -11,7 +11,7 @@ mod listeners;
 mod streams;
 mod tasks;
 mod timers;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(portable)))]
 mod transfers;
 mod wakes;
 
