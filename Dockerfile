@@ -14,7 +14,7 @@ WORKDIR /build
 ENV RUSTFLAGS="-C target-feature=+crt-static"
 
 # Dependencies first, on empty programs where the manifest names them: this layer stays until Cargo.lock changes.
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
 RUN mkdir -p src benches/comparison && touch src/lib.rs \
  && echo 'fn main() {}' | tee src/main.rs benches/micro.rs benches/comparison/forwarder.rs benches/comparison/pace.rs \
     > benches/comparison/handshake.rs \

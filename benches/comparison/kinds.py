@@ -4,6 +4,7 @@ import contextlib
 import statistics
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import drivers
 import machine
@@ -232,14 +233,15 @@ def limited(bench, case, peer):
 
 
 def start(bench, case, peer):
-    """Time until somebody listens, and memory before anybody came."""
+    """Time until somebody listens, memory before anybody came, and the size of the program's file."""
     setting = bench.setting(case)
     begin = time.perf_counter()
     with peer.start(setting) as program:
         program.wait_for(setting.http_port, pause=0.0001)
         took = time.perf_counter() - begin
         time.sleep(0.5)
-        return {"took": took * 1e3, "memory": program.memory("VmRSS") / 2**20, "failed": 0}
+        size = Path(peer.program).stat().st_size
+        return {"took": took * 1e3, "memory": program.memory("VmRSS") / 2**20, "size": size / 1e6, "failed": 0}
 
 
 PEAK = Column("memory", "peak RSS, MiB", 1)
@@ -268,5 +270,7 @@ KINDS = {
     "limited": Kind(limited, (
         Column("rate", "requests/s"), Column("failed", "requests failed"), Column("peak", "peak, MiB", 1),
         Column("kills", "killed")), "rate", may_fail=True),
-    "start": Kind(start, (Column("took", "to listening, ms", 1), Column("memory", "idle RSS, MiB", 1)), "took"),
+    "start": Kind(start, (
+        Column("took", "to listening, ms", 1), Column("memory", "idle RSS, MiB", 1),
+        Column("size", "program, MB", 1)), "took"),
 }

@@ -360,6 +360,12 @@ impl Page {
 
     /// A line of the family begun last.
     fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.series(suffix, labels);
+        writeln!(self.0, " {value}").expect("invariant: a String takes every write");
+    }
+
+    /// A line up to its value.
+    fn series(&mut self, suffix: &str, labels: &[(&str, &str)]) {
         self.0.push_str(self.1);
         self.0.push_str(suffix);
         for (index, (label, value)) in labels.iter().enumerate() {
@@ -379,7 +385,6 @@ impl Page {
         if !labels.is_empty() {
             self.0.push('}');
         }
-        writeln!(self.0, " {value}").expect("invariant: a String takes every write");
     }
 
     /// A family of one line without labels.
