@@ -25,7 +25,7 @@ impl Shared {
         let running = self.running.lock().await;
         let began = Instant::now();
         notify::reloading();
-        let read = self.read().await;
+        let read = self.aside(Self::read).await;
         self.take_over(running, restart, read, began).await
     }
 
@@ -38,7 +38,7 @@ impl Shared {
             return false;
         }
         let began = Instant::now();
-        let read = self.read().await;
+        let read = self.aside(Self::read).await;
         if !held.agrees_with(&read.sources) {
             return false;
         }
@@ -80,7 +80,8 @@ impl Shared {
         let plan = self.accept(read)?;
         let access = new_access_log(run, &plan, self)?;
         let log = access.as_ref().or(run.access.as_ref().filter(|_| plan.log.access.is_some()));
-        let generation = self.build(old.number + 1, plan.clone(), log.map(|(_, log)| log.clone())).await?;
+        let (number, built_of, log) = (old.number + 1, plan.clone(), log.map(|(_, log)| log.clone()));
+        let generation = self.aside(move |shared| shared.build(number, built_of, log)).await?;
         let internal = if plan.internal_api.bind == run.internal_plan.bind {
             None
         } else {
@@ -103,9 +104,16 @@ impl Shared {
             run.access = access;
         }
         (self.on_plan)(&plan);
-        let changes = report::changes(&old.plan, &generation, restart);
-        smol::spawn(retire(old)).detach();
+        let was = old.plan.clone();
+        let changes = self.aside(move |_| report::changes(&was, &generation, restart)).await;
+        self.background.spawn(retire(old)).detach();
         Ok(changes)
+    }
+
+    /// Does in the background what takes long and waits for nobody.
+    async fn aside<T: Send + 'static>(self: &Arc<Self>, work: impl FnOnce(&Self) -> T + Send + 'static) -> T {
+        let shared = self.clone();
+        self.background.spawn(async move { work(&shared) }).await
     }
 
     /// Sockets for the doors that the plan brings; blocks for no longer than a few system calls.
@@ -143,13 +151,13 @@ impl Shared {
 
 /// Holds a generation until nobody else does. Exchanges that began on it may go on for hours, and taking
 /// apart 10,000 rules takes milliseconds: the worker where the last of them ends has no time for that.
+/// Where this runs, the generation ends.
 async fn retire<G: Send + Sync + 'static>(generation: Arc<G>) {
     let mut pause = RETIRE_PAUSE_FIRST;
     while Arc::strong_count(&generation) > 1 {
         smol::Timer::after(pause).await;
         pause = (pause * 2).min(RETIRE_PAUSE_MAX);
     }
-    smol::unblock(move || drop(generation)).await;
 }
 
 /// A new access log when the plan wants another one than runs.
@@ -164,13 +172,13 @@ fn new_access_log(
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
     use std::sync::mpsc::{Sender, channel};
     use std::thread::{self, ThreadId};
 
-    use futures_lite::future::{block_on, poll_once};
+    use futures_lite::future::block_on;
 
     use super::*;
+    use crate::gate::background::Background;
 
     /// Tells where it was dropped.
     struct Generation(Sender<ThreadId>);
@@ -184,12 +192,11 @@ mod tests {
     #[test]
     fn a_generation_never_ends_with_the_exchange_that_used_it_last() {
         let (ended, end) = channel();
+        let background = Background::start().unwrap();
         let generation = Arc::new(Generation(ended));
         let exchange = generation.clone();
-        let mut retired = pin!(retire(generation));
-        assert!(block_on(poll_once(retired.as_mut())).is_none(), "an exchange is going on");
+        let retired = background.spawn(retire(generation));
         drop(exchange);
-        assert!(end.try_recv().is_err(), "it ended here");
         block_on(retired);
         assert_ne!(end.recv().unwrap(), thread::current().id());
     }
