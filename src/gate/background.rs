@@ -2,25 +2,20 @@
 //!
 //! Reading 10,000 rules takes some 70 ms. On a core that a worker runs on, too, the kernel would let an
 //! ordinary thread go on until its next tick (4 ms) whenever the worker has just had more than its share of
-//! the time: each exchange meanwhile would wait that long. Nothing else is done here, since the thread
+//! the time: each exchange meanwhile would wait that long. It still does now and then, when this thread
+//! has just begun: the kernel does not interrupt somebody's first slice after a sleep. Nothing else is done here, since the thread
 //! may wait long itself when the workers leave it nothing.
 
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use futures_lite::future::block_on;
 use smol::channel::{Sender, bounded};
 use smol::{Executor, Task};
 
 use crate::worker;
-
-/// How long work waits before it begins. Who brought it has run until now at the priority of a worker: a
-/// worker that had more of the core than that one owes it some, and the kernel would let it pay to us.
-/// Where all have slept for a moment there are no debts.
-const SETTLING: Duration = Duration::from_millis(1);
 
 /// The thread and its tasks; it ends when this is dropped. A task must start no thread: that would have
 /// the same low priority, for ever.
@@ -44,16 +39,6 @@ impl Background {
         };
         thread::Builder::new().name("background".into()).spawn(run)?;
         Ok(Self { executor, _open: open })
-    }
-
-    /// Does long work on the thread.
-    pub(super) async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let settled = async {
-            // No timer: it would be another thread's.
-            thread::sleep(SETTLING);
-            work()
-        };
-        self.spawn(settled).await
     }
 
     /// Has the thread run a task.

@@ -113,7 +113,7 @@ impl Shared {
     /// Does in the background what takes long and waits for nobody.
     async fn aside<T: Send + 'static>(self: &Arc<Self>, work: impl FnOnce(&Self) -> T + Send + 'static) -> T {
         let shared = self.clone();
-        self.background.work(move || work(&shared)).await
+        self.background.spawn(async move { work(&shared) }).await
     }
 
     /// Sockets for the doors that the plan brings; blocks for no longer than a few system calls.

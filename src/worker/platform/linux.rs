@@ -25,8 +25,8 @@ const INTEREST: epoll::EventFlags = epoll::EventFlags::IN
     .union(epoll::EventFlags::ET);
 
 /// How much nicer who gives way is. A weight of 36 against 1,024: a worker that wakes on the same core
-/// always has some of its share left, and goes first (10 is too little for that: it waited up to 5 ms; 19
-/// and the idle class gave no more). Where workers leave a core not a moment, 3.4 % of it.
+/// nearly always has some of its share left, and goes first (the longest of 10,000 waits: 4.9 ms without,
+/// 1.5 with 10, 0.10 with 15, 0.09 with 19). Where workers leave a core not a moment, 3.4 % of it.
 const COURTESY: i32 = 15;
 
 /// The key under which `polling` registers its own notifications.
