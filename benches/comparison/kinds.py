@@ -1,6 +1,7 @@
 """The ways to measure: who is started when, functions to numbers, and the columns that show them."""
 
 import contextlib
+import itertools
 import statistics
 import time
 from dataclasses import dataclass
@@ -16,9 +17,9 @@ WARM_UP_SHARE = 0.15
 # Idle connections that come before the first look at the memory.
 CROWD_FIRST = 200
 # How often a configuration is read anew, and in the short form.
-RELOADS, RELOADS_SHORT = 6, 1
-# Seconds of load in which one reload falls, or none.
-RELOAD_WINDOW = 0.4
+RELOADS, RELOADS_SHORT = 8, 1
+# Seconds of load in which one reload falls, or none; and in which a configuration is written before them.
+RELOAD_WINDOW, RELOAD_PAUSE = 0.4, 0.2
 # Connections that wait during a reload without load.
 RELOAD_WATCHERS = 4
 
@@ -130,62 +131,77 @@ def pace(bench, case, peer):
 
 
 def reload(bench, case, peer):
-    """The slowest exchange while a configuration is read anew, and while none is, over some times; and how
-    long a thread that serves is busy with nothing but that."""
+    """What a reload does to exchanges, over some times: the slowest one while a configuration is read anew
+    and while none is, and how long a thread that serves stood in the queue for its core in either. And
+    how long such a thread is busy with nothing but that."""
     setting = bench.setting(case, HOSTS)
     turns = RELOADS_SHORT if bench.options.short else RELOADS
-    took, begun = [], []
+    period = RELOAD_PAUSE + 2 * RELOAD_WINDOW
+    took, begun, waited, waited_quiet = [], [], [], []
+    written = itertools.count()
+
+    def write():
+        peer.configure(setting, turned=next(written) % 2 == 0)
 
     def read_anew():
-        peer.configure(setting, turned=len(begun) % 2 == 0)
-        begun.append(time.monotonic())
+        begin = time.monotonic()
         if peer.reload(program, setting):
-            took.append((time.monotonic() - begun[-1]) * 1e3)
+            took.append((time.monotonic() - begin) * 1e3)
+
+    def in_queue(moment):
+        """How long threads that serve had stood in a queue by then."""
+        time.sleep(max(0, moment - time.monotonic()))
+        return program.thread_times(peer.worker_threads)[1] * 1e6
 
     def in_turn():
         start = time.monotonic()
         for turn in range(turns):
-            time.sleep(max(0, start + (2 * turn + 1) * RELOAD_WINDOW - time.monotonic()))
+            quiet = start + turn * period + RELOAD_PAUSE
+            write()
+            before, between = in_queue(quiet), in_queue(quiet + RELOAD_WINDOW)
+            begun.append(time.monotonic() - start)
             read_anew()
-        begun[:] = [moment - start for moment in begun]
+            waited.append(in_queue(quiet + 2 * RELOAD_WINDOW) - between)
+            waited_quiet.append(between - before)
 
-    with bench.start(peer, case, setting) as program:
+    with bench.start(peer, case, setting) as program, machine.beside_proxy():
         # Pools, tables and the processor's cache are filled.
         bench.pace(case, setting.http_port)
-        result = bench.pace(case, setting.http_port, (2 * turns + 1) * RELOAD_WINDOW, in_turn)
-        begun_paced = list(begun)
-        busy = busy_with(program, peer, setting, host(case), read_anew, turns) if peer.worker_threads else {}
+        result = bench.pace(case, setting.http_port, turns * period, in_turn)
+        numbers = busy_with(program, peer, setting, host(case), lambda: (write(), read_anew()), turns)
     slices, per_window = result["slices"], round(RELOAD_WINDOW / result["slice"])
 
     def slowest(moment):
         first = int(moment / result["slice"])
         return max(slices[first:first + per_window], default=0) / 1e3
 
-    with_reload = [slowest(moment) for moment in begun_paced]
-    without = [slowest(moment - RELOAD_WINDOW) for moment in begun_paced]
-    numbers = {
-        "slowest": statistics.median(with_reload),
-        "slowest-quiet": statistics.median(without),
+    numbers |= {
+        "slowest": statistics.median(slowest(moment) for moment in begun),
+        "slowest-quiet": statistics.median(slowest(moment - RELOAD_WINDOW) for moment in begun),
         "reopened": result["reopened"] / turns,
         "failed": result["failed"],
     }
-    return numbers | ({"took": statistics.median(took)} if took else {}) | busy
+    if peer.worker_threads:
+        numbers |= {"waited": statistics.median(waited), "waited-quiet": statistics.median(waited_quiet)}
+    return numbers | ({"took": statistics.median(took)} if took else {})
 
 
 def busy_with(program, peer, setting, host, read_anew, turns):
     """Microseconds of CPU time that the threads which serve spend on one reload. Connections that wait
     meanwhile ask one more thing behind it; what that costs without a reload is subtracted."""
+    if not peer.worker_threads:
+        return {}
     crowd = drivers.Crowd(setting.http_port, host)
     crowd.grow(RELOAD_WATCHERS)
 
     def used(before_asking):
-        before = program.thread_seconds(peer.worker_threads)
+        before = program.thread_times(peer.worker_threads)[0]
         for _ in range(turns):
             before_asking()
             crowd.ask_all()
             # What is put off until there is time is done.
             time.sleep(0.05)
-        return program.thread_seconds(peer.worker_threads) - before
+        return program.thread_times(peer.worker_threads)[0] - before
 
     try:
         used(lambda: None)
@@ -264,6 +280,7 @@ KINDS = {
         Column("cpu", "CPU, us/request", 1)), "added-p99"),
     "reload": Kind(reload, (
         Column("slowest", "slowest exchange, ms", 2), Column("slowest-quiet", "without a reload, ms", 2),
+        Column("waited", "worker waited, us"), Column("waited-quiet", "without a reload, us"),
         Column("busy", "worker busy, us"), Column("took", "reload, ms", 1),
         Column("reopened", "connections closed on the client")), "slowest"),
     "idle": Kind(idle, (Column("each", "bytes each"), Column("memory", "RSS then, MiB", 1)), "each"),

@@ -1,6 +1,7 @@
 """Processes and what they use: cores, CPU time, memory."""
 
 import contextlib
+import functools
 import os
 import platform
 import resource
@@ -18,8 +19,9 @@ START_SECONDS = 30
 STOP_SECONDS = 5
 
 
+@functools.cache
 def cores():
-    """The cores we may use, as numbers."""
+    """The cores we may use, as numbers: those of the beginning."""
     return sorted(os.sched_getaffinity(0))
 
 
@@ -31,6 +33,17 @@ def proxy_core():
 def other_cores():
     """Where the upstream and the load run beside a pinned proxy."""
     return ",".join(str(core) for core in cores()[1:] or cores())
+
+
+@contextlib.contextmanager
+def beside_proxy():
+    """We ourselves stay where the load runs: what we do would delay a pinned proxy too."""
+    ours = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {int(core) for core in other_cores().split(",")})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, ours)
 
 
 def pinned(core_list, command):
@@ -187,14 +200,16 @@ class Program:
         # The clock of another process has the number that clock_getcpuclockid(3) makes of its id.
         return sum(time.clock_gettime(~int(folder.name) << 3 | 2) for folder, _ in self.processes())
 
-    def thread_seconds(self, prefix):
-        """Seconds of CPU so far of threads whose names begin so; to the microsecond, where `cpu` has ticks."""
-        total = 0
+    def thread_times(self, prefix):
+        """Seconds so far that threads whose names begin so have run, and have stood in the queue for a core; to
+        the microsecond, where `cpu` has ticks."""
+        ran = waited = 0
         for folder, _ in self.processes():
             for task in (folder / "task").iterdir():
-                if (task / "comm").read_text().startswith(prefix):
-                    total += int((task / "schedstat").read_text().split()[0])
-        return total / 1e9
+                if prefix and (task / "comm").read_text().startswith(prefix):
+                    times = (task / "schedstat").read_text().split()
+                    ran, waited = ran + int(times[0]), waited + int(times[1])
+        return ran / 1e9, waited / 1e9
 
     def memory(self, key):
         """Bytes by /proc/PID/status: VmRSS is what is resident now, VmHWM the most that ever was."""

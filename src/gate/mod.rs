@@ -12,6 +12,7 @@
 //! It owns the workers, the sockets they listen on, and the current generation; it starts, reloads,
 //! drains and stops. It serves nothing itself. Nothing is global: a process may run many gates.
 
+mod background;
 mod bound;
 mod certificates;
 mod crew;
@@ -89,7 +90,7 @@ impl Gate {
     /// # Errors
     /// As [`Gate::start`].
     pub fn start_with(loader: Loader, counters: Arc<Counters>, on_plan: OnPlan) -> Result<Self, GateError> {
-        let shared = Shared::new(loader, counters, on_plan);
+        let shared = Shared::new(loader, counters, on_plan)?;
         smol::block_on(shared.start())?;
         Ok(Self { shared })
     }

@@ -23,7 +23,7 @@ impl Shared {
         let running = self.running.lock().await;
         let began = Instant::now();
         notify::reloading();
-        let read = self.read().await;
+        let read = self.aside(Self::read).await;
         self.take_over(running, restart, read, began).await
     }
 
@@ -36,7 +36,7 @@ impl Shared {
             return false;
         }
         let began = Instant::now();
-        let read = self.read().await;
+        let read = self.aside(Self::read).await;
         if !held.agrees_with(&read.sources) {
             return false;
         }
@@ -78,7 +78,8 @@ impl Shared {
         let plan = self.accept(read)?;
         let access = new_access_log(run, &plan, self)?;
         let log = access.as_ref().or(run.access.as_ref().filter(|_| plan.log.access.is_some()));
-        let generation = self.build(old.number + 1, plan.clone(), log.map(|(_, log)| log.clone())).await?;
+        let (number, built_of, log) = (old.number + 1, plan.clone(), log.map(|(_, log)| log.clone()));
+        let generation = self.aside(move |shared| shared.build(number, built_of, log)).await?;
         let internal = if plan.internal_api.bind == run.internal_plan.bind {
             None
         } else {
@@ -101,10 +102,15 @@ impl Shared {
             run.access = access;
         }
         (self.on_plan)(&plan);
-        let changes = report::changes(&old.plan, &generation, restart);
-        // Nobody waits for what taking it apart takes, should this be the last to have it.
-        smol::unblock(move || drop(old)).detach();
+        // It may be the last to have the old one, which is then taken apart there.
+        let changes = self.aside(move |_| report::changes(&old.plan, &generation, restart)).await;
         Ok(changes)
+    }
+
+    /// Does in the background what takes long and waits for nobody.
+    async fn aside<T: Send + 'static>(self: &Arc<Self>, work: impl FnOnce(&Self) -> T + Send + 'static) -> T {
+        let shared = self.clone();
+        self.background.spawn(async move { work(&shared) }).await
     }
 
     /// Sockets for the doors that the plan brings; blocks for no longer than a few system calls.
@@ -142,11 +148,11 @@ impl Shared {
 
 /// Holds a generation until no worker does, then lets go of it. Exchanges that began on it may go on for
 /// hours, and taking apart 10,000 rules takes milliseconds: the worker where the last of them ends has no
-/// time for that.
+/// time for that. Where this runs, the generation ends.
 pub(super) async fn retire(generation: Arc<Generation>, returned: Receiver<Infallible>) {
     // Nothing can be sent: this waits for the end of the channel.
     let _ = returned.recv().await;
-    smol::unblock(move || drop(generation)).await;
+    drop(generation);
 }
 
 /// A new access log when the plan wants another one than runs.

@@ -11,6 +11,7 @@ use arc_swap::ArcSwapOption;
 use smol::Task;
 use smol::channel::{Receiver, Sender, bounded};
 
+use super::background::Background;
 use super::bound::{self, DoorKey, NewSockets};
 use super::crew::Crew;
 use super::operator::Operating;
@@ -27,6 +28,8 @@ use crate::upstream::Names;
 /// What everyone who has to do with a gate shares.
 pub(super) struct Shared {
     loader: Loader,
+    /// Where reloads do what takes long.
+    pub(super) background: Background,
     pub(super) on_plan: OnPlan,
     pub(super) counters: Arc<Counters>,
     pub(super) names: Names,
@@ -64,9 +67,18 @@ pub(super) struct Read {
 }
 
 impl Shared {
-    pub(super) fn new(loader: Loader, counters: Arc<Counters>, on_plan: OnPlan) -> Arc<Self> {
-        Arc::new(Self {
+    /// # Errors
+    /// When no thread can be started.
+    pub(super) fn new(
+        loader: Loader,
+        counters: Arc<Counters>,
+        on_plan: OnPlan,
+    ) -> Result<Arc<Self>, GateError> {
+        let background = Background::start()
+            .map_err(|error| GateError::System("the thread for reloads cannot be started".into(), error))?;
+        Ok(Arc::new(Self {
             loader,
+            background,
             on_plan,
             counters,
             names: Names::default(),
@@ -78,16 +90,16 @@ impl Shared {
             sources: Mutex::default(),
             news: bounded(1),
             addresses: Mutex::default(),
-        })
+        }))
     }
 
     /// Starts everything; on an error nothing is left running.
     pub(super) async fn start(self: &Arc<Self>) -> Result<(), GateError> {
         raise_file_limit();
         let mut running = self.running.lock().await;
-        let plan = self.load().await?;
+        let plan = self.accept(self.read())?;
         let access = start_access_log(&plan, &self.counters)?;
-        let generation = self.build(1, plan, access.as_ref().map(|(_, log)| log.clone())).await?;
+        let generation = self.build(1, plan, access.as_ref().map(|(_, log)| log.clone()))?;
         let plan = &generation.plan;
         let permits = Permits::new(plan.max_connections);
         let count = worker_count(plan);
@@ -119,28 +131,18 @@ impl Shared {
         }
     }
 
-    /// Reads the configuration; warnings, and why services were rejected, go to the log.
-    pub(super) async fn load(self: &Arc<Self>) -> Result<Arc<Plan>, GateError> {
-        let read = self.read().await;
-        self.accept(read)
-    }
-
-    /// Reads the configuration; nobody is told, nothing is remembered.
-    pub(super) async fn read(self: &Arc<Self>) -> Read {
-        let shared = self.clone();
-        let read = move || {
-            let loaded = (shared.loader)();
-            let mut sources = match &loaded {
-                Ok(loaded) => loaded.sources.clone(),
-                Err(diagnostics) => diagnostics.sources().clone(),
-            };
-            // Before anybody uses them: what is written from now on is a change.
-            for file in loaded.iter().flat_map(|loaded| certificates::files_named_by(&loaded.plan)) {
-                watch::note(&mut sources, &file);
-            }
-            Read { loaded, sources }
+    /// Reads the configuration; nobody is told, nothing is remembered. Blocks.
+    pub(super) fn read(&self) -> Read {
+        let loaded = (self.loader)();
+        let mut sources = match &loaded {
+            Ok(loaded) => loaded.sources.clone(),
+            Err(diagnostics) => diagnostics.sources().clone(),
         };
-        smol::unblock(read).await
+        // Before anybody uses them: what is written from now on is a change.
+        for file in loaded.iter().flat_map(|loaded| certificates::files_named_by(&loaded.plan)) {
+            watch::note(&mut sources, &file);
+        }
+        Read { loaded, sources }
     }
 
     /// Takes what was read for the last load; warnings, and why services were rejected, go to the log.
@@ -167,21 +169,18 @@ impl Shared {
         self.current()?.plan.watch.then(|| self.sources())
     }
 
-    /// Builds a generation, off the data plane and off this thread: it reads certificate authorities.
-    pub(super) async fn build(
-        self: &Arc<Self>,
+    /// Builds a generation. Blocks: it reads certificates and authorities.
+    pub(super) fn build(
+        &self,
         number: u64,
         plan: Arc<Plan>,
         access: Option<AccessLog>,
     ) -> Result<Arc<Generation>, GateError> {
-        let shared = self.clone();
-        let build = move || {
-            let before = shared.current();
-            Generation::new(number, plan, &shared.names, &shared.tickets, access, before.as_deref())
-        };
+        let before = self.current();
+        let generation = Generation::new(number, plan, &self.names, &self.tickets, access, before.as_deref());
         let invalid =
             |error| GateError::Configuration(Diagnostics::new(vec![certificates::of_upstream(error)]));
-        let generation = smol::unblock(build).await.map_err(invalid)?;
+        let generation = generation.map_err(invalid)?;
         for problem in certificates::diagnostics(&generation.problems) {
             match problem.severity {
                 Severity::Error => tracing::error!("{}", problem.render(false).trim_end()),
@@ -200,7 +199,7 @@ impl Shared {
     ) -> Result<(), GateError> {
         let new: Vec<_> = sockets.iter().map(|(door, (address, _))| (door.clone(), *address)).collect();
         let (lease, returned) = Lease::new(generation.clone());
-        smol::spawn(retire(generation.clone(), returned)).detach();
+        self.background.spawn(retire(generation.clone(), returned)).detach();
         let installed = crew.install(&lease, sockets).await;
         installed
             .map_err(|error| GateError::System("a worker cannot serve the configuration".into(), error))?;

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -89,4 +90,28 @@ fn a_tunnel_keeps_no_generation() {
         thread::sleep(Duration::from_millis(5));
     }
     tunnels.iter_mut().for_each(echoes);
+}
+
+/// The niceness of every thread of this process with that name; none where there is no `/proc`.
+fn niceness(name: &str) -> Vec<i32> {
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    // Some may have ended: other tests have threads, too.
+    let stats = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok());
+    let named = format!(" ({name}) ");
+    let behind = stats.filter_map(|stat| Some(stat.split_once(&named)?.1.to_owned()));
+    behind.map(|fields| fields.split(' ').nth(16).unwrap().parse().unwrap()).collect()
+}
+
+#[test]
+fn reloads_give_way_and_the_workers_they_start_do_not() {
+    let inputs = Memory::new().file("smolgate.yml", CONFIG.replace("{target}", &target().to_string()));
+    let gate = Gate::start(Box::new(move || load(&["smolgate.yml".into()], &inputs))).unwrap();
+    gate.reload(false).unwrap();
+    gate.reload(true).unwrap();
+    let ordinary = rustix::process::getpriority_process(None).unwrap();
+    let (workers, background) = (niceness("worker-0"), niceness("background"));
+    assert!(workers.iter().all(|niceness| *niceness == ordinary), "{workers:?}");
+    // Of another test's gate, one may just be starting.
+    let gives_way = |niceness: &i32| *niceness == (ordinary + 15).min(19);
+    assert!(background.iter().any(gives_way) || !Path::new("/proc/self/task").exists(), "{background:?}");
 }

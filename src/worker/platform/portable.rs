@@ -49,6 +49,12 @@ pub(crate) fn write_last(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::
     Ok(rustix::io::writev(socket, slices)?)
 }
 
+/// There is no priority of one thread here.
+#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
+pub(crate) fn give_way() -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// There is no `splice` here: callers copy.
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Err(io::ErrorKind::Unsupported.into())
