@@ -164,6 +164,20 @@ fn own_answers_to_a_body_keep_the_connection_or_say_that_it_ends() {
     }
 }
 
+/// Their end goes out in one packet with the last bytes. What the client has said meanwhile makes the close
+/// behind it a reset, which must not cost it those bytes.
+#[test]
+fn own_answers_that_are_the_last_arrive_whole_when_the_client_goes_on_talking() {
+    let scene = scene();
+    for (host, status) in [("unknown.test", 404), ("one.test", 201), ("moved.test", 308)] {
+        let mut client = scene.gate.client();
+        let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\nand another thing");
+        let response = client.exchange(request);
+        assert_eq!(response.status(), status, "{response:?}");
+        assert!(response.head.list("connection").contains(&"close".to_owned()), "{response:?}");
+    }
+}
+
 #[test]
 fn own_answers_say_who_they_are_and_speak_what_the_client_prefers() {
     let scene = scene();

@@ -135,6 +135,26 @@ fn large_transfers_pass_both_ways_at_once_unchanged() {
     assert!(upstream.received()[0] == up, "what came up changed");
 }
 
+/// Both are moved in ways of their own, and each way has to know when it is the other's turn.
+#[test]
+fn messages_and_large_transfers_take_turns() {
+    const SIZES: [usize; 6] = [1 << 20, 3, 16 << 10, 1 << 20, 100 << 10, 3];
+    let upstream = Upstream::scripted(|connection| {
+        for size in SIZES {
+            let bytes = connection.read_exact(size).expect("open");
+            connection.send(bytes);
+        }
+    });
+    let gate = start(&upstream);
+    let mut client = gate.client_of("raw");
+    for (seed, size) in (1..).zip(SIZES) {
+        let bytes = pattern(seed, size);
+        client.send(&bytes);
+        assert!(client.read_exact(size) == bytes, "{size} bytes came back changed");
+    }
+    client.expect_close();
+}
+
 #[test]
 fn several_targets_are_used_in_turn() {
     let (one, two) = (Upstream::scripted(|c| c.send("one")), Upstream::scripted(|c| c.send("two")));
@@ -166,14 +186,20 @@ fn without_an_upstream_the_client_is_closed() {
 
 #[test]
 fn silence_of_both_sides_ends_the_tunnel() {
-    let upstream = echo();
-    let config = CONFIG.replace("protocol: tcp", "protocol: tcp\n    idle_timeout: \"300ms\"");
-    let gate = TestGate::start(&config, &[("upstream", &upstream)]);
-    let mut client = gate.client_of("raw");
-    client.send("x");
-    assert_eq!(client.read_exact(1), b"x");
-    client.expect_close();
-    upstream.wait_end(0);
+    for size in [1, 1 << 20] {
+        let upstream = Upstream::scripted(move |connection| {
+            let bytes = connection.read_exact(size).expect("open");
+            connection.send(bytes);
+            connection.hang();
+        });
+        let config = CONFIG.replace("protocol: tcp", "protocol: tcp\n    idle_timeout: \"1s\"");
+        let gate = TestGate::start(&config, &[("upstream", &upstream)]);
+        let (mut client, bytes) = (gate.client_of("raw"), pattern(6, size));
+        client.send(&bytes);
+        assert!(client.read_exact(size) == bytes, "{size} bytes came back changed");
+        client.expect_close();
+        upstream.wait_end(0);
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::http::End;
 use super::record::Record;
 use super::request::Request;
 use super::site::Site;
-use super::transfer::{Body, write_all};
+use super::transfer::{Body, write_message};
 use crate::config::plan::{Redirect, RedirectToHttps, Respond};
 use crate::http::{Method, Name, RequestHead, Version, list_items, status_phrase};
 use crate::log::Reason;
@@ -108,11 +108,17 @@ pub(super) async fn send(
 ) -> Result<End, Failure> {
     client.input.consume(std::mem::take(&mut record.unconsumed));
     record.status = Some(status);
-    let mut slices = [IoSlice::new(answer.unread())];
-    write_all(&client.stream, &mut slices, &client.timer, ANSWER_TIME).await.map_err(Failure::of_client)?;
-    record.sent.add(answer.unread().len(), client.stream.worker().now());
     // Who waits for leave to send a body sends none after this.
-    Ok(if request.keep_alive && !request.expects { End::Clean } else { End::Close })
+    let keep = request.keep_alive && !request.expects;
+    write_answer(client, record, &answer, keep).await.map_err(Failure::of_client)
+}
+
+/// Writes an answer, and the end of the connection with it when no request is to follow.
+async fn write_answer(client: &Client, record: &Record<'_>, answer: &Buffer, keep: bool) -> io::Result<End> {
+    let (stream, bytes) = (&client.stream, answer.unread());
+    write_message(stream, &mut [IoSlice::new(bytes)], !keep, &client.timer, ANSWER_TIME).await?;
+    record.sent.add(bytes.len(), stream.worker().now());
+    Ok(if keep { End::Clean } else { End::Close })
 }
 
 /// Answers a failure, if the client can still be answered, and says what becomes of its connection.
@@ -142,10 +148,7 @@ pub(super) async fn fail(
     client.input.consume(std::mem::take(&mut record.unconsumed));
     write_failure(&failure, media, method, keep, record.site, &mut answer);
     record.status = Some(failure.reason.status());
-    let mut slices = [IoSlice::new(answer.unread())];
-    let written = write_all(&client.stream, &mut slices, &client.timer, ANSWER_TIME).await;
-    record.sent.add(answer.unread().len(), client.stream.worker().now());
-    if written.is_ok() && keep { End::Clean } else { End::Close }
+    write_answer(client, record, &answer, keep).await.unwrap_or(End::Close)
 }
 
 /// Parts from a client after an exchange: reads what is left of the request's body, so that another

@@ -225,13 +225,8 @@ impl Transfer<'_> {
             return Ok(());
         }
         self.begun.set(true);
-        let poll_write = if ends { Stream::poll_write_last } else { Stream::poll_write_vectored };
         let slices = &mut slices[..count];
-        write_all_by(poll_write, self.to, slices, self.timer, self.patience).await.map_err(Broken::To)?;
-        if let Some(to) = self.to.plain().filter(|_| ends) {
-            // Should it fail, the connection is dead already.
-            let _ = to.shutdown_write();
-        }
+        write_message(self.to, slices, ends, self.timer, self.patience).await.map_err(Broken::To)?;
         if !self.counts_reads {
             self.meter.add(bytes, self.worker.now());
         }
@@ -280,6 +275,24 @@ pub(super) fn write_all(
     patience: Duration,
 ) -> impl Future<Output = io::Result<()>> {
     write_all_by(Stream::poll_write_vectored, to, slices, timer, patience)
+}
+
+/// The same; with `ends`, which nothing follows, the end of the connection goes out in one packet with the
+/// last bytes where nothing stands between us and TCP.
+pub(super) async fn write_message(
+    to: &Stream,
+    slices: &mut [IoSlice<'_>],
+    ends: bool,
+    timer: &Timer,
+    patience: Duration,
+) -> io::Result<()> {
+    let poll_write = if ends { Stream::poll_write_last } else { Stream::poll_write_vectored };
+    write_all_by(poll_write, to, slices, timer, patience).await?;
+    if let Some(to) = to.plain().filter(|_| ends) {
+        // Should it fail, the connection is dead already.
+        let _ = to.shutdown_write();
+    }
+    Ok(())
 }
 
 async fn write_all_by(

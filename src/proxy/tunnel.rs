@@ -123,13 +123,14 @@ impl Way<'_> {
             if bytes >= BUFFER_BYTES
                 && let (Some(source), Some(sink)) = (self.from.plain(), self.to.plain())
             {
-                moved += self.splice(source, sink, meter).await.map_err(|error| named(&error, from))?;
+                self.splice(source, sink, meter).await.map_err(|error| named(&error, from))?;
             }
             if moved >= BYTES_PER_TURN {
                 moved = 0;
                 self.worker.yield_now().await;
             }
-            if self.fill(input).await.map_err(|error| named(&error, from))? == 0 {
+            let filled = self.wait(async || input.fill(self.from, BUFFER_BYTES).await).await;
+            if filled.map_err(|error| named(&error, from))? == 0 {
                 // The other side may be gone already; then there is nobody to tell.
                 let _ = poll_fn(|cx| self.to.poll_shutdown(cx)).await;
                 return Ok(());
@@ -137,12 +138,11 @@ impl Way<'_> {
         }
     }
 
-    /// Waits for bytes, as long as either way is alive.
-    async fn fill(&self, input: &mut Input) -> io::Result<usize> {
+    /// Waits for what is to come, as long as either way is alive.
+    async fn wait<T>(&self, mut coming: impl AsyncFnMut() -> io::Result<T>) -> io::Result<T> {
         loop {
             let left = (self.last.get() + self.patience).saturating_duration_since(self.worker.now());
-            let result = self.timer.within(left, input.fill(self.from, BUFFER_BYTES)).await;
-            match result {
+            match self.timer.within(left, coming()).await {
                 Err(error) if error.kind() == io::ErrorKind::TimedOut && self.is_alive() => {}
                 result => return result,
             }
@@ -158,8 +158,21 @@ impl Way<'_> {
         meter.add(bytes, self.worker.now());
     }
 
-    /// Moves what is there inside the kernel until nothing is, so that a silent tunnel holds no pipe.
-    async fn splice(&self, source: &TcpStream, sink: &TcpStream, meter: &Meter<'_>) -> io::Result<usize> {
+    /// Moves bytes inside the kernel, as long as more come each time than a buffer would hold: messages cost
+    /// less copied. A copy at the beginning of each time would be a fifth of the CPU.
+    async fn splice(&self, source: &TcpStream, sink: &TcpStream, meter: &Meter<'_>) -> io::Result<()> {
+        loop {
+            match self.splice_now(source, sink, meter).await? {
+                BYTES_PER_TURN.. => self.worker.yield_now().await,
+                BUFFER_BYTES.. => {}
+                _ => return Ok(()),
+            }
+            self.wait(async || Ok(source.readable().await)).await?;
+        }
+    }
+
+    /// Moves what is there until nothing is, so that a silent tunnel holds no pipe.
+    async fn splice_now(&self, source: &TcpStream, sink: &TcpStream, meter: &Meter<'_>) -> io::Result<usize> {
         // No pipe to be had is no failure: the bytes are copied then.
         let Ok(mut pipe) = self.worker.pipe() else { return Ok(0) };
         let mut moved = 0;
