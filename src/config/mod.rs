@@ -33,6 +33,7 @@ mod pattern;
 mod scalar;
 mod yaml;
 
+mod advice;
 mod nearest;
 mod report;
 

@@ -1,12 +1,23 @@
 //! The known word that a wrong one was probably meant to be.
 
 /// The candidate nearest to `word`, if one is near enough to be worth a hint: a third of its
-/// letters, and at least one, may be missing, added, changed or swapped with the next.
+/// letters, and at least one, may be missing, added, changed or swapped with the next. Else one that it is
+/// the beginning of.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let candidates: Vec<&str> = candidates.into_iter().collect();
+    let begun = |candidate: &&str| word.len() >= BEGINNING && candidate.starts_with(word);
+    slip(word, &candidates).or_else(|| candidates.iter().copied().find(begun))
+}
+
+/// Letters of a beginning that may be a guess: `path` of `path_prefix`.
+const BEGINNING: usize = 4;
+
+fn slip<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let word: Vec<char> = word.chars().take(LONGEST_WORD).flat_map(char::to_lowercase).collect();
     let allowed = |candidate: &str| (candidate.chars().count() / 3).max(1);
     candidates
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|candidate| candidate.chars().count().abs_diff(word.len()) <= allowed(candidate))
         .map(|candidate| {
             (distance(&word, &candidate.chars().take(LONGEST_WORD).collect::<Vec<_>>()), candidate)
@@ -50,6 +61,9 @@ mod tests {
         assert_eq!(nearest("Host", keys), Some("host"));
         assert_eq!(nearest("hsot", keys), Some("host"));
         assert_eq!(nearest("certificate", keys), None);
+        assert_eq!(nearest("cert", ["certificates", "key"]), Some("certificates"));
+        assert_eq!(nearest("path", ["name", "path_prefix"]), Some("path_prefix"));
+        assert_eq!(nearest("cer", ["certificates"]), None);
         assert_eq!(nearest("", keys), None);
     }
 }

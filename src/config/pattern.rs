@@ -9,8 +9,7 @@ use super::scalar::{Wrong, is_token_byte};
 /// A host as `Host` carries it, without a port: a name, an IPv4 address, or an IPv6 address in
 /// brackets; or `*.` and a name. Lower case, the dot at the end gone, IPv6 in its shortest form.
 pub(crate) fn host(text: &str) -> Result<HostPattern, Wrong> {
-    const NO_PORT: Wrong =
-        Wrong::hint("has a port in it", "a host stands for every port; the listener's `bind` chooses one");
+    const NO_PORT: Wrong = Wrong::hint("has a port in it", "leave it out: a host stands for every port");
     if text == "*" {
         return Err(Wrong::hint("is not a host", "leave `host` out: the rule then takes any host"));
     }
@@ -66,7 +65,8 @@ pub(crate) fn host_name(text: &str) -> Result<Arc<str>, Wrong> {
         return Err(Wrong::new("has a host that is too long (63 bytes a label, 253 in all)"));
     }
     if text.split('.').any(str::is_empty) {
-        return Err(Wrong::new("has a host with an empty label"));
+        let hint = "between two dots there must be something; `*.` at the start stands for any one label";
+        return Err(Wrong::hint("has a host with an empty label", hint));
     }
     if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')) {
         return Err(Wrong::new("has a host with a character that does not belong there"));

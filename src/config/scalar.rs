@@ -125,7 +125,8 @@ pub(crate) fn field_count(text: &str) -> Result<usize, Wrong> {
 
 /// A number of worker threads.
 pub(crate) fn worker_count(text: &str) -> Result<usize, Wrong> {
-    count(text, 1..=1_024, "is not a number between 1 and 1024")
+    let wrong = Wrong::hint("is not a number between 1 and 1024", "leave it out for one per core");
+    count(text, 1..=1_024, wrong.problem).map_err(|_| wrong)
 }
 
 /// A number of connections.

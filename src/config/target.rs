@@ -117,7 +117,10 @@ fn target_name(text: &str) -> Result<TargetHost, Wrong> {
 }
 
 fn port_number(text: &str) -> Result<u16, Wrong> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if text.is_empty() {
+        return Err(Wrong::new("has a `:` and no port behind it"));
+    }
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| digits).ok_or(Wrong::new("has a port that is not between 0 and 65535"))
 }
 

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_saphyr::granit_parser::{self, Event, Options, Parser, ScalarStyle, StrInput};
 
+use super::advice::advice;
 use super::nearest::nearest;
 use super::report::{At, Report, Spot};
 
@@ -145,7 +146,7 @@ impl<'t> Reader<'t, '_> {
                 Err(fault(
                     Spot { start, end: start, ..end },
                     format!("this is not YAML: {}", error.info()),
-                    None,
+                    advice(&error.info()),
                 ))
             }
             None => Err(fault(end, "this is not YAML: it ends too early", None)),

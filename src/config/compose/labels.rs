@@ -54,8 +54,9 @@ pub(super) struct Labels {
     labels: Vec<Label>,
     /// Labels that are none of ours though they begin like one.
     pub(super) faults: Vec<Fault>,
-    /// Labels that two prefixes set to different values: the place of the one that does not count.
-    pub(super) doubts: Vec<At<String>>,
+    /// Labels that are set to two different values: the one that does not count, and the place of the
+    /// one that does.
+    pub(super) doubts: Vec<(At<String>, Spot)>,
 }
 
 impl Labels {
@@ -73,7 +74,7 @@ impl Labels {
 /// The routes of a service, the plain one first, then by first mention. The labels of `deploy` count
 /// where the service itself says nothing.
 pub(super) fn read(service: &Node) -> (Vec<Labels>, Vec<Fault>) {
-    let places = [service.get("labels"), service.get("deploy").and_then(|deploy| deploy.get("labels"))];
+    let places = places(service);
     let mut routes: Vec<Labels> = Vec::new();
     let mut faults = Vec::new();
     for (place, node) in places.into_iter().enumerate().filter_map(|(place, node)| Some((place, node?))) {
@@ -98,6 +99,25 @@ pub(super) fn read(service: &Node) -> (Vec<Labels>, Vec<Fault>) {
     (routes, faults)
 }
 
+/// Where labels may stand.
+fn places(service: &Node) -> [Option<&Node>; 2] {
+    [service.get("labels"), service.get("deploy").and_then(|deploy| deploy.get("labels"))]
+}
+
+/// Labels of somebody else, as it seems, that would be ours but for a slip, and what was meant.
+pub(super) fn slips(service: &Node) -> Vec<(At<String>, String)> {
+    let labels = places(service).into_iter().flatten().flat_map(pairs);
+    let slip = |(name, _): (At<String>, Node)| {
+        let (word, rest) = name.value.split_once(['.', '_', '-'])?;
+        let prefix = nearest(word, PREFIXES)?;
+        let is_ours = PREFIXES.iter().any(|prefix| name.value.starts_with(&format!("{prefix}.")));
+        let rest = rest.to_ascii_lowercase();
+        let meant = split(&rest).1.filter(|_| !is_ours).map(|_| format!("{prefix}.{rest}"));
+        meant.map(|meant| (name.clone(), meant))
+    };
+    labels.filter_map(slip).collect()
+}
+
 /// `- smolgate.host: name`: a mapping of its own in a list of labels, which nobody means.
 fn dashed(item: &Node) -> Option<Fault> {
     let Value::Map(entries) = &item.value else { return None };
@@ -119,7 +139,7 @@ fn take(routes: &mut Vec<Labels>, name: &At<String>, rest: &str, (place, value):
         Some(key) => match labels.labels.iter().find(|label| label.key == key) {
             None => labels.labels.push(Label { key, spot: name.spot, value: value.clone(), place }),
             Some(first) if first.place == place && !same(&first.value, value) => {
-                labels.doubts.push(name.clone())
+                labels.doubts.push((name.clone(), first.spot))
             }
             Some(_) => {}
         },

@@ -10,6 +10,7 @@ use super::label_file;
 use super::merge::merge;
 use super::reader::{Fault, Reader, Variables, join};
 use crate::config::decoder::Text;
+use crate::config::nearest::nearest;
 use crate::config::report::{At, Spot};
 use crate::config::yaml::{Node, Value, quoted};
 
@@ -232,6 +233,7 @@ impl Walk {
             }
             _ => (extends, None),
         };
+        let at = name.spot;
         let name = reader.text(name)?.text;
         let other = match file {
             Some(file) => Some(self.file_to_extend(reader, scope, file)?),
@@ -252,7 +254,9 @@ impl Walk {
         row.push(step);
         let Some(base) = scope.root.get("services").and_then(|services| services.get(&name)) else {
             let message = format!("there is no service {} in {}", quoted(&name), scope.path.display());
-            return Err(Fault::new(spot, message, ""));
+            let hint =
+                nearest(&name, names_of_services(&scope.root)).map(|near| format!("did you mean `{near}`?"));
+            return Err(Fault::new(at, message, hint.unwrap_or_default()));
         };
         let base = self.with_base(reader, scope, base, row)?;
         Ok(merge(base, node.clone()))
@@ -354,6 +358,14 @@ impl Walk {
         }
         Ok(())
     }
+}
+
+fn names_of_services(root: &Node) -> impl Iterator<Item = &str> {
+    let entries = match root.get("services").map(|services| &services.value) {
+        Some(Value::Map(entries)) => entries.as_slice(),
+        _ => &[],
+    };
+    entries.iter().map(|(name, _)| name.value.as_str())
 }
 
 /// The variables of an included file: those of the one that includes it come before its own.

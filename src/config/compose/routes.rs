@@ -64,6 +64,10 @@ pub(super) fn of(
     if !matches!(service.node.value, Value::Map(_) | Value::Null) {
         own.push(Fault::new(service.node.spot, "a service is a mapping", "write `key: value`"));
     }
+    for (label, meant) in labels::slips(&service.node) {
+        let message = format!("{} is not a label for the gate", quoted(&label.value));
+        reader.report.warning(Some(label.spot), message, format!("did you mean `{meant}`?"));
+    }
     let mut routes = Vec::new();
     let mut rejected = !own.is_empty();
     for fault in &own {
@@ -75,9 +79,10 @@ pub(super) fn of(
             Some(route) => format!("the route {} of the service {name}", quoted(route)),
             None => format!("the service {name}"),
         };
-        for doubt in &one.doubts {
-            let message = format!("{} says something else than the label before it", quoted(&doubt.value));
-            reader.report.warning(Some(doubt.spot), message, "`smolgate.` counts; leave this one out");
+        for (doubt, first) in &one.doubts {
+            let message = format!("{} says something else than another label", quoted(&doubt.value));
+            let hint = format!("the one at {} counts; leave this one out", reader.report.place(*first));
+            reader.report.warning(Some(doubt.spot), message, hint);
         }
         let draft = draft(reader, map, id.0, service, one, &all);
         for fault in &draft.faults {

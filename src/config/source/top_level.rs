@@ -27,7 +27,8 @@ pub(crate) struct Source {
     pub(crate) max_connections: Option<At<usize>>,
     pub(crate) shutdown_timeout: Option<At<Duration>>,
     pub(crate) internal_api: Option<At<InternalSource>>,
-    http_config: Option<At<ListenerSource>>,
+    /// `None` inside: it was wrong, and that was reported.
+    http_config: Option<At<Option<ListenerSource>>>,
     /// The rules of every file's `http_routes`, and the place of the first.
     http_routes: Option<At<Vec<RuleSource>>>,
     tcp: Option<At<ListenerSource>>,
@@ -81,7 +82,7 @@ impl Source {
     fn read_listeners(&mut self, fields: &mut Fields<'_, '_>) {
         let key = fields.at("http_config");
         let http = fields.field("http_config", listener::http_config);
-        let http = key.zip(http).map(|(spot, value)| At { value, spot });
+        let http = key.map(|spot| At { value: http, spot });
         once(&mut self.http_config, http, "http_config", fields.decoder.report);
         let key = fields.at("http_routes");
         let rules = fields.field("http_routes", rule::rules);
@@ -102,7 +103,7 @@ impl Source {
         let mut http = self.http_config.take().map(|http| http.value);
         let tcp = self.tcp.take().map(|tcp| tcp.value);
         match (&mut http, self.http_routes.take()) {
-            (Some(ListenerSource { protocol: ProtocolSource::Http(http), .. }), Some(routes)) => {
+            (Some(Some(ListenerSource { protocol: ProtocolSource::Http(http), .. })), Some(routes)) => {
                 http.rules = routes.value;
             }
             (None, Some(routes)) => {
@@ -112,7 +113,7 @@ impl Source {
             _ => {}
         }
         let long = std::mem::take(&mut self.listeners);
-        self.listeners = http.into_iter().chain(tcp).chain(long).collect();
+        self.listeners = http.flatten().into_iter().chain(tcp).chain(long).collect();
     }
 }
 
