@@ -26,7 +26,7 @@ class Case:
     # TLS is ended by the peer.
     encrypted: bool = False
     # Seconds of full load at a time, while the other peers wait.
-    slice: float = 0.5
+    turn_seconds: float = 0.5
     # Connections at once, where they only wait.
     crowd: int = 8_000
     # Most bytes of memory, the system's for its sockets among them; 0: no limit.
@@ -56,8 +56,8 @@ CASES = [
          needs="tcp"),
     Case("bulk-tls", "TLS: 10 MB responses, 8 connections, one worker", "bulk", "/10m", connections=8,
          encrypted=True),
-    # Each time has its handshakes: with many of them it is longer.
-    Case("tls", "TLS: 2-byte responses, 64 connections, one worker", "exchange", encrypted=True, slice=2.0,
+    # Each turn begins with 64 handshakes, which count.
+    Case("tls", "TLS: 2-byte responses, 64 connections, one worker", "exchange", encrypted=True, turn_seconds=2.0,
          plotted=True),
     Case("handshake", "TLS: new sessions, 64 at once, one worker", "handshake", script=("1.3", "new"),
          encrypted=True),

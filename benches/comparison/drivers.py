@@ -25,7 +25,7 @@ def wrk(url, script, connections, seconds, threads=1, cores=None):
     command = ["wrk", "-t", str(threads), "-c", str(connections), "-d", WRK_SECONDS_MAX, "--timeout", "10s",
                "-s", str(HERE / "load.lua"), url, "--", *script]
     process = subprocess.Popen(machine.pinned(cores, command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               text=True, env={**os.environ, "OPENSSL_CONF": str(OPENSSL)})
+                               text=True, env={**os.environ, "OPENSSL_CONF": str(OPENSSL)}, preexec_fn=deaf)
     output, patience = None, seconds
     while output is None:
         try:
@@ -33,11 +33,16 @@ def wrk(url, script, connections, seconds, threads=1, cores=None):
         except subprocess.TimeoutExpired:
             # Again and again: until its threads run it ignores the signal, and some take long to begin.
             process.send_signal(signal.SIGINT)
-            patience = 1
+            patience = 0.2
     for line in output.splitlines():
         if line.startswith("RESULT "):
             return json.loads(line.removeprefix("RESULT "))
     raise RuntimeError(f"wrk said:\n{output}")
+
+
+def deaf():
+    """What is started now is not ended by the signal that stops wrk before wrk has come to listen for it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def handshakes(program, port, connections, seconds, script, cores=None):

@@ -60,7 +60,7 @@ class Load(Kind):
     drive: callable = Bench.wrk
 
     def measure_all(self, bench, case, peers):
-        turns = max(1, round(bench.options.seconds / case.slice))
+        turns = max(1, round(bench.options.seconds / case.turn_seconds))
         numbers = {peer.name: [] for peer in peers}
         with contextlib.ExitStack() as stack:
             alive = {peer.name: bench.attempt(case, peer, lambda: self.begin(bench, case, peer, stack))
