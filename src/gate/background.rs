@@ -2,9 +2,9 @@
 //!
 //! Reading 10,000 rules takes some 70 ms. On a core that a worker runs on, too, the kernel would let an
 //! ordinary thread go on until its next tick (4 ms) whenever the worker has just had more than its share of
-//! the time: each exchange meanwhile would wait that long. It still does now and then, when this thread
-//! has just begun: the kernel does not interrupt somebody's first slice after a sleep. Nothing else is done here, since the thread
-//! may wait long itself when the workers leave it nothing.
+//! the time: each exchange meanwhile would wait that long. It still does now and then, since it does not
+//! interrupt somebody's first slice after a sleep. Nothing else is done here: the thread may wait itself when
+//! the workers leave it little.
 
 use std::future::Future;
 use std::io;
