@@ -187,26 +187,23 @@ def reload(bench, case, peer):
 
 
 def busy_with(program, peer, setting, host, read_anew, turns):
-    """Microseconds of CPU time that the threads which serve spend on one reload. Connections that wait
-    meanwhile ask one more thing behind it; what that costs without a reload is subtracted."""
+    """Microseconds of CPU time that the threads which serve spend on one reload, and on what connections
+    that wait meanwhile ask behind it. What that costs alone is not subtracted: it differs by more than is
+    left, since nothing before it has warmed the cache."""
     if not peer.worker_threads:
         return {}
     crowd = drivers.Crowd(setting.http_port, host)
     crowd.grow(RELOAD_WATCHERS)
 
-    def used(before_asking):
+    try:
+        crowd.ask_all()
         before = program.thread_times(peer.worker_threads)[0]
         for _ in range(turns):
-            before_asking()
+            read_anew()
             crowd.ask_all()
             # What is put off until there is time is done.
             time.sleep(0.05)
-        return program.thread_times(peer.worker_threads)[0] - before
-
-    try:
-        used(lambda: None)
-        quiet = used(lambda: time.sleep(0.1))
-        return {"busy": (used(read_anew) - quiet) / turns * 1e6}
+        return {"busy": (program.thread_times(peer.worker_threads)[0] - before) / turns * 1e6}
     finally:
         crowd.leave()
 
