@@ -50,7 +50,6 @@ pub(crate) fn write_last(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::
 }
 
 /// There is no priority of one thread here.
-#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has its own"))]
 pub(crate) fn give_way() -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
