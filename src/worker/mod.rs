@@ -46,7 +46,8 @@ pub fn release_code() {
 }
 
 /// Lets workers go first, on whatever core they and this thread meet: for a thread that does long work
-/// beside them. There is no way back, and threads that it starts do the same. Linux only; elsewhere nothing changes.
+/// beside them. There is no way back, and threads that it starts do the same. Linux only; elsewhere nothing
+/// changes.
 pub fn give_way() {
     // Then it competes with them, as any thread does.
     let _ = platform::give_way();
