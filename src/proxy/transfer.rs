@@ -1,7 +1,8 @@
 //! A body on its way from one connection to another.
 //!
 //! One buffer each way, and reading stops when writing does. What arrives is decoded, so that framing
-//! is understood and never copied, and sent on at once: nothing waits for a buffer to fill.
+//! is understood and never copied, and sent on at once: nothing waits for a buffer to fill. Only in the
+//! middle of a burst is the next read a moment later, so that it finds more.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -23,6 +24,11 @@ const SPLICE_FROM: u64 = 128 * 1024;
 /// A piece of a body of at most this many bytes is copied behind the head it goes out with: the kernel
 /// takes one stretch of memory faster than a list of them.
 const COPIED_MAX: usize = 1024;
+
+/// Pieces of a body that follow each other as fast as this are a burst, and the next one is about to come. 8 KiB in
+/// chunks of 1 KiB take half of the CPU if they may gather (docs/benchmarks.md); tokens and events, milliseconds
+/// apart, never do.
+const BURST: Duration = Duration::from_millis(1);
 
 /// Pieces copied before other tasks get their turn.
 const PIECES_PER_TURN: u32 = 16;
@@ -144,6 +150,7 @@ impl Transfer<'_> {
         let mut head = Some(head);
         let mut pieces = 0;
         loop {
+            let last = self.meter.last();
             let decoded = body.reader.decode(self.input.unread_mut()).map_err(Broken::Body)?;
             body.seen = decoded.consumed;
             body.bytes += decoded.data.len() as u64;
@@ -163,6 +170,9 @@ impl Transfer<'_> {
             self.splice(body).await?;
             if body.reader.is_done() {
                 return Ok(());
+            }
+            if pieces > 0 && self.meter.last() - last < BURST {
+                self.worker.gather();
             }
             pieces += 1;
             if pieces % PIECES_PER_TURN == 0 {

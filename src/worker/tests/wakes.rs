@@ -6,11 +6,13 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
+use std::time::Instant;
 
 use event_listener::{Event, Listener};
 use smol::channel;
 
 use super::on_worker;
+use crate::worker::executor::GATHERING;
 
 const THREADS: u64 = 4;
 
@@ -50,7 +52,42 @@ fn no_wake_of_a_waiting_worker_is_lost() {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
-/// The same with threads that do not wait: many wakes of one task, in one turn.
+/// A worker that lets something gather is not in the kernel, and must hear of a wake all the same.
+#[test]
+fn a_wake_while_something_gathers_is_heard_after_it() {
+    const ROUNDS: usize = 1_000;
+    let (to_wake, wakers) = channel::bounded::<Waker>(1);
+    let waking = std::thread::spawn(move || {
+        while let Ok(waker) = wakers.recv_blocking() {
+            waker.wake();
+        }
+    });
+    let heard_later = on_worker(|worker| async move {
+        let mut heard_later = 0;
+        for _ in 0..ROUNDS {
+            let (turn, since, mut asked) = (worker.now(), Instant::now(), false);
+            poll_fn(|cx| {
+                if std::mem::replace(&mut asked, true) {
+                    return Poll::Ready(());
+                }
+                worker.gather();
+                to_wake.send_blocking(cx.waker().clone()).unwrap();
+                Poll::Pending
+            })
+            .await;
+            // Else the wake came while this was still running: then there was something to do.
+            if worker.now() > turn {
+                assert!(since.elapsed() >= GATHERING, "nothing could gather");
+                heard_later += 1;
+            }
+        }
+        heard_later
+    });
+    assert!(heard_later > 0);
+    waking.join().unwrap();
+}
+
+/// Threads that do not wait: many wakes of one task, in one turn.
 #[test]
 fn a_flood_of_messages_arrives_whole() {
     const MESSAGES: u64 = 20_000;
