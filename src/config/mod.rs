@@ -38,7 +38,6 @@ mod nearest;
 mod report;
 
 mod diagnostic;
-mod meaning;
 mod sources;
 
 mod inputs;

@@ -136,7 +136,7 @@ mod tests {
     fn the_walk_finds_what_git_lists() {
         let walked = walk(Path::new(env!("CARGO_MANIFEST_DIR")), "src");
         assert!(walked.contains(&"src/lib.rs".to_owned()));
-        assert!(walked.contains(&"src/config/plan.rs".to_owned()));
+        assert!(walked.contains(&"src/config/plan/top_level.rs".to_owned()));
     }
 
     #[test]

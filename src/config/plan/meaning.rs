@@ -1,6 +1,6 @@
 //! Questions about a plan whose answers are not written in it.
 
-use super::plan::{ACME_CHALLENGES, Action, Pass, Plan, Proxy, RedirectToHttps, Rule, Upstream, UpstreamId};
+use super::{ACME_CHALLENGES, Action, Pass, Plan, Proxy, RedirectToHttps, Rule, Upstream, UpstreamId};
 
 impl Plan {
     /// Whether `rule` of this plan matches and does what `other` of another plan does, which leads to

@@ -1,0 +1,25 @@
+//! What a configuration means, once it has been checked.
+//!
+//! A [`Plan`] is the second of the three lives of a configuration: the `Source` mirrors what was
+//! written, the plan is what it says, a generation is what was built from it. Nothing here is
+//! optional that "must be there": names are resolved, durations and sizes are typed, rules stand in
+//! the order in which they are tried. Every front end only produces a `Plan`.
+
+mod top_level;
+
+mod listener;
+mod rule;
+mod upstream;
+
+mod meaning;
+
+pub use listener::{
+    ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, HeadLimits,
+    HttpListener, Listener, ListenerTls, Protocol, RedirectToHttps, TlsVersion,
+};
+pub use rule::{Action, HostPattern, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
+pub use top_level::{
+    AccessLog, AccessLogFormat, AccessLogTo, Bind, InternalApi, InternalBind, Log, LogFormat, LogLevel,
+    Origin, Plan, Secret,
+};
+pub use upstream::{Scheme, Target, TargetHost, Upstream, UpstreamId, UpstreamTls};
