@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::config::plan::{
-    Action, CertificateSource, ClientAuth, Listener, ListenerTls, Plan, Protocol, Rule, Upstream,
+    CertificateSource, ClientAuth, Listener, ListenerTls, Meaning, Plan, Protocol, Rule, Upstream,
 };
 use crate::proxy::Generation;
 
@@ -49,18 +49,13 @@ pub(super) fn changes(old: &Plan, new: &Generation, restarted: bool) -> String {
 }
 
 fn listener_changes(old: &Plan, before: &Listener, new: &Plan, now: &Listener) -> Option<String> {
-    let (had, has) = (rules(old, before), rules(new, now));
-    let added: usize =
-        has.iter().map(|(rule, count)| count.saturating_sub(*had.get(rule).unwrap_or(&0))).sum();
-    let removed: usize =
-        had.iter().map(|(rule, count)| count.saturating_sub(*has.get(rule).unwrap_or(&0))).sum();
+    let (added, removed) = rule_changes(old, before.rules(), new, now.rules());
     let mut said = format!("listener {}:", now.name);
     if added + removed > 0 {
         // Writing to a string cannot fail.
         let rules = if added == 1 { "rule" } else { "rules" };
         let _ = write!(said, " {added} {rules} added, {removed} removed;");
-    } else if rule_list(before).iter().map(|rule| &rule.name).ne(rule_list(now).iter().map(|rule| &rule.name))
-    {
+    } else if before.rules().iter().map(|rule| &rule.name).ne(now.rules().iter().map(|rule| &rule.name)) {
         said.push_str(" rules in another order, or renamed;");
     }
     if settings(old, before) != settings(new, now) {
@@ -69,35 +64,21 @@ fn listener_changes(old: &Plan, before: &Listener, new: &Plan, now: &Listener) -
     said.ends_with(';').then(|| said.trim_end_matches(';').to_owned())
 }
 
-fn rule_list(listener: &Listener) -> &[Rule] {
-    match &listener.protocol {
-        Protocol::Http(http) => &http.rules,
-        Protocol::Tcp(_) => &[],
+/// How many rules of `now` were not there `before`, and the other way round. One that stands there twice
+/// counts twice.
+fn rule_changes(old: &Plan, before: &[Rule], new: &Plan, now: &[Rule]) -> (usize, usize) {
+    let mut left: HashMap<Meaning<'_>, usize> = HashMap::with_capacity(before.len());
+    for rule in before {
+        *left.entry(old.meaning(rule)).or_default() += 1;
     }
-}
-
-/// Each rule as what it matches and does, wherever it was written, and how often it stands there.
-fn rules(plan: &Plan, listener: &Listener) -> HashMap<String, usize> {
-    let mut rules = HashMap::new();
-    for Rule { hosts, path_prefix, methods, in_the_clear, action, .. } in rule_list(listener) {
-        let matched = format!("{hosts:?} {path_prefix} {methods:?} {in_the_clear}");
-        let rule = match action {
-            Action::Proxy(proxy) => {
-                let upstream = &plan.upstreams[proxy.upstream.0];
-                let settings = (proxy.pass_host, proxy.strip_path_prefix, proxy.max_body, proxy.body_timeout);
-                let times = (proxy.response_timeout, proxy.tunnel_timeout);
-                format!("{matched} {settings:?} {times:?} {}", upstream_text(upstream))
-            }
-            Action::Pass(pass) => {
-                let settings = (pass.send_proxy_protocol, pass.idle_timeout);
-                let upstream = upstream_text(&plan.upstreams[pass.upstream.0]);
-                format!("{matched} pass {settings:?} {upstream}")
-            }
-            other => format!("{matched} {other:?}"),
-        };
-        *rules.entry(rule).or_default() += 1;
+    let mut stayed = 0;
+    for rule in now {
+        if let Some(count) = left.get_mut(&new.meaning(rule)).filter(|count| **count > 0) {
+            *count -= 1;
+            stayed += 1;
+        }
     }
-    rules
+    (now.len() - stayed, before.len() - stayed)
 }
 
 fn upstream_text(upstream: &Upstream) -> String {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use smol::channel::{Receiver, Sender, bounded};
 
-use crate::config::plan::{Listener, Plan, Protocol, Rule};
+use crate::config::plan::{Listener, Meanings, Plan, Protocol, Rule};
 use crate::log::AccessLog;
 use crate::routing::RuleTable;
 use crate::tls::{Problem, Terminator, Tickets};
@@ -20,6 +20,8 @@ pub struct Generation {
     pub plan: Arc<Plan>,
     /// One a listener; empty tables for TCP.
     pub tables: Vec<RuleTable>,
+    /// One a listener: for tunnels, whose rule may be gone.
+    pub meanings: Vec<Meanings>,
     /// One a listener with TLS: which rule a name asked for leads to, were it asked for everything.
     /// `None` where names are not enough for any rule to act.
     pub names: Vec<Option<RuleTable>>,
@@ -47,23 +49,12 @@ impl Generation {
         access: Option<AccessLog>,
         before: Option<&Generation>,
     ) -> Result<Self, DirectoryError> {
-        let tables = plan.listeners.iter().map(|listener| match &listener.protocol {
-            Protocol::Http(http) => RuleTable::build(&http.rules),
-            Protocol::Tcp(_) => RuleTable::build(&[]),
-        });
+        let tables = plan.listeners.iter().map(|listener| RuleTable::build(listener.rules())).collect();
+        let meanings = plan.listeners.iter().map(|listener| Meanings::of(&plan, listener)).collect();
         let by_name = plan.listeners.iter().map(names_table).collect();
         let directory = Directory::new(&plan, names)?;
         let (terminators, problems) = terminators(&plan, tickets, before);
-        Ok(Self {
-            number,
-            tables: tables.collect(),
-            names: by_name,
-            terminators,
-            problems,
-            directory,
-            plan,
-            access,
-        })
+        Ok(Self { number, tables, meanings, names: by_name, terminators, problems, directory, plan, access })
     }
 
     /// What ends TLS for the listener of that name.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::site::{Site, WorkerState};
-use crate::config::plan::{Action, Rule, Upstream};
+use crate::config::plan::{Rule, Upstream};
 use crate::log::AccessLog;
 use crate::log::counters::ListenerCounters;
 use crate::worker::Worker;
@@ -30,10 +30,8 @@ impl Ground {
     pub(super) fn new(site: &Site, rule: Option<usize>) -> Rc<Self> {
         let place = (site.generation.number, rule);
         let rule = rule.and_then(|rule| site.rule(rule));
-        let to = match rule.map(|rule| &rule.action) {
-            Some(Action::Proxy(proxy)) => Some(proxy.upstream),
-            Some(Action::Pass(pass)) => Some(pass.upstream),
-            Some(Action::Redirect(_) | Action::Respond(_) | Action::Drop) => None,
+        let to = match rule {
+            Some(rule) => rule.action.upstream(),
             None => site.tcp().map(|pass| pass.upstream),
         };
         Rc::new(Self {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::date::Clock;
-use super::generation::Lease;
+use super::generation::{Generation, Lease};
 use super::ground::Ground;
-use crate::config::plan::{Action, HttpListener, Listener, Pass, Protocol, Rule, UpstreamId};
+use crate::config::plan::{Action, HttpListener, Listener, Meaning, Pass, Protocol, Rule, UpstreamId};
 use crate::http::{FieldTable, HostKey};
 use crate::log::WorkerCounters;
 use crate::log::counters::{ListenerCounters, RuleCounters};
@@ -218,14 +218,15 @@ impl Site {
 
     /// Whether what a tunnel stands on, a rule or a whole TCP listener, is here unchanged.
     pub(super) fn still_has(&self, ground: &Ground) -> bool {
-        let plan = &self.generation.plan;
+        let Generation { plan, meanings, .. } = &*self.generation;
         let upstream = ground.upstream.as_ref();
-        match (&ground.rule, self.http(), self.tcp()) {
-            (Some(rule), Some(http), _) => {
-                http.rules.iter().any(|now| plan.means_the_same(now, rule, upstream))
+        match (&ground.rule, self.tcp()) {
+            (Some(rule), _) => {
+                let meaning = Meaning::new(rule, upstream);
+                meanings[self.index].contain(plan, self.listener(), meaning)
             }
-            (None, _, Some(now)) => upstream.is_some_and(|old| plan.leads_to_the_same(now.upstream, old)),
-            _ => false,
+            (None, Some(now)) => upstream.is_some_and(|old| plan.leads_to_the_same(now.upstream, old)),
+            (None, None) => false,
         }
     }
 

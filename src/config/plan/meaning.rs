@@ -1,38 +1,124 @@
 //! Questions about a plan whose answers are not written in it.
 
-use super::{ACME_CHALLENGES, Action, Pass, Plan, Proxy, RedirectToHttps, Rule, Upstream, UpstreamId};
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use foldhash::fast::FixedState;
+
+use super::{
+    ACME_CHALLENGES, Action, Listener, Pass, Plan, Protocol, Proxy, RedirectToHttps, Rule, Upstream,
+    UpstreamId,
+};
+
+/// A rule as what it matches and does, wherever it was written and whatever it and its upstream are called:
+/// rules of two plans are equal when no request can tell them apart.
+#[derive(Clone, Copy)]
+pub struct Meaning<'a> {
+    rule: &'a Rule,
+    /// Where it leads, if anywhere.
+    upstream: Option<&'a Upstream>,
+}
+
+impl<'a> Meaning<'a> {
+    /// What `rule` means. `upstream` is where its plan says that it leads.
+    pub fn new(rule: &'a Rule, upstream: Option<&'a Upstream>) -> Self {
+        Self { rule, upstream }
+    }
+}
+
+impl PartialEq for Meaning<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        let (one, two) = (self.rule, other.rule);
+        let acts = match (&one.action, &two.action) {
+            (Action::Proxy(one), Action::Proxy(two)) => {
+                *one == Proxy { upstream: one.upstream, ..two.clone() }
+            }
+            (Action::Pass(one), Action::Pass(two)) => *one == Pass { upstream: one.upstream, ..two.clone() },
+            (one, two) => one == two,
+        };
+        acts && matched(one) == matched(two) && self.upstream.map(policy) == other.upstream.map(policy)
+    }
+}
+
+impl Eq for Meaning<'_> {}
+
+impl Hash for Meaning<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Few rules that differ match the same.
+        matched(self.rule).hash(state);
+    }
+}
+
+/// Everything that says which requests a rule takes.
+fn matched(rule: &Rule) -> impl Hash + Eq {
+    (&rule.hosts, &rule.path_prefix, &rule.methods, rule.in_the_clear)
+}
+
+/// Everything of an upstream but its name and where it was written.
+fn policy(upstream: &Upstream) -> impl Eq {
+    let Upstream { name: _, origin: _, targets, tls, connect_timeout, tries, idle_timeout } = upstream;
+    (targets, tls, connect_timeout, tries, idle_timeout)
+}
+
+/// The rules of a listener by what they mean: one is found without comparing it with thousands of others.
+pub struct Meanings {
+    /// A hash of each rule and its index, in order.
+    rules: Box<[(u32, u32)]>,
+}
+
+impl Meanings {
+    /// Those of `listener`, of that plan.
+    pub fn of(plan: &Plan, listener: &Listener) -> Self {
+        let rules = listener.rules().iter().enumerate();
+        let mut rules: Box<[_]> =
+            rules.map(|(index, rule)| (hash(plan.meaning(rule)), index as u32)).collect();
+        rules.sort_unstable();
+        Self { rules }
+    }
+
+    /// Whether one of them means this. `plan` and `listener` are those of the beginning.
+    pub fn contain(&self, plan: &Plan, listener: &Listener, meaning: Meaning<'_>) -> bool {
+        let hash = hash(meaning);
+        let first = self.rules.partition_point(|(other, _)| *other < hash);
+        let alike = self.rules[first..].iter().take_while(|(other, _)| *other == hash);
+        alike.into_iter().any(|(_, index)| plan.meaning(&listener.rules()[*index as usize]) == meaning)
+    }
+}
+
+fn hash(meaning: Meaning<'_>) -> u32 {
+    // The configuration is no attacker, and what is stored is as good with half of it.
+    FixedState::default().hash_one(meaning) as u32
+}
 
 impl Plan {
-    /// Whether `rule` of this plan matches and does what `other` of another plan does, which leads to
-    /// `upstream` if anywhere, wherever they were written.
-    pub fn means_the_same(&self, rule: &Rule, other: &Rule, upstream: Option<&Upstream>) -> bool {
-        let leads_there = |id| upstream.is_some_and(|upstream| self.leads_to_the_same(id, upstream));
-        // What tells most rules apart comes first, and nothing is copied for it: a worker does this for
-        // every rule of a listener.
-        if rule.hosts != other.hosts
-            || rule.path_prefix != other.path_prefix
-            || rule.methods != other.methods
-            || rule.in_the_clear != other.in_the_clear
-        {
-            return false;
-        }
-        match (&rule.action, &other.action) {
-            (Action::Proxy(one), Action::Proxy(two)) => {
-                let settings = Proxy { upstream: one.upstream, ..two.clone() };
-                *one == settings && leads_there(one.upstream)
-            }
-            (Action::Pass(one), Action::Pass(two)) => {
-                let settings = Pass { upstream: one.upstream, ..two.clone() };
-                *one == settings && leads_there(one.upstream)
-            }
-            (one, two) => one == two,
-        }
+    /// What a rule of this plan means.
+    pub fn meaning<'a>(&'a self, rule: &'a Rule) -> Meaning<'a> {
+        Meaning::new(rule, rule.action.upstream().map(|id| &self.upstreams[id.0]))
     }
 
     /// Whether an upstream of this plan and one of another have the same targets and policy.
     pub fn leads_to_the_same(&self, id: UpstreamId, other: &Upstream) -> bool {
-        let one = &self.upstreams[id.0];
-        Upstream { origin: one.origin.clone(), ..other.clone() } == *one
+        policy(&self.upstreams[id.0]) == policy(other)
+    }
+}
+
+impl Listener {
+    /// Its rules; none if it passes everything on.
+    pub fn rules(&self) -> &[Rule] {
+        match &self.protocol {
+            Protocol::Http(http) => &http.rules,
+            Protocol::Tcp(_) => &[],
+        }
+    }
+}
+
+impl Action {
+    /// Where it leads, if anywhere.
+    pub fn upstream(&self) -> Option<UpstreamId> {
+        match self {
+            Action::Proxy(proxy) => Some(proxy.upstream),
+            Action::Pass(pass) => Some(pass.upstream),
+            Action::Redirect(_) | Action::Respond(_) | Action::Drop => None,
+        }
     }
 }
 
@@ -63,5 +149,85 @@ impl RedirectToHttps {
     /// 15.4.2).
     pub fn status_for(self, method: &str) -> u16 {
         if matches!(method, "GET" | "HEAD") { self.status } else { 308 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Memory, load};
+
+    /// The plan of some rules and upstreams, a line each.
+    fn plan(rules: &[&str], upstreams: &[&str]) -> Plan {
+        let list = |lines: &[&str]| lines.iter().map(|line| format!("  {line}\n")).collect::<String>();
+        let text = format!(
+            "http_config: {{ port: \":0\" }}\nhttp_routes:\n{}upstreams:\n{}",
+            list(rules),
+            list(upstreams)
+        );
+        load(&["smolgate.yml".into()], &Memory::new().file("smolgate.yml", text)).unwrap().plan
+    }
+
+    /// Whether the first rule of one plan is found in the other.
+    fn finds(old: &Plan, new: &Plan) -> bool {
+        let listener = &new.listeners[0];
+        let meaning = old.meaning(&old.listeners[0].rules()[0]);
+        Meanings::of(new, listener).contain(new, listener, meaning)
+    }
+
+    #[test]
+    fn a_rule_means_the_same_wherever_it_stands_and_whatever_it_is_called() {
+        let rule = "- { host: a.test, path_prefix: /x, upstream: one }";
+        let old = plan(&[rule], &["one: { targets: [\"127.0.0.1:1\"] }"]);
+        let renamed = "- { name: other, host: a.test, path_prefix: /x, upstream: two }";
+        let moved = plan(
+            &["- { host: b.test, respond: { body: b } }", renamed],
+            &["unused: { targets: [\"127.0.0.1:9\"] }", "two: { targets: [\"127.0.0.1:1\"] }"],
+        );
+        assert!(finds(&old, &moved));
+    }
+
+    #[test]
+    fn whatever_a_request_could_notice_makes_another_rule() {
+        let same = ["one: { targets: [\"127.0.0.1:1\"] }"];
+        let old = plan(&["- { host: a.test, path_prefix: /x, upstream: one }"], &same);
+        for other in [
+            "- { host: b.test, path_prefix: /x, upstream: one }",
+            "- { host: [a.test, b.test], path_prefix: /x, upstream: one }",
+            "- { host: a.test, path_prefix: /y, upstream: one }",
+            "- { host: a.test, path_prefix: /x, methods: [GET], upstream: one }",
+            "- { host: a.test, path_prefix: /x, upstream: one, pass_host: true }",
+            "- { host: a.test, path_prefix: /x, upstream: one, max_body: 1MB }",
+            "- { host: a.test, path_prefix: /x, respond: { body: x } }",
+        ] {
+            assert!(!finds(&old, &plan(&[other], &same)), "{other}");
+        }
+        for upstream in [
+            "one: { targets: [\"127.0.0.1:2\"] }",
+            "one: { targets: [\"127.0.0.1:1\", \"127.0.0.1:2\"] }",
+            "one: { targets: [\"127.0.0.1:1\"], connect_timeout: 1s }",
+        ] {
+            let new = plan(&["- { host: a.test, path_prefix: /x, upstream: one }"], &[upstream]);
+            assert!(!finds(&old, &new), "{upstream}");
+        }
+    }
+
+    /// The index says what comparing with each would.
+    #[test]
+    fn each_of_many_is_found_and_no_other() {
+        let rules = |from: usize, to: usize| -> Vec<String> {
+            (from..to)
+                .map(|n| format!("- {{ host: h{n}.test, target: \"127.0.0.1:{}\" }}", n % 7 + 1))
+                .collect()
+        };
+        let made = |rules: Vec<String>| {
+            plan(&rules.iter().map(String::as_str).collect::<Vec<_>>(), &["x: { targets: [\"h:1\"] }"])
+        };
+        let (old, new) = (made(rules(0, 300)), made(rules(100, 400)));
+        let listener = &new.listeners[0];
+        let meanings = Meanings::of(&new, listener);
+        for (number, rule) in old.listeners[0].rules().iter().enumerate() {
+            assert_eq!(meanings.contain(&new, listener, old.meaning(rule)), number >= 100, "{number}");
+        }
     }
 }

@@ -17,6 +17,7 @@ pub use listener::{
     ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, HeadLimits,
     HttpListener, Listener, ListenerTls, Protocol, RedirectToHttps, TlsVersion,
 };
+pub use meaning::{Meaning, Meanings};
 pub use rule::{Action, HostPattern, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
 pub use top_level::{
     AccessLog, AccessLogFormat, AccessLogTo, Bind, InternalApi, InternalBind, Log, LogFormat, LogLevel,
