@@ -1,48 +1,190 @@
-//! Where the long work of a reload is done: on one thread that gives way to the workers.
+//! Where the long work of a reload is done, so that workers do not wait for it.
 //!
-//! Reading 10,000 rules takes some 70 ms. On a core that a worker runs on, too, the kernel would let an
-//! ordinary thread go on until its next tick (4 ms) whenever the worker has just had more than its share of
-//! the time: each exchange meanwhile would wait that long. It still does now and then, since it does not
-//! interrupt somebody's first slice after a sleep. Nothing else is done here: the thread may wait itself when
-//! the workers leave it little.
+//! Reading 10,000 rules takes some 70 ms. On a core that a worker runs on, too, the kernel lets an ordinary
+//! thread go on until its next tick (4 ms) whenever the worker has just had more than its share of the time, and
+//! even one that is nicer keeps its first slice after a sleep: each exchange meanwhile waits that long. So a thread
+//! tries first that runs only while nobody else wants the core. On a machine that is never idle it would take for
+//! ever: when it has not even begun after [`SIGN_OF_LIFE`], or is not done after [`PATIENCE`], another one that is
+//! merely nicer than workers does the same, and who is done first is believed.
 
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
+use futures_lite::FutureExt;
 use futures_lite::future::block_on;
 use smol::channel::{Sender, bounded};
-use smol::{Executor, Task};
+use smol::{Executor, Task, Timer};
 
 use crate::worker;
 
-/// The thread and its tasks; it ends when this is dropped. A task must start no thread: that would have
-/// the same low priority, for ever.
+/// How long workers are not disturbed at all: twice what 10,000 rules take beside a busy worker.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// How long the idle thread has to begin: many times what it takes where a core is idle now and then.
+const SIGN_OF_LIFE: Duration = Duration::from_millis(20);
+
+/// The two threads, which end when the last clone is dropped.
+#[derive(Clone)]
 pub(super) struct Background {
+    /// Runs when nobody else wants to.
+    idle: Lane,
+    /// Takes its share, a small one.
+    nice: Lane,
+}
+
+/// Until when one reload, or something else, leaves the workers all the time that they want.
+#[derive(Clone, Copy)]
+pub(super) struct Patience(Instant);
+
+impl Patience {
+    /// From now on.
+    pub(super) fn begin() -> Self {
+        Self(Instant::now() + PATIENCE)
+    }
+}
+
+impl Background {
+    /// # Errors
+    /// When a thread cannot be started.
+    pub(super) fn start() -> io::Result<Self> {
+        let idle = Lane::start("when-idle", worker::stand_aside)?;
+        let nice = Lane::start("background", worker::give_way)?;
+        Ok(Self { idle, nice })
+    }
+
+    /// What `work` gives. It may be done twice, on two threads at once, so it must do nothing but give that; and it
+    /// must start no thread, which would have the same low priority for ever.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        patience: Patience,
+        work: impl Fn() -> T + Send + Sync + 'static,
+    ) -> T {
+        let work = Arc::new((work, AtomicBool::new(false)));
+        let again = work.clone();
+        let patiently = self.idle.spawn(async move {
+            let (work, begun) = &*work;
+            begun.store(true, Ordering::Relaxed);
+            work()
+        });
+        let impatiently = async {
+            Timer::after(SIGN_OF_LIFE).await;
+            if again.1.load(Ordering::Relaxed) {
+                Timer::at(patience.0).await;
+            }
+            self.nice.spawn(async move { again.0() }).await
+        };
+        patiently.or(impatiently).await
+    }
+
+    /// Takes `value` apart. Nobody need wait for it.
+    pub(super) fn discard<T: Send + 'static>(&self, value: T) -> Task<()> {
+        let value = Mutex::new(Some(value));
+        let take = move || {
+            let taken = value.lock().unwrap_or_else(PoisonError::into_inner).take();
+            drop(taken);
+        };
+        let background = self.clone();
+        smol::spawn(async move { background.run(Patience::begin(), take).await })
+    }
+}
+
+/// A thread and its tasks.
+#[derive(Clone)]
+struct Lane {
     executor: Arc<Executor<'static>>,
     /// Nothing is ever sent: that it closes is the end.
     _open: Sender<()>,
 }
 
-impl Background {
-    /// # Errors
-    /// When the thread cannot be started.
-    pub(super) fn start() -> io::Result<Self> {
+impl Lane {
+    /// `make_way` is the first that the thread does.
+    fn start(name: &str, make_way: fn()) -> io::Result<Self> {
         let executor = Arc::new(Executor::new());
         let (open, closed) = bounded::<()>(1);
         let tasks = executor.clone();
         let run = move || {
-            worker::give_way();
+            make_way();
             // It is an error that ends it: the channel is closed.
             let _ = block_on(tasks.run(closed.recv()));
         };
-        thread::Builder::new().name("background".into()).spawn(run)?;
+        thread::Builder::new().name(name.into()).spawn(run)?;
         Ok(Self { executor, _open: open })
     }
 
-    /// Has the thread run a task.
-    pub(super) fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> Task<T> {
+    fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> Task<T> {
         self.executor.spawn(task)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    /// Says on which thread it runs.
+    fn name() -> String {
+        thread::current().name().unwrap().to_owned()
+    }
+
+    #[test]
+    fn who_has_patience_is_served_by_the_idle_thread() {
+        let background = Background::start().unwrap();
+        let patience = Patience(Instant::now() + Duration::from_secs(3600));
+        // Where no core is idle for long it may not come to it at once.
+        let served = |_| block_on(background.run(patience, name)) == "when-idle";
+        assert!((0..1000).any(served));
+    }
+
+    /// The idle thread has begun, and is not done in time.
+    #[test]
+    fn who_has_no_patience_any_more_is_served_by_the_other() {
+        let background = Background::start().unwrap();
+        let (release, held) = bounded::<()>(1);
+        let work = move || {
+            if name() == "when-idle" {
+                // It is an error that ends it: the channel is closed.
+                let _ = held.recv_blocking();
+            }
+            name()
+        };
+        assert_eq!(block_on(background.run(Patience::begin(), work)), "background");
+        drop(release);
+    }
+
+    /// The idle thread gets no time: here, because it is held.
+    #[test]
+    fn what_the_idle_thread_does_not_come_to_the_other_does() {
+        let background = Background::start().unwrap();
+        let (begun, ended) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let holds = (begun.clone(), ended.clone());
+        let held = background.idle.spawn(async move {
+            holds.0.wait();
+            holds.1.wait();
+        });
+        begun.wait();
+        assert_eq!(block_on(background.run(Patience::begin(), name)), "background");
+        block_on(background.discard(Arc::new(())));
+        ended.wait();
+        block_on(held);
+    }
+
+    #[test]
+    fn what_is_discarded_is_gone_and_was_not_taken_apart_here() {
+        struct Witness(Arc<Mutex<String>>);
+        impl Drop for Witness {
+            fn drop(&mut self) {
+                *self.0.lock().unwrap() = name();
+            }
+        }
+        let gone = Arc::new(Mutex::new(String::new()));
+        let background = Background::start().unwrap();
+        block_on(background.discard(Witness(gone.clone())));
+        let name = gone.lock().unwrap().clone();
+        assert!(["when-idle", "background"].contains(&&*name), "{name}");
     }
 }

@@ -8,9 +8,12 @@ use std::time::Instant;
 use smol::channel::Receiver;
 use smol::lock::MutexGuard;
 
+use super::background::{Background, Patience};
 use super::bound::{self, NewSockets};
 use super::report;
-use super::running::{Read, Running, Shared, start_access_log, start_crew, start_internal, worker_count};
+use super::running::{
+    Read, Running, Shared, complain, start_access_log, start_crew, start_internal, worker_count,
+};
 use super::{GateError, notify};
 use crate::config::Sources;
 use crate::config::plan::{AccessLog as AccessPlan, Plan};
@@ -21,9 +24,9 @@ impl Shared {
     /// Puts the configuration into force as it is written now. What changed, in one line.
     pub(super) async fn reload(self: &Arc<Self>, restart: bool) -> Result<String, GateError> {
         let running = self.running.lock().await;
-        let began = Instant::now();
+        let began = Began::now();
         notify::reloading();
-        let read = self.aside(Self::read).await;
+        let read = self.aside(began, Self::read).await;
         self.take_over(running, restart, read, began).await
     }
 
@@ -35,8 +38,8 @@ impl Shared {
         if running.is_none() || held.agrees_with(&self.sources()) {
             return false;
         }
-        let began = Instant::now();
-        let read = self.aside(Self::read).await;
+        let began = Began::now();
+        let read = self.aside(began, Self::read).await;
         if !held.agrees_with(&read.sources) {
             return false;
         }
@@ -51,9 +54,9 @@ impl Shared {
         mut running: MutexGuard<'_, Option<Running>>,
         restart: bool,
         read: Read,
-        began: Instant,
+        began: Began,
     ) -> Result<String, GateError> {
-        let result = self.swap(&mut running, restart, read).await;
+        let result = self.swap(&mut running, restart, read, began).await;
         notify::send("READY=1");
         drop(running);
         // When it is full, somebody will look anyway.
@@ -63,7 +66,7 @@ impl Shared {
             Ok(changes) => tracing::info!("{changes}"),
             Err(error) => tracing::error!("reload refused, nothing changed:\n{error}"),
         }
-        result.map(|changes| format!("{changes} in {:.1} ms", began.elapsed().as_secs_f64() * 1000.0))
+        result.map(|changes| format!("{changes} in {:.1} ms", began.at.elapsed().as_secs_f64() * 1000.0))
     }
 
     async fn swap(
@@ -71,6 +74,7 @@ impl Shared {
         running: &mut Option<Running>,
         restart: bool,
         read: Read,
+        began: Began,
     ) -> Result<String, GateError> {
         let (Some(run), Some(old)) = (running.as_mut(), self.current()) else {
             return Ok(report::STOPPED.into());
@@ -79,7 +83,9 @@ impl Shared {
         let access = new_access_log(run, &plan, self)?;
         let log = access.as_ref().or(run.access.as_ref().filter(|_| plan.log.access.is_some()));
         let (number, built_of, log) = (old.number + 1, plan.clone(), log.map(|(_, log)| log.clone()));
-        let generation = self.aside(move |shared| shared.build(number, built_of, log)).await?;
+        let build = move |shared: &Self| shared.build(number, built_of.clone(), log.clone());
+        let generation = self.aside(began, build).await?;
+        complain(&generation);
         let internal = if plan.internal_api.bind == run.internal_plan.bind {
             None
         } else {
@@ -102,15 +108,22 @@ impl Shared {
             run.access = access;
         }
         (self.on_plan)(&plan);
-        // It may be the last to have the old one, which is then taken apart there.
-        let changes = self.aside(move |_| report::changes(&old.plan, &generation, restart)).await;
+        let before = old.clone();
+        let compare = move |_: &Self| report::changes(&before.plan, &generation, restart);
+        let changes = self.aside(began, compare).await;
+        // We may be the last to have it.
+        self.background.discard(old).detach();
         Ok(changes)
     }
 
-    /// Does in the background what takes long and waits for nobody.
-    async fn aside<T: Send + 'static>(self: &Arc<Self>, work: impl FnOnce(&Self) -> T + Send + 'static) -> T {
+    /// Does in the background, perhaps twice, what takes long and waits for nobody.
+    async fn aside<T: Send + 'static>(
+        self: &Arc<Self>,
+        began: Began,
+        work: impl Fn(&Self) -> T + Send + Sync + 'static,
+    ) -> T {
         let shared = self.clone();
-        self.background.spawn(async move { work(&shared) }).await
+        self.background.run(began.patience, move || work(&shared)).await
     }
 
     /// Sockets for the doors that the plan brings; blocks for no longer than a few system calls.
@@ -146,13 +159,30 @@ impl Shared {
     }
 }
 
-/// Holds a generation until no worker does, then lets go of it. Exchanges that began on it may go on for
+/// When a reload began, and for how long it disturbs nobody.
+#[derive(Clone, Copy)]
+struct Began {
+    at: Instant,
+    patience: Patience,
+}
+
+impl Began {
+    fn now() -> Self {
+        Self { at: Instant::now(), patience: Patience::begin() }
+    }
+}
+
+/// Holds a generation until no worker does, then has it taken apart. Exchanges that began on it may go on for
 /// hours, and taking apart 10,000 rules takes milliseconds: the worker where the last of them ends has no
-/// time for that. Where this runs, the generation ends.
-pub(super) async fn retire(generation: Arc<Generation>, returned: Receiver<Infallible>) {
+/// time for that.
+pub(super) async fn retire(
+    generation: Arc<Generation>,
+    returned: Receiver<Infallible>,
+    background: Background,
+) {
     // Nothing can be sent: this waits for the end of the channel.
     let _ = returned.recv().await;
-    drop(generation);
+    background.discard(generation).await;
 }
 
 /// A new access log when the plan wants another one than runs.
@@ -183,7 +213,8 @@ mod tests {
         let generation = Arc::new(generation.unwrap());
         let alive = Arc::downgrade(&generation);
         let (lease, returned) = Lease::new(generation.clone());
-        let mut retired = pin!(retire(generation, returned));
+        let background = Background::start().unwrap();
+        let mut retired = pin!(retire(generation, returned, background));
         let exchange = lease.clone();
         drop(lease);
         assert!(block_on(poll_once(retired.as_mut())).is_none(), "an exchange is going on");

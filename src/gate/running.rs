@@ -18,7 +18,7 @@ use super::operator::Operating;
 use super::reload::retire;
 use super::{GateError, Loader, OnPlan, certificates, notify, watch};
 use crate::config::plan::{AccessLog as AccessPlan, InternalApi, Plan};
-use crate::config::{Diagnostics, Loaded, Severity, Sources};
+use crate::config::{Diagnostic, Diagnostics, Loaded, Severity, Sources};
 use crate::internal::{Phase, Server};
 use crate::log::{AccessLog, Counters};
 use crate::proxy::{Generation, Lease, Permits};
@@ -100,6 +100,7 @@ impl Shared {
         let plan = self.accept(self.read())?;
         let access = start_access_log(&plan, &self.counters)?;
         let generation = self.build(1, plan, access.as_ref().map(|(_, log)| log.clone()))?;
+        complain(&generation);
         let plan = &generation.plan;
         let permits = Permits::new(plan.max_connections);
         let count = worker_count(plan);
@@ -149,13 +150,7 @@ impl Shared {
     pub(super) fn accept(&self, Read { loaded, sources }: Read) -> Result<Arc<Plan>, GateError> {
         *self.sources.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(sources);
         let loaded = loaded.map_err(GateError::Configuration)?;
-        for warning in &loaded.warnings {
-            let text = warning.render(false);
-            match warning.severity {
-                Severity::Error => tracing::error!("{}", text.trim_end()),
-                Severity::Warning => tracing::warn!("{}", text.trim_end()),
-            }
-        }
+        loaded.warnings.iter().for_each(log);
         Ok(Arc::new(loaded.plan))
     }
 
@@ -169,7 +164,7 @@ impl Shared {
         self.current()?.plan.watch.then(|| self.sources())
     }
 
-    /// Builds a generation. Blocks: it reads certificates and authorities.
+    /// Builds a generation; nobody is told. Blocks: it reads certificates and authorities.
     pub(super) fn build(
         &self,
         number: u64,
@@ -180,14 +175,7 @@ impl Shared {
         let generation = Generation::new(number, plan, &self.names, &self.tickets, access, before.as_deref());
         let invalid =
             |error| GateError::Configuration(Diagnostics::new(vec![certificates::of_upstream(error)]));
-        let generation = generation.map_err(invalid)?;
-        for problem in certificates::diagnostics(&generation.problems) {
-            match problem.severity {
-                Severity::Error => tracing::error!("{}", problem.render(false).trim_end()),
-                Severity::Warning => tracing::warn!("{}", problem.render(false).trim_end()),
-            }
-        }
-        Ok(Arc::new(generation))
+        Ok(Arc::new(generation.map_err(invalid)?))
     }
 
     /// Hands a generation to the workers and makes it the current one.
@@ -199,7 +187,7 @@ impl Shared {
     ) -> Result<(), GateError> {
         let new: Vec<_> = sockets.iter().map(|(door, (address, _))| (door.clone(), *address)).collect();
         let (lease, returned) = Lease::new(generation.clone());
-        self.background.spawn(retire(generation.clone(), returned)).detach();
+        smol::spawn(retire(generation.clone(), returned, self.background.clone())).detach();
         let installed = crew.install(&lease, sockets).await;
         installed
             .map_err(|error| GateError::System("a worker cannot serve the configuration".into(), error))?;
@@ -271,6 +259,19 @@ pub(super) fn start_crew(
 ) -> Result<Crew, GateError> {
     Crew::start(count, counters, permits)
         .map_err(|error| GateError::System("workers cannot be started".into(), error))
+}
+
+/// Tells what is wrong with a generation that serves all the same.
+pub(super) fn complain(generation: &Generation) {
+    certificates::diagnostics(&generation.problems).iter().for_each(log);
+}
+
+fn log(diagnostic: &Diagnostic) {
+    let text = diagnostic.render(false);
+    match diagnostic.severity {
+        Severity::Error => tracing::error!("{}", text.trim_end()),
+        Severity::Warning => tracing::warn!("{}", text.trim_end()),
+    }
 }
 
 /// The access log of a plan, if it has one.

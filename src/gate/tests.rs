@@ -92,27 +92,33 @@ fn a_tunnel_keeps_no_generation() {
     tunnels.iter_mut().for_each(echoes);
 }
 
-/// The niceness of every thread of this process with that name; none where there is no `/proc`.
-fn niceness(name: &str) -> Vec<i32> {
+/// The niceness and the scheduling policy (proc(5), fields 19 and 41) of every thread of this process with that
+/// name; none where there is no `/proc`.
+fn courtesy(name: &str) -> Vec<(i32, i32)> {
     let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     // Some may have ended: other tests have threads, too.
     let stats = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok());
     let named = format!(" ({name}) ");
     let behind = stats.filter_map(|stat| Some(stat.split_once(&named)?.1.to_owned()));
-    behind.map(|fields| fields.split(' ').nth(16).unwrap().parse().unwrap()).collect()
+    let number = |fields: &str, at: usize| fields.split(' ').nth(at - 3).unwrap().parse().unwrap();
+    behind.map(|fields| (number(&fields, 19), number(&fields, 41))).collect()
 }
 
 #[test]
 fn reloads_give_way_and_the_workers_they_start_do_not() {
+    const SCHED_IDLE: i32 = 5;
     let inputs = Memory::new().file("smolgate.yml", CONFIG.replace("{target}", &target().to_string()));
     let gate = Gate::start(Box::new(move || load(&["smolgate.yml".into()], &inputs))).unwrap();
     gate.reload(false).unwrap();
     gate.reload(true).unwrap();
-    let ordinary = rustix::process::getpriority_process(None).unwrap();
-    let (workers, background) = (niceness("worker-0"), niceness("background"));
-    assert!(workers.iter().all(|niceness| *niceness == ordinary), "{workers:?}");
+    let ordinary = (rustix::process::getpriority_process(None).unwrap(), 0);
+    let workers = courtesy("worker-0");
+    assert!(workers.iter().all(|found| *found == ordinary), "{workers:?}");
+    if cfg!(portable) || !Path::new("/proc/self/task").exists() {
+        return;
+    }
     // Of another test's gate, one may just be starting.
-    let courtesy = if cfg!(portable) { 0 } else { 5 };
-    let gives_way = |niceness: &i32| *niceness == (ordinary + courtesy).min(19);
-    assert!(background.iter().any(gives_way) || !Path::new("/proc/self/task").exists(), "{background:?}");
+    let (idle, nice) = (courtesy("when-idle"), courtesy("background"));
+    assert!(idle.iter().any(|(_, policy)| *policy == SCHED_IDLE), "{idle:?}");
+    assert!(nice.contains(&((ordinary.0 + 5).min(19), 0)), "{nice:?}");
 }

@@ -53,5 +53,13 @@ pub fn give_way() {
     let _ = platform::give_way();
 }
 
+/// The same, but behind everybody who wants that core: the calling thread runs while it is idle else, and on a
+/// machine that never is hardly at all. Where that cannot be had it gives way.
+pub fn stand_aside() {
+    if platform::stand_aside().is_err() {
+        give_way();
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -152,6 +152,19 @@ pub(crate) fn give_way() -> io::Result<()> {
     Ok(())
 }
 
+/// Puts the calling thread into the class of those that run while nobody else wants to (`SCHED_IDLE`): any other
+/// that wakes on its core takes that at once.
+#[expect(unsafe_code, reason = "rustix does not know the call")]
+pub(crate) fn stand_aside() -> io::Result<()> {
+    // This class has no priorities within.
+    let none = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the kernel only reads what the pointer points to, during the call; 0 is the calling thread.
+    match unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const none) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// A pipe for [`splice`]: its reading and its writing end.
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(rustix::pipe::pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC)?)
@@ -175,6 +188,21 @@ pub(crate) fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, most: usize) -> i
 mod tests {
     use super::*;
     use rustix::process::getpriority_process;
+
+    #[test]
+    fn who_stands_aside_is_in_the_idle_class() {
+        let policy = || {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            // proc(5): the 41st field; the name in parentheses, which may have spaces, is the second.
+            stat.rsplit(')').next().unwrap().split(' ').nth(39).unwrap().parse::<i32>().unwrap()
+        };
+        let asking = std::thread::spawn(move || {
+            stand_aside().unwrap();
+            policy()
+        });
+        assert_eq!(asking.join().unwrap(), libc::SCHED_IDLE);
+        assert_ne!(policy(), libc::SCHED_IDLE);
+    }
 
     #[test]
     fn only_the_thread_that_asks_gives_way() {

@@ -1,7 +1,7 @@
 //! What differs between systems, one file each; `cfg` chooses the file, never a line in it.
 //!
 //! There are `add`, `remove` and `Wait` (sockets into the poller, events out of it), `accept` and
-//! `may_accept`, `read`, `write` and `write_last`, `pipe`, `enlarge` and `splice`, `give_way` and `release_code`.
+//! `may_accept`, `read`, `write` and `write_last`, `pipe`, `enlarge` and `splice`, `give_way`, `stand_aside` and `release_code`.
 //! Linux has them all in their best form; elsewhere `polling` and std do the same work with a few more system
 //! calls. `--cfg portable` has Linux do without its own too, so that the tests try both there.
 
@@ -11,6 +11,6 @@ mod events;
 mod system;
 
 pub(super) use system::{
-    Wait, accept, add, enlarge, give_way, may_accept, pipe, read, release_code, remove, splice, write,
-    write_last,
+    Wait, accept, add, enlarge, give_way, may_accept, pipe, read, release_code, remove, splice, stand_aside,
+    write, write_last,
 };

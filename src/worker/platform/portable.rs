@@ -54,6 +54,11 @@ pub(crate) fn give_way() -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// Nor one for what is to be done when there is nothing to do.
+pub(crate) fn stand_aside() -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// There is no `splice` here: callers copy.
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Err(io::ErrorKind::Unsupported.into())
