@@ -90,6 +90,12 @@ class Bench:
         return drivers.end_pace(process)
 
 
+    def pace_and_direct(self, case, port, seconds):
+        """A fixed rate at the upstream itself, and then at a peer."""
+        direct = self.pace(case, self.upstreams[case.all_cores][0], seconds)
+        return {**self.pace(case, port, seconds), "direct": direct}
+
+
 class Contender:
     """A peer that is alive until the end of the `with` block, and is loaded from time to time."""
 

@@ -53,7 +53,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Load(Kind):
-    """A way to measure under full load: all peers are alive and take turns, again and again. What disturbs the
+    """A way to measure under load: all peers are alive and take turns, again and again. What disturbs the
     machine for longer than a turn disturbs all of them. `measure` makes numbers of what a turn has told."""
 
     # Loads a peer.
@@ -115,19 +115,12 @@ def by_byte(told):
     }
 
 
-def pace(bench, case, peer):
+def by_time_added(told):
     """What a proxy adds to the time of an exchange, against the upstream asked directly just before."""
-    direct = bench.pace(case, bench.upstreams[case.all_cores][0])
-    setting = bench.setting(case)
-    with bench.start(peer, case, setting) as program:
-        before = program.cpu_exact()
-        result = bench.pace(case, setting.http_port)
-        cpu = program.cpu_exact() - before
-    numbers = {"added-" + key: result[key] - direct[key] for key in ("p50", "p99", "p999")}
+    direct = told["direct"]
+    numbers = {"added-" + key: told[key] - direct[key] for key in ("p50", "p99", "p999")}
     numbers |= {"direct-" + key: direct[key] for key in ("p50", "p99", "p999")}
-    numbers["cpu"] = cpu / max(1, result["requests"]) * 1e6
-    numbers["failed"] = result["failed"]
-    return numbers
+    return {**numbers, "cpu": told["cpu"] / max(1, told["requests"]) * 1e6, "failed": told["failed"]}
 
 
 def reload(bench, case, peer):
@@ -270,11 +263,11 @@ KINDS = {
     "bulk": Load(by_byte, (
         Column("cpu", "CPU, s/GB", 2), Column("user", "user", 2), Column("system", "system", 2),
         Column("rate", "GB/s", 2), PEAK), "cpu"),
-    "pace": Kind(pace, (
+    "pace": Load(by_time_added, (
         Column("added-p50", "added p50, us"), Column("added-p99", "added p99, us"),
         Column("added-p999", "added p99.9, us"), Column("direct-p50", "direct p50, us"),
         Column("direct-p99", "direct p99, us"), Column("direct-p999", "direct p99.9, us"),
-        Column("cpu", "CPU, us/request", 1)), "added-p99"),
+        Column("cpu", "CPU, us/request", 1)), "added-p99", drive=Bench.pace_and_direct),
     "reload": Kind(reload, (
         Column("slowest", "slowest exchange, ms", 2), Column("slowest-quiet", "without a reload, ms", 2),
         Column("waited", "worker waited, us"), Column("waited-quiet", "without a reload, us"),
