@@ -12,9 +12,9 @@ use crate::upstream::{Directory, DirectoryError, Names};
 /// Reads the certificates and authorities of a plan and says what is wrong with them, as a generation
 /// would be built of it. Blocks.
 pub fn check(plan: &Plan) -> Vec<Diagnostic> {
-    let upstreams = Directory::new(plan, &Names::default()).err();
+    let upstreams = Directory::new(plan, &Names::default()).err().unwrap_or_default();
     let mut found = diagnostics(&terminators(plan, &Tickets::default(), None).1);
-    found.extend(upstreams.map(of_upstream));
+    found.extend(of_upstreams(upstreams));
     found
 }
 
@@ -28,9 +28,9 @@ pub(super) fn diagnostics(problems: &[Problem]) -> Vec<Diagnostic> {
     problems.iter().map(diagnostic).collect()
 }
 
-/// Why an upstream cannot be used, with the line that it begins in.
-pub(super) fn of_upstream(error: DirectoryError) -> Diagnostic {
-    at(error.origin, error.message)
+/// Why upstreams cannot be used, with the lines that they begin in.
+pub(super) fn of_upstreams(errors: Vec<DirectoryError>) -> Vec<Diagnostic> {
+    errors.into_iter().map(|error| at(error.origin, error.message)).collect()
 }
 
 /// An error and its line, which is read again, because a plan keeps places and not texts; it may have

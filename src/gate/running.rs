@@ -173,8 +173,7 @@ impl Shared {
     ) -> Result<Arc<Generation>, GateError> {
         let before = self.current();
         let generation = Generation::new(number, plan, &self.names, &self.tickets, access, before.as_deref());
-        let invalid =
-            |error| GateError::Configuration(Diagnostics::new(vec![certificates::of_upstream(error)]));
+        let invalid = |errors| GateError::Configuration(Diagnostics::new(certificates::of_upstreams(errors)));
         Ok(Arc::new(generation.map_err(invalid)?))
     }
 

@@ -40,7 +40,7 @@ impl Generation {
     /// served until now. Blocks: reads certificates and authorities.
     ///
     /// # Errors
-    /// When TLS to an upstream cannot be set up.
+    /// When TLS to upstreams cannot be set up: one for each.
     pub fn new(
         number: u64,
         plan: Arc<Plan>,
@@ -48,7 +48,7 @@ impl Generation {
         tickets: &Tickets,
         access: Option<AccessLog>,
         before: Option<&Generation>,
-    ) -> Result<Self, DirectoryError> {
+    ) -> Result<Self, Vec<DirectoryError>> {
         let tables = plan.listeners.iter().map(|listener| RuleTable::build(listener.rules())).collect();
         let meanings = plan.listeners.iter().map(|listener| Meanings::of(&plan, listener)).collect();
         let by_name = plan.listeners.iter().map(names_table).collect();

@@ -1,9 +1,10 @@
 //! The upstreams of one generation: what the control plane prepares for all workers.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::names::{Name, Names};
-use crate::config::plan::{Origin, Plan, Scheme, TargetHost, Upstream, UpstreamId};
+use crate::config::plan::{Origin, Plan, Scheme, TargetHost, Upstream, UpstreamId, UpstreamTls};
 use crate::tls::Connector;
 
 /// The upstreams of one generation, ready to be used by any worker.
@@ -33,16 +34,20 @@ impl Directory {
     /// Reads certificate authorities and registers names; asks for none yet. Blocks.
     ///
     /// # Errors
-    /// When TLS to an upstream cannot be set up, or a target's host can be no server name.
-    pub fn new(plan: &Plan, names: &Names) -> Result<Self, DirectoryError> {
-        let mut made: Vec<Entry> = Vec::with_capacity(plan.upstreams.len());
+    /// One for each upstream to which TLS cannot be set up, or with a target whose host can be no server name.
+    pub fn new(plan: &Plan, names: &Names) -> Result<Self, Vec<DirectoryError>> {
+        let mut connectors = Connectors::default();
+        let (mut entries, mut errors) = (Vec::with_capacity(plan.upstreams.len()), Vec::new());
         for upstream in &plan.upstreams {
-            // Authorities are read once for all upstreams that say the same of TLS.
-            let same = made.iter().find(|entry| entry.connector.is_some() && entry.plan.tls == upstream.tls);
-            let same = same.and_then(|entry| entry.connector.clone());
-            made.push(Entry::new(upstream, names, same)?);
+            match Entry::new(upstream, names, &mut connectors) {
+                Ok(entry) => entries.push(entry),
+                Err(why) => errors.push(DirectoryError {
+                    origin: upstream.origin.clone(),
+                    message: format!("upstream `{}`: {why}", upstream.name),
+                }),
+            }
         }
-        Ok(Self { entries: made })
+        if errors.is_empty() { Ok(Self { entries }) } else { Err(errors) }
     }
 
     pub(super) fn entry(&self, id: UpstreamId) -> &Entry {
@@ -50,33 +55,53 @@ impl Directory {
     }
 }
 
+/// What was made of each way to do TLS: authorities are read once for all upstreams that say the same.
+type Connectors<'a> = HashMap<&'a UpstreamTls, Result<Connector, String>>;
+
 impl Entry {
-    fn new(plan: &Upstream, names: &Names, made: Option<Connector>) -> Result<Self, DirectoryError> {
-        let fail = |why: String| DirectoryError {
-            origin: plan.origin.clone(),
-            message: format!("upstream `{}`: {why}", plan.name),
-        };
-        let encrypted = plan.targets.iter().any(|target| target.scheme == Scheme::Https);
-        let connector = match made {
-            _ if !encrypted => None,
-            Some(connector) => Some(connector),
-            None => Some(Connector::new(&plan.tls).map_err(|error| fail(error.to_string()))?),
-        };
-        for target in plan.targets.iter().filter(|target| target.scheme == Scheme::Https) {
-            if let Some(connector) = &connector {
-                connector
-                    .server_name(target)
-                    .map_err(|_| fail(format!("`{target}` has no valid server name")))?;
+    fn new<'a>(plan: &'a Upstream, names: &Names, connectors: &mut Connectors<'a>) -> Result<Self, String> {
+        let mut encrypted = plan.targets.iter().filter(|target| target.scheme == Scheme::Https).peekable();
+        let mut connector = None;
+        if encrypted.peek().is_some() {
+            let make = || Connector::new(&plan.tls).map_err(|error| error.to_string());
+            let made = connectors.entry(&plan.tls).or_insert_with(make).clone()?;
+            if let Some(wrong) = encrypted.find(|target| made.server_name(target).is_err()) {
+                return Err(format!("`{wrong}` has no valid server name"));
             }
+            connector = Some(made);
         }
         let name = |host: &TargetHost| match host {
             TargetHost::Name(host) => Some(names.get(host)),
             TargetHost::Address(_) => None,
         };
-        Ok(Self {
-            plan: plan.clone(),
-            connector,
-            names: plan.targets.iter().map(|target| name(&target.host)).collect(),
-        })
+        let names = plan.targets.iter().map(|target| name(&target.host)).collect();
+        Ok(Self { plan: plan.clone(), connector, names })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Memory, load};
+
+    #[test]
+    fn all_upstreams_that_cannot_be_used_are_told_at_once() {
+        let text = r#"
+http_config: { port: ":0" }
+http_routes:
+  - { host: a.test, upstream: a }
+  - { host: b.test, upstream: b }
+  - { host: c.test, upstream: c }
+upstreams:
+  a: { targets: ["https://a.test"], tls: { ca: /nowhere/a.pem } }
+  b: { targets: ["http://b.test"] }
+  c: { targets: ["https://c.test"], tls: { ca: /nowhere/c.pem } }
+"#;
+        let plan = load(&["smolgate.yml".into()], &Memory::new().file("smolgate.yml", text)).unwrap().plan;
+        let errors = Directory::new(&plan, &Names::default()).err().unwrap();
+        let told: Vec<_> = errors.iter().map(|error| (error.origin.line, &*error.message)).collect();
+        let [(8, a), (10, c)] = told[..] else { panic!("{told:?}") };
+        assert!(a.starts_with("upstream `a`: ") && a.contains("/nowhere/a.pem"), "{a}");
+        assert!(c.starts_with("upstream `c`: ") && c.contains("/nowhere/c.pem"), "{c}");
     }
 }
