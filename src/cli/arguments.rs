@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -215,7 +215,7 @@ pub(super) fn command() -> clap::Command {
 }
 
 fn from(arguments: impl IntoIterator<Item = OsString>) -> Result<Verb, clap::Error> {
-    let CommandLine { run, test, verb } = CommandLine::try_parse_from(arguments)?;
+    let CommandLine { run, test, verb } = CommandLine::try_parse_from(arguments).map_err(with_tip)?;
     let mut verb = match (test, verb) {
         (false, None) => return Ok(Verb::Run(run)),
         (true, None) => Verb::Check(Files::default()),
@@ -261,6 +261,20 @@ impl Verb {
     }
 }
 
+/// Says what to write where a file stands without -c, as it may at other programs.
+fn with_tip(mut error: clap::Error) -> clap::Error {
+    let unknown = [ContextKind::InvalidArg, ContextKind::InvalidSubcommand].map(|kind| error.get(kind));
+    let file = unknown.into_iter().flatten().find_map(|value| match value {
+        ContextValue::String(text) if [".yml", ".yaml"].iter().any(|end| text.ends_with(end)) => Some(text),
+        _ => None,
+    });
+    if let Some(file) = file {
+        let tip = format!("a configuration is named with -c: -c {file}").into();
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
+    error
+}
+
 fn conflict(message: &str) -> clap::Error {
     command().error(ErrorKind::ArgumentConflict, message)
 }
@@ -293,6 +307,17 @@ mod tests {
             let mut verb = words(line).unwrap();
             assert_eq!(verb.files().unwrap().files, [PathBuf::from("a"), PathBuf::from("b")], "{line}");
         }
+    }
+
+    #[test]
+    fn a_file_without_its_option_is_told_what_is_missing() {
+        for line in ["check a.yml", "a.yml", "routes -c b.yml a.yaml", "validate conf.d/a.yml"] {
+            let told = words(line).unwrap_err().to_string();
+            let file = line.split(' ').next_back().unwrap();
+            assert!(told.contains(&format!("tip: a configuration is named with -c: -c {file}")), "{told}");
+        }
+        let told = words("check other").unwrap_err().to_string();
+        assert!(!told.contains("-c other"), "{told}");
     }
 
     #[test]
