@@ -275,7 +275,7 @@ PEERS = [
          environment=lambda setting: {"GOMAXPROCS": str(setting.workers), "HOME": str(setting.folder)},
          values=caddy_values, tls="tls $folder/tls.crt $folder/tls.key",
          abilities=frozenset({"http", "tls", "hosts"})),
-    Peer("envoy", "envoy", ("--version",), r"/(\d+\.\d+\.\d+)", "envoy.yaml",
+    Peer("envoy", "envoy", ("--version",), r"version: \w+/(\d+\.\d+\.\d+)", "envoy.yaml",
          lambda setting, config: ("-c", config, "--concurrency", setting.workers, "--log-level", "error",
                                   "--disable-hot-restart"),
          values=lambda setting: {"rules": envoy_rules}, tls=ENVOY_TLS,
