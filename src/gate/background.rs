@@ -56,8 +56,9 @@ impl Background {
         Ok(Self { idle, nice })
     }
 
-    /// What `work` gives. It may be done twice, on two threads at once, so it must do nothing but give that; and it
-    /// must start no thread, which would have the same low priority for ever.
+    /// What `work` gives. It may be done twice, on two threads at once, so it must do nothing but give that. It
+    /// must start no thread, which would have the same low priority for ever, and take no lock that a worker takes:
+    /// who holds it may not run for a while.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         patience: Patience,
