@@ -140,7 +140,7 @@ fn tries() -> [Try; 11] {
               options: "", fields: &[], target: "/hello", answer: "hello from the gate itself" },
         Try { shows: "when a target is down, the answer says why", door: Http,
               options: "-i", fields: &[], target: "/down", answer: "connect_refused" },
-        Try { shows: "a stream is passed on as it comes, never gathered", door: Http,
+        Try { shows: "a stream is passed on as it comes", door: Http,
               options: "-N", fields: &[], target: "/stream?chunks=5&every=500ms", answer: "1 of 5 from api" },
         Try { shows: "WebSocket needs no option", door: Http,
               options: "-i -N --max-time 1", fields: WEBSOCKET, target: "/ws", answer: "http/1.1 101 " },
