@@ -89,7 +89,6 @@ class Bench:
             during()
         return drivers.end_pace(process)
 
-
     def pace_and_direct(self, case, port, seconds):
         """A fixed rate at the upstream itself, and then at a peer."""
         direct = self.pace(case, self.upstreams[case.all_cores][0], seconds)

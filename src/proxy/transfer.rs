@@ -30,6 +30,9 @@ const COPIED_MAX: usize = 1024;
 /// apart, never do.
 const BURST: Duration = Duration::from_millis(1);
 
+/// How long the pieces of a burst may gather. With what Linux adds to it, some 60 us.
+const GATHERING: Duration = Duration::from_micros(10);
+
 /// Pieces copied before other tasks get their turn.
 const PIECES_PER_TURN: u32 = 16;
 
@@ -171,8 +174,8 @@ impl Transfer<'_> {
             if body.reader.is_done() {
                 return Ok(());
             }
-            if pieces > 0 && self.meter.last() - last < BURST {
-                self.worker.gather();
+            if pieces > 0 && self.worker.now() - last < BURST {
+                self.worker.gather(GATHERING);
             }
             pieces += 1;
             if pieces % PIECES_PER_TURN == 0 {

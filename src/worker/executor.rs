@@ -29,10 +29,6 @@ use super::timer::{Timer, Timers};
 /// from being looked at.
 const TASKS_PER_TURN: usize = 256;
 
-/// How long what comes in a burst may gather. Linux may be another 50 us late (`PR_SET_TIMERSLACK`), which is most
-/// of it.
-pub(super) const GATHERING: Duration = Duration::from_micros(10);
-
 /// A handle to the worker that runs on this thread. Cheap to clone; cannot leave the thread.
 #[derive(Clone)]
 pub struct Worker {
@@ -48,8 +44,8 @@ pub(super) struct Inner {
     executor: Weak<Executor>,
     /// The time at the start of this turn: one clock reading for all tasks of a turn.
     now: Cell<Instant>,
-    /// Somebody asked for [`Worker::gather`] in this turn.
-    gathering: Cell<bool>,
+    /// The longest that somebody asked for with [`Worker::gather`] in this turn.
+    gathering: Cell<Duration>,
 }
 
 impl Worker {
@@ -69,10 +65,11 @@ impl Worker {
     }
 
     /// Says that more is about to come of what was just passed on. Should the worker have nothing else to do, it
-    /// asks the kernel only some 60 us later: what has come by then takes one read and one write, instead of
-    /// one for each piece. Whatever else comes meanwhile waits as long.
-    pub fn gather(&self) {
-        self.inner.gathering.set(true);
+    /// sleeps for `time` before it asks the kernel: what has come by then takes one read and one write, instead
+    /// of one for each piece. Whatever else comes meanwhile waits as long. Linux may make it 50 us longer
+    /// (`PR_SET_TIMERSLACK`).
+    pub fn gather(&self, time: Duration) {
+        self.inner.gathering.set(self.inner.gathering.get().max(time));
     }
 
     /// A deadline that can be armed again and again without a system call.
@@ -287,8 +284,9 @@ where
         if main.is_finished() {
             return Ok(futures_lite::future::block_on(main));
         }
-        if gathering.take() && idle {
-            std::thread::sleep(GATHERING);
+        let gathering = gathering.take();
+        if idle && !gathering.is_zero() {
+            std::thread::sleep(gathering);
         }
         // Announce the wait before the last look at the remote queue: who pushes after that look
         // sees `parked` and interrupts the wait.

@@ -79,13 +79,13 @@ impl Meanings {
     pub fn contain(&self, plan: &Plan, listener: &Listener, meaning: Meaning<'_>) -> bool {
         let hash = hash(meaning);
         let first = self.rules.partition_point(|(other, _)| *other < hash);
-        let alike = self.rules[first..].iter().take_while(|(other, _)| *other == hash);
-        alike.into_iter().any(|(_, index)| plan.meaning(&listener.rules()[*index as usize]) == meaning)
+        let mut alike = self.rules[first..].iter().take_while(|(other, _)| *other == hash);
+        alike.any(|(_, index)| plan.meaning(&listener.rules()[*index as usize]) == meaning)
     }
 }
 
 fn hash(meaning: Meaning<'_>) -> u32 {
-    // The configuration is no attacker, and what is stored is as good with half of it.
+    // The configuration is no attacker. Half of the bits do: what has the same is compared.
     FixedState::default().hash_one(meaning) as u32
 }
 

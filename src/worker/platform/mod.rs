@@ -1,7 +1,8 @@
 //! What differs between systems, one file each; `cfg` chooses the file, never a line in it.
 //!
 //! There are `add`, `remove` and `Wait` (sockets into the poller, events out of it), `accept` and
-//! `may_accept`, `read`, `write` and `write_last`, `pipe`, `enlarge` and `splice`, `give_way`, `stand_aside` and `release_code`.
+//! `may_accept`, `read`, `write` and `write_last`, `pipe`, `enlarge` and `splice`, `give_way`, `stand_aside` and
+//! `release_code`.
 //! Linux has them all in their best form; elsewhere `polling` and std do the same work with a few more system
 //! calls. `--cfg portable` has Linux do without its own too, so that the tests try both there.
 

@@ -6,13 +6,12 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use event_listener::{Event, Listener};
 use smol::channel;
 
 use super::on_worker;
-use crate::worker::executor::GATHERING;
 
 const THREADS: u64 = 4;
 
@@ -55,7 +54,9 @@ fn no_wake_of_a_waiting_worker_is_lost() {
 /// A worker that lets something gather is not in the kernel, and must hear of a wake all the same.
 #[test]
 fn a_wake_while_something_gathers_is_heard_after_it() {
-    const ROUNDS: usize = 1_000;
+    const ROUNDS: usize = 100;
+    // Many times what a wake takes.
+    const GATHERING: Duration = Duration::from_millis(5);
     let (to_wake, wakers) = channel::bounded::<Waker>(1);
     let waking = std::thread::spawn(move || {
         while let Ok(waker) = wakers.recv_blocking() {
@@ -70,7 +71,7 @@ fn a_wake_while_something_gathers_is_heard_after_it() {
                 if std::mem::replace(&mut asked, true) {
                     return Poll::Ready(());
                 }
-                worker.gather();
+                worker.gather(GATHERING);
                 to_wake.send_blocking(cx.waker().clone()).unwrap();
                 Poll::Pending
             })
