@@ -55,18 +55,34 @@ fn end(bytes: &[u8], from: usize, table: &[bool; 256]) -> usize {
     from + rest.iter().position(|&byte| !table[usize::from(byte)]).unwrap_or(rest.len())
 }
 
+/// Eight times this byte.
+pub(super) const fn eight(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+/// The highest bit of each of eight bytes.
+const HIGH: u64 = eight(0x80);
+
+/// Which of eight bytes are this one, which is ASCII: the highest bit of each that is, and no other bit.
+pub(super) const fn equals(word: u64, byte: u8) -> u64 {
+    let other = word ^ eight(byte);
+    // Nothing is carried from one byte to the next.
+    !((other & !HIGH) + !HIGH) & !other & HIGH
+}
+
+/// Which of eight bytes may not stand in a field value, but for the tab, which may: likewise.
+const fn controls(word: u64) -> u64 {
+    let low = word & !HIGH;
+    let (from_space, delete) = (low + eight(0x80 - 0x20), low + eight(0x80 - 0x7f));
+    (!from_space | delete) & !word & HIGH
+}
+
 /// Index of the first byte from `from` on that may not stand in a field value or a reason phrase:
 /// a control byte other than the tab. Bytes above 0x7f may (obs-text). Eight bytes at a time.
+#[inline]
 pub(super) fn value_end(bytes: &[u8], mut from: usize) -> usize {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
     while let Some(block) = bytes[from..].first_chunk::<8>() {
-        let word = u64::from_le_bytes(*block);
-        let delete = word ^ (ONES * 0x7f);
-        // A borrow can only mark bytes above a true hit wrongly, and only the lowest hit is used.
-        let below_space = word.wrapping_sub(ONES * 0x20) & !word;
-        let is_delete = delete.wrapping_sub(ONES) & !delete;
-        let hits = (below_space | is_delete) & HIGH;
+        let hits = controls(u64::from_le_bytes(*block));
         if hits == 0 {
             from += 8;
             continue;

@@ -133,6 +133,11 @@ impl<'b> Facts<'b> {
     }
 }
 
+/// Whether an option is this one, whatever its case; mostly it is in small letters, and that is soon seen.
+fn is(option: &[u8], lower: &[u8]) -> bool {
+    option == lower || option.eq_ignore_ascii_case(lower)
+}
+
 impl Connection {
     fn observe(&mut self, value: &[u8]) -> Result<(), Refusal> {
         for option in list_items(value) {
@@ -141,11 +146,11 @@ impl Connection {
                 let detail = format!("Connection has more than {CONNECTION_OPTIONS_MAX} options");
                 return Err(Refusal::new(Reason::RequestMalformed, detail));
             }
-            if option.eq_ignore_ascii_case(b"keep-alive") {
+            if is(option, b"keep-alive") {
                 self.keep_alive = true;
-            } else if option.eq_ignore_ascii_case(b"close") {
+            } else if is(option, b"close") {
                 self.close = true;
-            } else if option.eq_ignore_ascii_case(b"upgrade") {
+            } else if is(option, b"upgrade") {
                 self.upgrade = true;
             } else {
                 self.names_fields = true;

@@ -152,10 +152,14 @@ impl FieldTable {
         facts: &mut Facts<'b>,
     ) -> Result<usize, Stop> {
         loop {
-            match bytes.get(at..) {
-                None | Some([] | [b'\r']) => return Err(Stop::More(usize::MAX)),
-                Some([b'\r', b'\n', ..]) => break,
-                Some([b' ' | b'\t', ..]) => return Err(self.leading_space().into()),
+            match bytes.get(at) {
+                None => return Err(Stop::More(usize::MAX)),
+                Some(b'\r') => match bytes.get(at + 1) {
+                    None => return Err(Stop::More(usize::MAX)),
+                    Some(b'\n') => break,
+                    Some(_) => {}
+                },
+                Some(b' ' | b'\t') => return Err(self.leading_space().into()),
                 Some(_) => {}
             }
             if self.rows.len() == fields_max {
@@ -255,13 +259,9 @@ impl RowFault {
 }
 
 /// Reads the field line that starts at `at`. Offsets fit: a head is at most `u32::MAX` bytes.
+#[inline]
 pub(super) fn read_row(bytes: &[u8], at: usize) -> Result<Row, RowStop> {
-    let name_end = class::token_end(bytes, at);
-    match bytes.get(name_end) {
-        None => return Err(RowStop::More),
-        Some(b':') if name_end > at => {}
-        Some(&byte) => return Err(RowStop::Fault(name_fault(byte, name_end == at))),
-    }
+    let (known, name_end) = read_name(bytes, at)?;
     let mut value = name_end + 1;
     while let Some(b' ' | b'\t') = bytes.get(value) {
         value += 1;
@@ -284,9 +284,22 @@ pub(super) fn read_row(bytes: &[u8], at: usize) -> Result<Row, RowStop> {
         value: value as u32,
         value_end: value_end as u32,
         end: stop as u32 + 2,
-        known: Name::classify(&bytes[at..name_end]),
+        known,
         named_by_connection: false,
     })
+}
+
+/// Reads the name that starts at `at`, up to the colon.
+fn read_name(bytes: &[u8], at: usize) -> Result<(Name, usize), RowStop> {
+    if let Some((name, length)) = Name::at_start_of(&bytes[at..]) {
+        return Ok((name, at + length));
+    }
+    let end = class::token_end(bytes, at);
+    match bytes.get(end) {
+        None => Err(RowStop::More),
+        Some(b':') if end > at => Ok((Name::classify(&bytes[at..end]), end)),
+        Some(&byte) => Err(RowStop::Fault(name_fault(byte, end == at))),
+    }
 }
 
 #[cold]
