@@ -390,6 +390,25 @@ fn an_http_1_0_answer_is_not_kept() {
 }
 
 #[test]
+fn a_status_line_is_sent_on_as_we_would_write_it() {
+    let lines = [
+        ("HTTP/1.1 200 Fine, thank you", "HTTP/1.1 200 Fine, thank you"),
+        ("HTTP/1.1 200 ", "HTTP/1.1 200 "),
+        ("HTTP/1.1 200", "HTTP/1.1 200 "),
+        ("HTTP/1.0 404 Not here", "HTTP/1.1 404 Not here"),
+        ("HTTP/1.0 999", "HTTP/1.1 999 "),
+    ];
+    for (theirs, ours) in lines {
+        for (first, kept) in [("X-A: 1", "X-A: 1"), ("Keep-Alive: timeout=9\r\nX-A: 1", "X-A: 1")] {
+            let upstream = Upstream::answers(format!("{theirs}\r\n{first}\r\nContent-Length: 0\r\n\r\n"));
+            let raw = start(&upstream).exchange(GET).head.raw;
+            let want = format!("{ours}\r\n{kept}\r\nContent-Length: 0\r\n");
+            assert!(raw.starts_with(want.as_bytes()), "{theirs:?}: {}", show(&raw));
+        }
+    }
+}
+
+#[test]
 fn connection_close_of_the_upstream_is_its_own_affair() {
     let upstream = Upstream::answers("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 4\r\n\r\nfine");
     let gate = start(&upstream);

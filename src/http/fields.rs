@@ -35,16 +35,6 @@ impl Row {
         &bytes[self.start as usize..self.name_end as usize]
     }
 
-    fn field<'b>(&self, bytes: &'b [u8]) -> Field<'b> {
-        Field {
-            name: self.name(bytes),
-            value: self.value(bytes),
-            known: self.known,
-            line: &bytes[self.start as usize..self.end as usize],
-            named_by_connection: self.named_by_connection,
-        }
-    }
-
     pub(super) fn known(&self) -> Name {
         self.known
     }
@@ -61,20 +51,53 @@ pub struct Fields<'b> {
     rows: &'b [Row],
 }
 
-/// One field line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One field line. What is wanted of it is looked up then.
+#[derive(Clone, Copy)]
 pub struct Field<'b> {
+    bytes: &'b [u8],
+    row: &'b Row,
+}
+
+impl<'b> Field<'b> {
     /// As written.
-    pub name: &'b [u8],
+    pub fn name(&self) -> &'b [u8] {
+        self.row.name(self.bytes)
+    }
+
     /// Without the white space around it.
-    pub value: &'b [u8],
+    pub fn value(&self) -> &'b [u8] {
+        self.row.value(self.bytes)
+    }
+
     /// What the name means to a proxy.
-    pub known: Name,
+    pub fn known(&self) -> Name {
+        self.row.known
+    }
+
     /// The whole line as it came, with its CRLF.
-    pub line: &'b [u8],
-    /// `Connection` names it, so it ends here (RFC 9110, section 7.6.1). Never set for the fields
+    pub fn line(&self) -> &'b [u8] {
+        &self.bytes[self.row.start as usize..self.row.end as usize]
+    }
+
+    /// `Connection` names it, so it ends here (RFC 9110, section 7.6.1). Never true of the fields
     /// that a peer may not have removed, such as `Host`.
-    pub named_by_connection: bool,
+    pub fn is_named_by_connection(&self) -> bool {
+        self.row.named_by_connection
+    }
+}
+
+impl std::fmt::Debug for Field<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (name, value, line) = (self.name(), self.value(), self.line());
+        let [name, value, line] = [name, value, line].map(|bytes| bytes.escape_ascii().to_string());
+        f.debug_struct("Field")
+            .field("name", &name)
+            .field("value", &value)
+            .field("known", &self.known())
+            .field("line", &line)
+            .field("named_by_connection", &self.is_named_by_connection())
+            .finish()
+    }
 }
 
 impl<'b> Fields<'b> {
@@ -85,14 +108,19 @@ impl<'b> Fields<'b> {
     /// The fields in the order they came.
     pub fn iter(&self) -> impl Iterator<Item = Field<'b>> + use<'b> {
         let Fields { bytes, rows } = *self;
-        rows.iter().map(move |row| row.field(bytes))
+        rows.iter().map(move |row| Field { bytes, row })
     }
 
-    /// Hands out the lines that `keep` wants, neighbours in one piece: what is copied together is
-    /// copied at once.
-    pub fn for_each_run(&self, keep: impl Fn(&Field<'b>) -> bool, mut each: impl FnMut(&'b [u8])) {
-        let mut run = 0..0;
-        for row in self.rows.iter().filter(|row| keep(&row.field(self.bytes))) {
+    /// Hands out the first `start` bytes of the head, then the lines that `keep` wants, neighbours in one
+    /// piece: what is copied together is copied at once.
+    pub fn for_each_run(
+        &self,
+        start: usize,
+        keep: impl FnMut(&Field<'b>) -> bool,
+        mut each: impl FnMut(&'b [u8]),
+    ) {
+        let mut run = 0..start;
+        for Field { row, .. } in self.iter().filter(keep) {
             if row.start as usize != run.end {
                 each(&self.bytes[run]);
                 run = row.start as usize..row.start as usize;

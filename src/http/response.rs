@@ -20,6 +20,9 @@ pub struct ResponseHead<'b> {
     pub status: u16,
     /// The reason phrase as written; may be empty.
     pub phrase: &'b [u8],
+    /// Bytes of the status line, its CRLF included, if it is one that we would write: of HTTP/1.1, with a
+    /// space behind the status even where there is no phrase. Else 0.
+    pub line_of_ours: usize,
     /// The field lines.
     pub fields: Fields<'b>,
     /// `Content-Length`, also where there is no such body (HEAD, 304).
@@ -80,6 +83,7 @@ pub fn parse_response<'b>(
         version: line.version,
         status: line.status,
         phrase: line.phrase,
+        line_of_ours: if line.version == Version::Http11 && line.spaced { line.end } else { 0 },
         fields: Fields::new(bytes, table),
         content_length: facts.content_length,
         chunked: facts.chunked,
@@ -97,6 +101,8 @@ struct StatusLine<'b> {
     version: Version,
     status: u16,
     phrase: &'b [u8],
+    /// A space follows the status.
+    spaced: bool,
     /// Where the first field line starts.
     end: usize,
 }
@@ -106,19 +112,9 @@ const STATUS_BYTES: usize = 12;
 
 impl<'b> StatusLine<'b> {
     fn read(bytes: &'b [u8]) -> Result<StatusLine<'b>, Stop> {
-        let text = &bytes[..bytes.len().min(STATUS_BYTES)];
-        let fits = text.iter().zip(b"HTTP/1.v 500").all(|(&byte, &want)| match want {
-            b'v' => matches!(byte, b'0' | b'1'),
-            b'5' => matches!(byte, b'1'..=b'9'),
-            b'0' => byte.is_ascii_digit(),
-            _ => byte == want,
-        });
-        if !fits {
-            return Err(malformed("the answer does not start with HTTP/1.1 and a status").into());
-        }
-        if text.len() < STATUS_BYTES {
-            return Err(Stop::More(STATUS_BYTES));
-        }
+        let Some((version, status)) = bytes.first_chunk().and_then(read_status) else {
+            return Err(no_status(bytes));
+        };
         let phrase_start = match bytes.get(STATUS_BYTES) {
             None => return Err(Stop::More(STATUS_BYTES + 1)),
             Some(b' ') => STATUS_BYTES + 1,
@@ -131,14 +127,37 @@ impl<'b> StatusLine<'b> {
             None | Some([] | [b'\r']) => return Err(Stop::More(usize::MAX)),
             Some(_) => return Err(malformed("the status line does not end in CRLF").into()),
         }
-        let digit = |at: usize| u16::from(text[at] - b'0');
-        Ok(StatusLine {
-            version: if text[7] == b'1' { Version::Http11 } else { Version::Http10 },
-            status: digit(9) * 100 + digit(10) * 10 + digit(11),
-            phrase: &bytes[phrase_start..phrase_end],
-            end: phrase_end + 2,
-        })
+        let (phrase, spaced) = (&bytes[phrase_start..phrase_end], phrase_start > STATUS_BYTES);
+        Ok(StatusLine { version, status, phrase, spaced, end: phrase_end + 2 })
     }
+}
+
+fn read_status(text: &[u8; STATUS_BYTES]) -> Option<(Version, u16)> {
+    let [version, b' ', digits @ ..] = text.strip_prefix(b"HTTP/1.")? else { return None };
+    let version = match version {
+        b'0' => Version::Http10,
+        b'1' => Version::Http11,
+        _ => return None,
+    };
+    let number =
+        |status: u16, digit: &u8| digit.is_ascii_digit().then(|| status * 10 + u16::from(digit - b'0'));
+    Some((version, digits.iter().try_fold(0, number).filter(|&status| status >= 100)?))
+}
+
+/// Whether more bytes could make one, judged at once, so that what never will is not waited for.
+#[cold]
+fn no_status(bytes: &[u8]) -> Stop {
+    let text = &bytes[..bytes.len().min(STATUS_BYTES)];
+    let fits = text.iter().zip(b"HTTP/1.v 500").all(|(&byte, &want)| match want {
+        b'v' => matches!(byte, b'0' | b'1'),
+        b'5' => matches!(byte, b'1'..=b'9'),
+        b'0' => byte.is_ascii_digit(),
+        _ => byte == want,
+    });
+    if fits {
+        return Stop::More(STATUS_BYTES);
+    }
+    malformed("the answer does not start with HTTP/1.1 and a status").into()
 }
 
 #[cold]

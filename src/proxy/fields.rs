@@ -41,7 +41,7 @@ pub fn write_request_head(
     }
     out.extend(b"\r\n");
     let keep = |field: &Field<'_>| is_for_the_target(field, head, forwarded.trusted);
-    head.fields.for_each_run(keep, |lines| out.extend(lines));
+    head.fields.for_each_run(0, keep, |lines| out.extend(lines));
     write_forwarded(head, forwarded, out);
     if head.framing == Framing::Chunked {
         out.extend(b"Transfer-Encoding: chunked\r\n");
@@ -92,7 +92,7 @@ fn is_unreserved_escape(high: u8, low: u8) -> bool {
 
 /// Whether a field of the client's goes on to the target as it is.
 fn is_for_the_target(field: &Field<'_>, head: &RequestHead<'_>, trusted: bool) -> bool {
-    match field.known {
+    match field.known() {
         // We write these ourselves, or they end here.
         Name::Host | Name::TransferEncoding | Name::Lookalike => false,
         // CGI would hand it on as HTTP_PROXY, which libraries take for the proxy to use (CVE-2016-5385).
@@ -104,8 +104,8 @@ fn is_for_the_target(field: &Field<'_>, head: &RequestHead<'_>, trusted: bool) -
         | Name::Forwarded => false,
         Name::ContentLength => true,
         Name::Trailer => head.framing == Framing::Chunked && head.accepts_trailers,
-        _ if !trusted && is_said_by_a_proxy(field.name) => false,
-        name => !name.is_hop_by_hop() && !field.named_by_connection,
+        _ if !trusted && is_said_by_a_proxy(field.name()) => false,
+        name => !name.is_hop_by_hop() && !field.is_named_by_connection(),
     }
 }
 
@@ -165,8 +165,8 @@ fn write_forwarded(head: &RequestHead<'_>, forwarded: &Forwarded, out: &mut Buff
 
 /// All values of a field, in order, each with a comma behind it.
 fn write_chain(fields: Fields<'_>, name: Name, out: &mut Buffer) {
-    for field in fields.iter().filter(|field| field.known == name && !field.value.is_empty()) {
-        out.extend(field.value);
+    for field in fields.iter().filter(|field| field.known() == name && !field.value().is_empty()) {
+        out.extend(field.value());
         out.extend(b", ");
     }
 }

@@ -185,12 +185,15 @@ fn keep_for(head: &ResponseHead<'_>) -> Duration {
 }
 
 fn write_head(head: &ResponseHead<'_>, facts: &Facts, site: &Site, out: &mut Buffer) {
-    out.extend(b"HTTP/1.1 ");
-    out.extend(&digits(head.status));
-    out.extend(b" ");
-    out.extend(head.phrase);
-    out.extend(b"\r\n");
-    head.fields.for_each_run(|field| is_for_the_client(field, facts), |lines| out.extend(lines));
+    if head.line_of_ours == 0 {
+        out.extend(b"HTTP/1.1 ");
+        out.extend(&digits(head.status));
+        out.extend(b" ");
+        out.extend(head.phrase);
+        out.extend(b"\r\n");
+    }
+    let keep = |field: &Field<'_>| is_for_the_client(field, facts);
+    head.fields.for_each_run(head.line_of_ours, keep, |lines| out.extend(lines));
     if facts.upgraded {
         out.extend(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
     } else if !facts.interim {
@@ -211,11 +214,11 @@ fn write_head(head: &ResponseHead<'_>, facts: &Facts, site: &Site, out: &mut Buf
 }
 
 fn is_for_the_client(field: &Field<'_>, facts: &Facts) -> bool {
-    match field.known {
+    match field.known() {
         Name::TransferEncoding => false,
         Name::ContentLength => true,
         Name::Trailer => facts.trailers,
-        name => !name.is_hop_by_hop() && !field.named_by_connection,
+        name => !name.is_hop_by_hop() && !field.is_named_by_connection(),
     }
 }
 

@@ -64,7 +64,7 @@ fn ends(bytes: &[u8], places: &[usize]) -> Vec<usize> {
 /// Promises that hold for every request that is taken.
 fn check_request(bytes: &[u8], head: &RequestHead<'_>) {
     let taken = &bytes[..head.len];
-    let lines: Vec<u8> = head.fields.iter().flat_map(|field| field.line.to_vec()).collect();
+    let lines: Vec<u8> = head.fields.iter().flat_map(|field| field.line().to_vec()).collect();
     assert!(taken.ends_with(&[&lines[..], b"\r\n"].concat()), "the lines are the head, without gap");
     assert!(taken.iter().all(|&byte| byte >= b' ' && byte != 0x7f || b"\r\n\t".contains(&byte)));
     let line_ends = taken.windows(2).filter(|pair| pair == b"\r\n").count();
@@ -77,8 +77,8 @@ fn check_request(bytes: &[u8], head: &RequestHead<'_>) {
     assert!(head.host.is_none_or(|host| HostKey::new(host).is_some_and(|key| head.host_key() == Some(key))));
     assert_ne!(head.framing, Framing::UntilClose);
     for field in head.fields.iter() {
-        assert!(field.line.starts_with(field.name) && field.line.ends_with(b"\r\n"));
-        assert_eq!(field.value, field.value.trim_ascii());
+        assert!(field.line().starts_with(field.name()) && field.line().ends_with(b"\r\n"));
+        assert_eq!(field.value(), field.value().trim_ascii());
     }
 }
 

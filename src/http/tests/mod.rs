@@ -55,11 +55,11 @@ fn fields_of(fields: &Fields<'_>) -> Vec<String> {
             let show = |bytes: &[u8]| bytes.escape_ascii().to_string();
             format!(
                 "{}|{}|{:?}|{}|{}",
-                show(field.name),
-                show(field.value),
-                field.known,
-                show(field.line),
-                field.named_by_connection
+                show(field.name()),
+                show(field.value()),
+                field.known(),
+                show(field.line()),
+                field.is_named_by_connection()
             )
         })
         .collect()
@@ -107,6 +107,7 @@ fn response_as_text(head: &ResponseHead<'_>) -> String {
         version,
         status,
         phrase,
+        line_of_ours,
         ref fields,
         content_length,
         chunked,
@@ -118,7 +119,7 @@ fn response_as_text(head: &ResponseHead<'_>) -> String {
     format!(
         "{:?}",
         (
-            (version, status, phrase, fields_of(fields), content_length, chunked),
+            (version, status, phrase, line_of_ours, fields_of(fields), content_length, chunked),
             (keep_alive, keep_alive_timeout, upgrade, len)
         )
     )

@@ -395,8 +395,12 @@ fn connection_names_fields_but_not_those_a_peer_may_not_remove() {
     let lines = "Connection: close, X-Foo ,,Content-Length\r\nX-Foo: 1\r\nx-foo: 2\r\nX-Bar: 3\r\nContent-Length: 0\r\n\
                  Connection: host, x-forwarded-for, x-late\r\nX-Forwarded-For: a\r\nX-Late: 4\r\nCookie: c\r\n";
     with_request(&get_with(lines), |head| {
-        let named: Vec<_> =
-            head.fields.iter().filter(|field| field.named_by_connection).map(|field| field.value).collect();
+        let named: Vec<_> = head
+            .fields
+            .iter()
+            .filter(|field| field.is_named_by_connection())
+            .map(|field| field.value())
+            .collect();
         assert_eq!(named, [&b"1"[..], b"2", b"4"]);
         assert!(!head.keep_alive);
         assert_eq!(head.framing, Framing::Length(0));
@@ -411,7 +415,7 @@ fn known_names_and_their_lookalikes_are_marked() {
     with_request(
         &get_with("x_forwarded_for: 1\r\nX-Forwarded-For: 2\r\nTransfer_Encoding: x\r\nx_y: z\r\n"),
         |head| {
-            let known: Vec<_> = head.fields.iter().map(|field| field.known).collect();
+            let known: Vec<_> = head.fields.iter().map(|field| field.known()).collect();
             assert_eq!(
                 known,
                 [Name::Host, Name::Lookalike, Name::XForwardedFor, Name::Lookalike, Name::Other]

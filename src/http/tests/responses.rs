@@ -96,7 +96,7 @@ fn connection_names_fields_here_too() {
     with_response(
         b"HTTP/1.1 200 OK\r\nConnection: x-a, set-cookie\r\nX-A: 1\r\nSet-Cookie: c\r\n\r\n",
         |head| {
-            let named: Vec<_> = head.fields.iter().map(|field| field.named_by_connection).collect();
+            let named: Vec<_> = head.fields.iter().map(|field| field.is_named_by_connection()).collect();
             assert_eq!(named, [false, true, false]);
         },
     );
