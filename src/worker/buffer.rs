@@ -70,7 +70,12 @@ impl Buffers {
 
     /// Keeps `bytes` for the next one, if they have a size that is lent.
     fn keep(&self, bytes: Box<[u8]>) {
-        let Some(size) = Size::ALL.into_iter().find(|size| size.bytes() == bytes.len()) else { return };
+        let size = match bytes.len() {
+            SMALL_BUFFER_BYTES => Size::Small,
+            BUFFER_BYTES => Size::Medium,
+            LARGE_BUFFER_BYTES => Size::Large,
+            _ => return,
+        };
         let mut free = self.free[size as usize].borrow_mut();
         if free.len() < FREE_BYTES_MAX / size.bytes() {
             free.push(bytes);

@@ -91,11 +91,12 @@ impl State {
     }
 
     fn arm(&mut self, key: usize, after: Duration) {
-        let ticks = after.as_nanos().div_ceil(TICK.as_nanos());
+        let whole = after.as_secs().saturating_mul(1000 / TICK_MILLISECONDS);
+        let ticks = whole.saturating_add(after.subsec_nanos().div_ceil(TICK.subsec_nanos()).into());
         let slot = &mut self.slots[key];
         // One more, because this turn began up to a tick after `now`: late is fine, early is not. More
         // than can be counted is never.
-        slot.deadline = Tick::try_from(ticks).unwrap_or(NEVER).saturating_add(self.now + 1);
+        slot.deadline = ticks.saturating_add(self.now + 1);
         if slot.deadline < slot.queued {
             slot.queued = slot.deadline;
             self.queue.push(Reverse((slot.deadline, key, slot.number)));
