@@ -124,15 +124,13 @@ struct Passage<'a, 'r> {
     proxy: &'a Proxy,
 }
 
-/// A link that can be used again, and for how long its target would keep it.
-type Kept = Option<(Link, Duration)>;
-
 /// What is left to know when both messages have passed.
 struct Exchanged {
     status: u16,
     until_close: bool,
     /// All of the request went out.
     uploaded: bool,
+    /// How long the target would keep the link, if at all.
     keep_link: Option<Duration>,
 }
 
@@ -141,19 +139,27 @@ impl Passage<'_, '_> {
     /// as may be tried.
     async fn forward(mut self, mut dispatch: Dispatch) -> Result<End, Failure> {
         loop {
-            let (link, head) = dispatch.link(self.client, self.site, self.request, self.proxy).await?;
+            let mut link = match dispatch.reuse(self.site, self.request, self.proxy) {
+                Some(link) => link,
+                // Boxed, so that the handshakes of the few do not make the futures of all large.
+                None => Box::pin(dispatch.open(self.site, self.request, self.proxy)).await?,
+            };
+            let head = dispatch.head(self.client, self.site, self.request, self.proxy)?;
             self.record.target = Some(link.address);
-            let reused = link.reused;
-            match self.converse(link, head).await {
-                Ok((end, kept)) => {
-                    if let Some((link, time)) = kept {
-                        dispatch.keep(self.site, self.proxy, link, time);
-                    }
-                    return Ok(end);
-                }
-                Err(failure) if reused && self.may_be_sent_again(&failure) => dispatch.retry(),
-                Err(failure) => return Err(failure),
+            if self.request.framing != Framing::None {
+                // From here on the request cannot be sent again.
+                self.client.input.consume(std::mem::take(&mut self.record.unconsumed));
             }
+            // An `await` alone would copy the future once more.
+            let outcome = pin!(self.transfer(&mut link, head)).await;
+            let failure = match outcome {
+                Ok(exchanged) => return Ok(self.conclude(&dispatch, link, exchanged)),
+                Err(failure) => failure,
+            };
+            if !link.reused || !self.may_be_sent_again(&failure) {
+                return Err(failure);
+            }
+            dispatch.retry();
         }
     }
 
@@ -163,25 +169,21 @@ impl Passage<'_, '_> {
         failure.is_silence() && !self.record.heard.get() && self.request.can_be_sent_again()
     }
 
-    /// One request and its response over one link.
-    async fn converse(&mut self, mut link: Link, head: Buffer) -> Result<(End, Kept), Failure> {
-        if self.request.framing != Framing::None {
-            // From here on the request cannot be sent again.
-            self.client.input.consume(std::mem::take(&mut self.record.unconsumed));
-        }
-        // An `await` alone would copy the future once more.
-        let exchanged = pin!(self.transfer(&mut link, head)).await?;
+    /// What is to become of both connections once both messages have passed.
+    fn conclude(&mut self, dispatch: &Dispatch, link: Box<Link>, exchanged: Exchanged) -> End {
         self.client.input.consume(std::mem::take(&mut self.record.unconsumed));
         match exchanged {
-            Exchanged { status: 101, .. } => Ok((End::Tunnel(self.tunnel(link)), None)),
+            Exchanged { status: 101, .. } => return End::Tunnel(self.tunnel(link)),
             Exchanged { until_close: true, .. } => {
                 self.client.stream.close_with_reset(false);
-                Ok((End::Close, None))
+                return End::Close;
             }
             // The target answered without wanting all of it; the link is in the middle of a request.
-            Exchanged { uploaded: false, .. } => Ok((End::Clean, None)),
-            Exchanged { keep_link, .. } => Ok((End::Clean, keep_link.map(|time| (link, time)))),
+            Exchanged { uploaded: false, .. } => {}
+            Exchanged { keep_link: Some(time), .. } => dispatch.keep(self.site, self.proxy, link, time),
+            Exchanged { keep_link: None, .. } => {}
         }
+        End::Clean
     }
 
     /// Both messages at once: the request goes on while the response is awaited, and while it passes.
@@ -250,7 +252,7 @@ impl Passage<'_, '_> {
     }
 
     /// After 101: what is to go on when the exchange, and all it holds, is over.
-    fn tunnel(&self, link: Link) -> Box<Tunnel> {
+    fn tunnel(&self, link: Box<Link>) -> Box<Tunnel> {
         let ground = Ground::new(self.site, self.request.rule);
         let prelude = self.record.hand_over(self.request, 101);
         Box::new(Tunnel { ground, link, patience: self.proxy.tunnel_timeout, prelude })

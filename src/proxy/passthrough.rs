@@ -54,7 +54,7 @@ pub(super) async fn open(
 }
 
 /// A link to a target that knows who the client is, if it is to.
-async fn reach(client: &Client, site: &Site, to: &Pass) -> Result<Link, Failure> {
+async fn reach(client: &Client, site: &Site, to: &Pass) -> Result<Box<Link>, Failure> {
     let link = connect(site, to.upstream).await?;
     if let Some(version) = to.send_proxy_protocol {
         let header = header(client, version).map_err(Failure::of_client)?;
@@ -66,7 +66,7 @@ async fn reach(client: &Client, site: &Site, to: &Pass) -> Result<Link, Failure>
 }
 
 /// To the next target, and to those after it while nothing answers.
-async fn connect(site: &Site, id: UpstreamId) -> Result<Link, ConnectError> {
+async fn connect(site: &Site, id: UpstreamId) -> Result<Box<Link>, ConnectError> {
     let upstream = site.upstreams.get(id);
     let first = upstream.choose();
     let mut tried = 0;

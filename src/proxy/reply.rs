@@ -62,28 +62,20 @@ impl Wait<'_> {
     /// When the target closes, is silent for too long, sends no valid head, or no end of interim
     /// responses; when the client does not take one.
     pub(super) async fn read_final(mut self) -> Result<Reply, Failure> {
-        for _ in 0..=INTERIM_MAX {
-            let reply = self.read().await?;
-            self.record.heard.set(true);
-            if !reply.is_interim() {
-                return Ok(reply);
-            }
-            if self.request.version == Version::Http11 {
-                self.pass_on(&reply).await?;
-            }
-        }
-        Err(Failure::new(Reason::ResponseMalformed))
-    }
-
-    /// Reads one head, interim or final.
-    async fn read(&mut self) -> Result<Reply, Failure> {
-        let mut scan = HeadScan::default();
-        loop {
+        let (mut scan, mut interim) = (HeadScan::default(), 0);
+        while interim <= INTERIM_MAX {
             if let Some(reply) = self.take_in(&mut scan)? {
-                return Ok(reply);
+                self.record.heard.set(true);
+                if !reply.is_interim() {
+                    return Ok(reply);
+                }
+                interim += 1;
+                if self.request.version == Version::Http11 {
+                    self.pass_on(&reply).await?;
+                }
+                continue;
             }
-            let filled = self.fill().await;
-            match (filled, self.input.is_empty()) {
+            match (self.fill().await, self.input.is_empty()) {
                 (Ok(0), true) => return Err(Failure::of_target(io::ErrorKind::UnexpectedEof.into())),
                 (Err(error), true) => return Err(Failure::of_target(error)),
                 (Ok(0), false) => return Err(Failure::new(Reason::ResponseTruncated)),
@@ -91,6 +83,7 @@ impl Wait<'_> {
                 (Ok(_), _) => {}
             }
         }
+        Err(Failure::new(Reason::ResponseMalformed))
     }
 
     /// Reads more of a head.

@@ -35,7 +35,7 @@ impl<'a> Side<'a> {
 /// A way for bytes that is open, and what is to be said of it at its end.
 pub(super) struct Tunnel {
     pub(super) ground: Rc<Ground>,
-    pub(super) link: Link,
+    pub(super) link: Box<Link>,
     /// How long neither side may say anything.
     pub(super) patience: Duration,
     pub(super) prelude: Prelude,
@@ -54,7 +54,7 @@ impl Tunnel {
 pub(super) async fn keep(
     client: &mut Client,
     ground: &Rc<Ground>,
-    mut link: Link,
+    mut link: Box<Link>,
     patience: Duration,
     mut visit: Visit<'_>,
 ) {

@@ -39,7 +39,7 @@ pub struct Pool {
 }
 
 struct Idle {
-    link: Link,
+    link: Box<Link>,
     until: Instant,
 }
 
@@ -87,12 +87,13 @@ impl Pool {
 
     /// An idle connection of which nothing bad is known. With `careful` the kernel is asked as well
     /// whether the target has closed it: for requests that could not be sent twice.
-    pub fn reuse(&self, now: Instant, careful: bool) -> Option<Link> {
+    pub fn reuse(&self, now: Instant, careful: bool) -> Option<Box<Link>> {
         self.agree_with_name(now);
         let mut idle = self.idle.borrow_mut();
-        while let Some(Idle { link, until }) = idle.pop() {
+        while let Some(Idle { mut link, until }) = idle.pop() {
             if now < until && !link.stream.has_news() && (!careful || link.stream.is_quiet()) {
-                return Some(Link { reused: true, agreed: self.agreed.get(), ..link });
+                (link.reused, link.agreed) = (true, self.agreed.get());
+                return Some(link);
             }
         }
         None
@@ -100,7 +101,7 @@ impl Pool {
 
     /// Keeps a connection whose last exchange ended cleanly, until `until`. Not when the name has left
     /// its address meanwhile: used again and again, it would never be idle long enough to be closed.
-    pub fn keep(&self, link: Link, until: Instant) {
+    pub fn keep(&self, link: Box<Link>, until: Instant) {
         let mut idle = self.idle.borrow_mut();
         let left = link.agreed != self.agreed.get() && self.has_left(link.address.ip());
         if !left && link.input.is_empty() && !link.stream.has_news() && idle.len() < IDLE_MAX {
@@ -112,7 +113,7 @@ impl Pool {
     ///
     /// # Errors
     /// [`ConnectError`], of the last address that was tried.
-    pub async fn open(&self, worker: &Worker, timeout: Duration) -> Result<Link, ConnectError> {
+    pub async fn open(&self, worker: &Worker, timeout: Duration) -> Result<Box<Link>, ConnectError> {
         let name = match (&self.target.host, &self.name) {
             (TargetHost::Address(address), _) => return self.open_one_of(worker, timeout, &[*address]).await,
             (TargetHost::Name(_), Some(name)) => name,
@@ -147,7 +148,7 @@ impl Pool {
         worker: &Worker,
         timeout: Duration,
         addresses: &[IpAddr],
-    ) -> Result<Link, ConnectError> {
+    ) -> Result<Box<Link>, ConnectError> {
         let first = self.turn.replace(self.turn.get().wrapping_add(1));
         let mut failed = name_not_found();
         for number in 0..addresses.len().min(ADDRESS_TRIES) {
@@ -158,7 +159,7 @@ impl Pool {
             match worker.timer().within(timeout, self.connect(worker, address)).await {
                 Ok(stream) => {
                     let (input, agreed) = (Input::default(), self.agreed.get());
-                    return Ok(Link { stream, input, address, agreed, reused: false });
+                    return Ok(Box::new(Link { stream, input, address, agreed, reused: false }));
                 }
                 Err(error) => {
                     failed = ConnectError { reason: reason_of(&error), address: Some(address), error }
