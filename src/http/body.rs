@@ -123,11 +123,12 @@ impl BodyReader {
         Err(BodyError::Truncated)
     }
 
-    /// Data bytes still to come, where the length was announced; `None` for every other framing.
+    /// Data bytes still to come, where their number is known; `None` where the end shows only when it is there.
     pub fn remaining(&self) -> Option<u64> {
         match self.state {
+            State::Done => Some(0),
             State::Length { left } => Some(left),
-            _ => None,
+            State::UntilClose | State::Chunked(_) => None,
         }
     }
 

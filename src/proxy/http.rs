@@ -187,7 +187,7 @@ impl Passage<'_, '_> {
     }
 
     /// Both messages at once: the request goes on while the response is awaited, and while it passes.
-    async fn transfer(&mut self, link: &mut Link, head: Buffer) -> Result<Exchanged, Failure> {
+    async fn transfer(&mut self, link: &mut Link, mut head: Buffer) -> Result<Exchanged, Failure> {
         let Self { client, site, timer, record, request, body, proxy } = self;
         let worker = site.worker();
         let keep = request.keep_alive && !client.guest.is_asked_to_leave();
@@ -207,8 +207,9 @@ impl Passage<'_, '_> {
             end_follows: false,
             begun: Cell::default(),
         };
-        let uploading = pin!(upload.run(head, body));
-        let mut alongside = Alongside::new(&client.stream, uploading);
+        let sent = upload.send_short(&mut head, body);
+        let uploading = pin!(matches!(sent, Ok(false)).then(|| upload.run(head, body)));
+        let mut alongside = Alongside::new(&client.stream, uploading.as_pin_mut(), sent.is_err());
 
         let wait = Wait {
             target: &link.stream,
@@ -220,7 +221,7 @@ impl Passage<'_, '_> {
             timer,
             patience: proxy.response_timeout,
         };
-        let reply = alongside.run(pin!(wait.read_final())).await?;
+        let mut reply = alongside.run(pin!(wait.read_final())).await?;
         if reply.until_close {
             client.stream.close_with_reset(true);
         }
@@ -243,8 +244,11 @@ impl Passage<'_, '_> {
             end_follows: !keep && request.framing == Framing::None && status != 101,
             begun: Cell::default(),
         };
-        let downloading = download.run_as_response(reply.head, &mut response);
-        let downloaded = alongside.run(pin!(downloading)).await;
+        let downloaded = match download.send_short(&mut reply.head, &mut response) {
+            Ok(true) => Ok(()),
+            Ok(false) => alongside.run(pin!(download.run_as_response(reply.head, &mut response))).await,
+            Err(error) => Err(Failure::of_client(error)),
+        };
         // A body that was bad before the head went out: then the client can still be told.
         record.status = download.begun.get().then_some(status);
         downloaded?;

@@ -148,6 +148,31 @@ pub(super) struct Transfer<'a> {
 }
 
 impl Transfer<'_> {
+    /// Sends a short message that is all here, if the connection takes it at once. So go nearly all of them,
+    /// and nothing that could wait is made for those. Else `false`: then it is to be [run](Self::run) with what
+    /// is left in `head`.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub(super) fn send_short(&mut self, head: &mut Buffer, body: &mut Body) -> io::Result<bool> {
+        let here = self.input.unread();
+        let data = match body.reader.remaining() {
+            Some(length) if !self.end_follows && length <= COPIED_MAX as u64 => here.get(..length as usize),
+            _ => None,
+        };
+        let Some(data) = data else { return Ok(false) };
+        let length = data.len();
+        head.extend(data);
+        self.input.consume(length);
+        body.reader.skip(length as u64);
+        body.bytes += length as u64;
+        self.begun.set(true);
+        let written = self.to.write_at_once(&[IoSlice::new(head.unread())])?;
+        head.consume(written);
+        self.meter.add(if self.counts_reads { length } else { written }, self.worker.now());
+        Ok(head.is_empty())
+    }
+
     /// Sends `head`, together with what is there of `body`, then the rest of it as it comes.
     pub(super) async fn run(&mut self, head: Buffer, body: &mut Body) -> Result<(), Broken> {
         let mut head = Some(head);
@@ -206,39 +231,34 @@ impl Transfer<'_> {
     /// Writes a head, a piece of the body, and its end when `ended` has one, in one go.
     async fn write(
         &self,
-        mut head: Option<&mut Buffer>,
+        head: Option<&mut Buffer>,
         data: &[u8],
         ended: Option<&mut Body>,
     ) -> Result<(), Broken> {
         let ends = ended.is_some() && self.end_follows;
         let prefix = (self.chunked && !data.is_empty()).then(|| ChunkPrefix::new(data.len()));
-        let mut pieces = [&b""[..], data, b"", b"", b"", b""];
+        let mut pieces = Pieces::new();
         if let Some(prefix) = &prefix {
-            (pieces[0], pieces[2]) = (prefix.as_bytes(), CHUNK_END);
+            pieces.add(prefix.as_bytes());
+        }
+        pieces.add(data);
+        if prefix.is_some() {
+            pieces.add(CHUNK_END);
         }
         if let Some(body) = ended.filter(|_| self.chunked) {
-            (pieces[3], pieces[5]) = (LAST_CHUNK, CHUNK_END);
-            pieces[4] = if self.trailers { body.reader.trailers() } else { &[] };
+            pieces.add(LAST_CHUNK);
+            pieces.add(if self.trailers { body.reader.trailers() } else { &[] });
+            pieces.add(CHUNK_END);
         }
-        if let Some(head) = &mut head
-            && pieces.iter().map(|piece| piece.len()).sum::<usize>() <= COPIED_MAX
-        {
-            pieces.iter().filter(|piece| !piece.is_empty()).for_each(|piece| head.extend(piece));
-            pieces = [&[]; 6];
-        }
-        let head = head.map_or(&[][..], |head| head.unread());
-        let mut slices = [IoSlice::new(&[]); 7];
-        let mut count = 0;
-        for piece in std::iter::once(head).chain(pieces).filter(|piece| !piece.is_empty()) {
-            slices[count] = IoSlice::new(piece);
-            count += 1;
-        }
+        let slices = match head {
+            Some(head) => pieces.behind(head),
+            None => pieces.slices(),
+        };
         let bytes = slices.iter().map(|slice| slice.len()).sum();
         if bytes == 0 {
             return Ok(());
         }
         self.begun.set(true);
-        let slices = &mut slices[..count];
         write_message(self.to, slices, ends, self.timer, self.patience).await.map_err(Broken::To)?;
         if !self.counts_reads {
             self.meter.add(bytes, self.worker.now());
@@ -277,6 +297,44 @@ impl Transfer<'_> {
     }
 }
 
+/// What goes out in one write: maybe a head, and pieces of a body.
+struct Pieces<'a> {
+    /// The first is for the head.
+    slices: [IoSlice<'a>; 7],
+    /// Pieces, without the head.
+    count: usize,
+    /// Bytes of them.
+    bytes: usize,
+}
+
+impl<'a> Pieces<'a> {
+    fn new() -> Self {
+        Self { slices: [IoSlice::new(&[]); 7], count: 0, bytes: 0 }
+    }
+
+    fn add(&mut self, piece: &'a [u8]) {
+        if !piece.is_empty() {
+            self.count += 1;
+            self.slices[self.count] = IoSlice::new(piece);
+            self.bytes += piece.len();
+        }
+    }
+
+    fn slices(&mut self) -> &mut [IoSlice<'a>] {
+        &mut self.slices[1..=self.count]
+    }
+
+    /// The same behind a head, which takes in what is short.
+    fn behind(&mut self, head: &'a mut Buffer) -> &mut [IoSlice<'a>] {
+        if self.bytes <= COPIED_MAX {
+            self.slices().iter().for_each(|piece| head.extend(piece));
+            self.count = 0;
+        }
+        self.slices[0] = IoSlice::new(head.unread());
+        &mut self.slices[..=self.count]
+    }
+}
+
 /// How to write: [`Stream::poll_write_vectored`] or its like.
 type PollWrite = fn(&Stream, &mut Context<'_>, &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
 
@@ -294,14 +352,19 @@ pub(super) fn write_all(
 /// last bytes where nothing stands between us and TCP.
 pub(super) async fn write_message(
     to: &Stream,
-    slices: &mut [IoSlice<'_>],
+    mut slices: &mut [IoSlice<'_>],
     ends: bool,
     timer: &Timer,
     patience: Duration,
 ) -> io::Result<()> {
-    let poll_write = if ends { Stream::poll_write_last } else { Stream::poll_write_vectored };
-    write_all_by(poll_write, to, slices, timer, patience).await?;
-    if let Some(to) = to.plain().filter(|_| ends) {
+    if !ends {
+        // Nearly every message is taken at once, and what may wait is not even made for it.
+        let written = to.write_at_once(slices)?;
+        IoSlice::advance_slices(&mut slices, written);
+        return if slices.is_empty() { Ok(()) } else { write_all(to, slices, timer, patience).await };
+    }
+    write_all_by(Stream::poll_write_last, to, slices, timer, patience).await?;
+    if let Some(to) = to.plain() {
         // Should it fail, the connection is dead already.
         let _ = to.shutdown_write();
     }
@@ -336,8 +399,13 @@ pub(super) struct Alongside<'a, F> {
 }
 
 impl<'a, F: Future<Output = Result<(), Broken>>> Alongside<'a, Pin<&mut F>> {
-    pub(super) fn new(client: &'a Stream, future: Pin<&'a mut F>) -> Alongside<'a, Pin<&'a mut F>> {
-        Alongside { future: Some(future), client, failed: false }
+    /// No `future`: the upload has ended already, and how is known.
+    pub(super) fn new(
+        client: &'a Stream,
+        future: Option<Pin<&'a mut F>>,
+        failed: bool,
+    ) -> Alongside<'a, Pin<&'a mut F>> {
+        Alongside { future, client, failed }
     }
 
     /// Whether it ended well.
@@ -374,5 +442,132 @@ impl<'a, F: Future<Output = Result<(), Broken>>> Alongside<'a, Pin<&mut F>> {
             }
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream as Peer};
+
+    use crate::worker::{self, TcpStream};
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Two connections, and what comes on the first goes out on the second.
+    struct Way {
+        worker: Worker,
+        from: Stream,
+        to: Stream,
+        timer: Timer,
+        total: Count,
+    }
+
+    impl Way {
+        /// It, and the other ends of both connections.
+        fn new(worker: Worker) -> (Self, Peer, Peer) {
+            let ((from, source), (to, sink), timer) = (pair(&worker), pair(&worker), worker.timer());
+            (Self { worker, from, to, timer, total: Count::default() }, source, sink)
+        }
+
+        fn transfer<'a>(&'a self, input: &'a mut Input, meter: &'a Meter<'a>) -> Transfer<'a> {
+            Transfer {
+                worker: &self.worker,
+                from: &self.from,
+                input,
+                to: &self.to,
+                timer: &self.timer,
+                patience: PATIENCE,
+                chunked: false,
+                trailers: false,
+                most: None,
+                meter,
+                counts_reads: false,
+                end_follows: false,
+                begun: Cell::default(),
+            }
+        }
+    }
+
+    fn pair(worker: &Worker) -> (Stream, Peer) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
+        let (ours, _) = listener.accept().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        peer.set_read_timeout(Some(PATIENCE)).unwrap();
+        (Stream::Plain(TcpStream::new(worker, ours).unwrap()), peer)
+    }
+
+    /// One message after the other to a peer that reads only when nothing more is taken, and then slowly: some
+    /// are taken at once, some in part, some not.
+    #[test]
+    fn short_messages_arrive_whole_however_little_is_taken_at_once() {
+        let ended = worker::run(|worker| async move {
+            let (way, mut source, sink) = Way::new(worker);
+            let mut input = Input::default();
+            let (mut sent, mut reading, mut at_once) = (Vec::new(), None, 0);
+            for number in 0..20_000 {
+                source.write_all(b"body and the next message").unwrap();
+                input.fill(&way.from, usize::MAX).await.unwrap();
+                let mut head = way.worker.buffer();
+                head.extend(format!("{number:0600}").as_bytes());
+                sent.extend([head.unread(), b"body"].concat());
+                let meter = Meter::new(&way.total, way.worker.now());
+                let mut body = Body::new(Framing::Length(4));
+                let mut transfer = way.transfer(&mut input, &meter);
+                if transfer.send_short(&mut head, &mut body).unwrap() {
+                    at_once += 1;
+                } else {
+                    let mut reader = sink.try_clone().unwrap();
+                    reading
+                        .get_or_insert_with(|| std::thread::spawn(move || read_in_odd_pieces(&mut reader)));
+                    transfer.run(head, &mut body).await.unwrap();
+                }
+                assert!(body.is_done() && meter.bytes() == 604);
+                assert_eq!(input.unread(), b" and the next message");
+                input.consume(input.unread().len());
+            }
+            assert!((1..20_000).contains(&at_once), "{at_once}");
+            assert_eq!(way.total.get(), sent.len() as u64);
+            drop(way);
+            let reading = reading.expect("not all was taken at once");
+            assert!(smol::unblock(|| reading.join().unwrap()).await == sent);
+        });
+        ended.unwrap();
+    }
+
+    fn read_in_odd_pieces(peer: &mut Peer) -> Vec<u8> {
+        let (mut seen, mut piece) = (Vec::new(), [0; 12_345]);
+        loop {
+            match peer.read(&mut piece).unwrap() {
+                0 => return seen,
+                read => seen.extend(&piece[..read]),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_short_or_not_here_yet_is_left_to_run() {
+        let ended = worker::run(|worker| async move {
+            let (way, mut source, _sink) = Way::new(worker);
+            let meter = Meter::new(&way.total, way.worker.now());
+            source.write_all(&[b'x'; 1025]).unwrap();
+            let mut input = Input::default();
+            while input.unread().len() < 1025 {
+                input.fill(&way.from, usize::MAX).await.unwrap();
+            }
+            let (ends, long, late) = (Framing::Length(1024), Framing::Length(1025), Framing::Length(1026));
+            for framing in [ends, long, late, Framing::Chunked, Framing::UntilClose] {
+                let end_follows = framing == ends;
+                let (mut head, mut body) = (way.worker.buffer(), Body::new(framing));
+                head.extend(b"head");
+                let mut transfer = Transfer { end_follows, ..way.transfer(&mut input, &meter) };
+                assert!(!transfer.send_short(&mut head, &mut body).unwrap());
+                assert!(!transfer.begun.get() && head.unread() == b"head", "{framing:?}");
+                assert_eq!(input.unread().len(), 1025);
+            }
+        });
+        ended.unwrap();
     }
 }

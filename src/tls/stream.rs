@@ -115,6 +115,14 @@ impl Stream {
         }
     }
 
+    /// See [`TcpStream::write_at_once`]. TLS takes nothing that way: it may have to wait in the middle.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn write_at_once(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.plain().map_or(Ok(0), |stream| stream.write_at_once(slices))
+    }
+
     /// See [`TcpStream::poll_write_last`]. With TLS it is a write like any other.
     pub fn poll_write_last(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match self {

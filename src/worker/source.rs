@@ -72,6 +72,18 @@ impl Direction {
         Poll::Pending
     }
 
+    /// Tries `call` if it may succeed. `None`: it would block.
+    pub(super) fn try_with<T>(&self, mut call: impl FnMut() -> io::Result<T>) -> Option<io::Result<T>> {
+        while self.ready.get() {
+            match call() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready.set(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return Some(result),
+            }
+        }
+        None
+    }
+
     /// Tries `call` whenever it may succeed, until it does not say "would block".
     pub(super) fn poll_with<T>(
         &self,
@@ -79,12 +91,10 @@ impl Direction {
         mut call: impl FnMut() -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
         loop {
-            std::task::ready!(self.poll_ready(cx));
-            match call() {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready.set(false),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return Poll::Ready(result),
+            if let Some(result) = self.try_with(&mut call) {
+                return Poll::Ready(result);
             }
+            std::task::ready!(self.poll_ready(cx));
         }
     }
 }

@@ -100,17 +100,29 @@ impl TcpStream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.source.write.poll_with(cx, || match slices {
+        self.source.write.poll_with(cx, || self.write_vectored(slices))
+    }
+
+    fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match slices {
             // The kernel has less to do for `send` than for `writev`.
             [slice] => platform::write(self.socket.as_fd(), slice),
             slices => (&self.socket).write_vectored(slices),
-        })
+        }
     }
 
     /// The same for bytes that [`TcpStream::shutdown_write`] follows at once: the kernel holds the last
     /// of them back for it, so that both go in one packet.
     pub fn poll_write_last(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         self.source.write.poll_with(cx, || platform::write_last(self.socket.as_fd(), slices))
+    }
+
+    /// Writes what the system takes at once, which is mostly all; says how much, and waits for nothing.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn write_at_once(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.source.write.try_with(|| self.write_vectored(slices)).unwrap_or(Ok(0))
     }
 
     /// Writes what the system takes at once of a few last bytes, and no more.

@@ -74,13 +74,13 @@ fn a_length_is_counted_down() {
 fn no_body_is_done_at_once() {
     for framing in [Framing::None, Framing::Length(0)] {
         let mut reader = BodyReader::new(framing);
-        assert!(reader.is_done());
+        assert!(reader.is_done() && reader.remaining() == Some(0));
         let decoded = reader.decode(&mut b"GET".to_vec()).unwrap();
         assert_eq!((decoded.consumed, decoded.data.len(), decoded.done), (0, 0, true));
         assert_eq!(reader.finish(), Ok(()));
     }
-    assert_eq!(BodyReader::new(Framing::None).remaining(), None);
     assert_eq!(BodyReader::new(Framing::Chunked).remaining(), None);
+    assert_eq!(BodyReader::new(Framing::UntilClose).remaining(), None);
 }
 
 #[test]
