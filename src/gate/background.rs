@@ -10,7 +10,7 @@
 use std::future::Future;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -64,21 +64,20 @@ impl Background {
         patience: Patience,
         work: impl Fn() -> T + Send + Sync + 'static,
     ) -> T {
-        let work = Arc::new((work, AtomicBool::new(false)));
-        let again = work.clone();
-        let patiently = self.idle.spawn(async move {
-            let (work, begun) = &*work;
-            begun.store(true, Ordering::Relaxed);
-            work()
-        });
+        let job = Arc::new(Job { work: Mutex::new(Some(Arc::new(work))), begun: AtomicBool::new(false) });
+        let (first, second) = (job.clone(), job.clone());
+        let ends = Ends(job);
+        let patiently = self.idle.spawn(async move { first.done() });
         let impatiently = async {
             Timer::after(SIGN_OF_LIFE).await;
-            if again.1.load(Ordering::Relaxed) {
+            if second.begun.load(Ordering::Relaxed) {
                 Timer::at(patience.0).await;
             }
-            self.nice.spawn(async move { again.0() }).await
+            self.nice.spawn(async move { second.done() }).await
         };
-        patiently.or(impatiently).await
+        let done = patiently.or(impatiently).await;
+        drop(ends);
+        done.expect("invariant: the work is there until one of them has done it")
     }
 
     /// Takes `value` apart. Nobody need wait for it.
@@ -90,6 +89,38 @@ impl Background {
         };
         let background = self.clone();
         smol::spawn(async move { background.run(Patience::begin(), take).await })
+    }
+}
+
+/// Something to do, as long as nobody has done it.
+struct Job<W> {
+    work: Mutex<Option<Arc<W>>>,
+    begun: AtomicBool,
+}
+
+impl<W> Job<W> {
+    fn work(&self) -> MutexGuard<'_, Option<Arc<W>>> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn done<T>(&self) -> Option<T>
+    where
+        W: Fn() -> T,
+    {
+        let work = self.work().clone()?;
+        self.begun.store(true, Ordering::Relaxed);
+        Some(work())
+    }
+}
+
+/// Takes the work away when it is done. The idle thread may come to its task much later, and what the work holds,
+/// such as the rules of before, would wait for that with it.
+struct Ends<W>(Arc<Job<W>>);
+
+impl<W> Drop for Ends<W> {
+    fn drop(&mut self) {
+        let work = self.0.work().take();
+        drop(work);
     }
 }
 
@@ -168,8 +199,13 @@ mod tests {
             holds.1.wait();
         });
         begun.wait();
-        assert_eq!(block_on(background.run(Patience::begin(), name)), "background");
-        block_on(background.discard(Arc::new(())));
+        let (held_by_work, witness) = (Arc::new(()), Arc::new(()));
+        let alive = (Arc::downgrade(&held_by_work), Arc::downgrade(&witness));
+        let work = move || (name(), held_by_work.clone()).0;
+        assert_eq!(block_on(background.run(Patience::begin(), work)), "background");
+        block_on(background.discard(witness));
+        let alive = (alive.0.strong_count(), alive.1.strong_count());
+        assert_eq!(alive, (0, 0), "nothing waits for the idle thread");
         ended.wait();
         block_on(held);
     }
