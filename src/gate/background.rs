@@ -10,10 +10,11 @@
 use std::future::Future;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use futures_lite::FutureExt;
 use futures_lite::future::block_on;
 use smol::channel::{Sender, bounded};
@@ -64,7 +65,7 @@ impl Background {
         patience: Patience,
         work: impl Fn() -> T + Send + Sync + 'static,
     ) -> T {
-        let job = Arc::new(Job { work: Mutex::new(Some(Arc::new(work))), begun: AtomicBool::new(false) });
+        let job = Arc::new(Job { work: ArcSwapOption::from_pointee(work), begun: AtomicBool::new(false) });
         let (first, second) = (job.clone(), job.clone());
         let ends = Ends(job);
         let patiently = self.idle.spawn(async move { first.done() });
@@ -92,22 +93,18 @@ impl Background {
     }
 }
 
-/// Something to do, as long as nobody has done it.
+/// Something to do, as long as nobody has done it. Behind no lock: the idle thread might hold it for long.
 struct Job<W> {
-    work: Mutex<Option<Arc<W>>>,
+    work: ArcSwapOption<W>,
     begun: AtomicBool,
 }
 
 impl<W> Job<W> {
-    fn work(&self) -> MutexGuard<'_, Option<Arc<W>>> {
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn done<T>(&self) -> Option<T>
     where
         W: Fn() -> T,
     {
-        let work = self.work().clone()?;
+        let work = self.work.load_full()?;
         self.begun.store(true, Ordering::Relaxed);
         Some(work())
     }
@@ -119,8 +116,7 @@ struct Ends<W>(Arc<Job<W>>);
 
 impl<W> Drop for Ends<W> {
     fn drop(&mut self) {
-        let work = self.0.work().take();
-        drop(work);
+        self.0.work.store(None);
     }
 }
 

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use crate::tls::{Input, Stream};
 
-/// A connection to a target, and what was read from it.
+/// A connection to a target, and what was read from it. Lives in a box: it is handed on for every request, and a
+/// pointer is all that moves then.
 pub struct Link {
     /// The connection.
     pub stream: Stream,
