@@ -4,13 +4,14 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice, Write};
 use std::time::Duration;
 
+use super::body::{Body, Incoming};
 use super::connection::Client;
 use super::failure::Failure;
 use super::http::End;
 use super::record::Record;
 use super::request::Request;
 use super::site::Site;
-use super::transfer::{Body, write_message};
+use super::transfer::write_message;
 use crate::config::plan::{Redirect, RedirectToHttps, Respond};
 use crate::http::{Method, Name, RequestHead, Version, list_items, status_phrase};
 use crate::log::Reason;
@@ -106,7 +107,6 @@ pub(super) async fn send(
     status: u16,
     answer: Buffer,
 ) -> Result<End, Failure> {
-    client.input.consume(std::mem::take(&mut record.unconsumed));
     record.status = Some(status);
     // Who waits for leave to send a body sends none after this.
     let keep = request.keep_alive && !request.expects;
@@ -145,7 +145,6 @@ pub(super) async fn fail(
         Some((request, _)) => (request.prefers, request.method),
         None => (Media::guess(client.input.unread()), Method::Other),
     };
-    client.input.consume(std::mem::take(&mut record.unconsumed));
     write_failure(&failure, media, method, keep, record.site, &mut answer);
     record.status = Some(failure.reason.status());
     write_answer(client, record, &answer, keep).await.unwrap_or(End::Close)
@@ -154,12 +153,14 @@ pub(super) async fn fail(
 /// Parts from a client after an exchange: reads what is left of the request's body, so that another
 /// request may follow, or closes in a way that lets the client read the answer.
 pub(super) async fn part(client: &mut Client, body: &mut Body, end: End) -> End {
-    if body.is_done() {
+    body.release(&mut client.input);
+    if body.is_complete() {
         return end;
     }
     let Client { stream, input, timer, .. } = client;
+    let mut rest = Incoming { stream, input, body };
     let drained = matches!(end, End::Clean)
-        && matches!(timer.within(DRAIN_TIME, body.drain(stream, input, DRAIN_BYTES)).await, Ok(true));
+        && matches!(timer.within(DRAIN_TIME, rest.discard(DRAIN_BYTES)).await, Ok(true));
     if drained {
         return End::Clean;
     }

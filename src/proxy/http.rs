@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::answer;
+use super::body::{Body, Incoming};
 use super::connection::Client;
 use super::dispatch::Dispatch;
 use super::failure::Failure;
@@ -15,12 +16,11 @@ use super::record::Record;
 use super::reply::{Reply, Wait};
 use super::request::{self, Awaited, Next, Request};
 use super::site::Site;
-use super::transfer::{Alongside, Body, Transfer};
+use super::transfer::{Alongside, Transfer};
 use super::tunnel::Tunnel;
 use crate::config::plan::Proxy;
 use crate::http::Framing;
 use crate::log::Reason;
-use crate::tls::Input;
 use crate::upstream::Link;
 use crate::worker::{Buffer, Timer};
 
@@ -79,7 +79,7 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
             return End::Close;
         }
     };
-    let mut body = Body::new(request.framing);
+    let mut body = Body::new(request.framing, request.len);
     let end = match next {
         Next::Forward { proxy, first_target, head } => {
             let (record, request, body) = (&mut record, &request, &mut body);
@@ -90,10 +90,7 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
         Next::Pass(pass) => match passthrough::open(client, site, &request, pass).await {
             // It had no answer of ours, so it is no exchange; the access log has it as a connection.
             Ok(tunnel) => return End::Tunnel(tunnel),
-            Err(failure) => {
-                record.unconsumed = request.len;
-                Err(failure)
-            }
+            Err(failure) => Err(failure),
         },
         Next::Drop => {
             record.fail(&Failure::new(Reason::Dropped), client, Some(&request));
@@ -148,7 +145,7 @@ impl Passage<'_, '_> {
             self.record.target = Some(link.address);
             if self.request.framing != Framing::None {
                 // From here on the request cannot be sent again.
-                self.client.input.consume(std::mem::take(&mut self.record.unconsumed));
+                self.body.release(&mut self.client.input);
             }
             // An `await` alone would copy the future once more.
             let outcome = pin!(self.transfer(&mut link, head)).await;
@@ -171,7 +168,7 @@ impl Passage<'_, '_> {
 
     /// What is to become of both connections once both messages have passed.
     fn conclude(&mut self, dispatch: &Dispatch, link: Box<Link>, exchanged: Exchanged) -> End {
-        self.client.input.consume(std::mem::take(&mut self.record.unconsumed));
+        self.body.release(&mut self.client.input);
         match exchanged {
             Exchanged { status: 101, .. } => return End::Tunnel(self.tunnel(link)),
             Exchanged { until_close: true, .. } => {
@@ -191,11 +188,9 @@ impl Passage<'_, '_> {
         let Self { client, site, timer, record, request, body, proxy } = self;
         let worker = site.worker();
         let keep = request.keep_alive && !client.guest.is_asked_to_leave();
-        let mut no_body = Input::default();
         let mut upload = Transfer {
             worker,
-            from: &client.stream,
-            input: if request.framing == Framing::None { &mut no_body } else { &mut client.input },
+            from: Incoming { stream: &client.stream, input: &mut client.input, body },
             to: &link.stream,
             timer: &client.timer,
             patience: proxy.body_timeout,
@@ -207,8 +202,8 @@ impl Passage<'_, '_> {
             end_follows: false,
             begun: Cell::default(),
         };
-        let sent = upload.send_short(&mut head, body);
-        let uploading = pin!(matches!(sent, Ok(false)).then(|| upload.run(head, body)));
+        let sent = upload.send_short(&mut head);
+        let uploading = pin!(matches!(sent, Ok(false)).then(|| upload.run(head)));
         let mut alongside = Alongside::new(&client.stream, uploading.as_pin_mut(), sent.is_err());
 
         let wait = Wait {
@@ -227,11 +222,10 @@ impl Passage<'_, '_> {
         }
 
         let Reply { status, until_close, keep_link, .. } = reply;
-        let mut response = Body::new(reply.framing);
+        let mut response = Body::new(reply.framing, 0);
         let mut download = Transfer {
             worker,
-            from: &link.stream,
-            input: &mut link.input,
+            from: Incoming { stream: &link.stream, input: &mut link.input, body: &mut response },
             to: &client.stream,
             timer,
             patience: proxy.body_timeout,
@@ -244,9 +238,9 @@ impl Passage<'_, '_> {
             end_follows: !keep && request.framing == Framing::None && status != 101,
             begun: Cell::default(),
         };
-        let downloaded = match download.send_short(&mut reply.head, &mut response) {
+        let downloaded = match download.send_short(&mut reply.head) {
             Ok(true) => Ok(()),
-            Ok(false) => alongside.run(pin!(download.run_as_response(reply.head, &mut response))).await,
+            Ok(false) => alongside.run(pin!(download.run_as_response(reply.head))).await,
             Err(error) => Err(Failure::of_client(error)),
         };
         // A body that was bad before the head went out: then the client can still be told.

@@ -10,7 +10,7 @@
 //!        `- exchange - http.rs: the life of a request on one screen
 //!            |- request   bytes -> what is wanted, which rule, the head for the target
 //!            |- dispatch  a link to a target: an idle one, a new one, the next target
-//!            |- transfer  bodies, both ways at once
+//!            |- transfer  bodies, both ways at once; a body accounts for what was read of it
 //!            |- reply     the target's head -> the head for the client
 //!            |- tunnel    after 101, and for connections that are passed on; stands on its ground alone
 //!            `- answer    what we say ourselves, with a reason
@@ -25,10 +25,13 @@
 mod access;
 mod answer;
 mod arrival;
+mod body;
 mod connection;
 mod date;
 mod dispatch;
 mod door;
+#[cfg(test)]
+mod dropped_tests;
 mod failure;
 mod fields;
 mod generation;

@@ -44,8 +44,6 @@ fn count(site: &Site, rule: Option<usize>, method: &'static str, status: u16) {
 pub(super) struct Record<'a> {
     pub(super) site: &'a Site,
     began: Instant,
-    /// Bytes of the request's head that are still in the client's input.
-    pub(super) unconsumed: usize,
     /// The target has sent something.
     pub(super) heard: Cell<bool>,
     /// The status the client gets; from then on nothing else can be said.
@@ -66,7 +64,6 @@ impl<'a> Record<'a> {
         Self {
             site,
             began: now,
-            unconsumed: 0,
             heard: Cell::new(false),
             status: None,
             reason: None,

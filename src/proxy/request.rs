@@ -83,7 +83,6 @@ pub(super) async fn read<'a>(
     loop {
         if let Some(found) = take_in(client, site, http, &mut scan)? {
             if !matches!(found.1, Next::Pass(_)) {
-                record.unconsumed = found.0.len;
                 record.received.add(found.0.len, site.worker().now());
             }
             return Ok(Some(found));

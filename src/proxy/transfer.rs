@@ -11,11 +11,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use super::body::Incoming;
 use super::failure::{Broken, Failure};
-use crate::http::{BodyReader, CHUNK_END, ChunkPrefix, Framing, LAST_CHUNK};
+use crate::http::{BodyError, CHUNK_END, ChunkPrefix, LAST_CHUNK};
 use crate::log::Reason;
 use crate::log::counters::Count;
-use crate::tls::{Input, Stream};
+use crate::tls::Stream;
 use crate::worker::{Buffer, Timer, Worker};
 
 /// From this many bytes on, a body of known length is moved inside the kernel where that is possible.
@@ -38,57 +39,6 @@ const PIECES_PER_TURN: u32 = 16;
 
 /// Bytes moved inside the kernel before other tasks get their turn.
 pub(super) const BYTES_PER_TURN: usize = 1024 * 1024;
-
-/// A body that is being read.
-pub(super) struct Body {
-    reader: BodyReader,
-    /// Bytes of the input that `reader` has seen and that are still there: when a transfer is given
-    /// up in the middle of a write, this is where draining goes on.
-    seen: usize,
-    /// Data bytes so far.
-    bytes: u64,
-}
-
-impl Body {
-    pub(super) fn new(framing: Framing) -> Self {
-        Self { reader: BodyReader::new(framing), seen: 0, bytes: 0 }
-    }
-
-    /// Whether all of it was read.
-    pub(super) fn is_done(&self) -> bool {
-        self.reader.is_done() && self.seen == 0
-    }
-
-    /// Whether its end is near enough to be read for nothing; of chunks nobody knows.
-    pub(super) fn is_short(&self, most: usize) -> bool {
-        self.reader.is_done() || self.reader.remaining().is_none_or(|left| left <= most as u64)
-    }
-
-    /// Reads and forgets the rest, up to `most` bytes. Whether the end was reached.
-    pub(super) async fn drain(
-        &mut self,
-        stream: &Stream,
-        input: &mut Input,
-        most: usize,
-    ) -> io::Result<bool> {
-        let mut drained = 0;
-        loop {
-            input.consume(std::mem::take(&mut self.seen));
-            if self.reader.is_done() {
-                return Ok(true);
-            }
-            let Ok(decoded) = self.reader.decode(input.unread_mut()) else { return Ok(false) };
-            drained += decoded.consumed;
-            input.consume(decoded.consumed);
-            if self.reader.is_done() {
-                return Ok(true);
-            }
-            if drained > most || input.fill(stream, usize::MAX).await? == 0 {
-                return Ok(false);
-            }
-        }
-    }
-}
 
 /// What passes one way during an exchange: for the log, the metrics, and whoever waits for progress.
 pub(super) struct Meter<'a> {
@@ -125,8 +75,7 @@ impl<'a> Meter<'a> {
 /// One way of an exchange.
 pub(super) struct Transfer<'a> {
     pub(super) worker: &'a Worker,
-    pub(super) from: &'a Stream,
-    pub(super) input: &'a mut Input,
+    pub(super) from: Incoming<'a>,
     pub(super) to: &'a Stream,
     pub(super) timer: &'a Timer,
     /// How long neither reading nor writing may make progress.
@@ -154,18 +103,16 @@ impl Transfer<'_> {
     ///
     /// # Errors
     /// When the connection is gone.
-    pub(super) fn send_short(&mut self, head: &mut Buffer, body: &mut Body) -> io::Result<bool> {
-        let here = self.input.unread();
-        let data = match body.reader.remaining() {
-            Some(length) if !self.end_follows && length <= COPIED_MAX as u64 => here.get(..length as usize),
-            _ => None,
-        };
-        let Some(data) = data else { return Ok(false) };
+    pub(super) fn send_short(&mut self, head: &mut Buffer) -> io::Result<bool> {
+        if self.end_follows {
+            return Ok(false);
+        }
+        let Some(data) = self.from.take_short(COPIED_MAX) else { return Ok(false) };
         let length = data.len();
         head.extend(data);
-        self.input.consume(length);
-        body.reader.skip(length as u64);
-        body.bytes += length as u64;
+        if length > 0 {
+            self.from.release();
+        }
         self.begun.set(true);
         let written = self.to.write_at_once(&[IoSlice::new(head.unread())])?;
         head.consume(written);
@@ -173,30 +120,29 @@ impl Transfer<'_> {
         Ok(head.is_empty())
     }
 
-    /// Sends `head`, together with what is there of `body`, then the rest of it as it comes.
-    pub(super) async fn run(&mut self, head: Buffer, body: &mut Body) -> Result<(), Broken> {
+    /// Sends `head`, together with what is there of the body, then the rest of it as it comes.
+    pub(super) async fn run(&mut self, head: Buffer) -> Result<(), Broken> {
         let mut head = Some(head);
         let mut pieces = 0;
         loop {
             let last = self.meter.last();
-            let decoded = body.reader.decode(self.input.unread_mut()).map_err(Broken::Body)?;
-            body.seen = decoded.consumed;
-            body.bytes += decoded.data.len() as u64;
-            if self.most.is_some_and(|most| body.bytes > most) {
+            let piece = self.from.decode().map_err(Broken::Body)?;
+            if self.counts_reads {
+                self.meter.add(piece.consumed, self.worker.now());
+            }
+            if self.most.is_some_and(|most| self.from.body.bytes() > most) {
                 return Err(Broken::TooLarge);
             }
-            if self.counts_reads {
-                self.meter.add(decoded.consumed, self.worker.now());
-            }
-            let data = &self.input.unread()[decoded.data.clone()];
-            self.write(head.as_mut(), data, decoded.done.then_some(body)).await?;
+            self.write(head.as_mut(), self.from.data(&piece), piece.is_last).await?;
             drop(head.take());
-            self.input.consume(std::mem::take(&mut body.seen));
-            if body.reader.is_done() {
+            if piece.consumed > 0 {
+                self.from.release();
+            }
+            if piece.is_last {
                 return Ok(());
             }
-            self.splice(body).await?;
-            if body.reader.is_done() {
+            self.splice().await?;
+            if self.from.body.is_complete() {
                 return Ok(());
             }
             if pieces > 0 && self.worker.now() - last < BURST {
@@ -206,36 +152,27 @@ impl Transfer<'_> {
             if pieces % PIECES_PER_TURN == 0 {
                 self.worker.yield_now().await;
             }
-            self.fill(body).await?;
-            if body.reader.is_done() {
+            self.read().await?;
+            if self.from.body.is_complete() {
                 // The peer has closed, and that was the end of the body.
-                return self.write(None, &[], Some(body)).await;
+                return self.write(None, &[], true).await;
             }
         }
     }
 
     /// The same for a response, with what can go wrong in the words of one.
-    pub(super) async fn run_as_response(&mut self, head: Buffer, body: &mut Body) -> Result<(), Failure> {
-        self.run(head, body).await.map_err(Failure::of_download)
+    pub(super) async fn run_as_response(&mut self, head: Buffer) -> Result<(), Failure> {
+        self.run(head).await.map_err(Failure::of_download)
     }
 
-    async fn fill(&mut self, body: &mut Body) -> Result<(), Broken> {
-        let fill = self.input.fill(self.from, usize::MAX);
-        match self.timer.within(self.patience, fill).await {
-            Ok(0) => body.reader.finish().map_err(Broken::Body),
-            Ok(_) => Ok(()),
-            Err(error) => Err(Broken::From(error)),
-        }
+    async fn read(&mut self) -> Result<(), Broken> {
+        let read = self.timer.within(self.patience, self.from.read()).await;
+        read.map_err(Broken::From)?.map_err(Broken::Body)
     }
 
-    /// Writes a head, a piece of the body, and its end when `ended` has one, in one go.
-    async fn write(
-        &self,
-        head: Option<&mut Buffer>,
-        data: &[u8],
-        ended: Option<&mut Body>,
-    ) -> Result<(), Broken> {
-        let ends = ended.is_some() && self.end_follows;
+    /// Writes a head, a piece of the body, and the end of the body if it `is_last`, in one go.
+    async fn write(&self, head: Option<&mut Buffer>, data: &[u8], is_last: bool) -> Result<(), Broken> {
+        let ends = is_last && self.end_follows;
         let prefix = (self.chunked && !data.is_empty()).then(|| ChunkPrefix::new(data.len()));
         let mut pieces = Pieces::new();
         if let Some(prefix) = &prefix {
@@ -245,9 +182,9 @@ impl Transfer<'_> {
         if prefix.is_some() {
             pieces.add(CHUNK_END);
         }
-        if let Some(body) = ended.filter(|_| self.chunked) {
+        if is_last && self.chunked {
             pieces.add(LAST_CHUNK);
-            pieces.add(if self.trailers { body.reader.trailers() } else { &[] });
+            pieces.add(if self.trailers { self.from.body.trailers() } else { &[] });
             pieces.add(CHUNK_END);
         }
         let slices = match head {
@@ -267,26 +204,28 @@ impl Transfer<'_> {
     }
 
     /// Moves a large body of known length inside the kernel, as far as that goes.
-    async fn splice(&mut self, body: &mut Body) -> Result<(), Broken> {
-        let (Some(from), Some(to)) = (self.from.plain(), self.to.plain()) else { return Ok(()) };
-        let mut left = body.reader.remaining().unwrap_or(0);
-        if self.chunked || !self.input.is_empty() || left < SPLICE_FROM {
+    async fn splice(&mut self) -> Result<(), Broken> {
+        let (from, to) = (self.from.stream, self.to);
+        let (Some(from), Some(to)) = (from.plain(), to.plain()) else { return Ok(()) };
+        if self.chunked || !self.from.is_worth_splicing(SPLICE_FROM) {
             return Ok(());
         }
         // No pipe to be had is no failure: the body is copied then.
         let Ok(mut pipe) = self.worker.pipe() else { return Ok(()) };
         let mut this_turn = 0;
-        while left > 0 {
-            let most = usize::try_from(left).unwrap_or(usize::MAX);
-            let moved =
-                self.timer.within(self.patience, pipe.fill(from, most)).await.map_err(Broken::From)?;
+        while !self.from.body.is_complete() {
+            let moving = self.from.move_into(&mut pipe, from);
+            let moved = self.timer.within(self.patience, moving).await.map_err(Broken::From)?;
             if moved == 0 {
-                return Err(Broken::Body(crate::http::BodyError::Truncated));
+                return Err(Broken::Body(BodyError::Truncated));
+            }
+            if self.counts_reads {
+                self.meter.add(moved, self.worker.now());
             }
             while self.timer.within(self.patience, pipe.empty(to)).await.map_err(Broken::To)? > 0 {}
-            self.meter.add(moved, self.worker.now());
-            body.reader.skip(moved as u64);
-            left -= moved as u64;
+            if !self.counts_reads {
+                self.meter.add(moved, self.worker.now());
+            }
             this_turn += moved;
             if this_turn >= BYTES_PER_TURN {
                 this_turn = 0;
@@ -451,6 +390,9 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream as Peer};
 
+    use crate::http::Framing;
+    use crate::proxy::body::Body;
+    use crate::tls::Input;
     use crate::worker::{self, TcpStream};
 
     const PATIENCE: Duration = Duration::from_secs(60);
@@ -471,11 +413,15 @@ mod tests {
             (Self { worker, from, to, timer, total: Count::default() }, source, sink)
         }
 
-        fn transfer<'a>(&'a self, input: &'a mut Input, meter: &'a Meter<'a>) -> Transfer<'a> {
+        fn transfer<'a>(
+            &'a self,
+            input: &'a mut Input,
+            body: &'a mut Body,
+            meter: &'a Meter<'a>,
+        ) -> Transfer<'a> {
             Transfer {
                 worker: &self.worker,
-                from: &self.from,
-                input,
+                from: Incoming { stream: &self.from, input, body },
                 to: &self.to,
                 timer: &self.timer,
                 patience: PATIENCE,
@@ -514,17 +460,17 @@ mod tests {
                 head.extend(format!("{number:0600}").as_bytes());
                 sent.extend([head.unread(), b"body"].concat());
                 let meter = Meter::new(&way.total, way.worker.now());
-                let mut body = Body::new(Framing::Length(4));
-                let mut transfer = way.transfer(&mut input, &meter);
-                if transfer.send_short(&mut head, &mut body).unwrap() {
+                let mut body = Body::new(Framing::Length(4), 0);
+                let mut transfer = way.transfer(&mut input, &mut body, &meter);
+                if transfer.send_short(&mut head).unwrap() {
                     at_once += 1;
                 } else {
                     let mut reader = sink.try_clone().unwrap();
                     reading
                         .get_or_insert_with(|| std::thread::spawn(move || read_in_odd_pieces(&mut reader)));
-                    transfer.run(head, &mut body).await.unwrap();
+                    transfer.run(head).await.unwrap();
                 }
-                assert!(body.is_done() && meter.bytes() == 604);
+                assert!(body.is_complete() && meter.bytes() == 604);
                 assert_eq!(input.unread(), b" and the next message");
                 input.consume(input.unread().len());
             }
@@ -560,10 +506,10 @@ mod tests {
             let (ends, long, late) = (Framing::Length(1024), Framing::Length(1025), Framing::Length(1026));
             for framing in [ends, long, late, Framing::Chunked, Framing::UntilClose] {
                 let end_follows = framing == ends;
-                let (mut head, mut body) = (way.worker.buffer(), Body::new(framing));
+                let (mut head, mut body) = (way.worker.buffer(), Body::new(framing, 0));
                 head.extend(b"head");
-                let mut transfer = Transfer { end_follows, ..way.transfer(&mut input, &meter) };
-                assert!(!transfer.send_short(&mut head, &mut body).unwrap());
+                let mut transfer = Transfer { end_follows, ..way.transfer(&mut input, &mut body, &meter) };
+                assert!(!transfer.send_short(&mut head).unwrap());
                 assert!(!transfer.begun.get() && head.unread() == b"head", "{framing:?}");
                 assert_eq!(input.unread().len(), 1025);
             }

@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
-use std::task::ready;
+use std::task::{Context, Poll, ready};
 
 use super::executor::Worker;
 use super::platform;
@@ -63,14 +63,18 @@ impl Pipe {
     ///
     /// # Errors
     /// What reading the socket fails with.
-    pub async fn fill(&mut self, stream: &TcpStream, most: usize) -> io::Result<usize> {
+    pub fn poll_fill(
+        &mut self,
+        stream: &TcpStream,
+        most: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
         let (_, writing) = self.ends.as_ref().expect("invariant: open until dropped");
         let most = most.min(PIPE_BYTES);
-        let source = stream.source();
         let call = || platform::splice(stream.as_fd(), writing.as_fd(), most);
-        let moved = poll_fn(|cx| source.read.poll_with(cx, call)).await?;
+        let moved = ready!(stream.source().read.poll_with(cx, call))?;
         self.filled += moved;
-        Ok(moved)
+        Poll::Ready(Ok(moved))
     }
 
     /// The same without waiting.
@@ -103,7 +107,7 @@ impl Pipe {
         let call = || platform::splice(reading.as_fd(), stream.as_fd(), filled);
         let moved = poll_fn(|cx| {
             let moved = ready!(source.write.poll_with(cx, call))?;
-            std::task::Poll::Ready(io::Result::Ok(moved))
+            Poll::Ready(io::Result::Ok(moved))
         })
         .await?;
         self.filled -= moved;

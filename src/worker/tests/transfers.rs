@@ -1,20 +1,25 @@
 //! Pipes: bytes moved inside the kernel arrive as they were, and no pipe carries some to the next.
 
-use std::io::{ErrorKind, Read, Write};
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 
 use futures_lite::AsyncReadExt;
 use rustix::pipe::fcntl_getpipe_size;
 
 use super::{on_worker, pair, pattern};
-use crate::worker::{TcpStream, Worker};
+use crate::worker::{Pipe, TcpStream, Worker};
+
+async fn fill(pipe: &mut Pipe, from: &TcpStream, most: usize) -> io::Result<usize> {
+    poll_fn(|cx| pipe.poll_fill(from, most, cx)).await
+}
 
 /// Moves all that comes from `from` to `to`, then passes on the end.
 async fn forward(worker: &Worker, from: &TcpStream, to: &TcpStream) -> usize {
     let mut pipe = worker.pipe().unwrap();
     let mut moved = 0;
     loop {
-        let bytes = pipe.fill(from, usize::MAX).await.unwrap();
+        let bytes = fill(&mut pipe, from, usize::MAX).await.unwrap();
         if bytes == 0 {
             to.shutdown_write().unwrap();
             return moved;
@@ -87,7 +92,7 @@ fn a_pipe_takes_no_more_than_it_is_told() {
         let mut pipe = worker.pipe().unwrap();
         let mut left = 9;
         while left > 0 {
-            left -= pipe.fill(&from, left).await.unwrap();
+            left -= fill(&mut pipe, &from, left).await.unwrap();
             while pipe.empty(&to).await.unwrap() > 0 {}
         }
         let mut bytes = [0; 9];
@@ -105,7 +110,7 @@ fn a_spliced_connection_is_quiet_when_all_was_taken() {
         let ((from, mut client), (to, _server)) = (pair(&worker), pair(&worker));
         client.write_all(b"the body").unwrap();
         let mut pipe = worker.pipe().unwrap();
-        assert_eq!(pipe.fill(&from, 8).await.unwrap(), 8);
+        assert_eq!(fill(&mut pipe, &from, 8).await.unwrap(), 8);
         assert_eq!(pipe.empty(&to).await.unwrap(), 0);
         assert!(!from.has_news(), "it can be used again");
         client.write_all(b"x").unwrap();
@@ -139,13 +144,13 @@ fn a_pipe_with_bytes_left_is_not_used_again() {
             let (from, mut client) = pair(&worker);
             client.write_all(b"secret").unwrap();
             let mut pipe = worker.pipe().unwrap();
-            pipe.fill(&from, 100).await.unwrap();
+            fill(&mut pipe, &from, 100).await.unwrap();
             drop(pipe);
         }
         let ((from, mut client), (to, mut server)) = (pair(&worker), pair(&worker));
         client.write_all(b"public").unwrap();
         let mut pipe = worker.pipe().unwrap();
-        pipe.fill(&from, 100).await.unwrap();
+        fill(&mut pipe, &from, 100).await.unwrap();
         while pipe.empty(&to).await.unwrap() > 0 {}
         let mut bytes = [0; 6];
         server.read_exact(&mut bytes).unwrap();
@@ -191,7 +196,7 @@ fn a_sink_that_is_gone_is_an_error() {
         let mut pipe = worker.pipe().unwrap();
         let error = loop {
             client.write_all(b"more").unwrap();
-            pipe.fill(&from, 100).await.unwrap();
+            fill(&mut pipe, &from, 100).await.unwrap();
             if let Err(error) = pipe.empty(&to).await {
                 break error;
             }

@@ -1,0 +1,169 @@
+//! Targets that answer before they have read the request: whatever the client sends next is read as what
+//! it is.
+
+mod support;
+
+use std::collections::HashMap;
+use std::io::{ErrorKind, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use support::Latch;
+use support::gate::TestGate;
+use support::message::Response;
+use support::upstream::Upstream;
+
+const CONFIG: &str = r#"
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    protocol: http
+    rules:
+      - target: "http://{upstream}"
+"#;
+
+/// A request that only ever stands inside the body of another one.
+const INNER: &str = "GET /inner HTTP/1.1\r\nHost: inner.test\r\n\r\n";
+
+/// Sizes of uploads, around what a socket takes while nobody reads: of some of them the last bytes are in the
+/// pipe of the gate when the answer comes.
+fn sizes() -> impl Iterator<Item = usize> {
+    let fits = what_a_socket_takes();
+    (0..20).map(move |step| fits - 200_000 + step * 30_000)
+}
+
+fn what_a_socket_takes() -> usize {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut writer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let _unread = listener.accept().unwrap();
+    writer.set_write_timeout(Some(STUCK)).unwrap();
+    let mut taken = 0;
+    while let Ok(count) = writer.write(&[0; 16 * 1024]) {
+        taken += count;
+    }
+    taken
+}
+
+/// How long a sender takes none of an upload before it is stuck.
+const STUCK: Duration = Duration::from_millis(200);
+
+/// A target that answers an upload with `413` once its client is stuck or has sent all of it. It reads none of
+/// the upload and keeps its socket. It answers everything else with the path.
+struct Refusing {
+    upstream: Upstream,
+    sent: Arc<Mutex<HashMap<String, Latch>>>,
+}
+
+impl Refusing {
+    fn new() -> Self {
+        let sent = Arc::new(Mutex::new(HashMap::<String, Latch>::new()));
+        let (uploads, unread) = (sent.clone(), Mutex::new(Vec::new()));
+        let upstream = Upstream::scripted(move |connection| {
+            while let Some(head) = connection.read_head() {
+                let upload = uploads.lock().unwrap().get(head.start.split(' ').nth(1).unwrap()).cloned();
+                if let Some(latch) = upload {
+                    latch.wait();
+                    connection.send(
+                        "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+                    );
+                    unread.lock().unwrap().push(connection.writer());
+                    return connection.close();
+                }
+                let request = connection.read_body(head);
+                let path = request.target().to_owned();
+                connection.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{path}", path.len()));
+            }
+        });
+        Self { upstream, sent }
+    }
+
+    /// Sends `bytes`, an upload to `path` and maybe more, on a thread of its own. Whether all were taken.
+    fn send(&self, path: &str, mut writer: TcpStream, bytes: Vec<u8>) -> JoinHandle<bool> {
+        let latch = Latch::new();
+        self.sent.lock().unwrap().insert(path.into(), latch.clone());
+        thread::spawn(move || {
+            writer.set_write_timeout(Some(STUCK)).unwrap();
+            let mut left = &bytes[..];
+            while !left.is_empty() {
+                match writer.write(left) {
+                    Ok(count) => left = &left[count..],
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => latch.open(),
+                    // The gate has closed.
+                    Err(_) => break,
+                }
+            }
+            latch.open();
+            left.is_empty()
+        })
+    }
+}
+
+/// Longer than what may be lost of it: a gate that loses its place finds itself among the inner requests.
+fn next_body() -> String {
+    INNER.repeat(20_000)
+}
+
+/// Sends an upload and, behind it, a request whose body holds other requests; the answers that came before
+/// the connection ended.
+fn upload_and_ask(gate: &TestGate, target: &Refusing, path: &str, upload: &[u8]) -> Vec<Response> {
+    let mut client = gate.client();
+    let body = next_body();
+    let next = format!("POST /next HTTP/1.1\r\nHost: a.test\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let sending = target.send(path, client.writer(), [upload, next.as_bytes()].concat());
+    let mut answers = Vec::new();
+    while answers.len() < 2
+        && let Ok(answer) = client.try_read_response("POST")
+    {
+        answers.push(answer);
+    }
+    drop(client);
+    sending.join().unwrap();
+    answers
+}
+
+fn expect_no_request_from_inside_a_body(upload: impl Fn(&str, usize) -> Vec<u8>) {
+    let target = Refusing::new();
+    let gate = TestGate::start(CONFIG, &[("upstream", &target.upstream)]);
+    let mut followed = 0;
+    for size in sizes() {
+        let path = format!("/upload/{size}");
+        let answers = upload_and_ask(&gate, &target, &path, &upload(&path, size));
+        assert_eq!(answers.first().map(Response::status), Some(413), "{size} bytes");
+        if let Some(next) = answers.get(1) {
+            next.expect(200, "/next");
+            followed += 1;
+        }
+    }
+    for request in target.upstream.requests() {
+        assert_eq!(request.target(), "/next", "a request was read out of a body");
+        assert_eq!(request.body.bytes, next_body().as_bytes());
+    }
+    assert_eq!(target.upstream.requests().len(), followed);
+}
+
+#[test]
+fn an_upload_of_known_length_that_is_refused_swallows_nothing_of_the_next_request() {
+    expect_no_request_from_inside_a_body(|path, length| {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a.test\r\nContent-Length: {length}\r\n\r\n");
+        // Whichever byte is taken for the beginning of a request, one begins soon.
+        let body = INNER.as_bytes().iter().cycle().take(length);
+        head.bytes().chain(body.copied()).collect()
+    });
+}
+
+#[test]
+fn a_chunked_upload_that_is_refused_swallows_nothing_of_the_next_request() {
+    expect_no_request_from_inside_a_body(|path, length| {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let mut upload = head.into_bytes();
+        for _ in 0..length / 10_000 {
+            upload.extend(b"2710\r\n");
+            upload.extend(INNER.bytes().cycle().take(10_000));
+            upload.extend(b"\r\n");
+        }
+        upload.extend(b"0\r\n\r\n");
+        upload
+    });
+}
