@@ -143,12 +143,13 @@ impl Shared {
     }
 
     /// Puts into force what was prepared. Nothing here can fail. New workers accept before those of before stop
-    /// to, so that a restart refuses no connection either.
+    /// to, so that a restart refuses no connection either; until then those serve the new generation as well.
     async fn commit(&self, run: &mut Running, next: Next) {
         let Next { generation, access, internal, crew, new } = next;
         let plan = &generation.plan;
         run.permits.set_limit(plan.max_connections);
-        self.put_into_force(crew.as_ref().unwrap_or(&run.crew), &generation, new).await;
+        let crews: Vec<&Crew> = crew.iter().chain([&run.crew]).collect();
+        self.put_into_force(&crews, &generation, new).await;
         if let Some(crew) = crew {
             let before = std::mem::replace(&mut run.crew, crew);
             before.leave();

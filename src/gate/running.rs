@@ -116,7 +116,7 @@ impl Shared {
         let crew = start_crew(count, &self.counters, &permits)?;
         let internal_plan = plan.internal_api.clone();
         let new = prepare(&crew, sockets).await?;
-        self.put_into_force(&crew, &generation, new).await;
+        self.put_into_force(&[&crew], &generation, new).await;
         let watching = smol::spawn(watch::follow(Arc::downgrade(self), self.news.1.clone()));
         *running =
             Some(Running { crew, leaving: Vec::new(), permits, internal, internal_plan, access, watching });
@@ -201,10 +201,17 @@ impl Shared {
     }
 
     /// Hands a generation to the workers, who have prepared what is `new`, and makes it the current one.
-    pub(super) async fn put_into_force(&self, crew: &Crew, generation: &Arc<Generation>, new: NewAddresses) {
+    pub(super) async fn put_into_force(
+        &self,
+        crews: &[&Crew],
+        generation: &Arc<Generation>,
+        new: NewAddresses,
+    ) {
         let (lease, returned) = Lease::new(generation.clone());
         smol::spawn(retire(generation.clone(), returned, self.background.clone())).detach();
-        crew.install(&lease).await;
+        for crew in crews {
+            crew.install(&lease).await;
+        }
         let wanted = bound::doors(&generation.plan);
         let mut addresses = self.addresses();
         addresses.extend(new);
