@@ -33,8 +33,8 @@ tcp: { port: "127.0.0.1:0", target: "{users}" }
 
 /// Runs until INT or TERM. Fails when something cannot be started or nothing can be printed.
 pub fn run() -> io::Result<()> {
-    let caught = Caught::new()?;
-    let demo = Demo::start()?;
+    let mut caught = Caught::new()?;
+    let Some(demo) = caught.unless_stopped(Demo::start)?.transpose()? else { return Ok(()) };
     let mut out = io::stdout().lock();
     out.write_all(demo.guide().as_bytes())?;
     out.flush()?;

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::config::Inputs;
+use crate::config::{Inputs, TEXT_BYTES_MAX};
+use crate::files;
 
 /// Reads what is there now; keeps nothing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -11,7 +12,7 @@ pub struct Disk;
 
 impl Inputs for Disk {
     fn read(&self, path: &Path) -> io::Result<String> {
-        std::fs::read_to_string(path)
+        files::read_text(path, TEXT_BYTES_MAX)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {

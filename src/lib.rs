@@ -23,3 +23,5 @@ pub mod worker;
 
 pub mod config;
 pub mod log;
+
+pub mod files;

@@ -49,6 +49,8 @@ impl Process {
         command
             .args(["run", "-c"])
             .arg(&file)
+            // Without an end, as long as this process has it.
+            .stdin(Stdio::piped())
             .stderr(Stdio::piped())
             .env_remove("RUST_LOG")
             .env_remove("LOG_LEVEL");
@@ -200,6 +202,59 @@ fn term_lets_an_exchange_end_and_a_second_one_does_not() {
             finish.open();
         }
     }
+}
+
+/// What has no end is read for a while; a signal is not kept waiting for that.
+#[test]
+fn term_is_heard_during_a_reload() {
+    let upstream = Upstream::says("fine");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify.sock");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let told = || {
+        let mut bytes = [0; 256];
+        let length = socket.recv(&mut bytes).expect("a message");
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    };
+    let gate = Process::start(&upstream, &[("NOTIFY_SOCKET", &path)]);
+    assert_eq!(told(), "READY=1");
+    gate.edit("body: \"old\"", "body: \"${file:/dev/stdin}\"");
+    gate.signal(Signal::HUP);
+    assert!(told().starts_with("RELOADING=1"));
+    gate.signal(Signal::USR1);
+    gate.signal(Signal::TERM);
+    assert_eq!(told(), "STOPPING=1");
+    assert_eq!(gate.end().code(), Some(0));
+}
+
+/// The first process of a container gets no signal that it does not catch.
+#[cfg(target_os = "linux")]
+#[test]
+fn term_is_caught_and_heard_while_the_configuration_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("smolgate.yml"), "internal_api: { token: \"${file:/dev/stdin}\" }\n").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smolgate"));
+    command.args(["run", "-c", "smolgate.yml"]).current_dir(dir.path()).stdin(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // It is not dropped: standard input has no end.
+    let input = child.stdin.take();
+    let status = format!("/proc/{}/status", child.id());
+    let catches = |text: &str| {
+        let mask = text.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        mask.is_some_and(|mask| {
+            u64::from_str_radix(mask.trim(), 16).unwrap() & 1 << (Signal::TERM.as_raw() - 1) != 0
+        })
+    };
+    until("TERM is caught", || catches(&fs::read_to_string(&status).unwrap()));
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let mut ended = None;
+    until("it ends", || {
+        ended = child.try_wait().unwrap();
+        ended.is_some()
+    });
+    assert_eq!(ended.unwrap().code(), Some(0));
+    drop(input);
 }
 
 #[test]

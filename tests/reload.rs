@@ -331,6 +331,104 @@ fn a_restart_takes_the_new_rules_too() {
     gate.exchange(VERSION).expect(200, "after");
 }
 
+/// A restart neither waits for what is in flight nor refuses what comes, and a port that the system chose stays.
+#[test]
+fn a_restart_serves_anew_while_what_is_in_flight_ends() {
+    let hold = Latch::new();
+    let (upstream, gate, mut busy) = held(&hold);
+    let address = gate.address("http");
+    gate.edit(&BEFORE.replace("before", "after"), &[("live", &upstream)]);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let knocking = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                std::net::TcpStream::connect(address).expect("no connection is refused");
+            }
+        });
+        gate.restart().expect("the restart is fine");
+        Client::connect(address).exchange(VERSION).expect(200, "after");
+        done.store(true, Ordering::Relaxed);
+        knocking.join().unwrap();
+    });
+    assert_eq!(gate.address("http"), address);
+    hold.open();
+    busy.read_response().expect(200, "alive");
+    busy.expect_close();
+    // The workers of before have ended, or do so now.
+    gate.restart().expect("the restart is fine");
+    gate.exchange(VERSION).expect(200, "after");
+}
+
+#[test]
+fn a_restart_that_is_refused_changes_nothing() {
+    let upstream = live();
+    let gate = start(&upstream);
+    let mut kept = gate.client();
+    kept.exchange(VERSION).expect(200, "before");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let changed = BEFORE.replace("before", "after").replacen("127.0.0.1:0", "{taken}", 1);
+    gate.edit(&changed, &[("live", &upstream), ("taken", &taken.local_addr().unwrap())]);
+    gate.restart().expect_err("the port is taken");
+    kept.exchange(VERSION).expect(200, "before");
+    gate.exchange(VERSION).expect(200, "before");
+}
+
+#[test]
+fn a_reload_that_is_refused_leaves_nothing_behind() {
+    let upstream = live();
+    let gate = start(&upstream);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let socket = gate.dir().join("internal.sock");
+    let changed = BEFORE.replacen("127.0.0.1:0", "{taken}", 1);
+    let changed = format!("internal_api: {{ bind: \"unix:{{socket}}\" }}\n{changed}");
+    gate.edit(
+        &changed,
+        &[("live", &upstream), ("taken", &taken.local_addr().unwrap()), ("socket", &socket.display())],
+    );
+    gate.reload().expect_err("the port is taken");
+    assert!(!socket.exists(), "the internal API that was not needed is still there");
+    drop(taken);
+    gate.reload().expect("the port is free now");
+    assert!(socket.exists());
+}
+
+/// A gate on a port that was free a moment ago, on this address of it.
+fn on_a_free_port(yaml: &str, live: &Upstream) -> (TestGate, u16) {
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        match TestGate::try_start(yaml, &[("live", live), ("port", &port)]) {
+            Ok(gate) => return (gate, port),
+            // Another test was faster.
+            Err(error) => assert!(error.contains("cannot listen"), "{error}"),
+        }
+    }
+}
+
+#[test]
+fn an_address_can_be_widened_and_narrowed() {
+    let upstream = live();
+    let on = |address: &str| BEFORE.replacen("127.0.0.1:0", &format!("{address}:{{port}}"), 1);
+    let (gate, port) = on_a_free_port(&on("127.0.0.1"), &upstream);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let knocking = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                std::net::TcpStream::connect(("127.0.0.1", port)).expect("no connection is refused");
+            }
+        });
+        for (address, word) in [("", "wide"), ("127.0.0.1", "narrow"), ("0.0.0.0", "IPv4"), ("", "wide")] {
+            gate.edit(&on(address).replace("before", word), &[("live", &upstream), ("port", &port)]);
+            gate.reload().unwrap_or_else(|error| panic!("{address}: {error}"));
+            // The narrower socket, should it be the one that goes, still takes what comes until it has gone.
+            support::until("the new rules are met", || {
+                Client::connect(([127, 0, 0, 1], port).into()).exchange(VERSION).text() == word
+            });
+        }
+        done.store(true, Ordering::Relaxed);
+        knocking.join().unwrap();
+    });
+}
+
 #[test]
 fn no_connection_is_refused_or_reset_while_reloads_go_on() {
     let upstream = live();
@@ -377,5 +475,32 @@ fn stopping_drains_what_is_in_flight() {
     hold.open();
     busy.read_response().expect(200, "alive");
     busy.expect_close();
+    stopping.join().expect("the gate stops");
+}
+
+#[test]
+fn a_listener_s_own_shutdown_timeout_holds_at_a_stop() {
+    let hold = Latch::new();
+    let held = hold.clone();
+    let upstream = Upstream::each(move |connection, _| {
+        held.wait();
+        connection.send(ALIVE);
+    });
+    // An hour at the top: only the other listener's own one lets the gate end.
+    let own = BEFORE
+        .replace("20s", "1h")
+        .replace("protocol: http\n", "protocol: http\n    shutdown_timeout: 20s\n");
+    let own = own.replace("protocol: tcp\n", "protocol: tcp\n    shutdown_timeout: 0\n");
+    let gate = TestGate::start(&own, &[("live", &upstream)]);
+    let mut patient = gate.client();
+    patient.send(LIVE);
+    let mut raw = gate.client_of("raw");
+    raw.send(b"!");
+    upstream.wait_requests(1);
+    support::until("the tunnel has begun", || gate.metric("smolgate_tunnels_open{listener=\"raw\"}") == 1.0);
+    let stopping = thread::spawn(move || gate.stop());
+    raw.expect_close();
+    hold.open();
+    patient.read_response().expect(200, "alive");
     stopping.join().expect("the gate stops");
 }

@@ -63,6 +63,11 @@ fn only_the_worker_names_the_poller_and_unsafe() {
 }
 
 #[test]
+fn only_one_module_opens_files() {
+    over("src/", arrows::opens_files);
+}
+
+#[test]
 fn files_and_functions_fit_one_sitting() {
     over("", shape::lengths);
 }

@@ -19,12 +19,17 @@ pub fn run(run: &Running) -> ExitCode {
 }
 
 fn serve(run: &Running) -> Result<(), ExitCode> {
+    let deaf = |error| output::failure(output::UNABLE, &format!("signals cannot be received: {error}"));
+    let mut caught = Caught::new().map_err(deaf)?;
     let files = configuration::sources(&run.files)?;
     // Read here as well, so that a mistake is shown with its colours and before anything starts. The
     // gate logs the warnings, as it does at every reload.
-    let plan = configuration::read_quietly(&run.files)?.plan;
+    let arguments = run.files.clone();
+    let read = caught.unless_stopped(move || configuration::read_quietly(&arguments)).map_err(deaf)?;
+    let Some(plan) = read.transpose()?.map(|loaded| loaded.plan) else { return Ok(()) };
     let counters = Counters::new();
     let level = Arc::new(log(&run.logging, plan.log.format, plan.log.level, &counters)?);
+    drop(plan);
     let reloaded = level.clone();
     let on_plan = Box::new(move |plan: &Plan| reloaded.set(plan.log.level));
     let watch = run.watch;
@@ -34,9 +39,11 @@ fn serve(run: &Running) -> Result<(), ExitCode> {
             loaded
         })
     });
-    let deaf = |error| output::failure(output::UNABLE, &format!("signals cannot be received: {error}"));
-    let caught = Caught::new().map_err(deaf)?;
-    let gate = Gate::start_with(loader, counters, on_plan).map_err(cannot_start)?;
+    let started = caught.unless_stopped(move || Gate::start_with(loader, counters, on_plan));
+    let Some(gate) = started.map_err(deaf)?.transpose().map_err(cannot_start)? else {
+        tracing::info!("stopped before it had started");
+        return Ok(());
+    };
     tracing::info!("{}", gate.summary());
     let served = gate.serve_until_stopped(caught);
     level.flush();

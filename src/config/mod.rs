@@ -48,3 +48,4 @@ pub use inputs::{Inputs, Memory};
 pub use loader::{Files, Format, Loaded, load, load_files};
 pub use sources::{Seen, Sources};
 pub use view::view;
+pub use yaml::TEXT_BYTES_MAX;

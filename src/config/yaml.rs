@@ -67,7 +67,7 @@ pub(crate) enum Value {
 }
 
 /// The longest text that is read, in bytes; some 100,000 rules.
-pub(crate) const TEXT_BYTES_MAX: usize = 16 << 20;
+pub const TEXT_BYTES_MAX: usize = 16 << 20;
 
 /// Nodes in a tree, aliases written out.
 const NODES_MAX: usize = 2_000_000;

@@ -30,40 +30,52 @@ pub(super) fn doors(plan: &Plan) -> Vec<(DoorKey, usize)> {
 /// Sockets for the doors that are not open yet: one a worker for each.
 pub(super) type NewSockets = HashMap<DoorKey, (SocketAddr, Vec<TcpListener>)>;
 
-/// Binds every door of `plan` that is not in `open`, `workers` times.
+/// Binds doors of `plan`, `workers` times each: those that are not among `ours`, which are open, or with
+/// `anew` all of them. What is open stays open: the system shares the address, and gives a connection to
+/// the socket with the narrower one.
 pub(super) fn bind(
     plan: &Plan,
-    open: &HashMap<DoorKey, SocketAddr>,
+    ours: &HashMap<DoorKey, SocketAddr>,
+    anew: bool,
     workers: usize,
 ) -> Result<NewSockets, GateError> {
     let mut sockets = NewSockets::new();
     for (door, index) in doors(plan) {
-        if open.contains_key(&door) || sockets.contains_key(&door) {
+        let open = ours.get(&door);
+        if (open.is_some() && !anew) || sockets.contains_key(&door) {
             continue;
         }
         let listener = &plan.listeners[index];
         let what =
             || format!("listener `{}` ({}) cannot listen on {}", listener.name, listener.origin, door.bind);
-        let bound = bind_one(door.bind, workers).map_err(|error| GateError::System(what(), error))?;
+        // Behind port 0 stands the port that the system gave.
+        let bind = open.map_or(door.bind, |address| on_port(door.bind, *address));
+        // Where we listen already, on a wider address or a narrower one, nobody else could have begun to.
+        let is_ours = ours.values().any(|address| bind.overlaps(Bind::Address(*address)));
+        let bound = bind_one(bind, is_ours, workers).map_err(|error| GateError::System(what(), error))?;
         sockets.insert(door, bound);
     }
     Ok(sockets)
 }
 
-fn bind_one(bind: Bind, workers: usize) -> std::io::Result<(SocketAddr, Vec<TcpListener>)> {
-    if bind.port() != 0 {
+fn bind_one(bind: Bind, is_ours: bool, workers: usize) -> std::io::Result<(SocketAddr, Vec<TcpListener>)> {
+    if bind.port() != 0 && !is_ours {
         worker::is_free(bind)?;
     }
     let first = worker::listen(bind)?;
     let address = first.local_addr()?;
-    // The others share the port that the first one was given.
-    let same = match bind {
-        Bind::Any(_) => Bind::Any(address.port()),
-        Bind::Address(_) => Bind::Address(address),
-    };
+    let same = on_port(bind, address);
     let mut sockets = vec![first];
     for _ in 1..workers {
         sockets.push(worker::listen(same)?);
     }
     Ok((address, sockets))
+}
+
+/// The same with the port that the system gave.
+fn on_port(bind: Bind, given: SocketAddr) -> Bind {
+    match bind {
+        Bind::Any(_) => Bind::Any(given.port()),
+        Bind::Address(_) => Bind::Address(given),
+    }
 }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::plan::{Origin, Plan};
-use crate::config::{Diagnostic, Severity};
+use crate::config::{Diagnostic, Severity, TEXT_BYTES_MAX};
+use crate::files;
 use crate::log::counters::CertificateExpiry;
 use crate::proxy::{Generation, terminators};
 use crate::tls::{Problem, Terminator, Tickets, files_of};
@@ -36,7 +37,7 @@ pub(super) fn of_upstreams(errors: Vec<DirectoryError>) -> Vec<Diagnostic> {
 /// An error and its line, which is read again, because a plan keeps places and not texts; it may have
 /// changed since. Where a token may stand in it too, as in a file of one line, only the place is shown.
 fn at(origin: Origin, message: String) -> Diagnostic {
-    let text = std::fs::read_to_string(Path::new(&*origin.file)).unwrap_or_default();
+    let text = files::read_text(Path::new(&*origin.file), TEXT_BYTES_MAX).unwrap_or_default();
     let line = text.lines().nth(origin.line as usize - 1).unwrap_or_default();
     let from = origin.column as usize - 1;
     let meant = line.chars().skip(from).take_while(|char| !matches!(char, ',' | '}' | ']' | ' ' | '#'));

@@ -1,12 +1,12 @@
 //! The workers: threads that take orders.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use smol::channel::{Receiver, Sender, bounded, unbounded};
 
@@ -15,19 +15,30 @@ use crate::http::FieldTable;
 use crate::log::Counters;
 use crate::proxy::{Clock, Door, Lease, Permits, Site, Upstreams, WorkerState, handshake_slots};
 use crate::upstream::Book;
-use crate::worker::{self, Task, Worker};
+use crate::worker::{self, Listener, Task, Worker};
 
 /// The workers of a gate.
 pub(super) struct Crew {
-    workers: Vec<(Sender<Order>, JoinHandle<io::Result<()>>)>,
+    workers: Vec<Member>,
 }
 
-/// What a worker is told. It answers when it is done.
+/// One worker, as the control plane sees it.
+struct Member {
+    orders: Sender<Order>,
+    thread: JoinHandle<io::Result<()>>,
+    /// Closed when the thread has done everything.
+    ended: Receiver<Infallible>,
+}
+
+/// What a worker is told.
 enum Order {
-    /// Serve this generation: keep the doors it has, open those it brings sockets for, close the rest.
-    Install { generation: Lease, sockets: HashMap<DoorKey, TcpListener>, done: Sender<io::Result<()>> },
+    /// Get ready to accept from these sockets with the next generation, and from no others. It answers.
+    Prepare { sockets: HashMap<DoorKey, TcpListener>, done: Sender<io::Result<()>> },
+    /// Serve this generation: keep the doors it has, open those that were prepared, close the rest. It
+    /// drops `done` then.
+    Install { generation: Lease, done: Sender<Infallible> },
     /// Close every door, wait for the guests, and end.
-    Leave { patience: Duration },
+    Leave,
 }
 
 impl Crew {
@@ -39,10 +50,14 @@ impl Crew {
         let mut crew = Self { workers: Vec::with_capacity(count) };
         for number in 0..count {
             let (orders, inbox) = unbounded();
+            let (end, ended) = bounded(1);
             let (counters, permits) = (counters.clone(), permits.clone());
-            let work = move || worker::run(move |worker| obey(worker, inbox, counters, permits));
+            let work = move || {
+                let _end = end;
+                worker::run(move |worker| obey(worker, inbox, counters, permits))
+            };
             let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(work)?;
-            crew.workers.push((orders, thread));
+            crew.workers.push(Member { orders, thread, ended });
         }
         Ok(crew)
     }
@@ -52,40 +67,67 @@ impl Crew {
         self.workers.len()
     }
 
-    /// Gives all of them a generation, and waits until all of them serve it.
+    /// Gives each of them its sockets, for the generation that is installed next. Until then they accept
+    /// nothing from them.
     ///
     /// # Errors
-    /// When a worker cannot open a door, or has ended.
-    pub(super) async fn install(&self, generation: &Lease, mut sockets: NewSockets) -> io::Result<()> {
+    /// When a worker cannot register a socket, or has ended. None of them keeps any then.
+    pub(super) async fn prepare(&self, sockets: NewSockets) -> io::Result<()> {
+        let prepared = self.hand_out(sockets).await;
+        if prepared.is_err() {
+            // The error that counts is the first.
+            let _ = self.hand_out(NewSockets::new()).await;
+        }
+        prepared
+    }
+
+    async fn hand_out(&self, mut sockets: NewSockets) -> io::Result<()> {
+        let has_ended = || io::Error::other("a worker has ended");
         let (done, answers) = bounded(self.count());
-        for (orders, _) in &self.workers {
-            let sockets =
-                sockets.iter_mut().filter_map(|(door, (_, sockets))| Some((door.clone(), sockets.pop()?)));
-            let order = Order::Install {
-                generation: generation.clone(),
-                sockets: sockets.collect(),
-                done: done.clone(),
-            };
-            orders.send(order).await.map_err(|_| io::Error::other("a worker has ended"))?;
+        for worker in &self.workers {
+            let own = sockets.iter_mut().filter_map(|(door, (_, all))| Some((door.clone(), all.pop()?)));
+            let order = Order::Prepare { sockets: own.collect(), done: done.clone() };
+            worker.orders.try_send(order).map_err(|_| has_ended())?;
         }
         drop(done);
         for _ in &self.workers {
-            answers.recv().await.map_err(|_| io::Error::other("a worker has ended"))??;
+            answers.recv().await.map_err(|_| has_ended())??;
         }
         Ok(())
     }
 
-    /// Lets all of them drain for at most `patience`, and waits for their end.
-    pub(super) async fn leave(self, patience: Duration) {
-        for (orders, _) in &self.workers {
-            // A worker that has ended need not be told to.
-            let _ = orders.send(Order::Leave { patience }).await;
+    /// Gives all of them a generation, and waits until all of them serve it. Nothing here can fail: a
+    /// worker that has ended meanwhile serves nothing, whatever the generation.
+    pub(super) async fn install(&self, generation: &Lease) {
+        let (done, installed) = bounded::<Infallible>(1);
+        for worker in &self.workers {
+            let order = Order::Install { generation: generation.clone(), done: done.clone() };
+            if worker.orders.try_send(order).is_err() {
+                tracing::error!("a worker has ended");
+            }
         }
-        for (_, thread) in self.workers {
-            match smol::unblock(move || thread.join()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(%error, "a worker's reactor failed"),
-                Err(_) => tracing::error!("a worker panicked"),
+        drop(done);
+        // Nothing can be sent: this waits until each of them has dropped its end.
+        let _ = installed.recv().await;
+    }
+
+    /// Tells all of them to drain and end.
+    pub(super) fn leave(&self) {
+        for worker in &self.workers {
+            // A worker that has ended need not be told to.
+            let _ = worker.orders.try_send(Order::Leave);
+        }
+    }
+
+    /// Waits for their end. May be dropped, and asked again.
+    pub(super) async fn ended(&mut self) {
+        while let Some(worker) = self.workers.last() {
+            // Nothing can be sent: this waits for the end of the channel.
+            let _ = worker.ended.recv().await;
+            match self.workers.pop().map(|worker| worker.thread.join()) {
+                None | Some(Ok(Ok(()))) => {}
+                Some(Ok(Err(error))) => tracing::error!(%error, "a worker's reactor failed"),
+                Some(Err(_)) => tracing::error!("a worker panicked"),
             }
         }
     }
@@ -103,19 +145,27 @@ async fn obey(worker: Worker, inbox: Receiver<Order>, counters: Arc<Counters>, p
         handshakes: handshake_slots(),
     });
     let mut open: HashMap<DoorKey, Rc<Door>> = HashMap::new();
+    let mut prepared: HashMap<DoorKey, Listener> = HashMap::new();
     let mut closing: Vec<Task<()>> = Vec::new();
-    // The channel closes when the gate is gone: then there is nobody to serve for.
+    let close = |door: Rc<Door>| worker.spawn(async move { door.close().await });
+    // The channel closes when the gate is gone: then there is nothing to serve for.
     while let Ok(order) = inbox.recv().await {
         closing.retain(|task| !task.is_finished());
         match order {
-            Order::Install { generation, sockets, done } => {
-                let (result, gone) = install(&state, &mut open, generation, sockets);
-                closing.extend(gone.into_iter().map(|(door, patience)| close(&worker, door, patience)));
-                // Who gave the order may have given up on the answer.
+            Order::Prepare { sockets, done } => {
+                let ready = |(door, socket)| Ok((door, Listener::new(&worker, socket)?));
+                let ready: io::Result<_> = sockets.into_iter().map(ready).collect();
+                let result = ready.map(|ready| prepared = ready);
+                // The reload may have been given up.
                 let _ = done.send(result).await;
             }
-            Order::Leave { patience } => {
-                closing.extend(open.drain().map(|(_, door)| close(&worker, door, patience)));
+            Order::Install { generation, done } => {
+                let gone = install(&state, &mut open, generation, std::mem::take(&mut prepared));
+                closing.extend(gone.into_iter().map(close));
+                drop(done);
+            }
+            Order::Leave => {
+                closing.extend(open.drain().map(|(_, door)| close(door)));
                 break;
             }
         }
@@ -125,42 +175,27 @@ async fn obey(worker: Worker, inbox: Receiver<Order>, counters: Arc<Counters>, p
     }
 }
 
-fn close(worker: &Worker, door: Rc<Door>, patience: Duration) -> Task<()> {
-    worker.spawn(async move { door.close(patience).await })
-}
-
-/// Doors that a generation does not have, and for how long their guests may stay.
-type Gone = Vec<(Rc<Door>, Duration)>;
-
+/// Gives `generation` to the doors. Returns those that it does not have.
 fn install(
     state: &Rc<WorkerState>,
     open: &mut HashMap<DoorKey, Rc<Door>>,
     generation: Lease,
-    mut sockets: HashMap<DoorKey, TcpListener>,
-) -> (io::Result<()>, Gone) {
+    mut prepared: HashMap<DoorKey, Listener>,
+) -> Vec<Rc<Door>> {
     let upstreams = Rc::new(Upstreams::new(state.clone(), generation.clone()));
     let mut sites: HashMap<usize, Rc<Site>> = HashMap::new();
     let mut stay = HashMap::new();
-    let mut result = Ok(());
     for (key, index) in doors(&generation.plan) {
         let site = sites.entry(index).or_insert_with(|| Rc::new(Site::new(&upstreams, index))).clone();
-        match (open.remove(&key), sockets.remove(&key)) {
+        match (open.remove(&key), prepared.remove(&key)) {
             (Some(door), _) => {
                 door.install(site);
                 stay.insert(key, door);
             }
-            (None, Some(socket)) => match Door::open(site, socket) {
-                Ok(door) => drop(stay.insert(key, door)),
-                Err(error) => result = Err(error),
-            },
+            (None, Some(listener)) => drop(stay.insert(key, Door::open(site, listener))),
             (None, None) => {}
         }
     }
-    let gone = open.drain().map(|(_, door)| {
-        let patience = door.patience();
-        (door, patience)
-    });
-    let gone = gone.collect();
-    *open = stay;
-    (result, gone)
+    let gone = std::mem::replace(open, stay);
+    gone.into_values().collect()
 }

@@ -106,8 +106,8 @@ impl Gate {
         smol::block_on(self.shared.internal_address())
     }
 
-    /// Reads the configuration again and puts it into force; with `restart`, by tearing every
-    /// listener down, draining, and starting it anew. Blocks. What changed, in one line.
+    /// Reads the configuration again and puts it into force; with `restart`, on new workers and new sockets,
+    /// while those of before drain. Blocks. What changed, in one line.
     ///
     /// # Errors
     /// [`GateError`]; the old configuration stays in force then.
@@ -131,7 +131,7 @@ impl Gate {
         self.shared.reopen_logs();
     }
 
-    /// Stops accepting, lets exchanges end within `shutdown_timeout`, and ends. Blocks.
+    /// Stops accepting, lets exchanges end within the `shutdown_timeout` of their listener, and ends. Blocks.
     pub fn stop(self) {
         drop(self);
     }

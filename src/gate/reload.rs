@@ -1,65 +1,83 @@
-//! Reload: read, validate, build off the data plane, then swap. Whatever fails, fails before the swap.
+//! Reload: read, validate, build, bind off the data plane, then swap. Whatever fails, fails before the swap.
+//!
+//! A stop may drop any of it at any await; nothing else does.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use futures_lite::FutureExt;
+use smol::Timer;
 use smol::channel::Receiver;
 use smol::lock::MutexGuard;
 
 use super::background::{Background, Patience};
-use super::bound::{self, NewSockets};
-use super::report;
+use super::crew::Crew;
 use super::running::{
-    Read, Running, Shared, complain, start_access_log, start_crew, start_internal, worker_count,
+    NewAddresses, Read, Running, Shared, complain, prepare, start_access_log, start_crew, start_internal,
+    worker_count,
 };
 use super::{GateError, notify};
+use super::{bound, report};
 use crate::config::Sources;
 use crate::config::plan::{AccessLog as AccessPlan, Plan};
+use crate::internal::Server;
 use crate::log::AccessLog;
-use crate::proxy::{Generation, Permits};
+use crate::proxy::Generation;
+
+/// How long a reload waits for the files of the configuration. Those of 10,000 rules take 70 ms; a file system
+/// on a network that does not answer takes for ever.
+const FILES_TIME_MAX: Duration = Duration::from_secs(30);
 
 impl Shared {
     /// Puts the configuration into force as it is written now. What changed, in one line.
     pub(super) async fn reload(self: &Arc<Self>, restart: bool) -> Result<String, GateError> {
-        let running = self.running.lock().await;
-        let began = Began::now();
-        notify::reloading();
-        let read = self.aside(began, Self::read).await;
-        self.take_over(running, restart, read, began).await
+        let reload = async {
+            let running = self.running.lock().await;
+            let began = Began::now();
+            notify::reloading();
+            let read = self.in_time(began, self.aside(began, Self::read)).await;
+            self.take_over(running, restart, read, began).await
+        };
+        self.unless_stopping(reload).await.unwrap_or_else(|| Ok(report::STOPPED.into()))
     }
 
     /// The same because files were found to hold `held`; whether it took place. It does not when that was
     /// loaded meanwhile, nor when they hold something else by now: then they are still being written, and
-    /// who watches them sees that too.
+    /// the task that watches them sees that too.
     pub(super) async fn reload_changed(self: &Arc<Self>, held: &Sources) -> bool {
-        let running = self.running.lock().await;
-        if running.is_none() || held.agrees_with(&self.sources()) {
-            return false;
-        }
-        let began = Began::now();
-        let read = self.aside(began, Self::read).await;
-        if !held.agrees_with(&read.sources) {
-            return false;
-        }
-        notify::reloading();
-        // What came of it is in the log.
-        let _ = self.take_over(running, false, read, began).await;
-        true
+        let reload = async {
+            let running = self.running.lock().await;
+            if running.is_none() || held.agrees_with(&self.sources()) {
+                return false;
+            }
+            let began = Began::now();
+            let read = self.in_time(began, self.aside(began, Self::read)).await;
+            if read.as_ref().is_ok_and(|read| !held.agrees_with(&read.sources)) {
+                return false;
+            }
+            notify::reloading();
+            // What could not be read in time is asked for again.
+            let was_read = read.is_ok();
+            // The log says how it ended.
+            let _ = self.take_over(running, false, read, began).await;
+            was_read
+        };
+        self.unless_stopping(reload).await.unwrap_or(false)
     }
 
     async fn take_over(
         self: &Arc<Self>,
         mut running: MutexGuard<'_, Option<Running>>,
         restart: bool,
-        read: Read,
+        read: Result<Read, GateError>,
         began: Began,
     ) -> Result<String, GateError> {
         let result = self.swap(&mut running, restart, read, began).await;
         notify::send("READY=1");
         drop(running);
-        // When it is full, somebody will look anyway.
+        // When it is full, the watching task will look anyway.
         let _ = self.news.0.try_send(());
         self.counters.reload(result.is_ok());
         match &result {
@@ -73,47 +91,104 @@ impl Shared {
         self: &Arc<Self>,
         running: &mut Option<Running>,
         restart: bool,
-        read: Read,
+        read: Result<Read, GateError>,
         began: Began,
     ) -> Result<String, GateError> {
         let (Some(run), Some(old)) = (running.as_mut(), self.current()) else {
             return Ok(report::STOPPED.into());
         };
-        let plan = self.accept(read)?;
-        let access = new_access_log(run, &plan, self)?;
-        let log = access.as_ref().or(run.access.as_ref().filter(|_| plan.log.access.is_some()));
-        let (number, built_of, log) = (old.number + 1, plan.clone(), log.map(|(_, log)| log.clone()));
-        let build = move |shared: &Self| shared.build(number, built_of.clone(), log.clone());
-        let generation = self.aside(began, build).await?;
-        complain(&generation);
-        let internal = if plan.internal_api.bind == run.internal_plan.bind {
-            None
-        } else {
-            Some(start_internal(&plan.internal_api, self)?)
-        };
-        if restart {
-            self.restart(run, &generation).await?;
-        } else {
-            let sockets = self.bind_new(&plan, run.crew.count())?;
-            self.put_into_force(&run.crew, &generation, sockets).await?;
-        }
-        run.permits.set_limit(plan.max_connections);
-        run.internal.set_token(plan.internal_api.token.clone());
-        if let Some(internal) = internal {
-            std::mem::replace(&mut run.internal, internal).stop();
-        }
-        run.internal_plan = plan.internal_api.clone();
-        if access.is_some() || plan.log.access.is_none() {
-            // The old one is written to its end by the exchanges that still hold it.
-            run.access = access;
-        }
-        (self.on_plan)(&plan);
+        let next = self.prepare(run, restart, self.accept(read?)?, began).await?;
+        let generation = next.generation.clone();
+        self.commit(run, next).await;
         let before = old.clone();
         let compare = move |_: &Self| report::changes(&before.plan, &generation, restart);
         let changes = self.aside(began, compare).await;
         // We may be the last to have it.
         self.background.discard(old).detach();
         Ok(changes)
+    }
+
+    /// Makes everything that `plan` needs and that does not run yet. Whatever fails, fails here, and takes with
+    /// it what was made.
+    async fn prepare(
+        self: &Arc<Self>,
+        run: &mut Running,
+        restart: bool,
+        plan: Arc<Plan>,
+        began: Began,
+    ) -> Result<Next, GateError> {
+        let access = self.in_time(began, self.new_access_log(run, &plan)).await??;
+        let log = access.as_ref().or(run.access.as_ref().filter(|_| plan.log.access.is_some()));
+        let number = self.current().map_or(1, |current| current.number + 1);
+        let (built_of, log) = (plan.clone(), log.map(|(_, log)| log.clone()));
+        let build = move |shared: &Self| shared.build(number, built_of.clone(), log.clone());
+        let generation = self.in_time(began, self.aside(began, build)).await??;
+        let complaining = generation.clone();
+        self.in_time(began, smol::unblock(move || complain(&complaining))).await?;
+        let internal = self.in_time(began, self.new_internal(run, &plan)).await??;
+        let crew = if restart {
+            // So that there are never more than two crews, however often a restart is asked for.
+            for crew in &mut run.leaving {
+                crew.ended().await;
+            }
+            Some(start_crew(worker_count(&plan), &self.counters, &run.permits)?)
+        } else {
+            None
+        };
+        let serving = crew.as_ref().unwrap_or(&run.crew);
+        let open = self.addresses().clone();
+        let sockets = bound::bind(&plan, &open, restart, serving.count())?;
+        let new = prepare(serving, sockets).await?;
+        Ok(Next { generation, access, internal, crew, new })
+    }
+
+    /// Puts into force what was prepared. Nothing here can fail. New workers accept before those of before stop
+    /// to, so that a restart refuses no connection either; until then those serve the new generation as well.
+    async fn commit(&self, run: &mut Running, next: Next) {
+        let Next { generation, access, internal, crew, new } = next;
+        let plan = &generation.plan;
+        run.permits.set_limit(plan.max_connections);
+        let crews: Vec<&Crew> = crew.iter().chain([&run.crew]).collect();
+        self.put_into_force(&crews, &generation, new).await;
+        if let Some(crew) = crew {
+            let before = std::mem::replace(&mut run.crew, crew);
+            before.leave();
+            run.leaving = vec![before];
+        }
+        run.internal.set_token(plan.internal_api.token.clone());
+        if let Some(internal) = internal {
+            let before = std::mem::replace(&mut run.internal, internal);
+            // It takes a file away.
+            smol::unblock(move || before.stop()).detach();
+        }
+        run.internal_plan = plan.internal_api.clone();
+        if access.is_some() || plan.log.access.is_none() {
+            // The old one is written to its end by the exchanges that still hold it.
+            run.access = access;
+        }
+        (self.on_plan)(plan);
+    }
+
+    /// A new access log when the plan wants another one than runs.
+    async fn new_access_log(&self, run: &Running, plan: &Arc<Plan>) -> Result<NewAccessLog, GateError> {
+        if run.access.as_ref().map(|(plan, _)| plan) == plan.log.access.as_ref() {
+            return Ok(None);
+        }
+        let (plan, counters) = (plan.clone(), self.counters.clone());
+        smol::unblock(move || start_access_log(&plan, &counters)).await
+    }
+
+    /// A new internal API when the plan wants it elsewhere.
+    async fn new_internal(
+        self: &Arc<Self>,
+        run: &Running,
+        plan: &Arc<Plan>,
+    ) -> Result<Option<Server>, GateError> {
+        if plan.internal_api.bind == run.internal_plan.bind {
+            return Ok(None);
+        }
+        let (plan, shared) = (plan.clone(), self.clone());
+        smol::unblock(move || start_internal(&plan.internal_api, &shared)).await.map(Some)
     }
 
     /// Does in the background, perhaps twice, what takes long and waits for nobody.
@@ -126,37 +201,30 @@ impl Shared {
         self.background.run(began.patience, move || work(&shared)).await
     }
 
-    /// Sockets for the doors that the plan brings; blocks for no longer than a few system calls.
-    fn bind_new(&self, plan: &Plan, workers: usize) -> Result<NewSockets, GateError> {
-        let open = self.addresses().clone();
-        bound::bind(plan, &open, workers)
+    /// What `work` gives, unless files keep it waiting. It is given up then; a thread that a file system holds
+    /// comes back when that answers.
+    async fn in_time<T>(&self, began: Began, work: impl Future<Output = T>) -> Result<T, GateError> {
+        let late = async {
+            Timer::at(began.at + FILES_TIME_MAX).await;
+            let why = format!("they were not read within {FILES_TIME_MAX:?}; does their file system answer?");
+            let error = io::Error::new(io::ErrorKind::TimedOut, why);
+            Err(GateError::System("files of the configuration".into(), error))
+        };
+        async { Ok(work.await) }.or(late).await
     }
+}
 
-    /// Drains and closes everything, then starts it anew. Should the new addresses turn out not to be
-    /// free, the old configuration is started again.
-    async fn restart(self: &Arc<Self>, run: &mut Running, new: &Arc<Generation>) -> Result<(), GateError> {
-        let Some(old) = self.current() else { return Ok(()) };
-        // Better to fail while the old listeners still stand.
-        drop(self.bind_new(&new.plan, 1)?);
-        let permits = Permits::new(new.plan.max_connections);
-        let crew = start_crew(worker_count(&new.plan), &self.counters, &permits)?;
-        std::mem::replace(&mut run.crew, crew).leave(old.plan.shutdown_timeout).await;
-        run.permits = permits;
-        self.addresses().clear();
-        match self.open(run, new).await {
-            Err(error) => {
-                tracing::error!(%error, "restart failed, starting the old configuration again");
-                self.open(run, &old).await?;
-                Err(error)
-            }
-            Ok(()) => Ok(()),
-        }
-    }
+/// An access log with what it was started with; `None`: the one that runs is the right one, or none is wanted.
+type NewAccessLog = Option<(AccessPlan, AccessLog)>;
 
-    async fn open(&self, run: &Running, generation: &Arc<Generation>) -> Result<(), GateError> {
-        let sockets = bound::bind(&generation.plan, &HashMap::new(), run.crew.count())?;
-        self.put_into_force(&run.crew, generation, sockets).await
-    }
+/// Everything of a reload, before it is in force. Dropped, it is as if it had never been.
+struct Next {
+    generation: Arc<Generation>,
+    access: NewAccessLog,
+    internal: Option<Server>,
+    /// New workers, for a restart.
+    crew: Option<Crew>,
+    new: NewAddresses,
 }
 
 /// When a reload began, and for how long it disturbs nobody.
@@ -183,16 +251,6 @@ pub(super) async fn retire(
     // Nothing can be sent: this waits for the end of the channel.
     let _ = returned.recv().await;
     background.discard(generation).await;
-}
-
-/// A new access log when the plan wants another one than runs.
-fn new_access_log(
-    run: &Running,
-    plan: &Plan,
-    shared: &Shared,
-) -> Result<Option<(AccessPlan, AccessLog)>, GateError> {
-    let same = run.access.as_ref().map(|(plan, _)| plan) == plan.log.access.as_ref();
-    if same { Ok(None) } else { start_access_log(plan, &shared.counters) }
 }
 
 #[cfg(test)]

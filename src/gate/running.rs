@@ -1,6 +1,7 @@
 //! What a gate has while it runs, and how it starts and stops.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwapOption;
+use futures_lite::FutureExt;
 use smol::Task;
 use smol::channel::{Receiver, Sender, bounded};
 
@@ -42,6 +44,8 @@ pub(super) struct Shared {
     pub(super) running: smol::lock::Mutex<Option<Running>>,
     /// What the last load read, whether it was valid or not.
     sources: Mutex<Arc<Sources>>,
+    /// Closed when the gate stops. Nothing is ever sent.
+    stopping: (Sender<Infallible>, Receiver<Infallible>),
     /// Told of every load, for whoever watches.
     pub(super) news: (Sender<()>, Receiver<()>),
     /// Where each open door accepts.
@@ -51,6 +55,8 @@ pub(super) struct Shared {
 /// What runs.
 pub(super) struct Running {
     pub(super) crew: Crew,
+    /// The workers of before a restart, while they drain: at most one crew.
+    pub(super) leaving: Vec<Crew>,
     pub(super) permits: Permits,
     pub(super) internal: Server,
     /// What `internal` was started with.
@@ -88,6 +94,7 @@ impl Shared {
             draining: AtomicBool::new(false),
             running: smol::lock::Mutex::new(None),
             sources: Mutex::default(),
+            stopping: bounded(1),
             news: bounded(1),
             addresses: Mutex::default(),
         }))
@@ -104,32 +111,48 @@ impl Shared {
         let plan = &generation.plan;
         let permits = Permits::new(plan.max_connections);
         let count = worker_count(plan);
-        let sockets = bound::bind(plan, &HashMap::new(), count)?;
+        let sockets = bound::bind(plan, &HashMap::new(), false, count)?;
         let internal = start_internal(&plan.internal_api, self)?;
         let crew = start_crew(count, &self.counters, &permits)?;
         let internal_plan = plan.internal_api.clone();
-        self.put_into_force(&crew, &generation, sockets).await?;
+        let new = prepare(&crew, sockets).await?;
+        self.put_into_force(&[&crew], &generation, new).await;
         let watching = smol::spawn(watch::follow(Arc::downgrade(self), self.news.1.clone()));
-        *running = Some(Running { crew, permits, internal, internal_plan, access, watching });
+        *running =
+            Some(Running { crew, leaving: Vec::new(), permits, internal, internal_plan, access, watching });
         notify::send("READY=1");
         Ok(())
     }
 
-    /// Drains and ends everything. Does nothing the second time.
+    /// Drains and ends everything, each listener within its own `shutdown_timeout`. A reload that is going on
+    /// is given up. Does nothing the second time.
     pub(super) async fn stop(&self) {
         self.draining.store(true, Ordering::Release);
-        let Some(Running { crew, internal, access, watching, .. }) = self.running.lock().await.take() else {
-            return;
-        };
+        self.stopping.0.close();
+        let Some(running) = self.running.lock().await.take() else { return };
+        let Running { crew, mut leaving, internal, access, watching, .. } = running;
         notify::send("STOPPING=1");
         watching.cancel().await;
-        if let Some(generation) = self.current() {
-            crew.leave(generation.plan.shutdown_timeout).await;
+        crew.leave();
+        leaving.push(crew);
+        for crew in &mut leaving {
+            crew.ended().await;
         }
-        internal.stop();
+        // It takes a file away.
+        smol::unblock(move || internal.stop()).await;
         if let Some((_, log)) = access {
             smol::unblock(move || log.flush_and_stop()).await;
         }
+    }
+
+    /// What `work` gives, or `None` as soon as the gate stops: `work` is dropped then, wherever it is.
+    pub(super) async fn unless_stopping<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let stopping = async {
+            // Nothing can be sent: this waits for the end of the channel.
+            let _ = self.stopping.1.recv().await;
+            None
+        };
+        stopping.or(async { Some(work.await) }).await
     }
 
     /// Reads the configuration; nobody is told, nothing is remembered. Blocks.
@@ -177,19 +200,18 @@ impl Shared {
         Ok(Arc::new(generation.map_err(invalid)?))
     }
 
-    /// Hands a generation to the workers and makes it the current one.
+    /// Hands a generation to the workers, who have prepared what is `new`, and makes it the current one.
     pub(super) async fn put_into_force(
         &self,
-        crew: &Crew,
+        crews: &[&Crew],
         generation: &Arc<Generation>,
-        sockets: NewSockets,
-    ) -> Result<(), GateError> {
-        let new: Vec<_> = sockets.iter().map(|(door, (address, _))| (door.clone(), *address)).collect();
+        new: NewAddresses,
+    ) {
         let (lease, returned) = Lease::new(generation.clone());
         smol::spawn(retire(generation.clone(), returned, self.background.clone())).detach();
-        let installed = crew.install(&lease, sockets).await;
-        installed
-            .map_err(|error| GateError::System("a worker cannot serve the configuration".into(), error))?;
+        for crew in crews {
+            crew.install(&lease).await;
+        }
         let wanted = bound::doors(&generation.plan);
         let mut addresses = self.addresses();
         addresses.extend(new);
@@ -200,7 +222,6 @@ impl Shared {
         self.counters.set_generation(generation.number);
         let outdated = certificates::outdated(generation);
         self.counters.set_certificates(certificates::expiries(generation), outdated);
-        Ok(())
     }
 
     /// Each open address, with the name of its listener.
@@ -251,6 +272,17 @@ impl Shared {
     }
 }
 
+/// Doors that a generation opens, and where.
+pub(super) type NewAddresses = Vec<(DoorKey, SocketAddr)>;
+
+/// Has the workers prepare what was bound: the last step towards a generation that can fail.
+pub(super) async fn prepare(crew: &Crew, sockets: NewSockets) -> Result<NewAddresses, GateError> {
+    let new = sockets.iter().map(|(door, (address, _))| (door.clone(), *address)).collect();
+    let prepared = crew.prepare(sockets).await;
+    prepared.map_err(|error| GateError::System("a worker cannot serve the configuration".into(), error))?;
+    Ok(new)
+}
+
 pub(super) fn start_crew(
     count: usize,
     counters: &Arc<Counters>,
@@ -260,7 +292,8 @@ pub(super) fn start_crew(
         .map_err(|error| GateError::System("workers cannot be started".into(), error))
 }
 
-/// Tells what is wrong with a generation that serves all the same.
+/// Tells what is wrong with a generation that serves all the same. Blocks: it reads the lines again that name
+/// what is wrong.
 pub(super) fn complain(generation: &Generation) {
     certificates::diagnostics(&generation.problems).iter().for_each(log);
 }
@@ -273,7 +306,7 @@ fn log(diagnostic: &Diagnostic) {
     }
 }
 
-/// The access log of a plan, if it has one.
+/// The access log of a plan, if it has one. Blocks: it opens a file.
 pub(super) fn start_access_log(
     plan: &Plan,
     counters: &Arc<Counters>,
@@ -284,6 +317,7 @@ pub(super) fn start_access_log(
     Ok(Some((access.clone(), log)))
 }
 
+/// Blocks: a Unix socket has a file.
 pub(super) fn start_internal(plan: &InternalApi, shared: &Arc<Shared>) -> Result<Server, GateError> {
     let operator = Arc::new(Operating(Arc::downgrade(shared)));
     let server = Server::start(&plan.bind, plan.token.clone(), operator);

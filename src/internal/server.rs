@@ -62,7 +62,7 @@ pub struct Server {
     path: Option<PathBuf>,
     listener: Arc<Listener>,
     service: Arc<Service>,
-    accepting: Task<()>,
+    _accepting: Task<()>,
 }
 
 impl fmt::Debug for Server {
@@ -122,8 +122,8 @@ impl Server {
             reloads: AtomicUsize::new(0),
         });
         let listener = Arc::new(listener);
-        let accepting = smol::spawn(accept(listener.clone(), service.clone()));
-        Ok(Server { address, path, listener, service, accepting })
+        let _accepting = smol::spawn(accept(listener.clone(), service.clone()));
+        Ok(Server { address, path, listener, service, _accepting })
     }
 
     /// Where it listens, the port the system chose included; `None` for a Unix socket.
@@ -139,11 +139,16 @@ impl Server {
     /// Accepts no more and takes the socket's file away. Requests that are being answered get their
     /// answer, a reload among them, since that may be what stops this server.
     pub fn stop(self) {
-        // Closed here and now where the system can, so that another may listen; the task lets go of
-        // the socket a moment later, on the executor's thread.
+        drop(self);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Closed here and now where the system can, so that another may listen; the task, which ends with
+        // this, lets go of the socket a moment later, on the executor's thread.
         self.listener.close();
-        drop(self.accepting);
-        if let Some(path) = self.path {
+        if let Some(path) = &self.path {
             let _ = fs::remove_file(path);
         }
     }

@@ -125,6 +125,9 @@ struct Sums {
 struct ListenerSum {
     opened: u64,
     closed: u64,
+    /// Those of `opened` and `closed` from when a listener of this name was one for TCP.
+    tcp_opened: u64,
+    tcp_closed: u64,
     bytes_in: u64,
     bytes_out: u64,
     requests: u64,
@@ -140,8 +143,14 @@ struct ListenerSum {
 impl ListenerSum {
     fn add(&mut self, one: &ListenerCounters) {
         // Read before `opened`, so that a connection that opens and ends meanwhile is not open -1 times.
-        self.closed += one.closed.get();
-        self.opened += one.opened.get();
+        let closed = one.closed.get();
+        let opened = one.opened.get();
+        self.closed += closed;
+        self.opened += opened;
+        if one.protocol == "tcp" {
+            self.tcp_closed += closed;
+            self.tcp_opened += opened;
+        }
         self.bytes_in += one.bytes_in.get();
         self.bytes_out += one.bytes_out.get();
         self.requests += one.requests.get();
@@ -210,14 +219,14 @@ impl Sums {
         page.single(
             "tcp_connections_active_count",
             Kind::Gauge,
-            "Client connections open now.",
-            total(ListenerSum::open),
+            "Connections of TCP listeners open now.",
+            total(|one| one.tcp_opened.saturating_sub(one.tcp_closed)),
         );
         page.single(
             "tcp_connections_total_count",
             Kind::Counter,
-            "Client connections accepted.",
-            total(|one| one.opened),
+            "Connections of TCP listeners accepted.",
+            total(|one| one.tcp_opened),
         );
         page.single(
             "http_request_time_avg_milliseconds",

@@ -102,7 +102,9 @@ fn workers_are_added_up() {
         listener.tunnel_ended(None);
         listener.duration.observe(Duration::from_millis(2));
         listener.duration.observe(Duration::from_secs(100));
-        worker.listener(&name("raw"), "tcp").opened.add(1);
+        let raw = worker.listener(&name("raw"), "tcp");
+        raw.opened.add(2 * add);
+        raw.closed.add(add);
         let upstream = worker.upstream(&name("api"));
         upstream.opened.add(add);
         upstream.reused.add(2 * add);
@@ -112,8 +114,8 @@ fn workers_are_added_up() {
     }
     let samples = parse(&counters.render(None));
     for (series, expected) in [
-        ("tcp_connections_active_count", 24.0),
-        ("tcp_connections_total_count", 35.0),
+        ("tcp_connections_active_count", 11.0),
+        ("tcp_connections_total_count", 22.0),
         ("http_request_total_count", 4.0),
         ("http_request_time_avg_milliseconds", 50_001.0),
         ("smolgate_requests_total{listener=\"web\",rule=\"all\",method=\"GET\",code=\"200\"}", 2.0),
@@ -126,7 +128,7 @@ fn workers_are_added_up() {
         ("smolgate_bytes_received_total{listener=\"web\"}", 1_100.0),
         ("smolgate_bytes_sent_total{listener=\"web\"}", 11_000.0),
         ("smolgate_connections_open{listener=\"web\"}", 22.0),
-        ("smolgate_connections_open{listener=\"raw\"}", 2.0),
+        ("smolgate_connections_open{listener=\"raw\"}", 11.0),
         ("smolgate_connections_total{listener=\"web\"}", 33.0),
         ("smolgate_tunnels_open{listener=\"web\"}", 2.0),
         ("smolgate_tunnels_ended_total{listener=\"web\",result=\"ok\"}", 2.0),

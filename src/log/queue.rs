@@ -4,7 +4,7 @@
 //! does not keep up, the line is dropped and counted. The thread takes what is there and writes it
 //! with one call.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::files;
 
 /// Bytes waiting at most. They are counted by us and not by the channel: one with an end to it is made
 /// with room for all lines at once, which is for most processes the largest thing they ever allocate.
@@ -43,15 +45,14 @@ impl Output {
         Ok(Output { file: File::from(io::stderr().as_fd().try_clone_to_owned()?), path: None })
     }
 
-    /// A file, made if it is not there, appended to.
+    /// A file, made if it is not there, appended to. Waits for no reader of a FIFO.
     pub(super) fn file(path: &Path) -> io::Result<Output> {
-        let file = OpenOptions::new().append(true).create(true).open(path)?;
-        Ok(Output { file, path: Some(path.to_path_buf()) })
+        Ok(Output { file: files::append(path)?, path: Some(path.to_path_buf()) })
     }
 
     fn reopen(&mut self) -> io::Result<()> {
         if let Some(path) = &self.path {
-            self.file = Output::file(path)?.file;
+            self.file = files::append(path)?;
         }
         Ok(())
     }
@@ -62,7 +63,8 @@ impl Output {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => bytes = &bytes[written..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Whoever started us may have made our standard output non-blocking.
+                // A pipe, opened without waiting, or a standard output that another program made
+                // non-blocking.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait()?,
                 Err(error) => return Err(error),
             }

@@ -2,8 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -34,28 +33,19 @@ pub struct Door {
 }
 
 impl Door {
-    /// Begins to accept from `socket`, a listening one.
-    ///
-    /// # Errors
-    /// When the reactor cannot register the socket.
-    pub fn open(site: Rc<Site>, socket: TcpListener) -> io::Result<Rc<Self>> {
+    /// Begins to accept.
+    pub fn open(site: Rc<Site>, listener: Listener) -> Rc<Self> {
         let worker = site.worker().clone();
-        let listener = Listener::new(&worker, socket)?;
         let (guests, accepting, closing) = Default::default();
         let door = Rc::new(Self { site: RefCell::new(site), guests, accepting, closing });
         *door.accepting.borrow_mut() =
             Some(worker.spawn(keep_open(door.clone(), listener, Exchanges::new(http::exchanges))));
-        Ok(door)
+        door
     }
 
     /// What is served here now.
     pub(super) fn site(&self) -> Rc<Site> {
         self.site.borrow().clone()
-    }
-
-    /// How long guests may stay when this door closes.
-    pub fn patience(&self) -> Duration {
-        self.site.borrow().listener().shutdown_timeout
     }
 
     /// Serves another site from the next request on.
@@ -64,8 +54,10 @@ impl Door {
         *self.site.borrow_mut() = site;
     }
 
-    /// Stops accepting, waits until everyone has left, for at most `patience`, and ends what is left.
-    pub async fn close(&self, patience: Duration) {
+    /// Stops accepting, waits until everyone has left, for at most the `shutdown_timeout` of its listener,
+    /// and ends what is left.
+    pub async fn close(&self) {
+        let patience = self.site.borrow().listener().shutdown_timeout;
         self.closing.give();
         let accepting = self.accepting.take();
         if let Some(accepting) = accepting {

@@ -7,8 +7,6 @@
 //! Certificates that come from elsewhere than from files would be added here, as [`Entry`]s.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -22,10 +20,11 @@ use rustls::{Error, InconsistentKeys, RootCertStore};
 use super::folder;
 use super::x509::{self, Facts};
 use crate::config::plan::{CertificateFiles, CertificateSource, ClientAuth, ListenerTls, Origin};
+use crate::files;
 use crate::log::clock::Utc;
 
 /// Bytes of a certificate or key file that are read: a chain has some kilobytes.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
+const FILE_BYTES_MAX: usize = 1024 * 1024;
 
 /// What is wrong with a certificate, or with what clients have to show. Everything else serves.
 #[derive(Clone, Debug)]
@@ -319,16 +318,7 @@ fn certified_key(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<C
 
 /// The bytes of a file, or what to say about it.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let read = || -> std::io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    match read() {
-        Ok(bytes) if bytes.len() as u64 > FILE_BYTES_MAX => Err("is longer than 1MiB".into()),
-        Ok(bytes) => Ok(bytes),
-        Err(error) => Err(format!("cannot be read: {error}")),
-    }
+    files::read(path, FILE_BYTES_MAX).map_err(|error| format!("cannot be read: {error}"))
 }
 
 /// The authorities in a PEM file and its bytes, or what to say about it.

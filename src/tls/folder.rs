@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::certificates::Told;
+use super::certificates::{Told, read};
 use crate::config::plan::CertificateFiles;
 
 /// A certificate's file and its key's.
@@ -55,6 +55,13 @@ pub fn files_of(files: &CertificateFiles) -> Vec<PathBuf> {
     std::iter::once(path.clone()).chain(inside.into_iter().filter(|entry| entry.is_dir())).collect()
 }
 
+/// Whether the file of a folder may hold a certificate or a key, which its name tells: no other is read.
+pub fn may_count(file: &Path) -> bool {
+    let is_hidden = file.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+    let extensions = ["crt", "pem", "key"];
+    !is_hidden && extensions.iter().any(|one| file.extension().is_some_and(|extension| extension == *one))
+}
+
 fn sorted(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut entries: Vec<PathBuf> =
         std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
@@ -86,9 +93,7 @@ fn key_of(certificate: &Path) -> PathBuf {
         }
     }
     let key = certificate.with_extension("key");
-    let both = || {
-        std::fs::read(certificate)
-            .is_ok_and(|bytes| memchr::memmem::find(&bytes, b" PRIVATE KEY-----").is_some())
-    };
+    let both =
+        || read(certificate).is_ok_and(|bytes| memchr::memmem::find(&bytes, b" PRIVATE KEY-----").is_some());
     if !key.exists() && both() { certificate.to_owned() } else { key }
 }

@@ -25,7 +25,7 @@ mod x509;
 
 pub use certificates::Problem;
 pub use client::{Connector, ConnectorError};
-pub use folder::files_of;
+pub use folder::{files_of, may_count};
 pub use hello::{HELLO_BYTES_MAX, Hello, HelloError, HelloScan, parse_hello};
 pub use input::Input;
 pub use server::{Alert, HandshakeError, Terminator, refuse};

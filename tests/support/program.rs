@@ -24,6 +24,23 @@ impl Program {
     /// listens.
     #[track_caller]
     pub fn start(setup: impl FnOnce(&mut Command)) -> Program {
+        Program::start_between(Stdio::null(), Stdio::null(), setup)
+    }
+
+    /// The same with something on its standard input.
+    #[track_caller]
+    pub fn start_with_input(input: Stdio, setup: impl FnOnce(&mut Command)) -> Program {
+        Program::start_between(input, Stdio::null(), setup)
+    }
+
+    /// The same with a standard output.
+    #[track_caller]
+    pub fn start_with_output(output: Stdio, setup: impl FnOnce(&mut Command)) -> Program {
+        Program::start_between(Stdio::null(), output, setup)
+    }
+
+    #[track_caller]
+    fn start_between(input: Stdio, output: Stdio, setup: impl FnOnce(&mut Command)) -> Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_smolgate"));
         for (name, _) in std::env::vars() {
             if name.starts_with("SMOLGATE_") || name.starts_with("LITEPROXY_") {
@@ -35,8 +52,7 @@ impl Program {
         }
         command.arg("run").env("NO_COLOR", "1");
         setup(&mut command);
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdin(input).stdout(output).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (lines, kept) = (BufReader::new(child.stderr.take().unwrap()).lines(), log.clone());
         thread::spawn(move || {

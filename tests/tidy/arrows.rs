@@ -10,18 +10,19 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cli", &["config", "demo", "disk", "gate", "http", "internal", "routing", "whoami"]),
     ("demo", &["config", "disk", "gate", "whoami"]),
     ("whoami", &[]),
-    ("disk", &["config"]),
-    ("gate", &["config", "proxy", "internal", "routing", "upstream", "tls", "http", "worker"]),
+    ("disk", &["config", "files"]),
+    ("gate", &["config", "proxy", "internal", "routing", "upstream", "tls", "http", "worker", "files"]),
     ("proxy", &["routing", "upstream", "tls", "http", "proxy_protocol", "worker"]),
     ("internal", &["routing", "upstream", "tls", "http", "worker"]),
     ("routing", &["http"]),
     ("upstream", &["tls", "http", "worker"]),
-    ("tls", &["http", "worker"]),
+    ("tls", &["http", "worker", "files"]),
     ("http", &[]),
     ("proxy_protocol", &[]),
     ("worker", &[]),
     ("config", &[]),
-    ("log", &[]),
+    ("log", &["files"]),
+    ("files", &[]),
 ];
 
 /// Folders whose `mod.rs` declares its modules in the order of their use.
@@ -161,6 +162,24 @@ pub(crate) fn worker_only(source: &Source) -> Vec<String> {
     poller.chain(dangerous).map(|(at, name)| source.finding(at, &note(name))).collect()
 }
 
+/// Refuses to open files anywhere but in `files`, which waits for nothing and reads nothing without end. A path
+/// that is written in the code, such as one below `/proc`, leads where the code means it to.
+pub(crate) fn opens_files(source: &Source) -> Vec<String> {
+    if module(source) == "files" {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for call in ["fs::read(", "read_to_string(", "File::open(", "File::create(", "OpenOptions::new("] {
+        for (at, _) in source.production.match_indices(call) {
+            let of_a_reader = call == "read_to_string(" && !source.production[..at].ends_with("fs::");
+            if !of_a_reader && !source.text[at + call.len()..].starts_with("\"/") {
+                found.push(source.finding(at, "only `files` opens files"));
+            }
+        }
+    }
+    found
+}
+
 /// Offsets at which `name` means a crate: before `::`, or in a `use`.
 fn crate_names(source: &Source, name: &str) -> Vec<usize> {
     let code = &source.production;
@@ -277,6 +296,16 @@ mod tests {
         ] {
             assert_eq!(count(purity, "src/routing/table.rs", text), 1, "{text}");
         }
+    }
+
+    #[test]
+    fn files_are_opened_in_one_place() {
+        let text = "use std::fs; fn f() { fs::read(p); std::fs::read_to_string(p); File::open(p); fs::read_dir(p); }";
+        assert_eq!(count(opens_files, "src/files.rs", text), 0);
+        assert_eq!(count(opens_files, "src/gate/reload.rs", text), 3);
+        let harmless = "fn f() { files::read_text(p, 1); fs::read_to_string(\"/proc/stat\"); r.read_to_string(&mut t); }\n\
+                        #[cfg(test)] mod tests { fn g() { fs::read(p); } }";
+        assert_eq!(count(opens_files, "src/gate/reload.rs", harmless), 0);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Two sockets cannot listen on one address.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
 
 use crate::config::plan::{Bind, InternalBind};
 use crate::config::report::Report;
@@ -22,7 +21,7 @@ pub(super) fn check(
     }
     for bind in listeners.iter().flat_map(|listener| &listener.binds).filter(|bind| bind.value.port() != 0) {
         let on_port = taken.entry(bind.value.port()).or_default();
-        if let Some((other, who)) = on_port.iter().find(|(other, _)| overlap(*other, bind.value)) {
+        if let Some((other, who)) = on_port.iter().find(|(other, _)| other.overlaps(bind.value)) {
             let message = if *other == bind.value {
                 format!("`{}` is taken already", bind.value)
             } else {
@@ -36,25 +35,8 @@ pub(super) fn check(
     }
 }
 
-/// Whether one socket would take connections meant for the other; the ports are equal.
-fn overlap(a: Bind, b: Bind) -> bool {
-    match (a, b) {
-        (Bind::Any(_), _) | (_, Bind::Any(_)) => true,
-        (Bind::Address(a), Bind::Address(b)) => {
-            let dual = |ip: IpAddr| ip == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-            let (a, b) = (a.ip(), b.ip());
-            // `[::]` takes IPv4 too on most systems.
-            a == b
-                || dual(a)
-                || dual(b)
-                || (a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified()))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::target::bind;
 
     #[test]
@@ -67,9 +49,10 @@ mod tests {
             ("127.0.0.1:80", "127.0.0.1:80", true),
             ("127.0.0.1:80", "127.0.0.2:80", false),
             ("0.0.0.0:80", "[::1]:80", false),
+            (":80", ":81", false),
         ] {
             let (a, b) = (bind(a).expect("an address"), bind(b).expect("an address"));
-            assert_eq!((overlap(a, b), overlap(b, a)), (expected, expected), "{a} {b}");
+            assert_eq!((a.overlaps(b), b.overlaps(a)), (expected, expected), "{a} {b}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The whole of a plan, and what is said once for all of it.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -176,6 +176,24 @@ impl Bind {
             Bind::Any(port) => port,
             Bind::Address(address) => address.port(),
         }
+    }
+
+    /// Whether one socket would take connections meant for the other.
+    pub fn overlaps(self, other: Bind) -> bool {
+        let on_one_port = self.port() == other.port();
+        on_one_port
+            && match (self, other) {
+                (Bind::Any(_), _) | (_, Bind::Any(_)) => true,
+                (Bind::Address(a), Bind::Address(b)) => {
+                    let dual = |ip: IpAddr| ip == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+                    let (a, b) = (a.ip(), b.ip());
+                    // `[::]` takes IPv4 too on most systems.
+                    a == b
+                        || dual(a)
+                        || dual(b)
+                        || (a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified()))
+                }
+            }
     }
 }
 

@@ -6,7 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::{fs, io};
 
-use crate::config::{Seen, Sources};
+use crate::config::{Seen, Sources, TEXT_BYTES_MAX};
+use crate::{files, tls};
 
 /// Symbolic links that are followed for one path; as many as Linux follows.
 const LINKS_MAX: usize = 40;
@@ -60,7 +61,7 @@ fn seen(path: &Path, before: Seen) -> Seen {
     if matches!(before, Seen::Folder(_) | Seen::Unreadable) && path.is_dir() {
         return entries(path).map_or(Seen::Unreadable, |entries| Seen::folder(&entries));
     }
-    match fs::read(path) {
+    match files::read(path, TEXT_BYTES_MAX) {
         Ok(bytes) if before == Seen::NotText && std::str::from_utf8(&bytes).is_err() => Seen::NotText,
         Ok(bytes) => Seen::text(&bytes),
         Err(_) => Seen::Unreadable,
@@ -74,7 +75,7 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Takes in a file that a plan names and that no load reads, such as certificates; of a folder,
-/// what is in it too, and in the folders in it.
+/// the certificates and keys in it too, and in the folders in it.
 pub(in crate::gate) fn note(sources: &mut Sources, path: &Path) {
     note_deep(sources, path, FOLDERS_DEEP);
 }
@@ -83,7 +84,9 @@ fn note_deep(sources: &mut Sources, path: &Path, folders: usize) {
     let found = seen(path, Seen::Unreadable);
     sources.note(path.to_owned(), found);
     if let (Seen::Folder(_), Some(deeper)) = (found, folders.checked_sub(1)) {
-        entries(path).into_iter().flatten().for_each(|entry| note_deep(sources, &entry, deeper));
+        let entries = entries(path).into_iter().flatten();
+        let entries = entries.filter(|entry| tls::may_count(entry) || entry.is_dir());
+        entries.for_each(|entry| note_deep(sources, &entry, deeper));
     }
 }
 

@@ -112,10 +112,13 @@ fn every_folder_is_watched_in_which_a_name_can_change_hands() {
 }
 
 #[test]
-fn of_a_folder_of_certificates_everything_is_noted() {
+fn of_a_folder_of_certificates_every_file_that_counts_is_noted() {
     let (_dir, dir) = folder();
     fs::create_dir_all(dir.join("live/a.example/old/older")).unwrap();
     fs::write(dir.join("live/a.example/cert.pem"), [0xff]).unwrap();
+    for other in ["README", "backup.tar", ".hidden.pem"] {
+        fs::write(dir.join("live/a.example").join(other), "not read").unwrap();
+    }
     let mut noted = Sources::default();
     note(&mut noted, &dir.join("live"));
     let paths: Vec<_> = noted.iter().map(|(path, _)| path.strip_prefix(&dir).unwrap().to_owned()).collect();
