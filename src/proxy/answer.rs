@@ -12,7 +12,7 @@ use super::request::Request;
 use super::site::Site;
 use super::transfer::{Body, write_message};
 use crate::config::plan::{Redirect, RedirectToHttps, Respond};
-use crate::http::{Method, Name, RequestHead, Version, list_items, status_phrase};
+use crate::http::{Method, Name, PartialHead, RequestHead, Version, list_items, status_phrase};
 use crate::log::Reason;
 use crate::worker::Buffer;
 
@@ -64,15 +64,6 @@ impl Media {
             Self::Json => "application/json",
             Self::Html => "text/html; charset=utf-8",
         }
-    }
-
-    /// What the head of a request that could not be parsed seems to prefer.
-    fn guess(bytes: &[u8]) -> Self {
-        let accept = bytes.split(|byte| *byte == b'\n').find_map(|line| {
-            let (name, value) = line.split_at_checked(b"accept:".len())?;
-            name.eq_ignore_ascii_case(b"accept:").then_some(value)
-        });
-        Self::preferred(accept.unwrap_or_default())
     }
 
     fn body(self, failure: &Failure) -> String {
@@ -143,7 +134,7 @@ pub(super) async fn fail(
     let mut answer = client.stream.worker().buffer();
     let (media, method) = match request {
         Some((request, _)) => (request.prefers, request.method),
-        None => (Media::guess(client.input.unread()), Method::Other),
+        None => (Media::preferred(PartialHead::of(client.input.unread()).field(b"accept")), Method::Other),
     };
     client.input.consume(std::mem::take(&mut record.unconsumed));
     write_failure(&failure, media, method, keep, record.site, &mut answer);

@@ -73,6 +73,7 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
         Ok(Some(found)) => found,
         Ok(None) => return End::Close,
         Err(failure) => {
+            record.received.add(client.input.unread().len(), site.worker().now());
             answer::fail(client, &mut record, None, failure).await;
             record.finish(client, None);
             answer::linger(client).await;
@@ -92,6 +93,7 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
             Ok(tunnel) => return End::Tunnel(tunnel),
             Err(failure) => {
                 record.unconsumed = request.len;
+                record.received.add(request.len, site.worker().now());
                 Err(failure)
             }
         },
