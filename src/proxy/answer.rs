@@ -10,7 +10,7 @@ use super::http::End;
 use super::record::Record;
 use super::request::Request;
 use super::site::Site;
-use super::transfer::{Body, write_message};
+use super::transfer::{Body, COPIED_MAX, write_message};
 use crate::config::plan::{Redirect, RedirectToHttps, Respond};
 use crate::http::{Method, Name, PartialHead, RequestHead, Version, list_items, status_phrase};
 use crate::log::Reason;
@@ -86,7 +86,7 @@ impl Media {
     }
 }
 
-/// Sends an answer that is written already, body and all.
+/// Sends an answer that is written already: head and body.
 ///
 /// # Errors
 /// When the client does not take it.
@@ -95,20 +95,26 @@ pub(super) async fn send(
     record: &mut Record<'_>,
     request: &Request,
     status: u16,
-    answer: Buffer,
+    answer: [&[u8]; 2],
 ) -> Result<End, Failure> {
     client.input.consume(std::mem::take(&mut record.unconsumed));
     record.status = Some(status);
     // Who waits for leave to send a body sends none after this.
     let keep = request.keep_alive && !request.expects;
-    write_answer(client, record, &answer, keep).await.map_err(Failure::of_client)
+    write_answer(client, record, answer, keep).await.map_err(Failure::of_client)
 }
 
 /// Writes an answer, and the end of the connection with it when no request is to follow.
-async fn write_answer(client: &Client, record: &Record<'_>, answer: &Buffer, keep: bool) -> io::Result<End> {
-    let (stream, bytes) = (&client.stream, answer.unread());
-    write_message(stream, &mut [IoSlice::new(bytes)], !keep, &client.timer, ANSWER_TIME).await?;
-    record.sent.add(bytes.len(), stream.worker().now());
+async fn write_answer(
+    client: &Client,
+    record: &Record<'_>,
+    answer: [&[u8]; 2],
+    keep: bool,
+) -> io::Result<End> {
+    let stream = &client.stream;
+    let slices = &mut answer.map(IoSlice::new)[..1 + usize::from(!answer[1].is_empty())];
+    write_message(stream, slices, !keep, &client.timer, ANSWER_TIME).await?;
+    record.sent.add(answer[0].len() + answer[1].len(), stream.worker().now());
     Ok(if keep { End::Clean } else { End::Close })
 }
 
@@ -139,7 +145,7 @@ pub(super) async fn fail(
     client.input.consume(std::mem::take(&mut record.unconsumed));
     write_failure(&failure, media, method, keep, record.site, &mut answer);
     record.status = Some(failure.reason.status());
-    write_answer(client, record, &answer, keep).await.unwrap_or(End::Close)
+    write_answer(client, record, [answer.unread(), &[]], keep).await.unwrap_or(End::Close)
 }
 
 /// Parts from a client after an exchange: reads what is left of the request's body, so that another
@@ -244,8 +250,14 @@ pub(super) fn write_redirect_to_https(
     Some(status)
 }
 
-/// Writes the answer of a `respond` rule.
-pub(super) fn write_respond(respond: &Respond, head: &RequestHead<'_>, site: &Site, out: &mut Buffer) {
+/// Writes the head of the answer of a `respond` rule, and the body behind it if that is short. A longer
+/// one is returned: it belongs to the rule, and no exchange has a copy.
+pub(super) fn write_respond<'a>(
+    respond: &'a Respond,
+    head: &RequestHead<'_>,
+    site: &Site,
+    out: &mut Buffer,
+) -> &'a [u8] {
     write_status_line(respond.status, site, out);
     for (name, value) in &respond.headers {
         write(out, format_args!("{name}: {value}\r\n"));
@@ -256,8 +268,13 @@ pub(super) fn write_respond(respond: &Respond, head: &RequestHead<'_>, site: &Si
     }
     write_connection(head, out);
     out.extend(b"\r\n");
-    if head.known_method != Method::Head && !matches!(respond.status, 204 | 304) {
-        out.extend(respond.body.as_bytes());
+    match respond.body.as_bytes() {
+        _ if head.known_method == Method::Head || matches!(respond.status, 204 | 304) => &[],
+        short if short.len() <= COPIED_MAX => {
+            out.extend(short);
+            &[]
+        }
+        long => long,
     }
 }
 

@@ -87,7 +87,9 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
             let passage = Passage { client, site, timer, record, request, body, proxy };
             passage.forward(Dispatch::new(first_target, head)).await
         }
-        Next::Answer { status, answer } => answer::send(client, &mut record, &request, status, answer).await,
+        Next::Answer { status, head, body } => {
+            answer::send(client, &mut record, &request, status, [head.unread(), body]).await
+        }
         Next::Pass(pass) => match passthrough::open(client, site, &request, pass).await {
             // It had no answer of ours, so it is no exchange; the access log has it as a connection.
             Ok(tunnel) => return End::Tunnel(tunnel),
