@@ -43,7 +43,11 @@ fn bundled_configurations_load_without_a_warning() {
             continue;
         }
         let loaded = load(std::slice::from_ref(&path), &Disk).unwrap_or_else(|errors| panic!("{errors}"));
-        let warnings: Vec<String> = loaded.warnings.iter().map(|warning| warning.render(false)).collect();
+        let mut warnings: Vec<String> = loaded.warnings.iter().map(|warning| warning.render(false)).collect();
+        if path.ends_with("docker.yml") {
+            // Its comment says so: others in the network of its containers may ask the internal API.
+            assert!(warnings.remove(0).contains("the internal API has no token"));
+        }
         assert!(warnings.is_empty(), "{}", warnings.join("\n"));
         assert!(!loaded.plan.listeners.is_empty(), "{}", path.display());
     }

@@ -1,10 +1,12 @@
-//! No file descriptor left to accept with: the gate serves whom it has, and the others later.
+//! No file descriptor left to accept with: the gate serves whom it has, and the others later; the
+//! internal API answers all the same.
 //!
 //! Alone in its file: it lowers a limit of its whole process.
 
 mod support;
 
-use std::net::TcpStream;
+use std::fs::File;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -23,6 +25,32 @@ listeners:
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
+const PROBE: &str = "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+fn sockets(count: usize) -> Vec<Socket> {
+    (0..count).map(|_| Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket")).collect()
+}
+
+fn connect(socket: Socket, address: SocketAddr) -> Client {
+    socket.connect(&address.into()).expect("the system accepts for the gate");
+    Client::over(TcpStream::from(socket))
+}
+
+/// Probes are answered, one after the other, also while a connection that says nothing has the last
+/// descriptor.
+fn probe(sockets: Vec<Socket>, address: SocketAddr) {
+    // None is closed before the end, since that would leave a descriptor.
+    let mut clients: Vec<Client> = Vec::new();
+    for (number, socket) in sockets.into_iter().enumerate() {
+        let mut client = connect(socket, address);
+        if number % 4 != 3 {
+            client.send(PROBE);
+            client.read_response().expect(200, "ready\n");
+        }
+        clients.push(client);
+    }
+}
+
 #[test]
 fn clients_that_cannot_be_accepted_now_are_accepted_later() {
     let gate = TestGate::start(CONFIG, &[]);
@@ -30,19 +58,12 @@ fn clients_that_cannot_be_accepted_now_are_accepted_later() {
     let mut first = gate.client();
     first.exchange(GET).expect(200, "fine");
     // Made before the limit falls: connecting them takes no further descriptor of ours.
-    let sockets: Vec<Socket> =
-        (0..60).map(|_| Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket")).collect();
-    let highest = sockets.iter().map(AsRawFd::as_raw_fd).max().expect("sixty of them") as u64;
+    let (sockets, probes) = (sockets(60), sockets(12));
+    let highest = probes.iter().chain(&sockets).map(AsRawFd::as_raw_fd).max().expect("many of them") as u64;
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: Some(highest + 11), maximum: limit.maximum }).unwrap();
 
-    let mut clients: Vec<Client> = sockets
-        .into_iter()
-        .map(|socket| {
-            socket.connect(&address.into()).expect("the system accepts for the gate");
-            Client::over(TcpStream::from(socket))
-        })
-        .collect();
+    let mut clients: Vec<Client> = sockets.into_iter().map(|socket| connect(socket, address)).collect();
     for client in &mut clients {
         client.send(GET);
     }
@@ -52,6 +73,10 @@ fn clients_that_cannot_be_accepted_now_are_accepted_later() {
     }
     let answered = clients.iter().filter(|client| client.has_news()).count();
     assert!(answered < 30, "{answered} of 60 were accepted: descriptors did not run out");
+    while File::open("/dev/null").is_ok() {
+        std::thread::yield_now();
+    }
+    probe(probes, gate.internal_address());
     // The limit rises again, and nobody was lost in the queue.
     setrlimit(Resource::Nofile, limit).unwrap();
     for client in &mut clients {

@@ -1,14 +1,15 @@
-//! Connections that are stuck both ways hold a buffer each way, and no more.
+//! Connections that are stuck hold a buffer each way, and no more, whoever answers them.
 //!
-//! Alone in its binary, because it counts the memory of the whole process. Clients and targets are
-//! raw loops over fixed bytes, so that what is counted is the gate's.
+//! Alone in their binary and one after the other, because they count the memory of the whole process.
+//! Clients and targets are raw loops over fixed bytes, so that what is counted is the gate's.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use smolgate::config::{self, Memory};
@@ -20,6 +21,7 @@ workers: 1
 internal_api: { bind: "127.0.0.1:0" }
 http_config: { port: "127.0.0.1:0" }
 http_routes:
+  - { path_prefix: /own, respond: { body: "{body}" } }
   - target: "http://{upstream}"
 "#;
 
@@ -32,6 +34,12 @@ const BESIDE: usize = 64 * 1024;
 
 const REQUEST: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+/// One of many requests that the gate answers by itself.
+const OWN: &[u8] = b"GET /own HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// The longest body that a rule may have.
+const OWN_BODY_BYTES: usize = 1024 * 1024;
 
 /// One chunk of many, never the last.
 static CHUNK: [u8; 0x1000 + 8] = {
@@ -67,14 +75,20 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Sends `head` and then chunks, until nobody has taken any for a while; says how many bytes were sent,
-/// and hands over the connection.
-fn send_until_stuck(mut stream: TcpStream, head: &[u8], stuck: &Sender<(usize, TcpStream)>) {
+/// Where the ends of connections come together that are stuck.
+type Ends = (Sender<(usize, TcpStream)>, Receiver<(usize, TcpStream)>);
+
+/// Held by the test that runs.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Sends `head` and then `piece` again and again, until nobody has taken any for a while; says how many
+/// bytes were sent, and hands over the connection.
+fn send_until_stuck(mut stream: TcpStream, head: &[u8], piece: &[u8], stuck: &Sender<(usize, TcpStream)>) {
     stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
     stream.write_all(head).unwrap();
     let mut sent = 0;
-    while stream.write_all(&CHUNK).is_ok() {
-        sent += CHUNK.len();
+    while stream.write_all(piece).is_ok() {
+        sent += piece.len();
     }
     stuck.send((sent, stream)).unwrap();
 }
@@ -88,17 +102,23 @@ fn target(stuck: Sender<(usize, TcpStream)>) -> SocketAddr {
             let (mut stream, stuck) = (stream.unwrap(), stuck.clone());
             std::thread::spawn(move || {
                 stream.read_exact(&mut [0; 40]).unwrap();
-                send_until_stuck(stream, RESPONSE, &stuck);
+                send_until_stuck(stream, RESPONSE, &CHUNK, &stuck);
             });
         }
     });
     address
 }
 
-#[test]
-fn what_is_stuck_both_ways_holds_a_buffer_each_way() {
-    let (stuck, ends) = channel();
-    let text = CONFIG.replace("{upstream}", &target(stuck.clone()).to_string());
+/// Lets clients send `head` and pieces until they, and `others`, are stuck. Bytes sent, and bytes held.
+fn stuck(
+    upstream: SocketAddr,
+    head: &'static [u8],
+    piece: &'static [u8],
+    ends: (Ends, usize),
+) -> (usize, usize) {
+    let ((stuck, ends), others) = ends;
+    let text = CONFIG.replace("{upstream}", &upstream.to_string());
+    let text = text.replace("{body}", &"x".repeat(OWN_BODY_BYTES));
     let inputs = Memory::new().file("smolgate.yml", text);
     let load = move || config::load(&[PathBuf::from("smolgate.yml")], &inputs);
     let gate = Gate::start(Box::new(load)).expect("a gate");
@@ -107,15 +127,34 @@ fn what_is_stuck_both_ways_holds_a_buffer_each_way() {
     let before = LIVE.load(Ordering::Relaxed);
     for client in clients {
         let stuck = stuck.clone();
-        std::thread::spawn(move || send_until_stuck(client, REQUEST, &stuck));
+        std::thread::spawn(move || send_until_stuck(client, head, piece, &stuck));
     }
-    let (sent, ends): (Vec<usize>, Vec<TcpStream>) = ends.iter().take(2 * CLIENTS).unzip();
-    let sent: usize = sent.iter().sum();
+    let (sent, ends): (Vec<usize>, Vec<TcpStream>) = ends.iter().take(CLIENTS + others).unzip();
     let held = LIVE.load(Ordering::Relaxed).saturating_sub(before);
+    drop(ends);
+    gate.stop();
+    (sent.iter().sum(), held)
+}
+
+#[test]
+fn what_is_stuck_both_ways_holds_a_buffer_each_way() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let ends = channel();
+    let (sent, held) = stuck(target(ends.0.clone()), REQUEST, &CHUNK, (ends, CLIENTS));
     let most = CLIENTS * (2 * LARGE_BUFFER_BYTES + BESIDE);
     eprintln!("{sent} bytes were sent, {held} are held");
     assert!(sent > 2 * most, "{sent} bytes are too few to prove anything");
     assert!(held <= most, "{held} bytes are held for {CLIENTS} connections");
-    drop(ends);
-    gate.stop();
+}
+
+/// The body of a rule is there once, however many clients do not read it.
+#[test]
+fn an_answer_of_a_rule_that_is_stuck_holds_no_copy_of_its_body() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
+    let (sent, held) = stuck(nobody, b"", OWN, (channel(), 0));
+    let most = CLIENTS * (2 * LARGE_BUFFER_BYTES + BESIDE);
+    eprintln!("{} requests were sent, {held} bytes are held", sent / OWN.len());
+    assert!(most < CLIENTS * OWN_BODY_BYTES, "a copy each would not be seen");
+    assert!(held <= most, "{held} bytes are held for {CLIENTS} connections");
 }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::gate::TestGate;
+use support::gate::{Names, TestGate};
 use support::upstream::{Refusing, Upstream};
 
 const CONFIG: &str = r#"
@@ -34,6 +34,8 @@ listeners:
         redirect: { to: "https://new.test/page", status: 302 }
       - host: "empty.test"
         respond: { status: 204 }
+      - host: "long.test"
+        respond: { status: 200, body: "{long}" }
       - host: "down.test"
         target: "http://{refusing}"
       - host: "balanced.test"
@@ -48,11 +50,16 @@ struct Scene {
     _two: Upstream,
 }
 
+/// More than a connection takes at once.
+fn long() -> String {
+    "0123456789abcdef".repeat(60_000)
+}
+
 fn scene() -> Scene {
     let (one, two) = (Upstream::says("one"), Upstream::says("two"));
     let refusing = Refusing::new();
-    let gate =
-        TestGate::start(CONFIG, &[("one", &one), ("two", &two), ("refusing", &refusing)]).keep(refusing);
+    let names: Names = &[("one", &one), ("two", &two), ("refusing", &refusing), ("long", &long())];
+    let gate = TestGate::start(CONFIG, names).keep(refusing);
     Scene { gate, _one: one, _two: two }
 }
 
@@ -254,4 +261,24 @@ fn several_targets_are_used_in_turn() {
         (0..6).map(|_| client.exchange("GET / HTTP/1.1\r\nHost: balanced.test\r\n\r\n").text()).collect();
     assert_eq!(answers.iter().filter(|answer| *answer == "one").count(), 3, "{answers:?}");
     assert!(answers.windows(2).all(|pair| pair[0] != pair[1]), "{answers:?}");
+}
+
+#[test]
+fn a_long_answer_of_a_rule_is_whole_and_keeps_the_connection() {
+    let scene = scene();
+    let mut client = scene.gate.client();
+    let ask = |method: &str, fields: &str| format!("{method} / HTTP/1.1\r\nHost: long.test\r\n{fields}\r\n");
+    // At once, so that none is read before all are sent.
+    client.send(
+        [ask("GET", ""), ask("HEAD", ""), ask("GET", ""), ask("GET", "Connection: close\r\n")].concat(),
+    );
+    let length = [long().len().to_string()];
+    client.read_response().expect(200, long());
+    let head = client.read_head();
+    assert_eq!(head.list("content-length"), length);
+    client.read_response().expect(200, long());
+    client.read_response().expect(200, long());
+    assert_eq!(client.read_to_end().0, b"");
+    let sent = scene.gate.metric("smolgate_bytes_sent_total{listener=\"http\"}");
+    assert!(sent > 3.0 * long().len() as f64 && sent < 3.0 * long().len() as f64 + 2000.0, "{sent}");
 }

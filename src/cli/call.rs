@@ -47,7 +47,7 @@ fn ask(call: &Call, path: &str, timeout: Duration, unreachable: u8) -> Result<(u
         let absent = matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound);
         let hint =
             if absent { "\nIs the gate running, and is this the address of its `internal_api`?" } else { "" };
-        let place = shown(&api.bind);
+        let place = api.bind.to_string();
         output::failure(unreachable, &format!("the internal API at {place} does not answer: {error}{hint}"))
     })
 }
@@ -83,13 +83,6 @@ fn address(text: &str) -> io::Result<InternalBind> {
     let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
     let nothing = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     Ok(InternalBind::Tcp(Bind::Address(*first.ok_or_else(nothing)?)))
-}
-
-fn shown(bind: &InternalBind) -> String {
-    match bind {
-        InternalBind::Tcp(bind) => bind.to_string(),
-        InternalBind::Unix(path) => format!("unix:{}", path.display()),
-    }
 }
 
 fn unexpected(status: u16, body: &str) -> String {

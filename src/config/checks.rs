@@ -12,6 +12,7 @@ pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {
     if lowered.plan.listeners.is_empty() {
         report.warning(None, "there is no listener: nothing will be served", "add for example `listeners:`");
     }
+    open_to_all(lowered, report);
     for (listener, spots) in lowered.plan.listeners.iter().zip(&lowered.spots) {
         let Protocol::Http(http) = &listener.protocol else {
             continue;
@@ -29,6 +30,20 @@ pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {
         if listener.tls.is_some() {
             hidden(&http.rules, spots, report);
         }
+    }
+}
+
+/// An internal API that other machines can ask, and that asks nobody for a token.
+fn open_to_all(lowered: &Lowered, report: &mut Report) {
+    let api = &lowered.plan.internal_api;
+    if api.is_open() {
+        let message =
+            format!("the internal API has no token, and everybody who reaches `{}` may ask it", api.bind);
+        report.warning(
+            lowered.internal_bind,
+            message,
+            "set `token`, or bind it to 127.0.0.1 or to `unix:` and a path",
+        );
     }
 }
 

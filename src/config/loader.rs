@@ -176,7 +176,6 @@ fn read_file(
 #[cfg(test)]
 mod tests {
     use super::super::inputs::Memory;
-    use super::super::plan::InternalBind;
     use super::*;
 
     fn errors(files: &[&str], inputs: &Memory) -> String {
@@ -214,16 +213,19 @@ mod tests {
     #[test]
     fn the_environment_names_the_internal_api() {
         let file = || Memory::new().file("a.yml", "internal_api: { bind: 1 }");
-        let bind =
-            |inputs: &Memory| match load(&["a.yml".into()], inputs).expect("valid").plan.internal_api.bind {
-                InternalBind::Tcp(bind) => bind.to_string(),
-                InternalBind::Unix(path) => path.display().to_string(),
-            };
+        let bind = |inputs: &Memory| {
+            load(&["a.yml".into()], inputs).expect("valid").plan.internal_api.bind.to_string()
+        };
         assert_eq!(bind(&file()), ":1");
         assert_eq!(bind(&file().env("INTERNAL_API_PORT", "")), ":1");
         assert_eq!(bind(&file().env("INTERNAL_API_PORT", ":2")), ":2");
         assert_eq!(bind(&file().env("INTERNAL_API_PORT", "localhost:2")), "127.0.0.1:2");
-        assert_eq!(bind(&file().env("INTERNAL_API_PORT", "unix:/run/gate")), "/run/gate");
+        assert_eq!(bind(&file().env("INTERNAL_API_PORT", "unix:/run/gate")), "unix:/run/gate");
+        let open = |inputs: &Memory| load(&["a.yml".into()], inputs).expect("valid").warnings.len();
+        let nothing_served = 1;
+        assert_eq!(open(&file()), nothing_served + 1);
+        assert_eq!(open(&file().env("INTERNAL_API_PORT", "[::1]:2")), nothing_served);
+        assert_eq!(open(&file().env("INTERNAL_API_PORT", "0.0.0.0:2")), nothing_served + 1);
         let text = errors(&["a.yml"], &file().env("INTERNAL_API_PORT", "nonsense"));
         assert!(text.contains("the value of INTERNAL_API_PORT"), "{text}");
     }

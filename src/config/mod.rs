@@ -29,6 +29,8 @@ mod glob;
 mod settings;
 mod target;
 
+mod excerpt;
+
 mod pattern;
 mod scalar;
 mod yaml;
@@ -44,6 +46,7 @@ mod inputs;
 pub mod plan;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use excerpt::Excerpts;
 pub use inputs::{Inputs, Memory};
 pub use loader::{Files, Format, Loaded, load, load_files};
 pub use sources::{Seen, Sources};

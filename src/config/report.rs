@@ -141,8 +141,14 @@ impl Report {
         let Some(spot) = at else {
             return Diagnostic { severity, message, origin: None, line: String::new(), width: 0, hint };
         };
-        let file = &self.files[spot.file as usize];
         let origin = self.origin(spot);
+        let (line, width) = self.excerpt(spot, &origin);
+        Diagnostic { severity, message, origin: Some(origin), line, width, hint }
+    }
+
+    /// The line in which a spot begins, without the secrets in it, and how many characters of it are meant.
+    fn excerpt(&self, spot: Spot, origin: &Origin) -> (String, u32) {
+        let file = &self.files[spot.file as usize];
         let start = file.lines[origin.line as usize - 1] as usize;
         let rest = &file.text[start..];
         let line = rest.split('\n').next().unwrap_or(rest);
@@ -160,8 +166,18 @@ impl Report {
                 char => char,
             })
             .collect();
-        let width = covered.chars().count().max(1) as u32;
-        Diagnostic { severity, message, origin: Some(origin), line, width, hint }
+        (line, covered.chars().count().max(1) as u32)
+    }
+
+    /// The same of the value that stands at a place in a file; nothing, where the file has no such place.
+    pub(crate) fn excerpt_at(&self, file: u32, origin: &Origin) -> (String, u32) {
+        let SourceFile { text, lines, .. } = &self.files[file as usize];
+        let Some(start) = lines.get(origin.line as usize - 1) else { return (String::new(), 1) };
+        let rest = &text[*start as usize..];
+        let before: usize = rest.chars().take(origin.column as usize - 1).map(char::len_utf8).sum();
+        let meant = rest[before..].find([',', '}', ']', ' ', '#', '\n']).unwrap_or(rest.len() - before);
+        let start = *start + before as u32;
+        self.excerpt(Spot { file, start, end: start + meant as u32 }, origin)
     }
 
     fn is_masked(&self, file: u32, byte: u32) -> bool {

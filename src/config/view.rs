@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, Action, CertificateFiles, ClientAuth, ClientAuthMode,
-    HttpListener, InternalBind, Listener, ListenerTls, LogFormat, LogLevel, Pass, Plan, Protocol, Proxy,
-    ProxyProtocol, RedirectToHttps, Rule, Scheme, Target, TlsVersion, Upstream,
+    HttpListener, Listener, ListenerTls, LogFormat, LogLevel, Pass, Plan, Protocol, Proxy, ProxyProtocol,
+    RedirectToHttps, Rule, Scheme, Target, TlsVersion, Upstream,
 };
 use super::scalar::{show_duration, show_size};
 
@@ -28,7 +28,7 @@ pub fn view(plan: &Plan) -> String {
         out.line(0, "watch", true);
     }
     out.open(0, "internal_api");
-    out.line(1, "bind", quote(&internal_bind(&plan.internal_api.bind)));
+    out.line(1, "bind", quote(&plan.internal_api.bind.to_string()));
     if plan.internal_api.token.is_some() {
         out.line(1, "token", quote("[redacted]"));
     }
@@ -252,13 +252,6 @@ fn access_log(log: &AccessLog) -> String {
     };
     let format = if log.format == AccessLogFormat::Json { "json" } else { "combined" };
     format!("{{ to: {to}, format: {format} }}")
-}
-
-fn internal_bind(bind: &InternalBind) -> String {
-    match bind {
-        InternalBind::Tcp(bind) => bind.to_string(),
-        InternalBind::Unix(path) => format!("unix:{}", path.display()),
-    }
 }
 
 fn path(path: &Path) -> String {

@@ -82,12 +82,21 @@ pub(crate) fn parse(text: &str, file: u32, report: &mut Report) -> Option<Tree> 
     // Off, so that no limit on the number of comments in a row applies.
     options.emit_comments = false;
     let events = Parser::new_from_str_with_options(text, options);
-    let mut reader =
-        Reader { text, file, events, anchors: HashMap::new(), nodes_left: NODES_MAX, tag: None, report };
+    let mut reader = Reader {
+        text,
+        file,
+        events,
+        read_to: 0,
+        secret: None,
+        anchors: HashMap::new(),
+        nodes_left: NODES_MAX,
+        tag: None,
+        report,
+    };
     match reader.document() {
         Ok(root) => Some(Tree { root, tag: reader.tag }),
         Err(fault) => {
-            hide_tokens(text, file, report);
+            reader.mask_unread_secrets();
             match fault.hint {
                 Some(hint) => report.error_hint(fault.spot, fault.message, hint),
                 None => report.error(fault.spot, fault.message),
@@ -108,6 +117,10 @@ struct Reader<'t, 'r> {
     text: &'t str,
     file: u32,
     events: Parser<'t, StrInput<'t>>,
+    /// Bytes of the text up to the end of the last event.
+    read_to: usize,
+    /// Where the value of a secret begins that is being read.
+    secret: Option<usize>,
     anchors: HashMap<usize, Node>,
     nodes_left: usize,
     tag: Option<Spot>,
@@ -139,7 +152,11 @@ impl<'t> Reader<'t, '_> {
     fn next(&mut self) -> Result<(Event<'t>, Spot), Fault> {
         let end = Spot { file: self.file, start: self.text.len() as u32, end: self.text.len() as u32 };
         match self.events.next_event() {
-            Some(Ok((event, span))) => Ok((event, self.spot(&span))),
+            Some(Ok((event, span))) => {
+                let spot = self.spot(&span);
+                self.read_to = spot.end as usize;
+                Ok((event, spot))
+            }
             Some(Err(error)) => {
                 let start =
                     error.marker().byte_offset().unwrap_or(self.text.len()).min(self.text.len()) as u32;
@@ -221,10 +238,14 @@ impl<'t> Reader<'t, '_> {
                 }
                 _ => return Err(fault(key_spot, "a key must be a plain word", None)),
             };
+            let outer = self.secret;
+            if is_secret(&key) {
+                self.secret = outer.or(Some(self.read_to));
+            }
             let (event, spot) = self.next()?;
             let node = self.node(event, spot, depth + 1)?;
-            // Or the key that it was meant to be.
-            if nearest(&key, ["token"]).is_some() {
+            self.secret = outer;
+            if is_secret(&key) {
                 mask_secret(&node, self.report);
             }
             if plain && key == "<<" {
@@ -257,6 +278,23 @@ impl<'t> Reader<'t, '_> {
         let node = node.clone();
         self.spend(size, spot)?;
         Ok(node)
+    }
+
+    /// After a fault there is no tree that tells how far a secret goes: it is masked to the end of the text,
+    /// from the value that was being read, or from the first word behind the last event that may be its key.
+    fn mask_unread_secrets(&mut self) {
+        let from = self.secret.or_else(|| {
+            let mut end = self.read_to;
+            let mut words = self.text[end..].split_inclusive(|char: char| !char.is_alphanumeric());
+            let key = words.find(|word| {
+                end += word.len();
+                is_secret(word.trim_end_matches(|char: char| !char.is_alphanumeric()))
+            });
+            key.map(|_| end)
+        });
+        if let Some(start) = from {
+            self.report.mask(Spot { file: self.file, start: start as u32, end: self.text.len() as u32 });
+        }
     }
 
     fn spend(&mut self, nodes: usize, spot: Spot) -> Result<(), Fault> {
@@ -320,6 +358,11 @@ pub(crate) fn quoted(word: &str) -> String {
     if shown.len() < word.len() { format!("`{shown}...`") } else { format!("`{shown}`") }
 }
 
+/// Whether the value of this key is one that is never shown; or of the key that it was meant to be.
+fn is_secret(key: &str) -> bool {
+    nearest(key, ["token"]).is_some()
+}
+
 /// Keeps the text of a secret out of every snippet. That it comes from a variable or a file may be
 /// seen, but not what it is without them.
 pub(crate) fn mask_secret(node: &Node, report: &mut Report) {
@@ -336,18 +379,6 @@ pub(crate) fn mask_secret(node: &Node, report: &mut Report) {
     }
     if let Value::Map(entries) = &node.value {
         entries.iter().for_each(|(_, item)| mask_secret(item, report));
-    }
-}
-
-/// Where there is no tree to tell which value is a token, whatever follows the word is hidden.
-fn hide_tokens(text: &str, file: u32, report: &mut Report) {
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        if let Some(at) = line.to_ascii_lowercase().find("tok") {
-            let from = line[at..].find(':').map_or(at, |colon| at + colon + 1);
-            report.mask(Spot { file, start: (start + from) as u32, end: (start + line.len()) as u32 });
-        }
-        start += line.len();
     }
 }
 
@@ -427,10 +458,29 @@ mod tests {
         assert!(read("a: &a [*a]").1.contains("what it stands in"));
     }
 
+    /// A value is masked where it stands, also when the text cannot be read further; letters are no reason.
     #[test]
-    fn a_syntax_error_hides_tokens() {
-        let (_, errors) = read("internal_api: { token: \"sesame\nport: 1\n");
-        assert!(errors.contains("not YAML"), "{errors}");
-        assert!(!errors.contains("sesame"), "{errors}");
+    fn a_syntax_error_hides_tokens_and_nothing_else() {
+        for text in [
+            "internal_api: { token: \"sesame\nport: 1\n",
+            "internal_api: { token: sesame, x: [\n",
+            "internal_api: { tokn: sesame, x: }]\n",
+            "internal_api:\n  token:\n    \"sesame\n",
+            "internal_api:\n  token: { a: [ sesame ) }\n",
+            "internal_api:\n  token: [a,\n    sesame: *b]\n",
+            "internal_api:\n  bind: a\n  token sesame\nhttp_config: 1\n",
+        ] {
+            let (node, errors) = read(text);
+            assert!(node.is_none() && errors.contains("not YAML"), "{text}\n{errors}");
+            assert!(!errors.contains("sesame"), "{text}\n{errors}");
+        }
+        for (text, shown) in [
+            ("a: { token: sesame }\nb: { host: c.example", "b: { host: c.example"),
+            ("hosts: { stokes: tokyo.example, a: [ }", "hosts: { stokes: tokyo.example, a: [ }"),
+            ("a: { token: sesame, b: *c }", "a: { token: ******, b: *c }"),
+        ] {
+            let errors = read(text).1;
+            assert!(errors.contains(shown), "{text}\n{errors}");
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::plan::{Origin, Plan};
-use crate::config::{Diagnostic, Severity, TEXT_BYTES_MAX};
+use crate::config::plan::Plan;
+use crate::config::{Diagnostic, Excerpts, Severity, TEXT_BYTES_MAX};
 use crate::files;
 use crate::log::counters::CertificateExpiry;
 use crate::proxy::{Generation, terminators};
@@ -21,35 +21,23 @@ pub fn check(plan: &Plan) -> Vec<Diagnostic> {
 
 /// Problems with the line that names the file.
 pub(super) fn diagnostics(problems: &[Problem]) -> Vec<Diagnostic> {
-    let diagnostic = |problem: &Problem| Diagnostic {
+    let mut files = Excerpts::default();
+    let mut diagnostic = |problem: &Problem| Diagnostic {
         severity: if problem.is_warning { Severity::Warning } else { Severity::Error },
         hint: Some(problem.hint.clone()).filter(|hint| !hint.is_empty()),
-        ..at(problem.origin.clone(), problem.message.clone())
+        ..files.error(problem.origin.clone(), problem.message.clone(), read)
     };
-    problems.iter().map(diagnostic).collect()
+    problems.iter().map(&mut diagnostic).collect()
 }
 
 /// Why upstreams cannot be used, with the lines that they begin in.
 pub(super) fn of_upstreams(errors: Vec<DirectoryError>) -> Vec<Diagnostic> {
-    errors.into_iter().map(|error| at(error.origin, error.message)).collect()
+    let mut files = Excerpts::default();
+    errors.into_iter().map(|error| files.error(error.origin, error.message, read)).collect()
 }
 
-/// An error and its line, which is read again, because a plan keeps places and not texts; it may have
-/// changed since. Where a token may stand in it too, as in a file of one line, only the place is shown.
-fn at(origin: Origin, message: String) -> Diagnostic {
-    let text = files::read_text(Path::new(&*origin.file), TEXT_BYTES_MAX).unwrap_or_default();
-    let line = text.lines().nth(origin.line as usize - 1).unwrap_or_default();
-    let from = origin.column as usize - 1;
-    let meant = line.chars().skip(from).take_while(|char| !matches!(char, ',' | '}' | ']' | ' ' | '#'));
-    let width = meant.count().max(1);
-    let hides = line.to_ascii_lowercase().contains("tok");
-    let shown = line.chars().enumerate().map(|(column, char)| match char {
-        _ if hides && !(from..from + width).contains(&column) => '*',
-        char if char.is_control() => ' ',
-        char => char,
-    });
-    let (line, width) = (shown.collect(), u32::try_from(width).unwrap_or(1));
-    Diagnostic { severity: Severity::Error, message, origin: Some(origin), line, width, hint: None }
+fn read(path: &Path) -> Option<String> {
+    files::read_text(path, TEXT_BYTES_MAX).ok()
 }
 
 /// Files and folders that the plan names and that reading the configuration does not read:

@@ -321,7 +321,11 @@ pub(super) fn start_access_log(
 pub(super) fn start_internal(plan: &InternalApi, shared: &Arc<Shared>) -> Result<Server, GateError> {
     let operator = Arc::new(Operating(Arc::downgrade(shared)));
     let server = Server::start(&plan.bind, plan.token.clone(), operator);
-    server.map_err(|error| GateError::System("the internal API cannot start".into(), error))
+    let named = || {
+        let place = "`bind` of `internal_api`, or INTERNAL_API_PORT, says where";
+        format!("the internal API cannot listen on `{}` ({place})", plan.bind)
+    };
+    server.map_err(|error| GateError::System(named(), error))
 }
 
 /// One worker a core, unless the plan says otherwise.

@@ -122,3 +122,15 @@ fn reloads_give_way_and_the_workers_they_start_do_not() {
     assert!(idle.iter().any(|(_, policy)| *policy == SCHED_IDLE), "{idle:?}");
     assert!(nice.contains(&((ordinary.0 + 5).min(19), 0)), "{nice:?}");
 }
+
+#[test]
+fn an_internal_api_that_cannot_listen_says_where_and_what_to_change() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let inputs = Memory::new().file("smolgate.yml", format!("internal_api: {{ bind: '{address}' }}"));
+    let started = Gate::start(Box::new(move || load(&["smolgate.yml".into()], &inputs)));
+    let error = started.err().expect("the address is taken").to_string();
+    for part in [&*address, "`bind` of `internal_api`", "INTERNAL_API_PORT", "choose another address"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+}

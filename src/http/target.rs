@@ -74,7 +74,7 @@ impl<'b> Target<'b> {
 
 /// What stands after `http://` or `https://`. Which of the two is the client's word only: whether
 /// there is TLS is known from the listener.
-fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
+pub(super) fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
     [&b"http://"[..], b"https://"].into_iter().find_map(|scheme| {
         let (start, rest) = target.split_at_checked(scheme.len())?;
         start.eq_ignore_ascii_case(scheme).then_some(rest)

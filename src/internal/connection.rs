@@ -36,9 +36,9 @@ where
         return;
     };
     let (response, method) = match request {
-        Ok(Some(request)) => {
+        Ok(Some((request, path))) => {
             let method = request.method();
-            (respond(&request, &service, &place).await, method)
+            (respond(&request, &path, &service, &place).await, method)
         }
         Ok(None) => return,
         Err(refusal) => (endpoint::refused(refusal), Method::Get),
@@ -46,8 +46,9 @@ where
     place.or_evicted(send(&mut stream, response, method, &service)).await;
 }
 
-/// Reads a request, its body thrown away. `None`: the peer left, or never began.
-async fn receive<S>(stream: &mut S, service: &Service) -> Result<Option<Request>, Refusal>
+/// Reads a request and the path that it asks for; its body is thrown away. `None`: the peer left, or
+/// never began.
+async fn receive<S>(stream: &mut S, service: &Service) -> Result<Option<(Request, String)>, Refusal>
 where
     S: AsyncRead + Unpin,
 {
@@ -68,7 +69,7 @@ where
     }
     let malformed = Refusal { status: 400, why: "the request is malformed" };
     match decode(Cursor::new(head.bytes)).await {
-        Ok(Some((request, _))) => Ok(Some(request)),
+        Ok(Some((request, _))) => Ok(Some((request, head.path))),
         Ok(None) | Err(_) => Err(malformed),
     }
 }
@@ -102,9 +103,9 @@ async fn discard<S: AsyncRead + Unpin>(stream: &mut S, mut rest: u64) -> io::Res
     Ok(())
 }
 
-async fn respond(request: &Request, service: &Service, place: &Place) -> Response {
+async fn respond(request: &Request, path: &str, service: &Service, place: &Place) -> Response {
     let token = service.token();
-    match endpoint::answer(request, token.as_ref(), &*service.operator) {
+    match endpoint::answer(request, path, token.as_ref(), &*service.operator) {
         Answer::Now(response) => *response,
         Answer::Reload { restart } => {
             let Some(_turn) = service.begin_reload() else {

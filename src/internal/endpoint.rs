@@ -70,8 +70,14 @@ pub(super) enum Answer {
 }
 
 /// Finds the answer. Only a reload takes time; it is left to the caller.
-pub(super) fn answer(request: &Request, token: Option<&Secret>, operator: &dyn Operator) -> Answer {
-    let path = request.url().path();
+///
+/// `path` is as it was sent: that of `request` is one that the library made of it, without dot segments.
+pub(super) fn answer(
+    request: &Request,
+    path: &str,
+    token: Option<&Secret>,
+    operator: &dyn Operator,
+) -> Answer {
     let endpoint = Endpoint::of(path);
     if endpoint.is_none_or(Endpoint::needs_token) {
         match token {
@@ -120,8 +126,10 @@ fn now(response: Response) -> Answer {
 }
 
 fn reload(request: &Request) -> Answer {
-    if trust::is_cross_site(request) {
-        return now(text(403, "a page of another site may not ask for a reload"));
+    if trust::may_be_cross_site(request) {
+        let why = "a page of another site may not ask for a reload, and a browser that does not say which page \
+                   asks must send POST";
+        return now(text(403, why));
     }
     let mut restart = false;
     for (name, value) in request.url().query_pairs() {

@@ -25,6 +25,8 @@ pub(super) struct Head {
     pub(super) length: usize,
     /// Its bytes, with `?` for each byte of a field value that is not ASCII.
     pub(super) bytes: Vec<u8>,
+    /// The path as it was sent, without the query.
+    pub(super) path: String,
     /// Bytes of body that follow.
     pub(super) body: u64,
 }
@@ -61,10 +63,10 @@ pub(super) fn check(bytes: &[u8]) -> Result<Option<Head>, Refusal> {
         return Ok(None);
     };
     let mut lines = seen[..length - 4].split(|byte| *byte == b'\n').map(|line| line.trim_suffix_cr());
-    check_request_line(lines.next().unwrap_or_default())?;
+    let path = check_request_line(lines.next().unwrap_or_default())?;
     let body = check_fields(lines)?;
     let bytes = seen.iter().map(|byte| if byte.is_ascii() { *byte } else { b'?' }).collect();
-    Ok(Some(Head { length, bytes, body }))
+    Ok(Some(Head { length, bytes, path, body }))
 }
 
 /// A line without the carriage return that stands before every line end here.
@@ -78,8 +80,8 @@ impl TrimSuffixCr for [u8] {
     }
 }
 
-/// `method SP origin-form SP HTTP/1.1` (RFC 9112, section 3).
-fn check_request_line(line: &[u8]) -> Result<(), Refusal> {
+/// Checks `method SP origin-form SP HTTP/1.1` (RFC 9112, section 3) and returns the path.
+fn check_request_line(line: &[u8]) -> Result<String, Refusal> {
     let parts: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
     let [method, target, version] = parts[..] else {
         return refuse(400, "the request line has not three parts");
@@ -95,7 +97,8 @@ fn check_request_line(line: &[u8]) -> Result<(), Refusal> {
     if !known || method.iter().any(u8::is_ascii_lowercase) {
         return refuse(405, "only GET, HEAD and POST are served here");
     }
-    Ok(())
+    let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    Ok(String::from_utf8_lossy(path).into_owned())
 }
 
 /// Checks every field line and returns how long the body is.
@@ -167,7 +170,7 @@ mod tests {
         let bytes = b"POST /reload HTTP/1.1\r\nHost: localhost:42007\r\ncontent-length:  3 \r\n\r\nabc";
         let head = check(bytes).unwrap().unwrap();
         assert_eq!((head.length, head.body), (bytes.len() - 3, 3));
-        assert_eq!(head.bytes, bytes[..head.length]);
+        assert_eq!((head.bytes.as_slice(), head.path.as_str()), (&bytes[..head.length], "/reload"));
         for cut in 0..head.length {
             assert_eq!(check(&bytes[..cut]), Ok(None), "{cut}");
         }

@@ -2,11 +2,12 @@
 //!
 //! A connection has a place. When all are taken, the oldest one that waits for its peer loses its
 //! place to the new one: whoever opens a thousand connections and says nothing pushes out its own,
-//! and a probe that speaks at once is answered.
+//! and a probe that speaks at once is answered. So it is too when the process has no descriptor left:
+//! one is kept in reserve, and given up for one connection at a time.
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_lite::future;
+use rustix::io::Errno;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::{Async, Task, Timer};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -29,7 +31,8 @@ use crate::internal::operator::Operator;
 /// Connections the system keeps for us until we accept them.
 const BACKLOG: i32 = 1024;
 
-/// How long to wait after `accept` failed: without descriptors it would fail again at once.
+/// How long to wait after `accept` failed: without descriptors it would fail again at once. One that was
+/// accepted with the reserve has as long before it may lose its place to the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What one peer, or many, may take.
@@ -81,7 +84,7 @@ impl Server {
     /// on; the new one is for its owner alone.
     ///
     /// # Errors
-    /// The address or path cannot be bound; the message names it.
+    /// The address or path cannot be bound.
     pub fn start(
         bind: &InternalBind,
         token: Option<Secret>,
@@ -100,18 +103,14 @@ impl Server {
         operator: Arc<dyn Operator>,
         limits: Limits,
     ) -> io::Result<Server> {
-        let named = |name: &dyn fmt::Display, error: io::Error| {
-            io::Error::new(error.kind(), format!("internal API at {name}: {error}"))
-        };
         let (listener, address, path) = match bind {
             InternalBind::Tcp(bind) => {
-                let listener = bind_tcp(*bind).map_err(|error| named(bind, error))?;
+                let listener = bind_tcp(*bind)?;
                 let address = listener.local_addr()?;
                 (Listener::Tcp(Async::new(listener)?), Some(address), None)
             }
             InternalBind::Unix(path) => {
-                let listener = bind_unix(path).map_err(|error| named(&path.display(), error))?;
-                (Listener::Unix(Async::new(listener)?), None, Some(path.clone()))
+                (Listener::Unix(Async::new(bind_unix(path)?)?), None, Some(path.clone()))
             }
         };
         let service = Arc::new(Service {
@@ -119,6 +118,7 @@ impl Server {
             operator,
             limits,
             places: Places::default(),
+            reserve: Reserve::default(),
             reloads: AtomicUsize::new(0),
         });
         let listener = Arc::new(listener);
@@ -208,6 +208,23 @@ enum Listener {
 }
 
 impl Listener {
+    /// Waits until a connection is there. Without a descriptor `accept` fails before it looks, so that it
+    /// is not asked before.
+    async fn readable(&self) -> io::Result<()> {
+        match self {
+            Listener::Tcp(listener) => listener.readable().await,
+            Listener::Unix(listener) => listener.readable().await,
+        }
+    }
+
+    /// Takes one connection without waiting, and serves it.
+    fn accept(&self, service: &Arc<Service>) -> io::Result<()> {
+        match self {
+            Listener::Tcp(listener) => admit(listener.get_ref().accept()?.0, service),
+            Listener::Unix(listener) => admit(listener.get_ref().accept()?.0, service),
+        }
+    }
+
     /// Fails on systems that cannot; then dropping the socket has to do.
     fn close(&self) {
         use rustix::net::{Shutdown, shutdown};
@@ -224,6 +241,7 @@ pub(super) struct Service {
     pub(super) operator: Arc<dyn Operator>,
     pub(super) limits: Limits,
     places: Places,
+    reserve: Reserve,
     reloads: AtomicUsize,
 }
 
@@ -249,36 +267,81 @@ impl Drop for Turn<'_> {
     }
 }
 
-async fn accept(listener: Arc<Listener>, service: Arc<Service>) {
-    let mut healthy = true;
-    loop {
-        let result = match &*listener {
-            Listener::Tcp(listener) => listener.accept().await.map(|(stream, _)| admit(stream, &service)),
-            Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| admit(stream, &service)),
-        };
-        if let Err(error) = &result {
-            // What `Listener::close` leaves behind says so, on Linux in these words.
-            if error.kind() == io::ErrorKind::InvalidInput {
-                return;
-            }
-            if healthy {
-                tracing::warn!(%error, "internal API cannot accept");
-            }
-            Timer::after(ACCEPT_PAUSE).await;
+/// One descriptor, kept so that a probe can be accepted when there is none left.
+#[derive(Default)]
+struct Reserve(Mutex<Option<File>>);
+
+impl Reserve {
+    fn kept(&self) -> MutexGuard<'_, Option<File>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes one again, if it is not there and there is one to be had.
+    fn fill(&self) {
+        let mut kept = self.kept();
+        if kept.is_none() {
+            *kept = File::open("/dev/null").ok();
         }
-        healthy = result.is_ok();
+    }
+
+    /// Gives it up. `false`: it is not there.
+    fn spend(&self) -> bool {
+        self.kept().take().is_some()
     }
 }
 
+async fn accept(listener: Arc<Listener>, service: Arc<Service>) {
+    let mut healthy = true;
+    loop {
+        service.reserve.fill();
+        let ready = listener.readable().await;
+        let accepted = ready.and_then(|()| match listener.accept(&service) {
+            // Between the two no other task of this thread runs, so that the descriptor is most likely ours.
+            Err(error) if is_out_of_descriptors(&error) && service.reserve.spend() => {
+                listener.accept(&service)
+            }
+            accepted => accepted,
+        });
+        match accepted {
+            Ok(()) => healthy = true,
+            // Its peer has left, or it was never there.
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted) => {}
+            // What `Listener::close` leaves behind says so, on Linux in these words.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
+            Err(error) => {
+                if std::mem::take(&mut healthy) {
+                    tracing::warn!(%error, "internal API cannot accept");
+                }
+                Timer::after(ACCEPT_PAUSE).await;
+                if is_out_of_descriptors(&error) {
+                    service.places.evict();
+                }
+            }
+        }
+    }
+}
+
+/// Of the process or of the system.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
 /// Gives the connection a place and a task, or closes it.
-fn admit<T>(stream: Async<T>, service: &Arc<Service>)
+fn admit<T>(stream: T, service: &Arc<Service>) -> io::Result<()>
 where
-    T: Send + Sync + 'static,
+    T: rustix::fd::AsFd + Send + Sync + 'static,
     Async<T>: futures_lite::AsyncRead + futures_lite::AsyncWrite + rustix::fd::AsFd + Unpin,
 {
-    if let Some(place) = Places::take(service) {
-        smol::spawn(connection::serve(stream, service.clone(), place)).detach();
-    }
+    let Some(place) = Places::take(service) else { return Ok(()) };
+    let (stream, service) = (Async::new(stream)?, service.clone());
+    smol::spawn(async move {
+        connection::serve(stream, service.clone(), place).await;
+        // Its descriptor may have been the reserve.
+        service.reserve.fill();
+    })
+    .detach();
+    Ok(())
 }
 
 /// The connections that are there, oldest first.
@@ -289,6 +352,14 @@ struct Places(Mutex<PlaceTable>);
 struct PlaceTable {
     entries: VecDeque<Entry>,
     next: u64,
+}
+
+impl PlaceTable {
+    /// Takes the place of the oldest connection that waits for its peer; `None` if none does.
+    fn evict(&mut self) -> Option<Entry> {
+        let oldest = self.entries.iter().position(|entry| !entry.held)?;
+        self.entries.remove(oldest)
+    }
 }
 
 struct Entry {
@@ -308,14 +379,18 @@ impl Places {
     fn take(service: &Arc<Service>) -> Option<Place> {
         let mut table = service.places.table();
         if table.entries.len() >= service.limits.connections {
-            let oldest = table.entries.iter().position(|entry| !entry.held)?;
-            table.entries.remove(oldest);
+            table.evict()?;
         }
         let (keep, evicted) = bounded(1);
         let id = table.next;
         table.next += 1;
         table.entries.push_back(Entry { id, held: false, _keep: keep });
         Some(Place { service: service.clone(), id, evicted })
+    }
+
+    /// Ends the oldest connection that waits for its peer, for the sake of its descriptor.
+    fn evict(&self) {
+        self.table().evict();
     }
 
     fn hold(&self, id: u64, held: bool) {

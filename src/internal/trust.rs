@@ -1,15 +1,16 @@
 //! Who may ask: the token, and pages in a browser that should not. Sans-IO.
 //!
 //! A browser sends requests on behalf of any page it shows. Two ways lead from a foreign page to an
-//! API on this machine: it asks across sites, which the browser marks (`Sec-Fetch-Site`, `Origin`),
-//! or its own name is made to point here ("DNS rebinding"), so that for the browser it is the same
-//! site. The second shows in `Host` alone: a foreign name with a domain. Tools such as curl or
-//! Prometheus may use any name; a browser is told by fields that only browsers send.
+//! API on this machine: it asks across sites, which the browser marks (`Sec-Fetch-Site`, `Origin`,
+//! `Referer`) unless the page had the marks left out, or its own name is made to point here ("DNS
+//! rebinding"), so that for the browser it is the same site. The second shows in `Host` alone: a foreign
+//! name with a domain. Tools such as curl or Prometheus may use any name and need no marks; a browser
+//! is told by fields that only browsers send.
 
 use std::hint::black_box;
 use std::net::IpAddr;
 
-use http_types::Request;
+use http_types::{Method, Request};
 
 use crate::config::plan::Secret;
 
@@ -34,26 +35,45 @@ fn equal(given: &[u8], expected: &[u8]) -> bool {
     black_box(differences) == 0
 }
 
-/// Whether a browser sent this for a page of another site. What is not from a browser never is.
-pub(super) fn is_cross_site(request: &Request) -> bool {
-    if field(request, "sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none")) {
-        return true;
-    }
+/// Whether a browser may have sent this for a page of another site.
+///
+/// Each mark of a browser that is there must name this site. A GET of a browser needs at least one: the
+/// browser leaves `Sec-Fetch-Site` out where the address is neither HTTPS nor loopback, and a page can
+/// have `Referer` left out. With another method the browser adds `Origin` (Fetch, section 3.2).
+pub(super) fn may_be_cross_site(request: &Request) -> bool {
     let host = field(request, "host").unwrap_or_default();
-    // Old browsers, and those asked over plain HTTP, have no `Sec-Fetch-Site`.
-    ["origin", "referer"].into_iter().filter_map(|name| field(request, name)).any(|from| {
+    let is_own = |from: &str| {
         let authority = from.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or_default());
-        !authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
-    })
+        authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+    };
+    let marks = [
+        field(request, "sec-fetch-site").map(|site| matches!(site, "same-origin" | "none")),
+        field(request, "origin").map(is_own),
+        field(request, "referer").map(is_own),
+    ];
+    let is_unmarked = marks.iter().all(Option::is_none);
+    marks.contains(&Some(false))
+        || (is_unmarked && request.method() == Method::Get && is_of_a_browser(request))
 }
 
 /// Whether a browser asks under a name that may be anyone's.
 pub(super) fn is_rebound(request: &Request) -> bool {
-    const BROWSER: [&str; 6] =
-        ["origin", "referer", "accept-language", "sec-fetch-site", "sec-fetch-mode", "sec-ch-ua"];
-    let browser = BROWSER.iter().any(|name| field(request, name).is_some())
-        || field(request, "user-agent").is_some_and(|agent| agent.starts_with("Mozilla/"));
-    browser && !is_own_name(field(request, "host").unwrap_or_default())
+    is_of_a_browser(request) && !is_own_name(field(request, "host").unwrap_or_default())
+}
+
+/// Whether the request has a field as only browsers send it. The fetch of Node and Deno sends
+/// `Sec-Fetch-Mode` and `Accept-Language: *`, and Java's client asks for `text/html`: those are scripts.
+fn is_of_a_browser(request: &Request) -> bool {
+    /// Sent by nothing else.
+    const FIELDS: [&str; 5] =
+        ["origin", "referer", "sec-fetch-site", "sec-ch-ua", "upgrade-insecure-requests"];
+    /// In `Accept` where a page loads an image, a style sheet or media, and where a person opens a page.
+    const MEDIA: [&str; 5] = ["image/*", "text/css", "audio/*", "video/*", "application/xhtml+xml"];
+    let is = |name, matches: &dyn Fn(&str) -> bool| field(request, name).is_some_and(matches);
+    FIELDS.iter().any(|name| field(request, name).is_some())
+        || is("user-agent", &|agent| agent.starts_with("Mozilla/"))
+        || is("accept-language", &|languages| languages != "*")
+        || is("accept", &|accept| MEDIA.iter().any(|media| accept.contains(media)))
 }
 
 /// An address, `localhost` and what is under it, or a name without a dot, such as a container's:
@@ -108,6 +128,7 @@ mod tests {
             (false, vec![host, ("sec-fetch-site", "same-origin")]),
             (true, vec![host, ("sec-fetch-site", "same-site")]),
             (true, vec![host, ("sec-fetch-site", "cross-site")]),
+            (true, vec![host, ("sec-fetch-site", "same-origin"), ("referer", "http://evil.example/")]),
             (false, vec![host, ("origin", "http://localhost:42007")]),
             (false, vec![host, ("origin", "http://LOCALHOST:42007")]),
             (true, vec![host, ("origin", "http://localhost:3000")]),
@@ -116,7 +137,64 @@ mod tests {
             (true, vec![host, ("referer", "https://example.com/http://localhost:42007")]),
             (false, vec![host, ("referer", "http://localhost:42007/")]),
         ] {
-            assert_eq!(is_cross_site(&request(&fields)), expected, "{fields:?}");
+            assert_eq!(may_be_cross_site(&request(&fields)), expected, "{fields:?}");
+        }
+    }
+
+    /// The fields that each sends by itself to a plain address that is not loopback, where a page had
+    /// `Referer` left out.
+    #[test]
+    fn a_get_of_a_browser_needs_a_mark_of_its_own() {
+        const CHROME: &str =
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/126.0.0.0 Safari/537.36";
+        const PAGE: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        const JAVA: &str = "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2";
+        let browsers: [&[(&str, &str)]; 9] = [
+            &[
+                ("user-agent", CHROME),
+                ("accept", "image/avif,image/webp,*/*;q=0.8"),
+                ("accept-language", "en"),
+            ],
+            &[("user-agent", CHROME), ("accept", "*/*")],
+            &[("user-agent", "Opera/9.80"), ("accept", "*/*"), ("accept-language", "de,en;q=0.9")],
+            &[("user-agent", "Lynx/2.9"), ("accept-language", "en")],
+            &[("user-agent", "hidden"), ("accept", PAGE)],
+            &[("user-agent", "hidden"), ("accept", "image/webp,image/*;q=0.8,*/*;q=0.5")],
+            &[("user-agent", "hidden"), ("accept", "text/css,*/*;q=0.1")],
+            &[("user-agent", "hidden"), ("accept", "video/webm,video/*;q=0.9")],
+            &[("user-agent", "hidden"), ("upgrade-insecure-requests", "1")],
+        ];
+        let scripts: [&[(&str, &str)]; 7] = [
+            &[],
+            &[("user-agent", "curl/8.5.0"), ("accept", "*/*")],
+            &[("user-agent", "Wget/1.21"), ("accept", "*/*"), ("accept-encoding", "identity")],
+            &[
+                ("user-agent", "python-requests/2.32"),
+                ("accept", "*/*"),
+                ("accept-encoding", "gzip, deflate"),
+            ],
+            &[
+                ("user-agent", "node"),
+                ("accept-language", "*"),
+                ("sec-fetch-mode", "cors"),
+                ("accept", "*/*"),
+            ],
+            &[("user-agent", "Java/17.0.2"), ("accept", JAVA)],
+            &[("user-agent", "Prometheus/2.53"), ("accept", "text/plain;version=0.0.4;q=0.5,*/*;q=0.1")],
+        ];
+        let host = ("host", "10.0.0.7:42007");
+        for (fields, refused) in
+            browsers.into_iter().map(|fields| (fields, true)).chain(scripts.map(|fields| (fields, false)))
+        {
+            let mut get = request(&[&[host], fields].concat());
+            assert_eq!(may_be_cross_site(&get), refused, "{fields:?}");
+            get.set_method(Method::Post);
+            assert!(!may_be_cross_site(&get), "{fields:?}");
+        }
+        for own in [("referer", "http://10.0.0.7:42007/"), ("sec-fetch-site", "none")] {
+            for fields in browsers {
+                assert!(!may_be_cross_site(&request(&[&[host, own], fields].concat())), "{own:?} {fields:?}");
+            }
         }
     }
 

@@ -19,6 +19,7 @@ use crate::config::plan;
 use crate::log::Reason;
 use crate::log::clock::Utc;
 use crate::log::counters::Counters;
+use crate::log::hidden;
 use crate::log::queue::{Output, Queue};
 
 /// Bytes of a value that came from a client; the rest is cut off.
@@ -118,7 +119,7 @@ impl AccessLog {
             plan::AccessLogFormat::Combined => combined(record, &mut line),
         };
         written.expect("invariant: a Vec takes every write");
-        self.queue.push(line);
+        self.queue.push(hidden::escape(line));
     }
 
     /// Opens the file again by its name, after it was moved away. Lines go to the old one until
@@ -403,6 +404,26 @@ mod tests {
         assert_eq!(statuses(&moved), ["201", "202"]);
         assert_eq!(statuses(&path), ["203"]);
         assert_eq!(counters.access_log_dropped().load(Relaxed), 0);
+    }
+
+    /// U+009B begins commands of a terminal as ESC and `[` do; U+202E turns the text behind it.
+    #[test]
+    fn what_acts_on_its_reader_is_escaped_and_nothing_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.log");
+        let hostile = "/\u{9b}31m/\u{85}\u{202e}\u{2066}Grüße".as_bytes();
+        let request = AccessRequest { target: hostile, user_agent: hostile, referer: hostile, ..request() };
+        let plan = plan::AccessLog { to: AccessLogTo::File(path.clone()), format: AccessLogFormat::Json };
+        let log = AccessLog::start(&plan, Counters::new()).unwrap();
+        log.write(&AccessRecord { request: Some(request), host: hostile, ..record() });
+        log.flush_and_stop();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(r#""/\u009b31m/\u0085\u202e\u2066Grüße""#), "{text}");
+        assert!(!text.contains(['\u{9b}', '\u{85}', '\u{202e}', '\u{2066}']), "{text}");
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for field in ["host", "target", "user_agent", "referer"] {
+            assert_eq!(value[field].as_str().map(str::as_bytes), Some(hostile), "{field}");
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod setup;
 
 pub(crate) mod clock;
 mod exposition;
+mod hidden;
 mod queue;
 
 pub use access::{AccessLog, AccessRecord, AccessRequest};

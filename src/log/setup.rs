@@ -17,6 +17,7 @@ use tracing_subscriber::{Layer, Registry, reload};
 
 use crate::config::plan::{LogFormat, LogLevel};
 use crate::log::counters::Counters;
+use crate::log::hidden;
 use crate::log::queue::{Output, Queue};
 
 /// How long [`LogLevelHandle::flush`] waits.
@@ -181,7 +182,7 @@ struct Line<'a>(&'a Queue);
 
 impl Write for Line<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.push(bytes.to_vec());
+        self.0.push(hidden::escape(bytes.to_vec()));
         Ok(bytes.len())
     }
 
@@ -251,6 +252,23 @@ mod tests {
             (&value["level"], &value["message"], &value["rule"]),
             (&"WARN".into(), &"own answer".into(), &"api".into())
         );
+    }
+
+    #[test]
+    fn what_acts_on_its_reader_is_escaped() {
+        let folder = tempfile::tempdir().unwrap();
+        for format in [LogFormat::Human, LogFormat::Json] {
+            let path = folder.path().join(format!("{format:?}"));
+            let queue = Queue::start("test", Output::file(&path).unwrap(), |_| {}, |_| {}).unwrap();
+            let subscriber = tracing_subscriber::registry().with(layer(format, false, Lines(queue.clone())));
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::warn!(detail = %"\u{9b}31m\u{202e}", name = "\u{85}\u{2066}", "message \u{200f}");
+            });
+            assert!(queue.flush(Duration::from_secs(60)));
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(text.contains("message \\u200f") && text.contains("\\u202e"), "{text}");
+            assert!(text.chars().all(|char| char == '\n' || (' '..='~').contains(&char)), "{text:?}");
+        }
     }
 
     #[test]

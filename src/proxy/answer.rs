@@ -11,9 +11,9 @@ use super::http::End;
 use super::record::Record;
 use super::request::Request;
 use super::site::Site;
-use super::transfer::write_message;
+use super::transfer::{COPIED_MAX, write_message};
 use crate::config::plan::{Redirect, RedirectToHttps, Respond};
-use crate::http::{Method, Name, RequestHead, Version, list_items, status_phrase};
+use crate::http::{Method, Name, PartialHead, RequestHead, Version, list_items, status_phrase};
 use crate::log::Reason;
 use crate::worker::Buffer;
 
@@ -67,15 +67,6 @@ impl Media {
         }
     }
 
-    /// What the head of a request that could not be parsed seems to prefer.
-    fn guess(bytes: &[u8]) -> Self {
-        let accept = bytes.split(|byte| *byte == b'\n').find_map(|line| {
-            let (name, value) = line.split_at_checked(b"accept:".len())?;
-            name.eq_ignore_ascii_case(b"accept:").then_some(value)
-        });
-        Self::preferred(accept.unwrap_or_default())
-    }
-
     fn body(self, failure: &Failure) -> String {
         let (status, reason) = (failure.reason.status(), failure.reason);
         let (code, explain, phrase) = (reason.code(), reason.explain(), status_phrase(status));
@@ -96,7 +87,7 @@ impl Media {
     }
 }
 
-/// Sends an answer that is written already, body and all.
+/// Sends an answer that is written already: head and body.
 ///
 /// # Errors
 /// When the client does not take it.
@@ -105,19 +96,25 @@ pub(super) async fn send(
     record: &mut Record<'_>,
     request: &Request,
     status: u16,
-    answer: Buffer,
+    answer: [&[u8]; 2],
 ) -> Result<End, Failure> {
     record.status = Some(status);
     // Who waits for leave to send a body sends none after this.
     let keep = request.keep_alive && !request.expects;
-    write_answer(client, record, &answer, keep).await.map_err(Failure::of_client)
+    write_answer(client, record, answer, keep).await.map_err(Failure::of_client)
 }
 
 /// Writes an answer, and the end of the connection with it when no request is to follow.
-async fn write_answer(client: &Client, record: &Record<'_>, answer: &Buffer, keep: bool) -> io::Result<End> {
-    let (stream, bytes) = (&client.stream, answer.unread());
-    write_message(stream, &mut [IoSlice::new(bytes)], !keep, &client.timer, ANSWER_TIME).await?;
-    record.sent.add(bytes.len(), stream.worker().now());
+async fn write_answer(
+    client: &Client,
+    record: &Record<'_>,
+    answer: [&[u8]; 2],
+    keep: bool,
+) -> io::Result<End> {
+    let stream = &client.stream;
+    let slices = &mut answer.map(IoSlice::new)[..1 + usize::from(!answer[1].is_empty())];
+    write_message(stream, slices, !keep, &client.timer, ANSWER_TIME).await?;
+    record.sent.add(answer[0].len() + answer[1].len(), stream.worker().now());
     Ok(if keep { End::Clean } else { End::Close })
 }
 
@@ -143,11 +140,11 @@ pub(super) async fn fail(
     let mut answer = client.stream.worker().buffer();
     let (media, method) = match request {
         Some((request, _)) => (request.prefers, request.method),
-        None => (Media::guess(client.input.unread()), Method::Other),
+        None => (Media::preferred(PartialHead::of(client.input.unread()).field(b"accept")), Method::Other),
     };
     write_failure(&failure, media, method, keep, record.site, &mut answer);
     record.status = Some(failure.reason.status());
-    write_answer(client, record, &answer, keep).await.unwrap_or(End::Close)
+    write_answer(client, record, [answer.unread(), &[]], keep).await.unwrap_or(End::Close)
 }
 
 /// Parts from a client after an exchange: reads what is left of the request's body, so that another
@@ -254,8 +251,14 @@ pub(super) fn write_redirect_to_https(
     Some(status)
 }
 
-/// Writes the answer of a `respond` rule.
-pub(super) fn write_respond(respond: &Respond, head: &RequestHead<'_>, site: &Site, out: &mut Buffer) {
+/// Writes the head of the answer of a `respond` rule, and the body behind it if that is short. A longer
+/// one is returned: it belongs to the rule, and no exchange has a copy.
+pub(super) fn write_respond<'a>(
+    respond: &'a Respond,
+    head: &RequestHead<'_>,
+    site: &Site,
+    out: &mut Buffer,
+) -> &'a [u8] {
     write_status_line(respond.status, site, out);
     for (name, value) in &respond.headers {
         write(out, format_args!("{name}: {value}\r\n"));
@@ -266,8 +269,13 @@ pub(super) fn write_respond(respond: &Respond, head: &RequestHead<'_>, site: &Si
     }
     write_connection(head, out);
     out.extend(b"\r\n");
-    if head.known_method != Method::Head && !matches!(respond.status, 204 | 304) {
-        out.extend(respond.body.as_bytes());
+    match respond.body.as_bytes() {
+        _ if head.known_method == Method::Head || matches!(respond.status, 204 | 304) => &[],
+        short if short.len() <= COPIED_MAX => {
+            out.extend(short);
+            &[]
+        }
+        long => long,
     }
 }
 

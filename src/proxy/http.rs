@@ -73,6 +73,7 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
         Ok(Some(found)) => found,
         Ok(None) => return End::Close,
         Err(failure) => {
+            record.received.add(client.input.unread().len(), site.worker().now());
             answer::fail(client, &mut record, None, failure).await;
             record.finish(client, None);
             answer::linger(client).await;
@@ -86,11 +87,16 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
             let passage = Passage { client, site, timer, record, request, body, proxy };
             passage.forward(Dispatch::new(first_target, head)).await
         }
-        Next::Answer { status, answer } => answer::send(client, &mut record, &request, status, answer).await,
+        Next::Answer { status, head, body } => {
+            answer::send(client, &mut record, &request, status, [head.unread(), body]).await
+        }
         Next::Pass(pass) => match passthrough::open(client, site, &request, pass).await {
             // It had no answer of ours, so it is no exchange; the access log has it as a connection.
             Ok(tunnel) => return End::Tunnel(tunnel),
-            Err(failure) => Err(failure),
+            Err(failure) => {
+                record.received.add(request.len, site.worker().now());
+                Err(failure)
+            }
         },
         Next::Drop => {
             record.fail(&Failure::new(Reason::Dropped), client, Some(&request));

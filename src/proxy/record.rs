@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tracing::field::display;
 
-use super::access::Note;
+use super::access::{self, Note};
 use super::connection::Client;
 use super::failure::Failure;
 use super::ground::Ground;
@@ -97,14 +97,18 @@ impl<'a> Record<'a> {
         self.count(request, status);
         self.site.counters.duration.observe(duration);
         if let Some(log) = &self.site.generation.access {
-            let note = request.and_then(|request| request.note.as_deref());
+            let (host, line) = match request {
+                Some(request) => Note::line(request.note.as_deref(), status),
+                // A head that was refused is still in the client's input.
+                None => access::refused(client.input.unread(), status),
+            };
             log.write(&AccessRecord {
                 time: SystemTime::now(),
                 listener: &self.site.listener().name,
                 rule: self.rule_name(request).unwrap_or("none"),
                 client: client.peer,
-                host: note.map_or(b"", |note| &note.host),
-                request: Some(Note::line(note, status)),
+                host,
+                request: Some(line),
                 bytes_in: self.received.bytes(),
                 bytes_out: self.sent.bytes(),
                 duration: duration.max(Duration::from_micros(1)),
@@ -233,7 +237,8 @@ impl Drop for Visit<'_> {
         }
         let Some(log) = &self.ground.access else { return };
         let Prelude { name, exchange } = &self.prelude;
-        let request = exchange.as_ref().map(|exchange| Note::line(exchange.note.as_deref(), exchange.status));
+        let request =
+            exchange.as_ref().map(|exchange| Note::line(exchange.note.as_deref(), exchange.status).1);
         log.write(&AccessRecord {
             time: SystemTime::now(),
             listener: &self.ground.listener,

@@ -49,8 +49,8 @@ pub(super) struct Request {
 pub(super) enum Next<'a> {
     /// Forward it to this target, the first of those that will be tried; its head is written.
     Forward { proxy: &'a Proxy, first_target: usize, head: Buffer },
-    /// Send this answer; the status of it.
-    Answer { status: u16, answer: Buffer },
+    /// Send this answer; the body is the rule's own, if it is too long to be copied behind the head.
+    Answer { status: u16, head: Buffer, body: &'a [u8] },
     /// Pass the whole connection on, this head included: it is all still there.
     Pass(&'a Pass),
     /// Close the connection without an answer.
@@ -153,7 +153,8 @@ fn take_in<'a>(
         let status = answer::write_redirect_to_https(redirect, &head, site, &mut out);
         let next = status.map_or(Next::Refuse(Failure::new(Reason::RequestHost)), |status| Next::Answer {
             status,
-            answer: out,
+            head: out,
+            body: &[],
         });
         return Ok(Some((request, next)));
     }
@@ -186,7 +187,7 @@ fn act<'a>(
         },
         Action::Redirect(redirect) => {
             answer::write_redirect(redirect, head, site, &mut out);
-            Next::Answer { status: redirect.status, answer: out }
+            Next::Answer { status: redirect.status, head: out, body: &[] }
         }
         // What was decrypted here is not what the target is to get.
         Action::Pass(_) if client.stream.is_encrypted() => {
@@ -195,8 +196,8 @@ fn act<'a>(
         Action::Pass(pass) => Next::Pass(pass),
         Action::Drop => Next::Drop,
         Action::Respond(respond) => {
-            answer::write_respond(respond, head, site, &mut out);
-            Next::Answer { status: respond.status, answer: out }
+            let body = answer::write_respond(respond, head, site, &mut out);
+            Next::Answer { status: respond.status, head: out, body }
         }
     }
 }

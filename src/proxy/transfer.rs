@@ -24,7 +24,7 @@ const SPLICE_FROM: u64 = 128 * 1024;
 
 /// A piece of a body of at most this many bytes is copied behind the head it goes out with: the kernel
 /// takes one stretch of memory faster than a list of them.
-const COPIED_MAX: usize = 1024;
+pub(super) const COPIED_MAX: usize = 1024;
 
 /// Pieces of a body that follow each other as fast as this are a burst, and the next one is about to come. 8 KiB in
 /// chunks of 1 KiB take half of the CPU if they may gather (docs/benchmarks.md); tokens and events, milliseconds

@@ -105,10 +105,16 @@ impl TestGate {
         self.client().exchange(request)
     }
 
+    /// Where the internal API listens.
+    #[track_caller]
+    pub fn internal_address(&self) -> SocketAddr {
+        self.gate.internal_address().expect("an internal API over TCP")
+    }
+
     /// A request to the internal API: `internal("GET", "/metrics")`.
     #[track_caller]
     pub fn internal(&self, method: &str, target: &str) -> Response {
-        let address = self.gate.internal_address().expect("an internal API over TCP");
+        let address = self.internal_address();
         let request = format!(
             "{method} {target} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
         );

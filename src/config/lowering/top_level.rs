@@ -30,6 +30,8 @@ pub(crate) struct Lowered {
     pub(crate) plan: Plan,
     /// For each listener of the plan.
     pub(crate) spots: Vec<ListenerSpots>,
+    /// Of the internal API's address; `None` where it does not stand in a file.
+    pub(crate) internal_bind: Option<Spot>,
 }
 
 /// Where a listener and its rules were written.
@@ -41,7 +43,7 @@ pub(crate) struct ListenerSpots {
 /// The plan that all files together describe. It can be used only if the report holds no error.
 pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) -> Lowered {
     let mut upstreams = Upstreams::named(source.upstreams, report);
-    let (internal_api, internal_place) = internal_api(source.internal_api, inputs, report);
+    let (internal_api, internal_place, internal_bind) = internal_api(source.internal_api, inputs, report);
     check_names(&source.listeners, report);
     binds::check(&source.listeners, &internal_api.bind, &internal_place, report);
     let shutdown_timeout = source.shutdown_timeout.map_or(SHUTDOWN_TIMEOUT, |timeout| timeout.value);
@@ -63,33 +65,36 @@ pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) ->
         upstreams: upstreams.finish(report),
         rejected_services: source.rejected_services,
     };
-    Lowered { plan, spots }
+    Lowered { plan, spots, internal_bind }
 }
 
-/// The internal API, and in words where its address comes from: the environment comes before the
-/// file.
+/// The internal API, and where its address comes from, in words and as a place: the environment comes
+/// before the file.
 fn internal_api(
     source: Option<At<InternalSource>>,
     inputs: &dyn Inputs,
     report: &mut Report,
-) -> (InternalApi, String) {
+) -> (InternalApi, String, Option<Spot>) {
     let (bind, token) = source.map_or((None, None), |source| (source.value.bind, source.value.token));
-    let (mut bind, mut place) = match bind {
-        Some(bind) => (bind.value, report.place(bind.spot)),
+    let (mut bind, mut place, mut spot) = match bind {
+        Some(bind) => (bind.value, report.place(bind.spot), Some(bind.spot)),
         None => (
             InternalBind::Tcp(Bind::Address(([127, 0, 0, 1], INTERNAL_PORT).into())),
             "by default".to_owned(),
+            None,
         ),
     };
     if let Some(text) = inputs.env("INTERNAL_API_PORT").filter(|text| !text.is_empty()) {
         match source::internal_bind(&text, |path| path.into()) {
-            Ok(from_environment) => (bind, place) = (from_environment, "by INTERNAL_API_PORT".to_owned()),
+            Ok(from_environment) => {
+                (bind, place, spot) = (from_environment, "by INTERNAL_API_PORT".to_owned(), None);
+            }
             Err(wrong) => {
                 report.error_nowhere(format!("the value of INTERNAL_API_PORT {}", wrong.problem), wrong.hint);
             }
         }
     }
-    (InternalApi { bind, token }, place)
+    (InternalApi { bind, token }, place, spot)
 }
 
 fn check_names(listeners: &[ListenerSource], report: &mut Report) {

@@ -151,6 +151,18 @@ pub struct InternalApi {
     pub token: Option<Secret>,
 }
 
+impl InternalApi {
+    /// Whether other machines can reach it, and nothing asks them for a token.
+    pub fn is_open(&self) -> bool {
+        let is_public = match &self.bind {
+            InternalBind::Tcp(Bind::Any(_)) => true,
+            InternalBind::Tcp(Bind::Address(address)) => !address.ip().to_canonical().is_loopback(),
+            InternalBind::Unix(_) => false,
+        };
+        is_public && self.token.is_none()
+    }
+}
+
 /// Where the internal API listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InternalBind {
@@ -158,6 +170,15 @@ pub enum InternalBind {
     Tcp(Bind),
     /// A Unix socket.
     Unix(PathBuf),
+}
+
+impl fmt::Display for InternalBind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InternalBind::Tcp(bind) => bind.fmt(f),
+            InternalBind::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// A TCP address to listen on.

@@ -1,0 +1,110 @@
+//! What can be told of a head that is not valid, or not all here. For the log and the form of an answer:
+//! nothing is decided by it.
+
+use memchr::memchr;
+
+use super::class;
+use super::request::{EMPTY_LINES_MAX, METHOD_BYTES_MAX};
+use super::target::strip_scheme;
+
+/// A request head as far as it was read; every part as written, and empty where there is none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PartialHead<'b> {
+    /// A token, or empty: then nothing else is known of the request line.
+    pub method: &'b [u8],
+    /// Up to the next space or the end of the line.
+    pub target: &'b [u8],
+    /// What stands behind the target.
+    pub version: &'b [u8],
+    /// Behind the request line.
+    fields: &'b [u8],
+}
+
+impl<'b> PartialHead<'b> {
+    /// Takes apart what is there.
+    pub fn of(mut bytes: &'b [u8]) -> Self {
+        for _ in 0..EMPTY_LINES_MAX {
+            bytes = bytes.strip_prefix(b"\r\n").unwrap_or(bytes);
+        }
+        let (line, fields) = split_line(bytes);
+        let mut parts = line.splitn(3, |byte| *byte == b' ');
+        let mut part = || parts.next().unwrap_or_default();
+        let (method, target, version) = (part(), part(), part());
+        let is_method = (1..=METHOD_BYTES_MAX).contains(&method.len());
+        let is_method = is_method && class::token_end(method, 0) == method.len();
+        let line = if is_method { (method, target, version) } else { Default::default() };
+        Self { method: line.0, target: line.1, version: line.2, fields }
+    }
+
+    /// The authority of an absolute target, else the first `Host` field.
+    pub fn host(&self) -> &'b [u8] {
+        let absolute = strip_scheme(self.target);
+        let authority = absolute.and_then(|rest| rest.split(|byte| matches!(byte, b'/' | b'?')).next());
+        authority.unwrap_or_else(|| self.field(b"host"))
+    }
+
+    /// The value of the first field with this name.
+    pub fn field(&self, name: &[u8]) -> &'b [u8] {
+        let mut rest = self.fields;
+        while !rest.is_empty() {
+            let (line, next) = split_line(rest);
+            if let Some((found, [b':', value @ ..])) = line.split_at_checked(name.len())
+                && found.eq_ignore_ascii_case(name)
+            {
+                return value.trim_ascii();
+            }
+            rest = next;
+        }
+        &[]
+    }
+}
+
+/// The first line, without its end, and what comes behind it.
+fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let (line, rest) = match memchr(b'\n', bytes) {
+        Some(end) => (&bytes[..end], &bytes[end + 1..]),
+        None => (bytes, &bytes[bytes.len()..]),
+    };
+    (line.strip_suffix(b"\r").unwrap_or(line), rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(bytes: &[u8]) -> [&[u8]; 5] {
+        let head = PartialHead::of(bytes);
+        [head.method, head.target, head.version, head.host(), head.field(b"referer")]
+    }
+
+    #[test]
+    fn a_head_is_told_as_far_as_it_was_read() {
+        let head =
+            b"\r\nGET /a?b HTTP/1.1\r\nX: y\r\nHOST:  a.test \r\nReferer: http://b.test/\r\nHost: c\r\n\r\n";
+        let whole: [&[u8]; 5] = [b"GET", b"/a?b", b"HTTP/1.1", b"a.test", b"http://b.test/"];
+        assert_eq!(told(head), whole);
+        for cut in 0..head.len() {
+            for (part, whole) in told(&head[..cut]).iter().zip(whole) {
+                assert!(whole.starts_with(part), "{cut}: {}", String::from_utf8_lossy(part));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_head_tells_nothing() {
+        let nothing: [&[u8]; 5] = [b""; 5];
+        let long = [b'A'; METHOD_BYTES_MAX + 1];
+        for bytes in
+            [&b""[..], b"\r\n", b"\x16\x03\x01\x02 / HTTP/1.1", b"G@T / HTTP/1.1\r\n", &long, b" / x"]
+        {
+            assert_eq!(told(bytes), nothing, "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn what_is_not_valid_is_told_as_it_was_sent() {
+        let told = told(b"GET http://a.test:1/\xe9 HTTP/3\nHost: b.test\n");
+        assert_eq!(told, [&b"GET"[..], b"http://a.test:1/\xe9", b"HTTP/3", b"a.test:1", b""]);
+        assert_eq!(PartialHead::of(b"GET /\r\nHost: a\r\n").version, b"");
+    }
+}
