@@ -28,8 +28,16 @@ use support::until;
 
 const BACKENDS: [&str; 4] = ["alpha", "beta", "gamma", "delta"];
 
-const HOSTS: [&str; 7] =
-    ["web.test", "chat.test", "mail.test", "roam.test", "post.test", "turn.test", "extra.test"];
+const HOSTS: [&str; 8] = [
+    "web.test",
+    "chat.test",
+    "mail.test",
+    "roam.test",
+    "post.test",
+    "turn.test",
+    "extra.test",
+    routes::SECURE,
+];
 
 /// Edits of the file; after each, the gate is told to reload as well.
 const EDITS: usize = 100;
@@ -80,6 +88,7 @@ fn first() -> Routes {
         ("roam.test", Fate::Forwarded("alpha")),
         ("post.test", Fate::Passed("gamma")),
         ("turn.test", Fate::Forwarded("alpha")),
+        (routes::SECURE, Fate::Forwarded("delta")),
     ] {
         routes.set(host, fate);
     }
@@ -174,8 +183,8 @@ fn clients(
     plain: SocketAddr,
     all: &Authority,
 ) -> Vec<(&str, Way, Work)> {
-    use Work::{BeSentAway, ComeAndGo, Stay, Talk, Wander, WanderAndTalk};
-    const SERVED: &[&str] = &["web.test", "roam.test", "extra.test"];
+    use Work::{BeSentAway, ComeAndGo, GiveUp, Stay, Talk, Wander, WanderAndTalk};
+    const SERVED: &[&str] = &["web.test", "roam.test", "extra.test", routes::SECURE];
     const TURNING: &[&str] = &["web.test", "roam.test", "extra.test", "turn.test"];
     const PASSED: &[&str] = &["mail.test", "post.test"];
     let tls = || Way::tls(secure, all);
@@ -188,12 +197,12 @@ fn clients(
         ("HTTPS, TLS 1.3 resumed", Way::resumed(secure, all, &TLS13), ComeAndGo(&["web.test", "roam.test"])),
         ("HTTPS, TLS 1.2 resumed", Way::resumed(secure, all, &TLS12), ComeAndGo(&["web.test", "roam.test"])),
         ("WebSocket", Way::Clear(clear), Talk("chat.test")),
-        ("WebSocket", Way::Clear(clear), Talk("chat.test")),
+        ("WebSocket, on to TLS", Way::Clear(clear), Talk(routes::SECURE)),
         ("WebSocket, moved", Way::Clear(clear), WanderAndTalk("roam.test")),
         ("WebSocket, TLS", tls(), Talk("chat.test")),
-        ("WebSocket, TLS", tls(), Talk("chat.test")),
         ("WebSocket, TLS, moved", tls(), WanderAndTalk("roam.test")),
-        ("passed by SNI, kept", tls(), Stay(&["mail.test"])),
+        ("answered early", Way::Clear(clear), GiveUp(&["web.test", routes::SECURE])),
+        ("answered early, TLS", tls(), GiveUp(&["web.test", routes::SECURE])),
         ("passed by SNI, kept", tls(), Stay(&["mail.test"])),
         ("passed by SNI, new", tls(), ComeAndGo(PASSED)),
         ("passed by SNI, moved", tls(), Wander("post.test")),
@@ -205,10 +214,12 @@ fn clients(
 }
 
 /// Two gates over one file: one in the clear, one that ends TLS.
-fn start(file: &Path, certificates: &Path) -> Gates {
+fn start(file: &Path, certificates: &Path, authority: &Authority) -> Gates {
     let common = |command: &mut Command| {
         let anywhere = "127.0.0.1:0";
         command.env("SMOLGATE_COMPOSE_FILE", file).env("SMOLGATE_WATCH", "true");
+        // The system's authorities, by which the gate judges its targets.
+        command.env("SSL_CERT_FILE", &authority.file).env_remove("SSL_CERT_DIR");
         for name in ["SMOLGATE_HTTP_PORT", "SMOLGATE_HTTPS_PORT", "INTERNAL_API_PORT"] {
             command.env(name, anywhere);
         }
@@ -227,9 +238,10 @@ fn nobody_notices_that_the_file_changes() {
     let (file, certificates) = (dir.path().join("compose.yaml"), dir.path().join("certs"));
     let authority = Authority::new(dir.path(), "ca.pem");
     let certificate = authority.issue(&certificates, "gate", &HOSTS).certificate();
-    let backends = BACKENDS.map(|name| Backend::start(name, &authority.issue(dir.path(), name, &HOSTS)));
+    let names: Vec<&str> = HOSTS.into_iter().chain(["127.0.0.1"]).collect();
+    let backends = BACKENDS.map(|name| Backend::start(name, &authority.issue(dir.path(), name, &names)));
     fs::write(&file, first().compose(&backends, BALLAST)).unwrap();
-    let mut gates = start(&file, &certificates);
+    let mut gates = start(&file, &certificates, &authority);
     let [clear, secure] = &gates.programs;
     let ways = [Way::Clear(clear.address("http")), Way::tls(secure.address("https"), &authority)];
     let all = clients(clear.address("http"), secure.address("https"), secure.address("http"), &authority);

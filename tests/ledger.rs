@@ -3,20 +3,23 @@
 //! Each request has a number, and everything about it follows from the number: its body, how its
 //! client behaves, what its upstream does to it, and the only answer that is right. At the end the
 //! books must balance: every request ended explicitly, no one got another's answer, no POST arrived
-//! twice.
+//! twice. Some uploads are large and answered before they have been read, and what follows them on the same
+//! connection is judged like everything else. Half of all bodies look like requests: none may be taken for one.
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use support::client::Client;
 use support::gate::TestGate;
+use support::tls::{Authority, Tls};
 use support::upstream::{Connection, Refusing, Upstream};
-use support::wire::End;
-use support::{fingerprint, pattern};
+use support::wire::{End, Transport};
+use support::{pattern, until};
 
 const CONFIG: &str = r#"
 workers: 2
@@ -24,21 +27,31 @@ listeners:
   - name: http
     bind: "127.0.0.1:0"
     protocol: http
-    response_timeout: "500ms"
-    body_timeout: "500ms"
+    response_timeout: "1s"
+    body_timeout: "1s"
     rules:
       - path_prefix: "/generation"
         respond: { status: 200, body: "generation {generation}" }
       - path_prefix: "/half"
-        targets: ["http://{refusing}", "http://{upstream}"]
+        targets: ["{scheme}://{refusing}", "{scheme}://{upstream}"]
+        tls: &blind { insecure_skip_verify: true }
       - path_prefix: "/dead"
-        target: "http://{refusing}"
-      - target: "http://{upstream}"
+        target: "{scheme}://{refusing}"
+        tls: *blind
+      - target: "{scheme}://{upstream}"
+        tls: *blind
 "#;
+
+/// Numbers of what only looks like requests.
+const INNER: u64 = 900_000_000;
 
 const CLIENTS: u64 = 8;
 const REQUESTS_EACH: u64 = 400;
 const RELOADS: usize = 50;
+
+/// What is left of a body of at most this many bytes is read over, so that its connection goes on, whatever the
+/// target did.
+const READ_OVER: usize = 256 * 1024;
 
 /// What the upstream does to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +78,12 @@ enum Fault {
     Hang,
     /// Stops inside the body.
     HangBody,
+    /// Answers a large upload before it has read any of it, and then reads it.
+    EarlyReads,
+    /// The same, and reads nothing more until the client has its answer.
+    EarlyStops,
+    /// The same, and closes at once, which is a reset.
+    EarlyCloses,
 }
 
 /// What the client does besides asking.
@@ -123,6 +142,15 @@ impl Order {
             248..252 => Fault::Hang,
             252..=255 => Fault::HangBody,
         };
+        let early = match dice[2] {
+            230..240 => Some(Fault::EarlyReads),
+            240..248 => Some(Fault::EarlyStops),
+            248..=255 => Some(Fault::EarlyCloses),
+            _ => None,
+        };
+        if let Some(fault) = early {
+            return Order { id, fault, manner: Manner::Polite, post: true, path: "/" };
+        }
         let manner = match dice[1] {
             0..200 => Manner::Polite,
             200..216 => Manner::HalfCloses,
@@ -144,8 +172,33 @@ impl Order {
         if self.post { "POST" } else { "GET" }
     }
 
+    fn is_early(&self) -> bool {
+        matches!(self.fault, Fault::EarlyReads | Fault::EarlyStops | Fault::EarlyCloses)
+    }
+
+    fn length(&self) -> usize {
+        let odd = (self.id * 7919) as usize;
+        match (self.post, self.is_early(), self.id % 4) {
+            (false, ..) => 0,
+            (true, false, _) => odd % 50_000 + 1,
+            (true, true, 0) => 300_000 + odd * 31 % 2_700_000,
+            (true, true, _) => 200_000 + odd % 50_000,
+        }
+    }
+
+    /// Half of them could be taken for requests, one every 64 bytes, by a reader that has lost its place.
     fn body(&self) -> Vec<u8> {
-        if self.post { pattern(self.id ^ 0xb0d1, (self.id * 7919 % 50_000) as usize + 1) } else { Vec::new() }
+        let length = self.length();
+        if self.id.is_multiple_of(2) {
+            return pattern(self.id ^ 0xb0d1, length);
+        }
+        // The large ones are made and compared often.
+        let mut body = match self.is_early() {
+            true => inner(0, self.id).repeat(length / 64 + 1).into_bytes(),
+            false => (0..=length / 64).map(|number| inner(number, self.id)).collect::<String>().into_bytes(),
+        };
+        body.truncate(length);
+        body
     }
 
     fn request(&self) -> Vec<u8> {
@@ -180,6 +233,11 @@ impl Order {
         pattern(self.id ^ 0xa25e, (self.id * 104_729 % 60_000) as usize + 2)
     }
 
+    /// Whether the gate may close the connection when it has answered: too much of the request was left.
+    fn may_close(&self) -> bool {
+        self.is_early() && self.length() > READ_OVER
+    }
+
     /// Whether this way of ending is right.
     fn allows(&self, outcome: Outcome) -> bool {
         if outcome == Outcome::Left {
@@ -203,34 +261,102 @@ impl Order {
             Fault::HangBody => {
                 matches!(outcome, Outcome::Broken | Outcome::Closed | Outcome::Refused(502 | 504))
             }
+            // Its reset may overtake its answer.
+            Fault::EarlyCloses => {
+                matches!(
+                    outcome,
+                    Outcome::Answered | Outcome::Broken | Outcome::Closed | Outcome::Refused(502)
+                )
+            }
+            // A connection that is closed with unread bytes is reset, which may overtake the answer too.
+            Fault::EarlyReads | Fault::EarlyStops => match outcome {
+                Outcome::Answered | Outcome::Refused(502) => true,
+                Outcome::Broken | Outcome::Closed => self.may_close(),
+                _ => false,
+            },
         }
     }
+}
+
+/// 64 bytes of a body that could be taken for a request.
+fn inner(number: usize, id: u64) -> String {
+    let id = INNER + id;
+    format!("GET /{number:07} HTTP/1.1\r\nHost: a\r\nX-Id: {id:09}\r\nX-Pad: 1234\r\n\r\n")
 }
 
 /// Requests that began to arrive at the upstream, by number: method and whether the body was whole
 /// and right.
 type Arrivals = Arc<Mutex<BTreeMap<u64, Vec<(String, bool)>>>>;
 
-fn upstream(arrivals: Arrivals) -> Upstream {
-    Upstream::scripted(move |connection| {
-        while let Some(head) = connection.read_head() {
-            let id: u64 = head.get("x-id").expect("a number").parse().expect("a number");
-            let order = Order::new(id);
-            let method = head.start.split(' ').next().unwrap_or_default().to_owned();
-            let whole = if order.fault == Fault::ResetUnread {
-                false
-            } else {
-                let request = connection.read_body(head);
-                let right = fingerprint(&request.body.bytes) == fingerprint(&order.body());
-                assert!(right || !request.complete(), "request {id} arrived with another body");
-                right && request.complete()
-            };
-            arrivals.lock().unwrap().entry(id).or_default().push((method, whole));
-            if !whole && order.fault != Fault::ResetUnread || !serve(connection, order) {
-                return;
+/// What the upstream and the clients tell each other.
+#[derive(Clone, Default)]
+struct Books {
+    arrivals: Arrivals,
+    /// Requests whose clients have seen the end of.
+    ended: Arc<Mutex<BTreeSet<u64>>>,
+}
+
+impl Books {
+    fn arrived(&self, id: u64, method: String, whole: bool) {
+        self.arrivals.lock().unwrap().entry(id).or_default().push((method, whole));
+    }
+
+    /// Reads one request and does to it what its order says; false when the connection is over.
+    fn serve(&self, connection: &mut Connection) -> bool {
+        let Some(head) = connection.read_head() else { return false };
+        let id: u64 = head.get("x-id").expect("a number").parse().expect("a number");
+        let order = Order::new(id);
+        let method = head.start.split(' ').next().unwrap_or_default().to_owned();
+        if order.fault == Fault::ResetUnread {
+            self.arrived(id, method, false);
+            return serve(connection, order);
+        }
+        if order.is_early() {
+            self.arrived(id, method.clone(), false);
+            answer_early(connection, order);
+            if order.fault == Fault::EarlyCloses {
+                return false;
+            }
+            if order.fault == Fault::EarlyStops {
+                until("its client has seen the end", || self.ended.lock().unwrap().contains(&id));
             }
         }
-    })
+        let request = connection.read_body(head);
+        let right = request.body.bytes == order.body();
+        assert!(right || !request.complete(), "request {id} arrived with another body");
+        if order.is_early() {
+            return request.complete();
+        }
+        self.arrived(id, method, request.complete());
+        request.complete() && serve(connection, order)
+    }
+}
+
+fn upstream(books: &Books, tls: bool) -> Upstream {
+    let books = books.clone();
+    let script = move |connection: &mut Connection| while books.serve(connection) {};
+    if !tls {
+        return Upstream::scripted(script);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let config =
+        Authority::new(dir.path(), "ca.pem").issue(dir.path(), "upstream", &["ledger.test"]).server();
+    let wrap = move |stream: TcpStream| -> Option<Box<dyn Transport>> {
+        Some(Box::new(Tls::accept(stream, &config).ok()?))
+    };
+    Upstream::wrapped(wrap, script)
+}
+
+fn answer_early(connection: &mut Connection, order: Order) {
+    let (answer, status) = (order.answer(), if order.id % 8 < 4 { "200 OK" } else { "413 Too Large" });
+    // Else the next request would come here, and wait for this one's client.
+    let close = if order.fault == Fault::EarlyStops { "Connection: close\r\n" } else { "" };
+    let fields = format!("X-Id: {}\r\nContent-Length: {}\r\n{close}", order.id, answer.len());
+    let head = format!("HTTP/1.1 {status}\r\n{fields}\r\n");
+    connection.send([head.as_bytes(), &answer].concat());
+    if order.fault == Fault::EarlyCloses {
+        connection.close();
+    }
 }
 
 /// Does to a request what its order says; false when the connection is over.
@@ -275,6 +401,7 @@ fn serve(connection: &mut Connection, order: Order) -> bool {
             connection.send([by_length.as_bytes(), half].concat());
             connection.hang();
         }
+        Fault::EarlyReads | Fault::EarlyStops | Fault::EarlyCloses => {}
     }
     connection.close();
     false
@@ -322,28 +449,62 @@ fn place(order: Order, gate: &TestGate, slot: &mut Option<Client>) -> Outcome {
     }
     assert!(response.body.bytes == order.answer(), "{order:?} got another body");
     let closes = response.head.list("connection").contains(&"close".to_owned());
-    if order.manner == Manner::Polite && !closes {
+    if order.manner == Manner::Polite && !closes && (!order.may_close() || still_serves(&mut client)) {
         *slot = Some(client);
     }
     Outcome::Answered
 }
 
+/// Whether a connection that may be closed is open; then the next request on it is a request.
+fn still_serves(client: &mut Client) -> bool {
+    let body = inner(0, 0).repeat(100);
+    let head = format!("POST /generation HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
+    client.try_send([head, body].concat());
+    match client.try_read_response("POST") {
+        Ok(response) => {
+            assert!(response.status() == 200 && response.text().starts_with("generation "), "{response:?}");
+            true
+        }
+        Err(end) => {
+            assert_ne!(end, End::Deadline, "a connection neither serves nor ends");
+            false
+        }
+    }
+}
+
 #[test]
 fn every_request_ends_once_and_with_its_own_answer() {
-    let arrivals = Arrivals::default();
-    let upstream = upstream(arrivals.clone());
-    let refusing = Refusing::new();
+    keep_the_books(false);
+}
+
+#[test]
+fn every_request_to_a_target_with_tls_ends_once_and_with_its_own_answer() {
+    keep_the_books(true);
+}
+
+fn keep_the_books(tls: bool) {
+    let (books, refusing) = (Books::default(), Refusing::new());
+    let upstream = upstream(&books, tls);
+    let scheme = if tls { "https" } else { "http" };
+    let mine = |line: &&str| tls || !line.trim().starts_with("tls:");
+    let config = CONFIG.replace("{scheme}", scheme).lines().filter(mine).collect::<Vec<_>>().join("\n");
+    let config = config.as_str();
     let gate =
-        TestGate::start(CONFIG, &[("upstream", &upstream), ("refusing", &refusing), ("generation", &0)]);
+        TestGate::start(config, &[("upstream", &upstream), ("refusing", &refusing), ("generation", &0)]);
     let done = AtomicBool::new(false);
     let outcomes: BTreeMap<u64, Outcome> = thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|number| {
-                let gate = &gate;
+                let (gate, books) = (&gate, &books);
                 scope.spawn(move || {
                     let mut slot = None;
                     let ids = number * REQUESTS_EACH..(number + 1) * REQUESTS_EACH;
-                    ids.map(|id| (id, place(Order::new(id), gate, &mut slot))).collect::<Vec<_>>()
+                    let place = |id| {
+                        let outcome = place(Order::new(id), gate, &mut slot);
+                        books.ended.lock().unwrap().insert(id);
+                        (id, outcome)
+                    };
+                    ids.map(place).collect::<Vec<_>>()
                 })
             })
             .collect();
@@ -351,7 +512,7 @@ fn every_request_ends_once_and_with_its_own_answer() {
             for generation in 1..=RELOADS {
                 let names: support::gate::Names =
                     &[("upstream", &upstream), ("refusing", &refusing), ("generation", &generation)];
-                gate.edit(CONFIG, names);
+                gate.edit(config, names);
                 gate.reload().expect("the reload is fine");
                 let asked = gate.exchange("GET /generation HTTP/1.1\r\nHost: a\r\n\r\n");
                 asked.expect(200, format!("generation {generation}"));
@@ -368,20 +529,8 @@ fn every_request_ends_once_and_with_its_own_answer() {
         reloader.join().expect("every reload went well");
         all
     });
-
-    let mut tally: BTreeMap<(Fault, Outcome), usize> = BTreeMap::new();
-    let mut wrong = Vec::new();
-    for (id, outcome) in &outcomes {
-        let order = Order::new(*id);
-        *tally.entry((order.fault, *outcome)).or_default() += 1;
-        if !order.allows(*outcome) {
-            wrong.push(format!("{order:?} ended as {outcome:?}"));
-        }
-    }
-    eprintln!("{tally:#?}");
-    assert_eq!(outcomes.len() as u64, CLIENTS * REQUESTS_EACH);
-    assert!(wrong.is_empty(), "{} wrong ends:\n{}", wrong.len(), wrong.join("\n"));
-    balance(&outcomes, &arrivals.lock().unwrap());
+    judge(&outcomes);
+    balance(&outcomes, &books.arrivals.lock().unwrap());
     // Through all this the gate has lost nothing of its strength.
     for id in (1_000_000..)
         .map(Order::new)
@@ -393,9 +542,25 @@ fn every_request_ends_once_and_with_its_own_answer() {
     }
 }
 
+/// Every request, and whether it ended as it might.
+fn judge(outcomes: &BTreeMap<u64, Outcome>) {
+    let mut tally: BTreeMap<(Fault, Outcome), usize> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for (id, outcome) in outcomes {
+        let order = Order::new(*id);
+        *tally.entry((order.fault, *outcome)).or_default() += 1;
+        if !order.allows(*outcome) {
+            wrong.push(format!("{order:?} ended as {outcome:?}"));
+        }
+    }
+    eprintln!("{tally:#?}");
+    assert_eq!(outcomes.len() as u64, CLIENTS * REQUESTS_EACH);
+    assert!(wrong.is_empty(), "{} wrong ends:\n{}", wrong.len(), wrong.join("\n"));
+}
+
 /// What clients saw against what arrived.
 fn balance(outcomes: &BTreeMap<u64, Outcome>, arrivals: &BTreeMap<u64, Vec<(String, bool)>>) {
-    let mut posts = 0;
+    let (mut posts, mut early) = (0, 0);
     for (id, came) in arrivals {
         let order = Order::new(*id);
         assert!(came.iter().all(|(method, _)| method == order.method()), "{order:?}: {came:?}");
@@ -403,12 +568,14 @@ fn balance(outcomes: &BTreeMap<u64, Outcome>, arrivals: &BTreeMap<u64, Vec<(Stri
             assert_eq!(came.len(), 1, "{order:?} arrived more than once: {came:?}");
             posts += 1;
         }
+        early += usize::from(order.is_early());
         assert_ne!(order.path, "/dead", "{order:?} arrived");
+        assert!(outcomes.contains_key(id), "{id} was never asked for: {came:?}");
     }
     for (id, outcome) in outcomes {
         if *outcome == Outcome::Answered {
             assert!(arrivals.contains_key(id), "{id} was answered and never arrived");
         }
     }
-    assert!(posts > 100, "only {posts} POSTs arrived: this proves too little");
+    assert!(posts > 100 && early > 100, "{posts} POSTs, {early} answered early: this proves too little");
 }

@@ -6,9 +6,9 @@ use std::io::Write;
 use std::thread;
 
 use support::gate::TestGate;
-use support::pattern;
-use support::upstream::{Refusing, Upstream};
+use support::upstream::{Blackhole, Refusing, Upstream};
 use support::wire::End;
+use support::{pattern, until};
 
 const CONFIG: &str = r#"
 listeners:
@@ -182,6 +182,20 @@ fn without_an_upstream_the_client_is_closed() {
     let mut client = gate.client_of("raw");
     client.try_send("hello");
     client.expect_close();
+}
+
+#[test]
+fn a_client_that_resets_while_the_target_is_sought_is_let_go() {
+    let blackhole = Blackhole::new();
+    let upstreams = "upstreams: { far: { targets: [\"{upstream}\"], connect_timeout: 1h } }\n";
+    let config = format!("{upstreams}{}", CONFIG.replace("target: \"{upstream}\"", "upstream: far"));
+    let gate = TestGate::start(&config, &[("upstream", &blackhole)]);
+    let client = gate.client_of("raw");
+    let open = || gate.metric("smolgate_connections_open{listener=\"raw\"}");
+    until("it has been accepted", || open() == 1.0);
+    client.reset();
+    until("it is let go", || open() == 0.0);
+    assert_eq!(gate.metric("smolgate_own_answers_total{reason=\"client_gone\"}"), 1.0);
 }
 
 #[test]

@@ -30,6 +30,23 @@ impl Note {
         }
     }
 
+    /// The same of a head that was refused, as far as it was read.
+    pub(super) fn of_part(bytes: &[u8]) -> Self {
+        let head = PartialHead::of(bytes);
+        Self {
+            method: or_dash(head.method),
+            host: head.host().into(),
+            target: or_dash(head.target),
+            version: match head.version {
+                b"HTTP/1.1" => "HTTP/1.1",
+                b"HTTP/1.0" => "HTTP/1.0",
+                _ => "-",
+            },
+            user_agent: head.field(b"user-agent").into(),
+            referer: head.field(b"referer").into(),
+        }
+    }
+
     /// The host, and what a line says of the request; or of one of which nothing is known.
     pub(super) fn line(note: Option<&Self>, status: u16) -> (&[u8], AccessRequest<'_>) {
         let request = AccessRequest {
@@ -44,24 +61,6 @@ impl Note {
     }
 }
 
-/// The same of a request whose head was not taken, as far as it was read.
-pub(super) fn refused(bytes: &[u8], status: u16) -> (&[u8], AccessRequest<'_>) {
-    let head = PartialHead::of(bytes);
-    let request = AccessRequest {
-        method: or_dash(head.method),
-        target: or_dash(head.target),
-        version: match head.version {
-            b"HTTP/1.1" => "HTTP/1.1",
-            b"HTTP/1.0" => "HTTP/1.0",
-            _ => "-",
-        },
-        status,
-        user_agent: head.field(b"user-agent"),
-        referer: head.field(b"referer"),
-    };
-    (head.host(), request)
-}
-
-fn or_dash(part: &[u8]) -> &[u8] {
-    if part.is_empty() { b"-" } else { part }
+fn or_dash(part: &[u8]) -> Box<[u8]> {
+    if part.is_empty() { b"-" } else { part }.into()
 }

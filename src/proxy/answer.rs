@@ -125,7 +125,7 @@ pub(super) async fn fail(
     request: Option<(&Request, &Body)>,
     failure: Failure,
 ) -> End {
-    record.fail(&failure, client, request.map(|(request, _)| request));
+    record.fail(&failure);
     if record.status.is_some() || matches!(failure.reason, Reason::ClientGone | Reason::ClientStalled) {
         return End::Close;
     }

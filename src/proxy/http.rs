@@ -68,14 +68,14 @@ pub(super) async fn exchanges(mut client: Client) -> Option<Client> {
 
 /// Serves one request. Says whether another may follow.
 async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
-    let mut record = Record::new(site);
+    let mut record = Record::new(site, client);
     let (request, next) = match request::read(client, site, &mut record).await {
         Ok(Some(found)) => found,
         Ok(None) => return End::Close,
         Err(failure) => {
-            record.received.add(client.input.unread().len(), site.worker().now());
+            record.learn_part(client.input.unread());
             answer::fail(client, &mut record, None, failure).await;
-            record.finish(client, None);
+            record.finish();
             answer::linger(client).await;
             return End::Close;
         }
@@ -90,8 +90,7 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
         Next::Answer { status, head, body } => {
             answer::send(client, &mut record, &request, status, [head.unread(), body]).await
         }
-        Next::Pass(pass) => match passthrough::open(client, site, &request, pass).await {
-            // It had no answer of ours, so it is no exchange; the access log has it as a connection.
+        Next::Pass(pass) => match passthrough::open(client, &mut record, pass).await {
             Ok(tunnel) => return End::Tunnel(tunnel),
             Err(failure) => {
                 record.received.add(request.len, site.worker().now());
@@ -99,8 +98,8 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
             }
         },
         Next::Drop => {
-            record.fail(&Failure::new(Reason::Dropped), client, Some(&request));
-            record.finish(client, Some(&request));
+            record.fail(&Failure::new(Reason::Dropped));
+            record.finish();
             return End::Close;
         }
         Next::Refuse(failure) => Err(failure),
@@ -110,7 +109,7 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
         Ok(end) => end,
         Err(failure) => answer::fail(client, &mut record, Some((&request, &body)), failure).await,
     };
-    record.finish(client, Some(&request));
+    record.finish();
     let end = answer::part(client, &mut body, end).await;
     if request.keep_alive && !client.guest.is_asked_to_leave() { end } else { End::Close }
 }
@@ -244,6 +243,8 @@ impl Passage<'_, '_> {
             end_follows: !keep && request.framing == Framing::None && status != 101,
             begun: Cell::default(),
         };
+        // Should this be dropped before the end, the books say what was on its way.
+        record.status = Some(status);
         let downloaded = match download.send_short(&mut reply.head) {
             Ok(true) => Ok(()),
             Ok(false) => alongside.run(pin!(download.run_as_response(reply.head))).await,
@@ -256,9 +257,9 @@ impl Passage<'_, '_> {
     }
 
     /// After 101: what is to go on when the exchange, and all it holds, is over.
-    fn tunnel(&self, link: Box<Link>) -> Box<Tunnel> {
+    fn tunnel(&mut self, link: Box<Link>) -> Box<Tunnel> {
         let ground = Ground::new(self.site, self.request.rule);
-        let prelude = self.record.hand_over(self.request, 101);
+        let prelude = self.record.hand_over(101);
         Box::new(Tunnel { ground, link, patience: self.proxy.tunnel_timeout, prelude })
     }
 }

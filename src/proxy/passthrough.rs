@@ -1,20 +1,23 @@
 //! A connection that is passed on as it is: to a target and back, byte for byte, with whatever was read
 //! of it while it was decided where it goes. By a rule, or because its listener speaks TCP.
 
+use std::future::poll_fn;
 use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_lite::future::or;
+
 use super::connection::Client;
 use super::failure::Failure;
 use super::ground::Ground;
-use super::record::{Prelude, Visit};
-use super::request::Request;
+use super::record::{Prelude, Record, Visit};
 use super::site::Site;
 use super::transfer::write_all;
 use super::tunnel::{self, Tunnel};
 use crate::config::plan::{Pass, ProxyProtocol, UpstreamId};
+use crate::log::Reason;
 use crate::proxy_protocol;
 use crate::upstream::{ConnectError, Link};
 
@@ -36,25 +39,33 @@ pub(super) async fn serve(mut client: Client, site: Rc<Site>, rule: Option<usize
     }
 }
 
-/// Opens the way for a connection whose first request said where to; the bytes of it are still there.
+/// Opens the way for a connection whose first request said where to; the bytes of it are still there. Then it is
+/// no exchange any more.
 ///
 /// # Errors
 /// When no target can be reached: then the client has been told nothing yet.
 pub(super) async fn open(
     client: &Client,
-    site: &Site,
-    request: &Request,
+    record: &mut Record<'_>,
     to: &Pass,
 ) -> Result<Box<Tunnel>, Failure> {
-    let link = reach(client, site, to).await?;
-    let ground = Ground::new(site, request.rule);
-    let name = request.note.as_deref().map(|note| note.host.clone()).unwrap_or_default();
-    let prelude = Prelude { name, exchange: None };
+    let link = reach(client, record.site, to).await?;
+    let ground = Ground::new(record.site, record.rule);
+    let prelude = record.withdraw();
     Ok(Box::new(Tunnel { ground, link, patience: to.idle_timeout, prelude }))
 }
 
-/// A link to a target that knows who the client is, if it is to.
+/// A link to a target that knows who the client is, if it is to; unless the client resets its connection before
+/// there is one.
 async fn reach(client: &Client, site: &Site, to: &Pass) -> Result<Box<Link>, Failure> {
+    let gone = async {
+        poll_fn(|cx| client.stream.poll_reset(cx)).await;
+        Err(Failure::new(Reason::ClientGone))
+    };
+    or(introduced(client, site, to), gone).await
+}
+
+async fn introduced(client: &Client, site: &Site, to: &Pass) -> Result<Box<Link>, Failure> {
     let link = connect(site, to.upstream).await?;
     if let Some(version) = to.send_proxy_protocol {
         let header = header(client, version).map_err(Failure::of_client)?;

@@ -6,14 +6,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tracing::field::display;
 
-use super::access::{self, Note};
+use super::access::Note;
 use super::connection::Client;
 use super::failure::Failure;
 use super::ground::Ground;
-use super::request::Request;
 use super::site::Site;
 use super::transfer::Meter;
-use crate::config::plan::Action;
+use crate::http::Method;
 use crate::log::counters::method_label;
 use crate::log::{AccessRecord, Reason};
 
@@ -40,10 +39,31 @@ fn count(site: &Site, rule: Option<usize>, method: &'static str, status: u16) {
     site.rule_counters(rule).exchange(method, status);
 }
 
-/// What one exchange came to.
+/// How far an exchange has come.
+#[derive(PartialEq, Eq)]
+enum Stage {
+    /// No byte of a request is there: nothing to be counted.
+    Awaited,
+    /// It goes on.
+    Begun,
+    /// It is counted and written down, or a [`Visit`] does that.
+    Told,
+}
+
+/// What one exchange came to. Counted, and written into the access log, once: with `finish`, or when dropped in
+/// the middle, as an exchange that outlives `shutdown_timeout` is.
 pub(super) struct Record<'a> {
     pub(super) site: &'a Site,
     began: Instant,
+    stage: Stage,
+    client: IpAddr,
+    /// Version and cipher suite, where there is a log that wants to know.
+    tls: Option<(&'static str, &'static str)>,
+    method: Method,
+    /// Index of the rule that matched.
+    pub(super) rule: Option<usize>,
+    /// What the access log wants to know of the request.
+    note: Option<Box<Note>>,
     /// The target has sent something.
     pub(super) heard: Cell<bool>,
     /// The status the client gets; from then on nothing else can be said.
@@ -59,11 +79,18 @@ pub(super) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    pub(super) fn new(site: &'a Site) -> Self {
+    pub(super) fn new(site: &'a Site, client: &Client) -> Self {
         let now = site.worker().now();
+        let log = site.generation.access.as_ref();
         Self {
             site,
             began: now,
+            stage: Stage::Awaited,
+            client: client.peer,
+            tls: log.and_then(|_| client.stream.cipher()),
+            method: Method::Other,
+            rule: None,
+            note: None,
             heard: Cell::new(false),
             status: None,
             reason: None,
@@ -73,13 +100,32 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// Notes that there is something of a request: from here on this is an exchange, however it ends.
+    pub(super) fn begin(&mut self) {
+        self.stage = Stage::Begun;
+    }
+
+    /// Notes which request it is.
+    pub(super) fn learn(&mut self, method: Method, rule: Option<usize>, note: Option<Box<Note>>) {
+        self.begin();
+        (self.method, self.rule, self.note) = (method, rule, note);
+    }
+
+    /// Notes what can be told of a head that is refused.
+    pub(super) fn learn_part(&mut self, head: &[u8]) {
+        self.begin();
+        self.received.add(head.len(), self.site.worker().now());
+        self.note = self.site.generation.access.is_some().then(|| Box::new(Note::of_part(head)));
+    }
+
     /// Notes a failure: counted by its reason, and logged at WARN when it was not the client's doing.
-    pub(super) fn fail(&mut self, failure: &Failure, client: &Client, request: Option<&Request>) {
+    pub(super) fn fail(&mut self, failure: &Failure) {
+        self.begin();
         let Failure { reason, detail } = failure;
         self.reason = Some(*reason);
         self.site.state.counters.own_answer(*reason);
-        let (code, peer, target) = (reason.code(), client.peer, self.target.map(display));
-        let (rule, upstream) = (self.rule_name(request), self.upstream_name(request));
+        let (code, peer, target) = (reason.code(), self.client, self.target.map(display));
+        let (rule, upstream) = (self.rule_name(), self.upstream_name());
         if reason.is_of_the_client() {
             tracing::debug!(reason = code, %detail, client = %peer, rule, upstream, target, "exchange refused");
         } else {
@@ -88,33 +134,31 @@ impl<'a> Record<'a> {
     }
 
     /// Counts the exchange and writes it into the access log.
-    pub(super) fn finish(&self, client: &Client, request: Option<&Request>) {
-        // Nobody was answered: the client had left, unless it was dropped. 499 and 444 are what nginx
+    pub(super) fn finish(&mut self) {
+        self.stage = Stage::Told;
+        // No answer was sent: the client had left, unless it was dropped or sent away. 499 and 444 are what nginx
         // calls that.
-        let silence = self.reason.filter(|reason| *reason == Reason::Dropped).unwrap_or(Reason::ClientGone);
+        let ours = |reason: &Reason| matches!(reason, Reason::Dropped | Reason::ShuttingDown);
+        let silence = self.reason.filter(ours).unwrap_or(Reason::ClientGone);
         let status = self.status.unwrap_or(silence.status());
         let duration = self.site.worker().now().saturating_duration_since(self.began);
-        self.count(request, status);
+        count(self.site, self.rule, self.method.label(), status);
         self.site.counters.duration.observe(duration);
         if let Some(log) = &self.site.generation.access {
-            let (host, line) = match request {
-                Some(request) => Note::line(request.note.as_deref(), status),
-                // A head that was refused is still in the client's input.
-                None => access::refused(client.input.unread(), status),
-            };
+            let (host, request) = Note::line(self.note.as_deref(), status);
             log.write(&AccessRecord {
                 time: SystemTime::now(),
                 listener: &self.site.listener().name,
-                rule: self.rule_name(request).unwrap_or("none"),
-                client: client.peer,
+                rule: self.rule_name().unwrap_or("none"),
+                client: self.client,
                 host,
-                request: Some(line),
+                request: Some(request),
                 bytes_in: self.received.bytes(),
                 bytes_out: self.sent.bytes(),
                 duration: duration.max(Duration::from_micros(1)),
-                upstream: self.upstream_name(request),
+                upstream: self.upstream_name(),
                 target_address: self.target,
-                tls: client.stream.cipher(),
+                tls: self.tls,
                 reason: self.reason,
             });
         }
@@ -122,28 +166,36 @@ impl<'a> Record<'a> {
 
     /// Counts an exchange that ends in a tunnel, and leaves the line for the access log to that: its life is
     /// not the time that a request took.
-    pub(super) fn hand_over(&self, request: &Request, status: u16) -> Prelude {
-        self.count(Some(request), status);
-        let note = request.note.clone();
-        let name = note.as_deref().map(|note| note.host.clone()).unwrap_or_default();
-        let (received, sent) = (self.received.bytes(), self.sent.bytes());
-        Prelude { name, exchange: Some(Exchange { note, status, began: self.began, received, sent }) }
+    pub(super) fn hand_over(&mut self, status: u16) -> Prelude {
+        count(self.site, self.rule, self.method.label(), status);
+        let (began, received, sent) = (self.began, self.received.bytes(), self.sent.bytes());
+        let Prelude { name, .. } = self.withdraw();
+        Prelude { name, exchange: Some(Exchange { note: self.note.take(), status, began, received, sent }) }
     }
 
-    fn count(&self, request: Option<&Request>, status: u16) {
-        let method = request.map_or("other", |request| request.method.label());
-        count(self.site, request.and_then(|request| request.rule), method, status);
+    /// Says that it was no exchange: it had no answer of ours, and the access log has it as a connection.
+    pub(super) fn withdraw(&mut self) -> Prelude {
+        self.stage = Stage::Told;
+        let name = self.note.as_deref().map(|note| note.host.clone()).unwrap_or_default();
+        Prelude { name, exchange: None }
     }
 
-    fn rule_name(&self, request: Option<&Request>) -> Option<&'a str> {
-        Some(&self.site.rule(request?.rule?)?.name)
+    fn rule_name(&self) -> Option<&'a str> {
+        Some(&self.site.rule(self.rule?)?.name)
     }
 
-    fn upstream_name(&self, request: Option<&Request>) -> Option<&'a str> {
-        match &self.site.rule(request?.rule?)?.action {
-            Action::Proxy(proxy) => Some(self.site.upstream_name(proxy.upstream)),
-            Action::Pass(pass) => Some(self.site.upstream_name(pass.upstream)),
-            Action::Redirect(_) | Action::Respond(_) | Action::Drop => None,
+    fn upstream_name(&self) -> Option<&'a str> {
+        let upstream = self.site.rule(self.rule?)?.action.upstream()?;
+        Some(self.site.upstream_name(upstream))
+    }
+}
+
+impl Drop for Record<'_> {
+    fn drop(&mut self) {
+        if self.stage == Stage::Begun {
+            // `sent_away` counts the reason, once for the connection.
+            self.reason.get_or_insert(Reason::ShuttingDown);
+            self.finish();
         }
     }
 }
@@ -225,8 +277,12 @@ impl<'a> Visit<'a> {
     pub(super) fn fail(&mut self, Failure { reason, detail }: &Failure) {
         self.reason = Some(*reason);
         self.ground.state.counters.own_answer(*reason);
-        let (client, upstream) = (self.client, self.ground.upstream_name());
-        tracing::warn!(reason = reason.code(), %detail, %client, upstream, "connection not passed on");
+        let (code, client, upstream) = (reason.code(), self.client, self.ground.upstream_name());
+        if reason.is_of_the_client() {
+            tracing::debug!(reason = code, %detail, %client, upstream, "connection not passed on");
+        } else {
+            tracing::warn!(reason = code, %detail, %client, upstream, "connection not passed on");
+        }
     }
 }
 

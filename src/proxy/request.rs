@@ -41,8 +41,6 @@ pub(super) struct Request {
     pub(super) len: usize,
     /// Index of the rule that matched.
     pub(super) rule: Option<usize>,
-    /// What the access log wants to know.
-    pub(super) note: Option<Box<Note>>,
 }
 
 /// What is to be done.
@@ -81,7 +79,7 @@ pub(super) async fn read<'a>(
     let mut scan = HeadScan::default();
     let mut begun: Option<Instant> = None;
     loop {
-        if let Some(found) = take_in(client, site, http, &mut scan)? {
+        if let Some(found) = take_in(client, site, http, record, &mut scan)? {
             if !matches!(found.1, Next::Pass(_)) {
                 record.received.add(found.0.len, site.worker().now());
             }
@@ -95,6 +93,7 @@ pub(super) async fn read<'a>(
         };
         if !client.input.is_empty() {
             begun.get_or_insert(now);
+            record.begin();
         }
         // One byte more than the limit, so that the parser sees that it is over.
         let fill = client.input.fill(&client.stream, http.head.bytes + 1);
@@ -116,6 +115,7 @@ fn take_in<'a>(
     client: &Client,
     site: &'a Rc<Site>,
     http: &HttpListener,
+    record: &mut Record<'_>,
     scan: &mut HeadScan,
 ) -> Result<Option<(Request, Next<'a>)>, Failure> {
     if client.input.is_empty() {
@@ -143,8 +143,9 @@ fn take_in<'a>(
         prefers: Media::of(&head),
         len: head.len,
         rule: rule.map(|(index, _)| index),
-        note: site.generation.access.is_some().then(|| Box::new(Note::of(&head))),
     };
+    let note = site.generation.access.is_some().then(|| Box::new(Note::of(&head)));
+    record.learn(request.method, request.rule, note);
     if !may_ask {
         return Ok(Some((request, Next::Refuse(Failure::misdirected(Misdirection::OtherDemands)))));
     }

@@ -4,33 +4,19 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
+
+use futures_lite::future::{or, try_zip};
 
 use super::connection::Client;
 use super::ground::Ground;
 use super::record::{Prelude, Visit};
-use super::transfer::{BYTES_PER_TURN, Meter, write_all};
+use super::transfer::{BYTES_PER_TURN, Meter};
 use crate::log::Reason;
 use crate::tls::{Input, Stream};
 use crate::upstream::Link;
-use crate::worker::{BUFFER_BYTES, TcpStream, Timer, Worker};
-
-/// One end of a tunnel.
-struct Side<'a> {
-    stream: &'a Stream,
-    /// What was read from it before it became a tunnel.
-    input: &'a mut Input,
-}
-
-impl<'a> Side<'a> {
-    fn new(stream: &'a Stream, input: &'a mut Input) -> Self {
-        Self { stream, input }
-    }
-
-    fn of_client(client: &'a mut Client) -> Self {
-        Self::new(&client.stream, &mut client.input)
-    }
-}
+use crate::worker::{BUFFER_BYTES, TcpStream, Worker};
 
 /// A way for bytes that is open, and what is to be said of it at its end.
 pub(super) struct Tunnel {
@@ -60,123 +46,137 @@ pub(super) async fn keep(
 ) {
     client.guest.is_tunnel(ground);
     visit.is_tunnel_to(link.address);
-    let target = Side::new(&link.stream, &mut link.input);
-    let meters = (&visit.received, &visit.sent);
-    let ended = relay(ground.worker(), Side::of_client(client), target, meters, patience).await;
+    let Client { stream, input, .. } = client;
+    let near = Side { stream, gone: Reason::ClientGone };
+    let far = Side { stream: &link.stream, gone: Reason::UpstreamReset };
+    let (worker, last) = (ground.worker(), Cell::new(ground.worker().now()));
+    let up =
+        Way { worker, from: near, input, to: far, meter: &visit.received, counts_reads: true, last: &last };
+    let down = Way {
+        worker,
+        from: far,
+        input: &mut link.input,
+        to: near,
+        meter: &visit.sent,
+        counts_reads: false,
+        last: &last,
+    };
+    let both = async { try_zip(up.run(), down.run()).await.map(|_| ()) };
+    let ended = or(both, or(cut([near, far]), silence(worker, &last, patience))).await;
     visit.end(ended);
 }
 
-/// Relays until both sides have finished. An end on one side is passed on to the other, which may go
-/// on sending (TCP half-close).
-///
-/// # Errors
-/// The reason, when a side resets the connection, or neither says anything for `patience`.
-async fn relay(
-    worker: &Worker,
-    client: Side<'_>,
-    target: Side<'_>,
-    meters: (&Meter<'_>, &Meter<'_>),
-    patience: Duration,
-) -> Result<(), Reason> {
-    let last = Cell::new(worker.now());
-    let up =
-        Way { worker, from: client.stream, to: target.stream, timer: worker.timer(), patience, last: &last };
-    let down =
-        Way { worker, from: target.stream, to: client.stream, timer: worker.timer(), patience, last: &last };
-    let up = up.run(client.input, meters.0, Reason::ClientGone, Reason::UpstreamReset);
-    let down = down.run(target.input, meters.1, Reason::UpstreamReset, Reason::ClientGone);
-    futures_lite::future::try_zip(up, down).await.map(|_| ())
+/// One end of a tunnel.
+#[derive(Clone, Copy)]
+struct Side<'a> {
+    stream: &'a Stream,
+    /// Why the tunnel ends when this connection fails.
+    gone: Reason,
+}
+
+/// Waits until a side resets its connection. A way that waits for the other side, or has ended, reads nothing
+/// and so would not see it.
+async fn cut(sides: [Side<'_>; 2]) -> Result<(), Reason> {
+    poll_fn(|cx| {
+        let reset = sides.iter().find(|side| side.stream.poll_reset(cx).is_ready());
+        reset.map_or(Poll::Pending, |side| Poll::Ready(Err(side.gone)))
+    })
+    .await
+}
+
+/// Waits until no byte has moved either way for `patience`. This is the only deadline of a tunnel: a way that
+/// waits to read, to write or to pass an end on may wait as long as the other way moves.
+async fn silence(worker: &Worker, last: &Cell<Instant>, patience: Duration) -> Result<(), Reason> {
+    let timer = worker.timer();
+    loop {
+        let left = patience.saturating_sub(worker.now().saturating_duration_since(last.get()));
+        if left.is_zero() {
+            return Err(Reason::TunnelIdle);
+        }
+        timer.arm(left);
+        timer.expired().await;
+    }
 }
 
 /// One way through a tunnel.
 struct Way<'a> {
     worker: &'a Worker,
-    from: &'a Stream,
-    to: &'a Stream,
-    timer: Timer,
-    patience: Duration,
-    /// When anything last moved, either way.
+    from: Side<'a>,
+    /// Bytes of `from` that are still to be written.
+    input: &'a mut Input,
+    to: Side<'a>,
+    meter: &'a Meter<'a>,
+    /// The meter counts what is read of the client; else what is written to it.
+    counts_reads: bool,
+    /// When a byte, or an end, last came or went, either way.
     last: &'a Cell<Instant>,
 }
 
 impl Way<'_> {
-    async fn run(
-        &self,
-        input: &mut Input,
-        meter: &Meter<'_>,
-        from: Reason,
-        to: Reason,
-    ) -> Result<(), Reason> {
+    /// Moves bytes until `from` has finished, and then finishes `to`, which may go on sending (TCP half-close).
+    ///
+    /// # Errors
+    /// The reason, when the connection to one of the sides fails.
+    async fn run(mut self) -> Result<(), Reason> {
+        // What was read before this became a tunnel.
+        let mut read = self.input.unread().len();
         let mut moved = 0;
         loop {
-            let bytes = input.unread().len();
-            if bytes > 0 {
-                let mut slices = [IoSlice::new(input.unread())];
-                write_all(self.to, &mut slices, &self.timer, self.patience)
-                    .await
-                    .map_err(|error| named(&error, to))?;
-                input.consume(bytes);
-                self.note(meter, bytes);
-                moved += bytes;
-            }
+            self.has_read(read);
+            self.write().await?;
             // A buffer that came full is the beginning of more than messages.
-            if bytes >= BUFFER_BYTES
-                && let (Some(source), Some(sink)) = (self.from.plain(), self.to.plain())
+            if read >= BUFFER_BYTES
+                && let (Some(source), Some(sink)) = (self.from.stream.plain(), self.to.stream.plain())
             {
-                self.splice(source, sink, meter).await.map_err(|error| named(&error, from))?;
+                self.splice(source, sink).await?;
             }
+            moved += read;
             if moved >= BYTES_PER_TURN {
                 moved = 0;
                 self.worker.yield_now().await;
             }
-            let filled = self.wait(async || input.fill(self.from, BUFFER_BYTES).await).await;
-            if filled.map_err(|error| named(&error, from))? == 0 {
-                // The other side may be gone already; then there is nobody to tell.
-                let _ = poll_fn(|cx| self.to.poll_shutdown(cx)).await;
+            let filled = self.input.fill(self.from.stream, BUFFER_BYTES).await;
+            read = filled.map_err(|_| self.from.gone)?;
+            if read == 0 {
+                // An end is heard too: the other side has all its time for the answer.
+                self.has_read(0);
+                // Should it fail, the other side is gone, and the way back will say so.
+                let _ = poll_fn(|cx| self.to.stream.poll_shutdown(cx)).await;
                 return Ok(());
             }
         }
     }
 
-    /// Waits for what is to come, as long as either way is alive.
-    async fn wait<T>(&self, mut coming: impl AsyncFnMut() -> io::Result<T>) -> io::Result<T> {
-        loop {
-            let left = (self.last.get() + self.patience).saturating_duration_since(self.worker.now());
-            match self.timer.within(left, coming()).await {
-                Err(error) if error.kind() == io::ErrorKind::TimedOut && self.is_alive() => {}
-                result => return result,
+    /// Writes all that was read.
+    async fn write(&mut self) -> Result<(), Reason> {
+        let Side { stream, gone } = self.to;
+        while !self.input.is_empty() {
+            let slices = [IoSlice::new(self.input.unread())];
+            let written = poll_fn(|cx| stream.poll_write_vectored(cx, &slices)).await.map_err(|_| gone)?;
+            if written == 0 {
+                return Err(gone);
             }
+            self.input.consume(written);
+            self.has_written(written);
         }
-    }
-
-    fn is_alive(&self) -> bool {
-        self.last.get() + self.patience > self.worker.now()
-    }
-
-    fn note(&self, meter: &Meter<'_>, bytes: usize) {
-        self.last.set(self.worker.now());
-        meter.add(bytes, self.worker.now());
+        poll_fn(|cx| stream.poll_flush(cx)).await.map_err(|_| gone)
     }
 
     /// Moves bytes inside the kernel, as long as more come each time than a buffer would hold: messages cost
     /// less copied. A copy at the beginning of each time would be an eighth of the CPU.
-    async fn splice(&self, source: &TcpStream, sink: &TcpStream, meter: &Meter<'_>) -> io::Result<()> {
+    async fn splice(&self, source: &TcpStream, sink: &TcpStream) -> Result<(), Reason> {
         loop {
-            match self.splice_now(source, sink, meter).await? {
+            match self.splice_now(source, sink).await? {
                 BYTES_PER_TURN.. => self.worker.yield_now().await,
                 BUFFER_BYTES.. => {}
                 _ => return Ok(()),
             }
-            let more = async || {
-                source.readable().await;
-                Ok(())
-            };
-            self.wait(more).await?;
+            source.readable().await;
         }
     }
 
     /// Moves what is there until nothing is, so that a silent tunnel holds no pipe.
-    async fn splice_now(&self, source: &TcpStream, sink: &TcpStream, meter: &Meter<'_>) -> io::Result<usize> {
+    async fn splice_now(&self, source: &TcpStream, sink: &TcpStream) -> Result<usize, Reason> {
         // No pipe to be had is no failure: the bytes are copied then.
         let Ok(mut pipe) = self.worker.pipe() else { return Ok(0) };
         let mut moved = 0;
@@ -185,18 +185,33 @@ impl Way<'_> {
                 // The end is seen again by the next read, which knows what to do.
                 Ok(0) => break,
                 Ok(bytes) => {
-                    while self.timer.within(self.patience, pipe.empty(sink)).await? > 0 {}
-                    self.note(meter, bytes);
+                    self.has_read(bytes);
                     moved += bytes;
+                    let mut left = bytes;
+                    while left > 0 {
+                        let before = left;
+                        left = pipe.empty(sink).await.map_err(|_| self.to.gone)?;
+                        self.has_written(before - left);
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
+                Err(_) => return Err(self.from.gone),
             }
         }
         Ok(moved)
     }
-}
 
-fn named(error: &io::Error, otherwise: Reason) -> Reason {
-    if error.kind() == io::ErrorKind::TimedOut { Reason::TunnelIdle } else { otherwise }
+    fn has_read(&self, bytes: usize) {
+        self.note(if self.counts_reads { bytes } else { 0 });
+    }
+
+    fn has_written(&self, bytes: usize) {
+        self.note(if self.counts_reads { 0 } else { bytes });
+    }
+
+    /// Notes that bytes have moved, and counts so many.
+    fn note(&self, bytes: usize) {
+        self.last.set(self.worker.now());
+        self.meter.add(bytes, self.worker.now());
+    }
 }

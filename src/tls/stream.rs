@@ -152,6 +152,11 @@ impl Stream {
         self.with_tcp(|stream| stream.poll_gone(cx))
     }
 
+    /// See [`TcpStream::poll_reset`].
+    pub fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.with_tcp(|stream| stream.poll_reset(cx))
+    }
+
     /// See [`TcpStream::has_news`].
     pub fn has_news(&self) -> bool {
         self.with_tcp(TcpStream::has_news)

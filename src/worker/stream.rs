@@ -147,6 +147,16 @@ impl TcpStream {
         self.source.gone.poll_ready(cx)
     }
 
+    /// Ready once the peer has reset the connection. One that both sides have ended is gone, and not reset: what
+    /// the peer sent before its end may still be there to be read.
+    pub fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let reset = || match self.socket.take_error() {
+            Ok(None) => Err(io::ErrorKind::WouldBlock.into()),
+            Ok(Some(_)) | Err(_) => Ok(()),
+        };
+        self.source.gone.poll_with(cx, reset).map(|_| ())
+    }
+
     /// Whether the kernel has told of bytes, an end or an error that no read has taken yet. An idle
     /// connection of which that is true is of no use any more. Costs no system call while the last
     /// read has come up short, as it mostly has; else the kernel is asked once whether there is more.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 
 use crate::support::fingerprint;
-use crate::support::message::Framing;
+use crate::support::message::{Body, Framing};
 use crate::support::tls::{Leaf, Tls};
 use crate::support::wire::{Transport, Wire};
 
@@ -57,7 +57,8 @@ fn listen(
 }
 
 /// Answers each request with four words: who answers, whether the gate has read the request, the
-/// token that the client sent, and the fingerprint of the body. Sends back what comes after an upgrade.
+/// token that the client sent, and the fingerprint of the body: of none when it is to answer early, before it has
+/// read the body. Sends back what comes after an upgrade.
 fn serve(name: &str, transport: Box<dyn Transport>) {
     // Not recorded: this goes on for long.
     let mut wire = Wire::new(transport, PATIENCE, None);
@@ -65,7 +66,9 @@ fn serve(name: &str, transport: Box<dyn Transport>) {
         if head.get("upgrade").is_some() {
             return echo(name, wire);
         }
-        let body = wire.take_body(head.framing(Framing::None));
+        let early = head.get("x-early");
+        let mut take_body = || wire.take_body(head.framing(Framing::None));
+        let body = if early.is_none() { take_body() } else { Body::default() };
         if body.fault.is_some() {
             return;
         }
@@ -73,10 +76,14 @@ fn serve(name: &str, transport: Box<dyn Transport>) {
         let token = head.get("x-token").unwrap_or("-");
         let answer = format!("{name} {how} {token} {:x}", fingerprint(&body.bytes));
         let length = answer.len();
-        if wire
-            .send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{answer}").as_bytes())
-            .is_err()
-        {
+        let closes = early == Some("closes");
+        let status = if closes { "413 Too Large\r\nConnection: close" } else { "200 OK" };
+        let sent =
+            wire.send(format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{answer}").as_bytes());
+        if closes {
+            wire.finish();
+        }
+        if sent.is_err() || early.is_some() && wire.take_body(head.framing(Framing::None)).fault.is_some() {
             return;
         }
     }

@@ -62,6 +62,8 @@ pub(crate) enum Work {
     Wander(&'static str),
     /// The same with a WebSocket.
     WanderAndTalk(&'static str),
+    /// One connection that is never closed, with large uploads that are answered early, and one exchange after each.
+    GiveUp(&'static [&'static str]),
     /// What the plain port says where TLS is ended: go there.
     BeSentAway(&'static str),
 }
@@ -86,6 +88,7 @@ impl Scene {
         match work {
             Work::ComeAndGo(hosts) => self.come_and_go(way, hosts),
             Work::Stay(hosts) => self.stay(way, hosts),
+            Work::GiveUp(hosts) => self.give_up(way, hosts),
             Work::Talk(host) => self.talk(way, host),
             Work::Wander(host) => self.wander(way, host, false),
             Work::WanderAndTalk(host) => self.wander(way, host, true),
@@ -157,6 +160,21 @@ impl Scene {
             let fate = ask(&mut client, host, tally.exchanges)
                 .unwrap_or_else(|end| panic!("{host}: after {} exchanges: {end:?}", tally.exchanges));
             self.judge(host, fate, since, shown.as_ref());
+            tally.exchanges += 1;
+        }
+        tally
+    }
+
+    fn give_up(&self, way: &Way, hosts: &[&str]) -> Tally {
+        let Visit { mut client, shown, .. } = self.connect(way, hosts[0], true);
+        let mut tally = Tally { exchanges: 0, connections: 1 };
+        while self.goes_on() {
+            let (host, since) = (hosts[tally.exchanges % hosts.len()], self.history.now());
+            for exchange in [ask_in_vain, ask] {
+                let fate = exchange(&mut client, host, tally.exchanges)
+                    .unwrap_or_else(|end| panic!("{host}: after {} exchanges: {end:?}", tally.exchanges));
+                self.judge(host, fate, since, shown.as_ref());
+            }
             tally.exchanges += 1;
         }
         tally
@@ -236,6 +254,31 @@ fn ask(client: &mut Client, host: &str, number: usize) -> Result<Fate, End> {
         return Err(End::Reset);
     }
     Ok(fate_of(&answer, &token, &body))
+}
+
+/// One upload that is answered before it has been read, and looks like requests to who has lost his place. Little
+/// enough of it is left then for the connection to go on.
+fn ask_in_vain(client: &mut Client, host: &str, number: usize) -> Result<Fate, End> {
+    let token = format!("{host}/early/{number}");
+    let inner = format!("GET /inner HTTP/1.1\r\nHost: {host}\r\nX-Token: inner\r\n\r\n");
+    let (body, early) =
+        (inner.repeat(200_000 / inner.len()), if number.is_multiple_of(3) { "closes" } else { "reads" });
+    let head = format!("POST /early HTTP/1.1\r\nHost: {host}\r\nX-Token: {token}\r\nX-Early: {early}\r\n");
+    let request = if number.is_multiple_of(2) {
+        format!("{head}Content-Length: {}\r\n\r\n{body}", body.len())
+    } else {
+        format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
+    };
+    if !client.try_send(request) {
+        return Err(End::Reset);
+    }
+    let answer = client.try_read_response("POST")?;
+    let status = if early == "closes" { 413 } else { 200 };
+    assert_eq!((answer.status(), &answer.body.fault), (status, &None), "{answer:?}");
+    let text = answer.text();
+    let words: Vec<&str> = text.split(' ').collect();
+    assert_eq!(words[2..], [token, format!("{:x}", fingerprint(b""))], "the answer to something else");
+    Ok(Fate::Forwarded(name(words[0])))
 }
 
 fn fate_of(answer: &Response, token: &str, body: &[u8]) -> Fate {

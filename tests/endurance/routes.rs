@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::backend::Backend;
 
+/// The host whose requests are forwarded under TLS.
+pub(crate) const SECURE: &str = "safe.test";
+
 /// What becomes of a request or of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Fate {
@@ -59,6 +62,9 @@ impl Routes {
             let name = host.replace('.', "-");
             label(format!("{name}.host"), (*host).into());
             match self.fate(host) {
+                Fate::Forwarded(backend) if *host == SECURE => {
+                    label(format!("{name}.target"), format!("https://{}", at(backend).secure));
+                }
                 Fate::Forwarded(backend) => {
                     label(format!("{name}.target"), format!("http://{}", at(backend).plain));
                 }

@@ -203,3 +203,31 @@ fn a_connection_is_gone_when_both_ways_have_ended_or_it_was_reset() {
         poll_fn(|cx| ours.poll_gone(cx)).await;
     });
 }
+
+/// What ends a tunnel at once, and not one of which both sides have finished while bytes are still there.
+#[test]
+fn a_connection_that_both_have_ended_is_not_reset() {
+    on_worker(|worker| async move {
+        let (ours, mut peer) = pair(&worker);
+        let is_reset = || poll_once(poll_fn(|cx| ours.poll_reset(cx)));
+        peer.write_all(b"last words").unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        ours.shutdown_write().unwrap();
+        poll_fn(|cx| ours.poll_gone(cx)).await;
+        assert_eq!(is_reset().await, None);
+        assert_eq!((&ours).read(&mut [0; 16]).await.unwrap(), 10);
+
+        for ends_first in [false, true] {
+            let (ours, peer) = pair(&worker);
+            let is_reset = || poll_once(poll_fn(|cx| ours.poll_reset(cx)));
+            if ends_first {
+                peer.shutdown(Shutdown::Write).unwrap();
+                assert_eq!((&ours).read(&mut [0; 8]).await.unwrap(), 0);
+            }
+            assert_eq!(is_reset().await, None);
+            SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+            drop(peer);
+            poll_fn(|cx| ours.poll_reset(cx)).await;
+        }
+    });
+}
