@@ -16,7 +16,7 @@ use super::failure::{Detail, Failure, Misdirection};
 use super::fields::{Forwarded, write_request_head};
 use super::record::Record;
 use super::site::Site;
-use crate::config::plan::{Action, HttpListener, Pass, Proxy, Rule};
+use crate::config::plan::{Action, HttpListener, Pass, Proxy, RedirectToHttps, Rule};
 use crate::http::{Framing, HeadScan, HostKey, Method, RequestHead, Version, match_path, parse_request};
 use crate::log::Reason;
 use crate::upstream::Pool;
@@ -131,7 +131,9 @@ fn take_in<'a>(
         site.terminator().is_none_or(|terminator| terminator.may_ask_for(host.as_ref(), &client.stream));
     let rule = if may_ask { find_rule(site, &head, host.as_ref()) } else { None };
     let matched = rule.map(|(_, rule)| rule);
-    let to_https = http.redirect_to_https.filter(|redirect| !redirect.leaves(head.path, matched));
+    let is_ambiguous = matched.is_some_and(|rule| is_ambiguous(site, &head, host.as_ref(), rule));
+    let leaves = |redirect: &RedirectToHttps| is_ambiguous || redirect.leaves(head.path, matched);
+    let to_https = http.redirect_to_https.filter(|redirect| !leaves(redirect));
     let rule = rule.filter(|_| to_https.is_none());
     let request = Request {
         method: head.known_method,
@@ -148,6 +150,9 @@ fn take_in<'a>(
     };
     if !may_ask {
         return Ok(Some((request, Next::Refuse(Failure::misdirected(Misdirection::OtherDemands)))));
+    }
+    if is_ambiguous {
+        return Ok(Some((request, Next::Refuse(Failure::new(Reason::PathAmbiguous)))));
     }
     if let Some(redirect) = to_https {
         let mut out = site.worker().buffer();
@@ -237,6 +242,14 @@ fn find_rule<'a>(
     let host = host.map_or(&b""[..], HostKey::as_bytes);
     let index = site.generation.tables[site.index].find(host, &match_path(head.path), head.method)?;
     Some((index, site.rule(index)?))
+}
+
+/// Whether `rule`, the first that matches, would send on to a target what the target may read as a path that
+/// another rule guards.
+fn is_ambiguous(site: &Site, head: &RequestHead<'_>, host: Option<&HostKey>, rule: &Rule) -> bool {
+    let Some(guards) = &site.generation.guards[site.index] else { return false };
+    let host = host.map_or(&b""[..], HostKey::as_bytes);
+    rule.action.upstream().is_some() && guards.find(host, head.path, head.method).is_some()
 }
 
 /// A body whose length is known is refused before any of it is read.
