@@ -3,7 +3,7 @@
 //! All of this happens at once, between two awaits, while the head lies parsed in the worker's field
 //! table: afterwards only a few small values are left, and the head for the target is written.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::rc::Rc;
 use std::task::Poll;
@@ -49,8 +49,8 @@ pub(super) struct Request {
 pub(super) enum Next<'a> {
     /// Forward it to this target, the first of those that will be tried; its head is written.
     Forward { proxy: &'a Proxy, first_target: usize, head: Buffer },
-    /// Send this answer; the status of it.
-    Answer { status: u16, answer: Buffer },
+    /// Send this answer; its status, and whether it says that the connection stays.
+    Answer { status: u16, answer: Buffer, keep: bool },
     /// Pass the whole connection on, this head included: it is all still there.
     Pass(&'a Pass),
     /// Close the connection without an answer.
@@ -64,6 +64,20 @@ impl Request {
     /// and all of it is still there.
     pub(super) fn can_be_sent_again(&self) -> bool {
         self.method.is_idempotent() && self.framing == Framing::None
+    }
+
+    /// Whether what is left of it, after the first `received` bytes, will come and is little enough to be read for
+    /// nothing: of chunks nobody knows, and who waits for leave to send a body sends none after a final answer.
+    pub(super) fn ends_soon(&self, received: u64) -> bool {
+        match self.framing {
+            Framing::None => true,
+            Framing::Length(length) => {
+                let waits = self.expects && received <= self.len as u64;
+                let left = (self.len as u64 + length).saturating_sub(received);
+                left == 0 || !waits && left <= answer::DRAIN_BYTES as u64
+            }
+            Framing::Chunked | Framing::UntilClose => false,
+        }
     }
 }
 
@@ -156,17 +170,19 @@ fn take_in<'a>(
     }
     if let Some(redirect) = to_https {
         let mut out = site.worker().buffer();
-        let status = answer::write_redirect_to_https(redirect, &head, site, &mut out);
+        let keep = answer::keeps(client, &request);
+        let status = answer::write_redirect_to_https(redirect, &head, keep, site, &mut out);
         let next = status.map_or(Next::Refuse(Failure::new(Reason::RequestHost)), |status| Next::Answer {
             status,
             answer: out,
+            keep,
         });
         return Ok(Some((request, next)));
     }
     let Some((_, rule)) = rule else {
         return Ok(Some((request, Next::Refuse(Failure::new(Reason::NoRule)))));
     };
-    let next = act(rule, &head, client, site, http);
+    let next = act(rule, &head, &request, client, site, http);
     Ok(Some((request, next)))
 }
 
@@ -174,10 +190,12 @@ fn take_in<'a>(
 fn act<'a>(
     rule: &'a Rule,
     head: &RequestHead<'_>,
+    request: &Request,
     client: &Client,
     site: &Site,
     http: &HttpListener,
 ) -> Next<'a> {
+    let keep = answer::keeps(client, request);
     let mut out = site.worker().buffer();
     match &rule.action {
         Action::Proxy(proxy) => match too_large(proxy, head.framing) {
@@ -191,8 +209,8 @@ fn act<'a>(
             }
         },
         Action::Redirect(redirect) => {
-            answer::write_redirect(redirect, head, site, &mut out);
-            Next::Answer { status: redirect.status, answer: out }
+            answer::write_redirect(redirect, head, keep, site, &mut out);
+            Next::Answer { status: redirect.status, answer: out, keep }
         }
         // What was decrypted here is not what the target is to get.
         Action::Pass(_) if client.stream.is_encrypted() => {
@@ -201,8 +219,8 @@ fn act<'a>(
         Action::Pass(pass) => Next::Pass(pass),
         Action::Drop => Next::Drop,
         Action::Respond(respond) => {
-            answer::write_respond(respond, head, site, &mut out);
-            Next::Answer { status: respond.status, answer: out }
+            answer::write_respond(respond, head, keep, site, &mut out);
+            Next::Answer { status: respond.status, answer: out, keep }
         }
     }
 }
@@ -269,18 +287,33 @@ pub(super) enum Awaited {
     Leave,
 }
 
-/// Waits for the first byte of a request, without a buffer, for at most `patience`.
+/// Waits for the first byte of a request, without a buffer, for at most `patience`; once the gate would rather
+/// not have another, no longer than the connection was said to stay.
 ///
-/// Holds no site: a generation that was replaced is not kept by who says nothing.
-pub(super) async fn wait(client: &Client, patience: Duration) -> Awaited {
+/// Holds no site: a generation that was replaced is not kept by a silent connection. No `async fn`: its
+/// arguments would be stored twice.
+pub(super) fn wait(client: &Client, patience: Duration) -> impl Future<Output = Awaited> {
     // Asks the kernel where the last read has not shown that it took everything: to take that for a
     // request would be to hold a site.
     client.stream.has_news();
-    let first_byte = poll_fn(|cx| {
-        if client.guest.poll_asked_to_leave(cx).is_ready() && !client.stream.has_news() {
-            return Poll::Ready(Ok(Awaited::Leave));
+    async move {
+        let first_byte = poll_fn(|cx| {
+            if client.guest.poll_asked_to_leave(cx).is_ready() && !client.stream.has_news() {
+                return Poll::Ready(Ok(Awaited::Leave));
+            }
+            client.stream.poll_readable(cx).map(|()| Ok(Awaited::Request))
+        });
+        match client.timer.within(patience, first_byte).await {
+            // Boxed, so that a connection that is not asked to leave does not carry this wait too.
+            Ok(Awaited::Leave) => Box::pin(wait_to_leave(client)).await,
+            awaited => awaited.unwrap_or(Awaited::Silence),
         }
-        client.stream.poll_readable(cx).map(|()| Ok(Awaited::Request))
-    });
-    client.timer.within(patience, first_byte).await.unwrap_or(Awaited::Silence)
+    }
+}
+
+/// Waits for the request that may be under way, as long as the client was told that its connection stays.
+async fn wait_to_leave(client: &Client) -> Awaited {
+    let left = client.guest.stays_until().saturating_duration_since(client.stream.worker().now());
+    let first_byte = poll_fn(|cx| client.stream.poll_readable(cx).map(|()| Ok(Awaited::Request)));
+    client.timer.within(left, first_byte).await.unwrap_or(Awaited::Leave)
 }

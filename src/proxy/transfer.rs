@@ -59,9 +59,9 @@ impl Body {
         self.reader.is_done() && self.seen == 0
     }
 
-    /// Whether its end is near enough to be read for nothing; of chunks nobody knows.
+    /// Whether its end is near enough to be read for nothing; of chunks that is not known.
     pub(super) fn is_short(&self, most: usize) -> bool {
-        self.reader.is_done() || self.reader.remaining().is_none_or(|left| left <= most as u64)
+        self.reader.is_done() || self.reader.remaining().is_some_and(|left| left <= most as u64)
     }
 
     /// Reads and forgets the rest, up to `most` bytes. Whether the end was reached.
