@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::connection::Client;
 use super::failure::Failure;
+use super::guests::Guest;
 use super::http::End;
 use super::record::Record;
 use super::request::Request;
@@ -156,10 +157,10 @@ pub(super) async fn fail(
     write_answer(client, record, &answer, keep).await.unwrap_or(End::Cut)
 }
 
-/// Whether a connection stays after an answer of ours to a request of which only the head was looked at. Asked
-/// when that answer is written, and not again: it says so.
-pub(super) fn keeps(client: &Client, request: &Request) -> bool {
-    request.keep_alive && !client.guest.is_asked_to_leave() && request.ends_soon(request.len as u64)
+/// Whether a connection stays after the answer to a request. Asked when the head of that answer is written, and
+/// not again: it says so. `ends_soon`: the rest of the request is here, or soon read.
+pub(super) fn keeps(guest: &Guest, request: &Request, ends_soon: bool) -> bool {
+    request.keep_alive && ends_soon && !guest.is_asked_to_leave()
 }
 
 /// Parts from a client after an exchange: reads what is left of the request's body, so that another

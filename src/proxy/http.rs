@@ -230,11 +230,9 @@ impl Passage<'_, '_> {
         if reply.until_close {
             client.stream.close_with_reset(true);
         }
-        // What the head says is kept. So all that speaks against another request is asked here, and nothing later.
-        let keep = request.keep_alive
-            && !reply.until_close
-            && !client.guest.is_asked_to_leave()
-            && (alongside.is_complete() || request.ends_soon(record.received.bytes()));
+        // What the head says is kept: all that speaks against another request is asked here, and nothing later.
+        let ends_soon = alongside.is_complete() || request.ends_soon(record.received.bytes());
+        let keep = !reply.until_close && answer::keeps(&client.guest, request, ends_soon);
         reply.end_head(request, keep);
 
         let Reply { status, until_close, keep_link, .. } = reply;

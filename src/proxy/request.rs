@@ -170,7 +170,7 @@ fn take_in<'a>(
     }
     if let Some(redirect) = to_https {
         let mut out = site.worker().buffer();
-        let keep = answer::keeps(client, &request);
+        let keep = answer::keeps(&client.guest, &request, request.ends_soon(request.len as u64));
         let status = answer::write_redirect_to_https(redirect, &head, keep, site, &mut out);
         let next = status.map_or(Next::Refuse(Failure::new(Reason::RequestHost)), |status| Next::Answer {
             status,
@@ -195,7 +195,7 @@ fn act<'a>(
     site: &Site,
     http: &HttpListener,
 ) -> Next<'a> {
-    let keep = answer::keeps(client, request);
+    let keep = answer::keeps(&client.guest, request, request.ends_soon(request.len as u64));
     let mut out = site.worker().buffer();
     match &rule.action {
         Action::Proxy(proxy) => match too_large(proxy, head.framing) {
