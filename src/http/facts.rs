@@ -80,7 +80,8 @@ impl<'b> Facts<'b> {
                 self.is_length_plain = value.len() == 1 || !value.starts_with(b"0");
             }
             Name::TransferEncoding => {
-                if self.transfer_encoding.replace(value).is_some() {
+                let earlier = self.transfer_encoding.replace(value);
+                if earlier.is_some() {
                     return Err(framing("there are two Transfer-Encoding fields"));
                 }
             }
