@@ -257,6 +257,26 @@ fn explain_knows_redirects_to_https() {
 }
 
 #[test]
+fn explain_knows_paths_that_may_be_read_as_guarded() {
+    let config = r#"listeners:
+  - name: http
+    bind: 80
+    redirect_to_https: true
+    rules:
+      - { path_prefix: /admin, in_the_clear: true, respond: { status: 403 } }
+      - { in_the_clear: true, target: "http://web:3000" }
+"#;
+    let place = Place::with(&[("gate.yml", config)]);
+    let explain = |line: &str| place.run(&format!("explain -c gate.yml {line}")).fine();
+    let guarded = explain("http://a.test//admin%2Fusers");
+    let said =
+        "wins -> the answer is 400 (path_ambiguous): some servers read this path as one that rule 1 guards\n";
+    assert!(guarded.ends_with(said), "{guarded}");
+    let other = explain("http://a.test//users");
+    assert!(other.ends_with("wins -> http://web:3000\n"), "{other}");
+}
+
+#[test]
 fn explain_refuses_what_the_gate_would_refuse() {
     let place = Place::with(&[("gate.yml", CONFIG)]);
     let out = place.run("explain -c gate.yml http://www.example.com:8021/a/%2e%2E/b").fine();

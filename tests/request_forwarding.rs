@@ -181,6 +181,9 @@ fn only_a_trusted_proxy_may_say_what_only_a_proxy_knows() {
     let trusted = forwarded_by("trusting", ask);
     assert_eq!(trusted.head.get("x-forwarded-user"), Some("root"));
     assert_eq!(trusted.head.get("x-forwarded-port"), Some("443"));
+    // Nor may a client of the trusted proxy have it removed.
+    let named = ask.replace("\r\n\r\n", "\r\nConnection: x-forwarded-user\r\n\r\n");
+    assert_eq!(forwarded_by("trusting", named).head.get("x-forwarded-user"), Some("root"));
     // Nobody may name the proxy that a CGI program would use.
     assert_eq!((stranger.head.get("proxy"), trusted.head.get("proxy")), (None, None));
 }
@@ -212,7 +215,8 @@ fn pass_host_keeps_the_clients_host_byte_for_byte() {
 fn names_that_differ_by_an_underscore_are_dropped() {
     let seen = forwarded(
         "GET / HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: 6.6.6.6\r\nX-Forwarded_Proto: https\r\nContent_Length: 7\r\n\
-         Transfer_Encoding: chunked\r\nX_Real_IP: 6.6.6.6\r\nX_Forwarded_Host: evil\r\nMy_Own_Field: kept\r\n\r\n",
+         Transfer_Encoding: chunked\r\nX_Real_IP: 6.6.6.6\r\nX_Forwarded_Host: evil\r\nX_Forwarded_User: evil\r\n\
+         X-Forwarded_Groups: evil\r\nx_forwarded-email: evil\r\nTrue_Client-IP: evil\r\nRemote_User: evil\r\nMy_Own_Field: kept\r\n\r\n",
     );
     let names: Vec<_> =
         seen.head.fields.iter().map(|(name, _)| name.as_str()).filter(|name| name.contains('_')).collect();

@@ -140,6 +140,30 @@ fn transfer_codings_that_are_not_exactly_chunked() {
     );
 }
 
+/// A coding that exists is an honest request only where nothing else leaves the framing in doubt.
+#[test]
+fn codings_that_exist_beside_another_sign_of_smuggling() {
+    const GZIP: &str = "Transfer-Encoding: gzip\r\n";
+    const LIST: &str = "Transfer-Encoding: gzip, chunked\r\n";
+    const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
+    const LENGTH: &str = "Content-Length: 5\r\n";
+    let row = |name, version, lines: &[&str]| {
+        let lines = lines.concat();
+        (name, format!("POST / HTTP/{version}\r\nHost: a\r\n{lines}\r\n5\r\nhello\r\n0\r\n\r\n"))
+    };
+    let rows = [
+        row("in HTTP/1.0", "1.0", &[GZIP]),
+        row("and a length", "1.1", &[GZIP, LENGTH]),
+        row("a list and a length", "1.1", &[LIST, LENGTH]),
+        row("behind a length", "1.1", &[LENGTH, LIST]),
+        row("two fields", "1.1", &[GZIP, CHUNKED]),
+        row("two equal fields", "1.1", &[GZIP, GZIP]),
+        row("two fields and a length", "1.1", &[GZIP, LENGTH, CHUNKED]),
+        row("two fields behind a length", "1.1", &[LENGTH, CHUNKED, CHUNKED]),
+    ];
+    refuses(&rows.each_ref().map(|(name, bytes)| (*name, bytes.as_bytes(), 400, "request_framing")));
+}
+
 #[test]
 fn heads_that_are_not_well_formed() {
     const ROWS: &[(&str, &[u8])] = &[

@@ -94,6 +94,31 @@ fn interim_responses_are_forwarded_in_order() {
     assert_eq!(upstream.connections(), 1);
 }
 
+/// RFC 9110, section 8.6: a length in a 1xx or a 204 is none. Readers that take it for one wait for a body.
+#[test]
+fn interim_responses_have_no_length() {
+    let upstream = Upstream::answers(
+        "HTTP/1.1 103 Early Hints\r\nContent-Length: 7\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine",
+    );
+    let response = start(&upstream).exchange(GET);
+    response.expect(200, "fine");
+    let interim = &response.interim[0];
+    assert_eq!((interim.get("content-length"), interim.get("link")), (None, Some("</a>")));
+}
+
+#[test]
+fn a_length_goes_on_without_zeros_in_front() {
+    for (theirs, ours, body) in [("010", "10", "hellohello"), ("00", "0", ""), ("0", "0", "")] {
+        let upstream =
+            Upstream::answers(format!("HTTP/1.1 200 OK\r\nContent-Length: {theirs}\r\n\r\n{body}"));
+        let response = start(&upstream).exchange(GET);
+        response.expect(200, body);
+        assert_eq!(response.head.list("content-length"), [ours], "{theirs}");
+    }
+    let upstream = Upstream::answers("HTTP/1.1 304 Not Modified\r\nContent-Length: 010\r\n\r\n");
+    assert_eq!(start(&upstream).exchange(GET).get("content-length"), Some("10"));
+}
+
 #[test]
 fn interim_responses_are_forwarded_before_the_final_one_comes() {
     let hold = Latch::new();
@@ -332,7 +357,8 @@ fn a_chunked_body_is_closed_for_1_0() {
 #[test]
 fn chunks_are_encoded_again_and_trailers_need_te() {
     let upstream = Upstream::answers(
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n05;x=y\r\nhello\r\n0\r\nX-Sum: 1\r\nContent-Length: 9\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n05;x=y\r\nhello\r\n0\r\nX-Sum: 1\r\nContent-Length: 9\r\n\
+         X-Forwarded-User: evil\r\nX_Forwarded-For: evil\r\nTrue-Client-IP: evil\r\nForwarded: for=evil\r\n\r\n",
     );
     let gate = start(&upstream);
     let mut client = gate.client();
@@ -360,7 +386,9 @@ fn responses_without_a_body_have_none_whatever_their_length_says() {
         assert_eq!((response.status(), response.get("content-length")), (status, Some("5")), "{method}");
         assert_eq!(response.get("etag"), Some("\"e\""));
     }
-    assert_eq!(client.exchange("GET /204 HTTP/1.1\r\nHost: a\r\n\r\n").status(), 204);
+    // RFC 9110, section 8.6: a 204 has no length.
+    let empty = client.exchange("GET /204 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!((empty.status(), empty.get("content-length"), empty.get("etag")), (204, None, Some("\"e\"")));
     assert_eq!(client.exchange("HEAD /200 HTTP/1.1\r\nHost: a\r\n\r\n").status(), 200);
     assert_eq!(upstream.connections(), 1, "their connection is reused");
 }

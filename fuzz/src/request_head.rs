@@ -136,6 +136,7 @@ fn check_same(came: &RequestHead<'_>, sent: &RequestHead<'_>, stripped: bool) {
     assert_eq!(sent.method, came.method);
     assert_eq!(sent.version, Version::Http11);
     assert_eq!(sent.framing, came.framing);
+    assert!(sent.is_length_plain || !matches!(sent.framing, Framing::Length(_)), "a length in one reading");
     assert_eq!(sent.query, came.query);
     assert_eq!(sent.upgrade_websocket, came.upgrade_websocket);
     assert!(sent.keep_alive, "the connection to a target is for more than one request");

@@ -75,7 +75,9 @@ impl Case<'_> {
         }
         let winner = self.explanation().winner.map(|index| &self.http.rules[index]);
         let path = self.asked.path.as_bytes();
-        match self.http.redirect_to_https.filter(|redirect| !redirect.leaves(path, winner)) {
+        let is_ambiguous = winner.is_some_and(|rule| self.guard(rule).is_some());
+        let leaves = |redirect: &RedirectToHttps| is_ambiguous || redirect.leaves(path, winner);
+        match self.http.redirect_to_https.filter(|redirect| !leaves(redirect)) {
             Some(redirect) => self.to_https(redirect),
             None => self.by_request(),
         }
@@ -117,12 +119,19 @@ impl Case<'_> {
 
     /// What the rules say of the request.
     fn explanation(&self) -> Explanation {
-        let Routed { host, path } = self.routed;
+        let Routed { host, path, .. } = self.routed;
         routing::explain(&self.http.rules, host, path, self.method.as_bytes())
     }
 
+    /// Index of the rule that guards the path that `rule` would send to a target, were it read another way.
+    fn guard(&self, rule: &Rule) -> Option<usize> {
+        let Routed { host, raw_path, .. } = self.routed;
+        rule.action.upstream()?;
+        routing::explain_guard(&self.http.rules, host, raw_path, self.method.as_bytes())
+    }
+
     fn by_request(&self) -> String {
-        let (rules, Routed { host, path }) = (&self.http.rules, self.routed);
+        let (rules, Routed { host, path, .. }) = (&self.http.rules, self.routed);
         let method = self.method.as_bytes();
         let explanation = self.explanation();
         let row = |index: usize, verdict: String| {
@@ -143,10 +152,14 @@ impl Case<'_> {
             .collect();
         if let Some(index) = explanation.winner {
             let rule = &rules[index];
-            let outcome = match rule.action {
+            let outcome = match (self.guard(rule), &rule.action) {
+                (Some(guard), _) => {
+                    let answer = answer(Reason::PathAmbiguous);
+                    format!("{answer}: some servers read this path as one that rule {} guards", guard + 1)
+                }
                 // It was decrypted, and so not what the target is to get.
-                Action::Pass(_) if self.listener.tls.is_some() => answer(Reason::Misdirected),
-                _ => outcome(self, rule),
+                (None, Action::Pass(_)) if self.listener.tls.is_some() => answer(Reason::Misdirected),
+                (None, _) => outcome(self, rule),
             };
             rows.push(row(index, format!("wins -> {outcome}")));
         }

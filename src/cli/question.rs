@@ -59,15 +59,18 @@ impl Asked {
         Ok(Routed {
             host: head.host_key().map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
             path: match_path(head.path).into_owned(),
+            raw_path: head.path.to_vec(),
         })
     }
 }
 
-/// Host and path as rules compare them.
+/// Host and path as rules compare them, and the path as it came.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Routed {
     pub(super) host: Vec<u8>,
     pub(super) path: Vec<u8>,
+    /// The path as a target gets it.
+    pub(super) raw_path: Vec<u8>,
 }
 
 fn split_authority(authority: &str, default_port: u16) -> Result<(String, u16), String> {
@@ -181,12 +184,12 @@ mod tests {
 
     #[test]
     fn host_and_path_are_what_the_gate_would_compare() {
-        for (url, host, path) in [
-            ("http://H.localhost.:81/%75sers/%2Fx?y=/../", "h.localhost", "/users/%2Fx"),
-            ("http://h", "h", "/"),
-            ("http://[::1]:1/...", "[::1]", "/..."),
+        for (url, host, path, raw_path) in [
+            ("http://H.localhost.:81/%75sers/%2Fx?y=/../", "h.localhost", "/users/%2Fx", "/%75sers/%2Fx"),
+            ("http://h", "h", "/", "/"),
+            ("http://[::1]:1/...", "[::1]", "/...", "/..."),
         ] {
-            let expected = Routed { host: host.into(), path: path.into() };
+            let expected = Routed { host: host.into(), path: path.into(), raw_path: raw_path.into() };
             assert_eq!(routed(url), Ok(expected), "{url}");
         }
     }

@@ -17,7 +17,7 @@ use memchr::memchr;
 
 use super::body::BodyError;
 use super::fields::{self, RowStop};
-use super::name::Name;
+use super::name::{Name, says_who_asked};
 
 /// Bytes of one chunk line: size and extensions.
 pub const CHUNK_LINE_BYTES_MAX: u32 = 4096;
@@ -214,8 +214,9 @@ impl ChunkReader {
             Err(RowStop::Fault(fault)) => return Err(BodyError::Malformed(fault.explain())),
             Err(RowStop::More) => return Err(BodyError::Malformed("a trailer line without a colon")),
         };
-        // All names that frame, route, let in or change how a message is read are known ones.
-        if row.known() != Name::Other {
+        // All names that frame, route, let in or change how a message is read are known ones. What says who
+        // asked is written into heads, by us: a program that merges trailers must not find a stranger's.
+        if row.known() != Name::Other || says_who_asked(row.name(&self.trailers)) {
             self.trailers.truncate(self.line_start);
         }
         self.step = Step::LineStart;

@@ -29,7 +29,10 @@ pub(super) struct Facts<'b> {
     /// The value of the only `Host` field of a request; a valid authority.
     pub(super) host: Option<&'b [u8]>,
     pub(super) content_length: Option<u64>,
-    pub(super) chunked: bool,
+    /// `Content-Length` is written as we would write it: without zeros in front.
+    pub(super) is_length_plain: bool,
+    /// The value of the only `Transfer-Encoding` field: `chunked`, once the framing was checked.
+    transfer_encoding: Option<&'b [u8]>,
     pub(super) connection: Connection,
     pub(super) upgrade: Upgrade,
     pub(super) expect_continue: bool,
@@ -74,10 +77,11 @@ impl<'b> Facts<'b> {
                 if self.content_length.replace(length).is_some() {
                     return Err(framing("there are two Content-Length fields"));
                 }
+                self.is_length_plain = value.len() == 1 || !value.starts_with(b"0");
             }
             Name::TransferEncoding => {
-                only_chunked(value)?;
-                if std::mem::replace(&mut self.chunked, true) {
+                let earlier = self.transfer_encoding.replace(value);
+                if earlier.is_some() {
                     return Err(framing("there are two Transfer-Encoding fields"));
                 }
             }
@@ -109,19 +113,23 @@ impl<'b> Facts<'b> {
         Ok(())
     }
 
+    /// Whether the body comes in chunks. Known once the framing was checked.
+    pub(super) fn is_chunked(&self) -> bool {
+        self.transfer_encoding.is_some()
+    }
+
     /// What can only be said when all fields are known: RFC 9112, section 6.1 makes both lengths in
-    /// one message, and chunked coding before HTTP/1.1, signs of smuggling.
+    /// one message, and a transfer coding before HTTP/1.1, signs of smuggling. Only where there is no
+    /// such sign is a coding that exists an honest one, to be told apart from nonsense.
     pub(super) fn check_framing(&self, version: Version) -> Result<(), Refusal> {
-        if !self.chunked {
-            return Ok(());
-        }
+        let Some(codings) = self.transfer_encoding else { return Ok(()) };
         if self.content_length.is_some() {
             return Err(framing("there are both Content-Length and Transfer-Encoding"));
         }
         if version == Version::Http10 {
             return Err(framing("HTTP/1.0 has no Transfer-Encoding"));
         }
-        Ok(())
+        only_chunked(codings)
     }
 
     /// Whether the connection may carry another message after this one (RFC 9112, section 9.3).

@@ -2,7 +2,7 @@
 
 use super::class::{self, trim};
 use super::facts::Facts;
-use super::name::Name;
+use super::name::{Name, says_who_asked};
 use super::refusal::{Refusal, Stop, shown};
 use crate::log::Reason;
 
@@ -31,7 +31,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    fn name<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+    pub(super) fn name<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
         &bytes[self.start as usize..self.name_end as usize]
     }
 
@@ -216,7 +216,8 @@ impl FieldTable {
             if row.known != Name::Connection {
                 continue;
             }
-            for option in list_items(row.value(bytes)) {
+            let may_be_named = |option: &&[u8]| !says_who_asked(option);
+            for option in list_items(row.value(bytes)).filter(may_be_named) {
                 for row in self.rows.iter_mut().filter(|row| !row.known.is_kept_from_connection()) {
                     row.named_by_connection |= row.name(bytes).eq_ignore_ascii_case(option);
                 }

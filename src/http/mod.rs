@@ -44,7 +44,7 @@ pub use fields::{Field, FieldTable, Fields, list_items};
 pub use message::{Framing, Method, Version};
 pub use name::Name;
 pub use partial::PartialHead;
-pub use path::{has_dot_segments, match_path};
+pub use path::{has_dot_segments, loose_path, match_path};
 pub use refusal::Refusal;
 pub use request::{EMPTY_LINES_MAX, METHOD_BYTES_MAX, RequestHead, parse_request};
 pub use response::{ResponseHead, parse_response};

@@ -13,8 +13,8 @@ macro_rules! names {
         #[repr(u8)]
         pub enum Name {
             $(#[doc = concat!("`", $text, "`.")] $name,)*
-            /// Differs from one of those above only by `_` in the place of `-`. A CGI-style server
-            /// takes both for the same name, so that one never passes.
+            /// Differs only by `_` in the place of `-` from one of those above, or from one that says who asked.
+            /// A CGI-style server takes both for the same name, so that one never passes.
             Lookalike,
             /// Any other name.
             Other,
@@ -93,7 +93,8 @@ impl Name {
     pub fn classify(name: &[u8]) -> Name {
         let known = if name.len() <= LONGEST { Folded::new(name).find() } else { None };
         let unknown = || {
-            let lookalike = name.contains(&b'_') && ROWS.iter().any(|(_, text)| is_alike(name, text));
+            let lookalike = name.contains(&b'_')
+                && (ROWS.iter().any(|(_, text)| is_alike(name, text)) || says_who_asked(name));
             if lookalike { Name::Lookalike } else { Name::Other }
         };
         known.unwrap_or_else(unknown)
@@ -269,7 +270,56 @@ const fn slots(factor: u64) -> Option<[u8; 1 << SLOTS_BITS]> {
     Some(slots)
 }
 
-/// Whether a name is one of ours, in any case, with `_` in places of `-`.
+/// What names begin with that say who asked, over which connection, or for what instead of the target:
+/// programs believe them because a proxy, or what checks identities before it, writes them. Some are
+/// whole names.
+const SAY_WHO_ASKED: &[&str] = &[
+    "x-forwarded-",
+    "x-original-forwarded-",
+    "x-original-host",
+    "x-original-method",
+    "x-original-ur",
+    "x-rewrite-url",
+    "x-client-cert",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-remote-",
+    "remote-",
+    "true-client-",
+    "client-cert",
+    "client-ip",
+    "cf-connecting-",
+    "cf-ipcountry",
+    "cf-access-",
+    "cf-visitor",
+    "fastly-client-",
+    "fly-client-ip",
+    "x-envoy-",
+    "x-azure-client",
+    "x-azure-socket",
+    "x-arr-",
+    "x-ms-client-principal",
+    "x-amzn-oidc-",
+    "x-amzn-mtls-",
+    "x-goog-authenticated-user-",
+    "x-goog-iap-",
+    "x-auth-request-",
+    "x-authenticated-",
+    "x-authentik-",
+    "x-webauth-",
+    "x-ssl-client-",
+    "ssl-client-",
+    "tailscale-user-",
+];
+
+/// Whether a name, in any case and with `_` in places of `-`, says who asked. Looks through a list, and so is
+/// for names that are rare.
+pub(super) fn says_who_asked(name: &[u8]) -> bool {
+    let begins = |text: &&str| name.get(..text.len()).is_some_and(|start| is_alike(start, text));
+    SAY_WHO_ASKED.iter().any(begins)
+}
+
+/// Whether a name is this one, in any case, with `_` in places of `-`.
 fn is_alike(name: &[u8], text: &str) -> bool {
     let same = |(byte, want): (&u8, u8)| byte.to_ascii_lowercase() == want || (*byte == b'_' && want == b'-');
     name.len() == text.len() && name.iter().zip(text.bytes()).all(same)
@@ -329,10 +379,30 @@ mod tests {
 
     #[test]
     fn other_names_stay_other() {
-        for name in ["", "x", "hos", "hostt", "x_custom", "x-forwarded-fo_", "x-forwarded+for", "grpc-status"]
+        for name in
+            ["", "x", "hos", "hostt", "x_custom", "x-forwarded", "x-forwarded+for", "grpc-status", "x_auth"]
         {
             assert_eq!(Name::classify(name.as_bytes()), Name::Other, "{name}");
+            assert!(!says_who_asked(name.as_bytes()), "{name}");
         }
         assert_eq!(Name::classify(&[b'a'; 1000]), Name::Other);
+    }
+
+    #[test]
+    fn names_that_say_who_asked_are_known_in_every_mix_of_dashes_and_underscores() {
+        for text in
+            ["x-forwarded-user", "X-Forwarded-Groups", "true-client-ip", "CF-Connecting-IP", "remote-user"]
+        {
+            let dashes: Vec<usize> = text.match_indices('-').map(|(at, _)| at).collect();
+            for mix in 0..1 << dashes.len() {
+                let mut name = text.as_bytes().to_vec();
+                for (_, at) in dashes.iter().enumerate().filter(|(bit, _)| mix >> bit & 1 == 1) {
+                    name[*at] = b'_';
+                }
+                assert!(says_who_asked(&name), "{}", name.escape_ascii());
+                let known = if mix == 0 { Name::Other } else { Name::Lookalike };
+                assert_eq!(Name::classify(&name), known, "{}", name.escape_ascii());
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr2, memchr3};
 
 use super::class::is_unreserved;
 
@@ -52,6 +52,43 @@ pub fn match_path(path: &[u8]) -> Cow<'_, [u8]> {
     }
     decoded.extend_from_slice(&path[copied..]);
     Cow::Owned(decoded)
+}
+
+/// A path as it looks to a program that takes it as loosely as any does: every escape of an ASCII byte decoded
+/// (the digits of others in capitals), a backslash for a slash, slashes in a row for one, and a segment cut
+/// where `;`, `?`, `#` or NUL stands in it. `None` where there is nothing to take loosely, and all programs
+/// read the same path. A path of ASCII stays one.
+///
+/// A program that does only a part of this may end up with other segments, but not under a prefix of plain
+/// segments under which this path is not: it has split, joined and cut no more than is done here.
+pub fn loose_path(path: &[u8]) -> Option<Vec<u8>> {
+    let doubtful = memchr3(b'%', b'\\', b';', path).is_some() || path.windows(2).any(|pair| pair == b"//");
+    if !doubtful {
+        return None;
+    }
+    let mut loose = Vec::with_capacity(path.len());
+    let (mut at, mut cut) = (0, false);
+    while at < path.len() {
+        let (byte, width) = match escape(&path[at..]) {
+            Some(byte) => (byte, 3),
+            None => (path[at], 1),
+        };
+        let written = &path[at..at + width];
+        at += width;
+        match byte {
+            b'/' | b'\\' => {
+                cut = false;
+                if loose.last() != Some(&b'/') {
+                    loose.push(b'/');
+                }
+            }
+            b';' | b'?' | b'#' | 0 => cut = true,
+            _ if cut => {}
+            _ if byte.is_ascii() => loose.push(byte),
+            _ => loose.extend(written.iter().map(u8::to_ascii_uppercase)),
+        }
+    }
+    Some(loose)
 }
 
 /// Where the next escape of an unreserved byte stands, and that byte.
@@ -133,6 +170,45 @@ mod tests {
             "*",
         ] {
             assert!(!has_dot_segments(path.as_bytes()), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_loose_reading_folds_all_that_a_server_may_fold() {
+        for path in [
+            "//x/y",
+            "///x//y",
+            "/%2fx/y",
+            "/%2Fx/y",
+            "/x%2fy",
+            "/x\\y",
+            "/x%5Cy",
+            "/x;a/y",
+            "/x%3ba=1/y;",
+            "/;/x/y",
+            "/\\x\\/y",
+            "/x/y%00.png",
+            "/x/y%3fz",
+            "/x%23/y",
+            "/%78/%79",
+            "/x;%2fy",
+            "/x;\\y",
+            "/%2f/;b//x/y",
+        ] {
+            assert_eq!(loose_path(path.as_bytes()).as_deref(), Some(&b"/x/y"[..]), "{path}");
+        }
+        for (path, loose) in [
+            ("/%252fx", "/%2fx"),
+            ("/a%40", "/a@"),
+            ("/%e4%2F", "/%E4/"),
+            ("/%", "/%"),
+            ("//", "/"),
+            ("/a//", "/a/"),
+        ] {
+            assert_eq!(loose_path(path.as_bytes()).as_deref(), Some(loose.as_bytes()), "{path}");
+        }
+        for path in ["", "/", "*", "/a/b/", "/a.b/c~d@e+f=g&h", "/a:b,c"] {
+            assert_eq!(loose_path(path.as_bytes()), None, "{path}");
         }
     }
 

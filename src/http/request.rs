@@ -43,6 +43,9 @@ pub struct RequestHead<'b> {
     pub fields: Fields<'b>,
     /// `None`, `Length` or `Chunked`.
     pub framing: Framing,
+    /// `Content-Length` is written as we would write it: without zeros in front, which the next reader
+    /// may take for an octal number.
+    pub is_length_plain: bool,
     /// Whether the client means to send another request, by version and `Connection`.
     pub keep_alive: bool,
     /// `Expect: 100-continue`; never in HTTP/1.0 (RFC 9110, section 10.1.1).
@@ -86,7 +89,7 @@ pub fn parse_request<'b>(
         return Ok(None);
     };
     let framing = match facts.content_length {
-        _ if facts.chunked => Framing::Chunked,
+        _ if facts.is_chunked() => Framing::Chunked,
         Some(length) => Framing::Length(length),
         None => Framing::None,
     };
@@ -104,6 +107,7 @@ pub fn parse_request<'b>(
         host,
         fields: Fields::new(bytes, table),
         framing,
+        is_length_plain: facts.is_length_plain,
         keep_alive: facts.keep_alive(line.version),
         expect_continue: facts.expect_continue && http11,
         upgrade_websocket: websocket && line.known_method == Method::Get && http11 && no_body,

@@ -27,6 +27,8 @@ pub struct ResponseHead<'b> {
     pub fields: Fields<'b>,
     /// `Content-Length`, also where there is no such body (HEAD, 304).
     pub content_length: Option<u64>,
+    /// `Content-Length` is written as we would write it: without zeros in front.
+    pub is_length_plain: bool,
     /// `Transfer-Encoding: chunked`.
     pub chunked: bool,
     /// Whether the target means to take another request, by version and `Connection`. False for
@@ -86,7 +88,8 @@ pub fn parse_response<'b>(
         line_of_ours: if line.version == Version::Http11 && line.spaced { line.end } else { 0 },
         fields: Fields::new(bytes, table),
         content_length: facts.content_length,
-        chunked: facts.chunked,
+        is_length_plain: facts.is_length_plain,
+        chunked: facts.is_chunked(),
         keep_alive: facts.keep_alive(line.version) && !unframed_http10,
         keep_alive_timeout: facts.keep_alive_timeout,
         upgrade: line.status == 101 && websocket,

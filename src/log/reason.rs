@@ -44,6 +44,7 @@ reasons! {
     RequestMalformed = "request_malformed", 400, "http_request_error", "The request is not valid HTTP/1.1.";
     RequestFraming = "request_framing", 400, "http_request_error", "The request does not say clearly where its body ends.";
     RequestTarget = "request_target", 400, "http_request_error", "The request target is not valid, or has dot segments.";
+    PathAmbiguous = "path_ambiguous", 400, "http_request_error", "Some servers read this path as one that a rule here refuses: write it plainly.";
     RequestHost = "request_host", 400, "http_request_error", "The request has no valid Host.";
     RequestBody = "request_body", 400, "http_request_error", "The request body is not valid chunked coding, or ended too early.";
     RequestTimeout = "request_timeout", 408, "http_request_error", "The request did not arrive in time.";

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::body::{Body, Incoming};
 use super::connection::Client;
 use super::failure::Failure;
+use super::guests::Guest;
 use super::http::End;
 use super::record::Record;
 use super::request::Request;
@@ -25,10 +26,17 @@ const ANSWER_TIME: Duration = Duration::from_secs(10);
 
 /// Bytes that nobody wants, read so that the connection can be used again, or so that the answer is
 /// not lost with a reset.
-const DRAIN_BYTES: usize = 256 * 1024;
+pub(super) const DRAIN_BYTES: usize = 256 * 1024;
 
 /// How long that may take.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// Bytes that leave for a client as soon as they are written: ten packets (RFC 6928, section 2), less what
+/// TLS and TCP add. Of more than that, some may still be here when the connection is to be closed.
+const SENT_AT_ONCE: u64 = 13 * 1024;
+
+/// How long a client may take to receive the rest of what was written, and to end its side then.
+const LINGER_TIME: Duration = Duration::from_secs(30);
 
 /// What own answers come in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,13 +102,11 @@ impl Media {
 pub(super) async fn send(
     client: &mut Client,
     record: &mut Record<'_>,
-    request: &Request,
     status: u16,
     answer: [&[u8]; 2],
+    keep: bool,
 ) -> Result<End, Failure> {
     record.status = Some(status);
-    // Who waits for leave to send a body sends none after this.
-    let keep = request.keep_alive && !request.expects;
     write_answer(client, record, answer, keep).await.map_err(Failure::of_client)
 }
 
@@ -127,7 +133,7 @@ pub(super) async fn fail(
 ) -> End {
     record.fail(&failure);
     if record.status.is_some() || matches!(failure.reason, Reason::ClientGone | Reason::ClientStalled) {
-        return End::Close;
+        return End::Cut;
     }
     let keep = request.is_some_and(|(request, body)| {
         // Who waits for leave to send a body sends none after this.
@@ -144,47 +150,61 @@ pub(super) async fn fail(
     };
     write_failure(&failure, media, method, keep, record.site, &mut answer);
     record.status = Some(failure.reason.status());
-    write_answer(client, record, [answer.unread(), &[]], keep).await.unwrap_or(End::Close)
+    write_answer(client, record, [answer.unread(), &[]], keep).await.unwrap_or(End::Cut)
+}
+
+/// Whether a connection stays after the answer to a request. Asked when the head of that answer is written, and
+/// not again: it says so. `ends_soon`: the rest of the request is here, or soon read.
+pub(super) fn keeps(guest: &Guest, request: &Request, ends_soon: bool) -> bool {
+    request.keep_alive && ends_soon && !guest.is_asked_to_leave()
 }
 
 /// Parts from a client after an exchange: reads what is left of the request's body, so that another
-/// request may follow, or closes in a way that lets the client read the answer.
+/// request may follow, or closes in a way that lets the client read all that it was sent.
 pub(super) async fn part(client: &mut Client, body: &mut Body, end: End) -> End {
     body.release(&mut client.input);
-    if body.is_complete() {
-        return end;
-    }
     let Client { stream, input, timer, .. } = client;
-    let mut rest = Incoming { stream, input, body };
-    let drained = matches!(end, End::Clean)
-        && matches!(timer.within(DRAIN_TIME, rest.discard(DRAIN_BYTES)).await, Ok(true));
-    if drained {
-        return End::Clean;
+    match end {
+        End::Clean if body.is_complete() => return End::Clean,
+        End::Clean => {
+            let mut rest = Incoming { stream, input, body };
+            if matches!(timer.within(DRAIN_TIME, rest.discard(DRAIN_BYTES)).await, Ok(true)) {
+                return End::Clean;
+            }
+        }
+        End::Close => {}
+        end => return end,
     }
-    linger(client).await;
+    close(client, !body.is_complete()).await;
     End::Close
 }
 
-/// Closes in a way that lets the client read the answer: a close with unread bytes behind it would
-/// be a reset, and a reset may overtake the answer (RFC 9112, section 9.6).
-pub(super) async fn linger(client: &mut Client) {
-    let Client { stream, input, timer, .. } = client;
+/// A close with unread bytes behind it is a reset, bytes that come after the close cause one, and a reset may
+/// overtake the answer (RFC 9112, section 9.6). So what the client still says is read until it ends its side
+/// too, within bounds. `talks`: there is more of its request to come.
+///
+/// A short answer has left by now, and needs none of this when the client has nothing to say.
+async fn close(client: &mut Client, talks: bool) {
+    let Client { stream, input, timer, guest, .. } = client;
+    let is_long = guest.bytes_answered() > SENT_AT_ONCE;
+    let drains = is_long || talks || !input.is_empty() || stream.has_news();
+    if guest.bytes_answered() == 0 || !drains && !stream.is_encrypted() {
+        return;
+    }
     let ended = async {
         poll_fn(|cx| stream.poll_shutdown(cx)).await?;
         let mut read = 0;
-        loop {
+        while drains && read <= DRAIN_BYTES {
             input.consume(input.unread().len());
             match input.fill(stream, usize::MAX).await? {
-                0 => return Ok(()),
+                0 => break,
                 more => read += more,
             }
-            if read > DRAIN_BYTES {
-                return Ok(());
-            }
         }
+        Ok(())
     };
     // Whatever comes of it, the connection is closed next.
-    let _: io::Result<()> = timer.within(DRAIN_TIME, ended).await;
+    let _: io::Result<()> = timer.within(if is_long { LINGER_TIME } else { DRAIN_TIME }, ended).await;
 }
 
 /// Writes the answer to a failure. The details of the system stay in the log: strangers read this.
@@ -216,7 +236,13 @@ fn write_failure(failure: &Failure, media: Media, method: Method, keep: bool, si
 }
 
 /// Writes the answer of a `redirect` rule.
-pub(super) fn write_redirect(redirect: &Redirect, head: &RequestHead<'_>, site: &Site, out: &mut Buffer) {
+pub(super) fn write_redirect(
+    redirect: &Redirect,
+    head: &RequestHead<'_>,
+    keep: bool,
+    site: &Site,
+    out: &mut Buffer,
+) {
     write_status_line(redirect.status, site, out);
     out.extend(b"Location: ");
     out.extend(redirect.to.as_bytes());
@@ -224,7 +250,7 @@ pub(super) fn write_redirect(redirect: &Redirect, head: &RequestHead<'_>, site: 
         write_path_and_query(head, out);
     }
     out.extend(b"\r\nContent-Length: 0\r\n");
-    write_connection(head, out);
+    write_connection(head, keep, out);
     out.extend(b"\r\n");
 }
 
@@ -233,6 +259,7 @@ pub(super) fn write_redirect(redirect: &Redirect, head: &RequestHead<'_>, site: 
 pub(super) fn write_redirect_to_https(
     redirect: RedirectToHttps,
     head: &RequestHead<'_>,
+    keep: bool,
     site: &Site,
     out: &mut Buffer,
 ) -> Option<u16> {
@@ -246,7 +273,7 @@ pub(super) fn write_redirect_to_https(
     }
     write_path_and_query(head, out);
     out.extend(b"\r\nContent-Length: 0\r\n");
-    write_connection(head, out);
+    write_connection(head, keep, out);
     out.extend(b"\r\n");
     Some(status)
 }
@@ -256,6 +283,7 @@ pub(super) fn write_redirect_to_https(
 pub(super) fn write_respond<'a>(
     respond: &'a Respond,
     head: &RequestHead<'_>,
+    keep: bool,
     site: &Site,
     out: &mut Buffer,
 ) -> &'a [u8] {
@@ -267,7 +295,7 @@ pub(super) fn write_respond<'a>(
     if respond.status != 204 {
         write(out, format_args!("Content-Length: {}\r\n", respond.body.len()));
     }
-    write_connection(head, out);
+    write_connection(head, keep, out);
     out.extend(b"\r\n");
     match respond.body.as_bytes() {
         _ if head.known_method == Method::Head || matches!(respond.status, 204 | 304) => &[],
@@ -299,9 +327,9 @@ fn write_status_line(status: u16, site: &Site, out: &mut Buffer) {
     site.state.clock.write(site.worker(), out);
 }
 
-/// What HTTP/1.0 and a client that wants to close must be told.
-fn write_connection(head: &RequestHead<'_>, out: &mut Buffer) {
-    match (head.keep_alive && !head.expect_continue, head.version) {
+/// What HTTP/1.0 and a client whose connection ends must be told.
+fn write_connection(head: &RequestHead<'_>, keep: bool, out: &mut Buffer) {
+    match (keep, head.version) {
         (false, _) => out.extend(b"Connection: close\r\n"),
         (true, Version::Http10) => out.extend(b"Connection: keep-alive\r\n"),
         (true, Version::Http11) => {}

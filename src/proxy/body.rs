@@ -51,10 +51,10 @@ impl Body {
         self.reader.is_done()
     }
 
-    /// Whether at most `most` bytes are left to read. The rest of a chunked body counts as short: its
-    /// length is unknown.
+    /// Whether at most `most` bytes are left to read. The rest of a chunked body counts as long: its length
+    /// is unknown.
     pub(super) fn is_short(&self, most: usize) -> bool {
-        self.remaining().is_none_or(|left| left <= most as u64)
+        self.is_complete() || self.remaining().is_some_and(|left| left <= most as u64)
     }
 
     /// Data bytes that were not read yet, where their number is known.

@@ -69,6 +69,8 @@ where
     F: Future<Output = Option<Client>>,
 {
     unless_sent_away(client, |mut client| async move {
+        // However long the handshake took: the client is about to send its first request.
+        client.guest.was_answered(0, client.door.site().worker().now());
         loop {
             // Asked for and let go: who waits for minutes must not keep a generation that is long replaced.
             let patience = client.door.site().http().map(|http| http.idle_timeout);

@@ -87,7 +87,7 @@ where
     let come_in = |(stream, peer), permit| {
         let site = door.site();
         let stream = Stream::Plain(stream);
-        let (guest, timer) = (Rc::new(door.guests.enter()), worker.timer());
+        let (guest, timer) = (Rc::new(door.guests.enter(worker.now())), worker.timer());
         let client = Client {
             door: door.clone(),
             stream,

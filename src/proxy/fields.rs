@@ -43,8 +43,10 @@ pub fn write_request_head(
     let keep = |field: &Field<'_>| is_for_the_target(field, head, forwarded.trusted);
     head.fields.for_each_run(0, keep, |lines| out.extend(lines));
     write_forwarded(head, forwarded, out);
-    if head.framing == Framing::Chunked {
-        out.extend(b"Transfer-Encoding: chunked\r\n");
+    match head.framing {
+        Framing::Chunked => out.extend(b"Transfer-Encoding: chunked\r\n"),
+        Framing::Length(length) if !head.is_length_plain => write_length(length, out),
+        _ => {}
     }
     if head.upgrade_websocket {
         out.extend(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
@@ -52,6 +54,13 @@ pub fn write_request_head(
         out.extend(b"Connection: TE\r\nTE: trailers\r\n");
     }
     out.extend(b"\r\n");
+}
+
+/// Writes a length that came with zeros in front: to some readers that is an octal number, so one
+/// number must not go on in two readings.
+pub(super) fn write_length(length: u64, out: &mut Buffer) {
+    // A buffer in memory takes everything.
+    let _ = write!(out, "Content-Length: {length}\r\n");
 }
 
 /// Path and query: unchanged bytes, less the prefix if the rule says so, behind the base path.
@@ -102,7 +111,7 @@ fn is_for_the_target(field: &Field<'_>, head: &RequestHead<'_>, trusted: bool) -
         | Name::XForwardedHost
         | Name::XRealIp
         | Name::Forwarded => false,
-        Name::ContentLength => true,
+        Name::ContentLength => head.is_length_plain,
         Name::Trailer => head.framing == Framing::Chunked && head.accepts_trailers,
         _ if !trusted && is_said_by_a_proxy(field.name()) => false,
         name => !name.is_hop_by_hop() && !field.is_named_by_connection(),

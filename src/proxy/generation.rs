@@ -8,7 +8,7 @@ use smol::channel::{Receiver, Sender, bounded};
 
 use crate::config::plan::{Listener, Meanings, Plan, Protocol, Rule};
 use crate::log::AccessLog;
-use crate::routing::RuleTable;
+use crate::routing::{Guards, RuleTable};
 use crate::tls::{Problem, Terminator, Tickets};
 use crate::upstream::{Directory, DirectoryError, Names};
 
@@ -20,6 +20,8 @@ pub struct Generation {
     pub plan: Arc<Plan>,
     /// One a listener; empty tables for TCP.
     pub tables: Vec<RuleTable>,
+    /// One a listener: its rules that keep a path from clients. `None` where it has none.
+    pub guards: Vec<Option<Guards>>,
     /// One a listener: for tunnels, whose rule may be gone.
     pub meanings: Vec<Meanings>,
     /// One a listener with TLS: which rule a name asked for leads to, were it asked for everything.
@@ -50,11 +52,23 @@ impl Generation {
         before: Option<&Generation>,
     ) -> Result<Self, Vec<DirectoryError>> {
         let tables = plan.listeners.iter().map(|listener| RuleTable::build(listener.rules())).collect();
+        let guards = plan.listeners.iter().map(|listener| Guards::build(listener.rules())).collect();
         let meanings = plan.listeners.iter().map(|listener| Meanings::of(&plan, listener)).collect();
         let by_name = plan.listeners.iter().map(names_table).collect();
         let directory = Directory::new(&plan, names)?;
         let (terminators, problems) = terminators(&plan, tickets, before);
-        Ok(Self { number, tables, meanings, names: by_name, terminators, problems, directory, plan, access })
+        Ok(Self {
+            number,
+            tables,
+            guards,
+            meanings,
+            names: by_name,
+            terminators,
+            problems,
+            directory,
+            plan,
+            access,
+        })
     }
 
     /// What ends TLS for the listener of that name.

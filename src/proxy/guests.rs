@@ -1,18 +1,23 @@
 //! The connections of one door: asked to leave when it drains, and sent away when they do not. A tunnel
 //! is sent away when a reload takes its rule.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
 use slab::Slab;
 
 use super::ground::Ground;
 use super::site::Site;
+
+/// How long a connection that is asked to leave waits for a request after its beginning, and after each answer that
+/// said that it stays: a client that has read this may be sending already, and a close would lose that request.
+const STAYS: Duration = Duration::from_secs(1);
 
 /// The connections of one door.
 #[derive(Clone, Default)]
@@ -52,15 +57,19 @@ enum Notice {
 pub(super) struct Guest {
     state: Rc<RefCell<State>>,
     key: usize,
+    /// Bytes of all answers.
+    bytes_answered: Cell<u64>,
+    stays_until: Cell<Instant>,
 }
 
 impl Guests {
     /// A place for a new connection.
-    pub(super) fn enter(&self) -> Guest {
+    pub(super) fn enter(&self, now: Instant) -> Guest {
         let mut state = self.state.borrow_mut();
         let notice = if state.draining { Notice::Leave } else { Notice::None };
         let key = state.seats.insert(Seat { waker: None, notice, tunnel: None });
-        Guest { state: self.state.clone(), key }
+        let (bytes_answered, stays_until) = (Cell::default(), Cell::new(now + STAYS));
+        Guest { state: self.state.clone(), key, bytes_answered, stays_until }
     }
 
     /// Tells everyone to finish what they are at, and who comes later too.
@@ -138,6 +147,22 @@ fn keeps(site: &Site) -> impl FnMut(&Rc<Ground>) -> bool {
 }
 
 impl Guest {
+    /// Notes that so many bytes of an answer were sent.
+    pub(super) fn was_answered(&self, bytes: u64, now: Instant) {
+        self.bytes_answered.set(self.bytes_answered.get() + bytes);
+        self.stays_until.set(now + STAYS);
+    }
+
+    /// Bytes of all answers on this connection.
+    pub(super) fn bytes_answered(&self) -> u64 {
+        self.bytes_answered.get()
+    }
+
+    /// Until when it waits for a request though it was asked to leave.
+    pub(super) fn stays_until(&self) -> Instant {
+        self.stays_until.get()
+    }
+
     /// Whether it was asked to finish.
     pub(super) fn is_asked_to_leave(&self) -> bool {
         self.state.borrow().seats[self.key].notice >= Notice::Leave
@@ -227,11 +252,11 @@ mod tests {
     #[test]
     fn who_is_asked_to_leave_may_finish_and_who_is_sent_away_may_not() {
         let guests = Guests::default();
-        let guest = Rc::new(guests.enter());
+        let guest = Rc::new(guests.enter(Instant::now()));
         assert!(!guest.is_asked_to_leave());
         guests.ask_to_leave();
         assert!(guest.is_asked_to_leave());
-        assert!(guests.enter().is_asked_to_leave(), "who comes later too");
+        assert!(guests.enter(Instant::now()).is_asked_to_leave(), "who comes later too");
         let told = std::cell::Cell::new(false);
         let mut stays = pin!(UnlessSentAway::new(guest, pending(), || told.set(true)));
         assert!(block_on(poll_once(stays.as_mut())).is_none());
@@ -244,7 +269,7 @@ mod tests {
     #[test]
     fn the_last_one_out_is_noticed() {
         let guests = Guests::default();
-        let (one, other) = (guests.enter(), guests.enter());
+        let (one, other) = (guests.enter(Instant::now()), guests.enter(Instant::now()));
         let mut wait = pin!(guests.all_gone());
         assert!(block_on(poll_once(wait.as_mut())).is_none());
         drop(one);

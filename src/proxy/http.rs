@@ -26,10 +26,12 @@ use crate::worker::{Buffer, Timer};
 
 /// How an exchange left the client's connection.
 pub(super) enum End {
-    /// Another request may follow.
+    /// Another request may follow: the head of the answer has said so.
     Clean,
-    /// It ends here.
+    /// It ends here, and the client is to get all that was sent.
     Close,
+    /// It ends here and at once: what was sent is no whole message, or nobody reads it.
+    Cut,
     /// Bytes follow, and no requests.
     Tunnel(Box<Tunnel>),
 }
@@ -48,7 +50,7 @@ pub(super) async fn exchanges(mut client: Client) -> Option<Client> {
         drop(site);
         match end {
             End::Clean => {}
-            End::Close => return None,
+            End::Close | End::Cut => return None,
             End::Tunnel(tunnel) => {
                 // Boxed, so that the tunnels of the few do not make the futures of all large.
                 Box::pin(tunnel.run(&mut client)).await;
@@ -71,13 +73,14 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
     let mut record = Record::new(site, client);
     let (request, next) = match request::read(client, site, &mut record).await {
         Ok(Some(found)) => found,
-        Ok(None) => return End::Close,
+        Ok(None) => return End::Cut,
         Err(failure) => {
             record.learn_part(client.input.unread());
-            answer::fail(client, &mut record, None, failure).await;
+            let end = answer::fail(client, &mut record, None, failure).await;
             record.finish();
-            answer::linger(client).await;
-            return End::Close;
+            client.guest.was_answered(record.sent.bytes(), site.worker().now());
+            // Where its body would end is not known.
+            return answer::part(client, &mut Body::new(Framing::UntilClose, 0), end).await;
         }
     };
     let mut body = Body::new(request.framing, request.len);
@@ -87,8 +90,8 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
             let passage = Passage { client, site, timer, record, request, body, proxy };
             passage.forward(Dispatch::new(first_target, head)).await
         }
-        Next::Answer { status, head, body } => {
-            answer::send(client, &mut record, &request, status, [head.unread(), body]).await
+        Next::Answer { status, head, body, keep } => {
+            answer::send(client, &mut record, status, [head.unread(), body], keep).await
         }
         Next::Pass(pass) => match passthrough::open(client, &mut record, pass).await {
             Ok(tunnel) => return End::Tunnel(tunnel),
@@ -100,7 +103,8 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
         Next::Drop => {
             record.fail(&Failure::new(Reason::Dropped));
             record.finish();
-            return End::Close;
+            // What was answered before still arrives.
+            return answer::part(client, &mut body, End::Close).await;
         }
         Next::Refuse(failure) => Err(failure),
     };
@@ -110,8 +114,8 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
         Err(failure) => answer::fail(client, &mut record, Some((&request, &body)), failure).await,
     };
     record.finish();
-    let end = answer::part(client, &mut body, end).await;
-    if request.keep_alive && !client.guest.is_asked_to_leave() { end } else { End::Close }
+    client.guest.was_answered(record.sent.bytes(), site.worker().now());
+    answer::part(client, &mut body, end).await
 }
 
 /// A request that is forwarded, and everything it has to do with on the client's side.
@@ -129,6 +133,8 @@ struct Passage<'a, 'r> {
 /// What is left to know when both messages have passed.
 struct Exchanged {
     status: u16,
+    /// What the head said of the client's connection: that it stays.
+    keep: bool,
     until_close: bool,
     /// All of the request went out.
     uploaded: bool,
@@ -174,25 +180,23 @@ impl Passage<'_, '_> {
     /// What is to become of both connections once both messages have passed.
     fn conclude(&mut self, dispatch: &Dispatch, link: Box<Link>, exchanged: Exchanged) -> End {
         self.body.release(&mut self.client.input);
+        if exchanged.until_close {
+            self.client.stream.close_with_reset(false);
+        }
         match exchanged {
             Exchanged { status: 101, .. } => return End::Tunnel(self.tunnel(link)),
-            Exchanged { until_close: true, .. } => {
-                self.client.stream.close_with_reset(false);
-                return End::Close;
-            }
             // The target answered without wanting all of it; the link is in the middle of a request.
             Exchanged { uploaded: false, .. } => {}
             Exchanged { keep_link: Some(time), .. } => dispatch.keep(self.site, self.proxy, link, time),
             Exchanged { keep_link: None, .. } => {}
         }
-        End::Clean
+        if exchanged.keep { End::Clean } else { End::Close }
     }
 
     /// Both messages at once: the request goes on while the response is awaited, and while it passes.
     async fn transfer(&mut self, link: &mut Link, mut head: Buffer) -> Result<Exchanged, Failure> {
         let Self { client, site, timer, record, request, body, proxy } = self;
         let worker = site.worker();
-        let keep = request.keep_alive && !client.guest.is_asked_to_leave();
         let mut upload = Transfer {
             worker,
             from: Incoming { stream: &client.stream, input: &mut client.input, body },
@@ -216,7 +220,6 @@ impl Passage<'_, '_> {
             input: &mut link.input,
             client: &client.stream,
             request,
-            keep,
             record,
             timer,
             patience: proxy.response_timeout,
@@ -225,6 +228,10 @@ impl Passage<'_, '_> {
         if reply.until_close {
             client.stream.close_with_reset(true);
         }
+        // What the head says is kept: all that speaks against another request is asked here, and nothing later.
+        let ends_soon = alongside.is_complete() || request.ends_soon(record.received.bytes());
+        let keep = !reply.until_close && answer::keeps(&client.guest, request, ends_soon);
+        reply.end_head(request, keep);
 
         let Reply { status, until_close, keep_link, .. } = reply;
         let mut response = Body::new(reply.framing, 0);
@@ -253,7 +260,7 @@ impl Passage<'_, '_> {
         // A body that was bad before the head went out: then the client can still be told.
         record.status = download.begun.get().then_some(status);
         downloaded?;
-        Ok(Exchanged { status, until_close, uploaded: alongside.is_complete(), keep_link })
+        Ok(Exchanged { status, keep, until_close, uploaded: alongside.is_complete(), keep_link })
     }
 
     /// After 101: what is to go on when the exchange, and all it holds, is over.

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use super::failure::Failure;
+use super::fields::write_length;
 use super::record::Record;
 use super::request::Request;
 use super::site::Site;
@@ -32,7 +33,7 @@ pub(super) struct Reply {
     pub(super) until_close: bool,
     /// How long the target would keep the connection, if at all.
     pub(super) keep_link: Option<Duration>,
-    /// The head for the client.
+    /// The head for the client; a final one is without its end until [`Reply::end_head`].
     pub(super) head: Buffer,
 }
 
@@ -46,8 +47,6 @@ pub(super) struct Wait<'a> {
     pub(super) client: &'a Stream,
     /// What is answered.
     pub(super) request: &'a Request,
-    /// The client's connection is to stay.
-    pub(super) keep: bool,
     /// Notes that the target was heard, and what the client was sent.
     pub(super) record: &'a Record<'a>,
     pub(super) timer: &'a Timer,
@@ -128,7 +127,7 @@ impl Wait<'_> {
             keep_link: head.keep_alive.then(|| keep_for(&head)),
             head: site.worker().buffer(),
         };
-        write_head(&head, &reply.facts(request, self.keep), site, &mut reply.head);
+        write_head(&head, &reply.facts(request), site, &mut reply.head);
         let len = head.len;
         drop(table);
         self.input.consume(len);
@@ -149,9 +148,9 @@ impl Wait<'_> {
 struct Facts {
     interim: bool,
     upgraded: bool,
+    /// Not in 1xx and 204 (RFC 9110, section 8.6).
+    may_have_length: bool,
     chunked: bool,
-    close: bool,
-    old_client: bool,
     trailers: bool,
 }
 
@@ -160,13 +159,25 @@ impl Reply {
         self.status < 200 && self.status != 101
     }
 
-    fn facts(&self, request: &Request, keep: bool) -> Facts {
+    /// Ends the head: says whether the client's connection stays. That is asked when nothing comes between
+    /// the answer and the head's way out, so that the answer is kept.
+    pub(super) fn end_head(&mut self, request: &Request, keep: bool) {
+        match (keep, request.version) {
+            // The head of an upgrade is whole.
+            _ if self.status == 101 => return,
+            (false, _) => self.head.extend(b"Connection: close\r\n"),
+            (true, Version::Http10) => self.head.extend(b"Connection: keep-alive\r\n"),
+            (true, Version::Http11) => {}
+        }
+        self.head.extend(b"\r\n");
+    }
+
+    fn facts(&self, request: &Request) -> Facts {
         Facts {
             interim: self.is_interim(),
             upgraded: self.status == 101,
+            may_have_length: self.status >= 200 && self.status != 204,
             chunked: self.chunked,
-            close: !keep || self.until_close,
-            old_client: request.version == Version::Http10,
             trailers: self.chunked && request.accepts_trailers,
         }
     }
@@ -185,11 +196,13 @@ fn write_head(head: &ResponseHead<'_>, facts: &Facts, site: &Site, out: &mut Buf
         out.extend(head.phrase);
         out.extend(b"\r\n");
     }
-    let keep = |field: &Field<'_>| is_for_the_client(field, facts);
+    let keep = |field: &Field<'_>| is_for_the_client(field, head, facts);
     head.fields.for_each_run(head.line_of_ours, keep, |lines| out.extend(lines));
     if facts.upgraded {
-        out.extend(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
-    } else if !facts.interim {
+        out.extend(b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    } else if facts.interim {
+        out.extend(b"\r\n");
+    } else {
         if head.fields.get(Name::Date).is_none() {
             // RFC 9110, section 6.6.1: who forwards a response without one says when it came.
             site.state.clock.write(site.worker(), out);
@@ -197,19 +210,16 @@ fn write_head(head: &ResponseHead<'_>, facts: &Facts, site: &Site, out: &mut Buf
         if facts.chunked {
             out.extend(b"Transfer-Encoding: chunked\r\n");
         }
-        match (facts.close, facts.old_client) {
-            (true, _) => out.extend(b"Connection: close\r\n"),
-            (false, true) => out.extend(b"Connection: keep-alive\r\n"),
-            (false, false) => {}
+        if let Some(length) = head.content_length.filter(|_| facts.may_have_length && !head.is_length_plain) {
+            write_length(length, out);
         }
     }
-    out.extend(b"\r\n");
 }
 
-fn is_for_the_client(field: &Field<'_>, facts: &Facts) -> bool {
+fn is_for_the_client(field: &Field<'_>, head: &ResponseHead<'_>, facts: &Facts) -> bool {
     match field.known() {
         Name::TransferEncoding => false,
-        Name::ContentLength => true,
+        Name::ContentLength => facts.may_have_length && head.is_length_plain,
         Name::Trailer => facts.trailers,
         name => !name.is_hop_by_hop() && !field.is_named_by_connection(),
     }

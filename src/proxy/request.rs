@@ -3,7 +3,7 @@
 //! All of this happens at once, between two awaits, while the head lies parsed in the worker's field
 //! table: afterwards only a few small values are left, and the head for the target is written.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::rc::Rc;
 use std::task::Poll;
@@ -16,7 +16,7 @@ use super::failure::{Detail, Failure, Misdirection};
 use super::fields::{Forwarded, write_request_head};
 use super::record::Record;
 use super::site::Site;
-use crate::config::plan::{Action, HttpListener, Pass, Proxy, Rule};
+use crate::config::plan::{Action, HttpListener, Pass, Proxy, RedirectToHttps, Rule};
 use crate::http::{Framing, HeadScan, HostKey, Method, RequestHead, Version, match_path, parse_request};
 use crate::log::Reason;
 use crate::upstream::Pool;
@@ -47,8 +47,9 @@ pub(super) struct Request {
 pub(super) enum Next<'a> {
     /// Forward it to this target, the first of those that will be tried; its head is written.
     Forward { proxy: &'a Proxy, first_target: usize, head: Buffer },
-    /// Send this answer; the body is the rule's own, if it is too long to be copied behind the head.
-    Answer { status: u16, head: Buffer, body: &'a [u8] },
+    /// Send this answer, and say in it whether the connection stays; the body is the rule's own, if it is too long to
+    /// be copied behind the head.
+    Answer { status: u16, head: Buffer, body: &'a [u8], keep: bool },
     /// Pass the whole connection on, this head included: it is all still there.
     Pass(&'a Pass),
     /// Close the connection without an answer.
@@ -62,6 +63,20 @@ impl Request {
     /// and all of it is still there.
     pub(super) fn can_be_sent_again(&self) -> bool {
         self.method.is_idempotent() && self.framing == Framing::None
+    }
+
+    /// Whether what is left of it, after the first `received` bytes, will come and is little enough to be read for
+    /// nothing: of chunks nobody knows, and who waits for leave to send a body sends none after a final answer.
+    pub(super) fn ends_soon(&self, received: u64) -> bool {
+        match self.framing {
+            Framing::None => true,
+            Framing::Length(length) => {
+                let waits = self.expects && received <= self.len as u64;
+                let left = (self.len as u64 + length).saturating_sub(received);
+                left == 0 || !waits && left <= answer::DRAIN_BYTES as u64
+            }
+            Framing::Chunked | Framing::UntilClose => false,
+        }
     }
 }
 
@@ -130,7 +145,9 @@ fn take_in<'a>(
         site.terminator().is_none_or(|terminator| terminator.may_ask_for(host.as_ref(), &client.stream));
     let rule = if may_ask { find_rule(site, &head, host.as_ref()) } else { None };
     let matched = rule.map(|(_, rule)| rule);
-    let to_https = http.redirect_to_https.filter(|redirect| !redirect.leaves(head.path, matched));
+    let is_ambiguous = matched.is_some_and(|rule| is_ambiguous(site, &head, host.as_ref(), rule));
+    let leaves = |redirect: &RedirectToHttps| is_ambiguous || redirect.leaves(head.path, matched);
+    let to_https = http.redirect_to_https.filter(|redirect| !leaves(redirect));
     let rule = rule.filter(|_| to_https.is_none());
     let request = Request {
         method: head.known_method,
@@ -149,20 +166,25 @@ fn take_in<'a>(
     if !may_ask {
         return Ok(Some((request, Next::Refuse(Failure::misdirected(Misdirection::OtherDemands)))));
     }
+    if is_ambiguous {
+        return Ok(Some((request, Next::Refuse(Failure::new(Reason::PathAmbiguous)))));
+    }
     if let Some(redirect) = to_https {
         let mut out = site.worker().buffer();
-        let status = answer::write_redirect_to_https(redirect, &head, site, &mut out);
+        let keep = answer::keeps(&client.guest, &request, request.ends_soon(request.len as u64));
+        let status = answer::write_redirect_to_https(redirect, &head, keep, site, &mut out);
         let next = status.map_or(Next::Refuse(Failure::new(Reason::RequestHost)), |status| Next::Answer {
             status,
             head: out,
             body: &[],
+            keep,
         });
         return Ok(Some((request, next)));
     }
     let Some((_, rule)) = rule else {
         return Ok(Some((request, Next::Refuse(Failure::new(Reason::NoRule)))));
     };
-    let next = act(rule, &head, client, site, http);
+    let next = act(rule, &head, &request, client, site, http);
     Ok(Some((request, next)))
 }
 
@@ -170,10 +192,12 @@ fn take_in<'a>(
 fn act<'a>(
     rule: &'a Rule,
     head: &RequestHead<'_>,
+    request: &Request,
     client: &Client,
     site: &Site,
     http: &HttpListener,
 ) -> Next<'a> {
+    let keep = answer::keeps(&client.guest, request, request.ends_soon(request.len as u64));
     let mut out = site.worker().buffer();
     match &rule.action {
         Action::Proxy(proxy) => match too_large(proxy, head.framing) {
@@ -187,8 +211,8 @@ fn act<'a>(
             }
         },
         Action::Redirect(redirect) => {
-            answer::write_redirect(redirect, head, site, &mut out);
-            Next::Answer { status: redirect.status, head: out, body: &[] }
+            answer::write_redirect(redirect, head, keep, site, &mut out);
+            Next::Answer { status: redirect.status, head: out, body: &[], keep }
         }
         // What was decrypted here is not what the target is to get.
         Action::Pass(_) if client.stream.is_encrypted() => {
@@ -197,8 +221,8 @@ fn act<'a>(
         Action::Pass(pass) => Next::Pass(pass),
         Action::Drop => Next::Drop,
         Action::Respond(respond) => {
-            let body = answer::write_respond(respond, head, site, &mut out);
-            Next::Answer { status: respond.status, head: out, body }
+            let body = answer::write_respond(respond, head, keep, site, &mut out);
+            Next::Answer { status: respond.status, head: out, body, keep }
         }
     }
 }
@@ -240,6 +264,14 @@ fn find_rule<'a>(
     Some((index, site.rule(index)?))
 }
 
+/// Whether `rule`, the first that matches, would send on to a target what the target may read as a path that
+/// another rule guards.
+fn is_ambiguous(site: &Site, head: &RequestHead<'_>, host: Option<&HostKey>, rule: &Rule) -> bool {
+    let Some(guards) = &site.generation.guards[site.index] else { return false };
+    let host = host.map_or(&b""[..], HostKey::as_bytes);
+    rule.action.upstream().is_some() && guards.find(host, head.path, head.method).is_some()
+}
+
 /// A body whose length is known is refused before any of it is read.
 fn too_large(proxy: &Proxy, framing: Framing) -> Option<Failure> {
     let (Framing::Length(length), Some(most)) = (framing, proxy.max_body) else { return None };
@@ -257,18 +289,33 @@ pub(super) enum Awaited {
     Leave,
 }
 
-/// Waits for the first byte of a request, without a buffer, for at most `patience`.
+/// Waits for the first byte of a request, without a buffer, for at most `patience`; once the gate would rather
+/// not have another, no longer than the connection was said to stay.
 ///
-/// Holds no site: a generation that was replaced is not kept by who says nothing.
-pub(super) async fn wait(client: &Client, patience: Duration) -> Awaited {
+/// Holds no site: a generation that was replaced is not kept by a silent connection. No `async fn`: its
+/// arguments would be stored twice.
+pub(super) fn wait(client: &Client, patience: Duration) -> impl Future<Output = Awaited> {
     // Asks the kernel where the last read has not shown that it took everything: to take that for a
     // request would be to hold a site.
     client.stream.has_news();
-    let first_byte = poll_fn(|cx| {
-        if client.guest.poll_asked_to_leave(cx).is_ready() && !client.stream.has_news() {
-            return Poll::Ready(Ok(Awaited::Leave));
+    async move {
+        let first_byte = poll_fn(|cx| {
+            if client.guest.poll_asked_to_leave(cx).is_ready() && !client.stream.has_news() {
+                return Poll::Ready(Ok(Awaited::Leave));
+            }
+            client.stream.poll_readable(cx).map(|()| Ok(Awaited::Request))
+        });
+        match client.timer.within(patience, first_byte).await {
+            // Boxed, so that a connection that is not asked to leave does not carry this wait too.
+            Ok(Awaited::Leave) => Box::pin(wait_to_leave(client)).await,
+            awaited => awaited.unwrap_or(Awaited::Silence),
         }
-        client.stream.poll_readable(cx).map(|()| Ok(Awaited::Request))
-    });
-    client.timer.within(patience, first_byte).await.unwrap_or(Awaited::Silence)
+    }
+}
+
+/// Waits for the request that may be under way, as long as the client was told that its connection stays.
+async fn wait_to_leave(client: &Client) -> Awaited {
+    let left = client.guest.stays_until().saturating_duration_since(client.stream.worker().now());
+    let first_byte = poll_fn(|cx| client.stream.poll_readable(cx).map(|()| Ok(Awaited::Request)));
+    client.timer.within(left, first_byte).await.unwrap_or(Awaited::Leave)
 }

@@ -77,6 +77,11 @@ fn mismatch(rule: &Rule, host: &[u8], path: &[u8], method: &[u8]) -> Option<Mism
     }
 }
 
+/// Whether a rule takes a request, whatever stands before it.
+pub(super) fn takes(rule: &Rule, host: &[u8], path: &[u8], method: &[u8]) -> bool {
+    mismatch(rule, host, path, method).is_none()
+}
+
 fn takes_host(rule: &Rule, host: &[u8]) -> bool {
     rule.hosts.is_empty() || rule.hosts.iter().any(|pattern| host_matches(pattern, host))
 }

@@ -8,14 +8,19 @@
 //! and without looking at the rules of other hosts. [`explain`] is the same question asked slowly,
 //! rule by rule, with the reason each one did not match; the index is tested against it.
 //!
+//! [`Guards`] are the rules that keep a path from clients; they are asked about paths that servers read
+//! in more than one way.
+//!
 //! Pure: no socket, no task, no clock. `proxy` calls the table, `cli` calls `explain`.
 
 mod explanation;
+mod guards;
 mod hosts;
 mod table;
 mod tree;
 
 pub use explanation::{Explanation, Mismatch, explain, explain_name};
+pub use guards::{Guards, explain_guard};
 pub use table::RuleTable;
 
 #[cfg(test)]

@@ -123,6 +123,17 @@ impl Action {
 }
 
 impl Rule {
+    /// Whether it keeps what lies under its path from clients: it drops their requests, or refuses them with a
+    /// status of the 4xx class. A rule for every path keeps everything, however a path is written.
+    pub fn guards(&self) -> bool {
+        let refuses = match &self.action {
+            Action::Drop => true,
+            Action::Respond(respond) => (400..500).contains(&respond.status),
+            Action::Proxy(_) | Action::Redirect(_) | Action::Pass(_) => false,
+        };
+        refuses && &*self.path_prefix != "/"
+    }
+
     /// Whether a name asked for over TLS is enough for it to act, before a byte is answered.
     pub fn acts_on_names(&self) -> bool {
         match self.action {

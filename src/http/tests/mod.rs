@@ -78,6 +78,7 @@ fn request_as_text(head: &RequestHead<'_>) -> String {
         host,
         ref fields,
         framing,
+        is_length_plain,
         keep_alive,
         expect_continue,
         upgrade_websocket,
@@ -90,7 +91,7 @@ fn request_as_text(head: &RequestHead<'_>) -> String {
             (method, known_method, version, raw_target, path, query, path_and_query, host),
             (
                 fields_of(fields),
-                framing,
+                (framing, is_length_plain),
                 keep_alive,
                 expect_continue,
                 upgrade_websocket,
@@ -110,6 +111,7 @@ fn response_as_text(head: &ResponseHead<'_>) -> String {
         line_of_ours,
         ref fields,
         content_length,
+        is_length_plain,
         chunked,
         keep_alive,
         keep_alive_timeout,
@@ -120,7 +122,7 @@ fn response_as_text(head: &ResponseHead<'_>) -> String {
         "{:?}",
         (
             (version, status, phrase, line_of_ours, fields_of(fields), content_length, chunked),
-            (keep_alive, keep_alive_timeout, upgrade, len)
+            (is_length_plain, keep_alive, keep_alive_timeout, upgrade, len)
         )
     )
 }

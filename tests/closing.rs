@@ -1,0 +1,209 @@
+//! The last answer on a connection: the head says that it is the last, a head that does not is followed by
+//! another answer, and what was sent arrives.
+
+mod support;
+
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use support::client::Client;
+use support::gate::TestGate;
+use support::message::{Framing, Head, Response};
+use support::upstream::Upstream;
+use support::wire::End;
+use support::{Latch, pattern, until};
+
+const CONFIG: &str = r#"
+shutdown_timeout: 20s
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    rules:
+      - { host: ours.test, respond: { body: "ours" } }
+      - { host: moved.test, redirect: "https://new.test" }
+      - { target: "http://{upstream}" }
+"#;
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+fn start(upstream: &Upstream) -> TestGate {
+    TestGate::start(CONFIG, &[("upstream", upstream)])
+}
+
+fn says_close(head: &Head) -> bool {
+    head.list("connection").contains(&"close".to_owned())
+}
+
+/// More than the gate can have sent when it has written all of it, and less than the kernel takes at once.
+const LARGE: usize = 300_000;
+
+/// The end of the connection is there as soon as the kernel has taken the answer. Bytes that the client sends
+/// after that, or sent before, must not cost it the part that is still on its way.
+#[test]
+fn late_bytes_do_not_cut_a_large_last_answer() {
+    let body = pattern(7, LARGE);
+    let sent = body.clone();
+    let upstream = Upstream::each(move |connection, request| {
+        if request.target() == "/large" {
+            connection.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", sent.len()));
+            connection.send(&sent);
+        } else {
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nsmall");
+        }
+    });
+    let large = "GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let rows = [
+        ("closes", vec![large]),
+        ("HTTP/1.0", vec!["GET /large HTTP/1.0\r\n\r\n"]),
+        ("behind a large one", vec!["GET /large HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"]),
+        (
+            "ours behind a large one",
+            vec!["GET /large HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.0\r\nHost: ours.test\r\n\r\n"],
+        ),
+        ("refused behind a large one", vec!["GET /large HTTP/1.1\r\nHost: a\r\n\r\n", "nonsense\r\n\r\n"]),
+    ];
+    for (name, requests) in rows {
+        for early in ["", "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"] {
+            let gate = start(&upstream);
+            let mut client = gate.client();
+            client.send(requests.concat() + early);
+            let served = "http_request_total_count";
+            until("the answers are written", || gate.metric(served) >= requests.len() as f64);
+            // The worker, the only one, has gone on to something else: the first connection has been closed.
+            gate.exchange(GET).expect(200, "small");
+            client.try_send("\r\nand another thing");
+            let response = client.read_response();
+            assert_eq!(response.body.fault, None, "{name}, {early:?}");
+            assert!(response.body.bytes == body, "{name}, {early:?}: {} bytes", response.body.bytes.len());
+            for _ in 1..requests.len() {
+                assert!(says_close(&client.read_response().head), "{name}, {early:?}");
+            }
+        }
+    }
+}
+
+/// An answer that is cut short is no last answer: a close that waits for the client must not make a clean end of it.
+#[test]
+fn a_cut_answer_to_an_unfinished_upload_is_reset() {
+    let hold = Latch::new();
+    let held = hold.clone();
+    let upstream = Upstream::scripted(move |connection| {
+        connection.read_head();
+        connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+        held.wait();
+    });
+    let gate = start(&upstream);
+    let mut client = gate.client();
+    client.send("POST / HTTP/1.0\r\nContent-Length: 10\r\n\r\nhalf ");
+    let head = client.read_head();
+    hold.open();
+    let body = client.read_body(head.framing(Framing::UntilClose));
+    assert!(body.fault.is_some(), "a clean end: {body:?}");
+}
+
+#[test]
+fn an_answer_before_the_body_says_close_unless_the_rest_is_soon_read() {
+    let upstream = Upstream::scripted(|connection| {
+        while connection.read_head().is_some() {
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly");
+            connection.hang();
+        }
+    });
+    let gate = start(&upstream);
+    let rows = [
+        ("long", "Content-Length: 10000000\r\n\r\nbegin", true),
+        ("short", "Content-Length: 9\r\n\r\nbegin", false),
+        ("chunks", "Transfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n", true),
+        ("waits for leave", "Content-Length: 9\r\nExpect: 100-continue\r\n\r\n", true),
+        ("does not wait for it", "Content-Length: 9\r\nExpect: 100-continue\r\n\r\nbegin", false),
+    ];
+    for (name, rest, closes) in rows {
+        // Answered by a target, by a rule, and by a refusal that comes before any of the body is looked at.
+        for host in ["a", "ours.test", "moved.test"] {
+            let mut client = gate.client();
+            client.send(format!("POST / HTTP/1.1\r\nHost: {host}\r\n{rest}"));
+            let response = client.read_response();
+            let waits = host != "a" && name == "does not wait for it";
+            assert_eq!(says_close(&response.head), closes || waits, "{name} to {host}: {response:?}");
+            if !says_close(&response.head) {
+                client.send("next");
+                client.exchange("GET / HTTP/1.1\r\nHost: ours.test\r\n\r\n").expect(200, "ours");
+            }
+        }
+    }
+}
+
+/// The head went out before the gate was told to stop and said nothing of an end. So the client may send another
+/// request, and gets its answer.
+#[test]
+fn what_a_head_said_of_the_connection_holds_when_the_gate_stops_meanwhile() {
+    let hold = Latch::new();
+    let held = hold.clone();
+    let upstream = Upstream::each(move |connection, request| {
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
+        if request.target() == "/held" {
+            held.wait();
+        }
+        connection.send("fine");
+    });
+    let gate = start(&upstream);
+    let mut idle = gate.client();
+    idle.exchange(GET).expect(200, "fine");
+    let mut client = gate.client();
+    client.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
+    let head = client.read_head();
+    assert!(!says_close(&head), "{head:?}");
+    let stopping = thread::spawn(move || gate.stop());
+    idle.expect_close();
+    hold.open();
+    assert_eq!(client.read_body(head.framing(Framing::None)).bytes, b"fine");
+    let next: Response = client.exchange(GET);
+    next.expect(200, "fine");
+    assert!(says_close(&next.head), "{next:?}");
+    assert_eq!(client.expect_close(), End::Clean);
+    stopping.join().expect("the gate stops");
+}
+
+/// Clients that do what `Connection` says, on one gate after the other.
+#[test]
+fn a_rolling_restart_loses_no_request_of_a_client_that_honours_connection() {
+    let upstream = Upstream::says("fine");
+    let done = AtomicBool::new(false);
+    let mut gate = start(&upstream);
+    // Locked while a client connects: from a gate that stops, nobody asks for a connection.
+    let current = RwLock::new(gate.address("http"));
+    let keeps_asking = |request: &str| {
+        let mut answered = 0;
+        while !done.load(Ordering::Relaxed) {
+            let mut client = Client::connect(*current.read().unwrap());
+            // It may have been closed for being silent, which is to be seen before the next request.
+            while !done.load(Ordering::Relaxed) && !client.has_news() {
+                let response = client.exchange(request);
+                assert_eq!(response.status(), 200, "{response:?}");
+                answered += 1;
+                if says_close(&response.head) {
+                    client.expect_close();
+                    break;
+                }
+            }
+        }
+        answered
+    };
+    thread::scope(|scope| {
+        let clients: Vec<_> = [GET, "GET / HTTP/1.1\r\nHost: ours.test\r\n\r\n"]
+            .repeat(3)
+            .into_iter()
+            .map(|request| scope.spawn(move || keeps_asking(request)))
+            .collect();
+        for _ in 0..8 {
+            let next = start(&upstream);
+            *current.write().unwrap() = next.address("http");
+            std::mem::replace(&mut gate, next).stop();
+        }
+        done.store(true, Ordering::Relaxed);
+        for client in clients {
+            assert!(client.join().expect("every request was answered") > 0);
+        }
+    });
+}
