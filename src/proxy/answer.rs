@@ -117,6 +117,7 @@ pub(super) async fn send(
 async fn write_answer(client: &Client, record: &Record<'_>, answer: &Buffer, keep: bool) -> io::Result<End> {
     let (stream, bytes) = (&client.stream, answer.unread());
     write_message(stream, &mut [IoSlice::new(bytes)], !keep, &client.timer, ANSWER_TIME).await?;
+    stream.message_ended();
     record.sent.add(bytes.len(), stream.worker().now());
     Ok(if keep { End::Clean } else { End::Close })
 }
@@ -129,7 +130,10 @@ pub(super) async fn fail(
     failure: Failure,
 ) -> End {
     record.fail(&failure, client, request.map(|(request, _)| request));
-    if record.status.is_some() || matches!(failure.reason, Reason::ClientGone | Reason::ClientStalled) {
+    if record.status.is_some() {
+        return End::Cut;
+    }
+    if matches!(failure.reason, Reason::ClientGone | Reason::ClientStalled) {
         return End::Close;
     }
     let keep = request.is_some_and(|(request, body)| {
@@ -148,13 +152,14 @@ pub(super) async fn fail(
     client.input.consume(std::mem::take(&mut record.unconsumed));
     write_failure(&failure, media, method, keep, record.site, &mut answer);
     record.status = Some(failure.reason.status());
-    write_answer(client, record, &answer, keep).await.unwrap_or(End::Close)
+    write_answer(client, record, &answer, keep).await.unwrap_or(End::Cut)
 }
 
 /// Parts from a client after an exchange: reads what is left of the request's body, so that another
-/// request may follow, or closes in a way that lets the client read the answer.
+/// request may follow, or closes in a way that lets the client read the answer. Half an answer is closed at
+/// once: a shutdown in between would let a body that ends with the connection look whole.
 pub(super) async fn part(client: &mut Client, body: &mut Body, end: End) -> End {
-    if body.is_done() {
+    if body.is_done() || matches!(end, End::Cut) {
         return end;
     }
     let Client { stream, input, timer, .. } = client;

@@ -30,6 +30,8 @@ pub(super) enum End {
     Clean,
     /// It ends here.
     Close,
+    /// It ends here, in the middle of an answer, and must not look as if the answer had ended.
+    Cut,
     /// Bytes follow, and no requests.
     Tunnel(Box<Tunnel>),
 }
@@ -48,7 +50,7 @@ pub(super) async fn exchanges(mut client: Client) -> Option<Client> {
         drop(site);
         match end {
             End::Clean => {}
-            End::Close => return None,
+            End::Close | End::Cut => return None,
             End::Tunnel(tunnel) => {
                 // Boxed, so that the tunnels of the few do not make the futures of all large.
                 Box::pin(tunnel.run(&mut client)).await;
@@ -73,9 +75,11 @@ async fn exchange(client: &mut Client, site: &Rc<Site>, timer: &Timer) -> End {
         Ok(Some(found)) => found,
         Ok(None) => return End::Close,
         Err(failure) => {
-            answer::fail(client, &mut record, None, failure).await;
+            let end = answer::fail(client, &mut record, None, failure).await;
             record.finish(client, None);
-            answer::linger(client).await;
+            if !matches!(end, End::Cut) {
+                answer::linger(client).await;
+            }
             return End::Close;
         }
     };
@@ -252,7 +256,8 @@ impl Passage<'_, '_> {
         // A body that was bad before the head went out: then the client can still be told.
         record.status = download.begun.get().then_some(status);
         downloaded?;
-        Ok(Exchanged { status, until_close, uploaded: alongside.is_complete(), keep_link })
+        let uploaded = alongside.end(&link.stream, until_close)?;
+        Ok(Exchanged { status, until_close, uploaded, keep_link })
     }
 
     /// After 101: what is to go on when the exchange, and all it holds, is over.

@@ -409,8 +409,25 @@ impl<'a, F: Future<Output = Result<(), Broken>>> Alongside<'a, Pin<&mut F>> {
     }
 
     /// Whether it ended well.
-    pub(super) fn is_complete(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.future.is_none() && !self.failed
+    }
+
+    /// Notes on both connections which messages ended, once the response of `target` has; whether the upload
+    /// did.
+    ///
+    /// # Errors
+    /// When the response seems to have ended with the connection, and that was reset: the kernel tells of a
+    /// reset once, and the upload was told. Of TLS an end is an end.
+    pub(super) fn end(&self, target: &Stream, until_close: bool) -> Result<bool, Failure> {
+        if until_close && self.failed && !target.is_encrypted() {
+            return Err(Failure::new(Reason::ResponseTruncated));
+        }
+        self.client.message_ended();
+        if self.is_complete() {
+            target.message_ended();
+        }
+        Ok(self.is_complete())
     }
 
     /// Runs `main` to its end, and the upload as far as it gets meanwhile. `main` is pinned by the

@@ -58,7 +58,7 @@ pub(super) async fn keep(
     patience: Duration,
     mut visit: Visit<'_>,
 ) {
-    client.guest.is_tunnel(ground);
+    client.guest.is_tunnel(ground, client.stream.admission());
     visit.is_tunnel_to(link.address);
     let target = Side::new(&link.stream, &mut link.input);
     let meters = (&visit.received, &visit.sent);
