@@ -109,7 +109,7 @@ impl Shared {
         }
         (self.on_plan)(&plan);
         let before = old.clone();
-        let compare = move |_: &Self| report::changes(&before.plan, &generation, restart);
+        let compare = move |_: &Self| report::changes(&before, &generation, restart);
         let changes = self.aside(began, compare).await;
         // We may be the last to have it.
         self.background.discard(old).detach();
