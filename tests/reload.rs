@@ -105,6 +105,33 @@ fn new_rules_hold_from_the_next_request_on_the_same_connection() {
     assert_eq!(gate.address("http"), address, "the listener keeps its socket");
 }
 
+#[test]
+fn a_reload_says_which_rules_are_others() {
+    const RULES: &str = r#"
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    rules:
+      - { name: stays, path_prefix: "/stays", respond: { body: same } }
+      - { name: edited, path_prefix: "/edited", respond: { body: before } }
+      - { name: gone, path_prefix: "/gone", respond: { body: gone } }
+"#;
+    let gate = TestGate::start(RULES, &[]);
+    let edited = RULES.replace("before", "after").replace("gone", "new");
+    gate.edit(&edited, &[]);
+    let said = gate.reload().unwrap();
+    let expected = "listener http: 1 rule (edited) changed; 1 rule (new) added; 1 rule (gone) removed in ";
+    assert!(said.contains(expected), "{said}");
+    let many: String = (0..7)
+        .map(|number| {
+            format!("      - {{ name: n{number}, path_prefix: /n{number}, respond: {{ body: n }} }}\n")
+        })
+        .collect();
+    gate.edit(&format!("{}\n{many}", edited.trim_end()), &[]);
+    let said = gate.reload().unwrap();
+    assert!(said.contains("listener http: 7 rules (n0, n1, n2, n3, n4, and 2 more) added in "), "{said}");
+}
+
 /// A read that fills all its room has not shown that nothing follows. The wait for the next request begins
 /// with the next request all the same.
 #[test]

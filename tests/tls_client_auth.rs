@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use support::gate::TestGate;
 use support::tls::{Authority, Leaf, Tls};
+use support::upstream::Upstream;
 use tempfile::TempDir;
 
 /// One listener for everyone and for members.
@@ -148,4 +149,81 @@ fn without_its_authorities_a_name_is_not_served() {
         assert!(refused.contains("UnrecognisedName"), "{refused}");
     }
     assert!(scene.ask("public.test", None, &["public.test"]).is_ok());
+}
+
+const MEMBERS: &str = "GET / HTTP/1.1\r\nHost: members.test\r\n\r\n";
+
+#[test]
+fn who_was_let_in_by_authorities_that_are_replaced_is_let_in_no_more() {
+    let scene = scene();
+    let config = Arc::new(scene.servers.client_with(&[], Some(&scene.member), rustls::ALL_VERSIONS));
+    let mut open = Tls::connect(scene.gate.address("https"), &config, "members.test").unwrap().client();
+    assert_eq!(open.exchange(MEMBERS).status(), 200);
+    // The same authorities in other bytes.
+    let file = scene.dir.path().join("members-ca.pem");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("# ours\n{text}{text}")).unwrap();
+    let said = scene.gate.reload().unwrap();
+    assert!(said.contains("nothing changed"), "{said}");
+    assert_eq!(open.exchange(MEMBERS).status(), 200);
+    Authority::new(scene.dir.path(), "members-ca.pem");
+    let said = scene.gate.reload().unwrap();
+    assert!(said.contains("listener https: authorities of clients changed"), "{said}");
+    assert_eq!(open.exchange(MEMBERS).status(), 421);
+    let refused = scene.ask("members.test", Some(&scene.member), &["members.test"]).unwrap_err();
+    assert!(refused.contains("received fatal alert"), "{refused}");
+}
+
+#[test]
+fn authorities_that_cannot_be_read_any_more_let_nobody_go_on() {
+    let scene = scene();
+    let config = Arc::new(scene.servers.client_with(&[], Some(&scene.member), rustls::ALL_VERSIONS));
+    let mut open = Tls::connect(scene.gate.address("https"), &config, "members.test").unwrap().client();
+    assert_eq!(open.exchange(MEMBERS).status(), 200);
+    std::fs::remove_file(scene.dir.path().join("members-ca.pem")).unwrap();
+    scene.gate.reload().unwrap();
+    assert_eq!(open.exchange(MEMBERS).status(), 421);
+}
+
+#[test]
+fn tunnels_end_with_the_authorities_that_let_them_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let servers = Authority::new(dir.path(), "ca.pem");
+    servers.issue(dir.path(), "members", &["members.test"]);
+    servers.issue(dir.path(), "public", &["public.test"]);
+    let member = Authority::new(dir.path(), "members-ca.pem").issue(dir.path(), "member", &["somebody"]);
+    let echo = Upstream::scripted(|connection| {
+        while let Some(bytes) = connection.read_some() {
+            connection.send(bytes);
+        }
+    });
+    let config = r#"
+listeners:
+  - name: raw
+    bind: "127.0.0.1:0"
+    protocol: tcp
+    shutdown_timeout: "50ms"
+    tls:
+      certificates:
+        - { path: "{dir}/members.crt", client_auth: { ca: "{dir}/members-ca.pem" } }
+        - { path: "{dir}/public.crt" }
+    target: "{echo}"
+"#;
+    let gate = TestGate::start(config, &[("dir", &dir.path().display()), ("echo", &echo)]);
+    let tunnel = |name: &str| {
+        let config = Arc::new(servers.client_with(&[], Some(&member), rustls::ALL_VERSIONS));
+        let mut client = Tls::connect(gate.address("raw"), &config, name).unwrap().client();
+        client.send("open");
+        assert_eq!(client.read_exact(4), b"open");
+        client
+    };
+    let (mut members, mut public) = (tunnel("members.test"), tunnel("public.test"));
+    gate.reload().unwrap();
+    members.send("stay");
+    assert_eq!(members.read_exact(4), b"stay");
+    Authority::new(dir.path(), "members-ca.pem");
+    gate.reload().unwrap();
+    assert!(members.try_read_exact(1).is_err(), "it ends");
+    public.send("stay");
+    assert_eq!(public.read_exact(4), b"stay");
 }

@@ -175,7 +175,11 @@ fn a_protocol_that_is_not_spoken_is_refused() {
     let config = Arc::new(scene.authority.client(&["h2"]));
     let refused = Tls::connect(scene.address(), &config, "one.test");
     assert_eq!(alert(refused), AlertDescription::NoApplicationProtocol);
-    let config = Arc::new(scene.authority.client(&["h2", "http/1.1"]));
+    let config = Arc::new(scene.authority.client(&["http/1.0"]));
+    let tls = Tls::connect(scene.address(), &config, "one.test").unwrap();
+    assert_eq!(tls.0.conn.alpn_protocol(), Some(&b"http/1.0"[..]));
+    assert_eq!(tls.client().exchange("GET / HTTP/1.0\r\nHost: one.test\r\n\r\n").text(), "fine");
+    let config = Arc::new(scene.authority.client(&["h2", "http/1.0", "http/1.1"]));
     let tls = Tls::connect(scene.address(), &config, "one.test").unwrap();
     assert_eq!(tls.0.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
 }
@@ -207,7 +211,10 @@ fn a_renewed_certificate_is_shown_after_a_reload() {
     let before = der(&scene.one);
     let after = scene.authority.issue(&scene.dir.path().join("certs"), "one", &["one.test", "new.test"]);
     assert_eq!(scene.connect("one.test").unwrap().shown(), before, "not before the reload");
-    scene.gate.reload().unwrap();
+    let said = scene.gate.reload().unwrap();
+    assert!(said.contains(": listener https: certificates changed in "), "{said}");
+    let said = scene.gate.reload().unwrap();
+    assert!(said.contains(": nothing changed in "), "{said}");
     assert_eq!(scene.connect("one.test").unwrap().shown(), der(&after));
     assert_eq!(scene.connect("new.test").unwrap().shown(), der(&after));
     assert_eq!(kept.exchange(get("one.test", "/")).text(), "fine", "an open connection goes on");
@@ -315,6 +322,26 @@ fn who_is_slow_to_shake_hands_keeps_nobody_waiting() {
     }
     drop(slow);
     until("those who left are counted", || scene.handshakes("client_gone") == 12.0);
+}
+
+#[test]
+fn who_stalls_makes_room_for_the_next() {
+    let scene = scene(CONFIG);
+    let hello = hello("one.test");
+    let stall = |_| {
+        let mut socket = TcpStream::connect(scene.address()).unwrap();
+        socket.write_all(&hello).unwrap();
+        socket
+    };
+    // More than a worker has handshakes that are not finished, and their time is not over for long.
+    let stalled: Vec<TcpStream> = (0..700).map(stall).collect();
+    for _ in 0..3 {
+        let mut client = scene.connect("one.test").unwrap().client();
+        assert_eq!(client.exchange(get("one.test", "/")).text(), "fine");
+    }
+    until("those that have waited longest have left", || scene.handshakes("timeout") >= 188.0);
+    drop(stalled);
+    until("the others leave", || scene.handshakes("timeout") + scene.handshakes("client_gone") == 700.0);
 }
 
 #[test]

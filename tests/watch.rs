@@ -254,7 +254,7 @@ fn certificates_that_the_configuration_names() {
     fs::write(&ca, authority()).unwrap();
     program.answers("with an authority");
     fs::write(&ca, authority()).unwrap();
-    program.says("reloaded as generation 3: nothing changed");
+    program.says("reloaded as generation 3: authorities changed of 1 upstream (");
 }
 
 #[test]

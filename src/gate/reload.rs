@@ -101,7 +101,7 @@ impl Shared {
         let generation = next.generation.clone();
         self.commit(run, next).await;
         let before = old.clone();
-        let compare = move |_: &Self| report::changes(&before.plan, &generation, restart);
+        let compare = move |_: &Self| report::changes(&before, &generation, restart);
         let changes = self.aside(began, compare).await;
         // We may be the last to have it.
         self.background.discard(old).detach();

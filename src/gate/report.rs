@@ -1,6 +1,6 @@
 //! What a reload says it did, in one line.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -8,24 +8,36 @@ use crate::config::plan::{
     CertificateSource, ClientAuth, Listener, ListenerTls, Meaning, Plan, Protocol, Rule, Upstream,
 };
 use crate::proxy::Generation;
+use crate::tls::Terminator;
 
 /// What a reload of a gate that is stopping says.
 pub(super) const STOPPED: &str = "the gate is stopping; nothing was reloaded";
 
-/// What is different in `new`.
-pub(super) fn changes(old: &Plan, new: &Generation, restarted: bool) -> String {
+/// Names of rules or upstreams that are written out; of further ones only the number is.
+const NAMES_MAX: usize = 5;
+
+/// What is different in `new`, in what was written and in the files that it names.
+pub(super) fn changes(before: &Generation, new: &Generation, restarted: bool) -> String {
     let verb = if restarted { "restarted" } else { "reloaded" };
+    let old = &*before.plan;
     let mut said = Vec::new();
-    for listener in &new.plan.listeners {
-        match old.listeners.iter().find(|before| before.name == listener.name) {
+    for (listener, terminator) in with_terminators(new) {
+        match with_terminators(before).find(|(before, _)| before.name == listener.name) {
             None => said.push(format!("listener {} added", listener.name)),
-            Some(before) => said.extend(listener_changes(old, before, &new.plan, listener)),
+            Some((before, ended)) => {
+                let read = read_changes(ended, terminator);
+                said.extend(listener_changes(old, before, &new.plan, listener, read));
+            }
         }
     }
     for before in &old.listeners {
         if !new.plan.listeners.iter().any(|listener| listener.name == before.name) {
             said.push(format!("listener {} removed", before.name));
         }
+    }
+    let trusting: Vec<&str> = new.directory.trusting_others_than(&before.directory).collect();
+    if !trusting.is_empty() {
+        said.push(format!("authorities changed of {}", counted(&trusting, "upstream")));
     }
     if old.internal_api != new.plan.internal_api {
         said.push("internal API changed".into());
@@ -48,37 +60,94 @@ pub(super) fn changes(old: &Plan, new: &Generation, restarted: bool) -> String {
     format!("{verb} as generation {}: {}", new.number, said.join(", "))
 }
 
-fn listener_changes(old: &Plan, before: &Listener, new: &Plan, now: &Listener) -> Option<String> {
-    let (added, removed) = rule_changes(old, before.rules(), new, now.rules());
-    let mut said = format!("listener {}:", now.name);
-    if added + removed > 0 {
-        // Writing to a string cannot fail.
-        let rules = if added == 1 { "rule" } else { "rules" };
-        let _ = write!(said, " {added} {rules} added, {removed} removed;");
-    } else if before.rules().iter().map(|rule| &rule.name).ne(now.rules().iter().map(|rule| &rule.name)) {
+fn with_terminators(generation: &Generation) -> impl Iterator<Item = (&Listener, Option<&Terminator>)> {
+    generation.plan.listeners.iter().zip(generation.terminators.iter().map(Option::as_ref))
+}
+
+/// What is different in the files that TLS of a listener was read from.
+fn read_changes(before: Option<&Terminator>, now: Option<&Terminator>) -> String {
+    let (Some(before), Some(now)) = (before, now) else { return String::new() };
+    let certificates = if now.shows_others_than(before) { " certificates changed;" } else { "" };
+    let authorities = if now.trusts_others_than(before) { " authorities of clients changed;" } else { "" };
+    [certificates, authorities].concat()
+}
+
+fn listener_changes(
+    old: &Plan,
+    before: &Listener,
+    new: &Plan,
+    now: &Listener,
+    read: String,
+) -> Option<String> {
+    let rules = RuleChanges::new(old, before.rules(), new, now.rules());
+    let mut said = format!("listener {}:{}", now.name, rules.text());
+    if rules.are_none()
+        && before.rules().iter().map(|rule| &rule.name).ne(now.rules().iter().map(|rule| &rule.name))
+    {
         said.push_str(" rules in another order, or renamed;");
     }
     if settings(old, before) != settings(new, now) {
         said.push_str(" settings changed;");
     }
+    said.push_str(&read);
     said.ends_with(';').then(|| said.trim_end_matches(';').to_owned())
 }
 
-/// How many rules of `now` were not there `before`, and the other way round. One that stands there twice
-/// counts twice.
-fn rule_changes(old: &Plan, before: &[Rule], new: &Plan, now: &[Rule]) -> (usize, usize) {
-    let mut left: HashMap<Meaning<'_>, usize> = HashMap::with_capacity(before.len());
-    for rule in before {
-        *left.entry(old.meaning(rule)).or_default() += 1;
-    }
-    let mut stayed = 0;
-    for rule in now {
-        if let Some(count) = left.get_mut(&new.meaning(rule)).filter(|count| **count > 0) {
-            *count -= 1;
-            stayed += 1;
+/// Names of the rules that are different. One that stands there twice counts twice.
+struct RuleChanges<'a> {
+    /// Another rule had the name.
+    changed: Vec<&'a str>,
+    added: Vec<&'a str>,
+    removed: Vec<&'a str>,
+}
+
+impl<'a> RuleChanges<'a> {
+    fn new(old: &'a Plan, before: &'a [Rule], new: &'a Plan, now: &'a [Rule]) -> Self {
+        let mut left: HashMap<Meaning<'a>, usize> = HashMap::with_capacity(before.len());
+        for rule in before {
+            *left.entry(old.meaning(rule)).or_default() += 1;
         }
+        let mut take = |meaning: Meaning<'a>| {
+            let count = left.get_mut(&meaning).filter(|count| **count > 0);
+            count.map(|count| *count -= 1).is_some()
+        };
+        let come = now.iter().filter(|rule| !take(new.meaning(rule))).map(|rule| &*rule.name);
+        let come: Vec<&str> = come.collect();
+        // What none of the new rules took is not there any more.
+        let gone = before.iter().filter(|rule| take(old.meaning(rule))).map(|rule| &*rule.name);
+        let gone: Vec<&str> = gone.collect();
+        let (came, went): (HashSet<_>, HashSet<_>) =
+            (come.iter().copied().collect(), gone.iter().copied().collect());
+        let (changed, added) = come.into_iter().partition(|name| went.contains(name));
+        Self { changed, added, removed: gone.into_iter().filter(|name| !came.contains(name)).collect() }
     }
-    (now.len() - stayed, before.len() - stayed)
+
+    fn are_none(&self) -> bool {
+        self.changed.is_empty() && self.added.is_empty() && self.removed.is_empty()
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for (names, what) in [(&self.changed, "changed"), (&self.added, "added"), (&self.removed, "removed")]
+        {
+            if !names.is_empty() {
+                // Writing to a string cannot fail.
+                let _ = write!(text, " {} {what};", counted(names, "rule"));
+            }
+        }
+        text
+    }
+}
+
+/// How many there are, and which: `2 rules (api, web)`.
+fn counted(names: &[&str], thing: &str) -> String {
+    let plural = if names.len() == 1 { "" } else { "s" };
+    let shown = names[..names.len().min(NAMES_MAX)].join(", ");
+    let more = match names.len().saturating_sub(NAMES_MAX) {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    format!("{} {thing}{plural} ({shown}{more})", names.len())
 }
 
 fn upstream_text(upstream: &Upstream) -> String {

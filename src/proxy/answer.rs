@@ -120,6 +120,7 @@ async fn write_answer(
     let stream = &client.stream;
     let slices = &mut answer.map(IoSlice::new)[..1 + usize::from(!answer[1].is_empty())];
     write_message(stream, slices, !keep, &client.timer, ANSWER_TIME).await?;
+    stream.message_ended();
     record.sent.add(answer[0].len() + answer[1].len(), stream.worker().now());
     Ok(if keep { End::Clean } else { End::Close })
 }

@@ -14,6 +14,7 @@ use slab::Slab;
 
 use super::ground::Ground;
 use super::site::Site;
+use crate::tls::Admission;
 
 /// How long a connection that is asked to leave waits for a request after its beginning, and after each answer that
 /// said that it stays: a client that has read this may be sending already, and a close would lose that request.
@@ -38,8 +39,8 @@ struct State {
 struct Seat {
     waker: Option<Waker>,
     notice: Notice,
-    /// What it stands on, once it is a tunnel.
-    tunnel: Option<Rc<Ground>>,
+    /// What it stands on, and what its client was let in by, once it is a tunnel.
+    tunnel: Option<(Rc<Ground>, Admission)>,
 }
 
 /// What a guest was told.
@@ -83,8 +84,8 @@ impl Guests {
         self.tell(Notice::Gone, |_| true);
     }
 
-    /// The door serves `site` from now on. Tunnels whose rule it does not have end after its
-    /// `shutdown_timeout`.
+    /// The door serves `site` from now on. Tunnels whose rule it does not have, or whose client it would not
+    /// let in by what was shown, end after its `shutdown_timeout`.
     pub(super) fn reload(&self, site: &Rc<Site>) {
         let mut state = self.state.borrow_mut();
         state.reloaded = Some(site.clone());
@@ -140,10 +141,12 @@ impl Guests {
     }
 }
 
-/// Whether `site` has the rule of a tunnel: compared once, however many tunnels began on it.
-fn keeps(site: &Site) -> impl FnMut(&Rc<Ground>) -> bool {
+/// Whether `site` lets a tunnel go on. Its rule is compared once, however many tunnels began on it.
+fn keeps(site: &Site) -> impl FnMut(&(Rc<Ground>, Admission)) -> bool {
     let mut known: HashMap<(u64, Option<usize>), bool> = HashMap::new();
-    move |ground| *known.entry(ground.place).or_insert_with(|| site.still_has(ground))
+    move |(ground, admission)| {
+        *known.entry(ground.place).or_insert_with(|| site.still_has(ground)) && site.still_admits(admission)
+    }
 }
 
 impl Guest {
@@ -175,13 +178,15 @@ impl Guest {
 
     /// Says that it is a tunnel from now on. Its rule may be gone already: then it is as if it had begun
     /// before.
-    pub(super) fn is_tunnel(&self, ground: &Rc<Ground>) {
+    pub(super) fn is_tunnel(&self, ground: &Rc<Ground>, admission: Admission) {
         let mut state = self.state.borrow_mut();
-        state.seats[self.key].tunnel = Some(ground.clone());
+        let tunnel = (ground.clone(), admission);
         let since = |now: &Rc<Site>| now.generation.number != ground.place.0;
-        let Some(now) = state.reloaded.clone().filter(since) else { return };
+        let now = state.reloaded.clone().filter(since);
+        let gone = now.filter(|now| !keeps(now)(&tunnel));
+        state.seats[self.key].tunnel = Some(tunnel);
         drop(state);
-        if !now.still_has(ground) {
+        if let Some(now) = gone {
             Guests { state: self.state.clone() }.end_later(&now, vec![self.key]);
         }
     }

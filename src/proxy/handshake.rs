@@ -13,8 +13,8 @@ use crate::tls::{
     Alert, HELLO_BYTES_MAX, HandshakeError, HelloError, HelloScan, Input, Slots, Stream, parse_hello, refuse,
 };
 
-/// TLS handshakes that may go on at once on one worker: each holds a TLS state with its buffers. Who
-/// has not said hello yet is not counted.
+/// TLS handshakes on one worker that may be unfinished at once: each holds a TLS state with its buffers. A
+/// client that has not said hello yet is not counted.
 const HANDSHAKES_MAX: usize = 512;
 
 /// What bounds the handshakes of one worker.
@@ -84,11 +84,12 @@ async fn attempt(mut client: Client) -> Result<Looked, Refused> {
     let Some(terminator) = site.terminator() else {
         return Err((Handshake::Failed, "TLS is no longer ended here".into()));
     };
-    let slot = site.state.handshakes.take().await;
-    let accepted = terminator.accept(stream, name.as_ref(), &mut client.input).await;
+    let slot = site.state.handshakes.take();
+    let accepted = terminator.accept(stream, name.as_ref(), &mut client.input, &slot).await;
     drop(slot);
     client.stream = accepted.map_err(|error| match error {
         HandshakeError::UnknownName => (Handshake::UnknownName, asked_for(name.as_ref())),
+        HandshakeError::Displaced => (Handshake::TimedOut, error.to_string()),
         HandshakeError::Failed(error) if is_gone(&error) => (Handshake::Gone, error.to_string()),
         HandshakeError::Failed(error) => (Handshake::Failed, error.to_string()),
     })?;

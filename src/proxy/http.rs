@@ -30,7 +30,7 @@ pub(super) enum End {
     Clean,
     /// It ends here, and the client is to get all that was sent.
     Close,
-    /// It ends here and at once: what was sent is no whole message, or nobody reads it.
+    /// It ends here and at once: what was sent is no whole message and must not look like one, or nobody reads it.
     Cut,
     /// Bytes follow, and no requests.
     Tunnel(Box<Tunnel>),
@@ -260,7 +260,8 @@ impl Passage<'_, '_> {
         // A body that was bad before the head went out: then the client can still be told.
         record.status = download.begun.get().then_some(status);
         downloaded?;
-        Ok(Exchanged { status, keep, until_close, uploaded: alongside.is_complete(), keep_link })
+        let uploaded = alongside.end(&link.stream, until_close)?;
+        Ok(Exchanged { status, keep, until_close, uploaded, keep_link })
     }
 
     /// After 101: what is to go on when the exchange, and all it holds, is over.

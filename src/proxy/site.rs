@@ -12,7 +12,7 @@ use crate::config::plan::{Action, HttpListener, Listener, Meaning, Pass, Protoco
 use crate::http::{FieldTable, HostKey};
 use crate::log::WorkerCounters;
 use crate::log::counters::{ListenerCounters, RuleCounters};
-use crate::tls::{Slots, Terminator};
+use crate::tls::{Admission, Slots, Terminator};
 use crate::upstream::{Book, Upstream};
 use crate::worker::Worker;
 
@@ -30,7 +30,7 @@ pub struct WorkerState {
     pub clock: Clock,
     /// Connections of clients.
     pub permits: Permits,
-    /// TLS handshakes that may go on at once.
+    /// TLS handshakes that may be unfinished at once.
     pub handshakes: Slots,
 }
 
@@ -214,6 +214,11 @@ impl Site {
     /// Name of an upstream, whether it was used yet or not.
     pub fn upstream_name(&self, id: UpstreamId) -> &str {
         &self.generation.plan.upstreams[id.0].name
+    }
+
+    /// Whether a client that was let in like this before a reload would be let in now.
+    pub(super) fn still_admits(&self, admission: &Admission) -> bool {
+        self.terminator().is_none_or(|terminator| terminator.still_admits(admission))
     }
 
     /// Whether what a tunnel stands on, a rule or a whole TCP listener, is here unchanged.

@@ -352,6 +352,23 @@ impl<'a, F: Future<Output = Result<(), Broken>>> Alongside<'a, Pin<&mut F>> {
         self.future.is_none() && !self.failed
     }
 
+    /// Notes on both connections which messages ended, once the response of `target` has; whether the upload
+    /// did.
+    ///
+    /// # Errors
+    /// When the response seems to have ended with the connection, and that was reset: the kernel tells of a
+    /// reset once, and the upload was told. Of TLS an end is an end.
+    pub(super) fn end(&self, target: &Stream, until_close: bool) -> Result<bool, Failure> {
+        if until_close && self.failed && !target.is_encrypted() {
+            return Err(Failure::new(Reason::ResponseTruncated));
+        }
+        self.client.message_ended();
+        if self.is_complete() {
+            target.message_ended();
+        }
+        Ok(self.is_complete())
+    }
+
     /// Runs `main` to its end, and the upload as far as it gets meanwhile. `main` is pinned by the
     /// caller: moved in here it would be stored twice and copied for each request (2 KB of them).
     ///

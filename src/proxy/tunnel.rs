@@ -44,7 +44,7 @@ pub(super) async fn keep(
     patience: Duration,
     mut visit: Visit<'_>,
 ) {
-    client.guest.is_tunnel(ground);
+    client.guest.is_tunnel(ground, client.stream.admission());
     visit.is_tunnel_to(link.address);
     let Client { stream, input, .. } = client;
     let near = Side { stream, gone: Reason::ClientGone };

@@ -159,6 +159,11 @@ impl Certificates {
         &self.entries[index]
     }
 
+    /// What is shown: the chains, in the order in which they were read.
+    pub(super) fn chains(&self) -> impl Iterator<Item = &[CertificateDer<'static>]> {
+        self.entries.iter().map(|entry| &*entry.key.cert)
+    }
+
     /// How many are served in place of what their files hold now.
     pub(super) fn outdated(&self) -> usize {
         self.entries.iter().filter(|entry| entry.outdated).count()
@@ -321,17 +326,20 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
     files::read(path, FILE_BYTES_MAX).map_err(|error| format!("cannot be read: {error}"))
 }
 
-/// The authorities in a PEM file and its bytes, or what to say about it.
-pub(super) fn authorities(path: &Path) -> Result<(RootCertStore, Vec<u8>), String> {
+/// The authorities in a PEM file, and their certificates, or what to say about it.
+pub(super) fn authorities(path: &Path) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), String> {
     let text = read(path)?;
-    let mut roots = RootCertStore::empty();
+    let (mut roots, mut all) = (RootCertStore::empty(), Vec::new());
     for authority in CertificateDer::pem_slice_iter(&text) {
         let added = authority.map_err(|error| error.to_string());
         added
-            .and_then(|authority| roots.add(authority).map_err(|error| error.to_string()))
+            .and_then(|authority| {
+                all.push(authority.clone());
+                roots.add(authority).map_err(|error| error.to_string())
+            })
             .map_err(|why| format!("cannot be used: {why}"))?;
     }
-    if roots.is_empty() { Err("holds no PEM certificate".into()) } else { Ok((roots, text)) }
+    if roots.is_empty() { Err("holds no PEM certificate".into()) } else { Ok((roots, all)) }
 }
 
 fn unix_now() -> i64 {

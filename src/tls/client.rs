@@ -1,16 +1,16 @@
 //! How TLS to targets is set up: whom to trust, which name to ask for.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::hash::{Hash, Hasher};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use futures_rustls::TlsConnector;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use super::certificates;
 use super::stream::Stream;
@@ -23,7 +23,7 @@ use crate::worker::TcpStream;
 /// these were read, and ask for the same name.
 #[derive(Clone)]
 pub struct Connector {
-    connector: TlsConnector,
+    config: Arc<ClientConfig>,
     /// `None`: anyone is trusted.
     authorities: Option<Arc<RootCertStore>>,
     sni: Option<Arc<str>>,
@@ -91,7 +91,7 @@ impl Connector {
         };
         let mut config = builder.with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), authorities, sni: tls.sni.clone() })
+        Ok(Self { config: Arc::new(config), authorities, sni: tls.sni.clone() })
     }
 
     /// The name to ask `target` for and to check its certificate against.
@@ -110,7 +110,10 @@ impl Connector {
     /// # Errors
     /// `InvalidData` with a [`rustls::Error`] inside when TLS fails, and what the connection fails with.
     pub async fn connect(&self, name: ServerName<'static>, stream: TcpStream) -> io::Result<Stream> {
-        Ok(Stream::encrypted(self.connector.connect(name, stream).await?.into(), None))
+        let tls = ClientConnection::new(self.config.clone(), name).map_err(io::Error::other)?;
+        let stream = Stream::encrypted(stream, tls.into(), None);
+        poll_fn(|cx| stream.poll_handshake(cx, || {})).await?;
+        Ok(stream)
     }
 }
 

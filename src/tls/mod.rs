@@ -7,6 +7,8 @@
 //!   target <--- client.rs     the handshake with an `https://` target
 //! ```
 //!
+//! What TLS says over a socket, from the first byte of a handshake to `close_notify`, is in `session.rs`.
+//!
 //! rustls does the work; here is how it is set up. Certificates and authorities are read off the data
 //! plane, with a generation (`certificates.rs`, `folder.rs`, `x509.rs`, `coverage.rs`). Used by `upstream/` when it
 //! opens a connection and by `proxy/` when one comes in.
@@ -14,10 +16,12 @@
 mod certificates;
 mod client;
 mod coverage;
+mod demand;
 mod folder;
 mod hello;
 mod input;
 mod server;
+mod session;
 mod slots;
 mod stream;
 mod tickets;
@@ -25,6 +29,7 @@ mod x509;
 
 pub use certificates::Problem;
 pub use client::{Connector, ConnectorError};
+pub use demand::Admission;
 pub use folder::{files_of, may_count};
 pub use hello::{HELLO_BYTES_MAX, Hello, HelloError, HelloScan, parse_hello};
 pub use input::Input;

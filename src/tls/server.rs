@@ -1,11 +1,11 @@
 //! TLS of a listener: how it is set up, and how it is begun with a client.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 
-use futures_lite::future::poll_once;
-use futures_rustls::TlsAcceptor;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert, ServerConnection, WebPkiClientVerifier};
@@ -14,25 +14,36 @@ use rustls::{ServerConfig, version};
 
 use super::certificates::{self, Certificates, Problem, Told};
 use super::coverage;
+use super::demand::{Admission, Demand, Demanded};
 use super::input::Input;
+use super::slots::Slot;
 use super::stream::Stream;
-use super::tickets::{Demand, Tickets};
+use super::tickets::Tickets;
 use crate::config::plan::{ClientAuth, ClientAuthMode, ListenerTls, Rule, TlsVersion};
 use crate::http::HostKey;
 use crate::worker::TcpStream;
 
 /// What is spoken inside TLS to a listener of HTTP, best first.
-const HTTP_PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+const HTTP_PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
 
 /// Ends TLS for one listener of one generation; shared by all workers.
 pub struct Terminator {
     certificates: Arc<Certificates>,
     /// One a demand on clients that some certificate has: a handshake has one set of rules, and the
-    /// name that is asked for says which.
-    configs: Vec<(Option<Arc<ClientAuth>>, Arc<ServerConfig>)>,
+    /// name that is asked for says which. None where the authorities could not be read.
+    terms: Vec<Terms>,
     /// What clients have to show for a name that no certificate has.
     demand: Option<Arc<ClientAuth>>,
     demands_anything: bool,
+}
+
+/// How TLS is begun with the clients of whom one thing is demanded.
+struct Terms {
+    /// The demand as it was written.
+    written: Option<Arc<ClientAuth>>,
+    /// The same as it was read.
+    demand: Demand,
+    config: Arc<ServerConfig>,
 }
 
 /// Why TLS was not begun with a client.
@@ -40,6 +51,8 @@ pub struct Terminator {
 pub enum HandshakeError {
     /// It asks for a name that no certificate has, or for none.
     UnknownName,
+    /// It kept us waiting longer than any other client, and a new one needed its slot.
+    Displaced,
     /// The handshake failed.
     Failed(io::Error),
 }
@@ -48,6 +61,7 @@ impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownName => f.write_str("no certificate has the name that the client asks for"),
+            Self::Displaced => f.write_str("of all handshakes this one had waited longest for its client"),
             Self::Failed(error) => error.fmt(f),
         }
     }
@@ -69,7 +83,7 @@ impl Terminator {
         let before = before.map(|before| &*before.certificates);
         let certificates = Arc::new(Certificates::load(tls, &provider, before, &mut problems));
         let default = tls.default_certificate.iter();
-        let mut configs: Vec<(Option<Arc<ClientAuth>>, Arc<ServerConfig>)> = Vec::new();
+        let mut terms = Vec::new();
         let mut tried: Vec<&Option<Arc<ClientAuth>>> = Vec::new();
         for source in tls.certificates.iter().chain(default) {
             let demand = &source.client_auth;
@@ -78,7 +92,9 @@ impl Terminator {
             }
             tried.push(demand);
             match config(tls, demand.as_deref(), &certificates, &provider, tickets, for_http) {
-                Ok(config) => configs.push((demand.clone(), Arc::new(config))),
+                Ok((read, config)) => {
+                    terms.push(Terms { written: demand.clone(), demand: read, config: Arc::new(config) });
+                }
                 // Without its authorities a name is not served: nobody must get in without being asked.
                 Err((message, hint)) => {
                     let origin = demand.as_ref().map_or(&source.origin, |demand| &demand.origin);
@@ -87,11 +103,11 @@ impl Terminator {
             }
         }
         let demands_anything = tls.client_auth.is_some() || tried.iter().any(|demand| demand.is_some());
-        (Self { certificates, configs, demand: tls.client_auth.clone(), demands_anything }, problems)
+        (Self { certificates, terms, demand: tls.client_auth.clone(), demands_anything }, problems)
     }
 
     /// Shakes hands with a client whose hello, of which `name` was read, is all that `input` holds.
-    /// Consumes it. Has no deadline of its own.
+    /// Consumes it. Has no deadline of its own, and ends when it loses its slot.
     ///
     /// # Errors
     /// [`HandshakeError`]; the client was told then, as TLS has it.
@@ -100,41 +116,67 @@ impl Terminator {
         stream: TcpStream,
         name: Option<&HostKey>,
         input: &mut Input,
+        slot: &Slot,
     ) -> Result<Stream, HandshakeError> {
         let found = self.certificates.find(name.map(HostKey::as_bytes)).first();
         let demand = found.map(|index| &self.certificates.entry(*index).demand);
-        let config = demand.and_then(|demand| self.configs.iter().find(|(of, _)| of == demand));
-        let Some((demand, config)) = config else {
+        let terms = demand.and_then(|demand| self.terms.iter().find(|terms| terms.written == *demand));
+        let Some(terms) = terms else {
             input.consume(input.unread().len());
             refuse(&stream, Alert::UnrecognizedName);
             return Err(HandshakeError::UnknownName);
         };
-        let mut fed = Ok(());
-        let hello = input.unread();
-        let mut accept =
-            TlsAcceptor::from(config.clone()).accept_with(stream, |session| fed = feed(session, hello));
+        let tls = ServerConnection::new(terms.config.clone()).map_err(io::Error::other);
+        let stream = tls.map(|tls| Stream::encrypted(stream, tls.into(), terms.demand.clone()));
+        let stream = stream.map_err(HandshakeError::Failed)?;
+        let fed = stream.feed(input.unread());
         input.consume(input.unread().len());
-        if let Err(error) = fed {
-            // The alert is written before anything is read; more than one attempt it is not worth.
-            let _ = poll_once(&mut accept).await;
-            return Err(HandshakeError::Failed(error));
-        }
-        let accepted = accept.await.map_err(HandshakeError::Failed)?;
-        Ok(Stream::encrypted(accepted.into(), demand.clone()))
+        fed.map_err(HandshakeError::Failed)?;
+        poll_fn(|cx| match stream.poll_handshake(cx, || slot.wait_anew()) {
+            Poll::Ready(result) => Poll::Ready(result.map_err(HandshakeError::Failed)),
+            Poll::Pending => slot.poll_lost(cx).map(|()| Err(HandshakeError::Displaced)),
+        })
+        .await?;
+        Ok(stream)
     }
 
     /// Whether a client that connected to get one name may ask for `host` on the same connection:
     /// not when that would be a way around what clients have to show for it (RFC 9110, section 15.5.20).
     pub fn may_ask_for(&self, host: Option<&HostKey>, stream: &Stream) -> bool {
-        let shown = stream.demand();
-        if !self.demands_anything {
-            // A demand that a reload took away is no reason to part.
-            return true;
-        }
         let host = host.and_then(|host| std::str::from_utf8(host.as_bytes()).ok());
-        let found = host.and_then(|host| self.certificates.find_named(host)?.first());
-        let demanded = found.map_or(&self.demand, |index| &self.certificates.entry(*index).demand);
-        shown == demanded.as_ref()
+        // A demand that a reload took away is no reason to part.
+        !self.demands_anything
+            || self.is_enough(host.and_then(|host| self.certificates.find_named(host)), stream.demand())
+    }
+
+    /// Whether a client that was let in before a reload would be let in by the same now.
+    pub fn still_admits(&self, Admission { name, demand }: &Admission) -> bool {
+        let name = name.as_ref().and_then(|name| HostKey::new(name.as_bytes()));
+        let found = self.certificates.find(name.as_ref().map(HostKey::as_bytes));
+        !self.demands_anything || self.is_enough(Some(found), demand.as_ref())
+    }
+
+    /// Whether what was `shown` is what is demanded for the names of the certificates `found`.
+    fn is_enough(&self, found: Option<&[usize]>, shown: Option<&Arc<Demanded>>) -> bool {
+        let first = found.and_then(<[usize]>::first);
+        match first.map_or(&self.demand, |index| &self.certificates.entry(*index).demand) {
+            None => shown.is_none(),
+            written => {
+                let mut terms = self.terms.iter().filter(|terms| terms.written == *written);
+                terms.any(|terms| terms.demand.as_ref() == shown)
+            }
+        }
+    }
+
+    /// Whether other certificates are shown than `before` showed, wherever they came from.
+    pub fn shows_others_than(&self, before: &Terminator) -> bool {
+        self.certificates.chains().ne(before.certificates.chains())
+    }
+
+    /// Whether clients are asked for certificates of other authorities than `before` asked for.
+    pub fn trusts_others_than(&self, before: &Terminator) -> bool {
+        let read = |terms: &[Terms]| terms.iter().map(|terms| terms.demand.clone()).collect::<Vec<_>>();
+        read(&self.terms) != read(&before.terms)
     }
 
     /// What to say of hosts in `rules` that no certificate has.
@@ -151,15 +193,6 @@ impl Terminator {
     pub fn expiries(&self) -> impl Iterator<Item = (String, i64)> {
         self.certificates.expiries()
     }
-}
-
-/// Gives a new session what the client has sent already.
-fn feed(session: &mut ServerConnection, mut hello: &[u8]) -> io::Result<()> {
-    while !hello.is_empty() {
-        session.read_tls(&mut hello)?;
-        session.process_new_packets().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    }
-    Ok(())
 }
 
 /// What a client is told before a session exists (RFC 8446, section 6.2).
@@ -190,7 +223,7 @@ fn config(
     provider: &Arc<CryptoProvider>,
     tickets: &Tickets,
     for_http: bool,
-) -> Result<ServerConfig, Told> {
+) -> Result<(Demand, ServerConfig), Told> {
     let versions: &[_] = match tls.min_version {
         TlsVersion::V12 => &[&version::TLS13, &version::TLS12],
         TlsVersion::V13 => &[&version::TLS13],
@@ -198,8 +231,8 @@ fn config(
     let settings = |error: rustls::Error| (format!("TLS cannot be set up: {error}"), "");
     let (verifier, demanded) = match demand {
         Some(demand) => {
-            let (verifier, authorities) = verifier(demand, provider)?;
-            (verifier, Some((authorities, demand.mode)))
+            let (verifier, demanded) = verifier(demand, provider)?;
+            (verifier, Some(Arc::new(demanded)))
         }
         None => (Arc::new(NoClientAuth) as Arc<dyn ClientCertVerifier>, None),
     };
@@ -209,30 +242,29 @@ fn config(
         .map_err(settings)?
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::new(resolver));
-    let demanded: Demand = demanded;
     config.ticketer = tickets.of(&demanded).map_err(settings)?;
     if for_http {
         config.alpn_protocols = HTTP_PROTOCOLS.iter().map(|name| name.to_vec()).collect();
     }
-    Ok(config)
+    Ok((demanded, config))
 }
 
-/// Who judges the certificates of clients, and the bytes of the authorities.
+/// What judges the certificates of clients, and by which authorities.
 fn verifier(
     demand: &ClientAuth,
     provider: &Arc<CryptoProvider>,
-) -> Result<(Arc<dyn ClientCertVerifier>, Vec<u8>), Told> {
+) -> Result<(Arc<dyn ClientCertVerifier>, Demanded), Told> {
     let fail = |why: String| {
         let message = format!("`client_auth.ca` {} {why}", demand.ca.display());
         (message, "until it can be read, the names it is for are not served")
     };
-    let (roots, text) = certificates::authorities(&demand.ca).map_err(fail)?;
+    let (roots, authorities) = certificates::authorities(&demand.ca).map_err(fail)?;
     let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
     if demand.mode == ClientAuthMode::Optional {
         builder = builder.allow_unauthenticated();
     }
     let verifier = builder.build().map_err(|error| fail(format!("cannot be used: {error}")))?;
-    Ok((verifier, text))
+    Ok((verifier, Demanded::new(authorities, demand.mode)))
 }
 
 /// Finds a certificate for a client, among those with one demand.

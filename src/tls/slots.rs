@@ -1,91 +1,87 @@
-//! A bound on what may go on at once on one worker.
+//! A bound on handshakes that are not finished, on one worker.
+//!
+//! Each holds a TLS state with its buffers while its client is silent. A new one never waits: when all slots
+//! are taken, the handshake that has waited longest for its client ends. Clients that stall take slots from
+//! each other then, and one that answers within a round trip keeps its own. The processor needs no bound: a
+//! worker calculates for one handshake at a time.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
-use std::future::poll_fn;
+use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
-/// So many at once; who comes later waits, in order.
-pub struct Slots(Rc<State>);
+/// So many at once.
+pub struct Slots {
+    most: usize,
+    state: Rc<State>,
+}
 
 /// One of the [`Slots`]; given back when dropped.
-pub struct Slot(Rc<State>);
-
-struct State {
-    free: Cell<usize>,
-    waiting: RefCell<VecDeque<Rc<Waiter>>>,
+pub struct Slot {
+    state: Rc<State>,
+    /// Its key among those that are held.
+    turn: Cell<u64>,
 }
 
 #[derive(Default)]
-struct Waiter {
-    /// A slot was put aside for it.
-    served: Cell<bool>,
-    waker: Cell<Option<Waker>>,
+struct State {
+    /// The next key.
+    next: Cell<u64>,
+    /// In the order in which their waits began, with the task to wake when one is lost.
+    held: RefCell<BTreeMap<u64, Option<Waker>>>,
 }
 
 impl Slots {
     /// `most` at once.
     pub fn new(most: usize) -> Self {
-        Self(Rc::new(State { free: Cell::new(most), waiting: RefCell::default() }))
+        Self { most, state: Rc::default() }
     }
 
-    /// A slot, as soon as one is free and everyone who came before has one.
-    pub async fn take(&self) -> Slot {
-        let state = &self.0;
-        let free = state.free.get();
-        if free > 0 {
-            state.free.set(free - 1);
-            return Slot(state.clone());
+    /// A slot, at the expense of the one whose wait began first if all are taken.
+    pub fn take(&self) -> Slot {
+        let mut held = self.state.held.borrow_mut();
+        let lost = if held.len() >= self.most { held.pop_first() } else { None };
+        let turn = self.state.turn();
+        held.insert(turn, None);
+        drop(held);
+        if let Some((_, Some(waker))) = lost {
+            waker.wake();
         }
-        let place = Place { state: state.clone(), waiter: Rc::default() };
-        state.waiting.borrow_mut().push_back(place.waiter.clone());
-        poll_fn(|cx| {
-            if place.waiter.served.take() {
-                return Poll::Ready(Slot(state.clone()));
-            }
-            place.waiter.waker.set(Some(cx.waker().clone()));
-            Poll::Pending
-        })
-        .await
+        Slot { state: self.state.clone(), turn: turn.into() }
     }
 }
 
-/// A place in the queue; left when whoever waits has lost patience.
-struct Place {
-    state: Rc<State>,
-    waiter: Rc<Waiter>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if self.waiter.served.get() {
-            self.state.give_back();
-        } else {
-            self.state.waiting.borrow_mut().retain(|waiter| !Rc::ptr_eq(waiter, &self.waiter));
+impl Slot {
+    /// Says that a wait for the peer begins anew: it was answered. What the peer sends is no reason, since it
+    /// may send a byte at a time.
+    pub fn wait_anew(&self) {
+        let mut held = self.state.held.borrow_mut();
+        if let Some(waker) = held.remove(&self.turn.get()) {
+            self.turn.set(self.state.turn());
+            held.insert(self.turn.get(), waker);
         }
+    }
+
+    /// Ready when another handshake has it.
+    pub fn poll_lost(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut held = self.state.held.borrow_mut();
+        let Some(waker) = held.get_mut(&self.turn.get()) else { return Poll::Ready(()) };
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.give_back();
+        self.state.held.borrow_mut().remove(&self.turn.get());
     }
 }
 
 impl State {
-    /// To the next in the queue, or to nobody.
-    fn give_back(&self) {
-        let next = self.waiting.borrow_mut().pop_front();
-        match next {
-            Some(waiter) => {
-                waiter.served.set(true);
-                if let Some(waker) = waiter.waker.take() {
-                    waker.wake();
-                }
-            }
-            None => self.free.set(self.free.get() + 1),
-        }
+    fn turn(&self) -> u64 {
+        self.next.replace(self.next.get() + 1)
     }
 }
 
@@ -93,35 +89,42 @@ impl State {
 mod tests {
     use super::*;
     use futures_lite::future::{block_on, poll_once};
-    use std::pin::pin;
+    use std::future::poll_fn;
 
-    #[test]
-    fn who_comes_later_waits_in_order() {
-        let slots = Slots::new(1);
-        let first = block_on(slots.take());
-        let (mut second, mut third) = (pin!(slots.take()), pin!(slots.take()));
-        assert!(block_on(poll_once(second.as_mut())).is_none());
-        assert!(block_on(poll_once(third.as_mut())).is_none());
-        drop(first);
-        assert!(block_on(poll_once(third.as_mut())).is_none());
-        let second = block_on(poll_once(second)).unwrap();
-        assert!(block_on(poll_once(third.as_mut())).is_none());
-        drop(second);
-        assert!(block_on(poll_once(third)).is_some());
+    fn is_lost(slot: &Slot) -> bool {
+        block_on(poll_once(poll_fn(|cx| slot.poll_lost(cx)))).is_some()
     }
 
     #[test]
-    fn who_gives_up_waiting_takes_no_slot_along() {
+    fn the_one_that_has_waited_longest_makes_room() {
+        let slots = Slots::new(2);
+        let (first, second) = (slots.take(), slots.take());
+        assert!(!is_lost(&first) && !is_lost(&second));
+        first.wait_anew();
+        let third = slots.take();
+        assert!(is_lost(&second) && !is_lost(&first) && !is_lost(&third));
+        let fourth = slots.take();
+        assert!(is_lost(&first) && !is_lost(&third) && !is_lost(&fourth));
+        // What was lost does not come back, and giving it back takes nothing from the others.
+        first.wait_anew();
+        drop(second);
+        assert!(is_lost(&first) && !is_lost(&third) && !is_lost(&fourth));
+    }
+
+    #[test]
+    fn one_that_is_given_back_is_nobodys_loss() {
         let slots = Slots::new(1);
-        let first = block_on(slots.take());
-        let mut gives_up = Box::pin(slots.take());
-        assert!(block_on(poll_once(gives_up.as_mut())).is_none());
-        let mut served = Box::pin(slots.take());
-        assert!(block_on(poll_once(served.as_mut())).is_none());
-        drop(gives_up);
-        drop(first);
-        // A slot was put aside for it, and it goes without looking.
-        drop(served);
-        assert!(block_on(poll_once(pin!(slots.take()))).is_some());
+        drop(slots.take());
+        let held = slots.take();
+        assert!(!is_lost(&held));
+    }
+
+    #[test]
+    fn the_task_that_loses_its_slot_is_woken() {
+        let slots = Slots::new(1);
+        let slot = slots.take();
+        let lost = poll_fn(|cx| slot.poll_lost(cx));
+        let take = async { drop(slots.take()) };
+        block_on(futures_lite::future::zip(lost, take));
     }
 }

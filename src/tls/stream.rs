@@ -3,15 +3,13 @@
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_lite::{AsyncRead, AsyncWrite};
-use futures_rustls::TlsStream;
-use rustls::ProtocolVersion;
+use rustls::{Connection, ProtocolVersion};
 
-use crate::config::plan::ClientAuth;
+use super::demand::{Admission, Demand, Demanded};
+use super::session::Session;
 use crate::worker::{TcpStream, Worker};
 
 /// A connection. All operations take `&self`, so that one task can read while it writes.
@@ -25,22 +23,55 @@ pub enum Stream {
 
 /// TLS over TCP, from either side.
 pub struct Encrypted {
-    /// Borrowed for one poll at a time and never across an await.
-    stream: RefCell<TlsStream<TcpStream>>,
+    /// Borrowed for one call at a time and never across an await.
+    session: RefCell<Session>,
     /// What the client had to show, if it is one of ours.
-    demand: Option<Arc<ClientAuth>>,
+    demand: Demand,
 }
 
 impl Stream {
-    pub(super) fn encrypted(stream: TlsStream<TcpStream>, demand: Option<Arc<ClientAuth>>) -> Self {
-        Self::Encrypted(Box::new(Encrypted { stream: stream.into(), demand }))
+    /// TLS that begins with [`Stream::poll_handshake`].
+    pub(super) fn encrypted(tcp: TcpStream, tls: Connection, demand: Demand) -> Self {
+        Self::Encrypted(Box::new(Encrypted { session: Session::new(tcp, tls).into(), demand }))
     }
 
     /// What the client had to show when this connection began.
-    pub(super) fn demand(&self) -> Option<&Arc<ClientAuth>> {
+    pub(super) fn demand(&self) -> Option<&Arc<Demanded>> {
         match self {
             Self::Plain(_) => None,
-            Self::Encrypted(encrypted) => encrypted.demand.as_ref(),
+            Self::Encrypted(tls) => tls.demand.as_ref(),
+        }
+    }
+
+    /// What the client was let in by when this connection began.
+    pub fn admission(&self) -> Admission {
+        let name = match self {
+            Self::Plain(_) => None,
+            Self::Encrypted(tls) => match tls.session.borrow().tls() {
+                Connection::Server(tls) => tls.server_name().map(Box::from),
+                Connection::Client(_) => None,
+            },
+        };
+        Admission { name, demand: self.demand().cloned() }
+    }
+
+    /// Gives TLS what was read of the peer before; nothing to do for TCP.
+    pub(super) fn feed(&self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Encrypted(tls) => tls.session.borrow_mut().feed(bytes),
+        }
+    }
+
+    /// Shakes hands, if it is TLS; see [`Session::poll_handshake`].
+    pub(super) fn poll_handshake(
+        &self,
+        cx: &mut Context<'_>,
+        answered: impl FnMut(),
+    ) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Encrypted(tls) => tls.session.borrow_mut().poll_handshake(cx, answered),
         }
     }
 
@@ -51,9 +82,9 @@ impl Stream {
 
     /// Version and cipher suite of TLS, such as `TLSv1.3` and `TLS13_AES_128_GCM_SHA256`.
     pub fn cipher(&self) -> Option<(&'static str, &'static str)> {
-        let Self::Encrypted(encrypted) = self else { return None };
-        let stream = encrypted.stream.borrow();
-        let session = stream.get_ref().1;
+        let Self::Encrypted(tls) = self else { return None };
+        let session = tls.session.borrow();
+        let session = session.tls();
         let version = match session.protocol_version()? {
             ProtocolVersion::TLSv1_2 => "TLSv1.2",
             _ => "TLSv1.3",
@@ -82,24 +113,20 @@ impl Stream {
         self.with_tcp(|stream| stream.worker().clone())
     }
 
-    /// Waits for something to read, without reading it. For TLS that may turn out to be no bytes yet.
+    /// Ready when a read may give something; reads nothing. For TLS that may turn out to be no bytes yet.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
             Self::Plain(stream) => stream.poll_readable(cx),
-            Self::Encrypted(encrypted) => {
-                let stream = encrypted.stream.borrow();
-                let (tcp, session) = stream.get_ref();
-                // What was decrypted and not yet taken, or the end, is not to be seen on the socket.
-                if session.wants_read() { tcp.poll_readable(cx) } else { Poll::Ready(()) }
-            }
+            Self::Encrypted(tls) => tls.session.borrow().poll_readable(cx),
         }
     }
 
-    /// Reads into `bytes`, which is not empty; 0 is the end.
+    /// Reads into `bytes`, which is not empty; 0 is the end. Where TLS ends without `close_notify`, that is
+    /// an error.
     pub fn poll_read(&self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(stream) => stream.poll_read(cx, bytes),
-            Self::Encrypted(tls) => Pin::new(&mut *tls.stream.borrow_mut()).poll_read(cx, bytes),
+            Self::Encrypted(tls) => tls.session.borrow_mut().poll_read(cx, bytes),
         }
     }
 
@@ -111,11 +138,12 @@ impl Stream {
     ) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(stream) => stream.poll_write_vectored(cx, slices),
-            Self::Encrypted(tls) => Pin::new(&mut *tls.stream.borrow_mut()).poll_write_vectored(cx, slices),
+            Self::Encrypted(tls) => tls.session.borrow_mut().poll_write(cx, slices, false),
         }
     }
 
-    /// See [`TcpStream::write_at_once`]. TLS takes nothing that way: it may have to wait in the middle.
+    /// See [`TcpStream::write_at_once`]. What is taken goes out without another call. TLS takes nothing that
+    /// way: a part of a record may have to wait.
     ///
     /// # Errors
     /// When the connection is gone.
@@ -123,11 +151,12 @@ impl Stream {
         self.plain().map_or(Ok(0), |stream| stream.write_at_once(slices))
     }
 
-    /// See [`TcpStream::poll_write_last`]. With TLS it is a write like any other.
+    /// Writes the last bytes that are written: the end goes out with them, as far as it can. For TCP the
+    /// shutdown has to follow, see [`TcpStream::poll_write_last`]; TLS has sent `close_notify` then.
     pub fn poll_write_last(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(stream) => stream.poll_write_last(cx, slices),
-            Self::Encrypted(_) => self.poll_write_vectored(cx, slices),
+            Self::Encrypted(tls) => tls.session.borrow_mut().poll_write(cx, slices, true),
         }
     }
 
@@ -135,15 +164,16 @@ impl Stream {
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(_) => Poll::Ready(Ok(())),
-            Self::Encrypted(tls) => Pin::new(&mut *tls.stream.borrow_mut()).poll_flush(cx),
+            Self::Encrypted(tls) => tls.session.borrow_mut().poll_flush(cx),
         }
     }
 
-    /// Says to the peer that nothing more will come; reading goes on.
+    /// Says to the peer that nothing more will come; reading goes on. TLS has to send `close_notify` first,
+    /// which a peer that reads nothing holds up: this needs a deadline.
     pub fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(stream) => Poll::Ready(stream.shutdown_write()),
-            Self::Encrypted(tls) => Pin::new(&mut *tls.stream.borrow_mut()).poll_close(cx),
+            Self::Encrypted(tls) => tls.session.borrow_mut().poll_shutdown(cx),
         }
     }
 
@@ -157,28 +187,50 @@ impl Stream {
         self.with_tcp(|stream| stream.poll_reset(cx))
     }
 
-    /// See [`TcpStream::has_news`].
+    /// Whether bytes, an end or an error are here that no read has taken: of TCP what the reactor has told,
+    /// see [`TcpStream::has_news`], and of TLS also what it has decrypted, and a record of which only a part
+    /// is here. A session ticket is no news.
     pub fn has_news(&self) -> bool {
-        self.with_tcp(TcpStream::has_news)
+        match self {
+            Self::Plain(stream) => stream.has_news(),
+            Self::Encrypted(tls) => !tls.session.borrow_mut().is_silent(|tcp| !tcp.has_news()),
+        }
     }
 
-    /// See [`TcpStream::is_quiet`].
+    /// Whether the connection is open and none of that is here, with the kernel asked: one system call, for
+    /// when a mistake would be worse than that.
     pub fn is_quiet(&self) -> bool {
-        self.with_tcp(TcpStream::is_quiet)
+        match self {
+            Self::Plain(stream) => stream.is_quiet(),
+            Self::Encrypted(tls) => tls.session.borrow_mut().is_silent(TcpStream::is_quiet),
+        }
     }
 
-    /// See [`TcpStream::close_with_reset`]. With TLS there is nothing to do: without `close_notify`
-    /// an end is visibly not clean (RFC 8446, section 6.1).
+    /// Says that a message was written to its end. If the connection is dropped before the next is begun,
+    /// that is a clean end, and TLS says so with `close_notify`; else it does not (RFC 8446, section 6.1).
+    pub fn message_ended(&self) {
+        if let Self::Encrypted(tls) = self {
+            tls.session.borrow_mut().set_whole(true);
+        }
+    }
+
+    /// Says that an end from now on must not look clean, or may again: TCP resets then, see
+    /// [`TcpStream::close_with_reset`], and TLS ends without `close_notify`.
     pub fn close_with_reset(&self, reset: bool) {
-        if let Self::Plain(stream) = self {
-            stream.close_with_reset(reset);
+        match self {
+            Self::Plain(stream) => stream.close_with_reset(reset),
+            Self::Encrypted(tls) => tls.session.borrow_mut().set_whole(!reset),
         }
     }
 
     fn with_tcp<T>(&self, ask: impl FnOnce(&TcpStream) -> T) -> T {
         match self {
             Self::Plain(stream) => ask(stream),
-            Self::Encrypted(tls) => ask(tls.stream.borrow().get_ref().0),
+            Self::Encrypted(tls) => ask(tls.session.borrow().tcp()),
         }
     }
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

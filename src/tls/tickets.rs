@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::ProducesTickets;
 
-use crate::config::plan::ClientAuthMode;
+use super::demand::Demand;
 
 /// The keys that session tickets are sealed with: made once, rotated by rustls every six hours, and
 /// kept over reloads, so that clients come back to any worker and to any generation.
@@ -14,9 +14,6 @@ use crate::config::plan::ClientAuthMode;
 /// where more, or something else, is demanded now.
 #[derive(Default)]
 pub struct Tickets(Mutex<Vec<(Demand, Arc<dyn ProducesTickets>)>>);
-
-/// What clients had to show: the bytes of the authorities, not the name of their file.
-pub(super) type Demand = Option<(Vec<u8>, ClientAuthMode)>;
 
 /// Demands whose keys are kept; the oldest go first. Only edits of `client_auth` make new ones.
 const DEMANDS_MAX: usize = 64;

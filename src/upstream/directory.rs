@@ -50,6 +50,18 @@ impl Directory {
         if errors.is_empty() { Ok(Self { entries }) } else { Err(errors) }
     }
 
+    /// Names of upstreams that trust other authorities than `before`, though the same is written.
+    pub fn trusting_others_than<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a str> {
+        let before: HashMap<&str, &Entry> = before.entries.iter().map(|old| (&*old.plan.name, old)).collect();
+        let others = move |new: &&Entry| {
+            let old = before.get(&*new.plan.name).filter(|old| old.plan.tls == new.plan.tls);
+            old.is_some_and(|old| {
+                old.connector.is_some() && new.connector.is_some() && old.connector != new.connector
+            })
+        };
+        self.entries.iter().filter(others).map(|new| &*new.plan.name)
+    }
+
     pub(super) fn entry(&self, id: UpstreamId) -> &Entry {
         &self.entries[id.0]
     }

@@ -86,12 +86,26 @@ impl TcpStream {
     pub fn poll_read(&self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
         let read =
             std::task::ready!(self.source.read.poll_with(cx, || platform::read(self.socket.as_fd(), bytes)))?;
-        // Less than asked for is all there was, and the kernel will tell of more. It will not tell
-        // again of an end that came along with these bytes, nor of bytes behind an urgent one.
-        if read < bytes.len() && !self.source.ending.get() {
+        self.learn_from(read, bytes.len());
+        Poll::Ready(Ok(read))
+    }
+
+    /// The same without a wait, whether the reactor has told of something or not.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing is there, and what the connection fails with.
+    pub fn read_now(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = platform::read(self.socket.as_fd(), bytes)?;
+        self.learn_from(read, bytes.len());
+        Ok(read)
+    }
+
+    /// Less than asked for is all there was, and the kernel will tell of more. It will not tell again of an
+    /// end that came along with these bytes, nor of bytes behind an urgent one.
+    fn learn_from(&self, read: usize, asked_for: usize) {
+        if read < asked_for && !self.source.ending.get() {
             self.source.read.set_ready(false);
         }
-        Poll::Ready(Ok(read))
     }
 
     /// Writes from all of `slices` in one call.

@@ -41,8 +41,13 @@ impl Leaf {
 
     /// The configuration of an upstream that shows it to whoever comes.
     pub fn server(&self) -> Arc<ServerConfig> {
+        self.server_with(rustls::ALL_VERSIONS)
+    }
+
+    /// The same, with only some versions.
+    pub fn server_with(&self, versions: &[&'static rustls::SupportedProtocolVersion]) -> Arc<ServerConfig> {
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(vec![self.certificate()], PrivateKeyDer::from_pem_file(&self.key).unwrap())

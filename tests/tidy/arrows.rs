@@ -33,17 +33,8 @@ pub(crate) const ORDERED: [&str; 4] =
 const PURE: [&str; 4] = ["config", "http", "proxy_protocol", "routing"];
 
 /// Crates that do I/O or wait for it.
-const IO_CRATES: [&str; 9] = [
-    "async_executor",
-    "async_io",
-    "async_net",
-    "async_signal",
-    "futures_rustls",
-    "polling",
-    "rustix",
-    "smol",
-    "socket2",
-];
+const IO_CRATES: [&str; 8] =
+    ["async_executor", "async_io", "async_net", "async_signal", "polling", "rustix", "smol", "socket2"];
 
 /// The module of the crate root that a file belongs to: `proxy` for `src/proxy/http.rs`.
 fn module(source: &Source) -> &str {

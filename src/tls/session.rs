@@ -1,0 +1,309 @@
+//! TLS over one TCP connection, from either side: rustls, and what it reads and writes.
+//!
+//! Nothing here waits by itself: a call that cannot go on says so, and the socket wakes the task. What the
+//! socket has is not what the peer has said: a record may be there in part, and a session ticket is no data.
+//! So the questions about a connection are asked here, of both.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::task::{Context, Poll, ready};
+
+use rustls::Connection;
+
+use crate::worker::TcpStream;
+
+/// Reads of the socket after which what comes is taken for data. One reads 4 KiB at least, and all session
+/// tickets that servers send have less.
+const TICKET_READS_MAX: usize = 8;
+
+/// TLS over TCP.
+pub(super) struct Session {
+    tcp: TcpStream,
+    tls: Connection,
+    records: Records,
+    /// No message of ours is cut off if the connection ends now: then the end is told with `close_notify`.
+    whole: bool,
+    /// `close_notify` was given to rustls. Nothing follows it (RFC 8446, section 6.1).
+    closed: bool,
+}
+
+impl Session {
+    pub(super) fn new(tcp: TcpStream, tls: Connection) -> Self {
+        Self { tcp, tls, records: Records::default(), whole: true, closed: false }
+    }
+
+    pub(super) fn tcp(&self) -> &TcpStream {
+        &self.tcp
+    }
+
+    pub(super) fn tls(&self) -> &Connection {
+        &self.tls
+    }
+
+    /// Takes in what was read from the peer before there was a session.
+    pub(super) fn feed(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.take_in(|_, space| bytes.read(space))?;
+        }
+        Ok(())
+    }
+
+    /// Shakes hands. Calls `answered` whenever all that we have to say for now is said, and the wait for the
+    /// peer begins. Ready when the peer has been sent all of our side, too.
+    pub(super) fn poll_handshake(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut answered: impl FnMut(),
+    ) -> Poll<io::Result<()>> {
+        loop {
+            if self.tls.wants_write() {
+                ready!(self.poll_send(cx))?;
+                answered();
+            }
+            if !self.tls.is_handshaking() {
+                return Poll::Ready(Ok(()));
+            }
+            if !self.tls.wants_read() || ready!(self.poll_take_in(cx))? == 0 {
+                let why = "the connection was closed during the TLS handshake";
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, why)));
+            }
+        }
+    }
+
+    /// Ready when a read may give something, which may turn out to be no data yet.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        // Decrypted data and the end of it are not to be seen on the socket.
+        if self.tls.wants_read() { self.tcp.poll_readable(cx) } else { Poll::Ready(()) }
+    }
+
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            match self.tls.reader().read(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+            ready!(self.poll_take_in(cx))?;
+        }
+    }
+
+    /// Writes from all of `slices` at once. With `last`, `close_notify` goes out with the last of them.
+    pub(super) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+        last: bool,
+    ) -> Poll<io::Result<usize>> {
+        if self.closed {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let bytes: usize = slices.iter().map(|slice| slice.len()).sum();
+        if bytes == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        loop {
+            self.whole = false;
+            let written = self.tls.writer().write_vectored(slices)?;
+            if last && written == bytes {
+                self.say_end();
+            }
+            // What TCP does not take now is kept for the next write or flush.
+            match (self.poll_send(cx)?, written) {
+                (Poll::Pending, 0) => return Poll::Pending,
+                (Poll::Ready(()), 0) => {}
+                (_, written) => return Poll::Ready(Ok(written)),
+            }
+        }
+    }
+
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_send(cx)
+    }
+
+    /// Says that nothing more will come, to TLS and then to TCP.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.say_end();
+        ready!(self.poll_send(cx))?;
+        Poll::Ready(self.tcp.shutdown_write())
+    }
+
+    /// Says whether all that was begun is written, so that an end from now on is a clean one.
+    pub(super) fn set_whole(&mut self, whole: bool) {
+        self.whole = whole;
+    }
+
+    /// Whether nothing is here that no read has taken, with `is_quiet` to ask TCP the same. What the socket
+    /// has is taken in for that, since it may be a session ticket.
+    pub(super) fn is_silent(&mut self, is_quiet: impl Fn(&TcpStream) -> bool) -> bool {
+        for _ in 0..TICKET_READS_MAX {
+            if !self.tls.wants_read() {
+                return false;
+            }
+            if is_quiet(&self.tcp) {
+                return !self.records.is_inside_one();
+            }
+            if !matches!(self.take_in(TcpStream::read_now), Ok(1..)) {
+                return false;
+            }
+        }
+        false
+    }
+
+    fn say_end(&mut self) {
+        if !self.closed {
+            self.closed = true;
+            self.tls.send_close_notify();
+        }
+    }
+
+    fn poll_take_in(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let read = |tcp: &TcpStream, bytes: &mut [u8]| or_would_block(tcp.poll_read(cx, bytes));
+        or_pending(self.take_in(read))
+    }
+
+    /// Reads from the peer once, and decrypts what is whole of it. 0 is the end.
+    fn take_in(
+        &mut self,
+        mut read: impl FnMut(&TcpStream, &mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let Self { tcp, tls, records, .. } = self;
+        let count = tls.read_tls(&mut From(|bytes: &mut [u8]| {
+            let count = read(tcp, bytes)?;
+            records.pass(&bytes[..count]);
+            Ok(count)
+        }))?;
+        if let Err(error) = self.tls.process_new_packets() {
+            self.send_now();
+            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+        }
+        Ok(count)
+    }
+
+    /// Sends all that rustls has to send.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let tcp = &self.tcp;
+        let mut to = To(|slices: &[IoSlice<'_>]| or_would_block(tcp.poll_write_vectored(cx, slices)));
+        while self.tls.wants_write() {
+            if ready!(or_pending(self.tls.write_tls(&mut to)))? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends what TCP takes at once of the last that is said, an alert.
+    fn send_now(&mut self) {
+        let tcp = &self.tcp;
+        let mut to = To(|slices: &[IoSlice<'_>]| tcp.write_at_once(slices));
+        while self.tls.wants_write() && matches!(self.tls.write_tls(&mut to), Ok(1..)) {}
+    }
+}
+
+impl Drop for Session {
+    /// An end that cuts nothing off is told, if TCP takes that at once. One that does is not: so the peer
+    /// knows one from the other (RFC 8446, section 6.1).
+    fn drop(&mut self) {
+        if self.whole && !self.tls.is_handshaking() {
+            self.say_end();
+            self.send_now();
+        }
+    }
+}
+
+/// Where the records of the peer end: their lengths are in the clear (RFC 8446, section 5.1). rustls does not
+/// say whether it holds a part of one.
+#[derive(Default)]
+struct Records {
+    /// Bytes of the header of the present record that have come.
+    header: usize,
+    /// The last two of them, which are the length of its payload.
+    length: u16,
+    /// Bytes of the payload that are to come.
+    left: usize,
+}
+
+impl Records {
+    const HEADER_BYTES: usize = 5;
+
+    fn pass(&mut self, mut bytes: &[u8]) {
+        while let Some((byte, rest)) = bytes.split_first() {
+            if self.left > 0 {
+                let count = self.left.min(bytes.len());
+                self.left -= count;
+                bytes = &bytes[count..];
+                continue;
+            }
+            self.length = self.length << 8 | u16::from(*byte);
+            self.header += 1;
+            if self.header == Self::HEADER_BYTES {
+                (self.header, self.left) = (0, usize::from(self.length));
+            }
+            bytes = rest;
+        }
+    }
+
+    fn is_inside_one(&self) -> bool {
+        self.header > 0 || self.left > 0
+    }
+}
+
+fn or_would_block<T>(polled: Poll<io::Result<T>>) -> io::Result<T> {
+    match polled {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}
+
+fn or_pending<T>(result: io::Result<T>) -> Poll<io::Result<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+        result => Poll::Ready(result),
+    }
+}
+
+/// What rustls reads from.
+struct From<R>(R);
+
+impl<R: FnMut(&mut [u8]) -> io::Result<usize>> Read for From<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        (self.0)(bytes)
+    }
+}
+
+/// What rustls writes to.
+struct To<W>(W);
+
+impl<W: FnMut(&[IoSlice<'_>]) -> io::Result<usize>> Write for To<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (self.0)(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        (self.0)(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ends_of_records_are_known_however_they_are_cut() {
+        let lengths = [0, 1, 255, 256, 16_384];
+        let record =
+            |length: &u16| [&[23, 3, 3][..], &length.to_be_bytes(), &vec![0; *length as usize]].concat();
+        let bytes = lengths.iter().flat_map(record).collect::<Vec<u8>>();
+        let mut ends: Vec<usize> = lengths.iter().map(|length| usize::from(*length) + 5).collect();
+        (1..ends.len()).for_each(|index| ends[index] += ends[index - 1]);
+        for step in [1, 2, 3, 5, 7, 4096, bytes.len()] {
+            let (mut records, mut at) = (Records::default(), 0);
+            for piece in bytes.chunks(step) {
+                records.pass(piece);
+                at += piece.len();
+                assert_eq!(records.is_inside_one(), !ends.contains(&at), "at {at} in steps of {step}");
+            }
+        }
+    }
+}
