@@ -32,6 +32,7 @@ pub(super) async fn serve(mut client: Client, site: Rc<Site>, rule: Option<usize
     drop(site);
     match reached {
         Ok(link) => tunnel::keep(&mut client, &ground, link, to.idle_timeout, visit).await,
+        Err(failure) if failure.reason.is_of_the_client() => visit.end(Err(failure.reason)),
         Err(failure) => visit.fail(&failure),
     }
 }
@@ -55,7 +56,7 @@ pub(super) async fn open(
 
 /// A link to a target that knows who the client is, if it is to.
 async fn reach(client: &Client, site: &Site, to: &Pass) -> Result<Box<Link>, Failure> {
-    let link = connect(site, to.upstream).await?;
+    let link = client.unless_gone(connect(site, to.upstream)).await?;
     if let Some(version) = to.send_proxy_protocol {
         let header = header(client, version).map_err(Failure::of_client)?;
         let mut slices = [IoSlice::new(&header)];
