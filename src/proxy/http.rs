@@ -212,7 +212,8 @@ impl Passage<'_, '_> {
         };
         let sent = upload.send_short(&mut head, body);
         let uploading = pin!(matches!(sent, Ok(false)).then(|| upload.run(head, body)));
-        let mut alongside = Alongside::new(&client.stream, uploading.as_pin_mut(), sent.is_err());
+        let mut alongside =
+            Alongside::new(&client.stream, uploading.as_pin_mut(), sent.is_err(), &record.received);
 
         let wait = Wait {
             target: &link.stream,
