@@ -29,6 +29,9 @@ const DRAIN_BYTES: usize = 256 * 1024;
 /// How long that may take.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
+/// The methods that are served here; a target may have its own word on them.
+const ALLOW: &[u8] = b"Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n";
+
 /// What own answers come in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Media {
@@ -206,7 +209,7 @@ fn write_failure(failure: &Failure, media: Media, method: Method, keep: bool, si
     }
     if failure.reason == Reason::RequestMethod {
         // RFC 9110, section 15.5.6: a 405 says what would be allowed.
-        out.extend(b"Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n");
+        out.extend(ALLOW);
     }
     if !keep {
         out.extend(b"Connection: close\r\n");
@@ -251,6 +254,15 @@ pub(super) fn write_redirect_to_https(
     write_connection(head, out);
     out.extend(b"\r\n");
     Some(status)
+}
+
+/// Writes the answer to `OPTIONS` that may go no further.
+pub(super) fn write_options(head: &RequestHead<'_>, site: &Site, out: &mut Buffer) {
+    write_status_line(200, site, out);
+    out.extend(ALLOW);
+    out.extend(b"Content-Length: 0\r\n");
+    write_connection(head, out);
+    out.extend(b"\r\n");
 }
 
 /// Writes the answer of a `respond` rule.

@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::failure::Failure;
+use super::hops;
 use super::record::Record;
 use super::request::Request;
 use super::site::Site;
@@ -99,7 +100,6 @@ impl Wait<'_> {
             if let Poll::Ready(filled) = fill.as_mut().poll(cx) {
                 return Poll::Ready(filled);
             }
-        }
             let Some(since) = is_waited_for_since(record, request, began) else { return Poll::Pending };
             if counted.replace(since) != Some(since) {
                 timer.arm((since + patience).saturating_duration_since(worker.now()));
@@ -109,8 +109,9 @@ impl Wait<'_> {
         .await;
         if counted.is_some() {
             timer.disarm();
-    }
+        }
         filled
+    }
 
     /// Parses what is there and writes the head for the client. `None`: the head is not complete.
     fn take_in(&mut self, scan: &mut HeadScan) -> Result<Option<Reply>, Failure> {
@@ -153,7 +154,6 @@ impl Wait<'_> {
     }
 }
 
-/// What decides over our own fields.
 /// Since when it is the target that is waited for. While the request goes on it is the client, whose deadline
 /// the upload has; unless the client waits for leave to send a body (RFC 9110, section 10.1.1).
 fn is_waited_for_since(record: &Record<'_>, request: &Request, began: Instant) -> Option<Instant> {
@@ -161,6 +161,7 @@ fn is_waited_for_since(record: &Record<'_>, request: &Request, began: Instant) -
     record.received.ended().or(waits_for_leave.then_some(began)).map(|since| since.max(began))
 }
 
+/// What decides over our own fields.
 struct Facts {
     interim: bool,
     upgraded: bool,
@@ -202,6 +203,7 @@ fn write_head(head: &ResponseHead<'_>, facts: &Facts, site: &Site, out: &mut Buf
     }
     let keep = |field: &Field<'_>| is_for_the_client(field, facts);
     head.fields.for_each_run(head.line_of_ours, keep, |lines| out.extend(lines));
+    out.extend(hops::via(head.version));
     if facts.upgraded {
         out.extend(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
     } else if !facts.interim {
