@@ -30,6 +30,8 @@ pub(crate) struct Lowered {
     pub(crate) plan: Plan,
     /// For each listener of the plan.
     pub(crate) spots: Vec<ListenerSpots>,
+    /// For each upstream of the plan, those of its targets.
+    pub(crate) targets: Vec<Vec<Spot>>,
 }
 
 /// Where a listener and its rules were written.
@@ -47,6 +49,7 @@ pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) ->
     let shutdown_timeout = source.shutdown_timeout.map_or(SHUTDOWN_TIMEOUT, |timeout| timeout.value);
     let lower = |listener| lower_listener(listener, shutdown_timeout, &mut upstreams, report);
     let (listeners, spots) = source.listeners.into_iter().filter_map(lower).unzip();
+    let (upstreams, targets) = upstreams.finish(report);
     let plan = Plan {
         files: source.files,
         log: Log {
@@ -60,10 +63,10 @@ pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) ->
         internal_api,
         watch: settings::watch(source.watch.is_some_and(|watch| watch.value), inputs, report),
         listeners,
-        upstreams: upstreams.finish(report),
+        upstreams,
         rejected_services: source.rejected_services,
     };
-    Lowered { plan, spots }
+    Lowered { plan, spots, targets }
 }
 
 /// The internal API, and in words where its address comes from: the environment comes before the
