@@ -57,6 +57,7 @@ fn fields_keep_their_order_case_and_bytes() {
         ("X-Bytes", "\u{ff}"),
         ("Content-Length", "2"),
         ("Date", "then"),
+        ("Via", "1.1 smolgate"),
     ];
     assert_eq!(kept, sent);
 }

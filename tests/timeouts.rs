@@ -109,6 +109,49 @@ fn a_request_body_without_progress_ends_both_sides() {
     }
 }
 
+/// The upstream reads to the end before it answers.
+fn start_with_uploads(upstream: &Upstream, patience: &str) -> TestGate {
+    let config = CONFIG.replace("response_timeout: \"200ms\"", patience);
+    let blackhole = Blackhole::new();
+    TestGate::start(&config, &[("upstream", upstream), ("blackhole", &blackhole)]).keep(blackhole)
+}
+
+#[test]
+fn a_request_body_that_stalls_is_the_clients_fault_however_short_the_response_timeout() {
+    let upstream = Upstream::says("fine");
+    let gate = start_with_uploads(&upstream, "response_timeout: \"50ms\"\n        body_timeout: \"300ms\"");
+    for body in ["Content-Length: 10\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"] {
+        let mut client = gate.client();
+        client.send(format!("POST / HTTP/1.1\r\nHost: slow.test\r\n{body}"));
+        client.read_response().expect_own(408, "request_timeout");
+    }
+    assert!(upstream.requests().iter().all(|request| !request.complete()), "{:?}", upstream.requests());
+}
+
+#[test]
+fn the_wait_for_an_answer_begins_when_the_request_has_ended() {
+    let upstream = Upstream::says("fine");
+    let gate = start_with_uploads(&upstream, "response_timeout: \"100ms\"\n        body_timeout: \"20s\"");
+    let mut client = gate.client();
+    client.send("POST / HTTP/1.1\r\nHost: slow.test\r\nContent-Length: 10\r\n\r\nhello");
+    upstream.wait_connections(1);
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    client.send("world");
+    client.read_response().expect(200, "fine");
+    assert_eq!(upstream.request().body.bytes, b"helloworld");
+}
+
+#[test]
+fn a_client_that_waits_for_leave_waits_for_the_target() {
+    let upstream = Upstream::scripted(|connection| {
+        connection.read_head();
+        connection.hang();
+    });
+    let gate = start_with_uploads(&upstream, "response_timeout: \"100ms\"\n        body_timeout: \"20s\"");
+    let ask = "POST / HTTP/1.1\r\nHost: slow.test\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n";
+    gate.exchange(ask).expect_own(504, "upstream_timeout");
+}
+
 #[test]
 fn a_response_body_without_progress_never_ends_cleanly() {
     for framing in [

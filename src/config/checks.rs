@@ -1,10 +1,11 @@
 //! Warnings about a plan that is valid: what works, and probably not as meant.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::lowering::{ListenerSpots, Lowered};
-use super::plan::{HostPattern, Protocol, Rule};
+use super::plan::{Bind, HostPattern, InternalBind, Protocol, Rule, TargetHost};
 use super::report::Report;
 
 /// Looks at the whole plan.
@@ -30,6 +31,57 @@ pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {
         if listener.tls.is_some() {
             hidden(&http.rules, spots, report);
         }
+    }
+    circular(lowered, report);
+}
+
+/// Targets at which the gate itself listens. Other names and addresses of the machine are not known here: a
+/// request that comes back by those is refused while the gate runs.
+fn circular(lowered: &Lowered, report: &mut Report) {
+    let plan = &lowered.plan;
+    let mut own: HashMap<u16, Vec<(Bind, String)>> = HashMap::new();
+    for listener in &plan.listeners {
+        for bind in &listener.binds {
+            own.entry(bind.port()).or_default().push((*bind, format!("the listener `{}`", listener.name)));
+        }
+    }
+    if let InternalBind::Tcp(bind) = plan.internal_api.bind {
+        own.entry(bind.port()).or_default().push((bind, "the internal API".to_owned()));
+    }
+    for (upstream, spots) in plan.upstreams.iter().zip(&lowered.targets) {
+        for (target, spot) in upstream.targets.iter().zip(spots) {
+            let here = own.get(&target.port).into_iter().flatten();
+            let Some((_, listens)) = here.clone().find(|(bind, _)| leads_to(&target.host, *bind)) else {
+                continue;
+            };
+            let message = format!("the target `{target}` leads back to this gate: {listens} is there");
+            report.warning(
+                Some(*spot),
+                message,
+                "name the program that is to answer; in a container, `localhost` is the container itself",
+            );
+        }
+    }
+}
+
+/// Whether a connection to that host, at the same port, comes to `bind`.
+fn leads_to(host: &TargetHost, bind: Bind) -> bool {
+    let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    let comes_in = |to: IpAddr| match bind {
+        Bind::Any(_) => to.is_loopback(),
+        Bind::Address(at) if at.ip().is_unspecified() => at.is_ipv4() == to.is_ipv4() && to.is_loopback(),
+        Bind::Address(at) => at.ip() == to,
+    };
+    match host {
+        // A connection to no address in particular goes to this machine.
+        TargetHost::Address(IpAddr::V4(to)) if to.is_unspecified() => comes_in(loopback[0]),
+        TargetHost::Address(IpAddr::V6(to)) if to.is_unspecified() => comes_in(loopback[1]),
+        TargetHost::Address(to) => comes_in(to.to_canonical()),
+        // RFC 6761, section 6.3.
+        TargetHost::Name(name) if &**name == "localhost" || name.ends_with(".localhost") => {
+            loopback.into_iter().any(comes_in)
+        }
+        TargetHost::Name(_) => false,
     }
 }
 

@@ -35,6 +35,7 @@ use std::sync::Arc;
 
 use crate::config::{Diagnostics, Loaded};
 use crate::log::Counters;
+use crate::upstream::Names;
 pub use certificates::check as check_certificates;
 use running::Shared;
 
@@ -90,7 +91,20 @@ impl Gate {
     /// # Errors
     /// As [`Gate::start`].
     pub fn start_with(loader: Loader, counters: Arc<Counters>, on_plan: OnPlan) -> Result<Self, GateError> {
-        let shared = Shared::new(loader, counters, on_plan)?;
+        Self::start_asking(Names::default(), loader, counters, on_plan)
+    }
+
+    /// The same, where names of targets are asked of another resolver than that of the system.
+    ///
+    /// # Errors
+    /// As [`Gate::start`].
+    pub fn start_asking(
+        names: Names,
+        loader: Loader,
+        counters: Arc<Counters>,
+        on_plan: OnPlan,
+    ) -> Result<Self, GateError> {
+        let shared = Shared::new(loader, counters, on_plan, names)?;
         smol::block_on(shared.start())?;
         Ok(Self { shared })
     }

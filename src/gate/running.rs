@@ -79,6 +79,7 @@ impl Shared {
         loader: Loader,
         counters: Arc<Counters>,
         on_plan: OnPlan,
+        names: Names,
     ) -> Result<Arc<Self>, GateError> {
         let background = Background::start()
             .map_err(|error| GateError::System("the thread for reloads cannot be started".into(), error))?;
@@ -87,7 +88,7 @@ impl Shared {
             background,
             on_plan,
             counters,
-            names: Names::default(),
+            names,
             tickets: Tickets::default(),
             started: SystemTime::now(),
             current: ArcSwapOption::empty(),

@@ -54,6 +54,7 @@ reasons! {
     HeadTooLarge = "head_too_large", 431, "http_request_error", "The request head is larger than this listener allows.";
     ProxyHeader = "proxy_header", 400, "http_request_error", "A peer that has to say who its client is did not, or not in the PROXY protocol.";
     Misdirected = "misdirected", 421, "http_request_denied", "This connection is not good for this host: open another.";
+    LoopDetected = "loop_detected", 508, "proxy_loop_detected", "The request has passed this gate too often: a target leads back to it.";
     CodingUnknown = "coding_unknown", 501, "http_request_error", "The request has a transfer coding that is not served.";
     VersionUnknown = "version_unknown", 505, "http_request_error", "This HTTP version is not served.";
     Dropped = "dropped", 444, "http_request_denied", "A rule drops what it takes, without an answer.";

@@ -38,6 +38,9 @@ const SENT_AT_ONCE: u64 = 13 * 1024;
 /// How long a client may take to receive the rest of what was written, and to end its side then.
 const LINGER_TIME: Duration = Duration::from_secs(30);
 
+/// The methods that are served here; a target may have its own word on them.
+const ALLOW: &[u8] = b"Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n";
+
 /// What own answers come in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Media {
@@ -225,7 +228,7 @@ fn write_failure(failure: &Failure, media: Media, method: Method, keep: bool, si
     }
     if failure.reason == Reason::RequestMethod {
         // RFC 9110, section 15.5.6: a 405 says what would be allowed.
-        out.extend(b"Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n");
+        out.extend(ALLOW);
     }
     if !keep {
         out.extend(b"Connection: close\r\n");
@@ -277,6 +280,15 @@ pub(super) fn write_redirect_to_https(
     write_connection(head, keep, out);
     out.extend(b"\r\n");
     Some(status)
+}
+
+/// Writes the answer to `OPTIONS` that may go no further.
+pub(super) fn write_options(head: &RequestHead<'_>, keep: bool, site: &Site, out: &mut Buffer) {
+    write_status_line(200, site, out);
+    out.extend(ALLOW);
+    out.extend(b"Content-Length: 0\r\n");
+    write_connection(head, keep, out);
+    out.extend(b"\r\n");
 }
 
 /// Writes the head of the answer of a `respond` rule, and the body behind it if that is short. A longer

@@ -3,15 +3,19 @@
 //! What waits is this small task: a socket, an address, a timer. When a request comes, a place for
 //! the large future of an exchange is rented, and given back when the exchange has ended.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use super::door::{Counted, Door};
+use super::failure::Failure;
 use super::guests::{Guest, UnlessSentAway};
 use super::record;
 use super::request::{self, Awaited};
 use super::site::Permit;
+use crate::log::Reason;
 use crate::tls::{Input, Stream};
 use crate::worker::{Parking, Timer};
 
@@ -30,6 +34,26 @@ pub(super) struct Client {
     pub(super) guest: Rc<Guest>,
     pub(super) _permit: Permit,
     pub(super) _counted: Counted,
+}
+
+impl Client {
+    /// What `future` gives, unless the client resets its connection first: then nothing is waited for.
+    ///
+    /// # Errors
+    /// Those of `future`, and `ClientGone`.
+    pub(super) async fn unless_gone<T, E: Into<Failure>>(
+        &self,
+        future: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Failure> {
+        let mut future = pin!(future);
+        let until_gone = poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Pending if self.stream.poll_gone(cx).is_ready() => {
+                Poll::Ready(Err(Failure::new(Reason::ClientGone)))
+            }
+            result => result.map_err(Into::into),
+        });
+        until_gone.await
+    }
 }
 
 /// What serves exchanges, and the places for its futures: one a door.

@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::net::IpAddr;
 
+use super::hops;
 use crate::config::plan::{Proxy, Rule};
 use crate::http::{Field, Fields, Framing, Name, RequestHead};
 use crate::worker::Buffer;
@@ -42,7 +43,12 @@ pub fn write_request_head(
     out.extend(b"\r\n");
     let keep = |field: &Field<'_>| is_for_the_target(field, head, forwarded.trusted);
     head.fields.for_each_run(0, keep, |lines| out.extend(lines));
+    out.extend(hops::via(head.version));
     write_forwarded(head, forwarded, out);
+    if let Some(left) = hops::left(head) {
+        // A buffer in memory takes everything.
+        let _ = write!(out, "Max-Forwards: {}\r\n", left.saturating_sub(1));
+    }
     match head.framing {
         Framing::Chunked => out.extend(b"Transfer-Encoding: chunked\r\n"),
         Framing::Length(length) if !head.is_length_plain => write_length(length, out),
@@ -112,6 +118,7 @@ fn is_for_the_target(field: &Field<'_>, head: &RequestHead<'_>, trusted: bool) -
         | Name::XRealIp
         | Name::Forwarded => false,
         Name::ContentLength => head.is_length_plain,
+        Name::MaxForwards if hops::left(head).is_some() => false,
         Name::Trailer => head.framing == Framing::Chunked && head.accepts_trailers,
         _ if !trusted && is_said_by_a_proxy(field.name()) => false,
         name => !name.is_hop_by_hop() && !field.is_named_by_connection(),

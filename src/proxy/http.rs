@@ -150,7 +150,10 @@ impl Passage<'_, '_> {
             let mut link = match dispatch.reuse(self.site, self.request, self.proxy) {
                 Some(link) => link,
                 // Boxed, so that the handshakes of the few do not make the futures of all large.
-                None => Box::pin(dispatch.open(self.site, self.request, self.proxy)).await?,
+                None => {
+                    let opening = dispatch.open(self.site, self.request, self.proxy);
+                    Box::pin(self.client.unless_gone(opening)).await?
+                }
             };
             let head = dispatch.head(self.client, self.site, self.request, self.proxy)?;
             self.record.target = Some(link.address);
@@ -213,7 +216,8 @@ impl Passage<'_, '_> {
         };
         let sent = upload.send_short(&mut head);
         let uploading = pin!(matches!(sent, Ok(false)).then(|| upload.run(head)));
-        let mut alongside = Alongside::new(&client.stream, uploading.as_pin_mut(), sent.is_err());
+        let mut alongside =
+            Alongside::new(&client.stream, uploading.as_pin_mut(), sent.is_err(), &record.received);
 
         let wait = Wait {
             target: &link.stream,

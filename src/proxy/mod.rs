@@ -9,6 +9,7 @@
 //!    `- connection - waits for a request without a buffer
 //!        `- exchange - http.rs: the life of a request on one screen
 //!            |- request   bytes -> what is wanted, which rule, the head for the target
+//!            |- hops      what it has passed, and may still pass
 //!            |- dispatch  a link to a target: an idle one, a new one, the next target
 //!            |- transfer  bodies, both ways at once; a body accounts for what was read of it
 //!            |- reply     the target's head -> the head for the client
@@ -38,6 +39,7 @@ mod generation;
 mod ground;
 mod guests;
 mod handshake;
+mod hops;
 mod http;
 mod introduction;
 mod passthrough;

@@ -1,13 +1,10 @@
 //! A connection that is passed on as it is: to a target and back, byte for byte, with whatever was read
 //! of it while it was decided where it goes. By a rule, or because its listener speaks TCP.
 
-use std::future::poll_fn;
 use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
-
-use futures_lite::future::or;
 
 use super::connection::Client;
 use super::failure::Failure;
@@ -17,7 +14,6 @@ use super::site::Site;
 use super::transfer::write_all;
 use super::tunnel::{self, Tunnel};
 use crate::config::plan::{Pass, ProxyProtocol, UpstreamId};
-use crate::log::Reason;
 use crate::proxy_protocol;
 use crate::upstream::{ConnectError, Link};
 
@@ -35,6 +31,7 @@ pub(super) async fn serve(mut client: Client, site: Rc<Site>, rule: Option<usize
     drop(site);
     match reached {
         Ok(link) => tunnel::keep(&mut client, &ground, link, to.idle_timeout, visit).await,
+        Err(failure) if failure.reason.is_of_the_client() => visit.end(Err(failure.reason)),
         Err(failure) => visit.fail(&failure),
     }
 }
@@ -58,11 +55,7 @@ pub(super) async fn open(
 /// A link to a target that knows who the client is, if it is to; unless the client resets its connection before
 /// there is one.
 async fn reach(client: &Client, site: &Site, to: &Pass) -> Result<Box<Link>, Failure> {
-    let gone = async {
-        poll_fn(|cx| client.stream.poll_reset(cx)).await;
-        Err(Failure::new(Reason::ClientGone))
-    };
-    or(introduced(client, site, to), gone).await
+    client.unless_gone(introduced(client, site, to)).await
 }
 
 async fn introduced(client: &Client, site: &Site, to: &Pass) -> Result<Box<Link>, Failure> {

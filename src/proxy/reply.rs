@@ -1,11 +1,14 @@
 //! From the head of a target's response to the head the client gets.
 
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::pin;
-use std::time::Duration;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use super::failure::Failure;
 use super::fields::write_length;
+use super::hops;
 use super::record::Record;
 use super::request::Request;
 use super::site::Site;
@@ -50,7 +53,7 @@ pub(super) struct Wait<'a> {
     /// Notes that the target was heard, and what the client was sent.
     pub(super) record: &'a Record<'a>,
     pub(super) timer: &'a Timer,
-    /// Counted from the last byte of the request that was sent: an upload may take its time.
+    /// Counted from the end of the request: an upload may take its time.
     pub(super) patience: Duration,
 }
 
@@ -87,20 +90,26 @@ impl Wait<'_> {
 
     /// Reads more of a head.
     async fn fill(&mut self) -> io::Result<usize> {
-        let (worker, upload, patience) = (self.record.site.worker(), &self.record.received, self.patience);
+        let (worker, timer, patience) = (self.record.site.worker(), self.timer, self.patience);
+        let (record, request, began) = (self.record, self.request, worker.now());
         // One byte more than the limit, so that the parser sees that it is over.
         let mut fill = pin!(self.input.fill(self.target, HEAD_LIMITS.bytes + 1));
-        let began = worker.now();
-        loop {
-            let deadline = began.max(upload.last()) + patience;
-            let left = deadline.saturating_duration_since(worker.now());
-            match self.timer.within(left, fill.as_mut()).await {
-                // The request went on meanwhile, and moved the deadline.
-                Err(error)
-                    if error.kind() == io::ErrorKind::TimedOut && upload.last() + patience > deadline => {}
-                result => return result,
+        let mut counted = None;
+        let filled = poll_fn(|cx| {
+            if let Poll::Ready(filled) = fill.as_mut().poll(cx) {
+                return Poll::Ready(filled);
             }
+            let Some(since) = is_waited_for_since(record, request, began) else { return Poll::Pending };
+            if counted.replace(since) != Some(since) {
+                timer.arm((since + patience).saturating_duration_since(worker.now()));
+            }
+            timer.poll_expired(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        })
+        .await;
+        if counted.is_some() {
+            timer.disarm();
         }
+        filled
     }
 
     /// Parses what is there and writes the head for the client. `None`: the head is not complete.
@@ -142,6 +151,13 @@ impl Wait<'_> {
         self.record.sent.add(head.len(), self.record.site.worker().now());
         Ok(())
     }
+}
+
+/// Since when it is the target that is waited for. While the request goes on it is the client, whose deadline
+/// the upload has; unless the client waits for leave to send a body (RFC 9110, section 10.1.1).
+fn is_waited_for_since(record: &Record<'_>, request: &Request, began: Instant) -> Option<Instant> {
+    let waits_for_leave = request.expects && !record.heard.get() && record.received.last() <= began;
+    record.received.ended().or(waits_for_leave.then_some(began)).map(|since| since.max(began))
 }
 
 /// What decides over our own fields.
@@ -198,6 +214,7 @@ fn write_head(head: &ResponseHead<'_>, facts: &Facts, site: &Site, out: &mut Buf
     }
     let keep = |field: &Field<'_>| is_for_the_client(field, head, facts);
     head.fields.for_each_run(head.line_of_ours, keep, |lines| out.extend(lines));
+    out.extend(hops::via(head.version));
     if facts.upgraded {
         out.extend(b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
     } else if facts.interim {

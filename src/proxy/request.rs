@@ -14,6 +14,7 @@ use super::answer::{self, Media};
 use super::connection::Client;
 use super::failure::{Detail, Failure, Misdirection};
 use super::fields::{Forwarded, write_request_head};
+use super::hops;
 use super::record::Record;
 use super::site::Site;
 use crate::config::plan::{Action, HttpListener, Pass, Proxy, RedirectToHttps, Rule};
@@ -200,6 +201,17 @@ fn act<'a>(
     let keep = answer::keeps(&client.guest, request, request.ends_soon(request.len as u64));
     let mut out = site.worker().buffer();
     match &rule.action {
+        // RFC 9110, section 7.6.2: it goes no further, and who is asked is here.
+        Action::Proxy(_) if hops::left(head) == Some(0) => match head.known_method {
+            Method::Options => {
+                answer::write_options(head, keep, site, &mut out);
+                Next::Answer { status: 200, head: out, body: &[], keep }
+            }
+            _ => Next::Refuse(Failure::new(Reason::RequestMethod)),
+        },
+        Action::Proxy(_) if hops::go_in_circles(head.fields) => {
+            Next::Refuse(Failure::new(Reason::LoopDetected))
+        }
         Action::Proxy(proxy) => match too_large(proxy, head.framing) {
             Some(failure) => Next::Refuse(failure),
             None => {

@@ -44,12 +44,14 @@ pub(super) const BYTES_PER_TURN: usize = 1024 * 1024;
 pub(super) struct Meter<'a> {
     bytes: Cell<u64>,
     last: Cell<Instant>,
+    /// When all of it had passed, or as much as was to be had.
+    ended: Cell<Option<Instant>>,
     total: &'a Count,
 }
 
 impl<'a> Meter<'a> {
     pub(super) fn new(total: &'a Count, now: Instant) -> Self {
-        Self { bytes: Cell::new(0), last: Cell::new(now), total }
+        Self { bytes: Cell::new(0), last: Cell::new(now), ended: Cell::default(), total }
     }
 
     /// One that goes on where another ended; what that one saw is in `total` already.
@@ -69,6 +71,10 @@ impl<'a> Meter<'a> {
 
     pub(super) fn last(&self) -> Instant {
         self.last.get()
+    }
+
+    pub(super) fn ended(&self) -> Option<Instant> {
+        self.ended.get()
     }
 }
 
@@ -335,6 +341,8 @@ pub(super) struct Alongside<'a, F> {
     client: &'a Stream,
     /// How it failed, when that was the target's doing: the target may have answered all the same.
     failed: bool,
+    /// Learns when the upload has ended.
+    meter: &'a Meter<'a>,
 }
 
 impl<'a, F: Future<Output = Result<(), Broken>>> Alongside<'a, Pin<&mut F>> {
@@ -343,8 +351,10 @@ impl<'a, F: Future<Output = Result<(), Broken>>> Alongside<'a, Pin<&mut F>> {
         client: &'a Stream,
         future: Option<Pin<&'a mut F>>,
         failed: bool,
+        meter: &'a Meter<'a>,
     ) -> Alongside<'a, Pin<&'a mut F>> {
-        Alongside { future, client, failed }
+        meter.ended.set(future.is_none().then(|| client.worker().now()));
+        Alongside { future, client, failed, meter }
     }
 
     /// Whether it ended well.
@@ -384,6 +394,7 @@ impl<'a, F: Future<Output = Result<(), Broken>>> Alongside<'a, Pin<&mut F>> {
                 && let Poll::Ready(result) = upload.as_mut().poll(cx)
             {
                 self.future = None;
+                self.meter.ended.set(Some(self.client.worker().now()));
                 match result {
                     Ok(()) => {}
                     Err(Broken::To(_)) => self.failed = true,

@@ -1,13 +1,13 @@
-//! Names of targets, resolved on the control plane.
+//! Names of targets: what they stand for, shared by all workers.
 //!
 //! Docker answers with a lifetime of ten minutes and gives an address to the next container long
-//! before that. So the lifetime is not believed: an answer is good for [`FRESH`], is asked for again
-//! in the background while it is in use, and at once when a connection could not be opened. When
-//! asking fails, the last good answer stays.
+//! before that. So the lifetime is not believed: an answer in use is asked for again every few seconds, in
+//! the background, and at once when a connection could not be opened. Meanwhile, and when asking fails, the
+//! last good answer serves. Nothing waits for a resolver but what has no address to go to.
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -15,14 +15,25 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use event_listener::Event;
 
-/// How long an answer is used without asking again.
-const FRESH: Duration = Duration::from_secs(3);
+use super::resolver::{Resolver, Resolvers, SystemResolver, Unresolved};
+use crate::worker::Worker;
 
 /// How old an answer in use is when the next one is asked for, in the background.
 const REFRESH_AFTER: Duration = Duration::from_secs(2);
 
-/// How long one question may take before the last answer is used.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an answer stands, good or bad, whoever would have another: a name that does not exist is asked for
+/// once a second and not for every request.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// How old an answer may be before a new connection waits for the next one: nobody has used the name since, and
+/// its address may be that of another container by now.
+const FORGOTTEN: Duration = Duration::from_secs(60);
+
+/// How long such a connection waits before it goes to the old address all the same.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long addresses serve after the name was first said to have none: servers make mistakes, and mend them.
+const GRACE: Duration = Duration::from_secs(3 * 60);
 
 /// Addresses kept of one answer; a name with more of them is asked again soon enough.
 const ADDRESSES_MAX: usize = 32;
@@ -31,9 +42,9 @@ const ADDRESSES_MAX: usize = 32;
 const SPARE: usize = 64;
 
 /// The names in use, by host: one for the whole process, so that each is asked for once.
-#[derive(Default)]
 pub struct Names {
     names: Mutex<Entries>,
+    resolvers: Arc<Resolvers>,
 }
 
 #[derive(Default)]
@@ -51,20 +62,34 @@ pub struct Name {
     /// A question is on its way.
     asking: AtomicBool,
     answered: Event,
+    resolvers: Arc<Resolvers>,
 }
 
 /// What a name stood for.
 #[derive(Debug, Default)]
 pub struct Answer {
-    /// In the resolver's order, each once.
+    /// In the order in which to try them, each once.
     pub addresses: Vec<IpAddr>,
     /// When the last question was answered, well or not; `None` before the first.
     pub asked: Option<Instant>,
     /// Counts the answers that differed from the one before.
     pub version: u64,
+    /// Since when the name is said to have no address.
+    gone: Option<Instant>,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self::new(SystemResolver)
+    }
 }
 
 impl Names {
+    /// None yet; they will be asked of `resolver`.
+    pub fn new(resolver: impl Resolver) -> Self {
+        Self { names: Mutex::default(), resolvers: Resolvers::new(resolver) }
+    }
+
     /// The entry of a name. Entries that nobody holds go when they may be the half of all.
     pub fn get(&self, host: &Arc<str>) -> Arc<Name> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,15 +101,16 @@ impl Names {
             by_host.retain(|_, name| name.strong_count() > 0);
             *most = 2 * by_host.len() + SPARE;
         }
-        let name = Arc::new(Name::new(host.clone()));
+        let name = Arc::new(Name::new(host.clone(), self.resolvers.clone()));
         by_host.insert(host.clone(), Arc::downgrade(&name));
         name
     }
 }
 
 impl Name {
-    fn new(host: Arc<str>) -> Self {
-        Self { host, answer: ArcSwap::default(), asking: AtomicBool::new(false), answered: Event::new() }
+    fn new(host: Arc<str>, resolvers: Arc<Resolvers>) -> Self {
+        let (answer, asking, answered) = (ArcSwap::default(), AtomicBool::new(false), Event::new());
+        Self { host, answer, asking, answered, resolvers }
     }
 
     /// The version of the last good answer, however old. Asks for a new one in the background when
@@ -102,18 +128,30 @@ impl Name {
         self.answer.load_full()
     }
 
-    /// An answer that is not older than [`FRESH`], or the last good one when there is none to be had.
-    pub async fn fresh(self: &Arc<Self>) -> Arc<Answer> {
-        let answer = self.answer.load_full();
-        if answer.is_older_than(FRESH, Instant::now()) { self.ask_and_wait().await } else { answer }
+    /// What a new connection goes by: the last good answer, at once, while the next one is asked for. Waits
+    /// where there is none, and for a moment where it is forgotten. Has no deadline of its own.
+    pub async fn current(self: &Arc<Self>, worker: &Worker) -> Arc<Answer> {
+        let (now, answer) = (Instant::now(), self.last());
+        self.version(now);
+        match (answer.addresses.is_empty(), answer.is_older_than(FORGOTTEN, now)) {
+            (true, _) => self.renewed().await,
+            (false, false) => answer,
+            (false, true) => {
+                let renewed = async { Ok(self.renewed().await) };
+                worker.timer().within(PATIENCE, renewed).await.unwrap_or(answer)
+            }
+        }
     }
 
-    /// Asks now, whatever the age of the answer: the addresses did not work.
-    pub async fn ask_and_wait(self: &Arc<Self>) -> Arc<Answer> {
+    /// An answer that has just come: asks and waits, unless the last one has. For when the addresses did not
+    /// work. Has no deadline of its own.
+    pub async fn renewed(self: &Arc<Self>) -> Arc<Answer> {
         let answered = self.answered.listen();
-        self.ask();
-        answered.await;
-        self.answer.load_full()
+        if self.answer.load().is_older_than(SETTLED, Instant::now()) {
+            self.ask();
+            answered.await;
+        }
+        self.last()
     }
 
     /// Starts a question unless one is on its way.
@@ -122,31 +160,18 @@ impl Name {
             return;
         }
         let name = self.clone();
-        smol::spawn(async move {
-            let found = resolve(&name.host).await;
-            name.take_in(found);
-        })
-        .detach();
+        self.resolvers.ask(self.host.clone(), move |found| name.take_in(found, Instant::now()));
     }
 
-    /// Notes what came of a question.
-    pub(super) fn take_in(&self, found: io::Result<Vec<IpAddr>>) {
-        let last = self.answer.load();
-        let asked = Some(Instant::now());
-        let answer = match found {
-            // Resolvers shuffle; the same addresses in another order are no news.
-            Ok(addresses) if is_same_set(&addresses, &last.addresses) => {
-                Answer { addresses: last.addresses.clone(), asked, version: last.version }
+    /// Notes what came of a question. No addresses are no answer that may take the place of a good one.
+    pub(super) fn take_in(&self, found: Result<Vec<IpAddr>, Unresolved>, now: Instant) {
+        let found = found.and_then(|addresses| match addresses[..] {
+            [] => {
+                Err(Unresolved::NoAddress(io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
             }
-            Ok(addresses) => {
-                tracing::debug!(name = %self.host, ?addresses, "name resolved");
-                Answer { addresses, asked, version: last.version + 1 }
-            }
-            Err(error) => {
-                tracing::warn!(name = %self.host, %error, kept = ?last.addresses, "name not resolved");
-                Answer { addresses: last.addresses.clone(), asked, version: last.version }
-            }
-        };
+            _ => Ok(addresses),
+        });
+        let answer = self.answer.load().followed_by(found, now, &self.host);
         self.answer.store(Arc::new(answer));
         self.asking.store(false, Ordering::Release);
         self.answered.notify(usize::MAX);
@@ -157,6 +182,34 @@ impl Answer {
     fn is_older_than(&self, age: Duration, now: Instant) -> bool {
         self.asked.is_none_or(|asked| now.saturating_duration_since(asked) > age)
     }
+
+    /// What is known after the next question, about `host`.
+    fn followed_by(&self, found: Result<Vec<IpAddr>, Unresolved>, now: Instant, host: &str) -> Self {
+        let gone = match &found {
+            Ok(_) => None,
+            Err(Unresolved::NoAddress(_)) => self.gone.or(Some(now)),
+            Err(Unresolved::Temporary(_)) => self.gone,
+        };
+        let addresses = match found {
+            Ok(found) => in_turn(found),
+            Err(Unresolved::NoAddress(error))
+                if gone.is_some_and(|since| now.saturating_duration_since(since) >= GRACE) =>
+            {
+                tracing::warn!(name = host, %error, dropped = ?self.addresses, "name not resolved");
+                Vec::new()
+            }
+            Err(why) => {
+                tracing::warn!(name = host, error = %why.error(), kept = ?self.addresses, "name not resolved");
+                self.addresses.clone()
+            }
+        };
+        // Resolvers shuffle; the same addresses in another order are no news.
+        if is_same_set(&addresses, &self.addresses) {
+            return Self { addresses: self.addresses.clone(), asked: Some(now), version: self.version, gone };
+        }
+        tracing::debug!(name = host, ?addresses, "name stands for other addresses");
+        Self { addresses, asked: Some(now), version: self.version + 1, gone }
+    }
 }
 
 /// Both hold each address once.
@@ -164,33 +217,75 @@ fn is_same_set(one: &[IpAddr], other: &[IpAddr]) -> bool {
     one.len() == other.len() && one.iter().all(|address| other.contains(address))
 }
 
-/// Asks the system. An empty answer is an error: it must not replace a good one.
-async fn resolve(host: &str) -> io::Result<Vec<IpAddr>> {
-    let question = smol::net::resolve((host.to_owned(), 0));
-    let too_late = async {
-        smol::Timer::after(PATIENCE).await;
-        Err(io::Error::new(io::ErrorKind::TimedOut, "the resolver did not answer in time"))
-    };
-    let found = futures_lite::future::or(question, too_late).await?;
-    let mut addresses = Vec::new();
-    for address in found.iter().map(SocketAddr::ip) {
-        if !addresses.contains(&address) && addresses.len() < ADDRESSES_MAX {
-            addresses.push(address);
+/// Each address once, the families by turns: should one of them lead nowhere, the next address is of the
+/// other one (RFC 8305, section 4).
+fn in_turn(found: Vec<IpAddr>) -> Vec<IpAddr> {
+    let mut once: Vec<IpAddr> = Vec::new();
+    for address in found {
+        if !once.contains(&address) && once.len() < ADDRESSES_MAX {
+            once.push(address);
         }
     }
-    if addresses.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
-    }
-    Ok(addresses)
+    let Some(first) = once.first().map(IpAddr::is_ipv4) else { return once };
+    let (one, other): (Vec<_>, Vec<_>) = once.into_iter().partition(|address| address.is_ipv4() == first);
+    let mut other = other.into_iter();
+    let mut all: Vec<IpAddr> =
+        one.into_iter().flat_map(|address| [Some(address), other.next()]).flatten().collect();
+    all.extend(other);
+    all
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::mpsc;
+
     use smol::block_on;
 
-    fn name() -> Arc<Name> {
-        Arc::new(Name::new("name.test".into()))
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+    const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
+
+    /// Says what it was asked, and answers with what it is told.
+    struct Scripted {
+        asked: mpsc::Sender<String>,
+        answers: Mutex<mpsc::Receiver<Result<Vec<IpAddr>, Unresolved>>>,
+    }
+
+    impl Resolver for Scripted {
+        fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, Unresolved> {
+            // The test may have ended.
+            let _ = self.asked.send(host.into());
+            let answer = self.answers.lock().unwrap().recv();
+            answer.unwrap_or_else(|_| no_answer())
+        }
+    }
+
+    /// A name, the questions for it, and what to answer them with.
+    type Scene = (Arc<Name>, mpsc::Receiver<String>, mpsc::Sender<Result<Vec<IpAddr>, Unresolved>>);
+
+    fn scene() -> Scene {
+        let ((asked, questions), (answer, answers)) = (mpsc::channel(), mpsc::channel());
+        let names = Names::new(Scripted { asked, answers: Mutex::new(answers) });
+        (names.get(&"name.test".into()), questions, answer)
+    }
+
+    fn no_answer() -> Result<Vec<IpAddr>, Unresolved> {
+        Err(Unresolved::Temporary(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn no_address() -> Result<Vec<IpAddr>, Unresolved> {
+        Err(Unresolved::NoAddress(io::ErrorKind::NotFound.into()))
+    }
+
+    fn ago(seconds: u64) -> Instant {
+        Instant::now().checked_sub(Duration::from_secs(seconds)).expect("the machine runs for longer")
+    }
+
+    /// What a new connection would go by.
+    fn current(name: &Arc<Name>) -> Vec<IpAddr> {
+        let name = name.clone();
+        crate::worker::run(|worker| async move { name.current(&worker).await.addresses.clone() }).unwrap()
     }
 
     #[test]
@@ -198,30 +293,98 @@ mod tests {
         let names = Names::default();
         let name = names.get(&"localhost".into());
         assert!(Arc::ptr_eq(&name, &names.get(&"localhost".into())));
-        let answer = block_on(name.fresh());
-        assert!(answer.addresses.iter().all(|address| address.is_loopback()) && !answer.addresses.is_empty());
-        assert!(Arc::ptr_eq(&answer, &block_on(name.fresh())), "a fresh answer is not asked for again");
+        let addresses = current(&name);
+        assert!(addresses.iter().all(|address| address.is_loopback()) && !addresses.is_empty());
+    }
+
+    #[test]
+    fn the_last_good_addresses_serve_while_the_resolver_hangs() {
+        let (name, questions, _hangs) = scene();
+        name.take_in(Ok(vec![HERE]), ago(10));
+        assert_eq!(current(&name), [HERE], "nothing answers, and nothing waits");
+        assert_eq!(questions.recv().unwrap(), "name.test", "it was asked for all the same");
+        assert_eq!(current(&name), [HERE]);
+        assert!(questions.try_recv().is_err(), "and once, as long as that hangs");
+    }
+
+    #[test]
+    fn an_address_that_nobody_has_used_for_long_is_asked_for_first() {
+        let (name, _questions, answer) = scene();
+        name.take_in(Ok(vec![HERE]), ago(3600));
+        answer.send(Ok(vec![THERE])).unwrap();
+        assert_eq!(current(&name), [THERE]);
+        name.take_in(Ok(vec![THERE]), ago(3600));
+        assert_eq!(current(&name), [THERE], "a resolver that hangs is not waited for as long as it does");
+    }
+
+    #[test]
+    fn without_addresses_a_connection_waits_for_some() {
+        let (name, _questions, answer) = scene();
+        answer.send(Ok(vec![HERE, HERE, THERE])).unwrap();
+        assert_eq!(current(&name), [HERE, THERE]);
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_resolved_is_asked_for_once_a_second() {
+        let (name, questions, answer) = scene();
+        let began = Instant::now();
+        for failed in [no_answer(), no_address(), Ok(Vec::new()), no_answer(), no_answer()] {
+            answer.send(failed).unwrap();
+        }
+        drop(answer);
+        for _ in 0..200 {
+            assert!(current(&name).is_empty());
+            assert!(block_on(name.renewed()).addresses.is_empty(), "nor after a failed connection");
+        }
+        let asked = questions.try_iter().count() as u64;
+        assert!(asked <= 1 + began.elapsed().as_secs(), "{asked} questions");
     }
 
     #[test]
     fn a_failed_question_keeps_the_last_good_answer() {
-        let name = name();
-        name.take_in(Ok(vec![IpAddr::from([10, 0, 0, 1])]));
-        let before = name.answer.load_full();
-        name.take_in(Err(io::ErrorKind::NotFound.into()));
-        let after = name.answer.load_full();
+        let (name, ..) = scene();
+        name.take_in(Ok(vec![HERE]), ago(10));
+        let before = name.last();
+        name.take_in(no_answer(), Instant::now());
+        let after = name.last();
         assert_eq!((&after.addresses, after.version), (&before.addresses, before.version));
         assert!(after.asked > before.asked);
     }
 
     #[test]
+    fn addresses_are_dropped_some_minutes_after_the_name_is_gone() {
+        let (name, ..) = scene();
+        let (start, minute) = (Instant::now(), Duration::from_secs(60));
+        name.take_in(Ok(vec![HERE]), start);
+        name.take_in(no_address(), start + minute);
+        name.take_in(no_answer(), start + 10 * minute);
+        assert_eq!(name.last().addresses, [HERE], "that there is no answer says nothing");
+        name.take_in(no_address(), start + 10 * minute);
+        assert!(name.last().addresses.is_empty());
+        assert_eq!(name.last().version, 2, "pools hear of it");
+        name.take_in(Ok(vec![HERE]), start + 11 * minute);
+        name.take_in(no_address(), start + 12 * minute);
+        assert_eq!(name.last().addresses, [HERE], "it was back, and time begins anew");
+        name.take_in(Ok(Vec::new()), start + 20 * minute);
+        assert!(name.last().addresses.is_empty(), "an answer of nothing is the same");
+    }
+
+    #[test]
     fn only_a_different_answer_has_a_new_version() {
-        let name = name();
-        name.take_in(Ok(vec![IpAddr::from([10, 0, 0, 1])]));
-        name.take_in(Ok(vec![IpAddr::from([10, 0, 0, 1])]));
-        assert_eq!(name.answer.load().version, 1);
-        name.take_in(Ok(vec![IpAddr::from([10, 0, 0, 2])]));
-        assert_eq!(name.answer.load().version, 2);
+        let (name, ..) = scene();
+        let now = Instant::now();
+        name.take_in(Ok(vec![HERE, THERE]), now);
+        name.take_in(Ok(vec![THERE, HERE]), now);
+        assert_eq!((name.last().version, &name.last().addresses[..]), (1, &[HERE, THERE][..]));
+        name.take_in(Ok(vec![THERE]), now);
+        assert_eq!(name.last().version, 2);
+    }
+
+    #[test]
+    fn families_take_turns_in_the_order_of_the_resolver() {
+        let parse = |all: &[&str]| -> Vec<IpAddr> { all.iter().map(|one| one.parse().unwrap()).collect() };
+        let found = parse(&["::1", "::2", "::1", "::3", "1.1.1.1", "::4"]);
+        assert_eq!(in_turn(found), parse(&["::1", "1.1.1.1", "::2", "::3", "::4"]));
     }
 
     #[test]
@@ -235,11 +398,5 @@ mod tests {
         }
         let again = names.get(&"held-7.test".into());
         assert!(Arc::ptr_eq(&again, &held[7]), "who is held stays");
-    }
-
-    #[test]
-    fn a_name_that_does_not_exist_has_no_addresses_and_does_not_hang() {
-        let name = Arc::new(Name::new("does-not-exist.invalid".into()));
-        assert!(block_on(name.fresh()).addresses.is_empty());
     }
 }

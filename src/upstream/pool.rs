@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 
+use super::attempts::{Attempts, Order};
 use super::link::Link;
 use super::names::Name;
 use crate::config::plan::{Target, TargetHost};
@@ -18,9 +19,6 @@ use crate::worker::{TcpStream, Worker};
 
 /// Idle connections kept to one target by one worker; further ones are closed.
 const IDLE_MAX: usize = 1024;
-
-/// Addresses of one target tried for one connection.
-const ADDRESS_TRIES: usize = 3;
 
 /// The connections of one worker to one target.
 pub struct Pool {
@@ -34,8 +32,7 @@ pub struct Pool {
     idle: RefCell<Vec<Idle>>,
     /// The version of the name's answer that `idle` is known to agree with.
     agreed: Cell<u64>,
-    /// Which address is tried first: all of them get their turn.
-    turn: Cell<usize>,
+    order: Order,
 }
 
 struct Idle {
@@ -71,8 +68,8 @@ impl Pool {
             let name = connector.server_name(&target);
             (connector, name.expect("invariant: the directory has refused hosts that are no server name"))
         });
-        let (idle, agreed, turn) = Default::default();
-        Self { target, authority, tls, name, idle, agreed, turn }
+        let (idle, agreed, order) = Default::default();
+        Self { target, authority, tls, name, idle, agreed, order }
     }
 
     /// What `Host` says to this target, and what is put before the path.
@@ -109,27 +106,56 @@ impl Pool {
         }
     }
 
-    /// Opens a connection, to whichever address of the target answers.
+    /// Opens a connection, to whichever address of the target answers first. `timeout` is for all of it: the
+    /// name, every address, TLS.
     ///
     /// # Errors
-    /// [`ConnectError`], of the last address that was tried.
+    /// [`ConnectError`], of the address that failed last.
     pub async fn open(&self, worker: &Worker, timeout: Duration) -> Result<Box<Link>, ConnectError> {
+        let attempts = Attempts::default();
+        let opening = async { Ok(self.open_somewhere(worker, &attempts).await) };
+        let error = match worker.timer().within(timeout, opening).await {
+            Ok(Some(link)) => return Ok(link),
+            Ok(None) => io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
+            Err(late) => late,
+        };
+        let (address, error) = match (attempts.trying.get(), attempts.failed.take()) {
+            (Some(address), _) => (address, error),
+            (None, Some(failed)) => failed,
+            (None, None) => return Err(not_resolved(error)),
+        };
+        Err(ConnectError { reason: reason_of(&error), address: Some(address), error })
+    }
+
+    async fn open_somewhere(&self, worker: &Worker, attempts: &Attempts) -> Option<Box<Link>> {
         let name = match (&self.target.host, &self.name) {
-            (TargetHost::Address(address), _) => return self.open_one_of(worker, timeout, &[*address]).await,
-            (TargetHost::Name(_), Some(name)) => name,
-            (TargetHost::Name(_), None) => return Err(name_not_found()),
+            (TargetHost::Address(address), _) => {
+                return self.open_one_of(worker, &[*address], attempts).await;
+            }
+            (TargetHost::Name(_), name) => name.as_ref()?,
         };
-        let answer = name.fresh().await;
-        let failed = match self.open_one_of(worker, timeout, &answer.addresses).await {
-            Ok(link) => return Ok(link),
-            Err(error) => error,
-        };
-        // The container may have moved since: ask now, and go there if so.
-        let again = name.ask_and_wait().await;
-        if again.version == answer.version {
-            return Err(failed);
+        let answer = name.current(worker).await;
+        if let Some(link) = self.open_one_of(worker, &answer.addresses, attempts).await {
+            return Some(link);
         }
-        self.open_one_of(worker, timeout, &again.addresses).await
+        // The container may have moved since: ask now, and go there if so.
+        let again = name.renewed().await;
+        let moved = again.version != answer.version;
+        if moved { self.open_one_of(worker, &again.addresses, attempts).await } else { None }
+    }
+
+    async fn open_one_of(
+        &self,
+        worker: &Worker,
+        addresses: &[IpAddr],
+        attempts: &Attempts,
+    ) -> Option<Box<Link>> {
+        let order = self.order.next(addresses, Instant::now());
+        let order = order.into_iter().map(|address| SocketAddr::new(address, self.target.port));
+        let connect = |address| self.connect(worker, address);
+        let (address, stream) = attempts.race(order, &self.order, worker.timer(), connect).await?;
+        let (input, agreed) = (Input::default(), self.agreed.get());
+        Some(Box::new(Link { stream, input, address, agreed, reused: false }))
     }
 
     /// Closes what is too old, closed by the target, or at an address that the name has left.
@@ -141,32 +167,6 @@ impl Pool {
             idle.shrink_to(0);
         }
         !idle.is_empty()
-    }
-
-    async fn open_one_of(
-        &self,
-        worker: &Worker,
-        timeout: Duration,
-        addresses: &[IpAddr],
-    ) -> Result<Box<Link>, ConnectError> {
-        let first = self.turn.replace(self.turn.get().wrapping_add(1));
-        let mut failed = name_not_found();
-        for number in 0..addresses.len().min(ADDRESS_TRIES) {
-            let address = SocketAddr::new(
-                addresses[(first % addresses.len() + number) % addresses.len()],
-                self.target.port,
-            );
-            match worker.timer().within(timeout, self.connect(worker, address)).await {
-                Ok(stream) => {
-                    let (input, agreed) = (Input::default(), self.agreed.get());
-                    return Ok(Box::new(Link { stream, input, address, agreed, reused: false }));
-                }
-                Err(error) => {
-                    failed = ConnectError { reason: reason_of(&error), address: Some(address), error }
-                }
-            }
-        }
-        Err(failed)
     }
 
     async fn connect(&self, worker: &Worker, address: SocketAddr) -> io::Result<Stream> {
@@ -194,8 +194,11 @@ impl Pool {
     }
 }
 
-fn name_not_found() -> ConnectError {
-    let error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+fn not_resolved(error: io::Error) -> ConnectError {
+    let error = match error.kind() {
+        io::ErrorKind::TimedOut => io::Error::new(error.kind(), "the resolver did not answer in time"),
+        _ => error,
+    };
     ConnectError { reason: Reason::NameNotFound, address: None, error }
 }
 
@@ -223,20 +226,26 @@ fn reason_of(error: &io::Error) -> Reason {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
     use crate::config::plan::Scheme;
-    use crate::upstream::Names;
+    use crate::upstream::{Names, Resolver, Unresolved};
+
+    /// A pool of a target with that name.
+    fn pool_of(name: &Arc<Name>, port: u16) -> Pool {
+        let host = TargetHost::Name("moving.test".into());
+        let target = Target { scheme: Scheme::Http, host, port, base_path: "".into() };
+        Pool::new(target, None, Some(name.clone()))
+    }
 
     #[test]
     fn a_link_to_an_address_that_the_name_has_left_is_neither_handed_out_nor_kept() {
-        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = server.local_addr().unwrap().port();
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let name = Names::default().get(&"moving.test".into());
         let (here, there) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
-        name.take_in(Ok(vec![here]));
-        let host = TargetHost::Name("moving.test".into());
-        let target = Target { scheme: Scheme::Http, host, port, base_path: "".into() };
-        let pool = Pool::new(target, None, Some(name.clone()));
+        name.take_in(Ok(vec![here]), Instant::now());
+        let pool = pool_of(&name, server.local_addr().unwrap().port());
         let done = crate::worker::run(|worker| async move {
             let far = Instant::now() + Duration::from_secs(3600);
             let open = || pool.open(&worker, Duration::from_secs(5));
@@ -244,12 +253,47 @@ mod tests {
             pool.keep(idle, far);
             let idle = pool.reuse(Instant::now(), false).expect("nothing has happened to it");
             pool.keep(idle, far);
-            name.take_in(Ok(vec![there]));
+            name.take_in(Ok(vec![there]), Instant::now());
             assert!(pool.reuse(Instant::now(), false).is_none(), "it was idle when the name left");
             pool.keep(busy, far);
             assert!(pool.reuse(Instant::now(), false).is_none(), "it was in use when the name left");
         });
         done.unwrap();
+    }
+
+    /// Answers nothing, for as long as the channel that the test holds the other end of is open.
+    struct Hanging(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
+
+    impl Resolver for Hanging {
+        fn resolve(&self, _: &str) -> Result<Vec<IpAddr>, Unresolved> {
+            let _ = self.0.lock().unwrap().recv();
+            Err(Unresolved::Temporary(io::ErrorKind::TimedOut.into()))
+        }
+    }
+
+    #[test]
+    fn one_deadline_is_for_the_name_and_all_addresses() {
+        let (_hangs, receiver) = std::sync::mpsc::channel();
+        let names = Names::new(Hanging(receiver.into()));
+        let name = names.get(&"moving.test".into());
+        // An address where something listens, and one of the network for examples: no answer, or that it
+        // cannot be reached.
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let pool = pool_of(&name, server.local_addr().unwrap().port());
+        let ended = crate::worker::run(|worker| async move {
+            let short = Duration::from_millis(50);
+            let error = pool.open(&worker, short).await.err().unwrap();
+            assert_eq!((error.reason, error.address), (Reason::NameNotFound, None), "{error}");
+            name.take_in(Ok(vec![[192, 0, 2, 1].into()]), Instant::now());
+            let error = pool.open(&worker, short).await.err().unwrap();
+            let expected = [Reason::ConnectTimeout, Reason::ConnectFailed, Reason::ConnectRefused];
+            assert!(expected.contains(&error.reason) && error.address.is_some(), "{error}");
+            // However long the name may take that is asked for anew: the deadline is far.
+            name.take_in(Ok(vec![[192, 0, 2, 1].into(), [127, 0, 0, 1].into()]), Instant::now());
+            let link = pool.open(&worker, Duration::from_secs(3600)).await.unwrap();
+            assert_eq!(link.address.ip(), IpAddr::from([127, 0, 0, 1]));
+        });
+        ended.unwrap();
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use smolgate::config;
 use smolgate::gate::Gate;
+use smolgate::log::Counters;
+use smolgate::upstream::{Resolver, SystemResolver};
 use tempfile::TempDir;
 
 use super::client::Client;
@@ -36,12 +38,25 @@ impl TestGate {
 
     /// Like [`TestGate::start`], for a configuration that may be refused.
     pub fn try_start(yaml: &str, names: Names) -> Result<TestGate, String> {
+        TestGate::try_start_asking(SystemResolver, yaml, names)
+    }
+
+    /// Like [`TestGate::start`], where `resolver` knows the names of targets.
+    #[track_caller]
+    pub fn start_asking(resolver: impl Resolver, yaml: &str, names: Names) -> TestGate {
+        let started = TestGate::try_start_asking(resolver, yaml, names);
+        started.unwrap_or_else(|error| panic!("the gate does not start: {error}"))
+    }
+
+    fn try_start_asking(resolver: impl Resolver, yaml: &str, names: Names) -> Result<TestGate, String> {
         let dir = tempfile::tempdir().expect("a scratch directory");
         let file = dir.path().join("smolgate.yml");
         fs::write(&file, filled(yaml, names)).unwrap();
         let path = file.clone();
         let loader = Box::new(move || config::load(std::slice::from_ref(&path), &smolgate::disk::Disk));
-        let gate = Gate::start(loader).map_err(|error| error.to_string())?;
+        let (asking, counters) = (smolgate::upstream::Names::new(resolver), Counters::new());
+        let gate = Gate::start_asking(asking, loader, counters, Box::new(|_| {}));
+        let gate = gate.map_err(|error| error.to_string())?;
         Ok(TestGate { gate, dir, file, kept: Vec::new() })
     }
 

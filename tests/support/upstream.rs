@@ -81,6 +81,19 @@ impl Upstream {
         Upstream::on(listener, wrap, script)
     }
 
+    /// Answers one request a connection with `200` and this body, at this address and not at a free one.
+    pub fn at(address: SocketAddr, body: &str) -> Upstream {
+        let listener = TcpListener::bind(address).expect("nothing listens there");
+        let fields = format!("Connection: close\r\nContent-Length: {}", body.len());
+        let answer = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n{body}");
+        let script = move |connection: &mut Connection| {
+            if connection.read_request().is_some() {
+                connection.send(&answer);
+            }
+        };
+        Upstream::on(listener, |stream| Some(Box::new(stream)), script)
+    }
+
     fn on(
         listener: TcpListener,
         wrap: impl Fn(TcpStream) -> Option<Box<dyn Transport>> + Send + Sync + 'static,
@@ -405,10 +418,15 @@ impl Blackhole {
         let fillers = fillers.collect();
         Blackhole { listener, _fillers: fillers }
     }
+
+    /// Its address.
+    pub fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap().as_socket().expect("IPv4")
+    }
 }
 
 impl fmt::Display for Blackhole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.listener.local_addr().unwrap().as_socket().expect("IPv4").fmt(f)
+        self.address().fmt(f)
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct Lowered {
     pub(crate) spots: Vec<ListenerSpots>,
     /// Of the internal API's address; `None` where it does not stand in a file.
     pub(crate) internal_bind: Option<Spot>,
+    /// For each upstream of the plan, those of its targets.
+    pub(crate) targets: Vec<Vec<Spot>>,
 }
 
 /// Where a listener and its rules were written.
@@ -49,6 +51,7 @@ pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) ->
     let shutdown_timeout = source.shutdown_timeout.map_or(SHUTDOWN_TIMEOUT, |timeout| timeout.value);
     let lower = |listener| lower_listener(listener, shutdown_timeout, &mut upstreams, report);
     let (listeners, spots) = source.listeners.into_iter().filter_map(lower).unzip();
+    let (upstreams, targets) = upstreams.finish(report);
     let plan = Plan {
         files: source.files,
         log: Log {
@@ -62,10 +65,10 @@ pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) ->
         internal_api,
         watch: settings::watch(source.watch.is_some_and(|watch| watch.value), inputs, report),
         listeners,
-        upstreams: upstreams.finish(report),
+        upstreams,
         rejected_services: source.rejected_services,
     };
-    Lowered { plan, spots, internal_bind }
+    Lowered { plan, spots, internal_bind, targets }
 }
 
 /// The internal API, and where its address comes from, in words and as a place: the environment comes

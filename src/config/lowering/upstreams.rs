@@ -149,8 +149,9 @@ impl Upstreams {
         UpstreamId(self.entries.len() - 1)
     }
 
-    /// The upstreams of the plan, in the order of their ids; those that nothing uses are said.
-    pub(super) fn finish(self, report: &mut Report) -> Vec<Upstream> {
+    /// The upstreams of the plan, in the order of their ids, and where their targets were written; those that
+    /// nothing uses are said.
+    pub(super) fn finish(self, report: &mut Report) -> (Vec<Upstream>, Vec<Vec<Spot>>) {
         // A rule that was left out for an error may well be the one that uses it.
         let is_whole = !report.has_errors();
         let finish = |entry: Entry| {
@@ -166,7 +167,8 @@ impl Upstreams {
                 report.warning(Some(spot), message, "`tls: { ca: ... }` trusts an authority of your own");
             }
             let speaks = used.unwrap_or(Speaks::Http);
-            Upstream {
+            let spots = source.targets.iter().map(|target| target.spot).collect();
+            let upstream = Upstream {
                 name: source.name.value,
                 origin: report.origin(spot),
                 targets: source.targets.iter().map(|target| target.value.with(speaks.scheme())).collect(),
@@ -174,9 +176,10 @@ impl Upstreams {
                 connect_timeout: source.connect_timeout.map_or(CONNECT_TIMEOUT, |timeout| timeout.value),
                 tries: source.tries.map_or(TRIES, |tries| tries.value),
                 idle_timeout: source.idle_timeout.map_or(IDLE_TIMEOUT, |timeout| timeout.value),
-            }
+            };
+            (upstream, spots)
         };
-        self.entries.into_iter().map(finish).collect()
+        self.entries.into_iter().map(finish).unzip()
     }
 }
 

@@ -1,0 +1,147 @@
+//! Names of targets, asked of a resolver that does as it is told.
+
+mod support;
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use smolgate::upstream::{Resolver, Unresolved};
+use support::gate::TestGate;
+use support::upstream::{Blackhole, Upstream};
+use support::wire::End;
+use support::{Latch, until};
+
+const CONFIG: &str = r#"
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    rules:
+      - host: passed.test
+        pass: "target.test:{port}"
+        connect_timeout: {patience}
+      - target: "http://target.test:{port}"
+        connect_timeout: {patience}
+  - name: tcp
+    bind: "127.0.0.1:0"
+    protocol: tcp
+    target: "target.test:{port}"
+    connect_timeout: {patience}
+"#;
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// Counts questions, waits until the latch is open, and answers with what it holds.
+#[derive(Clone)]
+struct Told {
+    asked: Arc<AtomicUsize>,
+    latch: Latch,
+    addresses: Arc<Mutex<Vec<IpAddr>>>,
+}
+
+impl Told {
+    fn new(addresses: &[IpAddr]) -> Told {
+        let told = Told::hanging();
+        *told.addresses.lock().unwrap() = addresses.to_vec();
+        told.latch.open();
+        told
+    }
+
+    fn hanging() -> Told {
+        Told { asked: Arc::default(), latch: Latch::new(), addresses: Arc::default() }
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    fn start(&self, port: u16, patience: &str) -> TestGate {
+        TestGate::start_asking(self.clone(), CONFIG, &[("port", &port), ("patience", &patience)])
+    }
+}
+
+impl Resolver for Told {
+    fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, Unresolved> {
+        assert_eq!(host, "target.test");
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.latch.wait();
+        match &self.addresses.lock().unwrap()[..] {
+            [] => Err(Unresolved::NoAddress(io::ErrorKind::NotFound.into())),
+            addresses => Ok(addresses.to_vec()),
+        }
+    }
+}
+
+fn local(last: u8) -> IpAddr {
+    IpAddr::from([127, 0, 0, last])
+}
+
+#[test]
+fn a_name_that_does_not_exist_is_asked_for_once_a_second() {
+    let told = Told::new(&[]);
+    let gate = told.start(80, "20s");
+    let (began, mut client) = (Instant::now(), gate.client());
+    for _ in 0..200 {
+        client.exchange(GET).expect_own(502, "name_not_found");
+    }
+    let asked = told.asked();
+    assert!(asked as u64 <= 1 + began.elapsed().as_secs(), "{asked} questions");
+}
+
+#[test]
+fn a_target_that_refuses_is_asked_for_once_a_second() {
+    let told = Told::new(&[local(1)]);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let gate = told.start(port, "20s");
+    let (began, mut client) = (Instant::now(), gate.client());
+    for _ in 0..200 {
+        client.exchange(GET).expect_own(502, "connect_refused");
+    }
+    let asked = told.asked();
+    assert!(asked as u64 <= 1 + began.elapsed().as_secs(), "{asked} questions");
+}
+
+#[test]
+fn the_deadline_of_a_connection_is_that_of_its_name_too() {
+    let told = Told::hanging();
+    let gate = told.start(80, "100ms");
+    let mut client = gate.client();
+    client.exchange(GET).expect_own(502, "name_not_found");
+    client.exchange(GET).expect_own(502, "name_not_found");
+    assert_eq!(told.asked(), 1, "it is still asked for");
+    assert_ne!(gate.client_of("tcp").expect_close(), End::Deadline);
+    told.latch.open();
+}
+
+#[test]
+fn a_silent_address_does_not_keep_from_the_next_one() {
+    let blackhole = Blackhole::new();
+    let port = blackhole.address().port();
+    let upstream = Upstream::at((local(2), port).into(), "fine");
+    let gate = Told::new(&[local(1), local(2)]).start(port, "1h");
+    for _ in 0..4 {
+        gate.exchange(GET).expect(200, "fine");
+    }
+    assert_eq!(upstream.requests().len(), 4);
+}
+
+#[test]
+fn a_client_that_resets_meanwhile_ends_its_exchange() {
+    let gone = "smolgate_own_answers_total{reason=\"client_gone\"}";
+    let blackhole = Blackhole::new();
+    let (hanging, silent) = (Told::hanging(), Told::new(&[local(1)]));
+    for (told, number) in [(&hanging, 1), (&silent, 2)] {
+        for (listener, host) in [("http", "a"), ("http", "passed.test"), ("tcp", "any")] {
+            let gate = told.start(blackhole.address().port(), "1h");
+            let mut client = gate.client_of(listener);
+            client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+            until("the name is asked for", || told.asked() > 0);
+            told.asked.store(0, Ordering::SeqCst);
+            client.reset();
+            until(&format!("the exchange ends: {listener} {host} {number}"), || gate.metric(gone) >= 1.0);
+        }
+    }
+    hanging.latch.open();
+}
