@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use support::Latch;
+use support::client::Client;
 use support::gate::TestGate;
 use support::message::Response;
 use support::upstream::Upstream;
+use support::{Latch, pattern};
 
 const CONFIG: &str = r#"
 listeners:
@@ -166,4 +167,32 @@ fn a_chunked_upload_that_is_refused_swallows_nothing_of_the_next_request() {
         upload.extend(b"0\r\n\r\n");
         upload
     });
+}
+
+/// The client waits for each answer before it sends the next request, as most do.
+#[test]
+fn a_client_that_is_refused_an_upload_goes_on_or_sees_a_close() {
+    let target = Refusing::new();
+    let gate = TestGate::start(CONFIG, &[("upstream", &target.upstream)]);
+    let mut client: Option<Client> = None;
+    for size in sizes() {
+        let mut connection = client.take().unwrap_or_else(|| gate.client());
+        let path = format!("/upload/{size}");
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a.test\r\nContent-Length: {size}\r\n\r\n");
+        let upload = [head.into_bytes(), pattern(7, size)].concat();
+        let sending = target.send(&path, connection.writer(), upload);
+        let Ok(refused) = connection.try_read_response("POST") else { panic!("{size} bytes: no answer") };
+        assert_eq!(refused.status(), 413, "{size} bytes");
+        let all_sent = sending.join().unwrap();
+        if refused.get("Connection") == Some("close") || !all_sent {
+            continue;
+        }
+        let asked = format!("GET /after/{size} HTTP/1.1\r\nHost: a.test\r\n\r\n");
+        let answer = connection.try_send(&asked).then(|| connection.try_read_response("GET"));
+        let Some(Ok(answer)) = answer else {
+            panic!("{size} bytes: the next request was swallowed on a connection that was said to stay")
+        };
+        answer.expect(200, format!("/after/{size}"));
+        client = Some(connection);
+    }
 }
