@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::lowering::{ListenerSpots, Lowered};
-use super::plan::{HostPattern, Protocol, Rule};
+use super::plan::{HostPattern, Plan, Protocol, Rule};
 use super::report::Report;
 
 /// Looks at the whole plan.
@@ -12,6 +12,7 @@ pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {
     if lowered.plan.listeners.is_empty() {
         report.warning(None, "there is no listener: nothing will be served", "add for example `listeners:`");
     }
+    too_few_connections(&lowered.plan, report);
     for (listener, spots) in lowered.plan.listeners.iter().zip(&lowered.spots) {
         let Protocol::Http(http) = &listener.protocol else {
             continue;
@@ -29,6 +30,18 @@ pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {
         if listener.tls.is_some() {
             hidden(&http.rules, spots, report);
         }
+    }
+}
+
+/// A limit on connections at which not every address can have one.
+fn too_few_connections(plan: &Plan, report: &mut Report) {
+    let addresses: usize = plan.listeners.iter().map(|listener| listener.binds.len()).sum();
+    let most = plan.max_connections;
+    // 0 was refused.
+    if (1..addresses).contains(&most) {
+        let message =
+            format!("`max_connections` is {most}, and there are {addresses} addresses to listen on");
+        report.warning(None, message, "it is a limit on all of them together: allow more");
     }
 }
 

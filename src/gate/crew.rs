@@ -13,7 +13,7 @@ use smol::channel::{Receiver, Sender, bounded, unbounded};
 use super::bound::{DoorKey, NewSockets, doors};
 use crate::http::FieldTable;
 use crate::log::Counters;
-use crate::proxy::{Clock, Door, Lease, Permits, Site, Upstreams, WorkerState, handshake_slots};
+use crate::proxy::{Clock, Door, Idle, Lease, Permits, Site, Upstreams, WorkerState, handshake_slots};
 use crate::upstream::Book;
 use crate::worker::{self, Task, Worker};
 
@@ -26,6 +26,8 @@ pub(super) struct Crew {
 enum Order {
     /// Serve this generation: keep the doors it has, open those it brings sockets for, close the rest.
     Install { generation: Lease, sockets: HashMap<DoorKey, TcpListener>, done: Sender<io::Result<()>> },
+    /// Say that it hears.
+    Answer { done: Sender<()> },
     /// Close every door, wait for the guests, and end.
     Leave { patience: Duration },
 }
@@ -45,6 +47,11 @@ impl Crew {
             crew.workers.push((orders, thread));
         }
         Ok(crew)
+    }
+
+    /// By which they are asked whether they hear.
+    pub(super) fn roll_call(&self) -> RollCall {
+        RollCall(self.workers.iter().map(|(orders, _)| orders.clone()).collect())
     }
 
     /// How many there are.
@@ -91,6 +98,40 @@ impl Crew {
     }
 }
 
+/// How long a worker may take to say that it hears. It does so between two tasks: longer than this it takes only
+/// where it does nothing else for its connections either.
+const ANSWER_TIME: Duration = Duration::from_secs(2);
+
+/// Asks workers whether they hear.
+#[derive(Clone, Default)]
+pub(super) struct RollCall(Vec<Sender<Order>>);
+
+impl RollCall {
+    /// Whether all of them answer, soon. One that has been told to leave does not.
+    pub(super) async fn all_answer(&self) -> bool {
+        let (done, answers) = bounded(self.0.len().max(1));
+        for orders in &self.0 {
+            if orders.try_send(Order::Answer { done: done.clone() }).is_err() {
+                return false;
+            }
+        }
+        drop(done);
+        let all = async {
+            for _ in &self.0 {
+                if answers.recv().await.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        let too_late = async {
+            smol::Timer::after(ANSWER_TIME).await;
+            false
+        };
+        futures_lite::future::or(all, too_late).await
+    }
+}
+
 /// What a worker does all its life.
 async fn obey(worker: Worker, inbox: Receiver<Order>, counters: Arc<Counters>, permits: Permits) {
     let state = Rc::new(WorkerState {
@@ -99,6 +140,7 @@ async fn obey(worker: Worker, inbox: Receiver<Order>, counters: Arc<Counters>, p
         counters: counters.worker(),
         table: FieldTable::new().into(),
         clock: Clock::default(),
+        idle: Idle::new(&worker, &permits),
         permits,
         handshakes: handshake_slots(),
     });
@@ -114,6 +156,8 @@ async fn obey(worker: Worker, inbox: Receiver<Order>, counters: Arc<Counters>, p
                 // Who gave the order may have given up on the answer.
                 let _ = done.send(result).await;
             }
+            // That they have given up asking is no concern of the worker's.
+            Order::Answer { done } => _ = done.try_send(()),
             Order::Leave { patience } => {
                 closing.extend(open.drain().map(|(_, door)| close(&worker, door, patience)));
                 break;

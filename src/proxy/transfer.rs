@@ -33,12 +33,6 @@ const BURST: Duration = Duration::from_millis(1);
 /// How long the pieces of a burst may gather. With what Linux adds to it, some 60 us.
 const GATHERING: Duration = Duration::from_micros(10);
 
-/// Pieces copied before other tasks get their turn.
-const PIECES_PER_TURN: u32 = 16;
-
-/// Bytes moved inside the kernel before other tasks get their turn.
-pub(super) const BYTES_PER_TURN: usize = 1024 * 1024;
-
 /// A body that is being read.
 pub(super) struct Body {
     reader: BodyReader,
@@ -176,7 +170,7 @@ impl Transfer<'_> {
     /// Sends `head`, together with what is there of `body`, then the rest of it as it comes.
     pub(super) async fn run(&mut self, head: Buffer, body: &mut Body) -> Result<(), Broken> {
         let mut head = Some(head);
-        let mut pieces = 0;
+        let mut follows = false;
         loop {
             let last = self.meter.last();
             let decoded = body.reader.decode(self.input.unread_mut()).map_err(Broken::Body)?;
@@ -199,12 +193,8 @@ impl Transfer<'_> {
             if body.reader.is_done() {
                 return Ok(());
             }
-            if pieces > 0 && self.worker.now() - last < BURST {
+            if std::mem::replace(&mut follows, true) && self.worker.now() - last < BURST {
                 self.worker.gather(GATHERING);
-            }
-            pieces += 1;
-            if pieces % PIECES_PER_TURN == 0 {
-                self.worker.yield_now().await;
             }
             self.fill(body).await?;
             if body.reader.is_done() {
@@ -275,7 +265,6 @@ impl Transfer<'_> {
         }
         // No pipe to be had is no failure: the body is copied then.
         let Ok(mut pipe) = self.worker.pipe() else { return Ok(()) };
-        let mut this_turn = 0;
         while left > 0 {
             let most = usize::try_from(left).unwrap_or(usize::MAX);
             let moved =
@@ -287,11 +276,6 @@ impl Transfer<'_> {
             self.meter.add(moved, self.worker.now());
             body.reader.skip(moved as u64);
             left -= moved as u64;
-            this_turn += moved;
-            if this_turn >= BYTES_PER_TURN {
-                this_turn = 0;
-                self.worker.yield_now().await;
-            }
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::connection::Client;
 use super::ground::Ground;
 use super::record::{Prelude, Visit};
-use super::transfer::{BYTES_PER_TURN, Meter, write_all};
+use super::transfer::{Meter, write_all};
 use crate::log::Reason;
 use crate::tls::{Input, Stream};
 use crate::upstream::Link;
@@ -107,7 +107,6 @@ impl Way<'_> {
         from: Reason,
         to: Reason,
     ) -> Result<(), Reason> {
-        let mut moved = 0;
         loop {
             let bytes = input.unread().len();
             if bytes > 0 {
@@ -117,17 +116,12 @@ impl Way<'_> {
                     .map_err(|error| named(&error, to))?;
                 input.consume(bytes);
                 self.note(meter, bytes);
-                moved += bytes;
             }
             // A buffer that came full is the beginning of more than messages.
             if bytes >= BUFFER_BYTES
                 && let (Some(source), Some(sink)) = (self.from.plain(), self.to.plain())
             {
                 self.splice(source, sink, meter).await.map_err(|error| named(&error, from))?;
-            }
-            if moved >= BYTES_PER_TURN {
-                moved = 0;
-                self.worker.yield_now().await;
             }
             let filled = self.wait(async || input.fill(self.from, BUFFER_BYTES).await).await;
             if filled.map_err(|error| named(&error, from))? == 0 {
@@ -162,10 +156,8 @@ impl Way<'_> {
     /// less copied. A copy at the beginning of each time would be an eighth of the CPU.
     async fn splice(&self, source: &TcpStream, sink: &TcpStream, meter: &Meter<'_>) -> io::Result<()> {
         loop {
-            match self.splice_now(source, sink, meter).await? {
-                BYTES_PER_TURN.. => self.worker.yield_now().await,
-                BUFFER_BYTES.. => {}
-                _ => return Ok(()),
+            if self.splice_now(source, sink, meter).await? < BUFFER_BYTES {
+                return Ok(());
             }
             let more = async || {
                 source.readable().await;
@@ -175,13 +167,13 @@ impl Way<'_> {
         }
     }
 
-    /// Moves what is there until nothing is, so that a silent tunnel holds no pipe.
+    /// Moves what is there until nothing is, or the turn is over, so that a silent tunnel holds no pipe.
     async fn splice_now(&self, source: &TcpStream, sink: &TcpStream, meter: &Meter<'_>) -> io::Result<usize> {
         // No pipe to be had is no failure: the bytes are copied then.
         let Ok(mut pipe) = self.worker.pipe() else { return Ok(0) };
         let mut moved = 0;
-        while moved < BYTES_PER_TURN {
-            match pipe.fill_now(source, BYTES_PER_TURN - moved) {
+        loop {
+            match pipe.fill_now(source, usize::MAX) {
                 // The end is seen again by the next read, which knows what to do.
                 Ok(0) => break,
                 Ok(bytes) => {
