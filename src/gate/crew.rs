@@ -208,3 +208,44 @@ fn install(
     *open = stay;
     (result, gone)
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::block_on;
+
+    use super::*;
+
+    #[test]
+    fn a_worker_that_does_not_answer_is_noticed() {
+        let (hears, inbox) = unbounded();
+        let answering = std::thread::spawn(move || {
+            while let Ok(Order::Answer { done }) = inbox.recv_blocking() {
+                done.try_send(()).unwrap();
+            }
+        });
+        let (stuck, unread) = unbounded();
+        let (ended, gone) = unbounded();
+        drop(gone);
+        let all_answer = |of: &[&Sender<Order>]| {
+            block_on(RollCall(of.iter().map(|orders| (*orders).clone()).collect()).all_answer())
+        };
+        assert!(all_answer(&[&hears, &hears]));
+        assert!(!all_answer(&[&hears, &ended]));
+        assert!(!all_answer(&[&stuck, &hears]));
+        // One that ends instead of answering.
+        let ending = std::thread::spawn(move || drop(unread));
+        assert!(!all_answer(&[&stuck, &hears]));
+        ending.join().unwrap();
+        drop(hears);
+        answering.join().unwrap();
+    }
+
+    #[test]
+    fn workers_answer_until_they_have_left() {
+        let crew = Crew::start(2, &Counters::new(), &Permits::new(1)).unwrap();
+        let roll_call = crew.roll_call();
+        assert!(block_on(roll_call.all_answer()));
+        block_on(crew.leave(Duration::ZERO));
+        assert!(!block_on(roll_call.all_answer()));
+    }
+}

@@ -8,6 +8,7 @@
 //!
 //! The number of series is bounded whatever peers send: see [`SERIES_MAX`] and [`RULE_SERIES_MAX`].
 
+#[path = "ended.rs"]
 mod ended;
 
 use std::cell::RefCell;

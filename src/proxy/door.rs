@@ -109,7 +109,8 @@ where
         }
     };
     loop {
-        let next = listener.accept_if(|| permit(&door), |error| complain(&door, &error));
+        let at_once = || door.site().state.permits.try_take();
+        let next = listener.accept_if(at_once, || permit(&door), |error| complain(&door, &error));
         let Some((connection, permit)) = door.closing.or(next).await else { break };
         come_in(connection, permit);
     }
@@ -121,10 +122,13 @@ where
     }
 }
 
-/// A permit for one more connection.
+/// A permit for one more connection, when there is one again. Holds no site while it waits.
 async fn permit(door: &Door) -> Permit {
-    let site = door.site();
-    site.state.permits.take(site.worker(), &site.listener().name).await
+    let (permits, worker, listener) = {
+        let site = door.site();
+        (site.state.permits.clone(), site.worker().clone(), site.listener().name.clone())
+    };
+    permits.take(&worker, &listener).await
 }
 
 fn complain(door: &Door, AcceptError { error, in_a_row }: &AcceptError) {

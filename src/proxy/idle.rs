@@ -48,10 +48,14 @@ impl Idle {
         let (told, asked) = permits.join();
         let list = List { entries: Slab::new(), first: END, last: END };
         let idle = Rc::new(Self { list: RefCell::new(list), told });
-        let own = idle.clone();
+        let (own, worker_too, permits) = (idle.clone(), worker.clone(), permits.clone());
         let obey = async move {
             while asked.recv().await.is_ok() {
-                own.make_room();
+                if permits.are_wanted() {
+                    own.make_room();
+                    // It leaves before the next one is asked.
+                    worker_too.yield_now().await;
+                }
             }
         };
         worker.spawn(obey).detach();

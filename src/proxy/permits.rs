@@ -111,6 +111,11 @@ impl Permits {
         (told, asked)
     }
 
+    /// Whether somebody still waits for a permit: what was asked a moment ago may be of no use any more.
+    pub(super) fn are_wanted(&self) -> bool {
+        self.0.anyone_waits.load(SeqCst) && self.0.taken.load(SeqCst) >= self.0.most.load(Relaxed)
+    }
+
     fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Permit> {
         let mut waiting = lock(&self.0.waiting);
         if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {

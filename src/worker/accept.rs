@@ -48,16 +48,25 @@ impl Listener {
     /// it tells `on_error`, pauses, and tries again: never an end, never a spin. For one task at a time.
     ///
     /// `permit` is asked when a connection waits in the queue, and its answer is dropped should that be gone by then:
-    /// a permit is held by connections, not by those that wait for one.
+    /// a permit is held by connections, not by those that wait for one. If it has none, `permit_later` is asked: it
+    /// may take long, and cost others something, so a connection is certain to be there.
     pub async fn accept_if<P>(
         &self,
-        mut permit: impl AsyncFnMut() -> P,
+        mut permit: impl FnMut() -> Option<P>,
+        mut permit_later: impl AsyncFnMut() -> P,
         mut on_error: impl FnMut(AcceptError),
     ) -> ((TcpStream, SocketAddr), P) {
         let mut failures = 0;
         loop {
             poll_fn(|cx| self.source.read.poll_ready(cx)).await;
-            let permit = permit().await;
+            let permit = match permit() {
+                Some(permit) => permit,
+                None if platform::may_accept(&self.socket) => permit_later().await,
+                None => {
+                    self.source.read.set_ready(false);
+                    continue;
+                }
+            };
             match self.take() {
                 None => {}
                 Some(Ok(connection)) => {
@@ -124,7 +133,7 @@ impl Listener {
 
     /// The next connection, whatever others there are.
     pub(super) async fn accept(&self, on_error: impl FnMut(AcceptError)) -> (TcpStream, SocketAddr) {
-        self.accept_if(async || (), on_error).await.0
+        self.accept_if(|| Some(()), async || (), on_error).await.0
     }
 }
 

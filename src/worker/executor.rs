@@ -159,7 +159,11 @@ impl Executor {
     fn new(shared: Arc<Shared>) -> Self {
         HOME.with_borrow_mut(|home| {
             assert!(home.is_none(), "invariant: one worker a thread");
-            *home = Some(Home { shared: shared.clone(), ready: VecDeque::new(), next_turn: VecDeque::new() });
+            *home = Some(Home {
+                shared: shared.clone(),
+                ready: VecDeque::with_capacity(TASKS_PER_TURN),
+                next_turn: VecDeque::with_capacity(TASKS_PER_TURN),
+            });
         });
         Self { shared, active: Rc::default() }
     }
@@ -179,7 +183,7 @@ impl Executor {
     /// Gives up room for more tasks than there are.
     pub(super) fn shrink(&self) {
         self.active.borrow_mut().shrink_to_fit();
-        HOME.with_borrow_mut(|home| home.iter_mut().for_each(|home| home.ready.shrink_to_fit()));
+        HOME.with_borrow_mut(|home| home.iter_mut().for_each(|home| home.ready.shrink_to(TASKS_PER_TURN)));
     }
 
     /// Runs one ready task; `false` when there is none.
