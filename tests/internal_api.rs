@@ -97,9 +97,12 @@ fn routes_are_in_order() {
 #[test]
 fn health_follows_the_phase() {
     let api = Api::start();
-    for (phase, status, word) in
-        [(Phase::Starting, 503, "DOWN"), (Phase::Ready, 200, "UP"), (Phase::Draining, 503, "DOWN")]
-    {
+    for (phase, status, word) in [
+        (Phase::Starting, 503, "DOWN"),
+        (Phase::Ready, 200, "UP"),
+        (Phase::Unresponsive, 503, "DOWN"),
+        (Phase::Draining, 503, "DOWN"),
+    ] {
         *api.fake.phase.lock().unwrap() = phase;
         assert_eq!(api.ask("GET /livez", "").status, 200);
         assert_eq!(api.ask("GET /readyz", "").status, status);

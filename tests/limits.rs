@@ -2,9 +2,13 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use support::client::Client;
 use support::gate::TestGate;
+use support::tls::{Authority, Tls};
 use support::upstream::Upstream;
+use support::{Latch, until};
 
 const CONFIG: &str = r#"
 max_connections: 3
@@ -20,28 +24,115 @@ const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 #[test]
 fn connections_beyond_the_limit_wait_for_their_turn() {
-    let upstream = Upstream::says("fine");
+    let latches: [Latch; 3] = Default::default();
+    let ours = latches.clone();
+    let upstream = Upstream::each(move |connection, request| {
+        if let Some(held) = request.target().strip_prefix("/held/") {
+            ours[held.parse::<usize>().unwrap()].wait();
+        }
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine");
+    });
     let gate = TestGate::start(CONFIG, &[("upstream", &upstream)]);
     let mut held: Vec<Client> = (0..3).map(|_| gate.client()).collect();
-    for client in &mut held {
-        client.exchange(GET).expect(200, "fine");
+    for (number, client) in held.iter_mut().enumerate() {
+        client.send(format!("GET /held/{number} HTTP/1.1\r\nHost: a\r\n\r\n"));
     }
-    // The system accepts it for the gate; nobody serves it yet.
+    upstream.wait_requests(3);
+    // The system accepts it for the gate; nobody serves it yet, and none of the others is idle.
     let mut waiting = gate.client();
     waiting.send("GET /waiting HTTP/1.1\r\nHost: a\r\n\r\n");
     for _ in 0..20 {
-        for client in &mut held {
-            client.exchange(GET).expect(200, "fine");
+        assert_eq!(gate.metric("smolgate_connections_total{listener=\"http\"}"), 3.0);
+    }
+    assert_eq!(upstream.requests().len(), 3, "a fourth connection is served");
+    latches[1].open();
+    held[1].read_response().expect(200, "fine");
+    waiting.read_response().expect(200, "fine");
+    latches[0].open();
+    latches[2].open();
+    held[0].read_response().expect(200, "fine");
+    held[2].read_response().expect(200, "fine");
+}
+
+/// They say nothing for as long as they may, which is longer than any wait here.
+#[test]
+fn silent_connections_make_room() {
+    for workers in [1, 2] {
+        let upstream = Upstream::says("fine");
+        let config = format!("workers: {workers}\n{}", CONFIG.trim_start());
+        let gate = TestGate::start(&config, &[("upstream", &upstream)]);
+        // On two workers, either may have all of them, and either may be asked by the other.
+        for _ in 0..20 {
+            let silent: Vec<Client> = (0..12).map(|_| gate.client()).collect();
+            for _ in 0..5 {
+                gate.exchange(GET).expect(200, "fine");
+            }
+            drop(silent);
         }
     }
-    let served =
-        |upstream: &Upstream| upstream.requests().iter().any(|request| request.target() == "/waiting");
-    assert!(!served(&upstream), "a fourth connection is served");
-    drop(held.pop());
-    waiting.read_response().expect(200, "fine");
-    for client in &mut held {
+}
+
+#[test]
+fn the_connection_that_has_been_idle_longest_makes_room() {
+    let upstream = Upstream::says("fine");
+    let gate = TestGate::start(CONFIG, &[("upstream", &upstream)]);
+    let [mut first, mut second, mut third] = [(); 3].map(|()| gate.client());
+    // It is the last to speak: then all of them are idle, the first the longest.
+    until("all are accepted", || gate.metric("smolgate_connections_open{listener=\"http\"}") == 3.0);
+    let mut fourth = gate.client();
+    fourth.exchange(GET).expect(200, "fine");
+    assert_eq!(first.read_to_end().0, b"", "it was not the first that made room");
+    for client in [&mut second, &mut third, &mut fourth] {
         client.exchange(GET).expect(200, "fine");
     }
+}
+
+/// A permit is for a connection that is there, not for a door that waits for one.
+#[test]
+fn a_limit_below_the_number_of_addresses_serves_each_of_them() {
+    let upstream = Upstream::says("fine");
+    let listener = |name: &str| {
+        format!(
+            "  - {{ name: {name}, bind: \"127.0.0.1:0\", protocol: http, rules: [ {{ target: \"http://{{upstream}}\" }} ] }}\n"
+        )
+    };
+    let names = ["a", "b", "c", "d"];
+    let config: String = names.map(listener).concat();
+    let config = format!("workers: 2\nmax_connections: 1\nlisteners:\n{config}");
+    let gate = TestGate::start(&config, &[("upstream", &upstream)]);
+    for _ in 0..5 {
+        for name in names {
+            gate.client_of(name).exchange(GET).expect(200, "fine");
+        }
+    }
+}
+
+/// Those that have not begun a handshake, or have not said for whom they speak, are silent as well.
+#[test]
+fn silent_clients_make_room_where_something_comes_before_the_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new(dir.path(), "ca.pem");
+    authority.issue(&dir.path().join("certs"), "one", &["one.test"]);
+    let listener = |more: &str| {
+        format!(
+            "max_connections: 3\nlisteners:\n  - {{ name: http, bind: \"127.0.0.1:0\", protocol: http, {more}, \
+             rules: [ {{ respond: {{ body: fine }} }} ] }}\n"
+        )
+    };
+    let tls = listener("tls: { certificates: \"{certs}\", handshake_timeout: 60s }");
+    let gate = TestGate::start(&tls, &[("certs", &dir.path().join("certs").display())]);
+    let config = Arc::new(authority.client(&[]));
+    let silent: Vec<Client> = (0..12).map(|_| gate.client()).collect();
+    for _ in 0..5 {
+        let client = Tls::connect(gate.address("http"), &config, "one.test").unwrap();
+        client.client().exchange("GET / HTTP/1.1\r\nHost: one.test\r\n\r\n").expect(200, "fine");
+    }
+    drop((silent, gate));
+
+    let gate = TestGate::start(&listener("accept_proxy_protocol: [127.0.0.1/32]"), &[]);
+    let _silent: Vec<Client> = (0..12).map(|_| gate.client()).collect();
+    let header = "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n";
+    gate.exchange(format!("{header}{GET}")).expect(200, "fine");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::lowering::{ListenerSpots, Lowered};
-use super::plan::{Bind, HostPattern, InternalBind, Protocol, Rule, TargetHost};
+use super::plan::{Bind, HostPattern, InternalBind, Plan, Protocol, Rule, TargetHost};
 use super::report::Report;
 
 /// Looks at the whole plan.
@@ -14,6 +14,7 @@ pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {
         report.warning(None, "there is no listener: nothing will be served", "add for example `listeners:`");
     }
     open_to_all(lowered, report);
+    too_few_connections(&lowered.plan, report);
     for (listener, spots) in lowered.plan.listeners.iter().zip(&lowered.spots) {
         let Protocol::Http(http) = &listener.protocol else {
             continue;
@@ -96,6 +97,18 @@ fn open_to_all(lowered: &Lowered, report: &mut Report) {
             message,
             "set `token`, or bind it to 127.0.0.1 or to `unix:` and a path",
         );
+    }
+}
+
+/// A limit on connections at which not every address can have one.
+fn too_few_connections(plan: &Plan, report: &mut Report) {
+    let addresses: usize = plan.listeners.iter().map(|listener| listener.binds.len()).sum();
+    let most = plan.max_connections;
+    // 0 was refused.
+    if (1..addresses).contains(&most) {
+        let message =
+            format!("`max_connections` is {most}, and there are {addresses} addresses to listen on");
+        report.warning(None, message, "it is a limit on all of them together: allow more");
     }
 }
 

@@ -7,13 +7,14 @@ use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use smol::channel::{Receiver, Sender, bounded, unbounded};
 
 use super::bound::{DoorKey, NewSockets, doors};
 use crate::http::FieldTable;
 use crate::log::Counters;
-use crate::proxy::{Clock, Door, Lease, Permits, Site, Upstreams, WorkerState, handshake_slots};
+use crate::proxy::{Clock, Door, Idle, Lease, Permits, Site, Upstreams, WorkerState, handshake_slots};
 use crate::upstream::Book;
 use crate::worker::{self, Listener, Task, Worker};
 
@@ -37,6 +38,8 @@ enum Order {
     /// Serve this generation: keep the doors it has, open those that were prepared, close the rest. It
     /// drops `done` then.
     Install { generation: Lease, done: Sender<Infallible> },
+    /// Say that it hears.
+    Answer { done: Sender<()> },
     /// Close every door, wait for the guests, and end.
     Leave,
 }
@@ -60,6 +63,11 @@ impl Crew {
             crew.workers.push(Member { orders, thread, ended });
         }
         Ok(crew)
+    }
+
+    /// By which they are asked whether they hear.
+    pub(super) fn roll_call(&self) -> RollCall {
+        RollCall(self.workers.iter().map(|worker| worker.orders.clone()).collect())
     }
 
     /// How many there are.
@@ -133,6 +141,40 @@ impl Crew {
     }
 }
 
+/// How long a worker may take to say that it hears. It does so between two tasks: longer than this it takes only
+/// where it does nothing else for its connections either.
+const ANSWER_TIME: Duration = Duration::from_secs(2);
+
+/// Asks workers whether they hear.
+#[derive(Clone, Default)]
+pub(super) struct RollCall(Vec<Sender<Order>>);
+
+impl RollCall {
+    /// Whether all of them answer, soon. One that has been told to leave does not.
+    pub(super) async fn all_answer(&self) -> bool {
+        let (done, answers) = bounded(self.0.len().max(1));
+        for orders in &self.0 {
+            if orders.try_send(Order::Answer { done: done.clone() }).is_err() {
+                return false;
+            }
+        }
+        drop(done);
+        let all = async {
+            for _ in &self.0 {
+                if answers.recv().await.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        let too_late = async {
+            smol::Timer::after(ANSWER_TIME).await;
+            false
+        };
+        futures_lite::future::or(all, too_late).await
+    }
+}
+
 /// What a worker does all its life.
 async fn obey(worker: Worker, inbox: Receiver<Order>, counters: Arc<Counters>, permits: Permits) {
     let state = Rc::new(WorkerState {
@@ -141,6 +183,7 @@ async fn obey(worker: Worker, inbox: Receiver<Order>, counters: Arc<Counters>, p
         counters: counters.worker(),
         table: FieldTable::new().into(),
         clock: Clock::default(),
+        idle: Idle::new(&worker, &permits),
         permits,
         handshakes: handshake_slots(),
     });
@@ -164,6 +207,8 @@ async fn obey(worker: Worker, inbox: Receiver<Order>, counters: Arc<Counters>, p
                 closing.extend(gone.into_iter().map(close));
                 drop(done);
             }
+            // That they have given up asking is no concern of the worker's.
+            Order::Answer { done } => _ = done.try_send(()),
             Order::Leave => {
                 closing.extend(open.drain().map(|(_, door)| close(door)));
                 break;
@@ -198,4 +243,46 @@ fn install(
     }
     let gone = std::mem::replace(open, stay);
     gone.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::block_on;
+
+    use super::*;
+
+    #[test]
+    fn a_worker_that_does_not_answer_is_noticed() {
+        let (hears, inbox) = unbounded();
+        let answering = std::thread::spawn(move || {
+            while let Ok(Order::Answer { done }) = inbox.recv_blocking() {
+                done.try_send(()).unwrap();
+            }
+        });
+        let (stuck, unread) = unbounded();
+        let (ended, gone) = unbounded();
+        drop(gone);
+        let all_answer = |of: &[&Sender<Order>]| {
+            block_on(RollCall(of.iter().map(|orders| (*orders).clone()).collect()).all_answer())
+        };
+        assert!(all_answer(&[&hears, &hears]));
+        assert!(!all_answer(&[&hears, &ended]));
+        assert!(!all_answer(&[&stuck, &hears]));
+        // One that ends instead of answering.
+        let ending = std::thread::spawn(move || drop(unread));
+        assert!(!all_answer(&[&stuck, &hears]));
+        ending.join().unwrap();
+        drop(hears);
+        answering.join().unwrap();
+    }
+
+    #[test]
+    fn workers_answer_until_they_have_left() {
+        let mut crew = Crew::start(2, &Counters::new(), &Permits::new(1)).unwrap();
+        let roll_call = crew.roll_call();
+        assert!(block_on(roll_call.all_answer()));
+        crew.leave();
+        block_on(crew.ended());
+        assert!(!block_on(roll_call.all_answer()));
+    }
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::running::Shared;
 use crate::config::{self, plan::Plan};
-use crate::internal::operator::Reloading;
+use crate::internal::operator::{Asking, Reloading};
 use crate::internal::{Operator, Phase};
 use crate::log::Counters;
 
@@ -29,8 +29,11 @@ impl Operator for Operating {
         self.0.upgrade().map_or_else(Counters::new, |shared| shared.counters.clone())
     }
 
-    fn phase(&self) -> Phase {
-        self.0.upgrade().map_or(Phase::Draining, |shared| shared.phase())
+    fn phase(&self) -> Asking<'_> {
+        Box::pin(async move {
+            let Some(shared) = self.0.upgrade() else { return Phase::Draining };
+            shared.phase().await
+        })
     }
 
     fn generation(&self) -> u64 {

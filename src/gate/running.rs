@@ -15,7 +15,7 @@ use smol::channel::{Receiver, Sender, bounded};
 
 use super::background::Background;
 use super::bound::{self, DoorKey, NewSockets};
-use super::crew::Crew;
+use super::crew::{Crew, RollCall};
 use super::operator::Operating;
 use super::reload::retire;
 use super::{GateError, Loader, OnPlan, certificates, notify, watch};
@@ -40,6 +40,8 @@ pub(super) struct Shared {
     /// What is served; `None` only before the start.
     current: ArcSwapOption<Generation>,
     draining: AtomicBool,
+    /// The workers that serve it. Not behind `running`: they are asked during a reload, too.
+    roll_call: Mutex<RollCall>,
     /// Locked for the whole of a start, a reload or a stop: they never run at the same time.
     pub(super) running: smol::lock::Mutex<Option<Running>>,
     /// What the last load read, whether it was valid or not.
@@ -93,6 +95,7 @@ impl Shared {
             started: SystemTime::now(),
             current: ArcSwapOption::empty(),
             draining: AtomicBool::new(false),
+            roll_call: Mutex::default(),
             running: smol::lock::Mutex::new(None),
             sources: Mutex::default(),
             stopping: bounded(1),
@@ -218,6 +221,10 @@ impl Shared {
         addresses.extend(new);
         addresses.retain(|door, _| wanted.iter().any(|(key, _)| key == door));
         drop(addresses);
+        // The first are those that serve from now on.
+        if let Some(crew) = crews.first() {
+            *self.roll_call.lock().unwrap_or_else(PoisonError::into_inner) = crew.roll_call();
+        }
         self.current.store(Some(generation.clone()));
         self.counters.set_rejected_services(generation.plan.rejected_services as u64);
         self.counters.set_generation(generation.number);
@@ -258,12 +265,18 @@ impl Shared {
         self.current.load_full()
     }
 
-    pub(super) fn phase(&self) -> Phase {
+    /// Where in its life the gate is. Its workers are asked, so that one that is stuck is not taken for ready.
+    pub(super) async fn phase(&self) -> Phase {
         match (self.draining.load(Ordering::Acquire), self.current.load().is_some()) {
             (true, _) => Phase::Draining,
-            (false, true) => Phase::Ready,
             (false, false) => Phase::Starting,
+            (false, true) if self.roll_call().all_answer().await => Phase::Ready,
+            (false, true) => Phase::Unresponsive,
         }
+    }
+
+    fn roll_call(&self) -> RollCall {
+        self.roll_call.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn reopen_logs(&self) {

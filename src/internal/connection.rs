@@ -105,7 +105,7 @@ async fn discard<S: AsyncRead + Unpin>(stream: &mut S, mut rest: u64) -> io::Res
 
 async fn respond(request: &Request, path: &str, service: &Service, place: &Place) -> Response {
     let token = service.token();
-    match endpoint::answer(request, path, token.as_ref(), &*service.operator) {
+    match endpoint::answer(request, path, token.as_ref(), &*service.operator).await {
         Answer::Now(response) => *response,
         Answer::Reload { restart } => {
             let Some(_turn) = service.begin_reload() else {

@@ -37,7 +37,7 @@ const TABLE: [(&str, Endpoint, &str); 8] = [
     ),
     ("/metrics", Endpoint::Metrics, "counters, as Prometheus reads them"),
     ("/livez", Endpoint::Live, "200 while the process answers"),
-    ("/readyz", Endpoint::Ready, "200 while it serves, 503 while it starts or drains"),
+    ("/readyz", Endpoint::Ready, "200 while every worker serves, 503 while it starts or drains"),
     ("/health", Endpoint::Health, "the same with details, as JSON"),
     ("/routes", Endpoint::Routes, "rules in the order in which they are tried, as JSON"),
     ("/config", Endpoint::Config, "the configuration that runs, as YAML, without secrets"),
@@ -69,10 +69,10 @@ pub(super) enum Answer {
     Reload { restart: bool },
 }
 
-/// Finds the answer. Only a reload takes time; it is left to the caller.
+/// Finds the answer. Only a reload takes long; it is left to the caller.
 ///
 /// `path` is as it was sent: that of `request` is one that the library made of it, without dot segments.
-pub(super) fn answer(
+pub(super) async fn answer(
     request: &Request,
     path: &str,
     token: Option<&Secret>,
@@ -109,11 +109,11 @@ pub(super) fn answer(
         }
         Endpoint::Live => text(200, "ok"),
         Endpoint::Ready => {
-            let phase = operator.phase();
+            let phase = operator.phase().await;
             text(if phase == Phase::Ready { 200 } else { 503 }, phase.word())
         }
         Endpoint::Health => {
-            let (up, page) = view::health(operator);
+            let (up, page) = view::health(operator, operator.phase().await);
             typed(if up { 200 } else { 503 }, JSON, page)
         }
         Endpoint::Routes => typed(200, JSON, view::routes_page(&operator.plan())),

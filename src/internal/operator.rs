@@ -11,6 +11,9 @@ use crate::log::Counters;
 /// The future of a reload: one line of what changed and how long it took, or the whole diagnostic.
 pub type Reloading<'a> = Pin<Box<dyn Future<Output = Result<String, String>> + Send + 'a>>;
 
+/// The future of an answer of the workers, which comes soon in any case.
+pub type Asking<'a> = Pin<Box<dyn Future<Output = Phase> + Send + 'a>>;
+
 /// Whoever runs the gate.
 pub trait Operator: Send + Sync + 'static {
     /// Reads the configuration again and puts it in place; with `restart`, tears every listener
@@ -23,8 +26,8 @@ pub trait Operator: Send + Sync + 'static {
     /// The counters of the process.
     fn counters(&self) -> Arc<Counters>;
 
-    /// Where in its life the gate is.
-    fn phase(&self) -> Phase;
+    /// Where in its life the gate is. That it is ready is asked of its workers.
+    fn phase(&self) -> Asking<'_>;
 
     /// Which configuration runs; 1 is the first.
     fn generation(&self) -> u64;
@@ -43,6 +46,8 @@ pub enum Phase {
     Starting,
     /// Serving.
     Ready,
+    /// A worker does not answer, or has ended.
+    Unresponsive,
     /// Stopping: what is in flight ends, nothing new should be sent here.
     Draining,
 }
@@ -53,6 +58,7 @@ impl Phase {
         match self {
             Phase::Starting => "starting",
             Phase::Ready => "ready",
+            Phase::Unresponsive => "unresponsive",
             Phase::Draining => "draining",
         }
     }

@@ -108,7 +108,7 @@ fn upstream(plan: &Plan, id: UpstreamId) -> (&str, Vec<String>) {
 }
 
 /// `/health`, and whether it is good.
-pub(super) fn health(operator: &dyn Operator) -> (bool, String) {
+pub(super) fn health(operator: &dyn Operator, phase: Phase) -> (bool, String) {
     #[derive(Serialize)]
     struct Health {
         status: &'static str,
@@ -117,7 +117,6 @@ pub(super) fn health(operator: &dyn Operator) -> (bool, String) {
         generation: u64,
         uptime_seconds: u64,
     }
-    let phase = operator.phase();
     let up = phase == Phase::Ready;
     let health = Health {
         status: if up { "UP" } else { "DOWN" },

@@ -8,6 +8,9 @@
 //!
 //! The number of series is bounded whatever peers send: see [`SERIES_MAX`] and [`RULE_SERIES_MAX`].
 
+#[path = "ended.rs"]
+mod ended;
+
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -50,6 +53,8 @@ impl Count {
 #[derive(Debug)]
 pub struct Counters {
     workers: Mutex<Vec<Arc<WorkerSet>>>,
+    /// What those counted that have ended.
+    ended: Arc<WorkerSet>,
     /// Which series exist on any worker, so that the bound is one of the process.
     admitted: Mutex<HashSet<SeriesKey>>,
     pub(super) reloads_ok: AtomicU64,
@@ -71,6 +76,7 @@ impl Counters {
     pub fn new() -> Arc<Counters> {
         Arc::new(Counters {
             workers: Mutex::default(),
+            ended: Arc::new(WorkerSet::new()),
             admitted: Mutex::default(),
             reloads_ok: AtomicU64::new(0),
             reloads_failed: AtomicU64::new(0),
@@ -88,7 +94,10 @@ impl Counters {
     /// Registers the set of one worker. Called once by each, on its own thread.
     pub fn worker(self: &Arc<Self>) -> WorkerCounters {
         let set = Arc::new(WorkerSet::new());
-        lock(&self.workers).push(set.clone());
+        let mut workers = lock(&self.workers);
+        self.ended.take_over(&mut workers);
+        workers.push(set.clone());
+        drop(workers);
         WorkerCounters { set, counters: self.clone() }
     }
 
@@ -131,8 +140,11 @@ impl Counters {
         &self.log_dropped
     }
 
+    /// The sets of all workers, and one for those that have ended.
     pub(super) fn sets(&self) -> Vec<Arc<WorkerSet>> {
-        lock(&self.workers).clone()
+        let mut workers = lock(&self.workers);
+        self.ended.take_over(&mut workers);
+        std::iter::once(&self.ended).chain(&*workers).cloned().collect()
     }
 
     /// Whether this series exists or may still be made.

@@ -12,12 +12,13 @@ use std::task::Poll;
 use super::door::{Counted, Door};
 use super::failure::Failure;
 use super::guests::{Guest, UnlessSentAway};
+use super::idle::Idling;
+use super::permits::Permit;
 use super::record;
 use super::request::{self, Awaited};
-use super::site::Permit;
 use crate::log::Reason;
 use crate::tls::{Input, Stream};
-use crate::worker::{Parking, Timer};
+use crate::worker::{Parking, Timer, Worker};
 
 /// One connection of a client.
 pub(super) struct Client {
@@ -54,6 +55,28 @@ impl Client {
         });
         until_gone.await
     }
+
+    /// Says that it waits for a request, until what this returns is dropped: it may have to make room for others.
+    fn idle(&self) -> Idling {
+        let site = self.door.site();
+        site.state.idle.enter(&self.guest, site.worker().now())
+    }
+
+    /// Waits for the first byte of a client that has to speak before it is served; `false` when it was asked to leave
+    /// before it did. Has no deadline of its own.
+    pub(super) async fn speaks(&self) -> bool {
+        let _idling = self.idle();
+        poll_fn(|cx| {
+            if self.stream.poll_readable(cx).is_ready() {
+                return Poll::Ready(true);
+            }
+            if self.guest.poll_asked_to_leave(cx).is_ready() && self.stream.is_quiet() {
+                return Poll::Ready(false);
+            }
+            Poll::Pending
+        })
+        .await
+    }
 }
 
 /// What serves exchanges, and the places for its futures: one a door.
@@ -67,8 +90,11 @@ where
     E: Fn(Client) -> F,
     F: Future<Output = Option<Client>>,
 {
-    pub(super) fn new(serve: E) -> Self {
-        Self { serve, parking: Parking::default() }
+    pub(super) fn new(worker: &Worker, serve: E) -> Self
+    where
+        F: 'static,
+    {
+        Self { serve, parking: Parking::new(worker) }
     }
 
     /// Serves requests in a place of their own, as long as they follow each other. Gives the client back
@@ -100,9 +126,11 @@ where
             let patience = client.door.site().http().map(|http| http.idle_timeout);
             let Some(patience) = patience else { return };
             // What came along with a PROXY header is here already.
-            if client.input.is_empty() && !matches!(request::wait(&client, patience).await, Awaited::Request)
-            {
-                return;
+            if client.input.is_empty() {
+                let _idling = client.idle();
+                if !matches!(request::wait(&client, patience).await, Awaited::Request) {
+                    return;
+                }
             }
             match exchanges.serve(client).await {
                 Some(same) => client = same,

@@ -7,22 +7,16 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
-use std::time::Duration;
 
 use super::arrival;
 use super::connection::{self, Client, Exchanges};
 use super::guests::Guests;
 use super::http;
-use super::site::{Permit, Site};
+use super::permits::Permit;
+use super::site::Site;
 use crate::log::counters::ListenerCounters;
 use crate::tls::{Input, Stream};
-use crate::worker::{AcceptError, Listener, Task};
-
-/// Connections taken before other tasks get their turn.
-const ACCEPTS_PER_TURN: usize = 64;
-
-/// How soon a worker without a permit for one more connection asks again.
-const PERMIT_AGAIN: Duration = Duration::from_millis(20);
+use crate::worker::{AcceptError, BACKLOG, Listener, Task};
 
 /// An open address on one worker. It stays open when a reload gives it another site.
 pub struct Door {
@@ -39,7 +33,7 @@ impl Door {
         let (guests, accepting, closing) = Default::default();
         let door = Rc::new(Self { site: RefCell::new(site), guests, accepting, closing });
         *door.accepting.borrow_mut() =
-            Some(worker.spawn(keep_open(door.clone(), listener, Exchanges::new(http::exchanges))));
+            Some(worker.spawn(keep_open(door.clone(), listener, Exchanges::new(&worker, http::exchanges))));
         door
     }
 
@@ -76,13 +70,13 @@ impl Door {
     }
 }
 
-/// Takes connections until the door closes: a permit, an accept, a task; nothing else happens here.
+/// Takes connections until the door closes: a permit, an accept, a task; nothing else happens here. While there is no
+/// permit, clients wait in the accept queue.
 pub(super) async fn keep_open<E, F>(door: Rc<Door>, listener: Listener, exchanges: Exchanges<E, F>)
 where
     E: Fn(Client) -> F + Copy + 'static,
     F: Future<Output = Option<Client>> + 'static,
 {
-    let mut taken = 0;
     let worker = door.site().worker().clone();
     let come_in = |(stream, peer), permit| {
         let site = door.site();
@@ -106,36 +100,26 @@ where
         }
     };
     loop {
-        let next = async {
-            let permit = permit(&door).await;
-            (listener.accept(|error| complain(&door, &error)).await, permit)
-        };
+        let at_once = || door.site().state.permits.try_take();
+        let next = listener.accept_if(at_once, || permit(&door), |error| complain(&door, &error));
         let Some((connection, permit)) = door.closing.or(next).await else { break };
         come_in(connection, permit);
-        taken += 1;
-        if taken % ACCEPTS_PER_TURN == 0 {
-            worker.yield_now().await;
-        }
     }
-    // What the queue still holds is connected already; closing the socket would reset it.
-    while let Some(connection) = listener.accept_now() {
+    // What the queue still holds is connected already; closing the socket would reset it. Others may come as fast as
+    // they are taken, but no more can have been here before.
+    for _ in 0..BACKLOG {
+        let Some(connection) = listener.accept_queued().await else { break };
         come_in(connection, door.site().state.permits.take_anyway());
     }
 }
 
-/// A permit for one more connection. While there is none, clients wait in the accept queue.
+/// A permit for one more connection, when there is one again. Holds no site while it waits.
 async fn permit(door: &Door) -> Permit {
-    let mut waited = false;
-    loop {
+    let (permits, worker, listener) = {
         let site = door.site();
-        if let Some(permit) = site.state.permits.take() {
-            return permit;
-        }
-        if !std::mem::replace(&mut waited, true) {
-            tracing::warn!(listener = %site.listener().name, "max_connections reached; new connections wait");
-        }
-        site.worker().clone().sleep(PERMIT_AGAIN).await;
-    }
+        (site.state.permits.clone(), site.worker().clone(), site.listener().name.clone())
+    };
+    permits.take(&worker, &listener).await
 }
 
 fn complain(door: &Door, AcceptError { error, in_a_row }: &AcceptError) {

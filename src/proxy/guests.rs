@@ -171,6 +171,16 @@ impl Guest {
         self.state.borrow().seats[self.key].notice >= Notice::Leave
     }
 
+    /// Asks it to finish.
+    pub(super) fn ask_to_leave(&self) {
+        let mut state = self.state.borrow_mut();
+        let seat = &mut state.seats[self.key];
+        seat.notice = seat.notice.max(Notice::Leave);
+        let waker = seat.waker.take();
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
     /// Ready when it was asked to finish.
     pub(super) fn poll_asked_to_leave(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_notice(Notice::Leave, cx)

@@ -70,6 +70,9 @@ pub(super) async fn begin(client: Client) -> Option<Looked> {
 }
 
 async fn attempt(mut client: Client) -> Result<Looked, Refused> {
+    if client.input.is_empty() && !client.speaks().await {
+        return Err((Handshake::Gone, "the client said nothing and had to make room".into()));
+    }
     let name = look(&client.stream, &mut client.input).await?;
     // Asked for only now: a reload may have come before the hello.
     let site = client.door.site();

@@ -36,6 +36,9 @@ pub(super) async fn read(client: &mut Client, site: &Site) -> Option<()> {
 
 /// Reads the header and takes it off. The outer result is for the timer.
 async fn take_header(client: &mut Client) -> io::Result<Result<(), HeaderError>> {
+    if !client.speaks().await {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     loop {
         match parse(client.input.unread()) {
             Ok(Some(header)) => {

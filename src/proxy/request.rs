@@ -312,7 +312,8 @@ pub(super) fn wait(client: &Client, patience: Duration) -> impl Future<Output = 
     client.stream.has_news();
     async move {
         let first_byte = poll_fn(|cx| {
-            if client.guest.poll_asked_to_leave(cx).is_ready() && !client.stream.has_news() {
+            // The kernel is asked, since a request that came in this very moment must be answered.
+            if client.guest.poll_asked_to_leave(cx).is_ready() && client.stream.is_quiet() {
                 return Poll::Ready(Ok(Awaited::Leave));
             }
             client.stream.poll_readable(cx).map(|()| Ok(Awaited::Request))

@@ -3,11 +3,12 @@
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::date::Clock;
 use super::generation::{Generation, Lease};
 use super::ground::Ground;
+use super::idle::Idle;
+use super::permits::Permits;
 use crate::config::plan::{Action, HttpListener, Listener, Meaning, Pass, Protocol, Rule, UpstreamId};
 use crate::http::{FieldTable, HostKey};
 use crate::log::WorkerCounters;
@@ -30,50 +31,10 @@ pub struct WorkerState {
     pub clock: Clock,
     /// Connections of clients.
     pub permits: Permits,
+    /// Those of this worker that wait for a request.
+    pub idle: Rc<Idle>,
     /// TLS handshakes that may be unfinished at once.
     pub handshakes: Slots,
-}
-
-/// The right to hold one more client connection, counted over the whole process.
-#[derive(Clone)]
-pub struct Permits {
-    taken: Arc<AtomicUsize>,
-    most: Arc<AtomicUsize>,
-}
-
-/// One of the [`Permits`]; given back when dropped.
-pub struct Permit(Arc<AtomicUsize>);
-
-impl Permits {
-    /// `most` at once.
-    pub fn new(most: usize) -> Self {
-        Self { taken: Arc::default(), most: Arc::new(most.into()) }
-    }
-
-    /// Another limit, for a reload. Connections above it stay.
-    pub fn set_limit(&self, most: usize) {
-        self.most.store(most, Ordering::Relaxed);
-    }
-
-    /// A permit, unless all are taken.
-    pub fn take(&self) -> Option<Permit> {
-        let taken = self.taken.fetch_add(1, Ordering::Relaxed);
-        // Made in any case: what is not handed out gives back on the way out what was just taken.
-        let permit = Permit(self.taken.clone());
-        (taken < self.most.load(Ordering::Relaxed)).then_some(permit)
-    }
-
-    /// A permit, whatever the limit.
-    pub fn take_anyway(&self) -> Permit {
-        self.taken.fetch_add(1, Ordering::Relaxed);
-        Permit(self.taken.clone())
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// The upstreams of a generation on one worker, each made when it is first needed: a reload of

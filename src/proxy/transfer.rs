@@ -34,12 +34,6 @@ const BURST: Duration = Duration::from_millis(1);
 /// How long the pieces of a burst may gather. With what Linux adds to it, some 60 us.
 const GATHERING: Duration = Duration::from_micros(10);
 
-/// Pieces copied before other tasks get their turn.
-const PIECES_PER_TURN: u32 = 16;
-
-/// Bytes moved inside the kernel before other tasks get their turn.
-pub(super) const BYTES_PER_TURN: usize = 1024 * 1024;
-
 /// What passes one way during an exchange: for the log, the metrics, and whoever waits for progress.
 pub(super) struct Meter<'a> {
     bytes: Cell<u64>,
@@ -129,7 +123,7 @@ impl Transfer<'_> {
     /// Sends `head`, together with what is there of the body, then the rest of it as it comes.
     pub(super) async fn run(&mut self, head: Buffer) -> Result<(), Broken> {
         let mut head = Some(head);
-        let mut pieces = 0;
+        let mut follows = false;
         loop {
             let last = self.meter.last();
             let piece = self.from.decode().map_err(Broken::Body)?;
@@ -151,12 +145,8 @@ impl Transfer<'_> {
             if self.from.body.is_complete() {
                 return Ok(());
             }
-            if pieces > 0 && self.worker.now() - last < BURST {
+            if std::mem::replace(&mut follows, true) && self.worker.now() - last < BURST {
                 self.worker.gather(GATHERING);
-            }
-            pieces += 1;
-            if pieces % PIECES_PER_TURN == 0 {
-                self.worker.yield_now().await;
             }
             self.read().await?;
             if self.from.body.is_complete() {
@@ -218,7 +208,6 @@ impl Transfer<'_> {
         }
         // No pipe to be had is no failure: the body is copied then.
         let Ok(mut pipe) = self.worker.pipe() else { return Ok(()) };
-        let mut this_turn = 0;
         while !self.from.body.is_complete() {
             let moving = self.from.move_into(&mut pipe, from);
             let moved = self.timer.within(self.patience, moving).await.map_err(Broken::From)?;
@@ -231,11 +220,6 @@ impl Transfer<'_> {
             while self.timer.within(self.patience, pipe.empty(to)).await.map_err(Broken::To)? > 0 {}
             if !self.counts_reads {
                 self.meter.add(moved, self.worker.now());
-            }
-            this_turn += moved;
-            if this_turn >= BYTES_PER_TURN {
-                this_turn = 0;
-                self.worker.yield_now().await;
             }
         }
         Ok(())

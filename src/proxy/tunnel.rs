@@ -12,7 +12,7 @@ use futures_lite::future::{or, try_zip};
 use super::connection::Client;
 use super::ground::Ground;
 use super::record::{Prelude, Visit};
-use super::transfer::{BYTES_PER_TURN, Meter};
+use super::transfer::Meter;
 use crate::log::Reason;
 use crate::tls::{Input, Stream};
 use crate::upstream::Link;
@@ -120,7 +120,6 @@ impl Way<'_> {
     async fn run(mut self) -> Result<(), Reason> {
         // What was read before this became a tunnel.
         let mut read = self.input.unread().len();
-        let mut moved = 0;
         loop {
             self.has_read(read);
             self.write().await?;
@@ -129,11 +128,6 @@ impl Way<'_> {
                 && let (Some(source), Some(sink)) = (self.from.stream.plain(), self.to.stream.plain())
             {
                 self.splice(source, sink).await?;
-            }
-            moved += read;
-            if moved >= BYTES_PER_TURN {
-                moved = 0;
-                self.worker.yield_now().await;
             }
             let filled = self.input.fill(self.from.stream, BUFFER_BYTES).await;
             read = filled.map_err(|_| self.from.gone)?;
@@ -166,22 +160,20 @@ impl Way<'_> {
     /// less copied. A copy at the beginning of each time would be an eighth of the CPU.
     async fn splice(&self, source: &TcpStream, sink: &TcpStream) -> Result<(), Reason> {
         loop {
-            match self.splice_now(source, sink).await? {
-                BYTES_PER_TURN.. => self.worker.yield_now().await,
-                BUFFER_BYTES.. => {}
-                _ => return Ok(()),
+            if self.splice_now(source, sink).await? < BUFFER_BYTES {
+                return Ok(());
             }
             source.readable().await;
         }
     }
 
-    /// Moves what is there until nothing is, so that a silent tunnel holds no pipe.
+    /// Moves what is there until nothing is, or the turn is over, so that a silent tunnel holds no pipe.
     async fn splice_now(&self, source: &TcpStream, sink: &TcpStream) -> Result<usize, Reason> {
         // No pipe to be had is no failure: the bytes are copied then.
         let Ok(mut pipe) = self.worker.pipe() else { return Ok(0) };
         let mut moved = 0;
-        while moved < BYTES_PER_TURN {
-            match pipe.fill_now(source, BYTES_PER_TURN - moved) {
+        loop {
+            match pipe.fill_now(source, usize::MAX) {
                 // The end is seen again by the next read, which knows what to do.
                 Ok(0) => break,
                 Ok(bytes) => {

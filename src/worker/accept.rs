@@ -46,21 +46,37 @@ impl Listener {
 
     /// The next connection. When the system has none to give (no file descriptor or memory left)
     /// it tells `on_error`, pauses, and tries again: never an end, never a spin. For one task at a time.
-    pub async fn accept(&self, mut on_error: impl FnMut(AcceptError)) -> (TcpStream, SocketAddr) {
+    ///
+    /// `permit` is asked when a connection waits in the queue, and its answer is dropped should that be gone by then:
+    /// a permit is held by connections, not by those that wait for one. If it has none, `permit_later` is asked: it
+    /// may take long, and cost others something, so a connection is certain to be there.
+    pub async fn accept_if<P>(
+        &self,
+        mut permit: impl FnMut() -> Option<P>,
+        mut permit_later: impl AsyncFnMut() -> P,
+        mut on_error: impl FnMut(AcceptError),
+    ) -> ((TcpStream, SocketAddr), P) {
         let mut failures = 0;
         loop {
-            let accepted =
-                poll_fn(|cx| self.source.read.poll_with(cx, || platform::accept(&self.socket))).await;
-            let accepted =
-                accepted.and_then(|(socket, peer)| Ok((TcpStream::new(&self.worker, socket)?, peer)));
-            match accepted {
-                Ok(connection) => {
+            poll_fn(|cx| self.source.read.poll_ready(cx)).await;
+            let permit = match permit() {
+                Some(permit) => permit,
+                None if platform::may_accept(&self.socket) => permit_later().await,
+                None => {
+                    self.source.read.set_ready(false);
+                    continue;
+                }
+            };
+            match self.take() {
+                None => {}
+                Some(Ok(connection)) => {
                     // Whoever comes after this look is a new edge.
                     self.source.read.set_ready(platform::may_accept(&self.socket));
-                    return connection;
+                    return (connection, permit);
                 }
-                Err(error) if is_of_the_connection(&error) => {}
-                Err(error) => {
+                Some(Err(error)) if is_of_the_connection(&error) => {}
+                Some(Err(error)) => {
+                    drop(permit);
                     failures += 1;
                     on_error(AcceptError { error, in_a_row: failures });
                     self.worker.sleep(pause(failures)).await;
@@ -69,16 +85,25 @@ impl Listener {
         }
     }
 
-    /// Takes what the queue still has, without waiting: before a close, which would reset it.
-    pub fn accept_now(&self) -> Option<(TcpStream, SocketAddr)> {
+    /// Takes what the queue still has: before a close, which would reset it. Waits for nothing but a share of the
+    /// next turn.
+    pub async fn accept_queued(&self) -> Option<(TcpStream, SocketAddr)> {
         loop {
-            match platform::accept(&self.socket) {
-                Ok((socket, peer)) => return Some((TcpStream::new(&self.worker, socket).ok()?, peer)),
+            self.source.read.set_ready(true);
+            poll_fn(|cx| self.source.read.poll_ready(cx)).await;
+            match self.take()? {
+                Ok(connection) => return Some(connection),
                 // Others may stand behind one that is gone.
                 Err(error) if is_of_the_connection(&error) => {}
                 Err(_) => return None,
             }
         }
+    }
+
+    /// A connection from the queue, or why there is none of it; `None` when the queue is empty.
+    fn take(&self) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+        let accepted = self.source.read.try_with(|| platform::accept(&self.socket))?;
+        Some(accepted.and_then(|(socket, peer)| Ok((TcpStream::new(&self.worker, socket)?, peer))))
     }
 }
 
@@ -104,6 +129,11 @@ fn pause(failures: u32) -> Duration {
 impl Listener {
     pub(super) fn address(&self) -> SocketAddr {
         self.socket.local_addr().unwrap()
+    }
+
+    /// The next connection, whatever others there are.
+    pub(super) async fn accept(&self, on_error: impl FnMut(AcceptError)) -> (TcpStream, SocketAddr) {
+        self.accept_if(|| Some(()), async || (), on_error).await.0
     }
 }
 

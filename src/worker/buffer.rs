@@ -5,11 +5,11 @@
 //! messages are small: a busy connection holds the head of its request until the target answers,
 //! so that the size of the smallest buffer is what hundreds of busy connections cost.
 
-use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
 use super::executor::Worker;
+use super::spare::Spare;
 
 /// Size of the buffers that messages begin with, in bytes: room for nearly every head.
 pub const SMALL_BUFFER_BYTES: usize = 2 * 1024;
@@ -59,13 +59,12 @@ impl Size {
 /// The free buffers of a worker, by size.
 #[derive(Default)]
 pub(super) struct Buffers {
-    free: [RefCell<Vec<Box<[u8]>>>; Size::ALL.len()],
+    free: [Spare<Box<[u8]>>; Size::ALL.len()],
 }
 
 impl Buffers {
     fn take(&self, size: Size) -> Box<[u8]> {
-        let free = self.free[size as usize].borrow_mut().pop();
-        free.unwrap_or_else(|| vec![0; size.bytes()].into_boxed_slice())
+        self.free[size as usize].take().unwrap_or_else(|| vec![0; size.bytes()].into_boxed_slice())
     }
 
     /// Keeps `bytes` for the next one, if they have a size that is lent.
@@ -76,10 +75,12 @@ impl Buffers {
             LARGE_BUFFER_BYTES => Size::Large,
             _ => return,
         };
-        let mut free = self.free[size as usize].borrow_mut();
-        if free.len() < FREE_BYTES_MAX / size.bytes() {
-            free.push(bytes);
-        }
+        self.free[size as usize].keep(bytes, FREE_BYTES_MAX / size.bytes());
+    }
+
+    /// Gives up those that were not needed since the last time.
+    pub(super) fn tidy(&self) {
+        self.free.iter().for_each(|free| _ = free.tidy());
     }
 }
 
@@ -223,6 +224,6 @@ impl Drop for Buffer {
 impl Buffers {
     /// Free buffers of that size.
     pub(super) fn kept(&self, size: Size) -> usize {
-        self.free[size as usize].borrow().len()
+        self.free[size as usize].len()
     }
 }

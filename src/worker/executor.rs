@@ -16,17 +16,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use async_task::{Runnable, Task};
+use async_task::{Runnable, ScheduleInfo, Task, WithInfo};
 use pin_project_lite::pin_project;
 use slab::Slab;
 
 use super::buffer::Buffers;
+use super::housekeeping::Household;
 use super::reactor::Reactor;
+use super::source;
 use super::splice::Pipes;
 use super::timer::{Timer, Timers};
 
-/// Tasks run before the kernel is asked again, so that a busy task cannot keep the others' sockets
-/// from being looked at.
+/// Tasks run before the kernel is asked again, so that tasks that wake each other cannot keep the others'
+/// sockets from being looked at. A task that wakes itself runs once.
 const TASKS_PER_TURN: usize = 256;
 
 /// A handle to the worker that runs on this thread. Cheap to clone; cannot leave the thread.
@@ -40,6 +42,7 @@ pub(super) struct Inner {
     pub(super) timers: Rc<Timers>,
     pub(super) buffers: Rc<Buffers>,
     pub(super) pipes: Pipes,
+    pub(super) household: Household,
     /// Weak, because tasks hold the worker: the executor must be able to end before they do.
     executor: Weak<Executor>,
     /// The time at the start of this turn: one clock reading for all tasks of a turn.
@@ -48,15 +51,19 @@ pub(super) struct Inner {
     gathering: Cell<Duration>,
 }
 
+impl Inner {
+    pub(super) fn executor(&self) -> Rc<Executor> {
+        self.executor.upgrade().expect("invariant: tasks run inside the executor's life")
+    }
+}
+
 impl Worker {
     /// Starts a task on this worker. Dropping the handle cancels it; `detach` lets it go on alone.
     ///
     /// # Panics
     /// When the run has ended, or is ending: not from a destructor.
     pub fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Task<T> {
-        let executor =
-            self.inner.executor.upgrade().expect("invariant: tasks run inside the executor's life");
-        executor.spawn(future)
+        self.inner.executor().spawn(future)
     }
 
     /// The time at the start of this turn of the loop; at most a turn old.
@@ -84,7 +91,7 @@ impl Worker {
         timer.expired().await;
     }
 
-    /// Lets the other tasks run before going on.
+    /// Lets the other tasks run before going on, and those whose sockets have become ready meanwhile.
     pub async fn yield_now(&self) {
         futures_lite::future::yield_now().await;
     }
@@ -108,18 +115,23 @@ thread_local! {
 struct Home {
     shared: Arc<Shared>,
     ready: VecDeque<Runnable>,
+    /// Those that were woken while they ran, which mostly is by themselves: they have more to do, and do it when
+    /// the kernel has been asked for news of all others.
+    next_turn: VecDeque<Runnable>,
 }
 
 impl Shared {
-    /// Puts a task into the ready queue: called by its waker, on whatever thread that is.
-    fn schedule(self: &Arc<Self>, runnable: Runnable) {
+    /// Puts a task into a ready queue: called by its waker, on whatever thread that is, or at the end of a run in
+    /// which it was woken.
+    fn schedule(self: &Arc<Self>, runnable: Runnable, info: ScheduleInfo) {
         let mut runnable = Some(runnable);
         // The thread-local is gone while its thread ends; then the task is remote to every thread.
         let _ = HOME.try_with(|home| {
             if let Some(home) = home.borrow_mut().as_mut()
                 && Arc::ptr_eq(&home.shared, self)
             {
-                home.ready.extend(runnable.take());
+                let queue = if info.woken_while_running { &mut home.next_turn } else { &mut home.ready };
+                queue.extend(runnable.take());
             }
         });
         if let Some(runnable) = runnable {
@@ -147,7 +159,11 @@ impl Executor {
     fn new(shared: Arc<Shared>) -> Self {
         HOME.with_borrow_mut(|home| {
             assert!(home.is_none(), "invariant: one worker a thread");
-            *home = Some(Home { shared: shared.clone(), ready: VecDeque::new() });
+            *home = Some(Home {
+                shared: shared.clone(),
+                ready: VecDeque::with_capacity(TASKS_PER_TURN),
+                next_turn: VecDeque::with_capacity(TASKS_PER_TURN),
+            });
         });
         Self { shared, active: Rc::default() }
     }
@@ -157,10 +173,17 @@ impl Executor {
         let leave = Leave { active: self.active.clone(), key };
         let future = Active { future, _leave: leave };
         let shared = self.shared.clone();
-        let (runnable, task) = async_task::spawn_local(future, move |runnable| shared.schedule(runnable));
+        let schedule = WithInfo(move |runnable, info| shared.schedule(runnable, info));
+        let (runnable, task) = async_task::spawn_local(future, schedule);
         self.active.borrow_mut()[key] = Some(runnable.waker());
         runnable.schedule();
         task
+    }
+
+    /// Gives up room for more tasks than there are.
+    pub(super) fn shrink(&self) {
+        self.active.borrow_mut().shrink_to_fit();
+        HOME.with_borrow_mut(|home| home.iter_mut().for_each(|home| home.ready.shrink_to(TASKS_PER_TURN)));
     }
 
     /// Runs one ready task; `false` when there is none.
@@ -172,16 +195,29 @@ impl Executor {
         HOME.with_borrow_mut(|home| home.as_mut().and_then(|home| home.ready.pop_front()))
     }
 
-    /// Takes over what other threads woke; whether there was anything.
+    /// Takes over what other threads woke; whether anything is to be run, now or in the next turn.
     fn collect(&self) -> bool {
         let mut remote = self.shared.remote();
-        let any = !remote.is_empty();
+        HOME.with_borrow_mut(|home| {
+            home.as_mut().is_some_and(|home| {
+                home.ready.extend(remote.drain(..));
+                !(home.ready.is_empty() && home.next_turn.is_empty())
+            })
+        })
+    }
+
+    /// Queues what was to wait for the next turn, behind what the kernel and the timers have woken.
+    fn begin_turn() {
         HOME.with_borrow_mut(|home| {
             if let Some(home) = home {
-                home.ready.extend(remote.drain(..));
+                home.ready.append(&mut home.next_turn);
             }
         });
-        any
+    }
+
+    /// Whether a task waits for the next turn.
+    fn has_more() -> bool {
+        HOME.with_borrow(|home| home.as_ref().is_some_and(|home| !home.next_turn.is_empty()))
     }
 }
 
@@ -195,6 +231,7 @@ impl Drop for Executor {
         wakers.into_iter().for_each(Waker::wake);
         while !self.active.borrow().is_empty() {
             self.collect();
+            Self::begin_turn();
             match Self::next_ready() {
                 Some(runnable) => drop(runnable),
                 None => std::thread::yield_now(),
@@ -260,6 +297,7 @@ where
             timers: Rc::new(Timers::new(now)),
             buffers: Rc::default(),
             pipes: Pipes::default(),
+            household: Household::default(),
             executor: Rc::downgrade(&executor),
             now: Cell::new(now),
             gathering: Cell::default(),
@@ -278,6 +316,7 @@ where
     F::Output: 'static,
 {
     let main = executor.spawn(main);
+    executor.spawn(worker.clone().keep_house()).detach();
     let Inner { reactor, timers, now, gathering, .. } = &*worker.inner;
     loop {
         let idle = !(0..TASKS_PER_TURN).all(|_| executor.run_one());
@@ -285,18 +324,20 @@ where
             return Ok(futures_lite::future::block_on(main));
         }
         let gathering = gathering.take();
-        if idle && !gathering.is_zero() {
+        if idle && !gathering.is_zero() && !Executor::has_more() {
             std::thread::sleep(gathering);
         }
         // Announce the wait before the last look at the remote queue: who pushes after that look
         // sees `parked` and interrupts the wait.
         executor.shared.parked.store(true, Ordering::SeqCst);
-        let woken = executor.collect();
-        let timeout = if idle && !woken { timers.next(Instant::now()) } else { Some(Duration::ZERO) };
+        let busy = executor.collect();
+        let timeout = if busy { Some(Duration::ZERO) } else { timers.next(Instant::now()) };
         reactor.wait(timeout)?;
         executor.shared.parked.store(false, Ordering::Relaxed);
         now.set(Instant::now());
         timers.fire(now.get());
+        source::begin_turn();
+        Executor::begin_turn();
     }
 }
 
@@ -318,7 +359,7 @@ mod tests {
             let ended = Arc::new(AtomicBool::new(false));
             let (own, done, to_wake) = (witness.clone(), ended.clone(), to_wake.clone());
             let busy = run(|worker| async move {
-                let shared = worker.inner.executor.upgrade().unwrap().shared.clone();
+                let shared = worker.inner.executor().shared.clone();
                 let busy = std::thread::spawn(move || {
                     while !done.load(Ordering::Relaxed) {
                         drop(shared.remote());

@@ -4,18 +4,21 @@
 //! request should not pay for it. So the connection's task is small, and rents a box for the time
 //! it has work. The boxes go round, so that a busy worker allocates none.
 
-use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+
+use super::executor::Worker;
+use super::housekeeping::Keeper;
+use super::spare::Spare;
 
 /// Free boxes kept; more are given back to the system.
 const FREE_MAX: usize = 256;
 
 /// Boxes for futures of one type.
 pub struct Parking<F> {
-    free: Rc<RefCell<Vec<Place<F>>>>,
+    free: Rc<Spare<Place<F>>>,
 }
 
 type Place<F> = Pin<Box<Option<F>>>;
@@ -26,17 +29,25 @@ impl<F> Clone for Parking<F> {
     }
 }
 
-impl<F> Default for Parking<F> {
-    fn default() -> Self {
-        Self { free: Rc::default() }
+impl<F> Keeper for Spare<Place<F>> {
+    fn tidy(&self) {
+        Spare::tidy(self);
+    }
+}
+
+impl<F: 'static> Parking<F> {
+    /// Without any box yet.
+    pub fn new(worker: &Worker) -> Self {
+        let free = Rc::default();
+        worker.inner.household.add(&free);
+        Self { free }
     }
 }
 
 impl<F: Future> Parking<F> {
     /// Puts a future into a free box. It is dropped, and the box free again, with what this returns.
     pub fn park(&self, future: F) -> Parked<F> {
-        let place = self.free.borrow_mut().pop();
-        let place = match place {
+        let place = match self.free.take() {
             Some(mut place) => {
                 place.set(Some(future));
                 place
@@ -67,10 +78,7 @@ impl<F> Drop for Parked<F> {
     fn drop(&mut self) {
         if let Some(mut place) = self.place.take() {
             place.set(None);
-            let mut free = self.parking.free.borrow_mut();
-            if free.len() < FREE_MAX {
-                free.push(place);
-            }
+            self.parking.free.keep(place, FREE_MAX);
         }
     }
 }
@@ -78,25 +86,31 @@ impl<F> Drop for Parked<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_lite::future::block_on;
+    use crate::worker::run;
 
     #[test]
     fn a_box_goes_round_and_its_future_is_dropped_when_it_is_done() {
-        let parking = Parking::default();
-        let dropped = Rc::new(());
-        let make = |witness: Rc<()>| async move {
-            let _witness = witness;
-            7
-        };
-        for _ in 0..3 {
-            assert_eq!(block_on(parking.park(make(dropped.clone()))), 7);
+        let ended = run(|worker| async move {
+            let parking = Parking::new(&worker);
+            let dropped = Rc::new(());
+            let make = |witness: Rc<()>| async move {
+                let _witness = witness;
+                7
+            };
+            for _ in 0..3 {
+                assert_eq!(parking.park(make(dropped.clone())).await, 7);
+                assert_eq!(Rc::strong_count(&dropped), 1);
+                assert_eq!(parking.free.len(), 1);
+            }
+            let (first, second) = (parking.park(make(dropped.clone())), parking.park(make(dropped.clone())));
+            assert_eq!(Rc::strong_count(&dropped), 3);
+            drop((first, second));
             assert_eq!(Rc::strong_count(&dropped), 1);
-            assert_eq!(parking.free.borrow().len(), 1);
-        }
-        let (first, second) = (parking.park(make(dropped.clone())), parking.park(make(dropped.clone())));
-        assert_eq!(Rc::strong_count(&dropped), 3);
-        drop((first, second));
-        assert_eq!(Rc::strong_count(&dropped), 1);
-        assert_eq!(parking.free.borrow().len(), 2);
+            assert_eq!(parking.free.len(), 2);
+            worker.tidy();
+            worker.tidy();
+            assert_eq!(parking.free.len(), 0, "nobody has needed one for long");
+        });
+        ended.unwrap();
     }
 }

@@ -4,7 +4,7 @@
 //! again: the kernel speaks up when something *becomes* ready, and [`Source`] remembers it until a
 //! read or a write finds the end of it. So a wait for a socket costs no system call of its own.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -31,13 +31,20 @@ pub(super) struct Readiness {
 pub(super) struct Reactor {
     poller: Arc<polling::Poller>,
     sources: RefCell<Slab<Rc<Source>>>,
+    /// The most there were at the same time since [`Reactor::shrink`].
+    most: Cell<usize>,
     wait: RefCell<Wait>,
 }
 
 impl Reactor {
     pub(super) fn new() -> io::Result<Self> {
         let poller = Arc::new(polling::Poller::new()?);
-        Ok(Self { poller, sources: RefCell::default(), wait: RefCell::new(Wait::new()) })
+        Ok(Self {
+            poller,
+            sources: RefCell::default(),
+            most: Cell::default(),
+            wait: RefCell::new(Wait::new()),
+        })
     }
 
     pub(super) fn poller(&self) -> &Arc<polling::Poller> {
@@ -52,7 +59,17 @@ impl Reactor {
             self.sources.borrow_mut().remove(key);
             return Err(error);
         }
+        self.most.set(self.most.get().max(self.sources.borrow().len()));
         Ok((key, source))
+    }
+
+    /// Gives up room for more sockets than there are. How many fewer they are than they have been at the same time
+    /// since the last call.
+    pub(super) fn shrink(&self) -> usize {
+        let mut sources = self.sources.borrow_mut();
+        let fewer = self.most.replace(sources.len()) - sources.len();
+        sources.shrink_to_fit();
+        fewer
     }
 
     /// Forgets a socket.

@@ -8,7 +8,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::config::plan::Bind;
 
 /// Connections the kernel holds for us between two accepts.
-const BACKLOG: i32 = 4096;
+pub const BACKLOG: u16 = 4096;
 
 /// Opens a listening socket that other workers can share the address of (`SO_REUSEPORT`).
 ///
@@ -18,7 +18,7 @@ pub fn listen(bind: Bind) -> io::Result<TcpListener> {
     let socket = bound(bind, true)?;
     // Accepted connections inherit it: one system call less for each.
     socket.set_tcp_nodelay(true)?;
-    socket.listen(BACKLOG)?;
+    socket.listen(BACKLOG.into())?;
     Ok(socket.into())
 }
 

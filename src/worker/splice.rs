@@ -3,7 +3,6 @@
 //! A pipe stands between the two: socket to pipe, pipe to socket, and no byte is copied to us. It
 //! pays for bytes that nobody needs to look at: raw TCP, tunnels, large bodies of known length.
 
-use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,11 +11,16 @@ use std::task::{Context, Poll, ready};
 
 use super::executor::Worker;
 use super::platform;
+use super::source::{BYTES_PER_CALL, Direction};
+use super::spare::Spare;
 use super::stream::TcpStream;
 
 /// Bytes asked for in one call, and what a pipe should hold: four times what Linux gives it, since a
 /// call costs the same for more. CPU per byte: 0.9 for bodies, 0.85 for raw TCP; 1 MiB gave no more.
 const PIPE_BYTES: usize = 256 * 1024;
+
+/// Bytes copied at once past an urgent byte: no more than an empty pipe takes in one write (`PIPE_BUF`).
+const COPIED_MAX: usize = 512;
 
 /// Empty pipes a worker keeps. No more than this are made large: Linux counts them against what a user
 /// may have in pipes (64 MiB by default), and whoever has it all gets very small ones.
@@ -25,7 +29,7 @@ const FREE_MAX: usize = 32;
 /// Empty pipes, used again: making and closing one costs four system calls.
 #[derive(Default)]
 pub(super) struct Pipes {
-    pub(super) free: Rc<RefCell<Vec<(OwnedFd, OwnedFd)>>>,
+    pub(super) free: Rc<Spare<(OwnedFd, OwnedFd)>>,
 }
 
 /// A pipe between two sockets. Between calls it is empty.
@@ -34,7 +38,7 @@ pub struct Pipe {
     pub(super) ends: Option<(OwnedFd, OwnedFd)>,
     /// Bytes in the pipe.
     filled: usize,
-    free: Rc<RefCell<Vec<(OwnedFd, OwnedFd)>>>,
+    free: Rc<Spare<(OwnedFd, OwnedFd)>>,
 }
 
 impl Worker {
@@ -52,8 +56,7 @@ impl Worker {
             }
             io::Result::Ok(ends)
         };
-        let kept = free.borrow_mut().pop();
-        let ends = kept.map_or_else(make, Ok)?;
+        let ends = free.take().map_or_else(make, Ok)?;
         Ok(Pipe { ends: Some(ends), filled: 0, free: free.clone() })
     }
 }
@@ -69,30 +72,41 @@ impl Pipe {
         most: usize,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        let (_, writing) = self.ends.as_ref().expect("invariant: open until dropped");
-        let most = most.min(PIPE_BYTES);
-        let call = || platform::splice(stream.as_fd(), writing.as_fd(), most);
-        let moved = ready!(stream.source().read.poll_with(cx, call))?;
-        self.filled += moved;
-        Poll::Ready(Ok(moved))
+        let moved = ready!(stream.source().read.poll_with(cx, || self.take(stream, most)))?;
+        Poll::Ready(Ok(self.filled_with(moved, &stream.source().read)))
     }
 
     /// The same without waiting.
     ///
     /// # Errors
-    /// `WouldBlock` when there is nothing to read, and what reading the socket fails with.
+    /// `WouldBlock` when there is nothing to read in this turn, and what reading the socket fails with.
     pub fn fill_now(&mut self, stream: &TcpStream, most: usize) -> io::Result<usize> {
+        let moved = stream.source().read.try_with(|| self.take(stream, most));
+        let moved = moved.unwrap_or(Err(io::ErrorKind::WouldBlock.into()))?;
+        Ok(self.filled_with(moved, &stream.source().read))
+    }
+
+    fn take(&self, stream: &TcpStream, most: usize) -> io::Result<usize> {
         let (_, writing) = self.ends.as_ref().expect("invariant: open until dropped");
-        let source = stream.source();
-        if !source.read.is_ready() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
         let moved = platform::splice(stream.as_fd(), writing.as_fd(), most.min(PIPE_BYTES));
-        match &moved {
-            Ok(bytes) => self.filled += bytes,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => source.read.set_ready(false),
-            Err(_) => {}
+        // In front of an urgent byte `splice` finds nothing, for ever, or an end if the peer has finished. A read
+        // goes past it, and knows whether that is the end.
+        let may_be_urgent = match &moved {
+            Ok(0) => true,
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock && stream.source().ending.get(),
+            Ok(_) => false,
+        };
+        if !may_be_urgent || self.filled > 0 {
+            return moved;
         }
+        let mut bytes = [0; COPIED_MAX];
+        let read = platform::read(stream.as_fd(), &mut bytes[..most.min(COPIED_MAX)])?;
+        if read == 0 { Ok(0) } else { platform::write_pipe(writing.as_fd(), &bytes[..read]) }
+    }
+
+    fn filled_with(&mut self, moved: usize, direction: &Direction) -> usize {
+        spend(direction, moved);
+        self.filled += moved;
         moved
     }
 
@@ -103,24 +117,25 @@ impl Pipe {
     pub async fn empty(&mut self, stream: &TcpStream) -> io::Result<usize> {
         let (reading, _) = self.ends.as_ref().expect("invariant: open until dropped");
         let filled = self.filled;
-        let source = stream.source();
+        let direction = &stream.source().write;
         let call = || platform::splice(reading.as_fd(), stream.as_fd(), filled);
-        let moved = poll_fn(|cx| {
-            let moved = ready!(source.write.poll_with(cx, call))?;
-            Poll::Ready(io::Result::Ok(moved))
-        })
-        .await?;
+        let moved = poll_fn(|cx| direction.poll_with(cx, call)).await?;
+        spend(direction, moved);
         self.filled -= moved;
         Ok(self.filled)
     }
 }
 
+/// Counts what a call moved beyond the bytes that every call may.
+fn spend(direction: &Direction, moved: usize) {
+    direction.spend(u8::try_from(moved.saturating_sub(1) / BYTES_PER_CALL).unwrap_or(u8::MAX));
+}
+
 impl Drop for Pipe {
     fn drop(&mut self) {
         // A pipe with bytes in it would give them to the next connection.
-        let mut free = self.free.borrow_mut();
-        if self.filled == 0 && free.len() < FREE_MAX {
-            free.extend(self.ends.take());
+        if let Some(ends) = self.ends.take().filter(|_| self.filled == 0) {
+            self.free.keep(ends, FREE_MAX);
         }
     }
 }

@@ -66,6 +66,13 @@ impl Timers {
         Some(state.started.checked_add(since_start)?.saturating_duration_since(now))
     }
 
+    /// Gives up room for more deadlines than there are.
+    pub(super) fn shrink(&self) {
+        let mut state = self.state.borrow_mut();
+        state.slots.shrink_to_fit();
+        state.queue.shrink_to_fit();
+    }
+
     /// Wakes who waits for a deadline that has passed.
     pub(super) fn fire(&self, now: Instant) {
         {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use smolgate::config::plan::*;
-use smolgate::internal::operator::Reloading;
+use smolgate::internal::operator::{Asking, Reloading};
 use smolgate::internal::{Limits, Operator, Phase, Server};
 use smolgate::log::Counters;
 
@@ -66,8 +66,9 @@ impl Operator for Fake {
         self.counters.clone()
     }
 
-    fn phase(&self) -> Phase {
-        *self.phase.lock().unwrap()
+    fn phase(&self) -> Asking<'_> {
+        let phase = *self.phase.lock().unwrap();
+        Box::pin(async move { phase })
     }
 
     fn generation(&self) -> u64 {

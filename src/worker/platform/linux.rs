@@ -178,6 +178,11 @@ pub(crate) fn enlarge(pipe: BorrowedFd<'_>, bytes: usize) {
     }
 }
 
+/// Writes bytes into a pipe.
+pub(crate) fn write_pipe(pipe: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    Ok(rustix::io::write(pipe, bytes)?)
+}
+
 /// Moves up to `most` bytes between a socket and a pipe inside the kernel.
 pub(crate) fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, most: usize) -> io::Result<usize> {
     let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;

@@ -67,6 +67,11 @@ pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 /// There is no pipe either.
 pub(crate) fn enlarge(_pipe: BorrowedFd<'_>, _bytes: usize) {}
 
+/// There is no pipe either.
+pub(crate) fn write_pipe(_pipe: BorrowedFd<'_>, _bytes: &[u8]) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// There is no `splice` here: callers copy.
 pub(crate) fn splice(_from: BorrowedFd<'_>, _to: BorrowedFd<'_>, _most: usize) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
@@ -80,7 +85,7 @@ pub(crate) fn release_code() -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::worker::source::Source;
+    use crate::worker::source::{Source, begin_turn};
     use std::io::{Read, Write};
     use std::os::fd::AsFd;
     use std::sync::mpsc;
@@ -113,6 +118,7 @@ mod tests {
             wait.wait(&poller, Some(PATIENCE), each).unwrap();
             assert!(told, "nothing was told before the deadline");
             let mut cx = Context::from_waker(Waker::noop());
+            begin_turn();
             while let Poll::Ready(count) = source.read.poll_with(&mut cx, || (&mut &*ours).read(&mut bytes)) {
                 match count.unwrap() {
                     0 => {
@@ -121,6 +127,8 @@ mod tests {
                     }
                     count => seen.extend(&bytes[..count]),
                 }
+                // What is left of the share of a turn is not the subject.
+                begin_turn();
             }
         }
     }

@@ -139,7 +139,7 @@ fn those_who_come_together_are_all_accepted() {
 fn what_the_queue_still_has_can_be_taken() {
     on_worker(|worker| async move {
         let listener = Listener::new(&worker, listen(LOCAL).unwrap()).unwrap();
-        assert!(listener.accept_now().is_none());
+        assert!(listener.accept_queued().await.is_none());
         let peers: Vec<_> = (0..20).map(|_| Peer::connect(listener.address()).unwrap()).collect();
         // One that has gone again in the meantime is no reason to forget those behind it.
         let gone = Peer::connect(listener.address()).unwrap();
@@ -148,7 +148,7 @@ fn what_the_queue_still_has_can_be_taken() {
         let last = Peer::connect(listener.address()).unwrap();
         let mut taken = BTreeSet::new();
         let mut streams = Vec::new();
-        while let Some((stream, peer)) = listener.accept_now() {
+        while let Some((stream, peer)) = listener.accept_queued().await {
             taken.insert(peer);
             streams.push(stream);
         }

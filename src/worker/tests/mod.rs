@@ -8,6 +8,7 @@ mod alone;
 mod buffers;
 mod halves;
 mod listeners;
+mod shares;
 mod streams;
 mod tasks;
 mod timers;

@@ -161,7 +161,7 @@ fn a_pipe_with_bytes_left_is_not_used_again() {
 #[test]
 fn an_empty_pipe_is_used_again() {
     on_worker(|worker| async move {
-        let kept = || worker.inner.pipes.free.borrow().len();
+        let kept = || worker.inner.pipes.free.len();
         assert_eq!(kept(), 0);
         drop(worker.pipe().unwrap());
         assert_eq!(kept(), 1);
@@ -202,5 +202,58 @@ fn a_sink_that_is_gone_is_an_error() {
             }
         };
         assert!(matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset));
+    });
+}
+
+/// `splice` stops in front of an urgent byte, and finds nothing there however often it is asked (`tcp(7)`); the byte
+/// itself is not part of the stream.
+#[test]
+fn an_urgent_byte_does_not_stop_a_transfer() {
+    for before in [0, 1, 5_000] {
+        for after in [0, 1, 5_000] {
+            on_worker(move |worker| async move {
+                let ((from, client), (to, mut server)) = (pair(&worker), pair(&worker));
+                let (first, rest) = (pattern(before), pattern(after));
+                let sent = [first.clone(), rest.clone()].concat();
+                let sending = std::thread::spawn(move || {
+                    let socket = socket2::SockRef::from(&client);
+                    (&client).write_all(&first).unwrap();
+                    assert_eq!(socket.send_out_of_band(b"!").unwrap(), 1);
+                    (&client).write_all(&rest).unwrap();
+                    client.shutdown(Shutdown::Write).unwrap();
+                    client
+                });
+                let receiving = std::thread::spawn(move || {
+                    let mut seen = Vec::new();
+                    server.read_to_end(&mut seen).unwrap();
+                    seen
+                });
+                assert_eq!(forward(&worker, &from, &to).await, sent.len());
+                assert!(receiving.join().unwrap() == sent);
+                drop(sending.join().unwrap());
+            });
+        }
+    }
+}
+
+/// The same without an end behind it, which would be told of again.
+#[test]
+fn an_urgent_byte_does_not_hide_what_comes_later() {
+    on_worker(|worker| async move {
+        let ((from, client), (to, mut server)) = (pair(&worker), pair(&worker));
+        let mut pipe = worker.pipe().unwrap();
+        for _ in 0..100 {
+            (&client).write_all(b"before").unwrap();
+            assert_eq!(socket2::SockRef::from(&client).send_out_of_band(b"!").unwrap(), 1);
+            (&client).write_all(b"after").unwrap();
+            let mut left = 11;
+            while left > 0 {
+                left -= fill(&mut pipe, &from, 100).await.unwrap();
+                while pipe.empty(&to).await.unwrap() > 0 {}
+            }
+            let mut bytes = [0; 11];
+            server.read_exact(&mut bytes).unwrap();
+            assert_eq!(&bytes, b"beforeafter");
+        }
     });
 }

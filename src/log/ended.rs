@@ -1,0 +1,149 @@
+//! What workers counted that have ended. Each `?restart=true` starts new ones; their sets must not pile up.
+
+use std::sync::Arc;
+
+use super::{Count, Histogram, ListenerCounters, Names, UpstreamCounters, WorkerSet, lock};
+
+impl WorkerSet {
+    /// Adds up, and takes off the list, the sets of workers that have ended. Under the lock of the list, so one
+    /// thread at a time adds to this set. A set that is being read is left for the next time: its reader would see
+    /// it twice.
+    pub(super) fn take_over(&self, sets: &mut Vec<Arc<WorkerSet>>) {
+        sets.retain_mut(|set| {
+            let ended = Arc::get_mut(set).is_some_and(WorkerSet::is_final);
+            if ended {
+                self.add(set);
+            }
+            !ended
+        });
+    }
+
+    /// Whether nothing counts here any more: a worker drops its handles one by one when it ends.
+    fn is_final(&mut self) -> bool {
+        self.listeners.are_final()
+            && self.upstreams.are_final()
+            && lock(&self.series).values_mut().all(|count| Arc::get_mut(count).is_some())
+    }
+
+    fn add(&self, ended: &WorkerSet) {
+        for (name, one) in ended.listeners.all() {
+            let make = || ListenerCounters { protocol: one.protocol, ..ListenerCounters::default() };
+            self.listeners.get(&name, |known| known.protocol == one.protocol, make).add(&one);
+        }
+        for (name, one) in ended.upstreams.all() {
+            self.upstreams.get(&name, |_| true, UpstreamCounters::default).add(&one);
+        }
+        let mut series = lock(&self.series);
+        for (key, count) in lock(&ended.series).iter() {
+            series.entry(key.clone()).or_default().add(count.get());
+        }
+        add_each(&self.reasons, &ended.reasons);
+    }
+}
+
+impl<T> Names<T> {
+    fn are_final(&mut self) -> bool {
+        lock(&self.0).iter_mut().all(|(_, counters)| Arc::get_mut(counters).is_some())
+    }
+}
+
+impl ListenerCounters {
+    fn add(&self, ended: &Self) {
+        let Self { opened, closed, bytes_in, bytes_out, requests, duration, accept_errors, .. } = ended;
+        // Before those that ended, of which there must never be more.
+        self.opened.add(opened.get());
+        self.closed.add(closed.get());
+        self.bytes_in.add(bytes_in.get());
+        self.bytes_out.add(bytes_out.get());
+        self.requests.add(requests.get());
+        self.duration.add(duration);
+        self.accept_errors.add(accept_errors.get());
+        add_each(&self.handshakes, &ended.handshakes);
+        self.tunnels_begun.add(ended.tunnels_begun.get());
+        add_each(&self.tunnels_ended, &ended.tunnels_ended);
+        self.ends_tls.add(ended.ends_tls.get());
+    }
+}
+
+impl UpstreamCounters {
+    fn add(&self, ended: &Self) {
+        let Self { opened, reused, failed } = ended;
+        self.opened.add(opened.get());
+        self.reused.add(reused.get());
+        self.failed.add(failed.get());
+    }
+}
+
+impl Histogram {
+    fn add(&self, ended: &Self) {
+        add_each(&self.buckets, &ended.buckets);
+        self.nanos.add(ended.nanos.get());
+    }
+}
+
+fn add_each(sums: &[Count], counts: &[Count]) {
+    sums.iter().zip(counts).for_each(|(sum, count)| sum.add(count.get()));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{Counters, Handshake, TUNNEL_ENDS};
+    use crate::log::Reason;
+
+    #[test]
+    fn workers_that_have_ended_leave_one_set_and_all_that_they_counted() {
+        let counters = Counters::new();
+        let mut page = String::new();
+        for _ in 0..50 {
+            let worker = counters.worker();
+            let web = worker.listener(&"web".into(), "http");
+            for count in [&web.opened, &web.closed, &web.bytes_in, &web.bytes_out, &web.requests] {
+                count.add(7);
+            }
+            web.accept_errors.add(2);
+            web.ends_tls.add(1);
+            web.tunnels_begun.add(TUNNEL_ENDS.len() as u64);
+            TUNNEL_ENDS.iter().for_each(|end| web.tunnel_ended(*end));
+            Handshake::ALL.iter().for_each(|end| web.handshake(*end));
+            web.duration.observe(Duration::from_millis(3));
+            worker.listener(&"web".into(), "tcp").opened.add(1);
+            let upstream = worker.upstream(&"api".into());
+            for count in [&upstream.opened, &upstream.reused, &upstream.failed] {
+                count.add(3);
+            }
+            worker.own_answer(Reason::NoRule);
+            worker.rule(&"web".into(), &"all".into()).exchange("GET", 200);
+            // While they are there they are not touched, and when they have gone the page says the same.
+            page = counters.render(None);
+            assert_eq!(counters.sets().len(), 2);
+        }
+        assert_eq!(counters.render(None), page);
+        assert_eq!(counters.sets().len(), 1);
+        assert!(page.contains("smolgate_connections_total{listener=\"web\"} 400\n"), "{page}");
+    }
+
+    #[test]
+    fn a_worker_that_still_counts_has_not_ended() {
+        let counters = Counters::new();
+        let worker = counters.worker();
+        let (web, api) = (worker.listener(&"web".into(), "http"), worker.upstream(&"api".into()));
+        let rule = worker.rule(&"web".into(), &"all".into());
+        rule.exchange("GET", 200);
+        drop(worker);
+        assert_eq!(counters.sets().len(), 2);
+        drop(rule);
+        assert_eq!(counters.sets().len(), 2);
+        drop(web);
+        assert_eq!(counters.sets().len(), 2);
+        api.opened.add(1);
+        drop(api);
+        assert_eq!(counters.sets().len(), 1);
+        assert!(
+            counters
+                .render(None)
+                .contains("smolgate_upstream_connections_opened_total{upstream=\"api\"} 1\n")
+        );
+    }
+}

@@ -1,0 +1,216 @@
+//! How many clients may be connected at once in the whole process, and which of them makes room for another.
+
+use std::future::poll_fn;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use futures_lite::future;
+use smol::channel::{Receiver, Sender, unbounded};
+
+use crate::worker::Worker;
+
+/// How soon a door without a permit asks again for room: a connection that was asked to make it may have got a
+/// request at that moment, and others have become idle since.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+
+/// How often the log may say that the limit is reached.
+const WARN_EVERY: Duration = Duration::from_secs(10);
+
+/// No connection of the worker is idle.
+const NONE: u64 = u64::MAX;
+
+/// The right to hold one more client connection, counted over the whole process.
+#[derive(Clone)]
+pub struct Permits(Arc<Shared>);
+
+struct Shared {
+    taken: AtomicUsize,
+    most: AtomicUsize,
+    /// Those that wait for a permit.
+    waiting: Mutex<Vec<Waker>>,
+    anyone_waits: AtomicBool,
+    /// What each worker tells of its idle connections.
+    workers: Mutex<Vec<Arc<Told>>>,
+    started: Instant,
+    /// When the log last said that the limit is reached, in milliseconds from `started`; `NONE` before that.
+    warned: AtomicU64,
+}
+
+/// What a worker tells the others of its idle connections, and how they ask it for room.
+pub(super) struct Told {
+    /// Since when the oldest of them is idle, in nanoseconds from `started`; `NONE` when there is none.
+    oldest: AtomicU64,
+    started: Instant,
+    asks: Sender<()>,
+}
+
+/// One of the [`Permits`]; given back when dropped.
+pub(super) struct Permit(Arc<Shared>);
+
+impl Permits {
+    /// `most` at once.
+    pub fn new(most: usize) -> Self {
+        Self(Arc::new(Shared {
+            taken: AtomicUsize::new(0),
+            most: AtomicUsize::new(most),
+            waiting: Mutex::default(),
+            anyone_waits: AtomicBool::new(false),
+            workers: Mutex::default(),
+            started: Instant::now(),
+            warned: AtomicU64::new(NONE),
+        }))
+    }
+
+    /// Another limit, for a reload. Connections above it stay.
+    pub fn set_limit(&self, most: usize) {
+        self.0.most.store(most, Relaxed);
+    }
+
+    /// A permit, unless all are taken.
+    pub(super) fn try_take(&self) -> Option<Permit> {
+        let most = self.0.most.load(Relaxed);
+        let one_more = |taken| (taken < most).then_some(taken + 1);
+        self.0.taken.fetch_update(SeqCst, SeqCst, one_more).ok().map(|_| Permit(self.0.clone()))
+    }
+
+    /// A permit, as soon as there is one. While there is none, the connection that has been idle longest, on
+    /// whatever worker it is, is asked to make room.
+    pub(super) async fn take(&self, worker: &Worker, listener: &str) -> Permit {
+        loop {
+            if let Some(permit) = self.try_take() {
+                return permit;
+            }
+            self.warn(listener);
+            self.ask_for_room();
+            let again = async {
+                worker.sleep(ASK_AGAIN).await;
+                None
+            };
+            let given_back = poll_fn(|cx| self.poll_take(cx).map(Some));
+            if let Some(permit) = future::or(given_back, again).await {
+                return permit;
+            }
+        }
+    }
+
+    /// A permit, whatever the limit.
+    pub(super) fn take_anyway(&self) -> Permit {
+        self.0.taken.fetch_add(1, SeqCst);
+        Permit(self.0.clone())
+    }
+
+    /// Lets a worker tell of its idle connections; it is asked for room through what this returns.
+    pub(super) fn join(&self) -> (Arc<Told>, Receiver<()>) {
+        let (asks, asked) = unbounded();
+        let told = Told { oldest: AtomicU64::new(NONE), started: self.0.started, asks };
+        let told = Arc::new(told);
+        lock(&self.0.workers).push(told.clone());
+        (told, asked)
+    }
+
+    /// Whether somebody still waits for a permit: what was asked a moment ago may be of no use any more.
+    pub(super) fn are_wanted(&self) -> bool {
+        self.0.anyone_waits.load(SeqCst) && self.0.taken.load(SeqCst) >= self.0.most.load(Relaxed)
+    }
+
+    fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Permit> {
+        let mut waiting = lock(&self.0.waiting);
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+        // Before the look: a permit that is given back after it finds that somebody waits.
+        self.0.anyone_waits.store(true, SeqCst);
+        drop(waiting);
+        self.try_take().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    fn ask_for_room(&self) {
+        let workers = lock(&self.0.workers);
+        let oldest = workers.iter().min_by_key(|told| told.oldest.load(Relaxed));
+        if let Some(told) = oldest.filter(|told| told.oldest.load(Relaxed) != NONE) {
+            // It fails only for a worker that has ended, and then it has no connections.
+            let _ = told.asks.try_send(());
+        }
+    }
+
+    fn warn(&self, listener: &str) {
+        let now = self.0.started.elapsed().as_millis() as u64;
+        let last = self.0.warned.load(Relaxed);
+        if last == NONE || now - last.min(now) >= WARN_EVERY.as_millis() as u64 {
+            self.0.warned.store(now, Relaxed);
+            tracing::warn!(listener, "max_connections reached; new connections wait, or idle ones make room");
+        }
+    }
+}
+
+impl Told {
+    /// Says since when the worker's oldest idle connection is idle.
+    pub(super) fn tell(&self, oldest: Option<Instant>) {
+        let nanos = |since: Instant| since.saturating_duration_since(self.started).as_nanos();
+        let nanos = oldest.and_then(|since| u64::try_from(nanos(since)).ok());
+        self.oldest.store(nanos.unwrap_or(NONE), Relaxed);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let Self(shared) = self;
+        shared.taken.fetch_sub(1, SeqCst);
+        if shared.anyone_waits.load(SeqCst) {
+            let waiting = {
+                let mut waiting = lock(&shared.waiting);
+                shared.anyone_waits.store(false, SeqCst);
+                std::mem::take(&mut *waiting)
+            };
+            waiting.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+/// What is locked here is whole after every statement.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_lite::future::{block_on, poll_once};
+    use std::pin::pin;
+
+    #[test]
+    fn a_permit_that_is_given_back_goes_to_one_that_waits() {
+        let permits = Permits::new(1);
+        let first = permits.try_take().unwrap();
+        assert!(permits.try_take().is_none());
+        let mut second = pin!(poll_fn(|cx| permits.poll_take(cx)));
+        assert!(block_on(poll_once(second.as_mut())).is_none());
+        let giving_back = std::thread::spawn(move || drop(first));
+        let second = block_on(second);
+        giving_back.join().unwrap();
+        assert!(permits.try_take().is_none());
+        permits.set_limit(2);
+        let third = permits.try_take().unwrap();
+        drop((second, third));
+        assert_eq!(permits.0.taken.load(SeqCst), 0);
+    }
+
+    #[test]
+    fn the_worker_whose_connection_is_idle_longest_is_asked() {
+        let permits = Permits::new(0);
+        let ((one, one_asked), (other, other_asked)) = (permits.join(), permits.join());
+        permits.ask_for_room();
+        assert!(one_asked.is_empty() && other_asked.is_empty(), "none has any");
+        let now = Instant::now();
+        one.tell(Some(now + Duration::from_secs(2)));
+        other.tell(Some(now + Duration::from_secs(1)));
+        permits.ask_for_room();
+        assert_eq!((one_asked.len(), other_asked.len()), (0, 1));
+        other.tell(None);
+        permits.ask_for_room();
+        assert_eq!((one_asked.len(), other_asked.len()), (1, 1));
+    }
+}

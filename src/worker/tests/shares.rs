@@ -1,0 +1,175 @@
+//! The share that each direction of a socket has of a turn: what is always ready gives way.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io::{IoSlice, Write};
+use std::rc::Rc;
+use std::task::Poll;
+
+use futures_lite::AsyncReadExt;
+use futures_lite::future::zip;
+
+use super::{on_worker, pair, pattern};
+use crate::worker::{TcpStream, Worker};
+
+/// How often something that is always ready would be done if it did not give way.
+const TIMES: usize = 50_000;
+
+/// A generous bound on how often it is done before another task, whose socket has become ready meanwhile, has run.
+const BEFORE_OTHERS: usize = 1_000;
+
+/// Runs `busy`, which counts what it does, beside a task that waits for a socket which becomes ready when that has
+/// begun. How much was done when the other task ran.
+async fn done_before_another<F>(worker: &Worker, busy: impl FnOnce(Rc<Cell<usize>>) -> F) -> usize
+where
+    F: Future<Output = ()> + 'static,
+{
+    let (other, mut peer) = pair(worker);
+    let (done, seen) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(None)));
+    let waiting = {
+        let (done, seen) = (done.clone(), seen.clone());
+        worker.spawn(async move {
+            other.readable().await;
+            seen.set(Some(done.get()));
+        })
+    };
+    worker.yield_now().await;
+    let busy = busy(done.clone());
+    let busy = worker.spawn(async move {
+        peer.write_all(b"x").unwrap();
+        busy.await;
+        peer
+    });
+    let _peer = busy.await;
+    assert_eq!(done.get(), TIMES, "it did not come to its end");
+    waiting.await;
+    seen.get().expect("the other task has run")
+}
+
+/// A connection on which all that is read in these tests waits.
+async fn full(worker: &Worker) -> TcpStream {
+    let (ours, mut peer) = pair(worker);
+    peer.write_all(&pattern(TIMES)).unwrap();
+    // The peer goes, so that no read that comes up short is believed and the socket is ready to the end.
+    drop(peer);
+    ours.readable().await;
+    ours
+}
+
+async fn read_bytes(stream: &TcpStream, done: &Cell<usize>) {
+    let mut byte = [0];
+    while poll_fn(|cx| stream.poll_read(cx, &mut byte)).await.unwrap() > 0 {
+        done.set(done.get() + 1);
+    }
+}
+
+#[test]
+fn a_reader_that_is_always_ready_gives_way() {
+    on_worker(|worker| async move {
+        let stream = full(&worker).await;
+        let busy = |done: Rc<Cell<usize>>| async move { read_bytes(&stream, &done).await };
+        let before = done_before_another(&worker, busy).await;
+        assert!(before < BEFORE_OTHERS, "{before} reads");
+    });
+}
+
+/// What is taken at once never waits, so whoever writes only so must be told that no more is taken.
+#[test]
+fn a_writer_that_is_always_ready_gives_way() {
+    on_worker(|worker| async move {
+        let (ours, peer) = pair(&worker);
+        let reading = std::thread::spawn(move || std::io::copy(&mut &peer, &mut std::io::sink()).unwrap());
+        let busy = |done: Rc<Cell<usize>>| async move {
+            let slices = [IoSlice::new(b"x")];
+            for _ in 0..TIMES {
+                if ours.write_at_once(&slices).unwrap() == 0 {
+                    poll_fn(|cx| ours.poll_write_vectored(cx, &slices)).await.unwrap();
+                }
+                done.set(done.get() + 1);
+            }
+        };
+        let before = done_before_another(&worker, busy).await;
+        assert!(before < BEFORE_OTHERS, "{before} writes");
+        assert_eq!(reading.join().unwrap(), TIMES as u64);
+    });
+}
+
+#[test]
+fn who_asks_only_whether_a_socket_is_ready_gives_way_too() {
+    on_worker(|worker| async move {
+        let stream = full(&worker).await;
+        let busy = |done: Rc<Cell<usize>>| async move {
+            let mut byte = [0];
+            while done.get() < TIMES {
+                stream.readable().await;
+                if let Poll::Ready(read) = poll_fn(|cx| Poll::Ready(stream.poll_read(cx, &mut byte))).await {
+                    done.set(done.get() + read.unwrap());
+                }
+            }
+        };
+        let before = done_before_another(&worker, busy).await;
+        assert!(before < BEFORE_OTHERS, "{before} reads");
+    });
+}
+
+/// One that has more to do is woken when the kernel has been asked, not before.
+#[test]
+fn a_yield_reaches_the_kernel() {
+    on_worker(|worker| async move {
+        let (ours, mut peer) = pair(&worker);
+        for _ in 0..100 {
+            peer.write_all(b"x").unwrap();
+            worker.yield_now().await;
+            assert!(ours.source().read.is_ready());
+            let mut byte = [0];
+            (&mut &ours).read_exact(&mut byte).await.unwrap();
+        }
+    });
+}
+
+/// Both ways of a tunnel are one task. Were the share one of the task, the way that is polled first would take all
+/// of it, each time.
+#[test]
+fn of_two_loops_in_one_task_neither_takes_the_share_of_the_other() {
+    on_worker(|worker| async move {
+        let (first, second) = (full(&worker).await, full(&worker).await);
+        let (one, other) = (Cell::new(0), Cell::new(0));
+        let behind = Cell::new(0);
+        let watched = async {
+            let mut byte = [0];
+            while poll_fn(|cx| first.poll_read(cx, &mut byte)).await.unwrap() > 0 {
+                one.set(one.get() + 1);
+                behind.set(behind.get().max(one.get() - other.get()));
+            }
+        };
+        zip(watched, read_bytes(&second, &other)).await;
+        assert_eq!((one.get(), other.get()), (TIMES, TIMES));
+        assert!(behind.get() < BEFORE_OTHERS, "{} reads behind", behind.get());
+    });
+}
+
+/// Connections that come faster than they are taken.
+#[test]
+fn who_accepts_gives_way() {
+    on_worker(|worker| async move {
+        let bind = crate::config::plan::Bind::Address(([127, 0, 0, 1], 0).into());
+        let listener = crate::worker::Listener::new(&worker, crate::worker::listen(bind).unwrap()).unwrap();
+        let address = listener.address();
+        let clients: Vec<_> = (0..500).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        let turns = Rc::new(Cell::new(0));
+        let counting = {
+            let (own, turns) = (worker.clone(), turns.clone());
+            worker.spawn(async move {
+                loop {
+                    own.yield_now().await;
+                    turns.set(turns.get() + 1);
+                }
+            })
+        };
+        for _ in &clients {
+            drop(listener.accept(|error| panic!("{error:?}")).await);
+        }
+        drop(counting);
+        assert!(turns.get() > 10, "{} turns", turns.get());
+    });
+}
