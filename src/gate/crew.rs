@@ -256,7 +256,8 @@ mod tests {
         let (hears, inbox) = unbounded();
         let answering = std::thread::spawn(move || {
             while let Ok(Order::Answer { done }) = inbox.recv_blocking() {
-                done.try_send(()).unwrap();
+                // Another may have answered wrongly meanwhile.
+                let _ = done.try_send(());
             }
         });
         let (stuck, unread) = unbounded();

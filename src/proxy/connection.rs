@@ -182,7 +182,7 @@ mod tests {
         let tunnel = size(|(tunnel, client): (Box<Tunnel>, &'static mut Client)| tunnel.run(client));
         let tasks = [
             ("a connection that waits", waits, 512),
-            ("the same where TLS is ended: nothing of the handshake stays", waits_under_tls, 576),
+            ("the same where TLS is ended: nothing of the handshake stays", waits_under_tls, 608),
             ("its exchanges, boxed for as long as they follow each other", size(http::exchanges), 4352),
             ("what comes before them, boxed: also what is passed on", size(arrival::arrive), 4608),
             ("a tunnel after 101, boxed", tunnel, 4096),

@@ -29,11 +29,20 @@ pub struct Door {
 impl Door {
     /// Begins to accept.
     pub fn open(site: Rc<Site>, listener: Listener) -> Rc<Self> {
+        Self::open_with(site, listener, http::exchanges)
+    }
+
+    /// The same with other exchanges.
+    pub(super) fn open_with<E, F>(site: Rc<Site>, listener: Listener, exchanges: E) -> Rc<Self>
+    where
+        E: Fn(Client) -> F + Copy + 'static,
+        F: Future<Output = Option<Client>> + 'static,
+    {
         let worker = site.worker().clone();
         let (guests, accepting, closing) = Default::default();
         let door = Rc::new(Self { site: RefCell::new(site), guests, accepting, closing });
         *door.accepting.borrow_mut() =
-            Some(worker.spawn(keep_open(door.clone(), listener, Exchanges::new(&worker, http::exchanges))));
+            Some(worker.spawn(keep_open(door.clone(), listener, Exchanges::new(&worker, exchanges))));
         door
     }
 

@@ -171,8 +171,9 @@ impl Guest {
         self.state.borrow().seats[self.key].notice >= Notice::Leave
     }
 
-    /// Asks it to finish.
-    pub(super) fn ask_to_leave(&self) {
+    /// Asks it to finish, and not to wait for another request longer than until `stays_until`.
+    pub(super) fn ask_to_leave(&self, stays_until: Instant) {
+        self.stays_until.set(stays_until);
         let mut state = self.state.borrow_mut();
         let seat = &mut state.seats[self.key];
         seat.notice = seat.notice.max(Notice::Leave);

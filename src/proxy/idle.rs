@@ -82,10 +82,12 @@ impl Idle {
     fn make_room(&self) {
         let mut list = self.list.borrow_mut();
         let first = list.first;
-        if let Some(guest) = list.entries.get(first).map(|entry| entry.guest.clone()) {
+        if let Some((guest, since)) = list.entries.get(first).map(|entry| (entry.guest.clone(), entry.since))
+        {
             self.unlist(&mut list, first);
             drop(list);
-            guest.ask_to_leave();
+            // At once: the client that needs the room is there already.
+            guest.ask_to_leave(since);
         }
     }
 

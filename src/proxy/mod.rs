@@ -32,6 +32,8 @@ mod date;
 mod dispatch;
 mod door;
 #[cfg(test)]
+mod dropped_exchange_tests;
+#[cfg(test)]
 mod dropped_tests;
 mod failure;
 mod fields;
