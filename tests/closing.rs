@@ -178,7 +178,7 @@ fn a_rolling_restart_loses_no_request_of_a_client_that_honours_connection() {
         while !done.load(Ordering::Relaxed) {
             let mut client = Client::connect(*current.read().unwrap());
             // It may have been closed for being silent, which is to be seen before the next request.
-            while !done.load(Ordering::Relaxed) && !client.has_news() {
+            while !done.load(Ordering::Relaxed) && !client.has_pending_event() {
                 let response = client.exchange(request);
                 assert_eq!(response.status(), 200, "{response:?}");
                 answered += 1;

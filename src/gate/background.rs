@@ -52,8 +52,8 @@ impl Background {
     /// # Errors
     /// When a thread cannot be started.
     pub(super) fn start() -> io::Result<Self> {
-        let idle = Lane::start("when-idle", worker::stand_aside)?;
-        let nice = Lane::start("background", worker::give_way)?;
+        let idle = Lane::start("when-idle", worker::use_idle_priority)?;
+        let nice = Lane::start("background", worker::lower_priority)?;
         Ok(Self { idle, nice })
     }
 

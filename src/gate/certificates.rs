@@ -7,14 +7,14 @@ use crate::config::{Diagnostic, Excerpts, Severity, TEXT_BYTES_MAX};
 use crate::files;
 use crate::log::counters::CertificateExpiry;
 use crate::proxy::{Generation, terminators};
-use crate::tls::{Problem, Terminator, Tickets, files_of};
+use crate::tls::{Problem, Terminator, TicketKeys, files_of};
 use crate::upstream::{Directory, DirectoryError, Names};
 
 /// Reads the certificates and authorities of a plan and says what is wrong with them, as a generation
 /// would be built of it. Blocks.
 pub fn check(plan: &Plan) -> Vec<Diagnostic> {
     let upstreams = Directory::new(plan, &Names::default()).err().unwrap_or_default();
-    let mut found = diagnostics(&terminators(plan, &Tickets::default(), None).1);
+    let mut found = diagnostics(&terminators(plan, &TicketKeys::default(), None).1);
     found.extend(of_upstreams(upstreams));
     found
 }
@@ -57,8 +57,8 @@ pub(super) fn files_named_by(plan: &Plan) -> Vec<PathBuf> {
 }
 
 /// What `smolgate_certificates_outdated` says of a generation.
-pub(super) fn outdated(generation: &Generation) -> usize {
-    generation.terminators.iter().flatten().map(Terminator::outdated).sum()
+pub(super) fn served_instead(generation: &Generation) -> usize {
+    generation.terminators.iter().flatten().map(Terminator::served_instead).sum()
 }
 
 /// What `smolgate_certificate_expiry_timestamp_seconds` says of a generation: the soonest, where a

@@ -14,7 +14,7 @@ use smol::channel::{Receiver, Sender, bounded, unbounded};
 use super::bound::{DoorKey, NewSockets, doors};
 use crate::http::FieldTable;
 use crate::log::Counters;
-use crate::proxy::{Clock, Door, Idle, Lease, Permits, Site, Upstreams, WorkerState, handshake_slots};
+use crate::proxy::{Clock, Door, Idle, Lease, Permits, Site, Upstreams, WorkerState, handshake_limit};
 use crate::upstream::Book;
 use crate::worker::{self, Listener, Task, Worker};
 
@@ -185,7 +185,7 @@ async fn obey(worker: Worker, inbox: Receiver<Order>, counters: Arc<Counters>, p
         clock: Clock::default(),
         idle: Idle::new(&worker, &permits),
         permits,
-        handshakes: handshake_slots(),
+        handshakes: handshake_limit(),
     });
     let mut open: HashMap<DoorKey, Rc<Door>> = HashMap::new();
     let mut prepared: HashMap<DoorKey, Listener> = HashMap::new();

@@ -261,13 +261,13 @@ mod tests {
 
     use super::*;
     use crate::proxy::Lease;
-    use crate::tls::Tickets;
+    use crate::tls::TicketKeys;
     use crate::upstream::Names;
 
     #[test]
     fn a_generation_never_ends_with_the_exchange_that_used_it_last() {
         let plan = Arc::new(Plan::empty());
-        let generation = Generation::new(1, plan, &Names::default(), &Tickets::default(), None, None);
+        let generation = Generation::new(1, plan, &Names::default(), &TicketKeys::default(), None, None);
         let generation = Arc::new(generation.unwrap());
         let alive = Arc::downgrade(&generation);
         let (lease, returned) = Lease::new(generation.clone());

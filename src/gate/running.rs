@@ -24,7 +24,7 @@ use crate::config::{Diagnostic, Diagnostics, Loaded, Severity, Sources};
 use crate::internal::{Phase, Server};
 use crate::log::{AccessLog, Counters};
 use crate::proxy::{Generation, Lease, Permits};
-use crate::tls::Tickets;
+use crate::tls::TicketKeys;
 use crate::upstream::Names;
 
 /// What everyone who has to do with a gate shares.
@@ -35,7 +35,7 @@ pub(super) struct Shared {
     pub(super) on_plan: OnPlan,
     pub(super) counters: Arc<Counters>,
     pub(super) names: Names,
-    tickets: Tickets,
+    tickets: TicketKeys,
     pub(super) started: SystemTime,
     /// What is served; `None` only before the start.
     current: ArcSwapOption<Generation>,
@@ -91,7 +91,7 @@ impl Shared {
             on_plan,
             counters,
             names,
-            tickets: Tickets::default(),
+            tickets: TicketKeys::default(),
             started: SystemTime::now(),
             current: ArcSwapOption::empty(),
             draining: AtomicBool::new(false),
@@ -228,8 +228,8 @@ impl Shared {
         self.current.store(Some(generation.clone()));
         self.counters.set_rejected_services(generation.plan.rejected_services as u64);
         self.counters.set_generation(generation.number);
-        let outdated = certificates::outdated(generation);
-        self.counters.set_certificates(certificates::expiries(generation), outdated);
+        let served_instead = certificates::served_instead(generation);
+        self.counters.set_certificates(certificates::expiries(generation), served_instead);
     }
 
     /// Each open address, with the name of its listener.

@@ -95,7 +95,7 @@ impl Gate {
     /// When signals cannot be listened for.
     pub fn serve_until_stopped(self, mut caught: Caught) -> io::Result<()> {
         // Everything has started.
-        worker::release_code();
+        worker::release_startup_code();
         let (reload, reloading) = reloads(self.shared.clone());
         // When one waits already, it will read what is written now.
         let ask = || {

@@ -16,7 +16,7 @@ use std::ops::Range;
 use memchr::memchr;
 
 use super::body::BodyError;
-use super::fields::{self, RowStop};
+use super::fields::{self, LineStop};
 use super::name::{Name, says_who_asked};
 
 /// Bytes of one chunk line: size and extensions.
@@ -211,8 +211,8 @@ impl ChunkReader {
         self.keep_trailer_bytes(&raw[..=lf])?;
         let row = match fields::read_row(&self.trailers, self.line_start) {
             Ok(row) => row,
-            Err(RowStop::Fault(fault)) => return Err(BodyError::Malformed(fault.explain())),
-            Err(RowStop::More) => return Err(BodyError::Malformed("a trailer line without a colon")),
+            Err(LineStop::Fault(fault)) => return Err(BodyError::Malformed(fault.explain())),
+            Err(LineStop::More) => return Err(BodyError::Malformed("a trailer line without a colon")),
         };
         // All names that frame, route, let in or change how a message is read are known ones. What says who
         // asked is written into heads, by us: a program that merges trailers must not find a stranger's.

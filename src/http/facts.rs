@@ -7,7 +7,7 @@ use super::authority;
 use super::fields::list_items;
 use super::message::Version;
 use super::name::Name;
-use super::refusal::{Refusal, shown};
+use super::refusal::{Refusal, escaped};
 use crate::log::Reason;
 
 /// At most this many options in all `Connection` fields of one head. Each is compared with every
@@ -23,7 +23,7 @@ const KNOWN_CODINGS: &[&str] =
 
 /// What has been seen so far.
 #[derive(Debug, Default)]
-pub(super) struct Facts<'b> {
+pub(super) struct HeadFacts<'b> {
     /// A response has no business with `Host`, so there it is a field like any other.
     of_response: bool,
     /// The value of the only `Host` field of a request; a valid authority.
@@ -63,9 +63,9 @@ pub(super) enum Upgrade {
     Else,
 }
 
-impl<'b> Facts<'b> {
-    pub(super) fn of_response() -> Facts<'b> {
-        Facts { of_response: true, ..Facts::default() }
+impl<'b> HeadFacts<'b> {
+    pub(super) fn of_response() -> HeadFacts<'b> {
+        HeadFacts { of_response: true, ..HeadFacts::default() }
     }
 
     /// Takes one field into account. Refuses what would leave the end of the message in doubt.
@@ -106,7 +106,7 @@ impl<'b> Facts<'b> {
             return Err(Refusal::new(Reason::RequestHost, "there are two Host fields"));
         }
         if let Err(fault) = authority::check(value) {
-            let detail = format!("the Host field ({}): {}", shown(value), fault);
+            let detail = format!("the Host field ({}): {}", escaped(value), fault);
             return Err(Refusal::new(Reason::RequestHost, detail));
         }
         self.host = Some(value);
@@ -172,12 +172,12 @@ impl Connection {
 fn content_length(value: &[u8]) -> Result<u64, Refusal> {
     let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
     if !digits {
-        return Err(framing(format!("Content-Length ({}) is not a number", shown(value))));
+        return Err(framing(format!("Content-Length ({}) is not a number", escaped(value))));
     }
     let number = value.iter().try_fold(0u64, |number, digit| {
         number.checked_mul(10)?.checked_add(u64::from(digit - b'0')).filter(|&number| number <= LENGTH_MAX)
     });
-    number.ok_or_else(|| framing(format!("Content-Length ({}) is over 2^63-1", shown(value))))
+    number.ok_or_else(|| framing(format!("Content-Length ({}) is over 2^63-1", escaped(value))))
 }
 
 /// Exactly `chunked`, in any case (RFC 9112, section 6.1).
@@ -199,10 +199,10 @@ fn unknown_coding(value: &[u8]) -> Refusal {
     let known =
         |coding: &&[u8]| KNOWN_CODINGS.iter().any(|known| coding.eq_ignore_ascii_case(known.as_bytes()));
     if !codings.is_empty() && codings.iter().all(known) {
-        let detail = format!("the transfer coding {} is not served, only chunked is", shown(value));
+        let detail = format!("the transfer coding {} is not served, only chunked is", escaped(value));
         return Refusal::new(Reason::CodingUnknown, detail);
     }
-    framing(format!("Transfer-Encoding ({}) is not exactly chunked", shown(value)))
+    framing(format!("Transfer-Encoding ({}) is not exactly chunked", escaped(value)))
 }
 
 /// `timeout=n` of a `Keep-Alive` field, in seconds.

@@ -1,9 +1,9 @@
 //! The field lines of a head: read strictly, kept as offsets (RFC 9112, section 5).
 
 use super::class::{self, trim};
-use super::facts::Facts;
+use super::facts::HeadFacts;
 use super::name::{Name, says_who_asked};
-use super::refusal::{Refusal, Stop, shown};
+use super::refusal::{ParseStop, Refusal, escaped};
 use crate::log::Reason;
 
 /// Where the field lines of one head stand. Kept from message to message: it grows to the largest
@@ -177,13 +177,13 @@ impl FieldTable {
         bytes: &'b [u8],
         mut at: usize,
         fields_max: usize,
-        facts: &mut Facts<'b>,
-    ) -> Result<usize, Stop> {
+        facts: &mut HeadFacts<'b>,
+    ) -> Result<usize, ParseStop> {
         loop {
             match bytes.get(at) {
-                None => return Err(Stop::More(usize::MAX)),
+                None => return Err(ParseStop::More(usize::MAX)),
                 Some(b'\r') => match bytes.get(at + 1) {
-                    None => return Err(Stop::More(usize::MAX)),
+                    None => return Err(ParseStop::More(usize::MAX)),
                     Some(b'\n') => break,
                     Some(_) => {}
                 },
@@ -196,8 +196,8 @@ impl FieldTable {
             }
             let row = match read_row(bytes, at) {
                 Ok(row) => row,
-                Err(RowStop::More) => return Err(Stop::More(usize::MAX)),
-                Err(RowStop::Fault(fault)) => return Err(self.fault(fault, &bytes[at..]).into()),
+                Err(LineStop::More) => return Err(ParseStop::More(usize::MAX)),
+                Err(LineStop::Fault(fault)) => return Err(self.fault(fault, &bytes[at..]).into()),
             };
             facts.observe(row.known, row.value(bytes))?;
             at = row.end as usize;
@@ -235,9 +235,9 @@ impl FieldTable {
     }
 
     #[cold]
-    fn fault(&self, fault: RowFault, line: &[u8]) -> Refusal {
+    fn fault(&self, fault: LineFault, line: &[u8]) -> Refusal {
         let name = &line[..class::token_end(line, 0)];
-        let detail = format!("field {} ({}): {}", self.rows.len() + 1, shown(name), fault.explain());
+        let detail = format!("field {} ({}): {}", self.rows.len() + 1, escaped(name), fault.explain());
         Refusal::new(Reason::RequestMalformed, detail)
     }
 
@@ -253,16 +253,16 @@ impl FieldTable {
 
 /// Why a field line could not be read.
 #[derive(Debug)]
-pub(super) enum RowStop {
+pub(super) enum LineStop {
     /// Its end is not here yet.
     More,
     /// It is not valid.
-    Fault(RowFault),
+    Fault(LineFault),
 }
 
 /// What is wrong with a field line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RowFault {
+pub(super) enum LineFault {
     NoName,
     SpaceBeforeColon,
     NoColon,
@@ -272,24 +272,24 @@ pub(super) enum RowFault {
     Control,
 }
 
-impl RowFault {
+impl LineFault {
     /// The rule that was broken.
     pub(super) fn explain(self) -> &'static str {
         match self {
-            RowFault::NoName => "a field needs a name before the colon",
-            RowFault::SpaceBeforeColon => "white space between a field name and its colon is not allowed",
-            RowFault::NoColon => "a field line needs a colon",
-            RowFault::NotToken => "a byte that is not allowed in a field name",
-            RowFault::BareCr => "a CR that no LF follows",
-            RowFault::BareLf => "a line that ends in LF alone instead of CRLF",
-            RowFault::Control => "a control byte in a field value",
+            LineFault::NoName => "a field needs a name before the colon",
+            LineFault::SpaceBeforeColon => "white space between a field name and its colon is not allowed",
+            LineFault::NoColon => "a field line needs a colon",
+            LineFault::NotToken => "a byte that is not allowed in a field name",
+            LineFault::BareCr => "a CR that no LF follows",
+            LineFault::BareLf => "a line that ends in LF alone instead of CRLF",
+            LineFault::Control => "a control byte in a field value",
         }
     }
 }
 
 /// Reads the field line that starts at `at`. Offsets fit: a head is at most `u32::MAX` bytes.
 #[inline]
-pub(super) fn read_row(bytes: &[u8], at: usize) -> Result<Row, RowStop> {
+pub(super) fn read_row(bytes: &[u8], at: usize) -> Result<Row, LineStop> {
     let (known, name_end) = read_name(bytes, at)?;
     let mut value = name_end + 1;
     while let Some(b' ' | b'\t') = bytes.get(value) {
@@ -298,10 +298,10 @@ pub(super) fn read_row(bytes: &[u8], at: usize) -> Result<Row, RowStop> {
     let stop = class::value_end(bytes, value);
     match bytes.get(stop..) {
         Some([b'\r', b'\n', ..]) => {}
-        None | Some([] | [b'\r']) => return Err(RowStop::More),
-        Some([b'\r', ..]) => return Err(RowStop::Fault(RowFault::BareCr)),
-        Some([b'\n', ..]) => return Err(RowStop::Fault(RowFault::BareLf)),
-        Some(_) => return Err(RowStop::Fault(RowFault::Control)),
+        None | Some([] | [b'\r']) => return Err(LineStop::More),
+        Some([b'\r', ..]) => return Err(LineStop::Fault(LineFault::BareCr)),
+        Some([b'\n', ..]) => return Err(LineStop::Fault(LineFault::BareLf)),
+        Some(_) => return Err(LineStop::Fault(LineFault::Control)),
     }
     let mut value_end = stop;
     while value_end > value && matches!(bytes[value_end - 1], b' ' | b'\t') {
@@ -319,25 +319,25 @@ pub(super) fn read_row(bytes: &[u8], at: usize) -> Result<Row, RowStop> {
 }
 
 /// Reads the name that starts at `at`, up to the colon.
-fn read_name(bytes: &[u8], at: usize) -> Result<(Name, usize), RowStop> {
+fn read_name(bytes: &[u8], at: usize) -> Result<(Name, usize), LineStop> {
     if let Some((name, length)) = Name::at_start_of(&bytes[at..]) {
         return Ok((name, at + length));
     }
     let end = class::token_end(bytes, at);
     match bytes.get(end) {
-        None => Err(RowStop::More),
+        None => Err(LineStop::More),
         Some(b':') if end > at => Ok((Name::classify(&bytes[at..end]), end)),
-        Some(&byte) => Err(RowStop::Fault(name_fault(byte, end == at))),
+        Some(&byte) => Err(LineStop::Fault(name_fault(byte, end == at))),
     }
 }
 
 #[cold]
-fn name_fault(byte: u8, empty: bool) -> RowFault {
+fn name_fault(byte: u8, empty: bool) -> LineFault {
     match byte {
-        b':' => RowFault::NoName,
-        b'\r' => RowFault::NoColon,
-        b'\n' => RowFault::BareLf,
-        b' ' | b'\t' if !empty => RowFault::SpaceBeforeColon,
-        _ => RowFault::NotToken,
+        b':' => LineFault::NoName,
+        b'\r' => LineFault::NoColon,
+        b'\n' => LineFault::BareLf,
+        b' ' | b'\t' if !empty => LineFault::SpaceBeforeColon,
+        _ => LineFault::NotToken,
     }
 }

@@ -44,7 +44,7 @@ impl std::error::Error for Refusal {}
 
 /// Why reading a head stopped before its end.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(super) enum ParseStop {
     /// The bytes ran out. Parsing again is of use once the end of the head has been seen, or once
     /// there are this many bytes.
     More(usize),
@@ -52,15 +52,15 @@ pub(super) enum Stop {
     Refused(Refusal),
 }
 
-impl From<Refusal> for Stop {
-    fn from(refusal: Refusal) -> Stop {
-        Stop::Refused(refusal)
+impl From<Refusal> for ParseStop {
+    fn from(refusal: Refusal) -> ParseStop {
+        ParseStop::Refused(refusal)
     }
 }
 
 /// Bytes of a peer, made safe to print: anywhere, also inside HTML and log lines.
 #[cold]
-pub(super) fn shown(bytes: &[u8]) -> String {
+pub(super) fn escaped(bytes: &[u8]) -> String {
     let mut text = String::new();
     for &byte in bytes.iter().take(SHOWN_BYTES_MAX) {
         if byte.is_ascii_alphanumeric() || b" -._~:/?@[]()=,;*+%#".contains(&byte) {
@@ -78,12 +78,12 @@ pub(super) fn shown(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::shown;
+    use super::escaped;
 
     #[test]
     fn what_a_peer_sent_is_shown_escaped_and_short() {
-        assert_eq!(shown(b"x-name"), "x-name");
-        assert_eq!(shown(b"a\r\n\x1b[31m<b>\"\\\xff"), "a\\x0d\\x0a\\x1b[31m\\x3cb\\x3e\\x22\\x5c\\xff");
-        assert_eq!(shown(&[b'a'; 41]), format!("{}...", "a".repeat(40)));
+        assert_eq!(escaped(b"x-name"), "x-name");
+        assert_eq!(escaped(b"a\r\n\x1b[31m<b>\"\\\xff"), "a\\x0d\\x0a\\x1b[31m\\x3cb\\x3e\\x22\\x5c\\xff");
+        assert_eq!(escaped(&[b'a'; 41]), format!("{}...", "a".repeat(40)));
     }
 }

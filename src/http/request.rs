@@ -2,10 +2,10 @@
 
 use super::authority::HostKey;
 use super::class;
-use super::facts::{Facts, Upgrade};
+use super::facts::{HeadFacts, Upgrade};
 use super::fields::{FieldTable, Fields};
 use super::message::{Framing, Method, Version};
-use super::refusal::{Refusal, Stop, shown};
+use super::refusal::{ParseStop, Refusal, escaped};
 use super::scan::HeadScan;
 use super::target::Target;
 use crate::config::plan::HeadLimits;
@@ -79,7 +79,7 @@ pub fn parse_request<'b>(
     let read = |window, table: &mut FieldTable| {
         let line = RequestLine::read(window, limits)?;
         let target = Target::parse(line.target, line.known_method)?;
-        let mut facts = Facts::default();
+        let mut facts = HeadFacts::default();
         let len = table.fill(window, line.end, limits.fields, &mut facts)?;
         let host = host(&line, &target, &facts)?;
         facts.check_framing(line.version)?;
@@ -121,7 +121,7 @@ pub fn parse_request<'b>(
 fn host<'b>(
     line: &RequestLine<'b>,
     target: &Target<'b>,
-    facts: &Facts<'b>,
+    facts: &HeadFacts<'b>,
 ) -> Result<Option<&'b [u8]>, Refusal> {
     if facts.host.is_none() && line.version == Version::Http11 {
         return Err(Refusal::new(Reason::RequestHost, "there is no Host field"));
@@ -141,7 +141,7 @@ struct RequestLine<'b> {
 }
 
 impl<'b> RequestLine<'b> {
-    fn read(bytes: &'b [u8], limits: &HeadLimits) -> Result<RequestLine<'b>, Stop> {
+    fn read(bytes: &'b [u8], limits: &HeadLimits) -> Result<RequestLine<'b>, ParseStop> {
         let start = skip_empty_lines(bytes)?;
         let method = read_method(bytes, start)?;
         let target_start = start + method.len() + 1;
@@ -156,10 +156,10 @@ impl<'b> RequestLine<'b> {
     }
 }
 
-fn skip_empty_lines(bytes: &[u8]) -> Result<usize, Stop> {
+fn skip_empty_lines(bytes: &[u8]) -> Result<usize, ParseStop> {
     for line in 0..=EMPTY_LINES_MAX {
         match bytes.get(line * 2..) {
-            None | Some([] | [b'\r']) => return Err(Stop::More(bytes.len() + 1)),
+            None | Some([] | [b'\r']) => return Err(ParseStop::More(bytes.len() + 1)),
             Some([b'\r', b'\n', ..]) => {}
             Some([b'\r' | b'\n', ..]) => return Err(malformed("a line end that is not CRLF").into()),
             Some(_) => return Ok(line * 2),
@@ -168,22 +168,22 @@ fn skip_empty_lines(bytes: &[u8]) -> Result<usize, Stop> {
     Err(malformed("too many empty lines before the request").into())
 }
 
-fn read_method(bytes: &[u8], start: usize) -> Result<&[u8], Stop> {
+fn read_method(bytes: &[u8], start: usize) -> Result<&[u8], ParseStop> {
     let limit = start + METHOD_BYTES_MAX;
     let end = class::token_end(&bytes[..bytes.len().min(limit + 1)], start);
     if end > limit {
         return Err(malformed(format!("the method is longer than {METHOD_BYTES_MAX} bytes")).into());
     }
     match bytes.get(end) {
-        None => Err(Stop::More(bytes.len() + 1)),
+        None => Err(ParseStop::More(bytes.len() + 1)),
         Some(b' ') if end > start => Ok(&bytes[start..end]),
         Some(_) => {
-            Err(malformed(format!("no method followed by a space: {}", shown(&bytes[start..=end]))).into())
+            Err(malformed(format!("no method followed by a space: {}", escaped(&bytes[start..=end]))).into())
         }
     }
 }
 
-fn read_target(bytes: &[u8], start: usize, bytes_max: usize) -> Result<&[u8], Stop> {
+fn read_target(bytes: &[u8], start: usize, bytes_max: usize) -> Result<&[u8], ParseStop> {
     let limit = start.saturating_add(bytes_max);
     let end = class::target_end(&bytes[..bytes.len().min(limit.saturating_add(1))], start);
     if end > limit {
@@ -191,7 +191,7 @@ fn read_target(bytes: &[u8], start: usize, bytes_max: usize) -> Result<&[u8], St
         return Err(Refusal::new(Reason::TargetTooLong, detail).into());
     }
     let refusal = match bytes.get(end) {
-        None => return Err(Stop::More(limit.saturating_add(1))),
+        None => return Err(ParseStop::More(limit.saturating_add(1))),
         Some(b' ') if end > start => return Ok(&bytes[start..end]),
         Some(b' ') => malformed("the request has no target"),
         Some(b'\r' | b'\n') => malformed("the request line has no version"),
@@ -204,7 +204,7 @@ fn read_target(bytes: &[u8], start: usize, bytes_max: usize) -> Result<&[u8], St
 const VERSION_LINE_BYTES: usize = 10;
 
 /// Judges what is here already, so that a line that never ends is not waited for.
-fn read_version(bytes: &[u8], start: usize) -> Result<Version, Stop> {
+fn read_version(bytes: &[u8], start: usize) -> Result<Version, ParseStop> {
     let limit = start + VERSION_LINE_BYTES;
     let text = &bytes[start..bytes.len().min(limit)];
     match text {
@@ -217,9 +217,9 @@ fn read_version(bytes: &[u8], start: usize) -> Result<Version, Stop> {
         _ => byte == want,
     });
     let refusal = match text.first() {
-        _ if fits && text.len() < VERSION_LINE_BYTES => return Err(Stop::More(limit)),
+        _ if fits && text.len() < VERSION_LINE_BYTES => return Err(ParseStop::More(limit)),
         _ if fits => {
-            let detail = format!("{} is not served, HTTP/1.0 and HTTP/1.1 are", shown(&text[..8]));
+            let detail = format!("{} is not served, HTTP/1.0 and HTTP/1.1 are", escaped(&text[..8]));
             Refusal::new(Reason::VersionUnknown, detail)
         }
         Some(b'H' | b'h') => malformed("the request line does not end in HTTP/1.1 and CRLF"),
@@ -230,7 +230,7 @@ fn read_version(bytes: &[u8], start: usize) -> Result<Version, Stop> {
 
 #[cold]
 fn target_byte(byte: u8) -> Refusal {
-    let detail = format!("the request target has a byte that must be percent-encoded: {}", shown(&[byte]));
+    let detail = format!("the request target has a byte that must be percent-encoded: {}", escaped(&[byte]));
     Refusal::new(Reason::RequestTarget, detail)
 }
 

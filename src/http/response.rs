@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::class;
-use super::facts::{Facts, Upgrade};
+use super::facts::{HeadFacts, Upgrade};
 use super::fields::{FieldTable, Fields};
 use super::message::{Framing, Method, Version};
-use super::refusal::{Refusal, Stop};
+use super::refusal::{ParseStop, Refusal};
 use super::scan::HeadScan;
 use crate::config::plan::HeadLimits;
 use crate::log::Reason;
@@ -70,7 +70,7 @@ pub fn parse_response<'b>(
 ) -> Result<Option<ResponseHead<'b>>, Refusal> {
     let read = |window, table: &mut FieldTable| {
         let line = StatusLine::read(window)?;
-        let mut facts = Facts::of_response();
+        let mut facts = HeadFacts::of_response();
         let len = table.fill(window, line.end, limits.fields, &mut facts)?;
         facts.check_framing(line.version)?;
         Ok((line, facts, len))
@@ -114,12 +114,12 @@ struct StatusLine<'b> {
 const STATUS_BYTES: usize = 12;
 
 impl<'b> StatusLine<'b> {
-    fn read(bytes: &'b [u8]) -> Result<StatusLine<'b>, Stop> {
+    fn read(bytes: &'b [u8]) -> Result<StatusLine<'b>, ParseStop> {
         let Some((version, status)) = bytes.first_chunk().and_then(read_status) else {
             return Err(no_status(bytes));
         };
         let phrase_start = match bytes.get(STATUS_BYTES) {
-            None => return Err(Stop::More(STATUS_BYTES + 1)),
+            None => return Err(ParseStop::More(STATUS_BYTES + 1)),
             Some(b' ') => STATUS_BYTES + 1,
             Some(b'\r') => STATUS_BYTES,
             Some(_) => return Err(malformed("a status has three digits and then a space").into()),
@@ -127,7 +127,7 @@ impl<'b> StatusLine<'b> {
         let phrase_end = class::value_end(bytes, phrase_start);
         match bytes.get(phrase_end..) {
             Some([b'\r', b'\n', ..]) => {}
-            None | Some([] | [b'\r']) => return Err(Stop::More(usize::MAX)),
+            None | Some([] | [b'\r']) => return Err(ParseStop::More(usize::MAX)),
             Some(_) => return Err(malformed("the status line does not end in CRLF").into()),
         }
         let (phrase, spaced) = (&bytes[phrase_start..phrase_end], phrase_start > STATUS_BYTES);
@@ -149,7 +149,7 @@ fn read_status(text: &[u8; STATUS_BYTES]) -> Option<(Version, u16)> {
 
 /// Whether more bytes could make one, judged at once, so that what never will is not waited for.
 #[cold]
-fn no_status(bytes: &[u8]) -> Stop {
+fn no_status(bytes: &[u8]) -> ParseStop {
     let text = &bytes[..bytes.len().min(STATUS_BYTES)];
     let fits = text.iter().zip(b"HTTP/1.v 500").all(|(&byte, &want)| match want {
         b'v' => matches!(byte, b'0' | b'1'),
@@ -158,7 +158,7 @@ fn no_status(bytes: &[u8]) -> Stop {
         _ => byte == want,
     });
     if fits {
-        return Stop::More(STATUS_BYTES);
+        return ParseStop::More(STATUS_BYTES);
     }
     malformed("the answer does not start with HTTP/1.1 and a status").into()
 }

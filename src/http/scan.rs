@@ -3,7 +3,7 @@
 use memchr::memchr_iter;
 
 use super::fields::FieldTable;
-use super::refusal::{Refusal, Stop, shown};
+use super::refusal::{ParseStop, Refusal, escaped};
 use crate::config::plan::HeadLimits;
 use crate::log::Reason;
 
@@ -36,7 +36,7 @@ impl HeadScan {
         bytes: &'b [u8],
         limits: &HeadLimits,
         table: &mut FieldTable,
-        read: impl FnOnce(&'b [u8], &mut FieldTable) -> Result<T, Stop>,
+        read: impl FnOnce(&'b [u8], &mut FieldTable) -> Result<T, ParseStop>,
     ) -> Result<Option<T>, Refusal> {
         // The table keeps offsets in 32 bits.
         let cap = limits.bytes.min(u32::MAX as usize);
@@ -51,13 +51,13 @@ impl HeadScan {
         table.clear();
         let outcome = match read(window, table) {
             Ok(head) => Ok(Some(head)),
-            Err(Stop::Refused(refusal)) => Err(refusal),
-            Err(Stop::More(retry_at)) if window.len() < cap => {
+            Err(ParseStop::Refused(refusal)) => Err(refusal),
+            Err(ParseStop::More(retry_at)) if window.len() < cap => {
                 self.searched = window.len();
                 self.retry_at = retry_at;
                 return Ok(None);
             }
-            Err(Stop::More(_)) => Err(too_large(window, cap, table)),
+            Err(ParseStop::More(_)) => Err(too_large(window, cap, table)),
         };
         self.searched = 0;
         outcome
@@ -91,7 +91,7 @@ fn too_large(window: &[u8], cap: usize, table: &FieldTable) -> Refusal {
     let detail = match table.longest(window) {
         Some((name, length)) => format!(
             "the head is larger than {cap} bytes; its longest field, {}, has {length} bytes so far",
-            shown(name)
+            escaped(name)
         ),
         None => format!("the head is larger than {cap} bytes"),
     };

@@ -5,7 +5,7 @@ use memchr::memchr;
 use super::authority;
 use super::message::Method;
 use super::path::has_dot_segments;
-use super::refusal::{Refusal, shown};
+use super::refusal::{Refusal, escaped};
 use crate::log::Reason;
 
 /// A target taken apart; every part is a piece of its bytes, unchanged.
@@ -33,12 +33,12 @@ impl<'b> Target<'b> {
 
     fn parse_absolute(target: &'b [u8], method: Method) -> Result<Target<'b>, Refusal> {
         let Some(rest) = strip_scheme(target) else {
-            return Err(refused(format!("the target {} starts with neither / nor http://", shown(target))));
+            return Err(refused(format!("the target {} starts with neither / nor http://", escaped(target))));
         };
         let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
         let (authority, path_and_query) = rest.split_at(end);
         if let Err(fault) = authority::check(authority) {
-            let detail = format!("the authority of the target ({}): {fault}", shown(authority));
+            let detail = format!("the authority of the target ({}): {fault}", escaped(authority));
             return Err(Refusal::new(Reason::RequestHost, detail));
         }
         match path_and_query {

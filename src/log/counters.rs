@@ -125,8 +125,8 @@ impl Counters {
 
     /// Says which certificates are served from now on, and how many of them in place of what their files
     /// hold.
-    pub fn set_certificates(&self, certificates: Vec<CertificateExpiry>, outdated: usize) {
-        self.certificates_outdated.store(outdated as u64, Relaxed);
+    pub fn set_certificates(&self, certificates: Vec<CertificateExpiry>, served_instead: usize) {
+        self.certificates_outdated.store(served_instead as u64, Relaxed);
         *lock(&self.certificates) = certificates;
     }
 

@@ -191,7 +191,7 @@ pub(super) async fn part(client: &mut Client, body: &mut Body, end: End) -> End 
 async fn close(client: &mut Client, talks: bool) {
     let Client { stream, input, timer, guest, .. } = client;
     let is_long = guest.bytes_answered() > SENT_AT_ONCE;
-    let drains = is_long || talks || !input.is_empty() || stream.has_news();
+    let drains = is_long || talks || !input.is_empty() || stream.has_pending_event();
     if guest.bytes_answered() == 0 || !drains && !stream.is_encrypted() {
         return;
     }

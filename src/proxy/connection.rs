@@ -18,7 +18,7 @@ use super::record;
 use super::request::{self, Awaited};
 use crate::log::Reason;
 use crate::tls::{Input, Stream};
-use crate::worker::{Parking, Timer, Worker};
+use crate::worker::{FuturePool, Timer, Worker};
 
 /// One connection of a client.
 pub(super) struct Client {
@@ -48,7 +48,7 @@ impl Client {
     ) -> Result<T, Failure> {
         let mut future = pin!(future);
         let until_gone = poll_fn(|cx| match future.as_mut().poll(cx) {
-            Poll::Pending if self.stream.poll_gone(cx).is_ready() => {
+            Poll::Pending if self.stream.poll_closed(cx).is_ready() => {
                 Poll::Ready(Err(Failure::new(Reason::ClientGone)))
             }
             result => result.map_err(Into::into),
@@ -70,7 +70,7 @@ impl Client {
             if self.stream.poll_readable(cx).is_ready() {
                 return Poll::Ready(true);
             }
-            if self.guest.poll_asked_to_leave(cx).is_ready() && self.stream.is_quiet() {
+            if self.guest.poll_asked_to_leave(cx).is_ready() && self.stream.is_open_and_idle() {
                 return Poll::Ready(false);
             }
             Poll::Pending
@@ -82,7 +82,7 @@ impl Client {
 /// What serves exchanges, and the places for its futures: one a door.
 pub(super) struct Exchanges<E, F> {
     serve: E,
-    parking: Parking<F>,
+    pool: FuturePool<F>,
 }
 
 impl<E, F> Exchanges<E, F>
@@ -94,19 +94,19 @@ where
     where
         F: 'static,
     {
-        Self { serve, parking: Parking::new(worker) }
+        Self { serve, pool: FuturePool::new(worker) }
     }
 
     /// Serves requests in a place of their own, as long as they follow each other. Gives the client back
     /// when it is silent.
     fn serve(&self, client: Client) -> impl Future<Output = Option<Client>> + use<E, F> {
-        self.parking.park((self.serve)(client))
+        self.pool.run_in_pool((self.serve)(client))
     }
 }
 
 impl<E: Copy, F> Clone for Exchanges<E, F> {
     fn clone(&self) -> Self {
-        Self { serve: self.serve, parking: self.parking.clone() }
+        Self { serve: self.serve, pool: self.pool.clone() }
     }
 }
 

@@ -15,12 +15,12 @@ use std::time::Duration;
 
 use super::connection::Client;
 use super::{
-    Clock, Door, Generation, Idle, Lease, Permits, Site, Upstreams, WorkerState, handshake_slots, http,
+    Clock, Door, Generation, Idle, Lease, Permits, Site, Upstreams, WorkerState, handshake_limit, http,
 };
 use crate::config::{self, Memory};
 use crate::http::FieldTable;
 use crate::log::Counters;
-use crate::tls::Tickets;
+use crate::tls::TicketKeys;
 use crate::upstream::{Book, Names};
 use crate::worker::{self, Listener, Worker};
 
@@ -124,7 +124,7 @@ fn open(worker: &Worker, target: SocketAddr) -> SocketAddr {
     let plan = config::load(&[PathBuf::from("smolgate.yml")], &memory)
         .unwrap_or_else(|error| panic!("{error}"))
         .plan;
-    let (names, tickets) = (Names::default(), Tickets::default());
+    let (names, tickets) = (Names::default(), TicketKeys::default());
     let generation = Generation::new(1, Arc::new(plan), &names, &tickets, None, None);
     let (lease, _) = Lease::new(Arc::new(generation.unwrap_or_else(|_| panic!("it can be built"))));
     let permits = Permits::new(100);
@@ -136,7 +136,7 @@ fn open(worker: &Worker, target: SocketAddr) -> SocketAddr {
         clock: Clock::default(),
         idle: Idle::new(worker, &permits),
         permits,
-        handshakes: handshake_slots(),
+        handshakes: handshake_limit(),
     });
     let site = Rc::new(Site::new(&Rc::new(Upstreams::new(state, lease)), 0));
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();

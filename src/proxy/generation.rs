@@ -9,7 +9,7 @@ use smol::channel::{Receiver, Sender, bounded};
 use crate::config::plan::{Listener, Meanings, Plan, Protocol, Rule};
 use crate::log::AccessLog;
 use crate::routing::{Guards, RuleTable};
-use crate::tls::{Problem, Terminator, Tickets};
+use crate::tls::{Problem, Terminator, TicketKeys};
 use crate::upstream::{Directory, DirectoryError, Names};
 
 /// Built whole on the control plane, shared by all workers, replaced whole.
@@ -47,7 +47,7 @@ impl Generation {
         number: u64,
         plan: Arc<Plan>,
         names: &Names,
-        tickets: &Tickets,
+        tickets: &TicketKeys,
         access: Option<AccessLog>,
         before: Option<&Generation>,
     ) -> Result<Self, Vec<DirectoryError>> {
@@ -108,7 +108,7 @@ impl Deref for Lease {
 /// What ends TLS for each listener, and what is wrong with certificates. Blocks.
 pub fn terminators(
     plan: &Plan,
-    tickets: &Tickets,
+    tickets: &TicketKeys,
     before: Option<&Generation>,
 ) -> (Vec<Option<Terminator>>, Vec<Problem>) {
     let mut problems = Vec::new();

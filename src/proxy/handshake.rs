@@ -10,7 +10,8 @@ use super::site::{Site, Verdict};
 use crate::http::HostKey;
 use crate::log::counters::Handshake;
 use crate::tls::{
-    Alert, HELLO_BYTES_MAX, HandshakeError, HelloError, HelloScan, Input, Slots, Stream, parse_hello, refuse,
+    Alert, HELLO_BYTES_MAX, HandshakeError, HelloError, HelloScan, Input, Semaphore, Stream, parse_hello,
+    refuse,
 };
 
 /// TLS handshakes on one worker that may be unfinished at once: each holds a TLS state with its buffers. A
@@ -18,8 +19,8 @@ use crate::tls::{
 const HANDSHAKES_MAX: usize = 512;
 
 /// What bounds the handshakes of one worker.
-pub fn handshake_slots() -> Slots {
-    Slots::new(HANDSHAKES_MAX)
+pub fn handshake_limit() -> Semaphore {
+    Semaphore::new(HANDSHAKES_MAX)
 }
 
 /// What a browser that was sent to `http://` with the port of `https://` is told.
@@ -124,7 +125,7 @@ fn turn_away(stream: &Stream, input: &mut Input, error: HelloError) {
     let Some(tcp) = stream.plain() else { return };
     match error {
         HelloError::NotTls if input.unread().first().is_some_and(u8::is_ascii_uppercase) => {
-            tcp.write_now(NOT_TLS);
+            tcp.write_best_effort(NOT_TLS);
             // It may be gone already.
             let _ = tcp.shutdown_write();
         }

@@ -58,7 +58,7 @@ pub use date::Clock;
 pub use door::Door;
 pub use fields::{Forwarded, write_request_head};
 pub use generation::{Generation, Lease, terminators};
-pub use handshake::handshake_slots;
+pub use handshake::handshake_limit;
 pub use idle::Idle;
 pub use permits::Permits;
 pub use site::{Site, Upstreams, WorkerState};

@@ -143,7 +143,7 @@ fn take_in<'a>(
     };
     let host = head.host_key();
     let may_ask =
-        site.terminator().is_none_or(|terminator| terminator.may_ask_for(host.as_ref(), &client.stream));
+        site.terminator().is_none_or(|terminator| terminator.may_serve_host(host.as_ref(), &client.stream));
     let rule = if may_ask { find_rule(site, &head, host.as_ref()) } else { None };
     let matched = rule.map(|(_, rule)| rule);
     let is_ambiguous = matched.is_some_and(|rule| is_ambiguous(site, &head, host.as_ref(), rule));
@@ -309,11 +309,11 @@ pub(super) enum Awaited {
 pub(super) fn wait(client: &Client, patience: Duration) -> impl Future<Output = Awaited> {
     // Asks the kernel where the last read has not shown that it took everything: to take that for a
     // request would be to hold a site.
-    client.stream.has_news();
+    client.stream.has_pending_event();
     async move {
         let first_byte = poll_fn(|cx| {
             // The kernel is asked, since a request that came in this very moment must be answered.
-            if client.guest.poll_asked_to_leave(cx).is_ready() && client.stream.is_quiet() {
+            if client.guest.poll_asked_to_leave(cx).is_ready() && client.stream.is_open_and_idle() {
                 return Poll::Ready(Ok(Awaited::Leave));
             }
             client.stream.poll_readable(cx).map(|()| Ok(Awaited::Request))

@@ -13,7 +13,7 @@ use crate::config::plan::{Action, HttpListener, Listener, Meaning, Pass, Protoco
 use crate::http::{FieldTable, HostKey};
 use crate::log::WorkerCounters;
 use crate::log::counters::{ListenerCounters, RuleCounters};
-use crate::tls::{Admission, Slots, Terminator};
+use crate::tls::{Admission, Semaphore, Terminator};
 use crate::upstream::{Book, Upstream};
 use crate::worker::Worker;
 
@@ -34,7 +34,7 @@ pub struct WorkerState {
     /// Those of this worker that wait for a request.
     pub idle: Rc<Idle>,
     /// TLS handshakes that may be unfinished at once.
-    pub handshakes: Slots,
+    pub handshakes: Semaphore,
 }
 
 /// The upstreams of a generation on one worker, each made when it is first needed: a reload of

@@ -114,7 +114,7 @@ impl Transfer<'_> {
             self.from.release();
         }
         self.begun.set(true);
-        let written = self.to.write_at_once(&[IoSlice::new(head.unread())])?;
+        let written = self.to.try_write(&[IoSlice::new(head.unread())])?;
         head.consume(written);
         self.meter.add(if self.counts_reads { length } else { written }, self.worker.now());
         Ok(head.is_empty())
@@ -146,7 +146,7 @@ impl Transfer<'_> {
                 return Ok(());
             }
             if std::mem::replace(&mut follows, true) && self.worker.now() - last < BURST {
-                self.worker.gather(GATHERING);
+                self.worker.coalesce(GATHERING);
             }
             self.read().await?;
             if self.from.body.is_complete() {
@@ -217,7 +217,7 @@ impl Transfer<'_> {
             if self.counts_reads {
                 self.meter.add(moved, self.worker.now());
             }
-            while self.timer.within(self.patience, pipe.empty(to)).await.map_err(Broken::To)? > 0 {}
+            while self.timer.within(self.patience, pipe.drain_into(to)).await.map_err(Broken::To)? > 0 {}
             if !self.counts_reads {
                 self.meter.add(moved, self.worker.now());
             }
@@ -288,7 +288,7 @@ pub(super) async fn write_message(
 ) -> io::Result<()> {
     if !ends {
         // Nearly every message is taken at once, and what may wait is not even made for it.
-        let written = to.write_at_once(slices)?;
+        let written = to.try_write(slices)?;
         IoSlice::advance_slices(&mut slices, written);
         return if slices.is_empty() { Ok(()) } else { write_all(to, slices, timer, patience).await };
     }
@@ -386,7 +386,7 @@ impl<'a, F: Future<Output = Result<(), Broken>>> Alongside<'a, Pin<&mut F>> {
                 }
             }
             match main.as_mut().poll(cx) {
-                Poll::Pending if self.client.poll_gone(cx).is_ready() => {
+                Poll::Pending if self.client.poll_closed(cx).is_ready() => {
                     Poll::Ready(Err(Failure::new(Reason::ClientGone)))
                 }
                 result => result,

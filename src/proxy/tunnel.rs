@@ -173,7 +173,7 @@ impl Way<'_> {
         let Ok(mut pipe) = self.worker.pipe() else { return Ok(0) };
         let mut moved = 0;
         loop {
-            match pipe.fill_now(source, usize::MAX) {
+            match pipe.try_fill_from(source, usize::MAX) {
                 // The end is seen again by the next read, which knows what to do.
                 Ok(0) => break,
                 Ok(bytes) => {
@@ -182,7 +182,7 @@ impl Way<'_> {
                     let mut left = bytes;
                     while left > 0 {
                         let before = left;
-                        left = pipe.empty(sink).await.map_err(|_| self.to.gone)?;
+                        left = pipe.drain_into(sink).await.map_err(|_| self.to.gone)?;
                         self.has_written(before - left);
                     }
                 }

@@ -25,7 +25,7 @@ struct Slot {
     start: u32,
     len: u16,
     /// Other bits of the hash than those that chose the slot: a name is read to be sure, not to search.
-    mark: u16,
+    tag: u16,
 }
 
 impl Hosts {
@@ -34,14 +34,14 @@ impl Hosts {
         let mut slots = vec![None; (hosts.len() * 2 + 1).next_power_of_two()].into_boxed_slice();
         let mut names = Vec::new();
         for (name, tree) in hosts {
-            let (mut at, mark) = place(name.as_bytes(), slots.len());
+            let (mut at, tag) = place(name.as_bytes(), slots.len());
             while slots[at].is_some() {
                 at = (at + 1) % slots.len();
             }
             let start =
                 u32::try_from(names.len()).expect("invariant: the names of a configuration fit 4 GiB");
             let len = u16::try_from(name.len()).expect("invariant: a host name has at most 253 bytes");
-            slots[at] = Some(Slot { tree, start, len, mark });
+            slots[at] = Some(Slot { tree, start, len, tag });
             names.extend_from_slice(name.as_bytes());
         }
         Hosts { slots, names: names.into() }
@@ -54,10 +54,10 @@ impl Hosts {
 
     /// The tree of this host.
     pub(super) fn get(&self, host: &[u8]) -> Option<Tree> {
-        let (mut at, mark) = place(host, self.slots.len());
+        let (mut at, tag) = place(host, self.slots.len());
         while let Some(slot) = &self.slots[at] {
             let start = slot.start as usize;
-            if slot.mark == mark && self.names[start..start + usize::from(slot.len)] == *host {
+            if slot.tag == tag && self.names[start..start + usize::from(slot.len)] == *host {
                 return Some(slot.tree);
             }
             at = (at + 1) & (self.slots.len() - 1);

@@ -13,7 +13,7 @@
 use std::collections::HashMap;
 
 use super::hosts::Hosts;
-use super::tree::{Forest, NONE, Sprout, Tree};
+use super::tree::{NONE, Tree, TreeArena, TreeBuilder};
 use crate::config::plan::{HostPattern, Rule};
 
 /// Finds the first rule that matches a request. Built once per generation, then only read.
@@ -23,34 +23,34 @@ pub struct RuleTable {
     /// By what follows the first label and its dot.
     wildcard: Hosts,
     any: Tree,
-    forest: Forest,
+    arena: TreeArena,
 }
 
 impl RuleTable {
     /// Indexes `rules`, which stand in the order in which they are tried.
     pub fn build(rules: &[Rule]) -> RuleTable {
-        let mut exact: HashMap<&str, Sprout> = HashMap::new();
-        let mut wildcard: HashMap<&str, Sprout> = HashMap::new();
-        let mut any = Sprout::default();
+        let mut exact: HashMap<&str, TreeBuilder> = HashMap::new();
+        let mut wildcard: HashMap<&str, TreeBuilder> = HashMap::new();
+        let mut any = TreeBuilder::default();
         for (index, rule) in rules.iter().enumerate() {
             let index = u32::try_from(index).expect("invariant: a configuration has fewer than 2^32 rules");
             if rule.hosts.is_empty() {
-                any.plant(index, rule);
+                any.insert(index, rule);
             }
             for host in &rule.hosts {
-                let sprout = match host {
+                let builder = match host {
                     HostPattern::Exact(host) => exact.entry(host).or_default(),
                     HostPattern::Wildcard(suffix) => wildcard.entry(suffix).or_default(),
                 };
-                sprout.plant(index, rule);
+                builder.insert(index, rule);
             }
         }
-        let mut forest = Forest::default();
-        let mut settle = |sprouts: HashMap<&str, Sprout>| {
-            Hosts::build(sprouts.into_iter().map(|(host, sprout)| (host, sprout.settle(&mut forest))))
+        let mut arena = TreeArena::default();
+        let mut build = |builders: HashMap<&str, TreeBuilder>| {
+            Hosts::build(builders.into_iter().map(|(host, builder)| (host, builder.build_into(&mut arena))))
         };
-        let (exact, wildcard) = (settle(exact), settle(wildcard));
-        RuleTable { exact, wildcard, any: any.settle(&mut forest), forest }
+        let (exact, wildcard) = (build(exact), build(wildcard));
+        RuleTable { exact, wildcard, any: any.build_into(&mut arena), arena }
     }
 
     /// Index of the first rule that matches; `None` when none does.
@@ -64,15 +64,15 @@ impl RuleTable {
     pub fn find(&self, host: &[u8], path: &[u8], method: &[u8]) -> Option<usize> {
         let mut best = NONE;
         if let Some(tree) = self.exact.get(host) {
-            best = self.forest.first(tree, path, method, best);
+            best = self.arena.first(tree, path, method, best);
         }
         if !self.wildcard.is_empty()
             && let Some(suffix) = after_first_label(host)
             && let Some(tree) = self.wildcard.get(suffix)
         {
-            best = self.forest.first(tree, path, method, best);
+            best = self.arena.first(tree, path, method, best);
         }
-        best = self.forest.first(self.any, path, method, best);
+        best = self.arena.first(self.any, path, method, best);
         (best != NONE).then_some(best as usize)
     }
 }

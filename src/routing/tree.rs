@@ -20,7 +20,7 @@ pub(super) enum Tree {
 /// All nodes, and what they share; ranges instead of a box for each, so that what is looked at one
 /// after the other stands side by side.
 #[derive(Debug, Default)]
-pub(super) struct Forest {
+pub(super) struct TreeArena {
     nodes: Vec<Node>,
     by_method: Vec<ByMethod>,
     children: Vec<Child>,
@@ -76,7 +76,7 @@ fn append<T>(list: &mut Vec<T>, items: impl IntoIterator<Item = T>) -> Span {
     Span { start: index(start), len: index(list.len() - start) }
 }
 
-impl Forest {
+impl TreeArena {
     /// The smallest index below `best` of a rule on the way from `tree` along `path`; else `best`.
     pub(super) fn first(&self, mut tree: Tree, path: &[u8], method: &[u8], mut best: u32) -> u32 {
         let mut rest = path.strip_prefix(b"/");
@@ -120,53 +120,53 @@ impl ByMethod {
 
 /// A tree while it grows.
 #[derive(Default)]
-pub(super) struct Sprout {
+pub(super) struct TreeBuilder {
     any_method: Option<u32>,
     by_method: Vec<ByMethod>,
-    children: BTreeMap<Box<[u8]>, Sprout>,
+    children: BTreeMap<Box<[u8]>, TreeBuilder>,
 }
 
-impl Sprout {
+impl TreeBuilder {
     /// Adds a rule; in written order.
-    pub(super) fn plant(&mut self, index: u32, rule: &Rule) {
-        let mut sprout = self;
+    pub(super) fn insert(&mut self, index: u32, rule: &Rule) {
+        let mut builder = self;
         let segments = rule.path_prefix.strip_prefix('/').unwrap_or(&rule.path_prefix);
         for segment in segments.split('/').filter(|_| !segments.is_empty()) {
-            sprout = sprout.children.entry(segment.as_bytes().into()).or_default();
+            builder = builder.children.entry(segment.as_bytes().into()).or_default();
         }
-        if sprout.any_method.is_some() {
+        if builder.any_method.is_some() {
             return;
         }
         if rule.methods.is_empty() {
-            sprout.any_method = Some(index);
+            builder.any_method = Some(index);
         // A rule that names one host twice stands here once.
-        } else if sprout.by_method.last().is_none_or(|last| last.rule != index) {
-            sprout.by_method.push(ByMethod { rule: index, methods: rule.methods.as_slice().into() });
+        } else if builder.by_method.last().is_none_or(|last| last.rule != index) {
+            builder.by_method.push(ByMethod { rule: index, methods: rule.methods.as_slice().into() });
         }
     }
 
     /// Moves to the forest, where nothing changes any more.
-    pub(super) fn settle(self, forest: &mut Forest) -> Tree {
+    pub(super) fn build_into(self, arena: &mut TreeArena) -> Tree {
         let any_method = self.any_method.unwrap_or(NONE);
         if self.by_method.is_empty() && self.children.is_empty() {
             return Tree::Rule(any_method);
         }
         let mut least = self.by_method.first().map_or(any_method, |first| first.rule);
         let mut children: Vec<(Box<[u8]>, Tree)> = Vec::with_capacity(self.children.len());
-        for (segment, sprout) in self.children {
-            let tree = sprout.settle(forest);
+        for (segment, builder) in self.children {
+            let tree = builder.build_into(arena);
             least = least.min(match tree {
                 Tree::Rule(rule) => rule,
-                Tree::Node(index) => forest.nodes[index as usize].least,
+                Tree::Node(index) => arena.nodes[index as usize].least,
             });
             children.push((segment, tree));
         }
         children.sort_by_key(|(segment, _)| segment.len());
-        let segments = &mut forest.segments;
+        let segments = &mut arena.segments;
         let child = |(segment, tree): (Box<[u8]>, Tree)| Child { segment: append(segments, segment), tree };
-        let children = append(&mut forest.children, children.into_iter().map(child));
-        let by_method = append(&mut forest.by_method, self.by_method);
+        let children = append(&mut arena.children, children.into_iter().map(child));
+        let by_method = append(&mut arena.by_method, self.by_method);
         let node = Node { least, any_method, by_method, children };
-        Tree::Node(append(&mut forest.nodes, [node]).start)
+        Tree::Node(append(&mut arena.nodes, [node]).start)
     }
 }

@@ -18,7 +18,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys, RootCertStore};
 
 use super::folder;
-use super::x509::{self, Facts};
+use super::x509::{self, CertificateInfo};
 use crate::config::plan::{CertificateFiles, CertificateSource, ClientAuth, ListenerTls, Origin};
 use crate::files;
 use crate::log::clock::Utc;
@@ -40,10 +40,10 @@ pub struct Problem {
 }
 
 /// Said behind what is wrong with a certificate in whose place another is served.
-const KEPT: &str = "; the one that was served until now is kept";
+const KEPT_NOTE: &str = "; the one that was served until now is kept";
 
 /// What is wrong, and what to do about it.
-pub(super) type Told = (String, &'static str);
+pub(super) type ProblemText = (String, &'static str);
 
 impl Problem {
     pub(super) fn error(origin: &Origin, message: String, hint: &str) -> Self {
@@ -55,16 +55,16 @@ impl Problem {
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) key: Arc<CertifiedKey>,
-    pub(super) facts: Facts,
+    pub(super) info: CertificateInfo,
     /// What clients that ask for its names have to show.
-    pub(super) demand: Option<Arc<ClientAuth>>,
+    pub(super) client_auth: Option<Arc<ClientAuth>>,
     origin: Origin,
     /// What it was found by, and its own file.
     source: CertificateFiles,
     file: PathBuf,
     expired: bool,
     /// What its file holds now cannot be used; this is what it held before.
-    outdated: bool,
+    served_instead: bool,
 }
 
 /// All of a listener, by name.
@@ -118,15 +118,16 @@ impl Certificates {
     fn index(&mut self, named: usize, failed: &[Arc<ClientAuth>]) {
         let (exact, wildcard) = (&mut self.exact, &mut self.wildcard);
         let entries = &self.entries;
-        let as_strict = |entry: &Entry| failed.iter().all(|demand| entry.demand.as_ref() == Some(demand));
+        let as_strict =
+            |entry: &Entry| failed.iter().all(|client_auth| entry.client_auth.as_ref() == Some(client_auth));
         for (index, entry) in entries[..named].iter().enumerate() {
-            for name in &entry.facts.names {
+            for name in &entry.info.names {
                 let list = match name.strip_prefix("*.") {
                     Some(_) if !as_strict(entry) => continue,
                     Some(suffix) => wildcard.entry(suffix.into()).or_default(),
                     None => exact.entry(name.as_str().into()).or_default(),
                 };
-                if list.first().is_none_or(|first: &usize| entries[*first].demand == entry.demand) {
+                if list.first().is_none_or(|first: &usize| entries[*first].client_auth == entry.client_auth) {
                     list.push(index);
                 }
             }
@@ -165,17 +166,17 @@ impl Certificates {
     }
 
     /// How many are served in place of what their files hold now.
-    pub(super) fn outdated(&self) -> usize {
-        self.entries.iter().filter(|entry| entry.outdated).count()
+    pub(super) fn served_instead(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.served_instead).count()
     }
 
     /// Each certificate's first name, or its file, and when it expires, in seconds since 1970.
     pub(super) fn expiries(&self) -> impl Iterator<Item = (String, i64)> {
         self.entries.iter().map(|entry| {
-            let name = entry.facts.names.first().cloned();
-            let address = || entry.facts.addresses.first().map(ToString::to_string);
+            let name = entry.info.names.first().cloned();
+            let address = || entry.info.addresses.first().map(ToString::to_string);
             let name = name.or_else(address).unwrap_or_else(|| entry.file.display().to_string());
-            (name, entry.facts.not_after)
+            (name, entry.info.not_after)
         })
     }
 }
@@ -205,7 +206,7 @@ impl Load<'_> {
     }
 
     fn warn_of_nameless(&mut self) {
-        for entry in self.entries.iter().filter(|entry| entry.facts.names.is_empty()) {
+        for entry in self.entries.iter().filter(|entry| entry.info.names.is_empty()) {
             let message = format!("the certificate {} has no DNS name in it", entry.file.display());
             let hint =
                 "nobody can ask for it; issue it with a subjectAltName, or make it `default_certificate`";
@@ -224,20 +225,20 @@ impl Load<'_> {
                 continue;
             }
             self.entries.push(Entry {
-                demand: source.client_auth.clone(),
+                client_auth: source.client_auth.clone(),
                 origin: source.origin.clone(),
-                expired: entry.facts.not_after < self.now,
-                outdated: true,
+                expired: entry.info.not_after < self.now,
+                served_instead: true,
                 ..entry.clone()
             });
         }
         self.entries.len() > already
     }
 
-    fn fail(&mut self, source: &CertificateSource, told: Told, meant: impl Fn(&Entry) -> bool) {
+    fn fail(&mut self, source: &CertificateSource, told: ProblemText, meant: impl Fn(&Entry) -> bool) {
         let (mut message, hint) = told;
         if self.keep(source, meant) {
-            message.push_str(KEPT);
+            message.push_str(KEPT_NOTE);
         }
         self.problems.push(Problem::error(&source.origin, message, hint));
         self.failed.extend(source.client_auth.clone());
@@ -251,8 +252,8 @@ impl Load<'_> {
         let Some((mut message, hint)) = wrong else { return self.entries.push(entry) };
         let now = self.now;
         // Its client sees what is wrong, unless there is something better to be shown.
-        if self.keep(source, |before| before.file == cert && before.facts.are_valid_at(now)) {
-            message.push_str(KEPT);
+        if self.keep(source, |before| before.file == cert && before.info.are_valid_at(now)) {
+            message.push_str(KEPT_NOTE);
         } else {
             self.entries.push(entry);
         }
@@ -265,36 +266,36 @@ impl Load<'_> {
         source: &CertificateSource,
         cert: &Path,
         key: &Path,
-    ) -> Result<(Entry, Option<Told>), Told> {
+    ) -> Result<(Entry, Option<ProblemText>), ProblemText> {
         let certified = certified_key(cert, key, self.provider)?;
-        let facts = certified.cert.first().and_then(|own| x509::read(own));
-        let facts = facts.ok_or_else(|| (format!("{} is not a certificate of X.509", cert.display()), ""))?;
+        let info = certified.cert.first().and_then(|own| x509::read(own));
+        let info = info.ok_or_else(|| (format!("{} is not a certificate of X.509", cert.display()), ""))?;
         let shown = cert.display();
-        let expired = facts.not_after < self.now;
+        let expired = info.not_after < self.now;
         let wrong = if expired {
-            let message = format!("the certificate {shown} expired on {}", date(facts.not_after));
+            let message = format!("the certificate {shown} expired on {}", date(info.not_after));
             Some((message, "renew it, then reload"))
-        } else if facts.not_before > self.now {
-            let message = format!("the certificate {shown} is not valid before {}", date(facts.not_before));
+        } else if info.not_before > self.now {
+            let message = format!("the certificate {shown} is not valid before {}", date(info.not_before));
             Some((message, "is the clock of this machine right?"))
         } else {
             None
         };
         let entry = Entry {
             key: Arc::new(certified),
-            facts,
-            demand: source.client_auth.clone(),
+            info,
+            client_auth: source.client_auth.clone(),
             origin: source.origin.clone(),
             source: source.files.clone(),
             file: cert.to_owned(),
             expired,
-            outdated: false,
+            served_instead: false,
         };
         Ok((entry, wrong))
     }
 }
 
-fn certified_key(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, Told> {
+fn certified_key(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, ProblemText> {
     let (shown, shown_key) = (cert.display(), key.display());
     let text = read(cert).map_err(|why| (format!("the certificate {shown} {why}"), ""))?;
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text)

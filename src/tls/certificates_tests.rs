@@ -25,12 +25,12 @@ fn issue_until(dir: &Path, cert: &str, key: &str, names: &[&str], year: i32) {
     std::fs::write(dir.join(key), pair.serialize_pem()).unwrap();
 }
 
-fn source(files: CertificateFiles, demand: Option<&str>) -> CertificateSource {
+fn source(files: CertificateFiles, client_auth: Option<&str>) -> CertificateSource {
     let origin = Origin { file: NOWHERE.into(), line: 3, column: 5 };
-    let demand = demand.map(|ca| {
+    let client_auth = client_auth.map(|ca| {
         Arc::new(ClientAuth { origin: origin.clone(), ca: ca.into(), mode: ClientAuthMode::Required })
     });
-    CertificateSource { origin, files, client_auth: demand }
+    CertificateSource { origin, files, client_auth }
 }
 
 fn path(dir: &TempDir, name: &str) -> CertificateSource {
@@ -65,7 +65,7 @@ fn load_after(
 /// The first name of what is shown to who asks for `name`.
 fn shown(all: &Certificates, name: &str) -> Option<String> {
     let found = all.find(Some(name.as_bytes())).first()?;
-    all.entry(*found).facts.names.first().cloned()
+    all.entry(*found).info.names.first().cloned()
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn what_cannot_be_used_any_more_is_kept_as_it_was() {
         said.iter().all(|line| line.ends_with("; the one that was served until now is kept")),
         "{said:#?}"
     );
-    assert_eq!(all.outdated(), 4);
+    assert_eq!(all.served_instead(), 4);
     for name in ["a", "b", "c", "e", "f"] {
         let name = format!("{name}.test");
         assert_eq!(shown(&all, &name), Some(name.clone()));
@@ -161,7 +161,7 @@ fn what_cannot_be_used_any_more_is_kept_as_it_was() {
     // As soon as there is a good one, it is served; without its source, none is.
     issue(dir.path(), "a.crt", "a.key", &["a.test", "new.test"]);
     let (all, said) = load_after(Some(&all), vec![path(&dir, "")], None);
-    assert_eq!((said.len(), all.outdated()), (2, 2), "{said:#?}");
+    assert_eq!((said.len(), all.served_instead()), (2, 2), "{said:#?}");
     assert_eq!(shown(&all, "new.test").as_deref(), Some("a.test"));
     assert_eq!(shown(&all, "f.test"), None);
 }
@@ -175,7 +175,7 @@ fn what_is_kept_demands_what_is_demanded_now() {
     let strict = source(CertificateFiles::Path(dir.path().join("a.crt")), Some("ca.pem"));
     let (all, _) = load_after(Some(&before), vec![strict.clone()], None);
     let found = all.find(Some(b"a.test"));
-    assert_eq!(all.entry(found[0]).demand, strict.client_auth);
+    assert_eq!(all.entry(found[0]).client_auth, strict.client_auth);
 }
 
 #[test]

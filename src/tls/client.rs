@@ -87,7 +87,9 @@ impl Connector {
         let authorities = if tls.insecure_skip_verify { None } else { Some(Arc::new(roots(tls)?)) };
         let builder = match &authorities {
             Some(authorities) => builder.with_root_certificates(authorities.clone()),
-            None => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider))),
+            None => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate(provider)))
+            }
         };
         let mut config = builder.with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -135,9 +137,9 @@ fn roots(tls: &UpstreamTls) -> Result<RootCertStore, ConnectorError> {
 /// Accepts any certificate, for `insecure_skip_verify`. The handshake's own signatures are still
 /// checked: whoever answers holds the key of the certificate that he shows.
 #[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
+struct AcceptAnyCertificate(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anyone {
+impl ServerCertVerifier for AcceptAnyCertificate {
     fn verify_server_cert(
         &self,
         _certificate: &CertificateDer<'_>,

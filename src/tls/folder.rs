@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::certificates::{Told, read};
+use super::certificates::{ProblemText, read};
 use crate::config::plan::CertificateFiles;
 
 /// A certificate's file and its key's.
@@ -19,7 +19,7 @@ const CERTBOT_KEY: &str = "privkey.pem";
 ///
 /// # Errors
 /// What to say when there is nothing, and what to do about it.
-pub(super) fn pairs(path: &Path) -> Result<Vec<Pair>, Told> {
+pub(super) fn pairs(path: &Path) -> Result<Vec<Pair>, ProblemText> {
     let shown = path.display();
     let cannot = |error: io::Error| (format!("{shown} cannot be read: {error}"), "");
     if !std::fs::metadata(path).map_err(cannot)?.is_dir() {

@@ -5,13 +5,13 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use super::stream::Stream;
-use crate::worker::{Buffer, SMALL_BUFFER_BYTES, Size};
+use crate::worker::{Buffer, BufferSize, SMALL_BUFFER_BYTES};
 
 /// Unread bytes of one connection. Owns a buffer only while there are some.
 #[derive(Default)]
 pub struct Input {
     buffer: Option<Buffer>,
-    habit: Habit,
+    size_estimate: SizeEstimate,
 }
 
 /// What a connection has been like, and so how large its next buffer is. One that fills its buffer gets
@@ -19,20 +19,20 @@ pub struct Input {
 /// had better stay in the processor's nearest cache (64 KiB responses: 12 % of the CPU). The smallest
 /// comes back after two small reads, since what is a little larger than a buffer ends with one each time.
 #[derive(Default)]
-struct Habit {
-    size: Size,
+struct SizeEstimate {
+    size: BufferSize,
     /// The last read left so little that the smallest would have done.
     small: bool,
 }
 
-impl Habit {
+impl SizeEstimate {
     /// Learns from a read after which `unread` bytes are there, and no room is left if `full`.
-    fn learn(&mut self, unread: usize, full: bool) {
+    fn update(&mut self, unread: usize, full: bool) {
         let small = !full && unread < SMALL_BUFFER_BYTES;
         self.size = match self.size {
             size if full => size.larger(),
-            Size::Large => Size::Medium,
-            _ if small && self.small => Size::Small,
+            BufferSize::Large => BufferSize::Medium,
+            _ if small && self.small => BufferSize::Small,
             size => size,
         };
         self.small = small;
@@ -77,15 +77,15 @@ impl Input {
         if self.buffer.is_none() {
             ready!(stream.poll_readable(cx));
         }
-        let Self { buffer: lent, habit } = self;
-        let buffer = lent.get_or_insert_with(|| stream.worker().buffer_of(habit.size));
+        let Self { buffer: lent, size_estimate } = self;
+        let buffer = lent.get_or_insert_with(|| stream.worker().buffer_of(size_estimate.size));
         if !buffer.reserve(most) {
             return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
         }
         let result = stream.poll_read(cx, buffer.spare_mut());
         if let Poll::Ready(Ok(count)) = result {
             buffer.commit(count);
-            habit.learn(buffer.unread().len(), buffer.spare_mut().is_empty());
+            size_estimate.update(buffer.unread().len(), buffer.spare_mut().is_empty());
         }
         if buffer.is_empty() {
             *lent = None;
@@ -99,13 +99,13 @@ mod tests {
     use super::*;
 
     /// The sizes lent for messages of `bytes`, one after the other, and how many reads each takes.
-    fn lent(habit: &mut Habit, messages: usize, bytes: usize) -> Vec<(Size, usize)> {
+    fn lent(size_estimate: &mut SizeEstimate, messages: usize, bytes: usize) -> Vec<(BufferSize, usize)> {
         let message = |_| {
-            let (first, mut left, mut reads) = (habit.size, bytes, 0);
+            let (first, mut left, mut reads) = (size_estimate.size, bytes, 0);
             while left > 0 {
-                let room = habit.size.bytes();
+                let room = size_estimate.size.bytes();
                 let read = left.min(room);
-                habit.learn(read, read == room);
+                size_estimate.update(read, read == room);
                 (left, reads) = (left - read, reads + 1);
             }
             (first, reads)
@@ -115,20 +115,23 @@ mod tests {
 
     #[test]
     fn a_buffer_is_as_large_as_what_the_connection_sends() {
-        let mut habit = Habit::default();
-        assert_eq!(lent(&mut habit, 2, 300), [(Size::Small, 1); 2]);
-        assert_eq!(lent(&mut habit, 3, 10_300), [(Size::Small, 2), (Size::Medium, 1), (Size::Medium, 1)]);
-        assert_eq!(lent(&mut habit, 3, 65_700), [(Size::Medium, 2); 3]);
-        let small = lent(&mut habit, 6, 300);
-        assert_eq!(small.last(), Some(&(Size::Small, 1)), "{small:?}");
+        let mut size_estimate = SizeEstimate::default();
+        assert_eq!(lent(&mut size_estimate, 2, 300), [(BufferSize::Small, 1); 2]);
+        assert_eq!(
+            lent(&mut size_estimate, 3, 10_300),
+            [(BufferSize::Small, 2), (BufferSize::Medium, 1), (BufferSize::Medium, 1)]
+        );
+        assert_eq!(lent(&mut size_estimate, 3, 65_700), [(BufferSize::Medium, 2); 3]);
+        let small = lent(&mut size_estimate, 6, 300);
+        assert_eq!(small.last(), Some(&(BufferSize::Small, 1)), "{small:?}");
     }
 
     #[test]
     fn what_ends_with_a_small_read_each_time_keeps_its_buffer() {
         for bytes in [2_100, 16_500, 18_500, 81_000, 82_000, 150_000] {
-            let mut habit = Habit::default();
-            lent(&mut habit, 3, bytes);
-            let settled = lent(&mut habit, 10, bytes);
+            let mut size_estimate = SizeEstimate::default();
+            lent(&mut size_estimate, 3, bytes);
+            let settled = lent(&mut size_estimate, 10, bytes);
             assert!(settled.windows(2).all(|pair| pair[0] == pair[1]), "{bytes}: {settled:?}");
         }
     }

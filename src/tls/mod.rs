@@ -15,25 +15,25 @@
 
 mod certificates;
 mod client;
+mod client_auth;
 mod coverage;
-mod demand;
 mod folder;
 mod hello;
 mod input;
+mod semaphore;
 mod server;
 mod session;
-mod slots;
 mod stream;
-mod tickets;
+mod ticket_keys;
 mod x509;
 
 pub use certificates::Problem;
 pub use client::{Connector, ConnectorError};
-pub use demand::Admission;
+pub use client_auth::Admission;
 pub use folder::{files_of, may_count};
 pub use hello::{HELLO_BYTES_MAX, Hello, HelloError, HelloScan, parse_hello};
 pub use input::Input;
+pub use semaphore::{Semaphore, SemaphoreGuard};
 pub use server::{Alert, HandshakeError, Terminator, refuse};
-pub use slots::{Slot, Slots};
 pub use stream::{Encrypted, Stream};
-pub use tickets::Tickets;
+pub use ticket_keys::TicketKeys;

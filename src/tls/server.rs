@@ -12,13 +12,13 @@ use rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert, ServerConnec
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, version};
 
-use super::certificates::{self, Certificates, Problem, Told};
+use super::certificates::{self, Certificates, Problem, ProblemText};
+use super::client_auth::{Admission, ClientAuthKey, Demanded};
 use super::coverage;
-use super::demand::{Admission, Demand, Demanded};
 use super::input::Input;
-use super::slots::Slot;
+use super::semaphore::SemaphoreGuard;
 use super::stream::Stream;
-use super::tickets::Tickets;
+use super::ticket_keys::TicketKeys;
 use crate::config::plan::{ClientAuth, ClientAuthMode, ListenerTls, Rule, TlsVersion};
 use crate::http::HostKey;
 use crate::worker::TcpStream;
@@ -33,8 +33,8 @@ pub struct Terminator {
     /// name that is asked for says which. None where the authorities could not be read.
     terms: Vec<Terms>,
     /// What clients have to show for a name that no certificate has.
-    demand: Option<Arc<ClientAuth>>,
-    demands_anything: bool,
+    client_auth: Option<Arc<ClientAuth>>,
+    requires_client_auth: bool,
 }
 
 /// How TLS is begun with the clients of whom one thing is demanded.
@@ -42,7 +42,7 @@ struct Terms {
     /// The demand as it was written.
     written: Option<Arc<ClientAuth>>,
     /// The same as it was read.
-    demand: Demand,
+    client_auth: ClientAuthKey,
     config: Arc<ServerConfig>,
 }
 
@@ -75,7 +75,7 @@ impl Terminator {
     pub fn load(
         tls: &ListenerTls,
         for_http: bool,
-        tickets: &Tickets,
+        tickets: &TicketKeys,
         before: Option<&Terminator>,
     ) -> (Self, Vec<Problem>) {
         let provider = Arc::new(aws_lc_rs::default_provider());
@@ -86,24 +86,30 @@ impl Terminator {
         let mut terms = Vec::new();
         let mut tried: Vec<&Option<Arc<ClientAuth>>> = Vec::new();
         for source in tls.certificates.iter().chain(default) {
-            let demand = &source.client_auth;
-            if tried.contains(&demand) {
+            let client_auth = &source.client_auth;
+            if tried.contains(&client_auth) {
                 continue;
             }
-            tried.push(demand);
-            match config(tls, demand.as_deref(), &certificates, &provider, tickets, for_http) {
+            tried.push(client_auth);
+            match config(tls, client_auth.as_deref(), &certificates, &provider, tickets, for_http) {
                 Ok((read, config)) => {
-                    terms.push(Terms { written: demand.clone(), demand: read, config: Arc::new(config) });
+                    terms.push(Terms {
+                        written: client_auth.clone(),
+                        client_auth: read,
+                        config: Arc::new(config),
+                    });
                 }
                 // Without its authorities a name is not served: nobody must get in without being asked.
                 Err((message, hint)) => {
-                    let origin = demand.as_ref().map_or(&source.origin, |demand| &demand.origin);
+                    let origin =
+                        client_auth.as_ref().map_or(&source.origin, |client_auth| &client_auth.origin);
                     problems.push(Problem::error(origin, message, hint));
                 }
             }
         }
-        let demands_anything = tls.client_auth.is_some() || tried.iter().any(|demand| demand.is_some());
-        (Self { certificates, terms, demand: tls.client_auth.clone(), demands_anything }, problems)
+        let requires_client_auth =
+            tls.client_auth.is_some() || tried.iter().any(|client_auth| client_auth.is_some());
+        (Self { certificates, terms, client_auth: tls.client_auth.clone(), requires_client_auth }, problems)
     }
 
     /// Shakes hands with a client whose hello, of which `name` was read, is all that `input` holds.
@@ -116,20 +122,21 @@ impl Terminator {
         stream: TcpStream,
         name: Option<&HostKey>,
         input: &mut Input,
-        slot: &Slot,
+        slot: &SemaphoreGuard,
     ) -> Result<Stream, HandshakeError> {
         let found = self.certificates.find(name.map(HostKey::as_bytes)).first();
-        let demand = found.map(|index| &self.certificates.entry(*index).demand);
-        let terms = demand.and_then(|demand| self.terms.iter().find(|terms| terms.written == *demand));
+        let client_auth = found.map(|index| &self.certificates.entry(*index).client_auth);
+        let terms =
+            client_auth.and_then(|client_auth| self.terms.iter().find(|terms| terms.written == *client_auth));
         let Some(terms) = terms else {
             input.consume(input.unread().len());
             refuse(&stream, Alert::UnrecognizedName);
             return Err(HandshakeError::UnknownName);
         };
         let tls = ServerConnection::new(terms.config.clone()).map_err(io::Error::other);
-        let stream = tls.map(|tls| Stream::encrypted(stream, tls.into(), terms.demand.clone()));
+        let stream = tls.map(|tls| Stream::encrypted(stream, tls.into(), terms.client_auth.clone()));
         let stream = stream.map_err(HandshakeError::Failed)?;
-        let fed = stream.feed(input.unread());
+        let fed = stream.feed_client_hello(input.unread());
         input.consume(input.unread().len());
         fed.map_err(HandshakeError::Failed)?;
         poll_fn(|cx| match stream.poll_handshake(cx, || slot.wait_anew()) {
@@ -142,28 +149,28 @@ impl Terminator {
 
     /// Whether a client that connected to get one name may ask for `host` on the same connection:
     /// not when that would be a way around what clients have to show for it (RFC 9110, section 15.5.20).
-    pub fn may_ask_for(&self, host: Option<&HostKey>, stream: &Stream) -> bool {
+    pub fn may_serve_host(&self, host: Option<&HostKey>, stream: &Stream) -> bool {
         let host = host.and_then(|host| std::str::from_utf8(host.as_bytes()).ok());
         // A demand that a reload took away is no reason to part.
-        !self.demands_anything
-            || self.is_enough(host.and_then(|host| self.certificates.find_named(host)), stream.demand())
+        !self.requires_client_auth
+            || self.is_enough(host.and_then(|host| self.certificates.find_named(host)), stream.client_auth())
     }
 
     /// Whether a client that was let in before a reload would be let in by the same now.
-    pub fn still_admits(&self, Admission { name, demand }: &Admission) -> bool {
+    pub fn still_admits(&self, Admission { name, client_auth }: &Admission) -> bool {
         let name = name.as_ref().and_then(|name| HostKey::new(name.as_bytes()));
         let found = self.certificates.find(name.as_ref().map(HostKey::as_bytes));
-        !self.demands_anything || self.is_enough(Some(found), demand.as_ref())
+        !self.requires_client_auth || self.is_enough(Some(found), client_auth.as_ref())
     }
 
     /// Whether what was `shown` is what is demanded for the names of the certificates `found`.
     fn is_enough(&self, found: Option<&[usize]>, shown: Option<&Arc<Demanded>>) -> bool {
         let first = found.and_then(<[usize]>::first);
-        match first.map_or(&self.demand, |index| &self.certificates.entry(*index).demand) {
+        match first.map_or(&self.client_auth, |index| &self.certificates.entry(*index).client_auth) {
             None => shown.is_none(),
             written => {
                 let mut terms = self.terms.iter().filter(|terms| terms.written == *written);
-                terms.any(|terms| terms.demand.as_ref() == shown)
+                terms.any(|terms| terms.client_auth.as_ref() == shown)
             }
         }
     }
@@ -175,7 +182,7 @@ impl Terminator {
 
     /// Whether clients are asked for certificates of other authorities than `before` asked for.
     pub fn trusts_others_than(&self, before: &Terminator) -> bool {
-        let read = |terms: &[Terms]| terms.iter().map(|terms| terms.demand.clone()).collect::<Vec<_>>();
+        let read = |terms: &[Terms]| terms.iter().map(|terms| terms.client_auth.clone()).collect::<Vec<_>>();
         read(&self.terms) != read(&before.terms)
     }
 
@@ -185,8 +192,8 @@ impl Terminator {
     }
 
     /// How many certificates are served in place of what their files hold now.
-    pub fn outdated(&self) -> usize {
-        self.certificates.outdated()
+    pub fn served_instead(&self) -> usize {
+        self.certificates.served_instead()
     }
 
     /// The name of each certificate and when it expires, in seconds since 1970.
@@ -211,32 +218,32 @@ pub fn refuse(stream: &TcpStream, alert: Alert) {
         Alert::DecodeError => 50,
         Alert::UnrecognizedName => 112,
     };
-    stream.write_now(&[21, 3, 3, 0, 2, 2, code]);
+    stream.write_best_effort(&[21, 3, 3, 0, 2, 2, code]);
     // It may be gone already.
     let _ = stream.shutdown_write();
 }
 
 fn config(
     tls: &ListenerTls,
-    demand: Option<&ClientAuth>,
+    client_auth: Option<&ClientAuth>,
     certificates: &Arc<Certificates>,
     provider: &Arc<CryptoProvider>,
-    tickets: &Tickets,
+    tickets: &TicketKeys,
     for_http: bool,
-) -> Result<(Demand, ServerConfig), Told> {
+) -> Result<(ClientAuthKey, ServerConfig), ProblemText> {
     let versions: &[_] = match tls.min_version {
         TlsVersion::V12 => &[&version::TLS13, &version::TLS12],
         TlsVersion::V13 => &[&version::TLS13],
     };
     let settings = |error: rustls::Error| (format!("TLS cannot be set up: {error}"), "");
-    let (verifier, demanded) = match demand {
-        Some(demand) => {
-            let (verifier, demanded) = verifier(demand, provider)?;
+    let (verifier, demanded) = match client_auth {
+        Some(client_auth) => {
+            let (verifier, demanded) = verifier(client_auth, provider)?;
             (verifier, Some(Arc::new(demanded)))
         }
         None => (Arc::new(NoClientAuth) as Arc<dyn ClientCertVerifier>, None),
     };
-    let resolver = Resolver { certificates: certificates.clone(), demand: demand.cloned() };
+    let resolver = Resolver { certificates: certificates.clone(), client_auth: client_auth.cloned() };
     let mut config = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(versions)
         .map_err(settings)?
@@ -251,26 +258,26 @@ fn config(
 
 /// What judges the certificates of clients, and by which authorities.
 fn verifier(
-    demand: &ClientAuth,
+    client_auth: &ClientAuth,
     provider: &Arc<CryptoProvider>,
-) -> Result<(Arc<dyn ClientCertVerifier>, Demanded), Told> {
+) -> Result<(Arc<dyn ClientCertVerifier>, Demanded), ProblemText> {
     let fail = |why: String| {
-        let message = format!("`client_auth.ca` {} {why}", demand.ca.display());
+        let message = format!("`client_auth.ca` {} {why}", client_auth.ca.display());
         (message, "until it can be read, the names it is for are not served")
     };
-    let (roots, authorities) = certificates::authorities(&demand.ca).map_err(fail)?;
+    let (roots, authorities) = certificates::authorities(&client_auth.ca).map_err(fail)?;
     let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-    if demand.mode == ClientAuthMode::Optional {
+    if client_auth.mode == ClientAuthMode::Optional {
         builder = builder.allow_unauthenticated();
     }
     let verifier = builder.build().map_err(|error| fail(format!("cannot be used: {error}")))?;
-    Ok((verifier, Demanded::new(authorities, demand.mode)))
+    Ok((verifier, Demanded::new(authorities, client_auth.mode)))
 }
 
 /// Finds a certificate for a client, among those with one demand.
 struct Resolver {
     certificates: Arc<Certificates>,
-    demand: Option<ClientAuth>,
+    client_auth: Option<ClientAuth>,
 }
 
 impl fmt::Debug for Resolver {
@@ -286,7 +293,7 @@ impl ResolvesServerCert for Resolver {
         let found = self.certificates.find(name.as_ref().map(HostKey::as_bytes)).iter();
         let mut found = found
             .map(|index| self.certificates.entry(*index))
-            .filter(|entry| entry.demand.as_deref() == self.demand.as_ref());
+            .filter(|entry| entry.client_auth.as_deref() == self.client_auth.as_ref());
         let first = found.clone().next()?;
         let fits = found.find(|entry| entry.key.key.choose_scheme(hello.signature_schemes()).is_some());
         Some(fits.unwrap_or(first).key.clone())

@@ -40,7 +40,7 @@ impl Session {
     }
 
     /// Takes in what was read from the peer before there was a session.
-    pub(super) fn feed(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn feed_client_hello(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             self.take_in(|_, space| bytes.read(space))?;
         }
@@ -130,14 +130,14 @@ impl Session {
         self.whole = whole;
     }
 
-    /// Whether nothing is here that no read has taken, with `is_quiet` to ask TCP the same. What the socket
+    /// Whether nothing is here that no read has taken, with `is_open_and_idle` to ask TCP the same. What the socket
     /// has is taken in for that, since it may be a session ticket.
-    pub(super) fn is_silent(&mut self, is_quiet: impl Fn(&TcpStream) -> bool) -> bool {
+    pub(super) fn is_silent(&mut self, is_open_and_idle: impl Fn(&TcpStream) -> bool) -> bool {
         for _ in 0..TICKET_READS_MAX {
             if !self.tls.wants_read() {
                 return false;
             }
-            if is_quiet(&self.tcp) {
+            if is_open_and_idle(&self.tcp) {
                 return !self.records.is_inside_one();
             }
             if !matches!(self.take_in(TcpStream::read_now), Ok(1..)) {
@@ -192,7 +192,7 @@ impl Session {
     /// Sends what TCP takes at once of the last that is said, an alert.
     fn send_now(&mut self) {
         let tcp = &self.tcp;
-        let mut to = To(|slices: &[IoSlice<'_>]| tcp.write_at_once(slices));
+        let mut to = To(|slices: &[IoSlice<'_>]| tcp.try_write(slices));
         while self.tls.wants_write() && matches!(self.tls.write_tls(&mut to), Ok(1..)) {}
     }
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use rustls::{Connection, ProtocolVersion};
 
-use super::demand::{Admission, Demand, Demanded};
+use super::client_auth::{Admission, ClientAuthKey, Demanded};
 use super::session::Session;
 use crate::worker::{TcpStream, Worker};
 
@@ -26,20 +26,20 @@ pub struct Encrypted {
     /// Borrowed for one call at a time and never across an await.
     session: RefCell<Session>,
     /// What the client had to show, if it is one of ours.
-    demand: Demand,
+    client_auth: ClientAuthKey,
 }
 
 impl Stream {
     /// TLS that begins with [`Stream::poll_handshake`].
-    pub(super) fn encrypted(tcp: TcpStream, tls: Connection, demand: Demand) -> Self {
-        Self::Encrypted(Box::new(Encrypted { session: Session::new(tcp, tls).into(), demand }))
+    pub(super) fn encrypted(tcp: TcpStream, tls: Connection, client_auth: ClientAuthKey) -> Self {
+        Self::Encrypted(Box::new(Encrypted { session: Session::new(tcp, tls).into(), client_auth }))
     }
 
     /// What the client had to show when this connection began.
-    pub(super) fn demand(&self) -> Option<&Arc<Demanded>> {
+    pub(super) fn client_auth(&self) -> Option<&Arc<Demanded>> {
         match self {
             Self::Plain(_) => None,
-            Self::Encrypted(tls) => tls.demand.as_ref(),
+            Self::Encrypted(tls) => tls.client_auth.as_ref(),
         }
     }
 
@@ -52,14 +52,14 @@ impl Stream {
                 Connection::Client(_) => None,
             },
         };
-        Admission { name, demand: self.demand().cloned() }
+        Admission { name, client_auth: self.client_auth().cloned() }
     }
 
     /// Gives TLS what was read of the peer before; nothing to do for TCP.
-    pub(super) fn feed(&self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn feed_client_hello(&self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Plain(_) => Ok(()),
-            Self::Encrypted(tls) => tls.session.borrow_mut().feed(bytes),
+            Self::Encrypted(tls) => tls.session.borrow_mut().feed_client_hello(bytes),
         }
     }
 
@@ -142,13 +142,13 @@ impl Stream {
         }
     }
 
-    /// See [`TcpStream::write_at_once`]. What is taken goes out without another call. TLS takes nothing that
+    /// See [`TcpStream::try_write`]. What is taken goes out without another call. TLS takes nothing that
     /// way: a part of a record may have to wait.
     ///
     /// # Errors
     /// When the connection is gone.
-    pub fn write_at_once(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.plain().map_or(Ok(0), |stream| stream.write_at_once(slices))
+    pub fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.plain().map_or(Ok(0), |stream| stream.try_write(slices))
     }
 
     /// Writes the last bytes that are written: the end goes out with them, as far as it can. For TCP the
@@ -177,9 +177,9 @@ impl Stream {
         }
     }
 
-    /// See [`TcpStream::poll_gone`].
-    pub fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.with_tcp(|stream| stream.poll_gone(cx))
+    /// See [`TcpStream::poll_closed`].
+    pub fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.with_tcp(|stream| stream.poll_closed(cx))
     }
 
     /// See [`TcpStream::poll_reset`].
@@ -188,21 +188,21 @@ impl Stream {
     }
 
     /// Whether bytes, an end or an error are here that no read has taken: of TCP what the reactor has told,
-    /// see [`TcpStream::has_news`], and of TLS also what it has decrypted, and a record of which only a part
+    /// see [`TcpStream::has_pending_event`], and of TLS also what it has decrypted, and a record of which only a part
     /// is here. A session ticket is no news.
-    pub fn has_news(&self) -> bool {
+    pub fn has_pending_event(&self) -> bool {
         match self {
-            Self::Plain(stream) => stream.has_news(),
-            Self::Encrypted(tls) => !tls.session.borrow_mut().is_silent(|tcp| !tcp.has_news()),
+            Self::Plain(stream) => stream.has_pending_event(),
+            Self::Encrypted(tls) => !tls.session.borrow_mut().is_silent(|tcp| !tcp.has_pending_event()),
         }
     }
 
     /// Whether the connection is open and none of that is here, with the kernel asked: one system call, for
     /// when a mistake would be worse than that.
-    pub fn is_quiet(&self) -> bool {
+    pub fn is_open_and_idle(&self) -> bool {
         match self {
-            Self::Plain(stream) => stream.is_quiet(),
-            Self::Encrypted(tls) => tls.session.borrow_mut().is_silent(TcpStream::is_quiet),
+            Self::Plain(stream) => stream.is_open_and_idle(),
+            Self::Encrypted(tls) => tls.session.borrow_mut().is_silent(TcpStream::is_open_and_idle),
         }
     }
 

@@ -157,7 +157,7 @@ async fn pair(worker: &Worker, kind: Kind) -> (Stream, Peer) {
     poll_fn(|cx| stream.poll_handshake(cx, || {})).await.unwrap();
     let peer = smol::unblock(|| shaking.join().unwrap()).await;
     // With TLS 1.3, session tickets have come by now, and they are no news.
-    assert!(!has_news(&stream), "{kind:?}");
+    assert!(!has_pending_event(&stream), "{kind:?}");
     (stream, peer)
 }
 
@@ -199,9 +199,9 @@ async fn write(stream: &Stream, mut bytes: &[u8]) {
 
 /// News, asked for in both orders: one question must not change the answer of the other.
 #[track_caller]
-fn has_news(stream: &Stream) -> bool {
-    let (quiet, news) = (stream.is_quiet(), stream.has_news());
-    assert_eq!((quiet, news, stream.is_quiet()), (!news, news, quiet));
+fn has_pending_event(stream: &Stream) -> bool {
+    let (quiet, news) = (stream.is_open_and_idle(), stream.has_pending_event());
+    assert_eq!((quiet, news, stream.is_open_and_idle()), (!news, news, quiet));
     news
 }
 
@@ -214,9 +214,15 @@ fn bytes_that_no_read_has_taken_are_news_wherever_they_are() {
             peer.write(&bytes);
             assert_eq!(read(&stream, size).await, bytes[..size]);
             readable(&stream).await;
-            assert!(has_news(&stream) && is_readable(&stream).await, "{kind:?}: one byte behind {size}");
+            assert!(
+                has_pending_event(&stream) && is_readable(&stream).await,
+                "{kind:?}: one byte behind {size}"
+            );
             assert_eq!(read(&stream, 1).await, bytes[size..]);
-            assert!(!has_news(&stream) && !is_readable(&stream).await, "{kind:?}: nothing behind {size}");
+            assert!(
+                !has_pending_event(&stream) && !is_readable(&stream).await,
+                "{kind:?}: nothing behind {size}"
+            );
         }
     });
 }
@@ -229,10 +235,10 @@ fn a_part_of_what_was_sent_is_news_too() {
             let bytes = vec![b'x'; 6000];
             let rest = peer.write_cut(&bytes, most);
             readable(&stream).await;
-            assert!(has_news(&stream), "{kind:?}: {most} bytes of it");
+            assert!(has_pending_event(&stream), "{kind:?}: {most} bytes of it");
             peer.socket.write_all(&rest).unwrap();
             assert_eq!(read(&stream, bytes.len()).await, bytes, "{kind:?}: {most} bytes first");
-            assert!(!has_news(&stream), "{kind:?}");
+            assert!(!has_pending_event(&stream), "{kind:?}");
         }
     });
 }
@@ -245,15 +251,15 @@ fn an_end_and_a_reset_are_news() {
         peer.end();
         assert_eq!(read(&stream, 4).await, b"last");
         readable(&stream).await;
-        assert!(has_news(&stream), "{kind:?}");
+        assert!(has_pending_event(&stream), "{kind:?}");
         let end = poll_fn(|cx| stream.poll_read(cx, &mut [0; 8])).await;
         assert_eq!(end.unwrap(), 0);
-        assert!(has_news(&stream) && is_readable(&stream).await, "{kind:?}: it does not go away");
+        assert!(has_pending_event(&stream) && is_readable(&stream).await, "{kind:?}: it does not go away");
 
         let (stream, peer) = pair(&worker, kind).await;
         peer.reset();
         readable(&stream).await;
-        assert!(has_news(&stream), "{kind:?}");
+        assert!(has_pending_event(&stream), "{kind:?}");
         // The question may have taken the error; bytes never come.
         let nothing = poll_fn(|cx| stream.poll_read(cx, &mut [0; 8])).await;
         assert!(!matches!(nothing, Ok(1..)), "{kind:?}: {nothing:?}");
@@ -266,7 +272,7 @@ fn what_is_taken_at_once_needs_no_other_call() {
         let (stream, mut peer) = pair(&worker, kind).await;
         let bytes: Vec<u8> = (0..100_000u32).map(|number| (number % 251) as u8).collect();
         let reading = thread::spawn(move || (peer.read_to_end(), peer));
-        let taken = stream.write_at_once(&[IoSlice::new(&bytes[..10]), IoSlice::new(&bytes[10..100])]);
+        let taken = stream.try_write(&[IoSlice::new(&bytes[..10]), IoSlice::new(&bytes[10..100])]);
         write(&stream, &bytes[taken.unwrap()..]).await;
         poll_fn(|cx| stream.poll_shutdown(cx)).await.unwrap();
         let (read, _) = smol::unblock(|| reading.join().unwrap()).await;
@@ -365,13 +371,13 @@ fn a_connection_is_gone_when_both_ways_have_ended_or_it_was_reset() {
         peer.end();
         readable(&stream).await;
         assert_eq!(poll_fn(|cx| stream.poll_read(cx, &mut [0; 8])).await.unwrap(), 0);
-        let is_gone = poll_once(poll_fn(|cx| stream.poll_gone(cx))).await;
+        let is_gone = poll_once(poll_fn(|cx| stream.poll_closed(cx))).await;
         assert_eq!(is_gone, None, "{kind:?}: it still reads");
         poll_fn(|cx| stream.poll_shutdown(cx)).await.unwrap();
-        poll_fn(|cx| stream.poll_gone(cx)).await;
+        poll_fn(|cx| stream.poll_closed(cx)).await;
 
         let (stream, peer) = pair(&worker, kind).await;
         peer.reset();
-        poll_fn(|cx| stream.poll_gone(cx)).await;
+        poll_fn(|cx| stream.poll_closed(cx)).await;
     });
 }

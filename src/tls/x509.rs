@@ -22,7 +22,7 @@ const IP_ADDRESS: u8 = 0x87;
 
 /// What a certificate says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Facts {
+pub(super) struct CertificateInfo {
     /// Names of its subject, in lower case; a wildcard as `*.example.com`.
     pub(super) names: Vec<String>,
     /// Addresses of its subject.
@@ -33,7 +33,7 @@ pub(super) struct Facts {
     pub(super) not_after: i64,
 }
 
-impl Facts {
+impl CertificateInfo {
     /// Whether it is valid at a time, in seconds since 1970.
     pub(super) fn are_valid_at(&self, time: i64) -> bool {
         (self.not_before..=self.not_after).contains(&time)
@@ -41,7 +41,7 @@ impl Facts {
 }
 
 /// Reads a certificate in DER; `None` when it is none.
-pub(super) fn read(der: &[u8]) -> Option<Facts> {
+pub(super) fn read(der: &[u8]) -> Option<CertificateInfo> {
     let mut certificate = Der(Der(der).value(SEQUENCE)?);
     let mut body = Der(certificate.value(SEQUENCE)?);
     body.optional(VERSION)?;
@@ -51,20 +51,20 @@ pub(super) fn read(der: &[u8]) -> Option<Facts> {
     }
     let mut validity = Der(body.value(SEQUENCE)?);
     let (not_before, not_after) = (time(validity.next()?)?, time(validity.next()?)?);
-    let mut facts = Facts { names: Vec::new(), addresses: Vec::new(), not_before, not_after };
+    let mut info = CertificateInfo { names: Vec::new(), addresses: Vec::new(), not_before, not_after };
     while !body.0.is_empty() {
         let (tag, value) = body.next()?;
         if tag == EXTENSIONS {
             let mut extensions = Der(Der(value).value(SEQUENCE)?);
             while !extensions.0.is_empty() {
-                read_extension(extensions.value(SEQUENCE)?, &mut facts)?;
+                read_extension(extensions.value(SEQUENCE)?, &mut info)?;
             }
         }
     }
-    Some(facts)
+    Some(info)
 }
 
-fn read_extension(extension: &[u8], facts: &mut Facts) -> Option<()> {
+fn read_extension(extension: &[u8], info: &mut CertificateInfo) -> Option<()> {
     let mut extension = Der(extension);
     let id = extension.value(OBJECT)?;
     extension.optional(BOOLEAN)?;
@@ -77,12 +77,12 @@ fn read_extension(extension: &[u8], facts: &mut Facts) -> Option<()> {
         match names.next()? {
             (DNS_NAME, name) => {
                 let name = std::str::from_utf8(name).ok()?.to_ascii_lowercase();
-                facts.names.push(name.trim_end_matches('.').to_owned());
+                info.names.push(name.trim_end_matches('.').to_owned());
             }
             (IP_ADDRESS, bytes) => {
                 let v4 = <[u8; 4]>::try_from(bytes).map(|bytes| IpAddr::from(Ipv4Addr::from(bytes)));
                 let v6 = || <[u8; 16]>::try_from(bytes).map(|bytes| IpAddr::from(Ipv6Addr::from(bytes)));
-                facts.addresses.extend(v4.or_else(|_| v6()).ok());
+                info.addresses.extend(v4.or_else(|_| v6()).ok());
             }
             _ => {}
         }
@@ -170,11 +170,11 @@ mod tests {
 
     #[test]
     fn names_addresses_and_times() {
-        let facts = read(&certificate()).unwrap();
-        assert_eq!(facts.names, ["a.test", "*.b.test"]);
-        assert_eq!(facts.addresses, ["192.0.2.7".parse::<IpAddr>().unwrap(), "2001:db8::1".parse().unwrap()]);
+        let info = read(&certificate()).unwrap();
+        assert_eq!(info.names, ["a.test", "*.b.test"]);
+        assert_eq!(info.addresses, ["192.0.2.7".parse::<IpAddr>().unwrap(), "2001:db8::1".parse().unwrap()]);
         // 2024 is a UTCTime, 2051 a GeneralizedTime.
-        assert_eq!((facts.not_before, facts.not_after), (1_709_164_800, 2_561_241_600));
+        assert_eq!((info.not_before, info.not_after), (1_709_164_800, 2_561_241_600));
     }
 
     #[test]

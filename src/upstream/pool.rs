@@ -88,7 +88,8 @@ impl Pool {
         self.agree_with_name(now);
         let mut idle = self.idle.borrow_mut();
         while let Some(Idle { mut link, until }) = idle.pop() {
-            if now < until && !link.stream.has_news() && (!careful || link.stream.is_quiet()) {
+            if now < until && !link.stream.has_pending_event() && (!careful || link.stream.is_open_and_idle())
+            {
                 (link.reused, link.agreed) = (true, self.agreed.get());
                 return Some(link);
             }
@@ -101,7 +102,7 @@ impl Pool {
     pub fn keep(&self, link: Box<Link>, until: Instant) {
         let mut idle = self.idle.borrow_mut();
         let left = link.agreed != self.agreed.get() && self.has_left(link.address.ip());
-        if !left && link.input.is_empty() && !link.stream.has_news() && idle.len() < IDLE_MAX {
+        if !left && link.input.is_empty() && !link.stream.has_pending_event() && idle.len() < IDLE_MAX {
             idle.push(Idle { link, until });
         }
     }
@@ -162,7 +163,7 @@ impl Pool {
     /// Whether any connection is left.
     pub(super) fn sweep(&self, now: Instant) -> bool {
         let mut idle = self.idle.borrow_mut();
-        idle.retain(|idle| now < idle.until && !idle.link.stream.has_news());
+        idle.retain(|idle| now < idle.until && !idle.link.stream.has_pending_event());
         if idle.is_empty() {
             idle.shrink_to(0);
         }

@@ -61,7 +61,7 @@ impl Listener {
             poll_fn(|cx| self.source.read.poll_ready(cx)).await;
             let permit = match permit() {
                 Some(permit) => permit,
-                None if platform::may_accept(&self.socket) => permit_later().await,
+                None if platform::has_backlog(&self.socket) => permit_later().await,
                 None => {
                     self.source.read.set_ready(false);
                     continue;
@@ -71,7 +71,7 @@ impl Listener {
                 None => {}
                 Some(Ok(connection)) => {
                     // Whoever comes after this look is a new edge.
-                    self.source.read.set_ready(platform::may_accept(&self.socket));
+                    self.source.read.set_ready(platform::has_backlog(&self.socket));
                     return (connection, permit);
                 }
                 Some(Err(error)) if is_of_the_connection(&error) => {}

@@ -25,7 +25,7 @@ const FREE_BYTES_MAX: usize = 1024 * 1024;
 
 /// How large a buffer is lent.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
-pub enum Size {
+pub enum BufferSize {
     /// [`SMALL_BUFFER_BYTES`].
     #[default]
     Small,
@@ -35,7 +35,7 @@ pub enum Size {
     Large,
 }
 
-impl Size {
+impl BufferSize {
     const ALL: [Self; 3] = [Self::Small, Self::Medium, Self::Large];
 
     /// In bytes.
@@ -59,20 +59,20 @@ impl Size {
 /// The free buffers of a worker, by size.
 #[derive(Default)]
 pub(super) struct Buffers {
-    free: [Spare<Box<[u8]>>; Size::ALL.len()],
+    free: [Spare<Box<[u8]>>; BufferSize::ALL.len()],
 }
 
 impl Buffers {
-    fn take(&self, size: Size) -> Box<[u8]> {
+    fn take(&self, size: BufferSize) -> Box<[u8]> {
         self.free[size as usize].take().unwrap_or_else(|| vec![0; size.bytes()].into_boxed_slice())
     }
 
     /// Keeps `bytes` for the next one, if they have a size that is lent.
     fn keep(&self, bytes: Box<[u8]>) {
         let size = match bytes.len() {
-            SMALL_BUFFER_BYTES => Size::Small,
-            BUFFER_BYTES => Size::Medium,
-            LARGE_BUFFER_BYTES => Size::Large,
+            SMALL_BUFFER_BYTES => BufferSize::Small,
+            BUFFER_BYTES => BufferSize::Medium,
+            LARGE_BUFFER_BYTES => BufferSize::Large,
             _ => return,
         };
         self.free[size as usize].keep(bytes, FREE_BYTES_MAX / size.bytes());
@@ -96,11 +96,11 @@ pub struct Buffer {
 impl Worker {
     /// Lends an empty buffer of [`SMALL_BUFFER_BYTES`].
     pub fn buffer(&self) -> Buffer {
-        self.buffer_of(Size::Small)
+        self.buffer_of(BufferSize::Small)
     }
 
     /// Lends an empty buffer.
-    pub fn buffer_of(&self, size: Size) -> Buffer {
+    pub fn buffer_of(&self, size: BufferSize) -> Buffer {
         let buffers = &self.inner.buffers;
         Buffer { bytes: buffers.take(size), start: 0, end: 0, buffers: buffers.clone() }
     }
@@ -167,12 +167,12 @@ impl Buffer {
                 room.copy_from_slice(bytes);
                 self.end += bytes.len();
             }
-            None => self.extend_by_more_than_there_is_room_for(bytes),
+            None => self.extend_slow(bytes),
         }
     }
 
     #[cold]
-    fn extend_by_more_than_there_is_room_for(&mut self, bytes: &[u8]) {
+    fn extend_slow(&mut self, bytes: &[u8]) {
         let mut end = self.end + bytes.len();
         if end > self.bytes.len() && self.start > 0 {
             end -= self.start;
@@ -193,7 +193,7 @@ impl Buffer {
     /// To at least `least` bytes and at most `most`: to the next size that is lent, behind the largest
     /// of them doubling.
     fn grow(&mut self, least: usize, most: usize) {
-        let lent = Size::ALL.into_iter().find(|size| (least..=most).contains(&size.bytes()));
+        let lent = BufferSize::ALL.into_iter().find(|size| (least..=most).contains(&size.bytes()));
         let mut larger = match lent {
             Some(size) => self.buffers.take(size),
             None => vec![0; (self.bytes.len() * 2).max(least).min(most)].into_boxed_slice(),
@@ -223,7 +223,7 @@ impl Drop for Buffer {
 #[cfg(test)]
 impl Buffers {
     /// Free buffers of that size.
-    pub(super) fn kept(&self, size: Size) -> usize {
+    pub(super) fn kept(&self, size: BufferSize) -> usize {
         self.free[size as usize].len()
     }
 }

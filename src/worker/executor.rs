@@ -47,8 +47,8 @@ pub(super) struct Inner {
     executor: Weak<Executor>,
     /// The time at the start of this turn: one clock reading for all tasks of a turn.
     now: Cell<Instant>,
-    /// The longest that somebody asked for with [`Worker::gather`] in this turn.
-    gathering: Cell<Duration>,
+    /// The longest that somebody asked for with [`Worker::coalesce`] in this turn.
+    coalescing: Cell<Duration>,
 }
 
 impl Inner {
@@ -75,8 +75,8 @@ impl Worker {
     /// sleeps for `time` before it asks the kernel: what has come by then takes one read and one write, instead
     /// of one for each piece. Whatever else comes meanwhile waits as long. Linux may make it 50 us longer
     /// (`PR_SET_TIMERSLACK`).
-    pub fn gather(&self, time: Duration) {
-        self.inner.gathering.set(self.inner.gathering.get().max(time));
+    pub fn coalesce(&self, time: Duration) {
+        self.inner.coalescing.set(self.inner.coalescing.get().max(time));
     }
 
     /// A deadline that can be armed again and again without a system call.
@@ -109,10 +109,10 @@ pub(super) struct Shared {
 thread_local! {
     /// The ready queue of the worker on this thread, if there is one. Here rather than in the
     /// worker because a waker may be on any thread, and this is how it learns that it is at home.
-    static HOME: RefCell<Option<Home>> = const { RefCell::new(None) };
+    static LOCAL_QUEUE: RefCell<Option<LocalQueue>> = const { RefCell::new(None) };
 }
 
-struct Home {
+struct LocalQueue {
     shared: Arc<Shared>,
     ready: VecDeque<Runnable>,
     /// Those that were woken while they ran, which mostly is by themselves: they have more to do, and do it when
@@ -126,7 +126,7 @@ impl Shared {
     fn schedule(self: &Arc<Self>, runnable: Runnable, info: ScheduleInfo) {
         let mut runnable = Some(runnable);
         // The thread-local is gone while its thread ends; then the task is remote to every thread.
-        let _ = HOME.try_with(|home| {
+        let _ = LOCAL_QUEUE.try_with(|home| {
             if let Some(home) = home.borrow_mut().as_mut()
                 && Arc::ptr_eq(&home.shared, self)
             {
@@ -157,9 +157,9 @@ pub(super) struct Executor {
 impl Executor {
     /// Makes this thread the home of its tasks, until it is dropped.
     fn new(shared: Arc<Shared>) -> Self {
-        HOME.with_borrow_mut(|home| {
+        LOCAL_QUEUE.with_borrow_mut(|home| {
             assert!(home.is_none(), "invariant: one worker a thread");
-            *home = Some(Home {
+            *home = Some(LocalQueue {
                 shared: shared.clone(),
                 ready: VecDeque::with_capacity(TASKS_PER_TURN),
                 next_turn: VecDeque::with_capacity(TASKS_PER_TURN),
@@ -170,7 +170,7 @@ impl Executor {
 
     fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Task<T> {
         let key = self.active.borrow_mut().insert(None);
-        let leave = Leave { active: self.active.clone(), key };
+        let leave = Deregister { active: self.active.clone(), key };
         let future = Active { future, _leave: leave };
         let shared = self.shared.clone();
         let schedule = WithInfo(move |runnable, info| shared.schedule(runnable, info));
@@ -183,7 +183,8 @@ impl Executor {
     /// Gives up room for more tasks than there are.
     pub(super) fn shrink(&self) {
         self.active.borrow_mut().shrink_to_fit();
-        HOME.with_borrow_mut(|home| home.iter_mut().for_each(|home| home.ready.shrink_to(TASKS_PER_TURN)));
+        LOCAL_QUEUE
+            .with_borrow_mut(|home| home.iter_mut().for_each(|home| home.ready.shrink_to(TASKS_PER_TURN)));
     }
 
     /// Runs one ready task; `false` when there is none.
@@ -192,13 +193,13 @@ impl Executor {
     }
 
     fn next_ready() -> Option<Runnable> {
-        HOME.with_borrow_mut(|home| home.as_mut().and_then(|home| home.ready.pop_front()))
+        LOCAL_QUEUE.with_borrow_mut(|home| home.as_mut().and_then(|home| home.ready.pop_front()))
     }
 
     /// Takes over what other threads woke; whether anything is to be run, now or in the next turn.
     fn collect(&self) -> bool {
         let mut remote = self.shared.remote();
-        HOME.with_borrow_mut(|home| {
+        LOCAL_QUEUE.with_borrow_mut(|home| {
             home.as_mut().is_some_and(|home| {
                 home.ready.extend(remote.drain(..));
                 !(home.ready.is_empty() && home.next_turn.is_empty())
@@ -208,7 +209,7 @@ impl Executor {
 
     /// Queues what was to wait for the next turn, behind what the kernel and the timers have woken.
     fn begin_turn() {
-        HOME.with_borrow_mut(|home| {
+        LOCAL_QUEUE.with_borrow_mut(|home| {
             if let Some(home) = home {
                 home.ready.append(&mut home.next_turn);
             }
@@ -217,7 +218,7 @@ impl Executor {
 
     /// Whether a task waits for the next turn.
     fn has_more() -> bool {
-        HOME.with_borrow(|home| home.as_ref().is_some_and(|home| !home.next_turn.is_empty()))
+        LOCAL_QUEUE.with_borrow(|home| home.as_ref().is_some_and(|home| !home.next_turn.is_empty()))
     }
 }
 
@@ -237,7 +238,7 @@ impl Drop for Executor {
                 None => std::thread::yield_now(),
             }
         }
-        HOME.with_borrow_mut(Option::take);
+        LOCAL_QUEUE.with_borrow_mut(Option::take);
     }
 }
 
@@ -247,7 +248,7 @@ pin_project! {
     struct Active<F> {
         #[pin]
         future: F,
-        _leave: Leave,
+        _leave: Deregister,
     }
 }
 
@@ -260,12 +261,12 @@ impl<F: Future> Future for Active<F> {
 }
 
 /// Takes a task off the list of active ones when its future is dropped.
-struct Leave {
+struct Deregister {
     active: Rc<RefCell<Slab<Option<Waker>>>>,
     key: usize,
 }
 
-impl Drop for Leave {
+impl Drop for Deregister {
     fn drop(&mut self) {
         let waker = self.active.borrow_mut().remove(self.key);
         drop(waker);
@@ -300,7 +301,7 @@ where
             household: Household::default(),
             executor: Rc::downgrade(&executor),
             now: Cell::new(now),
-            gathering: Cell::default(),
+            coalescing: Cell::default(),
         }),
     };
     turn_until_done(&worker, &executor, main(worker.clone()))
@@ -317,15 +318,15 @@ where
 {
     let main = executor.spawn(main);
     executor.spawn(worker.clone().keep_house()).detach();
-    let Inner { reactor, timers, now, gathering, .. } = &*worker.inner;
+    let Inner { reactor, timers, now, coalescing, .. } = &*worker.inner;
     loop {
         let idle = !(0..TASKS_PER_TURN).all(|_| executor.run_one());
         if main.is_finished() {
             return Ok(futures_lite::future::block_on(main));
         }
-        let gathering = gathering.take();
-        if idle && !gathering.is_zero() && !Executor::has_more() {
-            std::thread::sleep(gathering);
+        let coalescing = coalescing.take();
+        if idle && !coalescing.is_zero() && !Executor::has_more() {
+            std::thread::sleep(coalescing);
         }
         // Announce the wait before the last look at the remote queue: who pushes after that look
         // sees `parked` and interrupts the wait.

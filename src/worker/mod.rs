@@ -18,8 +18,8 @@
 mod accept;
 mod buffer;
 mod executor;
+mod future_pool;
 mod housekeeping;
-mod park;
 mod platform;
 mod reactor;
 mod socket;
@@ -31,9 +31,9 @@ mod timer;
 
 pub use accept::{AcceptError, Listener};
 pub use async_task::Task;
-pub use buffer::{BUFFER_BYTES, Buffer, LARGE_BUFFER_BYTES, SMALL_BUFFER_BYTES, Size};
+pub use buffer::{BUFFER_BYTES, Buffer, BufferSize, LARGE_BUFFER_BYTES, SMALL_BUFFER_BYTES};
 pub use executor::{Worker, run};
-pub use park::{Parked, Parking};
+pub use future_pool::{FuturePool, PooledFuture};
 pub use socket::{BACKLOG, is_free, listen};
 pub use splice::Pipe;
 pub use stream::TcpStream;
@@ -42,24 +42,24 @@ pub use timer::Timer;
 /// Lets go of the program's code that is mapped, for when it has started: most of it was for reading
 /// arguments and configuration. What serves is mapped again as it runs. Halves the memory that an idle
 /// process is said to take.
-pub fn release_code() {
+pub fn release_startup_code() {
     // Then it stays; nothing is wrong with it but that it takes room.
-    let _ = platform::release_code();
+    let _ = platform::release_startup_code();
 }
 
 /// Lets workers go first, on whatever core they and this thread meet: for a thread that does long work
 /// beside them. There is no way back, and threads that it starts do the same. Linux only; elsewhere nothing
 /// changes.
-pub fn give_way() {
+pub fn lower_priority() {
     // Then it competes with them, as any thread does.
-    let _ = platform::give_way();
+    let _ = platform::lower_priority();
 }
 
 /// The same, but behind everybody who wants that core: the calling thread runs while it is idle else, and on a
 /// machine that never is hardly at all. Where that cannot be had it gives way.
-pub fn stand_aside() {
-    if platform::stand_aside().is_err() {
-        give_way();
+pub fn use_idle_priority() {
+    if platform::use_idle_priority().is_err() {
+        lower_priority();
     }
 }
 

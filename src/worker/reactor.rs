@@ -23,9 +23,9 @@ pub(super) struct Readiness {
     pub(super) writable: bool,
     /// A read that comes up short does not prove that there is nothing more: the peer has sent its last
     /// byte, or the platform cannot tell that it has not.
-    pub(super) ending: bool,
+    pub(super) may_have_ended: bool,
     /// The connection was reset, or has ended both ways.
-    pub(super) gone: bool,
+    pub(super) closed: bool,
 }
 
 pub(super) struct Reactor {

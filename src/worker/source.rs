@@ -35,9 +35,9 @@ pub(super) struct Source {
     pub(super) write: Direction,
     /// The peer has sent its last byte, or may have: a read that comes up short proves nothing then.
     /// Stays so, which costs a read or two that find nothing.
-    pub(super) ending: Cell<bool>,
+    pub(super) may_have_ended: Cell<bool>,
     /// Ready once the connection is dead both ways.
-    pub(super) gone: Direction,
+    pub(super) closed: Direction,
 }
 
 /// One direction of a socket. It has one waiter: who polled it last, as with any future; a second task
@@ -55,11 +55,11 @@ pub(super) struct Direction {
 impl Source {
     /// Takes in an event and wakes who waits for it.
     pub(super) fn mark(&self, readiness: Readiness) {
-        if readiness.ending {
-            self.ending.set(true);
+        if readiness.may_have_ended {
+            self.may_have_ended.set(true);
         }
-        if readiness.gone {
-            self.gone.mark();
+        if readiness.closed {
+            self.closed.mark();
         }
         if readiness.readable {
             self.read.mark();

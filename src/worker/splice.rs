@@ -80,7 +80,7 @@ impl Pipe {
     ///
     /// # Errors
     /// `WouldBlock` when there is nothing to read in this turn, and what reading the socket fails with.
-    pub fn fill_now(&mut self, stream: &TcpStream, most: usize) -> io::Result<usize> {
+    pub fn try_fill_from(&mut self, stream: &TcpStream, most: usize) -> io::Result<usize> {
         let moved = stream.source().read.try_with(|| self.take(stream, most));
         let moved = moved.unwrap_or(Err(io::ErrorKind::WouldBlock.into()))?;
         Ok(self.filled_with(moved, &stream.source().read))
@@ -93,7 +93,7 @@ impl Pipe {
         // goes past it, and knows whether that is the end.
         let may_be_urgent = match &moved {
             Ok(0) => true,
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock && stream.source().ending.get(),
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock && stream.source().may_have_ended.get(),
             Ok(_) => false,
         };
         if !may_be_urgent || self.filled > 0 {
@@ -114,7 +114,7 @@ impl Pipe {
     ///
     /// # Errors
     /// What writing the socket fails with.
-    pub async fn empty(&mut self, stream: &TcpStream) -> io::Result<usize> {
+    pub async fn drain_into(&mut self, stream: &TcpStream) -> io::Result<usize> {
         let (reading, _) = self.ends.as_ref().expect("invariant: open until dropped");
         let filled = self.filled;
         let direction = &stream.source().write;

@@ -103,7 +103,7 @@ impl TcpStream {
     /// Less than asked for is all there was, and the kernel will tell of more. It will not tell again of an
     /// end that came along with these bytes, nor of bytes behind an urgent one.
     fn learn_from(&self, read: usize, asked_for: usize) {
-        if read < asked_for && !self.source.ending.get() {
+        if read < asked_for && !self.source.may_have_ended.get() {
             self.source.read.set_ready(false);
         }
     }
@@ -135,12 +135,12 @@ impl TcpStream {
     ///
     /// # Errors
     /// When the connection is gone.
-    pub fn write_at_once(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.source.write.try_with(|| self.write_vectored(slices)).unwrap_or(Ok(0))
     }
 
     /// Writes what the system takes at once of a few last bytes, and no more.
-    pub fn write_now(&self, bytes: &[u8]) {
+    pub fn write_best_effort(&self, bytes: &[u8]) {
         // What comes after them is the end in any case.
         let _ = (&self.socket).write(bytes);
     }
@@ -157,8 +157,8 @@ impl TcpStream {
 
     /// Ready once the connection is dead both ways: reset, or ended by both. A peer that has only
     /// finished sending is alive.
-    pub fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.source.gone.poll_ready(cx)
+    pub fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.source.closed.poll_ready(cx)
     }
 
     /// Ready once the peer has reset the connection. One that both sides have ended is gone, and not reset: what
@@ -168,14 +168,14 @@ impl TcpStream {
             Ok(None) => Err(io::ErrorKind::WouldBlock.into()),
             Ok(Some(_)) | Err(_) => Ok(()),
         };
-        self.source.gone.poll_with(cx, reset).map(|_| ())
+        self.source.closed.poll_with(cx, reset).map(|_| ())
     }
 
     /// Whether the kernel has told of bytes, an end or an error that no read has taken yet. An idle
     /// connection of which that is true is of no use any more. Costs no system call while the last
     /// read has come up short, as it mostly has; else the kernel is asked once whether there is more.
-    pub fn has_news(&self) -> bool {
-        if self.source.read.is_ready() && self.is_quiet() {
+    pub fn has_pending_event(&self) -> bool {
+        if self.source.read.is_ready() && self.is_open_and_idle() {
             self.source.read.set_ready(false);
         }
         self.source.read.is_ready()
@@ -183,7 +183,7 @@ impl TcpStream {
 
     /// Whether the connection is open and silent, asked of the kernel: one system call, for when a
     /// mistake would be worse than that.
-    pub fn is_quiet(&self) -> bool {
+    pub fn is_open_and_idle(&self) -> bool {
         let mut byte = [0];
         matches!(self.socket.peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }

@@ -107,7 +107,7 @@ impl State {
         if slot.deadline < slot.queued {
             slot.queued = slot.deadline;
             self.queue.push(Reverse((slot.deadline, key, slot.number)));
-            self.forget_the_dead();
+            self.remove_stale_entries();
         }
     }
 
@@ -136,7 +136,7 @@ impl State {
     }
 
     /// Entries of dropped timers would stay until their time; when they are the majority, they go.
-    fn forget_the_dead(&mut self) {
+    fn remove_stale_entries(&mut self) {
         if self.queue.len() > 2 * self.slots.len() + 64 {
             let slots = &self.slots;
             self.queue.retain(|Reverse((tick, key, number))| {

@@ -137,7 +137,7 @@ impl Client {
     }
 
     /// Whether bytes or an end are there to be read now.
-    pub fn has_news(&self) -> bool {
+    pub fn has_pending_event(&self) -> bool {
         let socket = self.wire.socket();
         socket.set_nonblocking(true).unwrap();
         let news = !self.wire.buffer.is_empty() || socket.peek(&mut [0]).is_ok();

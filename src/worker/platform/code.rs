@@ -12,7 +12,7 @@ use rustix::mm::{Advice, madvise};
 /// # Errors
 /// When `/proc` is not there, or the kernel does not do it.
 #[expect(unsafe_code, reason = "nothing else changes what is mapped")]
-pub(crate) fn release_code() -> io::Result<()> {
+pub(crate) fn release_startup_code() -> io::Result<()> {
     let maps = std::fs::read_to_string("/proc/self/maps")?;
     for Range { start, end } in maps.lines().filter_map(code) {
         // SAFETY: the pages of a file's private mapping that cannot be written are as they are in the

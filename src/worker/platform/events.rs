@@ -29,10 +29,15 @@ impl Wait {
         poller.wait(&mut self.events, timeout)?;
         for event in self.events.iter() {
             // `polling` does not say whether the peer has finished, so it may have.
-            let gone = event.is_interrupt() || event.is_err() == Some(true);
+            let closed = event.is_interrupt() || event.is_err() == Some(true);
             each(
                 event.key,
-                Readiness { readable: event.readable, writable: event.writable, ending: true, gone },
+                Readiness {
+                    readable: event.readable,
+                    writable: event.writable,
+                    may_have_ended: true,
+                    closed,
+                },
             );
         }
         Ok(())

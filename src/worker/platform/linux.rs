@@ -15,7 +15,7 @@ use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_siz
 use super::events;
 use crate::worker::reactor::Readiness;
 
-pub(crate) use code::release_code;
+pub(crate) use code::release_startup_code;
 
 /// Events taken from the kernel in one wait.
 const EVENTS: usize = 256;
@@ -32,7 +32,7 @@ const INTEREST: epoll::EventFlags = epoll::EventFlags::IN
 /// has some of its share left, and goes first. In the 200 ms in which 10,000 rules are read, 2.5 % of the
 /// exchanges take longer than 1 ms; without this 7.7 %, with 10 it is 1.5 %. But who gives way gets a quarter
 /// of a core that a worker never leaves; with 10 a tenth, and with 15 reloads of a busy machine took seconds.
-const COURTESY: i32 = 5;
+const NICENESS: i32 = 5;
 
 /// The key under which `polling` registers its own notifications.
 const NOTIFICATION: u64 = usize::MAX as u64;
@@ -95,8 +95,8 @@ fn readiness(flags: epoll::EventFlags) -> Readiness {
         readable: flags.intersects(Flags::IN | Flags::RDHUP | Flags::HUP | Flags::ERR | Flags::PRI),
         writable: flags.intersects(Flags::OUT | Flags::HUP | Flags::ERR),
         // `PRI`: a read stops in front of an urgent byte, and more may stand behind it.
-        ending: flags.intersects(Flags::RDHUP | Flags::HUP | Flags::ERR | Flags::PRI),
-        gone: flags.intersects(Flags::HUP | Flags::ERR),
+        may_have_ended: flags.intersects(Flags::RDHUP | Flags::HUP | Flags::ERR | Flags::PRI),
+        closed: flags.intersects(Flags::HUP | Flags::ERR),
     }
 }
 
@@ -119,7 +119,7 @@ pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAdd
 
 /// Whether another connection stands in the queue. An `accept` that finds none has made a socket and
 /// a file by then, and throws them away: three times what asking costs.
-pub(crate) fn may_accept(listener: &TcpListener) -> bool {
+pub(crate) fn has_backlog(listener: &TcpListener) -> bool {
     let mut queue = [PollFd::new(listener, PollFlags::IN)];
     poll(&mut queue, Some(&Timespec::default())) != Ok(0)
 }
@@ -147,15 +147,15 @@ pub(crate) fn write_last(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::
 
 /// Puts the calling thread behind those of ordinary priority. Here, unlike elsewhere, `nice` is about one
 /// thread.
-pub(crate) fn give_way() -> io::Result<()> {
-    rustix::process::nice(COURTESY)?;
+pub(crate) fn lower_priority() -> io::Result<()> {
+    rustix::process::nice(NICENESS)?;
     Ok(())
 }
 
 /// Puts the calling thread into the class of those that run while nobody else wants to (`SCHED_IDLE`): any other
 /// that wakes on its core takes that at once.
 #[expect(unsafe_code, reason = "rustix does not know the call")]
-pub(crate) fn stand_aside() -> io::Result<()> {
+pub(crate) fn use_idle_priority() -> io::Result<()> {
     // This class has no priorities within.
     let none = libc::sched_param { sched_priority: 0 };
     // SAFETY: the kernel only reads what the pointer points to, during the call; 0 is the calling thread.
@@ -202,7 +202,7 @@ mod tests {
             stat.rsplit(')').next().unwrap().split(' ').nth(39).unwrap().parse::<i32>().unwrap()
         };
         let asking = std::thread::spawn(move || {
-            stand_aside().unwrap();
+            use_idle_priority().unwrap();
             policy()
         });
         assert_eq!(asking.join().unwrap(), libc::SCHED_IDLE);
@@ -213,10 +213,10 @@ mod tests {
     fn only_the_thread_that_asks_gives_way() {
         let ordinary = getpriority_process(None).unwrap();
         let asking = std::thread::spawn(|| {
-            give_way().unwrap();
+            lower_priority().unwrap();
             getpriority_process(None).unwrap()
         });
-        assert_eq!(asking.join().unwrap(), (ordinary + COURTESY).min(19));
+        assert_eq!(asking.join().unwrap(), (ordinary + NICENESS).min(19));
         assert_eq!(getpriority_process(None).unwrap(), ordinary);
     }
 }

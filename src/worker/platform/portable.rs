@@ -30,7 +30,7 @@ pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAdd
 }
 
 /// Whether another connection may stand in the queue: nobody knows before trying.
-pub(crate) fn may_accept(_listener: &TcpListener) -> bool {
+pub(crate) fn has_backlog(_listener: &TcpListener) -> bool {
     true
 }
 
@@ -50,12 +50,12 @@ pub(crate) fn write_last(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::
 }
 
 /// There is no priority of one thread here.
-pub(crate) fn give_way() -> io::Result<()> {
+pub(crate) fn lower_priority() -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Nor one for what is to be done when there is nothing to do.
-pub(crate) fn stand_aside() -> io::Result<()> {
+pub(crate) fn use_idle_priority() -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn splice(_from: BorrowedFd<'_>, _to: BorrowedFd<'_>, _most: usize) -
 }
 
 /// There is no way here: it stays mapped.
-pub(crate) fn release_code() -> io::Result<()> {
+pub(crate) fn release_startup_code() -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

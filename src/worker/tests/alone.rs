@@ -144,7 +144,7 @@ fn a_run_gives_back_every_descriptor() {
 #[cfg(not(portable))]
 mod linux {
     use super::*;
-    use crate::worker::release_code;
+    use crate::worker::release_startup_code;
 
     #[test]
     fn a_pipe_that_cannot_be_made_is_an_error() {
@@ -180,7 +180,7 @@ mod linux {
             let serve = || on_worker(|worker| async move { drop(pair(&worker)) });
             serve();
             let before = code_mapped();
-            release_code();
+            release_startup_code();
             let after = code_mapped();
             assert!(after < before, "{before} bytes, then {after}");
             serve();

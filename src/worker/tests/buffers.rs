@@ -5,7 +5,7 @@ use std::io::Write;
 use proptest::prelude::*;
 
 use super::{on_worker, pattern};
-use crate::worker::{BUFFER_BYTES, Buffer, LARGE_BUFFER_BYTES, SMALL_BUFFER_BYTES, Size, Worker, run};
+use crate::worker::{BUFFER_BYTES, Buffer, BufferSize, LARGE_BUFFER_BYTES, SMALL_BUFFER_BYTES, Worker, run};
 
 fn fill_to_the_brim(buffer: &mut Buffer) {
     let room = buffer.spare_mut().len();
@@ -16,7 +16,7 @@ fn fill_to_the_brim(buffer: &mut Buffer) {
 #[test]
 fn room_is_made_by_moving_then_by_growing_up_to_the_limit() {
     on_worker(|worker| async move {
-        let mut buffer = worker.buffer_of(Size::Medium);
+        let mut buffer = worker.buffer_of(BufferSize::Medium);
         assert!(buffer.is_empty() && buffer.spare_mut().len() == BUFFER_BYTES);
         fill_to_the_brim(&mut buffer);
         assert!(!buffer.reserve(BUFFER_BYTES), "full, and may not grow");
@@ -54,7 +54,7 @@ fn what_was_consumed_is_room_before_anything_grows() {
 #[test]
 fn buffers_of_all_sizes_go_round_empty() {
     on_worker(|worker| async move {
-        for size in [Size::Small, Size::Medium, Size::Large] {
+        for size in [BufferSize::Small, BufferSize::Medium, BufferSize::Large] {
             let mut first = worker.buffer_of(size);
             let place = first.spare_mut().as_ptr();
             first.extend(b"secret");
@@ -82,14 +82,14 @@ fn what_grows_gives_back_what_it_had_and_what_grew_out_of_all_sizes_is_not_kept(
         let kept = |size| worker.inner.buffers.kept(size);
         let mut buffer = worker.buffer();
         buffer.extend(&pattern(BUFFER_BYTES));
-        assert_eq!((kept(Size::Small), kept(Size::Medium)), (1, 0));
+        assert_eq!((kept(BufferSize::Small), kept(BufferSize::Medium)), (1, 0));
         assert!(buffer.spare_mut().is_empty() && buffer.unread() == pattern(BUFFER_BYTES));
         drop(buffer);
-        assert_eq!(kept(Size::Medium), 1);
+        assert_eq!(kept(BufferSize::Medium), 1);
         let mut buffer = worker.buffer();
         buffer.extend(&pattern(LARGE_BUFFER_BYTES + 1));
         drop(buffer);
-        assert_eq!([kept(Size::Small), kept(Size::Medium), kept(Size::Large)], [1, 1, 0]);
+        assert_eq!([kept(BufferSize::Small), kept(BufferSize::Medium), kept(BufferSize::Large)], [1, 1, 0]);
     });
 }
 

@@ -159,27 +159,27 @@ fn a_reader_that_waits_learns_of_a_reset_and_so_does_a_writer() {
 fn news_are_bytes_an_end_or_a_reset_and_nothing_else() {
     on_worker(|worker| async move {
         let (mut ours, mut peer) = pair(&worker);
-        assert!(ours.is_quiet() && !ours.has_news());
+        assert!(ours.is_open_and_idle() && !ours.has_pending_event());
         peer.write_all(b"12345678").unwrap();
         ours.readable().await;
-        assert!(ours.has_news() && !ours.is_quiet());
+        assert!(ours.has_pending_event() && !ours.is_open_and_idle());
         // A read that fills all it was given has not shown that there is nothing more.
         assert_eq!(ours.read(&mut [0; 8]).await.unwrap(), 8);
-        assert!(ours.is_quiet() && !ours.has_news());
+        assert!(ours.is_open_and_idle() && !ours.has_pending_event());
         peer.write_all(b"9").unwrap();
         ours.readable().await;
-        assert!(ours.has_news());
+        assert!(ours.has_pending_event());
         assert_eq!(ours.read(&mut [0; 8]).await.unwrap(), 1);
-        assert!(ours.is_quiet() && !ours.has_news());
+        assert!(ours.is_open_and_idle() && !ours.has_pending_event());
         drop(peer);
         ours.readable().await;
-        assert!(ours.has_news() && !ours.is_quiet());
+        assert!(ours.has_pending_event() && !ours.is_open_and_idle());
 
         let (ours, peer) = pair(&worker);
         SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
         drop(peer);
         ours.readable().await;
-        assert!(ours.has_news() && !ours.is_quiet());
+        assert!(ours.has_pending_event() && !ours.is_open_and_idle());
     });
 }
 
@@ -188,19 +188,19 @@ fn news_are_bytes_an_end_or_a_reset_and_nothing_else() {
 fn a_connection_is_gone_when_both_ways_have_ended_or_it_was_reset() {
     on_worker(|worker| async move {
         let (ours, peer) = pair(&worker);
-        let is_gone = || poll_once(poll_fn(|cx| ours.poll_gone(cx)));
+        let is_gone = || poll_once(poll_fn(|cx| ours.poll_closed(cx)));
         peer.shutdown(Shutdown::Write).unwrap();
         assert_eq!((&ours).read(&mut [0; 8]).await.unwrap(), 0);
         assert_eq!(is_gone().await, None, "it still reads");
         ours.shutdown_write().unwrap();
-        poll_fn(|cx| ours.poll_gone(cx)).await;
+        poll_fn(|cx| ours.poll_closed(cx)).await;
 
         let (ours, peer) = pair(&worker);
-        let is_gone = || poll_once(poll_fn(|cx| ours.poll_gone(cx)));
+        let is_gone = || poll_once(poll_fn(|cx| ours.poll_closed(cx)));
         assert_eq!(is_gone().await, None);
         SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
         drop(peer);
-        poll_fn(|cx| ours.poll_gone(cx)).await;
+        poll_fn(|cx| ours.poll_closed(cx)).await;
     });
 }
 
@@ -213,7 +213,7 @@ fn a_connection_that_both_have_ended_is_not_reset() {
         peer.write_all(b"last words").unwrap();
         peer.shutdown(Shutdown::Write).unwrap();
         ours.shutdown_write().unwrap();
-        poll_fn(|cx| ours.poll_gone(cx)).await;
+        poll_fn(|cx| ours.poll_closed(cx)).await;
         assert_eq!(is_reset().await, None);
         assert_eq!((&ours).read(&mut [0; 16]).await.unwrap(), 10);
 

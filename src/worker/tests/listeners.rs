@@ -142,9 +142,9 @@ fn what_the_queue_still_has_can_be_taken() {
         assert!(listener.accept_queued().await.is_none());
         let peers: Vec<_> = (0..20).map(|_| Peer::connect(listener.address()).unwrap()).collect();
         // One that has gone again in the meantime is no reason to forget those behind it.
-        let gone = Peer::connect(listener.address()).unwrap();
-        SockRef::from(&gone).set_linger(Some(std::time::Duration::ZERO)).unwrap();
-        drop(gone);
+        let closed = Peer::connect(listener.address()).unwrap();
+        SockRef::from(&closed).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        drop(closed);
         let last = Peer::connect(listener.address()).unwrap();
         let mut taken = BTreeSet::new();
         let mut streams = Vec::new();

@@ -82,7 +82,7 @@ fn a_writer_that_is_always_ready_gives_way() {
         let busy = |done: Rc<Cell<usize>>| async move {
             let slices = [IoSlice::new(b"x")];
             for _ in 0..TIMES {
-                if ours.write_at_once(&slices).unwrap() == 0 {
+                if ours.try_write(&slices).unwrap() == 0 {
                     poll_fn(|cx| ours.poll_write_vectored(cx, &slices)).await.unwrap();
                 }
                 done.set(done.get() + 1);

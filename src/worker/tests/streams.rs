@@ -259,7 +259,7 @@ fn connections_that_follow_each_other_do_not_inherit() {
     on_worker(|worker| async move {
         for round in 0..500_u32 {
             let (mut ours, mut peer) = pair(&worker);
-            assert!(!ours.has_news(), "of the connection before");
+            assert!(!ours.has_pending_event(), "of the connection before");
             peer.write_all(&round.to_be_bytes()).unwrap();
             let mut bytes = [0; 4];
             ours.read_exact(&mut bytes).await.unwrap();

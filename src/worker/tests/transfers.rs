@@ -25,7 +25,7 @@ async fn forward(worker: &Worker, from: &TcpStream, to: &TcpStream) -> usize {
             return moved;
         }
         moved += bytes;
-        while pipe.empty(to).await.unwrap() > 0 {}
+        while pipe.drain_into(to).await.unwrap() > 0 {}
     }
 }
 
@@ -93,7 +93,7 @@ fn a_pipe_takes_no_more_than_it_is_told() {
         let mut left = 9;
         while left > 0 {
             left -= fill(&mut pipe, &from, left).await.unwrap();
-            while pipe.empty(&to).await.unwrap() > 0 {}
+            while pipe.drain_into(&to).await.unwrap() > 0 {}
         }
         let mut bytes = [0; 9];
         server.read_exact(&mut bytes).unwrap();
@@ -111,11 +111,11 @@ fn a_spliced_connection_is_quiet_when_all_was_taken() {
         client.write_all(b"the body").unwrap();
         let mut pipe = worker.pipe().unwrap();
         assert_eq!(fill(&mut pipe, &from, 8).await.unwrap(), 8);
-        assert_eq!(pipe.empty(&to).await.unwrap(), 0);
-        assert!(!from.has_news(), "it can be used again");
+        assert_eq!(pipe.drain_into(&to).await.unwrap(), 0);
+        assert!(!from.has_pending_event(), "it can be used again");
         client.write_all(b"x").unwrap();
         from.readable().await;
-        assert!(from.has_news());
+        assert!(from.has_pending_event());
     });
 }
 
@@ -124,15 +124,15 @@ fn filling_without_waiting_takes_what_is_there() {
     on_worker(|worker| async move {
         let (from, mut client) = pair(&worker);
         let mut pipe = worker.pipe().unwrap();
-        assert_eq!(pipe.fill_now(&from, 100).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(pipe.try_fill_from(&from, 100).unwrap_err().kind(), ErrorKind::WouldBlock);
         client.write_all(b"some").unwrap();
         from.readable().await;
-        assert_eq!(pipe.fill_now(&from, 100).unwrap(), 4);
-        assert_eq!(pipe.fill_now(&from, 100).unwrap_err().kind(), ErrorKind::WouldBlock);
-        assert!(!from.has_news(), "a fill that finds nothing says so");
+        assert_eq!(pipe.try_fill_from(&from, 100).unwrap(), 4);
+        assert_eq!(pipe.try_fill_from(&from, 100).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert!(!from.has_pending_event(), "a fill that finds nothing says so");
         drop(client);
         from.readable().await;
-        assert_eq!(pipe.fill_now(&from, 100).unwrap(), 0);
+        assert_eq!(pipe.try_fill_from(&from, 100).unwrap(), 0);
     });
 }
 
@@ -151,7 +151,7 @@ fn a_pipe_with_bytes_left_is_not_used_again() {
         client.write_all(b"public").unwrap();
         let mut pipe = worker.pipe().unwrap();
         fill(&mut pipe, &from, 100).await.unwrap();
-        while pipe.empty(&to).await.unwrap() > 0 {}
+        while pipe.drain_into(&to).await.unwrap() > 0 {}
         let mut bytes = [0; 6];
         server.read_exact(&mut bytes).unwrap();
         assert_eq!(&bytes, b"public");
@@ -197,7 +197,7 @@ fn a_sink_that_is_gone_is_an_error() {
         let error = loop {
             client.write_all(b"more").unwrap();
             fill(&mut pipe, &from, 100).await.unwrap();
-            if let Err(error) = pipe.empty(&to).await {
+            if let Err(error) = pipe.drain_into(&to).await {
                 break error;
             }
         };
@@ -249,7 +249,7 @@ fn an_urgent_byte_does_not_hide_what_comes_later() {
             let mut left = 11;
             while left > 0 {
                 left -= fill(&mut pipe, &from, 100).await.unwrap();
-                while pipe.empty(&to).await.unwrap() > 0 {}
+                while pipe.drain_into(&to).await.unwrap() > 0 {}
             }
             let mut bytes = [0; 11];
             server.read_exact(&mut bytes).unwrap();

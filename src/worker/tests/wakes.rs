@@ -71,7 +71,7 @@ fn a_wake_while_something_gathers_is_heard_after_it() {
                 if std::mem::replace(&mut asked, true) {
                     return Poll::Ready(());
                 }
-                worker.gather(GATHERING);
+                worker.coalesce(GATHERING);
                 to_wake.send_blocking(cx.waker().clone()).unwrap();
                 Poll::Pending
             })

@@ -17,25 +17,25 @@ use super::spare::Spare;
 const FREE_MAX: usize = 256;
 
 /// Boxes for futures of one type.
-pub struct Parking<F> {
-    free: Rc<Spare<Place<F>>>,
+pub struct FuturePool<F> {
+    free: Rc<Spare<Slot<F>>>,
 }
 
-type Place<F> = Pin<Box<Option<F>>>;
+type Slot<F> = Pin<Box<Option<F>>>;
 
-impl<F> Clone for Parking<F> {
+impl<F> Clone for FuturePool<F> {
     fn clone(&self) -> Self {
         Self { free: self.free.clone() }
     }
 }
 
-impl<F> Keeper for Spare<Place<F>> {
+impl<F> Keeper for Spare<Slot<F>> {
     fn tidy(&self) {
         Spare::tidy(self);
     }
 }
 
-impl<F: 'static> Parking<F> {
+impl<F: 'static> FuturePool<F> {
     /// Without any box yet.
     pub fn new(worker: &Worker) -> Self {
         let free = Rc::default();
@@ -44,41 +44,41 @@ impl<F: 'static> Parking<F> {
     }
 }
 
-impl<F: Future> Parking<F> {
+impl<F: Future> FuturePool<F> {
     /// Puts a future into a free box. It is dropped, and the box free again, with what this returns.
-    pub fn park(&self, future: F) -> Parked<F> {
-        let place = match self.free.take() {
-            Some(mut place) => {
-                place.set(Some(future));
-                place
+    pub fn run_in_pool(&self, future: F) -> PooledFuture<F> {
+        let slot = match self.free.take() {
+            Some(mut slot) => {
+                slot.set(Some(future));
+                slot
             }
             None => Box::pin(Some(future)),
         };
-        Parked { place: Some(place), parking: self.clone() }
+        PooledFuture { slot: Some(slot), pool: self.clone() }
     }
 }
 
 /// A future in its box.
-pub struct Parked<F> {
+pub struct PooledFuture<F> {
     /// `Some` until dropped.
-    place: Option<Place<F>>,
-    parking: Parking<F>,
+    slot: Option<Slot<F>>,
+    pool: FuturePool<F>,
 }
 
-impl<F: Future> Future for Parked<F> {
+impl<F: Future> Future for PooledFuture<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let place = self.place.as_mut().and_then(|place| place.as_mut().as_pin_mut());
-        place.expect("invariant: a future is not polled after it was dropped").poll(cx)
+        let slot = self.slot.as_mut().and_then(|slot| slot.as_mut().as_pin_mut());
+        slot.expect("invariant: a future is not polled after it was dropped").poll(cx)
     }
 }
 
-impl<F> Drop for Parked<F> {
+impl<F> Drop for PooledFuture<F> {
     fn drop(&mut self) {
-        if let Some(mut place) = self.place.take() {
-            place.set(None);
-            self.parking.free.keep(place, FREE_MAX);
+        if let Some(mut slot) = self.slot.take() {
+            slot.set(None);
+            self.pool.free.keep(slot, FREE_MAX);
         }
     }
 }
@@ -91,25 +91,26 @@ mod tests {
     #[test]
     fn a_box_goes_round_and_its_future_is_dropped_when_it_is_done() {
         let ended = run(|worker| async move {
-            let parking = Parking::new(&worker);
+            let pool = FuturePool::new(&worker);
             let dropped = Rc::new(());
             let make = |witness: Rc<()>| async move {
                 let _witness = witness;
                 7
             };
             for _ in 0..3 {
-                assert_eq!(parking.park(make(dropped.clone())).await, 7);
+                assert_eq!(pool.run_in_pool(make(dropped.clone())).await, 7);
                 assert_eq!(Rc::strong_count(&dropped), 1);
-                assert_eq!(parking.free.len(), 1);
+                assert_eq!(pool.free.len(), 1);
             }
-            let (first, second) = (parking.park(make(dropped.clone())), parking.park(make(dropped.clone())));
+            let (first, second) =
+                (pool.run_in_pool(make(dropped.clone())), pool.run_in_pool(make(dropped.clone())));
             assert_eq!(Rc::strong_count(&dropped), 3);
             drop((first, second));
             assert_eq!(Rc::strong_count(&dropped), 1);
-            assert_eq!(parking.free.len(), 2);
+            assert_eq!(pool.free.len(), 2);
             worker.tidy();
             worker.tidy();
-            assert_eq!(parking.free.len(), 0, "nobody has needed one for long");
+            assert_eq!(pool.free.len(), 0, "nobody has needed one for long");
         });
         ended.unwrap();
     }

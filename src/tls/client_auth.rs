@@ -8,7 +8,7 @@ use crate::config::plan::ClientAuthMode;
 
 /// What the clients of a connection had to show; `None`: nothing. Two that were read from different files,
 /// or from one file at different times, are equal when they trust the same authorities.
-pub(super) type Demand = Option<Arc<Demanded>>;
+pub(super) type ClientAuthKey = Option<Arc<Demanded>>;
 
 /// What clients have to show.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,5 +30,5 @@ impl Demanded {
 pub struct Admission {
     /// The name that it asked for.
     pub(super) name: Option<Box<str>>,
-    pub(super) demand: Demand,
+    pub(super) client_auth: ClientAuthKey,
 }

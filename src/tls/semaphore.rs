@@ -11,13 +11,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 /// So many at once.
-pub struct Slots {
+pub struct Semaphore {
     most: usize,
     state: Rc<State>,
 }
 
-/// One of the [`Slots`]; given back when dropped.
-pub struct Slot {
+/// One of the [`Semaphore`]; given back when dropped.
+pub struct SemaphoreGuard {
     state: Rc<State>,
     /// Its key among those that are held.
     turn: Cell<u64>,
@@ -31,14 +31,14 @@ struct State {
     held: RefCell<BTreeMap<u64, Option<Waker>>>,
 }
 
-impl Slots {
+impl Semaphore {
     /// `most` at once.
     pub fn new(most: usize) -> Self {
         Self { most, state: Rc::default() }
     }
 
     /// A slot, at the expense of the one whose wait began first if all are taken.
-    pub fn take(&self) -> Slot {
+    pub fn take(&self) -> SemaphoreGuard {
         let mut held = self.state.held.borrow_mut();
         let lost = if held.len() >= self.most { held.pop_first() } else { None };
         let turn = self.state.turn();
@@ -47,11 +47,11 @@ impl Slots {
         if let Some((_, Some(waker))) = lost {
             waker.wake();
         }
-        Slot { state: self.state.clone(), turn: turn.into() }
+        SemaphoreGuard { state: self.state.clone(), turn: turn.into() }
     }
 }
 
-impl Slot {
+impl SemaphoreGuard {
     /// Says that a wait for the peer begins anew: it was answered. What the peer sends is no reason, since it
     /// may send a byte at a time.
     pub fn wait_anew(&self) {
@@ -73,7 +73,7 @@ impl Slot {
     }
 }
 
-impl Drop for Slot {
+impl Drop for SemaphoreGuard {
     fn drop(&mut self) {
         self.state.held.borrow_mut().remove(&self.turn.get());
     }
@@ -91,13 +91,13 @@ mod tests {
     use futures_lite::future::{block_on, poll_once};
     use std::future::poll_fn;
 
-    fn is_lost(slot: &Slot) -> bool {
+    fn is_lost(slot: &SemaphoreGuard) -> bool {
         block_on(poll_once(poll_fn(|cx| slot.poll_lost(cx)))).is_some()
     }
 
     #[test]
     fn the_one_that_has_waited_longest_makes_room() {
-        let slots = Slots::new(2);
+        let slots = Semaphore::new(2);
         let (first, second) = (slots.take(), slots.take());
         assert!(!is_lost(&first) && !is_lost(&second));
         first.wait_anew();
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn one_that_is_given_back_is_nobodys_loss() {
-        let slots = Slots::new(1);
+        let slots = Semaphore::new(1);
         drop(slots.take());
         let held = slots.take();
         assert!(!is_lost(&held));
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_task_that_loses_its_slot_is_woken() {
-        let slots = Slots::new(1);
+        let slots = Semaphore::new(1);
         let slot = slots.take();
         let lost = poll_fn(|cx| slot.poll_lost(cx));
         let take = async { drop(slots.take()) };
