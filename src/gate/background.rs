@@ -62,7 +62,7 @@ impl Background {
     /// who holds it may not run for a while.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        patience: Patience,
+        deadline: Patience,
         work: impl Fn() -> T + Send + Sync + 'static,
     ) -> T {
         let job = Arc::new(Job { work: ArcSwapOption::from_pointee(work), begun: AtomicBool::new(false) });
@@ -72,7 +72,7 @@ impl Background {
         let impatiently = async {
             Timer::after(SIGN_OF_LIFE).await;
             if second.begun.load(Ordering::Relaxed) {
-                Timer::at(patience.0).await;
+                Timer::at(deadline.0).await;
             }
             self.nice.spawn(async move { second.done() }).await
         };
@@ -162,9 +162,9 @@ mod tests {
     #[test]
     fn who_has_patience_is_served_by_the_idle_thread() {
         let background = Background::start().unwrap();
-        let patience = Patience(Instant::now() + Duration::from_secs(3600));
+        let deadline = Patience(Instant::now() + Duration::from_secs(3600));
         // Where no core is idle for long it may not come to it at once.
-        let served = |_| block_on(background.run(patience, name)) == "when-idle";
+        let served = |_| block_on(background.run(deadline, name)) == "when-idle";
         assert!((0..1000).any(served));
     }
 

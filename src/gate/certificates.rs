@@ -8,12 +8,12 @@ use crate::files;
 use crate::log::counters::CertificateExpiry;
 use crate::proxy::{Generation, terminators};
 use crate::tls::{Problem, Terminator, TicketKeys, files_of};
-use crate::upstream::{Directory, DirectoryError, Names};
+use crate::upstream::{NameCache, UpstreamError, UpstreamTable};
 
 /// Reads the certificates and authorities of a plan and says what is wrong with them, as a generation
 /// would be built of it. Blocks.
 pub fn check(plan: &Plan) -> Vec<Diagnostic> {
-    let upstreams = Directory::new(plan, &Names::default()).err().unwrap_or_default();
+    let upstreams = UpstreamTable::new(plan, &NameCache::default()).err().unwrap_or_default();
     let mut found = diagnostics(&terminators(plan, &TicketKeys::default(), None).1);
     found.extend(of_upstreams(upstreams));
     found
@@ -31,7 +31,7 @@ pub(super) fn diagnostics(problems: &[Problem]) -> Vec<Diagnostic> {
 }
 
 /// Why upstreams cannot be used, with the lines that they begin in.
-pub(super) fn of_upstreams(errors: Vec<DirectoryError>) -> Vec<Diagnostic> {
+pub(super) fn of_upstreams(errors: Vec<UpstreamError>) -> Vec<Diagnostic> {
     let mut files = Excerpts::default();
     errors.into_iter().map(|error| files.error(error.origin, error.message, read)).collect()
 }

@@ -11,11 +11,14 @@ use std::time::Duration;
 
 use smol::channel::{Receiver, Sender, bounded, unbounded};
 
-use super::bound::{DoorKey, NewSockets, doors};
+use super::bound::{ListenKey, NewSockets, listen_keys};
 use crate::http::FieldTable;
 use crate::log::Counters;
-use crate::proxy::{Clock, Door, Idle, Lease, Permits, Site, Upstreams, WorkerState, handshake_limit};
-use crate::upstream::Book;
+use crate::proxy::{
+    ActiveListener, DateHeader, GenerationHandle, Idle, ListenerSnapshot, Permits, Upstreams, WorkerState,
+    handshake_limit,
+};
+use crate::upstream::Pools;
 use crate::worker::{self, Listener, Task, Worker};
 
 /// The workers of a gate.
@@ -34,10 +37,10 @@ struct Member {
 /// What a worker is told.
 enum Order {
     /// Get ready to accept from these sockets with the next generation, and from no others. It answers.
-    Prepare { sockets: HashMap<DoorKey, TcpListener>, done: Sender<io::Result<()>> },
+    Prepare { sockets: HashMap<ListenKey, TcpListener>, done: Sender<io::Result<()>> },
     /// Serve this generation: keep the doors it has, open those that were prepared, close the rest. It
     /// drops `done` then.
-    Install { generation: Lease, done: Sender<Infallible> },
+    Install { generation: GenerationHandle, done: Sender<Infallible> },
     /// Say that it hears.
     Answer { done: Sender<()> },
     /// Close every door, wait for the guests, and end.
@@ -93,7 +96,9 @@ impl Crew {
         let has_ended = || io::Error::other("a worker has ended");
         let (done, answers) = bounded(self.count());
         for worker in &self.workers {
-            let own = sockets.iter_mut().filter_map(|(door, (_, all))| Some((door.clone(), all.pop()?)));
+            let own = sockets
+                .iter_mut()
+                .filter_map(|(listen_key, (_, all))| Some((listen_key.clone(), all.pop()?)));
             let order = Order::Prepare { sockets: own.collect(), done: done.clone() };
             worker.orders.try_send(order).map_err(|_| has_ended())?;
         }
@@ -106,7 +111,7 @@ impl Crew {
 
     /// Gives all of them a generation, and waits until all of them serve it. Nothing here can fail: a
     /// worker that has ended meanwhile serves nothing, whatever the generation.
-    pub(super) async fn install(&self, generation: &Lease) {
+    pub(super) async fn install(&self, generation: &GenerationHandle) {
         let (done, installed) = bounded::<Infallible>(1);
         for worker in &self.workers {
             let order = Order::Install { generation: generation.clone(), done: done.clone() };
@@ -178,25 +183,25 @@ impl RollCall {
 /// What a worker does all its life.
 async fn obey(worker: Worker, inbox: Receiver<Order>, counters: Arc<Counters>, permits: Permits) {
     let state = Rc::new(WorkerState {
-        book: Book::new(&worker),
+        pools: Pools::new(&worker),
         worker: worker.clone(),
         counters: counters.worker(),
         table: FieldTable::new().into(),
-        clock: Clock::default(),
+        date: DateHeader::default(),
         idle: Idle::new(&worker, &permits),
         permits,
         handshakes: handshake_limit(),
     });
-    let mut open: HashMap<DoorKey, Rc<Door>> = HashMap::new();
-    let mut prepared: HashMap<DoorKey, Listener> = HashMap::new();
+    let mut open: HashMap<ListenKey, Rc<ActiveListener>> = HashMap::new();
+    let mut prepared: HashMap<ListenKey, Listener> = HashMap::new();
     let mut closing: Vec<Task<()>> = Vec::new();
-    let close = |door: Rc<Door>| worker.spawn(async move { door.close().await });
+    let close = |listener: Rc<ActiveListener>| worker.spawn(async move { listener.close().await });
     // The channel closes when the gate is gone: then there is nothing to serve for.
     while let Ok(order) = inbox.recv().await {
         closing.retain(|task| !task.is_finished());
         match order {
             Order::Prepare { sockets, done } => {
-                let ready = |(door, socket)| Ok((door, Listener::new(&worker, socket)?));
+                let ready = |(listener, socket)| Ok((listener, Listener::new(&worker, socket)?));
                 let ready: io::Result<_> = sockets.into_iter().map(ready).collect();
                 let result = ready.map(|ready| prepared = ready);
                 // The reload may have been given up.
@@ -210,7 +215,7 @@ async fn obey(worker: Worker, inbox: Receiver<Order>, counters: Arc<Counters>, p
             // That they have given up asking is no concern of the worker's.
             Order::Answer { done } => _ = done.try_send(()),
             Order::Leave => {
-                closing.extend(open.drain().map(|(_, door)| close(door)));
+                closing.extend(open.drain().map(|(_, listener)| close(listener)));
                 break;
             }
         }
@@ -223,21 +228,24 @@ async fn obey(worker: Worker, inbox: Receiver<Order>, counters: Arc<Counters>, p
 /// Gives `generation` to the doors. Returns those that it does not have.
 fn install(
     state: &Rc<WorkerState>,
-    open: &mut HashMap<DoorKey, Rc<Door>>,
-    generation: Lease,
-    mut prepared: HashMap<DoorKey, Listener>,
-) -> Vec<Rc<Door>> {
+    open: &mut HashMap<ListenKey, Rc<ActiveListener>>,
+    generation: GenerationHandle,
+    mut prepared: HashMap<ListenKey, Listener>,
+) -> Vec<Rc<ActiveListener>> {
     let upstreams = Rc::new(Upstreams::new(state.clone(), generation.clone()));
-    let mut sites: HashMap<usize, Rc<Site>> = HashMap::new();
+    let mut snapshots: HashMap<usize, Rc<ListenerSnapshot>> = HashMap::new();
     let mut stay = HashMap::new();
-    for (key, index) in doors(&generation.plan) {
-        let site = sites.entry(index).or_insert_with(|| Rc::new(Site::new(&upstreams, index))).clone();
+    for (key, index) in listen_keys(&generation.plan) {
+        let snapshot = snapshots
+            .entry(index)
+            .or_insert_with(|| Rc::new(ListenerSnapshot::new(&upstreams, index)))
+            .clone();
         match (open.remove(&key), prepared.remove(&key)) {
-            (Some(door), _) => {
-                door.install(site);
-                stay.insert(key, door);
+            (Some(listener), _) => {
+                listener.install(snapshot);
+                stay.insert(key, listener);
             }
-            (None, Some(listener)) => drop(stay.insert(key, Door::open(site, listener))),
+            (None, Some(listener)) => drop(stay.insert(key, ActiveListener::open(snapshot, listener))),
             (None, None) => {}
         }
     }

@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 use crate::config::{Diagnostics, Loaded};
 use crate::log::Counters;
-use crate::upstream::Names;
+use crate::upstream::NameCache;
 pub use certificates::check as check_certificates;
 use running::Shared;
 
@@ -91,7 +91,7 @@ impl Gate {
     /// # Errors
     /// As [`Gate::start`].
     pub fn start_with(loader: Loader, counters: Arc<Counters>, on_plan: OnPlan) -> Result<Self, GateError> {
-        Self::start_asking(Names::default(), loader, counters, on_plan)
+        Self::start_asking(NameCache::default(), loader, counters, on_plan)
     }
 
     /// The same, where names of targets are asked of another resolver than that of the system.
@@ -99,12 +99,12 @@ impl Gate {
     /// # Errors
     /// As [`Gate::start`].
     pub fn start_asking(
-        names: Names,
+        name_cache: NameCache,
         loader: Loader,
         counters: Arc<Counters>,
         on_plan: OnPlan,
     ) -> Result<Self, GateError> {
-        let shared = Shared::new(loader, counters, on_plan, names)?;
+        let shared = Shared::new(loader, counters, on_plan, name_cache)?;
         smol::block_on(shared.start())?;
         Ok(Self { shared })
     }

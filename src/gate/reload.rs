@@ -198,7 +198,7 @@ impl Shared {
         work: impl Fn(&Self) -> T + Send + Sync + 'static,
     ) -> T {
         let shared = self.clone();
-        self.background.run(began.patience, move || work(&shared)).await
+        self.background.run(began.deadline, move || work(&shared)).await
     }
 
     /// What `work` gives, unless files keep it waiting. It is given up then; a thread that a file system holds
@@ -231,12 +231,12 @@ struct Next {
 #[derive(Clone, Copy)]
 struct Began {
     at: Instant,
-    patience: Patience,
+    deadline: Patience,
 }
 
 impl Began {
     fn now() -> Self {
-        Self { at: Instant::now(), patience: Patience::begin() }
+        Self { at: Instant::now(), deadline: Patience::begin() }
     }
 }
 
@@ -260,21 +260,21 @@ mod tests {
     use futures_lite::future::{block_on, poll_once};
 
     use super::*;
-    use crate::proxy::Lease;
+    use crate::proxy::GenerationHandle;
     use crate::tls::TicketKeys;
-    use crate::upstream::Names;
+    use crate::upstream::NameCache;
 
     #[test]
     fn a_generation_never_ends_with_the_exchange_that_used_it_last() {
         let plan = Arc::new(Plan::empty());
-        let generation = Generation::new(1, plan, &Names::default(), &TicketKeys::default(), None, None);
+        let generation = Generation::new(1, plan, &NameCache::default(), &TicketKeys::default(), None, None);
         let generation = Arc::new(generation.unwrap());
         let alive = Arc::downgrade(&generation);
-        let (lease, returned) = Lease::new(generation.clone());
+        let (handle, returned) = GenerationHandle::new(generation.clone());
         let background = Background::start().unwrap();
         let mut retired = pin!(retire(generation, returned, background));
-        let exchange = lease.clone();
-        drop(lease);
+        let exchange = handle.clone();
+        drop(handle);
         assert!(block_on(poll_once(retired.as_mut())).is_none(), "an exchange is going on");
         drop(exchange);
         assert_eq!(alive.strong_count(), 1, "it ended here");

@@ -35,7 +35,7 @@ pub(super) fn changes(before: &Generation, new: &Generation, restarted: bool) ->
             said.push(format!("listener {} removed", before.name));
         }
     }
-    let trusting: Vec<&str> = new.directory.trusting_others_than(&before.directory).collect();
+    let trusting: Vec<&str> = new.upstream_table.trusting_others_than(&before.upstream_table).collect();
     if !trusting.is_empty() {
         said.push(format!("authorities changed of {}", counted(&trusting, "upstream")));
     }

@@ -14,7 +14,7 @@ use smol::Task;
 use smol::channel::{Receiver, Sender, bounded};
 
 use super::background::Background;
-use super::bound::{self, DoorKey, NewSockets};
+use super::bound::{self, ListenKey, NewSockets};
 use super::crew::{Crew, RollCall};
 use super::operator::Operating;
 use super::reload::retire;
@@ -23,9 +23,9 @@ use crate::config::plan::{AccessLog as AccessPlan, InternalApi, Plan};
 use crate::config::{Diagnostic, Diagnostics, Loaded, Severity, Sources};
 use crate::internal::{Phase, Server};
 use crate::log::{AccessLog, Counters};
-use crate::proxy::{Generation, Lease, Permits};
+use crate::proxy::{Generation, GenerationHandle, Permits};
 use crate::tls::TicketKeys;
-use crate::upstream::Names;
+use crate::upstream::NameCache;
 
 /// What everyone who has to do with a gate shares.
 pub(super) struct Shared {
@@ -34,7 +34,7 @@ pub(super) struct Shared {
     pub(super) background: Background,
     pub(super) on_plan: OnPlan,
     pub(super) counters: Arc<Counters>,
-    pub(super) names: Names,
+    pub(super) name_cache: NameCache,
     tickets: TicketKeys,
     pub(super) started: SystemTime,
     /// What is served; `None` only before the start.
@@ -51,7 +51,7 @@ pub(super) struct Shared {
     /// Told of every load, for whoever watches.
     pub(super) news: (Sender<()>, Receiver<()>),
     /// Where each open door accepts.
-    addresses: Mutex<HashMap<DoorKey, SocketAddr>>,
+    addresses: Mutex<HashMap<ListenKey, SocketAddr>>,
 }
 
 /// What runs.
@@ -81,7 +81,7 @@ impl Shared {
         loader: Loader,
         counters: Arc<Counters>,
         on_plan: OnPlan,
-        names: Names,
+        name_cache: NameCache,
     ) -> Result<Arc<Self>, GateError> {
         let background = Background::start()
             .map_err(|error| GateError::System("the thread for reloads cannot be started".into(), error))?;
@@ -90,7 +90,7 @@ impl Shared {
             background,
             on_plan,
             counters,
-            names,
+            name_cache,
             tickets: TicketKeys::default(),
             started: SystemTime::now(),
             current: ArcSwapOption::empty(),
@@ -199,7 +199,8 @@ impl Shared {
         access: Option<AccessLog>,
     ) -> Result<Arc<Generation>, GateError> {
         let before = self.current();
-        let generation = Generation::new(number, plan, &self.names, &self.tickets, access, before.as_deref());
+        let generation =
+            Generation::new(number, plan, &self.name_cache, &self.tickets, access, before.as_deref());
         let invalid = |errors| GateError::Configuration(Diagnostics::new(certificates::of_upstreams(errors)));
         Ok(Arc::new(generation.map_err(invalid)?))
     }
@@ -211,15 +212,15 @@ impl Shared {
         generation: &Arc<Generation>,
         new: NewAddresses,
     ) {
-        let (lease, returned) = Lease::new(generation.clone());
+        let (handle, returned) = GenerationHandle::new(generation.clone());
         smol::spawn(retire(generation.clone(), returned, self.background.clone())).detach();
         for crew in crews {
-            crew.install(&lease).await;
+            crew.install(&handle).await;
         }
-        let wanted = bound::doors(&generation.plan);
+        let wanted = bound::listen_keys(&generation.plan);
         let mut addresses = self.addresses();
         addresses.extend(new);
-        addresses.retain(|door, _| wanted.iter().any(|(key, _)| key == door));
+        addresses.retain(|listen_key, _| wanted.iter().any(|(key, _)| key == listen_key));
         drop(addresses);
         // The first are those that serve from now on.
         if let Some(crew) = crews.first() {
@@ -240,15 +241,15 @@ impl Shared {
 
     fn opened<'a>(&self, generation: &'a Generation) -> Vec<(&'a str, SocketAddr)> {
         let addresses = self.addresses();
-        let doors = bound::doors(&generation.plan).into_iter();
-        doors
-            .filter_map(|(door, index)| {
-                Some((&*generation.plan.listeners[index].name, *addresses.get(&door)?))
+        let listen_keys = bound::listen_keys(&generation.plan).into_iter();
+        listen_keys
+            .filter_map(|(listen_key, index)| {
+                Some((&*generation.plan.listeners[index].name, *addresses.get(&listen_key)?))
             })
             .collect()
     }
 
-    pub(super) fn addresses(&self) -> MutexGuard<'_, HashMap<DoorKey, SocketAddr>> {
+    pub(super) fn addresses(&self) -> MutexGuard<'_, HashMap<ListenKey, SocketAddr>> {
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -287,11 +288,11 @@ impl Shared {
 }
 
 /// Doors that a generation opens, and where.
-pub(super) type NewAddresses = Vec<(DoorKey, SocketAddr)>;
+pub(super) type NewAddresses = Vec<(ListenKey, SocketAddr)>;
 
 /// Has the workers prepare what was bound: the last step towards a generation that can fail.
 pub(super) async fn prepare(crew: &Crew, sockets: NewSockets) -> Result<NewAddresses, GateError> {
-    let new = sockets.iter().map(|(door, (address, _))| (door.clone(), *address)).collect();
+    let new = sockets.iter().map(|(listen_key, (address, _))| (listen_key.clone(), *address)).collect();
     let prepared = crew.prepare(sockets).await;
     prepared.map_err(|error| GateError::System("a worker cannot serve the configuration".into(), error))?;
     Ok(new)

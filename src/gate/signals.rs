@@ -112,7 +112,7 @@ impl Gate {
                     Told::Reopen => self.reopen_logs(),
                 }
             }
-            tracing::info!("stopping: no new connections, {:?} for those in flight", self.patience());
+            tracing::info!("stopping: no new connections, {:?} for those in flight", self.timeout());
             if caught.beside(self.shared.stop()).await?.is_none() {
                 exit(IMPATIENT);
             }
@@ -122,7 +122,7 @@ impl Gate {
     }
 
     /// The longest `shutdown_timeout` of a listener.
-    fn patience(&self) -> Duration {
+    fn timeout(&self) -> Duration {
         let generation = self.shared.current();
         let listeners = generation.iter().flat_map(|generation| &generation.plan.listeners);
         listeners.map(|listener| listener.shutdown_timeout).max().unwrap_or_default()

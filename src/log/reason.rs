@@ -83,7 +83,7 @@ reasons! {
 
 impl Reason {
     /// Whether the client's doing explains it: nothing an operator must look at.
-    pub fn is_of_the_client(self) -> bool {
+    pub fn is_client_error(self) -> bool {
         self.status() < 500 || matches!(self, Reason::CodingUnknown | Reason::VersionUnknown)
     }
 

@@ -9,13 +9,13 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-use super::door::{Counted, Door};
+use super::connections::{ConnectionHandle, UntilClosed};
 use super::failure::Failure;
-use super::guests::{Guest, UnlessSentAway};
 use super::idle::Idling;
+use super::listener::{ActiveListener, OpenConnection};
 use super::permits::Permit;
 use super::record;
-use super::request::{self, Awaited};
+use super::request::{self, IdleEnd};
 use crate::log::Reason;
 use crate::tls::{Input, Stream};
 use crate::worker::{FuturePool, Timer, Worker};
@@ -23,7 +23,7 @@ use crate::worker::{FuturePool, Timer, Worker};
 /// One connection of a client.
 pub(super) struct Client {
     /// Where it came in.
-    pub(super) door: Rc<Door>,
+    pub(super) listener_state: Rc<ActiveListener>,
     pub(super) stream: Stream,
     pub(super) input: Input,
     /// The address of the other side; an IPv4 address that came by way of IPv6 is one again.
@@ -31,10 +31,10 @@ pub(super) struct Client {
     /// For everything that is read from the client.
     pub(super) timer: Timer,
     /// Addresses of the client and of what it connected to, where a PROXY header named them.
-    pub(super) announced: Option<Box<(SocketAddr, SocketAddr)>>,
-    pub(super) guest: Rc<Guest>,
+    pub(super) proxy_header_addresses: Option<Box<(SocketAddr, SocketAddr)>>,
+    pub(super) handle: Rc<ConnectionHandle>,
     pub(super) _permit: Permit,
-    pub(super) _counted: Counted,
+    pub(super) _counted: OpenConnection,
 }
 
 impl Client {
@@ -58,8 +58,8 @@ impl Client {
 
     /// Says that it waits for a request, until what this returns is dropped: it may have to make room for others.
     fn idle(&self) -> Idling {
-        let site = self.door.site();
-        site.state.idle.enter(&self.guest, site.worker().now())
+        let snapshot = self.listener_state.snapshot();
+        snapshot.state.idle.register(&self.handle, snapshot.worker().now())
     }
 
     /// Waits for the first byte of a client that has to speak before it is served; `false` when it was asked to leave
@@ -70,7 +70,7 @@ impl Client {
             if self.stream.poll_readable(cx).is_ready() {
                 return Poll::Ready(true);
             }
-            if self.guest.poll_asked_to_leave(cx).is_ready() && self.stream.is_open_and_idle() {
+            if self.handle.poll_draining(cx).is_ready() && self.stream.is_open_and_idle() {
                 return Poll::Ready(false);
             }
             Poll::Pending
@@ -80,12 +80,12 @@ impl Client {
 }
 
 /// What serves exchanges, and the places for its futures: one a door.
-pub(super) struct Exchanges<E, F> {
+pub(super) struct ExchangeFutures<E, F> {
     serve: E,
     pool: FuturePool<F>,
 }
 
-impl<E, F> Exchanges<E, F>
+impl<E, F> ExchangeFutures<E, F>
 where
     E: Fn(Client) -> F,
     F: Future<Output = Option<Client>>,
@@ -104,7 +104,7 @@ where
     }
 }
 
-impl<E: Copy, F> Clone for Exchanges<E, F> {
+impl<E: Copy, F> Clone for ExchangeFutures<E, F> {
     fn clone(&self) -> Self {
         Self { serve: self.serve, pool: self.pool.clone() }
     }
@@ -113,26 +113,26 @@ impl<E: Copy, F> Clone for Exchanges<E, F> {
 /// Serves a connection until one side has enough of it.
 ///
 /// No `async fn`: its arguments would be stored twice, as arguments and in the block that uses them.
-pub(super) fn serve<E, F>(client: Client, exchanges: Exchanges<E, F>) -> impl Future<Output = ()>
+pub(super) fn serve<E, F>(client: Client, futures: ExchangeFutures<E, F>) -> impl Future<Output = ()>
 where
     E: Fn(Client) -> F,
     F: Future<Output = Option<Client>>,
 {
-    unless_sent_away(client, |mut client| async move {
+    until_closed(client, |mut client| async move {
         // However long the handshake took: the client is about to send its first request.
-        client.guest.was_answered(0, client.door.site().worker().now());
+        client.handle.was_answered(0, client.listener_state.snapshot().worker().now());
         loop {
             // Asked for and let go: who waits for minutes must not keep a generation that is long replaced.
-            let patience = client.door.site().http().map(|http| http.idle_timeout);
-            let Some(patience) = patience else { return };
+            let timeout = client.listener_state.snapshot().http().map(|http| http.idle_timeout);
+            let Some(timeout) = timeout else { return };
             // What came along with a PROXY header is here already.
             if client.input.is_empty() {
                 let _idling = client.idle();
-                if !matches!(request::wait(&client, patience).await, Awaited::Request) {
+                if !matches!(request::wait_for_request(&client, timeout).await, IdleEnd::Request) {
                     return;
                 }
             }
-            match exchanges.serve(client).await {
+            match futures.serve(client).await {
                 Some(same) => client = same,
                 None => return,
             }
@@ -141,13 +141,13 @@ where
 }
 
 /// What is done with a client, for as long as it may stay.
-pub(super) fn unless_sent_away<F: Future<Output: Default>>(
+pub(super) fn until_closed<F: Future<Output: Default>>(
     client: Client,
     stay: impl FnOnce(Client) -> F,
 ) -> impl Future<Output = F::Output> {
-    let (guest, peer, door) = (client.guest.clone(), client.peer, client.door.clone());
-    UnlessSentAway::new(guest, stay(client), move || {
-        record::sent_away(&door.site(), peer);
+    let (handle, peer, listener_state) = (client.handle.clone(), client.peer, client.listener_state.clone());
+    UntilClosed::new(handle, stay(client), move || {
+        record::log_forced_close(&listener_state.snapshot(), peer);
         F::Output::default()
     })
 }
@@ -158,11 +158,11 @@ mod tests {
 
     use super::*;
     use crate::proxy::tunnel::Tunnel;
-    use crate::proxy::{arrival, door, http};
+    use crate::proxy::{exchange, listener, setup};
     use crate::worker::Listener;
 
     /// What gives every client back at once.
-    type Idle = Exchanges<fn(Client) -> Ready<Option<Client>>, Ready<Option<Client>>>;
+    type Idle = ExchangeFutures<fn(Client) -> Ready<Option<Client>>, Ready<Option<Client>>>;
 
     /// Bytes of the future that a function makes of its argument.
     fn size<A, F>(_: impl Fn(A) -> F) -> usize {
@@ -174,17 +174,21 @@ mod tests {
     #[test]
     #[expect(clippy::print_stdout, reason = "the sizes are to be seen, not only to be small")]
     fn what_tasks_hold_is_little() {
-        let waits = size(|(client, exchanges): (_, Idle)| serve(client, exchanges));
-        let waits_under_tls = size(|(client, exchanges): (_, Idle)| arrival::serve(client, exchanges));
-        let accepts = size(|(door, listener, exchanges): (_, Listener, Idle)| {
-            door::keep_open(door, listener, exchanges)
+        let waits = size(|(client, futures): (_, Idle)| serve(client, futures));
+        let waits_under_tls = size(|(client, futures): (_, Idle)| setup::serve(client, futures));
+        let accepts = size(|(listener_state, listener, futures): (_, Listener, Idle)| {
+            listener::accept_loop(listener_state, listener, futures)
         });
         let tunnel = size(|(tunnel, client): (Box<Tunnel>, &'static mut Client)| tunnel.run(client));
         let tasks = [
             ("a connection that waits", waits, 512),
             ("the same where TLS is ended: nothing of the handshake stays", waits_under_tls, 608),
-            ("its exchanges, boxed for as long as they follow each other", size(http::exchanges), 4352),
-            ("what comes before them, boxed: also what is passed on", size(arrival::arrive), 4608),
+            (
+                "its exchanges, boxed for as long as they follow each other",
+                size(exchange::serve_requests),
+                4352,
+            ),
+            ("what comes before them, boxed: also what is passed on", size(setup::set_up), 4608),
             ("a tunnel after 101, boxed", tunnel, 4096),
             ("accepting, one for each address and worker", accepts, 1024),
         ];

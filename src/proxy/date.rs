@@ -16,11 +16,11 @@ const LINE_BYTES: usize = 37;
 
 /// The current `Date` line of one worker.
 #[derive(Default)]
-pub struct Clock {
+pub struct DateHeader {
     line: Cell<Option<(Instant, [u8; LINE_BYTES])>>,
 }
 
-impl Clock {
+impl DateHeader {
     /// Writes the line.
     pub(super) fn write(&self, worker: &Worker, out: &mut Buffer) {
         let now = worker.now();

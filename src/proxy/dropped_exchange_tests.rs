@@ -15,13 +15,14 @@ use std::time::Duration;
 
 use super::connection::Client;
 use super::{
-    Clock, Door, Generation, Idle, Lease, Permits, Site, Upstreams, WorkerState, handshake_limit, http,
+    ActiveListener, DateHeader, Generation, GenerationHandle, Idle, ListenerSnapshot, Permits, Upstreams,
+    WorkerState, exchange, handshake_limit,
 };
 use crate::config::{self, Memory};
 use crate::http::FieldTable;
 use crate::log::Counters;
 use crate::tls::TicketKeys;
-use crate::upstream::{Book, Names};
+use crate::upstream::{NameCache, Pools};
 use crate::worker::{self, Listener, Worker};
 
 /// Larger than what sockets and pipes take, so that both directions wait.
@@ -36,19 +37,19 @@ thread_local! {
 
 /// Exchanges, dropped when they are pending once more than they may be.
 struct Dropped {
-    exchanges: Pin<Box<dyn Future<Output = Option<Client>>>>,
+    futures: Pin<Box<dyn Future<Output = Option<Client>>>>,
     left: Option<usize>,
 }
 
 fn serve(client: Client) -> Dropped {
-    Dropped { exchanges: Box::pin(http::exchanges(client)), left: LEFT.get() }
+    Dropped { futures: Box::pin(exchange::serve_requests(client)), left: LEFT.get() }
 }
 
 impl Future for Dropped {
     type Output = Option<Client>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Client>> {
-        let Poll::Pending = self.exchanges.as_mut().poll(cx) else { return Poll::Ready(None) };
+        let Poll::Pending = self.futures.as_mut().poll(cx) else { return Poll::Ready(None) };
         match self.left.as_mut() {
             Some(0) => Poll::Ready(None),
             Some(left) => {
@@ -124,25 +125,26 @@ fn open(worker: &Worker, target: SocketAddr) -> SocketAddr {
     let plan = config::load(&[PathBuf::from("smolgate.yml")], &memory)
         .unwrap_or_else(|error| panic!("{error}"))
         .plan;
-    let (names, tickets) = (Names::default(), TicketKeys::default());
+    let (names, tickets) = (NameCache::default(), TicketKeys::default());
     let generation = Generation::new(1, Arc::new(plan), &names, &tickets, None, None);
-    let (lease, _) = Lease::new(Arc::new(generation.unwrap_or_else(|_| panic!("it can be built"))));
+    let (handle, _) =
+        GenerationHandle::new(Arc::new(generation.unwrap_or_else(|_| panic!("it can be built"))));
     let permits = Permits::new(100);
     let state = Rc::new(WorkerState {
-        book: Book::new(worker),
+        pools: Pools::new(worker),
         worker: worker.clone(),
         counters: Counters::new().worker(),
         table: FieldTable::new().into(),
-        clock: Clock::default(),
+        date: DateHeader::default(),
         idle: Idle::new(worker, &permits),
         permits,
         handshakes: handshake_limit(),
     });
-    let site = Rc::new(Site::new(&Rc::new(Upstreams::new(state, lease)), 0));
+    let snapshot = Rc::new(ListenerSnapshot::new(&Rc::new(Upstreams::new(state, handle)), 0));
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     socket.set_nonblocking(true).unwrap();
     let address = socket.local_addr().unwrap();
-    Door::open_with(site, Listener::new(worker, socket).unwrap(), serve);
+    ActiveListener::open_with(snapshot, Listener::new(worker, socket).unwrap(), serve);
     address
 }
 

@@ -72,7 +72,7 @@ async fn drop_a_transfer(worker: &Worker, framing: Framing, wire: &[u8], times: 
         from: Incoming { stream: &from, input: &mut input, body: &mut body },
         to: &to,
         timer: &timer,
-        patience: PATIENCE,
+        timeout: PATIENCE,
         chunked: framing == Framing::Chunked,
         trailers: true,
         most: None,

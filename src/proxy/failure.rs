@@ -51,11 +51,11 @@ impl Misdirection {
 
 /// What the two sides of a transfer can do wrong.
 #[derive(Debug)]
-pub(super) enum Broken {
+pub(super) enum TransferError {
     /// Reading from the side that sends.
-    From(io::Error),
+    Read(io::Error),
     /// Writing to the side that receives.
-    To(io::Error),
+    Write(io::Error),
     /// What was sent is not a body.
     Body(BodyError),
     /// It is larger than the rule allows.
@@ -103,18 +103,18 @@ impl Failure {
     /// nothing of ours.
     pub(super) fn public_detail(&self) -> &str {
         match &self.detail {
-            Detail::Text(text) if self.reason.is_of_the_client() => text,
+            Detail::Text(text) if self.reason.is_client_error() => text,
             _ => "",
         }
     }
 
     /// Whether the rest of the request's body can be told from the next request.
-    pub(super) fn leaves_the_body_sound(&self) -> bool {
+    pub(super) fn keeps_body_framing(&self) -> bool {
         !matches!(self.reason, Reason::RequestBody | Reason::BodyTooLarge | Reason::RequestTimeout)
     }
 
     /// Whether the target said nothing and went away.
-    pub(super) fn is_silence(&self) -> bool {
+    pub(super) fn is_closed_without_response(&self) -> bool {
         matches!(self.reason, Reason::UpstreamClosed | Reason::UpstreamReset)
     }
 
@@ -126,33 +126,33 @@ impl Failure {
     }
 
     /// A request body did not get to the target.
-    pub(super) fn of_upload(broken: Broken) -> Self {
+    pub(super) fn of_upload(broken: TransferError) -> Self {
         match broken {
-            Broken::From(error) if error.kind() == io::ErrorKind::TimedOut => {
+            TransferError::Read(error) if error.kind() == io::ErrorKind::TimedOut => {
                 Self::io(Reason::RequestTimeout, error)
             }
-            Broken::From(error) => Self::of_client(error),
-            Broken::To(error) => Self::of_target(error),
-            Broken::Body(error) => {
+            TransferError::Read(error) => Self::of_client(error),
+            TransferError::Write(error) => Self::of_target(error),
+            TransferError::Body(error) => {
                 Self { reason: Reason::RequestBody, detail: Detail::Text(error.explain().into()) }
             }
-            Broken::TooLarge => Self::new(Reason::BodyTooLarge),
+            TransferError::TooLarge => Self::new(Reason::BodyTooLarge),
         }
     }
 
     /// A response body did not get to the client.
-    pub(super) fn of_download(broken: Broken) -> Self {
+    pub(super) fn of_download(broken: TransferError) -> Self {
         match broken {
-            Broken::From(error) if error.kind() == io::ErrorKind::TimedOut => {
+            TransferError::Read(error) if error.kind() == io::ErrorKind::TimedOut => {
                 Self::io(Reason::ResponseStalled, error)
             }
-            Broken::From(error) => Self::io(Reason::ResponseTruncated, error),
-            Broken::To(error) => Self::of_client(error),
-            Broken::Body(BodyError::Truncated) => Self::new(Reason::ResponseTruncated),
-            Broken::Body(error) => {
+            TransferError::Read(error) => Self::io(Reason::ResponseTruncated, error),
+            TransferError::Write(error) => Self::of_client(error),
+            TransferError::Body(BodyError::Truncated) => Self::new(Reason::ResponseTruncated),
+            TransferError::Body(error) => {
                 Self { reason: Reason::ResponseMalformed, detail: Detail::Text(error.explain().into()) }
             }
-            Broken::TooLarge => Self::new(Reason::Internal),
+            TransferError::TooLarge => Self::new(Reason::Internal),
         }
     }
 }

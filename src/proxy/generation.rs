@@ -10,7 +10,7 @@ use crate::config::plan::{Listener, Meanings, Plan, Protocol, Rule};
 use crate::log::AccessLog;
 use crate::routing::{Guards, RuleTable};
 use crate::tls::{Problem, Terminator, TicketKeys};
-use crate::upstream::{Directory, DirectoryError, Names};
+use crate::upstream::{NameCache, UpstreamError, UpstreamTable};
 
 /// Built whole on the control plane, shared by all workers, replaced whole.
 pub struct Generation {
@@ -32,7 +32,7 @@ pub struct Generation {
     /// What is wrong with their certificates; the rest serves.
     pub problems: Vec<Problem>,
     /// The upstreams.
-    pub directory: Directory,
+    pub upstream_table: UpstreamTable,
     /// Where exchanges are written to, if anywhere.
     pub access: Option<AccessLog>,
 }
@@ -46,16 +46,16 @@ impl Generation {
     pub fn new(
         number: u64,
         plan: Arc<Plan>,
-        names: &Names,
+        name_cache: &NameCache,
         tickets: &TicketKeys,
         access: Option<AccessLog>,
         before: Option<&Generation>,
-    ) -> Result<Self, Vec<DirectoryError>> {
+    ) -> Result<Self, Vec<UpstreamError>> {
         let tables = plan.listeners.iter().map(|listener| RuleTable::build(listener.rules())).collect();
         let guards = plan.listeners.iter().map(|listener| Guards::build(listener.rules())).collect();
         let meanings = plan.listeners.iter().map(|listener| Meanings::of(&plan, listener)).collect();
-        let by_name = plan.listeners.iter().map(names_table).collect();
-        let directory = Directory::new(&plan, names)?;
+        let by_name = plan.listeners.iter().map(name_rules).collect();
+        let upstream_table = UpstreamTable::new(&plan, name_cache)?;
         let (terminators, problems) = terminators(&plan, tickets, before);
         Ok(Self {
             number,
@@ -65,7 +65,7 @@ impl Generation {
             names: by_name,
             terminators,
             problems,
-            directory,
+            upstream_table,
             plan,
             access,
         })
@@ -82,14 +82,14 @@ impl Generation {
 ///
 /// Who lent it learns when nobody has it any more. Asking what it holds costs what an `Arc` costs.
 #[derive(Clone)]
-pub struct Lease {
+pub struct GenerationHandle {
     generation: Arc<Generation>,
     /// Below the generation, because fields are dropped in order: who hears that this is gone is the last
     /// to have the generation.
     _returned: Sender<Infallible>,
 }
 
-impl Lease {
+impl GenerationHandle {
     /// Lends a generation. The channel closes when the last clone was dropped.
     pub fn new(generation: Arc<Generation>) -> (Self, Receiver<Infallible>) {
         let (_returned, closes) = bounded(1);
@@ -97,7 +97,7 @@ impl Lease {
     }
 }
 
-impl Deref for Lease {
+impl Deref for GenerationHandle {
     type Target = Generation;
 
     fn deref(&self) -> &Generation {
@@ -128,7 +128,7 @@ pub fn terminators(
 }
 
 /// All rules by their hosts alone: the rest of a request cannot be seen while TLS is not ended.
-fn names_table(listener: &Listener) -> Option<RuleTable> {
+fn name_rules(listener: &Listener) -> Option<RuleTable> {
     listener.tls.as_ref()?;
     let Protocol::Http(http) = &listener.protocol else { return None };
     if !http.rules.iter().any(Rule::acts_on_names) {

@@ -6,7 +6,7 @@ use std::io;
 use std::rc::Rc;
 
 use super::connection::Client;
-use super::site::{Site, Verdict};
+use super::listener_snapshot::{ListenerSnapshot, NameAction};
 use crate::http::HostKey;
 use crate::log::counters::Handshake;
 use crate::tls::{
@@ -31,64 +31,64 @@ const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; c
 type Refused = (Handshake, String);
 
 /// A client that was looked at.
-pub(super) struct Looked {
+pub(super) struct Inspected {
     /// Encrypted, if the verdict is to end TLS here; else nothing was answered, and all of it is still
     /// there.
     pub(super) client: Client,
     /// What was served here when it had said its hello: the verdict is of its rules.
-    pub(super) site: Rc<Site>,
-    pub(super) verdict: Verdict,
+    pub(super) snapshot: Rc<ListenerSnapshot>,
+    pub(super) action: NameAction,
     /// What it asked for, as the access log wants it; empty if nothing.
     pub(super) name: Box<[u8]>,
 }
 
 /// Looks at a client before a byte is answered, and shakes hands with it if the rules do not say
 /// otherwise. `None` when the connection is over; the client was told then, as far as it could be.
-pub(super) async fn begin(client: Client) -> Option<Looked> {
-    let (door, peer) = (client.door.clone(), client.peer);
-    let (patience, timer) = {
-        let site = door.site();
-        let patience = site.listener().tls.as_ref().map(|tls| tls.handshake_timeout);
-        (patience.unwrap_or_default(), site.worker().timer())
+pub(super) async fn accept_tls(client: Client) -> Option<Inspected> {
+    let (listener_state, peer) = (client.listener_state.clone(), client.peer);
+    let (timeout, timer) = {
+        let snapshot = listener_state.snapshot();
+        let timeout = snapshot.listener().tls.as_ref().map(|tls| tls.handshake_timeout);
+        (timeout.unwrap_or_default(), snapshot.worker().timer())
     };
     let attempt = async { Ok(attempt(client).await) };
-    let (ended, why) = match timer.within(patience, attempt).await {
-        Ok(Ok(looked)) => {
-            looked.site.counters.handshake(match looked.verdict {
-                Verdict::EndTls => Handshake::Ok,
-                Verdict::Pass(_) => Handshake::Passed,
-                Verdict::Drop(_) => Handshake::Dropped,
+    let (ended, why) = match timer.within(timeout, attempt).await {
+        Ok(Ok(inspected)) => {
+            inspected.snapshot.counters.handshake(match inspected.action {
+                NameAction::Terminate => Handshake::Ok,
+                NameAction::Pass(_) => Handshake::Passed,
+                NameAction::Drop(_) => Handshake::Dropped,
             });
-            return Some(looked);
+            return Some(inspected);
         }
         Ok(Err(refused)) => refused,
         Err(_) => (Handshake::TimedOut, "the client took too long".into()),
     };
-    let site = door.site();
-    site.counters.handshake(ended);
-    tracing::debug!(listener = %site.listener().name, client = %peer, result = ended.label(), "no TLS: {why}");
+    let snapshot = listener_state.snapshot();
+    snapshot.counters.handshake(ended);
+    tracing::debug!(listener = %snapshot.listener().name, client = %peer, result = ended.label(), "no TLS: {why}");
     None
 }
 
-async fn attempt(mut client: Client) -> Result<Looked, Refused> {
+async fn attempt(mut client: Client) -> Result<Inspected, Refused> {
     if client.input.is_empty() && !client.speaks().await {
         return Err((Handshake::Gone, "the client said nothing and had to make room".into()));
     }
-    let name = look(&client.stream, &mut client.input).await?;
+    let name = read_client_hello(&client.stream, &mut client.input).await?;
     // Asked for only now: a reload may have come before the hello.
-    let site = client.door.site();
-    let verdict = site.verdict(name.as_ref());
+    let snapshot = client.listener_state.snapshot();
+    let action = snapshot.action_for_name(name.as_ref());
     let asked: Box<[u8]> = name.as_ref().map(HostKey::as_bytes).unwrap_or_default().into();
-    let stream = match (verdict, client.stream) {
-        (Verdict::EndTls, Stream::Plain(stream)) => stream,
+    let stream = match (action, client.stream) {
+        (NameAction::Terminate, Stream::Plain(stream)) => stream,
         (_, stream) => {
-            return Ok(Looked { client: Client { stream, ..client }, site, verdict, name: asked });
+            return Ok(Inspected { client: Client { stream, ..client }, snapshot, action, name: asked });
         }
     };
-    let Some(terminator) = site.terminator() else {
+    let Some(terminator) = snapshot.terminator() else {
         return Err((Handshake::Failed, "TLS is no longer ended here".into()));
     };
-    let slot = site.state.handshakes.take();
+    let slot = snapshot.state.handshakes.take();
     let accepted = terminator.accept(stream, name.as_ref(), &mut client.input, &slot).await;
     drop(slot);
     client.stream = accepted.map_err(|error| match error {
@@ -97,18 +97,18 @@ async fn attempt(mut client: Client) -> Result<Looked, Refused> {
         HandshakeError::Failed(error) if is_gone(&error) => (Handshake::Gone, error.to_string()),
         HandshakeError::Failed(error) => (Handshake::Failed, error.to_string()),
     })?;
-    Ok(Looked { client, site, verdict, name: asked })
+    Ok(Inspected { client, snapshot, action, name: asked })
 }
 
 /// The name that the client asks for. Nothing is answered yet and nothing consumed.
-async fn look(stream: &Stream, input: &mut Input) -> Result<Option<HostKey>, Refused> {
+async fn read_client_hello(stream: &Stream, input: &mut Input) -> Result<Option<HostKey>, Refused> {
     let mut scan = HelloScan::default();
     loop {
         match parse_hello(input.unread(), &mut scan) {
             Ok(Some(hello)) => return Ok(hello.server_name),
             Ok(None) => {}
             Err(error) => {
-                turn_away(stream, input, error);
+                reject(stream, input, error);
                 return Err((Handshake::NotTls, error.explain().into()));
             }
         }
@@ -121,7 +121,7 @@ async fn look(stream: &Stream, input: &mut Input) -> Result<Option<HostKey>, Ref
 }
 
 /// Tells a client that does not speak TLS as much as it may understand.
-fn turn_away(stream: &Stream, input: &mut Input, error: HelloError) {
+fn reject(stream: &Stream, input: &mut Input, error: HelloError) {
     let Some(tcp) = stream.plain() else { return };
     match error {
         HelloError::NotTls if input.unread().first().is_some_and(u8::is_ascii_uppercase) => {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use slab::Slab;
 
-use super::guests::Guest;
+use super::connections::ConnectionHandle;
 use super::permits::{Permits, Told};
 use crate::worker::Worker;
 
@@ -28,7 +28,7 @@ struct List {
 }
 
 struct Entry {
-    guest: Rc<Guest>,
+    handle: Rc<ConnectionHandle>,
     since: Instant,
     before: usize,
     after: usize,
@@ -63,10 +63,10 @@ impl Idle {
     }
 
     /// A connection waits from now on for a request.
-    pub(super) fn enter(self: &Rc<Self>, guest: &Rc<Guest>, now: Instant) -> Idling {
+    pub(super) fn register(self: &Rc<Self>, handle: &Rc<ConnectionHandle>, now: Instant) -> Idling {
         let mut list = self.list.borrow_mut();
-        let (before, guest) = (list.last, guest.clone());
-        let key = list.entries.insert(Entry { guest, since: now, before, after: END, listed: true });
+        let (before, handle) = (list.last, handle.clone());
+        let key = list.entries.insert(Entry { handle, since: now, before, after: END, listed: true });
         list.last = key;
         match list.entries.get_mut(before) {
             Some(before) => before.after = key,
@@ -82,12 +82,13 @@ impl Idle {
     fn make_room(&self) {
         let mut list = self.list.borrow_mut();
         let first = list.first;
-        if let Some((guest, since)) = list.entries.get(first).map(|entry| (entry.guest.clone(), entry.since))
+        if let Some((handle, since)) =
+            list.entries.get(first).map(|entry| (entry.handle.clone(), entry.since))
         {
             self.unlist(&mut list, first);
             drop(list);
             // At once: the client that needs the room is there already.
-            guest.ask_to_leave(since);
+            handle.drain(since);
         }
     }
 
@@ -124,22 +125,22 @@ impl Drop for Idling {
 
 #[cfg(test)]
 mod tests {
-    use super::super::guests::Guests;
+    use super::super::connections::Connections;
     use super::*;
     use crate::worker;
 
     #[test]
     fn the_one_that_has_been_idle_longest_makes_room_and_is_asked_once() {
         let ended = worker::run(|worker| async move {
-            let (guests, idle) = (Guests::default(), Idle::new(&worker, &Permits::new(0)));
-            let all: Vec<_> = (0..5).map(|_| Rc::new(guests.enter(worker.now()))).collect();
-            let mut idling: Vec<_> = all.iter().map(|guest| idle.enter(guest, worker.now())).collect();
+            let (connections, idle) = (Connections::default(), Idle::new(&worker, &Permits::new(0)));
+            let all: Vec<_> = (0..5).map(|_| Rc::new(connections.register(worker.now()))).collect();
+            let mut idling: Vec<_> = all.iter().map(|handle| idle.register(handle, worker.now())).collect();
             // In the middle, at the end, and at the front; one of them comes back.
             idling.remove(2);
             idling.remove(3);
             idling.remove(0);
-            idling.push(idle.enter(&all[0], worker.now()));
-            let asked = || all.iter().map(|guest| guest.is_asked_to_leave()).collect::<Vec<_>>();
+            idling.push(idle.register(&all[0], worker.now()));
+            let asked = || all.iter().map(|handle| handle.is_draining()).collect::<Vec<_>>();
             idle.make_room();
             assert_eq!(asked(), [false, true, false, false, false]);
             idle.make_room();

@@ -1,64 +1,64 @@
 //! The journey: from an accepted connection to a target and back.
 //!
 //! ```text
-//!   door ---- accepts, spawns one small task a connection
-//!    |- arrival - what comes before requests, or in place of them
-//!    |   |- introduction  the PROXY header of a trusted peer
+//!   listener ---- accepts, spawns one small task a connection
+//!    |- setup - what comes before requests, or in place of them
+//!    |   |- proxy_header  the PROXY header of a trusted peer
 //!    |   |- handshake     TLS, where it is ended
 //!    |   `- passthrough   a whole connection, as it is, to a target and back
 //!    `- connection - waits for a request without a buffer
-//!        `- exchange - http.rs: the life of a request on one screen
+//!        `- exchange - exchange.rs: the life of a request on one screen
 //!            |- request   bytes -> what is wanted, which rule, the head for the target
 //!            |- hops      what it has passed, and may still pass
-//!            |- dispatch  a link to a target: an idle one, a new one, the next target
+//!            |- attempts  a link to a target: an idle one, a new one, the next target
 //!            |- transfer  bodies, both ways at once; a body accounts for what was read of it
-//!            |- reply     the target's head -> the head for the client
-//!            |- tunnel    after 101, and for connections that are passed on; stands on its ground alone
-//!            `- answer    what we say ourselves, with a reason
+//!            |- response  the target's head -> the head for the client
+//!            |- tunnel    after 101, and for connections that are passed on; stands on its tunnel_context alone
+//!            `- local_reply what we say ourselves, with a reason
 //! ```
 //!
-//! What they stand on: `site`, what a door serves now, of a `generation`; `guests`, the connections of a
+//! What they stand on: `listener_snapshot`, what a door serves now, of a `generation`; `connections`, the connections of a
 //! door and whether they may stay; `record`, what came of an exchange or a tunnel, counted and written
 //! down; `failure`, all that can go wrong.
 //!
 //! Runs on the data plane only. Is given generations by `gate`; knows neither files nor signals.
 
-mod access;
-mod answer;
-mod arrival;
+mod attempts;
 mod body;
 mod connection;
+mod connections;
 mod date;
-mod dispatch;
-mod door;
 #[cfg(test)]
 mod dropped_exchange_tests;
 #[cfg(test)]
 mod dropped_tests;
+mod exchange;
 mod failure;
 mod fields;
 mod generation;
-mod ground;
-mod guests;
 mod handshake;
 mod hops;
-mod http;
 mod idle;
-mod introduction;
+mod listener;
+mod listener_snapshot;
+mod local_reply;
 mod passthrough;
 mod permits;
+mod proxy_header;
 mod record;
-mod reply;
 mod request;
-mod site;
+mod request_summary;
+mod response;
+mod setup;
 mod transfer;
 mod tunnel;
+mod tunnel_context;
 
-pub use date::Clock;
-pub use door::Door;
+pub use date::DateHeader;
 pub use fields::{Forwarded, write_request_head};
-pub use generation::{Generation, Lease, terminators};
+pub use generation::{Generation, GenerationHandle, terminators};
 pub use handshake::handshake_limit;
 pub use idle::Idle;
+pub use listener::ActiveListener;
+pub use listener_snapshot::{ListenerSnapshot, Upstreams, WorkerState};
 pub use permits::Permits;
-pub use site::{Site, Upstreams, WorkerState};

@@ -8,31 +8,36 @@ use std::time::Duration;
 
 use super::connection::Client;
 use super::failure::Failure;
-use super::ground::Ground;
-use super::record::{Prelude, Record, Visit};
-use super::site::Site;
+use super::listener_snapshot::ListenerSnapshot;
+use super::record::{ConnectionRecord, ExchangeRecord, TunnelStart};
 use super::transfer::write_all;
 use super::tunnel::{self, Tunnel};
+use super::tunnel_context::TunnelContext;
 use crate::config::plan::{Pass, ProxyProtocol, UpstreamId};
 use crate::proxy_protocol;
-use crate::upstream::{ConnectError, Link};
+use crate::upstream::{ConnectError, TargetConnection};
 
 /// How long a target may take to accept the few bytes that say who the client is.
 const HEADER_TIME: Duration = Duration::from_secs(10);
 
 /// Serves a connection to its end. `rule` is the one that passes it on, `None` on a TCP listener; `name`
 /// is what the client asked for.
-pub(super) async fn serve(mut client: Client, site: Rc<Site>, rule: Option<usize>, name: Box<[u8]>) {
-    let Some(to) = site.pass(rule).cloned() else { return };
-    let ground = Ground::new(&site, rule);
-    let mut visit = Visit::new(&ground, &client, Prelude { name, exchange: None });
-    let reached = reach(&client, &site, &to).await;
+pub(super) async fn serve(
+    mut client: Client,
+    snapshot: Rc<ListenerSnapshot>,
+    rule: Option<usize>,
+    name: Box<[u8]>,
+) {
+    let Some(to) = snapshot.pass(rule).cloned() else { return };
+    let context = TunnelContext::new(&snapshot, rule);
+    let mut record = ConnectionRecord::new(&context, &client, TunnelStart { name, exchange: None });
+    let reached = reach(&client, &snapshot, &to).await;
     // What follows may take days, and keeps no generation that long.
-    drop(site);
+    drop(snapshot);
     match reached {
-        Ok(link) => tunnel::keep(&mut client, &ground, link, to.idle_timeout, visit).await,
-        Err(failure) if failure.reason.is_of_the_client() => visit.end(Err(failure.reason)),
-        Err(failure) => visit.fail(&failure),
+        Ok(target) => tunnel::relay_connection(&mut client, &context, target, to.idle_timeout, record).await,
+        Err(failure) if failure.reason.is_client_error() => record.end(Err(failure.reason)),
+        Err(failure) => record.fail(&failure),
     }
 }
 
@@ -43,42 +48,50 @@ pub(super) async fn serve(mut client: Client, site: Rc<Site>, rule: Option<usize
 /// When no target can be reached: then the client has been told nothing yet.
 pub(super) async fn open(
     client: &Client,
-    record: &mut Record<'_>,
+    record: &mut ExchangeRecord<'_>,
     to: &Pass,
 ) -> Result<Box<Tunnel>, Failure> {
-    let link = reach(client, record.site, to).await?;
-    let ground = Ground::new(record.site, record.rule);
-    let prelude = record.withdraw();
-    Ok(Box::new(Tunnel { ground, link, patience: to.idle_timeout, prelude }))
+    let target = reach(client, record.snapshot, to).await?;
+    let context = TunnelContext::new(record.snapshot, record.rule);
+    let start = record.withdraw();
+    Ok(Box::new(Tunnel { context, target, timeout: to.idle_timeout, start }))
 }
 
 /// A link to a target that knows who the client is, if it is to; unless the client resets its connection before
 /// there is one.
-async fn reach(client: &Client, site: &Site, to: &Pass) -> Result<Box<Link>, Failure> {
-    client.unless_gone(introduced(client, site, to)).await
+async fn reach(
+    client: &Client,
+    snapshot: &ListenerSnapshot,
+    to: &Pass,
+) -> Result<Box<TargetConnection>, Failure> {
+    client.unless_gone(introduced(client, snapshot, to)).await
 }
 
-async fn introduced(client: &Client, site: &Site, to: &Pass) -> Result<Box<Link>, Failure> {
-    let link = connect(site, to.upstream).await?;
+async fn introduced(
+    client: &Client,
+    snapshot: &ListenerSnapshot,
+    to: &Pass,
+) -> Result<Box<TargetConnection>, Failure> {
+    let target = connect(snapshot, to.upstream).await?;
     if let Some(version) = to.send_proxy_protocol {
         let header = header(client, version).map_err(Failure::of_client)?;
         let mut slices = [IoSlice::new(&header)];
-        let timer = site.worker().timer();
-        write_all(&link.stream, &mut slices, &timer, HEADER_TIME).await.map_err(Failure::of_target)?;
+        let timer = snapshot.worker().timer();
+        write_all(&target.stream, &mut slices, &timer, HEADER_TIME).await.map_err(Failure::of_target)?;
     }
-    Ok(link)
+    Ok(target)
 }
 
 /// To the next target, and to those after it while nothing answers.
-async fn connect(site: &Site, id: UpstreamId) -> Result<Box<Link>, ConnectError> {
-    let upstream = site.upstreams.get(id);
-    let first = upstream.choose();
+async fn connect(snapshot: &ListenerSnapshot, id: UpstreamId) -> Result<Box<TargetConnection>, ConnectError> {
+    let upstream = snapshot.upstreams.get(id);
+    let first = upstream.next_target();
     let mut tried = 0;
     loop {
-        match upstream.pool(first, tried).open(site.worker(), upstream.connect_timeout).await {
-            Ok(link) => {
+        match upstream.pool(first, tried).open(snapshot.worker(), upstream.connect_timeout).await {
+            Ok(target) => {
                 upstream.counters.opened.add(1);
-                return Ok(link);
+                return Ok(target);
             }
             Err(error) => {
                 upstream.counters.failed.add(1);
@@ -93,8 +106,8 @@ async fn connect(site: &Site, id: UpstreamId) -> Result<Box<Link>, ConnectError>
 
 /// Who the client is, as the target reads it.
 fn header(client: &Client, version: ProxyProtocol) -> std::io::Result<Vec<u8>> {
-    let (from, to) = match client.announced.as_deref() {
-        Some(announced) => *announced,
+    let (from, to) = match client.proxy_header_addresses.as_deref() {
+        Some(proxy_header_addresses) => *proxy_header_addresses,
         None => client.stream.addresses()?,
     };
     let version = match version {

@@ -9,14 +9,14 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use super::access::Note;
-use super::answer::{self, Media};
 use super::connection::Client;
 use super::failure::{Detail, Failure, Misdirection};
 use super::fields::{Forwarded, write_request_head};
 use super::hops;
-use super::record::Record;
-use super::site::Site;
+use super::listener_snapshot::ListenerSnapshot;
+use super::local_reply::{self, Media};
+use super::record::ExchangeRecord;
+use super::request_summary::RequestSummary;
 use crate::config::plan::{Action, HttpListener, Pass, Proxy, RedirectToHttps, Rule};
 use crate::http::{Framing, HeadScan, HostKey, Method, RequestHead, Version, match_path, parse_request};
 use crate::log::Reason;
@@ -45,12 +45,12 @@ pub(super) struct Request {
 }
 
 /// What is to be done.
-pub(super) enum Next<'a> {
+pub(super) enum Act<'a> {
     /// Forward it to this target, the first of those that will be tried; its head is written.
     Forward { proxy: &'a Proxy, first_target: usize, head: Buffer },
     /// Send this answer, and say in it whether the connection stays; the body is the rule's own, if it is too long to
     /// be copied behind the head.
-    Answer { status: u16, head: Buffer, body: &'a [u8], keep: bool },
+    Reply { status: u16, head: Buffer, body: &'a [u8], keep: bool },
     /// Pass the whole connection on, this head included: it is all still there.
     Pass(&'a Pass),
     /// Close the connection without an answer.
@@ -62,7 +62,7 @@ pub(super) enum Next<'a> {
 impl Request {
     /// Whether it may go to a target twice: doing it twice is doing it once (RFC 9110, section 9.2.2),
     /// and all of it is still there.
-    pub(super) fn can_be_sent_again(&self) -> bool {
+    pub(super) fn is_repeatable(&self) -> bool {
         self.method.is_idempotent() && self.framing == Framing::None
     }
 
@@ -74,7 +74,7 @@ impl Request {
             Framing::Length(length) => {
                 let waits = self.expects && received <= self.len as u64;
                 let left = (self.len as u64 + length).saturating_sub(received);
-                left == 0 || !waits && left <= answer::DRAIN_BYTES as u64
+                left == 0 || !waits && left <= local_reply::DRAIN_BYTES as u64
             }
             Framing::Chunked | Framing::UntilClose => false,
         }
@@ -88,21 +88,21 @@ impl Request {
 /// When the head is not a request that may go on, takes too long, or is cut off.
 pub(super) async fn read<'a>(
     client: &mut Client,
-    site: &'a Rc<Site>,
-    record: &mut Record<'_>,
-) -> Result<Option<(Request, Next<'a>)>, Failure> {
-    let Some(http) = site.http() else { return Ok(None) };
+    snapshot: &'a Rc<ListenerSnapshot>,
+    record: &mut ExchangeRecord<'_>,
+) -> Result<Option<(Request, Act<'a>)>, Failure> {
+    let Some(http) = snapshot.http() else { return Ok(None) };
     let mut scan = HeadScan::default();
     let mut begun: Option<Instant> = None;
     loop {
-        if let Some(found) = take_in(client, site, http, record, &mut scan)? {
-            if !matches!(found.1, Next::Pass(_)) {
-                record.received.add(found.0.len, site.worker().now());
+        if let Some(found) = parse(client, snapshot, http, record, &mut scan)? {
+            if !matches!(found.1, Act::Pass(_)) {
+                record.received.add(found.0.len, snapshot.worker().now());
             }
             return Ok(Some(found));
         }
-        let now = site.worker().now();
-        let patience = match (client.input.is_empty(), begun) {
+        let now = snapshot.worker().now();
+        let timeout = match (client.input.is_empty(), begun) {
             (true, _) => http.idle_timeout,
             (false, None) => http.header_timeout,
             (false, Some(begun)) => (begun + http.header_timeout).saturating_duration_since(now),
@@ -113,7 +113,7 @@ pub(super) async fn read<'a>(
         }
         // One byte more than the limit, so that the parser sees that it is over.
         let fill = client.input.fill(&client.stream, http.head.bytes + 1);
-        match client.timer.within(patience, fill).await {
+        match client.timer.within(timeout, fill).await {
             Ok(0) if client.input.is_empty() => return Ok(None),
             Ok(0) => return Err(Failure::of_client(io::ErrorKind::UnexpectedEof.into())),
             Ok(_) => {}
@@ -127,26 +127,27 @@ pub(super) async fn read<'a>(
 }
 
 /// Parses what is there and decides. `None`: the head is not complete.
-fn take_in<'a>(
+fn parse<'a>(
     client: &Client,
-    site: &'a Rc<Site>,
+    snapshot: &'a Rc<ListenerSnapshot>,
     http: &HttpListener,
-    record: &mut Record<'_>,
+    record: &mut ExchangeRecord<'_>,
     scan: &mut HeadScan,
-) -> Result<Option<(Request, Next<'a>)>, Failure> {
+) -> Result<Option<(Request, Act<'a>)>, Failure> {
     if client.input.is_empty() {
         return Ok(None);
     }
-    let mut table = site.state.table.borrow_mut();
+    let mut table = snapshot.state.table.borrow_mut();
     let Some(head) = parse_request(client.input.unread(), scan, &http.head, &mut table)? else {
         return Ok(None);
     };
     let host = head.host_key();
-    let may_ask =
-        site.terminator().is_none_or(|terminator| terminator.may_serve_host(host.as_ref(), &client.stream));
-    let rule = if may_ask { find_rule(site, &head, host.as_ref()) } else { None };
+    let may_ask = snapshot
+        .terminator()
+        .is_none_or(|terminator| terminator.may_serve_host(host.as_ref(), &client.stream));
+    let rule = if may_ask { find_rule(snapshot, &head, host.as_ref()) } else { None };
     let matched = rule.map(|(_, rule)| rule);
-    let is_ambiguous = matched.is_some_and(|rule| is_ambiguous(site, &head, host.as_ref(), rule));
+    let is_ambiguous = matched.is_some_and(|rule| is_ambiguous(snapshot, &head, host.as_ref(), rule));
     let leaves = |redirect: &RedirectToHttps| is_ambiguous || redirect.leaves(head.path, matched);
     let to_https = http.redirect_to_https.filter(|redirect| !leaves(redirect));
     let rule = rule.filter(|_| to_https.is_none());
@@ -162,31 +163,31 @@ fn take_in<'a>(
         len: head.len,
         rule: rule.map(|(index, _)| index),
     };
-    let note = site.generation.access.is_some().then(|| Box::new(Note::of(&head)));
-    record.learn(request.method, request.rule, note);
+    let summary = snapshot.generation.access.is_some().then(|| Box::new(RequestSummary::of(&head)));
+    record.learn(request.method, request.rule, summary);
     if !may_ask {
-        return Ok(Some((request, Next::Refuse(Failure::misdirected(Misdirection::OtherDemands)))));
+        return Ok(Some((request, Act::Refuse(Failure::misdirected(Misdirection::OtherDemands)))));
     }
     if is_ambiguous {
-        return Ok(Some((request, Next::Refuse(Failure::new(Reason::PathAmbiguous)))));
+        return Ok(Some((request, Act::Refuse(Failure::new(Reason::PathAmbiguous)))));
     }
     if let Some(redirect) = to_https {
-        let mut out = site.worker().buffer();
-        let keep = answer::keeps(&client.guest, &request, request.ends_soon(request.len as u64));
-        let status = answer::write_redirect_to_https(redirect, &head, keep, site, &mut out);
-        let next = status.map_or(Next::Refuse(Failure::new(Reason::RequestHost)), |status| Next::Answer {
+        let mut out = snapshot.worker().buffer();
+        let keep = local_reply::serves_rule(&client.handle, &request, request.ends_soon(request.len as u64));
+        let status = local_reply::write_redirect_to_https(redirect, &head, keep, snapshot, &mut out);
+        let act = status.map_or(Act::Refuse(Failure::new(Reason::RequestHost)), |status| Act::Reply {
             status,
             head: out,
             body: &[],
             keep,
         });
-        return Ok(Some((request, next)));
+        return Ok(Some((request, act)));
     }
     let Some((_, rule)) = rule else {
-        return Ok(Some((request, Next::Refuse(Failure::new(Reason::NoRule)))));
+        return Ok(Some((request, Act::Refuse(Failure::new(Reason::NoRule)))));
     };
-    let next = act(rule, &head, &request, client, site, http);
-    Ok(Some((request, next)))
+    let act = act(rule, &head, &request, client, snapshot, http);
+    Ok(Some((request, act)))
 }
 
 /// What a rule that matched does.
@@ -195,64 +196,64 @@ fn act<'a>(
     head: &RequestHead<'_>,
     request: &Request,
     client: &Client,
-    site: &Site,
+    snapshot: &ListenerSnapshot,
     http: &HttpListener,
-) -> Next<'a> {
-    let keep = answer::keeps(&client.guest, request, request.ends_soon(request.len as u64));
-    let mut out = site.worker().buffer();
+) -> Act<'a> {
+    let keep = local_reply::serves_rule(&client.handle, request, request.ends_soon(request.len as u64));
+    let mut out = snapshot.worker().buffer();
     match &rule.action {
         // RFC 9110, section 7.6.2: it goes no further, and who is asked is here.
         Action::Proxy(_) if hops::left(head) == Some(0) => match head.known_method {
             Method::Options => {
-                answer::write_options(head, keep, site, &mut out);
-                Next::Answer { status: 200, head: out, body: &[], keep }
+                local_reply::write_options(head, keep, snapshot, &mut out);
+                Act::Reply { status: 200, head: out, body: &[], keep }
             }
-            _ => Next::Refuse(Failure::new(Reason::RequestMethod)),
+            _ => Act::Refuse(Failure::new(Reason::RequestMethod)),
         },
         Action::Proxy(_) if hops::go_in_circles(head.fields) => {
-            Next::Refuse(Failure::new(Reason::LoopDetected))
+            Act::Refuse(Failure::new(Reason::LoopDetected))
         }
         Action::Proxy(proxy) => match too_large(proxy, head.framing) {
-            Some(failure) => Next::Refuse(failure),
+            Some(failure) => Act::Refuse(failure),
             None => {
-                let upstream = site.upstreams.get(proxy.upstream);
-                let first_target = upstream.choose();
+                let upstream = snapshot.upstreams.get(proxy.upstream);
+                let first_target = upstream.next_target();
                 let origin = upstream.pool(first_target, 0).origin();
                 write_request_head(head, rule, proxy, origin, &forwarded(client, http), &mut out);
-                Next::Forward { proxy, first_target, head: out }
+                Act::Forward { proxy, first_target, head: out }
             }
         },
         Action::Redirect(redirect) => {
-            answer::write_redirect(redirect, head, keep, site, &mut out);
-            Next::Answer { status: redirect.status, head: out, body: &[], keep }
+            local_reply::write_redirect(redirect, head, keep, snapshot, &mut out);
+            Act::Reply { status: redirect.status, head: out, body: &[], keep }
         }
         // What was decrypted here is not what the target is to get.
         Action::Pass(_) if client.stream.is_encrypted() => {
-            Next::Refuse(Failure::misdirected(Misdirection::PassedOn))
+            Act::Refuse(Failure::misdirected(Misdirection::PassedOn))
         }
-        Action::Pass(pass) => Next::Pass(pass),
-        Action::Drop => Next::Drop,
+        Action::Pass(pass) => Act::Pass(pass),
+        Action::Drop => Act::Drop,
         Action::Respond(respond) => {
-            let body = answer::write_respond(respond, head, keep, site, &mut out);
-            Next::Answer { status: respond.status, head: out, body, keep }
+            let body = local_reply::write_respond(respond, head, keep, snapshot, &mut out);
+            Act::Reply { status: respond.status, head: out, body, keep }
         }
     }
 }
 
 /// Writes the head once more, for another target: the client's is still there.
-pub(super) fn rewrite(
+pub(super) fn rebuild_head(
     client: &Client,
-    site: &Site,
+    snapshot: &ListenerSnapshot,
     request: &Request,
     pool: &Pool,
 ) -> Result<Buffer, Failure> {
     let again = || Failure::new(Reason::Internal);
-    let http = site.http().ok_or_else(again)?;
-    let rule = request.rule.and_then(|rule| site.rule(rule)).ok_or_else(again)?;
+    let http = snapshot.http().ok_or_else(again)?;
+    let rule = request.rule.and_then(|rule| snapshot.rule(rule)).ok_or_else(again)?;
     let Action::Proxy(proxy) = &rule.action else { return Err(again()) };
-    let mut table = site.state.table.borrow_mut();
+    let mut table = snapshot.state.table.borrow_mut();
     let head = parse_request(client.input.unread(), &mut HeadScan::default(), &http.head, &mut table)?;
-    let mut out = site.worker().buffer();
+    let mut out = snapshot.worker().buffer();
     let head = head.ok_or_else(again)?;
     write_request_head(&head, rule, proxy, pool.origin(), &forwarded(client, http), &mut out);
     Ok(out)
@@ -267,19 +268,24 @@ fn forwarded(client: &Client, http: &HttpListener) -> Forwarded {
 
 /// The first rule that matches, and its index.
 fn find_rule<'a>(
-    site: &'a Site,
+    snapshot: &'a ListenerSnapshot,
     head: &RequestHead<'_>,
     host: Option<&HostKey>,
 ) -> Option<(usize, &'a Rule)> {
     let host = host.map_or(&b""[..], HostKey::as_bytes);
-    let index = site.generation.tables[site.index].find(host, &match_path(head.path), head.method)?;
-    Some((index, site.rule(index)?))
+    let index = snapshot.generation.tables[snapshot.index].find(host, &match_path(head.path), head.method)?;
+    Some((index, snapshot.rule(index)?))
 }
 
 /// Whether `rule`, the first that matches, would send on to a target what the target may read as a path that
 /// another rule guards.
-fn is_ambiguous(site: &Site, head: &RequestHead<'_>, host: Option<&HostKey>, rule: &Rule) -> bool {
-    let Some(guards) = &site.generation.guards[site.index] else { return false };
+fn is_ambiguous(
+    snapshot: &ListenerSnapshot,
+    head: &RequestHead<'_>,
+    host: Option<&HostKey>,
+    rule: &Rule,
+) -> bool {
+    let Some(guards) = &snapshot.generation.guards[snapshot.index] else { return false };
     let host = host.map_or(&b""[..], HostKey::as_bytes);
     rule.action.upstream().is_some() && guards.find(host, head.path, head.method).is_some()
 }
@@ -292,43 +298,43 @@ fn too_large(proxy: &Proxy, framing: Framing) -> Option<Failure> {
 }
 
 /// What came of waiting for a request.
-pub(super) enum Awaited {
+pub(super) enum IdleEnd {
     /// There is something to read.
     Request,
     /// Nothing came.
-    Silence,
+    Timeout,
     /// The gate would rather not have another.
-    Leave,
+    Draining,
 }
 
-/// Waits for the first byte of a request, without a buffer, for at most `patience`; once the gate would rather
+/// Waits for the first byte of a request, without a buffer, for at most `timeout`; once the gate would rather
 /// not have another, no longer than the connection was said to stay.
 ///
 /// Holds no site: a generation that was replaced is not kept by a silent connection. No `async fn`: its
 /// arguments would be stored twice.
-pub(super) fn wait(client: &Client, patience: Duration) -> impl Future<Output = Awaited> {
+pub(super) fn wait_for_request(client: &Client, timeout: Duration) -> impl Future<Output = IdleEnd> {
     // Asks the kernel where the last read has not shown that it took everything: to take that for a
     // request would be to hold a site.
     client.stream.has_pending_event();
     async move {
         let first_byte = poll_fn(|cx| {
             // The kernel is asked, since a request that came in this very moment must be answered.
-            if client.guest.poll_asked_to_leave(cx).is_ready() && client.stream.is_open_and_idle() {
-                return Poll::Ready(Ok(Awaited::Leave));
+            if client.handle.poll_draining(cx).is_ready() && client.stream.is_open_and_idle() {
+                return Poll::Ready(Ok(IdleEnd::Draining));
             }
-            client.stream.poll_readable(cx).map(|()| Ok(Awaited::Request))
+            client.stream.poll_readable(cx).map(|()| Ok(IdleEnd::Request))
         });
-        match client.timer.within(patience, first_byte).await {
+        match client.timer.within(timeout, first_byte).await {
             // Boxed, so that a connection that is not asked to leave does not carry this wait too.
-            Ok(Awaited::Leave) => Box::pin(wait_to_leave(client)).await,
-            awaited => awaited.unwrap_or(Awaited::Silence),
+            Ok(IdleEnd::Draining) => Box::pin(wait_to_leave(client)).await,
+            awaited => awaited.unwrap_or(IdleEnd::Timeout),
         }
     }
 }
 
 /// Waits for the request that may be under way, as long as the client was told that its connection stays.
-async fn wait_to_leave(client: &Client) -> Awaited {
-    let left = client.guest.stays_until().saturating_duration_since(client.stream.worker().now());
-    let first_byte = poll_fn(|cx| client.stream.poll_readable(cx).map(|()| Ok(Awaited::Request)));
-    client.timer.within(left, first_byte).await.unwrap_or(Awaited::Leave)
+async fn wait_to_leave(client: &Client) -> IdleEnd {
+    let left = client.handle.stays_until().saturating_duration_since(client.stream.worker().now());
+    let first_byte = poll_fn(|cx| client.stream.poll_readable(cx).map(|()| Ok(IdleEnd::Request)));
+    client.timer.within(left, first_byte).await.unwrap_or(IdleEnd::Draining)
 }

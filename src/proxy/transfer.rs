@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::body::Incoming;
-use super::failure::{Broken, Failure};
+use super::failure::{Failure, TransferError};
 use crate::http::{BodyError, CHUNK_END, ChunkPrefix, LAST_CHUNK};
 use crate::log::Reason;
 use crate::log::counters::Count;
@@ -32,7 +32,7 @@ pub(super) const COPIED_MAX: usize = 1024;
 const BURST: Duration = Duration::from_millis(1);
 
 /// How long the pieces of a burst may gather. With what Linux adds to it, some 60 us.
-const GATHERING: Duration = Duration::from_micros(10);
+const COALESCE_TIME: Duration = Duration::from_micros(10);
 
 /// What passes one way during an exchange: for the log, the metrics, and whoever waits for progress.
 pub(super) struct Meter<'a> {
@@ -79,7 +79,7 @@ pub(super) struct Transfer<'a> {
     pub(super) to: &'a Stream,
     pub(super) timer: &'a Timer,
     /// How long neither reading nor writing may make progress.
-    pub(super) patience: Duration,
+    pub(super) timeout: Duration,
     /// The body goes out in chunks.
     pub(super) chunked: bool,
     /// Trailers may go along.
@@ -121,17 +121,17 @@ impl Transfer<'_> {
     }
 
     /// Sends `head`, together with what is there of the body, then the rest of it as it comes.
-    pub(super) async fn run(&mut self, head: Buffer) -> Result<(), Broken> {
+    pub(super) async fn run(&mut self, head: Buffer) -> Result<(), TransferError> {
         let mut head = Some(head);
         let mut follows = false;
         loop {
             let last = self.meter.last();
-            let piece = self.from.decode().map_err(Broken::Body)?;
+            let piece = self.from.decode().map_err(TransferError::Body)?;
             if self.counts_reads {
                 self.meter.add(piece.consumed, self.worker.now());
             }
             if self.most.is_some_and(|most| self.from.body.bytes() > most) {
-                return Err(Broken::TooLarge);
+                return Err(TransferError::TooLarge);
             }
             self.write(head.as_mut(), self.from.data(&piece), piece.is_last).await?;
             drop(head.take());
@@ -146,7 +146,7 @@ impl Transfer<'_> {
                 return Ok(());
             }
             if std::mem::replace(&mut follows, true) && self.worker.now() - last < BURST {
-                self.worker.coalesce(GATHERING);
+                self.worker.coalesce(COALESCE_TIME);
             }
             self.read().await?;
             if self.from.body.is_complete() {
@@ -161,38 +161,43 @@ impl Transfer<'_> {
         self.run(head).await.map_err(Failure::of_download)
     }
 
-    async fn read(&mut self) -> Result<(), Broken> {
-        let read = self.timer.within(self.patience, self.from.read()).await;
-        read.map_err(Broken::From)?.map_err(Broken::Body)
+    async fn read(&mut self) -> Result<(), TransferError> {
+        let read = self.timer.within(self.timeout, self.from.read()).await;
+        read.map_err(TransferError::Read)?.map_err(TransferError::Body)
     }
 
     /// Writes a head, a piece of the body, and the end of the body if it `is_last`, in one go.
-    async fn write(&self, head: Option<&mut Buffer>, data: &[u8], is_last: bool) -> Result<(), Broken> {
+    async fn write(
+        &self,
+        head: Option<&mut Buffer>,
+        data: &[u8],
+        is_last: bool,
+    ) -> Result<(), TransferError> {
         let ends = is_last && self.end_follows;
         let prefix = (self.chunked && !data.is_empty()).then(|| ChunkPrefix::new(data.len()));
-        let mut pieces = Pieces::new();
+        let mut slices = Slices::new();
         if let Some(prefix) = &prefix {
-            pieces.add(prefix.as_bytes());
+            slices.add(prefix.as_bytes());
         }
-        pieces.add(data);
+        slices.add(data);
         if prefix.is_some() {
-            pieces.add(CHUNK_END);
+            slices.add(CHUNK_END);
         }
         if is_last && self.chunked {
-            pieces.add(LAST_CHUNK);
-            pieces.add(if self.trailers { self.from.body.trailers() } else { &[] });
-            pieces.add(CHUNK_END);
+            slices.add(LAST_CHUNK);
+            slices.add(if self.trailers { self.from.body.trailers() } else { &[] });
+            slices.add(CHUNK_END);
         }
         let slices = match head {
-            Some(head) => pieces.behind(head),
-            None => pieces.slices(),
+            Some(head) => slices.after_head(head),
+            None => slices.body(),
         };
         let bytes = slices.iter().map(|slice| slice.len()).sum();
         if bytes == 0 {
             return Ok(());
         }
         self.begun.set(true);
-        write_message(self.to, slices, ends, self.timer, self.patience).await.map_err(Broken::To)?;
+        write_message(self.to, slices, ends, self.timer, self.timeout).await.map_err(TransferError::Write)?;
         if !self.counts_reads {
             self.meter.add(bytes, self.worker.now());
         }
@@ -200,7 +205,7 @@ impl Transfer<'_> {
     }
 
     /// Moves a large body of known length inside the kernel, as far as that goes.
-    async fn splice(&mut self) -> Result<(), Broken> {
+    async fn splice(&mut self) -> Result<(), TransferError> {
         let (from, to) = (self.from.stream, self.to);
         let (Some(from), Some(to)) = (from.plain(), to.plain()) else { return Ok(()) };
         if self.chunked || !self.from.is_worth_splicing(SPLICE_FROM) {
@@ -210,14 +215,16 @@ impl Transfer<'_> {
         let Ok(mut pipe) = self.worker.pipe() else { return Ok(()) };
         while !self.from.body.is_complete() {
             let moving = self.from.move_into(&mut pipe, from);
-            let moved = self.timer.within(self.patience, moving).await.map_err(Broken::From)?;
+            let moved = self.timer.within(self.timeout, moving).await.map_err(TransferError::Read)?;
             if moved == 0 {
-                return Err(Broken::Body(BodyError::Truncated));
+                return Err(TransferError::Body(BodyError::Truncated));
             }
             if self.counts_reads {
                 self.meter.add(moved, self.worker.now());
             }
-            while self.timer.within(self.patience, pipe.drain_into(to)).await.map_err(Broken::To)? > 0 {}
+            while self.timer.within(self.timeout, pipe.drain_into(to)).await.map_err(TransferError::Write)?
+                > 0
+            {}
             if !self.counts_reads {
                 self.meter.add(moved, self.worker.now());
             }
@@ -227,7 +234,7 @@ impl Transfer<'_> {
 }
 
 /// What goes out in one write: maybe a head, and pieces of a body.
-struct Pieces<'a> {
+struct Slices<'a> {
     /// The first is for the head.
     slices: [IoSlice<'a>; 7],
     /// Pieces, without the head.
@@ -236,7 +243,7 @@ struct Pieces<'a> {
     bytes: usize,
 }
 
-impl<'a> Pieces<'a> {
+impl<'a> Slices<'a> {
     fn new() -> Self {
         Self { slices: [IoSlice::new(&[]); 7], count: 0, bytes: 0 }
     }
@@ -249,14 +256,14 @@ impl<'a> Pieces<'a> {
         }
     }
 
-    fn slices(&mut self) -> &mut [IoSlice<'a>] {
+    fn body(&mut self) -> &mut [IoSlice<'a>] {
         &mut self.slices[1..=self.count]
     }
 
     /// The same behind a head, which takes in what is short.
-    fn behind(&mut self, head: &'a mut Buffer) -> &mut [IoSlice<'a>] {
+    fn after_head(&mut self, head: &'a mut Buffer) -> &mut [IoSlice<'a>] {
         if self.bytes <= COPIED_MAX {
-            self.slices().iter().for_each(|piece| head.extend(piece));
+            self.body().iter().for_each(|piece| head.extend(piece));
             self.count = 0;
         }
         self.slices[0] = IoSlice::new(head.unread());
@@ -267,14 +274,14 @@ impl<'a> Pieces<'a> {
 /// How to write: [`Stream::poll_write_vectored`] or its like.
 type PollWrite = fn(&Stream, &mut Context<'_>, &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
 
-/// Writes all of `slices`; `patience` counts anew with every part of it that is taken.
+/// Writes all of `slices`; `timeout` counts anew with every part of it that is taken.
 pub(super) fn write_all(
     to: &Stream,
     slices: &mut [IoSlice<'_>],
     timer: &Timer,
-    patience: Duration,
+    timeout: Duration,
 ) -> impl Future<Output = io::Result<()>> {
-    write_all_by(Stream::poll_write_vectored, to, slices, timer, patience)
+    write_all_by(Stream::poll_write_vectored, to, slices, timer, timeout)
 }
 
 /// The same; with `ends`, which nothing follows, the end of the connection goes out in one packet with the
@@ -284,15 +291,15 @@ pub(super) async fn write_message(
     mut slices: &mut [IoSlice<'_>],
     ends: bool,
     timer: &Timer,
-    patience: Duration,
+    timeout: Duration,
 ) -> io::Result<()> {
     if !ends {
         // Nearly every message is taken at once, and what may wait is not even made for it.
         let written = to.try_write(slices)?;
         IoSlice::advance_slices(&mut slices, written);
-        return if slices.is_empty() { Ok(()) } else { write_all(to, slices, timer, patience).await };
+        return if slices.is_empty() { Ok(()) } else { write_all(to, slices, timer, timeout).await };
     }
-    write_all_by(Stream::poll_write_last, to, slices, timer, patience).await?;
+    write_all_by(Stream::poll_write_last, to, slices, timer, timeout).await?;
     if let Some(to) = to.plain() {
         // Should it fail, the connection is dead already.
         let _ = to.shutdown_write();
@@ -305,21 +312,21 @@ async fn write_all_by(
     to: &Stream,
     mut slices: &mut [IoSlice<'_>],
     timer: &Timer,
-    patience: Duration,
+    timeout: Duration,
 ) -> io::Result<()> {
     IoSlice::advance_slices(&mut slices, 0);
     while !slices.is_empty() {
-        let written = timer.within(patience, poll_fn(|cx| poll_write(to, cx, slices))).await?;
+        let written = timer.within(timeout, poll_fn(|cx| poll_write(to, cx, slices))).await?;
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
         IoSlice::advance_slices(&mut slices, written);
     }
-    timer.within(patience, poll_fn(|cx| to.poll_flush(cx))).await
+    timer.within(timeout, poll_fn(|cx| to.poll_flush(cx))).await
 }
 
 /// An upload that goes on while something else is awaited.
-pub(super) struct Alongside<'a, F> {
+pub(super) struct ConcurrentUpload<'a, F> {
     future: Option<F>,
     /// Whose upload it is: when he is gone, nothing is awaited any more.
     client: &'a Stream,
@@ -329,16 +336,16 @@ pub(super) struct Alongside<'a, F> {
     meter: &'a Meter<'a>,
 }
 
-impl<'a, F: Future<Output = Result<(), Broken>>> Alongside<'a, Pin<&mut F>> {
+impl<'a, F: Future<Output = Result<(), TransferError>>> ConcurrentUpload<'a, Pin<&mut F>> {
     /// No `future`: the upload has ended already, and how is known.
     pub(super) fn new(
         client: &'a Stream,
         future: Option<Pin<&'a mut F>>,
         failed: bool,
         meter: &'a Meter<'a>,
-    ) -> Alongside<'a, Pin<&'a mut F>> {
+    ) -> ConcurrentUpload<'a, Pin<&'a mut F>> {
         meter.ended.set(future.is_none().then(|| client.worker().now()));
-        Alongside { future, client, failed, meter }
+        ConcurrentUpload { future, client, failed, meter }
     }
 
     /// Whether it ended well.
@@ -381,7 +388,7 @@ impl<'a, F: Future<Output = Result<(), Broken>>> Alongside<'a, Pin<&mut F>> {
                 self.meter.ended.set(Some(self.client.worker().now()));
                 match result {
                     Ok(()) => {}
-                    Err(Broken::To(_)) => self.failed = true,
+                    Err(TransferError::Write(_)) => self.failed = true,
                     Err(broken) => return Poll::Ready(Err(Failure::of_upload(broken))),
                 }
             }
@@ -410,7 +417,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(60);
 
     /// Two connections, and what comes on the first goes out on the second.
-    struct Way {
+    struct Direction {
         worker: Worker,
         from: Stream,
         to: Stream,
@@ -418,7 +425,7 @@ mod tests {
         total: Count,
     }
 
-    impl Way {
+    impl Direction {
         /// It, and the other ends of both connections.
         fn new(worker: Worker) -> (Self, Peer, Peer) {
             let ((from, source), (to, sink), timer) = (pair(&worker), pair(&worker), worker.timer());
@@ -436,7 +443,7 @@ mod tests {
                 from: Incoming { stream: &self.from, input, body },
                 to: &self.to,
                 timer: &self.timer,
-                patience: PATIENCE,
+                timeout: PATIENCE,
                 chunked: false,
                 trailers: false,
                 most: None,
@@ -462,7 +469,7 @@ mod tests {
     #[test]
     fn short_messages_arrive_whole_however_little_is_taken_at_once() {
         let ended = worker::run(|worker| async move {
-            let (way, mut source, sink) = Way::new(worker);
+            let (way, mut source, sink) = Direction::new(worker);
             let mut input = Input::default();
             let (mut sent, mut reading, mut at_once) = (Vec::new(), None, 0);
             for number in 0..20_000 {
@@ -508,7 +515,7 @@ mod tests {
     #[test]
     fn what_is_not_short_or_not_here_yet_is_left_to_run() {
         let ended = worker::run(|worker| async move {
-            let (way, mut source, _sink) = Way::new(worker);
+            let (way, mut source, _sink) = Direction::new(worker);
             let meter = Meter::new(&way.total, way.worker.now());
             source.write_all(&[b'x'; 1025]).unwrap();
             let mut input = Input::default();

@@ -10,65 +10,72 @@ use std::time::{Duration, Instant};
 use futures_lite::future::{or, try_zip};
 
 use super::connection::Client;
-use super::ground::Ground;
-use super::record::{Prelude, Visit};
+use super::record::{ConnectionRecord, TunnelStart};
 use super::transfer::Meter;
+use super::tunnel_context::TunnelContext;
 use crate::log::Reason;
 use crate::tls::{Input, Stream};
-use crate::upstream::Link;
+use crate::upstream::TargetConnection;
 use crate::worker::{BUFFER_BYTES, TcpStream, Worker};
 
 /// A way for bytes that is open, and what is to be said of it at its end.
 pub(super) struct Tunnel {
-    pub(super) ground: Rc<Ground>,
-    pub(super) link: Box<Link>,
+    pub(super) context: Rc<TunnelContext>,
+    pub(super) target: Box<TargetConnection>,
     /// How long neither side may say anything.
-    pub(super) patience: Duration,
-    pub(super) prelude: Prelude,
+    pub(super) timeout: Duration,
+    pub(super) start: TunnelStart,
 }
 
 impl Tunnel {
     /// Bytes both ways, what was read of the client first, until both sides have finished.
     pub(super) async fn run(self: Box<Self>, client: &mut Client) {
-        let Self { ground, link, patience, prelude } = *self;
-        let visit = Visit::new(&ground, client, prelude);
-        keep(client, &ground, link, patience, visit).await;
+        let Self { context, target, timeout, start } = *self;
+        let record = ConnectionRecord::new(&context, client, start);
+        relay_connection(client, &context, target, timeout, record).await;
     }
 }
 
 /// The same, of a visit that has begun.
-pub(super) async fn keep(
+pub(super) async fn relay_connection(
     client: &mut Client,
-    ground: &Rc<Ground>,
-    mut link: Box<Link>,
-    patience: Duration,
-    mut visit: Visit<'_>,
+    context: &Rc<TunnelContext>,
+    mut target: Box<TargetConnection>,
+    timeout: Duration,
+    mut record: ConnectionRecord<'_>,
 ) {
-    client.guest.is_tunnel(ground, client.stream.admission());
-    visit.is_tunnel_to(link.address);
+    client.handle.mark_as_tunnel(context, client.stream.admission());
+    record.is_tunnel_to(target.address);
     let Client { stream, input, .. } = client;
-    let near = Side { stream, gone: Reason::ClientGone };
-    let far = Side { stream: &link.stream, gone: Reason::UpstreamReset };
-    let (worker, last) = (ground.worker(), Cell::new(ground.worker().now()));
-    let up =
-        Way { worker, from: near, input, to: far, meter: &visit.received, counts_reads: true, last: &last };
-    let down = Way {
+    let near = Peer { stream, gone: Reason::ClientGone };
+    let far = Peer { stream: &target.stream, gone: Reason::UpstreamReset };
+    let (worker, last) = (context.worker(), Cell::new(context.worker().now()));
+    let up = Direction {
+        worker,
+        from: near,
+        input,
+        to: far,
+        meter: &record.received,
+        counts_reads: true,
+        last: &last,
+    };
+    let down = Direction {
         worker,
         from: far,
-        input: &mut link.input,
+        input: &mut target.input,
         to: near,
-        meter: &visit.sent,
+        meter: &record.sent,
         counts_reads: false,
         last: &last,
     };
     let both = async { try_zip(up.run(), down.run()).await.map(|_| ()) };
-    let ended = or(both, or(cut([near, far]), silence(worker, &last, patience))).await;
-    visit.end(ended);
+    let ended = or(both, or(cut([near, far]), silence(worker, &last, timeout))).await;
+    record.end(ended);
 }
 
 /// One end of a tunnel.
 #[derive(Clone, Copy)]
-struct Side<'a> {
+struct Peer<'a> {
     stream: &'a Stream,
     /// Why the tunnel ends when this connection fails.
     gone: Reason,
@@ -76,7 +83,7 @@ struct Side<'a> {
 
 /// Waits until a side resets its connection. A way that waits for the other side, or has ended, reads nothing
 /// and so would not see it.
-async fn cut(sides: [Side<'_>; 2]) -> Result<(), Reason> {
+async fn cut(sides: [Peer<'_>; 2]) -> Result<(), Reason> {
     poll_fn(|cx| {
         let reset = sides.iter().find(|side| side.stream.poll_reset(cx).is_ready());
         reset.map_or(Poll::Pending, |side| Poll::Ready(Err(side.gone)))
@@ -84,12 +91,12 @@ async fn cut(sides: [Side<'_>; 2]) -> Result<(), Reason> {
     .await
 }
 
-/// Waits until no byte has moved either way for `patience`. This is the only deadline of a tunnel: a way that
+/// Waits until no byte has moved either way for `timeout`. This is the only deadline of a tunnel: a way that
 /// waits to read, to write or to pass an end on may wait as long as the other way moves.
-async fn silence(worker: &Worker, last: &Cell<Instant>, patience: Duration) -> Result<(), Reason> {
+async fn silence(worker: &Worker, last: &Cell<Instant>, timeout: Duration) -> Result<(), Reason> {
     let timer = worker.timer();
     loop {
-        let left = patience.saturating_sub(worker.now().saturating_duration_since(last.get()));
+        let left = timeout.saturating_sub(worker.now().saturating_duration_since(last.get()));
         if left.is_zero() {
             return Err(Reason::TunnelIdle);
         }
@@ -99,12 +106,12 @@ async fn silence(worker: &Worker, last: &Cell<Instant>, patience: Duration) -> R
 }
 
 /// One way through a tunnel.
-struct Way<'a> {
+struct Direction<'a> {
     worker: &'a Worker,
-    from: Side<'a>,
+    from: Peer<'a>,
     /// Bytes of `from` that are still to be written.
     input: &'a mut Input,
-    to: Side<'a>,
+    to: Peer<'a>,
     meter: &'a Meter<'a>,
     /// The meter counts what is read of the client; else what is written to it.
     counts_reads: bool,
@@ -112,7 +119,7 @@ struct Way<'a> {
     last: &'a Cell<Instant>,
 }
 
-impl Way<'_> {
+impl Direction<'_> {
     /// Moves bytes until `from` has finished, and then finishes `to`, which may go on sending (TCP half-close).
     ///
     /// # Errors
@@ -143,7 +150,7 @@ impl Way<'_> {
 
     /// Writes all that was read.
     async fn write(&mut self) -> Result<(), Reason> {
-        let Side { stream, gone } = self.to;
+        let Peer { stream, gone } = self.to;
         while !self.input.is_empty() {
             let slices = [IoSlice::new(self.input.unread())];
             let written = poll_fn(|cx| stream.poll_write_vectored(cx, &slices)).await.map_err(|_| gone)?;

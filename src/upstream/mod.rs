@@ -1,7 +1,7 @@
 //! Upstreams, as the data plane sees them: which target, which address, which connection.
 //!
 //! ```text
-//!   Upstream --in turn--> Pool (one a target) --idle link, newest first--> Link
+//!   Upstream --in turn--> Pool (one a target) --idle connection, newest first--> Link
 //!                           |                                               ^
 //!                           +-- Name (of all workers: addresses) --connect---+
 //! ```
@@ -11,18 +11,18 @@
 //! nothing of requests but whether it may hand out a connection that was used before.
 
 mod attempts;
-mod book;
-mod choice;
-mod directory;
-mod link;
-mod names;
+mod connection;
+mod name_cache;
 mod pool;
+mod pools;
 mod resolver;
+mod table;
+mod upstream;
 
-pub use book::Book;
-pub use choice::Upstream;
-pub use directory::{Directory, DirectoryError};
-pub use link::Link;
-pub use names::{Name, Names};
+pub use connection::TargetConnection;
+pub use name_cache::{NameCache, ResolvedName};
 pub use pool::{ConnectError, Pool};
+pub use pools::Pools;
 pub use resolver::{Resolver, SystemResolver, Unresolved};
+pub use table::{UpstreamError, UpstreamTable};
+pub use upstream::Upstream;

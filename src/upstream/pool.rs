@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use rustls::pki_types::ServerName;
 
 use super::attempts::{Attempts, Order};
-use super::link::Link;
-use super::names::Name;
+use super::connection::TargetConnection;
+use super::name_cache::ResolvedName;
 use crate::config::plan::{Target, TargetHost};
 use crate::log::Reason;
 use crate::tls::{Connector, Input, Stream};
@@ -26,17 +26,17 @@ pub struct Pool {
     authority: Box<str>,
     /// For `https://`: how to shake hands, and which name to ask for.
     tls: Option<(Connector, ServerName<'static>)>,
-    name: Option<Arc<Name>>,
+    name: Option<Arc<ResolvedName>>,
     /// The last used is the last here, and the first to be used again: the others get to be idle
     /// long enough to be closed.
     idle: RefCell<Vec<Idle>>,
     /// The version of the name's answer that `idle` is known to agree with.
-    agreed: Cell<u64>,
+    name_version: Cell<u64>,
     order: Order,
 }
 
 struct Idle {
-    link: Box<Link>,
+    connection: Box<TargetConnection>,
     until: Instant,
 }
 
@@ -62,14 +62,14 @@ impl fmt::Display for ConnectError {
 
 impl Pool {
     /// `connector` is for `https://` targets.
-    pub(super) fn new(target: Target, connector: Option<Connector>, name: Option<Arc<Name>>) -> Self {
+    pub(super) fn new(target: Target, connector: Option<Connector>, name: Option<Arc<ResolvedName>>) -> Self {
         let authority = target.authority().into();
         let tls = connector.map(|connector| {
             let name = connector.server_name(&target);
             (connector, name.expect("invariant: the directory has refused hosts that are no server name"))
         });
-        let (idle, agreed, order) = Default::default();
-        Self { target, authority, tls, name, idle, agreed, order }
+        let (idle, name_version, order) = Default::default();
+        Self { target, authority, tls, name, idle, name_version, order }
     }
 
     /// What `Host` says to this target, and what is put before the path.
@@ -82,16 +82,18 @@ impl Pool {
         &self.target
     }
 
-    /// An idle connection of which nothing bad is known. With `careful` the kernel is asked as well
+    /// An idle connection of which nothing bad is known. With `verify` the kernel is asked as well
     /// whether the target has closed it: for requests that could not be sent twice.
-    pub fn reuse(&self, now: Instant, careful: bool) -> Option<Box<Link>> {
-        self.agree_with_name(now);
+    pub fn take_idle(&self, now: Instant, verify: bool) -> Option<Box<TargetConnection>> {
+        self.close_stale(now);
         let mut idle = self.idle.borrow_mut();
-        while let Some(Idle { mut link, until }) = idle.pop() {
-            if now < until && !link.stream.has_pending_event() && (!careful || link.stream.is_open_and_idle())
+        while let Some(Idle { mut connection, until }) = idle.pop() {
+            if now < until
+                && !connection.stream.has_pending_event()
+                && (!verify || connection.stream.is_open_and_idle())
             {
-                (link.reused, link.agreed) = (true, self.agreed.get());
-                return Some(link);
+                (connection.reused, connection.name_version) = (true, self.name_version.get());
+                return Some(connection);
             }
         }
         None
@@ -99,11 +101,16 @@ impl Pool {
 
     /// Keeps a connection whose last exchange ended cleanly, until `until`. Not when the name has left
     /// its address meanwhile: used again and again, it would never be idle long enough to be closed.
-    pub fn keep(&self, link: Box<Link>, until: Instant) {
+    pub fn put_back(&self, connection: Box<TargetConnection>, until: Instant) {
         let mut idle = self.idle.borrow_mut();
-        let left = link.agreed != self.agreed.get() && self.has_left(link.address.ip());
-        if !left && link.input.is_empty() && !link.stream.has_pending_event() && idle.len() < IDLE_MAX {
-            idle.push(Idle { link, until });
+        let left =
+            connection.name_version != self.name_version.get() && self.is_stale(connection.address.ip());
+        if !left
+            && connection.input.is_empty()
+            && !connection.stream.has_pending_event()
+            && idle.len() < IDLE_MAX
+        {
+            idle.push(Idle { connection, until });
         }
     }
 
@@ -112,11 +119,15 @@ impl Pool {
     ///
     /// # Errors
     /// [`ConnectError`], of the address that failed last.
-    pub async fn open(&self, worker: &Worker, timeout: Duration) -> Result<Box<Link>, ConnectError> {
+    pub async fn open(
+        &self,
+        worker: &Worker,
+        timeout: Duration,
+    ) -> Result<Box<TargetConnection>, ConnectError> {
         let attempts = Attempts::default();
         let opening = async { Ok(self.open_somewhere(worker, &attempts).await) };
         let error = match worker.timer().within(timeout, opening).await {
-            Ok(Some(link)) => return Ok(link),
+            Ok(Some(connection)) => return Ok(connection),
             Ok(None) => io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
             Err(late) => late,
         };
@@ -128,7 +139,7 @@ impl Pool {
         Err(ConnectError { reason: reason_of(&error), address: Some(address), error })
     }
 
-    async fn open_somewhere(&self, worker: &Worker, attempts: &Attempts) -> Option<Box<Link>> {
+    async fn open_somewhere(&self, worker: &Worker, attempts: &Attempts) -> Option<Box<TargetConnection>> {
         let name = match (&self.target.host, &self.name) {
             (TargetHost::Address(address), _) => {
                 return self.open_one_of(worker, &[*address], attempts).await;
@@ -136,8 +147,8 @@ impl Pool {
             (TargetHost::Name(_), name) => name.as_ref()?,
         };
         let answer = name.current(worker).await;
-        if let Some(link) = self.open_one_of(worker, &answer.addresses, attempts).await {
-            return Some(link);
+        if let Some(connection) = self.open_one_of(worker, &answer.addresses, attempts).await {
+            return Some(connection);
         }
         // The container may have moved since: ask now, and go there if so.
         let again = name.renewed().await;
@@ -150,20 +161,20 @@ impl Pool {
         worker: &Worker,
         addresses: &[IpAddr],
         attempts: &Attempts,
-    ) -> Option<Box<Link>> {
+    ) -> Option<Box<TargetConnection>> {
         let order = self.order.next(addresses, Instant::now());
         let order = order.into_iter().map(|address| SocketAddr::new(address, self.target.port));
         let connect = |address| self.connect(worker, address);
         let (address, stream) = attempts.race(order, &self.order, worker.timer(), connect).await?;
-        let (input, agreed) = (Input::default(), self.agreed.get());
-        Some(Box::new(Link { stream, input, address, agreed, reused: false }))
+        let (input, name_version) = (Input::default(), self.name_version.get());
+        Some(Box::new(TargetConnection { stream, input, address, name_version, reused: false }))
     }
 
     /// Closes what is too old, closed by the target, or at an address that the name has left.
     /// Whether any connection is left.
     pub(super) fn sweep(&self, now: Instant) -> bool {
         let mut idle = self.idle.borrow_mut();
-        idle.retain(|idle| now < idle.until && !idle.link.stream.has_pending_event());
+        idle.retain(|idle| now < idle.until && !idle.connection.stream.has_pending_event());
         if idle.is_empty() {
             idle.shrink_to(0);
         }
@@ -180,17 +191,17 @@ impl Pool {
         }
     }
 
-    fn has_left(&self, address: IpAddr) -> bool {
+    fn is_stale(&self, address: IpAddr) -> bool {
         self.name.as_ref().is_some_and(|name| !name.last().addresses.contains(&address))
     }
 
     /// Closes idle connections to addresses that the name does not stand for any more.
-    fn agree_with_name(&self, now: Instant) {
+    fn close_stale(&self, now: Instant) {
         let Some(name) = &self.name else { return };
         let version = name.version(now);
-        if self.agreed.replace(version) != version {
+        if self.name_version.replace(version) != version {
             let answer = name.last();
-            self.idle.borrow_mut().retain(|idle| answer.addresses.contains(&idle.link.address.ip()));
+            self.idle.borrow_mut().retain(|idle| answer.addresses.contains(&idle.connection.address.ip()));
         }
     }
 }
@@ -231,10 +242,10 @@ mod tests {
 
     use super::*;
     use crate::config::plan::Scheme;
-    use crate::upstream::{Names, Resolver, Unresolved};
+    use crate::upstream::{NameCache, Resolver, Unresolved};
 
     /// A pool of a target with that name.
-    fn pool_of(name: &Arc<Name>, port: u16) -> Pool {
+    fn pool_of(name: &Arc<ResolvedName>, port: u16) -> Pool {
         let host = TargetHost::Name("moving.test".into());
         let target = Target { scheme: Scheme::Http, host, port, base_path: "".into() };
         Pool::new(target, None, Some(name.clone()))
@@ -243,21 +254,21 @@ mod tests {
     #[test]
     fn a_link_to_an_address_that_the_name_has_left_is_neither_handed_out_nor_kept() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let name = Names::default().get(&"moving.test".into());
+        let name = NameCache::default().get(&"moving.test".into());
         let (here, there) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
-        name.take_in(Ok(vec![here]), Instant::now());
+        name.store(Ok(vec![here]), Instant::now());
         let pool = pool_of(&name, server.local_addr().unwrap().port());
         let done = crate::worker::run(|worker| async move {
             let far = Instant::now() + Duration::from_secs(3600);
             let open = || pool.open(&worker, Duration::from_secs(5));
             let (idle, busy) = (open().await.unwrap(), open().await.unwrap());
-            pool.keep(idle, far);
-            let idle = pool.reuse(Instant::now(), false).expect("nothing has happened to it");
-            pool.keep(idle, far);
-            name.take_in(Ok(vec![there]), Instant::now());
-            assert!(pool.reuse(Instant::now(), false).is_none(), "it was idle when the name left");
-            pool.keep(busy, far);
-            assert!(pool.reuse(Instant::now(), false).is_none(), "it was in use when the name left");
+            pool.put_back(idle, far);
+            let idle = pool.take_idle(Instant::now(), false).expect("nothing has happened to it");
+            pool.put_back(idle, far);
+            name.store(Ok(vec![there]), Instant::now());
+            assert!(pool.take_idle(Instant::now(), false).is_none(), "it was idle when the name left");
+            pool.put_back(busy, far);
+            assert!(pool.take_idle(Instant::now(), false).is_none(), "it was in use when the name left");
         });
         done.unwrap();
     }
@@ -275,7 +286,7 @@ mod tests {
     #[test]
     fn one_deadline_is_for_the_name_and_all_addresses() {
         let (_hangs, receiver) = std::sync::mpsc::channel();
-        let names = Names::new(Hanging(receiver.into()));
+        let names = NameCache::new(Hanging(receiver.into()));
         let name = names.get(&"moving.test".into());
         // An address where something listens, and one of the network for examples: no answer, or that it
         // cannot be reached.
@@ -285,14 +296,14 @@ mod tests {
             let short = Duration::from_millis(50);
             let error = pool.open(&worker, short).await.err().unwrap();
             assert_eq!((error.reason, error.address), (Reason::NameNotFound, None), "{error}");
-            name.take_in(Ok(vec![[192, 0, 2, 1].into()]), Instant::now());
+            name.store(Ok(vec![[192, 0, 2, 1].into()]), Instant::now());
             let error = pool.open(&worker, short).await.err().unwrap();
             let expected = [Reason::ConnectTimeout, Reason::ConnectFailed, Reason::ConnectRefused];
             assert!(expected.contains(&error.reason) && error.address.is_some(), "{error}");
             // However long the name may take that is asked for anew: the deadline is far.
-            name.take_in(Ok(vec![[192, 0, 2, 1].into(), [127, 0, 0, 1].into()]), Instant::now());
-            let link = pool.open(&worker, Duration::from_secs(3600)).await.unwrap();
-            assert_eq!(link.address.ip(), IpAddr::from([127, 0, 0, 1]));
+            name.store(Ok(vec![[192, 0, 2, 1].into(), [127, 0, 0, 1].into()]), Instant::now());
+            let connection = pool.open(&worker, Duration::from_secs(3600)).await.unwrap();
+            assert_eq!(connection.address.ip(), IpAddr::from([127, 0, 0, 1]));
         });
         ended.unwrap();
     }

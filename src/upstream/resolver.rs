@@ -97,7 +97,7 @@ impl Resolvers {
     }
 
     /// Asks for a name, and hands the answer to `told` on another thread. Does not block.
-    pub(super) fn ask(
+    pub(super) fn start_query(
         self: &Arc<Self>,
         host: Arc<str>,
         told: impl FnOnce(Result<Vec<IpAddr>, Unresolved>) + Send + 'static,
@@ -167,37 +167,39 @@ mod tests {
 
     /// Answers no question before all threads have one.
     struct Slow {
-        asking: Mutex<HashSet<String>>,
+        querying: Mutex<HashSet<String>>,
         full: Condvar,
     }
 
     impl Resolver for Arc<Slow> {
         fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, Unresolved> {
             assert_eq!(thread::current().name(), Some("resolver"));
-            let mut asking = self.asking.lock().unwrap();
-            asking.insert(host.into());
+            let mut querying = self.querying.lock().unwrap();
+            querying.insert(host.into());
             self.full.notify_all();
-            let full = |asking: &mut HashSet<String>| asking.len() < THREADS_MAX;
-            drop(self.full.wait_timeout_while(asking, Duration::from_secs(20), full).unwrap());
+            let full = |querying: &mut HashSet<String>| querying.len() < THREADS_MAX;
+            drop(self.full.wait_timeout_while(querying, Duration::from_secs(20), full).unwrap());
             Err(Unresolved::NoAddress(io::ErrorKind::NotFound.into()))
         }
     }
 
     #[test]
     fn many_names_are_asked_for_at_once_on_a_bounded_number_of_threads() {
-        let slow = Arc::new(Slow { asking: Mutex::default(), full: Condvar::new() });
+        let slow = Arc::new(Slow { querying: Mutex::default(), full: Condvar::new() });
         let resolvers = Resolvers::new(slow.clone());
         let (sender, answers) = mpsc::channel();
         const NAMES: usize = 20 * THREADS_MAX;
         for number in 0..NAMES {
             let sender = sender.clone();
-            resolvers.ask(format!("{number}.test").into(), move |found| sender.send(found.is_err()).unwrap());
+            resolvers.start_query(format!("{number}.test").into(), move |found| {
+                sender.send(found.is_err()).unwrap()
+            });
             assert!(resolvers.queue().threads <= THREADS_MAX);
         }
         for _ in 0..NAMES {
             assert_eq!(answers.recv_timeout(Duration::from_secs(20)), Ok(true));
         }
-        assert_eq!(slow.asking.lock().unwrap().len(), NAMES, "each was asked for");
+        assert_eq!(slow.querying.lock().unwrap().len(), NAMES, "each was asked for");
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl TestGate {
         fs::write(&file, filled(yaml, names)).unwrap();
         let path = file.clone();
         let loader = Box::new(move || config::load(std::slice::from_ref(&path), &smolgate::disk::Disk));
-        let (asking, counters) = (smolgate::upstream::Names::new(resolver), Counters::new());
+        let (asking, counters) = (smolgate::upstream::NameCache::new(resolver), Counters::new());
         let gate = Gate::start_asking(asking, loader, counters, Box::new(|_| {}));
         let gate = gate.map_err(|error| error.to_string())?;
         Ok(TestGate { gate, dir, file, kept: Vec::new() })

@@ -36,7 +36,7 @@ const PURE: [&str; 4] = ["config", "http", "proxy_protocol", "routing"];
 const IO_CRATES: [&str; 8] =
     ["async_executor", "async_io", "async_net", "async_signal", "polling", "rustix", "smol", "socket2"];
 
-/// The module of the crate root that a file belongs to: `proxy` for `src/proxy/http.rs`.
+/// The module of the crate root that a file belongs to: `proxy` for `src/proxy/exchange.rs`.
 fn module(source: &Source) -> &str {
     let inside = source.path.strip_prefix("src/").unwrap_or(&source.path);
     inside.split('/').next().unwrap_or(inside).trim_end_matches(".rs")
@@ -196,7 +196,7 @@ mod tests {
         for (path, text) in [
             ("src/main.rs", "use smolgate::cli;"),
             ("src/gate.rs", "use crate::proxy::http; use crate::worker::{Timer, Stream};"),
-            ("src/proxy/http.rs", "use crate::{routing::RuleTable, http::RequestHead, log::Reason};"),
+            ("src/proxy/exchange.rs", "use crate::{routing::RuleTable, http::RequestHead, log::Reason};"),
             ("src/http/path.rs", "use crate::config::plan::HeadLimits; use super::Refusal;"),
             ("src/proxy/tcp.rs", "// use crate::gate;\n#[cfg(test)] mod tests { use crate::config::load; }"),
             ("src/proxy/forward/head.rs", "use super::super::Head;"),
@@ -210,8 +210,8 @@ mod tests {
     fn any_other_arrow_is_found() {
         for (path, text) in [
             ("src/main.rs", "use smolgate::gate::run;"),
-            ("src/proxy/http.rs", "use crate::gate::Gate;"),
-            ("src/proxy/http.rs", "use crate::{log::Reason, internal};"),
+            ("src/proxy/exchange.rs", "use crate::gate::Gate;"),
+            ("src/proxy/exchange.rs", "use crate::{log::Reason, internal};"),
             ("src/http/path.rs", "fn f() { crate::worker::spawn() }"),
             ("src/http/path.rs", "use crate::config::load;"),
             ("src/routing/table.rs", "use crate::worker::Timer;"),

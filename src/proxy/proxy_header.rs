@@ -4,32 +4,32 @@ use std::io;
 use std::time::Duration;
 
 use super::connection::Client;
-use super::door::peer_address;
-use super::site::Site;
+use super::listener::peer_address;
+use super::listener_snapshot::ListenerSnapshot;
 use crate::log::Reason;
 use crate::proxy_protocol::{HEADER_BYTES_MAX, HeaderError, parse};
 
 /// How long a peer may take to say who its client is.
-const INTRODUCTION_TIME: Duration = Duration::from_secs(10);
+const PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Whether the peer is one of those who have to.
-pub(super) fn is_due(client: &Client, site: &Site) -> bool {
-    site.listener().accept_proxy_protocol.iter().any(|network| network.contains(&client.peer))
+pub(super) fn is_expected(client: &Client, snapshot: &ListenerSnapshot) -> bool {
+    snapshot.listener().accept_proxy_protocol.iter().any(|network| network.contains(&client.peer))
 }
 
 /// Puts the client under the address that it is announced with: what comes behind the header is served
 /// as if it had connected itself. `None` when the connection is over.
-pub(super) async fn read(client: &mut Client, site: &Site) -> Option<()> {
-    let timer = site.worker().timer();
-    match timer.within(INTRODUCTION_TIME, take_header(client)).await {
+pub(super) async fn read(client: &mut Client, snapshot: &ListenerSnapshot) -> Option<()> {
+    let timer = snapshot.worker().timer();
+    match timer.within(PROXY_HEADER_TIMEOUT, take_header(client)).await {
         Ok(Ok(())) => return Some(()),
         // A look whether the port is open.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && client.input.is_empty() => {}
-        Ok(Err(error)) => refuse(site, client, error.explain()),
+        Ok(Err(error)) => refuse(snapshot, client, error.explain()),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-            refuse(site, client, "no PROXY header came in time");
+            refuse(snapshot, client, "no PROXY header came in time");
         }
-        Err(error) => refuse(site, client, &error.to_string()),
+        Err(error) => refuse(snapshot, client, &error.to_string()),
     }
     None
 }
@@ -45,7 +45,7 @@ async fn take_header(client: &mut Client) -> io::Result<Result<(), HeaderError>>
                 client.input.consume(header.len);
                 if let Some(addresses) = header.addresses {
                     client.peer = peer_address(addresses.0);
-                    client.announced = Some(Box::new(addresses));
+                    client.proxy_header_addresses = Some(Box::new(addresses));
                 }
                 return Ok(Ok(()));
             }
@@ -59,9 +59,9 @@ async fn take_header(client: &mut Client) -> io::Result<Result<(), HeaderError>>
 }
 
 /// It is not answered: nobody knows what its client speaks.
-fn refuse(site: &Site, client: &Client, why: &str) {
+fn refuse(snapshot: &ListenerSnapshot, client: &Client, why: &str) {
     let reason = Reason::ProxyHeader;
-    site.state.counters.own_answer(reason);
-    let (peer, listener) = (client.peer, &*site.listener().name);
+    snapshot.state.counters.own_answer(reason);
+    let (peer, listener) = (client.peer, &*snapshot.listener().name);
     tracing::warn!(reason = reason.code(), %peer, listener, "connection refused: {why}");
 }

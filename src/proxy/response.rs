@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use super::failure::Failure;
 use super::fields::write_length;
 use super::hops;
-use super::record::Record;
+use super::listener_snapshot::ListenerSnapshot;
+use super::record::ExchangeRecord;
 use super::request::Request;
-use super::site::Site;
 use super::transfer::write_all;
 use crate::config::plan::HeadLimits;
 use crate::http::{Field, Framing, HeadScan, Name, ResponseHead, Version, parse_response};
@@ -26,7 +26,7 @@ const HEAD_LIMITS: HeadLimits = HeadLimits { bytes: 128 * 1024, fields: 256, tar
 const INTERIM_MAX: u32 = 16;
 
 /// What is known of a response once its head is no longer looked at.
-pub(super) struct Reply {
+pub(super) struct Response {
     pub(super) status: u16,
     /// How the target ends the body.
     pub(super) framing: Framing,
@@ -35,13 +35,13 @@ pub(super) struct Reply {
     /// The body ends for the client with the connection.
     pub(super) until_close: bool,
     /// How long the target would keep the connection, if at all.
-    pub(super) keep_link: Option<Duration>,
-    /// The head for the client; a final one is without its end until [`Reply::end_head`].
+    pub(super) keep_alive: Option<Duration>,
+    /// The head for the client; a final one is without its end until [`Response::end_head`].
     pub(super) head: Buffer,
 }
 
 /// The wait for a response.
-pub(super) struct Wait<'a> {
+pub(super) struct ResponseReader<'a> {
     /// Who answers.
     pub(super) target: &'a Stream,
     /// What was read of the answer.
@@ -51,29 +51,29 @@ pub(super) struct Wait<'a> {
     /// What is answered.
     pub(super) request: &'a Request,
     /// Notes that the target was heard, and what the client was sent.
-    pub(super) record: &'a Record<'a>,
+    pub(super) record: &'a ExchangeRecord<'a>,
     pub(super) timer: &'a Timer,
     /// Counted from the end of the request: an upload may take its time.
-    pub(super) patience: Duration,
+    pub(super) timeout: Duration,
 }
 
-impl Wait<'_> {
+impl ResponseReader<'_> {
     /// Reads heads until the final one, and sends interim ones on.
     ///
     /// # Errors
     /// When the target closes, is silent for too long, sends no valid head, or no end of interim
     /// responses; when the client does not take one.
-    pub(super) async fn read_final(mut self) -> Result<Reply, Failure> {
+    pub(super) async fn read_final(mut self) -> Result<Response, Failure> {
         let (mut scan, mut interim) = (HeadScan::default(), 0);
         while interim <= INTERIM_MAX {
-            if let Some(reply) = self.take_in(&mut scan)? {
-                self.record.heard.set(true);
-                if !reply.is_interim() {
-                    return Ok(reply);
+            if let Some(response) = self.parse(&mut scan)? {
+                self.record.response_started.set(true);
+                if !response.is_interim() {
+                    return Ok(response);
                 }
                 interim += 1;
                 if self.request.version == Version::Http11 {
-                    self.pass_on(&reply).await?;
+                    self.forward_interim(&response).await?;
                 }
                 continue;
             }
@@ -90,7 +90,7 @@ impl Wait<'_> {
 
     /// Reads more of a head.
     async fn fill(&mut self) -> io::Result<usize> {
-        let (worker, timer, patience) = (self.record.site.worker(), self.timer, self.patience);
+        let (worker, timer, timeout) = (self.record.snapshot.worker(), self.timer, self.timeout);
         let (record, request, began) = (self.record, self.request, worker.now());
         // One byte more than the limit, so that the parser sees that it is over.
         let mut fill = pin!(self.input.fill(self.target, HEAD_LIMITS.bytes + 1));
@@ -101,7 +101,7 @@ impl Wait<'_> {
             }
             let Some(since) = is_waited_for_since(record, request, began) else { return Poll::Pending };
             if counted.replace(since) != Some(since) {
-                timer.arm((since + patience).saturating_duration_since(worker.now()));
+                timer.arm((since + timeout).saturating_duration_since(worker.now()));
             }
             timer.poll_expired(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
         })
@@ -113,12 +113,12 @@ impl Wait<'_> {
     }
 
     /// Parses what is there and writes the head for the client. `None`: the head is not complete.
-    fn take_in(&mut self, scan: &mut HeadScan) -> Result<Option<Reply>, Failure> {
+    fn parse(&mut self, scan: &mut HeadScan) -> Result<Option<Response>, Failure> {
         if self.input.is_empty() {
             return Ok(None);
         }
-        let (site, request) = (self.record.site, self.request);
-        let mut table = site.state.table.borrow_mut();
+        let (snapshot, request) = (self.record.snapshot, self.request);
+        let mut table = snapshot.state.table.borrow_mut();
         let Some(head) = parse_response(self.input.unread(), scan, &HEAD_LIMITS, &mut table)? else {
             return Ok(None);
         };
@@ -128,40 +128,41 @@ impl Wait<'_> {
         let framing = head.framing(request.method);
         let endless = matches!(framing, Framing::Chunked | Framing::UntilClose);
         let chunked = endless && request.version == Version::Http11;
-        let mut reply = Reply {
+        let mut response = Response {
             status: head.status,
             framing,
             chunked,
             until_close: endless && !chunked,
-            keep_link: head.keep_alive.then(|| keep_for(&head)),
-            head: site.worker().buffer(),
+            keep_alive: head.keep_alive.then(|| keep_alive_time(&head)),
+            head: snapshot.worker().buffer(),
         };
-        write_head(&head, &reply.facts(request), site, &mut reply.head);
+        write_head(&head, &response.flags(request), snapshot, &mut response.head);
         let len = head.len;
         drop(table);
         self.input.consume(len);
-        Ok(Some(reply))
+        Ok(Some(response))
     }
 
     /// Sends an interim response on.
-    async fn pass_on(&self, reply: &Reply) -> Result<(), Failure> {
-        let head = reply.head.unread();
-        let written = write_all(self.client, &mut [IoSlice::new(head)], self.timer, self.patience).await;
+    async fn forward_interim(&self, response: &Response) -> Result<(), Failure> {
+        let head = response.head.unread();
+        let written = write_all(self.client, &mut [IoSlice::new(head)], self.timer, self.timeout).await;
         written.map_err(Failure::of_client)?;
-        self.record.sent.add(head.len(), self.record.site.worker().now());
+        self.record.sent.add(head.len(), self.record.snapshot.worker().now());
         Ok(())
     }
 }
 
 /// Since when it is the target that is waited for. While the request goes on it is the client, whose deadline
 /// the upload has; unless the client waits for leave to send a body (RFC 9110, section 10.1.1).
-fn is_waited_for_since(record: &Record<'_>, request: &Request, began: Instant) -> Option<Instant> {
-    let waits_for_leave = request.expects && !record.heard.get() && record.received.last() <= began;
+fn is_waited_for_since(record: &ExchangeRecord<'_>, request: &Request, began: Instant) -> Option<Instant> {
+    let waits_for_leave =
+        request.expects && !record.response_started.get() && record.received.last() <= began;
     record.received.ended().or(waits_for_leave.then_some(began)).map(|since| since.max(began))
 }
 
 /// What decides over our own fields.
-struct Facts {
+struct HeadFlags {
     interim: bool,
     upgraded: bool,
     /// Not in 1xx and 204 (RFC 9110, section 8.6).
@@ -170,7 +171,7 @@ struct Facts {
     trailers: bool,
 }
 
-impl Reply {
+impl Response {
     pub(super) fn is_interim(&self) -> bool {
         self.status < 200 && self.status != 101
     }
@@ -188,8 +189,8 @@ impl Reply {
         self.head.extend(b"\r\n");
     }
 
-    fn facts(&self, request: &Request) -> Facts {
-        Facts {
+    fn flags(&self, request: &Request) -> HeadFlags {
+        HeadFlags {
             interim: self.is_interim(),
             upgraded: self.status == 101,
             may_have_length: self.status >= 200 && self.status != 204,
@@ -200,11 +201,11 @@ impl Reply {
 }
 
 /// A target says how long it keeps a connection; a second less is safe.
-fn keep_for(head: &ResponseHead<'_>) -> Duration {
+fn keep_alive_time(head: &ResponseHead<'_>) -> Duration {
     head.keep_alive_timeout.map_or(Duration::MAX, |timeout| timeout.saturating_sub(Duration::from_secs(1)))
 }
 
-fn write_head(head: &ResponseHead<'_>, facts: &Facts, site: &Site, out: &mut Buffer) {
+fn write_head(head: &ResponseHead<'_>, flags: &HeadFlags, snapshot: &ListenerSnapshot, out: &mut Buffer) {
     if head.line_of_ours == 0 {
         out.extend(b"HTTP/1.1 ");
         out.extend(&digits(head.status));
@@ -212,32 +213,32 @@ fn write_head(head: &ResponseHead<'_>, facts: &Facts, site: &Site, out: &mut Buf
         out.extend(head.phrase);
         out.extend(b"\r\n");
     }
-    let keep = |field: &Field<'_>| is_for_the_client(field, head, facts);
+    let keep = |field: &Field<'_>| is_for_the_client(field, head, flags);
     head.fields.for_each_run(head.line_of_ours, keep, |lines| out.extend(lines));
     out.extend(hops::via(head.version));
-    if facts.upgraded {
+    if flags.upgraded {
         out.extend(b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
-    } else if facts.interim {
+    } else if flags.interim {
         out.extend(b"\r\n");
     } else {
         if head.fields.get(Name::Date).is_none() {
             // RFC 9110, section 6.6.1: who forwards a response without one says when it came.
-            site.state.clock.write(site.worker(), out);
+            snapshot.state.date.write(snapshot.worker(), out);
         }
-        if facts.chunked {
+        if flags.chunked {
             out.extend(b"Transfer-Encoding: chunked\r\n");
         }
-        if let Some(length) = head.content_length.filter(|_| facts.may_have_length && !head.is_length_plain) {
+        if let Some(length) = head.content_length.filter(|_| flags.may_have_length && !head.is_length_plain) {
             write_length(length, out);
         }
     }
 }
 
-fn is_for_the_client(field: &Field<'_>, head: &ResponseHead<'_>, facts: &Facts) -> bool {
+fn is_for_the_client(field: &Field<'_>, head: &ResponseHead<'_>, flags: &HeadFlags) -> bool {
     match field.known() {
         Name::TransferEncoding => false,
-        Name::ContentLength => facts.may_have_length && head.is_length_plain,
-        Name::Trailer => facts.trailers,
+        Name::ContentLength => flags.may_have_length && head.is_length_plain,
+        Name::Trailer => flags.trailers,
         name => !name.is_hop_by_hop() && !field.is_named_by_connection(),
     }
 }

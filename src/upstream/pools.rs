@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use super::choice::Upstream;
-use super::directory::{Directory, Entry};
 use super::pool::Pool;
+use super::table::{Entry, UpstreamTable};
+use super::upstream::Upstream;
 use crate::config::plan::{Scheme, Target, UpstreamId};
 use crate::log::WorkerCounters;
 use crate::tls::Connector;
@@ -22,21 +22,26 @@ type Key = (Target, Option<Connector>);
 
 /// The pools of one worker.
 #[derive(Clone, Default)]
-pub struct Book {
+pub struct Pools {
     pools: Rc<RefCell<HashMap<Key, Rc<Pool>>>>,
 }
 
-impl Book {
+impl Pools {
     /// An empty book whose idle connections are closed in time, as long as the book is held.
     pub fn new(worker: &Worker) -> Self {
-        let book = Self::default();
-        worker.spawn(sweep(worker.clone(), Rc::downgrade(&book.pools))).detach();
-        book
+        let worker_pools = Self::default();
+        worker.spawn(sweep(worker.clone(), Rc::downgrade(&worker_pools.pools))).detach();
+        worker_pools
     }
 
     /// An upstream of a generation, with the pools its targets have already.
-    pub fn upstream(&self, directory: &Directory, id: UpstreamId, counters: &WorkerCounters) -> Upstream {
-        let Entry { plan, connector, names } = directory.entry(id);
+    pub fn upstream(
+        &self,
+        upstream_table: &UpstreamTable,
+        id: UpstreamId,
+        counters: &WorkerCounters,
+    ) -> Upstream {
+        let Entry { plan, connector, names } = upstream_table.entry(id);
         let mut pools = self.pools.borrow_mut();
         let targets = plan.targets.iter().zip(names);
         let pools = targets.map(|(target, name)| {
@@ -74,7 +79,7 @@ mod tests {
     use super::*;
     use crate::config::plan::{self, Origin, Plan, TargetHost, UpstreamTls};
     use crate::log::Counters;
-    use crate::upstream::Names;
+    use crate::upstream::NameCache;
 
     fn write_authority(file: &Path) {
         let key = KeyPair::generate().unwrap();
@@ -83,7 +88,7 @@ mod tests {
     }
 
     /// What a load makes of one upstream with a target of each scheme.
-    fn load(ca: &Path) -> Directory {
+    fn load(ca: &Path) -> UpstreamTable {
         let target = |(port, scheme)| Target {
             scheme,
             host: TargetHost::Address([127, 0, 0, 1].into()),
@@ -100,7 +105,7 @@ mod tests {
             idle_timeout: Duration::from_secs(1),
         };
         let plan = Plan { upstreams: vec![upstream], ..Plan::empty() };
-        Directory::new(&plan, &Names::default()).unwrap()
+        UpstreamTable::new(&plan, &NameCache::default()).unwrap()
     }
 
     #[test]
@@ -111,8 +116,8 @@ mod tests {
         let (old, same) = (load(&ca), load(&ca));
         write_authority(&ca);
         let new = load(&ca);
-        let (book, counters) = (Book::default(), Counters::new().worker());
-        let pools = |load: &Directory| book.upstream(load, UpstreamId(0), &counters).pools;
+        let (worker_pools, counters) = (Pools::default(), Counters::new().worker());
+        let pools = |load: &UpstreamTable| worker_pools.upstream(load, UpstreamId(0), &counters).pools;
         // The new one is used first: each makes its upstreams when it needs them.
         let (new, old, same) = (pools(&new), pools(&old), pools(&same));
         assert!(!Rc::ptr_eq(&new[1], &old[1]), "what the old authorities vouch for is not for the new one");

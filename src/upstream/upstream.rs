@@ -26,7 +26,7 @@ pub struct Upstream {
 
 impl Upstream {
     /// The next target in turn; further tries of the same exchange take the ones after it.
-    pub fn choose(&self) -> usize {
+    pub fn next_target(&self) -> usize {
         let turn = self.next.get();
         self.next.set((turn + 1) % self.pools.len());
         turn

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::names::{Name, Names};
+use super::name_cache::{NameCache, ResolvedName};
 use crate::config::plan::{Origin, Plan, Scheme, TargetHost, Upstream, UpstreamId, UpstreamTls};
 use crate::tls::Connector;
 
 /// The upstreams of one generation, ready to be used by any worker.
-pub struct Directory {
+pub struct UpstreamTable {
     entries: Vec<Entry>,
 }
 
@@ -18,30 +18,30 @@ pub(super) struct Entry {
     /// For `https://` targets.
     pub(super) connector: Option<Connector>,
     /// One a target; `None` for addresses.
-    pub(super) names: Vec<Option<Arc<Name>>>,
+    pub(super) names: Vec<Option<Arc<ResolvedName>>>,
 }
 
 /// Why an upstream cannot be used, and where it was written.
 #[derive(Debug)]
-pub struct DirectoryError {
+pub struct UpstreamError {
     /// Where the upstream was written.
     pub origin: Origin,
     /// The upstream and what is wrong.
     pub message: String,
 }
 
-impl Directory {
+impl UpstreamTable {
     /// Reads certificate authorities and registers names; asks for none yet. Blocks.
     ///
     /// # Errors
     /// One for each upstream to which TLS cannot be set up, or with a target whose host can be no server name.
-    pub fn new(plan: &Plan, names: &Names) -> Result<Self, Vec<DirectoryError>> {
+    pub fn new(plan: &Plan, names: &NameCache) -> Result<Self, Vec<UpstreamError>> {
         let mut connectors = Connectors::default();
         let (mut entries, mut errors) = (Vec::with_capacity(plan.upstreams.len()), Vec::new());
         for upstream in &plan.upstreams {
             match Entry::new(upstream, names, &mut connectors) {
                 Ok(entry) => entries.push(entry),
-                Err(why) => errors.push(DirectoryError {
+                Err(why) => errors.push(UpstreamError {
                     origin: upstream.origin.clone(),
                     message: format!("upstream `{}`: {why}", upstream.name),
                 }),
@@ -71,7 +71,11 @@ impl Directory {
 type Connectors<'a> = HashMap<&'a UpstreamTls, Result<Connector, String>>;
 
 impl Entry {
-    fn new<'a>(plan: &'a Upstream, names: &Names, connectors: &mut Connectors<'a>) -> Result<Self, String> {
+    fn new<'a>(
+        plan: &'a Upstream,
+        names: &NameCache,
+        connectors: &mut Connectors<'a>,
+    ) -> Result<Self, String> {
         let mut encrypted = plan.targets.iter().filter(|target| target.scheme == Scheme::Https).peekable();
         let mut connector = None;
         if encrypted.peek().is_some() {
@@ -110,7 +114,7 @@ upstreams:
   c: { targets: ["https://c.test"], tls: { ca: /nowhere/c.pem } }
 "#;
         let plan = load(&["smolgate.yml".into()], &Memory::new().file("smolgate.yml", text)).unwrap().plan;
-        let errors = Directory::new(&plan, &Names::default()).err().unwrap();
+        let errors = UpstreamTable::new(&plan, &NameCache::default()).err().unwrap();
         let told: Vec<_> = errors.iter().map(|error| (error.origin.line, &*error.message)).collect();
         let [(8, a), (10, c)] = told[..] else { panic!("{told:?}") };
         assert!(a.starts_with("upstream `a`: ") && a.contains("/nowhere/a.pem"), "{a}");

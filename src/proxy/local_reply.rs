@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::body::{Body, Incoming};
 use super::connection::Client;
+use super::connections::ConnectionHandle;
+use super::exchange::AfterExchange;
 use super::failure::Failure;
-use super::guests::Guest;
-use super::http::End;
-use super::record::Record;
+use super::listener_snapshot::ListenerSnapshot;
+use super::record::ExchangeRecord;
 use super::request::Request;
-use super::site::Site;
 use super::transfer::{COPIED_MAX, write_message};
 use crate::config::plan::{Redirect, RedirectToHttps, Respond};
 use crate::http::{Method, Name, PartialHead, RequestHead, Version, list_items, status_phrase};
@@ -104,83 +104,80 @@ impl Media {
 /// When the client does not take it.
 pub(super) async fn send(
     client: &mut Client,
-    record: &mut Record<'_>,
+    record: &mut ExchangeRecord<'_>,
     status: u16,
     answer: [&[u8]; 2],
     keep: bool,
-) -> Result<End, Failure> {
+) -> Result<AfterExchange, Failure> {
     record.status = Some(status);
-    write_answer(client, record, answer, keep).await.map_err(Failure::of_client)
+    write_reply(client, record, answer, keep).await.map_err(Failure::of_client)
 }
 
 /// Writes an answer, and the end of the connection with it when no request is to follow.
-async fn write_answer(
+async fn write_reply(
     client: &Client,
-    record: &Record<'_>,
+    record: &ExchangeRecord<'_>,
     answer: [&[u8]; 2],
     keep: bool,
-) -> io::Result<End> {
+) -> io::Result<AfterExchange> {
     let stream = &client.stream;
     let slices = &mut answer.map(IoSlice::new)[..1 + usize::from(!answer[1].is_empty())];
     write_message(stream, slices, !keep, &client.timer, ANSWER_TIME).await?;
     stream.message_ended();
     record.sent.add(answer[0].len() + answer[1].len(), stream.worker().now());
-    Ok(if keep { End::Clean } else { End::Close })
+    Ok(if keep { AfterExchange::KeepAlive } else { AfterExchange::Close })
 }
 
 /// Answers a failure, if the client can still be answered, and says what becomes of its connection.
 pub(super) async fn fail(
     client: &mut Client,
-    record: &mut Record<'_>,
+    record: &mut ExchangeRecord<'_>,
     request: Option<(&Request, &Body)>,
     failure: Failure,
-) -> End {
+) -> AfterExchange {
     record.fail(&failure);
     if record.status.is_some() || matches!(failure.reason, Reason::ClientGone | Reason::ClientStalled) {
-        return End::Cut;
+        return AfterExchange::Cut;
     }
     let keep = request.is_some_and(|(request, body)| {
         // Who waits for leave to send a body sends none after this.
-        request.keep_alive
-            && !request.expects
-            && body.is_short(DRAIN_BYTES)
-            && failure.leaves_the_body_sound()
+        request.keep_alive && !request.expects && body.is_short(DRAIN_BYTES) && failure.keeps_body_framing()
     });
-    let keep = keep && !client.guest.is_asked_to_leave();
+    let keep = keep && !client.handle.is_draining();
     let mut answer = client.stream.worker().buffer();
     let (media, method) = match request {
         Some((request, _)) => (request.prefers, request.method),
         None => (Media::preferred(PartialHead::of(client.input.unread()).field(b"accept")), Method::Other),
     };
-    write_failure(&failure, media, method, keep, record.site, &mut answer);
+    write_failure(&failure, media, method, keep, record.snapshot, &mut answer);
     record.status = Some(failure.reason.status());
-    write_answer(client, record, [answer.unread(), &[]], keep).await.unwrap_or(End::Cut)
+    write_reply(client, record, [answer.unread(), &[]], keep).await.unwrap_or(AfterExchange::Cut)
 }
 
 /// Whether a connection stays after the answer to a request. Asked when the head of that answer is written, and
 /// not again: it says so. `ends_soon`: the rest of the request is here, or soon read.
-pub(super) fn keeps(guest: &Guest, request: &Request, ends_soon: bool) -> bool {
-    request.keep_alive && ends_soon && !guest.is_asked_to_leave()
+pub(super) fn serves_rule(handle: &ConnectionHandle, request: &Request, ends_soon: bool) -> bool {
+    request.keep_alive && ends_soon && !handle.is_draining()
 }
 
 /// Parts from a client after an exchange: reads what is left of the request's body, so that another
 /// request may follow, or closes in a way that lets the client read all that it was sent.
-pub(super) async fn part(client: &mut Client, body: &mut Body, end: End) -> End {
+pub(super) async fn finish_body(client: &mut Client, body: &mut Body, end: AfterExchange) -> AfterExchange {
     body.release(&mut client.input);
     let Client { stream, input, timer, .. } = client;
     match end {
-        End::Clean if body.is_complete() => return End::Clean,
-        End::Clean => {
+        AfterExchange::KeepAlive if body.is_complete() => return AfterExchange::KeepAlive,
+        AfterExchange::KeepAlive => {
             let mut rest = Incoming { stream, input, body };
             if matches!(timer.within(DRAIN_TIME, rest.discard(DRAIN_BYTES)).await, Ok(true)) {
-                return End::Clean;
+                return AfterExchange::KeepAlive;
             }
         }
-        End::Close => {}
+        AfterExchange::Close => {}
         end => return end,
     }
     close(client, !body.is_complete()).await;
-    End::Close
+    AfterExchange::Close
 }
 
 /// A close with unread bytes behind it is a reset, bytes that come after the close cause one, and a reset may
@@ -189,10 +186,10 @@ pub(super) async fn part(client: &mut Client, body: &mut Body, end: End) -> End 
 ///
 /// A short answer has left by now, and needs none of this when the client has nothing to say.
 async fn close(client: &mut Client, talks: bool) {
-    let Client { stream, input, timer, guest, .. } = client;
-    let is_long = guest.bytes_answered() > SENT_AT_ONCE;
+    let Client { stream, input, timer, handle, .. } = client;
+    let is_long = handle.bytes_answered() > SENT_AT_ONCE;
     let drains = is_long || talks || !input.is_empty() || stream.has_pending_event();
-    if guest.bytes_answered() == 0 || !drains && !stream.is_encrypted() {
+    if handle.bytes_answered() == 0 || !drains && !stream.is_encrypted() {
         return;
     }
     let ended = async {
@@ -212,10 +209,17 @@ async fn close(client: &mut Client, talks: bool) {
 }
 
 /// Writes the answer to a failure. The details of the system stay in the log: strangers read this.
-fn write_failure(failure: &Failure, media: Media, method: Method, keep: bool, site: &Site, out: &mut Buffer) {
+fn write_failure(
+    failure: &Failure,
+    media: Media,
+    method: Method,
+    keep: bool,
+    snapshot: &ListenerSnapshot,
+    out: &mut Buffer,
+) {
     let status = failure.reason.status();
     let body = media.body(failure);
-    write_status_line(status, site, out);
+    write_status_line(status, snapshot, out);
     write(out, format_args!("Content-Type: {}\r\nContent-Length: {}\r\n", media.content_type(), body.len()));
     let (error, code) = (failure.reason.proxy_error(), failure.reason.code());
     if error.is_empty() {
@@ -244,10 +248,10 @@ pub(super) fn write_redirect(
     redirect: &Redirect,
     head: &RequestHead<'_>,
     keep: bool,
-    site: &Site,
+    snapshot: &ListenerSnapshot,
     out: &mut Buffer,
 ) {
-    write_status_line(redirect.status, site, out);
+    write_status_line(redirect.status, snapshot, out);
     out.extend(b"Location: ");
     out.extend(redirect.to.as_bytes());
     if is_origin(&redirect.to) {
@@ -264,12 +268,12 @@ pub(super) fn write_redirect_to_https(
     redirect: RedirectToHttps,
     head: &RequestHead<'_>,
     keep: bool,
-    site: &Site,
+    snapshot: &ListenerSnapshot,
     out: &mut Buffer,
 ) -> Option<u16> {
     let host = head.host_key()?;
     let status = redirect.status_for(head.known_method.label());
-    write_status_line(status, site, out);
+    write_status_line(status, snapshot, out);
     out.extend(b"Location: https://");
     out.extend(host.as_bytes());
     if redirect.port != 443 {
@@ -283,8 +287,13 @@ pub(super) fn write_redirect_to_https(
 }
 
 /// Writes the answer to `OPTIONS` that may go no further.
-pub(super) fn write_options(head: &RequestHead<'_>, keep: bool, site: &Site, out: &mut Buffer) {
-    write_status_line(200, site, out);
+pub(super) fn write_options(
+    head: &RequestHead<'_>,
+    keep: bool,
+    snapshot: &ListenerSnapshot,
+    out: &mut Buffer,
+) {
+    write_status_line(200, snapshot, out);
     out.extend(ALLOW);
     out.extend(b"Content-Length: 0\r\n");
     write_connection(head, keep, out);
@@ -297,10 +306,10 @@ pub(super) fn write_respond<'a>(
     respond: &'a Respond,
     head: &RequestHead<'_>,
     keep: bool,
-    site: &Site,
+    snapshot: &ListenerSnapshot,
     out: &mut Buffer,
 ) -> &'a [u8] {
-    write_status_line(respond.status, site, out);
+    write_status_line(respond.status, snapshot, out);
     for (name, value) in &respond.headers {
         write(out, format_args!("{name}: {value}\r\n"));
     }
@@ -335,9 +344,9 @@ fn is_origin(url: &str) -> bool {
     url.split_once("://").is_some_and(|(_, rest)| !rest.contains(['/', '?', '#']))
 }
 
-fn write_status_line(status: u16, site: &Site, out: &mut Buffer) {
+fn write_status_line(status: u16, snapshot: &ListenerSnapshot, out: &mut Buffer) {
     write(out, format_args!("HTTP/1.1 {status} {}\r\n", status_phrase(status)));
-    site.state.clock.write(site.worker(), out);
+    snapshot.state.date.write(snapshot.worker(), out);
 }
 
 /// What HTTP/1.0 and a client whose connection ends must be told.

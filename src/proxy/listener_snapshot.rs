@@ -4,17 +4,17 @@ use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::date::Clock;
-use super::generation::{Generation, Lease};
-use super::ground::Ground;
+use super::date::DateHeader;
+use super::generation::{Generation, GenerationHandle};
 use super::idle::Idle;
 use super::permits::Permits;
+use super::tunnel_context::TunnelContext;
 use crate::config::plan::{Action, HttpListener, Listener, Meaning, Pass, Protocol, Rule, UpstreamId};
 use crate::http::{FieldTable, HostKey};
 use crate::log::WorkerCounters;
 use crate::log::counters::{ListenerCounters, RuleCounters};
 use crate::tls::{Admission, Semaphore, Terminator};
-use crate::upstream::{Book, Upstream};
+use crate::upstream::{Pools, Upstream};
 use crate::worker::Worker;
 
 /// What a worker has once, whatever the generation.
@@ -24,11 +24,11 @@ pub struct WorkerState {
     /// This worker's counters.
     pub counters: WorkerCounters,
     /// This worker's connections to targets.
-    pub book: Book,
+    pub pools: Pools,
     /// Where heads are parsed into, one at a time and never across an await.
     pub table: RefCell<FieldTable>,
     /// What `Date` says.
-    pub clock: Clock,
+    pub date: DateHeader,
     /// Connections of clients.
     pub permits: Permits,
     /// Those of this worker that wait for a request.
@@ -41,30 +41,31 @@ pub struct WorkerState {
 /// thousands costs nothing until they are used.
 pub struct Upstreams {
     state: Rc<WorkerState>,
-    generation: Lease,
+    generation: GenerationHandle,
     /// Boxed: a worker that is given thousands writes eight bytes for each.
     made: Box<[OnceCell<Box<Upstream>>]>,
 }
 
 impl Upstreams {
     /// None made yet.
-    pub fn new(state: Rc<WorkerState>, generation: Lease) -> Self {
+    pub fn new(state: Rc<WorkerState>, generation: GenerationHandle) -> Self {
         let made = generation.plan.upstreams.iter().map(|_| OnceCell::new()).collect();
         Self { state, generation, made }
     }
 
     /// The upstream.
     pub fn get(&self, id: UpstreamId) -> &Upstream {
-        let WorkerState { book, counters, .. } = &*self.state;
-        self.made[id.0].get_or_init(|| Box::new(book.upstream(&self.generation.directory, id, counters)))
+        let WorkerState { pools, counters, .. } = &*self.state;
+        self.made[id.0]
+            .get_or_init(|| Box::new(pools.upstream(&self.generation.upstream_table, id, counters)))
     }
 }
 
 /// What the rules say of a connection before a byte of it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum NameAction {
     /// TLS is ended here; the rules are asked again for each request.
-    EndTls,
+    Terminate,
     /// The rule with this index passes it on.
     Pass(usize),
     /// The rule with this index drops it.
@@ -72,11 +73,11 @@ pub enum Verdict {
 }
 
 /// A listener of one generation on one worker.
-pub struct Site {
+pub struct ListenerSnapshot {
     /// The worker's own things.
     pub state: Rc<WorkerState>,
     /// The generation.
-    pub generation: Lease,
+    pub generation: GenerationHandle,
     /// Index of the listener in the generation's plan.
     pub index: usize,
     /// The generation's upstreams.
@@ -87,7 +88,7 @@ pub struct Site {
     rules: Box<[OnceCell<Box<RuleCounters>>]>,
 }
 
-impl Site {
+impl ListenerSnapshot {
     /// The listener with that index.
     pub fn new(upstreams: &Rc<Upstreams>, index: usize) -> Self {
         let Upstreams { state, generation, .. } = &**upstreams;
@@ -144,15 +145,15 @@ impl Site {
 
     /// What becomes of a connection that asks for this name over TLS: the first rule of all that take the
     /// name, whatever else they ask for, decides.
-    pub fn verdict(&self, name: Option<&HostKey>) -> Verdict {
+    pub fn action_for_name(&self, name: Option<&HostKey>) -> NameAction {
         let name = name.map_or(&b""[..], HostKey::as_bytes);
         let names = self.generation.names[self.index].as_ref();
         let first = names.and_then(|names| names.find(name, b"/", b""));
         let acts = first.and_then(|index| Some((index, self.rule(index)?)));
         match acts.filter(|(_, rule)| rule.acts_on_names()) {
-            Some((index, Rule { action: Action::Drop, .. })) => Verdict::Drop(index),
-            Some((index, _)) => Verdict::Pass(index),
-            None => Verdict::EndTls,
+            Some((index, Rule { action: Action::Drop, .. })) => NameAction::Drop(index),
+            Some((index, _)) => NameAction::Pass(index),
+            None => NameAction::Terminate,
         }
     }
 
@@ -183,10 +184,10 @@ impl Site {
     }
 
     /// Whether what a tunnel stands on, a rule or a whole TCP listener, is here unchanged.
-    pub(super) fn still_has(&self, ground: &Ground) -> bool {
+    pub(super) fn still_serves(&self, context: &TunnelContext) -> bool {
         let Generation { plan, meanings, .. } = &*self.generation;
-        let upstream = ground.upstream.as_ref();
-        match (&ground.rule, self.tcp()) {
+        let upstream = context.upstream.as_ref();
+        match (&context.rule, self.tcp()) {
             (Some(rule), _) => {
                 let meaning = Meaning::new(rule, upstream);
                 meanings[self.index].contain(plan, self.listener(), meaning)

@@ -42,32 +42,32 @@ const ADDRESSES_MAX: usize = 32;
 const SPARE: usize = 64;
 
 /// The names in use, by host: one for the whole process, so that each is asked for once.
-pub struct Names {
+pub struct NameCache {
     names: Mutex<Entries>,
     resolvers: Arc<Resolvers>,
 }
 
 #[derive(Default)]
 struct Entries {
-    by_host: HashMap<Arc<str>, Weak<Name>>,
+    by_host: HashMap<Arc<str>, Weak<ResolvedName>>,
     /// How many may be there before those go that nobody holds: looking for them at each new name would
     /// take a second for 20,000 names.
     most: usize,
 }
 
 /// One name and its last good answer.
-pub struct Name {
+pub struct ResolvedName {
     host: Arc<str>,
-    answer: ArcSwap<Answer>,
+    answer: ArcSwap<Addresses>,
     /// A question is on its way.
-    asking: AtomicBool,
-    answered: Event,
+    querying: AtomicBool,
+    query_done: Event,
     resolvers: Arc<Resolvers>,
 }
 
 /// What a name stood for.
 #[derive(Debug, Default)]
-pub struct Answer {
+pub struct Addresses {
     /// In the order in which to try them, each once.
     pub addresses: Vec<IpAddr>,
     /// When the last question was answered, well or not; `None` before the first.
@@ -78,20 +78,20 @@ pub struct Answer {
     gone: Option<Instant>,
 }
 
-impl Default for Names {
+impl Default for NameCache {
     fn default() -> Self {
         Self::new(SystemResolver)
     }
 }
 
-impl Names {
+impl NameCache {
     /// None yet; they will be asked of `resolver`.
     pub fn new(resolver: impl Resolver) -> Self {
         Self { names: Mutex::default(), resolvers: Resolvers::new(resolver) }
     }
 
     /// The entry of a name. Entries that nobody holds go when they may be the half of all.
-    pub fn get(&self, host: &Arc<str>) -> Arc<Name> {
+    pub fn get(&self, host: &Arc<str>) -> Arc<ResolvedName> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let Entries { by_host, most } = &mut *names;
         if let Some(name) = by_host.get(host).and_then(Weak::upgrade) {
@@ -101,16 +101,16 @@ impl Names {
             by_host.retain(|_, name| name.strong_count() > 0);
             *most = 2 * by_host.len() + SPARE;
         }
-        let name = Arc::new(Name::new(host.clone(), self.resolvers.clone()));
+        let name = Arc::new(ResolvedName::new(host.clone(), self.resolvers.clone()));
         by_host.insert(host.clone(), Arc::downgrade(&name));
         name
     }
 }
 
-impl Name {
+impl ResolvedName {
     fn new(host: Arc<str>, resolvers: Arc<Resolvers>) -> Self {
-        let (answer, asking, answered) = (ArcSwap::default(), AtomicBool::new(false), Event::new());
-        Self { host, answer, asking, answered, resolvers }
+        let (answer, querying, query_done) = (ArcSwap::default(), AtomicBool::new(false), Event::new());
+        Self { host, answer, querying, query_done, resolvers }
     }
 
     /// The version of the last good answer, however old. Asks for a new one in the background when
@@ -118,19 +118,19 @@ impl Name {
     pub fn version(self: &Arc<Self>, now: Instant) -> u64 {
         let answer = self.answer.load();
         if answer.is_older_than(REFRESH_AFTER, now) {
-            self.ask();
+            self.start_query();
         }
         answer.version
     }
 
     /// The last good answer, however old.
-    pub fn last(&self) -> Arc<Answer> {
+    pub fn last(&self) -> Arc<Addresses> {
         self.answer.load_full()
     }
 
     /// What a new connection goes by: the last good answer, at once, while the next one is asked for. Waits
     /// where there is none, and for a moment where it is forgotten. Has no deadline of its own.
-    pub async fn current(self: &Arc<Self>, worker: &Worker) -> Arc<Answer> {
+    pub async fn current(self: &Arc<Self>, worker: &Worker) -> Arc<Addresses> {
         let (now, answer) = (Instant::now(), self.last());
         self.version(now);
         match (answer.addresses.is_empty(), answer.is_older_than(FORGOTTEN, now)) {
@@ -145,26 +145,26 @@ impl Name {
 
     /// An answer that has just come: asks and waits, unless the last one has. For when the addresses did not
     /// work. Has no deadline of its own.
-    pub async fn renewed(self: &Arc<Self>) -> Arc<Answer> {
-        let answered = self.answered.listen();
+    pub async fn renewed(self: &Arc<Self>) -> Arc<Addresses> {
+        let query_done = self.query_done.listen();
         if self.answer.load().is_older_than(SETTLED, Instant::now()) {
-            self.ask();
-            answered.await;
+            self.start_query();
+            query_done.await;
         }
         self.last()
     }
 
     /// Starts a question unless one is on its way.
-    fn ask(self: &Arc<Self>) {
-        if self.asking.swap(true, Ordering::AcqRel) {
+    fn start_query(self: &Arc<Self>) {
+        if self.querying.swap(true, Ordering::AcqRel) {
             return;
         }
         let name = self.clone();
-        self.resolvers.ask(self.host.clone(), move |found| name.take_in(found, Instant::now()));
+        self.resolvers.start_query(self.host.clone(), move |found| name.store(found, Instant::now()));
     }
 
     /// Notes what came of a question. No addresses are no answer that may take the place of a good one.
-    pub(super) fn take_in(&self, found: Result<Vec<IpAddr>, Unresolved>, now: Instant) {
+    pub(super) fn store(&self, found: Result<Vec<IpAddr>, Unresolved>, now: Instant) {
         let found = found.and_then(|addresses| match addresses[..] {
             [] => {
                 Err(Unresolved::NoAddress(io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
@@ -173,12 +173,12 @@ impl Name {
         });
         let answer = self.answer.load().followed_by(found, now, &self.host);
         self.answer.store(Arc::new(answer));
-        self.asking.store(false, Ordering::Release);
-        self.answered.notify(usize::MAX);
+        self.querying.store(false, Ordering::Release);
+        self.query_done.notify(usize::MAX);
     }
 }
 
-impl Answer {
+impl Addresses {
     fn is_older_than(&self, age: Duration, now: Instant) -> bool {
         self.asked.is_none_or(|asked| now.saturating_duration_since(asked) > age)
     }
@@ -262,11 +262,11 @@ mod tests {
     }
 
     /// A name, the questions for it, and what to answer them with.
-    type Scene = (Arc<Name>, mpsc::Receiver<String>, mpsc::Sender<Result<Vec<IpAddr>, Unresolved>>);
+    type Scene = (Arc<ResolvedName>, mpsc::Receiver<String>, mpsc::Sender<Result<Vec<IpAddr>, Unresolved>>);
 
     fn scene() -> Scene {
         let ((asked, questions), (answer, answers)) = (mpsc::channel(), mpsc::channel());
-        let names = Names::new(Scripted { asked, answers: Mutex::new(answers) });
+        let names = NameCache::new(Scripted { asked, answers: Mutex::new(answers) });
         (names.get(&"name.test".into()), questions, answer)
     }
 
@@ -283,14 +283,14 @@ mod tests {
     }
 
     /// What a new connection would go by.
-    fn current(name: &Arc<Name>) -> Vec<IpAddr> {
+    fn current(name: &Arc<ResolvedName>) -> Vec<IpAddr> {
         let name = name.clone();
         crate::worker::run(|worker| async move { name.current(&worker).await.addresses.clone() }).unwrap()
     }
 
     #[test]
     fn localhost_resolves_and_is_asked_once() {
-        let names = Names::default();
+        let names = NameCache::default();
         let name = names.get(&"localhost".into());
         assert!(Arc::ptr_eq(&name, &names.get(&"localhost".into())));
         let addresses = current(&name);
@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn the_last_good_addresses_serve_while_the_resolver_hangs() {
         let (name, questions, _hangs) = scene();
-        name.take_in(Ok(vec![HERE]), ago(10));
+        name.store(Ok(vec![HERE]), ago(10));
         assert_eq!(current(&name), [HERE], "nothing answers, and nothing waits");
         assert_eq!(questions.recv().unwrap(), "name.test", "it was asked for all the same");
         assert_eq!(current(&name), [HERE]);
@@ -310,10 +310,10 @@ mod tests {
     #[test]
     fn an_address_that_nobody_has_used_for_long_is_asked_for_first() {
         let (name, _questions, answer) = scene();
-        name.take_in(Ok(vec![HERE]), ago(3600));
+        name.store(Ok(vec![HERE]), ago(3600));
         answer.send(Ok(vec![THERE])).unwrap();
         assert_eq!(current(&name), [THERE]);
-        name.take_in(Ok(vec![THERE]), ago(3600));
+        name.store(Ok(vec![THERE]), ago(3600));
         assert_eq!(current(&name), [THERE], "a resolver that hangs is not waited for as long as it does");
     }
 
@@ -343,9 +343,9 @@ mod tests {
     #[test]
     fn a_failed_question_keeps_the_last_good_answer() {
         let (name, ..) = scene();
-        name.take_in(Ok(vec![HERE]), ago(10));
+        name.store(Ok(vec![HERE]), ago(10));
         let before = name.last();
-        name.take_in(no_answer(), Instant::now());
+        name.store(no_answer(), Instant::now());
         let after = name.last();
         assert_eq!((&after.addresses, after.version), (&before.addresses, before.version));
         assert!(after.asked > before.asked);
@@ -355,17 +355,17 @@ mod tests {
     fn addresses_are_dropped_some_minutes_after_the_name_is_gone() {
         let (name, ..) = scene();
         let (start, minute) = (Instant::now(), Duration::from_secs(60));
-        name.take_in(Ok(vec![HERE]), start);
-        name.take_in(no_address(), start + minute);
-        name.take_in(no_answer(), start + 10 * minute);
+        name.store(Ok(vec![HERE]), start);
+        name.store(no_address(), start + minute);
+        name.store(no_answer(), start + 10 * minute);
         assert_eq!(name.last().addresses, [HERE], "that there is no answer says nothing");
-        name.take_in(no_address(), start + 10 * minute);
+        name.store(no_address(), start + 10 * minute);
         assert!(name.last().addresses.is_empty());
         assert_eq!(name.last().version, 2, "pools hear of it");
-        name.take_in(Ok(vec![HERE]), start + 11 * minute);
-        name.take_in(no_address(), start + 12 * minute);
+        name.store(Ok(vec![HERE]), start + 11 * minute);
+        name.store(no_address(), start + 12 * minute);
         assert_eq!(name.last().addresses, [HERE], "it was back, and time begins anew");
-        name.take_in(Ok(Vec::new()), start + 20 * minute);
+        name.store(Ok(Vec::new()), start + 20 * minute);
         assert!(name.last().addresses.is_empty(), "an answer of nothing is the same");
     }
 
@@ -373,10 +373,10 @@ mod tests {
     fn only_a_different_answer_has_a_new_version() {
         let (name, ..) = scene();
         let now = Instant::now();
-        name.take_in(Ok(vec![HERE, THERE]), now);
-        name.take_in(Ok(vec![THERE, HERE]), now);
+        name.store(Ok(vec![HERE, THERE]), now);
+        name.store(Ok(vec![THERE, HERE]), now);
         assert_eq!((name.last().version, &name.last().addresses[..]), (1, &[HERE, THERE][..]));
-        name.take_in(Ok(vec![THERE]), now);
+        name.store(Ok(vec![THERE]), now);
         assert_eq!(name.last().version, 2);
     }
 
@@ -389,7 +389,7 @@ mod tests {
 
     #[test]
     fn entries_nobody_holds_are_forgotten() {
-        let names = Names::default();
+        let names = NameCache::default();
         let held: Vec<_> = (0..100).map(|number| names.get(&format!("held-{number}.test").into())).collect();
         for number in 0..10_000 {
             drop(names.get(&format!("dropped-{number}.test").into()));

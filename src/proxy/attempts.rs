@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::connection::Client;
 use super::failure::Failure;
+use super::listener_snapshot::ListenerSnapshot;
 use super::request::{self, Request};
-use super::site::Site;
 use crate::config::plan::Proxy;
-use crate::upstream::Link;
+use crate::upstream::TargetConnection;
 use crate::worker::Buffer;
 
 /// How far the search for a target that answers has got.
-pub(super) struct Dispatch {
+pub(super) struct Attempts {
     first_target: usize,
     /// Targets that were tried already.
     tried: usize,
@@ -21,18 +21,23 @@ pub(super) struct Dispatch {
     head: Option<Buffer>,
 }
 
-impl Dispatch {
+impl Attempts {
     pub(super) fn new(first_target: usize, head: Buffer) -> Self {
         Self { first_target, tried: 0, fresh: false, head: Some(head) }
     }
 
     /// An idle link to the target whose turn it is.
-    pub(super) fn reuse(&self, site: &Site, request: &Request, proxy: &Proxy) -> Option<Box<Link>> {
-        let upstream = site.upstreams.get(proxy.upstream);
+    pub(super) fn take_idle(
+        &self,
+        snapshot: &ListenerSnapshot,
+        request: &Request,
+        proxy: &Proxy,
+    ) -> Option<Box<TargetConnection>> {
+        let upstream = snapshot.upstreams.get(proxy.upstream);
         // A request that cannot be sent twice is worth a system call that makes a dead link unlikely.
-        let careful = !request.can_be_sent_again();
+        let verify = !request.is_repeatable();
         let pool = upstream.pool(self.first_target, self.tried);
-        let idle = if self.fresh { None } else { pool.reuse(site.worker().now(), careful) };
+        let idle = if self.fresh { None } else { pool.take_idle(snapshot.worker().now(), verify) };
         idle.inspect(|_| upstream.counters.reused.add(1))
     }
 
@@ -42,17 +47,17 @@ impl Dispatch {
     /// When no target that may be tried can be connected to: what the last one failed with.
     pub(super) async fn open(
         &mut self,
-        site: &Site,
+        snapshot: &ListenerSnapshot,
         request: &Request,
         proxy: &Proxy,
-    ) -> Result<Box<Link>, Failure> {
-        let upstream = site.upstreams.get(proxy.upstream);
+    ) -> Result<Box<TargetConnection>, Failure> {
+        let upstream = snapshot.upstreams.get(proxy.upstream);
         loop {
             let pool = upstream.pool(self.first_target, self.tried);
-            let error = match pool.open(site.worker(), upstream.connect_timeout).await {
-                Ok(link) => {
+            let error = match pool.open(snapshot.worker(), upstream.connect_timeout).await {
+                Ok(target) => {
                     upstream.counters.opened.add(1);
-                    return Ok(link);
+                    return Ok(target);
                 }
                 Err(error) => error,
             };
@@ -63,8 +68,8 @@ impl Dispatch {
                 return Err(Failure::of_connects(error, self.tried > 1 && self.tried == upstream.targets()));
             }
             tracing::info!(upstream = %upstream.name, %error, reason = error.reason.code(), "trying the next target");
-            if let Some(link) = self.reuse(site, request, proxy) {
-                return Ok(link);
+            if let Some(target) = self.take_idle(snapshot, request, proxy) {
+                return Ok(target);
             }
         }
     }
@@ -76,23 +81,29 @@ impl Dispatch {
     pub(super) fn head(
         &mut self,
         client: &Client,
-        site: &Site,
+        snapshot: &ListenerSnapshot,
         request: &Request,
         proxy: &Proxy,
     ) -> Result<Buffer, Failure> {
-        let pool = || site.upstreams.get(proxy.upstream).pool(self.first_target, self.tried);
-        self.head.take().map_or_else(|| request::rewrite(client, site, request, pool()), Ok)
+        let pool = || snapshot.upstreams.get(proxy.upstream).pool(self.first_target, self.tried);
+        self.head.take().map_or_else(|| request::rebuild_head(client, snapshot, request, pool()), Ok)
     }
 
     /// Says that the link died before a byte of response, so that the next one is new.
-    pub(super) fn retry(&mut self) {
+    pub(super) fn use_new_connection(&mut self) {
         self.fresh = true;
     }
 
     /// Gives a link back to the pool it came from. `time` is how long its target would keep it.
-    pub(super) fn keep(&self, site: &Site, proxy: &Proxy, link: Box<Link>, time: Duration) {
-        let upstream = site.upstreams.get(proxy.upstream);
-        let until = site.worker().now() + time.min(upstream.idle_timeout);
-        upstream.pool(self.first_target, self.tried).keep(link, until);
+    pub(super) fn give_back(
+        &self,
+        snapshot: &ListenerSnapshot,
+        proxy: &Proxy,
+        target: Box<TargetConnection>,
+        time: Duration,
+    ) {
+        let upstream = snapshot.upstreams.get(proxy.upstream);
+        let until = snapshot.worker().now() + time.min(upstream.idle_timeout);
+        upstream.pool(self.first_target, self.tried).put_back(target, until);
     }
 }

@@ -4,14 +4,14 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::site::{Site, WorkerState};
+use super::listener_snapshot::{ListenerSnapshot, WorkerState};
 use crate::config::plan::{Rule, Upstream};
 use crate::log::AccessLog;
 use crate::log::counters::ListenerCounters;
 use crate::worker::Worker;
 
 /// The ground of one connection.
-pub(super) struct Ground {
+pub(super) struct TunnelContext {
     pub(super) state: Rc<WorkerState>,
     pub(super) counters: Arc<ListenerCounters>,
     pub(super) access: Option<AccessLog>,
@@ -25,23 +25,23 @@ pub(super) struct Ground {
     pub(super) upstream: Option<Upstream>,
 }
 
-impl Ground {
+impl TunnelContext {
     /// What `rule` of a site gives, or its TCP listener.
-    pub(super) fn new(site: &Site, rule: Option<usize>) -> Rc<Self> {
-        let place = (site.generation.number, rule);
-        let rule = rule.and_then(|rule| site.rule(rule));
+    pub(super) fn new(snapshot: &ListenerSnapshot, rule: Option<usize>) -> Rc<Self> {
+        let place = (snapshot.generation.number, rule);
+        let rule = rule.and_then(|rule| snapshot.rule(rule));
         let to = match rule {
             Some(rule) => rule.action.upstream(),
-            None => site.tcp().map(|pass| pass.upstream),
+            None => snapshot.tcp().map(|pass| pass.upstream),
         };
         Rc::new(Self {
-            state: site.state.clone(),
-            counters: site.counters.clone(),
-            access: site.generation.access.clone(),
-            listener: site.listener().name.clone(),
+            state: snapshot.state.clone(),
+            counters: snapshot.counters.clone(),
+            access: snapshot.generation.access.clone(),
+            listener: snapshot.listener().name.clone(),
             place,
             rule: rule.cloned(),
-            upstream: to.map(|id| site.generation.plan.upstreams[id.0].clone()),
+            upstream: to.map(|id| snapshot.generation.plan.upstreams[id.0].clone()),
         })
     }
 

@@ -5,7 +5,7 @@ use crate::log::AccessRequest;
 
 /// The parts of a head that end up in an access log line. Made only when there is a log.
 #[derive(Clone)]
-pub(super) struct Note {
+pub(super) struct RequestSummary {
     pub(super) method: Box<[u8]>,
     pub(super) host: Box<[u8]>,
     pub(super) target: Box<[u8]>,
@@ -14,7 +14,7 @@ pub(super) struct Note {
     pub(super) referer: Box<[u8]>,
 }
 
-impl Note {
+impl RequestSummary {
     pub(super) fn of(head: &RequestHead<'_>) -> Self {
         let field = |name| head.fields.get(name).unwrap_or_default().into();
         Self {
@@ -48,16 +48,16 @@ impl Note {
     }
 
     /// The host, and what a line says of the request; or of one of which nothing is known.
-    pub(super) fn line(note: Option<&Self>, status: u16) -> (&[u8], AccessRequest<'_>) {
+    pub(super) fn line(summary: Option<&Self>, status: u16) -> (&[u8], AccessRequest<'_>) {
         let request = AccessRequest {
-            method: note.map_or(b"-", |note| &note.method),
-            target: note.map_or(b"-", |note| &note.target),
-            version: note.map_or("-", |note| note.version),
+            method: summary.map_or(b"-", |summary| &summary.method),
+            target: summary.map_or(b"-", |summary| &summary.target),
+            version: summary.map_or("-", |summary| summary.version),
             status,
-            user_agent: note.map_or(b"", |note| &note.user_agent),
-            referer: note.map_or(b"", |note| &note.referer),
+            user_agent: summary.map_or(b"", |summary| &summary.user_agent),
+            referer: summary.map_or(b"", |summary| &summary.referer),
         };
-        (note.map_or(b"", |note| &note.host), request)
+        (summary.map_or(b"", |summary| &summary.host), request)
     }
 }
 
