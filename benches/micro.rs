@@ -54,7 +54,7 @@ mod tls {
 mod routing {
     use super::*;
     use smolgate::config::plan::{Protocol, Rule};
-    use smolgate::config::{Memory, load};
+    use smolgate::config::{MemoryInputs, load};
     use smolgate::routing::RuleTable;
 
     /// As many as the largest configuration has that we care for.
@@ -68,7 +68,7 @@ mod routing {
             text.push_str(&format!("  - {{ {line}, upstream: site }}\n"));
         }
         text.push_str("upstreams: { site: { targets: \"127.0.0.1:1\" } }\n");
-        let inputs = Memory::new().file("bench.yml", text);
+        let inputs = MemoryInputs::new().file("bench.yml", text);
         let plan = load(&["bench.yml".into()], &inputs).expect("a valid configuration").plan;
         match plan.listeners.into_iter().next().expect("one listener").protocol {
             Protocol::Http(listener) => listener.rules,

@@ -3,8 +3,8 @@
 //!
 //! What it prints is made of [`tries`], and a test sends each of them and looks for the answer.
 
-use crate::config::{self, Memory};
-use crate::gate::{Caught, Gate};
+use crate::config::{self, MemoryInputs};
+use crate::gate::{CaughtSignals, Gate};
 use crate::whoami::{Options, Server};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -33,7 +33,7 @@ tcp: { port: "127.0.0.1:0", target: "{users}" }
 
 /// Runs until INT or TERM. Fails when something cannot be started or nothing can be printed.
 pub fn run() -> io::Result<()> {
-    let mut caught = Caught::new()?;
+    let mut caught = CaughtSignals::new()?;
     let Some(demo) = caught.unless_stopped(Demo::start)?.transpose()? else { return Ok(()) };
     let mut out = io::stdout().lock();
     out.write_all(demo.guide().as_bytes())?;
@@ -62,17 +62,17 @@ impl Demo {
         let configuration = CONFIGURATION
             .replace("{users}", &users.address().to_string())
             .replace("{api}", &api.address().to_string());
-        let inputs = Memory::new().file("demo.yml", configuration.clone());
+        let inputs = MemoryInputs::new().file("demo.yml", configuration.clone());
         let load = move || config::load(&[PathBuf::from("demo.yml")], &inputs);
         let gate = Gate::start(Box::new(load)).map_err(|error| io::Error::other(error.to_string()))?;
         Ok(Demo { gate, users, api, configuration })
     }
 
-    fn address(&self, door: Door) -> SocketAddr {
-        let address = match door {
-            Door::Http => self.gate.address("http"),
-            Door::Tcp => self.gate.address("tcp"),
-            Door::Internal => self.gate.internal_address(),
+    fn address(&self, endpoint: Endpoint) -> SocketAddr {
+        let address = match endpoint {
+            Endpoint::Http => self.gate.address("http"),
+            Endpoint::Tcp => self.gate.address("tcp"),
+            Endpoint::Internal => self.gate.internal_address(),
         };
         address.expect("invariant: the built-in configuration has all three")
     }
@@ -85,7 +85,8 @@ impl Demo {
         }
         guide += "\nTry in another terminal:\n";
         for attempt in tries() {
-            guide += &format!("\n  # {}\n  {}\n", attempt.shows, attempt.command(self.address(attempt.door)));
+            guide +=
+                &format!("\n  # {}\n  {}\n", attempt.shows, attempt.command(self.address(attempt.endpoint)));
         }
         guide
     }
@@ -93,7 +94,7 @@ impl Demo {
 
 /// What a command talks to.
 #[derive(Clone, Copy)]
-enum Door {
+enum Endpoint {
     Http,
     Tcp,
     Internal,
@@ -102,7 +103,7 @@ enum Door {
 /// One thing to try.
 struct Try {
     shows: &'static str,
-    door: Door,
+    endpoint: Endpoint,
     /// Options of curl that are no fields.
     options: &'static str,
     fields: &'static [(&'static str, &'static str)],
@@ -123,34 +124,34 @@ impl Try {
 
 #[rustfmt::skip]
 fn tries() -> [Try; 11] {
-    use Door::{Http, Internal, Tcp};
+    use Endpoint::{Http, Internal, Tcp};
     /// A request that asks for WebSocket; the key is any 16 bytes in base64.
     const WEBSOCKET: &[(&str, &str)] = &[
         ("Connection", "Upgrade"), ("Upgrade", "websocket"),
         ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", "c21vbGdhdGUgaXMgc21vbA=="),
     ];
     [
-        Try { shows: "by host and path prefix to `users`, which gets /7: the prefix is stripped", door: Http,
+        Try { shows: "by host and path prefix to `users`, which gets /7: the prefix is stripped", endpoint: Http,
               options: "", fields: &[("Host", "admin.localhost")], target: "/users/7", answer: "get /7 http/1.1" },
-        Try { shows: "everything else goes to `api`; see what it received", door: Http,
+        Try { shows: "everything else goes to `api`; see what it received", endpoint: Http,
               options: "", fields: &[], target: "/anything?a=b", answer: "get /anything?a=b http/1.1" },
-        Try { shows: "a redirect keeps path and query", door: Http,
+        Try { shows: "a redirect keeps path and query", endpoint: Http,
               options: "-i", fields: &[("Host", "old.localhost")], target: "/a?b=c", answer: "location: http://new.localhost/a?b=c" },
-        Try { shows: "an answer without an upstream", door: Http,
+        Try { shows: "an answer without an upstream", endpoint: Http,
               options: "", fields: &[], target: "/hello", answer: "hello from the gate itself" },
-        Try { shows: "when a target is down, the answer says why", door: Http,
+        Try { shows: "when a target is down, the answer says why", endpoint: Http,
               options: "-i", fields: &[], target: "/down", answer: "connect_refused" },
-        Try { shows: "a stream is passed on as it comes", door: Http,
+        Try { shows: "a stream is passed on as it comes", endpoint: Http,
               options: "-N", fields: &[], target: "/stream?chunks=5&every=500ms", answer: "1 of 5 from api" },
-        Try { shows: "WebSocket needs no option", door: Http,
+        Try { shows: "WebSocket needs no option", endpoint: Http,
               options: "-i -N --max-time 1", fields: WEBSOCKET, target: "/ws", answer: "http/1.1 101 " },
-        Try { shows: "raw TCP, here to `users`", door: Tcp,
+        Try { shows: "raw TCP, here to `users`", endpoint: Tcp,
               options: "", fields: &[], target: "/", answer: "name: users" },
-        Try { shows: "the internal API: rules in the order in which they are tried", door: Internal,
+        Try { shows: "the internal API: rules in the order in which they are tried", endpoint: Internal,
               options: "", fields: &[], target: "/routes", answer: "admin.localhost" },
-        Try { shows: "metrics for Prometheus", door: Internal,
+        Try { shows: "metrics for Prometheus", endpoint: Internal,
               options: "-s", fields: &[], target: "/metrics", answer: "# type smolgate_requests_total counter" },
-        Try { shows: "reload (the built-in configuration never changes; with `smolgate run` edit the file first)", door: Internal,
+        Try { shows: "reload (the built-in configuration never changes; with `smolgate run` edit the file first)", endpoint: Internal,
               options: "-X POST", fields: &[], target: "/reload", answer: "http/1.1 200 " },
     ]
 }
@@ -192,7 +193,7 @@ mod tests {
     fn every_command_shows_what_it_says() {
         let demo = Demo::start().unwrap();
         for attempt in tries() {
-            let answer = ask(&attempt, demo.address(attempt.door));
+            let answer = ask(&attempt, demo.address(attempt.endpoint));
             assert!(answer.contains(attempt.answer), "{}: {answer}", attempt.shows);
         }
     }
@@ -201,8 +202,8 @@ mod tests {
     fn the_guide_has_the_real_addresses() {
         let demo = Demo::start().unwrap();
         let guide = demo.guide();
-        for door in [Door::Http, Door::Tcp, Door::Internal] {
-            assert!(guide.contains(&format!("'http://{}/", demo.address(door))), "{guide}");
+        for endpoint in [Endpoint::Http, Endpoint::Tcp, Endpoint::Internal] {
+            assert!(guide.contains(&format!("'http://{}/", demo.address(endpoint))), "{guide}");
         }
         assert!(!guide.contains("{users}") && !guide.contains("{api}"), "{guide}");
     }

@@ -8,9 +8,9 @@ use crate::files;
 
 /// Reads what is there now; keeps nothing.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Disk;
+pub struct DiskInputs;
 
-impl Inputs for Disk {
+impl Inputs for DiskInputs {
     fn read(&self, path: &Path) -> io::Result<String> {
         files::read_text(path, TEXT_BYTES_MAX)
     }
@@ -41,9 +41,9 @@ mod tests {
         for name in ["b.yml", "a.yml"] {
             std::fs::write(dir.path().join(name), name).expect("a file");
         }
-        assert!(Disk.is_dir(dir.path()));
-        let entries = Disk.list(dir.path()).expect("entries");
+        assert!(DiskInputs.is_dir(dir.path()));
+        let entries = DiskInputs.list(dir.path()).expect("entries");
         assert_eq!(entries, [dir.path().join("a.yml"), dir.path().join("b.yml")]);
-        assert_eq!(Disk.read(&entries[0]).expect("text"), "a.yml");
+        assert_eq!(DiskInputs.read(&entries[0]).expect("text"), "a.yml");
     }
 }

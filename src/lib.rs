@@ -10,7 +10,7 @@ pub mod whoami;
 
 pub mod gate;
 
-pub mod internal;
+pub mod internal_api;
 pub mod proxy;
 
 pub mod routing;

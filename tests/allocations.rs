@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use smolgate::config::{self, Memory};
+use smolgate::config::{self, MemoryInputs};
 use smolgate::gate::Gate;
 
 const CONFIG: &str = r#"
@@ -93,7 +93,7 @@ fn count(
     response_end: &'static [u8],
 ) -> u64 {
     let text = CONFIG.replace("{upstream}", &upstream(request_end, response).to_string());
-    let inputs = Memory::new().file("smolgate.yml", text);
+    let inputs = MemoryInputs::new().file("smolgate.yml", text);
     let load = move || config::load(&[PathBuf::from("smolgate.yml")], &inputs);
     let gate = Gate::start(Box::new(load)).expect("a gate");
     let mut client = TcpStream::connect(gate.address("http").unwrap()).unwrap();

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use smolgate::config::{Memory, load};
+use smolgate::config::{MemoryInputs, load};
 use smolgate::gate::Gate;
 use support::DEADLINE;
 use support::client::Client;
@@ -23,7 +23,7 @@ use tempfile::TempDir;
 
 /// A gate that reads `compose` and has nothing but its environment besides.
 fn gate(compose: &str, certificates: &Path, https: bool) -> Gate {
-    let inputs = Memory::new()
+    let inputs = MemoryInputs::new()
         .file("compose.yaml", compose)
         .env("SMOLGATE_HTTP_PORT", "127.0.0.1:0")
         .env("SMOLGATE_HTTPS_PORT", "127.0.0.1:0")

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use smolgate::config::plan::{Action, Protocol, Rule};
-use smolgate::config::{Files, Format, Loaded, Memory, load, load_files, view};
+use smolgate::config::{Files, Format, Loaded, MemoryInputs, load, load_files, view};
 use support::golden::{self, Golden};
 
 fn golden_files() -> Vec<Golden> {
@@ -20,8 +20,8 @@ fn golden_files() -> Vec<Golden> {
 
 /// The input of a golden file as files, and those of them that are named: `smolgate.yml`, `app.yaml`,
 /// and each `compose.yaml` that no other file includes.
-fn inputs(input: &str) -> (Memory, Vec<PathBuf>) {
-    let mut memory = Memory::new().env("API_HOST", "api.internal");
+fn inputs(input: &str) -> (MemoryInputs, Vec<PathBuf>) {
+    let mut memory = MemoryInputs::new().env("API_HOST", "api.internal");
     let environment = input.lines().next().and_then(|line| line.strip_prefix("# ")).unwrap_or_default();
     for (name, value) in environment.split(' ').filter_map(|word| word.split_once('=')) {
         memory = memory.env(name, value);
@@ -92,7 +92,7 @@ fn a_view_loads_again() {
 }
 
 fn loaded(text: &str) -> Loaded {
-    load(&["compose.yaml".into()], &Memory::new().file("compose.yaml", text))
+    load(&["compose.yaml".into()], &MemoryInputs::new().file("compose.yaml", text))
         .unwrap_or_else(|errors| panic!("{errors}"))
 }
 
@@ -138,7 +138,7 @@ fn a_password_is_never_shown() {
 
 #[test]
 fn the_format_can_be_said() {
-    let inputs = Memory::new().file("a.yml", "x-nothing: 1\n").file("b.yml", "services: {}\n");
+    let inputs = MemoryInputs::new().file("a.yml", "x-nothing: 1\n").file("b.yml", "services: {}\n");
     let read = |file: &str, format| {
         load_files(&Files { config: vec![file.into()], format, ..Files::default() }, &inputs)
     };
@@ -153,7 +153,7 @@ fn patterns_and_names_stand_for_files_once() {
     let service = |host: &str| {
         format!("services: {{ {host}: {{ labels: {{ smolgate.host: {host}, smolgate.port: 80 }} }} }}")
     };
-    let inputs = Memory::new()
+    let inputs = MemoryInputs::new()
         .file("apps/b/compose.yaml", service("b"))
         .file("apps/a/compose.yaml", service("a"))
         .file("apps/a/.env", "A=1\n")
@@ -177,7 +177,7 @@ fn patterns_and_names_stand_for_files_once() {
 /// What is watched is what was read, and what would have been.
 #[test]
 fn everything_that_was_asked_for_is_known() {
-    let inputs = Memory::new()
+    let inputs = MemoryInputs::new()
         .file(
             "apps/a/compose.yaml",
             "include: [more.yaml]\nservices: { a: { extends: { file: ../base.yaml, service: b }, label_file: [gone.labels] } }",
@@ -222,7 +222,7 @@ fn long_rows_end() {
         ));
     }
     assert_eq!(loaded(&text).plan.rejected_services, 2_000 - 64);
-    let mut memory = Memory::new();
+    let mut memory = MemoryInputs::new();
     for number in 0..2_000 {
         memory =
             memory.file(format!("{number}.yaml"), format!("include: [{0}.yaml, {0}.yaml]\n", number + 1));
@@ -274,13 +274,13 @@ fn broken(text: &str, breaks: &[(usize, usize, usize)]) -> String {
 }
 
 /// A plan of which the view loads again, or errors.
-fn holds(memory: &Memory, paths: &[PathBuf]) -> Result<(), TestCaseError> {
+fn holds(memory: &MemoryInputs, paths: &[PathBuf]) -> Result<(), TestCaseError> {
     match load(paths, memory) {
         Ok(loaded) => {
             for warning in &loaded.warnings {
                 warning.render(true);
             }
-            let again = load(&["view.yml".into()], &Memory::new().file("view.yml", view(&loaded.plan)));
+            let again = load(&["view.yml".into()], &MemoryInputs::new().file("view.yml", view(&loaded.plan)));
             prop_assert!(again.is_ok(), "{}\n{}", again.unwrap_err(), view(&loaded.plan));
         }
         Err(errors) => prop_assert!(errors.errors().count() > 0 && !errors.to_string().is_empty()),
@@ -307,7 +307,7 @@ proptest! {
     fn any_label_is_read(key in "[a-z_.]{0,12}", value in "\\PC{0,30}", dotenv in "\\PC{0,60}") {
         let value = serde_json::to_string(&value).expect("a string");
         let text = format!("services: {{ a: {{ expose: [80], labels: {{ smolgate.host: a, \"smolgate.{key}\": {value} }} }} }}");
-        let memory = Memory::new().file("compose.yaml", text).file(".env", dotenv);
+        let memory = MemoryInputs::new().file("compose.yaml", text).file(".env", dotenv);
         holds(&memory, &["compose.yaml".into()])?;
     }
 }

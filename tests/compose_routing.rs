@@ -4,7 +4,7 @@ mod support;
 
 use std::sync::{Arc, Mutex};
 
-use smolgate::config::{Files, Memory, load_files};
+use smolgate::config::{Files, MemoryInputs, load_files};
 use smolgate::gate::Gate;
 use support::client::Client;
 use support::message::Response;
@@ -16,7 +16,7 @@ const NATIVE: &str =
 
 struct Scene {
     gate: Gate,
-    inputs: Arc<Mutex<Memory>>,
+    inputs: Arc<Mutex<MemoryInputs>>,
 }
 
 impl Scene {
@@ -52,8 +52,8 @@ impl Scene {
     }
 }
 
-fn inputs(compose: &str) -> Memory {
-    Memory::new().file("smolgate.yml", NATIVE).file("app/compose.yaml", compose)
+fn inputs(compose: &str) -> MemoryInputs {
+    MemoryInputs::new().file("smolgate.yml", NATIVE).file("app/compose.yaml", compose)
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use smolgate::config::plan::{Origin, Plan, Secret};
-use smolgate::config::{Memory, load, view};
+use smolgate::config::{MemoryInputs, load, view};
 use support::golden::{self, Golden};
 
 fn golden_files() -> Vec<Golden> {
@@ -18,8 +18,8 @@ fn golden_files() -> Vec<Golden> {
 }
 
 /// The input of a golden file as files, with the environment that all of them share.
-fn inputs(input: &str) -> (Memory, Vec<PathBuf>) {
-    let memory = Memory::new()
+fn inputs(input: &str) -> (MemoryInputs, Vec<PathBuf>) {
+    let memory = MemoryInputs::new()
         .env("API_HOST", "api.internal")
         .env("GATE_TOKEN", "sesame")
         .env("NOT_A_PORT", "sesame")
@@ -76,7 +76,7 @@ fn a_view_loads_to_an_equal_plan() {
         tried += 1;
         let shown = view(&loaded.plan);
         assert!(!shown.contains("sesame"), "{} shows the token", path.display());
-        let again = load(&["view.yml".into()], &Memory::new().file("view.yml", shown.clone()));
+        let again = load(&["view.yml".into()], &MemoryInputs::new().file("view.yml", shown.clone()));
         let again = again.unwrap_or_else(|errors| panic!("{}: {errors}\n{shown}", path.display()));
         assert_eq!(without_origins(again.plan), without_origins(loaded.plan), "{}", path.display());
     }
@@ -111,7 +111,8 @@ fn many_rules() {
             1_000 + number % 100
         ));
     }
-    let loaded = load(&["a.yml".into()], &Memory::new().file("a.yml", text)).expect("a valid configuration");
+    let loaded =
+        load(&["a.yml".into()], &MemoryInputs::new().file("a.yml", text)).expect("a valid configuration");
     assert!(loaded.warnings.is_empty());
     assert_eq!(loaded.plan.upstreams.len(), 100);
     let smolgate::config::plan::Protocol::Http(http) = &loaded.plan.listeners[0].protocol else {
@@ -199,7 +200,7 @@ proptest! {
         let (memory, paths) = inputs(&broken(&FILES[which % FILES.len()].input, &breaks));
         match load(&paths, &memory) {
             Ok(loaded) => {
-                let again = load(&["view.yml".into()], &Memory::new().file("view.yml", view(&loaded.plan)));
+                let again = load(&["view.yml".into()], &MemoryInputs::new().file("view.yml", view(&loaded.plan)));
                 prop_assert!(again.is_ok(), "{}", view(&loaded.plan));
             }
             Err(errors) => prop_assert!(errors.errors().count() > 0 && !errors.to_string().is_empty()),

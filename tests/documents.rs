@@ -8,8 +8,8 @@
 
 use std::path::{Path, PathBuf};
 
-use smolgate::config::{Files, Memory, load, load_files};
-use smolgate::disk::Disk;
+use smolgate::config::{Files, MemoryInputs, load, load_files};
+use smolgate::disk::DiskInputs;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -42,7 +42,8 @@ fn bundled_configurations_load_without_a_warning() {
             assert!(is_yaml(&std::fs::read_to_string(&path).expect("a file")), "{}", path.display());
             continue;
         }
-        let loaded = load(std::slice::from_ref(&path), &Disk).unwrap_or_else(|errors| panic!("{errors}"));
+        let loaded =
+            load(std::slice::from_ref(&path), &DiskInputs).unwrap_or_else(|errors| panic!("{errors}"));
         let mut warnings: Vec<String> = loaded.warnings.iter().map(|warning| warning.render(false)).collect();
         if path.ends_with("docker.yml") {
             // Its comment says so: others in the network of its containers may ask the internal API.
@@ -55,7 +56,7 @@ fn bundled_configurations_load_without_a_warning() {
 
 /// Loads a compose file; a service that is rejected is an error too.
 fn load_compose(text: String) -> Result<(), String> {
-    let inputs = Memory::new().file("compose.yaml", text);
+    let inputs = MemoryInputs::new().file("compose.yaml", text);
     let files = Files { compose: vec!["compose.yaml".into()], ..Files::default() };
     match load_files(&files, &inputs) {
         Ok(loaded) if loaded.plan.rejected_services == 0 => Ok(()),
@@ -113,8 +114,10 @@ fn yaml_in_the_documentation_loads() {
             let place = format!("{}:{line}", path.display());
             match info.as_str() {
                 "yaml" => {
-                    let inputs =
-                        Memory::new().file("example.yml", text).file("token", "t\n").env("GATE_TOKEN", "t");
+                    let inputs = MemoryInputs::new()
+                        .file("example.yml", text)
+                        .file("token", "t\n")
+                        .env("GATE_TOKEN", "t");
                     load(&["example.yml".into()], &inputs)
                         .unwrap_or_else(|errors| panic!("{place}: {errors}"));
                     ours += 1;

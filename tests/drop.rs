@@ -77,7 +77,7 @@ fn a_name_is_dropped_before_a_byte_is_answered() {
     scene.expect_dropped("evil", "other", "https", 4.0);
     let dropped = "smolgate_tls_handshakes_total{listener=\"https\",result=\"dropped\"}";
     assert_eq!(scene.gate.metric(dropped), 4.0);
-    assert_eq!(scene.gate.metric("smolgate_own_answers_total{reason=\"dropped\"}"), 4.0);
+    assert_eq!(scene.gate.metric("smolgate_local_replies_total{reason=\"dropped\"}"), 4.0);
     assert_eq!(scene.gate.metric("http_request_total_count"), 4.0);
     // A rule before it comes before it.
     let mut good = scene.over_tls("good.evil.test");
@@ -103,7 +103,7 @@ fn what_asks_for_more_than_a_name_is_dropped_once_tls_has_ended() {
     scene.expect_dropped("admin", "GET", "https", 1.0);
     scene.expect_dropped("writes", "DELETE", "https", 1.0);
     scene.expect_dropped("evil", "GET", "https", 1.0);
-    assert_eq!(scene.gate.metric("smolgate_own_answers_total{reason=\"dropped\"}"), 4.0);
+    assert_eq!(scene.gate.metric("smolgate_local_replies_total{reason=\"dropped\"}"), 4.0);
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn what_a_target_may_read_as_a_guarded_path_does_not_reach_it() {
         assert_eq!(answer(&gate, "http", asked), (400, Some(wanted.to_owned())), "{asked}");
     }
     assert_eq!(upstream.connections(), 0, "{:?}", upstream.requests());
-    let counted = "smolgate_own_answers_total{reason=\"path_ambiguous\"}";
+    let counted = "smolgate_local_replies_total{reason=\"path_ambiguous\"}";
     support::until("all are counted", || gate.metric(counted) == 15.0);
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use internal_support::{Answer, Api, PATIENCE, read_all};
-use smolgate::internal::Limits;
+use smolgate::internal_api::Limits;
 
 #[test]
 fn garbage_is_refused_and_harms_nobody() {

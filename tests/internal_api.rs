@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use internal_support::{Answer, Api, Fake, PATIENCE, read_all};
 use smolgate::config::plan::{Bind, InternalBind, Secret};
-use smolgate::internal::{Limits, Phase, Server, client};
+use smolgate::internal_api::{Limits, Phase, Server, client};
 
 #[test]
 fn every_endpoint_answers_and_closes() {
@@ -20,7 +20,7 @@ fn every_endpoint_answers_and_closes() {
     assert_eq!(metrics.status, 200);
     assert!(metrics.has("content-type: text/plain; version=0.0.4; charset=utf-8"), "{}", metrics.head);
     assert!(metrics.body.contains("\ntcp_connections_active_count 0\n"));
-    assert!(metrics.body.contains("\nsmolgate_own_answers_total{reason=\"no_rule\"} 0\n"));
+    assert!(metrics.body.contains("\nsmolgate_local_replies_total{reason=\"no_rule\"} 0\n"));
     assert_eq!(api.ask("GET /livez", "").body, "ok\n");
     assert_eq!(api.ask("GET /readyz", "").body, "ready\n");
     let config = api.ask("GET /config", "");

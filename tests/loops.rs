@@ -45,7 +45,7 @@ fn a_request_that_goes_round_in_circles_is_refused() {
         let request = format!("{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
         client.exchange(request).expect_own(508, "loop_detected");
     }
-    assert_eq!(gate.metric("smolgate_own_answers_total{reason=\"loop_detected\"}"), 2.0);
+    assert_eq!(gate.metric("smolgate_local_replies_total{reason=\"loop_detected\"}"), 2.0);
     assert_eq!(upstream.connections(), 0);
 }
 

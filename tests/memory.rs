@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use smolgate::config::{self, Memory};
+use smolgate::config::{self, MemoryInputs};
 use smolgate::gate::Gate;
 use smolgate::worker::LARGE_BUFFER_BYTES;
 
@@ -119,7 +119,7 @@ fn stuck(
     let ((stuck, ends), others) = ends;
     let text = CONFIG.replace("{upstream}", &upstream.to_string());
     let text = text.replace("{body}", &"x".repeat(OWN_BODY_BYTES));
-    let inputs = Memory::new().file("smolgate.yml", text);
+    let inputs = MemoryInputs::new().file("smolgate.yml", text);
     let load = move || config::load(&[PathBuf::from("smolgate.yml")], &inputs);
     let gate = Gate::start(Box::new(load)).expect("a gate");
     let clients: Vec<_> =

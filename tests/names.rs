@@ -129,7 +129,7 @@ fn a_silent_address_does_not_keep_from_the_next_one() {
 
 #[test]
 fn a_client_that_resets_meanwhile_ends_its_exchange() {
-    let gone = "smolgate_own_answers_total{reason=\"client_gone\"}";
+    let gone = "smolgate_local_replies_total{reason=\"client_gone\"}";
     let blackhole = Blackhole::new();
     let (hanging, silent) = (Told::hanging(), Told::new(&[local(1)]));
     for (told, number) in [(&hanging, 1), (&silent, 2)] {

@@ -203,7 +203,7 @@ fn a_target_that_is_down_is_told_in_the_clear_and_ends_a_connection_over_tls() {
     let mut socket = connect(scene.gate.address("https"));
     socket.write_all(&scene.authority.hello("dead.test")).unwrap();
     assert_eq!(socket.read(&mut [0]).unwrap_or(0), 0);
-    let refused = "smolgate_own_answers_total{reason=\"connect_refused\"}";
+    let refused = "smolgate_local_replies_total{reason=\"connect_refused\"}";
     until("both are counted", || scene.gate.metric(refused) == 2.0);
 }
 

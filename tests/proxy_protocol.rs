@@ -93,7 +93,7 @@ fn a_peer_that_must_introduce_its_client_and_does_not_is_refused() {
     }
     // A look whether the port is open is no mistake.
     drop(connect(gate.address("http")));
-    let refused = "smolgate_own_answers_total{reason=\"proxy_header\"}";
+    let refused = "smolgate_local_replies_total{reason=\"proxy_header\"}";
     until("they are counted", || gate.metric(refused) == 3.0);
     assert_eq!(gate.metric("smolgate_requests_total"), 0.0);
 }

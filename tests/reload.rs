@@ -197,7 +197,7 @@ fn a_tunnel_that_begins_after_its_rule_went_ends_as_well() {
     answer.open();
     assert_eq!(socket.read_response().status(), 101);
     socket.expect_close();
-    assert_eq!(gate.metric("smolgate_own_answers_total{reason=\"shutting_down\"}"), 1.0);
+    assert_eq!(gate.metric("smolgate_local_replies_total{reason=\"shutting_down\"}"), 1.0);
 }
 
 #[test]
@@ -320,7 +320,7 @@ fn an_exchange_that_outlives_a_removed_listener_is_ended_and_counted() {
     reload(&gate, &upstream, &without);
     client.expect_close();
     support::until("the end is counted", || {
-        gate.metric("smolgate_own_answers_total{reason=\"shutting_down\"}") == 1.0
+        gate.metric("smolgate_local_replies_total{reason=\"shutting_down\"}") == 1.0
     });
     hold.open();
 }

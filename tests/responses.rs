@@ -515,7 +515,7 @@ fn a_client_that_leaves_ends_the_upstream_exchange() {
         }
         client.reset();
         assert!(matches!(upstream.wait_end(0), End::Clean | End::Reset), "answer begun: {begun}");
-        let gone = "smolgate_own_answers_total{reason=\"client_gone\"}";
+        let gone = "smolgate_local_replies_total{reason=\"client_gone\"}";
         until("it is counted", || gate.metric(gone) == 1.0);
     }
 }

@@ -140,7 +140,7 @@ fn own_answers_are_counted_by_reason() {
         scene.gate.exchange("GET / HTTP/1.1\r\nHost: unknown.test\r\n\r\n").expect_own(404, "no_rule");
     }
     scene.gate.exchange("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").expect(200, "a rest");
-    let counted = || scene.gate.metric("smolgate_own_answers_total{reason=\"no_rule\"}");
+    let counted = || scene.gate.metric("smolgate_local_replies_total{reason=\"no_rule\"}");
     support::until("the third answer is counted", || counted() >= 3.0);
     assert_eq!(counted(), 3.0);
 }

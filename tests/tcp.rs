@@ -195,7 +195,7 @@ fn a_client_that_resets_while_the_target_is_sought_is_let_go() {
     until("it has been accepted", || open() == 1.0);
     client.reset();
     until("it is let go", || open() == 0.0);
-    assert_eq!(gate.metric("smolgate_own_answers_total{reason=\"client_gone\"}"), 1.0);
+    assert_eq!(gate.metric("smolgate_local_replies_total{reason=\"client_gone\"}"), 1.0);
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn a_connection_for_one_name_is_no_way_to_another_with_other_demands() {
     assert!(answers[1].1.contains("of whose clients other certificates are demanded"), "{answers:?}");
     let answers = scene.ask("members.test", Some(&scene.member), &["members.test", "public.test"]).unwrap();
     assert_eq!(answers.iter().map(|(status, _)| *status).collect::<Vec<_>>(), [200, 421]);
-    assert_eq!(scene.gate.metric("smolgate_own_answers_total{reason=\"misdirected\"}"), 4.0);
+    assert_eq!(scene.gate.metric("smolgate_local_replies_total{reason=\"misdirected\"}"), 4.0);
 }
 
 #[test]

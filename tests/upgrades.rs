@@ -259,7 +259,7 @@ fn however_a_tunnel_ends_is_counted() {
         }
         let ended = || metric("tunnels_ended_total", format!("listener=\"http\",result=\"{result}\""));
         until("its end is counted", || ended() == 1.0);
-        let own = metric("own_answers_total", format!("reason=\"{result}\""));
+        let own = metric("local_replies_total", format!("reason=\"{result}\""));
         assert_eq!((open(), own), (0.0, if result == "ok" { 0.0 } else { 1.0 }), "{result}");
     }
 }

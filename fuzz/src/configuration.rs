@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use smolgate::config::{Diagnostic, Memory, Severity, load, view};
+use smolgate::config::{Diagnostic, MemoryInputs, Severity, load, view};
 
 /// What stands before the name of a file and behind it; without such a line all is `compose.yaml`.
 const FILE: (&str, &str) = ("==> ", " <==");
@@ -14,7 +14,7 @@ const FILE: (&str, &str) = ("==> ", " <==");
 pub fn holds(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let files = files(text);
-    let environment = Memory::new().env("HOST", "api.internal").env("EMPTY", "");
+    let environment = MemoryInputs::new().env("HOST", "api.internal").env("EMPTY", "");
     let memory = files.iter().fold(environment, |memory, (path, text)| memory.file(path, text));
     let named = ["smolgate.yml", "app.yaml", "compose.yaml"].map(PathBuf::from);
     let named: Vec<PathBuf> = named.into_iter().filter(|path| files.contains_key(path)).collect();
@@ -26,7 +26,7 @@ pub fn holds(bytes: &[u8]) {
         Ok(loaded) => {
             loaded.warnings.iter().for_each(|one| check_place(one, &files));
             let seen = view(&loaded.plan);
-            let again = load(&["view.yml".into()], &Memory::new().file("view.yml", &seen));
+            let again = load(&["view.yml".into()], &MemoryInputs::new().file("view.yml", &seen));
             let again = again.unwrap_or_else(|errors| panic!("{errors}\n{seen}"));
             assert_eq!(view(&again.plan), seen, "a view is its own view");
         }

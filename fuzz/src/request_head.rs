@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::LazyLock;
 
 use smolgate::config::plan::{Action, HeadLimits, Protocol, Rule};
-use smolgate::config::{Memory, load};
+use smolgate::config::{MemoryInputs, load};
 use smolgate::http::{
     Field, FieldTable, Framing, HeadScan, HostKey, Name, Refusal, RequestHead, Version, has_dot_segments,
     match_path, parse_request,
@@ -33,7 +33,7 @@ http_routes:
 const TARGET: (&str, &str) = ("t:1", "/base");
 
 static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
-    let inputs = Memory::new().file("head.yml", CONFIGURATION);
+    let inputs = MemoryInputs::new().file("head.yml", CONFIGURATION);
     let plan = load(&["head.yml".into()], &inputs).unwrap_or_else(|errors| panic!("{errors}")).plan;
     match plan.listeners.into_iter().next().map(|listener| listener.protocol) {
         Some(Protocol::Http(http)) => http.rules,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::arguments::{Call, Reload};
 use super::{configuration, output};
 use crate::config::plan::{Bind, InternalApi, InternalBind, Secret};
-use crate::internal::client;
+use crate::internal_api::client;
 
 /// A reload binds sockets, resolves names and, with `--restart`, waits for listeners to drain.
 const RELOAD_TIME_MAX: Duration = Duration::from_secs(300);

@@ -8,7 +8,7 @@ use super::arguments::{Files as Arguments, Kind};
 use super::output;
 use crate::config::plan::{Plan, Protocol};
 use crate::config::{Files, Format, Loaded, Severity, load_files, view};
-use crate::disk::Disk;
+use crate::disk::DiskInputs;
 use crate::gate;
 
 /// Where a configuration is looked for when nobody says where it is.
@@ -67,7 +67,7 @@ pub(super) fn read(files: &Arguments) -> Result<Plan, ExitCode> {
 
 /// The same, for those who say the warnings themselves.
 pub(super) fn read_quietly(files: &Arguments) -> Result<Loaded, ExitCode> {
-    load_files(&sources(files)?, &Disk).map_err(|all| {
+    load_files(&sources(files)?, &DiskInputs).map_err(|all| {
         output::say(&all.render(output::colours()));
         ExitCode::from(output::INVALID)
     })

@@ -76,7 +76,7 @@ impl Case<'_> {
         let winner = self.explanation().winner.map(|index| &self.http.rules[index]);
         let path = self.asked.path.as_bytes();
         let is_ambiguous = winner.is_some_and(|rule| self.guard(rule).is_some());
-        let leaves = |redirect: &RedirectToHttps| is_ambiguous || redirect.leaves(path, winner);
+        let leaves = |redirect: &RedirectToHttps| is_ambiguous || redirect.exempts(path, winner);
         match self.http.redirect_to_https.filter(|redirect| !leaves(redirect)) {
             Some(redirect) => self.to_https(redirect),
             None => self.by_request(),
@@ -86,7 +86,7 @@ impl Case<'_> {
     /// What the name decides under TLS, and the request, if it still may. `None` where names decide nothing.
     fn by_name(&self) -> Option<String> {
         let rules = &self.http.rules;
-        if !rules.iter().any(Rule::acts_on_names) {
+        if !rules.iter().any(Rule::decides_by_name) {
             return None;
         }
         let host = &self.routed.host;
@@ -102,7 +102,7 @@ impl Case<'_> {
             .map(|&(index, why)| row(index, format!("no: {}", why.sentence(&rules[index], name, b"/", b""))))
             .collect();
         let winner = explanation.winner.map(|index| (index, &rules[index]));
-        let acts = winner.filter(|(_, rule)| rule.acts_on_names());
+        let acts = winner.filter(|(_, rule)| rule.decides_by_name());
         rows.extend(winner.map(|(index, rule)| match acts {
             Some(_) => row(index, format!("wins -> {}", outcome(self, rule))),
             None => row(index, "takes the name, and what it does needs a request".to_owned()),

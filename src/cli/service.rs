@@ -7,8 +7,8 @@ use super::arguments::{Logging, Running, Who};
 use super::{configuration, output};
 use crate::config;
 use crate::config::plan::{LogFormat, LogLevel, Plan};
-use crate::disk::Disk;
-use crate::gate::{Caught, Gate, GateError};
+use crate::disk::DiskInputs;
+use crate::gate::{CaughtSignals, Gate, GateError};
 use crate::log::Counters;
 use crate::log::setup::{LevelError, LevelSources, LogLevelHandle, setup};
 use crate::whoami as upstream;
@@ -20,7 +20,7 @@ pub fn run(run: &Running) -> ExitCode {
 
 fn serve(run: &Running) -> Result<(), ExitCode> {
     let deaf = |error| output::failure(output::UNABLE, &format!("signals cannot be received: {error}"));
-    let mut caught = Caught::new().map_err(deaf)?;
+    let mut caught = CaughtSignals::new().map_err(deaf)?;
     let files = configuration::sources(&run.files)?;
     // Read here as well, so that a mistake is shown with its colours and before anything starts. The
     // gate logs the warnings, as it does at every reload.
@@ -34,7 +34,7 @@ fn serve(run: &Running) -> Result<(), ExitCode> {
     let on_plan = Box::new(move |plan: &Plan| reloaded.set(plan.log.level));
     let watch = run.watch;
     let loader = Box::new(move || {
-        config::load_files(&files, &Disk).map(|mut loaded| {
+        config::load_files(&files, &DiskInputs).map(|mut loaded| {
             loaded.plan.watch |= watch;
             loaded
         })

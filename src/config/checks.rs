@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use super::lowering::{ListenerSpots, Lowered};
+use super::lowering::{ListenerSpans, Lowered};
 use super::plan::{Bind, HostPattern, InternalBind, Plan, Protocol, Rule, TargetHost};
 use super::report::Report;
 
@@ -15,22 +15,22 @@ pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {
     }
     open_to_all(lowered, report);
     too_few_connections(&lowered.plan, report);
-    for (listener, spots) in lowered.plan.listeners.iter().zip(&lowered.spots) {
+    for (listener, spans) in lowered.plan.listeners.iter().zip(&lowered.spans) {
         let Protocol::Http(http) = &listener.protocol else {
             continue;
         };
         // That a compose file has no labels was said there.
-        let is_said = report.has_warning_at(spots.listener);
+        let is_said = report.has_warning_at(spans.listener);
         if http.rules.is_empty() && http.redirect_to_https.is_none() && !is_said {
             let message = format!("the listener `{}` has no rules: every request gets 404", listener.name);
-            report.warning(Some(spots.listener), message, "add a rule");
+            report.warning(Some(spans.listener), message, "add a rule");
         }
         if http.redirect_to_https.is_none() {
-            unredirected(&http.rules, spots, report);
+            unredirected(&http.rules, spans, report);
         }
-        shadowed(&http.rules, spots, report);
+        shadowed(&http.rules, spans, report);
         if listener.tls.is_some() {
-            hidden(&http.rules, spots, report);
+            hidden(&http.rules, spans, report);
         }
     }
     circular(lowered, report);
@@ -49,15 +49,15 @@ fn circular(lowered: &Lowered, report: &mut Report) {
     if let InternalBind::Tcp(bind) = plan.internal_api.bind {
         own.entry(bind.port()).or_default().push((bind, "the internal API".to_owned()));
     }
-    for (upstream, spots) in plan.upstreams.iter().zip(&lowered.targets) {
-        for (target, spot) in upstream.targets.iter().zip(spots) {
+    for (upstream, spans) in plan.upstreams.iter().zip(&lowered.targets) {
+        for (target, span) in upstream.targets.iter().zip(spans) {
             let here = own.get(&target.port).into_iter().flatten();
             let Some((_, listens)) = here.clone().find(|(bind, _)| leads_to(&target.host, *bind)) else {
                 continue;
             };
             let message = format!("the target `{target}` leads back to this gate: {listens} is there");
             report.warning(
-                Some(*spot),
+                Some(*span),
                 message,
                 "name the program that is to answer; in a container, `localhost` is the container itself",
             );
@@ -113,10 +113,10 @@ fn too_few_connections(plan: &Plan, report: &mut Report) {
 }
 
 /// Rules that are to stay in the clear where nothing is redirected.
-fn unredirected(rules: &[Rule], spots: &ListenerSpots, report: &mut Report) {
-    for (_, spot) in rules.iter().zip(&spots.rules).filter(|(rule, _)| rule.in_the_clear) {
+fn unredirected(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
+    for (_, span) in rules.iter().zip(&spans.rules).filter(|(rule, _)| rule.in_the_clear) {
         let message = "`in_the_clear` changes nothing: this listener has no `redirect_to_https`";
-        report.warning(Some(*spot), message, "leave it out");
+        report.warning(Some(*span), message, "leave it out");
     }
 }
 
@@ -125,9 +125,9 @@ fn unredirected(rules: &[Rule], spots: &ListenerSpots, report: &mut Report) {
 /// Judged host by host: a rule is out of reach when each of its hosts is taken by one earlier rule
 /// that asks for no more than this path and no other methods. Rules are found by host and path, so
 /// the cost grows with the number of rules and not with its square.
-fn shadowed(rules: &[Rule], spots: &ListenerSpots, report: &mut Report) {
+fn shadowed(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
     let mut earlier: HashMap<(Option<&HostPattern>, &str), Vec<&Rule>> = HashMap::new();
-    for (rule, spot) in rules.iter().zip(&spots.rules) {
+    for (rule, span) in rules.iter().zip(&spans.rules) {
         let taken_by = |host: Option<&HostPattern>| {
             let wildcard = host.and_then(HostPattern::wildcard_over);
             [Some(None), host.map(Some), wildcard.as_ref().map(Some)].into_iter().flatten().find_map(|host| {
@@ -154,7 +154,7 @@ fn shadowed(rules: &[Rule], spots: &ListenerSpots, report: &mut Report) {
                 let (name, origin) = (&taker.name, &taker.origin);
                 let hint =
                     format!("`{name}` ({origin}) takes everything before it: swap them, or leave one out");
-                report.warning(Some(*spot), message, hint);
+                report.warning(Some(*span), message, hint);
             }
             _ => hosts
                 .into_iter()
@@ -168,9 +168,9 @@ fn shadowed(rules: &[Rule], spots: &ListenerSpots, report: &mut Report) {
 ///
 /// That an earlier rule takes only some of the names of a wildcard, or of any host, is how exceptions
 /// are written.
-fn hidden(rules: &[Rule], spots: &ListenerSpots, report: &mut Report) {
+fn hidden(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
     let mut first: HashMap<Option<&HostPattern>, usize> = HashMap::new();
-    for (index, (rule, spot)) in rules.iter().zip(&spots.rules).enumerate() {
+    for (index, (rule, span)) in rules.iter().zip(&spans.rules).enumerate() {
         let hosts: Vec<Option<&HostPattern>> = match rule.hosts.as_slice() {
             [] => vec![None],
             hosts => hosts.iter().map(Some).collect(),
@@ -180,10 +180,10 @@ fn hidden(rules: &[Rule], spots: &ListenerSpots, report: &mut Report) {
             let keys = [Some(None), host.map(Some), wildcard.as_ref().map(Some)];
             keys.into_iter().flatten().filter_map(|key| first.get(&key)).min().map(|index| &rules[*index])
         };
-        let hides = |host: &Option<&HostPattern>| taker(*host).filter(|taker| !taker.acts_on_names());
+        let hides = |host: &Option<&HostPattern>| taker(*host).filter(|taker| !taker.decides_by_name());
         // Of a rule that can never match it was said.
-        if rule.acts_on_names()
-            && !report.has_warning_at(*spot)
+        if rule.decides_by_name()
+            && !report.has_warning_at(*span)
             && let Some((host, taker)) = hosts.iter().find_map(|host| Some((host, hides(host)?)))
         {
             let name = host.map_or_else(|| "any name".to_owned(), |host| format!("`{host}`"));
@@ -193,7 +193,7 @@ fn hidden(rules: &[Rule], spots: &ListenerSpots, report: &mut Report) {
                 "`{}` ({}) takes the name first, and path and method cannot be seen yet: move that rule below this one",
                 taker.name, taker.origin
             );
-            report.warning(Some(*spot), message, hint);
+            report.warning(Some(*span), message, hint);
         }
         hosts.into_iter().for_each(|host| _ = first.entry(host).or_insert(index));
     }

@@ -1,15 +1,15 @@
 //! Nodes become values, and every mistake on the way is noted.
 //!
-//! [`Fields`] reads a mapping: each key asked for is a known one, so what nobody asked for is
+//! [`MappingReader`] reads a mapping: each key asked for is a known one, so what nobody asked for is
 //! unknown, and the list of known keys can never differ from what is read.
 
 use std::path::{Path, PathBuf};
 
+use super::did_you_mean::did_you_mean;
 use super::expansion;
 use super::inputs::Inputs;
-use super::nearest::nearest;
-use super::report::{At, Report, Spot};
-use super::scalar::Wrong;
+use super::report::{Report, Span, Spanned};
+use super::scalar::ValueError;
 use super::yaml::{Node, Value, quoted};
 
 /// What reading one file needs.
@@ -24,15 +24,15 @@ pub(crate) struct Decoder<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Text {
     pub(crate) text: String,
-    pub(crate) spot: Spot,
+    pub(crate) span: Span,
     /// What was written, when something was filled in: messages show only that.
     written: Option<String>,
 }
 
 impl Text {
     /// `written`: what stood there, when something was filled in.
-    pub(crate) fn new(text: String, spot: Spot, written: Option<String>) -> Text {
-        Text { text, spot, written }
+    pub(crate) fn new(text: String, span: Span, written: Option<String>) -> Text {
+        Text { text, span, written }
     }
 
     /// How a message quotes it.
@@ -44,14 +44,14 @@ impl Text {
 impl Decoder<'_> {
     /// A string, everything filled in.
     pub(crate) fn text(&mut self, node: Node) -> Option<Text> {
-        let spot = node.spot;
+        let span = node.span;
         let what = match node.value {
-            Value::Scalar(text) if !text.contains('$') => return Some(Text { text, spot, written: None }),
+            Value::Scalar(text) if !text.contains('$') => return Some(Text { text, span, written: None }),
             Value::Scalar(written) => {
                 return match expansion::expand(&written, self.dir, self.inputs) {
-                    Ok(text) => Some(Text { text, spot, written: Some(written) }),
+                    Ok(text) => Some(Text { text, span, written: Some(written) }),
                     Err((message, hint)) => {
-                        self.report.error_hint(spot, message, hint.unwrap_or_default());
+                        self.report.error_hint(span, message, hint.unwrap_or_default());
                         None
                     }
                 };
@@ -60,37 +60,41 @@ impl Decoder<'_> {
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
         };
-        self.report.error(spot, format!("one value is needed here, not {what}"));
+        self.report.error(span, format!("one value is needed here, not {what}"));
         None
     }
 
     /// A value that one of the functions of `scalar`, `pattern`, `field` or `target` reads.
-    pub(crate) fn parsed<T>(&mut self, node: Node, parse: fn(&str) -> Result<T, Wrong>) -> Option<At<T>> {
+    pub(crate) fn parsed<T>(
+        &mut self,
+        node: Node,
+        parse: fn(&str) -> Result<T, ValueError>,
+    ) -> Option<Spanned<T>> {
         let text = self.text(node)?;
         match parse(&text.text) {
-            Ok(value) => Some(At { value, spot: text.spot }),
-            Err(wrong) => {
-                self.wrong(&text, wrong);
+            Ok(value) => Some(Spanned { value, span: text.span }),
+            Err(error) => {
+                self.value_error(&text, error);
                 None
             }
         }
     }
 
     /// Notes what is wrong with a value.
-    pub(crate) fn wrong(&mut self, text: &Text, wrong: Wrong) {
-        if wrong == super::target::USERINFO {
+    pub(crate) fn value_error(&mut self, text: &Text, error: ValueError) {
+        if error == super::target::USERINFO {
             // It may well hold a password.
-            self.report.mask(text.spot);
+            self.report.mask(text.span);
             return self.report.error_hint(
-                text.spot,
-                format!("this {}", wrong.problem),
-                wrong.hint.unwrap_or_default(),
+                text.span,
+                format!("this {}", error.problem),
+                error.hint.unwrap_or_default(),
             );
         }
         self.report.error_hint(
-            text.spot,
-            format!("{} {}", text.shown(), wrong.problem),
-            wrong.hint.unwrap_or_default(),
+            text.span,
+            format!("{} {}", text.shown(), error.problem),
+            error.hint.unwrap_or_default(),
         );
     }
 
@@ -102,7 +106,7 @@ impl Decoder<'_> {
     ) -> Vec<T> {
         match node.value {
             Value::List(items) if items.is_empty() => {
-                self.report.error(node.spot, "this list is empty");
+                self.report.error(node.span, "this list is empty");
                 Vec::new()
             }
             Value::List(items) => items.into_iter().filter_map(|item| read(self, item)).collect(),
@@ -116,7 +120,7 @@ impl Decoder<'_> {
             Value::List(items) => items,
             _ => {
                 self.report.error_hint(
-                    node.spot,
+                    node.span,
                     format!("{what} is needed here"),
                     "start each of them with `- `",
                 );
@@ -126,12 +130,12 @@ impl Decoder<'_> {
     }
 
     /// A path, from the folder of the file when it is relative.
-    pub(crate) fn path(&mut self, node: Node) -> Option<At<PathBuf>> {
+    pub(crate) fn path(&mut self, node: Node) -> Option<Spanned<PathBuf>> {
         let text = self.text(node)?;
         match expansion::not_empty(&text.text) {
-            Ok(path) => Some(At { value: self.resolve(path), spot: text.spot }),
-            Err(wrong) => {
-                self.wrong(&text, wrong);
+            Ok(path) => Some(Spanned { value: self.resolve(path), span: text.span }),
+            Err(error) => {
+                self.value_error(&text, error);
                 None
             }
         }
@@ -144,31 +148,38 @@ impl Decoder<'_> {
 }
 
 /// A mapping that is being read.
-pub(crate) struct Fields<'d, 'a> {
+pub(crate) struct MappingReader<'d, 'a> {
     pub(crate) decoder: &'d mut Decoder<'a>,
-    pub(crate) spot: Spot,
+    pub(crate) span: Span,
     /// "a rule": how messages call the mapping.
     pub(crate) what: &'static str,
-    entries: Vec<(At<String>, Option<Node>)>,
-    asked: Vec<&'static str>,
+    entries: Vec<(Spanned<String>, Option<Node>)>,
+    known: Vec<&'static str>,
     /// Keys of which one is needed and none is there, and what to say about it.
     missing: Vec<(&'static [&'static str], String, &'static str)>,
 }
 
-impl<'d, 'a> Fields<'d, 'a> {
+impl<'d, 'a> MappingReader<'d, 'a> {
     /// Opens a mapping; anything else is an error.
     pub(crate) fn open(decoder: &'d mut Decoder<'a>, node: Node, what: &'static str) -> Option<Self> {
         let Value::Map(entries) = node.value else {
-            decoder.report.error_hint(node.spot, format!("{what} is a mapping"), "write `key: value`");
+            decoder.report.error_hint(node.span, format!("{what} is a mapping"), "write `key: value`");
             return None;
         };
         let entries = entries.into_iter().map(|(key, node)| (key, Some(node))).collect();
-        Some(Fields { decoder, spot: node.spot, what, entries, asked: Vec::new(), missing: Vec::new() })
+        Some(MappingReader {
+            decoder,
+            span: node.span,
+            what,
+            entries,
+            known: Vec::new(),
+            missing: Vec::new(),
+        })
     }
 
     /// Where a key stands, if it does.
-    pub(crate) fn at(&self, name: &str) -> Option<Spot> {
-        self.entries.iter().find(|(key, _)| key.value == name).map(|(key, _)| key.spot)
+    pub(crate) fn at(&self, name: &str) -> Option<Span> {
+        self.entries.iter().find(|(key, _)| key.value == name).map(|(key, _)| key.span)
     }
 
     /// Reads the value of a key, if it is there. A key without a value is an error.
@@ -177,12 +188,12 @@ impl<'d, 'a> Fields<'d, 'a> {
         name: &'static str,
         read: impl FnOnce(&mut Decoder<'a>, Node) -> Option<T>,
     ) -> Option<T> {
-        self.asked.push(name);
+        self.known.push(name);
         let (key, node) = self.entries.iter_mut().find(|(key, _)| key.value == name)?;
         let node = node.take()?;
         if let Value::Null = node.value {
             let message = format!("{} has no value", quoted(&key.value));
-            self.decoder.report.error_hint(key.spot, message, "leave the key out, or give it one");
+            self.decoder.report.error_hint(key.span, message, "leave the key out, or give it one");
             return None;
         }
         read(self.decoder, node)
@@ -192,8 +203,8 @@ impl<'d, 'a> Fields<'d, 'a> {
     pub(crate) fn parsed<T>(
         &mut self,
         name: &'static str,
-        parse: fn(&str) -> Result<T, Wrong>,
-    ) -> Option<At<T>> {
+        parse: fn(&str) -> Result<T, ValueError>,
+    ) -> Option<Spanned<T>> {
         self.field(name, |decoder, node| decoder.parsed(node, parse))
     }
 
@@ -211,11 +222,11 @@ impl<'d, 'a> Fields<'d, 'a> {
     }
 
     /// Known keys that mean nothing here, for a reason that the message gives.
-    pub(crate) fn refuse(&mut self, names: &[&'static str], why: &str, hint: &str) {
+    pub(crate) fn not_here(&mut self, names: &[&'static str], why: &str, hint: &str) {
         for name in names {
             if let Some((key, node)) = self.entries.iter_mut().find(|(key, _)| key.value == *name) {
                 *node = None;
-                self.decoder.report.error_hint(key.spot, format!("`{name}` {why}"), hint);
+                self.decoder.report.error_hint(key.span, format!("`{name}` {why}"), hint);
             }
         }
     }
@@ -228,25 +239,25 @@ impl<'d, 'a> Fields<'d, 'a> {
     /// Everything that was not asked for is unknown. What seems to be a misspelt key is not missed
     /// besides.
     pub(crate) fn close(self) {
-        let Fields { decoder, spot, what, entries, asked, missing } = self;
+        let MappingReader { decoder, span, what, entries, known, missing } = self;
         let mut meant = Vec::new();
         for (key, node) in entries {
-            if node.is_none() || asked.contains(&key.value.as_str()) {
+            if node.is_none() || known.contains(&key.value.as_str()) {
                 continue;
             }
             let message = format!("{} is not a key of {what}", quoted(&key.value));
-            let hint = match nearest(&key.value, asked.iter().copied()) {
-                Some(known) => {
-                    meant.push(known);
-                    format!("did you mean `{known}`?")
+            let hint = match did_you_mean(&key.value, known.iter().copied()) {
+                Some(near) => {
+                    meant.push(near);
+                    format!("did you mean `{near}`?")
                 }
-                None => format!("the keys of {what} are {}", asked.join(", ")),
+                None => format!("the keys of {what} are {}", known.join(", ")),
             };
-            decoder.report.error_hint(key.spot, message, hint);
+            decoder.report.error_hint(key.span, message, hint);
         }
         for (names, message, hint) in missing {
             if !names.iter().any(|name| meant.contains(name)) {
-                decoder.report.error_hint(spot, message, hint);
+                decoder.report.error_hint(span, message, hint);
             }
         }
     }

@@ -3,13 +3,13 @@
 use std::fmt;
 
 use super::plan::Origin;
-use super::sources::Sources;
+use super::sources::SourceFiles;
 
 /// Everything that was found in one load: at least one error, or only warnings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostics {
     all: Vec<Diagnostic>,
-    sources: Sources,
+    sources: SourceFiles,
 }
 
 /// One error or warning.
@@ -40,15 +40,15 @@ pub enum Severity {
 
 impl Diagnostics {
     pub(crate) fn new(all: Vec<Diagnostic>) -> Diagnostics {
-        Diagnostics { all, sources: Sources::default() }
+        Diagnostics { all, sources: SourceFiles::default() }
     }
 
-    pub(crate) fn with_sources(self, sources: Sources) -> Diagnostics {
+    pub(crate) fn with_sources(self, sources: SourceFiles) -> Diagnostics {
         Diagnostics { sources, ..self }
     }
 
     /// Everything that was read, or could not be.
-    pub fn sources(&self) -> &Sources {
+    pub fn sources(&self) -> &SourceFiles {
         &self.sources
     }
 

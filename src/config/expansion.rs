@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::inputs::Inputs;
-use super::scalar::Wrong;
+use super::scalar::ValueError;
 
 /// What cannot be filled in, and what to do about it.
 type Missing = (String, Option<String>);
@@ -66,17 +66,18 @@ fn fill(what: &str, dir: &Path, inputs: &dyn Inputs) -> Result<String, Missing> 
 }
 
 /// A text that is wrong in itself, whatever it was filled in with.
-pub(crate) fn not_empty(text: &str) -> Result<&str, Wrong> {
-    if text.trim().is_empty() { Err(Wrong::new("is empty")) } else { Ok(text) }
+pub(crate) fn not_empty(text: &str) -> Result<&str, ValueError> {
+    if text.trim().is_empty() { Err(ValueError::new("is empty")) } else { Ok(text) }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Memory;
+    use super::super::MemoryInputs;
     use super::*;
 
     fn expanded(text: &str) -> Result<String, String> {
-        let inputs = Memory::new().env("NAME", "value").env("EMPTY", "").file("conf/secret", "sesame\n");
+        let inputs =
+            MemoryInputs::new().env("NAME", "value").env("EMPTY", "").file("conf/secret", "sesame\n");
         expand(text, Path::new("conf"), &inputs).map_err(|(message, _)| message)
     }
 

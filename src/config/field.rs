@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::scalar::{Wrong, is_token_byte};
+use super::scalar::{ValueError, is_token_byte};
 use super::target;
 
 /// Fields that frame a message or belong to one connection (RFC 9110, 7.6.1; RFC 9112, 6). We
@@ -23,12 +23,12 @@ const OURS: [&str; 12] = [
 ];
 
 /// The name of a field that a rule may set.
-pub(crate) fn field_name(text: &str) -> Result<Arc<str>, Wrong> {
+pub(crate) fn field_name(text: &str) -> Result<Arc<str>, ValueError> {
     if text.is_empty() || text.len() > 128 || !text.bytes().all(is_token_byte) {
-        return Err(Wrong::new("is not the name of a header field"));
+        return Err(ValueError::new("is not the name of a header field"));
     }
     if OURS.iter().any(|name| text.eq_ignore_ascii_case(name)) {
-        return Err(Wrong::new(
+        return Err(ValueError::new(
             "cannot be set: it belongs to the connection or to the framing of the message",
         ));
     }
@@ -36,31 +36,33 @@ pub(crate) fn field_name(text: &str) -> Result<Arc<str>, Wrong> {
 }
 
 /// The value of a field (RFC 9110, 5.5), without spaces around it.
-pub(crate) fn field_value(text: &str) -> Result<Arc<str>, Wrong> {
+pub(crate) fn field_value(text: &str) -> Result<Arc<str>, ValueError> {
     let text = text.trim_matches([' ', '\t']);
     if text.chars().any(|char| char.is_control() && char != '\t') {
-        return Err(Wrong::new("holds a control character or a line end"));
+        return Err(ValueError::new("holds a control character or a line end"));
     }
-    if text.len() > 8_192 { Err(Wrong::new("is longer than 8192 bytes")) } else { Ok(text.into()) }
+    if text.len() > 8_192 { Err(ValueError::new("is longer than 8192 bytes")) } else { Ok(text.into()) }
 }
 
 /// Where a redirect points: an absolute `http` or `https` URL, or a path.
-pub(crate) fn location(text: &str) -> Result<Arc<str>, Wrong> {
+pub(crate) fn location(text: &str) -> Result<Arc<str>, ValueError> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte)) {
-        return Err(Wrong::hint(
+        return Err(ValueError::hint(
             "holds a character that no URL carries",
             "percent-encode it (a space is `%20`)",
         ));
     }
     if text.starts_with("//") {
-        return Err(Wrong::hint("is neither a URL nor a path", "write the scheme too: \"https://...\""));
+        return Err(ValueError::hint("is neither a URL nor a path", "write the scheme too: \"https://...\""));
     }
     if text.starts_with('/') {
         return Ok(text.into());
     }
     let rest = ["http://", "https://"].iter().find_map(|scheme| target::strip_scheme(text, scheme));
-    let rest =
-        rest.ok_or(Wrong::hint("is neither a URL nor a path", "write \"https://example.com\" or \"/new\""))?;
+    let rest = rest.ok_or(ValueError::hint(
+        "is neither a URL nor a path",
+        "write \"https://example.com\" or \"/new\"",
+    ))?;
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     if authority.contains('@') {
         return Err(target::USERINFO);

@@ -85,7 +85,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Memory;
+    use super::super::MemoryInputs;
     use super::*;
 
     #[test]
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn files() {
-        let inputs = Memory::new()
+        let inputs = MemoryInputs::new()
             .file("apps/b/compose.yaml", "")
             .file("apps/a/compose.yaml", "")
             .file("apps/c/other.yaml", "")

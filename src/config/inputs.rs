@@ -18,31 +18,31 @@ pub trait Inputs {
 
 /// [`Inputs`] that were written down beforehand, for tests and built-in examples.
 #[derive(Clone, Debug, Default)]
-pub struct Memory {
+pub struct MemoryInputs {
     files: BTreeMap<PathBuf, String>,
     environment: BTreeMap<String, String>,
 }
 
-impl Memory {
+impl MemoryInputs {
     /// No file and no variable.
-    pub fn new() -> Memory {
-        Memory::default()
+    pub fn new() -> MemoryInputs {
+        MemoryInputs::default()
     }
 
     /// With one more file. Folders are there as soon as a file stands in them.
-    pub fn file(mut self, path: impl Into<PathBuf>, text: impl Into<String>) -> Memory {
+    pub fn file(mut self, path: impl Into<PathBuf>, text: impl Into<String>) -> MemoryInputs {
         self.files.insert(path.into(), text.into());
         self
     }
 
     /// With one more environment variable.
-    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Memory {
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> MemoryInputs {
         self.environment.insert(name.into(), value.into());
         self
     }
 }
 
-impl Inputs for Memory {
+impl Inputs for MemoryInputs {
     fn read(&self, path: &Path) -> io::Result<String> {
         let missing = || io::Error::new(io::ErrorKind::NotFound, "no such file");
         self.files.get(path).cloned().ok_or_else(missing)

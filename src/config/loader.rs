@@ -10,7 +10,7 @@ use super::inputs::Inputs;
 use super::plan::Plan;
 use super::report::Report;
 use super::source::Source;
-use super::sources::{Sources, Trace};
+use super::sources::{SourceFiles, TracedInputs};
 use super::yaml::{self, Tree};
 use super::{checks, glob, lowering};
 
@@ -22,7 +22,7 @@ pub struct Loaded {
     /// What is probably not meant so; and, as errors, why services of compose files were rejected.
     pub warnings: Vec<Diagnostic>,
     /// Everything that was read for it.
-    pub sources: Sources,
+    pub sources: SourceFiles,
 }
 
 /// What a configuration is read from.
@@ -59,7 +59,7 @@ pub fn load(files: &[PathBuf], inputs: &dyn Inputs) -> Result<Loaded, Diagnostic
 /// # Errors
 /// Everything that is wrong in any of the files, and the warnings with it.
 pub fn load_files(files: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
-    let trace = Trace::new(inputs);
+    let trace = TracedInputs::new(inputs);
     match load_traced(files, &trace) {
         Ok(loaded) => Ok(Loaded { sources: trace.finish(), ..loaded }),
         Err(diagnostics) => Err(diagnostics.with_sources(trace.finish())),
@@ -89,7 +89,7 @@ fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnosti
     }
     // What these look for would often be a consequence of an error.
     checks::warn(&lowered, &mut report);
-    Ok(Loaded { plan: lowered.plan, warnings: report.finish().into_vec(), sources: Sources::default() })
+    Ok(Loaded { plan: lowered.plan, warnings: report.finish().into_vec(), sources: SourceFiles::default() })
 }
 
 fn expand_patterns(files: &[PathBuf], inputs: &dyn Inputs, report: &mut Report) -> Vec<PathBuf> {
@@ -101,11 +101,11 @@ fn expand_patterns(files: &[PathBuf], inputs: &dyn Inputs, report: &mut Report) 
         }
         match glob::expand(path, inputs) {
             Ok(found) if found.is_empty() => {
-                report.error_nowhere(format!("there is no file {}", path.display()), None);
+                report.error_without_place(format!("there is no file {}", path.display()), None);
             }
             Ok(found) => all.extend(found),
             Err(error) => {
-                report.error_nowhere(format!("{} cannot be looked up: {error}", path.display()), None)
+                report.error_without_place(format!("{} cannot be looked up: {error}", path.display()), None)
             }
         }
     }
@@ -123,12 +123,14 @@ fn expand_folders(files: &[PathBuf], inputs: &dyn Inputs, report: &mut Report) -
         match inputs.list(path) {
             Ok(entries) => all
                 .extend(entries.into_iter().filter(|entry| is_configuration(entry) && !inputs.is_dir(entry))),
-            Err(error) => {
-                report.error_nowhere(format!("the folder {} cannot be read: {error}", path.display()), None)
-            }
+            Err(error) => report
+                .error_without_place(format!("the folder {} cannot be read: {error}", path.display()), None),
         }
         if all.len() == before && !report.has_errors() {
-            report.error_nowhere(format!("the folder {} holds no *.yml and no *.yaml", path.display()), None);
+            report.error_without_place(
+                format!("the folder {} holds no *.yml and no *.yaml", path.display()),
+                None,
+            );
         }
     }
     all
@@ -151,12 +153,12 @@ fn read_file(
         // A byte order mark would shift every column of the first line.
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(&text).into(),
         Err(error) => {
-            report.error_nowhere(format!("{} cannot be read: {error}", path.display()), None);
+            report.error_without_place(format!("{} cannot be read: {error}", path.display()), None);
             return None;
         }
     };
     if text.len() > yaml::TEXT_BYTES_MAX {
-        report.error_nowhere(format!("{} is longer than 16MiB", path.display()), None);
+        report.error_without_place(format!("{} is longer than 16MiB", path.display()), None);
         return None;
     }
     let file = report.add_file(path, &text);
@@ -164,8 +166,8 @@ fn read_file(
     if format.map_or_else(|| compose::is_compose(&root), |format| format == Format::Compose) {
         return Some(ComposeFile { path: path.to_owned(), root: Some(root) });
     }
-    if let Some(spot) = tag {
-        report.error_hint(spot, "tags mean nothing here", "leave the `!` and its word out");
+    if let Some(span) = tag {
+        report.error_hint(span, "tags mean nothing here", "leave the `!` and its word out");
         return None;
     }
     let dir = path.parent().unwrap_or(Path::new(""));
@@ -175,17 +177,17 @@ fn read_file(
 
 #[cfg(test)]
 mod tests {
-    use super::super::inputs::Memory;
+    use super::super::inputs::MemoryInputs;
     use super::*;
 
-    fn errors(files: &[&str], inputs: &Memory) -> String {
+    fn errors(files: &[&str], inputs: &MemoryInputs) -> String {
         let files: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
         load(&files, inputs).expect_err("not a valid configuration").to_string()
     }
 
     #[test]
     fn a_folder_stands_for_its_files() {
-        let inputs = Memory::new()
+        let inputs = MemoryInputs::new()
             .file("conf/b.yaml", "workers: 2\n")
             .file("conf/a.yml", "tcp: { port: 0, target: \"a:1\" }\n")
             .file("conf/.hidden.yml", "nonsense: 1\n")
@@ -194,26 +196,26 @@ mod tests {
         let loaded = load(&["conf".into()], &inputs).expect("a valid configuration");
         assert_eq!(loaded.plan.files, [PathBuf::from("conf/a.yml"), PathBuf::from("conf/b.yaml")]);
         assert_eq!((loaded.plan.workers, loaded.plan.listeners.len()), (Some(2), 1));
-        assert!(errors(&["conf"], &Memory::new().file("conf/a.txt", "")).contains("holds no *.yml"));
+        assert!(errors(&["conf"], &MemoryInputs::new().file("conf/a.txt", "")).contains("holds no *.yml"));
     }
 
     #[test]
     fn a_file_that_is_not_there() {
-        let text = errors(&["none.yml", "bad.yml"], &Memory::new().file("bad.yml", "x: 1"));
+        let text = errors(&["none.yml", "bad.yml"], &MemoryInputs::new().file("bad.yml", "x: 1"));
         assert!(text.starts_with("error: none.yml cannot be read: no such file\n"), "{text}");
         assert!(text.contains("`x` is not a key"), "{text}");
     }
 
     #[test]
     fn a_byte_order_mark_moves_nothing() {
-        let text = errors(&["a.yml"], &Memory::new().file("a.yml", "\u{feff}x: 1"));
+        let text = errors(&["a.yml"], &MemoryInputs::new().file("a.yml", "\u{feff}x: 1"));
         assert!(text.contains("a.yml:1:1"), "{text}");
     }
 
     #[test]
     fn the_environment_names_the_internal_api() {
-        let file = || Memory::new().file("a.yml", "internal_api: { bind: 1 }");
-        let bind = |inputs: &Memory| {
+        let file = || MemoryInputs::new().file("a.yml", "internal_api: { bind: 1 }");
+        let bind = |inputs: &MemoryInputs| {
             load(&["a.yml".into()], inputs).expect("valid").plan.internal_api.bind.to_string()
         };
         assert_eq!(bind(&file()), ":1");
@@ -221,7 +223,7 @@ mod tests {
         assert_eq!(bind(&file().env("INTERNAL_API_PORT", ":2")), ":2");
         assert_eq!(bind(&file().env("INTERNAL_API_PORT", "localhost:2")), "127.0.0.1:2");
         assert_eq!(bind(&file().env("INTERNAL_API_PORT", "unix:/run/gate")), "unix:/run/gate");
-        let open = |inputs: &Memory| load(&["a.yml".into()], inputs).expect("valid").warnings.len();
+        let open = |inputs: &MemoryInputs| load(&["a.yml".into()], inputs).expect("valid").warnings.len();
         let nothing_served = 1;
         assert_eq!(open(&file()), nothing_served + 1);
         assert_eq!(open(&file().env("INTERNAL_API_PORT", "[::1]:2")), nothing_served);

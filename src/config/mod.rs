@@ -35,9 +35,9 @@ mod pattern;
 mod scalar;
 mod yaml;
 
-mod advice;
-mod nearest;
+mod did_you_mean;
 mod report;
+mod yaml_hints;
 
 mod diagnostic;
 mod sources;
@@ -47,8 +47,8 @@ pub mod plan;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use excerpt::Excerpts;
-pub use inputs::{Inputs, Memory};
+pub use inputs::{Inputs, MemoryInputs};
 pub use loader::{Files, Format, Loaded, load, load_files};
-pub use sources::{Seen, Sources};
+pub use sources::{Content, SourceFiles};
 pub use view::view;
 pub use yaml::TEXT_BYTES_MAX;

@@ -10,30 +10,30 @@ use super::plan::{LogFormat, LogLevel};
 /// Why a text is not the value it should be. Static text, so that nothing of a value that was
 /// filled in (it may be a secret) can slip into a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Wrong {
+pub(crate) struct ValueError {
     /// Goes after the quoted value: "is not a duration".
     pub(crate) problem: &'static str,
     /// What to write instead.
     pub(crate) hint: Option<&'static str>,
 }
 
-impl Wrong {
-    pub(crate) const fn new(problem: &'static str) -> Wrong {
-        Wrong { problem, hint: None }
+impl ValueError {
+    pub(crate) const fn new(problem: &'static str) -> ValueError {
+        ValueError { problem, hint: None }
     }
 
-    pub(crate) const fn hint(problem: &'static str, hint: &'static str) -> Wrong {
-        Wrong { problem, hint: Some(hint) }
+    pub(crate) const fn hint(problem: &'static str, hint: &'static str) -> ValueError {
+        ValueError { problem, hint: Some(hint) }
     }
 }
 
 /// Any duration, zero included: `500ms`, `5s`, `1m30s`, `2h`, `1d`, or a number of seconds.
-pub(crate) fn duration(text: &str) -> Result<Duration, Wrong> {
-    const NOT: Wrong = Wrong::hint(
+pub(crate) fn duration(text: &str) -> Result<Duration, ValueError> {
+    const NOT: ValueError = ValueError::hint(
         "is not a duration",
         "write for example \"500ms\", \"5s\", \"1m30s\" or a number of seconds",
     );
-    const LONG: Wrong = Wrong::new("is longer than a year");
+    const LONG: ValueError = ValueError::new("is longer than a year");
     let mut rest = text;
     let mut total: u64 = 0;
     while !rest.is_empty() {
@@ -61,9 +61,9 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Wrong> {
 }
 
 /// A duration that may not be zero.
-pub(crate) fn timeout(text: &str) -> Result<Duration, Wrong> {
+pub(crate) fn timeout(text: &str) -> Result<Duration, ValueError> {
     match duration(text)? {
-        Duration::ZERO => Err(Wrong::hint(
+        Duration::ZERO => Err(ValueError::hint(
             "is no time at all",
             "there is no value for \"never\"; write a long one, such as \"1d\"",
         )),
@@ -72,9 +72,9 @@ pub(crate) fn timeout(text: &str) -> Result<Duration, Wrong> {
 }
 
 /// A number of bytes: `65536`, `64KiB`, `10MB`.
-pub(crate) fn size(text: &str) -> Result<u64, Wrong> {
-    const NOT: Wrong =
-        Wrong::hint("is not a size", "write for example \"64KiB\", \"10MB\" or a number of bytes");
+pub(crate) fn size(text: &str) -> Result<u64, ValueError> {
+    const NOT: ValueError =
+        ValueError::hint("is not a size", "write for example \"64KiB\", \"10MB\" or a number of bytes");
     let (number, unit) = split_number(text).ok_or(NOT)?;
     let factor: u64 = match unit.trim_start() {
         "" | "B" => 1,
@@ -87,103 +87,110 @@ pub(crate) fn size(text: &str) -> Result<u64, Wrong> {
         "GiB" => 1 << 30,
         "TiB" => 1 << 40,
         "k" | "K" | "M" | "G" => {
-            return Err(Wrong::hint("has a unit that is not clear", "1 KiB is 1024 bytes, 1 KB is 1000"));
+            return Err(ValueError::hint(
+                "has a unit that is not clear",
+                "1 KiB is 1024 bytes, 1 KB is 1000",
+            ));
         }
         _ => return Err(NOT),
     };
     number
         .checked_mul(factor)
         .filter(|size| i64::try_from(*size).is_ok())
-        .ok_or(Wrong::new("is too large a size"))
+        .ok_or(ValueError::new("is too large a size"))
 }
 
 /// A body limit; `unlimited` is none, to lift one that a listener set.
-pub(crate) fn body_limit(text: &str) -> Result<Option<u64>, Wrong> {
+pub(crate) fn body_limit(text: &str) -> Result<Option<u64>, ValueError> {
     if text == "unlimited" { Ok(None) } else { size(text).map(Some) }
 }
 
 /// A size from 1 KiB to 1 MiB: the head of a request must fit in memory, times connections.
-pub(crate) fn head_size(text: &str) -> Result<usize, Wrong> {
+pub(crate) fn head_size(text: &str) -> Result<usize, ValueError> {
     match size(text)? {
         size @ 1_024..=1_048_576 => Ok(size as usize),
-        _ => Err(Wrong::new("is not between 1KiB and 1MiB")),
+        _ => Err(ValueError::new("is not between 1KiB and 1MiB")),
     }
 }
 
 /// A size from 64 bytes to 1 MiB, for the target of a request.
-pub(crate) fn target_size(text: &str) -> Result<usize, Wrong> {
+pub(crate) fn target_size(text: &str) -> Result<usize, ValueError> {
     match size(text)? {
         size @ 64..=1_048_576 => Ok(size as usize),
-        _ => Err(Wrong::new("is not between 64 bytes and 1MiB")),
+        _ => Err(ValueError::new("is not between 64 bytes and 1MiB")),
     }
 }
 
 /// A number of field lines.
-pub(crate) fn field_count(text: &str) -> Result<usize, Wrong> {
+pub(crate) fn field_count(text: &str) -> Result<usize, ValueError> {
     count(text, 1..=4_096, "is not a number between 1 and 4096")
 }
 
 /// A number of worker threads.
-pub(crate) fn worker_count(text: &str) -> Result<usize, Wrong> {
-    let wrong = Wrong::hint("is not a number between 1 and 1024", "leave it out for one per core");
-    count(text, 1..=1_024, wrong.problem).map_err(|_| wrong)
+pub(crate) fn worker_count(text: &str) -> Result<usize, ValueError> {
+    let error = ValueError::hint("is not a number between 1 and 1024", "leave it out for one per core");
+    count(text, 1..=1_024, error.problem).map_err(|_| error)
 }
 
 /// A number of connections.
-pub(crate) fn connection_count(text: &str) -> Result<usize, Wrong> {
+pub(crate) fn connection_count(text: &str) -> Result<usize, ValueError> {
     count(text, 1..=10_000_000, "is not a number between 1 and 10000000")
 }
 
 /// How many targets are tried.
-pub(crate) fn tries(text: &str) -> Result<usize, Wrong> {
+pub(crate) fn tries(text: &str) -> Result<usize, ValueError> {
     count(text, 1..=100, "is not a number between 1 and 100")
 }
 
-fn count(text: &str, range: std::ops::RangeInclusive<usize>, problem: &'static str) -> Result<usize, Wrong> {
+fn count(
+    text: &str,
+    range: std::ops::RangeInclusive<usize>,
+    problem: &'static str,
+) -> Result<usize, ValueError> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|number| digits && range.contains(number)).ok_or(Wrong::new(problem))
+    text.parse().ok().filter(|number| digits && range.contains(number)).ok_or(ValueError::new(problem))
 }
 
 /// `true` or `false`.
-pub(crate) fn flag(text: &str) -> Result<bool, Wrong> {
+pub(crate) fn flag(text: &str) -> Result<bool, ValueError> {
     match text {
         "true" | "True" | "TRUE" => Ok(true),
         "false" | "False" | "FALSE" => Ok(false),
-        _ => Err(Wrong::hint("is neither true nor false", "write `true` or `false`")),
+        _ => Err(ValueError::hint("is neither true nor false", "write `true` or `false`")),
     }
 }
 
 /// The name of a listener, a rule or an upstream: it is shown in logs and metrics.
-pub(crate) fn name(text: &str) -> Result<std::sync::Arc<str>, Wrong> {
+pub(crate) fn name(text: &str) -> Result<std::sync::Arc<str>, ValueError> {
     match text {
-        "" => Err(Wrong::new("is not a name: it is empty")),
-        _ if text.len() > 128 => Err(Wrong::new("is longer than 128 bytes")),
-        _ if text.trim() != text => Err(Wrong::new("is not a name: it starts or ends with a space")),
+        "" => Err(ValueError::new("is not a name: it is empty")),
+        _ if text.len() > 128 => Err(ValueError::new("is longer than 128 bytes")),
+        _ if text.trim() != text => Err(ValueError::new("is not a name: it starts or ends with a space")),
         _ if text.chars().any(char::is_control) => {
-            Err(Wrong::new("is not a name: it holds a control character"))
+            Err(ValueError::new("is not a name: it holds a control character"))
         }
         _ => Ok(text.into()),
     }
 }
 
 /// `log_level`; `log` is an old name for `info`.
-pub(crate) fn log_level(text: &str) -> Result<LogLevel, Wrong> {
+pub(crate) fn log_level(text: &str) -> Result<LogLevel, ValueError> {
     match text {
         "trace" => Ok(LogLevel::Trace),
         "debug" => Ok(LogLevel::Debug),
         "info" | "log" => Ok(LogLevel::Info),
         "warn" => Ok(LogLevel::Warn),
         "error" => Ok(LogLevel::Error),
-        _ => Err(Wrong::hint("is not a log level", "write trace, debug, info, warn or error")),
+        _ => Err(ValueError::hint("is not a log level", "write trace, debug, info, warn or error")),
     }
 }
 
 /// `log_format`.
-pub(crate) fn log_format(text: &str) -> Result<LogFormat, Wrong> {
+pub(crate) fn log_format(text: &str) -> Result<LogFormat, ValueError> {
     match text {
         "human" => Ok(LogFormat::Human),
         "json" => Ok(LogFormat::Json),
-        _ => Err(Wrong::hint("is not a log format", "write human or json")),
+        _ => Err(ValueError::hint("is not a log format", "write human or json")),
     }
 }
 

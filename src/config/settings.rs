@@ -2,7 +2,7 @@
 
 use super::inputs::Inputs;
 use super::report::Report;
-use super::scalar::Wrong;
+use super::scalar::ValueError;
 
 /// Before the underscore of each; where both are set, the first counts.
 const PREFIXES: [&str; 2] = ["SMOLGATE", "LITEPROXY"];
@@ -27,31 +27,31 @@ pub(crate) fn variable(inputs: &dyn Inputs, name: &str) -> Option<Variable> {
 /// `*_WATCH`, else what the files say.
 pub(crate) fn watch(written: bool, inputs: &dyn Inputs, report: &mut Report) -> bool {
     let Some(Variable { name, value }) = variable(inputs, "WATCH") else { return written };
-    flag(value.trim()).unwrap_or_else(|wrong| {
-        report.error_nowhere(format!("the value of {name} {}", wrong.problem), wrong.hint);
+    flag(value.trim()).unwrap_or_else(|error| {
+        report.error_without_place(format!("the value of {name} {}", error.problem), error.hint);
         written
     })
 }
 
 /// Whatever YAML, shells and people write for yes and no.
-pub(crate) fn flag(text: &str) -> Result<bool, Wrong> {
+pub(crate) fn flag(text: &str) -> Result<bool, ValueError> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" => Ok(false),
-        _ => Err(Wrong::hint("is neither true nor false", "write `true` or `false`")),
+        _ => Err(ValueError::hint("is neither true nor false", "write `true` or `false`")),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Memory;
+    use super::super::MemoryInputs;
     use super::*;
 
     #[test]
     fn both_prefixes_and_the_first_of_them_first() {
-        let named = |inputs: &Memory| variable(inputs, "WATCH").map(|variable| variable.name);
-        let old = Memory::new().env("LITEPROXY_WATCH", "yes");
-        assert_eq!(named(&Memory::new()), None);
+        let named = |inputs: &MemoryInputs| variable(inputs, "WATCH").map(|variable| variable.name);
+        let old = MemoryInputs::new().env("LITEPROXY_WATCH", "yes");
+        assert_eq!(named(&MemoryInputs::new()), None);
         assert_eq!(named(&old).as_deref(), Some("LITEPROXY_WATCH"));
         assert_eq!(named(&old.clone().env("SMOLGATE_WATCH", " ")).as_deref(), Some("LITEPROXY_WATCH"));
         assert_eq!(named(&old.env("SMOLGATE_WATCH", "no")).as_deref(), Some("SMOLGATE_WATCH"));
@@ -61,7 +61,7 @@ mod tests {
     fn the_environment_comes_before_the_file() {
         let watch = |written, value: &str| {
             let mut report = Report::default();
-            let watch = watch(written, &Memory::new().env("SMOLGATE_WATCH", value), &mut report);
+            let watch = watch(written, &MemoryInputs::new().env("SMOLGATE_WATCH", value), &mut report);
             (watch, report.has_errors())
         };
         assert_eq!(watch(true, ""), (true, false));

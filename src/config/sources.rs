@@ -11,11 +11,11 @@ use super::inputs::Inputs;
 
 /// Each file and folder that a load asked for, those that were not there included, and what it found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sources(BTreeMap<PathBuf, Seen>);
+pub struct SourceFiles(BTreeMap<PathBuf, Content>);
 
 /// What was found at a path. Texts may hold secrets: only a hash of them is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub enum Content {
     /// A file.
     Text {
         /// In bytes.
@@ -32,17 +32,17 @@ pub enum Seen {
     Unreadable,
 }
 
-impl Seen {
+impl Content {
     /// A file with this text.
-    pub fn text(bytes: &[u8]) -> Seen {
-        Seen::Text { length: bytes.len(), hash: hash(bytes) }
+    pub fn text(bytes: &[u8]) -> Content {
+        Content::Text { length: bytes.len(), hash: hash(bytes) }
     }
 
     /// A folder with these entries, sorted.
-    pub fn folder(entries: &[PathBuf]) -> Seen {
+    pub fn folder(entries: &[PathBuf]) -> Content {
         let names = entries.iter().filter_map(|entry| entry.file_name());
         let passing = |name: &[u8]| name.starts_with(b".") || name.ends_with(b"~");
-        Seen::Folder(hash(names.filter(|name| !passing(name.as_encoded_bytes())).collect::<Vec<_>>()))
+        Content::Folder(hash(names.filter(|name| !passing(name.as_encoded_bytes())).collect::<Vec<_>>()))
     }
 }
 
@@ -52,58 +52,58 @@ fn hash(value: impl Hash) -> u64 {
     hasher.finish()
 }
 
-impl Sources {
+impl SourceFiles {
     /// Every path, and what was found there.
-    pub fn iter(&self) -> impl Iterator<Item = (&Path, Seen)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&Path, Content)> {
         self.0.iter().map(|(path, seen)| (path.as_path(), *seen))
     }
 
     /// What was found at a path, if it was asked for.
-    pub fn get(&self, path: &Path) -> Option<Seen> {
+    pub fn get(&self, path: &Path) -> Option<Content> {
         self.0.get(path).copied()
     }
 
     /// Takes in what was found at a path.
-    pub fn note(&mut self, path: PathBuf, seen: Seen) {
+    pub fn note(&mut self, path: PathBuf, seen: Content) {
         self.0.insert(path, seen);
     }
 
     /// Whether both found the same at every path that both asked for.
-    pub fn agrees_with(&self, other: &Sources) -> bool {
+    pub fn same_content(&self, other: &SourceFiles) -> bool {
         self.iter().all(|(path, seen)| other.get(path).is_none_or(|found| found == seen))
     }
 }
 
-impl FromIterator<(PathBuf, Seen)> for Sources {
-    fn from_iter<T: IntoIterator<Item = (PathBuf, Seen)>>(all: T) -> Sources {
-        Sources(all.into_iter().collect())
+impl FromIterator<(PathBuf, Content)> for SourceFiles {
+    fn from_iter<T: IntoIterator<Item = (PathBuf, Content)>>(all: T) -> SourceFiles {
+        SourceFiles(all.into_iter().collect())
     }
 }
 
 /// [`Inputs`] that remember what they were asked for.
-pub(crate) struct Trace<'a> {
+pub(crate) struct TracedInputs<'a> {
     inputs: &'a dyn Inputs,
-    sources: RefCell<Sources>,
+    sources: RefCell<SourceFiles>,
 }
 
-impl<'a> Trace<'a> {
-    pub(crate) fn new(inputs: &'a dyn Inputs) -> Trace<'a> {
-        Trace { inputs, sources: RefCell::default() }
+impl<'a> TracedInputs<'a> {
+    pub(crate) fn new(inputs: &'a dyn Inputs) -> TracedInputs<'a> {
+        TracedInputs { inputs, sources: RefCell::default() }
     }
 
     /// What they were asked for.
-    pub(crate) fn finish(self) -> Sources {
+    pub(crate) fn finish(self) -> SourceFiles {
         self.sources.into_inner()
     }
 }
 
-impl Inputs for Trace<'_> {
+impl Inputs for TracedInputs<'_> {
     fn read(&self, path: &Path) -> io::Result<String> {
         let text = self.inputs.read(path);
         let seen = match &text {
-            Ok(text) => Seen::text(text.as_bytes()),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Seen::NotText,
-            Err(_) => Seen::Unreadable,
+            Ok(text) => Content::text(text.as_bytes()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Content::NotText,
+            Err(_) => Content::Unreadable,
         };
         self.sources.borrow_mut().note(path.into(), seen);
         text
@@ -111,7 +111,7 @@ impl Inputs for Trace<'_> {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
         let entries = self.inputs.list(dir);
-        let seen = entries.as_ref().map_or(Seen::Unreadable, |entries| Seen::folder(entries));
+        let seen = entries.as_ref().map_or(Content::Unreadable, |entries| Content::folder(entries));
         self.sources.borrow_mut().note(dir.into(), seen);
         entries
     }
@@ -127,47 +127,47 @@ impl Inputs for Trace<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Memory, load};
+    use super::super::{MemoryInputs, load};
     use super::*;
 
-    fn paths(sources: &Sources) -> Vec<String> {
+    fn paths(sources: &SourceFiles) -> Vec<String> {
         sources.iter().map(|(path, _)| path.display().to_string()).collect()
     }
 
     #[test]
     fn a_load_tells_everything_it_asked_for() {
-        let inputs = Memory::new()
+        let inputs = MemoryInputs::new()
             .file("conf/a.yml", "internal_api: { token: \"${file:token}\" }")
             .file("conf/b.yml", "")
             .file("conf/token", "sesame");
         let loaded = load(&["conf".into()], &inputs).expect("a valid configuration");
         assert_eq!(paths(&loaded.sources), ["conf", "conf/a.yml", "conf/b.yml", "conf/token"]);
         let token = loaded.sources.get(Path::new("conf/token"));
-        assert_eq!(token, Some(Seen::text(b"sesame")));
+        assert_eq!(token, Some(Content::text(b"sesame")));
     }
 
     #[test]
     fn so_does_a_load_that_fails() {
-        let inputs = Memory::new().file("a.yml", "x: 1\nworkers: \"${file:none}\"");
+        let inputs = MemoryInputs::new().file("a.yml", "x: 1\nworkers: \"${file:none}\"");
         let errors = load(&["a.yml".into(), "gone.yml".into()], &inputs).expect_err("not valid");
-        assert_eq!(errors.sources().get(Path::new("gone.yml")), Some(Seen::Unreadable));
-        assert_eq!(errors.sources().get(Path::new("none")), Some(Seen::Unreadable));
-        assert!(matches!(errors.sources().get(Path::new("a.yml")), Some(Seen::Text { .. })));
+        assert_eq!(errors.sources().get(Path::new("gone.yml")), Some(Content::Unreadable));
+        assert_eq!(errors.sources().get(Path::new("none")), Some(Content::Unreadable));
+        assert!(matches!(errors.sources().get(Path::new("a.yml")), Some(Content::Text { .. })));
     }
 
     #[test]
     fn what_only_one_of_two_loads_asked_for_is_no_difference() {
-        let sources = |list: &[(&str, &str)]| -> Sources {
-            list.iter().map(|(path, text)| (PathBuf::from(path), Seen::text(text.as_bytes()))).collect()
+        let sources = |list: &[(&str, &str)]| -> SourceFiles {
+            list.iter().map(|(path, text)| (PathBuf::from(path), Content::text(text.as_bytes()))).collect()
         };
         let one = sources(&[("a", "1"), ("b", "2")]);
-        assert!(one.agrees_with(&sources(&[("b", "2"), ("c", "3")])));
-        assert!(!one.agrees_with(&sources(&[("b", "3")])));
+        assert!(one.same_content(&sources(&[("b", "2"), ("c", "3")])));
+        assert!(!one.same_content(&sources(&[("b", "3")])));
     }
 
     #[test]
     fn what_editors_leave_in_a_folder_is_no_difference() {
-        let folder = |names: &[&str]| Seen::folder(&names.iter().map(PathBuf::from).collect::<Vec<_>>());
+        let folder = |names: &[&str]| Content::folder(&names.iter().map(PathBuf::from).collect::<Vec<_>>());
         assert_eq!(folder(&["d/.a.yml.swp", "d/a.yml", "d/a.yml~"]), folder(&["d/a.yml"]));
         assert_ne!(folder(&["d/a.yml"]), folder(&["d/a.yml", "d/b.yml"]));
     }

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::pattern;
 use super::plan::{Bind, Scheme, Target, TargetHost};
-use super::scalar::Wrong;
+use super::scalar::ValueError;
 
 /// A target as written: what a scheme left out means shows only where it is used.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,38 +31,40 @@ impl TargetText {
     }
 }
 
-pub(crate) const USERINFO: Wrong =
-    Wrong::hint("carries a user name", "nothing would send it; leave everything up to the `@` out");
+pub(crate) const USERINFO: ValueError =
+    ValueError::hint("carries a user name", "nothing would send it; leave everything up to the `@` out");
 
 /// `http://host`, `https://host:port/base`, `host:port`, `tcp://host:port`.
-pub(crate) fn target(text: &str) -> Result<TargetText, Wrong> {
+pub(crate) fn target(text: &str) -> Result<TargetText, ValueError> {
     const FORMS: &str = "write \"http://host:port\", \"https://host\" or \"host:port\"";
     let schemes = [("http://", Scheme::Http), ("https://", Scheme::Https), ("tcp://", Scheme::Tcp)];
     let found = schemes.iter().find_map(|(prefix, scheme)| Some((*scheme, strip_scheme(text, prefix)?)));
     let (scheme, rest) = match found {
         Some((scheme, rest)) => (Some(scheme), rest),
-        None if text.contains("://") => return Err(Wrong::hint("has a scheme that no target has", FORMS)),
+        None if text.contains("://") => {
+            return Err(ValueError::hint("has a scheme that no target has", FORMS));
+        }
         None => (None, text),
     };
     if rest.contains('@') {
         return Err(USERINFO);
     }
     if rest.contains(['?', '#']) {
-        return Err(Wrong::new("has a query or a fragment, which a target cannot have"));
+        return Err(ValueError::new("has a query or a fragment, which a target cannot have"));
     }
     let (authority, base) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let (host, port) = host_and_port(authority)?;
     let port = match (port, scheme) {
-        (Some(0), _) => return Err(Wrong::new("has port 0, to which nothing can connect")),
+        (Some(0), _) => return Err(ValueError::new("has port 0, to which nothing can connect")),
         (Some(port), _) => port,
         (None, Some(Scheme::Http)) => 80,
         (None, Some(Scheme::Https)) => 443,
-        (None, _) => return Err(Wrong::hint("has no port", FORMS)),
+        (None, _) => return Err(ValueError::hint("has no port", FORMS)),
     };
     let base_path = match (base, scheme) {
         ("", _) | ("/", Some(Scheme::Http | Scheme::Https)) => "".into(),
         (base, Some(Scheme::Http | Scheme::Https)) => pattern::path(base)?,
-        _ => return Err(Wrong::hint("has a path but no `http://`", FORMS)),
+        _ => return Err(ValueError::hint("has a path but no `http://`", FORMS)),
     };
     Ok(TargetText { scheme, host, port, base_path })
 }
@@ -74,23 +76,23 @@ pub(crate) fn strip_scheme<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
 }
 
 /// `host`, `host:port`, `[v6]`, `[v6]:port`.
-pub(crate) fn host_and_port(text: &str) -> Result<(TargetHost, Option<u16>), Wrong> {
+pub(crate) fn host_and_port(text: &str) -> Result<(TargetHost, Option<u16>), ValueError> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (address, after) =
-                rest.split_once(']').ok_or(Wrong::new("has a bracket that is not closed"))?;
+                rest.split_once(']').ok_or(ValueError::new("has a bracket that is not closed"))?;
             let address: Ipv6Addr =
-                address.parse().map_err(|_| Wrong::new("has no IPv6 address in its brackets"))?;
+                address.parse().map_err(|_| ValueError::new("has no IPv6 address in its brackets"))?;
             let port = match after.strip_prefix(':') {
                 None if !after.is_empty() => {
-                    return Err(Wrong::new("has something other than a port after its brackets"));
+                    return Err(ValueError::new("has something other than a port after its brackets"));
                 }
                 port => port,
             };
             (TargetHost::Address(IpAddr::V6(address)), port)
         }
         None if text.matches(':').count() > 1 => {
-            return Err(Wrong::hint(
+            return Err(ValueError::hint(
                 "has too many colons",
                 "an IPv6 address stands in brackets: \"[::1]:8080\"",
             ));
@@ -103,7 +105,7 @@ pub(crate) fn host_and_port(text: &str) -> Result<(TargetHost, Option<u16>), Wro
     Ok((host, port.map(port_number).transpose()?))
 }
 
-fn target_name(text: &str) -> Result<TargetHost, Wrong> {
+fn target_name(text: &str) -> Result<TargetHost, ValueError> {
     if let Ok(address) = text.parse::<Ipv4Addr>() {
         return Ok(TargetHost::Address(IpAddr::V4(address)));
     }
@@ -111,22 +113,25 @@ fn target_name(text: &str) -> Result<TargetHost, Wrong> {
     // A name whose last label is a number would be read as an address by some (RFC 3986, 3.2.2).
     let last = name.rsplit('.').next().unwrap_or_default();
     if last.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Wrong::hint("has a host that is neither a name nor an address", "write \"host:port\""));
+        return Err(ValueError::hint(
+            "has a host that is neither a name nor an address",
+            "write \"host:port\"",
+        ));
     }
     Ok(TargetHost::Name(name))
 }
 
-fn port_number(text: &str) -> Result<u16, Wrong> {
+fn port_number(text: &str) -> Result<u16, ValueError> {
     if text.is_empty() {
-        return Err(Wrong::new("has a `:` and no port behind it"));
+        return Err(ValueError::new("has a `:` and no port behind it"));
     }
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| digits).ok_or(Wrong::new("has a port that is not between 0 and 65535"))
+    text.parse().ok().filter(|_| digits).ok_or(ValueError::new("has a port that is not between 0 and 65535"))
 }
 
 /// Where to listen: a port alone, `:port`, `address:port`, `localhost:port`. Port 0 is a free one.
-pub(crate) fn bind(text: &str) -> Result<Bind, Wrong> {
-    const FORMS: Wrong = Wrong::hint(
+pub(crate) fn bind(text: &str) -> Result<Bind, ValueError> {
+    const FORMS: ValueError = ValueError::hint(
         "is not an address to listen on",
         "write \":8021\", \"127.0.0.1:8021\", \"[::1]:8021\" or a port",
     );
@@ -140,12 +145,12 @@ pub(crate) fn bind(text: &str) -> Result<Bind, Wrong> {
         return Err(FORMS);
     }
     match host_and_port(text)? {
-        (_, None) => Err(Wrong::hint("has no port", "write for example \"127.0.0.1:8021\"")),
+        (_, None) => Err(ValueError::hint("has no port", "write for example \"127.0.0.1:8021\"")),
         (TargetHost::Address(address), Some(port)) => Ok(Bind::Address(SocketAddr::new(address, port))),
         (TargetHost::Name(name), Some(port)) if &*name == "localhost" => {
             Ok(Bind::Address(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)))
         }
-        (TargetHost::Name(_), Some(_)) => Err(Wrong::hint(
+        (TargetHost::Name(_), Some(_)) => Err(ValueError::hint(
             "names a host, and only an address can be listened on",
             "write an address of this machine, or \":port\" for all of them",
         )),
@@ -153,19 +158,19 @@ pub(crate) fn bind(text: &str) -> Result<Bind, Wrong> {
 }
 
 /// A network or a single address.
-pub(crate) fn network(text: &str) -> Result<IpNet, Wrong> {
+pub(crate) fn network(text: &str) -> Result<IpNet, ValueError> {
     let network = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
     let network = network
-        .ok_or(Wrong::hint("is not a network", "write for example \"10.0.0.0/8\" or \"192.0.2.1\""))?;
+        .ok_or(ValueError::hint("is not a network", "write for example \"10.0.0.0/8\" or \"192.0.2.1\""))?;
     Ok(network.trunc())
 }
 
 /// The name to ask for in TLS.
-pub(crate) fn server_name(text: &str) -> Result<Arc<str>, Wrong> {
+pub(crate) fn server_name(text: &str) -> Result<Arc<str>, ValueError> {
     match host_and_port(text)? {
-        (_, Some(_)) => Err(Wrong::new("has a port, which a TLS name has not")),
+        (_, Some(_)) => Err(ValueError::new("has a port, which a TLS name has not")),
         (TargetHost::Name(name), None) => Ok(name),
-        (TargetHost::Address(_), None) => Err(Wrong::new("is an address, and TLS asks for names only")),
+        (TargetHost::Address(_), None) => Err(ValueError::new("is an address, and TLS asks for names only")),
     }
 }
 

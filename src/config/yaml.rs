@@ -9,14 +9,14 @@ use std::collections::{HashMap, HashSet};
 
 use serde_saphyr::granit_parser::{self, Event, Options, Parser, ScalarStyle, StrInput};
 
-use super::advice::advice;
-use super::nearest::nearest;
-use super::report::{At, Report, Spot};
+use super::did_you_mean::did_you_mean;
+use super::report::{Report, Span, Spanned};
+use super::yaml_hints::yaml_hint;
 
 /// A value and its place: of a block mapping its first key, of a flow collection its bracket.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
-    pub(crate) spot: Spot,
+    pub(crate) span: Span,
     pub(crate) value: Value,
     /// What its tag asks for where trees are merged; a tree of our own format has none.
     pub(crate) tag: Option<Tag>,
@@ -33,8 +33,8 @@ pub(crate) enum Tag {
 
 impl Node {
     /// A value that no tag stands before.
-    pub(crate) fn new(spot: Spot, value: Value) -> Node {
-        Node { spot, value, tag: None }
+    pub(crate) fn new(span: Span, value: Value) -> Node {
+        Node { span, value, tag: None }
     }
 
     /// The value of a key, when this is a mapping that has it.
@@ -50,7 +50,7 @@ impl Node {
 pub(crate) struct Tree {
     pub(crate) root: Node,
     /// Where the first tag of any kind stands.
-    pub(crate) tag: Option<Spot>,
+    pub(crate) tag: Option<Span>,
 }
 
 /// What stands at a place, before anyone asked what it should be.
@@ -63,7 +63,7 @@ pub(crate) enum Value {
     /// A sequence.
     List(Vec<Node>),
     /// A mapping in written order, without duplicates.
-    Map(Vec<(At<String>, Node)>),
+    Map(Vec<(Spanned<String>, Node)>),
 }
 
 /// The longest text that is read, in bytes; some 100,000 rules.
@@ -98,8 +98,8 @@ pub(crate) fn parse(text: &str, file: u32, report: &mut Report) -> Option<Tree> 
         Err(fault) => {
             reader.mask_unread_secrets();
             match fault.hint {
-                Some(hint) => report.error_hint(fault.spot, fault.message, hint),
-                None => report.error(fault.spot, fault.message),
+                Some(hint) => report.error_hint(fault.span, fault.message, hint),
+                None => report.error(fault.span, fault.message),
             }
             None
         }
@@ -108,7 +108,7 @@ pub(crate) fn parse(text: &str, file: u32, report: &mut Report) -> Option<Tree> 
 
 /// Why a text cannot be read further.
 struct Fault {
-    spot: Spot,
+    span: Span,
     message: String,
     hint: Option<&'static str>,
 }
@@ -123,7 +123,7 @@ struct Reader<'t, 'r> {
     secret: Option<usize>,
     anchors: HashMap<usize, Node>,
     nodes_left: usize,
-    tag: Option<Spot>,
+    tag: Option<Span>,
     report: &'r mut Report,
 }
 
@@ -131,55 +131,55 @@ impl<'t> Reader<'t, '_> {
     fn document(&mut self) -> Result<Node, Fault> {
         let mut root = None;
         loop {
-            let (event, spot) = self.next()?;
+            let (event, span) = self.next()?;
             match event {
                 Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
                 Event::StreamEnd => {
-                    return Ok(root.unwrap_or(Node::new(spot, Value::Null)));
+                    return Ok(root.unwrap_or(Node::new(span, Value::Null)));
                 }
                 _ if root.is_some() => {
                     return Err(fault(
-                        spot,
+                        span,
                         "a second document starts here",
                         Some("write one document a file"),
                     ));
                 }
-                event => root = Some(self.node(event, spot, 0)?),
+                event => root = Some(self.node(event, span, 0)?),
             }
         }
     }
 
-    fn next(&mut self) -> Result<(Event<'t>, Spot), Fault> {
-        let end = Spot { file: self.file, start: self.text.len() as u32, end: self.text.len() as u32 };
+    fn next(&mut self) -> Result<(Event<'t>, Span), Fault> {
+        let end = Span { file: self.file, start: self.text.len() as u32, end: self.text.len() as u32 };
         match self.events.next_event() {
-            Some(Ok((event, span))) => {
-                let spot = self.spot(&span);
-                self.read_to = spot.end as usize;
-                Ok((event, spot))
+            Some(Ok((event, place))) => {
+                let span = self.span(&place);
+                self.read_to = span.end as usize;
+                Ok((event, span))
             }
             Some(Err(error)) => {
                 let start =
                     error.marker().byte_offset().unwrap_or(self.text.len()).min(self.text.len()) as u32;
                 Err(fault(
-                    Spot { start, end: start, ..end },
+                    Span { start, end: start, ..end },
                     format!("this is not YAML: {}", error.info()),
-                    advice(&error.info()),
+                    yaml_hint(&error.info()),
                 ))
             }
             None => Err(fault(end, "this is not YAML: it ends too early", None)),
         }
     }
 
-    fn spot(&self, span: &granit_parser::Span) -> Spot {
+    fn span(&self, place: &granit_parser::Span) -> Span {
         let end = self.text.len();
-        let range = span.byte_range().unwrap_or(end..end);
-        Spot { file: self.file, start: range.start.min(end) as u32, end: range.end.min(end) as u32 }
+        let range = place.byte_range().unwrap_or(end..end);
+        Span { file: self.file, start: range.start.min(end) as u32, end: range.end.min(end) as u32 }
     }
 
-    fn node(&mut self, event: Event<'t>, spot: Spot, depth: usize) -> Result<Node, Fault> {
-        self.spend(1, spot)?;
+    fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node, Fault> {
+        self.spend(1, span)?;
         if depth > DEPTH_MAX {
-            return Err(fault(spot, "collections stand too deep inside each other", None));
+            return Err(fault(span, "collections stand too deep inside each other", None));
         }
         let (anchor, tag) = match &event {
             Event::Scalar(_, _, anchor, tag)
@@ -188,95 +188,95 @@ impl<'t> Reader<'t, '_> {
             _ => (0, None),
         };
         if tag.is_some() {
-            self.tag.get_or_insert(spot);
+            self.tag.get_or_insert(span);
         }
         let mut node = match event {
             Event::Scalar(text, style, ..) => {
                 let plain = matches!(style, ScalarStyle::Plain);
                 let null = plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
                 let value = if null { Value::Null } else { Value::Scalar(text.into_owned()) };
-                Node::new(spot, value)
+                Node::new(span, value)
             }
-            Event::SequenceStart(..) => self.list(spot, depth)?,
-            Event::MappingStart(..) => self.map(spot, depth)?,
-            Event::Alias(anchor) => self.alias(anchor, spot)?,
-            _ => return Err(fault(spot, "this is not YAML: a value is missing", None)),
+            Event::SequenceStart(..) => self.list(span, depth)?,
+            Event::MappingStart(..) => self.map(span, depth)?,
+            Event::Alias(anchor) => self.alias(anchor, span)?,
+            _ => return Err(fault(span, "this is not YAML: a value is missing", None)),
         };
         if let Some(tag) = tag {
             node.tag = tag;
         }
         if anchor > 0 {
-            self.spend(size(&node), spot)?;
+            self.spend(size(&node), span)?;
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
     }
 
-    fn list(&mut self, spot: Spot, depth: usize) -> Result<Node, Fault> {
+    fn list(&mut self, span: Span, depth: usize) -> Result<Node, Fault> {
         let mut items = Vec::new();
         loop {
             match self.next()? {
                 (Event::SequenceEnd, _) => {
-                    let spot = visible(spot, items.first().map(|node: &Node| node.spot));
-                    return Ok(Node::new(spot, Value::List(items)));
+                    let span = visible(span, items.first().map(|node: &Node| node.span));
+                    return Ok(Node::new(span, Value::List(items)));
                 }
-                (event, spot) => items.push(self.node(event, spot, depth + 1)?),
+                (event, span) => items.push(self.node(event, span, depth + 1)?),
             }
         }
     }
 
-    fn map(&mut self, spot: Spot, depth: usize) -> Result<Node, Fault> {
-        let mut entries: Vec<(At<String>, Node)> = Vec::new();
+    fn map(&mut self, span: Span, depth: usize) -> Result<Node, Fault> {
+        let mut entries: Vec<(Spanned<String>, Node)> = Vec::new();
         let mut merges = Vec::new();
-        let mut seen: HashMap<String, Spot> = HashMap::new();
+        let mut seen: HashMap<String, Span> = HashMap::new();
         loop {
-            let (event, key_spot) = self.next()?;
+            let (event, key_span) = self.next()?;
             let (key, plain) = match event {
                 Event::MappingEnd => break,
                 Event::Scalar(text, style, _, None) => {
                     (text.into_owned(), matches!(style, ScalarStyle::Plain))
                 }
-                _ => return Err(fault(key_spot, "a key must be a plain word", None)),
+                _ => return Err(fault(key_span, "a key must be a plain word", None)),
             };
             let outer = self.secret;
             if is_secret(&key) {
                 self.secret = outer.or(Some(self.read_to));
             }
-            let (event, spot) = self.next()?;
-            let node = self.node(event, spot, depth + 1)?;
+            let (event, span) = self.next()?;
+            let node = self.node(event, span, depth + 1)?;
             self.secret = outer;
             if is_secret(&key) {
                 mask_secret(&node, self.report);
             }
             if plain && key == "<<" {
-                merges.push(At { value: node, spot: key_spot });
+                merges.push(Spanned { value: node, span: key_span });
             } else if let Some(first) = seen.get(&key) {
                 let first = self.report.place(*first);
                 self.report.error_hint(
-                    key_spot,
+                    key_span,
                     format!("{} stands twice in one mapping", quoted(&key)),
                     format!("first at {first}"),
                 );
             } else {
-                seen.insert(key.clone(), key_spot);
-                entries.push((At { value: key, spot: key_spot }, node));
+                seen.insert(key.clone(), key_span);
+                entries.push((Spanned { value: key, span: key_span }, node));
             }
         }
-        let spot = visible(spot, entries.first().map(|(key, _)| key.spot));
+        let span = visible(span, entries.first().map(|(key, _)| key.span));
         for merge in merges {
             merge_into(&mut entries, merge)?;
         }
-        Ok(Node::new(spot, Value::Map(entries)))
+        Ok(Node::new(span, Value::Map(entries)))
     }
 
-    fn alias(&mut self, anchor: usize, spot: Spot) -> Result<Node, Fault> {
+    fn alias(&mut self, anchor: usize, span: Span) -> Result<Node, Fault> {
         // An anchor is known once its node is complete, so an alias to what it stands in is not.
         let Some(node) = self.anchors.get(&anchor) else {
-            return Err(fault(spot, "this alias refers to what it stands in", None));
+            return Err(fault(span, "this alias refers to what it stands in", None));
         };
         let size = size(node);
         let node = node.clone();
-        self.spend(size, spot)?;
+        self.spend(size, span)?;
         Ok(node)
     }
 
@@ -293,31 +293,31 @@ impl<'t> Reader<'t, '_> {
             key.map(|_| end)
         });
         if let Some(start) = from {
-            self.report.mask(Spot { file: self.file, start: start as u32, end: self.text.len() as u32 });
+            self.report.mask(Span { file: self.file, start: start as u32, end: self.text.len() as u32 });
         }
     }
 
-    fn spend(&mut self, nodes: usize, spot: Spot) -> Result<(), Fault> {
+    fn spend(&mut self, nodes: usize, span: Span) -> Result<(), Fault> {
         match self.nodes_left.checked_sub(nodes) {
             Some(left) => {
                 self.nodes_left = left;
                 Ok(())
             }
-            None => Err(fault(spot, "this file holds too many values, aliases written out", None)),
+            None => Err(fault(span, "this file holds too many values, aliases written out", None)),
         }
     }
 }
 
 /// `<<: *base`: the entries of other mappings that this one does not have itself.
-fn merge_into(entries: &mut Vec<(At<String>, Node)>, merge: At<Node>) -> Result<(), Fault> {
+fn merge_into(entries: &mut Vec<(Spanned<String>, Node)>, merge: Spanned<Node>) -> Result<(), Fault> {
     let bases = match merge.value.value {
         Value::List(bases) => bases,
-        value => vec![Node::new(merge.value.spot, value)],
+        value => vec![Node::new(merge.value.span, value)],
     };
     let mut known: HashSet<String> = entries.iter().map(|(key, _)| key.value.clone()).collect();
     for base in bases {
         let Value::Map(base) = base.value else {
-            return Err(fault(merge.spot, "`<<` takes a mapping or a list of mappings", None));
+            return Err(fault(merge.span, "`<<` takes a mapping or a list of mappings", None));
         };
         entries.extend(base.into_iter().filter(|(key, _)| known.insert(key.value.clone())));
     }
@@ -341,12 +341,12 @@ fn size(node: &Node) -> usize {
 }
 
 /// A block collection starts without a character of its own; its first child can be pointed at.
-fn visible(spot: Spot, child: Option<Spot>) -> Spot {
-    if spot.start == spot.end { child.unwrap_or(spot) } else { spot }
+fn visible(span: Span, child: Option<Span>) -> Span {
+    if span.start == span.end { child.unwrap_or(span) } else { span }
 }
 
-fn fault(spot: Spot, message: impl Into<String>, hint: Option<&'static str>) -> Fault {
-    Fault { spot, message: message.into(), hint }
+fn fault(span: Span, message: impl Into<String>, hint: Option<&'static str>) -> Fault {
+    Fault { span, message: message.into(), hint }
 }
 
 /// A word between backticks, short and in one line.
@@ -360,7 +360,7 @@ pub(crate) fn quoted(word: &str) -> String {
 
 /// Whether the value of this key is one that is never shown; or of the key that it was meant to be.
 fn is_secret(key: &str) -> bool {
-    nearest(key, ["token"]).is_some()
+    did_you_mean(key, ["token"]).is_some()
 }
 
 /// Keeps the text of a secret out of every snippet. That it comes from a variable or a file may be
@@ -372,7 +372,7 @@ pub(crate) fn mask_secret(node: &Node, report: &mut Report) {
     };
     match &node.value {
         Value::Scalar(text) if is_reference(text) => {}
-        _ => report.mask(node.spot),
+        _ => report.mask(node.span),
     }
     if let Value::List(items) = &node.value {
         items.iter().for_each(|item| mask_secret(item, report));

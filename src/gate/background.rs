@@ -4,7 +4,7 @@
 //! thread go on until its next tick (4 ms) whenever the worker has just had more than its share of the time, and
 //! even one that is nicer keeps its first slice after a sleep: each exchange meanwhile waits that long. So a thread
 //! tries first that runs only while nobody else wants the core. On a machine that is never idle it would take for
-//! ever: when it has not even begun after [`SIGN_OF_LIFE`], or is not done after [`PATIENCE`], another one that is
+//! ever: when it has not even begun after [`IDLE_START_MAX`], or is not done after [`IDLE_TIME_MAX`], another one that is
 //! merely nicer than workers does the same, and who is done first is believed.
 
 use std::future::Future;
@@ -23,28 +23,28 @@ use smol::{Executor, Task, Timer};
 use crate::worker;
 
 /// How long workers are not disturbed at all: twice what 10,000 rules take beside a busy worker.
-const PATIENCE: Duration = Duration::from_millis(250);
+const IDLE_TIME_MAX: Duration = Duration::from_millis(250);
 
 /// How long the idle thread has to begin: many times what it takes where a core is idle now and then.
-const SIGN_OF_LIFE: Duration = Duration::from_millis(20);
+const IDLE_START_MAX: Duration = Duration::from_millis(20);
 
 /// The two threads, which end when the last clone is dropped.
 #[derive(Clone)]
 pub(super) struct Background {
     /// Runs when nobody else wants to.
-    idle: Lane,
+    idle: LowPriorityThread,
     /// Takes its share, a small one.
-    nice: Lane,
+    nice: LowPriorityThread,
 }
 
 /// Until when one reload, or something else, leaves the workers all the time that they want.
 #[derive(Clone, Copy)]
-pub(super) struct Patience(Instant);
+pub(super) struct Deadline(Instant);
 
-impl Patience {
+impl Deadline {
     /// From now on.
     pub(super) fn begin() -> Self {
-        Self(Instant::now() + PATIENCE)
+        Self(Instant::now() + IDLE_TIME_MAX)
     }
 }
 
@@ -52,8 +52,8 @@ impl Background {
     /// # Errors
     /// When a thread cannot be started.
     pub(super) fn start() -> io::Result<Self> {
-        let idle = Lane::start("when-idle", worker::use_idle_priority)?;
-        let nice = Lane::start("background", worker::lower_priority)?;
+        let idle = LowPriorityThread::start("when-idle", worker::use_idle_priority)?;
+        let nice = LowPriorityThread::start("background", worker::lower_priority)?;
         Ok(Self { idle, nice })
     }
 
@@ -62,15 +62,15 @@ impl Background {
     /// who holds it may not run for a while.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        deadline: Patience,
+        deadline: Deadline,
         work: impl Fn() -> T + Send + Sync + 'static,
     ) -> T {
         let job = Arc::new(Job { work: ArcSwapOption::from_pointee(work), begun: AtomicBool::new(false) });
         let (first, second) = (job.clone(), job.clone());
-        let ends = Ends(job);
+        let ends = ClearWork(job);
         let patiently = self.idle.spawn(async move { first.done() });
         let impatiently = async {
-            Timer::after(SIGN_OF_LIFE).await;
+            Timer::after(IDLE_START_MAX).await;
             if second.begun.load(Ordering::Relaxed) {
                 Timer::at(deadline.0).await;
             }
@@ -89,7 +89,7 @@ impl Background {
             drop(taken);
         };
         let background = self.clone();
-        smol::spawn(async move { background.run(Patience::begin(), take).await })
+        smol::spawn(async move { background.run(Deadline::begin(), take).await })
     }
 }
 
@@ -112,9 +112,9 @@ impl<W> Job<W> {
 
 /// Takes the work away when it is done. The idle thread may come to its task much later, and what the work holds,
 /// such as the rules of before, would wait for that with it.
-struct Ends<W>(Arc<Job<W>>);
+struct ClearWork<W>(Arc<Job<W>>);
 
-impl<W> Drop for Ends<W> {
+impl<W> Drop for ClearWork<W> {
     fn drop(&mut self) {
         self.0.work.store(None);
     }
@@ -122,20 +122,20 @@ impl<W> Drop for Ends<W> {
 
 /// A thread and its tasks.
 #[derive(Clone)]
-struct Lane {
+struct LowPriorityThread {
     executor: Arc<Executor<'static>>,
     /// Nothing is ever sent: that it closes is the end.
     _open: Sender<()>,
 }
 
-impl Lane {
-    /// `make_way` is the first that the thread does.
-    fn start(name: &str, make_way: fn()) -> io::Result<Self> {
+impl LowPriorityThread {
+    /// `lower` is the first that the thread does.
+    fn start(name: &str, lower: fn()) -> io::Result<Self> {
         let executor = Arc::new(Executor::new());
         let (open, closed) = bounded::<()>(1);
         let tasks = executor.clone();
         let run = move || {
-            make_way();
+            lower();
             // It is an error that ends it: the channel is closed.
             let _ = block_on(tasks.run(closed.recv()));
         };
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn who_has_patience_is_served_by_the_idle_thread() {
         let background = Background::start().unwrap();
-        let deadline = Patience(Instant::now() + Duration::from_secs(3600));
+        let deadline = Deadline(Instant::now() + Duration::from_secs(3600));
         // Where no core is idle for long it may not come to it at once.
         let served = |_| block_on(background.run(deadline, name)) == "when-idle";
         assert!((0..1000).any(served));
@@ -180,7 +180,7 @@ mod tests {
             }
             name()
         };
-        assert_eq!(block_on(background.run(Patience::begin(), work)), "background");
+        assert_eq!(block_on(background.run(Deadline::begin(), work)), "background");
         drop(release);
     }
 
@@ -198,7 +198,7 @@ mod tests {
         let (held_by_work, witness) = (Arc::new(()), Arc::new(()));
         let alive = (Arc::downgrade(&held_by_work), Arc::downgrade(&witness));
         let work = move || (name(), held_by_work.clone()).0;
-        assert_eq!(block_on(background.run(Patience::begin(), work)), "background");
+        assert_eq!(block_on(background.run(Deadline::begin(), work)), "background");
         block_on(background.discard(witness));
         let alive = (alive.0.strong_count(), alive.1.strong_count());
         assert_eq!(alive, (0, 0), "nothing waits for the idle thread");

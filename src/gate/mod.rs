@@ -3,8 +3,8 @@
 //! ```text
 //!   control plane (smol)                         data plane (one thread each)
 //!   Gate -- reload: load, build, bind --Order--> worker: doors, sites, links
-//!     |       reload.rs                crew.rs      |
-//!     +-- internal API   operator.rs                +-- counters, read by the internal API
+//!     |       reload.rs                workers.rs      |
+//!     +-- internal API   control.rs                +-- counters, read by the internal API
 //!     +-- signals        signals.rs
 //!     +-- files          watch/
 //! ```
@@ -13,20 +13,20 @@
 //! drains and stops. It serves nothing itself. Nothing is global: a process may run many gates.
 
 mod background;
-mod bound;
 mod certificates;
-mod crew;
+mod control;
 mod notify;
-mod operator;
 mod reload;
 mod report;
 mod running;
 mod signals;
+mod sockets;
 #[cfg(test)]
 mod tests;
 mod watch;
+mod workers;
 
-pub use signals::Caught;
+pub use signals::CaughtSignals;
 
 use std::fmt;
 use std::io;
@@ -37,14 +37,14 @@ use crate::config::{Diagnostics, Loaded};
 use crate::log::Counters;
 use crate::upstream::NameCache;
 pub use certificates::check as check_certificates;
-use running::Shared;
+use running::GateState;
 
 /// Reads the configuration: called at the start and at every reload, never on the data plane.
 pub type Loader = Box<dyn Fn() -> Result<Loaded, Diagnostics> + Send + Sync>;
 
 /// A running gate. Stops, after draining, when dropped.
 pub struct Gate {
-    shared: Arc<Shared>,
+    state: Arc<GateState>,
 }
 
 /// Why a gate could not start, or a reload was refused. Nothing has changed then.
@@ -104,20 +104,20 @@ impl Gate {
         counters: Arc<Counters>,
         on_plan: OnPlan,
     ) -> Result<Self, GateError> {
-        let shared = Shared::new(loader, counters, on_plan, name_cache)?;
-        smol::block_on(shared.start())?;
-        Ok(Self { shared })
+        let state = GateState::new(loader, counters, on_plan, name_cache)?;
+        smol::block_on(state.start())?;
+        Ok(Self { state })
     }
 
     /// Where the listener of that name accepts: the first of its addresses, with the port that the
     /// system chose for port 0.
     pub fn address(&self, listener: &str) -> Option<SocketAddr> {
-        self.shared.address(listener)
+        self.state.address(listener)
     }
 
     /// Where the internal API listens, when that is a TCP address.
     pub fn internal_address(&self) -> Option<SocketAddr> {
-        smol::block_on(self.shared.internal_address())
+        smol::block_on(self.state.internal_address())
     }
 
     /// Reads the configuration again and puts it into force; with `restart`, on new workers and new sockets,
@@ -126,13 +126,13 @@ impl Gate {
     /// # Errors
     /// [`GateError`]; the old configuration stays in force then.
     pub fn reload(&self, restart: bool) -> Result<String, GateError> {
-        smol::block_on(self.shared.reload(restart))
+        smol::block_on(self.state.reload(restart))
     }
 
     /// One line for the log: what is listened on, where the internal API is.
     pub fn summary(&self) -> String {
         let listeners: Vec<String> =
-            self.shared.listening().iter().map(|(name, address)| format!("{name} on {address}")).collect();
+            self.state.listening().iter().map(|(name, address)| format!("{name} on {address}")).collect();
         let listeners = if listeners.is_empty() { "nothing".into() } else { listeners.join(", ") };
         match self.internal_address() {
             Some(address) => format!("listening: {listeners}; internal API on {address}"),
@@ -142,7 +142,7 @@ impl Gate {
 
     /// Opens log files again, after they were moved away.
     pub fn reopen_logs(&self) {
-        self.shared.reopen_logs();
+        self.state.reopen_logs();
     }
 
     /// Stops accepting, lets exchanges end within the `shutdown_timeout` of their listener, and ends. Blocks.
@@ -153,7 +153,7 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        smol::block_on(self.shared.stop());
+        smol::block_on(self.state.stop());
     }
 }
 

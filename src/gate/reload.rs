@@ -12,17 +12,17 @@ use smol::Timer;
 use smol::channel::Receiver;
 use smol::lock::MutexGuard;
 
-use super::background::{Background, Patience};
-use super::crew::Crew;
+use super::background::{Background, Deadline};
 use super::running::{
-    NewAddresses, Read, Running, Shared, complain, prepare, start_access_log, start_crew, start_internal,
-    worker_count,
+    GateState, LoadResult, NewAddresses, Running, log_problems, prepare, start_access_log, start_internal,
+    start_workers, worker_count,
 };
+use super::workers::Workers;
 use super::{GateError, notify};
-use super::{bound, report};
-use crate::config::Sources;
+use super::{report, sockets};
+use crate::config::SourceFiles;
 use crate::config::plan::{AccessLog as AccessPlan, Plan};
-use crate::internal::Server;
+use crate::internal_api::Server;
 use crate::log::AccessLog;
 use crate::proxy::Generation;
 
@@ -30,15 +30,15 @@ use crate::proxy::Generation;
 /// on a network that does not answer takes for ever.
 const FILES_TIME_MAX: Duration = Duration::from_secs(30);
 
-impl Shared {
+impl GateState {
     /// Puts the configuration into force as it is written now. What changed, in one line.
     pub(super) async fn reload(self: &Arc<Self>, restart: bool) -> Result<String, GateError> {
         let reload = async {
             let running = self.running.lock().await;
-            let began = Began::now();
+            let start = ReloadStart::now();
             notify::reloading();
-            let read = self.in_time(began, self.aside(began, Self::read)).await;
-            self.take_over(running, restart, read, began).await
+            let read = self.in_time(start, self.in_background(start, Self::read)).await;
+            self.apply(running, restart, read, start).await
         };
         self.unless_stopping(reload).await.unwrap_or_else(|| Ok(report::STOPPED.into()))
     }
@@ -46,63 +46,63 @@ impl Shared {
     /// The same because files were found to hold `held`; whether it took place. It does not when that was
     /// loaded meanwhile, nor when they hold something else by now: then they are still being written, and
     /// the task that watches them sees that too.
-    pub(super) async fn reload_changed(self: &Arc<Self>, held: &Sources) -> bool {
+    pub(super) async fn reload_changed(self: &Arc<Self>, held: &SourceFiles) -> bool {
         let reload = async {
             let running = self.running.lock().await;
-            if running.is_none() || held.agrees_with(&self.sources()) {
+            if running.is_none() || held.same_content(&self.sources()) {
                 return false;
             }
-            let began = Began::now();
-            let read = self.in_time(began, self.aside(began, Self::read)).await;
-            if read.as_ref().is_ok_and(|read| !held.agrees_with(&read.sources)) {
+            let start = ReloadStart::now();
+            let read = self.in_time(start, self.in_background(start, Self::read)).await;
+            if read.as_ref().is_ok_and(|read| !held.same_content(&read.sources)) {
                 return false;
             }
             notify::reloading();
             // What could not be read in time is asked for again.
             let was_read = read.is_ok();
             // The log says how it ended.
-            let _ = self.take_over(running, false, read, began).await;
+            let _ = self.apply(running, false, read, start).await;
             was_read
         };
         self.unless_stopping(reload).await.unwrap_or(false)
     }
 
-    async fn take_over(
+    async fn apply(
         self: &Arc<Self>,
         mut running: MutexGuard<'_, Option<Running>>,
         restart: bool,
-        read: Result<Read, GateError>,
-        began: Began,
+        read: Result<LoadResult, GateError>,
+        start: ReloadStart,
     ) -> Result<String, GateError> {
-        let result = self.swap(&mut running, restart, read, began).await;
+        let result = self.swap(&mut running, restart, read, start).await;
         notify::send("READY=1");
         drop(running);
         // When it is full, the watching task will look anyway.
-        let _ = self.news.0.try_send(());
+        let _ = self.reloaded.0.try_send(());
         self.counters.reload(result.is_ok());
         match &result {
             Ok(changes) => tracing::info!("{changes}"),
             Err(error) => tracing::error!("reload refused, nothing changed:\n{error}"),
         }
-        result.map(|changes| format!("{changes} in {:.1} ms", began.at.elapsed().as_secs_f64() * 1000.0))
+        result.map(|changes| format!("{changes} in {:.1} ms", start.at.elapsed().as_secs_f64() * 1000.0))
     }
 
     async fn swap(
         self: &Arc<Self>,
         running: &mut Option<Running>,
         restart: bool,
-        read: Result<Read, GateError>,
-        began: Began,
+        read: Result<LoadResult, GateError>,
+        start: ReloadStart,
     ) -> Result<String, GateError> {
         let (Some(run), Some(old)) = (running.as_mut(), self.current()) else {
             return Ok(report::STOPPED.into());
         };
-        let next = self.prepare(run, restart, self.accept(read?)?, began).await?;
+        let next = self.prepare(run, restart, self.accept(read?)?, start).await?;
         let generation = next.generation.clone();
         self.commit(run, next).await;
         let before = old.clone();
         let compare = move |_: &Self| report::changes(&before, &generation, restart);
-        let changes = self.aside(began, compare).await;
+        let changes = self.in_background(start, compare).await;
         // We may be the last to have it.
         self.background.discard(old).detach();
         Ok(changes)
@@ -115,43 +115,43 @@ impl Shared {
         run: &mut Running,
         restart: bool,
         plan: Arc<Plan>,
-        began: Began,
+        start: ReloadStart,
     ) -> Result<Next, GateError> {
-        let access = self.in_time(began, self.new_access_log(run, &plan)).await??;
+        let access = self.in_time(start, self.new_access_log(run, &plan)).await??;
         let log = access.as_ref().or(run.access.as_ref().filter(|_| plan.log.access.is_some()));
         let number = self.current().map_or(1, |current| current.number + 1);
         let (built_of, log) = (plan.clone(), log.map(|(_, log)| log.clone()));
-        let build = move |shared: &Self| shared.build(number, built_of.clone(), log.clone());
-        let generation = self.in_time(began, self.aside(began, build)).await??;
+        let build = move |state: &Self| state.build(number, built_of.clone(), log.clone());
+        let generation = self.in_time(start, self.in_background(start, build)).await??;
         let complaining = generation.clone();
-        self.in_time(began, smol::unblock(move || complain(&complaining))).await?;
-        let internal = self.in_time(began, self.new_internal(run, &plan)).await??;
-        let crew = if restart {
+        self.in_time(start, smol::unblock(move || log_problems(&complaining))).await?;
+        let internal = self.in_time(start, self.new_internal(run, &plan)).await??;
+        let workers = if restart {
             // So that there are never more than two crews, however often a restart is asked for.
-            for crew in &mut run.leaving {
-                crew.ended().await;
+            for workers in &mut run.leaving {
+                workers.ended().await;
             }
-            Some(start_crew(worker_count(&plan), &self.counters, &run.permits)?)
+            Some(start_workers(worker_count(&plan), &self.counters, &run.permits)?)
         } else {
             None
         };
-        let serving = crew.as_ref().unwrap_or(&run.crew);
+        let serving = workers.as_ref().unwrap_or(&run.workers);
         let open = self.addresses().clone();
-        let sockets = bound::bind(&plan, &open, restart, serving.count())?;
+        let sockets = sockets::bind(&plan, &open, restart, serving.count())?;
         let new = prepare(serving, sockets).await?;
-        Ok(Next { generation, access, internal, crew, new })
+        Ok(Next { generation, access, internal, workers, new })
     }
 
     /// Puts into force what was prepared. Nothing here can fail. New workers accept before those of before stop
     /// to, so that a restart refuses no connection either; until then those serve the new generation as well.
     async fn commit(&self, run: &mut Running, next: Next) {
-        let Next { generation, access, internal, crew, new } = next;
+        let Next { generation, access, internal, workers, new } = next;
         let plan = &generation.plan;
         run.permits.set_limit(plan.max_connections);
-        let crews: Vec<&Crew> = crew.iter().chain([&run.crew]).collect();
-        self.put_into_force(&crews, &generation, new).await;
-        if let Some(crew) = crew {
-            let before = std::mem::replace(&mut run.crew, crew);
+        let crews: Vec<&Workers> = workers.iter().chain([&run.workers]).collect();
+        self.install(&crews, &generation, new).await;
+        if let Some(workers) = workers {
+            let before = std::mem::replace(&mut run.workers, workers);
             before.leave();
             run.leaving = vec![before];
         }
@@ -187,25 +187,25 @@ impl Shared {
         if plan.internal_api.bind == run.internal_plan.bind {
             return Ok(None);
         }
-        let (plan, shared) = (plan.clone(), self.clone());
-        smol::unblock(move || start_internal(&plan.internal_api, &shared)).await.map(Some)
+        let (plan, state) = (plan.clone(), self.clone());
+        smol::unblock(move || start_internal(&plan.internal_api, &state)).await.map(Some)
     }
 
     /// Does in the background, perhaps twice, what takes long and waits for nobody.
-    async fn aside<T: Send + 'static>(
+    async fn in_background<T: Send + 'static>(
         self: &Arc<Self>,
-        began: Began,
+        start: ReloadStart,
         work: impl Fn(&Self) -> T + Send + Sync + 'static,
     ) -> T {
-        let shared = self.clone();
-        self.background.run(began.deadline, move || work(&shared)).await
+        let state = self.clone();
+        self.background.run(start.deadline, move || work(&state)).await
     }
 
     /// What `work` gives, unless files keep it waiting. It is given up then; a thread that a file system holds
     /// comes back when that answers.
-    async fn in_time<T>(&self, began: Began, work: impl Future<Output = T>) -> Result<T, GateError> {
+    async fn in_time<T>(&self, start: ReloadStart, work: impl Future<Output = T>) -> Result<T, GateError> {
         let late = async {
-            Timer::at(began.at + FILES_TIME_MAX).await;
+            Timer::at(start.at + FILES_TIME_MAX).await;
             let why = format!("they were not read within {FILES_TIME_MAX:?}; does their file system answer?");
             let error = io::Error::new(io::ErrorKind::TimedOut, why);
             Err(GateError::System("files of the configuration".into(), error))
@@ -223,27 +223,27 @@ struct Next {
     access: NewAccessLog,
     internal: Option<Server>,
     /// New workers, for a restart.
-    crew: Option<Crew>,
+    workers: Option<Workers>,
     new: NewAddresses,
 }
 
 /// When a reload began, and for how long it disturbs nobody.
 #[derive(Clone, Copy)]
-struct Began {
+struct ReloadStart {
     at: Instant,
-    deadline: Patience,
+    deadline: Deadline,
 }
 
-impl Began {
+impl ReloadStart {
     fn now() -> Self {
-        Self { at: Instant::now(), deadline: Patience::begin() }
+        Self { at: Instant::now(), deadline: Deadline::begin() }
     }
 }
 
 /// Holds a generation until no worker does, then has it taken apart. Exchanges that began on it may go on for
 /// hours, and taking apart 10,000 rules takes milliseconds: the worker where the last of them ends has no
 /// time for that.
-pub(super) async fn retire(
+pub(super) async fn drop_when_unused(
     generation: Arc<Generation>,
     returned: Receiver<Infallible>,
     background: Background,
@@ -272,7 +272,7 @@ mod tests {
         let alive = Arc::downgrade(&generation);
         let (handle, returned) = GenerationHandle::new(generation.clone());
         let background = Background::start().unwrap();
-        let mut retired = pin!(retire(generation, returned, background));
+        let mut retired = pin!(drop_when_unused(generation, returned, background));
         let exchange = handle.clone();
         drop(handle);
         assert!(block_on(poll_once(retired.as_mut())).is_none(), "an exchange is going on");

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::config::plan::{
-    CertificateSource, ClientAuth, Listener, ListenerTls, Meaning, Plan, Protocol, Rule, Upstream,
+    CertificateSource, ClientAuth, Listener, ListenerTls, Plan, Protocol, Rule, RuleIdentity, Upstream,
 };
 use crate::proxy::Generation;
 use crate::tls::Terminator;
@@ -103,18 +103,18 @@ struct RuleChanges<'a> {
 
 impl<'a> RuleChanges<'a> {
     fn new(old: &'a Plan, before: &'a [Rule], new: &'a Plan, now: &'a [Rule]) -> Self {
-        let mut left: HashMap<Meaning<'a>, usize> = HashMap::with_capacity(before.len());
+        let mut left: HashMap<RuleIdentity<'a>, usize> = HashMap::with_capacity(before.len());
         for rule in before {
-            *left.entry(old.meaning(rule)).or_default() += 1;
+            *left.entry(old.identity(rule)).or_default() += 1;
         }
-        let mut take = |meaning: Meaning<'a>| {
-            let count = left.get_mut(&meaning).filter(|count| **count > 0);
+        let mut take = |identity: RuleIdentity<'a>| {
+            let count = left.get_mut(&identity).filter(|count| **count > 0);
             count.map(|count| *count -= 1).is_some()
         };
-        let come = now.iter().filter(|rule| !take(new.meaning(rule))).map(|rule| &*rule.name);
+        let come = now.iter().filter(|rule| !take(new.identity(rule))).map(|rule| &*rule.name);
         let come: Vec<&str> = come.collect();
         // What none of the new rules took is not there any more.
-        let gone = before.iter().filter(|rule| take(old.meaning(rule))).map(|rule| &*rule.name);
+        let gone = before.iter().filter(|rule| take(old.identity(rule))).map(|rule| &*rule.name);
         let gone: Vec<&str> = gone.collect();
         let (came, went): (HashSet<_>, HashSet<_>) =
             (come.iter().copied().collect(), gone.iter().copied().collect());

@@ -14,21 +14,21 @@ use smol::Task;
 use smol::channel::{Receiver, Sender, bounded};
 
 use super::background::Background;
-use super::bound::{self, ListenKey, NewSockets};
-use super::crew::{Crew, RollCall};
-use super::operator::Operating;
-use super::reload::retire;
+use super::control::GateControl;
+use super::reload::drop_when_unused;
+use super::sockets::{self, ListenKey, NewSockets};
+use super::workers::{RollCall, Workers};
 use super::{GateError, Loader, OnPlan, certificates, notify, watch};
 use crate::config::plan::{AccessLog as AccessPlan, InternalApi, Plan};
-use crate::config::{Diagnostic, Diagnostics, Loaded, Severity, Sources};
-use crate::internal::{Phase, Server};
+use crate::config::{Diagnostic, Diagnostics, Loaded, Severity, SourceFiles};
+use crate::internal_api::{Phase, Server};
 use crate::log::{AccessLog, Counters};
 use crate::proxy::{Generation, GenerationHandle, Permits};
 use crate::tls::TicketKeys;
 use crate::upstream::NameCache;
 
 /// What everyone who has to do with a gate shares.
-pub(super) struct Shared {
+pub(super) struct GateState {
     loader: Loader,
     /// Where reloads do what takes long.
     pub(super) background: Background,
@@ -45,20 +45,20 @@ pub(super) struct Shared {
     /// Locked for the whole of a start, a reload or a stop: they never run at the same time.
     pub(super) running: smol::lock::Mutex<Option<Running>>,
     /// What the last load read, whether it was valid or not.
-    sources: Mutex<Arc<Sources>>,
+    sources: Mutex<Arc<SourceFiles>>,
     /// Closed when the gate stops. Nothing is ever sent.
     stopping: (Sender<Infallible>, Receiver<Infallible>),
     /// Told of every load, for whoever watches.
-    pub(super) news: (Sender<()>, Receiver<()>),
+    pub(super) reloaded: (Sender<()>, Receiver<()>),
     /// Where each open door accepts.
     addresses: Mutex<HashMap<ListenKey, SocketAddr>>,
 }
 
 /// What runs.
 pub(super) struct Running {
-    pub(super) crew: Crew,
+    pub(super) workers: Workers,
     /// The workers of before a restart, while they drain: at most one crew.
-    pub(super) leaving: Vec<Crew>,
+    pub(super) leaving: Vec<Workers>,
     pub(super) permits: Permits,
     pub(super) internal: Server,
     /// What `internal` was started with.
@@ -69,12 +69,12 @@ pub(super) struct Running {
 }
 
 /// What a load read and what became of it.
-pub(super) struct Read {
+pub(super) struct LoadResult {
     loaded: Result<Loaded, Diagnostics>,
-    pub(super) sources: Sources,
+    pub(super) sources: SourceFiles,
 }
 
-impl Shared {
+impl GateState {
     /// # Errors
     /// When no thread can be started.
     pub(super) fn new(
@@ -99,7 +99,7 @@ impl Shared {
             running: smol::lock::Mutex::new(None),
             sources: Mutex::default(),
             stopping: bounded(1),
-            news: bounded(1),
+            reloaded: bounded(1),
             addresses: Mutex::default(),
         }))
     }
@@ -111,19 +111,26 @@ impl Shared {
         let plan = self.accept(self.read())?;
         let access = start_access_log(&plan, &self.counters)?;
         let generation = self.build(1, plan, access.as_ref().map(|(_, log)| log.clone()))?;
-        complain(&generation);
+        log_problems(&generation);
         let plan = &generation.plan;
         let permits = Permits::new(plan.max_connections);
         let count = worker_count(plan);
-        let sockets = bound::bind(plan, &HashMap::new(), false, count)?;
+        let sockets = sockets::bind(plan, &HashMap::new(), false, count)?;
         let internal = start_internal(&plan.internal_api, self)?;
-        let crew = start_crew(count, &self.counters, &permits)?;
+        let workers = start_workers(count, &self.counters, &permits)?;
         let internal_plan = plan.internal_api.clone();
-        let new = prepare(&crew, sockets).await?;
-        self.put_into_force(&[&crew], &generation, new).await;
-        let watching = smol::spawn(watch::follow(Arc::downgrade(self), self.news.1.clone()));
-        *running =
-            Some(Running { crew, leaving: Vec::new(), permits, internal, internal_plan, access, watching });
+        let new = prepare(&workers, sockets).await?;
+        self.install(&[&workers], &generation, new).await;
+        let watching = smol::spawn(watch::watch(Arc::downgrade(self), self.reloaded.1.clone()));
+        *running = Some(Running {
+            workers,
+            leaving: Vec::new(),
+            permits,
+            internal,
+            internal_plan,
+            access,
+            watching,
+        });
         notify::send("READY=1");
         Ok(())
     }
@@ -134,13 +141,13 @@ impl Shared {
         self.draining.store(true, Ordering::Release);
         self.stopping.0.close();
         let Some(running) = self.running.lock().await.take() else { return };
-        let Running { crew, mut leaving, internal, access, watching, .. } = running;
+        let Running { workers, mut leaving, internal, access, watching, .. } = running;
         notify::send("STOPPING=1");
         watching.cancel().await;
-        crew.leave();
-        leaving.push(crew);
-        for crew in &mut leaving {
-            crew.ended().await;
+        workers.leave();
+        leaving.push(workers);
+        for workers in &mut leaving {
+            workers.ended().await;
         }
         // It takes a file away.
         smol::unblock(move || internal.stop()).await;
@@ -160,7 +167,7 @@ impl Shared {
     }
 
     /// Reads the configuration; nobody is told, nothing is remembered. Blocks.
-    pub(super) fn read(&self) -> Read {
+    pub(super) fn read(&self) -> LoadResult {
         let loaded = (self.loader)();
         let mut sources = match &loaded {
             Ok(loaded) => loaded.sources.clone(),
@@ -170,11 +177,11 @@ impl Shared {
         for file in loaded.iter().flat_map(|loaded| certificates::files_named_by(&loaded.plan)) {
             watch::note(&mut sources, &file);
         }
-        Read { loaded, sources }
+        LoadResult { loaded, sources }
     }
 
     /// Takes what was read for the last load; warnings, and why services were rejected, go to the log.
-    pub(super) fn accept(&self, Read { loaded, sources }: Read) -> Result<Arc<Plan>, GateError> {
+    pub(super) fn accept(&self, LoadResult { loaded, sources }: LoadResult) -> Result<Arc<Plan>, GateError> {
         *self.sources.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(sources);
         let loaded = loaded.map_err(GateError::Configuration)?;
         loaded.warnings.iter().for_each(log);
@@ -182,12 +189,12 @@ impl Shared {
     }
 
     /// What the last load read, whether it was valid or not.
-    pub(super) fn sources(&self) -> Arc<Sources> {
+    pub(super) fn sources(&self) -> Arc<SourceFiles> {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The same, if the plan in force wants it watched.
-    pub(super) fn watched(&self) -> Option<Arc<Sources>> {
+    pub(super) fn watched(&self) -> Option<Arc<SourceFiles>> {
         self.current()?.plan.watch.then(|| self.sources())
     }
 
@@ -206,25 +213,20 @@ impl Shared {
     }
 
     /// Hands a generation to the workers, who have prepared what is `new`, and makes it the current one.
-    pub(super) async fn put_into_force(
-        &self,
-        crews: &[&Crew],
-        generation: &Arc<Generation>,
-        new: NewAddresses,
-    ) {
+    pub(super) async fn install(&self, crews: &[&Workers], generation: &Arc<Generation>, new: NewAddresses) {
         let (handle, returned) = GenerationHandle::new(generation.clone());
-        smol::spawn(retire(generation.clone(), returned, self.background.clone())).detach();
-        for crew in crews {
-            crew.install(&handle).await;
+        smol::spawn(drop_when_unused(generation.clone(), returned, self.background.clone())).detach();
+        for workers in crews {
+            workers.install(&handle).await;
         }
-        let wanted = bound::listen_keys(&generation.plan);
+        let wanted = sockets::listen_keys(&generation.plan);
         let mut addresses = self.addresses();
         addresses.extend(new);
         addresses.retain(|listen_key, _| wanted.iter().any(|(key, _)| key == listen_key));
         drop(addresses);
         // The first are those that serve from now on.
-        if let Some(crew) = crews.first() {
-            *self.roll_call.lock().unwrap_or_else(PoisonError::into_inner) = crew.roll_call();
+        if let Some(workers) = crews.first() {
+            *self.roll_call.lock().unwrap_or_else(PoisonError::into_inner) = workers.roll_call();
         }
         self.current.store(Some(generation.clone()));
         self.counters.set_rejected_services(generation.plan.rejected_services as u64);
@@ -241,7 +243,7 @@ impl Shared {
 
     fn opened<'a>(&self, generation: &'a Generation) -> Vec<(&'a str, SocketAddr)> {
         let addresses = self.addresses();
-        let listen_keys = bound::listen_keys(&generation.plan).into_iter();
+        let listen_keys = sockets::listen_keys(&generation.plan).into_iter();
         listen_keys
             .filter_map(|(listen_key, index)| {
                 Some((&*generation.plan.listeners[index].name, *addresses.get(&listen_key)?))
@@ -291,25 +293,25 @@ impl Shared {
 pub(super) type NewAddresses = Vec<(ListenKey, SocketAddr)>;
 
 /// Has the workers prepare what was bound: the last step towards a generation that can fail.
-pub(super) async fn prepare(crew: &Crew, sockets: NewSockets) -> Result<NewAddresses, GateError> {
+pub(super) async fn prepare(workers: &Workers, sockets: NewSockets) -> Result<NewAddresses, GateError> {
     let new = sockets.iter().map(|(listen_key, (address, _))| (listen_key.clone(), *address)).collect();
-    let prepared = crew.prepare(sockets).await;
+    let prepared = workers.prepare(sockets).await;
     prepared.map_err(|error| GateError::System("a worker cannot serve the configuration".into(), error))?;
     Ok(new)
 }
 
-pub(super) fn start_crew(
+pub(super) fn start_workers(
     count: usize,
     counters: &Arc<Counters>,
     permits: &Permits,
-) -> Result<Crew, GateError> {
-    Crew::start(count, counters, permits)
+) -> Result<Workers, GateError> {
+    Workers::start(count, counters, permits)
         .map_err(|error| GateError::System("workers cannot be started".into(), error))
 }
 
 /// Tells what is wrong with a generation that serves all the same. Blocks: it reads the lines again that name
 /// what is wrong.
-pub(super) fn complain(generation: &Generation) {
+pub(super) fn log_problems(generation: &Generation) {
     certificates::diagnostics(&generation.problems).iter().for_each(log);
 }
 
@@ -333,9 +335,9 @@ pub(super) fn start_access_log(
 }
 
 /// Blocks: a Unix socket has a file.
-pub(super) fn start_internal(plan: &InternalApi, shared: &Arc<Shared>) -> Result<Server, GateError> {
-    let operator = Arc::new(Operating(Arc::downgrade(shared)));
-    let server = Server::start(&plan.bind, plan.token.clone(), operator);
+pub(super) fn start_internal(plan: &InternalApi, state: &Arc<GateState>) -> Result<Server, GateError> {
+    let control = Arc::new(GateControl(Arc::downgrade(state)));
+    let server = Server::start(&plan.bind, plan.token.clone(), control);
     let named = || {
         let place = "`bind` of `internal_api`, or INTERNAL_API_PORT, says where";
         format!("the internal API cannot listen on `{}` ({place})", plan.bind)

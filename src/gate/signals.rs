@@ -15,17 +15,17 @@ use smol::Task;
 use smol::channel::{Sender, bounded};
 
 use super::Gate;
-use super::running::Shared;
+use super::running::GateState;
 use crate::worker;
 
 /// The exit status after a second request to stop.
-const IMPATIENT: i32 = 130;
+const EXIT_SECOND_SIGNAL: i32 = 130;
 
 /// The signals of the process, caught from the moment this is made.
 ///
 /// Made before anything is read or started: a program that sees the gate listen may send a signal at once, and
 /// the first process of a container cannot be ended by a signal that is not caught.
-pub struct Caught {
+pub struct CaughtSignals {
     signals: Signals,
     /// HUP came before there was anything to reload.
     hung_up: bool,
@@ -41,7 +41,7 @@ enum Told {
     Reopen,
 }
 
-impl Caught {
+impl CaughtSignals {
     /// Catches TERM, INT, QUIT, HUP and USR1.
     ///
     /// # Errors
@@ -93,10 +93,10 @@ impl Gate {
     ///
     /// # Errors
     /// When signals cannot be listened for.
-    pub fn serve_until_stopped(self, mut caught: Caught) -> io::Result<()> {
+    pub fn serve_until_stopped(self, mut caught: CaughtSignals) -> io::Result<()> {
         // Everything has started.
         worker::release_startup_code();
-        let (reload, reloading) = reloads(self.shared.clone());
+        let (reload, reloading) = reloads(self.state.clone());
         // When one waits already, it will read what is written now.
         let ask = || {
             let _ = reload.try_send(());
@@ -113,8 +113,8 @@ impl Gate {
                 }
             }
             tracing::info!("stopping: no new connections, {:?} for those in flight", self.timeout());
-            if caught.beside(self.shared.stop()).await?.is_none() {
-                exit(IMPATIENT);
+            if caught.beside(self.state.stop()).await?.is_none() {
+                exit(EXIT_SECOND_SIGNAL);
             }
             drop(reloading);
             Ok(())
@@ -123,20 +123,20 @@ impl Gate {
 
     /// The longest `shutdown_timeout` of a listener.
     fn timeout(&self) -> Duration {
-        let generation = self.shared.current();
+        let generation = self.state.current();
         let listeners = generation.iter().flat_map(|generation| &generation.plan.listeners);
         listeners.map(|listener| listener.shutdown_timeout).max().unwrap_or_default()
     }
 }
 
 /// The task that reloads and opens log files again whenever it is asked to, one time after the other.
-fn reloads(shared: Arc<Shared>) -> (Sender<()>, Task<()>) {
+fn reloads(state: Arc<GateState>) -> (Sender<()>, Task<()>) {
     let (ask, asked) = bounded(1);
     let task = smol::spawn(async move {
         while asked.recv().await.is_ok() {
             // The log says how it ended.
-            drop(shared.reload(false).await);
-            shared.reopen_logs();
+            drop(state.reload(false).await);
+            state.reopen_logs();
         }
     });
     (ask, task)

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Gate;
-use crate::config::{Memory, load};
+use crate::config::{MemoryInputs, load};
 
 const CONFIG: &str = r#"
 internal_api: { bind: "127.0.0.1:0" }
@@ -76,12 +76,12 @@ fn echoes(socket: &mut TcpStream) {
 
 #[test]
 fn a_tunnel_keeps_no_generation() {
-    let inputs = Memory::new().file("smolgate.yml", CONFIG.replace("{target}", &target().to_string()));
+    let inputs = MemoryInputs::new().file("smolgate.yml", CONFIG.replace("{target}", &target().to_string()));
     let gate = Gate::start(Box::new(move || load(&["smolgate.yml".into()], &inputs))).unwrap();
     let mut tunnels = [("http", "passed.test"), ("http", "upgraded.test"), ("raw", "any")]
         .map(|(listener, host)| tunnel(&gate, listener, host));
     tunnels.iter_mut().for_each(echoes);
-    let old = Arc::downgrade(&gate.shared.current().unwrap());
+    let old = Arc::downgrade(&gate.state.current().unwrap());
     assert!(old.strong_count() > 0);
     gate.reload(false).unwrap();
     let since = Instant::now();
@@ -107,7 +107,7 @@ fn courtesy(name: &str) -> Vec<(i32, i32)> {
 #[test]
 fn reloads_give_way_and_the_workers_they_start_do_not() {
     const SCHED_IDLE: i32 = 5;
-    let inputs = Memory::new().file("smolgate.yml", CONFIG.replace("{target}", &target().to_string()));
+    let inputs = MemoryInputs::new().file("smolgate.yml", CONFIG.replace("{target}", &target().to_string()));
     let gate = Gate::start(Box::new(move || load(&["smolgate.yml".into()], &inputs))).unwrap();
     gate.reload(false).unwrap();
     gate.reload(true).unwrap();
@@ -127,7 +127,7 @@ fn reloads_give_way_and_the_workers_they_start_do_not() {
 fn an_internal_api_that_cannot_listen_says_where_and_what_to_change() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let inputs = Memory::new().file("smolgate.yml", format!("internal_api: {{ bind: '{address}' }}"));
+    let inputs = MemoryInputs::new().file("smolgate.yml", format!("internal_api: {{ bind: '{address}' }}"));
     let started = Gate::start(Box::new(move || load(&["smolgate.yml".into()], &inputs)));
     let error = started.err().expect("the address is taken").to_string();
     for part in [&*address, "`bind` of `internal_api`", "INTERNAL_API_PORT", "choose another address"] {

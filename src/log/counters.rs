@@ -35,9 +35,9 @@ pub const OTHER: &str = "other";
 
 /// A number that one thread adds to and any thread reads.
 #[derive(Debug, Default)]
-pub struct Count(AtomicU64);
+pub struct Counter(AtomicU64);
 
-impl Count {
+impl Counter {
     /// Adds `n`. Only the thread that owns this count may call it: two writers would lose additions.
     pub fn add(&self, n: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
@@ -182,8 +182,8 @@ pub(super) struct SeriesKey {
 pub(super) struct WorkerSet {
     pub(super) listeners: Names<ListenerCounters>,
     pub(super) upstreams: Names<UpstreamCounters>,
-    pub(super) series: Mutex<HashMap<SeriesKey, Arc<Count>>>,
-    pub(super) reasons: Box<[Count]>,
+    pub(super) series: Mutex<HashMap<SeriesKey, Arc<Counter>>>,
+    pub(super) reasons: Box<[Counter]>,
 }
 
 impl WorkerSet {
@@ -192,7 +192,7 @@ impl WorkerSet {
             listeners: Names::default(),
             upstreams: Names::default(),
             series: Mutex::default(),
-            reasons: Reason::ALL.iter().map(|_| Count::default()).collect(),
+            reasons: Reason::ALL.iter().map(|_| Counter::default()).collect(),
         }
     }
 }
@@ -232,7 +232,7 @@ impl<T> Names<T> {
     }
 }
 
-/// A worker's handle to its own set. Clones are for the same thread: see [`Count::add`].
+/// A worker's handle to its own set. Clones are for the same thread: see [`Counter::add`].
 #[derive(Clone, Debug)]
 pub struct WorkerCounters {
     set: Arc<WorkerSet>,
@@ -264,12 +264,12 @@ impl WorkerCounters {
     }
 
     /// Counts an answer, or a close, of our own.
-    pub fn own_answer(&self, reason: Reason) {
+    pub fn local_reply(&self, reason: Reason) {
         self.set.reasons[reason.index()].add(1);
     }
 
     /// The count of a series, made if there is room for it.
-    fn series(&self, key: SeriesKey) -> Arc<Count> {
+    fn series(&self, key: SeriesKey) -> Arc<Counter> {
         let key = if self.counters.admit(&key) {
             key
         } else {
@@ -283,28 +283,28 @@ impl WorkerCounters {
 #[derive(Debug, Default)]
 pub struct ListenerCounters {
     /// Connections accepted.
-    pub opened: Count,
+    pub opened: Counter,
     /// Connections that ended; never more than were opened.
-    pub closed: Count,
+    pub closed: Counter,
     /// Bytes read from clients.
-    pub bytes_in: Count,
+    pub bytes_in: Counter,
     /// Bytes written to clients.
-    pub bytes_out: Count,
+    pub bytes_out: Counter,
     /// Exchanges that ended, and connections that were dropped before a request was read: what the rules'
     /// series add up to.
-    pub requests: Count,
+    pub requests: Counter,
     /// How long exchanges took, from the first byte of the head to the last of the answer.
     pub duration: Histogram,
     /// `accept` calls that failed.
-    pub accept_errors: Count,
+    pub accept_errors: Counter,
     /// TLS handshakes, in the order of [`Handshake::ALL`].
-    pub handshakes: [Count; Handshake::ALL.len()],
+    pub handshakes: [Counter; Handshake::ALL.len()],
     /// Tunnels: connections that became ones, and those passed on from the start.
-    pub tunnels_begun: Count,
+    pub tunnels_begun: Counter,
     /// Those that ended, in the order of [`TUNNEL_ENDS`].
-    pub(super) tunnels_ended: [Count; TUNNEL_ENDS.len()],
+    pub(super) tunnels_ended: [Counter; TUNNEL_ENDS.len()],
     /// Not 0 once the listener ends TLS.
-    pub ends_tls: Count,
+    pub ends_tls: Counter,
     /// `http` or `tcp`: a TCP listener has no exchanges to show.
     pub(super) protocol: &'static str,
 }
@@ -368,7 +368,7 @@ pub const TUNNEL_ENDS: [Option<Reason>; 5] = [
 ];
 
 impl ListenerCounters {
-    /// Counts a tunnel that ended, for one of [`TUNNEL_ENDS`]. Same rule as [`Count::add`]: one thread.
+    /// Counts a tunnel that ended, for one of [`TUNNEL_ENDS`]. Same rule as [`Counter::add`]: one thread.
     pub fn tunnel_ended(&self, reason: Option<Reason>) {
         let end = TUNNEL_ENDS.iter().position(|end| *end == reason);
         debug_assert!(end.is_some(), "{reason:?} ends no tunnel");
@@ -377,7 +377,7 @@ impl ListenerCounters {
         }
     }
 
-    /// Counts a handshake. Same rule as [`Count::add`]: one thread.
+    /// Counts a handshake. Same rule as [`Counter::add`]: one thread.
     pub fn handshake(&self, ended: Handshake) {
         self.handshakes[ended as usize].add(1);
     }
@@ -398,19 +398,19 @@ pub struct CertificateExpiry {
 #[derive(Debug, Default)]
 pub struct UpstreamCounters {
     /// Connections opened.
-    pub opened: Count,
+    pub opened: Counter,
     /// Exchanges that found an idle connection.
-    pub reused: Count,
+    pub reused: Counter,
     /// Connections that could not be opened.
-    pub failed: Count,
+    pub failed: Counter,
 }
 
 /// How long things took, in buckets.
 #[derive(Debug, Default)]
 pub struct Histogram {
     /// One a bound, and one for what is above the last.
-    buckets: [Count; Histogram::BOUNDS.len() + 1],
-    nanos: Count,
+    buckets: [Counter; Histogram::BOUNDS.len() + 1],
+    nanos: Counter,
 }
 
 impl Histogram {
@@ -436,7 +436,7 @@ impl Histogram {
         ]
     };
 
-    /// Counts one duration. Same rule as [`Count::add`]: one thread.
+    /// Counts one duration. Same rule as [`Counter::add`]: one thread.
     pub fn observe(&self, duration: Duration) {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let bucket = Histogram::BOUNDS.iter().take_while(|bound| **bound < nanos).count();
@@ -472,9 +472,9 @@ pub struct RuleCounters {
     listener: Arc<str>,
     rule: Arc<str>,
     /// At most [`RULE_SERIES_MAX`]; a handful in practice, so a scan beats a hash.
-    met: RefCell<Vec<(&'static str, u16, Arc<Count>)>>,
+    met: RefCell<Vec<(&'static str, u16, Arc<Counter>)>>,
     /// Where everything beyond them counts.
-    rest: RefCell<Option<Arc<Count>>>,
+    rest: RefCell<Option<Arc<Counter>>>,
 }
 
 impl RuleCounters {
@@ -492,7 +492,7 @@ impl RuleCounters {
         }
     }
 
-    fn series(&self, method: &'static str, code: u16) -> Arc<Count> {
+    fn series(&self, method: &'static str, code: u16) -> Arc<Counter> {
         let (listener, rule) = (self.listener.clone(), self.rule.clone());
         self.worker.series(SeriesKey { listener, rule, method, code })
     }

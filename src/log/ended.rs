@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Count, Histogram, ListenerCounters, Names, UpstreamCounters, WorkerSet, lock};
+use super::{Counter, Histogram, ListenerCounters, Names, UpstreamCounters, WorkerSet, lock};
 
 impl WorkerSet {
     /// Adds up, and takes off the list, the sets of workers that have ended. Under the lock of the list, so one
@@ -81,7 +81,7 @@ impl Histogram {
     }
 }
 
-fn add_each(sums: &[Count], counts: &[Count]) {
+fn add_each(sums: &[Counter], counts: &[Counter]) {
     sums.iter().zip(counts).for_each(|(sum, count)| sum.add(count.get()));
 }
 
@@ -113,7 +113,7 @@ mod tests {
             for count in [&upstream.opened, &upstream.reused, &upstream.failed] {
                 count.add(3);
             }
-            worker.own_answer(Reason::NoRule);
+            worker.local_reply(Reason::NoRule);
             worker.rule(&"web".into(), &"all".into()).exchange("GET", 200);
             // While they are there they are not touched, and when they have gone the page says the same.
             page = counters.render(None);

@@ -14,12 +14,12 @@ use crate::log::counters::{
     CertificateExpiry, Counters, Handshake, Histogram, HistogramSum, ListenerCounters, OTHER, SeriesKey,
     TUNNEL_ENDS, UpstreamCounters, lock,
 };
-use crate::log::process::Figures;
+use crate::log::process::ProcessStats;
 
 impl Counters {
     /// Everything, summed over the workers, as Prometheus text. `process` is left out where the
     /// system does not tell.
-    pub fn render(&self, process: Option<&Figures>) -> String {
+    pub fn render(&self, process: Option<&ProcessStats>) -> String {
         let sums = Sums::of(self);
         let mut page = Page::default();
         sums.inherited(&mut page);
@@ -29,7 +29,7 @@ impl Counters {
         sums.tunnels(&mut page);
         self.render_certificates(&mut page);
         sums.upstreams(&mut page);
-        sums.own_answers(&mut page);
+        sums.local_replies(&mut page);
         self.render_gate(&mut page);
         if let Some(figures) = process {
             render_process(figures, &mut page);
@@ -99,8 +99,9 @@ impl Counters {
     }
 }
 
-fn render_process(figures: &Figures, page: &mut Page) {
-    let Figures { cpu_seconds, resident_bytes, virtual_bytes, open_fds, max_fds, threads, start } = figures;
+fn render_process(figures: &ProcessStats, page: &mut Page) {
+    let ProcessStats { cpu_seconds, resident_bytes, virtual_bytes, open_fds, max_fds, threads, start } =
+        figures;
     page.single("process_cpu_seconds_total", Kind::Counter, "User and system time used.", cpu_seconds);
     page.single("process_resident_memory_bytes", Kind::Gauge, "Memory in use.", resident_bytes);
     page.single("process_virtual_memory_bytes", Kind::Gauge, "Address space in use.", virtual_bytes);
@@ -337,8 +338,12 @@ impl Sums {
     }
 
     /// Every reason, those at zero too: a series that appears with its first event has no rate.
-    fn own_answers(&self, page: &mut Page) {
-        page.family("smolgate_own_answers_total", Kind::Counter, "Answers and closes of our own, by reason.");
+    fn local_replies(&self, page: &mut Page) {
+        page.family(
+            "smolgate_local_replies_total",
+            Kind::Counter,
+            "Answers and closes of our own, by reason.",
+        );
         for (reason, count) in Reason::ALL.iter().zip(&self.reasons) {
             page.sample("", &[("reason", reason.code())], count);
         }

@@ -109,7 +109,7 @@ fn workers_are_added_up() {
         upstream.opened.add(add);
         upstream.reused.add(2 * add);
         upstream.failed.add(3 * add);
-        worker.own_answer(Reason::NoRule);
+        worker.local_reply(Reason::NoRule);
         worker.rule(&name("web"), &name("all")).exchange("GET", 200);
     }
     let samples = parse(&counters.render(None));
@@ -136,14 +136,14 @@ fn workers_are_added_up() {
         ("smolgate_upstream_connections_opened_total{upstream=\"api\"}", 11.0),
         ("smolgate_upstream_connections_reused_total{upstream=\"api\"}", 22.0),
         ("smolgate_upstream_connections_failed_total{upstream=\"api\"}", 33.0),
-        ("smolgate_own_answers_total{reason=\"no_rule\"}", 2.0),
+        ("smolgate_local_replies_total{reason=\"no_rule\"}", 2.0),
     ] {
         assert_eq!(value(&samples, series), expected, "{series}");
     }
     // A TCP listener has no exchanges, and an empty histogram would say it had none yet.
     assert!(!samples.keys().any(|series| series.contains("duration") && series.contains("raw")));
     for reason in Reason::ALL {
-        value(&samples, &format!("smolgate_own_answers_total{{reason=\"{}\"}}", reason.code()));
+        value(&samples, &format!("smolgate_local_replies_total{{reason=\"{}\"}}", reason.code()));
     }
 }
 
@@ -172,7 +172,7 @@ fn a_page_of_nothing_is_valid_and_has_every_reason() {
     let samples = parse(&counters.render(None));
     assert_eq!(value(&samples, "http_request_time_avg_milliseconds"), 0.0);
     assert_eq!(value(&samples, "smolgate_config_last_reload_success"), 0.0);
-    let own = samples.keys().filter(|series| series.starts_with("smolgate_own_answers_total")).count();
+    let own = samples.keys().filter(|series| series.starts_with("smolgate_local_replies_total")).count();
     assert_eq!(own, Reason::ALL.len());
 }
 
@@ -259,7 +259,7 @@ fn names_are_bounded_and_a_name_keeps_its_counters() {
 
 #[test]
 fn process_figures_stand_there_when_they_are_known() {
-    let figures = Figures {
+    let figures = ProcessStats {
         cpu_seconds: 1.25,
         resident_bytes: 4096,
         virtual_bytes: 8192,
@@ -272,6 +272,6 @@ fn process_figures_stand_there_when_they_are_known() {
     assert_eq!(value(&samples, "process_cpu_seconds_total"), 1.25);
     assert_eq!(value(&samples, "process_max_fds"), 1024.0);
     assert_eq!(value(&samples, "process_start_time_seconds"), 1_700_000_000.5);
-    let unlimited = Figures { max_fds: None, ..figures };
+    let unlimited = ProcessStats { max_fds: None, ..figures };
     assert!(!Counters::new().render(Some(&unlimited)).contains("process_max_fds"));
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 /// Figures of this process.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Figures {
+pub struct ProcessStats {
     /// User and system time, in seconds.
     pub cpu_seconds: f64,
     /// Bytes of memory in use.
@@ -21,9 +21,9 @@ pub struct Figures {
     pub start: f64,
 }
 
-impl Figures {
+impl ProcessStats {
     /// The figures now; `None` where there is no `/proc` as Linux has it.
-    pub fn read() -> Option<Figures> {
+    pub fn read() -> Option<ProcessStats> {
         let stat = fs::read_to_string("/proc/self/stat").ok()?;
         let boot = fs::read_to_string("/proc/stat").ok()?;
         let page = rustix::param::page_size() as u64;
@@ -37,13 +37,13 @@ impl Figures {
 
 /// Reads `/proc/self/stat` and `/proc/stat`, as proc(5) describes them. The second field of the
 /// first is the name in parentheses and may hold anything, so counting starts after the last `)`.
-fn parse(stat: &str, boot: &str, ticks_per_second: u64, page: u64) -> Option<Figures> {
+fn parse(stat: &str, boot: &str, ticks_per_second: u64, page: u64) -> Option<ProcessStats> {
     let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_ascii_whitespace().collect();
     // `number` of a field is the one of proc(5); the third is the first here.
     let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
     let boot: u64 = boot.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
     let seconds = |ticks: u64| ticks as f64 / ticks_per_second as f64;
-    Some(Figures {
+    Some(ProcessStats {
         cpu_seconds: seconds(field(14)? + field(15)?),
         resident_bytes: field(24)? * page,
         virtual_bytes: field(23)?,
@@ -73,7 +73,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn this_process_has_figures() {
-        let figures = Figures::read().unwrap();
+        let figures = ProcessStats::read().unwrap();
         assert!(figures.resident_bytes > 0 && figures.open_fds > 2 && figures.threads > 0, "{figures:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! Why we answered, refused or closed by ourselves: one closed set of codes.
 //!
-//! The same code stands in the log, in the metric `smolgate_own_answers_total{reason}`, in the
+//! The same code stands in the log, in the metric `smolgate_local_replies_total{reason}`, in the
 //! access log's `reason` and in `Proxy-Status: smolgate; error=...; details="<code>"` (RFC 9209).
 //! Adding a reason is one line in the table below; a test walks the table.
 

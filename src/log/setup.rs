@@ -130,7 +130,7 @@ fn choose(level: LevelSources<'_>) -> Result<(Targets, bool), LevelError> {
         (None, Some(environment)) => ("RUST_LOG or LOG_LEVEL", environment),
         (None, None) => return Ok((targets(directives(level.file)), false)),
     };
-    if let Some(level) = word(&text) {
+    if let Some(level) = level_from_word(&text) {
         return Ok((targets(directives(level)), true));
     }
     let known = "trace, debug, info, warn or error, or directives such as smolgate=debug,info";
@@ -143,7 +143,7 @@ fn targets(directives: &str) -> Targets {
     directives.parse().expect("invariant: our own directives parse")
 }
 
-fn word(text: &str) -> Option<LogLevel> {
+fn level_from_word(text: &str) -> Option<LogLevel> {
     Some(match text.to_ascii_lowercase().as_str() {
         "trace" => LogLevel::Trace,
         "debug" => LogLevel::Debug,
@@ -218,9 +218,9 @@ mod tests {
     }
 
     #[derive(Clone, Default)]
-    struct Memory(Arc<Mutex<Vec<u8>>>);
+    struct MemoryInputs(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Memory {
+    impl Write for MemoryInputs {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -232,7 +232,7 @@ mod tests {
     }
 
     fn logged(format: LogFormat, color: bool) -> String {
-        let memory = Memory::default();
+        let memory = MemoryInputs::default();
         let maker = memory.clone();
         let layer = layer(format, color, move || maker.clone());
         let subscriber = tracing_subscriber::registry().with(layer);

@@ -18,7 +18,7 @@ use super::{
     ActiveListener, DateHeader, Generation, GenerationHandle, Idle, ListenerSnapshot, Permits, Upstreams,
     WorkerState, exchange, handshake_limit,
 };
-use crate::config::{self, Memory};
+use crate::config::{self, MemoryInputs};
 use crate::http::FieldTable;
 use crate::log::Counters;
 use crate::tls::TicketKeys;
@@ -121,7 +121,7 @@ const PATHS: [&str; 7] = ["/small", "/short", "/long", "/early", "/large", "/upg
 fn open(worker: &Worker, target: SocketAddr) -> SocketAddr {
     let yaml =
         format!("http_config: {{ port: \"127.0.0.1:1\" }}\nhttp_routes:\n  - target: \"http://{target}\"\n");
-    let memory = Memory::default().file("smolgate.yml", &yaml);
+    let memory = MemoryInputs::default().file("smolgate.yml", &yaml);
     let plan = config::load(&[PathBuf::from("smolgate.yml")], &memory)
         .unwrap_or_else(|error| panic!("{error}"))
         .plan;

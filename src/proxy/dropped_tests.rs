@@ -13,7 +13,7 @@ use socket2::SockRef;
 use super::body::{Body, Incoming};
 use super::transfer::{Meter, Transfer};
 use crate::http::Framing;
-use crate::log::counters::Count;
+use crate::log::counters::Counter;
 use crate::tls::{Input, Stream};
 use crate::worker::{self, TcpStream, Worker};
 
@@ -65,7 +65,7 @@ async fn drop_a_transfer(worker: &Worker, framing: Framing, wire: &[u8], times: 
     let sending = std::thread::spawn(move || source.write_all(&bytes).map(|()| source));
     sink.set_nonblocking(true).unwrap();
     let (mut input, mut body, timer, total) =
-        (Input::default(), Body::new(framing, 0), worker.timer(), Count::default());
+        (Input::default(), Body::new(framing, 0), worker.timer(), Counter::default());
     let meter = Meter::new(&total, worker.now());
     let mut transfer = Transfer {
         worker,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use smol::channel::{Receiver, Sender, bounded};
 
-use crate::config::plan::{Listener, Meanings, Plan, Protocol, Rule};
+use crate::config::plan::{Listener, Plan, Protocol, Rule, RuleIdentities};
 use crate::log::AccessLog;
 use crate::routing::{Guards, RuleTable};
 use crate::tls::{Problem, Terminator, TicketKeys};
@@ -23,7 +23,7 @@ pub struct Generation {
     /// One a listener: its rules that keep a path from clients. `None` where it has none.
     pub guards: Vec<Option<Guards>>,
     /// One a listener: for tunnels, whose rule may be gone.
-    pub meanings: Vec<Meanings>,
+    pub identities: Vec<RuleIdentities>,
     /// One a listener with TLS: which rule a name asked for leads to, were it asked for everything.
     /// `None` where names are not enough for any rule to act.
     pub names: Vec<Option<RuleTable>>,
@@ -53,7 +53,7 @@ impl Generation {
     ) -> Result<Self, Vec<UpstreamError>> {
         let tables = plan.listeners.iter().map(|listener| RuleTable::build(listener.rules())).collect();
         let guards = plan.listeners.iter().map(|listener| Guards::build(listener.rules())).collect();
-        let meanings = plan.listeners.iter().map(|listener| Meanings::of(&plan, listener)).collect();
+        let identities = plan.listeners.iter().map(|listener| RuleIdentities::of(&plan, listener)).collect();
         let by_name = plan.listeners.iter().map(name_rules).collect();
         let upstream_table = UpstreamTable::new(&plan, name_cache)?;
         let (terminators, problems) = terminators(&plan, tickets, before);
@@ -61,7 +61,7 @@ impl Generation {
             number,
             tables,
             guards,
-            meanings,
+            identities,
             names: by_name,
             terminators,
             problems,
@@ -131,7 +131,7 @@ pub fn terminators(
 fn name_rules(listener: &Listener) -> Option<RuleTable> {
     listener.tls.as_ref()?;
     let Protocol::Http(http) = &listener.protocol else { return None };
-    if !http.rules.iter().any(Rule::acts_on_names) {
+    if !http.rules.iter().any(Rule::decides_by_name) {
         return None;
     }
     let by_host = |rule: &Rule| Rule { path_prefix: "/".into(), methods: Vec::new(), ..rule.clone() };

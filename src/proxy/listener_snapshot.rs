@@ -9,7 +9,7 @@ use super::generation::{Generation, GenerationHandle};
 use super::idle::Idle;
 use super::permits::Permits;
 use super::tunnel_context::TunnelContext;
-use crate::config::plan::{Action, HttpListener, Listener, Meaning, Pass, Protocol, Rule, UpstreamId};
+use crate::config::plan::{Action, HttpListener, Listener, Pass, Protocol, Rule, RuleIdentity, UpstreamId};
 use crate::http::{FieldTable, HostKey};
 use crate::log::WorkerCounters;
 use crate::log::counters::{ListenerCounters, RuleCounters};
@@ -150,7 +150,7 @@ impl ListenerSnapshot {
         let names = self.generation.names[self.index].as_ref();
         let first = names.and_then(|names| names.find(name, b"/", b""));
         let acts = first.and_then(|index| Some((index, self.rule(index)?)));
-        match acts.filter(|(_, rule)| rule.acts_on_names()) {
+        match acts.filter(|(_, rule)| rule.decides_by_name()) {
             Some((index, Rule { action: Action::Drop, .. })) => NameAction::Drop(index),
             Some((index, _)) => NameAction::Pass(index),
             None => NameAction::Terminate,
@@ -185,14 +185,14 @@ impl ListenerSnapshot {
 
     /// Whether what a tunnel stands on, a rule or a whole TCP listener, is here unchanged.
     pub(super) fn still_serves(&self, context: &TunnelContext) -> bool {
-        let Generation { plan, meanings, .. } = &*self.generation;
+        let Generation { plan, identities, .. } = &*self.generation;
         let upstream = context.upstream.as_ref();
         match (&context.rule, self.tcp()) {
             (Some(rule), _) => {
-                let meaning = Meaning::new(rule, upstream);
-                meanings[self.index].contain(plan, self.listener(), meaning)
+                let identity = RuleIdentity::new(rule, upstream);
+                identities[self.index].contain(plan, self.listener(), identity)
             }
-            (None, Some(now)) => upstream.is_some_and(|old| plan.leads_to_the_same(now.upstream, old)),
+            (None, Some(now)) => upstream.is_some_and(|old| plan.same_upstream(now.upstream, old)),
             (None, None) => false,
         }
     }

@@ -61,7 +61,7 @@ async fn take_header(client: &mut Client) -> io::Result<Result<(), HeaderError>>
 /// It is not answered: nobody knows what its client speaks.
 fn refuse(snapshot: &ListenerSnapshot, client: &Client, why: &str) {
     let reason = Reason::ProxyHeader;
-    snapshot.state.counters.own_answer(reason);
+    snapshot.state.counters.local_reply(reason);
     let (peer, listener) = (client.peer, &*snapshot.listener().name);
     tracing::warn!(reason = reason.code(), %peer, listener, "connection refused: {why}");
 }

@@ -20,7 +20,7 @@ use crate::log::{AccessRecord, Reason};
 /// `shutdown_timeout`.
 pub(super) fn log_forced_close(snapshot: &ListenerSnapshot, peer: IpAddr) {
     let reason = Reason::ShuttingDown;
-    snapshot.state.counters.own_answer(reason);
+    snapshot.state.counters.local_reply(reason);
     let listener = &*snapshot.listener().name;
     tracing::warn!(reason = reason.code(), client = %peer, listener, "connection ended: it outlived shutdown_timeout");
 }
@@ -129,7 +129,7 @@ impl<'a> ExchangeRecord<'a> {
         self.begin();
         let Failure { reason, detail } = failure;
         self.reason = Some(*reason);
-        self.snapshot.state.counters.own_answer(*reason);
+        self.snapshot.state.counters.local_reply(*reason);
         let (code, peer, target) = (reason.code(), self.client, self.target.map(display));
         let (rule, upstream) = (self.rule_name(), self.upstream_name());
         if reason.is_client_error() {
@@ -276,7 +276,7 @@ impl<'a> ConnectionRecord<'a> {
         self.reason = result.err();
         if let Some(reason) = self.reason {
             let TunnelContext { state, listener, .. } = self.context;
-            state.counters.own_answer(reason);
+            state.counters.local_reply(reason);
             let rule = self.context.rule_name();
             tracing::debug!(reason = reason.code(), client = %self.client, %listener, rule, "connection ended");
         }
@@ -285,7 +285,7 @@ impl<'a> ConnectionRecord<'a> {
     /// Notes that no target could be reached.
     pub(super) fn fail(&mut self, Failure { reason, detail }: &Failure) {
         self.reason = Some(*reason);
-        self.context.state.counters.own_answer(*reason);
+        self.context.state.counters.local_reply(*reason);
         let (code, client, upstream) = (reason.code(), self.client, self.context.upstream_name());
         if reason.is_client_error() {
             tracing::debug!(reason = code, %detail, %client, upstream, "connection not passed on");

@@ -148,7 +148,7 @@ fn parse<'a>(
     let rule = if may_ask { find_rule(snapshot, &head, host.as_ref()) } else { None };
     let matched = rule.map(|(_, rule)| rule);
     let is_ambiguous = matched.is_some_and(|rule| is_ambiguous(snapshot, &head, host.as_ref(), rule));
-    let leaves = |redirect: &RedirectToHttps| is_ambiguous || redirect.leaves(head.path, matched);
+    let leaves = |redirect: &RedirectToHttps| is_ambiguous || redirect.exempts(head.path, matched);
     let to_https = http.redirect_to_https.filter(|redirect| !leaves(redirect));
     let rule = rule.filter(|_| to_https.is_none());
     let request = Request {

@@ -15,7 +15,7 @@ use super::body::Incoming;
 use super::failure::{Failure, TransferError};
 use crate::http::{BodyError, CHUNK_END, ChunkPrefix, LAST_CHUNK};
 use crate::log::Reason;
-use crate::log::counters::Count;
+use crate::log::counters::Counter;
 use crate::tls::Stream;
 use crate::worker::{Buffer, Timer, Worker};
 
@@ -40,16 +40,16 @@ pub(super) struct Meter<'a> {
     last: Cell<Instant>,
     /// When all of it had passed, or as much as was to be had.
     ended: Cell<Option<Instant>>,
-    total: &'a Count,
+    total: &'a Counter,
 }
 
 impl<'a> Meter<'a> {
-    pub(super) fn new(total: &'a Count, now: Instant) -> Self {
+    pub(super) fn new(total: &'a Counter, now: Instant) -> Self {
         Self { bytes: Cell::new(0), last: Cell::new(now), ended: Cell::default(), total }
     }
 
     /// One that goes on where another ended; what that one saw is in `total` already.
-    pub(super) fn after(bytes: u64, total: &'a Count, now: Instant) -> Self {
+    pub(super) fn after(bytes: u64, total: &'a Counter, now: Instant) -> Self {
         Self { bytes: Cell::new(bytes), ..Self::new(total, now) }
     }
 
@@ -422,14 +422,14 @@ mod tests {
         from: Stream,
         to: Stream,
         timer: Timer,
-        total: Count,
+        total: Counter,
     }
 
     impl Direction {
         /// It, and the other ends of both connections.
         fn new(worker: Worker) -> (Self, Peer, Peer) {
             let ((from, source), (to, sink), timer) = (pair(&worker), pair(&worker), worker.timer());
-            (Self { worker, from, to, timer, total: Count::default() }, source, sink)
+            (Self { worker, from, to, timer, total: Counter::default() }, source, sink)
         }
 
         fn transfer<'a>(

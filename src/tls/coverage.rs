@@ -24,7 +24,7 @@ pub(super) fn missing(
     let mut seen: HashSet<&HostPattern> = HashSet::new();
     let mut found: Vec<(&HostPattern, &Origin)> = Vec::new();
     for rule in rules {
-        if rule.acts_on_names() {
+        if rule.decides_by_name() {
             // Everything comes to it, so TLS is not ended for anybody further down.
             if rule.hosts.is_empty() {
                 break;

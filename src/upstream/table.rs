@@ -98,7 +98,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Memory, load};
+    use crate::config::{MemoryInputs, load};
 
     #[test]
     fn all_upstreams_that_cannot_be_used_are_told_at_once() {
@@ -113,7 +113,8 @@ upstreams:
   b: { targets: ["http://b.test"] }
   c: { targets: ["https://c.test"], tls: { ca: /nowhere/c.pem } }
 "#;
-        let plan = load(&["smolgate.yml".into()], &Memory::new().file("smolgate.yml", text)).unwrap().plan;
+        let plan =
+            load(&["smolgate.yml".into()], &MemoryInputs::new().file("smolgate.yml", text)).unwrap().plan;
         let errors = UpstreamTable::new(&plan, &NameCache::default()).err().unwrap();
         let told: Vec<_> = errors.iter().map(|error| (error.origin.line, &*error.message)).collect();
         let [(8, a), (10, c)] = told[..] else { panic!("{told:?}") };

@@ -42,7 +42,7 @@ pub(super) async fn serve(stream: Async<TcpStream>, name: Arc<str>, stop: Stop) 
         let mut exchange = Exchange::new(&mut stream, head);
         exchange.keep &= !stop.is_asked();
         endpoint::answer(&mut exchange, &name, client).await?;
-        if !exchange.settle().await? {
+        if !exchange.discard_body().await? {
             break;
         }
     }

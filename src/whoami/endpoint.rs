@@ -12,37 +12,37 @@
 //! `?delay=500ms` waits before any of them, `?status=503` changes the status of all but `ws`.
 //! Only the last segment counts, so that it works behind a rule that keeps its prefix too.
 
-use super::exchange::{Exchange, Extent, TEXT};
+use super::exchange::{BodyLength, Exchange, TEXT};
 use super::report::{Digest, Report};
-use super::request::Wishes;
+use super::request::QueryOptions;
 use smol::Timer;
 use std::io;
 use std::net::SocketAddr;
 
 /// Answers the request of `exchange`.
 pub(super) async fn answer(exchange: &mut Exchange<'_>, name: &str, client: SocketAddr) -> io::Result<()> {
-    let wishes = match Wishes::of(&exchange.head) {
-        Ok(wishes) => wishes,
+    let options = match QueryOptions::of(&exchange.head) {
+        Ok(options) => options,
         Err(refusal) => {
             return exchange.answer(refusal.status, TEXT, &format!("{}\n", refusal.message)).await;
         }
     };
-    if !wishes.delay.is_zero() {
-        Timer::after(wishes.delay).await;
+    if !options.delay.is_zero() {
+        Timer::after(options.delay).await;
     }
     match exchange.head.path().rsplit('/').next() {
-        Some("health") => exchange.answer(wishes.status, TEXT, "ok\n").await,
-        Some("echo") => echo(exchange, &wishes).await,
-        Some("bytes") => bytes(exchange, &wishes).await,
-        Some("stream") => stream(exchange, &wishes, name).await,
+        Some("health") => exchange.answer(options.status, TEXT, "ok\n").await,
+        Some("echo") => echo(exchange, &options).await,
+        Some("bytes") => bytes(exchange, &options).await,
+        Some("stream") => stream(exchange, &options, name).await,
         Some("ws") => exchange.answer(426, TEXT, "this path speaks WebSocket, version 13\n").await,
-        _ => report(exchange, &wishes, name, client).await,
+        _ => report(exchange, &options, name, client).await,
     }
 }
 
 async fn report(
     exchange: &mut Exchange<'_>,
-    wishes: &Wishes,
+    options: &QueryOptions,
     name: &str,
     client: SocketAddr,
 ) -> io::Result<()> {
@@ -53,14 +53,14 @@ async fn report(
     }
     let report =
         Report { name, client, head: &exchange.head, body: &digest, trailers: &exchange.body.trailers };
-    let (kind, text) = if wishes.json { ("application/json", report.json()) } else { (TEXT, report.text()) };
-    exchange.answer(wishes.status, kind, &text).await
+    let (kind, text) = if options.json { ("application/json", report.json()) } else { (TEXT, report.text()) };
+    exchange.answer(options.status, kind, &text).await
 }
 
-async fn echo(exchange: &mut Exchange<'_>, wishes: &Wishes) -> io::Result<()> {
+async fn echo(exchange: &mut Exchange<'_>, options: &QueryOptions) -> io::Result<()> {
     let kind = exchange.head.field("content-type").unwrap_or("application/octet-stream").to_owned();
     exchange.invite_body().await?;
-    exchange.start(wishes.status, &kind, exchange.head.framing.into()).await?;
+    exchange.start(options.status, &kind, exchange.head.framing.into()).await?;
     let mut piece = Vec::new();
     while exchange.read_body(&mut piece).await? {
         exchange.send(&piece).await?;
@@ -69,10 +69,10 @@ async fn echo(exchange: &mut Exchange<'_>, wishes: &Wishes) -> io::Result<()> {
     exchange.finish().await
 }
 
-async fn bytes(exchange: &mut Exchange<'_>, wishes: &Wishes) -> io::Result<()> {
+async fn bytes(exchange: &mut Exchange<'_>, options: &QueryOptions) -> io::Result<()> {
     const PIECE: &[u8; 65_536] = &[b'.'; 65_536];
-    exchange.start(wishes.status, "application/octet-stream", Extent::Length(wishes.size)).await?;
-    let mut left = wishes.size;
+    exchange.start(options.status, "application/octet-stream", BodyLength::Length(options.size)).await?;
+    let mut left = options.size;
     while left > 0 && !exchange.is_bodiless() {
         let count = left.min(PIECE.len() as u64);
         exchange.send(&PIECE[..count as usize]).await?;
@@ -81,17 +81,19 @@ async fn bytes(exchange: &mut Exchange<'_>, wishes: &Wishes) -> io::Result<()> {
     Ok(())
 }
 
-async fn stream(exchange: &mut Exchange<'_>, wishes: &Wishes, name: &str) -> io::Result<()> {
+async fn stream(exchange: &mut Exchange<'_>, options: &QueryOptions, name: &str) -> io::Result<()> {
     let events = exchange.head.lists("accept", "text/event-stream");
-    exchange.start(wishes.status, if events { "text/event-stream" } else { TEXT }, Extent::Unknown).await?;
-    for number in 1..=wishes.chunks {
+    exchange
+        .start(options.status, if events { "text/event-stream" } else { TEXT }, BodyLength::Unknown)
+        .await?;
+    for number in 1..=options.chunks {
         if exchange.is_bodiless() {
             break;
         }
         if number > 1 {
-            Timer::after(wishes.every).await;
+            Timer::after(options.every).await;
         }
-        let text = format!("{number} of {} from {name}", wishes.chunks);
+        let text = format!("{number} of {} from {name}", options.chunks);
         let text = if events { format!("data: {text}\n\n") } else { format!("{text}\n") };
         exchange.send(text.as_bytes()).await?;
     }

@@ -20,7 +20,7 @@ pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 
 /// How the end of an answer's body is told.
 #[derive(Clone, Copy)]
-pub(super) enum Extent {
+pub(super) enum BodyLength {
     /// This many bytes will be sent.
     Length(u64),
     /// Not known: chunked, or to HTTP/1.0 by closing.
@@ -35,13 +35,13 @@ pub(super) struct Exchange<'a> {
     /// The connection can carry another request after this one.
     pub(super) keep: bool,
     /// The client waits for "100 Continue" before it sends its body (RFC 9110, section 10.1.1).
-    awaited: bool,
+    expects_continue: bool,
     /// What `send` does with a piece.
-    pieces: Pieces,
+    pieces: BodyMode,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Pieces {
+enum BodyMode {
     Plain,
     Chunked,
     /// HEAD, 204 and 304 have no body, whatever their head says.
@@ -51,14 +51,15 @@ enum Pieces {
 impl<'a> Exchange<'a> {
     pub(super) fn new(stream: &'a mut Stream, head: Head) -> Exchange<'a> {
         let body = Body::new(head.framing);
-        let awaited = head.version == "HTTP/1.1" && head.lists("expect", "100-continue") && !body.is_at_end();
-        Exchange { stream, keep: head.keeps_alive(), head, body, awaited, pieces: Pieces::Plain }
+        let expects_continue =
+            head.version == "HTTP/1.1" && head.lists("expect", "100-continue") && !body.is_at_end();
+        Exchange { stream, keep: head.keeps_alive(), head, body, expects_continue, pieces: BodyMode::Plain }
     }
 
     /// Tells a client that waits for it to send its body. An endpoint that answers while it reads
     /// calls this before it starts: after the head of the answer it would be too late.
     pub(super) async fn invite_body(&mut self) -> io::Result<()> {
-        match std::mem::take(&mut self.awaited) {
+        match std::mem::take(&mut self.expects_continue) {
             true => write(self.stream, b"HTTP/1.1 100 Continue\r\n\r\n").await,
             false => Ok(()),
         }
@@ -71,19 +72,24 @@ impl<'a> Exchange<'a> {
     }
 
     /// Sends the head of the answer.
-    pub(super) async fn start(&mut self, status: u16, content_type: &str, extent: Extent) -> io::Result<()> {
-        let head = self.answer_head(status, content_type, extent);
+    pub(super) async fn start(
+        &mut self,
+        status: u16,
+        content_type: &str,
+        body_length: BodyLength,
+    ) -> io::Result<()> {
+        let head = self.answer_head(status, content_type, body_length);
         write(self.stream, &head).await
     }
 
     /// Sends a piece of the answer's body.
     pub(super) async fn send(&mut self, piece: &[u8]) -> io::Result<()> {
         match self.pieces {
-            Pieces::Swallowed => Ok(()),
-            Pieces::Plain => write(self.stream, piece).await,
+            BodyMode::Swallowed => Ok(()),
+            BodyMode::Plain => write(self.stream, piece).await,
             // An empty chunk would end the body.
-            Pieces::Chunked if piece.is_empty() => Ok(()),
-            Pieces::Chunked => {
+            BodyMode::Chunked if piece.is_empty() => Ok(()),
+            BodyMode::Chunked => {
                 let framed = [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
                 write(self.stream, &framed).await
             }
@@ -92,34 +98,34 @@ impl<'a> Exchange<'a> {
 
     /// Whether `send` has no effect, because this answer has no body.
     pub(super) fn is_bodiless(&self) -> bool {
-        self.pieces == Pieces::Swallowed
+        self.pieces == BodyMode::Swallowed
     }
 
     /// Ends an answer of unknown extent.
     pub(super) async fn finish(&mut self) -> io::Result<()> {
         match self.pieces {
-            Pieces::Chunked => write(self.stream, b"0\r\n\r\n").await,
-            Pieces::Plain | Pieces::Swallowed => Ok(()),
+            BodyMode::Chunked => write(self.stream, b"0\r\n\r\n").await,
+            BodyMode::Plain | BodyMode::Swallowed => Ok(()),
         }
     }
 
     /// Sends a whole answer, in one write.
     pub(super) async fn answer(&mut self, status: u16, content_type: &str, body: &str) -> io::Result<()> {
-        let mut bytes = self.answer_head(status, content_type, Extent::Length(body.len() as u64));
-        if self.pieces != Pieces::Swallowed {
+        let mut bytes = self.answer_head(status, content_type, BodyLength::Length(body.len() as u64));
+        if self.pieces != BodyMode::Swallowed {
             bytes.extend_from_slice(body.as_bytes());
         }
         write(self.stream, &bytes).await
     }
 
     /// Makes the connection ready for the next request; false when it cannot be.
-    pub(super) async fn settle(&mut self) -> io::Result<bool> {
+    pub(super) async fn discard_body(&mut self) -> io::Result<bool> {
         /// More of an unread body than this costs the client its connection.
         const DISCARDED_BYTES_MAX: usize = 1024 * 1024;
         let (mut piece, mut discarded) = (Vec::new(), 0);
         while self.keep && !self.body.is_at_end() {
             // A client still waiting for leave to send may send the body, or may not.
-            if self.awaited || discarded > DISCARDED_BYTES_MAX {
+            if self.expects_continue || discarded > DISCARDED_BYTES_MAX {
                 return Ok(false);
             }
             piece.clear();
@@ -129,24 +135,24 @@ impl<'a> Exchange<'a> {
         Ok(self.keep)
     }
 
-    fn answer_head(&mut self, status: u16, content_type: &str, extent: Extent) -> Vec<u8> {
+    fn answer_head(&mut self, status: u16, content_type: &str, body_length: BodyLength) -> Vec<u8> {
         let has_body = !matches!(status, 204 | 304);
         let mut head = status_line(status);
         if has_body {
             head += &format!("Content-Type: {content_type}\r\n");
         }
-        self.pieces = Pieces::Plain;
-        match extent {
+        self.pieces = BodyMode::Plain;
+        match body_length {
             _ if !has_body => {}
-            Extent::Length(length) => head += &format!("Content-Length: {length}\r\n"),
-            Extent::Unknown if self.head.version == "HTTP/1.1" => {
-                self.pieces = Pieces::Chunked;
+            BodyLength::Length(length) => head += &format!("Content-Length: {length}\r\n"),
+            BodyLength::Unknown if self.head.version == "HTTP/1.1" => {
+                self.pieces = BodyMode::Chunked;
                 head += "Transfer-Encoding: chunked\r\n";
             }
-            Extent::Unknown => self.keep = false,
+            BodyLength::Unknown => self.keep = false,
         }
         if !has_body || self.head.method == "HEAD" {
-            self.pieces = Pieces::Swallowed;
+            self.pieces = BodyMode::Swallowed;
         }
         match (self.head.version, self.keep) {
             ("HTTP/1.1", true) => {}
@@ -207,11 +213,11 @@ fn status_line(status: u16) -> String {
 }
 
 /// The extent of an answer that repeats the request's body.
-impl From<Framing> for Extent {
-    fn from(framing: Framing) -> Extent {
+impl From<Framing> for BodyLength {
+    fn from(framing: Framing) -> BodyLength {
         match framing {
-            Framing::Length(length) => Extent::Length(length),
-            Framing::Chunked => Extent::Unknown,
+            Framing::Length(length) => BodyLength::Length(length),
+            Framing::Chunked => BodyLength::Unknown,
         }
     }
 }

@@ -100,7 +100,7 @@ impl Head {
 
 /// What the query asks for, read once and checked against the limits.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Wishes {
+pub(super) struct QueryOptions {
     /// Wait this long before the answer.
     pub(super) delay: Duration,
     pub(super) status: u16,
@@ -114,28 +114,28 @@ pub(super) struct Wishes {
     pub(super) size: u64,
 }
 
-impl Wishes {
+impl QueryOptions {
     /// Reads the query of `head`; what it does not say has a default.
-    pub(super) fn of(head: &Head) -> Result<Wishes, Refusal> {
+    pub(super) fn of(head: &Head) -> Result<QueryOptions, Refusal> {
         let json = match head.parameter("format") {
             Some("json") => true,
             Some("text") => false,
             Some(other) => return Err(malformed(format!("format: `{other}` is neither json nor text"))),
             None => head.lists("accept", "application/json"),
         };
-        Ok(Wishes {
-            delay: wish(head, "delay", Duration::ZERO, duration, "a time up to 10m, such as 500ms or 2s")?,
-            status: wish(head, "status", 200, status, "a final status, 200 to 599")?,
+        Ok(QueryOptions {
+            delay: option(head, "delay", Duration::ZERO, duration, "a time up to 10m, such as 500ms or 2s")?,
+            status: option(head, "status", 200, status, "a final status, 200 to 599")?,
             json,
-            chunks: wish(head, "chunks", 10, |text| up_to(text, CHUNKS_MAX), "a number up to 100000")?,
-            every: wish(
+            chunks: option(head, "chunks", 10, |text| up_to(text, CHUNKS_MAX), "a number up to 100000")?,
+            every: option(
                 head,
                 "every",
                 Duration::from_millis(200),
                 duration,
                 "a time up to 10m, such as 200ms",
             )?,
-            size: wish(head, "size", 1_000_000, size, "a size up to 10GB, such as 512, 64KiB or 10MB")?,
+            size: option(head, "size", 1_000_000, size, "a size up to 10GB, such as 512, 64KiB or 10MB")?,
         })
     }
 }
@@ -200,7 +200,7 @@ fn is_token(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-fn wish<T>(
+fn option<T>(
     head: &Head,
     name: &str,
     default: T,
@@ -323,16 +323,17 @@ mod tests {
 
     #[test]
     fn wishes_have_defaults_units_and_limits() {
-        let wishes = |target: &str| Wishes::of(&parse(&format!("GET {target} HTTP/1.1\r\n\r\n")).unwrap());
-        let defaults = wishes("/").unwrap();
+        let options =
+            |target: &str| QueryOptions::of(&parse(&format!("GET {target} HTTP/1.1\r\n\r\n")).unwrap());
+        let defaults = options("/").unwrap();
         assert_eq!((defaults.status, defaults.delay, defaults.json), (200, Duration::ZERO, false));
-        let all = wishes("/x?delay=500ms&status=503&format=json&chunks=3&every=1m&size=10MB").unwrap();
+        let all = options("/x?delay=500ms&status=503&format=json&chunks=3&every=1m&size=10MB").unwrap();
         assert_eq!((all.delay, all.every), (Duration::from_millis(500), Duration::from_secs(60)));
         assert_eq!((all.status, all.json, all.chunks, all.size), (503, true, 3, 10_000_000));
         for target in
             ["/?delay=11m", "/?delay=1h", "/?delay=", "/?status=101", "/?status=600", "/?status=%2B200"]
         {
-            assert_eq!(wishes(target).expect_err(target).status, 400, "{target}");
+            assert_eq!(options(target).expect_err(target).status, 400, "{target}");
         }
         for target in [
             "/?chunks=100001",
@@ -341,7 +342,7 @@ mod tests {
             "/?size=18446744073709551615KiB",
             "/?format=xml",
         ] {
-            assert_eq!(wishes(target).expect_err(target).status, 400, "{target}");
+            assert_eq!(options(target).expect_err(target).status, 400, "{target}");
         }
     }
 }

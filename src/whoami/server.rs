@@ -17,7 +17,7 @@ const CONNECTIONS_MAX: usize = 8192;
 /// Connections that the kernel may hold for us before we accept them.
 const BACKLOG: i32 = 1024;
 /// What still runs this long after a stop is cut.
-const GRACE: Duration = Duration::from_secs(5);
+const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
 /// How long to wait when the system has no descriptor or memory for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -121,7 +121,7 @@ async fn serve(listener: Async<TcpListener>, name: Arc<str>, stop: Stop) {
             let _ = all_gone.recv().await;
         };
         let late = async {
-            Timer::after(GRACE).await;
+            Timer::after(SHUTDOWN_TIME).await;
         };
         gone.or(late).await;
     };

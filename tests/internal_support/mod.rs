@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use smolgate::config::plan::*;
-use smolgate::internal::operator::{Asking, Reloading};
-use smolgate::internal::{Limits, Operator, Phase, Server};
+use smolgate::internal_api::control::{Asking, ReloadFuture};
+use smolgate::internal_api::{Control, Limits, Phase, Server};
 use smolgate::log::Counters;
 
 /// Long enough for a loaded machine; a test that waits this long has failed.
@@ -41,8 +41,8 @@ impl Fake {
     }
 }
 
-impl Operator for Fake {
-    fn reload(&self, restart: bool) -> Reloading<'_> {
+impl Control for Fake {
+    fn reload(&self, restart: bool) -> ReloadFuture<'_> {
         self.reloads.fetch_add(1, SeqCst);
         self.restarts.fetch_add(usize::from(restart), SeqCst);
         let gate = self.gate.lock().unwrap().clone();

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use smolgate::config::Memory;
+use smolgate::config::MemoryInputs;
 
 /// One golden file.
 pub struct Golden {
@@ -46,7 +46,7 @@ pub fn compare(files: &[Golden], outcome: impl Fn(&str) -> String) {
 }
 
 /// The files of an input in memory, beside what `memory` holds, and their paths in order.
-pub fn in_memory(mut memory: Memory, input: &str, otherwise: &str) -> (Memory, Vec<PathBuf>) {
+pub fn in_memory(mut memory: MemoryInputs, input: &str, otherwise: &str) -> (MemoryInputs, Vec<PathBuf>) {
     let mut paths = Vec::new();
     for (path, text) in divided(input, otherwise) {
         paths.push(path.clone());

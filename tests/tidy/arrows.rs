@@ -3,17 +3,17 @@
 use crate::source::{Source, paths, words};
 
 /// Each module of the crate root and the modules it may use. Everyone may use `config::plan` and
-/// `log` besides. In words: `main -> cli -> gate -> {proxy, internal} -> {routing, upstream -> tls} ->
+/// `log` besides. In words: `main -> cli -> gate -> {proxy, internal_api} -> {routing, upstream -> tls} ->
 /// {http, worker}`; `demo`, `whoami` and `disk` stand beside `cli`.
 const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["config", "demo", "disk", "gate", "http", "internal", "routing", "whoami"]),
+    ("cli", &["config", "demo", "disk", "gate", "http", "internal_api", "routing", "whoami"]),
     ("demo", &["config", "disk", "gate", "whoami"]),
     ("whoami", &[]),
     ("disk", &["config", "files"]),
-    ("gate", &["config", "proxy", "internal", "routing", "upstream", "tls", "http", "worker", "files"]),
+    ("gate", &["config", "proxy", "internal_api", "routing", "upstream", "tls", "http", "worker", "files"]),
     ("proxy", &["routing", "upstream", "tls", "http", "proxy_protocol", "worker"]),
-    ("internal", &["routing", "upstream", "tls", "http", "worker"]),
+    ("internal_api", &["routing", "upstream", "tls", "http", "worker"]),
     ("routing", &["http"]),
     ("upstream", &["tls", "http", "worker"]),
     ("tls", &["http", "worker", "files"]),
@@ -211,7 +211,7 @@ mod tests {
         for (path, text) in [
             ("src/main.rs", "use smolgate::gate::run;"),
             ("src/proxy/exchange.rs", "use crate::gate::Gate;"),
-            ("src/proxy/exchange.rs", "use crate::{log::Reason, internal};"),
+            ("src/proxy/exchange.rs", "use crate::{log::Reason, internal_api};"),
             ("src/http/path.rs", "fn f() { crate::worker::spawn() }"),
             ("src/http/path.rs", "use crate::config::load;"),
             ("src/routing/table.rs", "use crate::worker::Timer;"),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::conflicts;
 use super::listeners::{self, Compose, Https};
-use super::network::Map;
+use super::networks::NetworkMap;
 use super::project::{self, Project};
 use super::reader::{Reader, join};
 use super::routes::{self, Route};
@@ -34,9 +34,9 @@ pub(crate) fn read(written: Vec<ComposeFile>, source: &mut Source, inputs: &dyn 
     let mut reader = Reader::new(report, inputs);
     let read = |file: ComposeFile| project::read(&mut reader, &file.path, file.root);
     let projects: Vec<Project> = written.into_iter().filter_map(read).collect();
-    let Some(spot) = projects.first().map(|project| project.spot) else { return };
+    let Some(span) = projects.first().map(|project| project.span) else { return };
     let https = https(&mut reader);
-    let map = Map::new(&reader, &projects);
+    let map = NetworkMap::new(&reader, &projects);
     let mut all: Vec<Route> = Vec::new();
     let mut rejected = HashSet::new();
     for (index, project) in projects.iter().enumerate() {
@@ -49,21 +49,21 @@ pub(crate) fn read(written: Vec<ComposeFile>, source: &mut Source, inputs: &dyn 
         if all.len() == before && bad == rejected.len() && (projects.len() == 1 || !map.runs_gate(index)) {
             let message = "no service here has a label `smolgate.host`: nothing is routed";
             let hint = "add `labels: { smolgate.host: NAME, smolgate.port: PORT }` to one";
-            reader.report.warning(Some(project.spot), message, hint);
+            reader.report.warning(Some(project.span), message, hint);
         }
     }
     rejected.extend(conflicts::reject(&mut all, reader.report));
     let http_port = port(&mut reader, "HTTP_PORT");
     source.files.append(&mut reader.files);
     source.rejected_services = rejected.len();
-    listeners::add(&mut source.listeners, &Compose { spot, http_port, https, routes: all }, report);
+    listeners::add(&mut source.listeners, &Compose { span, http_port, https, routes: all }, report);
 }
 
 fn https(reader: &mut Reader<'_>) -> Https {
     let enabled = settings::variable(reader.inputs, "HTTPS_ENABLED").is_some_and(|variable| {
         let Variable { name, value } = variable;
-        settings::flag(value.trim()).unwrap_or_else(|wrong| {
-            reader.report.error_nowhere(format!("the value of {name} {}", wrong.problem), wrong.hint);
+        settings::flag(value.trim()).unwrap_or_else(|error| {
+            reader.report.error_without_place(format!("the value of {name} {}", error.problem), error.hint);
             false
         })
     });
@@ -84,8 +84,8 @@ const CERTIFICATES: &str = "./certs";
 fn port(reader: &mut Reader<'_>, name: &str) -> Option<Bind> {
     let Variable { name, value } = settings::variable(reader.inputs, name)?;
     target::bind(value.trim())
-        .map_err(|wrong| {
-            reader.report.error_nowhere(format!("the value of {name} {}", wrong.problem), wrong.hint);
+        .map_err(|error| {
+            reader.report.error_without_place(format!("the value of {name} {}", error.problem), error.hint);
         })
         .ok()
 }

@@ -1,9 +1,9 @@
 //! The labels of a service that are meant for us, put together by route.
 
 use super::merge::pairs;
-use super::reader::Fault;
-use crate::config::nearest::nearest;
-use crate::config::report::{At, Spot};
+use super::reader::LabelError;
+use crate::config::did_you_mean::did_you_mean;
+use crate::config::report::{Span, Spanned};
 use crate::config::yaml::{Node, Value, quoted};
 
 /// Before the dot of every label. Where two say the same thing, the first counts.
@@ -40,7 +40,7 @@ const KEYS: [(&str, Key); 9] = [
 pub(super) struct Label {
     pub(super) key: Key,
     /// Where its name stands.
-    pub(super) spot: Spot,
+    pub(super) span: Span,
     pub(super) value: Node,
     /// 0 for the labels of the service, 1 for those of `deploy`.
     place: usize,
@@ -53,10 +53,10 @@ pub(super) struct Labels {
     pub(super) route: Option<String>,
     labels: Vec<Label>,
     /// Labels that are none of ours though they begin like one.
-    pub(super) faults: Vec<Fault>,
+    pub(super) faults: Vec<LabelError>,
     /// Labels that are set to two different values: the one that does not count, and the place of the
     /// one that does.
-    pub(super) doubts: Vec<(At<String>, Spot)>,
+    pub(super) conflicting: Vec<(Spanned<String>, Span)>,
 }
 
 impl Labels {
@@ -65,22 +65,22 @@ impl Labels {
     }
 
     /// Where the first of them stands.
-    pub(super) fn spot(&self) -> Option<Spot> {
-        let own = self.labels.iter().map(|label| label.spot);
-        own.chain(self.faults.iter().map(|fault| fault.spot)).next()
+    pub(super) fn span(&self) -> Option<Span> {
+        let own = self.labels.iter().map(|label| label.span);
+        own.chain(self.faults.iter().map(|fault| fault.span)).next()
     }
 }
 
 /// The routes of a service, the plain one first, then by first mention. The labels of `deploy` count
 /// where the service itself says nothing.
-pub(super) fn read(service: &Node) -> (Vec<Labels>, Vec<Fault>) {
+pub(super) fn read(service: &Node) -> (Vec<Labels>, Vec<LabelError>) {
     let places = places(service);
     let mut routes: Vec<Labels> = Vec::new();
     let mut faults = Vec::new();
     for (place, node) in places.into_iter().enumerate().filter_map(|(place, node)| Some((place, node?))) {
         if let Value::Scalar(_) = node.value {
             let hint = "write `smolgate.host: name` below it";
-            faults.push(Fault::new(node.spot, "`labels` is a mapping or a list of `key=value`", hint));
+            faults.push(LabelError::new(node.span, "`labels` is a mapping or a list of `key=value`", hint));
         }
         if let Value::List(items) = &node.value {
             faults.extend(items.iter().filter_map(dashed));
@@ -105,11 +105,11 @@ fn places(service: &Node) -> [Option<&Node>; 2] {
 }
 
 /// Labels of somebody else, as it seems, that would be ours but for a slip, and what was meant.
-pub(super) fn slips(service: &Node) -> Vec<(At<String>, String)> {
+pub(super) fn misspelled(service: &Node) -> Vec<(Spanned<String>, String)> {
     let labels = places(service).into_iter().flatten().flat_map(pairs);
-    let slip = |(name, _): (At<String>, Node)| {
+    let slip = |(name, _): (Spanned<String>, Node)| {
         let (word, rest) = name.value.split_once(['.', '_', '-'])?;
-        let prefix = nearest(word, PREFIXES)?;
+        let prefix = did_you_mean(word, PREFIXES)?;
         let is_ours = PREFIXES.iter().any(|prefix| name.value.starts_with(&format!("{prefix}.")));
         let rest = rest.to_ascii_lowercase();
         let meant = split(&rest).1.filter(|_| !is_ours).map(|_| format!("{prefix}.{rest}"));
@@ -119,34 +119,34 @@ pub(super) fn slips(service: &Node) -> Vec<(At<String>, String)> {
 }
 
 /// `- smolgate.host: name`: a mapping of its own in a list of labels, which nobody means.
-fn dashed(item: &Node) -> Option<Fault> {
+fn dashed(item: &Node) -> Option<LabelError> {
     let Value::Map(entries) = &item.value else { return None };
     let is_ours = |name: &str| PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     let (name, _) = entries.iter().find(|(name, _)| is_ours(&name.value))?;
     let hint = "write `key=value` behind the `- `, or leave the `- ` out";
-    Some(Fault::new(name.spot, "an item of a list of labels is no mapping", hint))
+    Some(LabelError::new(name.span, "an item of a list of labels is no mapping", hint))
 }
 
-fn take(routes: &mut Vec<Labels>, name: &At<String>, rest: &str, (place, value): (usize, &Node)) {
+fn take(routes: &mut Vec<Labels>, name: &Spanned<String>, rest: &str, (place, value): (usize, &Node)) {
     let (route, key) = split(rest);
     let index = routes.iter().position(|labels| labels.route.as_deref() == route).unwrap_or_else(|| {
         let route = route.map(str::to_owned);
-        routes.push(Labels { route, labels: Vec::new(), faults: Vec::new(), doubts: Vec::new() });
+        routes.push(Labels { route, labels: Vec::new(), faults: Vec::new(), conflicting: Vec::new() });
         routes.len() - 1
     });
     let labels = &mut routes[index];
     match key {
         Some(key) => match labels.labels.iter().find(|label| label.key == key) {
-            None => labels.labels.push(Label { key, spot: name.spot, value: value.clone(), place }),
+            None => labels.labels.push(Label { key, span: name.span, value: value.clone(), place }),
             Some(first) if first.place == place && !same(&first.value, value) => {
-                labels.doubts.push((name.clone(), first.spot))
+                labels.conflicting.push((name.clone(), first.span))
             }
             Some(_) => {}
         },
         None => {
             let words = KEYS.iter().map(|(word, _)| *word);
             let last = rest.rsplit('.').next().unwrap_or(rest);
-            let hint = match nearest(last, words) {
+            let hint = match did_you_mean(last, words) {
                 Some(known) if known == last => "the name of a route has letters, digits, `-` and `_`".into(),
                 Some(known) => {
                     format!("did you mean `{}{known}`?", &name.value[..name.value.len() - last.len()])
@@ -154,7 +154,7 @@ fn take(routes: &mut Vec<Labels>, name: &At<String>, rest: &str, (place, value):
                 None => format!("the labels are {}", KEYS.map(|(word, _)| word).join(", ")),
             };
             let message = format!("{} is not a label that the gate knows", quoted(&name.value));
-            labels.faults.push(Fault::new(name.spot, message, hint));
+            labels.faults.push(LabelError::new(name.span, message, hint));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::routes::Route;
 use super::rules::{self, Side};
 use crate::config::plan::{Bind, CertificateFiles, RedirectToHttps};
-use crate::config::report::{At, Report, Spot};
+use crate::config::report::{Report, Span, Spanned};
 use crate::config::source::{
     ActionSource, CertificateWritten, HttpSource, ListenerSource, ProtocolSource, RuleSource, TlsSource,
 };
@@ -14,7 +14,7 @@ use crate::config::source::{
 /// What all compose files together ask for.
 pub(super) struct Compose {
     /// Where the first of them starts.
-    pub(super) spot: Spot,
+    pub(super) span: Span,
     /// `*_HTTP_PORT`, when it is set.
     pub(super) http_port: Option<Bind>,
     /// The same of HTTPS.
@@ -61,16 +61,16 @@ pub(super) fn add(listeners: &mut Vec<ListenerSource>, compose: &Compose, report
     let https = compose.https.enabled || http_is_tls || tls.is_some_and(|tls| !tls.names_none);
     let needs_https = !http_is_tls && !compose.rules(Side::Tls, https).is_empty();
     if http.is_none() {
-        listeners.push(listener(HTTP, 80, None, compose.spot));
+        listeners.push(listener(HTTP, 80, None, compose.span));
     }
     if needs_https && find(listeners, HTTPS).is_none() {
-        listeners.push(listener(HTTPS, 443, Some(TlsSource::new(compose.spot)), compose.spot));
+        listeners.push(listener(HTTPS, 443, Some(TlsSource::new(compose.span)), compose.span));
     }
-    let asked = Asked { compose, https };
+    let builder = ListenerBuilder { compose, https };
     for one in listeners {
         match one.name.as_ref().map(|name| &*name.value) {
-            Some(HTTP) => asked.of_http(one, report),
-            Some(HTTPS) if needs_https || one.tls.is_some() => asked.of_https(one, report),
+            Some(HTTP) => builder.of_http(one, report),
+            Some(HTTPS) if needs_https || one.tls.is_some() => builder.of_https(one, report),
             _ => {}
         }
     }
@@ -81,11 +81,11 @@ fn find<'l>(listeners: &'l [ListenerSource], name: &str) -> Option<&'l ListenerS
 }
 
 /// A listener that no file has.
-fn listener(name: &str, port: u16, tls: Option<TlsSource>, spot: Spot) -> ListenerSource {
+fn listener(name: &str, port: u16, tls: Option<TlsSource>, span: Span) -> ListenerSource {
     ListenerSource {
-        spot,
-        name: Some(At { value: Arc::from(name), spot }),
-        binds: vec![At { value: Bind::Any(port), spot }],
+        span,
+        name: Some(Spanned { value: Arc::from(name), span }),
+        binds: vec![Spanned { value: Bind::Any(port), span }],
         shutdown_timeout: None,
         tls,
         accept_proxy_protocol: Vec::new(),
@@ -94,18 +94,18 @@ fn listener(name: &str, port: u16, tls: Option<TlsSource>, spot: Spot) -> Listen
 }
 
 /// What is asked of the two listeners.
-struct Asked<'c> {
+struct ListenerBuilder<'c> {
     compose: &'c Compose,
     /// TLS is ended for routes that are not passed on.
     https: bool,
 }
 
-impl Asked<'_> {
+impl ListenerBuilder<'_> {
     fn of_http(&self, listener: &mut ListenerSource, report: &mut Report) {
         self.bind(listener, self.compose.http_port);
-        let ListenerSource { spot, tls, protocol, .. } = listener;
+        let ListenerSource { span, tls, protocol, .. } = listener;
         match (protocol, tls) {
-            (ProtocolSource::Tcp(_), _) => tcp(HTTP, *spot, report),
+            (ProtocolSource::Tcp(_), _) => tcp(HTTP, *span, report),
             (ProtocolSource::Http(http), Some(tls)) => self.under_tls(http, tls),
             (ProtocolSource::Http(http), None) => {
                 if self.compose.https.enabled {
@@ -120,14 +120,14 @@ impl Asked<'_> {
 
     fn of_https(&self, listener: &mut ListenerSource, report: &mut Report) {
         self.bind(listener, self.compose.https.port);
-        let ListenerSource { spot, tls, protocol, .. } = listener;
+        let ListenerSource { span, tls, protocol, .. } = listener;
         match (protocol, tls) {
-            (ProtocolSource::Tcp(_), _) => tcp(HTTPS, *spot, report),
+            (ProtocolSource::Tcp(_), _) => tcp(HTTPS, *span, report),
             (ProtocolSource::Http(http), Some(tls)) => self.under_tls(http, tls),
             (ProtocolSource::Http(_), None) => {
                 let message = "the listener `https` has no `tls`, and the labels of compose files need it";
                 report.error_hint(
-                    *spot,
+                    *span,
                     message,
                     "add `tls: { certificates: ... }`, or give it another name",
                 );
@@ -138,7 +138,7 @@ impl Asked<'_> {
     /// The environment comes before the file.
     fn bind(&self, listener: &mut ListenerSource, bind: Option<Bind>) {
         if let Some(value) = bind {
-            listener.binds = vec![At { value, spot: self.compose.spot }];
+            listener.binds = vec![Spanned { value, span: self.compose.span }];
         }
     }
 
@@ -151,15 +151,15 @@ impl Asked<'_> {
             (self.compose.https.enabled, tls.names_none, rules.iter().find(is_ended))
         {
             let files = CertificateFiles::Path(self.compose.https.certificates.clone());
-            tls.certificates = vec![CertificateWritten { spot: first.spot, files, client_auth: None }];
+            tls.certificates = vec![CertificateWritten { span: first.span, files, client_auth: None }];
             tls.names_none = false;
         }
         http.rules.extend(rules);
     }
 }
 
-fn tcp(name: &str, spot: Spot, report: &mut Report) {
+fn tcp(name: &str, span: Span, report: &mut Report) {
     let message =
         format!("the listener `{name}` speaks TCP, and the labels of compose files need one for HTTP");
-    report.error_hint(spot, message, "give this one another name");
+    report.error_hint(span, message, "give this one another name");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::config::report::{At, Spot};
+use crate::config::report::{Span, Spanned};
 use crate::config::yaml::{Node, Tag, Value};
 
 /// `over` where both say something, `base` where only it does: mappings are merged key by key, lists
@@ -22,45 +22,48 @@ const LISTS: [&str; 1] = ["label_file"];
 const WHOLE: [&str; 3] = ["command", "entrypoint", "test"];
 
 fn merge_at(key: &str, base: Node, over: Node) -> Node {
-    let Node { spot, value, tag } = over;
+    let Node { span, value, tag } = over;
     match tag {
-        Some(Tag::Reset) => return Node::new(spot, Value::Null),
-        Some(Tag::Override) => return Node::new(spot, value),
+        Some(Tag::Reset) => return Node::new(span, Value::Null),
+        Some(Tag::Override) => return Node::new(span, value),
         None => {}
     }
     let is_pairs = PAIRS.contains(&key);
     let (base, value) = match value {
-        Value::Scalar(_) if LISTS.contains(&key) => (listed(base), listed(Node::new(spot, value)).value),
+        Value::Scalar(_) if LISTS.contains(&key) => (listed(base), listed(Node::new(span, value)).value),
         Value::List(_) if LISTS.contains(&key) => (listed(base), value),
         value => (base, value),
     };
     match (base.value, value) {
-        (base_value, Value::Null) => Node::new(base.spot, base_value),
+        (base_value, Value::Null) => Node::new(base.span, base_value),
         (base_value @ (Value::Map(_) | Value::List(_)), value @ (Value::Map(_) | Value::List(_)))
             if is_pairs =>
         {
-            let base = pairs(&Node::new(base.spot, base_value));
-            Node::new(spot, Value::Map(merge_entries(base, pairs(&Node::new(spot, value)))))
+            let base = pairs(&Node::new(base.span, base_value));
+            Node::new(span, Value::Map(merge_entries(base, pairs(&Node::new(span, value)))))
         }
-        (Value::Map(base), Value::Map(over)) => Node::new(spot, Value::Map(merge_entries(base, over))),
+        (Value::Map(base), Value::Map(over)) => Node::new(span, Value::Map(merge_entries(base, over))),
         (Value::List(mut base), Value::List(over)) if !WHOLE.contains(&key) => {
             base.extend(over);
-            Node::new(spot, Value::List(base))
+            Node::new(span, Value::List(base))
         }
-        (_, value) => Node::new(spot, value),
+        (_, value) => Node::new(span, value),
     }
 }
 
 /// A list of one for a single value.
 fn listed(node: Node) -> Node {
     match node.value {
-        Value::Scalar(_) => Node::new(node.spot, Value::List(vec![node])),
+        Value::Scalar(_) => Node::new(node.span, Value::List(vec![node])),
         _ => node,
     }
 }
 
-fn merge_entries(base: Vec<(At<String>, Node)>, over: Vec<(At<String>, Node)>) -> Vec<(At<String>, Node)> {
-    let mut over: Vec<Option<(At<String>, Node)>> = over.into_iter().map(Some).collect();
+fn merge_entries(
+    base: Vec<(Spanned<String>, Node)>,
+    over: Vec<(Spanned<String>, Node)>,
+) -> Vec<(Spanned<String>, Node)> {
+    let mut over: Vec<Option<(Spanned<String>, Node)>> = over.into_iter().map(Some).collect();
     let places: HashMap<String, usize> = over
         .iter()
         .enumerate()
@@ -83,7 +86,7 @@ fn merge_entries(base: Vec<(At<String>, Node)>, over: Vec<(At<String>, Node)>) -
 }
 
 /// The entries of a mapping, or of a list of `key=value`; an item without `=` has no value.
-pub(super) fn pairs(node: &Node) -> Vec<(At<String>, Node)> {
+pub(super) fn pairs(node: &Node) -> Vec<(Spanned<String>, Node)> {
     match &node.value {
         Value::Map(entries) => entries.clone(),
         Value::List(items) => items.iter().filter_map(pair).collect(),
@@ -91,28 +94,28 @@ pub(super) fn pairs(node: &Node) -> Vec<(At<String>, Node)> {
     }
 }
 
-fn pair(item: &Node) -> Option<(At<String>, Node)> {
+fn pair(item: &Node) -> Option<(Spanned<String>, Node)> {
     let Value::Scalar(text) = &item.value else { return None };
     let Some(sign) = text.find('=') else {
-        return Some((At { value: text.clone(), spot: item.spot }, Node::new(item.spot, Value::Null)));
+        return Some((Spanned { value: text.clone(), span: item.span }, Node::new(item.span, Value::Null)));
     };
     let (key, value) = (&text[..sign], &text[sign + 1..]);
-    let key_spot = part(item.spot, text, 0, sign);
-    let value_spot = part(item.spot, text, sign + 1, text.len());
+    let key_span = part(item.span, text, 0, sign);
+    let value_span = part(item.span, text, sign + 1, text.len());
     Some((
-        At { value: key.to_owned(), spot: key_spot },
-        Node::new(value_spot, Value::Scalar(value.to_owned())),
+        Spanned { value: key.to_owned(), span: key_span },
+        Node::new(value_span, Value::Scalar(value.to_owned())),
     ))
 }
 
 /// Where a part of a scalar stands: the whole of it when the text has escapes or folded lines.
-fn part(spot: Spot, text: &str, from: usize, to: usize) -> Spot {
-    let start = match spot.end.saturating_sub(spot.start) as usize {
+fn part(span: Span, text: &str, from: usize, to: usize) -> Span {
+    let start = match span.end.saturating_sub(span.start) as usize {
         // Bytes that are not ASCII may have been written as escapes of the same length.
-        _ if !text.is_ascii() => return spot,
-        length if length == text.len() => spot.start,
-        length if length == text.len() + 2 => spot.start + 1,
-        _ => return spot,
+        _ if !text.is_ascii() => return span,
+        length if length == text.len() => span.start,
+        length if length == text.len() + 2 => span.start + 1,
+        _ => return span,
     };
-    Spot { start: start + from as u32, end: start + to as u32, ..spot }
+    Span { start: start + from as u32, end: start + to as u32, ..span }
 }

@@ -19,7 +19,7 @@ mod rules;
 
 mod routes;
 
-mod network;
+mod networks;
 mod ports;
 
 mod project;

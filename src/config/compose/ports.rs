@@ -2,23 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use super::reader::{Fault, Reader};
-use crate::config::report::Spot;
-use crate::config::scalar::Wrong;
+use super::reader::{LabelError, Reader};
+use crate::config::report::Span;
+use crate::config::scalar::ValueError;
 use crate::config::yaml::{Node, Value};
 
 /// Ports of one range that are looked at.
 const RANGE_MAX: u16 = 1_000;
 
 /// A port that something can be connected to.
-pub(super) fn port(text: &str) -> Result<u16, Wrong> {
+pub(super) fn port(text: &str) -> Result<u16, ValueError> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let port = text.parse().ok().filter(|port| digits && *port != 0);
-    port.ok_or(Wrong::hint("is not a port", "write a number between 1 and 65535"))
+    port.ok_or(ValueError::hint("is not a port", "write a number between 1 and 65535"))
 }
 
-/// The one TCP port that `expose` and `ports` name; `spot` is the place of what lacks it.
-pub(super) fn infer(reader: &Reader<'_>, service: &Node, spot: Spot) -> Result<u16, Fault> {
+/// The one TCP port that `expose` and `ports` name; `span` is the place of what lacks it.
+pub(super) fn infer(reader: &Reader<'_>, service: &Node, span: Span) -> Result<u16, LabelError> {
     let mut found = BTreeSet::new();
     for (key, read) in [("expose", exposed as fn(&Reader<'_>, &Node) -> Ports), ("ports", published)] {
         match service.get(key).map(|node| &node.value) {
@@ -36,13 +36,13 @@ pub(super) fn infer(reader: &Reader<'_>, service: &Node, spot: Spot) -> Result<u
         (None, _) => {
             let message =
                 "its port is not known: it has no `port`, and neither `expose` nor `ports` name one";
-            Err(Fault::new(spot, message, "add `smolgate.port: PORT`, the one inside the container"))
+            Err(LabelError::new(span, message, "add `smolgate.port: PORT`, the one inside the container"))
         }
         (Some(_), Some(_)) => {
             let shown: Vec<String> = found.iter().take(10).map(u16::to_string).collect();
             let more = if found.len() > shown.len() { ", ..." } else { "" };
             let message = format!("its port is not clear: it could be {}{more}", shown.join(", "));
-            Err(Fault::new(spot, message, "add `smolgate.port:` with one of them"))
+            Err(LabelError::new(span, message, "add `smolgate.port:` with one of them"))
         }
     }
 }

@@ -8,10 +8,10 @@ use std::rc::Rc;
 
 use super::label_file;
 use super::merge::merge;
-use super::reader::{Fault, Reader, Variables, join};
+use super::reader::{LabelError, Reader, Variables, join};
 use crate::config::decoder::Text;
-use crate::config::nearest::nearest;
-use crate::config::report::{At, Spot};
+use crate::config::did_you_mean::did_you_mean;
+use crate::config::report::{Span, Spanned};
 use crate::config::yaml::{Node, Value, quoted};
 
 /// The names under which `docker compose` looks for a file, and beside which it takes an override.
@@ -36,20 +36,20 @@ pub(super) struct Project {
     /// What its networks are named after: files of one name share them.
     pub(super) name: String,
     /// Where its file starts.
-    pub(super) spot: Spot,
+    pub(super) span: Span,
     /// The entries of `networks:`, those of included files behind them.
-    pub(super) networks: Vec<(At<String>, Node)>,
+    pub(super) networks: Vec<(Spanned<String>, Node)>,
     /// Those of active profiles, in written order.
     pub(super) services: Vec<Service>,
 }
 
 /// A service with everything merged into it.
 pub(super) struct Service {
-    pub(super) name: At<String>,
+    pub(super) name: Spanned<String>,
     /// What it says; when `broken`, only what it says itself.
     pub(super) node: Node,
     /// Why it cannot be known what it says.
-    pub(super) broken: Option<Fault>,
+    pub(super) broken: Option<LabelError>,
 }
 
 /// One file, or a file and its overrides, as one tree.
@@ -65,12 +65,12 @@ impl Scope {
     }
 
     /// A compose file that this one names.
-    fn other(&self, written: &Text) -> Result<PathBuf, Fault> {
+    fn other(&self, written: &Text) -> Result<PathBuf, LabelError> {
         let is_elsewhere = written.text.contains("://") || written.text.starts_with("git@");
         if is_elsewhere {
             let message =
                 format!("{} is not a file of this machine, and nothing is fetched", written.shown());
-            return Err(Fault::new(written.spot, message, "put a copy beside this file and name that"));
+            return Err(LabelError::new(written.span, message, "put a copy beside this file and name that"));
         }
         Ok(join(self.dir(), &written.text))
     }
@@ -90,19 +90,21 @@ pub(super) fn read(reader: &mut Reader<'_>, path: &Path, root: Option<Node>) -> 
         None => match reader.tree(&path, &variables) {
             Ok(root) => root?,
             Err(error) => {
-                reader.report.error_nowhere(format!("{} cannot be read: {error}", path.display()), None);
+                reader
+                    .report
+                    .error_without_place(format!("{} cannot be read: {error}", path.display()), None);
                 return None;
             }
         },
     };
-    let spot = root.spot;
+    let span = root.span;
     let root = with_override(reader, &path, root, &variables)?;
     let name = root.get("name").map(|name| reader.lenient(name)).filter(|name| !name.is_empty());
     let name =
-        name.or_else(|| reader.variable(spot.file, "COMPOSE_PROJECT_NAME").filter(|name| !name.is_empty()));
+        name.or_else(|| reader.variable(span.file, "COMPOSE_PROJECT_NAME").filter(|name| !name.is_empty()));
     let name = name.unwrap_or_else(|| project_name(dir));
-    let mut walk = Walk {
-        project: Project { name, spot, networks: Vec::new(), services: Vec::new() },
+    let mut walk = ProjectReader {
+        project: Project { name, span, networks: Vec::new(), services: Vec::new() },
         extended: HashMap::new(),
         included: HashSet::new(),
         services: BTreeMap::new(),
@@ -110,7 +112,7 @@ pub(super) fn read(reader: &mut Reader<'_>, path: &Path, root: Option<Node>) -> 
     let mut including = vec![path.clone()];
     walk.collect(reader, Scope { path, root: Rc::new(root), variables }, &mut including);
     let mut project = walk.project;
-    let profiles = reader.variable(spot.file, "COMPOSE_PROFILES").unwrap_or_default();
+    let profiles = reader.variable(span.file, "COMPOSE_PROFILES").unwrap_or_default();
     let profiles: Vec<&str> = profiles.split(',').map(str::trim).collect();
     project.services.retain(|service| is_active(reader, service, &profiles));
     Some(project)
@@ -134,7 +136,9 @@ fn with_override(reader: &mut Reader<'_>, path: &Path, root: Node, variables: &V
             Ok(over) => return Some(merge(root, over?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                reader.report.error_nowhere(format!("{} cannot be read: {error}", path.display()), None);
+                reader
+                    .report
+                    .error_without_place(format!("{} cannot be read: {error}", path.display()), None);
                 return None;
             }
         }
@@ -152,24 +156,24 @@ fn is_active(reader: &mut Reader<'_>, service: &Service, active: &[&str]) -> boo
 }
 
 /// A project while it is read.
-struct Walk {
+struct ProjectReader {
     project: Project,
     /// Files that services extend from, each read once.
     extended: HashMap<PathBuf, Option<Rc<Node>>>,
     /// Files that were included: a second time they would bring nothing new.
     included: HashSet<PathBuf>,
     /// Where each service was written first.
-    services: BTreeMap<String, Spot>,
+    services: BTreeMap<String, Span>,
 }
 
-impl Walk {
+impl ProjectReader {
     /// The services and networks of one file, then those of what it includes.
     fn collect(&mut self, reader: &mut Reader<'_>, scope: Scope, including: &mut Vec<PathBuf>) {
         match &scope.root.value {
             Value::Map(_) | Value::Null => {}
             _ => {
                 let hint = "write `services:` and the services below it";
-                return reader.report.error_hint(scope.root.spot, "a compose file is a mapping", hint);
+                return reader.report.error_hint(scope.root.span, "a compose file is a mapping", hint);
             }
         }
         if let Some(Value::Map(networks)) = scope.root.get("networks").map(|node| &node.value) {
@@ -179,16 +183,16 @@ impl Walk {
                 }
             }
         }
-        match scope.root.get("services").map(|node| (&node.value, node.spot)) {
+        match scope.root.get("services").map(|node| (&node.value, node.span)) {
             None | Some((Value::Null, _)) => {}
             Some((Value::Map(services), _)) => {
                 for (name, node) in services {
                     self.service(reader, &scope, name, node);
                 }
             }
-            Some((_, spot)) => {
+            Some((_, span)) => {
                 reader.report.error_hint(
-                    spot,
+                    span,
                     "`services` is a mapping of names",
                     "write `name:` and what it is below",
                 );
@@ -197,16 +201,16 @@ impl Walk {
         self.includes(reader, &scope, including);
     }
 
-    fn service(&mut self, reader: &mut Reader<'_>, scope: &Scope, name: &At<String>, node: &Node) {
+    fn service(&mut self, reader: &mut Reader<'_>, scope: &Scope, name: &Spanned<String>, node: &Node) {
         if let Some(first) = self.services.get(&name.value) {
             let hint = format!("first at {}", reader.report.place(*first));
             let message = format!("the service {} is written twice, in two files", quoted(&name.value));
-            return reader.report.error_hint(name.spot, message, hint);
+            return reader.report.error_hint(name.span, message, hint);
         }
-        self.services.insert(name.value.clone(), name.spot);
+        self.services.insert(name.value.clone(), name.span);
         let mut row = vec![(scope.path.clone(), name.value.clone())];
         let (node, broken) = match self.with_base(reader, scope, node, &mut row) {
-            Ok(node) => label_file::lay_under(reader, node),
+            Ok(node) => label_file::merge_label_files(reader, node),
             Err(fault) => (node.clone(), Some(fault)),
         };
         self.project.services.push(Service { name: name.clone(), node, broken });
@@ -220,20 +224,20 @@ impl Walk {
         scope: &Scope,
         node: &Node,
         row: &mut Vec<(PathBuf, String)>,
-    ) -> Result<Node, Fault> {
+    ) -> Result<Node, LabelError> {
         let Some(extends) = node.get("extends").filter(|node| !matches!(node.value, Value::Null)) else {
             return Ok(node.clone());
         };
-        let spot = extends.spot;
+        let span = extends.span;
         let (name, file) = match &extends.value {
             Value::Map(_) => {
                 let missing =
-                    || Fault::new(spot, "`extends` does not say which service", "add `service: name`");
+                    || LabelError::new(span, "`extends` does not say which service", "add `service: name`");
                 (extends.get("service").ok_or_else(missing)?, extends.get("file"))
             }
             _ => (extends, None),
         };
-        let at = name.spot;
+        let at = name.span;
         let name = reader.text(name)?.text;
         let other = match file {
             Some(file) => Some(self.file_to_extend(reader, scope, file)?),
@@ -242,21 +246,25 @@ impl Walk {
         let scope = other.as_ref().unwrap_or(scope);
         let step = (scope.path.clone(), name.clone());
         if row.contains(&step) {
-            return Err(Fault::new(
-                spot,
+            return Err(LabelError::new(
+                span,
                 "services extend each other in a circle",
                 "let one of them stand alone",
             ));
         }
         if row.len() >= EXTENDS_MAX {
-            return Err(Fault::new(spot, format!("more than {EXTENDS_MAX} services extend one another"), ""));
+            return Err(LabelError::new(
+                span,
+                format!("more than {EXTENDS_MAX} services extend one another"),
+                "",
+            ));
         }
         row.push(step);
         let Some(base) = scope.root.get("services").and_then(|services| services.get(&name)) else {
             let message = format!("there is no service {} in {}", quoted(&name), scope.path.display());
-            let hint =
-                nearest(&name, names_of_services(&scope.root)).map(|near| format!("did you mean `{near}`?"));
-            return Err(Fault::new(at, message, hint.unwrap_or_default()));
+            let hint = did_you_mean(&name, names_of_services(&scope.root))
+                .map(|near| format!("did you mean `{near}`?"));
+            return Err(LabelError::new(at, message, hint.unwrap_or_default()));
         };
         let base = self.with_base(reader, scope, base, row)?;
         Ok(merge(base, node.clone()))
@@ -267,30 +275,30 @@ impl Walk {
         reader: &mut Reader<'_>,
         scope: &Scope,
         file: &Node,
-    ) -> Result<Scope, Fault> {
+    ) -> Result<Scope, LabelError> {
         let path = scope.other(&reader.text(file)?)?;
         let root = match self.extended.get(&path) {
             Some(root) => root.clone(),
             None => {
                 let root = reader.tree(&path, &scope.variables);
-                let root = root.map_err(|error| Fault::unreadable(file.spot, &path, &error))?;
+                let root = root.map_err(|error| LabelError::unreadable(file.span, &path, &error))?;
                 let root = root.map(Rc::new);
                 self.extended.insert(path.clone(), root.clone());
                 root
             }
         };
         let root =
-            root.ok_or_else(|| Fault::new(file.spot, format!("{} is not YAML", path.display()), ""))?;
+            root.ok_or_else(|| LabelError::new(file.span, format!("{} is not YAML", path.display()), ""))?;
         Ok(Scope { path, root, variables: scope.variables.clone() })
     }
 
     fn includes(&mut self, reader: &mut Reader<'_>, scope: &Scope, including: &mut Vec<PathBuf>) {
-        let entries = match scope.root.get("include").map(|node| (&node.value, node.spot)) {
+        let entries = match scope.root.get("include").map(|node| (&node.value, node.span)) {
             None | Some((Value::Null, _)) => return,
             Some((Value::List(entries), _)) => entries.clone(),
-            Some((_, spot)) => {
+            Some((_, span)) => {
                 return reader.report.error_hint(
-                    spot,
+                    span,
                     "`include` is a list of files",
                     "start each of them with `- `",
                 );
@@ -299,7 +307,7 @@ impl Walk {
         for entry in &entries {
             let depth = including.len();
             if let Err(fault) = self.include(reader, scope, entry, including) {
-                reader.report.error_hint(fault.spot, fault.message, fault.hint);
+                reader.report.error_hint(fault.span, fault.message, fault.hint);
             }
             including.truncate(depth);
         }
@@ -312,17 +320,17 @@ impl Walk {
         scope: &Scope,
         entry: &Node,
         including: &mut Vec<PathBuf>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), LabelError> {
         let paths = match &entry.value {
-            Value::Map(_) => entry
-                .get("path")
-                .ok_or_else(|| Fault::new(entry.spot, "this does not say which file", "add `path: FILE`"))?,
+            Value::Map(_) => entry.get("path").ok_or_else(|| {
+                LabelError::new(entry.span, "this does not say which file", "add `path: FILE`")
+            })?,
             _ => entry,
         };
         let paths = reader.texts(paths)?;
         let Some(first) = paths.first() else {
-            return Err(Fault::new(
-                entry.spot,
+            return Err(LabelError::new(
+                entry.span,
                 "this does not say which file",
                 "write the path of a compose file",
             ));
@@ -333,7 +341,7 @@ impl Walk {
         }
         if including.len() >= INCLUDES_MAX {
             let message = format!("more than {INCLUDES_MAX} files include one another");
-            return Err(Fault::new(entry.spot, message, ""));
+            return Err(LabelError::new(entry.span, message, ""));
         }
         let variables = included_variables(reader, scope, entry, &path)?;
         let mut root: Option<Node> = None;
@@ -341,11 +349,15 @@ impl Walk {
             let path = scope.other(text)?;
             if including.contains(&path) {
                 let message = format!("{} includes itself", path.display());
-                return Err(Fault::new(text.spot, message, "files cannot include each other in a circle"));
+                return Err(LabelError::new(
+                    text.span,
+                    message,
+                    "files cannot include each other in a circle",
+                ));
             }
             let tree = reader
                 .tree(&path, &variables)
-                .map_err(|error| Fault::unreadable(text.spot, &path, &error))?;
+                .map_err(|error| LabelError::unreadable(text.span, &path, &error))?;
             let Some(tree) = tree else { return Ok(()) };
             root = Some(match root {
                 Some(root) => merge(root, tree),
@@ -374,7 +386,7 @@ fn included_variables(
     scope: &Scope,
     entry: &Node,
     path: &Path,
-) -> Result<Variables, Fault> {
+) -> Result<Variables, LabelError> {
     let dir = match entry.get("project_directory") {
         Some(dir) => join(scope.dir(), &reader.text(dir)?.text),
         None => path.parent().unwrap_or(Path::new("")).to_owned(),
@@ -384,7 +396,10 @@ fn included_variables(
         Some(files) => {
             for file in reader.texts(files)? {
                 let path = join(scope.dir(), &file.text);
-                reader.inputs.read(&path).map_err(|error| Fault::unreadable(file.spot, &path, &error))?;
+                reader
+                    .inputs
+                    .read(&path)
+                    .map_err(|error| LabelError::unreadable(file.span, &path, &error))?;
                 variables = reader.variables(&path, &variables);
             }
         }

@@ -10,7 +10,7 @@ use super::dotenv::{self, Assignment, BadLine};
 use super::interpolation::{WHERE, interpolate};
 use crate::config::decoder::Text;
 use crate::config::inputs::Inputs;
-use crate::config::report::{Report, Spot};
+use crate::config::report::{Report, Span};
 use crate::config::yaml::{self, Node, Value};
 
 /// Files that one load may read: what includes itself by many names still ends.
@@ -18,21 +18,21 @@ const FILES_MAX: usize = 1_000;
 
 /// Why one service, or one route of it, cannot be served.
 #[derive(Clone, Debug)]
-pub(super) struct Fault {
-    pub(super) spot: Spot,
+pub(super) struct LabelError {
+    pub(super) span: Span,
     pub(super) message: String,
     pub(super) hint: String,
 }
 
-impl Fault {
-    pub(super) fn new(spot: Spot, message: impl Into<String>, hint: impl Into<String>) -> Fault {
-        Fault { spot, message: message.into(), hint: hint.into() }
+impl LabelError {
+    pub(super) fn new(span: Span, message: impl Into<String>, hint: impl Into<String>) -> LabelError {
+        LabelError { span, message: message.into(), hint: hint.into() }
     }
 
-    /// A file that is named at `spot`.
-    pub(super) fn unreadable(spot: Spot, path: &Path, error: &io::Error) -> Fault {
+    /// A file that is named at `span`.
+    pub(super) fn unreadable(span: Span, path: &Path, error: &io::Error) -> LabelError {
         let message = format!("{} cannot be read: {error}", path.display());
-        Fault::new(spot, message, "the path is relative to the file it stands in")
+        LabelError::new(span, message, "the path is relative to the file it stands in")
     }
 }
 
@@ -56,7 +56,7 @@ impl<'a> Reader<'a> {
 
     /// Takes in a tree that was read already.
     pub(super) fn adopt(&mut self, path: &Path, root: &Node, variables: &Variables) {
-        self.know(root.spot.file, path, variables);
+        self.know(root.span.file, path, variables);
         self.files.push(path.to_owned());
     }
 
@@ -66,9 +66,9 @@ impl<'a> Reader<'a> {
     }
 
     /// The path that a value names, which starts from the folder of the file it stands in.
-    pub(super) fn path(&mut self, node: &Node) -> Result<PathBuf, Fault> {
+    pub(super) fn path(&mut self, node: &Node) -> Result<PathBuf, LabelError> {
         let text = self.text(node)?.text;
-        let dir = self.known.get(&node.spot.file).map_or(Path::new(""), |(_, dir)| dir);
+        let dir = self.known.get(&node.span.file).map_or(Path::new(""), |(_, dir)| dir);
         Ok(join(dir, &text))
     }
 
@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
         if !bad.is_empty() {
             let file = self.report.add_file(path, &text);
             // A line may hold a secret, and no mistake needs its text to be found.
-            self.report.mask(Spot { file, start: 0, end: text.len() as u32 });
+            self.report.mask(Span { file, start: 0, end: text.len() as u32 });
             self.warn_of_lines(file, bad);
         }
         let mut all = (**before).clone();
@@ -123,19 +123,19 @@ impl<'a> Reader<'a> {
     }
 
     /// The lines of a file of labels and its number in the report; variables in it are those of the file
-    /// that names it, at `spot`. A line that is not understood is a warning.
-    pub(super) fn labels(&mut self, path: &Path, spot: Spot) -> io::Result<(u32, Vec<Assignment>)> {
+    /// that names it, at `span`. A line that is not understood is a warning.
+    pub(super) fn labels(&mut self, path: &Path, span: Span) -> io::Result<(u32, Vec<Assignment>)> {
         let text = self.read(path)?;
         let file = self.report.add_file(path, &text);
-        let (all, bad) = dotenv::parse(&text, &|name| self.variable(spot.file, name));
+        let (all, bad) = dotenv::parse(&text, &|name| self.variable(span.file, name));
         self.warn_of_lines(file, bad);
         Ok((file, all))
     }
 
     fn warn_of_lines(&mut self, file: u32, bad: Vec<BadLine>) {
         for line in bad {
-            let spot = Spot { file, start: line.start as u32, end: line.end as u32 };
-            self.report.warning(Some(spot), line.message, "the line is left out");
+            let span = Span { file, start: line.start as u32, end: line.end as u32 };
+            self.report.warning(Some(span), line.message, "the line is left out");
         }
     }
 
@@ -146,40 +146,42 @@ impl<'a> Reader<'a> {
     }
 
     /// A single value with its variables filled in. One that is not set is a warning.
-    pub(super) fn text(&mut self, node: &Node) -> Result<Text, Fault> {
-        let spot = node.spot;
+    pub(super) fn text(&mut self, node: &Node) -> Result<Text, LabelError> {
+        let span = node.span;
         let written = match &node.value {
             Value::Scalar(text) => text,
-            Value::Null => return Ok(Text::new(String::new(), spot, None)),
-            Value::List(_) => return Err(Fault::new(spot, "one value is needed here, not a list", "")),
-            Value::Map(_) => return Err(Fault::new(spot, "one value is needed here, not a mapping", "")),
+            Value::Null => return Ok(Text::new(String::new(), span, None)),
+            Value::List(_) => return Err(LabelError::new(span, "one value is needed here, not a list", "")),
+            Value::Map(_) => {
+                return Err(LabelError::new(span, "one value is needed here, not a mapping", ""));
+            }
         };
         if !written.contains('$') {
-            return Ok(Text::new(written.clone(), spot, None));
+            return Ok(Text::new(written.clone(), span, None));
         }
-        match interpolate(written, &|name| self.variable(spot.file, name)) {
+        match interpolate(written, &|name| self.variable(span.file, name)) {
             Ok(filled) => {
                 for name in filled.unset {
                     let message = format!("the variable `{name}` is not set: it is empty here");
-                    self.report.warning(Some(spot), message, WHERE);
+                    self.report.warning(Some(span), message, WHERE);
                 }
-                Ok(Text::new(filled.text, spot, Some(written.clone())))
+                Ok(Text::new(filled.text, span, Some(written.clone())))
             }
-            Err((message, hint)) => Err(Fault::new(spot, message, hint)),
+            Err((message, hint)) => Err(LabelError::new(span, message, hint)),
         }
     }
 
     /// A value that only helps to judge: anything wrong with it is nobody's concern here.
     pub(super) fn lenient(&self, node: &Node) -> String {
         match &node.value {
-            Value::Scalar(text) => interpolate(text, &|name| self.variable(node.spot.file, name))
+            Value::Scalar(text) => interpolate(text, &|name| self.variable(node.span.file, name))
                 .map_or_else(|_| text.clone(), |filled| filled.text),
             _ => String::new(),
         }
     }
 
     /// One value or a list of them.
-    pub(super) fn texts(&mut self, node: &Node) -> Result<Vec<Text>, Fault> {
+    pub(super) fn texts(&mut self, node: &Node) -> Result<Vec<Text>, LabelError> {
         match &node.value {
             Value::Null => Ok(Vec::new()),
             Value::List(items) => items.iter().map(|item| self.text(item)).collect(),

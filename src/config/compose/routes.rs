@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::labels::{self, Key, Labels};
-use super::network::Map;
+use super::networks::NetworkMap;
 use super::ports;
 use super::project::Service;
-use super::reader::{Fault, Reader};
+use super::reader::{LabelError, Reader};
 use crate::config::plan::{HostPattern, Scheme};
-use crate::config::report::{At, Spot};
-use crate::config::scalar::Wrong;
+use crate::config::report::{Span, Spanned};
+use crate::config::scalar::ValueError;
 use crate::config::settings::flag;
 use crate::config::target::{self, TargetText};
 use crate::config::yaml::{Value, quoted};
@@ -21,40 +21,40 @@ pub(super) type ServiceId = (usize, usize);
 /// One host and path, and where it leads.
 pub(super) struct Route {
     /// The place of the label that names the host.
-    pub(super) spot: Spot,
+    pub(super) span: Span,
     pub(super) host: HostPattern,
     pub(super) path: Arc<str>,
     /// Hosts that are sent to `host`.
-    pub(super) redirect_from: Vec<At<HostPattern>>,
+    pub(super) redirect_from: Vec<Spanned<HostPattern>>,
     /// It asks for whole connections, TLS and all, whether it gets them or leads nowhere.
     pub(super) passthrough: bool,
-    pub(super) leads: Leads,
+    pub(super) destination: Destination,
     pub(super) service: ServiceId,
     /// The service, and the route if it has a name, for messages.
     pub(super) what: String,
 }
 
 /// Where a route leads.
-pub(super) enum Leads {
-    To {
-        target: At<TargetText>,
+pub(super) enum Destination {
+    Target {
+        target: Spanned<TargetText>,
         pass_host: bool,
         strip_prefix: bool,
     },
     /// Whole connections: those that speak TLS to one port, those in the clear to another.
-    Through {
-        tls: At<TargetText>,
-        clear: At<TargetText>,
+    Passthrough {
+        tls: Spanned<TargetText>,
+        clear: Spanned<TargetText>,
     },
     /// Nowhere, and why: the answer says it.
-    Nowhere(String),
+    Unavailable(String),
 }
 
 /// The routes of a service, and whether one of them, or the service itself, is wrong. What is wrong
 /// is reported; a route of which the host is known leads nowhere then.
 pub(super) fn of(
     reader: &mut Reader<'_>,
-    map: &Map<'_>,
+    map: &NetworkMap<'_>,
     id: ServiceId,
     service: &Service,
 ) -> (Vec<Route>, bool) {
@@ -62,49 +62,49 @@ pub(super) fn of(
     let (all, mut own) = labels::read(&service.node);
     own.extend(service.broken.clone());
     if !matches!(service.node.value, Value::Map(_) | Value::Null) {
-        own.push(Fault::new(service.node.spot, "a service is a mapping", "write `key: value`"));
+        own.push(LabelError::new(service.node.span, "a service is a mapping", "write `key: value`"));
     }
-    for (label, meant) in labels::slips(&service.node) {
+    for (label, meant) in labels::misspelled(&service.node) {
         let message = format!("{} is not a label for the gate", quoted(&label.value));
-        reader.report.warning(Some(label.spot), message, format!("did you mean `{meant}`?"));
+        reader.report.warning(Some(label.span), message, format!("did you mean `{meant}`?"));
     }
     let mut routes = Vec::new();
     let mut rejected = !own.is_empty();
     for fault in &own {
         let message = format!("the service {name} is not served: {}", fault.message);
-        reader.report.rejection(fault.spot, message, fault.hint.as_str());
+        reader.report.rejection(fault.span, message, fault.hint.as_str());
     }
     for one in &all {
         let what = match &one.route {
             Some(route) => format!("the route {} of the service {name}", quoted(route)),
             None => format!("the service {name}"),
         };
-        for (doubt, first) in &one.doubts {
+        for (doubt, first) in &one.conflicting {
             let message = format!("{} says something else than another label", quoted(&doubt.value));
             let hint = format!("the one at {} counts; leave this one out", reader.report.place(*first));
-            reader.report.warning(Some(doubt.spot), message, hint);
+            reader.report.warning(Some(doubt.span), message, hint);
         }
         let draft = draft(reader, map, id.0, service, one, &all);
         for fault in &draft.faults {
             let message = format!("{what} is not served: {}", fault.message);
-            reader.report.rejection(fault.spot, message, fault.hint.as_str());
+            reader.report.rejection(fault.span, message, fault.hint.as_str());
         }
         rejected |= !draft.faults.is_empty();
         let Some(host) = draft.host else { continue };
-        let leads = match (draft.faults.first().or(own.first()), draft.leads) {
-            (None, Some(leads)) => leads,
+        let destination = match (draft.faults.first().or(own.first()), draft.destination) {
+            (None, Some(destination)) => destination,
             (fault, _) => {
                 let why = fault.map_or("its target is not known", |fault| fault.message.as_str());
-                Leads::Nowhere(format!("{what} is not served: {why}"))
+                Destination::Unavailable(format!("{what} is not served: {why}"))
             }
         };
         routes.push(Route {
-            spot: host.spot,
+            span: host.span,
             host: host.value,
             path: draft.path.unwrap_or_else(|| "/".into()),
             redirect_from: draft.redirect_from,
             passthrough: draft.passthrough,
-            leads,
+            destination,
             service: id,
             what,
         });
@@ -115,17 +115,17 @@ pub(super) fn of(
 /// A route while its labels are read.
 #[derive(Default)]
 struct Draft {
-    faults: Vec<Fault>,
-    host: Option<At<HostPattern>>,
+    faults: Vec<LabelError>,
+    host: Option<Spanned<HostPattern>>,
     path: Option<Arc<str>>,
-    redirect_from: Vec<At<HostPattern>>,
+    redirect_from: Vec<Spanned<HostPattern>>,
     passthrough: bool,
-    leads: Option<Leads>,
+    destination: Option<Destination>,
 }
 
 fn draft(
     reader: &mut Reader<'_>,
-    map: &Map<'_>,
+    map: &NetworkMap<'_>,
     project: usize,
     service: &Service,
     labels: &Labels,
@@ -138,19 +138,23 @@ fn draft(
         let message = "it has no `host`".to_owned();
         // A misspelt label is likely the one that is missing.
         if labels.faults.is_empty() {
-            let spot = labels.spot().unwrap_or(service.name.spot);
-            values.faults.push(Fault::new(spot, message, "add the label `host` with the domain it is for"));
+            let span = labels.span().unwrap_or(service.name.span);
+            values.faults.push(LabelError::new(
+                span,
+                message,
+                "add the label `host` with the domain it is for",
+            ));
         }
     }
     // Who asks for it in words that are not understood does not want to be decrypted either.
     let asks = labels.get(Key::Passthrough).is_some();
     draft.passthrough = values.parsed(Key::Passthrough, flag).map_or(asks, |flag| flag.value);
     draft.redirect_from = redirects(&mut values, draft.host.as_ref());
-    let place = draft.host.as_ref().map(|host| host.spot).or(labels.spot()).unwrap_or(service.name.spot);
+    let place = draft.host.as_ref().map(|host| host.span).or(labels.span()).unwrap_or(service.name.span);
     let lends = all.iter().find(|other| other.route.is_none()).filter(|_| labels.route.is_some());
     let seeker = Seeker { map, project, service, lends, place };
     if draft.passthrough {
-        draft.leads = through(values, &seeker);
+        draft.destination = through(values, &seeker);
         return draft;
     }
     draft.path = values.parsed(Key::Path, pattern::path_prefix).map(|path| path.value);
@@ -165,12 +169,12 @@ fn draft(
     values.parsed(Key::PortHttp, ports::port);
     values.warn(Key::PortHttp, "`port.http` means nothing without `passthrough`", hint);
     let target = seeker.target(&mut values, OF_REQUESTS);
-    draft.leads = target.map(|target| Leads::To { target, pass_host, strip_prefix });
+    draft.destination = target.map(|target| Destination::Target { target, pass_host, strip_prefix });
     draft
 }
 
 /// Where whole connections go. What would need a look into them means nothing.
-fn through<'s>(mut values: Values<'_, 's, '_>, seeker: &Seeker<'s, '_>) -> Option<Leads> {
+fn through<'s>(mut values: Values<'_, 's, '_>, seeker: &Seeker<'s, '_>) -> Option<Destination> {
     for (key, word) in [(Key::Path, "path"), (Key::StripPrefix, "strip_prefix"), (Key::Passhost, "passhost")]
     {
         let message = format!("`{word}` means nothing beside `passthrough`");
@@ -183,19 +187,19 @@ fn through<'s>(mut values: Values<'_, 's, '_>, seeker: &Seeker<'s, '_>) -> Optio
     let tls = tls?;
     let mut clear = tls.clone();
     if let Some(port) = port {
-        clear = At { value: TargetText { port: port.value, ..clear.value }, spot: port.spot };
+        clear = Spanned { value: TargetText { port: port.value, ..clear.value }, span: port.span };
     }
-    Some(Leads::Through { tls, clear })
+    Some(Destination::Passthrough { tls, clear })
 }
 
 /// What is known of a route where its labels do not say where it leads.
 struct Seeker<'s, 'p> {
-    map: &'s Map<'p>,
+    map: &'s NetworkMap<'p>,
     project: usize,
     service: &'s Service,
     /// The plain route's labels, for one with a name.
     lends: Option<&'s Labels>,
-    place: Spot,
+    place: Span,
 }
 
 impl<'s> Seeker<'s, '_> {
@@ -205,7 +209,7 @@ impl<'s> Seeker<'s, '_> {
         &self,
         values: &mut Values<'_, 's, '_>,
         Targets { parse, form }: Targets,
-    ) -> Option<At<TargetText>> {
+    ) -> Option<Spanned<TargetText>> {
         if values.labels.get(Key::Port).is_none()
             && values.labels.get(Key::Target).is_none()
             && let Some(plain) = self.lends
@@ -234,7 +238,7 @@ impl<'s> Seeker<'s, '_> {
         match map.host(values.reader, project, service, place, form) {
             Ok(host) => {
                 let value = TargetText { scheme: None, host, port, base_path: "".into() };
-                Some(At { value, spot: place })
+                Some(Spanned { value, span: place })
             }
             Err(fault) => {
                 values.faults.push(fault);
@@ -248,39 +252,39 @@ impl<'s> Seeker<'s, '_> {
 struct Values<'v, 'r, 'a> {
     reader: &'v mut Reader<'a>,
     labels: &'r Labels,
-    faults: &'v mut Vec<Fault>,
+    faults: &'v mut Vec<LabelError>,
 }
 
 impl Values<'_, '_, '_> {
     /// What a label says. Its place is that of the label's name.
-    fn parsed<T>(&mut self, key: Key, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<At<T>> {
+    fn parsed<T>(&mut self, key: Key, parse: impl Fn(&str) -> Result<T, ValueError>) -> Option<Spanned<T>> {
         let label = self.labels.get(key)?;
         if let Value::Null = label.value.value {
-            self.faults.push(Fault::new(
-                label.spot,
+            self.faults.push(LabelError::new(
+                label.span,
                 "this label has no value",
                 "give it one, or leave it out",
             ));
             return None;
         }
         let result = self.reader.text(&label.value).and_then(|text| {
-            parse(text.text.trim()).map_err(|wrong| {
-                if wrong == target::USERINFO {
+            parse(text.text.trim()).map_err(|error| {
+                if error == target::USERINFO {
                     // It may well hold a password.
-                    self.reader.report.mask(text.spot);
-                    return Fault::new(
-                        text.spot,
-                        format!("this {}", wrong.problem),
-                        wrong.hint.unwrap_or_default(),
+                    self.reader.report.mask(text.span);
+                    return LabelError::new(
+                        text.span,
+                        format!("this {}", error.problem),
+                        error.hint.unwrap_or_default(),
                     );
                 }
-                let message = format!("{} {}", text.shown(), wrong.problem);
-                let hint = wrong.hint.unwrap_or_default().replace("`path_prefix`", "`path`");
-                Fault::new(text.spot, message, hint)
+                let message = format!("{} {}", text.shown(), error.problem);
+                let hint = error.hint.unwrap_or_default().replace("`path_prefix`", "`path`");
+                LabelError::new(text.span, message, hint)
             })
         });
         match result {
-            Ok(value) => Some(At { value, spot: label.spot }),
+            Ok(value) => Some(Spanned { value, span: label.span }),
             Err(fault) => {
                 self.faults.push(fault);
                 None
@@ -294,24 +298,27 @@ impl Values<'_, '_, '_> {
 
     fn fault(&mut self, key: Key, message: &str, hint: &str) {
         if let Some(label) = self.labels.get(key) {
-            self.faults.push(Fault::new(label.spot, message, hint));
+            self.faults.push(LabelError::new(label.span, message, hint));
         }
     }
 
     fn warn(&mut self, key: Key, message: &str, hint: &str) {
         if let Some(label) = self.labels.get(key) {
-            self.reader.report.warning(Some(label.spot), message, hint);
+            self.reader.report.warning(Some(label.span), message, hint);
         }
     }
 }
 
 /// `redirect_from`: hosts between commas. They are sent to `host`, which must be one host then.
-fn redirects(values: &mut Values<'_, '_, '_>, host: Option<&At<HostPattern>>) -> Vec<At<HostPattern>> {
+fn redirects(
+    values: &mut Values<'_, '_, '_>,
+    host: Option<&Spanned<HostPattern>>,
+) -> Vec<Spanned<HostPattern>> {
     let list = values.parsed(Key::RedirectFrom, |text| {
         let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
         items.map(pattern::host).collect::<Result<Vec<_>, _>>()
     });
-    let Some(At { value: hosts, spot }) = list else { return Vec::new() };
+    let Some(Spanned { value: hosts, span }) = list else { return Vec::new() };
     match host.map(|host| &host.value) {
         Some(HostPattern::Wildcard(_)) => {
             values.fault(
@@ -338,18 +345,18 @@ fn redirects(values: &mut Values<'_, '_, '_>, host: Option<&At<HostPattern>>) ->
         None => return Vec::new(),
         Some(_) => {}
     }
-    hosts.into_iter().map(|value| At { value, spot }).collect()
+    hosts.into_iter().map(|value| Spanned { value, span }).collect()
 }
 
-fn host(text: &str) -> Result<HostPattern, Wrong> {
+fn host(text: &str) -> Result<HostPattern, ValueError> {
     if text.contains(',') {
-        return Err(Wrong::hint(
+        return Err(ValueError::hint(
             "is more than one host",
             "a second one is a route of its own: `smolgate.NAME.host`; `redirect_from` takes a list",
         ));
     }
     if text == "*" {
-        return Err(Wrong::hint(
+        return Err(ValueError::hint(
             "is not a host",
             "write a domain, or `*.` and a domain for one label before it",
         ));
@@ -359,30 +366,32 @@ fn host(text: &str) -> Result<HostPattern, Wrong> {
 
 /// How the targets of a route are read, and how one is written.
 struct Targets {
-    parse: fn(&str) -> Result<TargetText, Wrong>,
+    parse: fn(&str) -> Result<TargetText, ValueError>,
     form: &'static str,
 }
 
 const OF_REQUESTS: Targets = Targets { parse: http_target, form: "http://HOST:PORT" };
 const OF_CONNECTIONS: Targets = Targets { parse: raw_target, form: "HOST:PORT" };
 
-fn http_target(text: &str) -> Result<TargetText, Wrong> {
+fn http_target(text: &str) -> Result<TargetText, ValueError> {
     let target = target::target(text)?;
     match target.scheme {
-        Some(Scheme::Tcp) => Err(Wrong::hint("is for bytes, and a route speaks HTTP", "write `http://`")),
+        Some(Scheme::Tcp) => {
+            Err(ValueError::hint("is for bytes, and a route speaks HTTP", "write `http://`"))
+        }
         _ => Ok(target),
     }
 }
 
-fn raw_target(text: &str) -> Result<TargetText, Wrong> {
+fn raw_target(text: &str) -> Result<TargetText, ValueError> {
     const FORM: &str = "write `HOST:PORT`";
-    let target = target::target(text).map_err(|wrong| match wrong {
-        target::USERINFO => wrong,
-        _ => Wrong { hint: wrong.hint.and(Some(FORM)), ..wrong },
+    let target = target::target(text).map_err(|error| match error {
+        target::USERINFO => error,
+        _ => ValueError { hint: error.hint.and(Some(FORM)), ..error },
     })?;
     match target.scheme {
         Some(Scheme::Http | Scheme::Https) => {
-            Err(Wrong::hint("is for requests, and `passthrough` passes bytes on", FORM))
+            Err(ValueError::hint("is for requests, and `passthrough` passes bytes on", FORM))
         }
         _ => Ok(target),
     }

@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::routes::{Leads, Route};
+use super::routes::{Destination, Route};
 use crate::config::plan::{ACME_CHALLENGES, HostPattern, Redirect, Respond};
-use crate::config::report::{At, Spot};
+use crate::config::report::{Span, Spanned};
 use crate::config::source::{
     ActionSource, Inline, LimitsSource, PassSource, ProxySource, RuleSource, UpstreamUse,
 };
@@ -28,7 +28,7 @@ pub(super) enum Side {
 /// written.
 pub(super) fn of(routes: &[Route], side: Side, https: bool, port: u16) -> Vec<RuleSource> {
     let mut served: HashMap<&HostPattern, Vec<&Route>> = HashMap::new();
-    for route in routes.iter().filter(|route| !matches!(route.leads, Leads::Nowhere(_))) {
+    for route in routes.iter().filter(|route| !matches!(route.destination, Destination::Unavailable(_))) {
         served.entry(&route.host).or_default().push(route);
     }
     let list = List { routes, served, side, https, port };
@@ -67,14 +67,14 @@ impl List<'_> {
     fn redirects(&self) -> Vec<(Rank, RuleSource)> {
         let mut seen = HashSet::new();
         let mut rules = Vec::new();
-        for route in self.routes.iter().filter(|_| self.looks_at("/")) {
+        for route in self.routes.iter().filter(|_| self.serves("/")) {
             let to = self.origin(route);
             for from in &route.redirect_from {
                 if seen.insert((&from.value, to.clone())) {
                     let wildcard = is_wildcard(&from.value);
                     let class = if wildcard { Class::WildcardRedirect } else { Class::Redirect };
                     let action = ActionSource::Redirect(Redirect { to: to.as_str().into(), status: 301 });
-                    rules.push(((class, 0, Reverse(0)), rule(from.spot, &from.value, &"/".into(), action)));
+                    rules.push(((class, 0, Reverse(0)), rule(from.span, &from.value, &"/".into(), action)));
                 }
             }
         }
@@ -96,21 +96,21 @@ impl List<'_> {
             };
             let rank = (class, host, Reverse(route.path.len()));
             let in_the_clear = self.stays_in_the_clear(route);
-            let rule = rule(route.spot, &route.host, &route.path, action);
+            let rule = rule(route.span, &route.host, &route.path, action);
             rules.push((rank, RuleSource { in_the_clear, ..rule }));
         }
         rules
     }
 
     fn action(&self, route: &Route) -> Option<ActionSource> {
-        match &route.leads {
-            Leads::Through { tls, clear } => {
+        match &route.destination {
+            Destination::Passthrough { tls, clear } => {
                 let upstream = upstream(if self.side == Side::Tls { tls } else { clear });
                 let pass = PassSource { upstream, send_proxy_protocol: None, idle_timeout: None };
                 Some(ActionSource::Pass(pass))
             }
-            _ if !self.looks_at(&route.path) => None,
-            Leads::To { target, pass_host, strip_prefix } => {
+            _ if !self.serves(&route.path) => None,
+            Destination::Target { target, pass_host, strip_prefix } => {
                 Some(ActionSource::Proxy(Box::new(ProxySource {
                     upstream: upstream(target),
                     pass_host: *pass_host,
@@ -118,39 +118,41 @@ impl List<'_> {
                     limits: LimitsSource::default(),
                 })))
             }
-            Leads::Nowhere(_) if self.is_answered(route) || self.is_theirs(route) => None,
-            Leads::Nowhere(why) => Some(ActionSource::Respond(unavailable(why))),
+            Destination::Unavailable(_) if self.is_answered(route) || self.tls_passes_through(route) => None,
+            Destination::Unavailable(why) => Some(ActionSource::Respond(unavailable(why))),
         }
     }
 
     /// Whether rules of this listener see requests for what lies under `path`.
-    fn looks_at(&self, path: &str) -> bool {
+    fn serves(&self, path: &str) -> bool {
         match self.side {
             Side::Tls => self.https,
-            Side::Clear { redirects } => !redirects || meets_challenges(path),
+            Side::Clear { redirects } => !redirects || serves_challenges(path),
         }
     }
 
     /// Whether a request is answered here though others are sent to `https`: nobody may be there to say
     /// what is wrong with who would end TLS himself.
     fn stays_in_the_clear(&self, route: &Route) -> bool {
-        let is_rejected = matches!(route.leads, Leads::Nowhere(_));
+        let is_rejected = matches!(route.destination, Destination::Unavailable(_));
         self.side == Side::Clear { redirects: true } && route.passthrough && is_rejected
     }
 
     /// Whether another service answers there: then nobody has to be told of this one.
     fn is_answered(&self, route: &Route) -> bool {
         let others = self.served.get(&route.host).into_iter().flatten();
-        let mut others =
-            others.filter(|other| matches!(other.leads, Leads::Through { .. }) || other.path == route.path);
+        let mut others = others.filter(|other| {
+            matches!(other.destination, Destination::Passthrough { .. }) || other.path == route.path
+        });
         others.next().is_some()
     }
 
     /// Whether TLS for this host is not ours to end, not even to say what is wrong. It is where a
     /// wildcard would otherwise take what was meant to stay encrypted.
-    fn is_theirs(&self, route: &Route) -> bool {
+    fn tls_passes_through(&self, route: &Route) -> bool {
         let takers = route.host.wildcard_over().and_then(|over| self.served.get(&over)).into_iter().flatten();
-        let is_taken = takers.into_iter().any(|taker| matches!(taker.leads, Leads::To { .. }));
+        let is_taken =
+            takers.into_iter().any(|taker| matches!(taker.destination, Destination::Target { .. }));
         route.passthrough && self.side == Side::Tls && !is_taken
     }
 
@@ -165,7 +167,7 @@ impl List<'_> {
 }
 
 /// Whether a rule for `path` may get ACME challenges.
-fn meets_challenges(path: &str) -> bool {
+fn serves_challenges(path: &str) -> bool {
     let below = |prefix: &str, path: &str| {
         prefix == "/"
             || path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -177,9 +179,9 @@ fn is_wildcard(host: &HostPattern) -> bool {
     matches!(host, HostPattern::Wildcard(_))
 }
 
-fn upstream(target: &At<TargetText>) -> UpstreamUse {
-    let (spot, targets) = (target.spot, vec![target.clone()]);
-    UpstreamUse::Inline(Inline { spot, targets, tls: None, connect_timeout: None })
+fn upstream(target: &Spanned<TargetText>) -> UpstreamUse {
+    let (span, targets) = (target.span, vec![target.clone()]);
+    UpstreamUse::Inline(Inline { span, targets, tls: None, connect_timeout: None })
 }
 
 /// Seconds: a person has to edit a file.
@@ -195,9 +197,9 @@ fn unavailable(why: &str) -> Respond {
     }
 }
 
-fn rule(spot: Spot, host: &HostPattern, path: &Arc<str>, action: ActionSource) -> RuleSource {
+fn rule(span: Span, host: &HostPattern, path: &Arc<str>, action: ActionSource) -> RuleSource {
     RuleSource {
-        spot,
+        span,
         name: None,
         hosts: vec![host.clone()],
         path_prefix: Some(path.clone()),

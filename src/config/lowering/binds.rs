@@ -27,9 +27,9 @@ pub(super) fn check(
             } else {
                 format!("`{}` overlaps with `{other}`", bind.value)
             };
-            report.error_hint(bind.spot, message, who.clone());
+            report.error_hint(bind.span, message, who.clone());
         } else {
-            let place = report.place(bind.spot);
+            let place = report.place(bind.span);
             on_port.push((bind.value, format!("`{}` is written at {place}", bind.value)));
         }
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::names::Names;
-use super::upstreams::{Speaks, Upstreams};
+use super::upstreams::{TargetProtocol, Upstreams};
 use crate::config::plan::{Action, Pass, Proxy, Rule};
-use crate::config::report::{Report, Spot};
+use crate::config::report::{Report, Span};
 use crate::config::source::{ActionSource, LimitsSource, PassSource, ProxySource, RuleSource};
 
 /// What a rule's settings are when it does not say: the listener's, or ours.
@@ -55,7 +55,7 @@ pub(super) fn lower(
     let mut names = check_names(&sources, report);
     let mut rules = Vec::with_capacity(sources.len());
     for source in sources {
-        let origin = report.origin(source.spot);
+        let origin = report.origin(source.span);
         let path_prefix = source.path_prefix.clone().unwrap_or_else(|| "/".into());
         let name = match &source.name {
             Some(name) => name.value.clone(),
@@ -86,14 +86,14 @@ pub(super) fn lower(
 
 /// The names that were given; two rules of a listener cannot share one.
 fn check_names(sources: &[RuleSource], report: &mut Report) -> Names {
-    let mut seen: HashMap<Arc<str>, Spot> = HashMap::new();
+    let mut seen: HashMap<Arc<str>, Span> = HashMap::new();
     for name in sources.iter().filter_map(|source| source.name.as_ref()) {
         if let Some(first) = seen.get(&name.value) {
             let (message, first) =
                 (format!("two rules of this listener are named `{}`", name.value), report.place(*first));
-            report.error_hint(name.spot, message, format!("the first one is at {first}"));
+            report.error_hint(name.span, message, format!("the first one is at {first}"));
         } else {
-            seen.insert(name.value.clone(), name.spot);
+            seen.insert(name.value.clone(), name.span);
         }
     }
     let mut names = Names::default();
@@ -124,7 +124,7 @@ fn lower_proxy(
     upstreams: &mut Upstreams,
     report: &mut Report,
 ) -> Option<Action> {
-    let upstream = upstreams.use_one(source.upstream, Speaks::Http, report)?;
+    let upstream = upstreams.use_one(source.upstream, TargetProtocol::Http, report)?;
     let Defaults { max_body, body_timeout, response_timeout, tunnel_timeout } = defaults.with(&source.limits);
     Some(Action::Proxy(Proxy {
         upstream,
@@ -145,7 +145,7 @@ fn lower_pass(
 ) -> Option<Action> {
     let PassSource { upstream, send_proxy_protocol, idle_timeout } = source;
     Some(Action::Pass(Pass {
-        upstream: upstreams.use_one(upstream, Speaks::Tcp, report)?,
+        upstream: upstreams.use_one(upstream, TargetProtocol::Tcp, report)?,
         send_proxy_protocol,
         idle_timeout: idle_timeout.map_or(defaults.tunnel_timeout, |timeout| timeout.value),
     }))

@@ -12,23 +12,23 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Certificates are needed where TLS is ended: not where names are enough for every rule.
 pub(super) fn check_certificates(tls: &TlsSource, protocol: &Protocol, report: &mut Report) {
     let ends_none = match protocol {
-        Protocol::Http(http) => !http.rules.is_empty() && http.rules.iter().all(Rule::acts_on_names),
+        Protocol::Http(http) => !http.rules.is_empty() && http.rules.iter().all(Rule::decides_by_name),
         Protocol::Tcp(_) => false,
     };
     if tls.names_none && !ends_none {
         let hint = "write for example `certificates: ./certs`, a folder of `.crt` and `.key` files";
-        report.error_hint(tls.spot, "`tls` of a listener needs `certificates`", hint);
+        report.error_hint(tls.span, "`tls` of a listener needs `certificates`", hint);
     }
 }
 
 pub(super) fn lower(source: TlsSource, report: &Report) -> ListenerTls {
     let demand = |written: ClientAuthWritten| {
         let ClientAuthWritten { ca, mode } = written;
-        Arc::new(ClientAuth { origin: report.origin(ca.spot), ca: ca.value, mode })
+        Arc::new(ClientAuth { origin: report.origin(ca.span), ca: ca.value, mode })
     };
     let client_auth = source.client_auth.map(demand);
     let certificate = |written: CertificateWritten| CertificateSource {
-        origin: report.origin(written.spot),
+        origin: report.origin(written.span),
         files: written.files,
         client_auth: written.client_auth.map(demand).or_else(|| client_auth.clone()),
     };

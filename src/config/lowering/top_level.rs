@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::rules::{self, Defaults};
-use super::upstreams::{Speaks, Upstreams};
+use super::upstreams::{TargetProtocol, Upstreams};
 use super::{binds, tls};
 use crate::config::inputs::Inputs;
 use crate::config::plan::{
     Bind, HeadLimits, HttpListener, InternalApi, InternalBind, Listener, Log, LogFormat, LogLevel, Pass,
     Plan, Protocol,
 };
-use crate::config::report::{At, Report, Spot};
+use crate::config::report::{Report, Span, Spanned};
 use crate::config::settings;
 use crate::config::source::{self, HttpSource, InternalSource, ListenerSource, ProtocolSource, Source};
 
@@ -29,17 +29,17 @@ const TARGET_BYTES: usize = 8 << 10;
 pub(crate) struct Lowered {
     pub(crate) plan: Plan,
     /// For each listener of the plan.
-    pub(crate) spots: Vec<ListenerSpots>,
+    pub(crate) spans: Vec<ListenerSpans>,
     /// Of the internal API's address; `None` where it does not stand in a file.
-    pub(crate) internal_bind: Option<Spot>,
+    pub(crate) internal_bind: Option<Span>,
     /// For each upstream of the plan, those of its targets.
-    pub(crate) targets: Vec<Vec<Spot>>,
+    pub(crate) targets: Vec<Vec<Span>>,
 }
 
 /// Where a listener and its rules were written.
-pub(crate) struct ListenerSpots {
-    pub(crate) listener: Spot,
-    pub(crate) rules: Vec<Spot>,
+pub(crate) struct ListenerSpans {
+    pub(crate) listener: Span,
+    pub(crate) rules: Vec<Span>,
 }
 
 /// The plan that all files together describe. It can be used only if the report holds no error.
@@ -50,7 +50,7 @@ pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) ->
     binds::check(&source.listeners, &internal_api.bind, &internal_place, report);
     let shutdown_timeout = source.shutdown_timeout.map_or(SHUTDOWN_TIMEOUT, |timeout| timeout.value);
     let lower = |listener| lower_listener(listener, shutdown_timeout, &mut upstreams, report);
-    let (listeners, spots) = source.listeners.into_iter().filter_map(lower).unzip();
+    let (listeners, spans) = source.listeners.into_iter().filter_map(lower).unzip();
     let (upstreams, targets) = upstreams.finish(report);
     let plan = Plan {
         files: source.files,
@@ -68,19 +68,19 @@ pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) ->
         upstreams,
         rejected_services: source.rejected_services,
     };
-    Lowered { plan, spots, internal_bind, targets }
+    Lowered { plan, spans, internal_bind, targets }
 }
 
 /// The internal API, and where its address comes from, in words and as a place: the environment comes
 /// before the file.
 fn internal_api(
-    source: Option<At<InternalSource>>,
+    source: Option<Spanned<InternalSource>>,
     inputs: &dyn Inputs,
     report: &mut Report,
-) -> (InternalApi, String, Option<Spot>) {
+) -> (InternalApi, String, Option<Span>) {
     let (bind, token) = source.map_or((None, None), |source| (source.value.bind, source.value.token));
-    let (mut bind, mut place, mut spot) = match bind {
-        Some(bind) => (bind.value, report.place(bind.spot), Some(bind.spot)),
+    let (mut bind, mut place, mut span) = match bind {
+        Some(bind) => (bind.value, report.place(bind.span), Some(bind.span)),
         None => (
             InternalBind::Tcp(Bind::Address(([127, 0, 0, 1], INTERNAL_PORT).into())),
             "by default".to_owned(),
@@ -90,25 +90,28 @@ fn internal_api(
     if let Some(text) = inputs.env("INTERNAL_API_PORT").filter(|text| !text.is_empty()) {
         match source::internal_bind(&text, |path| path.into()) {
             Ok(from_environment) => {
-                (bind, place, spot) = (from_environment, "by INTERNAL_API_PORT".to_owned(), None);
+                (bind, place, span) = (from_environment, "by INTERNAL_API_PORT".to_owned(), None);
             }
-            Err(wrong) => {
-                report.error_nowhere(format!("the value of INTERNAL_API_PORT {}", wrong.problem), wrong.hint);
+            Err(error) => {
+                report.error_without_place(
+                    format!("the value of INTERNAL_API_PORT {}", error.problem),
+                    error.hint,
+                );
             }
         }
     }
-    (InternalApi { bind, token }, place, spot)
+    (InternalApi { bind, token }, place, span)
 }
 
 fn check_names(listeners: &[ListenerSource], report: &mut Report) {
-    let mut seen: HashMap<&str, Spot> = HashMap::new();
+    let mut seen: HashMap<&str, Span> = HashMap::new();
     for name in listeners.iter().filter_map(|listener| listener.name.as_ref()) {
         if let Some(first) = seen.get(&*name.value) {
             let (message, first) =
                 (format!("two listeners are named `{}`", name.value), report.place(*first));
-            report.error_hint(name.spot, message, format!("the first one is at {first}"));
+            report.error_hint(name.span, message, format!("the first one is at {first}"));
         } else {
-            seen.insert(&name.value, name.spot);
+            seen.insert(&name.value, name.span);
         }
     }
 }
@@ -118,16 +121,16 @@ fn lower_listener(
     shutdown_timeout: Duration,
     upstreams: &mut Upstreams,
     report: &mut Report,
-) -> Option<(Listener, ListenerSpots)> {
-    let origin = report.origin(source.spot);
-    let mut spots = ListenerSpots { listener: source.spot, rules: Vec::new() };
+) -> Option<(Listener, ListenerSpans)> {
+    let origin = report.origin(source.span);
+    let mut spans = ListenerSpans { listener: source.span, rules: Vec::new() };
     let protocol = match source.protocol {
         ProtocolSource::Http(http) => {
-            spots.rules = http.rules.iter().map(|rule| rule.spot).collect();
+            spans.rules = http.rules.iter().map(|rule| rule.span).collect();
             Some(Protocol::Http(lower_http(http, upstreams, report)))
         }
         ProtocolSource::Tcp(tcp) => {
-            let upstream = tcp.upstream.and_then(|one| upstreams.use_one(one, Speaks::Tcp, report));
+            let upstream = tcp.upstream.and_then(|one| upstreams.use_one(one, TargetProtocol::Tcp, report));
             let idle_timeout = tcp.idle_timeout.map_or(TCP_IDLE_TIMEOUT, |timeout| timeout.value);
             let send_proxy_protocol = tcp.send_proxy_protocol;
             let pass = |upstream| Pass { upstream, send_proxy_protocol, idle_timeout };
@@ -146,7 +149,7 @@ fn lower_listener(
         tls: source.tls.map(|tls| tls::lower(tls, report)),
         shutdown_timeout: source.shutdown_timeout.map_or(shutdown_timeout, |timeout| timeout.value),
     };
-    Some((listener, spots))
+    Some((listener, spans))
 }
 
 fn lower_http(source: HttpSource, upstreams: &mut Upstreams, report: &mut Report) -> HttpListener {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::names::Names;
 use crate::config::decoder::Text;
-use crate::config::nearest::nearest;
+use crate::config::did_you_mean::did_you_mean;
 use crate::config::plan::{Scheme, Target, Upstream, UpstreamId, UpstreamTls};
-use crate::config::report::{At, Report, Spot};
+use crate::config::report::{Report, Span, Spanned};
 use crate::config::source::{Inline, UpstreamSource, UpstreamUse};
 use crate::config::target::TargetText;
 
@@ -27,14 +27,14 @@ pub(super) struct Upstreams {
 
 struct Entry {
     source: UpstreamSource,
-    spot: Spot,
+    span: Span,
     /// Who uses it, and what it therefore speaks when its targets do not say.
-    used: Option<Speaks>,
+    used: Option<TargetProtocol>,
 }
 
 /// What the rule or listener that uses an upstream speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Speaks {
+pub(super) enum TargetProtocol {
     Http,
     Tcp,
 }
@@ -58,18 +58,18 @@ impl Upstreams {
         };
         for source in sources {
             check_tls(source.tls.as_ref(), &source.targets, report);
-            let (name, spot) = (source.name.value.clone(), source.name.spot);
+            let (name, span) = (source.name.value.clone(), source.name.span);
             if let Some(first) = upstreams.by_name.get(&name) {
-                let first = report.place(upstreams.entries[first.0].spot);
+                let first = report.place(upstreams.entries[first.0].span);
                 report.error_hint(
-                    spot,
+                    span,
                     format!("the upstream `{name}` is written twice"),
                     format!("first at {first}"),
                 );
                 continue;
             }
             upstreams.names.take(name.clone());
-            let id = upstreams.add(Entry { source, spot, used: None });
+            let id = upstreams.add(Entry { source, span, used: None });
             upstreams.by_name.insert(name, id);
         }
         upstreams
@@ -79,7 +79,7 @@ impl Upstreams {
     pub(super) fn use_one(
         &mut self,
         one: UpstreamUse,
-        speaks: Speaks,
+        speaks: TargetProtocol,
         report: &mut Report,
     ) -> Option<UpstreamId> {
         match one {
@@ -88,20 +88,20 @@ impl Upstreams {
         }
     }
 
-    fn use_named(&mut self, name: &Text, speaks: Speaks, report: &mut Report) -> Option<UpstreamId> {
+    fn use_named(&mut self, name: &Text, speaks: TargetProtocol, report: &mut Report) -> Option<UpstreamId> {
         let Some(id) = self.by_name.get(name.text.as_str()).copied() else {
-            let hint = match nearest(&name.text, self.known_names()) {
+            let hint = match did_you_mean(&name.text, self.known_names()) {
                 Some(known) => format!("did you mean `{known}`?"),
                 None => "write it under `upstreams`".into(),
             };
-            report.error_hint(name.spot, format!("there is no upstream {}", name.shown()), hint);
+            report.error_hint(name.span, format!("there is no upstream {}", name.shown()), hint);
             return None;
         };
         let entry = &mut self.entries[id.0];
         match entry.used {
             Some(before) if before != speaks => {
                 let message = format!("the upstream {} is used for HTTP and for raw bytes", name.shown());
-                report.error_hint(name.spot, message, "write a second upstream for one of them");
+                report.error_hint(name.span, message, "write a second upstream for one of them");
             }
             Some(_) => {}
             None => {
@@ -118,8 +118,13 @@ impl Upstreams {
         names.filter(|name| self.by_name.contains_key(*name))
     }
 
-    fn use_inline(&mut self, inline: Inline, speaks: Speaks, report: &mut Report) -> Option<UpstreamId> {
-        let Inline { spot, targets, tls, connect_timeout } = inline;
+    fn use_inline(
+        &mut self,
+        inline: Inline,
+        speaks: TargetProtocol,
+        report: &mut Report,
+    ) -> Option<UpstreamId> {
+        let Inline { span, targets, tls, connect_timeout } = inline;
         check_schemes(&targets, speaks, report);
         check_tls(tls.as_ref(), &targets, report);
         let key = InPlace {
@@ -132,14 +137,14 @@ impl Upstreams {
         }
         let name = self.names.take_free(key.targets.first()?.to_string());
         let source = UpstreamSource {
-            name: At { value: name, spot },
+            name: Spanned { value: name, span },
             targets,
             tls,
             connect_timeout,
             tries: None,
             idle_timeout: None,
         };
-        let id = self.add(Entry { source, spot, used: Some(speaks) });
+        let id = self.add(Entry { source, span, used: Some(speaks) });
         self.in_place.insert(key, id);
         Some(id)
     }
@@ -151,60 +156,60 @@ impl Upstreams {
 
     /// The upstreams of the plan, in the order of their ids, and where their targets were written; those that
     /// nothing uses are said.
-    pub(super) fn finish(self, report: &mut Report) -> (Vec<Upstream>, Vec<Vec<Spot>>) {
+    pub(super) fn finish(self, report: &mut Report) -> (Vec<Upstream>, Vec<Vec<Span>>) {
         // A rule that was left out for an error may well be the one that uses it.
         let is_whole = !report.has_errors();
         let finish = |entry: Entry| {
-            let Entry { source, spot, used } = entry;
+            let Entry { source, span, used } = entry;
             if used.is_none() && is_whole {
                 let message = format!("nothing uses the upstream `{}`", source.name.value);
-                report.warning(Some(spot), message, "name it in a rule, or leave it out");
+                report.warning(Some(span), message, "name it in a rule, or leave it out");
             }
             let tls = source.tls.map(|tls| tls.value).unwrap_or_default();
             if tls.insecure_skip_verify {
                 let message =
                     format!("certificates of the upstream `{}` are not verified", source.name.value);
-                report.warning(Some(spot), message, "`tls: { ca: ... }` trusts an authority of your own");
+                report.warning(Some(span), message, "`tls: { ca: ... }` trusts an authority of your own");
             }
-            let speaks = used.unwrap_or(Speaks::Http);
-            let spots = source.targets.iter().map(|target| target.spot).collect();
+            let speaks = used.unwrap_or(TargetProtocol::Http);
+            let spans = source.targets.iter().map(|target| target.span).collect();
             let upstream = Upstream {
                 name: source.name.value,
-                origin: report.origin(spot),
+                origin: report.origin(span),
                 targets: source.targets.iter().map(|target| target.value.with(speaks.scheme())).collect(),
                 tls,
                 connect_timeout: source.connect_timeout.map_or(CONNECT_TIMEOUT, |timeout| timeout.value),
                 tries: source.tries.map_or(TRIES, |tries| tries.value),
                 idle_timeout: source.idle_timeout.map_or(IDLE_TIMEOUT, |timeout| timeout.value),
             };
-            (upstream, spots)
+            (upstream, spans)
         };
         self.entries.into_iter().map(finish).unzip()
     }
 }
 
-impl Speaks {
+impl TargetProtocol {
     fn scheme(self) -> Scheme {
         match self {
-            Speaks::Http => Scheme::Http,
-            Speaks::Tcp => Scheme::Tcp,
+            TargetProtocol::Http => Scheme::Http,
+            TargetProtocol::Tcp => Scheme::Tcp,
         }
     }
 }
 
-fn check_schemes(targets: &[At<TargetText>], speaks: Speaks, report: &mut Report) {
+fn check_schemes(targets: &[Spanned<TargetText>], speaks: TargetProtocol, report: &mut Report) {
     for target in targets {
         match (speaks, target.value.scheme) {
-            (Speaks::Http, Some(Scheme::Tcp)) => {
+            (TargetProtocol::Http, Some(Scheme::Tcp)) => {
                 report.error_hint(
-                    target.spot,
+                    target.span,
                     "a rule does not speak `tcp://`",
                     "write `http://`, or use a TCP listener",
                 );
             }
-            (Speaks::Tcp, Some(Scheme::Http | Scheme::Https)) => {
+            (TargetProtocol::Tcp, Some(Scheme::Http | Scheme::Https)) => {
                 report.error_hint(
-                    target.spot,
+                    target.span,
                     "bytes are passed on here, not requests",
                     "write \"host:port\"",
                 );
@@ -214,11 +219,11 @@ fn check_schemes(targets: &[At<TargetText>], speaks: Speaks, report: &mut Report
     }
 }
 
-fn check_tls(tls: Option<&At<UpstreamTls>>, targets: &[At<TargetText>], report: &mut Report) {
+fn check_tls(tls: Option<&Spanned<UpstreamTls>>, targets: &[Spanned<TargetText>], report: &mut Report) {
     let spoken = targets.iter().any(|target| target.value.scheme == Some(Scheme::Https));
     if let (Some(tls), false, false) = (tls, spoken, targets.is_empty()) {
         report.error_hint(
-            tls.spot,
+            tls.span,
             "`tls` means nothing here: no target is `https://`",
             "write `https://`, or leave it out",
         );

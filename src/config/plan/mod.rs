@@ -11,13 +11,13 @@ mod listener;
 mod rule;
 mod upstream;
 
-mod meaning;
+mod identity;
 
+pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{
     ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, HeadLimits,
     HttpListener, Listener, ListenerTls, Protocol, RedirectToHttps, TlsVersion,
 };
-pub use meaning::{Meaning, Meanings};
 pub use rule::{Action, HostPattern, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
 pub use top_level::{
     AccessLog, AccessLogFormat, AccessLogTo, Bind, InternalApi, InternalBind, Log, LogFormat, LogLevel,

@@ -8,20 +8,20 @@ use ipnet::IpNet;
 use super::rule::{self, LimitsSource, RuleSource};
 use super::tls::{self, TlsSource};
 use super::upstream::{UpstreamUse, upstream_use};
-use crate::config::decoder::{Decoder, Fields};
+use crate::config::decoder::{Decoder, MappingReader};
 use crate::config::plan::{Bind, ProxyProtocol, RedirectToHttps};
-use crate::config::report::{At, Spot};
-use crate::config::scalar::{self, Wrong};
+use crate::config::report::{Span, Spanned};
+use crate::config::scalar::{self, ValueError};
 use crate::config::target;
 use crate::config::yaml::{Node, Value};
 
 /// One listener, whichever form it was written in.
 pub(crate) struct ListenerSource {
-    pub(crate) spot: Spot,
+    pub(crate) span: Span,
     /// `None`: it was missing or wrong, and that was reported.
-    pub(crate) name: Option<At<Arc<str>>>,
-    pub(crate) binds: Vec<At<Bind>>,
-    pub(crate) shutdown_timeout: Option<At<Duration>>,
+    pub(crate) name: Option<Spanned<Arc<str>>>,
+    pub(crate) binds: Vec<Spanned<Bind>>,
+    pub(crate) shutdown_timeout: Option<Spanned<Duration>>,
     pub(crate) tls: Option<TlsSource>,
     pub(crate) accept_proxy_protocol: Vec<IpNet>,
     pub(crate) protocol: ProtocolSource,
@@ -37,11 +37,11 @@ pub(crate) enum ProtocolSource {
 #[derive(Default)]
 pub(crate) struct HttpSource {
     pub(crate) rules: Vec<RuleSource>,
-    pub(crate) header_timeout: Option<At<Duration>>,
-    pub(crate) idle_timeout: Option<At<Duration>>,
-    pub(crate) head_bytes_max: Option<At<usize>>,
-    pub(crate) head_fields_max: Option<At<usize>>,
-    pub(crate) target_bytes_max: Option<At<usize>>,
+    pub(crate) header_timeout: Option<Spanned<Duration>>,
+    pub(crate) idle_timeout: Option<Spanned<Duration>>,
+    pub(crate) head_bytes_max: Option<Spanned<usize>>,
+    pub(crate) head_fields_max: Option<Spanned<usize>>,
+    pub(crate) target_bytes_max: Option<Spanned<usize>>,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) redirect_to_https: Option<RedirectToHttps>,
     pub(crate) limits: LimitsSource,
@@ -52,7 +52,7 @@ pub(crate) struct TcpSource {
     /// `None`: it was missing or wrong, and that was reported.
     pub(crate) upstream: Option<UpstreamUse>,
     pub(crate) send_proxy_protocol: Option<ProxyProtocol>,
-    pub(crate) idle_timeout: Option<At<Duration>>,
+    pub(crate) idle_timeout: Option<Spanned<Duration>>,
 }
 
 /// `listeners:`, a list.
@@ -62,13 +62,13 @@ pub(super) fn listeners(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Lis
 }
 
 fn listener(decoder: &mut Decoder<'_>, node: Node) -> Option<ListenerSource> {
-    let mut fields = Fields::open(decoder, node, "a listener")?;
+    let mut fields = MappingReader::open(decoder, node, "a listener")?;
     fields.require(&["name"]);
     let name = fields.parsed("name", scalar::name);
     let protocol = fields.parsed("protocol", |text| match text {
         "http" => Ok(false),
         "tcp" => Ok(true),
-        _ => Err(Wrong::hint("is not a protocol", "write http or tcp")),
+        _ => Err(ValueError::hint("is not a protocol", "write http or tcp")),
     });
     let is_tcp = protocol.is_some_and(|tcp| tcp.value);
     fields.what = if is_tcp { "a TCP listener" } else { "an HTTP listener" };
@@ -81,71 +81,71 @@ fn listener(decoder: &mut Decoder<'_>, node: Node) -> Option<ListenerSource> {
         ProtocolSource::Tcp(tcp_keys(&mut fields))
     } else {
         let hint = "rules say where requests go; `protocol: tcp` makes this a TCP listener";
-        fields.refuse(&TARGETS, "means nothing on an HTTP listener", hint);
+        fields.not_here(&TARGETS, "means nothing on an HTTP listener", hint);
         let rules = fields.field("rules", rule::rules).unwrap_or_default();
         ProtocolSource::Http(http_keys(&mut fields, rules))
     };
-    let spot = fields.spot;
+    let span = fields.span;
     fields.close();
-    Some(ListenerSource { spot, name, binds, shutdown_timeout, tls, accept_proxy_protocol, protocol })
+    Some(ListenerSource { span, name, binds, shutdown_timeout, tls, accept_proxy_protocol, protocol })
 }
 
 /// `http_config:`, the listener named `http`. Its rules stand apart, under `http_routes`.
 pub(super) fn http_config(decoder: &mut Decoder<'_>, node: Node) -> Option<ListenerSource> {
-    let mut fields = Fields::open(decoder, node, "`http_config`")?;
+    let mut fields = MappingReader::open(decoder, node, "`http_config`")?;
     let (name, binds, shutdown_timeout) = short_form(&mut fields, "http");
-    fields.refuse(&["rules"], "means nothing in `http_config`", "its rules are `http_routes`, beside it");
+    fields.not_here(&["rules"], "means nothing in `http_config`", "its rules are `http_routes`, beside it");
     let tls = tls::listener_tls(&mut fields);
     let accept_proxy_protocol = networks(&mut fields, "accept_proxy_protocol");
     let protocol = ProtocolSource::Http(http_keys(&mut fields, Vec::new()));
-    let spot = fields.spot;
+    let span = fields.span;
     fields.close();
-    Some(ListenerSource { spot, name, binds, shutdown_timeout, tls, accept_proxy_protocol, protocol })
+    Some(ListenerSource { span, name, binds, shutdown_timeout, tls, accept_proxy_protocol, protocol })
 }
 
 /// `tcp:`, the listener named `tcp`.
 pub(super) fn tcp(decoder: &mut Decoder<'_>, node: Node) -> Option<ListenerSource> {
-    let mut fields = Fields::open(decoder, node, "`tcp`")?;
+    let mut fields = MappingReader::open(decoder, node, "`tcp`")?;
     let (name, binds, shutdown_timeout) = short_form(&mut fields, "tcp");
     let tls = tls::listener_tls(&mut fields);
     let accept_proxy_protocol = networks(&mut fields, "accept_proxy_protocol");
     let protocol = ProtocolSource::Tcp(tcp_keys(&mut fields));
-    let spot = fields.spot;
+    let span = fields.span;
     fields.close();
-    Some(ListenerSource { spot, name, binds, shutdown_timeout, tls, accept_proxy_protocol, protocol })
+    Some(ListenerSource { span, name, binds, shutdown_timeout, tls, accept_proxy_protocol, protocol })
 }
 
-type Short = (Option<At<Arc<str>>>, Vec<At<Bind>>, Option<At<Duration>>);
+type Short = (Option<Spanned<Arc<str>>>, Vec<Spanned<Bind>>, Option<Spanned<Duration>>);
 
-fn short_form(fields: &mut Fields<'_, '_>, name: &str) -> Short {
+fn short_form(fields: &mut MappingReader<'_, '_>, name: &str) -> Short {
     fields.require(&["port"]);
     let binds = fields.field("port", binds).unwrap_or_default();
     let why = "means nothing in the short form";
-    fields.refuse(&["bind"], why, "write `port`");
-    fields.refuse(&["name", "protocol"], why, "write the listener under `listeners`");
+    fields.not_here(&["bind"], why, "write `port`");
+    fields.not_here(&["name", "protocol"], why, "write the listener under `listeners`");
     (
-        Some(At { value: name.into(), spot: fields.spot }),
+        Some(Spanned { value: name.into(), span: fields.span }),
         binds,
         fields.parsed("shutdown_timeout", scalar::duration),
     )
 }
 
-fn binds(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<At<Bind>>> {
+fn binds(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Spanned<Bind>>> {
     Some(decoder.one_or_many(node, |decoder, node| decoder.parsed(node, target::bind)))
 }
 
-fn http_keys(fields: &mut Fields<'_, '_>, rules: Vec<RuleSource>) -> HttpSource {
+fn http_keys(fields: &mut MappingReader<'_, '_>, rules: Vec<RuleSource>) -> HttpSource {
     if fields.at("tls").is_some() {
         let hint = "it belongs on the listener without TLS, the one on port 80";
-        fields.refuse(&["redirect_to_https"], "means nothing beside `tls`", hint);
+        fields.not_here(&["redirect_to_https"], "means nothing beside `tls`", hint);
     }
-    fields.refuse(
+    fields.not_here(
         &["connect_timeout"],
         "means nothing on an HTTP listener",
         "write it on a rule or an upstream",
     );
     let hint = "write it on a rule with `pass`";
-    fields.refuse(&["send_proxy_protocol"], "means nothing on an HTTP listener", hint);
+    fields.not_here(&["send_proxy_protocol"], "means nothing on an HTTP listener", hint);
     let http = HttpSource {
         rules,
         header_timeout: fields.parsed("header_timeout", scalar::timeout),
@@ -161,13 +161,13 @@ fn http_keys(fields: &mut Fields<'_, '_>, rules: Vec<RuleSource>) -> HttpSource 
         && target.value > head.value
     {
         let message = "the target of a request cannot be longer than its head";
-        fields.decoder.report.error_hint(target.spot, message, "`head_bytes_max` is less");
+        fields.decoder.report.error_hint(target.span, message, "`head_bytes_max` is less");
     }
     http
 }
 
 /// One or many addresses or networks.
-fn networks(fields: &mut Fields<'_, '_>, name: &'static str) -> Vec<IpNet> {
+fn networks(fields: &mut MappingReader<'_, '_>, name: &'static str) -> Vec<IpNet> {
     let networks = fields.field(name, |decoder, node| {
         Some(decoder.one_or_many(node, |decoder, node| decoder.parsed(node, target::network)))
     });
@@ -188,20 +188,20 @@ const HTTP_ONLY: [&str; 7] = [
 /// Where the bytes of a TCP listener go.
 const TARGETS: [&str; 3] = ["target", "targets", "upstream"];
 
-fn tcp_keys(fields: &mut Fields<'_, '_>) -> TcpSource {
+fn tcp_keys(fields: &mut MappingReader<'_, '_>) -> TcpSource {
     for keys in [&HTTP_ONLY[..], &LimitsSource::KEYS] {
-        fields.refuse(keys, "means nothing on a TCP listener", "leave it out, or write `protocol: http`");
+        fields.not_here(keys, "means nothing on a TCP listener", "leave it out, or write `protocol: http`");
     }
-    let written: Vec<(&str, Spot)> = TARGETS.iter().filter_map(|key| Some((*key, fields.at(key)?))).collect();
+    let written: Vec<(&str, Span)> = TARGETS.iter().filter_map(|key| Some((*key, fields.at(key)?))).collect();
     match written[..] {
         [] => {
             let message = format!("{} needs `target`", fields.what);
             fields.missing(&TARGETS, message, "or `targets`, or `upstream`");
         }
         [_] => {}
-        [(first, _), (second, spot), ..] => {
+        [(first, _), (second, span), ..] => {
             let message = format!("`{first}` and `{second}` cannot stand side by side");
-            fields.decoder.report.error_hint(spot, message, "keep one of them");
+            fields.decoder.report.error_hint(span, message, "keep one of them");
         }
     }
     let upstream = upstream_use(fields, false).filter(|_| written.len() == 1);
@@ -215,15 +215,15 @@ fn redirect_to_https(decoder: &mut Decoder<'_>, node: Node) -> Option<Option<Red
     if !matches!(node.value, Value::Map(_)) {
         return Some(decoder.parsed(node, scalar::flag)?.value.then_some(USUAL));
     }
-    let mut fields = Fields::open(decoder, node, "`redirect_to_https`")?;
+    let mut fields = MappingReader::open(decoder, node, "`redirect_to_https`")?;
     let status = fields.parsed("status", |text| match text {
         "301" => Ok(301),
         "308" => Ok(308),
-        _ => Err(Wrong::hint("is not the status of a move to https", "write 308 or 301")),
+        _ => Err(ValueError::hint("is not the status of a move to https", "write 308 or 301")),
     });
     let port = fields.parsed("port", |text| match text.parse::<u16>() {
         Ok(port @ 1..) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(port),
-        _ => Err(Wrong::new("is not a port")),
+        _ => Err(ValueError::new("is not a port")),
     });
     fields.close();
     Some(Some(RedirectToHttps {

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::upstream::{Inline, UpstreamUse, upstream_use};
-use crate::config::decoder::{Decoder, Fields};
+use crate::config::decoder::{Decoder, MappingReader};
 use crate::config::plan::{HostPattern, ProxyProtocol, Redirect, Respond};
-use crate::config::report::{At, Spot};
-use crate::config::scalar::{self, Wrong};
+use crate::config::report::{Span, Spanned};
+use crate::config::scalar::{self, ValueError};
 use crate::config::yaml::{Node, Value, quoted};
 use crate::config::{field, pattern, target};
 
 /// One rule.
 pub(crate) struct RuleSource {
-    pub(crate) spot: Spot,
-    pub(crate) name: Option<At<Arc<str>>>,
+    pub(crate) span: Span,
+    pub(crate) name: Option<Spanned<Arc<str>>>,
     /// Empty: any.
     pub(crate) hosts: Vec<HostPattern>,
     pub(crate) path_prefix: Option<Arc<str>>,
@@ -41,7 +41,7 @@ pub(crate) enum ActionSource {
 pub(crate) struct PassSource {
     pub(crate) upstream: UpstreamUse,
     pub(crate) send_proxy_protocol: Option<ProxyProtocol>,
-    pub(crate) idle_timeout: Option<At<Duration>>,
+    pub(crate) idle_timeout: Option<Spanned<Duration>>,
 }
 
 /// Forward to an upstream.
@@ -56,17 +56,17 @@ pub(crate) struct ProxySource {
 #[derive(Default)]
 pub(crate) struct LimitsSource {
     /// `None` inside: no limit.
-    pub(crate) max_body: Option<At<Option<u64>>>,
-    pub(crate) body_timeout: Option<At<Duration>>,
-    pub(crate) response_timeout: Option<At<Duration>>,
-    pub(crate) tunnel_timeout: Option<At<Duration>>,
+    pub(crate) max_body: Option<Spanned<Option<u64>>>,
+    pub(crate) body_timeout: Option<Spanned<Duration>>,
+    pub(crate) response_timeout: Option<Spanned<Duration>>,
+    pub(crate) tunnel_timeout: Option<Spanned<Duration>>,
 }
 
 impl LimitsSource {
     pub(super) const KEYS: [&'static str; 4] =
         ["max_body", "body_timeout", "response_timeout", "tunnel_timeout"];
 
-    pub(super) fn read(fields: &mut Fields<'_, '_>) -> LimitsSource {
+    pub(super) fn read(fields: &mut MappingReader<'_, '_>) -> LimitsSource {
         LimitsSource {
             max_body: fields.parsed("max_body", scalar::body_limit),
             body_timeout: fields.parsed("body_timeout", scalar::timeout),
@@ -83,15 +83,15 @@ pub(super) fn rules(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<RuleSou
 }
 
 fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> {
-    let mut fields = Fields::open(decoder, node, "a rule")?;
+    let mut fields = MappingReader::open(decoder, node, "a rule")?;
     let name = fields.parsed("name", scalar::name);
     if fields.at("pass").is_some() {
         let hint = "it decides before a request is read: by `host` alone";
-        fields.refuse(&["path_prefix", "methods"], "means nothing beside `pass`", hint);
+        fields.not_here(&["path_prefix", "methods"], "means nothing beside `pass`", hint);
     }
     if let Some(own) = ["pass", "drop"].into_iter().find(|own| fields.at(own).is_some()) {
         let why = format!("means nothing beside `{own}`");
-        fields.refuse(&["in_the_clear"], &why, "leave it out: what it takes is never redirected");
+        fields.not_here(&["in_the_clear"], &why, "leave it out: what it takes is never redirected");
     }
     let hosts = fields
         .field("host", |decoder, node| Some(decoder.one_or_many(node, |d, n| d.parsed(n, pattern::host))));
@@ -102,10 +102,10 @@ fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> {
     let in_the_clear = fields.parsed("in_the_clear", scalar::flag).is_some_and(|flag| flag.value);
     let whole = fields.at("path_prefix").is_none() || path.as_ref().is_some_and(|path| &*path.value == "/");
     let action = action(&mut fields, whole);
-    let spot = fields.spot;
+    let span = fields.span;
     fields.close();
     Some(RuleSource {
-        spot,
+        span,
         name,
         hosts: values(hosts),
         path_prefix: path.map(|path| path.value),
@@ -116,7 +116,7 @@ fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> {
 }
 
 /// Every value once, in written order.
-fn values<T: Clone + Eq + Hash>(list: Option<Vec<At<T>>>) -> Vec<T> {
+fn values<T: Clone + Eq + Hash>(list: Option<Vec<Spanned<T>>>) -> Vec<T> {
     let mut seen = HashSet::new();
     list.into_iter().flatten().map(|at| at.value).filter(|value| seen.insert(value.clone())).collect()
 }
@@ -125,8 +125,8 @@ const ACTIONS: [&str; 7] = ["target", "targets", "upstream", "redirect", "respon
 const PROXY_ONLY: [&str; 4] = ["pass_host", "strip_path_prefix", "tls", "connect_timeout"];
 
 /// The one action of a rule. `whole`: it takes every path, so there is nothing to strip.
-fn action(fields: &mut Fields<'_, '_>, whole: bool) -> Option<ActionSource> {
-    let written: Vec<(&str, Spot)> = ACTIONS.iter().filter_map(|key| Some((*key, fields.at(key)?))).collect();
+fn action(fields: &mut MappingReader<'_, '_>, whole: bool) -> Option<ActionSource> {
+    let written: Vec<(&str, Span)> = ACTIONS.iter().filter_map(|key| Some((*key, fields.at(key)?))).collect();
     match written[..] {
         [] => {
             let hint =
@@ -134,15 +134,15 @@ fn action(fields: &mut Fields<'_, '_>, whole: bool) -> Option<ActionSource> {
             fields.missing(&ACTIONS, "this rule does nothing".into(), hint);
         }
         [_] => {}
-        [(first, _), (second, spot), ..] => {
+        [(first, _), (second, span), ..] => {
             let message = format!("`{first}` and `{second}` cannot stand in one rule");
-            fields.decoder.report.error_hint(spot, message, "a rule has one action");
+            fields.decoder.report.error_hint(span, message, "a rule has one action");
         }
     }
     if let [("pass", _)] = written[..] {
         return pass(fields);
     }
-    fields.refuse(&["send_proxy_protocol"], "means nothing without `pass`", "leave it out");
+    fields.not_here(&["send_proxy_protocol"], "means nothing without `pass`", "leave it out");
     // Beside another action, which was said; a known key all the same.
     fields.field("pass", |_, _| Some(()));
     let redirect = fields.field("redirect", redirect);
@@ -150,15 +150,15 @@ fn action(fields: &mut Fields<'_, '_>, whole: bool) -> Option<ActionSource> {
     let drop = fields.parsed("drop", drop);
     if let [(own @ ("redirect" | "respond" | "drop"), _)] = written[..] {
         let why = format!("means nothing beside `{own}`");
-        fields.refuse(&PROXY_ONLY, &why, "leave it out");
-        fields.refuse(&LimitsSource::KEYS, &why, "leave it out");
+        fields.not_here(&PROXY_ONLY, &why, "leave it out");
+        fields.not_here(&LimitsSource::KEYS, &why, "leave it out");
     }
     let strip_at = fields.at("strip_path_prefix");
     let pass_host = fields.parsed("pass_host", scalar::flag).is_some_and(|flag| flag.value);
     let strip = fields.parsed("strip_path_prefix", scalar::flag).is_some_and(|flag| flag.value);
-    if let (true, true, Some(spot)) = (strip, whole, strip_at) {
+    if let (true, true, Some(span)) = (strip, whole, strip_at) {
         let message = "`strip_path_prefix` means nothing without a `path_prefix`";
-        fields.decoder.report.error_hint(spot, message, "add the `path_prefix` to be taken off");
+        fields.decoder.report.error_hint(span, message, "add the `path_prefix` to be taken off");
     }
     let limits = LimitsSource::read(fields);
     let upstream = upstream_use(fields, true);
@@ -173,32 +173,32 @@ fn action(fields: &mut Fields<'_, '_>, whole: bool) -> Option<ActionSource> {
 }
 
 /// `drop: true`.
-fn drop(text: &str) -> Result<(), Wrong> {
+fn drop(text: &str) -> Result<(), ValueError> {
     match scalar::flag(text)? {
         true => Ok(()),
-        false => Err(Wrong::hint("drops nothing", "write `drop: true`, or leave the rule out")),
+        false => Err(ValueError::hint("drops nothing", "write `drop: true`, or leave the rule out")),
     }
 }
 
 /// `pass: "mail:443"`, or a list of such, or `{upstream: name}`, and what goes with it.
-fn pass(fields: &mut Fields<'_, '_>) -> Option<ActionSource> {
+fn pass(fields: &mut MappingReader<'_, '_>) -> Option<ActionSource> {
     let unseen = "means nothing beside `pass`";
-    fields.refuse(&["pass_host", "strip_path_prefix", "tls"], unseen, "nothing is changed on the way");
-    fields.refuse(&["max_body", "body_timeout", "response_timeout"], unseen, "write `tunnel_timeout`");
-    let spot = fields.at("pass")?;
+    fields.not_here(&["pass_host", "strip_path_prefix", "tls"], unseen, "nothing is changed on the way");
+    fields.not_here(&["max_body", "body_timeout", "response_timeout"], unseen, "write `tunnel_timeout`");
+    let span = fields.at("pass")?;
     let one = fields.field("pass", |decoder, node| {
         if let Value::Map(_) = node.value {
-            let mut fields = Fields::open(decoder, node, "`pass`")?;
+            let mut fields = MappingReader::open(decoder, node, "`pass`")?;
             fields.require(&["upstream"]);
             let name = fields.field("upstream", Decoder::text);
             fields.close();
             return name.map(UpstreamUse::Named);
         }
         let targets = decoder.one_or_many(node, |decoder, node| decoder.parsed(node, target::target));
-        Some(UpstreamUse::Inline(Inline { spot, targets, tls: None, connect_timeout: None }))
+        Some(UpstreamUse::Inline(Inline { span, targets, tls: None, connect_timeout: None }))
     });
     if let Some(UpstreamUse::Named(_)) = one {
-        fields.refuse(
+        fields.not_here(
             &["connect_timeout"],
             "means nothing beside `upstream`",
             "write it at the upstream itself",
@@ -215,11 +215,11 @@ fn pass(fields: &mut Fields<'_, '_>) -> Option<ActionSource> {
 }
 
 /// `send_proxy_protocol: v1` or `v2`.
-pub(super) fn send_proxy_protocol(fields: &mut Fields<'_, '_>) -> Option<ProxyProtocol> {
+pub(super) fn send_proxy_protocol(fields: &mut MappingReader<'_, '_>) -> Option<ProxyProtocol> {
     let version = fields.parsed("send_proxy_protocol", |text| match text {
         "v1" => Ok(ProxyProtocol::V1),
         "v2" => Ok(ProxyProtocol::V2),
-        _ => Err(Wrong::hint("is not a version of the PROXY protocol", "write v1 or v2")),
+        _ => Err(ValueError::hint("is not a version of the PROXY protocol", "write v1 or v2")),
     });
     version.map(|version| version.value)
 }
@@ -229,12 +229,12 @@ fn redirect(decoder: &mut Decoder<'_>, node: Node) -> Option<Redirect> {
     if !matches!(node.value, Value::Map(_)) {
         return Some(Redirect { to: decoder.parsed(node, field::location)?.value, status: 308 });
     }
-    let mut fields = Fields::open(decoder, node, "a redirect")?;
+    let mut fields = MappingReader::open(decoder, node, "a redirect")?;
     fields.require(&["to"]);
     let to = fields.parsed("to", field::location);
     let status = fields.parsed("status", |text| match text {
         "301" | "302" | "303" | "307" | "308" => Ok(status_number(text)),
-        _ => Err(Wrong::hint("is not the status of a redirect", "write 301, 302, 303, 307 or 308")),
+        _ => Err(ValueError::hint("is not the status of a redirect", "write 301, 302, 303, 307 or 308")),
     });
     fields.close();
     Some(Redirect { to: to?.value, status: status.map_or(308, |status| status.value) })
@@ -242,10 +242,10 @@ fn redirect(decoder: &mut Decoder<'_>, node: Node) -> Option<Redirect> {
 
 /// `respond: {status, headers, body}`.
 fn respond(decoder: &mut Decoder<'_>, node: Node) -> Option<Respond> {
-    let mut fields = Fields::open(decoder, node, "a response")?;
+    let mut fields = MappingReader::open(decoder, node, "a response")?;
     let status = fields.parsed("status", |text| match text.as_bytes() {
         [b'2'..=b'5', b'0'..=b'9', b'0'..=b'9'] => Ok(status_number(text)),
-        _ => Err(Wrong::new("is not a status between 200 and 599")),
+        _ => Err(ValueError::new("is not a status between 200 and 599")),
     });
     let status = status.map_or(200, |status| status.value);
     let headers = fields.field("headers", headers).unwrap_or_default();
@@ -253,11 +253,11 @@ fn respond(decoder: &mut Decoder<'_>, node: Node) -> Option<Respond> {
     if let Some(body) = &body {
         if matches!(status, 204 | 205 | 304) && !body.text.is_empty() {
             // RFC 9110, 15.3.5, 15.3.6 and 15.4.5.
-            fields.decoder.report.error(body.spot, format!("a response with status {status} has no body"));
+            fields.decoder.report.error(body.span, format!("a response with status {status} has no body"));
         }
         if body.text.len() > BODY_BYTES_MAX {
             fields.decoder.report.error_hint(
-                body.spot,
+                body.span,
                 "this body is longer than 1MiB",
                 "let an upstream serve it",
             );
@@ -277,7 +277,7 @@ fn status_number(text: &str) -> u16 {
 /// `headers:`, a mapping of names to one value or a list of values.
 fn headers(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<(Arc<str>, Arc<str>)>> {
     let Value::Map(entries) = node.value else {
-        decoder.report.error_hint(node.spot, "`headers` is a mapping", "write `Name: value`");
+        decoder.report.error_hint(node.span, "`headers` is a mapping", "write `Name: value`");
         return None;
     };
     let mut headers = Vec::new();
@@ -287,9 +287,9 @@ fn headers(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<(Arc<str>, Arc<s
                 let values = decoder.one_or_many(node, |d, n| d.parsed(n, field::field_value));
                 headers.extend(values.into_iter().map(|value| (name.clone(), value.value)));
             }
-            Err(wrong) => {
-                let message = format!("{} {}", quoted(&key.value), wrong.problem);
-                decoder.report.error_hint(key.spot, message, wrong.hint.unwrap_or_default());
+            Err(error) => {
+                let message = format!("{} {}", quoted(&key.value), error.problem);
+                decoder.report.error_hint(key.span, message, error.hint.unwrap_or_default());
             }
         }
     }

@@ -3,29 +3,29 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::decoder::{Decoder, Fields};
+use crate::config::decoder::{Decoder, MappingReader};
 use crate::config::plan::{CertificateFiles, ClientAuthMode, TlsVersion};
-use crate::config::report::{At, Spot};
-use crate::config::scalar::{self, Wrong};
+use crate::config::report::{Span, Spanned};
+use crate::config::scalar::{self, ValueError};
 use crate::config::yaml::{Node, Value};
 
 /// The keys of `tls` on a listener.
 pub(crate) struct TlsSource {
-    pub(crate) spot: Spot,
+    pub(crate) span: Span,
     /// Neither of the next two was written.
     pub(crate) names_none: bool,
     pub(crate) certificates: Vec<CertificateWritten>,
     pub(crate) default_certificate: Option<CertificateWritten>,
-    pub(crate) min_version: Option<At<TlsVersion>>,
+    pub(crate) min_version: Option<Spanned<TlsVersion>>,
     pub(crate) client_auth: Option<ClientAuthWritten>,
-    pub(crate) handshake_timeout: Option<At<Duration>>,
+    pub(crate) handshake_timeout: Option<Spanned<Duration>>,
 }
 
 impl TlsSource {
     /// `tls: {}`.
-    pub(crate) fn new(spot: Spot) -> TlsSource {
+    pub(crate) fn new(span: Span) -> TlsSource {
         TlsSource {
-            spot,
+            span,
             names_none: true,
             certificates: Vec::new(),
             default_certificate: None,
@@ -38,7 +38,7 @@ impl TlsSource {
 
 /// One entry of `certificates`.
 pub(crate) struct CertificateWritten {
-    pub(crate) spot: Spot,
+    pub(crate) span: Span,
     pub(crate) files: CertificateFiles,
     pub(crate) client_auth: Option<ClientAuthWritten>,
 }
@@ -46,15 +46,15 @@ pub(crate) struct CertificateWritten {
 /// `client_auth: {ca, mode}`.
 #[derive(Clone)]
 pub(crate) struct ClientAuthWritten {
-    pub(crate) ca: At<PathBuf>,
+    pub(crate) ca: Spanned<PathBuf>,
     pub(crate) mode: ClientAuthMode,
 }
 
 /// The key `tls` of a listener.
-pub(super) fn listener_tls(fields: &mut Fields<'_, '_>) -> Option<TlsSource> {
+pub(super) fn listener_tls(fields: &mut MappingReader<'_, '_>) -> Option<TlsSource> {
     fields.field("tls", |decoder, node| {
-        let mut fields = Fields::open(decoder, node, "`tls` of a listener")?;
-        fields.refuse(
+        let mut fields = MappingReader::open(decoder, node, "`tls` of a listener")?;
+        fields.not_here(
             &["ca", "insecure_skip_verify", "sni"],
             "is about TLS to targets",
             "write it beside the `target`; for certificates of clients it is `client_auth: { ca: ... }`",
@@ -66,14 +66,14 @@ pub(super) fn listener_tls(fields: &mut Fields<'_, '_>) -> Option<TlsSource> {
             fields.field("default_certificate", |decoder, node| certificate(decoder, node, false));
         let names_none = fields.at("certificates").is_none() && fields.at("default_certificate").is_none();
         let mut source = TlsSource {
-            spot: fields.spot,
+            span: fields.span,
             names_none,
             certificates: certificates.unwrap_or_default(),
             default_certificate,
             min_version: fields.parsed("min_version", |text| match text {
                 "1.2" => Ok(TlsVersion::V12),
                 "1.3" => Ok(TlsVersion::V13),
-                _ => Err(Wrong::hint("is not a version that is spoken", "write \"1.2\" or \"1.3\"")),
+                _ => Err(ValueError::hint("is not a version that is spoken", "write \"1.2\" or \"1.3\"")),
             }),
             client_auth: fields.field("client_auth", client_auth),
             handshake_timeout: fields.parsed("handshake_timeout", scalar::timeout),
@@ -89,16 +89,16 @@ pub(super) fn listener_tls(fields: &mut Fields<'_, '_>) -> Option<TlsSource> {
 /// A path, or `{cert, key}`, or `{path}`. A default certificate has no names of its own to be asked
 /// for, so it has no `client_auth` either: the listener's counts.
 fn certificate(decoder: &mut Decoder<'_>, node: Node, with_auth: bool) -> Option<CertificateWritten> {
-    let spot = node.spot;
+    let span = node.span;
     if !matches!(node.value, Value::Map(_)) {
         let path = decoder.path(node)?;
         let files = CertificateFiles::Path(path.value);
-        return Some(CertificateWritten { spot: path.spot, files, client_auth: None });
+        return Some(CertificateWritten { span: path.span, files, client_auth: None });
     }
-    let mut fields = Fields::open(decoder, node, "a certificate")?;
+    let mut fields = MappingReader::open(decoder, node, "a certificate")?;
     let (with_path, with_key) = (fields.at("path").is_some(), fields.at("key").is_some());
     if with_path {
-        fields.refuse(&["cert", "key"], "means nothing beside `path`", "keep `cert` and `key`, or `path`");
+        fields.not_here(&["cert", "key"], "means nothing beside `path`", "keep `cert` and `key`, or `path`");
     } else {
         fields.require(&["cert"]);
         if !with_key {
@@ -111,27 +111,27 @@ fn certificate(decoder: &mut Decoder<'_>, node: Node, with_auth: bool) -> Option
     let key = fields.field("key", Decoder::path);
     if !with_auth {
         let hint = "the listener's `client_auth` is for everyone whose name is unknown";
-        fields.refuse(&["client_auth"], "means nothing on a default certificate", hint);
+        fields.not_here(&["client_auth"], "means nothing on a default certificate", hint);
     }
     let client_auth = fields.field("client_auth", client_auth);
     fields.close();
-    let spot = path.as_ref().or(cert.as_ref()).map_or(spot, |path| path.spot);
+    let span = path.as_ref().or(cert.as_ref()).map_or(span, |path| path.span);
     let files = match (path, cert, key) {
         (Some(path), ..) => CertificateFiles::Path(path.value),
         (None, Some(cert), Some(key)) => CertificateFiles::Pair { cert: cert.value, key: key.value },
         _ => return None,
     };
-    Some(CertificateWritten { spot, files, client_auth })
+    Some(CertificateWritten { span, files, client_auth })
 }
 
 fn client_auth(decoder: &mut Decoder<'_>, node: Node) -> Option<ClientAuthWritten> {
-    let mut fields = Fields::open(decoder, node, "`client_auth`")?;
+    let mut fields = MappingReader::open(decoder, node, "`client_auth`")?;
     fields.require(&["ca"]);
     let ca = fields.field("ca", Decoder::path);
     let mode = fields.parsed("mode", |text| match text {
         "required" => Ok(ClientAuthMode::Required),
         "optional" => Ok(ClientAuthMode::Optional),
-        _ => Err(Wrong::hint("is not a mode", "write required or optional")),
+        _ => Err(ValueError::hint("is not a mode", "write required or optional")),
     });
     fields.close();
     Some(ClientAuthWritten { ca: ca?, mode: mode.map_or(ClientAuthMode::Required, |mode| mode.value) })

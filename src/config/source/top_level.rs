@@ -7,34 +7,34 @@ use std::time::Duration;
 use super::listener::{self, ListenerSource, ProtocolSource};
 use super::rule::{self, RuleSource};
 use super::upstream::{self, UpstreamSource};
-use crate::config::decoder::{Decoder, Fields};
+use crate::config::decoder::{Decoder, MappingReader};
 use crate::config::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, InternalBind, LogFormat, LogLevel, Secret,
 };
-use crate::config::report::{At, Report};
-use crate::config::scalar::{self, Wrong};
+use crate::config::report::{Report, Spanned};
+use crate::config::scalar::{self, ValueError};
 use crate::config::target;
 use crate::config::yaml::{self, Node, Value};
 
 /// All files together.
 #[derive(Default)]
 pub(crate) struct Source {
-    pub(crate) log_level: Option<At<LogLevel>>,
-    pub(crate) log_format: Option<At<LogFormat>>,
+    pub(crate) log_level: Option<Spanned<LogLevel>>,
+    pub(crate) log_format: Option<Spanned<LogFormat>>,
     /// `None` inside: switched off.
-    pub(crate) access_log: Option<At<Option<AccessLog>>>,
-    pub(crate) workers: Option<At<usize>>,
-    pub(crate) max_connections: Option<At<usize>>,
-    pub(crate) shutdown_timeout: Option<At<Duration>>,
-    pub(crate) internal_api: Option<At<InternalSource>>,
+    pub(crate) access_log: Option<Spanned<Option<AccessLog>>>,
+    pub(crate) workers: Option<Spanned<usize>>,
+    pub(crate) max_connections: Option<Spanned<usize>>,
+    pub(crate) shutdown_timeout: Option<Spanned<Duration>>,
+    pub(crate) internal_api: Option<Spanned<InternalSource>>,
     /// `None` inside: it was wrong, and that was reported.
-    http_config: Option<At<Option<ListenerSource>>>,
+    http_config: Option<Spanned<Option<ListenerSource>>>,
     /// The rules of every file's `http_routes`, and the place of the first.
-    http_routes: Option<At<Vec<RuleSource>>>,
-    tcp: Option<At<ListenerSource>>,
+    http_routes: Option<Spanned<Vec<RuleSource>>>,
+    tcp: Option<Spanned<ListenerSource>>,
     pub(crate) listeners: Vec<ListenerSource>,
     pub(crate) upstreams: Vec<UpstreamSource>,
-    pub(crate) watch: Option<At<bool>>,
+    pub(crate) watch: Option<Spanned<bool>>,
     /// Every file that was read, in order.
     pub(crate) files: Vec<PathBuf>,
     /// Services of compose files that are not served as they ask to be.
@@ -43,7 +43,7 @@ pub(crate) struct Source {
 
 /// `internal_api:`
 pub(crate) struct InternalSource {
-    pub(crate) bind: Option<At<InternalBind>>,
+    pub(crate) bind: Option<Spanned<InternalBind>>,
     pub(crate) token: Option<Secret>,
 }
 
@@ -53,7 +53,7 @@ impl Source {
         if let Value::Null = root.value {
             return;
         }
-        let Some(mut fields) = Fields::open(decoder, root, "a configuration") else {
+        let Some(mut fields) = MappingReader::open(decoder, root, "a configuration") else {
             return;
         };
         // A home for anchors.
@@ -79,21 +79,21 @@ impl Source {
         fields.close();
     }
 
-    fn read_listeners(&mut self, fields: &mut Fields<'_, '_>) {
+    fn read_listeners(&mut self, fields: &mut MappingReader<'_, '_>) {
         let key = fields.at("http_config");
         let http = fields.field("http_config", listener::http_config);
-        let http = key.map(|spot| At { value: http, spot });
+        let http = key.map(|span| Spanned { value: http, span });
         once(&mut self.http_config, http, "http_config", fields.decoder.report);
         let key = fields.at("http_routes");
         let rules = fields.field("http_routes", rule::rules);
         match (key, rules, &mut self.http_routes) {
             (_, Some(rules), Some(before)) => before.value.extend(rules),
-            (Some(spot), Some(value), before) => *before = Some(At { value, spot }),
+            (Some(span), Some(value), before) => *before = Some(Spanned { value, span }),
             _ => {}
         }
         let key = fields.at("tcp");
         let tcp = fields.field("tcp", listener::tcp);
-        let tcp = key.zip(tcp).map(|(spot, value)| At { value, spot });
+        let tcp = key.zip(tcp).map(|(span, value)| Spanned { value, span });
         once(&mut self.tcp, tcp, "tcp", fields.decoder.report);
         self.listeners.extend(fields.field("listeners", listener::listeners).unwrap_or_default());
     }
@@ -108,7 +108,7 @@ impl Source {
             }
             (None, Some(routes)) => {
                 let hint = "add for example `http_config: { port: \":8021\" }`";
-                report.error_hint(routes.spot, "`http_routes` stands without `http_config`", hint);
+                report.error_hint(routes.span, "`http_routes` stands without `http_config`", hint);
             }
             _ => {}
         }
@@ -118,11 +118,11 @@ impl Source {
 }
 
 /// What only one file may say.
-fn once<T>(slot: &mut Option<At<T>>, new: Option<At<T>>, name: &str, report: &mut Report) {
+fn once<T>(slot: &mut Option<Spanned<T>>, new: Option<Spanned<T>>, name: &str, report: &mut Report) {
     match (&slot, new) {
         (Some(first), Some(new)) => {
-            let first = report.place(first.spot);
-            report.error_hint(new.spot, format!("`{name}` is set in two files"), format!("first at {first}"));
+            let first = report.place(first.span);
+            report.error_hint(new.span, format!("`{name}` is set in two files"), format!("first at {first}"));
         }
         (None, Some(new)) => *slot = Some(new),
         (_, None) => {}
@@ -130,23 +130,23 @@ fn once<T>(slot: &mut Option<At<T>>, new: Option<At<T>>, name: &str, report: &mu
 }
 
 /// `stdout`, `off`, a path, or `{to, format}`.
-fn access_log(decoder: &mut Decoder<'_>, node: Node) -> Option<At<Option<AccessLog>>> {
-    let spot = node.spot;
+fn access_log(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Option<AccessLog>>> {
+    let span = node.span;
     if !matches!(node.value, Value::Map(_)) {
         let to = access_log_to(decoder, node)?;
-        return Some(At { value: to.map(|to| AccessLog { to, format: AccessLogFormat::Json }), spot });
+        return Some(Spanned { value: to.map(|to| AccessLog { to, format: AccessLogFormat::Json }), span });
     }
-    let mut fields = Fields::open(decoder, node, "an access log")?;
+    let mut fields = MappingReader::open(decoder, node, "an access log")?;
     fields.require(&["to"]);
     let to = fields.field("to", access_log_to);
     let format = fields.parsed("format", |text| match text {
         "json" => Ok(AccessLogFormat::Json),
         "combined" => Ok(AccessLogFormat::Combined),
-        _ => Err(Wrong::hint("is not a format of an access log", "write json or combined")),
+        _ => Err(ValueError::hint("is not a format of an access log", "write json or combined")),
     });
     fields.close();
     let format = format.map_or(AccessLogFormat::Json, |format| format.value);
-    Some(At { value: to?.map(|to| AccessLog { to, format }), spot })
+    Some(Spanned { value: to?.map(|to| AccessLog { to, format }), span })
 }
 
 fn access_log_to(decoder: &mut Decoder<'_>, node: Node) -> Option<Option<AccessLogTo>> {
@@ -158,15 +158,15 @@ fn access_log_to(decoder: &mut Decoder<'_>, node: Node) -> Option<Option<AccessL
     }
 }
 
-fn internal_api(decoder: &mut Decoder<'_>, node: Node) -> Option<At<InternalSource>> {
-    let spot = node.spot;
-    let mut fields = Fields::open(decoder, node, "the internal API")?;
+fn internal_api(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<InternalSource>> {
+    let span = node.span;
+    let mut fields = MappingReader::open(decoder, node, "the internal API")?;
     let bind = fields.field("bind", |decoder, node| {
         let text = decoder.text(node)?;
         match internal_bind(&text.text, |path| decoder.resolve(path)) {
-            Ok(value) => Some(At { value, spot: text.spot }),
-            Err(wrong) => {
-                decoder.wrong(&text, wrong);
+            Ok(value) => Some(Spanned { value, span: text.span }),
+            Err(error) => {
+                decoder.value_error(&text, error);
                 None
             }
         }
@@ -176,19 +176,22 @@ fn internal_api(decoder: &mut Decoder<'_>, node: Node) -> Option<At<InternalSour
         let text = decoder.text(node)?;
         // RFC 6750, 2.1: what a client can send. The message does not quote it.
         if text.text.is_empty() || !text.text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            decoder.report.error(text.spot, "a token is made of visible ASCII characters, without spaces");
+            decoder.report.error(text.span, "a token is made of visible ASCII characters, without spaces");
             return None;
         }
         Some(Secret(Arc::from(text.text)))
     });
     fields.close();
-    Some(At { value: InternalSource { bind, token }, spot })
+    Some(Spanned { value: InternalSource { bind, token }, span })
 }
 
 /// `unix:/path`, or what a listener's `bind` takes.
-pub(crate) fn internal_bind(text: &str, resolve: impl Fn(&str) -> PathBuf) -> Result<InternalBind, Wrong> {
+pub(crate) fn internal_bind(
+    text: &str,
+    resolve: impl Fn(&str) -> PathBuf,
+) -> Result<InternalBind, ValueError> {
     match text.strip_prefix("unix:") {
-        Some("") => Err(Wrong::hint("has no path", "write \"unix:/run/smolgate.sock\"")),
+        Some("") => Err(ValueError::hint("has no path", "write \"unix:/run/smolgate.sock\"")),
         Some(path) => Ok(InternalBind::Unix(resolve(path))),
         None => target::bind(text).map(InternalBind::Tcp),
     }

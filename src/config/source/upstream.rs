@@ -3,21 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::decoder::{Decoder, Fields, Text};
+use crate::config::decoder::{Decoder, MappingReader, Text};
 use crate::config::plan::UpstreamTls;
-use crate::config::report::{At, Spot};
+use crate::config::report::{Span, Spanned};
 use crate::config::scalar;
 use crate::config::target::{self, TargetText};
 use crate::config::yaml::{Node, Value};
 
 /// One of `upstreams:`.
 pub(crate) struct UpstreamSource {
-    pub(crate) name: At<Arc<str>>,
-    pub(crate) targets: Vec<At<TargetText>>,
-    pub(crate) tls: Option<At<UpstreamTls>>,
-    pub(crate) connect_timeout: Option<At<Duration>>,
-    pub(crate) tries: Option<At<usize>>,
-    pub(crate) idle_timeout: Option<At<Duration>>,
+    pub(crate) name: Spanned<Arc<str>>,
+    pub(crate) targets: Vec<Spanned<TargetText>>,
+    pub(crate) tls: Option<Spanned<UpstreamTls>>,
+    pub(crate) connect_timeout: Option<Spanned<Duration>>,
+    pub(crate) tries: Option<Spanned<usize>>,
+    pub(crate) idle_timeout: Option<Spanned<Duration>>,
 }
 
 /// Which upstream a rule or a TCP listener means.
@@ -30,24 +30,24 @@ pub(crate) enum UpstreamUse {
 
 /// An upstream that is written where it is used.
 pub(crate) struct Inline {
-    pub(crate) spot: Spot,
-    pub(crate) targets: Vec<At<TargetText>>,
-    pub(crate) tls: Option<At<UpstreamTls>>,
-    pub(crate) connect_timeout: Option<At<Duration>>,
+    pub(crate) span: Span,
+    pub(crate) targets: Vec<Spanned<TargetText>>,
+    pub(crate) tls: Option<Spanned<UpstreamTls>>,
+    pub(crate) connect_timeout: Option<Spanned<Duration>>,
 }
 
 /// `upstreams:`, a mapping of names.
 pub(super) fn upstreams(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<UpstreamSource>> {
     let Value::Map(entries) = node.value else {
-        decoder.report.error_hint(node.spot, "`upstreams` is a mapping", "write `name: { targets: [...] }`");
+        decoder.report.error_hint(node.span, "`upstreams` is a mapping", "write `name: { targets: [...] }`");
         return None;
     };
     let mut upstreams = Vec::new();
     for (key, node) in entries {
         let name = match scalar::name(&key.value) {
-            Ok(name) => At { value: name, spot: key.spot },
-            Err(wrong) => {
-                decoder.report.error(key.spot, format!("this {}", wrong.problem));
+            Ok(name) => Spanned { value: name, span: key.span },
+            Err(error) => {
+                decoder.report.error(key.span, format!("this {}", error.problem));
                 continue;
             }
         };
@@ -56,10 +56,10 @@ pub(super) fn upstreams(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Ups
     Some(upstreams)
 }
 
-fn upstream(decoder: &mut Decoder<'_>, name: At<Arc<str>>, node: Node) -> Option<UpstreamSource> {
-    let mut fields = Fields::open(decoder, node, "an upstream")?;
+fn upstream(decoder: &mut Decoder<'_>, name: Spanned<Arc<str>>, node: Node) -> Option<UpstreamSource> {
+    let mut fields = MappingReader::open(decoder, node, "an upstream")?;
     // An empty mapping has no key to point at.
-    fields.spot = name.spot;
+    fields.span = name.span;
     fields.require(&["targets"]);
     let upstream = UpstreamSource {
         name,
@@ -75,38 +75,38 @@ fn upstream(decoder: &mut Decoder<'_>, name: At<Arc<str>>, node: Node) -> Option
 
 /// The keys `target`, `targets`, `upstream`, and those that go with a target in place: `with_tls` says
 /// whether `tls` is one of them. The caller made sure that exactly one of the three stands there.
-pub(super) fn upstream_use(fields: &mut Fields<'_, '_>, with_tls: bool) -> Option<UpstreamUse> {
-    let spot = ["target", "targets"].iter().find_map(|key| fields.at(key));
+pub(super) fn upstream_use(fields: &mut MappingReader<'_, '_>, with_tls: bool) -> Option<UpstreamUse> {
+    let span = ["target", "targets"].iter().find_map(|key| fields.at(key));
     let one = fields.parsed("target", target::target);
     let many = fields.field("targets", targets);
     let name = fields.field("upstream", Decoder::text);
     if fields.at("upstream").is_some() {
         let keys = if with_tls { &["tls", "connect_timeout"][..] } else { &["connect_timeout"] };
-        fields.refuse(keys, "means nothing beside `upstream`", "write it at the upstream itself");
+        fields.not_here(keys, "means nothing beside `upstream`", "write it at the upstream itself");
         return name.map(UpstreamUse::Named);
     }
     let targets = one.into_iter().chain(many.into_iter().flatten()).collect();
     let tls = if with_tls { tls(fields) } else { None };
     let connect_timeout = fields.parsed("connect_timeout", scalar::timeout);
-    Some(UpstreamUse::Inline(Inline { spot: spot?, targets, tls, connect_timeout }))
+    Some(UpstreamUse::Inline(Inline { span: span?, targets, tls, connect_timeout }))
 }
 
-fn targets(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<At<TargetText>>> {
+fn targets(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Spanned<TargetText>>> {
     Some(decoder.one_or_many(node, |decoder, node| decoder.parsed(node, target::target)))
 }
 
 /// `tls: {ca, insecure_skip_verify, sni}`; its place is that of the key.
-fn tls(fields: &mut Fields<'_, '_>) -> Option<At<UpstreamTls>> {
-    let spot = fields.at("tls");
+fn tls(fields: &mut MappingReader<'_, '_>) -> Option<Spanned<UpstreamTls>> {
+    let span = fields.at("tls");
     let tls = fields.field("tls", |decoder, node| {
-        let mut fields = Fields::open(decoder, node, "`tls`")?;
+        let mut fields = MappingReader::open(decoder, node, "`tls`")?;
         let ca = fields.field("ca", Decoder::path);
         let insecure = fields.parsed("insecure_skip_verify", scalar::flag);
         let sni = fields.parsed("sni", target::server_name);
-        if let (Some(ca), Some(At { value: true, .. })) = (&ca, &insecure) {
+        if let (Some(ca), Some(Spanned { value: true, .. })) = (&ca, &insecure) {
             let message = "`ca` means nothing beside `insecure_skip_verify`";
             fields.decoder.report.error_hint(
-                ca.spot,
+                ca.span,
                 message,
                 "with `ca`, certificates can be verified: leave the other out",
             );
@@ -118,5 +118,5 @@ fn tls(fields: &mut Fields<'_, '_>) -> Option<At<UpstreamTls>> {
             sni: sni.map(|name| name.value),
         })
     });
-    Some(At { value: tls?, spot: spot? })
+    Some(Spanned { value: tls?, span: span? })
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::{fs, io};
 
-use crate::config::{Seen, Sources, TEXT_BYTES_MAX};
+use crate::config::{Content, SourceFiles, TEXT_BYTES_MAX};
 use crate::{files, tls};
 
 /// Symbolic links that are followed for one path; as many as Linux follows.
@@ -18,7 +18,7 @@ const FOLDERS_DEEP: usize = 2;
 
 /// What the system says of a file without opening it. Another one, or another text, has another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(super) struct FileStamp {
     pub(super) file: FileId,
     length: u64,
     /// Seconds and nanoseconds.
@@ -33,16 +33,16 @@ pub(super) struct Stamp {
 pub(super) type FileId = (u64, u64);
 
 /// The stamp of each path; none where nothing is.
-pub(super) type Stamps = BTreeMap<PathBuf, Option<Stamp>>;
+pub(super) type FileStamps = BTreeMap<PathBuf, Option<FileStamp>>;
 
 /// The stamps of all of them.
-pub(super) fn stamps(sources: &Sources) -> Stamps {
+pub(super) fn stamps(sources: &SourceFiles) -> FileStamps {
     sources.iter().map(|(path, _)| (path.to_owned(), stamp(path))).collect()
 }
 
-fn stamp(path: &Path) -> Option<Stamp> {
+fn stamp(path: &Path) -> Option<FileStamp> {
     let found = fs::metadata(path).ok()?;
-    Some(Stamp {
+    Some(FileStamp {
         file: (found.dev(), found.ino()),
         length: found.len(),
         modified: (found.mtime(), found.mtime_nsec()),
@@ -52,19 +52,19 @@ fn stamp(path: &Path) -> Option<Stamp> {
 }
 
 /// Reads all of them again.
-pub(super) fn read(sources: &Sources) -> Sources {
+pub(super) fn read(sources: &SourceFiles) -> SourceFiles {
     sources.iter().map(|(path, before)| (path.to_owned(), seen(path, before))).collect()
 }
 
 /// Reads as the load did, so that the same is found where nothing changed.
-fn seen(path: &Path, before: Seen) -> Seen {
-    if matches!(before, Seen::Folder(_) | Seen::Unreadable) && path.is_dir() {
-        return entries(path).map_or(Seen::Unreadable, |entries| Seen::folder(&entries));
+fn seen(path: &Path, before: Content) -> Content {
+    if matches!(before, Content::Folder(_) | Content::Unreadable) && path.is_dir() {
+        return entries(path).map_or(Content::Unreadable, |entries| Content::folder(&entries));
     }
     match files::read(path, TEXT_BYTES_MAX) {
-        Ok(bytes) if before == Seen::NotText && std::str::from_utf8(&bytes).is_err() => Seen::NotText,
-        Ok(bytes) => Seen::text(&bytes),
-        Err(_) => Seen::Unreadable,
+        Ok(bytes) if before == Content::NotText && std::str::from_utf8(&bytes).is_err() => Content::NotText,
+        Ok(bytes) => Content::text(&bytes),
+        Err(_) => Content::Unreadable,
     }
 }
 
@@ -76,14 +76,14 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// Takes in a file that a plan names and that no load reads, such as certificates; of a folder,
 /// the certificates and keys in it too, and in the folders in it.
-pub(in crate::gate) fn note(sources: &mut Sources, path: &Path) {
+pub(in crate::gate) fn note(sources: &mut SourceFiles, path: &Path) {
     note_deep(sources, path, FOLDERS_DEEP);
 }
 
-fn note_deep(sources: &mut Sources, path: &Path, folders: usize) {
-    let found = seen(path, Seen::Unreadable);
+fn note_deep(sources: &mut SourceFiles, path: &Path, folders: usize) {
+    let found = seen(path, Content::Unreadable);
     sources.note(path.to_owned(), found);
-    if let (Seen::Folder(_), Some(deeper)) = (found, folders.checked_sub(1)) {
+    if let (Content::Folder(_), Some(deeper)) = (found, folders.checked_sub(1)) {
         let entries = entries(path).into_iter().flatten();
         let entries = entries.filter(|entry| tls::may_count(entry) || entry.is_dir());
         entries.for_each(|entry| note_deep(sources, &entry, deeper));
@@ -92,7 +92,7 @@ fn note_deep(sources: &mut Sources, path: &Path, folders: usize) {
 
 /// Where something can happen that makes a path lead to something else.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Places {
+pub(super) struct WatchTargets {
     /// Files that can be written to.
     pub(super) files: BTreeSet<PathBuf>,
     /// Folders in which a name can come, go, or be given to another file.
@@ -100,14 +100,14 @@ pub(super) struct Places {
 }
 
 /// The places of all of them.
-pub(super) fn places(sources: &Sources) -> Places {
-    let mut places = Places::default();
+pub(super) fn watch_targets(sources: &SourceFiles) -> WatchTargets {
+    let mut targets = WatchTargets::default();
     for (path, _) in sources.iter() {
-        let kind = if path.is_dir() { &mut places.folders } else { &mut places.files };
+        let kind = if path.is_dir() { &mut targets.folders } else { &mut targets.files };
         kind.insert(path.to_owned());
-        folders_towards(path, &mut places.folders);
+        folders_towards(path, &mut targets.folders);
     }
-    places
+    targets
 }
 
 /// The folder that holds what `path` leads to, and those that hold a symbolic link on the way; where

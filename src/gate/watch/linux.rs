@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
 use smol::{Async, Timer};
 
-use super::files::Places;
+use super::files::WatchTargets;
 
 /// How long events may gather before they are taken: a busy folder wakes the task at most so often.
 const GATHER: Duration = Duration::from_millis(50);
@@ -20,27 +20,27 @@ const GATHER: Duration = Duration::from_millis(50);
 const EVENT_BYTES: usize = 4096;
 
 /// Tells that something happened; not what.
-pub(super) struct Notice {
+pub(super) struct FileEvents {
     inotify: Arc<Async<OwnedFd>>,
     /// Descriptors of what is watched: one for each inode.
     watched: HashSet<i32>,
 }
 
-impl Notice {
+impl FileEvents {
     /// Watches nothing yet.
     ///
     /// # Errors
     /// When the user has as many of these as the system allows, or it has none at all.
-    pub(super) fn new() -> io::Result<Notice> {
+    pub(super) fn new() -> io::Result<FileEvents> {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        Ok(Notice { inotify: Arc::new(Async::new(inotify)?), watched: HashSet::new() })
+        Ok(FileEvents { inotify: Arc::new(Async::new(inotify)?), watched: HashSet::new() })
     }
 
     /// Watches these places, as they are now, and no others. What cannot be watched is left to the
     /// poll.
-    pub(super) async fn watch(&mut self, places: Places) {
+    pub(super) async fn watch(&mut self, targets: WatchTargets) {
         let inotify = self.inotify.clone();
-        let wanted = smol::unblock(move || add(inotify.get_ref(), &places)).await;
+        let wanted = smol::unblock(move || add(inotify.get_ref(), &targets)).await;
         for gone in self.watched.difference(&wanted) {
             // That of a deleted file is gone already.
             let _ = inotify::remove_watch(self.inotify.get_ref(), *gone);
@@ -49,7 +49,7 @@ impl Notice {
     }
 
     /// Returns when something happened since the last return. May be dropped at any time.
-    pub(super) async fn heard(&self) {
+    pub(super) async fn next_event(&self) {
         if let Err(error) = self.inotify.readable().await {
             tracing::debug!(%error, "inotify failed, the poll goes on");
             return std::future::pending().await;
@@ -62,7 +62,7 @@ impl Notice {
 }
 
 /// Asks for events of all of these. Blocks.
-fn add(inotify: &OwnedFd, places: &Places) -> HashSet<i32> {
+fn add(inotify: &OwnedFd, targets: &WatchTargets) -> HashSet<i32> {
     let of_names = WatchFlags::CREATE
         | WatchFlags::DELETE
         | WatchFlags::MOVE
@@ -71,8 +71,8 @@ fn add(inotify: &OwnedFd, places: &Places) -> HashSet<i32> {
         | WatchFlags::MOVE_SELF
         | WatchFlags::ONLYDIR;
     let of_text = WatchFlags::MODIFY | WatchFlags::ATTRIB | WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
-    let folders = places.folders.iter().map(|folder| (folder, of_names));
-    let files = places.files.iter().map(|file| (file, of_text));
+    let folders = targets.folders.iter().map(|folder| (folder, of_names));
+    let files = targets.files.iter().map(|file| (file, of_text));
     let add = |(path, flags): (&PathBuf, WatchFlags)| match inotify::add_watch(inotify, path, flags) {
         Ok(descriptor) => Some(descriptor),
         Err(error) => {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   inotify (linux.rs) or a poll --> stamps differ --> still for QUIET --> look: read again
-//!                                    files.rs          vigil.rs            differs from the last load?
+//!                                    files.rs          watcher.rs            differs from the last load?
 //!                                                                            --> Shared::reload_changed
 //! ```
 //!
@@ -18,7 +18,7 @@ mod platform;
 mod task;
 #[cfg(test)]
 mod tests;
-mod vigil;
+mod watcher;
 
 pub(super) use files::note;
-pub(super) use task::follow;
+pub(super) use task::watch;

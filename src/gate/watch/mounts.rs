@@ -6,23 +6,23 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
-use super::files::{FileId, Stamps};
+use super::files::{FileId, FileStamps};
 
 /// What was seen of them so far.
 #[derive(Debug, Default)]
-pub(super) struct Mounts {
+pub(super) struct StaleMounts {
     /// Files that had a name. One that never had one, as some file systems say of all of theirs, proves
     /// nothing.
     named: HashSet<PathBuf>,
     /// What was mounted at a path when it was first looked at.
-    shown: BTreeMap<PathBuf, String>,
+    mounted: BTreeMap<PathBuf, String>,
     /// The file of each path, as it was told of.
-    told: HashMap<PathBuf, FileId>,
+    reported_file: HashMap<PathBuf, FileId>,
 }
 
-impl Mounts {
+impl StaleMounts {
     /// The paths that show a file which was replaced outside. Each file is told of once.
-    pub(super) fn orphans(&mut self, stamps: &Stamps, shown: &BTreeMap<PathBuf, String>) -> Vec<PathBuf> {
+    pub(super) fn find(&mut self, stamps: &FileStamps, mounted: &BTreeMap<PathBuf, String>) -> Vec<PathBuf> {
         let mut orphans = Vec::new();
         for (path, stamp) in stamps {
             let Some(stamp) = stamp else { continue };
@@ -30,11 +30,13 @@ impl Mounts {
             if stamp.names > 0 {
                 self.named.insert(path.clone());
             }
-            let renamed = shown.get(path).is_some_and(|now| {
-                let before = self.shown.insert(path.clone(), now.clone());
+            let renamed = mounted.get(path).is_some_and(|now| {
+                let before = self.mounted.insert(path.clone(), now.clone());
                 before.is_some_and(|before| before != *now)
             });
-            if (lost_its_name || renamed) && self.told.insert(path.clone(), stamp.file) != Some(stamp.file) {
+            if (lost_its_name || renamed)
+                && self.reported_file.insert(path.clone(), stamp.file) != Some(stamp.file)
+            {
                 orphans.push(path.clone());
             }
         }

@@ -4,23 +4,23 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::files::Places;
+use super::files::WatchTargets;
 
 /// There is none.
-pub(super) enum Notice {}
+pub(super) enum FileEvents {}
 
-impl Notice {
+impl FileEvents {
     /// # Errors
     /// Always.
-    pub(super) fn new() -> io::Result<Notice> {
+    pub(super) fn new() -> io::Result<FileEvents> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub(super) async fn watch(&mut self, _: Places) {
+    pub(super) async fn watch(&mut self, _: WatchTargets) {
         match *self {}
     }
 
-    pub(super) async fn heard(&self) {
+    pub(super) async fn next_event(&self) {
         match *self {}
     }
 }

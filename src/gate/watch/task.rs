@@ -5,37 +5,37 @@ use std::sync::Weak;
 use futures_lite::FutureExt;
 use smol::channel::Receiver;
 
-use super::platform::Notice;
-use super::vigil::{POLL, Vigil};
-use crate::config::Sources;
-use crate::gate::running::Shared;
+use super::platform::FileEvents;
+use super::watcher::{ConfigWatcher, POLL};
+use crate::config::SourceFiles;
+use crate::gate::running::GateState;
 
 /// Reloads the gate whenever its files changed, as long as its plan wants that; ends with the gate.
-/// `news` tells that a load took place.
-pub(in crate::gate) async fn follow(shared: Weak<Shared>, news: Receiver<()>) {
-    let mut vigil = None;
+/// `reloaded` tells that a load took place.
+pub(in crate::gate) async fn watch(state: Weak<GateState>, reloaded: Receiver<()>) {
+    let mut watcher = None;
     loop {
-        let Some(gate) = shared.upgrade() else { return };
+        let Some(gate) = state.upgrade() else { return };
         let watched = gate.watched();
         drop(gate);
         let Some(sources) = watched else {
             // Whatever it held is given back.
-            vigil = None;
-            match news.recv().await {
+            watcher = None;
+            match reloaded.recv().await {
                 Ok(()) => continue,
                 Err(_) => return,
             }
         };
-        let vigil = vigil.get_or_insert_with(begin);
-        vigil.follow(sources);
-        let told = async { news.recv().await.err().map(|_| Event::Gone).unwrap_or(Event::Loaded) };
-        let changed = async { Event::Changed(vigil.changed().await) };
+        let watcher = watcher.get_or_insert_with(begin);
+        watcher.watch(sources);
+        let told = async { reloaded.recv().await.err().map(|_| Event::Gone).unwrap_or(Event::Loaded) };
+        let changed = async { Event::Changed(watcher.changed().await) };
         match told.or(changed).await {
             Event::Loaded => {}
             Event::Gone => return,
-            Event::Changed(held) => match shared.upgrade() {
+            Event::Changed(held) => match state.upgrade() {
                 Some(gate) if gate.reload_changed(&held).await => {}
-                Some(_) => vigil.forget(),
+                Some(_) => watcher.report_again(),
                 None => return,
             },
         }
@@ -46,14 +46,14 @@ enum Event {
     /// Somebody else had the configuration loaded.
     Loaded,
     /// The files hold this now.
-    Changed(Sources),
+    Changed(SourceFiles),
     /// There is no gate any more.
     Gone,
 }
 
-fn begin() -> Vigil {
-    let notice = Notice::new().map_err(|error| {
+fn begin() -> ConfigWatcher {
+    let events = FileEvents::new().map_err(|error| {
         tracing::info!("no events for files ({error}): they are looked at every {POLL:?} instead");
     });
-    Vigil::new(notice.ok())
+    ConfigWatcher::new(events.ok())
 }

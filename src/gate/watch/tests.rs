@@ -11,10 +11,10 @@ use futures_lite::FutureExt;
 use smol::Timer;
 use tempfile::TempDir;
 
-use super::files::{Stamps, note, places, read, stamps};
-use super::mounts::Mounts;
-use super::vigil::Vigil;
-use crate::config::{Seen, Sources};
+use super::files::{FileStamps, note, read, stamps, watch_targets};
+use super::mounts::StaleMounts;
+use super::watcher::ConfigWatcher;
+use crate::config::{Content, SourceFiles};
 
 /// Only a failing test ever waits for it.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -26,8 +26,8 @@ fn folder() -> (TempDir, PathBuf) {
     (dir, path)
 }
 
-fn sources(paths: &[&Path]) -> Sources {
-    read(&paths.iter().map(|path| (path.to_path_buf(), Seen::Unreadable)).collect())
+fn sources(paths: &[&Path]) -> SourceFiles {
+    read(&paths.iter().map(|path| (path.to_path_buf(), Content::Unreadable)).collect())
 }
 
 fn within_deadline<T>(what: &str, future: impl Future<Output = T>) -> T {
@@ -43,13 +43,13 @@ fn the_poll_alone_is_enough() {
     let (_dir, dir) = folder();
     let (file, later) = (dir.join("a.yml"), dir.join("later"));
     fs::write(&file, "one").unwrap();
-    let mut vigil = Vigil::new(None);
-    vigil.follow(Arc::new(sources(&[&file, &later])));
+    let mut watcher = ConfigWatcher::new(None);
+    watcher.watch(Arc::new(sources(&[&file, &later])));
     for (path, text) in [(&file, "two"), (&later, "now it is there"), (&file, "three")] {
         fs::write(path, text).unwrap();
-        let held = within_deadline("the poll finds the edit", vigil.changed());
-        assert_eq!(held.get(path), Some(Seen::text(text.as_bytes())));
-        vigil.follow(Arc::new(held));
+        let held = within_deadline("the poll finds the edit", watcher.changed());
+        assert_eq!(held.get(path), Some(Content::text(text.as_bytes())));
+        watcher.watch(Arc::new(held));
     }
 }
 
@@ -60,10 +60,10 @@ fn what_was_written_while_it_was_loaded_is_found_without_any_event() {
     fs::write(&file, "loaded").unwrap();
     let loaded = Arc::new(sources(&[&file]));
     fs::write(&file, "written since").unwrap();
-    let mut vigil = Vigil::new(None);
-    vigil.follow(loaded);
-    let held = within_deadline("the edit is found", vigil.changed());
-    assert_eq!(held.get(&file), Some(Seen::text(b"written since")));
+    let mut watcher = ConfigWatcher::new(None);
+    watcher.watch(loaded);
+    let held = within_deadline("the edit is found", watcher.changed());
+    assert_eq!(held.get(&file), Some(Content::text(b"written since")));
 }
 
 #[test]
@@ -71,14 +71,14 @@ fn a_load_that_sees_something_else_is_not_asked_for_over_and_over() {
     let (_dir, dir) = folder();
     let file = dir.join("a.yml");
     fs::write(&file, "here").unwrap();
-    let elsewhere: Sources = [(file.clone(), Seen::text(b"seen by nobody"))].into_iter().collect();
-    let mut vigil = Vigil::new(None);
-    vigil.follow(Arc::new(elsewhere.clone()));
-    within_deadline("it is reported once", vigil.changed());
-    vigil.follow(Arc::new(elsewhere));
-    let again = smol::block_on(async { Some(vigil.changed().await) }.or(async {
+    let elsewhere: SourceFiles = [(file.clone(), Content::text(b"seen by nobody"))].into_iter().collect();
+    let mut watcher = ConfigWatcher::new(None);
+    watcher.watch(Arc::new(elsewhere.clone()));
+    within_deadline("it is reported once", watcher.changed());
+    watcher.watch(Arc::new(elsewhere));
+    let again = smol::block_on(async { Some(watcher.changed().await) }.or(async {
         // Longer than it takes to settle and look again.
-        Timer::after(super::vigil::QUIET * 3).await;
+        Timer::after(super::watcher::QUIET * 3).await;
         None
     }));
     assert_eq!(again, None);
@@ -97,7 +97,7 @@ fn every_folder_is_watched_in_which_a_name_can_change_hands() {
     symlink(dir.join("releases/1"), dir.join("current")).unwrap();
     let folders = |path: &str| {
         let path = dir.join(path);
-        let found = places(&sources(&[&path]));
+        let found = watch_targets(&sources(&[&path]));
         let short = |folder: PathBuf| folder.strip_prefix(&dir).ok().map(|path| path.display().to_string());
         found.folders.into_iter().filter_map(short).collect::<Vec<_>>()
     };
@@ -119,15 +119,15 @@ fn of_a_folder_of_certificates_every_file_that_counts_is_noted() {
     for other in ["README", "backup.tar", ".hidden.pem"] {
         fs::write(dir.join("live/a.example").join(other), "not read").unwrap();
     }
-    let mut noted = Sources::default();
+    let mut noted = SourceFiles::default();
     note(&mut noted, &dir.join("live"));
     let paths: Vec<_> = noted.iter().map(|(path, _)| path.strip_prefix(&dir).unwrap().to_owned()).collect();
     let expected = ["live", "live/a.example", "live/a.example/cert.pem", "live/a.example/old"];
     assert_eq!(paths, expected.map(PathBuf::from));
     let before = noted.clone();
-    assert!(read(&noted).agrees_with(&before));
+    assert!(read(&noted).same_content(&before));
     fs::write(dir.join("live/a.example/cert.pem"), [0xfe]).unwrap();
-    assert!(!read(&noted).agrees_with(&before));
+    assert!(!read(&noted).same_content(&before));
 }
 
 #[test]
@@ -135,12 +135,12 @@ fn a_mount_that_shows_another_file_than_before_is_said_once() {
     let (_dir, dir) = folder();
     let file = dir.join("a.yml");
     fs::write(&file, "").unwrap();
-    let stamps: Stamps = stamps(&sources(&[&file]));
-    let shown = |root: &str| BTreeMap::from([(file.clone(), root.to_owned())]);
-    let mut mounts = Mounts::default();
-    assert!(mounts.orphans(&stamps, &shown("/srv/a.yml")).is_empty());
-    assert!(mounts.orphans(&stamps, &shown("/srv/a.yml")).is_empty());
-    assert_eq!(mounts.orphans(&stamps, &shown("/srv/a.yml~")), std::slice::from_ref(&file));
-    assert!(mounts.orphans(&stamps, &shown("/srv/a.yml~")).is_empty());
-    assert!(mounts.orphans(&stamps, &shown("/srv/a.yml~//deleted")).is_empty());
+    let stamps: FileStamps = stamps(&sources(&[&file]));
+    let mounted = |root: &str| BTreeMap::from([(file.clone(), root.to_owned())]);
+    let mut mounts = StaleMounts::default();
+    assert!(mounts.find(&stamps, &mounted("/srv/a.yml")).is_empty());
+    assert!(mounts.find(&stamps, &mounted("/srv/a.yml")).is_empty());
+    assert_eq!(mounts.find(&stamps, &mounted("/srv/a.yml~")), std::slice::from_ref(&file));
+    assert!(mounts.find(&stamps, &mounted("/srv/a.yml~")).is_empty());
+    assert!(mounts.find(&stamps, &mounted("/srv/a.yml~//deleted")).is_empty());
 }

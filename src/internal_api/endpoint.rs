@@ -3,10 +3,10 @@
 use http_types::{Method, Request, Response, StatusCode};
 
 use crate::config::plan::Secret;
-use crate::internal::head::Refusal;
-use crate::internal::operator::{Operator, Phase};
-use crate::internal::{trust, view};
-use crate::log::process::Figures;
+use crate::internal_api::control::{Control, Phase};
+use crate::internal_api::head::Refusal;
+use crate::internal_api::{authorization, view};
+use crate::log::process::ProcessStats;
 
 /// Reloads asked for at once; one runs, the others wait, and more would be a flood.
 pub(super) const RELOADS_MAX: usize = 4;
@@ -76,15 +76,15 @@ pub(super) async fn answer(
     request: &Request,
     path: &str,
     token: Option<&Secret>,
-    operator: &dyn Operator,
+    control: &dyn Control,
 ) -> Answer {
     let endpoint = Endpoint::of(path);
     if endpoint.is_none_or(Endpoint::needs_token) {
         match token {
-            Some(token) if trust::has_token(request, token) => {}
+            Some(token) if authorization::has_token(request, token) => {}
             Some(_) => return now(unauthorized()),
             // A foreign page cannot have the token; without one its name gives it away.
-            None if trust::is_rebound(request) => {
+            None if authorization::is_dns_rebinding(request) => {
                 let why = "browsers must ask by address, or as localhost, unless internal_api.token is set";
                 return now(text(403, why));
             }
@@ -104,20 +104,20 @@ pub(super) async fn answer(
         Endpoint::Reload => return reload(request),
         Endpoint::Index => text(200, &format!("smolgate {}\n{}", env!("CARGO_PKG_VERSION"), index())),
         Endpoint::Metrics => {
-            let page = operator.counters().render(Figures::read().as_ref());
+            let page = control.counters().render(ProcessStats::read().as_ref());
             typed(200, "text/plain; version=0.0.4; charset=utf-8", page)
         }
         Endpoint::Live => text(200, "ok"),
         Endpoint::Ready => {
-            let phase = operator.phase().await;
+            let phase = control.phase().await;
             text(if phase == Phase::Ready { 200 } else { 503 }, phase.word())
         }
         Endpoint::Health => {
-            let (up, page) = view::health(operator, operator.phase().await);
+            let (up, page) = view::health(control, control.phase().await);
             typed(if up { 200 } else { 503 }, JSON, page)
         }
-        Endpoint::Routes => typed(200, JSON, view::routes_page(&operator.plan())),
-        Endpoint::Config => typed(200, "application/yaml; charset=utf-8", operator.view()),
+        Endpoint::Routes => typed(200, JSON, view::routes_page(&control.plan())),
+        Endpoint::Config => typed(200, "application/yaml; charset=utf-8", control.view()),
     })
 }
 
@@ -126,7 +126,7 @@ fn now(response: Response) -> Answer {
 }
 
 fn reload(request: &Request) -> Answer {
-    if trust::may_be_cross_site(request) {
+    if authorization::may_be_cross_site(request) {
         let why = "a page of another site may not ask for a reload, and a browser that does not say which page \
                    asks must send POST";
         return now(text(403, why));

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use smol::channel::{Receiver, Sender, bounded, unbounded};
 
-use super::bound::{ListenKey, NewSockets, listen_keys};
+use super::sockets::{ListenKey, NewSockets, listen_keys};
 use crate::http::FieldTable;
 use crate::log::Counters;
 use crate::proxy::{
@@ -22,20 +22,20 @@ use crate::upstream::Pools;
 use crate::worker::{self, Listener, Task, Worker};
 
 /// The workers of a gate.
-pub(super) struct Crew {
-    workers: Vec<Member>,
+pub(super) struct Workers {
+    threads: Vec<Member>,
 }
 
 /// One worker, as the control plane sees it.
 struct Member {
-    orders: Sender<Order>,
+    commands: Sender<Command>,
     thread: JoinHandle<io::Result<()>>,
     /// Closed when the thread has done everything.
     ended: Receiver<Infallible>,
 }
 
 /// What a worker is told.
-enum Order {
+enum Command {
     /// Get ready to accept from these sockets with the next generation, and from no others. It answers.
     Prepare { sockets: HashMap<ListenKey, TcpListener>, done: Sender<io::Result<()>> },
     /// Serve this generation: keep the doors it has, open those that were prepared, close the rest. It
@@ -47,35 +47,35 @@ enum Order {
     Leave,
 }
 
-impl Crew {
+impl Workers {
     /// Starts `count` workers. They have no doors yet.
     ///
     /// # Errors
     /// When a thread cannot be started.
     pub(super) fn start(count: usize, counters: &Arc<Counters>, permits: &Permits) -> io::Result<Self> {
-        let mut crew = Self { workers: Vec::with_capacity(count) };
+        let mut workers = Self { threads: Vec::with_capacity(count) };
         for number in 0..count {
-            let (orders, inbox) = unbounded();
+            let (commands, receiver) = unbounded();
             let (end, ended) = bounded(1);
             let (counters, permits) = (counters.clone(), permits.clone());
             let work = move || {
                 let _end = end;
-                worker::run(move |worker| obey(worker, inbox, counters, permits))
+                worker::run(move |worker| worker_main(worker, receiver, counters, permits))
             };
             let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(work)?;
-            crew.workers.push(Member { orders, thread, ended });
+            workers.threads.push(Member { commands, thread, ended });
         }
-        Ok(crew)
+        Ok(workers)
     }
 
     /// By which they are asked whether they hear.
     pub(super) fn roll_call(&self) -> RollCall {
-        RollCall(self.workers.iter().map(|worker| worker.orders.clone()).collect())
+        RollCall(self.threads.iter().map(|worker| worker.commands.clone()).collect())
     }
 
     /// How many there are.
     pub(super) fn count(&self) -> usize {
-        self.workers.len()
+        self.threads.len()
     }
 
     /// Gives each of them its sockets, for the generation that is installed next. Until then they accept
@@ -95,15 +95,15 @@ impl Crew {
     async fn hand_out(&self, mut sockets: NewSockets) -> io::Result<()> {
         let has_ended = || io::Error::other("a worker has ended");
         let (done, answers) = bounded(self.count());
-        for worker in &self.workers {
+        for worker in &self.threads {
             let own = sockets
                 .iter_mut()
                 .filter_map(|(listen_key, (_, all))| Some((listen_key.clone(), all.pop()?)));
-            let order = Order::Prepare { sockets: own.collect(), done: done.clone() };
-            worker.orders.try_send(order).map_err(|_| has_ended())?;
+            let command = Command::Prepare { sockets: own.collect(), done: done.clone() };
+            worker.commands.try_send(command).map_err(|_| has_ended())?;
         }
         drop(done);
-        for _ in &self.workers {
+        for _ in &self.threads {
             answers.recv().await.map_err(|_| has_ended())??;
         }
         Ok(())
@@ -113,9 +113,9 @@ impl Crew {
     /// worker that has ended meanwhile serves nothing, whatever the generation.
     pub(super) async fn install(&self, generation: &GenerationHandle) {
         let (done, installed) = bounded::<Infallible>(1);
-        for worker in &self.workers {
-            let order = Order::Install { generation: generation.clone(), done: done.clone() };
-            if worker.orders.try_send(order).is_err() {
+        for worker in &self.threads {
+            let command = Command::Install { generation: generation.clone(), done: done.clone() };
+            if worker.commands.try_send(command).is_err() {
                 tracing::error!("a worker has ended");
             }
         }
@@ -126,18 +126,18 @@ impl Crew {
 
     /// Tells all of them to drain and end.
     pub(super) fn leave(&self) {
-        for worker in &self.workers {
+        for worker in &self.threads {
             // A worker that has ended need not be told to.
-            let _ = worker.orders.try_send(Order::Leave);
+            let _ = worker.commands.try_send(Command::Leave);
         }
     }
 
     /// Waits for their end. May be dropped, and asked again.
     pub(super) async fn ended(&mut self) {
-        while let Some(worker) = self.workers.last() {
+        while let Some(worker) = self.threads.last() {
             // Nothing can be sent: this waits for the end of the channel.
             let _ = worker.ended.recv().await;
-            match self.workers.pop().map(|worker| worker.thread.join()) {
+            match self.threads.pop().map(|worker| worker.thread.join()) {
                 None | Some(Ok(Ok(()))) => {}
                 Some(Ok(Err(error))) => tracing::error!(%error, "a worker's reactor failed"),
                 Some(Err(_)) => tracing::error!("a worker panicked"),
@@ -152,14 +152,14 @@ const ANSWER_TIME: Duration = Duration::from_secs(2);
 
 /// Asks workers whether they hear.
 #[derive(Clone, Default)]
-pub(super) struct RollCall(Vec<Sender<Order>>);
+pub(super) struct RollCall(Vec<Sender<Command>>);
 
 impl RollCall {
     /// Whether all of them answer, soon. One that has been told to leave does not.
     pub(super) async fn all_answer(&self) -> bool {
         let (done, answers) = bounded(self.0.len().max(1));
-        for orders in &self.0 {
-            if orders.try_send(Order::Answer { done: done.clone() }).is_err() {
+        for commands in &self.0 {
+            if commands.try_send(Command::Answer { done: done.clone() }).is_err() {
                 return false;
             }
         }
@@ -181,7 +181,7 @@ impl RollCall {
 }
 
 /// What a worker does all its life.
-async fn obey(worker: Worker, inbox: Receiver<Order>, counters: Arc<Counters>, permits: Permits) {
+async fn worker_main(worker: Worker, receiver: Receiver<Command>, counters: Arc<Counters>, permits: Permits) {
     let state = Rc::new(WorkerState {
         pools: Pools::new(&worker),
         worker: worker.clone(),
@@ -197,24 +197,24 @@ async fn obey(worker: Worker, inbox: Receiver<Order>, counters: Arc<Counters>, p
     let mut closing: Vec<Task<()>> = Vec::new();
     let close = |listener: Rc<ActiveListener>| worker.spawn(async move { listener.close().await });
     // The channel closes when the gate is gone: then there is nothing to serve for.
-    while let Ok(order) = inbox.recv().await {
+    while let Ok(command) = receiver.recv().await {
         closing.retain(|task| !task.is_finished());
-        match order {
-            Order::Prepare { sockets, done } => {
+        match command {
+            Command::Prepare { sockets, done } => {
                 let ready = |(listener, socket)| Ok((listener, Listener::new(&worker, socket)?));
                 let ready: io::Result<_> = sockets.into_iter().map(ready).collect();
                 let result = ready.map(|ready| prepared = ready);
                 // The reload may have been given up.
                 let _ = done.send(result).await;
             }
-            Order::Install { generation, done } => {
+            Command::Install { generation, done } => {
                 let gone = install(&state, &mut open, generation, std::mem::take(&mut prepared));
                 closing.extend(gone.into_iter().map(close));
                 drop(done);
             }
             // That they have given up asking is no concern of the worker's.
-            Order::Answer { done } => _ = done.try_send(()),
-            Order::Leave => {
+            Command::Answer { done } => _ = done.try_send(()),
+            Command::Leave => {
                 closing.extend(open.drain().map(|(_, listener)| close(listener)));
                 break;
             }
@@ -261,9 +261,9 @@ mod tests {
 
     #[test]
     fn a_worker_that_does_not_answer_is_noticed() {
-        let (hears, inbox) = unbounded();
+        let (hears, receiver) = unbounded();
         let answering = std::thread::spawn(move || {
-            while let Ok(Order::Answer { done }) = inbox.recv_blocking() {
+            while let Ok(Command::Answer { done }) = receiver.recv_blocking() {
                 // Another may have answered wrongly meanwhile.
                 let _ = done.try_send(());
             }
@@ -271,8 +271,8 @@ mod tests {
         let (stuck, unread) = unbounded();
         let (ended, gone) = unbounded();
         drop(gone);
-        let all_answer = |of: &[&Sender<Order>]| {
-            block_on(RollCall(of.iter().map(|orders| (*orders).clone()).collect()).all_answer())
+        let all_answer = |of: &[&Sender<Command>]| {
+            block_on(RollCall(of.iter().map(|commands| (*commands).clone()).collect()).all_answer())
         };
         assert!(all_answer(&[&hears, &hears]));
         assert!(!all_answer(&[&hears, &ended]));
@@ -287,11 +287,11 @@ mod tests {
 
     #[test]
     fn workers_answer_until_they_have_left() {
-        let mut crew = Crew::start(2, &Counters::new(), &Permits::new(1)).unwrap();
-        let roll_call = crew.roll_call();
+        let mut workers = Workers::start(2, &Counters::new(), &Permits::new(1)).unwrap();
+        let roll_call = workers.roll_call();
         assert!(block_on(roll_call.all_answer()));
-        crew.leave();
-        block_on(crew.ended());
+        workers.leave();
+        block_on(workers.ended());
         assert!(!block_on(roll_call.all_answer()));
     }
 }

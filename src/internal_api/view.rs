@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use crate::config::plan::{Action, HostPattern, Plan, Protocol, UpstreamId};
-use crate::internal::operator::{Operator, Phase};
+use crate::internal_api::control::{Control, Phase};
 
 /// One rule, or the whole of a TCP listener, which has no rules; as JSON, an object.
 #[derive(Serialize)]
@@ -108,7 +108,7 @@ fn upstream(plan: &Plan, id: UpstreamId) -> (&str, Vec<String>) {
 }
 
 /// `/health`, and whether it is good.
-pub(super) fn health(operator: &dyn Operator, phase: Phase) -> (bool, String) {
+pub(super) fn health(control: &dyn Control, phase: Phase) -> (bool, String) {
     #[derive(Serialize)]
     struct Health {
         status: &'static str,
@@ -122,8 +122,8 @@ pub(super) fn health(operator: &dyn Operator, phase: Phase) -> (bool, String) {
         status: if up { "UP" } else { "DOWN" },
         phase: phase.word(),
         version: env!("CARGO_PKG_VERSION"),
-        generation: operator.generation(),
-        uptime_seconds: SystemTime::now().duration_since(operator.started()).unwrap_or_default().as_secs(),
+        generation: control.generation(),
+        uptime_seconds: SystemTime::now().duration_since(control.started()).unwrap_or_default().as_secs(),
     };
     (up, format!("{}\n", json(&health)))
 }

@@ -3,9 +3,9 @@
 use super::labels::PREFIXES;
 use super::merge::pairs;
 use super::project::{Project, Service};
-use super::reader::{Fault, Reader};
+use super::reader::{LabelError, Reader};
 use crate::config::plan::TargetHost;
-use crate::config::report::Spot;
+use crate::config::report::Span;
 use crate::config::target;
 use crate::config::yaml::{Node, Value, quoted};
 
@@ -32,18 +32,18 @@ struct Joined {
 }
 
 /// Every project, and which service of theirs is the gate.
-pub(super) struct Map<'p> {
+pub(super) struct NetworkMap<'p> {
     projects: &'p [Project],
     gates: Vec<(usize, &'p Service)>,
 }
 
-impl<'p> Map<'p> {
-    pub(super) fn new(reader: &Reader<'_>, projects: &'p [Project]) -> Map<'p> {
+impl<'p> NetworkMap<'p> {
+    pub(super) fn new(reader: &Reader<'_>, projects: &'p [Project]) -> NetworkMap<'p> {
         let gates = projects.iter().enumerate().flat_map(|(index, project)| {
             let services = project.services.iter().filter(|service| is_gate(reader, service));
             services.map(move |service| (index, service))
         });
-        Map { projects, gates: gates.collect() }
+        NetworkMap { projects, gates: gates.collect() }
     }
 
     /// Whether the gate is a service of this project.
@@ -51,7 +51,7 @@ impl<'p> Map<'p> {
         self.gates.iter().any(|(index, _)| *index == project)
     }
 
-    /// The host under which a service is reached from the gate. `spot` is where its route was asked
+    /// The host under which a service is reached from the gate. `span` is where its route was asked
     /// for; what makes it doubtful that it can be reached at all is a warning there, with `form`, how a
     /// target of that route is written.
     pub(super) fn host(
@@ -59,9 +59,9 @@ impl<'p> Map<'p> {
         reader: &mut Reader<'_>,
         project: usize,
         service: &Service,
-        spot: Spot,
+        span: Span,
         form: &str,
-    ) -> Result<TargetHost, Fault> {
+    ) -> Result<TargetHost, LabelError> {
         let own = &self.projects[project];
         let mut service = service;
         let mut reach = reach(reader, own, service);
@@ -71,7 +71,7 @@ impl<'p> Map<'p> {
             service = other;
             reach = self::reach(reader, own, service);
         }
-        self.warn(reader, service, &reach, spot, form);
+        self.warn(reader, service, &reach, span, form);
         let mut names = vec![service.name.value.clone()];
         names.extend(service.node.get("container_name").map(|name| reader.lenient(name)));
         names.extend(self.shared_alias(reader, &reach));
@@ -83,13 +83,13 @@ impl<'p> Map<'p> {
                 let name = quoted(&service.name.value);
                 let message = format!("the gate can reach two services that are called {name}");
                 let hint = format!("the other one is at {other}; a `container_name` tells them apart");
-                reader.report.warning(Some(spot), message, hint);
+                reader.report.warning(Some(span), message, hint);
                 Ok(host)
             }
             (Some(host), _, None) | (_, Some(host), _) => Ok(host),
             (None, None, _) => {
                 let message = format!("{} cannot be the name of a host", quoted(&service.name.value));
-                Err(Fault::new(spot, message, "give the service a `container_name` or a network alias"))
+                Err(LabelError::new(span, message, "give the service a `container_name` or a network alias"))
             }
         }
     }
@@ -108,7 +108,7 @@ impl<'p> Map<'p> {
                 let its = self::reach(reader, &self.projects[index], one);
                 let both = |names: &[String]| meets(reach, names) && meets(&its, names);
                 if both(&seen) || meets(reach, &names_of(&its)) {
-                    return Some(reader.report.place(one.name.spot));
+                    return Some(reader.report.place(one.name.span));
                 }
             }
         }
@@ -129,21 +129,21 @@ impl<'p> Map<'p> {
         shared.flat_map(|joined| joined.aliases.iter()).next().cloned()
     }
 
-    fn warn(&self, reader: &mut Reader<'_>, service: &Service, its: &Reach, spot: Spot, form: &str) {
+    fn warn(&self, reader: &mut Reader<'_>, service: &Service, its: &Reach, span: Span, form: &str) {
         let name = quoted(&service.name.value);
         let target = &*format!("say where it is: `smolgate.target: {form}`");
         match its {
             Reach::Host => {
                 let message = format!("{name} is on the network of the machine, where its name is not known");
-                reader.report.warning(Some(spot), message, target);
+                reader.report.warning(Some(span), message, target);
             }
             Reach::Alone(mode) => {
                 let message = format!("{name} has `network_mode: {mode}`: its name leads nowhere");
-                reader.report.warning(Some(spot), message, target);
+                reader.report.warning(Some(span), message, target);
             }
             Reach::Of(other) => {
                 let message = format!("{name} uses the network of {}, which is not here", quoted(other));
-                reader.report.warning(Some(spot), message, target);
+                reader.report.warning(Some(span), message, target);
             }
             Reach::Networks(networks) => {
                 let Some((index, gate)) = self.gates.first() else { return };
@@ -157,7 +157,7 @@ impl<'p> Map<'p> {
                         "the gate, {gate_name}, is on the network of the machine, where {name} is not known"
                     );
                     let hint = format!("take `network_mode: host` off {gate_name}, or {target}");
-                    return reader.report.warning(Some(spot), message, hint);
+                    return reader.report.warning(Some(span), message, hint);
                 }
                 let message = format!("{name} shares no network with {gate_name}, which runs the gate");
                 let hint = match networks.first() {
@@ -167,7 +167,7 @@ impl<'p> Map<'p> {
                     ),
                     None => format!("put {name} on a network of {gate_name}"),
                 };
-                reader.report.warning(Some(spot), message, hint);
+                reader.report.warning(Some(span), message, hint);
             }
         }
     }

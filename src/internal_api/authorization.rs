@@ -57,7 +57,7 @@ pub(super) fn may_be_cross_site(request: &Request) -> bool {
 }
 
 /// Whether a browser asks under a name that may be anyone's.
-pub(super) fn is_rebound(request: &Request) -> bool {
+pub(super) fn is_dns_rebinding(request: &Request) -> bool {
     is_of_a_browser(request) && !is_own_name(field(request, "host").unwrap_or_default())
 }
 
@@ -210,15 +210,15 @@ mod tests {
             "a.localhost:1",
             "smolgate:42007",
         ] {
-            assert!(!is_rebound(&request(&[("host", own), mozilla])), "{own}");
+            assert!(!is_dns_rebinding(&request(&[("host", own), mozilla])), "{own}");
         }
         for foreign in
             ["evil.example:42007", "evil.example", "127.0.0.1.evil.example", "localhost.evil.example:1"]
         {
             for browser in [mozilla, ("accept-language", "en"), ("origin", "http://evil.example")] {
-                assert!(is_rebound(&request(&[("host", foreign), browser])), "{foreign} {browser:?}");
+                assert!(is_dns_rebinding(&request(&[("host", foreign), browser])), "{foreign} {browser:?}");
             }
-            assert!(!is_rebound(&request(&[("host", foreign), ("user-agent", "curl/8")])), "{foreign}");
+            assert!(!is_dns_rebinding(&request(&[("host", foreign), ("user-agent", "curl/8")])), "{foreign}");
         }
     }
 }

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use futures_lite::FutureExt;
 use smol::Timer;
 
-use super::files::{self, Stamps};
-use super::mounts::Mounts;
-use super::platform::{self, Notice};
-use crate::config::{Seen, Sources};
+use super::files::{self, FileStamps};
+use super::mounts::StaleMounts;
+use super::platform::{self, FileEvents};
+use crate::config::{Content, SourceFiles};
 
 /// How long nothing may change before files are read: whoever writes in several steps is done then.
 pub(super) const QUIET: Duration = Duration::from_millis(500);
@@ -20,55 +20,55 @@ pub(super) const QUIET: Duration = Duration::from_millis(500);
 pub(super) const POLL: Duration = Duration::from_secs(2);
 
 /// The watch over the files of one gate.
-pub(super) struct Vigil {
+pub(super) struct ConfigWatcher {
     /// `None`: there is only the poll.
-    notice: Option<Notice>,
+    events: Option<FileEvents>,
     /// What the last load read.
-    sources: Arc<Sources>,
+    sources: Arc<SourceFiles>,
     /// What was last seen of them.
-    stamps: Stamps,
-    mounts: Mounts,
+    stamps: FileStamps,
+    mounts: StaleMounts,
     /// Files that are empty and were not, once that was said.
     empty: HashSet<PathBuf>,
     /// What was last reported, and what the last load had read then. Should a load not see what is
     /// seen here, this keeps it from being asked for over and over.
-    reported: Option<(Sources, Arc<Sources>)>,
+    reported: Option<(SourceFiles, Arc<SourceFiles>)>,
 }
 
-impl Vigil {
-    pub(super) fn new(notice: Option<Notice>) -> Vigil {
-        Vigil {
-            notice,
+impl ConfigWatcher {
+    pub(super) fn new(events: Option<FileEvents>) -> ConfigWatcher {
+        ConfigWatcher {
+            events,
             sources: Arc::default(),
-            stamps: Stamps::new(),
-            mounts: Mounts::default(),
+            stamps: FileStamps::new(),
+            mounts: StaleMounts::default(),
             empty: HashSet::new(),
             reported: None,
         }
     }
 
     /// Watches what a load read, from now on.
-    pub(super) fn follow(&mut self, sources: Arc<Sources>) {
+    pub(super) fn watch(&mut self, sources: Arc<SourceFiles>) {
         self.sources = sources;
     }
 
     /// What was reported was not loaded: it is to be reported again, should it still be there.
-    pub(super) fn forget(&mut self) {
+    pub(super) fn report_again(&mut self) {
         self.reported = None;
     }
 
     /// Returns when the files hold something else than the last load read, and have been still for
     /// [`QUIET`]: what they hold. May be dropped at any time.
-    pub(super) async fn changed(&mut self) -> Sources {
-        self.attach().await;
+    pub(super) async fn changed(&mut self) -> SourceFiles {
+        self.update_watches().await;
         self.has_changed().await;
         loop {
             // Also the first time: what was written while a load read is in no stamp taken after it.
-            self.settle().await;
+            self.wait_until_quiet().await;
             // Names may lead to other files now.
-            self.attach().await;
-            let held = self.look().await;
-            if held.agrees_with(&self.sources) {
+            self.update_watches().await;
+            let held = self.read_files().await;
+            if held.same_content(&self.sources) {
                 tracing::debug!("the configuration was looked at: nothing in it changed");
                 self.reported = None;
             } else if !self.is_being_written(&held) {
@@ -79,12 +79,12 @@ impl Vigil {
                     return held;
                 }
             }
-            self.stir().await;
+            self.wait_for_change().await;
         }
     }
 
     /// Waits until nothing has changed for [`QUIET`].
-    async fn settle(&mut self) {
+    async fn wait_until_quiet(&mut self) {
         let mut deadline = Instant::now() + QUIET;
         loop {
             let quiet = async {
@@ -92,7 +92,7 @@ impl Vigil {
                 true
             };
             let heard = async {
-                self.heard().await;
+                self.next_event().await;
                 false
             };
             let is_over = quiet.or(heard).await;
@@ -105,21 +105,21 @@ impl Vigil {
     }
 
     /// Waits until something changes.
-    async fn stir(&mut self) {
+    async fn wait_for_change(&mut self) {
         loop {
             let poll = async {
                 Timer::after(POLL).await;
             };
-            self.heard().or(poll).await;
+            self.next_event().or(poll).await;
             if self.has_changed().await {
                 return;
             }
         }
     }
 
-    async fn heard(&self) {
-        match &self.notice {
-            Some(notice) => notice.heard().await,
+    async fn next_event(&self) {
+        match &self.events {
+            Some(events) => events.next_event().await,
             None => std::future::pending().await,
         }
     }
@@ -132,21 +132,21 @@ impl Vigil {
         changed
     }
 
-    async fn attach(&mut self) {
-        let Some(notice) = &mut self.notice else { return };
+    async fn update_watches(&mut self) {
+        let Some(events) = &mut self.events else { return };
         let sources = self.sources.clone();
-        notice.watch(smol::unblock(move || files::places(&sources)).await).await;
+        events.watch(smol::unblock(move || files::watch_targets(&sources)).await).await;
     }
 
     /// What the files hold. Says so when a mount keeps it from being what was written.
-    async fn look(&mut self) -> Sources {
+    async fn read_files(&mut self) -> SourceFiles {
         let sources = self.sources.clone();
-        let look = move || {
-            let shown = platform::mounted(sources.iter().map(|(path, _)| path));
-            (files::read(&sources), shown)
+        let read_files = move || {
+            let mounted = platform::mounted(sources.iter().map(|(path, _)| path));
+            (files::read(&sources), mounted)
         };
-        let (held, shown) = smol::unblock(look).await;
-        for orphan in self.mounts.orphans(&self.stamps, &shown) {
+        let (held, mounted) = smol::unblock(read_files).await;
+        for orphan in self.mounts.find(&self.stamps, &mounted) {
             tracing::warn!(
                 "{} was replaced, but only that one file is mounted here, and the mount keeps showing the old \
                  one: mount the directory, not the file",
@@ -158,8 +158,8 @@ impl Vigil {
 
     /// Whether a file is empty that was not. A shell empties a file before the program that fills it
     /// has started, and an empty configuration is a valid one.
-    fn is_being_written(&mut self, held: &Sources) -> bool {
-        let is_empty = |seen: Option<Seen>| matches!(seen, Some(Seen::Text { length: 0, .. }));
+    fn is_being_written(&mut self, held: &SourceFiles) -> bool {
+        let is_empty = |seen: Option<Content>| matches!(seen, Some(Content::Text { length: 0, .. }));
         let emptied = held.iter().filter(|(path, seen)| {
             is_empty(Some(*seen)) && self.sources.get(path).is_some_and(|before| !is_empty(Some(before)))
         });

@@ -12,20 +12,20 @@ use super::{
 /// A rule as what it matches and does, wherever it was written and whatever it and its upstream are called:
 /// rules of two plans are equal when no request can tell them apart.
 #[derive(Clone, Copy)]
-pub struct Meaning<'a> {
+pub struct RuleIdentity<'a> {
     rule: &'a Rule,
     /// Where it leads, if anywhere.
     upstream: Option<&'a Upstream>,
 }
 
-impl<'a> Meaning<'a> {
+impl<'a> RuleIdentity<'a> {
     /// What `rule` means. `upstream` is where its plan says that it leads.
     pub fn new(rule: &'a Rule, upstream: Option<&'a Upstream>) -> Self {
         Self { rule, upstream }
     }
 }
 
-impl PartialEq for Meaning<'_> {
+impl PartialEq for RuleIdentity<'_> {
     fn eq(&self, other: &Self) -> bool {
         let (one, two) = (self.rule, other.rule);
         let acts = match (&one.action, &two.action) {
@@ -39,9 +39,9 @@ impl PartialEq for Meaning<'_> {
     }
 }
 
-impl Eq for Meaning<'_> {}
+impl Eq for RuleIdentity<'_> {}
 
-impl Hash for Meaning<'_> {
+impl Hash for RuleIdentity<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // Few rules that differ match the same.
         matched(self.rule).hash(state);
@@ -60,43 +60,43 @@ fn policy(upstream: &Upstream) -> impl Eq {
 }
 
 /// The rules of a listener by what they mean: one is found without comparing it with thousands of others.
-pub struct Meanings {
+pub struct RuleIdentities {
     /// A hash of each rule and its index, in order.
     rules: Box<[(u32, u32)]>,
 }
 
-impl Meanings {
+impl RuleIdentities {
     /// Those of `listener`, of that plan.
     pub fn of(plan: &Plan, listener: &Listener) -> Self {
         let rules = listener.rules().iter().enumerate();
         let mut rules: Box<[_]> =
-            rules.map(|(index, rule)| (hash(plan.meaning(rule)), index as u32)).collect();
+            rules.map(|(index, rule)| (hash(plan.identity(rule)), index as u32)).collect();
         rules.sort_unstable();
         Self { rules }
     }
 
     /// Whether one of them means this. `plan` and `listener` are those of the beginning.
-    pub fn contain(&self, plan: &Plan, listener: &Listener, meaning: Meaning<'_>) -> bool {
-        let hash = hash(meaning);
+    pub fn contain(&self, plan: &Plan, listener: &Listener, identity: RuleIdentity<'_>) -> bool {
+        let hash = hash(identity);
         let first = self.rules.partition_point(|(other, _)| *other < hash);
         let mut alike = self.rules[first..].iter().take_while(|(other, _)| *other == hash);
-        alike.any(|(_, index)| plan.meaning(&listener.rules()[*index as usize]) == meaning)
+        alike.any(|(_, index)| plan.identity(&listener.rules()[*index as usize]) == identity)
     }
 }
 
-fn hash(meaning: Meaning<'_>) -> u32 {
+fn hash(identity: RuleIdentity<'_>) -> u32 {
     // The configuration is no attacker. Half of the bits do: what has the same is compared.
-    FixedState::default().hash_one(meaning) as u32
+    FixedState::default().hash_one(identity) as u32
 }
 
 impl Plan {
     /// What a rule of this plan means.
-    pub fn meaning<'a>(&'a self, rule: &'a Rule) -> Meaning<'a> {
-        Meaning::new(rule, rule.action.upstream().map(|id| &self.upstreams[id.0]))
+    pub fn identity<'a>(&'a self, rule: &'a Rule) -> RuleIdentity<'a> {
+        RuleIdentity::new(rule, rule.action.upstream().map(|id| &self.upstreams[id.0]))
     }
 
     /// Whether an upstream of this plan and one of another have the same targets and policy.
-    pub fn leads_to_the_same(&self, id: UpstreamId, other: &Upstream) -> bool {
+    pub fn same_upstream(&self, id: UpstreamId, other: &Upstream) -> bool {
         policy(&self.upstreams[id.0]) == policy(other)
     }
 }
@@ -135,7 +135,7 @@ impl Rule {
     }
 
     /// Whether a name asked for over TLS is enough for it to act, before a byte is answered.
-    pub fn acts_on_names(&self) -> bool {
+    pub fn decides_by_name(&self) -> bool {
         match self.action {
             Action::Pass(_) => true,
             Action::Drop => &*self.path_prefix == "/" && self.methods.is_empty(),
@@ -149,7 +149,7 @@ impl RedirectToHttps {
     /// which certificate authorities ask for over plain HTTP (RFC 8555, section 8.3), connections that are
     /// passed on to somebody who speaks for himself, what is to get no answer, and what the rule wants to
     /// stay.
-    pub fn leaves(&self, path: &[u8], rule: Option<&Rule>) -> bool {
+    pub fn exempts(&self, path: &[u8], rule: Option<&Rule>) -> bool {
         let is_challenge =
             path.strip_prefix(ACME_CHALLENGES.as_bytes()).is_some_and(|rest| rest.starts_with(b"/"));
         let stays = |rule: &Rule| rule.in_the_clear || matches!(rule.action, Action::Pass(_) | Action::Drop);
@@ -166,7 +166,7 @@ impl RedirectToHttps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Memory, load};
+    use crate::config::{MemoryInputs, load};
 
     /// The plan of some rules and upstreams, a line each.
     fn plan(rules: &[&str], upstreams: &[&str]) -> Plan {
@@ -176,14 +176,14 @@ mod tests {
             list(rules),
             list(upstreams)
         );
-        load(&["smolgate.yml".into()], &Memory::new().file("smolgate.yml", text)).unwrap().plan
+        load(&["smolgate.yml".into()], &MemoryInputs::new().file("smolgate.yml", text)).unwrap().plan
     }
 
     /// Whether the first rule of one plan is found in the other.
     fn finds(old: &Plan, new: &Plan) -> bool {
         let listener = &new.listeners[0];
-        let meaning = old.meaning(&old.listeners[0].rules()[0]);
-        Meanings::of(new, listener).contain(new, listener, meaning)
+        let identity = old.identity(&old.listeners[0].rules()[0]);
+        RuleIdentities::of(new, listener).contain(new, listener, identity)
     }
 
     #[test]
@@ -236,9 +236,9 @@ mod tests {
         };
         let (old, new) = (made(rules(0, 300)), made(rules(100, 400)));
         let listener = &new.listeners[0];
-        let meanings = Meanings::of(&new, listener);
+        let identities = RuleIdentities::of(&new, listener);
         for (number, rule) in old.listeners[0].rules().iter().enumerate() {
-            assert_eq!(meanings.contain(&new, listener, old.meaning(rule)), number >= 100, "{number}");
+            assert_eq!(identities.contain(&new, listener, old.identity(rule)), number >= 100, "{number}");
         }
     }
 }

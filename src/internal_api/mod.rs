@@ -4,7 +4,7 @@
 //! server.rs      socket, accept, at most so many connections
 //!   connection.rs  one request: bytes in by a deadline, bytes out by a deadline
 //!     head.rs        which heads may reach the HTTP library at all (sans-IO)
-//!     trust.rs       token, cross-site requests, foreign names (sans-IO)
+//!     authorization.rs       token, cross-site requests, foreign names (sans-IO)
 //!     endpoint.rs    the table of paths, and each answer
 //!       view.rs        rules and health as JSON
 //! client.rs      the other side, for `smolgate reload` and `smolgate healthcheck`
@@ -12,18 +12,18 @@
 //!
 //! HTTP is async-h1's, which suits here and not on the data plane. What it does not bound or check
 //! is done around it, so that whatever a peer sends costs little and ends soon. This module knows
-//! nothing of the gate: it asks through [`Operator`], which the gate implements.
+//! nothing of the gate: it asks through [`Control`], which the gate implements.
 
 pub mod client;
-pub mod operator;
+pub mod control;
 pub mod server;
 
+mod authorization;
 mod connection;
 mod endpoint;
 mod head;
-mod trust;
 mod view;
 
-pub use operator::{Operator, Phase};
+pub use control::{Control, Phase};
 pub use server::{Limits, Server};
 pub use view::{Route, routes};

@@ -24,9 +24,9 @@ use smol::{Async, Task, Timer};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::config::plan::{Bind, InternalBind, Secret};
-use crate::internal::connection;
-use crate::internal::endpoint::RELOADS_MAX;
-use crate::internal::operator::Operator;
+use crate::internal_api::connection;
+use crate::internal_api::control::Control;
+use crate::internal_api::endpoint::RELOADS_MAX;
 
 /// Connections the system keeps for us until we accept them.
 const BACKLOG: i32 = 1024;
@@ -88,9 +88,9 @@ impl Server {
     pub fn start(
         bind: &InternalBind,
         token: Option<Secret>,
-        operator: Arc<dyn Operator>,
+        control: Arc<dyn Control>,
     ) -> io::Result<Server> {
-        Server::start_with(bind, token, operator, Limits::default())
+        Server::start_with(bind, token, control, Limits::default())
     }
 
     /// The same with other limits.
@@ -100,7 +100,7 @@ impl Server {
     pub fn start_with(
         bind: &InternalBind,
         token: Option<Secret>,
-        operator: Arc<dyn Operator>,
+        control: Arc<dyn Control>,
         limits: Limits,
     ) -> io::Result<Server> {
         let (listener, address, path) = match bind {
@@ -115,9 +115,9 @@ impl Server {
         };
         let service = Arc::new(Service {
             token: Mutex::new(token),
-            operator,
+            control,
             limits,
-            places: Places::default(),
+            slots: ConnectionSlots::default(),
             reserve: Reserve::default(),
             reloads: AtomicUsize::new(0),
         });
@@ -238,9 +238,9 @@ impl Listener {
 /// What all connections share.
 pub(super) struct Service {
     token: Mutex<Option<Secret>>,
-    pub(super) operator: Arc<dyn Operator>,
+    pub(super) control: Arc<dyn Control>,
     pub(super) limits: Limits,
-    places: Places,
+    slots: ConnectionSlots,
     reserve: Reserve,
     reloads: AtomicUsize,
 }
@@ -251,17 +251,17 @@ impl Service {
     }
 
     /// A turn to reload; `None` if too many wait already.
-    pub(super) fn begin_reload(&self) -> Option<Turn<'_>> {
-        let turn = Turn(&self.reloads);
+    pub(super) fn begin_reload(&self) -> Option<ReloadPermit<'_>> {
+        let permit = ReloadPermit(&self.reloads);
         // The turn counts itself, so that dropping it is right in both cases.
-        (self.reloads.fetch_add(1, Ordering::AcqRel) < RELOADS_MAX).then_some(turn)
+        (self.reloads.fetch_add(1, Ordering::AcqRel) < RELOADS_MAX).then_some(permit)
     }
 }
 
 /// Held while a reload runs or waits.
-pub(super) struct Turn<'a>(&'a AtomicUsize);
+pub(super) struct ReloadPermit<'a>(&'a AtomicUsize);
 
-impl Drop for Turn<'_> {
+impl Drop for ReloadPermit<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
@@ -315,7 +315,7 @@ async fn accept(listener: Arc<Listener>, service: Arc<Service>) {
                 }
                 Timer::after(ACCEPT_PAUSE).await;
                 if is_out_of_descriptors(&error) {
-                    service.places.evict();
+                    service.slots.evict();
                 }
             }
         }
@@ -333,10 +333,10 @@ where
     T: rustix::fd::AsFd + Send + Sync + 'static,
     Async<T>: futures_lite::AsyncRead + futures_lite::AsyncWrite + rustix::fd::AsFd + Unpin,
 {
-    let Some(place) = Places::take(service) else { return Ok(()) };
+    let Some(slot) = ConnectionSlots::take(service) else { return Ok(()) };
     let (stream, service) = (Async::new(stream)?, service.clone());
     smol::spawn(async move {
-        connection::serve(stream, service.clone(), place).await;
+        connection::serve(stream, service.clone(), slot).await;
         // Its descriptor may have been the reserve.
         service.reserve.fill();
     })
@@ -346,15 +346,15 @@ where
 
 /// The connections that are there, oldest first.
 #[derive(Default)]
-struct Places(Mutex<PlaceTable>);
+struct ConnectionSlots(Mutex<SlotTable>);
 
 #[derive(Default)]
-struct PlaceTable {
+struct SlotTable {
     entries: VecDeque<Entry>,
     next: u64,
 }
 
-impl PlaceTable {
+impl SlotTable {
     /// Takes the place of the oldest connection that waits for its peer; `None` if none does.
     fn evict(&mut self) -> Option<Entry> {
         let oldest = self.entries.iter().position(|entry| !entry.held)?;
@@ -370,14 +370,14 @@ struct Entry {
     _keep: Sender<()>,
 }
 
-impl Places {
-    fn table(&self) -> MutexGuard<'_, PlaceTable> {
+impl ConnectionSlots {
+    fn table(&self) -> MutexGuard<'_, SlotTable> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A place, if need be that of the oldest connection that waits for its peer.
-    fn take(service: &Arc<Service>) -> Option<Place> {
-        let mut table = service.places.table();
+    fn take(service: &Arc<Service>) -> Option<ConnectionSlot> {
+        let mut table = service.slots.table();
         if table.entries.len() >= service.limits.connections {
             table.evict()?;
         }
@@ -385,7 +385,7 @@ impl Places {
         let id = table.next;
         table.next += 1;
         table.entries.push_back(Entry { id, held: false, _keep: keep });
-        Some(Place { service: service.clone(), id, evicted })
+        Some(ConnectionSlot { service: service.clone(), id, evicted })
     }
 
     /// Ends the oldest connection that waits for its peer, for the sake of its descriptor.
@@ -401,13 +401,13 @@ impl Places {
 }
 
 /// The place of one connection.
-pub(super) struct Place {
+pub(super) struct ConnectionSlot {
     service: Arc<Service>,
     id: u64,
     evicted: Receiver<()>,
 }
 
-impl Place {
+impl ConnectionSlot {
     /// The result of `work`, or `None` when the place is taken away first.
     pub(super) async fn or_evicted<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let work = async { Some(work.await) };
@@ -420,23 +420,23 @@ impl Place {
     }
 
     /// Keeps the place safe until the result is dropped.
-    pub(super) fn hold(&self) -> Held<'_> {
-        self.service.places.hold(self.id, true);
-        Held(self)
+    pub(super) fn hold(&self) -> KeptSlot<'_> {
+        self.service.slots.hold(self.id, true);
+        KeptSlot(self)
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.service.places.table().entries.retain(|entry| entry.id != self.id);
+        self.service.slots.table().entries.retain(|entry| entry.id != self.id);
     }
 }
 
 /// Keeps a place safe.
-pub(super) struct Held<'a>(&'a Place);
+pub(super) struct KeptSlot<'a>(&'a ConnectionSlot);
 
-impl Drop for Held<'_> {
+impl Drop for KeptSlot<'_> {
     fn drop(&mut self) {
-        self.0.service.places.hold(self.0.id, false);
+        self.0.service.slots.hold(self.0.id, false);
     }
 }

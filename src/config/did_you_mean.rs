@@ -3,7 +3,7 @@
 /// The candidate nearest to `word`, if one is near enough to be worth a hint: a third of its
 /// letters, and at least one, may be missing, added, changed or swapped with the next. Else one that it is
 /// the beginning of.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let candidates: Vec<&str> = candidates.into_iter().collect();
     let begun = |candidate: &&str| word.len() >= BEGINNING && candidate.starts_with(word);
     slip(word, &candidates).or_else(|| candidates.iter().copied().find(begun))
@@ -56,14 +56,14 @@ mod tests {
     #[test]
     fn finds_slips_of_the_finger_and_nothing_far_off() {
         let keys = ["target", "targets", "upstream", "host"];
-        assert_eq!(nearest("targt", keys), Some("target"));
-        assert_eq!(nearest("tragets", keys), Some("targets"));
-        assert_eq!(nearest("Host", keys), Some("host"));
-        assert_eq!(nearest("hsot", keys), Some("host"));
-        assert_eq!(nearest("certificate", keys), None);
-        assert_eq!(nearest("cert", ["certificates", "key"]), Some("certificates"));
-        assert_eq!(nearest("path", ["name", "path_prefix"]), Some("path_prefix"));
-        assert_eq!(nearest("cer", ["certificates"]), None);
-        assert_eq!(nearest("", keys), None);
+        assert_eq!(did_you_mean("targt", keys), Some("target"));
+        assert_eq!(did_you_mean("tragets", keys), Some("targets"));
+        assert_eq!(did_you_mean("Host", keys), Some("host"));
+        assert_eq!(did_you_mean("hsot", keys), Some("host"));
+        assert_eq!(did_you_mean("certificate", keys), None);
+        assert_eq!(did_you_mean("cert", ["certificates", "key"]), Some("certificates"));
+        assert_eq!(did_you_mean("path", ["name", "path_prefix"]), Some("path_prefix"));
+        assert_eq!(did_you_mean("cer", ["certificates"]), None);
+        assert_eq!(did_you_mean("", keys), None);
     }
 }

@@ -15,9 +15,9 @@ use rustix::fd::AsFd;
 use rustix::net::{Shutdown, shutdown};
 use smol::Timer;
 
-use crate::internal::endpoint::{self, Answer};
-use crate::internal::head::{self, Head, Refusal};
-use crate::internal::server::{Place, Service};
+use crate::internal_api::endpoint::{self, Answer};
+use crate::internal_api::head::{self, Head, Refusal};
+use crate::internal_api::server::{ConnectionSlot, Service};
 
 /// Bytes that are read and thrown away after an answer, so that closing does not reset the
 /// connection before the peer has read it.
@@ -28,22 +28,22 @@ const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Serves one request. The connection ends early if its place is taken away while it waits for the
 /// peer; never in the middle of a reload.
-pub(super) async fn serve<S>(mut stream: S, service: Arc<Service>, place: Place)
+pub(super) async fn serve<S>(mut stream: S, service: Arc<Service>, slot: ConnectionSlot)
 where
     S: AsyncRead + AsyncWrite + AsFd + Unpin,
 {
-    let Some(request) = place.or_evicted(receive(&mut stream, &service)).await else {
+    let Some(request) = slot.or_evicted(receive(&mut stream, &service)).await else {
         return;
     };
     let (response, method) = match request {
         Ok(Some((request, path))) => {
             let method = request.method();
-            (respond(&request, &path, &service, &place).await, method)
+            (respond(&request, &path, &service, &slot).await, method)
         }
         Ok(None) => return,
         Err(refusal) => (endpoint::refused(refusal), Method::Get),
     };
-    place.or_evicted(send(&mut stream, response, method, &service)).await;
+    slot.or_evicted(send(&mut stream, response, method, &service)).await;
 }
 
 /// Reads a request and the path that it asks for; its body is thrown away. `None`: the peer left, or
@@ -103,16 +103,16 @@ async fn discard<S: AsyncRead + Unpin>(stream: &mut S, mut rest: u64) -> io::Res
     Ok(())
 }
 
-async fn respond(request: &Request, path: &str, service: &Service, place: &Place) -> Response {
+async fn respond(request: &Request, path: &str, service: &Service, slot: &ConnectionSlot) -> Response {
     let token = service.token();
-    match endpoint::answer(request, path, token.as_ref(), &*service.operator).await {
+    match endpoint::answer(request, path, token.as_ref(), &*service.control).await {
         Answer::Now(response) => *response,
         Answer::Reload { restart } => {
             let Some(_turn) = service.begin_reload() else {
                 return endpoint::too_many_reloads();
             };
-            let _held = place.hold();
-            endpoint::reloaded(service.operator.reload(restart).await)
+            let _held = slot.hold();
+            endpoint::reloaded(service.control.reload(restart).await)
         }
     }
 }

@@ -2,7 +2,7 @@
 //! a quote or a space knows what that means.
 
 /// What a parser complains of, in part, and how it mostly comes about. The first that fits counts.
-const ADVICE: [(&str, &str); 14] = [
+const HINTS: [(&str, &str); 14] = [
     ("tab", "indent with spaces: YAML takes no tabs there"),
     ("anchor", "`*` and `&` begin names of anchors: put a value such as \"*.example.com\" in quotes"),
     ("escape", "between double quotes `\\` begins an escape: write `\\\\`, or take single quotes"),
@@ -27,8 +27,8 @@ const BRACKET: &str = "a `{` or `[` is not closed, or what stands in it is not i
 const QUOTE: &str = "look for a quote that is not closed, on the lines before too";
 
 /// What to do when a parser complains like that.
-pub(crate) fn advice(complaint: &str) -> Option<&'static str> {
-    ADVICE.iter().find(|(part, _)| complaint.contains(part)).map(|(_, advice)| *advice)
+pub(crate) fn yaml_hint(complaint: &str) -> Option<&'static str> {
+    HINTS.iter().find(|(part, _)| complaint.contains(part)).map(|(_, yaml_hint)| *yaml_hint)
 }
 
 #[cfg(test)]
@@ -78,9 +78,11 @@ mod tests {
             if !said.contains("not YAML") || !said.contains(expected) {
                 wrong.push(format!("{text}\n{said}"));
             }
-            given.extend(ADVICE.iter().map(|(_, advice)| *advice).filter(|advice| said.contains(advice)));
+            given.extend(
+                HINTS.iter().map(|(_, yaml_hint)| *yaml_hint).filter(|yaml_hint| said.contains(yaml_hint)),
+            );
         }
-        let unheard: Vec<_> = ADVICE.iter().filter(|(_, advice)| !given.contains(advice)).collect();
+        let unheard: Vec<_> = HINTS.iter().filter(|(_, yaml_hint)| !given.contains(yaml_hint)).collect();
         assert!(wrong.is_empty() && unheard.is_empty(), "{}\n{unheard:?}", wrong.join("\n"));
     }
 }

@@ -9,16 +9,16 @@ use crate::config::plan::Plan;
 use crate::log::Counters;
 
 /// The future of a reload: one line of what changed and how long it took, or the whole diagnostic.
-pub type Reloading<'a> = Pin<Box<dyn Future<Output = Result<String, String>> + Send + 'a>>;
+pub type ReloadFuture<'a> = Pin<Box<dyn Future<Output = Result<String, String>> + Send + 'a>>;
 
 /// The future of an answer of the workers, which comes soon in any case.
 pub type Asking<'a> = Pin<Box<dyn Future<Output = Phase> + Send + 'a>>;
 
 /// Whoever runs the gate.
-pub trait Operator: Send + Sync + 'static {
+pub trait Control: Send + Sync + 'static {
     /// Reads the configuration again and puts it in place; with `restart`, tears every listener
     /// down first. A second call waits for the first. Never dropped before it ends.
-    fn reload(&self, restart: bool) -> Reloading<'_>;
+    fn reload(&self, restart: bool) -> ReloadFuture<'_>;
 
     /// The plan that runs.
     fn plan(&self) -> Arc<Plan>;

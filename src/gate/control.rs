@@ -1,0 +1,51 @@
+//! The gate as the internal API sees it.
+
+use std::sync::{Arc, Weak};
+use std::time::SystemTime;
+
+use super::running::GateState;
+use crate::config::{self, plan::Plan};
+use crate::internal_api::control::{Asking, ReloadFuture};
+use crate::internal_api::{Control, Phase};
+use crate::log::Counters;
+
+/// Weak, because the gate holds the internal API, which holds this.
+pub(super) struct GateControl(pub(super) Weak<GateState>);
+
+impl Control for GateControl {
+    fn reload(&self, restart: bool) -> ReloadFuture<'_> {
+        Box::pin(async move {
+            let state = self.0.upgrade().ok_or("the gate is stopping")?;
+            state.reload(restart).await.map_err(|error| error.to_string())
+        })
+    }
+
+    fn plan(&self) -> Arc<Plan> {
+        let generation = self.0.upgrade().and_then(|state| state.current());
+        generation.map_or_else(|| Arc::new(Plan::empty()), |generation| generation.plan.clone())
+    }
+
+    fn counters(&self) -> Arc<Counters> {
+        self.0.upgrade().map_or_else(Counters::new, |state| state.counters.clone())
+    }
+
+    fn phase(&self) -> Asking<'_> {
+        Box::pin(async move {
+            let Some(state) = self.0.upgrade() else { return Phase::Draining };
+            state.phase().await
+        })
+    }
+
+    fn generation(&self) -> u64 {
+        let generation = self.0.upgrade().and_then(|state| state.current());
+        generation.map_or(0, |generation| generation.number)
+    }
+
+    fn started(&self) -> SystemTime {
+        self.0.upgrade().map_or_else(SystemTime::now, |state| state.started)
+    }
+
+    fn view(&self) -> String {
+        config::view(&self.plan())
+    }
+}
