@@ -431,6 +431,15 @@ fn on_a_free_port(yaml: &str, live: &Upstream) -> (TestGate, u16) {
     }
 }
 
+/// Ends what other threads do, also when the test fails.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn an_address_can_be_widened_and_narrowed() {
     let upstream = live();
@@ -438,6 +447,7 @@ fn an_address_can_be_widened_and_narrowed() {
     let (gate, port) = on_a_free_port(&on("127.0.0.1"), &upstream);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
+        let _ends = Ends(&done);
         let knocking = scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 std::net::TcpStream::connect(("127.0.0.1", port)).expect("no connection is refused");

@@ -148,8 +148,8 @@ impl GateState {
         let Next { generation, access, internal, workers, new } = next;
         let plan = &generation.plan;
         run.permits.set_limit(plan.max_connections);
-        let crews: Vec<&Workers> = workers.iter().chain([&run.workers]).collect();
-        self.install(&crews, &generation, new).await;
+        let all_workers: Vec<&Workers> = workers.iter().chain([&run.workers]).collect();
+        self.install(&all_workers, &generation, new).await;
         if let Some(workers) = workers {
             let before = std::mem::replace(&mut run.workers, workers);
             before.leave();

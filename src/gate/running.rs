@@ -213,10 +213,15 @@ impl GateState {
     }
 
     /// Hands a generation to the workers, who have prepared what is `new`, and makes it the current one.
-    pub(super) async fn install(&self, crews: &[&Workers], generation: &Arc<Generation>, new: NewAddresses) {
+    pub(super) async fn install(
+        &self,
+        all_workers: &[&Workers],
+        generation: &Arc<Generation>,
+        new: NewAddresses,
+    ) {
         let (handle, returned) = GenerationHandle::new(generation.clone());
         smol::spawn(drop_when_unused(generation.clone(), returned, self.background.clone())).detach();
-        for workers in crews {
+        for workers in all_workers {
             workers.install(&handle).await;
         }
         let wanted = sockets::listen_keys(&generation.plan);
@@ -225,7 +230,7 @@ impl GateState {
         addresses.retain(|listen_key, _| wanted.iter().any(|(key, _)| key == listen_key));
         drop(addresses);
         // The first are those that serve from now on.
-        if let Some(workers) = crews.first() {
+        if let Some(workers) = all_workers.first() {
             *self.roll_call.lock().unwrap_or_else(PoisonError::into_inner) = workers.roll_call();
         }
         self.current.store(Some(generation.clone()));

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use super::connection::{self, Client, ExchangeFutures};
 use super::connections::Connections;
@@ -83,6 +84,9 @@ impl ActiveListener {
     }
 }
 
+/// How long a listening socket that closes waits for handshakes that have begun.
+const LAST_HANDSHAKES: Duration = Duration::from_millis(20);
+
 /// Takes connections until the door closes: a permit, an accept, a task; nothing else happens here. While there is no
 /// permit, clients wait in the accept queue.
 pub(super) async fn accept_loop<E, F>(
@@ -125,12 +129,19 @@ pub(super) async fn accept_loop<E, F>(
         let Some((connection, permit)) = listener_state.closing.or(next).await else { break };
         spawn_connection(connection, permit);
     }
-    // What the queue still holds is connected already; closing the socket would reset it. Others may come as fast as
-    // they are taken, but no more can have been here before.
-    for _ in 0..BACKLOG {
-        let Some(connection) = listener.accept_queued().await else { break };
-        spawn_connection(connection, listener_state.snapshot().state.permits.take_anyway());
-    }
+    // Connections in the queue are complete: closing the socket would reset them. The last handshakes that have begun
+    // end meanwhile.
+    listener.refuse_new();
+    let accept_queued = async || {
+        // Where the system cannot refuse new ones, they may come as fast as they are taken.
+        for _ in 0..BACKLOG {
+            let Some(connection) = listener.accept_queued().await else { break };
+            spawn_connection(connection, listener_state.snapshot().state.permits.take_anyway());
+        }
+    };
+    accept_queued().await;
+    worker.sleep(LAST_HANDSHAKES).await;
+    accept_queued().await;
 }
 
 /// A permit for one more connection, when there is one again. Holds no site while it waits.

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener as Socket};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -83,6 +84,12 @@ impl Listener {
                 }
             }
         }
+    }
+
+    /// Lets no further connections come, where the system can do that: before the queue is emptied and the socket
+    /// closed.
+    pub fn refuse_new(&self) {
+        platform::refuse_new(self.socket.as_fd());
     }
 
     /// Takes what the queue still has: before a close, which would reset it. Waits for nothing but a share of the

@@ -11,6 +11,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size};
+use socket2::{SockFilter, SockRef};
 
 use super::events;
 use crate::worker::reactor::Readiness;
@@ -178,6 +179,24 @@ pub(crate) fn enlarge(pipe: BorrowedFd<'_>, bytes: usize) {
     }
 }
 
+/// Lets no new connection begin at a listening socket: a filter drops each packet with the SYN flag. The client
+/// sends it again a second later, and then comes to the socket that listens in place of this one, if any does.
+/// Handshakes that have begun go on.
+pub(crate) fn refuse_new(listener: BorrowedFd<'_>) {
+    let filter = [
+        // Load byte 13 of the TCP header, the flags (RFC 9293, section 3.1).
+        SockFilter::new(0x30, 0, 0, 13),
+        // If SYN is not set, skip one instruction.
+        SockFilter::new(0x45, 0, 1, 0x02),
+        // Keep no byte of the packet.
+        SockFilter::new(0x06, 0, 0, 0),
+        // Keep all of it.
+        SockFilter::new(0x06, 0, 0, u32::MAX),
+    ];
+    // If it fails, a connection that comes at the moment of the close is reset.
+    let _ = SockRef::from(&listener).attach_filter(&filter);
+}
+
 /// Writes bytes into a pipe.
 pub(crate) fn write_pipe(pipe: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     Ok(rustix::io::write(pipe, bytes)?)
@@ -193,6 +212,7 @@ pub(crate) fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, most: usize) -> i
 mod tests {
     use super::*;
     use rustix::process::getpriority_process;
+    use socket2::{SockFilter, SockRef};
 
     #[test]
     fn who_stands_aside_is_in_the_idle_class() {

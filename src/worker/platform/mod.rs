@@ -15,6 +15,6 @@ mod system;
 
 pub(super) use heap::return_memory;
 pub(super) use system::{
-    Wait, accept, add, enlarge, has_backlog, lower_priority, pipe, read, release_startup_code, remove,
-    splice, use_idle_priority, write, write_last, write_pipe,
+    Wait, accept, add, enlarge, has_backlog, lower_priority, pipe, read, refuse_new, release_startup_code,
+    remove, splice, use_idle_priority, write, write_last, write_pipe,
 };

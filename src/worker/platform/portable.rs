@@ -67,6 +67,9 @@ pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 /// There is no pipe either.
 pub(crate) fn enlarge(_pipe: BorrowedFd<'_>, _bytes: usize) {}
 
+/// There is no filter for packets either.
+pub(crate) fn refuse_new(_listener: BorrowedFd<'_>) {}
+
 /// There is no pipe either.
 pub(crate) fn write_pipe(_pipe: BorrowedFd<'_>, _bytes: &[u8]) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
