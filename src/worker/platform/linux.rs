@@ -212,7 +212,6 @@ pub(crate) fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, most: usize) -> i
 mod tests {
     use super::*;
     use rustix::process::getpriority_process;
-    use socket2::{SockFilter, SockRef};
 
     #[test]
     fn who_stands_aside_is_in_the_idle_class() {
