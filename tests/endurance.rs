@@ -134,13 +134,13 @@ impl Gates {
             };
             until("none but tunnels have lost their clients", || {
                 let metrics = program.metrics();
-                gone(&metrics, "smolgate_own_answers") == gone(&metrics, "smolgate_tunnels_ended")
+                gone(&metrics, "smolgate_local_replies") == gone(&metrics, "smolgate_tunnels_ended")
             });
             let metrics = program.metrics();
             let lines = metrics.lines().filter(|line| !line.starts_with('#') && !line.ends_with(" 0"));
             let said = |name| lines.clone().filter(move |line| line.starts_with(name));
             said("smolgate_tls_handshakes")
-                .chain(said("smolgate_own_answers"))
+                .chain(said("smolgate_local_replies"))
                 .for_each(|line| eprintln!("{line}"));
             let reloads: Vec<&str> = said("smolgate_reloads_total").collect();
             let expected = [
@@ -149,7 +149,7 @@ impl Gates {
             ];
             assert_eq!(reloads, expected);
             eprintln!("{}", reloads.join(", "));
-            for line in said("smolgate_own_answers") {
+            for line in said("smolgate_local_replies") {
                 let known = ["no_rule", "misdirected", "shutting_down", "client_gone"];
                 assert!(known.iter().any(|reason| line.contains(reason)), "{line}");
             }
