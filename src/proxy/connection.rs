@@ -58,8 +58,7 @@ impl Client {
 
     /// Says that it waits for a request, until what this returns is dropped: it may have to make room for others.
     fn idle(&self) -> Idling {
-        let snapshot = self.listener_state.snapshot();
-        snapshot.state.idle.register(&self.handle, snapshot.worker().now())
+        self.listener_state.idle(&self.handle)
     }
 
     /// Waits for the first byte of a client that has to speak before it is served; `false` when it was asked to leave

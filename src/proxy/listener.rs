@@ -10,8 +10,9 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::connection::{self, Client, ExchangeFutures};
-use super::connections::Connections;
+use super::connections::{ConnectionHandle, Connections};
 use super::exchange;
+use super::idle::{Idle, Idling};
 use super::listener_snapshot::ListenerSnapshot;
 use super::permits::Permit;
 use super::setup;
@@ -23,18 +24,25 @@ use crate::worker::{AcceptError, BACKLOG, Listener, Task};
 pub struct ActiveListener {
     snapshot: RefCell<Rc<ListenerSnapshot>>,
     connections: Connections,
+    /// Those of this worker that wait for a request.
+    idle: Rc<Idle>,
     accepting: RefCell<Option<Task<()>>>,
     closing: CloseSignal,
 }
 
 impl ActiveListener {
     /// Begins to accept.
-    pub fn open(snapshot: Rc<ListenerSnapshot>, listener: Listener) -> Rc<Self> {
-        Self::open_with(snapshot, listener, exchange::serve_requests)
+    pub fn open(snapshot: Rc<ListenerSnapshot>, idle: Rc<Idle>, listener: Listener) -> Rc<Self> {
+        Self::open_with(snapshot, idle, listener, exchange::serve_requests)
     }
 
     /// The same with other exchanges.
-    pub(super) fn open_with<E, F>(snapshot: Rc<ListenerSnapshot>, listener: Listener, futures: E) -> Rc<Self>
+    pub(super) fn open_with<E, F>(
+        snapshot: Rc<ListenerSnapshot>,
+        idle: Rc<Idle>,
+        listener: Listener,
+        futures: E,
+    ) -> Rc<Self>
     where
         E: Fn(Client) -> F + Copy + 'static,
         F: Future<Output = Option<Client>> + 'static,
@@ -42,7 +50,7 @@ impl ActiveListener {
         let worker = snapshot.worker().clone();
         let (connections, accepting, closing) = Default::default();
         let listener_state =
-            Rc::new(Self { snapshot: RefCell::new(snapshot), connections, accepting, closing });
+            Rc::new(Self { snapshot: RefCell::new(snapshot), connections, idle, accepting, closing });
         *listener_state.accepting.borrow_mut() = Some(worker.spawn(accept_loop(
             listener_state.clone(),
             listener,
@@ -54,6 +62,11 @@ impl ActiveListener {
     /// What is served here now.
     pub(super) fn snapshot(&self) -> Rc<ListenerSnapshot> {
         self.snapshot.borrow().clone()
+    }
+
+    /// A connection of this address waits for a request until what this returns is dropped.
+    pub(super) fn idle(&self, handle: &Rc<ConnectionHandle>) -> Idling {
+        self.idle.register(handle, self.snapshot.borrow().worker().now())
     }
 
     /// Serves another site from the next request on.

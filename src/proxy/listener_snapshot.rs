@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::date::DateHeader;
 use super::generation::{Generation, GenerationHandle};
-use super::idle::Idle;
 use super::permits::Permits;
 use super::tunnel_context::TunnelContext;
 use crate::config::plan::{Action, HttpListener, Listener, Pass, Protocol, Rule, RuleIdentity, UpstreamId};
@@ -31,8 +30,6 @@ pub struct WorkerState {
     pub date: DateHeader,
     /// Connections of clients.
     pub permits: Permits,
-    /// Those of this worker that wait for a request.
-    pub idle: Rc<Idle>,
     /// TLS handshakes that may be unfinished at once.
     pub handshakes: Semaphore,
 }
