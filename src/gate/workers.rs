@@ -12,12 +12,10 @@ use std::time::Duration;
 use smol::channel::{Receiver, Sender, bounded, unbounded};
 
 use super::sockets::{ListenKey, NewSockets, listen_keys};
+use crate::generation::{DateHeader, GenerationHandle, ListenerSnapshot, Permits, Upstreams, WorkerState};
 use crate::http::FieldTable;
 use crate::log::Counters;
-use crate::proxy::{
-    ActiveListener, DateHeader, GenerationHandle, Idle, ListenerSnapshot, Permits, Upstreams, WorkerState,
-    handshake_limit,
-};
+use crate::proxy::{ActiveListener, Idle, handshake_limit};
 use crate::upstream::Pools;
 use crate::worker::{self, Listener, Task, Worker};
 

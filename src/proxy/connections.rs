@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use pin_project_lite::pin_project;
 use slab::Slab;
 
-use super::listener_snapshot::ListenerSnapshot;
-use super::tunnel_context::TunnelContext;
+use crate::generation::ListenerSnapshot;
+use crate::generation::TunnelContext;
 use crate::tls::Admission;
 
 /// How long a connection that is asked to leave waits for a request after its beginning, and after each answer that
@@ -147,7 +147,7 @@ impl Connections {
 fn serves_rule(snapshot: &ListenerSnapshot) -> impl FnMut(&(Rc<TunnelContext>, Admission)) -> bool {
     let mut known: HashMap<(u64, Option<usize>), bool> = HashMap::new();
     move |(context, admission)| {
-        *known.entry(context.place).or_insert_with(|| snapshot.still_serves(context))
+        *known.entry(context.place).or_insert_with(|| context.is_served_by(snapshot))
             && snapshot.still_admits(admission)
     }
 }

@@ -14,11 +14,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::connection::Client;
-use super::{
-    ActiveListener, DateHeader, Generation, GenerationHandle, Idle, ListenerSnapshot, Permits, Upstreams,
-    WorkerState, exchange, handshake_limit,
-};
+use super::{ActiveListener, Idle, exchange, handshake_limit};
 use crate::config::{self, MemoryInputs};
+use crate::generation::{
+    DateHeader, Generation, GenerationHandle, ListenerSnapshot, Permits, Upstreams, WorkerState,
+};
 use crate::http::FieldTable;
 use crate::log::Counters;
 use crate::tls::TicketKeys;

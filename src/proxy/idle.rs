@@ -8,7 +8,7 @@ use std::time::Instant;
 use slab::Slab;
 
 use super::connections::ConnectionHandle;
-use super::permits::{Permits, Told};
+use crate::generation::{Permits, Told};
 use crate::worker::Worker;
 
 /// No entry.

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use super::connection::Client;
 use super::failure::Failure;
-use super::listener_snapshot::ListenerSnapshot;
 use super::record::{ConnectionRecord, ExchangeRecord, TunnelStart};
 use super::transfer::write_all;
 use super::tunnel::{self, Tunnel};
-use super::tunnel_context::TunnelContext;
 use crate::config::plan::{Pass, ProxyProtocol, UpstreamId};
+use crate::generation::ListenerSnapshot;
+use crate::generation::TunnelContext;
 use crate::proxy_protocol;
 use crate::upstream::{ConnectError, TargetConnection};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::connection::Client;
 use super::listener::peer_address;
-use super::listener_snapshot::ListenerSnapshot;
+use crate::generation::ListenerSnapshot;
 use crate::log::Reason;
 use crate::proxy_protocol::{HEADER_BYTES_MAX, HeaderError, parse};
 

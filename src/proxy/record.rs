@@ -8,10 +8,10 @@ use tracing::field::display;
 
 use super::connection::Client;
 use super::failure::Failure;
-use super::listener_snapshot::ListenerSnapshot;
 use super::request_summary::RequestSummary;
 use super::transfer::Meter;
-use super::tunnel_context::TunnelContext;
+use crate::generation::ListenerSnapshot;
+use crate::generation::TunnelContext;
 use crate::http::Method;
 use crate::log::counters::method_label;
 use crate::log::{AccessRecord, Reason};

@@ -5,10 +5,10 @@ use std::future::Future;
 
 use super::connection::{self, Client, ExchangeFutures};
 use super::handshake;
-use super::listener_snapshot::{ListenerSnapshot, NameAction};
 use super::passthrough;
 use super::proxy_header;
 use super::record;
+use crate::generation::{ListenerSnapshot, NameAction};
 
 /// Whether nothing does: such a connection needs no task with room for more than requests.
 pub(super) fn needs_no_setup(client: &Client, snapshot: &ListenerSnapshot) -> bool {

@@ -12,7 +12,7 @@ use futures_lite::future::{or, try_zip};
 use super::connection::Client;
 use super::record::{ConnectionRecord, TunnelStart};
 use super::transfer::Meter;
-use super::tunnel_context::TunnelContext;
+use crate::generation::TunnelContext;
 use crate::log::Reason;
 use crate::tls::{Input, Stream};
 use crate::upstream::TargetConnection;
