@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::connection::Client;
-use super::failure::Failure;
+use super::record::Failure;
 use super::request::{self, Request};
 use crate::config::plan::Proxy;
 use crate::generation::ListenerSnapshot;

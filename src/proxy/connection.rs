@@ -10,10 +10,10 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::connections::{ConnectionHandle, UntilClosed};
-use super::failure::Failure;
 use super::idle::Idling;
 use super::listener::{ActiveListener, OpenConnection};
 use super::record;
+use super::record::Failure;
 use super::request::{self, IdleEnd};
 use crate::generation::Permit;
 use crate::log::Reason;

@@ -4,13 +4,13 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice, Write};
 use std::time::Duration;
 
-use super::body::{Body, Incoming};
 use super::connection::Client;
 use super::connections::ConnectionHandle;
 use super::exchange::AfterExchange;
-use super::failure::Failure;
 use super::record::ExchangeRecord;
+use super::record::Failure;
 use super::request::Request;
+use super::transfer::{Body, Incoming};
 use super::transfer::{COPIED_MAX, write_message};
 use crate::config::plan::{Redirect, RedirectToHttps, Respond};
 use crate::generation::ListenerSnapshot;

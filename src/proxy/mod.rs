@@ -24,7 +24,6 @@
 //! Runs on the data plane only. Is given generations by `gate`; knows neither files nor signals.
 
 mod attempts;
-mod body;
 mod connection;
 mod connections;
 #[cfg(test)]
@@ -32,7 +31,6 @@ mod dropped_exchange_tests;
 #[cfg(test)]
 mod dropped_tests;
 mod exchange;
-mod failure;
 mod fields;
 mod handshake;
 mod hops;
@@ -43,7 +41,6 @@ mod passthrough;
 mod proxy_header;
 mod record;
 mod request;
-mod request_summary;
 mod response;
 mod setup;
 mod transfer;

@@ -10,12 +10,12 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::connection::Client;
-use super::failure::{Detail, Failure, Misdirection};
 use super::fields::{Forwarded, write_request_head};
 use super::hops;
 use super::local_reply::{self, Media};
 use super::record::ExchangeRecord;
-use super::request_summary::RequestSummary;
+use super::record::RequestSummary;
+use super::record::{Detail, Failure, Misdirection};
 use crate::config::plan::{Action, HttpListener, Pass, Proxy, RedirectToHttps, Rule};
 use crate::generation::ListenerSnapshot;
 use crate::http::{Framing, HeadScan, HostKey, Method, RequestHead, Version, match_path, parse_request};

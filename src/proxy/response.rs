@@ -6,10 +6,10 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use super::failure::Failure;
 use super::fields::write_length;
 use super::hops;
 use super::record::ExchangeRecord;
+use super::record::Failure;
 use super::request::Request;
 use super::transfer::write_all;
 use crate::config::plan::HeadLimits;

@@ -52,7 +52,7 @@ pub(super) async fn set_up(mut client: Client) -> Option<Client> {
                 return None;
             }
             NameAction::Drop(rule) => {
-                record::log_dropped(&snapshot, &client, rule, &name);
+                record::log_dropped(&snapshot, client.peer, &client.stream, rule, &name);
                 return None;
             }
         }

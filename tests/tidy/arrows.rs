@@ -41,8 +41,15 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Folders whose `mod.rs` declares its modules in the order of their use.
-pub(crate) const ORDERED: [&str; 5] =
-    ["src/config", "src/config/compose", "src/config/lowering", "src/config/source", "src/generation"];
+pub(crate) const ORDERED: [&str; 7] = [
+    "src/config",
+    "src/config/compose",
+    "src/config/lowering",
+    "src/config/source",
+    "src/generation",
+    "src/proxy/record",
+    "src/proxy/transfer",
+];
 
 /// Modules that turn values into values and nothing else.
 const PURE: [&str; 4] = ["config", "http", "proxy_protocol", "routing"];
