@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::connection::Client;
+use super::client::Client;
 use super::record::Failure;
 use super::request::{self, Request};
 use crate::config::plan::Proxy;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::connection::Client;
+use super::client::Client;
 use super::{ActiveListener, Idle, exchange, handshake_limit};
 use crate::config::{self, MemoryInputs};
 use crate::generation::{

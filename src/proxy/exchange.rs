@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::attempts::Attempts;
-use super::connection::Client;
+use super::client::Client;
 use super::local_reply;
 use super::passthrough;
 use super::record::ExchangeRecord;

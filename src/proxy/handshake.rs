@@ -5,7 +5,7 @@
 use std::io;
 use std::rc::Rc;
 
-use super::connection::Client;
+use super::client::Client;
 use crate::generation::{ListenerSnapshot, NameAction};
 use crate::http::HostKey;
 use crate::log::counters::Handshake;

@@ -4,8 +4,8 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice, Write};
 use std::time::Duration;
 
-use super::connection::Client;
-use super::connections::ConnectionHandle;
+use super::client::Client;
+use super::client::ConnectionHandle;
 use super::exchange::AfterExchange;
 use super::record::ExchangeRecord;
 use super::record::Failure;

@@ -24,8 +24,8 @@
 //! Runs on the data plane only. Is given generations by `gate`; knows neither files nor signals.
 
 mod attempts;
+mod client;
 mod connection;
-mod connections;
 #[cfg(test)]
 mod dropped_exchange_tests;
 #[cfg(test)]
@@ -34,7 +34,6 @@ mod exchange;
 mod fields;
 mod handshake;
 mod hops;
-mod idle;
 mod listener;
 mod local_reply;
 mod passthrough;
@@ -46,7 +45,7 @@ mod setup;
 mod transfer;
 mod tunnel;
 
+pub use client::Idle;
 pub use fields::{Forwarded, write_request_head};
 pub use handshake::handshake_limit;
-pub use idle::Idle;
 pub use listener::ActiveListener;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::connection::Client;
+use super::client::Client;
 use super::record::Failure;
 use super::record::{ConnectionRecord, ExchangeRecord, TunnelStart};
 use super::transfer::write_all;

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use super::connection::Client;
+use super::client::Client;
 use super::fields::{Forwarded, write_request_head};
 use super::hops;
 use super::local_reply::{self, Media};

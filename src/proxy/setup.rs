@@ -3,7 +3,8 @@
 
 use std::future::Future;
 
-use super::connection::{self, Client, ExchangeFutures};
+use super::client::Client;
+use super::connection::{self, ExchangeFutures};
 use super::handshake;
 use super::passthrough;
 use super::proxy_header;

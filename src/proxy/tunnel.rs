@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future::{or, try_zip};
 
-use super::connection::Client;
+use super::client::Client;
 use super::record::Meter;
 use super::record::{ConnectionRecord, TunnelStart};
 use crate::generation::TunnelContext;

@@ -41,12 +41,13 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Folders whose `mod.rs` declares its modules in the order of their use.
-pub(crate) const ORDERED: [&str; 7] = [
+pub(crate) const ORDERED: [&str; 8] = [
     "src/config",
     "src/config/compose",
     "src/config/lowering",
     "src/config/source",
     "src/generation",
+    "src/proxy/client",
     "src/proxy/record",
     "src/proxy/transfer",
 ];
