@@ -13,6 +13,8 @@ pub mod gate;
 pub mod internal_api;
 pub mod proxy;
 
+pub mod generation;
+
 pub mod routing;
 pub mod tls;
 pub mod upstream;

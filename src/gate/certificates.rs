@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use crate::config::plan::Plan;
 use crate::config::{Diagnostic, Excerpts, Severity, TEXT_BYTES_MAX};
 use crate::files;
+use crate::generation::{Generation, terminators};
 use crate::log::counters::CertificateExpiry;
-use crate::proxy::{Generation, terminators};
 use crate::tls::{Problem, Terminator, TicketKeys, files_of};
 use crate::upstream::{NameCache, UpstreamError, UpstreamTable};
 

@@ -22,9 +22,9 @@ use super::{GateError, notify};
 use super::{report, sockets};
 use crate::config::SourceFiles;
 use crate::config::plan::{AccessLog as AccessPlan, Plan};
+use crate::generation::Generation;
 use crate::internal_api::Server;
 use crate::log::AccessLog;
-use crate::proxy::Generation;
 
 /// How long a reload waits for the files of the configuration. Those of 10,000 rules take 70 ms; a file system
 /// on a network that does not answer takes for ever.
@@ -260,7 +260,7 @@ mod tests {
     use futures_lite::future::{block_on, poll_once};
 
     use super::*;
-    use crate::proxy::GenerationHandle;
+    use crate::generation::GenerationHandle;
     use crate::tls::TicketKeys;
     use crate::upstream::NameCache;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::config::plan::{
     CertificateSource, ClientAuth, Listener, ListenerTls, Plan, Protocol, Rule, RuleIdentity, Upstream,
 };
-use crate::proxy::Generation;
+use crate::generation::Generation;
 use crate::tls::Terminator;
 
 /// What a reload of a gate that is stopping says.

@@ -21,9 +21,9 @@ use super::workers::{RollCall, Workers};
 use super::{GateError, Loader, OnPlan, certificates, notify, watch};
 use crate::config::plan::{AccessLog as AccessPlan, InternalApi, Plan};
 use crate::config::{Diagnostic, Diagnostics, Loaded, Severity, SourceFiles};
+use crate::generation::{Generation, GenerationHandle, Permits};
 use crate::internal_api::{Phase, Server};
 use crate::log::{AccessLog, Counters};
-use crate::proxy::{Generation, GenerationHandle, Permits};
 use crate::tls::TicketKeys;
 use crate::upstream::NameCache;
 

@@ -12,12 +12,10 @@ use std::time::Duration;
 use smol::channel::{Receiver, Sender, bounded, unbounded};
 
 use super::sockets::{ListenKey, NewSockets, listen_keys};
+use crate::generation::{DateHeader, GenerationHandle, ListenerSnapshot, Permits, Upstreams, WorkerState};
 use crate::http::FieldTable;
 use crate::log::Counters;
-use crate::proxy::{
-    ActiveListener, DateHeader, GenerationHandle, Idle, ListenerSnapshot, Permits, Upstreams, WorkerState,
-    handshake_limit,
-};
+use crate::proxy::{ActiveListener, Idle, handshake_limit};
 use crate::upstream::Pools;
 use crate::worker::{self, Listener, Task, Worker};
 
@@ -182,13 +180,13 @@ impl RollCall {
 
 /// What a worker does all its life.
 async fn worker_main(worker: Worker, receiver: Receiver<Command>, counters: Arc<Counters>, permits: Permits) {
+    let idle = Idle::new(&worker, &permits);
     let state = Rc::new(WorkerState {
         pools: Pools::new(&worker),
         worker: worker.clone(),
         counters: counters.worker(),
         table: FieldTable::new().into(),
         date: DateHeader::default(),
-        idle: Idle::new(&worker, &permits),
         permits,
         handshakes: handshake_limit(),
     });
@@ -208,7 +206,7 @@ async fn worker_main(worker: Worker, receiver: Receiver<Command>, counters: Arc<
                 let _ = done.send(result).await;
             }
             Command::Install { generation, done } => {
-                let gone = install(&state, &mut open, generation, std::mem::take(&mut prepared));
+                let gone = install(&state, &idle, &mut open, generation, std::mem::take(&mut prepared));
                 closing.extend(gone.into_iter().map(close));
                 drop(done);
             }
@@ -228,6 +226,7 @@ async fn worker_main(worker: Worker, receiver: Receiver<Command>, counters: Arc<
 /// Gives `generation` to the doors. Returns those that it does not have.
 fn install(
     state: &Rc<WorkerState>,
+    idle: &Rc<Idle>,
     open: &mut HashMap<ListenKey, Rc<ActiveListener>>,
     generation: GenerationHandle,
     mut prepared: HashMap<ListenKey, Listener>,
@@ -245,7 +244,9 @@ fn install(
                 listener.install(snapshot);
                 stay.insert(key, listener);
             }
-            (None, Some(listener)) => drop(stay.insert(key, ActiveListener::open(snapshot, listener))),
+            (None, Some(listener)) => {
+                drop(stay.insert(key, ActiveListener::open(snapshot, idle.clone(), listener)))
+            }
             (None, None) => {}
         }
     }

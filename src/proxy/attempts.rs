@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::connection::Client;
-use super::failure::Failure;
-use super::listener_snapshot::ListenerSnapshot;
+use super::client::Client;
+use super::record::Failure;
 use super::request::{self, Request};
 use crate::config::plan::Proxy;
+use crate::generation::ListenerSnapshot;
 use crate::upstream::TargetConnection;
 use crate::worker::Buffer;
 

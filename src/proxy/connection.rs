@@ -3,81 +3,12 @@
 //! What waits is this small task: a socket, an address, a timer. When a request comes, a place for
 //! the large future of an exchange is rented, and given back when the exchange has ended.
 
-use std::future::{Future, poll_fn};
-use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
-use std::rc::Rc;
-use std::task::Poll;
+use std::future::Future;
 
-use super::connections::{ConnectionHandle, UntilClosed};
-use super::failure::Failure;
-use super::idle::Idling;
-use super::listener::{ActiveListener, OpenConnection};
-use super::permits::Permit;
+use super::client::{Client, UntilClosed};
 use super::record;
 use super::request::{self, IdleEnd};
-use crate::log::Reason;
-use crate::tls::{Input, Stream};
-use crate::worker::{FuturePool, Timer, Worker};
-
-/// One connection of a client.
-pub(super) struct Client {
-    /// Where it came in.
-    pub(super) listener_state: Rc<ActiveListener>,
-    pub(super) stream: Stream,
-    pub(super) input: Input,
-    /// The address of the other side; an IPv4 address that came by way of IPv6 is one again.
-    pub(super) peer: IpAddr,
-    /// For everything that is read from the client.
-    pub(super) timer: Timer,
-    /// Addresses of the client and of what it connected to, where a PROXY header named them.
-    pub(super) proxy_header_addresses: Option<Box<(SocketAddr, SocketAddr)>>,
-    pub(super) handle: Rc<ConnectionHandle>,
-    pub(super) _permit: Permit,
-    pub(super) _counted: OpenConnection,
-}
-
-impl Client {
-    /// What `future` gives, unless the client resets its connection first: then nothing is waited for.
-    ///
-    /// # Errors
-    /// Those of `future`, and `ClientGone`.
-    pub(super) async fn unless_gone<T, E: Into<Failure>>(
-        &self,
-        future: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, Failure> {
-        let mut future = pin!(future);
-        let until_gone = poll_fn(|cx| match future.as_mut().poll(cx) {
-            Poll::Pending if self.stream.poll_closed(cx).is_ready() => {
-                Poll::Ready(Err(Failure::new(Reason::ClientGone)))
-            }
-            result => result.map_err(Into::into),
-        });
-        until_gone.await
-    }
-
-    /// Says that it waits for a request, until what this returns is dropped: it may have to make room for others.
-    fn idle(&self) -> Idling {
-        let snapshot = self.listener_state.snapshot();
-        snapshot.state.idle.register(&self.handle, snapshot.worker().now())
-    }
-
-    /// Waits for the first byte of a client that has to speak before it is served; `false` when it was asked to leave
-    /// before it did. Has no deadline of its own.
-    pub(super) async fn speaks(&self) -> bool {
-        let _idling = self.idle();
-        poll_fn(|cx| {
-            if self.stream.poll_readable(cx).is_ready() {
-                return Poll::Ready(true);
-            }
-            if self.handle.poll_draining(cx).is_ready() && self.stream.is_open_and_idle() {
-                return Poll::Ready(false);
-            }
-            Poll::Pending
-        })
-        .await
-    }
-}
+use crate::worker::{FuturePool, Worker};
 
 /// What serves exchanges, and the places for its futures: one a door.
 pub(super) struct ExchangeFutures<E, F> {

@@ -13,12 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::connection::Client;
-use super::{
-    ActiveListener, DateHeader, Generation, GenerationHandle, Idle, ListenerSnapshot, Permits, Upstreams,
-    WorkerState, exchange, handshake_limit,
-};
+use super::client::Client;
+use super::{ActiveListener, Idle, exchange, handshake_limit};
 use crate::config::{self, MemoryInputs};
+use crate::generation::{
+    DateHeader, Generation, GenerationHandle, ListenerSnapshot, Permits, Upstreams, WorkerState,
+};
 use crate::http::FieldTable;
 use crate::log::Counters;
 use crate::tls::TicketKeys;
@@ -130,13 +130,13 @@ fn open(worker: &Worker, target: SocketAddr) -> SocketAddr {
     let (handle, _) =
         GenerationHandle::new(Arc::new(generation.unwrap_or_else(|_| panic!("it can be built"))));
     let permits = Permits::new(100);
+    let idle = Idle::new(worker, &permits);
     let state = Rc::new(WorkerState {
         pools: Pools::new(worker),
         worker: worker.clone(),
         counters: Counters::new().worker(),
         table: FieldTable::new().into(),
         date: DateHeader::default(),
-        idle: Idle::new(worker, &permits),
         permits,
         handshakes: handshake_limit(),
     });
@@ -144,7 +144,7 @@ fn open(worker: &Worker, target: SocketAddr) -> SocketAddr {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     socket.set_nonblocking(true).unwrap();
     let address = socket.local_addr().unwrap();
-    ActiveListener::open_with(snapshot, Listener::new(worker, socket).unwrap(), serve);
+    ActiveListener::open_with(snapshot, idle, Listener::new(worker, socket).unwrap(), serve);
     address
 }
 

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use super::body::{Body, Incoming};
-use super::transfer::{Meter, Transfer};
+use super::record::Meter;
+use super::transfer::Transfer;
+use super::transfer::{Body, Incoming};
 use crate::http::Framing;
 use crate::log::counters::Counter;
 use crate::tls::{Input, Stream};

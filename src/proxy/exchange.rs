@@ -6,19 +6,19 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::attempts::Attempts;
-use super::body::{Body, Incoming};
-use super::connection::Client;
-use super::failure::Failure;
-use super::listener_snapshot::ListenerSnapshot;
+use super::client::Client;
 use super::local_reply;
 use super::passthrough;
 use super::record::ExchangeRecord;
+use super::record::Failure;
 use super::request::{self, Act, IdleEnd, Request};
 use super::response::{Response, ResponseReader};
+use super::transfer::{Body, Incoming};
 use super::transfer::{ConcurrentUpload, Transfer};
 use super::tunnel::Tunnel;
-use super::tunnel_context::TunnelContext;
 use crate::config::plan::Proxy;
+use crate::generation::ListenerSnapshot;
+use crate::generation::TunnelContext;
 use crate::http::Framing;
 use crate::log::Reason;
 use crate::upstream::TargetConnection;
@@ -70,7 +70,7 @@ pub(super) async fn serve_requests(mut client: Client) -> Option<Client> {
 
 /// Serves one request. Says whether another may follow.
 async fn exchange(client: &mut Client, snapshot: &Rc<ListenerSnapshot>, timer: &Timer) -> AfterExchange {
-    let mut record = ExchangeRecord::new(snapshot, client);
+    let mut record = ExchangeRecord::new(snapshot, client.peer, &client.stream);
     let (request, act) = match request::read(client, snapshot, &mut record).await {
         Ok(Some(found)) => found,
         Ok(None) => return AfterExchange::Cut,

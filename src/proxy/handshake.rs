@@ -5,8 +5,8 @@
 use std::io;
 use std::rc::Rc;
 
-use super::connection::Client;
-use super::listener_snapshot::{ListenerSnapshot, NameAction};
+use super::client::Client;
+use crate::generation::{ListenerSnapshot, NameAction};
 use crate::http::HostKey;
 use crate::log::counters::Handshake;
 use crate::tls::{

@@ -2,84 +2,76 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use super::connection::{self, Client, ExchangeFutures};
-use super::connections::Connections;
+use super::client::{Client, Idle, ListenerState, OpenConnection, peer_address};
+use super::connection::{self, ExchangeFutures};
 use super::exchange;
-use super::listener_snapshot::ListenerSnapshot;
-use super::permits::Permit;
 use super::setup;
-use crate::log::counters::ListenerCounters;
+use crate::generation::ListenerSnapshot;
+use crate::generation::Permit;
 use crate::tls::{Input, Stream};
 use crate::worker::{AcceptError, BACKLOG, Listener, Task};
 
 /// An open address on one worker. It stays open when a reload gives it another site.
 pub struct ActiveListener {
-    snapshot: RefCell<Rc<ListenerSnapshot>>,
-    connections: Connections,
+    state: Rc<ListenerState>,
     accepting: RefCell<Option<Task<()>>>,
     closing: CloseSignal,
 }
 
 impl ActiveListener {
     /// Begins to accept.
-    pub fn open(snapshot: Rc<ListenerSnapshot>, listener: Listener) -> Rc<Self> {
-        Self::open_with(snapshot, listener, exchange::serve_requests)
+    pub fn open(snapshot: Rc<ListenerSnapshot>, idle: Rc<Idle>, socket: Listener) -> Rc<Self> {
+        Self::open_with(snapshot, idle, socket, exchange::serve_requests)
     }
 
     /// The same with other exchanges.
-    pub(super) fn open_with<E, F>(snapshot: Rc<ListenerSnapshot>, listener: Listener, futures: E) -> Rc<Self>
+    pub(super) fn open_with<E, F>(
+        snapshot: Rc<ListenerSnapshot>,
+        idle: Rc<Idle>,
+        socket: Listener,
+        futures: E,
+    ) -> Rc<Self>
     where
         E: Fn(Client) -> F + Copy + 'static,
         F: Future<Output = Option<Client>> + 'static,
     {
         let worker = snapshot.worker().clone();
-        let (connections, accepting, closing) = Default::default();
-        let listener_state =
-            Rc::new(Self { snapshot: RefCell::new(snapshot), connections, accepting, closing });
-        *listener_state.accepting.borrow_mut() = Some(worker.spawn(accept_loop(
-            listener_state.clone(),
-            listener,
-            ExchangeFutures::new(&worker, futures),
-        )));
-        listener_state
-    }
-
-    /// What is served here now.
-    pub(super) fn snapshot(&self) -> Rc<ListenerSnapshot> {
-        self.snapshot.borrow().clone()
+        let state = Rc::new(ListenerState::new(snapshot, idle));
+        let (accepting, closing) = Default::default();
+        let listener = Rc::new(Self { state, accepting, closing });
+        *listener.accepting.borrow_mut() =
+            Some(worker.spawn(accept_loop(listener.clone(), socket, ExchangeFutures::new(&worker, futures))));
+        listener
     }
 
     /// Serves another site from the next request on.
     pub fn install(&self, snapshot: Rc<ListenerSnapshot>) {
-        self.connections.reload(&snapshot);
-        *self.snapshot.borrow_mut() = snapshot;
+        self.state.install(snapshot);
     }
 
     /// Stops accepting, waits until everyone has left, for at most the `shutdown_timeout` of its listener,
     /// and ends what is left.
     pub async fn close(&self) {
-        let timeout = self.snapshot.borrow().listener().shutdown_timeout;
+        let timeout = self.state.snapshot().listener().shutdown_timeout;
         self.closing.set();
         let accepting = self.accepting.take();
         if let Some(accepting) = accepting {
             accepting.await;
         }
-        self.connections.drain();
-        let worker = self.snapshot().worker().clone();
+        self.state.connections.drain();
+        let worker = self.state.snapshot().worker().clone();
         let everyone = async {
-            self.connections.all_closed().await;
+            self.state.connections.all_closed().await;
             Ok(())
         };
         if worker.timer().within(timeout, everyone).await.is_err() {
-            self.connections.close_all();
-            self.connections.all_closed().await;
+            self.state.connections.close_all();
+            self.state.connections.all_closed().await;
         }
     }
 }
@@ -90,13 +82,14 @@ const LAST_HANDSHAKES: Duration = Duration::from_millis(20);
 /// Takes connections until the door closes: a permit, an accept, a task; nothing else happens here. While there is no
 /// permit, clients wait in the accept queue.
 pub(super) async fn accept_loop<E, F>(
-    listener_state: Rc<ActiveListener>,
-    listener: Listener,
+    listener: Rc<ActiveListener>,
+    socket: Listener,
     futures: ExchangeFutures<E, F>,
 ) where
     E: Fn(Client) -> F + Copy + 'static,
     F: Future<Output = Option<Client>> + 'static,
 {
+    let listener_state = &listener.state;
     let worker = listener_state.snapshot().worker().clone();
     let spawn_connection = |(stream, peer), permit| {
         let snapshot = listener_state.snapshot();
@@ -121,21 +114,21 @@ pub(super) async fn accept_loop<E, F>(
     };
     loop {
         let at_once = || listener_state.snapshot().state.permits.try_take();
-        let next = listener.accept_if(
+        let next = socket.accept_if(
             at_once,
-            || permit(&listener_state),
-            |error| log_accept_error(&listener_state, &error),
+            || permit(listener_state),
+            |error| log_accept_error(listener_state, &error),
         );
-        let Some((connection, permit)) = listener_state.closing.or(next).await else { break };
+        let Some((connection, permit)) = listener.closing.or(next).await else { break };
         spawn_connection(connection, permit);
     }
     // Connections in the queue are complete: closing the socket would reset them. The last handshakes that have begun
     // end meanwhile.
-    listener.refuse_new();
+    socket.refuse_new();
     let accept_queued = async || {
         // Where the system cannot refuse new ones, they may come as fast as they are taken.
         for _ in 0..BACKLOG {
-            let Some(connection) = listener.accept_queued().await else { break };
+            let Some(connection) = socket.accept_queued().await else { break };
             spawn_connection(connection, listener_state.snapshot().state.permits.take_anyway());
         }
     };
@@ -145,7 +138,7 @@ pub(super) async fn accept_loop<E, F>(
 }
 
 /// A permit for one more connection, when there is one again. Holds no site while it waits.
-async fn permit(listener_state: &ActiveListener) -> Permit {
+async fn permit(listener_state: &ListenerState) -> Permit {
     let (permits, worker, listener) = {
         let snapshot = listener_state.snapshot();
         (snapshot.state.permits.clone(), snapshot.worker().clone(), snapshot.listener().name.clone())
@@ -153,32 +146,11 @@ async fn permit(listener_state: &ActiveListener) -> Permit {
     permits.take(&worker, &listener).await
 }
 
-fn log_accept_error(listener_state: &ActiveListener, AcceptError { error, in_a_row }: &AcceptError) {
+fn log_accept_error(listener_state: &ListenerState, AcceptError { error, in_a_row }: &AcceptError) {
     let snapshot = listener_state.snapshot();
     snapshot.counters.accept_errors.add(1);
     if *in_a_row == 1 {
         tracing::error!(listener = %snapshot.listener().name, %error, "cannot accept; trying again with pauses");
-    }
-}
-
-/// An IPv4 address that came by way of an IPv6 socket is one again.
-pub(super) fn peer_address(peer: SocketAddr) -> IpAddr {
-    peer.ip().to_canonical()
-}
-
-/// A connection in the counters of its listener: opened when made, closed when dropped.
-pub(super) struct OpenConnection(Arc<ListenerCounters>);
-
-impl OpenConnection {
-    fn new(snapshot: &ListenerSnapshot) -> Self {
-        snapshot.counters.opened.add(1);
-        Self(snapshot.counters.clone())
-    }
-}
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.0.closed.add(1);
     }
 }
 

@@ -17,48 +17,35 @@
 //!            `- local_reply what we say ourselves, with a reason
 //! ```
 //!
-//! What they stand on: `listener_snapshot`, what a door serves now, of a `generation`; `connections`, the connections of a
+//! What they stand on: `generation::ListenerSnapshot`, what a door serves now; `connections`, the connections of a
 //! door and whether they may stay; `record`, what came of an exchange or a tunnel, counted and written
 //! down; `failure`, all that can go wrong.
 //!
 //! Runs on the data plane only. Is given generations by `gate`; knows neither files nor signals.
 
 mod attempts;
-mod body;
+mod client;
 mod connection;
-mod connections;
-mod date;
 #[cfg(test)]
 mod dropped_exchange_tests;
 #[cfg(test)]
 mod dropped_tests;
 mod exchange;
-mod failure;
 mod fields;
-mod generation;
 mod handshake;
 mod hops;
-mod idle;
 mod listener;
-mod listener_snapshot;
 mod local_reply;
 mod passthrough;
-mod permits;
 mod proxy_header;
 mod record;
 mod request;
-mod request_summary;
 mod response;
 mod setup;
 mod transfer;
 mod tunnel;
-mod tunnel_context;
 
-pub use date::DateHeader;
+pub use client::Idle;
 pub use fields::{Forwarded, write_request_head};
-pub use generation::{Generation, GenerationHandle, terminators};
 pub use handshake::handshake_limit;
-pub use idle::Idle;
 pub use listener::ActiveListener;
-pub use listener_snapshot::{ListenerSnapshot, Upstreams, WorkerState};
-pub use permits::Permits;

@@ -6,14 +6,14 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::connection::Client;
-use super::failure::Failure;
-use super::listener_snapshot::ListenerSnapshot;
+use super::client::Client;
+use super::record::Failure;
 use super::record::{ConnectionRecord, ExchangeRecord, TunnelStart};
 use super::transfer::write_all;
 use super::tunnel::{self, Tunnel};
-use super::tunnel_context::TunnelContext;
 use crate::config::plan::{Pass, ProxyProtocol, UpstreamId};
+use crate::generation::ListenerSnapshot;
+use crate::generation::TunnelContext;
 use crate::proxy_protocol;
 use crate::upstream::{ConnectError, TargetConnection};
 
@@ -30,7 +30,8 @@ pub(super) async fn serve(
 ) {
     let Some(to) = snapshot.pass(rule).cloned() else { return };
     let context = TunnelContext::new(&snapshot, rule);
-    let mut record = ConnectionRecord::new(&context, &client, TunnelStart { name, exchange: None });
+    let mut record =
+        ConnectionRecord::new(&context, client.peer, &client.stream, TunnelStart { name, exchange: None });
     let reached = reach(&client, &snapshot, &to).await;
     // What follows may take days, and keeps no generation that long.
     drop(snapshot);

@@ -3,9 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use super::connection::Client;
-use super::listener::peer_address;
-use super::listener_snapshot::ListenerSnapshot;
+use super::client::Client;
+use super::client::peer_address;
+use crate::generation::ListenerSnapshot;
 use crate::log::Reason;
 use crate::proxy_protocol::{HEADER_BYTES_MAX, HeaderError, parse};
 

@@ -6,14 +6,14 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use super::failure::Failure;
 use super::fields::write_length;
 use super::hops;
-use super::listener_snapshot::ListenerSnapshot;
 use super::record::ExchangeRecord;
+use super::record::Failure;
 use super::request::Request;
 use super::transfer::write_all;
 use crate::config::plan::HeadLimits;
+use crate::generation::ListenerSnapshot;
 use crate::http::{Field, Framing, HeadScan, Name, ResponseHead, Version, parse_response};
 use crate::log::Reason;
 use crate::tls::{Input, Stream};

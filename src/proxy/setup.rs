@@ -3,12 +3,13 @@
 
 use std::future::Future;
 
-use super::connection::{self, Client, ExchangeFutures};
+use super::client::Client;
+use super::connection::{self, ExchangeFutures};
 use super::handshake;
-use super::listener_snapshot::{ListenerSnapshot, NameAction};
 use super::passthrough;
 use super::proxy_header;
 use super::record;
+use crate::generation::{ListenerSnapshot, NameAction};
 
 /// Whether nothing does: such a connection needs no task with room for more than requests.
 pub(super) fn needs_no_setup(client: &Client, snapshot: &ListenerSnapshot) -> bool {
@@ -52,7 +53,7 @@ pub(super) async fn set_up(mut client: Client) -> Option<Client> {
                 return None;
             }
             NameAction::Drop(rule) => {
-                record::log_dropped(&snapshot, &client, rule, &name);
+                record::log_dropped(&snapshot, client.peer, &client.stream, rule, &name);
                 return None;
             }
         }

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future::{or, try_zip};
 
-use super::connection::Client;
+use super::client::Client;
+use super::record::Meter;
 use super::record::{ConnectionRecord, TunnelStart};
-use super::transfer::Meter;
-use super::tunnel_context::TunnelContext;
+use crate::generation::TunnelContext;
 use crate::log::Reason;
 use crate::tls::{Input, Stream};
 use crate::upstream::TargetConnection;
@@ -31,7 +31,7 @@ impl Tunnel {
     /// Bytes both ways, what was read of the client first, until both sides have finished.
     pub(super) async fn run(self: Box<Self>, client: &mut Client) {
         let Self { context, target, timeout, start } = *self;
-        let record = ConnectionRecord::new(&context, client, start);
+        let record = ConnectionRecord::new(&context, client.peer, &client.stream, start);
         relay_connection(client, &context, target, timeout, record).await;
     }
 }

@@ -3,7 +3,7 @@
 use crate::source::{Source, paths, words};
 
 /// Each module of the crate root and the modules it may use. Everyone may use `config::plan` and
-/// `log` besides. In words: `main -> cli -> gate -> {proxy, internal_api} -> {routing, upstream -> tls} ->
+/// `log` besides. In words: `main -> cli -> gate -> {proxy -> generation, internal_api} -> {routing, upstream -> tls} ->
 /// {http, worker}`; `demo`, `whoami` and `disk` stand beside `cli`.
 const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
@@ -11,8 +11,23 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("demo", &["config", "disk", "gate", "whoami"]),
     ("whoami", &[]),
     ("disk", &["config", "files"]),
-    ("gate", &["config", "proxy", "internal_api", "routing", "upstream", "tls", "http", "worker", "files"]),
-    ("proxy", &["routing", "upstream", "tls", "http", "proxy_protocol", "worker"]),
+    (
+        "gate",
+        &[
+            "config",
+            "proxy",
+            "generation",
+            "internal_api",
+            "routing",
+            "upstream",
+            "tls",
+            "http",
+            "worker",
+            "files",
+        ],
+    ),
+    ("proxy", &["generation", "upstream", "tls", "http", "proxy_protocol", "worker"]),
+    ("generation", &["routing", "upstream", "tls", "http", "worker"]),
     ("internal_api", &["routing", "upstream", "tls", "http", "worker"]),
     ("routing", &["http"]),
     ("upstream", &["tls", "http", "worker"]),
@@ -26,8 +41,16 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Folders whose `mod.rs` declares its modules in the order of their use.
-pub(crate) const ORDERED: [&str; 4] =
-    ["src/config", "src/config/compose", "src/config/lowering", "src/config/source"];
+pub(crate) const ORDERED: [&str; 8] = [
+    "src/config",
+    "src/config/compose",
+    "src/config/lowering",
+    "src/config/source",
+    "src/generation",
+    "src/proxy/client",
+    "src/proxy/record",
+    "src/proxy/transfer",
+];
 
 /// Modules that turn values into values and nothing else.
 const PURE: [&str; 4] = ["config", "http", "proxy_protocol", "routing"];
@@ -196,7 +219,7 @@ mod tests {
         for (path, text) in [
             ("src/main.rs", "use smolgate::cli;"),
             ("src/gate.rs", "use crate::proxy::http; use crate::worker::{Timer, Stream};"),
-            ("src/proxy/exchange.rs", "use crate::{routing::RuleTable, http::RequestHead, log::Reason};"),
+            ("src/proxy/exchange.rs", "use crate::{upstream::Pool, http::RequestHead, log::Reason};"),
             ("src/http/path.rs", "use crate::config::plan::HeadLimits; use super::Refusal;"),
             ("src/proxy/tcp.rs", "// use crate::gate;\n#[cfg(test)] mod tests { use crate::config::load; }"),
             ("src/proxy/forward/head.rs", "use super::super::Head;"),

@@ -14,7 +14,7 @@ use crate::tls::{Input, Stream};
 use crate::worker::{Pipe, TcpStream};
 
 /// The state of one body.
-pub(super) struct Body {
+pub(in crate::proxy) struct Body {
     reader: BodyReader,
     /// Bytes at the front of the input that are accounted for and still there: the head, while it may
     /// have to be read again, and data that is being written. [`Body::release`] removes them.
@@ -24,63 +24,63 @@ pub(super) struct Body {
 }
 
 /// A piece of a body that was decoded.
-pub(super) struct Piece {
+pub(in crate::proxy) struct Piece {
     /// Where its data stands in the unread bytes of the input; may be empty.
     data: Range<usize>,
     /// Bytes of the message that became this piece, with their framing.
-    pub(super) consumed: usize,
+    pub(in crate::proxy) consumed: usize,
     /// The body ends with it.
-    pub(super) is_last: bool,
+    pub(in crate::proxy) is_last: bool,
 }
 
 /// A body together with the connection that it comes from.
-pub(super) struct Incoming<'a> {
-    pub(super) stream: &'a Stream,
-    pub(super) input: &'a mut Input,
-    pub(super) body: &'a mut Body,
+pub(in crate::proxy) struct Incoming<'a> {
+    pub(in crate::proxy) stream: &'a Stream,
+    pub(in crate::proxy) input: &'a mut Input,
+    pub(in crate::proxy) body: &'a mut Body,
 }
 
 impl Body {
     /// A body of which the input begins with `head` bytes of its head.
-    pub(super) fn new(framing: Framing, head: usize) -> Self {
+    pub(in crate::proxy) fn new(framing: Framing, head: usize) -> Self {
         Self { reader: BodyReader::new(framing), held: head, bytes: 0 }
     }
 
     /// Whether all of it was read.
-    pub(super) fn is_complete(&self) -> bool {
+    pub(in crate::proxy) fn is_complete(&self) -> bool {
         self.reader.is_done()
     }
 
     /// Whether at most `most` bytes are left to read. The rest of a chunked body counts as long: its length
     /// is unknown.
-    pub(super) fn is_short(&self, most: usize) -> bool {
+    pub(in crate::proxy) fn is_short(&self, most: usize) -> bool {
         self.is_complete() || self.remaining().is_some_and(|left| left <= most as u64)
     }
 
     /// Data bytes that were not read yet, where their number is known.
-    pub(super) fn remaining(&self) -> Option<u64> {
+    pub(in crate::proxy) fn remaining(&self) -> Option<u64> {
         self.reader.remaining()
     }
 
     /// Data bytes decoded so far.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(in crate::proxy) fn bytes(&self) -> u64 {
         self.bytes
     }
 
     /// Trailers that may be forwarded.
-    pub(super) fn trailers(&self) -> &[u8] {
+    pub(in crate::proxy) fn trailers(&self) -> &[u8] {
         self.reader.trailers()
     }
 
     /// Removes from the input what is accounted for. A request can not be sent again after this.
-    pub(super) fn release(&mut self, input: &mut Input) {
+    pub(in crate::proxy) fn release(&mut self, input: &mut Input) {
         input.consume(std::mem::take(&mut self.held));
     }
 }
 
 impl Incoming<'_> {
     /// Takes the rest of the body, if it is all here and at most `most` bytes of a known length.
-    pub(super) fn take_short(&mut self, most: usize) -> Option<&[u8]> {
+    pub(in crate::proxy) fn take_short(&mut self, most: usize) -> Option<&[u8]> {
         let Body { reader, held, bytes } = &mut *self.body;
         let length = reader.remaining().filter(|length| *length <= most as u64)?;
         let from = *held;
@@ -95,7 +95,7 @@ impl Incoming<'_> {
     ///
     /// # Errors
     /// When they are not a body.
-    pub(super) fn decode(&mut self) -> Result<Piece, BodyError> {
+    pub(in crate::proxy) fn decode(&mut self) -> Result<Piece, BodyError> {
         let Body { reader, held, bytes } = &mut *self.body;
         let decoded = reader.decode(&mut self.input.unread_mut()[*held..])?;
         let data = *held + decoded.data.start..*held + decoded.data.end;
@@ -105,12 +105,12 @@ impl Incoming<'_> {
     }
 
     /// The data of a piece that was not released yet.
-    pub(super) fn data(&self, piece: &Piece) -> &[u8] {
+    pub(in crate::proxy) fn data(&self, piece: &Piece) -> &[u8] {
         &self.input.unread()[piece.data.clone()]
     }
 
     /// Removes from the input what was decoded.
-    pub(super) fn release(&mut self) {
+    pub(in crate::proxy) fn release(&mut self) {
         self.body.release(self.input);
     }
 
@@ -120,7 +120,7 @@ impl Incoming<'_> {
     /// # Errors
     /// The error of the connection; [`BodyError::Truncated`] within `Ok`, so that a caller can tell
     /// them apart.
-    pub(super) async fn read(&mut self) -> io::Result<Result<(), BodyError>> {
+    pub(in crate::proxy) async fn read(&mut self) -> io::Result<Result<(), BodyError>> {
         match self.input.fill(self.stream, usize::MAX).await? {
             0 => Ok(self.body.reader.finish()),
             _ => Ok(Ok(())),
@@ -128,7 +128,7 @@ impl Incoming<'_> {
     }
 
     /// Whether at least `least` bytes of a known length are left, and none of them was read yet.
-    pub(super) fn is_worth_splicing(&self, least: u64) -> bool {
+    pub(in crate::proxy) fn is_worth_splicing(&self, least: u64) -> bool {
         self.body.remaining().is_some_and(|left| left >= least) && self.input.is_empty()
     }
 
@@ -137,7 +137,11 @@ impl Incoming<'_> {
     ///
     /// # Errors
     /// The error of the connection.
-    pub(super) async fn move_into(&mut self, pipe: &mut Pipe, stream: &TcpStream) -> io::Result<usize> {
+    pub(in crate::proxy) async fn move_into(
+        &mut self,
+        pipe: &mut Pipe,
+        stream: &TcpStream,
+    ) -> io::Result<usize> {
         poll_fn(|cx| self.poll_move_into(pipe, stream, cx)).await
     }
 
@@ -159,7 +163,7 @@ impl Incoming<'_> {
     ///
     /// # Errors
     /// The error of the connection.
-    pub(super) async fn discard(&mut self, most: usize) -> io::Result<bool> {
+    pub(in crate::proxy) async fn discard(&mut self, most: usize) -> io::Result<bool> {
         let mut discarded = 0;
         loop {
             let Ok(piece) = self.decode() else { return Ok(false) };

@@ -40,7 +40,7 @@ struct Shared {
 }
 
 /// What a worker tells the others of its idle connections, and how they ask it for room.
-pub(super) struct Told {
+pub(crate) struct Told {
     /// Since when the oldest of them is idle, in nanoseconds from `started`; `NONE` when there is none.
     oldest: AtomicU64,
     started: Instant,
@@ -48,7 +48,7 @@ pub(super) struct Told {
 }
 
 /// One of the [`Permits`]; given back when dropped.
-pub(super) struct Permit(Arc<Shared>);
+pub(crate) struct Permit(Arc<Shared>);
 
 impl Permits {
     /// `most` at once.
@@ -70,7 +70,7 @@ impl Permits {
     }
 
     /// A permit, unless all are taken.
-    pub(super) fn try_take(&self) -> Option<Permit> {
+    pub(crate) fn try_take(&self) -> Option<Permit> {
         let most = self.0.most.load(Relaxed);
         let one_more = |taken| (taken < most).then_some(taken + 1);
         self.0.taken.fetch_update(SeqCst, SeqCst, one_more).ok().map(|_| Permit(self.0.clone()))
@@ -78,7 +78,7 @@ impl Permits {
 
     /// A permit, as soon as there is one. While there is none, the connection that has been idle longest, on
     /// whatever worker it is, is asked to make room.
-    pub(super) async fn take(&self, worker: &Worker, listener: &str) -> Permit {
+    pub(crate) async fn take(&self, worker: &Worker, listener: &str) -> Permit {
         loop {
             if let Some(permit) = self.try_take() {
                 return permit;
@@ -97,13 +97,13 @@ impl Permits {
     }
 
     /// A permit, whatever the limit.
-    pub(super) fn take_anyway(&self) -> Permit {
+    pub(crate) fn take_anyway(&self) -> Permit {
         self.0.taken.fetch_add(1, SeqCst);
         Permit(self.0.clone())
     }
 
     /// Lets a worker tell of its idle connections; it is asked for room through what this returns.
-    pub(super) fn join(&self) -> (Arc<Told>, Receiver<()>) {
+    pub(crate) fn join(&self) -> (Arc<Told>, Receiver<()>) {
         let (asks, asked) = unbounded();
         let told = Told { oldest: AtomicU64::new(NONE), started: self.0.started, asks };
         let told = Arc::new(told);
@@ -112,7 +112,7 @@ impl Permits {
     }
 
     /// Whether somebody still waits for a permit: what was asked a moment ago may be of no use any more.
-    pub(super) fn are_wanted(&self) -> bool {
+    pub(crate) fn are_wanted(&self) -> bool {
         self.0.anyone_waits.load(SeqCst) && self.0.taken.load(SeqCst) >= self.0.most.load(Relaxed)
     }
 
@@ -148,7 +148,7 @@ impl Permits {
 
 impl Told {
     /// Says since when the worker's oldest idle connection is idle.
-    pub(super) fn tell(&self, oldest: Option<Instant>) {
+    pub(crate) fn tell(&self, oldest: Option<Instant>) {
         let nanos = |since: Instant| since.saturating_duration_since(self.started).as_nanos();
         let nanos = oldest.and_then(|since| u64::try_from(nanos(since)).ok());
         self.oldest.store(nanos.unwrap_or(NONE), Relaxed);

@@ -8,7 +8,7 @@ use std::time::Instant;
 use slab::Slab;
 
 use super::connections::ConnectionHandle;
-use super::permits::{Permits, Told};
+use crate::generation::{Permits, Told};
 use crate::worker::Worker;
 
 /// No entry.
@@ -37,7 +37,7 @@ struct Entry {
 }
 
 /// A connection is idle until this is dropped.
-pub(super) struct Idling {
+pub(in crate::proxy) struct Idling {
     idle: Rc<Idle>,
     key: usize,
 }
@@ -63,7 +63,7 @@ impl Idle {
     }
 
     /// A connection waits from now on for a request.
-    pub(super) fn register(self: &Rc<Self>, handle: &Rc<ConnectionHandle>, now: Instant) -> Idling {
+    pub(in crate::proxy) fn register(self: &Rc<Self>, handle: &Rc<ConnectionHandle>, now: Instant) -> Idling {
         let mut list = self.list.borrow_mut();
         let (before, handle) = (list.last, handle.clone());
         let key = list.entries.insert(Entry { handle, since: now, before, after: END, listed: true });

@@ -5,11 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::date::DateHeader;
-use super::generation::{Generation, GenerationHandle};
-use super::idle::Idle;
+use super::generation::GenerationHandle;
 use super::permits::Permits;
-use super::tunnel_context::TunnelContext;
-use crate::config::plan::{Action, HttpListener, Listener, Pass, Protocol, Rule, RuleIdentity, UpstreamId};
+use crate::config::plan::{Action, HttpListener, Listener, Pass, Protocol, Rule, UpstreamId};
 use crate::http::{FieldTable, HostKey};
 use crate::log::WorkerCounters;
 use crate::log::counters::{ListenerCounters, RuleCounters};
@@ -31,8 +29,6 @@ pub struct WorkerState {
     pub date: DateHeader,
     /// Connections of clients.
     pub permits: Permits,
-    /// Those of this worker that wait for a request.
-    pub idle: Rc<Idle>,
     /// TLS handshakes that may be unfinished at once.
     pub handshakes: Semaphore,
 }
@@ -179,22 +175,8 @@ impl ListenerSnapshot {
     }
 
     /// Whether a client that was let in like this before a reload would be let in now.
-    pub(super) fn still_admits(&self, admission: &Admission) -> bool {
+    pub(crate) fn still_admits(&self, admission: &Admission) -> bool {
         self.terminator().is_none_or(|terminator| terminator.still_admits(admission))
-    }
-
-    /// Whether what a tunnel stands on, a rule or a whole TCP listener, is here unchanged.
-    pub(super) fn still_serves(&self, context: &TunnelContext) -> bool {
-        let Generation { plan, identities, .. } = &*self.generation;
-        let upstream = context.upstream.as_ref();
-        match (&context.rule, self.tcp()) {
-            (Some(rule), _) => {
-                let identity = RuleIdentity::new(rule, upstream);
-                identities[self.index].contain(plan, self.listener(), identity)
-            }
-            (None, Some(now)) => upstream.is_some_and(|old| plan.same_upstream(now.upstream, old)),
-            (None, None) => false,
-        }
     }
 
     /// The counters of a rule, or of requests that no rule matched.

@@ -22,7 +22,7 @@ pub struct DateHeader {
 
 impl DateHeader {
     /// Writes the line.
-    pub(super) fn write(&self, worker: &Worker, out: &mut Buffer) {
+    pub(crate) fn write(&self, worker: &Worker, out: &mut Buffer) {
         let now = worker.now();
         let line = match self.line.get() {
             Some((made, line)) if now.saturating_duration_since(made) < FRESH => line,

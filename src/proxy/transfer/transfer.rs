@@ -5,17 +5,13 @@
 //! middle of a burst is the next read a moment later, so that it finds more.
 
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::body::Incoming;
-use super::failure::{Failure, TransferError};
+use super::write::write_message;
 use crate::http::{BodyError, CHUNK_END, ChunkPrefix, LAST_CHUNK};
-use crate::log::Reason;
-use crate::log::counters::Counter;
+use crate::proxy::record::{Failure, Meter, TransferError};
 use crate::tls::Stream;
 use crate::worker::{Buffer, Timer, Worker};
 
@@ -24,7 +20,7 @@ const SPLICE_FROM: u64 = 128 * 1024;
 
 /// A piece of a body of at most this many bytes is copied behind the head it goes out with: the kernel
 /// takes one stretch of memory faster than a list of them.
-pub(super) const COPIED_MAX: usize = 1024;
+pub(in crate::proxy) const COPIED_MAX: usize = 1024;
 
 /// Pieces of a body that follow each other as fast as this are a burst, and the next one is about to come. 8 KiB in
 /// chunks of 1 KiB take half of the CPU if they may gather (docs/benchmarks.md); tokens and events, milliseconds
@@ -34,66 +30,28 @@ const BURST: Duration = Duration::from_millis(1);
 /// How long the pieces of a burst may gather. With what Linux adds to it, some 60 us.
 const COALESCE_TIME: Duration = Duration::from_micros(10);
 
-/// What passes one way during an exchange: for the log, the metrics, and whoever waits for progress.
-pub(super) struct Meter<'a> {
-    bytes: Cell<u64>,
-    last: Cell<Instant>,
-    /// When all of it had passed, or as much as was to be had.
-    ended: Cell<Option<Instant>>,
-    total: &'a Counter,
-}
-
-impl<'a> Meter<'a> {
-    pub(super) fn new(total: &'a Counter, now: Instant) -> Self {
-        Self { bytes: Cell::new(0), last: Cell::new(now), ended: Cell::default(), total }
-    }
-
-    /// One that goes on where another ended; what that one saw is in `total` already.
-    pub(super) fn after(bytes: u64, total: &'a Counter, now: Instant) -> Self {
-        Self { bytes: Cell::new(bytes), ..Self::new(total, now) }
-    }
-
-    pub(super) fn add(&self, bytes: usize, now: Instant) {
-        self.bytes.set(self.bytes.get() + bytes as u64);
-        self.last.set(now);
-        self.total.add(bytes as u64);
-    }
-
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes.get()
-    }
-
-    pub(super) fn last(&self) -> Instant {
-        self.last.get()
-    }
-
-    pub(super) fn ended(&self) -> Option<Instant> {
-        self.ended.get()
-    }
-}
-
 /// One way of an exchange.
-pub(super) struct Transfer<'a> {
-    pub(super) worker: &'a Worker,
-    pub(super) from: Incoming<'a>,
-    pub(super) to: &'a Stream,
-    pub(super) timer: &'a Timer,
+pub(in crate::proxy) struct Transfer<'a> {
+    pub(in crate::proxy) worker: &'a Worker,
+    pub(in crate::proxy) from: Incoming<'a>,
+    pub(in crate::proxy) to: &'a Stream,
+    pub(in crate::proxy) timer: &'a Timer,
     /// How long neither reading nor writing may make progress.
-    pub(super) timeout: Duration,
+    pub(in crate::proxy) timeout: Duration,
     /// The body goes out in chunks.
-    pub(super) chunked: bool,
+    pub(in crate::proxy) chunked: bool,
     /// Trailers may go along.
-    pub(super) trailers: bool,
+    pub(in crate::proxy) trailers: bool,
     /// Data bytes allowed.
-    pub(super) most: Option<u64>,
+    pub(in crate::proxy) most: Option<u64>,
     /// Counts what is read (uploads) or written (downloads): what the client sends or gets.
-    pub(super) meter: &'a Meter<'a>,
-    pub(super) counts_reads: bool,
+    pub(in crate::proxy) meter: &'a Meter<'a>,
+    pub(in crate::proxy) counts_reads: bool,
     /// The connection ends with this message: the end goes out in one packet with its last bytes, which
     /// saves a connection of one request a tenth of its cost.
-    pub(super) end_follows: bool,
+    pub(in crate::proxy) end_follows: bool,
     /// The head is out, or part of it.
-    pub(super) begun: Cell<bool>,
+    pub(in crate::proxy) begun: Cell<bool>,
 }
 
 impl Transfer<'_> {
@@ -103,7 +61,7 @@ impl Transfer<'_> {
     ///
     /// # Errors
     /// When the connection is gone.
-    pub(super) fn send_short(&mut self, head: &mut Buffer) -> io::Result<bool> {
+    pub(in crate::proxy) fn send_short(&mut self, head: &mut Buffer) -> io::Result<bool> {
         if self.end_follows {
             return Ok(false);
         }
@@ -121,7 +79,7 @@ impl Transfer<'_> {
     }
 
     /// Sends `head`, together with what is there of the body, then the rest of it as it comes.
-    pub(super) async fn run(&mut self, head: Buffer) -> Result<(), TransferError> {
+    pub(in crate::proxy) async fn run(&mut self, head: Buffer) -> Result<(), TransferError> {
         let mut head = Some(head);
         let mut follows = false;
         loop {
@@ -157,7 +115,7 @@ impl Transfer<'_> {
     }
 
     /// The same for a response, with what can go wrong in the words of one.
-    pub(super) async fn run_as_response(&mut self, head: Buffer) -> Result<(), Failure> {
+    pub(in crate::proxy) async fn run_as_response(&mut self, head: Buffer) -> Result<(), Failure> {
         self.run(head).await.map_err(Failure::of_download)
     }
 
@@ -271,138 +229,6 @@ impl<'a> Slices<'a> {
     }
 }
 
-/// How to write: [`Stream::poll_write_vectored`] or its like.
-type PollWrite = fn(&Stream, &mut Context<'_>, &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
-
-/// Writes all of `slices`; `timeout` counts anew with every part of it that is taken.
-pub(super) fn write_all(
-    to: &Stream,
-    slices: &mut [IoSlice<'_>],
-    timer: &Timer,
-    timeout: Duration,
-) -> impl Future<Output = io::Result<()>> {
-    write_all_by(Stream::poll_write_vectored, to, slices, timer, timeout)
-}
-
-/// The same; with `ends`, which nothing follows, the end of the connection goes out in one packet with the
-/// last bytes where nothing stands between us and TCP.
-pub(super) async fn write_message(
-    to: &Stream,
-    mut slices: &mut [IoSlice<'_>],
-    ends: bool,
-    timer: &Timer,
-    timeout: Duration,
-) -> io::Result<()> {
-    if !ends {
-        // Nearly every message is taken at once, and what may wait is not even made for it.
-        let written = to.try_write(slices)?;
-        IoSlice::advance_slices(&mut slices, written);
-        return if slices.is_empty() { Ok(()) } else { write_all(to, slices, timer, timeout).await };
-    }
-    write_all_by(Stream::poll_write_last, to, slices, timer, timeout).await?;
-    if let Some(to) = to.plain() {
-        // Should it fail, the connection is dead already.
-        let _ = to.shutdown_write();
-    }
-    Ok(())
-}
-
-async fn write_all_by(
-    poll_write: PollWrite,
-    to: &Stream,
-    mut slices: &mut [IoSlice<'_>],
-    timer: &Timer,
-    timeout: Duration,
-) -> io::Result<()> {
-    IoSlice::advance_slices(&mut slices, 0);
-    while !slices.is_empty() {
-        let written = timer.within(timeout, poll_fn(|cx| poll_write(to, cx, slices))).await?;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        IoSlice::advance_slices(&mut slices, written);
-    }
-    timer.within(timeout, poll_fn(|cx| to.poll_flush(cx))).await
-}
-
-/// An upload that goes on while something else is awaited.
-pub(super) struct ConcurrentUpload<'a, F> {
-    future: Option<F>,
-    /// Whose upload it is: when he is gone, nothing is awaited any more.
-    client: &'a Stream,
-    /// How it failed, when that was the target's doing: the target may have answered all the same.
-    failed: bool,
-    /// Learns when the upload has ended.
-    meter: &'a Meter<'a>,
-}
-
-impl<'a, F: Future<Output = Result<(), TransferError>>> ConcurrentUpload<'a, Pin<&mut F>> {
-    /// No `future`: the upload has ended already, and how is known.
-    pub(super) fn new(
-        client: &'a Stream,
-        future: Option<Pin<&'a mut F>>,
-        failed: bool,
-        meter: &'a Meter<'a>,
-    ) -> ConcurrentUpload<'a, Pin<&'a mut F>> {
-        meter.ended.set(future.is_none().then(|| client.worker().now()));
-        ConcurrentUpload { future, client, failed, meter }
-    }
-
-    /// Whether it ended well.
-    pub(super) fn is_complete(&self) -> bool {
-        self.future.is_none() && !self.failed
-    }
-
-    /// Notes on both connections which messages ended, once the response of `target` has; whether the upload
-    /// did.
-    ///
-    /// # Errors
-    /// When the response seems to have ended with the connection, and that was reset: the kernel tells of a
-    /// reset once, and the upload was told. Of TLS an end is an end.
-    pub(super) fn end(&self, target: &Stream, until_close: bool) -> Result<bool, Failure> {
-        if until_close && self.failed && !target.is_encrypted() {
-            return Err(Failure::new(Reason::ResponseTruncated));
-        }
-        self.client.message_ended();
-        if self.is_complete() {
-            target.message_ended();
-        }
-        Ok(self.is_complete())
-    }
-
-    /// Runs `main` to its end, and the upload as far as it gets meanwhile. `main` is pinned by the
-    /// caller: moved in here it would be stored twice and copied for each request (2 KB of them).
-    ///
-    /// # Errors
-    /// The upload's, when it is the client's doing: then there is nobody to answer to, or a request
-    /// that must not go on. `ClientGone` when the client reset its connection.
-    pub(super) async fn run<T>(
-        &mut self,
-        mut main: Pin<&mut impl Future<Output = Result<T, Failure>>>,
-    ) -> Result<T, Failure> {
-        poll_fn(|cx| {
-            if let Some(upload) = &mut self.future
-                && let Poll::Ready(result) = upload.as_mut().poll(cx)
-            {
-                self.future = None;
-                self.meter.ended.set(Some(self.client.worker().now()));
-                match result {
-                    Ok(()) => {}
-                    Err(TransferError::Write(_)) => self.failed = true,
-                    Err(broken) => return Poll::Ready(Err(Failure::of_upload(broken))),
-                }
-            }
-            match main.as_mut().poll(cx) {
-                Poll::Pending if self.client.poll_closed(cx).is_ready() => {
-                    Poll::Ready(Err(Failure::new(Reason::ClientGone)))
-                }
-                result => result,
-            }
-        })
-        .await
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -410,7 +236,8 @@ mod tests {
     use std::net::{TcpListener, TcpStream as Peer};
 
     use crate::http::Framing;
-    use crate::proxy::body::Body;
+    use crate::log::counters::Counter;
+    use crate::proxy::transfer::body::Body;
     use crate::tls::Input;
     use crate::worker::{self, TcpStream};
 

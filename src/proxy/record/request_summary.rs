@@ -5,17 +5,17 @@ use crate::log::AccessRequest;
 
 /// The parts of a head that end up in an access log line. Made only when there is a log.
 #[derive(Clone)]
-pub(super) struct RequestSummary {
-    pub(super) method: Box<[u8]>,
-    pub(super) host: Box<[u8]>,
-    pub(super) target: Box<[u8]>,
-    pub(super) version: &'static str,
-    pub(super) user_agent: Box<[u8]>,
-    pub(super) referer: Box<[u8]>,
+pub(in crate::proxy) struct RequestSummary {
+    pub(in crate::proxy) method: Box<[u8]>,
+    pub(in crate::proxy) host: Box<[u8]>,
+    pub(in crate::proxy) target: Box<[u8]>,
+    pub(in crate::proxy) version: &'static str,
+    pub(in crate::proxy) user_agent: Box<[u8]>,
+    pub(in crate::proxy) referer: Box<[u8]>,
 }
 
 impl RequestSummary {
-    pub(super) fn of(head: &RequestHead<'_>) -> Self {
+    pub(in crate::proxy) fn of(head: &RequestHead<'_>) -> Self {
         let field = |name| head.fields.get(name).unwrap_or_default().into();
         Self {
             method: head.method.into(),
@@ -31,7 +31,7 @@ impl RequestSummary {
     }
 
     /// The same of a head that was refused, as far as it was read.
-    pub(super) fn of_part(bytes: &[u8]) -> Self {
+    pub(in crate::proxy) fn of_part(bytes: &[u8]) -> Self {
         let head = PartialHead::of(bytes);
         Self {
             method: or_dash(head.method),
@@ -48,7 +48,7 @@ impl RequestSummary {
     }
 
     /// The host, and what a line says of the request; or of one of which nothing is known.
-    pub(super) fn line(summary: Option<&Self>, status: u16) -> (&[u8], AccessRequest<'_>) {
+    pub(in crate::proxy) fn line(summary: Option<&Self>, status: u16) -> (&[u8], AccessRequest<'_>) {
         let request = AccessRequest {
             method: summary.map_or(b"-", |summary| &summary.method),
             target: summary.map_or(b"-", |summary| &summary.target),

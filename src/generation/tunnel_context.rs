@@ -4,30 +4,31 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::generation::Generation;
 use super::listener_snapshot::{ListenerSnapshot, WorkerState};
-use crate::config::plan::{Rule, Upstream};
+use crate::config::plan::{Rule, RuleIdentity, Upstream};
 use crate::log::AccessLog;
 use crate::log::counters::ListenerCounters;
 use crate::worker::Worker;
 
 /// The ground of one connection.
-pub(super) struct TunnelContext {
-    pub(super) state: Rc<WorkerState>,
-    pub(super) counters: Arc<ListenerCounters>,
-    pub(super) access: Option<AccessLog>,
+pub(crate) struct TunnelContext {
+    pub(crate) state: Rc<WorkerState>,
+    pub(crate) counters: Arc<ListenerCounters>,
+    pub(crate) access: Option<AccessLog>,
     /// Name of the listener.
-    pub(super) listener: Arc<str>,
+    pub(crate) listener: Arc<str>,
     /// Number of the generation, and index of the rule in it: equal ones stand on the same.
-    pub(super) place: (u64, Option<usize>),
+    pub(crate) place: (u64, Option<usize>),
     /// `None` on a TCP listener.
-    pub(super) rule: Option<Rule>,
+    pub(crate) rule: Option<Rule>,
     /// Where the rule, or the TCP listener, leads.
-    pub(super) upstream: Option<Upstream>,
+    pub(crate) upstream: Option<Upstream>,
 }
 
 impl TunnelContext {
     /// What `rule` of a site gives, or its TCP listener.
-    pub(super) fn new(snapshot: &ListenerSnapshot, rule: Option<usize>) -> Rc<Self> {
+    pub(crate) fn new(snapshot: &ListenerSnapshot, rule: Option<usize>) -> Rc<Self> {
         let place = (snapshot.generation.number, rule);
         let rule = rule.and_then(|rule| snapshot.rule(rule));
         let to = match rule {
@@ -45,15 +46,29 @@ impl TunnelContext {
         })
     }
 
-    pub(super) fn worker(&self) -> &Worker {
+    /// Whether what a tunnel stands on, a rule or a whole TCP listener, is in `snapshot` unchanged.
+    pub(crate) fn is_served_by(&self, snapshot: &ListenerSnapshot) -> bool {
+        let Generation { plan, identities, .. } = &*snapshot.generation;
+        let upstream = self.upstream.as_ref();
+        match (&self.rule, snapshot.tcp()) {
+            (Some(rule), _) => {
+                let identity = RuleIdentity::new(rule, upstream);
+                identities[snapshot.index].contain(plan, snapshot.listener(), identity)
+            }
+            (None, Some(now)) => upstream.is_some_and(|old| plan.same_upstream(now.upstream, old)),
+            (None, None) => false,
+        }
+    }
+
+    pub(crate) fn worker(&self) -> &Worker {
         &self.state.worker
     }
 
-    pub(super) fn rule_name(&self) -> Option<&str> {
+    pub(crate) fn rule_name(&self) -> Option<&str> {
         Some(&self.rule.as_ref()?.name)
     }
 
-    pub(super) fn upstream_name(&self) -> Option<&str> {
+    pub(crate) fn upstream_name(&self) -> Option<&str> {
         Some(&self.upstream.as_ref()?.name)
     }
 }

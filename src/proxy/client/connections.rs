@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use pin_project_lite::pin_project;
 use slab::Slab;
 
-use super::listener_snapshot::ListenerSnapshot;
-use super::tunnel_context::TunnelContext;
+use crate::generation::ListenerSnapshot;
+use crate::generation::TunnelContext;
 use crate::tls::Admission;
 
 /// How long a connection that is asked to leave waits for a request after its beginning, and after each answer that
@@ -22,7 +22,7 @@ const STAYS: Duration = Duration::from_secs(1);
 
 /// The connections of one door.
 #[derive(Clone, Default)]
-pub(super) struct Connections {
+pub(in crate::proxy) struct Connections {
     state: Rc<RefCell<State>>,
 }
 
@@ -55,7 +55,7 @@ enum DrainStage {
 }
 
 /// One connection's place among them.
-pub(super) struct ConnectionHandle {
+pub(in crate::proxy) struct ConnectionHandle {
     state: Rc<RefCell<State>>,
     key: usize,
     /// Bytes of all answers.
@@ -65,7 +65,7 @@ pub(super) struct ConnectionHandle {
 
 impl Connections {
     /// A place for a new connection.
-    pub(super) fn register(&self, now: Instant) -> ConnectionHandle {
+    pub(in crate::proxy) fn register(&self, now: Instant) -> ConnectionHandle {
         let mut state = self.state.borrow_mut();
         let stage = if state.draining { DrainStage::Draining } else { DrainStage::Serving };
         let key = state.entries.insert(Entry { waker: None, stage, tunnel: None });
@@ -74,19 +74,19 @@ impl Connections {
     }
 
     /// Tells everyone to finish what they are at, and who comes later too.
-    pub(super) fn drain(&self) {
+    pub(in crate::proxy) fn drain(&self) {
         self.state.borrow_mut().draining = true;
         self.advance(DrainStage::Draining, |_| true);
     }
 
     /// Ends every connection now.
-    pub(super) fn close_all(&self) {
+    pub(in crate::proxy) fn close_all(&self) {
         self.advance(DrainStage::Closed, |_| true);
     }
 
     /// The door serves `snapshot` from now on. Tunnels whose rule it does not have, or whose client it would not
     /// let in by what was shown, end after its `shutdown_timeout`.
-    pub(super) fn reload(&self, snapshot: &Rc<ListenerSnapshot>) {
+    pub(in crate::proxy) fn reload(&self, snapshot: &Rc<ListenerSnapshot>) {
         let mut state = self.state.borrow_mut();
         state.reloaded = Some(snapshot.clone());
         let mut stays = serves_rule(snapshot);
@@ -119,7 +119,7 @@ impl Connections {
     }
 
     /// Waits until nobody is here.
-    pub(super) async fn all_closed(&self) {
+    pub(in crate::proxy) async fn all_closed(&self) {
         poll_fn(|cx| {
             let mut state = self.state.borrow_mut();
             if state.entries.is_empty() {
@@ -147,35 +147,35 @@ impl Connections {
 fn serves_rule(snapshot: &ListenerSnapshot) -> impl FnMut(&(Rc<TunnelContext>, Admission)) -> bool {
     let mut known: HashMap<(u64, Option<usize>), bool> = HashMap::new();
     move |(context, admission)| {
-        *known.entry(context.place).or_insert_with(|| snapshot.still_serves(context))
+        *known.entry(context.place).or_insert_with(|| context.is_served_by(snapshot))
             && snapshot.still_admits(admission)
     }
 }
 
 impl ConnectionHandle {
     /// Notes that so many bytes of an answer were sent.
-    pub(super) fn was_answered(&self, bytes: u64, now: Instant) {
+    pub(in crate::proxy) fn was_answered(&self, bytes: u64, now: Instant) {
         self.bytes_answered.set(self.bytes_answered.get() + bytes);
         self.stays_until.set(now + STAYS);
     }
 
     /// Bytes of all answers on this connection.
-    pub(super) fn bytes_answered(&self) -> u64 {
+    pub(in crate::proxy) fn bytes_answered(&self) -> u64 {
         self.bytes_answered.get()
     }
 
     /// Until when it waits for a request though it was asked to leave.
-    pub(super) fn stays_until(&self) -> Instant {
+    pub(in crate::proxy) fn stays_until(&self) -> Instant {
         self.stays_until.get()
     }
 
     /// Whether it was asked to finish.
-    pub(super) fn is_draining(&self) -> bool {
+    pub(in crate::proxy) fn is_draining(&self) -> bool {
         self.state.borrow().entries[self.key].stage >= DrainStage::Draining
     }
 
     /// Asks it to finish, and not to wait for another request longer than until `stays_until`.
-    pub(super) fn drain(&self, stays_until: Instant) {
+    pub(in crate::proxy) fn drain(&self, stays_until: Instant) {
         self.stays_until.set(stays_until);
         let mut state = self.state.borrow_mut();
         let entry = &mut state.entries[self.key];
@@ -186,13 +186,13 @@ impl ConnectionHandle {
     }
 
     /// Ready when it was asked to finish.
-    pub(super) fn poll_draining(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(in crate::proxy) fn poll_draining(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_stage(DrainStage::Draining, cx)
     }
 
     /// Says that it is a tunnel from now on. Its rule may be gone already: then it is as if it had begun
     /// before.
-    pub(super) fn mark_as_tunnel(&self, context: &Rc<TunnelContext>, admission: Admission) {
+    pub(in crate::proxy) fn mark_as_tunnel(&self, context: &Rc<TunnelContext>, admission: Admission) {
         let mut state = self.state.borrow_mut();
         let tunnel = (context.clone(), admission);
         let since = |now: &Rc<ListenerSnapshot>| now.generation.number != context.place.0;
@@ -222,7 +222,7 @@ impl ConnectionHandle {
 pin_project! {
     /// What a guest does, and what comes of it; or what `on_closed` says, when the guest is sent away
     /// before it is done.
-    pub(super) struct UntilClosed<F, G> {
+    pub(in crate::proxy) struct UntilClosed<F, G> {
         handle: Rc<ConnectionHandle>,
         #[pin]
         stay: F,
@@ -231,7 +231,7 @@ pin_project! {
 }
 
 impl<F: Future, G: Fn() -> F::Output> UntilClosed<F, G> {
-    pub(super) fn new(handle: Rc<ConnectionHandle>, stay: F, on_closed: G) -> Self {
+    pub(in crate::proxy) fn new(handle: Rc<ConnectionHandle>, stay: F, on_closed: G) -> Self {
         Self { handle, stay, on_closed }
     }
 }

@@ -9,14 +9,14 @@ use crate::upstream::ConnectError;
 
 /// Why an exchange did not end as the two sides wanted.
 #[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) reason: Reason,
-    pub(super) detail: Detail,
+pub(in crate::proxy) struct Failure {
+    pub(in crate::proxy) reason: Reason,
+    pub(in crate::proxy) detail: Detail,
 }
 
 /// What is known beyond the reason, kept unformatted until someone reads it.
 #[derive(Debug)]
-pub(super) enum Detail {
+pub(in crate::proxy) enum Detail {
     /// Nothing.
     None,
     /// What a parser says.
@@ -29,7 +29,7 @@ pub(super) enum Detail {
 
 /// Why a connection under TLS is not good for a host (RFC 9110, section 15.5.20).
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Misdirection {
+pub(in crate::proxy) enum Misdirection {
     /// Something else is demanded of the clients of that host.
     OtherDemands,
     /// Connections for it are passed on as they are, and this one was decrypted here.
@@ -51,7 +51,7 @@ impl Misdirection {
 
 /// What the two sides of a transfer can do wrong.
 #[derive(Debug)]
-pub(super) enum TransferError {
+pub(in crate::proxy) enum TransferError {
     /// Reading from the side that sends.
     Read(io::Error),
     /// Writing to the side that receives.
@@ -64,12 +64,12 @@ pub(super) enum TransferError {
 
 impl Failure {
     /// A failure of which the reason says everything.
-    pub(super) fn new(reason: Reason) -> Self {
+    pub(in crate::proxy) fn new(reason: Reason) -> Self {
         Self { reason, detail: Detail::None }
     }
 
     /// The connection is not good for the host that is asked for.
-    pub(super) fn misdirected(why: Misdirection) -> Self {
+    pub(in crate::proxy) fn misdirected(why: Misdirection) -> Self {
         Self { reason: Reason::Misdirected, detail: Detail::Text(why.explain().into()) }
     }
 
@@ -78,13 +78,13 @@ impl Failure {
     }
 
     /// The client's connection failed.
-    pub(super) fn of_client(error: io::Error) -> Self {
+    pub(in crate::proxy) fn of_client(error: io::Error) -> Self {
         let stalled = error.kind() == io::ErrorKind::TimedOut;
         Self::io(if stalled { Reason::ClientStalled } else { Reason::ClientGone }, error)
     }
 
     /// The target's connection failed before its answer began.
-    pub(super) fn of_target(error: io::Error) -> Self {
+    pub(in crate::proxy) fn of_target(error: io::Error) -> Self {
         let reason = match error.kind() {
             io::ErrorKind::TimedOut => Reason::UpstreamTimeout,
             io::ErrorKind::UnexpectedEof => Reason::UpstreamClosed,
@@ -94,14 +94,14 @@ impl Failure {
     }
 
     /// The target's connection failed inside the head of its answer.
-    pub(super) fn inside_response(error: io::Error) -> Self {
+    pub(in crate::proxy) fn inside_response(error: io::Error) -> Self {
         let stalled = error.kind() == io::ErrorKind::TimedOut;
         Self::io(if stalled { Reason::UpstreamTimeout } else { Reason::ResponseTruncated }, error)
     }
 
     /// What may be shown to the client beside the reason: what is wrong with its own request, and
     /// nothing of ours.
-    pub(super) fn public_detail(&self) -> &str {
+    pub(in crate::proxy) fn public_detail(&self) -> &str {
         match &self.detail {
             Detail::Text(text) if self.reason.is_client_error() => text,
             _ => "",
@@ -109,24 +109,24 @@ impl Failure {
     }
 
     /// Whether the rest of the request's body can be told from the next request.
-    pub(super) fn keeps_body_framing(&self) -> bool {
+    pub(in crate::proxy) fn keeps_body_framing(&self) -> bool {
         !matches!(self.reason, Reason::RequestBody | Reason::BodyTooLarge | Reason::RequestTimeout)
     }
 
     /// Whether the target said nothing and went away.
-    pub(super) fn is_closed_without_response(&self) -> bool {
+    pub(in crate::proxy) fn is_closed_without_response(&self) -> bool {
         matches!(self.reason, Reason::UpstreamClosed | Reason::UpstreamReset)
     }
 
     /// No connection could be opened. When `all` of several targets were tried the upstream as a whole
     /// is down, and trying again later makes sense; else the one target's own reason says most.
-    pub(super) fn of_connects(error: ConnectError, all: bool) -> Self {
+    pub(in crate::proxy) fn of_connects(error: ConnectError, all: bool) -> Self {
         let reason = if all { Reason::NoTarget } else { error.reason };
         Self { reason, detail: Detail::Connect(error) }
     }
 
     /// A request body did not get to the target.
-    pub(super) fn of_upload(broken: TransferError) -> Self {
+    pub(in crate::proxy) fn of_upload(broken: TransferError) -> Self {
         match broken {
             TransferError::Read(error) if error.kind() == io::ErrorKind::TimedOut => {
                 Self::io(Reason::RequestTimeout, error)
@@ -141,7 +141,7 @@ impl Failure {
     }
 
     /// A response body did not get to the client.
-    pub(super) fn of_download(broken: TransferError) -> Self {
+    pub(in crate::proxy) fn of_download(broken: TransferError) -> Self {
         match broken {
             TransferError::Read(error) if error.kind() == io::ErrorKind::TimedOut => {
                 Self::io(Reason::ResponseStalled, error)

@@ -1,0 +1,15 @@
+//! What an exchange or a connection came to: counted, and written into the access log.
+
+mod exchange_record;
+
+mod connection_record;
+
+mod failure;
+mod meter;
+mod request_summary;
+
+pub(super) use connection_record::{ConnectionRecord, TunnelStart, log_dropped, log_forced_close};
+pub(super) use exchange_record::ExchangeRecord;
+pub(super) use failure::{Detail, Failure, Misdirection, TransferError};
+pub(super) use meter::Meter;
+pub(super) use request_summary::RequestSummary;

@@ -1,0 +1,12 @@
+//! Bodies on their way from one connection to another.
+
+mod transfer;
+mod upload;
+
+mod body;
+mod write;
+
+pub(super) use body::{Body, Incoming};
+pub(super) use transfer::{COPIED_MAX, Transfer};
+pub(super) use upload::ConcurrentUpload;
+pub(super) use write::{write_all, write_message};

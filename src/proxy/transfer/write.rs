@@ -1,0 +1,63 @@
+//! Writing all of a message, by a deadline.
+
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::tls::Stream;
+use crate::worker::Timer;
+
+/// How to write: [`Stream::poll_write_vectored`] or its like.
+type PollWrite = fn(&Stream, &mut Context<'_>, &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+
+/// Writes all of `slices`; `timeout` counts anew with every part of it that is taken.
+pub(in crate::proxy) fn write_all(
+    to: &Stream,
+    slices: &mut [IoSlice<'_>],
+    timer: &Timer,
+    timeout: Duration,
+) -> impl Future<Output = io::Result<()>> {
+    write_all_by(Stream::poll_write_vectored, to, slices, timer, timeout)
+}
+
+/// The same; with `ends`, which nothing follows, the end of the connection goes out in one packet with the
+/// last bytes where nothing stands between us and TCP.
+pub(in crate::proxy) async fn write_message(
+    to: &Stream,
+    mut slices: &mut [IoSlice<'_>],
+    ends: bool,
+    timer: &Timer,
+    timeout: Duration,
+) -> io::Result<()> {
+    if !ends {
+        // Nearly every message is taken at once, and what may wait is not even made for it.
+        let written = to.try_write(slices)?;
+        IoSlice::advance_slices(&mut slices, written);
+        return if slices.is_empty() { Ok(()) } else { write_all(to, slices, timer, timeout).await };
+    }
+    write_all_by(Stream::poll_write_last, to, slices, timer, timeout).await?;
+    if let Some(to) = to.plain() {
+        // Should it fail, the connection is dead already.
+        let _ = to.shutdown_write();
+    }
+    Ok(())
+}
+
+async fn write_all_by(
+    poll_write: PollWrite,
+    to: &Stream,
+    mut slices: &mut [IoSlice<'_>],
+    timer: &Timer,
+    timeout: Duration,
+) -> io::Result<()> {
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        let written = timer.within(timeout, poll_fn(|cx| poll_write(to, cx, slices))).await?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        IoSlice::advance_slices(&mut slices, written);
+    }
+    timer.within(timeout, poll_fn(|cx| to.poll_flush(cx))).await
+}
