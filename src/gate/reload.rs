@@ -127,7 +127,7 @@ impl GateState {
         self.in_time(start, smol::unblock(move || log_problems(&complaining))).await?;
         let internal = self.in_time(start, self.new_internal(run, &plan)).await??;
         let workers = if restart {
-            // So that there are never more than two crews, however often a restart is asked for.
+            // So that there are never more than two sets of workers, however often a restart is asked for.
             for workers in &mut run.leaving {
                 workers.ended().await;
             }

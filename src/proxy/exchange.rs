@@ -238,7 +238,7 @@ impl Forwarding<'_, '_> {
         }
         // What the head says is kept: all that speaks against another request is asked here, and nothing later.
         let ends_soon = upload.is_complete() || request.ends_soon(record.received.bytes());
-        let keep = !response.until_close && local_reply::serves_rule(&client.handle, request, ends_soon);
+        let keep = !response.until_close && local_reply::keeps_connection(&client.handle, request, ends_soon);
         response.end_head(request, keep);
 
         let Response { status, until_close, keep_alive, .. } = response;

@@ -156,7 +156,7 @@ pub(super) async fn fail(
 
 /// Whether a connection stays after the answer to a request. Asked when the head of that answer is written, and
 /// not again: it says so. `ends_soon`: the rest of the request is here, or soon read.
-pub(super) fn serves_rule(handle: &ConnectionHandle, request: &Request, ends_soon: bool) -> bool {
+pub(super) fn keeps_connection(handle: &ConnectionHandle, request: &Request, ends_soon: bool) -> bool {
     request.keep_alive && ends_soon && !handle.is_draining()
 }
 

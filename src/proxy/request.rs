@@ -173,7 +173,8 @@ fn parse<'a>(
     }
     if let Some(redirect) = to_https {
         let mut out = snapshot.worker().buffer();
-        let keep = local_reply::serves_rule(&client.handle, &request, request.ends_soon(request.len as u64));
+        let keep =
+            local_reply::keeps_connection(&client.handle, &request, request.ends_soon(request.len as u64));
         let status = local_reply::write_redirect_to_https(redirect, &head, keep, snapshot, &mut out);
         let act = status.map_or(Act::Refuse(Failure::new(Reason::RequestHost)), |status| Act::Reply {
             status,
@@ -199,7 +200,7 @@ fn act<'a>(
     snapshot: &ListenerSnapshot,
     http: &HttpListener,
 ) -> Act<'a> {
-    let keep = local_reply::serves_rule(&client.handle, request, request.ends_soon(request.len as u64));
+    let keep = local_reply::keeps_connection(&client.handle, request, request.ends_soon(request.len as u64));
     let mut out = snapshot.worker().buffer();
     match &rule.action {
         // RFC 9110, section 7.6.2: it goes no further, and who is asked is here.
