@@ -368,7 +368,8 @@ fn is_secret(key: &str) -> bool {
 pub(crate) fn mask_secret(node: &Node, report: &mut Report) {
     let is_reference = |text: &str| {
         let inside = text.strip_prefix("${env:").or_else(|| text.strip_prefix("${file:"));
-        inside.is_some_and(|inside| inside.find('}') == Some(inside.len() - 1) && !inside.contains(":-"))
+        let name = inside.and_then(|inside| inside.strip_suffix('}'));
+        name.is_some_and(|name| !name.contains('}') && !name.contains(":-"))
     };
     match &node.value {
         Value::Scalar(text) if is_reference(text) => {}
@@ -412,6 +413,14 @@ mod tests {
         let (node, errors) = read(text);
         assert_eq!(errors, "", "{text}");
         show(&node.expect("a tree"))
+    }
+
+    #[test]
+    fn a_reference_that_is_cut_off_is_no_reference() {
+        for token in ["${env:", "${file:", "${env:}x", "${env:A}${env:B}"] {
+            let (node, errors) = read(&format!("token: \"{token}\"\n"));
+            assert!(node.is_some() && errors.is_empty(), "{token}: {errors}");
+        }
     }
 
     #[test]
