@@ -458,7 +458,11 @@ fn an_address_can_be_widened_and_narrowed() {
             gate.reload().unwrap_or_else(|error| panic!("{address}: {error}"));
             // The narrower socket, should it be the one that goes, still takes what comes until it has gone.
             support::until("the new rules are met", || {
-                Client::connect(([127, 0, 0, 1], port).into()).exchange(VERSION).text() == word
+                let mut client = Client::connect(([127, 0, 0, 1], port).into());
+                let answer = client.try_send(VERSION).then(|| client.try_read_response("GET").ok()).flatten();
+                // Only Linux can close a listening socket without a reset while others connect.
+                assert!(answer.is_some() || cfg!(portable), "a connection was reset");
+                answer.is_some_and(|answer| answer.text() == word)
             });
         }
         done.store(true, Ordering::Relaxed);
