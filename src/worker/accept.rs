@@ -1,4 +1,4 @@
-//! Taking connections from a listening socket, also when the system has nothing left to give.
+//! Accepting connections from a listening socket, even when the system has no resources left.
 
 use std::future::poll_fn;
 use std::io;
@@ -14,7 +14,7 @@ use super::platform;
 use super::source::Source;
 use super::stream::TcpStream;
 
-/// First pause after a failed accept; doubled up to the last.
+/// The first pause after a failed accept. Each further failure doubles it up to `LAST_PAUSE`.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -26,12 +26,12 @@ pub struct Listener {
     worker: Worker,
 }
 
-/// What an accept that did not give a connection came from.
+/// A failed accept.
 #[derive(Debug)]
 pub struct AcceptError {
-    /// What the system says.
+    /// The error that the system reports.
     pub error: io::Error,
-    /// How many accepts in a row have failed so, this one included: 1 is worth a log line.
+    /// The number of failures in a row, this one included. Only the first is worth a log line.
     pub in_a_row: u32,
 }
 
@@ -45,12 +45,14 @@ impl Listener {
         Ok(Self { socket, source, key, worker: worker.clone() })
     }
 
-    /// The next connection. When the system has none to give (no file descriptor or memory left)
-    /// it tells `on_error`, pauses, and tries again: never an end, never a spin. For one task at a time.
+    /// Accepts the next connection. If the system has no file descriptor or memory left, the listener calls
+    /// `on_error`, pauses, and tries again: it never ends and never spins. Only one task at a time may call
+    /// it.
     ///
-    /// `permit` is asked when a connection waits in the queue, and its answer is dropped should that be gone by then:
-    /// a permit is held by connections, not by those that wait for one. If it has none, `permit_later` is asked: it
-    /// may take long, and cost others something, so a connection is certain to be there.
+    /// `permit` runs when a connection waits in the queue. If that connection has gone by then, the permit is
+    /// dropped, because connections hold permits and waiting tasks do not. If `permit` returns none,
+    /// `permit_later` runs. It may take long and may cost other connections something, so the listener first
+    /// makes sure that a connection is in the queue.
     pub async fn accept_if<P>(
         &self,
         mut permit: impl FnMut() -> Option<P>,
@@ -71,7 +73,7 @@ impl Listener {
             match self.take() {
                 None => {}
                 Some(Ok(connection)) => {
-                    // Whoever comes after this look is a new edge.
+                    // A connection that comes after this look is a new edge.
                     self.source.read.set_ready(platform::has_backlog(&self.socket));
                     return (connection, permit);
                 }
@@ -86,28 +88,29 @@ impl Listener {
         }
     }
 
-    /// Lets no further connections come, where the system can do that: before the queue is emptied and the socket
-    /// closed.
+    /// Stops new connections, where the system can do that. It is for the time before the queue is emptied
+    /// and the socket is closed.
     pub fn refuse_new(&self) {
         platform::refuse_new(self.socket.as_fd());
     }
 
-    /// Takes what the queue still has: before a close, which would reset it. Waits for nothing but a share of the
-    /// next turn.
+    /// Accepts a connection that is still in the queue before a close, which would reset it. It waits only
+    /// for its share of the next turn.
     pub async fn accept_queued(&self) -> Option<(TcpStream, SocketAddr)> {
         loop {
             self.source.read.set_ready(true);
             poll_fn(|cx| self.source.read.poll_ready(cx)).await;
             match self.take()? {
                 Ok(connection) => return Some(connection),
-                // Others may stand behind one that is gone.
+                // Others may be queued behind a connection that has gone.
                 Err(error) if is_of_the_connection(&error) => {}
                 Err(_) => return None,
             }
         }
     }
 
-    /// A connection from the queue, or why there is none of it; `None` when the queue is empty.
+    /// Takes a connection or an error from the queue. `None` means that the queue is empty or the share is
+    /// spent.
     fn take(&self) -> Option<io::Result<(TcpStream, SocketAddr)>> {
         let accepted = self.source.read.try_with(|| platform::accept(&self.socket))?;
         Some(accepted.and_then(|(socket, peer)| Ok((TcpStream::new(&self.worker, socket)?, peer))))
@@ -120,7 +123,7 @@ impl Drop for Listener {
     }
 }
 
-/// Whether the error is of the one connection that could not be taken; the next may be fine.
+/// Whether the error concerns only this one connection, so that the next accept may succeed.
 fn is_of_the_connection(error: &io::Error) -> bool {
     let of_the_connection =
         [Errno::CONNABORTED, Errno::PROTO, Errno::NETDOWN, Errno::HOSTUNREACH, Errno::NETUNREACH];
@@ -138,7 +141,7 @@ impl Listener {
         self.socket.local_addr().unwrap()
     }
 
-    /// The next connection, whatever others there are.
+    /// Accepts the next connection without a limit on open connections.
     pub(super) async fn accept(&self, on_error: impl FnMut(AcceptError)) -> (TcpStream, SocketAddr) {
         self.accept_if(|| Some(()), async || (), on_error).await.0
     }

@@ -1,9 +1,9 @@
-//! Buffers, lent by the worker while bytes are on their way and given back when they have gone.
+//! Buffers that the worker lends while bytes are in transit, and takes back afterwards.
 //!
-//! A connection that waits owns none. So a worker needs as many as it has messages in transit, the
-//! same few again and again, which is also what keeps them in the processor's cache. And most
-//! messages are small: a busy connection holds the head of its request until the target answers,
-//! so that the size of the smallest buffer is what hundreds of busy connections cost.
+//! A connection that waits owns no buffer. So a worker needs only as many buffers as it has messages in
+//! transit. It uses the same few again and again, which keeps them in the processor's cache. Most messages
+//! are small, but a busy connection holds the head of its request until the target answers. So the size of
+//! the smallest buffer is the cost of each busy connection.
 
 use std::io;
 use std::rc::Rc;
@@ -11,34 +11,34 @@ use std::rc::Rc;
 use super::executor::Worker;
 use super::spare::Spare;
 
-/// Size of the buffers that messages begin with, in bytes: room for nearly every head.
+/// Size of the buffers that messages begin with, in bytes. It has room for nearly every head.
 pub const SMALL_BUFFER_BYTES: usize = 2 * 1024;
 
-/// Size of the next larger ones, in bytes.
+/// Size of the medium buffers, in bytes.
 pub const BUFFER_BYTES: usize = 16 * 1024;
 
-/// Size of the largest that are lent, in bytes: for bodies. Only a head makes one grow further.
+/// Size of the largest buffers that are lent, in bytes. Bodies use them; only a head grows a buffer further.
 pub const LARGE_BUFFER_BYTES: usize = 64 * 1024;
 
-/// Free buffers of one size that a worker keeps, in bytes; more are given back to the system.
+/// Limit on the free buffers of one size that a worker keeps, in bytes. The system gets back all others.
 const FREE_BYTES_MAX: usize = 1024 * 1024;
 
-/// How large a buffer is lent.
+/// Size class of a lent buffer.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub enum BufferSize {
-    /// [`SMALL_BUFFER_BYTES`].
+    /// A buffer of [`SMALL_BUFFER_BYTES`].
     #[default]
     Small,
-    /// [`BUFFER_BYTES`].
+    /// A buffer of [`BUFFER_BYTES`].
     Medium,
-    /// [`LARGE_BUFFER_BYTES`].
+    /// A buffer of [`LARGE_BUFFER_BYTES`].
     Large,
 }
 
 impl BufferSize {
     const ALL: [Self; 3] = [Self::Small, Self::Medium, Self::Large];
 
-    /// In bytes.
+    /// The size in bytes.
     pub fn bytes(self) -> usize {
         match self {
             Self::Small => SMALL_BUFFER_BYTES,
@@ -47,7 +47,7 @@ impl BufferSize {
         }
     }
 
-    /// The next larger one; of the largest itself.
+    /// The next larger size. `Large` returns itself.
     pub fn larger(self) -> Self {
         match self {
             Self::Small => Self::Medium,
@@ -67,7 +67,7 @@ impl Buffers {
         self.free[size as usize].take().unwrap_or_else(|| vec![0; size.bytes()].into_boxed_slice())
     }
 
-    /// Keeps `bytes` for the next one, if they have a size that is lent.
+    /// Keeps `bytes` for the next use if they have a size that is lent.
     fn keep(&self, bytes: Box<[u8]>) {
         let size = match bytes.len() {
             SMALL_BUFFER_BYTES => BufferSize::Small,
@@ -78,7 +78,7 @@ impl Buffers {
         self.free[size as usize].keep(bytes, FREE_BYTES_MAX / size.bytes());
     }
 
-    /// Gives up those that were not needed since the last time.
+    /// Frees the buffers that were not needed since the last call.
     pub(super) fn tidy(&self) {
         self.free.iter().for_each(|free| _ = free.tidy());
     }
@@ -87,7 +87,7 @@ impl Buffers {
 /// Bytes that were read and not yet consumed, and room for more behind them.
 pub struct Buffer {
     bytes: Box<[u8]>,
-    /// `start <= end <= bytes.len()`; what stands between is unread.
+    /// `start <= end <= bytes.len()`. The bytes between `start` and `end` are unread.
     start: usize,
     end: usize,
     buffers: Rc<Buffers>,
@@ -107,17 +107,17 @@ impl Worker {
 }
 
 impl Buffer {
-    /// What was read and not yet consumed.
+    /// The bytes that were read and not yet consumed.
     pub fn unread(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
 
-    /// The same, to be changed in place.
+    /// The unread bytes, to be changed in place.
     pub fn unread_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[self.start..self.end]
     }
 
-    /// Whether everything was consumed.
+    /// Whether all bytes were consumed.
     pub fn is_empty(&self) -> bool {
         self.start == self.end
     }
@@ -131,7 +131,7 @@ impl Buffer {
         }
     }
 
-    /// The room behind the unread bytes; [`Buffer::commit`] says how much of it was filled.
+    /// The room behind the unread bytes. The caller reports the bytes that it filled with [`Buffer::commit`].
     pub fn spare_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[self.end..]
     }
@@ -142,8 +142,8 @@ impl Buffer {
         self.end += count;
     }
 
-    /// Makes room for one byte at least: moves the unread bytes to the front, then grows up to `most`
-    /// bytes. `false` when there is no room and it may not grow.
+    /// Makes room for at least one byte: moves the unread bytes to the front, or grows up to `most` bytes.
+    /// Returns `false` if there is no room and the buffer may not grow.
     pub fn reserve(&mut self, most: usize) -> bool {
         if self.end < self.bytes.len() {
             return true;
@@ -159,7 +159,7 @@ impl Buffer {
         true
     }
 
-    /// Appends `bytes`, growing where needed.
+    /// Appends `bytes` and grows if needed.
     #[inline]
     pub fn extend(&mut self, bytes: &[u8]) {
         match self.bytes.get_mut(self.end..self.end + bytes.len()) {
@@ -190,8 +190,8 @@ impl Buffer {
         (self.start, self.end) = (0, self.end - self.start);
     }
 
-    /// To at least `least` bytes and at most `most`: to the next size that is lent, behind the largest
-    /// of them doubling.
+    /// Grows to at least `least` and at most `most` bytes: to the next size that is lent, or, beyond the
+    /// largest of them, to twice the size.
     fn grow(&mut self, least: usize, most: usize) {
         let lent = BufferSize::ALL.into_iter().find(|size| (least..=most).contains(&size.bytes()));
         let mut larger = match lent {
@@ -222,7 +222,7 @@ impl Drop for Buffer {
 
 #[cfg(test)]
 impl Buffers {
-    /// Free buffers of that size.
+    /// The number of free buffers of `size`.
     pub(super) fn kept(&self, size: BufferSize) -> usize {
         self.free[size as usize].len()
     }

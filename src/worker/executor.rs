@@ -1,9 +1,10 @@
 //! The executor: a queue of tasks that are ready, and the loop that runs them.
 //!
-//! Tasks come from `async-task`, the crate under smol's own executors. Ours differs in two ways that
-//! a proxy notices. A wake from the worker's own thread, which is nearly every wake, is a push to a
-//! plain `VecDeque`: no lock, no atomic but the task's own state, and no allocation once the queue has
-//! grown. And the loop knows the reactor, so that a wake from another thread can interrupt its wait in the kernel.
+//! Tasks come from `async-task`, the crate under smol's own executors. This executor differs from those in
+//! two ways that matter to a proxy. First, nearly every wake comes from the worker's own thread. Such a wake
+//! is a push to a plain `VecDeque`: no lock, and no atomic but the task's own state. It allocates nothing
+//! once the queue has grown. Second, the loop knows the reactor, so a wake from another thread can interrupt
+//! its wait in the kernel.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -27,11 +28,11 @@ use super::source;
 use super::splice::Pipes;
 use super::timer::{Timer, Timers};
 
-/// Tasks run before the kernel is asked again, so that tasks that wake each other cannot keep the others'
-/// sockets from being looked at. A task that wakes itself runs once.
+/// The number of tasks that run before the worker asks the kernel again. The limit keeps tasks that wake each
+/// other from delaying the sockets of all other tasks. A task that wakes itself runs once per turn.
 const TASKS_PER_TURN: usize = 256;
 
-/// A handle to the worker that runs on this thread. Cheap to clone; cannot leave the thread.
+/// A handle to the worker of this thread. It is cheap to clone and cannot leave the thread.
 #[derive(Clone)]
 pub struct Worker {
     pub(super) inner: Rc<Inner>,
@@ -43,11 +44,11 @@ pub(super) struct Inner {
     pub(super) buffers: Rc<Buffers>,
     pub(super) pipes: Pipes,
     pub(super) household: Household,
-    /// Weak, because tasks hold the worker: the executor must be able to end before they do.
+    /// A weak reference, because tasks hold the worker and the executor must be able to end before them.
     executor: Weak<Executor>,
-    /// The time at the start of this turn: one clock reading for all tasks of a turn.
+    /// The time at the start of this turn. All tasks of a turn share this one clock reading.
     now: Cell<Instant>,
-    /// The longest that somebody asked for with [`Worker::coalesce`] in this turn.
+    /// The longest time that a task passed to [`Worker::coalesce`] in this turn.
     coalescing: Cell<Duration>,
 }
 
@@ -58,74 +59,74 @@ impl Inner {
 }
 
 impl Worker {
-    /// Starts a task on this worker. Dropping the handle cancels it; `detach` lets it go on alone.
+    /// Starts a task on this worker. Dropping the handle cancels the task; `detach` lets it run without one.
     ///
     /// # Panics
-    /// When the run has ended, or is ending: not from a destructor.
+    /// If the run has ended or is ending. So a destructor must not call it.
     pub fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Task<T> {
         self.inner.executor().spawn(future)
     }
 
-    /// The time at the start of this turn of the loop; at most a turn old.
+    /// The time at the start of this turn of the loop. It is at most one turn old.
     pub fn now(&self) -> Instant {
         self.inner.now.get()
     }
 
-    /// Says that more is about to come of what was just passed on. Should the worker have nothing else to do, it
-    /// sleeps for `time` before it asks the kernel: what has come by then takes one read and one write, instead
-    /// of one for each piece. Whatever else comes meanwhile waits as long. Linux may make it 50 us longer
+    /// Announces that more pieces of a burst follow the bytes that were just passed on. If the worker has
+    /// nothing else to do, it sleeps for `time` before it asks the kernel. The pieces that arrive meanwhile
+    /// then take one read and one write together. All other events wait that long too. Linux may add 50 us
     /// (`PR_SET_TIMERSLACK`).
     pub fn coalesce(&self, time: Duration) {
         self.inner.coalescing.set(self.inner.coalescing.get().max(time));
     }
 
-    /// A deadline that can be armed again and again without a system call.
+    /// Creates a deadline that can be armed again and again without a system call.
     pub fn timer(&self) -> Timer {
         Timer::new(&self.inner.timers)
     }
 
-    /// Waits. Not exact: timers have the resolution of [`super::timer::TICK`].
+    /// Waits for `duration`. The resolution is [`super::timer::TICK`].
     pub async fn sleep(&self, duration: Duration) {
         let timer = self.timer();
         timer.arm(duration);
         timer.expired().await;
     }
 
-    /// Lets the other tasks run before going on, and those whose sockets have become ready meanwhile.
+    /// Lets the other tasks run first, also those whose sockets have become ready meanwhile.
     pub async fn yield_now(&self) {
         futures_lite::future::yield_now().await;
     }
 }
 
-/// What a wake from another thread touches.
+/// The state that a wake from another thread touches.
 pub(super) struct Shared {
     /// Tasks woken from other threads.
     remote: Mutex<Vec<Runnable>>,
-    /// The loop is in the kernel, or about to be: who wakes a task must interrupt it.
+    /// Whether the loop is in the kernel or about to enter it. If so, a remote wake must interrupt it.
     parked: AtomicBool,
     poller: Arc<polling::Poller>,
 }
 
 thread_local! {
-    /// The ready queue of the worker on this thread, if there is one. Here rather than in the
-    /// worker because a waker may be on any thread, and this is how it learns that it is at home.
+    /// The ready queue of the worker on this thread, if there is one. It is a thread-local because a waker
+    /// may run on any thread: a waker that finds its own worker's queue here runs on that worker's thread.
     static LOCAL_QUEUE: RefCell<Option<LocalQueue>> = const { RefCell::new(None) };
 }
 
 struct LocalQueue {
     shared: Arc<Shared>,
     ready: VecDeque<Runnable>,
-    /// Those that were woken while they ran, which mostly is by themselves: they have more to do, and do it when
-    /// the kernel has been asked for news of all others.
+    /// Tasks that were woken while they ran, mostly by themselves. They have more to do, and run again
+    /// after the worker has asked the kernel for the events of all other tasks.
     next_turn: VecDeque<Runnable>,
 }
 
 impl Shared {
-    /// Puts a task into a ready queue: called by its waker, on whatever thread that is, or at the end of a run in
-    /// which it was woken.
+    /// Puts a task into a ready queue. The task's waker calls it on any thread, or `async-task` calls it at
+    /// the end of a run in which the task was woken.
     fn schedule(self: &Arc<Self>, runnable: Runnable, info: ScheduleInfo) {
         let mut runnable = Some(runnable);
-        // The thread-local is gone while its thread ends; then the task is remote to every thread.
+        // The thread-local is gone while its thread ends. Then every thread queues the task as remote.
         let _ = LOCAL_QUEUE.try_with(|home| {
             if let Some(home) = home.borrow_mut().as_mut()
                 && Arc::ptr_eq(&home.shared, self)
@@ -137,7 +138,7 @@ impl Shared {
         if let Some(runnable) = runnable {
             self.remote().push(runnable);
             if self.parked.swap(false, Ordering::SeqCst) {
-                // It can fail only when the poller is closed, and then nobody waits.
+                // It fails only if the poller is closed, and then no thread waits in it.
                 let _ = self.poller.notify();
             }
         }
@@ -150,12 +151,12 @@ impl Shared {
 
 pub(super) struct Executor {
     shared: Arc<Shared>,
-    /// A waker of every task that has not ended, so that the end of the executor can reach them.
+    /// A waker of every task that has not ended, so that the executor can reach the tasks when it ends.
     active: Rc<RefCell<Slab<Option<Waker>>>>,
 }
 
 impl Executor {
-    /// Makes this thread the home of its tasks, until it is dropped.
+    /// Makes this thread the worker's own until the executor is dropped.
     fn new(shared: Arc<Shared>) -> Self {
         LOCAL_QUEUE.with_borrow_mut(|home| {
             assert!(home.is_none(), "invariant: one worker a thread");
@@ -180,14 +181,14 @@ impl Executor {
         task
     }
 
-    /// Gives up room for more tasks than there are.
+    /// Frees room for more tasks than there are.
     pub(super) fn shrink(&self) {
         self.active.borrow_mut().shrink_to_fit();
         LOCAL_QUEUE
             .with_borrow_mut(|home| home.iter_mut().for_each(|home| home.ready.shrink_to(TASKS_PER_TURN)));
     }
 
-    /// Runs one ready task; `false` when there is none.
+    /// Runs one ready task. Returns `false` if there is none.
     fn run_one(&self) -> bool {
         Self::next_ready().map(Runnable::run).is_some()
     }
@@ -196,7 +197,8 @@ impl Executor {
         LOCAL_QUEUE.with_borrow_mut(|home| home.as_mut().and_then(|home| home.ready.pop_front()))
     }
 
-    /// Takes over what other threads woke; whether anything is to be run, now or in the next turn.
+    /// Takes over the tasks that other threads woke. Returns whether any task is to run, now or in the next
+    /// turn.
     fn collect(&self) -> bool {
         let mut remote = self.shared.remote();
         LOCAL_QUEUE.with_borrow_mut(|home| {
@@ -207,7 +209,7 @@ impl Executor {
         })
     }
 
-    /// Queues what was to wait for the next turn, behind what the kernel and the timers have woken.
+    /// Queues the tasks of `next_turn` behind the tasks that the kernel and the timers have woken.
     fn begin_turn() {
         LOCAL_QUEUE.with_borrow_mut(|home| {
             if let Some(home) = home {
@@ -223,9 +225,9 @@ impl Executor {
 }
 
 impl Drop for Executor {
-    /// Ends every task: woken, each comes to stand in the queue, and a runnable that is dropped drops
-    /// its future. Dropping one may wake others, and another thread may have claimed a task that it has
-    /// not queued yet; hence until none is left. Also the way out of a panic.
+    /// Ends every task. A wake puts each task into the queue, and dropping its runnable drops its future.
+    /// Such a drop may wake other tasks, and another thread may have claimed a task that it has not queued
+    /// yet. So the loop repeats until no task is left. A panic takes this way too.
     fn drop(&mut self) {
         let wakers: Vec<Waker> =
             self.active.borrow_mut().iter_mut().filter_map(|(_, waker)| waker.take()).collect();
@@ -243,8 +245,8 @@ impl Drop for Executor {
 }
 
 pin_project! {
-    /// A task's future, on the list of active ones until it is dropped. No `async` block: that would
-    /// hold the future twice.
+    /// A task's future, which stays on the list of active tasks until it is dropped. It is no `async` block,
+    /// because that would hold the future twice.
     struct Active<F> {
         #[pin]
         future: F,
@@ -260,7 +262,7 @@ impl<F: Future> Future for Active<F> {
     }
 }
 
-/// Takes a task off the list of active ones when its future is dropped.
+/// Removes a task from the list of active tasks when its future is dropped.
 struct Deregister {
     active: Rc<RefCell<Slab<Option<Waker>>>>,
     key: usize,
@@ -273,13 +275,13 @@ impl Drop for Deregister {
     }
 }
 
-/// Makes this thread a worker until `main` has ended; every other task is dropped then.
+/// Makes this thread a worker until `main` has ended, and then drops every other task.
 ///
 /// # Errors
-/// When the reactor cannot be made (no file descriptor left), or waiting in the kernel fails.
+/// If the reactor cannot be created (no file descriptor is left), or if waiting in the kernel fails.
 ///
 /// # Panics
-/// When this thread is a worker already.
+/// If this thread is a worker already.
 pub fn run<F: Future + 'static>(main: impl FnOnce(Worker) -> F) -> io::Result<F::Output>
 where
     F::Output: 'static,
@@ -307,7 +309,7 @@ where
     turn_until_done(&worker, &executor, main(worker.clone()))
 }
 
-/// The loop of the picture in `mod.rs`.
+/// Runs the loop that `mod.rs` draws.
 fn turn_until_done<F: Future + 'static>(
     worker: &Worker,
     executor: &Executor,
@@ -328,8 +330,8 @@ where
         if idle && !coalescing.is_zero() && !Executor::has_more() {
             std::thread::sleep(coalescing);
         }
-        // Announce the wait before the last look at the remote queue: who pushes after that look
-        // sees `parked` and interrupts the wait.
+        // Set `parked` before the last look at the remote queue. A thread that pushes after that look sees
+        // `parked` and interrupts the wait.
         executor.shared.parked.store(true, Ordering::SeqCst);
         let busy = executor.collect();
         let timeout = if busy { Some(Duration::ZERO) } else { timers.next(Instant::now()) };
@@ -349,8 +351,8 @@ mod tests {
     use std::sync::mpsc;
     use std::task::Poll;
 
-    /// Another thread may be about to queue a task at the very end of a run: it has claimed the task,
-    /// and waits for the lock of the queue. A third thread that keeps the lock busy makes that likely.
+    /// Another thread may be about to queue a task at the very end of a run: it has claimed the task and
+    /// waits for the lock of the queue. A third thread keeps the lock busy to make that likely.
     #[test]
     fn a_wake_from_another_thread_at_the_end_of_a_run_leaves_no_task_behind() {
         let (to_wake, wakers) = mpsc::channel::<Waker>();

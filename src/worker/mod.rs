@@ -1,8 +1,8 @@
 //! The runtime of the data plane: one thread, one executor, one reactor, and nothing shared.
 //!
-//! A future is polled by the executor, finds that its socket has nothing, leaves its waker with the
-//! reactor and returns. When every task has done so the thread asks the kernel what is ready, wakes
-//! the tasks that waited for it, fires the timers that are due, and begins again:
+//! The executor polls a future. If its socket has nothing to read, the future leaves its waker with the
+//! reactor and returns. When every task has done so, the thread asks the kernel which sockets are ready.
+//! It wakes the tasks that wait for them, fires the timers that are due, and begins again:
 //!
 //! ```text
 //!        +--> run every ready task --> nothing left --> wait in the kernel --+
@@ -11,9 +11,9 @@
 //!                                     source.rs, timer.rs
 //! ```
 //!
-//! Everything here belongs to one thread, so it is `Rc` and `Cell`. The one thing that crosses
-//! threads is a wake (`executor::Shared`). This is the only module that names `polling`, and the only
-//! one with `unsafe`; it knows nothing of HTTP, rules or configuration. `docs/worker.md` tells it slowly.
+//! All data here belongs to one thread, so the code uses `Rc` and `Cell`. Only a wake crosses threads
+//! (`executor::Shared`). No other module names `polling` or has `unsafe` code. This module knows nothing of
+//! HTTP, rules or configuration. `docs/worker.md` explains it step by step.
 
 mod accept;
 mod buffer;
@@ -39,24 +39,23 @@ pub use splice::Pipe;
 pub use stream::TcpStream;
 pub use timer::Timer;
 
-/// Lets go of the program's code that is mapped, for when it has started: most of it was for reading
-/// arguments and configuration. What serves is mapped again as it runs. Halves the memory that an idle
-/// process is said to take.
+/// Unmaps the program's code after startup, because most of it only read arguments and configuration.
+/// The kernel maps pages again when they run. This halves the reported memory of an idle process.
 pub fn release_startup_code() {
-    // Then it stays; nothing is wrong with it but that it takes room.
+    // If it fails, the code stays mapped and only takes memory.
     let _ = platform::release_startup_code();
 }
 
-/// Lets workers go first, on whatever core they and this thread meet: for a thread that does long work
-/// beside them. There is no way back, and threads that it starts do the same. Linux only; elsewhere nothing
-/// changes.
+/// Lowers the priority of the calling thread, so that workers on the same core run first. It is for threads
+/// that do long work beside the workers. It cannot be undone, and threads that it starts inherit it.
+/// Linux only; elsewhere nothing changes.
 pub fn lower_priority() {
-    // Then it competes with them, as any thread does.
+    // If it fails, the thread competes with the workers like any other thread.
     let _ = platform::lower_priority();
 }
 
-/// The same, but behind everybody who wants that core: the calling thread runs while it is idle else, and on a
-/// machine that never is hardly at all. Where that cannot be had it gives way.
+/// Gives the calling thread idle priority: it runs only while no other thread wants the core. On a machine
+/// that is never idle it hardly runs. Falls back to [`lower_priority`] where the system has no such class.
 pub fn use_idle_priority() {
     if platform::use_idle_priority().is_err() {
         lower_priority();

@@ -1,8 +1,8 @@
-//! The reactor: which sockets there are, and what the kernel says of them.
+//! The reactor: the registered sockets, and the events that the kernel reports for them.
 //!
-//! Sockets are registered once, edge-triggered, for reading and writing at the same time, and never
-//! again: the kernel speaks up when something *becomes* ready, and [`Source`] remembers it until a
-//! read or a write finds the end of it. So a wait for a socket costs no system call of its own.
+//! A socket is registered once, edge-triggered, for reading and writing together. The kernel reports when
+//! something *becomes* ready. [`Source`] remembers that until a read or a write would block. So a wait for
+//! a socket costs no system call of its own.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -16,22 +16,22 @@ use slab::Slab;
 use super::platform::{self, Wait};
 use super::source::Source;
 
-/// What one event says of a socket.
+/// The content of one event of a socket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Readiness {
     pub(super) readable: bool,
     pub(super) writable: bool,
-    /// A read that comes up short does not prove that there is nothing more: the peer has sent its last
-    /// byte, or the platform cannot tell that it has not.
+    /// Whether a short read may be followed by more. True if the peer has sent its last byte, or if the
+    /// platform cannot tell that it has not.
     pub(super) may_have_ended: bool,
-    /// The connection was reset, or has ended both ways.
+    /// Whether the connection was reset, or has ended in both directions.
     pub(super) closed: bool,
 }
 
 pub(super) struct Reactor {
     poller: Arc<polling::Poller>,
     sources: RefCell<Slab<Rc<Source>>>,
-    /// The most there were at the same time since [`Reactor::shrink`].
+    /// The largest number of sockets at the same time since [`Reactor::shrink`].
     most: Cell<usize>,
     wait: RefCell<Wait>,
 }
@@ -63,8 +63,8 @@ impl Reactor {
         Ok((key, source))
     }
 
-    /// Gives up room for more sockets than there are. How many fewer they are than they have been at the same time
-    /// since the last call.
+    /// Frees room for more sockets than there are. Returns by how many their number has fallen since its
+    /// maximum after the last call.
     pub(super) fn shrink(&self) -> usize {
         let mut sources = self.sources.borrow_mut();
         let fewer = self.most.replace(sources.len()) - sources.len();
@@ -72,19 +72,20 @@ impl Reactor {
         fewer
     }
 
-    /// Forgets a socket.
+    /// Removes a socket.
     pub(super) fn remove(&self, key: usize, socket: impl AsFd) {
         self.sources.borrow_mut().remove(key);
         platform::remove(&self.poller, socket.as_fd());
     }
 
-    /// Waits in the kernel until a socket is ready, another thread wakes a task, or `timeout` (`None`:
-    /// for ever) has passed; then marks and wakes.
+    /// Waits in the kernel until a socket is ready, another thread wakes a task, or `timeout` has passed
+    /// (`None` is for ever). Then marks the sockets and wakes their tasks.
     pub(super) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
         let sources = &self.sources;
         self.wait.borrow_mut().wait(&self.poller, timeout, |key, readiness| {
-            // A socket closed in this very turn may still have an event on its way; should its key
-            // have a new user, that one sees a readiness that its next read will not confirm.
+            // A socket that was closed in this turn may still have an event on its way. If a new socket has
+            // its key by then, it gets a false readiness, and its next read or write would block and clears
+            // it.
             if let Some(source) = sources.borrow().get(key) {
                 source.mark(readiness);
             }

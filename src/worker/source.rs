@@ -1,9 +1,9 @@
-//! What is known of one socket: whether to try a read or a write, and who waits for that.
+//! The state of one socket: whether a read or a write may succeed, and which task waits for that.
 //!
-//! Each direction of a socket also has a share of a turn of the loop. A loop that finds its socket ready each
-//! time would never give way to other tasks: when the share is spent, the direction is pending until the
-//! kernel has been asked for news of all sockets. That holds for every loop there is, since none goes on
-//! without reading or writing, and none has to count for itself.
+//! Each direction of a socket also has a share of a turn of the loop. Without it, a loop whose socket is
+//! ready each time would keep all other tasks waiting. If the share is spent, the direction is pending until
+//! the worker has asked the kernel for the events of all sockets. This bounds every loop, because each one
+//! reads or writes; so no loop needs a counter of its own.
 
 use std::cell::Cell;
 use std::io;
@@ -11,15 +11,16 @@ use std::task::{Context, Poll, Waker};
 
 use super::reactor::Readiness;
 
-/// Calls that one direction of a socket may make in one turn. A larger share makes other connections wait longer,
-/// a smaller one asks the kernel for news more often. The number is a choice: other numbers were not measured.
+/// Calls that one direction of a socket may make in one turn. A larger share makes other connections wait
+/// longer; a smaller one asks the kernel more often. The number is a choice: other numbers were not measured.
 const SHARE: u8 = 8;
 
-/// A call that moves more than this counts as several: what `splice` moves is no smaller for being cheap.
+/// Bytes that count as one call. A call that moves more counts as several, even if `splice` moves them
+/// cheaply.
 pub(super) const BYTES_PER_CALL: usize = 64 * 1024;
 
 thread_local! {
-    /// The number of the turn of the worker on this thread, here because all of its directions compare with it.
+    /// The number of this worker's turn. It is a thread-local because all directions compare with it.
     static TURN: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -28,32 +29,32 @@ pub(super) fn begin_turn() {
     TURN.set(TURN.get().wrapping_add(1));
 }
 
-/// One socket's state. Both directions are independent, so that one task may read while it writes.
+/// The state of one socket. Both directions are independent, so one task may read while another writes.
 #[derive(Default)]
 pub(super) struct Source {
     pub(super) read: Direction,
     pub(super) write: Direction,
-    /// The peer has sent its last byte, or may have: a read that comes up short proves nothing then.
-    /// Stays so, which costs a read or two that find nothing.
+    /// Whether the peer has or may have sent its last byte. If so, a short read proves nothing.
+    /// The flag is never cleared, which costs a read or two that find nothing.
     pub(super) may_have_ended: Cell<bool>,
-    /// Ready once the connection is dead both ways.
+    /// Ready once the connection is closed in both directions.
     pub(super) closed: Direction,
 }
 
-/// One direction of a socket. It has one waiter: who polled it last, as with any future; a second task
-/// that waits for the same direction takes the place of the first.
+/// One direction of a socket. It has one waiter, the task that polled it last, as with any future. A second
+/// task that waits for the same direction replaces the first.
 #[derive(Default)]
 pub(super) struct Direction {
-    /// Trying may succeed. Set by an event, taken back by a call that found nothing more.
+    /// Whether a call may succeed. An event sets it; a call that would block clears it.
     ready: Cell<bool>,
-    /// How much of its share it has spent in `turn`.
+    /// The part of the share that the direction has spent in `turn`.
     spent: Cell<u8>,
     turn: Cell<u32>,
     waker: Cell<Option<Waker>>,
 }
 
 impl Source {
-    /// Takes in an event and wakes who waits for it.
+    /// Records an event and wakes the tasks that wait for it.
     pub(super) fn mark(&self, readiness: Readiness) {
         if readiness.may_have_ended {
             self.may_have_ended.set(true);
@@ -82,24 +83,24 @@ impl Direction {
         self.ready.get()
     }
 
-    /// Says that trying may succeed (a new socket can be written to) or cannot.
+    /// Marks that a call may succeed or cannot. A new socket, for example, can be written to.
     pub(super) fn set_ready(&self, ready: bool) {
         self.ready.set(ready);
     }
 
-    /// Whether something of its share is left.
+    /// Whether some of the direction's share is left in this turn.
     fn has_share(&self) -> bool {
         self.turn.get() != TURN.get() || self.spent.get() < SHARE
     }
 
-    /// Counts so many calls.
+    /// Counts `calls` against the share.
     pub(super) fn spend(&self, calls: u8) {
         let now = TURN.get();
         let before = if self.turn.replace(now) == now { self.spent.get() } else { 0 };
         self.spent.set(before.saturating_add(calls));
     }
 
-    /// Waits until trying may succeed.
+    /// Waits until a call may succeed.
     pub(super) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.ready.get() {
             if self.has_share() {
@@ -114,7 +115,7 @@ impl Direction {
         Poll::Pending
     }
 
-    /// Tries `call` if it may succeed. `None`: it would block, or the share of this turn is spent.
+    /// Tries `call` if it may succeed. `None` means that it would block, or that this turn's share is spent.
     pub(super) fn try_with<T>(&self, mut call: impl FnMut() -> io::Result<T>) -> Option<io::Result<T>> {
         while self.ready.get() && self.has_share() {
             match call() {
@@ -129,7 +130,7 @@ impl Direction {
         None
     }
 
-    /// Tries `call` whenever it may succeed, until it does not say "would block".
+    /// Tries `call` whenever it may succeed, until it returns something else than "would block".
     pub(super) fn poll_with<T>(
         &self,
         cx: &mut Context<'_>,

@@ -1,7 +1,8 @@
 //! Moving bytes from one socket to another inside the kernel.
 //!
-//! A pipe stands between the two: socket to pipe, pipe to socket, and no byte is copied to us. It
-//! pays for bytes that nobody needs to look at: raw TCP, tunnels, large bodies of known length.
+//! A pipe connects the two sockets: bytes go from socket to pipe and from pipe to socket, and none is copied
+//! to this process. That pays for bytes that smolgate need not see: raw TCP, tunnels, large bodies of known
+//! length.
 
 use std::future::poll_fn;
 use std::io;
@@ -15,26 +16,27 @@ use super::source::{BYTES_PER_CALL, Direction};
 use super::spare::Spare;
 use super::stream::TcpStream;
 
-/// Bytes asked for in one call, and what a pipe should hold: four times what Linux gives it, since a
-/// call costs the same for more. CPU per byte: 0.9 for bodies, 0.85 for raw TCP; 1 MiB gave no more.
+/// Bytes requested in one call, and the wanted size of a pipe. It is four times the default of Linux, because
+/// a larger call costs no more. Compared with the default, CPU per byte is 0.9 for bodies and 0.85 for raw
+/// TCP. 1 MiB gave no more.
 const PIPE_BYTES: usize = 256 * 1024;
 
-/// Bytes copied at once past an urgent byte: no more than an empty pipe takes in one write (`PIPE_BUF`).
+/// Bytes copied at once past an urgent byte. An empty pipe takes that many in one write (`PIPE_BUF`).
 const COPIED_MAX: usize = 512;
 
-/// Empty pipes a worker keeps. No more than this are made large: Linux counts them against what a user
-/// may have in pipes (64 MiB by default), and whoever has it all gets very small ones.
+/// Empty pipes that a worker keeps. It makes no more pipes large than this, because Linux counts them against
+/// a limit per user (64 MiB by default). A user at that limit gets very small pipes.
 const FREE_MAX: usize = 32;
 
-/// Empty pipes, used again: making and closing one costs four system calls.
+/// Empty pipes for reuse, because creating and closing a pipe costs four system calls.
 #[derive(Default)]
 pub(super) struct Pipes {
     pub(super) free: Rc<Spare<(OwnedFd, OwnedFd)>>,
 }
 
-/// A pipe between two sockets. Between calls it is empty.
+/// A pipe between two sockets. It is empty between calls.
 pub struct Pipe {
-    /// Reading end, writing end; `Some` until dropped.
+    /// The reading end and the writing end. `Some` until the pipe is dropped.
     pub(super) ends: Option<(OwnedFd, OwnedFd)>,
     /// Bytes in the pipe.
     filled: usize,
@@ -45,12 +47,13 @@ impl Worker {
     /// Lends a pipe.
     ///
     /// # Errors
-    /// `Unsupported` where the system has no `splice`, or no file descriptor is left: then copy.
+    /// `Unsupported` if the system has no `splice`, or an error if no file descriptor is left. The caller
+    /// then copies.
     pub fn pipe(&self) -> io::Result<Pipe> {
         let free = &self.inner.pipes.free;
         let make = || {
             let ends = platform::pipe()?;
-            // Each that is lent holds the list.
+            // The strong count is the number of lent pipes plus one, because each holds the list.
             if Rc::strong_count(free) <= FREE_MAX {
                 platform::enlarge(ends.1.as_fd(), PIPE_BYTES);
             }
@@ -62,10 +65,11 @@ impl Worker {
 }
 
 impl Pipe {
-    /// Reads up to `most` bytes (not 0) from `stream` into the pipe. 0 is the end.
+    /// Reads up to `most` bytes (not 0) from `stream` into the pipe. 0 means that the peer has finished
+    /// sending.
     ///
     /// # Errors
-    /// What reading the socket fails with.
+    /// Any error of reading the socket.
     pub fn poll_fill(
         &mut self,
         stream: &TcpStream,
@@ -76,10 +80,10 @@ impl Pipe {
         Poll::Ready(Ok(self.filled_with(moved, &stream.source().read)))
     }
 
-    /// The same without waiting.
+    /// Reads up to `most` bytes from `stream` into the pipe without waiting.
     ///
     /// # Errors
-    /// `WouldBlock` when there is nothing to read in this turn, and what reading the socket fails with.
+    /// `WouldBlock` if there is nothing to read in this turn, and any error of reading the socket.
     pub fn try_fill_from(&mut self, stream: &TcpStream, most: usize) -> io::Result<usize> {
         let moved = stream.source().read.try_with(|| self.take(stream, most));
         let moved = moved.unwrap_or(Err(io::ErrorKind::WouldBlock.into()))?;
@@ -89,8 +93,8 @@ impl Pipe {
     fn take(&self, stream: &TcpStream, most: usize) -> io::Result<usize> {
         let (_, writing) = self.ends.as_ref().expect("invariant: open until dropped");
         let moved = platform::splice(stream.as_fd(), writing.as_fd(), most.min(PIPE_BYTES));
-        // In front of an urgent byte `splice` finds nothing, for ever, or an end if the peer has finished. A read
-        // goes past it, and knows whether that is the end.
+        // In front of an urgent byte, `splice` finds nothing for ever, or an end if the peer has finished. A
+        // read goes past that byte and tells whether the end has come.
         let may_be_urgent = match &moved {
             Ok(0) => true,
             Err(error) => error.kind() == io::ErrorKind::WouldBlock && stream.source().may_have_ended.get(),
@@ -110,10 +114,10 @@ impl Pipe {
         moved
     }
 
-    /// Writes some of what the pipe holds to `stream`; how many bytes are left in it.
+    /// Writes some bytes of the pipe to `stream`. Returns how many are left in the pipe.
     ///
     /// # Errors
-    /// What writing the socket fails with.
+    /// Any error of writing the socket.
     pub async fn drain_into(&mut self, stream: &TcpStream) -> io::Result<usize> {
         let (reading, _) = self.ends.as_ref().expect("invariant: open until dropped");
         let filled = self.filled;
@@ -126,14 +130,14 @@ impl Pipe {
     }
 }
 
-/// Counts what a call moved beyond the bytes that every call may.
+/// Counts the bytes that a call moved beyond [`BYTES_PER_CALL`] as further calls.
 fn spend(direction: &Direction, moved: usize) {
     direction.spend(u8::try_from(moved.saturating_sub(1) / BYTES_PER_CALL).unwrap_or(u8::MAX));
 }
 
 impl Drop for Pipe {
     fn drop(&mut self) {
-        // A pipe with bytes in it would give them to the next connection.
+        // Keep only an empty pipe, because the next connection would get the bytes that are left in it.
         if let Some(ends) = self.ends.take().filter(|_| self.filled == 0) {
             self.free.keep(ends, FREE_MAX);
         }

@@ -1,6 +1,6 @@
 //! A TCP connection on a worker.
 //!
-//! All operations take `&self`: a task may read while it writes, which is what a proxy does.
+//! All operations take `&self`, because a proxy reads and writes one connection at the same time.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Write};
@@ -17,7 +17,7 @@ use super::executor::Worker;
 use super::platform;
 use super::source::Source;
 
-/// A TCP connection. Reads and writes do not allocate. Each direction is for one task at a time.
+/// A TCP connection. Reads and writes do not allocate. Only one task at a time may use each direction.
 pub struct TcpStream {
     socket: Socket,
     source: Rc<Source>,
@@ -36,10 +36,10 @@ impl TcpStream {
         Ok(Self { socket, source, key, worker: worker.clone() })
     }
 
-    /// Opens a connection. Has no deadline of its own.
+    /// Opens a connection. It has no deadline of its own.
     ///
     /// # Errors
-    /// What the system says of the attempt.
+    /// The error that the system reports for the attempt.
     pub async fn connect(worker: &Worker, address: SocketAddr) -> io::Result<Self> {
         let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
@@ -50,7 +50,7 @@ impl TcpStream {
             }
             _ => {}
         }
-        // Registered only now: a socket that is not connecting reports a hang-up at once.
+        // Register the socket only now: the kernel reports a hang-up for a socket that is not connecting.
         let socket = Socket::from(socket);
         let (key, source) = worker.inner.reactor.add(&socket)?;
         let stream = Self { socket, source, key, worker: worker.clone() };
@@ -61,12 +61,12 @@ impl TcpStream {
         }
     }
 
-    /// The worker it belongs to.
+    /// The worker that this connection belongs to.
     pub fn worker(&self) -> &Worker {
         &self.worker
     }
 
-    /// The address of the other side.
+    /// The address of the peer.
     ///
     /// # Errors
     /// When the connection is gone.
@@ -74,7 +74,7 @@ impl TcpStream {
         self.socket.peer_addr()
     }
 
-    /// The address of our side.
+    /// The local address.
     ///
     /// # Errors
     /// When the connection is gone.
@@ -82,7 +82,7 @@ impl TcpStream {
         self.socket.local_addr()
     }
 
-    /// Reads what is there, into `bytes`, which is not empty. 0 is the end of what the peer sends.
+    /// Reads available bytes into `bytes`, which is not empty. 0 means that the peer has finished sending.
     pub fn poll_read(&self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
         let read =
             std::task::ready!(self.source.read.poll_with(cx, || platform::read(self.socket.as_fd(), bytes)))?;
@@ -90,18 +90,18 @@ impl TcpStream {
         Poll::Ready(Ok(read))
     }
 
-    /// The same without a wait, whether the reactor has told of something or not.
+    /// Reads without waiting, even if the reactor has reported no event.
     ///
     /// # Errors
-    /// `WouldBlock` when nothing is there, and what the connection fails with.
+    /// `WouldBlock` if no byte is there, and any error of the connection.
     pub fn read_now(&self, bytes: &mut [u8]) -> io::Result<usize> {
         let read = platform::read(self.socket.as_fd(), bytes)?;
         self.learn_from(read, bytes.len());
         Ok(read)
     }
 
-    /// Less than asked for is all there was, and the kernel will tell of more. It will not tell again of an
-    /// end that came along with these bytes, nor of bytes behind an urgent one.
+    /// Clears the readiness after a short read, because the kernel reports later bytes as a new event.
+    /// It does not report again an end that came with these bytes, nor bytes behind an urgent byte.
     fn learn_from(&self, read: usize, asked_for: usize) {
         if read < asked_for && !self.source.may_have_ended.get() {
             self.source.read.set_ready(false);
@@ -119,19 +119,19 @@ impl TcpStream {
 
     fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match slices {
-            // The kernel has less to do for `send` than for `writev`.
+            // `send` costs the kernel less than `writev`.
             [slice] => platform::write(self.socket.as_fd(), slice),
             slices => (&self.socket).write_vectored(slices),
         }
     }
 
-    /// The same for bytes that [`TcpStream::shutdown_write`] follows at once: the kernel holds the last
-    /// of them back for it, so that both go in one packet.
+    /// Writes bytes that [`TcpStream::shutdown_write`] follows at once. The kernel holds the last of them
+    /// back, so that they and the end go in one packet.
     pub fn poll_write_last(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         self.source.write.poll_with(cx, || platform::write_last(self.socket.as_fd(), slices))
     }
 
-    /// Writes what the system takes at once, which is mostly all; says how much, and waits for nothing.
+    /// Writes as much as the system takes at once, mostly all, and returns the number of bytes. Never waits.
     ///
     /// # Errors
     /// When the connection is gone.
@@ -139,30 +139,30 @@ impl TcpStream {
         self.source.write.try_with(|| self.write_vectored(slices)).unwrap_or(Ok(0))
     }
 
-    /// Writes what the system takes at once of a few last bytes, and no more.
+    /// Writes a few last bytes, as far as the system takes them at once.
     pub fn write_best_effort(&self, bytes: &[u8]) {
-        // What comes after them is the end in any case.
+        // Ignore errors: the connection ends after these bytes in any case.
         let _ = (&self.socket).write(bytes);
     }
 
-    /// Waits until a read may give something; reads nothing.
+    /// Waits until a read may succeed. It reads nothing.
     pub async fn readable(&self) {
         poll_fn(|cx| self.source.read.poll_ready(cx)).await;
     }
 
-    /// Polls what [`TcpStream::readable`] waits for.
+    /// Polls for the event that [`TcpStream::readable`] waits for.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.source.read.poll_ready(cx)
     }
 
-    /// Ready once the connection is dead both ways: reset, or ended by both. A peer that has only
-    /// finished sending is alive.
+    /// Ready once the connection is closed in both directions, by a reset or by two ends. A peer that has
+    /// only finished sending still receives.
     pub fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.source.closed.poll_ready(cx)
     }
 
-    /// Ready once the peer has reset the connection. One that both sides have ended is gone, and not reset: what
-    /// the peer sent before its end may still be there to be read.
+    /// Ready once the peer has reset the connection. Two ends are no reset: bytes that the peer sent before
+    /// its end may still be unread.
     pub fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<()> {
         let reset = || match self.socket.take_error() {
             Ok(None) => Err(io::ErrorKind::WouldBlock.into()),
@@ -171,9 +171,9 @@ impl TcpStream {
         self.source.closed.poll_with(cx, reset).map(|_| ())
     }
 
-    /// Whether the kernel has told of bytes, an end or an error that no read has taken yet. An idle
-    /// connection of which that is true is of no use any more. Costs no system call while the last
-    /// read has come up short, as it mostly has; else the kernel is asked once whether there is more.
+    /// Whether the kernel has reported bytes, an end or an error that no read has taken yet. An idle
+    /// connection with such an event cannot be used again. If the last read came up short, as most do, this
+    /// costs no system call; otherwise one `peek` asks the kernel.
     pub fn has_pending_event(&self) -> bool {
         if self.source.read.is_ready() && self.is_open_and_idle() {
             self.source.read.set_ready(false);
@@ -181,14 +181,14 @@ impl TcpStream {
         self.source.read.is_ready()
     }
 
-    /// Whether the connection is open and silent, asked of the kernel: one system call, for when a
-    /// mistake would be worse than that.
+    /// Whether the connection is open and has no unread bytes. It asks the kernel with one system call, for
+    /// callers to which a mistake costs more.
     pub fn is_open_and_idle(&self) -> bool {
         let mut byte = [0];
         matches!(self.socket.peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Says to the peer that nothing more will come; reading goes on.
+    /// Tells the peer that no more bytes will come. Reading goes on.
     ///
     /// # Errors
     /// When the connection is gone.
@@ -196,10 +196,10 @@ impl TcpStream {
         self.socket.shutdown(Shutdown::Write)
     }
 
-    /// Says that a close from now on must be a reset, or may be a clean end again: while it would make
-    /// the peer take an incomplete message for a complete one, however the close comes about.
+    /// Makes every later close a reset, or a clean end again. Use the reset while a clean end would make the
+    /// peer take an incomplete message for a complete one.
     pub fn close_with_reset(&self, reset: bool) {
-        // Should it fail, the peer sees a clean end of an incomplete message.
+        // If it fails, the peer sees a clean end of an incomplete message.
         let _ = SockRef::from(&self.socket).set_linger(reset.then_some(std::time::Duration::ZERO));
     }
 

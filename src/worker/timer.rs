@@ -1,12 +1,12 @@
-//! Deadlines, thousands of them armed and disarmed each second, without a system call.
+//! Deadlines without a system call, for thousands that are armed and disarmed each second.
 //!
-//! A proxy arms a deadline before each wait for a peer and nearly always disarms it again. So arming
-//! must be cheap, and being late by a tick is fine. A [`Timer`] is a slot that holds its deadline;
-//! the queue holds *when to look at the slot*. A deadline that moves later, which is what they do,
-//! only changes the slot: the queue's older entry comes up, finds the slot not due, and is queued
-//! again for the right time. Disarming is one store.
+//! A proxy arms a deadline before each wait for a peer and nearly always disarms it again. So arming must be
+//! cheap, and a deadline may fire one tick late. A [`Timer`] is a slot that holds its deadline. The queue
+//! holds the times at which to look at slots. Most deadlines only move later, and such a move changes the
+//! slot alone. When the queue's older entry comes up, the slot is not due, so the queue takes a new entry
+//! for the right time. Disarming is one store.
 //!
-//! The kernel is told of the earliest entry as the time-out of the wait it does anyway.
+//! The earliest entry is the timeout of the wait in the kernel that the worker makes anyway.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-/// Resolution of deadlines. Rounding up to it lets deadlines that are close fire in one turn.
+/// The resolution of deadlines. Rounding up to it lets deadlines that are close fire in one turn.
 pub(super) const TICK: Duration = Duration::from_millis(TICK_MILLISECONDS);
 const TICK_MILLISECONDS: u64 = 8;
 
@@ -37,15 +37,15 @@ struct State {
     started: Instant,
     now: Tick,
     slots: Slab<Slot>,
-    /// When to look at which slot; the number tells a slot from an earlier user of its key.
+    /// The times at which to look at slots. The number tells a slot from an earlier user of its key.
     queue: BinaryHeap<Reverse<(Tick, usize, u64)>>,
     next_number: u64,
 }
 
 struct Slot {
-    /// When it expires; `NEVER` while disarmed.
+    /// The tick at which the slot expires; `NEVER` while it is disarmed.
     deadline: Tick,
-    /// Its earliest entry in the queue; `NEVER` when it has none that counts.
+    /// The tick of the slot's earliest entry in the queue; `NEVER` if no entry counts.
     queued: Tick,
     number: u64,
     waker: Option<Waker>,
@@ -57,29 +57,29 @@ impl Timers {
         Self { state: RefCell::new(state) }
     }
 
-    /// How long the kernel may wait before a slot must be looked at.
+    /// The longest time that the kernel may wait before a slot must be looked at.
     pub(super) fn next(&self, now: Instant) -> Option<Duration> {
         let state = self.state.borrow();
         let Reverse((tick, ..)) = state.queue.peek()?;
         let since_start = Duration::from_millis(tick.saturating_mul(TICK_MILLISECONDS));
-        // A point that the clock cannot show is as good as never.
+        // If the clock cannot show the time, the deadline never comes.
         Some(state.started.checked_add(since_start)?.saturating_duration_since(now))
     }
 
-    /// Gives up room for more deadlines than there are.
+    /// Frees room for more deadlines than there are.
     pub(super) fn shrink(&self) {
         let mut state = self.state.borrow_mut();
         state.slots.shrink_to_fit();
         state.queue.shrink_to_fit();
     }
 
-    /// Wakes who waits for a deadline that has passed.
+    /// Wakes the tasks whose deadlines have passed.
     pub(super) fn fire(&self, now: Instant) {
         {
             let mut state = self.state.borrow_mut();
             state.now = state.tick_before(now);
         }
-        // A waker is called outside the borrow: should it be the last of something, that may own timers.
+        // Call the waker outside the borrow: it may drop the last reference to a task that owns timers.
         while let Some(waker) = self.next_due() {
             waker.wake();
         }
@@ -101,8 +101,8 @@ impl State {
         let whole = after.as_secs().saturating_mul(1000 / TICK_MILLISECONDS);
         let ticks = whole.saturating_add(after.subsec_nanos().div_ceil(TICK.subsec_nanos()).into());
         let slot = &mut self.slots[key];
-        // One more, because this turn began up to a tick after `now`: late is fine, early is not. More
-        // than can be counted is never.
+        // Add one tick, because this turn began up to a tick after `now` and a deadline must not fire early.
+        // A sum beyond `u64` saturates at `NEVER`.
         slot.deadline = ticks.saturating_add(self.now + 1);
         if slot.deadline < slot.queued {
             slot.queued = slot.deadline;
@@ -111,7 +111,7 @@ impl State {
         }
     }
 
-    /// Takes what is due off the queue, up to the first for which someone waits.
+    /// Removes due entries from the queue, up to the first whose slot has a waker.
     fn next_due(&mut self) -> Option<Waker> {
         while let Some(&Reverse((tick, key, number))) =
             self.queue.peek().filter(|entry| entry.0.0 <= self.now)
@@ -135,7 +135,7 @@ impl State {
         None
     }
 
-    /// Entries of dropped timers would stay until their time; when they are the majority, they go.
+    /// Removes the entries of dropped timers once they are the majority. Else they stay until their time.
     fn remove_stale_entries(&mut self) {
         if self.queue.len() > 2 * self.slots.len() + 64 {
             let slots = &self.slots;
@@ -146,7 +146,7 @@ impl State {
     }
 }
 
-/// A deadline of its own, used again and again by the task that owns it.
+/// A deadline that one task owns and uses again and again.
 pub struct Timer {
     timers: Rc<Timers>,
     key: usize,
@@ -161,18 +161,18 @@ impl Timer {
         Self { timers: timers.clone(), key }
     }
 
-    /// Sets the deadline, counted from the start of this turn. Replaces an earlier one. One that is
-    /// longer than the clock can count never comes.
+    /// Sets the deadline, counted from the start of this turn, and replaces an earlier one. A deadline beyond
+    /// the range of the clock never comes.
     pub fn arm(&self, after: Duration) {
         self.timers.state.borrow_mut().arm(self.key, after);
     }
 
-    /// Takes the deadline away.
+    /// Removes the deadline.
     pub fn disarm(&self) {
         self.timers.state.borrow_mut().slots[self.key].deadline = NEVER;
     }
 
-    /// Ready once the deadline has passed; pending for ever while disarmed.
+    /// Ready once the deadline has passed. Pending for ever while the timer is disarmed.
     pub fn poll_expired(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.timers.state.borrow_mut();
         let now = state.now;
@@ -184,7 +184,7 @@ impl Timer {
             return Poll::Pending;
         }
         let older = slot.waker.replace(cx.waker().clone());
-        // As in `fire`: outside the borrow.
+        // Drop the older waker outside the borrow, because it may own timers (see `Timers::fire`).
         drop(state);
         drop(older);
         Poll::Pending
@@ -198,7 +198,7 @@ impl Timer {
     /// Runs `future` for at most `limit`.
     ///
     /// # Errors
-    /// `TimedOut` when the limit has passed, and whatever the future fails with.
+    /// `TimedOut` if the limit has passed, and any error of the future.
     pub async fn within<T>(
         &self,
         limit: Duration,
@@ -210,7 +210,7 @@ impl Timer {
             if let Poll::Ready(result) = future.as_mut().poll(cx) {
                 return Poll::Ready(result);
             }
-            // What is ready at once, as most reads are, never touches the queue.
+            // A future that is ready at once, as most reads are, never touches the queue.
             if !armed {
                 armed = true;
                 self.arm(limit);
@@ -228,7 +228,7 @@ impl Timer {
 impl Drop for Timer {
     fn drop(&mut self) {
         let slot = self.timers.state.borrow_mut().slots.remove(self.key);
-        // Only now, outside the borrow: the last waker of a task drops its future, which may own timers.
+        // Drop the slot outside the borrow: the last waker of a task drops its future, which may own timers.
         drop(slot);
     }
 }
@@ -337,7 +337,7 @@ mod tests {
         assert_eq!(count.0.load(Ordering::Relaxed), 0);
     }
 
-    /// The wait in the kernel must not become a spin when the ticks outgrow 32 bits.
+    /// The wait in the kernel must not become a busy loop when the ticks exceed 32 bits.
     #[test]
     fn a_worker_that_has_run_for_years_still_waits() {
         let (timers, start, count) = timers();
@@ -354,7 +354,7 @@ mod tests {
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
     }
 
-    /// A waker may be the last hold on a future that owns timers, as in a set of futures.
+    /// A waker may be the last reference to a future that owns timers, as in a set of futures.
     #[test]
     fn a_waker_may_own_timers() {
         thread_local!(static OWNED: RefCell<Option<Timer>> = const { RefCell::new(None) });
@@ -382,7 +382,7 @@ mod tests {
         assert_eq!(timers.state.borrow().slots.len(), 1, "dropped when woken");
     }
 
-    /// What a timer should be, and what is seen of it.
+    /// A timer, with the state that it should have and the wakes that were seen.
     struct Modelled {
         timer: Timer,
         deadline: Option<u64>,
@@ -412,7 +412,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Any mix of arming, disarming, dropping and time is as a list of deadlines.
+        /// Compares any mix of arming, disarming, dropping and time with a plain list of deadlines.
         #[test]
         fn timers_are_as_their_model(
             steps in proptest::collection::vec((0..5_u8, 0..6_usize, 0..2000_u64), 1..200)
