@@ -1,8 +1,8 @@
-//! A place for large futures that is used again: allocate once, not per exchange.
+//! Reusable memory for large futures: one allocation serves many exchanges.
 //!
-//! The future that serves an exchange is some kilobytes, and a connection that waits for its next
-//! request should not pay for it. So the connection's task is small, and rents a box for the time
-//! it has work. The boxes go round, so that a busy worker allocates none.
+//! The future that serves an exchange takes some kilobytes. A connection that waits for its next request
+//! should not pay for it. So the connection's task is small, and borrows a box while it has work. The boxes
+//! are reused, so a busy worker allocates none.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,10 +13,10 @@ use super::executor::Worker;
 use super::housekeeping::Keeper;
 use super::spare::Spare;
 
-/// Free boxes kept; more are given back to the system.
+/// Free boxes that a pool keeps. The system gets back all others.
 const FREE_MAX: usize = 256;
 
-/// Boxes for futures of one type.
+/// A pool of boxes for futures of one type.
 pub struct FuturePool<F> {
     free: Rc<Spare<Slot<F>>>,
 }
@@ -36,7 +36,7 @@ impl<F> Keeper for Spare<Slot<F>> {
 }
 
 impl<F: 'static> FuturePool<F> {
-    /// Without any box yet.
+    /// Creates a pool without boxes.
     pub fn new(worker: &Worker) -> Self {
         let free = Rc::default();
         worker.inner.household.add(&free);
@@ -45,7 +45,7 @@ impl<F: 'static> FuturePool<F> {
 }
 
 impl<F: Future> FuturePool<F> {
-    /// Puts a future into a free box. It is dropped, and the box free again, with what this returns.
+    /// Puts `future` into a free box. Dropping the returned value drops the future and frees the box.
     pub fn run_in_pool(&self, future: F) -> PooledFuture<F> {
         let slot = match self.free.take() {
             Some(mut slot) => {
@@ -60,7 +60,7 @@ impl<F: Future> FuturePool<F> {
 
 /// A future in its box.
 pub struct PooledFuture<F> {
-    /// `Some` until dropped.
+    /// The box; `Some` until dropped.
     slot: Option<Slot<F>>,
     pool: FuturePool<F>,
 }

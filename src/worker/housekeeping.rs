@@ -1,7 +1,7 @@
-//! Memory of a flood goes back to the system when the flood is over.
+//! Housekeeping: after a peak of connections, memory goes back to the system.
 //!
-//! What a worker keeps to use it again is as much as it once needed at the same time. Every now and then it gives
-//! up what it has not needed since the last time, and after a flood has the allocator return what it holds.
+//! A worker keeps as much for reuse as it once needed at the same time. At intervals it drops the things that
+//! it has not needed since the last time. After a peak, it also has the allocator return its free memory.
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -10,23 +10,23 @@ use std::time::Duration;
 use super::executor::Worker;
 use super::platform;
 
-/// How long what is not needed is kept: between this and twice as long.
+/// Time between two rounds. An unneeded thing is kept for at least this long and at most twice as long.
 const TIDY_EVERY: Duration = Duration::from_secs(20);
 
-/// So many sockets fewer than there have been, and the allocator is asked to return memory: some 2 KB each, and that
-/// may take a millisecond.
+/// Fall in the number of sockets after which the allocator is asked to return memory. A socket accounts for
+/// some 2 KB, and the call may take a millisecond.
 const FLOOD_SOCKETS: usize = 128;
 
-/// Something that keeps things to use them again.
+/// A collection that keeps things for reuse.
 pub(super) trait Keeper {
-    /// Gives up what was not needed since the last time.
+    /// Drops the things that were not needed since the last call.
     fn tidy(&self);
 }
 
-/// What a worker's housekeeping knows.
+/// The collections that a worker's housekeeping visits.
 #[derive(Default)]
 pub(super) struct Household {
-    /// Those that are not the worker's own.
+    /// The keepers that do not belong to the worker itself.
     keepers: RefCell<Vec<Weak<dyn Keeper>>>,
 }
 
@@ -45,7 +45,7 @@ impl Worker {
         }
     }
 
-    /// Gives up what was not needed since the last time.
+    /// Drops the things that were not needed since the last call.
     pub(super) fn tidy(&self) {
         let inner = &self.inner;
         let household = &inner.household;

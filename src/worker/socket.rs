@@ -1,4 +1,4 @@
-//! Sockets before they are streams: binding, options, the port that is already taken.
+//! Sockets before they are streams: binding, options, ports that are already taken.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -7,28 +7,28 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::plan::Bind;
 
-/// Connections the kernel holds for us between two accepts.
+/// Connections that the kernel queues between two accepts.
 pub const BACKLOG: u16 = 4096;
 
-/// Opens a listening socket that other workers can share the address of (`SO_REUSEPORT`).
+/// Opens a listening socket whose address other workers can share (`SO_REUSEPORT`).
 ///
 /// # Errors
-/// What the system says; `AddrInUse` when someone listens there without sharing.
+/// Any error of the system; `AddrInUse` if another program listens there without sharing.
 pub fn listen(bind: Bind) -> io::Result<TcpListener> {
     let socket = bound(bind, true)?;
-    // Accepted connections inherit it: one system call less for each.
+    // Accepted connections inherit the option, which saves one system call for each.
     socket.set_tcp_nodelay(true)?;
     socket.listen(BACKLOG.into())?;
     Ok(socket.into())
 }
 
-/// Whether nobody listens there yet.
+/// Checks that no socket listens on this address yet.
 ///
-/// Sharing would let two gates of one user take turns on a port without either of them noticing, so
-/// the first bind of an address asks, without sharing.
+/// With sharing, two gates of one user could take turns on a port unnoticed. So the first bind of an address
+/// tries it without sharing.
 ///
 /// # Errors
-/// `AddrInUse`, or what else the system says.
+/// `AddrInUse`, or any other error of the system.
 pub fn is_free(bind: Bind) -> io::Result<()> {
     bound(bind, false).map(drop)
 }
@@ -41,11 +41,11 @@ fn bound(bind: Bind, shared: bool) -> io::Result<Socket> {
             Ok(socket)
         }) {
             Ok(socket) => (socket, SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))),
-            // A machine without IPv6.
+            // The machine has no IPv6.
             Err(_) => (socket(Domain::IPV4)?, SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))),
         },
     };
-    // Else a restart would wait for the old connections' TIME_WAIT.
+    // Without this option, a restart would wait for the old connections in TIME_WAIT.
     socket.set_reuse_address(true)?;
     if shared {
         socket.set_reuse_port(true)?;

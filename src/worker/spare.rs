@@ -1,11 +1,12 @@
-//! What is kept to be used again, and given up when it has not been for a while.
+//! Free things kept for reuse, and dropped when they were not needed for a while.
 
 use std::cell::{Cell, RefCell};
 
-/// Things of one kind that are free. The one that was kept last is used first.
+/// Free things of one kind. `take` returns the one that was kept last.
 pub(super) struct Spare<T> {
     free: RefCell<Vec<T>>,
-    /// The fewest that were free at any moment since the last [`Spare::tidy`]: so many were not needed.
+    /// The smallest number of free things at any moment since the last [`Spare::tidy`]. That many were not
+    /// needed.
     unused: Cell<usize>,
 }
 
@@ -16,7 +17,7 @@ impl<T> Default for Spare<T> {
 }
 
 impl<T> Spare<T> {
-    /// One of them, if any is free.
+    /// Takes a free thing, if there is one.
     pub(super) fn take(&self) -> Option<T> {
         let mut free = self.free.borrow_mut();
         let taken = free.pop();
@@ -24,7 +25,7 @@ impl<T> Spare<T> {
         taken
     }
 
-    /// Keeps one, unless `most` are kept already.
+    /// Keeps `thing`, unless `most` things are kept already.
     pub(super) fn keep(&self, thing: T, most: usize) {
         let mut free = self.free.borrow_mut();
         if free.len() < most {
@@ -32,13 +33,13 @@ impl<T> Spare<T> {
         }
     }
 
-    /// Gives up those that were not needed since the last time; how many.
+    /// Drops the things that were not needed since the last call, and returns their number.
     pub(super) fn tidy(&self) -> usize {
         let mut free = self.free.borrow_mut();
         let unused: Vec<T> = free.drain(..self.unused.get()).collect();
         free.shrink_to_fit();
         self.unused.set(free.len());
-        // Only now, outside the borrow: what is dropped may have some to keep.
+        // Drop the things outside the borrow, because a drop may call `keep`.
         drop(free);
         unused.len()
     }
@@ -60,7 +61,7 @@ mod tests {
         let spare = Spare::default();
         (0..10).for_each(|number| spare.keep(number, 8));
         assert_eq!((spare.len(), spare.tidy()), (8, 0), "kept a moment ago");
-        // Three are in use at the same time, again and again.
+        // Three things are in use at the same time, again and again.
         for _ in 0..5 {
             let used = [spare.take().unwrap(), spare.take().unwrap(), spare.take().unwrap()];
             assert_eq!(used, [7, 6, 5]);

@@ -1,4 +1,4 @@
-//! Linux: the program's own code in memory.
+//! The program's own code in memory, on Linux.
 
 use std::io;
 use std::ops::Range;
@@ -6,23 +6,23 @@ use std::ptr::with_exposed_provenance_mut;
 
 use rustix::mm::{Advice, madvise};
 
-/// Unmaps what was mapped of the program's code and that of its libraries; what is used again is
-/// mapped again, out of the page cache, when it is.
+/// Unmaps the mapped code of the program and its libraries. If a page is used again, the kernel maps it again
+/// from the page cache.
 ///
 /// # Errors
-/// When `/proc` is not there, or the kernel does not do it.
+/// If `/proc` is missing, or if the kernel refuses.
 #[expect(unsafe_code, reason = "nothing else changes what is mapped")]
 pub(crate) fn release_startup_code() -> io::Result<()> {
     let maps = std::fs::read_to_string("/proc/self/maps")?;
     for Range { start, end } in maps.lines().filter_map(code) {
-        // SAFETY: the pages of a file's private mapping that cannot be written are as they are in the
-        // file: the kernel finds them there again, and who runs in them notices nothing.
+        // SAFETY: a private mapping of a file that cannot be written has the content of the file. The kernel
+        // reads its pages from there again, so a thread that runs in them sees no difference.
         unsafe { madvise(with_exposed_provenance_mut(start), end - start, Advice::LinuxDontNeed)? };
     }
     Ok(())
 }
 
-/// The addresses of a line of `/proc/self/maps` that is code out of a file.
+/// Returns the addresses of a line of `/proc/self/maps` if they are code of a file.
 fn code(line: &str) -> Option<Range<usize>> {
     let mut fields = line.split_ascii_whitespace();
     let (start, end) = fields.next()?.split_once('-')?;

@@ -1,4 +1,4 @@
-//! Events by way of `polling`: all of them where a system has no better way, and its own ones on Linux.
+//! Events by way of `polling`. Systems without a better way take all events here, Linux only notifications.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::worker::reactor::Readiness;
 
-/// Events taken from the kernel in one wait.
+/// Events that one wait takes from the kernel.
 const EVENTS: NonZeroUsize = NonZeroUsize::new(256).expect("invariant: not zero");
 
-/// Events out of the kernel, by way of `polling`.
+/// The wait for events of the kernel, by way of `polling`.
 pub(crate) struct Wait {
     events: polling::Events,
 }
@@ -28,7 +28,7 @@ impl Wait {
         self.events.clear();
         poller.wait(&mut self.events, timeout)?;
         for event in self.events.iter() {
-            // `polling` does not say whether the peer has finished, so it may have.
+            // `polling` does not report whether the peer has finished, so assume that it may have.
             let closed = event.is_interrupt() || event.is_err() == Some(true);
             each(
                 event.key,

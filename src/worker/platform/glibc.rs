@@ -1,6 +1,6 @@
-//! The C library's allocator, where that is glibc's: it returns memory to the system only from the end of its heaps.
+//! The allocator of glibc, which by itself returns memory only from the end of its heaps.
 
-/// Returns to the system what the allocator holds and nobody uses, of the heaps of all threads.
+/// Returns the allocator's free memory to the system, from the heaps of all threads.
 #[expect(unsafe_code, reason = "no crate wraps the call")]
 pub(crate) fn return_memory() {
     // SAFETY: it takes no pointer, and the allocator locks its heaps as for any other call.

@@ -1,4 +1,4 @@
-//! Other allocators return memory by themselves, or cannot be asked to.
+//! Allocators that return memory by themselves, or that cannot be asked to.
 
-/// Nothing to do.
+/// Does nothing here.
 pub(crate) fn return_memory() {}

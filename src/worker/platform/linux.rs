@@ -1,4 +1,4 @@
-//! Linux: the same work in fewer system calls.
+//! The Linux form, which does the work in fewer system calls.
 
 mod code;
 
@@ -18,32 +18,33 @@ use crate::worker::reactor::Readiness;
 
 pub(crate) use code::release_startup_code;
 
-/// Events taken from the kernel in one wait.
+/// Events that one wait takes from the kernel.
 const EVENTS: usize = 256;
 
-/// What we want to be told of a socket, once each time it comes to be so (`ET`). A hang-up and an
-/// error are told unasked; that the peer has shut its half (`RDHUP`) is not.
+/// The events that epoll reports for a socket, once each time the state begins (`ET`). Epoll reports a
+/// hang-up and an error in any case, but `RDHUP`, the end of the peer's half, only on request.
 const INTEREST: epoll::EventFlags = epoll::EventFlags::IN
     .union(epoll::EventFlags::PRI)
     .union(epoll::EventFlags::RDHUP)
     .union(epoll::EventFlags::OUT)
     .union(epoll::EventFlags::ET);
 
-/// How much nicer who gives way is. A weight of 335 against 1,024: a worker that wakes on the same core mostly
-/// has some of its share left, and goes first. In the 200 ms in which 10,000 rules are read, 2.5 % of the
-/// exchanges take longer than 1 ms; without this 7.7 %, with 10 it is 1.5 %. But who gives way gets a quarter
-/// of a core that a worker never leaves; with 10 a tenth, and with 15 reloads of a busy machine took seconds.
+/// The niceness of a thread that lowers its priority. Its weight is 335 against 1,024 of a worker. So a
+/// worker that wakes on the same core mostly has some of its share left, and runs first. Measured in the 200
+/// ms in which 10,000 rules are read: 2.5 % of the exchanges take longer than 1 ms. Without niceness it is
+/// 7.7 %, with 10 it is 1.5 %. But on a core that a worker never leaves, the thread gets a quarter of the
+/// time. With 10 it gets a tenth, and with 15 reloads of a busy machine took seconds.
 const NICENESS: i32 = 5;
 
 /// The key under which `polling` registers its own notifications.
 const NOTIFICATION: u64 = usize::MAX as u64;
 
-/// Events out of the kernel, straight from the epoll instance that `polling` made.
+/// The wait for events of the kernel, on the epoll instance that `polling` created.
 ///
-/// `polling` waits portably: it arms a timerfd, waits, reads its eventfd and arms both again, five
-/// system calls a turn where one is enough. It also does not know `EPOLLRDHUP`, without which a short
-/// read does not prove that there is nothing more, so sockets are registered here too. Notifying
-/// stays with `polling`.
+/// `polling` waits portably: it arms a timerfd, waits, reads its eventfd and arms both again. That is five
+/// system calls a turn where one is enough. It also does not know `EPOLLRDHUP`, and without that flag a short
+/// read does not prove that nothing follows. So sockets are registered here too. `polling` still does the
+/// notifying.
 pub(crate) struct Wait {
     events: Vec<epoll::Event>,
     notified: events::Wait,
@@ -74,20 +75,20 @@ impl Wait {
             }
         }
         if notified {
-            // `polling` must see its own notification, to clear it and to arm the next one.
+            // `polling` must see its own notification to clear it and to arm the next one.
             self.notified.wait(poller, Some(Duration::ZERO), each)?;
         }
         Ok(())
     }
 }
 
-/// Registers a socket for all that can happen to it.
+/// Registers a socket for all events in `INTEREST`.
 pub(crate) fn add(poller: &polling::Poller, socket: BorrowedFd<'_>, key: usize) -> io::Result<()> {
     Ok(epoll::add(poller.as_fd(), socket, epoll::EventData::new_u64(key as u64), INTEREST)?)
 }
 
-/// Nothing to do: epoll forgets a socket when its last descriptor is closed, ours have only one, and
-/// the caller closes it next. Saves each connection a system call.
+/// Does nothing, which saves each connection a system call. Epoll forgets a socket when its last descriptor
+/// closes. Each socket here has only one, and the caller closes it next.
 pub(crate) fn remove(_poller: &polling::Poller, _socket: BorrowedFd<'_>) {}
 
 fn readiness(flags: epoll::EventFlags) -> Readiness {
@@ -95,38 +96,38 @@ fn readiness(flags: epoll::EventFlags) -> Readiness {
     Readiness {
         readable: flags.intersects(Flags::IN | Flags::RDHUP | Flags::HUP | Flags::ERR | Flags::PRI),
         writable: flags.intersects(Flags::OUT | Flags::HUP | Flags::ERR),
-        // `PRI`: a read stops in front of an urgent byte, and more may stand behind it.
+        // `PRI`: a read stops in front of an urgent byte, and more bytes may follow it.
         may_have_ended: flags.intersects(Flags::RDHUP | Flags::HUP | Flags::ERR | Flags::PRI),
         closed: flags.intersects(Flags::HUP | Flags::ERR),
     }
 }
 
-/// Rounded up: a wait that ends before the deadline it waits for would be spent again, many times.
+/// Rounds up to whole milliseconds. A wait that ends before its deadline would be repeated many times.
 fn in_whole_milliseconds(timeout: Duration) -> Timespec {
     let milliseconds = timeout.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i64;
     Timespec { tv_sec: milliseconds / 1000, tv_nsec: (milliseconds % 1000) * 1_000_000 }
 }
 
-/// Takes a connection from the queue of `listener`, ready for non-blocking use. One system call:
-/// `TCP_NODELAY` is inherited from the listening socket.
+/// Accepts a connection from the queue of `listener` in non-blocking mode. It takes one system call, because
+/// the connection inherits `TCP_NODELAY` from the listening socket.
 pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let (socket, peer) = rustix::net::acceptfrom_with(listener, flags)?;
     let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-    // A peer that is gone already has no address; ECONNABORTED is what the kernel calls that too.
+    // A peer that has gone already has no address. The kernel uses ECONNABORTED for that case too.
     let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
     Ok((TcpStream::from(socket), peer))
 }
 
-/// Whether another connection stands in the queue. An `accept` that finds none has made a socket and
-/// a file by then, and throws them away: three times what asking costs.
+/// Whether another connection is in the queue. An `accept` that finds none creates a socket and a file and
+/// discards them, which costs three times as much as this check.
 pub(crate) fn has_backlog(listener: &TcpListener) -> bool {
     let mut queue = [PollFd::new(listener, PollFlags::IN)];
     poll(&mut queue, Some(&Timespec::default())) != Ok(0)
 }
 
-/// Reads from a socket. By the system call itself: around it the C library lets a thread be cancelled, which
-/// is, with [`write`], a seventieth of an exchange's instructions and eight atomic ones.
+/// Reads from a socket with the bare system call. The C library's `read` allows thread cancellation. Together
+/// with [`write`] that takes a seventieth of an exchange's instructions, eight of them atomic.
 pub(crate) fn read(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<usize> {
     Ok(rustix::net::recv(socket, bytes, RecvFlags::empty())?.1)
 }
@@ -136,8 +137,8 @@ pub(crate) fn write(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     Ok(rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)?)
 }
 
-/// Writes what nothing follows but a shutdown, and that at once: the kernel is told that there is `MORE`,
-/// and puts both into one packet.
+/// Writes the last bytes before an immediate shutdown. `MORE` tells the kernel to wait, so that the bytes
+/// and the end go in one packet.
 pub(crate) fn write_last(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     let flags = SendFlags::NOSIGNAL | SendFlags::MORE;
     Ok(match slices {
@@ -146,18 +147,18 @@ pub(crate) fn write_last(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::
     })
 }
 
-/// Puts the calling thread behind those of ordinary priority. Here, unlike elsewhere, `nice` is about one
-/// thread.
+/// Puts the calling thread behind threads of ordinary priority. On Linux, unlike elsewhere, `nice` changes
+/// one thread.
 pub(crate) fn lower_priority() -> io::Result<()> {
     rustix::process::nice(NICENESS)?;
     Ok(())
 }
 
-/// Puts the calling thread into the class of those that run while nobody else wants to (`SCHED_IDLE`): any other
-/// that wakes on its core takes that at once.
+/// Puts the calling thread into the idle class (`SCHED_IDLE`). Any other thread that wakes on its core takes
+/// the core at once.
 #[expect(unsafe_code, reason = "rustix does not know the call")]
 pub(crate) fn use_idle_priority() -> io::Result<()> {
-    // This class has no priorities within.
+    // The idle class has no priorities of its own.
     let none = libc::sched_param { sched_priority: 0 };
     // SAFETY: the kernel only reads what the pointer points to, during the call; 0 is the calling thread.
     match unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const none) } {
@@ -166,22 +167,22 @@ pub(crate) fn use_idle_priority() -> io::Result<()> {
     }
 }
 
-/// A pipe for [`splice`]: its reading and its writing end.
+/// Opens a pipe for [`splice`] and returns its reading and its writing end.
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(rustix::pipe::pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC)?)
 }
 
-/// Lets a pipe hold `bytes`, if the user may still have that much in pipes; else it stays as it is. Where
-/// pages are larger than 4 KiB, it may hold more from the beginning.
+/// Enlarges a pipe to `bytes` if the user's limit for pipes allows it; else leaves it as it is. If pages are
+/// larger than 4 KiB, a pipe may hold more from the beginning.
 pub(crate) fn enlarge(pipe: BorrowedFd<'_>, bytes: usize) {
     if fcntl_getpipe_size(pipe).is_ok_and(|now| now < bytes) {
         let _ = fcntl_setpipe_size(pipe, bytes);
     }
 }
 
-/// Lets no new connection begin at a listening socket: a filter drops each packet with the SYN flag. The client
-/// sends it again a second later, and then comes to the socket that listens in place of this one, if any does.
-/// Handshakes that have begun go on.
+/// Stops new connections at a listening socket with a filter that drops each packet with the SYN flag. The
+/// client sends the packet again a second later. If another socket listens there by then, it gets the
+/// connection. Handshakes that have begun go on.
 pub(crate) fn refuse_new(listener: BorrowedFd<'_>) {
     let filter = [
         // Load byte 13 of the TCP header, the flags (RFC 9293, section 3.1).
@@ -190,7 +191,7 @@ pub(crate) fn refuse_new(listener: BorrowedFd<'_>) {
         SockFilter::new(0x45, 0, 1, 0x02),
         // Keep no byte of the packet.
         SockFilter::new(0x06, 0, 0, 0),
-        // Keep all of it.
+        // Keep the whole packet.
         SockFilter::new(0x06, 0, 0, u32::MAX),
     ];
     // If it fails, a connection that comes at the moment of the close is reset.
@@ -217,7 +218,7 @@ mod tests {
     fn who_stands_aside_is_in_the_idle_class() {
         let policy = || {
             let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-            // proc(5): the 41st field; the name in parentheses, which may have spaces, is the second.
+            // proc(5): the policy is field 41. The name, field 2, is in parentheses and may have spaces.
             stat.rsplit(')').next().unwrap().split(' ').nth(39).unwrap().parse::<i32>().unwrap()
         };
         let asking = std::thread::spawn(move || {

@@ -1,10 +1,12 @@
-//! What differs between systems, one file each; `cfg` chooses the file, never a line in it.
+//! The differences between systems, one file each. `cfg` chooses a file and never a line in it.
 //!
-//! There are `add`, `remove` and `Wait` (sockets into the poller, events out of it), `accept` and
-//! `has_backlog`, `read`, `write` and `write_last`, `pipe`, `enlarge`, `write_pipe` and `splice`, `lower_priority`, `use_idle_priority` and
-//! `release_startup_code`; and `return_memory`, which is the allocator's.
-//! Linux has them all in their best form; elsewhere `polling` and std do the same work with a few more system
-//! calls. `--cfg portable` has Linux do without its own too, so that the tests try both there.
+//! Sockets use `add`, `remove` and `Wait` (into the poller, and events out of it), `accept`, `has_backlog`,
+//! `refuse_new`, `read`, `write` and `write_last`. Pipes use `pipe`, `enlarge`, `write_pipe` and `splice`.
+//! The process uses `lower_priority`, `use_idle_priority`, `release_startup_code` and `return_memory` (of the
+//! allocator).
+//!
+//! Linux has the best form of each. Elsewhere `polling` and std do the same work with a few more system
+//! calls. `--cfg portable` makes Linux use that code too, so that the tests can run both there.
 
 mod events;
 #[cfg_attr(all(target_os = "linux", target_env = "gnu"), path = "glibc.rs")]

@@ -1,4 +1,4 @@
-//! The same on every system that `polling` and std know.
+//! The portable form, for every system that `polling` and std know.
 
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -29,7 +29,7 @@ pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAdd
     Ok((stream, peer))
 }
 
-/// Whether another connection may stand in the queue: nobody knows before trying.
+/// Whether another connection may be in the queue. Always true, because only an `accept` can tell.
 pub(crate) fn has_backlog(_listener: &TcpListener) -> bool {
     true
 }
@@ -44,43 +44,43 @@ pub(crate) fn write(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     Ok(rustix::io::write(socket, bytes)?)
 }
 
-/// Writes what nothing but the end of the connection follows.
+/// Writes the last bytes before the end of the connection.
 pub(crate) fn write_last(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     Ok(rustix::io::writev(socket, slices)?)
 }
 
-/// There is no priority of one thread here.
+/// Fails, because there is no priority of a single thread here.
 pub(crate) fn lower_priority() -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Nor one for what is to be done when there is nothing to do.
+/// Fails, because there is no idle priority here.
 pub(crate) fn use_idle_priority() -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// There is no `splice` here: callers copy.
+/// Fails, because there is no `splice` here. Callers copy instead.
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// There is no pipe either.
+/// Does nothing, because there is no pipe here.
 pub(crate) fn enlarge(_pipe: BorrowedFd<'_>, _bytes: usize) {}
 
-/// There is no filter for packets either.
+/// Does nothing, because there is no packet filter here.
 pub(crate) fn refuse_new(_listener: BorrowedFd<'_>) {}
 
-/// There is no pipe either.
+/// Fails, because there is no pipe here.
 pub(crate) fn write_pipe(_pipe: BorrowedFd<'_>, _bytes: &[u8]) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// There is no `splice` here: callers copy.
+/// Fails, because there is no `splice` here. Callers copy instead.
 pub(crate) fn splice(_from: BorrowedFd<'_>, _to: BorrowedFd<'_>, _most: usize) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// There is no way here: it stays mapped.
+/// Fails, because there is no way to unmap code here. It stays mapped.
 pub(crate) fn release_startup_code() -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
@@ -106,7 +106,7 @@ mod tests {
         (ours, peer)
     }
 
-    /// A reactor with one socket: reads it to its end, with reads of `size` bytes.
+    /// Reads a socket to its end on a reactor of its own, with reads of `size` bytes.
     fn read_to_end(ours: &TcpStream, size: usize) -> Vec<u8> {
         let (poller, mut wait, source) = (polling::Poller::new().unwrap(), Wait::new(), Source::default());
         add(&poller, ours.as_fd(), 7).unwrap();

@@ -1,5 +1,5 @@
-//! What touches the whole process: its file descriptors and their limit, its code. Each such test starts the
-//! test program once more, for itself alone, so that others do not suffer and do not disturb.
+//! Tests that touch the whole process: its file descriptors, their limit, its code. Each of them starts the
+//! test program again in a process of its own, so that it does not disturb the other tests.
 
 use std::io::Write;
 use std::net::TcpStream as Peer;
@@ -13,10 +13,10 @@ use super::{on_worker, pair};
 use crate::config::plan::Bind;
 use crate::worker::{AcceptError, Listener, listen};
 
-/// Set in the process that is started for one test.
+/// The environment variable of the process that runs a single test.
 const ALONE: &str = "SMOLGATE_TEST_ALONE";
 
-/// Runs `test`, which is the test `name` of this file, in a process of its own.
+/// Runs `test` in a process of its own. `name` is its name in this file.
 fn alone(name: &str, test: fn()) {
     if std::env::var_os(ALONE).is_some() {
         return test();
@@ -32,10 +32,10 @@ fn alone(name: &str, test: fn()) {
     assert!(output.status.success() && said.contains("1 passed"), "{said}{complained}");
 }
 
-/// Lets the process open no descriptor above those it has; gives back the limit there was.
+/// Forbids the process further descriptors, and returns the earlier limit.
 fn close_the_door() -> rustix::process::Rlimit {
     let before = getrlimit(Resource::Nofile);
-    // The lowest free number: what is below it is taken, so nothing more can be opened.
+    // This is the lowest free number. All numbers below it are taken, so no more can be opened.
     let next = std::fs::File::open("/dev/null").unwrap();
     let number = std::os::fd::AsRawFd::as_raw_fd(&next) as u64;
     let limit = rustix::process::Rlimit { current: Some(number), maximum: before.maximum };
@@ -107,8 +107,8 @@ fn a_worker_that_cannot_be_made_is_an_error() {
     });
 }
 
-/// Sockets, pipes, and what the reactor is made of: all closed when the run has ended, also those of
-/// tasks that were still waiting.
+/// All sockets, pipes and parts of the reactor are closed when the run has ended, also those of tasks that
+/// were still waiting.
 #[test]
 fn a_run_gives_back_every_descriptor() {
     alone("a_run_gives_back_every_descriptor", || {
@@ -120,7 +120,7 @@ fn a_run_gives_back_every_descriptor() {
                     let ((mut reading, peer), own) = (pair(&worker), worker.clone());
                     peers.push(peer);
                     let waiting = async move {
-                        // None where there is no `splice`.
+                        // Without `splice` there is no pipe.
                         let _pipe = own.pipe();
                         let _ = reading.read(&mut [0]).await;
                     };
@@ -159,7 +159,7 @@ mod linux {
         });
     }
 
-    /// Bytes of code that are mapped now, in pages of memory and not only by address.
+    /// Counts the bytes of code that are in memory, not only mapped by address.
     fn code_mapped() -> usize {
         let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
         let mut of_code = false;

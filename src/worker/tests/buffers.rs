@@ -1,4 +1,4 @@
-//! Buffers against a model that is a plain `Vec`, and their going round.
+//! Buffers compared with a plain `Vec` as their model, and their reuse.
 
 use std::io::Write;
 
@@ -93,8 +93,8 @@ fn what_grows_gives_back_what_it_had_and_what_grew_out_of_all_sizes_is_not_kept(
     });
 }
 
-/// What is checked when another part of the program is wrong: it ends there, and no byte of an earlier
-/// connection is shown.
+/// The assertions stop the program if another part of it is wrong, so that no byte of an earlier connection
+/// is shown.
 #[test]
 fn counts_that_cannot_be_are_refused() {
     let wrong: [fn(&mut Buffer); 4] = [

@@ -1,4 +1,4 @@
-//! Ends of connections, and how little the kernel says of them.
+//! Ends of connections, and the few events that the kernel reports for them.
 
 use std::future::poll_fn;
 use std::io::{ErrorKind, Read, Write};
@@ -12,8 +12,8 @@ use socket2::SockRef;
 
 use super::{on_worker, pair};
 
-/// Bytes and the end of them are one edge when they come together. Were the end not a mark of its own,
-/// the short read would be taken for all there was, and the end would never be seen.
+/// Bytes and the end form one edge when they come together. Without a separate mark for the end, a short read
+/// would count as everything, and the end would never be seen.
 #[test]
 fn an_end_that_comes_with_the_last_bytes_is_seen() {
     on_worker(|worker| async move {
@@ -27,7 +27,7 @@ fn an_end_that_comes_with_the_last_bytes_is_seen() {
     });
 }
 
-/// The same as one segment on the wire: the cork holds the bytes back until the end is there too.
+/// Bytes and the end come in one segment, because the cork holds the bytes back until the end is there.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_end_in_the_same_segment_is_seen() {
@@ -89,7 +89,7 @@ fn what_we_shut_leaves_their_half_open() {
         ours.read_to_end(&mut seen).await.unwrap();
         assert_eq!(seen, b"answer");
         let error = loop {
-            // The peer is gone; the first write may still be taken before its reset comes back.
+            // The peer has gone. The kernel may still take the first write before the reset comes back.
             match ours.write(b"too late").await {
                 Ok(_) => worker.yield_now().await,
                 Err(error) => break error,
@@ -139,14 +139,14 @@ fn a_reader_that_waits_learns_of_a_reset_and_so_does_a_writer() {
                 }
             })
         };
-        // Both have run once and wait: one for bytes, one for room.
+        // Both tasks have run once and wait, one for bytes and one for room.
         while ours.source().write.is_ready() || ours.source().read.is_ready() {
             worker.yield_now().await;
         }
         SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
         drop(peer);
         let ends = (reading.await, writing.await);
-        // Whoever comes first takes the error; the other finds the connection gone.
+        // The first task takes the error; the second finds the connection closed.
         assert!(matches!(
             ends,
             (Err(ErrorKind::ConnectionReset), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
@@ -163,7 +163,7 @@ fn news_are_bytes_an_end_or_a_reset_and_nothing_else() {
         peer.write_all(b"12345678").unwrap();
         ours.readable().await;
         assert!(ours.has_pending_event() && !ours.is_open_and_idle());
-        // A read that fills all it was given has not shown that there is nothing more.
+        // A read that fills its buffer does not show that nothing follows.
         assert_eq!(ours.read(&mut [0; 8]).await.unwrap(), 8);
         assert!(ours.is_open_and_idle() && !ours.has_pending_event());
         peer.write_all(b"9").unwrap();
@@ -183,7 +183,7 @@ fn news_are_bytes_an_end_or_a_reset_and_nothing_else() {
     });
 }
 
-/// What ends an exchange whose client has left, and not one whose client has merely finished asking.
+/// A client that has left ends its exchange; a client that has only finished sending does not.
 #[test]
 fn a_connection_is_gone_when_both_ways_have_ended_or_it_was_reset() {
     on_worker(|worker| async move {
@@ -204,7 +204,7 @@ fn a_connection_is_gone_when_both_ways_have_ended_or_it_was_reset() {
     });
 }
 
-/// What ends a tunnel at once, and not one of which both sides have finished while bytes are still there.
+/// A reset ends a tunnel at once. Two ends do not while bytes are still unread.
 #[test]
 fn a_connection_that_both_have_ended_is_not_reset() {
     on_worker(|worker| async move {

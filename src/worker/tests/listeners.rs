@@ -1,4 +1,4 @@
-//! Listening sockets: shared between workers, emptied before they close, and ports that are taken.
+//! Listening sockets: shared between workers, emptied before they close, refused ports.
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
@@ -17,7 +17,7 @@ fn never_an_error(error: AcceptError) {
     panic!("accepting failed: {error:?}");
 }
 
-/// As one listener of a gate with two workers: the kernel gives each connection to one of the two.
+/// Two workers share one listener, and the kernel gives each connection to one of them.
 #[test]
 fn two_workers_share_an_address() {
     const CONNECTIONS: usize = 100;
@@ -67,7 +67,7 @@ fn an_address_is_free_until_someone_listens_there() {
     assert!(listen(address).is_ok(), "who knows of the sharing may share");
     let port = socket.local_addr().unwrap().port();
     assert_eq!(is_free(Bind::Any(port)).unwrap_err().kind(), ErrorKind::AddrInUse);
-    // Another process may take a port in the moment it is given back; not every time.
+    // Another process may take a port just after the listener closes, but not every time.
     let given_back = |_| {
         let socket = listen(LOCAL).unwrap();
         let address = socket.local_addr().unwrap();
@@ -77,7 +77,7 @@ fn an_address_is_free_until_someone_listens_there() {
     assert!((0..10).any(given_back));
 }
 
-/// A socket that does not share is not shared with.
+/// A port of a socket that does not share cannot be shared.
 #[test]
 fn an_address_of_someone_else_is_taken() {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -92,7 +92,7 @@ fn every_address_of_the_machine_is_both_families() {
     let port = socket.local_addr().unwrap().port();
     drop(Peer::connect(("127.0.0.1", port)).unwrap());
     if socket.local_addr().unwrap().is_ipv6() {
-        // The loopback address may be missing where the family is not.
+        // The loopback address may be missing if the machine has no such address family.
         match Peer::connect(("::1", port)) {
             Ok(_) => {}
             Err(error) => assert_eq!(error.kind(), ErrorKind::AddrNotAvailable),
@@ -114,7 +114,7 @@ fn accepted_connections_are_ready_for_use() {
     });
 }
 
-/// One edge may stand for several connections, and none is left waiting for the next edge.
+/// One edge may announce several connections, and none waits for the next edge.
 #[test]
 fn those_who_come_together_are_all_accepted() {
     on_worker(|worker| async move {
@@ -134,14 +134,14 @@ fn those_who_come_together_are_all_accepted() {
     });
 }
 
-/// Before a listener closes: whoever is connected already is served, and not reset.
+/// Before a listener closes, it serves the connected clients and resets none.
 #[test]
 fn what_the_queue_still_has_can_be_taken() {
     on_worker(|worker| async move {
         let listener = Listener::new(&worker, listen(LOCAL).unwrap()).unwrap();
         assert!(listener.accept_queued().await.is_none());
         let peers: Vec<_> = (0..20).map(|_| Peer::connect(listener.address()).unwrap()).collect();
-        // One that has gone again in the meantime is no reason to forget those behind it.
+        // A connection that has closed meanwhile must not hide those behind it.
         let closed = Peer::connect(listener.address()).unwrap();
         SockRef::from(&closed).set_linger(Some(std::time::Duration::ZERO)).unwrap();
         drop(closed);

@@ -1,7 +1,7 @@
-//! The worker as its users meet it: whole runs over real sockets, threads and descriptors.
+//! The worker as its users see it: whole runs over real sockets, threads and descriptors.
 //!
-//! Nothing here sleeps for luck: each test waits for what it wants to see, and one that waits in vain
-//! ends after [`PATIENCE`] with a panic. Small things are tested beside their code.
+//! No test sleeps and hopes: each waits for the event that it wants to see. A test that waits in vain panics
+//! after [`PATIENCE`]. Unit tests are beside their code.
 
 #[cfg(target_os = "linux")]
 mod alone;
@@ -24,7 +24,8 @@ use futures_lite::FutureExt;
 
 use super::{TcpStream, Worker, run};
 
-/// After so long a test hangs. Long enough for a busy machine; no test comes near it.
+/// Deadline after which a test counts as hanging. It is long enough for a busy machine; no test comes near
+/// it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs `main` on a worker on this thread.
@@ -42,7 +43,7 @@ where
     result.unwrap()
 }
 
-/// A connection: our side on the worker, the other side an ordinary blocking socket.
+/// A connection: its own side is on the worker, the other side is an ordinary blocking socket.
 fn pair(worker: &Worker) -> (TcpStream, Peer) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
@@ -53,7 +54,7 @@ fn pair(worker: &Worker) -> (TcpStream, Peer) {
     (TcpStream::new(worker, ours).unwrap(), peer)
 }
 
-/// Bytes that are all different enough to show a swap, a gap or a repetition.
+/// Bytes that differ enough to show a swap, a gap or a repetition.
 fn pattern(count: usize) -> Vec<u8> {
     (0..count).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }

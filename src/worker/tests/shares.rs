@@ -1,4 +1,4 @@
-//! The share that each direction of a socket has of a turn: what is always ready gives way.
+//! The share of a turn that each direction of a socket has: a direction that is always ready gives way.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -12,14 +12,14 @@ use futures_lite::future::zip;
 use super::{on_worker, pair, pattern};
 use crate::worker::{TcpStream, Worker};
 
-/// How often something that is always ready would be done if it did not give way.
+/// Repetitions of an always-ready action if it does not give way.
 const TIMES: usize = 50_000;
 
-/// A generous bound on how often it is done before another task, whose socket has become ready meanwhile, has run.
+/// Generous bound on repetitions before another task runs whose socket has become ready meanwhile.
 const BEFORE_OTHERS: usize = 1_000;
 
-/// Runs `busy`, which counts what it does, beside a task that waits for a socket which becomes ready when that has
-/// begun. How much was done when the other task ran.
+/// Runs `busy`, which counts its repetitions, beside a task that waits for a socket. The socket becomes ready
+/// once `busy` has begun. Returns the count at the moment when the other task ran.
 async fn done_before_another<F>(worker: &Worker, busy: impl FnOnce(Rc<Cell<usize>>) -> F) -> usize
 where
     F: Future<Output = ()> + 'static,
@@ -46,11 +46,11 @@ where
     seen.get().expect("the other task has run")
 }
 
-/// A connection on which all that is read in these tests waits.
+/// A connection on which all bytes that these tests read already wait.
 async fn full(worker: &Worker) -> TcpStream {
     let (ours, mut peer) = pair(worker);
     peer.write_all(&pattern(TIMES)).unwrap();
-    // The peer goes, so that no read that comes up short is believed and the socket is ready to the end.
+    // The peer closes. So no short read is believed, and the socket stays ready to the end.
     drop(peer);
     ours.readable().await;
     ours
@@ -73,7 +73,7 @@ fn a_reader_that_is_always_ready_gives_way() {
     });
 }
 
-/// What is taken at once never waits, so whoever writes only so must be told that no more is taken.
+/// A task that only uses calls that never wait must be told that no more is taken.
 #[test]
 fn a_writer_that_is_always_ready_gives_way() {
     on_worker(|worker| async move {
@@ -112,7 +112,7 @@ fn who_asks_only_whether_a_socket_is_ready_gives_way_too() {
     });
 }
 
-/// One that has more to do is woken when the kernel has been asked, not before.
+/// A task that has more to do runs after the worker has asked the kernel, not before.
 #[test]
 fn a_yield_reaches_the_kernel() {
     on_worker(|worker| async move {
@@ -127,8 +127,8 @@ fn a_yield_reaches_the_kernel() {
     });
 }
 
-/// Both ways of a tunnel are one task. Were the share one of the task, the way that is polled first would take all
-/// of it, each time.
+/// Both directions of a tunnel belong to one task. If the task had the share, the direction that is polled
+/// first would take all of it, each time.
 #[test]
 fn of_two_loops_in_one_task_neither_takes_the_share_of_the_other() {
     on_worker(|worker| async move {
@@ -148,7 +148,7 @@ fn of_two_loops_in_one_task_neither_takes_the_share_of_the_other() {
     });
 }
 
-/// Connections that come faster than they are taken.
+/// Connections arrive faster than they are accepted.
 #[test]
 fn who_accepts_gives_way() {
     on_worker(|worker| async move {

@@ -1,4 +1,4 @@
-//! Connections: opened, refused, read, written, both ways at once.
+//! Connections: opened, refused, read, written, in both directions at once.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -51,7 +51,7 @@ fn both_sides_of_a_connection_on_one_worker() {
 #[test]
 fn a_refused_connection_is_an_error() {
     on_worker(|worker| async move {
-        // Bound and not listening: nobody else can get the port, and nobody answers on it.
+        // The socket is bound and does not listen, so no other program can get the port or answer on it.
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         let address = socket.local_addr().unwrap().as_socket().unwrap();
@@ -67,7 +67,7 @@ fn a_connection_given_up_is_closed() {
     on_worker(|worker| async move {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
-        // Polled once, which sends the first packet, and dropped.
+        // Poll the attempt once, which sends the first packet, and drop it.
         let attempt = TcpStream::connect(&worker, address);
         let polled = futures_lite::future::poll_once(attempt).await;
         assert!(polled.is_none(), "the kernel has not been asked yet");
@@ -89,7 +89,7 @@ fn slices_are_written_in_one_call_and_in_order() {
     });
 }
 
-/// A writer stops when the peer does not read, and goes on when it does; what was taken arrives.
+/// A writer stops while the peer does not read, and goes on when it does. All accepted bytes arrive.
 #[test]
 fn a_writer_waits_for_room() {
     on_worker(|worker| async move {
@@ -120,8 +120,8 @@ fn a_writer_waits_for_room() {
     });
 }
 
-/// What a proxy does: one task that reads while it writes, against a peer that echoes. Neither way
-/// can finish before the other, since together they hold more than all buffers between them.
+/// One task reads while it writes, as a proxy does, and the peer echoes. Neither direction can finish before
+/// the other, because together they hold more than all buffers between them.
 #[test]
 fn one_task_moves_bytes_both_ways_at_once() {
     on_worker(|worker| async move {
@@ -155,7 +155,7 @@ fn one_task_moves_bytes_both_ways_at_once() {
     });
 }
 
-/// Two tasks on one connection, one for each way, as in a tunnel: neither takes the other's wake.
+/// Two tasks use one connection, one per direction, as in a tunnel. Neither takes the other's wake.
 #[test]
 fn two_tasks_share_a_connection_one_each_way() {
     on_worker(|worker| async move {
@@ -164,7 +164,8 @@ fn two_tasks_share_a_connection_one_each_way() {
         let answering = {
             let sent = sent.clone();
             std::thread::spawn(move || {
-                // All in, then all out: the reader on the other side waits while the writer is busy.
+                // Write everything, then read everything: the other side's reader waits while the writer is
+                // busy.
                 let mut seen = vec![0; sent.len()];
                 peer.read_exact(&mut seen).unwrap();
                 assert!(seen == sent);
@@ -189,7 +190,7 @@ fn two_tasks_share_a_connection_one_each_way() {
     });
 }
 
-/// More than the sockets hold, in several pieces, so that the last write is one of many.
+/// More bytes than the sockets hold, in several pieces, so that the last write is one of many.
 #[test]
 fn last_bytes_arrive_with_the_end() {
     on_worker(|worker| async move {
@@ -213,7 +214,7 @@ fn last_bytes_arrive_with_the_end() {
     });
 }
 
-/// Hundreds of connections at once, each byte by byte: no event of one is taken for another's.
+/// Hundreds of connections run at once, byte by byte. No event of one counts for another.
 #[test]
 fn many_connections_keep_their_bytes_apart() {
     const CONNECTIONS: u32 = 200;
@@ -253,7 +254,7 @@ fn many_connections_keep_their_bytes_apart() {
     });
 }
 
-/// The key of a connection that is gone goes to the next one, over and over.
+/// The key of a closed connection goes to the next one, again and again.
 #[test]
 fn connections_that_follow_each_other_do_not_inherit() {
     on_worker(|worker| async move {
@@ -264,7 +265,7 @@ fn connections_that_follow_each_other_do_not_inherit() {
             let mut bytes = [0; 4];
             ours.read_exact(&mut bytes).await.unwrap();
             assert_eq!(bytes, round.to_be_bytes());
-            // Closed with bytes and an end on their way.
+            // The connection closes with bytes and an end on their way.
             peer.write_all(b"unread").unwrap();
         }
     });

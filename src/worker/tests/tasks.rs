@@ -1,4 +1,4 @@
-//! Tasks: begun, joined, cancelled, and none left when the run ends.
+//! Tasks: started, joined, cancelled, and none left when the run ends.
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
@@ -61,7 +61,7 @@ fn a_dropped_handle_cancels_and_a_detached_one_does_not() {
                 times.set(times.get() + 1);
             })
         };
-        // One that never ran, one that waits, one cancelled and joined, one detached.
+        // One task that never ran, one that waits, one that is cancelled and joined, one that is detached.
         drop(task(ran.clone()));
         let waiting = task(ran.clone());
         worker.yield_now().await;
@@ -80,7 +80,7 @@ fn a_result_outlives_the_run() {
     let bytes = on_worker(|worker| async move {
         let (ours, mut peer) = pair(&worker);
         drop(worker);
-        // Tasks may own what needs the worker when it is dropped, and the result may too.
+        // A task and its result may own things that need the worker when they are dropped.
         (ours, peer.set_nonblocking(true).map(|()| peer.read(&mut [0]).unwrap_err().kind()).unwrap())
     });
     drop(bytes);
@@ -119,7 +119,7 @@ fn every_task_is_dropped_when_the_run_ends() {
             let join = worker.spawn(async move { own.sleep(LONG).await });
             spawn_waiting(Box::pin(join));
             let own = worker.clone();
-            // One that is always ready, and so stands in the queue when the end comes.
+            // This task is always ready, so it is in the queue when the run ends.
             spawn_waiting(Box::pin(async move {
                 loop {
                     own.yield_now().await;
@@ -129,18 +129,18 @@ fn every_task_is_dropped_when_the_run_ends() {
             for _ in 0..100 {
                 worker.yield_now().await;
             }
-            // One that never ran.
+            // This task never ran.
             spawn_waiting(Box::pin(pending()));
             peer
         }
     });
     assert_eq!(Arc::strong_count(&witness), 1);
     assert_eq!(peer.read(&mut [0]).unwrap(), 0, "the socket was closed");
-    // A wake that comes after the end is of no consequence.
+    // A wake after the end has no effect.
     wakers.into_iter().for_each(Waker::wake);
 }
 
-/// What a future owns may wake other tasks when it goes, and drop their handles.
+/// Values that a future owns may wake other tasks and drop their handles when they are dropped.
 #[test]
 fn tasks_that_own_tasks_are_dropped_too() {
     let witness = Rc::new(());
@@ -202,7 +202,7 @@ fn a_thread_is_one_worker_at_most() {
     assert!(message.downcast_ref::<&str>().unwrap().contains("one worker a thread"));
 }
 
-/// A task that is always ready does not keep sockets and timers from being looked at.
+/// A task that is always ready does not keep the worker from serving sockets and timers.
 #[test]
 fn a_busy_task_starves_nobody() {
     on_worker(|worker| async move {

@@ -40,7 +40,7 @@ fn the_time_of_a_turn_stands_still_and_then_moves() {
     });
 }
 
-/// Ten thousand deadlines armed, most of them taken back: the rest come, the others never.
+/// Ten thousand deadlines are armed and most of them disarmed. Only the others fire.
 #[test]
 fn thousands_of_deadlines_are_armed_and_taken_back() {
     on_worker(|worker| async move {

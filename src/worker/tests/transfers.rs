@@ -1,4 +1,5 @@
-//! Pipes: bytes moved inside the kernel arrive as they were, and no pipe carries some to the next.
+//! Pipes: bytes that move inside the kernel arrive unchanged, and no pipe carries bytes to the next
+//! connection.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
@@ -14,7 +15,7 @@ async fn fill(pipe: &mut Pipe, from: &TcpStream, most: usize) -> io::Result<usiz
     poll_fn(|cx| pipe.poll_fill(from, most, cx)).await
 }
 
-/// Moves all that comes from `from` to `to`, then passes on the end.
+/// Moves all bytes from `from` to `to`, and then passes on the end.
 async fn forward(worker: &Worker, from: &TcpStream, to: &TcpStream) -> usize {
     let mut pipe = worker.pipe().unwrap();
     let mut moved = 0;
@@ -83,7 +84,7 @@ fn both_ways_at_once_with_a_peer_that_echoes() {
     });
 }
 
-/// A body ends where its length says; what stands behind it is left to the reads.
+/// A body ends where its length says. The bytes behind it are left to the reads.
 #[test]
 fn a_pipe_takes_no_more_than_it_is_told() {
     on_worker(|worker| async move {
@@ -136,7 +137,7 @@ fn filling_without_waiting_takes_what_is_there() {
     });
 }
 
-/// Were the pipe used again, the second connection would get the first one's bytes.
+/// If the pipe were reused, the second connection would get the first one's bytes.
 #[test]
 fn a_pipe_with_bytes_left_is_not_used_again() {
     on_worker(|worker| async move {
@@ -175,14 +176,14 @@ fn an_empty_pipe_is_used_again() {
     });
 }
 
-/// The user's other programs want some of what he may have in pipes.
+/// The user's other programs need some of the user's limit for pipes.
 #[test]
 fn the_first_pipes_are_large() {
     let usual = fcntl_getpipe_size(std::io::pipe().unwrap().0).unwrap();
     on_worker(move |worker| async move {
         let pipes: Vec<_> = (0..33).map(|_| worker.pipe().unwrap()).collect();
         let hold = |at: usize| fcntl_getpipe_size(&pipes[at].ends.as_ref().unwrap().0).unwrap();
-        // 64 KiB, where pages have 4.
+        // The default is 64 KiB where pages have 4 KiB.
         let large = usual.max(256 * 1024);
         assert_eq!([hold(0), hold(31), hold(32)], [large, large, usual]);
     });
@@ -205,8 +206,8 @@ fn a_sink_that_is_gone_is_an_error() {
     });
 }
 
-/// `splice` stops in front of an urgent byte, and finds nothing there however often it is asked (`tcp(7)`); the byte
-/// itself is not part of the stream.
+/// `splice` stops in front of an urgent byte and finds nothing there, however often it is called (`tcp(7)`).
+/// The byte itself is not part of the stream.
 #[test]
 fn an_urgent_byte_does_not_stop_a_transfer() {
     for before in [0, 1, 5_000] {
@@ -236,7 +237,7 @@ fn an_urgent_byte_does_not_stop_a_transfer() {
     }
 }
 
-/// The same without an end behind it, which would be told of again.
+/// An urgent byte comes without an end behind it, which the kernel would report again.
 #[test]
 fn an_urgent_byte_does_not_hide_what_comes_later() {
     on_worker(|worker| async move {

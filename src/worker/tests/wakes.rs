@@ -15,8 +15,8 @@ use super::on_worker;
 
 const THREADS: u64 = 4;
 
-/// Each thread waits for the answer to every message. So the worker is in the kernel, or on its way
-/// there, whenever a wake comes, and one lost wake stops everything.
+/// Each thread waits for the answer to every message. So the worker is in the kernel or about to enter it at
+/// each wake, and one lost wake stops everything.
 #[test]
 fn no_wake_of_a_waiting_worker_is_lost() {
     const ROUNDS: u64 = 5_000;
@@ -51,11 +51,11 @@ fn no_wake_of_a_waiting_worker_is_lost() {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
-/// A worker that lets something gather is not in the kernel, and must hear of a wake all the same.
+/// A worker that sleeps to coalesce is not in the kernel's wait, and must still see a wake.
 #[test]
 fn a_wake_while_something_gathers_is_heard_after_it() {
     const ROUNDS: usize = 100;
-    // Many times what a wake takes.
+    // Many times the duration of a wake.
     const GATHERING: Duration = Duration::from_millis(5);
     let (to_wake, wakers) = channel::bounded::<Waker>(1);
     let waking = std::thread::spawn(move || {
@@ -76,7 +76,7 @@ fn a_wake_while_something_gathers_is_heard_after_it() {
                 Poll::Pending
             })
             .await;
-            // Else the wake came while this was still running: then there was something to do.
+            // Otherwise the wake came while this task still ran, so the worker had work.
             heard_later += usize::from(since.elapsed() >= GATHERING);
         }
         heard_later
@@ -85,7 +85,7 @@ fn a_wake_while_something_gathers_is_heard_after_it() {
     waking.join().unwrap();
 }
 
-/// Threads that do not wait: many wakes of one task, in one turn.
+/// Threads that do not wait cause many wakes of one task in one turn.
 #[test]
 fn a_flood_of_messages_arrives_whole() {
     const MESSAGES: u64 = 20_000;
@@ -113,7 +113,7 @@ fn a_flood_of_messages_arrives_whole() {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
-/// What a reload does: set something, then notify everybody who listens.
+/// A reload sets a value and then notifies all listeners.
 #[test]
 fn an_event_reaches_every_task_that_listens() {
     const ROUNDS: u64 = 2_000;
@@ -160,8 +160,8 @@ fn an_event_reaches_every_task_that_listens() {
     thread.join().unwrap();
 }
 
-/// Wakers called by hand, by several threads at once and again and again, while the task runs, waits
-/// or stands in the queue already: after the last wake the task sees what was set before it.
+/// Several threads call wakers by hand, again and again, while the task runs, waits or is in the queue. After
+/// the last wake, the task sees the values that were set before it.
 #[test]
 fn wakes_from_all_sides_at_once_are_one_wake_or_more() {
     const ROUNDS: u64 = 20_000;
@@ -219,7 +219,7 @@ fn a_wake_at_home_queues_a_task_once() {
     });
 }
 
-/// A waker that is called on the thread of another worker queues its task at home all the same.
+/// A waker that is called on another worker's thread still queues the task on its own worker.
 #[test]
 fn workers_wake_each_other() {
     const ROUNDS: u32 = 5_000;
