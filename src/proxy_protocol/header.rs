@@ -1,26 +1,26 @@
-//! Headers: bytes to facts, and back.
+//! Headers of the PROXY protocol: parsing and writing.
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Bytes of the longest header of version 1, its line end counted (section 2.1).
+/// Bytes of the longest header of version 1, with its line end (section 2.1).
 const TEXT_BYTES_MAX: usize = 107;
 
-/// Bytes of the longest header that is read. Version 2 could say 64 KiB; what senders add to the
-/// addresses has some hundreds.
+/// Bytes of the longest header that is read. Version 2 allows 64 KiB, but real senders add only some hundred
+/// bytes to the addresses.
 pub const HEADER_BYTES_MAX: usize = 4 * 1024;
 
-/// Section 2.2.
+/// The signature of version 2 (section 2.2).
 pub(super) const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 pub(super) const BINARY_PREFIX: usize = 16;
 
 pub(super) const TYPE_CHECKSUM: u8 = 0x03;
 pub(super) const TYPE_UNIQUE_ID: u8 = 0x05;
 const TYPE_TLS: u8 = 0x20;
-/// Section 2.2.5: an identity has at most so many bytes.
+/// Bytes of the longest unique identity (section 2.2.5).
 const UNIQUE_ID_MAX: usize = 128;
 
-/// Which version to write.
+/// The version of a header to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Version {
     /// A line of text.
@@ -29,29 +29,29 @@ pub enum Version {
     V2,
 }
 
-/// What a header says.
+/// The content of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// The client's address and the one that it connected to. `None`: the peer speaks for itself, or
-    /// does not know; the connection's own addresses count then.
+    /// The client's address and the address that it connected to. `None` if the peer speaks for itself or
+    /// does not know; then the connection's own addresses count.
     pub addresses: Option<(SocketAddr, SocketAddr)>,
-    /// Bytes of the header; what follows is the client's.
+    /// Bytes of the header. The client's bytes follow it.
     pub len: usize,
 }
 
-/// Why bytes are no header.
+/// The reason why bytes are no header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderError {
-    /// They do not begin like one.
+    /// The bytes do not begin like a header.
     Absent,
-    /// They do, and then something is wrong.
+    /// The bytes begin like a header and then break a rule.
     Malformed(&'static str),
-    /// It is longer than [`HEADER_BYTES_MAX`].
+    /// The header is longer than [`HEADER_BYTES_MAX`].
     TooLong,
 }
 
 impl HeaderError {
-    /// What is wrong, for the log.
+    /// A description of the error for the log.
     pub fn explain(self) -> &'static str {
         match self {
             Self::Absent => "there is no PROXY header",
@@ -61,10 +61,10 @@ impl HeaderError {
     }
 }
 
-/// Reads the header at the beginning of `bytes`, of either version. `None`: it is not complete.
+/// Parses the header of either version at the start of `bytes`. `None` means that it is not complete.
 ///
 /// # Errors
-/// As soon as it can be told that no header will come of it.
+/// As soon as the bytes can no longer become a header.
 pub fn parse(bytes: &[u8]) -> Result<Option<Header>, HeaderError> {
     let begins_like = |start: &[u8]| {
         let common = start.len().min(bytes.len());
@@ -79,7 +79,8 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Header>, HeaderError> {
     }
 }
 
-/// Section 2.1: `PROXY TCP4 client server port port`, one space between, no more and no less.
+/// Parses version 1 (section 2.1): `PROXY TCP4 client server port port`, with exactly one space between
+/// words.
 fn parse_text(bytes: &[u8]) -> Result<Option<Header>, HeaderError> {
     let seen = &bytes[..bytes.len().min(TEXT_BYTES_MAX)];
     let Some(end) = seen.iter().position(|byte| *byte == b'\n') else {
@@ -89,7 +90,7 @@ fn parse_text(bytes: &[u8]) -> Result<Option<Header>, HeaderError> {
     let line = std::str::from_utf8(line).map_err(|_| malformed("the line is not ASCII"))?;
     let mut words = line.split(' ').skip(1);
     let addresses = match words.next() {
-        // Whatever follows is to be passed over.
+        // The rest of the line is to be ignored.
         Some("UNKNOWN") => None,
         Some("TCP4") => Some(text_addresses(words, |text| text.parse::<Ipv4Addr>().ok().map(IpAddr::V4))?),
         Some("TCP6") => Some(text_addresses(words, |text| text.parse::<Ipv6Addr>().ok().map(IpAddr::V6))?),
@@ -111,13 +112,14 @@ fn text_addresses<'a>(
     }
 }
 
-/// Without a sign and without zeros in front.
+/// Parses a port without a sign and without leading zeros.
 fn port(text: &str) -> Option<u16> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     text.parse().ok().filter(|_| plain)
 }
 
-/// Section 2.2: signature, version and command, family and protocol, length, addresses, more.
+/// Parses version 2 (section 2.2): signature, version and command, family and protocol, length, addresses,
+/// more.
 fn parse_binary(bytes: &[u8]) -> Result<Option<Header>, HeaderError> {
     let Some(prefix) = bytes.first_chunk::<BINARY_PREFIX>() else {
         return match bytes.get(SIGNATURE.len()) {
@@ -140,23 +142,23 @@ fn parse_binary(bytes: &[u8]) -> Result<Option<Header>, HeaderError> {
     let (addresses, more) = match family {
         0x11 => binary_addresses::<4>(body)?,
         0x21 => binary_addresses::<16>(body)?,
-        // UNIX sockets: paths, which say nothing of a client.
+        // UNIX sockets have paths, which tell nothing about a client.
         0x31 | 0x32 => (None, body.get(216..).ok_or(malformed("too short for its addresses"))?),
-        // Datagrams do not come over TCP.
+        // Datagrams do not come over TCP, so ignore their addresses.
         0x12 => (None, binary_addresses::<4>(body)?.1),
         0x22 => (None, binary_addresses::<16>(body)?.1),
         0x00 => (None, body),
         _ => return Err(malformed("an unknown family or protocol")),
     };
-    // A LOCAL connection is the peer's own, a health check perhaps; what it says of addresses is to be
-    // passed over, and for a family that is not known nobody can tell where addresses end.
+    // A LOCAL connection is the peer's own, for example a health check, and its addresses are to be ignored.
+    // For an unknown family, the end of the addresses is unknown too.
     if kind == 0x21 && family != 0x00 {
         check_more(more, header, 0)?;
     }
     Ok(Some(Header { addresses: addresses.filter(|_| kind == 0x21), len }))
 }
 
-/// Both addresses, and what stands behind them.
+/// Both addresses, and the bytes behind them.
 type Addresses<'a> = (Option<(SocketAddr, SocketAddr)>, &'a [u8]);
 
 fn binary_addresses<const N: usize>(body: &[u8]) -> Result<Addresses<'_>, HeaderError>
@@ -177,8 +179,8 @@ where
     Ok((both.map(|(client, server)| ((client, client_port).into(), (server, server_port).into())), rest))
 }
 
-/// Section 2.2: type, length and value, as often as there is room; no length may lead out of its own
-/// part. `header` is the whole of it, for its checksum; `depth` is 1 inside of what is told of TLS.
+/// Checks the type, length and value of each extension (section 2.2). No length may exceed its own part.
+/// `header` is the whole header, for its checksum; `depth` is 1 inside the TLS extension.
 fn check_more(mut more: &[u8], header: &[u8], depth: u8) -> Result<(), HeaderError> {
     while !more.is_empty() {
         let split = more.split_first_chunk::<3>().and_then(|(&[kind, high, low], rest)| {
@@ -206,7 +208,7 @@ fn check_more(mut more: &[u8], header: &[u8], depth: u8) -> Result<(), HeaderErr
     Ok(())
 }
 
-/// Section 2.2.3: CRC-32C over the whole header, with zeros where the sum itself stands.
+/// Checks CRC-32C over the whole header, with zeros in place of the checksum (section 2.2.3).
 fn check_sum(header: &[u8], at: usize, sum: &[u8]) -> Result<(), HeaderError> {
     let sum: [u8; 4] = sum.try_into().map_err(|_| malformed("a checksum that has not four bytes"))?;
     let bytes = header.iter().enumerate();
@@ -214,7 +216,7 @@ fn check_sum(header: &[u8], at: usize, sum: &[u8]) -> Result<(), HeaderError> {
     if crc32c(zeroed) == u32::from_be_bytes(sum) { Ok(()) } else { Err(malformed("a wrong checksum")) }
 }
 
-/// Bit by bit: headers are short and checksums rare.
+/// Computes CRC-32C bit by bit, because headers are short and checksums rare.
 pub(super) fn crc32c(bytes: impl Iterator<Item = u8>) -> u32 {
     const REVERSED_POLYNOMIAL: u32 = 0x82f6_3b78;
     let step = |sum: u32, _| if sum & 1 == 1 { sum >> 1 ^ REVERSED_POLYNOMIAL } else { sum >> 1 };
@@ -225,7 +227,7 @@ fn malformed(what: &'static str) -> HeaderError {
     HeaderError::Malformed(what)
 }
 
-/// Appends a header for a client that connected to `server`. Addresses of two families are both
+/// Appends a header for a client that connected to `server`. If the families differ, both addresses are
 /// written as IPv6.
 pub fn write(version: Version, client: SocketAddr, server: SocketAddr, out: &mut Vec<u8>) {
     let addresses = match (client.ip(), server.ip()) {
@@ -236,7 +238,7 @@ pub fn write(version: Version, client: SocketAddr, server: SocketAddr, out: &mut
     match version {
         Version::V1 => {
             let (client_port, server_port) = ports;
-            // A vector takes everything.
+            // Writing to a vector cannot fail.
             let _ = match addresses {
                 Ok((client, server)) => {
                     write!(out, "PROXY TCP4 {client} {server} {client_port} {server_port}\r\n")

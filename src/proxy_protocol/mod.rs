@@ -1,9 +1,9 @@
-//! The PROXY protocol: who the client is, said before its first byte.
+//! The PROXY protocol: a header before the first byte of a connection that gives the client's address.
 //!
-//! Versions 1 (a line of text) and 2 (binary) of HAProxy's `proxy-protocol.txt`; the sections named
-//! in `header.rs` are of that document. Bytes in, facts out, and back: "not yet" is `None`. It opens
-//! no socket and believes nobody: whether a peer may say who its client is, is for the caller to
-//! know. For connections that are passed on as they are.
+//! The module reads and writes versions 1 (a line of text) and 2 (binary) of HAProxy's `proxy-protocol.txt`.
+//! Sections named in `header.rs` are of that document. Bytes go in and values come out, and the other way
+//! round; "not yet" is `None`. The module opens no socket and trusts no peer: the caller decides whether a
+//! peer may name its client. smolgate uses it for connections that it passes on unchanged.
 
 mod header;
 #[cfg(test)]

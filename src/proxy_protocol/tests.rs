@@ -1,4 +1,4 @@
-//! Headers as they come and as they should not.
+//! Tests of valid and invalid headers.
 
 use proptest::prelude::*;
 
@@ -16,7 +16,7 @@ fn binary(kind: u8, family: u8, body: &[u8]) -> Vec<u8> {
     [&SIGNATURE[..], &[kind, family], &length, body].concat()
 }
 
-/// Addresses of IPv4: 192.0.2.1:1000 to 198.51.100.2:443.
+/// IPv4 addresses: 192.0.2.1:1000 to 198.51.100.2:443.
 const V4: [u8; 12] = [192, 0, 2, 1, 198, 51, 100, 2, 3, 232, 1, 187];
 
 fn more(kind: u8, value: &[u8]) -> Vec<u8> {
@@ -151,7 +151,7 @@ proptest! {
 
     #[test]
     fn what_is_written_is_read(client: SocketAddr, server: SocketAddr, second: bool) {
-        // A header carries neither scope nor flow.
+        // A header carries neither a scope nor a flow label.
         let plain = |address: SocketAddr| SocketAddr::new(address.ip(), address.port());
         let (client, server) = (plain(client), plain(server));
         let mut out = Vec::new();

@@ -1,24 +1,24 @@
-//! The slow answer: each rule in order, and why it does or does not match.
+//! The slow lookup, which tries each rule in order and tells why it does or does not match.
 
 use crate::config::plan::{HostPattern, Rule};
 
-/// What happened to the rules of a listener for one request.
+/// The result of one request for the rules of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// Index of the first rule that matches.
     pub winner: Option<usize>,
-    /// The rules before it (all rules, when there is no winner) with the reason each was passed over.
+    /// The rules before the winner, each with the reason why it does not match. Without a winner, all rules.
     pub earlier: Vec<(usize, Mismatch)>,
 }
 
 /// The first part of a rule that a request does not satisfy; host, path, method, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mismatch {
-    /// The host is none of the rule's.
+    /// The request's host is not among the rule's hosts.
     Host,
     /// The path does not begin with the rule's segments.
     Path,
-    /// The method is none of the rule's.
+    /// The request's method is not among the rule's methods.
     Method,
 }
 
@@ -27,8 +27,8 @@ pub fn explain(rules: &[Rule], host: &[u8], path: &[u8], method: &[u8]) -> Expla
     explain_by(rules, |rule| mismatch(rule, host, path, method))
 }
 
-/// Tries each rule in order for a name alone: what else a rule wants cannot be seen yet, and may be
-/// there.
+/// Tries each rule in order by a name alone. A rule's path and method cannot be compared yet, so they count
+/// as matching.
 pub fn explain_name(rules: &[Rule], name: &[u8]) -> Explanation {
     explain_by(rules, |rule| (!takes_host(rule, name)).then_some(Mismatch::Host))
 }
@@ -45,7 +45,7 @@ fn explain_by(rules: &[Rule], mismatch: impl Fn(&Rule) -> Option<Mismatch>) -> E
 }
 
 impl Mismatch {
-    /// Half a sentence for a person: what the request has and what the rule wants.
+    /// Half a sentence for a person: the request's value, and the values that the rule accepts.
     pub fn sentence(self, rule: &Rule, host: &[u8], path: &[u8], method: &[u8]) -> String {
         match self {
             Mismatch::Host => host_sentence(&rule.hosts, host),
@@ -77,7 +77,7 @@ fn mismatch(rule: &Rule, host: &[u8], path: &[u8], method: &[u8]) -> Option<Mism
     }
 }
 
-/// Whether a rule takes a request, whatever stands before it.
+/// Whether a rule matches a request, regardless of earlier rules.
 pub(super) fn takes(rule: &Rule, host: &[u8], path: &[u8], method: &[u8]) -> bool {
     mismatch(rule, host, path, method).is_none()
 }

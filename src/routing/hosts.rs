@@ -1,7 +1,7 @@
-//! Host names, and the tree of rules that each leads to.
+//! Host names, each with the tree of its rules.
 //!
-//! A table with open addressing, because among many hosts a lookup takes as long as it waits for
-//! memory: here that is one slot and one name, whose bytes stand together with those of all others.
+//! The table uses open addressing, because with many hosts a lookup mostly waits for memory. Here it reads
+//! one slot and one name, and the bytes of all names are contiguous.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -12,24 +12,25 @@ use super::tree::Tree;
 /// Finds the tree of a host. Built once, then only read.
 #[derive(Debug)]
 pub(super) struct Hosts {
-    /// A power of two, and at least half of them empty: a search ends at an empty one.
+    /// The number of slots is a power of two. At least half of them are empty, and a search ends at an empty
+    /// one.
     slots: Box<[Option<Slot>]>,
     names: Box<[u8]>,
 }
 
-/// One host; 16 bytes, so that four share a line of the cache.
+/// One host. A slot has 16 bytes, so that four share a cache line.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     tree: Tree,
-    /// Where the name starts in `names`, and its bytes.
+    /// The start of the name in `names`; `len` is its length in bytes.
     start: u32,
     len: u16,
-    /// Other bits of the hash than those that chose the slot: a name is read to be sure, not to search.
+    /// Bits of the hash that did not choose the slot. If they differ, the search need not read the name.
     tag: u16,
 }
 
 impl Hosts {
-    /// No host may come twice.
+    /// Builds the table. No host may occur twice.
     pub(super) fn build<'a>(hosts: impl ExactSizeIterator<Item = (&'a str, Tree)>) -> Hosts {
         let mut slots = vec![None; (hosts.len() * 2 + 1).next_power_of_two()].into_boxed_slice();
         let mut names = Vec::new();
@@ -47,12 +48,12 @@ impl Hosts {
         Hosts { slots, names: names.into() }
     }
 
-    /// Whether there are none.
+    /// Whether there are no hosts.
     pub(super) fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
 
-    /// The tree of this host.
+    /// The tree of `host`.
     pub(super) fn get(&self, host: &[u8]) -> Option<Tree> {
         let (mut at, tag) = place(host, self.slots.len());
         while let Some(slot) = &self.slots[at] {
@@ -66,10 +67,10 @@ impl Hosts {
     }
 }
 
-/// Where the search for a host starts among so many slots, a power of two, and its mark.
+/// The slot at which the search for a host starts, and its tag. `slots` is a power of two.
 ///
-/// The seed is fixed. That is safe here: collisions hurt where a stranger chooses the keys that are
-/// *stored*, and these come from the configuration.
+/// The seed is fixed. That is safe, because collisions hurt only if a stranger chooses the keys that are
+/// *stored*, and these keys come from the configuration.
 fn place(host: &[u8], slots: usize) -> (usize, u16) {
     let mut hasher = FixedState::default().build_hasher();
     hasher.write(host);

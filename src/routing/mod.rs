@@ -1,17 +1,18 @@
-//! A request's head becomes a rule: host, path and method in, the index of a rule out.
+//! Routing: host, path and method of a request go in, and the index of a rule comes out.
 //!
-//! There is one semantics, *the first rule in written order that matches*. "Longest prefix wins" or
-//! "exact host before wildcard" are orders that a front end of the configuration gives its rules;
-//! nothing here knows of them.
+//! The only semantics is *the first rule in written order that matches*. "Longest prefix wins" or "exact host
+//! before wildcard" are orders that a front end of the configuration gives its rules. This module knows none
+//! of them.
 //!
-//! [`RuleTable`] is what a request meets: an index over the rules that answers without allocating
-//! and without looking at the rules of other hosts. [`explain`] is the same question asked slowly,
-//! rule by rule, with the reason each one did not match; the index is tested against it.
+//! [`RuleTable`] routes requests. It is an index over the rules that allocates nothing and skips the rules of
+//! other hosts. [`explain`] tries the rules one by one and says why each does not match. The tests compare
+//! the index with it.
 //!
-//! [`Guards`] are the rules that keep a path from clients; they are asked about paths that servers read
-//! in more than one way.
+//! [`Guards`] are the rules that keep a path from clients. They check paths that servers read in more than
+//! one way.
 //!
-//! Pure: no socket, no task, no clock. `proxy` calls the table, `cli` calls `explain`.
+//! The module is pure: it has no socket, no task and no clock. `proxy` calls the table, `cli` calls
+//! `explain`.
 
 mod explanation;
 mod guards;

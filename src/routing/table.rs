@@ -1,8 +1,8 @@
 //! The index over a listener's rules: hash by host, then a tree of path segments.
 //!
-//! A rule stands in the tree of each of its hosts, or in the tree for any host. A request looks into
-//! at most three trees (its exact host, the wildcard over it, any host) and takes the smallest rule
-//! index among the answers, which is the first rule in written order:
+//! A rule is in the tree of each of its hosts, or in the tree for any host. A request searches at most three
+//! trees: its exact host, the wildcard over it, and any host. The smallest rule index among the results is
+//! the first rule in written order:
 //!
 //! ```text
 //!   host ──► exact    ["admin.localhost"] ─► tree: /  ─ users ─ 7
@@ -20,14 +20,14 @@ use crate::config::plan::{HostPattern, Rule};
 #[derive(Debug)]
 pub struct RuleTable {
     exact: Hosts,
-    /// By what follows the first label and its dot.
+    /// Wildcard hosts, by the part after the first label and its dot.
     wildcard: Hosts,
     any: Tree,
     arena: TreeArena,
 }
 
 impl RuleTable {
-    /// Indexes `rules`, which stand in the order in which they are tried.
+    /// Indexes `rules`, which are in the order in which they are tried.
     pub fn build(rules: &[Rule]) -> RuleTable {
         let mut exact: HashMap<&str, TreeBuilder> = HashMap::new();
         let mut wildcard: HashMap<&str, TreeBuilder> = HashMap::new();
@@ -53,14 +53,14 @@ impl RuleTable {
         RuleTable { exact, wildcard, any: any.build_into(&mut arena), arena }
     }
 
-    /// Index of the first rule that matches; `None` when none does.
+    /// Index of the first rule that matches; `None` if no rule does.
     ///
-    /// `host` is lower case, without a port and without a dot at the end; empty when the request has
-    /// none. `path` is decoded for matching and has no query; `*` (asterisk-form) matches only `/`.
-    /// `method` is as written: methods are case-sensitive (RFC 9110, 9.1).
+    /// `host` is lower case, without a port and without a dot at the end; it is empty if the request has
+    /// none. `path` is decoded for matching and has no query; `*` (asterisk-form) matches only `/`. `method`
+    /// is as written, because methods are case-sensitive (RFC 9110, section 9.1).
     ///
-    /// Allocates nothing. The cost grows with the depth of the path prefixes of this host and with the
-    /// logarithm of their number; not with the number of hosts, nor with the length of the path.
+    /// Allocates nothing. The cost grows with the depth of this host's path prefixes and with the logarithm
+    /// of their number. It does not grow with the number of hosts or with the length of the path.
     pub fn find(&self, host: &[u8], path: &[u8], method: &[u8]) -> Option<usize> {
         let mut best = NONE;
         if let Some(tree) = self.exact.get(host) {
@@ -77,7 +77,7 @@ impl RuleTable {
     }
 }
 
-/// `example.com` of `www.example.com`; `None` when the first label is empty or the only one.
+/// Returns `example.com` for `www.example.com`; `None` if the first label is empty or the only one.
 fn after_first_label(host: &[u8]) -> Option<&[u8]> {
     let dot = memchr::memchr(b'.', host)?;
     (dot > 0).then(|| &host[dot + 1..])

@@ -1,4 +1,4 @@
-//! The index against the naive scan, and the rows of the matching rules one by one.
+//! Tests of the index against the naive scan, and of the matching rules one by one.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(crate) fn rule(hosts: &[&str], path_prefix: &str, methods: &[&str]) -> Rule 
     }
 }
 
-/// Asks the table and the scan, and wants them to agree.
+/// Looks up a rule in the table and by the scan, and asserts that they agree.
 fn find(rules: &[Rule], host: &str, path: &str, method: &str) -> Option<usize> {
     let (host, path, method) = (host.as_bytes(), path.as_bytes(), method.as_bytes());
     let found = RuleTable::build(rules).find(host, path, method);
@@ -121,12 +121,12 @@ fn many_hosts_and_many_paths_each_find_their_own() {
     assert_eq!(table.find(b"paths", b"/v1/p500", b"GET"), None);
 }
 
-/// The same rule, but requests that it takes are dropped.
+/// Returns `rule` with an action that drops its requests.
 fn dropping(rule: Rule) -> Rule {
     Rule { action: Action::Drop, ..rule }
 }
 
-/// Asks the guards and the scan, and wants them to agree.
+/// Looks up a guard in the table and by the scan, and asserts that they agree.
 fn find_guard(rules: &[Rule], host: &str, path: &str, method: &str) -> Option<usize> {
     let (host, path, method) = (host.as_bytes(), path.as_bytes(), method.as_bytes());
     let found = Guards::build(rules).and_then(|guards| guards.find(host, path, method));
@@ -170,7 +170,7 @@ fn workers_share_a_table() {
     shared::<Guards>();
 }
 
-// Small alphabets, so that rules overlap and requests hit them.
+// The alphabets are small, so that rules overlap and requests hit them.
 fn host() -> impl Strategy<Value = String> {
     prop::sample::select(vec!["a", "b", "a.c", "b.c", "a.b.c", "c", "b.a.c"]).prop_map(str::to_owned)
 }

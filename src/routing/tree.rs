@@ -1,48 +1,48 @@
-//! The rules of one host by path segments; the trees of all hosts stand in one forest.
+//! The rules of one host by path segments. One arena holds the trees of all hosts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::plan::Rule;
 
-/// Stands for "no rule"; greater than every index, so that `min` works.
+/// The index for "no rule". It is greater than every index, so that `min` works.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// What begins at one path prefix.
+/// The rules under one path prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tree {
-    /// Nothing but this rule, for every method: all that most hosts have. [`NONE`] is no rule.
+    /// A single rule for every method, which is all that most hosts have. [`NONE`] is no rule.
     Rule(u32),
-    /// The node with this index in the forest.
+    /// The node with this index in the arena.
     Node(u32),
 }
 
-/// All nodes, and what they share; ranges instead of a box for each, so that what is looked at one
-/// after the other stands side by side.
+/// All nodes and their shared lists. Nodes hold ranges instead of boxes, so that data that is read in
+/// sequence is contiguous.
 #[derive(Debug, Default)]
 pub(super) struct TreeArena {
     nodes: Vec<Node>,
     by_method: Vec<ByMethod>,
     children: Vec<Child>,
-    /// The segments of all children, one behind the other.
+    /// The segments of all children, one after the other.
     segments: Vec<u8>,
 }
 
 /// One path prefix: the rules that end here, and the segments that may follow. The root is `/`.
 #[derive(Debug)]
 struct Node {
-    /// The smallest index in this node and below it: nothing here can improve on a smaller one.
+    /// The smallest rule index in this node and below. A search with a smaller one skips the node.
     least: u32,
-    /// The rule for every method. What would stand behind it is never reached, so it is the last.
+    /// The rule for every method. It is the last one, because no rule behind it is ever reached.
     any_method: u32,
-    /// The rules before it, in written order.
+    /// The rules before `any_method`, in written order.
     by_method: Span,
-    /// Sorted by the length of the segment, then by its bytes: lengths are compared without looking at
-    /// segments. No hash, because strangers choose what is looked up.
+    /// The children, sorted by the length of the segment and then by its bytes. Lengths are compared without
+    /// reading segments. There is no hash, because strangers choose the segments that are looked up.
     children: Span,
 }
 
-/// A rule that takes some methods.
+/// A rule for some methods.
 #[derive(Debug)]
 struct ByMethod {
     rule: u32,
@@ -55,7 +55,7 @@ struct Child {
     tree: Tree,
 }
 
-/// A range of one of the forest's lists.
+/// A range of one of the arena's lists.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     start: u32,
@@ -77,7 +77,7 @@ fn append<T>(list: &mut Vec<T>, items: impl IntoIterator<Item = T>) -> Span {
 }
 
 impl TreeArena {
-    /// The smallest index below `best` of a rule on the way from `tree` along `path`; else `best`.
+    /// The smallest index below `best` of a rule from `tree` along `path`; else `best`.
     pub(super) fn first(&self, mut tree: Tree, path: &[u8], method: &[u8], mut best: u32) -> u32 {
         let mut rest = path.strip_prefix(b"/");
         loop {
@@ -118,7 +118,7 @@ impl ByMethod {
     }
 }
 
-/// A tree while it grows.
+/// A tree under construction.
 #[derive(Default)]
 pub(super) struct TreeBuilder {
     any_method: Option<u32>,
@@ -127,7 +127,7 @@ pub(super) struct TreeBuilder {
 }
 
 impl TreeBuilder {
-    /// Adds a rule; in written order.
+    /// Adds a rule. The caller adds rules in written order.
     pub(super) fn insert(&mut self, index: u32, rule: &Rule) {
         let mut builder = self;
         let segments = rule.path_prefix.strip_prefix('/').unwrap_or(&rule.path_prefix);
@@ -139,13 +139,13 @@ impl TreeBuilder {
         }
         if rule.methods.is_empty() {
             builder.any_method = Some(index);
-        // A rule that names one host twice stands here once.
+        // If a rule names one host twice, the tree holds it once.
         } else if builder.by_method.last().is_none_or(|last| last.rule != index) {
             builder.by_method.push(ByMethod { rule: index, methods: rule.methods.as_slice().into() });
         }
     }
 
-    /// Moves to the forest, where nothing changes any more.
+    /// Moves the tree to the arena, where it never changes.
     pub(super) fn build_into(self, arena: &mut TreeArena) -> Tree {
         let any_method = self.any_method.unwrap_or(NONE);
         if self.by_method.is_empty() && self.children.is_empty() {
