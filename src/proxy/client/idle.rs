@@ -1,4 +1,4 @@
-//! The connections of a worker that wait for a request, and which of them makes room when there is none.
+//! The connections of a worker that wait for their clients, and which of them makes room when there is none.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -107,6 +107,13 @@ impl Idle {
                 self.told.tell(list.entries.get(after).map(|first| first.since));
             }
         }
+    }
+}
+
+impl Idling {
+    /// Whether the connection was asked to make room. Its task was woken then, by [`ConnectionHandle::drain`].
+    pub(super) fn must_make_room(&self) -> bool {
+        !self.idle.list.borrow().entries[self.key].listed
     }
 }
 
