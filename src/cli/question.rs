@@ -2,7 +2,7 @@
 
 use crate::config::plan::{Bind, HeadLimits, Listener, Plan, Protocol};
 use crate::http::{FieldTable, HeadScan, Refusal, match_path, parse_request};
-use crate::log::Reason;
+use crate::reason::Reason;
 
 /// A request, as far as its URL tells.
 #[derive(Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::refusal::{ParseStop, Refusal, escaped};
 use super::scan::HeadScan;
 use super::target::Target;
 use crate::config::plan::HeadLimits;
-use crate::log::Reason;
+use crate::reason::Reason;
 
 /// Empty lines that are skipped before a request line: some clients send one after a body
 /// (RFC 9112, section 2.2).

@@ -9,7 +9,7 @@ use super::message::{Framing, Method, Version};
 use super::refusal::{ParseStop, Refusal};
 use super::scan::HeadScan;
 use crate::config::plan::HeadLimits;
-use crate::log::Reason;
+use crate::reason::Reason;
 
 /// A valid response head; everything in it points into the bytes it was read from.
 #[derive(Debug)]

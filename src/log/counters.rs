@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::log::Reason;
+use crate::reason::Reason;
 
 /// Series of `smolgate_requests_total` of one rule that one worker keeps; what comes after counts
 /// under method and code `other`. An upstream may answer any of 900 codes to nine methods.

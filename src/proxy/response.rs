@@ -15,7 +15,7 @@ use super::transfer::write_all;
 use crate::config::plan::HeadLimits;
 use crate::generation::ListenerSnapshot;
 use crate::http::{Field, Framing, HeadScan, Name, ResponseHead, Version, parse_response};
-use crate::log::Reason;
+use crate::reason::Reason;
 use crate::tls::{Input, Stream};
 use crate::worker::{Buffer, Timer};
 

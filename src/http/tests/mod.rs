@@ -4,7 +4,7 @@ use super::{
     FieldTable, Fields, HeadScan, Refusal, RequestHead, ResponseHead, parse_request, parse_response,
 };
 use crate::config::plan::HeadLimits;
-use crate::log::Reason;
+use crate::reason::Reason;
 
 mod bodies;
 mod chaos;

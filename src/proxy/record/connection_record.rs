@@ -7,8 +7,9 @@ use super::failure::Failure;
 use super::meter::Meter;
 use super::request_summary::RequestSummary;
 use crate::generation::{ListenerSnapshot, TunnelContext};
+use crate::log::AccessRecord;
 use crate::log::counters::method_label;
-use crate::log::{AccessRecord, Reason};
+use crate::reason::Reason;
 use crate::tls::Stream;
 
 /// Notes that a connection was ended in the middle of what it was at: it had outlived
