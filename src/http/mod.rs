@@ -19,6 +19,7 @@ mod chunk_reader;
 mod class;
 mod facts;
 mod fields;
+mod limits;
 mod message;
 mod name;
 mod partial;
@@ -41,6 +42,7 @@ pub use chunk_reader::{
 };
 pub use facts::CONNECTION_OPTIONS_MAX;
 pub use fields::{Field, FieldTable, Fields, list_items};
+pub use limits::HeadLimits;
 pub use message::{Framing, Method, Version};
 pub use name::Name;
 pub use partial::PartialHead;

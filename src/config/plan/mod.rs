@@ -15,8 +15,8 @@ mod identity;
 
 pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{
-    ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, HeadLimits,
-    HttpListener, Listener, ListenerTls, Protocol, RedirectToHttps, TlsVersion,
+    ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, HttpListener, Listener,
+    ListenerTls, Protocol, RedirectToHttps, TlsVersion,
 };
 pub use rule::{Action, HostPattern, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
 pub use top_level::{

@@ -3,7 +3,7 @@
 use super::{
     FieldTable, Fields, HeadScan, Refusal, RequestHead, ResponseHead, parse_request, parse_response,
 };
-use crate::config::plan::HeadLimits;
+use crate::http::HeadLimits;
 use crate::reason::Reason;
 
 mod bodies;
