@@ -42,10 +42,11 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Folders whose `mod.rs` declares its modules in the order of their use.
-pub(crate) const ORDERED: [&str; 8] = [
+pub(crate) const ORDERED: [&str; 9] = [
     "src/config",
     "src/config/compose",
     "src/config/lowering",
+    "src/config/plan",
     "src/config/source",
     "src/generation",
     "src/proxy/client",

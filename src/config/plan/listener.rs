@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{Bind, Origin, Pass, Rule};
+use super::bind::Bind;
+use super::origin::Origin;
+use super::rule::{Pass, Rule};
 use crate::http::HeadLimits;
 
 /// An address we accept on and what is done with what comes.
