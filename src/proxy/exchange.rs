@@ -20,7 +20,7 @@ use crate::config::plan::Proxy;
 use crate::generation::ListenerSnapshot;
 use crate::generation::TunnelContext;
 use crate::http::Framing;
-use crate::log::Reason;
+use crate::reason::Reason;
 use crate::upstream::TargetConnection;
 use crate::worker::{Buffer, Timer};
 

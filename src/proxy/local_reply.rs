@@ -17,7 +17,7 @@ use super::transfer::{COPIED_MAX, write_message};
 use crate::config::plan::{Redirect, RedirectToHttps, Respond};
 use crate::generation::ListenerSnapshot;
 use crate::http::{Method, Name, PartialHead, RequestHead, Version, list_items, status_phrase};
-use crate::log::Reason;
+use crate::reason::Reason;
 use crate::worker::Buffer;
 
 /// How long to wait before trying again, for answers that say so.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::client::peer_address;
 use super::client::{Client, Unfinished};
 use crate::generation::ListenerSnapshot;
-use crate::log::Reason;
 use crate::proxy_protocol::{HEADER_BYTES_MAX, HeaderError, parse};
+use crate::reason::Reason;
 
 /// How long a peer may take to say who its client is.
 const PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -19,7 +19,7 @@ use super::record::{Detail, Failure, Misdirection};
 use crate::config::plan::{Action, HttpListener, Pass, Proxy, RedirectToHttps, Rule};
 use crate::generation::ListenerSnapshot;
 use crate::http::{Framing, HeadScan, HostKey, Method, RequestHead, Version, match_path, parse_request};
-use crate::log::Reason;
+use crate::reason::Reason;
 use crate::upstream::Pool;
 use crate::worker::Buffer;
 

@@ -13,7 +13,7 @@ use super::client::Client;
 use super::record::Meter;
 use super::record::{ConnectionRecord, TunnelStart};
 use crate::generation::TunnelContext;
-use crate::log::Reason;
+use crate::reason::Reason;
 use crate::tls::{Input, Stream};
 use crate::upstream::TargetConnection;
 use crate::worker::{BUFFER_BYTES, TcpStream, Worker};

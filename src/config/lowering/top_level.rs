@@ -8,12 +8,12 @@ use super::upstreams::{TargetProtocol, Upstreams};
 use super::{binds, tls};
 use crate::config::inputs::Inputs;
 use crate::config::plan::{
-    Bind, HeadLimits, HttpListener, InternalApi, InternalBind, Listener, Log, LogFormat, LogLevel, Pass,
-    Plan, Protocol,
+    Bind, HttpListener, InternalApi, InternalBind, Listener, Log, LogFormat, LogLevel, Pass, Plan, Protocol,
 };
 use crate::config::report::{Report, Span, Spanned};
 use crate::config::settings;
 use crate::config::source::{self, HttpSource, InternalSource, ListenerSource, ProtocolSource, Source};
+use crate::http::HeadLimits;
 
 const MAX_CONNECTIONS: usize = 10_000;
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);

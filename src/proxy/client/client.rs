@@ -11,9 +11,9 @@ use super::connections::ConnectionHandle;
 use super::idle::Idling;
 use super::listener_state::ListenerState;
 use crate::generation::{ListenerSnapshot, Permit};
-use crate::log::Reason;
 use crate::log::counters::ListenerCounters;
 use crate::proxy::record::Failure;
+use crate::reason::Reason;
 use crate::tls::{Input, Stream};
 use crate::worker::Timer;
 

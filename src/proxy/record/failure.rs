@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::http::{BodyError, Refusal};
-use crate::log::Reason;
+use crate::reason::Reason;
 use crate::upstream::ConnectError;
 
 /// Why an exchange did not end as the two sides wanted.
