@@ -126,6 +126,15 @@ impl Server {
         Ok(Server { address, path, listener, service, _accepting })
     }
 
+    /// Starts a second server elsewhere, for the same gate and with the same limits. This one goes on.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn rebind(&self, bind: &InternalBind, token: Option<Secret>) -> io::Result<Server> {
+        let (bind, control, limits) = (bind.clone(), self.service.control.clone(), self.service.limits);
+        smol::unblock(move || Server::start_with(&bind, token, control, limits)).await
+    }
+
     /// Where it listens, the port the system chose included; `None` for a Unix socket.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
