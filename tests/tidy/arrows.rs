@@ -43,13 +43,14 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Folders whose `mod.rs` declares its modules in the order of their use.
-pub(crate) const ORDERED: [&str; 10] = [
+pub(crate) const ORDERED: [&str; 11] = [
     "src/config",
     "src/config/compose",
     "src/config/lowering",
     "src/config/source",
     "src/gate",
     "src/generation",
+    "src/internal_api",
     "src/proxy/client",
     "src/proxy/record",
     "src/proxy/transfer",
