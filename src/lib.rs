@@ -12,6 +12,7 @@ pub mod gate;
 
 pub mod internal_api;
 pub mod proxy;
+pub mod watch;
 
 pub mod generation;
 

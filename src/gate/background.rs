@@ -7,6 +7,7 @@
 //! ever: when it has not even begun after [`IDLE_START_MAX`], or is not done after [`IDLE_TIME_MAX`], another one that is
 //! merely nicer than workers does the same, and who is done first is believed.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use futures_lite::FutureExt;
 use futures_lite::future::block_on;
-use smol::channel::{Sender, bounded};
+use smol::channel::{Receiver, Sender, bounded};
 use smol::{Executor, Task, Timer};
 
 use crate::worker;
@@ -91,6 +92,15 @@ impl Background {
         let background = self.clone();
         smol::spawn(async move { background.run(Deadline::begin(), take).await })
     }
+
+    /// Holds `value` until `returned` closes, then drops it in the background. A generation is held so until
+    /// no worker has it: exchanges that began on it may go on for hours, and dropping 10,000 rules takes
+    /// milliseconds, for which the worker of the last exchange has no time.
+    pub(super) async fn drop_when_unused<T: Send + 'static>(self, value: T, returned: Receiver<Infallible>) {
+        // Nothing can be sent: this waits for the end of the channel.
+        let _ = returned.recv().await;
+        self.discard(value).await;
+    }
 }
 
 /// Something to do, as long as nobody has done it. Behind no lock: the idle thread might hold it for long.
@@ -150,9 +160,16 @@ impl LowPriorityThread {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::sync::Barrier;
 
+    use futures_lite::future::poll_once;
+
     use super::*;
+    use crate::config::plan::Plan;
+    use crate::generation::{Generation, GenerationHandle};
+    use crate::tls::TicketKeys;
+    use crate::upstream::NameCache;
 
     /// Says on which thread it runs.
     fn name() -> String {
@@ -219,5 +236,23 @@ mod tests {
         block_on(background.discard(Witness(gone.clone())));
         let name = gone.lock().unwrap().clone();
         assert!(["when-idle", "background"].contains(&&*name), "{name}");
+    }
+
+    #[test]
+    fn a_generation_never_ends_with_the_exchange_that_used_it_last() {
+        let plan = Arc::new(Plan::empty());
+        let generation = Generation::new(1, plan, &NameCache::default(), &TicketKeys::default(), None, None);
+        let generation = Arc::new(generation.unwrap());
+        let alive = Arc::downgrade(&generation);
+        let (handle, returned) = GenerationHandle::new(generation.clone());
+        let background = Background::start().unwrap();
+        let mut retired = pin!(background.drop_when_unused(generation, returned));
+        let exchange = handle.clone();
+        drop(handle);
+        assert!(block_on(poll_once(retired.as_mut())).is_none(), "an exchange is going on");
+        drop(exchange);
+        assert_eq!(alive.strong_count(), 1, "it ended here");
+        block_on(retired);
+        assert_eq!(alive.strong_count(), 0);
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
-use super::running::GateState;
+use super::state::GateState;
 use crate::config::{self, plan::Plan};
 use crate::internal_api::control::{Asking, ReloadFuture};
 use crate::internal_api::{Control, Phase};

@@ -2,26 +2,26 @@
 //!
 //! A stop may drop any of it at any await; nothing else does.
 
-use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt;
 use smol::Timer;
-use smol::channel::Receiver;
 use smol::lock::MutexGuard;
 
-use super::background::{Background, Deadline};
-use super::running::{
-    GateState, LoadResult, NewAddresses, Running, log_problems, prepare, start_access_log, start_internal,
-    start_workers, worker_count,
+use super::background::Deadline;
+use super::error::GateError;
+use super::process;
+use super::report;
+use super::sockets;
+use super::state::{
+    GateState, LoadResult, NewAddresses, Running, log_problems, prepare, start_access_log, start_workers,
+    worker_count,
 };
 use super::workers::Workers;
-use super::{GateError, notify};
-use super::{report, sockets};
 use crate::config::SourceFiles;
-use crate::config::plan::{AccessLog as AccessPlan, Plan};
+use crate::config::plan::{AccessLog as AccessPlan, InternalApi, Plan};
 use crate::generation::Generation;
 use crate::internal_api::Server;
 use crate::log::AccessLog;
@@ -36,7 +36,7 @@ impl GateState {
         let reload = async {
             let running = self.running.lock().await;
             let start = ReloadStart::now();
-            notify::reloading();
+            process::notify_reloading();
             let read = self.in_time(start, self.in_background(start, Self::read)).await;
             self.apply(running, restart, read, start).await
         };
@@ -57,7 +57,7 @@ impl GateState {
             if read.as_ref().is_ok_and(|read| !held.same_content(&read.sources)) {
                 return false;
             }
-            notify::reloading();
+            process::notify_reloading();
             // What could not be read in time is asked for again.
             let was_read = read.is_ok();
             // The log says how it ended.
@@ -75,7 +75,7 @@ impl GateState {
         start: ReloadStart,
     ) -> Result<String, GateError> {
         let result = self.swap(&mut running, restart, read, start).await;
-        notify::send("READY=1");
+        process::notify("READY=1");
         drop(running);
         // When it is full, the watching task will look anyway.
         let _ = self.reloaded.0.try_send(());
@@ -161,7 +161,6 @@ impl GateState {
             // It takes a file away.
             smol::unblock(move || before.stop()).detach();
         }
-        run.internal_plan = plan.internal_api.clone();
         if access.is_some() || plan.log.access.is_none() {
             // The old one is written to its end by the exchanges that still hold it.
             run.access = access;
@@ -179,16 +178,13 @@ impl GateState {
     }
 
     /// A new internal API when the plan wants it elsewhere.
-    async fn new_internal(
-        self: &Arc<Self>,
-        run: &Running,
-        plan: &Arc<Plan>,
-    ) -> Result<Option<Server>, GateError> {
-        if plan.internal_api.bind == run.internal_plan.bind {
+    async fn new_internal(&self, run: &Running, plan: &Plan) -> Result<Option<Server>, GateError> {
+        let InternalApi { bind, token } = &plan.internal_api;
+        if self.current().is_some_and(|current| current.plan.internal_api.bind == *bind) {
             return Ok(None);
         }
-        let (plan, state) = (plan.clone(), self.clone());
-        smol::unblock(move || start_internal(&plan.internal_api, &state)).await.map(Some)
+        let internal = run.internal.rebind(bind, token.clone()).await;
+        internal.map(Some).map_err(|error| GateError::of_internal_api(bind, error))
     }
 
     /// Does in the background, perhaps twice, what takes long and waits for nobody.
@@ -237,48 +233,5 @@ struct ReloadStart {
 impl ReloadStart {
     fn now() -> Self {
         Self { at: Instant::now(), deadline: Deadline::begin() }
-    }
-}
-
-/// Holds a generation until no worker does, then has it taken apart. Exchanges that began on it may go on for
-/// hours, and taking apart 10,000 rules takes milliseconds: the worker where the last of them ends has no
-/// time for that.
-pub(super) async fn drop_when_unused(
-    generation: Arc<Generation>,
-    returned: Receiver<Infallible>,
-    background: Background,
-) {
-    // Nothing can be sent: this waits for the end of the channel.
-    let _ = returned.recv().await;
-    background.discard(generation).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use std::pin::pin;
-
-    use futures_lite::future::{block_on, poll_once};
-
-    use super::*;
-    use crate::generation::GenerationHandle;
-    use crate::tls::TicketKeys;
-    use crate::upstream::NameCache;
-
-    #[test]
-    fn a_generation_never_ends_with_the_exchange_that_used_it_last() {
-        let plan = Arc::new(Plan::empty());
-        let generation = Generation::new(1, plan, &NameCache::default(), &TicketKeys::default(), None, None);
-        let generation = Arc::new(generation.unwrap());
-        let alive = Arc::downgrade(&generation);
-        let (handle, returned) = GenerationHandle::new(generation.clone());
-        let background = Background::start().unwrap();
-        let mut retired = pin!(drop_when_unused(generation, returned, background));
-        let exchange = handle.clone();
-        drop(handle);
-        assert!(block_on(poll_once(retired.as_mut())).is_none(), "an exchange is going on");
-        drop(exchange);
-        assert_eq!(alive.strong_count(), 1, "it ended here");
-        block_on(retired);
-        assert_eq!(alive.strong_count(), 0);
     }
 }

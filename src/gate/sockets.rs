@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use super::GateError;
+use super::error::GateError;
 use crate::config::plan::{Bind, Plan};
 use crate::worker;
 

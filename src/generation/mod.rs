@@ -2,6 +2,7 @@
 //!
 //! Runs on the data plane, below `proxy`; built by `gate`.
 
+pub(crate) mod certificates;
 mod tunnel_context;
 
 mod listener_snapshot;
@@ -10,6 +11,7 @@ mod date;
 mod generation;
 mod permits;
 
+pub use certificates::check as check_certificates;
 pub use date::DateHeader;
 pub use generation::{Generation, GenerationHandle, terminators};
 pub use listener_snapshot::{ListenerSnapshot, NameAction, Upstreams, WorkerState};

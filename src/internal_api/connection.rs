@@ -15,9 +15,9 @@ use rustix::fd::AsFd;
 use rustix::net::{Shutdown, shutdown};
 use smol::Timer;
 
-use crate::internal_api::endpoint::{self, Answer};
+use crate::internal_api::endpoints::{self, Answer};
 use crate::internal_api::head::{self, Head, Refusal};
-use crate::internal_api::server::{ConnectionSlot, Service};
+use crate::internal_api::slots::{ConnectionSlot, Service};
 
 /// Bytes that are read and thrown away after an answer, so that closing does not reset the
 /// connection before the peer has read it.
@@ -41,7 +41,7 @@ where
             (respond(&request, &path, &service, &slot).await, method)
         }
         Ok(None) => return,
-        Err(refusal) => (endpoint::refused(refusal), Method::Get),
+        Err(refusal) => (endpoints::refused(refusal), Method::Get),
     };
     slot.or_evicted(send(&mut stream, response, method, &service)).await;
 }
@@ -105,14 +105,14 @@ async fn discard<S: AsyncRead + Unpin>(stream: &mut S, mut rest: u64) -> io::Res
 
 async fn respond(request: &Request, path: &str, service: &Service, slot: &ConnectionSlot) -> Response {
     let token = service.token();
-    match endpoint::answer(request, path, token.as_ref(), &*service.control).await {
+    match endpoints::answer(request, path, token.as_ref(), &*service.control).await {
         Answer::Now(response) => *response,
         Answer::Reload { restart } => {
             let Some(_turn) = service.begin_reload() else {
-                return endpoint::too_many_reloads();
+                return endpoints::too_many_reloads();
             };
             let _held = slot.hold();
-            endpoint::reloaded(service.control.reload(restart).await)
+            endpoints::reloaded(service.control.reload(restart).await)
         }
     }
 }

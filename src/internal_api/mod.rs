@@ -1,12 +1,13 @@
 //! The internal API: reload, metrics, health, views. On the control plane, never on a worker.
 //!
 //! ```text
-//! server.rs      socket, accept, at most so many connections
+//! server.rs      socket, accept
+//!   slots.rs       at most so many connections and reloads
 //!   connection.rs  one request: bytes in by a deadline, bytes out by a deadline
 //!     head.rs        which heads may reach the HTTP library at all (sans-IO)
-//!     authorization.rs       token, cross-site requests, foreign names (sans-IO)
-//!     endpoint.rs    the table of paths, and each answer
-//!       view.rs        rules and health as JSON
+//!     endpoints.rs   the table of paths, and each answer
+//!       authorization.rs  token, cross-site requests, foreign names (sans-IO)
+//!       views.rs          rules and health as JSON
 //! client.rs      the other side, for `smolgate reload` and `smolgate healthcheck`
 //! ```
 //!
@@ -15,15 +16,20 @@
 //! nothing of the gate: it asks through [`Control`], which the gate implements.
 
 pub mod client;
-pub mod control;
 pub mod server;
 
-mod authorization;
 mod connection;
-mod endpoint;
+
+mod endpoints;
+
+mod authorization;
 mod head;
-mod view;
+mod slots;
+mod views;
+
+pub mod control;
 
 pub use control::{Control, Phase};
-pub use server::{Limits, Server};
-pub use view::{Route, routes};
+pub use server::Server;
+pub use slots::Limits;
+pub use views::{Route, routes};

@@ -1,32 +1,23 @@
-//! The socket of the internal API, and how many connections it has at once.
-//!
-//! A connection has a place. When all are taken, the oldest one that waits for its peer loses its
-//! place to the new one: whoever opens a thousand connections and says nothing pushes out its own,
-//! and a probe that speaks at once is answered. So it is too when the process has no descriptor left:
-//! one is kept in reserve, and given up for one connection at a time.
+//! The socket of the internal API: binding it, and accepting from it.
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_lite::future;
 use rustix::io::Errno;
-use smol::channel::{Receiver, Sender, bounded};
 use smol::{Async, Task, Timer};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::config::plan::{Bind, InternalBind, Secret};
 use crate::internal_api::connection;
 use crate::internal_api::control::Control;
-use crate::internal_api::endpoint::RELOADS_MAX;
+use crate::internal_api::slots::{ConnectionSlots, Limits, Service};
 
 /// Connections the system keeps for us until we accept them.
 const BACKLOG: i32 = 1024;
@@ -34,30 +25,6 @@ const BACKLOG: i32 = 1024;
 /// How long to wait after `accept` failed: without descriptors it would fail again at once. One that was
 /// accepted with the reserve has as long before it may lose its place to the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// What one peer, or many, may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Connections at once.
-    pub connections: usize,
-    /// From the accept to the last byte of the head.
-    pub head_time: Duration,
-    /// From there to the last byte of the body.
-    pub body_time: Duration,
-    /// From the first byte of the answer to its last. How long a reload takes is not in it.
-    pub answer_time: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            connections: 64,
-            head_time: Duration::from_secs(5),
-            body_time: Duration::from_secs(5),
-            answer_time: Duration::from_secs(10),
-        }
-    }
-}
 
 /// The running internal API.
 pub struct Server {
@@ -113,17 +80,19 @@ impl Server {
                 (Listener::Unix(Async::new(bind_unix(path)?)?), None, Some(path.clone()))
             }
         };
-        let service = Arc::new(Service {
-            token: Mutex::new(token),
-            control,
-            limits,
-            slots: ConnectionSlots::default(),
-            reserve: Reserve::default(),
-            reloads: AtomicUsize::new(0),
-        });
+        let service = Arc::new(Service::new(token, control, limits));
         let listener = Arc::new(listener);
         let _accepting = smol::spawn(accept(listener.clone(), service.clone()));
         Ok(Server { address, path, listener, service, _accepting })
+    }
+
+    /// Starts a second server elsewhere, for the same gate and with the same limits. This one goes on.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn rebind(&self, bind: &InternalBind, token: Option<Secret>) -> io::Result<Server> {
+        let (bind, control, limits) = (bind.clone(), self.service.control.clone(), self.service.limits);
+        smol::unblock(move || Server::start_with(&bind, token, control, limits)).await
     }
 
     /// Where it listens, the port the system chose included; `None` for a Unix socket.
@@ -133,7 +102,7 @@ impl Server {
 
     /// Asks for another token, or for none, from the next request on.
     pub fn set_token(&self, token: Option<Secret>) {
-        *self.service.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
+        self.service.set_token(token);
     }
 
     /// Accepts no more and takes the socket's file away. Requests that are being answered get their
@@ -235,61 +204,6 @@ impl Listener {
     }
 }
 
-/// What all connections share.
-pub(super) struct Service {
-    token: Mutex<Option<Secret>>,
-    pub(super) control: Arc<dyn Control>,
-    pub(super) limits: Limits,
-    slots: ConnectionSlots,
-    reserve: Reserve,
-    reloads: AtomicUsize,
-}
-
-impl Service {
-    pub(super) fn token(&self) -> Option<Secret> {
-        self.token.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// A turn to reload; `None` if too many wait already.
-    pub(super) fn begin_reload(&self) -> Option<ReloadPermit<'_>> {
-        let permit = ReloadPermit(&self.reloads);
-        // The turn counts itself, so that dropping it is right in both cases.
-        (self.reloads.fetch_add(1, Ordering::AcqRel) < RELOADS_MAX).then_some(permit)
-    }
-}
-
-/// Held while a reload runs or waits.
-pub(super) struct ReloadPermit<'a>(&'a AtomicUsize);
-
-impl Drop for ReloadPermit<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// One descriptor, kept so that a probe can be accepted when there is none left.
-#[derive(Default)]
-struct Reserve(Mutex<Option<File>>);
-
-impl Reserve {
-    fn kept(&self) -> MutexGuard<'_, Option<File>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes one again, if it is not there and there is one to be had.
-    fn fill(&self) {
-        let mut kept = self.kept();
-        if kept.is_none() {
-            *kept = File::open("/dev/null").ok();
-        }
-    }
-
-    /// Gives it up. `false`: it is not there.
-    fn spend(&self) -> bool {
-        self.kept().take().is_some()
-    }
-}
-
 async fn accept(listener: Arc<Listener>, service: Arc<Service>) {
     let mut healthy = true;
     loop {
@@ -342,101 +256,4 @@ where
     })
     .detach();
     Ok(())
-}
-
-/// The connections that are there, oldest first.
-#[derive(Default)]
-struct ConnectionSlots(Mutex<SlotTable>);
-
-#[derive(Default)]
-struct SlotTable {
-    entries: VecDeque<Entry>,
-    next: u64,
-}
-
-impl SlotTable {
-    /// Takes the place of the oldest connection that waits for its peer; `None` if none does.
-    fn evict(&mut self) -> Option<Entry> {
-        let oldest = self.entries.iter().position(|entry| !entry.held)?;
-        self.entries.remove(oldest)
-    }
-}
-
-struct Entry {
-    id: u64,
-    /// Not to be taken away: it works for its peer.
-    held: bool,
-    /// Dropped to tell the connection that its place is gone.
-    _keep: Sender<()>,
-}
-
-impl ConnectionSlots {
-    fn table(&self) -> MutexGuard<'_, SlotTable> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A place, if need be that of the oldest connection that waits for its peer.
-    fn take(service: &Arc<Service>) -> Option<ConnectionSlot> {
-        let mut table = service.slots.table();
-        if table.entries.len() >= service.limits.connections {
-            table.evict()?;
-        }
-        let (keep, evicted) = bounded(1);
-        let id = table.next;
-        table.next += 1;
-        table.entries.push_back(Entry { id, held: false, _keep: keep });
-        Some(ConnectionSlot { service: service.clone(), id, evicted })
-    }
-
-    /// Ends the oldest connection that waits for its peer, for the sake of its descriptor.
-    fn evict(&self) {
-        self.table().evict();
-    }
-
-    fn hold(&self, id: u64, held: bool) {
-        if let Some(entry) = self.table().entries.iter_mut().find(|entry| entry.id == id) {
-            entry.held = held;
-        }
-    }
-}
-
-/// The place of one connection.
-pub(super) struct ConnectionSlot {
-    service: Arc<Service>,
-    id: u64,
-    evicted: Receiver<()>,
-}
-
-impl ConnectionSlot {
-    /// The result of `work`, or `None` when the place is taken away first.
-    pub(super) async fn or_evicted<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let work = async { Some(work.await) };
-        let evicted = async {
-            // Nothing is ever sent: this ends when the other end is dropped.
-            let _ = self.evicted.recv().await;
-            None
-        };
-        future::or(work, evicted).await
-    }
-
-    /// Keeps the place safe until the result is dropped.
-    pub(super) fn hold(&self) -> KeptSlot<'_> {
-        self.service.slots.hold(self.id, true);
-        KeptSlot(self)
-    }
-}
-
-impl Drop for ConnectionSlot {
-    fn drop(&mut self) {
-        self.service.slots.table().entries.retain(|entry| entry.id != self.id);
-    }
-}
-
-/// Keeps a place safe.
-pub(super) struct KeptSlot<'a>(&'a ConnectionSlot);
-
-impl Drop for KeptSlot<'_> {
-    fn drop(&mut self) {
-        self.0.service.slots.hold(self.0.id, false);
-    }
 }

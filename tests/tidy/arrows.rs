@@ -24,10 +24,12 @@ const ARROWS: &[(&str, &[&str])] = &[
             "http",
             "worker",
             "files",
+            "watch",
         ],
     ),
+    ("watch", &["config", "files"]),
     ("proxy", &["generation", "upstream", "tls", "http", "proxy_protocol", "worker"]),
-    ("generation", &["routing", "upstream", "tls", "http", "worker"]),
+    ("generation", &["config", "files", "routing", "upstream", "tls", "http", "worker"]),
     ("internal_api", &["routing", "upstream", "tls", "http", "worker"]),
     ("routing", &["http"]),
     ("upstream", &["tls", "http", "worker"]),
@@ -42,16 +44,19 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Folders whose `mod.rs` declares its modules in the order of their use.
-pub(crate) const ORDERED: [&str; 9] = [
+pub(crate) const ORDERED: &[&str] = &[
     "src/config",
     "src/config/compose",
     "src/config/lowering",
     "src/config/plan",
     "src/config/source",
+    "src/gate",
     "src/generation",
+    "src/internal_api",
     "src/proxy/client",
     "src/proxy/record",
     "src/proxy/transfer",
+    "src/watch",
 ];
 
 /// Modules that turn values into values and nothing else.

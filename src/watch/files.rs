@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use std::{fs, io};
 
 use crate::config::{Content, SourceFiles, TEXT_BYTES_MAX};
-use crate::{files, tls};
+use crate::files;
 
 /// Symbolic links that are followed for one path; as many as Linux follows.
 const LINKS_MAX: usize = 40;
@@ -74,19 +74,19 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(entries)
 }
 
-/// Takes in a file that a plan names and that no load reads, such as certificates; of a folder,
-/// the certificates and keys in it too, and in the folders in it.
-pub(in crate::gate) fn note(sources: &mut SourceFiles, path: &Path) {
-    note_deep(sources, path, FOLDERS_DEEP);
+/// Adds a file that a plan names and that no load reads, such as a certificate. Of a folder, the files that
+/// `may_count` accepts are added too, and those of the folders in it.
+pub(crate) fn note(sources: &mut SourceFiles, path: &Path, may_count: fn(&Path) -> bool) {
+    note_deep(sources, path, may_count, FOLDERS_DEEP);
 }
 
-fn note_deep(sources: &mut SourceFiles, path: &Path, folders: usize) {
+fn note_deep(sources: &mut SourceFiles, path: &Path, may_count: fn(&Path) -> bool, folders: usize) {
     let found = seen(path, Content::Unreadable);
     sources.note(path.to_owned(), found);
     if let (Content::Folder(_), Some(deeper)) = (found, folders.checked_sub(1)) {
         let entries = entries(path).into_iter().flatten();
-        let entries = entries.filter(|entry| tls::may_count(entry) || entry.is_dir());
-        entries.for_each(|entry| note_deep(sources, &entry, deeper));
+        let entries = entries.filter(|entry| may_count(entry) || entry.is_dir());
+        entries.for_each(|entry| note_deep(sources, &entry, may_count, deeper));
     }
 }
 

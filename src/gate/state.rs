@@ -1,4 +1,4 @@
-//! What a gate has while it runs, and how it starts and stops.
+//! What a gate has while it runs.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -14,18 +14,17 @@ use smol::Task;
 use smol::channel::{Receiver, Sender, bounded};
 
 use super::background::Background;
-use super::control::GateControl;
-use super::reload::drop_when_unused;
+use super::error::{GateError, Loader, OnPlan};
 use super::sockets::{self, ListenKey, NewSockets};
 use super::workers::{RollCall, Workers};
-use super::{GateError, Loader, OnPlan, certificates, notify, watch};
-use crate::config::plan::{AccessLog as AccessPlan, InternalApi, Plan};
+use crate::config::plan::{AccessLog as AccessPlan, Plan};
 use crate::config::{Diagnostic, Diagnostics, Loaded, Severity, SourceFiles};
-use crate::generation::{Generation, GenerationHandle, Permits};
+use crate::generation::{Generation, GenerationHandle, Permits, certificates};
 use crate::internal_api::{Phase, Server};
 use crate::log::{AccessLog, Counters};
-use crate::tls::TicketKeys;
+use crate::tls::{self, TicketKeys};
 use crate::upstream::NameCache;
+use crate::watch;
 
 /// What everyone who has to do with a gate shares.
 pub(super) struct GateState {
@@ -61,8 +60,6 @@ pub(super) struct Running {
     pub(super) leaving: Vec<Workers>,
     pub(super) permits: Permits,
     pub(super) internal: Server,
-    /// What `internal` was started with.
-    pub(super) internal_plan: InternalApi,
     pub(super) access: Option<(AccessPlan, AccessLog)>,
     /// Ends with what it is a part of.
     pub(super) watching: Task<()>,
@@ -104,56 +101,10 @@ impl GateState {
         }))
     }
 
-    /// Starts everything; on an error nothing is left running.
-    pub(super) async fn start(self: &Arc<Self>) -> Result<(), GateError> {
-        raise_file_limit();
-        let mut running = self.running.lock().await;
-        let plan = self.accept(self.read())?;
-        let access = start_access_log(&plan, &self.counters)?;
-        let generation = self.build(1, plan, access.as_ref().map(|(_, log)| log.clone()))?;
-        log_problems(&generation);
-        let plan = &generation.plan;
-        let permits = Permits::new(plan.max_connections);
-        let count = worker_count(plan);
-        let sockets = sockets::bind(plan, &HashMap::new(), false, count)?;
-        let internal = start_internal(&plan.internal_api, self)?;
-        let workers = start_workers(count, &self.counters, &permits)?;
-        let internal_plan = plan.internal_api.clone();
-        let new = prepare(&workers, sockets).await?;
-        self.install(&[&workers], &generation, new).await;
-        let watching = smol::spawn(watch::watch(Arc::downgrade(self), self.reloaded.1.clone()));
-        *running = Some(Running {
-            workers,
-            leaving: Vec::new(),
-            permits,
-            internal,
-            internal_plan,
-            access,
-            watching,
-        });
-        notify::send("READY=1");
-        Ok(())
-    }
-
-    /// Drains and ends everything, each listener within its own `shutdown_timeout`. A reload that is going on
-    /// is given up. Does nothing the second time.
-    pub(super) async fn stop(&self) {
+    /// Marks the gate as draining, and gives up what waits in [`GateState::unless_stopping`].
+    pub(super) fn begin_stop(&self) {
         self.draining.store(true, Ordering::Release);
         self.stopping.0.close();
-        let Some(running) = self.running.lock().await.take() else { return };
-        let Running { workers, mut leaving, internal, access, watching, .. } = running;
-        notify::send("STOPPING=1");
-        watching.cancel().await;
-        workers.leave();
-        leaving.push(workers);
-        for workers in &mut leaving {
-            workers.ended().await;
-        }
-        // It takes a file away.
-        smol::unblock(move || internal.stop()).await;
-        if let Some((_, log)) = access {
-            smol::unblock(move || log.flush_and_stop()).await;
-        }
     }
 
     /// What `work` gives, or `None` as soon as the gate stops: `work` is dropped then, wherever it is.
@@ -175,7 +126,7 @@ impl GateState {
         };
         // Before anybody uses them: what is written from now on is a change.
         for file in loaded.iter().flat_map(|loaded| certificates::files_named_by(&loaded.plan)) {
-            watch::note(&mut sources, &file);
+            watch::note(&mut sources, &file, tls::may_count);
         }
         LoadResult { loaded, sources }
     }
@@ -220,7 +171,7 @@ impl GateState {
         new: NewAddresses,
     ) {
         let (handle, returned) = GenerationHandle::new(generation.clone());
-        smol::spawn(drop_when_unused(generation.clone(), returned, self.background.clone())).detach();
+        smol::spawn(self.background.clone().drop_when_unused(generation.clone(), returned)).detach();
         for workers in all_workers {
             workers.install(&handle).await;
         }
@@ -339,28 +290,7 @@ pub(super) fn start_access_log(
     Ok(Some((access.clone(), log)))
 }
 
-/// Blocks: a Unix socket has a file.
-pub(super) fn start_internal(plan: &InternalApi, state: &Arc<GateState>) -> Result<Server, GateError> {
-    let control = Arc::new(GateControl(Arc::downgrade(state)));
-    let server = Server::start(&plan.bind, plan.token.clone(), control);
-    let named = || {
-        let place = "`bind` of `internal_api`, or INTERNAL_API_PORT, says where";
-        format!("the internal API cannot listen on `{}` ({place})", plan.bind)
-    };
-    server.map_err(|error| GateError::System(named(), error))
-}
-
 /// One worker a core, unless the plan says otherwise.
 pub(super) fn worker_count(plan: &Plan) -> usize {
     plan.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get))
-}
-
-/// As many files as the system allows: each connection is one, and the usual soft limit of 1,024 is
-/// from a time of `select`.
-fn raise_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        tracing::debug!(%error, "the limit on open files stays as it is");
-    }
 }

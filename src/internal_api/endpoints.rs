@@ -5,11 +5,8 @@ use http_types::{Method, Request, Response, StatusCode};
 use crate::config::plan::Secret;
 use crate::internal_api::control::{Control, Phase};
 use crate::internal_api::head::Refusal;
-use crate::internal_api::{authorization, view};
+use crate::internal_api::{authorization, views};
 use crate::log::process::ProcessStats;
-
-/// Reloads asked for at once; one runs, the others wait, and more would be a flood.
-pub(super) const RELOADS_MAX: usize = 4;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -113,10 +110,10 @@ pub(super) async fn answer(
             text(if phase == Phase::Ready { 200 } else { 503 }, phase.word())
         }
         Endpoint::Health => {
-            let (up, page) = view::health(control, control.phase().await);
+            let (up, page) = views::health(control, control.phase().await);
             typed(if up { 200 } else { 503 }, JSON, page)
         }
-        Endpoint::Routes => typed(200, JSON, view::routes_page(&control.plan())),
+        Endpoint::Routes => typed(200, JSON, views::routes_page(&control.plan())),
         Endpoint::Config => typed(200, "application/yaml; charset=utf-8", control.view()),
     })
 }
@@ -150,7 +147,7 @@ pub(super) fn reloaded(result: Result<String, String>) -> Response {
     }
 }
 
-/// What is answered while [`RELOADS_MAX`] are asked for.
+/// The response to a reload that has to be asked for again, because too many wait.
 pub(super) fn too_many_reloads() -> Response {
     let mut response = text(503, "a reload is running and others are waiting; ask again later");
     response.insert_header("Retry-After", "1");

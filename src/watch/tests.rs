@@ -15,6 +15,7 @@ use super::files::{FileStamps, note, read, stamps, watch_targets};
 use super::mounts::StaleMounts;
 use super::watcher::ConfigWatcher;
 use crate::config::{Content, SourceFiles};
+use crate::tls;
 
 /// Only a failing test ever waits for it.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -120,7 +121,7 @@ fn of_a_folder_of_certificates_every_file_that_counts_is_noted() {
         fs::write(dir.join("live/a.example").join(other), "not read").unwrap();
     }
     let mut noted = SourceFiles::default();
-    note(&mut noted, &dir.join("live"));
+    note(&mut noted, &dir.join("live"), tls::may_count);
     let paths: Vec<_> = noted.iter().map(|(path, _)| path.strip_prefix(&dir).unwrap().to_owned()).collect();
     let expected = ["live", "live/a.example", "live/a.example/cert.pem", "live/a.example/old"];
     assert_eq!(paths, expected.map(PathBuf::from));

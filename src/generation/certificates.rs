@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::generation::{Generation, terminators};
 use crate::config::plan::Plan;
 use crate::config::{Diagnostic, Excerpts, Severity, TEXT_BYTES_MAX};
 use crate::files;
-use crate::generation::{Generation, terminators};
 use crate::log::counters::CertificateExpiry;
 use crate::tls::{Problem, Terminator, TicketKeys, files_of};
 use crate::upstream::{NameCache, UpstreamError, UpstreamTable};
@@ -20,7 +20,7 @@ pub fn check(plan: &Plan) -> Vec<Diagnostic> {
 }
 
 /// Problems with the line that names the file.
-pub(super) fn diagnostics(problems: &[Problem]) -> Vec<Diagnostic> {
+pub(crate) fn diagnostics(problems: &[Problem]) -> Vec<Diagnostic> {
     let mut files = Excerpts::default();
     let mut diagnostic = |problem: &Problem| Diagnostic {
         severity: if problem.is_warning { Severity::Warning } else { Severity::Error },
@@ -31,7 +31,7 @@ pub(super) fn diagnostics(problems: &[Problem]) -> Vec<Diagnostic> {
 }
 
 /// Why upstreams cannot be used, with the lines that they begin in.
-pub(super) fn of_upstreams(errors: Vec<UpstreamError>) -> Vec<Diagnostic> {
+pub(crate) fn of_upstreams(errors: Vec<UpstreamError>) -> Vec<Diagnostic> {
     let mut files = Excerpts::default();
     errors.into_iter().map(|error| files.error(error.origin, error.message, read)).collect()
 }
@@ -42,7 +42,7 @@ fn read(path: &Path) -> Option<String> {
 
 /// Files and folders that the plan names and that reading the configuration does not read:
 /// certificates, keys, authorities. Blocks.
-pub(super) fn files_named_by(plan: &Plan) -> Vec<PathBuf> {
+pub(crate) fn files_named_by(plan: &Plan) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> =
         plan.upstreams.iter().filter_map(|upstream| upstream.tls.ca.clone()).collect();
     for tls in plan.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
@@ -57,13 +57,13 @@ pub(super) fn files_named_by(plan: &Plan) -> Vec<PathBuf> {
 }
 
 /// What `smolgate_certificates_outdated` says of a generation.
-pub(super) fn served_instead(generation: &Generation) -> usize {
+pub(crate) fn served_instead(generation: &Generation) -> usize {
     generation.terminators.iter().flatten().map(Terminator::served_instead).sum()
 }
 
 /// What `smolgate_certificate_expiry_timestamp_seconds` says of a generation: the soonest, where a
 /// listener has several certificates of one name.
-pub(super) fn expiries(generation: &Generation) -> Vec<CertificateExpiry> {
+pub(crate) fn expiries(generation: &Generation) -> Vec<CertificateExpiry> {
     let mut all: Vec<CertificateExpiry> = Vec::new();
     for (listener, terminator) in generation.plan.listeners.iter().zip(&generation.terminators) {
         for (name, expires) in terminator.iter().flat_map(|terminator| terminator.expiries()) {

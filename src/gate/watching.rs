@@ -1,18 +1,17 @@
-//! The task that watches for a gate.
+//! The task that reloads a gate when its files change.
 
 use std::sync::Weak;
 
 use futures_lite::FutureExt;
 use smol::channel::Receiver;
 
-use super::platform::FileEvents;
-use super::watcher::{ConfigWatcher, POLL};
+use super::state::GateState;
 use crate::config::SourceFiles;
-use crate::gate::running::GateState;
+use crate::watch::ConfigWatcher;
 
 /// Reloads the gate whenever its files changed, as long as its plan wants that; ends with the gate.
 /// `reloaded` tells that a load took place.
-pub(in crate::gate) async fn watch(state: Weak<GateState>, reloaded: Receiver<()>) {
+pub(super) async fn watch(state: Weak<GateState>, reloaded: Receiver<()>) {
     let mut watcher = None;
     loop {
         let Some(gate) = state.upgrade() else { return };
@@ -26,7 +25,7 @@ pub(in crate::gate) async fn watch(state: Weak<GateState>, reloaded: Receiver<()
                 Err(_) => return,
             }
         };
-        let watcher = watcher.get_or_insert_with(begin);
+        let watcher = watcher.get_or_insert_with(ConfigWatcher::start);
         watcher.watch(sources);
         let told = async { reloaded.recv().await.err().map(|_| Event::Gone).unwrap_or(Event::Loaded) };
         let changed = async { Event::Changed(watcher.changed().await) };
@@ -49,11 +48,4 @@ enum Event {
     Changed(SourceFiles),
     /// There is no gate any more.
     Gone,
-}
-
-fn begin() -> ConfigWatcher {
-    let events = FileEvents::new().map_err(|error| {
-        tracing::info!("no events for files ({error}): they are looked at every {POLL:?} instead");
-    });
-    ConfigWatcher::new(events.ok())
 }

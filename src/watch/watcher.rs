@@ -17,10 +17,10 @@ use crate::config::{Content, SourceFiles};
 pub(super) const QUIET: Duration = Duration::from_millis(500);
 
 /// How often files are asked for their stamps, whatever inotify says.
-pub(super) const POLL: Duration = Duration::from_secs(2);
+const POLL: Duration = Duration::from_secs(2);
 
 /// The watch over the files of one gate.
-pub(super) struct ConfigWatcher {
+pub(crate) struct ConfigWatcher {
     /// `None`: there is only the poll.
     events: Option<FileEvents>,
     /// What the last load read.
@@ -36,6 +36,14 @@ pub(super) struct ConfigWatcher {
 }
 
 impl ConfigWatcher {
+    /// Starts with the events of the system, or without them where it has none.
+    pub(crate) fn start() -> ConfigWatcher {
+        let events = FileEvents::new().map_err(|error| {
+            tracing::info!("no events for files ({error}): they are looked at every {POLL:?} instead");
+        });
+        ConfigWatcher::new(events.ok())
+    }
+
     pub(super) fn new(events: Option<FileEvents>) -> ConfigWatcher {
         ConfigWatcher {
             events,
@@ -48,18 +56,18 @@ impl ConfigWatcher {
     }
 
     /// Watches what a load read, from now on.
-    pub(super) fn watch(&mut self, sources: Arc<SourceFiles>) {
+    pub(crate) fn watch(&mut self, sources: Arc<SourceFiles>) {
         self.sources = sources;
     }
 
     /// What was reported was not loaded: it is to be reported again, should it still be there.
-    pub(super) fn report_again(&mut self) {
+    pub(crate) fn report_again(&mut self) {
         self.reported = None;
     }
 
     /// Returns when the files hold something else than the last load read, and have been still for
     /// [`QUIET`]: what they hold. May be dropped at any time.
-    pub(super) async fn changed(&mut self) -> SourceFiles {
+    pub(crate) async fn changed(&mut self) -> SourceFiles {
         self.update_watches().await;
         self.has_changed().await;
         loop {

@@ -1,0 +1,115 @@
+//! The process around a gate: its signals, the service manager that started it, its limit of open files.
+//!
+//! Signals are heard from the first moment to the last, whatever the gate is doing. The thread that hears them
+//! does nothing else. A start runs on another one, a reload is a task, and a stop gives both up.
+
+use std::ffi::OsStr;
+use std::future::Future;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+
+use async_signal::{Signal, Signals};
+use futures_lite::{FutureExt, StreamExt};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+/// The signals of the process, caught from the moment this is made.
+///
+/// Made before anything is read or started: a program that sees the gate listen may send a signal at once, and
+/// the first process of a container cannot be ended by a signal that is not caught.
+pub struct CaughtSignals {
+    signals: Signals,
+    /// HUP came before there was anything to reload.
+    pub(super) hung_up: bool,
+}
+
+/// What a signal asks for.
+pub(super) enum SignalRequest {
+    /// TERM, INT or QUIT.
+    Stop,
+    /// HUP.
+    Reload,
+    /// USR1.
+    Reopen,
+}
+
+impl CaughtSignals {
+    /// Catches TERM, INT, QUIT, HUP and USR1.
+    ///
+    /// # Errors
+    /// When signals cannot be listened for.
+    pub fn new() -> io::Result<Self> {
+        let signals = [Signal::Term, Signal::Int, Signal::Quit, Signal::Hup, Signal::Usr1];
+        Ok(Self { signals: Signals::new(signals)?, hung_up: false })
+    }
+
+    /// What `work` gives, which may block; `None` when a signal says to stop before that. Then the work is left
+    /// behind, and ends with the process. HUP is kept for later.
+    ///
+    /// # Errors
+    /// When signals cannot be listened for.
+    pub fn unless_stopped<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<Option<T>> {
+        smol::block_on(self.beside(smol::unblock(work)))
+    }
+
+    /// The same of a future.
+    pub(super) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> io::Result<Option<T>> {
+        let stopped = async {
+            loop {
+                match self.next_request().await? {
+                    SignalRequest::Stop => return Ok(None),
+                    SignalRequest::Reload => self.hung_up = true,
+                    SignalRequest::Reopen => {}
+                }
+            }
+        };
+        async { Ok(Some(work.await)) }.or(stopped).await
+    }
+
+    pub(super) async fn next_request(&mut self) -> io::Result<SignalRequest> {
+        match self.signals.next().await {
+            Some(Ok(Signal::Hup)) => Ok(SignalRequest::Reload),
+            Some(Ok(Signal::Usr1)) => Ok(SignalRequest::Reopen),
+            Some(Ok(_)) | None => Ok(SignalRequest::Stop),
+            Some(Err(error)) => Err(error),
+        }
+    }
+}
+
+/// Sends one message to the socket that `NOTIFY_SOCKET` names; nothing happens when it names none.
+pub(super) fn notify(message: &str) {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    if let Err(error) = send_to(&path, message) {
+        tracing::debug!(%error, message, "systemd was not told");
+    }
+}
+
+/// Says that a reload begins; systemd wants the time of it (sd_notify(3)).
+pub(super) fn notify_reloading() {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let microseconds = now.tv_sec * 1_000_000 + now.tv_nsec / 1000;
+    notify(&format!("RELOADING=1\nMONOTONIC_USEC={microseconds}"));
+}
+
+fn send_to(path: &OsStr, message: &str) -> io::Result<()> {
+    let mut path = path.as_bytes().to_vec();
+    // An abstract name, which only Linux knows, begins with a zero there.
+    if let Some(first @ b'@') = path.first_mut() {
+        *first = 0;
+    }
+    let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
+    socket.send_to(message.as_bytes(), &SockAddr::unix(OsStr::from_bytes(&path))?)?;
+    Ok(())
+}
+
+/// As many files as the system allows: each connection is one, and the usual soft limit of 1,024 is
+/// from a time of `select`.
+pub(super) fn raise_file_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!(%error, "the limit on open files stays as it is");
+    }
+}

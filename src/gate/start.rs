@@ -1,0 +1,67 @@
+//! How a gate starts and stops.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::control::GateControl;
+use super::error::GateError;
+use super::process;
+use super::sockets;
+use super::state::{
+    GateState, Running, log_problems, prepare, start_access_log, start_workers, worker_count,
+};
+use super::watching;
+use crate::config::plan::InternalApi;
+use crate::generation::Permits;
+use crate::internal_api::Server;
+
+impl GateState {
+    /// Starts everything; on an error nothing is left running.
+    pub(super) async fn start(self: &Arc<Self>) -> Result<(), GateError> {
+        process::raise_file_limit();
+        let mut running = self.running.lock().await;
+        let plan = self.accept(self.read())?;
+        let access = start_access_log(&plan, &self.counters)?;
+        let generation = self.build(1, plan, access.as_ref().map(|(_, log)| log.clone()))?;
+        log_problems(&generation);
+        let plan = &generation.plan;
+        let permits = Permits::new(plan.max_connections);
+        let count = worker_count(plan);
+        let sockets = sockets::bind(plan, &HashMap::new(), false, count)?;
+        let internal = start_internal(&plan.internal_api, self)?;
+        let workers = start_workers(count, &self.counters, &permits)?;
+        let new = prepare(&workers, sockets).await?;
+        self.install(&[&workers], &generation, new).await;
+        let watching = smol::spawn(watching::watch(Arc::downgrade(self), self.reloaded.1.clone()));
+        *running = Some(Running { workers, leaving: Vec::new(), permits, internal, access, watching });
+        process::notify("READY=1");
+        Ok(())
+    }
+
+    /// Drains and ends everything, each listener within its own `shutdown_timeout`. A reload that is going on
+    /// is given up. Does nothing the second time.
+    pub(super) async fn stop(&self) {
+        self.begin_stop();
+        let Some(running) = self.running.lock().await.take() else { return };
+        let Running { workers, mut leaving, internal, access, watching, .. } = running;
+        process::notify("STOPPING=1");
+        watching.cancel().await;
+        workers.leave();
+        leaving.push(workers);
+        for workers in &mut leaving {
+            workers.ended().await;
+        }
+        // It takes a file away.
+        smol::unblock(move || internal.stop()).await;
+        if let Some((_, log)) = access {
+            smol::unblock(move || log.flush_and_stop()).await;
+        }
+    }
+}
+
+/// Blocks: a Unix socket has a file.
+fn start_internal(plan: &InternalApi, state: &Arc<GateState>) -> Result<Server, GateError> {
+    let control = Arc::new(GateControl(Arc::downgrade(state)));
+    let server = Server::start(&plan.bind, plan.token.clone(), control);
+    server.map_err(|error| GateError::of_internal_api(&plan.bind, error))
+}
