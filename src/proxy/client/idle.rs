@@ -140,7 +140,7 @@ mod tests {
     fn the_one_that_has_been_idle_longest_makes_room_and_is_asked_once() {
         let ended = worker::run(|worker| async move {
             let (connections, idle) = (Connections::default(), Idle::new(&worker, &Permits::new(0)));
-            let all: Vec<_> = (0..5).map(|_| Rc::new(connections.register(worker.now()))).collect();
+            let all: Vec<_> = (0..5).map(|_| connections.register(worker.now())).collect();
             let mut idling: Vec<_> = all.iter().map(|handle| idle.register(handle, worker.now())).collect();
             // In the middle, at the end, and at the front; one of them comes back.
             idling.remove(2);
