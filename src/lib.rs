@@ -20,6 +20,7 @@ pub mod tls;
 pub mod upstream;
 
 pub mod http;
+pub mod http1;
 pub mod proxy_protocol;
 pub mod worker;
 

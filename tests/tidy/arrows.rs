@@ -4,10 +4,10 @@ use crate::source::{Source, paths, words};
 
 /// Each module of the crate root and the modules it may use. Everyone may use `config::plan`,
 /// `log` and `reason` besides. In words: `main -> cli -> gate -> {proxy -> generation, internal_api} -> {routing, upstream -> tls} ->
-/// {http, worker}`; `demo`, `whoami` and `disk` stand beside `cli`.
+/// {http1 -> http, worker}`; `demo`, `whoami` and `disk` stand beside `cli`.
 const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["config", "demo", "disk", "gate", "http", "internal_api", "routing", "whoami"]),
+    ("cli", &["config", "demo", "disk", "gate", "http", "http1", "internal_api", "routing", "whoami"]),
     ("demo", &["config", "disk", "gate", "whoami"]),
     ("whoami", &[]),
     ("disk", &["config", "files"]),
@@ -26,12 +26,13 @@ const ARROWS: &[(&str, &[&str])] = &[
             "files",
         ],
     ),
-    ("proxy", &["generation", "upstream", "tls", "http", "proxy_protocol", "worker"]),
+    ("proxy", &["generation", "upstream", "tls", "http", "http1", "proxy_protocol", "worker"]),
     ("generation", &["routing", "upstream", "tls", "http", "worker"]),
     ("internal_api", &["routing", "upstream", "tls", "http", "worker"]),
     ("routing", &["http"]),
     ("upstream", &["tls", "http", "worker"]),
     ("tls", &["http", "worker", "files"]),
+    ("http1", &["http"]),
     ("http", &[]),
     ("proxy_protocol", &[]),
     ("worker", &[]),
@@ -42,20 +43,22 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Folders whose `mod.rs` declares its modules in the order of their use.
-pub(crate) const ORDERED: [&str; 9] = [
+pub(crate) const ORDERED: [&str; 11] = [
     "src/config",
     "src/config/compose",
     "src/config/lowering",
     "src/config/plan",
     "src/config/source",
     "src/generation",
+    "src/http",
+    "src/http1",
     "src/proxy/client",
     "src/proxy/record",
     "src/proxy/transfer",
 ];
 
 /// Modules that turn values into values and nothing else.
-const PURE: [&str; 4] = ["config", "http", "proxy_protocol", "routing"];
+const PURE: [&str; 5] = ["config", "http", "http1", "proxy_protocol", "routing"];
 
 /// Crates that do I/O or wait for it.
 const IO_CRATES: [&str; 8] =

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::body::Incoming;
 use super::write::write_message;
-use crate::http::{BodyError, CHUNK_END, ChunkPrefix, LAST_CHUNK};
+use crate::http1::{BodyError, CHUNK_END, ChunkPrefix, LAST_CHUNK};
 use crate::proxy::record::{Failure, Meter, TransferError};
 use crate::tls::Stream;
 use crate::worker::{Buffer, Timer, Worker};
