@@ -26,6 +26,7 @@ pub mod worker;
 
 pub mod config;
 pub mod log;
+pub mod metrics;
 pub mod reason;
 
 pub mod files;

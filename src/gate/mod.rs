@@ -34,7 +34,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::config::{Diagnostics, Loaded};
-use crate::log::Counters;
+use crate::metrics::Counters;
 use crate::upstream::NameCache;
 pub use certificates::check as check_certificates;
 use running::GateState;

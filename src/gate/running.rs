@@ -23,7 +23,8 @@ use crate::config::plan::{AccessLog as AccessPlan, InternalApi, Plan};
 use crate::config::{Diagnostic, Diagnostics, Loaded, Severity, SourceFiles};
 use crate::generation::{Generation, GenerationHandle, Permits};
 use crate::internal_api::{Phase, Server};
-use crate::log::{AccessLog, Counters};
+use crate::log::AccessLog;
+use crate::metrics::Counters;
 use crate::tls::TicketKeys;
 use crate::upstream::NameCache;
 

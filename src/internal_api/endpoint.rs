@@ -6,7 +6,7 @@ use crate::config::plan::Secret;
 use crate::internal_api::control::{Control, Phase};
 use crate::internal_api::head::Refusal;
 use crate::internal_api::{authorization, view};
-use crate::log::process::ProcessStats;
+use crate::metrics::ProcessStats;
 
 /// Reloads asked for at once; one runs, the others wait, and more would be a flood.
 pub(super) const RELOADS_MAX: usize = 4;

@@ -3,7 +3,7 @@
 use crate::source::{Source, paths, words};
 
 /// Each module of the crate root and the modules it may use. Everyone may use `config::plan`,
-/// `log` and `reason` besides. In words: `main -> cli -> gate -> {proxy -> generation, internal_api} -> {routing, upstream -> tls} ->
+/// `log`, `metrics` and `reason` besides. In words: `main -> cli -> gate -> {proxy -> generation, internal_api} -> {routing, upstream -> tls} ->
 /// {http1 -> http, worker}`; `demo`, `whoami` and `disk` stand beside `cli`.
 const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
@@ -38,12 +38,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("worker", &[]),
     ("config", &["http"]),
     ("log", &["files"]),
+    ("metrics", &[]),
     ("reason", &[]),
     ("files", &[]),
 ];
 
 /// Folders whose `mod.rs` declares its modules in the order of their use.
-pub(crate) const ORDERED: [&str; 11] = [
+pub(crate) const ORDERED: [&str; 13] = [
     "src/config",
     "src/config/compose",
     "src/config/lowering",
@@ -52,6 +53,8 @@ pub(crate) const ORDERED: [&str; 11] = [
     "src/generation",
     "src/http",
     "src/http1",
+    "src/log",
+    "src/metrics",
     "src/proxy/client",
     "src/proxy/record",
     "src/proxy/transfer",
@@ -84,7 +87,8 @@ pub(crate) fn arrows(source: &Source) -> Vec<String> {
     for (at, path) in paths(&source.production, root) {
         let Some(used) = path.get(1) else { continue };
         let plan = used == "config" && path.get(2).is_some_and(|inner| inner == "plan");
-        if !(plan || used == user || used == "log" || used == "reason" || allowed.contains(&used.as_str())) {
+        let for_all = ["log", "metrics", "reason"].contains(&used.as_str());
+        if !(plan || used == user || for_all || allowed.contains(&used.as_str())) {
             found.push(source.finding(at, &format!("`{user}` may not use `{}`", path[1..].join("::"))));
         }
     }

@@ -236,7 +236,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream as Peer};
 
     use crate::http::Framing;
-    use crate::log::counters::Counter;
+    use crate::metrics::Counter;
     use crate::proxy::transfer::body::Body;
     use crate::tls::Input;
     use crate::worker::{self, TcpStream};
