@@ -9,8 +9,8 @@ use crate::config;
 use crate::config::plan::{LogFormat, LogLevel, Plan};
 use crate::disk::DiskInputs;
 use crate::gate::{CaughtSignals, Gate, GateError};
-use crate::log::Counters;
 use crate::log::setup::{LevelError, LevelSources, LogLevelHandle, setup};
+use crate::metrics::Counters;
 use crate::whoami as upstream;
 
 /// Runs the gate until it is told to stop.
