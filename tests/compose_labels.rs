@@ -143,9 +143,9 @@ fn the_format_can_be_said() {
         load_files(&Files { config: vec![file.into()], format, ..Files::default() }, &inputs)
     };
     assert!(read("a.yml", None).expect("a native file").plan.listeners.is_empty());
-    assert_eq!(read("a.yml", Some(Format::Compose)).expect("a compose file").plan.listeners.len(), 1);
+    assert_eq!(read("a.yml", Format::named("compose")).expect("a compose file").plan.listeners.len(), 1);
     assert_eq!(read("b.yml", None).expect("a compose file").plan.listeners.len(), 1);
-    assert!(read("b.yml", Some(Format::Native)).is_err());
+    assert!(read("b.yml", Format::named("native")).is_err());
 }
 
 #[test]

@@ -4,9 +4,12 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+use crate::config::Format;
 
 const AFTER_HELP: &str = "\
 Without -c the configuration is $CONFIG_FILE, without --compose the compose files are those
@@ -42,8 +45,8 @@ pub struct Files {
     #[arg(long, value_name = "FILE")]
     pub compose: Vec<PathBuf>,
     /// What the files of -c are, when their keys are not to tell
-    #[arg(long, value_name = "KIND")]
-    pub format: Option<Kind>,
+    #[arg(long, value_name = "KIND", value_parser = formats())]
+    pub format: Option<Format>,
 }
 
 impl Files {
@@ -60,13 +63,10 @@ impl Files {
     }
 }
 
-/// A kind of file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
-    /// Our own
-    Native,
-    /// Services with labels
-    Compose,
+/// The formats of the configuration, by their names.
+fn formats() -> impl TypedValueParser<Value = Format> {
+    let names = Format::names().map(|(name, about)| PossibleValue::new(name).help(about));
+    PossibleValuesParser::new(names).try_map(|name| Format::named(&name).ok_or("no such format"))
 }
 
 /// How much is logged.
@@ -329,7 +329,7 @@ mod tests {
             assert_eq!(verb.files().unwrap().compose, [PathBuf::from("a"), PathBuf::from("b")], "{line}");
         }
         let mut verb = words("-c a --format compose explain http://a/").unwrap();
-        assert_eq!(verb.files().unwrap().format, Some(Kind::Compose));
+        assert_eq!(verb.files().unwrap().format, Format::named("compose"));
         assert!(words("-c a --format other check").is_err());
         assert!(words("--compose a whoami").is_err());
     }

@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::arguments::{Files as Arguments, Kind};
+use super::arguments::Files as Arguments;
 use super::output;
 use crate::config::plan::{Plan, Protocol};
-use crate::config::{Files, Format, Loaded, Severity, load_files, view};
+use crate::config::{Files, Loaded, Severity, load_files, view};
 use crate::disk::DiskInputs;
 use crate::gate;
 
@@ -102,14 +102,10 @@ fn find(
         let environment = environment.filter(|file| written.is_empty() && !file.is_empty());
         written.iter().cloned().chain(environment.map(PathBuf::from)).collect::<Vec<_>>()
     };
-    let format = written.format.map(|kind| match kind {
-        Kind::Native => Format::Native,
-        Kind::Compose => Format::Compose,
-    });
     let mut files = Files {
         config: or(&written.files, environment.config),
         compose: or(&written.compose, environment.compose),
-        format,
+        format: written.format,
     };
     if files.config.is_empty() && files.compose.is_empty() {
         let found = DEFAULTS.iter().map(Path::new).find(|file| exists(file));

@@ -22,7 +22,7 @@ mod output;
 mod question;
 mod service;
 
-pub use arguments::{Call, Files, Kind, Logging, Question, Reload, Running, Verb, Who, parse};
+pub use arguments::{Call, Files, Logging, Question, Reload, Running, Verb, Who, parse};
 pub use call::{healthcheck, reload};
 pub use completion::{completion, version};
 pub use configuration::{adapt, check};

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use super::diagnostics::Report;
 use super::lowering::{ListenerSpans, Lowered};
 use super::plan::{Bind, HostPattern, InternalBind, Plan, Protocol, Rule, TargetHost};
-use super::report::Report;
 
 /// Looks at the whole plan.
 pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {

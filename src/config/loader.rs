@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::compose::{self, ComposeFile};
-use super::decoder::Decoder;
-use super::diagnostic::{Diagnostic, Diagnostics};
+use super::checks;
+use super::diagnostics::{Diagnostic, Diagnostics, Report};
+use super::dialects::{ConfigFile, DIALECTS, Format};
 use super::inputs::Inputs;
+use super::lowering;
 use super::plan::Plan;
-use super::report::Report;
 use super::source::Source;
 use super::sources::{SourceFiles, TracedInputs};
-use super::yaml::{self, Tree};
-use super::{checks, glob, lowering};
+use super::syntax::yaml;
+use super::values::glob;
 
 /// A configuration that can be used.
 #[derive(Clone, Debug)]
@@ -35,15 +35,6 @@ pub struct Files {
     pub compose: Vec<PathBuf>,
     /// What `config` is, when its keys are not to tell.
     pub format: Option<Format>,
-}
-
-/// A kind of file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Our own.
-    Native,
-    /// Services with labels.
-    Compose,
 }
 
 /// Reads, merges and checks files of any kind, as [`Files::config`].
@@ -69,20 +60,22 @@ pub fn load_files(files: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnost
 fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
     let mut report = Report::default();
     let mut source = Source::default();
-    let mut composed = Vec::new();
+    let mut files = DIALECTS.map(|_| Vec::new());
     for path in expand_folders(&written.config, inputs, &mut report) {
-        match read_file(&path, written.format, inputs, &mut source, &mut report) {
-            Some(compose) => composed.push(compose),
-            None => source.files.push(path),
+        if let Some(file) = read_file(path, inputs, &mut report) {
+            let Format(dialect) = written.format.unwrap_or_else(|| Format::of(&file.tree.root));
+            files[dialect].push(file);
         }
     }
+    let composed = &mut files[Format::COMPOSE.0];
     for path in expand_patterns(&written.compose, inputs, &mut report) {
         if !composed.iter().any(|known| known.path == path) {
-            composed.push(ComposeFile { path, root: None });
+            composed.extend(read_file(path, inputs, &mut report));
         }
     }
-    source.join_short_forms(&mut report);
-    compose::read(composed, &mut source, inputs, &mut report);
+    for (dialect, files) in DIALECTS.iter().zip(files) {
+        (dialect.read)(files, &mut source, inputs, &mut report);
+    }
     let lowered = lowering::lower(source, inputs, &mut report);
     if report.has_errors() {
         return Err(report.finish());
@@ -141,15 +134,9 @@ fn is_configuration(path: &Path) -> bool {
     !hidden && path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml")
 }
 
-/// Reads one file into `source`, unless it is a compose file, which is handed back.
-fn read_file(
-    path: &Path,
-    format: Option<Format>,
-    inputs: &dyn Inputs,
-    source: &mut Source,
-    report: &mut Report,
-) -> Option<ComposeFile> {
-    let text: Arc<str> = match inputs.read(path) {
+/// Reads one file. `None` if it cannot be read, or is not YAML: then the report says so.
+fn read_file(path: PathBuf, inputs: &dyn Inputs, report: &mut Report) -> Option<ConfigFile> {
+    let text: Arc<str> = match inputs.read(&path) {
         // A byte order mark would shift every column of the first line.
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(&text).into(),
         Err(error) => {
@@ -161,24 +148,15 @@ fn read_file(
         report.error_without_place(format!("{} is longer than 16MiB", path.display()), None);
         return None;
     }
-    let file = report.add_file(path, &text);
-    let Tree { root, tag } = yaml::parse(&text, file, report)?;
-    if format.map_or_else(|| compose::is_compose(&root), |format| format == Format::Compose) {
-        return Some(ComposeFile { path: path.to_owned(), root: Some(root) });
-    }
-    if let Some(span) = tag {
-        report.error_hint(span, "tags mean nothing here", "leave the `!` and its word out");
-        return None;
-    }
-    let dir = path.parent().unwrap_or(Path::new(""));
-    source.read(&mut Decoder { report, inputs, dir }, root);
-    None
+    let file = report.add_file(&path, &text);
+    let tree = yaml::parse(&text, file, report)?;
+    Some(ConfigFile { path, tree })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::inputs::MemoryInputs;
     use super::*;
+    use crate::config::inputs::MemoryInputs;
 
     fn errors(files: &[&str], inputs: &MemoryInputs) -> String {
         let files: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();

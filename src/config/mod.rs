@@ -1,17 +1,15 @@
 //! Text becomes a [`plan::Plan`].
 //!
 //! ```text
-//! text --yaml--> Node --source---> Source --lowering--> Plan --checks--> Plan + warnings
-//!      syntax, duplicates  keys, values     names, defaults    what only shows in the whole
-//!                     \-compose-/
-//!                      labels of services
+//! text --syntax--> Node --dialects--> Source --lowering--> Plan --checks--> Plan + warnings
+//!      duplicates       keys, values         names, defaults    what only shows in the whole
 //! ```
 //!
-//! Every step after the first gathers errors in one [`report`] and goes on, so that a person sees
-//! all of them at once. Pure: opens no socket, starts no task, reads no file by itself; what it
-//! needs from outside comes through [`Inputs`]. The command line and the reload call [`load`].
+//! Every step after the first gathers errors in one report and goes on, so that a person sees all of them at once.
+//! Pure: opens no socket, starts no task, reads no file by itself. Its data from outside comes through [`Inputs`].
+//! The command line and the reload call [`load`].
 //!
-//! Here and in the folders below, a module uses only what stands below it. `tests/tidy.rs` keeps that.
+//! Here and in the folders below, a module uses only modules below it. `tests/tidy.rs` checks that.
 
 mod loader;
 mod view;
@@ -19,36 +17,27 @@ mod view;
 mod checks;
 mod lowering;
 
-mod compose;
+mod dialects;
+
 mod source;
 
-mod decoder;
-mod expansion;
-mod field;
-mod glob;
-mod settings;
-mod target;
+mod decode;
 
-mod excerpt;
+mod syntax;
+mod values;
 
-mod pattern;
-mod scalar;
-mod yaml;
+mod diagnostics;
 
-mod did_you_mean;
-mod report;
-mod yaml_hints;
-
-mod diagnostic;
 mod sources;
 
 mod inputs;
 pub mod plan;
 
-pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use excerpt::Excerpts;
+pub use diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use dialects::Format;
 pub use inputs::{Inputs, MemoryInputs};
-pub use loader::{Files, Format, Loaded, load, load_files};
+pub use loader::{Files, Loaded, load, load_files};
 pub use sources::{Content, SourceFiles};
+pub use syntax::Excerpts;
+pub use syntax::yaml::TEXT_BYTES_MAX;
 pub use view::view;
-pub use yaml::TEXT_BYTES_MAX;

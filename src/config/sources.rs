@@ -127,8 +127,8 @@ impl Inputs for TracedInputs<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{MemoryInputs, load};
     use super::*;
+    use crate::config::{MemoryInputs, load};
 
     fn paths(sources: &SourceFiles) -> Vec<String> {
         sources.iter().map(|(path, _)| path.display().to_string()).collect()

@@ -8,7 +8,7 @@ use super::plan::{
     HttpListener, Listener, ListenerTls, LogFormat, LogLevel, Pass, Plan, Protocol, Proxy, ProxyProtocol,
     RedirectToHttps, Rule, Scheme, Target, TlsVersion, Upstream,
 };
-use super::scalar::{show_duration, show_size};
+use super::values::scalar::{show_duration, show_size};
 
 /// Everything that the plan says, defaults included. Loading it gives an equal plan, but for the
 /// origins and for the token, which is not shown.

@@ -21,7 +21,6 @@ mod watching;
 
 mod reload;
 
-mod report;
 mod state;
 
 mod workers;

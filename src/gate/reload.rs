@@ -13,7 +13,6 @@ use smol::lock::MutexGuard;
 use super::background::Deadline;
 use super::error::GateError;
 use super::process;
-use super::report;
 use super::sockets;
 use super::state::{
     GateState, LoadResult, NewAddresses, Running, log_problems, prepare, start_access_log, start_workers,
@@ -21,10 +20,13 @@ use super::state::{
 };
 use super::workers::Workers;
 use crate::config::SourceFiles;
-use crate::config::plan::{AccessLog as AccessPlan, InternalApi, Plan};
-use crate::generation::Generation;
+use crate::config::plan::{AccessLog as AccessPlan, InternalApi, Plan, changes};
+use crate::generation::{Generation, certificates};
 use crate::internal_api::Server;
 use crate::log::AccessLog;
+
+/// The result of a reload of a gate that is stopping.
+const STOPPED: &str = "the gate is stopping; nothing was reloaded";
 
 /// How long a reload waits for the files of the configuration. Those of 10,000 rules take 70 ms; a file system
 /// on a network that does not answer takes for ever.
@@ -40,7 +42,7 @@ impl GateState {
             let read = self.in_time(start, self.in_background(start, Self::read)).await;
             self.apply(running, restart, read, start).await
         };
-        self.unless_stopping(reload).await.unwrap_or_else(|| Ok(report::STOPPED.into()))
+        self.unless_stopping(reload).await.unwrap_or_else(|| Ok(STOPPED.into()))
     }
 
     /// The same because files were found to hold `held`; whether it took place. It does not when that was
@@ -95,13 +97,13 @@ impl GateState {
         start: ReloadStart,
     ) -> Result<String, GateError> {
         let (Some(run), Some(old)) = (running.as_mut(), self.current()) else {
-            return Ok(report::STOPPED.into());
+            return Ok(STOPPED.into());
         };
         let next = self.prepare(run, restart, self.accept(read?)?, start).await?;
         let generation = next.generation.clone();
         self.commit(run, next).await;
         let before = old.clone();
-        let compare = move |_: &Self| report::changes(&before, &generation, restart);
+        let compare = move |_: &Self| summary(&before, &generation, restart);
         let changes = self.in_background(start, compare).await;
         // We may be the last to have it.
         self.background.discard(old).detach();
@@ -208,6 +210,19 @@ impl GateState {
         };
         async { Ok(work.await) }.or(late).await
     }
+}
+
+/// What a reload did, in one line.
+fn summary(before: &Generation, new: &Generation, restarted: bool) -> String {
+    let mut said = changes(&before.plan, &new.plan, &certificates::changes(before, new));
+    if before.plan.workers != new.plan.workers && !restarted {
+        said.push("workers takes effect with ?restart=true".into());
+    }
+    if said.is_empty() {
+        said.push("nothing changed".into());
+    }
+    let verb = if restarted { "restarted" } else { "reloaded" };
+    format!("{verb} as generation {}: {}", new.number, said.join(", "))
 }
 
 /// An access log with what it was started with; `None`: the one that runs is the right one, or none is wanted.

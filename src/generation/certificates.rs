@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::generation::{Generation, terminators};
-use crate::config::plan::Plan;
+use crate::config::plan::{FileChanges, Listener, Plan};
 use crate::config::{Diagnostic, Excerpts, Severity, TEXT_BYTES_MAX};
 use crate::files;
 use crate::metrics::CertificateExpiry;
@@ -54,6 +54,27 @@ pub(crate) fn files_named_by(plan: &Plan) -> Vec<PathBuf> {
     files.sort();
     files.dedup();
     files
+}
+
+/// Listeners and upstreams of `new` whose certificates or authorities are others than in `before`.
+pub(crate) fn changes<'a>(before: &'a Generation, new: &'a Generation) -> FileChanges<'a> {
+    let differ = |differ: fn(&Terminator, &Terminator) -> bool| {
+        let names = with_terminators(new).filter(|(listener, terminator)| {
+            let before = with_terminators(before).find(|(before, _)| before.name == listener.name);
+            before.is_some_and(|(_, before)| differ(terminator, before))
+        });
+        names.map(|(listener, _)| &*listener.name).collect()
+    };
+    FileChanges {
+        certificates: differ(Terminator::shows_others_than),
+        client_authorities: differ(Terminator::trusts_others_than),
+        upstream_authorities: new.upstream_table.trusting_others_than(&before.upstream_table).collect(),
+    }
+}
+
+fn with_terminators(generation: &Generation) -> impl Iterator<Item = (&Listener, &Terminator)> {
+    let terminators = generation.plan.listeners.iter().zip(&generation.terminators);
+    terminators.filter_map(|(listener, terminator)| Some((listener, terminator.as_ref()?)))
 }
 
 /// What `smolgate_certificates_outdated` says of a generation.

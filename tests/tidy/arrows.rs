@@ -48,10 +48,16 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Folders whose `mod.rs` declares its modules in the order of their use.
 pub(crate) const ORDERED: &[&str] = &[
     "src/config",
-    "src/config/compose",
+    "src/config/decode",
+    "src/config/diagnostics",
+    "src/config/dialects",
+    "src/config/dialects/compose",
+    "src/config/dialects/compose/project",
     "src/config/lowering",
     "src/config/plan",
     "src/config/source",
+    "src/config/syntax",
+    "src/config/values",
     "src/gate",
     "src/generation",
     "src/http",

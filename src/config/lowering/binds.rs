@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::config::diagnostics::Report;
 use crate::config::plan::{Bind, InternalBind};
-use crate::config::report::Report;
 use crate::config::source::ListenerSource;
 
 /// Reports every address that an earlier one, or the internal API, has taken already.
@@ -37,7 +37,7 @@ pub(super) fn check(
 
 #[cfg(test)]
 mod tests {
-    use crate::config::target::bind;
+    use crate::config::values::target::bind;
 
     #[test]
     fn overlaps() {

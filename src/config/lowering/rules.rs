@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::names::Names;
 use super::upstreams::{TargetProtocol, Upstreams};
+use crate::config::diagnostics::{Report, Span};
 use crate::config::plan::{Action, Pass, Proxy, Rule};
-use crate::config::report::{Report, Span};
 use crate::config::source::{ActionSource, LimitsSource, PassSource, ProxySource, RuleSource};
 
 /// What a rule's settings are when it does not say: the listener's, or ours.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::diagnostics::Report;
 use crate::config::plan::{CertificateSource, ClientAuth, ListenerTls, Protocol, Rule, TlsVersion};
-use crate::config::report::Report;
 use crate::config::source::{CertificateWritten, ClientAuthWritten, TlsSource};
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -6,13 +6,13 @@ use std::time::Duration;
 use super::rules::{self, Defaults};
 use super::upstreams::{TargetProtocol, Upstreams};
 use super::{binds, tls};
+use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::inputs::Inputs;
 use crate::config::plan::{
     Bind, HttpListener, InternalApi, InternalBind, Listener, Log, LogFormat, LogLevel, Pass, Plan, Protocol,
 };
-use crate::config::report::{Report, Span, Spanned};
-use crate::config::settings;
 use crate::config::source::{self, HttpSource, InternalSource, ListenerSource, ProtocolSource, Source};
+use crate::config::values::environment;
 use crate::http::HeadLimits;
 
 const MAX_CONNECTIONS: usize = 10_000;
@@ -63,7 +63,7 @@ pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) ->
         max_connections: source.max_connections.map_or(MAX_CONNECTIONS, |connections| connections.value),
         shutdown_timeout,
         internal_api,
-        watch: settings::watch(source.watch.is_some_and(|watch| watch.value), inputs, report),
+        watch: environment::watch(source.watch.is_some_and(|watch| watch.value), inputs, report),
         listeners,
         upstreams,
         rejected_services: source.rejected_services,

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::names::Names;
-use crate::config::decoder::Text;
-use crate::config::did_you_mean::did_you_mean;
+use crate::config::decode::Text;
+use crate::config::diagnostics::{Report, Span, Spanned, did_you_mean};
 use crate::config::plan::{Scheme, Target, Upstream, UpstreamId, UpstreamTls};
-use crate::config::report::{Report, Span, Spanned};
 use crate::config::source::{Inline, UpstreamSource, UpstreamUse};
-use crate::config::target::TargetText;
+use crate::config::values::target::TargetText;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);

@@ -5,6 +5,8 @@
 //! optional that "must be there": names are resolved, durations and sizes are typed, rules stand in
 //! the order in which they are tried. Every front end only produces a `Plan`.
 
+mod changes;
+
 mod identity;
 
 mod top_level;
@@ -19,6 +21,7 @@ mod bind;
 mod origin;
 
 pub use bind::Bind;
+pub use changes::{FileChanges, changes};
 pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{
     ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, HttpListener, Listener,

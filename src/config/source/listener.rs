@@ -8,12 +8,11 @@ use ipnet::IpNet;
 use super::rule::{self, LimitsSource, RuleSource};
 use super::tls::{self, TlsSource};
 use super::upstream::{UpstreamUse, upstream_use};
-use crate::config::decoder::{Decoder, MappingReader};
+use crate::config::decode::{Decoder, MappingReader};
+use crate::config::diagnostics::{Span, Spanned};
 use crate::config::plan::{Bind, ProxyProtocol, RedirectToHttps};
-use crate::config::report::{Span, Spanned};
-use crate::config::scalar::{self, ValueError};
-use crate::config::target;
-use crate::config::yaml::{Node, Value};
+use crate::config::syntax::{Node, Value};
+use crate::config::values::{ValueError, scalar, target};
 
 /// One listener, whichever form it was written in.
 pub(crate) struct ListenerSource {

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::upstream::{Inline, UpstreamUse, upstream_use};
-use crate::config::decoder::{Decoder, MappingReader};
+use crate::config::decode::{Decoder, MappingReader};
+use crate::config::diagnostics::{Span, Spanned, quoted};
 use crate::config::plan::{HostPattern, ProxyProtocol, Redirect, Respond};
-use crate::config::report::{Span, Spanned};
-use crate::config::scalar::{self, ValueError};
-use crate::config::yaml::{Node, Value, quoted};
-use crate::config::{field, pattern, target};
+use crate::config::syntax::{Node, Value};
+use crate::config::values::{ValueError, header, pattern, scalar, target};
 
 /// One rule.
 pub(crate) struct RuleSource {
@@ -227,11 +226,11 @@ pub(super) fn send_proxy_protocol(fields: &mut MappingReader<'_, '_>) -> Option<
 /// `redirect: "https://example.com"` or `{to, status}`.
 fn redirect(decoder: &mut Decoder<'_>, node: Node) -> Option<Redirect> {
     if !matches!(node.value, Value::Map(_)) {
-        return Some(Redirect { to: decoder.parsed(node, field::location)?.value, status: 308 });
+        return Some(Redirect { to: decoder.parsed(node, header::location)?.value, status: 308 });
     }
     let mut fields = MappingReader::open(decoder, node, "a redirect")?;
     fields.require(&["to"]);
-    let to = fields.parsed("to", field::location);
+    let to = fields.parsed("to", header::location);
     let status = fields.parsed("status", |text| match text {
         "301" | "302" | "303" | "307" | "308" => Ok(status_number(text)),
         _ => Err(ValueError::hint("is not the status of a redirect", "write 301, 302, 303, 307 or 308")),
@@ -282,9 +281,9 @@ fn headers(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<(Arc<str>, Arc<s
     };
     let mut headers = Vec::new();
     for (key, node) in entries {
-        match field::field_name(&key.value) {
+        match header::field_name(&key.value) {
             Ok(name) => {
-                let values = decoder.one_or_many(node, |d, n| d.parsed(n, field::field_value));
+                let values = decoder.one_or_many(node, |d, n| d.parsed(n, header::field_value));
                 headers.extend(values.into_iter().map(|value| (name.clone(), value.value)));
             }
             Err(error) => {

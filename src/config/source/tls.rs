@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::decoder::{Decoder, MappingReader};
+use crate::config::decode::{Decoder, MappingReader};
+use crate::config::diagnostics::{Span, Spanned};
 use crate::config::plan::{CertificateFiles, ClientAuthMode, TlsVersion};
-use crate::config::report::{Span, Spanned};
-use crate::config::scalar::{self, ValueError};
-use crate::config::yaml::{Node, Value};
+use crate::config::syntax::{Node, Value};
+use crate::config::values::{ValueError, scalar};
 
 /// The keys of `tls` on a listener.
 pub(crate) struct TlsSource {

@@ -7,14 +7,13 @@ use std::time::Duration;
 use super::listener::{self, ListenerSource, ProtocolSource};
 use super::rule::{self, RuleSource};
 use super::upstream::{self, UpstreamSource};
-use crate::config::decoder::{Decoder, MappingReader};
+use crate::config::decode::{Decoder, MappingReader};
+use crate::config::diagnostics::{Report, Spanned};
 use crate::config::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, InternalBind, LogFormat, LogLevel, Secret,
 };
-use crate::config::report::{Report, Spanned};
-use crate::config::scalar::{self, ValueError};
-use crate::config::target;
-use crate::config::yaml::{self, Node, Value};
+use crate::config::syntax::{Node, Value, mask_secret};
+use crate::config::values::{ValueError, scalar, target};
 
 /// All files together.
 #[derive(Default)]
@@ -172,7 +171,7 @@ fn internal_api(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Interna
         }
     });
     let token = fields.field("token", |decoder, node| {
-        yaml::mask_secret(&node, decoder.report);
+        mask_secret(&node, decoder.report);
         let text = decoder.text(node)?;
         // RFC 6750, 2.1: what a client can send. The message does not quote it.
         if text.text.is_empty() || !text.text.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::decoder::{Decoder, MappingReader, Text};
+use crate::config::decode::{Decoder, MappingReader, Text};
+use crate::config::diagnostics::{Span, Spanned};
 use crate::config::plan::UpstreamTls;
-use crate::config::report::{Span, Spanned};
-use crate::config::scalar;
-use crate::config::target::{self, TargetText};
-use crate::config::yaml::{Node, Value};
+use crate::config::syntax::{Node, Value};
+use crate::config::values::scalar;
+use crate::config::values::target::{self, TargetText};
 
 /// One of `upstreams:`.
 pub(crate) struct UpstreamSource {

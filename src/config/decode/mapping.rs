@@ -1,0 +1,123 @@
+//! Reads a mapping: each key asked for is a known one, so what is not asked for is unknown, and the list of known
+//! keys can never differ from what is read.
+
+use super::decoder::Decoder;
+use crate::config::diagnostics::{Span, Spanned, did_you_mean, quoted};
+use crate::config::syntax::{Node, Value};
+use crate::config::values::ValueError;
+
+/// A mapping that is being read.
+pub(crate) struct MappingReader<'d, 'a> {
+    pub(crate) decoder: &'d mut Decoder<'a>,
+    pub(crate) span: Span,
+    /// "a rule": how messages call the mapping.
+    pub(crate) what: &'static str,
+    entries: Vec<(Spanned<String>, Option<Node>)>,
+    known: Vec<&'static str>,
+    /// Keys of which one is needed and none is there, and what to say about it.
+    missing: Vec<(&'static [&'static str], String, &'static str)>,
+}
+
+impl<'d, 'a> MappingReader<'d, 'a> {
+    /// Opens a mapping; anything else is an error.
+    pub(crate) fn open(decoder: &'d mut Decoder<'a>, node: Node, what: &'static str) -> Option<Self> {
+        let Value::Map(entries) = node.value else {
+            decoder.report.error_hint(node.span, format!("{what} is a mapping"), "write `key: value`");
+            return None;
+        };
+        let entries = entries.into_iter().map(|(key, node)| (key, Some(node))).collect();
+        Some(MappingReader {
+            decoder,
+            span: node.span,
+            what,
+            entries,
+            known: Vec::new(),
+            missing: Vec::new(),
+        })
+    }
+
+    /// Where a key stands, if it does.
+    pub(crate) fn at(&self, name: &str) -> Option<Span> {
+        self.entries.iter().find(|(key, _)| key.value == name).map(|(key, _)| key.span)
+    }
+
+    /// Reads the value of a key, if it is there. A key without a value is an error.
+    pub(crate) fn field<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Decoder<'a>, Node) -> Option<T>,
+    ) -> Option<T> {
+        self.known.push(name);
+        let (key, node) = self.entries.iter_mut().find(|(key, _)| key.value == name)?;
+        let node = node.take()?;
+        if let Value::Null = node.value {
+            let message = format!("{} has no value", quoted(&key.value));
+            self.decoder.report.error_hint(key.span, message, "leave the key out, or give it one");
+            return None;
+        }
+        read(self.decoder, node)
+    }
+
+    /// A key whose value one function reads.
+    pub(crate) fn parsed<T>(
+        &mut self,
+        name: &'static str,
+        parse: fn(&str) -> Result<T, ValueError>,
+    ) -> Option<Spanned<T>> {
+        self.field(name, |decoder, node| decoder.parsed(node, parse))
+    }
+
+    /// Notes it when a key is not there.
+    pub(crate) fn require(&mut self, name: &'static [&'static str; 1]) {
+        if self.at(name[0]).is_none() {
+            let message = format!("{} needs `{}`", self.what, name[0]);
+            self.missing(name, message, "");
+        }
+    }
+
+    /// Notes that one of these keys is needed, and why or what for.
+    pub(crate) fn missing(&mut self, names: &'static [&'static str], message: String, hint: &'static str) {
+        self.missing.push((names, message, hint));
+    }
+
+    /// Known keys that mean nothing here, for a reason that the message gives.
+    pub(crate) fn not_here(&mut self, names: &[&'static str], why: &str, hint: &str) {
+        for name in names {
+            if let Some((key, node)) = self.entries.iter_mut().find(|(key, _)| key.value == *name) {
+                *node = None;
+                self.decoder.report.error_hint(key.span, format!("`{name}` {why}"), hint);
+            }
+        }
+    }
+
+    /// Drops entries that are none of ours.
+    pub(crate) fn ignore(&mut self, none_of_ours: impl Fn(&str) -> bool) {
+        self.entries.retain(|(key, _)| !none_of_ours(&key.value));
+    }
+
+    /// Everything that was not asked for is unknown. What seems to be a misspelt key is not missed
+    /// besides.
+    pub(crate) fn close(self) {
+        let MappingReader { decoder, span, what, entries, known, missing } = self;
+        let mut meant = Vec::new();
+        for (key, node) in entries {
+            if node.is_none() || known.contains(&key.value.as_str()) {
+                continue;
+            }
+            let message = format!("{} is not a key of {what}", quoted(&key.value));
+            let hint = match did_you_mean(&key.value, known.iter().copied()) {
+                Some(near) => {
+                    meant.push(near);
+                    format!("did you mean `{near}`?")
+                }
+                None => format!("the keys of {what} are {}", known.join(", ")),
+            };
+            decoder.report.error_hint(key.span, message, hint);
+        }
+        for (names, message, hint) in missing {
+            if !names.iter().any(|name| meant.contains(name)) {
+                decoder.report.error_hint(span, message, hint);
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! From compose files and the environment to what two listeners are to do.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::conflicts;
+use super::listeners::{self, Compose, Https};
+use super::networks::NetworkMap;
+use super::project::{self, Project, Reader, join};
+use super::routes::{self, Route};
+use crate::config::diagnostics::Report;
+use crate::config::dialects::file::ConfigFile;
+use crate::config::inputs::Inputs;
+use crate::config::plan::Bind;
+use crate::config::source::Source;
+use crate::config::values::environment::{self, Variable};
+use crate::config::values::target;
+
+/// Reads all of them into what our own files say.
+pub(crate) fn read(files: Vec<ConfigFile>, source: &mut Source, inputs: &dyn Inputs, report: &mut Report) {
+    let mut reader = Reader::new(report, inputs);
+    let read = |file: ConfigFile| project::read(&mut reader, &file.path, file.tree.root);
+    let projects: Vec<Project> = files.into_iter().filter_map(read).collect();
+    let Some(span) = projects.first().map(|project| project.span) else { return };
+    let https = https(&mut reader);
+    let map = NetworkMap::new(&reader, &projects);
+    let mut all: Vec<Route> = Vec::new();
+    let mut rejected = HashSet::new();
+    for (index, project) in projects.iter().enumerate() {
+        let (before, bad) = (all.len(), rejected.len());
+        for (number, service) in project.services.iter().enumerate() {
+            let (routes, is_rejected) = routes::of(&mut reader, &map, (index, number), service);
+            all.extend(routes);
+            rejected.extend(is_rejected.then_some((index, number)));
+        }
+        if all.len() == before && bad == rejected.len() && (projects.len() == 1 || !map.runs_gate(index)) {
+            let message = "no service here has a label `smolgate.host`: nothing is routed";
+            let hint = "add `labels: { smolgate.host: NAME, smolgate.port: PORT }` to one";
+            reader.report.warning(Some(project.span), message, hint);
+        }
+    }
+    rejected.extend(conflicts::reject(&mut all, reader.report));
+    let http_port = port(&mut reader, "HTTP_PORT");
+    source.files.append(&mut reader.files);
+    source.rejected_services = rejected.len();
+    listeners::add(&mut source.listeners, &Compose { span, http_port, https, routes: all }, report);
+}
+
+fn https(reader: &mut Reader<'_>) -> Https {
+    let enabled = environment::variable(reader.inputs, "HTTPS_ENABLED").is_some_and(|variable| {
+        let Variable { name, value } = variable;
+        environment::flag(value.trim()).unwrap_or_else(|error| {
+            reader.report.error_without_place(format!("the value of {name} {}", error.problem), error.hint);
+            false
+        })
+    });
+    let dir = environment::variable(reader.inputs, "ACME_DIR");
+    let certificates = join(Path::new(""), dir.as_ref().map_or(CERTIFICATES, |dir| dir.value.trim()));
+    if let Some(Variable { name, .. }) =
+        environment::variable(reader.inputs, "ACME_EMAIL").filter(|_| enabled)
+    {
+        let message = format!("{name} is set, and this version gets no certificates by itself");
+        let hint = format!("put NAME.crt and NAME.key into {}", certificates.display());
+        reader.report.warning(None, message, hint);
+    }
+    Https { enabled, port: port(reader, "HTTPS_PORT"), certificates }
+}
+
+/// Where certificates are when nobody says it, from where the gate was started.
+const CERTIFICATES: &str = "./certs";
+
+/// A variable that is an address to listen on.
+fn port(reader: &mut Reader<'_>, name: &str) -> Option<Bind> {
+    let Variable { name, value } = environment::variable(reader.inputs, name)?;
+    target::bind(value.trim())
+        .map_err(|error| {
+            reader.report.error_without_place(format!("the value of {name} {}", error.problem), error.hint);
+        })
+        .ok()
+}

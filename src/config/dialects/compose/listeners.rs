@@ -1,0 +1,165 @@
+//! The rules of compose files find their listeners: `http`, in the clear, and `https`, under TLS.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::routes::Route;
+use super::rules::{self, Side};
+use crate::config::diagnostics::{Report, Span, Spanned};
+use crate::config::plan::{Bind, CertificateFiles, RedirectToHttps};
+use crate::config::source::{
+    ActionSource, CertificateWritten, HttpSource, ListenerSource, ProtocolSource, RuleSource, TlsSource,
+};
+
+/// What all compose files together ask for.
+pub(super) struct Compose {
+    /// Where the first of them starts.
+    pub(super) span: Span,
+    /// `*_HTTP_PORT`, when it is set.
+    pub(super) http_port: Option<Bind>,
+    /// The same of HTTPS.
+    pub(super) https: Https,
+    /// In written order.
+    pub(super) routes: Vec<Route>,
+}
+
+/// What the environment says of HTTPS.
+pub(super) struct Https {
+    /// `*_HTTPS_ENABLED`: the gate ends TLS for every route that does not ask for `passthrough`.
+    pub(super) enabled: bool,
+    /// `*_HTTPS_PORT`, when it is set.
+    pub(super) port: Option<Bind>,
+    /// `*_ACME_DIR`: where certificates are.
+    pub(super) certificates: PathBuf,
+}
+
+impl Https {
+    /// The port that redirects lead to.
+    fn port_of_redirects(&self) -> u16 {
+        self.port.map(Bind::port).filter(|port| *port != 0).unwrap_or(443)
+    }
+}
+
+impl Compose {
+    /// The rules of one listener, in the order in which they are to be tried. `https`: TLS is ended for
+    /// the routes that do not ask for `passthrough`; redirects lead to `https` then.
+    fn rules(&self, side: Side, https: bool) -> Vec<RuleSource> {
+        rules::of(&self.routes, side, https, self.https.port_of_redirects())
+    }
+}
+
+/// The listeners of compose files.
+const HTTP: &str = "http";
+const HTTPS: &str = "https";
+
+/// Puts the rules behind those of the listeners named `http` and `https`. Where no file has them, `http`
+/// is made, and `https` if there is a rule for it. One named `http` that ends TLS stands for `https` too.
+pub(super) fn add(listeners: &mut Vec<ListenerSource>, compose: &Compose, report: &mut Report) {
+    let http = find(listeners, HTTP);
+    let http_is_tls = http.is_some_and(|http| http.tls.is_some());
+    let tls = find(listeners, HTTPS).and_then(|https| https.tls.as_ref());
+    let https = compose.https.enabled || http_is_tls || tls.is_some_and(|tls| !tls.names_none);
+    let needs_https = !http_is_tls && !compose.rules(Side::Tls, https).is_empty();
+    if http.is_none() {
+        listeners.push(listener(HTTP, 80, None, compose.span));
+    }
+    if needs_https && find(listeners, HTTPS).is_none() {
+        listeners.push(listener(HTTPS, 443, Some(TlsSource::new(compose.span)), compose.span));
+    }
+    let builder = ListenerBuilder { compose, https };
+    for one in listeners {
+        match one.name.as_ref().map(|name| &*name.value) {
+            Some(HTTP) => builder.of_http(one, report),
+            Some(HTTPS) if needs_https || one.tls.is_some() => builder.of_https(one, report),
+            _ => {}
+        }
+    }
+}
+
+fn find<'l>(listeners: &'l [ListenerSource], name: &str) -> Option<&'l ListenerSource> {
+    listeners.iter().find(|listener| listener.name.as_ref().is_some_and(|known| &*known.value == name))
+}
+
+/// A listener that no file has.
+fn listener(name: &str, port: u16, tls: Option<TlsSource>, span: Span) -> ListenerSource {
+    ListenerSource {
+        span,
+        name: Some(Spanned { value: Arc::from(name), span }),
+        binds: vec![Spanned { value: Bind::Any(port), span }],
+        shutdown_timeout: None,
+        tls,
+        accept_proxy_protocol: Vec::new(),
+        protocol: ProtocolSource::Http(HttpSource::default()),
+    }
+}
+
+/// What is asked of the two listeners.
+struct ListenerBuilder<'c> {
+    compose: &'c Compose,
+    /// TLS is ended for routes that are not passed on.
+    https: bool,
+}
+
+impl ListenerBuilder<'_> {
+    fn of_http(&self, listener: &mut ListenerSource, report: &mut Report) {
+        self.bind(listener, self.compose.http_port);
+        let ListenerSource { span, tls, protocol, .. } = listener;
+        match (protocol, tls) {
+            (ProtocolSource::Tcp(_), _) => tcp(HTTP, *span, report),
+            (ProtocolSource::Http(http), Some(tls)) => self.under_tls(http, tls),
+            (ProtocolSource::Http(http), None) => {
+                if self.compose.https.enabled {
+                    let port = self.compose.https.port_of_redirects();
+                    http.redirect_to_https.get_or_insert(RedirectToHttps { status: 308, port });
+                }
+                let redirects = http.redirect_to_https.is_some();
+                http.rules.extend(self.compose.rules(Side::Clear { redirects }, self.https));
+            }
+        }
+    }
+
+    fn of_https(&self, listener: &mut ListenerSource, report: &mut Report) {
+        self.bind(listener, self.compose.https.port);
+        let ListenerSource { span, tls, protocol, .. } = listener;
+        match (protocol, tls) {
+            (ProtocolSource::Tcp(_), _) => tcp(HTTPS, *span, report),
+            (ProtocolSource::Http(http), Some(tls)) => self.under_tls(http, tls),
+            (ProtocolSource::Http(_), None) => {
+                let message = "the listener `https` has no `tls`, and the labels of compose files need it";
+                report.error_hint(
+                    *span,
+                    message,
+                    "add `tls: { certificates: ... }`, or give it another name",
+                );
+            }
+        }
+    }
+
+    /// The environment comes before the file.
+    fn bind(&self, listener: &mut ListenerSource, bind: Option<Bind>) {
+        if let Some(value) = bind {
+            listener.binds = vec![Spanned { value, span: self.compose.span }];
+        }
+    }
+
+    /// Certificates are looked for where the environment says when no file says it, and TLS is ended for
+    /// anybody.
+    fn under_tls(&self, http: &mut HttpSource, tls: &mut TlsSource) {
+        let rules = self.compose.rules(Side::Tls, self.https);
+        let is_ended = |rule: &&RuleSource| !matches!(rule.action, Some(ActionSource::Pass(_)));
+        if let (true, true, Some(first)) =
+            (self.compose.https.enabled, tls.names_none, rules.iter().find(is_ended))
+        {
+            let files = CertificateFiles::Path(self.compose.https.certificates.clone());
+            tls.certificates = vec![CertificateWritten { span: first.span, files, client_auth: None }];
+            tls.names_none = false;
+        }
+        http.rules.extend(rules);
+    }
+}
+
+fn tcp(name: &str, span: Span, report: &mut Report) {
+    let message =
+        format!("the listener `{name}` speaks TCP, and the labels of compose files need one for HTTP");
+    report.error_hint(span, message, "give this one another name");
+}

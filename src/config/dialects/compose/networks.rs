@@ -1,0 +1,255 @@
+//! Who can reach whom, as far as the files tell, and by which name.
+
+use super::labels::PREFIXES;
+use super::project::{LabelError, Project, Reader, Service, pairs};
+use crate::config::diagnostics::{Span, quoted};
+use crate::config::plan::TargetHost;
+use crate::config::syntax::{Node, Value};
+use crate::config::values::target;
+
+/// The networks of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Reach {
+    /// By their names on the machine, each with the aliases the service has there.
+    Networks(Vec<Joined>),
+    /// Those of another service of the same project.
+    Of(String),
+    /// Those of the machine itself.
+    Host,
+    /// None, or none where names are known.
+    Alone(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Joined {
+    /// As its own project calls it.
+    key: String,
+    /// As the machine calls it: equal names are one network.
+    name: String,
+    aliases: Vec<String>,
+}
+
+/// Every project, and which service of theirs is the gate.
+pub(super) struct NetworkMap<'p> {
+    projects: &'p [Project],
+    gates: Vec<(usize, &'p Service)>,
+}
+
+impl<'p> NetworkMap<'p> {
+    pub(super) fn new(reader: &Reader<'_>, projects: &'p [Project]) -> NetworkMap<'p> {
+        let gates = projects.iter().enumerate().flat_map(|(index, project)| {
+            let services = project.services.iter().filter(|service| is_gate(reader, service));
+            services.map(move |service| (index, service))
+        });
+        NetworkMap { projects, gates: gates.collect() }
+    }
+
+    /// Whether the gate is a service of this project.
+    pub(super) fn runs_gate(&self, project: usize) -> bool {
+        self.gates.iter().any(|(index, _)| *index == project)
+    }
+
+    /// The host under which a service is reached from the gate. `span` is where its route was asked
+    /// for; what makes it doubtful that it can be reached at all is a warning there, with `form`, how a
+    /// target of that route is written.
+    pub(super) fn host(
+        &self,
+        reader: &mut Reader<'_>,
+        project: usize,
+        service: &Service,
+        span: Span,
+        form: &str,
+    ) -> Result<TargetHost, LabelError> {
+        let own = &self.projects[project];
+        let mut service = service;
+        let mut reach = reach(reader, own, service);
+        if let Reach::Of(name) = &reach
+            && let Some(other) = own.services.iter().find(|other| other.name.value == *name)
+        {
+            service = other;
+            reach = self::reach(reader, own, service);
+        }
+        self.warn(reader, service, &reach, span, form);
+        let mut names = vec![service.name.value.clone()];
+        names.extend(service.node.get("container_name").map(|name| reader.lenient(name)));
+        names.extend(self.shared_alias(reader, &reach));
+        let ambiguous = self.namesake(reader, project, service, &reach);
+        let mut hosts = names.iter().map(|name| usable(name));
+        let first = hosts.next().flatten();
+        match (first, hosts.flatten().next(), ambiguous) {
+            (Some(host), None, Some(other)) => {
+                let name = quoted(&service.name.value);
+                let message = format!("the gate can reach two services that are called {name}");
+                let hint = format!("the other one is at {other}; a `container_name` tells them apart");
+                reader.report.warning(Some(span), message, hint);
+                Ok(host)
+            }
+            (Some(host), _, None) | (_, Some(host), _) => Ok(host),
+            (None, None, _) => {
+                let message = format!("{} cannot be the name of a host", quoted(&service.name.value));
+                Err(LabelError::new(span, message, "give the service a `container_name` or a network alias"))
+            }
+        }
+    }
+
+    /// The place of a service of another project that has the same name where the gate asks for it.
+    fn namesake(
+        &self,
+        reader: &Reader<'_>,
+        project: usize,
+        service: &Service,
+        reach: &Reach,
+    ) -> Option<String> {
+        let seen = self.seen_by_gates(reader);
+        for (index, other) in self.projects.iter().enumerate().filter(|(index, _)| *index != project) {
+            for one in other.services.iter().filter(|one| one.name.value == service.name.value) {
+                let its = self::reach(reader, &self.projects[index], one);
+                let both = |names: &[String]| meets(reach, names) && meets(&its, names);
+                if both(&seen) || meets(reach, &names_of(&its)) {
+                    return Some(reader.report.place(one.name.span));
+                }
+            }
+        }
+        None
+    }
+
+    /// The names of all networks that a gate is on.
+    fn seen_by_gates(&self, reader: &Reader<'_>) -> Vec<String> {
+        let reaches = self.gates.iter().map(|(index, gate)| reach(reader, &self.projects[*index], gate));
+        reaches.flat_map(|reach| names_of(&reach)).collect()
+    }
+
+    /// The first alias on a network that the gate is on; on any, when nothing is known of the gate.
+    fn shared_alias(&self, reader: &Reader<'_>, reach: &Reach) -> Option<String> {
+        let Reach::Networks(networks) = reach else { return None };
+        let seen = self.seen_by_gates(reader);
+        let shared = networks.iter().filter(|joined| seen.is_empty() || seen.contains(&joined.name));
+        shared.flat_map(|joined| joined.aliases.iter()).next().cloned()
+    }
+
+    fn warn(&self, reader: &mut Reader<'_>, service: &Service, its: &Reach, span: Span, form: &str) {
+        let name = quoted(&service.name.value);
+        let target = &*format!("say where it is: `smolgate.target: {form}`");
+        match its {
+            Reach::Host => {
+                let message = format!("{name} is on the network of the machine, where its name is not known");
+                reader.report.warning(Some(span), message, target);
+            }
+            Reach::Alone(mode) => {
+                let message = format!("{name} has `network_mode: {mode}`: its name leads nowhere");
+                reader.report.warning(Some(span), message, target);
+            }
+            Reach::Of(other) => {
+                let message = format!("{name} uses the network of {}, which is not here", quoted(other));
+                reader.report.warning(Some(span), message, target);
+            }
+            Reach::Networks(networks) => {
+                let Some((index, gate)) = self.gates.first() else { return };
+                let seen = self.seen_by_gates(reader);
+                if networks.iter().any(|joined| seen.contains(&joined.name)) {
+                    return;
+                }
+                let gate_name = quoted(&gate.name.value);
+                if let Reach::Host = reach(reader, &self.projects[*index], gate) {
+                    let message = format!(
+                        "the gate, {gate_name}, is on the network of the machine, where {name} is not known"
+                    );
+                    let hint = format!("take `network_mode: host` off {gate_name}, or {target}");
+                    return reader.report.warning(Some(span), message, hint);
+                }
+                let message = format!("{name} shares no network with {gate_name}, which runs the gate");
+                let hint = match networks.first() {
+                    Some(own) => format!(
+                        "put both on one network: for example add {} to `networks` of {gate_name}",
+                        quoted(&own.key)
+                    ),
+                    None => format!("put {name} on a network of {gate_name}"),
+                };
+                reader.report.warning(Some(span), message, hint);
+            }
+        }
+    }
+}
+
+fn names_of(reach: &Reach) -> Vec<String> {
+    match reach {
+        Reach::Networks(networks) => networks.iter().map(|joined| joined.name.clone()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn meets(reach: &Reach, names: &[String]) -> bool {
+    names_of(reach).iter().any(|name| names.contains(name))
+}
+
+/// A name that a resolver takes for a name.
+fn usable(name: &str) -> Option<TargetHost> {
+    match target::host_and_port(name) {
+        Ok((host @ TargetHost::Name(_), None)) => Some(host),
+        _ => None,
+    }
+}
+
+fn reach(reader: &Reader<'_>, project: &Project, service: &Service) -> Reach {
+    let mode = service.node.get("network_mode").map(|mode| reader.lenient(mode)).unwrap_or_default();
+    match (mode.as_str(), mode.strip_prefix("service:")) {
+        ("", _) => {}
+        ("host", _) => return Reach::Host,
+        (_, Some(other)) => return Reach::Of(other.to_owned()),
+        _ => return Reach::Alone(mode),
+    }
+    let mut joined: Vec<Joined> = Vec::new();
+    for (key, node) in service.node.get("networks").map(networks).unwrap_or_default() {
+        let aliases = match node.get("aliases").map(|node| &node.value) {
+            Some(Value::List(items)) => items.iter().map(|item| reader.lenient(item)).collect(),
+            _ => Vec::new(),
+        };
+        joined.push(Joined { name: network_name(reader, project, &key), key, aliases });
+    }
+    if joined.is_empty() {
+        let key = "default".to_owned();
+        joined.push(Joined { name: network_name(reader, project, &key), key, aliases: Vec::new() });
+    }
+    Reach::Networks(joined)
+}
+
+/// `networks:` of a service: a list of names, or a mapping of them.
+fn networks(node: &Node) -> Vec<(String, Node)> {
+    pairs(node).into_iter().map(|(key, node)| (key.value, node)).collect()
+}
+
+/// What the machine calls a network of a project.
+fn network_name(reader: &Reader<'_>, project: &Project, key: &str) -> String {
+    let entry = project.networks.iter().find(|(name, _)| name.value == key).map(|(_, node)| node);
+    let name = entry.and_then(|entry| entry.get("name")).map(|name| reader.lenient(name));
+    let external = entry.and_then(|entry| entry.get("external"));
+    match (name, external) {
+        (Some(name), _) => name,
+        (None, Some(Node { value: Value::Scalar(text), .. })) if text == "true" => key.to_owned(),
+        // `external: {name: x}`, as older files have it.
+        (None, Some(map @ Node { value: Value::Map(_), .. })) => {
+            map.get("name").map_or_else(|| key.to_owned(), |name| reader.lenient(name))
+        }
+        _ => format!("{}_{key}", project.name),
+    }
+}
+
+/// Whether a service runs the gate: by its image, its name or its variables, unless its command is
+/// one that does something else.
+fn is_gate(reader: &Reader<'_>, service: &Service) -> bool {
+    let ours = |text: &str| PREFIXES.iter().any(|prefix| text.contains(prefix));
+    let image = service.node.get("image").map(|image| reader.lenient(image)).unwrap_or_default();
+    let image = image.rsplit('/').next().unwrap_or_default();
+    let variables = service.node.get("environment").map(pairs).unwrap_or_default();
+    let set = variables
+        .iter()
+        .any(|(name, _)| name.value.starts_with("SMOLGATE_") || name.value.starts_with("LITEPROXY_"));
+    let verb = match service.node.get("command").map(|node| (&node.value, node)) {
+        Some((Value::List(words), _)) => words.iter().map(|word| reader.lenient(word)).collect(),
+        Some((_, node)) => reader.lenient(node).split_whitespace().map(str::to_owned).collect(),
+        None => Vec::new(),
+    };
+    let verb = verb.iter().find(|word| !ours(word.rsplit('/').next().unwrap_or_default()));
+    let runs = verb.is_none_or(|verb| verb == "run" || verb.starts_with('-'));
+    runs && (ours(image) || PREFIXES.contains(&service.name.value.as_str()) || set)
+}

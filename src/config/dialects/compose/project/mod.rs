@@ -1,0 +1,16 @@
+//! A compose file and all that belongs to it: overrides, includes, services that extend one another, variables.
+
+mod project;
+
+mod label_file;
+mod scope;
+
+mod merge;
+mod reader;
+
+mod dotenv;
+mod interpolation;
+
+pub(crate) use merge::pairs;
+pub(crate) use project::{Project, Service, read};
+pub(crate) use reader::{LabelError, Reader, join};

@@ -1,0 +1,225 @@
+//! Files become trees, and their values become text with every variable filled in.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::dotenv::{self, Assignment, BadLine};
+use super::interpolation::{WHERE, interpolate};
+use crate::config::decode::Text;
+use crate::config::diagnostics::{Report, Span};
+use crate::config::inputs::Inputs;
+use crate::config::syntax::{Node, Value, yaml};
+
+/// Files that one load may read: what includes itself by many names still ends.
+const FILES_MAX: usize = 1_000;
+
+/// Why one service, or one route of it, cannot be served.
+#[derive(Clone, Debug)]
+pub(crate) struct LabelError {
+    pub(crate) span: Span,
+    pub(crate) message: String,
+    pub(crate) hint: String,
+}
+
+impl LabelError {
+    pub(crate) fn new(span: Span, message: impl Into<String>, hint: impl Into<String>) -> LabelError {
+        LabelError { span, message: message.into(), hint: hint.into() }
+    }
+
+    /// A file that is named at `span`.
+    pub(super) fn unreadable(span: Span, path: &Path, error: &io::Error) -> LabelError {
+        let message = format!("{} cannot be read: {error}", path.display());
+        LabelError::new(span, message, "the path is relative to the file it stands in")
+    }
+}
+
+/// The variables of a project that its `.env` files set. Those of the process come before them.
+pub(super) type Variables = Rc<BTreeMap<String, String>>;
+
+/// What reading compose files needs and gathers.
+pub(crate) struct Reader<'a> {
+    pub(crate) report: &'a mut Report,
+    pub(crate) inputs: &'a dyn Inputs,
+    /// Every file that was read, in order.
+    pub(crate) files: Vec<PathBuf>,
+    /// The variables of each file and its folder, by its number in the report.
+    known: HashMap<u32, (Variables, PathBuf)>,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(report: &'a mut Report, inputs: &'a dyn Inputs) -> Reader<'a> {
+        Reader { report, inputs, files: Vec::new(), known: HashMap::new() }
+    }
+
+    /// Takes in a tree that was read already.
+    pub(super) fn adopt(&mut self, path: &Path, root: &Node, variables: &Variables) {
+        self.know(root.span.file, path, variables);
+        self.files.push(path.to_owned());
+    }
+
+    fn know(&mut self, file: u32, path: &Path, variables: &Variables) {
+        let dir = path.parent().unwrap_or(Path::new("")).to_owned();
+        self.known.insert(file, (variables.clone(), dir));
+    }
+
+    /// The path that a value names, which starts from the folder of the file it stands in.
+    pub(super) fn path(&mut self, node: &Node) -> Result<PathBuf, LabelError> {
+        let text = self.text(node)?.text;
+        let dir = self.known.get(&node.span.file).map_or(Path::new(""), |(_, dir)| dir);
+        Ok(join(dir, &text))
+    }
+
+    /// The text of a file; the error is half a sentence.
+    pub(super) fn read(&mut self, path: &Path) -> io::Result<Arc<str>> {
+        if self.files.len() >= FILES_MAX {
+            return Err(io::Error::other(format!("more than {FILES_MAX} files are read")));
+        }
+        let text = self.inputs.read(path)?;
+        self.files.push(path.to_owned());
+        if text.len() > yaml::TEXT_BYTES_MAX {
+            return Err(io::Error::other("it is longer than 16MiB"));
+        }
+        Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).into())
+    }
+
+    /// The tree of a file, `Ok(None)` when it is not YAML: that was reported.
+    pub(super) fn tree(&mut self, path: &Path, variables: &Variables) -> io::Result<Option<Node>> {
+        let text = self.read(path)?;
+        let file = self.report.add_file(path, &text);
+        self.know(file, path, variables);
+        Ok(yaml::parse(&text, file, self.report).map(|tree| tree.root))
+    }
+
+    /// The variables of a `.env` file, with those that were known before, which come first. That
+    /// there is none is fine; a line that is not understood is a warning.
+    pub(super) fn variables(&mut self, path: &Path, before: &Variables) -> Variables {
+        let text = match self.read(path) {
+            Ok(text) => text,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    let message = format!("{} cannot be read: {error}", path.display());
+                    self.report.warning(None, message, "its variables are taken as not set");
+                }
+                return before.clone();
+            }
+        };
+        let inputs = self.inputs;
+        let known = |name: &str| inputs.env(name).or_else(|| before.get(name).cloned());
+        let (own, bad) = dotenv::parse(&text, &known);
+        if !bad.is_empty() {
+            let file = self.report.add_file(path, &text);
+            // A line may hold a secret, and no mistake needs its text to be found.
+            self.report.mask(Span { file, start: 0, end: text.len() as u32 });
+            self.warn_of_lines(file, bad);
+        }
+        let mut all = (**before).clone();
+        let known: Vec<String> = before.keys().cloned().collect();
+        let own = own.into_iter().map(|one| (one.name, one.value));
+        all.extend(own.filter(|(name, _)| !known.contains(name)));
+        Rc::new(all)
+    }
+
+    /// The lines of a file of labels and its number in the report; variables in it are those of the file
+    /// that names it, at `span`. A line that is not understood is a warning.
+    pub(super) fn labels(&mut self, path: &Path, span: Span) -> io::Result<(u32, Vec<Assignment>)> {
+        let text = self.read(path)?;
+        let file = self.report.add_file(path, &text);
+        let (all, bad) = dotenv::parse(&text, &|name| self.variable(span.file, name));
+        self.warn_of_lines(file, bad);
+        Ok((file, all))
+    }
+
+    fn warn_of_lines(&mut self, file: u32, bad: Vec<BadLine>) {
+        for line in bad {
+            let span = Span { file, start: line.start as u32, end: line.end as u32 };
+            self.report.warning(Some(span), line.message, "the line is left out");
+        }
+    }
+
+    /// A variable as the file of this place sees it.
+    pub(super) fn variable(&self, file: u32, name: &str) -> Option<String> {
+        let own = || self.known.get(&file)?.0.get(name).cloned();
+        self.inputs.env(name).or_else(own)
+    }
+
+    /// A single value with its variables filled in. One that is not set is a warning.
+    pub(crate) fn text(&mut self, node: &Node) -> Result<Text, LabelError> {
+        let span = node.span;
+        let written = match &node.value {
+            Value::Scalar(text) => text,
+            Value::Null => return Ok(Text::new(String::new(), span, None)),
+            Value::List(_) => return Err(LabelError::new(span, "one value is needed here, not a list", "")),
+            Value::Map(_) => {
+                return Err(LabelError::new(span, "one value is needed here, not a mapping", ""));
+            }
+        };
+        if !written.contains('$') {
+            return Ok(Text::new(written.clone(), span, None));
+        }
+        match interpolate(written, &|name| self.variable(span.file, name)) {
+            Ok(filled) => {
+                for name in filled.unset {
+                    let message = format!("the variable `{name}` is not set: it is empty here");
+                    self.report.warning(Some(span), message, WHERE);
+                }
+                Ok(Text::new(filled.text, span, Some(written.clone())))
+            }
+            Err((message, hint)) => Err(LabelError::new(span, message, hint)),
+        }
+    }
+
+    /// A value that only helps to judge: anything wrong with it is nobody's concern here.
+    pub(crate) fn lenient(&self, node: &Node) -> String {
+        match &node.value {
+            Value::Scalar(text) => interpolate(text, &|name| self.variable(node.span.file, name))
+                .map_or_else(|_| text.clone(), |filled| filled.text),
+            _ => String::new(),
+        }
+    }
+
+    /// One value or a list of them.
+    pub(super) fn texts(&mut self, node: &Node) -> Result<Vec<Text>, LabelError> {
+        match &node.value {
+            Value::Null => Ok(Vec::new()),
+            Value::List(items) => items.iter().map(|item| self.text(item)).collect(),
+            _ => Ok(vec![self.text(node)?]),
+        }
+    }
+}
+
+/// `path` from the folder `dir`, without `.` and with as few `..` as can be.
+pub(crate) fn join(dir: &Path, path: &str) -> PathBuf {
+    let mut parts: Vec<Component<'_>> = Vec::new();
+    let joined = dir.join(path);
+    for part in joined.components() {
+        match (part, parts.last()) {
+            (Component::CurDir, _) => {}
+            (Component::ParentDir, Some(Component::Normal(_))) => {
+                parts.pop();
+            }
+            _ => parts.push(part),
+        }
+    }
+    parts.iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_joined_in_one_spelling() {
+        for (dir, path, expected) in [
+            ("", "./a.yaml", "a.yaml"),
+            ("x/y", "../a.yaml", "x/a.yaml"),
+            ("x", "../../a.yaml", "../a.yaml"),
+            ("x", "/etc/./a.yaml", "/etc/a.yaml"),
+            ("./x", "b//a.yaml", "x/b/a.yaml"),
+        ] {
+            assert_eq!(join(Path::new(dir), path), Path::new(expected), "{dir} {path}");
+        }
+    }
+}

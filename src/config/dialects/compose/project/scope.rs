@@ -1,0 +1,100 @@
+//! One file of a project: its tree, its override, its variables.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::merge::merge;
+use super::reader::{LabelError, Reader, Variables, join};
+use crate::config::decode::Text;
+use crate::config::syntax::Node;
+
+/// The names under which `docker compose` looks for a file, and beside which it takes an override.
+pub(super) const NAMES: [&str; 4] =
+    ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+
+const OVERRIDES: [&str; 4] = [
+    "compose.override.yaml",
+    "compose.override.yml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+];
+
+/// One file, or a file and its overrides, as one tree.
+pub(super) struct Scope {
+    pub(super) path: PathBuf,
+    pub(super) root: Rc<Node>,
+    pub(super) variables: Variables,
+}
+
+impl Scope {
+    pub(super) fn dir(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// A compose file that this one names.
+    pub(super) fn other(&self, written: &Text) -> Result<PathBuf, LabelError> {
+        let is_elsewhere = written.text.contains("://") || written.text.starts_with("git@");
+        if is_elsewhere {
+            let message =
+                format!("{} is not a file of this machine, and nothing is fetched", written.shown());
+            return Err(LabelError::new(written.span, message, "put a copy beside this file and name that"));
+        }
+        Ok(join(self.dir(), &written.text))
+    }
+}
+
+/// The file with its override laid over it, as `docker compose` does for a file of a default name.
+pub(super) fn with_override(
+    reader: &mut Reader<'_>,
+    path: &Path,
+    root: Node,
+    variables: &Variables,
+) -> Option<Node> {
+    if !path.file_name().is_some_and(|name| NAMES.iter().any(|known| name == *known)) {
+        return Some(root);
+    }
+    for name in OVERRIDES {
+        let path = path.with_file_name(name);
+        match reader.tree(&path, variables) {
+            Ok(over) => return Some(merge(root, over?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                reader
+                    .report
+                    .error_without_place(format!("{} cannot be read: {error}", path.display()), None);
+                return None;
+            }
+        }
+    }
+    Some(root)
+}
+
+/// The variables of an included file: those of the one that includes it come before its own.
+pub(super) fn included_variables(
+    reader: &mut Reader<'_>,
+    scope: &Scope,
+    entry: &Node,
+    path: &Path,
+) -> Result<Variables, LabelError> {
+    let dir = match entry.get("project_directory") {
+        Some(dir) => join(scope.dir(), &reader.text(dir)?.text),
+        None => path.parent().unwrap_or(Path::new("")).to_owned(),
+    };
+    let mut variables = scope.variables.clone();
+    match entry.get("env_file") {
+        Some(files) => {
+            for file in reader.texts(files)? {
+                let path = join(scope.dir(), &file.text);
+                reader
+                    .inputs
+                    .read(&path)
+                    .map_err(|error| LabelError::unreadable(file.span, &path, &error))?;
+                variables = reader.variables(&path, &variables);
+            }
+        }
+        None if dir != scope.dir() => variables = reader.variables(&dir.join(".env"), &variables),
+        None => {}
+    }
+    Ok(variables)
+}

@@ -1,0 +1,174 @@
+//! What is different between two plans, in words.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write;
+use std::sync::Arc;
+
+use super::identity::RuleIdentity;
+use super::listener::{CertificateSource, ClientAuth, Listener, ListenerTls, Protocol};
+use super::rule::Rule;
+use super::top_level::Plan;
+use super::upstream::Upstream;
+
+/// Names of rules or upstreams that are written out; of further ones only the number is.
+const NAMES_MAX: usize = 5;
+
+/// Names of listeners and upstreams for which files that the plan only names say something else than before.
+#[derive(Default)]
+pub struct FileChanges<'a> {
+    /// Listeners with other certificates.
+    pub certificates: Vec<&'a str>,
+    /// Listeners whose clients are verified against other authorities.
+    pub client_authorities: Vec<&'a str>,
+    /// Upstreams that are verified against other authorities.
+    pub upstream_authorities: Vec<&'a str>,
+}
+
+/// What is different in `new`, in what was written and in the files that it names. One phrase for each change, and
+/// none without a change.
+pub fn changes(old: &Plan, new: &Plan, files: &FileChanges<'_>) -> Vec<String> {
+    let mut said = Vec::new();
+    for listener in &new.listeners {
+        match old.listeners.iter().find(|before| before.name == listener.name) {
+            None => said.push(format!("listener {} added", listener.name)),
+            Some(before) => said.extend(listener_changes(old, before, new, listener, files)),
+        }
+    }
+    for before in &old.listeners {
+        if !new.listeners.iter().any(|listener| listener.name == before.name) {
+            said.push(format!("listener {} removed", before.name));
+        }
+    }
+    if !files.upstream_authorities.is_empty() {
+        said.push(format!("authorities changed of {}", counted(&files.upstream_authorities, "upstream")));
+    }
+    if old.internal_api != new.internal_api {
+        said.push("internal API changed".into());
+    }
+    if old.rejected_services != new.rejected_services {
+        said.push(format!("{} services rejected", new.rejected_services));
+    }
+    if old.log != new.log {
+        said.push("logging changed".into());
+    }
+    if old.log.format != new.log.format {
+        said.push("log_format takes effect with the next start".into());
+    }
+    said
+}
+
+fn listener_changes(
+    old: &Plan,
+    before: &Listener,
+    new: &Plan,
+    now: &Listener,
+    files: &FileChanges<'_>,
+) -> Option<String> {
+    let rules = RuleChanges::new(old, before.rules(), new, now.rules());
+    let mut said = format!("listener {}:{}", now.name, rules.text());
+    if rules.are_none()
+        && before.rules().iter().map(|rule| &rule.name).ne(now.rules().iter().map(|rule| &rule.name))
+    {
+        said.push_str(" rules in another order, or renamed;");
+    }
+    if settings(old, before) != settings(new, now) {
+        said.push_str(" settings changed;");
+    }
+    for (names, what) in
+        [(&files.certificates, "certificates"), (&files.client_authorities, "authorities of clients")]
+    {
+        if names.contains(&&*now.name) {
+            // Writing to a string cannot fail.
+            let _ = write!(said, " {what} changed;");
+        }
+    }
+    said.ends_with(';').then(|| said.trim_end_matches(';').to_owned())
+}
+
+/// Names of the rules that are different. One that stands there twice counts twice.
+struct RuleChanges<'a> {
+    /// Another rule had the name.
+    changed: Vec<&'a str>,
+    added: Vec<&'a str>,
+    removed: Vec<&'a str>,
+}
+
+impl<'a> RuleChanges<'a> {
+    fn new(old: &'a Plan, before: &'a [Rule], new: &'a Plan, now: &'a [Rule]) -> Self {
+        let mut left: HashMap<RuleIdentity<'a>, usize> = HashMap::with_capacity(before.len());
+        for rule in before {
+            *left.entry(old.identity(rule)).or_default() += 1;
+        }
+        let mut take = |identity: RuleIdentity<'a>| {
+            let count = left.get_mut(&identity).filter(|count| **count > 0);
+            count.map(|count| *count -= 1).is_some()
+        };
+        let come = now.iter().filter(|rule| !take(new.identity(rule))).map(|rule| &*rule.name);
+        let come: Vec<&str> = come.collect();
+        // What none of the new rules took is not there any more.
+        let gone = before.iter().filter(|rule| take(old.identity(rule))).map(|rule| &*rule.name);
+        let gone: Vec<&str> = gone.collect();
+        let (came, went): (HashSet<_>, HashSet<_>) =
+            (come.iter().copied().collect(), gone.iter().copied().collect());
+        let (changed, added) = come.into_iter().partition(|name| went.contains(name));
+        Self { changed, added, removed: gone.into_iter().filter(|name| !came.contains(name)).collect() }
+    }
+
+    fn are_none(&self) -> bool {
+        self.changed.is_empty() && self.added.is_empty() && self.removed.is_empty()
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for (names, what) in [(&self.changed, "changed"), (&self.added, "added"), (&self.removed, "removed")]
+        {
+            if !names.is_empty() {
+                // Writing to a string cannot fail.
+                let _ = write!(text, " {} {what};", counted(names, "rule"));
+            }
+        }
+        text
+    }
+}
+
+/// How many there are, and which: `2 rules (api, web)`.
+fn counted(names: &[&str], thing: &str) -> String {
+    let plural = if names.len() == 1 { "" } else { "s" };
+    let shown = names[..names.len().min(NAMES_MAX)].join(", ");
+    let more = match names.len().saturating_sub(NAMES_MAX) {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    format!("{} {thing}{plural} ({shown}{more})", names.len())
+}
+
+fn upstream_text(upstream: &Upstream) -> String {
+    let Upstream { targets, tls, connect_timeout, tries, idle_timeout, .. } = upstream;
+    format!("{targets:?} {tls:?} {connect_timeout:?} {tries} {idle_timeout:?}")
+}
+
+/// Everything of a listener but its rules and where it was written.
+fn settings(plan: &Plan, listener: &Listener) -> String {
+    let protocol = match &listener.protocol {
+        Protocol::Http(http) => {
+            let times = (http.header_timeout, http.idle_timeout);
+            format!("http {:?} {times:?} {:?} {:?}", http.head, http.trusted_proxies, http.redirect_to_https)
+        }
+        Protocol::Tcp(tcp) => {
+            let settings = (tcp.send_proxy_protocol, tcp.idle_timeout);
+            format!("tcp {settings:?} {}", upstream_text(&plan.upstreams[tcp.upstream.0]))
+        }
+    };
+    let tls = listener.tls.as_ref().map(tls_text);
+    let Listener { binds, shutdown_timeout, accept_proxy_protocol, .. } = listener;
+    format!("{binds:?} {shutdown_timeout:?} {accept_proxy_protocol:?} {protocol} {tls:?}")
+}
+
+fn tls_text(tls: &ListenerTls) -> String {
+    let demand = |auth: &Option<Arc<ClientAuth>>| auth.as_ref().map(|auth| (auth.ca.clone(), auth.mode));
+    let one = |source: &CertificateSource| (source.files.clone(), demand(&source.client_auth));
+    let certificates: Vec<_> = tls.certificates.iter().map(one).collect();
+    let default = tls.default_certificate.as_ref().map(one);
+    let times = tls.handshake_timeout;
+    format!("{certificates:?} {default:?} {:?} {:?} {times:?}", tls.min_version, demand(&tls.client_auth))
+}

@@ -1,0 +1,29 @@
+//! Values that are never shown.
+
+use super::tree::{Node, Value};
+use crate::config::diagnostics::{Report, did_you_mean};
+
+/// Whether the value of this key is one that is never shown; or of the key that it was meant to be.
+pub(super) fn is_secret(key: &str) -> bool {
+    did_you_mean(key, ["token"]).is_some()
+}
+
+/// Keeps the text of a secret out of every snippet. That it comes from a variable or a file may be
+/// seen, but not what it is without them.
+pub(crate) fn mask_secret(node: &Node, report: &mut Report) {
+    let is_reference = |text: &str| {
+        let inside = text.strip_prefix("${env:").or_else(|| text.strip_prefix("${file:"));
+        let name = inside.and_then(|inside| inside.strip_suffix('}'));
+        name.is_some_and(|name| !name.contains('}') && !name.contains(":-"))
+    };
+    match &node.value {
+        Value::Scalar(text) if is_reference(text) => {}
+        _ => report.mask(node.span),
+    }
+    if let Value::List(items) = &node.value {
+        items.iter().for_each(|item| mask_secret(item, report));
+    }
+    if let Value::Map(entries) = &node.value {
+        entries.iter().for_each(|(_, item)| mask_secret(item, report));
+    }
+}

@@ -1,0 +1,72 @@
+//! Settings of the environment that come before those of the files.
+
+use super::value_error::ValueError;
+use crate::config::diagnostics::Report;
+use crate::config::inputs::Inputs;
+
+/// Before the underscore of each; where both are set, the first counts.
+const PREFIXES: [&str; 2] = ["SMOLGATE", "LITEPROXY"];
+
+/// A variable that is set.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Variable {
+    /// Its whole name.
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+/// `SMOLGATE_<name>`, else `LITEPROXY_<name>`; an empty one counts as not set.
+pub(crate) fn variable(inputs: &dyn Inputs, name: &str) -> Option<Variable> {
+    PREFIXES.iter().find_map(|prefix| {
+        let name = format!("{prefix}_{name}");
+        let value = inputs.env(&name).filter(|value| !value.trim().is_empty())?;
+        Some(Variable { name, value })
+    })
+}
+
+/// `*_WATCH`, else what the files say.
+pub(crate) fn watch(written: bool, inputs: &dyn Inputs, report: &mut Report) -> bool {
+    let Some(Variable { name, value }) = variable(inputs, "WATCH") else { return written };
+    flag(value.trim()).unwrap_or_else(|error| {
+        report.error_without_place(format!("the value of {name} {}", error.problem), error.hint);
+        written
+    })
+}
+
+/// Whatever YAML, shells and people write for yes and no.
+pub(crate) fn flag(text: &str) -> Result<bool, ValueError> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err(ValueError::hint("is neither true nor false", "write `true` or `false`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::MemoryInputs;
+
+    #[test]
+    fn both_prefixes_and_the_first_of_them_first() {
+        let named = |inputs: &MemoryInputs| variable(inputs, "WATCH").map(|variable| variable.name);
+        let old = MemoryInputs::new().env("LITEPROXY_WATCH", "yes");
+        assert_eq!(named(&MemoryInputs::new()), None);
+        assert_eq!(named(&old).as_deref(), Some("LITEPROXY_WATCH"));
+        assert_eq!(named(&old.clone().env("SMOLGATE_WATCH", " ")).as_deref(), Some("LITEPROXY_WATCH"));
+        assert_eq!(named(&old.env("SMOLGATE_WATCH", "no")).as_deref(), Some("SMOLGATE_WATCH"));
+    }
+
+    #[test]
+    fn the_environment_comes_before_the_file() {
+        let watch = |written, value: &str| {
+            let mut report = Report::default();
+            let watch = watch(written, &MemoryInputs::new().env("SMOLGATE_WATCH", value), &mut report);
+            (watch, report.has_errors())
+        };
+        assert_eq!(watch(true, ""), (true, false));
+        assert_eq!(watch(true, "0"), (false, false));
+        assert_eq!(watch(false, "On"), (true, false));
+        assert_eq!(watch(false, "maybe"), (false, true));
+    }
+}

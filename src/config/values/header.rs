@@ -1,0 +1,101 @@
+//! Header fields that a `respond` writes, and where a `redirect` may point.
+
+use std::sync::Arc;
+
+use super::target;
+use super::value_error::ValueError;
+use crate::http::{Name, is_token};
+
+/// The name of a field that a rule may set. A field that frames the message or belongs to the connection
+/// (RFC 9110, 7.6.1; RFC 9112, 6) is refused, because the gate writes it by itself. With two of them, two
+/// recipients would read two messages.
+pub(crate) fn field_name(text: &str) -> Result<Arc<str>, ValueError> {
+    if text.len() > 128 || !is_token(text.as_bytes()) {
+        return Err(ValueError::new("is not the name of a header field"));
+    }
+    let name = Name::classify(text.as_bytes());
+    if name.is_hop_by_hop() || matches!(name, Name::ContentLength | Name::Date | Name::ProxyStatus) {
+        return Err(ValueError::new(
+            "cannot be set: it belongs to the connection or to the framing of the message",
+        ));
+    }
+    Ok(text.into())
+}
+
+/// The value of a field (RFC 9110, 5.5), without spaces around it.
+pub(crate) fn field_value(text: &str) -> Result<Arc<str>, ValueError> {
+    let text = text.trim_matches([' ', '\t']);
+    if text.chars().any(|char| char.is_control() && char != '\t') {
+        return Err(ValueError::new("holds a control character or a line end"));
+    }
+    if text.len() > 8_192 { Err(ValueError::new("is longer than 8192 bytes")) } else { Ok(text.into()) }
+}
+
+/// Where a redirect points: an absolute `http` or `https` URL, or a path.
+pub(crate) fn location(text: &str) -> Result<Arc<str>, ValueError> {
+    if !text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte)) {
+        return Err(ValueError::hint(
+            "holds a character that no URL carries",
+            "percent-encode it (a space is `%20`)",
+        ));
+    }
+    if text.starts_with("//") {
+        return Err(ValueError::hint("is neither a URL nor a path", "write the scheme too: \"https://...\""));
+    }
+    if text.starts_with('/') {
+        return Ok(text.into());
+    }
+    let rest = ["http://", "https://"].iter().find_map(|scheme| target::strip_scheme(text, scheme));
+    let rest = rest.ok_or(ValueError::hint(
+        "is neither a URL nor a path",
+        "write \"https://example.com\" or \"/new\"",
+    ))?;
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    if authority.contains('@') {
+        return Err(target::USERINFO);
+    }
+    target::host_and_port(authority)?;
+    Ok(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations() {
+        for text in
+            ["/", "/new?a=b#c", "https://example.com", "http://[::1]:8021/x?y", "HTTPS://example.com/%20"]
+        {
+            assert_eq!(location(text).as_deref(), Ok(text));
+        }
+        for text in [
+            "",
+            "new",
+            "//example.com",
+            "ftp://a",
+            "https://",
+            "https:///a",
+            "https://u:p@a",
+            "https://a b",
+            "/a\r\nSet-Cookie: x",
+            "https://a:99999",
+            "https://ü",
+            "/\\evil",
+        ] {
+            assert!(location(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn fields() {
+        assert_eq!(field_name("X-Served-By").as_deref(), Ok("X-Served-By"));
+        for text in ["", "a b", "a:", "Content-Length", "TRANSFER-ENCODING", "te", "Http2-Settings", "ü"] {
+            assert!(field_name(text).is_err(), "{text}");
+        }
+        assert_eq!(field_value(" a\tb ").as_deref(), Ok("a\tb"));
+        for text in ["a\r\nb", "a\0", "a\u{7f}"] {
+            assert!(field_value(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! One value each: text becomes a duration, an address, a host, or says why it is none.
+
+pub(crate) mod header;
+pub(crate) mod target;
+
+pub(crate) mod pattern;
+
+pub(crate) mod scalar;
+
+pub(crate) mod environment;
+pub(crate) mod glob;
+pub(crate) mod substitution;
+
+mod value_error;
+
+pub(crate) use value_error::ValueError;

@@ -1,0 +1,235 @@
+//! What a rule matches on: hosts, path prefixes, methods.
+
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+
+use super::value_error::ValueError;
+use crate::config::plan::HostPattern;
+use crate::http::is_token;
+
+/// A host as `Host` carries it, without a port: a name, an IPv4 address, or an IPv6 address in
+/// brackets; or `*.` and a name. Lower case, the dot at the end gone, IPv6 in its shortest form.
+pub(crate) fn host(text: &str) -> Result<HostPattern, ValueError> {
+    const NO_PORT: ValueError =
+        ValueError::hint("has a port in it", "leave it out: a host stands for every port");
+    if text == "*" {
+        return Err(ValueError::hint("is not a host", "leave `host` out: the rule then takes any host"));
+    }
+    if text.contains("://") || text.contains('/') {
+        return Err(ValueError::hint(
+            "is not a host but a URL",
+            "write the host alone; `path_prefix` takes a path",
+        ));
+    }
+    if let Some(rest) = text.strip_prefix('[') {
+        let (address, after) =
+            rest.split_once(']').ok_or(ValueError::new("has a bracket that is not closed"))?;
+        let address: Ipv6Addr = address.parse().map_err(|_| ValueError::new("is not an IPv6 address"))?;
+        return if after.is_empty() {
+            Ok(HostPattern::Exact(format!("[{address}]").into()))
+        } else {
+            Err(NO_PORT)
+        };
+    }
+    if text.parse::<Ipv6Addr>().is_ok() {
+        return Err(ValueError::hint("is an IPv6 address without brackets", "write it as [::1]"));
+    }
+    if text.contains(':') {
+        return Err(NO_PORT);
+    }
+    let text = text.strip_suffix('.').unwrap_or(text);
+    match text.strip_prefix("*.") {
+        Some(suffix) if suffix.contains('*') => Err(STAR),
+        Some(suffix) => Ok(HostPattern::Wildcard(host_name(suffix)?)),
+        None => Ok(HostPattern::Exact(host_name(text)?)),
+    }
+}
+
+const STAR: ValueError = ValueError::hint(
+    "has a `*` in a place where it means nothing",
+    "a wildcard is `*.` and a name: it takes exactly one label",
+);
+
+/// A name of the DNS, or an IPv4 address, in lower case.
+pub(crate) fn host_name(text: &str) -> Result<Arc<str>, ValueError> {
+    if !text.is_ascii() {
+        return Err(ValueError::hint(
+            "holds letters that no Host field carries",
+            "write the name in punycode (`xn--...`)",
+        ));
+    }
+    if text.contains('*') {
+        return Err(STAR);
+    }
+    if text.is_empty() {
+        return Err(ValueError::new("has no host"));
+    }
+    if text.len() > 253 || text.split('.').any(|label| label.len() > 63) {
+        return Err(ValueError::new("has a host that is too long (63 bytes a label, 253 in all)"));
+    }
+    if text.split('.').any(str::is_empty) {
+        let hint = "between two dots there must be something; `*.` at the start stands for any one label";
+        return Err(ValueError::hint("has a host with an empty label", hint));
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')) {
+        return Err(ValueError::new("has a host with a character that does not belong there"));
+    }
+    Ok(text.to_ascii_lowercase().into())
+}
+
+/// A path prefix: whole segments, no slash at the end (but `/`), escapes of unreserved characters
+/// decoded, since that is how a request's path is compared (RFC 3986, 6.2.2.2).
+pub(crate) fn path_prefix(text: &str) -> Result<Arc<str>, ValueError> {
+    if text.ends_with("/*") || text.ends_with("/**") {
+        return Err(ValueError::hint(
+            "ends with a wildcard",
+            "leave it out: a prefix takes everything below it",
+        ));
+    }
+    path(text)
+}
+
+/// A path without query or fragment, normalised as [`path_prefix`] says.
+pub(crate) fn path(text: &str) -> Result<Arc<str>, ValueError> {
+    if !text.starts_with('/') {
+        return Err(ValueError::hint(
+            "does not start with `/`",
+            "write a path from the root, such as \"/users\"",
+        ));
+    }
+    if text.contains(['?', '#']) {
+        return Err(ValueError::new("is more than a path: it has a `?` or a `#`"));
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(ValueError::hint(
+            "holds a character that no path carries",
+            "percent-encode it (a space is `%20`)",
+        ));
+    }
+    let text = decode_unreserved(text)?;
+    let trimmed = text.strip_suffix('/').unwrap_or(&text);
+    for segment in trimmed.split('/').skip(1) {
+        match segment {
+            "" => return Err(ValueError::new("has an empty segment (`//`)")),
+            "." | ".." => return Err(ValueError::new("has a dot segment, which no accepted request has")),
+            _ => {}
+        }
+    }
+    Ok(if trimmed.is_empty() { "/".into() } else { trimmed.into() })
+}
+
+fn decode_unreserved(text: &str) -> Result<String, ValueError> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('%') {
+        out.push_str(&rest[..at]);
+        let escape =
+            rest.get(at..at + 3).filter(|escape| escape[1..].bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let escape = escape.ok_or(ValueError::new("has a `%` without its two hexadecimal digits"))?;
+        match u8::from_str_radix(&escape[1..], 16) {
+            Ok(byte) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => out.push(char::from(byte)),
+            _ => out.push_str(escape),
+        }
+        rest = &rest[at + 3..];
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// A method, in upper case. `CONNECT` is never forwarded, so no rule can ask for it.
+pub(crate) fn method(text: &str) -> Result<Arc<str>, ValueError> {
+    if !is_token(text.as_bytes()) {
+        return Err(ValueError::hint("is not a method", "write for example [GET, POST]"));
+    }
+    match text.to_ascii_uppercase() {
+        connect if connect == "CONNECT" => {
+            Err(ValueError::new("is answered with 405 before any rule is tried"))
+        }
+        method => Ok(method.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts() {
+        for (text, expected) in [
+            ("Example.COM", "example.com"),
+            ("example.com.", "example.com"),
+            ("*.Example.com", "*.example.com"),
+            ("*.localhost", "*.localhost"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("[0:0::1]", "[::1]"),
+            ("my_host", "my_host"),
+        ] {
+            assert_eq!(host(text).map(|host| host.to_string()).as_deref(), Ok(expected), "{text}");
+        }
+        for text in [
+            "",
+            "*",
+            "*.",
+            "a..b",
+            "a.*.b",
+            "**.b",
+            "*.*.b",
+            "a:80",
+            "[::1]:80",
+            "::1",
+            "[::1",
+            "bücher.de",
+            "a b",
+            "http://a",
+            "a/b",
+            "a,b",
+        ] {
+            assert!(host(text).is_err(), "{text}");
+        }
+        assert!(host(&"a".repeat(64)).is_err());
+    }
+
+    #[test]
+    fn paths() {
+        for (text, expected) in [
+            ("/", "/"),
+            ("/users", "/users"),
+            ("/users/", "/users"),
+            ("/a/b", "/a/b"),
+            ("/%75sers", "/users"),
+            ("/a%2Fb%20", "/a%2Fb%20"),
+            ("/.well-known", "/.well-known"),
+        ] {
+            assert_eq!(path_prefix(text).as_deref(), Ok(expected), "{text}");
+        }
+        for text in [
+            "",
+            "users",
+            "/a//b",
+            "//",
+            "/./a",
+            "/..",
+            "/a/%2e%2E/b",
+            "/%2e",
+            "/a?b",
+            "/a#b",
+            "/a b",
+            "/ü",
+            "/a/*",
+            "/%",
+            "/%1",
+            "/%zz",
+            "/%ü",
+        ] {
+            assert!(path_prefix(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn methods() {
+        assert_eq!(method("get").as_deref(), Ok("GET"));
+        for text in ["", "GET POST", "connect", "GÄT"] {
+            assert!(method(text).is_err(), "{text}");
+        }
+    }
+}

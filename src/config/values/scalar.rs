@@ -1,0 +1,278 @@
+//! Single values: durations, sizes, counts, names, words of a fixed set.
+//!
+//! Each function takes the whole text of a value, everything filled in, and says what it means or
+//! what is wrong with it.
+
+use std::time::Duration;
+
+use super::value_error::ValueError;
+use crate::config::plan::{LogFormat, LogLevel};
+
+/// Any duration, zero included: `500ms`, `5s`, `1m30s`, `2h`, `1d`, or a number of seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, ValueError> {
+    const NOT: ValueError = ValueError::hint(
+        "is not a duration",
+        "write for example \"500ms\", \"5s\", \"1m30s\" or a number of seconds",
+    );
+    const LONG: ValueError = ValueError::new("is longer than a year");
+    let mut rest = text;
+    let mut total: u64 = 0;
+    while !rest.is_empty() {
+        let (number, after) = split_number(rest).ok_or(NOT)?;
+        let letters = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        let milliseconds = match &after[..letters] {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            // Only a number that stands alone is seconds: `1m30` may mean anything.
+            "" if after.is_empty() && rest.len() == text.len() => 1_000,
+            _ => return Err(NOT),
+        };
+        total = number.checked_mul(milliseconds).and_then(|one| total.checked_add(one)).ok_or(LONG)?;
+        rest = &after[letters..];
+    }
+    match total {
+        _ if text.is_empty() => Err(NOT),
+        // A sum with "now" must never overflow a clock.
+        31_536_000_001.. => Err(LONG),
+        milliseconds => Ok(Duration::from_millis(milliseconds)),
+    }
+}
+
+/// A duration that may not be zero.
+pub(crate) fn timeout(text: &str) -> Result<Duration, ValueError> {
+    match duration(text)? {
+        Duration::ZERO => Err(ValueError::hint(
+            "is no time at all",
+            "there is no value for \"never\"; write a long one, such as \"1d\"",
+        )),
+        duration => Ok(duration),
+    }
+}
+
+/// A number of bytes: `65536`, `64KiB`, `10MB`.
+pub(crate) fn size(text: &str) -> Result<u64, ValueError> {
+    const NOT: ValueError =
+        ValueError::hint("is not a size", "write for example \"64KiB\", \"10MB\" or a number of bytes");
+    let (number, unit) = split_number(text).ok_or(NOT)?;
+    let factor: u64 = match unit.trim_start() {
+        "" | "B" => 1,
+        "kB" | "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        "k" | "K" | "M" | "G" => {
+            return Err(ValueError::hint(
+                "has a unit that is not clear",
+                "1 KiB is 1024 bytes, 1 KB is 1000",
+            ));
+        }
+        _ => return Err(NOT),
+    };
+    number
+        .checked_mul(factor)
+        .filter(|size| i64::try_from(*size).is_ok())
+        .ok_or(ValueError::new("is too large a size"))
+}
+
+/// A body limit; `unlimited` is none, to lift one that a listener set.
+pub(crate) fn body_limit(text: &str) -> Result<Option<u64>, ValueError> {
+    if text == "unlimited" { Ok(None) } else { size(text).map(Some) }
+}
+
+/// A size from 1 KiB to 1 MiB: the head of a request must fit in memory, times connections.
+pub(crate) fn head_size(text: &str) -> Result<usize, ValueError> {
+    match size(text)? {
+        size @ 1_024..=1_048_576 => Ok(size as usize),
+        _ => Err(ValueError::new("is not between 1KiB and 1MiB")),
+    }
+}
+
+/// A size from 64 bytes to 1 MiB, for the target of a request.
+pub(crate) fn target_size(text: &str) -> Result<usize, ValueError> {
+    match size(text)? {
+        size @ 64..=1_048_576 => Ok(size as usize),
+        _ => Err(ValueError::new("is not between 64 bytes and 1MiB")),
+    }
+}
+
+/// A number of field lines.
+pub(crate) fn field_count(text: &str) -> Result<usize, ValueError> {
+    count(text, 1..=4_096, "is not a number between 1 and 4096")
+}
+
+/// A number of worker threads.
+pub(crate) fn worker_count(text: &str) -> Result<usize, ValueError> {
+    let error = ValueError::hint("is not a number between 1 and 1024", "leave it out for one per core");
+    count(text, 1..=1_024, error.problem).map_err(|_| error)
+}
+
+/// A number of connections.
+pub(crate) fn connection_count(text: &str) -> Result<usize, ValueError> {
+    count(text, 1..=10_000_000, "is not a number between 1 and 10000000")
+}
+
+/// How many targets are tried.
+pub(crate) fn tries(text: &str) -> Result<usize, ValueError> {
+    count(text, 1..=100, "is not a number between 1 and 100")
+}
+
+fn count(
+    text: &str,
+    range: std::ops::RangeInclusive<usize>,
+    problem: &'static str,
+) -> Result<usize, ValueError> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|number| digits && range.contains(number)).ok_or(ValueError::new(problem))
+}
+
+/// `true` or `false`.
+pub(crate) fn flag(text: &str) -> Result<bool, ValueError> {
+    match text {
+        "true" | "True" | "TRUE" => Ok(true),
+        "false" | "False" | "FALSE" => Ok(false),
+        _ => Err(ValueError::hint("is neither true nor false", "write `true` or `false`")),
+    }
+}
+
+/// The name of a listener, a rule or an upstream: it is shown in logs and metrics.
+pub(crate) fn name(text: &str) -> Result<std::sync::Arc<str>, ValueError> {
+    match text {
+        "" => Err(ValueError::new("is not a name: it is empty")),
+        _ if text.len() > 128 => Err(ValueError::new("is longer than 128 bytes")),
+        _ if text.trim() != text => Err(ValueError::new("is not a name: it starts or ends with a space")),
+        _ if text.chars().any(char::is_control) => {
+            Err(ValueError::new("is not a name: it holds a control character"))
+        }
+        _ => Ok(text.into()),
+    }
+}
+
+/// `log_level`; `log` is an old name for `info`.
+pub(crate) fn log_level(text: &str) -> Result<LogLevel, ValueError> {
+    match text {
+        "trace" => Ok(LogLevel::Trace),
+        "debug" => Ok(LogLevel::Debug),
+        "info" | "log" => Ok(LogLevel::Info),
+        "warn" => Ok(LogLevel::Warn),
+        "error" => Ok(LogLevel::Error),
+        _ => Err(ValueError::hint("is not a log level", "write trace, debug, info, warn or error")),
+    }
+}
+
+/// `log_format`.
+pub(crate) fn log_format(text: &str) -> Result<LogFormat, ValueError> {
+    match text {
+        "human" => Ok(LogFormat::Human),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(ValueError::hint("is not a log format", "write human or json")),
+    }
+}
+
+/// The digits at the start and the rest. Digits only: no sign, no underscore, no fraction.
+fn split_number(text: &str) -> Option<(u64, &str)> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    Some((text[..digits].parse().ok()?, &text[digits..]))
+}
+
+/// A duration as [`duration`] reads it, in the largest unit that is exact.
+pub(crate) fn show_duration(duration: Duration) -> String {
+    match duration.as_millis() {
+        0 => "0s".into(),
+        ms if ms % 1_000 != 0 => format!("{ms}ms"),
+        ms if ms % 60_000 != 0 => format!("{}s", ms / 1_000),
+        ms if ms % 3_600_000 != 0 => format!("{}m", ms / 60_000),
+        ms => format!("{}h", ms / 3_600_000),
+    }
+}
+
+/// A size as [`size`] reads it, in the largest unit that is exact.
+pub(crate) fn show_size(size: u64) -> String {
+    match size {
+        0 => "0".into(),
+        _ if size.is_multiple_of(1 << 30) => format!("{}GiB", size >> 30),
+        _ if size.is_multiple_of(1 << 20) => format!("{}MiB", size >> 20),
+        _ if size.is_multiple_of(1 << 10) => format!("{}KiB", size >> 10),
+        _ => size.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        for (text, milliseconds) in [
+            ("500ms", 500),
+            ("5s", 5_000),
+            ("5", 5_000),
+            ("1m30s", 90_000),
+            ("1h", 3_600_000),
+            ("1d", 86_400_000),
+            ("0", 0),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in [
+            "",
+            "s",
+            "5x",
+            "-1s",
+            "+1s",
+            "1.5s",
+            "5 s",
+            "1m30",
+            "30 1m",
+            "1_000s",
+            "99999999999999999999s",
+            "366d",
+            "18446744073709551615d",
+        ] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        assert!(timeout("0s").is_err());
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("65536", 65_536),
+            ("64KiB", 65_536),
+            ("10MB", 10_000_000),
+            ("10 MB", 10_000_000),
+            ("1GiB", 1 << 30),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "KiB", "64K", "-1", "0x10", "1.5MB", "9999999TiB", "9223372036854775808"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_read_again() {
+        for milliseconds in [0, 1, 999, 1_000, 1_500, 60_000, 90_000, 3_600_000, 86_400_000] {
+            let value = Duration::from_millis(milliseconds);
+            assert_eq!(duration(&show_duration(value)), Ok(value));
+        }
+        for bytes in [0, 1, 1_000, 1_024, 65_536, 10_000_000, 1 << 30, i64::MAX as u64] {
+            assert_eq!(size(&show_size(bytes)), Ok(bytes));
+        }
+    }
+
+    #[test]
+    fn counts_take_digits_only() {
+        assert_eq!(tries("2"), Ok(2));
+        for text in ["0", "+2", "-2", "101", "", "2.0", "99999999999999999999999"] {
+            assert!(tries(text).is_err(), "{text}");
+        }
+    }
+}

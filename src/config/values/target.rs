@@ -1,0 +1,265 @@
+//! Addresses: where a listener listens, where a target is.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::pattern;
+use super::value_error::ValueError;
+use crate::config::plan::{Bind, Scheme, Target, TargetHost};
+
+/// A target as written: what a scheme left out means shows only where it is used.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TargetText {
+    /// `None`: only `host:port` was written.
+    pub(crate) scheme: Option<Scheme>,
+    pub(crate) host: TargetHost,
+    pub(crate) port: u16,
+    pub(crate) base_path: Arc<str>,
+}
+
+impl TargetText {
+    /// The target, with a scheme where none was written.
+    pub(crate) fn with(&self, scheme: Scheme) -> Target {
+        Target {
+            scheme: self.scheme.unwrap_or(scheme),
+            host: self.host.clone(),
+            port: self.port,
+            base_path: self.base_path.clone(),
+        }
+    }
+}
+
+pub(crate) const USERINFO: ValueError =
+    ValueError::hint("carries a user name", "nothing would send it; leave everything up to the `@` out");
+
+/// `http://host`, `https://host:port/base`, `host:port`, `tcp://host:port`.
+pub(crate) fn target(text: &str) -> Result<TargetText, ValueError> {
+    const FORMS: &str = "write \"http://host:port\", \"https://host\" or \"host:port\"";
+    let schemes = [("http://", Scheme::Http), ("https://", Scheme::Https), ("tcp://", Scheme::Tcp)];
+    let found = schemes.iter().find_map(|(prefix, scheme)| Some((*scheme, strip_scheme(text, prefix)?)));
+    let (scheme, rest) = match found {
+        Some((scheme, rest)) => (Some(scheme), rest),
+        None if text.contains("://") => {
+            return Err(ValueError::hint("has a scheme that no target has", FORMS));
+        }
+        None => (None, text),
+    };
+    if rest.contains('@') {
+        return Err(USERINFO);
+    }
+    if rest.contains(['?', '#']) {
+        return Err(ValueError::new("has a query or a fragment, which a target cannot have"));
+    }
+    let (authority, base) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let (host, port) = host_and_port(authority)?;
+    let port = match (port, scheme) {
+        (Some(0), _) => return Err(ValueError::new("has port 0, to which nothing can connect")),
+        (Some(port), _) => port,
+        (None, Some(Scheme::Http)) => 80,
+        (None, Some(Scheme::Https)) => 443,
+        (None, _) => return Err(ValueError::hint("has no port", FORMS)),
+    };
+    let base_path = match (base, scheme) {
+        ("", _) | ("/", Some(Scheme::Http | Scheme::Https)) => "".into(),
+        (base, Some(Scheme::Http | Scheme::Https)) => pattern::path(base)?,
+        _ => return Err(ValueError::hint("has a path but no `http://`", FORMS)),
+    };
+    Ok(TargetText { scheme, host, port, base_path })
+}
+
+/// What stands after a scheme, which is not case-sensitive (RFC 3986, 3.1).
+pub(crate) fn strip_scheme<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
+    let (head, rest) = text.split_at_checked(prefix.len())?;
+    head.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+/// `host`, `host:port`, `[v6]`, `[v6]:port`.
+pub(crate) fn host_and_port(text: &str) -> Result<(TargetHost, Option<u16>), ValueError> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (address, after) =
+                rest.split_once(']').ok_or(ValueError::new("has a bracket that is not closed"))?;
+            let address: Ipv6Addr =
+                address.parse().map_err(|_| ValueError::new("has no IPv6 address in its brackets"))?;
+            let port = match after.strip_prefix(':') {
+                None if !after.is_empty() => {
+                    return Err(ValueError::new("has something other than a port after its brackets"));
+                }
+                port => port,
+            };
+            (TargetHost::Address(IpAddr::V6(address)), port)
+        }
+        None if text.matches(':').count() > 1 => {
+            return Err(ValueError::hint(
+                "has too many colons",
+                "an IPv6 address stands in brackets: \"[::1]:8080\"",
+            ));
+        }
+        None => {
+            let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
+            (target_name(host)?, port)
+        }
+    };
+    Ok((host, port.map(port_number).transpose()?))
+}
+
+fn target_name(text: &str) -> Result<TargetHost, ValueError> {
+    if let Ok(address) = text.parse::<Ipv4Addr>() {
+        return Ok(TargetHost::Address(IpAddr::V4(address)));
+    }
+    let name = pattern::host_name(text)?;
+    // A name whose last label is a number would be read as an address by some (RFC 3986, 3.2.2).
+    let last = name.rsplit('.').next().unwrap_or_default();
+    if last.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(ValueError::hint(
+            "has a host that is neither a name nor an address",
+            "write \"host:port\"",
+        ));
+    }
+    Ok(TargetHost::Name(name))
+}
+
+fn port_number(text: &str) -> Result<u16, ValueError> {
+    if text.is_empty() {
+        return Err(ValueError::new("has a `:` and no port behind it"));
+    }
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits).ok_or(ValueError::new("has a port that is not between 0 and 65535"))
+}
+
+/// Where to listen: a port alone, `:port`, `address:port`, `localhost:port`. Port 0 is a free one.
+pub(crate) fn bind(text: &str) -> Result<Bind, ValueError> {
+    const FORMS: ValueError = ValueError::hint(
+        "is not an address to listen on",
+        "write \":8021\", \"127.0.0.1:8021\", \"[::1]:8021\" or a port",
+    );
+    if let Some(port) = text.strip_prefix(':').or_else(|| text.strip_prefix("*:")) {
+        return port_number(port).map(Bind::Any);
+    }
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return port_number(text).map(Bind::Any);
+    }
+    if text.contains('/') {
+        return Err(FORMS);
+    }
+    match host_and_port(text)? {
+        (_, None) => Err(ValueError::hint("has no port", "write for example \"127.0.0.1:8021\"")),
+        (TargetHost::Address(address), Some(port)) => Ok(Bind::Address(SocketAddr::new(address, port))),
+        (TargetHost::Name(name), Some(port)) if &*name == "localhost" => {
+            Ok(Bind::Address(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)))
+        }
+        (TargetHost::Name(_), Some(_)) => Err(ValueError::hint(
+            "names a host, and only an address can be listened on",
+            "write an address of this machine, or \":port\" for all of them",
+        )),
+    }
+}
+
+/// A network or a single address.
+pub(crate) fn network(text: &str) -> Result<IpNet, ValueError> {
+    let network = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    let network = network
+        .ok_or(ValueError::hint("is not a network", "write for example \"10.0.0.0/8\" or \"192.0.2.1\""))?;
+    Ok(network.trunc())
+}
+
+/// The name to ask for in TLS.
+pub(crate) fn server_name(text: &str) -> Result<Arc<str>, ValueError> {
+    match host_and_port(text)? {
+        (_, Some(_)) => Err(ValueError::new("has a port, which a TLS name has not")),
+        (TargetHost::Name(name), None) => Ok(name),
+        (TargetHost::Address(_), None) => Err(ValueError::new("is an address, and TLS asks for names only")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets() {
+        for (text, expected) in [
+            ("http://localhost:8083", "http://localhost:8083"),
+            ("http://localhost", "http://localhost"),
+            ("http://localhost:80/", "http://localhost"),
+            ("HTTPS://Example.com/base/", "https://example.com/base"),
+            ("https://[::1]:8443", "https://[::1]:8443"),
+            ("localhost:8080", "localhost:8080"),
+            ("tcp://10.0.0.1:5432", "10.0.0.1:5432"),
+            ("[::1]:5432", "[::1]:5432"),
+        ] {
+            assert_eq!(
+                target(text).map(|target| target.with(Scheme::Tcp).to_string()).as_deref(),
+                Ok(expected),
+                "{text}"
+            );
+        }
+        for text in [
+            "",
+            "localhost",
+            "8083",
+            "127.0.0.1",
+            "http://",
+            "http://:80",
+            "http://u:p@a",
+            "http://a?b",
+            "http://a#b",
+            "http://a/../b",
+            "ws://a",
+            "unix:/a",
+            "a:0",
+            "a:65536",
+            "a:+1",
+            "a:",
+            "::1:80",
+            "[::1",
+            "[::1]x",
+            "[a]:80",
+            "a:80/base",
+            "tcp://a:80/",
+            "http://a b",
+            "http://ü",
+            "1.2.3:80",
+            "http://1.2.3.400",
+        ] {
+            assert!(target(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn binds() {
+        for (text, expected) in [
+            (":8021", ":8021"),
+            ("8021", ":8021"),
+            ("*:8021", ":8021"),
+            ("127.0.0.1:8021", "127.0.0.1:8021"),
+            ("localhost:0", "127.0.0.1:0"),
+            ("[::]:8021", "[::]:8021"),
+        ] {
+            assert_eq!(bind(text).map(|bind| bind.to_string()).as_deref(), Ok(expected), "{text}");
+        }
+        for text in [
+            "",
+            ":",
+            ":65536",
+            "70000",
+            "127.0.0.1",
+            "example.com:80",
+            "http://127.0.0.1:80",
+            "/a",
+            "::1:80",
+            "-1",
+        ] {
+            assert!(bind(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn networks() {
+        assert_eq!(network("10.1.2.3/8").map(|network| network.to_string()).as_deref(), Ok("10.0.0.0/8"));
+        assert_eq!(network("::1").map(|network| network.to_string()).as_deref(), Ok("::1/128"));
+        assert!(network("10.0.0.0/33").is_err() && network("localhost").is_err());
+    }
+}
