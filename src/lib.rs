@@ -5,8 +5,6 @@
 
 pub mod cli;
 pub mod demo;
-pub mod disk;
-pub mod whoami;
 
 pub mod gate;
 

@@ -8,8 +8,8 @@
 
 use std::path::{Path, PathBuf};
 
+use smolgate::cli::DiskInputs;
 use smolgate::config::{Files, MemoryInputs, load, load_files};
-use smolgate::disk::DiskInputs;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,15 +1,14 @@
-//! Which files are the configuration, and what they mean; `check` says no more than that.
+//! Which files are the configuration, and what they mean.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::arguments::Files as Arguments;
+use super::disk::DiskInputs;
 use super::output;
-use crate::config::plan::{Plan, Protocol};
-use crate::config::{Files, Loaded, Severity, load_files, view};
-use crate::disk::DiskInputs;
-use crate::gate;
+use crate::config::plan::Plan;
+use crate::config::{Files, Loaded, load_files};
 
 /// Where a configuration is looked for when nobody says where it is.
 const DEFAULTS: [&str; 7] = [
@@ -21,40 +20,6 @@ const DEFAULTS: [&str; 7] = [
     "docker-compose.yml",
     "docker-compose.yaml",
 ];
-
-/// Reads and checks the configuration, and says what it holds. A rejected service is a mistake, though
-/// the gate would run.
-pub fn check(files: &Arguments) -> ExitCode {
-    match read(files) {
-        Err(code) => code,
-        Ok(plan) => {
-            let certificates = check_certificates(&plan);
-            rejected(&plan).or(certificates).unwrap_or_else(|| output::result(&summary(&plan)))
-        }
-    }
-}
-
-fn rejected(plan: &Plan) -> Option<ExitCode> {
-    let rejected = counted(Some(plan.rejected_services).filter(|count| *count > 0)?, "service");
-    let message = format!("{rejected} would not be served; everything else would");
-    Some(output::failure(output::INVALID, &message))
-}
-
-/// Prints the configuration in our own format.
-pub fn adapt(files: &Arguments) -> ExitCode {
-    match read(files) {
-        Err(code) => code,
-        Ok(plan) => output::result(&view(&plan)),
-    }
-}
-
-/// Says what is wrong with certificates. A gate would run without them; that is not what was meant.
-fn check_certificates(plan: &Plan) -> Option<ExitCode> {
-    let found = gate::check_certificates(plan);
-    let said: Vec<String> = found.iter().map(|one| one.render(output::colours())).collect();
-    output::say(&said.join("\n"));
-    found.iter().any(|one| one.severity == Severity::Error).then(|| ExitCode::from(output::INVALID))
-}
 
 /// The plan; or everything that is wrong with it was said, and this is how the process ends.
 /// Warnings are said too, and services that were rejected.
@@ -119,25 +84,6 @@ fn find(
         files.config.push(found.to_owned());
     }
     Ok(files)
-}
-
-fn summary(plan: &Plan) -> String {
-    let files: Vec<String> = plan.files.iter().map(|file| file.display().to_string()).collect();
-    let rules = plan.listeners.iter().map(|listener| match &listener.protocol {
-        Protocol::Http(http) => http.rules.len(),
-        Protocol::Tcp(_) => 0,
-    });
-    format!(
-        "{} is valid: {}, {}, {}\n",
-        files.join(", "),
-        counted(plan.listeners.len(), "listener"),
-        counted(rules.sum(), "rule"),
-        counted(plan.upstreams.len(), "upstream"),
-    )
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -12,20 +12,21 @@
 //! | 2 | the command line itself is wrong |
 //! | 3 | the gate cannot start, or cannot be reached |
 
-mod arguments;
-mod call;
+mod offline;
+mod remote;
+
 mod completion;
-mod configuration;
-mod explanation;
-mod listing;
-mod output;
-mod question;
 mod service;
 
+mod configuration;
+
+mod arguments;
+mod disk;
+mod output;
+
 pub use arguments::{Call, Files, Logging, Question, Reload, Running, Verb, Who, parse};
-pub use call::{healthcheck, reload};
 pub use completion::{completion, version};
-pub use configuration::{adapt, check};
-pub use explanation::explain;
-pub use listing::routes;
+pub use disk::DiskInputs;
+pub use offline::{adapt, check, explain, routes};
+pub use remote::{healthcheck, reload};
 pub use service::{demo, run, whoami};

@@ -4,14 +4,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::arguments::{Logging, Running, Who};
+use super::disk::DiskInputs;
 use super::{configuration, output};
 use crate::config;
 use crate::config::plan::{LogFormat, LogLevel, Plan};
-use crate::disk::DiskInputs;
+use crate::demo::whoami as upstream;
 use crate::gate::{CaughtSignals, Gate, GateError};
 use crate::log::setup::{LevelError, LevelSources, LogLevelHandle, setup};
 use crate::metrics::Counters;
-use crate::whoami as upstream;
 
 /// Runs the gate until it is told to stop.
 pub fn run(run: &Running) -> ExitCode {

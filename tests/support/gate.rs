@@ -53,7 +53,7 @@ impl TestGate {
         let file = dir.path().join("smolgate.yml");
         fs::write(&file, filled(yaml, names)).unwrap();
         let path = file.clone();
-        let loader = Box::new(move || config::load(std::slice::from_ref(&path), &smolgate::disk::DiskInputs));
+        let loader = Box::new(move || config::load(std::slice::from_ref(&path), &smolgate::cli::DiskInputs));
         let (asking, counters) = (smolgate::upstream::NameCache::new(resolver), Counters::new());
         let gate = Gate::start_asking(asking, loader, counters, Box::new(|_| {}));
         let gate = gate.map_err(|error| error.to_string())?;

@@ -3,9 +3,9 @@
 //!
 //! What it prints is made of [`tries`], and a test sends each of them and looks for the answer.
 
+use super::whoami::{Options, Server};
 use crate::config::{self, MemoryInputs};
 use crate::gate::{CaughtSignals, Gate};
-use crate::whoami::{Options, Server};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;

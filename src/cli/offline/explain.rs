@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use super::arguments::Question;
-use super::configuration;
-use super::listing::{hosts, respond, upstream};
-use super::output;
-use super::question::{Asked, Routed, accepted, binds};
+use super::routes::{hosts, respond, upstream};
+use super::url::{Asked, Routed, accepted, binds};
+use crate::cli::arguments::Question;
+use crate::cli::configuration;
+use crate::cli::output;
 use crate::config::plan::{
     Action, HttpListener, Listener, Plan, Protocol, Proxy, Redirect, RedirectToHttps, Rule,
 };

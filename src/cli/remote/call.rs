@@ -5,8 +5,8 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::arguments::{Call, Reload};
-use super::{configuration, output};
+use crate::cli::arguments::{Call, Reload};
+use crate::cli::{configuration, output};
 use crate::config::plan::{Bind, InternalApi, InternalBind, Secret};
 use crate::internal_api::client;
 

@@ -14,14 +14,19 @@
 //!                                       └─> body      one body, piece by piece
 //! ```
 
-mod body;
+mod server;
+
 mod connection;
+
 mod endpoint;
+mod websocket;
+
 mod exchange;
 mod report;
+
+mod body;
 mod request;
-mod server;
-mod websocket;
+mod stop;
 
 #[cfg(test)]
 mod tests;

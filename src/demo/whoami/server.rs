@@ -1,9 +1,10 @@
 //! The listening socket and the life of the whole server.
 
 use super::connection;
+use super::stop::Stop;
 use async_signal::{Signal, Signals};
 use futures_lite::{FutureExt, StreamExt};
-use smol::channel::{self, Receiver, Sender};
+use smol::channel::{self, Sender};
 use smol::{Async, Executor, Task, Timer};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::convert::Infallible;
@@ -71,8 +72,8 @@ impl Server {
         let listener = bind(SocketAddr::new(options.bind, options.port))?;
         let address = listener.local_addr()?;
         let listener = Async::new(listener)?;
-        let (stop, asked) = channel::bounded(1);
-        let task = smol::spawn(serve(listener, options.name.into(), Stop(asked)));
+        let (stop, asked) = Stop::channel();
+        let task = smol::spawn(serve(listener, options.name.into(), asked));
         Ok(Server { address, stop, task })
     }
 
@@ -89,22 +90,6 @@ impl Server {
     async fn ended(self) {
         drop(self.stop);
         self.task.await;
-    }
-}
-
-/// Tells every part of a server that it is to stop.
-#[derive(Clone)]
-pub(super) struct Stop(Receiver<Infallible>);
-
-impl Stop {
-    /// Returns once the server is to stop.
-    pub(super) async fn asked(&self) {
-        // Nothing can be received: the only way out is the closed channel.
-        let _ = self.0.recv().await;
-    }
-
-    pub(super) fn is_asked(&self) -> bool {
-        self.0.is_closed()
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use super::arguments::Files;
-use super::configuration;
-use super::output;
-use super::question::binds;
+use super::url::binds;
+use crate::cli::arguments::Files;
+use crate::cli::configuration;
+use crate::cli::output;
 use crate::config::plan::{Action, HostPattern, Plan, Protocol, Respond, Rule, Upstream, UpstreamId};
 
 /// Prints the rules of every listener as a table.

@@ -3,7 +3,7 @@
 use super::endpoint;
 use super::exchange::{Exchange, Stream, refuse, within};
 use super::request::{HEAD_BYTES_MAX, Head, Refusal};
-use super::server::Stop;
+use super::stop::Stop;
 use super::websocket;
 use futures_lite::FutureExt;
 use futures_lite::io::{AsyncBufReadExt, AsyncReadExt, BufReader};

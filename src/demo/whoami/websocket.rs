@@ -2,7 +2,7 @@
 
 use super::exchange::{Stream, refuse, within, write};
 use super::request::{Head, Refusal};
-use super::server::Stop;
+use super::stop::Stop;
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tungstenite::Error;
 use async_tungstenite::tungstenite::handshake::derive_accept_key;

@@ -1,0 +1,12 @@
+//! Verbs that only read files.
+
+mod explain;
+
+mod check;
+mod routes;
+
+mod url;
+
+pub use check::{adapt, check};
+pub use explain::explain;
+pub use routes::routes;
