@@ -44,7 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Folders whose `mod.rs` declares its modules in the order of their use.
-pub(crate) const ORDERED: [&str; 15] = [
+pub(crate) const ORDERED: [&str; 17] = [
     "src/config",
     "src/config/compose",
     "src/config/lowering",
@@ -58,6 +58,8 @@ pub(crate) const ORDERED: [&str; 15] = [
     "src/proxy/client",
     "src/proxy/record",
     "src/proxy/transfer",
+    "src/tls",
+    "src/tls/certificates",
     "src/worker",
     "src/worker/io",
 ];
