@@ -44,7 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Folders whose `mod.rs` declares its modules in the order of their use.
-pub(crate) const ORDERED: [&str; 17] = [
+pub(crate) const ORDERED: [&str; 19] = [
     "src/config",
     "src/config/compose",
     "src/config/lowering",
@@ -60,6 +60,8 @@ pub(crate) const ORDERED: [&str; 17] = [
     "src/proxy/transfer",
     "src/tls",
     "src/tls/certificates",
+    "src/upstream",
+    "src/upstream/pool",
     "src/worker",
     "src/worker/io",
 ];
