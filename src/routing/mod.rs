@@ -14,10 +14,13 @@
 //! The module is pure: it has no socket, no task and no clock. `proxy` calls the table, `cli` calls
 //! `explain`.
 
-mod explanation;
 mod guards;
-mod hosts;
+
+mod explanation;
 mod table;
+
+mod hosts;
+
 mod tree;
 
 pub use explanation::{Explanation, Mismatch, explain, explain_name};
