@@ -33,7 +33,7 @@ pub use list::list_items;
 pub use loose_path::LoosePath;
 pub use message::{Framing, Method, Version};
 pub use name::Name;
-pub(crate) use name::says_who_asked;
+pub(crate) use name::{is_x_forwarded, says_who_asked};
 pub use path::{has_dot_segments, match_path};
 pub use refusal::Refusal;
 pub(crate) use refusal::escaped;
