@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::hops;
 use crate::config::plan::{Proxy, Rule};
-use crate::http::{Authority, Field, Fields, Framing, Name, RequestHead};
+use crate::http::{Authority, Field, Fields, Framing, Name, RequestHead, is_x_forwarded};
 use crate::worker::Buffer;
 
 /// What is said of the client, and whether what it says itself is kept.
@@ -120,15 +120,10 @@ fn is_for_the_target(field: &Field<'_>, head: &RequestHead<'_>, trusted: bool) -
         Name::ContentLength => head.is_length_plain,
         Name::MaxForwards if hops::left(head).is_some() => false,
         Name::Trailer => head.framing == Framing::Chunked && head.accepts_trailers,
-        _ if !trusted && is_said_by_a_proxy(field.name()) => false,
+        // `X-Forwarded-User` and all the others: only a proxy can know what they say.
+        _ if !trusted && is_x_forwarded(field.name()) => false,
         name => !name.is_hop_by_hop() && !field.is_named_by_connection(),
     }
-}
-
-/// `X-Forwarded-User` and all the others: only a proxy can know what they say.
-fn is_said_by_a_proxy(name: &[u8]) -> bool {
-    name.split_at_checked(b"x-forwarded-".len())
-        .is_some_and(|(start, _)| start.eq_ignore_ascii_case(b"x-forwarded-"))
 }
 
 /// `X-Forwarded-*`, `X-Real-IP` and `Forwarded` (RFC 7239): what we know, behind what a trusted

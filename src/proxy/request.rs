@@ -149,7 +149,7 @@ fn parse<'a>(
         .is_none_or(|terminator| terminator.may_serve_host(host.as_ref(), &client.stream));
     let rule = if may_ask { find_rule(snapshot, &head, host.as_ref()) } else { None };
     let matched = rule.map(|(_, rule)| rule);
-    let is_ambiguous = matched.is_some_and(|rule| is_ambiguous(snapshot, &head, host.as_ref(), rule));
+    let is_ambiguous = rule.is_some_and(|rule| is_ambiguous(snapshot, &head, host.as_ref(), rule));
     let leaves = |redirect: &RedirectToHttps| is_ambiguous || redirect.exempts(head.path, matched);
     let to_https = http.redirect_to_https.filter(|redirect| !leaves(redirect));
     let rule = rule.filter(|_| to_https.is_none());
@@ -284,17 +284,18 @@ fn find_rule<'a>(
     Some((index, snapshot.rule(index)?))
 }
 
-/// Whether `rule`, the first that matches, would send on to a target what the target may read as a path that
-/// another rule guards.
+/// Whether the first rule that matches, given with its index, would send to a target a path that the target
+/// may read as one that another rule guards.
 fn is_ambiguous(
     snapshot: &ListenerSnapshot,
     head: &RequestHead<'_>,
     host: Option<&HostKey>,
-    rule: &Rule,
+    (matched, rule): (usize, &Rule),
 ) -> bool {
     let Some(guards) = &snapshot.generation.guards[snapshot.index] else { return false };
+    let rules = &snapshot.generation.tables[snapshot.index];
     let host = host.map_or(&b""[..], HostKey::as_bytes);
-    rule.action.upstream().is_some() && guards.find(host, head.path, head.method).is_some()
+    rule.action.upstream().is_some() && guards.find(rules, matched, host, head.path, head.method).is_some()
 }
 
 /// A body whose length is known is refused before any of it is read.

@@ -9,7 +9,7 @@
 //! the index with it.
 //!
 //! [`Guards`] are the rules that keep a path from clients. They check paths that servers read in more than
-//! one way.
+//! one way. [`explain_guard`] does so rule by rule, and the tests compare both with servers that read paths.
 //!
 //! The module is pure: it has no socket, no task and no clock. `proxy` calls the table, `cli` calls
 //! `explain`.
@@ -27,5 +27,7 @@ pub use explanation::{Explanation, Mismatch, explain, explain_name};
 pub use guards::{Guards, explain_guard};
 pub use table::RuleTable;
 
+#[cfg(test)]
+mod guards_tests;
 #[cfg(test)]
 mod tests;
