@@ -173,8 +173,9 @@ mod routing {
 
 mod heads {
     use super::*;
-    use smolgate::config::plan::HeadLimits;
-    use smolgate::http::{FieldTable, HeadScan, HostKey, match_path, parse_request, parse_response};
+    use smolgate::http::{
+        FieldTable, HeadLimits, HeadScan, HostKey, match_path, parse_request, parse_response,
+    };
 
     const LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 128, target: 8 * 1024 };
 

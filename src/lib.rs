@@ -1,7 +1,7 @@
 //! smolgate, a small reverse proxy on the smol stack.
 //!
 //! The modules stand in the order in which a byte meets them; a module uses only what stands
-//! below it, `config::plan` and `log`. `tests/tidy.rs` keeps that.
+//! below it, `config::plan`, `log` and `reason`. `tests/tidy.rs` keeps that.
 
 pub mod cli;
 pub mod demo;
@@ -24,5 +24,6 @@ pub mod worker;
 
 pub mod config;
 pub mod log;
+pub mod reason;
 
 pub mod files;

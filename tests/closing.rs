@@ -3,13 +3,15 @@
 
 mod support;
 
-use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, RwLock};
 use std::thread;
+use std::time::Duration;
 
 use support::client::Client;
 use support::gate::TestGate;
 use support::message::{Framing, Head, Response};
+use support::tls::{Authority, Tls};
 use support::upstream::Upstream;
 use support::wire::End;
 use support::{Latch, pattern, until};
@@ -132,6 +134,65 @@ fn an_answer_before_the_body_says_close_unless_the_rest_is_soon_read() {
             }
         }
     }
+}
+
+/// An answer that says nothing of an end keeps its word however late the rest of the body comes: longer than a close
+/// takes, and a byte at a time.
+#[test]
+fn the_rest_of_a_body_may_come_as_late_as_the_next_request() {
+    let upstream = Upstream::scripted(|connection| {
+        while let Some(head) = connection.read_head() {
+            if head.start.starts_with("POST") {
+                connection.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine");
+                connection.read_to_end();
+                return;
+            }
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine");
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new(dir.path(), "ca.pem");
+    authority.issue(dir.path(), "ours", &["ours.test"]);
+    let listeners = CONFIG.find("  - name").unwrap();
+    let secure =
+        CONFIG[listeners..].replace("http\n", "https\n    tls: { certificates: \"{dir}/ours.crt\" }\n");
+    let gate = TestGate::start(
+        &[CONFIG, &secure].concat(),
+        &[("upstream", &upstream), ("dir", &dir.path().display())],
+    );
+    let config = Arc::new(authority.client(&[]));
+    let encrypted = || Tls::connect(gate.address("https"), &config, "ours.test").unwrap().client();
+    let rows = [false, true].into_iter().flat_map(|tls| {
+        [("a", true), ("a", false), ("ours.test", true), ("ours.test", false)].map(|row| (tls, row))
+    });
+    thread::scope(|scope| {
+        for (tls, (host, trickles)) in rows {
+            let mut client = if tls { encrypted() } else { gate.client_of("http") };
+            scope.spawn(move || {
+                client.send(format!("POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100\r\n\r\n"));
+                let response = client.read_response();
+                assert_eq!((response.status(), says_close(&response.head)), (200, false), "{response:?}");
+                for _ in 0..30 {
+                    thread::sleep(Duration::from_millis(100));
+                    assert!(!trickles || client.try_send("x"), "{host}: the connection was closed");
+                }
+                client.send("x".repeat(if trickles { 70 } else { 100 }));
+                client.exchange("GET / HTTP/1.1\r\nHost: ours.test\r\n\r\n").expect(200, "ours");
+            });
+        }
+    });
+}
+
+/// It is waited for as long as a next request would be, and no longer.
+#[test]
+fn the_rest_of_a_body_that_does_not_come_ends_the_connection() {
+    let config = CONFIG.replace("    rules:", "    idle_timeout: 500ms\n    rules:");
+    let upstream = Upstream::says("fine");
+    let gate = TestGate::start(&config, &[("upstream", &upstream)]);
+    let mut client = gate.client();
+    client.send("POST / HTTP/1.1\r\nHost: ours.test\r\nContent-Length: 100\r\n\r\nx");
+    client.read_response().expect(200, "ours");
+    assert_eq!(client.expect_close(), End::Clean);
 }
 
 /// The head went out before the gate was told to stop and said nothing of an end. So the client may send another

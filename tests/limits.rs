@@ -135,6 +135,66 @@ fn silent_clients_make_room_where_something_comes_before_the_request() {
     gate.exchange(format!("{header}{GET}")).expect(200, "fine");
 }
 
+/// A byte is no reason to keep a place that others need: what has begun and does not go on is as good as silent.
+#[test]
+fn clients_that_do_not_go_on_make_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new(dir.path(), "ca.pem");
+    authority.issue(&dir.path().join("certs"), "one", &["one.test"]);
+    let hello = authority.hello("one.test");
+    let post = "POST / HTTP/1.1\r\nHost: one.test\r\nContent-Length: 100\r\n\r\nx";
+    let closing =
+        format!("{post}POST / HTTP/1.1\r\nHost: one.test\r\nConnection: close\r\nContent-Length: 9\r\n\r\n");
+    // What each client says before it stops, to which kind of listener.
+    let rows: [(&str, &[u8]); 11] = [
+        ("plain", b"G"),
+        ("plain", b"\r\n"),
+        ("plain", b"GET / HTTP/1.1\r\nHost: one.te"),
+        ("plain", post.as_bytes()),
+        ("plain", closing.as_bytes()),
+        ("tls", &hello[..1]),
+        ("tls", &hello[..hello.len() / 2]),
+        ("tls", &hello),
+        ("header", b"P"),
+        ("header", b"PROXY TCP4 192.0.2.1 192.0"),
+        ("header", b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET / H"),
+    ];
+    let gate = |kind| {
+        let more = match kind {
+            "tls" => "tls: { certificates: \"{certs}\", handshake_timeout: 60s }",
+            "header" => "accept_proxy_protocol: [127.0.0.1/32]",
+            _ => "header_timeout: 60s",
+        };
+        let config = format!(
+            "max_connections: 3\nlisteners:\n  - {{ name: http, bind: \"127.0.0.1:0\", protocol: http, {more}, \
+             rules: [ {{ respond: {{ body: fine }} }} ] }}\n"
+        );
+        TestGate::start(&config, &[("certs", &dir.path().join("certs").display())])
+    };
+    let config = Arc::new(authority.client(&[]));
+    let exchange = |kind, gate: &TestGate| match kind {
+        "tls" => {
+            let client = Tls::connect(gate.address("http"), &config, "one.test").unwrap();
+            client.client().exchange("GET / HTTP/1.1\r\nHost: one.test\r\n\r\n")
+        }
+        "header" => gate.exchange(format!("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n{GET}")),
+        _ => gate.exchange(GET),
+    };
+    for (kind, words) in rows {
+        let gate = gate(kind);
+        let start = |_| {
+            let mut client = gate.client();
+            client.send(words);
+            client
+        };
+        let stopped: Vec<Client> = (0..12).map(start).collect();
+        for _ in 0..5 {
+            exchange(kind, &gate).expect(200, "fine");
+        }
+        drop(stopped);
+    }
+}
+
 #[test]
 fn slow_clients_do_not_starve_others() {
     let block = "x".repeat(1 << 20);

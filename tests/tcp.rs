@@ -90,7 +90,7 @@ fn a_reset_of_the_client_ends_the_upstream_side() {
     client.send("x");
     client.read_exact(1);
     client.reset();
-    upstream.wait_end(0);
+    assert_eq!(upstream.wait_end(0), End::Reset);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_reset_of_the_upstream_ends_the_client_side() {
     let gate = start(&upstream);
     let mut client = gate.client_of("raw");
     client.send("x");
-    client.expect_close();
+    assert_eq!(client.expect_close(), End::Reset);
 }
 
 #[test]

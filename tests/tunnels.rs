@@ -270,6 +270,33 @@ fn a_reset_behind_bytes_that_are_not_taken_is_seen_at_once() {
     until("the target's reset has ended the tunnel", || scene.ended("upstream_reset") == 1.0);
 }
 
+/// Without an end of its own, what the other side has is not everything.
+#[test]
+fn a_reset_of_one_side_is_no_clean_end_for_the_other() {
+    let scene = Scene::new(CONFIG, |connection, path| {
+        if path == "/target" {
+            connection.send("some");
+            connection.read_exact(1);
+            connection.reset();
+        } else {
+            connection.read_to_end();
+        }
+    });
+    for way in WAYS {
+        let mut client = scene.tunnel(way, "/target");
+        assert_eq!(client.read_exact(4), b"some", "{way:?}");
+        client.send("x");
+        assert_eq!(client.read_to_end().1, End::Reset, "{way:?}: the target has reset");
+
+        let mut client = scene.tunnel(way, "/client");
+        let number = scene.target(way).connections() - 1;
+        client.send("some");
+        until("it arrives", || scene.target(way).received()[number].ends_with(b"some"));
+        client.reset();
+        assert_eq!(scene.target(way).wait_end(number), End::Reset, "{way:?}: the client has reset");
+    }
+}
+
 /// A tunnel that is ended inside a write has counted what went before.
 #[test]
 fn a_tunnel_that_is_cut_off_has_counted_what_it_moved() {

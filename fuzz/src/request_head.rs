@@ -4,11 +4,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::LazyLock;
 
-use smolgate::config::plan::{Action, HeadLimits, Protocol, Rule};
+use smolgate::config::plan::{Action, Protocol, Rule};
 use smolgate::config::{MemoryInputs, load};
 use smolgate::http::{
-    Field, FieldTable, Framing, HeadScan, HostKey, Name, Refusal, RequestHead, Version, has_dot_segments,
-    match_path, parse_request,
+    Field, FieldTable, Framing, HeadLimits, HeadScan, HostKey, Name, Refusal, RequestHead, Version,
+    has_dot_segments, match_path, parse_request,
 };
 use smolgate::proxy::{Forwarded, write_request_head};
 use smolgate::routing::{RuleTable, explain};

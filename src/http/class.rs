@@ -40,6 +40,11 @@ pub(super) fn is_unreserved(byte: u8) -> bool {
     UNRESERVED[usize::from(byte)]
 }
 
+/// Whether the bytes are a token, such as the name of a method or of a field.
+pub fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && token_end(bytes, 0) == bytes.len()
+}
+
 /// Index of the first byte from `from` on that is not part of a token; the length if all are.
 pub(super) fn token_end(bytes: &[u8], from: usize) -> usize {
     end(bytes, from, &TOKEN)
@@ -123,6 +128,7 @@ mod tests {
             let text = char::from(byte);
             let token = byte.is_ascii_alphanumeric() || (byte < 128 && "!#$%&'*+-.^_`|~".contains(text));
             assert_eq!(token_end(&[byte], 0) == 1, token, "{byte:#x}");
+            assert_eq!(is_token(&[b'a', byte]), token, "{byte:#x}");
             assert_eq!(
                 target_end(&[byte], 0) == 1,
                 (0x21..0x7f).contains(&byte) && byte != b'#',

@@ -8,7 +8,7 @@ use super::fields::list_items;
 use super::message::Version;
 use super::name::Name;
 use super::refusal::{Refusal, escaped};
-use crate::log::Reason;
+use crate::reason::Reason;
 
 /// At most this many options in all `Connection` fields of one head. Each is compared with every
 /// field, and real heads carry one or two.

@@ -4,7 +4,7 @@ use super::class::{self, trim};
 use super::facts::HeadFacts;
 use super::name::{Name, says_who_asked};
 use super::refusal::{ParseStop, Refusal, escaped};
-use crate::log::Reason;
+use crate::reason::Reason;
 
 /// Where the field lines of one head stand. Kept from message to message: it grows to the largest
 /// head seen, at most `head_fields_max` rows of 24 bytes, and then allocates no more.

@@ -19,6 +19,7 @@ mod chunk_reader;
 mod class;
 mod facts;
 mod fields;
+mod limits;
 mod message;
 mod name;
 mod partial;
@@ -39,8 +40,10 @@ pub use chunk::{CHUNK_END, ChunkPrefix, LAST_CHUNK};
 pub use chunk_reader::{
     CHUNK_EXTENSION_BYTES_MAX, CHUNK_LINE_BYTES_MAX, TRAILER_BYTES_MAX, TRAILER_FIELDS_MAX,
 };
+pub use class::is_token;
 pub use facts::CONNECTION_OPTIONS_MAX;
 pub use fields::{Field, FieldTable, Fields, list_items};
+pub use limits::HeadLimits;
 pub use message::{Framing, Method, Version};
 pub use name::Name;
 pub use partial::PartialHead;

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use crate::log::Reason;
+use crate::reason::Reason;
 
 /// At most this many bytes of what a peer sent are shown in a detail.
 const SHOWN_BYTES_MAX: usize = 40;

@@ -4,12 +4,12 @@ use super::authority::HostKey;
 use super::class;
 use super::facts::{HeadFacts, Upgrade};
 use super::fields::{FieldTable, Fields};
+use super::limits::HeadLimits;
 use super::message::{Framing, Method, Version};
 use super::refusal::{ParseStop, Refusal, escaped};
 use super::scan::HeadScan;
 use super::target::Target;
-use crate::config::plan::HeadLimits;
-use crate::log::Reason;
+use crate::reason::Reason;
 
 /// Empty lines that are skipped before a request line: some clients send one after a body
 /// (RFC 9112, section 2.2).

@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::class;
 use super::facts::{HeadFacts, Upgrade};
 use super::fields::{FieldTable, Fields};
+use super::limits::HeadLimits;
 use super::message::{Framing, Method, Version};
 use super::refusal::{ParseStop, Refusal};
 use super::scan::HeadScan;
-use crate::config::plan::HeadLimits;
-use crate::log::Reason;
+use crate::reason::Reason;
 
 /// A valid response head; everything in it points into the bytes it was read from.
 #[derive(Debug)]

@@ -3,9 +3,9 @@
 use memchr::memchr_iter;
 
 use super::fields::FieldTable;
+use super::limits::HeadLimits;
 use super::refusal::{ParseStop, Refusal, escaped};
-use crate::config::plan::HeadLimits;
-use crate::log::Reason;
+use crate::reason::Reason;
 
 /// Remembers how far the search for the end of a head went.
 ///

@@ -71,7 +71,7 @@ pub fn status_phrase(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::status_phrase;
-    use crate::log::Reason;
+    use crate::reason::Reason;
 
     #[test]
     fn every_status_we_answer_with_has_a_phrase() {

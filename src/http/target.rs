@@ -6,7 +6,7 @@ use super::authority;
 use super::message::Method;
 use super::path::has_dot_segments;
 use super::refusal::{Refusal, escaped};
-use crate::log::Reason;
+use crate::reason::Reason;
 
 /// A target taken apart; every part is a piece of its bytes, unchanged.
 #[derive(Debug)]

@@ -9,6 +9,8 @@ use std::str::FromStr;
 
 use http_types::Method;
 
+use crate::http::is_token;
+
 /// Bytes of a head, from the request line to the empty line.
 pub(super) const HEAD_BYTES_MAX: usize = 8 * 1024 - 1;
 
@@ -114,7 +116,7 @@ fn check_fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<u64, Refusa
         };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
         // A folded line begins with white space and so has no token for a name either.
-        if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) || value.contains(&b'\r') {
+        if !is_token(name) || value.contains(&b'\r') {
             return refuse(400, "a field line is malformed");
         }
         match name.to_ascii_lowercase().as_slice() {
@@ -144,11 +146,6 @@ fn check_fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<u64, Refusa
         (1, Some(None)) => refuse(413, "the body is larger than 64 KiB"),
         _ => refuse(400, "Host must stand there once"),
     }
-}
-
-/// RFC 9110, section 5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// What a name, an address and a port are made of; nothing that could end the authority of a URL.

@@ -16,11 +16,11 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use crate::config::plan;
-use crate::log::Reason;
 use crate::log::clock::Utc;
 use crate::log::counters::Counters;
 use crate::log::hidden;
 use crate::log::queue::{Output, Queue};
+use crate::reason::Reason;
 
 /// Bytes of a value that came from a client; the rest is cut off.
 pub const VALUE_BYTES_MAX: usize = 4_096;

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::log::Reason;
+use crate::reason::Reason;
 
 /// Series of `smolgate_requests_total` of one rule that one worker keeps; what comes after counts
 /// under method and code `other`. An upstream may answer any of 900 codes to nine methods.
@@ -478,7 +478,7 @@ pub struct RuleCounters {
 }
 
 impl RuleCounters {
-    /// Counts an exchange; `method` is what [`method_label`] gave.
+    /// Counts an exchange; `method` is a method's label.
     pub fn exchange(&self, method: &'static str, status: u16) {
         let mut met = self.met.borrow_mut();
         if let Some((.., count)) = met.iter().find(|(known, code, _)| *code == status && *known == method) {
@@ -495,22 +495,5 @@ impl RuleCounters {
     fn series(&self, method: &'static str, code: u16) -> Arc<Counter> {
         let (listener, rule) = (self.listener.clone(), self.rule.clone());
         self.worker.series(SeriesKey { listener, rule, method, code })
-    }
-}
-
-/// The label of a method: itself if it is a method of RFC 9110, section 9, or PATCH, else `other`.
-/// Methods are case-sensitive.
-pub fn method_label(method: &[u8]) -> &'static str {
-    match method {
-        b"GET" => "GET",
-        b"HEAD" => "HEAD",
-        b"POST" => "POST",
-        b"PUT" => "PUT",
-        b"DELETE" => "DELETE",
-        b"PATCH" => "PATCH",
-        b"OPTIONS" => "OPTIONS",
-        b"CONNECT" => "CONNECT",
-        b"TRACE" => "TRACE",
-        _ => OTHER,
     }
 }

@@ -90,7 +90,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::{Counters, Handshake, TUNNEL_ENDS};
-    use crate::log::Reason;
+    use crate::reason::Reason;
 
     #[test]
     fn workers_that_have_ended_leave_one_set_and_all_that_they_counted() {

@@ -9,12 +9,12 @@ use std::fmt::{Display, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::log::Reason;
 use crate::log::counters::{
     CertificateExpiry, Counters, Handshake, Histogram, HistogramSum, ListenerCounters, OTHER, SeriesKey,
     TUNNEL_ENDS, UpstreamCounters, lock,
 };
 use crate::log::process::ProcessStats;
+use crate::reason::Reason;
 
 impl Counters {
     /// Everything, summed over the workers, as Prometheus text. `process` is left out where the

@@ -9,14 +9,12 @@
 //! exchanges ─────── counters.rs ── summed when read ── exposition.rs ── /metrics
 //! ```
 //!
-//! Why the gate answered by itself is one closed set of codes, `reason.rs`, the same everywhere.
 //! Any module may use this one; it uses nothing but `config::plan`. Only `main` calls [`setup`]:
 //! tests start many gates in one process, and a process has one subscriber.
 
 pub mod access;
 pub mod counters;
 pub mod process;
-pub mod reason;
 pub mod setup;
 
 pub(crate) mod clock;
@@ -26,4 +24,3 @@ mod queue;
 
 pub use access::{AccessLog, AccessRecord, AccessRequest};
 pub use counters::{Counters, WorkerCounters};
-pub use reason::Reason;

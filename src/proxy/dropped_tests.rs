@@ -87,7 +87,7 @@ async fn drop_a_transfer(worker: &Worker, framing: Framing, wire: &[u8], times: 
     let done = until_pending(transfer.run(head), &mut sink, times).await;
     let read = meter.bytes();
     let mut rest = Incoming { stream: &from, input: &mut input, body: &mut body };
-    let discarded = timer.within(PATIENCE, rest.discard(usize::MAX)).await;
+    let discarded = timer.within(PATIENCE, rest.discard()).await;
     assert!(matches!(discarded, Ok(true)), "{framing:?}, {times}: {discarded:?}");
     assert!(
         read <= wire.len() as u64 && (!done || read == wire.len() as u64),

@@ -20,7 +20,7 @@ use crate::config::plan::Proxy;
 use crate::generation::ListenerSnapshot;
 use crate::generation::TunnelContext;
 use crate::http::Framing;
-use crate::log::Reason;
+use crate::reason::Reason;
 use crate::upstream::TargetConnection;
 use crate::worker::{Buffer, Timer};
 
@@ -45,10 +45,12 @@ pub(super) async fn serve_requests(mut client: Client) -> Option<Client> {
     let timer = client.listener_state.snapshot().worker().timer();
     loop {
         let snapshot = client.listener_state.snapshot();
-        let end = exchange(&mut client, &snapshot, &timer).await;
-        // A tunnel may take days, and keeps no generation that long.
+        // Of a head that is refused it is not known where its body would end.
+        let mut body = Body::new(Framing::UntilClose, 0);
+        let end = exchange(&mut client, &snapshot, &timer, &mut body).await;
+        // A tunnel may take days, a body that the target did not want minutes: neither keeps a generation.
         drop(snapshot);
-        match end {
+        match local_reply::finish_body(&mut client, &mut body, end).await {
             AfterExchange::KeepAlive => {}
             AfterExchange::Close | AfterExchange::Cut => return None,
             AfterExchange::Tunnel(tunnel) => {
@@ -68,8 +70,13 @@ pub(super) async fn serve_requests(mut client: Client) -> Option<Client> {
     }
 }
 
-/// Serves one request. Says whether another may follow.
-async fn exchange(client: &mut Client, snapshot: &Rc<ListenerSnapshot>, timer: &Timer) -> AfterExchange {
+/// Serves one request. Says whether another may follow, once what `body` still lacks was read.
+async fn exchange(
+    client: &mut Client,
+    snapshot: &Rc<ListenerSnapshot>,
+    timer: &Timer,
+    body: &mut Body,
+) -> AfterExchange {
     let mut record = ExchangeRecord::new(snapshot, client.peer, &client.stream);
     let (request, act) = match request::read(client, snapshot, &mut record).await {
         Ok(Some(found)) => found,
@@ -79,14 +86,13 @@ async fn exchange(client: &mut Client, snapshot: &Rc<ListenerSnapshot>, timer: &
             let end = local_reply::fail(client, &mut record, None, failure).await;
             record.finish();
             client.handle.was_answered(record.sent.bytes(), snapshot.worker().now());
-            // Where its body would end is not known.
-            return local_reply::finish_body(client, &mut Body::new(Framing::UntilClose, 0), end).await;
+            return end;
         }
     };
-    let mut body = Body::new(request.framing, request.len);
+    *body = Body::new(request.framing, request.len);
     let end = match act {
         Act::Forward { proxy, first_target, head } => {
-            let (record, request, body) = (&mut record, &request, &mut body);
+            let (record, request) = (&mut record, &request);
             let forwarding = Forwarding { client, snapshot, timer, record, request, body, proxy };
             forwarding.forward(Attempts::new(first_target, head)).await
         }
@@ -104,18 +110,18 @@ async fn exchange(client: &mut Client, snapshot: &Rc<ListenerSnapshot>, timer: &
             record.fail(&Failure::new(Reason::Dropped));
             record.finish();
             // What was answered before still arrives.
-            return local_reply::finish_body(client, &mut body, AfterExchange::Close).await;
+            return AfterExchange::Close;
         }
         Act::Refuse(failure) => Err(failure),
     };
     let end = match end {
         Ok(tunnel @ AfterExchange::Tunnel(_)) => return tunnel,
         Ok(end) => end,
-        Err(failure) => local_reply::fail(client, &mut record, Some((&request, &body)), failure).await,
+        Err(failure) => local_reply::fail(client, &mut record, Some((&request, body)), failure).await,
     };
     record.finish();
     client.handle.was_answered(record.sent.bytes(), snapshot.worker().now());
-    local_reply::finish_body(client, &mut body, end).await
+    end
 }
 
 /// A request that is forwarded, and everything it has to do with on the client's side.

@@ -5,7 +5,7 @@
 use std::io;
 use std::rc::Rc;
 
-use super::client::Client;
+use super::client::{Client, Unfinished};
 use crate::generation::{ListenerSnapshot, NameAction};
 use crate::http::HostKey;
 use crate::log::counters::Handshake;
@@ -45,14 +45,15 @@ pub(super) struct Inspected {
 /// Looks at a client before a byte is answered, and shakes hands with it if the rules do not say
 /// otherwise. `None` when the connection is over; the client was told then, as far as it could be.
 pub(super) async fn accept_tls(client: Client) -> Option<Inspected> {
-    let (listener_state, peer) = (client.listener_state.clone(), client.peer);
+    let (listener_state, handle, peer) = (client.listener_state.clone(), client.handle.clone(), client.peer);
     let (timeout, timer) = {
         let snapshot = listener_state.snapshot();
         let timeout = snapshot.listener().tls.as_ref().map(|tls| tls.handshake_timeout);
         (timeout.unwrap_or_default(), snapshot.worker().timer())
     };
     let attempt = async { Ok(attempt(client).await) };
-    let (ended, why) = match timer.within(timeout, attempt).await {
+    let mut unfinished = Unfinished::new(&listener_state, &handle);
+    let (ended, why) = match timer.within(timeout, unfinished.wait(attempt)).await {
         Ok(Ok(inspected)) => {
             inspected.snapshot.counters.handshake(match inspected.action {
                 NameAction::Terminate => Handshake::Ok,
@@ -62,7 +63,7 @@ pub(super) async fn accept_tls(client: Client) -> Option<Inspected> {
             return Some(inspected);
         }
         Ok(Err(refused)) => refused,
-        Err(_) => (Handshake::TimedOut, "the client took too long".into()),
+        Err(error) => (Handshake::TimedOut, error.to_string()),
     };
     let snapshot = listener_state.snapshot();
     snapshot.counters.handshake(ended);
@@ -72,7 +73,7 @@ pub(super) async fn accept_tls(client: Client) -> Option<Inspected> {
 
 async fn attempt(mut client: Client) -> Result<Inspected, Refused> {
     if client.input.is_empty() && !client.speaks().await {
-        return Err((Handshake::Gone, "the client said nothing and had to make room".into()));
+        return Err((Handshake::Gone, "the client said nothing, and the listener closes".into()));
     }
     let name = read_client_hello(&client.stream, &mut client.input).await?;
     // Asked for only now: a reload may have come before the hello.

@@ -94,7 +94,7 @@ pub(super) async fn accept_loop<E, F>(
     let spawn_connection = |(stream, peer), permit| {
         let snapshot = listener_state.snapshot();
         let stream = Stream::Plain(stream);
-        let (handle, timer) = (Rc::new(listener_state.connections.register(worker.now())), worker.timer());
+        let (handle, timer) = (listener_state.connections.register(worker.now()), worker.timer());
         let client = Client {
             listener_state: listener_state.clone(),
             stream,

@@ -2,20 +2,22 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Write};
+use std::pin::pin;
 use std::time::Duration;
 
-use super::client::Client;
-use super::client::ConnectionHandle;
+use futures_lite::future::poll_once;
+
+use super::client::{Client, ConnectionHandle, Unfinished};
 use super::exchange::AfterExchange;
 use super::record::ExchangeRecord;
 use super::record::Failure;
-use super::request::Request;
+use super::request::{self, IdleEnd, Request};
 use super::transfer::{Body, Incoming};
 use super::transfer::{COPIED_MAX, write_message};
 use crate::config::plan::{Redirect, RedirectToHttps, Respond};
 use crate::generation::ListenerSnapshot;
 use crate::http::{Method, Name, PartialHead, RequestHead, Version, list_items, status_phrase};
-use crate::log::Reason;
+use crate::reason::Reason;
 use crate::worker::Buffer;
 
 /// How long to wait before trying again, for answers that say so.
@@ -24,11 +26,11 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// How long a client may make no progress with reading an answer of ours.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 
-/// Bytes that nobody wants, read so that the connection can be used again, or so that the answer is
-/// not lost with a reset.
+/// Bytes of a request that are read and discarded, so that the connection can be used again, or so that a reset
+/// does not overtake the answer.
 pub(super) const DRAIN_BYTES: usize = 256 * 1024;
 
-/// How long that may take.
+/// How long a connection that ends is read, so that a reset does not overtake the answer.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
 /// Bytes that leave for a client as soon as they are written: ten packets (RFC 6928, section 2), less what
@@ -160,24 +162,36 @@ pub(super) fn keeps_connection(handle: &ConnectionHandle, request: &Request, end
     request.keep_alive && ends_soon && !handle.is_draining()
 }
 
-/// Parts from a client after an exchange: reads what is left of the request's body, so that another
-/// request may follow, or closes in a way that lets the client read all that it was sent.
+/// Ends an exchange on the client's side: reads what is left of the request's body, so that another request
+/// may follow, or closes in a way that lets the client read all that it was sent.
 pub(super) async fn finish_body(client: &mut Client, body: &mut Body, end: AfterExchange) -> AfterExchange {
-    body.release(&mut client.input);
-    let Client { stream, input, timer, .. } = client;
     match end {
-        AfterExchange::KeepAlive if body.is_complete() => return AfterExchange::KeepAlive,
-        AfterExchange::KeepAlive => {
-            let mut rest = Incoming { stream, input, body };
-            if matches!(timer.within(DRAIN_TIME, rest.discard(DRAIN_BYTES)).await, Ok(true)) {
-                return AfterExchange::KeepAlive;
-            }
-        }
-        AfterExchange::Close => {}
+        AfterExchange::KeepAlive if discard_rest(client, body).await => return AfterExchange::KeepAlive,
+        AfterExchange::KeepAlive | AfterExchange::Close => {}
         end => return end,
     }
+    body.release(&mut client.input);
     close(client, !body.is_complete()).await;
     AfterExchange::Close
+}
+
+/// Reads and discards the rest of the body. Whether it came. The head of the answer has said that the connection
+/// stays, so the rest has the time that the next request has: the client may send it as late.
+async fn discard_rest(client: &mut Client, body: &mut Body) -> bool {
+    let mut idling = None;
+    loop {
+        let Client { stream, input, .. } = client;
+        let mut rest = Incoming { stream, input, body };
+        if let Some(ended) = poll_once(pin!(rest.discard())).await {
+            return matches!(ended, Ok(true));
+        }
+        idling.get_or_insert_with(|| client.idle());
+        let timeout = client.listener_state.snapshot().http().map(|http| http.idle_timeout);
+        let Some(timeout) = timeout else { return false };
+        if !matches!(request::wait_for_request(client, timeout).await, IdleEnd::Request) {
+            return false;
+        }
+    }
 }
 
 /// A close with unread bytes behind it is a reset, bytes that come after the close cause one, and a reset may
@@ -186,7 +200,7 @@ pub(super) async fn finish_body(client: &mut Client, body: &mut Body, end: After
 ///
 /// A short answer has left by now, and needs none of this when the client has nothing to say.
 async fn close(client: &mut Client, talks: bool) {
-    let Client { stream, input, timer, handle, .. } = client;
+    let Client { listener_state, stream, input, timer, handle, .. } = client;
     let is_long = handle.bytes_answered() > SENT_AT_ONCE;
     let drains = is_long || talks || !input.is_empty() || stream.has_pending_event();
     if handle.bytes_answered() == 0 || !drains && !stream.is_encrypted() {
@@ -204,8 +218,9 @@ async fn close(client: &mut Client, talks: bool) {
         }
         Ok(())
     };
+    let ended = timer.within(if is_long { LINGER_TIME } else { DRAIN_TIME }, ended);
     // Whatever comes of it, the connection is closed next.
-    let _: io::Result<()> = timer.within(if is_long { LINGER_TIME } else { DRAIN_TIME }, ended).await;
+    let _: io::Result<()> = Unfinished::new(listener_state, handle).wait(ended).await;
 }
 
 /// Writes the answer to a failure. The details of the system stay in the log: strangers read this.

@@ -3,11 +3,11 @@
 use std::io;
 use std::time::Duration;
 
-use super::client::Client;
 use super::client::peer_address;
+use super::client::{Client, Unfinished};
 use crate::generation::ListenerSnapshot;
-use crate::log::Reason;
 use crate::proxy_protocol::{HEADER_BYTES_MAX, HeaderError, parse};
+use crate::reason::Reason;
 
 /// How long a peer may take to say who its client is.
 const PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,10 +21,12 @@ pub(super) fn is_expected(client: &Client, snapshot: &ListenerSnapshot) -> bool 
 /// as if it had connected itself. `None` when the connection is over.
 pub(super) async fn read(client: &mut Client, snapshot: &ListenerSnapshot) -> Option<()> {
     let timer = snapshot.worker().timer();
-    match timer.within(PROXY_HEADER_TIMEOUT, take_header(client)).await {
+    let (listener_state, handle) = (client.listener_state.clone(), client.handle.clone());
+    let mut unfinished = Unfinished::new(&listener_state, &handle);
+    match timer.within(PROXY_HEADER_TIMEOUT, unfinished.wait(take_header(client))).await {
         Ok(Ok(())) => return Some(()),
-        // A look whether the port is open.
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && client.input.is_empty() => {}
+        // A look whether the port is open, or a silent client that had to leave.
+        Err(error) if error.kind() != io::ErrorKind::TimedOut && client.input.is_empty() => {}
         Ok(Err(error)) => refuse(snapshot, client, error.explain()),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
             refuse(snapshot, client, "no PROXY header came in time");

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use super::client::Client;
+use super::client::{Client, Unfinished};
 use super::fields::{Forwarded, write_request_head};
 use super::hops;
 use super::local_reply::{self, Media};
@@ -19,7 +19,7 @@ use super::record::{Detail, Failure, Misdirection};
 use crate::config::plan::{Action, HttpListener, Pass, Proxy, RedirectToHttps, Rule};
 use crate::generation::ListenerSnapshot;
 use crate::http::{Framing, HeadScan, HostKey, Method, RequestHead, Version, match_path, parse_request};
-use crate::log::Reason;
+use crate::reason::Reason;
 use crate::upstream::Pool;
 use crate::worker::Buffer;
 
@@ -94,6 +94,7 @@ pub(super) async fn read<'a>(
     let Some(http) = snapshot.http() else { return Ok(None) };
     let mut scan = HeadScan::default();
     let mut begun: Option<Instant> = None;
+    let mut unfinished = Unfinished::new(&client.listener_state, &client.handle);
     loop {
         if let Some(found) = parse(client, snapshot, http, record, &mut scan)? {
             if !matches!(found.1, Act::Pass(_)) {
@@ -113,7 +114,7 @@ pub(super) async fn read<'a>(
         }
         // One byte more than the limit, so that the parser sees that it is over.
         let fill = client.input.fill(&client.stream, http.head.bytes + 1);
-        match client.timer.within(timeout, fill).await {
+        match unfinished.wait(client.timer.within(timeout, fill)).await {
             Ok(0) if client.input.is_empty() => return Ok(None),
             Ok(0) => return Err(Failure::of_client(io::ErrorKind::UnexpectedEof.into())),
             Ok(_) => {}

@@ -12,10 +12,9 @@ use super::record::ExchangeRecord;
 use super::record::Failure;
 use super::request::Request;
 use super::transfer::write_all;
-use crate::config::plan::HeadLimits;
 use crate::generation::ListenerSnapshot;
-use crate::http::{Field, Framing, HeadScan, Name, ResponseHead, Version, parse_response};
-use crate::log::Reason;
+use crate::http::{Field, Framing, HeadLimits, HeadScan, Name, ResponseHead, Version, parse_response};
+use crate::reason::Reason;
 use crate::tls::{Input, Stream};
 use crate::worker::{Buffer, Timer};
 

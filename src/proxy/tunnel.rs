@@ -13,7 +13,7 @@ use super::client::Client;
 use super::record::Meter;
 use super::record::{ConnectionRecord, TunnelStart};
 use crate::generation::TunnelContext;
-use crate::log::Reason;
+use crate::reason::Reason;
 use crate::tls::{Input, Stream};
 use crate::upstream::TargetConnection;
 use crate::worker::{BUFFER_BYTES, TcpStream, Worker};
@@ -70,6 +70,12 @@ pub(super) async fn relay_connection(
     };
     let both = async { try_zip(up.run(), down.run()).await.map(|_| ()) };
     let ended = or(both, or(cut([near, far]), silence(worker, &last, timeout))).await;
+    // A reset of one side is a reset for the other: a clean end would make it take what it has for everything.
+    match ended {
+        Err(Reason::ClientGone) => far.stream.close_with_reset(true),
+        Err(Reason::UpstreamReset) => near.stream.close_with_reset(true),
+        _ => {}
+    }
     record.end(ended);
 }
 

@@ -13,7 +13,7 @@ use super::attempts::{Attempts, Order};
 use super::connection::TargetConnection;
 use super::name_cache::ResolvedName;
 use crate::config::plan::{Target, TargetHost};
-use crate::log::Reason;
+use crate::reason::Reason;
 use crate::tls::{Connector, Input, Stream};
 use crate::worker::{TcpStream, Worker};
 

@@ -13,20 +13,24 @@ use super::reactor::Readiness;
 
 /// Calls that one direction of a socket may make in one turn. A larger share makes other connections wait
 /// longer; a smaller one asks the kernel more often. The number is a choice: other numbers were not measured.
-const SHARE: u8 = 8;
+const SHARE: u64 = 8;
 
 /// Bytes that count as one call. A call that moves more counts as several, even if `splice` moves them
 /// cheaply.
 pub(super) const BYTES_PER_CALL: usize = 64 * 1024;
 
+/// The step of [`TURN`], larger than the calls that a direction can make in one turn.
+const TURN_STEP: u64 = 1 << 16;
+
 thread_local! {
-    /// The number of this worker's turn. It is a thread-local because all directions compare with it.
-    static TURN: Cell<u32> = const { Cell::new(0) };
+    /// The number of this worker's turn, times [`TURN_STEP`]: the least that a direction may have spent. It is a
+    /// thread-local because all directions compare with it.
+    static TURN: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Gives every direction of this thread's worker a new share.
 pub(super) fn begin_turn() {
-    TURN.set(TURN.get().wrapping_add(1));
+    TURN.set(TURN.get() + TURN_STEP);
 }
 
 /// The state of one socket. Both directions are independent, so one task may read while another writes.
@@ -47,9 +51,8 @@ pub(super) struct Source {
 pub(super) struct Direction {
     /// Whether a call may succeed. An event sets it; a call that would block clears it.
     ready: Cell<bool>,
-    /// The part of the share that the direction has spent in `turn`.
-    spent: Cell<u8>,
-    turn: Cell<u32>,
+    /// [`TURN`] when the direction made its last call, and the calls that it has made since then.
+    spent: Cell<u64>,
     waker: Cell<Option<Waker>>,
 }
 
@@ -90,14 +93,12 @@ impl Direction {
 
     /// Whether some of the direction's share is left in this turn.
     fn has_share(&self) -> bool {
-        self.turn.get() != TURN.get() || self.spent.get() < SHARE
+        self.spent.get() < TURN.get() + SHARE
     }
 
     /// Counts `calls` against the share.
     pub(super) fn spend(&self, calls: u8) {
-        let now = TURN.get();
-        let before = if self.turn.replace(now) == now { self.spent.get() } else { 0 };
-        self.spent.set(before.saturating_add(calls));
+        self.spent.set(self.spent.get().max(TURN.get()) + u64::from(calls));
     }
 
     /// Waits until a call may succeed.

@@ -2,8 +2,8 @@
 
 use crate::source::{Source, paths, words};
 
-/// Each module of the crate root and the modules it may use. Everyone may use `config::plan` and
-/// `log` besides. In words: `main -> cli -> gate -> {proxy -> generation, internal_api} -> {routing, upstream -> tls} ->
+/// Each module of the crate root and the modules it may use. Everyone may use `config::plan`,
+/// `log` and `reason` besides. In words: `main -> cli -> gate -> {proxy -> generation, internal_api} -> {routing, upstream -> tls} ->
 /// {http, worker}`; `demo` stands below `cli`.
 const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
@@ -35,8 +35,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("http", &[]),
     ("proxy_protocol", &[]),
     ("worker", &[]),
-    ("config", &[]),
+    ("config", &["http"]),
     ("log", &["files"]),
+    ("reason", &[]),
     ("files", &[]),
 ];
 
@@ -45,7 +46,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const ALONE: &str = "src/demo/whoami/";
 
 /// Folders whose `mod.rs` declares its modules in the order of their use.
-pub(crate) const ORDERED: [&str; 21] = [
+pub(crate) const ORDERED: &[&str] = &[
     "src/cli",
     "src/cli/offline",
     "src/config",
@@ -55,6 +56,7 @@ pub(crate) const ORDERED: [&str; 21] = [
     "src/config/dialects/compose",
     "src/config/dialects/compose/project",
     "src/config/lowering",
+    "src/config/plan",
     "src/config/source",
     "src/config/syntax",
     "src/config/values",
@@ -97,7 +99,7 @@ pub(crate) fn arrows(source: &Source) -> Vec<String> {
     for (at, path) in paths(&source.production, root) {
         let Some(used) = path.get(1) else { continue };
         let plan = used == "config" && path.get(2).is_some_and(|inner| inner == "plan");
-        if !(plan || used == user || used == "log" || allowed.contains(&used.as_str())) {
+        if !(plan || used == user || used == "log" || used == "reason" || allowed.contains(&used.as_str())) {
             found.push(source.finding(at, &format!("`{user}` may not use `{}`", path[1..].join("::"))));
         }
     }
@@ -237,8 +239,8 @@ mod tests {
         for (path, text) in [
             ("src/main.rs", "use smolgate::cli;"),
             ("src/gate.rs", "use crate::proxy::http; use crate::worker::{Timer, Stream};"),
-            ("src/proxy/exchange.rs", "use crate::{upstream::Pool, http::RequestHead, log::Reason};"),
-            ("src/http/path.rs", "use crate::config::plan::HeadLimits; use super::Refusal;"),
+            ("src/proxy/exchange.rs", "use crate::{upstream::Pool, http::RequestHead, reason::Reason};"),
+            ("src/http/path.rs", "use crate::config::plan::Rule; use super::Refusal;"),
             ("src/proxy/tcp.rs", "// use crate::gate;\n#[cfg(test)] mod tests { use crate::config::load; }"),
             ("src/proxy/forward/head.rs", "use super::super::Head;"),
             ("src/lib.rs", "pub mod gate;"),
@@ -252,7 +254,7 @@ mod tests {
         for (path, text) in [
             ("src/main.rs", "use smolgate::gate::run;"),
             ("src/proxy/exchange.rs", "use crate::gate::Gate;"),
-            ("src/proxy/exchange.rs", "use crate::{log::Reason, internal_api};"),
+            ("src/proxy/exchange.rs", "use crate::{reason::Reason, internal_api};"),
             ("src/http/path.rs", "fn f() { crate::worker::spawn() }"),
             ("src/http/path.rs", "use crate::config::load;"),
             ("src/routing/table.rs", "use crate::worker::Timer;"),

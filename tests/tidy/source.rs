@@ -249,7 +249,7 @@ mod tests {
         let spread = |text: &str| -> Vec<String> {
             paths(text, "crate").into_iter().map(|(_, path)| path.join("::")).collect()
         };
-        assert_eq!(spread("use crate::log::Reason;"), ["crate::log::Reason"]);
+        assert_eq!(spread("use crate::reason::Reason;"), ["crate::reason::Reason"]);
         assert_eq!(
             spread("use crate::{config::plan::{Rule, Plan}, log, gate::*};"),
             ["crate::config::plan::Rule", "crate::config::plan::Plan", "crate::log", "crate::gate::*"]

@@ -11,7 +11,7 @@ use crate::config::plan::{
     Action, HttpListener, Listener, Plan, Protocol, Proxy, Redirect, RedirectToHttps, Rule,
 };
 use crate::http::Refusal;
-use crate::log::Reason;
+use crate::reason::Reason;
 use crate::routing::{self, Explanation};
 
 /// Prints which rule takes the request, and why each one before it does not.

@@ -1,8 +1,8 @@
 //! A URL as a person writes it becomes what a rule is asked about.
 
-use crate::config::plan::{Bind, HeadLimits, Listener, Plan, Protocol};
-use crate::http::{FieldTable, HeadScan, Refusal, match_path, parse_request};
-use crate::log::Reason;
+use crate::config::plan::{Bind, Listener, Plan, Protocol};
+use crate::http::{FieldTable, HeadLimits, HeadScan, Refusal, match_path, parse_request};
+use crate::reason::Reason;
 
 /// A request, as far as its URL tells.
 #[derive(Debug, PartialEq, Eq)]

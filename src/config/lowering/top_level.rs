@@ -9,12 +9,11 @@ use super::{binds, tls};
 use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::inputs::Inputs;
 use crate::config::plan::{
-    Bind, HeadLimits, HttpListener, InternalApi, InternalBind, Listener, Log, LogFormat, LogLevel, Pass,
-    Plan, Protocol,
+    Bind, HttpListener, InternalApi, InternalBind, Listener, Log, LogFormat, LogLevel, Pass, Plan, Protocol,
 };
-use crate::config::source;
-use crate::config::source::{HttpSource, InternalSource, ListenerSource, ProtocolSource, Source};
+use crate::config::source::{self, HttpSource, InternalSource, ListenerSource, ProtocolSource, Source};
 use crate::config::values::environment;
+use crate::http::HeadLimits;
 
 const MAX_CONNECTIONS: usize = 10_000;
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);

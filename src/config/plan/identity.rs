@@ -4,10 +4,10 @@ use std::hash::{BuildHasher, Hash, Hasher};
 
 use foldhash::fast::FixedState;
 
-use super::{
-    ACME_CHALLENGES, Action, Listener, Pass, Plan, Protocol, Proxy, RedirectToHttps, Rule, Upstream,
-    UpstreamId,
-};
+use super::listener::{ACME_CHALLENGES, Listener, Protocol, RedirectToHttps};
+use super::rule::{Action, Pass, Proxy, Rule};
+use super::top_level::Plan;
+use super::upstream::{Upstream, UpstreamId};
 
 /// A rule as what it matches and does, wherever it was written and whatever it and its upstream are called:
 /// rules of two plans are equal when no request can tell them apart.

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{Bind, Origin, Pass, Rule};
+use super::bind::Bind;
+use super::origin::Origin;
+use super::rule::{Pass, Rule};
+use crate::http::HeadLimits;
 
 /// An address we accept on and what is done with what comes.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,15 +147,4 @@ pub enum ClientAuthMode {
     Required,
     /// They need not; if they do, it must be a good one.
     Optional,
-}
-
-/// Limits on a request's head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeadLimits {
-    /// `head_bytes_max`: bytes of the whole head, request line to empty line.
-    pub bytes: usize,
-    /// `head_fields_max`: number of field lines.
-    pub fields: usize,
-    /// `target_bytes_max`: bytes of the request target.
-    pub target: usize,
 }

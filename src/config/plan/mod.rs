@@ -7,23 +7,30 @@
 
 mod changes;
 
+mod identity;
+
 mod top_level;
 
 mod listener;
+
 mod rule;
+
 mod upstream;
 
-mod identity;
+mod bind;
+mod origin;
 
+pub use bind::Bind;
 pub use changes::{FileChanges, changes};
 pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{
-    ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, HeadLimits,
-    HttpListener, Listener, ListenerTls, Protocol, RedirectToHttps, TlsVersion,
+    ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, HttpListener, Listener,
+    ListenerTls, Protocol, RedirectToHttps, TlsVersion,
 };
+pub use origin::Origin;
 pub use rule::{Action, HostPattern, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
 pub use top_level::{
-    AccessLog, AccessLogFormat, AccessLogTo, Bind, InternalApi, InternalBind, Log, LogFormat, LogLevel,
-    Origin, Plan, Secret,
+    AccessLog, AccessLogFormat, AccessLogTo, InternalApi, InternalBind, Log, LogFormat, LogLevel, Plan,
+    Secret,
 };
 pub use upstream::{Scheme, Target, TargetHost, Upstream, UpstreamId, UpstreamTls};

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Origin, UpstreamId};
+use super::origin::Origin;
+use super::upstream::UpstreamId;
 
 /// A match and one action.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,9 +3,9 @@
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
-use super::scalar::is_token_byte;
 use super::value_error::ValueError;
 use crate::config::plan::HostPattern;
+use crate::http::is_token;
 
 /// A host as `Host` carries it, without a port: a name, an IPv4 address, or an IPv6 address in
 /// brackets; or `*.` and a name. Lower case, the dot at the end gone, IPv6 in its shortest form.
@@ -138,7 +138,7 @@ fn decode_unreserved(text: &str) -> Result<String, ValueError> {
 
 /// A method, in upper case. `CONNECT` is never forwarded, so no rule can ask for it.
 pub(crate) fn method(text: &str) -> Result<Arc<str>, ValueError> {
-    if text.is_empty() || !text.bytes().all(is_token_byte) {
+    if !is_token(text.as_bytes()) {
         return Err(ValueError::hint("is not a method", "write for example [GET, POST]"));
     }
     match text.to_ascii_uppercase() {

@@ -175,11 +175,6 @@ pub(crate) fn log_format(text: &str) -> Result<LogFormat, ValueError> {
     }
 }
 
-/// A character of a token (RFC 9110, 5.6.2): what names of fields and methods are made of.
-pub(crate) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
 /// The digits at the start and the rest. Digits only: no sign, no underscore, no fraction.
 fn split_number(text: &str) -> Option<(u64, &str)> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

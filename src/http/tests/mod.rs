@@ -3,8 +3,8 @@
 use super::{
     FieldTable, Fields, HeadScan, Refusal, RequestHead, ResponseHead, parse_request, parse_response,
 };
-use crate::config::plan::HeadLimits;
-use crate::log::Reason;
+use crate::http::HeadLimits;
+use crate::reason::Reason;
 
 mod bodies;
 mod chaos;

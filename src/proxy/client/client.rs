@@ -11,9 +11,9 @@ use super::connections::ConnectionHandle;
 use super::idle::Idling;
 use super::listener_state::ListenerState;
 use crate::generation::{ListenerSnapshot, Permit};
-use crate::log::Reason;
 use crate::log::counters::ListenerCounters;
 use crate::proxy::record::Failure;
+use crate::reason::Reason;
 use crate::tls::{Input, Stream};
 use crate::worker::Timer;
 
@@ -58,10 +58,9 @@ impl Client {
         self.listener_state.idle(&self.handle)
     }
 
-    /// Waits for the first byte of a client that has to speak before it is served; `false` when it was asked to leave
-    /// before it did. Has no deadline of its own.
+    /// Waits for the first byte of a client that has to speak before it is served; `false` if the connection was
+    /// told to drain before that. Has no deadline of its own.
     pub(in crate::proxy) async fn speaks(&self) -> bool {
-        let _idling = self.idle();
         poll_fn(|cx| {
             if self.stream.poll_readable(cx).is_ready() {
                 return Poll::Ready(true);

@@ -1,11 +1,11 @@
-//! The connections of one door: asked to leave when it drains, and sent away when they do not. A tunnel
-//! is sent away when a reload takes its rule.
+//! The connections of one listener: told to drain when it closes, and closed when they do not end in time. A
+//! tunnel is closed too when a reload has removed its rule.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -16,66 +16,75 @@ use crate::generation::ListenerSnapshot;
 use crate::generation::TunnelContext;
 use crate::tls::Admission;
 
-/// How long a connection that is asked to leave waits for a request after its beginning, and after each answer that
-/// said that it stays: a client that has read this may be sending already, and a close would lose that request.
+/// How long a connection that drains waits for a request after its beginning, and after each answer that said
+/// that it stays: a client that has read this may be sending already, and a close would lose that request.
 const STAYS: Duration = Duration::from_secs(1);
 
-/// The connections of one door.
+/// The connections of one listener on one worker.
 #[derive(Clone, Default)]
 pub(in crate::proxy) struct Connections {
-    state: Rc<RefCell<State>>,
+    state: Rc<State>,
 }
 
 #[derive(Default)]
 struct State {
-    entries: Slab<Entry>,
-    draining: bool,
-    /// Who waits for the last guest to go.
-    last: Option<Waker>,
-    /// What the last reload gave the door to serve; `None` before the first.
-    reloaded: Option<Rc<ListenerSnapshot>>,
+    open: RefCell<Slab<Weak<ConnectionHandle>>>,
+    draining: Cell<bool>,
+    /// The task that waits until all connections are closed.
+    closing: Cell<Option<Waker>>,
+    /// The snapshot of the last reload; `None` before the first.
+    reloaded: RefCell<Option<Rc<ListenerSnapshot>>>,
 }
 
-struct Entry {
-    waker: Option<Waker>,
-    stage: DrainStage,
-    /// What it stands on, and what its client was let in by, once it is a tunnel.
-    tunnel: Option<(Rc<TunnelContext>, Admission)>,
-}
-
-/// What a guest was told.
+/// How far a connection has been told to end.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum DrainStage {
-    /// Stay.
+    /// It goes on.
     Serving,
-    /// Finish what you are at.
+    /// It finishes its exchange and takes no other.
     Draining,
-    /// Go now.
+    /// It ends at once.
     Closed,
 }
 
-/// One connection's place among them.
+/// What a connection's own task and the rest of its listener know of each other.
 pub(in crate::proxy) struct ConnectionHandle {
-    state: Rc<RefCell<State>>,
+    connections: Rc<State>,
     key: usize,
+    stage: Cell<DrainStage>,
+    /// The task of the connection.
+    waker: Cell<Option<Waker>>,
     /// Bytes of all answers.
     bytes_answered: Cell<u64>,
     stays_until: Cell<Instant>,
+    /// Its rule, and what its client was admitted by, once the connection is a tunnel.
+    tunnel: RefCell<Option<TunnelRule>>,
 }
 
+type TunnelRule = (Rc<TunnelContext>, Admission);
+
 impl Connections {
-    /// A place for a new connection.
-    pub(in crate::proxy) fn register(&self, now: Instant) -> ConnectionHandle {
-        let mut state = self.state.borrow_mut();
-        let stage = if state.draining { DrainStage::Draining } else { DrainStage::Serving };
-        let key = state.entries.insert(Entry { waker: None, stage, tunnel: None });
-        let (bytes_answered, stays_until) = (Cell::default(), Cell::new(now + STAYS));
-        ConnectionHandle { state: self.state.clone(), key, bytes_answered, stays_until }
+    /// Adds a connection, until its handle is dropped.
+    pub(in crate::proxy) fn register(&self, now: Instant) -> Rc<ConnectionHandle> {
+        let mut open = self.state.open.borrow_mut();
+        let entry = open.vacant_entry();
+        let stage = if self.state.draining.get() { DrainStage::Draining } else { DrainStage::Serving };
+        let handle = Rc::new(ConnectionHandle {
+            connections: self.state.clone(),
+            key: entry.key(),
+            stage: Cell::new(stage),
+            waker: Cell::default(),
+            bytes_answered: Cell::default(),
+            stays_until: Cell::new(now + STAYS),
+            tunnel: RefCell::default(),
+        });
+        entry.insert(Rc::downgrade(&handle));
+        handle
     }
 
-    /// Tells everyone to finish what they are at, and who comes later too.
+    /// Tells all connections to finish what they do, and those that come later too.
     pub(in crate::proxy) fn drain(&self) {
-        self.state.borrow_mut().draining = true;
+        self.state.draining.set(true);
         self.advance(DrainStage::Draining, |_| true);
     }
 
@@ -84,16 +93,16 @@ impl Connections {
         self.advance(DrainStage::Closed, |_| true);
     }
 
-    /// The door serves `snapshot` from now on. Tunnels whose rule it does not have, or whose client it would not
-    /// let in by what was shown, end after its `shutdown_timeout`.
+    /// The listener serves `snapshot` from now on. A tunnel ends after the `shutdown_timeout` of `snapshot` if its
+    /// rule is gone, or if its client would not be admitted any more.
     pub(in crate::proxy) fn reload(&self, snapshot: &Rc<ListenerSnapshot>) {
-        let mut state = self.state.borrow_mut();
-        state.reloaded = Some(snapshot.clone());
-        let mut stays = serves_rule(snapshot);
-        let mut is_gone = |entry: &Entry| entry.tunnel.as_ref().is_some_and(|tunnel| !stays(tunnel));
-        let gone = state.entries.iter().filter_map(|(key, entry)| is_gone(entry).then_some(key));
-        let gone: Vec<usize> = gone.collect();
-        drop(state);
+        self.state.reloaded.replace(Some(snapshot.clone()));
+        let mut serves = serves_rule(snapshot);
+        let gone: Vec<usize> = {
+            let open = self.state.open.borrow();
+            let handles = open.iter().filter_map(|(key, handle)| Some((key, handle.upgrade()?)));
+            handles.filter_map(|(key, handle)| handle.has_lost_its_rule(&mut serves).then_some(key)).collect()
+        };
         if !gone.is_empty() {
             self.close_after_timeout(snapshot, gone);
         }
@@ -107,44 +116,39 @@ impl Connections {
         let end = async move {
             worker.sleep(timeout).await;
             let Some(state) = state.upgrade() else { return };
-            let Some(snapshot) = state.borrow().reloaded.clone() else { return };
-            let mut stays = serves_rule(&snapshot);
-            let mut is_gone = |entry: &Entry| entry.tunnel.as_ref().is_some_and(|tunnel| !stays(tunnel));
-            let connections = Self { state };
-            connections.advance(DrainStage::Closed, |(key, entry)| {
-                keys.binary_search(&key).is_ok() && is_gone(entry)
+            let Some(snapshot) = state.reloaded.borrow().clone() else { return };
+            let mut serves = serves_rule(&snapshot);
+            Self { state }.advance(DrainStage::Closed, |handle| {
+                keys.binary_search(&handle.key).is_ok() && handle.has_lost_its_rule(&mut serves)
             });
         };
         snapshot.worker().spawn(end).detach();
     }
 
-    /// Waits until nobody is here.
+    /// Waits until there is no connection.
     pub(in crate::proxy) async fn all_closed(&self) {
         poll_fn(|cx| {
-            let mut state = self.state.borrow_mut();
-            if state.entries.is_empty() {
+            if self.state.open.borrow().is_empty() {
                 return Poll::Ready(());
             }
-            state.last = Some(cx.waker().clone());
+            self.state.closing.set(Some(cx.waker().clone()));
             Poll::Pending
         })
         .await;
     }
 
-    fn advance(&self, stage: DrainStage, mut whom: impl FnMut((usize, &Entry)) -> bool) {
-        for (key, entry) in &mut self.state.borrow_mut().entries {
-            if entry.stage < stage && whom((key, entry)) {
-                entry.stage = stage;
-                if let Some(waker) = entry.waker.take() {
-                    waker.wake();
-                }
+    fn advance(&self, stage: DrainStage, mut which: impl FnMut(&ConnectionHandle) -> bool) {
+        let open = self.state.open.borrow();
+        for handle in open.iter().filter_map(|(_, handle)| handle.upgrade()) {
+            if which(&handle) {
+                handle.advance(stage);
             }
         }
     }
 }
 
 /// Whether `snapshot` lets a tunnel go on. Its rule is compared once, however many tunnels began on it.
-fn serves_rule(snapshot: &ListenerSnapshot) -> impl FnMut(&(Rc<TunnelContext>, Admission)) -> bool {
+fn serves_rule(snapshot: &ListenerSnapshot) -> impl FnMut(&TunnelRule) -> bool {
     let mut known: HashMap<(u64, Option<usize>), bool> = HashMap::new();
     move |(context, admission)| {
         *known.entry(context.place).or_insert_with(|| context.is_served_by(snapshot))
@@ -153,7 +157,7 @@ fn serves_rule(snapshot: &ListenerSnapshot) -> impl FnMut(&(Rc<TunnelContext>, A
 }
 
 impl ConnectionHandle {
-    /// Notes that so many bytes of an answer were sent.
+    /// Counts bytes of an answer that were sent.
     pub(in crate::proxy) fn was_answered(&self, bytes: u64, now: Instant) {
         self.bytes_answered.set(self.bytes_answered.get() + bytes);
         self.stays_until.set(now + STAYS);
@@ -164,64 +168,68 @@ impl ConnectionHandle {
         self.bytes_answered.get()
     }
 
-    /// Until when it waits for a request though it was asked to leave.
+    /// Until when the connection waits for a request although it was told to drain.
     pub(in crate::proxy) fn stays_until(&self) -> Instant {
         self.stays_until.get()
     }
 
-    /// Whether it was asked to finish.
+    /// Whether the connection was told to drain.
     pub(in crate::proxy) fn is_draining(&self) -> bool {
-        self.state.borrow().entries[self.key].stage >= DrainStage::Draining
+        self.stage.get() >= DrainStage::Draining
     }
 
-    /// Asks it to finish, and not to wait for another request longer than until `stays_until`.
+    /// Tells the connection to drain, and not to wait for another request longer than until `stays_until`.
     pub(in crate::proxy) fn drain(&self, stays_until: Instant) {
         self.stays_until.set(stays_until);
-        let mut state = self.state.borrow_mut();
-        let entry = &mut state.entries[self.key];
-        entry.stage = entry.stage.max(DrainStage::Draining);
-        let waker = entry.waker.take();
-        drop(state);
-        waker.into_iter().for_each(Waker::wake);
+        self.advance(DrainStage::Draining);
+        self.wake();
     }
 
-    /// Ready when it was asked to finish.
+    /// Ready when the connection was told to drain.
     pub(in crate::proxy) fn poll_draining(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_stage(DrainStage::Draining, cx)
     }
 
-    /// Says that it is a tunnel from now on. Its rule may be gone already: then it is as if it had begun
-    /// before.
+    /// Marks this connection as a tunnel. If a reload has removed its rule in the meantime, it gets
+    /// `shutdown_timeout`, like tunnels that were open during that reload.
     pub(in crate::proxy) fn mark_as_tunnel(&self, context: &Rc<TunnelContext>, admission: Admission) {
-        let mut state = self.state.borrow_mut();
-        let tunnel = (context.clone(), admission);
-        let since = |now: &Rc<ListenerSnapshot>| now.generation.number != context.place.0;
-        let now = state.reloaded.clone().filter(since);
-        let gone = now.filter(|now| !serves_rule(now)(&tunnel));
-        state.entries[self.key].tunnel = Some(tunnel);
-        drop(state);
-        if let Some(now) = gone {
-            Connections { state: self.state.clone() }.close_after_timeout(&now, vec![self.key]);
+        self.tunnel.replace(Some((context.clone(), admission)));
+        let reloaded = self.connections.reloaded.borrow().clone();
+        let Some(now) = reloaded.filter(|now| now.generation.number != context.place.0) else { return };
+        if self.has_lost_its_rule(&mut serves_rule(&now)) {
+            Connections { state: self.connections.clone() }.close_after_timeout(&now, vec![self.key]);
         }
     }
 
+    fn has_lost_its_rule(&self, serves: &mut impl FnMut(&TunnelRule) -> bool) -> bool {
+        self.tunnel.borrow().as_ref().is_some_and(|rule| !serves(rule))
+    }
+
+    fn advance(&self, stage: DrainStage) {
+        if self.stage.get() < stage {
+            self.stage.set(stage);
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        self.waker.take().into_iter().for_each(Waker::wake);
+    }
+
     fn poll_stage(&self, stage: DrainStage, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.state.borrow_mut();
-        let entry = &mut state.entries[self.key];
-        if entry.stage >= stage {
+        if self.stage.get() >= stage {
             return Poll::Ready(());
         }
-        // Both polls of a connection come from its one task, so one place for a waker is enough.
-        if !entry.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            entry.waker = Some(cx.waker().clone());
-        }
+        // All polls of a connection come from its one task, so one place for a waker is enough.
+        let waker = self.waker.take().filter(|waker| waker.will_wake(cx.waker()));
+        self.waker.set(Some(waker.unwrap_or_else(|| cx.waker().clone())));
         Poll::Pending
     }
 }
 
 pin_project! {
-    /// What a guest does, and what comes of it; or what `on_closed` says, when the guest is sent away
-    /// before it is done.
+    /// Polls `stay`, what a connection does, until it is done; or calls `on_closed`, if the connection is closed
+    /// before.
     pub(in crate::proxy) struct UntilClosed<F, G> {
         handle: Rc<ConnectionHandle>,
         #[pin]
@@ -250,15 +258,13 @@ impl<F: Future, G: Fn() -> F::Output> Future for UntilClosed<F, G> {
 
 impl Drop for ConnectionHandle {
     fn drop(&mut self) {
-        let mut state = self.state.borrow_mut();
-        let entry = state.entries.remove(self.key);
-        if state.entries.is_empty()
-            && let Some(waker) = state.last.take()
+        let mut open = self.connections.open.borrow_mut();
+        open.remove(self.key);
+        if open.is_empty()
+            && let Some(waker) = self.connections.closing.take()
         {
             waker.wake();
         }
-        drop(state);
-        drop(entry);
     }
 }
 
@@ -269,13 +275,13 @@ mod tests {
     use std::pin::pin;
 
     #[test]
-    fn who_is_asked_to_leave_may_finish_and_who_is_sent_away_may_not() {
+    fn a_connection_that_drains_may_finish_and_a_closed_one_may_not() {
         let connections = Connections::default();
-        let handle = Rc::new(connections.register(Instant::now()));
+        let handle = connections.register(Instant::now());
         assert!(!handle.is_draining());
         connections.drain();
         assert!(handle.is_draining());
-        assert!(connections.register(Instant::now()).is_draining(), "who comes later too");
+        assert!(connections.register(Instant::now()).is_draining(), "a later one too");
         let told = std::cell::Cell::new(false);
         let mut stays = pin!(UntilClosed::new(handle, pending(), || told.set(true)));
         assert!(block_on(poll_once(stays.as_mut())).is_none());
@@ -286,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_one_out_is_noticed() {
+    fn the_end_of_the_last_connection_is_noticed() {
         let connections = Connections::default();
         let (one, other) = (connections.register(Instant::now()), connections.register(Instant::now()));
         let mut wait = pin!(connections.all_closed());

@@ -1,4 +1,4 @@
-//! The connections of a worker that wait for a request, and which of them makes room when there is none.
+//! The connections of a worker that wait for their clients, and which of them makes room when there is none.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -110,6 +110,13 @@ impl Idle {
     }
 }
 
+impl Idling {
+    /// Whether the connection was asked to make room. Its task was woken then, by [`ConnectionHandle::drain`].
+    pub(super) fn must_make_room(&self) -> bool {
+        !self.idle.list.borrow().entries[self.key].listed
+    }
+}
+
 impl Drop for Idling {
     fn drop(&mut self) {
         let mut list = self.idle.list.borrow_mut();
@@ -133,7 +140,7 @@ mod tests {
     fn the_one_that_has_been_idle_longest_makes_room_and_is_asked_once() {
         let ended = worker::run(|worker| async move {
             let (connections, idle) = (Connections::default(), Idle::new(&worker, &Permits::new(0)));
-            let all: Vec<_> = (0..5).map(|_| Rc::new(connections.register(worker.now()))).collect();
+            let all: Vec<_> = (0..5).map(|_| connections.register(worker.now())).collect();
             let mut idling: Vec<_> = all.iter().map(|handle| idle.register(handle, worker.now())).collect();
             // In the middle, at the end, and at the front; one of them comes back.
             idling.remove(2);

@@ -2,6 +2,8 @@
 
 mod client;
 
+mod unfinished;
+
 mod listener_state;
 
 mod idle;
@@ -12,3 +14,4 @@ pub(super) use client::{Client, OpenConnection, peer_address};
 pub(super) use connections::{ConnectionHandle, UntilClosed};
 pub use idle::Idle;
 pub(super) use listener_state::ListenerState;
+pub(super) use unfinished::Unfinished;

@@ -7,8 +7,9 @@ use super::failure::Failure;
 use super::meter::Meter;
 use super::request_summary::RequestSummary;
 use crate::generation::{ListenerSnapshot, TunnelContext};
-use crate::log::counters::method_label;
-use crate::log::{AccessRecord, Reason};
+use crate::http::Method;
+use crate::log::AccessRecord;
+use crate::reason::Reason;
 use crate::tls::Stream;
 
 /// Notes that a connection was ended in the middle of what it was at: it had outlived
@@ -29,7 +30,7 @@ pub(in crate::proxy) fn log_dropped(
     name: &[u8],
 ) {
     let reason = Reason::Dropped;
-    count(snapshot, Some(rule), method_label(b""), reason.status());
+    count(snapshot, Some(rule), Method::Other.label(), reason.status());
     let start = TunnelStart { name: name.into(), exchange: None };
     ConnectionRecord::new(&TunnelContext::new(snapshot, Some(rule)), peer, stream, start).end(Err(reason));
 }

@@ -12,7 +12,8 @@ use super::meter::Meter;
 use super::request_summary::RequestSummary;
 use crate::generation::ListenerSnapshot;
 use crate::http::Method;
-use crate::log::{AccessRecord, Reason};
+use crate::log::AccessRecord;
+use crate::reason::Reason;
 use crate::tls::Stream;
 
 /// How far an exchange has come.

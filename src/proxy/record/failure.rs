@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::http::{BodyError, Refusal};
-use crate::log::Reason;
+use crate::reason::Reason;
 use crate::upstream::ConnectError;
 
 /// Why an exchange did not end as the two sides wanted.
@@ -77,9 +77,9 @@ impl Failure {
         Self { reason, detail: Detail::Io(error) }
     }
 
-    /// The client's connection failed.
+    /// The client's connection failed, or the client let smolgate wait too long.
     pub(in crate::proxy) fn of_client(error: io::Error) -> Self {
-        let stalled = error.kind() == io::ErrorKind::TimedOut;
+        let stalled = matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::QuotaExceeded);
         Self::io(if stalled { Reason::ClientStalled } else { Reason::ClientGone }, error)
     }
 

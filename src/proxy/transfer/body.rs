@@ -158,23 +158,19 @@ impl Incoming<'_> {
         Poll::Ready(Ok(moved))
     }
 
-    /// Reads and discards the rest, up to `most` bytes. Whether the end of the body was reached. Has no
-    /// deadline of its own.
+    /// Reads and discards the rest. Whether the end of the body was reached. Has no deadline of its own.
     ///
     /// # Errors
     /// The error of the connection.
-    pub(in crate::proxy) async fn discard(&mut self, most: usize) -> io::Result<bool> {
-        let mut discarded = 0;
-        loop {
+    pub(in crate::proxy) async fn discard(&mut self) -> io::Result<bool> {
+        while !self.body.is_complete() {
             let Ok(piece) = self.decode() else { return Ok(false) };
-            discarded += piece.consumed;
             self.release();
-            if piece.is_last {
-                return Ok(true);
-            }
-            if discarded > most || self.read().await?.is_err() {
+            if !piece.is_last && self.read().await?.is_err() {
                 return Ok(false);
             }
         }
+        self.release();
+        Ok(true)
     }
 }

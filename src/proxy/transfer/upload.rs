@@ -4,8 +4,8 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
 
-use crate::log::Reason;
 use crate::proxy::record::{Failure, Meter, TransferError};
+use crate::reason::Reason;
 use crate::tls::Stream;
 
 /// An upload that goes on while something else is awaited.
