@@ -173,9 +173,8 @@ mod routing {
 
 mod heads {
     use super::*;
-    use smolgate::http::{
-        FieldTable, HeadLimits, HeadScan, HostKey, match_path, parse_request, parse_response,
-    };
+    use smolgate::http::{FieldTable, HeadLimits, HostKey, match_path};
+    use smolgate::http1::{HeadScan, parse_request, parse_response};
 
     const LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 128, target: 8 * 1024 };
 
@@ -263,7 +262,8 @@ mod heads {
 
 mod chunks {
     use super::*;
-    use smolgate::http::{BodyReader, ChunkPrefix, Framing};
+    use smolgate::http::Framing;
+    use smolgate::http1::{BodyReader, ChunkPrefix};
 
     /// 16 KiB of data in chunks of this many bytes, as they fill a buffer.
     #[divan::bench(args = [64, 1024, 16384])]

@@ -19,11 +19,13 @@ pub mod tls;
 pub mod upstream;
 
 pub mod http;
+pub mod http1;
 pub mod proxy_protocol;
 pub mod worker;
 
 pub mod config;
 pub mod log;
+pub mod metrics;
 pub mod reason;
 
 pub mod files;

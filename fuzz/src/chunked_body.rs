@@ -1,6 +1,7 @@
 //! Chunked bodies: the same data however they come, and the data that a plain reading of the RFC gives.
 
-use smolgate::http::{BodyError, BodyReader, ChunkPrefix, Framing, LAST_CHUNK};
+use smolgate::http::Framing;
+use smolgate::http1::{BodyError, BodyReader, ChunkPrefix, LAST_CHUNK};
 
 /// What came of a body: its data, its bytes, its trailers.
 #[derive(Debug, PartialEq, Eq)]

@@ -7,9 +7,10 @@ use std::sync::LazyLock;
 use smolgate::config::plan::{Action, Protocol, Rule};
 use smolgate::config::{MemoryInputs, load};
 use smolgate::http::{
-    Field, FieldTable, Framing, HeadLimits, HeadScan, HostKey, Name, Refusal, RequestHead, Version,
-    has_dot_segments, match_path, parse_request,
+    Field, FieldTable, Framing, HeadLimits, HostKey, Name, Refusal, RequestHead, Version, has_dot_segments,
+    match_path,
 };
+use smolgate::http1::{HeadScan, parse_request};
 use smolgate::proxy::{Forwarded, write_request_head};
 use smolgate::routing::{RuleTable, explain};
 use smolgate::worker::{self, Worker};

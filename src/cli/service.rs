@@ -10,8 +10,8 @@ use crate::config;
 use crate::config::plan::{LogFormat, LogLevel, Plan};
 use crate::demo::whoami as upstream;
 use crate::gate::{CaughtSignals, Gate, GateError};
-use crate::log::Counters;
 use crate::log::setup::{LevelError, LevelSources, LogLevelHandle, setup};
+use crate::metrics::Counters;
 
 /// Runs the gate until it is told to stop.
 pub fn run(run: &Running) -> ExitCode {

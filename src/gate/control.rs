@@ -7,7 +7,7 @@ use super::state::GateState;
 use crate::config::{self, plan::Plan};
 use crate::internal_api::control::{Asking, ReloadFuture};
 use crate::internal_api::{Control, Phase};
-use crate::log::Counters;
+use crate::metrics::Counters;
 
 /// Weak, because the gate holds the internal API, which holds this.
 pub(super) struct GateControl(pub(super) Weak<GateState>);

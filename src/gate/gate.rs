@@ -12,7 +12,7 @@ use smol::channel::{Sender, bounded};
 use super::error::{GateError, Loader, OnPlan};
 use super::process::{CaughtSignals, SignalRequest};
 use super::state::GateState;
-use crate::log::Counters;
+use crate::metrics::Counters;
 use crate::upstream::NameCache;
 use crate::worker;
 

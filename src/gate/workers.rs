@@ -14,7 +14,7 @@ use smol::channel::{Receiver, Sender, bounded, unbounded};
 use super::sockets::{ListenKey, NewSockets, listen_keys};
 use crate::generation::{DateHeader, GenerationHandle, ListenerSnapshot, Permits, Upstreams, WorkerState};
 use crate::http::FieldTable;
-use crate::log::Counters;
+use crate::metrics::Counters;
 use crate::proxy::{ActiveListener, Idle, handshake_limit};
 use crate::upstream::Pools;
 use crate::worker::{self, Listener, Task, Worker};

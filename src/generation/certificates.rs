@@ -6,7 +6,7 @@ use super::generation::{Generation, terminators};
 use crate::config::plan::{FileChanges, Listener, Plan};
 use crate::config::{Diagnostic, Excerpts, Severity, TEXT_BYTES_MAX};
 use crate::files;
-use crate::log::counters::CertificateExpiry;
+use crate::metrics::CertificateExpiry;
 use crate::tls::{Problem, Terminator, TicketKeys, files_of};
 use crate::upstream::{NameCache, UpstreamError, UpstreamTable};
 

@@ -8,7 +8,7 @@ use super::generation::Generation;
 use super::listener_snapshot::{ListenerSnapshot, WorkerState};
 use crate::config::plan::{Rule, RuleIdentity, Upstream};
 use crate::log::AccessLog;
-use crate::log::counters::ListenerCounters;
+use crate::metrics::ListenerCounters;
 use crate::worker::Worker;
 
 /// The ground of one connection.

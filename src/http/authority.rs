@@ -11,7 +11,7 @@ use super::class::is_unreserved;
 pub const HOST_BYTES_MAX: usize = 255;
 
 /// Checks an authority and says what is wrong with it.
-pub(super) fn check(authority: &[u8]) -> Result<(), &'static str> {
+pub(crate) fn check(authority: &[u8]) -> Result<(), &'static str> {
     split(authority).map(|_| ())
 }
 

@@ -46,12 +46,12 @@ pub fn is_token(bytes: &[u8]) -> bool {
 }
 
 /// Index of the first byte from `from` on that is not part of a token; the length if all are.
-pub(super) fn token_end(bytes: &[u8], from: usize) -> usize {
+pub(crate) fn token_end(bytes: &[u8], from: usize) -> usize {
     end(bytes, from, &TOKEN)
 }
 
 /// The same for a request target.
-pub(super) fn target_end(bytes: &[u8], from: usize) -> usize {
+pub(crate) fn target_end(bytes: &[u8], from: usize) -> usize {
     end(bytes, from, &TARGET)
 }
 
@@ -85,7 +85,7 @@ const fn controls(word: u64) -> u64 {
 /// Index of the first byte from `from` on that may not stand in a field value or a reason phrase:
 /// a control byte other than the tab. Bytes above 0x7f may (obs-text). Eight bytes at a time.
 #[inline]
-pub(super) fn value_end(bytes: &[u8], mut from: usize) -> usize {
+pub(crate) fn value_end(bytes: &[u8], mut from: usize) -> usize {
     while let Some(block) = bytes[from..].first_chunk::<8>() {
         let hits = controls(u64::from_le_bytes(*block));
         if hits == 0 {
@@ -108,7 +108,7 @@ pub(super) fn value_end(bytes: &[u8], mut from: usize) -> usize {
 }
 
 /// Cuts optional white space (space and tab) off both ends.
-pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
+pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = bytes {
         bytes = rest;
     }

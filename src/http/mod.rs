@@ -1,55 +1,38 @@
-//! HTTP/1.1 messages become offsets into their bytes, and bodies become data. Sans-IO: bytes in,
-//! a value or "not yet" out; nothing here opens a socket, awaits, or knows a configuration file.
+//! The words of HTTP (RFC 9110): methods, names of fields, hosts, paths, heads.
 //!
-//! ```text
-//! bytes -> HeadScan -> request line / status line -> FieldTable + Facts -> RequestHead / ResponseHead
-//!                                                                             | framing
-//! bytes ------------------------------------------------------------> BodyReader -> data, trailers
-//! ```
+//! It opens no socket, awaits nothing and knows no configuration file. `http1` reads messages and
+//! gives what it read in these words. A [`RequestHead`] points into the bytes it was read from.
 //!
 //! It is strict on purpose: two programs that read the same bytes differently are how requests are
-//! smuggled, so what is not plainly valid is a [`Refusal`], never a guess. Parsing a head that is
-//! valid allocates nothing once the [`FieldTable`] has grown to its size. What is *done* with a
+//! smuggled, so what is not plainly valid is a [`Refusal`], never a guess. What is *done* with a
 //! message (which fields are dropped, what is added) is the business of the caller, `proxy`.
 
-mod authority;
-mod body;
-mod chunk;
-mod chunk_reader;
-mod class;
-mod facts;
+mod head;
+
 mod fields;
+mod list;
+
+pub(crate) mod authority;
+mod name;
+mod path;
+
+pub(crate) mod class;
 mod limits;
 mod message;
-mod name;
-mod partial;
-mod path;
 mod refusal;
-mod request;
-mod response;
-mod scan;
 mod status;
-mod target;
-
-#[cfg(test)]
-mod tests;
 
 pub use authority::{HOST_BYTES_MAX, HostKey};
-pub use body::{BodyError, BodyReader, Decoded};
-pub use chunk::{CHUNK_END, ChunkPrefix, LAST_CHUNK};
-pub use chunk_reader::{
-    CHUNK_EXTENSION_BYTES_MAX, CHUNK_LINE_BYTES_MAX, TRAILER_BYTES_MAX, TRAILER_FIELDS_MAX,
-};
 pub use class::is_token;
-pub use facts::CONNECTION_OPTIONS_MAX;
-pub use fields::{Field, FieldTable, Fields, list_items};
+pub(crate) use fields::Row;
+pub use fields::{Field, FieldTable, Fields};
+pub use head::{RequestHead, ResponseHead};
 pub use limits::HeadLimits;
+pub use list::list_items;
 pub use message::{Framing, Method, Version};
 pub use name::Name;
-pub use partial::PartialHead;
+pub(crate) use name::says_who_asked;
 pub use path::{has_dot_segments, loose_path, match_path};
 pub use refusal::Refusal;
-pub use request::{EMPTY_LINES_MAX, METHOD_BYTES_MAX, RequestHead, parse_request};
-pub use response::{ResponseHead, parse_response};
-pub use scan::HeadScan;
+pub(crate) use refusal::escaped;
 pub use status::status_phrase;

@@ -102,7 +102,7 @@ impl Name {
 
     /// The name that a field line starts with, and its length, if it is one of ours and a colon follows.
     /// So it is a token, and none of its bytes is looked at alone. May miss it where hardly anything follows.
-    pub(super) fn at_start_of(line: &[u8]) -> Option<(Name, usize)> {
+    pub(crate) fn at_start_of(line: &[u8]) -> Option<(Name, usize)> {
         let mut folded = Folded::NOTHING;
         for (at, block) in line.as_chunks().0.iter().take(WORDS).enumerate() {
             let word = u64::from_le_bytes(*block);
@@ -139,7 +139,7 @@ impl Name {
     /// Whether naming it in `Connection` is without effect: what routes and frames a message, what
     /// says who asked and what they may, and what says how to read the content. A peer who could
     /// have those removed on the way could make the next hop see another message.
-    pub(super) fn is_kept_from_connection(self) -> bool {
+    pub(crate) fn is_kept_from_connection(self) -> bool {
         matches!(
             self,
             Name::Host
@@ -314,7 +314,7 @@ const SAY_WHO_ASKED: &[&str] = &[
 
 /// Whether a name, in any case and with `_` in places of `-`, says who asked. Looks through a list, and so is
 /// for names that are rare.
-pub(super) fn says_who_asked(name: &[u8]) -> bool {
+pub(crate) fn says_who_asked(name: &[u8]) -> bool {
     let begins = |text: &&str| name.get(..text.len()).is_some_and(|start| is_alike(start, text));
     SAY_WHO_ASKED.iter().any(begins)
 }

@@ -19,13 +19,13 @@ pub struct Refusal {
 
 impl Refusal {
     #[cold]
-    pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Refusal {
+    pub(crate) fn new(reason: Reason, detail: impl Into<String>) -> Refusal {
         Refusal { reason, detail: detail.into() }
     }
 
     /// The same fault, found in what a target answered.
     #[cold]
-    pub(super) fn of_response(self) -> Refusal {
+    pub(crate) fn of_response(self) -> Refusal {
         let reason = match self.reason {
             Reason::HeadTooLarge => Reason::ResponseTooLarge,
             _ => Reason::ResponseMalformed,
@@ -42,25 +42,9 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// Why reading a head stopped before its end.
-#[derive(Debug)]
-pub(super) enum ParseStop {
-    /// The bytes ran out. Parsing again is of use once the end of the head has been seen, or once
-    /// there are this many bytes.
-    More(usize),
-    /// The head is refused.
-    Refused(Refusal),
-}
-
-impl From<Refusal> for ParseStop {
-    fn from(refusal: Refusal) -> ParseStop {
-        ParseStop::Refused(refusal)
-    }
-}
-
 /// Bytes of a peer, made safe to print: anywhere, also inside HTML and log lines.
 #[cold]
-pub(super) fn escaped(bytes: &[u8]) -> String {
+pub(crate) fn escaped(bytes: &[u8]) -> String {
     let mut text = String::new();
     for &byte in bytes.iter().take(SHOWN_BYTES_MAX) {
         if byte.is_ascii_alphanumeric() || b" -._~:/?@[]()=,;*+%#".contains(&byte) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::config::plan::Plan;
-use crate::log::Counters;
+use crate::metrics::Counters;
 
 /// The future of a reload: one line of what changed and how long it took, or the whole diagnostic.
 pub type ReloadFuture<'a> = Pin<Box<dyn Future<Output = Result<String, String>> + Send + 'a>>;

@@ -6,7 +6,7 @@ use crate::config::plan::Secret;
 use crate::internal_api::control::{Control, Phase};
 use crate::internal_api::head::Refusal;
 use crate::internal_api::{authorization, views};
-use crate::log::process::ProcessStats;
+use crate::metrics::ProcessStats;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";

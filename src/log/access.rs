@@ -17,9 +17,9 @@ use serde::Serialize;
 
 use crate::config::plan;
 use crate::log::clock::Utc;
-use crate::log::counters::Counters;
 use crate::log::hidden;
 use crate::log::queue::{Output, Queue};
+use crate::metrics::Counters;
 use crate::reason::Reason;
 
 /// Bytes of a value that came from a client; the rest is cut off.

@@ -16,9 +16,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, reload};
 
 use crate::config::plan::{LogFormat, LogLevel};
-use crate::log::counters::Counters;
 use crate::log::hidden;
 use crate::log::queue::{Output, Queue};
+use crate::metrics::Counters;
 
 /// How long [`LogLevelHandle::flush`] waits.
 pub const FLUSH_TIME_MAX: Duration = Duration::from_secs(1);

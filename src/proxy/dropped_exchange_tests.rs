@@ -20,7 +20,7 @@ use crate::generation::{
     DateHeader, Generation, GenerationHandle, ListenerSnapshot, Permits, Upstreams, WorkerState,
 };
 use crate::http::FieldTable;
-use crate::log::Counters;
+use crate::metrics::Counters;
 use crate::tls::TicketKeys;
 use crate::upstream::{NameCache, Pools};
 use crate::worker::{self, Listener, Worker};

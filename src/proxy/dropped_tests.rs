@@ -14,7 +14,7 @@ use super::record::Meter;
 use super::transfer::Transfer;
 use super::transfer::{Body, Incoming};
 use crate::http::Framing;
-use crate::log::counters::Counter;
+use crate::metrics::Counter;
 use crate::tls::{Input, Stream};
 use crate::worker::{self, TcpStream, Worker};
 

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::client::{Client, Unfinished};
 use crate::generation::{ListenerSnapshot, NameAction};
 use crate::http::HostKey;
-use crate::log::counters::Handshake;
+use crate::metrics::Handshake;
 use crate::tls::{
     Alert, HELLO_BYTES_MAX, HandshakeError, HelloError, HelloScan, Input, Semaphore, Stream, parse_hello,
     refuse,

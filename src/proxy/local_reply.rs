@@ -16,7 +16,8 @@ use super::transfer::{Body, Incoming};
 use super::transfer::{COPIED_MAX, write_message};
 use crate::config::plan::{Redirect, RedirectToHttps, Respond};
 use crate::generation::ListenerSnapshot;
-use crate::http::{Method, Name, PartialHead, RequestHead, Version, list_items, status_phrase};
+use crate::http::{Method, Name, RequestHead, Version, list_items, status_phrase};
+use crate::http1::PartialHead;
 use crate::reason::Reason;
 use crate::worker::Buffer;
 

@@ -9,7 +9,7 @@ use super::pool::Pool;
 use super::table::{Entry, UpstreamTable};
 use super::upstream::Upstream;
 use crate::config::plan::{Scheme, Target, UpstreamId};
-use crate::log::WorkerCounters;
+use crate::metrics::WorkerCounters;
 use crate::tls::Connector;
 use crate::worker::Worker;
 
@@ -78,7 +78,7 @@ mod tests {
 
     use super::*;
     use crate::config::plan::{self, Origin, Plan, TargetHost, UpstreamTls};
-    use crate::log::Counters;
+    use crate::metrics::Counters;
     use crate::upstream::NameCache;
 
     fn write_authority(file: &Path) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::pool::Pool;
-use crate::log::counters::UpstreamCounters;
+use crate::metrics::UpstreamCounters;
 
 /// An upstream on one worker.
 pub struct Upstream {

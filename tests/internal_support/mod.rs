@@ -12,7 +12,7 @@ use smolgate::config::plan::*;
 use smolgate::http::HeadLimits;
 use smolgate::internal_api::control::{Asking, ReloadFuture};
 use smolgate::internal_api::{Control, Limits, Phase, Server};
-use smolgate::log::Counters;
+use smolgate::metrics::Counters;
 
 /// Long enough for a loaded machine; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

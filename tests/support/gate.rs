@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use smolgate::config;
 use smolgate::gate::Gate;
-use smolgate::log::Counters;
+use smolgate::metrics::Counters;
 use smolgate::upstream::{Resolver, SystemResolver};
 use tempfile::TempDir;
 

@@ -3,11 +3,11 @@
 use crate::source::{Source, paths, words};
 
 /// Each module of the crate root and the modules it may use. Everyone may use `config::plan`,
-/// `log` and `reason` besides. In words: `main -> cli -> gate -> {proxy -> generation, internal_api} -> {routing, upstream -> tls} ->
-/// {http, worker}`; `demo` stands below `cli`.
+/// `log`, `metrics` and `reason` besides. In words: `main -> cli -> gate -> {proxy -> generation, internal_api} -> {routing, upstream -> tls} ->
+/// {http1 -> http, worker}`; `demo` stands below `cli`.
 const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["config", "demo", "files", "gate", "http", "internal_api", "routing"]),
+    ("cli", &["config", "demo", "files", "gate", "http", "http1", "internal_api", "routing"]),
     ("demo", &["config", "gate"]),
     (
         "gate",
@@ -26,17 +26,19 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("watch", &["config", "files"]),
-    ("proxy", &["generation", "upstream", "tls", "http", "proxy_protocol", "worker"]),
+    ("proxy", &["generation", "upstream", "tls", "http", "http1", "proxy_protocol", "worker"]),
     ("generation", &["config", "files", "routing", "upstream", "tls", "http", "worker"]),
     ("internal_api", &["routing", "upstream", "tls", "http", "worker"]),
     ("routing", &["http"]),
     ("upstream", &["tls", "http", "worker"]),
     ("tls", &["http", "worker", "files"]),
+    ("http1", &["http"]),
     ("http", &[]),
     ("proxy_protocol", &[]),
     ("worker", &[]),
     ("config", &["http"]),
     ("log", &["files"]),
+    ("metrics", &[]),
     ("reason", &[]),
     ("files", &[]),
 ];
@@ -64,7 +66,11 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/demo/whoami",
     "src/gate",
     "src/generation",
+    "src/http",
+    "src/http1",
     "src/internal_api",
+    "src/log",
+    "src/metrics",
     "src/proxy/client",
     "src/proxy/record",
     "src/proxy/transfer",
@@ -72,7 +78,7 @@ pub(crate) const ORDERED: &[&str] = &[
 ];
 
 /// Modules that turn values into values and nothing else.
-const PURE: [&str; 4] = ["config", "http", "proxy_protocol", "routing"];
+const PURE: [&str; 5] = ["config", "http", "http1", "proxy_protocol", "routing"];
 
 /// Crates that do I/O or wait for it.
 const IO_CRATES: [&str; 8] =
@@ -99,7 +105,8 @@ pub(crate) fn arrows(source: &Source) -> Vec<String> {
     for (at, path) in paths(&source.production, root) {
         let Some(used) = path.get(1) else { continue };
         let plan = used == "config" && path.get(2).is_some_and(|inner| inner == "plan");
-        if !(plan || used == user || used == "log" || used == "reason" || allowed.contains(&used.as_str())) {
+        let for_all = ["log", "metrics", "reason"].contains(&used.as_str());
+        if !(plan || used == user || for_all || allowed.contains(&used.as_str())) {
             found.push(source.finding(at, &format!("`{user}` may not use `{}`", path[1..].join("::"))));
         }
     }

@@ -1,7 +1,8 @@
 //! A URL as a person writes it becomes what a rule is asked about.
 
 use crate::config::plan::{Bind, Listener, Plan, Protocol};
-use crate::http::{FieldTable, HeadLimits, HeadScan, Refusal, match_path, parse_request};
+use crate::http::{FieldTable, HeadLimits, Refusal, match_path};
+use crate::http1::{HeadScan, parse_request};
 use crate::reason::Reason;
 
 /// A request, as far as its URL tells.

@@ -11,7 +11,7 @@ use super::connections::ConnectionHandle;
 use super::idle::Idling;
 use super::listener_state::ListenerState;
 use crate::generation::{ListenerSnapshot, Permit};
-use crate::log::counters::ListenerCounters;
+use crate::metrics::ListenerCounters;
 use crate::proxy::record::Failure;
 use crate::reason::Reason;
 use crate::tls::{Input, Stream};

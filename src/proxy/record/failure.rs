@@ -3,7 +3,8 @@
 use std::fmt;
 use std::io;
 
-use crate::http::{BodyError, Refusal};
+use crate::http::Refusal;
+use crate::http1::BodyError;
 use crate::reason::Reason;
 use crate::upstream::ConnectError;
 

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Instant;
 
-use crate::log::counters::Counter;
+use crate::metrics::Counter;
 
 /// What passes one way during an exchange: for the log, the metrics, and whoever waits for progress.
 pub(in crate::proxy) struct Meter<'a> {

@@ -1,6 +1,7 @@
 //! What the access log wants to know of a request, copied while its head is there.
 
-use crate::http::{Name, PartialHead, RequestHead, Version};
+use crate::http::{Name, RequestHead, Version};
+use crate::http1::PartialHead;
 use crate::log::AccessRequest;
 
 /// The parts of a head that end up in an access log line. Made only when there is a log.

@@ -9,7 +9,8 @@ use std::io;
 use std::ops::Range;
 use std::task::{Context, Poll, ready};
 
-use crate::http::{BodyError, BodyReader, Framing};
+use crate::http::Framing;
+use crate::http1::{BodyError, BodyReader};
 use crate::tls::{Input, Stream};
 use crate::worker::{Pipe, TcpStream};
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::body::Incoming;
 use super::write::write_message;
-use crate::http::{BodyError, CHUNK_END, ChunkPrefix, LAST_CHUNK};
+use crate::http1::{BodyError, CHUNK_END, ChunkPrefix, LAST_CHUNK};
 use crate::proxy::record::{Failure, Meter, TransferError};
 use crate::tls::Stream;
 use crate::worker::{Buffer, Timer, Worker};
@@ -236,7 +236,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream as Peer};
 
     use crate::http::Framing;
-    use crate::log::counters::Counter;
+    use crate::metrics::Counter;
     use crate::proxy::transfer::body::Body;
     use crate::tls::Input;
     use crate::worker::{self, TcpStream};

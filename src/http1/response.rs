@@ -1,62 +1,10 @@
 //! Response heads (RFC 9112, section 4).
 
-use std::time::Duration;
-
-use super::class;
 use super::facts::{HeadFacts, Upgrade};
-use super::fields::{FieldTable, Fields};
-use super::limits::HeadLimits;
-use super::message::{Framing, Method, Version};
-use super::refusal::{ParseStop, Refusal};
+use super::field_lines::ParseStop;
 use super::scan::HeadScan;
+use crate::http::{FieldTable, Fields, HeadLimits, Refusal, ResponseHead, Version, class};
 use crate::reason::Reason;
-
-/// A valid response head; everything in it points into the bytes it was read from.
-#[derive(Debug)]
-pub struct ResponseHead<'b> {
-    /// 1.0 or 1.1.
-    pub version: Version,
-    /// 100 to 999.
-    pub status: u16,
-    /// The reason phrase as written; may be empty.
-    pub phrase: &'b [u8],
-    /// Bytes of the status line, its CRLF included, if it is one that we would write: of HTTP/1.1, with a
-    /// space behind the status even where there is no phrase. Else 0.
-    pub line_of_ours: usize,
-    /// The field lines.
-    pub fields: Fields<'b>,
-    /// `Content-Length`, also where there is no such body (HEAD, 304).
-    pub content_length: Option<u64>,
-    /// `Content-Length` is written as we would write it: without zeros in front.
-    pub is_length_plain: bool,
-    /// `Transfer-Encoding: chunked`.
-    pub chunked: bool,
-    /// Whether the target means to take another request, by version and `Connection`. False for
-    /// HTTP/1.0 without a length. It does not look at [`Framing::UntilClose`], which of course ends
-    /// the connection too.
-    pub keep_alive: bool,
-    /// `Keep-Alive: timeout=n`: how long the target says it keeps an idle connection.
-    pub keep_alive_timeout: Option<Duration>,
-    /// A 101 that switches, in `Connection` and in one `Upgrade` field, to `websocket`.
-    pub upgrade: bool,
-    /// Bytes of the whole head with the empty line.
-    pub len: usize,
-}
-
-impl ResponseHead<'_> {
-    /// How the body of this answer to a request of that method ends (RFC 9112, section 6.3).
-    pub fn framing(&self, request: Method) -> Framing {
-        let never_a_body = matches!(self.status, 100..=199 | 204 | 304);
-        if never_a_body || request == Method::Head {
-            return Framing::None;
-        }
-        match self.content_length {
-            _ if self.chunked => Framing::Chunked,
-            Some(length) => Framing::Length(length),
-            None => Framing::UntilClose,
-        }
-    }
-}
 
 /// Parses the response head that starts at the first byte. `Ok(None)`: more bytes are needed.
 ///

@@ -1,14 +1,12 @@
 //! Request heads (RFC 9112, section 3).
 
-use super::authority::HostKey;
-use super::class;
 use super::facts::{HeadFacts, Upgrade};
-use super::fields::{FieldTable, Fields};
-use super::limits::HeadLimits;
-use super::message::{Framing, Method, Version};
-use super::refusal::{ParseStop, Refusal, escaped};
+use super::field_lines::ParseStop;
 use super::scan::HeadScan;
 use super::target::Target;
+use crate::http::{
+    FieldTable, Fields, Framing, HeadLimits, Method, Refusal, RequestHead, Version, class, escaped,
+};
 use crate::reason::Reason;
 
 /// Empty lines that are skipped before a request line: some clients send one after a body
@@ -17,54 +15,6 @@ pub const EMPTY_LINES_MAX: usize = 4;
 
 /// Bytes of a method. The longest registered one has 17.
 pub const METHOD_BYTES_MAX: usize = 32;
-
-/// A valid request head; everything in it points into the bytes it was read from.
-#[derive(Debug)]
-pub struct RequestHead<'b> {
-    /// As written.
-    pub method: &'b [u8],
-    /// The method, if it is a known one.
-    pub known_method: Method,
-    /// 1.0 or 1.1.
-    pub version: Version,
-    /// The target as written, whatever its form.
-    pub raw_target: &'b [u8],
-    /// The path, unchanged bytes, without dot segments; `*` for the asterisk form.
-    pub path: &'b [u8],
-    /// What stands after the first `?`.
-    pub query: Option<&'b [u8]>,
-    /// Path and query as they go to a target: unchanged bytes. `/` where an absolute form has neither
-    /// (`*` if the method is OPTIONS); the slash is missing where it has a query only.
-    pub path_and_query: &'b [u8],
-    /// The authority that routes the request and is forwarded: that of an absolute-form target,
-    /// else the `Host` field. Valid, as written, maybe with a port. `None` only in HTTP/1.0.
-    pub host: Option<&'b [u8]>,
-    /// The field lines.
-    pub fields: Fields<'b>,
-    /// `None`, `Length` or `Chunked`.
-    pub framing: Framing,
-    /// `Content-Length` is written as we would write it: without zeros in front, which the next reader
-    /// may take for an octal number.
-    pub is_length_plain: bool,
-    /// Whether the client means to send another request, by version and `Connection`.
-    pub keep_alive: bool,
-    /// `Expect: 100-continue`; never in HTTP/1.0 (RFC 9110, section 10.1.1).
-    pub expect_continue: bool,
-    /// A GET without a body over HTTP/1.1 that asks, in `Connection` and in one `Upgrade` field,
-    /// for nothing but `websocket` (RFC 6455, section 4.1).
-    pub upgrade_websocket: bool,
-    /// `TE: trailers`.
-    pub accepts_trailers: bool,
-    /// Bytes of the whole head, empty lines before and the one after it included.
-    pub len: usize,
-}
-
-impl RequestHead<'_> {
-    /// The host as rules compare it.
-    pub fn host_key(&self) -> Option<HostKey> {
-        self.host.and_then(HostKey::of_checked)
-    }
-}
 
 /// Parses the head of the request that starts at the first byte.
 ///

@@ -15,9 +15,9 @@ use std::ops::Range;
 
 use memchr::memchr;
 
-use super::body::BodyError;
-use super::fields::{self, LineStop};
-use super::name::{Name, says_who_asked};
+use super::body_error::BodyError;
+use super::field_lines::{LineStop, read_row};
+use crate::http::{Name, says_who_asked};
 
 /// Bytes of one chunk line: size and extensions.
 pub const CHUNK_LINE_BYTES_MAX: u32 = 4096;
@@ -209,14 +209,14 @@ impl ChunkReader {
             return Ok(raw.len());
         };
         self.keep_trailer_bytes(&raw[..=lf])?;
-        let row = match fields::read_row(&self.trailers, self.line_start) {
+        let row = match read_row(&self.trailers, self.line_start) {
             Ok(row) => row,
             Err(LineStop::Fault(fault)) => return Err(BodyError::Malformed(fault.explain())),
             Err(LineStop::More) => return Err(BodyError::Malformed("a trailer line without a colon")),
         };
         // All names that frame, route, let in or change how a message is read are known ones. What says who
         // asked is written into heads, by us: a program that merges trailers must not find a stranger's.
-        if row.known() != Name::Other || says_who_asked(row.name(&self.trailers)) {
+        if row.known != Name::Other || says_who_asked(row.name(&self.trailers)) {
             self.trailers.truncate(self.line_start);
         }
         self.step = Step::LineStart;

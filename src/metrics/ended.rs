@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Counter, Histogram, ListenerCounters, Names, UpstreamCounters, WorkerSet, lock};
+use super::counter::{Counter, Histogram};
+use super::series::{ListenerCounters, UpstreamCounters};
+use super::worker_set::{Names, WorkerSet, lock};
 
 impl WorkerSet {
     /// Adds up, and takes off the list, the sets of workers that have ended. Under the lock of the list, so one

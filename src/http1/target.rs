@@ -2,10 +2,7 @@
 
 use memchr::memchr;
 
-use super::authority;
-use super::message::Method;
-use super::path::has_dot_segments;
-use super::refusal::{Refusal, escaped};
+use crate::http::{Method, Refusal, authority, escaped, has_dot_segments};
 use crate::reason::Reason;
 
 /// A target taken apart; every part is a piece of its bytes, unchanged.

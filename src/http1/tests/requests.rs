@@ -1,9 +1,8 @@
 //! Request heads, row by row.
 
 use super::*;
-use crate::http::{
-    CONNECTION_OPTIONS_MAX, EMPTY_LINES_MAX, Framing, METHOD_BYTES_MAX, Method, Name, Version,
-};
+use crate::http::{Framing, Method, Name, Version};
+use crate::http1::{CONNECTION_OPTIONS_MAX, EMPTY_LINES_MAX, METHOD_BYTES_MAX};
 
 #[test]
 fn a_plain_request_is_taken_apart() {

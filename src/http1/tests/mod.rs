@@ -1,9 +1,7 @@
 //! Byte strings in, heads and bodies out. What these files share stands here.
 
-use super::{
-    FieldTable, Fields, HeadScan, Refusal, RequestHead, ResponseHead, parse_request, parse_response,
-};
-use crate::http::HeadLimits;
+use crate::http::{FieldTable, Fields, HeadLimits, Refusal, RequestHead, ResponseHead};
+use crate::http1::{HeadScan, parse_request, parse_response};
 use crate::reason::Reason;
 
 mod bodies;

@@ -3,11 +3,7 @@
 
 use std::time::Duration;
 
-use super::authority;
-use super::fields::list_items;
-use super::message::Version;
-use super::name::Name;
-use super::refusal::{Refusal, escaped};
+use crate::http::{Name, Refusal, Version, authority, escaped, list_items};
 use crate::reason::Reason;
 
 /// At most this many options in all `Connection` fields of one head. Each is compared with every
@@ -192,7 +188,7 @@ fn only_chunked(value: &[u8]) -> Result<(), Refusal> {
 /// anything else may be an attempt to be read in two ways.
 #[cold]
 fn unknown_coding(value: &[u8]) -> Refusal {
-    let mut codings: Vec<&[u8]> = value.split(|&byte| byte == b',').map(super::class::trim).collect();
+    let mut codings: Vec<&[u8]> = value.split(|&byte| byte == b',').map(crate::http::class::trim).collect();
     if codings.last().is_some_and(|last| last.eq_ignore_ascii_case(b"chunked")) {
         codings.pop();
     }

@@ -3,9 +3,9 @@
 
 use memchr::memchr;
 
-use super::class;
 use super::request::{EMPTY_LINES_MAX, METHOD_BYTES_MAX};
 use super::target::strip_scheme;
+use crate::http::class;
 
 /// A request head as far as it was read; every part as written, and empty where there is none.
 #[derive(Clone, Copy, Debug, Default)]

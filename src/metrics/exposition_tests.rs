@@ -1,7 +1,7 @@
 //! What `/metrics` says, line by line.
 
 use super::*;
-use crate::log::counters::{NAMES_MAX, RULE_SERIES_MAX, SERIES_MAX};
+use crate::metrics::{Histogram, NAMES_MAX, RULE_SERIES_MAX, SERIES_MAX};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 

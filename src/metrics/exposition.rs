@@ -5,15 +5,17 @@
 //! base units, `_total` on counters.
 
 use std::collections::BTreeMap;
-use std::fmt::{Display, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::log::counters::{
-    CertificateExpiry, Counters, Handshake, Histogram, HistogramSum, ListenerCounters, OTHER, SeriesKey,
-    TUNNEL_ENDS, UpstreamCounters, lock,
+use super::counter::HistogramSum;
+use super::page::{Kind, Page};
+use super::process::ProcessStats;
+use super::registry::Counters;
+use super::series::{
+    CertificateExpiry, Handshake, ListenerCounters, OTHER, SeriesKey, TUNNEL_ENDS, UpstreamCounters,
 };
-use crate::log::process::ProcessStats;
+use super::worker_set::lock;
 use crate::reason::Reason;
 
 impl Counters {
@@ -347,76 +349,6 @@ impl Sums {
         for (reason, count) in Reason::ALL.iter().zip(&self.reasons) {
             page.sample("", &[("reason", reason.code())], count);
         }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Counter,
-    Gauge,
-    Histogram,
-}
-
-/// The text, and how its lines look.
-#[derive(Default)]
-struct Page(String, &'static str);
-
-impl Page {
-    fn family(&mut self, name: &'static str, kind: Kind, help: &str) {
-        let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
-        };
-        self.0.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
-        self.1 = name;
-    }
-
-    /// A line of the family begun last.
-    fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl Display) {
-        self.series(suffix, labels);
-        writeln!(self.0, " {value}").expect("invariant: a String takes every write");
-    }
-
-    /// A line up to its value.
-    fn series(&mut self, suffix: &str, labels: &[(&str, &str)]) {
-        self.0.push_str(self.1);
-        self.0.push_str(suffix);
-        for (index, (label, value)) in labels.iter().enumerate() {
-            self.0.push(if index == 0 { '{' } else { ',' });
-            self.0.push_str(label);
-            self.0.push_str("=\"");
-            for character in value.chars() {
-                match character {
-                    '\\' => self.0.push_str("\\\\"),
-                    '"' => self.0.push_str("\\\""),
-                    '\n' => self.0.push_str("\\n"),
-                    other => self.0.push(other),
-                }
-            }
-            self.0.push('"');
-        }
-        if !labels.is_empty() {
-            self.0.push('}');
-        }
-    }
-
-    /// A family of one line without labels.
-    fn single(&mut self, name: &'static str, kind: Kind, help: &str, value: impl Display) {
-        self.family(name, kind, help);
-        self.sample("", &[], value);
-    }
-
-    fn histogram(&mut self, listener: &str, sum: &HistogramSum) {
-        let mut below = 0;
-        for (bound, count) in Histogram::BOUNDS.iter().zip(&sum.buckets) {
-            below += count;
-            let bound = (*bound as f64 / 1e9).to_string();
-            self.sample("_bucket", &[("listener", listener), ("le", &bound)], below);
-        }
-        self.sample("_bucket", &[("listener", listener), ("le", "+Inf")], sum.count());
-        self.sample("_sum", &[("listener", listener)], sum.nanos as f64 / 1e9);
-        self.sample("_count", &[("listener", listener)], sum.count());
     }
 }
 

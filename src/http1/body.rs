@@ -1,11 +1,11 @@
 //! Bodies: bytes in, data out, in place, and always knowing whether the end was reached
 //! (RFC 9112, sections 6 to 8).
 
-use std::fmt;
 use std::ops::Range;
 
+use super::body_error::BodyError;
 use super::chunk_reader::ChunkReader;
-use super::message::Framing;
+use crate::http::Framing;
 
 /// Reads one body.
 #[derive(Debug)]
@@ -36,36 +36,6 @@ pub struct Decoded {
     /// The body is complete.
     pub done: bool,
 }
-
-/// Why a body cannot be read on. Both connections must be cut: where the next message would start
-/// is unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyError {
-    /// It is not valid chunked coding.
-    Malformed(&'static str),
-    /// Its framing, not its data, is over a limit.
-    TooLarge(&'static str),
-    /// The peer closed before the end.
-    Truncated,
-}
-
-impl BodyError {
-    /// One phrase for the person who meets it.
-    pub fn explain(self) -> &'static str {
-        match self {
-            BodyError::Malformed(why) | BodyError::TooLarge(why) => why,
-            BodyError::Truncated => "the body ended before its end was due",
-        }
-    }
-}
-
-impl fmt::Display for BodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.explain())
-    }
-}
-
-impl std::error::Error for BodyError {}
 
 impl BodyReader {
     /// A reader at the first byte of a body.

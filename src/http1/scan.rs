@@ -2,9 +2,8 @@
 
 use memchr::memchr_iter;
 
-use super::fields::FieldTable;
-use super::limits::HeadLimits;
-use super::refusal::{ParseStop, Refusal, escaped};
+use super::field_lines::ParseStop;
+use crate::http::{FieldTable, HeadLimits, Refusal, escaped};
 use crate::reason::Reason;
 
 /// Remembers how far the search for the end of a head went.

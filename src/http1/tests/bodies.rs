@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 
-use crate::http::{
-    BodyError, BodyReader, CHUNK_END, CHUNK_EXTENSION_BYTES_MAX, CHUNK_LINE_BYTES_MAX, ChunkPrefix, Framing,
+use crate::http::Framing;
+use crate::http1::{
+    BodyError, BodyReader, CHUNK_END, CHUNK_EXTENSION_BYTES_MAX, CHUNK_LINE_BYTES_MAX, ChunkPrefix,
     LAST_CHUNK, TRAILER_BYTES_MAX, TRAILER_FIELDS_MAX,
 };
 

@@ -1,0 +1,80 @@
+//! A number that one thread adds to, and how long things took.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// A number that one thread adds to and any thread reads.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`. Only the thread that owns this count may call it: two writers would lose additions.
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// The value now, or a moment ago.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// How long things took, in buckets.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    /// One a bound, and one for what is above the last.
+    pub(super) buckets: [Counter; Histogram::BOUNDS.len() + 1],
+    pub(super) nanos: Counter,
+}
+
+impl Histogram {
+    /// Upper bounds of the buckets, in nanoseconds, the bound included.
+    pub(super) const BOUNDS: [u64; 15] = {
+        const MS: u64 = 1_000_000;
+        [
+            MS,
+            5 * MS / 2,
+            5 * MS,
+            10 * MS,
+            25 * MS,
+            50 * MS,
+            100 * MS,
+            250 * MS,
+            500 * MS,
+            1_000 * MS,
+            2_500 * MS,
+            5_000 * MS,
+            10_000 * MS,
+            30_000 * MS,
+            60_000 * MS,
+        ]
+    };
+
+    /// Counts one duration. Same rule as [`Counter::add`]: one thread.
+    pub fn observe(&self, duration: Duration) {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let bucket = Histogram::BOUNDS.iter().take_while(|bound| **bound < nanos).count();
+        self.buckets[bucket].add(1);
+        self.nanos.add(nanos);
+    }
+}
+
+/// A sum of histograms.
+#[derive(Clone, Debug, Default)]
+pub(super) struct HistogramSum {
+    pub(super) buckets: [u64; Histogram::BOUNDS.len() + 1],
+    pub(super) nanos: u64,
+}
+
+impl HistogramSum {
+    pub(super) fn add(&mut self, histogram: &Histogram) {
+        for (sum, bucket) in self.buckets.iter_mut().zip(&histogram.buckets) {
+            *sum += bucket.get();
+        }
+        self.nanos = self.nanos.wrapping_add(histogram.nanos.get());
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+}
