@@ -243,7 +243,7 @@ mod heads {
         let (mut scan, mut table) = (HeadScan::default(), FieldTable::new());
         let mut parse = || {
             let head = parse_request(black_box(BROWSER_REQUEST), &mut scan, &LIMITS, &mut table);
-            HostKey::new(head.expect("a valid head").expect("a whole head").host.expect("a host"))
+            head.expect("a valid head").expect("a whole head").host_key()
         };
         parse();
         bencher.bench_local(parse);

@@ -10,9 +10,9 @@ use super::permits::Permits;
 use crate::config::plan::{Action, HttpListener, Listener, Pass, Protocol, Rule, UpstreamId};
 use crate::http::{FieldTable, HostKey};
 use crate::metrics::{ListenerCounters, RuleCounters, WorkerCounters};
-use crate::tls::{Admission, Semaphore, Terminator};
+use crate::tls::{Admission, Terminator};
 use crate::upstream::{Pools, Upstream};
-use crate::worker::Worker;
+use crate::worker::{Semaphore, Worker};
 
 /// What a worker has once, whatever the generation.
 pub struct WorkerState {

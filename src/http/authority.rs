@@ -5,69 +5,75 @@
 
 use std::net::Ipv6Addr;
 
-use super::class::is_unreserved;
+use super::class::{is_unreserved, to_lower};
 
 /// Bytes of a host name, its port not counted: what DNS can carry (RFC 1035, section 2.3.4).
 pub const HOST_BYTES_MAX: usize = 255;
 
-/// Checks an authority and says what is wrong with it.
-pub(crate) fn check(authority: &[u8]) -> Result<(), &'static str> {
-    split(authority).map(|_| ())
+/// An authority that is valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Authority<'b> {
+    text: &'b [u8],
+    /// Bytes of the host; what follows is a colon and the port.
+    host_len: usize,
 }
 
-/// Host and port of an authority, checked. The port is up to five digits, or none.
-fn split(authority: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
-    let (host, port) = divide(authority)?;
-    check_host(host)?;
-    check_port(port)?;
-    Ok((host, port))
+impl<'b> Authority<'b> {
+    /// Checks an authority. The port may be empty.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn parse(text: &'b [u8]) -> Result<Self, &'static str> {
+        let host_len = match text {
+            [b'[', ..] => address_end(text)?,
+            _ => name_end(text)?,
+        };
+        match &text[host_len..] {
+            [] => {}
+            [b':', port @ ..] => check_port(port)?,
+            _ => return Err("an IPv6 address can only be followed by a port"),
+        }
+        Ok(Self { text, host_len })
+    }
+
+    /// The authority as written, with its port.
+    pub fn as_bytes(&self) -> &'b [u8] {
+        self.text
+    }
+
+    /// The host as rules compare it.
+    pub fn key(&self) -> HostKey {
+        HostKey::of_host(&self.text[..self.host_len])
+    }
 }
 
-/// What stands before the colon of the port, and what after it.
-fn divide(authority: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
-    if authority.is_empty() {
-        return Err("it is empty");
-    }
-    Ok(match authority {
-        [b'[', ..] => {
-            let end = authority.iter().position(|&byte| byte == b']').ok_or("an IPv6 address without ]")?;
-            let (host, rest) = authority.split_at(end + 1);
-            match rest {
-                [] => (host, rest),
-                [b':', port @ ..] => (host, port),
-                _ => return Err("an IPv6 address can only be followed by a port"),
-            }
-        }
-        _ => match authority.iter().position(|&byte| byte == b':') {
-            Some(colon) => (&authority[..colon], &authority[colon + 1..]),
-            None => (authority, &[][..]),
-        },
-    })
+/// Index after an IPv6 address in brackets.
+fn address_end(text: &[u8]) -> Result<usize, &'static str> {
+    let end = text.iter().position(|&byte| byte == b']').ok_or("an IPv6 address without ]")?;
+    let address = std::str::from_utf8(&text[1..end]).ok().and_then(|text| text.parse::<Ipv6Addr>().ok());
+    address.map(|_| end + 1).ok_or("not an IPv6 address between the brackets")
 }
 
-fn check_host(host: &[u8]) -> Result<(), &'static str> {
-    if let [b'[', address @ .., b']'] = host {
-        let address = std::str::from_utf8(address).ok().and_then(|text| text.parse::<Ipv6Addr>().ok());
-        return address.map(|_| ()).ok_or("not an IPv6 address between the brackets");
-    }
-    if host.len() > HOST_BYTES_MAX {
-        return Err("the name is longer than 255 bytes");
-    }
-    // An empty label in front, or none at all, counts as "a dot came before".
-    let mut after_dot = true;
-    for &byte in host {
-        if !is_unreserved(byte) {
-            return Err("a byte that is not allowed in a host name");
+/// Index after a name or an IPv4 address.
+fn name_end(text: &[u8]) -> Result<usize, &'static str> {
+    // In front of the first label, as after a dot, a dot would end an empty label.
+    let (mut end, mut after_dot) = (0, true);
+    for &byte in text {
+        let is_dot = byte == b'.';
+        if !is_unreserved(byte) || is_dot && after_dot {
+            break;
         }
-        if byte == b'.' && after_dot {
-            return Err("an empty label in the name");
-        }
-        after_dot = byte == b'.';
+        after_dot = is_dot;
+        end += 1;
     }
-    if host.is_empty() {
-        return Err("there is no name before the port");
+    match text.get(end) {
+        _ if end > HOST_BYTES_MAX => Err("the name is longer than 255 bytes"),
+        Some(b'.') => Err("an empty label in the name"),
+        Some(b':') if end == 0 => Err("there is no name before the port"),
+        None if end == 0 => Err("it is empty"),
+        None | Some(b':') => Ok(end),
+        Some(_) => Err("a byte that is not allowed in a host name"),
     }
-    Ok(())
 }
 
 fn check_port(port: &[u8]) -> Result<(), &'static str> {
@@ -84,7 +90,8 @@ fn check_port(port: &[u8]) -> Result<(), &'static str> {
 /// inline, so making one allocates nothing.
 #[derive(Clone, Copy)]
 pub struct HostKey {
-    bytes: [u8; HOST_BYTES_MAX],
+    /// The host, and zeros up to a whole number of words.
+    bytes: [u8; HOST_BYTES_MAX + 1],
     len: u8,
 }
 
@@ -92,23 +99,18 @@ impl HostKey {
     /// The key of an authority such as `Example.ORG.:8080`; `None` if that is not valid. An IPv6
     /// address keeps its brackets and its spelling.
     pub fn new(authority: &[u8]) -> Option<HostKey> {
-        let (host, _) = split(authority).ok()?;
-        HostKey::of_host(host)
+        Authority::parse(authority).ok().map(|authority| authority.key())
     }
 
-    /// The same of an authority that is known to be valid.
-    pub(super) fn of_checked(authority: &[u8]) -> Option<HostKey> {
-        let (host, _) = divide(authority).ok()?;
-        HostKey::of_host(host)
-    }
-
-    fn of_host(host: &[u8]) -> Option<HostKey> {
+    /// The key of a host that is valid, and so at most [`HOST_BYTES_MAX`] bytes long.
+    fn of_host(host: &[u8]) -> HostKey {
         let host = host.strip_suffix(b".").unwrap_or(host);
-        let mut key = HostKey { bytes: [0; HOST_BYTES_MAX], len: u8::try_from(host.len()).ok()? };
-        for (to, from) in key.bytes.iter_mut().zip(host) {
-            *to = from.to_ascii_lowercase();
+        let mut bytes = [0; HOST_BYTES_MAX + 1];
+        bytes[..host.len()].copy_from_slice(host);
+        for word in bytes[..host.len().next_multiple_of(8)].as_chunks_mut().0 {
+            *word = to_lower(u64::from_le_bytes(*word)).to_le_bytes();
         }
-        Some(key)
+        HostKey { bytes, len: host.len() as u8 }
     }
 
     /// Lower-case ASCII.

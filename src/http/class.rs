@@ -75,6 +75,13 @@ pub(super) const fn equals(word: u64, byte: u8) -> u64 {
     !((other & !HIGH) + !HIGH) & !other & HIGH
 }
 
+/// Eight bytes with those that are upper-case ASCII in lower case.
+pub(super) const fn to_lower(word: u64) -> u64 {
+    let low = word & !HIGH;
+    let (from_a, past_z) = (low + eight(0x80 - b'A'), low + eight(0x80 - b'Z' - 1));
+    word | (from_a & !past_z & !word & HIGH) >> 2
+}
+
 /// Which of eight bytes may not stand in a field value, but for the tab, which may: likewise.
 const fn controls(word: u64) -> u64 {
     let low = word & !HIGH;
@@ -135,6 +142,20 @@ mod tests {
                 "{byte:#x}"
             );
             assert_eq!(is_unreserved(byte), byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
+        }
+    }
+
+    #[test]
+    fn every_byte_of_a_word_is_lowered_by_itself() {
+        for byte in 0..=255u8 {
+            for at in 0..8 {
+                for filler in [b'Z', b'a', 0, 0xff] {
+                    let mut bytes = [filler; 8];
+                    bytes[at] = byte;
+                    let lower = to_lower(u64::from_le_bytes(bytes)).to_le_bytes();
+                    assert_eq!(lower, bytes.map(|byte| byte.to_ascii_lowercase()), "{bytes:x?}");
+                }
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::authority::HostKey;
+use super::authority::{Authority, HostKey};
 use super::fields::Fields;
 use super::message::{Framing, Method, Version};
 
@@ -26,7 +26,7 @@ pub struct RequestHead<'b> {
     pub path_and_query: &'b [u8],
     /// The authority that routes the request and is forwarded: that of an absolute-form target,
     /// else the `Host` field. Valid, as written, maybe with a port. `None` only in HTTP/1.0.
-    pub host: Option<&'b [u8]>,
+    pub host: Option<Authority<'b>>,
     /// The field lines.
     pub fields: Fields<'b>,
     /// `None`, `Length` or `Chunked`.
@@ -50,7 +50,7 @@ pub struct RequestHead<'b> {
 impl RequestHead<'_> {
     /// The host as rules compare it.
     pub fn host_key(&self) -> Option<HostKey> {
-        self.host.and_then(HostKey::of_checked)
+        self.host.map(|authority| authority.key())
     }
 }
 

@@ -22,7 +22,7 @@ mod message;
 mod refusal;
 mod status;
 
-pub use authority::{HOST_BYTES_MAX, HostKey};
+pub use authority::{Authority, HOST_BYTES_MAX, HostKey};
 pub use class::is_token;
 pub(crate) use fields::Row;
 pub use fields::{Field, FieldTable, Fields};

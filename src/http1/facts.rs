@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::http::{Name, Refusal, Version, authority, escaped, list_items};
+use crate::http::{Authority, Name, Refusal, Version, escaped, list_items};
 use crate::reason::Reason;
 
 /// At most this many options in all `Connection` fields of one head. Each is compared with every
@@ -22,8 +22,8 @@ const KNOWN_CODINGS: &[&str] =
 pub(super) struct HeadFacts<'b> {
     /// A response has no business with `Host`, so there it is a field like any other.
     of_response: bool,
-    /// The value of the only `Host` field of a request; a valid authority.
-    pub(super) host: Option<&'b [u8]>,
+    /// The value of the only `Host` field of a request.
+    pub(super) host: Option<Authority<'b>>,
     pub(super) content_length: Option<u64>,
     /// `Content-Length` is written as we would write it: without zeros in front.
     pub(super) is_length_plain: bool,
@@ -101,11 +101,11 @@ impl<'b> HeadFacts<'b> {
         if self.host.is_some() {
             return Err(Refusal::new(Reason::RequestHost, "there are two Host fields"));
         }
-        if let Err(fault) = authority::check(value) {
+        let authority = Authority::parse(value).map_err(|fault| {
             let detail = format!("the Host field ({}): {}", escaped(value), fault);
-            return Err(Refusal::new(Reason::RequestHost, detail));
-        }
-        self.host = Some(value);
+            Refusal::new(Reason::RequestHost, detail)
+        })?;
+        self.host = Some(authority);
         Ok(())
     }
 

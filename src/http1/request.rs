@@ -5,7 +5,7 @@ use super::field_lines::ParseStop;
 use super::scan::HeadScan;
 use super::target::Target;
 use crate::http::{
-    FieldTable, Fields, Framing, HeadLimits, Method, Refusal, RequestHead, Version, class, escaped,
+    Authority, FieldTable, Fields, Framing, HeadLimits, Method, Refusal, RequestHead, Version, class, escaped,
 };
 use crate::reason::Reason;
 
@@ -72,7 +72,7 @@ fn host<'b>(
     line: &RequestLine<'b>,
     target: &Target<'b>,
     facts: &HeadFacts<'b>,
-) -> Result<Option<&'b [u8]>, Refusal> {
+) -> Result<Option<Authority<'b>>, Refusal> {
     if facts.host.is_none() && line.version == Version::Http11 {
         return Err(Refusal::new(Reason::RequestHost, "there is no Host field"));
     }

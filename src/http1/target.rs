@@ -2,14 +2,14 @@
 
 use memchr::memchr;
 
-use crate::http::{Method, Refusal, authority, escaped, has_dot_segments};
+use crate::http::{Authority, Method, Refusal, escaped, has_dot_segments};
 use crate::reason::Reason;
 
 /// A target taken apart; every part is a piece of its bytes, unchanged.
 #[derive(Debug)]
 pub(super) struct Target<'b> {
     /// Of the absolute form only.
-    pub(super) authority: Option<&'b [u8]>,
+    pub(super) authority: Option<Authority<'b>>,
     pub(super) path: &'b [u8],
     /// Without the question mark.
     pub(super) query: Option<&'b [u8]>,
@@ -34,10 +34,10 @@ impl<'b> Target<'b> {
         };
         let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
         let (authority, path_and_query) = rest.split_at(end);
-        if let Err(fault) = authority::check(authority) {
+        let authority = Authority::parse(authority).map_err(|fault| {
             let detail = format!("the authority of the target ({}): {fault}", escaped(authority));
-            return Err(Refusal::new(Reason::RequestHost, detail));
-        }
+            Refusal::new(Reason::RequestHost, detail)
+        })?;
         match path_and_query {
             [b'/', ..] => Target::of_path(Some(authority), path_and_query),
             // RFC 9112, section 3.2.4: so an OPTIONS through a proxy reaches the server as `*`.
@@ -53,7 +53,7 @@ impl<'b> Target<'b> {
         }
     }
 
-    fn of_path(authority: Option<&'b [u8]>, path_and_query: &'b [u8]) -> Result<Target<'b>, Refusal> {
+    fn of_path(authority: Option<Authority<'b>>, path_and_query: &'b [u8]) -> Result<Target<'b>, Refusal> {
         let (path, query) = match memchr(b'?', path_and_query) {
             Some(mark) => (&path_and_query[..mark], Some(&path_and_query[mark + 1..])),
             None => (path_and_query, None),
@@ -64,7 +64,7 @@ impl<'b> Target<'b> {
         Ok(Target { authority, path, query, path_and_query })
     }
 
-    fn whole(authority: Option<&'b [u8]>, path: &'b [u8]) -> Target<'b> {
+    fn whole(authority: Option<Authority<'b>>, path: &'b [u8]) -> Target<'b> {
         Target { authority, path, query: None, path_and_query: path }
     }
 }

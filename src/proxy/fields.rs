@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::hops;
 use crate::config::plan::{Proxy, Rule};
-use crate::http::{Field, Fields, Framing, Name, RequestHead};
+use crate::http::{Authority, Field, Fields, Framing, Name, RequestHead};
 use crate::worker::Buffer;
 
 /// What is said of the client, and whether what it says itself is kept.
@@ -37,7 +37,7 @@ pub fn write_request_head(
     write_target(head, rule, proxy, base_path, out);
     out.extend(b" HTTP/1.1\r\nHost: ");
     match head.host.filter(|_| proxy.pass_host) {
-        Some(host) => out.extend(host),
+        Some(host) => out.extend(host.as_bytes()),
         None => out.extend(authority.as_bytes()),
     }
     out.extend(b"\r\n");
@@ -137,7 +137,7 @@ fn write_forwarded(head: &RequestHead<'_>, forwarded: &Forwarded, out: &mut Buff
     let Forwarded { peer, trusted, proto } = *forwarded;
     let address = AddressText::new(peer);
     let told = |name: Name| if trusted { head.fields.get(name) } else { None };
-    let host = head.host.unwrap_or_default();
+    let host = head.host.as_ref().map_or(&b""[..], Authority::as_bytes);
 
     out.extend(b"X-Forwarded-For: ");
     if trusted {

@@ -10,9 +10,9 @@ use crate::generation::{ListenerSnapshot, NameAction};
 use crate::http::HostKey;
 use crate::metrics::Handshake;
 use crate::tls::{
-    Alert, HELLO_BYTES_MAX, HandshakeError, HelloError, HelloScan, Input, Semaphore, Stream, parse_hello,
-    refuse,
+    Alert, HELLO_BYTES_MAX, HandshakeError, HelloError, HelloScan, Input, Stream, parse_hello, refuse,
 };
+use crate::worker::Semaphore;
 
 /// TLS handshakes on one worker that may be unfinished at once: each holds a TLS state with its buffers. A
 /// client that has not said hello yet is not counted.

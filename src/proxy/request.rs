@@ -202,12 +202,14 @@ fn act<'a>(
     snapshot: &ListenerSnapshot,
     http: &HttpListener,
 ) -> Act<'a> {
-    let keep = local_reply::keeps_connection(&client.handle, request, request.ends_soon(request.len as u64));
+    let keeps =
+        || local_reply::keeps_connection(&client.handle, request, request.ends_soon(request.len as u64));
     let mut out = snapshot.worker().buffer();
     match &rule.action {
         // RFC 9110, section 7.6.2: it goes no further, and who is asked is here.
         Action::Proxy(_) if hops::left(head) == Some(0) => match head.known_method {
             Method::Options => {
+                let keep = keeps();
                 local_reply::write_options(head, keep, snapshot, &mut out);
                 Act::Reply { status: 200, head: out, body: &[], keep }
             }
@@ -227,6 +229,7 @@ fn act<'a>(
             }
         },
         Action::Redirect(redirect) => {
+            let keep = keeps();
             local_reply::write_redirect(redirect, head, keep, snapshot, &mut out);
             Act::Reply { status: redirect.status, head: out, body: &[], keep }
         }
@@ -237,6 +240,7 @@ fn act<'a>(
         Action::Pass(pass) => Act::Pass(pass),
         Action::Drop => Act::Drop,
         Action::Respond(respond) => {
+            let keep = keeps();
             let body = local_reply::write_respond(respond, head, keep, snapshot, &mut out);
             Act::Reply { status: respond.status, head: out, body, keep }
         }

@@ -16,12 +16,11 @@ use super::certificates::{self, Certificates, Problem, ProblemText};
 use super::client_auth::{Admission, ClientAuthKey, Demanded};
 use super::coverage;
 use super::input::Input;
-use super::semaphore::SemaphoreGuard;
 use super::stream::Stream;
 use super::ticket_keys::TicketKeys;
 use crate::config::plan::{ClientAuth, ClientAuthMode, ListenerTls, Rule, TlsVersion};
 use crate::http::HostKey;
-use crate::worker::TcpStream;
+use crate::worker::{SemaphoreGuard, TcpStream};
 
 /// What is spoken inside TLS to a listener of HTTP, best first.
 const HTTP_PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];

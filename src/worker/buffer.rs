@@ -8,7 +8,6 @@
 use std::io;
 use std::rc::Rc;
 
-use super::executor::Worker;
 use super::spare::Spare;
 
 /// Size of the buffers that messages begin with, in bytes. It has room for nearly every head.
@@ -93,20 +92,12 @@ pub struct Buffer {
     buffers: Rc<Buffers>,
 }
 
-impl Worker {
-    /// Lends an empty buffer of [`SMALL_BUFFER_BYTES`].
-    pub fn buffer(&self) -> Buffer {
-        self.buffer_of(BufferSize::Small)
-    }
-
-    /// Lends an empty buffer.
-    pub fn buffer_of(&self, size: BufferSize) -> Buffer {
-        let buffers = &self.inner.buffers;
-        Buffer { bytes: buffers.take(size), start: 0, end: 0, buffers: buffers.clone() }
-    }
-}
-
 impl Buffer {
+    /// An empty buffer of `buffers`.
+    pub(super) fn new(buffers: &Rc<Buffers>, size: BufferSize) -> Self {
+        Self { bytes: buffers.take(size), start: 0, end: 0, buffers: buffers.clone() }
+    }
+
     /// The bytes that were read and not yet consumed.
     pub fn unread(&self) -> &[u8] {
         &self.bytes[self.start..self.end]

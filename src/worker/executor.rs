@@ -1,109 +1,34 @@
-//! The executor: a queue of tasks that are ready, and the loop that runs them.
+//! The executor: the tasks of a worker, and the queue of those that are ready.
 //!
 //! Tasks come from `async-task`, the crate under smol's own executors. This executor differs from those in
 //! two ways that matter to a proxy. First, nearly every wake comes from the worker's own thread. Such a wake
 //! is a push to a plain `VecDeque`: no lock, and no atomic but the task's own state. It allocates nothing
-//! once the queue has grown. Second, the loop knows the reactor, so a wake from another thread can interrupt
-//! its wait in the kernel.
+//! once the queue has grown. Second, it knows the poller, so a wake from another thread can interrupt
+//! the wait in the kernel.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
 
 use async_task::{Runnable, ScheduleInfo, Task, WithInfo};
 use pin_project_lite::pin_project;
 use slab::Slab;
 
-use super::buffer::Buffers;
-use super::housekeeping::Household;
-use super::reactor::Reactor;
-use super::source;
-use super::splice::Pipes;
-use super::timer::{Timer, Timers};
-
 /// The number of tasks that run before the worker asks the kernel again. The limit keeps tasks that wake each
 /// other from delaying the sockets of all other tasks. A task that wakes itself runs once per turn.
-const TASKS_PER_TURN: usize = 256;
-
-/// A handle to the worker of this thread. It is cheap to clone and cannot leave the thread.
-#[derive(Clone)]
-pub struct Worker {
-    pub(super) inner: Rc<Inner>,
-}
-
-pub(super) struct Inner {
-    pub(super) reactor: Reactor,
-    pub(super) timers: Rc<Timers>,
-    pub(super) buffers: Rc<Buffers>,
-    pub(super) pipes: Pipes,
-    pub(super) household: Household,
-    /// A weak reference, because tasks hold the worker and the executor must be able to end before them.
-    executor: Weak<Executor>,
-    /// The time at the start of this turn. All tasks of a turn share this one clock reading.
-    now: Cell<Instant>,
-    /// The longest time that a task passed to [`Worker::coalesce`] in this turn.
-    coalescing: Cell<Duration>,
-}
-
-impl Inner {
-    pub(super) fn executor(&self) -> Rc<Executor> {
-        self.executor.upgrade().expect("invariant: tasks run inside the executor's life")
-    }
-}
-
-impl Worker {
-    /// Starts a task on this worker. Dropping the handle cancels the task; `detach` lets it run without one.
-    ///
-    /// # Panics
-    /// If the run has ended or is ending. So a destructor must not call it.
-    pub fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Task<T> {
-        self.inner.executor().spawn(future)
-    }
-
-    /// The time at the start of this turn of the loop. It is at most one turn old.
-    pub fn now(&self) -> Instant {
-        self.inner.now.get()
-    }
-
-    /// Announces that more pieces of a burst follow the bytes that were just passed on. If the worker has
-    /// nothing else to do, it sleeps for `time` before it asks the kernel. The pieces that arrive meanwhile
-    /// then take one read and one write together. All other events wait that long too. Linux may add 50 us
-    /// (`PR_SET_TIMERSLACK`).
-    pub fn coalesce(&self, time: Duration) {
-        self.inner.coalescing.set(self.inner.coalescing.get().max(time));
-    }
-
-    /// Creates a deadline that can be armed again and again without a system call.
-    pub fn timer(&self) -> Timer {
-        Timer::new(&self.inner.timers)
-    }
-
-    /// Waits for `duration`. The resolution is [`super::timer::TICK`].
-    pub async fn sleep(&self, duration: Duration) {
-        let timer = self.timer();
-        timer.arm(duration);
-        timer.expired().await;
-    }
-
-    /// Lets the other tasks run first, also those whose sockets have become ready meanwhile.
-    pub async fn yield_now(&self) {
-        futures_lite::future::yield_now().await;
-    }
-}
+pub(super) const TASKS_PER_TURN: usize = 256;
 
 /// The state that a wake from another thread touches.
 pub(super) struct Shared {
     /// Tasks woken from other threads.
     remote: Mutex<Vec<Runnable>>,
     /// Whether the loop is in the kernel or about to enter it. If so, a remote wake must interrupt it.
-    parked: AtomicBool,
+    pub(super) parked: AtomicBool,
     poller: Arc<polling::Poller>,
 }
 
@@ -150,14 +75,16 @@ impl Shared {
 }
 
 pub(super) struct Executor {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// A waker of every task that has not ended, so that the executor can reach the tasks when it ends.
     active: Rc<RefCell<Slab<Option<Waker>>>>,
 }
 
 impl Executor {
     /// Makes this thread the worker's own until the executor is dropped.
-    fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(poller: Arc<polling::Poller>) -> Self {
+        let shared = Shared { remote: Mutex::new(Vec::new()), parked: AtomicBool::new(false), poller };
+        let shared = Arc::new(shared);
         LOCAL_QUEUE.with_borrow_mut(|home| {
             assert!(home.is_none(), "invariant: one worker a thread");
             *home = Some(LocalQueue {
@@ -169,7 +96,7 @@ impl Executor {
         Self { shared, active: Rc::default() }
     }
 
-    fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Task<T> {
+    pub(super) fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Task<T> {
         let key = self.active.borrow_mut().insert(None);
         let leave = Deregister { active: self.active.clone(), key };
         let future = Active { future, _leave: leave };
@@ -189,7 +116,7 @@ impl Executor {
     }
 
     /// Runs one ready task. Returns `false` if there is none.
-    fn run_one(&self) -> bool {
+    pub(super) fn run_one(&self) -> bool {
         Self::next_ready().map(Runnable::run).is_some()
     }
 
@@ -199,7 +126,7 @@ impl Executor {
 
     /// Takes over the tasks that other threads woke. Returns whether any task is to run, now or in the next
     /// turn.
-    fn collect(&self) -> bool {
+    pub(super) fn collect(&self) -> bool {
         let mut remote = self.shared.remote();
         LOCAL_QUEUE.with_borrow_mut(|home| {
             home.as_mut().is_some_and(|home| {
@@ -210,7 +137,7 @@ impl Executor {
     }
 
     /// Queues the tasks of `next_turn` behind the tasks that the kernel and the timers have woken.
-    fn begin_turn() {
+    pub(super) fn begin_turn() {
         LOCAL_QUEUE.with_borrow_mut(|home| {
             if let Some(home) = home {
                 home.ready.append(&mut home.next_turn);
@@ -219,7 +146,7 @@ impl Executor {
     }
 
     /// Whether a task waits for the next turn.
-    fn has_more() -> bool {
+    pub(super) fn has_more() -> bool {
         LOCAL_QUEUE.with_borrow(|home| home.as_ref().is_some_and(|home| !home.next_turn.is_empty()))
     }
 }
@@ -275,78 +202,10 @@ impl Drop for Deregister {
     }
 }
 
-/// Makes this thread a worker until `main` has ended, and then drops every other task.
-///
-/// # Errors
-/// If the reactor cannot be created (no file descriptor is left), or if waiting in the kernel fails.
-///
-/// # Panics
-/// If this thread is a worker already.
-pub fn run<F: Future + 'static>(main: impl FnOnce(Worker) -> F) -> io::Result<F::Output>
-where
-    F::Output: 'static,
-{
-    let reactor = Reactor::new()?;
-    let shared = Arc::new(Shared {
-        remote: Mutex::new(Vec::new()),
-        parked: AtomicBool::new(false),
-        poller: reactor.poller().clone(),
-    });
-    let executor = Rc::new(Executor::new(shared));
-    let now = Instant::now();
-    let worker = Worker {
-        inner: Rc::new(Inner {
-            reactor,
-            timers: Rc::new(Timers::new(now)),
-            buffers: Rc::default(),
-            pipes: Pipes::default(),
-            household: Household::default(),
-            executor: Rc::downgrade(&executor),
-            now: Cell::new(now),
-            coalescing: Cell::default(),
-        }),
-    };
-    turn_until_done(&worker, &executor, main(worker.clone()))
-}
-
-/// Runs the loop that `mod.rs` draws.
-fn turn_until_done<F: Future + 'static>(
-    worker: &Worker,
-    executor: &Executor,
-    main: F,
-) -> io::Result<F::Output>
-where
-    F::Output: 'static,
-{
-    let main = executor.spawn(main);
-    executor.spawn(worker.clone().keep_house()).detach();
-    let Inner { reactor, timers, now, coalescing, .. } = &*worker.inner;
-    loop {
-        let idle = !(0..TASKS_PER_TURN).all(|_| executor.run_one());
-        if main.is_finished() {
-            return Ok(futures_lite::future::block_on(main));
-        }
-        let coalescing = coalescing.take();
-        if idle && !coalescing.is_zero() && !Executor::has_more() {
-            std::thread::sleep(coalescing);
-        }
-        // Set `parked` before the last look at the remote queue. A thread that pushes after that look sees
-        // `parked` and interrupts the wait.
-        executor.shared.parked.store(true, Ordering::SeqCst);
-        let busy = executor.collect();
-        let timeout = if busy { Some(Duration::ZERO) } else { timers.next(Instant::now()) };
-        reactor.wait(timeout)?;
-        executor.shared.parked.store(false, Ordering::Relaxed);
-        now.set(Instant::now());
-        timers.fire(now.get());
-        source::begin_turn();
-        Executor::begin_turn();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::worker::run;
     use std::future::poll_fn;
     use std::sync::mpsc;
     use std::task::Poll;

@@ -9,9 +9,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::executor::Worker;
 use super::housekeeping::Keeper;
 use super::spare::Spare;
+use super::worker::Worker;
 
 /// Free boxes that a pool keeps. The system gets back all others.
 const FREE_MAX: usize = 256;

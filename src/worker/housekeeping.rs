@@ -5,17 +5,8 @@
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
-use std::time::Duration;
 
-use super::executor::Worker;
 use super::platform;
-
-/// Time between two rounds. An unneeded thing is kept for at least this long and at most twice as long.
-const TIDY_EVERY: Duration = Duration::from_secs(20);
-
-/// Fall in the number of sockets after which the allocator is asked to return memory. A socket accounts for
-/// some 2 KB, and the call may take a millisecond.
-const FLOOD_SOCKETS: usize = 128;
 
 /// A collection that keeps things for reuse.
 pub(super) trait Keeper {
@@ -35,29 +26,18 @@ impl Household {
         let keeper: Weak<dyn Keeper> = Rc::downgrade(keeper) as _;
         self.keepers.borrow_mut().push(keeper);
     }
+
+    /// Has each keeper that is left drop the things that were not needed since the last call.
+    pub(super) fn tidy(&self) {
+        self.keepers.borrow_mut().retain(|keeper| keeper.strong_count() > 0);
+        let keepers: Vec<_> = self.keepers.borrow().iter().filter_map(Weak::upgrade).collect();
+        keepers.iter().for_each(|keeper| keeper.tidy());
+    }
 }
 
-impl Worker {
-    pub(super) async fn keep_house(self) {
-        loop {
-            self.sleep(TIDY_EVERY).await;
-            self.tidy();
-        }
-    }
-
-    /// Drops the things that were not needed since the last call.
-    pub(super) fn tidy(&self) {
-        let inner = &self.inner;
-        let household = &inner.household;
-        inner.buffers.tidy();
-        inner.pipes.free.tidy();
-        household.keepers.borrow_mut().retain(|keeper| keeper.strong_count() > 0);
-        let keepers: Vec<_> = household.keepers.borrow().iter().filter_map(Weak::upgrade).collect();
-        keepers.iter().for_each(|keeper| keeper.tidy());
-        if inner.reactor.shrink() >= FLOOD_SOCKETS {
-            inner.timers.shrink();
-            inner.executor().shrink();
-            platform::return_memory();
-        }
-    }
+/// Unmaps the program's code after startup, because most of it only read arguments and configuration.
+/// The kernel maps pages again when they run. This halves the reported memory of an idle process.
+pub fn release_startup_code() {
+    // If it fails, the code stays mapped and only takes memory.
+    let _ = platform::release_startup_code();
 }

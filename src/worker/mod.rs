@@ -15,52 +15,34 @@
 //! (`executor::Shared`). No other module names `polling` or has `unsafe` code. This module knows nothing of
 //! HTTP, rules or configuration. `docs/worker.md` explains it step by step.
 
-mod accept;
-mod buffer;
-mod executor;
 mod future_pool;
+mod io;
+
+mod worker;
+
+mod executor;
 mod housekeeping;
-mod platform;
+mod priority;
 mod reactor;
-mod socket;
-mod source;
-mod spare;
-mod splice;
-mod stream;
 mod timer;
 
-pub use accept::{AcceptError, Listener};
+mod buffer;
+mod pipes;
+mod platform;
+mod semaphore;
+
+mod source;
+mod spare;
+
 pub use async_task::Task;
 pub use buffer::{BUFFER_BYTES, Buffer, BufferSize, LARGE_BUFFER_BYTES, SMALL_BUFFER_BYTES};
-pub use executor::{Worker, run};
 pub use future_pool::{FuturePool, PooledFuture};
-pub use socket::{BACKLOG, is_free, listen};
-pub use splice::Pipe;
-pub use stream::TcpStream;
+pub use housekeeping::release_startup_code;
+pub use io::{AcceptError, BACKLOG, Listener, Pipe, TcpStream, is_free, listen};
+pub use priority::{lower_priority, use_idle_priority};
+pub use semaphore::{Semaphore, SemaphoreGuard};
 pub use timer::Timer;
-
-/// Unmaps the program's code after startup, because most of it only read arguments and configuration.
-/// The kernel maps pages again when they run. This halves the reported memory of an idle process.
-pub fn release_startup_code() {
-    // If it fails, the code stays mapped and only takes memory.
-    let _ = platform::release_startup_code();
-}
-
-/// Lowers the priority of the calling thread, so that workers on the same core run first. It is for threads
-/// that do long work beside the workers. It cannot be undone, and threads that it starts inherit it.
-/// Linux only; elsewhere nothing changes.
-pub fn lower_priority() {
-    // If it fails, the thread competes with the workers like any other thread.
-    let _ = platform::lower_priority();
-}
-
-/// Gives the calling thread idle priority: it runs only while no other thread wants the core. On a machine
-/// that is never idle it hardly runs. Falls back to [`lower_priority`] where the system has no such class.
-pub fn use_idle_priority() {
-    if platform::use_idle_priority().is_err() {
-        lower_priority();
-    }
-}
+pub use worker::{Worker, run};
 
 #[cfg(test)]
 mod tests;

@@ -16,18 +16,6 @@ use slab::Slab;
 use super::platform::{self, Wait};
 use super::source::Source;
 
-/// The content of one event of a socket.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Readiness {
-    pub(super) readable: bool,
-    pub(super) writable: bool,
-    /// Whether a short read may be followed by more. True if the peer has sent its last byte, or if the
-    /// platform cannot tell that it has not.
-    pub(super) may_have_ended: bool,
-    /// Whether the connection was reset, or has ended in both directions.
-    pub(super) closed: bool,
-}
-
 pub(super) struct Reactor {
     poller: Arc<polling::Poller>,
     sources: RefCell<Slab<Rc<Source>>>,

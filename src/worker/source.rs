@@ -9,8 +9,6 @@ use std::cell::Cell;
 use std::io;
 use std::task::{Context, Poll, Waker};
 
-use super::reactor::Readiness;
-
 /// Calls that one direction of a socket may make in one turn. A larger share makes other connections wait
 /// longer; a smaller one asks the kernel more often. The number is a choice: other numbers were not measured.
 const SHARE: u64 = 8;
@@ -31,6 +29,18 @@ thread_local! {
 /// Gives every direction of this thread's worker a new share.
 pub(super) fn begin_turn() {
     TURN.set(TURN.get() + TURN_STEP);
+}
+
+/// The content of one event of a socket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Readiness {
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// Whether a short read may be followed by more. True if the peer has sent its last byte, or if the
+    /// platform cannot tell that it has not.
+    pub(super) may_have_ended: bool,
+    /// Whether the connection was reset, or has ended in both directions.
+    pub(super) closed: bool,
 }
 
 /// The state of one socket. Both directions are independent, so one task may read while another writes.

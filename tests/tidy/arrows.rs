@@ -75,6 +75,8 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/proxy/record",
     "src/proxy/transfer",
     "src/watch",
+    "src/worker",
+    "src/worker/io",
 ];
 
 /// Modules that turn values into values and nothing else.

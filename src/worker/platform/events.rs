@@ -4,7 +4,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::worker::reactor::Readiness;
+use crate::worker::source::Readiness;
 
 /// Events that one wait takes from the kernel.
 const EVENTS: NonZeroUsize = NonZeroUsize::new(256).expect("invariant: not zero");

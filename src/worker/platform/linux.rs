@@ -1,6 +1,6 @@
 //! The Linux form, which does the work in fewer system calls.
 
-mod code;
+mod startup_code;
 
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,9 +14,9 @@ use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_siz
 use socket2::{SockFilter, SockRef};
 
 use super::events;
-use crate::worker::reactor::Readiness;
+use crate::worker::source::Readiness;
 
-pub(crate) use code::release_startup_code;
+pub(crate) use startup_code::release_startup_code;
 
 /// Events that one wait takes from the kernel.
 const EVENTS: usize = 256;

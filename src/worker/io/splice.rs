@@ -10,11 +10,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use super::executor::Worker;
-use super::platform;
-use super::source::{BYTES_PER_CALL, Direction};
-use super::spare::Spare;
 use super::stream::TcpStream;
+use crate::worker::platform;
+use crate::worker::source::{BYTES_PER_CALL, Direction};
+use crate::worker::spare::Spare;
+use crate::worker::worker::Worker;
 
 /// Bytes requested in one call, and the wanted size of a pipe. It is four times the default of Linux, because
 /// a larger call costs no more. Compared with the default, CPU per byte is 0.9 for bodies and 0.85 for raw
@@ -28,16 +28,10 @@ const COPIED_MAX: usize = 512;
 /// a limit per user (64 MiB by default). A user at that limit gets very small pipes.
 const FREE_MAX: usize = 32;
 
-/// Empty pipes for reuse, because creating and closing a pipe costs four system calls.
-#[derive(Default)]
-pub(super) struct Pipes {
-    pub(super) free: Rc<Spare<(OwnedFd, OwnedFd)>>,
-}
-
 /// A pipe between two sockets. It is empty between calls.
 pub struct Pipe {
     /// The reading end and the writing end. `Some` until the pipe is dropped.
-    pub(super) ends: Option<(OwnedFd, OwnedFd)>,
+    pub(in crate::worker) ends: Option<(OwnedFd, OwnedFd)>,
     /// Bytes in the pipe.
     filled: usize,
     free: Rc<Spare<(OwnedFd, OwnedFd)>>,

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::executor::Worker;
-use super::platform;
-use super::source::Source;
 use super::stream::TcpStream;
+use crate::worker::platform;
+use crate::worker::source::Source;
+use crate::worker::worker::Worker;
 
 /// The first pause after a failed accept. Each further failure doubles it up to `LAST_PAUSE`.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -137,12 +137,15 @@ fn pause(failures: u32) -> Duration {
 
 #[cfg(test)]
 impl Listener {
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(in crate::worker) fn address(&self) -> SocketAddr {
         self.socket.local_addr().unwrap()
     }
 
     /// Accepts the next connection without a limit on open connections.
-    pub(super) async fn accept(&self, on_error: impl FnMut(AcceptError)) -> (TcpStream, SocketAddr) {
+    pub(in crate::worker) async fn accept(
+        &self,
+        on_error: impl FnMut(AcceptError),
+    ) -> (TcpStream, SocketAddr) {
         self.accept_if(|| Some(()), async || (), on_error).await.0
     }
 }

@@ -13,9 +13,9 @@ use std::task::{Context, Poll};
 use futures_lite::{AsyncRead, AsyncWrite};
 use socket2::{Domain, Protocol, SockRef, Type};
 
-use super::executor::Worker;
-use super::platform;
-use super::source::Source;
+use crate::worker::platform;
+use crate::worker::source::Source;
+use crate::worker::worker::Worker;
 
 /// A TCP connection. Reads and writes do not allocate. Only one task at a time may use each direction.
 pub struct TcpStream {
@@ -203,7 +203,7 @@ impl TcpStream {
         let _ = SockRef::from(&self.socket).set_linger(reset.then_some(std::time::Duration::ZERO));
     }
 
-    pub(super) fn source(&self) -> &Source {
+    pub(in crate::worker) fn source(&self) -> &Source {
         &self.source
     }
 }
