@@ -21,15 +21,20 @@ fn clean(findings: Vec<String>) {
     assert!(findings.is_empty(), "{} findings:\n{}", findings.len(), findings.join("\n"));
 }
 
-/// Runs `rule` over the Rust files whose path starts with `folder`.
-fn over(folder: &str, rule: impl Fn(&Source) -> Vec<String>) {
+/// The Rust files whose path starts with `folder`.
+fn sources(folder: &str) -> Vec<Source> {
     let sources: Vec<Source> = tree::files()
         .iter()
         .filter(|file| file.path.starts_with(folder) && file.path.ends_with(".rs"))
         .map(|file| Source::new(&file.path, &String::from_utf8_lossy(&file.bytes)))
         .collect();
     assert!(!sources.is_empty(), "no Rust file under {folder}");
-    clean(sources.iter().flat_map(rule).collect());
+    sources
+}
+
+/// Runs `rule` over the Rust files whose path starts with `folder`.
+fn over(folder: &str, rule: impl Fn(&Source) -> Vec<String>) {
+    clean(sources(folder).iter().flat_map(rule).collect());
 }
 
 /// Runs `rule` over every file of the project.
@@ -76,6 +81,11 @@ fn only_one_module_opens_files() {
 #[test]
 fn files_and_functions_fit_one_sitting() {
     over("", shape::lengths);
+}
+
+#[test]
+fn folders_can_be_seen_at_a_glance() {
+    clean(shape::folders(&sources("src/")));
 }
 
 #[test]

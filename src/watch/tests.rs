@@ -1,4 +1,4 @@
-//! What an edit through a whole gate cannot show: the poll alone, and which places are watched.
+//! Tests of what an edit through a whole gate cannot show: the poll alone, and which paths are watched.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,10 +17,10 @@ use super::watcher::ConfigWatcher;
 use crate::config::{Content, SourceFiles};
 use crate::tls;
 
-/// Only a failing test ever waits for it.
+/// Only a failing test waits so long.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A folder whose name leads over no symbolic link.
+/// A folder whose path has no symbolic link.
 fn folder() -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().expect("a scratch folder");
     let path = dir.path().canonicalize().expect("a folder");
@@ -78,7 +78,7 @@ fn a_load_that_sees_something_else_is_not_asked_for_over_and_over() {
     within_deadline("it is reported once", watcher.changed());
     watcher.watch(Arc::new(elsewhere));
     let again = smol::block_on(async { Some(watcher.changed().await) }.or(async {
-        // Longer than it takes to settle and look again.
+        // Longer than it takes to wait for quiet and to look again.
         Timer::after(super::watcher::QUIET * 3).await;
         None
     }));

@@ -80,6 +80,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Folders whose `mod.rs` declares its modules in the order of their use.
 pub(crate) const ORDERED: &[&str] = &[
+    "src/cli",
+    "src/cli/offline",
     "src/config",
     "src/config/decode",
     "src/config/diagnostics",

@@ -1,4 +1,4 @@
-//! `explain`: what the gate would do with a request, rule by rule.
+//! `explain`: traces a request rule by rule.
 
 use std::process::ExitCode;
 
@@ -14,7 +14,7 @@ use crate::http::Refusal;
 use crate::reason::Reason;
 use crate::routing::{self, Explanation};
 
-/// Prints which rule takes the request, and why each one before it does not.
+/// Prints which rule takes the request, and why each earlier rule does not.
 pub fn explain(question: &Question) -> ExitCode {
     let asked = match Asked::read(&question.url) {
         Ok(asked) => asked,
@@ -58,7 +58,7 @@ fn story(plan: &Plan, asked: &Asked, question: &Question) -> Result<String, Stri
     Ok(text)
 }
 
-/// What is asked of the rules of an HTTP listener.
+/// A request to an HTTP listener.
 struct Case<'a> {
     plan: &'a Plan,
     listener: &'a Listener,
@@ -84,14 +84,15 @@ impl Case<'_> {
         }
     }
 
-    /// What the name decides under TLS, and the request, if it still may. `None` where names decide nothing.
+    /// The decision by the name in the client hello, if names decide anything. The request is explained too if it
+    /// can still reach a rule.
     fn by_name(&self) -> Option<String> {
         let rules = &self.http.rules;
         if !rules.iter().any(Rule::decides_by_name) {
             return None;
         }
         let host = &self.routed.host;
-        // Nobody asks for an address by name (RFC 6066, section 3).
+        // A client hello has no server name for an address (RFC 6066, section 3).
         let is_address = std::str::from_utf8(host)
             .is_ok_and(|host| host.starts_with('[') || host.parse::<std::net::IpAddr>().is_ok());
         let name = if is_address { &[][..] } else { host };
@@ -118,7 +119,7 @@ impl Case<'_> {
         Some(text)
     }
 
-    /// What the rules say of the request.
+    /// The rules' decision about the request.
     fn explanation(&self) -> Explanation {
         let Routed { host, path, .. } = self.routed;
         routing::explain(&self.http.rules, host, path, self.method.as_bytes())
@@ -159,7 +160,7 @@ impl Case<'_> {
                     let answer = answer(Reason::PathAmbiguous);
                     format!("{answer}: some servers read this path as one that rule {} guards", guard + 1)
                 }
-                // It was decrypted, and so not what the target is to get.
+                // The request was decrypted, so it is not what the target is to get.
                 (None, Action::Pass(_)) if self.listener.tls.is_some() => answer(Reason::Misdirected),
                 (None, _) => outcome(self, rule),
             };
@@ -177,7 +178,7 @@ impl Case<'_> {
         vec![String::new(), (index + 1).to_string(), origin, wants, verdict]
     }
 
-    /// What `redirect_to_https` answers where it leaves nothing to the rules.
+    /// The response of `redirect_to_https` if no rule is asked.
     fn to_https(&self, redirect: RedirectToHttps) -> String {
         let status = redirect.status_for(self.method);
         let host = String::from_utf8_lossy(&self.routed.host);
@@ -202,7 +203,7 @@ fn outcome(case: &Case<'_>, rule: &Rule) -> String {
     }
 }
 
-/// The upstream, and what becomes of the request on the way there.
+/// The upstream, and how the request is changed on the way there.
 fn proxied(plan: &Plan, rule: &Rule, proxy: &Proxy, asked: &Asked) -> String {
     let to = upstream(plan, proxy.upstream);
     let targets = &plan.upstreams[proxy.upstream.0].targets;
@@ -230,8 +231,8 @@ fn proxied(plan: &Plan, rule: &Rule, proxy: &Proxy, asked: &Asked) -> String {
     if remarks.is_empty() { to } else { format!("{to} ({})", remarks.join("; ")) }
 }
 
-/// What is left of a path after its first `count` segments; never empty. Counting, and not cutting
-/// bytes off, because the path may be percent-encoded where the prefix is not.
+/// The rest of a path after its first `count` segments; never empty. It counts segments, because the path may be
+/// percent-encoded where the prefix is not.
 fn without_segments(path: &str, count: usize) -> &str {
     path.match_indices('/').nth(count).map_or("/", |(at, _)| &path[at..])
 }
