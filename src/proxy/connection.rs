@@ -6,8 +6,10 @@
 use std::future::Future;
 
 use super::client::{Client, UntilClosed};
-use super::record;
 use super::request::{self, IdleEnd};
+use super::setup::{proxy_header, tls};
+use super::{record, tunnel};
+use crate::generation::{ListenerSnapshot, NameAction};
 use crate::worker::{FuturePool, Worker};
 
 /// What serves exchanges, and the places for its futures: one a door.
@@ -41,6 +43,63 @@ impl<E: Copy, F> Clone for ExchangeFutures<E, F> {
     }
 }
 
+/// Whether nothing does: such a connection needs no task with room for more than requests.
+pub(super) fn needs_no_setup(client: &Client, snapshot: &ListenerSnapshot) -> bool {
+    snapshot.terminator().is_none()
+        && snapshot.tcp().is_none()
+        && !proxy_header::is_expected(client, snapshot)
+}
+
+/// Serves a connection from its first byte to its last.
+///
+/// No `async fn`, and the arrival is boxed: so that what stays of it once there are requests is nothing.
+pub(super) fn set_up_and_serve<E, F>(
+    client: Client,
+    futures: ExchangeFutures<E, F>,
+) -> impl Future<Output = ()>
+where
+    E: Fn(Client) -> F,
+    F: Future<Output = Option<Client>>,
+{
+    let setup = Box::pin(until_closed(client, set_up));
+    async move {
+        if let Some(client) = setup.await {
+            serve(client, futures).await;
+        }
+    }
+}
+
+/// Gives the client back when requests are to follow; `None` when its connection is over.
+async fn set_up(mut client: Client) -> Option<Client> {
+    let mut snapshot = client.listener_state.snapshot();
+    if proxy_header::is_expected(&client, &snapshot) {
+        proxy_header::read(&mut client, &snapshot).await?;
+    }
+    let mut name: Box<[u8]> = Box::default();
+    if snapshot.terminator().is_some() {
+        drop(snapshot);
+        // Boxed, so that a connection that is passed on does not carry a handshake's size.
+        let inspected = Box::pin(tls::accept_tls(client)).await?;
+        (client, name, snapshot) = (inspected.client, inspected.name, inspected.snapshot);
+        match inspected.action {
+            NameAction::Terminate => {}
+            NameAction::Pass(rule) => {
+                tunnel::serve(client, snapshot, Some(rule), name).await;
+                return None;
+            }
+            NameAction::Drop(rule) => {
+                record::log_dropped(&snapshot, client.peer, &client.stream, rule, &name);
+                return None;
+            }
+        }
+    }
+    if snapshot.tcp().is_some() {
+        tunnel::serve(client, snapshot, None, name).await;
+        return None;
+    }
+    Some(client)
+}
+
 /// Serves a connection until one side has enough of it.
 ///
 /// No `async fn`: its arguments would be stored twice, as arguments and in the block that uses them.
@@ -72,7 +131,7 @@ where
 }
 
 /// What is done with a client, for as long as it may stay.
-pub(super) fn until_closed<F: Future<Output: Default>>(
+fn until_closed<F: Future<Output: Default>>(
     client: Client,
     stay: impl FnOnce(Client) -> F,
 ) -> impl Future<Output = F::Output> {
@@ -89,7 +148,7 @@ mod tests {
 
     use super::*;
     use crate::proxy::tunnel::Tunnel;
-    use crate::proxy::{exchange, listener, setup};
+    use crate::proxy::{exchange, listener};
     use crate::worker::Listener;
 
     /// What gives every client back at once.
@@ -106,7 +165,7 @@ mod tests {
     #[expect(clippy::print_stdout, reason = "the sizes are to be seen, not only to be small")]
     fn what_tasks_hold_is_little() {
         let waits = size(|(client, futures): (_, Idle)| serve(client, futures));
-        let waits_under_tls = size(|(client, futures): (_, Idle)| setup::serve(client, futures));
+        let waits_under_tls = size(|(client, futures): (_, Idle)| set_up_and_serve(client, futures));
         let accepts = size(|(listener_state, listener, futures): (_, Listener, Idle)| {
             listener::accept_loop(listener_state, listener, futures)
         });
@@ -119,7 +178,7 @@ mod tests {
                 size(exchange::serve_requests),
                 4352,
             ),
-            ("what comes before them, boxed: also what is passed on", size(setup::set_up), 4608),
+            ("what comes before them, boxed: also what is passed on", size(set_up), 4608),
             ("a tunnel after 101, boxed", tunnel, 4096),
             ("accepting, one for each address and worker", accepts, 1024),
         ];

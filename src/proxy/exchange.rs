@@ -8,14 +8,13 @@ use std::time::Duration;
 use super::attempts::Attempts;
 use super::client::Client;
 use super::local_reply;
-use super::passthrough;
 use super::record::ExchangeRecord;
 use super::record::Failure;
 use super::request::{self, Act, IdleEnd, Request};
 use super::response::{Response, ResponseReader};
 use super::transfer::{Body, Incoming};
 use super::transfer::{ConcurrentUpload, Transfer};
-use super::tunnel::Tunnel;
+use super::tunnel::{self, Tunnel};
 use crate::config::plan::Proxy;
 use crate::generation::ListenerSnapshot;
 use crate::generation::TunnelContext;
@@ -99,7 +98,7 @@ async fn exchange(
         Act::Reply { status, head, body, keep } => {
             local_reply::send(client, &mut record, status, [head.unread(), body], keep).await
         }
-        Act::Pass(pass) => match passthrough::open(client, &mut record, pass).await {
+        Act::Pass(pass) => match tunnel::open(client, &mut record, pass).await {
             Ok(tunnel) => return AfterExchange::Tunnel(tunnel),
             Err(failure) => {
                 record.received.add(request.len, snapshot.worker().now());

@@ -10,7 +10,6 @@ use std::time::Duration;
 use super::client::{Client, Idle, ListenerState, OpenConnection, peer_address};
 use super::connection::{self, ExchangeFutures};
 use super::exchange;
-use super::setup;
 use crate::generation::ListenerSnapshot;
 use crate::generation::Permit;
 use crate::tls::{Input, Stream};
@@ -106,10 +105,10 @@ pub(super) async fn accept_loop<E, F>(
             _permit: permit,
             _counted: OpenConnection::new(&snapshot),
         };
-        if setup::needs_no_setup(&client, &snapshot) {
+        if connection::needs_no_setup(&client, &snapshot) {
             worker.spawn(connection::serve(client, futures.clone())).detach();
         } else {
-            worker.spawn(setup::serve(client, futures.clone())).detach();
+            worker.spawn(connection::set_up_and_serve(client, futures.clone())).detach();
         }
     };
     loop {
