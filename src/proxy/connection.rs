@@ -4,12 +4,15 @@
 //! the large future of an exchange is rented, and given back when the exchange has ended.
 
 use std::future::Future;
+use std::time::Duration;
 
-use super::client::{Client, UntilClosed};
-use super::request::{self, IdleEnd};
+use super::client::{Client, IdleEnd, UntilClosed, finish_body, wait_for_request};
+use super::exchange::{self, AfterExchange};
 use super::setup::{proxy_header, tls};
+use super::transfer::Body;
 use super::{record, tunnel};
 use crate::generation::{ListenerSnapshot, NameAction};
+use crate::http::Framing;
 use crate::worker::{FuturePool, Worker};
 
 /// What serves exchanges, and the places for its futures: one a door.
@@ -118,7 +121,7 @@ where
             // What came along with a PROXY header is here already.
             if client.input.is_empty() {
                 let _idling = client.idle();
-                if !matches!(request::wait_for_request(&client, timeout).await, IdleEnd::Request) {
+                if !matches!(wait_for_request(&client, timeout).await, IdleEnd::Request) {
                     return;
                 }
             }
@@ -128,6 +131,40 @@ where
             }
         }
     })
+}
+
+/// How long a connection keeps the place of its exchanges for the next request, before it goes back
+/// to waiting in little room: long enough for requests that follow each other.
+const NEXT_REQUEST_WAIT: Duration = Duration::from_millis(20);
+
+/// Serves requests as long as they follow each other. Gives the client back when it is silent.
+pub(super) async fn serve_requests(mut client: Client) -> Option<Client> {
+    let timer = client.listener_state.snapshot().worker().timer();
+    loop {
+        let snapshot = client.listener_state.snapshot();
+        // Of a head that is refused it is not known where its body would end.
+        let mut body = Body::new(Framing::UntilClose, 0);
+        let end = exchange::serve(&mut client, &snapshot, &timer, &mut body).await;
+        // A tunnel may take days, a body that the target did not want minutes: neither keeps a generation.
+        drop(snapshot);
+        match finish_body(&mut client, &mut body, end).await {
+            AfterExchange::KeepAlive => {}
+            AfterExchange::Close | AfterExchange::Cut => return None,
+            AfterExchange::Tunnel(tunnel) => {
+                // Boxed, so that the tunnels of the few do not make the futures of all large.
+                Box::pin(tunnel.run(&mut client)).await;
+                return None;
+            }
+        }
+        // Pipelined requests are here already.
+        if client.input.is_empty() {
+            match wait_for_request(&client, NEXT_REQUEST_WAIT).await {
+                IdleEnd::Request => {}
+                IdleEnd::Timeout => return Some(client),
+                IdleEnd::Draining => return None,
+            }
+        }
+    }
 }
 
 /// What is done with a client, for as long as it may stay.
@@ -147,8 +184,8 @@ mod tests {
     use std::future::Ready;
 
     use super::*;
+    use crate::proxy::listener;
     use crate::proxy::tunnel::Tunnel;
-    use crate::proxy::{exchange, listener};
     use crate::worker::Listener;
 
     /// What gives every client back at once.
@@ -173,11 +210,7 @@ mod tests {
         let tasks = [
             ("a connection that waits", waits, 512),
             ("the same where TLS is ended: nothing of the handshake stays", waits_under_tls, 608),
-            (
-                "its exchanges, boxed for as long as they follow each other",
-                size(exchange::serve_requests),
-                4352,
-            ),
+            ("its exchanges, boxed for as long as they follow each other", size(serve_requests), 4352),
             ("what comes before them, boxed: also what is passed on", size(set_up), 4608),
             ("a tunnel after 101, boxed", tunnel, 4096),
             ("accepting, one for each address and worker", accepts, 1024),

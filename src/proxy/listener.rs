@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use super::client::{Client, Idle, ListenerState, OpenConnection, peer_address};
 use super::connection::{self, ExchangeFutures};
-use super::exchange;
 use crate::generation::ListenerSnapshot;
 use crate::generation::Permit;
 use crate::tls::{Input, Stream};
@@ -25,7 +24,7 @@ pub struct ActiveListener {
 impl ActiveListener {
     /// Begins to accept.
     pub fn open(snapshot: Rc<ListenerSnapshot>, idle: Rc<Idle>, socket: Listener) -> Rc<Self> {
-        Self::open_with(snapshot, idle, socket, exchange::serve_requests)
+        Self::open_with(snapshot, idle, socket, connection::serve_requests)
     }
 
     /// The same with other exchanges.
