@@ -54,16 +54,34 @@ fn address_end(text: &[u8]) -> Result<usize, &'static str> {
     address.map(|_| end + 1).ok_or("not an IPv6 address between the brackets")
 }
 
+/// What a byte may be in a name. A byte of a label may follow each of both, a dot only a byte of a label.
+const DOT: u8 = 1;
+const LABEL: u8 = 2;
+
+/// The kind of each byte; 0 if it may not stand in a name.
+static KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        if is_unreserved(byte as u8) {
+            kinds[byte] = LABEL;
+        }
+        byte += 1;
+    }
+    kinds[b'.' as usize] = DOT;
+    kinds
+};
+
 /// Index after a name or an IPv4 address.
 fn name_end(text: &[u8]) -> Result<usize, &'static str> {
     // In front of the first label, as after a dot, a dot would end an empty label.
-    let (mut end, mut after_dot) = (0, true);
+    let (mut end, mut least) = (0, LABEL);
     for &byte in text {
-        let is_dot = byte == b'.';
-        if !is_unreserved(byte) || is_dot && after_dot {
+        let kind = KINDS[usize::from(byte)];
+        if kind < least {
             break;
         }
-        after_dot = is_dot;
+        least = DOT + LABEL - kind;
         end += 1;
     }
     match text.get(end) {

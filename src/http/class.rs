@@ -47,8 +47,8 @@ const fn table(marks: &[u8]) -> [bool; 256] {
 }
 
 /// Whether the byte never needs percent-encoding.
-pub(super) fn is_unreserved(byte: u8) -> bool {
-    UNRESERVED[usize::from(byte)]
+pub(super) const fn is_unreserved(byte: u8) -> bool {
+    UNRESERVED[byte as usize]
 }
 
 /// Whether the bytes are a token, such as the name of a method or of a field.

@@ -104,15 +104,19 @@ impl Name {
     /// The name that a field line starts with, and its length, if it is one of ours and a colon follows.
     /// So it is a token, and none of its bytes is looked at alone. May miss it where hardly anything follows.
     pub(crate) fn at_start_of(line: &[u8]) -> Option<(Name, usize)> {
-        let mut folded = Folded::NOTHING;
+        let (mut words, mut mixed) = ([0; WORDS], 0);
         for (at, block) in line.as_chunks().0.iter().take(WORDS).enumerate() {
             let word = u64::from_le_bytes(*block);
             let colons = class::equals(word, b':');
             // What stands below the first hit, which is the highest bit of a colon: the rest of it is kept.
-            folded.words[at] = fold(word & !colons & colons.wrapping_sub(1));
+            words[at] = fold(word & !colons & colons.wrapping_sub(1));
+            mixed = mix(mixed, at, words[at]);
             if colons != 0 {
                 let length = at * 8 + colons.trailing_zeros() as usize / 8;
-                return folded.find().map(|name| (name, length));
+                let row = usize::from(SLOTS[slot(mixed, FACTOR)]);
+                // The colon ends both, so there is nothing to compare behind it.
+                let is_same = |text: &Folded| (0..=at).all(|word| text.words[word] == words[word]);
+                return TEXTS.get(row).filter(|text| is_same(text)).map(|_| (ROWS[row].0, length));
             }
         }
         None
@@ -220,6 +224,16 @@ static TEXTS: [Folded; ROWS.len()] = {
     texts
 };
 
+/// Adds the word at `at` to a mixture. Words of zeros add nothing.
+const fn mix(mixed: u64, at: usize, word: u64) -> u64 {
+    mixed ^ word.rotate_left(5 * at as u32)
+}
+
+/// The slot of the words of a name, mixed.
+const fn slot(mixed: u64, factor: u64) -> usize {
+    (mixed.wrapping_mul(factor) >> (u64::BITS - SLOTS_BITS)) as usize
+}
+
 impl Folded {
     const NOTHING: Folded = Folded { words: [0; WORDS] };
 
@@ -244,10 +258,10 @@ impl Folded {
         let mut mixed = 0;
         let mut word = 0;
         while word < WORDS {
-            mixed = u64::rotate_left(mixed, 5) ^ self.words[word];
+            mixed = mix(mixed, word, self.words[word]);
             word += 1;
         }
-        (mixed.wrapping_mul(factor) >> (u64::BITS - SLOTS_BITS)) as usize
+        slot(mixed, factor)
     }
 
     fn find(&self) -> Option<Name> {
