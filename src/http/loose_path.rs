@@ -34,7 +34,7 @@ pub struct LoosePath {
     /// The least depth of a separator in the host so far: for parsers that take only `/` for one, and for those
     /// that take `\` too. A parser that decodes less finds the end of the host later.
     host_ends_below: [u8; 2],
-    climbs: bool,
+    wanders: bool,
 }
 
 impl LoosePath {
@@ -56,6 +56,8 @@ impl LoosePath {
                 loose.end_at(loose.segment);
             }
             if is_separator(byte) {
+                // Another server takes no separator here, and leaves out what follows too.
+                loose.wanders |= is_cut_off && (byte == b'\\' || depth > 0);
                 is_cut_off = false;
                 loose.end_segment();
                 loose.end_host(byte, depth);
@@ -77,10 +79,11 @@ impl LoosePath {
         &self.bytes
     }
 
-    /// Whether a reading has a segment `..`, so that it may lead to any path. [`readings`](Self::readings)
-    /// does not say where it leads.
-    pub fn climbs(&self) -> bool {
-        self.climbs
+    /// Whether there are readings that [`readings`](Self::readings) does not say, so that the path may lead to any
+    /// other. One has a segment `..`. Or a segment is cut before a separator that not all servers take for one:
+    /// in `/a;%2fb/c`, `b` is a segment to some and left out by others.
+    pub fn wanders(&self) -> bool {
+        self.wanders
     }
 
     /// The readings that differ for rules whose prefixes have at most `longest` bytes. An empty one is `/`.
@@ -127,7 +130,7 @@ impl LoosePath {
     fn drop_dots(&mut self) {
         let last = &self.bytes[self.segment..];
         if last == b"/." || last == b"/.." {
-            self.climbs |= last == b"/..";
+            self.wanders |= last == b"/..";
             self.bytes.truncate(self.segment + 1);
             while self.ends.pop_if(|end| *end > self.segment).is_some() {}
             self.end_at(self.segment);
@@ -277,19 +280,28 @@ mod tests {
             let readings: Vec<&str> =
                 loose.readings(usize::MAX).map(|reading| std::str::from_utf8(reading).unwrap()).collect();
             assert_eq!(readings, wanted, "{path}");
-            assert!(!loose.climbs(), "{path}");
+            assert!(!loose.wanders(), "{path}");
         }
     }
 
     #[test]
-    fn what_climbs_may_lead_anywhere() {
-        for path in
-            ["/x/%252e%252e/y", "/x/.%252e", "/%c0%ae./y", "/x/..%20/y", "/x/.%09./y", "/x%252f..%252fy"]
-        {
-            assert!(LoosePath::read(path.as_bytes()).unwrap().climbs(), "{path}");
+    fn a_path_whose_readings_are_not_all_known_wanders() {
+        for path in [
+            "/x/%252e%252e/y",
+            "/x/.%252e",
+            "/%c0%ae./y",
+            "/x/..%20/y",
+            "/x/.%09./y",
+            "/x%252f..%252fy",
+            "/x;%2fy/z",
+            "/x;a\\y",
+            "/;%252fx/y",
+            "/x%23%2f",
+        ] {
+            assert!(LoosePath::read(path.as_bytes()).unwrap().wanders(), "{path}");
         }
-        for path in ["/x/%252e/y", "/%252e%252e%252e", "/x%252e%252e/y;", "/x;%252e%252e/y"] {
-            assert!(!LoosePath::read(path.as_bytes()).unwrap().climbs(), "{path}");
+        for path in ["/x/%252e/y", "/%252e%252e%252e", "/x%252e%252e/y;", "/x;%252e%252e/y", "/x;a/y%2f"] {
+            assert!(!LoosePath::read(path.as_bytes()).unwrap().wanders(), "{path}");
         }
     }
 
