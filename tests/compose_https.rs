@@ -86,7 +86,7 @@ fn meets_the_service(gate: &Gate, name: &str, theirs: &Authority, leaf: &Leaf) {
 }
 
 #[test]
-fn services_that_end_tls_themselves_stand_beside_those_for_which_the_gate_does() {
+fn services_with_passthrough_stand_beside_those_whose_tls_the_gate_terminates() {
     let (dir, ours) = authority();
     let certs = dir.path().join("certs");
     let leaf = ours.issue(&certs, "web", &["web.test", "www.test"]);
@@ -166,7 +166,7 @@ fn without_https_the_gate_only_passes_tls_on() {
 }
 
 #[test]
-fn a_bad_passthrough_says_so_in_the_clear_and_takes_nobody_down() {
+fn a_bad_passthrough_answers_503_in_the_clear_and_leaves_the_others_served() {
     let (dir, ours) = authority();
     let certs = dir.path().join("certs");
     ours.issue(&certs, "all", &["*.lan.test"]);

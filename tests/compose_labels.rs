@@ -137,7 +137,7 @@ fn a_password_is_never_shown() {
 }
 
 #[test]
-fn the_format_can_be_said() {
+fn the_format_can_be_given() {
     let inputs = MemoryInputs::new().file("a.yml", "x-nothing: 1\n").file("b.yml", "services: {}\n");
     let read = |file: &str, format| {
         load_files(&Files { config: vec![file.into()], format, ..Files::default() }, &inputs)
@@ -176,7 +176,7 @@ fn patterns_and_names_stand_for_files_once() {
 
 /// What is watched is what was read, and what would have been.
 #[test]
-fn everything_that_was_asked_for_is_known() {
+fn every_file_that_was_asked_for_is_recorded() {
     let inputs = MemoryInputs::new()
         .file(
             "apps/a/compose.yaml",
@@ -213,7 +213,7 @@ fn many_services() {
 }
 
 #[test]
-fn long_rows_end() {
+fn long_chains_of_extends_and_include_end() {
     let mut text = "services:\n  s0: { expose: [80] }\n".to_owned();
     for number in 1..2_000 {
         text.push_str(&format!(

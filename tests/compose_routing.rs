@@ -95,7 +95,7 @@ fn labels_route_and_redirect() {
 }
 
 #[test]
-fn a_bad_service_takes_nobody_down() {
+fn a_bad_service_leaves_the_others_served() {
     let web = Upstream::says("web");
     let good = format!(
         "services:\n  web: {{ labels: {{ smolgate.host: web.test, smolgate.target: \"{}\" }} }}\n",

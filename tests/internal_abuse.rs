@@ -13,7 +13,7 @@ use internal_support::{Answer, Api, PATIENCE, read_all};
 use smolgate::internal_api::Limits;
 
 #[test]
-fn garbage_is_refused_and_harms_nobody() {
+fn garbage_is_refused_and_the_next_request_is_served() {
     let api = Api::start();
     for (expected, bytes) in [
         (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec()),
@@ -73,7 +73,7 @@ fn dripping_bytes_does_not_extend_the_deadline() {
 }
 
 #[test]
-fn an_answer_that_nobody_reads_is_given_up() {
+fn a_response_that_is_not_read_is_given_up() {
     // No time at all: what cannot be written at once is not written.
     let api = Api::with(None, Limits { answer_time: Duration::ZERO, ..Limits::default() });
     let worker = api.fake.counters.worker();
@@ -96,7 +96,7 @@ fn an_answer_that_nobody_reads_is_given_up() {
 }
 
 #[test]
-fn one_that_does_not_read_loses_its_place() {
+fn a_peer_that_does_not_read_loses_its_slot() {
     let api = Api::with(None, Limits { answer_time: PATIENCE, connections: 1, ..Limits::default() });
     let worker = api.fake.counters.worker();
     for index in 0..1_000 {
@@ -129,7 +129,7 @@ fn a_thousand_silent_connections_push_out_their_own() {
 }
 
 #[test]
-fn reloads_wait_in_a_short_line_and_block_nobody_else() {
+fn waiting_reloads_are_few_and_block_no_other_request() {
     let limits = Limits { connections: 8, ..Limits::default() };
     let api = Api::with(None, limits);
     let (open, gate) = smol::channel::unbounded();
@@ -158,7 +158,7 @@ fn reloads_wait_in_a_short_line_and_block_nobody_else() {
 }
 
 #[test]
-fn a_connection_inside_a_reload_keeps_its_place() {
+fn a_connection_inside_a_reload_keeps_its_slot() {
     let api = Api::with(None, Limits { connections: 1, ..Limits::default() });
     let (open, gate) = smol::channel::unbounded();
     *api.fake.gate.lock().unwrap() = Some(gate);

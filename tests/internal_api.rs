@@ -246,7 +246,7 @@ fn stopping_does_not_cut_the_reload_that_stops_it() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn another_may_listen_as_soon_as_one_has_stopped() {
+fn a_server_may_bind_as_soon_as_another_has_stopped() {
     let api = Api::start();
     let address = api.address();
     let bind = InternalBind::Tcp(Bind::Address(address));

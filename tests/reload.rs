@@ -106,7 +106,7 @@ fn new_rules_hold_from_the_next_request_on_the_same_connection() {
 }
 
 #[test]
-fn a_reload_says_which_rules_are_others() {
+fn a_reload_names_the_changed_rules() {
     const RULES: &str = r#"
 listeners:
   - name: http

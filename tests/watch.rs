@@ -258,7 +258,7 @@ fn certificates_that_the_configuration_names() {
 }
 
 #[test]
-fn a_broken_edit_harms_nobody_and_is_said_once() {
+fn a_broken_edit_changes_nothing_and_is_reported_once() {
     let (_dir, file, program) = watched();
     let broken = answering("two").replace("respond", "respnd");
     fs::write(&file, &broken).unwrap();
@@ -293,7 +293,7 @@ fn an_emptied_file_is_one_that_is_still_being_written() {
 
 /// The file is named by a descriptor that keeps leading to it, as the mount of a single file does.
 #[test]
-fn a_mount_of_a_file_that_was_replaced_is_told() {
+fn a_mount_of_a_file_that_was_replaced_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let (file, new) = (dir.path().join("smolgate.yml"), dir.path().join("new"));
     fs::write(&file, answering("one")).unwrap();
@@ -315,7 +315,7 @@ fn a_mount_of_a_file_that_was_replaced_is_told() {
 type Setup = fn(&mut Command);
 
 #[test]
-fn whoever_wants_it_switches_it_on() {
+fn the_command_line_and_the_environment_switch_watching_on() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("smolgate.yml");
     let quiet = |word: &str| answering(word).replace("watch: true\n", "");
@@ -338,7 +338,7 @@ fn whoever_wants_it_switches_it_on() {
 }
 
 #[test]
-fn a_reload_switches_it_on_and_off() {
+fn a_reload_switches_watching_on_and_off() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("smolgate.yml");
     let unwatched = |word: &str| answering(word).replace("watch: true", "watch: false");
@@ -435,7 +435,7 @@ fn routed_to(target: &str) -> String {
 }
 
 #[test]
-fn a_label_that_is_edited() {
+fn an_edited_label_takes_effect() {
     let (one, two) = (Upstream::says("one"), Upstream::says("two"));
     let to = |upstream: &Upstream| routed_to(&upstream.address().to_string());
     let (dir, program) = composed(&[("compose.yaml", to(&one))]);
@@ -458,7 +458,7 @@ fn a_label_that_is_edited() {
 }
 
 #[test]
-fn all_that_belongs_to_a_compose_project() {
+fn every_file_of_a_compose_project_is_watched() {
     let (one, two) = (Upstream::says("one"), Upstream::says("two"));
     let [to_one, to_two] = [&one, &two].map(|upstream| format!("TARGET={}\n", upstream.address()));
     let (dir, program) = composed(&[
