@@ -1,4 +1,4 @@
-//! The command line as its users meet it: the real program, its output and its exit codes.
+//! The command line as its users see it: the real program, its output and its exit codes.
 
 mod support;
 
@@ -27,7 +27,7 @@ http_routes:
 tcp: { port: ":8020", target: "localhost:8080" }
 "#;
 
-/// Wrong in two places.
+/// A configuration with two errors.
 const BROKEN: &str = r#"http_config: { port: ":8021" }
 http_routes:
   - host: "a.localhost"
@@ -195,7 +195,7 @@ fn explain_knows_what_names_decide_under_tls() {
       - { host: evil.example.org, drop: true }
 "#;
     let place = Place::with(&[("gate.yml", config)]);
-    // Of the rule that comes too late there is a warning besides.
+    // The rule that comes too late has a warning as well.
     let explain = |line: &str| place.run(&format!("explain -c gate.yml {line}")).out;
     assert_eq!(
         explain("https://evil.example.org/x"),
@@ -358,7 +358,7 @@ fn a_reader_that_leaves_early_is_no_failure() {
     }
 }
 
-/// Answers one request like an internal API would, and gives its head back.
+/// Answers one request like an internal API, and returns the head of the request.
 fn api(status: &'static str, body: &'static str) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
