@@ -121,7 +121,9 @@ fn trailers_reach_an_upstream_only_with_te_and_never_carry_framing() {
     let gate = start(&upstream);
     let trailers = "X-Sum: 1\r\nContent-Length: 7\r\nTransfer-Encoding: gzip\r\nHost: evil\r\nAuthorization: evil\r\n\
                     X-Forwarded-User: evil\r\nX-Forwarded-For: evil\r\nx_forwarded-Groups: evil\r\nForwarded: for=evil\r\n\
-                    X-Real-IP: evil\r\nTrue-Client-IP: evil\r\nCF-Connecting-IP: evil\r\nRemote_User: evil\r\n";
+                    X-Real-IP: evil\r\nTrue-Client-IP: evil\r\nCF-Connecting-IP: evil\r\nRemote_User: evil\r\n\
+                    X-Forwarded: evil\r\nx.forwarded: evil\r\nX.Forwarded~User: evil\r\nX+Real+IP: evil\r\nForwarded-For: evil\r\n\
+                    Content.Length: 7\r\nRemote!User: evil\r\n";
     let body = format!("5\r\nhello\r\n0\r\n{trailers}\r\n");
     let mut client = gate.client();
     client.exchange(format!("{CHUNKED}{body}")).expect(200, "hello");

@@ -263,17 +263,22 @@ fn explain_knows_paths_that_may_be_read_as_guarded() {
     bind: 80
     redirect_to_https: true
     rules:
+      - { path_prefix: /admin/public, in_the_clear: true, target: "http://web:3001" }
       - { path_prefix: /admin, in_the_clear: true, respond: { status: 403 } }
       - { in_the_clear: true, target: "http://web:3000" }
 "#;
     let place = Place::with(&[("gate.yml", config)]);
     let explain = |line: &str| place.run(&format!("explain -c gate.yml {line}")).fine();
-    let guarded = explain("http://a.test//admin%2Fusers");
     let said =
-        "wins -> the answer is 400 (path_ambiguous): some servers read this path as one that rule 1 guards\n";
-    assert!(guarded.ends_with(said), "{guarded}");
-    let other = explain("http://a.test//users");
-    assert!(other.ends_with("wins -> http://web:3000\n"), "{other}");
+        "wins -> the answer is 400 (path_ambiguous): some servers read this path as one that rule 2 guards\n";
+    for path in ["//admin%2Fusers", "//admin//public", "/x/%252e%252e/admin", "//x/admin"] {
+        let guarded = explain(&format!("http://a.test{path}"));
+        assert!(guarded.ends_with(said), "{path}: {guarded}");
+    }
+    for (path, port) in [("//users", 3000), ("/admin/public//b", 3001), ("//admin/public", 3000)] {
+        let other = explain(&format!("http://a.test{path}"));
+        assert!(other.ends_with(&format!("wins -> http://web:{port}\n")), "{path}: {other}");
+    }
 }
 
 #[test]

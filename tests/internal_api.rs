@@ -191,6 +191,62 @@ fn an_unmarked_request_of_a_browser_is_no_reload() {
 }
 
 #[test]
+fn of_fields_that_stand_there_twice_none_may_be_wrong() {
+    let api = Api::start();
+    let [own, foreign] = ["http://localhost", "http://evil.example"];
+    for (name, right, wrong) in [
+        ("Sec-Fetch-Site", "same-origin", "cross-site"),
+        ("Origin", own, foreign),
+        ("Referer", "http://localhost/", "http://evil.example/"),
+    ] {
+        for (first, second) in [(right, wrong), (wrong, right)] {
+            let fields = format!("{name}: {first}\r\n{name}: {second}\r\n");
+            for line in ["GET /reload", "POST /reload"] {
+                assert_eq!(api.ask(line, &fields).status, 403, "{fields}");
+            }
+        }
+    }
+    let agents =
+        ["User-Agent: Mozilla/5.0\r\nUser-Agent: curl/8.5.0\r\n", "Accept: image/*\r\nAccept: */*\r\n"];
+    for fields in agents {
+        assert_eq!(api.ask("GET /reload", fields).status, 403, "{fields}");
+        let rebound = format!("GET /config HTTP/1.1\r\nHost: evil.example\r\n{fields}\r\n");
+        assert_eq!(Answer::of(&api.raw(rebound.as_bytes())).status, 403, "{fields}");
+    }
+    let hosts = b"GET /config HTTP/1.1\r\nHost: evil.example\r\nHost: localhost\r\n\r\n";
+    assert_eq!(Answer::of(&api.raw(hosts)).status, 400);
+    assert_eq!(api.fake.reloads.load(SeqCst), 0);
+
+    let api = Api::with(Some("s3cret"), Limits::default());
+    let [right, wrong] = ["Authorization: Bearer s3cret\r\n", "Authorization: Bearer guess\r\n"];
+    assert_eq!(api.ask("GET /config", &format!("{wrong}{right}")).status, 401);
+    assert_eq!(api.ask("GET /config", &format!("{right}{wrong}")).status, 401);
+}
+
+#[test]
+fn a_single_mark_of_a_browser_is_enough() {
+    let api = Api::start();
+    for field in [
+        "Sec-Fetch-Dest: image",
+        "Sec-Fetch-Mode: no-cors",
+        "Sec-Fetch-User: ?1",
+        "Sec-CH-UA-Mobile: ?0",
+        "Sec-GPC: 1",
+        "DNT: 1",
+        "Cookie: a=b",
+        "Priority: u=4",
+        "Accept: image/avif,image/webp",
+    ] {
+        assert_eq!(api.ask("GET /reload", &format!("{field}\r\n")).status, 403, "{field}");
+        let rebound = format!("GET /config HTTP/1.1\r\nHost: evil.example\r\n{field}\r\n\r\n");
+        assert_eq!(Answer::of(&api.raw(rebound.as_bytes())).status, 403, "{field}");
+    }
+    assert_eq!(api.fake.reloads.load(SeqCst), 0);
+    let node = "User-Agent: node\r\nAccept: */*\r\nAccept-Language: *\r\nSec-Fetch-Mode: cors\r\n";
+    assert_eq!(api.ask("GET /reload", node).status, 200);
+}
+
+#[test]
 fn a_path_is_taken_as_it_was_sent() {
     let api = Api::start();
     for path in [

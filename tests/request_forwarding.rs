@@ -175,11 +175,14 @@ fn what_a_trusted_proxy_says_is_kept_and_extended() {
 
 #[test]
 fn only_a_trusted_proxy_may_say_what_only_a_proxy_knows() {
-    let ask = "GET / HTTP/1.1\r\nHost: inner.test\r\nX-Forwarded-User: root\r\nx-forwarded-port: 443\r\nProxy: http://evil.test\r\n\r\n";
+    let ask = "GET / HTTP/1.1\r\nHost: inner.test\r\nX-Forwarded-User: root\r\nx-forwarded-port: 443\r\nX-Forwarded: 6.6.6.6\r\n\
+               Proxy: http://evil.test\r\n\r\n";
     let stranger = forwarded(ask);
+    assert_eq!(stranger.head.get("x-forwarded"), None);
     assert_eq!((stranger.head.get("x-forwarded-user"), stranger.head.get("x-forwarded-port")), (None, None));
     let trusted = forwarded_by("trusting", ask);
     assert_eq!(trusted.head.get("x-forwarded-user"), Some("root"));
+    assert_eq!(trusted.head.get("x-forwarded"), Some("6.6.6.6"));
     assert_eq!(trusted.head.get("x-forwarded-port"), Some("443"));
     // Nor may a client of the trusted proxy have it removed.
     let named = ask.replace("\r\n\r\n", "\r\nConnection: x-forwarded-user\r\n\r\n");
@@ -221,6 +224,32 @@ fn names_that_differ_by_an_underscore_are_dropped() {
     let names: Vec<_> =
         seen.head.fields.iter().map(|(name, _)| name.as_str()).filter(|name| name.contains('_')).collect();
     assert_eq!(names, ["My_Own_Field"]);
+}
+
+#[test]
+fn names_that_differ_by_any_mark_are_dropped() {
+    let upstream = Upstream::says("fine");
+    let gate = TestGate::start(CONFIG, &[("upstream", &upstream)]);
+    for mark in "!#$%&'*+.^_`|~".chars() {
+        let alike = [
+            "X-Forwarded-User",
+            "X-Forwarded-For",
+            "X-Real-IP",
+            "Content-Length",
+            "Transfer-Encoding",
+            "Remote-User",
+        ];
+        let alike = alike.map(|name| format!("{}: evil\r\n", name.replace('-', &mark.to_string()))).concat();
+        let ask = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\n{alike}X-Forwarded{mark}Groups: evil\r\nX{mark}Forwarded: evil\r\nMy{mark}Own: kept\r\n\r\n"
+        );
+        for listener in ["http", "trusting"] {
+            gate.client_of(listener).exchange(&ask).expect(200, "fine");
+            let seen = upstream.requests().pop().unwrap();
+            let text = String::from_utf8_lossy(&seen.head.raw);
+            assert!(!text.contains("evil") && text.contains(&format!("My{mark}Own: kept\r\n")), "{text}");
+        }
+    }
 }
 
 #[test]

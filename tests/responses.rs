@@ -359,7 +359,8 @@ fn a_chunked_body_is_closed_for_1_0() {
 fn chunks_are_encoded_again_and_trailers_need_te() {
     let upstream = Upstream::answers(
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n05;x=y\r\nhello\r\n0\r\nX-Sum: 1\r\nContent-Length: 9\r\n\
-         X-Forwarded-User: evil\r\nX_Forwarded-For: evil\r\nTrue-Client-IP: evil\r\nForwarded: for=evil\r\n\r\n",
+         X-Forwarded-User: evil\r\nX_Forwarded-For: evil\r\nTrue-Client-IP: evil\r\nForwarded: for=evil\r\n\
+         X-Forwarded: evil\r\nX.Forwarded+User: evil\r\n\r\n",
     );
     let gate = start(&upstream);
     let mut client = gate.client();

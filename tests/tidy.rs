@@ -48,6 +48,12 @@ fn modules_use_only_what_stands_below_them() {
 }
 
 #[test]
+fn the_modules_stand_in_the_order_of_their_use() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/lib.rs")).unwrap();
+    clean(arrows::table(&Source::new("src/lib.rs", &text)));
+}
+
+#[test]
 fn modules_of_ordered_folders_use_only_what_stands_below_them() {
     for folder in arrows::ORDERED {
         let path = format!("{folder}/mod.rs");

@@ -1,10 +1,6 @@
 //! What one load of the configuration built: the third life of a configuration.
 
-use std::convert::Infallible;
-use std::ops::Deref;
 use std::sync::Arc;
-
-use smol::channel::{Receiver, Sender, bounded};
 
 use crate::config::plan::{Listener, Plan, Protocol, Rule, RuleIdentities};
 use crate::log::AccessLog;
@@ -75,33 +71,6 @@ impl Generation {
     fn terminator(&self, name: &str) -> Option<&Terminator> {
         let index = self.plan.listeners.iter().position(|listener| &*listener.name == name)?;
         self.terminators[index].as_ref()
-    }
-}
-
-/// A generation that a worker serves; clones are for whoever serves it there.
-///
-/// Who lent it learns when nobody has it any more. Asking what it holds costs what an `Arc` costs.
-#[derive(Clone)]
-pub struct GenerationHandle {
-    generation: Arc<Generation>,
-    /// Below the generation, because fields are dropped in order: who hears that this is gone is the last
-    /// to have the generation.
-    _returned: Sender<Infallible>,
-}
-
-impl GenerationHandle {
-    /// Lends a generation. The channel closes when the last clone was dropped.
-    pub fn new(generation: Arc<Generation>) -> (Self, Receiver<Infallible>) {
-        let (_returned, closes) = bounded(1);
-        (Self { generation, _returned }, closes)
-    }
-}
-
-impl Deref for GenerationHandle {
-    type Target = Generation;
-
-    fn deref(&self) -> &Generation {
-        &self.generation
     }
 }
 

@@ -1,60 +1,17 @@
 //! A listener of one generation as one worker sees it: rules, upstreams, counters at hand.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::date::DateHeader;
-use super::generation::GenerationHandle;
-use super::permits::Permits;
+use super::handle::GenerationHandle;
+use super::worker_state::WorkerState;
+use super::worker_upstreams::Upstreams;
 use crate::config::plan::{Action, HttpListener, Listener, Pass, Protocol, Rule, UpstreamId};
-use crate::http::{FieldTable, HostKey};
-use crate::metrics::{ListenerCounters, RuleCounters, WorkerCounters};
+use crate::http::HostKey;
+use crate::metrics::{ListenerCounters, RuleCounters};
 use crate::tls::{Admission, Terminator};
-use crate::upstream::{Pools, Upstream};
-use crate::worker::{Semaphore, Worker};
-
-/// What a worker has once, whatever the generation.
-pub struct WorkerState {
-    /// The runtime.
-    pub worker: Worker,
-    /// This worker's counters.
-    pub counters: WorkerCounters,
-    /// This worker's connections to targets.
-    pub pools: Pools,
-    /// Where heads are parsed into, one at a time and never across an await.
-    pub table: RefCell<FieldTable>,
-    /// What `Date` says.
-    pub date: DateHeader,
-    /// Connections of clients.
-    pub permits: Permits,
-    /// TLS handshakes that may be unfinished at once.
-    pub handshakes: Semaphore,
-}
-
-/// The upstreams of a generation on one worker, each made when it is first needed: a reload of
-/// thousands costs nothing until they are used.
-pub struct Upstreams {
-    state: Rc<WorkerState>,
-    generation: GenerationHandle,
-    /// Boxed: a worker that is given thousands writes eight bytes for each.
-    made: Box<[OnceCell<Box<Upstream>>]>,
-}
-
-impl Upstreams {
-    /// None made yet.
-    pub fn new(state: Rc<WorkerState>, generation: GenerationHandle) -> Self {
-        let made = generation.plan.upstreams.iter().map(|_| OnceCell::new()).collect();
-        Self { state, generation, made }
-    }
-
-    /// The upstream.
-    pub fn get(&self, id: UpstreamId) -> &Upstream {
-        let WorkerState { pools, counters, .. } = &*self.state;
-        self.made[id.0]
-            .get_or_init(|| Box::new(pools.upstream(&self.generation.upstream_table, id, counters)))
-    }
-}
+use crate::worker::Worker;
 
 /// What the rules say of a connection before a byte of it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

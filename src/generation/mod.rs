@@ -7,14 +7,23 @@ mod tunnel_context;
 
 mod listener_snapshot;
 
+mod worker_upstreams;
+
+mod worker_state;
+
 mod date;
-mod generation;
+mod handle;
 mod permits;
+
+mod generation;
 
 pub use certificates::check as check_certificates;
 pub use date::DateHeader;
-pub use generation::{Generation, GenerationHandle, terminators};
-pub use listener_snapshot::{ListenerSnapshot, NameAction, Upstreams, WorkerState};
+pub use generation::{Generation, terminators};
+pub use handle::GenerationHandle;
+pub use listener_snapshot::{ListenerSnapshot, NameAction};
 pub use permits::Permits;
 pub(crate) use permits::{Permit, Told};
 pub(crate) use tunnel_context::TunnelContext;
+pub use worker_state::WorkerState;
+pub use worker_upstreams::Upstreams;

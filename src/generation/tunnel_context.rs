@@ -5,7 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::generation::Generation;
-use super::listener_snapshot::{ListenerSnapshot, WorkerState};
+use super::listener_snapshot::ListenerSnapshot;
+use super::worker_state::WorkerState;
 use crate::config::plan::{Rule, RuleIdentity, Upstream};
 use crate::log::AccessLog;
 use crate::metrics::ListenerCounters;

@@ -4,6 +4,17 @@
 /// tchar of RFC 9110, section 5.6.2.
 const TOKEN: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
 
+/// The marks of a token but for `-`.
+const MARKS: [bool; 256] = {
+    let mut table = TOKEN;
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] &= !(byte as u8).is_ascii_alphanumeric() && byte != b'-' as usize;
+        byte += 1;
+    }
+    table
+};
+
 /// Printable ASCII without `#`. Wider than RFC 3986 by `"<>\^{|}` and the back-tick, which clients
 /// do send and which no one takes for the end of a target.
 const TARGET: [bool; 256] = {
@@ -43,6 +54,16 @@ pub(super) fn is_unreserved(byte: u8) -> bool {
 /// Whether the bytes are a token, such as the name of a method or of a field.
 pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && token_end(bytes, 0) == bytes.len()
+}
+
+/// Whether the byte of a token is neither a letter, nor a digit, nor `-`.
+pub(super) fn is_mark(byte: u8) -> bool {
+    MARKS[usize::from(byte)]
+}
+
+/// Whether a token has such a byte. To look at all bytes takes fewer instructions than to stop at the first.
+pub(super) fn has_mark(token: &[u8]) -> bool {
+    token.iter().fold(false, |found, byte| found | is_mark(*byte))
 }
 
 /// Index of the first byte from `from` on that is not part of a token; the length if all are.
@@ -136,6 +157,8 @@ mod tests {
             let token = byte.is_ascii_alphanumeric() || (byte < 128 && "!#$%&'*+-.^_`|~".contains(text));
             assert_eq!(token_end(&[byte], 0) == 1, token, "{byte:#x}");
             assert_eq!(is_token(&[b'a', byte]), token, "{byte:#x}");
+            assert_eq!(has_mark(&[b'a', byte, b'-']), is_mark(byte), "{byte:#x}");
+            assert_eq!(is_mark(byte), token && !byte.is_ascii_alphanumeric() && byte != b'-', "{byte:#x}");
             assert_eq!(
                 target_end(&[byte], 0) == 1,
                 (0x21..0x7f).contains(&byte) && byte != b'#',

@@ -13,6 +13,7 @@ mod fields;
 mod list;
 
 pub(crate) mod authority;
+mod loose_path;
 mod name;
 mod path;
 
@@ -29,10 +30,11 @@ pub use fields::{Field, FieldTable, Fields};
 pub use head::{RequestHead, ResponseHead};
 pub use limits::HeadLimits;
 pub use list::list_items;
+pub use loose_path::LoosePath;
 pub use message::{Framing, Method, Version};
 pub use name::Name;
-pub(crate) use name::says_who_asked;
-pub use path::{has_dot_segments, loose_path, match_path};
+pub(crate) use name::{is_x_forwarded, says_who_asked};
+pub use path::{has_dot_segments, match_path};
 pub use refusal::Refusal;
 pub(crate) use refusal::escaped;
 pub use status::status_phrase;

@@ -13,8 +13,9 @@ macro_rules! names {
         #[repr(u8)]
         pub enum Name {
             $(#[doc = concat!("`", $text, "`.")] $name,)*
-            /// Differs only by `_` in the place of `-` from one of those above, or from one that says who asked.
-            /// A CGI-style server takes both for the same name, so that one never passes.
+            /// Differs from one of those above, or from one that says who asked, only by other marks in the
+            /// places of `-`, such as `_` and `.`. A CGI-style server writes `_` for all of them (RFC 3875,
+            /// section 4.1.18) and sees the same name, so that this one never passes.
             Lookalike,
             /// Any other name.
             Other,
@@ -93,7 +94,7 @@ impl Name {
     pub fn classify(name: &[u8]) -> Name {
         let known = if name.len() <= LONGEST { Folded::new(name).find() } else { None };
         let unknown = || {
-            let lookalike = name.contains(&b'_')
+            let lookalike = class::has_mark(name)
                 && (ROWS.iter().any(|(_, text)| is_alike(name, text)) || says_who_asked(name));
             if lookalike { Name::Lookalike } else { Name::Other }
         };
@@ -274,7 +275,8 @@ const fn slots(factor: u64) -> Option<[u8; 1 << SLOTS_BITS]> {
 /// programs believe them because a proxy, or what checks identities before it, writes them. Some are
 /// whole names.
 const SAY_WHO_ASKED: &[&str] = &[
-    "x-forwarded-",
+    X_FORWARDED,
+    "forwarded-",
     "x-original-forwarded-",
     "x-original-host",
     "x-original-method",
@@ -282,6 +284,8 @@ const SAY_WHO_ASKED: &[&str] = &[
     "x-rewrite-url",
     "x-client-cert",
     "x-client-ip",
+    "proxy-client-ip",
+    "wl-proxy-client-ip",
     "x-cluster-client-ip",
     "x-remote-",
     "remote-",
@@ -312,16 +316,30 @@ const SAY_WHO_ASKED: &[&str] = &[
     "tailscale-user-",
 ];
 
-/// Whether a name, in any case and with `_` in places of `-`, says who asked. Looks through a list, and so is
-/// for names that are rare.
+/// Begins the names of what only a proxy can know, and is one of them.
+const X_FORWARDED: &str = "x-forwarded";
+
+/// Whether a name, in any case and with other marks in places of `-`, says who asked. Looks through a list, and
+/// so is for names that are rare.
 pub(crate) fn says_who_asked(name: &[u8]) -> bool {
-    let begins = |text: &&str| name.get(..text.len()).is_some_and(|start| is_alike(start, text));
-    SAY_WHO_ASKED.iter().any(begins)
+    SAY_WHO_ASKED.iter().any(|text| begins_alike(name, text))
 }
 
-/// Whether a name is this one, in any case, with `_` in places of `-`.
+/// Whether a name is one of those that begin with [`X_FORWARDED`], in any case and with other marks in places
+/// of `-`. [`says_who_asked`] is true of all of them.
+pub(crate) fn is_x_forwarded(name: &[u8]) -> bool {
+    begins_alike(name, X_FORWARDED)
+}
+
+fn begins_alike(name: &[u8], text: &str) -> bool {
+    name.get(..text.len()).is_some_and(|start| is_alike(start, text))
+}
+
+/// Whether a name is this one, in any case, with other marks in places of `-`.
 fn is_alike(name: &[u8], text: &str) -> bool {
-    let same = |(byte, want): (&u8, u8)| byte.to_ascii_lowercase() == want || (*byte == b'_' && want == b'-');
+    let same = |(byte, want): (&u8, u8)| {
+        byte.to_ascii_lowercase() == want || (want == b'-' && class::is_mark(*byte))
+    };
     name.len() == text.len() && name.iter().zip(text.bytes()).all(same)
 }
 
@@ -329,6 +347,9 @@ fn is_alike(name: &[u8], text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::http::class::token_end;
+
+    /// All marks of a token but for `-`.
+    const MARKS: &str = "!#$%&'*+.^_`|~";
 
     fn at_start_of(name: &[u8]) -> Option<(Name, usize)> {
         Name::at_start_of(&[name, b": a value"].concat())
@@ -342,9 +363,10 @@ mod tests {
             assert_eq!(text, text.to_lowercase());
             assert_eq!(at_start_of(text.as_bytes()), Some((name, text.len())));
             assert_eq!(at_start_of(text.to_uppercase().as_bytes()), Some((name, text.len())));
-            if text.contains('-') {
-                assert_eq!(Name::classify(text.replace('-', "_").as_bytes()), Name::Lookalike, "{text}");
-                let once = text.to_uppercase().replacen('-', "_", 1);
+            for mark in MARKS.chars().filter(|_| text.contains('-')) {
+                let all = text.replace('-', &mark.to_string());
+                assert_eq!(Name::classify(all.as_bytes()), Name::Lookalike, "{all}");
+                let once = text.to_uppercase().replacen('-', &mark.to_string(), 1);
                 assert_eq!(Name::classify(once.as_bytes()), Name::Lookalike, "{once}");
             }
         }
@@ -379,9 +401,19 @@ mod tests {
 
     #[test]
     fn other_names_stay_other() {
-        for name in
-            ["", "x", "hos", "hostt", "x_custom", "x-forwarded", "x-forwarded+for", "grpc-status", "x_auth"]
-        {
+        for name in [
+            "",
+            "x",
+            "hos",
+            "hostt",
+            "x_custom",
+            "x-forwarde",
+            "xx-forwarded-for",
+            "x--forwarded-for",
+            "content.len+gth",
+            "grpc-status",
+            "x_auth",
+        ] {
             assert_eq!(Name::classify(name.as_bytes()), Name::Other, "{name}");
             assert!(!says_who_asked(name.as_bytes()), "{name}");
         }
@@ -389,17 +421,26 @@ mod tests {
     }
 
     #[test]
-    fn names_that_say_who_asked_are_known_in_every_mix_of_dashes_and_underscores() {
-        for text in
-            ["x-forwarded-user", "X-Forwarded-Groups", "true-client-ip", "CF-Connecting-IP", "remote-user"]
-        {
+    fn names_that_say_who_asked_are_known_in_every_mix_of_marks() {
+        let names = [
+            "x-forwarded-user",
+            "X-Forwarded-Groups",
+            "X-Forwarded",
+            "true-client-ip",
+            "CF-Connecting-IP",
+            "remote-user",
+            "Forwarded-For",
+        ];
+        for (text, mark) in names.iter().flat_map(|text| MARKS.bytes().map(move |mark| (text, mark))) {
             let dashes: Vec<usize> = text.match_indices('-').map(|(at, _)| at).collect();
             for mix in 0..1 << dashes.len() {
                 let mut name = text.as_bytes().to_vec();
                 for (_, at) in dashes.iter().enumerate().filter(|(bit, _)| mix >> bit & 1 == 1) {
-                    name[*at] = b'_';
+                    name[*at] = mark;
                 }
                 assert!(says_who_asked(&name), "{}", name.escape_ascii());
+                let is_x_forwarded_name = text.to_lowercase().starts_with("x-forwarded");
+                assert_eq!(is_x_forwarded(&name), is_x_forwarded_name, "{}", name.escape_ascii());
                 let known = if mix == 0 { Name::Other } else { Name::Lookalike };
                 assert_eq!(Name::classify(&name), known, "{}", name.escape_ascii());
             }

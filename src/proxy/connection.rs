@@ -4,10 +4,15 @@
 //! the large future of an exchange is rented, and given back when the exchange has ended.
 
 use std::future::Future;
+use std::time::Duration;
 
-use super::client::{Client, UntilClosed};
-use super::record;
-use super::request::{self, IdleEnd};
+use super::client::{Client, IdleEnd, UntilClosed, finish_body, wait_for_request};
+use super::exchange::{self, AfterExchange};
+use super::setup::{proxy_header, tls};
+use super::transfer::Body;
+use super::{record, tunnel};
+use crate::generation::{ListenerSnapshot, NameAction};
+use crate::http::Framing;
 use crate::worker::{FuturePool, Worker};
 
 /// What serves exchanges, and the places for its futures: one a door.
@@ -41,6 +46,63 @@ impl<E: Copy, F> Clone for ExchangeFutures<E, F> {
     }
 }
 
+/// Whether nothing does: such a connection needs no task with room for more than requests.
+pub(super) fn needs_no_setup(client: &Client, snapshot: &ListenerSnapshot) -> bool {
+    snapshot.terminator().is_none()
+        && snapshot.tcp().is_none()
+        && !proxy_header::is_expected(client, snapshot)
+}
+
+/// Serves a connection from its first byte to its last.
+///
+/// No `async fn`, and the arrival is boxed: so that what stays of it once there are requests is nothing.
+pub(super) fn set_up_and_serve<E, F>(
+    client: Client,
+    futures: ExchangeFutures<E, F>,
+) -> impl Future<Output = ()>
+where
+    E: Fn(Client) -> F,
+    F: Future<Output = Option<Client>>,
+{
+    let setup = Box::pin(until_closed(client, set_up));
+    async move {
+        if let Some(client) = setup.await {
+            serve(client, futures).await;
+        }
+    }
+}
+
+/// Gives the client back when requests are to follow; `None` when its connection is over.
+async fn set_up(mut client: Client) -> Option<Client> {
+    let mut snapshot = client.listener_state.snapshot();
+    if proxy_header::is_expected(&client, &snapshot) {
+        proxy_header::read(&mut client, &snapshot).await?;
+    }
+    let mut name: Box<[u8]> = Box::default();
+    if snapshot.terminator().is_some() {
+        drop(snapshot);
+        // Boxed, so that a connection that is passed on does not carry a handshake's size.
+        let inspected = Box::pin(tls::accept_tls(client)).await?;
+        (client, name, snapshot) = (inspected.client, inspected.name, inspected.snapshot);
+        match inspected.action {
+            NameAction::Terminate => {}
+            NameAction::Pass(rule) => {
+                tunnel::serve(client, snapshot, Some(rule), name).await;
+                return None;
+            }
+            NameAction::Drop(rule) => {
+                record::log_dropped(&snapshot, client.peer, &client.stream, rule, &name);
+                return None;
+            }
+        }
+    }
+    if snapshot.tcp().is_some() {
+        tunnel::serve(client, snapshot, None, name).await;
+        return None;
+    }
+    Some(client)
+}
+
 /// Serves a connection until one side has enough of it.
 ///
 /// No `async fn`: its arguments would be stored twice, as arguments and in the block that uses them.
@@ -59,7 +121,7 @@ where
             // What came along with a PROXY header is here already.
             if client.input.is_empty() {
                 let _idling = client.idle();
-                if !matches!(request::wait_for_request(&client, timeout).await, IdleEnd::Request) {
+                if !matches!(wait_for_request(&client, timeout).await, IdleEnd::Request) {
                     return;
                 }
             }
@@ -71,8 +133,42 @@ where
     })
 }
 
+/// How long a connection keeps the place of its exchanges for the next request, before it goes back
+/// to waiting in little room: long enough for requests that follow each other.
+const NEXT_REQUEST_WAIT: Duration = Duration::from_millis(20);
+
+/// Serves requests as long as they follow each other. Gives the client back when it is silent.
+pub(super) async fn serve_requests(mut client: Client) -> Option<Client> {
+    let timer = client.listener_state.snapshot().worker().timer();
+    loop {
+        let snapshot = client.listener_state.snapshot();
+        // Of a head that is refused it is not known where its body would end.
+        let mut body = Body::new(Framing::UntilClose, 0);
+        let end = exchange::serve(&mut client, &snapshot, &timer, &mut body).await;
+        // A tunnel may take days, a body that the target did not want minutes: neither keeps a generation.
+        drop(snapshot);
+        match finish_body(&mut client, &mut body, end).await {
+            AfterExchange::KeepAlive => {}
+            AfterExchange::Close | AfterExchange::Cut => return None,
+            AfterExchange::Tunnel(tunnel) => {
+                // Boxed, so that the tunnels of the few do not make the futures of all large.
+                Box::pin(tunnel.run(&mut client)).await;
+                return None;
+            }
+        }
+        // Pipelined requests are here already.
+        if client.input.is_empty() {
+            match wait_for_request(&client, NEXT_REQUEST_WAIT).await {
+                IdleEnd::Request => {}
+                IdleEnd::Timeout => return Some(client),
+                IdleEnd::Draining => return None,
+            }
+        }
+    }
+}
+
 /// What is done with a client, for as long as it may stay.
-pub(super) fn until_closed<F: Future<Output: Default>>(
+fn until_closed<F: Future<Output: Default>>(
     client: Client,
     stay: impl FnOnce(Client) -> F,
 ) -> impl Future<Output = F::Output> {
@@ -88,8 +184,8 @@ mod tests {
     use std::future::Ready;
 
     use super::*;
+    use crate::proxy::listener;
     use crate::proxy::tunnel::Tunnel;
-    use crate::proxy::{exchange, listener, setup};
     use crate::worker::Listener;
 
     /// What gives every client back at once.
@@ -106,7 +202,7 @@ mod tests {
     #[expect(clippy::print_stdout, reason = "the sizes are to be seen, not only to be small")]
     fn what_tasks_hold_is_little() {
         let waits = size(|(client, futures): (_, Idle)| serve(client, futures));
-        let waits_under_tls = size(|(client, futures): (_, Idle)| setup::serve(client, futures));
+        let waits_under_tls = size(|(client, futures): (_, Idle)| set_up_and_serve(client, futures));
         let accepts = size(|(listener_state, listener, futures): (_, Listener, Idle)| {
             listener::accept_loop(listener_state, listener, futures)
         });
@@ -114,12 +210,8 @@ mod tests {
         let tasks = [
             ("a connection that waits", waits, 512),
             ("the same where TLS is ended: nothing of the handshake stays", waits_under_tls, 608),
-            (
-                "its exchanges, boxed for as long as they follow each other",
-                size(exchange::serve_requests),
-                4352,
-            ),
-            ("what comes before them, boxed: also what is passed on", size(setup::set_up), 4608),
+            ("its exchanges, boxed for as long as they follow each other", size(serve_requests), 4352),
+            ("what comes before them, boxed: also what is passed on", size(set_up), 4608),
             ("a tunnel after 101, boxed", tunnel, 4096),
             ("accepting, one for each address and worker", accepts, 1024),
         ];

@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::client::Client;
-use super::{ActiveListener, Idle, exchange, handshake_limit};
+use super::{ActiveListener, Idle, connection, handshake_limit};
 use crate::config::{self, MemoryInputs};
 use crate::generation::{
     DateHeader, Generation, GenerationHandle, ListenerSnapshot, Permits, Upstreams, WorkerState,
@@ -42,7 +42,7 @@ struct Dropped {
 }
 
 fn serve(client: Client) -> Dropped {
-    Dropped { futures: Box::pin(exchange::serve_requests(client)), left: LEFT.get() }
+    Dropped { futures: Box::pin(connection::serve_requests(client)), left: LEFT.get() }
 }
 
 impl Future for Dropped {

@@ -9,8 +9,6 @@ use std::time::Duration;
 
 use super::client::{Client, Idle, ListenerState, OpenConnection, peer_address};
 use super::connection::{self, ExchangeFutures};
-use super::exchange;
-use super::setup;
 use crate::generation::ListenerSnapshot;
 use crate::generation::Permit;
 use crate::tls::{Input, Stream};
@@ -26,7 +24,7 @@ pub struct ActiveListener {
 impl ActiveListener {
     /// Begins to accept.
     pub fn open(snapshot: Rc<ListenerSnapshot>, idle: Rc<Idle>, socket: Listener) -> Rc<Self> {
-        Self::open_with(snapshot, idle, socket, exchange::serve_requests)
+        Self::open_with(snapshot, idle, socket, connection::serve_requests)
     }
 
     /// The same with other exchanges.
@@ -106,10 +104,10 @@ pub(super) async fn accept_loop<E, F>(
             _permit: permit,
             _counted: OpenConnection::new(&snapshot),
         };
-        if setup::needs_no_setup(&client, &snapshot) {
+        if connection::needs_no_setup(&client, &snapshot) {
             worker.spawn(connection::serve(client, futures.clone())).detach();
         } else {
-            worker.spawn(setup::serve(client, futures.clone())).detach();
+            worker.spawn(connection::set_up_and_serve(client, futures.clone())).detach();
         }
     };
     loop {

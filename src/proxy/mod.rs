@@ -2,19 +2,14 @@
 //!
 //! ```text
 //!   listener ---- accepts, spawns one small task a connection
-//!    |- setup - what comes before requests, or in place of them
-//!    |   |- proxy_header  the PROXY header of a trusted peer
-//!    |   |- handshake     TLS, where it is ended
-//!    |   `- passthrough   a whole connection, as it is, to a target and back
-//!    `- connection - waits for a request without a buffer
+//!    `- connection - what comes before requests, then waits for a request without a buffer
+//!        |- setup     a PROXY header of a trusted peer; TLS, where it is ended
+//!        |- tunnel    a whole connection that is passed on, or what follows 101; stands on its tunnel_context alone
 //!        `- exchange - exchange.rs: the life of a request on one screen
-//!            |- request   bytes -> what is wanted, which rule, the head for the target
-//!            |- hops      what it has passed, and may still pass
-//!            |- attempts  a link to a target: an idle one, a new one, the next target
-//!            |- transfer  bodies, both ways at once; a body accounts for what was read of it
-//!            |- response  the target's head -> the head for the client
-//!            |- tunnel    after 101, and for connections that are passed on; stands on its tunnel_context alone
-//!            `- local_reply what we say ourselves, with a reason
+//!            |- decision    bytes -> what is wanted, which rule, what is to be done
+//!            |- forward     a link to a target; the head for it, and the head for the client
+//!            |- local_reply what we say ourselves, with a reason
+//!            `- transfer    bodies, both ways at once; a body accounts for what was read of it
 //! ```
 //!
 //! What they stand on: `generation::ListenerSnapshot`, what a door serves now; `connections`, the connections of a
@@ -23,29 +18,21 @@
 //!
 //! Runs on the data plane only. Is given generations by `gate`; knows neither files nor signals.
 
-mod attempts;
 mod client;
 mod connection;
+mod decision;
 #[cfg(test)]
 mod dropped_exchange_tests;
-#[cfg(test)]
-mod dropped_tests;
 mod exchange;
-mod fields;
-mod handshake;
-mod hops;
+mod forward;
 mod listener;
 mod local_reply;
-mod passthrough;
-mod proxy_header;
 mod record;
-mod request;
-mod response;
 mod setup;
 mod transfer;
 mod tunnel;
 
 pub use client::Idle;
-pub use fields::{Forwarded, write_request_head};
-pub use handshake::handshake_limit;
+pub use forward::{Forwarded, write_request_head};
 pub use listener::ActiveListener;
+pub use setup::handshake_limit;

@@ -8,14 +8,14 @@ use std::task::Poll;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert, ServerConnection, WebPkiClientVerifier};
-use rustls::sign::CertifiedKey;
+use rustls::server::{NoClientAuth, ServerConnection, WebPkiClientVerifier};
 use rustls::{ServerConfig, version};
 
+use super::alert::{Alert, refuse};
 use super::certificates::{self, Certificates, Problem, ProblemText};
 use super::client_auth::{Admission, ClientAuthKey, Demanded};
-use super::coverage;
 use super::input::Input;
+use super::resolver::Resolver;
 use super::stream::Stream;
 use super::ticket_keys::TicketKeys;
 use crate::config::plan::{ClientAuth, ClientAuthMode, ListenerTls, Rule, TlsVersion};
@@ -187,7 +187,7 @@ impl Terminator {
 
     /// What to say of hosts in `rules` that no certificate has.
     pub fn missing(&self, tls: &ListenerTls, rules: &[Rule]) -> Option<Problem> {
-        coverage::missing(rules, &self.certificates, &tls.certificates)
+        certificates::missing(rules, &self.certificates, &tls.certificates)
     }
 
     /// How many certificates are served in place of what their files hold now.
@@ -199,27 +199,6 @@ impl Terminator {
     pub fn expiries(&self) -> impl Iterator<Item = (String, i64)> {
         self.certificates.expiries()
     }
-}
-
-/// What a client is told before a session exists (RFC 8446, section 6.2).
-#[derive(Clone, Copy)]
-pub enum Alert {
-    /// What it sent cannot be decoded.
-    DecodeError,
-    /// Nobody here has the name that it asks for.
-    UnrecognizedName,
-}
-
-/// Sends a fatal alert and ends our side, if the system takes it at once; if not, the connection ends
-/// without.
-pub fn refuse(stream: &TcpStream, alert: Alert) {
-    let code = match alert {
-        Alert::DecodeError => 50,
-        Alert::UnrecognizedName => 112,
-    };
-    stream.write_best_effort(&[21, 3, 3, 0, 2, 2, code]);
-    // It may be gone already.
-    let _ = stream.shutdown_write();
 }
 
 fn config(
@@ -271,30 +250,4 @@ fn verifier(
     }
     let verifier = builder.build().map_err(|error| fail(format!("cannot be used: {error}")))?;
     Ok((verifier, Demanded::new(authorities, client_auth.mode)))
-}
-
-/// Finds a certificate for a client, among those with one demand.
-struct Resolver {
-    certificates: Arc<Certificates>,
-    client_auth: Option<ClientAuth>,
-}
-
-impl fmt::Debug for Resolver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Resolver").finish_non_exhaustive()
-    }
-}
-
-impl ResolvesServerCert for Resolver {
-    /// The first whose key the client can check; the first of all when it says of none that it can.
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let name = hello.server_name().and_then(|name| HostKey::new(name.as_bytes()));
-        let found = self.certificates.find(name.as_ref().map(HostKey::as_bytes)).iter();
-        let mut found = found
-            .map(|index| self.certificates.entry(*index))
-            .filter(|entry| entry.client_auth.as_deref() == self.client_auth.as_ref());
-        let first = found.clone().next()?;
-        let fits = found.find(|entry| entry.key.key.choose_scheme(hello.signature_schemes()).is_some());
-        Some(fits.unwrap_or(first).key.clone())
-    }
 }

@@ -10,19 +10,18 @@
 //! connections. Names are shared, and resolved on threads of their own. Called by `proxy/`; knows
 //! nothing of requests but whether it may hand out a connection that was used before.
 
-mod attempts;
-mod connection;
-mod name_cache;
-mod pool;
-mod pools;
-mod resolver;
-mod table;
 mod upstream;
 
-pub use connection::TargetConnection;
+mod pool;
+mod table;
+
+mod attempts;
+mod name_cache;
+
+mod resolver;
+
 pub use name_cache::{NameCache, ResolvedName};
-pub use pool::{ConnectError, Pool};
-pub use pools::Pools;
+pub use pool::{ConnectError, Pool, Pools, TargetConnection};
 pub use resolver::{Resolver, SystemResolver, Unresolved};
 pub use table::{UpstreamError, UpstreamTable};
 pub use upstream::Upstream;

@@ -5,8 +5,36 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::pool::Pool;
-use crate::metrics::UpstreamCounters;
+use super::pool::{Pool, Pools};
+use super::table::{Entry, UpstreamTable};
+use crate::config::plan::{Scheme, UpstreamId};
+use crate::metrics::{UpstreamCounters, WorkerCounters};
+
+impl Pools {
+    /// An upstream of a generation, with the pools its targets have already.
+    pub fn upstream(
+        &self,
+        upstream_table: &UpstreamTable,
+        id: UpstreamId,
+        counters: &WorkerCounters,
+    ) -> Upstream {
+        let Entry { plan, connector, names } = upstream_table.entry(id);
+        let targets = plan.targets.iter().zip(names);
+        let pools = targets.map(|(target, name)| {
+            let connector = connector.clone().filter(|_| target.scheme == Scheme::Https);
+            self.pool(target, connector, name)
+        });
+        Upstream {
+            name: plan.name.clone(),
+            tries: plan.tries,
+            connect_timeout: plan.connect_timeout,
+            idle_timeout: plan.idle_timeout,
+            counters: counters.upstream(&plan.name),
+            pools: pools.collect(),
+            next: Cell::new(0),
+        }
+    }
+}
 
 /// An upstream on one worker.
 pub struct Upstream {

@@ -73,9 +73,10 @@ impl Case<'_> {
         if self.listener.tls.is_some() {
             return self.by_name().unwrap_or_else(|| self.by_request());
         }
-        let winner = self.explanation().winner.map(|index| &self.http.rules[index]);
+        let winner = self.explanation().winner;
         let path = self.asked.path.as_bytes();
-        let is_ambiguous = winner.is_some_and(|rule| self.guard(rule).is_some());
+        let is_ambiguous = winner.is_some_and(|index| self.guard(index).is_some());
+        let winner = winner.map(|index| &self.http.rules[index]);
         let leaves = |redirect: &RedirectToHttps| is_ambiguous || redirect.exempts(path, winner);
         match self.http.redirect_to_https.filter(|redirect| !leaves(redirect)) {
             Some(redirect) => self.to_https(redirect),
@@ -124,11 +125,12 @@ impl Case<'_> {
         routing::explain(&self.http.rules, host, path, self.method.as_bytes())
     }
 
-    /// The index of a guard: the rule for another reading of the path that `rule` would send to a target.
-    fn guard(&self, rule: &Rule) -> Option<usize> {
-        let Routed { host, raw_path, .. } = self.routed;
-        rule.action.upstream()?;
-        routing::explain_guard(&self.http.rules, host, raw_path, self.method.as_bytes())
+    /// Index of the rule that guards, in another reading, the path that the rule at `matched` would send to a
+    /// target.
+    fn guard(&self, matched: usize) -> Option<usize> {
+        let (rules, Routed { host, raw_path, .. }) = (&self.http.rules, self.routed);
+        rules[matched].action.upstream()?;
+        routing::explain_guard(rules, matched, host, raw_path, self.method.as_bytes())
     }
 
     fn by_request(&self) -> String {
@@ -153,7 +155,7 @@ impl Case<'_> {
             .collect();
         if let Some(index) = explanation.winner {
             let rule = &rules[index];
-            let outcome = match (self.guard(rule), &rule.action) {
+            let outcome = match (self.guard(index), &rule.action) {
                 (Some(guard), _) => {
                     let answer = answer(Reason::PathAmbiguous);
                     format!("{answer}: some servers read this path as one that rule {} guards", guard + 1)

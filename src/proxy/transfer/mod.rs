@@ -1,5 +1,8 @@
 //! Bodies on their way from one connection to another.
 
+#[cfg(test)]
+mod dropped_tests;
+
 mod transfer;
 mod upload;
 

@@ -19,7 +19,7 @@ pub(super) fn via(received: Version) -> &'static [u8] {
 }
 
 /// Whether a request has passed gates so often that a target must lead back here.
-pub(super) fn go_in_circles(fields: Fields<'_>) -> bool {
+pub(in crate::proxy) fn go_in_circles(fields: Fields<'_>) -> bool {
     let via = fields.iter().filter(|field| field.known() == Name::Via);
     via.flat_map(|field| list_items(field.value())).filter(|hop| is_a_gate(hop)).nth(PASSES_MAX).is_some()
 }
@@ -32,7 +32,7 @@ fn is_a_gate(hop: &[u8]) -> bool {
 
 /// How many more programs a request may pass, where that counts: for `OPTIONS` and `TRACE`, and where it is a
 /// number. One that is too large to be counted is as good as any.
-pub(super) fn left(head: &RequestHead<'_>) -> Option<u64> {
+pub(in crate::proxy) fn left(head: &RequestHead<'_>) -> Option<u64> {
     if !matches!(head.known_method, Method::Options | Method::Trace) {
         return None;
     }

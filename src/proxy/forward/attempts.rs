@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use super::client::Client;
-use super::record::Failure;
-use super::request::{self, Request};
+use super::request_head::rebuild_head;
 use crate::config::plan::Proxy;
 use crate::generation::ListenerSnapshot;
+use crate::proxy::client::{Client, Request};
+use crate::proxy::record::Failure;
 use crate::upstream::TargetConnection;
 use crate::worker::Buffer;
 
 /// How far the search for a target that answers has got.
-pub(super) struct Attempts {
+pub(in crate::proxy) struct Attempts {
     first_target: usize,
     /// Targets that were tried already.
     tried: usize,
@@ -22,7 +22,7 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    pub(super) fn new(first_target: usize, head: Buffer) -> Self {
+    pub(in crate::proxy) fn new(first_target: usize, head: Buffer) -> Self {
         Self { first_target, tried: 0, fresh: false, head: Some(head) }
     }
 
@@ -86,7 +86,7 @@ impl Attempts {
         proxy: &Proxy,
     ) -> Result<Buffer, Failure> {
         let pool = || snapshot.upstreams.get(proxy.upstream).pool(self.first_target, self.tried);
-        self.head.take().map_or_else(|| request::rebuild_head(client, snapshot, request, pool()), Ok)
+        self.head.take().map_or_else(|| rebuild_head(client, snapshot, request, pool()), Ok)
     }
 
     /// Says that the link died before a byte of response, so that the next one is new.

@@ -17,47 +17,22 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys, RootCertStore};
 
-use super::folder;
+use super::files::{self, read};
+use super::problem::{Problem, ProblemText};
 use super::x509::{self, CertificateInfo};
 use crate::config::plan::{CertificateFiles, CertificateSource, ClientAuth, ListenerTls, Origin};
-use crate::files;
 use crate::log::clock::Utc;
-
-/// Bytes of a certificate or key file that are read: a chain has some kilobytes.
-const FILE_BYTES_MAX: usize = 1024 * 1024;
-
-/// What is wrong with a certificate, or with what clients have to show. Everything else serves.
-#[derive(Clone, Debug)]
-pub struct Problem {
-    /// Where the file was named.
-    pub origin: Origin,
-    /// Whether it works all the same, for now.
-    pub is_warning: bool,
-    /// What is wrong.
-    pub message: String,
-    /// What to do about it; may be empty.
-    pub hint: String,
-}
 
 /// Said behind what is wrong with a certificate in whose place another is served.
 const KEPT_NOTE: &str = "; the one that was served until now is kept";
 
-/// What is wrong, and what to do about it.
-pub(super) type ProblemText = (String, &'static str);
-
-impl Problem {
-    pub(super) fn error(origin: &Origin, message: String, hint: &str) -> Self {
-        Self { origin: origin.clone(), is_warning: false, message, hint: hint.into() }
-    }
-}
-
 /// One certificate that can be shown.
 #[derive(Clone)]
-pub(super) struct Entry {
-    pub(super) key: Arc<CertifiedKey>,
+pub(in crate::tls) struct Entry {
+    pub(in crate::tls) key: Arc<CertifiedKey>,
     pub(super) info: CertificateInfo,
     /// What clients that ask for its names have to show.
-    pub(super) client_auth: Option<Arc<ClientAuth>>,
+    pub(in crate::tls) client_auth: Option<Arc<ClientAuth>>,
     origin: Origin,
     /// What it was found by, and its own file.
     source: CertificateFiles,
@@ -68,7 +43,7 @@ pub(super) struct Entry {
 }
 
 /// All of a listener, by name.
-pub(super) struct Certificates {
+pub(in crate::tls) struct Certificates {
     entries: Vec<Entry>,
     /// Indices of those that have this name, those first that are not expired.
     exact: HashMap<Box<str>, Vec<usize>>,
@@ -81,7 +56,7 @@ pub(super) struct Certificates {
 impl Certificates {
     /// Reads all of it. What cannot be used is taken from `before`, what was served until now, if it came
     /// from the same place. Blocks.
-    pub(super) fn load(
+    pub(in crate::tls) fn load(
         tls: &ListenerTls,
         provider: &CryptoProvider,
         before: Option<&Certificates>,
@@ -139,39 +114,39 @@ impl Certificates {
     }
 
     /// The certificates for a name in lower case, best first; the default when nobody has it.
-    pub(super) fn find(&self, name: Option<&[u8]>) -> &[usize] {
+    pub(in crate::tls) fn find(&self, name: Option<&[u8]>) -> &[usize] {
         let name = name.and_then(|name| std::str::from_utf8(name).ok());
         name.and_then(|name| self.find_named(name)).unwrap_or(&self.default)
     }
 
     /// Those that have the name itself, else those with a wildcard for its first label.
-    pub(super) fn find_named(&self, name: &str) -> Option<&[usize]> {
+    pub(in crate::tls) fn find_named(&self, name: &str) -> Option<&[usize]> {
         let wildcard = || self.wildcard.get(name.split_once('.')?.1);
         self.exact.get(name).or_else(wildcard).map(Vec::as_slice)
     }
 
     /// Whether one of them has `*.suffix`, or a name with one label before `suffix`.
-    pub(super) fn has_any_under(&self, suffix: &str) -> bool {
+    pub(in crate::tls) fn has_any_under(&self, suffix: &str) -> bool {
         let mut names = self.exact.keys().filter_map(|name| name.split_once('.'));
         self.wildcard.contains_key(suffix) || names.any(|(_, rest)| rest == suffix)
     }
 
-    pub(super) fn entry(&self, index: usize) -> &Entry {
+    pub(in crate::tls) fn entry(&self, index: usize) -> &Entry {
         &self.entries[index]
     }
 
     /// What is shown: the chains, in the order in which they were read.
-    pub(super) fn chains(&self) -> impl Iterator<Item = &[CertificateDer<'static>]> {
+    pub(in crate::tls) fn chains(&self) -> impl Iterator<Item = &[CertificateDer<'static>]> {
         self.entries.iter().map(|entry| &*entry.key.cert)
     }
 
     /// How many are served in place of what their files hold now.
-    pub(super) fn served_instead(&self) -> usize {
+    pub(in crate::tls) fn served_instead(&self) -> usize {
         self.entries.iter().filter(|entry| entry.served_instead).count()
     }
 
     /// Each certificate's first name, or its file, and when it expires, in seconds since 1970.
-    pub(super) fn expiries(&self) -> impl Iterator<Item = (String, i64)> {
+    pub(in crate::tls) fn expiries(&self) -> impl Iterator<Item = (String, i64)> {
         self.entries.iter().map(|entry| {
             let name = entry.info.names.first().cloned();
             let address = || entry.info.addresses.first().map(ToString::to_string);
@@ -197,7 +172,7 @@ impl Load<'_> {
     fn source(&mut self, source: &CertificateSource) {
         let pairs = match &source.files {
             CertificateFiles::Pair { cert, key } => Ok(vec![(cert.clone(), key.clone())]),
-            CertificateFiles::Path(path) => folder::pairs(path),
+            CertificateFiles::Path(path) => files::pairs(path),
         };
         match pairs {
             Ok(pairs) => pairs.iter().for_each(|(cert, key)| self.pair(source, cert, key)),
@@ -322,13 +297,10 @@ fn certified_key(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<C
     })
 }
 
-/// The bytes of a file, or what to say about it.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
-    files::read(path, FILE_BYTES_MAX).map_err(|error| format!("cannot be read: {error}"))
-}
-
 /// The authorities in a PEM file, and their certificates, or what to say about it.
-pub(super) fn authorities(path: &Path) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), String> {
+pub(in crate::tls) fn authorities(
+    path: &Path,
+) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), String> {
     let text = read(path)?;
     let (mut roots, mut all) = (RootCertStore::empty(), Vec::new());
     for authority in CertificateDer::pem_slice_iter(&text) {

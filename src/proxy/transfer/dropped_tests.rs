@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use super::record::Meter;
-use super::transfer::Transfer;
-use super::transfer::{Body, Incoming};
+use super::{Body, Incoming, Transfer};
 use crate::http::Framing;
 use crate::metrics::Counter;
+use crate::proxy::record::Meter;
 use crate::tls::{Input, Stream};
 use crate::worker::{self, TcpStream, Worker};
 

@@ -5,10 +5,10 @@
 use std::io;
 use std::rc::Rc;
 
-use super::client::{Client, Unfinished};
 use crate::generation::{ListenerSnapshot, NameAction};
 use crate::http::HostKey;
 use crate::metrics::Handshake;
+use crate::proxy::client::{Client, Unfinished};
 use crate::tls::{
     Alert, HELLO_BYTES_MAX, HandshakeError, HelloError, HelloScan, Input, Stream, parse_hello, refuse,
 };
@@ -31,20 +31,20 @@ const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; c
 type Refused = (Handshake, String);
 
 /// A client that was looked at.
-pub(super) struct Inspected {
+pub(in crate::proxy) struct Inspected {
     /// Encrypted, if the verdict is to end TLS here; else nothing was answered, and all of it is still
     /// there.
-    pub(super) client: Client,
+    pub(in crate::proxy) client: Client,
     /// What was served here when it had said its hello: the verdict is of its rules.
-    pub(super) snapshot: Rc<ListenerSnapshot>,
-    pub(super) action: NameAction,
+    pub(in crate::proxy) snapshot: Rc<ListenerSnapshot>,
+    pub(in crate::proxy) action: NameAction,
     /// What it asked for, as the access log wants it; empty if nothing.
-    pub(super) name: Box<[u8]>,
+    pub(in crate::proxy) name: Box<[u8]>,
 }
 
 /// Looks at a client before a byte is answered, and shakes hands with it if the rules do not say
 /// otherwise. `None` when the connection is over; the client was told then, as far as it could be.
-pub(super) async fn accept_tls(client: Client) -> Option<Inspected> {
+pub(in crate::proxy) async fn accept_tls(client: Client) -> Option<Inspected> {
     let (listener_state, handle, peer) = (client.listener_state.clone(), client.handle.clone(), client.peer);
     let (timeout, timer) = {
         let snapshot = listener_state.snapshot();

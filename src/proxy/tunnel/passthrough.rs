@@ -6,14 +6,13 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::client::Client;
-use super::record::Failure;
-use super::record::{ConnectionRecord, ExchangeRecord, TunnelStart};
-use super::transfer::write_all;
-use super::tunnel::{self, Tunnel};
+use super::relay::relay_connection;
+use super::tunnel::Tunnel;
 use crate::config::plan::{Pass, ProxyProtocol, UpstreamId};
-use crate::generation::ListenerSnapshot;
-use crate::generation::TunnelContext;
+use crate::generation::{ListenerSnapshot, TunnelContext};
+use crate::proxy::client::Client;
+use crate::proxy::record::{ConnectionRecord, ExchangeRecord, Failure, TunnelStart};
+use crate::proxy::transfer::write_all;
 use crate::proxy_protocol;
 use crate::upstream::{ConnectError, TargetConnection};
 
@@ -22,7 +21,7 @@ const HEADER_TIME: Duration = Duration::from_secs(10);
 
 /// Serves a connection to its end. `rule` is the one that passes it on, `None` on a TCP listener; `name`
 /// is what the client asked for.
-pub(super) async fn serve(
+pub(in crate::proxy) async fn serve(
     mut client: Client,
     snapshot: Rc<ListenerSnapshot>,
     rule: Option<usize>,
@@ -36,7 +35,7 @@ pub(super) async fn serve(
     // What follows may take days, and keeps no generation that long.
     drop(snapshot);
     match reached {
-        Ok(target) => tunnel::relay_connection(&mut client, &context, target, to.idle_timeout, record).await,
+        Ok(target) => relay_connection(&mut client, &context, target, to.idle_timeout, record).await,
         Err(failure) if failure.reason.is_client_error() => record.end(Err(failure.reason)),
         Err(failure) => record.fail(&failure),
     }
@@ -47,7 +46,7 @@ pub(super) async fn serve(
 ///
 /// # Errors
 /// When no target can be reached: then the client has been told nothing yet.
-pub(super) async fn open(
+pub(in crate::proxy) async fn open(
     client: &Client,
     record: &mut ExchangeRecord<'_>,
     to: &Pass,

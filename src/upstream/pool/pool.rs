@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 
-use super::attempts::{Attempts, Order};
 use super::connection::TargetConnection;
-use super::name_cache::ResolvedName;
 use crate::config::plan::{Target, TargetHost};
 use crate::reason::Reason;
 use crate::tls::{Connector, Input, Stream};
+use crate::upstream::attempts::{Attempts, Order};
+use crate::upstream::name_cache::ResolvedName;
 use crate::worker::{TcpStream, Worker};
 
 /// Idle connections kept to one target by one worker; further ones are closed.

@@ -3,9 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use super::client::peer_address;
-use super::client::{Client, Unfinished};
 use crate::generation::ListenerSnapshot;
+use crate::proxy::client::{Client, Unfinished, peer_address};
 use crate::proxy_protocol::{HEADER_BYTES_MAX, HeaderError, parse};
 use crate::reason::Reason;
 
@@ -13,13 +12,13 @@ use crate::reason::Reason;
 const PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Whether the peer is one of those who have to.
-pub(super) fn is_expected(client: &Client, snapshot: &ListenerSnapshot) -> bool {
+pub(in crate::proxy) fn is_expected(client: &Client, snapshot: &ListenerSnapshot) -> bool {
     snapshot.listener().accept_proxy_protocol.iter().any(|network| network.contains(&client.peer))
 }
 
 /// Puts the client under the address that it is announced with: what comes behind the header is served
 /// as if it had connected itself. `None` when the connection is over.
-pub(super) async fn read(client: &mut Client, snapshot: &ListenerSnapshot) -> Option<()> {
+pub(in crate::proxy) async fn read(client: &mut Client, snapshot: &ListenerSnapshot) -> Option<()> {
     let timer = snapshot.worker().timer();
     let (listener_state, handle) = (client.listener_state.clone(), client.handle.clone());
     let mut unfinished = Unfinished::new(&listener_state, &handle);

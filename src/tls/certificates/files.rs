@@ -1,10 +1,14 @@
-//! Which files of a folder belong together: a certificate and its key.
+//! The files of certificates and keys, and which files of a folder belong together.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::certificates::{ProblemText, read};
+use super::problem::ProblemText;
 use crate::config::plan::CertificateFiles;
+use crate::files;
+
+/// Bytes of a certificate or key file that are read: a chain has some kilobytes.
+const FILE_BYTES_MAX: usize = 1024 * 1024;
 
 /// A certificate's file and its key's.
 pub(super) type Pair = (PathBuf, PathBuf);
@@ -96,4 +100,9 @@ fn key_of(certificate: &Path) -> PathBuf {
     let both =
         || read(certificate).is_ok_and(|bytes| memchr::memmem::find(&bytes, b" PRIVATE KEY-----").is_some());
     if !key.exists() && both() { certificate.to_owned() } else { key }
+}
+
+/// The bytes of a file, or what to say about it.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
+    files::read(path, FILE_BYTES_MAX).map_err(|error| format!("cannot be read: {error}"))
 }

@@ -9,34 +9,15 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future::{or, try_zip};
 
-use super::client::Client;
-use super::record::Meter;
-use super::record::{ConnectionRecord, TunnelStart};
 use crate::generation::TunnelContext;
+use crate::proxy::client::Client;
+use crate::proxy::record::{ConnectionRecord, Meter};
 use crate::reason::Reason;
 use crate::tls::{Input, Stream};
 use crate::upstream::TargetConnection;
 use crate::worker::{BUFFER_BYTES, TcpStream, Worker};
 
-/// A way for bytes that is open, and what is to be said of it at its end.
-pub(super) struct Tunnel {
-    pub(super) context: Rc<TunnelContext>,
-    pub(super) target: Box<TargetConnection>,
-    /// How long neither side may say anything.
-    pub(super) timeout: Duration,
-    pub(super) start: TunnelStart,
-}
-
-impl Tunnel {
-    /// Bytes both ways, what was read of the client first, until both sides have finished.
-    pub(super) async fn run(self: Box<Self>, client: &mut Client) {
-        let Self { context, target, timeout, start } = *self;
-        let record = ConnectionRecord::new(&context, client.peer, &client.stream, start);
-        relay_connection(client, &context, target, timeout, record).await;
-    }
-}
-
-/// The same, of a visit that has begun.
+/// Moves bytes both ways, beginning with those that were read of the client, until both sides have finished.
 pub(super) async fn relay_connection(
     client: &mut Client,
     context: &Rc<TunnelContext>,

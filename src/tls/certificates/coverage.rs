@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::certificates::{Certificates, Problem};
+use super::certificates::Certificates;
+use super::problem::Problem;
 use crate::config::plan::{Action, CertificateFiles, CertificateSource, HostPattern, Origin, Rule};
 
 /// Hosts that are named in one message.
@@ -11,7 +12,7 @@ const SHOWN: usize = 10;
 
 /// What to say of hosts that rules ask for and that clients cannot reach under TLS, because no
 /// certificate has their name. Addresses are left out: nobody asks for them by name.
-pub(super) fn missing(
+pub(in crate::tls) fn missing(
     rules: &[Rule],
     certificates: &Certificates,
     sources: &[CertificateSource],

@@ -1,16 +1,15 @@
 //! All pools of one worker. They outlive generations: a reload that keeps a target keeps them.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::pool::Pool;
-use super::table::{Entry, UpstreamTable};
-use super::upstream::Upstream;
-use crate::config::plan::{Scheme, Target, UpstreamId};
-use crate::metrics::WorkerCounters;
+use crate::config::plan::Target;
 use crate::tls::Connector;
+use crate::upstream::name_cache::ResolvedName;
 use crate::worker::Worker;
 
 /// How often idle connections are looked through.
@@ -34,30 +33,15 @@ impl Pools {
         worker_pools
     }
 
-    /// An upstream of a generation, with the pools its targets have already.
-    pub fn upstream(
+    /// The pool of a target, made when it is asked for first. `connector` is for `https://`.
+    pub(in crate::upstream) fn pool(
         &self,
-        upstream_table: &UpstreamTable,
-        id: UpstreamId,
-        counters: &WorkerCounters,
-    ) -> Upstream {
-        let Entry { plan, connector, names } = upstream_table.entry(id);
-        let mut pools = self.pools.borrow_mut();
-        let targets = plan.targets.iter().zip(names);
-        let pools = targets.map(|(target, name)| {
-            let connector = connector.clone().filter(|_| target.scheme == Scheme::Https);
-            let pool = || Rc::new(Pool::new(target.clone(), connector.clone(), name.clone()));
-            pools.entry((target.clone(), connector.clone())).or_insert_with(pool).clone()
-        });
-        Upstream {
-            name: plan.name.clone(),
-            tries: plan.tries,
-            connect_timeout: plan.connect_timeout,
-            idle_timeout: plan.idle_timeout,
-            counters: counters.upstream(&plan.name),
-            pools: pools.collect(),
-            next: Cell::new(0),
-        }
+        target: &Target,
+        connector: Option<Connector>,
+        name: &Option<Arc<ResolvedName>>,
+    ) -> Rc<Pool> {
+        let pool = || Rc::new(Pool::new(target.clone(), connector.clone(), name.clone()));
+        self.pools.borrow_mut().entry((target.clone(), connector.clone())).or_insert_with(pool).clone()
     }
 }
 
@@ -77,9 +61,9 @@ mod tests {
     use rcgen::{CertificateParams, KeyPair};
 
     use super::*;
-    use crate::config::plan::{self, Origin, Plan, TargetHost, UpstreamTls};
+    use crate::config::plan::{self, Origin, Plan, Scheme, TargetHost, UpstreamId, UpstreamTls};
     use crate::metrics::Counters;
-    use crate::upstream::NameCache;
+    use crate::upstream::{NameCache, UpstreamTable};
 
     fn write_authority(file: &Path) {
         let key = KeyPair::generate().unwrap();

@@ -1,0 +1,28 @@
+//! The state of a worker that all generations share.
+
+use std::cell::RefCell;
+
+use super::date::DateHeader;
+use super::permits::Permits;
+use crate::http::FieldTable;
+use crate::metrics::WorkerCounters;
+use crate::upstream::Pools;
+use crate::worker::{Semaphore, Worker};
+
+/// The state of a worker that all generations share.
+pub struct WorkerState {
+    /// The runtime.
+    pub worker: Worker,
+    /// This worker's counters.
+    pub counters: WorkerCounters,
+    /// This worker's connections to targets.
+    pub pools: Pools,
+    /// The table for parsed heads: one head at a time, and never across an await.
+    pub table: RefCell<FieldTable>,
+    /// The current `Date` line.
+    pub date: DateHeader,
+    /// The limit on connections of clients.
+    pub permits: Permits,
+    /// The limit on unfinished TLS handshakes.
+    pub handshakes: Semaphore,
+}

@@ -1,0 +1,33 @@
+//! The upstreams of a generation on one worker.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+use super::handle::GenerationHandle;
+use super::worker_state::WorkerState;
+use crate::config::plan::UpstreamId;
+use crate::upstream::Upstream;
+
+/// The upstreams of a generation on one worker, each made when it is first needed: a reload of
+/// thousands costs nothing until they are used.
+pub struct Upstreams {
+    pub(super) state: Rc<WorkerState>,
+    pub(super) generation: GenerationHandle,
+    /// Boxed: a worker that is given thousands writes eight bytes for each.
+    made: Box<[OnceCell<Box<Upstream>>]>,
+}
+
+impl Upstreams {
+    /// None made yet.
+    pub fn new(state: Rc<WorkerState>, generation: GenerationHandle) -> Self {
+        let made = generation.plan.upstreams.iter().map(|_| OnceCell::new()).collect();
+        Self { state, generation, made }
+    }
+
+    /// The upstream.
+    pub fn get(&self, id: UpstreamId) -> &Upstream {
+        let WorkerState { pools, counters, .. } = &*self.state;
+        self.made[id.0]
+            .get_or_init(|| Box::new(pools.upstream(&self.generation.upstream_table, id, counters)))
+    }
+}

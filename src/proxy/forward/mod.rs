@@ -1,0 +1,19 @@
+//! A request on its way to a target, and the response on its way back.
+
+mod forward;
+
+mod attempts;
+mod response;
+
+mod response_head;
+
+mod request_head;
+
+mod forwarded;
+pub(super) mod hops;
+
+pub(super) use attempts::Attempts;
+pub(super) use forward::Forwarding;
+pub use forwarded::Forwarded;
+pub(super) use forwarded::forwarded;
+pub use request_head::write_request_head;

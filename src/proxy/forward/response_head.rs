@@ -1,0 +1,116 @@
+//! From the head of a target's response to the head the client gets.
+
+use std::time::Duration;
+
+use super::hops;
+use super::request_head::write_length;
+use crate::generation::ListenerSnapshot;
+use crate::http::{Field, Framing, Name, ResponseHead, Version};
+use crate::proxy::client::Request;
+use crate::worker::Buffer;
+
+/// What is known of a response once its head is no longer looked at.
+pub(super) struct Response {
+    pub(super) status: u16,
+    /// How the target ends the body.
+    pub(super) framing: Framing,
+    /// The body goes to the client in chunks.
+    pub(super) chunked: bool,
+    /// The body ends for the client with the connection.
+    pub(super) until_close: bool,
+    /// How long the target would keep the connection, if at all.
+    pub(super) keep_alive: Option<Duration>,
+    /// The head for the client; a final one is without its end until [`Response::end_head`].
+    pub(super) head: Buffer,
+}
+
+/// What decides over our own fields.
+pub(super) struct HeadFlags {
+    interim: bool,
+    upgraded: bool,
+    /// Not in 1xx and 204 (RFC 9110, section 8.6).
+    may_have_length: bool,
+    chunked: bool,
+    trailers: bool,
+}
+
+impl Response {
+    pub(super) fn is_interim(&self) -> bool {
+        self.status < 200 && self.status != 101
+    }
+
+    /// Ends the head: says whether the client's connection stays. That is asked when nothing comes between
+    /// the answer and the head's way out, so that the answer is kept.
+    pub(super) fn end_head(&mut self, request: &Request, keep: bool) {
+        match (keep, request.version) {
+            // The head of an upgrade is whole.
+            _ if self.status == 101 => return,
+            (false, _) => self.head.extend(b"Connection: close\r\n"),
+            (true, Version::Http10) => self.head.extend(b"Connection: keep-alive\r\n"),
+            (true, Version::Http11) => {}
+        }
+        self.head.extend(b"\r\n");
+    }
+
+    pub(super) fn flags(&self, request: &Request) -> HeadFlags {
+        HeadFlags {
+            interim: self.is_interim(),
+            upgraded: self.status == 101,
+            may_have_length: self.status >= 200 && self.status != 204,
+            chunked: self.chunked,
+            trailers: self.chunked && request.accepts_trailers,
+        }
+    }
+}
+
+/// A target says how long it keeps a connection; a second less is safe.
+pub(super) fn keep_alive_time(head: &ResponseHead<'_>) -> Duration {
+    head.keep_alive_timeout.map_or(Duration::MAX, |timeout| timeout.saturating_sub(Duration::from_secs(1)))
+}
+
+pub(super) fn write_head(
+    head: &ResponseHead<'_>,
+    flags: &HeadFlags,
+    snapshot: &ListenerSnapshot,
+    out: &mut Buffer,
+) {
+    if head.line_of_ours == 0 {
+        out.extend(b"HTTP/1.1 ");
+        out.extend(&digits(head.status));
+        out.extend(b" ");
+        out.extend(head.phrase);
+        out.extend(b"\r\n");
+    }
+    let keep = |field: &Field<'_>| is_for_the_client(field, head, flags);
+    head.fields.for_each_run(head.line_of_ours, keep, |lines| out.extend(lines));
+    out.extend(hops::via(head.version));
+    if flags.upgraded {
+        out.extend(b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    } else if flags.interim {
+        out.extend(b"\r\n");
+    } else {
+        if head.fields.get(Name::Date).is_none() {
+            // RFC 9110, section 6.6.1: who forwards a response without one says when it came.
+            snapshot.state.date.write(snapshot.worker(), out);
+        }
+        if flags.chunked {
+            out.extend(b"Transfer-Encoding: chunked\r\n");
+        }
+        if let Some(length) = head.content_length.filter(|_| flags.may_have_length && !head.is_length_plain) {
+            write_length(length, out);
+        }
+    }
+}
+
+fn is_for_the_client(field: &Field<'_>, head: &ResponseHead<'_>, flags: &HeadFlags) -> bool {
+    match field.known() {
+        Name::TransferEncoding => false,
+        Name::ContentLength => flags.may_have_length && head.is_length_plain,
+        Name::Trailer => flags.trailers,
+        name => !name.is_hop_by_hop() && !field.is_named_by_connection(),
+    }
+}
+
+fn digits(status: u16) -> [u8; 3] {
+    [status / 100, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8)
+}

@@ -1,0 +1,28 @@
+//! A connection that is a tunnel from now on.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::relay::relay_connection;
+use crate::generation::TunnelContext;
+use crate::proxy::client::Client;
+use crate::proxy::record::{ConnectionRecord, TunnelStart};
+use crate::upstream::TargetConnection;
+
+/// A way for bytes that is open, and what is to be said of it at its end.
+pub(in crate::proxy) struct Tunnel {
+    pub(in crate::proxy) context: Rc<TunnelContext>,
+    pub(in crate::proxy) target: Box<TargetConnection>,
+    /// How long neither side may say anything.
+    pub(in crate::proxy) timeout: Duration,
+    pub(in crate::proxy) start: TunnelStart,
+}
+
+impl Tunnel {
+    /// Bytes both ways, what was read of the client first, until both sides have finished.
+    pub(in crate::proxy) async fn run(self: Box<Self>, client: &mut Client) {
+        let Self { context, target, timeout, start } = *self;
+        let record = ConnectionRecord::new(&context, client.peer, &client.stream, start);
+        relay_connection(client, &context, target, timeout, record).await;
+    }
+}
