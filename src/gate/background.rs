@@ -3,9 +3,9 @@
 //! Reading 10,000 rules takes about 70 ms. On the core of a worker, the kernel may let an ordinary thread run
 //! until the next tick (4 ms). Exchanges on that worker wait as long. A nicer thread keeps its first slice after a
 //! sleep too. So the work is first given to a thread that runs only while no other thread wants the core. A
-//! machine that is never idle would starve that thread. So a second thread, which is only nicer than workers, does
-//! the same work if the first has not begun after [`IDLE_START_MAX`] or is not done after [`IDLE_TIME_MAX`]. The
-//! first result counts.
+//! machine that is never idle would starve that thread. So a second thread, which is only nicer than workers, may
+//! do the same work. It starts if the first has not begun after [`IDLE_START_MAX`] or is not done after
+//! [`IDLE_TIME_MAX`]. The first result counts.
 
 use std::convert::Infallible;
 use std::future::Future;
