@@ -1,4 +1,4 @@
-//! The process as an operator meets it: signals, logs, systemd, the verbs that talk to it.
+//! The process as an operator sees it: signals, logs, systemd, the verbs that talk to it.
 
 mod support;
 
@@ -28,14 +28,14 @@ http_routes:
   - target: "http://{upstream}"
 "#;
 
-/// Longest wait for anything; nothing here takes a second.
+/// The longest wait. Nothing here takes a second.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running `smolgate run`.
 struct Process {
     child: Child,
     dir: TempDir,
-    /// What it says, line by line.
+    /// The lines that it prints.
     said: Receiver<String>,
     address: SocketAddr,
 }
@@ -49,7 +49,7 @@ impl Process {
         command
             .args(["run", "-c"])
             .arg(&file)
-            // Without an end, as long as this process has it.
+            // Input without an end, as long as this process has it.
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())
             .env_remove("RUST_LOG")
@@ -204,7 +204,7 @@ fn term_lets_an_exchange_end_and_a_second_one_does_not() {
     }
 }
 
-/// What has no end is read for a while; a signal is not kept waiting for that.
+/// Reading an endless file takes a while. A signal is handled in the meantime.
 #[test]
 fn term_is_heard_during_a_reload() {
     let upstream = Upstream::says("fine");
@@ -237,7 +237,7 @@ fn term_is_caught_and_heard_while_the_configuration_is_read() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_smolgate"));
     command.args(["run", "-c", "smolgate.yml"]).current_dir(dir.path()).stdin(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // It is not dropped: standard input has no end.
+    // Keep standard input open, so that it has no end.
     let input = child.stdin.take();
     let status = format!("/proc/{}/status", child.id());
     let catches = |text: &str| {

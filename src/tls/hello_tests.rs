@@ -268,7 +268,7 @@ fn names_as_they_may_be_written() {
 }
 
 #[test]
-fn what_two_readers_could_read_in_two_ways_is_refused() {
+fn ambiguous_heads_are_refused() {
     let two_names =
         (SERVER_NAME, vector(2, &[&[0][..], &vector(2, b"a.org"), &[0], &vector(2, b"b.org")].concat()));
     for (what, extensions) in [

@@ -174,7 +174,7 @@ impl ConfigWatcher {
         let emptied: HashSet<PathBuf> = emptied.map(|(path, _)| path.to_owned()).collect();
         for path in emptied.difference(&self.empty) {
             tracing::warn!(
-                "{} is empty: waiting for somebody to fill it; SIGHUP takes it as it is",
+                "{} is empty: it is not loaded before it is filled; SIGHUP loads it as it is",
                 path.display()
             );
         }

@@ -1,4 +1,4 @@
-//! A gate that is none behind a real internal API, and a client that sends any bytes.
+//! A fake gate behind a real internal API, and a client that sends any bytes.
 #![allow(dead_code)] // Each test file uses its own part.
 
 use std::io::{ErrorKind, Read, Write};
@@ -14,10 +14,10 @@ use smolgate::internal_api::control::{Asking, ReloadFuture};
 use smolgate::internal_api::{Control, Limits, Phase, Server};
 use smolgate::metrics::Counters;
 
-/// Long enough for a loaded machine; a test that waits this long has failed.
+/// Long enough for a loaded machine. Only a failing test waits so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A gate that is none.
+/// A fake gate.
 pub(crate) struct Fake {
     pub(crate) counters: Arc<Counters>,
     pub(crate) phase: Mutex<Phase>,
@@ -25,7 +25,7 @@ pub(crate) struct Fake {
     pub(crate) restarts: AtomicUsize,
     /// Whether the next reload finds a broken configuration.
     pub(crate) broken: AtomicBool,
-    /// Reloads wait here, if there is somebody to wait for.
+    /// Reloads wait for this channel to close, if there is one.
     pub(crate) gate: Mutex<Option<smol::channel::Receiver<()>>>,
 }
 
