@@ -19,8 +19,8 @@ use super::path::{escape, is_cut, is_separator};
 /// byte that no plain segment has. So rules take the stricter reading as they take the loosest one, cut at the
 /// end of that path or before that segment. Only the places for such cuts are kept.
 ///
-/// A path that begins with two slashes has readings without its first segment: a parser of URLs takes that
-/// for a host (RFC 3986, section 4.2).
+/// If a path begins with two slashes, it also has readings without its first segment. A parser of URLs takes
+/// that segment for a host (RFC 3986, section 4.2).
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct LoosePath {
     /// The loosest reading. It is ASCII, because other bytes stay escaped, with digits in capitals.
@@ -31,8 +31,9 @@ pub struct LoosePath {
     ends: Vec<usize>,
     /// Offset of the slash before the last segment.
     segment: usize,
-    /// The least depth of a separator in the host so far: for parsers that take only `/` for one, and for those
-    /// that take `\` too. A parser that decodes less finds the end of the host later.
+    /// The least depth of a separator in the host so far. The first is for parsers that split at `/` alone,
+    /// the second for those that split at `\` too. A parser that decodes less finds the end of the host
+    /// later.
     host_ends_below: [u8; 2],
     wanders: bool,
 }
@@ -92,7 +93,7 @@ impl LoosePath {
     /// not grow with the length of the path.
     pub fn readings(&self, longest: usize) -> impl Iterator<Item = &[u8]> {
         self.starts.iter().flat_map(move |&start| {
-            // One end behind the longest prefix stands for all behind it.
+            // One end behind the longest prefix stands for all later ends.
             let within = self.ends.partition_point(|end| *end <= start.saturating_add(longest));
             let ends = self.ends.iter().take(within + 1);
             ends.filter(move |end| **end >= start).map(move |end| &self.bytes[start..*end])
@@ -163,8 +164,9 @@ fn is_doubtful(byte: u8, depth: u8, last: Option<&u8>) -> bool {
     }
 }
 
-/// Decodes escapes until none is left, and looks at each byte a bounded number of times. The second list says
-/// how often a program must decode the path until the byte is there; 0 is a byte that is written as it is.
+/// Decodes escapes until none is left, and looks at each byte a bounded number of times. The second list
+/// holds the depth of each byte: how often a program must decode the path to get it. A byte that is written
+/// as it is has depth 0.
 fn decode(path: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let (mut bytes, mut depths) = (Vec::with_capacity(path.len()), Vec::with_capacity(path.len()));
     for &byte in path {
