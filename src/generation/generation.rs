@@ -27,6 +27,7 @@ pub struct Generation {
     pub terminators: Vec<Option<Terminator>>,
     /// Problems with certificates of the terminators. The other certificates are served.
     pub problems: Vec<Problem>,
+    /// The upstreams of the plan.
     pub upstream_table: UpstreamTable,
     /// The access log, if there is one.
     pub access: Option<AccessLog>,

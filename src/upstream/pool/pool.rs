@@ -77,6 +77,7 @@ impl Pool {
         (&self.authority, &self.target.base_path)
     }
 
+    /// The target of all its connections.
     pub fn target(&self) -> &Target {
         &self.target
     }
