@@ -66,7 +66,7 @@ fn piped_output_has_no_colours() {
     assert!(!place.run("--help").fine().contains('\x1b'));
 }
 
-/// `script` of util-linux gives the program a terminal.
+/// `script` of util-linux provides a terminal.
 #[test]
 fn a_terminal_has_colours_unless_no_color_is_set() {
     let place = Place::with(&[("gate.yml", BROKEN)]);
@@ -89,7 +89,7 @@ fn a_terminal_has_colours_unless_no_color_is_set() {
 }
 
 #[test]
-fn the_configuration_is_looked_for_in_order() {
+fn the_configuration_is_searched_in_order() {
     let route = |name: &str| CONFIG.replace("old.localhost", name);
     let place = Place::with(&[
         ("smolgate.yml", &route("first")),
@@ -138,7 +138,7 @@ tcp (:8020)   -  -                -       -         tcp -> localhost:8080       
 }
 
 #[test]
-fn explain_tells_the_winner_and_why_not_the_others() {
+fn explain_shows_the_rule_that_wins_and_why_the_others_do_not() {
     let place = Place::with(&[("gate.yml", CONFIG)]);
     let explain = |line: &str| place.run(&format!("explain -c gate.yml {line}")).fine();
     assert_eq!(
@@ -183,7 +183,7 @@ fn explain_finds_the_listener() {
 }
 
 #[test]
-fn explain_knows_what_names_decide_under_tls() {
+fn explain_knows_rules_that_decide_by_name_under_tls() {
     let config = r#"listeners:
   - name: https
     bind: 443
@@ -282,7 +282,7 @@ fn explain_knows_paths_that_may_be_read_as_guarded() {
 }
 
 #[test]
-fn explain_refuses_what_the_gate_would_refuse() {
+fn explain_refuses_requests_that_the_gate_would_refuse() {
     let place = Place::with(&[("gate.yml", CONFIG)]);
     let out = place.run("explain -c gate.yml http://www.example.com:8021/a/%2e%2E/b").fine();
     assert!(out.contains("no rule is looked at: the answer is 400 (request_target): "), "{out}");
@@ -332,7 +332,7 @@ fn version_and_help_go_to_standard_output() {
 }
 
 #[test]
-fn bash_takes_the_completion_script() {
+fn bash_accepts_the_completion_script() {
     let place = Place::with(&[]);
     let script = place.run("completion bash").fine();
     assert!(script.contains("_smolgate()") && script.contains("explain"), "{script}");
@@ -382,7 +382,7 @@ fn api(status: &'static str, body: &'static str) -> (String, JoinHandle<String>)
 }
 
 #[test]
-fn reload_tells_what_the_gate_said() {
+fn reload_prints_the_answer_of_the_gate() {
     let place = Place::with(&[]);
     let (address, served) = api("200 OK", "2 rules changed in 3 ms\n");
     assert_eq!(place.run(&format!("reload --address {address}")).fine(), "2 rules changed in 3 ms\n");

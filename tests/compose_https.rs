@@ -121,7 +121,7 @@ fn services_with_passthrough_stand_beside_those_whose_tls_the_gate_terminates() 
     assert_eq!(web.request().head.get("X-Forwarded-Proto"), Some("https"));
     let moved = connect("www.test").unwrap().client().exchange("GET /a?b HTTP/1.1\r\nHost: www.test\r\n\r\n");
     assert_eq!((moved.status(), moved.get("Location")), (301, Some("https://web.test/a?b")));
-    assert!(connect("lone.test").is_err(), "nothing is shown to who asks for it");
+    assert!(connect("lone.test").is_err(), "a name without a certificate gets none");
 
     for host in ["web.test", "lone.test", "nobody.test"] {
         let moved = get(http, host, "/x?y");
@@ -192,5 +192,5 @@ fn a_bad_passthrough_answers_503_in_the_clear_and_leaves_the_others_served() {
     for path in ["/", "/a?b", "/.well-known/acme-challenge/x"] {
         get(http, "mail.lan.test", path).expect(503, why);
     }
-    assert_eq!(get(http, "web.lan.test", "/").status(), 308, "nobody else stays in the clear");
+    assert_eq!(get(http, "web.lan.test", "/").status(), 308, "other services redirect to https");
 }

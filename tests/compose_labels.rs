@@ -18,8 +18,8 @@ fn golden_files() -> Vec<Golden> {
     golden::golden_files("compose", 40)
 }
 
-/// The input of a golden file as files, and those of them that are named: `smolgate.yml`, `app.yaml`,
-/// and each `compose.yaml` that no other file includes.
+/// The files of a golden file, and the paths to load: `smolgate.yml`, `app.yaml`, and each `compose.yaml`
+/// that no other file includes.
 fn inputs(input: &str) -> (MemoryInputs, Vec<PathBuf>) {
     let mut memory = MemoryInputs::new().env("API_HOST", "api.internal");
     let environment = input.lines().next().and_then(|line| line.strip_prefix("# ")).unwrap_or_default();
@@ -79,12 +79,12 @@ fn interesting(view: &str) -> String {
 }
 
 #[test]
-fn what_each_file_gives() {
+fn golden_files_give_what_they_say() {
     golden::compare(&golden_files(), outcome);
 }
 
 #[test]
-fn a_view_loads_again() {
+fn the_view_of_compose_files_loads_again() {
     for Golden { path, input, .. } in golden_files() {
         let (memory, paths) = inputs(&input);
         holds(&memory, &paths).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -149,7 +149,7 @@ fn the_format_can_be_given() {
 }
 
 #[test]
-fn patterns_and_names_stand_for_files_once() {
+fn a_file_that_several_patterns_match_is_loaded_once() {
     let service = |host: &str| {
         format!("services: {{ {host}: {{ labels: {{ smolgate.host: {host}, smolgate.port: 80 }} }} }}")
     };

@@ -17,7 +17,7 @@ fn golden_files() -> Vec<Golden> {
     golden::golden_files("config", 30)
 }
 
-/// The input of a golden file as files, with the environment that all of them share.
+/// The files of a golden file, with their common environment.
 fn inputs(input: &str) -> (MemoryInputs, Vec<PathBuf>) {
     let memory = MemoryInputs::new()
         .env("API_HOST", "api.internal")
@@ -40,7 +40,7 @@ fn outcome(input: &str) -> String {
 }
 
 #[test]
-fn what_each_file_gives() {
+fn golden_files_give_what_they_say() {
     golden::compare(&golden_files(), outcome);
 }
 

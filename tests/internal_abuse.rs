@@ -44,7 +44,7 @@ fn garbage_is_refused_and_the_next_request_is_served() {
 fn slow_peers_are_cut() {
     let short = Duration::from_millis(50);
     let api = Api::with(None, Limits { head_time: short, body_time: short, ..Limits::default() });
-    assert_eq!(read_all(&mut api.connect()), "", "one that says nothing is closed without a word");
+    assert_eq!(read_all(&mut api.connect()), "", "a silent peer is closed without a response");
     assert_eq!(Answer::of(&api.raw(b"GET /livez HTTP/1.1\r\nHost: a\r\n")).status, 408);
     let body = b"POST /reload HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc";
     assert_eq!(Answer::of(&api.raw(body)).status, 408);
@@ -109,7 +109,7 @@ fn a_peer_that_does_not_read_loses_its_slot() {
 }
 
 #[test]
-fn a_thousand_silent_connections_push_out_their_own() {
+fn a_thousand_silent_connections_displace_only_each_other() {
     let limits = Limits { head_time: PATIENCE, ..Limits::default() };
     let api = Api::with(None, limits);
     let hard = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(4_096);
@@ -168,7 +168,7 @@ fn a_connection_inside_a_reload_keeps_its_slot() {
         std::thread::yield_now();
     }
     let probe = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n";
-    assert_eq!(api.raw(probe), "", "there is one place, and it is not free");
+    assert_eq!(api.raw(probe), "", "there is one slot, and it is taken");
     smol::block_on(open.send(())).unwrap();
     assert_eq!(Answer::of(&read_all(&mut reloading)).status, 200);
 }

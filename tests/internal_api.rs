@@ -51,7 +51,7 @@ fn head_has_the_fields_and_no_body() {
 }
 
 #[test]
-fn only_the_methods_of_an_endpoint() {
+fn other_methods_than_those_of_an_endpoint_are_405() {
     let api = Api::start();
     for (line, allow) in [
         ("HEAD /reload", "GET, POST"),
@@ -191,7 +191,7 @@ fn an_unmarked_request_of_a_browser_is_no_reload() {
 }
 
 #[test]
-fn of_fields_that_stand_there_twice_none_may_be_wrong() {
+fn if_a_field_is_repeated_every_value_must_be_right() {
     let api = Api::start();
     let [own, foreign] = ["http://localhost", "http://evil.example"];
     for (name, right, wrong) in [
@@ -247,7 +247,7 @@ fn a_single_mark_of_a_browser_is_enough() {
 }
 
 #[test]
-fn a_path_is_taken_as_it_was_sent() {
+fn a_path_is_compared_as_it_was_sent() {
     let api = Api::start();
     for path in [
         "/x/../reload",
@@ -266,7 +266,7 @@ fn a_path_is_taken_as_it_was_sent() {
 }
 
 #[test]
-fn the_token_opens_all_but_health() {
+fn everything_but_health_needs_the_token() {
     let api = Api::with(Some("s3cret"), Limits::default());
     for path in ["/", "/reload", "/metrics", "/routes", "/config", "/nothing"] {
         for fields in ["", "Authorization: Bearer wrong\r\n", "Authorization: Basic s3cret\r\n"] {

@@ -29,7 +29,7 @@ listeners:
     target: "{live}"
 "#;
 
-/// An upstream that echoes on tunnels and answers `alive` to requests.
+/// An upstream that echoes in tunnels and responds `alive` to requests.
 fn live() -> Upstream {
     Upstream::scripted(|connection| {
         // A TCP tunnel of these tests begins with an exclamation mark.
@@ -135,7 +135,7 @@ listeners:
 /// A read that fills its whole buffer does not show whether more bytes follow. The wait for the next request must
 /// still begin with the new rules.
 #[test]
-fn new_rules_hold_also_behind_a_request_that_filled_its_buffer() {
+fn new_rules_hold_after_a_request_that_filled_its_buffer() {
     let upstream = live();
     let gate = start(&upstream);
     let mut client = gate.client();
@@ -178,7 +178,7 @@ fn tunnels_whose_rule_is_unchanged_live_on() {
 }
 
 #[test]
-fn a_tunnel_that_begins_after_its_rule_went_ends_as_well() {
+fn a_tunnel_that_begins_after_its_rule_is_removed_ends_as_well() {
     let (asked, answer) = (Latch::new(), Latch::new());
     let (asks, answers) = (asked.clone(), answer.clone());
     let upstream = Upstream::scripted(move |connection| {
@@ -217,7 +217,7 @@ fn a_tunnel_whose_rule_comes_back_in_time_lives_on() {
 }
 
 #[test]
-fn an_exchange_in_flight_ends_as_it_began() {
+fn an_exchange_in_flight_keeps_its_rules() {
     let hold = Latch::new();
     let held = hold.clone();
     let upstream = Upstream::each(move |connection, _| {
@@ -232,7 +232,7 @@ fn an_exchange_in_flight_ends_as_it_began() {
     reload(&gate, &upstream, &BEFORE.replace("target: \"http://{live}\"", "respond: { status: 410 }"));
     hold.open();
     client.read_response().expect(200, "halfhalf");
-    // The next request on this connection meets the new rule.
+    // The next request on this connection uses the new rules.
     assert_eq!(client.exchange(LIVE).status(), 410);
 }
 
@@ -346,7 +346,7 @@ fn a_bind_that_fails_refuses_the_whole_reload() {
 }
 
 #[test]
-fn a_restart_takes_the_new_rules_too() {
+fn a_restart_uses_the_new_rules_too() {
     let upstream = live();
     let gate = start(&upstream);
     gate.exchange(VERSION).expect(200, "before");
@@ -360,7 +360,7 @@ fn a_restart_takes_the_new_rules_too() {
 
 /// A restart does not wait for open exchanges and refuses no connection. A port that the system chose stays.
 #[test]
-fn a_restart_serves_anew_while_what_is_in_flight_ends() {
+fn a_restart_serves_new_connections_while_exchanges_in_flight_end() {
     let hold = Latch::new();
     let (upstream, gate, mut busy) = held(&hold);
     let address = gate.address("http");
@@ -413,7 +413,7 @@ fn a_reload_that_is_refused_leaves_nothing_behind() {
         &[("live", &upstream), ("taken", &taken.local_addr().unwrap()), ("socket", &socket.display())],
     );
     gate.reload().expect_err("the port is taken");
-    assert!(!socket.exists(), "the internal API that was not needed is still there");
+    assert!(!socket.exists(), "the socket of the refused internal API is still there");
     drop(taken);
     gate.reload().expect("the port is free now");
     assert!(socket.exists());
@@ -504,7 +504,7 @@ fn no_connection_is_refused_or_reset_while_reloads_go_on() {
 }
 
 #[test]
-fn stopping_drains_what_is_in_flight() {
+fn stopping_drains_exchanges_in_flight() {
     let hold = Latch::new();
     let (_upstream, gate, mut busy) = held(&hold);
     let address = gate.address("http");
@@ -520,7 +520,7 @@ fn stopping_drains_what_is_in_flight() {
 }
 
 #[test]
-fn a_listener_s_own_shutdown_timeout_holds_at_a_stop() {
+fn the_shutdown_timeout_of_a_listener_holds_at_a_stop() {
     let hold = Latch::new();
     let held = hold.clone();
     let upstream = Upstream::each(move |connection, _| {

@@ -21,7 +21,7 @@ use support::until;
 use support::upstream::Upstream;
 use tempfile::TempDir;
 
-/// A whole configuration that is watched and answers with `word`.
+/// A whole configuration with `watch` that responds with `word`.
 fn answering(word: &str) -> String {
     format!(
         "watch: true\nworkers: 1\ninternal_api: {{ bind: \"127.0.0.1:0\" }}\nhttp_config: {{ port: \"127.0.0.1:0\" }}\n\
@@ -91,11 +91,11 @@ impl Program {
     #[track_caller]
     fn answers(&self, word: &str) {
         let answer = || Client::connect(self.address).exchange(GET).text();
-        until(&format!("the answer is {word:?}:\n{}", self.log()), || answer() == word);
+        until(&format!("the response is {word:?}:\n{}", self.log()), || answer() == word);
     }
 }
 
-/// A folder with `smolgate.yml` that answers `one`, and the program over it.
+/// A folder with a `smolgate.yml` that responds `one`, and the program over it.
 fn watched() -> (TempDir, PathBuf, Program) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("smolgate.yml");
@@ -234,7 +234,7 @@ fn files_that_the_configuration_names() {
     // A file that is no longer named is no longer watched, but the others are.
     fs::write(&file, answering("alone")).unwrap();
     program.answers("alone");
-    until("it watches only what is read", || !program.watches(&word));
+    until("it watches only the files that are read", || !program.watches(&word));
     assert!(program.watches(&file));
 }
 
@@ -265,19 +265,19 @@ fn a_broken_edit_changes_nothing_and_is_reported_once() {
     program.says("did you mean `respond`?");
     for round in 1..4 {
         fs::write(&file, &broken).unwrap();
-        until("it has looked", || program.said("nothing in it changed") >= round);
+        until("it has read the file again", || program.said("nothing changed") >= round);
     }
     program.answers("one");
     assert_eq!(program.said("refused"), 1, "{}", program.log());
     // Another error is reported anew.
     fs::write(&file, broken.replace("respnd", "rspond")).unwrap();
-    until("it says the other one too", || program.said("refused") == 2);
+    until("it reports the other one too", || program.said("refused") == 2);
     fs::write(&file, answering("mended")).unwrap();
     program.answers("mended");
 }
 
 #[test]
-fn an_emptied_file_is_one_that_is_still_being_written() {
+fn an_emptied_file_is_not_loaded() {
     let (_dir, file, program) = watched();
     let mut writer = File::create(&file).unwrap();
     program.says("smolgate.yml is empty");
@@ -286,7 +286,7 @@ fn an_emptied_file_is_one_that_is_still_being_written() {
     program.answers("two");
     // An empty file is loaded on SIGHUP.
     fs::write(&file, "").unwrap();
-    until("it says so again", || program.said("smolgate.yml is empty") == 2);
+    until("it is reported again", || program.said("smolgate.yml is empty") == 2);
     program.hang_up();
     program.says("listener http removed");
 }
@@ -301,7 +301,7 @@ fn a_mount_of_a_file_that_was_replaced_is_reported() {
     let mounted = format!("/proc/{}/fd/{}", std::process::id(), open.as_raw_fd());
     let program = Program::start(Path::new(&mounted), |_| {});
     program.answers("one");
-    until("it has looked", || program.said("nothing in it changed") > 0);
+    until("it has read the file again", || program.said("nothing changed") > 0);
     fs::write(&new, answering("two")).unwrap();
     fs::rename(&new, &file).unwrap();
     program.says("mount the directory, not the file");
@@ -360,7 +360,7 @@ fn a_reload_switches_watching_on_and_off() {
 fn gates_of_one_process_watch_each_for_itself() {
     let config = "watch: true\nhttp_config: { port: \"127.0.0.1:0\" }\nhttp_routes:\n  - respond: { body: \"{word}\" }\n";
     let answers = |gate: &TestGate, word: &str| {
-        until(&format!("the answer is {word}"), || gate.exchange(GET).text() == word);
+        until(&format!("the response is {word}"), || gate.exchange(GET).text() == word);
     };
     let (one, two) = (TestGate::start(config, &[("word", &"a")]), TestGate::start(config, &[("word", &"b")]));
     one.edit(config, &[("word", &"c")]);
@@ -372,7 +372,7 @@ fn gates_of_one_process_watch_each_for_itself() {
 }
 
 #[test]
-fn hang_ups_under_load_lose_nothing_and_open_logs_again() {
+fn hang_ups_under_load_lose_nothing_and_reopen_logs() {
     let dir = tempfile::tempdir().unwrap();
     let (file, log) = (dir.path().join("smolgate.yml"), dir.path().join("access.log"));
     let round = |number: usize| {

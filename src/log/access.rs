@@ -1,9 +1,8 @@
-//! The access log: one line per exchange, and one per connection in which nobody looked for any,
-//! written off the data plane.
+//! The access log: one line per exchange, and one per connection without exchanges.
 //!
-//! A worker formats the line and queues it; a thread writes. What does not fit into the queue is
-//! dropped and counted in `smolgate_access_log_dropped_total`. Of a request's fields only `Host`,
-//! `User-Agent` and `Referer` are written: never a cookie, never `Authorization`.
+//! A worker formats the line and queues it; a thread writes it. If the queue is full, the line is dropped and
+//! counted in `smolgate_access_log_dropped_total`. Of a request's fields only `Host`, `User-Agent` and
+//! `Referer` are written: never a cookie, never `Authorization`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,25 +21,25 @@ use crate::log::queue::{Output, Queue};
 use crate::metrics::Counters;
 use crate::reason::Reason;
 
-/// Bytes of a value that came from a client; the rest is cut off.
+/// The most bytes of a value from a client; the rest is cut off.
 pub const VALUE_BYTES_MAX: usize = 4_096;
 
-/// How long [`AccessLog::flush_and_stop`] waits for a place that does not take its lines.
+/// The longest wait of [`AccessLog::flush_and_stop`] for a destination that is blocked.
 pub const FLUSH_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// What a line says of an exchange, or of a whole connection that was passed on or dropped. Bytes that
+/// The content of a line: an exchange, or a whole connection that was passed through or dropped. Bytes that
 /// are not UTF-8 are replaced.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessRecord<'a> {
-    /// When it ended.
+    /// The time of the end.
     pub time: SystemTime,
     /// Name of the listener.
     pub listener: &'a str,
-    /// Name of the rule; `none` if none matched, or none was asked.
+    /// Name of the rule; `none` if none matched or none was needed.
     pub rule: &'a str,
-    /// The client: the peer, or whom a trusted proxy named.
+    /// The client: the peer, or the address that a trusted proxy sent.
     pub client: IpAddr,
-    /// `Host`, as sent; of a connection, the name that the client asked for. Empty if none.
+    /// `Host`, as sent; for a connection, the server name from the client. Empty if none.
     pub host: &'a [u8],
     /// `None` for a connection.
     pub request: Option<AccessRequest<'a>>,
@@ -48,8 +47,8 @@ pub struct AccessRecord<'a> {
     pub bytes_in: u64,
     /// Bytes written to the client for this.
     pub bytes_out: u64,
-    /// From the first byte of the request to the last of the answer; of a connection, from when it was
-    /// known where it goes to its end.
+    /// For an exchange, the time from the first byte of the request to the last of the response. For a
+    /// connection, the time from the choice of its destination to its end.
     pub duration: Duration,
     /// Name of the upstream, if one was chosen.
     pub upstream: Option<&'a str>,
@@ -57,7 +56,7 @@ pub struct AccessRecord<'a> {
     pub target_address: Option<SocketAddr>,
     /// Version and cipher suite, if the client speaks TLS.
     pub tls: Option<(&'a str, &'a str)>,
-    /// Why we answered or closed by ourselves, if we did.
+    /// The reason why smolgate replied or closed by itself, if it did.
     pub reason: Option<Reason>,
 }
 
@@ -70,7 +69,7 @@ pub struct AccessRequest<'a> {
     pub target: &'a [u8],
     /// `HTTP/1.1` or `HTTP/1.0`.
     pub version: &'a str,
-    /// Status of the answer; 499 if the client left before there was one, 444 if it was dropped.
+    /// Status of the response; 499 if the client left before there was one, 444 if it was dropped.
     pub status: u16,
     /// `User-Agent`, as sent; empty if none.
     pub user_agent: &'a [u8],
@@ -78,7 +77,7 @@ pub struct AccessRequest<'a> {
     pub referer: &'a [u8],
 }
 
-/// The access log; clones write to the same place.
+/// The access log. Clones write to one queue.
 #[derive(Clone)]
 pub struct AccessLog {
     queue: Queue,
@@ -92,11 +91,10 @@ impl fmt::Debug for AccessLog {
 }
 
 impl AccessLog {
-    /// Opens the file, if it is one, and starts the thread that writes. Lost lines are counted in
-    /// `counters`.
+    /// Opens the file, if there is one, and starts the writer thread. Lost lines are counted in `counters`.
     ///
     /// # Errors
-    /// The file cannot be opened for appending.
+    /// If the file cannot be opened for appending.
     pub fn start(plan: &plan::AccessLog, counters: Arc<Counters>) -> io::Result<AccessLog> {
         let output = match &plan.to {
             plan::AccessLogTo::Stdout => Output::stdout()?,
@@ -122,14 +120,14 @@ impl AccessLog {
         self.queue.push(hidden::escape(line));
     }
 
-    /// Opens the file again by its name, after it was moved away. Lines go to the old one until
-    /// then. Nothing happens to standard output.
+    /// Reopens the file by its name, after it was moved away. Until then lines go to the old file. Does
+    /// nothing for standard output.
     pub fn reopen(&self) {
         self.queue.reopen();
     }
 
-    /// Writes what is queued, at most for [`FLUSH_TIME_MAX`], and ends the thread. Lines that other
-    /// clones write later are dropped and counted.
+    /// Writes the queued lines, for at most [`FLUSH_TIME_MAX`], and ends the thread. Later lines of other
+    /// clones are dropped and counted.
     pub fn flush_and_stop(self) {
         self.queue.flush(FLUSH_TIME_MAX);
         self.queue.stop();
@@ -184,7 +182,7 @@ fn json(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::Result<()> {
         status: request.map(|request| request.status),
         bytes_in: record.bytes_in,
         bytes_out: record.bytes_out,
-        // Microseconds are enough; the rest is noise in every line.
+        // Microseconds are precise enough and keep the line short.
         duration_ms: record.duration.as_micros() as f64 / 1e3,
         upstream: record.upstream,
         target_address: record.target_address,
@@ -199,8 +197,8 @@ fn json(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// `client - - [time] "METHOD target VERSION" status bytes "referer" "user agent"`. A connection has the
-/// name asked for in place of the target, and 200 when it ended well, as streams have in nginx.
+/// `client - - [time] "METHOD target VERSION" status bytes "referer" "user agent"`. For a connection, the
+/// target is the server name, and the status is 200 if it ended well, as for streams in nginx.
 fn combined(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::Result<()> {
     let connection = || AccessRequest {
         method: b"-",
@@ -231,8 +229,8 @@ fn clip(value: &[u8]) -> &[u8] {
     &value[..value.len().min(VALUE_BYTES_MAX)]
 }
 
-/// Printable ASCII as it is, everything else, quotes and backslashes as `\xHH`: a client can
-/// neither end the field nor the line, nor talk to the terminal of whoever reads it.
+/// Writes printable ASCII unchanged and everything else, quotes and backslashes as `\xHH`. So a client can
+/// neither end the field or the line, nor control a terminal that shows it.
 fn escape(value: &[u8], line: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for &byte in clip(value) {

@@ -62,7 +62,7 @@ fn a_guarded_path_is_known_in_every_way_to_write_it() {
 }
 
 #[test]
-fn the_first_rule_that_takes_a_reading_decides() {
+fn the_first_rule_that_matches_a_reading_decides() {
     let rules = [
         rule(&["h"], "/x/public", &[]),
         rule(&[], "/", &["POST"]),

@@ -1,4 +1,4 @@
-//! Tests of what an edit through a whole gate cannot show: the poll alone, and which paths are watched.
+//! Tests that an edit through a whole gate cannot do: the poll alone, and the watched paths.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ use super::watcher::ConfigWatcher;
 use crate::config::{Content, SourceFiles};
 use crate::tls;
 
-/// Only a failing test waits so long.
+/// Only a failing test waits this long.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A folder whose path has no symbolic link.
@@ -34,7 +34,7 @@ fn sources(paths: &[&Path]) -> SourceFiles {
 fn within_deadline<T>(what: &str, future: impl Future<Output = T>) -> T {
     let late = async {
         Timer::after(DEADLINE).await;
-        panic!("waited in vain until {what}");
+        panic!("timed out before {what}");
     };
     smol::block_on(future.or(late))
 }
@@ -72,7 +72,7 @@ fn a_load_that_reads_something_else_is_asked_for_once() {
     let (_dir, dir) = folder();
     let file = dir.join("a.yml");
     fs::write(&file, "here").unwrap();
-    let elsewhere: SourceFiles = [(file.clone(), Content::text(b"seen by nobody"))].into_iter().collect();
+    let elsewhere: SourceFiles = [(file.clone(), Content::text(b"never written"))].into_iter().collect();
     let mut watcher = ConfigWatcher::new(None);
     watcher.watch(Arc::new(elsewhere.clone()));
     within_deadline("it is reported once", watcher.changed());

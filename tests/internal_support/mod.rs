@@ -23,7 +23,7 @@ pub(crate) struct Fake {
     pub(crate) phase: Mutex<Phase>,
     pub(crate) reloads: AtomicUsize,
     pub(crate) restarts: AtomicUsize,
-    /// Whether the next reload finds a broken configuration.
+    /// Whether the next reload reads a broken configuration.
     pub(crate) broken: AtomicBool,
     /// Reloads wait for this channel to close, if there is one.
     pub(crate) gate: Mutex<Option<smol::channel::Receiver<()>>>,
@@ -213,7 +213,7 @@ impl Api {
         read_all(&mut stream)
     }
 
-    /// Sends a request with these fields, each ended by `\r\n`, and takes the answer apart.
+    /// Sends a request with these fields, each ended by `\r\n`, and parses the response.
     pub(crate) fn ask(&self, line: &str, fields: &str) -> Answer {
         Answer::of(&self.raw(format!("{line} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n").as_bytes()))
     }
