@@ -7,6 +7,8 @@
 
 #[path = "tidy/arrows.rs"]
 mod arrows;
+#[path = "tidy/features.rs"]
+mod features;
 #[path = "tidy/shape.rs"]
 mod shape;
 #[path = "tidy/source.rs"]
@@ -130,4 +132,11 @@ fn every_dependency_says_why_it_is_there() {
     let manifest = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
     assert!(tree::dependencies(&manifest).count() > 10, "the manifest was not understood");
     clean(tree::unexplained(&manifest));
+}
+
+#[test]
+fn what_can_be_left_out_is_named_at_its_seam_only() {
+    let manifest = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
+    clean(features::declared(&manifest));
+    over("src/", features::seams);
 }
