@@ -4,7 +4,10 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use crate::config::plan::{Action, HostPattern, Plan, Protocol, UpstreamId};
+use crate::config::plan::{
+    Action, HostPattern, Listener, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect, Respond, Rule,
+    Upstream, UpstreamId,
+};
 use crate::internal_api::control::{Control, Phase};
 
 /// One rule as a JSON object, or a TCP listener, which has no rules.
@@ -21,6 +24,8 @@ pub struct Route<'a> {
     path_prefix: Option<&'a str>,
     /// Empty for any method.
     methods: Vec<&'a str>,
+    #[serde(skip_serializing_if = "is_false")]
+    in_the_clear: bool,
     #[serde(flatten)]
     action: ActionView<'a>,
     /// `file:line`.
@@ -33,9 +38,21 @@ enum ActionView<'a> {
     Proxy { upstream: &'a str, targets: Vec<String>, pass_host: bool, strip_path_prefix: bool },
     Redirect { to: &'a str, status: u16 },
     Respond { status: u16 },
-    Pass { upstream: &'a str, targets: Vec<String> },
+    Pass(PassView<'a>),
     Drop,
-    Tcp { upstream: &'a str, targets: Vec<String> },
+    Tcp(PassView<'a>),
+}
+
+#[derive(Serialize)]
+struct PassView<'a> {
+    upstream: &'a str,
+    targets: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    send_proxy_protocol: Option<&'static str>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// The rules of all listeners in the order in which they are tried. A TCP listener is one entry with the action
@@ -43,36 +60,54 @@ enum ActionView<'a> {
 pub fn routes(plan: &Plan) -> Vec<Route<'_>> {
     let mut routes = Vec::new();
     for listener in &plan.listeners {
-        let bind: Vec<String> = listener.binds.iter().map(ToString::to_string).collect();
-        match &listener.protocol {
-            Protocol::Http(http) => routes.extend(http.rules.iter().enumerate().map(|(index, rule)| Route {
-                listener: &listener.name,
-                bind: bind.clone(),
-                index,
-                name: &rule.name,
-                host: rule.hosts.iter().map(HostPattern::to_string).collect(),
-                path_prefix: Some(&rule.path_prefix),
-                methods: rule.methods.iter().map(|method| &**method).collect(),
-                action: action(plan, &rule.action),
-                origin: rule.origin.to_string(),
-            })),
-            Protocol::Tcp(tcp) => {
-                let (upstream, targets) = upstream(plan, tcp.upstream);
+        // The other keys of a listener are in `/config`.
+        let Listener { name, origin, binds, protocol, tls: _, accept_proxy_protocol: _, shutdown_timeout: _ } =
+            listener;
+        let bind: Vec<String> = binds.iter().map(ToString::to_string).collect();
+        match protocol {
+            Protocol::Http(http) => {
+                let rules = http.rules.iter().enumerate();
+                routes.extend(rules.map(|(index, rule)| rule_view(plan, name, bind.clone(), index, rule)));
+            }
+            Protocol::Tcp(pass) => {
                 routes.push(Route {
-                    listener: &listener.name,
+                    listener: name,
                     bind,
                     index: 0,
-                    name: &listener.name,
+                    name,
                     host: Vec::new(),
                     path_prefix: None,
                     methods: Vec::new(),
-                    action: ActionView::Tcp { upstream, targets },
-                    origin: listener.origin.to_string(),
+                    in_the_clear: false,
+                    action: ActionView::Tcp(pass_view(plan, pass)),
+                    origin: origin.to_string(),
                 });
             }
         }
     }
     routes
+}
+
+fn rule_view<'a>(
+    plan: &'a Plan,
+    listener: &'a str,
+    bind: Vec<String>,
+    index: usize,
+    rule: &'a Rule,
+) -> Route<'a> {
+    let Rule { name, origin, hosts, path_prefix, methods, in_the_clear, action } = rule;
+    Route {
+        listener,
+        bind,
+        index,
+        name,
+        host: hosts.iter().map(HostPattern::to_string).collect(),
+        path_prefix: Some(path_prefix),
+        methods: methods.iter().map(|method| &**method).collect(),
+        in_the_clear: *in_the_clear,
+        action: action_view(plan, action),
+        origin: origin.to_string(),
+    }
 }
 
 /// The response to `/routes`: a JSON array with one rule per line.
@@ -85,26 +120,41 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("invariant: these types have only string keys")
 }
 
-fn action<'a>(plan: &'a Plan, action: &'a Action) -> ActionView<'a> {
+fn action_view<'a>(plan: &'a Plan, action: &'a Action) -> ActionView<'a> {
     match action {
         Action::Proxy(proxy) => {
-            let (upstream, targets) = upstream(plan, proxy.upstream);
-            let (pass_host, strip_path_prefix) = (proxy.pass_host, proxy.strip_path_prefix);
+            let Proxy {
+                upstream,
+                pass_host,
+                strip_path_prefix,
+                // Limits do not change where a request goes. They are in `/config`.
+                max_body: _,
+                body_timeout: _,
+                response_timeout: _,
+                tunnel_timeout: _,
+            } = proxy;
+            let (upstream, targets) = upstream_view(plan, *upstream);
+            let (pass_host, strip_path_prefix) = (*pass_host, *strip_path_prefix);
             ActionView::Proxy { upstream, targets, pass_host, strip_path_prefix }
         }
-        Action::Redirect(redirect) => ActionView::Redirect { to: &redirect.to, status: redirect.status },
-        Action::Respond(respond) => ActionView::Respond { status: respond.status },
+        Action::Redirect(Redirect { to, status }) => ActionView::Redirect { to, status: *status },
+        Action::Respond(Respond { status, headers: _, body: _ }) => ActionView::Respond { status: *status },
         Action::Drop => ActionView::Drop,
-        Action::Pass(pass) => {
-            let (upstream, targets) = upstream(plan, pass.upstream);
-            ActionView::Pass { upstream, targets }
-        }
+        Action::Pass(pass) => ActionView::Pass(pass_view(plan, pass)),
     }
 }
 
-fn upstream(plan: &Plan, id: UpstreamId) -> (&str, Vec<String>) {
-    let upstream = &plan.upstreams[id.0];
-    (&upstream.name, upstream.targets.iter().map(ToString::to_string).collect())
+fn pass_view<'a>(plan: &'a Plan, pass: &Pass) -> PassView<'a> {
+    let Pass { upstream, send_proxy_protocol, idle_timeout: _ } = pass;
+    let (upstream, targets) = upstream_view(plan, *upstream);
+    let send_proxy_protocol = send_proxy_protocol.map(ProxyProtocol::word);
+    PassView { upstream, targets, send_proxy_protocol }
+}
+
+fn upstream_view(plan: &Plan, id: UpstreamId) -> (&str, Vec<String>) {
+    let Upstream { name, origin: _, targets, tls: _, connect_timeout: _, tries: _, idle_timeout: _ } =
+        &plan.upstreams[id.0];
+    (name, targets.iter().map(ToString::to_string).collect())
 }
 
 /// The response to `/health`, and whether the gate is well.
