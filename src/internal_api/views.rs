@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use crate::config::plan::{
-    Action, HostPattern, Listener, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect, Respond, Rule,
-    Upstream, UpstreamId,
+    Action, HostPattern, HttpListener, Listener, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect,
+    Respond, Rule, Upstream, UpstreamId,
 };
 use crate::internal_api::control::{Control, Phase};
 
@@ -66,7 +66,15 @@ pub fn routes(plan: &Plan) -> Vec<Route<'_>> {
         let bind: Vec<String> = binds.iter().map(ToString::to_string).collect();
         match protocol {
             Protocol::Http(http) => {
-                let rules = http.rules.iter().enumerate();
+                let HttpListener {
+                    rules,
+                    head: _,
+                    header_timeout: _,
+                    idle_timeout: _,
+                    trusted_proxies: _,
+                    redirect_to_https: _,
+                } = http;
+                let rules = rules.iter().enumerate();
                 routes.extend(rules.map(|(index, rule)| rule_view(plan, name, bind.clone(), index, rule)));
             }
             Protocol::Tcp(pass) => {
