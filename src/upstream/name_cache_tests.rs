@@ -45,7 +45,7 @@ fn ago(seconds: u64) -> Instant {
     Instant::now().checked_sub(Duration::from_secs(seconds)).expect("the machine runs for longer")
 }
 
-/// What a new connection would go by.
+/// The addresses that a new connection would use.
 fn current(name: &Arc<ResolvedName>) -> Vec<IpAddr> {
     let name = name.clone();
     crate::worker::run(|worker| async move { name.current(&worker).await.addresses.clone() }).unwrap()
