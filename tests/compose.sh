@@ -278,7 +278,7 @@ under_load() {
 }
 
 check_stop() {
-    step "the gate stops when told to"
+    step "the gate stops on a signal"
     local id
     id=$(container smolgate)
     compose stop --timeout 20 smolgate >/dev/null 2>&1
