@@ -1,4 +1,4 @@
-//! The command line for its users: the real program, its output and its exit codes.
+//! The command line as its users see it: the real program, its output and its exit codes.
 
 mod support;
 
@@ -46,7 +46,7 @@ fn a_valid_configuration_passes_every_spelling_of_check() {
 }
 
 #[test]
-fn all_errors_of_a_configuration_are_reported_at_once() {
+fn all_errors_of_a_configuration_are_printed_at_once() {
     let place = Place::with(&[("gate.yml", BROKEN)]);
     for verb in ["check", "routes", "explain http://a.localhost:8021/", "run", "reload"] {
         let err = place.run(&format!("{verb} -c gate.yml")).failed(1);
@@ -195,7 +195,7 @@ fn explain_knows_rules_that_decide_by_name_under_tls() {
       - { host: evil.example.org, drop: true }
 "#;
     let place = Place::with(&[("gate.yml", config)]);
-    // Standard error has a warning about the rule that comes too late.
+    // The rule that comes too late has a warning as well.
     let explain = |line: &str| place.run(&format!("explain -c gate.yml {line}")).out;
     assert_eq!(
         explain("https://evil.example.org/x"),
@@ -215,7 +215,7 @@ GET https://mail.example.com/ on listener https (:443)
   the name asked for decides, before a byte is answered:
   1  gate.yml:6  www.example.com  no: host is mail.example.com, the rule wants www.example.com
   2  gate.yml:7  *.example.com    takes the name, and what it does needs a request
-  so TLS is ended here, and the rules are asked again for the request:
+  so TLS is terminated here, and the rules are asked again for the request:
   1  gate.yml:6  www.example.com /   no: host is mail.example.com, the rule wants www.example.com
   2  gate.yml:7  *.example.com /api  no: path is /, the rule wants /api or below
   3  gate.yml:8  mail.example.com /  wins -> the answer is 421 (misdirected)
@@ -227,7 +227,7 @@ GET https://mail.example.com/ on listener https (:443)
         "{passed}"
     );
     let address = explain("https://192.0.2.1/");
-    assert!(address.contains("; nobody asks for an address:\n"), "{address}");
+    assert!(address.contains("; no client asks for an address by name:\n"), "{address}");
     assert!(address.contains("no rule takes it: the answer is 404 (no_rule)"), "{address}");
 }
 
@@ -363,7 +363,7 @@ fn a_reader_that_leaves_early_is_no_failure() {
     }
 }
 
-/// Answers one request like an internal API, and returns its head.
+/// Answers one request like an internal API, and returns the head of the request.
 fn api(status: &'static str, body: &'static str) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

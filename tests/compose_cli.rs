@@ -158,7 +158,7 @@ error: no certificate has the name example.com, web.example.com: not served unde
 ";
         assert_eq!(err, expected);
     }
-    // A service that terminates TLS itself has a certificate of its own.
+    // A service with `passthrough` has its own certificate.
     let place = Place::with(&[("compose.yaml", &format!("services:\n{more}"))]);
     let Ended { code, out, err } = place.run_with("check", &[("SMOLGATE_HTTPS_ENABLED", "true")]);
     assert_eq!((code, err.as_str()), (0, ""));

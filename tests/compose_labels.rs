@@ -1,8 +1,8 @@
-//! Compose files: golden files, round trips, broken text.
+//! Compose files and their results: golden files, round trips, broken text.
 //!
-//! A golden file has diagnostics, then the plan as the view shows it. Of the files of an input, the test
-//! loads those that a person would name; an input without names is `compose.yaml`. A first line `# NAME=value
-//! ...` is the environment.
+//! A golden file has diagnostics, then the plan as the view shows it. Of the files of an input, those are loaded
+//! that a person would name. An input that names no file is `compose.yaml`. A first line `# NAME=value ...` is the
+//! environment.
 
 mod support;
 
@@ -44,7 +44,7 @@ fn outcome(input: &str) -> String {
                 0 => String::new(),
                 count => format!("# {count} rejected\n"),
             };
-            // Leave out defaults, because they would hide the differences.
+            // Leave out defaults, which are the same everywhere and would hide the rest.
             format!("{said}{rejected}{}", interesting(&view(&loaded.plan)))
         }
         Err(diagnostics) => diagnostics.to_string(),
@@ -174,9 +174,9 @@ fn a_file_that_several_patterns_match_is_loaded_once() {
     }
 }
 
-/// The watched files are those that were read or looked for.
+/// The watched files are those that were read, and those that would have been.
 #[test]
-fn every_file_that_was_looked_for_is_a_source() {
+fn every_file_that_was_asked_for_is_recorded() {
     let inputs = MemoryInputs::new()
         .file(
             "apps/a/compose.yaml",
@@ -213,7 +213,7 @@ fn many_services() {
 }
 
 #[test]
-fn long_chains_of_extends_are_limited() {
+fn long_chains_of_extends_and_include_end() {
     let mut text = "services:\n  s0: { expose: [80] }\n".to_owned();
     for number in 1..2_000 {
         text.push_str(&format!(
@@ -273,7 +273,7 @@ fn broken(text: &str, breaks: &[(usize, usize, usize)]) -> String {
     chars.into_iter().collect()
 }
 
-/// Checks that the view of a plan loads again, or that there are errors.
+/// Checks that there is a plan whose view loads again, or that there are errors.
 fn holds(memory: &MemoryInputs, paths: &[PathBuf]) -> Result<(), TestCaseError> {
     match load(paths, memory) {
         Ok(loaded) => {
@@ -291,7 +291,7 @@ fn holds(memory: &MemoryInputs, paths: &[PathBuf]) -> Result<(), TestCaseError> 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Any file gives a plan or errors.
+    /// Every file gives a plan or errors.
     #[test]
     fn broken_text_never_panics(
         which in 0..1_000usize,
@@ -302,7 +302,7 @@ proptest! {
         holds(&memory, &paths)?;
     }
 
-    /// A label may have any value.
+    /// Any label is read without a panic.
     #[test]
     fn any_label_is_read(key in "[a-z_.]{0,12}", value in "\\PC{0,30}", dotenv in "\\PC{0,60}") {
         let value = serde_json::to_string(&value).expect("a string");

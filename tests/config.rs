@@ -1,6 +1,6 @@
-//! Configurations: golden files, round trips, broken text.
+//! Configurations and their results: golden files, round trips, broken text.
 //!
-//! A golden file has the plan as the view shows it, or the diagnostics. An input without names is
+//! A golden file has the plan as the view shows it, or the diagnostics. An input that names no file is
 //! `smolgate.yml`.
 
 mod support;
@@ -44,7 +44,7 @@ fn golden_files_give_what_they_say() {
     golden::compare(&golden_files(), outcome);
 }
 
-/// Everything but the parts that a view cannot show: origins and the token.
+/// The plan without what a view cannot show: places and the token.
 fn without_origins(mut plan: Plan) -> Plan {
     let nowhere = Origin { file: "".into(), line: 0, column: 0 };
     plan.files.clear();
@@ -121,7 +121,7 @@ fn many_rules() {
     assert_eq!(http.rules.len(), 10_000);
 }
 
-/// A way to break a text at some place: remove, repeat, or insert.
+/// A way to break a text at a place: the text there is removed, repeated, or replaced.
 #[derive(Clone, Debug)]
 enum Break {
     Remove(usize, usize),
@@ -193,7 +193,7 @@ fn broken(text: &str, breaks: &[Break]) -> String {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Any text gives a plan or errors.
+    /// Every text gives a plan or errors, and each error has a line of that text.
     #[test]
     fn broken_text_never_panics(which in 0..1_000usize, breaks in breaks()) {
         static FILES: LazyLock<Vec<Golden>> = LazyLock::new(golden_files);

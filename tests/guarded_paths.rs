@@ -69,6 +69,10 @@ fn a_path_that_a_target_may_read_as_guarded_does_not_reach_it() {
         "GET dropped.test/.env%00.png",
         "GET dropped.test/.env%3fx",
         "PUT dropped.test/a//b/c",
+        // Some servers leave out all that stands behind the `;`.
+        "PUT dropped.test/a;%2fx/b",
+        "PUT dropped.test/a;\\x/b",
+        "GET dropped.test//x;%2fy/.env",
         "GET refused.test//admin",
         "GET refused.test/admin%2Fusers",
     ];

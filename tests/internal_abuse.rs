@@ -12,7 +12,7 @@ use internal_support::{Answer, Api, PATIENCE, read_all};
 use smolgate::internal_api::Limits;
 
 #[test]
-fn garbage_is_refused_without_harm() {
+fn garbage_is_refused_and_the_next_request_is_served() {
     let api = Api::start();
     for (expected, bytes) in [
         (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec()),
@@ -34,7 +34,7 @@ fn garbage_is_refused_without_harm() {
         let answer = Answer::of(&api.raw(&bytes));
         assert_eq!(answer.status, expected, "{:?}", String::from_utf8_lossy(&bytes));
     }
-    // A field that is not ASCII is neither refused nor a reason to fail.
+    // A field that is not ASCII is neither refused nor causes a panic.
     let cookie = "GET /livez HTTP/1.1\r\nHost: a\r\nCookie: nom=é\r\n\r\n".as_bytes();
     assert_eq!(Answer::of(&api.raw(cookie)).status, 200);
     assert_eq!(api.fake.reloads.load(SeqCst), 0);
@@ -55,7 +55,8 @@ fn slow_peers_are_cut() {
 fn dripping_bytes_does_not_extend_the_deadline() {
     let api = Api::with(None, Limits { head_time: Duration::from_millis(200), ..Limits::default() });
     let mut stream = api.connect();
-    // The bytes have no end, and no pause as long as the limit. This loop ends only if the limit is a total.
+    // The head never ends, and there is never a pause as long as the limit. So this loop ends only if the limit is
+    // a total.
     stream.write_all(b"GET /livez HTTP/1.1\r\nX: ").unwrap();
     stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
     let mut byte = [0; 1];
@@ -72,8 +73,8 @@ fn dripping_bytes_does_not_extend_the_deadline() {
 }
 
 #[test]
-fn a_response_without_a_reader_is_given_up() {
-    // The time is zero, so bytes that cannot be written at once are not written.
+fn a_response_that_is_not_read_is_given_up() {
+    // Without any time, only bytes that can be written at once are written.
     let api = Api::with(None, Limits { answer_time: Duration::ZERO, ..Limits::default() });
     let worker = api.fake.counters.worker();
     for index in 0..1_000 {
@@ -86,7 +87,7 @@ fn a_response_without_a_reader_is_given_up() {
     stuck.set_read_timeout(Some(PATIENCE)).unwrap();
     stuck.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
     assert_eq!(stuck.peek(&mut [0; 1]).unwrap(), 1);
-    // After another whole exchange, the time of the stuck one is over as well.
+    // After a whole exchange, the time of the other connection is over too.
     assert_eq!(api.ask("GET /livez", "").status, 200);
     let answer = read_all(&mut stuck);
     let length: usize =
@@ -95,7 +96,7 @@ fn a_response_without_a_reader_is_given_up() {
 }
 
 #[test]
-fn a_client_that_does_not_read_loses_its_slot() {
+fn a_peer_that_does_not_read_loses_its_slot() {
     let api = Api::with(None, Limits { answer_time: PATIENCE, connections: 1, ..Limits::default() });
     let worker = api.fake.counters.worker();
     for index in 0..1_000 {
@@ -118,7 +119,7 @@ fn a_thousand_silent_connections_displace_only_each_other() {
     for line in ["GET /livez", "POST /reload", "GET /metrics"] {
         assert_eq!(api.ask(line, "").status, 200);
     }
-    // All but the newest were closed, and none for its age, since that limit is far.
+    // All but the newest were closed. None was closed for its age, because that limit is far.
     for stream in &mut crowd[..count - limits.connections] {
         assert_eq!(read_all(stream), "");
     }
@@ -128,7 +129,7 @@ fn a_thousand_silent_connections_displace_only_each_other() {
 }
 
 #[test]
-fn reloads_wait_in_a_short_queue_and_block_no_other_request() {
+fn waiting_reloads_are_few_and_block_no_other_request() {
     let limits = Limits { connections: 8, ..Limits::default() };
     let api = Api::with(None, limits);
     let (open, gate) = smol::channel::unbounded();
@@ -142,8 +143,8 @@ fn reloads_wait_in_a_short_queue_and_block_no_other_request() {
     while api.fake.reloads.load(SeqCst) < 4 {
         std::thread::yield_now();
     }
-    assert_eq!(Answer::of(&read_all(&mut ask())).status, 503, "a fifth reload is refused");
-    // A crowd that needs slots cannot take those of the reloads.
+    assert_eq!(Answer::of(&read_all(&mut ask())).status, 503, "a fifth is told to come back");
+    // A crowd that wants slots cannot take those of the reloads.
     let _crowd: Vec<TcpStream> = (0..100).map(|_| api.connect()).collect();
     assert_eq!(api.ask("GET /livez", "").status, 200);
     for _ in 0..4 {

@@ -1,4 +1,4 @@
-//! The internal API over real sockets: every endpoint, and which requests it accepts.
+//! The internal API over real sockets: every endpoint, and the checks of requests.
 
 mod internal_support;
 
@@ -165,8 +165,8 @@ fn pages_of_other_sites_cannot_reload() {
     }
 }
 
-/// `<img src="http://10.0.0.7:42007/reload" referrerpolicy="no-referrer">`: over plain HTTP, and off
-/// loopback, a browser adds no field that would reveal the page.
+/// `<img src="http://10.0.0.7:42007/reload" referrerpolicy="no-referrer">`: over plain HTTP, and not on loopback,
+/// a browser adds no mark that tells the page.
 #[test]
 fn an_unmarked_request_of_a_browser_is_no_reload() {
     let api = Api::start();
@@ -302,7 +302,7 @@ fn stopping_does_not_cut_the_reload_that_stops_it() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_address_is_free_as_soon_as_the_server_has_stopped() {
+fn a_server_may_bind_as_soon_as_another_has_stopped() {
     let api = Api::start();
     let address = api.address();
     let bind = InternalBind::Tcp(Bind::Address(address));
@@ -318,7 +318,7 @@ fn a_unix_socket_is_for_its_owner_and_a_stale_one_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("gate.sock");
     let bind = InternalBind::Unix(path.clone());
-    // A killed process leaves its socket file behind.
+    // The file that a killed process leaves behind.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let fake = Fake::new();
     let server = Server::start(&bind, None, fake.clone()).unwrap();

@@ -83,7 +83,7 @@ fn a_fifo_is_an_error_in_place_of_any_file() {
 }
 
 #[test]
-fn an_endless_file_is_not_read_without_limit() {
+fn an_endless_file_is_not_read_to_its_end() {
     let place = Place::with(&[("token.yml", "internal_api: { token: \"${file:/dev/zero}\" }")]);
     for line in ["check -c token.yml", "check -c /dev/zero"] {
         let said = run(&place, line, Stdio::null()).failed(1);

@@ -1,4 +1,4 @@
-//! The process for its operator: signals, logs, systemd, and the commands that call it.
+//! The process as an operator sees it: signals, logs, systemd, the verbs that talk to it.
 
 mod support;
 
@@ -28,14 +28,14 @@ http_routes:
   - target: "http://{upstream}"
 "#;
 
-/// The longest wait; nothing here takes a second.
+/// The longest wait. Nothing here takes a second.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running `smolgate run`.
 struct Process {
     child: Child,
     dir: TempDir,
-    /// Its output, line by line.
+    /// The lines that it prints.
     said: Receiver<String>,
     address: SocketAddr,
 }
@@ -49,7 +49,7 @@ impl Process {
         command
             .args(["run", "-c"])
             .arg(&file)
-            // Standard input without an end, as long as this process holds it.
+            // Input without an end, as long as this process has it.
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())
             .env_remove("RUST_LOG")
@@ -204,7 +204,7 @@ fn the_first_term_waits_for_an_exchange_and_the_second_does_not() {
     }
 }
 
-/// A file without an end is read for a while. A signal must not wait for that.
+/// Reading an endless file takes a while. A signal is handled in the meantime.
 #[test]
 fn term_is_handled_during_a_reload() {
     let upstream = Upstream::says("fine");

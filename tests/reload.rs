@@ -1,4 +1,4 @@
-//! Reloads: changes from the next request on, connections that live on, and reloads that change nothing.
+//! Reloads: what changes from the next request on, what stays as it was, and what changes nothing.
 
 mod support;
 
@@ -56,15 +56,14 @@ fn start(live: &Upstream) -> TestGate {
     TestGate::start(BEFORE, &[("live", live)])
 }
 
-/// Installs another configuration.
+/// Loads another configuration.
 #[track_caller]
 fn reload(gate: &TestGate, live: &Upstream, yaml: &str) {
     gate.edit(yaml, &[("live", live)]);
     gate.reload().expect("the reload is fine");
 }
 
-/// An upstream that responds `alive` once the latch is open, with a gate and a client whose request waits for
-/// it.
+/// An upstream that answers `alive` when it may, with a request that waits for it.
 fn held(hold: &Latch) -> (Upstream, TestGate, Client) {
     let held = hold.clone();
     let upstream = Upstream::each(move |connection, _| {
@@ -107,7 +106,7 @@ fn new_rules_hold_from_the_next_request_on_the_same_connection() {
 }
 
 #[test]
-fn a_reload_lists_the_rules_that_changed() {
+fn a_reload_names_the_changed_rules() {
     const RULES: &str = r#"
 listeners:
   - name: http
@@ -133,8 +132,8 @@ listeners:
     assert!(said.contains("listener http: 7 rules (n0, n1, n2, n3, n4, and 2 more) added in "), "{said}");
 }
 
-/// A read that fills the whole buffer does not prove that nothing follows. The gate must still use the new
-/// rules for the next request.
+/// A read that fills its whole buffer does not show whether more bytes follow. The wait for the next request must
+/// still begin with the new rules.
 #[test]
 fn new_rules_hold_after_a_request_that_filled_its_buffer() {
     let upstream = live();
@@ -268,7 +267,7 @@ fn an_invalid_configuration_changes_nothing() {
     gate.edit(&BEFORE.replace("path_prefix", "path_prefx"), &[("live", &upstream)]);
     let error = gate.reload().expect_err("the configuration is invalid");
     assert!(error.contains("path_prefx") && error.contains("path_prefix"), "the whole diagnostic: {error}");
-    // After the file is corrected, the next reload succeeds.
+    // After the file was mended, the next reload works.
     reload(&gate, &upstream, &BEFORE.replace("before", "mended"));
     client.exchange(VERSION).expect(200, "mended");
 }
@@ -289,7 +288,7 @@ fn listeners_come_and_go() {
     reload(&gate, &upstream, BEFORE);
     assert_eq!(gate.find_address("extra"), None);
     support::until("the removed listener refuses", || std::net::TcpStream::connect(extra).is_err());
-    // A removed listener closes its idle connections.
+    // An idle connection of a removed listener is closed at once.
     kept.expect_close();
     gate.exchange(VERSION).expect(200, "before");
 }
@@ -359,8 +358,7 @@ fn a_restart_uses_the_new_rules_too() {
     gate.exchange(VERSION).expect(200, "after");
 }
 
-/// A restart does not wait for exchanges in flight and refuses no connection. It keeps a port that the system
-/// chose.
+/// A restart does not wait for open exchanges and refuses no connection. A port that the system chose stays.
 #[test]
 fn a_restart_serves_new_connections_while_exchanges_in_flight_end() {
     let hold = Latch::new();
@@ -383,7 +381,7 @@ fn a_restart_serves_new_connections_while_exchanges_in_flight_end() {
     hold.open();
     busy.read_response().expect(200, "alive");
     busy.expect_close();
-    // The previous workers have ended, or end now.
+    // The old workers have ended, or end now.
     gate.restart().expect("the restart is fine");
     gate.exchange(VERSION).expect(200, "after");
 }
@@ -421,19 +419,19 @@ fn a_reload_that_is_refused_leaves_nothing_behind() {
     assert!(socket.exists());
 }
 
-/// A gate on a port that was free a moment ago, with that port in its configuration.
+/// A gate on a port of this address that was free a moment ago.
 fn on_a_free_port(yaml: &str, live: &Upstream) -> (TestGate, u16) {
     loop {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         match TestGate::try_start(yaml, &[("live", live), ("port", &port)]) {
             Ok(gate) => return (gate, port),
-            // Another test has taken the port.
+            // Another test took the port.
             Err(error) => assert!(error.contains("cannot listen"), "{error}"),
         }
     }
 }
 
-/// Stops the other threads, even if the test fails.
+/// Ends the threads of a test, also when it fails.
 struct Ends<'a>(&'a AtomicBool);
 
 impl Drop for Ends<'_> {
@@ -458,8 +456,8 @@ fn an_address_can_be_widened_and_narrowed() {
         for (address, word) in [("", "wide"), ("127.0.0.1", "narrow"), ("0.0.0.0", "IPv4"), ("", "wide")] {
             gate.edit(&on(address).replace("before", word), &[("live", &upstream), ("port", &port)]);
             gate.reload().unwrap_or_else(|error| panic!("{address}: {error}"));
-            // The narrower socket, if it is the one that goes, accepts connections until it is gone.
-            support::until("the new rules are in force", || {
+            // The narrower socket may be the one that is removed. It accepts connections until then.
+            support::until("the new rules are met", || {
                 let mut client = Client::connect(([127, 0, 0, 1], port).into());
                 let answer = client.try_send(VERSION).then(|| client.try_read_response("GET").ok()).flatten();
                 // Only Linux can close a listening socket without a reset while clients connect.
@@ -529,7 +527,7 @@ fn the_shutdown_timeout_of_a_listener_holds_at_a_stop() {
         held.wait();
         connection.send(ALIVE);
     });
-    // The top-level timeout is an hour: only the other listener's own timeout lets the gate end.
+    // The global timeout is an hour, so the gate ends only by the listener's own.
     let own = BEFORE
         .replace("20s", "1h")
         .replace("protocol: http\n", "protocol: http\n    shutdown_timeout: 20s\n");

@@ -1,4 +1,4 @@
-//! Watching: every kind of edit takes effect by itself, and a bad edit harms nothing.
+//! Watching: every way of editing a configuration takes effect by itself, and a bad edit changes nothing.
 
 mod support;
 
@@ -29,12 +29,12 @@ fn answering(word: &str) -> String {
     )
 }
 
-/// Whether the system reports changes; else files are polled every two seconds.
+/// Whether the system reports changes. Otherwise, files are polled every two seconds.
 const INOTIFY: bool = cfg!(all(target_os = "linux", not(portable)));
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// The real program over files, and its use of inotify.
+/// The real program with its configuration, and what it asks of the system.
 struct Program {
     program: program::Program,
     address: SocketAddr,
@@ -68,7 +68,7 @@ impl Program {
         self.signal(Signal::HUP);
     }
 
-    /// The information in `/proc` about each of its inotify instances.
+    /// The description of each inotify instance of the program in `/proc`.
     fn inotify(&self) -> Vec<String> {
         let open = fs::read_dir(self.proc("fd")).into_iter().flatten().flatten();
         let events = open
@@ -82,7 +82,7 @@ impl Program {
         !self.inotify().is_empty()
     }
 
-    /// Whether it watches events of this very file.
+    /// Whether the program watches this very file.
     fn watches(&self, file: &Path) -> bool {
         let inode = format!(" ino:{:x} ", fs::metadata(file).unwrap().ino());
         self.inotify().iter().any(|instance| instance.contains(&inode))
@@ -110,7 +110,7 @@ fn writing_in_place() {
     let (_dir, file, program) = watched();
     fs::write(&file, answering("two")).unwrap();
     program.answers("two");
-    // By a writer that keeps the file open, in several steps.
+    // An editor that keeps the file open and writes in several steps.
     let mut open = File::options().write(true).truncate(true).open(&file).unwrap();
     let text = answering("three, and longer");
     let (first, second) = text.split_at(text.len() / 2);
@@ -127,7 +127,7 @@ fn another_file_in_its_place() {
         let (new, old) = (dir.path().join("smolgate.yml.new"), dir.path().join("smolgate.yml~"));
         fs::write(&new, answering(&format!("round {round}"))).unwrap();
         if keeps_a_copy {
-            // Like vim: for a moment the file does not exist.
+            // As vim writes: for a moment there is no such file.
             fs::rename(&file, &old).unwrap();
         }
         fs::rename(&new, &file).unwrap();
@@ -220,7 +220,7 @@ fn a_symbolic_link_on_the_way_that_is_swapped() {
 fn files_that_the_configuration_names() {
     let (dir, file, program) = watched();
     let word = dir.path().join("word");
-    // The edit names a file that does not exist yet. Only that file repairs it.
+    // The edit names a file that does not exist yet. Only writing that file makes it valid.
     fs::write(&file, answering("${file:word}")).unwrap();
     program.says("`word` cannot be read");
     fs::write(&word, "from a file\n").unwrap();
@@ -231,7 +231,7 @@ fn files_that_the_configuration_names() {
         return;
     }
     until("it watches both", || program.watches(&word) && program.watches(&file));
-    // A file that is no longer named is no longer watched; the other one still is.
+    // A file that is no longer named is no longer watched, but the others are.
     fs::write(&file, answering("alone")).unwrap();
     program.answers("alone");
     until("it watches only the files that are read", || !program.watches(&word));
@@ -269,7 +269,7 @@ fn a_broken_edit_changes_nothing_and_is_reported_once() {
     }
     program.answers("one");
     assert_eq!(program.said("refused"), 1, "{}", program.log());
-    // Another mistake is reported again.
+    // Another error is reported anew.
     fs::write(&file, broken.replace("respnd", "rspond")).unwrap();
     until("it reports the other one too", || program.said("refused") == 2);
     fs::write(&file, answering("mended")).unwrap();
@@ -284,16 +284,16 @@ fn an_emptied_file_is_not_loaded() {
     program.answers("one");
     writer.write_all(answering("two").as_bytes()).unwrap();
     program.answers("two");
-    // SIGHUP loads an empty file on purpose.
+    // An empty file is loaded on SIGHUP.
     fs::write(&file, "").unwrap();
     until("it is reported again", || program.said("smolgate.yml is empty") == 2);
     program.hang_up();
     program.says("listener http removed");
 }
 
-/// The path goes through a descriptor and keeps leading to the old file, like the mount of a single file.
+/// The file is named by a descriptor that keeps leading to it, like the mount of a single file.
 #[test]
-fn a_mount_of_a_replaced_file_is_reported() {
+fn a_mount_of_a_file_that_was_replaced_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let (file, new) = (dir.path().join("smolgate.yml"), dir.path().join("new"));
     fs::write(&file, answering("one")).unwrap();
@@ -311,11 +311,11 @@ fn a_mount_of_a_replaced_file_is_reported() {
     assert_eq!(program.said("mount the directory"), 1, "{}", program.log());
 }
 
-/// Further arguments of the program.
+/// Further arguments and variables of the program.
 type Setup = fn(&mut Command);
 
 #[test]
-fn a_flag_or_a_variable_switches_it_on() {
+fn the_command_line_and_the_environment_switch_watching_on() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("smolgate.yml");
     let quiet = |word: &str| answering(word).replace("watch: true\n", "");
@@ -338,7 +338,7 @@ fn a_flag_or_a_variable_switches_it_on() {
 }
 
 #[test]
-fn a_reload_switches_it_on_and_off() {
+fn a_reload_switches_watching_on_and_off() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("smolgate.yml");
     let unwatched = |word: &str| answering(word).replace("watch: true", "watch: false");
@@ -412,7 +412,7 @@ fn hang_ups_under_load_lose_nothing_and_reopen_logs() {
     });
 }
 
-/// A compose project in a folder, and the program over it. `files` are written first.
+/// A compose project in a folder, and the program with it. `files` are written first.
 fn composed(files: &[(&str, String)]) -> (TempDir, Program) {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("more")).unwrap();
@@ -435,7 +435,7 @@ fn routed_to(target: &str) -> String {
 }
 
 #[test]
-fn a_label_that_is_edited() {
+fn an_edited_label_takes_effect() {
     let (one, two) = (Upstream::says("one"), Upstream::says("two"));
     let to = |upstream: &Upstream| routed_to(&upstream.address().to_string());
     let (dir, program) = composed(&[("compose.yaml", to(&one))]);
@@ -447,7 +447,7 @@ fn a_label_that_is_edited() {
     fs::write(&new, to(&one)).unwrap();
     fs::rename(&new, &file).unwrap();
     program.answers("one");
-    // A bad label removes its own service; text that is no YAML removes nothing.
+    // A bad label rejects its own service. A text that is not YAML changes nothing.
     fs::write(&file, to(&one).replace("http:", "ftp:")).unwrap();
     until("the service is not served", || Client::connect(program.address).exchange(GET).status() == 503);
     fs::write(&file, to(&two)).unwrap();
@@ -458,7 +458,7 @@ fn a_label_that_is_edited() {
 }
 
 #[test]
-fn all_files_of_a_compose_project() {
+fn every_file_of_a_compose_project_is_watched() {
     let (one, two) = (Upstream::says("one"), Upstream::says("two"));
     let [to_one, to_two] = [&one, &two].map(|upstream| format!("TARGET={}\n", upstream.address()));
     let (dir, program) = composed(&[

@@ -68,7 +68,7 @@ fn an_edit_during_a_load_is_found_without_an_event() {
 }
 
 #[test]
-fn a_load_that_reads_other_content_is_requested_once() {
+fn a_load_that_reads_something_else_is_asked_for_once() {
     let (_dir, dir) = folder();
     let file = dir.join("a.yml");
     fs::write(&file, "here").unwrap();
@@ -86,7 +86,7 @@ fn a_load_that_reads_other_content_is_requested_once() {
 }
 
 #[test]
-fn every_folder_is_watched_in_which_a_name_can_get_another_file() {
+fn every_folder_on_the_way_to_a_file_is_watched() {
     let (_dir, dir) = folder();
     for folder in ["mount/..1", "releases/1"] {
         fs::create_dir_all(dir.join(folder)).unwrap();
@@ -113,7 +113,7 @@ fn every_folder_is_watched_in_which_a_name_can_get_another_file() {
 }
 
 #[test]
-fn every_certificate_file_of_a_folder_is_noted() {
+fn certificates_and_keys_in_a_folder_are_noted() {
     let (_dir, dir) = folder();
     fs::create_dir_all(dir.join("live/a.example/old/older")).unwrap();
     fs::write(dir.join("live/a.example/cert.pem"), [0xff]).unwrap();
@@ -132,7 +132,7 @@ fn every_certificate_file_of_a_folder_is_noted() {
 }
 
 #[test]
-fn a_mount_that_shows_another_file_is_reported_once() {
+fn a_mount_that_shows_a_replaced_file_is_reported_once() {
     let (_dir, dir) = folder();
     let file = dir.join("a.yml");
     fs::write(&file, "").unwrap();

@@ -173,7 +173,10 @@ impl ConfigWatcher {
         });
         let emptied: HashSet<PathBuf> = emptied.map(|(path, _)| path.to_owned()).collect();
         for path in emptied.difference(&self.empty) {
-            tracing::warn!("{} is empty: waiting for its content; SIGHUP loads it empty", path.display());
+            tracing::warn!(
+                "{} is empty: it is not loaded before it is filled; SIGHUP loads it as it is",
+                path.display()
+            );
         }
         self.empty = emptied;
         !self.empty.is_empty()

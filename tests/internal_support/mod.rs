@@ -14,7 +14,7 @@ use smolgate::internal_api::control::{Asking, ReloadFuture};
 use smolgate::internal_api::{Control, Limits, Phase, Server};
 use smolgate::metrics::Counters;
 
-/// The longest wait. It is long enough for a busy machine, so a test that waits this long has failed.
+/// Long enough for a loaded machine. Only a failing test waits so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A fake gate.
@@ -25,7 +25,7 @@ pub(crate) struct Fake {
     pub(crate) restarts: AtomicUsize,
     /// Whether the next reload reads a broken configuration.
     pub(crate) broken: AtomicBool,
-    /// Reloads wait for this channel, if there is one.
+    /// Reloads wait for this channel to close, if there is one.
     pub(crate) gate: Mutex<Option<smol::channel::Receiver<()>>>,
 }
 
