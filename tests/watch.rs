@@ -265,7 +265,7 @@ fn a_broken_edit_changes_nothing_and_is_reported_once() {
     program.says("did you mean `respond`?");
     for round in 1..4 {
         fs::write(&file, &broken).unwrap();
-        until("it has read the file again", || program.said("nothing changed") >= round);
+        until("it has read the file again", || program.said("read again: nothing changed") >= round);
     }
     program.answers("one");
     assert_eq!(program.said("refused"), 1, "{}", program.log());
@@ -301,7 +301,7 @@ fn a_mount_of_a_file_that_was_replaced_is_reported() {
     let mounted = format!("/proc/{}/fd/{}", std::process::id(), open.as_raw_fd());
     let program = Program::start(Path::new(&mounted), |_| {});
     program.answers("one");
-    until("it has read the file again", || program.said("nothing changed") > 0);
+    until("it has read the file again", || program.said("read again: nothing changed") > 0);
     fs::write(&new, answering("two")).unwrap();
     fs::rename(&new, &file).unwrap();
     program.says("mount the directory, not the file");
