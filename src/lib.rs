@@ -1,31 +1,33 @@
 //! smolgate, a small reverse proxy on the smol stack.
 //!
-//! The modules stand in the order in which a byte meets them; a module uses only what stands
-//! below it, `config::plan`, `log` and `reason`. `tests/tidy.rs` keeps that.
+//! The modules stand in the order of their use: each one uses only modules below it. `tests/tidy.rs` checks
+//! that. Start with `proxy/exchange.rs`: the life of a request on one screen.
 
-pub mod cli;
-pub mod demo;
+// The program: one function per command.
+pub mod cli; // commands and their arguments
+pub mod demo; // `smolgate demo`, and whoami, the upstream behind it
 
-pub mod gate;
+// The control plane: ordinary smol tasks. It decides what is served.
+pub mod gate; // start, reload, drain, stop
+pub mod internal_api; // HTTP for operators: reload, metrics, health, views
+pub mod watch; // files that changed
 
-pub mod internal_api;
-pub mod proxy;
-pub mod watch;
+// The data plane: one thread per worker, nothing shared. It serves, and never calls the control plane.
+pub mod proxy; // the life of a connection and of a request
+pub mod generation; // what one load of the configuration built
+pub mod upstream; // targets, connection pools, name resolution
+pub mod tls; // handshakes on both sides, certificates
+pub mod routing; // a request head becomes a rule
 
-pub mod generation;
+// Protocols: bytes in, values out. No socket, no clock, no await.
+pub mod http1; // RFC 9112: messages of HTTP/1.1
+pub mod proxy_protocol; // the PROXY header
 
-pub mod routing;
-pub mod tls;
-pub mod upstream;
-
-pub mod http;
-pub mod http1;
-pub mod proxy_protocol;
-pub mod worker;
-
-pub mod config;
-pub mod log;
-pub mod metrics;
-pub mod reason;
-
-pub mod files;
+// The base of all others.
+pub mod worker; // executor, reactor, timers, buffers, sockets
+pub mod log; // events and the access log
+pub mod metrics; // counters
+pub mod config; // text becomes a plan
+pub mod http; // RFC 9110: methods, names, hosts, paths, heads
+pub mod reason; // why smolgate answered or closed by itself
+pub mod files; // opens files without waiting

@@ -1,4 +1,4 @@
-//! The internal API over real sockets: every endpoint, and who may ask.
+//! The internal API over real sockets: every endpoint, and the checks of requests.
 
 mod internal_support;
 
@@ -51,7 +51,7 @@ fn head_has_the_fields_and_no_body() {
 }
 
 #[test]
-fn only_the_methods_of_an_endpoint() {
+fn other_methods_than_those_of_an_endpoint_are_405() {
     let api = Api::start();
     for (line, allow) in [
         ("HEAD /reload", "GET, POST"),
@@ -165,8 +165,8 @@ fn pages_of_other_sites_cannot_reload() {
     }
 }
 
-/// `<img src="http://10.0.0.7:42007/reload" referrerpolicy="no-referrer">`: over plain HTTP, and off
-/// loopback, a browser adds no mark by which the page could be told.
+/// `<img src="http://10.0.0.7:42007/reload" referrerpolicy="no-referrer">`: over plain HTTP, and not on loopback,
+/// a browser adds no mark that tells the page.
 #[test]
 fn an_unmarked_request_of_a_browser_is_no_reload() {
     let api = Api::start();
@@ -191,7 +191,63 @@ fn an_unmarked_request_of_a_browser_is_no_reload() {
 }
 
 #[test]
-fn a_path_is_taken_as_it_was_sent() {
+fn if_a_field_is_repeated_every_value_must_be_right() {
+    let api = Api::start();
+    let [own, foreign] = ["http://localhost", "http://evil.example"];
+    for (name, right, wrong) in [
+        ("Sec-Fetch-Site", "same-origin", "cross-site"),
+        ("Origin", own, foreign),
+        ("Referer", "http://localhost/", "http://evil.example/"),
+    ] {
+        for (first, second) in [(right, wrong), (wrong, right)] {
+            let fields = format!("{name}: {first}\r\n{name}: {second}\r\n");
+            for line in ["GET /reload", "POST /reload"] {
+                assert_eq!(api.ask(line, &fields).status, 403, "{fields}");
+            }
+        }
+    }
+    let agents =
+        ["User-Agent: Mozilla/5.0\r\nUser-Agent: curl/8.5.0\r\n", "Accept: image/*\r\nAccept: */*\r\n"];
+    for fields in agents {
+        assert_eq!(api.ask("GET /reload", fields).status, 403, "{fields}");
+        let rebound = format!("GET /config HTTP/1.1\r\nHost: evil.example\r\n{fields}\r\n");
+        assert_eq!(Answer::of(&api.raw(rebound.as_bytes())).status, 403, "{fields}");
+    }
+    let hosts = b"GET /config HTTP/1.1\r\nHost: evil.example\r\nHost: localhost\r\n\r\n";
+    assert_eq!(Answer::of(&api.raw(hosts)).status, 400);
+    assert_eq!(api.fake.reloads.load(SeqCst), 0);
+
+    let api = Api::with(Some("s3cret"), Limits::default());
+    let [right, wrong] = ["Authorization: Bearer s3cret\r\n", "Authorization: Bearer guess\r\n"];
+    assert_eq!(api.ask("GET /config", &format!("{wrong}{right}")).status, 401);
+    assert_eq!(api.ask("GET /config", &format!("{right}{wrong}")).status, 401);
+}
+
+#[test]
+fn a_single_mark_of_a_browser_is_enough() {
+    let api = Api::start();
+    for field in [
+        "Sec-Fetch-Dest: image",
+        "Sec-Fetch-Mode: no-cors",
+        "Sec-Fetch-User: ?1",
+        "Sec-CH-UA-Mobile: ?0",
+        "Sec-GPC: 1",
+        "DNT: 1",
+        "Cookie: a=b",
+        "Priority: u=4",
+        "Accept: image/avif,image/webp",
+    ] {
+        assert_eq!(api.ask("GET /reload", &format!("{field}\r\n")).status, 403, "{field}");
+        let rebound = format!("GET /config HTTP/1.1\r\nHost: evil.example\r\n{field}\r\n\r\n");
+        assert_eq!(Answer::of(&api.raw(rebound.as_bytes())).status, 403, "{field}");
+    }
+    assert_eq!(api.fake.reloads.load(SeqCst), 0);
+    let node = "User-Agent: node\r\nAccept: */*\r\nAccept-Language: *\r\nSec-Fetch-Mode: cors\r\n";
+    assert_eq!(api.ask("GET /reload", node).status, 200);
+}
+
+#[test]
+fn a_path_is_compared_as_it_was_sent() {
     let api = Api::start();
     for path in [
         "/x/../reload",
@@ -210,7 +266,7 @@ fn a_path_is_taken_as_it_was_sent() {
 }
 
 #[test]
-fn the_token_opens_all_but_health() {
+fn everything_but_health_needs_the_token() {
     let api = Api::with(Some("s3cret"), Limits::default());
     for path in ["/", "/reload", "/metrics", "/routes", "/config", "/nothing"] {
         for fields in ["", "Authorization: Bearer wrong\r\n", "Authorization: Basic s3cret\r\n"] {
@@ -246,7 +302,7 @@ fn stopping_does_not_cut_the_reload_that_stops_it() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn another_may_listen_as_soon_as_one_has_stopped() {
+fn a_server_may_bind_as_soon_as_another_has_stopped() {
     let api = Api::start();
     let address = api.address();
     let bind = InternalBind::Tcp(Bind::Address(address));
@@ -262,7 +318,7 @@ fn a_unix_socket_is_for_its_owner_and_a_stale_one_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("gate.sock");
     let bind = InternalBind::Unix(path.clone());
-    // What a killed process leaves behind.
+    // The file that a killed process leaves behind.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let fake = Fake::new();
     let server = Server::start(&bind, None, fake.clone()).unwrap();

@@ -13,6 +13,8 @@ mod shape;
 mod source;
 #[path = "tidy/tree.rs"]
 mod tree;
+#[path = "tidy/words.rs"]
+mod words;
 
 use source::Source;
 
@@ -21,15 +23,20 @@ fn clean(findings: Vec<String>) {
     assert!(findings.is_empty(), "{} findings:\n{}", findings.len(), findings.join("\n"));
 }
 
-/// Runs `rule` over the Rust files whose path starts with `folder`.
-fn over(folder: &str, rule: impl Fn(&Source) -> Vec<String>) {
+/// The Rust files whose path starts with `folder`.
+fn sources(folder: &str) -> Vec<Source> {
     let sources: Vec<Source> = tree::files()
         .iter()
         .filter(|file| file.path.starts_with(folder) && file.path.ends_with(".rs"))
         .map(|file| Source::new(&file.path, &String::from_utf8_lossy(&file.bytes)))
         .collect();
     assert!(!sources.is_empty(), "no Rust file under {folder}");
-    clean(sources.iter().flat_map(rule).collect());
+    sources
+}
+
+/// Runs `rule` over the Rust files whose path starts with `folder`.
+fn over(folder: &str, rule: impl Fn(&Source) -> Vec<String>) {
+    clean(sources(folder).iter().flat_map(rule).collect());
 }
 
 /// Runs `rule` over every file of the project.
@@ -40,6 +47,12 @@ fn over_all(rule: impl Fn(&tree::File) -> Vec<String>) {
 #[test]
 fn modules_use_only_what_stands_below_them() {
     over("src/", arrows::arrows);
+}
+
+#[test]
+fn the_modules_stand_in_the_order_of_their_use() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/lib.rs")).unwrap();
+    clean(arrows::table(&Source::new("src/lib.rs", &text)));
 }
 
 #[test]
@@ -70,6 +83,11 @@ fn only_one_module_opens_files() {
 #[test]
 fn files_and_functions_fit_one_sitting() {
     over("", shape::lengths);
+}
+
+#[test]
+fn folders_can_be_seen_at_a_glance() {
+    clean(shape::folders(&sources("src/")));
 }
 
 #[test]
@@ -114,4 +132,14 @@ fn every_dependency_says_why_it_is_there() {
     let manifest = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
     assert!(tree::dependencies(&manifest).count() > 10, "the manifest was not understood");
     clean(tree::unexplained(&manifest));
+}
+
+#[test]
+fn words_that_were_given_up_are_not_used() {
+    clean(words::beyond(words::STILL_WORDS, &tree::files(), words::given_up));
+}
+
+#[test]
+fn comments_and_paragraphs_begin_with_no_question_word() {
+    clean(words::beyond(words::STILL_OPENINGS, &tree::files(), words::openings));
 }

@@ -1,4 +1,4 @@
-//! What may be written on the command line.
+//! The arguments of the command line.
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -35,27 +35,27 @@ struct CommandLine {
     verb: Option<Verb>,
 }
 
-/// Which configuration is read.
+/// The files of the configuration.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Files {
     /// Configuration file or directory; may be given several times
     #[arg(short = 'c', long = "config", value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Compose file whose labels say what is routed; may be given several times, and hold * and ?
+    /// Compose file whose labels define the routes; may be given several times, and may hold * and ?
     #[arg(long, value_name = "FILE")]
     pub compose: Vec<PathBuf>,
-    /// What the files of -c are, when their keys are not to tell
+    /// Format of the files of -c, instead of telling it by their keys
     #[arg(long, value_name = "KIND", value_parser = formats())]
     pub format: Option<Format>,
 }
 
 impl Files {
-    /// Whether anything was said.
+    /// Whether no argument was given.
     fn is_empty(&self) -> bool {
         self.files.is_empty() && self.compose.is_empty() && self.format.is_none()
     }
 
-    /// Puts what stands before the verb before what stands behind it.
+    /// Puts the arguments before the verb in front of those behind it.
     fn follow(&mut self, before: Files) {
         self.files.splice(..0, before.files);
         self.compose.splice(..0, before.compose);
@@ -63,13 +63,13 @@ impl Files {
     }
 }
 
-/// The formats of the configuration, by their names.
+/// Parses the name of a format.
 fn formats() -> impl TypedValueParser<Value = Format> {
     let names = Format::names().map(|(name, about)| PossibleValue::new(name).help(about));
     PossibleValuesParser::new(names).try_map(|name| Format::named(&name).ok_or("no such format"))
 }
 
-/// How much is logged.
+/// The detail of the log.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Logging {
     /// Least severe level that is logged; comes before RUST_LOG, LOG_LEVEL and the file
@@ -78,7 +78,7 @@ pub struct Logging {
 }
 
 impl Logging {
-    /// `--log-level`, by its name.
+    /// The name that was given with `--log-level`.
     pub fn level(&self) -> Option<&'static str> {
         self.log_level.map(|level| match level {
             Level::Trace => "trace",
@@ -90,21 +90,21 @@ impl Logging {
     }
 }
 
-/// What the gate itself is started with.
+/// The arguments of `run`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Running {
-    /// Which configuration is read.
+    /// The files of the configuration.
     #[command(flatten)]
     pub files: Files,
-    /// How much is logged.
+    /// The detail of the log.
     #[command(flatten)]
     pub logging: Logging,
-    /// Reload by itself when a file changes that the configuration was read from
+    /// Reload when a file of the configuration changes
     #[arg(long)]
     pub watch: bool,
 }
 
-// A mirror of `plan::LogLevel`, so that the plan knows nothing of the command line's library.
+// A copy of `plan::LogLevel`, so that the plan does not depend on clap.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Level {
     Trace,
@@ -114,7 +114,7 @@ enum Level {
     Error,
 }
 
-/// What is to be done.
+/// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Run the gate (the default)
@@ -126,7 +126,7 @@ pub enum Verb {
     Routes(Files),
     /// Say which rule takes a request, and why each earlier one does not
     Explain(Question),
-    /// Print any configuration in our own format, with every default written out
+    /// Print any configuration in the native format, with every default written out
     Adapt(Files),
     /// Make a running gate read its configuration again
     Reload(Reload),
@@ -145,10 +145,10 @@ pub enum Verb {
     },
 }
 
-/// The request that `explain` is asked about.
+/// The request that `explain` traces.
 #[derive(Args, Debug)]
 pub struct Question {
-    /// Which configuration is read.
+    /// The files of the configuration.
     #[command(flatten)]
     pub files: Files,
     /// The URL as a client would ask for it
@@ -156,15 +156,15 @@ pub struct Question {
     /// The method of the request
     #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET")]
     pub method: String,
-    /// The listener that would accept it; else the port of the URL tells
+    /// The listener that accepts the request; without it, the port of the URL decides
     #[arg(long, value_name = "NAME")]
     pub listener: Option<String>,
 }
 
-/// Where the internal API of a running gate is; else the configuration tells.
+/// The address of the internal API of a running gate. Without one, the configuration tells it.
 #[derive(Args, Debug)]
 pub struct Call {
-    /// Which configuration is read.
+    /// The files of the configuration.
     #[command(flatten)]
     pub files: Files,
     /// Address of the internal API: HOST:PORT, :PORT or unix:/PATH
@@ -175,18 +175,18 @@ pub struct Call {
     pub token: Option<String>,
 }
 
-/// How a running gate is to read its configuration again.
+/// The arguments of `reload`.
 #[derive(Args, Debug)]
 pub struct Reload {
-    /// Where its internal API is.
+    /// The address of the internal API.
     #[command(flatten)]
     pub call: Call,
-    /// Drain every listener and start it anew, unchanged ones too
+    /// Serve with new workers and new sockets, while the old ones drain
     #[arg(long)]
     pub restart: bool,
 }
 
-/// What the built-in upstream is told.
+/// The arguments of `whoami`.
 #[derive(Args, Debug)]
 pub struct Who {
     /// Port to listen on; 0 takes a free one
@@ -198,13 +198,12 @@ pub struct Who {
     /// The name it answers with
     #[arg(long, default_value = "whoami")]
     pub name: String,
-    /// How much is logged.
+    /// The detail of the log.
     #[command(flatten)]
     pub logging: Logging,
 }
 
-/// Reads the command line of this process. Ends the process where it is wrong (exit code 2) or asks
-/// for help (0).
+/// Parses the command line of this process. Ends the process if it is wrong (exit code 2) or asks for help (0).
 pub fn parse() -> Verb {
     from(std::env::args_os()).unwrap_or_else(|error| error.exit())
 }
@@ -240,7 +239,7 @@ fn from(arguments: impl IntoIterator<Item = OsString>) -> Result<Verb, clap::Err
 }
 
 impl Verb {
-    /// Where what stands before the verb belongs: `smolgate -c FILE routes`.
+    /// The verb's own files, to which those before the verb are added: `smolgate -c FILE routes`.
     fn files(&mut self) -> Option<&mut Files> {
         match self {
             Verb::Run(run) => Some(&mut run.files),
@@ -261,7 +260,7 @@ impl Verb {
     }
 }
 
-/// Says what to write where a file stands without -c, as it may at other programs.
+/// Adds a tip to the error about a file without `-c`, which other programs accept.
 fn with_tip(mut error: clap::Error) -> clap::Error {
     let unknown = [ContextKind::InvalidArg, ContextKind::InvalidSubcommand].map(|kind| error.get(kind));
     let file = unknown.into_iter().flatten().find_map(|value| match value {
@@ -335,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_means_nothing_to_a_verb_is_refused() {
+    fn an_option_without_meaning_for_a_verb_is_refused() {
         for verb in ["whoami", "demo", "version", "completion bash"] {
             assert!(words(&format!("-c a {verb}")).is_err(), "{verb}");
             assert!(words(&format!("{verb} -c a")).is_err(), "{verb}");

@@ -1,4 +1,4 @@
-//! `completion` and `version`: what the program knows of itself.
+//! `completion` and `version`.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Which files are the configuration, and what they mean.
+//! Finds and reads the configuration.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::output;
 use crate::config::plan::Plan;
 use crate::config::{Files, Loaded, load_files};
 
-/// Where a configuration is looked for when nobody says where it is.
+/// Files that are tried if none is named.
 const DEFAULTS: [&str; 7] = [
     "smolgate.yml",
     "config/smolgate.yml",
@@ -21,8 +21,8 @@ const DEFAULTS: [&str; 7] = [
     "docker-compose.yaml",
 ];
 
-/// The plan; or everything that is wrong with it was said, and this is how the process ends.
-/// Warnings are said too, and services that were rejected.
+/// Reads the plan and prints warnings and the reasons why services were rejected. On an error, prints all errors
+/// and returns the exit code.
 pub(super) fn read(files: &Arguments) -> Result<Plan, ExitCode> {
     let Loaded { plan, warnings, .. } = read_quietly(files)?;
     let warnings: String = warnings.iter().map(|one| one.render(output::colours()) + "\n").collect();
@@ -30,7 +30,7 @@ pub(super) fn read(files: &Arguments) -> Result<Plan, ExitCode> {
     Ok(plan)
 }
 
-/// The same, for those who say the warnings themselves.
+/// As [`read`], without printing the warnings.
 pub(super) fn read_quietly(files: &Arguments) -> Result<Loaded, ExitCode> {
     load_files(&sources(files)?, &DiskInputs).map_err(|all| {
         output::say(&all.render(output::colours()));
@@ -49,15 +49,15 @@ pub(super) fn sources(files: &Arguments) -> Result<Files, ExitCode> {
     find(files, environment, Path::is_file).map_err(|message| output::failure(output::INVALID, &message))
 }
 
-/// What the environment says about files.
+/// The files that the environment names.
 #[derive(Default)]
 struct Environment {
     config: Option<OsString>,
     compose: Option<OsString>,
 }
 
-/// The files to read: for each kind those of the command line, else of the environment; where neither
-/// says anything, the first default that `exists`.
+/// The files to read. For each kind, these are the files of the command line, else those of the environment. If
+/// neither names any, it is the first default that `exists`.
 fn find(
     written: &Arguments,
     environment: Environment,
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_is_found_every_place_is_named() {
+    fn without_a_configuration_the_message_names_every_place() {
         let message = find(&written(&[], &[]), Environment::default(), |_| false).unwrap_err();
         assert!(message.contains("$CONFIG_FILE"));
         for place in DEFAULTS {

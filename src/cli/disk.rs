@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{Inputs, TEXT_BYTES_MAX};
 use crate::files;
 
-/// Reads what is there now; keeps nothing.
+/// Reads the current content and keeps nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DiskInputs;
 

@@ -1,9 +1,8 @@
-//! The command line: one function per verb, called by `main` and by nothing else.
+//! The command line: one function per verb. Only `main` calls them.
 //!
-//! A verb reads its configuration, does its work and says how it ended. Results go to standard
-//! output, so that they can be piped; what is wrong goes to standard error. Nothing here knows how
-//! a byte is forwarded: `run` hands a plan to `gate`, `explain` asks `routing`, `reload` and
-//! `healthcheck` ask a running gate through its internal API.
+//! A verb reads its configuration, does its work and returns an exit code. Results go to standard output, so that they
+//! can be piped. Errors go to standard error. Nothing here forwards a byte: `run` hands a plan to `gate`, `explain` asks
+//! `routing`, `reload` and `healthcheck` ask a running gate through its internal API.
 //!
 //! | exit code | meaning |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! Where words go: results to standard output, what is wrong to standard error.
+//! Output: results go to standard output, errors to standard error.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ pub(super) const USAGE: u8 = 2;
 /// The gate cannot start, or cannot be reached.
 pub(super) const UNABLE: u8 = 3;
 
-/// Writes a result. A reader that has seen enough (`smolgate routes | head -1`) is no failure.
+/// Writes a result. It is no failure if the reader stops reading early (`smolgate routes | head -1`).
 pub(super) fn result(text: &str) -> ExitCode {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -20,18 +20,18 @@ pub(super) fn result(text: &str) -> ExitCode {
     }
 }
 
-/// Says what went wrong, in one line or more, and gives `code` back.
+/// Prints an error of one or more lines and returns `code`.
 pub(super) fn failure(code: u8, message: &str) -> ExitCode {
     say(&format!("error: {message}\n"));
     ExitCode::from(code)
 }
 
-/// Writes to standard error as it is. Where even that is closed there is no one left to tell.
+/// Writes to standard error. If that is closed, the text is lost.
 pub(super) fn say(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Whether standard error takes colours: a terminal, and nobody said no (<https://no-color.org>).
+/// Whether standard error takes colours: it is a terminal, and `NO_COLOR` is not set (<https://no-color.org>).
 pub(super) fn colours() -> bool {
     let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
     !no_colour() && !dumb && io::stderr().is_terminal()
@@ -42,7 +42,7 @@ pub(super) fn no_colour() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
-/// Lines of aligned columns, two spaces between them and none at the end.
+/// Aligns columns with two spaces between them and none at the end of a line.
 pub(super) fn columns(rows: &[Vec<String>]) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {

@@ -1,4 +1,4 @@
-//! The verbs that go on until they are stopped: `run`, `demo`, `whoami`.
+//! The verbs that run until they are stopped: `run`, `demo`, `whoami`.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,8 +22,8 @@ fn serve(run: &Running) -> Result<(), ExitCode> {
     let deaf = |error| output::failure(output::UNABLE, &format!("signals cannot be received: {error}"));
     let mut caught = CaughtSignals::new().map_err(deaf)?;
     let files = configuration::sources(&run.files)?;
-    // Read here as well, so that a mistake is shown with its colours and before anything starts. The
-    // gate logs the warnings, as it does at every reload.
+    // Read the configuration here too, so that errors are shown in colour and before anything starts. The gate
+    // logs the warnings, as at every reload.
     let arguments = run.files.clone();
     let read = caught.unless_stopped(move || configuration::read_quietly(&arguments)).map_err(deaf)?;
     let Some(plan) = read.transpose()?.map(|loaded| loaded.plan) else { return Ok(()) };
@@ -80,7 +80,7 @@ pub fn whoami(who: &Who) -> ExitCode {
     ended(ran)
 }
 
-/// Sends events to standard error from now on; what was logged is written when the handle goes.
+/// Sends events to standard error from now on. Dropping the handle writes the rest of them.
 fn log(
     logging: &Logging,
     format: LogFormat,

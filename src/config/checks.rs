@@ -1,4 +1,4 @@
-//! Warnings about a plan that is valid: what works, and probably not as meant.
+//! Warnings about a valid plan that probably does not mean what it says.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,7 +8,7 @@ use super::diagnostics::Report;
 use super::lowering::{ListenerSpans, Lowered};
 use super::plan::{Bind, HostPattern, InternalBind, Plan, Protocol, Rule, TargetHost};
 
-/// Looks at the whole plan.
+/// Checks the whole plan.
 pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {
     if lowered.plan.listeners.is_empty() {
         report.warning(None, "there is no listener: nothing will be served", "add for example `listeners:`");
@@ -19,7 +19,7 @@ pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {
         let Protocol::Http(http) = &listener.protocol else {
             continue;
         };
-        // That a compose file has no labels was said there.
+        // The dialect has warned already that a compose file has no labels.
         let is_said = report.has_warning_at(spans.listener);
         if http.rules.is_empty() && http.redirect_to_https.is_none() && !is_said {
             let message = format!("the listener `{}` has no rules: every request gets 404", listener.name);
@@ -36,8 +36,8 @@ pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {
     circular(lowered, report);
 }
 
-/// Targets at which the gate itself listens. Other names and addresses of the machine are not known here: a
-/// request that comes back by those is refused while the gate runs.
+/// Warns about targets at which the gate itself listens. Other names and addresses of the machine are not known
+/// here. While the gate runs, a request that comes back by those is refused.
 fn circular(lowered: &Lowered, report: &mut Report) {
     let plan = &lowered.plan;
     let mut own: HashMap<u16, Vec<(Bind, String)>> = HashMap::new();
@@ -65,7 +65,7 @@ fn circular(lowered: &Lowered, report: &mut Report) {
     }
 }
 
-/// Whether a connection to that host, at the same port, comes to `bind`.
+/// Whether a connection to that host and the port of `bind` reaches `bind`.
 fn leads_to(host: &TargetHost, bind: Bind) -> bool {
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
     let comes_in = |to: IpAddr| match bind {
@@ -74,7 +74,7 @@ fn leads_to(host: &TargetHost, bind: Bind) -> bool {
         Bind::Address(at) => at.ip() == to,
     };
     match host {
-        // A connection to no address in particular goes to this machine.
+        // A connection to the unspecified address goes to this machine.
         TargetHost::Address(IpAddr::V4(to)) if to.is_unspecified() => comes_in(loopback[0]),
         TargetHost::Address(IpAddr::V6(to)) if to.is_unspecified() => comes_in(loopback[1]),
         TargetHost::Address(to) => comes_in(to.to_canonical()),
@@ -86,12 +86,12 @@ fn leads_to(host: &TargetHost, bind: Bind) -> bool {
     }
 }
 
-/// An internal API that other machines can ask, and that asks nobody for a token.
+/// Warns about an internal API that other machines can reach and that needs no token.
 fn open_to_all(lowered: &Lowered, report: &mut Report) {
     let api = &lowered.plan.internal_api;
     if api.is_open() {
         let message =
-            format!("the internal API has no token, and everybody who reaches `{}` may ask it", api.bind);
+            format!("the internal API has no token, so any client that reaches `{}` may use it", api.bind);
         report.warning(
             lowered.internal_bind,
             message,
@@ -100,7 +100,7 @@ fn open_to_all(lowered: &Lowered, report: &mut Report) {
     }
 }
 
-/// A limit on connections at which not every address can have one.
+/// Warns about a limit of connections that is smaller than the number of addresses.
 fn too_few_connections(plan: &Plan, report: &mut Report) {
     let addresses: usize = plan.listeners.iter().map(|listener| listener.binds.len()).sum();
     let most = plan.max_connections;
@@ -112,7 +112,7 @@ fn too_few_connections(plan: &Plan, report: &mut Report) {
     }
 }
 
-/// Rules that are to stay in the clear where nothing is redirected.
+/// Warns about `in_the_clear` on a listener that redirects nothing.
 fn unredirected(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
     for (_, span) in rules.iter().zip(&spans.rules).filter(|(rule, _)| rule.in_the_clear) {
         let message = "`in_the_clear` changes nothing: this listener has no `redirect_to_https`";
@@ -120,11 +120,11 @@ fn unredirected(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
     }
 }
 
-/// Rules that can never match, because earlier ones take everything they could.
+/// Warns about rules that can never match, because earlier rules take all of their requests.
 ///
-/// Judged host by host: a rule is out of reach when each of its hosts is taken by one earlier rule
-/// that asks for no more than this path and no other methods. Rules are found by host and path, so
-/// the cost grows with the number of rules and not with its square.
+/// This is decided host by host. Each host of such a rule is taken by an earlier rule with no longer path and with
+/// all of its methods. Rules are found by host and path, so the cost grows with the number of rules and not with
+/// its square.
 fn shadowed(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
     let mut earlier: HashMap<(Option<&HostPattern>, &str), Vec<&Rule>> = HashMap::new();
     for (rule, span) in rules.iter().zip(&spans.rules) {
@@ -163,11 +163,10 @@ fn shadowed(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
     }
 }
 
-/// Rules that act on names, under TLS, and come too late for one: the first rule that takes the name,
-/// whatever else it asks for, does not, so TLS is ended for it.
+/// Warns about rules that decide by the name under TLS and come too late. The first rule that takes the name does
+/// not decide by it, whatever else that rule matches, so TLS is terminated.
 ///
-/// That an earlier rule takes only some of the names of a wildcard, or of any host, is how exceptions
-/// are written.
+/// An earlier rule may take some names of a wildcard, or of any host. That is how exceptions are written.
 fn hidden(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
     let mut first: HashMap<Option<&HostPattern>, usize> = HashMap::new();
     for (index, (rule, span)) in rules.iter().zip(&spans.rules).enumerate() {
@@ -181,7 +180,7 @@ fn hidden(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
             keys.into_iter().flatten().filter_map(|key| first.get(&key)).min().map(|index| &rules[*index])
         };
         let hides = |host: &Option<&HostPattern>| taker(*host).filter(|taker| !taker.decides_by_name());
-        // Of a rule that can never match it was said.
+        // A rule that can never match has its warning already.
         if rule.decides_by_name()
             && !report.has_warning_at(*span)
             && let Some((host, taker)) = hosts.iter().find_map(|host| Some((host, hides(host)?)))
@@ -199,7 +198,7 @@ fn hidden(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
     }
 }
 
-/// Whether methods asked for first leave none of the later ones; empty is any.
+/// Whether the first methods include all of the later ones. Empty means any.
 fn covers(first: &[Arc<str>], later: &[Arc<str>]) -> bool {
     first.is_empty() || (!later.is_empty() && later.iter().all(|method| first.contains(method)))
 }

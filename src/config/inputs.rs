@@ -1,10 +1,10 @@
-//! The only way to the outside: what a load asks for.
+//! The inputs of a load: its only way to the outside.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What a configuration needs from outside: files and environment variables.
+/// Files and environment variables that a configuration needs.
 pub trait Inputs {
     /// The text of a file.
     fn read(&self, path: &Path) -> io::Result<String>;
@@ -12,11 +12,11 @@ pub trait Inputs {
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
     /// Whether this is a folder.
     fn is_dir(&self, path: &Path) -> bool;
-    /// An environment variable, when it is set and is text.
+    /// An environment variable, if it is set and is text.
     fn env(&self, name: &str) -> Option<String>;
 }
 
-/// [`Inputs`] that were written down beforehand, for tests and built-in examples.
+/// [`Inputs`] from memory, for tests and built-in examples.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryInputs {
     files: BTreeMap<PathBuf, String>,
@@ -29,13 +29,13 @@ impl MemoryInputs {
         MemoryInputs::default()
     }
 
-    /// With one more file. Folders are there as soon as a file stands in them.
+    /// Adds a file. Its folders exist too.
     pub fn file(mut self, path: impl Into<PathBuf>, text: impl Into<String>) -> MemoryInputs {
         self.files.insert(path.into(), text.into());
         self
     }
 
-    /// With one more environment variable.
+    /// Adds an environment variable.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> MemoryInputs {
         self.environment.insert(name.into(), value.into());
         self

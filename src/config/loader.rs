@@ -1,4 +1,4 @@
-//! From files to a checked plan: what everybody else calls.
+//! Loads files into a checked plan: the entry to this module.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,30 +17,30 @@ use super::values::glob;
 /// A configuration that can be used.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// What it means.
+    /// The plan.
     pub plan: Plan,
-    /// What is probably not meant so; and, as errors, why services of compose files were rejected.
+    /// Warnings, and as errors the reasons why services of compose files were rejected.
     pub warnings: Vec<Diagnostic>,
-    /// Everything that was read for it.
+    /// All files that were read.
     pub sources: SourceFiles,
 }
 
-/// What a configuration is read from.
+/// The files of a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Files {
-    /// Files of any kind, which their keys tell; a folder stands for the `*.yml` and `*.yaml` in it,
-    /// sorted, hidden ones left out.
+    /// Files of any kind, which is told by their keys. A folder stands for the `*.yml` and `*.yaml` in it, sorted
+    /// and without hidden ones.
     pub config: Vec<PathBuf>,
-    /// Compose files. A name may hold `*` and `?`, which are looked up anew each time.
+    /// Compose files. A name may hold `*` and `?`, which are expanded at every load.
     pub compose: Vec<PathBuf>,
-    /// What `config` is, when its keys are not to tell.
+    /// The format of `config`, if it is not to be told by the keys.
     pub format: Option<Format>,
 }
 
 /// Reads, merges and checks files of any kind, as [`Files::config`].
 ///
 /// # Errors
-/// Everything that is wrong in any of the files, and the warnings with it.
+/// All errors in all files, and the warnings.
 pub fn load(files: &[PathBuf], inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
     load_files(&Files { config: files.to_vec(), ..Files::default() }, inputs)
 }
@@ -48,7 +48,7 @@ pub fn load(files: &[PathBuf], inputs: &dyn Inputs) -> Result<Loaded, Diagnostic
 /// Reads, merges and checks everything.
 ///
 /// # Errors
-/// Everything that is wrong in any of the files, and the warnings with it.
+/// All errors in all files, and the warnings.
 pub fn load_files(files: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
     let trace = TracedInputs::new(inputs);
     match load_traced(files, &trace) {
@@ -80,7 +80,7 @@ fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnosti
     if report.has_errors() {
         return Err(report.finish());
     }
-    // What these look for would often be a consequence of an error.
+    // Check only a plan without errors, because an error often causes such a warning.
     checks::warn(&lowered, &mut report);
     Ok(Loaded { plan: lowered.plan, warnings: report.finish().into_vec(), sources: SourceFiles::default() })
 }
@@ -134,7 +134,7 @@ fn is_configuration(path: &Path) -> bool {
     !hidden && path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml")
 }
 
-/// Reads one file. `None` if it cannot be read, or is not YAML: then the report says so.
+/// Reads one file. Returns `None` if it cannot be read, or is not YAML. Then the report has the error.
 fn read_file(path: PathBuf, inputs: &dyn Inputs, report: &mut Report) -> Option<ConfigFile> {
     let text: Arc<str> = match inputs.read(&path) {
         // A byte order mark would shift every column of the first line.
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there() {
+    fn a_missing_file_is_an_error_beside_others() {
         let text = errors(&["none.yml", "bad.yml"], &MemoryInputs::new().file("bad.yml", "x: 1"));
         assert!(text.starts_with("error: none.yml cannot be read: no such file\n"), "{text}");
         assert!(text.contains("`x` is not a key"), "{text}");

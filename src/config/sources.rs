@@ -1,5 +1,5 @@
-//! What a load read, and in what state: enough to tell later whether loading again would read
-//! anything else.
+//! The files that a load has read, and hashes of their content. They tell later whether another load would read
+//! something else.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,36 +9,36 @@ use std::path::{Path, PathBuf};
 
 use super::inputs::Inputs;
 
-/// Each file and folder that a load asked for, those that were not there included, and what it found.
+/// Each file and folder that a load asked for, including missing ones, with what was found there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceFiles(BTreeMap<PathBuf, Content>);
 
-/// What was found at a path. Texts may hold secrets: only a hash of them is kept.
+/// The content of a path. Texts may hold secrets, so only a hash is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// A file.
     Text {
-        /// In bytes.
+        /// Length in bytes.
         length: usize,
-        /// Of its bytes; means nothing outside of this process.
+        /// Hash of the bytes. It has no meaning outside of this process.
         hash: u64,
     },
     /// A file that is not UTF-8.
     NotText,
-    /// A folder: a hash of the names in it, without hidden ones and those that end in `~`. Editors
-    /// make such files while somebody is still writing.
+    /// A folder: a hash of the names in it. Hidden names and names that end in `~` do not count, because editors
+    /// make such files while a person is still writing.
     Folder(u64),
-    /// Nothing there, or nothing that may be read.
+    /// Nothing is there, or it cannot be read.
     Unreadable,
 }
 
 impl Content {
-    /// A file with this text.
+    /// The content of a file with this text.
     pub fn text(bytes: &[u8]) -> Content {
         Content::Text { length: bytes.len(), hash: hash(bytes) }
     }
 
-    /// A folder with these entries, sorted.
+    /// The content of a folder with these entries, which are sorted.
     pub fn folder(entries: &[PathBuf]) -> Content {
         let names = entries.iter().filter_map(|entry| entry.file_name());
         let passing = |name: &[u8]| name.starts_with(b".") || name.ends_with(b"~");
@@ -53,22 +53,22 @@ fn hash(value: impl Hash) -> u64 {
 }
 
 impl SourceFiles {
-    /// Every path, and what was found there.
+    /// Every path and its content.
     pub fn iter(&self) -> impl Iterator<Item = (&Path, Content)> {
         self.0.iter().map(|(path, seen)| (path.as_path(), *seen))
     }
 
-    /// What was found at a path, if it was asked for.
+    /// The content of a path, if it was asked for.
     pub fn get(&self, path: &Path) -> Option<Content> {
         self.0.get(path).copied()
     }
 
-    /// Takes in what was found at a path.
+    /// Adds a path and its content.
     pub fn note(&mut self, path: PathBuf, seen: Content) {
         self.0.insert(path, seen);
     }
 
-    /// Whether both found the same at every path that both asked for.
+    /// Whether every path that both have has equal content.
     pub fn same_content(&self, other: &SourceFiles) -> bool {
         self.iter().all(|(path, seen)| other.get(path).is_none_or(|found| found == seen))
     }
@@ -80,7 +80,7 @@ impl FromIterator<(PathBuf, Content)> for SourceFiles {
     }
 }
 
-/// [`Inputs`] that remember what they were asked for.
+/// [`Inputs`] that record what was asked for.
 pub(crate) struct TracedInputs<'a> {
     inputs: &'a dyn Inputs,
     sources: RefCell<SourceFiles>,
@@ -91,7 +91,7 @@ impl<'a> TracedInputs<'a> {
         TracedInputs { inputs, sources: RefCell::default() }
     }
 
-    /// What they were asked for.
+    /// The record.
     pub(crate) fn finish(self) -> SourceFiles {
         self.sources.into_inner()
     }
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn so_does_a_load_that_fails() {
+    fn a_failed_load_tells_everything_it_asked_for_too() {
         let inputs = MemoryInputs::new().file("a.yml", "x: 1\nworkers: \"${file:none}\"");
         let errors = load(&["a.yml".into(), "gone.yml".into()], &inputs).expect_err("not valid");
         assert_eq!(errors.sources().get(Path::new("gone.yml")), Some(Content::Unreadable));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_one_of_two_loads_asked_for_is_no_difference() {
+    fn a_path_that_only_one_load_asked_for_is_no_difference() {
         let sources = |list: &[(&str, &str)]| -> SourceFiles {
             list.iter().map(|(path, text)| (PathBuf::from(path), Content::text(text.as_bytes()))).collect()
         };
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_editors_leave_in_a_folder_is_no_difference() {
+    fn temporary_files_of_editors_are_no_difference() {
         let folder = |names: &[&str]| Content::folder(&names.iter().map(PathBuf::from).collect::<Vec<_>>());
         assert_eq!(folder(&["d/.a.yml.swp", "d/a.yml", "d/a.yml~"]), folder(&["d/a.yml"]));
         assert_ne!(folder(&["d/a.yml"]), folder(&["d/a.yml", "d/b.yml"]));

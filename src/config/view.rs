@@ -10,8 +10,8 @@ use super::plan::{
 };
 use super::values::scalar::{show_duration, show_size};
 
-/// Everything that the plan says, defaults included. Loading it gives an equal plan, but for the
-/// origins and for the token, which is not shown.
+/// The whole plan, defaults included. Loading the result gives an equal plan, except for places and for the token,
+/// which is not shown.
 pub fn view(plan: &Plan) -> String {
     let mut out = Yaml::default();
     out.line(0, "log_level", level(plan.log.level));
@@ -40,7 +40,7 @@ pub fn view(plan: &Plan) -> String {
     out.0
 }
 
-/// Text, and its one way to write a line.
+/// The text, and the one way to write a line.
 #[derive(Default)]
 struct Yaml(String);
 
@@ -54,7 +54,7 @@ impl Yaml {
         let _ = writeln!(self.0, "{:1$}{key}:", "", depth * 2);
     }
 
-    /// `key:` and one `- ` for each item, whose lines `write` puts two levels deeper.
+    /// `key:` and one `- ` for each item. `write` puts the lines of an item two levels deeper.
     fn list<T>(&mut self, depth: usize, key: &str, items: &[T], write: impl Fn(&mut Yaml, &T)) {
         if items.is_empty() {
             return;
@@ -192,7 +192,7 @@ fn write_proxy_protocol(out: &mut Yaml, depth: usize, pass: &Pass) {
     }
 }
 
-/// Fields of one name stand side by side in a plan, as one key with a list wrote them.
+/// Writes fields. Those of one name are side by side in a plan, because one key with a list wrote them.
 fn write_headers(out: &mut Yaml, headers: &[(std::sync::Arc<str>, std::sync::Arc<str>)]) {
     for same in headers.chunk_by(|a, b| a.0 == b.0) {
         out.line(6, &quote_key(&same[0].0), list(same.iter().map(|(_, value)| value)));
@@ -230,7 +230,7 @@ fn write_upstream(out: &mut Yaml, upstream: &Upstream) {
     out.line(2, "idle_timeout", show_duration(upstream.idle_timeout));
 }
 
-/// With its scheme, even where a listener would give it.
+/// A target with its scheme, even if the listener would give it.
 fn target(target: &Target) -> String {
     if target.scheme == Scheme::Tcp { format!("tcp://{target}") } else { target.to_string() }
 }
@@ -263,7 +263,7 @@ fn list<T: Display>(items: impl Iterator<Item = T>) -> String {
     format!("[{}]", items.join(", "))
 }
 
-/// A value in double quotes, whatever it holds; `$` twice, so that nothing is filled in.
+/// A value in double quotes. `$` is doubled, so that nothing is filled in.
 fn quote(text: &str) -> String {
     quote_key(text).replace('$', "$$")
 }

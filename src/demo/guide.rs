@@ -1,7 +1,7 @@
-//! `smolgate demo`: a gate with a built-in configuration, two upstreams behind it, and the
-//! commands to try. All of it on free ports of the loopback address, nothing on disk.
+//! `smolgate demo`: a gate with a built-in configuration, two upstreams behind it, and the commands to try. It
+//! uses free ports of the loopback address, and nothing on disk.
 //!
-//! What it prints is made of [`tries`], and a test sends each of them and looks for the answer.
+//! The commands come from [`tries`]. A test sends each of them and checks the answer.
 
 use super::whoami::{Options, Server};
 use crate::config::{self, MemoryInputs};
@@ -31,7 +31,7 @@ http_routes:
 tcp: { port: "127.0.0.1:0", target: "{users}" }
 "#;
 
-/// Runs until INT or TERM. Fails when something cannot be started or nothing can be printed.
+/// Runs until INT or TERM. Fails if something cannot be started or printed.
 pub fn run() -> io::Result<()> {
     let mut caught = CaughtSignals::new()?;
     let Some(demo) = caught.unless_stopped(Demo::start)?.transpose()? else { return Ok(()) };
@@ -39,7 +39,7 @@ pub fn run() -> io::Result<()> {
     out.write_all(demo.guide().as_bytes())?;
     out.flush()?;
     drop(out);
-    // The gate first: it still needs its upstreams while it drains.
+    // Stop the gate first, because it needs its upstreams while it drains.
     demo.gate.serve_until_stopped(caught)?;
     demo.users.stop();
     demo.api.stop();
@@ -77,7 +77,7 @@ impl Demo {
         address.expect("invariant: the built-in configuration has all three")
     }
 
-    /// The configuration, and a command for each thing to see.
+    /// The configuration, and a command for each feature.
     fn guide(&self) -> String {
         let mut guide = String::from("A gate with this configuration runs until Ctrl-C:\n\n");
         for line in self.configuration.lines() {
@@ -92,7 +92,7 @@ impl Demo {
     }
 }
 
-/// What a command talks to.
+/// The socket that a command connects to.
 #[derive(Clone, Copy)]
 enum Endpoint {
     Http,
@@ -100,15 +100,15 @@ enum Endpoint {
     Internal,
 }
 
-/// One thing to try.
+/// A command to try.
 struct Try {
     shows: &'static str,
     endpoint: Endpoint,
-    /// Options of curl that are no fields.
+    /// Options of curl other than header fields.
     options: &'static str,
     fields: &'static [(&'static str, &'static str)],
     target: &'static str,
-    /// What the answer has in it, in lower case.
+    /// A part of the expected answer, in lower case.
     #[cfg_attr(not(test), expect(dead_code, reason = "the test's half of the table"))]
     answer: &'static str,
 }
@@ -125,7 +125,7 @@ impl Try {
 #[rustfmt::skip]
 fn tries() -> [Try; 11] {
     use Endpoint::{Http, Internal, Tcp};
-    /// A request that asks for WebSocket; the key is any 16 bytes in base64.
+    /// A request for WebSocket. The key is any 16 bytes in base64.
     const WEBSOCKET: &[(&str, &str)] = &[
         ("Connection", "Upgrade"), ("Upgrade", "websocket"),
         ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", "c21vbGdhdGUgaXMgc21vbA=="),
@@ -163,7 +163,7 @@ mod tests {
     use std::net::TcpStream;
     use std::time::Duration;
 
-    /// What curl would send for `attempt`, and what comes back until the expected part is there.
+    /// Sends the request that curl would send for `attempt`, and reads until the expected part is there.
     fn ask(attempt: &Try, address: SocketAddr) -> String {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();

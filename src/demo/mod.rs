@@ -1,4 +1,4 @@
-//! Things to try the gate with. They are no part of it.
+//! Things to try the gate with. They are not part of it.
 
 mod guide;
 

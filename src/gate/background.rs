@@ -1,11 +1,11 @@
-//! Where the long work of a reload is done, so that workers do not wait for it.
+//! Low-priority threads for the long work of a reload, so that workers do not wait for it.
 //!
-//! Reading 10,000 rules takes some 70 ms. On a core that a worker runs on, too, the kernel lets an ordinary
-//! thread go on until its next tick (4 ms) whenever the worker has just had more than its share of the time, and
-//! even one that is nicer keeps its first slice after a sleep: each exchange meanwhile waits that long. So a thread
-//! tries first that runs only while nobody else wants the core. On a machine that is never idle it would take for
-//! ever: when it has not even begun after [`IDLE_START_MAX`], or is not done after [`IDLE_TIME_MAX`], another one that is
-//! merely nicer than workers does the same, and who is done first is believed.
+//! Reading 10,000 rules takes about 70 ms. On the core of a worker, the kernel may let an ordinary thread run
+//! until the next tick (4 ms). Exchanges on that worker wait as long. A nicer thread keeps its first slice after a
+//! sleep too. So the work is first given to a thread that runs only while no other thread wants the core. A
+//! machine that is never idle would starve that thread. So a second thread, which is only nicer than workers, may
+//! do the same work. It starts if the first has not begun after [`IDLE_START_MAX`] or is not done after
+//! [`IDLE_TIME_MAX`]. The first result counts.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -23,27 +23,28 @@ use smol::{Executor, Task, Timer};
 
 use crate::worker;
 
-/// How long workers are not disturbed at all: twice what 10,000 rules take beside a busy worker.
+/// Time for which workers are not disturbed at all: twice the time that 10,000 rules take beside a busy worker.
 const IDLE_TIME_MAX: Duration = Duration::from_millis(250);
 
-/// How long the idle thread has to begin: many times what it takes where a core is idle now and then.
+/// Time in which the idle thread has to begin: many times what it needs on a machine with an idle core now and
+/// then.
 const IDLE_START_MAX: Duration = Duration::from_millis(20);
 
-/// The two threads, which end when the last clone is dropped.
+/// The two threads. They end when the last clone is dropped.
 #[derive(Clone)]
 pub(super) struct Background {
-    /// Runs when nobody else wants to.
+    /// Runs only while no other thread wants the core.
     idle: LowPriorityThread,
-    /// Takes its share, a small one.
+    /// Takes a small share of the core.
     nice: LowPriorityThread,
 }
 
-/// Until when one reload, or something else, leaves the workers all the time that they want.
+/// The time until which one piece of work leaves the workers undisturbed.
 #[derive(Clone, Copy)]
 pub(super) struct Deadline(Instant);
 
 impl Deadline {
-    /// From now on.
+    /// Starts now.
     pub(super) fn begin() -> Self {
         Self(Instant::now() + IDLE_TIME_MAX)
     }
@@ -51,16 +52,16 @@ impl Deadline {
 
 impl Background {
     /// # Errors
-    /// When a thread cannot be started.
+    /// A thread cannot be started.
     pub(super) fn start() -> io::Result<Self> {
         let idle = LowPriorityThread::start("when-idle", worker::use_idle_priority)?;
         let nice = LowPriorityThread::start("background", worker::lower_priority)?;
         Ok(Self { idle, nice })
     }
 
-    /// What `work` gives. It may be done twice, on two threads at once, so it must do nothing but give that. It
-    /// must start no thread, which would have the same low priority for ever, and take no lock that a worker takes:
-    /// who holds it may not run for a while.
+    /// Runs `work` and returns its result. `work` may run twice, on two threads at once, so it must have no side
+    /// effects. It must not start threads, because they would inherit the low priority. It must not take a lock
+    /// that a worker takes, because its holder may not be scheduled for a while.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         deadline: Deadline,
@@ -82,7 +83,7 @@ impl Background {
         done.expect("invariant: the work is there until one of them has done it")
     }
 
-    /// Takes `value` apart. Nobody need wait for it.
+    /// Drops `value` in the background. The caller need not wait for the task.
     pub(super) fn discard<T: Send + 'static>(&self, value: T) -> Task<()> {
         let value = Mutex::new(Some(value));
         let take = move || {
@@ -93,17 +94,19 @@ impl Background {
         smol::spawn(async move { background.run(Deadline::begin(), take).await })
     }
 
-    /// Holds `value` until `returned` closes, then drops it in the background. A generation is held so until
-    /// no worker has it: exchanges that began on it may go on for hours, and dropping 10,000 rules takes
-    /// milliseconds, for which the worker of the last exchange has no time.
+    /// Holds `value` until `returned` closes, then drops it in the background.
+    ///
+    /// A generation is held here until no worker has it. Exchanges that began on it may go on for hours. Dropping
+    /// 10,000 rules takes milliseconds, and the worker that ends the last exchange must not spend them.
     pub(super) async fn drop_when_unused<T: Send + 'static>(self, value: T, returned: Receiver<Infallible>) {
-        // Nothing can be sent: this waits for the end of the channel.
+        // Nothing can be sent, so `recv` returns when the channel closes.
         let _ = returned.recv().await;
         self.discard(value).await;
     }
 }
 
-/// Something to do, as long as nobody has done it. Behind no lock: the idle thread might hold it for long.
+/// Work to do until one of the threads has done it. It is behind no lock, because the idle thread might hold that
+/// for long.
 struct Job<W> {
     work: ArcSwapOption<W>,
     begun: AtomicBool,
@@ -120,8 +123,8 @@ impl<W> Job<W> {
     }
 }
 
-/// Takes the work away when it is done. The idle thread may come to its task much later, and what the work holds,
-/// such as the rules of before, would wait for that with it.
+/// Takes the work away when it is done. The idle thread may reach its task much later. Until then, the work would
+/// keep its captures in memory, such as the old rules.
 struct ClearWork<W>(Arc<Job<W>>);
 
 impl<W> Drop for ClearWork<W> {
@@ -134,19 +137,19 @@ impl<W> Drop for ClearWork<W> {
 #[derive(Clone)]
 struct LowPriorityThread {
     executor: Arc<Executor<'static>>,
-    /// Nothing is ever sent: that it closes is the end.
+    /// Nothing is sent. The thread ends when this closes.
     _open: Sender<()>,
 }
 
 impl LowPriorityThread {
-    /// `lower` is the first that the thread does.
+    /// Starts a thread. It calls `lower` before anything else.
     fn start(name: &str, lower: fn()) -> io::Result<Self> {
         let executor = Arc::new(Executor::new());
         let (open, closed) = bounded::<()>(1);
         let tasks = executor.clone();
         let run = move || {
             lower();
-            // It is an error that ends it: the channel is closed.
+            // Ends with an error, because the channel is closed and nothing is sent.
             let _ = block_on(tasks.run(closed.recv()));
         };
         thread::Builder::new().name(name.into()).spawn(run)?;
@@ -171,28 +174,28 @@ mod tests {
     use crate::tls::TicketKeys;
     use crate::upstream::NameCache;
 
-    /// Says on which thread it runs.
+    /// The name of the current thread.
     fn name() -> String {
         thread::current().name().unwrap().to_owned()
     }
 
     #[test]
-    fn who_has_patience_is_served_by_the_idle_thread() {
+    fn work_with_time_left_is_done_by_the_idle_thread() {
         let background = Background::start().unwrap();
         let deadline = Deadline(Instant::now() + Duration::from_secs(3600));
-        // Where no core is idle for long it may not come to it at once.
+        // Without an idle core, the thread may miss its time, so this tries several times.
         let served = |_| block_on(background.run(deadline, name)) == "when-idle";
         assert!((0..1000).any(served));
     }
 
     /// The idle thread has begun, and is not done in time.
     #[test]
-    fn who_has_no_patience_any_more_is_served_by_the_other() {
+    fn work_that_is_late_is_done_by_the_nice_thread() {
         let background = Background::start().unwrap();
         let (release, held) = bounded::<()>(1);
         let work = move || {
             if name() == "when-idle" {
-                // It is an error that ends it: the channel is closed.
+                // Ends with an error when the sender is dropped.
                 let _ = held.recv_blocking();
             }
             name()
@@ -201,9 +204,9 @@ mod tests {
         drop(release);
     }
 
-    /// The idle thread gets no time: here, because it is held.
+    /// The idle thread gets no time; here, because another task holds it.
     #[test]
-    fn what_the_idle_thread_does_not_come_to_the_other_does() {
+    fn work_that_the_idle_thread_does_not_begin_is_done_by_the_nice_thread() {
         let background = Background::start().unwrap();
         let (begun, ended) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
         let holds = (begun.clone(), ended.clone());
@@ -224,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_discarded_is_gone_and_was_not_taken_apart_here() {
+    fn a_discarded_value_is_dropped_on_a_background_thread() {
         struct Witness(Arc<Mutex<String>>);
         impl Drop for Witness {
             fn drop(&mut self) {
@@ -239,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generation_never_ends_with_the_exchange_that_used_it_last() {
+    fn the_last_exchange_of_a_generation_does_not_drop_it() {
         let plan = Arc::new(Plan::empty());
         let generation = Generation::new(1, plan, &NameCache::default(), &TicketKeys::default(), None, None);
         let generation = Arc::new(generation.unwrap());

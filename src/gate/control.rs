@@ -9,7 +9,7 @@ use crate::internal_api::control::{Asking, ReloadFuture};
 use crate::internal_api::{Control, Phase};
 use crate::metrics::Counters;
 
-/// Weak, because the gate holds the internal API, which holds this.
+/// Weak, because the gate holds the internal API, which holds this value.
 pub(super) struct GateControl(pub(super) Weak<GateState>);
 
 impl Control for GateControl {

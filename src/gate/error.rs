@@ -1,4 +1,4 @@
-//! Why a gate could not start or reload, and the functions that a gate is given.
+//! Errors of a gate, and the functions that its caller provides.
 
 use std::fmt;
 use std::io;
@@ -6,23 +6,23 @@ use std::io;
 use crate::config::plan::{InternalBind, Plan};
 use crate::config::{Diagnostics, Loaded};
 
-/// Reads the configuration: called at the start and at every reload, never on the data plane.
+/// Reads the configuration. It is called at the start and at every reload, never on the data plane.
 pub type Loader = Box<dyn Fn() -> Result<Loaded, Diagnostics> + Send + Sync>;
 
-/// Called with each plan that comes into force after the first.
+/// Called with each plan that takes effect after the first.
 pub type OnPlan = Box<dyn Fn(&Plan) + Send + Sync>;
 
-/// Why a gate could not start, or a reload was refused. Nothing has changed then.
+/// The reason why a gate could not start, or why a reload was refused. Nothing has changed then.
 #[derive(Debug)]
 pub enum GateError {
-    /// The configuration is not valid, or what an upstream of it needs cannot be had.
+    /// The configuration is not valid, or a file for an upstream is missing or wrong.
     Configuration(Diagnostics),
-    /// An address cannot be listened on, a file not be opened, a thread not be started.
+    /// The system refused an operation: listening on an address, opening a file, starting a thread.
     System(String, io::Error),
 }
 
 impl GateError {
-    /// The internal API cannot listen at `bind`.
+    /// The error of an internal API that cannot listen at `bind`.
     pub(super) fn of_internal_api(bind: &InternalBind, error: io::Error) -> Self {
         let place = "`bind` of `internal_api`, or INTERNAL_API_PORT, says where";
         Self::System(format!("the internal API cannot listen on `{bind}` ({place})"), error)

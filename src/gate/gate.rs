@@ -1,4 +1,4 @@
-//! One running gate, as the command line and the tests have it.
+//! `Gate`: one running smolgate, as the command line and the tests use it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use crate::worker;
 /// The exit status after a second request to stop.
 const EXIT_SECOND_SIGNAL: i32 = 130;
 
-/// A running gate. Stops, after draining, when dropped.
+/// A running gate. Dropping it drains and stops it.
 pub struct Gate {
     pub(super) state: Arc<GateState>,
 }
@@ -28,13 +28,13 @@ impl Gate {
     /// Starts the workers, the listeners and the internal API. Returns when every listener accepts.
     ///
     /// # Errors
-    /// [`GateError`]; nothing is left running then.
+    /// [`GateError`]. Then nothing is left running.
     pub fn start(loader: Loader) -> Result<Self, GateError> {
         Self::start_with(loader, Counters::new(), Box::new(|_| {}))
     }
 
-    /// The same with counters that exist already, and a function that is told of each plan that
-    /// comes into force after the first.
+    /// As [`Gate::start`], with counters that exist already and a function for each plan that takes effect after
+    /// the first.
     ///
     /// # Errors
     /// As [`Gate::start`].
@@ -42,7 +42,7 @@ impl Gate {
         Self::start_asking(NameCache::default(), loader, counters, on_plan)
     }
 
-    /// The same, where names of targets are asked of another resolver than that of the system.
+    /// As [`Gate::start_with`], with a cache of names that may ask another resolver than the system's.
     ///
     /// # Errors
     /// As [`Gate::start`].
@@ -57,27 +57,28 @@ impl Gate {
         Ok(Self { state })
     }
 
-    /// Where the listener of that name accepts: the first of its addresses, with the port that the
-    /// system chose for port 0.
+    /// The first address on which the listener of that name accepts. Port 0 is replaced by the port that the
+    /// system chose.
     pub fn address(&self, listener: &str) -> Option<SocketAddr> {
         self.state.address(listener)
     }
 
-    /// Where the internal API listens, when that is a TCP address.
+    /// The TCP address of the internal API. `None` if it listens on a Unix socket.
     pub fn internal_address(&self) -> Option<SocketAddr> {
         smol::block_on(self.state.internal_address())
     }
 
-    /// Reads the configuration again and puts it into force; with `restart`, on new workers and new sockets,
-    /// while those of before drain. Blocks. What changed, in one line.
+    /// Reads the configuration again and applies it. Blocks. Returns what changed, in one line.
+    ///
+    /// With `restart`, new workers with new sockets serve it while the old workers drain.
     ///
     /// # Errors
-    /// [`GateError`]; the old configuration stays in force then.
+    /// [`GateError`]. Then the old configuration stays in use.
     pub fn reload(&self, restart: bool) -> Result<String, GateError> {
         smol::block_on(self.state.reload(restart))
     }
 
-    /// One line for the log: what is listened on, where the internal API is.
+    /// One line for the log: the address of each listener and of the internal API.
     pub fn summary(&self) -> String {
         let listeners: Vec<String> =
             self.state.listening().iter().map(|(name, address)| format!("{name} on {address}")).collect();
@@ -88,26 +89,26 @@ impl Gate {
         }
     }
 
-    /// Opens log files again, after they were moved away.
+    /// Opens the log files again after they were moved away.
     pub fn reopen_logs(&self) {
         self.state.reopen_logs();
     }
 
-    /// Stops accepting, lets exchanges end within the `shutdown_timeout` of their listener, and ends. Blocks.
+    /// Stops accepting, lets each exchange end within the `shutdown_timeout` of its listener, and stops. Blocks.
     pub fn stop(self) {
         drop(self);
     }
 
-    /// Serves until TERM, INT or QUIT, then drains and stops; a second one of them ends the process
-    /// at once. HUP reloads and opens log files again; USR1 does only the latter. Blocks.
+    /// Serves until TERM, INT or QUIT, then drains and stops. A second one of these signals ends the process at
+    /// once. HUP reloads and opens the log files again; USR1 only opens them. Blocks.
     ///
     /// # Errors
-    /// When signals cannot be listened for.
+    /// Signals cannot be received.
     pub fn serve_until_stopped(self, mut caught: CaughtSignals) -> io::Result<()> {
-        // Everything has started.
+        // Everything has started, so the code of the start is not needed any more.
         worker::release_startup_code();
         let (reload, reloading) = reloads(self.state.clone());
-        // When one waits already, it will read what is written now.
+        // A full channel is fine: the reload that waits there will read the newest files.
         let ask = || {
             let _ = reload.try_send(());
         };
@@ -145,12 +146,12 @@ impl Drop for Gate {
     }
 }
 
-/// The task that reloads and opens log files again whenever it is asked to, one time after the other.
+/// Starts the task that reloads and opens the log files again at each request, one request after the other.
 fn reloads(state: Arc<GateState>) -> (Sender<()>, Task<()>) {
     let (ask, asked) = bounded(1);
     let task = smol::spawn(async move {
         while asked.recv().await.is_ok() {
-            // The log says how it ended.
+            // The log tells the result.
             drop(state.reload(false).await);
             state.reopen_logs();
         }

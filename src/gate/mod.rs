@@ -9,8 +9,8 @@
 //!     +-- files          watching.rs
 //! ```
 //!
-//! It serves nothing itself. Nothing is global: a process may run many gates. The modules stand in the order of
-//! their use: each one uses only modules below it.
+//! The gate serves nothing itself. Nothing is global: a process may run several gates. The modules stand in the order
+//! of their use: each one uses only modules below it.
 
 mod gate;
 

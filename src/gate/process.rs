@@ -1,7 +1,7 @@
-//! The process around a gate: its signals, the service manager that started it, its limit of open files.
+//! The process of a gate: its signals, its service manager, its limit of open files.
 //!
-//! Signals are heard from the first moment to the last, whatever the gate is doing. The thread that hears them
-//! does nothing else. A start runs on another one, a reload is a task, and a stop gives both up.
+//! Signals are received at any time, whatever the gate is doing, because their thread does nothing else. A start
+//! runs on another thread, a reload is a task, and a stop cancels both.
 
 use std::ffi::OsStr;
 use std::future::Future;
@@ -13,17 +13,17 @@ use futures_lite::{FutureExt, StreamExt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-/// The signals of the process, caught from the moment this is made.
+/// The signals of the process, caught since this value was made.
 ///
-/// Made before anything is read or started: a program that sees the gate listen may send a signal at once, and
-/// the first process of a container cannot be ended by a signal that is not caught.
+/// It is made before anything is read or started, for two reasons. A program that sees the gate listen may send a
+/// signal at once. And a signal that is not caught does not end the first process of a container.
 pub struct CaughtSignals {
     signals: Signals,
-    /// HUP came before there was anything to reload.
+    /// HUP came before the gate could reload.
     pub(super) hung_up: bool,
 }
 
-/// What a signal asks for.
+/// The request that a signal stands for.
 pub(super) enum SignalRequest {
     /// TERM, INT or QUIT.
     Stop,
@@ -37,17 +37,17 @@ impl CaughtSignals {
     /// Catches TERM, INT, QUIT, HUP and USR1.
     ///
     /// # Errors
-    /// When signals cannot be listened for.
+    /// Signals cannot be received.
     pub fn new() -> io::Result<Self> {
         let signals = [Signal::Term, Signal::Int, Signal::Quit, Signal::Hup, Signal::Usr1];
         Ok(Self { signals: Signals::new(signals)?, hung_up: false })
     }
 
-    /// What `work` gives, which may block; `None` when a signal says to stop before that. Then the work is left
-    /// behind, and ends with the process. HUP is kept for later.
+    /// Runs `work`, which may block, and returns its result. Returns `None` if a signal asks to stop before that.
+    /// Then the work goes on without a caller and ends with the process. HUP is kept for later.
     ///
     /// # Errors
-    /// When signals cannot be listened for.
+    /// Signals cannot be received.
     pub fn unless_stopped<T: Send + 'static>(
         &mut self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -55,7 +55,7 @@ impl CaughtSignals {
         smol::block_on(self.beside(smol::unblock(work)))
     }
 
-    /// The same of a future.
+    /// As [`CaughtSignals::unless_stopped`], with a future.
     pub(super) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> io::Result<Option<T>> {
         let stopped = async {
             loop {
@@ -79,7 +79,7 @@ impl CaughtSignals {
     }
 }
 
-/// Sends one message to the socket that `NOTIFY_SOCKET` names; nothing happens when it names none.
+/// Sends one message to the socket that `NOTIFY_SOCKET` names. Without that variable it does nothing.
 pub(super) fn notify(message: &str) {
     let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
     if let Err(error) = send_to(&path, message) {
@@ -87,7 +87,7 @@ pub(super) fn notify(message: &str) {
     }
 }
 
-/// Says that a reload begins; systemd wants the time of it (sd_notify(3)).
+/// Reports that a reload begins, with the time, as systemd wants it (sd_notify(3)).
 pub(super) fn notify_reloading() {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let microseconds = now.tv_sec * 1_000_000 + now.tv_nsec / 1000;
@@ -96,7 +96,7 @@ pub(super) fn notify_reloading() {
 
 fn send_to(path: &OsStr, message: &str) -> io::Result<()> {
     let mut path = path.as_bytes().to_vec();
-    // An abstract name, which only Linux knows, begins with a zero there.
+    // The name of an abstract socket, which only Linux has, begins with a zero byte.
     if let Some(first @ b'@') = path.first_mut() {
         *first = 0;
     }
@@ -105,8 +105,8 @@ fn send_to(path: &OsStr, message: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// As many files as the system allows: each connection is one, and the usual soft limit of 1,024 is
-/// from a time of `select`.
+/// Raises the limit of open files as far as the system allows. Each connection needs one, and the usual soft limit
+/// of 1,024 is from the time of `select`.
 pub(super) fn raise_file_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {

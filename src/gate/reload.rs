@@ -1,6 +1,6 @@
-//! Reload: read, validate, build, bind off the data plane, then swap. Whatever fails, fails before the swap.
+//! Reload: reads, checks, builds and binds off the data plane, then swaps. Every error comes before the swap.
 //!
-//! A stop may drop any of it at any await; nothing else does.
+//! Only a stop cancels a reload, and it may do so at any await.
 
 use std::io;
 use std::sync::Arc;
@@ -28,12 +28,12 @@ use crate::log::AccessLog;
 /// The result of a reload of a gate that is stopping.
 const STOPPED: &str = "the gate is stopping; nothing was reloaded";
 
-/// How long a reload waits for the files of the configuration. Those of 10,000 rules take 70 ms; a file system
-/// on a network that does not answer takes for ever.
+/// The longest wait for the files of the configuration. Those of 10,000 rules take 70 ms, but a network file
+/// system without an answer takes for ever.
 const FILES_TIME_MAX: Duration = Duration::from_secs(30);
 
 impl GateState {
-    /// Puts the configuration into force as it is written now. What changed, in one line.
+    /// Applies the configuration as it is written now. Returns what changed, in one line.
     pub(super) async fn reload(self: &Arc<Self>, restart: bool) -> Result<String, GateError> {
         let reload = async {
             let running = self.running.lock().await;
@@ -45,9 +45,10 @@ impl GateState {
         self.unless_stopping(reload).await.unwrap_or_else(|| Ok(STOPPED.into()))
     }
 
-    /// The same because files were found to hold `held`; whether it took place. It does not when that was
-    /// loaded meanwhile, nor when they hold something else by now: then they are still being written, and
-    /// the task that watches them sees that too.
+    /// As [`GateState::reload`], because the files hold `held` now. Returns whether the reload took place.
+    ///
+    /// It does not if `held` was loaded in the meantime. Nor does it if the files hold something else by now. Then
+    /// they are still being written, and the task that watches them will see that too.
     pub(super) async fn reload_changed(self: &Arc<Self>, held: &SourceFiles) -> bool {
         let reload = async {
             let running = self.running.lock().await;
@@ -60,9 +61,9 @@ impl GateState {
                 return false;
             }
             process::notify_reloading();
-            // What could not be read in time is asked for again.
+            // A load that took too long is asked for again.
             let was_read = read.is_ok();
-            // The log says how it ended.
+            // The log tells the result.
             let _ = self.apply(running, false, read, start).await;
             was_read
         };
@@ -79,7 +80,7 @@ impl GateState {
         let result = self.swap(&mut running, restart, read, start).await;
         process::notify("READY=1");
         drop(running);
-        // When it is full, the watching task will look anyway.
+        // If the channel is full, the watching task will look anyway.
         let _ = self.reloaded.0.try_send(());
         self.counters.reload(result.is_ok());
         match &result {
@@ -105,13 +106,13 @@ impl GateState {
         let before = old.clone();
         let compare = move |_: &Self| summary(&before, &generation, restart);
         let changes = self.in_background(start, compare).await;
-        // We may be the last to have it.
+        // This may be the last reference.
         self.background.discard(old).detach();
         Ok(changes)
     }
 
-    /// Makes everything that `plan` needs and that does not run yet. Whatever fails, fails here, and takes with
-    /// it what was made.
+    /// Makes everything that `plan` needs and that does not run yet. Every error of a reload comes from here, and
+    /// everything that was made so far is dropped with it.
     async fn prepare(
         self: &Arc<Self>,
         run: &mut Running,
@@ -129,7 +130,7 @@ impl GateState {
         self.in_time(start, smol::unblock(move || log_problems(&complaining))).await?;
         let internal = self.in_time(start, self.new_internal(run, &plan)).await??;
         let workers = if restart {
-            // So that there are never more than two sets of workers, however often a restart is asked for.
+            // Waits, so that there are never more than two sets of workers, however often a restart is asked for.
             for workers in &mut run.leaving {
                 workers.ended().await;
             }
@@ -144,8 +145,10 @@ impl GateState {
         Ok(Next { generation, access, internal, workers, new })
     }
 
-    /// Puts into force what was prepared. Nothing here can fail. New workers accept before those of before stop
-    /// to, so that a restart refuses no connection either; until then those serve the new generation as well.
+    /// Installs what was prepared. Nothing here can fail.
+    ///
+    /// New workers accept before the old workers stop accepting, so a restart refuses no connection. Until then,
+    /// the old workers serve the new generation as well.
     async fn commit(&self, run: &mut Running, next: Next) {
         let Next { generation, access, internal, workers, new } = next;
         let plan = &generation.plan;
@@ -160,17 +163,17 @@ impl GateState {
         run.internal.set_token(plan.internal_api.token.clone());
         if let Some(internal) = internal {
             let before = std::mem::replace(&mut run.internal, internal);
-            // It takes a file away.
+            // Stopping removes a file, which may block.
             smol::unblock(move || before.stop()).detach();
         }
         if access.is_some() || plan.log.access.is_none() {
-            // The old one is written to its end by the exchanges that still hold it.
+            // Exchanges that still hold the old log go on writing to it.
             run.access = access;
         }
         (self.on_plan)(plan);
     }
 
-    /// A new access log when the plan wants another one than runs.
+    /// Starts a new access log if the plan wants another one.
     async fn new_access_log(&self, run: &Running, plan: &Arc<Plan>) -> Result<NewAccessLog, GateError> {
         if run.access.as_ref().map(|(plan, _)| plan) == plan.log.access.as_ref() {
             return Ok(None);
@@ -179,7 +182,7 @@ impl GateState {
         smol::unblock(move || start_access_log(&plan, &counters)).await
     }
 
-    /// A new internal API when the plan wants it elsewhere.
+    /// Starts a new internal API if the plan wants another address.
     async fn new_internal(&self, run: &Running, plan: &Plan) -> Result<Option<Server>, GateError> {
         let InternalApi { bind, token } = &plan.internal_api;
         if self.current().is_some_and(|current| current.plan.internal_api.bind == *bind) {
@@ -189,7 +192,7 @@ impl GateState {
         internal.map(Some).map_err(|error| GateError::of_internal_api(bind, error))
     }
 
-    /// Does in the background, perhaps twice, what takes long and waits for nobody.
+    /// Runs `work` in the background, perhaps twice. It may take long but must not wait for anything.
     async fn in_background<T: Send + 'static>(
         self: &Arc<Self>,
         start: ReloadStart,
@@ -199,8 +202,8 @@ impl GateState {
         self.background.run(start.deadline, move || work(&state)).await
     }
 
-    /// What `work` gives, unless files keep it waiting. It is given up then; a thread that a file system holds
-    /// comes back when that answers.
+    /// Returns the result of `work`, or an error after [`FILES_TIME_MAX`]. A thread that waits for a file system
+    /// goes on until that answers.
     async fn in_time<T>(&self, start: ReloadStart, work: impl Future<Output = T>) -> Result<T, GateError> {
         let late = async {
             Timer::at(start.at + FILES_TIME_MAX).await;
@@ -212,7 +215,7 @@ impl GateState {
     }
 }
 
-/// What a reload did, in one line.
+/// The result of a reload, in one line.
 fn summary(before: &Generation, new: &Generation, restarted: bool) -> String {
     let mut said = changes(&before.plan, &new.plan, &certificates::changes(before, new));
     if before.plan.workers != new.plan.workers && !restarted {
@@ -225,10 +228,10 @@ fn summary(before: &Generation, new: &Generation, restarted: bool) -> String {
     format!("{verb} as generation {}: {}", new.number, said.join(", "))
 }
 
-/// An access log with what it was started with; `None`: the one that runs is the right one, or none is wanted.
+/// An access log, with the plan that it was started with. `None` if the running one stays, or if none is wanted.
 type NewAccessLog = Option<(AccessPlan, AccessLog)>;
 
-/// Everything of a reload, before it is in force. Dropped, it is as if it had never been.
+/// Everything that a reload needs, before it is installed. Dropping it leaves everything as it was.
 struct Next {
     generation: Arc<Generation>,
     access: NewAccessLog,
@@ -238,7 +241,7 @@ struct Next {
     new: NewAddresses,
 }
 
-/// When a reload began, and for how long it disturbs nobody.
+/// The time at which a reload began, and until when it leaves the workers undisturbed.
 #[derive(Clone, Copy)]
 struct ReloadStart {
     at: Instant,

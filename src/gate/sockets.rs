@@ -1,4 +1,4 @@
-//! Listening sockets: which doors a plan wants, and binding those that are not open yet.
+//! Listening sockets: which ones a plan needs, and binding those that are not open yet.
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
@@ -8,15 +8,15 @@ use super::error::GateError;
 use crate::config::plan::{Bind, Plan};
 use crate::worker;
 
-/// What makes two doors the same. A listener that was renamed keeps its doors; doors on "any free
-/// port" are told apart by the name.
+/// The identity of a listening socket over reloads. A renamed listener keeps its sockets. Sockets on "any free
+/// port" are told apart by the name of their listener.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ListenKey {
     bind: Bind,
     name: Option<Arc<str>>,
 }
 
-/// The doors of a plan, each with the index of its listener.
+/// The listening sockets of a plan, each with the index of its listener.
 pub(super) fn listen_keys(plan: &Plan) -> Vec<(ListenKey, usize)> {
     let listen_keys = plan.listeners.iter().enumerate().flat_map(|(index, listener)| {
         listener.binds.iter().map(move |bind| {
@@ -27,12 +27,13 @@ pub(super) fn listen_keys(plan: &Plan) -> Vec<(ListenKey, usize)> {
     listen_keys.collect()
 }
 
-/// Sockets for the doors that are not open yet: one a worker for each.
+/// New listening sockets: for each key its address, and one socket per worker.
 pub(super) type NewSockets = HashMap<ListenKey, (SocketAddr, Vec<TcpListener>)>;
 
-/// Binds doors of `plan`, `workers` times each: those that are not among `ours`, which are open, or with
-/// `anew` all of them. What is open stays open: the system shares the address, and gives a connection to
-/// the socket with the narrower one.
+/// Binds the sockets of `plan` that are not open yet, one per worker. With `anew` it binds all of them.
+///
+/// `ours` are the open ones. They stay open: the system shares the address among them, and gives a connection to
+/// the socket with the narrower address.
 pub(super) fn bind(
     plan: &Plan,
     ours: &HashMap<ListenKey, SocketAddr>,
@@ -49,9 +50,9 @@ pub(super) fn bind(
         let what = || {
             format!("listener `{}` ({}) cannot listen on {}", listener.name, listener.origin, listen_key.bind)
         };
-        // Behind port 0 stands the port that the system gave.
+        // For port 0, bind the port that the system chose before.
         let bind = open.map_or(listen_key.bind, |address| on_port(listen_key.bind, *address));
-        // Where we listen already, on a wider address or a narrower one, nobody else could have begun to.
+        // If we listen already on a wider or a narrower address, no other program can have bound this one.
         let is_ours = ours.values().any(|address| bind.overlaps(Bind::Address(*address)));
         let bound = bind_one(bind, is_ours, workers).map_err(|error| GateError::System(what(), error))?;
         sockets.insert(listen_key, bound);
@@ -73,7 +74,7 @@ fn bind_one(bind: Bind, is_ours: bool, workers: usize) -> std::io::Result<(Socke
     Ok((address, sockets))
 }
 
-/// The same with the port that the system gave.
+/// `bind` with the port that the system chose.
 fn on_port(bind: Bind, given: SocketAddr) -> Bind {
     match bind {
         Bind::Any(_) => Bind::Any(given.port()),

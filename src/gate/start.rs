@@ -1,4 +1,4 @@
-//! How a gate starts and stops.
+//! Starting and stopping a gate.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::generation::Permits;
 use crate::internal_api::Server;
 
 impl GateState {
-    /// Starts everything; on an error nothing is left running.
+    /// Starts everything. On an error nothing is left running.
     pub(super) async fn start(self: &Arc<Self>) -> Result<(), GateError> {
         process::raise_file_limit();
         let mut running = self.running.lock().await;
@@ -38,8 +38,8 @@ impl GateState {
         Ok(())
     }
 
-    /// Drains and ends everything, each listener within its own `shutdown_timeout`. A reload that is going on
-    /// is given up. Does nothing the second time.
+    /// Drains and ends everything, each listener within its own `shutdown_timeout`. Cancels a reload. A second
+    /// call does nothing.
     pub(super) async fn stop(&self) {
         self.begin_stop();
         let Some(running) = self.running.lock().await.take() else { return };
@@ -51,7 +51,7 @@ impl GateState {
         for workers in &mut leaving {
             workers.ended().await;
         }
-        // It takes a file away.
+        // Stopping removes a file, which may block.
         smol::unblock(move || internal.stop()).await;
         if let Some((_, log)) = access {
             smol::unblock(move || log.flush_and_stop()).await;
@@ -59,7 +59,7 @@ impl GateState {
     }
 }
 
-/// Blocks: a Unix socket has a file.
+/// Starts the internal API. Blocks, because a Unix socket has a file.
 fn start_internal(plan: &InternalApi, state: &Arc<GateState>) -> Result<Server, GateError> {
     let control = Arc::new(GateControl(Arc::downgrade(state)));
     let server = Server::start(&plan.bind, plan.token.clone(), control);

@@ -1,4 +1,4 @@
-//! What a gate has while it runs.
+//! The state of a running gate.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -27,46 +27,46 @@ use crate::tls::{self, TicketKeys};
 use crate::upstream::NameCache;
 use crate::watch;
 
-/// What everyone who has to do with a gate shares.
+/// The state that all tasks of a gate share.
 pub(super) struct GateState {
     loader: Loader,
-    /// Where reloads do what takes long.
+    /// Threads for the long work of reloads.
     pub(super) background: Background,
     pub(super) on_plan: OnPlan,
     pub(super) counters: Arc<Counters>,
     pub(super) name_cache: NameCache,
     tickets: TicketKeys,
     pub(super) started: SystemTime,
-    /// What is served; `None` only before the start.
+    /// The generation that is served. `None` only before the start.
     current: ArcSwapOption<Generation>,
     draining: AtomicBool,
-    /// The workers that serve it. Not behind `running`: they are asked during a reload, too.
+    /// Asks the workers that serve it. It is not inside of `running`, because it is used during a reload too.
     roll_call: Mutex<RollCall>,
-    /// Locked for the whole of a start, a reload or a stop: they never run at the same time.
+    /// Locked during a whole start, reload or stop, so that two of them never overlap.
     pub(super) running: smol::lock::Mutex<Option<Running>>,
-    /// What the last load read, whether it was valid or not.
+    /// The files that the last load read, valid or not.
     sources: Mutex<Arc<SourceFiles>>,
-    /// Closed when the gate stops. Nothing is ever sent.
+    /// Closes when the gate stops. Nothing is sent.
     stopping: (Sender<Infallible>, Receiver<Infallible>),
-    /// Told of every load, for whoever watches.
+    /// Receives a message after every load, for the task that watches files.
     pub(super) reloaded: (Sender<()>, Receiver<()>),
-    /// Where each open door accepts.
+    /// The address of each open listening socket.
     addresses: Mutex<HashMap<ListenKey, SocketAddr>>,
 }
 
-/// What runs.
+/// The running parts of a gate.
 pub(super) struct Running {
     pub(super) workers: Workers,
-    /// The workers of before a restart, while they drain: at most one crew.
+    /// The workers before a restart, while they drain. At most one set.
     pub(super) leaving: Vec<Workers>,
     pub(super) permits: Permits,
     pub(super) internal: Server,
     pub(super) access: Option<(AccessPlan, AccessLog)>,
-    /// Ends with what it is a part of.
+    /// Ends when this value is dropped.
     pub(super) watching: Task<()>,
 }
 
-/// What a load read and what became of it.
+/// The result of a load, and the files that it read.
 pub(super) struct LoadResult {
     loaded: Result<Loaded, Diagnostics>,
     pub(super) sources: SourceFiles,
@@ -74,7 +74,7 @@ pub(super) struct LoadResult {
 
 impl GateState {
     /// # Errors
-    /// When no thread can be started.
+    /// No thread can be started.
     pub(super) fn new(
         loader: Loader,
         counters: Arc<Counters>,
@@ -102,37 +102,38 @@ impl GateState {
         }))
     }
 
-    /// Marks the gate as draining, and gives up what waits in [`GateState::unless_stopping`].
+    /// Marks the gate as draining, and cancels the work in [`GateState::unless_stopping`].
     pub(super) fn begin_stop(&self) {
         self.draining.store(true, Ordering::Release);
         self.stopping.0.close();
     }
 
-    /// What `work` gives, or `None` as soon as the gate stops: `work` is dropped then, wherever it is.
+    /// Runs `work` and returns its result. Returns `None` as soon as the gate stops; `work` is dropped then, at
+    /// any await.
     pub(super) async fn unless_stopping<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let stopping = async {
-            // Nothing can be sent: this waits for the end of the channel.
+            // Nothing can be sent, so `recv` returns when the channel closes.
             let _ = self.stopping.1.recv().await;
             None
         };
         stopping.or(async { Some(work.await) }).await
     }
 
-    /// Reads the configuration; nobody is told, nothing is remembered. Blocks.
+    /// Reads the configuration and changes no state. Blocks.
     pub(super) fn read(&self) -> LoadResult {
         let loaded = (self.loader)();
         let mut sources = match &loaded {
             Ok(loaded) => loaded.sources.clone(),
             Err(diagnostics) => diagnostics.sources().clone(),
         };
-        // Before anybody uses them: what is written from now on is a change.
+        // Note these files before they are read: everything that is written from now on is a change.
         for file in loaded.iter().flat_map(|loaded| certificates::files_named_by(&loaded.plan)) {
             watch::note(&mut sources, &file, tls::may_count);
         }
         LoadResult { loaded, sources }
     }
 
-    /// Takes what was read for the last load; warnings, and why services were rejected, go to the log.
+    /// Keeps `sources` as those of the last load. Logs warnings, and the reasons why services were rejected.
     pub(super) fn accept(&self, LoadResult { loaded, sources }: LoadResult) -> Result<Arc<Plan>, GateError> {
         *self.sources.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(sources);
         let loaded = loaded.map_err(GateError::Configuration)?;
@@ -140,17 +141,17 @@ impl GateState {
         Ok(Arc::new(loaded.plan))
     }
 
-    /// What the last load read, whether it was valid or not.
+    /// The files that the last load read, valid or not.
     pub(super) fn sources(&self) -> Arc<SourceFiles> {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The same, if the plan in force wants it watched.
+    /// The files of the last load, if the current plan wants them watched.
     pub(super) fn watched(&self) -> Option<Arc<SourceFiles>> {
         self.current()?.plan.watch.then(|| self.sources())
     }
 
-    /// Builds a generation; nobody is told. Blocks: it reads certificates and authorities.
+    /// Builds a generation and changes no state. Blocks, because it reads certificates and authorities.
     pub(super) fn build(
         &self,
         number: u64,
@@ -164,7 +165,7 @@ impl GateState {
         Ok(Arc::new(generation.map_err(invalid)?))
     }
 
-    /// Hands a generation to the workers, who have prepared what is `new`, and makes it the current one.
+    /// Hands a generation to the workers, which have prepared the `new` addresses, and makes it the current one.
     pub(super) async fn install(
         &self,
         all_workers: &[&Workers],
@@ -181,7 +182,7 @@ impl GateState {
         addresses.extend(new);
         addresses.retain(|listen_key, _| wanted.iter().any(|(key, _)| key == listen_key));
         drop(addresses);
-        // The first are those that serve from now on.
+        // The first ones serve from now on.
         if let Some(workers) = all_workers.first() {
             *self.roll_call.lock().unwrap_or_else(PoisonError::into_inner) = workers.roll_call();
         }
@@ -225,7 +226,7 @@ impl GateState {
         self.current.load_full()
     }
 
-    /// Where in its life the gate is. Its workers are asked, so that one that is stuck is not taken for ready.
+    /// The phase of the gate's life. Asks the workers, so that a gate with a stuck worker does not count as ready.
     pub(super) async fn phase(&self) -> Phase {
         match (self.draining.load(Ordering::Acquire), self.current.load().is_some()) {
             (true, _) => Phase::Draining,
@@ -246,10 +247,10 @@ impl GateState {
     }
 }
 
-/// Doors that a generation opens, and where.
+/// The addresses of new listening sockets.
 pub(super) type NewAddresses = Vec<(ListenKey, SocketAddr)>;
 
-/// Has the workers prepare what was bound: the last step towards a generation that can fail.
+/// Lets the workers prepare the new sockets. This is the last step of a reload that can fail.
 pub(super) async fn prepare(workers: &Workers, sockets: NewSockets) -> Result<NewAddresses, GateError> {
     let new = sockets.iter().map(|(listen_key, (address, _))| (listen_key.clone(), *address)).collect();
     let prepared = workers.prepare(sockets).await;
@@ -266,8 +267,8 @@ pub(super) fn start_workers(
         .map_err(|error| GateError::System("workers cannot be started".into(), error))
 }
 
-/// Tells what is wrong with a generation that serves all the same. Blocks: it reads the lines again that name
-/// what is wrong.
+/// Logs the problems of a generation that is served nevertheless. Blocks, because it reads the lines that name the
+/// files.
 pub(super) fn log_problems(generation: &Generation) {
     certificates::diagnostics(&generation.problems).iter().for_each(log);
 }
@@ -280,7 +281,7 @@ fn log(diagnostic: &Diagnostic) {
     }
 }
 
-/// The access log of a plan, if it has one. Blocks: it opens a file.
+/// Starts the access log of a plan, if it has one. Blocks, because it opens a file.
 pub(super) fn start_access_log(
     plan: &Plan,
     counters: &Arc<Counters>,
@@ -291,7 +292,7 @@ pub(super) fn start_access_log(
     Ok(Some((access.clone(), log)))
 }
 
-/// One worker a core, unless the plan says otherwise.
+/// The number of workers: that of the plan, else one per core.
 pub(super) fn worker_count(plan: &Plan) -> usize {
     plan.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get))
 }

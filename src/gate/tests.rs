@@ -1,4 +1,4 @@
-//! What can only be seen from inside: how long a generation lives.
+//! Tests that need the inside of a gate, such as how long a generation lives.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -37,7 +37,7 @@ fn read_head(socket: &mut TcpStream) {
     }
 }
 
-/// Switches protocols on every connection, whoever asks, and then sends back what comes.
+/// Starts a target that switches protocols on every connection and then echoes.
 fn target() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -48,7 +48,7 @@ fn target() -> SocketAddr {
                 read_head(&mut socket);
                 socket.write_all(SWITCH).unwrap();
                 let mut sink = socket.try_clone().unwrap();
-                // The test ends when it likes.
+                // Ends with an error when the test drops its connection.
                 let _ = std::io::copy(&mut socket, &mut sink);
             });
         }
@@ -56,7 +56,7 @@ fn target() -> SocketAddr {
     address
 }
 
-/// A connection that is a tunnel by now.
+/// Opens a connection that has become a tunnel.
 fn tunnel(gate: &Gate, listener: &str, host: &str) -> TcpStream {
     let mut socket = TcpStream::connect(gate.address(listener).unwrap()).unwrap();
     socket.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -93,10 +93,10 @@ fn a_tunnel_keeps_no_generation() {
 }
 
 /// The niceness and the scheduling policy (proc(5), fields 19 and 41) of every thread of this process with that
-/// name; none where there is no `/proc`.
+/// name. Empty without `/proc`.
 fn courtesy(name: &str) -> Vec<(i32, i32)> {
     let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    // Some may have ended: other tests have threads, too.
+    // A thread of another test may have ended in the meantime.
     let stats = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok());
     let named = format!(" ({name}) ");
     let behind = stats.filter_map(|stat| Some(stat.split_once(&named)?.1.to_owned()));
@@ -105,7 +105,7 @@ fn courtesy(name: &str) -> Vec<(i32, i32)> {
 }
 
 #[test]
-fn reloads_give_way_and_the_workers_they_start_do_not() {
+fn threads_of_reloads_have_low_priority_and_new_workers_do_not() {
     const SCHED_IDLE: i32 = 5;
     let inputs = MemoryInputs::new().file("smolgate.yml", CONFIG.replace("{target}", &target().to_string()));
     let gate = Gate::start(Box::new(move || load(&["smolgate.yml".into()], &inputs))).unwrap();
@@ -117,7 +117,7 @@ fn reloads_give_way_and_the_workers_they_start_do_not() {
     if cfg!(portable) || !Path::new("/proc/self/task").exists() {
         return;
     }
-    // Of another test's gate, one may just be starting.
+    // A thread of another test's gate may just be starting, with its priority not lowered yet.
     let (idle, nice) = (courtesy("when-idle"), courtesy("background"));
     assert!(idle.iter().any(|(_, policy)| *policy == SCHED_IDLE), "{idle:?}");
     assert!(nice.contains(&((ordinary.0 + 5).min(19), 0)), "{nice:?}");

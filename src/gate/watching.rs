@@ -9,8 +9,8 @@ use super::state::GateState;
 use crate::config::SourceFiles;
 use crate::watch::ConfigWatcher;
 
-/// Reloads the gate whenever its files changed, as long as its plan wants that; ends with the gate.
-/// `reloaded` tells that a load took place.
+/// Reloads the gate whenever its files have changed, as long as its plan wants that. Ends with the gate.
+/// `reloaded` receives a message after every load.
 pub(super) async fn watch(state: Weak<GateState>, reloaded: Receiver<()>) {
     let mut watcher = None;
     loop {
@@ -18,7 +18,7 @@ pub(super) async fn watch(state: Weak<GateState>, reloaded: Receiver<()>) {
         let watched = gate.watched();
         drop(gate);
         let Some(sources) = watched else {
-            // Whatever it held is given back.
+            // Release the watches.
             watcher = None;
             match reloaded.recv().await {
                 Ok(()) => continue,
@@ -42,10 +42,10 @@ pub(super) async fn watch(state: Weak<GateState>, reloaded: Receiver<()>) {
 }
 
 enum Event {
-    /// Somebody else had the configuration loaded.
+    /// The configuration was loaded for another reason.
     Loaded,
     /// The files hold this now.
     Changed(SourceFiles),
-    /// There is no gate any more.
+    /// The gate has stopped.
     Gone,
 }

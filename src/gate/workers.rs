@@ -1,4 +1,4 @@
-//! The workers: threads that take orders.
+//! The workers: threads that carry out commands.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -28,28 +28,29 @@ pub(super) struct Workers {
 struct Member {
     commands: Sender<Command>,
     thread: JoinHandle<io::Result<()>>,
-    /// Closed when the thread has done everything.
+    /// Closes when the thread has done everything.
     ended: Receiver<Infallible>,
 }
 
-/// What a worker is told.
+/// A command to a worker.
 enum Command {
-    /// Get ready to accept from these sockets with the next generation, and from no others. It answers.
+    /// Prepare to accept from these sockets, and from no others, with the next generation. `done` receives the
+    /// result.
     Prepare { sockets: HashMap<ListenKey, TcpListener>, done: Sender<io::Result<()>> },
-    /// Serve this generation: keep the doors it has, open those that were prepared, close the rest. It
-    /// drops `done` then.
+    /// Serve this generation: keep the listeners that it still has, open the prepared ones, close the rest. Then
+    /// drop `done`.
     Install { generation: GenerationHandle, done: Sender<Infallible> },
-    /// Say that it hears.
+    /// Answer, to show that the worker is not stuck.
     Answer { done: Sender<()> },
-    /// Close every door, wait for the guests, and end.
+    /// Close every listener, wait until its connections have ended, and end.
     Leave,
 }
 
 impl Workers {
-    /// Starts `count` workers. They have no doors yet.
+    /// Starts `count` workers. They have no listeners yet.
     ///
     /// # Errors
-    /// When a thread cannot be started.
+    /// A thread cannot be started.
     pub(super) fn start(count: usize, counters: &Arc<Counters>, permits: &Permits) -> io::Result<Self> {
         let mut workers = Self { threads: Vec::with_capacity(count) };
         for number in 0..count {
@@ -66,25 +67,25 @@ impl Workers {
         Ok(workers)
     }
 
-    /// By which they are asked whether they hear.
+    /// Asks all workers whether they answer.
     pub(super) fn roll_call(&self) -> RollCall {
         RollCall(self.threads.iter().map(|worker| worker.commands.clone()).collect())
     }
 
-    /// How many there are.
+    /// The number of workers.
     pub(super) fn count(&self) -> usize {
         self.threads.len()
     }
 
-    /// Gives each of them its sockets, for the generation that is installed next. Until then they accept
-    /// nothing from them.
+    /// Gives each worker its sockets for the next generation. Workers accept nothing from them until that is
+    /// installed.
     ///
     /// # Errors
-    /// When a worker cannot register a socket, or has ended. None of them keeps any then.
+    /// A worker cannot register a socket, or has ended. Then no worker keeps a new socket.
     pub(super) async fn prepare(&self, sockets: NewSockets) -> io::Result<()> {
         let prepared = self.hand_out(sockets).await;
         if prepared.is_err() {
-            // The error that counts is the first.
+            // The first error is the one to report.
             let _ = self.hand_out(NewSockets::new()).await;
         }
         prepared
@@ -107,8 +108,8 @@ impl Workers {
         Ok(())
     }
 
-    /// Gives all of them a generation, and waits until all of them serve it. Nothing here can fail: a
-    /// worker that has ended meanwhile serves nothing, whatever the generation.
+    /// Gives all workers a generation, and waits until all of them serve it. Nothing here can fail: a worker that
+    /// has ended serves nothing in any case.
     pub(super) async fn install(&self, generation: &GenerationHandle) {
         let (done, installed) = bounded::<Infallible>(1);
         for worker in &self.threads {
@@ -118,22 +119,22 @@ impl Workers {
             }
         }
         drop(done);
-        // Nothing can be sent: this waits until each of them has dropped its end.
+        // Nothing can be sent, so `recv` returns when every worker has dropped its sender.
         let _ = installed.recv().await;
     }
 
-    /// Tells all of them to drain and end.
+    /// Tells all workers to drain and end.
     pub(super) fn leave(&self) {
         for worker in &self.threads {
-            // A worker that has ended need not be told to.
+            // Sending fails if the worker has ended, which is fine.
             let _ = worker.commands.try_send(Command::Leave);
         }
     }
 
-    /// Waits for their end. May be dropped, and asked again.
+    /// Waits until all workers have ended. May be dropped and called again.
     pub(super) async fn ended(&mut self) {
         while let Some(worker) = self.threads.last() {
-            // Nothing can be sent: this waits for the end of the channel.
+            // Nothing can be sent, so `recv` returns when the channel closes.
             let _ = worker.ended.recv().await;
             match self.threads.pop().map(|worker| worker.thread.join()) {
                 None | Some(Ok(Ok(()))) => {}
@@ -144,16 +145,16 @@ impl Workers {
     }
 }
 
-/// How long a worker may take to say that it hears. It does so between two tasks: longer than this it takes only
-/// where it does nothing else for its connections either.
+/// The time in which a worker must answer. It answers between two tasks. A worker that takes longer does nothing
+/// for its connections either.
 const ANSWER_TIME: Duration = Duration::from_secs(2);
 
-/// Asks workers whether they hear.
+/// Asks workers whether they answer.
 #[derive(Clone, Default)]
 pub(super) struct RollCall(Vec<Sender<Command>>);
 
 impl RollCall {
-    /// Whether all of them answer, soon. One that has been told to leave does not.
+    /// Whether all workers answer within [`ANSWER_TIME`]. A worker that was told to leave does not answer.
     pub(super) async fn all_answer(&self) -> bool {
         let (done, answers) = bounded(self.0.len().max(1));
         for commands in &self.0 {
@@ -178,7 +179,7 @@ impl RollCall {
     }
 }
 
-/// What a worker does all its life.
+/// The life of a worker.
 async fn worker_main(worker: Worker, receiver: Receiver<Command>, counters: Arc<Counters>, permits: Permits) {
     let idle = Idle::new(&worker, &permits);
     let state = Rc::new(WorkerState {
@@ -194,7 +195,7 @@ async fn worker_main(worker: Worker, receiver: Receiver<Command>, counters: Arc<
     let mut prepared: HashMap<ListenKey, Listener> = HashMap::new();
     let mut closing: Vec<Task<()>> = Vec::new();
     let close = |listener: Rc<ActiveListener>| worker.spawn(async move { listener.close().await });
-    // The channel closes when the gate is gone: then there is nothing to serve for.
+    // The channel closes when the gate is gone. Then there is no reason to go on.
     while let Ok(command) = receiver.recv().await {
         closing.retain(|task| !task.is_finished());
         match command {
@@ -202,7 +203,7 @@ async fn worker_main(worker: Worker, receiver: Receiver<Command>, counters: Arc<
                 let ready = |(listener, socket)| Ok((listener, Listener::new(&worker, socket)?));
                 let ready: io::Result<_> = sockets.into_iter().map(ready).collect();
                 let result = ready.map(|ready| prepared = ready);
-                // The reload may have been given up.
+                // Sending fails if the reload was given up, which is fine.
                 let _ = done.send(result).await;
             }
             Command::Install { generation, done } => {
@@ -210,7 +211,7 @@ async fn worker_main(worker: Worker, receiver: Receiver<Command>, counters: Arc<
                 closing.extend(gone.into_iter().map(close));
                 drop(done);
             }
-            // That they have given up asking is no concern of the worker's.
+            // Sending fails if the question timed out, which is fine.
             Command::Answer { done } => _ = done.try_send(()),
             Command::Leave => {
                 closing.extend(open.drain().map(|(_, listener)| close(listener)));
@@ -223,7 +224,7 @@ async fn worker_main(worker: Worker, receiver: Receiver<Command>, counters: Arc<
     }
 }
 
-/// Gives `generation` to the doors. Returns those that it does not have.
+/// Gives `generation` to the listeners. Returns the listeners that it does not have.
 fn install(
     state: &Rc<WorkerState>,
     idle: &Rc<Idle>,
@@ -265,7 +266,7 @@ mod tests {
         let (hears, receiver) = unbounded();
         let answering = std::thread::spawn(move || {
             while let Ok(Command::Answer { done }) = receiver.recv_blocking() {
-                // Another may have answered wrongly meanwhile.
+                // Sending fails if another worker has failed already, which is fine.
                 let _ = done.try_send(());
             }
         });
@@ -278,7 +279,7 @@ mod tests {
         assert!(all_answer(&[&hears, &hears]));
         assert!(!all_answer(&[&hears, &ended]));
         assert!(!all_answer(&[&stuck, &hears]));
-        // One that ends instead of answering.
+        // A worker that ends without an answer.
         let ending = std::thread::spawn(move || drop(unread));
         assert!(!all_answer(&[&stuck, &hears]));
         ending.join().unwrap();

@@ -1,73 +1,97 @@
 //! `host[:port]`, as it stands in `Host` and in an absolute-form target (RFC 3986, section 3.2).
 //!
-//! Narrower than the RFC where that allows two readings: no userinfo, no percent-encoding, no
+//! The syntax is narrower than the RFC's where that allows two readings: no userinfo, no percent-encoding, no
 //! sub-delimiters in a name, no empty labels.
 
 use std::net::Ipv6Addr;
 
-use super::class::is_unreserved;
+use super::class::{is_unreserved, to_lower};
 
-/// Bytes of a host name, its port not counted: what DNS can carry (RFC 1035, section 2.3.4).
+/// Bytes of a host name without its port: the most that DNS can carry (RFC 1035, section 2.3.4).
 pub const HOST_BYTES_MAX: usize = 255;
 
-/// Checks an authority and says what is wrong with it.
-pub(crate) fn check(authority: &[u8]) -> Result<(), &'static str> {
-    split(authority).map(|_| ())
+/// A valid authority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Authority<'b> {
+    text: &'b [u8],
+    /// Bytes of the host. A colon and the port may follow.
+    host_len: usize,
 }
 
-/// Host and port of an authority, checked. The port is up to five digits, or none.
-fn split(authority: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
-    let (host, port) = divide(authority)?;
-    check_host(host)?;
-    check_port(port)?;
-    Ok((host, port))
+impl<'b> Authority<'b> {
+    /// Checks an authority. The port may be empty.
+    ///
+    /// # Errors
+    /// A description of the fault.
+    pub fn parse(text: &'b [u8]) -> Result<Self, &'static str> {
+        let host_len = match text {
+            [b'[', ..] => address_end(text)?,
+            _ => name_end(text)?,
+        };
+        match &text[host_len..] {
+            [] => {}
+            [b':', port @ ..] => check_port(port)?,
+            _ => return Err("an IPv6 address can only be followed by a port"),
+        }
+        Ok(Self { text, host_len })
+    }
+
+    /// The authority as written, with its port.
+    pub fn as_bytes(&self) -> &'b [u8] {
+        self.text
+    }
+
+    /// The host as rules compare it.
+    pub fn key(&self) -> HostKey {
+        HostKey::of_host(&self.text[..self.host_len])
+    }
 }
 
-/// What stands before the colon of the port, and what after it.
-fn divide(authority: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
-    if authority.is_empty() {
-        return Err("it is empty");
-    }
-    Ok(match authority {
-        [b'[', ..] => {
-            let end = authority.iter().position(|&byte| byte == b']').ok_or("an IPv6 address without ]")?;
-            let (host, rest) = authority.split_at(end + 1);
-            match rest {
-                [] => (host, rest),
-                [b':', port @ ..] => (host, port),
-                _ => return Err("an IPv6 address can only be followed by a port"),
-            }
-        }
-        _ => match authority.iter().position(|&byte| byte == b':') {
-            Some(colon) => (&authority[..colon], &authority[colon + 1..]),
-            None => (authority, &[][..]),
-        },
-    })
+/// Index after an IPv6 address in brackets.
+fn address_end(text: &[u8]) -> Result<usize, &'static str> {
+    let end = text.iter().position(|&byte| byte == b']').ok_or("an IPv6 address without ]")?;
+    let address = std::str::from_utf8(&text[1..end]).ok().and_then(|text| text.parse::<Ipv6Addr>().ok());
+    address.map(|_| end + 1).ok_or("not an IPv6 address between the brackets")
 }
 
-fn check_host(host: &[u8]) -> Result<(), &'static str> {
-    if let [b'[', address @ .., b']'] = host {
-        let address = std::str::from_utf8(address).ok().and_then(|text| text.parse::<Ipv6Addr>().ok());
-        return address.map(|_| ()).ok_or("not an IPv6 address between the brackets");
-    }
-    if host.len() > HOST_BYTES_MAX {
-        return Err("the name is longer than 255 bytes");
-    }
-    // An empty label in front, or none at all, counts as "a dot came before".
-    let mut after_dot = true;
-    for &byte in host {
-        if !is_unreserved(byte) {
-            return Err("a byte that is not allowed in a host name");
+/// The kinds of bytes in a name. A byte of a label may follow each of them, a dot may follow a byte of a label only.
+const DOT: u8 = 1;
+const LABEL: u8 = 2;
+
+/// The kind of each byte; 0 if it may not stand in a name.
+static KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        if is_unreserved(byte as u8) {
+            kinds[byte] = LABEL;
         }
-        if byte == b'.' && after_dot {
-            return Err("an empty label in the name");
+        byte += 1;
+    }
+    kinds[b'.' as usize] = DOT;
+    kinds
+};
+
+/// Index after a name or an IPv4 address.
+fn name_end(text: &[u8]) -> Result<usize, &'static str> {
+    // A dot before the first label or after another dot would end an empty label.
+    let (mut end, mut least) = (0, LABEL);
+    for &byte in text {
+        let kind = KINDS[usize::from(byte)];
+        if kind < least {
+            break;
         }
-        after_dot = byte == b'.';
+        least = DOT + LABEL - kind;
+        end += 1;
     }
-    if host.is_empty() {
-        return Err("there is no name before the port");
+    match text.get(end) {
+        _ if end > HOST_BYTES_MAX => Err("the name is longer than 255 bytes"),
+        Some(b'.') => Err("an empty label in the name"),
+        Some(b':') if end == 0 => Err("there is no name before the port"),
+        None if end == 0 => Err("it is empty"),
+        None | Some(b':') => Ok(end),
+        Some(_) => Err("a byte that is not allowed in a host name"),
     }
-    Ok(())
 }
 
 fn check_port(port: &[u8]) -> Result<(), &'static str> {
@@ -80,38 +104,34 @@ fn check_port(port: &[u8]) -> Result<(), &'static str> {
     number.map(|_| ()).ok_or("the port is not a number from 0 to 65535")
 }
 
-/// A host as rules compare it: without port, without the dot of the root, in lower case. Held
-/// inline, so making one allocates nothing.
+/// A host as rules compare it: in lower case, without port and without the dot of the root. It is stored
+/// inline, so that creating one allocates nothing.
 #[derive(Clone, Copy)]
 pub struct HostKey {
-    bytes: [u8; HOST_BYTES_MAX],
+    /// The host, and zeros up to a whole number of words.
+    bytes: [u8; HOST_BYTES_MAX + 1],
     len: u8,
 }
 
 impl HostKey {
-    /// The key of an authority such as `Example.ORG.:8080`; `None` if that is not valid. An IPv6
-    /// address keeps its brackets and its spelling.
+    /// The key of an authority such as `Example.ORG.:8080`; `None` if it is not valid. An IPv6 address keeps
+    /// its brackets and its spelling.
     pub fn new(authority: &[u8]) -> Option<HostKey> {
-        let (host, _) = split(authority).ok()?;
-        HostKey::of_host(host)
+        Authority::parse(authority).ok().map(|authority| authority.key())
     }
 
-    /// The same of an authority that is known to be valid.
-    pub(super) fn of_checked(authority: &[u8]) -> Option<HostKey> {
-        let (host, _) = divide(authority).ok()?;
-        HostKey::of_host(host)
-    }
-
-    fn of_host(host: &[u8]) -> Option<HostKey> {
+    /// The key of a valid host, which has at most [`HOST_BYTES_MAX`] bytes.
+    fn of_host(host: &[u8]) -> HostKey {
         let host = host.strip_suffix(b".").unwrap_or(host);
-        let mut key = HostKey { bytes: [0; HOST_BYTES_MAX], len: u8::try_from(host.len()).ok()? };
-        for (to, from) in key.bytes.iter_mut().zip(host) {
-            *to = from.to_ascii_lowercase();
+        let mut bytes = [0; HOST_BYTES_MAX + 1];
+        bytes[..host.len()].copy_from_slice(host);
+        for word in bytes[..host.len().next_multiple_of(8)].as_chunks_mut().0 {
+            *word = to_lower(u64::from_le_bytes(*word)).to_le_bytes();
         }
-        Some(key)
+        HostKey { bytes, len: host.len() as u8 }
     }
 
-    /// Lower-case ASCII.
+    /// The host in lower-case ASCII.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
@@ -158,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_host_and_port_is_refused() {
+    fn an_invalid_authority_is_refused() {
         let long = "a".repeat(256);
         for authority in [
             "",

@@ -1,22 +1,22 @@
-//! Paths: the segments that climb, and the bytes that rules compare (RFC 3986, sections 5.2.4, 6.2.2).
+//! Paths: dot segments, and the bytes that rules compare (RFC 3986, sections 5.2.4, 6.2.2).
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2, memchr3};
+use memchr::{memchr, memchr2};
 
 use super::class::is_unreserved;
 
-/// Whether a path has a segment `.` or `..` in the eyes of *anyone* who may read it later.
+/// Whether a path has a segment `.` or `..` for *any* program that may read it later.
 ///
-/// A server behind us may decode escapes before it splits, take a backslash for a slash (`%2f`,
-/// `%5c`, `\`), or cut parameters off a segment (`..;x`). So all of those count as separators here,
-/// and only here: the bytes that are forwarded stay as they are. One level of escapes is looked
-/// through; `%252e` is a segment named `%2e` to everybody who decodes once.
+/// A server behind smolgate may decode escapes before it splits, or take a backslash for a slash (`%2f`,
+/// `%5c`, `\`). It may also cut a segment off (`..;x`, `..%23x`). So all of these end a segment, but only in
+/// this check: the forwarded bytes stay as they are. The check decodes one level of escapes; `%252e` is a
+/// segment named `%2e` to a program that decodes once. [`LoosePath`](super::LoosePath) decodes all levels.
 pub fn has_dot_segments(path: &[u8]) -> bool {
     if memchr2(b'.', b'%', path).is_none() {
         return false;
     }
-    // Dots since the last separator; `None` once anything else came.
+    // The number of dots since the last separator; `None` after any other byte.
     let mut dots = Some(0);
     let mut at = 0;
     while at < path.len() {
@@ -26,8 +26,8 @@ pub fn has_dot_segments(path: &[u8]) -> bool {
         };
         at += width;
         dots = match (byte, dots) {
-            (b'/' | b'\\' | b';', Some(1 | 2)) => return true,
-            (b'/' | b'\\', _) => Some(0),
+            (byte, Some(1 | 2)) if is_separator(byte) || is_cut(byte) => return true,
+            (byte, _) if is_separator(byte) => Some(0),
             (b'.', Some(dots)) => Some(dots + 1),
             _ => None,
         };
@@ -35,8 +35,18 @@ pub fn has_dot_segments(path: &[u8]) -> bool {
     matches!(dots, Some(1 | 2))
 }
 
-/// The bytes of a path that rules are compared with: escapes of unreserved bytes decoded (RFC 3986,
-/// section 6.2.2.2), all else as written. Allocates only where there is something to decode.
+/// Whether a server may take the byte for the end of a segment and the start of another.
+pub(super) fn is_separator(byte: u8) -> bool {
+    matches!(byte, b'/' | b'\\')
+}
+
+/// Whether a server may take the byte for the end of a segment or of the path, and ignore what follows.
+pub(super) fn is_cut(byte: u8) -> bool {
+    matches!(byte, b';' | b'?' | b'#' | 0)
+}
+
+/// The bytes of a path that rules are compared with: escapes of unreserved bytes decoded (RFC 3986, section
+/// 6.2.2.2), all others as written. Allocates only if there is something to decode.
 pub fn match_path(path: &[u8]) -> Cow<'_, [u8]> {
     let Some(first) = next_unreserved(path, 0) else {
         return Cow::Borrowed(path);
@@ -54,44 +64,7 @@ pub fn match_path(path: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(decoded)
 }
 
-/// A path as it looks to a program that takes it as loosely as any does: every escape of an ASCII byte decoded
-/// (the digits of others in capitals), a backslash for a slash, slashes in a row for one, and a segment cut
-/// where `;`, `?`, `#` or NUL stands in it. `None` where there is nothing to take loosely, and all programs
-/// read the same path. A path of ASCII stays one.
-///
-/// A program that does only a part of this may end up with other segments, but not under a prefix of plain
-/// segments under which this path is not: it has split, joined and cut no more than is done here.
-pub fn loose_path(path: &[u8]) -> Option<Vec<u8>> {
-    let doubtful = memchr3(b'%', b'\\', b';', path).is_some() || path.windows(2).any(|pair| pair == b"//");
-    if !doubtful {
-        return None;
-    }
-    let mut loose = Vec::with_capacity(path.len());
-    let (mut at, mut cut) = (0, false);
-    while at < path.len() {
-        let (byte, width) = match escape(&path[at..]) {
-            Some(byte) => (byte, 3),
-            None => (path[at], 1),
-        };
-        let written = &path[at..at + width];
-        at += width;
-        match byte {
-            b'/' | b'\\' => {
-                cut = false;
-                if loose.last() != Some(&b'/') {
-                    loose.push(b'/');
-                }
-            }
-            b';' | b'?' | b'#' | 0 => cut = true,
-            _ if cut => {}
-            _ if byte.is_ascii() => loose.push(byte),
-            _ => loose.extend(written.iter().map(u8::to_ascii_uppercase)),
-        }
-    }
-    Some(loose)
-}
-
-/// Where the next escape of an unreserved byte stands, and that byte.
+/// Finds the next escape of an unreserved byte: its index, and that byte.
 fn next_unreserved(path: &[u8], mut from: usize) -> Option<(usize, u8)> {
     loop {
         let at = from + memchr(b'%', &path[from..])?;
@@ -103,7 +76,7 @@ fn next_unreserved(path: &[u8], mut from: usize) -> Option<(usize, u8)> {
 }
 
 /// The byte that `%XX` at the start stands for.
-fn escape(bytes: &[u8]) -> Option<u8> {
+pub(super) fn escape(bytes: &[u8]) -> Option<u8> {
     let [b'%', high, low, ..] = bytes else {
         return None;
     };
@@ -116,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dot_segments_are_seen_in_every_disguise() {
+    fn dot_segments_are_found_in_every_spelling() {
         for path in [
             "/..",
             "/.",
@@ -142,13 +115,19 @@ mod tests {
             "..",
             ".",
             "/a/..;",
+            "/x/..%23/a",
+            "/x/..%3f/a",
+            "/x/..%00/a",
+            "/.%00/a",
+            "/%2e%00/a",
+            "/a/.%3Fb",
         ] {
             assert!(has_dot_segments(path.as_bytes()), "{path}");
         }
     }
 
     #[test]
-    fn dots_inside_a_segment_are_fine() {
+    fn dots_inside_a_segment_are_no_dot_segments() {
         for path in [
             "",
             "/",
@@ -167,48 +146,11 @@ mod tests {
             "/a/b.html",
             "/a/%2eb",
             "/a;../b",
+            "/a%23..%3f",
+            "/...%00",
             "*",
         ] {
             assert!(!has_dot_segments(path.as_bytes()), "{path}");
-        }
-    }
-
-    #[test]
-    fn a_loose_reading_folds_all_that_a_server_may_fold() {
-        for path in [
-            "//x/y",
-            "///x//y",
-            "/%2fx/y",
-            "/%2Fx/y",
-            "/x%2fy",
-            "/x\\y",
-            "/x%5Cy",
-            "/x;a/y",
-            "/x%3ba=1/y;",
-            "/;/x/y",
-            "/\\x\\/y",
-            "/x/y%00.png",
-            "/x/y%3fz",
-            "/x%23/y",
-            "/%78/%79",
-            "/x;%2fy",
-            "/x;\\y",
-            "/%2f/;b//x/y",
-        ] {
-            assert_eq!(loose_path(path.as_bytes()).as_deref(), Some(&b"/x/y"[..]), "{path}");
-        }
-        for (path, loose) in [
-            ("/%252fx", "/%2fx"),
-            ("/a%40", "/a@"),
-            ("/%e4%2F", "/%E4/"),
-            ("/%", "/%"),
-            ("//", "/"),
-            ("/a//", "/a/"),
-        ] {
-            assert_eq!(loose_path(path.as_bytes()).as_deref(), Some(loose.as_bytes()), "{path}");
-        }
-        for path in ["", "/", "*", "/a/b/", "/a.b/c~d@e+f=g&h", "/a:b,c"] {
-            assert_eq!(loose_path(path.as_bytes()), None, "{path}");
         }
     }
 

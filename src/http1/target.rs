@@ -2,23 +2,23 @@
 
 use memchr::memchr;
 
-use crate::http::{Method, Refusal, authority, escaped, has_dot_segments};
+use crate::http::{Authority, Method, Refusal, escaped, has_dot_segments};
 use crate::reason::Reason;
 
-/// A target taken apart; every part is a piece of its bytes, unchanged.
+/// A request target in parts. Each part is an unchanged piece of its bytes.
 #[derive(Debug)]
 pub(super) struct Target<'b> {
-    /// Of the absolute form only.
-    pub(super) authority: Option<&'b [u8]>,
+    /// The authority, which only the absolute form has.
+    pub(super) authority: Option<Authority<'b>>,
     pub(super) path: &'b [u8],
-    /// Without the question mark.
+    /// The query without the question mark.
     pub(super) query: Option<&'b [u8]>,
-    /// `?` and the query alone where an absolute form has no path before it.
+    /// Path and query. If an absolute form has no path, `?` and the query alone.
     pub(super) path_and_query: &'b [u8],
 }
 
 impl<'b> Target<'b> {
-    /// Takes a target apart whose bytes are printable ASCII without `#`.
+    /// Splits a target whose bytes are printable ASCII without `#`.
     pub(super) fn parse(target: &'b [u8], method: Method) -> Result<Target<'b>, Refusal> {
         match target {
             [b'/', ..] => Target::of_path(None, target),
@@ -34,13 +34,13 @@ impl<'b> Target<'b> {
         };
         let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
         let (authority, path_and_query) = rest.split_at(end);
-        if let Err(fault) = authority::check(authority) {
+        let authority = Authority::parse(authority).map_err(|fault| {
             let detail = format!("the authority of the target ({}): {fault}", escaped(authority));
-            return Err(Refusal::new(Reason::RequestHost, detail));
-        }
+            Refusal::new(Reason::RequestHost, detail)
+        })?;
         match path_and_query {
             [b'/', ..] => Target::of_path(Some(authority), path_and_query),
-            // RFC 9112, section 3.2.4: so an OPTIONS through a proxy reaches the server as `*`.
+            // So an OPTIONS through a proxy reaches the server as `*` (RFC 9112, section 3.2.4).
             [] if method == Method::Options => Ok(Target::whole(Some(authority), b"*")),
             [] => Ok(Target::whole(Some(authority), b"/")),
             // An empty path is `/` (RFC 9110, section 4.2.3).
@@ -53,7 +53,7 @@ impl<'b> Target<'b> {
         }
     }
 
-    fn of_path(authority: Option<&'b [u8]>, path_and_query: &'b [u8]) -> Result<Target<'b>, Refusal> {
+    fn of_path(authority: Option<Authority<'b>>, path_and_query: &'b [u8]) -> Result<Target<'b>, Refusal> {
         let (path, query) = match memchr(b'?', path_and_query) {
             Some(mark) => (&path_and_query[..mark], Some(&path_and_query[mark + 1..])),
             None => (path_and_query, None),
@@ -64,13 +64,13 @@ impl<'b> Target<'b> {
         Ok(Target { authority, path, query, path_and_query })
     }
 
-    fn whole(authority: Option<&'b [u8]>, path: &'b [u8]) -> Target<'b> {
+    fn whole(authority: Option<Authority<'b>>, path: &'b [u8]) -> Target<'b> {
         Target { authority, path, query: None, path_and_query: path }
     }
 }
 
-/// What stands after `http://` or `https://`. Which of the two is the client's word only: whether
-/// there is TLS is known from the listener.
+/// The part after `http://` or `https://`. The scheme is only a claim of the client: the listener knows
+/// whether there is TLS.
 pub(super) fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
     [&b"http://"[..], b"https://"].into_iter().find_map(|scheme| {
         let (start, rest) = target.split_at_checked(scheme.len())?;

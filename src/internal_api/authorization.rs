@@ -14,15 +14,13 @@ use http_types::{Method, Request};
 
 use crate::config::plan::Secret;
 
-/// Whether the request carries the token (RFC 6750, section 2.1).
+/// Whether the request carries the token (RFC 6750, section 2.1), in each field that could.
 pub(super) fn has_token(request: &Request, token: &Secret) -> bool {
-    let Some(value) = field(request, "authorization") else {
-        return false;
+    let is_token = |value: &str| {
+        let given = value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        given.is_some_and(|(_, given)| equal(given.trim().as_bytes(), token.0.as_bytes()))
     };
-    let Some((scheme, given)) = value.split_once(' ') else {
-        return false;
-    };
-    scheme.eq_ignore_ascii_case("bearer") && equal(given.trim().as_bytes(), token.0.as_bytes())
+    all_values(request, "authorization", is_token) == Some(true)
 }
 
 /// Compares in a time that depends on the lengths alone: every byte is looked at, whether the ones
@@ -41,15 +39,15 @@ fn equal(given: &[u8], expected: &[u8]) -> bool {
 /// browser leaves `Sec-Fetch-Site` out where the address is neither HTTPS nor loopback, and a page can
 /// have `Referer` left out. With another method the browser adds `Origin` (Fetch, section 3.2).
 pub(super) fn may_be_cross_site(request: &Request) -> bool {
-    let host = field(request, "host").unwrap_or_default();
     let is_own = |from: &str| {
         let authority = from.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or_default());
-        authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+        let is_host = |host: &str| authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host));
+        all_values(request, "host", is_host) == Some(true)
     };
     let marks = [
-        field(request, "sec-fetch-site").map(|site| matches!(site, "same-origin" | "none")),
-        field(request, "origin").map(is_own),
-        field(request, "referer").map(is_own),
+        all_values(request, "sec-fetch-site", |site| matches!(site, "same-origin" | "none")),
+        all_values(request, "origin", is_own),
+        all_values(request, "referer", is_own),
     ];
     let is_unmarked = marks.iter().all(Option::is_none);
     marks.contains(&Some(false))
@@ -58,22 +56,38 @@ pub(super) fn may_be_cross_site(request: &Request) -> bool {
 
 /// Whether a browser asks under a name that may be anyone's.
 pub(super) fn is_dns_rebinding(request: &Request) -> bool {
-    is_of_a_browser(request) && !is_own_name(field(request, "host").unwrap_or_default())
+    is_of_a_browser(request) && all_values(request, "host", is_own_name) != Some(true)
 }
 
-/// Whether the request has a field as only browsers send it. The fetch of Node and Deno sends
-/// `Sec-Fetch-Mode` and `Accept-Language: *`, and Java's client asks for `text/html`: those are scripts.
+/// Whether the request has a field as only browsers send it.
 fn is_of_a_browser(request: &Request) -> bool {
-    /// Sent by nothing else.
-    const FIELDS: [&str; 5] =
-        ["origin", "referer", "sec-fetch-site", "sec-ch-ua", "upgrade-insecure-requests"];
+    let mut fields = request.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+    fields.any(|(name, value)| is_field_of_a_browser(name.as_str(), &value.as_str().to_ascii_lowercase()))
+}
+
+/// The same of one field, in small letters. The fetch of Node and Deno sends `Sec-Fetch-Mode: cors` and
+/// `Accept-Language: *`, and Java's client asks for `text/html`: those are scripts.
+fn is_field_of_a_browser(name: &str, value: &str) -> bool {
     /// In `Accept` where a page loads an image, a style sheet or media, and where a person opens a page.
-    const MEDIA: [&str; 5] = ["image/*", "text/css", "audio/*", "video/*", "application/xhtml+xml"];
-    let is = |name, matches: &dyn Fn(&str) -> bool| field(request, name).is_some_and(matches);
-    FIELDS.iter().any(|name| field(request, name).is_some())
-        || is("user-agent", &|agent| agent.starts_with("Mozilla/"))
-        || is("accept-language", &|languages| languages != "*")
-        || is("accept", &|accept| MEDIA.iter().any(|media| accept.contains(media)))
+    const MEDIA: [&str; 7] =
+        ["image/*", "image/avif", "image/webp", "text/css", "audio/*", "video/*", "application/xhtml+xml"];
+    match name {
+        "origin"
+        | "referer"
+        | "cookie"
+        | "dnt"
+        | "priority"
+        | "purpose"
+        | "save-data"
+        | "x-moz"
+        | "upgrade-insecure-requests" => true,
+        "user-agent" => value.starts_with("mozilla/"),
+        "accept" => MEDIA.iter().any(|media| value.contains(media)),
+        "accept-language" => value != "*",
+        "sec-fetch-mode" => value != "cors",
+        // No page can set or remove a field of such a name (Fetch, section 2.2.2).
+        _ => name.starts_with("sec-"),
+    }
 }
 
 /// An address, `localhost` and what is under it, or a name without a dot, such as a container's:
@@ -87,9 +101,9 @@ fn is_own_name(host: &str) -> bool {
     name.parse::<IpAddr>().is_ok() || lower.ends_with(".localhost") || !lower.contains('.')
 }
 
-/// The value of a field; the last one, if there are several.
-fn field<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-    request.header(name).map(|values| values.last().as_str())
+/// Whether all values of a field are as they should be. `None` if there is no such field.
+fn all_values(request: &Request, name: &str, is_fine: impl Fn(&str) -> bool) -> Option<bool> {
+    request.header(name).map(|values| values.iter().all(|value| is_fine(value.as_str())))
 }
 
 #[cfg(test)]
@@ -101,7 +115,7 @@ mod tests {
     fn request(fields: &[(&str, &str)]) -> Request {
         let mut request = Request::new(Method::Get, Url::parse("http://x/reload").unwrap());
         for (name, value) in fields {
-            request.insert_header(*name, *value);
+            request.append_header(*name, *value);
         }
         request
     }
@@ -117,12 +131,17 @@ mod tests {
             assert!(!allowed(wrong), "{wrong}");
         }
         assert!(!has_token(&request(&[]), &token));
+        let [right, wrong] = [("authorization", "Bearer s3cret"), ("authorization", "Bearer guess")];
+        assert!(has_token(&request(&[right, right]), &token));
+        assert!(
+            !has_token(&request(&[right, wrong]), &token) && !has_token(&request(&[wrong, right]), &token)
+        );
     }
 
     #[test]
     fn cross_site() {
         let host = ("host", "localhost:42007");
-        for (expected, fields) in [
+        for (expected, mut fields) in [
             (false, vec![host]),
             (false, vec![host, ("sec-fetch-site", "none")]),
             (false, vec![host, ("sec-fetch-site", "same-origin")]),
@@ -136,7 +155,15 @@ mod tests {
             (true, vec![host, ("origin", "null")]),
             (true, vec![host, ("referer", "https://example.com/http://localhost:42007")]),
             (false, vec![host, ("referer", "http://localhost:42007/")]),
+            (true, vec![host, ("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-origin")]),
+            (true, vec![host, ("sec-fetch-site", "same-origin, cross-site")]),
+            (true, vec![host, ("origin", "http://evil.example"), ("origin", "http://localhost:42007")]),
+            (true, vec![host, ("referer", "http://evil.example/"), ("referer", "http://localhost:42007/")]),
+            (true, vec![("host", "evil.example"), host, ("origin", "http://localhost:42007")]),
         ] {
+            fields.reverse();
+            assert_eq!(may_be_cross_site(&request(&fields)), expected, "{fields:?}");
+            fields.reverse();
             assert_eq!(may_be_cross_site(&request(&fields)), expected, "{fields:?}");
         }
     }
@@ -149,7 +176,7 @@ mod tests {
             "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/126.0.0.0 Safari/537.36";
         const PAGE: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
         const JAVA: &str = "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2";
-        let browsers: [&[(&str, &str)]; 9] = [
+        let browsers: [&[(&str, &str)]; 20] = [
             &[
                 ("user-agent", CHROME),
                 ("accept", "image/avif,image/webp,*/*;q=0.8"),
@@ -163,6 +190,23 @@ mod tests {
             &[("user-agent", "hidden"), ("accept", "text/css,*/*;q=0.1")],
             &[("user-agent", "hidden"), ("accept", "video/webm,video/*;q=0.9")],
             &[("user-agent", "hidden"), ("upgrade-insecure-requests", "1")],
+            &[("user-agent", "hidden"), ("accept", "image/avif,image/webp,image/png")],
+            &[("user-agent", "hidden"), ("accept", "*/*"), ("accept", "Image/WebP")],
+            &[("user-agent", "MOZILLA/5.0"), ("user-agent", "curl/8.5.0")],
+            &[("accept-language", "en"), ("accept-language", "*")],
+            &[("sec-fetch-dest", "image")],
+            &[("sec-fetch-mode", "no-cors")],
+            &[("sec-fetch-mode", "cors"), ("sec-fetch-user", "?1")],
+            &[("sec-fetch-storage-access", "none")],
+            &[("sec-ch-ua-platform", "\"Linux\"")],
+            &[("sec-gpc", "1")],
+            &[
+                ("cookie", "a=b"),
+                ("priority", "u=4"),
+                ("dnt", "1"),
+                ("save-data", "on"),
+                ("purpose", "prefetch"),
+            ],
         ];
         let scripts: [&[(&str, &str)]; 7] = [
             &[],
@@ -219,6 +263,8 @@ mod tests {
                 assert!(is_dns_rebinding(&request(&[("host", foreign), browser])), "{foreign} {browser:?}");
             }
             assert!(!is_dns_rebinding(&request(&[("host", foreign), ("user-agent", "curl/8")])), "{foreign}");
+            let twice = [("host", foreign), ("host", "localhost"), ("sec-fetch-dest", "image")];
+            assert!(is_dns_rebinding(&request(&twice)), "{foreign}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Asks a running gate: for `smolgate reload` and `smolgate healthcheck`.
+//! A client of the internal API, for `smolgate reload` and `smolgate healthcheck`.
 //!
-//! Blocking, on the standard library alone: one request, one answer, then the connection is over.
-//! The server always closes and always says how long its answer is, which is all this understands.
+//! It blocks and needs the standard library alone: one connection, one request, one response. The server always
+//! sends `Content-Length` and always closes, and this client understands nothing else.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use crate::config::plan::{Bind, InternalBind, Secret};
 
-/// Bytes of an answer; `/metrics` at its largest is below that.
+/// Bytes of the longest response. The largest `/metrics` is smaller.
 pub const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Sends a GET and returns status and body.
+/// Sends a GET and returns the status and body of the response.
 ///
 /// # Errors
-/// Nobody listens there, whoever does speaks something else, or `timeout` is over.
+/// No server listens there, the server speaks another protocol, or `timeout` is over.
 pub fn get(
     bind: &InternalBind,
     token: Option<&Secret>,
@@ -26,7 +26,7 @@ pub fn get(
     ask("GET", bind, token, path, timeout)
 }
 
-/// Sends a POST without a body and returns status and body of the answer.
+/// Sends a POST without a body and returns the status and body of the response.
 ///
 /// # Errors
 /// As [`get`].
@@ -68,7 +68,8 @@ fn ask(
     }
 }
 
-/// Where to find what was bound there: a server on every address is one on this machine's own.
+/// The addresses at which a server with that bind can be reached. A server on every address is reached at the
+/// loopback addresses.
 fn addresses(bind: Bind) -> Vec<SocketAddr> {
     let loopback = |ip: IpAddr, port| SocketAddr::from((ip, port));
     let (v4, v6) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST));
@@ -89,7 +90,7 @@ fn request(method: &str, host: &str, token: Option<&Secret>, path: &str) -> Stri
     )
 }
 
-/// What both kinds of stream can do.
+/// A stream with timeouts.
 trait Timed: Read + Write {
     fn set_timeout(&self, limit: Duration) -> io::Result<()>;
 }
@@ -139,7 +140,7 @@ fn left(deadline: Instant) -> io::Result<Duration> {
     if left.is_zero() { Err(late()) } else { Ok(left) }
 }
 
-/// Status and body of a whole answer.
+/// Parses a whole response into its status and body.
 fn parse(answer: &[u8]) -> Option<(u16, String)> {
     let end = memchr::memmem::find(answer, b"\r\n\r\n")?;
     let head = std::str::from_utf8(&answer[..end]).ok()?;
@@ -158,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_whole_answers_count() {
+    fn only_whole_responses_are_parsed() {
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok\n";
         assert_eq!(parse(answer), Some((200, "ok\n".to_string())));
         for cut in 0..answer.len() {
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn every_address_is_asked_here() {
+    fn a_server_on_every_address_is_reached_at_loopback() {
         let all = |text: &str| addresses(Bind::Address(text.parse().unwrap()))[0].to_string();
         assert_eq!(all("0.0.0.0:7"), "127.0.0.1:7");
         assert_eq!(all("[::]:7"), "[::1]:7");

@@ -1,7 +1,7 @@
-//! One connection of the internal API: one request, one answer, each by a deadline.
+//! One connection of the internal API: one request and one response, each with a deadline.
 //!
-//! The socket is read and written here. async-h1 decodes the head from memory, once it is whole and
-//! [`head::check`] has passed it, and encodes the answer: it never waits for a peer.
+//! The socket is read and written here. async-h1 decodes a head only from memory, when the head is complete and
+//! has passed [`head::check`]. It also encodes the response. So it never waits for a peer.
 
 use std::io;
 use std::sync::Arc;
@@ -19,15 +19,15 @@ use crate::internal_api::endpoints::{self, Answer};
 use crate::internal_api::head::{self, Head, Refusal};
 use crate::internal_api::slots::{ConnectionSlot, Service};
 
-/// Bytes that are read and thrown away after an answer, so that closing does not reset the
-/// connection before the peer has read it.
+/// Bytes that are read and discarded after a response. Without that, closing might reset the connection before the
+/// peer has read the response.
 const LINGER_BYTES_MAX: usize = 64 * 1024;
 
-/// How long that may take.
+/// The time in which they are read.
 const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// Serves one request. The connection ends early if its place is taken away while it waits for the
-/// peer; never in the middle of a reload.
+/// Serves one request. The connection ends early if its slot is taken away while it waits for the peer. During a
+/// reload that cannot happen.
 pub(super) async fn serve<S>(mut stream: S, service: Arc<Service>, slot: ConnectionSlot)
 where
     S: AsyncRead + AsyncWrite + AsFd + Unpin,
@@ -46,8 +46,8 @@ where
     slot.or_evicted(send(&mut stream, response, method, &service)).await;
 }
 
-/// Reads a request and the path that it asks for; its body is thrown away. `None`: the peer left, or
-/// never began.
+/// Reads a request and discards its body. Returns the request and its path. `None` if the peer left or sent
+/// nothing.
 async fn receive<S>(stream: &mut S, service: &Service) -> Result<Option<(Request, String)>, Refusal>
 where
     S: AsyncRead + Unpin,
@@ -90,7 +90,7 @@ where
     }
 }
 
-/// Reads `rest` bytes and forgets them.
+/// Reads and discards `rest` bytes.
 async fn discard<S: AsyncRead + Unpin>(stream: &mut S, mut rest: u64) -> io::Result<()> {
     let mut buffer = [0; 1024];
     while rest > 0 {
@@ -126,7 +126,7 @@ where
         let mut bytes = Vec::new();
         encoder.read_to_end(&mut bytes).await?;
         stream.write_all(&bytes).await?;
-        // Closing such a stream flushes it, and no more.
+        // Closing this kind of stream only flushes it, so shut the socket down.
         shutdown(&*stream, Shutdown::Write).map_err(io::Error::from)
     };
     if let Some(Ok(())) = within(service.limits.answer_time, write).await {
@@ -134,7 +134,7 @@ where
     }
 }
 
-/// Waits for the peer to close, as one does that has read its answer.
+/// Waits until the peer has read the response and closes.
 async fn linger<S: AsyncRead + Unpin>(stream: &mut S) {
     let mut buffer = [0; 4096];
     let mut read = 0;
@@ -146,13 +146,13 @@ async fn linger<S: AsyncRead + Unpin>(stream: &mut S) {
     }
 }
 
-/// The result of `work`, or `None` when `limit` is over first.
+/// Returns the result of `work`, or `None` after `limit`.
 async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     let work = async { Some(work.await) };
     let timer = async {
         Timer::after(limit).await;
         None
     };
-    // `or` asks the first one first: what is done at the last moment counts.
+    // `or` polls its first future first, so a result at the last moment counts.
     future::or(work, timer).await
 }

@@ -1,4 +1,4 @@
-//! What the internal API asks of the gate.
+//! The questions that the internal API asks the gate.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,52 +8,52 @@ use std::time::SystemTime;
 use crate::config::plan::Plan;
 use crate::metrics::Counters;
 
-/// The future of a reload: one line of what changed and how long it took, or the whole diagnostic.
+/// The future of a reload. Its result is one line with the changes and the duration, or the whole diagnostic.
 pub type ReloadFuture<'a> = Pin<Box<dyn Future<Output = Result<String, String>> + Send + 'a>>;
 
-/// The future of an answer of the workers, which comes soon in any case.
+/// The future of a question to the workers. It takes seconds at most.
 pub type Asking<'a> = Pin<Box<dyn Future<Output = Phase> + Send + 'a>>;
 
-/// Whoever runs the gate.
+/// The gate, as the internal API uses it.
 pub trait Control: Send + Sync + 'static {
-    /// Reads the configuration again and puts it in place; with `restart`, tears every listener
-    /// down first. A second call waits for the first. Never dropped before it ends.
+    /// Reads the configuration again and applies it. With `restart`, new workers with new sockets serve it. A
+    /// second call waits for the first. The future is never dropped before it ends.
     fn reload(&self, restart: bool) -> ReloadFuture<'_>;
 
-    /// The plan that runs.
+    /// The current plan.
     fn plan(&self) -> Arc<Plan>;
 
     /// The counters of the process.
     fn counters(&self) -> Arc<Counters>;
 
-    /// Where in its life the gate is. That it is ready is asked of its workers.
+    /// The phase of the gate's life. Before it says [`Phase::Ready`], it asks the workers.
     fn phase(&self) -> Asking<'_>;
 
-    /// Which configuration runs; 1 is the first.
+    /// The number of the current configuration. The first is 1.
     fn generation(&self) -> u64;
 
-    /// When the gate started.
+    /// The time at which the gate started.
     fn started(&self) -> SystemTime;
 
-    /// The plan that runs, as YAML, without its secrets.
+    /// The current plan as YAML, without its secrets.
     fn view(&self) -> String;
 }
 
-/// Where in its life the gate is.
+/// The phase of a gate's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Not all listeners accept yet.
     Starting,
-    /// Serving.
+    /// The gate serves.
     Ready,
     /// A worker does not answer, or has ended.
     Unresponsive,
-    /// Stopping: what is in flight ends, nothing new should be sent here.
+    /// The gate is stopping: open exchanges end, and no new request should be sent here.
     Draining,
 }
 
 impl Phase {
-    /// One lower-case word.
+    /// The phase as one lower-case word.
     pub fn word(self) -> &'static str {
         match self {
             Phase::Starting => "starting",

@@ -1,4 +1,4 @@
-//! The table of paths, and what each answers.
+//! The table of paths, and the response of each.
 
 use http_types::{Method, Request, Response, StatusCode};
 
@@ -11,7 +11,7 @@ use crate::metrics::ProcessStats;
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
-/// What a path leads to.
+/// The meaning of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
     Index,
@@ -24,7 +24,7 @@ pub(super) enum Endpoint {
     Config,
 }
 
-/// Every path, with the line that `/` shows.
+/// Every path, with its line in the response to `/`.
 const TABLE: [(&str, Endpoint, &str); 8] = [
     ("/", Endpoint::Index, "this list"),
     (
@@ -47,28 +47,28 @@ impl Endpoint {
 
     fn methods(self) -> (&'static [Method], &'static str) {
         match self {
-            // A HEAD must not change anything, and a reload does.
+            // A HEAD must not change anything, but a reload does.
             Endpoint::Reload => (&[Method::Get, Method::Post], "GET, POST"),
             _ => (&[Method::Get, Method::Head], "GET, HEAD"),
         }
     }
 
-    /// Probes have no token, and learn nothing that their answer's status does not say.
+    /// Probes send no token, and their answer tells no more than its status does.
     fn needs_token(self) -> bool {
         !matches!(self, Endpoint::Live | Endpoint::Ready | Endpoint::Health)
     }
 }
 
-/// What is to be done for a request: an answer that is ready, or a reload.
+/// The answer to a request: a response, or a reload that has to run first.
 #[derive(Debug)]
 pub(super) enum Answer {
     Now(Box<Response>),
     Reload { restart: bool },
 }
 
-/// Finds the answer. Only a reload takes long; it is left to the caller.
+/// Finds the answer. Only a reload takes long, so the caller runs it.
 ///
-/// `path` is as it was sent: that of `request` is one that the library made of it, without dot segments.
+/// `path` is the path as it was sent. The path of `request` is rewritten by the library, without dot segments.
 pub(super) async fn answer(
     request: &Request,
     path: &str,
@@ -80,7 +80,8 @@ pub(super) async fn answer(
         match token {
             Some(token) if authorization::has_token(request, token) => {}
             Some(_) => return now(unauthorized()),
-            // A foreign page cannot have the token; without one its name gives it away.
+            // A page of another site cannot know the token. Without a token, the name that the page used gives it
+            // away.
             None if authorization::is_dns_rebinding(request) => {
                 let why = "browsers must ask by address, or as localhost, unless internal_api.token is set";
                 return now(text(403, why));
@@ -139,7 +140,7 @@ fn reload(request: &Request) -> Answer {
     Answer::Reload { restart }
 }
 
-/// What a reload answers: one line, or the whole diagnostic.
+/// The response after a reload: one line, or the whole diagnostic.
 pub(super) fn reloaded(result: Result<String, String>) -> Response {
     match result {
         Ok(line) => text(200, &line),
@@ -154,7 +155,7 @@ pub(super) fn too_many_reloads() -> Response {
     response
 }
 
-/// What a request gets that did not reach the table.
+/// The response to a request that was refused before the table.
 pub(super) fn refused(refusal: Refusal) -> Response {
     let mut response = text(refusal.status, refusal.why);
     if refusal.status == 405 {
@@ -173,7 +174,7 @@ fn index() -> String {
     TABLE.iter().map(|(path, _, about)| format!("{path:<10}{about}\n")).collect()
 }
 
-/// A text, with a line end if it has none.
+/// A text response. A missing line end is added.
 fn text(status: u16, body: &str) -> Response {
     let end = if body.ends_with('\n') { "" } else { "\n" };
     typed(status, TEXT, format!("{body}{end}"))
@@ -187,7 +188,7 @@ fn typed(status: u16, mime: &str, body: String) -> Response {
         ("Content-Type", mime),
         ("Cache-Control", "no-store"),
         ("X-Content-Type-Options", "nosniff"),
-        // One request a connection: every bound on a request is then one on a connection.
+        // A connection has one request, so every limit on a request is a limit on a connection too.
         ("Connection", "close"),
     ] {
         response.insert_header(name, value);

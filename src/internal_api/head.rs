@@ -1,9 +1,9 @@
-//! Which request heads may reach the HTTP library. Sans-IO: bytes in, a verdict out.
+//! Checks which request heads may reach the HTTP library. Sans-IO: bytes in, a verdict out.
 //!
-//! async-h1 reads a line of any length before it looks at its limit, and http-types panics on a
-//! field value that is not ASCII, which in a release build ends the process. So the head is
-//! collected and checked here, in full, and the library only ever sees a head that passed.
-//! Bodies mean nothing to this API; one with a small `Content-Length` is read and thrown away.
+//! async-h1 reads a line of any length before it looks at its limit. http-types panics on a field value that is
+//! not ASCII, which ends the process in a release build. So the whole head is collected and checked here, and the
+//! library sees only heads that have passed. Bodies mean nothing to this API; a small body with `Content-Length`
+//! is read and discarded.
 
 use std::str::FromStr;
 
@@ -20,25 +20,25 @@ pub(super) const HEAD_FIELDS_MAX: usize = 100;
 /// Bytes of a body.
 pub(super) const BODY_BYTES_MAX: u64 = 64 * 1024;
 
-/// A head that passed.
+/// A head that has passed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Head {
-    /// Its length in the bytes it was found in.
+    /// Its length in the bytes that were received.
     pub(super) length: usize,
     /// Its bytes, with `?` for each byte of a field value that is not ASCII.
     pub(super) bytes: Vec<u8>,
     /// The path as it was sent, without the query.
     pub(super) path: String,
-    /// Bytes of body that follow.
+    /// Bytes of the body that follows.
     pub(super) body: u64,
 }
 
-/// Why a request is answered without asking anyone.
+/// A response to a request that does not reach the table of paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
-    /// The status of the answer.
+    /// The status of the response.
     pub(super) status: u16,
-    /// The text of the answer.
+    /// The text of the response.
     pub(super) why: &'static str,
 }
 
@@ -46,14 +46,14 @@ const fn refuse<T>(status: u16, why: &'static str) -> Result<T, Refusal> {
     Err(Refusal { status, why })
 }
 
-/// Looks for a whole head at the start of `bytes`; `None` if more bytes are needed.
+/// Looks for a whole head at the start of `bytes`. Returns `None` if more bytes are needed.
 pub(super) fn check(bytes: &[u8]) -> Result<Option<Head>, Refusal> {
     let end = memchr::memmem::find(bytes, b"\r\n\r\n").map(|at| at + 4);
     let seen = &bytes[..end.unwrap_or(bytes.len())];
     if seen.len() > HEAD_BYTES_MAX {
         return refuse(431, "the head is larger than 8 KiB");
     }
-    // What can never become a head need not wait for its end, such as a TLS hello.
+    // Some bytes cannot begin a head, such as those of a TLS hello. Refuse them without waiting for an end.
     if seen.iter().any(|byte| matches!(byte, 0..=8 | 11 | 12 | 14..=31 | 127)) {
         return refuse(400, "this is not HTTP/1.1 in the clear");
     }
@@ -71,7 +71,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<Option<Head>, Refusal> {
     Ok(Some(Head { length, bytes, path, body }))
 }
 
-/// A line without the carriage return that stands before every line end here.
+/// A line without its carriage return.
 trait TrimSuffixCr {
     fn trim_suffix_cr(&self) -> &Self;
 }
@@ -94,7 +94,7 @@ fn check_request_line(line: &[u8]) -> Result<String, Refusal> {
     if !target.starts_with(b"/") || !target.iter().all(u8::is_ascii_graphic) {
         return refuse(400, "the request target is not an ASCII path");
     }
-    // The library accepts any case; methods are case-sensitive (RFC 9110, section 9.1).
+    // The library accepts any case, but methods are case-sensitive (RFC 9110, section 9.1).
     let known = std::str::from_utf8(method).is_ok_and(|name| Method::from_str(name).is_ok());
     if !known || method.iter().any(u8::is_ascii_lowercase) {
         return refuse(405, "only GET, HEAD and POST are served here");
@@ -103,7 +103,7 @@ fn check_request_line(line: &[u8]) -> Result<String, Refusal> {
     Ok(String::from_utf8_lossy(path).into_owned())
 }
 
-/// Checks every field line and returns how long the body is.
+/// Checks every field line and returns the length of the body.
 fn check_fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<u64, Refusal> {
     let (mut count, mut hosts, mut length) = (0, 0, None);
     for line in lines {
@@ -115,7 +115,7 @@ fn check_fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<u64, Refusa
             return refuse(400, "a field line has no colon");
         };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        // A folded line begins with white space and so has no token for a name either.
+        // A folded line begins with white space, so it has no token for a name either.
         if !is_token(name) || value.contains(&b'\r') {
             return refuse(400, "a field line is malformed");
         }
@@ -135,7 +135,7 @@ fn check_fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<u64, Refusa
                 length = Some(number.filter(|number| *number <= BODY_BYTES_MAX));
             }
             b"transfer-encoding" => return refuse(411, "send a Content-Length, or no body at all"),
-            // To answer `100 Continue` the library would start threads of its own.
+            // The library would start threads of its own to send `100 Continue`.
             b"expect" => return refuse(417, "send the body, or none, without asking"),
             _ => {}
         }
@@ -148,7 +148,7 @@ fn check_fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<u64, Refusa
     }
 }
 
-/// What a name, an address and a port are made of; nothing that could end the authority of a URL.
+/// Bytes of names, addresses and ports. None of them can end the authority of a URL.
 fn is_authority(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte)
 }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_and_what_follows() {
+    fn a_head_has_its_length_path_and_body() {
         let bytes = b"POST /reload HTTP/1.1\r\nHost: localhost:42007\r\ncontent-length:  3 \r\n\r\nabc";
         let head = check(bytes).unwrap().unwrap();
         assert_eq!((head.length, head.body), (bytes.len() - 3, 3));
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(status(many.as_bytes()), 431);
     }
 
-    /// What passes here is handed to the library, which must take it, or at least survive it.
+    /// Gives a head that has passed to the library, which must accept it, or at least not panic.
     fn library(head: &Head) -> Result<(), ()> {
         let io = futures_lite::io::Cursor::new(head.bytes.clone());
         smol::block_on(async_h1::server::decode(io)).map(|_| ()).map_err(|_| ())
@@ -230,14 +230,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn no_bytes_make_the_library_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             if let Ok(Some(head)) = check(&bytes) {
                 let _ = library(&head);
             }
         }
 
         #[test]
-        fn odd_heads_are_survived(
+        fn no_odd_head_makes_the_library_panic(
             target in "/[ -~é]{0,20}",
             host in "[a-z0-9.:_\\-\\[\\]%@/é]{0,12}",
             name in "[A-Za-z\\-]{1,12}",
@@ -250,7 +250,7 @@ mod tests {
         }
 
         #[test]
-        fn plain_heads_are_taken(path in "/[a-z]{0,12}", name in "X-[A-Za-z]{1,12}", value in "[ -~é]{0,30}") {
+        fn plain_heads_pass(path in "/[a-z]{0,12}", name in "X-[A-Za-z]{1,12}", value in "[ -~é]{0,30}") {
             let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{name}: {value}\r\n\r\n");
             let head = check(head.as_bytes()).unwrap().unwrap();
             prop_assert!(library(&head).is_ok());

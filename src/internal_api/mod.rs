@@ -1,19 +1,19 @@
-//! The internal API: reload, metrics, health, views. On the control plane, never on a worker.
+//! The internal API: reload, metrics, health, views. It runs on the control plane, never on a worker.
 //!
 //! ```text
 //! server.rs      socket, accept
-//!   slots.rs       at most so many connections and reloads
+//!   slots.rs       limits on connections and reloads
 //!   connection.rs  one request: bytes in by a deadline, bytes out by a deadline
 //!     head.rs        which heads may reach the HTTP library at all (sans-IO)
-//!     endpoints.rs   the table of paths, and each answer
+//!     endpoints.rs   the table of paths, and each response
 //!       authorization.rs  token, cross-site requests, foreign names (sans-IO)
 //!       views.rs          rules and health as JSON
 //! client.rs      the other side, for `smolgate reload` and `smolgate healthcheck`
 //! ```
 //!
-//! HTTP is async-h1's, which suits here and not on the data plane. What it does not bound or check
-//! is done around it, so that whatever a peer sends costs little and ends soon. This module knows
-//! nothing of the gate: it asks through [`Control`], which the gate implements.
+//! HTTP is that of async-h1, which suits this API but not the data plane. Limits and checks that async-h1 lacks are added
+//! around it, so that any request costs little and ends soon. This module does not know the gate: it asks through
+//! [`Control`], which the gate implements.
 
 pub mod client;
 pub mod server;

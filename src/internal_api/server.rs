@@ -19,11 +19,11 @@ use crate::internal_api::connection;
 use crate::internal_api::control::Control;
 use crate::internal_api::slots::{ConnectionSlots, Limits, Service};
 
-/// Connections the system keeps for us until we accept them.
+/// Connections that the system keeps until they are accepted.
 const BACKLOG: i32 = 1024;
 
-/// How long to wait after `accept` failed: without descriptors it would fail again at once. One that was
-/// accepted with the reserve has as long before it may lose its place to the next.
+/// The pause after `accept` failed. Without a free descriptor it would fail again at once. A connection that was
+/// accepted with the reserve has this time before it may lose its slot to the next one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The running internal API.
@@ -47,8 +47,8 @@ impl fmt::Debug for Server {
 impl Server {
     /// Binds and serves on smol's global executor.
     ///
-    /// A file that stands at the path of a Unix socket is removed if it is a socket nobody listens
-    /// on; the new one is for its owner alone.
+    /// If a file stands at the path of a Unix socket, it is removed if it is a socket without a listener. Only the
+    /// owner may connect to the new socket.
     ///
     /// # Errors
     /// The address or path cannot be bound.
@@ -60,7 +60,7 @@ impl Server {
         Server::start_with(bind, token, control, Limits::default())
     }
 
-    /// The same with other limits.
+    /// As [`Server::start`], with other limits.
     ///
     /// # Errors
     /// As [`Server::start`].
@@ -86,7 +86,7 @@ impl Server {
         Ok(Server { address, path, listener, service, _accepting })
     }
 
-    /// Starts a second server elsewhere, for the same gate and with the same limits. This one goes on.
+    /// Starts a second server at another address, for the same gate and with the same limits. This server goes on.
     ///
     /// # Errors
     /// As [`Server::start`].
@@ -95,18 +95,18 @@ impl Server {
         smol::unblock(move || Server::start_with(&bind, token, control, limits)).await
     }
 
-    /// Where it listens, the port the system chose included; `None` for a Unix socket.
+    /// The address at which it listens, with the port that the system chose. `None` for a Unix socket.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
     }
 
-    /// Asks for another token, or for none, from the next request on.
+    /// Requires another token, or none, from the next request on.
     pub fn set_token(&self, token: Option<Secret>) {
         self.service.set_token(token);
     }
 
-    /// Accepts no more and takes the socket's file away. Requests that are being answered get their
-    /// answer, a reload among them, since that may be what stops this server.
+    /// Stops accepting and removes the file of a Unix socket. Open requests still get their response. This
+    /// includes a reload, because a reload may be what stops this server.
     pub fn stop(self) {
         drop(self);
     }
@@ -114,8 +114,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Closed here and now where the system can, so that another may listen; the task, which ends with
-        // this, lets go of the socket a moment later, on the executor's thread.
+        // Close the socket here, if the system can do that, so that another server may listen at once. The task
+        // drops the socket only a moment later, on the executor's thread.
         self.listener.close();
         if let Some(path) = &self.path {
             let _ = fs::remove_file(path);
@@ -128,7 +128,7 @@ fn bind_tcp(bind: Bind) -> io::Result<TcpListener> {
         Bind::Address(address) => listen_tcp(address, false),
         Bind::Any(port) => {
             listen_tcp(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), true).or_else(|error| {
-                // A machine without IPv6 says so in one of several ways; a port in use is no such thing.
+                // A system without IPv6 reports one of several errors, but never that the address is in use.
                 if error.kind() == io::ErrorKind::AddrInUse {
                     return Err(error);
                 }
@@ -140,7 +140,7 @@ fn bind_tcp(bind: Bind) -> io::Result<TcpListener> {
 
 fn listen_tcp(address: SocketAddr, dual: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // The port of a process that just ended can be had again at once.
+    // Allows to bind the port of a process that has just ended.
     socket.set_reuse_address(true)?;
     if dual {
         socket.set_only_v6(false)?;
@@ -156,7 +156,7 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is not a socket"));
         }
         Ok(_) => match UnixStream::connect(path) {
-            Ok(_) => return Err(io::Error::new(io::ErrorKind::AddrInUse, "somebody listens there")),
+            Ok(_) => return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there")),
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path)?,
             Err(error) => return Err(error),
         },
@@ -165,7 +165,7 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&SockAddr::unix(path)?)?;
-    // Before `listen` nobody can connect, so there is no moment at which a stranger could.
+    // No client can connect before `listen`, so the permissions hold from the first moment.
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -177,8 +177,8 @@ enum Listener {
 }
 
 impl Listener {
-    /// Waits until a connection is there. Without a descriptor `accept` fails before it looks, so that it
-    /// is not asked before.
+    /// Waits until a connection is there. `accept` must not be asked before: without a free descriptor it fails
+    /// even if there is no connection.
     async fn readable(&self) -> io::Result<()> {
         match self {
             Listener::Tcp(listener) => listener.readable().await,
@@ -186,7 +186,7 @@ impl Listener {
         }
     }
 
-    /// Takes one connection without waiting, and serves it.
+    /// Accepts one connection without waiting, and serves it.
     fn accept(&self, service: &Arc<Service>) -> io::Result<()> {
         match self {
             Listener::Tcp(listener) => admit(listener.get_ref().accept()?.0, service),
@@ -194,7 +194,7 @@ impl Listener {
         }
     }
 
-    /// Fails on systems that cannot; then dropping the socket has to do.
+    /// Closes the socket, if the system can do that. Otherwise dropping it has to do.
     fn close(&self) {
         use rustix::net::{Shutdown, shutdown};
         let _ = match self {
@@ -210,7 +210,8 @@ async fn accept(listener: Arc<Listener>, service: Arc<Service>) {
         service.reserve.fill();
         let ready = listener.readable().await;
         let accepted = ready.and_then(|()| match listener.accept(&service) {
-            // Between the two no other task of this thread runs, so that the descriptor is most likely ours.
+            // No other task of this thread runs in between, so this call most likely gets the descriptor that was
+            // given up.
             Err(error) if is_out_of_descriptors(&error) && service.reserve.spend() => {
                 listener.accept(&service)
             }
@@ -218,10 +219,10 @@ async fn accept(listener: Arc<Listener>, service: Arc<Service>) {
         });
         match accepted {
             Ok(()) => healthy = true,
-            // Its peer has left, or it was never there.
+            // The client has left, or there was none.
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted) => {}
-            // What `Listener::close` leaves behind says so, on Linux in these words.
+            // The error after [`Listener::close`], at least on Linux.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
             Err(error) => {
                 if std::mem::take(&mut healthy) {
@@ -236,12 +237,12 @@ async fn accept(listener: Arc<Listener>, service: Arc<Service>) {
     }
 }
 
-/// Of the process or of the system.
+/// Whether the process or the system has no descriptor left.
 fn is_out_of_descriptors(error: &io::Error) -> bool {
     [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
-/// Gives the connection a place and a task, or closes it.
+/// Gives the connection a slot and a task, or closes it.
 fn admit<T>(stream: T, service: &Arc<Service>) -> io::Result<()>
 where
     T: rustix::fd::AsFd + Send + Sync + 'static,
@@ -251,7 +252,7 @@ where
     let (stream, service) = (Async::new(stream)?, service.clone());
     smol::spawn(async move {
         connection::serve(stream, service.clone(), slot).await;
-        // Its descriptor may have been the reserve.
+        // This connection may have used the descriptor of the reserve.
         service.reserve.fill();
     })
     .detach();

@@ -1,9 +1,9 @@
-//! How many connections and reloads the internal API has at once, and what they may take.
+//! Limits of the internal API: connections and reloads at once, and their times.
 //!
-//! Each connection has a slot. When all are taken, the oldest connection that waits for its peer loses its slot to
-//! the new one: a peer that opens a thousand connections and says nothing pushes out its own, and a probe that
-//! speaks at once is answered. So it is too when the process has no descriptor left: one is kept in reserve, and
-//! given up for one connection at a time.
+//! Each connection has a slot. If all are taken, the new connection gets the slot of the oldest one that waits for
+//! its peer. So a peer that opens a thousand silent connections pushes out its own, and a probe that sends its
+//! request at once is answered. If the process has no descriptor left, a reserved one is given up for one
+//! connection at a time.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -17,19 +17,19 @@ use smol::channel::{Receiver, Sender, bounded};
 use crate::config::plan::Secret;
 use crate::internal_api::control::Control;
 
-/// Reloads asked for at once; one runs, the others wait, and more would be a flood.
+/// Reloads at once. One runs and the others wait.
 const RELOADS_MAX: usize = 4;
 
-/// What one peer, or many, may take.
+/// Limits on connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections at once.
     pub connections: usize,
-    /// From the accept to the last byte of the head.
+    /// The time from the accept to the last byte of the head.
     pub head_time: Duration,
-    /// From there to the last byte of the body.
+    /// The time from there to the last byte of the body.
     pub body_time: Duration,
-    /// From the first byte of the answer to its last. How long a reload takes is not in it.
+    /// The time from the first byte of the response to the last. The duration of a reload does not count.
     pub answer_time: Duration,
 }
 
@@ -44,7 +44,7 @@ impl Default for Limits {
     }
 }
 
-/// What all connections share.
+/// The state that all connections share.
 pub(super) struct Service {
     token: Mutex<Option<Secret>>,
     pub(super) control: Arc<dyn Control>,
@@ -66,7 +66,7 @@ impl Service {
         }
     }
 
-    /// Asks for another token, or for none, from the next request on.
+    /// Requires another token, or none, from the next request on.
     pub(super) fn set_token(&self, token: Option<Secret>) {
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
     }
@@ -75,10 +75,10 @@ impl Service {
         self.token.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A turn to reload; `None` if too many wait already.
+    /// A permit to reload. `None` if too many wait already.
     pub(super) fn begin_reload(&self) -> Option<ReloadPermit<'_>> {
         let permit = ReloadPermit(&self.reloads);
-        // The turn counts itself, so that dropping it is right in both cases.
+        // The permit exists before the limit is checked. So dropping it undoes the `fetch_add` in both cases.
         (self.reloads.fetch_add(1, Ordering::AcqRel) < RELOADS_MAX).then_some(permit)
     }
 }
@@ -92,7 +92,7 @@ impl Drop for ReloadPermit<'_> {
     }
 }
 
-/// One descriptor, kept so that a probe can be accepted when there is none left.
+/// A reserved descriptor, to accept a probe when no other descriptor is left.
 #[derive(Default)]
 pub(super) struct Reserve(Mutex<Option<File>>);
 
@@ -101,7 +101,7 @@ impl Reserve {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes one again, if it is not there and there is one to be had.
+    /// Opens the descriptor again, if it is not there and one is free.
     pub(super) fn fill(&self) {
         let mut kept = self.kept();
         if kept.is_none() {
@@ -109,13 +109,13 @@ impl Reserve {
         }
     }
 
-    /// Gives it up. `false`: it is not there.
+    /// Gives the descriptor up. Returns whether it was there.
     pub(super) fn spend(&self) -> bool {
         self.kept().take().is_some()
     }
 }
 
-/// The connections that are there, oldest first.
+/// The open connections, oldest first.
 #[derive(Default)]
 pub(super) struct ConnectionSlots(Mutex<SlotTable>);
 
@@ -126,7 +126,7 @@ struct SlotTable {
 }
 
 impl SlotTable {
-    /// Takes the place of the oldest connection that waits for its peer; `None` if none does.
+    /// Removes the oldest connection that waits for its peer. `None` if none waits.
     fn evict(&mut self) -> Option<Entry> {
         let oldest = self.entries.iter().position(|entry| !entry.held)?;
         self.entries.remove(oldest)
@@ -135,9 +135,9 @@ impl SlotTable {
 
 struct Entry {
     id: u64,
-    /// Not to be taken away: it works for its peer.
+    /// Whether it works for its peer. Then its slot cannot be taken away.
     held: bool,
-    /// Dropped to tell the connection that its place is gone.
+    /// Dropping it tells the connection that its slot is gone.
     _keep: Sender<()>,
 }
 
@@ -146,7 +146,7 @@ impl ConnectionSlots {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place, if need be that of the oldest connection that waits for its peer.
+    /// Takes a slot, if necessary that of the oldest connection that waits for its peer.
     pub(super) fn take(service: &Arc<Service>) -> Option<ConnectionSlot> {
         let mut table = service.slots.table();
         if table.entries.len() >= service.limits.connections {
@@ -159,7 +159,7 @@ impl ConnectionSlots {
         Some(ConnectionSlot { service: service.clone(), id, evicted })
     }
 
-    /// Ends the oldest connection that waits for its peer, for the sake of its descriptor.
+    /// Ends the oldest connection that waits for its peer, to free its descriptor.
     pub(super) fn evict(&self) {
         self.table().evict();
     }
@@ -171,7 +171,7 @@ impl ConnectionSlots {
     }
 }
 
-/// The place of one connection.
+/// The slot of one connection.
 pub(super) struct ConnectionSlot {
     service: Arc<Service>,
     id: u64,
@@ -179,18 +179,18 @@ pub(super) struct ConnectionSlot {
 }
 
 impl ConnectionSlot {
-    /// The result of `work`, or `None` when the place is taken away first.
+    /// Returns the result of `work`, or `None` if the slot is taken away first.
     pub(super) async fn or_evicted<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let work = async { Some(work.await) };
         let evicted = async {
-            // Nothing is ever sent: this ends when the other end is dropped.
+            // Nothing is sent, so `recv` returns when the sender is dropped.
             let _ = self.evicted.recv().await;
             None
         };
         future::or(work, evicted).await
     }
 
-    /// Keeps the place safe until the result is dropped.
+    /// Keeps the slot until the result is dropped.
     pub(super) fn hold(&self) -> KeptSlot<'_> {
         self.service.slots.hold(self.id, true);
         KeptSlot(self)
@@ -203,7 +203,7 @@ impl Drop for ConnectionSlot {
     }
 }
 
-/// Keeps a place safe.
+/// Keeps a slot from being taken away.
 pub(super) struct KeptSlot<'a>(&'a ConnectionSlot);
 
 impl Drop for KeptSlot<'_> {

@@ -7,19 +7,19 @@ use serde::Serialize;
 use crate::config::plan::{Action, HostPattern, Plan, Protocol, UpstreamId};
 use crate::internal_api::control::{Control, Phase};
 
-/// One rule, or the whole of a TCP listener, which has no rules; as JSON, an object.
+/// One rule as a JSON object, or a TCP listener, which has no rules.
 #[derive(Serialize)]
 pub struct Route<'a> {
     listener: &'a str,
     bind: Vec<String>,
-    /// Place in the order in which rules are tried; counts from 0 in each listener.
+    /// The place in the order in which rules are tried. Each listener counts from 0.
     index: usize,
     name: &'a str,
-    /// Empty: any host.
+    /// Empty for any host.
     host: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path_prefix: Option<&'a str>,
-    /// Empty: any method.
+    /// Empty for any method.
     methods: Vec<&'a str>,
     #[serde(flatten)]
     action: ActionView<'a>,
@@ -38,8 +38,8 @@ enum ActionView<'a> {
     Tcp { upstream: &'a str, targets: Vec<String> },
 }
 
-/// The rules of all listeners in the order in which they are tried. A TCP listener is one entry
-/// whose action is `tcp`.
+/// The rules of all listeners in the order in which they are tried. A TCP listener is one entry with the action
+/// `tcp`.
 pub fn routes(plan: &Plan) -> Vec<Route<'_>> {
     let mut routes = Vec::new();
     for listener in &plan.listeners {
@@ -75,7 +75,7 @@ pub fn routes(plan: &Plan) -> Vec<Route<'_>> {
     routes
 }
 
-/// `/routes`: a JSON array, one rule a line.
+/// The response to `/routes`: a JSON array with one rule per line.
 pub(super) fn routes_page(plan: &Plan) -> String {
     let lines: Vec<String> = routes(plan).iter().map(json).collect();
     format!("[\n{}\n]\n", lines.join(",\n"))
@@ -107,7 +107,7 @@ fn upstream(plan: &Plan, id: UpstreamId) -> (&str, Vec<String>) {
     (&upstream.name, upstream.targets.iter().map(ToString::to_string).collect())
 }
 
-/// `/health`, and whether it is good.
+/// The response to `/health`, and whether the gate is well.
 pub(super) fn health(control: &dyn Control, phase: Phase) -> (bool, String) {
     #[derive(Serialize)]
     struct Health {

@@ -1,60 +1,102 @@
 //! Guards: rules that keep a path from clients, applied to paths that servers read in more than one way.
 //!
 //! A rule may drop `/admin`, but `//admin`, `/admin%2F` or `/admin;x` go to a target that reads each of them
-//! as `/admin`. So if a rule guards a path, a request that is about to go to a target is checked again. This
-//! check uses the path as the loosest server would read it ([`loose_path`]).
+//! as `/admin`. So if a rule guards a path, a request that is about to go to a target is checked again, with
+//! all readings of its path ([`LoosePath`]).
+//!
+//! The first rule in written order decides here too. A reading that an earlier rule takes meets no guard, and
+//! a guard behind the rule that takes the path as it is written does not matter.
 
 use super::explanation::takes;
 use super::table::RuleTable;
 use crate::config::plan::Rule;
-use crate::http::loose_path;
+use crate::http::LoosePath;
 
 /// The rules of a listener that guard a path. Built once per generation, then only read.
 #[derive(Debug)]
 pub struct Guards {
     /// The index of each guard among all rules.
-    rules: Vec<usize>,
+    indices: Vec<usize>,
+    /// The guards, with their paths in the loosest reading.
     table: RuleTable,
+    /// The guards as if each of them guarded all paths.
+    anywhere: RuleTable,
+    /// Bytes of the longest path prefix of all rules.
+    longest: usize,
 }
 
 impl Guards {
     /// Collects the guards among `rules`. `None` if there are none, as on most listeners.
     pub fn build(rules: &[Rule]) -> Option<Guards> {
-        let (rules, guards): (Vec<usize>, Vec<Rule>) = guards(rules).unzip();
-        (!rules.is_empty()).then(|| Guards { rules, table: RuleTable::build(&guards) })
+        let guards = rules.iter().enumerate().filter(|(_, rule)| rule.guards());
+        let (indices, guards): (Vec<usize>, Vec<&Rule>) = guards.unzip();
+        let seen_as = |see: fn(&Rule) -> Rule| guards.iter().map(|guard| see(guard)).collect();
+        let [table, anywhere]: [Vec<Rule>; 2] = [seen_as(loosely), seen_as(for_all_paths)];
+        let longest = table.iter().chain(rules).map(|rule| rule.path_prefix.len()).max()?;
+        let [table, anywhere] = [table, anywhere].map(|guards| RuleTable::build(&guards));
+        (!indices.is_empty()).then_some(Guards { indices, table, anywhere, longest })
     }
 
-    /// Index of a rule that guards the path in its loosest reading. If all servers read the path alike, the
-    /// result is `None`, because the rules have judged that path already. The arguments are those of
-    /// [`RuleTable::find`], except that `path` is the path that a target would get.
+    /// Index of a rule that guards the path in one of its readings. If all servers read the path alike, the
+    /// result is `None`, because the rules have judged that path already.
     ///
-    /// Allocates only for a path that has more than one reading.
-    pub fn find(&self, host: &[u8], path: &[u8], method: &[u8]) -> Option<usize> {
-        let guard = self.table.find(host, &loose_path(path)?, method)?;
-        Some(self.rules[guard])
+    /// `rules` is the index over all rules, and `matched` the rule that it finds for the path as it is
+    /// written. The other arguments are those of [`RuleTable::find`], except that `path` is not decoded.
+    ///
+    /// Allocates only for a path that has more than one reading. The cost does not grow with the length of
+    /// the path, apart from reading it.
+    pub fn find(
+        &self,
+        rules: &RuleTable,
+        matched: usize,
+        host: &[u8],
+        path: &[u8],
+        method: &[u8],
+    ) -> Option<usize> {
+        let loose = LoosePath::read(path)?;
+        let first_guard = |guards: &RuleTable, reading: &[u8], taker: usize| {
+            let guard = self.indices[guards.find(host, reading, method)?];
+            let first = rules.find(host, reading, method).map_or(taker, |first| first.min(taker));
+            (guard <= first).then_some(guard)
+        };
+        if loose.wanders() {
+            return first_guard(&self.anywhere, b"/", usize::MAX);
+        }
+        loose.readings(self.longest).find_map(|reading| first_guard(&self.table, reading, matched))
     }
 }
 
-/// Finds the first rule that guards the path in its loosest reading, by trying rule after rule.
-pub fn explain_guard(rules: &[Rule], host: &[u8], path: &[u8], method: &[u8]) -> Option<usize> {
-    let path = loose_path(path)?;
-    let guard = guards(rules).find(|(_, rule)| takes(rule, host, &path, method));
-    guard.map(|(index, _)| index)
+/// Finds what [`Guards::find`] finds, by trying rule after rule.
+pub fn explain_guard(
+    rules: &[Rule],
+    matched: usize,
+    host: &[u8],
+    path: &[u8],
+    method: &[u8],
+) -> Option<usize> {
+    let loose = LoosePath::read(path)?;
+    let first_guard = |rules: &[Rule], guard_as: fn(&Rule) -> Rule, reading: &[u8]| {
+        let seen = |rule: &Rule| if rule.guards() { guard_as(rule) } else { rule.clone() };
+        let first = rules.iter().position(|rule| takes(&seen(rule), host, reading, method));
+        first.filter(|index| rules[*index].guards())
+    };
+    if loose.wanders() {
+        return first_guard(rules, for_all_paths, b"/");
+    }
+    loose.readings(usize::MAX).find_map(|reading| first_guard(&rules[..matched], loosely, reading))
 }
 
-/// Each rule that guards a path, with its index. The rule's own path is in its loosest reading too, so a path
-/// that was written with an escape is found in every spelling.
-fn guards(rules: &[Rule]) -> impl Iterator<Item = (usize, Rule)> {
-    let loosely = |rule: &Rule| {
-        let prefix = loose_path(rule.path_prefix.as_bytes());
-        let prefix = prefix.map(|path| plain(&String::from_utf8_lossy(&path)).into());
-        Rule { path_prefix: prefix.unwrap_or_else(|| rule.path_prefix.clone()), ..rule.clone() }
-    };
-    rules
-        .iter()
-        .enumerate()
-        .filter(|(_, rule)| rule.guards())
-        .map(move |(index, rule)| (index, loosely(rule)))
+/// The guard with its own path in the loosest reading, so that a path that was written with an escape is found
+/// in every spelling.
+fn loosely(guard: &Rule) -> Rule {
+    let loose = LoosePath::read(guard.path_prefix.as_bytes());
+    let prefix = loose.map(|loose| plain(&String::from_utf8_lossy(loose.loosest())).into());
+    Rule { path_prefix: prefix.unwrap_or_else(|| guard.path_prefix.clone()), ..guard.clone() }
+}
+
+/// The guard as it counts for a path that may lead to any other.
+fn for_all_paths(guard: &Rule) -> Rule {
+    Rule { path_prefix: "/".into(), ..guard.clone() }
 }
 
 /// The prefix without a slash at its end, as in rules.

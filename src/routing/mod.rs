@@ -9,20 +9,25 @@
 //! the index with it.
 //!
 //! [`Guards`] are the rules that keep a path from clients. They check paths that servers read in more than
-//! one way.
+//! one way. [`explain_guard`] does so rule by rule, and the tests compare both with servers that read paths.
 //!
 //! The module is pure: it has no socket, no task and no clock. `proxy` calls the table, `cli` calls
 //! `explain`.
 
-mod explanation;
 mod guards;
-mod hosts;
+
+mod explanation;
 mod table;
+
+mod hosts;
+
 mod tree;
 
 pub use explanation::{Explanation, Mismatch, explain, explain_name};
 pub use guards::{Guards, explain_guard};
 pub use table::RuleTable;
 
+#[cfg(test)]
+mod guards_tests;
 #[cfg(test)]
 mod tests;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{Guards, RuleTable, explain, explain_guard};
-use crate::config::plan::{Action, HostPattern, Origin, Redirect, Respond, Rule};
+use super::{Guards, RuleTable, explain};
+use crate::config::plan::{Action, HostPattern, Origin, Redirect, Rule};
 
 /// A rule that matches `hosts` (`*.` in front makes a wildcard), `path_prefix` and `methods`.
 pub(crate) fn rule(hosts: &[&str], path_prefix: &str, methods: &[&str]) -> Rule {
@@ -121,48 +121,6 @@ fn many_hosts_and_many_paths_each_find_their_own() {
     assert_eq!(table.find(b"paths", b"/v1/p500", b"GET"), None);
 }
 
-/// Returns `rule` with an action that drops its requests.
-fn dropping(rule: Rule) -> Rule {
-    Rule { action: Action::Drop, ..rule }
-}
-
-/// Looks up a guard in the table and by the scan, and asserts that they agree.
-fn find_guard(rules: &[Rule], host: &str, path: &str, method: &str) -> Option<usize> {
-    let (host, path, method) = (host.as_bytes(), path.as_bytes(), method.as_bytes());
-    let found = Guards::build(rules).and_then(|guards| guards.find(host, path, method));
-    assert_eq!(found, explain_guard(rules, host, path, method));
-    found
-}
-
-#[test]
-fn a_guarded_path_is_known_in_every_way_to_write_it() {
-    let rules = [
-        rule(&[], "/a", &[]),
-        dropping(rule(&["h"], "/x/y", &[])),
-        dropping(rule(&[], "/z%2f%e4", &["PUT"])),
-    ];
-    for path in ["//x/y", "/x//y/z", "/%2fx/y", "/x%2fy", "/x\\y", "/x;a/y", "/%78/y;b"] {
-        assert_eq!(find_guard(&rules, "h", path, "GET"), Some(1), "{path}");
-        assert_eq!(find_guard(&rules, "other", path, "GET"), None, "{path}");
-    }
-    for path in ["/x/y", "//x", "/x/yz//", "/a%2Fx/y", "//x%252fy", "/X//y"] {
-        assert_eq!(find_guard(&rules, "h", path, "GET"), None, "{path}");
-    }
-    assert_eq!(find_guard(&rules, "h", "/z/%E4", "PUT"), Some(2));
-    assert_eq!(find_guard(&rules, "h", "/z/%E4", "GET"), None);
-}
-
-#[test]
-fn only_what_refuses_below_a_path_guards_it() {
-    let respond = |status| Action::Respond(Respond { status, headers: Vec::new(), body: "".into() });
-    for (status, guards) in [(200, false), (399, false), (400, true), (403, true), (499, true), (503, false)]
-    {
-        let rules = [Rule { action: respond(status), ..rule(&[], "/x", &[]) }];
-        assert_eq!(find_guard(&rules, "", "//x", "GET").is_some(), guards, "{status}");
-    }
-    assert!(Guards::build(&[rule(&[], "/x", &[]), dropping(rule(&["h"], "/", &["PUT"]))]).is_none());
-}
-
 #[test]
 fn workers_share_a_table() {
     fn shared<T: Send + Sync>() {}
@@ -185,8 +143,7 @@ fn prefix() -> impl Strategy<Value = String> {
 }
 
 fn path() -> impl Strategy<Value = String> {
-    let segments = prop::sample::select(vec!["x", "y", "xy", "", "x%2fy", "%2Fx", "x\\y", "x;y", "%78"]);
-    let segments = prop::collection::vec(segments, 0..4);
+    let segments = prop::collection::vec(prop::sample::select(vec!["x", "y", "xy", ""]), 0..4);
     prop_oneof![
         9 => segments.prop_map(|segments| format!("/{}", segments.join("/"))),
         1 => Just("*".to_owned()),
@@ -195,11 +152,10 @@ fn path() -> impl Strategy<Value = String> {
 
 fn some_rule() -> impl Strategy<Value = Rule> {
     let methods = prop::sample::subsequence(vec!["GET", "POST", "PUT"], 0..=2);
-    let parts = (prop::collection::vec(pattern(), 0..3), prefix(), methods, any::<bool>());
-    parts.prop_map(|(hosts, prefix, methods, drops)| {
+    let parts = (prop::collection::vec(pattern(), 0..3), prefix(), methods);
+    parts.prop_map(|(hosts, prefix, methods)| {
         let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
-        let rule = rule(&hosts, &prefix, &methods);
-        if drops { dropping(rule) } else { rule }
+        rule(&hosts, &prefix, &methods)
     })
 }
 
@@ -216,7 +172,5 @@ proptest! {
         let (host, path, method) = (host.as_bytes(), path.as_bytes(), method.as_bytes());
         let found = RuleTable::build(&rules).find(host, path, method);
         prop_assert_eq!(found, explain(&rules, host, path, method).winner);
-        let guard = Guards::build(&rules).and_then(|guards| guards.find(host, path, method));
-        prop_assert_eq!(guard, explain_guard(&rules, host, path, method));
     }
 }

@@ -1,37 +1,38 @@
-//! TLS, on both sides of the gate.
+//! TLS with clients and with targets.
 //!
 //! ```text
-//!   client ---> hello.rs      which name does it ask for? nothing is answered yet
-//!           `-> server.rs     the handshake, with one of certificates.rs
+//!   client ---> hello.rs      the name that the client asks for; nothing is answered yet
+//!           `-> server.rs     the handshake, with one of certificates/
 //!                 `-> stream.rs   encrypted and plain connections look alike from here on
 //!   target <--- client.rs     the handshake with an `https://` target
 //! ```
 //!
-//! What TLS says over a socket, from the first byte of a handshake to `close_notify`, is in `session.rs`.
+//! `session.rs` runs TLS over a socket, from the first byte of a handshake to `close_notify`.
 //!
-//! rustls does the work; here is how it is set up. Certificates and authorities are read off the data
-//! plane, with a generation (`certificates.rs`, `folder.rs`, `x509.rs`, `coverage.rs`). Used by `upstream/` when it
-//! opens a connection and by `proxy/` when one comes in.
+//! rustls does the work, and this module sets it up. `upstream/` uses it for connections to targets, and
+//! `proxy/` for those of clients.
+
+mod client;
+mod server;
+
+mod alert;
+mod input;
+mod resolver;
+mod ticket_keys;
 
 mod certificates;
-mod client;
-mod client_auth;
-mod coverage;
-mod folder;
-mod hello;
-mod input;
-mod server;
-mod session;
 mod stream;
-mod ticket_keys;
-mod x509;
 
-pub use certificates::Problem;
+mod client_auth;
+mod hello;
+mod session;
+
+pub use alert::{Alert, refuse};
+pub use certificates::{Problem, files_of, may_count};
 pub use client::{Connector, ConnectorError};
 pub use client_auth::Admission;
-pub use folder::{files_of, may_count};
 pub use hello::{HELLO_BYTES_MAX, Hello, HelloError, HelloScan, parse_hello};
 pub use input::Input;
-pub use server::{Alert, HandshakeError, Terminator, refuse};
+pub use server::{HandshakeError, Terminator};
 pub use stream::{Encrypted, Stream};
 pub use ticket_keys::TicketKeys;

@@ -1,4 +1,5 @@
-//! What there is on the disk. Everything here blocks: a network file system may take its time.
+//! Files on disk: their stamps, their content, and the folders to watch. Everything here blocks, and a network
+//! file system may take long.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -9,33 +10,32 @@ use std::{fs, io};
 use crate::config::{Content, SourceFiles, TEXT_BYTES_MAX};
 use crate::files;
 
-/// Symbolic links that are followed for one path; as many as Linux follows.
+/// Symbolic links that are followed for one path. Linux follows as many.
 const LINKS_MAX: usize = 40;
 
-/// Folders in each other that [`note`] looks into. Clients of certificate authorities keep a folder for
-/// each name.
+/// Depth of folders that [`note`] looks into. Clients of certificate authorities keep a folder for each name.
 const FOLDERS_DEEP: usize = 2;
 
-/// What the system says of a file without opening it. Another one, or another text, has another.
+/// Metadata that tells, without opening a file, whether it was replaced or changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FileStamp {
     pub(super) file: FileId,
     length: u64,
     /// Seconds and nanoseconds.
     modified: (i64, i64),
-    /// Of the inode: a change of mode or name counts too.
+    /// The change time of the inode: a change of mode or name counts too.
     changed: (i64, i64),
-    /// Names that the file has; none when it was deleted and something still leads to it.
+    /// Hard links of the file. Zero if it was deleted and something still leads to it.
     pub(super) names: u64,
 }
 
 /// Device and inode.
 pub(super) type FileId = (u64, u64);
 
-/// The stamp of each path; none where nothing is.
+/// The stamp of each path. `None` if nothing is there.
 pub(super) type FileStamps = BTreeMap<PathBuf, Option<FileStamp>>;
 
-/// The stamps of all of them.
+/// The stamps of all source files.
 pub(super) fn stamps(sources: &SourceFiles) -> FileStamps {
     sources.iter().map(|(path, _)| (path.to_owned(), stamp(path))).collect()
 }
@@ -51,12 +51,12 @@ fn stamp(path: &Path) -> Option<FileStamp> {
     })
 }
 
-/// Reads all of them again.
+/// Reads all source files again.
 pub(super) fn read(sources: &SourceFiles) -> SourceFiles {
     sources.iter().map(|(path, before)| (path.to_owned(), seen(path, before))).collect()
 }
 
-/// Reads as the load did, so that the same is found where nothing changed.
+/// Reads a path the way the load did, so that an unchanged file gives an equal value.
 fn seen(path: &Path, before: Content) -> Content {
     if matches!(before, Content::Folder(_) | Content::Unreadable) && path.is_dir() {
         return entries(path).map_or(Content::Unreadable, |entries| Content::folder(&entries));
@@ -90,16 +90,16 @@ fn note_deep(sources: &mut SourceFiles, path: &Path, may_count: fn(&Path) -> boo
     }
 }
 
-/// Where something can happen that makes a path lead to something else.
+/// Paths to watch: a change there may make a source path lead to something else.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct WatchTargets {
-    /// Files that can be written to.
+    /// Files that may be written to.
     pub(super) files: BTreeSet<PathBuf>,
-    /// Folders in which a name can come, go, or be given to another file.
+    /// Folders in which a name may appear, disappear, or be given to another file.
     pub(super) folders: BTreeSet<PathBuf>,
 }
 
-/// The places of all of them.
+/// The paths to watch for all source files.
 pub(super) fn watch_targets(sources: &SourceFiles) -> WatchTargets {
     let mut targets = WatchTargets::default();
     for (path, _) in sources.iter() {
@@ -110,15 +110,15 @@ pub(super) fn watch_targets(sources: &SourceFiles) -> WatchTargets {
     targets
 }
 
-/// The folder that holds what `path` leads to, and those that hold a symbolic link on the way; where
-/// something is missing, the folder in which it is missing.
+/// Adds the folder that holds the target of `path`, and those that hold a symbolic link on the way. If a part is
+/// missing, it adds the folder in which it is missing.
 fn folders_towards(path: &Path, folders: &mut BTreeSet<PathBuf>) {
     let parts = |path: &Path| -> Vec<OsString> {
         path.components().rev().map(|part| part.as_os_str().to_owned()).collect()
     };
     let mut rest = parts(path);
     let mut links = 0;
-    // Holds no symbolic link, so that `..` behind it is the folder above.
+    // This path holds no symbolic link, so `..` after it means its parent folder.
     let mut at = PathBuf::from(".");
     while let Some(part) = rest.pop() {
         let next = at.join(&part);

@@ -1,4 +1,4 @@
-//! What Linux tells: inotify, and what is mounted where.
+//! File events of Linux: inotify and the table of mounts.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -13,45 +13,44 @@ use smol::{Async, Timer};
 
 use super::files::WatchTargets;
 
-/// How long events may gather before they are taken: a busy folder wakes the task at most so often.
+/// The time in which events gather before they are read. A busy folder wakes the task at most this often.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// Bytes of events taken at a time.
+/// Bytes of events that are read at a time.
 const EVENT_BYTES: usize = 4096;
 
-/// Tells that something happened; not what.
+/// Events that say that a file or folder changed, but not which.
 pub(super) struct FileEvents {
     inotify: Arc<Async<OwnedFd>>,
-    /// Descriptors of what is watched: one for each inode.
+    /// Watch descriptors, one for each inode.
     watched: HashSet<i32>,
 }
 
 impl FileEvents {
-    /// Watches nothing yet.
+    /// Starts without watching anything.
     ///
     /// # Errors
-    /// When the user has as many of these as the system allows, or it has none at all.
+    /// The user has reached the system's limit of inotify instances, or the system has no inotify.
     pub(super) fn new() -> io::Result<FileEvents> {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         Ok(FileEvents { inotify: Arc::new(Async::new(inotify)?), watched: HashSet::new() })
     }
 
-    /// Watches these places, as they are now, and no others. What cannot be watched is left to the
-    /// poll.
+    /// Watches these paths and no others. What inotify cannot watch is left to the poll.
     pub(super) async fn watch(&mut self, targets: WatchTargets) {
         let inotify = self.inotify.clone();
         let wanted = smol::unblock(move || add(inotify.get_ref(), &targets)).await;
         for gone in self.watched.difference(&wanted) {
-            // That of a deleted file is gone already.
+            // The watch of a deleted file is gone already.
             let _ = inotify::remove_watch(self.inotify.get_ref(), *gone);
         }
         self.watched = wanted;
     }
 
-    /// Returns when something happened since the last return. May be dropped at any time.
+    /// Returns when something has happened since the last return. May be dropped at any time.
     pub(super) async fn next_event(&self) {
         if let Err(error) = self.inotify.readable().await {
-            tracing::debug!(%error, "inotify failed, the poll goes on");
+            tracing::debug!(%error, "inotify failed; only the poll is left");
             return std::future::pending().await;
         }
         Timer::after(GATHER).await;
@@ -61,7 +60,7 @@ impl FileEvents {
     }
 }
 
-/// Asks for events of all of these. Blocks.
+/// Adds a watch for each path. Blocks.
 fn add(inotify: &OwnedFd, targets: &WatchTargets) -> HashSet<i32> {
     let of_names = WatchFlags::CREATE
         | WatchFlags::DELETE
@@ -83,11 +82,10 @@ fn add(inotify: &OwnedFd, targets: &WatchTargets) -> HashSet<i32> {
     folders.chain(files).filter_map(add).collect()
 }
 
-/// What each of these paths shows, for those on which something is mounted: a path on the device that
-/// is mounted there. It follows a file that is renamed, and ends in `//deleted` when it is deleted or
-/// replaced. Blocks.
+/// For each path that is a mount point: which path of the mounted device it shows. That path follows a renamed
+/// file, and ends in `//deleted` when the file is deleted or replaced. Blocks.
 pub(super) fn mounted<'a>(paths: impl Iterator<Item = &'a Path>) -> BTreeMap<PathBuf, String> {
-    // Where there is no /proc, nothing is said about mounts.
+    // Without /proc, nothing is known about mounts.
     let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let found = paths.filter_map(|path| {
         let place = path.canonicalize().ok()?;
@@ -96,7 +94,7 @@ pub(super) fn mounted<'a>(paths: impl Iterator<Item = &'a Path>) -> BTreeMap<Pat
     found.collect()
 }
 
-/// The fourth field of the last line whose fifth is `place` (proc_pid_mountinfo(5)).
+/// The fourth field (root) of the last line whose fifth field (mount point) is `place` (proc_pid_mountinfo(5)).
 fn root(table: &str, place: &str) -> Option<String> {
     let escape = |text: &str| {
         text.replace('\\', r"\134").replace(' ', r"\040").replace('\t', r"\011").replace('\n', r"\012")

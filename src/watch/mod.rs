@@ -1,14 +1,14 @@
-//! Watching: an edit of what the configuration was read from takes effect by itself.
+//! Watching files: an edit of the configuration's files takes effect by itself.
 //!
 //! ```text
-//!   inotify (linux.rs) or a poll --> stamps differ --> still for QUIET --> look: read again
-//!                                    files.rs          watcher.rs            differs from the last load?
-//!                                                                            --> the gate reloads
+//!   inotify (linux.rs) or a poll --> stamps differ --> still for QUIET --> read again
+//!                                    files.rs          watcher.rs          differs from the last load?
+//!                                                                          --> the gate reloads
 //! ```
 //!
-//! The gate has one task that waits here and reloads (`gate/watching.rs`). What counts is the content that the
-//! last load read, whatever that load was asked for by: an event only makes the task look, so no event has to be
-//! understood and a lost one costs a poll.
+//! The gate has one task that waits here and reloads (`gate/watching.rs`). An event only makes that task read the files
+//! again. It compares the content with that of the last load, for whatever reason that load took place. So no event has
+//! to be understood, and a lost event costs the time of a poll.
 
 mod watcher;
 

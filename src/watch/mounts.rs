@@ -1,27 +1,26 @@
-//! Files that are mounted by themselves, and whose name outside was given to another file.
+//! Detects single-file mounts that show an old file, because its name outside was given to another file.
 //!
-//! Such a mount shows the old file for ever, and no event and no poll will ever tell of an edit. What
-//! tells is that the old file lost its last name, or that the table of mounts names it differently.
+//! Such a mount shows the old file for ever, and no event and no poll reports an edit. Two signs remain: the old
+//! file has lost its last name, or the table of mounts shows another name for it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
 use super::files::{FileId, FileStamps};
 
-/// What was seen of them so far.
+/// The state of the mounts so far.
 #[derive(Debug, Default)]
 pub(super) struct StaleMounts {
-    /// Files that had a name. One that never had one, as some file systems say of all of theirs, proves
-    /// nothing.
+    /// Files that had a hard link. Some file systems report none for all files, so only a change proves something.
     named: HashSet<PathBuf>,
-    /// What was mounted at a path when it was first looked at.
+    /// The root of each mount point when it was first looked at.
     mounted: BTreeMap<PathBuf, String>,
-    /// The file of each path, as it was told of.
+    /// The file of each path that was reported.
     reported_file: HashMap<PathBuf, FileId>,
 }
 
 impl StaleMounts {
-    /// The paths that show a file which was replaced outside. Each file is told of once.
+    /// Returns the paths that show a file which was replaced outside. Each file is reported once.
     pub(super) fn find(&mut self, stamps: &FileStamps, mounted: &BTreeMap<PathBuf, String>) -> Vec<PathBuf> {
         let mut orphans = Vec::new();
         for (path, stamp) in stamps {

@@ -1,4 +1,4 @@
-//! Where there is no inotify: the poll does everything.
+//! A system without inotify: the poll does everything.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::files::WatchTargets;
 
-/// There is none.
+/// No value of this type exists.
 pub(super) enum FileEvents {}
 
 impl FileEvents {

@@ -1,4 +1,4 @@
-//! Waiting until what the last load read is something else, and is left alone.
+//! Waits until files differ from the last load and are not being written.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -13,33 +13,33 @@ use super::mounts::StaleMounts;
 use super::platform::{self, FileEvents};
 use crate::config::{Content, SourceFiles};
 
-/// How long nothing may change before files are read: whoever writes in several steps is done then.
+/// The time without a change after which files are read. A program that writes in several steps is done by then.
 pub(super) const QUIET: Duration = Duration::from_millis(500);
 
-/// How often files are asked for their stamps, whatever inotify says.
+/// The time after which stamps are compared, whatever inotify reports.
 const POLL: Duration = Duration::from_secs(2);
 
-/// The watch over the files of one gate.
+/// Watches the files of one gate.
 pub(crate) struct ConfigWatcher {
-    /// `None`: there is only the poll.
+    /// `None` if there is only the poll.
     events: Option<FileEvents>,
-    /// What the last load read.
+    /// The files of the last load.
     sources: Arc<SourceFiles>,
-    /// What was last seen of them.
+    /// Their stamps when they were last looked at.
     stamps: FileStamps,
     mounts: StaleMounts,
-    /// Files that are empty and were not, once that was said.
+    /// Files that became empty, and for which a warning was logged.
     empty: HashSet<PathBuf>,
-    /// What was last reported, and what the last load had read then. Should a load not see what is
-    /// seen here, this keeps it from being asked for over and over.
+    /// The last change that was reported, and what the last load had read at that time. If a load keeps reading
+    /// something else than this task, this stops it from asking for the same reload for ever.
     reported: Option<(SourceFiles, Arc<SourceFiles>)>,
 }
 
 impl ConfigWatcher {
-    /// Starts with the events of the system, or without them where it has none.
+    /// Starts with the events of the system, or without them if it has none.
     pub(crate) fn start() -> ConfigWatcher {
         let events = FileEvents::new().map_err(|error| {
-            tracing::info!("no events for files ({error}): they are looked at every {POLL:?} instead");
+            tracing::info!("no events for files ({error}): they are polled every {POLL:?} instead");
         });
         ConfigWatcher::new(events.ok())
     }
@@ -55,29 +55,29 @@ impl ConfigWatcher {
         }
     }
 
-    /// Watches what a load read, from now on.
+    /// Watches the files of a load from now on.
     pub(crate) fn watch(&mut self, sources: Arc<SourceFiles>) {
         self.sources = sources;
     }
 
-    /// What was reported was not loaded: it is to be reported again, should it still be there.
+    /// Reports the last change again, because it was not loaded.
     pub(crate) fn report_again(&mut self) {
         self.reported = None;
     }
 
-    /// Returns when the files hold something else than the last load read, and have been still for
-    /// [`QUIET`]: what they hold. May be dropped at any time.
+    /// Returns the content of the files when it differs from the last load and has been still for [`QUIET`]. May
+    /// be dropped at any time.
     pub(crate) async fn changed(&mut self) -> SourceFiles {
         self.update_watches().await;
         self.has_changed().await;
         loop {
-            // Also the first time: what was written while a load read is in no stamp taken after it.
+            // This waits the first time too: an edit during a load is older than the first stamp.
             self.wait_until_quiet().await;
             // Names may lead to other files now.
             self.update_watches().await;
             let held = self.read_files().await;
             if held.same_content(&self.sources) {
-                tracing::debug!("the configuration was looked at: nothing in it changed");
+                tracing::debug!("the configuration was read again: nothing changed");
                 self.reported = None;
             } else if !self.is_being_written(&held) {
                 let report = (held, self.sources.clone());
@@ -146,7 +146,7 @@ impl ConfigWatcher {
         events.watch(smol::unblock(move || files::watch_targets(&sources)).await).await;
     }
 
-    /// What the files hold. Says so when a mount keeps it from being what was written.
+    /// Reads the files. Logs a warning if a mount hides what was written.
     async fn read_files(&mut self) -> SourceFiles {
         let sources = self.sources.clone();
         let read_files = move || {
@@ -164,8 +164,8 @@ impl ConfigWatcher {
         held
     }
 
-    /// Whether a file is empty that was not. A shell empties a file before the program that fills it
-    /// has started, and an empty configuration is a valid one.
+    /// Whether a file is empty that was not. A shell empties a file before the program that fills it has started,
+    /// and an empty configuration is valid.
     fn is_being_written(&mut self, held: &SourceFiles) -> bool {
         let is_empty = |seen: Option<Content>| matches!(seen, Some(Content::Text { length: 0, .. }));
         let emptied = held.iter().filter(|(path, seen)| {
@@ -174,7 +174,7 @@ impl ConfigWatcher {
         let emptied: HashSet<PathBuf> = emptied.map(|(path, _)| path.to_owned()).collect();
         for path in emptied.difference(&self.empty) {
             tracing::warn!(
-                "{} is empty: waiting for somebody to fill it; SIGHUP takes it as it is",
+                "{} is empty: it is not loaded before it is filled; SIGHUP loads it as it is",
                 path.display()
             );
         }

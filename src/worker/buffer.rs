@@ -68,13 +68,13 @@ impl Buffers {
 
     /// Keeps `bytes` for the next use if they have a size that is lent.
     fn keep(&self, bytes: Box<[u8]>) {
-        let size = match bytes.len() {
-            SMALL_BUFFER_BYTES => BufferSize::Small,
-            BUFFER_BYTES => BufferSize::Medium,
-            LARGE_BUFFER_BYTES => BufferSize::Large,
+        let (size, most) = match bytes.len() {
+            SMALL_BUFFER_BYTES => (BufferSize::Small, const { FREE_BYTES_MAX / SMALL_BUFFER_BYTES }),
+            BUFFER_BYTES => (BufferSize::Medium, const { FREE_BYTES_MAX / BUFFER_BYTES }),
+            LARGE_BUFFER_BYTES => (BufferSize::Large, const { FREE_BYTES_MAX / LARGE_BUFFER_BYTES }),
             _ => return,
         };
-        self.free[size as usize].keep(bytes, FREE_BYTES_MAX / size.bytes());
+        self.free[size as usize].keep(bytes, most);
     }
 
     /// Frees the buffers that were not needed since the last call.

@@ -2,53 +2,86 @@
 
 use crate::source::{Source, paths, words};
 
-/// Each module of the crate root and the modules it may use. Everyone may use `config::plan`,
-/// `log`, `metrics` and `reason` besides. In words: `main -> cli -> gate -> {proxy -> generation, internal_api} -> {routing, upstream -> tls} ->
-/// {http1 -> http, worker}`; `demo` stands below `cli`.
+/// The modules of the crate root, in the order of `src/lib.rs`, and what each one may use: a module, or the part of one
+/// that the path names.
 const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["config", "demo", "files", "gate", "http", "http1", "internal_api", "routing"]),
-    ("demo", &["config", "gate"]),
+    (
+        "cli",
+        &[
+            "demo",
+            "gate",
+            "internal_api",
+            "routing",
+            "http1",
+            "log",
+            "metrics",
+            "config",
+            "http",
+            "reason",
+            "files",
+        ],
+    ),
+    ("demo", &["gate", "config"]),
     (
         "gate",
         &[
-            "config",
+            "internal_api",
+            "watch",
             "proxy",
             "generation",
-            "internal_api",
-            "routing",
             "upstream",
             "tls",
-            "http",
+            "routing",
             "worker",
+            "log",
+            "metrics",
+            "config",
+            "http",
+            "reason",
             "files",
-            "watch",
         ],
     ),
+    ("internal_api", &["log", "metrics", "config::plan", "http", "reason"]),
     ("watch", &["config", "files"]),
-    ("proxy", &["generation", "upstream", "tls", "http", "http1", "proxy_protocol", "worker"]),
-    ("generation", &["config", "files", "routing", "upstream", "tls", "http", "worker"]),
-    ("internal_api", &["routing", "upstream", "tls", "http", "worker"]),
-    ("routing", &["http"]),
-    ("upstream", &["tls", "http", "worker"]),
-    ("tls", &["http", "worker", "files"]),
-    ("http1", &["http"]),
-    ("http", &[]),
+    (
+        "proxy",
+        &[
+            "generation",
+            "upstream",
+            "tls",
+            "http1",
+            "proxy_protocol",
+            "worker",
+            "log",
+            "metrics",
+            "config::plan",
+            "http",
+            "reason",
+        ],
+    ),
+    (
+        "generation",
+        &["upstream", "tls", "routing", "worker", "log", "metrics", "config", "http", "reason", "files"],
+    ),
+    ("upstream", &["tls", "worker", "log", "metrics", "config::plan", "reason"]),
+    ("tls", &["worker", "log", "config::plan", "http", "files"]),
+    ("routing", &["config::plan", "http"]),
+    ("http1", &["http", "reason"]),
     ("proxy_protocol", &[]),
-    ("worker", &[]),
-    ("config", &["http"]),
-    ("log", &["files"]),
-    ("metrics", &[]),
+    ("worker", &["config::plan"]),
+    ("log", &["metrics", "config::plan", "reason", "files"]),
+    ("metrics", &["reason"]),
+    ("config", &["http", "reason"]),
+    ("http", &["reason"]),
     ("reason", &[]),
     ("files", &[]),
 ];
 
-/// The upstream of the demo and of the tests. It shares no code with the proxy, so that its report of a request is
-/// that of an independent reader.
-const ALONE: &str = "src/demo/whoami/";
-
 /// Folders whose `mod.rs` declares its modules in the order of their use.
 pub(crate) const ORDERED: &[&str] = &[
+    "src/cli",
+    "src/cli/offline",
     "src/config",
     "src/config/decode",
     "src/config/diagnostics",
@@ -78,6 +111,11 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/proxy/setup",
     "src/proxy/transfer",
     "src/proxy/tunnel",
+    "src/routing",
+    "src/tls",
+    "src/tls/certificates",
+    "src/upstream",
+    "src/upstream/pool",
     "src/watch",
     "src/worker",
     "src/worker/io",
@@ -105,18 +143,42 @@ pub(crate) fn arrows(source: &Source) -> Vec<String> {
     let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == user) else {
         return vec![source.finding(0, &format!("`{user}` has no row in the table of arrows"))];
     };
-    let allowed = if source.path.starts_with(ALONE) { &[] } else { *allowed };
     let mut found = hidden(source);
     let root = if user == "main" { "smolgate" } else { "crate" };
     for (at, path) in paths(&source.production, root) {
-        let Some(used) = path.get(1) else { continue };
-        let plan = used == "config" && path.get(2).is_some_and(|inner| inner == "plan");
-        let for_all = ["log", "metrics", "reason"].contains(&used.as_str());
-        if !(plan || used == user || for_all || allowed.contains(&used.as_str())) {
-            found.push(source.finding(at, &format!("`{user}` may not use `{}`", path[1..].join("::"))));
+        let path = path[1..].join("::");
+        let is_part_of = |module: &str| {
+            path.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+        };
+        if !(path.is_empty() || is_part_of(user) || allowed.iter().any(|module| is_part_of(module))) {
+            found.push(source.finding(at, &format!("`{user}` may not use `{path}`")));
         }
     }
     found
+}
+
+/// Refuses rows that are not those of `list`, which is `src/lib.rs`, in their order, and arrows that point up.
+pub(crate) fn table(list: &Source) -> Vec<String> {
+    let rows: Vec<&str> = ARROWS.iter().map(|(name, _)| *name).filter(|name| *name != "main").collect();
+    let mut found = Vec::new();
+    if declared(list) != rows {
+        found.push(list.finding(0, &format!("not the modules of the arrows in their order, {rows:?}")));
+    }
+    for (row, (user, allowed)) in ARROWS.iter().enumerate() {
+        let is_below =
+            |used: &str| ARROWS[row + 1..].iter().any(|(below, _)| used.split("::").next() == Some(below));
+        let up = allowed.iter().filter(|used| !is_below(used));
+        found.extend(up.map(|used| format!("`{used}` does not stand below `{user}` in the table of arrows")));
+    }
+    found
+}
+
+/// The modules that a file declares, in their order.
+fn declared(list: &Source) -> Vec<&str> {
+    words(&list.production, "mod")
+        .filter_map(|at| list.production[at + "mod".len()..].split_once(';'))
+        .map(|(name, _)| name.trim())
+        .collect()
 }
 
 /// `super` that leads to the crate root hides an arrow.
@@ -138,10 +200,7 @@ pub(crate) fn order(list: &Source, source: &Source) -> Vec<String> {
         return Vec::new();
     };
     let user = inside.split('/').next().unwrap_or(inside).trim_end_matches(".rs");
-    let declared: Vec<&str> = words(&list.production, "mod")
-        .filter_map(|at| list.production[at + "mod".len()..].split_once(';'))
-        .map(|(name, _)| name.trim())
-        .collect();
+    let declared = declared(list);
     let place = |name: &str| declared.iter().position(|known| *known == name);
     let above: Vec<&str> = folder.trim_start_matches("src/").split_terminator('/').collect();
     let mut found = Vec::new();
@@ -251,9 +310,9 @@ mod tests {
     fn an_arrow_that_points_down_is_fine() {
         for (path, text) in [
             ("src/main.rs", "use smolgate::cli;"),
-            ("src/gate.rs", "use crate::proxy::http; use crate::worker::{Timer, Stream};"),
+            ("src/gate.rs", "use crate::proxy::http; use crate::{config, worker::{Timer, Stream}};"),
             ("src/proxy/exchange.rs", "use crate::{upstream::Pool, http::RequestHead, reason::Reason};"),
-            ("src/http/path.rs", "use crate::config::plan::Rule; use super::Refusal;"),
+            ("src/routing/table.rs", "use crate::config::plan::{self, Rule}; use super::tree;"),
             ("src/proxy/tcp.rs", "// use crate::gate;\n#[cfg(test)] mod tests { use crate::config::load; }"),
             ("src/proxy/forward/head.rs", "use super::super::Head;"),
             ("src/lib.rs", "pub mod gate;"),
@@ -271,16 +330,31 @@ mod tests {
             ("src/http/path.rs", "fn f() { crate::worker::spawn() }"),
             ("src/http/path.rs", "use crate::config::load;"),
             ("src/routing/table.rs", "use crate::worker::Timer;"),
+            ("src/routing/table.rs", "use crate::config;"),
+            ("src/routing/table.rs", "use crate::config::planner::Rule;"),
             ("src/tls/client.rs", "use crate::upstream::Pool;"),
             ("src/http/path.rs", "use super::super::worker;"),
             ("src/gate.rs", "use super::config;"),
             ("src/http/mod.rs", "use super::worker;"),
             ("src/proxy/forward/head.rs", "use super::super::super::gate;"),
-            ("src/demo/whoami/body.rs", "use crate::config::load;"),
             ("src/mystery/mod.rs", ""),
         ] {
             assert_eq!(count(arrows, path, text), 1, "{text}");
         }
+    }
+
+    #[test]
+    fn a_list_in_another_order_than_the_arrows_is_found() {
+        let names: Vec<&str> = ARROWS.iter().map(|(name, _)| *name).skip(1).collect();
+        let list = |names: &[&str]| {
+            let text: String = names.iter().map(|name| format!("pub mod {name}; // mod of it;\n")).collect();
+            table(&Source::new("src/lib.rs", &text)).len()
+        };
+        assert_eq!(list(&names), 0);
+        assert_eq!(list(&names[1..]), 1);
+        let mut swapped = names.clone();
+        swapped.swap(2, 3);
+        assert_eq!(list(&swapped), 1);
     }
 
     #[test]

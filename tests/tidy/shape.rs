@@ -1,9 +1,21 @@
 //! How long, how safe, how finished and how explained a Rust file is.
 
+use std::collections::BTreeMap;
+
 use crate::source::{Source, behind_bracket, is_test_file, words};
 
 /// Lines of a file that can be read in one sitting.
-const FILE_LINES_MAX: usize = 600;
+const FILE_LINES_MAX: usize = 400;
+/// Lines of a file of tests, which is read one test at a time.
+const TEST_LINES_MAX: usize = 600;
+/// Files of a folder that can be seen at a glance.
+const FOLDER_FILES_MAX: usize = 13;
+/// Lines of a folder, without those of the folders in it.
+const FOLDER_LINES_MAX: usize = 2500;
+/// Folders that are not sorted yet: their files may be as long as tests, and they as large as they are. The list
+/// only shrinks.
+const UNSORTED: [&str; 6] =
+    ["src/http/", "src/log/", "src/proxy/", "src/tls/", "src/upstream/", "src/worker/"];
 /// Lines of a function, from its `fn` to its last brace.
 const FUNCTION_LINES_MAX: usize = 70;
 
@@ -11,8 +23,10 @@ const FUNCTION_LINES_MAX: usize = 70;
 pub(crate) fn lengths(source: &Source) -> Vec<String> {
     let mut found = Vec::new();
     let lines = source.text.lines().count();
-    if lines > FILE_LINES_MAX {
-        found.push(source.finding(0, &format!("{lines} lines; a file has at most {FILE_LINES_MAX}")));
+    let is_long = !source.path.starts_with("src/") || is_test_file(&source.path) || is_unsorted(&source.path);
+    let most = if is_long { TEST_LINES_MAX } else { FILE_LINES_MAX };
+    if lines > most {
+        found.push(source.finding(0, &format!("{lines} lines; this file has at most {most}")));
     }
     for at in words(&source.code, "fn") {
         let Some(body) = body(&source.code, at) else { continue };
@@ -23,6 +37,31 @@ pub(crate) fn lengths(source: &Source) -> Vec<String> {
         }
     }
     found
+}
+
+fn is_unsorted(path: &str) -> bool {
+    UNSORTED.iter().any(|folder| path.starts_with(folder))
+}
+
+/// Refuses folders with too many files or lines. Files of tests count as files, and not by their lines.
+pub(crate) fn folders(sources: &[Source]) -> Vec<String> {
+    let mut sizes: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for source in sources {
+        let Some((folder, _)) = source.path.rsplit_once('/') else { continue };
+        let (files, lines) = sizes.entry(folder).or_default();
+        *files += 1;
+        *lines += if is_test_file(&source.path) { 0 } else { source.text.lines().count() };
+    }
+    let is_large = |files: usize, lines: usize| files > FOLDER_FILES_MAX || lines > FOLDER_LINES_MAX;
+    let large = sizes.into_iter().filter(|(_, (files, lines))| is_large(*files, *lines));
+    let large = large.filter(|(folder, _)| !is_unsorted(&format!("{folder}/")));
+    large
+        .map(|(folder, (files, lines))| {
+            format!(
+                "{folder}: {files} files, {lines} lines; at most {FOLDER_FILES_MAX} and {FOLDER_LINES_MAX}"
+            )
+        })
+        .collect()
 }
 
 /// The offset of the brace that opens the body of the function at `at`; `None` for a type or a
@@ -100,9 +139,24 @@ mod tests {
     }
 
     #[test]
-    fn files_of_600_lines_are_fine_and_longer_ones_are_not() {
-        assert!(lengths(&source(&"x\n".repeat(600))).is_empty());
-        assert_eq!(lengths(&source(&"x\n".repeat(601))).len(), 1);
+    fn files_of_400_lines_and_tests_of_600_are_fine_and_longer_ones_are_not() {
+        let count = |path, lines| lengths(&Source::new(path, &"x\n".repeat(lines))).len();
+        for (path, most) in [("src/a/b.rs", 400), ("src/a/b_tests.rs", 600), ("tests/a.rs", 600)] {
+            assert_eq!((count(path, most), count(path, most + 1)), (0, 1), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_folder_of_13_files_and_2500_lines_is_fine_and_a_larger_one_is_not() {
+        let folder = |files: usize, lines: usize| -> Vec<Source> {
+            (0..files).map(|file| Source::new(&format!("src/a/{file}.rs"), &"x\n".repeat(lines))).collect()
+        };
+        assert!(folders(&folder(13, 192)).is_empty());
+        assert_eq!(folders(&folder(14, 1)), ["src/a: 14 files, 14 lines; at most 13 and 2500"]);
+        assert_eq!(folders(&folder(13, 193)).len(), 1);
+        let mut with_tests = folder(12, 200);
+        with_tests.push(Source::new("src/a/tests.rs", &"x\n".repeat(500)));
+        assert!(folders(&with_tests).is_empty());
     }
 
     #[test]

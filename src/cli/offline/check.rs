@@ -1,4 +1,4 @@
-//! `check` and `adapt`: what a configuration holds, and the same in our own format.
+//! `check` and `adapt`: checks a configuration, or prints it in the native format.
 
 use std::process::ExitCode;
 
@@ -8,8 +8,8 @@ use crate::config::plan::{Plan, Protocol};
 use crate::config::{Severity, view};
 use crate::gate;
 
-/// Reads and checks the configuration, and says what it holds. A rejected service is a mistake, though
-/// the gate would run.
+/// Reads and checks the configuration, and prints a summary. A rejected service is an error here, although the
+/// gate would run.
 pub fn check(files: &Files) -> ExitCode {
     match configuration::read(files) {
         Err(code) => code,
@@ -26,7 +26,7 @@ fn rejected(plan: &Plan) -> Option<ExitCode> {
     Some(output::failure(output::INVALID, &message))
 }
 
-/// Prints the configuration in our own format.
+/// Prints the configuration in the native format.
 pub fn adapt(files: &Files) -> ExitCode {
     match configuration::read(files) {
         Err(code) => code,
@@ -34,7 +34,7 @@ pub fn adapt(files: &Files) -> ExitCode {
     }
 }
 
-/// Says what is wrong with certificates. A gate would run without them; that is not what was meant.
+/// Prints what is wrong with certificates. A gate would run without them, but that is not the intention.
 fn check_certificates(plan: &Plan) -> Option<ExitCode> {
     let found = gate::check_certificates(plan);
     let said: Vec<String> = found.iter().map(|one| one.render(output::colours())).collect();

@@ -1,4 +1,4 @@
-//! `explain`: what the gate would do with a request, rule by rule.
+//! `explain`: traces a request rule by rule.
 
 use std::process::ExitCode;
 
@@ -14,7 +14,7 @@ use crate::http::Refusal;
 use crate::reason::Reason;
 use crate::routing::{self, Explanation};
 
-/// Prints which rule takes the request, and why each one before it does not.
+/// Prints which rule takes the request, and why each earlier rule does not.
 pub fn explain(question: &Question) -> ExitCode {
     let asked = match Asked::read(&question.url) {
         Ok(asked) => asked,
@@ -58,7 +58,7 @@ fn story(plan: &Plan, asked: &Asked, question: &Question) -> Result<String, Stri
     Ok(text)
 }
 
-/// What is asked of the rules of an HTTP listener.
+/// A request to an HTTP listener.
 struct Case<'a> {
     plan: &'a Plan,
     listener: &'a Listener,
@@ -73,9 +73,10 @@ impl Case<'_> {
         if self.listener.tls.is_some() {
             return self.by_name().unwrap_or_else(|| self.by_request());
         }
-        let winner = self.explanation().winner.map(|index| &self.http.rules[index]);
+        let winner = self.explanation().winner;
         let path = self.asked.path.as_bytes();
-        let is_ambiguous = winner.is_some_and(|rule| self.guard(rule).is_some());
+        let is_ambiguous = winner.is_some_and(|index| self.guard(index).is_some());
+        let winner = winner.map(|index| &self.http.rules[index]);
         let leaves = |redirect: &RedirectToHttps| is_ambiguous || redirect.exempts(path, winner);
         match self.http.redirect_to_https.filter(|redirect| !leaves(redirect)) {
             Some(redirect) => self.to_https(redirect),
@@ -83,14 +84,15 @@ impl Case<'_> {
         }
     }
 
-    /// What the name decides under TLS, and the request, if it still may. `None` where names decide nothing.
+    /// The decision by the name in the client hello, if names decide anything. The request is explained too if it
+    /// can still reach a rule.
     fn by_name(&self) -> Option<String> {
         let rules = &self.http.rules;
         if !rules.iter().any(Rule::decides_by_name) {
             return None;
         }
         let host = &self.routed.host;
-        // Nobody asks for an address by name (RFC 6066, section 3).
+        // A client hello has no server name for an address (RFC 6066, section 3).
         let is_address = std::str::from_utf8(host)
             .is_ok_and(|host| host.starts_with('[') || host.parse::<std::net::IpAddr>().is_ok());
         let name = if is_address { &[][..] } else { host };
@@ -107,27 +109,28 @@ impl Case<'_> {
             Some(_) => row(index, format!("wins -> {}", outcome(self, rule))),
             None => row(index, "takes the name, and what it does needs a request".to_owned()),
         }));
-        let none = if is_address { "; nobody asks for an address" } else { "" };
+        let none = if is_address { "; no client asks for an address by name" } else { "" };
         let mut text = format!("  the name asked for decides, before a byte is answered{none}:\n");
         text.push_str(&output::columns(&rows));
         if acts.is_none() {
-            text.push_str("  so TLS is ended here, and the rules are asked again for the request:\n");
+            text.push_str("  so TLS is terminated here, and the rules are asked again for the request:\n");
             text.push_str(&self.by_request());
         }
         Some(text)
     }
 
-    /// What the rules say of the request.
+    /// The rules' decision about the request.
     fn explanation(&self) -> Explanation {
         let Routed { host, path, .. } = self.routed;
         routing::explain(&self.http.rules, host, path, self.method.as_bytes())
     }
 
-    /// Index of the rule that guards the path that `rule` would send to a target, were it read another way.
-    fn guard(&self, rule: &Rule) -> Option<usize> {
-        let Routed { host, raw_path, .. } = self.routed;
-        rule.action.upstream()?;
-        routing::explain_guard(&self.http.rules, host, raw_path, self.method.as_bytes())
+    /// Index of the rule that guards, in another reading, the path that the rule at `matched` would send to a
+    /// target.
+    fn guard(&self, matched: usize) -> Option<usize> {
+        let (rules, Routed { host, raw_path, .. }) = (&self.http.rules, self.routed);
+        rules[matched].action.upstream()?;
+        routing::explain_guard(rules, matched, host, raw_path, self.method.as_bytes())
     }
 
     fn by_request(&self) -> String {
@@ -152,12 +155,12 @@ impl Case<'_> {
             .collect();
         if let Some(index) = explanation.winner {
             let rule = &rules[index];
-            let outcome = match (self.guard(rule), &rule.action) {
+            let outcome = match (self.guard(index), &rule.action) {
                 (Some(guard), _) => {
                     let answer = answer(Reason::PathAmbiguous);
                     format!("{answer}: some servers read this path as one that rule {} guards", guard + 1)
                 }
-                // It was decrypted, and so not what the target is to get.
+                // The request was decrypted, so it is not what the target is to get.
                 (None, Action::Pass(_)) if self.listener.tls.is_some() => answer(Reason::Misdirected),
                 (None, _) => outcome(self, rule),
             };
@@ -175,7 +178,7 @@ impl Case<'_> {
         vec![String::new(), (index + 1).to_string(), origin, wants, verdict]
     }
 
-    /// What `redirect_to_https` answers where it leaves nothing to the rules.
+    /// The response of `redirect_to_https` if no rule is asked.
     fn to_https(&self, redirect: RedirectToHttps) -> String {
         let status = redirect.status_for(self.method);
         let host = String::from_utf8_lossy(&self.routed.host);
@@ -200,7 +203,7 @@ fn outcome(case: &Case<'_>, rule: &Rule) -> String {
     }
 }
 
-/// The upstream, and what becomes of the request on the way there.
+/// The upstream, and how the request is changed on the way there.
 fn proxied(plan: &Plan, rule: &Rule, proxy: &Proxy, asked: &Asked) -> String {
     let to = upstream(plan, proxy.upstream);
     let targets = &plan.upstreams[proxy.upstream.0].targets;
@@ -228,8 +231,8 @@ fn proxied(plan: &Plan, rule: &Rule, proxy: &Proxy, asked: &Asked) -> String {
     if remarks.is_empty() { to } else { format!("{to} ({})", remarks.join("; ")) }
 }
 
-/// What is left of a path after its first `count` segments; never empty. Counting, and not cutting
-/// bytes off, because the path may be percent-encoded where the prefix is not.
+/// The rest of a path after its first `count` segments; never empty. It counts segments, because the path may be
+/// percent-encoded where the prefix is not.
 fn without_segments(path: &str, count: usize) -> &str {
     path.match_indices('/').nth(count).map_or("/", |(at, _)| &path[at..])
 }
@@ -248,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn segments_are_taken_off_whatever_their_encoding() {
+    fn encoded_segments_are_removed_too() {
         for (path, count, rest) in [
             ("/users/7", 1, "/7"),
             ("/%75sers/7", 1, "/7"),

@@ -1,4 +1,4 @@
-//! `routes`: every rule in the order in which it is tried, one a line.
+//! `routes`: prints every rule in the order in which it is tried, one per line.
 
 use std::process::ExitCode;
 
@@ -68,12 +68,12 @@ fn action(plan: &Plan, rule: &Rule) -> String {
     action + stays
 }
 
-/// A fixed answer in a few words.
+/// A fixed response in a few words.
 pub(super) fn respond(answer: &Respond) -> String {
     format!("respond {} ({} bytes)", answer.status, answer.body.len())
 }
 
-/// The targets of an upstream, with its name in front when a person gave it one.
+/// The targets of an upstream. Its name stands in front if it was given one.
 pub(super) fn upstream(plan: &Plan, id: UpstreamId) -> String {
     let Upstream { name, targets, .. } = &plan.upstreams[id.0];
     let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();

@@ -1,4 +1,4 @@
-//! A URL as a person writes it becomes what a rule is asked about.
+//! Parses a URL as people write it into a request for the rules.
 
 use crate::config::plan::{Bind, Listener, Plan, Protocol};
 use crate::http::{FieldTable, HeadLimits, Refusal, match_path};
@@ -8,22 +8,22 @@ use crate::reason::Reason;
 /// A request, as far as its URL tells.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Asked {
-    /// Host and maybe port, as written: what the `Host` field says.
+    /// The host, and the port if one was written: the value of `Host`.
     pub(super) authority: String,
-    /// Lower case, without port, without a dot at the end.
+    /// The host in lower case, without a port and without a dot at the end.
     pub(super) host: String,
-    /// Written, or the scheme's.
+    /// The port that was written, else that of the scheme.
     pub(super) port: u16,
-    /// The path as it would stand in the request line, without the query.
+    /// The path as it stands in the request line, without the query.
     pub(super) path: String,
-    /// The query with its question mark; empty when there is none.
+    /// The query with its question mark. Empty if there is none.
     pub(super) query: String,
 }
 
 impl Asked {
-    /// Reads `[http[s]://]host[:port][/path][?query][#fragment]`; the error is half a sentence.
+    /// Parses `[http[s]://]host[:port][/path][?query][#fragment]`. The error is half a sentence.
     pub(super) fn read(url: &str) -> Result<Asked, String> {
-        // They would end the request line, and what follows would be a request of another shape.
+        // Control characters would end the request line and change the request.
         if url.contains(|char: char| char.is_ascii_control()) {
             return Err("it has a control character".to_owned());
         }
@@ -45,8 +45,8 @@ impl Asked {
         Ok(Asked { authority, host, port, path, query })
     }
 
-    /// What rules are asked about: the head that a client would send goes through the gate's own parser.
-    /// The error is why the gate would refuse it before it looks at a rule.
+    /// The request as rules see it. The head that a client would send goes through the gate's own parser. The
+    /// error is the reason why the gate would refuse it before it looks at a rule.
     pub(super) fn routed(&self, method: &str, limits: &HeadLimits) -> Result<Routed, Refusal> {
         let Asked { authority, path, query, .. } = self;
         let head = format!("{method} {path}{query} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
@@ -65,12 +65,12 @@ impl Asked {
     }
 }
 
-/// Host and path as rules compare them, and the path as it came.
+/// Host and path as rules compare them, and the path as it was received.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Routed {
     pub(super) host: Vec<u8>,
     pub(super) path: Vec<u8>,
-    /// The path as a target gets it.
+    /// The path as a target receives it.
     pub(super) raw_path: Vec<u8>,
 }
 
@@ -91,16 +91,16 @@ fn split_authority(authority: &str, default_port: u16) -> Result<(String, u16), 
     Ok((host, port))
 }
 
-/// The listener that would accept the request, and how that was found out.
+/// The listener that would accept the request, and how it was chosen.
 #[derive(Debug)]
 pub(super) struct Accepted<'a> {
     pub(super) listener: &'a Listener,
-    /// Half a sentence for the reader; empty when the port of the URL is the listener's.
+    /// Half a sentence for the reader. Empty if the port of the URL is that of the listener.
     pub(super) note: String,
 }
 
-/// Picks by name, else by port; where no listener has the port and there is a single HTTP listener,
-/// that one. The error is a sentence.
+/// Chooses a listener by name, else by port. If no listener has the port, and there is only one HTTP listener, it
+/// chooses that. The error is a sentence.
 pub(super) fn accepted<'a>(
     plan: &'a Plan,
     asked: &Asked,
@@ -126,7 +126,7 @@ pub(super) fn accepted<'a>(
     }
 }
 
-/// Among listeners of one port, one whose address the URL names comes first.
+/// Chooses a listener by port. Of several ones, a listener with the address of the URL comes first.
 fn by_port<'a>(plan: &'a Plan, asked: &Asked) -> Option<&'a Listener> {
     let has = |listener: &&Listener, fits: &dyn Fn(&Bind) -> bool| listener.binds.iter().any(fits);
     let address = |bind: &Bind| match bind {
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_as_people_write_them() {
+    fn urls_are_parsed_as_people_write_them() {
         for (url, host, port, path, query) in [
             ("http://Admin.Localhost:8021/users/7?a=1#x", "admin.localhost", 8021, "/users/7", "?a=1"),
             ("https://example.com", "example.com", 443, "/", ""),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_gate_would_refuse_is_refused() {
+    fn a_request_that_the_gate_would_refuse_is_refused() {
         for url in ["http://h/a/../b", "http://h/%2e%2E", "http://h/ü", "http://h/."] {
             assert_eq!(routed(url), Err(Reason::RequestTarget), "{url}");
         }
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_is_said() {
+    fn a_text_that_is_no_url_is_an_error() {
         for (url, part) in [
             ("ftp://x/", "not http://"),
             ("/users", "no host"),

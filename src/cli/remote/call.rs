@@ -1,4 +1,4 @@
-//! `reload` and `healthcheck`: a question to the internal API of a running gate.
+//! `reload` and `healthcheck`: a request to the internal API of a running gate.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -10,13 +10,14 @@ use crate::cli::{configuration, output};
 use crate::config::plan::{Bind, InternalApi, InternalBind, Secret};
 use crate::internal_api::client;
 
-/// A reload binds sockets, resolves names and, with `--restart`, waits for listeners to drain.
+/// The longest reload. It binds sockets, and with `--restart` it waits for the workers of an earlier restart to
+/// drain.
 const RELOAD_TIME_MAX: Duration = Duration::from_secs(300);
-/// A gate that is well answers at once.
+/// The longest health check. A healthy gate answers at once.
 const HEALTH_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Makes the gate read its configuration again and prints what changed. An invalid configuration
-/// gives the gate's diagnostic and exit code 1; the gate then goes on as it was.
+/// Makes the gate read its configuration again and prints what changed. If the configuration is invalid, it prints
+/// the gate's diagnostic and returns exit code 1. Then the gate goes on as before.
 pub fn reload(reload: &Reload) -> ExitCode {
     let path = if reload.restart { "/reload?restart=true" } else { "/reload" };
     match ask(&reload.call, path, RELOAD_TIME_MAX, output::UNABLE) {
@@ -30,7 +31,7 @@ pub fn reload(reload: &Reload) -> ExitCode {
     }
 }
 
-/// Asks whether the gate is ready. A no and no answer at all are exit code 1, the only failure that a
+/// Asks whether the gate is ready. If it is not, or does not answer, the exit code is 1, the only failure that a
 /// container's health check knows.
 pub fn healthcheck(call: &Call) -> ExitCode {
     match ask(call, "/readyz", HEALTH_TIME_MAX, output::INVALID) {
@@ -40,7 +41,7 @@ pub fn healthcheck(call: &Call) -> ExitCode {
     }
 }
 
-/// The answer; or what went wrong was said, and this is how the process ends.
+/// Returns status and body of the response. On an error, prints it and returns the exit code.
 fn ask(call: &Call, path: &str, timeout: Duration, unreachable: u8) -> Result<(u16, String), ExitCode> {
     let api = find(call)?;
     client::get(&api.bind, api.token.as_ref(), path, timeout).map_err(|error| {
@@ -52,8 +53,8 @@ fn ask(call: &Call, path: &str, timeout: Duration, unreachable: u8) -> Result<(u
     })
 }
 
-/// Address and token: those of the command line, else those of the configuration, which is not read
-/// when the address is given.
+/// The address and the token of the command line, else those of the configuration. With an address, the
+/// configuration is not read.
 fn find(call: &Call) -> Result<InternalApi, ExitCode> {
     let mut api = match &call.address {
         Some(text) => {
@@ -70,7 +71,7 @@ fn find(call: &Call) -> Result<InternalApi, ExitCode> {
     Ok(api)
 }
 
-/// `unix:/path`, `:port`, a port, or `host:port`; a name is looked up.
+/// Parses `unix:/path`, `:port`, a port, or `host:port`. A name is looked up.
 fn address(text: &str) -> io::Result<InternalBind> {
     if let Some(path) = text.strip_prefix("unix:") {
         return Ok(InternalBind::Unix(path.into()));
@@ -79,7 +80,7 @@ fn address(text: &str) -> io::Result<InternalBind> {
         return Ok(InternalBind::Tcp(Bind::Any(port)));
     }
     let found: Vec<SocketAddr> = text.to_socket_addrs()?.collect();
-    // The API listens on IPv4 by default, and `localhost` often begins with `::1`.
+    // The API listens on IPv4 by default, but the first address of `localhost` is often `::1`.
     let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
     let nothing = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     Ok(InternalBind::Tcp(Bind::Address(*first.ok_or_else(nothing)?)))
@@ -90,7 +91,7 @@ fn unexpected(status: u16, body: &str) -> String {
     format!("the internal API answered {status}{hint}\n{}", body.trim_end())
 }
 
-/// One line end at the end.
+/// Makes the text end in exactly one line end.
 fn ended(mut text: String) -> String {
     text.truncate(text.trim_end().len());
     text.push('\n');

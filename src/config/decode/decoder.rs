@@ -1,4 +1,4 @@
-//! Nodes become values, and every mistake on the way is noted.
+//! Nodes become values. Every error on the way is reported.
 
 use std::path::{Path, PathBuf};
 
@@ -7,37 +7,37 @@ use crate::config::inputs::Inputs;
 use crate::config::syntax::{Node, Value};
 use crate::config::values::{ValueError, substitution};
 
-/// What reading one file needs.
+/// The context of reading one file.
 pub(crate) struct Decoder<'a> {
     pub(crate) report: &'a mut Report,
     pub(crate) inputs: &'a dyn Inputs,
-    /// The folder of the file: relative paths start there.
+    /// The folder of the file, from which relative paths start.
     pub(crate) dir: &'a Path,
 }
 
-/// A string with everything filled in.
+/// A string after substitution.
 #[derive(Clone, Debug)]
 pub(crate) struct Text {
     pub(crate) text: String,
     pub(crate) span: Span,
-    /// What was written, when something was filled in: messages show only that.
+    /// The string before substitution, if it changed. Messages show only this one.
     written: Option<String>,
 }
 
 impl Text {
-    /// `written`: what stood there, when something was filled in.
+    /// `written` is the string before substitution, if it changed.
     pub(crate) fn new(text: String, span: Span, written: Option<String>) -> Text {
         Text { text, span, written }
     }
 
-    /// How a message quotes it.
+    /// The string as a message quotes it.
     pub(crate) fn shown(&self) -> String {
         quoted(self.written.as_deref().unwrap_or(&self.text))
     }
 }
 
 impl Decoder<'_> {
-    /// A string, everything filled in.
+    /// A string after substitution.
     pub(crate) fn text(&mut self, node: Node) -> Option<Text> {
         let span = node.span;
         let what = match node.value {
@@ -59,7 +59,7 @@ impl Decoder<'_> {
         None
     }
 
-    /// A value that one of the functions of `scalar`, `pattern`, `field` or `target` reads.
+    /// A value that a function of `scalar`, `pattern`, `header` or `target` parses.
     pub(crate) fn parsed<T>(
         &mut self,
         node: Node,
@@ -75,10 +75,10 @@ impl Decoder<'_> {
         }
     }
 
-    /// Notes what is wrong with a value.
+    /// Reports the error of a value.
     pub(crate) fn value_error(&mut self, text: &Text, error: ValueError) {
         if error == crate::config::values::target::USERINFO {
-            // It may well hold a password.
+            // The value may hold a password.
             self.report.mask(text.span);
             return self.report.error_hint(
                 text.span,
@@ -93,7 +93,7 @@ impl Decoder<'_> {
         );
     }
 
-    /// One value or a list of them; never an empty list. Wrong ones are noted and left out.
+    /// One value or a list of them, never an empty list. Wrong ones are reported and left out.
     pub(crate) fn one_or_many<T>(
         &mut self,
         node: Node,
@@ -109,7 +109,7 @@ impl Decoder<'_> {
         }
     }
 
-    /// A list; may be empty.
+    /// A list, which may be empty.
     pub(crate) fn list(&mut self, node: Node, what: &str) -> Vec<Node> {
         match node.value {
             Value::List(items) => items,
@@ -124,7 +124,7 @@ impl Decoder<'_> {
         }
     }
 
-    /// A path, from the folder of the file when it is relative.
+    /// A path. A relative one starts from the folder of the file.
     pub(crate) fn path(&mut self, node: Node) -> Option<Spanned<PathBuf>> {
         let text = self.text(node)?;
         match substitution::not_empty(&text.text) {
@@ -136,7 +136,7 @@ impl Decoder<'_> {
         }
     }
 
-    /// A path, from the folder of the file when it is relative.
+    /// A path. A relative one starts from the folder of the file.
     pub(crate) fn resolve(&self, path: &str) -> PathBuf {
         self.dir.join(path.strip_prefix("./").filter(|rest| !rest.starts_with('/')).unwrap_or(path))
     }

@@ -1,5 +1,5 @@
-//! Reads a mapping: each key asked for is a known one, so what is not asked for is unknown, and the list of known
-//! keys can never differ from what is read.
+//! Reads a mapping. Every key that was asked for is known, and all others are unknown. So the known keys can never
+//! differ from those that are read.
 
 use super::decoder::Decoder;
 use crate::config::diagnostics::{Span, Spanned, did_you_mean, quoted};
@@ -10,16 +10,16 @@ use crate::config::values::ValueError;
 pub(crate) struct MappingReader<'d, 'a> {
     pub(crate) decoder: &'d mut Decoder<'a>,
     pub(crate) span: Span,
-    /// "a rule": how messages call the mapping.
+    /// The name of the mapping in messages: "a rule".
     pub(crate) what: &'static str,
     entries: Vec<(Spanned<String>, Option<Node>)>,
     known: Vec<&'static str>,
-    /// Keys of which one is needed and none is there, and what to say about it.
+    /// Missing keys, of which one is needed, with a message and a hint.
     missing: Vec<(&'static [&'static str], String, &'static str)>,
 }
 
 impl<'d, 'a> MappingReader<'d, 'a> {
-    /// Opens a mapping; anything else is an error.
+    /// Opens a mapping. Any other value is an error.
     pub(crate) fn open(decoder: &'d mut Decoder<'a>, node: Node, what: &'static str) -> Option<Self> {
         let Value::Map(entries) = node.value else {
             decoder.report.error_hint(node.span, format!("{what} is a mapping"), "write `key: value`");
@@ -36,7 +36,7 @@ impl<'d, 'a> MappingReader<'d, 'a> {
         })
     }
 
-    /// Where a key stands, if it does.
+    /// The place of a key, if it is there.
     pub(crate) fn at(&self, name: &str) -> Option<Span> {
         self.entries.iter().find(|(key, _)| key.value == name).map(|(key, _)| key.span)
     }
@@ -58,7 +58,7 @@ impl<'d, 'a> MappingReader<'d, 'a> {
         read(self.decoder, node)
     }
 
-    /// A key whose value one function reads.
+    /// Reads the value of a key with a function that parses text.
     pub(crate) fn parsed<T>(
         &mut self,
         name: &'static str,
@@ -67,7 +67,7 @@ impl<'d, 'a> MappingReader<'d, 'a> {
         self.field(name, |decoder, node| decoder.parsed(node, parse))
     }
 
-    /// Notes it when a key is not there.
+    /// Reports an error if the key is missing.
     pub(crate) fn require(&mut self, name: &'static [&'static str; 1]) {
         if self.at(name[0]).is_none() {
             let message = format!("{} needs `{}`", self.what, name[0]);
@@ -75,12 +75,12 @@ impl<'d, 'a> MappingReader<'d, 'a> {
         }
     }
 
-    /// Notes that one of these keys is needed, and why or what for.
+    /// Reports that one of these keys is needed, and why or what for.
     pub(crate) fn missing(&mut self, names: &'static [&'static str], message: String, hint: &'static str) {
         self.missing.push((names, message, hint));
     }
 
-    /// Known keys that mean nothing here, for a reason that the message gives.
+    /// Reports known keys that have no meaning here. The message tells the reason.
     pub(crate) fn not_here(&mut self, names: &[&'static str], why: &str, hint: &str) {
         for name in names {
             if let Some((key, node)) = self.entries.iter_mut().find(|(key, _)| key.value == *name) {
@@ -90,13 +90,13 @@ impl<'d, 'a> MappingReader<'d, 'a> {
         }
     }
 
-    /// Drops entries that are none of ours.
+    /// Drops entries that belong to others.
     pub(crate) fn ignore(&mut self, none_of_ours: impl Fn(&str) -> bool) {
         self.entries.retain(|(key, _)| !none_of_ours(&key.value));
     }
 
-    /// Everything that was not asked for is unknown. What seems to be a misspelt key is not missed
-    /// besides.
+    /// Reports every key that was not asked for as unknown. A key that seems to be misspelt is not reported as
+    /// missing too.
     pub(crate) fn close(self) {
         let MappingReader { decoder, span, what, entries, known, missing } = self;
         let mut meant = Vec::new();

@@ -1,11 +1,11 @@
-//! One thing that is wrong, and how it is shown: the place, the line, carets, what to write instead.
+//! An error or a warning as it is shown: the place, the line, carets, and a hint.
 
 use std::fmt;
 
 use crate::config::plan::Origin;
 use crate::config::sources::SourceFiles;
 
-/// Everything that was found in one load: at least one error, or only warnings.
+/// All diagnostics of one load: at least one error, or only warnings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostics {
     all: Vec<Diagnostic>,
@@ -15,26 +15,26 @@ pub struct Diagnostics {
 /// One error or warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Whether the configuration can be used all the same.
+    /// Whether it is an error or a warning.
     pub severity: Severity,
-    /// What is wrong, in one line without a full stop.
+    /// The message: one line without a full stop.
     pub message: String,
-    /// Where; `None` when it is not in a text, such as a file that cannot be read.
+    /// The place. `None` if there is no text to point at, as for a file that cannot be read.
     pub origin: Option<Origin>,
-    /// The line at `origin`, control characters and secrets replaced one to one.
+    /// The line at `origin`. Control characters and secrets are replaced one to one.
     pub line: String,
-    /// Characters of `line` that are meant, from `origin.column` on.
+    /// Characters of `line` to mark, from `origin.column` on.
     pub width: u32,
-    /// What to write instead.
+    /// A hint: what to write instead.
     pub hint: Option<String>,
 }
 
-/// Whether a configuration can be used.
+/// The severity of a diagnostic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// It cannot.
+    /// An error: the configuration, or a part of it, cannot be used.
     Error,
-    /// It can, and probably does not do what was meant.
+    /// A warning: the configuration works, but probably not as intended.
     Warning,
 }
 
@@ -47,27 +47,27 @@ impl Diagnostics {
         Diagnostics { sources, ..self }
     }
 
-    /// Everything that was read, or could not be.
+    /// All files that were read, or could not be.
     pub fn sources(&self) -> &SourceFiles {
         &self.sources
     }
 
-    /// All of them, in the order of files and lines.
+    /// All diagnostics, in the order of files and lines.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.all.iter()
     }
 
-    /// Those that make the configuration unusable.
+    /// The errors.
     pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
         self.all.iter().filter(|one| one.severity == Severity::Error)
     }
 
-    /// Those that do not.
+    /// The warnings.
     pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
         self.all.iter().filter(|one| one.severity == Severity::Warning)
     }
 
-    /// All of them as text, one blank line between two, with ANSI colours if asked for.
+    /// All diagnostics as text, with a blank line between two, and with ANSI colours if asked for.
     pub fn render(&self, color: bool) -> String {
         let all: Vec<String> = self.all.iter().map(|one| one.render(color)).collect();
         all.join("\n")
@@ -87,7 +87,7 @@ impl fmt::Display for Diagnostics {
 impl std::error::Error for Diagnostics {}
 
 impl Diagnostic {
-    /// This one as text, with a line feed at the end and ANSI colours if asked for.
+    /// This diagnostic as text, with a line feed at the end, and with ANSI colours if asked for.
     pub fn render(&self, color: bool) -> String {
         let paint = |code: &str, text: &str| {
             if color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
@@ -116,7 +116,7 @@ impl Diagnostic {
         text
     }
 
-    /// The part of the line that is shown, the characters before the carets in it, and the carets.
+    /// The visible part of the line, the number of characters before the carets in it, and the number of carets.
     fn window(&self) -> (String, usize, usize) {
         let column = self.origin.as_ref().map_or(0, |origin| origin.column.saturating_sub(1) as usize);
         let length = self.line.chars().count();
@@ -131,7 +131,7 @@ impl Diagnostic {
     }
 }
 
-/// Characters of a source line that are shown; longer ones are cut around the place.
+/// Characters of a source line that are shown. A longer line is cut around the place.
 const LONGEST_LINE: usize = 140;
 
 #[cfg(test)]

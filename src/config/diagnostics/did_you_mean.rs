@@ -1,15 +1,14 @@
-//! The known word that a wrong one was probably meant to be.
+//! Finds the known word that a wrong one was probably meant to be.
 
-/// The candidate nearest to `word`, if one is near enough to be worth a hint: a third of its
-/// letters, and at least one, may be missing, added, changed or swapped with the next. Else one that it is
-/// the beginning of.
+/// The candidate nearest to `word`, if it is near enough for a hint. A third of its letters, and at least one, may
+/// be missing, added, changed or swapped with the next. Otherwise, the first candidate that begins with `word`.
 pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let candidates: Vec<&str> = candidates.into_iter().collect();
     let begun = |candidate: &&str| word.len() >= BEGINNING && candidate.starts_with(word);
     slip(word, &candidates).or_else(|| candidates.iter().copied().find(begun))
 }
 
-/// Letters of a beginning that may be a guess: `path` of `path_prefix`.
+/// Letters of the shortest beginning that may stand for a word: `path` for `path_prefix`.
 const BEGINNING: usize = 4;
 
 fn slip<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
@@ -27,7 +26,7 @@ fn slip<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
         .map(|(_, candidate)| candidate)
 }
 
-/// Characters compared: the cost is quadratic, and nobody needs a hint for longer words.
+/// Characters that are compared. The cost is quadratic, and longer words need no hint.
 const LONGEST_WORD: usize = 64;
 
 /// Optimal string alignment: insertions, deletions, changes and swaps of neighbours.
@@ -54,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_slips_of_the_finger_and_nothing_far_off() {
+    fn finds_typing_errors_and_nothing_far_off() {
         let keys = ["target", "targets", "upstream", "host"];
         assert_eq!(did_you_mean("targt", keys), Some("target"));
         assert_eq!(did_you_mean("tragets", keys), Some("targets"));

@@ -1,4 +1,4 @@
-//! What is wrong, where, and what to write instead.
+//! Errors and warnings: the message, the place, and what to write instead.
 
 mod report;
 

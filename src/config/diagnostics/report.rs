@@ -1,4 +1,4 @@
-//! Where errors and warnings are gathered, with the texts they point into.
+//! Gathers errors and warnings, with the texts that they point into.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,25 +7,25 @@ use super::diagnostic::{Diagnostic, Diagnostics, Severity};
 use super::span::Span;
 use crate::config::plan::Origin;
 
-/// What was found wrong so far, and the texts of all files.
+/// The findings so far, and the texts of all files.
 #[derive(Default)]
 pub(crate) struct Report {
     files: Vec<SourceFile>,
     findings: Vec<Finding>,
-    /// Stretches that hold secrets: no snippet shows them.
+    /// Stretches with secrets, which no excerpt shows.
     masks: Vec<Span>,
 }
 
 struct SourceFile {
     name: Arc<str>,
     text: Arc<str>,
-    /// Where each line starts, in bytes.
+    /// The byte at which each line starts.
     lines: Vec<u32>,
 }
 
 struct Finding {
     severity: Severity,
-    /// Whether the whole configuration cannot be used because of it.
+    /// Whether it makes the whole configuration unusable.
     fatal: bool,
     at: Option<Span>,
     message: String,
@@ -33,7 +33,7 @@ struct Finding {
 }
 
 impl Report {
-    /// Takes in a file; the number it answers is the `file` of every [`Span`] in it.
+    /// Adds a file. Returns the number that is the `file` of every [`Span`] in it.
     pub(crate) fn add_file(&mut self, path: &Path, text: &Arc<str>) -> u32 {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let lines = std::iter::once(0).chain(ends.map(|(index, _)| index as u32 + 1)).collect();
@@ -41,27 +41,27 @@ impl Report {
         self.files.len() as u32 - 1
     }
 
-    /// An error that belongs to a place.
+    /// Adds an error with a place.
     pub(crate) fn error(&mut self, at: Span, message: impl Into<String>) {
         self.add(Severity::Error, Some(at), message.into(), None);
     }
 
-    /// An error that belongs to a place, and what to write instead; an empty hint is none.
+    /// Adds an error with a place and a hint. An empty hint is none.
     pub(crate) fn error_hint(&mut self, at: Span, message: impl Into<String>, hint: impl Into<String>) {
         self.add(Severity::Error, Some(at), message.into(), Some(hint.into()));
     }
 
-    /// An error outside of every text, such as a file that cannot be read.
+    /// Adds an error outside of every text, such as a file that cannot be read.
     pub(crate) fn error_without_place(&mut self, message: impl Into<String>, hint: Option<&str>) {
         self.add(Severity::Error, None, message.into(), hint.map(str::to_owned));
     }
 
-    /// Something that works, and probably not as meant.
+    /// Adds a warning about something that works, but probably not as intended.
     pub(crate) fn warning(&mut self, at: Option<Span>, message: impl Into<String>, hint: impl Into<String>) {
         self.add(Severity::Warning, at, message.into(), Some(hint.into()));
     }
 
-    /// An error that takes one part of the configuration out and leaves the rest as it is.
+    /// Adds an error that removes one part of the configuration and leaves the rest as it is.
     pub(crate) fn rejection(&mut self, at: Span, message: impl Into<String>, hint: impl Into<String>) {
         self.add(Severity::Error, Some(at), message.into(), Some(hint.into()));
         if let Some(finding) = self.findings.last_mut() {
@@ -75,27 +75,27 @@ impl Report {
         self.findings.push(Finding { severity, fatal, at, message, hint });
     }
 
-    /// Keeps this stretch out of every snippet.
+    /// Hides this stretch in every excerpt.
     pub(crate) fn mask(&mut self, span: Span) {
         self.masks.push(span);
     }
 
-    /// Whether an error was found; warnings do not count, nor do rejections.
+    /// Whether there is an error. Warnings and rejections do not count.
     pub(crate) fn has_errors(&self) -> bool {
         self.findings.iter().any(|finding| finding.fatal)
     }
 
-    /// Whether a warning points there.
+    /// Whether a warning has this place.
     pub(crate) fn has_warning_at(&self, span: Span) -> bool {
         self.findings.iter().any(|finding| finding.severity == Severity::Warning && finding.at == Some(span))
     }
 
-    /// How much was found so far, warnings included.
+    /// The number of findings so far, warnings included.
     pub(crate) fn count(&self) -> usize {
         self.findings.len()
     }
 
-    /// File, line and column of a spot.
+    /// File, line and column of a span.
     pub(crate) fn origin(&self, span: Span) -> Origin {
         let file = &self.files[span.file as usize];
         let line = file.lines.partition_point(|start| *start <= span.start).saturating_sub(1);
@@ -110,11 +110,11 @@ impl Report {
         format!("{origin}:{}", origin.column)
     }
 
-    /// Everything found, in the order of the files and, in each, of the lines.
+    /// All findings, in the order of the files and of the lines in each file.
     pub(crate) fn finish(mut self) -> Diagnostics {
         let mut findings = std::mem::take(&mut self.findings);
         findings.sort_by_key(|finding| finding.at);
-        // An alias can bring one mistake to many places.
+        // An alias can bring one error to many places.
         findings.dedup_by(|a, b| a.at == b.at && a.message == b.message);
         Diagnostics::new(findings.into_iter().map(|finding| self.diagnostic(finding)).collect())
     }
@@ -129,13 +129,13 @@ impl Report {
         Diagnostic { severity, message, origin: Some(origin), line, width, hint }
     }
 
-    /// The line in which a spot begins, without the secrets in it, and how many characters of it are meant.
+    /// The line in which a span begins, without its secrets, and the number of characters to mark.
     fn excerpt(&self, span: Span, origin: &Origin) -> (String, u32) {
         let file = &self.files[span.file as usize];
         let start = file.lines[origin.line as usize - 1] as usize;
         let rest = &file.text[start..];
         let line = rest.split('\n').next().unwrap_or(rest);
-        // A CR that stands elsewhere is a character like any other: lines were counted by LF.
+        // Lines were counted by LF, so a CR elsewhere is an ordinary character.
         let end = start + line.strip_suffix('\r').unwrap_or(line).len();
         let from = file.text.floor_char_boundary(span.start as usize);
         let to = file.text.floor_char_boundary(span.end as usize).clamp(from, end.max(from));
@@ -144,7 +144,7 @@ impl Report {
             .char_indices()
             .map(|(index, char)| match char {
                 _ if self.is_masked(span.file, (start + index) as u32) => '*',
-                // One column a character keeps the carets in place.
+                // One column per character keeps the carets in place.
                 char if char.is_control() => ' ',
                 char => char,
             })
@@ -152,7 +152,7 @@ impl Report {
         (line, covered.chars().count().max(1) as u32)
     }
 
-    /// The same of the value that stands at a place in a file; nothing, where the file has no such place.
+    /// The excerpt of the value at a place in a file. Empty if the file has no such place.
     pub(crate) fn excerpt_at(&self, file: u32, origin: &Origin) -> (String, u32) {
         let SourceFile { text, lines, .. } = &self.files[file as usize];
         let Some(start) = lines.get(origin.line as usize - 1) else { return (String::new(), 1) };

@@ -1,7 +1,7 @@
-//! What to do about a text that is not YAML: a parser says what it expected, and hardly anybody who forgot
-//! a quote or a space knows what that means.
+//! Hints for texts that are not YAML. A parser tells what it expected, which hardly helps to find a missing quote
+//! or space.
 
-/// What a parser complains of, in part, and how it mostly comes about. The first that fits counts.
+/// A part of the parser's message, and the usual cause. The first row that fits counts.
 const HINTS: [(&str, &str); 14] = [
     ("tab", "indent with spaces: YAML takes no tabs there"),
     ("anchor", "`*` and `&` begin names of anchors: put a value such as \"*.example.com\" in quotes"),
@@ -26,7 +26,7 @@ const BRACKET: &str = "a `{` or `[` is not closed, or what stands in it is not i
 
 const QUOTE: &str = "look for a quote that is not closed, on the lines before too";
 
-/// What to do when a parser complains like that.
+/// The hint for a message of the parser.
 pub(crate) fn yaml_hint(complaint: &str) -> Option<&'static str> {
     HINTS.iter().find(|(part, _)| complaint.contains(part)).map(|(_, yaml_hint)| *yaml_hint)
 }
@@ -39,7 +39,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
 
-    /// What is said to a text.
+    /// The diagnostics for a text.
     fn said(text: &str) -> String {
         let mut report = Report::default();
         let file = report.add_file(Path::new("a.yml"), &text.into());
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn every_advice_has_its_mistake() {
+    fn every_hint_has_an_error_that_it_fits() {
         let mut wrong = Vec::new();
         let mut given: BTreeSet<&str> = BTreeSet::new();
         for (text, expected) in [

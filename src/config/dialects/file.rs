@@ -1,4 +1,4 @@
-//! A file as the dialects get it.
+//! A file, as the dialects get it.
 
 use std::path::PathBuf;
 

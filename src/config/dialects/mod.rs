@@ -1,7 +1,8 @@
-//! The kinds of file that a configuration is written in. Each has a folder or a file here and a row in the table.
+//! The dialects: kinds of file that a configuration can be written in. Each has a file or a folder here, and a row
+//! in the table.
 //!
-//! A dialect adds to the one [`Source`] and knows nothing of the plan that is made of it: names, defaults and checks
-//! are the same for all of them.
+//! A dialect adds to the one [`Source`] and does not know the plan that is made of it. Names, defaults and checks
+//! are the same for all dialects.
 
 mod compose;
 mod native;
@@ -15,11 +16,11 @@ use super::inputs::Inputs;
 use super::source::Source;
 use super::syntax::Node;
 
-/// A dialect, as the table has it.
+/// A row of the table.
 pub(crate) struct Dialect {
-    /// The word behind `--format`.
+    /// The value of `--format`.
     name: &'static str,
-    /// What `--help` says of it.
+    /// The description in `--help`.
     about: &'static str,
     /// Keys at the top of a file that only this dialect has.
     keys: &'static [&'static str],
@@ -27,10 +28,10 @@ pub(crate) struct Dialect {
     pub(crate) read: fn(Vec<ConfigFile>, &mut Source, &dyn Inputs, &mut Report),
 }
 
-/// The dialects in the order in which they are read. The first has no keys of its own: it takes every file that
-/// shows no key of another one.
+/// The dialects in the order in which they are read. The first has no keys of its own: it takes every file without
+/// a key of another dialect.
 pub(crate) const DIALECTS: [Dialect; 2] = [
-    Dialect { name: "native", about: "Our own", keys: &[], read: native::read },
+    Dialect { name: "native", about: "Listeners, rules and upstreams", keys: &[], read: native::read },
     Dialect {
         name: "compose",
         about: "Services with labels",
@@ -39,7 +40,7 @@ pub(crate) const DIALECTS: [Dialect; 2] = [
     },
 ];
 
-/// A dialect, by its place in the table.
+/// A dialect, by its index in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Format(pub(crate) usize);
 
@@ -47,7 +48,7 @@ impl Format {
     /// Compose files.
     pub(crate) const COMPOSE: Self = Self(1);
 
-    /// The name of every format, and what it is.
+    /// The name and the description of every format.
     pub fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
         DIALECTS.iter().map(|dialect| (dialect.name, dialect.about))
     }

@@ -1,4 +1,4 @@
-//! Our own files: the keys that `docs/config.md` lists.
+//! The native dialect, whose keys `docs/config.md` lists.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Two sockets cannot listen on one address.
+//! Checks that no two sockets listen on one address.
 
 use std::collections::HashMap;
 
@@ -6,14 +6,14 @@ use crate::config::diagnostics::Report;
 use crate::config::plan::{Bind, InternalBind};
 use crate::config::source::ListenerSource;
 
-/// Reports every address that an earlier one, or the internal API, has taken already.
+/// Reports every address that an earlier listener or the internal API has taken.
 pub(super) fn check(
     listeners: &[ListenerSource],
     internal: &InternalBind,
     internal_place: &str,
     report: &mut Report,
 ) {
-    // By port: only those can clash. Port 0 is another one each time.
+    // Addresses by port, because only those of one port can clash. Port 0 is a new port each time.
     let mut taken: HashMap<u16, Vec<(Bind, String)>> = HashMap::new();
     if let InternalBind::Tcp(bind) = internal {
         let who = format!("the internal API listens on `{bind}` ({internal_place})");

@@ -1,5 +1,5 @@
-//! `Source` becomes `Plan`: names are looked up, defaults filled in, clashes reported. Whichever front end
-//! a listener or a rule came from, it is the same here.
+//! `Source` becomes `Plan`: names are looked up, defaults filled in, clashes reported. It is the same for every
+//! dialect.
 
 mod top_level;
 

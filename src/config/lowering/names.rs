@@ -1,4 +1,4 @@
-//! Names are metric labels, so each belongs to one thing only.
+//! Unique names. Names are metric labels, so each belongs to one thing only.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 #[derive(Default)]
 pub(super) struct Names {
     taken: HashSet<Arc<str>>,
-    /// The number that was last put behind a name.
+    /// The last number that was put behind a name.
     numbers: HashMap<String, u32>,
 }
 
@@ -16,8 +16,8 @@ impl Names {
         self.taken.insert(name);
     }
 
-    /// The name itself, or with the first number behind it that makes it a new one. A long one is cut,
-    /// so that it could have been written.
+    /// Returns the name itself if it is free, else the name with the first free number behind it. A long name is
+    /// cut, so that it is one that could have been written.
     pub(super) fn take_free(&mut self, mut wanted: String) -> Arc<str> {
         if wanted.len() > MADE_NAME_BYTES_MAX {
             wanted.truncate(wanted.floor_char_boundary(MADE_NAME_BYTES_MAX));
@@ -33,5 +33,5 @@ impl Names {
     }
 }
 
-/// What is left of the 128 bytes of a name when `...` and a number come behind it.
+/// Bytes of a name that are kept before `...` and a number, so that 128 bytes are enough.
 const MADE_NAME_BYTES_MAX: usize = 112;

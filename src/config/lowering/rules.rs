@@ -10,7 +10,7 @@ use crate::config::diagnostics::{Report, Span};
 use crate::config::plan::{Action, Pass, Proxy, Rule};
 use crate::config::source::{ActionSource, LimitsSource, PassSource, ProxySource, RuleSource};
 
-/// What a rule's settings are when it does not say: the listener's, or ours.
+/// Settings of rules that do not set them: those of the listener, or the built-in defaults.
 pub(super) struct Defaults {
     max_body: Option<u64>,
     body_timeout: Duration,
@@ -45,7 +45,7 @@ impl Defaults {
     }
 }
 
-/// The rules of one listener, in order. One that is wrong is left out; that was reported.
+/// The rules of one listener, in order. A wrong rule is left out, because it was reported.
 pub(super) fn lower(
     sources: Vec<RuleSource>,
     defaults: &Defaults,
@@ -84,7 +84,7 @@ pub(super) fn lower(
     rules
 }
 
-/// The names that were given; two rules of a listener cannot share one.
+/// The names that were given. Two rules of a listener cannot share one.
 fn check_names(sources: &[RuleSource], report: &mut Report) -> Names {
     let mut seen: HashMap<Arc<str>, Span> = HashMap::new();
     for name in sources.iter().filter_map(|source| source.name.as_ref()) {

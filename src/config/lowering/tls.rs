@@ -9,7 +9,8 @@ use crate::config::source::{CertificateWritten, ClientAuthWritten, TlsSource};
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Certificates are needed where TLS is ended: not where names are enough for every rule.
+/// Reports missing certificates. They are needed to terminate TLS, but not if the name in the client hello is
+/// enough for every rule.
 pub(super) fn check_certificates(tls: &TlsSource, protocol: &Protocol, report: &mut Report) {
     let ends_none = match protocol {
         Protocol::Http(http) => !http.rules.is_empty() && http.rules.iter().all(Rule::decides_by_name),

@@ -25,24 +25,24 @@ const HEAD_BYTES: usize = 64 << 10;
 const HEAD_FIELDS: usize = 128;
 const TARGET_BYTES: usize = 8 << 10;
 
-/// A plan, and where its parts were written for those who have more to say about them.
+/// A plan, with the places of its parts, for the warnings that follow.
 pub(crate) struct Lowered {
     pub(crate) plan: Plan,
     /// For each listener of the plan.
     pub(crate) spans: Vec<ListenerSpans>,
-    /// Of the internal API's address; `None` where it does not stand in a file.
+    /// The place of the internal API's address. `None` if it is not in a file.
     pub(crate) internal_bind: Option<Span>,
-    /// For each upstream of the plan, those of its targets.
+    /// For each upstream of the plan, the places of its targets.
     pub(crate) targets: Vec<Vec<Span>>,
 }
 
-/// Where a listener and its rules were written.
+/// The places of a listener and its rules.
 pub(crate) struct ListenerSpans {
     pub(crate) listener: Span,
     pub(crate) rules: Vec<Span>,
 }
 
-/// The plan that all files together describe. It can be used only if the report holds no error.
+/// The plan that all files together describe. It can be used only if the report has no error.
 pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) -> Lowered {
     let mut upstreams = Upstreams::named(source.upstreams, report);
     let (internal_api, internal_place, internal_bind) = internal_api(source.internal_api, inputs, report);
@@ -71,8 +71,7 @@ pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) ->
     Lowered { plan, spans, internal_bind, targets }
 }
 
-/// The internal API, and where its address comes from, in words and as a place: the environment comes
-/// before the file.
+/// The internal API, and the source of its address in words and as a place. The environment comes before the file.
 fn internal_api(
     source: Option<Spanned<InternalSource>>,
     inputs: &dyn Inputs,

@@ -1,4 +1,4 @@
-//! Names become numbers: every upstream that is written, named or in place, once.
+//! Upstreams: each one, named or written in place, gets one number.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ const TRIES: usize = 2;
 
 /// The upstreams of a plan while it is built.
 pub(super) struct Upstreams {
-    /// Named ones first, in written order; then those in place, by first use.
+    /// Named ones first, in written order. Then those in place, by first use.
     entries: Vec<Entry>,
     by_name: HashMap<Arc<str>, UpstreamId>,
     in_place: HashMap<InPlace, UpstreamId>,
@@ -27,18 +27,18 @@ pub(super) struct Upstreams {
 struct Entry {
     source: UpstreamSource,
     span: Span,
-    /// Who uses it, and what it therefore speaks when its targets do not say.
+    /// The protocol of the first user, for targets without a scheme.
     used: Option<TargetProtocol>,
 }
 
-/// What the rule or listener that uses an upstream speaks.
+/// The protocol of the rule or listener that uses an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TargetProtocol {
     Http,
     Tcp,
 }
 
-/// Two upstreams that say all this alike are one.
+/// The key of an upstream that is written in place. Two upstreams with equal keys are one.
 #[derive(PartialEq, Eq, Hash)]
 struct InPlace {
     targets: Vec<Target>,
@@ -47,7 +47,7 @@ struct InPlace {
 }
 
 impl Upstreams {
-    /// Those under `upstreams:`.
+    /// The upstreams under `upstreams:`.
     pub(super) fn named(sources: Vec<UpstreamSource>, report: &mut Report) -> Upstreams {
         let mut upstreams = Upstreams {
             entries: Vec::new(),
@@ -74,7 +74,7 @@ impl Upstreams {
         upstreams
     }
 
-    /// The upstream that a rule or a TCP listener means. `None`: it was reported.
+    /// The upstream of a rule or a TCP listener. `None` if it is wrong, which is reported.
     pub(super) fn use_one(
         &mut self,
         one: UpstreamUse,
@@ -111,7 +111,7 @@ impl Upstreams {
         Some(id)
     }
 
-    /// In written order, so that of two names equally near the same one is hinted at each time.
+    /// The names in written order, so that of two equally near names, the hint always shows the same one.
     fn known_names(&self) -> impl Iterator<Item = &str> {
         let names = self.entries.iter().map(|entry| &*entry.source.name.value);
         names.filter(|name| self.by_name.contains_key(*name))
@@ -153,10 +153,10 @@ impl Upstreams {
         UpstreamId(self.entries.len() - 1)
     }
 
-    /// The upstreams of the plan, in the order of their ids, and where their targets were written; those that
-    /// nothing uses are said.
+    /// The upstreams of the plan in the order of their ids, and the places of their targets. Reports the upstreams
+    /// that are not used.
     pub(super) fn finish(self, report: &mut Report) -> (Vec<Upstream>, Vec<Vec<Span>>) {
-        // A rule that was left out for an error may well be the one that uses it.
+        // A rule that was left out because of an error may use the upstream.
         let is_whole = !report.has_errors();
         let finish = |entry: Entry| {
             let Entry { source, span, used } = entry;

@@ -6,14 +6,14 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 /// A TCP address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Bind {
-    /// `:port`: every address of the machine, IPv6 and IPv4 on one socket where the system can.
+    /// `:port`: every address of the machine, with IPv6 and IPv4 on one socket if the system can do that.
     Any(u16),
     /// One address.
     Address(SocketAddr),
 }
 
 impl Bind {
-    /// The port; 0 asks the system for a free one.
+    /// The port. 0 asks the system for a free one.
     pub fn port(self) -> u16 {
         match self {
             Bind::Any(port) => port,
@@ -21,7 +21,7 @@ impl Bind {
         }
     }
 
-    /// Whether one socket would take connections meant for the other.
+    /// Whether one socket would accept connections that are meant for the other.
     pub fn overlaps(self, other: Bind) -> bool {
         let on_one_port = self.port() == other.port();
         on_one_port
@@ -30,7 +30,7 @@ impl Bind {
                 (Bind::Address(a), Bind::Address(b)) => {
                     let dual = |ip: IpAddr| ip == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
                     let (a, b) = (a.ip(), b.ip());
-                    // `[::]` takes IPv4 too on most systems.
+                    // `[::]` accepts IPv4 too on most systems.
                     a == b
                         || dual(a)
                         || dual(b)

@@ -1,4 +1,4 @@
-//! What is different between two plans, in words.
+//! The differences between two plans, in words.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
@@ -10,10 +10,10 @@ use super::rule::Rule;
 use super::top_level::Plan;
 use super::upstream::Upstream;
 
-/// Names of rules or upstreams that are written out; of further ones only the number is.
+/// Names of rules or upstreams that are written out. Further ones are only counted.
 const NAMES_MAX: usize = 5;
 
-/// Names of listeners and upstreams for which files that the plan only names say something else than before.
+/// Listeners and upstreams whose files have changed: files that the plan only names.
 #[derive(Default)]
 pub struct FileChanges<'a> {
     /// Listeners with other certificates.
@@ -24,8 +24,8 @@ pub struct FileChanges<'a> {
     pub upstream_authorities: Vec<&'a str>,
 }
 
-/// What is different in `new`, in what was written and in the files that it names. One phrase for each change, and
-/// none without a change.
+/// Describes the differences in `new`, in the configuration and in the files that it names. There is one phrase
+/// for each change, and none without a change.
 pub fn changes(old: &Plan, new: &Plan, files: &FileChanges<'_>) -> Vec<String> {
     let mut said = Vec::new();
     for listener in &new.listeners {
@@ -85,9 +85,9 @@ fn listener_changes(
     said.ends_with(';').then(|| said.trim_end_matches(';').to_owned())
 }
 
-/// Names of the rules that are different. One that stands there twice counts twice.
+/// Names of the rules that differ. A rule that stands twice counts twice.
 struct RuleChanges<'a> {
-    /// Another rule had the name.
+    /// Rules with the name of an old rule.
     changed: Vec<&'a str>,
     added: Vec<&'a str>,
     removed: Vec<&'a str>,
@@ -105,7 +105,7 @@ impl<'a> RuleChanges<'a> {
         };
         let come = now.iter().filter(|rule| !take(new.identity(rule))).map(|rule| &*rule.name);
         let come: Vec<&str> = come.collect();
-        // What none of the new rules took is not there any more.
+        // Old rules that no new rule has taken are gone.
         let gone = before.iter().filter(|rule| take(old.identity(rule))).map(|rule| &*rule.name);
         let gone: Vec<&str> = gone.collect();
         let (came, went): (HashSet<_>, HashSet<_>) =
@@ -131,7 +131,7 @@ impl<'a> RuleChanges<'a> {
     }
 }
 
-/// How many there are, and which: `2 rules (api, web)`.
+/// Their number and their names: `2 rules (api, web)`.
 fn counted(names: &[&str], thing: &str) -> String {
     let plural = if names.len() == 1 { "" } else { "s" };
     let shown = names[..names.len().min(NAMES_MAX)].join(", ");
@@ -147,7 +147,7 @@ fn upstream_text(upstream: &Upstream) -> String {
     format!("{targets:?} {tls:?} {connect_timeout:?} {tries} {idle_timeout:?}")
 }
 
-/// Everything of a listener but its rules and where it was written.
+/// Everything of a listener except its rules and its place.
 fn settings(plan: &Plan, listener: &Listener) -> String {
     let protocol = match &listener.protocol {
         Protocol::Http(http) => {

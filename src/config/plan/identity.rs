@@ -1,4 +1,4 @@
-//! Questions about a plan whose answers are not written in it.
+//! The identity of rules, and other questions about a plan.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
@@ -9,17 +9,17 @@ use super::rule::{Action, Pass, Proxy, Rule};
 use super::top_level::Plan;
 use super::upstream::{Upstream, UpstreamId};
 
-/// A rule as what it matches and does, wherever it was written and whatever it and its upstream are called:
-/// rules of two plans are equal when no request can tell them apart.
+/// The identity of a rule: what it matches and does. Its place, its name and the name of its upstream do not
+/// count. Rules of two plans are equal if no request can tell them apart.
 #[derive(Clone, Copy)]
 pub struct RuleIdentity<'a> {
     rule: &'a Rule,
-    /// Where it leads, if anywhere.
+    /// The upstream of the rule, if it has one.
     upstream: Option<&'a Upstream>,
 }
 
 impl<'a> RuleIdentity<'a> {
-    /// What `rule` means. `upstream` is where its plan says that it leads.
+    /// The identity of `rule`. `upstream` is that of its plan.
     pub fn new(rule: &'a Rule, upstream: Option<&'a Upstream>) -> Self {
         Self { rule, upstream }
     }
@@ -43,30 +43,30 @@ impl Eq for RuleIdentity<'_> {}
 
 impl Hash for RuleIdentity<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // Few rules that differ match the same.
+        // Few rules match the same requests and differ, so the hash of the match is enough.
         matched(self.rule).hash(state);
     }
 }
 
-/// Everything that says which requests a rule takes.
+/// Everything that decides which requests a rule takes.
 fn matched(rule: &Rule) -> impl Hash + Eq {
     (&rule.hosts, &rule.path_prefix, &rule.methods, rule.in_the_clear)
 }
 
-/// Everything of an upstream but its name and where it was written.
+/// Everything of an upstream except its name and its place.
 fn policy(upstream: &Upstream) -> impl Eq {
     let Upstream { name: _, origin: _, targets, tls, connect_timeout, tries, idle_timeout } = upstream;
     (targets, tls, connect_timeout, tries, idle_timeout)
 }
 
-/// The rules of a listener by what they mean: one is found without comparing it with thousands of others.
+/// The identities of a listener's rules. Finding one takes no comparison with thousands of others.
 pub struct RuleIdentities {
-    /// A hash of each rule and its index, in order.
+    /// A hash of each rule with its index, sorted.
     rules: Box<[(u32, u32)]>,
 }
 
 impl RuleIdentities {
-    /// Those of `listener`, of that plan.
+    /// The identities of the rules of `listener` in `plan`.
     pub fn of(plan: &Plan, listener: &Listener) -> Self {
         let rules = listener.rules().iter().enumerate();
         let mut rules: Box<[_]> =
@@ -75,7 +75,7 @@ impl RuleIdentities {
         Self { rules }
     }
 
-    /// Whether one of them means this. `plan` and `listener` are those of the beginning.
+    /// Whether one of the rules has this identity. `plan` and `listener` are those that this was made of.
     pub fn contain(&self, plan: &Plan, listener: &Listener, identity: RuleIdentity<'_>) -> bool {
         let hash = hash(identity);
         let first = self.rules.partition_point(|(other, _)| *other < hash);
@@ -85,24 +85,25 @@ impl RuleIdentities {
 }
 
 fn hash(identity: RuleIdentity<'_>) -> u32 {
-    // The configuration is no attacker. Half of the bits do: what has the same is compared.
+    // The configuration comes from no attacker, so a fixed key is safe. 32 bits are enough, because rules with
+    // equal hashes are compared.
     FixedState::default().hash_one(identity) as u32
 }
 
 impl Plan {
-    /// What a rule of this plan means.
+    /// The identity of a rule of this plan.
     pub fn identity<'a>(&'a self, rule: &'a Rule) -> RuleIdentity<'a> {
         RuleIdentity::new(rule, rule.action.upstream().map(|id| &self.upstreams[id.0]))
     }
 
-    /// Whether an upstream of this plan and one of another have the same targets and policy.
+    /// Whether an upstream of this plan has the same targets and policy as one of another plan.
     pub fn same_upstream(&self, id: UpstreamId, other: &Upstream) -> bool {
         policy(&self.upstreams[id.0]) == policy(other)
     }
 }
 
 impl Listener {
-    /// Its rules; none if it passes everything on.
+    /// The rules of the listener. A TCP listener has none.
     pub fn rules(&self) -> &[Rule] {
         match &self.protocol {
             Protocol::Http(http) => &http.rules,
@@ -112,7 +113,7 @@ impl Listener {
 }
 
 impl Action {
-    /// Where it leads, if anywhere.
+    /// The upstream to which the rule leads, if any.
     pub fn upstream(&self) -> Option<UpstreamId> {
         match self {
             Action::Proxy(proxy) => Some(proxy.upstream),
@@ -123,8 +124,8 @@ impl Action {
 }
 
 impl Rule {
-    /// Whether it keeps what lies under its path from clients: it drops their requests, or refuses them with a
-    /// status of the 4xx class. A rule for every path keeps everything, however a path is written.
+    /// Whether the rule protects its path from clients: it drops their requests, or refuses them with a status of
+    /// the 4xx class. A rule for every path protects all of them, however a path is written.
     pub fn guards(&self) -> bool {
         let refuses = match &self.action {
             Action::Drop => true,
@@ -134,7 +135,7 @@ impl Rule {
         refuses && &*self.path_prefix != "/"
     }
 
-    /// Whether a name asked for over TLS is enough for it to act, before a byte is answered.
+    /// Whether the rule can act on the name in the client hello alone, before a byte is sent to the client.
     pub fn decides_by_name(&self) -> bool {
         match self.action {
             Action::Pass(_) => true,
@@ -145,10 +146,11 @@ impl Rule {
 }
 
 impl RedirectToHttps {
-    /// Whether a request in the clear goes to `rule`, the first that matches it, all the same: challenges,
-    /// which certificate authorities ask for over plain HTTP (RFC 8555, section 8.3), connections that are
-    /// passed on to somebody who speaks for himself, what is to get no answer, and what the rule wants to
-    /// stay.
+    /// Whether a request in the clear goes to `rule`, the first that matches it, instead of being redirected.
+    ///
+    /// This holds for ACME challenges, which certificate authorities ask for over plain HTTP (RFC 8555, section
+    /// 8.3). It holds for `pass` rules, whose target answers by itself, for `drop` rules, and for rules with
+    /// `in_the_clear`.
     pub fn exempts(&self, path: &[u8], rule: Option<&Rule>) -> bool {
         let is_challenge =
             path.strip_prefix(ACME_CHALLENGES.as_bytes()).is_some_and(|rest| rest.starts_with(b"/"));
@@ -156,8 +158,7 @@ impl RedirectToHttps {
         is_challenge || rule.is_some_and(stays)
     }
 
-    /// The status for a method: 301 is for those that a client may make a GET of (RFC 9110, section
-    /// 15.4.2).
+    /// The status for a method. 301 is for methods that a client may change to GET (RFC 9110, section 15.4.2).
     pub fn status_for(self, method: &str) -> u16 {
         if matches!(method, "GET" | "HEAD") { self.status } else { 308 }
     }
@@ -168,7 +169,7 @@ mod tests {
     use super::*;
     use crate::config::{MemoryInputs, load};
 
-    /// The plan of some rules and upstreams, a line each.
+    /// Builds a plan of some rules and upstreams, one per line.
     fn plan(rules: &[&str], upstreams: &[&str]) -> Plan {
         let list = |lines: &[&str]| lines.iter().map(|line| format!("  {line}\n")).collect::<String>();
         let text = format!(
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_means_the_same_wherever_it_stands_and_whatever_it_is_called() {
+    fn places_and_names_do_not_change_the_identity_of_a_rule() {
         let rule = "- { host: a.test, path_prefix: /x, upstream: one }";
         let old = plan(&[rule], &["one: { targets: [\"127.0.0.1:1\"] }"]);
         let renamed = "- { name: other, host: a.test, path_prefix: /x, upstream: two }";
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_request_could_notice_makes_another_rule() {
+    fn every_difference_that_a_request_notices_changes_the_identity() {
         let same = ["one: { targets: [\"127.0.0.1:1\"] }"];
         let old = plan(&["- { host: a.test, path_prefix: /x, upstream: one }"], &same);
         for other in [
@@ -223,9 +224,9 @@ mod tests {
         }
     }
 
-    /// The index says what comparing with each would.
+    /// The index finds the rules that a comparison with each would find.
     #[test]
-    fn each_of_many_is_found_and_no_other() {
+    fn an_identity_is_found_among_many_and_no_other() {
         let rules = |from: usize, to: usize| -> Vec<String> {
             (from..to)
                 .map(|n| format!("- {{ host: h{n}.test, target: \"127.0.0.1:{}\" }}", n % 7 + 1))

@@ -1,4 +1,4 @@
-//! What a plan says of a listener, but for its rules.
+//! Listeners in a plan, without their rules.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,27 +11,27 @@ use super::origin::Origin;
 use super::rule::{Pass, Rule};
 use crate::http::HeadLimits;
 
-/// An address we accept on and what is done with what comes.
+/// A listener: its addresses, and the handling of connections to them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listener {
-    /// Unique among listeners; a metric label.
+    /// The name, unique among listeners; a metric label.
     pub name: Arc<str>,
-    /// Where it was written.
+    /// The place where it was written.
     pub origin: Origin,
-    /// At least one; unique among all listeners.
+    /// The addresses: at least one, and unique among all listeners.
     pub binds: Vec<Bind>,
-    /// What is spoken.
+    /// The protocol of its connections.
     pub protocol: Protocol,
-    /// How TLS is ended, if it is: then `protocol` is spoken inside.
+    /// TLS termination, if any. Then `protocol` is spoken inside.
     pub tls: Option<ListenerTls>,
-    /// Peers that say who their client is with a PROXY header, before anything else; they must.
+    /// Peers that must send a PROXY header, which names their client, before anything else.
     pub accept_proxy_protocol: Vec<IpNet>,
-    /// `shutdown_timeout` of this listener, or the plan's: how long a removed listener's
-    /// connections may go on.
+    /// The time that connections of a removed listener may go on: `shutdown_timeout` of the listener, or that of
+    /// the plan.
     pub shutdown_timeout: Duration,
 }
 
-/// What a listener speaks.
+/// The protocol of a listener.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Protocol {
     /// HTTP/1.x, routed by rules.
@@ -43,57 +43,57 @@ pub enum Protocol {
 /// Settings of an HTTP listener.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpListener {
-    /// Tried in this order; the first match wins.
+    /// The rules in the order in which they are tried. The first match wins.
     pub rules: Vec<Rule>,
     /// Limits on a request's head.
     pub head: HeadLimits,
-    /// How long a client may take from the first byte of a head to its last.
+    /// The time for a request head, from its first byte to its last.
     pub header_timeout: Duration,
-    /// How long a kept-alive connection may stay without a request.
+    /// The time after which a kept-alive connection without a request is closed.
     pub idle_timeout: Duration,
     /// Peers whose `X-Forwarded-*` and `Forwarded` fields are kept and extended.
     pub trusted_proxies: Vec<IpNet>,
-    /// Answer requests with the same URL under `https`, but for those that it leaves to the rules. Never
-    /// on a listener with TLS.
+    /// Redirects requests to the same URL under `https`, except those that [`RedirectToHttps::exempts`] leaves to
+    /// the rules. Never set on a listener with TLS.
     pub redirect_to_https: Option<RedirectToHttps>,
 }
 
-/// How requests in the clear are sent to `https`.
+/// The redirection of requests in the clear to `https`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RedirectToHttps {
-    /// 301 or 308. 301 is for GET and HEAD only: clients make a GET of any other method then.
+    /// 301 or 308. 301 is used for GET and HEAD only, because clients change any other method to GET.
     pub status: u16,
-    /// The port of the TLS listener as clients reach it; 443 is not written out.
+    /// The port of the TLS listener as clients reach it. 443 is not written out.
     pub port: u16,
 }
 
-/// What the paths of ACME challenges begin with.
+/// The beginning of the paths of ACME challenges.
 pub const ACME_CHALLENGES: &str = "/.well-known/acme-challenge";
 
-/// How a listener ends TLS.
+/// The TLS termination of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerTls {
-    /// Where certificates are, in written order. At least one, or a default, unless every rule passes
+    /// The certificates, in written order. There is at least one or a default, unless every rule passes
     /// connections on.
     pub certificates: Vec<CertificateSource>,
-    /// What is shown to who asks for a name that no certificate has; `None`: nothing is.
+    /// The certificate for names that no other certificate has. `None` if such names get none.
     pub default_certificate: Option<CertificateSource>,
-    /// The oldest version that is spoken.
+    /// The oldest version that is accepted.
     pub min_version: TlsVersion,
-    /// What clients have to show when they ask for a name that no certificate has.
+    /// The client authentication for names that no certificate has.
     pub client_auth: Option<Arc<ClientAuth>>,
-    /// How long a client may take from the connection to the end of the handshake.
+    /// The time from the connection to the end of the handshake.
     pub handshake_timeout: Duration,
 }
 
-/// Where one certificate, or a folder of them, is.
+/// The place of one certificate or of a folder of certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateSource {
-    /// Where it was written.
+    /// The place where it was written.
     pub origin: Origin,
     /// The files.
     pub files: CertificateFiles,
-    /// What clients that ask for one of their names have to show.
+    /// The client authentication for the names of these certificates.
     pub client_auth: Option<Arc<ClientAuth>>,
 }
 
@@ -102,33 +102,34 @@ pub struct CertificateSource {
 pub enum CertificateFiles {
     /// A chain and its key, both PEM.
     Pair {
-        /// The chain, its own certificate first.
+        /// The chain. Its own certificate is the first.
         cert: PathBuf,
         /// The private key.
         key: PathBuf,
     },
-    /// A `.crt` or `.pem` with the `.key` of the same name beside it, a folder of such, or a folder
-    /// in certbot's layout.
+    /// A `.crt` or `.pem` with the `.key` of the same name beside it, a folder of such files, or a folder in
+    /// certbot's layout.
     Path(PathBuf),
 }
 
-/// The oldest version of TLS that is spoken.
+/// The oldest version of TLS that is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsVersion {
-    /// 1.2, and 1.3 of course.
+    /// TLS 1.2 and 1.3.
     V12,
-    /// 1.3 only.
+    /// TLS 1.3 only.
     V13,
 }
 
-/// What clients have to show. Two are equal when they demand the same, wherever they were written.
+/// The authentication of clients by certificates. Two values are equal if they demand the same, wherever they were
+/// written.
 #[derive(Clone, Debug)]
 pub struct ClientAuth {
-    /// Where it was written.
+    /// The place where it was written.
     pub origin: Origin,
-    /// A PEM file of the authorities that may have signed their certificate.
+    /// A PEM file of the authorities for client certificates.
     pub ca: PathBuf,
-    /// Whether they must have one.
+    /// Whether clients must have a certificate.
     pub mode: ClientAuthMode,
 }
 
@@ -143,8 +144,8 @@ impl Eq for ClientAuth {}
 /// Whether clients must show a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClientAuthMode {
-    /// They must.
+    /// A certificate is required.
     Required,
-    /// They need not; if they do, it must be a good one.
+    /// A certificate is optional. If a client shows one, it must be valid.
     Optional,
 }

@@ -1,9 +1,9 @@
-//! What a configuration means, once it has been checked.
+//! The meaning of a configuration that was checked.
 //!
-//! A [`Plan`] is the second of the three lives of a configuration: the `Source` mirrors what was
-//! written, the plan is what it says, a generation is what was built from it. Nothing here is
-//! optional that "must be there": names are resolved, durations and sizes are typed, rules stand in
-//! the order in which they are tried. Every front end only produces a `Plan`.
+//! A [`Plan`] is the second of the three lives of a configuration. The `Source` mirrors what was written, the plan
+//! is its meaning, and a generation is built from the plan. Nothing here is optional that must be there. Names are
+//! resolved, durations and sizes are typed, and rules stand in the order in which they are tried. Every dialect
+//! leads to the same `Plan`.
 
 mod changes;
 

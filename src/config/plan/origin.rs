@@ -1,16 +1,16 @@
-//! Where a thing was written.
+//! The place where something was written.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Where a thing was written. Lines and columns count from 1.
+/// The place where something was written. Lines and columns count from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The file, as it was named on the command line.
     pub file: Arc<str>,
-    /// Line of its first character.
+    /// The line of the first character.
     pub line: u32,
-    /// Column of its first character, in characters.
+    /// The column of the first character, in characters.
     pub column: u32,
 }
 

@@ -1,4 +1,4 @@
-//! What a plan says of a rule.
+//! Rules in a plan.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,24 +10,23 @@ use super::upstream::UpstreamId;
 /// A match and one action.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
-    /// A metric label, and the name in views: `name:`, or the match in short, such as
-    /// `admin.localhost/users`.
+    /// The name in metrics and views: `name:`, or the match in short, such as `admin.localhost/users`.
     pub name: Arc<str>,
-    /// Where it was written.
+    /// The place where it was written.
     pub origin: Origin,
-    /// Any of these; empty means any host.
+    /// The hosts, any of which matches. Empty for any host.
     pub hosts: Vec<HostPattern>,
-    /// Whole segments, starting with `/`, without a slash at the end; `/` alone matches every path.
+    /// The path prefix in whole segments. It starts with `/` and ends without one. `/` alone matches every path.
     pub path_prefix: Arc<str>,
-    /// Any of these, upper case; empty means any method.
+    /// The methods in upper case, any of which matches. Empty for any method.
     pub methods: Vec<Arc<str>>,
-    /// Requests in the clear stay here where the listener has `redirect_to_https`.
+    /// Requests in the clear come to this rule in spite of `redirect_to_https`.
     pub in_the_clear: bool,
-    /// What is done.
+    /// The action.
     pub action: Action,
 }
 
-/// A host that a rule asks for: lower case, without a port, without a dot at the end.
+/// A host of a rule: lower case, without a port, without a dot at the end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HostPattern {
     /// This host.
@@ -37,7 +36,7 @@ pub enum HostPattern {
 }
 
 impl HostPattern {
-    /// `*.example.com` for `a.example.com`, which it takes as well; a wildcard has none.
+    /// The wildcard that takes this host as well: `*.example.com` for `a.example.com`. A wildcard has none.
     pub fn wildcard_over(&self) -> Option<HostPattern> {
         match self {
             HostPattern::Exact(host) => {
@@ -57,31 +56,31 @@ impl fmt::Display for HostPattern {
     }
 }
 
-/// What a matched rule does.
+/// The action of a rule.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Forward to an upstream.
     Proxy(Proxy),
-    /// Answer with a `Location`.
+    /// Respond with a `Location`.
     Redirect(Redirect),
-    /// Answer with what was written.
+    /// Respond with a fixed body.
     Respond(Respond),
-    /// Pass the whole connection on, byte for byte. Under TLS the name asked for decides, before a byte
-    /// is answered; in the clear the first request does, and goes along unchanged.
+    /// Pass the whole connection on, byte for byte. Under TLS the name in the client hello decides, before a byte
+    /// is sent to the client. In the clear the first request decides, and is passed on unchanged.
     Pass(Pass),
-    /// Close the connection without an answer. Under TLS before a byte is answered, if the rule asks for
-    /// no more than a name.
+    /// Close the connection without a response. Under TLS this happens before a byte is sent, if the rule matches
+    /// by the name alone.
     Drop,
 }
 
-/// Pass the whole connection on: what a rule says with `pass`, and all that a TCP listener does.
+/// Passing a whole connection on: the action `pass`, and the one action of a TCP listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pass {
-    /// Where to; its targets have no scheme.
+    /// The upstream. Its targets have no scheme.
     pub upstream: UpstreamId,
-    /// Tell the target who the client is, before the client's first byte.
+    /// The version of the PROXY header that is sent to the target before the client's first byte.
     pub send_proxy_protocol: Option<ProxyProtocol>,
-    /// How long neither side may say anything.
+    /// The time after which a connection that is silent both ways is closed.
     pub idle_timeout: Duration,
 }
 
@@ -94,42 +93,42 @@ pub enum ProxyProtocol {
     V2,
 }
 
-/// Forward to an upstream.
+/// Forwarding to an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proxy {
-    /// Where to.
+    /// The upstream.
     pub upstream: UpstreamId,
     /// Forward the client's Host instead of the target's authority.
     pub pass_host: bool,
-    /// Take `path_prefix` off the path before forwarding; an empty rest becomes `/`.
+    /// Remove `path_prefix` from the path before forwarding. An empty rest becomes `/`.
     pub strip_path_prefix: bool,
-    /// Bytes a request body may have; `None`: no limit.
+    /// Bytes of the longest request body. `None` for no limit.
     pub max_body: Option<u64>,
-    /// How long a body, either way, may make no progress.
+    /// The time without progress of a body, either way, after which the exchange fails.
     pub body_timeout: Duration,
-    /// How long the upstream may be silent between the request and the response's head.
+    /// The longest silence of the upstream between the request and the head of its response.
     pub response_timeout: Duration,
-    /// How long an upgraded connection may be silent both ways.
+    /// The time after which an upgraded connection that is silent both ways is closed.
     pub tunnel_timeout: Duration,
 }
 
-/// Answer with a `Location`.
+/// A response with a `Location`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redirect {
-    /// An absolute URL or a path. Path and query of the request are kept when it is only an origin
+    /// An absolute URL or a path. Path and query of the request are kept if it is only an origin
     /// (`https://example.com`).
     pub to: Arc<str>,
     /// 301, 302, 303, 307 or 308.
     pub status: u16,
 }
 
-/// Answer with what was written.
+/// A fixed response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Respond {
     /// 200 to 599.
     pub status: u16,
-    /// Fields, in written order; framing fields are not among them.
+    /// The fields in written order, without framing fields.
     pub headers: Vec<(Arc<str>, Arc<str>)>,
-    /// The body; empty for 204 and 304.
+    /// The body. Empty for 204 and 304.
     pub body: Arc<str>,
 }

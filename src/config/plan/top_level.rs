@@ -1,4 +1,4 @@
-//! The whole of a plan, and what is said once for all of it.
+//! The whole of a plan, and its global settings.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,32 +12,32 @@ use super::upstream::Upstream;
 /// A whole, valid configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// The files it was read from, in order.
+    /// The files that it was read from, in order.
     pub files: Vec<PathBuf>,
-    /// What is logged, and how.
+    /// Settings of the logs.
     pub log: Log,
-    /// Number of worker threads; at least 1. `None`: one per core.
+    /// Number of worker threads, at least 1. `None` for one per core.
     pub workers: Option<usize>,
-    /// Client connections held at once by the whole process; further ones wait in the accept queue.
+    /// Client connections of the whole process. Further ones wait in the accept queue.
     pub max_connections: usize,
-    /// How long draining may take before what is left is closed.
+    /// The time for draining. Connections that are left then are closed.
     pub shutdown_timeout: Duration,
     /// The internal API.
     pub internal_api: InternalApi,
-    /// Listeners, in written order; names are unique.
+    /// Listeners in written order. Names are unique.
     pub listeners: Vec<Listener>,
-    /// Upstreams; rules and TCP listeners refer to them by [`UpstreamId`]. Those that a `target:`
-    /// made stand here too, named by their first target.
+    /// The upstreams. Rules and TCP listeners refer to them by `UpstreamId`. An upstream that a `target:` made
+    /// has the name of its first target.
     pub upstreams: Vec<Upstream>,
-    /// Whether a change of the files is to be a reload: `watch`; `SMOLGATE_WATCH` comes before it.
+    /// Whether a change of the files causes a reload: `watch`. `SMOLGATE_WATCH` comes before it.
     pub watch: bool,
-    /// Services of compose files that are not served as they ask to be, because something about them
-    /// is wrong. Where their host is known it answers 503.
+    /// Services of compose files that are not served as they ask to be, because something about them is wrong. If
+    /// their host is known, it answers 503.
     pub rejected_services: usize,
 }
 
 impl Plan {
-    /// The plan of a gate that has none yet: nothing is listened on.
+    /// The plan of a gate that has none yet. It has no listeners.
     pub fn empty() -> Plan {
         Plan {
             files: Vec::new(),
@@ -64,14 +64,14 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What is logged, and how.
+/// Settings of the logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
-    /// `log_level`; the command line and the environment come before it.
+    /// `log_level`. The command line and the environment come before it.
     pub level: LogLevel,
     /// `log_format`.
     pub format: LogFormat,
-    /// `access_log`; `None` is off.
+    /// `access_log`. `None` if it is off.
     pub access: Option<AccessLog>,
 }
 
@@ -80,26 +80,26 @@ pub struct Log {
 pub enum LogLevel {
     /// Everything.
     Trace,
-    /// What a developer asks for.
+    /// Events for developers.
     Debug,
-    /// What an operator wants to know; the default.
+    /// Events for operators; the default.
     Info,
-    /// What needs attention: every own answer of the 5xx class.
+    /// Events that need attention, such as every local reply of the 5xx class.
     Warn,
-    /// What stopped something.
+    /// Events that stopped something.
     Error,
 }
 
-/// How a log line looks.
+/// The form of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// For a person at a terminal.
     Human,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Where one line per exchange goes.
+/// Settings of the access log, which has one line per exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessLog {
     /// Standard output or a file.
@@ -108,19 +108,19 @@ pub struct AccessLog {
     pub format: AccessLogFormat,
 }
 
-/// The place access log lines are written to.
+/// The output of the access log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessLogTo {
     /// Standard output.
     Stdout,
-    /// A file, appended to; `USR1` opens it again.
+    /// A file that is appended to. `USR1` opens it again.
     File(PathBuf),
 }
 
 /// The form of an access log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessLogFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
     /// The combined log format of Apache and nginx.
     Combined,
@@ -129,14 +129,14 @@ pub enum AccessLogFormat {
 /// The internal API: reload, metrics, health, views.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InternalApi {
-    /// Where it listens.
+    /// The address that it listens on.
     pub bind: InternalBind,
-    /// When set, `Authorization: Bearer` must carry it everywhere but at the health endpoints.
+    /// The token. If set, `Authorization: Bearer` must carry it, except at the health endpoints.
     pub token: Option<Secret>,
 }
 
 impl InternalApi {
-    /// Whether other machines can reach it, and nothing asks them for a token.
+    /// Whether other machines can reach the API without a token.
     pub fn is_open(&self) -> bool {
         let is_public = match &self.bind {
             InternalBind::Tcp(Bind::Any(_)) => true,
@@ -147,7 +147,7 @@ impl InternalApi {
     }
 }
 
-/// Where the internal API listens.
+/// The address of the internal API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InternalBind {
     /// A TCP address; by default `127.0.0.1:42007`.

@@ -1,4 +1,4 @@
-//! What a plan says of an upstream.
+//! Upstreams in a plan.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,26 +8,26 @@ use std::time::Duration;
 
 use super::origin::Origin;
 
-/// Index into [`Plan::upstreams`].
+/// Index into `Plan::upstreams`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UpstreamId(pub usize);
 
 /// A named group of targets with one connection policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Upstream {
-    /// Unique among upstreams; a metric label.
+    /// The name, unique among upstreams; a metric label.
     pub name: Arc<str>,
-    /// Where it was written.
+    /// The place where it was written.
     pub origin: Origin,
-    /// Used in turn. At least one.
+    /// The targets, used in turn. At least one.
     pub targets: Vec<Target>,
-    /// How TLS to `https://` targets is done.
+    /// Settings of TLS to `https://` targets.
     pub tls: UpstreamTls,
-    /// How long a connection may take to open, TLS included.
+    /// The time for opening a connection, TLS included.
     pub connect_timeout: Duration,
-    /// How many targets are tried for one exchange, while nothing was sent. At least 1.
+    /// Targets that are tried for one exchange while nothing was sent. At least 1.
     pub tries: usize,
-    /// How long an idle connection is kept; `Keep-Alive: timeout` may shorten it.
+    /// The time that an idle connection is kept. `Keep-Alive: timeout` may shorten it.
     pub idle_timeout: Duration,
 }
 
@@ -38,14 +38,14 @@ pub struct Target {
     pub scheme: Scheme,
     /// A name or an address.
     pub host: TargetHost,
-    /// The port; 80 or 443 when the scheme gave it.
+    /// The port. If none was written, it is 80 or 443 by the scheme.
     pub port: u16,
-    /// What is put before the path: empty, or `/base` without a slash at the end.
+    /// The prefix of the path: empty, or `/base` without a slash at the end.
     pub base_path: Arc<str>,
 }
 
 impl Target {
-    /// `host`, or `host:port` when the port is not the scheme's own: what `Host` says (RFC 9110, 7.2).
+    /// The value of `Host` (RFC 9110, 7.2): `host`, or `host:port` if the port is not that of the scheme.
     pub fn authority(&self) -> String {
         match (self.scheme, self.port) {
             (Scheme::Http, 80) | (Scheme::Https, 443) => self.host.to_string(),
@@ -65,7 +65,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// How a target is spoken to.
+/// The protocol of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scheme {
     /// HTTP/1.1 in the clear.
@@ -79,7 +79,7 @@ pub enum Scheme {
 /// A name to resolve, or an address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TargetHost {
-    /// A name, lower case.
+    /// A name in lower case.
     Name(Arc<str>),
     /// An address.
     Address(IpAddr),
@@ -95,12 +95,12 @@ impl fmt::Display for TargetHost {
     }
 }
 
-/// How TLS to a target is done.
+/// Settings of TLS to a target.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct UpstreamTls {
-    /// A PEM file of authorities to trust instead of the system's.
+    /// A PEM file of authorities to trust instead of those of the system.
     pub ca: Option<PathBuf>,
-    /// Accept any certificate. Said at every load with a warning.
+    /// Accepts any certificate. Every load warns about it.
     pub insecure_skip_verify: bool,
     /// The name to ask for and to check instead of the target's host.
     pub sni: Option<Arc<str>>,

@@ -14,10 +14,10 @@ use crate::config::plan::{Bind, ProxyProtocol, RedirectToHttps};
 use crate::config::syntax::{Node, Value};
 use crate::config::values::{ValueError, scalar, target};
 
-/// One listener, whichever form it was written in.
+/// One listener in either form.
 pub(crate) struct ListenerSource {
     pub(crate) span: Span,
-    /// `None`: it was missing or wrong, and that was reported.
+    /// `None` if it was missing or wrong, which was reported.
     pub(crate) name: Option<Spanned<Arc<str>>>,
     pub(crate) binds: Vec<Spanned<Bind>>,
     pub(crate) shutdown_timeout: Option<Spanned<Duration>>,
@@ -26,7 +26,7 @@ pub(crate) struct ListenerSource {
     pub(crate) protocol: ProtocolSource,
 }
 
-/// What a listener speaks.
+/// The protocol of a listener.
 pub(crate) enum ProtocolSource {
     Http(HttpSource),
     Tcp(TcpSource),
@@ -48,7 +48,7 @@ pub(crate) struct HttpSource {
 
 /// The keys of a TCP listener.
 pub(crate) struct TcpSource {
-    /// `None`: it was missing or wrong, and that was reported.
+    /// `None` if it was missing or wrong, which was reported.
     pub(crate) upstream: Option<UpstreamUse>,
     pub(crate) send_proxy_protocol: Option<ProxyProtocol>,
     pub(crate) idle_timeout: Option<Spanned<Duration>>,
@@ -89,7 +89,7 @@ fn listener(decoder: &mut Decoder<'_>, node: Node) -> Option<ListenerSource> {
     Some(ListenerSource { span, name, binds, shutdown_timeout, tls, accept_proxy_protocol, protocol })
 }
 
-/// `http_config:`, the listener named `http`. Its rules stand apart, under `http_routes`.
+/// `http_config:`, the listener named `http`. Its rules stand under `http_routes`.
 pub(super) fn http_config(decoder: &mut Decoder<'_>, node: Node) -> Option<ListenerSource> {
     let mut fields = MappingReader::open(decoder, node, "`http_config`")?;
     let (name, binds, shutdown_timeout) = short_form(&mut fields, "http");
@@ -173,7 +173,7 @@ fn networks(fields: &mut MappingReader<'_, '_>, name: &'static str) -> Vec<IpNet
     networks.into_iter().flatten().map(|network| network.value).collect()
 }
 
-/// Keys that say something about HTTP only.
+/// Keys for HTTP only.
 const HTTP_ONLY: [&str; 7] = [
     "rules",
     "header_timeout",
@@ -184,7 +184,7 @@ const HTTP_ONLY: [&str; 7] = [
     "redirect_to_https",
 ];
 
-/// Where the bytes of a TCP listener go.
+/// Keys for the target of a TCP listener.
 const TARGETS: [&str; 3] = ["target", "targets", "upstream"];
 
 fn tcp_keys(fields: &mut MappingReader<'_, '_>) -> TcpSource {
@@ -208,7 +208,7 @@ fn tcp_keys(fields: &mut MappingReader<'_, '_>) -> TcpSource {
     TcpSource { upstream, send_proxy_protocol, idle_timeout: fields.parsed("idle_timeout", scalar::timeout) }
 }
 
-/// `true`, or `{status, port}`. `None` inside: `false`.
+/// `true`, or `{status, port}`. The inner `None` stands for `false`.
 fn redirect_to_https(decoder: &mut Decoder<'_>, node: Node) -> Option<Option<RedirectToHttps>> {
     const USUAL: RedirectToHttps = RedirectToHttps { status: 308, port: 443 };
     if !matches!(node.value, Value::Map(_)) {

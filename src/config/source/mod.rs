@@ -1,9 +1,9 @@
-//! What was written: the first life of a configuration.
+//! The configuration as it was written: the first of its three lives.
 //!
-//! Everything here is optional and remembers its place; values are already typed, names are not yet
-//! looked up and defaults are not filled in. Several files are read into one [`Source`], one after
-//! the other, which is how they merge. What can be said from one place alone (unknown keys, wrong
-//! values, a key that means nothing where it stands) is reported here; the rest in `lowering`.
+//! Everything here is optional and keeps its place. Values are typed, but names are not looked up and defaults are
+//! not filled in. Several files are read into one [`Source`], one after the other, so they merge. Errors that one
+//! place alone shows are reported here: unknown keys, wrong values, a key without meaning where it stands.
+//! `lowering` reports the others.
 
 mod top_level;
 

@@ -16,18 +16,18 @@ use crate::config::values::{ValueError, header, pattern, scalar, target};
 pub(crate) struct RuleSource {
     pub(crate) span: Span,
     pub(crate) name: Option<Spanned<Arc<str>>>,
-    /// Empty: any.
+    /// Empty for any.
     pub(crate) hosts: Vec<HostPattern>,
     pub(crate) path_prefix: Option<Arc<str>>,
-    /// Empty: any.
+    /// Empty for any.
     pub(crate) methods: Vec<Arc<str>>,
-    /// `redirect_to_https` leaves it alone.
+    /// Whether `redirect_to_https` exempts it.
     pub(crate) in_the_clear: bool,
-    /// `None`: it was wrong, and that was reported.
+    /// `None` if it was wrong, which was reported.
     pub(crate) action: Option<ActionSource>,
 }
 
-/// What a rule does.
+/// The action of a rule.
 pub(crate) enum ActionSource {
     Proxy(Box<ProxySource>),
     Redirect(Redirect),
@@ -36,14 +36,14 @@ pub(crate) enum ActionSource {
     Drop,
 }
 
-/// Pass connections on as they are.
+/// Passing connections on unchanged.
 pub(crate) struct PassSource {
     pub(crate) upstream: UpstreamUse,
     pub(crate) send_proxy_protocol: Option<ProxyProtocol>,
     pub(crate) idle_timeout: Option<Spanned<Duration>>,
 }
 
-/// Forward to an upstream.
+/// Forwarding to an upstream.
 pub(crate) struct ProxySource {
     pub(crate) upstream: UpstreamUse,
     pub(crate) pass_host: bool,
@@ -51,10 +51,10 @@ pub(crate) struct ProxySource {
     pub(crate) limits: LimitsSource,
 }
 
-/// What a listener may set for all of its rules.
+/// Settings that a listener may have for all of its rules.
 #[derive(Default)]
 pub(crate) struct LimitsSource {
-    /// `None` inside: no limit.
+    /// The inner `None` stands for no limit.
     pub(crate) max_body: Option<Spanned<Option<u64>>>,
     pub(crate) body_timeout: Option<Spanned<Duration>>,
     pub(crate) response_timeout: Option<Spanned<Duration>>,
@@ -123,7 +123,7 @@ fn values<T: Clone + Eq + Hash>(list: Option<Vec<Spanned<T>>>) -> Vec<T> {
 const ACTIONS: [&str; 7] = ["target", "targets", "upstream", "redirect", "respond", "pass", "drop"];
 const PROXY_ONLY: [&str; 4] = ["pass_host", "strip_path_prefix", "tls", "connect_timeout"];
 
-/// The one action of a rule. `whole`: it takes every path, so there is nothing to strip.
+/// The one action of a rule. `whole` tells that the rule takes every path, so that there is nothing to strip.
 fn action(fields: &mut MappingReader<'_, '_>, whole: bool) -> Option<ActionSource> {
     let written: Vec<(&str, Span)> = ACTIONS.iter().filter_map(|key| Some((*key, fields.at(key)?))).collect();
     match written[..] {
@@ -142,7 +142,7 @@ fn action(fields: &mut MappingReader<'_, '_>, whole: bool) -> Option<ActionSourc
         return pass(fields);
     }
     fields.not_here(&["send_proxy_protocol"], "means nothing without `pass`", "leave it out");
-    // Beside another action, which was said; a known key all the same.
+    // `pass` beside another action was reported. It still counts as a known key.
     fields.field("pass", |_, _| Some(()));
     let redirect = fields.field("redirect", redirect);
     let respond = fields.field("respond", respond);
@@ -179,7 +179,7 @@ fn drop(text: &str) -> Result<(), ValueError> {
     }
 }
 
-/// `pass: "mail:443"`, or a list of such, or `{upstream: name}`, and what goes with it.
+/// `pass: "mail:443"`, or a list of targets, or `{upstream: name}`, and the keys that go with it.
 fn pass(fields: &mut MappingReader<'_, '_>) -> Option<ActionSource> {
     let unseen = "means nothing beside `pass`";
     fields.not_here(&["pass_host", "strip_path_prefix", "tls"], unseen, "nothing is changed on the way");
@@ -266,7 +266,7 @@ fn respond(decoder: &mut Decoder<'_>, node: Node) -> Option<Respond> {
     Some(Respond { status, headers, body: body.map_or_else(|| "".into(), |body| body.text.into()) })
 }
 
-/// The longest body that a rule may hold: it stays in memory.
+/// Bytes of the longest body of a rule, because it stays in memory.
 const BODY_BYTES_MAX: usize = 1 << 20;
 
 fn status_number(text: &str) -> u16 {

@@ -1,4 +1,4 @@
-//! `tls` of a listener as written: certificates, versions, what clients have to show.
+//! `tls` of a listener as written: certificates, versions, client authentication.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::config::values::{ValueError, scalar};
 /// The keys of `tls` on a listener.
 pub(crate) struct TlsSource {
     pub(crate) span: Span,
-    /// Neither of the next two was written.
+    /// Whether neither of the next two was written.
     pub(crate) names_none: bool,
     pub(crate) certificates: Vec<CertificateWritten>,
     pub(crate) default_certificate: Option<CertificateWritten>,
@@ -80,14 +80,14 @@ pub(super) fn listener_tls(fields: &mut MappingReader<'_, '_>) -> Option<TlsSour
         };
         let before = fields.decoder.report.count();
         fields.close();
-        // What seems to be a misspelt key is not missed besides.
+        // A key that seems to be misspelt is not reported as missing too.
         source.names_none &= decoder.report.count() == before;
         Some(source)
     })
 }
 
-/// A path, or `{cert, key}`, or `{path}`. A default certificate has no names of its own to be asked
-/// for, so it has no `client_auth` either: the listener's counts.
+/// A path, or `{cert, key}`, or `{path}`. A default certificate has no names that clients could ask for, so it has
+/// no `client_auth` either: that of the listener counts.
 fn certificate(decoder: &mut Decoder<'_>, node: Node, with_auth: bool) -> Option<CertificateWritten> {
     let span = node.span;
     if !matches!(node.value, Value::Map(_)) {
@@ -110,7 +110,7 @@ fn certificate(decoder: &mut Decoder<'_>, node: Node, with_auth: bool) -> Option
     let cert = fields.field("cert", Decoder::path);
     let key = fields.field("key", Decoder::path);
     if !with_auth {
-        let hint = "the listener's `client_auth` is for everyone whose name is unknown";
+        let hint = "the listener's `client_auth` applies to names without a certificate";
         fields.not_here(&["client_auth"], "means nothing on a default certificate", hint);
     }
     let client_auth = fields.field("client_auth", client_auth);

@@ -20,13 +20,13 @@ use crate::config::values::{ValueError, scalar, target};
 pub(crate) struct Source {
     pub(crate) log_level: Option<Spanned<LogLevel>>,
     pub(crate) log_format: Option<Spanned<LogFormat>>,
-    /// `None` inside: switched off.
+    /// The inner `None` stands for `off`.
     pub(crate) access_log: Option<Spanned<Option<AccessLog>>>,
     pub(crate) workers: Option<Spanned<usize>>,
     pub(crate) max_connections: Option<Spanned<usize>>,
     pub(crate) shutdown_timeout: Option<Spanned<Duration>>,
     pub(crate) internal_api: Option<Spanned<InternalSource>>,
-    /// `None` inside: it was wrong, and that was reported.
+    /// The inner `None` stands for a wrong value, which was reported.
     http_config: Option<Spanned<Option<ListenerSource>>>,
     /// The rules of every file's `http_routes`, and the place of the first.
     http_routes: Option<Spanned<Vec<RuleSource>>>,
@@ -47,7 +47,7 @@ pub(crate) struct InternalSource {
 }
 
 impl Source {
-    /// Reads one file into what is already there.
+    /// Reads one file and adds it.
     pub(crate) fn read(&mut self, decoder: &mut Decoder<'_>, root: Node) {
         if let Value::Null = root.value {
             return;
@@ -55,7 +55,7 @@ impl Source {
         let Some(mut fields) = MappingReader::open(decoder, root, "a configuration") else {
             return;
         };
-        // A home for anchors.
+        // These keys hold anchors.
         fields.ignore(|key| key.starts_with("x-"));
         let level = fields.parsed("log_level", scalar::log_level);
         once(&mut self.log_level, level, "log_level", fields.decoder.report);
@@ -97,7 +97,7 @@ impl Source {
         self.listeners.extend(fields.field("listeners", listener::listeners).unwrap_or_default());
     }
 
-    /// After the last file: the short forms become listeners like the others, and stand before them.
+    /// Called after the last file: the short forms become listeners like the others, in front of them.
     pub(crate) fn join_short_forms(&mut self, report: &mut Report) {
         let mut http = self.http_config.take().map(|http| http.value);
         let tcp = self.tcp.take().map(|tcp| tcp.value);
@@ -116,7 +116,7 @@ impl Source {
     }
 }
 
-/// What only one file may say.
+/// Sets a key that only one file may set.
 fn once<T>(slot: &mut Option<Spanned<T>>, new: Option<Spanned<T>>, name: &str, report: &mut Report) {
     match (&slot, new) {
         (Some(first), Some(new)) => {
@@ -173,7 +173,7 @@ fn internal_api(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Interna
     let token = fields.field("token", |decoder, node| {
         mask_secret(&node, decoder.report);
         let text = decoder.text(node)?;
-        // RFC 6750, 2.1: what a client can send. The message does not quote it.
+        // A client can send only these characters (RFC 6750, 2.1). The message does not quote the token.
         if text.text.is_empty() || !text.text.bytes().all(|byte| byte.is_ascii_graphic()) {
             decoder.report.error(text.span, "a token is made of visible ASCII characters, without spaces");
             return None;
@@ -184,7 +184,7 @@ fn internal_api(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Interna
     Some(Spanned { value: InternalSource { bind, token }, span })
 }
 
-/// `unix:/path`, or what a listener's `bind` takes.
+/// `unix:/path`, or the value of a listener's `bind`.
 pub(crate) fn internal_bind(
     text: &str,
     resolve: impl Fn(&str) -> PathBuf,

@@ -20,7 +20,7 @@ pub(crate) struct UpstreamSource {
     pub(crate) idle_timeout: Option<Spanned<Duration>>,
 }
 
-/// Which upstream a rule or a TCP listener means.
+/// The upstream of a rule or a TCP listener.
 pub(crate) enum UpstreamUse {
     /// `upstream: name`.
     Named(Text),
@@ -73,8 +73,8 @@ fn upstream(decoder: &mut Decoder<'_>, name: Spanned<Arc<str>>, node: Node) -> O
     Some(upstream)
 }
 
-/// The keys `target`, `targets`, `upstream`, and those that go with a target in place: `with_tls` says
-/// whether `tls` is one of them. The caller made sure that exactly one of the three stands there.
+/// The keys `target`, `targets`, `upstream`, and those that go with a target in place. `with_tls` tells whether
+/// `tls` is one of them. The caller has checked that exactly one of the three is there.
 pub(super) fn upstream_use(fields: &mut MappingReader<'_, '_>, with_tls: bool) -> Option<UpstreamUse> {
     let span = ["target", "targets"].iter().find_map(|key| fields.at(key));
     let one = fields.parsed("target", target::target);
@@ -95,7 +95,7 @@ fn targets(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Spanned<TargetTe
     Some(decoder.one_or_many(node, |decoder, node| decoder.parsed(node, target::target)))
 }
 
-/// `tls: {ca, insecure_skip_verify, sni}`; its place is that of the key.
+/// `tls: {ca, insecure_skip_verify, sni}`. Its place is that of the key.
 fn tls(fields: &mut MappingReader<'_, '_>) -> Option<Spanned<UpstreamTls>> {
     let span = fields.at("tls");
     let tls = fields.field("tls", |decoder, node| {

@@ -1,4 +1,4 @@
-//! Lines of files that were loaded before, for what is found wrong only later, such as a certificate.
+//! Lines of files that were loaded before, for errors that are found later, as in a certificate.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,8 +8,8 @@ use super::yaml;
 use crate::config::diagnostics::{Diagnostic, Report, Severity};
 use crate::config::plan::Origin;
 
-/// Files that were read again, each once. A plan keeps places and not texts; what stands there may have
-/// changed since, and so may the places of secrets.
+/// Files that are read again, each once. A plan keeps places and no texts. So the text at a place may have
+/// changed, and with it the places of secrets.
 #[derive(Default)]
 pub struct Excerpts {
     report: Report,
@@ -17,8 +17,8 @@ pub struct Excerpts {
 }
 
 impl Excerpts {
-    /// An error and its line, without the secrets in it. `read` reads the file; without it, only the place
-    /// is shown.
+    /// An error with its line, without the secrets in it. `read` reads the file. Without it, only the place is
+    /// shown.
     pub fn error(
         &mut self,
         origin: Origin,
@@ -31,7 +31,7 @@ impl Excerpts {
             let text = read(path).unwrap_or_default();
             let text: Arc<str> = text.strip_prefix('\u{feff}').unwrap_or(&text).into();
             let file = report.add_file(path, &text);
-            // Only for the places of the secrets: that it was a configuration is known.
+            // Parse the text only to find its secrets.
             yaml::parse(&text, file, report);
             file
         });

@@ -3,13 +3,12 @@
 use super::tree::{Node, Value};
 use crate::config::diagnostics::{Report, did_you_mean};
 
-/// Whether the value of this key is one that is never shown; or of the key that it was meant to be.
+/// Whether the value of this key is a secret. This includes misspelt keys.
 pub(super) fn is_secret(key: &str) -> bool {
     did_you_mean(key, ["token"]).is_some()
 }
 
-/// Keeps the text of a secret out of every snippet. That it comes from a variable or a file may be
-/// seen, but not what it is without them.
+/// Hides the text of a secret in every excerpt. A value that only refers to a variable or a file may be shown.
 pub(crate) fn mask_secret(node: &Node, report: &mut Report) {
     let is_reference = |text: &str| {
         let inside = text.strip_prefix("${env:").or_else(|| text.strip_prefix("${file:"));

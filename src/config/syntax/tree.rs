@@ -1,32 +1,32 @@
-//! The tree of a text, in which every key and every value knows its place.
+//! The tree of a text. Every key and every value has its place.
 
 use crate::config::diagnostics::{Span, Spanned};
 
-/// A value and its place: of a block mapping its first key, of a flow collection its bracket.
+/// A value and its place: the first key of a block mapping, the bracket of a flow collection.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) span: Span,
     pub(crate) value: Value,
-    /// What its tag asks for where trees are merged; a tree of our own format has none.
+    /// The tag that controls how compose files are merged. Trees of the native format have none.
     pub(crate) tag: Option<Tag>,
 }
 
-/// The tags of compose files that say how a value meets the one of an earlier file.
+/// The tags of compose files that control how a value is merged into that of an earlier file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tag {
-    /// `!reset`: the earlier value goes, and this one is not looked at.
+    /// `!reset`: the earlier value is removed, and this one is ignored.
     Reset,
-    /// `!override`: this value takes the place of the earlier one, nothing is merged.
+    /// `!override`: this value replaces the earlier one without a merge.
     Override,
 }
 
 impl Node {
-    /// A value that no tag stands before.
+    /// A value without a tag.
     pub(crate) fn new(span: Span, value: Value) -> Node {
         Node { span, value, tag: None }
     }
 
-    /// The value of a key, when this is a mapping that has it.
+    /// The value of a key, if this is a mapping with that key.
     pub(crate) fn get(&self, name: &str) -> Option<&Node> {
         match &self.value {
             Value::Map(entries) => entries.iter().find(|(key, _)| key.value == name).map(|(_, node)| node),
@@ -38,11 +38,11 @@ impl Node {
 /// A text that is YAML.
 pub(crate) struct Tree {
     pub(crate) root: Node,
-    /// Where the first tag of any kind stands.
+    /// The place of the first tag of any kind.
     pub(crate) tag: Option<Span>,
 }
 
-/// What stands at a place, before anyone asked what it should be.
+/// A value before it has a type.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     /// Nothing, `~` or `null`.
@@ -55,7 +55,7 @@ pub(crate) enum Value {
     Map(Vec<(Spanned<String>, Node)>),
 }
 
-/// Nodes of a tree.
+/// The number of nodes in a tree.
 pub(super) fn size(node: &Node) -> usize {
     match &node.value {
         Value::Null | Value::Scalar(_) => 1,

@@ -1,8 +1,7 @@
-//! YAML text becomes a tree in which every key and every value knows its place.
+//! YAML text becomes a tree in which every key and every value has its place.
 //!
-//! Read from the parser's events rather than through serde: serde would stop at the first unknown
-//! key and would turn `1.10` into a number before anyone could say that it is a host. Anchors,
-//! aliases and merge keys work; tags are noted for those who have a use for them. Sizes are bounded, so that a short text cannot
+//! The tree is built from the parser's events. `serde` would stop at the first unknown key, and would turn the
+//! host `1.10` into a number. Anchors, aliases and merge keys work. Sizes are bounded, so that a short text cannot
 //! become a large tree ("billion laughs").
 
 use std::collections::{HashMap, HashSet};
@@ -13,20 +12,20 @@ use super::secrets::{is_secret, mask_secret};
 use super::tree::{Node, Tag, Tree, Value, size};
 use crate::config::diagnostics::{Report, Span, Spanned, quoted, yaml_hint};
 
-/// The longest text that is read, in bytes; some 100,000 rules.
+/// Bytes of the longest text; enough for about 100,000 rules.
 pub const TEXT_BYTES_MAX: usize = 16 << 20;
 
-/// Nodes in a tree, aliases written out.
+/// Nodes in a tree, with aliases written out.
 const NODES_MAX: usize = 2_000_000;
 
-/// Collections inside each other; our own format needs 7.
+/// Depth of collections. The native format needs 7.
 const DEPTH_MAX: usize = 32;
 
-/// Reads one text. `None` when it is not YAML: then one error says where. Keys written twice are
-/// reported too, all of them, and do not stop it.
+/// Parses one text. Returns `None` if it is not YAML, with an error that tells the place. Every duplicate key is
+/// reported too.
 pub(crate) fn parse(text: &str, file: u32, report: &mut Report) -> Option<Tree> {
     let mut options = Options::default();
-    // Off, so that no limit on the number of comments in a row applies.
+    // Without comments, no limit on the number of comments in a row applies.
     options.emit_comments = false;
     let events = Parser::new_from_str_with_options(text, options);
     let mut reader = Reader {
@@ -53,7 +52,7 @@ pub(crate) fn parse(text: &str, file: u32, report: &mut Report) -> Option<Tree> 
     }
 }
 
-/// Why a text cannot be read further.
+/// An error that stops the parser.
 struct Fault {
     span: Span,
     message: String,
@@ -66,7 +65,7 @@ struct Reader<'t, 'r> {
     events: Parser<'t, StrInput<'t>>,
     /// Bytes of the text up to the end of the last event.
     read_to: usize,
-    /// Where the value of a secret begins that is being read.
+    /// The start of the secret that is being read.
     secret: Option<usize>,
     anchors: HashMap<usize, Node>,
     nodes_left: usize,
@@ -217,7 +216,7 @@ impl<'t> Reader<'t, '_> {
     }
 
     fn alias(&mut self, anchor: usize, span: Span) -> Result<Node, Fault> {
-        // An anchor is known once its node is complete, so an alias to what it stands in is not.
+        // An anchor is known when its node is complete, so an alias inside of that node is not.
         let Some(node) = self.anchors.get(&anchor) else {
             return Err(fault(span, "this alias refers to what it stands in", None));
         };
@@ -227,8 +226,9 @@ impl<'t> Reader<'t, '_> {
         Ok(node)
     }
 
-    /// After a fault there is no tree that tells how far a secret goes: it is masked to the end of the text,
-    /// from the value that was being read, or from the first word behind the last event that may be its key.
+    /// Hides the rest of the text after an error, because no tree tells where a secret ends. The rest begins at
+    /// the secret that was being read. Without one, it begins at the first later word that may be the key of a
+    /// secret.
     fn mask_unread_secrets(&mut self) {
         let from = self.secret.or_else(|| {
             let mut end = self.read_to;
@@ -255,7 +255,7 @@ impl<'t> Reader<'t, '_> {
     }
 }
 
-/// `<<: *base`: the entries of other mappings that this one does not have itself.
+/// `<<: *base`: adds the entries of other mappings that this one does not have.
 fn merge_into(entries: &mut Vec<(Spanned<String>, Node)>, merge: Spanned<Node>) -> Result<(), Fault> {
     let bases = match merge.value.value {
         Value::List(bases) => bases,
@@ -279,7 +279,8 @@ fn tag_of(tag: &granit_parser::Tag) -> Option<Tag> {
     }
 }
 
-/// A block collection starts without a character of its own; its first child can be pointed at.
+/// The visible place of a collection. A block collection has no character of its own, so it is the place of its
+/// first child.
 fn visible(span: Span, child: Option<Span>) -> Span {
     if span.start == span.end { child.unwrap_or(span) } else { span }
 }
@@ -289,112 +290,5 @@ fn fault(span: Span, message: impl Into<String>, hint: Option<&'static str>) -> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::path::Path;
-
-    fn read(text: &str) -> (Option<Node>, String) {
-        let mut report = Report::default();
-        let file = report.add_file(Path::new("a.yml"), &text.into());
-        let node = parse(text, file, &mut report);
-        (node.map(|tree| tree.root), report.finish().to_string())
-    }
-
-    /// The tree in one line.
-    fn show(node: &Node) -> String {
-        match &node.value {
-            Value::Null => "null".into(),
-            Value::Scalar(text) => text.clone(),
-            Value::List(items) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(" ")),
-            Value::Map(entries) => {
-                let entries: Vec<String> =
-                    entries.iter().map(|(k, v)| format!("{}={}", k.value, show(v))).collect();
-                format!("{{{}}}", entries.join(" "))
-            }
-        }
-    }
-
-    fn tree(text: &str) -> String {
-        let (node, errors) = read(text);
-        assert_eq!(errors, "", "{text}");
-        show(&node.expect("a tree"))
-    }
-
-    #[test]
-    fn a_reference_that_is_cut_off_is_no_reference() {
-        for token in ["${env:", "${file:", "${env:}x", "${env:A}${env:B}"] {
-            let (node, errors) = read(&format!("token: \"{token}\"\n"));
-            assert!(node.is_some() && errors.is_empty(), "{token}: {errors}");
-        }
-    }
-
-    #[test]
-    fn scalars_stay_as_written() {
-        assert_eq!(
-            tree("a: 1.10\nb: 0080\nc: yes\nd: ~\ne: '~'\nf:\n"),
-            "{a=1.10 b=0080 c=yes d=null e=~ f=null}"
-        );
-        assert_eq!(tree(""), "null");
-        assert_eq!(tree("# only\n# comments\n"), "null");
-    }
-
-    #[test]
-    fn many_comments_in_a_row_are_fine() {
-        assert_eq!(tree(&format!("a:\n{}  - 1\n", "  # one\n".repeat(500))), "{a=[1]}");
-    }
-
-    #[test]
-    fn anchors_and_merge_keys() {
-        assert_eq!(tree("x: &x {a: 1, b: 2}\ny: {<<: *x, b: 3}\n"), "{x={a=1 b=2} y={b=3 a=1}}");
-        assert_eq!(
-            tree("x: &x {a: 1}\nz: &z {a: 2, c: 4}\ny: {<<: [*x, *z]}\n"),
-            "{x={a=1} z={a=2 c=4} y={a=1 c=4}}"
-        );
-    }
-
-    #[test]
-    fn every_duplicate_is_reported() {
-        let (node, errors) = read("a: 1\na: 2\nb: {c: 1, c: 2}\n");
-        assert_eq!(show(&node.expect("a tree")), "{a=1 b={c=1}}");
-        assert_eq!(errors.matches("stands twice").count(), 2, "{errors}");
-    }
-
-    #[test]
-    fn laughs_are_bounded() {
-        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
-        for level in 1..12 {
-            let below = format!("*a{},", level - 1).repeat(10);
-            text.push_str(&format!("a{level}: &a{level} [{}]\n", below.trim_end_matches(',')));
-        }
-        assert!(read(&text).1.contains("too many values"));
-        assert!(read(&"[".repeat(100_000)).0.is_none());
-        assert!(read(&"- ".repeat(10_000)).1.contains("too deep"));
-        assert!(read("a: &a [*a]").1.contains("what it stands in"));
-    }
-
-    /// A value is masked where it stands, also when the text cannot be read further; letters are no reason.
-    #[test]
-    fn a_syntax_error_hides_tokens_and_nothing_else() {
-        for text in [
-            "internal_api: { token: \"sesame\nport: 1\n",
-            "internal_api: { token: sesame, x: [\n",
-            "internal_api: { tokn: sesame, x: }]\n",
-            "internal_api:\n  token:\n    \"sesame\n",
-            "internal_api:\n  token: { a: [ sesame ) }\n",
-            "internal_api:\n  token: [a,\n    sesame: *b]\n",
-            "internal_api:\n  bind: a\n  token sesame\nhttp_config: 1\n",
-        ] {
-            let (node, errors) = read(text);
-            assert!(node.is_none() && errors.contains("not YAML"), "{text}\n{errors}");
-            assert!(!errors.contains("sesame"), "{text}\n{errors}");
-        }
-        for (text, shown) in [
-            ("a: { token: sesame }\nb: { host: c.example", "b: { host: c.example"),
-            ("hosts: { stokes: tokyo.example, a: [ }", "hosts: { stokes: tokyo.example, a: [ }"),
-            ("a: { token: sesame, b: *c }", "a: { token: ******, b: *c }"),
-        ] {
-            let errors = read(text).1;
-            assert!(errors.contains(shown), "{text}\n{errors}");
-        }
-    }
-}
+#[path = "yaml_tests.rs"]
+mod tests;

@@ -1,10 +1,10 @@
-//! Settings of the environment that come before those of the files.
+//! Settings of the environment. They come before those of the files.
 
 use super::value_error::ValueError;
 use crate::config::diagnostics::Report;
 use crate::config::inputs::Inputs;
 
-/// Before the underscore of each; where both are set, the first counts.
+/// Prefixes of the variables, without the underscore. If both are set, the first counts.
 const PREFIXES: [&str; 2] = ["SMOLGATE", "LITEPROXY"];
 
 /// A variable that is set.
@@ -15,7 +15,7 @@ pub(crate) struct Variable {
     pub(crate) value: String,
 }
 
-/// `SMOLGATE_<name>`, else `LITEPROXY_<name>`; an empty one counts as not set.
+/// `SMOLGATE_<name>`, else `LITEPROXY_<name>`. An empty variable counts as not set.
 pub(crate) fn variable(inputs: &dyn Inputs, name: &str) -> Option<Variable> {
     PREFIXES.iter().find_map(|prefix| {
         let name = format!("{prefix}_{name}");
@@ -24,7 +24,7 @@ pub(crate) fn variable(inputs: &dyn Inputs, name: &str) -> Option<Variable> {
     })
 }
 
-/// `*_WATCH`, else what the files say.
+/// `*_WATCH`, else the setting of the files.
 pub(crate) fn watch(written: bool, inputs: &dyn Inputs, report: &mut Report) -> bool {
     let Some(Variable { name, value }) = variable(inputs, "WATCH") else { return written };
     flag(value.trim()).unwrap_or_else(|error| {
@@ -33,7 +33,7 @@ pub(crate) fn watch(written: bool, inputs: &dyn Inputs, report: &mut Report) -> 
     })
 }
 
-/// Whatever YAML, shells and people write for yes and no.
+/// Parses the usual words for yes and no.
 pub(crate) fn flag(text: &str) -> Result<bool, ValueError> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
@@ -48,7 +48,7 @@ mod tests {
     use crate::config::MemoryInputs;
 
     #[test]
-    fn both_prefixes_and_the_first_of_them_first() {
+    fn the_first_prefix_comes_before_the_second() {
         let named = |inputs: &MemoryInputs| variable(inputs, "WATCH").map(|variable| variable.name);
         let old = MemoryInputs::new().env("LITEPROXY_WATCH", "yes");
         assert_eq!(named(&MemoryInputs::new()), None);

@@ -1,11 +1,11 @@
-//! `compose/*/compose.yaml`: one pattern, many files.
+//! File patterns such as `compose/*/compose.yaml`.
 
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use crate::config::inputs::Inputs;
 
-/// Paths that one pattern may stand for.
+/// Paths that one pattern may expand to.
 const PATHS_MAX: usize = 10_000;
 
 /// Whether a path is a pattern: a name with `*` or `?` in it.
@@ -13,11 +13,11 @@ pub(crate) fn is_pattern(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().iter().any(|byte| matches!(byte, b'*' | b'?'))
 }
 
-/// The files that a pattern stands for, sorted. `*` is any part of a name, `?` one character;
-/// neither takes a leading dot.
+/// Expands a pattern to its files, sorted. `*` is any part of a name, `?` one character. Neither matches a leading
+/// dot.
 ///
 /// # Errors
-/// A folder that is there and cannot be listed.
+/// A folder exists and cannot be listed.
 pub(crate) fn expand(pattern: &Path, inputs: &dyn Inputs) -> io::Result<Vec<PathBuf>> {
     let mut found = vec![PathBuf::new()];
     let parts: Vec<Component<'_>> = pattern.components().collect();
@@ -38,7 +38,7 @@ pub(crate) fn expand(pattern: &Path, inputs: &dyn Inputs) -> io::Result<Vec<Path
         }
         found = next;
     }
-    // A part behind the pattern may not be there in every folder.
+    // The part behind the pattern may be missing in some folders.
     found.retain(|path| !inputs.is_dir(path) && inputs.read(path).is_ok());
     found.sort();
     Ok(found)
@@ -56,14 +56,14 @@ fn entries(dir: &Path, inputs: &dyn Inputs) -> io::Result<Vec<PathBuf>> {
     Ok(listed.into_iter().map(|path| path.strip_prefix(".").map(Path::to_owned).unwrap_or(path)).collect())
 }
 
-/// Whether a name is one that the pattern stands for.
+/// Whether the pattern matches the name.
 fn matches(pattern: &str, name: &str) -> bool {
     if name.starts_with('.') && !pattern.starts_with('.') {
         return false;
     }
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n) = (0, 0);
-    // Where the last star stands, and up to where it has taken the name.
+    // The index of the last star, and the index in the name up to which it matches.
     let mut star: Option<(usize, usize)> = None;
     while n < name.len() {
         if p < pattern.len() && pattern[p] == '*' {

@@ -1,4 +1,4 @@
-//! Header fields that a `respond` writes, and where a `redirect` may point.
+//! Header fields of `respond`, and the target of `redirect`.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use super::target;
 use super::value_error::ValueError;
 use crate::http::{Name, is_token};
 
-/// The name of a field that a rule may set. A field that frames the message or belongs to the connection
-/// (RFC 9110, 7.6.1; RFC 9112, 6) is refused, because the gate writes it by itself. With two of them, two
-/// recipients would read two messages.
+/// The name of a field that a rule may set. A field that frames the message or belongs to the connection (RFC
+/// 9110, 7.6.1; RFC 9112, 6) is refused, because the gate writes it itself. With two of them, two recipients would
+/// read two messages.
 pub(crate) fn field_name(text: &str) -> Result<Arc<str>, ValueError> {
     if text.len() > 128 || !is_token(text.as_bytes()) {
         return Err(ValueError::new("is not the name of a header field"));
@@ -31,7 +31,7 @@ pub(crate) fn field_value(text: &str) -> Result<Arc<str>, ValueError> {
     if text.len() > 8_192 { Err(ValueError::new("is longer than 8192 bytes")) } else { Ok(text.into()) }
 }
 
-/// Where a redirect points: an absolute `http` or `https` URL, or a path.
+/// The target of a redirect: an absolute `http` or `https` URL, or a path.
 pub(crate) fn location(text: &str) -> Result<Arc<str>, ValueError> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte)) {
         return Err(ValueError::hint(

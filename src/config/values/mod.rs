@@ -1,4 +1,4 @@
-//! One value each: text becomes a duration, an address, a host, or says why it is none.
+//! Values: text becomes a duration, an address, a host, or an error.
 
 pub(crate) mod header;
 pub(crate) mod target;

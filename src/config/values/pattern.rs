@@ -1,4 +1,4 @@
-//! What a rule matches on: hosts, path prefixes, methods.
+//! Patterns of rules: hosts, path prefixes, methods.
 
 use std::net::Ipv6Addr;
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use super::value_error::ValueError;
 use crate::config::plan::HostPattern;
 use crate::http::is_token;
 
-/// A host as `Host` carries it, without a port: a name, an IPv4 address, or an IPv6 address in
-/// brackets; or `*.` and a name. Lower case, the dot at the end gone, IPv6 in its shortest form.
+/// A host as in `Host`, without a port: a name, an IPv4 address, or an IPv6 address in brackets; or `*.` and a
+/// name. The result is in lower case, without a dot at the end, with IPv6 in its shortest form.
 pub(crate) fn host(text: &str) -> Result<HostPattern, ValueError> {
     const NO_PORT: ValueError =
         ValueError::hint("has a port in it", "leave it out: a host stands for every port");
@@ -50,7 +50,7 @@ const STAR: ValueError = ValueError::hint(
     "a wildcard is `*.` and a name: it takes exactly one label",
 );
 
-/// A name of the DNS, or an IPv4 address, in lower case.
+/// A DNS name or an IPv4 address, in lower case.
 pub(crate) fn host_name(text: &str) -> Result<Arc<str>, ValueError> {
     if !text.is_ascii() {
         return Err(ValueError::hint(
@@ -77,8 +77,8 @@ pub(crate) fn host_name(text: &str) -> Result<Arc<str>, ValueError> {
     Ok(text.to_ascii_lowercase().into())
 }
 
-/// A path prefix: whole segments, no slash at the end (but `/`), escapes of unreserved characters
-/// decoded, since that is how a request's path is compared (RFC 3986, 6.2.2.2).
+/// A path prefix: whole segments, with no slash at the end except for `/`. Escapes of unreserved characters are
+/// decoded, because the path of a request is compared that way (RFC 3986, 6.2.2.2).
 pub(crate) fn path_prefix(text: &str) -> Result<Arc<str>, ValueError> {
     if text.ends_with("/*") || text.ends_with("/**") {
         return Err(ValueError::hint(
@@ -89,7 +89,7 @@ pub(crate) fn path_prefix(text: &str) -> Result<Arc<str>, ValueError> {
     path(text)
 }
 
-/// A path without query or fragment, normalised as [`path_prefix`] says.
+/// A path without query or fragment, normalized like a [`path_prefix`].
 pub(crate) fn path(text: &str) -> Result<Arc<str>, ValueError> {
     if !text.starts_with('/') {
         return Err(ValueError::hint(
@@ -136,7 +136,7 @@ fn decode_unreserved(text: &str) -> Result<String, ValueError> {
     Ok(out)
 }
 
-/// A method, in upper case. `CONNECT` is never forwarded, so no rule can ask for it.
+/// A method in upper case. `CONNECT` is never forwarded, so no rule can ask for it.
 pub(crate) fn method(text: &str) -> Result<Arc<str>, ValueError> {
     if !is_token(text.as_bytes()) {
         return Err(ValueError::hint("is not a method", "write for example [GET, POST]"));

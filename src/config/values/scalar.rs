@@ -1,7 +1,6 @@
 //! Single values: durations, sizes, counts, names, words of a fixed set.
 //!
-//! Each function takes the whole text of a value, everything filled in, and says what it means or
-//! what is wrong with it.
+//! Each function parses the whole text of a value after substitution.
 
 use std::time::Duration;
 
@@ -26,7 +25,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, ValueError> {
             "m" => 60_000,
             "h" => 3_600_000,
             "d" => 86_400_000,
-            // Only a number that stands alone is seconds: `1m30` may mean anything.
+            // A number without a unit is seconds only if it stands alone, because `1m30` is ambiguous.
             "" if after.is_empty() && rest.len() == text.len() => 1_000,
             _ => return Err(NOT),
         };
@@ -35,17 +34,17 @@ pub(crate) fn duration(text: &str) -> Result<Duration, ValueError> {
     }
     match total {
         _ if text.is_empty() => Err(NOT),
-        // A sum with "now" must never overflow a clock.
+        // The sum with the current time must never overflow a clock.
         31_536_000_001.. => Err(LONG),
         milliseconds => Ok(Duration::from_millis(milliseconds)),
     }
 }
 
-/// A duration that may not be zero.
+/// A duration that is not zero.
 pub(crate) fn timeout(text: &str) -> Result<Duration, ValueError> {
     match duration(text)? {
         Duration::ZERO => Err(ValueError::hint(
-            "is no time at all",
+            "is zero, which is no time-out",
             "there is no value for \"never\"; write a long one, such as \"1d\"",
         )),
         duration => Ok(duration),
@@ -81,12 +80,12 @@ pub(crate) fn size(text: &str) -> Result<u64, ValueError> {
         .ok_or(ValueError::new("is too large a size"))
 }
 
-/// A body limit; `unlimited` is none, to lift one that a listener set.
+/// A body limit. `unlimited` removes the limit of a listener.
 pub(crate) fn body_limit(text: &str) -> Result<Option<u64>, ValueError> {
     if text == "unlimited" { Ok(None) } else { size(text).map(Some) }
 }
 
-/// A size from 1 KiB to 1 MiB: the head of a request must fit in memory, times connections.
+/// A size from 1 KiB to 1 MiB, because every connection may hold a request head in memory.
 pub(crate) fn head_size(text: &str) -> Result<usize, ValueError> {
     match size(text)? {
         size @ 1_024..=1_048_576 => Ok(size as usize),
@@ -118,7 +117,7 @@ pub(crate) fn connection_count(text: &str) -> Result<usize, ValueError> {
     count(text, 1..=10_000_000, "is not a number between 1 and 10000000")
 }
 
-/// How many targets are tried.
+/// A number of targets to try.
 pub(crate) fn tries(text: &str) -> Result<usize, ValueError> {
     count(text, 1..=100, "is not a number between 1 and 100")
 }
@@ -141,7 +140,7 @@ pub(crate) fn flag(text: &str) -> Result<bool, ValueError> {
     }
 }
 
-/// The name of a listener, a rule or an upstream: it is shown in logs and metrics.
+/// The name of a listener, a rule or an upstream. It is shown in logs and metrics.
 pub(crate) fn name(text: &str) -> Result<std::sync::Arc<str>, ValueError> {
     match text {
         "" => Err(ValueError::new("is not a name: it is empty")),
@@ -154,7 +153,7 @@ pub(crate) fn name(text: &str) -> Result<std::sync::Arc<str>, ValueError> {
     }
 }
 
-/// `log_level`; `log` is an old name for `info`.
+/// `log_level`. `log` is an old name for `info`.
 pub(crate) fn log_level(text: &str) -> Result<LogLevel, ValueError> {
     match text {
         "trace" => Ok(LogLevel::Trace),
@@ -175,13 +174,13 @@ pub(crate) fn log_format(text: &str) -> Result<LogFormat, ValueError> {
     }
 }
 
-/// The digits at the start and the rest. Digits only: no sign, no underscore, no fraction.
+/// The leading digits and the rest. There is no sign, no underscore and no fraction.
 fn split_number(text: &str) -> Option<(u64, &str)> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     Some((text[..digits].parse().ok()?, &text[digits..]))
 }
 
-/// A duration as [`duration`] reads it, in the largest unit that is exact.
+/// A duration in the form of [`duration`], in the largest unit that is exact.
 pub(crate) fn show_duration(duration: Duration) -> String {
     match duration.as_millis() {
         0 => "0s".into(),
@@ -192,7 +191,7 @@ pub(crate) fn show_duration(duration: Duration) -> String {
     }
 }
 
-/// A size as [`size`] reads it, in the largest unit that is exact.
+/// A size in the form of [`size`], in the largest unit that is exact.
 pub(crate) fn show_size(size: u64) -> String {
     match size {
         0 => "0".into(),
@@ -258,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_read_again() {
+    fn a_shown_value_parses_to_itself() {
         for milliseconds in [0, 1, 999, 1_000, 1_500, 60_000, 90_000, 3_600_000, 86_400_000] {
             let value = Duration::from_millis(milliseconds);
             assert_eq!(duration(&show_duration(value)), Ok(value));

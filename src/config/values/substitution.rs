@@ -1,16 +1,16 @@
-//! `${env:NAME}`, `${env:NAME:-default}` and `${file:path}` in a string; `$$` stands for `$`.
+//! `${env:NAME}`, `${env:NAME:-default}` and `${file:path}` in a string. `$$` stands for `$`.
 
 use std::path::Path;
 
 use super::value_error::ValueError;
 use crate::config::inputs::Inputs;
 
-/// What cannot be filled in, and what to do about it.
+/// The message of a failed substitution, and a hint.
 type Missing = (String, Option<String>);
 
-/// What a string says once everything in it is filled in; a file is sought from `dir`.
+/// A string with everything filled in. The path of a file starts from `dir`.
 ///
-/// A default may hold anything but `}`; nothing inside what was filled in is looked at again.
+/// A default may hold anything but `}`. The filled-in text is not looked at again.
 pub(crate) fn expand(text: &str, dir: &Path, inputs: &dyn Inputs) -> Result<String, Missing> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -40,7 +40,7 @@ fn fill(what: &str, dir: &Path, inputs: &dyn Inputs) -> Result<String, Missing> 
             Some((name, default)) => (name, Some(default)),
             None => (variable, None),
         };
-        // As in a shell, `:-` takes the place of an empty variable too.
+        // As in a shell, `:-` replaces an empty variable too.
         let value = inputs.env(name).filter(|value| !(value.is_empty() && default.is_some()));
         return value.or_else(|| default.map(str::to_owned)).ok_or_else(|| {
             let hint = format!("set it, or give a default: `${{env:{name}:-...}}`");
@@ -60,12 +60,12 @@ fn fill(what: &str, dir: &Path, inputs: &dyn Inputs) -> Result<String, Missing> 
             }
         };
     }
-    // Not quoted: a secret may hold such characters.
+    // The text is not quoted, because a secret may hold such characters.
     let hint = "write `$${` where `${` itself is meant".into();
     Err(("`${...}` is neither `${env:NAME}` nor `${file:path}`".into(), Some(hint)))
 }
 
-/// A text that is wrong in itself, whatever it was filled in with.
+/// Refuses a text that is empty after substitution.
 pub(crate) fn not_empty(text: &str) -> Result<&str, ValueError> {
     if text.trim().is_empty() { Err(ValueError::new("is empty")) } else { Ok(text) }
 }

@@ -1,4 +1,4 @@
-//! Addresses: where a listener listens, where a target is.
+//! Addresses to listen on, and addresses of targets.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use super::pattern;
 use super::value_error::ValueError;
 use crate::config::plan::{Bind, Scheme, Target, TargetHost};
 
-/// A target as written: what a scheme left out means shows only where it is used.
+/// A target as written. If it has no scheme, its user decides which one is meant.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TargetText {
-    /// `None`: only `host:port` was written.
+    /// `None` if only `host:port` was written.
     pub(crate) scheme: Option<Scheme>,
     pub(crate) host: TargetHost,
     pub(crate) port: u16,
@@ -20,7 +20,7 @@ pub(crate) struct TargetText {
 }
 
 impl TargetText {
-    /// The target, with a scheme where none was written.
+    /// The target, with `scheme` if none was written.
     pub(crate) fn with(&self, scheme: Scheme) -> Target {
         Target {
             scheme: self.scheme.unwrap_or(scheme),
@@ -69,7 +69,7 @@ pub(crate) fn target(text: &str) -> Result<TargetText, ValueError> {
     Ok(TargetText { scheme, host, port, base_path })
 }
 
-/// What stands after a scheme, which is not case-sensitive (RFC 3986, 3.1).
+/// The rest after a scheme, which is not case-sensitive (RFC 3986, 3.1).
 pub(crate) fn strip_scheme<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
     let (head, rest) = text.split_at_checked(prefix.len())?;
     head.eq_ignore_ascii_case(prefix).then_some(rest)
@@ -110,7 +110,7 @@ fn target_name(text: &str) -> Result<TargetHost, ValueError> {
         return Ok(TargetHost::Address(IpAddr::V4(address)));
     }
     let name = pattern::host_name(text)?;
-    // A name whose last label is a number would be read as an address by some (RFC 3986, 3.2.2).
+    // Some programs read a name as an address if its last label is a number (RFC 3986, 3.2.2).
     let last = name.rsplit('.').next().unwrap_or_default();
     if last.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(ValueError::hint(
@@ -129,7 +129,7 @@ fn port_number(text: &str) -> Result<u16, ValueError> {
     text.parse().ok().filter(|_| digits).ok_or(ValueError::new("has a port that is not between 0 and 65535"))
 }
 
-/// Where to listen: a port alone, `:port`, `address:port`, `localhost:port`. Port 0 is a free one.
+/// An address to listen on: a port alone, `:port`, `address:port`, `localhost:port`. Port 0 is a free one.
 pub(crate) fn bind(text: &str) -> Result<Bind, ValueError> {
     const FORMS: ValueError = ValueError::hint(
         "is not an address to listen on",

@@ -1,12 +1,12 @@
-//! Why a text is not a value.
+//! The error of a value.
 
-/// Why a text is not the value it should be. Static text, so that nothing of a value that was
-/// filled in (it may be a secret) can slip into a message.
+/// The reason why a text is not a valid value. It is static text, so that no part of a filled-in value, which may
+/// be a secret, can get into a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ValueError {
-    /// Goes after the quoted value: "is not a duration".
+    /// The end of a sentence that begins with the quoted value: "is not a duration".
     pub(crate) problem: &'static str,
-    /// What to write instead.
+    /// A hint: what to write instead.
     pub(crate) hint: Option<&'static str>,
 }
 

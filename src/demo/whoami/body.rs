@@ -1,30 +1,29 @@
-//! One request body, read piece by piece through whatever buffers its source; whole bodies are
-//! never held.
+//! A request body, read piece by piece through the buffer of its source. A whole body is never held.
 
 use super::request::Framing;
 use futures_lite::io::{AsyncBufRead, AsyncBufReadExt};
 use std::io;
 
-/// A chunk-size line or a trailer line longer than this many bytes ends the connection.
+/// Bytes of the longest chunk-size line or trailer line. A longer one ends the connection.
 const LINE_BYTES_MAX: u64 = 8 * 1024;
-/// More trailer fields than this end the connection.
+/// Trailer fields of a body. More end the connection.
 const TRAILERS_MAX: usize = 128;
 
-/// What is still to come of a request body.
+/// The rest of a request body.
 pub(super) struct Body {
     state: State,
-    /// Trailer fields of a chunked body, known once it was read to its end.
+    /// Trailer fields of a chunked body, known when it was read to its end.
     pub(super) trailers: Vec<(String, String)>,
 }
 
 enum State {
-    /// This many bytes of a body with `Content-Length`.
+    /// Bytes left of a body with `Content-Length`.
     Length(u64),
-    /// A chunk-size line comes next; the flag says whether a chunk's CRLF comes before it.
+    /// A chunk-size line comes next. The flag tells whether the CRLF of a chunk comes before it.
     Size {
         after_chunk: bool,
     },
-    /// This many bytes of a chunk.
+    /// Bytes left of a chunk.
     Chunk(u64),
     End,
 }
@@ -43,8 +42,9 @@ impl Body {
         matches!(self.state, State::End)
     }
 
-    /// Appends the next piece to `into`, at most what `source` has buffered; false at the end of the body.
-    /// A source that ends first is `UnexpectedEof`, a chunk line that is none `InvalidData`.
+    /// Appends the next piece to `into`, at most as much as `source` has buffered. Returns false at the end of the
+    /// body. If the source ends too early, the error is `UnexpectedEof`; for a wrong chunk line it is
+    /// `InvalidData`.
     pub(super) async fn read<R: AsyncBufRead + Unpin>(
         &mut self,
         source: &mut R,
@@ -104,7 +104,7 @@ async fn piece<R: AsyncBufRead + Unpin>(source: &mut R, left: u64, into: &mut Ve
     Ok(count as u64)
 }
 
-/// One line, without the CRLF that must end it.
+/// Reads one line, without the CRLF that must end it.
 async fn line<R: AsyncBufRead + Unpin>(source: &mut R) -> io::Result<String> {
     use futures_lite::io::AsyncReadExt;
     let mut bytes = Vec::new();
@@ -118,7 +118,7 @@ async fn line<R: AsyncBufRead + Unpin>(source: &mut R) -> io::Result<String> {
     }
 }
 
-/// RFC 9112, section 7.1; extensions are skipped.
+/// Parses a chunk size (RFC 9112, section 7.1). Extensions are skipped.
 fn chunk_size(line: &str) -> io::Result<u64> {
     let digits = line.split(';').next().unwrap_or_default().trim_end_matches([' ', '\t']);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -139,7 +139,7 @@ mod tests {
 
     type Fields = Vec<(String, String)>;
 
-    /// Reads a body through a buffer of `buffer` bytes; what is left of the input comes too.
+    /// Reads a body through a buffer of `buffer` bytes. Returns the rest of the input too.
     fn read(framing: Framing, input: &[u8], buffer: usize) -> io::Result<(Vec<u8>, Fields, Vec<u8>)> {
         smol::block_on(async {
             let mut source = BufReader::with_capacity(buffer, input);

@@ -1,4 +1,4 @@
-//! One client's connection: request after request, until either side has enough.
+//! One client's connection: request after request, until either side ends it.
 
 use super::endpoint;
 use super::exchange::{Exchange, Stream, refuse, within};
@@ -13,12 +13,12 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// An idle connection is closed after this; longer than any proxy keeps one, so that the proxy
+/// The time after which an idle connection is closed. It is longer than that of any proxy, so that the proxy
 /// decides and no request meets a closing connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
-/// A head must arrive in this time, counted from its first byte.
+/// The time for a head, counted from its first byte.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// After a last answer the client's bytes are still taken for this long.
+/// The time in which the client's bytes are still read after the last answer.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves `stream` until it ends.
@@ -49,7 +49,7 @@ pub(super) async fn serve(stream: Async<TcpStream>, name: Arc<str>, stop: Stop) 
     linger(&mut stream).await
 }
 
-/// Waits for the first byte of a request; false when there will be none.
+/// Waits for the first byte of a request. Returns false if there will be none.
 async fn awaits_request(stream: &mut Stream, stop: &Stop) -> io::Result<bool> {
     let bytes = async { stream.fill_buf().await.map(|bytes| !bytes.is_empty()) };
     let stopped = async {
@@ -59,7 +59,7 @@ async fn awaits_request(stream: &mut Stream, stop: &Stop) -> io::Result<bool> {
     within(IDLE_TIMEOUT, bytes.or(stopped)).await
 }
 
-/// Reads one head, never more than one.
+/// Reads one head, never more.
 async fn read_head(stream: &mut Stream) -> io::Result<Result<Head, Refusal>> {
     let mut bytes = Vec::new();
     loop {
@@ -70,7 +70,7 @@ async fn read_head(stream: &mut Stream) -> io::Result<Result<Head, Refusal>> {
         let count = memchr::memchr(b'\n', buffered).map_or(buffered.len(), |at| at + 1);
         bytes.extend_from_slice(&buffered[..count]);
         stream.consume(count);
-        // A bare LF ends a head here too, so that `Head::parse` refuses it now and not the time-out later.
+        // A bare LF ends a head here too. So `Head::parse` refuses it now, before the time is over.
         if bytes.ends_with(b"\n\r\n") || bytes.ends_with(b"\n\n") {
             return Ok(Head::parse(&bytes));
         }
@@ -80,8 +80,8 @@ async fn read_head(stream: &mut Stream) -> io::Result<Result<Head, Refusal>> {
     }
 }
 
-/// Closes so that the last answer arrives: a close with unread bytes would be a reset, which may
-/// overtake it (RFC 9112, section 9.6).
+/// Closes so that the last answer arrives. A close with unread bytes would send a reset, which may overtake the
+/// answer (RFC 9112, section 9.6).
 async fn linger(stream: &mut Stream) -> io::Result<()> {
     stream.get_ref().get_ref().shutdown(Shutdown::Write)?;
     let drained = async {

@@ -1,4 +1,4 @@
-//! What a path and a query ask for.
+//! The paths, and the parameters of the query.
 //!
 //! | last segment of the path | answer |
 //! |---|---|
@@ -10,7 +10,7 @@
 //! | anything else | the report: name and what was received; JSON with `Accept: application/json` or `?format=json` |
 //!
 //! `?delay=500ms` waits before any of them, `?status=503` changes the status of all but `ws`.
-//! Only the last segment counts, so that it works behind a rule that keeps its prefix too.
+//! Only the last segment counts, so that these paths work behind a rule that keeps its prefix too.
 
 use super::exchange::{BodyLength, Exchange, TEXT};
 use super::report::{Digest, Report};

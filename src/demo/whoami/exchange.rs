@@ -9,34 +9,34 @@ use std::io;
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// A peer that sends nothing of a body, or takes nothing of an answer, for this long is gone.
+/// The time without progress of a body or an answer after which the peer counts as gone.
 const PROGRESS_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A client's connection, reads buffered.
+/// A client's connection with buffered reads.
 pub(super) type Stream = BufReader<Async<TcpStream>>;
 
 /// Plain text, for most answers.
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 
-/// How the end of an answer's body is told.
+/// The framing of an answer's body.
 #[derive(Clone, Copy)]
 pub(super) enum BodyLength {
-    /// This many bytes will be sent.
+    /// This many bytes.
     Length(u64),
-    /// Not known: chunked, or to HTTP/1.0 by closing.
+    /// Unknown: chunked, or for HTTP/1.0 up to the close.
     Unknown,
 }
 
-/// One request being answered.
+/// A request that is being answered.
 pub(super) struct Exchange<'a> {
     pub(super) stream: &'a mut Stream,
     pub(super) head: Head,
     pub(super) body: Body,
-    /// The connection can carry another request after this one.
+    /// Whether the connection can carry another request after this one.
     pub(super) keep: bool,
-    /// The client waits for "100 Continue" before it sends its body (RFC 9110, section 10.1.1).
+    /// Whether the client waits for "100 Continue" before it sends its body (RFC 9110, section 10.1.1).
     expects_continue: bool,
-    /// What `send` does with a piece.
+    /// The way in which `send` writes a piece.
     pieces: BodyMode,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Exchange<'a> {
 enum BodyMode {
     Plain,
     Chunked,
-    /// HEAD, 204 and 304 have no body, whatever their head says.
+    /// Nothing is written: HEAD, 204 and 304 have no body, whatever their head says.
     Swallowed,
 }
 
@@ -56,8 +56,8 @@ impl<'a> Exchange<'a> {
         Exchange { stream, keep: head.keeps_alive(), head, body, expects_continue, pieces: BodyMode::Plain }
     }
 
-    /// Tells a client that waits for it to send its body. An endpoint that answers while it reads
-    /// calls this before it starts: after the head of the answer it would be too late.
+    /// Tells a waiting client to send its body. An endpoint that answers while it reads calls this before it
+    /// starts. After the head of the answer it would be too late.
     pub(super) async fn invite_body(&mut self) -> io::Result<()> {
         match std::mem::take(&mut self.expects_continue) {
             true => write(self.stream, b"HTTP/1.1 100 Continue\r\n\r\n").await,
@@ -65,7 +65,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Appends the next piece of the request body to `into`; false at its end.
+    /// Appends the next piece of the request body to `into`. Returns false at its end.
     pub(super) async fn read_body(&mut self, into: &mut Vec<u8>) -> io::Result<bool> {
         self.invite_body().await?;
         within(PROGRESS_TIMEOUT, self.body.read(self.stream, into)).await
@@ -101,7 +101,7 @@ impl<'a> Exchange<'a> {
         self.pieces == BodyMode::Swallowed
     }
 
-    /// Ends an answer of unknown extent.
+    /// Ends an answer of unknown length.
     pub(super) async fn finish(&mut self) -> io::Result<()> {
         match self.pieces {
             BodyMode::Chunked => write(self.stream, b"0\r\n\r\n").await,
@@ -118,13 +118,13 @@ impl<'a> Exchange<'a> {
         write(self.stream, &bytes).await
     }
 
-    /// Makes the connection ready for the next request; false when it cannot be.
+    /// Makes the connection ready for the next request. Returns false if that is not possible.
     pub(super) async fn discard_body(&mut self) -> io::Result<bool> {
-        /// More of an unread body than this costs the client its connection.
+        /// Bytes of an unread body that are discarded. After a longer one the connection is closed.
         const DISCARDED_BYTES_MAX: usize = 1024 * 1024;
         let (mut piece, mut discarded) = (Vec::new(), 0);
         while self.keep && !self.body.is_at_end() {
-            // A client still waiting for leave to send may send the body, or may not.
+            // A client that still waits may send the body or not.
             if self.expects_continue || discarded > DISCARDED_BYTES_MAX {
                 return Ok(false);
             }
@@ -164,7 +164,7 @@ impl<'a> Exchange<'a> {
     }
 }
 
-/// Answers what could not be read as a request; the connection must be closed after it.
+/// Answers bytes that are not a valid request. The connection must be closed after it.
 pub(super) async fn refuse(stream: &mut Stream, refusal: &Refusal) -> io::Result<()> {
     let Refusal { status, message } = refusal;
     let length = message.len() + 1;
@@ -172,7 +172,7 @@ pub(super) async fn refuse(stream: &mut Stream, refusal: &Refusal) -> io::Result
     write(stream, format!("{}{fields}\r\n{message}\n", status_line(*status)).as_bytes()).await
 }
 
-/// Sends raw bytes, as long as the peer takes some.
+/// Sends raw bytes as long as the peer takes some.
 pub(super) async fn write(stream: &mut Stream, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match within(PROGRESS_TIMEOUT, stream.write(bytes)).await? {
@@ -183,7 +183,7 @@ pub(super) async fn write(stream: &mut Stream, mut bytes: &[u8]) -> io::Result<(
     Ok(())
 }
 
-/// The result of `future`, or `TimedOut` after `limit`.
+/// Returns the result of `future`, or `TimedOut` after `limit`.
 pub(super) async fn within<T>(limit: Duration, future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     let late = async {
         Timer::after(limit).await;
@@ -192,7 +192,7 @@ pub(super) async fn within<T>(limit: Duration, future: impl Future<Output = io::
     future.or(late).await
 }
 
-/// Phrases for what is answered often; others may be empty (RFC 9112, section 4).
+/// The status line. It has phrases for common statuses; the phrase may be empty (RFC 9112, section 4).
 fn status_line(status: u16) -> String {
     let phrase = match status {
         200 => "OK",
@@ -212,7 +212,7 @@ fn status_line(status: u16) -> String {
     format!("HTTP/1.1 {status} {phrase}\r\n")
 }
 
-/// The extent of an answer that repeats the request's body.
+/// The length of an answer that repeats the request's body.
 impl From<Framing> for BodyLength {
     fn from(framing: Framing) -> BodyLength {
         match framing {

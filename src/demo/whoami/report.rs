@@ -1,14 +1,14 @@
-//! What was received, as text or JSON.
+//! The report of a request, as text or JSON.
 
 use super::request::Head;
 use rustls::crypto::hash::Context;
 use serde_json::json;
 use std::net::SocketAddr;
 
-/// A body up to this many bytes is shown when it is text; of every body, length and SHA-256 are.
+/// Bytes of the longest body that is shown, if it is text. Length and SHA-256 of every body are shown.
 const SHOWN_BYTES_MAX: usize = 4 * 1024;
 
-/// A body as it goes by: counted, hashed, and its beginning kept.
+/// A body that is counted and hashed as it passes. Its beginning is kept.
 pub(super) struct Digest {
     bytes: u64,
     hash: Box<dyn Context>,
@@ -17,7 +17,7 @@ pub(super) struct Digest {
 
 impl Digest {
     pub(super) fn new() -> Digest {
-        // The hash of a cipher suite that TLS to upstreams needs anyway: no crate more for it.
+        // Takes the hash from a cipher suite that TLS to upstreams needs anyway, so no other crate is needed.
         let suite = rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
         let suite = suite.tls13().expect("invariant: a TLS 1.3 suite is one");
         Digest { bytes: 0, hash: suite.common.hash_provider.start(), shown: Vec::new() }
@@ -26,12 +26,12 @@ impl Digest {
     pub(super) fn add(&mut self, piece: &[u8]) {
         self.bytes += piece.len() as u64;
         self.hash.update(piece);
-        // One byte over the limit tells "too long to show" from "just as long".
+        // One byte over the limit tells a body of exactly that length from a longer one.
         let room = (SHOWN_BYTES_MAX + 1).saturating_sub(self.shown.len());
         self.shown.extend_from_slice(&piece[..piece.len().min(room)]);
     }
 
-    /// The body itself, where it is short and text.
+    /// The body, if it is short and text.
     fn text(&self) -> Option<&str> {
         let text = std::str::from_utf8(&self.shown).ok().filter(|text| text.len() <= SHOWN_BYTES_MAX)?;
         let is_binary = text.contains(|byte: char| byte.is_control() && !matches!(byte, '\t' | '\r' | '\n'));
@@ -43,7 +43,7 @@ impl Digest {
     }
 }
 
-/// Everything a report tells.
+/// The content of a report.
 pub(super) struct Report<'a> {
     pub(super) name: &'a str,
     pub(super) client: SocketAddr,
@@ -53,7 +53,7 @@ pub(super) struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// Who answers, then the request as it came, as far as it is text.
+    /// The name of this server, then the request as it was received, as far as it is text.
     pub(super) fn text(&self) -> String {
         let Report { name, client, head, body, .. } = self;
         let mut text = format!("Name: {name}\nClient: {client}\n");
@@ -76,7 +76,7 @@ impl Report<'_> {
         text
     }
 
-    /// The same as one JSON object; fields are pairs, so that order and repetition are kept.
+    /// The report as one JSON object. Fields are pairs, so that order and repetition are kept.
     pub(super) fn json(&self) -> String {
         let report = json!({
             "name": self.name,

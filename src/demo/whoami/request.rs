@@ -1,18 +1,18 @@
-//! One request head, from bytes to words. Opens no socket and never waits.
+//! Parses a request head. Opens no socket and never waits.
 
 use std::time::Duration;
 
-/// A head longer than this many bytes is refused with 431.
+/// Bytes of the longest head. A longer one is refused with 431.
 pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// `?delay` and `?every` wait no longer than this: long enough to see any time-out of a proxy.
+/// The longest wait of `?delay` and `?every`: long enough for any time-out of a proxy.
 const WAIT_MAX: Duration = Duration::from_secs(600);
-/// `?size` asks for no more than this many bytes.
+/// The largest `?size` in bytes.
 const SIZE_MAX: u64 = 10_000_000_000;
-/// `?chunks` asks for no more than this many.
+/// The largest `?chunks`.
 const CHUNKS_MAX: u64 = 100_000;
 
-/// Why a request is answered with an error: the status and one line for a person.
+/// The status of an error, and one line for people.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: u16,
@@ -25,20 +25,20 @@ impl Refusal {
     }
 }
 
-/// How the end of the request body is known (RFC 9112, section 6.3).
+/// The framing of the request body (RFC 9112, section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// This many bytes; 0 when the head says nothing.
+    /// This many bytes; 0 if the head does not tell.
     Length(u64),
     /// The chunked coding.
     Chunked,
 }
 
-/// A request head as it came: fields in order, names in the case they had.
+/// A request head as it was received: fields in order, names in their case.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) method: String,
-    /// As on the request line, nothing decoded.
+    /// The target of the request line, not decoded.
     pub(super) target: String,
     /// `HTTP/1.1` or `HTTP/1.0`.
     pub(super) version: &'static str,
@@ -47,7 +47,7 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Parses `bytes`, a whole head with the empty line that ends it.
+    /// Parses `bytes`, a whole head with its empty line.
     pub(super) fn parse(bytes: &[u8]) -> Result<Head, Refusal> {
         let text = String::from_utf8_lossy(bytes);
         let text =
@@ -70,7 +70,7 @@ impl Head {
         fields.flat_map(|(_, value)| value.split(',')).any(|have| have.trim().eq_ignore_ascii_case(member))
     }
 
-    /// The path, without the query; of an absolute-form target, without its origin too.
+    /// The path without the query, and without the origin of an absolute-form target.
     pub(super) fn path(&self) -> &str {
         let target = self.target.split('?').next().unwrap_or_default();
         match target.split_once("://") {
@@ -98,24 +98,24 @@ impl Head {
     }
 }
 
-/// What the query asks for, read once and checked against the limits.
+/// The options of the query, parsed once and checked against the limits.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct QueryOptions {
-    /// Wait this long before the answer.
+    /// The wait before the answer.
     pub(super) delay: Duration,
     pub(super) status: u16,
-    /// The report as JSON.
+    /// Whether the report is JSON.
     pub(super) json: bool,
     /// Pieces that `/stream` sends.
     pub(super) chunks: u64,
-    /// Time between two of them.
+    /// The time between two pieces.
     pub(super) every: Duration,
     /// Bytes that `/bytes` sends.
     pub(super) size: u64,
 }
 
 impl QueryOptions {
-    /// Reads the query of `head`; what it does not say has a default.
+    /// Parses the query of `head`. Missing options have defaults.
     pub(super) fn of(head: &Head) -> Result<QueryOptions, Refusal> {
         let json = match head.parameter("format") {
             Some("json") => true,
@@ -174,7 +174,8 @@ fn field(line: &str) -> Result<(String, String), Refusal> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// RFC 9112, section 6.3, without its leniency: what two readers could understand in two ways is refused.
+/// The framing by RFC 9112, section 6.3, but stricter: whatever two readers could understand differently is
+/// refused.
 fn framing(fields: &[(String, String)]) -> Result<Framing, Refusal> {
     let all = |name: &str| {
         fields
@@ -194,7 +195,7 @@ fn framing(fields: &[(String, String)]) -> Result<Framing, Refusal> {
     }
 }
 
-/// RFC 9110, section 5.6.2.
+/// Whether the text is a token (RFC 9110, section 5.6.2).
 fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
@@ -213,7 +214,7 @@ fn option<T>(
     }
 }
 
-/// Only digits: `str::parse` alone would take a sign.
+/// Parses digits alone; `str::parse` would accept a sign too.
 fn digits(text: &str) -> Option<u64> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
@@ -226,7 +227,7 @@ fn status(text: &str) -> Option<u16> {
     digits(text).filter(|number| (200..600).contains(number)).and_then(|number| number.try_into().ok())
 }
 
-/// A number and its unit; no unit is the empty string.
+/// A number and its unit. Without a unit, that is an empty string.
 fn measure(text: &str) -> Option<(u64, &str)> {
     let unit = text.find(|byte: char| !byte.is_ascii_digit()).unwrap_or(text.len());
     digits(&text[..unit]).map(|number| (number, &text[unit..]))
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_readers_could_read_in_two_ways_is_refused() {
+    fn ambiguous_heads_are_refused() {
         let heads = [
             ("GET / HTTP/1.1\nHost: h\r\n\r\n", 400),
             ("GET  / HTTP/1.1\r\n\r\n", 400),
@@ -322,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn wishes_have_defaults_units_and_limits() {
+    fn options_of_the_query_have_defaults_units_and_limits() {
         let options =
             |target: &str| QueryOptions::of(&parse(&format!("GET {target} HTTP/1.1\r\n\r\n")).unwrap());
         let defaults = options("/").unwrap();

@@ -1,4 +1,4 @@
-//! The listening socket and the life of the whole server.
+//! The listening socket and the life of the server.
 
 use super::connection;
 use super::stop::Stop;
@@ -13,23 +13,23 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Connections over this many are closed at once.
+/// Connections at once. Further ones are closed.
 const CONNECTIONS_MAX: usize = 8192;
-/// Connections that the kernel may hold for us before we accept them.
+/// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 1024;
-/// What still runs this long after a stop is cut.
+/// The time after a stop in which connections may end. After that they are dropped.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
-/// How long to wait when the system has no descriptor or memory for a connection.
+/// The pause when the system has no descriptor or memory for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What a whoami is told.
+/// The options of a whoami.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// TCP port; 0 takes a free one.
+    /// The TCP port; 0 takes a free one.
     pub port: u16,
-    /// What it answers to "who am I?".
+    /// The name in its answers.
     pub name: String,
-    /// Address to listen on. `::` means every address, IPv4 included, also where IPv6 is off.
+    /// The address to listen on. `::` means every address, IPv4 included, also without IPv6 in the kernel.
     pub bind: IpAddr,
 }
 
@@ -39,10 +39,10 @@ impl Default for Options {
     }
 }
 
-/// Serves until TERM or INT, then lets open exchanges end; a second signal ends it at once.
-/// Fails when the address cannot be bound.
+/// Serves until TERM or INT, then lets open exchanges end. A second signal ends it at once. Fails if the address
+/// cannot be bound.
 pub fn run(options: Options) -> io::Result<()> {
-    // First of all, so that no signal is lost between start and here.
+    // Catch signals first, so that none is lost while the server starts.
     let mut signals = Signals::new([Signal::Term, Signal::Int])?;
     let name = options.name.clone();
     let server = Server::start(options)?;
@@ -61,13 +61,13 @@ pub fn run(options: Options) -> io::Result<()> {
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
-    /// Closed to say "stop"; nothing is ever sent.
+    /// Closing it tells the server to stop. Nothing is sent.
     stop: Sender<Infallible>,
     task: Task<()>,
 }
 
 impl Server {
-    /// Binds and serves on smol's global executor. Fails when the address cannot be bound.
+    /// Binds and serves on smol's global executor. Fails if the address cannot be bound.
     pub fn start(options: Options) -> io::Result<Server> {
         let listener = bind(SocketAddr::new(options.bind, options.port))?;
         let address = listener.local_addr()?;
@@ -77,12 +77,13 @@ impl Server {
         Ok(Server { address, stop, task })
     }
 
-    /// Where it listens, with the port it really got.
+    /// The address at which it listens, with the port that the system chose.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Stops accepting, closes idle connections, waits up to 5 s for the others. Blocks: not for async code.
+    /// Stops accepting, closes idle connections and waits up to 5 s for the others. Blocks, so do not call it in
+    /// async code.
     pub fn stop(self) {
         smol::block_on(self.ended());
     }
@@ -93,8 +94,8 @@ impl Server {
     }
 }
 
-/// Accepts until `stop`, then waits for the connections that are left. They run on an executor of
-/// their own, so that the end of this future is the end of all of them.
+/// Accepts until `stop`, then waits for the open connections. They run on an executor of their own, so dropping
+/// this future ends all of them.
 async fn serve(listener: Async<TcpListener>, name: Arc<str>, stop: Stop) {
     let connections = Executor::new();
     let (alive, all_gone) = channel::bounded::<Infallible>(1);
@@ -113,7 +114,8 @@ async fn serve(listener: Async<TcpListener>, name: Arc<str>, stop: Stop) {
     connections.run(server).await;
 }
 
-/// `alive` is cloned into each connection: it counts them, and its closing tells that the last one ended.
+/// Accepts connections. Each has a clone of `alive`, which counts them. The channel closes when the last one has
+/// ended.
 async fn accept_all(
     listener: &Async<TcpListener>,
     connections: &Executor<'static>,
@@ -145,7 +147,7 @@ async fn run_connection(stream: Async<TcpStream>, name: Arc<str>, stop: Stop, al
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     match listen(address) {
-        // Without IPv6 in the kernel, "every address" still means every IPv4 address.
+        // Without IPv6 in the kernel, `::` still means every IPv4 address.
         Err(error)
             if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
                 && error.kind() != io::ErrorKind::AddrInUse =>
@@ -161,7 +163,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
-    // A restarted server gets its port back although old connections linger there.
+    // A restarted server can bind its port again, although old connections linger there.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

@@ -1,22 +1,22 @@
-//! The word to stop.
+//! The signal that stops the server.
 
 use smol::channel::{self, Receiver, Sender};
 use std::convert::Infallible;
 
-/// Tells every part of a server that it is to stop.
+/// Tells every part of a server to stop.
 #[derive(Clone)]
 pub(super) struct Stop(Receiver<Infallible>);
 
 impl Stop {
-    /// The word to stop is given by dropping the sender.
+    /// A new signal. Dropping the sender gives it.
     pub(super) fn channel() -> (Sender<Infallible>, Stop) {
         let (stop, asked) = channel::bounded(1);
         (stop, Stop(asked))
     }
 
-    /// Returns once the server is to stop.
+    /// Returns when the server is to stop.
     pub(super) async fn asked(&self) {
-        // Nothing can be received: the only way out is the closed channel.
+        // Nothing can be received, so `recv` returns when the channel closes.
         let _ = self.0.recv().await;
     }
 

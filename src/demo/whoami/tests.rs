@@ -1,11 +1,11 @@
-//! The whole server over real sockets; clients block, with a deadline on every read.
+//! Tests of the whole server over real sockets. Clients block, with a deadline on every read.
 
 use super::{Options, Server};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// Long enough for any machine: reaching it is a failure.
+/// Long enough for any machine. Only a failing test waits so long.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 fn start() -> Server {
@@ -14,7 +14,7 @@ fn start() -> Server {
 
 struct Client(BufReader<TcpStream>);
 
-/// Status line and fields in one string, and the body.
+/// The status line and fields in one string, and the body.
 type Answer = (String, String);
 
 impl Client {
@@ -50,7 +50,7 @@ impl Client {
         String::from_utf8(bytes).unwrap()
     }
 
-    /// One answer, whatever its framing.
+    /// Reads one answer with any framing.
     fn answer(&mut self) -> Answer {
         let head = self.head();
         let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
@@ -75,7 +75,7 @@ impl Client {
         }
     }
 
-    /// Everything up to the close.
+    /// Reads everything up to the close.
     fn rest(&mut self) -> String {
         let mut rest = String::new();
         self.0.read_to_string(&mut rest).unwrap();
@@ -83,7 +83,7 @@ impl Client {
     }
 }
 
-/// One request that closes its connection.
+/// Sends one request that closes its connection.
 fn ask(server: &Server, request: &str) -> Answer {
     let mut client = Client::new(server);
     client.send(request);
@@ -91,14 +91,14 @@ fn ask(server: &Server, request: &str) -> Answer {
 }
 
 #[test]
-fn it_says_who_it_is_and_what_it_received() {
+fn the_report_has_the_name_and_the_request() {
     let server = start();
     let mut client = Client::new(&server);
     let port = client.0.get_ref().local_addr().unwrap().port();
     client.send("POST /a?b=c HTTP/1.1\r\nhOst: x\r\nContent-Length: 5\r\n\r\nhello");
     let (head, body) = client.answer();
     assert!(head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n"), "{head}");
-    // The listener speaks IPv6 too, and still shows an IPv4 client as one.
+    // The listener accepts IPv6 too, but shows an IPv4 client with its IPv4 address.
     assert!(
         body.starts_with(&format!("Name: api\nClient: 127.0.0.1:{port}\nBody: 5 bytes, sha256 ")),
         "{body}"
@@ -173,7 +173,7 @@ fn expect_gets_its_continue_only_where_the_body_is_read() {
     }
     client.send("POST /health HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
     assert!(client.answer().0.starts_with("HTTP/1.1 200 OK\r\n"));
-    // The client may send the body or not: only a close is clear.
+    // The client may send the body or not, so only a close is unambiguous.
     assert_eq!(client.rest(), "");
 }
 
@@ -201,7 +201,7 @@ fn pieces_come_one_by_one() {
     client.send("GET /stream?chunks=1 HTTP/1.1\r\nAccept: text/event-stream\r\n\r\n");
     assert!(client.head().contains("Content-Type: text/event-stream\r\n"));
     assert_eq!(client.chunks(), ["data: 1 of 1 from api\n\n"]);
-    // HTTP/1.0 knows no chunks: the close ends the body.
+    // HTTP/1.0 has no chunks, so the close ends the body.
     let (head, body) =
         ask(&server, "GET /stream?chunks=2&every=1ms HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
     assert!(head.contains("Connection: close\r\n") && !head.contains("chunked"), "{head}");
@@ -209,7 +209,7 @@ fn pieces_come_one_by_one() {
 }
 
 #[test]
-fn any_status_and_delay_can_be_had() {
+fn any_status_and_delay_can_be_asked_for() {
     let server = start();
     assert!(
         ask(&server, "GET /?status=503&delay=1ms HTTP/1.0\r\n\r\n")
@@ -232,7 +232,7 @@ fn any_status_and_delay_can_be_had() {
 }
 
 #[test]
-fn what_is_no_request_is_refused_and_closed() {
+fn an_invalid_request_is_refused_and_its_connection_closed() {
     let server = start();
     let long = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(70_000));
     for (request, status) in
@@ -247,7 +247,7 @@ fn what_is_no_request_is_refused_and_closed() {
 }
 
 #[test]
-fn websocket_says_back_what_it_hears() {
+fn websocket_echoes() {
     use async_tungstenite::tungstenite::Message;
     use futures_lite::StreamExt;
     let server = start();

@@ -1,4 +1,4 @@
-//! WebSocket that says back what it hears (RFC 6455).
+//! WebSocket (RFC 6455) that echoes messages.
 
 use super::exchange::{Stream, refuse, within, write};
 use super::request::{Head, Refusal};
@@ -12,19 +12,19 @@ use futures_lite::{FutureExt, StreamExt};
 use std::io;
 use std::time::Duration;
 
-/// A larger message ends the connection.
+/// Bytes of the longest message. A longer one ends the connection.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Nothing heard for this long ends the connection.
+/// The time without a message after which the connection ends.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
-/// A peer that takes no answer for this long is gone.
+/// The time after which a peer that takes no answer counts as gone.
 const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Whether `head` asks for WebSocket where it is spoken.
+/// Whether `head` asks for WebSocket at the path that has it.
 pub(super) fn is_asked(head: &Head) -> bool {
     head.path().ends_with("/ws") && head.lists("upgrade", "websocket") && head.lists("connection", "upgrade")
 }
 
-/// Answers the handshake and echoes until either side has enough.
+/// Answers the handshake and echoes until either side ends the connection.
 pub(super) async fn serve(mut stream: Stream, head: &Head, stop: &Stop) -> io::Result<()> {
     let (Some(key), Some("13")) = (head.field("sec-websocket-key"), head.field("sec-websocket-version"))
     else {
@@ -36,7 +36,7 @@ pub(super) async fn serve(mut stream: Stream, head: &Head, stop: &Stop) -> io::R
          Sec-WebSocket-Accept: {accept}\r\n\r\n"
     );
     write(&mut stream, switch.as_bytes()).await?;
-    // A client may send before it has read the answer; those bytes are already in the buffer.
+    // A client may send messages before it has read the answer. They are already in the buffer.
     let early = stream.buffer().to_vec();
     let config = WebSocketConfig::default()
         .max_message_size(Some(MESSAGE_BYTES_MAX))
@@ -50,7 +50,7 @@ async fn echo<S>(mut socket: WebSocketStream<S>, stop: &Stop) -> io::Result<()>
 where
     S: futures_lite::AsyncRead + futures_lite::AsyncWrite + Unpin,
 {
-    /// What comes next: a message, or the end, or the word to stop.
+    /// The next event: a message, the end, or the signal to stop.
     enum Event {
         Heard(Option<Result<Message, Error>>),
         Stopped,
@@ -65,7 +65,7 @@ where
             Event::Heard(None) => return Ok(()),
             Event::Heard(Some(Err(error))) => return closed(error),
             Event::Heard(Some(Ok(message @ (Message::Text(_) | Message::Binary(_))))) => message,
-            // Pings and closes were answered by the library, with the next read.
+            // The library answers pings and closes by itself, at the next read.
             Event::Heard(Some(Ok(_))) => continue,
             Event::Stopped => {
                 let frame = CloseFrame { code: CloseCode::Away, reason: "stopping".into() };
@@ -79,7 +79,7 @@ where
     }
 }
 
-/// A close is how a conversation ends; the rest is worth a line in the log.
+/// A close is the normal end. Other errors are logged.
 fn closed(error: Error) -> io::Result<()> {
     match error {
         Error::ConnectionClosed | Error::AlreadyClosed => Ok(()),

@@ -1,7 +1,7 @@
-//! Request heads, row by row.
+//! Tests of request heads, row by row.
 
 use super::*;
-use crate::http::{Framing, Method, Name, Version};
+use crate::http::{Authority, Framing, Method, Name, Version};
 use crate::http1::{CONNECTION_OPTIONS_MAX, EMPTY_LINES_MAX, METHOD_BYTES_MAX};
 
 #[test]
@@ -15,7 +15,7 @@ fn a_plain_request_is_taken_apart() {
         assert_eq!(head.path, b"/a/b");
         assert_eq!(head.query, Some(&b"c=d?e"[..]));
         assert_eq!(head.path_and_query, b"/a/b?c=d?e");
-        assert_eq!(head.host, Some(&b"Example.org:8080"[..]));
+        assert_eq!(head.host, Authority::parse(b"Example.org:8080").ok());
         assert_eq!(head.framing, Framing::None);
         assert!(
             head.keep_alive && !head.expect_continue && !head.upgrade_websocket && !head.accepts_trailers
@@ -82,7 +82,7 @@ fn every_form_of_target_gives_path_and_host() {
             assert_eq!(head.path, path.as_bytes(), "{line}");
             assert_eq!(head.query, query.map(str::as_bytes), "{line}");
             assert_eq!(head.path_and_query, path_and_query.as_bytes(), "{line}");
-            assert_eq!(head.host, Some(host.as_bytes()), "{line}");
+            assert_eq!(head.host, Authority::parse(host.as_bytes()).ok(), "{line}");
         });
     }
 }
@@ -139,7 +139,7 @@ fn bad_request_lines_are_refused() {
             &long,
         ],
     );
-    // What is wrong from the start is not waited out.
+    // An invalid beginning is refused without the rest.
     assert_refused(Reason::RequestMalformed, &[b"\x16", b"GET / HTTP/1.1\n"]);
 }
 
@@ -244,7 +244,9 @@ fn host_must_be_one_and_valid() {
         ],
     );
     with_request(b"GET / HTTP/1.0\r\n\r\n", |head| assert_eq!(head.host, None));
-    with_request(b"GET http://h/ HTTP/1.0\r\n\r\n", |head| assert_eq!(head.host, Some(&b"h"[..])));
+    with_request(b"GET http://h/ HTTP/1.0\r\n\r\n", |head| {
+        assert_eq!(head.host, Authority::parse(b"h").ok())
+    });
 }
 
 #[test]

@@ -56,7 +56,10 @@ pub(in crate::proxy) struct ConnectionHandle {
     waker: Cell<Option<Waker>>,
     /// Bytes of all answers.
     bytes_answered: Cell<u64>,
-    stays_until: Cell<Instant>,
+    /// When the connection began, or the last answer was sent.
+    answered: Cell<Instant>,
+    /// The connection has to make room: it waits for no other request.
+    must_make_room: Cell<bool>,
     /// Its rule, and what its client was admitted by, once the connection is a tunnel.
     tunnel: RefCell<Option<TunnelRule>>,
 }
@@ -75,7 +78,8 @@ impl Connections {
             stage: Cell::new(stage),
             waker: Cell::default(),
             bytes_answered: Cell::default(),
-            stays_until: Cell::new(now + STAYS),
+            answered: Cell::new(now),
+            must_make_room: Cell::default(),
             tunnel: RefCell::default(),
         });
         entry.insert(Rc::downgrade(&handle));
@@ -160,7 +164,7 @@ impl ConnectionHandle {
     /// Counts bytes of an answer that were sent.
     pub(in crate::proxy) fn was_answered(&self, bytes: u64, now: Instant) {
         self.bytes_answered.set(self.bytes_answered.get() + bytes);
-        self.stays_until.set(now + STAYS);
+        self.answered.set(now);
     }
 
     /// Bytes of all answers on this connection.
@@ -168,9 +172,12 @@ impl ConnectionHandle {
         self.bytes_answered.get()
     }
 
-    /// Until when the connection waits for a request although it was told to drain.
-    pub(in crate::proxy) fn stays_until(&self) -> Instant {
-        self.stays_until.get()
+    /// How long the connection still waits for a request although it was told to drain.
+    pub(in crate::proxy) fn stays_for(&self, now: Instant) -> Duration {
+        if self.must_make_room.get() {
+            return Duration::ZERO;
+        }
+        STAYS.saturating_sub(now.saturating_duration_since(self.answered.get()))
     }
 
     /// Whether the connection was told to drain.
@@ -178,9 +185,9 @@ impl ConnectionHandle {
         self.stage.get() >= DrainStage::Draining
     }
 
-    /// Tells the connection to drain, and not to wait for another request longer than until `stays_until`.
-    pub(in crate::proxy) fn drain(&self, stays_until: Instant) {
-        self.stays_until.set(stays_until);
+    /// Tells the connection to drain and not to wait for another request, because another needs its place.
+    pub(in crate::proxy) fn make_room(&self) {
+        self.must_make_room.set(true);
         self.advance(DrainStage::Draining);
         self.wake();
     }

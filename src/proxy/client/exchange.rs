@@ -1,4 +1,4 @@
-//! What every phase of an exchange is given.
+//! The exchange, which every phase is given.
 
 use super::client::Client;
 use super::keep_alive::KeepAlive;

@@ -82,13 +82,10 @@ impl Idle {
     fn make_room(&self) {
         let mut list = self.list.borrow_mut();
         let first = list.first;
-        if let Some((handle, since)) =
-            list.entries.get(first).map(|entry| (entry.handle.clone(), entry.since))
-        {
+        if let Some(handle) = list.entries.get(first).map(|entry| entry.handle.clone()) {
             self.unlist(&mut list, first);
             drop(list);
-            // At once: the client that needs the room is there already.
-            handle.drain(since);
+            handle.make_room();
         }
     }
 
@@ -111,7 +108,7 @@ impl Idle {
 }
 
 impl Idling {
-    /// Whether the connection was asked to make room. Its task was woken then, by [`ConnectionHandle::drain`].
+    /// Whether the connection was asked to make room. Its task was woken then, by [`ConnectionHandle::make_room`].
     pub(super) fn must_make_room(&self) -> bool {
         !self.idle.list.borrow().entries[self.key].listed
     }

@@ -1,10 +1,10 @@
-//! What becomes of a client's connection after an exchange.
+//! Whether a client's connection stays open after an exchange.
 
 use super::connections::ConnectionHandle;
 use super::request::Request;
 use crate::http::Version;
 
-/// What becomes of a client's connection after an exchange.
+/// Whether a client's connection stays open after an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::proxy) enum KeepAlive {
     /// Another request may follow: the head of the response has said so.

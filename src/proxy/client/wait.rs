@@ -46,7 +46,7 @@ pub(in crate::proxy) fn wait_for_request(
 
 /// Waits for the request that may be under way, as long as the client was told that its connection stays.
 async fn wait_to_leave(client: &Client) -> IdleEnd {
-    let left = client.handle.stays_until().saturating_duration_since(client.stream.worker().now());
+    let left = client.handle.stays_for(client.stream.worker().now());
     let first_byte = poll_fn(|cx| client.stream.poll_readable(cx).map(|()| Ok(IdleEnd::Request)));
     client.timer.within(left, first_byte).await.unwrap_or(IdleEnd::Draining)
 }

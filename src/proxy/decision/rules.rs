@@ -83,10 +83,8 @@ fn look_up<'a>(
     }
     let host = host.as_ref().map_or(&b""[..], HostKey::as_bytes);
     let found = find_rule(snapshot, head, host);
-    if let Some((index, rule)) = found
-        && is_ambiguous(snapshot, head, host, rule)
-    {
-        return Lookup::Refuse(Some(index), Failure::new(Reason::PathAmbiguous));
+    if let Some(found) = found.filter(|found| is_ambiguous(snapshot, head, host, *found)) {
+        return Lookup::Refuse(Some(found.0), Failure::new(Reason::PathAmbiguous));
     }
     let exempts = |to_https: &RedirectToHttps| to_https.exempts(head.path, found.map(|(_, rule)| rule));
     match (http.redirect_to_https.filter(|to_https| !exempts(to_https)), found) {
@@ -106,11 +104,17 @@ fn find_rule<'a>(
     Some((index, snapshot.rule(index)?))
 }
 
-/// Whether `rule`, the first that matches, would forward a path that a target may read as a path that another rule
-/// guards.
-fn is_ambiguous(snapshot: &ListenerSnapshot, head: &RequestHead<'_>, host: &[u8], rule: &Rule) -> bool {
+/// Whether the first rule that matches, given with its index, would send to a target a path that the target
+/// may read as one that another rule guards.
+fn is_ambiguous(
+    snapshot: &ListenerSnapshot,
+    head: &RequestHead<'_>,
+    host: &[u8],
+    (matched, rule): (usize, &Rule),
+) -> bool {
     let Some(guards) = &snapshot.generation.guards[snapshot.index] else { return false };
-    rule.action.upstream().is_some() && guards.find(host, head.path, head.method).is_some()
+    let rules = &snapshot.generation.tables[snapshot.index];
+    rule.action.upstream().is_some() && guards.find(rules, matched, host, head.path, head.method).is_some()
 }
 
 /// What a rule that matched does.

@@ -3,10 +3,10 @@
 
 use std::io::Write;
 
-use super::forwarded::{Forwarded, is_said_by_a_proxy, write_forwarded};
+use super::forwarded::{Forwarded, write_forwarded};
 use super::hops;
 use crate::config::plan::{Proxy, Rule};
-use crate::http::{Field, Framing, Name, RequestHead};
+use crate::http::{Field, Framing, Name, RequestHead, is_x_forwarded};
 use crate::http1::{HeadScan, parse_request};
 use crate::proxy::client::Exchange;
 use crate::proxy::record::Failure;
@@ -62,7 +62,7 @@ pub fn write_request_head(
     write_target(head, rule, proxy, base_path, out);
     out.extend(b" HTTP/1.1\r\nHost: ");
     match head.host.filter(|_| proxy.pass_host) {
-        Some(host) => out.extend(host),
+        Some(host) => out.extend(host.as_bytes()),
         None => out.extend(authority.as_bytes()),
     }
     out.extend(b"\r\n");
@@ -145,7 +145,8 @@ fn is_for_the_target(field: &Field<'_>, head: &RequestHead<'_>, trusted: bool) -
         Name::ContentLength => head.is_length_plain,
         Name::MaxForwards if hops::left(head).is_some() => false,
         Name::Trailer => head.framing == Framing::Chunked && head.accepts_trailers,
-        _ if !trusted && is_said_by_a_proxy(field.name()) => false,
+        // `X-Forwarded-User` and all the others: only a proxy can know what they say.
+        _ if !trusted && is_x_forwarded(field.name()) => false,
         name => !name.is_hop_by_hop() && !field.is_named_by_connection(),
     }
 }

@@ -86,7 +86,7 @@ impl ResponseReader<'_> {
             }
             let Some(since) = is_waited_for_since(record, request, began) else { return Poll::Pending };
             if counted.replace(since) != Some(since) {
-                timer.arm((since + timeout).saturating_duration_since(worker.now()));
+                timer.arm(timeout.saturating_sub(worker.now().saturating_duration_since(since)));
             }
             timer.poll_expired(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
         })

@@ -16,7 +16,7 @@ pub(in crate::proxy) struct Reply<'a> {
     pub(super) head: Buffer,
     /// A body that is too long to be copied; it belongs to the rule.
     pub(super) body: &'a [u8],
-    /// What the head says of the connection.
+    /// Whether the connection stays open, as the head says.
     pub(super) keep: KeepAlive,
 }
 

@@ -1,6 +1,6 @@
 //! What the access log wants to know of a request, copied while its head is there.
 
-use crate::http::{Name, RequestHead, Version};
+use crate::http::{Authority, Name, RequestHead, Version};
 use crate::http1::PartialHead;
 use crate::log::AccessRequest;
 
@@ -20,7 +20,7 @@ impl RequestSummary {
         let field = |name| head.fields.get(name).unwrap_or_default().into();
         Self {
             method: head.method.into(),
-            host: head.host.unwrap_or_default().into(),
+            host: head.host.as_ref().map_or(&b""[..], Authority::as_bytes).into(),
             target: head.raw_target.into(),
             version: match head.version {
                 Version::Http10 => "HTTP/1.0",

@@ -1,5 +1,5 @@
-//! A connection is passed on before a request is seen: a host cannot be passed on by one route and be
-//! served, or sent elsewhere, by another.
+//! Conflicts between routes of one host. A connection is passed on before a request is seen. So if one route
+//! passes a host on, no other route can serve it or send it elsewhere.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,8 +7,8 @@ use super::routes::{Destination, Route, ServiceId};
 use crate::config::diagnostics::{Report, Span};
 use crate::config::plan::HostPattern;
 
-/// Takes out every route that wants a host otherwise than one before it does, with a report that names
-/// both places. The services of those that were taken out.
+/// Removes every route that conflicts with an earlier one, and reports both places. Returns the services of the
+/// removed routes.
 pub(super) fn reject(routes: &mut [Route], report: &mut Report) -> HashSet<ServiceId> {
     let mut wanted: HashMap<HostPattern, (bool, Span)> = HashMap::new();
     let mut rejected = HashSet::new();

@@ -1,4 +1,4 @@
-//! From compose files and the environment to what two listeners are to do.
+//! Reads compose files and the environment into the rules of two listeners.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::config::source::Source;
 use crate::config::values::environment::{self, Variable};
 use crate::config::values::target;
 
-/// Reads all of them into what our own files say.
+/// Adds the projects of all files to `source`.
 pub(crate) fn read(files: Vec<ConfigFile>, source: &mut Source, inputs: &dyn Inputs, report: &mut Report) {
     let mut reader = Reader::new(report, inputs);
     let read = |file: ConfigFile| project::read(&mut reader, &file.path, file.tree.root);
@@ -66,10 +66,10 @@ fn https(reader: &mut Reader<'_>) -> Https {
     Https { enabled, port: port(reader, "HTTPS_PORT"), certificates }
 }
 
-/// Where certificates are when nobody says it, from where the gate was started.
+/// The default folder of certificates, relative to where the gate was started.
 const CERTIFICATES: &str = "./certs";
 
-/// A variable that is an address to listen on.
+/// A variable with an address to listen on.
 fn port(reader: &mut Reader<'_>, name: &str) -> Option<Bind> {
     let Variable { name, value } = environment::variable(reader.inputs, name)?;
     target::bind(value.trim())

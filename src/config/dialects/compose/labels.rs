@@ -1,13 +1,13 @@
-//! The labels of a service that are meant for us, put together by route.
+//! The labels for the gate on a service, grouped by route.
 
 use super::project::{LabelError, pairs};
 use crate::config::diagnostics::{Span, Spanned, did_you_mean, quoted};
 use crate::config::syntax::{Node, Value};
 
-/// Before the dot of every label. Where two say the same thing, the first counts.
+/// Prefixes of labels, before the first dot. If two labels set the same key, the first prefix counts.
 pub(super) const PREFIXES: [&str; 2] = ["smolgate", "liteproxy"];
 
-/// What a label is about.
+/// The key of a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
     Host,
@@ -37,7 +37,7 @@ const KEYS: [(&str, Key); 9] = [
 #[derive(Clone, Debug)]
 pub(super) struct Label {
     pub(super) key: Key,
-    /// Where its name stands.
+    /// The place of its name.
     pub(super) span: Span,
     pub(super) value: Node,
     /// 0 for the labels of the service, 1 for those of `deploy`.
@@ -50,10 +50,9 @@ pub(super) struct Labels {
     /// `api` of `smolgate.api.host`; `None` for `smolgate.host`.
     pub(super) route: Option<String>,
     labels: Vec<Label>,
-    /// Labels that are none of ours though they begin like one.
+    /// Errors of labels with our prefix and an unknown key.
     pub(super) faults: Vec<LabelError>,
-    /// Labels that are set to two different values: the one that does not count, and the place of the
-    /// one that does.
+    /// Labels with two different values: the label that does not count, and the place of the one that does.
     pub(super) conflicting: Vec<(Spanned<String>, Span)>,
 }
 
@@ -62,15 +61,15 @@ impl Labels {
         self.labels.iter().find(|label| label.key == key)
     }
 
-    /// Where the first of them stands.
+    /// The place of the first label.
     pub(super) fn span(&self) -> Option<Span> {
         let own = self.labels.iter().map(|label| label.span);
         own.chain(self.faults.iter().map(|fault| fault.span)).next()
     }
 }
 
-/// The routes of a service, the plain one first, then by first mention. The labels of `deploy` count
-/// where the service itself says nothing.
+/// The routes of a service: the plain one first, then by first mention. The labels of `deploy` count only where
+/// the service has none.
 pub(super) fn read(service: &Node) -> (Vec<Labels>, Vec<LabelError>) {
     let places = places(service);
     let mut routes: Vec<Labels> = Vec::new();
@@ -97,12 +96,12 @@ pub(super) fn read(service: &Node) -> (Vec<Labels>, Vec<LabelError>) {
     (routes, faults)
 }
 
-/// Where labels may stand.
+/// The nodes that may hold labels.
 fn places(service: &Node) -> [Option<&Node>; 2] {
     [service.get("labels"), service.get("deploy").and_then(|deploy| deploy.get("labels"))]
 }
 
-/// Labels of somebody else, as it seems, that would be ours but for a slip, and what was meant.
+/// Labels with a misspelt prefix or key of ours, and the correction.
 pub(super) fn misspelled(service: &Node) -> Vec<(Spanned<String>, String)> {
     let labels = places(service).into_iter().flatten().flat_map(pairs);
     let slip = |(name, _): (Spanned<String>, Node)| {
@@ -116,7 +115,7 @@ pub(super) fn misspelled(service: &Node) -> Vec<(Spanned<String>, String)> {
     labels.filter_map(slip).collect()
 }
 
-/// `- smolgate.host: name`: a mapping of its own in a list of labels, which nobody means.
+/// The error of `- smolgate.host: name`, which is a mapping inside of a list and never intended.
 fn dashed(item: &Node) -> Option<LabelError> {
     let Value::Map(entries) = &item.value else { return None };
     let is_ours = |name: &str| PREFIXES.iter().any(|prefix| name.starts_with(prefix));
@@ -157,7 +156,7 @@ fn take(routes: &mut Vec<Labels>, name: &Spanned<String>, rest: &str, (place, va
     }
 }
 
-/// The route and what its label is about: `api` and `Host` of `api.host`.
+/// Splits a label into its route and its key: `api` and `Host` for `api.host`.
 fn split(rest: &str) -> (Option<&str>, Option<Key>) {
     let find = |word: &str| KEYS.iter().find(|(known, _)| *known == word).map(|(_, key)| *key);
     if let Some(key) = find(rest) {

@@ -1,4 +1,4 @@
-//! The rules of compose files find their listeners: `http`, in the clear, and `https`, under TLS.
+//! The listeners for the rules of compose files: `http` in the clear, and `https` under TLS.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,49 +11,49 @@ use crate::config::source::{
     ActionSource, CertificateWritten, HttpSource, ListenerSource, ProtocolSource, RuleSource, TlsSource,
 };
 
-/// What all compose files together ask for.
+/// The result of reading all compose files.
 pub(super) struct Compose {
-    /// Where the first of them starts.
+    /// The place of the first file.
     pub(super) span: Span,
-    /// `*_HTTP_PORT`, when it is set.
+    /// `*_HTTP_PORT`, if it is set.
     pub(super) http_port: Option<Bind>,
-    /// The same of HTTPS.
+    /// The settings of HTTPS.
     pub(super) https: Https,
-    /// In written order.
+    /// The routes, in written order.
     pub(super) routes: Vec<Route>,
 }
 
-/// What the environment says of HTTPS.
+/// The settings of HTTPS in the environment.
 pub(super) struct Https {
-    /// `*_HTTPS_ENABLED`: the gate ends TLS for every route that does not ask for `passthrough`.
+    /// `*_HTTPS_ENABLED`: the gate terminates TLS for every route without `passthrough`.
     pub(super) enabled: bool,
-    /// `*_HTTPS_PORT`, when it is set.
+    /// `*_HTTPS_PORT`, if it is set.
     pub(super) port: Option<Bind>,
-    /// `*_ACME_DIR`: where certificates are.
+    /// `*_ACME_DIR`: the folder of certificates.
     pub(super) certificates: PathBuf,
 }
 
 impl Https {
-    /// The port that redirects lead to.
+    /// The port in redirects to `https`.
     fn port_of_redirects(&self) -> u16 {
         self.port.map(Bind::port).filter(|port| *port != 0).unwrap_or(443)
     }
 }
 
 impl Compose {
-    /// The rules of one listener, in the order in which they are to be tried. `https`: TLS is ended for
-    /// the routes that do not ask for `passthrough`; redirects lead to `https` then.
+    /// The rules of one listener, in the order in which they are tried. `https` tells that the gate terminates TLS
+    /// for routes without `passthrough`. Then redirects lead to `https`.
     fn rules(&self, side: Side, https: bool) -> Vec<RuleSource> {
         rules::of(&self.routes, side, https, self.https.port_of_redirects())
     }
 }
 
-/// The listeners of compose files.
+/// The names of the listeners for compose files.
 const HTTP: &str = "http";
 const HTTPS: &str = "https";
 
-/// Puts the rules behind those of the listeners named `http` and `https`. Where no file has them, `http`
-/// is made, and `https` if there is a rule for it. One named `http` that ends TLS stands for `https` too.
+/// Adds the rules behind those of the listeners named `http` and `https`. If no file has them, it makes `http`,
+/// and also `https` if there is a rule for it. A listener named `http` with TLS takes the rules for `https` too.
 pub(super) fn add(listeners: &mut Vec<ListenerSource>, compose: &Compose, report: &mut Report) {
     let http = find(listeners, HTTP);
     let http_is_tls = http.is_some_and(|http| http.tls.is_some());
@@ -93,10 +93,10 @@ fn listener(name: &str, port: u16, tls: Option<TlsSource>, span: Span) -> Listen
     }
 }
 
-/// What is asked of the two listeners.
+/// Adds rules to the two listeners.
 struct ListenerBuilder<'c> {
     compose: &'c Compose,
-    /// TLS is ended for routes that are not passed on.
+    /// Whether the gate terminates TLS for routes without `passthrough`.
     https: bool,
 }
 
@@ -135,15 +135,15 @@ impl ListenerBuilder<'_> {
         }
     }
 
-    /// The environment comes before the file.
+    /// Sets the address. The environment comes before the file.
     fn bind(&self, listener: &mut ListenerSource, bind: Option<Bind>) {
         if let Some(value) = bind {
             listener.binds = vec![Spanned { value, span: self.compose.span }];
         }
     }
 
-    /// Certificates are looked for where the environment says when no file says it, and TLS is ended for
-    /// anybody.
+    /// Adds the rules under TLS. If no file names certificates and a rule needs them, they come from the folder
+    /// that the environment names.
     fn under_tls(&self, http: &mut HttpSource, tls: &mut TlsSource) {
         let rules = self.compose.rules(Side::Tls, self.https);
         let is_ended = |rule: &&RuleSource| !matches!(rule.action, Some(ActionSource::Pass(_)));

@@ -2,14 +2,13 @@
 //!
 //! ```text
 //! file --reader--> tree --project--> services --labels, routes--> Route --rules, listeners--> Source
-//!      variables      override, include,      what each asks for,    order, answers
-//!                     extends, profiles       ports, networks        for rejected ones
+//!      variables      override, include,      labels of each,       order, responses
+//!                     extends, profiles       ports, networks       for rejected ones
 //! ```
 //!
-//! A front end: all it makes are rules for the listeners `http` and `https` of the `Source`, in an order
-//! that says what the labels mean (what is passed on first, redirects, exact hosts, wildcards, longest path
-//! first); `lowering` does the rest and knows of no label. What is wrong with one service rejects that
-//! service and no other. Nothing asks Docker anything.
+//! This dialect makes only rules for the listeners `http` and `https` of the `Source`. Their order has the meaning of the
+//! labels: passed-on hosts first, then redirects, exact hosts, wildcards, longest path first. `lowering` does the rest and
+//! knows no labels. An error in one service rejects that service and no other. Docker is never asked.
 
 mod front;
 

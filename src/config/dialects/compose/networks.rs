@@ -1,4 +1,4 @@
-//! Who can reach whom, as far as the files tell, and by which name.
+//! The networks of services: whether the gate can reach a service, and by which name, as far as the files tell.
 
 use super::labels::PREFIXES;
 use super::project::{LabelError, Project, Reader, Service, pairs};
@@ -10,26 +10,26 @@ use crate::config::values::target;
 /// The networks of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Reach {
-    /// By their names on the machine, each with the aliases the service has there.
+    /// Networks by their names on the machine, each with the aliases of the service.
     Networks(Vec<Joined>),
-    /// Those of another service of the same project.
+    /// The networks of another service of the same project.
     Of(String),
-    /// Those of the machine itself.
+    /// The network of the machine.
     Host,
-    /// None, or none where names are known.
+    /// No network, or one without names.
     Alone(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Joined {
-    /// As its own project calls it.
+    /// The name in its own project.
     key: String,
-    /// As the machine calls it: equal names are one network.
+    /// The name on the machine. Equal names are one network.
     name: String,
     aliases: Vec<String>,
 }
 
-/// Every project, and which service of theirs is the gate.
+/// All projects, and the services that run the gate.
 pub(super) struct NetworkMap<'p> {
     projects: &'p [Project],
     gates: Vec<(usize, &'p Service)>,
@@ -49,9 +49,8 @@ impl<'p> NetworkMap<'p> {
         self.gates.iter().any(|(index, _)| *index == project)
     }
 
-    /// The host under which a service is reached from the gate. `span` is where its route was asked
-    /// for; what makes it doubtful that it can be reached at all is a warning there, with `form`, how a
-    /// target of that route is written.
+    /// The host under which the gate reaches a service. If it may not be reachable, a warning at `span`, the place
+    /// of the route, says so. `form` is the way to write a target of that route.
     pub(super) fn host(
         &self,
         reader: &mut Reader<'_>,
@@ -92,7 +91,7 @@ impl<'p> NetworkMap<'p> {
         }
     }
 
-    /// The place of a service of another project that has the same name where the gate asks for it.
+    /// The place of a service of another project that has this name on a network of the gate.
     fn namesake(
         &self,
         reader: &Reader<'_>,
@@ -119,7 +118,7 @@ impl<'p> NetworkMap<'p> {
         reaches.flat_map(|reach| names_of(&reach)).collect()
     }
 
-    /// The first alias on a network that the gate is on; on any, when nothing is known of the gate.
+    /// The first alias on a network that the gate is on. If the gate is unknown, the first alias on any network.
     fn shared_alias(&self, reader: &Reader<'_>, reach: &Reach) -> Option<String> {
         let Reach::Networks(networks) = reach else { return None };
         let seen = self.seen_by_gates(reader);
@@ -182,7 +181,7 @@ fn meets(reach: &Reach, names: &[String]) -> bool {
     names_of(reach).iter().any(|name| names.contains(name))
 }
 
-/// A name that a resolver takes for a name.
+/// A name that a resolver accepts as a host name.
 fn usable(name: &str) -> Option<TargetHost> {
     match target::host_and_port(name) {
         Ok((host @ TargetHost::Name(_), None)) => Some(host),
@@ -218,7 +217,7 @@ fn networks(node: &Node) -> Vec<(String, Node)> {
     pairs(node).into_iter().map(|(key, node)| (key.value, node)).collect()
 }
 
-/// What the machine calls a network of a project.
+/// The name of a project's network on the machine.
 fn network_name(reader: &Reader<'_>, project: &Project, key: &str) -> String {
     let entry = project.networks.iter().find(|(name, _)| name.value == key).map(|(_, node)| node);
     let name = entry.and_then(|entry| entry.get("name")).map(|name| reader.lenient(name));
@@ -226,7 +225,7 @@ fn network_name(reader: &Reader<'_>, project: &Project, key: &str) -> String {
     match (name, external) {
         (Some(name), _) => name,
         (None, Some(Node { value: Value::Scalar(text), .. })) if text == "true" => key.to_owned(),
-        // `external: {name: x}`, as older files have it.
+        // The older form is `external: {name: x}`.
         (None, Some(map @ Node { value: Value::Map(_), .. })) => {
             map.get("name").map_or_else(|| key.to_owned(), |name| reader.lenient(name))
         }
@@ -234,8 +233,8 @@ fn network_name(reader: &Reader<'_>, project: &Project, key: &str) -> String {
     }
 }
 
-/// Whether a service runs the gate: by its image, its name or its variables, unless its command is
-/// one that does something else.
+/// Whether a service runs the gate. Its image, its name or its variables tell that, unless its command is another
+/// verb.
 fn is_gate(reader: &Reader<'_>, service: &Service) -> bool {
     let ours = |text: &str| PREFIXES.iter().any(|prefix| text.contains(prefix));
     let image = service.node.get("image").map(|image| reader.lenient(image)).unwrap_or_default();

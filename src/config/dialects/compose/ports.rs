@@ -1,4 +1,4 @@
-//! Which port a service listens on, where no label says so.
+//! The port of a service without a label for it.
 
 use std::collections::BTreeSet;
 
@@ -10,20 +10,20 @@ use crate::config::values::ValueError;
 /// Ports of one range that are looked at.
 const RANGE_MAX: u16 = 1_000;
 
-/// A port that something can be connected to.
+/// A port to connect to.
 pub(super) fn port(text: &str) -> Result<u16, ValueError> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let port = text.parse().ok().filter(|port| digits && *port != 0);
     port.ok_or(ValueError::hint("is not a port", "write a number between 1 and 65535"))
 }
 
-/// The one TCP port that `expose` and `ports` name; `span` is the place of what lacks it.
+/// The only TCP port of `expose` and `ports`. `span` is the place of errors.
 pub(super) fn infer(reader: &Reader<'_>, service: &Node, span: Span) -> Result<u16, LabelError> {
     let mut found = BTreeSet::new();
     for (key, read) in [("expose", exposed as fn(&Reader<'_>, &Node) -> Ports), ("ports", published)] {
         match service.get(key).map(|node| &node.value) {
             Some(Value::List(items)) => items.iter().for_each(|item| found.extend(read(reader, item))),
-            // One port without a list is no compose file, but is clear.
+            // One port without a list is not valid in a compose file, but it is clear.
             Some(Value::Scalar(_)) => {
                 found.extend(service.get(key).map(|node| read(reader, node)).into_iter().flatten())
             }
@@ -68,7 +68,7 @@ fn published(reader: &Reader<'_>, node: &Node) -> Ports {
     range(text.rsplit(':').next().unwrap_or_default())
 }
 
-/// The ports of `from`, `from-to`, either with `/tcp`; none of another protocol.
+/// The ports of `from` or `from-to`, either with `/tcp`. Other protocols have none.
 fn range(text: &str) -> Ports {
     let (ports, protocol) = text.trim().split_once('/').unwrap_or((text.trim(), "tcp"));
     let (from, to) = ports.split_once('-').unwrap_or((ports, ports));

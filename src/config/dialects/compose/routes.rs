@@ -1,4 +1,4 @@
-//! What the labels of one service ask for, route by route.
+//! Reads the labels of one service into routes.
 
 use std::sync::Arc;
 
@@ -13,18 +13,18 @@ use crate::config::values::environment::flag;
 use crate::config::values::target::{self, TargetText};
 use crate::config::values::{ValueError, header, pattern};
 
-/// A service by the number of its project and its own.
+/// A service, by the number of its project and its own number.
 pub(super) type ServiceId = (usize, usize);
 
-/// One host and path, and where it leads.
+/// One host and path, and its destination.
 pub(super) struct Route {
-    /// The place of the label that names the host.
+    /// The place of the label with the host.
     pub(super) span: Span,
     pub(super) host: HostPattern,
     pub(super) path: Arc<str>,
-    /// Hosts that are sent to `host`.
+    /// Hosts that are redirected to `host`.
     pub(super) redirect_from: Vec<Spanned<HostPattern>>,
-    /// It asks for whole connections, TLS and all, whether it gets them or leads nowhere.
+    /// Whether it asks for whole connections, TLS included. This is set for unavailable routes too.
     pub(super) passthrough: bool,
     pub(super) destination: Destination,
     pub(super) service: ServiceId,
@@ -32,24 +32,24 @@ pub(super) struct Route {
     pub(super) what: String,
 }
 
-/// Where a route leads.
+/// The destination of a route.
 pub(super) enum Destination {
     Target {
         target: Spanned<TargetText>,
         pass_host: bool,
         strip_prefix: bool,
     },
-    /// Whole connections: those that speak TLS to one port, those in the clear to another.
+    /// Whole connections. Those with TLS go to one port, those in the clear to another.
     Passthrough {
         tls: Spanned<TargetText>,
         clear: Spanned<TargetText>,
     },
-    /// Nowhere, and why: the answer says it.
+    /// An error. The response tells it.
     Unavailable(String),
 }
 
-/// The routes of a service, and whether one of them, or the service itself, is wrong. What is wrong
-/// is reported; a route of which the host is known leads nowhere then.
+/// The routes of a service, and whether one of them, or the service itself, is wrong. Errors are reported. A wrong
+/// route with a known host becomes unavailable.
 pub(super) fn of(
     reader: &mut Reader<'_>,
     map: &NetworkMap<'_>,
@@ -134,7 +134,7 @@ fn draft(
     draft.host = values.parsed(Key::Host, host);
     if labels.get(Key::Host).is_none() {
         let message = "it has no `host`".to_owned();
-        // A misspelt label is likely the one that is missing.
+        // A misspelt label is probably the missing one.
         if labels.faults.is_empty() {
             let span = labels.span().unwrap_or(service.name.span);
             values.faults.push(LabelError::new(
@@ -144,7 +144,7 @@ fn draft(
             ));
         }
     }
-    // Who asks for it in words that are not understood does not want to be decrypted either.
+    // A route with an invalid `passthrough` is not to be decrypted either.
     let asks = labels.get(Key::Passthrough).is_some();
     draft.passthrough = values.parsed(Key::Passthrough, flag).map_or(asks, |flag| flag.value);
     draft.redirect_from = redirects(&mut values, draft.host.as_ref());
@@ -171,7 +171,7 @@ fn draft(
     draft
 }
 
-/// Where whole connections go. What would need a look into them means nothing.
+/// The destination of whole connections. Labels that would need a look into them mean nothing.
 fn through<'s>(mut values: Values<'_, 's, '_>, seeker: &Seeker<'s, '_>) -> Option<Destination> {
     for (key, word) in [(Key::Path, "path"), (Key::StripPrefix, "strip_prefix"), (Key::Passhost, "passhost")]
     {
@@ -180,7 +180,7 @@ fn through<'s>(mut values: Values<'_, 's, '_>, seeker: &Seeker<'s, '_>) -> Optio
     }
     let own = values.parsed(Key::PortHttp, ports::port);
     let tls = seeker.target(&mut values, OF_CONNECTIONS);
-    // The labels are those of the plain route by now, where that lends its port.
+    // If the plain route lent its port, these are now its labels.
     let port = own.or_else(|| values.parsed(Key::PortHttp, ports::port));
     let tls = tls?;
     let mut clear = tls.clone();
@@ -190,19 +190,19 @@ fn through<'s>(mut values: Values<'_, 's, '_>, seeker: &Seeker<'s, '_>) -> Optio
     Some(Destination::Passthrough { tls, clear })
 }
 
-/// What is known of a route where its labels do not say where it leads.
+/// The context for finding the target of a route.
 struct Seeker<'s, 'p> {
     map: &'s NetworkMap<'p>,
     project: usize,
     service: &'s Service,
-    /// The plain route's labels, for one with a name.
+    /// The labels of the plain route, for a route with a name.
     lends: Option<&'s Labels>,
     place: Span,
 }
 
 impl<'s> Seeker<'s, '_> {
-    /// The target of a route: its own labels, else those of the plain route, to which `values` turns
-    /// then, else what can be inferred.
+    /// The target from the route's own labels, else from those of the plain route, else inferred. If the plain
+    /// route lends it, `values` refers to its labels from then on.
     fn target(
         &self,
         values: &mut Values<'_, 's, '_>,
@@ -220,7 +220,7 @@ impl<'s> Seeker<'s, '_> {
             return values.parsed(Key::Target, parse);
         }
         let Seeker { map, project, service, place, .. } = *self;
-        // A label that is not known is likely the one that says what would be inferred.
+        // An unknown label is probably the one that would have set the target.
         let is_guess = service.broken.is_some() || !values.labels.faults.is_empty();
         let port = match values.labels.get(Key::Port) {
             Some(_) => values.parsed(Key::Port, ports::port)?.value,
@@ -246,7 +246,7 @@ impl<'s> Seeker<'s, '_> {
     }
 }
 
-/// The labels of a route as values; what is wrong with one is a fault.
+/// The labels of a route as values. Errors are collected as faults.
 struct Values<'v, 'r, 'a> {
     reader: &'v mut Reader<'a>,
     labels: &'r Labels,
@@ -254,7 +254,7 @@ struct Values<'v, 'r, 'a> {
 }
 
 impl Values<'_, '_, '_> {
-    /// What a label says. Its place is that of the label's name.
+    /// The value of a label. Its place is that of the label's name.
     fn parsed<T>(&mut self, key: Key, parse: impl Fn(&str) -> Result<T, ValueError>) -> Option<Spanned<T>> {
         let label = self.labels.get(key)?;
         if let Value::Null = label.value.value {
@@ -268,7 +268,7 @@ impl Values<'_, '_, '_> {
         let result = self.reader.text(&label.value).and_then(|text| {
             parse(text.text.trim()).map_err(|error| {
                 if error == target::USERINFO {
-                    // It may well hold a password.
+                    // The value may hold a password.
                     self.reader.report.mask(text.span);
                     return LabelError::new(
                         text.span,
@@ -307,7 +307,7 @@ impl Values<'_, '_, '_> {
     }
 }
 
-/// `redirect_from`: hosts between commas. They are sent to `host`, which must be one host then.
+/// `redirect_from`: hosts between commas. They are redirected to `host`, which must be a single host then.
 fn redirects(
     values: &mut Values<'_, '_, '_>,
     host: Option<&Spanned<HostPattern>>,
@@ -334,7 +334,7 @@ fn redirects(
             );
             return Vec::new();
         }
-        // `80` may be matched, and no browser would go there.
+        // A rule may match `80`, but no browser would go there.
         Some(own) if header::location(&format!("http://{own}")).is_err() => {
             let message = "`redirect_from` needs a `host` that can stand in a URL";
             values.fault(Key::RedirectFrom, message, "leave it out, or write a name as `host`");
@@ -362,7 +362,7 @@ fn host(text: &str) -> Result<HostPattern, ValueError> {
     pattern::host(text)
 }
 
-/// How the targets of a route are read, and how one is written.
+/// The syntax of the targets of a route, and an example.
 struct Targets {
     parse: fn(&str) -> Result<TargetText, ValueError>,
     form: &'static str,

@@ -12,20 +12,21 @@ use crate::config::source::{
 };
 use crate::config::values::target::TargetText;
 
-/// Which of the two listeners of compose files.
+/// One of the two listeners for compose files.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
-    /// The one without TLS. `redirects`: it sends everything but challenges and what is passed on to
-    /// `https`, so that no rule for anything else belongs there.
+    /// The listener without TLS. With `redirects`, it redirects everything to `https` except challenges and
+    /// passed-on hosts, so it needs no other rules.
     Clear { redirects: bool },
-    /// The one with TLS.
+    /// The listener with TLS.
     Tls,
 }
 
-/// Every route as a rule, and every host that is sent elsewhere as another, in order: hosts whose
-/// connections are passed on, since nothing before them must end their TLS; redirects; exact hosts;
-/// wildcards. Of these, hosts as they were written first; of one host the longest path first; then as
-/// written.
+/// One rule for every route and for every redirected host.
+///
+/// Passed-on hosts come first, because no rule before them may terminate their TLS. Redirects, exact hosts and
+/// wildcards follow. Within each class, hosts have their written order. Rules of one host are sorted by path,
+/// longest first, then in written order.
 pub(super) fn of(routes: &[Route], side: Side, https: bool, port: u16) -> Vec<RuleSource> {
     let mut served: HashMap<&HostPattern, Vec<&Route>> = HashMap::new();
     for route in routes.iter().filter(|route| !matches!(route.destination, Destination::Unavailable(_))) {
@@ -38,7 +39,7 @@ pub(super) fn of(routes: &[Route], side: Side, https: bool, port: u16) -> Vec<Ru
     ranked.into_iter().map(|(_, rule)| rule).collect()
 }
 
-/// Where a rule stands; less is first.
+/// The place of a rule. The smallest is the first.
 type Rank = (Class, usize, Reverse<usize>);
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,17 +54,17 @@ enum Class {
 /// The rules of one listener while they are made.
 struct List<'r> {
     routes: &'r [Route],
-    /// Those that lead somewhere, by host.
+    /// The available routes, by host.
     served: HashMap<&'r HostPattern, Vec<&'r Route>>,
     side: Side,
-    /// TLS is ended for whoever does not ask for `passthrough`.
+    /// Whether the gate terminates TLS for routes without `passthrough`.
     https: bool,
-    /// The port of `https`, as clients know it.
+    /// The port of `https` as clients see it.
     port: u16,
 }
 
 impl List<'_> {
-    /// One rule for each host that is sent to another, however many routes say so.
+    /// One rule for each redirected host, however many routes name it.
     fn redirects(&self) -> Vec<(Rank, RuleSource)> {
         let mut seen = HashSet::new();
         let mut rules = Vec::new();
@@ -81,7 +82,7 @@ impl List<'_> {
         rules
     }
 
-    /// What is done for each route of which this listener has to do anything.
+    /// One rule for each route that this listener handles.
     fn actions(&self) -> Vec<(Rank, RuleSource)> {
         let mut hosts: HashMap<&HostPattern, usize> = HashMap::new();
         let mut rules = Vec::new();
@@ -123,7 +124,7 @@ impl List<'_> {
         }
     }
 
-    /// Whether rules of this listener see requests for what lies under `path`.
+    /// Whether rules of this listener get requests for paths under `path`.
     fn serves(&self, path: &str) -> bool {
         match self.side {
             Side::Tls => self.https,
@@ -131,14 +132,15 @@ impl List<'_> {
         }
     }
 
-    /// Whether a request is answered here though others are sent to `https`: nobody may be there to say
-    /// what is wrong with who would end TLS himself.
+    /// Whether port 80 answers 503 for this route instead of redirecting to `https`. True for a rejected
+    /// `passthrough` route: its own server was to terminate TLS, so `https` may have nothing that explains the
+    /// error.
     fn stays_in_the_clear(&self, route: &Route) -> bool {
         let is_rejected = matches!(route.destination, Destination::Unavailable(_));
         self.side == Side::Clear { redirects: true } && route.passthrough && is_rejected
     }
 
-    /// Whether another service answers there: then nobody has to be told of this one.
+    /// Whether another service serves this host and path. Then the error of this route need not be shown.
     fn is_answered(&self, route: &Route) -> bool {
         let others = self.served.get(&route.host).into_iter().flatten();
         let mut others = others.filter(|other| {
@@ -147,8 +149,8 @@ impl List<'_> {
         others.next().is_some()
     }
 
-    /// Whether TLS for this host is not ours to end, not even to say what is wrong. It is where a
-    /// wildcard would otherwise take what was meant to stay encrypted.
+    /// Whether TLS of this host is to be passed on, so that not even an error may be shown. If a wildcard would
+    /// terminate it otherwise, the error is shown.
     fn tls_passes_through(&self, route: &Route) -> bool {
         let takers = route.host.wildcard_over().and_then(|over| self.served.get(&over)).into_iter().flatten();
         let is_taken =
@@ -156,7 +158,8 @@ impl List<'_> {
         route.passthrough && self.side == Side::Tls && !is_taken
     }
 
-    /// Where a host that leads to `route` is sent. Who ends TLS itself is there under `https` anyway.
+    /// The origin in redirects to `route`. A route with `passthrough` terminates TLS itself, so it is under
+    /// `https` in any case.
     fn origin(&self, route: &Route) -> String {
         match (self.https || route.passthrough, self.port) {
             (true, 443) => format!("https://{}", route.host),
@@ -184,7 +187,7 @@ fn upstream(target: &Spanned<TargetText>) -> UpstreamUse {
     UpstreamUse::Inline(Inline { span, targets, tls: None, connect_timeout: None })
 }
 
-/// Seconds: a person has to edit a file.
+/// Seconds. A person has to edit a file in this time.
 const RETRY_AFTER: &str = "30";
 
 fn unavailable(why: &str) -> Respond {

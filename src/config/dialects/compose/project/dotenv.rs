@@ -1,5 +1,5 @@
-//! Lines `NAME=value`: the file `.env` beside a compose file with variables for its `${...}`, and files of
-//! labels, which look the same.
+//! Parses lines `NAME=value`: the file `.env` beside a compose file, with the variables of `${...}`, and files of
+//! labels.
 
 use super::interpolation::interpolate;
 
@@ -8,11 +8,11 @@ use super::interpolation::interpolate;
 pub(super) struct Assignment {
     pub(super) name: String,
     pub(super) value: String,
-    /// First byte of the name, of what stands behind its sign, and of what stands behind the line.
+    /// Byte offsets of the name, of the text after its sign, and of the end of the line.
     pub(super) places: [usize; 3],
 }
 
-/// A line that is not understood: where it starts and ends, in bytes, and why.
+/// A line that is not valid: its first byte, its end, and the reason.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BadLine {
     pub(super) start: usize,
@@ -20,10 +20,11 @@ pub(super) struct BadLine {
     pub(super) message: String,
 }
 
-/// The assignments of a file, in written order. `NAME=value`, `export NAME=value`, `NAME: value`; a
-/// value may be in single quotes (as it is), in double quotes (with escapes and variables) or bare
-/// (with variables, up to ` #`). Quoted values may have several lines. `known` gives the variables
-/// that were set elsewhere; those of the lines before come after them.
+/// Parses the assignments of a file, in written order: `NAME=value`, `export NAME=value`, `NAME: value`.
+///
+/// A value in single quotes is taken literally. One in double quotes may have escapes and variables. One without
+/// quotes may have variables and ends at ` #`. Quoted values may have several lines. `known` has the variables
+/// that were set elsewhere. They come before those of earlier lines.
 pub(super) fn parse(text: &str, known: &dyn Fn(&str) -> Option<String>) -> (Vec<Assignment>, Vec<BadLine>) {
     let mut all: Vec<Assignment> = Vec::new();
     let mut bad = Vec::new();
@@ -40,7 +41,7 @@ pub(super) fn parse(text: &str, known: &dyn Fn(&str) -> Option<String>) -> (Vec<
         };
         let assignment = line.strip_prefix("export ").map_or(line, str::trim_start);
         let Some(sign) = assignment.find(['=', ':']) else {
-            // `NAME` alone passes a variable of the environment on: it is known already.
+            // `NAME` alone passes on a variable of the environment, which is known already.
             if !is_name(assignment.trim_end()) {
                 wrong("this is not `NAME=value`");
             }
@@ -82,7 +83,7 @@ enum Value {
     WithVariables(String),
 }
 
-/// The value that starts at this byte, and where the line behind it ends. `None`: a quote is open.
+/// The value that starts at this byte, and the offset behind its line. `None` if a quote is not closed.
 fn value(text: &str, from: usize) -> Option<(Value, usize)> {
     let rest = &text[from..];
     let rest = rest.trim_start_matches([' ', '\t']);

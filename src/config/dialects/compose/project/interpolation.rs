@@ -1,24 +1,23 @@
-//! `$NAME`, `${NAME}` and its operators in a value of a compose file; `$$` stands for `$`.
+//! `$NAME`, `${NAME}` and its operators in a value of a compose file. `$$` stands for `$`.
 
-/// `${A:-${B:-...}}` inside each other.
+/// Depth of defaults inside of defaults: `${A:-${B:-...}}`.
 const DEPTH_MAX: usize = 16;
 
-/// What a value says once its variables are filled in, and which of them were not set.
+/// A value with its variables filled in, and the names of those that were not set.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Interpolated {
     pub(super) text: String,
-    /// Names of variables that have no value and no default: they are empty.
+    /// Names of variables without a value and a default. They are empty.
     pub(super) unset: Vec<String>,
 }
 
-/// Why a value cannot be filled in, and what to do about it.
+/// The message of a failed interpolation, and a hint.
 pub(super) type Unfillable = (String, &'static str);
 
-/// Fills in everything. A `$` that begins nothing stays as it is.
+/// Fills in all variables. A `$` without a name stays as it is.
 ///
 /// # Errors
-/// `${` that does not end, has no name, or has an operator that is none; `${NAME:?message}` where
-/// the variable is not set.
+/// `${` has no end, no name, or an unknown operator; or `${NAME:?message}` has a variable that is not set.
 pub(super) fn interpolate(
     text: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
@@ -62,7 +61,7 @@ fn fill(
     Ok(())
 }
 
-/// Where the `}` stands that belongs to a `${` before this text.
+/// The index of the `}` for a `${` before this text.
 fn end_of(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let (mut depth, mut at) = (0, 0);
@@ -82,7 +81,7 @@ fn end_of(text: &str) -> Option<usize> {
     None
 }
 
-/// What stands between the braces.
+/// The value of the text between the braces.
 fn braced(
     inside: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
@@ -99,7 +98,7 @@ fn braced(
         Some(rest) => (rest, rest.get(1..).unwrap_or_default()),
         None => (rest, rest.get(1..).unwrap_or_default()),
     };
-    // With the colon, an empty variable counts as one that is not set.
+    // With a colon, an empty variable counts as not set.
     let counts = if rest.starts_with(':') { value.filter(|value| !value.is_empty()) } else { value };
     match (rest, operator.as_bytes().first(), counts) {
         ("", _, value) => put(name, value, out),
@@ -118,7 +117,7 @@ fn braced(
     Ok(())
 }
 
-/// Where a variable may be set.
+/// The hint where a variable may be set.
 pub(super) const WHERE: &str =
     "set it in the environment of the gate, or in the file .env beside the compose file";
 
@@ -170,13 +169,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_set_is_empty_and_said() {
+    fn a_variable_that_is_not_set_is_empty_and_named() {
         let expected = Interpolated { text: "a".into(), unset: vec!["NONE".into(), "TOO".into()] };
         assert_eq!(filled("${NONE}a$TOO${EMPTY}"), Ok(expected));
     }
 
     #[test]
-    fn what_cannot_be_filled_in() {
+    fn wrong_operators_and_needed_variables_are_errors() {
         for (text, expected) in [
             ("${NAME", "`${` without its `}`"),
             ("${}", "`${` without the name of a variable"),

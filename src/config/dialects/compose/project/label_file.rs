@@ -1,12 +1,12 @@
-//! Labels that stand in files of their own: `label_file`.
+//! `label_file`: labels in files of their own.
 
 use super::merge::merge;
 use super::reader::{LabelError, Reader};
 use crate::config::diagnostics::{Span, Spanned};
 use crate::config::syntax::{Node, Value};
 
-/// The service with the labels of the files that it names, where it does not set them itself; and why
-/// one of them cannot be read. Of two files, the later one counts.
+/// Adds the labels of the service's label files that it does not set itself. Returns an error if a file cannot be
+/// read. Of two files, the later one counts.
 pub(super) fn merge_label_files(reader: &mut Reader<'_>, service: Node) -> (Node, Option<LabelError>) {
     let files = match service.get("label_file") {
         None => return (service, None),
@@ -27,7 +27,7 @@ pub(super) fn merge_label_files(reader: &mut Reader<'_>, service: Node) -> (Node
     (service, None)
 }
 
-/// A file as the mapping that it could be written as.
+/// Reads a file as a mapping of labels.
 fn read(reader: &mut Reader<'_>, node: &Node) -> Result<Node, LabelError> {
     let path = reader.path(node)?;
     let read = reader.labels(&path, node.span);
@@ -36,7 +36,7 @@ fn read(reader: &mut Reader<'_>, node: &Node) -> Result<Node, LabelError> {
     for line in lines {
         let [name, value, end] = line.places.map(|place| place as u32);
         let span = Span { file, start: name, end: name + line.name.len() as u32 };
-        // Its variables are filled in.
+        // The variables are filled in already, so `$` must not start another one.
         let text = Value::Scalar(line.value.replace('$', "$$"));
         labels.retain(|(before, _)| before.value != line.name);
         labels.push((Spanned { value: line.name, span }, Node::new(Span { file, start: value, end }, text)));

@@ -1,24 +1,23 @@
-//! One tree over another, as `docker compose` lays an override or an extending service over a base.
+//! Merges trees as `docker compose` merges an override, or an extending service, into a base.
 
 use std::collections::HashMap;
 
 use crate::config::diagnostics::{Span, Spanned};
 use crate::config::syntax::{Node, Tag, Value};
 
-/// `over` where both say something, `base` where only it does: mappings are merged key by key, lists
-/// put one after the other, single values replaced. `!reset` takes the base away, `!override`
-/// replaces it whole.
+/// Merges `over` into `base`: mappings key by key, lists one after the other, single values replaced. `!reset`
+/// removes the base, `!override` replaces it as a whole.
 pub(super) fn merge(base: Node, over: Node) -> Node {
     merge_at("", base, over)
 }
 
-/// Keys whose values may be a list of `key=value` or of names, and are merged as mappings.
+/// Keys whose lists of names or of `key=value` are merged as mappings.
 const PAIRS: [&str; 4] = ["labels", "environment", "networks", "args"];
 
-/// Lists that may be written as one value, and are put one after the other all the same.
+/// Lists that may be written as one value. They are still put one after the other.
 const LISTS: [&str; 1] = ["label_file"];
 
-/// Lists that are one value.
+/// Lists that count as one value.
 const WHOLE: [&str; 3] = ["command", "entrypoint", "test"];
 
 fn merge_at(key: &str, base: Node, over: Node) -> Node {
@@ -51,7 +50,7 @@ fn merge_at(key: &str, base: Node, over: Node) -> Node {
     }
 }
 
-/// A list of one for a single value.
+/// A list of one item, for a single value.
 fn listed(node: Node) -> Node {
     match node.value {
         Value::Scalar(_) => Node::new(node.span, Value::List(vec![node])),
@@ -72,7 +71,7 @@ fn merge_entries(
     let mut merged = Vec::with_capacity(base.len() + over.len());
     for (key, node) in base {
         match places.get(&key.value).and_then(|place| over[*place].take()) {
-            // What is said last is where it is said.
+            // The later value has the place.
             Some((_, over)) if over.tag == Some(Tag::Reset) => {}
             Some((over_key, over)) => {
                 let node = merge_at(&key.value, node, over);
@@ -85,7 +84,7 @@ fn merge_entries(
     merged
 }
 
-/// The entries of a mapping, or of a list of `key=value`; an item without `=` has no value.
+/// The entries of a mapping, or of a list of `key=value`. An item without `=` has no value.
 pub(crate) fn pairs(node: &Node) -> Vec<(Spanned<String>, Node)> {
     match &node.value {
         Value::Map(entries) => entries.clone(),
@@ -108,7 +107,7 @@ fn pair(item: &Node) -> Option<(Spanned<String>, Node)> {
     ))
 }
 
-/// Where a part of a scalar stands: the whole of it when the text has escapes or folded lines.
+/// The place of a part of a scalar. If the text has escapes or folded lines, it is the place of the whole scalar.
 fn part(span: Span, text: &str, from: usize, to: usize) -> Span {
     let start = match span.end.saturating_sub(span.start) as usize {
         // Bytes that are not ASCII may have been written as escapes of the same length.

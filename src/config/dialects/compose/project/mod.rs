@@ -1,4 +1,4 @@
-//! A compose file and all that belongs to it: overrides, includes, services that extend one another, variables.
+//! Compose projects: overrides, includes, services that extend one another, variables.
 
 mod project;
 

@@ -1,5 +1,5 @@
-//! A compose file and all that belongs to it become one list of services: the override beside it,
-//! what it includes, what its services extend, and the profiles that are active.
+//! Reads a project into one list of services, from its file and override, its includes, extended services, and
+//! active profiles.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -12,34 +12,34 @@ use super::scope::{Scope, included_variables, with_override};
 use crate::config::diagnostics::{Span, Spanned, did_you_mean, quoted};
 use crate::config::syntax::{Node, Value};
 
-/// Services that extend one another in a row.
+/// Services in a chain of `extends`.
 const EXTENDS_MAX: usize = 64;
 
-/// Files that include one another in a row.
+/// Files in a chain of `include`.
 const INCLUDES_MAX: usize = 32;
 
 /// One compose project.
 pub(crate) struct Project {
-    /// What its networks are named after: files of one name share them.
+    /// The prefix of the names of its networks. Files with one project name share them.
     pub(crate) name: String,
-    /// Where its file starts.
+    /// The place where its file starts.
     pub(crate) span: Span,
-    /// The entries of `networks:`, those of included files behind them.
+    /// The entries of `networks:`. Those of included files come last.
     pub(crate) networks: Vec<(Spanned<String>, Node)>,
-    /// Those of active profiles, in written order.
+    /// The services of active profiles, in written order.
     pub(crate) services: Vec<Service>,
 }
 
 /// A service with everything merged into it.
 pub(crate) struct Service {
     pub(crate) name: Spanned<String>,
-    /// What it says; when `broken`, only what it says itself.
+    /// The merged tree. If `broken` is set, only its own part.
     pub(crate) node: Node,
-    /// Why it cannot be known what it says.
+    /// The error that kept the merge from being complete.
     pub(crate) broken: Option<LabelError>,
 }
 
-/// Reads a project, whose file has the tree `root`. `None` if its override cannot be read: then the report says so.
+/// Reads a project, whose file has the tree `root`. `None` if its override cannot be read, which is reported.
 pub(crate) fn read(reader: &mut Reader<'_>, path: &Path, root: Node) -> Option<Project> {
     let path = join(Path::new(""), &path.to_string_lossy());
     let dir = path.parent().unwrap_or(Path::new(""));
@@ -66,8 +66,8 @@ pub(crate) fn read(reader: &mut Reader<'_>, path: &Path, root: Node) -> Option<P
     Some(project)
 }
 
-/// What `docker compose` calls a project that does not say: its folder. Where that has no name here,
-/// its path will do, since the name only has to be another one than those of other projects.
+/// The name that `docker compose` gives a project without a name: that of its folder. A folder without a name here
+/// gives its path, because the name only has to differ from those of other projects.
 fn project_name(dir: &Path) -> String {
     let name = dir.file_name().map_or_else(|| dir.to_string_lossy(), |name| name.to_string_lossy());
     name.to_lowercase().chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect()
@@ -85,16 +85,16 @@ fn is_active(reader: &mut Reader<'_>, service: &Service, active: &[&str]) -> boo
 /// A project while it is read.
 struct ProjectReader {
     project: Project,
-    /// Files that services extend from, each read once.
+    /// Files with extended services, each read once.
     extended: HashMap<PathBuf, Option<Rc<Node>>>,
-    /// Files that were included: a second time they would bring nothing new.
+    /// Files that were included. A second time would add nothing.
     included: HashSet<PathBuf>,
-    /// Where each service was written first.
+    /// The first place of each service.
     services: BTreeMap<String, Span>,
 }
 
 impl ProjectReader {
-    /// The services and networks of one file, then those of what it includes.
+    /// Adds the services and networks of one file, then those of its includes.
     fn collect(&mut self, reader: &mut Reader<'_>, scope: Scope, including: &mut Vec<PathBuf>) {
         match &scope.root.value {
             Value::Map(_) | Value::Null => {}
@@ -143,8 +143,8 @@ impl ProjectReader {
         self.project.services.push(Service { name: name.clone(), node, broken });
     }
 
-    /// A service laid over the one that it extends, which may extend another. `row`: those that led
-    /// here, by file and name.
+    /// Merges a service into the one that it extends, which may extend another. `row` is the chain so far, by file
+    /// and name.
     fn with_base(
         &mut self,
         reader: &mut Reader<'_>,
@@ -240,7 +240,7 @@ impl ProjectReader {
         }
     }
 
-    /// `- path`, or `- {path, project_directory, env_file}`, each of `path` and `env_file` one or many.
+    /// `- path`, or `- {path, project_directory, env_file}`. `path` and `env_file` may be lists.
     fn include(
         &mut self,
         reader: &mut Reader<'_>,

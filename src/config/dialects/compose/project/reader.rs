@@ -1,4 +1,4 @@
-//! Files become trees, and their values become text with every variable filled in.
+//! Reads files into trees, and fills in the variables of their values.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -13,10 +13,10 @@ use crate::config::diagnostics::{Report, Span};
 use crate::config::inputs::Inputs;
 use crate::config::syntax::{Node, Value, yaml};
 
-/// Files that one load may read: what includes itself by many names still ends.
+/// Files that one load may read, so that a file that includes itself under many names ends.
 const FILES_MAX: usize = 1_000;
 
-/// Why one service, or one route of it, cannot be served.
+/// The error of one service, or of one route of it.
 #[derive(Clone, Debug)]
 pub(crate) struct LabelError {
     pub(crate) span: Span,
@@ -29,17 +29,17 @@ impl LabelError {
         LabelError { span, message: message.into(), hint: hint.into() }
     }
 
-    /// A file that is named at `span`.
+    /// The error of an unreadable file that is named at `span`.
     pub(super) fn unreadable(span: Span, path: &Path, error: &io::Error) -> LabelError {
         let message = format!("{} cannot be read: {error}", path.display());
         LabelError::new(span, message, "the path is relative to the file it stands in")
     }
 }
 
-/// The variables of a project that its `.env` files set. Those of the process come before them.
+/// The variables from the `.env` files of a project. Those of the process come before them.
 pub(super) type Variables = Rc<BTreeMap<String, String>>;
 
-/// What reading compose files needs and gathers.
+/// The context of reading compose files.
 pub(crate) struct Reader<'a> {
     pub(crate) report: &'a mut Report,
     pub(crate) inputs: &'a dyn Inputs,
@@ -54,7 +54,7 @@ impl<'a> Reader<'a> {
         Reader { report, inputs, files: Vec::new(), known: HashMap::new() }
     }
 
-    /// Takes in a tree that was read already.
+    /// Adds a file that was read already.
     pub(super) fn adopt(&mut self, path: &Path, root: &Node, variables: &Variables) {
         self.know(root.span.file, path, variables);
         self.files.push(path.to_owned());
@@ -65,14 +65,14 @@ impl<'a> Reader<'a> {
         self.known.insert(file, (variables.clone(), dir));
     }
 
-    /// The path that a value names, which starts from the folder of the file it stands in.
+    /// The path in a value. A relative path starts from the folder of its file.
     pub(super) fn path(&mut self, node: &Node) -> Result<PathBuf, LabelError> {
         let text = self.text(node)?.text;
         let dir = self.known.get(&node.span.file).map_or(Path::new(""), |(_, dir)| dir);
         Ok(join(dir, &text))
     }
 
-    /// The text of a file; the error is half a sentence.
+    /// The text of a file. The error is half a sentence.
     pub(super) fn read(&mut self, path: &Path) -> io::Result<Arc<str>> {
         if self.files.len() >= FILES_MAX {
             return Err(io::Error::other(format!("more than {FILES_MAX} files are read")));
@@ -85,7 +85,7 @@ impl<'a> Reader<'a> {
         Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).into())
     }
 
-    /// The tree of a file, `Ok(None)` when it is not YAML: that was reported.
+    /// The tree of a file. `Ok(None)` if it is not YAML, which is reported.
     pub(super) fn tree(&mut self, path: &Path, variables: &Variables) -> io::Result<Option<Node>> {
         let text = self.read(path)?;
         let file = self.report.add_file(path, &text);
@@ -93,8 +93,8 @@ impl<'a> Reader<'a> {
         Ok(yaml::parse(&text, file, self.report).map(|tree| tree.root))
     }
 
-    /// The variables of a `.env` file, with those that were known before, which come first. That
-    /// there is none is fine; a line that is not understood is a warning.
+    /// The variables of a `.env` file and those known before, which have priority. A missing file is no error. An
+    /// invalid line is a warning.
     pub(super) fn variables(&mut self, path: &Path, before: &Variables) -> Variables {
         let text = match self.read(path) {
             Ok(text) => text,
@@ -111,7 +111,7 @@ impl<'a> Reader<'a> {
         let (own, bad) = dotenv::parse(&text, &known);
         if !bad.is_empty() {
             let file = self.report.add_file(path, &text);
-            // A line may hold a secret, and no mistake needs its text to be found.
+            // A line may hold a secret, and the message is clear without it.
             self.report.mask(Span { file, start: 0, end: text.len() as u32 });
             self.warn_of_lines(file, bad);
         }
@@ -122,8 +122,8 @@ impl<'a> Reader<'a> {
         Rc::new(all)
     }
 
-    /// The lines of a file of labels and its number in the report; variables in it are those of the file
-    /// that names it, at `span`. A line that is not understood is a warning.
+    /// The lines of a label file and its number in the report. Its variables are those of the file that names it
+    /// at `span`. An invalid line is a warning.
     pub(super) fn labels(&mut self, path: &Path, span: Span) -> io::Result<(u32, Vec<Assignment>)> {
         let text = self.read(path)?;
         let file = self.report.add_file(path, &text);
@@ -139,13 +139,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A variable as the file of this place sees it.
+    /// The value of a variable in the file with that number.
     pub(super) fn variable(&self, file: u32, name: &str) -> Option<String> {
         let own = || self.known.get(&file)?.0.get(name).cloned();
         self.inputs.env(name).or_else(own)
     }
 
-    /// A single value with its variables filled in. One that is not set is a warning.
+    /// A single value with its variables filled in. A variable that is not set is a warning.
     pub(crate) fn text(&mut self, node: &Node) -> Result<Text, LabelError> {
         let span = node.span;
         let written = match &node.value {
@@ -171,7 +171,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A value that only helps to judge: anything wrong with it is nobody's concern here.
+    /// The value of a node, without reporting errors.
     pub(crate) fn lenient(&self, node: &Node) -> String {
         match &node.value {
             Value::Scalar(text) => interpolate(text, &|name| self.variable(node.span.file, name))
@@ -190,7 +190,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// `path` from the folder `dir`, without `.` and with as few `..` as can be.
+/// `path` from the folder `dir`, without `.` and with as few `..` as possible.
 pub(crate) fn join(dir: &Path, path: &str) -> PathBuf {
     let mut parts: Vec<Component<'_>> = Vec::new();
     let joined = dir.join(path);

@@ -9,7 +9,7 @@ use super::reader::{LabelError, Reader, Variables, join};
 use crate::config::decode::Text;
 use crate::config::syntax::Node;
 
-/// The names under which `docker compose` looks for a file, and beside which it takes an override.
+/// The default names of compose files. `docker compose` merges an override only into these.
 pub(super) const NAMES: [&str; 4] =
     ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 
@@ -20,7 +20,7 @@ const OVERRIDES: [&str; 4] = [
     "docker-compose.override.yaml",
 ];
 
-/// One file, or a file and its overrides, as one tree.
+/// One file, or a file with its overrides, as one tree.
 pub(super) struct Scope {
     pub(super) path: PathBuf,
     pub(super) root: Rc<Node>,
@@ -32,7 +32,7 @@ impl Scope {
         self.path.parent().unwrap_or(Path::new(""))
     }
 
-    /// A compose file that this one names.
+    /// The path of a compose file that this one names.
     pub(super) fn other(&self, written: &Text) -> Result<PathBuf, LabelError> {
         let is_elsewhere = written.text.contains("://") || written.text.starts_with("git@");
         if is_elsewhere {
@@ -44,7 +44,7 @@ impl Scope {
     }
 }
 
-/// The file with its override laid over it, as `docker compose` does for a file of a default name.
+/// Merges the override beside a file with a default name into it, as `docker compose` does.
 pub(super) fn with_override(
     reader: &mut Reader<'_>,
     path: &Path,
@@ -70,7 +70,7 @@ pub(super) fn with_override(
     Some(root)
 }
 
-/// The variables of an included file: those of the one that includes it come before its own.
+/// The variables of an included file. Those of the including file come before its own.
 pub(super) fn included_variables(
     reader: &mut Reader<'_>,
     scope: &Scope,

@@ -1,0 +1,310 @@
+//! Tests of the guards against the naive scan, and against servers that read paths in their own ways.
+
+use proptest::prelude::*;
+
+use super::tests::rule;
+use super::{Guards, RuleTable, explain, explain_guard};
+use crate::config::plan::{Action, Respond, Rule};
+use crate::http::{has_dot_segments, match_path};
+
+/// Returns `rule` with an action that drops its requests.
+fn dropping(rule: Rule) -> Rule {
+    Rule { action: Action::Drop, ..rule }
+}
+
+/// Looks up a guard in the table and by the scan, and asserts that they agree. `None` where a guard takes the
+/// path as it is written.
+fn find_guard(rules: &[Rule], host: &str, path: &str, method: &str) -> Option<usize> {
+    let (host, path, method) = (host.as_bytes(), path.as_bytes(), method.as_bytes());
+    let table = RuleTable::build(rules);
+    let matched = table.find(host, &match_path(path), method).unwrap_or(rules.len());
+    if rules.get(matched).is_some_and(Rule::guards) {
+        return None;
+    }
+    let found = Guards::build(rules).and_then(|guards| guards.find(&table, matched, host, path, method));
+    assert_eq!(found, explain_guard(rules, matched, host, path, method));
+    found
+}
+
+#[test]
+fn a_guarded_path_is_known_in_every_way_to_write_it() {
+    let rules = [
+        rule(&[], "/a", &[]),
+        dropping(rule(&["h"], "/x/y", &[])),
+        dropping(rule(&[], "/z%2f%e4", &["PUT"])),
+    ];
+    for path in [
+        "//x/y",
+        "/x//y/z",
+        "/%2fx/y",
+        "/x%2fy",
+        "/x\\y",
+        "/x;a/y",
+        "/%78/y;b",
+        "/%252fx/y",
+        "/x/y%20",
+        "/x/%c0%ae/y",
+        "/x/y%23/b",
+        "//x%252fy",
+        "//b/x/y",
+        "/\\b/x/y",
+        "//b%2fc/x/y",
+        "//x/y/%252e%252e",
+    ] {
+        assert_eq!(find_guard(&rules, "h", path, "GET"), Some(1), "{path}");
+        assert_eq!(find_guard(&rules, "other", path, "GET"), None, "{path}");
+    }
+    for path in ["/x/y", "//x", "/x/yz//", "/a%2Fx/y", "/X//y", "/b//x/y", "/x/%2ey//", "/x%20b/y"] {
+        assert_eq!(find_guard(&rules, "h", path, "GET"), None, "{path}");
+    }
+    assert_eq!(find_guard(&rules, "h", "/z/%E4", "PUT"), Some(2));
+    assert_eq!(find_guard(&rules, "h", "/z/%E4", "GET"), None);
+}
+
+#[test]
+fn the_first_rule_that_matches_a_reading_decides() {
+    let rules = [
+        rule(&["h"], "/x/public", &[]),
+        rule(&[], "/", &["POST"]),
+        rule(&[], "/x%2fz", &[]),
+        dropping(rule(&[], "/x", &[])),
+        rule(&[], "/x/late", &[]),
+        rule(&[], "/", &[]),
+    ];
+    // A rule before the guard takes all readings.
+    for path in
+        ["/x/public//b", "/x/public/b%2fc", "//x/public/b", "/x%2fpublic/b", "//b/x/public", "/x%2fz//"]
+    {
+        assert_eq!(find_guard(&rules, "h", path, "GET"), None, "{path}");
+        assert_eq!(find_guard(&rules, "h", path, "POST"), None, "{path}");
+    }
+    // Another reading is not under the path of that rule.
+    for path in [
+        "//x//public",
+        "/%2fx/public%2fb",
+        "/x%23/public",
+        "/x;/public/b",
+        "//x/public;b",
+        "/x%2fpublic%5cb",
+        "//x/pub%20lic",
+        "//x/late",
+        "/x/public/%252e%252e/b",
+        "/b/%252e%252e/x/public",
+    ] {
+        assert_eq!(find_guard(&rules, "h", path, "GET"), Some(3), "{path}");
+        assert_eq!(find_guard(&rules, "h", path, "POST"), None, "{path}");
+    }
+    assert_eq!(find_guard(&rules, "other", "//x/public", "GET"), Some(3));
+}
+
+#[test]
+fn only_what_refuses_below_a_path_guards_it() {
+    let respond = |status| Action::Respond(Respond { status, headers: Vec::new(), body: "".into() });
+    for (status, guards) in [(200, false), (399, false), (400, true), (403, true), (499, true), (503, false)]
+    {
+        let rules = [Rule { action: respond(status), ..rule(&[], "/x", &[]) }];
+        assert_eq!(find_guard(&rules, "", "//x", "GET").is_some(), guards, "{status}");
+    }
+    assert!(Guards::build(&[rule(&[], "/x", &[]), dropping(rule(&["h"], "/", &["PUT"]))]).is_none());
+}
+
+/// A server with its own way to read paths. It cuts and replaces bytes before or after it decodes the path.
+#[derive(Clone, Copy, Debug)]
+struct Server {
+    decodes: usize,
+    decodes_first: bool,
+    takes_backslashes: bool,
+    takes_hosts: bool,
+    cuts: Option<Cut>,
+    blanks: Option<Cut>,
+    folds_slashes: bool,
+    resolves_dots: bool,
+}
+
+/// How much of a path is ignored.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Cut {
+    /// The byte; for those that separate parameters, the rest of the segment.
+    Little,
+    /// The rest of the path.
+    All,
+}
+
+impl Server {
+    fn all() -> Vec<Server> {
+        let cuts = [None, Some(Cut::Little), Some(Cut::All)];
+        let mut all = Vec::new();
+        for decodes in 0..=3 {
+            for bits in 0..1 << 5 {
+                let bit = |at: usize| bits >> at & 1 == 1;
+                let [decodes_first, takes_backslashes, takes_hosts] = [bit(0), bit(1), bit(2)];
+                let [folds_slashes, resolves_dots] = [bit(3), bit(4)];
+                for (cuts, blanks) in cuts.iter().flat_map(|&cut| cuts.map(|blanks| (cut, blanks))) {
+                    all.push(Server {
+                        decodes,
+                        decodes_first,
+                        takes_backslashes,
+                        takes_hosts,
+                        cuts,
+                        blanks,
+                        folds_slashes,
+                        resolves_dots,
+                    });
+                }
+            }
+        }
+        all
+    }
+
+    fn read(self, path: &[u8]) -> Vec<u8> {
+        let mut path = match_path(path).into_owned();
+        if !self.decodes_first {
+            path = self.cut(path);
+        }
+        for _ in 0..self.decodes {
+            path = decode_once(&path);
+        }
+        if self.decodes_first {
+            path = self.cut(path);
+        }
+        let mut segments: Vec<&[u8]> = Vec::new();
+        for segment in path.split(|byte| *byte == b'/').skip(1) {
+            match segment {
+                b"" if self.folds_slashes => {}
+                b"." if self.resolves_dots => {}
+                b".." if self.resolves_dots => drop(segments.pop()),
+                _ => segments.push(segment),
+            }
+        }
+        [b"/", segments.join(&b'/').as_slice()].concat()
+    }
+
+    fn cut(self, mut path: Vec<u8>) -> Vec<u8> {
+        if self.takes_backslashes {
+            path.iter_mut().filter(|byte| **byte == b'\\').for_each(|byte| *byte = b'/');
+        }
+        let is_blank = |byte: &u8| (1..=0x20).contains(byte) || *byte == 0x7f;
+        match self.blanks {
+            Some(Cut::Little) => path.retain(|byte| !is_blank(byte)),
+            Some(Cut::All) => path.truncate(path.iter().position(is_blank).unwrap_or(path.len())),
+            None => {}
+        }
+        let ends = |byte: &u8| b";?#\0".contains(byte);
+        match self.cuts {
+            Some(Cut::Little) => {
+                let segments = path.split(|byte| *byte == b'/');
+                let kept: Vec<&[u8]> = segments.map(|segment| segment.split(ends).next().unwrap()).collect();
+                path = kept.join(&b'/');
+            }
+            Some(Cut::All) => path.truncate(path.iter().position(ends).unwrap_or(path.len())),
+            None => {}
+        }
+        if self.takes_hosts && path.starts_with(b"//") {
+            let host = path[2..].iter().position(|byte| *byte == b'/').map_or(path.len(), |at| at + 2);
+            path = if host == path.len() { b"/".to_vec() } else { path.split_off(host) };
+        }
+        path
+    }
+}
+
+/// Decodes one level of escapes, then overlong UTF-8.
+fn decode_once(path: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::new();
+    let mut rest = path;
+    while let Some((&byte, behind)) = rest.split_first() {
+        let escape = rest.get(1..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        let escape = escape.filter(|_| byte == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        decoded.push(escape.unwrap_or(byte));
+        rest = if escape.is_some() { &rest[3..] } else { behind };
+    }
+    let text = decoded.iter().map(|byte| char::from(*byte)).collect::<String>();
+    let text = text.replace("\u{c0}\u{af}", "/").replace("\u{c0}\u{ae}", ".");
+    text.chars().map(|char| u8::try_from(u32::from(char)).unwrap()).collect()
+}
+
+/// A server that reads the path as one that a guard is the first rule to take, and what it reads.
+fn some_server_meets_a_guard(servers: &[Server], rules: &[Rule], path: &[u8]) -> Option<(Server, Vec<u8>)> {
+    servers.iter().find_map(|server| {
+        let read = server.read(path);
+        let first = explain(rules, b"", &read, b"GET").winner?;
+        rules[first].guards().then_some((*server, read))
+    })
+}
+
+const PREFIXES: [&str; 7] = ["/x", "/y", "/x/y", "/x/x", "/y/x", "/x/y/x", "/"];
+
+fn some_rules() -> impl Strategy<Value = Vec<Rule>> {
+    let some_rule = (prop::sample::select(&PREFIXES[..]), any::<bool>(), any::<bool>());
+    let some_rule = some_rule.prop_map(|(prefix, drops, posts)| {
+        let rule = rule(&[], prefix, if posts { &["POST"] } else { &[] });
+        if drops { dropping(rule) } else { rule }
+    });
+    // The last rule sends to a target what the others leave.
+    prop::collection::vec(some_rule, 1..5).prop_map(|mut rules| {
+        rules.push(rule(&[], "/", &[]));
+        rules
+    })
+}
+
+fn some_path() -> impl Strategy<Value = String> {
+    let plain = prop::sample::select(vec!["x", "y", "/", "/x", "/y", "/x/y"]);
+    let odd = prop::sample::select(vec![
+        "//",
+        "%2f",
+        "%5c",
+        "\\",
+        ";",
+        "%3b",
+        "%23",
+        "%3f",
+        "%00",
+        "%20",
+        "%0a",
+        "%78",
+        "%2578",
+        "%252f",
+        "%25252f",
+        "%255c",
+        "%253b",
+        ".",
+        "..",
+        "%2e",
+        "%252e",
+        "/%252e%252e/",
+        "/.%252e",
+        "%25",
+        "%c0%af",
+        "/%c0%ae%c0%ae",
+        "%25252e%25252e",
+        "%09",
+        "%40",
+    ]);
+    prop::collection::vec(prop_oneof![3 => plain, 2 => odd], 1..8)
+        .prop_map(|parts| format!("/{}", parts.concat()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_500, max_global_rejects: 100_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Tries 1,152 servers on each path.
+    #[test]
+    fn no_server_reads_a_guarded_path_that_is_not_found(rules in some_rules(), path in some_path()) {
+        let matched = explain(&rules, b"", &match_path(path.as_bytes()), b"GET").winner.unwrap();
+        prop_assume!(!has_dot_segments(path.as_bytes()) && !rules[matched].guards());
+        let found = find_guard(&rules, "", &path, "GET");
+        if let Some((server, read)) = some_server_meets_a_guard(&Server::all(), &rules, path.as_bytes()) {
+            prop_assert!(found.is_some(), "{} is {} to {:?}", path, read.escape_ascii(), server);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_guards_are_those_of_the_naive_scan(rules in some_rules(), path in some_path()) {
+        for method in ["GET", "POST"] {
+            find_guard(&rules, "", &path, method);
+        }
+    }
+}

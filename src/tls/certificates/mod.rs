@@ -1,0 +1,18 @@
+//! Certificates and authorities: read from files and found by name, with the problems they have.
+//!
+//! They are read with a generation, off the data plane.
+
+mod coverage;
+
+mod certificates;
+
+mod files;
+mod x509;
+
+mod problem;
+
+pub(super) use certificates::{Certificates, authorities};
+pub(super) use coverage::missing;
+pub use files::{files_of, may_count};
+pub use problem::Problem;
+pub(super) use problem::ProblemText;

@@ -1,0 +1,20 @@
+//! A connection to a target.
+
+use std::net::SocketAddr;
+
+use crate::tls::{Input, Stream};
+
+/// A connection to a target, with the bytes read from it. It is boxed, because it moves for every request and
+/// then only a pointer moves.
+pub struct TargetConnection {
+    /// The connection.
+    pub stream: Stream,
+    /// Bytes that the target sent and no reader has taken yet.
+    pub input: Input,
+    /// The target's address.
+    pub address: SocketAddr,
+    /// The version of the name's answer in the pool when the connection was opened or handed out.
+    pub(super) name_version: u64,
+    /// Whether it has served an exchange. Then the target may be closing it at this moment.
+    pub reused: bool,
+}
