@@ -277,6 +277,17 @@ fn http_1_0_closes_unless_it_asks_not_to() {
 }
 
 #[test]
+fn a_failure_says_to_http_1_0_that_the_connection_stays() {
+    let upstream = Upstream::says("fine");
+    let gate = start(&upstream);
+    let mut client = gate.client();
+    let kept = client.exchange("TRACE / HTTP/1.0\r\nConnection: keep-alive\r\nMax-Forwards: 0\r\n\r\n");
+    assert_eq!((kept.status(), kept.head.list("connection")), (405, vec!["keep-alive".to_owned()]));
+    client.exchange("GET / HTTP/1.0\r\n\r\n").expect(200, "fine");
+    client.expect_close();
+}
+
+#[test]
 fn connection_close_is_honoured_and_sent() {
     let upstream = Upstream::says("fine");
     let gate = start(&upstream);

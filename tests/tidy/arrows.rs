@@ -102,6 +102,7 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/internal_api",
     "src/log",
     "src/metrics",
+    "src/proxy",
     "src/proxy/client",
     "src/proxy/decision",
     "src/proxy/forward",
