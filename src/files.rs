@@ -1,18 +1,18 @@
-//! Opening files: the one place of the project that does, kept by `tests/tidy.rs`.
+//! Opening files. No other module of the project opens any, which `tests/tidy.rs` checks.
 //!
-//! A path of a configuration may lead to anything. To open a FIFO is to wait for its other end, and a device
-//! need not have an end. So a file is opened without waiting (`O_NONBLOCK`), looked at then (`fstat`), and read
-//! up to a limit:
+//! A path in a configuration may lead to anything. Opening a FIFO waits for its other end, and a device may
+//! have no end. So a file is opened without waiting (`O_NONBLOCK`), then checked (`fstat`), and read up to a
+//! limit:
 //!
 //! | | read | appended to |
 //! |---|---|---|
 //! | regular file | yes | yes |
-//! | descriptor of this process: `/dev/stdin`, `/dev/fd/N` | once, and remembered | as what it is |
-//! | FIFO, character device | no | yes, if that takes no wait |
+//! | descriptor of this process: `/dev/stdin`, `/dev/fd/N` | once, and remembered | depends on its kind |
+//! | FIFO, character device | no | yes, if it need not wait |
 //! | anything else | no | no |
 //!
-//! A file system on a network may hang all the same, whatever is asked of it. So nothing here is called on
-//! the thread of an executor, and callers that something waits for give up after a while.
+//! A network file system may hang all the same. So no function here is called on the thread of an executor.
+//! Callers that must not hang give up after a while.
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -26,19 +26,21 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-/// No wait for the other end of a FIFO or for a line of a modem; no terminal becomes that of this process.
+/// Flags to open without waiting for the other end of a FIFO or for a modem line. No terminal becomes that of
+/// this process.
 const WITHOUT_WAITING: i32 = OFlags::NONBLOCK.union(OFlags::NOCTTY).bits().cast_signed();
 
-/// How long a descriptor of this process, such as a pipe on standard input, has to come to its end.
+/// How long a descriptor of this process, such as a pipe on standard input, may take to end.
 const PIPE_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// Where a system shows a process the descriptors that it was started with.
+/// Paths under which a system shows a process its own descriptors.
 const OWN_DESCRIPTORS: [&str; 3] = ["/dev/stdin", "/dev/fd", "/proc/self/fd"];
 
-/// The bytes of a file, of which there may be `most`. Blocks.
+/// Reads the bytes of a file, at most `most`. Blocks.
 ///
 /// # Errors
-/// When it cannot be opened or read, is longer, or is nothing that is read: half a sentence, without the path.
+/// If the file cannot be opened or read, is longer, or is of a kind that is not read. The text is half a
+/// sentence, without the path.
 pub fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     let file = OpenOptions::new().read(true).custom_flags(WITHOUT_WAITING).open(path)?;
     let found = file.metadata()?;
@@ -55,24 +57,24 @@ pub fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The same as text.
+/// Reads the text of a file, at most `most` bytes. Blocks.
 ///
 /// # Errors
-/// As [`read`], and `InvalidData` when it is not UTF-8.
+/// As [`read`], and `InvalidData` if the file is not UTF-8.
 pub fn read_text(path: &Path, most: usize) -> io::Result<String> {
     let not_text = |_| io::Error::new(ErrorKind::InvalidData, "stream did not contain valid UTF-8");
     String::from_utf8(read(path, most)?).map_err(not_text)
 }
 
-/// A file to append to, made if it is not there. A write that would have to wait, which no regular file has, is
-/// refused with `WouldBlock`.
+/// Opens a file to append to, and creates it if it does not exist. A write that would have to wait, which
+/// never happens on a regular file, fails with `WouldBlock`.
 ///
 /// # Errors
-/// When it cannot be opened, or is nothing that lines can be appended to.
+/// If the file cannot be opened, or is of a kind to which lines cannot be appended.
 pub fn append(path: &Path) -> io::Result<File> {
     let opened = OpenOptions::new().append(true).create(true).custom_flags(WITHOUT_WAITING).open(path);
     let file = opened.map_err(|error| match error.raw_os_error() {
-        // Of a FIFO, and of a socket.
+        // The error of a FIFO without a reader, and of a socket.
         Some(code) if code == Errno::NXIO.raw_os_error() => io::Error::new(
             error.kind(),
             "nothing reads from it: start its reader first, or name a regular file",
@@ -86,12 +88,12 @@ pub fn append(path: &Path) -> io::Result<File> {
     Err(invalid(format!("it is {}, to which no lines are appended: name a regular file", name_of(kind))))
 }
 
-/// Reads until the end, which has to come within `patience` where reading has to wait.
+/// Reads to the end. If reading has to wait, the end must come within `patience`.
 fn to_the_end(file: &File, most: usize, patience: Duration) -> io::Result<Vec<u8>> {
     let deadline = Instant::now() + patience;
     let mut bytes = Vec::new();
     loop {
-        // One more than there may be, to see that there are more.
+        // Read one byte more than allowed, to notice a file that is too long.
         let room = (most + 1).saturating_sub(bytes.len()) as u64;
         match { file }.take(room).read_to_end(&mut bytes) {
             Ok(_) if bytes.len() > most => return Err(too_long(most)),
@@ -117,23 +119,25 @@ fn wait_for_more(file: &File, deadline: Instant, patience: Duration) -> io::Resu
     }
 }
 
-/// A descriptor that was read: a pipe gives its bytes once, and a configuration is read again at every
-/// reload. They belong to the process, as descriptors do.
+/// The content of a descriptor that was read. A pipe gives its bytes once, but a configuration is read again
+/// at every reload. The content belongs to the process, as descriptors do.
 #[derive(Clone)]
 struct Remembered {
     /// Device and inode.
     file: (u64, u64),
-    /// `None`: its end was not seen, and what is left of it is not the whole.
+    /// `None` if the end was not reached: then the rest is not the whole.
     bytes: Option<Arc<[u8]>>,
 }
 
-/// Found without a lock: a thread that runs only on idle cores might hold that for long.
+/// The descriptors that were read. They are found without a lock, because a thread that runs only on idle
+/// cores might hold one for long.
 static READ_BEFORE: ArcSwapOption<Vec<Remembered>> = ArcSwapOption::const_empty();
 
-/// Held while a descriptor is read for the first time: two readers would share between them what it gives.
+/// Held while a descriptor is read for the first time. Without it, each of two readers would get a part of
+/// the bytes.
 static READING: Mutex<()> = Mutex::new(());
 
-/// Reads a descriptor that was not read before, or what is remembered of it.
+/// Reads a descriptor for the first time, or returns its remembered bytes.
 fn once(file: &File, found: &Metadata, most: usize) -> io::Result<Vec<u8>> {
     let id = (found.dev(), found.ino());
     let again = || {
@@ -196,14 +200,14 @@ mod tests {
 
     use super::*;
 
-    /// Only a failing test ever waits for it.
+    /// The time limit of a test. Only a failing test waits for it.
     const DEADLINE: Duration = Duration::from_secs(20);
 
-    /// What `work` gives; a thread that waits for ever is left behind.
+    /// Returns the result of `work`. A thread that waits for ever is left behind.
     fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
         let (done, result) = channel();
         thread::spawn(move || done.send(work()));
-        result.recv_timeout(DEADLINE).expect("it waits for something")
+        result.recv_timeout(DEADLINE).expect("`work` waits and does not return")
     }
 
     fn fifo(dir: &tempfile::TempDir) -> std::path::PathBuf {
@@ -270,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn to_append_to_a_fifo_waits_for_no_reader() {
+    fn appending_to_a_fifo_does_not_wait_for_a_reader() {
         let dir = tempfile::tempdir().unwrap();
         let path = fifo(&dir);
         let named = path.clone();

@@ -1,7 +1,7 @@
 //! smolgate, a small reverse proxy on the smol stack.
 //!
-//! The modules stand in the order of their use: each one uses only modules below it. `tests/tidy.rs` keeps that.
-//! Start with `proxy/exchange.rs`: the life of a request on one screen.
+//! The modules stand in the order of their use: each one uses only modules below it. `tests/tidy.rs` checks
+//! that. Start with `proxy/exchange.rs`: the life of a request on one screen.
 
 // The program: one function per command.
 pub mod cli; // commands and their arguments
@@ -23,11 +23,11 @@ pub mod routing; // a request head becomes a rule
 pub mod http1; // RFC 9112: messages of HTTP/1.1
 pub mod proxy_protocol; // the PROXY header
 
-// The ground.
+// The base of all others.
 pub mod worker; // executor, reactor, timers, buffers, sockets
 pub mod log; // events and the access log
 pub mod metrics; // counters
 pub mod config; // text becomes a plan
 pub mod http; // RFC 9110: methods, names, hosts, paths, heads
 pub mod reason; // why smolgate answered or closed by itself
-pub mod files; // opens files, and waits for none
+pub mod files; // opens files without waiting

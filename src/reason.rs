@@ -1,13 +1,13 @@
-//! Why we answered, refused or closed by ourselves: one closed set of codes.
+//! Reasons for local replies, refusals and closes: one closed set of codes.
 //!
-//! The same code stands in the log, in the metric `smolgate_local_replies_total{reason}`, in the
-//! access log's `reason` and in `Proxy-Status: smolgate; error=...; details="<code>"` (RFC 9209).
-//! Adding a reason is one line in the table below; a test walks the table.
+//! The code of a reason stands in the log, in the metric `smolgate_local_replies_total{reason}`, in the
+//! access log's `reason` and in `Proxy-Status: smolgate; error=...; details="<code>"` (RFC 9209). A new
+//! reason is one line in the table below; a test walks the table.
 
-/// Builds the enum and the functions that answer from one table, so that no row can be half there.
+/// Builds the enum and its functions from one table, so that no row can be incomplete.
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])* $name:ident = $code:literal, $status:literal, $error:literal, $explain:literal;)*) => {
-        /// Why we answered or closed by ourselves.
+        /// The reason why smolgate replied, refused or closed by itself.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Reason {
             $($(#[doc = $doc])* #[doc = $explain] $name,)*
@@ -22,17 +22,17 @@ macro_rules! reasons {
                 match self { $(Reason::$name => $code,)* }
             }
 
-            /// The status of the answer, where one can still be given.
+            /// The status of the local reply, if one can still be sent.
             pub fn status(self) -> u16 {
                 match self { $(Reason::$name => $status,)* }
             }
 
-            /// The error type of RFC 9209, section 2.3, that comes nearest; empty where none does.
+            /// The nearest error type of RFC 9209, section 2.3; empty if there is none.
             pub fn proxy_error(self) -> &'static str {
                 match self { $(Reason::$name => $error,)* }
             }
 
-            /// One sentence for the person who meets it.
+            /// One sentence for the client.
             pub fn explain(self) -> &'static str {
                 match self { $(Reason::$name => $explain,)* }
             }
@@ -44,7 +44,7 @@ reasons! {
     RequestMalformed = "request_malformed", 400, "http_request_error", "The request is not valid HTTP/1.1.";
     RequestFraming = "request_framing", 400, "http_request_error", "The request does not say clearly where its body ends.";
     RequestTarget = "request_target", 400, "http_request_error", "The request target is not valid, or has dot segments.";
-    PathAmbiguous = "path_ambiguous", 400, "http_request_error", "Some servers read this path as one that a rule here refuses: write it plainly.";
+    PathAmbiguous = "path_ambiguous", 400, "http_request_error", "Some servers read this path as one that a rule refuses, so it must be written plainly.";
     RequestHost = "request_host", 400, "http_request_error", "The request has no valid Host.";
     RequestBody = "request_body", 400, "http_request_error", "The request body is not valid chunked coding, or ended too early.";
     RequestTimeout = "request_timeout", 408, "http_request_error", "The request did not arrive in time.";
@@ -52,12 +52,12 @@ reasons! {
     BodyTooLarge = "body_too_large", 413, "http_request_error", "The request body is larger than the rule allows.";
     TargetTooLong = "target_too_long", 414, "http_request_error", "The request target is longer than this listener allows.";
     HeadTooLarge = "head_too_large", 431, "http_request_error", "The request head is larger than this listener allows.";
-    ProxyHeader = "proxy_header", 400, "http_request_error", "A peer that has to say who its client is did not, or not in the PROXY protocol.";
-    Misdirected = "misdirected", 421, "http_request_denied", "This connection is not good for this host: open another.";
-    LoopDetected = "loop_detected", 508, "proxy_loop_detected", "The request has passed this gate too often: a target leads back to it.";
+    ProxyHeader = "proxy_header", 400, "http_request_error", "The peer must name its client in a PROXY header, and did not send a valid one.";
+    Misdirected = "misdirected", 421, "http_request_denied", "This connection cannot serve this host, so the client must open another one.";
+    LoopDetected = "loop_detected", 508, "proxy_loop_detected", "The request has passed smolgate too often, because a target leads back to it.";
     CodingUnknown = "coding_unknown", 501, "http_request_error", "The request has a transfer coding that is not served.";
     VersionUnknown = "version_unknown", 505, "http_request_error", "This HTTP version is not served.";
-    Dropped = "dropped", 444, "http_request_denied", "A rule drops what it takes, without an answer.";
+    Dropped = "dropped", 444, "http_request_denied", "A rule closed the connection without a response.";
     NoRule = "no_rule", 404, "destination_not_found", "No rule matches this request.";
     NoTarget = "no_target", 503, "destination_unavailable", "The upstream has no live target.";
     NameNotFound = "name_not_found", 502, "dns_error", "The name of the target could not be resolved.";
@@ -66,23 +66,23 @@ reasons! {
     ConnectFailed = "connect_failed", 502, "destination_ip_unroutable", "A connection to the target could not be opened.";
     TlsFailed = "tls_failed", 502, "tls_protocol_error", "The TLS handshake with the target failed.";
     TlsCertificate = "tls_certificate", 502, "tls_certificate_error", "The certificate of the target could not be verified.";
-    UpstreamClosed = "upstream_closed", 502, "connection_terminated", "The target closed the connection before it answered.";
-    UpstreamReset = "upstream_reset", 502, "connection_terminated", "The target reset the connection before it answered.";
-    UpstreamTimeout = "upstream_timeout", 504, "http_response_timeout", "The target did not answer in time.";
-    ResponseMalformed = "response_malformed", 502, "http_protocol_error", "The answer of the target is not valid HTTP/1.1.";
-    ResponseTooLarge = "response_too_large", 502, "http_response_header_section_size", "The head of the target's answer is too large.";
-    ResponseTruncated = "response_truncated", 502, "http_response_incomplete", "The target closed the connection inside its answer.";
-    ResponseStalled = "response_stalled", 504, "http_response_timeout", "The target stopped sending inside its answer.";
+    UpstreamClosed = "upstream_closed", 502, "connection_terminated", "The target closed the connection before it sent a response.";
+    UpstreamReset = "upstream_reset", 502, "connection_terminated", "The target reset the connection before it sent a response.";
+    UpstreamTimeout = "upstream_timeout", 504, "http_response_timeout", "The target did not respond in time.";
+    ResponseMalformed = "response_malformed", 502, "http_protocol_error", "The target's response is not valid HTTP/1.1.";
+    ResponseTooLarge = "response_too_large", 502, "http_response_header_section_size", "The head of the target's response is too large.";
+    ResponseTruncated = "response_truncated", 502, "http_response_incomplete", "The target closed the connection before the end of its response.";
+    ResponseStalled = "response_stalled", 504, "http_response_timeout", "The target stopped sending before the end of its response.";
     UpgradeFailed = "upgrade_failed", 502, "http_upgrade_failed", "The target switched protocols without being asked.";
     ClientGone = "client_gone", 499, "", "The client left before the exchange ended.";
     ClientStalled = "client_stalled", 408, "", "The client stopped reading or sending.";
-    TunnelIdle = "tunnel_idle", 408, "connection_timeout", "Neither side of the tunnel said anything for too long.";
-    ShuttingDown = "shutting_down", 503, "connection_limit_reached", "The gate, the listener or the rule went away, and shutdown_timeout was over.";
-    Internal = "internal", 500, "proxy_internal_error", "The gate made a mistake; its log says more.";
+    TunnelIdle = "tunnel_idle", 408, "connection_timeout", "Neither side of the tunnel sent anything for too long.";
+    ShuttingDown = "shutting_down", 503, "connection_limit_reached", "smolgate, the listener or the rule was stopped, and shutdown_timeout has passed.";
+    Internal = "internal", 500, "proxy_internal_error", "smolgate had an internal error; its log says more.";
 }
 
 impl Reason {
-    /// Whether the client's doing explains it: nothing an operator must look at.
+    /// Whether the client is the cause, so that an operator need not look at it.
     pub fn is_client_error(self) -> bool {
         self.status() < 500 || matches!(self, Reason::CodingUnknown | Reason::VersionUnknown)
     }
@@ -99,7 +99,7 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn the_table_is_closed_and_each_code_stands_once() {
+    fn every_row_is_valid_and_every_code_unique() {
         let codes: HashSet<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
         assert_eq!(codes.len(), Reason::ALL.len());
         for (index, reason) in Reason::ALL.iter().enumerate() {

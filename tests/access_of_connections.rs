@@ -1,4 +1,4 @@
-//! The access log of connections in which nobody looks for requests: one line each, at its end.
+//! The access log of connections without exchanges: one line each, at its end.
 
 mod support;
 
@@ -47,7 +47,7 @@ struct Scene {
     dir: TempDir,
 }
 
-/// A gate whose target answers `answer` and ends, once it was sent `count` bytes.
+/// A gate whose target sends `answer` and ends, once it has received `count` bytes.
 fn scene(config: &str, count: usize) -> Scene {
     let target = Upstream::scripted(move |connection| {
         connection.read_exact(count);
@@ -75,7 +75,7 @@ impl Scene {
         lines
     }
 
-    /// The one line of the log.
+    /// The only line of the log.
     #[track_caller]
     fn line(&self) -> Value {
         serde_json::from_str(&self.lines(1)[0]).unwrap()
@@ -94,7 +94,7 @@ fn expect(line: &Value, fields: &[(&str, Value)]) {
 }
 
 #[test]
-fn a_connection_that_is_passed_on_under_tls() {
+fn a_connection_that_is_passed_through_under_tls() {
     let count = 300;
     let scene = scene(CONFIG, count);
     let hello = scene.authority.hello("Mail.Test");
@@ -120,7 +120,7 @@ fn a_connection_that_is_passed_on_under_tls() {
 }
 
 #[test]
-fn a_connection_that_is_passed_on_in_the_clear() {
+fn a_connection_that_is_passed_through_in_the_clear() {
     let request = "GET / HTTP/1.1\r\nHost: mail.test\r\n\r\n";
     let scene = scene(CONFIG, request.len());
     let mut client = scene.gate.client();
@@ -149,7 +149,7 @@ fn a_connection_to_a_tcp_listener() {
 }
 
 #[test]
-fn a_connection_to_a_tcp_listener_that_ends_tls() {
+fn a_connection_to_a_tcp_listener_that_terminates_tls() {
     let scene = scene(CONFIG, 5);
     let config = Arc::new(scene.authority.client(&[]));
     let mut client = Tls::connect(scene.gate.address("raw-tls"), &config, "ours.test").unwrap().client();
@@ -208,7 +208,7 @@ fn a_target_that_cannot_be_reached() {
 }
 
 #[test]
-fn in_the_clear_that_is_an_exchange_and_has_one_line() {
+fn an_unreachable_target_in_the_clear_is_an_exchange_with_one_line() {
     let scene = scene(CONFIG, 0);
     let response = scene.gate.exchange("GET / HTTP/1.1\r\nHost: dead.test\r\n\r\n");
     response.expect_own(502, "connect_refused");
@@ -216,7 +216,7 @@ fn in_the_clear_that_is_an_exchange_and_has_one_line() {
 }
 
 #[test]
-fn a_connection_that_is_sent_away_in_the_middle() {
+fn a_connection_that_a_reload_closes() {
     for (listener, without) in [("https", "mail.test"), ("http", "mail.test"), ("raw", "name: raw,")] {
         let scene = scene(CONFIG, 1);
         let first = match listener {
@@ -244,7 +244,7 @@ fn a_connection_that_is_sent_away_in_the_middle() {
 }
 
 #[test]
-fn in_the_combined_format_the_name_stands_for_the_target() {
+fn the_combined_format_has_the_server_name_in_place_of_the_target() {
     let config = CONFIG.replacen("\"{dir}/access.log\"", "{ to: \"{dir}/access.log\", format: combined }", 1);
     let scene = scene(&config, 300);
     let mut client = scene.gate.client_of("https");

@@ -1,4 +1,4 @@
-//! The access log and the counters of requests that are refused: one line each, with what was read.
+//! The access log and the counters of refused requests: one line each, with the part that was read.
 
 mod support;
 
@@ -23,7 +23,7 @@ listeners:
 
 struct Row {
     sent: &'static [u8],
-    /// The client sends no more, and says so.
+    /// Whether the client closes its sending half.
     ends: bool,
     status: u16,
     reason: &'static str,
@@ -99,7 +99,7 @@ const ROWS: &[Row] = &[
 ];
 
 #[test]
-fn every_refused_request_has_one_line_with_what_was_read() {
+fn every_refused_request_has_one_line_with_the_part_that_was_read() {
     let (dir, dead) = (tempfile::tempdir().unwrap(), Refusing::new());
     let gate = TestGate::start(CONFIG, &[("dir", &dir.path().display()), ("dead", &dead)]).keep(dead);
     let log = dir.path().join("access.log");
@@ -130,7 +130,7 @@ fn every_refused_request_has_one_line_with_what_was_read() {
 }
 
 #[test]
-fn a_head_that_is_too_large_is_told_and_counted() {
+fn a_head_that_is_too_large_is_logged_and_counted() {
     let (dir, dead) = (tempfile::tempdir().unwrap(), Refusing::new());
     let gate = TestGate::start(CONFIG, &[("dir", &dir.path().display()), ("dead", &dead)]).keep(dead);
     let log = dir.path().join("access.log");

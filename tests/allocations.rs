@@ -1,7 +1,7 @@
-//! A kept-alive exchange allocates nothing, once there have been a few.
+//! A kept-alive exchange allocates nothing, after some exchanges that warm up.
 //!
-//! Alone in its binary, because it counts the allocations of the whole process. Client and upstream
-//! are raw loops over fixed buffers, so that what is counted is the gate's.
+//! It is alone in its binary, because it counts the allocations of the whole process. Client and upstream are
+//! raw loops over fixed buffers, so only the gate could allocate.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{Read, Write};
@@ -25,7 +25,7 @@ http_routes:
     target: "http://{upstream}"
 "#;
 
-/// Exchanges before counting: pools, tables and queues grow to their size.
+/// Exchanges before the count, in which pools, tables and queues grow to their size.
 const WARM_UP: usize = 200;
 /// Exchanges that are counted.
 const COUNTED: usize = 2_000;
@@ -34,7 +34,7 @@ struct Counting;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
-// SAFETY: every call goes on to the system's allocator unchanged.
+// SAFETY: every call is passed to the system's allocator unchanged.
 #[expect(unsafe_code, reason = "an allocator cannot be written without")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -55,8 +55,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Reads from `stream` until `end` has come as the last bytes; `false` when the stream ends instead.
-/// Does not allocate, not even to complain.
+/// Reads from `stream` until the last bytes are `end`; `false` if the stream ends first. Never allocates.
 fn read_until(stream: &mut TcpStream, end: &[u8]) -> bool {
     let mut buffer = [0; 4096];
     let mut filled = 0;
@@ -85,7 +84,7 @@ fn upstream(request_end: &'static [u8], response: &'static [u8]) -> std::net::So
     address
 }
 
-/// Allocations of [`COUNTED`] exchanges.
+/// Counts the allocations of [`COUNTED`] exchanges.
 fn count(
     request: &'static [u8],
     request_end: &'static [u8],

@@ -1,5 +1,4 @@
-//! Request bodies: how they are framed anew, limited, expected and pipelined, and what becomes of
-//! those that a response overtakes.
+//! Request bodies: framing, limits, expectations, pipelining, and bodies that a response overtakes.
 
 mod support;
 
@@ -27,7 +26,7 @@ fn start(upstream: &Upstream) -> TestGate {
     TestGate::start(CONFIG, &[("upstream", upstream)])
 }
 
-/// An upstream that answers with the body it got.
+/// An upstream that responds with the body it received.
 fn echo() -> Upstream {
     Upstream::each(|connection, request| {
         connection.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", request.body.bytes.len()));
@@ -55,7 +54,7 @@ fn an_empty_body_keeps_its_length() {
 }
 
 #[test]
-fn leading_zeros_of_a_length_mean_nothing_and_do_not_go_on() {
+fn leading_zeros_of_a_request_length_are_removed() {
     let upstream = echo();
     let gate = start(&upstream);
     let mut client = gate.client();
@@ -108,7 +107,7 @@ fn every_cut_of_a_chunked_request_gives_the_same_body() {
     let request = format!("{CHUNKED}5;e=f\r\nhello\r\n6\r\n world\r\n0\r\nX-Trailer: y\r\n\r\n").into_bytes();
     for at in 1..request.len() {
         client.send(&request[..at]);
-        // Another thread's turn: the two halves mostly arrive apart. Together is right as well.
+        // Yield to another thread, so that the halves mostly arrive apart. The result must not depend on it.
         thread::yield_now();
         client.send(&request[at..]);
         client.read_response().expect(200, "hello world");
@@ -166,7 +165,7 @@ fn the_upstream_may_refuse_instead_of_100() {
     let response = client.read_response();
     response.expect(417, "no");
     assert!(response.interim.is_empty(), "{response:?}");
-    // The body never came; its place in the stream is unclear, so neither side goes on.
+    // The body was never sent. The end of the request is unclear, so both connections close.
     upstream.wait_end(0);
 }
 
@@ -238,8 +237,7 @@ fn a_response_before_the_body_is_done_is_forwarded_at_once() {
     let mut client = gate.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\nbegin");
     client.read_response().expect(403, "early");
-    // What follows is either drained up to a bound or the connection closes; a hundred megabytes
-    // are beyond any bound.
+    // The gate either drains the rest up to a limit or closes. A hundred megabytes are more than any limit.
     let block = vec![b'x'; 1 << 20];
     let taken = (0..100).take_while(|_| client.try_send(&block)).count();
     assert!(taken < 100, "the gate swallowed all of it");
@@ -279,7 +277,7 @@ fn http_1_0_closes_unless_it_asks_not_to() {
 }
 
 #[test]
-fn connection_close_is_honoured_and_said() {
+fn connection_close_is_honoured_and_sent() {
     let upstream = Upstream::says("fine");
     let gate = start(&upstream);
     let mut client = gate.client();
@@ -287,7 +285,7 @@ fn connection_close_is_honoured_and_said() {
     last.expect(200, "fine");
     assert_eq!(last.head.list("connection"), ["close"]);
     client.expect_close();
-    // The client's wish is not the upstream's: that connection is kept.
+    // The client's `close` is not for the upstream: that connection is kept.
     gate.exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect(200, "fine");
     assert_eq!(upstream.connections(), 1);
 }
@@ -345,7 +343,7 @@ fn a_client_that_half_closes_after_its_request_still_gets_its_response() {
     client.expect_close();
 }
 
-/// Sends `body` in the given framing through an echo and compares what comes back.
+/// Sends `body` in the given framing through an echo and compares the response with it.
 fn there_and_back(head: &str, framed: Vec<u8>, body: &[u8]) -> Response {
     let upstream = echo();
     let gate = start(&upstream);
@@ -374,7 +372,7 @@ fn big_bodies_pass_both_ways_unchanged() {
 fn big_chunked_bodies_pass_both_ways_unchanged() {
     let body = pattern(2, 4 << 20);
     let mut framed = Vec::new();
-    // Sizes that never meet the borders of a buffer twice the same way.
+    // Sizes that meet the borders of a buffer in a different way each time.
     let mut rest = body.as_slice();
     let mut size = 1;
     while !rest.is_empty() {

@@ -1,4 +1,4 @@
-//! The command line as its users meet it: the real program, its output and its exit codes.
+//! The command line as its users see it: the real program, its output and its exit codes.
 
 mod support;
 
@@ -27,7 +27,7 @@ http_routes:
 tcp: { port: ":8020", target: "localhost:8080" }
 "#;
 
-/// Wrong in two places.
+/// A configuration with two errors.
 const BROKEN: &str = r#"http_config: { port: ":8021" }
 http_routes:
   - host: "a.localhost"
@@ -46,7 +46,7 @@ fn a_valid_configuration_passes_every_spelling_of_check() {
 }
 
 #[test]
-fn a_broken_configuration_is_said_all_at_once() {
+fn all_errors_of_a_configuration_are_printed_at_once() {
     let place = Place::with(&[("gate.yml", BROKEN)]);
     for verb in ["check", "routes", "explain http://a.localhost:8021/", "run", "reload"] {
         let err = place.run(&format!("{verb} -c gate.yml")).failed(1);
@@ -57,7 +57,7 @@ fn a_broken_configuration_is_said_all_at_once() {
 }
 
 #[test]
-fn what_is_piped_has_no_colours() {
+fn piped_output_has_no_colours() {
     let place = Place::with(&[("gate.yml", BROKEN)]);
     for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb"), ("TERM", "xterm")] {
         let output = place.command("check -c gate.yml").env(name, value).output().unwrap();
@@ -66,7 +66,7 @@ fn what_is_piped_has_no_colours() {
     assert!(!place.run("--help").fine().contains('\x1b'));
 }
 
-/// `script` of util-linux gives the program a terminal.
+/// `script` of util-linux provides a terminal.
 #[test]
 fn a_terminal_has_colours_unless_no_color_is_set() {
     let place = Place::with(&[("gate.yml", BROKEN)]);
@@ -89,7 +89,7 @@ fn a_terminal_has_colours_unless_no_color_is_set() {
 }
 
 #[test]
-fn the_configuration_is_looked_for_in_order() {
+fn the_configuration_is_searched_in_order() {
     let route = |name: &str| CONFIG.replace("old.localhost", name);
     let place = Place::with(&[
         ("smolgate.yml", &route("first")),
@@ -138,7 +138,7 @@ tcp (:8020)   -  -                -       -         tcp -> localhost:8080       
 }
 
 #[test]
-fn explain_tells_the_winner_and_why_not_the_others() {
+fn explain_shows_the_rule_that_wins_and_why_the_others_do_not() {
     let place = Place::with(&[("gate.yml", CONFIG)]);
     let explain = |line: &str| place.run(&format!("explain -c gate.yml {line}")).fine();
     assert_eq!(
@@ -183,7 +183,7 @@ fn explain_finds_the_listener() {
 }
 
 #[test]
-fn explain_knows_what_names_decide_under_tls() {
+fn explain_knows_rules_that_decide_by_name_under_tls() {
     let config = r#"listeners:
   - name: https
     bind: 443
@@ -195,7 +195,7 @@ fn explain_knows_what_names_decide_under_tls() {
       - { host: evil.example.org, drop: true }
 "#;
     let place = Place::with(&[("gate.yml", config)]);
-    // Of the rule that comes too late there is a warning besides.
+    // The rule that comes too late has a warning as well.
     let explain = |line: &str| place.run(&format!("explain -c gate.yml {line}")).out;
     assert_eq!(
         explain("https://evil.example.org/x"),
@@ -215,7 +215,7 @@ GET https://mail.example.com/ on listener https (:443)
   the name asked for decides, before a byte is answered:
   1  gate.yml:6  www.example.com  no: host is mail.example.com, the rule wants www.example.com
   2  gate.yml:7  *.example.com    takes the name, and what it does needs a request
-  so TLS is ended here, and the rules are asked again for the request:
+  so TLS is terminated here, and the rules are asked again for the request:
   1  gate.yml:6  www.example.com /   no: host is mail.example.com, the rule wants www.example.com
   2  gate.yml:7  *.example.com /api  no: path is /, the rule wants /api or below
   3  gate.yml:8  mail.example.com /  wins -> the answer is 421 (misdirected)
@@ -227,7 +227,7 @@ GET https://mail.example.com/ on listener https (:443)
         "{passed}"
     );
     let address = explain("https://192.0.2.1/");
-    assert!(address.contains("; nobody asks for an address:\n"), "{address}");
+    assert!(address.contains("; no client asks for an address by name:\n"), "{address}");
     assert!(address.contains("no rule takes it: the answer is 404 (no_rule)"), "{address}");
 }
 
@@ -282,7 +282,7 @@ fn explain_knows_paths_that_may_be_read_as_guarded() {
 }
 
 #[test]
-fn explain_refuses_what_the_gate_would_refuse() {
+fn explain_refuses_requests_that_the_gate_would_refuse() {
     let place = Place::with(&[("gate.yml", CONFIG)]);
     let out = place.run("explain -c gate.yml http://www.example.com:8021/a/%2e%2E/b").fine();
     assert!(out.contains("no rule is looked at: the answer is 400 (request_target): "), "{out}");
@@ -332,7 +332,7 @@ fn version_and_help_go_to_standard_output() {
 }
 
 #[test]
-fn bash_takes_the_completion_script() {
+fn bash_accepts_the_completion_script() {
     let place = Place::with(&[]);
     let script = place.run("completion bash").fine();
     assert!(script.contains("_smolgate()") && script.contains("explain"), "{script}");
@@ -363,7 +363,7 @@ fn a_reader_that_leaves_early_is_no_failure() {
     }
 }
 
-/// Answers one request like an internal API would, and gives its head back.
+/// Answers one request like an internal API, and returns the head of the request.
 fn api(status: &'static str, body: &'static str) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -382,7 +382,7 @@ fn api(status: &'static str, body: &'static str) -> (String, JoinHandle<String>)
 }
 
 #[test]
-fn reload_tells_what_the_gate_said() {
+fn reload_prints_the_answer_of_the_gate() {
     let place = Place::with(&[]);
     let (address, served) = api("200 OK", "2 rules changed in 3 ms\n");
     assert_eq!(place.run(&format!("reload --address {address}")).fine(), "2 rules changed in 3 ms\n");
@@ -419,7 +419,7 @@ fn address_and_token_come_from_the_configuration() {
 }
 
 #[test]
-fn what_does_not_answer_is_said() {
+fn a_gate_that_does_not_answer_is_an_error() {
     let place = Place::with(&[]);
     let (address, served) = api("503 Service Unavailable", "draining");
     let err = place.run(&format!("healthcheck --address {address}")).failed(1);
@@ -444,7 +444,7 @@ fn a_port_in_use_is_exit_code_3() {
 }
 
 #[test]
-fn a_level_that_is_none_is_exit_code_2() {
+fn an_unknown_level_is_exit_code_2() {
     let place = Place::with(&[]);
     let mut command = place.command("whoami --port 0");
     let ended = Ended::from(command.env("RUST_LOG", "==").output().unwrap());

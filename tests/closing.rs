@@ -1,5 +1,5 @@
-//! The last answer on a connection: the head says that it is the last, a head that does not is followed by
-//! another answer, and what was sent arrives.
+//! The last response on a connection: its head says so. After a head that does not, another response follows.
+//! Every sent byte arrives.
 
 mod support;
 
@@ -37,13 +37,14 @@ fn says_close(head: &Head) -> bool {
     head.list("connection").contains(&"close".to_owned())
 }
 
-/// More than the gate can have sent when it has written all of it, and less than the kernel takes at once.
+/// More than the gate can have sent at the time when it has written all of it, and less than the kernel
+/// accepts.
 const LARGE: usize = 300_000;
 
-/// The end of the connection is there as soon as the kernel has taken the answer. Bytes that the client sends
-/// after that, or sent before, must not cost it the part that is still on its way.
+/// The gate closes as soon as the kernel has accepted the response. Bytes that the client sends before or
+/// after that must not cut off the part that is still on its way.
 #[test]
-fn late_bytes_do_not_cut_a_large_last_answer() {
+fn late_bytes_do_not_cut_a_large_last_response() {
     let body = pattern(7, LARGE);
     let sent = body.clone();
     let upstream = Upstream::each(move |connection, request| {
@@ -72,7 +73,7 @@ fn late_bytes_do_not_cut_a_large_last_answer() {
             client.send(requests.concat() + early);
             let served = "http_request_total_count";
             until("the answers are written", || gate.metric(served) >= requests.len() as f64);
-            // The worker, the only one, has gone on to something else: the first connection has been closed.
+            // The only worker has gone on to another exchange, so the first connection has been closed.
             gate.exchange(GET).expect(200, "small");
             client.try_send("\r\nand another thing");
             let response = client.read_response();
@@ -85,9 +86,9 @@ fn late_bytes_do_not_cut_a_large_last_answer() {
     }
 }
 
-/// An answer that is cut short is no last answer: a close that waits for the client must not make a clean end of it.
+/// A response that is cut short is not the last one: a lingering close must not give it a clean end.
 #[test]
-fn a_cut_answer_to_an_unfinished_upload_is_reset() {
+fn a_cut_response_to_an_unfinished_upload_is_reset() {
     let hold = Latch::new();
     let held = hold.clone();
     let upstream = Upstream::scripted(move |connection| {
@@ -105,7 +106,7 @@ fn a_cut_answer_to_an_unfinished_upload_is_reset() {
 }
 
 #[test]
-fn an_answer_before_the_body_says_close_unless_the_rest_is_soon_read() {
+fn a_response_before_the_body_says_close_unless_the_rest_is_soon_read() {
     let upstream = Upstream::scripted(|connection| {
         while connection.read_head().is_some() {
             connection.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly");
@@ -121,7 +122,7 @@ fn an_answer_before_the_body_says_close_unless_the_rest_is_soon_read() {
         ("does not wait for it", "Content-Length: 9\r\nExpect: 100-continue\r\n\r\nbegin", false),
     ];
     for (name, rest, closes) in rows {
-        // Answered by a target, by a rule, and by a refusal that comes before any of the body is looked at.
+        // Responses of a target, of a rule, and of a refusal before any of the body is read.
         for host in ["a", "ours.test", "moved.test"] {
             let mut client = gate.client();
             client.send(format!("POST / HTTP/1.1\r\nHost: {host}\r\n{rest}"));
@@ -136,8 +137,8 @@ fn an_answer_before_the_body_says_close_unless_the_rest_is_soon_read() {
     }
 }
 
-/// An answer that says nothing of an end keeps its word however late the rest of the body comes: longer than a close
-/// takes, and a byte at a time.
+/// After a response without `close` the connection stays open, even if the rest of the body comes later than
+/// a close would take, and byte by byte.
 #[test]
 fn the_rest_of_a_body_may_come_as_late_as_the_next_request() {
     let upstream = Upstream::scripted(|connection| {
@@ -183,9 +184,9 @@ fn the_rest_of_a_body_may_come_as_late_as_the_next_request() {
     });
 }
 
-/// It is waited for as long as a next request would be, and no longer.
+/// The rest may take as long as the next request, and no longer.
 #[test]
-fn the_rest_of_a_body_that_does_not_come_ends_the_connection() {
+fn a_body_that_does_not_go_on_ends_the_connection() {
     let config = CONFIG.replace("    rules:", "    idle_timeout: 500ms\n    rules:");
     let upstream = Upstream::says("fine");
     let gate = TestGate::start(&config, &[("upstream", &upstream)]);
@@ -195,10 +196,10 @@ fn the_rest_of_a_body_that_does_not_come_ends_the_connection() {
     assert_eq!(client.expect_close(), End::Clean);
 }
 
-/// The head went out before the gate was told to stop and said nothing of an end. So the client may send another
-/// request, and gets its answer.
+/// The head was sent before the stop and did not say `close`. So the client may send another request and gets
+/// its response.
 #[test]
-fn what_a_head_said_of_the_connection_holds_when_the_gate_stops_meanwhile() {
+fn a_head_without_close_is_honoured_even_if_the_gate_stops() {
     let hold = Latch::new();
     let held = hold.clone();
     let upstream = Upstream::each(move |connection, request| {
@@ -226,19 +227,19 @@ fn what_a_head_said_of_the_connection_holds_when_the_gate_stops_meanwhile() {
     stopping.join().expect("the gate stops");
 }
 
-/// Clients that do what `Connection` says, on one gate after the other.
+/// Clients that obey `Connection`, on one gate after the other.
 #[test]
 fn a_rolling_restart_loses_no_request_of_a_client_that_honours_connection() {
     let upstream = Upstream::says("fine");
     let done = AtomicBool::new(false);
     let mut gate = start(&upstream);
-    // Locked while a client connects: from a gate that stops, nobody asks for a connection.
+    // A client that connects holds the lock, so that no client connects to a gate that stops.
     let current = RwLock::new(gate.address("http"));
     let keeps_asking = |request: &str| {
         let mut answered = 0;
         while !done.load(Ordering::Relaxed) {
             let mut client = Client::connect(*current.read().unwrap());
-            // It may have been closed for being silent, which is to be seen before the next request.
+            // An idle connection may have been closed, which shows before the next request.
             while !done.load(Ordering::Relaxed) && !client.has_pending_event() {
                 let response = client.exchange(request);
                 assert_eq!(response.status(), 200, "{response:?}");

@@ -137,7 +137,7 @@ fn a_rejected_service_fails_check_and_nothing_else() {
 }
 
 #[test]
-fn hosts_without_a_certificate_are_named_with_what_to_do() {
+fn hosts_without_a_certificate_are_named_with_a_hint() {
     let more = "  mail: { labels: { smolgate.host: mail.example.com, smolgate.port: 443, smolgate.passthrough: true } }\n";
     let place = Place::with(&[("compose.yaml", &format!("{WEB}{more}"))]);
     for name in ["SMOLGATE_HTTPS_ENABLED", "LITEPROXY_HTTPS_ENABLED"] {
@@ -158,7 +158,7 @@ error: no certificate has the name example.com, web.example.com: not served unde
 ";
         assert_eq!(err, expected);
     }
-    // Who ends TLS itself has its own.
+    // A service with `passthrough` has its own certificate.
     let place = Place::with(&[("compose.yaml", &format!("services:\n{more}"))]);
     let Ended { code, out, err } = place.run_with("check", &[("SMOLGATE_HTTPS_ENABLED", "true")]);
     assert_eq!((code, err.as_str()), (0, ""));
@@ -166,7 +166,7 @@ error: no certificate has the name example.com, web.example.com: not served unde
 }
 
 #[test]
-fn adapt_prints_what_loads_to_the_same() {
+fn adapt_prints_a_configuration_that_loads_equally() {
     let mail = "services: { mail: { labels: { smolgate.host: m.test, smolgate.port: 443, smolgate.passthrough: true } } }\n";
     let place = Place::with(&[("compose.yaml", WEB), ("bad/compose.yaml", BAD), ("mail/compose.yaml", mail)]);
     for (line, https) in [

@@ -1,5 +1,5 @@
-//! Labels over real sockets: services whose TLS the gate ends beside services that end their own, on one
-//! port, and what becomes of requests in the clear.
+//! Labels over real sockets, on one port: services whose TLS the gate terminates, and services with `passthrough`.
+//! Requests in the clear are tested too.
 
 mod support;
 
@@ -21,7 +21,7 @@ use support::tls::{Authority, Leaf, Tls};
 use support::upstream::Upstream;
 use tempfile::TempDir;
 
-/// A gate that reads `compose` and has nothing but its environment besides.
+/// A gate that reads `compose` and nothing else but its environment.
 fn gate(compose: &str, certificates: &Path, https: bool) -> Gate {
     let inputs = MemoryInputs::new()
         .file("compose.yaml", compose)
@@ -33,7 +33,7 @@ fn gate(compose: &str, certificates: &Path, https: bool) -> Gate {
     Gate::start(Box::new(move || load(&["compose.yaml".into()], &inputs))).expect("the gate starts")
 }
 
-/// An authority, and where it puts certificates.
+/// An authority, and its folder of certificates.
 fn authority() -> (TempDir, Authority) {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::new(dir.path(), "ca.pem");
@@ -45,7 +45,7 @@ fn get(address: SocketAddr, host: &str, target: &str) -> Response {
     Client::connect(address).exchange(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"))
 }
 
-/// A service that ends TLS itself: it takes one connection, reads four bytes and answers them.
+/// A service that terminates TLS itself: it takes one connection, reads four bytes and sends them back.
 fn echo_of_four(leaf: &Leaf) -> (SocketAddr, JoinHandle<()>) {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let (cert, key) = (
@@ -73,7 +73,7 @@ fn echo_of_four(leaf: &Leaf) -> (SocketAddr, JoinHandle<()>) {
     (address, serving)
 }
 
-/// Asks for `name` over TLS: the service's own certificate is shown, and its bytes come back.
+/// Connects to `name` over TLS. The service's own certificate is shown, and its bytes come back.
 #[track_caller]
 fn meets_the_service(gate: &Gate, name: &str, theirs: &Authority, leaf: &Leaf) {
     let https = gate.address("https").expect("a listener for TLS");
@@ -86,7 +86,7 @@ fn meets_the_service(gate: &Gate, name: &str, theirs: &Authority, leaf: &Leaf) {
 }
 
 #[test]
-fn services_that_end_tls_themselves_stand_beside_those_for_which_the_gate_does() {
+fn services_with_passthrough_stand_beside_those_whose_tls_the_gate_terminates() {
     let (dir, ours) = authority();
     let certs = dir.path().join("certs");
     let leaf = ours.issue(&certs, "web", &["web.test", "www.test"]);
@@ -121,7 +121,7 @@ fn services_that_end_tls_themselves_stand_beside_those_for_which_the_gate_does()
     assert_eq!(web.request().head.get("X-Forwarded-Proto"), Some("https"));
     let moved = connect("www.test").unwrap().client().exchange("GET /a?b HTTP/1.1\r\nHost: www.test\r\n\r\n");
     assert_eq!((moved.status(), moved.get("Location")), (301, Some("https://web.test/a?b")));
-    assert!(connect("lone.test").is_err(), "nothing is shown to who asks for it");
+    assert!(connect("lone.test").is_err(), "a name without a certificate gets none");
 
     for host in ["web.test", "lone.test", "nobody.test"] {
         let moved = get(http, host, "/x?y");
@@ -166,7 +166,7 @@ fn without_https_the_gate_only_passes_tls_on() {
 }
 
 #[test]
-fn a_bad_passthrough_says_so_in_the_clear_and_takes_nobody_down() {
+fn a_bad_passthrough_answers_503_in_the_clear_and_leaves_the_others_served() {
     let (dir, ours) = authority();
     let certs = dir.path().join("certs");
     ours.issue(&certs, "all", &["*.lan.test"]);
@@ -185,12 +185,12 @@ fn a_bad_passthrough_says_so_in_the_clear_and_takes_nobody_down() {
         tls.client().exchange(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"))
     };
     ask("web.lan.test").expect(200, "web");
-    // Never what the wildcard leads to.
+    // The response is never that of the wildcard's service.
     let why = "the service `mail` is not served: `many` is not a port\n";
     ask("mail.lan.test").expect(503, why);
     let http = gate.address("http").unwrap();
     for path in ["/", "/a?b", "/.well-known/acme-challenge/x"] {
         get(http, "mail.lan.test", path).expect(503, why);
     }
-    assert_eq!(get(http, "web.lan.test", "/").status(), 308, "nobody else stays in the clear");
+    assert_eq!(get(http, "web.lan.test", "/").status(), 308, "other services redirect to https");
 }

@@ -1,8 +1,8 @@
-//! Compose files and what becomes of them: golden files, round trips, broken text.
+//! Compose files and their results: golden files, round trips, broken text.
 //!
-//! A golden file gives diagnostics, then the plan as the view shows it. Of the files of an input, those
-//! are loaded that a person would name; one that names none is `compose.yaml`. A first line
-//! `# NAME=value ...` is the environment.
+//! A golden file has diagnostics, then the plan as the view shows it. Of the files of an input, those are loaded
+//! that a person would name. An input that names no file is `compose.yaml`. A first line `# NAME=value ...` is the
+//! environment.
 
 mod support;
 
@@ -18,8 +18,8 @@ fn golden_files() -> Vec<Golden> {
     golden::golden_files("compose", 40)
 }
 
-/// The input of a golden file as files, and those of them that are named: `smolgate.yml`, `app.yaml`,
-/// and each `compose.yaml` that no other file includes.
+/// The files of a golden file, and the paths to load: `smolgate.yml`, `app.yaml`, and each `compose.yaml`
+/// that no other file includes.
 fn inputs(input: &str) -> (MemoryInputs, Vec<PathBuf>) {
     let mut memory = MemoryInputs::new().env("API_HOST", "api.internal");
     let environment = input.lines().next().and_then(|line| line.strip_prefix("# ")).unwrap_or_default();
@@ -44,7 +44,7 @@ fn outcome(input: &str) -> String {
                 0 => String::new(),
                 count => format!("# {count} rejected\n"),
             };
-            // Defaults are the same everywhere and would hide what is not.
+            // Leave out defaults, which are the same everywhere and would hide the rest.
             format!("{said}{rejected}{}", interesting(&view(&loaded.plan)))
         }
         Err(diagnostics) => diagnostics.to_string(),
@@ -79,12 +79,12 @@ fn interesting(view: &str) -> String {
 }
 
 #[test]
-fn what_each_file_gives() {
+fn golden_files_give_what_they_say() {
     golden::compare(&golden_files(), outcome);
 }
 
 #[test]
-fn a_view_loads_again() {
+fn the_view_of_compose_files_loads_again() {
     for Golden { path, input, .. } in golden_files() {
         let (memory, paths) = inputs(&input);
         holds(&memory, &paths).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -137,7 +137,7 @@ fn a_password_is_never_shown() {
 }
 
 #[test]
-fn the_format_can_be_said() {
+fn the_format_can_be_given() {
     let inputs = MemoryInputs::new().file("a.yml", "x-nothing: 1\n").file("b.yml", "services: {}\n");
     let read = |file: &str, format| {
         load_files(&Files { config: vec![file.into()], format, ..Files::default() }, &inputs)
@@ -149,7 +149,7 @@ fn the_format_can_be_said() {
 }
 
 #[test]
-fn patterns_and_names_stand_for_files_once() {
+fn a_file_that_several_patterns_match_is_loaded_once() {
     let service = |host: &str| {
         format!("services: {{ {host}: {{ labels: {{ smolgate.host: {host}, smolgate.port: 80 }} }} }}")
     };
@@ -174,9 +174,9 @@ fn patterns_and_names_stand_for_files_once() {
     }
 }
 
-/// What is watched is what was read, and what would have been.
+/// The watched files are those that were read, and those that would have been.
 #[test]
-fn everything_that_was_asked_for_is_known() {
+fn every_file_that_was_asked_for_is_recorded() {
     let inputs = MemoryInputs::new()
         .file(
             "apps/a/compose.yaml",
@@ -213,7 +213,7 @@ fn many_services() {
 }
 
 #[test]
-fn long_rows_end() {
+fn long_chains_of_extends_and_include_end() {
     let mut text = "services:\n  s0: { expose: [80] }\n".to_owned();
     for number in 1..2_000 {
         text.push_str(&format!(
@@ -273,7 +273,7 @@ fn broken(text: &str, breaks: &[(usize, usize, usize)]) -> String {
     chars.into_iter().collect()
 }
 
-/// A plan of which the view loads again, or errors.
+/// Checks that there is a plan whose view loads again, or that there are errors.
 fn holds(memory: &MemoryInputs, paths: &[PathBuf]) -> Result<(), TestCaseError> {
     match load(paths, memory) {
         Ok(loaded) => {
@@ -291,7 +291,7 @@ fn holds(memory: &MemoryInputs, paths: &[PathBuf]) -> Result<(), TestCaseError> 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever becomes of a file, there is a plan or there are errors.
+    /// Every file gives a plan or errors.
     #[test]
     fn broken_text_never_panics(
         which in 0..1_000usize,
@@ -302,7 +302,7 @@ proptest! {
         holds(&memory, &paths)?;
     }
 
-    /// Labels may be anything.
+    /// Any label is read without a panic.
     #[test]
     fn any_label_is_read(key in "[a-z_.]{0,12}", value in "\\PC{0,30}", dotenv in "\\PC{0,60}") {
         let value = serde_json::to_string(&value).expect("a string");

@@ -1,4 +1,4 @@
-//! A gate that is told by labels what to route, over real sockets.
+//! A gate that gets its routes from labels, over real sockets.
 
 mod support;
 
@@ -10,7 +10,7 @@ use support::client::Client;
 use support::message::Response;
 use support::upstream::Upstream;
 
-/// Port 0 stands in a native file; a compose file has no key for it.
+/// Port 0 is set in a native file, because a compose file has no key for it.
 const NATIVE: &str =
     "workers: 1\ninternal_api: { bind: \"127.0.0.1:0\" }\nhttp_config: { port: \"127.0.0.1:0\" }\n";
 
@@ -95,7 +95,7 @@ fn labels_route_and_redirect() {
 }
 
 #[test]
-fn a_bad_service_takes_nobody_down() {
+fn a_bad_service_leaves_the_others_served() {
     let web = Upstream::says("web");
     let good = format!(
         "services:\n  web: {{ labels: {{ smolgate.host: web.test, smolgate.target: \"{}\" }} }}\n",

@@ -1,6 +1,6 @@
-//! Configurations and what becomes of them: golden files, round trips, broken text.
+//! Configurations and their results: golden files, round trips, broken text.
 //!
-//! A golden file gives the plan as the view shows it, or the diagnostics; an input that names no file is
+//! A golden file has the plan as the view shows it, or the diagnostics. An input that names no file is
 //! `smolgate.yml`.
 
 mod support;
@@ -17,7 +17,7 @@ fn golden_files() -> Vec<Golden> {
     golden::golden_files("config", 30)
 }
 
-/// The input of a golden file as files, with the environment that all of them share.
+/// The files of a golden file, with their common environment.
 fn inputs(input: &str) -> (MemoryInputs, Vec<PathBuf>) {
     let memory = MemoryInputs::new()
         .env("API_HOST", "api.internal")
@@ -40,11 +40,11 @@ fn outcome(input: &str) -> String {
 }
 
 #[test]
-fn what_each_file_gives() {
+fn golden_files_give_what_they_say() {
     golden::compare(&golden_files(), outcome);
 }
 
-/// Everything but what a view cannot say: where things were written, and the token.
+/// The plan without what a view cannot show: places and the token.
 fn without_origins(mut plan: Plan) -> Plan {
     let nowhere = Origin { file: "".into(), line: 0, column: 0 };
     plan.files.clear();
@@ -121,7 +121,7 @@ fn many_rules() {
     assert_eq!(http.rules.len(), 10_000);
 }
 
-/// A way to break a text at a place: what is there is taken out, repeated, or joined by another thing.
+/// A way to break a text at a place: the text there is removed, repeated, or replaced.
 #[derive(Clone, Debug)]
 enum Break {
     Remove(usize, usize),
@@ -193,7 +193,7 @@ fn broken(text: &str, breaks: &[Break]) -> String {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever the text, there is a plan or there are errors, all with a line of that text.
+    /// Every text gives a plan or errors, and each error has a line of that text.
     #[test]
     fn broken_text_never_panics(which in 0..1_000usize, breaks in breaks()) {
         static FILES: LazyLock<Vec<Golden>> = LazyLock::new(golden_files);

@@ -1,6 +1,6 @@
-//! Thousands of kept connections at once, and what each of them costs.
+//! Thousands of kept connections at once, and the cost of each.
 //!
-//! Alone in its file: it measures the memory of its process.
+//! It is alone in its file, because it measures the memory of its process.
 
 mod support;
 
@@ -21,32 +21,32 @@ listeners:
       - respond: { status: 200, body: "fine" }
 "#;
 
-/// As many as we want to hold.
+/// The number of connections.
 const CROWD: usize = 8000;
 
-/// What one of them may cost the gate. A build without optimization has larger futures.
+/// The most bytes that one may cost the gate. A build without optimization has larger futures.
 const BYTES_EACH_MAX: usize = if cfg!(debug_assertions) { 6 * 1024 } else { 1024 };
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// Bytes of memory in use, where the system says it.
+/// Bytes of resident memory, if the system knows them.
 fn resident() -> Option<usize> {
     let text = std::fs::read_to_string("/proc/self/statm").ok()?;
     Some(text.split(' ').nth(1)?.parse::<usize>().ok()? * rustix::param::page_size())
 }
 
 #[test]
-fn a_crowd_of_idle_connections_is_held_for_little() {
+fn thousands_of_idle_connections_take_little_memory() {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
-    // Both ends of every connection are ours.
+    // Both ends of every connection are in this process.
     let files = limit.maximum.map_or(CROWD * 3, |files| files as usize);
     let crowd = CROWD.min((files - 300) / 2);
     if crowd < CROWD {
         eprintln!("only {crowd} connections: this machine lets a process have {files} files");
     }
     let gate = TestGate::start(CONFIG, &[]);
-    // Only the socket is kept of a client: what grows is the gate.
+    // Of a client only the socket is kept, so the growth is the gate's.
     let join = |count: usize| -> Vec<TcpStream> {
         let all = (0..count).map(|_| {
             let mut client = gate.client();
@@ -55,7 +55,7 @@ fn a_crowd_of_idle_connections_is_held_for_little() {
         });
         all.collect()
     };
-    // What is allocated once is not what a connection costs.
+    // Exclude allocations that happen once.
     let mut clients = join(200);
     let before = resident();
     clients.extend(join(crowd - 200));
@@ -67,7 +67,7 @@ fn a_crowd_of_idle_connections_is_held_for_little() {
     for client in clients.iter().step_by(97) {
         Client::over(client.try_clone().unwrap()).exchange(GET).expect(200, "fine");
     }
-    // Leaving all at once is as well borne as coming.
+    // The gate must also survive that all clients leave at once.
     drop(clients);
     gate.exchange(GET).expect(200, "fine");
 }

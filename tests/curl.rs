@@ -1,6 +1,6 @@
-//! The gate as `curl` sees it: a client that is not ours and that people have at hand.
+//! The gate under `curl`, a widespread client that is not part of this project.
 //!
-//! Where there is no `curl`, each test says so on standard error and proves nothing.
+//! Without `curl`, each test says so on standard error and proves nothing.
 
 mod support;
 
@@ -25,7 +25,7 @@ listeners:
         target: "http://{upstream}"
 "#;
 
-/// An upstream that answers with the fingerprint and length of what it got.
+/// An upstream that responds with the fingerprint and the length of the body it received.
 fn judge() -> Upstream {
     Upstream::each(|connection, request| {
         let body = &request.body.bytes;
@@ -38,8 +38,8 @@ fn judge() -> Upstream {
     })
 }
 
-/// Runs `curl` against a gate before [`judge`]; `{}` in an argument is the gate's origin. `None` when
-/// there is no curl.
+/// Runs `curl` against a gate before [`judge`]; `{}` in an argument is the gate's origin. `None` if there is
+/// no curl.
 fn curl(arguments: &[&str]) -> Option<String> {
     if Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_err() {
         eprintln!("SKIPPED: there is no `curl` on this machine; this test proves nothing here");
@@ -64,7 +64,7 @@ fn get_and_head() {
     let empty = fingerprint(b"");
     let Some(said) = curl(&["{}/api/users/7?q=1"]) else { return };
     assert_eq!(said, format!("GET /users/7?q=1 0 {empty:016x}\n"));
-    let said = curl(&["--head", "{}/api"]).expect("it was there a moment ago");
+    let said = curl(&["--head", "{}/api"]).expect("curl is installed");
     assert!(said.starts_with("HTTP/1.1 200 OK\r\n"), "{said}");
 }
 
@@ -108,6 +108,6 @@ fn http_1_0_and_no_rule() {
     let Some(said) = curl(&["--http1.0", "{}/new"]) else { return };
     assert_eq!(said, format!("GET /new 0 {empty:016x}\n"));
     let said = curl(&["--write-out", "%{http_code} %header{proxy-status}", "{}/nowhere"])
-        .expect("it was there a moment ago");
+        .expect("curl is installed");
     assert!(said.ends_with("404 smolgate; error=destination_not_found; details=\"no_rule\""), "{said}");
 }

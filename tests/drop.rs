@@ -1,4 +1,4 @@
-//! `drop`: connections and requests that get no answer at all, and that no target hears of.
+//! `drop`: connections and requests that get no response, and that no target sees.
 
 mod support;
 
@@ -63,13 +63,13 @@ impl Scene {
 }
 
 #[test]
-fn a_name_is_dropped_before_a_byte_is_answered() {
+fn a_connection_is_dropped_by_name_without_a_byte_of_response() {
     let scene = scene();
     for name in ["evil.test", "A.Evil.Test"] {
         let hello = scene.authority.hello(name);
         for step in [40, hello.len()] {
             let mut client = scene.gate.client_of("https");
-            // It may be closed before the last piece of what is not looked at.
+            // The gate may close before it has read all pieces.
             hello.chunks(step).for_each(|piece| _ = client.try_send(piece));
             client.expect_close();
         }
@@ -79,19 +79,19 @@ fn a_name_is_dropped_before_a_byte_is_answered() {
     assert_eq!(scene.gate.metric(dropped), 4.0);
     assert_eq!(scene.gate.metric("smolgate_local_replies_total{reason=\"dropped\"}"), 4.0);
     assert_eq!(scene.gate.metric("http_request_total_count"), 4.0);
-    // A rule before it comes before it.
+    // An earlier rule takes precedence.
     let mut good = scene.over_tls("good.evil.test");
     assert_eq!(good.exchange("GET / HTTP/1.1\r\nHost: good.evil.test\r\n\r\n").text(), "good");
 }
 
 #[test]
-fn what_asks_for_more_than_a_name_is_dropped_once_tls_has_ended() {
+fn a_rule_that_needs_more_than_a_name_drops_after_the_handshake() {
     let scene = scene();
     for request in [
         "GET /admin/x HTTP/1.1\r\nHost: ours.test\r\n\r\n",
         "DELETE / HTTP/1.1\r\nHost: ours.test\r\n\r\n",
         "PUT / HTTP/1.1\r\nHost: ours.test\r\nContent-Length: 5\r\n\r\nhello",
-        // The name asked for was another one.
+        // The server name of the handshake was another one.
         "GET / HTTP/1.1\r\nHost: evil.test\r\n\r\n",
     ] {
         let mut client = scene.over_tls("ours.test");
@@ -107,7 +107,7 @@ fn what_asks_for_more_than_a_name_is_dropped_once_tls_has_ended() {
 }
 
 #[test]
-fn in_the_clear_requests_are_dropped_and_those_before_them_answered() {
+fn requests_in_the_clear_are_dropped_after_earlier_ones_are_answered() {
     let scene = scene();
     let mut client = scene.gate.client();
     client.send("GET / HTTP/1.1\r\nHost: x.evil.test\r\n\r\n");
@@ -121,7 +121,7 @@ fn in_the_clear_requests_are_dropped_and_those_before_them_answered() {
 }
 
 #[test]
-fn who_was_announced_is_dropped_too() {
+fn an_announced_client_is_dropped_too() {
     let scene = scene();
     let mut sent = Vec::new();
     let address = |text: &str| text.parse::<SocketAddr>().unwrap();

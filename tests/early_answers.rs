@@ -1,5 +1,5 @@
-//! Targets that answer before they have read the request: whatever the client sends next is read as what
-//! it is.
+//! Targets that respond before they have read the request. The gate must not lose the boundary of the next
+//! request.
 
 mod support;
 
@@ -25,11 +25,11 @@ listeners:
       - target: "http://{upstream}"
 "#;
 
-/// A request that only ever stands inside the body of another one.
+/// A request that occurs only inside the body of another one.
 const INNER: &str = "GET /inner HTTP/1.1\r\nHost: inner.test\r\n\r\n";
 
-/// Sizes of uploads, around what a socket takes while nobody reads: of some of them the last bytes are in the
-/// pipe of the gate when the answer comes.
+/// Sizes of uploads, around the capacity of a socket without a reader. With some of them, the last bytes are
+/// in the gate's pipe when the response arrives.
 fn sizes() -> impl Iterator<Item = usize> {
     let fits = what_a_socket_takes();
     (0..20).map(move |step| fits - 200_000 + step * 30_000)
@@ -47,11 +47,11 @@ fn what_a_socket_takes() -> usize {
     taken
 }
 
-/// How long a sender takes none of an upload before it is stuck.
+/// The time after which a blocked sender counts as stuck.
 const STUCK: Duration = Duration::from_millis(200);
 
-/// A target that answers an upload with `413` once its client is stuck or has sent all of it. It reads none of
-/// the upload and keeps its socket. It answers everything else with the path.
+/// A target that sends `413` once the client of an upload is stuck or has sent all of it. It reads none of
+/// the upload and keeps its socket. Any other request gets its path as the response.
 struct Refusing {
     upstream: Upstream,
     sent: Arc<Mutex<HashMap<String, Latch>>>,
@@ -80,7 +80,8 @@ impl Refusing {
         Self { upstream, sent }
     }
 
-    /// Sends `bytes`, an upload to `path` and maybe more, on a thread of its own. Whether all were taken.
+    /// Sends `bytes`, an upload to `path` and maybe more, on a thread of its own. Returns whether all were
+    /// written.
     fn send(&self, path: &str, mut writer: TcpStream, bytes: Vec<u8>) -> JoinHandle<bool> {
         let latch = Latch::new();
         self.sent.lock().unwrap().insert(path.into(), latch.clone());
@@ -101,13 +102,14 @@ impl Refusing {
     }
 }
 
-/// Longer than what may be lost of it: a gate that loses its place finds itself among the inner requests.
+/// A body longer than the part that may be lost. A gate that loses its position is then among the inner
+/// requests.
 fn next_body() -> String {
     INNER.repeat(20_000)
 }
 
-/// Sends an upload and, behind it, a request whose body holds other requests; the answers that came before
-/// the connection ended.
+/// Sends an upload and, behind it, a request whose body has other requests. Returns the responses up to the
+/// end of the connection.
 fn upload_and_ask(gate: &TestGate, target: &Refusing, path: &str, upload: &[u8]) -> Vec<Response> {
     let mut client = gate.client();
     let body = next_body();
@@ -138,24 +140,24 @@ fn expect_no_request_from_inside_a_body(upload: impl Fn(&str, usize) -> Vec<u8>)
         }
     }
     for request in target.upstream.requests() {
-        assert_eq!(request.target(), "/next", "a request was read out of a body");
+        assert_eq!(request.target(), "/next", "a part of a body was read as a request");
         assert_eq!(request.body.bytes, next_body().as_bytes());
     }
     assert_eq!(target.upstream.requests().len(), followed);
 }
 
 #[test]
-fn an_upload_of_known_length_that_is_refused_swallows_nothing_of_the_next_request() {
+fn a_refused_upload_of_known_length_takes_nothing_of_the_next_request() {
     expect_no_request_from_inside_a_body(|path, length| {
         let head = format!("POST {path} HTTP/1.1\r\nHost: a.test\r\nContent-Length: {length}\r\n\r\n");
-        // Whichever byte is taken for the beginning of a request, one begins soon.
+        // Inner requests follow each other closely, so a lost position soon meets one.
         let body = INNER.as_bytes().iter().cycle().take(length);
         head.bytes().chain(body.copied()).collect()
     });
 }
 
 #[test]
-fn a_chunked_upload_that_is_refused_swallows_nothing_of_the_next_request() {
+fn a_refused_chunked_upload_takes_nothing_of_the_next_request() {
     expect_no_request_from_inside_a_body(|path, length| {
         let head = format!("POST {path} HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n");
         let mut upload = head.into_bytes();
@@ -169,9 +171,9 @@ fn a_chunked_upload_that_is_refused_swallows_nothing_of_the_next_request() {
     });
 }
 
-/// The client waits for each answer before it sends the next request, as most do.
+/// The client waits for each response before it sends the next request, as most clients do.
 #[test]
-fn a_client_that_is_refused_an_upload_goes_on_or_sees_a_close() {
+fn after_a_refused_upload_the_client_goes_on_or_sees_a_close() {
     let target = Refusing::new();
     let gate = TestGate::start(CONFIG, &[("upstream", &target.upstream)]);
     let mut client: Option<Client> = None;
@@ -181,7 +183,7 @@ fn a_client_that_is_refused_an_upload_goes_on_or_sees_a_close() {
         let head = format!("POST {path} HTTP/1.1\r\nHost: a.test\r\nContent-Length: {size}\r\n\r\n");
         let upload = [head.into_bytes(), pattern(7, size)].concat();
         let sending = target.send(&path, connection.writer(), upload);
-        let Ok(refused) = connection.try_read_response("POST") else { panic!("{size} bytes: no answer") };
+        let Ok(refused) = connection.try_read_response("POST") else { panic!("{size} bytes: no response") };
         assert_eq!(refused.status(), 413, "{size} bytes");
         let all_sent = sending.join().unwrap();
         if refused.get("Connection") == Some("close") || !all_sent {
@@ -190,7 +192,7 @@ fn a_client_that_is_refused_an_upload_goes_on_or_sees_a_close() {
         let asked = format!("GET /after/{size} HTTP/1.1\r\nHost: a.test\r\n\r\n");
         let answer = connection.try_send(&asked).then(|| connection.try_read_response("GET"));
         let Some(Ok(answer)) = answer else {
-            panic!("{size} bytes: the next request was swallowed on a connection that was said to stay")
+            panic!("{size} bytes: the next request was lost on a connection without `close`")
         };
         answer.expect(200, format!("/after/{size}"));
         client = Some(connection);

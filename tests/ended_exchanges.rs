@@ -1,5 +1,5 @@
-//! Exchanges that are ended in the middle because `shutdown_timeout` is over: each is counted once, and is one line
-//! in the access log.
+//! Exchanges that are cut because `shutdown_timeout` is over. Each is counted once and has one line in the
+//! access log.
 
 mod support;
 
@@ -22,10 +22,10 @@ listeners:
       - { name: near, target: "http://{upstream}" }
 "#;
 
-/// When it is ended.
+/// A moment at which an exchange is cut.
 struct Case {
     sent: &'static str,
-    /// The client gets an answer with these bytes before.
+    /// The bytes that the client receives before.
     got: &'static str,
     /// Lines of the access log, in order: rule, method, target, status, reason.
     lines: &'static [(&'static str, &'static str, &'static str, u64, Option<&'static str>)],
@@ -33,8 +33,8 @@ struct Case {
 
 const ENDED: Option<&str> = Some("shutting_down");
 
-/// A part of the head; connecting; waiting for the response; a part of the upload; a part of the response; an answer
-/// of ours, while the rest of the request is read and thrown away; between two requests; a part of the second one.
+/// The moments: in the head; while connecting; before the response; in the upload; in the response; in a
+/// local reply while the rest of the request is read; between two requests; in the second request.
 const CASES: [Case; 8] = [
     Case { sent: "GET /wait HTTP/1.1\r\nHos", got: "", lines: &[("none", "-", "-", 503, ENDED)] },
     Case {
@@ -75,7 +75,7 @@ const CASES: [Case; 8] = [
 ];
 
 #[test]
-fn an_exchange_that_is_ended_in_the_middle_is_counted_and_logged_once() {
+fn a_cut_exchange_is_counted_and_logged_once() {
     for case in &CASES {
         let over = Latch::new();
         check(case, &over);
@@ -96,7 +96,7 @@ fn check(case: &Case, over: &Latch) {
     let path = dir.path().display();
     let names: support::gate::Names = &[("dir", &path), ("upstream", &upstream), ("blackhole", &blackhole)];
     let gate = TestGate::start(CONFIG, names);
-    // No byte of a request comes here, and so it is no exchange.
+    // A connection without a byte of a request is no exchange.
     let mut silent = gate.client();
     let mut client = gate.client();
     client.send(case.sent);
@@ -107,7 +107,7 @@ fn check(case: &Case, over: &Latch) {
     if case.lines.iter().any(|(rule, ..)| *rule == "near") {
         until("the target has the request", || upstream.received().iter().any(|bytes| !bytes.is_empty()));
     }
-    // Other connections of the same worker are served meanwhile: what was sent before has been read.
+    // When the worker serves other connections after that, it has read everything that was sent before.
     for _ in 0..3 {
         assert_eq!(gate.client_of("other").exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n").status(), 200);
     }
@@ -115,7 +115,7 @@ fn check(case: &Case, over: &Latch) {
     gate.reload().expect("the reload is fine");
     client.read_to_end();
     silent.expect_close();
-    // The gate ends with all that it has to write.
+    // The gate ends after it has written everything.
     let counted = gate.metrics();
     gate.stop();
     let log = std::fs::read_to_string(dir.path().join("access.log")).unwrap();

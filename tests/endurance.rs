@@ -1,5 +1,5 @@
-//! A compose file is edited a hundred times and the gate told to reload a hundred times, while clients of
-//! every kind come, go and stay: nobody is refused, cut off or led astray, and nothing piles up.
+//! A compose file is edited a hundred times with a reload after each edit, under clients of every kind. No
+//! client is refused, cut off or misrouted, and no resource grows.
 
 mod support;
 
@@ -39,24 +39,24 @@ const HOSTS: [&str; 8] = [
     routes::SECURE,
 ];
 
-/// Edits of the file; after each, the gate is told to reload as well.
+/// Edits of the file; a reload signal follows each.
 const EDITS: usize = 100;
 
-/// Edits after which the gate has everything that it ever needs.
+/// Edits after which the gate has reached its largest size.
 const WARM: usize = 40;
 
-/// Routes that nobody asks for: with them, a generation takes a third of a megabyte.
+/// Routes that no client requests. With them, a generation takes a third of a megabyte.
 const BALLAST: usize = 500;
 
-/// Once warm, a gate may hold so many descriptors more, beside one for each silent client: there are half
-/// as many clients, and links to backends come and go.
+/// The most descriptors that a warm gate may add, beside one per silent client. There are half as many
+/// clients, and connections to backends come and go.
 const DESCRIPTORS: usize = 50;
 
-/// And so many kilobytes: silent clients take some hundred, and the allocator is never quite tidy. What is
-/// left behind by each reload, or held by each silent client, is far more after all of them.
+/// The most kilobytes that a warm gate may add: silent clients take some hundred, and the allocator varies. A
+/// leak per reload or per silent client would take far more.
 const MEMORY: usize = 4 * 1024;
 
-/// What the edits change, over and over.
+/// The change of edit `number`.
 fn edit(routes: &mut Routes, number: usize) {
     let turn = |one, other| if (number / 10).is_multiple_of(2) { one } else { other };
     match number % 10 {
@@ -68,13 +68,13 @@ fn edit(routes: &mut Routes, number: usize) {
         6 => routes.set("roam.test", turn(Fate::Forwarded("alpha"), Fate::Forwarded("beta"))),
         7 => routes.set("post.test", turn(Fate::Passed("gamma"), Fate::Passed("delta"))),
         8 => routes.set("extra.test", Fate::Nobody),
-        // Nothing that anybody asks for.
+        // A change that no client sees.
         _ => {}
     }
     routes.revision = number + 1;
 }
 
-/// Every tenth edit is one that nobody can read.
+/// Whether the edit is unreadable; every tenth is.
 fn is_broken(number: usize) -> bool {
     number % 10 == 3
 }
@@ -95,7 +95,7 @@ fn first() -> Routes {
     routes
 }
 
-/// The gates over one file, and how often each must have reloaded.
+/// The gates over one file, and the number of their reloads.
 struct Gates {
     programs: [Program; 2],
     ok: usize,
@@ -103,7 +103,7 @@ struct Gates {
 }
 
 impl Gates {
-    /// Waits until both have reloaded once more, well or not, and no more than that.
+    /// Waits until both have reloaded exactly once more, with or without success.
     fn reloaded(&mut self, well: bool) {
         *(if well { &mut self.ok } else { &mut self.failed }) += 1;
         for program in &self.programs {
@@ -117,15 +117,15 @@ impl Gates {
         self.programs.iter().for_each(|program| program.signal(Signal::HUP));
     }
 
-    /// Descriptors and kilobytes of each.
+    /// Descriptors and kilobytes of each gate.
     fn holdings(&self) -> [(usize, usize); 2] {
         self.programs.each_ref().map(|program| (program.descriptors(), program.memory() / 1024))
     }
 
-    /// What they themselves say of all this.
+    /// Checks the metrics of both gates.
     fn check_counters(&self) {
         for program in &self.programs {
-            // Who talks leaves in the middle of it when all is done: that cuts a tunnel off, no exchange.
+            // At the end, clients of WebSockets leave in the middle. This cuts tunnels and no exchange.
             let gone = |metrics: &str, name: &str| {
                 let lines =
                     metrics.lines().filter(|line| line.starts_with(name) && line.contains("client_gone"));
@@ -157,7 +157,7 @@ impl Gates {
     }
 }
 
-/// Puts a file in the place of another, as editors do, or writes over it.
+/// Replaces a file by another, as editors do, or writes over it.
 fn write(file: &Path, text: &str, replace: bool) {
     if !replace {
         return fs::write(file, text).unwrap();
@@ -167,7 +167,7 @@ fn write(file: &Path, text: &str, replace: bool) {
     fs::rename(new, file).unwrap();
 }
 
-/// Sets a flag when it goes, also by a panic.
+/// Sets a flag on drop, even after a panic.
 struct Ends<'a>(&'a AtomicBool);
 
 impl Drop for Ends<'_> {
@@ -176,7 +176,7 @@ impl Drop for Ends<'_> {
     }
 }
 
-/// Who comes, by what they do: the kind, the way in, the work.
+/// Starts the clients: kind, transport, work.
 fn clients(
     clear: SocketAddr,
     secure: SocketAddr,
@@ -213,12 +213,12 @@ fn clients(
     ]
 }
 
-/// Two gates over one file: one in the clear, one that ends TLS.
+/// Starts two gates over one file: one in the clear, one that terminates TLS.
 fn start(file: &Path, certificates: &Path, authority: &Authority) -> Gates {
     let common = |command: &mut Command| {
         let anywhere = "127.0.0.1:0";
         command.env("SMOLGATE_COMPOSE_FILE", file).env("SMOLGATE_WATCH", "true");
-        // The system's authorities, by which the gate judges its targets.
+        // The system's authorities, by which the gate verifies its targets.
         command.env("SSL_CERT_FILE", &authority.file).env_remove("SSL_CERT_DIR");
         for name in ["SMOLGATE_HTTP_PORT", "SMOLGATE_HTTPS_PORT", "INTERNAL_API_PORT"] {
             command.env(name, anywhere);
@@ -233,7 +233,7 @@ fn start(file: &Path, certificates: &Path, authority: &Authority) -> Gates {
 }
 
 #[test]
-fn nobody_notices_that_the_file_changes() {
+fn edits_of_the_file_disturb_no_client() {
     let dir = tempfile::tempdir().unwrap();
     let (file, certificates) = (dir.path().join("compose.yaml"), dir.path().join("certs"));
     let authority = Authority::new(dir.path(), "ca.pem");
@@ -248,26 +248,26 @@ fn nobody_notices_that_the_file_changes() {
     let (history, done) = (History::new(first()), AtomicBool::new(false));
     let scene = &Scene { history, backends: backends.into(), certificate, done };
     thread::scope(|scope| {
-        // Also when an edit is not taken.
+        // Stops the clients even if an assertion fails.
         let ends = Ends(&scene.done);
         let working = all.iter().map(|(kind, way, work)| (*kind, scope.spawn(move || scene.work(way, work))));
         let working: Vec<_> = working.collect();
         let (mut routes, mut idle, mut warm) = (first(), Vec::new(), None);
         for number in 0..EDITS {
-            assert!(working.iter().all(|(_, client)| !client.is_finished()), "a client has given up");
+            assert!(working.iter().all(|(_, client)| !client.is_finished()), "a client has ended early");
             change(&mut gates, scene, &mut routes, &file, number);
             idle.extend(ways.iter().map(|way| scene.idle(way, "web.test")));
             if number + 1 == WARM {
                 warm = Some(gates.holdings());
             }
         }
-        let (warm, end) = (warm.expect("it was warm"), gates.holdings());
+        let (warm, end) = (warm.expect("the gate was warm"), gates.holdings());
         eprintln!("descriptors and kB: {warm:?} after {WARM} edits, {end:?} after {EDITS}");
         drop(ends);
         for (kind, client) in working {
-            let Tally { exchanges, connections } = client.join().expect("every answer was right");
+            let Tally { exchanges, connections } = client.join().expect("every response was right");
             eprintln!("{kind:24} {exchanges:8} exchanges on {connections:6} connections");
-            assert!(exchanges >= EDITS, "{kind}: too few to say anything");
+            assert!(exchanges >= EDITS, "{kind}: too few exchanges");
         }
         for (warm, end) in warm.iter().zip(end) {
             assert!(end.0 <= warm.0 + DESCRIPTORS + EDITS - WARM, "descriptors pile up");
@@ -277,7 +277,7 @@ fn nobody_notices_that_the_file_changes() {
     gates.check_counters();
 }
 
-/// One edit, one hang-up, and what must come of them.
+/// One edit and one reload signal, with their expected effects.
 fn change(gates: &mut Gates, scene: &Scene, routes: &mut Routes, file: &Path, number: usize) {
     let well = !is_broken(number);
     let mut text = routes.compose(&scene.backends, BALLAST);

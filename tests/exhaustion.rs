@@ -1,7 +1,7 @@
-//! No file descriptor left to accept with: the gate serves whom it has, and the others later; the
-//! internal API answers all the same.
+//! No file descriptor is left for `accept`. The gate serves its connected clients, and the others later. The
+//! internal API still responds.
 //!
-//! Alone in its file: it lowers a limit of its whole process.
+//! It is alone in its file, because it lowers a limit of its process.
 
 mod support;
 
@@ -36,10 +36,10 @@ fn connect(socket: Socket, address: SocketAddr) -> Client {
     Client::over(TcpStream::from(socket))
 }
 
-/// Probes are answered, one after the other, also while a connection that says nothing has the last
+/// Sends one probe after the other and expects responses, even while a silent connection has the last
 /// descriptor.
 fn probe(sockets: Vec<Socket>, address: SocketAddr) {
-    // None is closed before the end, since that would leave a descriptor.
+    // Keep all clients open, because a close would free a descriptor.
     let mut clients: Vec<Client> = Vec::new();
     for (number, socket) in sockets.into_iter().enumerate() {
         let mut client = connect(socket, address);
@@ -57,7 +57,7 @@ fn clients_that_cannot_be_accepted_now_are_accepted_later() {
     let address = gate.address("http");
     let mut first = gate.client();
     first.exchange(GET).expect(200, "fine");
-    // Made before the limit falls: connecting them takes no further descriptor of ours.
+    // Created before the limit is lowered, so that connecting needs no further descriptor.
     let (sockets, probes) = (sockets(60), sockets(12));
     let highest = probes.iter().chain(&sockets).map(AsRawFd::as_raw_fd).max().expect("many of them") as u64;
     let limit = getrlimit(Resource::Nofile);
@@ -67,7 +67,7 @@ fn clients_that_cannot_be_accepted_now_are_accepted_later() {
     for client in &mut clients {
         client.send(GET);
     }
-    // At most ten of them could be accepted; whoever is in is served as if nothing were.
+    // At most ten of them could be accepted. The connected client is served as before.
     for _ in 0..50 {
         first.exchange(GET).expect(200, "fine");
     }
@@ -77,7 +77,7 @@ fn clients_that_cannot_be_accepted_now_are_accepted_later() {
         std::thread::yield_now();
     }
     probe(probes, gate.internal_address());
-    // The limit rises again, and nobody was lost in the queue.
+    // After the limit is raised, every connection of the queue is served.
     setrlimit(Resource::Nofile, limit).unwrap();
     for client in &mut clients {
         client.read_response().expect(200, "fine");

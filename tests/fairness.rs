@@ -1,7 +1,7 @@
-//! One client that always has more to do keeps no other waiting: whatever is always ready gives way.
+//! One client that always has more requests must not block the others.
 //!
-//! The busy client sends requests without waiting for an answer, so that there is always one that can be answered at
-//! once. A worker that serves it as long as there is would take seconds for each exchange of another client.
+//! It sends requests without waiting for responses, so one of them is always ready. If a worker served them
+//! as long as there are some, each exchange of another client would take seconds.
 
 mod support;
 
@@ -31,15 +31,15 @@ listeners:
         target: "http://{upstream}"
 "#;
 
-/// Requests that are sent in one go, again and again.
+/// Requests that are sent in one write, repeatedly.
 const BATCH: usize = 2_000;
 
-/// A client that never waits for an answer: one thread writes requests, another throws away what comes back.
+/// A client that never waits for a response. One thread writes requests, another discards the responses.
 struct Flood {
     stream: TcpStream,
     ends: Arc<AtomicBool>,
     threads: Vec<thread::JoinHandle<()>>,
-    /// Bytes that came back.
+    /// Bytes of responses.
     seen: Arc<AtomicUsize>,
 }
 
@@ -74,7 +74,7 @@ impl Flood {
     }
 }
 
-/// Others are served beside it, and a reload comes through.
+/// Checks that other clients are served beside the flood, and that a reload succeeds.
 fn others_are_served_beside(target: &str) {
     let upstream = Upstream::says("fine");
     let gate = TestGate::start(CONFIG, &[("upstream", &upstream)]);
@@ -85,7 +85,7 @@ fn others_are_served_beside(target: &str) {
         client.exchange("GET /respond HTTP/1.1\r\nHost: a\r\n\r\n").expect(200, "fine");
         client.exchange("GET /forward HTTP/1.1\r\nHost: a\r\n\r\n").expect(200, "fine");
         gate.exchange("GET /respond HTTP/1.1\r\nHost: a\r\n\r\n").expect(200, "fine");
-        // Many times what they take; a worker that is kept busy does not come to half of them.
+        // Many times the usual duration. A busy worker would not finish half of the rounds.
         assert!(Instant::now() < end, "others starve: {served} rounds");
     }
     gate.reload().unwrap();
@@ -95,9 +95,9 @@ fn others_are_served_beside(target: &str) {
     gate.stop();
 }
 
-/// One after the other: each is enough work for a machine.
+/// One flood after the other, because each is enough work for a machine.
 #[test]
-fn a_flood_of_requests_that_are_answered_at_once_starves_nobody() {
+fn a_flood_of_ready_requests_starves_no_other_client() {
     for target in ["/nothing", "/respond", "/redirect"] {
         others_are_served_beside(target);
     }

@@ -1,5 +1,5 @@
-//! Rules that keep a path from clients, and the other ways to write such a path: what a target may read as
-//! guarded does not reach it.
+//! Rules that guard a path, and other spellings of that path. A path that a target may read as guarded does
+//! not reach the target.
 
 mod support;
 
@@ -31,7 +31,7 @@ listeners:
       - { target: "http://{upstream}" }
 "#;
 
-/// What a client is told of `METHOD host/path` on a listener: status and reason.
+/// The status and the reason of the response to `METHOD host/path` on a listener.
 fn answer(gate: &TestGate, listener: &str, asked: &str) -> (u16, Option<String>) {
     let (method, url) = asked.split_once(' ').unwrap();
     let (host, path) = url.split_once('/').unwrap();
@@ -41,7 +41,7 @@ fn answer(gate: &TestGate, listener: &str, asked: &str) -> (u16, Option<String>)
     (response.status(), response.reason().map(str::to_owned))
 }
 
-/// Asks for each path, and expects that each is refused and reaches no target.
+/// Requests each path, and expects that each is refused and reaches no target.
 fn expect_refused(asked: &[&str], reason: &str) {
     let upstream = Upstream::says("fine");
     let gate = TestGate::start(CONFIG, &[("upstream", &upstream)]);
@@ -54,7 +54,7 @@ fn expect_refused(asked: &[&str], reason: &str) {
 }
 
 #[test]
-fn what_a_target_may_read_as_a_guarded_path_does_not_reach_it() {
+fn a_path_that_a_target_may_read_as_guarded_does_not_reach_it() {
     let asked = [
         "GET dropped.test//.env",
         "GET dropped.test/%2f.env",
@@ -69,6 +69,10 @@ fn what_a_target_may_read_as_a_guarded_path_does_not_reach_it() {
         "GET dropped.test/.env%00.png",
         "GET dropped.test/.env%3fx",
         "PUT dropped.test/a//b/c",
+        // Some servers leave out all that stands behind the `;`.
+        "PUT dropped.test/a;%2fx/b",
+        "PUT dropped.test/a;\\x/b",
+        "GET dropped.test//x;%2fy/.env",
         "GET refused.test//admin",
         "GET refused.test/admin%2Fusers",
     ];
@@ -118,12 +122,12 @@ fn a_guarded_path_in_odd_bytes_does_not_reach_a_target() {
         "GET dropped.test/%e0%80%af.env",
         "GET dropped.test/%c0%aeenv",
         "GET refused.test/x/%c0%ae%c0%ae/admin",
-        // Spaces and control bytes, which programs cut off or leave out.
+        // Spaces and control bytes, which some programs cut off or leave out.
         "GET refused.test/admin%20",
         "GET refused.test/admin%0d%0ax",
         "GET refused.test/ad%09min",
         "GET refused.test/x/..%20/admin",
-        // A parser of URLs takes the first segment for a host.
+        // A URL parser takes the first segment for a host.
         "GET refused.test//x/admin",
         "GET refused.test/\\x/admin",
         "GET refused.test//x%2fy/admin/z",
@@ -133,7 +137,7 @@ fn a_guarded_path_in_odd_bytes_does_not_reach_a_target() {
 }
 
 #[test]
-fn the_first_rule_that_takes_a_reading_decides() {
+fn the_first_rule_that_matches_a_reading_decides() {
     let upstream = Upstream::says("fine");
     let gate = TestGate::start(CONFIG, &[("upstream", &upstream)]);
     for asked in [
@@ -166,7 +170,7 @@ fn the_first_rule_that_takes_a_reading_decides() {
 }
 
 #[test]
-fn the_same_bytes_go_on_unchanged_where_no_rule_guards_what_they_may_mean() {
+fn ambiguous_paths_are_forwarded_unchanged_if_no_rule_guards_them() {
     let upstream = Upstream::says("fine");
     let gate = TestGate::start(CONFIG, &[("upstream", &upstream)]);
     let asked = [
@@ -192,7 +196,7 @@ fn the_same_bytes_go_on_unchanged_where_no_rule_guards_what_they_may_mean() {
 }
 
 #[test]
-fn a_guard_that_takes_the_path_as_it_came_acts_as_ever_and_no_redirect_comes_before() {
+fn a_guard_that_matches_the_path_as_sent_acts_before_any_redirect() {
     let upstream = Upstream::says("fine");
     let gate = TestGate::start(CONFIG, &[("upstream", &upstream)]);
     let mut client = gate.client();

@@ -1,4 +1,4 @@
-//! The judge is judged: client and upstream of the harness see each other without a gate between.
+//! Tests of the harness: its client and its upstream, without a gate between them.
 
 mod support;
 
@@ -8,7 +8,7 @@ use support::upstream::{Blackhole, Refusing, Upstream};
 use support::wire::End;
 
 #[test]
-fn an_upstream_records_what_came_and_answers() {
+fn an_upstream_records_a_request_and_responds() {
     let upstream = Upstream::says("fine");
     let mut client = Client::connect(upstream.address());
     let request = "POST /p?q HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x\r\nhello\r\n0\r\nT: u\r\n\r\n";
@@ -54,7 +54,7 @@ fn a_response_that_is_cut_has_a_fault() {
 }
 
 #[test]
-fn a_close_and_a_reset_are_told_apart() {
+fn a_close_and_a_reset_are_distinguished() {
     let upstream = Upstream::scripted(|connection| {
         let head = connection.read_head().expect("a head");
         connection.send("HTTP/1.1 200 OK\r\n\r\nhello");
@@ -88,7 +88,7 @@ fn the_gates_end_of_a_connection_is_seen() {
 }
 
 #[test]
-fn one_address_refuses_and_another_says_nothing() {
+fn one_address_refuses_and_another_is_silent() {
     let refusing = Refusing::new();
     let address = refusing.to_string().parse().unwrap();
     let second = std::time::Duration::from_secs(1);

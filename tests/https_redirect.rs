@@ -1,4 +1,4 @@
-//! `redirect_to_https`: a listener in the clear that sends everyone to TLS, but for ACME challenges.
+//! `redirect_to_https`: a listener in the clear that redirects everything but ACME challenges.
 
 mod support;
 
@@ -23,7 +23,7 @@ fn location(gate: &TestGate, request: &str) -> (u16, String) {
 }
 
 #[test]
-fn everyone_is_sent_to_the_same_url() {
+fn every_request_is_redirected_to_its_url_under_https() {
     let gate = TestGate::start(CONFIG, &[("redirect", &"true")]);
     for (request, url) in [
         ("GET /a/b?c=d HTTP/1.1\r\nHost: One.test:8080\r\n\r\n", "https://one.test/a/b?c=d"),
@@ -50,7 +50,7 @@ fn challenges_are_answered_in_the_clear() {
 }
 
 #[test]
-fn a_rule_that_wants_to_stays_in_the_clear() {
+fn a_rule_with_in_the_clear_is_not_redirected() {
     let rule = "rules:\n      - { path_prefix: /healthz, methods: GET, in_the_clear: true, respond: { body: fine } }";
     let gate = TestGate::start(&CONFIG.replace("rules:", rule), &[("redirect", &"true")]);
     gate.exchange("GET /healthz/db HTTP/1.1\r\nHost: one.test\r\n\r\n").expect(200, "fine");
@@ -63,7 +63,7 @@ fn a_rule_that_wants_to_stays_in_the_clear() {
 }
 
 #[test]
-fn what_is_dropped_is_not_told_where_to_go() {
+fn a_dropped_request_gets_no_redirect() {
     let config = CONFIG.replace("rules:", "rules:\n      - { host: evil.test, path_prefix: /x, drop: true }");
     let gate = TestGate::start(&config, &[("redirect", &"true")]);
     let mut client = gate.client();
@@ -74,7 +74,7 @@ fn what_is_dropped_is_not_told_where_to_go() {
 }
 
 #[test]
-fn what_is_passed_on_is_passed_on_in_the_clear_too() {
+fn a_pass_rule_is_not_redirected() {
     let mail = Upstream::says("mail");
     let config = CONFIG.replace("rules:", "rules:\n      - { host: mail.test, pass: \"{mail}\" }");
     let gate = TestGate::start(&config, &[("redirect", &"true"), ("mail", &mail.address())]);
@@ -83,7 +83,7 @@ fn what_is_passed_on_is_passed_on_in_the_clear_too() {
     }
     let other = "GET /a HTTP/1.1\r\nHost: www.mail.test\r\n\r\n";
     assert_eq!(location(&gate, other), (308, "https://www.mail.test/a".to_owned()));
-    // A rule before it comes before it, and asks for TLS.
+    // An earlier rule takes precedence, and it redirects.
     let config = config.replace("rules:", "rules:\n      - { path_prefix: /only, respond: { body: no } }");
     gate.edit(&config, &[("redirect", &"true"), ("mail", &mail.address())]);
     gate.reload().unwrap();
@@ -92,11 +92,11 @@ fn what_is_passed_on_is_passed_on_in_the_clear_too() {
 }
 
 #[test]
-fn old_habits_and_other_ports() {
+fn the_status_and_the_port_can_be_configured() {
     let gate = TestGate::start(CONFIG, &[("redirect", &"{ status: 301, port: 8443 }")]);
     let url = "https://one.test:8443/a".to_owned();
     assert_eq!(location(&gate, "GET /a HTTP/1.1\r\nHost: one.test\r\n\r\n"), (301, url.clone()));
-    // A client would make a GET of it.
+    // A client would turn the POST into a GET after a 301.
     let post = "POST /a HTTP/1.1\r\nHost: one.test\r\nContent-Length: 0\r\n\r\n";
     assert_eq!(location(&gate, post), (308, url));
 }

@@ -1,5 +1,4 @@
-//! What abuse of the internal API comes to: garbage, slow peers, crowds. Somebody else always gets
-//! an answer.
+//! Abuse of the internal API: garbage, slow peers, crowds. Other clients always get a response.
 
 mod internal_support;
 
@@ -13,7 +12,7 @@ use internal_support::{Answer, Api, PATIENCE, read_all};
 use smolgate::internal_api::Limits;
 
 #[test]
-fn garbage_is_refused_and_harms_nobody() {
+fn garbage_is_refused_and_the_next_request_is_served() {
     let api = Api::start();
     for (expected, bytes) in [
         (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec()),
@@ -35,7 +34,7 @@ fn garbage_is_refused_and_harms_nobody() {
         let answer = Answer::of(&api.raw(&bytes));
         assert_eq!(answer.status, expected, "{:?}", String::from_utf8_lossy(&bytes));
     }
-    // A field that is not ASCII is no reason to refuse anybody, and none to fall over.
+    // A field that is not ASCII is neither refused nor causes a panic.
     let cookie = "GET /livez HTTP/1.1\r\nHost: a\r\nCookie: nom=é\r\n\r\n".as_bytes();
     assert_eq!(Answer::of(&api.raw(cookie)).status, 200);
     assert_eq!(api.fake.reloads.load(SeqCst), 0);
@@ -45,7 +44,7 @@ fn garbage_is_refused_and_harms_nobody() {
 fn slow_peers_are_cut() {
     let short = Duration::from_millis(50);
     let api = Api::with(None, Limits { head_time: short, body_time: short, ..Limits::default() });
-    assert_eq!(read_all(&mut api.connect()), "", "one that says nothing is closed without a word");
+    assert_eq!(read_all(&mut api.connect()), "", "a silent peer is closed without a response");
     assert_eq!(Answer::of(&api.raw(b"GET /livez HTTP/1.1\r\nHost: a\r\n")).status, 408);
     let body = b"POST /reload HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc";
     assert_eq!(Answer::of(&api.raw(body)).status, 408);
@@ -56,7 +55,8 @@ fn slow_peers_are_cut() {
 fn dripping_bytes_does_not_extend_the_deadline() {
     let api = Api::with(None, Limits { head_time: Duration::from_millis(200), ..Limits::default() });
     let mut stream = api.connect();
-    // Never an end, and never a pause as long as the limit: this loop ends only if the limit is a total.
+    // The head never ends, and there is never a pause as long as the limit. So this loop ends only if the limit is
+    // a total.
     stream.write_all(b"GET /livez HTTP/1.1\r\nX: ").unwrap();
     stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
     let mut byte = [0; 1];
@@ -73,8 +73,8 @@ fn dripping_bytes_does_not_extend_the_deadline() {
 }
 
 #[test]
-fn an_answer_that_nobody_reads_is_given_up() {
-    // No time at all: what cannot be written at once is not written.
+fn a_response_that_is_not_read_is_given_up() {
+    // Without any time, only bytes that can be written at once are written.
     let api = Api::with(None, Limits { answer_time: Duration::ZERO, ..Limits::default() });
     let worker = api.fake.counters.worker();
     for index in 0..1_000 {
@@ -87,7 +87,7 @@ fn an_answer_that_nobody_reads_is_given_up() {
     stuck.set_read_timeout(Some(PATIENCE)).unwrap();
     stuck.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
     assert_eq!(stuck.peek(&mut [0; 1]).unwrap(), 1);
-    // A whole exchange later the time of the other one is over as well.
+    // After a whole exchange, the time of the other connection is over too.
     assert_eq!(api.ask("GET /livez", "").status, 200);
     let answer = read_all(&mut stuck);
     let length: usize =
@@ -96,7 +96,7 @@ fn an_answer_that_nobody_reads_is_given_up() {
 }
 
 #[test]
-fn one_that_does_not_read_loses_its_place() {
+fn a_peer_that_does_not_read_loses_its_slot() {
     let api = Api::with(None, Limits { answer_time: PATIENCE, connections: 1, ..Limits::default() });
     let worker = api.fake.counters.worker();
     for index in 0..1_000 {
@@ -109,7 +109,7 @@ fn one_that_does_not_read_loses_its_place() {
 }
 
 #[test]
-fn a_thousand_silent_connections_push_out_their_own() {
+fn a_thousand_silent_connections_displace_only_each_other() {
     let limits = Limits { head_time: PATIENCE, ..Limits::default() };
     let api = Api::with(None, limits);
     let hard = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(4_096);
@@ -119,7 +119,7 @@ fn a_thousand_silent_connections_push_out_their_own() {
     for line in ["GET /livez", "POST /reload", "GET /metrics"] {
         assert_eq!(api.ask(line, "").status, 200);
     }
-    // All but the newest were closed; none was closed for its age, since that limit is far.
+    // All but the newest were closed. None was closed for its age, because that limit is far.
     for stream in &mut crowd[..count - limits.connections] {
         assert_eq!(read_all(stream), "");
     }
@@ -129,7 +129,7 @@ fn a_thousand_silent_connections_push_out_their_own() {
 }
 
 #[test]
-fn reloads_wait_in_a_short_line_and_block_nobody_else() {
+fn waiting_reloads_are_few_and_block_no_other_request() {
     let limits = Limits { connections: 8, ..Limits::default() };
     let api = Api::with(None, limits);
     let (open, gate) = smol::channel::unbounded();
@@ -144,7 +144,7 @@ fn reloads_wait_in_a_short_line_and_block_nobody_else() {
         std::thread::yield_now();
     }
     assert_eq!(Answer::of(&read_all(&mut ask())).status, 503, "a fifth is told to come back");
-    // A crowd that wants places cannot take those of the reloads.
+    // A crowd that wants slots cannot take those of the reloads.
     let _crowd: Vec<TcpStream> = (0..100).map(|_| api.connect()).collect();
     assert_eq!(api.ask("GET /livez", "").status, 200);
     for _ in 0..4 {
@@ -158,7 +158,7 @@ fn reloads_wait_in_a_short_line_and_block_nobody_else() {
 }
 
 #[test]
-fn a_connection_inside_a_reload_keeps_its_place() {
+fn a_connection_inside_a_reload_keeps_its_slot() {
     let api = Api::with(None, Limits { connections: 1, ..Limits::default() });
     let (open, gate) = smol::channel::unbounded();
     *api.fake.gate.lock().unwrap() = Some(gate);
@@ -168,7 +168,7 @@ fn a_connection_inside_a_reload_keeps_its_place() {
         std::thread::yield_now();
     }
     let probe = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n";
-    assert_eq!(api.raw(probe), "", "there is one place, and it is not free");
+    assert_eq!(api.raw(probe), "", "there is one slot, and it is taken");
     smol::block_on(open.send(())).unwrap();
     assert_eq!(Answer::of(&read_all(&mut reloading)).status, 200);
 }

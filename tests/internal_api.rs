@@ -1,4 +1,4 @@
-//! The internal API over real sockets: every endpoint, and who may ask.
+//! The internal API over real sockets: every endpoint, and the checks of requests.
 
 mod internal_support;
 
@@ -51,7 +51,7 @@ fn head_has_the_fields_and_no_body() {
 }
 
 #[test]
-fn only_the_methods_of_an_endpoint() {
+fn other_methods_than_those_of_an_endpoint_are_405() {
     let api = Api::start();
     for (line, allow) in [
         ("HEAD /reload", "GET, POST"),
@@ -165,8 +165,8 @@ fn pages_of_other_sites_cannot_reload() {
     }
 }
 
-/// `<img src="http://10.0.0.7:42007/reload" referrerpolicy="no-referrer">`: over plain HTTP, and off
-/// loopback, a browser adds no mark by which the page could be told.
+/// `<img src="http://10.0.0.7:42007/reload" referrerpolicy="no-referrer">`: over plain HTTP, and not on loopback,
+/// a browser adds no mark that tells the page.
 #[test]
 fn an_unmarked_request_of_a_browser_is_no_reload() {
     let api = Api::start();
@@ -191,7 +191,7 @@ fn an_unmarked_request_of_a_browser_is_no_reload() {
 }
 
 #[test]
-fn of_fields_that_stand_there_twice_none_may_be_wrong() {
+fn if_a_field_is_repeated_every_value_must_be_right() {
     let api = Api::start();
     let [own, foreign] = ["http://localhost", "http://evil.example"];
     for (name, right, wrong) in [
@@ -247,7 +247,7 @@ fn a_single_mark_of_a_browser_is_enough() {
 }
 
 #[test]
-fn a_path_is_taken_as_it_was_sent() {
+fn a_path_is_compared_as_it_was_sent() {
     let api = Api::start();
     for path in [
         "/x/../reload",
@@ -266,7 +266,7 @@ fn a_path_is_taken_as_it_was_sent() {
 }
 
 #[test]
-fn the_token_opens_all_but_health() {
+fn everything_but_health_needs_the_token() {
     let api = Api::with(Some("s3cret"), Limits::default());
     for path in ["/", "/reload", "/metrics", "/routes", "/config", "/nothing"] {
         for fields in ["", "Authorization: Bearer wrong\r\n", "Authorization: Basic s3cret\r\n"] {
@@ -302,7 +302,7 @@ fn stopping_does_not_cut_the_reload_that_stops_it() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn another_may_listen_as_soon_as_one_has_stopped() {
+fn a_server_may_bind_as_soon_as_another_has_stopped() {
     let api = Api::start();
     let address = api.address();
     let bind = InternalBind::Tcp(Bind::Address(address));
@@ -318,7 +318,7 @@ fn a_unix_socket_is_for_its_owner_and_a_stale_one_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("gate.sock");
     let bind = InternalBind::Unix(path.clone());
-    // What a killed process leaves behind.
+    // The file that a killed process leaves behind.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let fake = Fake::new();
     let server = Server::start(&bind, None, fake.clone()).unwrap();

@@ -1,10 +1,10 @@
-//! A ledger of thousands of requests through every fault we can think of, while reloads go on.
+//! A ledger of thousands of requests through every known fault, while reloads go on.
 //!
-//! Each request has a number, and everything about it follows from the number: its body, how its
-//! client behaves, what its upstream does to it, and the only answer that is right. At the end the
-//! books must balance: every request ended explicitly, no one got another's answer, no POST arrived
-//! twice. Some uploads are large and answered before they have been read, and what follows them on the same
-//! connection is judged like everything else. Half of all bodies look like requests: none may be taken for one.
+//! Each request has a number that determines everything about it: its body, the behaviour of its client, the
+//! fault of its upstream, and the only right response. At the end the books must balance: every request ended
+//! explicitly, no client got another's response, no POST arrived twice. Some uploads are large and get a
+//! response before they were read, and the next request on that connection is checked too. Half of all bodies
+//! look like requests: none may be read as one.
 
 mod support;
 
@@ -42,27 +42,27 @@ listeners:
         tls: *blind
 "#;
 
-/// Numbers of what only looks like requests.
+/// Numbers of the requests inside bodies.
 const INNER: u64 = 900_000_000;
 
 const CLIENTS: u64 = 8;
 const REQUESTS_EACH: u64 = 400;
 const RELOADS: usize = 50;
 
-/// What is left of a body of at most this many bytes is read over, so that its connection goes on, whatever the
-/// target did.
+/// If at most this many bytes of a body are left, the gate discards them and keeps the connection, whatever
+/// the target did.
 const READ_OVER: usize = 256 * 1024;
 
-/// What the upstream does to a request.
+/// The fault of the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {
-    /// Answers, by a length, chunked or until close.
+    /// Responds with a length, chunked or until close.
     None,
-    /// Answers and closes at once without having said so: idle connections die as they are reused.
+    /// Responds without `close` and closes at once, so idle connections die as they are reused.
     CloseAfter,
-    /// Closes before a byte of the answer.
+    /// Closes before the first byte of the response.
     CloseBefore,
-    /// Resets before a byte of the answer.
+    /// Resets before the first byte of the response.
     ResetBefore,
     /// Resets before it has read the body.
     ResetUnread,
@@ -74,49 +74,49 @@ enum Fault {
     CutChunks,
     /// Resets inside the body.
     ResetBody,
-    /// Never answers.
+    /// Never responds.
     Hang,
     /// Stops inside the body.
     HangBody,
-    /// Answers a large upload before it has read any of it, and then reads it.
+    /// Responds to a large upload before it has read any of it, and then reads it.
     EarlyReads,
-    /// The same, and reads nothing more until the client has its answer.
+    /// Responds to a large upload early, and reads no more until the client has the response.
     EarlyStops,
-    /// The same, and closes at once, which is a reset.
+    /// Responds to a large upload early and closes at once, which is a reset.
     EarlyCloses,
 }
 
-/// What the client does besides asking.
+/// The behaviour of the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Manner {
-    /// Reads its answer and goes on with the same connection.
+    /// Reads its response and reuses the connection.
     Polite,
-    /// Closes its sending side after the request and still reads.
+    /// Closes its sending half after the request and still reads.
     HalfCloses,
     /// Resets after the request.
     Resets,
-    /// Resets inside its own body.
+    /// Resets inside its body.
     ResetsInside,
-    /// Sends and leaves without ever reading.
+    /// Sends and leaves without reading.
     NeverReads,
 }
 
-/// How a request ended for its client.
+/// The end of a request for its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
-    /// The right answer, whole.
+    /// The right response, complete.
     Answered,
-    /// An answer of the gate that says why.
+    /// A local reply of the gate with a reason.
     Refused(u16),
-    /// The answer broke off where the client could see it.
+    /// A response that was visibly cut.
     Broken,
-    /// The connection ended without an answer.
+    /// The connection ended without a response.
     Closed,
     /// The client had left.
     Left,
 }
 
-/// Everything about one request follows from its number.
+/// A request, derived from its number.
 #[derive(Clone, Copy, Debug)]
 struct Order {
     id: u64,
@@ -163,7 +163,7 @@ impl Order {
             40..50 => "/dead",
             _ => "/",
         };
-        // Only a body can be left inside.
+        // Only a request with a body can be reset inside it.
         let post = dice[3].is_multiple_of(2) || manner == Manner::ResetsInside;
         Order { id, fault, manner, post, path }
     }
@@ -186,13 +186,13 @@ impl Order {
         }
     }
 
-    /// Half of them could be taken for requests, one every 64 bytes, by a reader that has lost its place.
+    /// Half of the bodies look like requests, one every 64 bytes, for a reader that has lost its position.
     fn body(&self) -> Vec<u8> {
         let length = self.length();
         if self.id.is_multiple_of(2) {
             return pattern(self.id ^ 0xb0d1, length);
         }
-        // The large ones are made and compared often.
+        // Large bodies are built and compared often.
         let mut body = match self.is_early() {
             true => inner(0, self.id).repeat(length / 64 + 1).into_bytes(),
             false => (0..=length / 64).map(|number| inner(number, self.id)).collect::<String>().into_bytes(),
@@ -233,12 +233,13 @@ impl Order {
         pattern(self.id ^ 0xa25e, (self.id * 104_729 % 60_000) as usize + 2)
     }
 
-    /// Whether the gate may close the connection when it has answered: too much of the request was left.
+    /// Whether the gate may close the connection after its response, because too much of the request was
+    /// left.
     fn may_close(&self) -> bool {
         self.is_early() && self.length() > READ_OVER
     }
 
-    /// Whether this way of ending is right.
+    /// Whether this end is right.
     fn allows(&self, outcome: Outcome) -> bool {
         if outcome == Outcome::Left {
             return !matches!(self.manner, Manner::Polite | Manner::HalfCloses);
@@ -247,7 +248,7 @@ impl Order {
             return outcome == Outcome::Refused(502);
         }
         match self.fault {
-            // A POST that met a connection dying under it is not sent again.
+            // The gate does not repeat a POST whose connection died.
             Fault::None | Fault::CloseAfter => {
                 outcome == Outcome::Answered || (self.post && outcome == Outcome::Refused(502))
             }
@@ -261,14 +262,14 @@ impl Order {
             Fault::HangBody => {
                 matches!(outcome, Outcome::Broken | Outcome::Closed | Outcome::Refused(502 | 504))
             }
-            // Its reset may overtake its answer.
+            // The reset may overtake the response.
             Fault::EarlyCloses => {
                 matches!(
                     outcome,
                     Outcome::Answered | Outcome::Broken | Outcome::Closed | Outcome::Refused(502)
                 )
             }
-            // A connection that is closed with unread bytes is reset, which may overtake the answer too.
+            // A connection that is closed with unread bytes is reset, which may overtake the response too.
             Fault::EarlyReads | Fault::EarlyStops => match outcome {
                 Outcome::Answered | Outcome::Refused(502) => true,
                 Outcome::Broken | Outcome::Closed => self.may_close(),
@@ -278,21 +279,21 @@ impl Order {
     }
 }
 
-/// 64 bytes of a body that could be taken for a request.
+/// 64 bytes of a body that look like a request.
 fn inner(number: usize, id: u64) -> String {
     let id = INNER + id;
     format!("GET /{number:07} HTTP/1.1\r\nHost: a\r\nX-Id: {id:09}\r\nX-Pad: 1234\r\n\r\n")
 }
 
-/// Requests that began to arrive at the upstream, by number: method and whether the body was whole
+/// Requests that began to arrive at the upstream, by number: the method, and whether the body was complete
 /// and right.
 type Arrivals = Arc<Mutex<BTreeMap<u64, Vec<(String, bool)>>>>;
 
-/// What the upstream and the clients tell each other.
+/// The state that the upstream and the clients share.
 #[derive(Clone, Default)]
 struct Books {
     arrivals: Arrivals,
-    /// Requests whose clients have seen the end of.
+    /// Requests whose end the client has seen.
     ended: Arc<Mutex<BTreeSet<u64>>>,
 }
 
@@ -301,7 +302,7 @@ impl Books {
         self.arrivals.lock().unwrap().entry(id).or_default().push((method, whole));
     }
 
-    /// Reads one request and does to it what its order says; false when the connection is over.
+    /// Reads one request and acts as its order says. Returns false when the connection is over.
     fn serve(&self, connection: &mut Connection) -> bool {
         let Some(head) = connection.read_head() else { return false };
         let id: u64 = head.get("x-id").expect("a number").parse().expect("a number");
@@ -349,7 +350,7 @@ fn upstream(books: &Books, tls: bool) -> Upstream {
 
 fn answer_early(connection: &mut Connection, order: Order) {
     let (answer, status) = (order.answer(), if order.id % 8 < 4 { "200 OK" } else { "413 Too Large" });
-    // Else the next request would come here, and wait for this one's client.
+    // Without `close`, the next request would come here and wait for this request's client.
     let close = if order.fault == Fault::EarlyStops { "Connection: close\r\n" } else { "" };
     let fields = format!("X-Id: {}\r\nContent-Length: {}\r\n{close}", order.id, answer.len());
     let head = format!("HTTP/1.1 {status}\r\n{fields}\r\n");
@@ -359,7 +360,7 @@ fn answer_early(connection: &mut Connection, order: Order) {
     }
 }
 
-/// Does to a request what its order says; false when the connection is over.
+/// Acts as the order of a request says. Returns false when the connection is over.
 fn serve(connection: &mut Connection, order: Order) -> bool {
     let answer = order.answer();
     let head = format!("HTTP/1.1 200 OK\r\nX-Id: {}\r\n", order.id);
@@ -407,7 +408,7 @@ fn serve(connection: &mut Connection, order: Order) -> bool {
     false
 }
 
-/// Sends one request on `slot`'s connection, or a new one, and says how it ended.
+/// Sends one request on `slot`'s connection, or a new one, and returns how it ended.
 fn place(order: Order, gate: &TestGate, slot: &mut Option<Client>) -> Outcome {
     let mut client = slot.take().unwrap_or_else(|| gate.client());
     let request = order.request();
@@ -442,7 +443,7 @@ fn place(order: Order, gate: &TestGate, slot: &mut Option<Client>) -> Outcome {
         }
         return Outcome::Refused(response.status());
     }
-    assert_eq!(response.get("x-id"), Some(order.id.to_string().as_str()), "{order:?} got another's answer");
+    assert_eq!(response.get("x-id"), Some(order.id.to_string().as_str()), "{order:?} got another's response");
     if response.body.fault.is_some() {
         assert!(order.answer().starts_with(&response.body.bytes), "{order:?} got another's bytes");
         return Outcome::Broken;
@@ -455,7 +456,7 @@ fn place(order: Order, gate: &TestGate, slot: &mut Option<Client>) -> Outcome {
     Outcome::Answered
 }
 
-/// Whether a connection that may be closed is open; then the next request on it is a request.
+/// Whether a connection that may be closed is open. Then the next request on it must be served.
 fn still_serves(client: &mut Client) -> bool {
     let body = inner(0, 0).repeat(100);
     let head = format!("POST /generation HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
@@ -473,12 +474,12 @@ fn still_serves(client: &mut Client) -> bool {
 }
 
 #[test]
-fn every_request_ends_once_and_with_its_own_answer() {
+fn every_request_ends_once_and_with_its_own_response() {
     keep_the_books(false);
 }
 
 #[test]
-fn every_request_to_a_target_with_tls_ends_once_and_with_its_own_answer() {
+fn every_request_to_a_target_with_tls_ends_once_and_with_its_own_response() {
     keep_the_books(true);
 }
 
@@ -531,7 +532,7 @@ fn keep_the_books(tls: bool) {
     });
     judge(&outcomes);
     balance(&outcomes, &books.arrivals.lock().unwrap());
-    // Through all this the gate has lost nothing of its strength.
+    // After all this the gate still serves every request.
     for id in (1_000_000..)
         .map(Order::new)
         .filter(|order| order.fault == Fault::None && !order.post && order.path == "/")
@@ -542,7 +543,7 @@ fn keep_the_books(tls: bool) {
     }
 }
 
-/// Every request, and whether it ended as it might.
+/// Fails unless every request ended as it may.
 fn judge(outcomes: &BTreeMap<u64, Outcome>) {
     let mut tally: BTreeMap<(Fault, Outcome), usize> = BTreeMap::new();
     let mut wrong = Vec::new();
@@ -558,7 +559,7 @@ fn judge(outcomes: &BTreeMap<u64, Outcome>) {
     assert!(wrong.is_empty(), "{} wrong ends:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// What clients saw against what arrived.
+/// Compares the outcomes of the clients with the arrivals.
 fn balance(outcomes: &BTreeMap<u64, Outcome>, arrivals: &BTreeMap<u64, Vec<(String, bool)>>) {
     let (mut posts, mut early) = (0, 0);
     for (id, came) in arrivals {
@@ -570,12 +571,12 @@ fn balance(outcomes: &BTreeMap<u64, Outcome>, arrivals: &BTreeMap<u64, Vec<(Stri
         }
         early += usize::from(order.is_early());
         assert_ne!(order.path, "/dead", "{order:?} arrived");
-        assert!(outcomes.contains_key(id), "{id} was never asked for: {came:?}");
+        assert!(outcomes.contains_key(id), "{id} was never sent: {came:?}");
     }
     for (id, outcome) in outcomes {
         if *outcome == Outcome::Answered {
-            assert!(arrivals.contains_key(id), "{id} was answered and never arrived");
+            assert!(arrivals.contains_key(id), "{id} got a response and never arrived");
         }
     }
-    assert!(posts > 100 && early > 100, "{posts} POSTs, {early} answered early: this proves too little");
+    assert!(posts > 100 && early > 100, "{posts} POSTs, {early} early responses: this proves too little");
 }

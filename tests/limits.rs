@@ -1,4 +1,4 @@
-//! Limits on what many clients together may take: connections, and each other's time.
+//! Limits on the resources that many clients take together: connections, and time.
 
 mod support;
 
@@ -23,7 +23,7 @@ listeners:
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 #[test]
-fn connections_beyond_the_limit_wait_for_their_turn() {
+fn connections_beyond_the_limit_wait_for_a_permit() {
     let latches: [Latch; 3] = Default::default();
     let ours = latches.clone();
     let upstream = Upstream::each(move |connection, request| {
@@ -38,7 +38,8 @@ fn connections_beyond_the_limit_wait_for_their_turn() {
         client.send(format!("GET /held/{number} HTTP/1.1\r\nHost: a\r\n\r\n"));
     }
     upstream.wait_requests(3);
-    // The system accepts it for the gate; nobody serves it yet, and none of the others is idle.
+    // The system accepts this connection for the gate. The gate does not, because no other connection is
+    // idle.
     let mut waiting = gate.client();
     waiting.send("GET /waiting HTTP/1.1\r\nHost: a\r\n\r\n");
     for _ in 0..20 {
@@ -54,14 +55,14 @@ fn connections_beyond_the_limit_wait_for_their_turn() {
     held[2].read_response().expect(200, "fine");
 }
 
-/// They say nothing for as long as they may, which is longer than any wait here.
+/// The idle timeouts are longer than any wait here.
 #[test]
 fn silent_connections_make_room() {
     for workers in [1, 2] {
         let upstream = Upstream::says("fine");
         let config = format!("workers: {workers}\n{}", CONFIG.trim_start());
         let gate = TestGate::start(&config, &[("upstream", &upstream)]);
-        // On two workers, either may have all of them, and either may be asked by the other.
+        // On two workers, either may have all silent connections, and either may need room.
         for _ in 0..20 {
             let silent: Vec<Client> = (0..12).map(|_| gate.client()).collect();
             for _ in 0..5 {
@@ -77,17 +78,17 @@ fn the_connection_that_has_been_idle_longest_makes_room() {
     let upstream = Upstream::says("fine");
     let gate = TestGate::start(CONFIG, &[("upstream", &upstream)]);
     let [mut first, mut second, mut third] = [(); 3].map(|()| gate.client());
-    // It is the last to speak: then all of them are idle, the first the longest.
+    // It sends its request last. By then all others are idle, the first one the longest.
     until("all are accepted", || gate.metric("smolgate_connections_open{listener=\"http\"}") == 3.0);
     let mut fourth = gate.client();
     fourth.exchange(GET).expect(200, "fine");
-    assert_eq!(first.read_to_end().0, b"", "it was not the first that made room");
+    assert_eq!(first.read_to_end().0, b"", "the first connection did not make room");
     for client in [&mut second, &mut third, &mut fourth] {
         client.exchange(GET).expect(200, "fine");
     }
 }
 
-/// A permit is for a connection that is there, not for a door that waits for one.
+/// A permit belongs to a connection, and not to a listener that waits for one.
 #[test]
 fn a_limit_below_the_number_of_addresses_serves_each_of_them() {
     let upstream = Upstream::says("fine");
@@ -107,9 +108,9 @@ fn a_limit_below_the_number_of_addresses_serves_each_of_them() {
     }
 }
 
-/// Those that have not begun a handshake, or have not said for whom they speak, are silent as well.
+/// Clients without a handshake or a PROXY header are silent as well.
 #[test]
-fn silent_clients_make_room_where_something_comes_before_the_request() {
+fn silent_clients_make_room_before_a_handshake_or_a_proxy_header() {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::new(dir.path(), "ca.pem");
     authority.issue(&dir.path().join("certs"), "one", &["one.test"]);
@@ -135,9 +136,9 @@ fn silent_clients_make_room_where_something_comes_before_the_request() {
     gate.exchange(format!("{header}{GET}")).expect(200, "fine");
 }
 
-/// A byte is no reason to keep a place that others need: what has begun and does not go on is as good as silent.
+/// A client that has begun a request and stalls makes room like a silent one.
 #[test]
-fn clients_that_do_not_go_on_make_room() {
+fn clients_that_stall_make_room() {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::new(dir.path(), "ca.pem");
     authority.issue(&dir.path().join("certs"), "one", &["one.test"]);
@@ -145,7 +146,7 @@ fn clients_that_do_not_go_on_make_room() {
     let post = "POST / HTTP/1.1\r\nHost: one.test\r\nContent-Length: 100\r\n\r\nx";
     let closing =
         format!("{post}POST / HTTP/1.1\r\nHost: one.test\r\nConnection: close\r\nContent-Length: 9\r\n\r\n");
-    // What each client says before it stops, to which kind of listener.
+    // The bytes that each client sends before it stops, and the kind of listener.
     let rows: [(&str, &[u8]); 11] = [
         ("plain", b"G"),
         ("plain", b"\r\n"),
@@ -214,7 +215,7 @@ fn slow_clients_do_not_starve_others() {
     for number in 0..120 {
         let mut client = gate.client();
         client.send(match number % 4 {
-            // Half a head, half a body, nothing at all, and an answer that is never read.
+            // Half a head, half a body, nothing at all, and a response that is never read.
             0 => "GET / HTTP/1.1\r\nHost: a\r\nX-Half",
             1 => "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf",
             2 => "",

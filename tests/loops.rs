@@ -1,4 +1,4 @@
-//! What a message says of the gates it has passed, and requests that come back.
+//! `Via`, `Max-Forwards`, and requests that come back to the gate.
 
 mod support;
 
@@ -17,7 +17,7 @@ fn start(upstream: &Upstream) -> TestGate {
 }
 
 #[test]
-fn requests_and_responses_say_what_they_have_passed() {
+fn requests_and_responses_get_a_via() {
     let upstream = Upstream::answers("HTTP/1.1 200 OK\r\nVia: 1.0 far\r\nContent-Length: 0\r\n\r\n");
     let gate = start(&upstream);
     let response = gate
@@ -27,7 +27,7 @@ fn requests_and_responses_say_what_they_have_passed() {
 }
 
 #[test]
-fn the_version_in_via_is_that_of_the_message_that_came() {
+fn via_has_the_version_of_the_received_message() {
     let upstream = Upstream::answers("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n");
     let response = start(&upstream).exchange("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
     assert_eq!(response.get("via"), Some("1.0 smolgate"));
@@ -35,7 +35,7 @@ fn the_version_in_via_is_that_of_the_message_that_came() {
 }
 
 #[test]
-fn a_request_that_goes_round_in_circles_is_refused() {
+fn a_request_in_a_loop_is_refused() {
     let upstream = Upstream::says("fine");
     let gate = start(&upstream);
     gate.edit(CONFIG, &[("upstream", &gate.address("http"))]);
@@ -50,7 +50,7 @@ fn a_request_that_goes_round_in_circles_is_refused() {
 }
 
 #[test]
-fn a_chain_of_gates_is_no_circle() {
+fn a_chain_of_gates_is_no_loop() {
     let upstream = Upstream::says("fine");
     let gate = start(&upstream);
     let via = |times: usize| vec!["1.1 smolgate"; times].join(", ");
@@ -64,7 +64,7 @@ fn a_chain_of_gates_is_no_circle() {
 }
 
 #[test]
-fn options_and_trace_go_as_far_as_they_may() {
+fn max_forwards_limits_options_and_trace() {
     let upstream = Upstream::says("fine");
     let gate = start(&upstream);
     let ask = |method: &str, fields: &str| {
@@ -74,13 +74,13 @@ fn options_and_trace_go_as_far_as_they_may() {
     answered.expect(200, "");
     assert!(answered.head.list("allow").contains(&"get".to_owned()), "{answered:?}");
     ask("TRACE", "Max-Forwards: 0\r\n").expect_own(405, "request_method");
-    assert_eq!(upstream.connections(), 0, "nothing of them went on");
+    assert_eq!(upstream.connections(), 0, "none of them was forwarded");
     let went_on = [
         ("OPTIONS", "Max-Forwards: 7\r\n", vec!["6"]),
         ("TRACE", "max-forwards: 1\r\n", vec!["0"]),
         ("OPTIONS", "Max-Forwards: 9\r\nMax-Forwards: 3\r\n", vec!["8"]),
         ("OPTIONS", "Max-Forwards: 99999999999999999999\r\n", vec!["18446744073709551614"]),
-        // No number, and methods for which it means nothing: as it came.
+        // Values that are no number, and methods without `Max-Forwards`, are forwarded unchanged.
         ("OPTIONS", "Max-Forwards: -1\r\n", vec!["-1"]),
         ("GET", "Max-Forwards: 0\r\n", vec!["0"]),
     ];

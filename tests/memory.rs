@@ -1,7 +1,7 @@
-//! Connections that are stuck hold a buffer each way, and no more, whoever answers them.
+//! A stuck connection holds one buffer per direction and no more, whatever responds to it.
 //!
-//! Alone in their binary and one after the other, because they count the memory of the whole process.
-//! Clients and targets are raw loops over fixed bytes, so that what is counted is the gate's.
+//! The tests are alone in their binary and run one after the other, because they count the memory of the
+//! process. Clients and targets are raw loops over fixed bytes, so the counted memory is the gate's.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{Read, Write};
@@ -25,17 +25,17 @@ http_routes:
   - target: "http://{upstream}"
 "#;
 
-/// Connections, each of which may hold megabytes of the kernel's memory.
+/// Connections. Each may hold megabytes of kernel memory.
 const CLIENTS: usize = 12;
 
-/// What a connection may have of the gate beside its two buffers, in bytes: heads, tasks, futures.
-/// A build without optimization has larger futures.
+/// Bytes that a connection may take beside its two buffers: heads, tasks, futures. A build without
+/// optimization has larger futures.
 const BESIDE: usize = 64 * 1024;
 
 const REQUEST: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-/// One of many requests that the gate answers by itself.
+/// One of many requests that get a local reply.
 const OWN: &[u8] = b"GET /own HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /// The longest body that a rule may have.
@@ -58,7 +58,7 @@ struct Counting;
 /// Bytes that are allocated now.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: every call goes on to the system's allocator unchanged.
+// SAFETY: every call is passed to the system's allocator unchanged.
 #[expect(unsafe_code, reason = "an allocator cannot be written without")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -75,14 +75,14 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Where the ends of connections come together that are stuck.
+/// The channel that collects stuck connections.
 type Ends = (Sender<(usize, TcpStream)>, Receiver<(usize, TcpStream)>);
 
-/// Held by the test that runs.
+/// The lock that the running test holds.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// Sends `head` and then `piece` again and again, until nobody has taken any for a while; says how many
-/// bytes were sent, and hands over the connection.
+/// Sends `head` and then `piece` repeatedly, until the connection is stuck for a while. Passes on the number
+/// of bytes and the connection.
 fn send_until_stuck(mut stream: TcpStream, head: &[u8], piece: &[u8], stuck: &Sender<(usize, TcpStream)>) {
     stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
     stream.write_all(head).unwrap();
@@ -93,7 +93,7 @@ fn send_until_stuck(mut stream: TcpStream, head: &[u8], piece: &[u8], stuck: &Se
     stuck.send((sent, stream)).unwrap();
 }
 
-/// A target that answers at once and without end, and reads no more than the head.
+/// A target that responds at once and without end, and reads only the head.
 fn target(stuck: Sender<(usize, TcpStream)>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -109,7 +109,8 @@ fn target(stuck: Sender<(usize, TcpStream)>) -> SocketAddr {
     address
 }
 
-/// Lets clients send `head` and pieces until they, and `others`, are stuck. Bytes sent, and bytes held.
+/// Sends `head` and pieces from all clients until they, and `others`, are stuck. Returns bytes sent and bytes
+/// held.
 fn stuck(
     upstream: SocketAddr,
     head: &'static [u8],
@@ -137,7 +138,7 @@ fn stuck(
 }
 
 #[test]
-fn what_is_stuck_both_ways_holds_a_buffer_each_way() {
+fn an_exchange_stuck_both_ways_holds_one_buffer_per_direction() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let ends = channel();
     let (sent, held) = stuck(target(ends.0.clone()), REQUEST, &CHUNK, (ends, CLIENTS));
@@ -147,9 +148,9 @@ fn what_is_stuck_both_ways_holds_a_buffer_each_way() {
     assert!(held <= most, "{held} bytes are held for {CLIENTS} connections");
 }
 
-/// The body of a rule is there once, however many clients do not read it.
+/// The body of a rule is in memory once, even if many clients do not read it.
 #[test]
-fn an_answer_of_a_rule_that_is_stuck_holds_no_copy_of_its_body() {
+fn a_stuck_response_of_a_rule_holds_no_copy_of_its_body() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
     let (sent, held) = stuck(nobody, b"", OWN, (channel(), 0));

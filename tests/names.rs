@@ -1,4 +1,4 @@
-//! Names of targets, asked of a resolver that does as it is told.
+//! Names of targets, with a resolver that the tests control.
 
 mod support;
 
@@ -33,7 +33,7 @@ listeners:
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// Counts questions, waits until the latch is open, and answers with what it holds.
+/// A resolver that counts queries, waits for a latch, and returns the addresses it holds.
 #[derive(Clone)]
 struct Told {
     asked: Arc<AtomicUsize>,
@@ -79,7 +79,7 @@ fn local(last: u8) -> IpAddr {
 }
 
 #[test]
-fn a_name_that_does_not_exist_is_asked_for_once_a_second() {
+fn a_name_that_does_not_exist_is_queried_once_a_second() {
     let told = Told::new(&[]);
     let gate = told.start(80, "20s");
     let (began, mut client) = (Instant::now(), gate.client());
@@ -87,11 +87,11 @@ fn a_name_that_does_not_exist_is_asked_for_once_a_second() {
         client.exchange(GET).expect_own(502, "name_not_found");
     }
     let asked = told.asked();
-    assert!(asked as u64 <= 1 + began.elapsed().as_secs(), "{asked} questions");
+    assert!(asked as u64 <= 1 + began.elapsed().as_secs(), "{asked} queries");
 }
 
 #[test]
-fn a_target_that_refuses_is_asked_for_once_a_second() {
+fn the_name_of_a_refusing_target_is_queried_once_a_second() {
     let told = Told::new(&[local(1)]);
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let gate = told.start(port, "20s");
@@ -100,23 +100,23 @@ fn a_target_that_refuses_is_asked_for_once_a_second() {
         client.exchange(GET).expect_own(502, "connect_refused");
     }
     let asked = told.asked();
-    assert!(asked as u64 <= 1 + began.elapsed().as_secs(), "{asked} questions");
+    assert!(asked as u64 <= 1 + began.elapsed().as_secs(), "{asked} queries");
 }
 
 #[test]
-fn the_deadline_of_a_connection_is_that_of_its_name_too() {
+fn the_deadline_of_a_connection_includes_its_name() {
     let told = Told::hanging();
     let gate = told.start(80, "100ms");
     let mut client = gate.client();
     client.exchange(GET).expect_own(502, "name_not_found");
     client.exchange(GET).expect_own(502, "name_not_found");
-    assert_eq!(told.asked(), 1, "it is still asked for");
+    assert_eq!(told.asked(), 1, "the query is still running");
     assert_ne!(gate.client_of("tcp").expect_close(), End::Deadline);
     told.latch.open();
 }
 
 #[test]
-fn a_silent_address_does_not_keep_from_the_next_one() {
+fn a_silent_address_does_not_block_the_next() {
     let blackhole = Blackhole::new();
     let port = blackhole.address().port();
     let upstream = Upstream::at((local(2), port).into(), "fine");
@@ -128,7 +128,7 @@ fn a_silent_address_does_not_keep_from_the_next_one() {
 }
 
 #[test]
-fn a_client_that_resets_meanwhile_ends_its_exchange() {
+fn a_client_reset_during_a_query_or_a_connect_ends_the_exchange() {
     let gone = "smolgate_local_replies_total{reason=\"client_gone\"}";
     let blackhole = Blackhole::new();
     let (hanging, silent) = (Told::hanging(), Told::new(&[local(1)]));
@@ -137,7 +137,7 @@ fn a_client_that_resets_meanwhile_ends_its_exchange() {
             let gate = told.start(blackhole.address().port(), "1h");
             let mut client = gate.client_of(listener);
             client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
-            until("the name is asked for", || told.asked() > 0);
+            until("the name is queried", || told.asked() > 0);
             told.asked.store(0, Ordering::SeqCst);
             client.reset();
             until(&format!("the exchange ends: {listener} {host} {number}"), || gate.metric(gone) >= 1.0);

@@ -1,4 +1,4 @@
-//! What a path may lead to: a FIFO, a device, a pipe. Nothing waits for it, and nothing is read without end.
+//! Paths to a FIFO, a device or a pipe. The program waits for none of them and reads none without limit.
 
 mod support;
 
@@ -26,7 +26,7 @@ fn make_fifo(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
-/// Runs the program with `input` on its standard input; it has to end by itself, and soon.
+/// Runs the program with `input` on its standard input. It must end by itself, and soon.
 #[track_caller]
 fn run(place: &Place, line: &str, input: Stdio) -> Ended {
     let mut command = place.command(line);
@@ -43,7 +43,7 @@ fn run(place: &Place, line: &str, input: Stdio) -> Ended {
 }
 
 #[test]
-fn a_fifo_is_an_error_wherever_a_file_is_read() {
+fn a_fifo_is_an_error_in_place_of_any_file() {
     let text = |key: &str| {
         format!("services: {{ web: {{ {key}, labels: {{ smolgate.host: a.test, smolgate.port: 80 }} }} }}")
     };
@@ -83,7 +83,7 @@ fn a_fifo_is_an_error_wherever_a_file_is_read() {
 }
 
 #[test]
-fn what_has_no_end_is_not_read_without_one() {
+fn an_endless_file_is_not_read_to_its_end() {
     let place = Place::with(&[("token.yml", "internal_api: { token: \"${file:/dev/zero}\" }")]);
     for line in ["check -c token.yml", "check -c /dev/zero"] {
         let said = run(&place, line, Stdio::null()).failed(1);
@@ -94,7 +94,7 @@ fn what_has_no_end_is_not_read_without_one() {
 }
 
 #[test]
-fn a_configuration_may_come_over_standard_input() {
+fn a_configuration_may_come_from_standard_input() {
     let place = Place::with(&[("smolgate.yml", SERVES)]);
     let from_file = File::open(place.path().join("smolgate.yml")).unwrap();
     let (piped, mut writer) = std::io::pipe().unwrap();
@@ -106,9 +106,9 @@ fn a_configuration_may_come_over_standard_input() {
     }
 }
 
-/// It gives its bytes once, and is asked for them at the start and at every reload.
+/// A pipe gives its bytes once. The gate reads them at the start and uses them at every reload.
 #[test]
-fn a_gate_that_was_started_with_a_pipe_reloads_what_came_over_it() {
+fn a_gate_that_was_started_with_a_pipe_reloads_its_content() {
     let (piped, mut writer) = std::io::pipe().unwrap();
     writer.write_all(SERVES.as_bytes()).unwrap();
     drop(writer);
@@ -146,9 +146,9 @@ fn an_access_log_may_be_a_pipe_or_a_device_and_waits_for_no_reader() {
     assert_eq!(&line, b"127.0.0.1");
 }
 
-/// `/dev/stdout` is what it is: a file, a pipe, a terminal.
+/// `/dev/stdout` may be a file, a pipe or a terminal.
 #[test]
-fn an_access_log_may_be_standard_output_by_its_name() {
+fn an_access_log_may_be_standard_output_by_its_path() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("smolgate.yml");
     fs::write(&file, format!("access_log: /dev/stdout\n{SERVES}")).unwrap();

@@ -1,5 +1,5 @@
-//! Connections that are passed on as they are: chosen by the name asked for over TLS, and by the Host
-//! of the first request in the clear. The target gets every byte, and so does the client.
+//! Connections that are passed through: chosen by the TLS server name, or by the Host of the first request in
+//! the clear. The target gets every byte, and so does the client.
 
 mod support;
 
@@ -42,7 +42,7 @@ struct Scene {
     dir: TempDir,
 }
 
-/// A gate that passes `mail.test` on to `target`.
+/// A gate that passes `mail.test` through to `target`.
 fn scene(config: &str, target: SocketAddr) -> Scene {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::new(dir.path(), "ca.pem");
@@ -51,7 +51,7 @@ fn scene(config: &str, target: SocketAddr) -> Scene {
     Scene { gate, authority, dir }
 }
 
-/// Takes one connection and hands it to `serve`.
+/// Accepts one connection and passes it to `serve`.
 fn target<T: Send + 'static>(
     serve: impl FnOnce(TcpStream) -> T + Send + 'static,
 ) -> (SocketAddr, JoinHandle<T>) {
@@ -65,7 +65,7 @@ fn target<T: Send + 'static>(
     (address, serving)
 }
 
-/// Reads everything up to the end, then answers `answer`.
+/// Reads everything up to the end, then sends `answer`.
 fn records(answer: Vec<u8>) -> (SocketAddr, JoinHandle<Vec<u8>>) {
     target(move |mut socket| {
         let mut all = Vec::new();
@@ -81,7 +81,7 @@ fn connect(address: SocketAddr) -> TcpStream {
     socket
 }
 
-/// A target that ends TLS itself, asks for a certificate of `members`, and says whose it got.
+/// A target that terminates TLS itself, requires a certificate of `members`, and sends its subject.
 fn members_only(leaf: &Leaf, members: &Authority) -> (SocketAddr, JoinHandle<()>) {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(&members.file).unwrap()).unwrap();
@@ -109,7 +109,7 @@ fn members_only(leaf: &Leaf, members: &Authority) -> (SocketAddr, JoinHandle<()>
 }
 
 #[test]
-fn the_target_ends_tls_itself_and_sees_the_clients_certificate() {
+fn the_target_terminates_tls_and_sees_the_clients_certificate() {
     let dir = tempfile::tempdir().unwrap();
     let theirs = Authority::new(dir.path(), "theirs.pem");
     let leaf = theirs.issue(dir.path(), "mail", &["a.mail.test"]);
@@ -127,7 +127,7 @@ fn the_target_ends_tls_itself_and_sees_the_clients_certificate() {
     serving.join().unwrap();
     let passed = "smolgate_tls_handshakes_total{listener=\"https\",result=\"passed\"}";
     assert_eq!(scene.gate.metric(passed), 1.0);
-    // On the same listener, the gate ends TLS for others.
+    // On the same listener, the gate terminates TLS for other names.
     let config = Arc::new(scene.authority.client(&[]));
     let mut client = Tls::connect(scene.gate.address("https"), &config, "ours.test").unwrap().client();
     assert_eq!(client.exchange("GET / HTTP/1.1\r\nHost: ours.test\r\n\r\n").text(), "from the gate");
@@ -144,7 +144,7 @@ fn every_byte_arrives_both_ways_however_it_was_sent() {
         let mut socket = connect(scene.gate.address("https"));
         socket.set_nodelay(true).unwrap();
         sent.chunks(step).for_each(|piece| socket.write_all(piece).unwrap());
-        // Half-close: the answer comes after our end.
+        // Half-close: the response comes after the client's end.
         socket.shutdown(Shutdown::Write).unwrap();
         let mut back = Vec::new();
         socket.read_to_end(&mut back).unwrap();
@@ -166,24 +166,24 @@ fn in_the_clear_the_host_of_the_first_request_decides() {
     let mut back = Vec::new();
     socket.read_to_end(&mut back).unwrap();
     assert_eq!(back, b"HTTP/1.1 204 No Content\r\n\r\nand more");
-    assert_eq!(serving.join().unwrap(), sent, "no field added, none taken away");
+    assert_eq!(serving.join().unwrap(), sent, "no field added or removed");
     let request = "GET / HTTP/1.1\r\nHost: other.test\r\n\r\n";
     assert_eq!(scene.gate.exchange(request).text(), "from the gate");
 }
 
 #[test]
-fn a_rule_before_it_comes_before_it() {
+fn an_earlier_rule_takes_precedence() {
     let (address, _) = records(Vec::new());
     let config = CONFIG.replacen("{ host: ours.test,", "{ path_prefix: /only,", 1);
     let scene = scene(&config, address);
     let config = Arc::new(scene.authority.client(&[]));
-    // What it asks for cannot be seen yet, and the rule might take it: TLS ends here.
+    // Its path is not visible yet, and the rule might match. So the gate terminates TLS.
     let refused = Tls::connect(scene.gate.address("https"), &config, "mail.test").err().unwrap();
     assert!(refused.to_string().contains("UnrecognisedName"), "{refused}");
 }
 
 #[test]
-fn what_was_decrypted_is_not_passed_on() {
+fn a_decrypted_request_is_not_passed_through() {
     let (address, _) = records(Vec::new());
     let scene = scene(CONFIG, address);
     let config = Arc::new(scene.authority.client(&[]));
@@ -195,7 +195,7 @@ fn what_was_decrypted_is_not_passed_on() {
 }
 
 #[test]
-fn a_target_that_is_down_is_told_in_the_clear_and_ends_a_connection_over_tls() {
+fn a_target_that_is_down_is_502_in_the_clear_and_a_close_under_tls() {
     let (address, _) = records(Vec::new());
     let scene = scene(CONFIG, address);
     let response = scene.gate.exchange("GET / HTTP/1.1\r\nHost: dead.test\r\n\r\n");
@@ -208,7 +208,7 @@ fn a_target_that_is_down_is_told_in_the_clear_and_ends_a_connection_over_tls() {
 }
 
 #[test]
-fn the_target_is_told_who_the_client_is() {
+fn the_target_gets_the_address_of_the_client() {
     for (version, name) in [("v1", "mail.test"), ("v2", "mail.test")] {
         for (listener, over_tls) in [("https", true), ("http", false)] {
             let (address, serving) = records(Vec::new());
@@ -233,7 +233,7 @@ fn the_target_is_told_who_the_client_is() {
 }
 
 #[test]
-fn several_targets_take_turns_and_certificates_are_not_needed() {
+fn several_targets_take_turns_and_need_no_certificates() {
     let (one, first) = records(b"one".to_vec());
     let (two, second) = records(b"two".to_vec());
     let config = r#"
@@ -247,7 +247,7 @@ listeners:
     let authority = Authority::new(dir.path(), "ca.pem");
     let gate = TestGate::start(config, &[("one", &one), ("two", &two)]);
     let mut answers = Vec::new();
-    // With a name or without: the rule takes any.
+    // The rule takes connections with and without a server name.
     for name in ["any.test", "192.0.2.1"] {
         let mut socket = connect(gate.address("https"));
         socket.write_all(&authority.hello(name)).unwrap();
@@ -272,7 +272,7 @@ fn echo() -> (SocketAddr, JoinHandle<()>) {
 }
 
 #[test]
-fn a_connection_outlives_reloads_that_keep_its_rule_and_no_others() {
+fn a_connection_outlives_only_reloads_that_keep_its_rule() {
     let (address, _echo) = echo();
     let scene = scene(&format!("shutdown_timeout: 0\n{CONFIG}"), address);
     let mut socket = connect(scene.gate.address("https"));
@@ -296,7 +296,7 @@ fn a_connection_outlives_reloads_that_keep_its_rule_and_no_others() {
 }
 
 #[test]
-fn a_hello_is_judged_by_the_rules_that_hold_when_it_is_there() {
+fn a_hello_is_matched_with_the_rules_at_its_arrival() {
     let (address, before) = records(Vec::new());
     let (other, after) = records(b"from the other one".to_vec());
     let scene = scene(CONFIG, address);
@@ -314,7 +314,7 @@ fn a_hello_is_judged_by_the_rules_that_hold_when_it_is_there() {
     socket.read_to_string(&mut answer).unwrap();
     assert_eq!(answer, "from the other one");
     assert_eq!(after.join().unwrap(), hello);
-    // Nobody came to the one before; this lets it end.
+    // The previous target gets no connection. This one lets it end.
     drop(TcpStream::connect(address).unwrap());
     assert_eq!(before.join().unwrap(), b"");
 }

@@ -1,4 +1,4 @@
-//! The process as an operator meets it: signals, logs, systemd, the verbs that talk to it.
+//! The process as an operator sees it: signals, logs, systemd, the verbs that talk to it.
 
 mod support;
 
@@ -28,14 +28,14 @@ http_routes:
   - target: "http://{upstream}"
 "#;
 
-/// Longest wait for anything; nothing here takes a second.
+/// The longest wait. Nothing here takes a second.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running `smolgate run`.
 struct Process {
     child: Child,
     dir: TempDir,
-    /// What it says, line by line.
+    /// The lines that it prints.
     said: Receiver<String>,
     address: SocketAddr,
 }
@@ -49,7 +49,7 @@ impl Process {
         command
             .args(["run", "-c"])
             .arg(&file)
-            // Without an end, as long as this process has it.
+            // Input without an end, as long as this process has it.
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())
             .env_remove("RUST_LOG")
@@ -66,11 +66,11 @@ impl Process {
         process
     }
 
-    /// The next line that has `text` in it.
+    /// The next line that contains `text`.
     #[track_caller]
     fn hear(&self, text: &str) -> String {
         loop {
-            let line = self.said.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it never says {text:?}"));
+            let line = self.said.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no line with {text:?}"));
             if line.contains(text) {
                 return line;
             }
@@ -90,7 +90,7 @@ impl Process {
         text
     }
 
-    /// Another `smolgate` with the same configuration.
+    /// Runs another `smolgate` with the same configuration.
     fn verb(&self, verb: &str) -> (Option<i32>, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_smolgate"))
             .args([verb, "-c"])
@@ -136,7 +136,7 @@ fn hup_reloads_and_a_broken_file_changes_nothing() {
 }
 
 #[test]
-fn reload_and_healthcheck_reach_it_over_its_socket_with_its_token() {
+fn reload_and_healthcheck_use_its_socket_and_its_token() {
     let upstream = Upstream::says("fine");
     let gate = Process::start(&upstream, &[]);
     let (code, text) = gate.verb("healthcheck");
@@ -151,7 +151,7 @@ fn reload_and_healthcheck_reach_it_over_its_socket_with_its_token() {
 }
 
 #[test]
-fn usr1_opens_the_access_log_again() {
+fn usr1_reopens_the_access_log() {
     let upstream = Upstream::says("fine");
     let gate = Process::start(&upstream, &[]);
     let (log, moved) = (gate.dir.path().join("access.log"), gate.dir.path().join("access.log.1"));
@@ -172,7 +172,7 @@ fn usr1_opens_the_access_log_again() {
 }
 
 #[test]
-fn term_lets_an_exchange_end_and_a_second_one_does_not() {
+fn the_first_term_waits_for_an_exchange_and_the_second_does_not() {
     for patient in [true, false] {
         let (begun, finish) = (Latch::new(), Latch::new());
         let (begins, finishes) = (begun.clone(), finish.clone());
@@ -204,9 +204,9 @@ fn term_lets_an_exchange_end_and_a_second_one_does_not() {
     }
 }
 
-/// What has no end is read for a while; a signal is not kept waiting for that.
+/// Reading an endless file takes a while. A signal is handled in the meantime.
 #[test]
-fn term_is_heard_during_a_reload() {
+fn term_is_handled_during_a_reload() {
     let upstream = Upstream::says("fine");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notify.sock");
@@ -231,13 +231,13 @@ fn term_is_heard_during_a_reload() {
 /// The first process of a container gets no signal that it does not catch.
 #[cfg(target_os = "linux")]
 #[test]
-fn term_is_caught_and_heard_while_the_configuration_is_read() {
+fn term_is_handled_while_the_configuration_is_read() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("smolgate.yml"), "internal_api: { token: \"${file:/dev/stdin}\" }\n").unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_smolgate"));
     command.args(["run", "-c", "smolgate.yml"]).current_dir(dir.path()).stdin(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // It is not dropped: standard input has no end.
+    // Keep standard input open, so that it has no end.
     let input = child.stdin.take();
     let status = format!("/proc/{}/status", child.id());
     let catches = |text: &str| {
@@ -258,7 +258,7 @@ fn term_is_caught_and_heard_while_the_configuration_is_read() {
 }
 
 #[test]
-fn systemd_is_told() {
+fn systemd_is_notified() {
     let upstream = Upstream::says("fine");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notify.sock");
@@ -282,7 +282,7 @@ fn systemd_is_told() {
 /// sd_notify(3): a name that begins with `@`.
 #[cfg(target_os = "linux")]
 #[test]
-fn systemd_is_told_by_an_abstract_name() {
+fn systemd_is_notified_at_an_abstract_socket() {
     use std::os::linux::net::SocketAddrExt;
     let upstream = Upstream::says("fine");
     let name = format!("smolgate-{}", std::process::id());
@@ -298,7 +298,7 @@ fn systemd_is_told_by_an_abstract_name() {
 }
 
 #[test]
-fn a_port_in_use_says_so_and_is_exit_code_3() {
+fn a_port_in_use_is_named_and_is_exit_code_3() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("smolgate.yml");

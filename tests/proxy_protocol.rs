@@ -1,4 +1,4 @@
-//! `accept_proxy_protocol`: trusted peers say who their client is, and nobody else is believed.
+//! `accept_proxy_protocol`: the header of a trusted peer names the client, and no other peer may send one.
 
 mod support;
 
@@ -27,7 +27,7 @@ listeners:
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n";
 
-/// An upstream that answers with the client's address as it was told it.
+/// An upstream that responds with the client's address that it received.
 fn tells() -> Upstream {
     Upstream::each(|connection, request| {
         let address = request.head.get("X-Real-IP").unwrap_or("nobody").to_owned();
@@ -51,7 +51,7 @@ fn connect(address: SocketAddr) -> TcpStream {
 
 fn answer(mut socket: TcpStream) -> String {
     let mut answer = String::new();
-    // A refusal may reach us as a reset.
+    // A refusal may arrive as a reset.
     let _ = socket.read_to_string(&mut answer);
     answer
 }
@@ -72,7 +72,7 @@ fn the_announced_client_is_the_client() {
 }
 
 #[test]
-fn a_peer_that_speaks_for_itself_is_the_client() {
+fn with_a_local_header_the_peer_is_the_client() {
     let upstream = tells();
     let gate = TestGate::start(CONFIG, &[("upstream", &upstream)]);
     for header in [&b"PROXY UNKNOWN\r\n"[..], b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00"] {
@@ -83,7 +83,7 @@ fn a_peer_that_speaks_for_itself_is_the_client() {
 }
 
 #[test]
-fn a_peer_that_must_introduce_its_client_and_does_not_is_refused() {
+fn a_trusted_peer_without_a_valid_header_is_refused() {
     let upstream = tells();
     let gate = TestGate::start(CONFIG, &[("upstream", &upstream)]);
     for sent in [GET, b"PROXY TCP4 nonsense\r\n", b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x01x"] {
@@ -91,7 +91,7 @@ fn a_peer_that_must_introduce_its_client_and_does_not_is_refused() {
         socket.write_all(sent).unwrap();
         assert_eq!(answer(socket), "");
     }
-    // A look whether the port is open is no mistake.
+    // A connection without a byte, such as a port scan, is no error.
     drop(connect(gate.address("http")));
     let refused = "smolgate_local_replies_total{reason=\"proxy_header\"}";
     until("they are counted", || gate.metric(refused) == 3.0);
@@ -99,7 +99,7 @@ fn a_peer_that_must_introduce_its_client_and_does_not_is_refused() {
 }
 
 #[test]
-fn who_is_not_trusted_is_not_believed() {
+fn a_header_of_an_untrusted_peer_is_not_accepted() {
     let upstream = tells();
     let gate = TestGate::start(CONFIG, &[("upstream", &upstream)]);
     let mut socket = connect(gate.address("others"));
@@ -111,7 +111,7 @@ fn who_is_not_trusted_is_not_believed() {
 }
 
 #[test]
-fn it_comes_before_tls_and_goes_on_to_where_connections_are_passed() {
+fn the_header_comes_before_tls_and_is_sent_to_passthrough_targets() {
     let raw = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = raw.local_addr().unwrap();
     let dir = tempfile::tempdir().unwrap();
@@ -157,7 +157,7 @@ listeners:
 }
 
 #[test]
-fn tcp_listeners_send_it() {
+fn tcp_listeners_send_the_header() {
     let raw = TcpListener::bind("127.0.0.1:0").unwrap();
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::new(dir.path(), "ca.pem");
@@ -206,11 +206,11 @@ listeners:
     socket.write_all(&[&header(Version::V1)[..], b"hello"].concat()).unwrap();
     socket.shutdown(Shutdown::Write).unwrap();
     let announced = proxy_protocol::parse(&header(Version::V1)).unwrap().unwrap().addresses;
-    assert_eq!(received(), (announced, false, b"hello".to_vec()), "the client's address goes on");
+    assert_eq!(received(), (announced, false, b"hello".to_vec()), "the client's address is forwarded");
 }
 
 #[test]
-fn tcp_listeners_take_it_off() {
+fn tcp_listeners_remove_the_header() {
     let raw = TcpListener::bind("127.0.0.1:0").unwrap();
     let config = r#"
 listeners:

@@ -1,4 +1,4 @@
-//! Reloads: what changes from the next request on, what lives on untouched, and what changes nothing.
+//! Reloads: what changes from the next request on, what stays as it was, and what changes nothing.
 
 mod support;
 
@@ -29,7 +29,7 @@ listeners:
     target: "{live}"
 "#;
 
-/// An upstream that echoes on tunnels and answers `alive` to requests.
+/// An upstream that echoes in tunnels and responds `alive` to requests.
 fn live() -> Upstream {
     Upstream::scripted(|connection| {
         // A TCP tunnel of these tests begins with an exclamation mark.
@@ -56,14 +56,14 @@ fn start(live: &Upstream) -> TestGate {
     TestGate::start(BEFORE, &[("live", live)])
 }
 
-/// Puts another configuration into force.
+/// Loads another configuration.
 #[track_caller]
 fn reload(gate: &TestGate, live: &Upstream, yaml: &str) {
     gate.edit(yaml, &[("live", live)]);
     gate.reload().expect("the reload is fine");
 }
 
-/// An upstream that answers `alive`, once it may, and a request to it under way.
+/// An upstream that answers `alive` when it may, with a request that waits for it.
 fn held(hold: &Latch) -> (Upstream, TestGate, Client) {
     let held = hold.clone();
     let upstream = Upstream::each(move |connection, _| {
@@ -106,7 +106,7 @@ fn new_rules_hold_from_the_next_request_on_the_same_connection() {
 }
 
 #[test]
-fn a_reload_says_which_rules_are_others() {
+fn a_reload_names_the_changed_rules() {
     const RULES: &str = r#"
 listeners:
   - name: http
@@ -132,10 +132,10 @@ listeners:
     assert!(said.contains("listener http: 7 rules (n0, n1, n2, n3, n4, and 2 more) added in "), "{said}");
 }
 
-/// A read that fills all its room has not shown that nothing follows. The wait for the next request begins
-/// with the next request all the same.
+/// A read that fills its whole buffer does not show whether more bytes follow. The wait for the next request must
+/// still begin with the new rules.
 #[test]
-fn new_rules_hold_also_behind_a_request_that_filled_its_buffer() {
+fn new_rules_hold_after_a_request_that_filled_its_buffer() {
     let upstream = live();
     let gate = start(&upstream);
     let mut client = gate.client();
@@ -178,7 +178,7 @@ fn tunnels_whose_rule_is_unchanged_live_on() {
 }
 
 #[test]
-fn a_tunnel_that_begins_after_its_rule_went_ends_as_well() {
+fn a_tunnel_that_begins_after_its_rule_is_removed_ends_as_well() {
     let (asked, answer) = (Latch::new(), Latch::new());
     let (asks, answers) = (asked.clone(), answer.clone());
     let upstream = Upstream::scripted(move |connection| {
@@ -217,7 +217,7 @@ fn a_tunnel_whose_rule_comes_back_in_time_lives_on() {
 }
 
 #[test]
-fn an_exchange_in_flight_ends_as_it_began() {
+fn an_exchange_in_flight_keeps_its_rules() {
     let hold = Latch::new();
     let held = hold.clone();
     let upstream = Upstream::each(move |connection, _| {
@@ -232,7 +232,7 @@ fn an_exchange_in_flight_ends_as_it_began() {
     reload(&gate, &upstream, &BEFORE.replace("target: \"http://{live}\"", "respond: { status: 410 }"));
     hold.open();
     client.read_response().expect(200, "halfhalf");
-    // The next request on this connection meets the new rule.
+    // The next request on this connection uses the new rules.
     assert_eq!(client.exchange(LIVE).status(), 410);
 }
 
@@ -267,7 +267,7 @@ fn an_invalid_configuration_changes_nothing() {
     gate.edit(&BEFORE.replace("path_prefix", "path_prefx"), &[("live", &upstream)]);
     let error = gate.reload().expect_err("the configuration is invalid");
     assert!(error.contains("path_prefx") && error.contains("path_prefix"), "the whole diagnostic: {error}");
-    // And when it is mended, the next reload takes it.
+    // After the file was mended, the next reload works.
     reload(&gate, &upstream, &BEFORE.replace("before", "mended"));
     client.exchange(VERSION).expect(200, "mended");
 }
@@ -288,7 +288,7 @@ fn listeners_come_and_go() {
     reload(&gate, &upstream, BEFORE);
     assert_eq!(gate.find_address("extra"), None);
     support::until("the removed listener refuses", || std::net::TcpStream::connect(extra).is_err());
-    // An idle connection of a listener that is gone has nothing to wait for.
+    // An idle connection of a removed listener is closed at once.
     kept.expect_close();
     gate.exchange(VERSION).expect(200, "before");
 }
@@ -346,7 +346,7 @@ fn a_bind_that_fails_refuses_the_whole_reload() {
 }
 
 #[test]
-fn a_restart_takes_the_new_rules_too() {
+fn a_restart_uses_the_new_rules_too() {
     let upstream = live();
     let gate = start(&upstream);
     gate.exchange(VERSION).expect(200, "before");
@@ -358,9 +358,9 @@ fn a_restart_takes_the_new_rules_too() {
     gate.exchange(VERSION).expect(200, "after");
 }
 
-/// A restart neither waits for what is in flight nor refuses what comes, and a port that the system chose stays.
+/// A restart does not wait for open exchanges and refuses no connection. A port that the system chose stays.
 #[test]
-fn a_restart_serves_anew_while_what_is_in_flight_ends() {
+fn a_restart_serves_new_connections_while_exchanges_in_flight_end() {
     let hold = Latch::new();
     let (upstream, gate, mut busy) = held(&hold);
     let address = gate.address("http");
@@ -381,7 +381,7 @@ fn a_restart_serves_anew_while_what_is_in_flight_ends() {
     hold.open();
     busy.read_response().expect(200, "alive");
     busy.expect_close();
-    // The workers of before have ended, or do so now.
+    // The old workers have ended, or end now.
     gate.restart().expect("the restart is fine");
     gate.exchange(VERSION).expect(200, "after");
 }
@@ -413,25 +413,25 @@ fn a_reload_that_is_refused_leaves_nothing_behind() {
         &[("live", &upstream), ("taken", &taken.local_addr().unwrap()), ("socket", &socket.display())],
     );
     gate.reload().expect_err("the port is taken");
-    assert!(!socket.exists(), "the internal API that was not needed is still there");
+    assert!(!socket.exists(), "the socket of the refused internal API is still there");
     drop(taken);
     gate.reload().expect("the port is free now");
     assert!(socket.exists());
 }
 
-/// A gate on a port that was free a moment ago, on this address of it.
+/// A gate on a port of this address that was free a moment ago.
 fn on_a_free_port(yaml: &str, live: &Upstream) -> (TestGate, u16) {
     loop {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         match TestGate::try_start(yaml, &[("live", live), ("port", &port)]) {
             Ok(gate) => return (gate, port),
-            // Another test was faster.
+            // Another test took the port.
             Err(error) => assert!(error.contains("cannot listen"), "{error}"),
         }
     }
 }
 
-/// Ends what other threads do, also when the test fails.
+/// Ends the threads of a test, also when it fails.
 struct Ends<'a>(&'a AtomicBool);
 
 impl Drop for Ends<'_> {
@@ -456,11 +456,11 @@ fn an_address_can_be_widened_and_narrowed() {
         for (address, word) in [("", "wide"), ("127.0.0.1", "narrow"), ("0.0.0.0", "IPv4"), ("", "wide")] {
             gate.edit(&on(address).replace("before", word), &[("live", &upstream), ("port", &port)]);
             gate.reload().unwrap_or_else(|error| panic!("{address}: {error}"));
-            // The narrower socket, should it be the one that goes, still takes what comes until it has gone.
+            // The narrower socket may be the one that is removed. It accepts connections until then.
             support::until("the new rules are met", || {
                 let mut client = Client::connect(([127, 0, 0, 1], port).into());
                 let answer = client.try_send(VERSION).then(|| client.try_read_response("GET").ok()).flatten();
-                // Only Linux can close a listening socket without a reset while others connect.
+                // Only Linux can close a listening socket without a reset while clients connect.
                 assert!(answer.is_some() || cfg!(portable), "a connection was reset");
                 answer.is_some_and(|answer| answer.text() == word)
             });
@@ -504,7 +504,7 @@ fn no_connection_is_refused_or_reset_while_reloads_go_on() {
 }
 
 #[test]
-fn stopping_drains_what_is_in_flight() {
+fn stopping_drains_exchanges_in_flight() {
     let hold = Latch::new();
     let (_upstream, gate, mut busy) = held(&hold);
     let address = gate.address("http");
@@ -520,14 +520,14 @@ fn stopping_drains_what_is_in_flight() {
 }
 
 #[test]
-fn a_listener_s_own_shutdown_timeout_holds_at_a_stop() {
+fn the_shutdown_timeout_of_a_listener_holds_at_a_stop() {
     let hold = Latch::new();
     let held = hold.clone();
     let upstream = Upstream::each(move |connection, _| {
         held.wait();
         connection.send(ALIVE);
     });
-    // An hour at the top: only the other listener's own one lets the gate end.
+    // The global timeout is an hour, so the gate ends only by the listener's own.
     let own = BEFORE
         .replace("20s", "1h")
         .replace("protocol: http\n", "protocol: http\n    shutdown_timeout: 20s\n");

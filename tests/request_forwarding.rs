@@ -1,4 +1,4 @@
-//! What reaches the upstream of a request that is fine: which fields, which Host, which target.
+//! Valid requests at the upstream: fields, Host and target.
 
 mod support;
 
@@ -36,14 +36,14 @@ listeners:
       - target: "http://{upstream}"
 "#;
 
-/// Sends `request` to the listener called `listener` and returns what the upstream got.
+/// Sends `request` to the listener `listener` and returns the request that the upstream received.
 #[track_caller]
 fn forwarded_by(listener: &str, request: impl AsRef<[u8]>) -> Request {
     let upstream = Upstream::says("fine");
     let gate = TestGate::start(CONFIG, &[("upstream", &upstream)]);
     gate.client_of(listener).exchange(request).expect(200, "fine");
     let mut seen = upstream.request();
-    // The target's authority differs from run to run.
+    // The target's authority differs between runs.
     for (_, value) in &mut seen.head.fields {
         *value = value.replace(&upstream.to_string(), "UPSTREAM");
     }
@@ -55,7 +55,7 @@ fn forwarded(request: impl AsRef<[u8]>) -> Request {
     forwarded_by("http", request)
 }
 
-/// The target that reaches the upstream for `target` on `host`.
+/// The target that the upstream receives for `target` on `host`.
 #[track_caller]
 fn target_for(gate: &TestGate, upstream: &Upstream, host: &str, target: &str) -> String {
     let before = upstream.requests().len();
@@ -146,7 +146,7 @@ fn te_trailers_is_all_that_is_left_of_te() {
 }
 
 #[test]
-fn what_strangers_say_about_the_client_is_replaced() {
+fn client_fields_of_untrusted_peers_are_replaced() {
     let seen = forwarded(
         "GET / HTTP/1.1\r\nHost: public.test\r\nX-Forwarded-For: 6.6.6.6\r\nx-forwarded-for: 6.6.6.7\r\nX-Forwarded-Proto: https\r\n\
          X-Forwarded-Host: evil.test\r\nX-Real-IP: 6.6.6.6\r\nForwarded: for=6.6.6.6;host=evil.test\r\n\r\n",
@@ -160,7 +160,7 @@ fn what_strangers_say_about_the_client_is_replaced() {
 }
 
 #[test]
-fn what_a_trusted_proxy_says_is_kept_and_extended() {
+fn client_fields_of_a_trusted_proxy_are_kept_and_extended() {
     let seen = forwarded_by(
         "trusting",
         "GET / HTTP/1.1\r\nHost: inner.test\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-For: 192.0.2.2\r\nX-Forwarded-Proto: https\r\n\
@@ -174,7 +174,7 @@ fn what_a_trusted_proxy_says_is_kept_and_extended() {
 }
 
 #[test]
-fn only_a_trusted_proxy_may_say_what_only_a_proxy_knows() {
+fn fields_that_only_a_proxy_sets_need_a_trusted_proxy() {
     let ask = "GET / HTTP/1.1\r\nHost: inner.test\r\nX-Forwarded-User: root\r\nx-forwarded-port: 443\r\nX-Forwarded: 6.6.6.6\r\n\
                Proxy: http://evil.test\r\n\r\n";
     let stranger = forwarded(ask);
@@ -184,15 +184,15 @@ fn only_a_trusted_proxy_may_say_what_only_a_proxy_knows() {
     assert_eq!(trusted.head.get("x-forwarded-user"), Some("root"));
     assert_eq!(trusted.head.get("x-forwarded"), Some("6.6.6.6"));
     assert_eq!(trusted.head.get("x-forwarded-port"), Some("443"));
-    // Nor may a client of the trusted proxy have it removed.
+    // A client of the trusted proxy may not have the field removed either.
     let named = ask.replace("\r\n\r\n", "\r\nConnection: x-forwarded-user\r\n\r\n");
     assert_eq!(forwarded_by("trusting", named).head.get("x-forwarded-user"), Some("root"));
-    // Nobody may name the proxy that a CGI program would use.
+    // No client may send the field from which a CGI program would take its proxy.
     assert_eq!((stranger.head.get("proxy"), trusted.head.get("proxy")), (None, None));
 }
 
 #[test]
-fn a_trusted_proxy_that_says_nothing_is_the_client() {
+fn a_trusted_proxy_without_client_fields_is_the_client() {
     let seen = forwarded_by("trusting", "GET / HTTP/1.1\r\nHost: inner.test\r\n\r\n");
     assert_eq!(seen.head.get("x-forwarded-for"), Some("127.0.0.1"));
     assert_eq!(seen.head.get("x-forwarded-proto"), Some("http"));

@@ -1,8 +1,7 @@
-//! What the gate refuses: malformed, ambiguous and oversized requests.
+//! Requests that the gate refuses: malformed, ambiguous and oversized ones.
 //!
-//! Each row is one request as bytes. Whatever its status, what counts is that nothing of it reaches
-//! the upstream, that the second request glued to it is never answered, and that the connection
-//! ends.
+//! Each row is one request as bytes, with a second request right behind it. Whatever the status is, nothing
+//! of it may reach the upstream, the second request may get no response, and the connection must end.
 
 mod support;
 
@@ -29,14 +28,14 @@ listeners:
       - target: "http://{upstream}"
 "#;
 
-/// Name of the row, the request, and the status and reason it is refused with; where a request
-/// breaks two rules, both reasons with a `|` between.
+/// Name of the row, the request, and the status and reason of the refusal. If a request breaks two rules,
+/// both reasons are given with a `|` between them.
 type Row<'a> = (&'a str, &'a [u8], u16, &'a str);
 
-/// Follows every row: a request that would be answered if the gate took the row for harmless.
+/// Follows every row: a request that gets a response if the gate accepts the row.
 const GLUED: &[u8] = b"GET /smuggled HTTP/1.1\r\nHost: smuggled.test\r\n\r\n";
 
-/// Sends every row and reports all rows that went wrong.
+/// Sends every row and reports all failures.
 #[track_caller]
 fn refuses(rows: &[Row]) {
     let upstream = Upstream::says("fine");
@@ -57,7 +56,7 @@ fn refuses(rows: &[Row]) {
         if !response.head.list("connection").contains(&"close".to_owned()) {
             wrong.push(format!("{name}: closes without saying so"));
         }
-        // A request that is fine goes the same way: what a row had sent would be seen before it.
+        // A valid request afterwards: anything that a row sent upstream would have arrived before it.
         gate.exchange("GET /fine HTTP/1.1\r\nHost: fine.test\r\n\r\n").expect(200, "fine");
         let leaked: Vec<_> = upstream.requests().iter().map(|request| request.head.start.clone()).collect();
         if leaked.iter().any(|start| start != "GET /fine HTTP/1.1") {
@@ -140,9 +139,9 @@ fn transfer_codings_that_are_not_exactly_chunked() {
     );
 }
 
-/// A coding that exists is an honest request only where nothing else leaves the framing in doubt.
+/// A known coding is a valid request only if nothing else leaves the framing in doubt.
 #[test]
-fn codings_that_exist_beside_another_sign_of_smuggling() {
+fn known_codings_beside_another_sign_of_smuggling() {
     const GZIP: &str = "Transfer-Encoding: gzip\r\n";
     const LIST: &str = "Transfer-Encoding: gzip, chunked\r\n";
     const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
@@ -292,7 +291,7 @@ fn control_bytes_in_a_target() {
     for (name, bytes) in rows {
         let mut client = gate.client();
         client.send(&bytes);
-        // The line is broken as much as the target is: either reason is right.
+        // Line and target are both malformed, so either reason is right.
         let response = client.read_response();
         assert_eq!(response.status(), 400, "{name}: {response:?}");
         assert!(
@@ -367,7 +366,7 @@ fn heads_beyond_the_limits() {
 }
 
 #[test]
-fn an_oversized_head_is_told_which_field_was_too_long() {
+fn a_refused_head_has_the_name_of_the_field_that_is_too_long() {
     let upstream = Upstream::says("fine");
     let gate = TestGate::start(CONFIG, &[("upstream", &upstream)]);
     let value = "v".repeat(3900);
@@ -412,23 +411,23 @@ fn a_body_known_to_be_too_large_is_refused_before_it_is_read() {
     client.send("POST / HTTP/1.1\r\nHost: small.test\r\nContent-Length: 11\r\n\r\n");
     client.read_response().expect_own(413, "body_too_large");
     client.expect_close();
-    // With the expectation the client waits, and is spared the sending.
+    // With the expectation, the client waits and need not send the body.
     let mut client = gate.client();
     client.send("POST / HTTP/1.1\r\nHost: small.test\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n");
     let response = client.read_response();
     response.expect_own(413, "body_too_large");
     assert!(response.interim.is_empty(), "{response:?}");
     assert_eq!(upstream.connections(), 0);
-    // It is the rule's limit, and the rule's metric that says so.
+    // The limit is the rule's, so the rule's metric counts it.
     let series = r#"smolgate_requests_total{listener="http",rule="small.test",method="POST",code="413"}"#;
     support::until("both are counted", || gate.metric(series) == 2.0);
-    // Ten bytes are not too many.
+    // Ten bytes are within the limit.
     gate.exchange("POST / HTTP/1.1\r\nHost: small.test\r\nContent-Length: 10\r\n\r\n0123456789")
         .expect(200, "fine");
 }
 
 #[test]
-fn chunked_bodies_that_are_not_well_formed_never_end_well_upstream() {
+fn malformed_chunked_bodies_never_end_cleanly_upstream() {
     let long = "e".repeat(70_000);
     let rows: &[(&str, &[u8])] = &[
         ("plus", b"+5\r\nhello\r\n0\r\n\r\n"),
@@ -471,12 +470,12 @@ fn chunked_bodies_that_are_not_well_formed_never_end_well_upstream() {
     }
 }
 
-/// The client got 400 or a plain close, and the upstream no whole request.
+/// Fails unless the client got 400 or a plain close, and the upstream no complete request.
 fn judge_cut(name: &str, mut client: Client, upstream: &Upstream) {
     let (bytes, _) = client.read_to_end();
     assert!(bytes.is_empty() || bytes.starts_with(b"HTTP/1.1 400 "), "{name}: {}", show(&bytes));
     let answers = bytes.windows(9).filter(|window| *window == b"HTTP/1.1 ").count();
-    assert!(answers <= 1, "{name}: answered twice: {}", show(&bytes));
+    assert!(answers <= 1, "{name}: two responses: {}", show(&bytes));
     for number in 0..upstream.connections() {
         upstream.wait_end(number);
     }

@@ -1,4 +1,4 @@
-//! What becomes of an upstream's answer: forwarded, framed anew, cut visibly or replaced by 502.
+//! Responses of an upstream: forwarded, framed again, visibly cut, or replaced by 502.
 
 mod support;
 
@@ -23,7 +23,7 @@ fn start(upstream: &Upstream) -> TestGate {
     TestGate::start(CONFIG, &[("upstream", upstream)])
 }
 
-/// An upstream that answers its first request on each connection with `response` and closes.
+/// An upstream that sends `response` to the first request of each connection and closes.
 fn once(response: impl AsRef<[u8]>) -> Upstream {
     let response = response.as_ref().to_vec();
     Upstream::scripted(move |connection| {
@@ -95,7 +95,7 @@ fn interim_responses_are_forwarded_in_order() {
     assert_eq!(upstream.connections(), 1);
 }
 
-/// RFC 9110, section 8.6: a length in a 1xx or a 204 is none. Readers that take it for one wait for a body.
+/// RFC 9110, section 8.6: a 1xx or a 204 has no length. Readers that believe it wait for a body.
 #[test]
 fn interim_responses_have_no_length() {
     let upstream = Upstream::answers(
@@ -108,7 +108,7 @@ fn interim_responses_have_no_length() {
 }
 
 #[test]
-fn a_length_goes_on_without_zeros_in_front() {
+fn leading_zeros_of_a_response_length_are_removed() {
     for (theirs, ours, body) in [("010", "10", "hellohello"), ("00", "0", ""), ("0", "0", "")] {
         let upstream =
             Upstream::answers(format!("HTTP/1.1 200 OK\r\nContent-Length: {theirs}\r\n\r\n{body}"));
@@ -247,7 +247,7 @@ fn a_body_that_ends_too_early_never_ends_cleanly() {
         let gate = start(&upstream);
         let mut client = gate.client();
         let response = client.exchange(GET);
-        // Either the gate had not yet begun to answer, or the break can be seen.
+        // Either the gate had not begun to respond, or the cut can be seen.
         let seen = response.body.fault.is_some() || response.status() == 502;
         assert!(seen, "{name}: a clean end: {response:?}");
         if response.status() == 200 {
@@ -283,7 +283,7 @@ fn a_reset_inside_a_body_never_ends_cleanly() {
 }
 
 #[test]
-fn bytes_beyond_the_body_reach_no_one() {
+fn bytes_after_the_body_reach_no_client() {
     for framed in
         ["Content-Length: 4\r\n\r\nfine", "Transfer-Encoding: chunked\r\n\r\n4\r\nfine\r\n0\r\n\r\n"]
     {
@@ -305,13 +305,13 @@ fn bytes_beyond_the_body_reach_no_one() {
 }
 
 #[test]
-fn an_unasked_response_on_an_idle_connection_reaches_no_one() {
+fn an_unasked_response_on_an_idle_connection_reaches_no_client() {
     let spoken = Latch::new();
     let speaks = spoken.clone();
     let upstream = Upstream::each(move |connection, request| {
         connection.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine");
         if request.target() == "/first" {
-            // Only once the client has its response, so that this is no longer part of it.
+            // Wait until the client has its response, so that these bytes are no longer part of it.
             Latch::wait(&speaks);
             connection.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
             connection.hang();
@@ -396,7 +396,7 @@ fn responses_without_a_body_have_none_whatever_their_length_says() {
 }
 
 #[test]
-fn head_keeps_chunked_framing_out_of_the_way() {
+fn a_response_to_head_may_name_chunked_framing() {
     let upstream = Upstream::each(|connection, request| {
         let body = if request.method() == "HEAD" { "" } else { "4\r\nfine\r\n0\r\n\r\n" };
         connection.send(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}"));
@@ -408,7 +408,7 @@ fn head_keeps_chunked_framing_out_of_the_way() {
 }
 
 #[test]
-fn an_http_1_0_answer_is_not_kept() {
+fn after_an_http_1_0_response_the_connection_is_not_reused() {
     let upstream = Upstream::answers("HTTP/1.0 200 OK\r\nContent-Length: 4\r\n\r\nfine");
     let gate = start(&upstream);
     let mut client = gate.client();
@@ -420,7 +420,7 @@ fn an_http_1_0_answer_is_not_kept() {
 }
 
 #[test]
-fn a_status_line_is_sent_on_as_we_would_write_it() {
+fn a_status_line_is_normalized() {
     let lines = [
         ("HTTP/1.1 200 Fine, thank you", "HTTP/1.1 200 Fine, thank you"),
         ("HTTP/1.1 200 ", "HTTP/1.1 200 "),
@@ -439,7 +439,7 @@ fn a_status_line_is_sent_on_as_we_would_write_it() {
 }
 
 #[test]
-fn connection_close_of_the_upstream_is_its_own_affair() {
+fn connection_close_of_the_upstream_is_not_forwarded() {
     let upstream = Upstream::answers("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 4\r\n\r\nfine");
     let gate = start(&upstream);
     let mut client = gate.client();
@@ -451,10 +451,10 @@ fn connection_close_of_the_upstream_is_its_own_affair() {
     assert_eq!(upstream.connections(), 2);
 }
 
-/// The end goes out in one packet with the last bytes. What the client has said meanwhile makes the
-/// close behind it a reset, which must not cost it those bytes.
+/// The end is sent in one packet with the last bytes. Because of bytes from the client, the close after it is
+/// a reset, which must not discard the last bytes.
 #[test]
-fn a_last_answer_arrives_also_when_the_client_goes_on_talking() {
+fn a_last_response_arrives_even_if_the_client_still_sends() {
     let step = Latch::new();
     let told = step.clone();
     let upstream = Upstream::each(move |connection, _| {
@@ -515,7 +515,7 @@ fn a_client_that_leaves_ends_the_upstream_exchange() {
             upstream.wait_requests(1);
         }
         client.reset();
-        assert!(matches!(upstream.wait_end(0), End::Clean | End::Reset), "answer begun: {begun}");
+        assert!(matches!(upstream.wait_end(0), End::Clean | End::Reset), "response begun: {begun}");
         let gone = "smolgate_local_replies_total{reason=\"client_gone\"}";
         until("it is counted", || gate.metric(gone) == 1.0);
     }

@@ -1,4 +1,4 @@
-//! When a request is sent again, and when never.
+//! Repeated requests: when the gate may send a request again, and when it must not.
 
 mod support;
 
@@ -31,8 +31,8 @@ fn start(upstream: &Upstream) -> TestGate {
         .keep((refusing, refusing2))
 }
 
-/// Answers one request and dies the moment the second has come, without a byte: what a connection
-/// does that was closed while a request was on its way. Later connections answer everything.
+/// Responds to one request and dies after the second without a byte, like a connection that was closed while
+/// a request was on its way. Later connections respond to everything.
 fn dies_when_reused(die: fn(&mut Connection)) -> Upstream {
     Upstream::scripted(move |connection| {
         if connection.number == 0 {
@@ -82,7 +82,7 @@ fn a_post_is_never_sent_twice() {
                 "{response:?}"
             );
             assert_eq!(upstream.requests().len(), 2, "{request:?}");
-            // The failure is that exchange's alone.
+            // Only that exchange fails.
             gate.exchange(GET).expect(200, "fine");
         }
     }
@@ -152,7 +152,7 @@ fn an_idle_connection_that_was_closed_is_never_handed_out() {
     client.exchange(GET).expect(200, "fine");
     told.open();
     closed.wait();
-    // Not even a POST meets it, though none is ever sent twice.
+    // Even a POST never gets that connection, although a POST is never sent twice.
     client.exchange(POST).expect(200, "fine");
     assert_eq!((upstream.connections(), upstream.requests().len()), (2, 2));
 }
@@ -188,8 +188,8 @@ fn a_target_that_comes_back_is_used_at_once() {
 }
 
 #[test]
-fn a_name_stands_for_all_its_addresses() {
-    // `localhost` may be ::1 first, where nobody listens.
+fn all_addresses_of_a_name_are_tried() {
+    // `localhost` may be ::1 first, where nothing listens.
     let upstream = Upstream::answers(FINE);
     let named = format!("localhost:{}", upstream.address().port());
     let refusing = Refusing::new();
@@ -217,12 +217,12 @@ fn two_targets_are_tried_and_no_more() {
             refused += 1;
         }
     }
-    // In turn: of three beginnings, one meets both that refuse.
+    // The first target rotates: of three starts, one meets both targets that refuse.
     assert_eq!((refused, upstream.requests().len()), (2, 4));
 }
 
 #[test]
-fn an_upstream_without_a_live_target_is_503_and_says_when_to_come_again() {
+fn an_upstream_without_a_live_target_is_503_with_retry_after() {
     let upstream = Upstream::says("fine");
     let gate = start(&upstream);
     let response = gate.exchange("GET / HTTP/1.1\r\nHost: down.test\r\n\r\n");
@@ -234,12 +234,12 @@ fn an_upstream_without_a_live_target_is_503_and_says_when_to_come_again() {
 }
 
 #[test]
-fn a_keep_alive_timeout_of_the_upstream_shortens_the_stay() {
+fn a_keep_alive_timeout_of_the_upstream_shortens_the_idle_time() {
     let upstream =
         Upstream::answers("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 4\r\n\r\nfine");
     let gate = start(&upstream);
     gate.exchange(POST).expect(200, "fine");
-    // One second less the margin of one second: not kept at all, so nothing can race.
+    // One second less the margin of one second: the connection is never kept, so there is no race.
     upstream.wait_end(0);
     gate.exchange(POST).expect(200, "fine");
     assert_eq!(upstream.connections(), 2);

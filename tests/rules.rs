@@ -1,4 +1,4 @@
-//! Which rule a request meets, and the actions that need no upstream.
+//! The choice of a rule, and the actions that need no upstream.
 
 mod support;
 
@@ -50,7 +50,7 @@ struct Scene {
     _two: Upstream,
 }
 
-/// More than a connection takes at once.
+/// A body larger than a connection accepts at once.
 fn long() -> String {
     "0123456789abcdef".repeat(60_000)
 }
@@ -134,19 +134,19 @@ fn no_rule_is_404_without_a_banner() {
 }
 
 #[test]
-fn own_answers_are_counted_by_reason() {
+fn local_replies_are_counted_by_reason() {
     let scene = scene();
     for _ in 0..3 {
         scene.gate.exchange("GET / HTTP/1.1\r\nHost: unknown.test\r\n\r\n").expect_own(404, "no_rule");
     }
     scene.gate.exchange("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").expect(200, "a rest");
     let counted = || scene.gate.metric("smolgate_local_replies_total{reason=\"no_rule\"}");
-    support::until("the third answer is counted", || counted() >= 3.0);
+    support::until("the third reply is counted", || counted() >= 3.0);
     assert_eq!(counted(), 3.0);
 }
 
 #[test]
-fn own_answers_keep_the_connection_where_the_request_was_fine() {
+fn local_replies_to_a_valid_request_keep_the_connection() {
     let scene = scene();
     let mut client = scene.gate.client();
     client.exchange("GET / HTTP/1.1\r\nHost: unknown.test\r\n\r\n").expect_own(404, "no_rule");
@@ -154,7 +154,7 @@ fn own_answers_keep_the_connection_where_the_request_was_fine() {
 }
 
 #[test]
-fn own_answers_to_a_body_keep_the_connection_or_say_that_it_ends() {
+fn local_replies_to_a_body_keep_the_connection_or_say_close() {
     let scene = scene();
     for (host, status) in [("unknown.test", 404), ("one.test", 201), ("moved.test", 308)] {
         let mut client = scene.gate.client();
@@ -165,16 +165,16 @@ fn own_answers_to_a_body_keep_the_connection_or_say_that_it_ends() {
             client.half_close();
             client.expect_close();
         } else {
-            // The body was no request, and is not in the way of the next one.
+            // The body must not be read as a request, nor block the next one.
             client.exchange("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").expect(200, "a rest");
         }
     }
 }
 
-/// Their end goes out in one packet with the last bytes. What the client has said meanwhile makes the close
-/// behind it a reset, which must not cost it those bytes.
+/// The end is sent in one packet with the last bytes. Because of bytes from the client, the close after it is
+/// a reset, which must not discard the last bytes.
 #[test]
-fn own_answers_that_are_the_last_arrive_whole_when_the_client_goes_on_talking() {
+fn last_local_replies_arrive_whole_even_if_the_client_still_sends() {
     let scene = scene();
     for (host, status) in [("unknown.test", 404), ("one.test", 201), ("moved.test", 308)] {
         let mut client = scene.gate.client();
@@ -186,7 +186,7 @@ fn own_answers_that_are_the_last_arrive_whole_when_the_client_goes_on_talking() 
 }
 
 #[test]
-fn own_answers_say_who_they_are_and_speak_what_the_client_prefers() {
+fn local_replies_have_a_reason_and_the_type_that_the_client_prefers() {
     let scene = scene();
     let ask =
         |accept: &str| scene.gate.exchange(format!("GET / HTTP/1.1\r\nHost: unknown.test\r\n{accept}\r\n"));
@@ -204,7 +204,7 @@ fn own_answers_say_who_they_are_and_speak_what_the_client_prefers() {
 }
 
 #[test]
-fn own_answers_to_head_have_no_body() {
+fn local_replies_to_head_have_no_body() {
     let scene = scene();
     let mut client = scene.gate.client();
     client.exchange("HEAD / HTTP/1.1\r\nHost: unknown.test\r\n\r\n").expect_own(404, "no_rule");
@@ -214,13 +214,13 @@ fn own_answers_to_head_have_no_body() {
 }
 
 #[test]
-fn respond_answers_with_what_was_written() {
+fn respond_sends_the_configured_response() {
     let scene = scene();
     let mut client = scene.gate.client();
     let response = client.exchange("GET / HTTP/1.1\r\nHost: one.test\r\n\r\n");
     response.expect(201, "a list");
     assert_eq!(response.get("x-own"), Some("yes"));
-    assert_eq!(response.get("proxy-status"), None, "a configured answer is no failure");
+    assert_eq!(response.get("proxy-status"), None, "a configured response is no failure");
     let empty = client.exchange("GET / HTTP/1.1\r\nHost: empty.test\r\n\r\n");
     assert_eq!((empty.status(), empty.get("content-length")), (204, None));
     client.exchange("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").expect(200, "a rest");
@@ -245,11 +245,11 @@ fn redirect_never_leaves_the_written_origin() {
 }
 
 #[test]
-fn a_target_that_refuses_is_502_and_says_so() {
+fn a_refusing_target_is_502_with_its_reason() {
     let scene = scene();
     let mut client = scene.gate.client();
     client.exchange("GET / HTTP/1.1\r\nHost: down.test\r\n\r\n").expect_own(502, "connect_refused");
-    // One bad service takes nothing else down, not even on this connection.
+    // One bad service harms no other, even on this connection.
     client.exchange("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").expect(200, "a rest");
 }
 
@@ -264,11 +264,11 @@ fn several_targets_are_used_in_turn() {
 }
 
 #[test]
-fn a_long_answer_of_a_rule_is_whole_and_keeps_the_connection() {
+fn a_long_response_of_a_rule_is_whole_and_keeps_the_connection() {
     let scene = scene();
     let mut client = scene.gate.client();
     let ask = |method: &str, fields: &str| format!("{method} / HTTP/1.1\r\nHost: long.test\r\n{fields}\r\n");
-    // At once, so that none is read before all are sent.
+    // In one write, so that the client has sent all before it reads.
     client.send(
         [ask("GET", ""), ask("HEAD", ""), ask("GET", ""), ask("GET", "Connection: close\r\n")].concat(),
     );

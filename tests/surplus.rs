@@ -1,5 +1,5 @@
-//! Bytes behind a response: no request asked for them, and the next one must not get them, however they lie
-//! in our buffers and in those of TLS. And what is no surplus must not cost a connection.
+//! Bytes after a response, without a request. The next request must not get them, wherever the gate or TLS
+//! has buffered them. A connection without such bytes must stay in use.
 
 mod support;
 
@@ -26,8 +26,8 @@ const TLS: &str = "tls: { insecure_skip_verify: true }";
 
 const SURPLUS: &str = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nsurplus";
 
-/// Bytes of a response, head and all. Buffers are 2, 16 and 64 KiB, and a response may fill some of them one
-/// after the other; records of TLS have 16 KiB at most.
+/// Sizes of whole responses. Buffers are 2, 16 and 64 KiB, and a response may fill several of them in a row.
+/// TLS records have 16 KiB at most.
 const SIZES: [usize; 11] = [
     200,
     2048,
@@ -45,15 +45,16 @@ const SIZES: [usize; 11] = [
 /// Less than a record holds.
 const LAST_BYTES: usize = 8192;
 
-/// Answers `/123` with a response of 123 bytes and sends something behind it; anything else with its path.
+/// Responds to `/123` with a response of 123 bytes and more bytes behind it, and to any other path with the
+/// path.
 fn generous(connection: &mut Connection) {
     while let Some(request) = connection.read_request() {
         let head = String::from_utf8(request.head.raw.clone()).unwrap();
         let path = head.split(' ').nth(1).unwrap()[1..].to_owned();
         match path.parse::<usize>() {
             Ok(size) => {
-                // The last bytes of the response and what is behind them go out in one record and one packet:
-                // what comes later than the next request cannot be told from an answer to it.
+                // Send the last bytes of the response and the surplus in one record and one packet. A later
+                // surplus could not be distinguished from the next response.
                 let bytes = [&response(size), SURPLUS.as_bytes()].concat();
                 let (first, last) = bytes.split_at(bytes.len().saturating_sub(LAST_BYTES));
                 connection.send(first);
@@ -66,14 +67,14 @@ fn generous(connection: &mut Connection) {
     }
 }
 
-/// A response of exactly so many bytes.
+/// A response of exactly `size` bytes.
 fn response(size: usize) -> Vec<u8> {
     let head = |length: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {length:010}\r\n\r\n");
     let body = vec![b'x'; size - head(0).len()];
     [head(body.len()).as_bytes(), &body].concat()
 }
 
-/// A gate before a target that speaks TLS of that version, or none.
+/// A gate before a target with that version of TLS, or without TLS.
 fn scene(version: Option<&'static SupportedProtocolVersion>) -> (Upstream, TestGate) {
     let upstream = target(version);
     let (scheme, tls) = if version.is_some() { ("https", TLS) } else { ("http", "") };
@@ -103,7 +104,7 @@ fn check_surplus(version: Option<&'static SupportedProtocolVersion>) {
     for size in SIZES.iter().flat_map(|size| size - 1..=size + 1) {
         let given = client.exchange(ask(&size.to_string()));
         assert_eq!((given.status(), given.body.fault.as_ref()), (200, None), "{size} bytes");
-        // On the same connection and on another: a link is of no client.
+        // On this connection and on another, because target connections belong to no client.
         assert_eq!(client.exchange(ask("mine")).text(), "mine", "behind {size} bytes");
         assert_eq!(gate.exchange(ask("also")).text(), "also", "behind {size} bytes");
     }
@@ -124,16 +125,16 @@ fn surplus_of_a_target_with_tls_1_2_is_for_no_client() {
     check_surplus(Some(&TLS12));
 }
 
-/// A server with TLS 1.3 sends session tickets behind the handshake, which no read asks for.
+/// A server with TLS 1.3 sends session tickets after the handshake, which no read asks for.
 #[test]
-fn without_surplus_a_connection_is_used_again() {
+fn without_surplus_a_connection_is_reused() {
     for version in [None, Some(&TLS12), Some(&TLS13)] {
         let (upstream, gate) = scene(version);
         let mut client = gate.client();
         for number in 0..4 {
             let path = format!("get-{number}");
             assert_eq!(client.exchange(ask(&path)).text(), path);
-            // A link for a request that cannot be sent again is looked at more closely.
+            // The gate checks a connection more closely before a request that must not be sent again.
             let post = format!("POST /post-{number} HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody");
             assert_eq!(client.exchange(post).text(), format!("post-{number}"));
         }

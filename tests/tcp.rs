@@ -1,4 +1,4 @@
-//! TCP listeners: bytes both ways, each end on its own.
+//! TCP listeners: bytes in both directions, and the end of each direction.
 
 mod support;
 
@@ -22,7 +22,7 @@ fn start(upstream: &Upstream) -> TestGate {
     TestGate::start(CONFIG, &[("upstream", upstream)])
 }
 
-/// Sends back what comes, until the end.
+/// Echoes all bytes until the end.
 fn echo() -> Upstream {
     Upstream::scripted(|connection| {
         while let Some(bytes) = connection.read_some() {
@@ -110,7 +110,7 @@ fn large_transfers_pass_both_ways_at_once_unchanged() {
     let (up, down) = (pattern(4, 32 << 20), pattern(5, 32 << 20));
     let (expected, sent) = (up.clone(), down.clone());
     let upstream = Upstream::scripted(move |connection| {
-        // Its own sending must not wait for its reading.
+        // Writing must not wait for reading.
         let mut writer = connection.writer().expect("open");
         let sent = sent.clone();
         let sender = thread::spawn(move || writer.write_all(&sent).expect("the gate takes all of it"));
@@ -135,7 +135,7 @@ fn large_transfers_pass_both_ways_at_once_unchanged() {
     assert!(upstream.received()[0] == up, "what came up changed");
 }
 
-/// Both are moved in ways of their own, and each way has to know when it is the other's turn.
+/// Small and large transfers use different code, and each direction must switch between them.
 #[test]
 fn messages_and_large_transfers_take_turns() {
     const SIZES: [usize; 6] = [1 << 20, 3, 16 << 10, 1 << 20, 100 << 10, 3];
@@ -166,7 +166,7 @@ fn several_targets_are_used_in_turn() {
 }
 
 #[test]
-fn a_target_that_refuses_is_passed_over() {
+fn a_refusing_target_is_skipped() {
     let (refusing, upstream) = (Refusing::new(), Upstream::scripted(|c| c.send("alive")));
     let config = CONFIG.replace(r#"target: "{upstream}""#, r#"targets: ["{refusing}", "{upstream}"]"#);
     let gate = TestGate::start(&config, &[("refusing", &refusing), ("upstream", &upstream)]);
@@ -185,7 +185,7 @@ fn without_an_upstream_the_client_is_closed() {
 }
 
 #[test]
-fn a_client_that_resets_while_the_target_is_sought_is_let_go() {
+fn a_client_reset_during_the_connect_ends_the_connection() {
     let blackhole = Blackhole::new();
     let upstreams = "upstreams: { far: { targets: [\"{upstream}\"], connect_timeout: 1h } }\n";
     let config = format!("{upstreams}{}", CONFIG.replace("target: \"{upstream}\"", "upstream: far"));
@@ -194,7 +194,7 @@ fn a_client_that_resets_while_the_target_is_sought_is_let_go() {
     let open = || gate.metric("smolgate_connections_open{listener=\"raw\"}");
     until("it has been accepted", || open() == 1.0);
     client.reset();
-    until("it is let go", || open() == 0.0);
+    until("it is closed", || open() == 0.0);
     assert_eq!(gate.metric("smolgate_local_replies_total{reason=\"client_gone\"}"), 1.0);
 }
 

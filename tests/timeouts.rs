@@ -1,7 +1,7 @@
-//! Every wait for a peer ends: heads, idle connections, bodies both ways, connects, answers.
+//! Every wait for a peer ends: heads, idle connections, bodies in both directions, connects, responses.
 //!
-//! Timeouts are short here and the other side never does what is waited for, so each test ends by
-//! the timeout or fails at the harness's deadline. Nothing asserts how long it took.
+//! Timeouts are short here and the peer never acts, so each test ends by the timeout or fails at the
+//! harness's deadline. No test measures how long it took.
 
 mod support;
 
@@ -77,7 +77,7 @@ fn a_head_that_trickles_gets_408_too() {
     let gate = start(&upstream);
     let mut client = gate.client();
     client.send("GET / HTTP/1.1\r\nX: ");
-    // Progress does not count: a head has a total. The trickle stops when the gate hangs up.
+    // Progress does not count, because a head has a total limit. The trickle stops when the gate closes.
     let mut writer = client.writer();
     let trickle = std::thread::spawn(move || {
         let end = std::time::Instant::now() + support::DEADLINE;
@@ -109,7 +109,7 @@ fn a_request_body_without_progress_ends_both_sides() {
     }
 }
 
-/// The upstream reads to the end before it answers.
+/// An upstream that reads to the end before it responds.
 fn start_with_uploads(upstream: &Upstream, patience: &str) -> TestGate {
     let config = CONFIG.replace("response_timeout: \"200ms\"", patience);
     let blackhole = Blackhole::new();
@@ -129,7 +129,7 @@ fn a_request_body_that_stalls_is_the_clients_fault_however_short_the_response_ti
 }
 
 #[test]
-fn the_wait_for_an_answer_begins_when_the_request_has_ended() {
+fn the_wait_for_a_response_begins_when_the_request_has_ended() {
     let upstream = Upstream::says("fine");
     let gate = start_with_uploads(&upstream, "response_timeout: \"100ms\"\n        body_timeout: \"20s\"");
     let mut client = gate.client();
@@ -142,7 +142,7 @@ fn the_wait_for_an_answer_begins_when_the_request_has_ended() {
 }
 
 #[test]
-fn a_client_that_waits_for_leave_waits_for_the_target() {
+fn a_client_that_waits_for_100_continue_waits_for_the_target() {
     let upstream = Upstream::scripted(|connection| {
         connection.read_head();
         connection.hang();
@@ -226,7 +226,7 @@ fn a_target_that_does_not_accept_is_504() {
 }
 
 #[test]
-fn progress_is_enough_for_a_long_answer() {
+fn progress_is_enough_for_a_long_response() {
     let steps: Vec<Latch> = (0..5).map(|_| Latch::new()).collect();
     let told = steps.clone();
     let upstream = Upstream::each(move |connection, _| {
@@ -243,7 +243,7 @@ fn progress_is_enough_for_a_long_answer() {
     client.send(GET);
     client.read_head();
     for step in &steps {
-        // Together longer than the header and idle timeouts of this listener: neither counts here.
+        // Together longer than the header and idle timeouts of this listener, which do not apply here.
         std::thread::sleep(std::time::Duration::from_millis(150));
         step.open();
         assert_eq!(client.read_exact(1), b"x");

@@ -1,4 +1,4 @@
-//! `smolgate check` reads certificates and says what is wrong with them.
+//! `smolgate check` reads certificates and reports their problems.
 
 mod support;
 
@@ -12,7 +12,7 @@ http_config: { port: 8443, tls: { certificates: [./certs, ./more] } }
 http_routes: [{ respond: { body: fine } }]
 ";
 
-/// Exit code, and everything that was said.
+/// The exit code and the whole output.
 fn check(dir: &Path) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_smolgate"))
         .args(["check", "-c", "smolgate.yml"])
@@ -101,7 +101,7 @@ http_routes:
     assert_eq!(code, Some(1), "{said}");
     let message = "error: no certificate has the name b.a.good.test, *.lone.test: not served under TLS\n --> smolgate.yml:5:5\n";
     assert!(said.contains(message) && said.contains("put NAME.crt and NAME.key into certs"), "{said}");
-    // Where there is a default, everybody gets that one.
+    // A default certificate serves every host.
     let default = "certificates: ./certs, default_certificate: ./certs/good.crt";
     std::fs::write(dir.path().join("smolgate.yml"), lacking.replace("certificates: ./certs", default))
         .unwrap();
@@ -143,7 +143,7 @@ fn a_token_in_the_same_line_is_not_shown() {
 }
 
 #[test]
-fn letters_of_a_token_hide_nothing() {
+fn a_line_without_a_token_is_shown_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let config = r#"{internal_api: {bind: 0}, http_config: {port: 0, tls: {certificates: ./stokes/tokyo}}}"#;
     std::fs::write(dir.path().join("smolgate.yml"), config).unwrap();

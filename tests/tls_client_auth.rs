@@ -1,5 +1,5 @@
-//! What clients have to show, and that there is no way around it: on one connection a client gets
-//! only what it was let in for.
+//! Client certificates: when they are required, and that no request can bypass them. A connection gives
+//! access only to the names that its certificate was checked for.
 
 mod support;
 
@@ -11,7 +11,7 @@ use support::tls::{Authority, Leaf, Tls};
 use support::upstream::Upstream;
 use tempfile::TempDir;
 
-/// One listener for everyone and for members.
+/// One listener with public and protected names.
 const CONFIG: &str = r#"
 listeners:
   - name: https
@@ -51,11 +51,11 @@ fn scene() -> Scene {
 }
 
 impl Scene {
-    /// What `host` answers to a client that asked for `name` and has `own` to show.
+    /// The response of each host to a client that connected to `name` with the certificate `own`.
     fn ask(&self, name: &str, own: Option<&Leaf>, hosts: &[&str]) -> Result<Vec<(u16, String)>, String> {
         let config = Arc::new(self.servers.client_with(&[], own, rustls::ALL_VERSIONS));
         let mut tls = Tls::connect(self.gate.address("https"), &config, name).map_err(|e| e.to_string())?;
-        // In TLS 1.3 the client is done before the server has judged it.
+        // In TLS 1.3 the client finishes before the server has checked its certificate.
         let first = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", hosts[0]);
         tls.write_all(first.as_bytes()).map_err(|error| error.to_string())?;
         let mut byte = [0];
@@ -70,7 +70,7 @@ impl Scene {
 }
 
 #[test]
-fn who_has_to_show_a_certificate_shows_a_good_one_or_stays_outside() {
+fn a_required_certificate_must_be_valid() {
     let scene = scene();
     let answer = scene.ask("members.test", Some(&scene.member), &["members.test"]).unwrap();
     assert_eq!(answer, [(200, "members".to_owned())]);
@@ -83,7 +83,7 @@ fn who_has_to_show_a_certificate_shows_a_good_one_or_stays_outside() {
 }
 
 #[test]
-fn who_need_not_show_one_may_not_show_a_bad_one() {
+fn an_optional_certificate_must_be_valid() {
     let scene = scene();
     for own in [None, Some(&scene.member)] {
         let answer = scene.ask("guests.test", own, &["guests.test"]).unwrap();
@@ -94,7 +94,7 @@ fn who_need_not_show_one_may_not_show_a_bad_one() {
 }
 
 #[test]
-fn a_connection_for_one_name_is_no_way_to_another_with_other_demands() {
+fn a_connection_for_one_name_gives_no_access_to_a_name_with_other_demands() {
     let scene = scene();
     let hosts =
         ["public.test", "members.test", "MEMBERS.test.", "guests.test", "unknown.test", "public.test"];
@@ -109,7 +109,7 @@ fn a_connection_for_one_name_is_no_way_to_another_with_other_demands() {
 }
 
 #[test]
-fn an_absolute_target_is_no_way_around_it_either() {
+fn an_absolute_target_does_not_bypass_it() {
     let scene = scene();
     let config = Arc::new(scene.servers.client(&[]));
     let mut client = Tls::connect(scene.gate.address("https"), &config, "public.test").unwrap().client();
@@ -118,7 +118,7 @@ fn an_absolute_target_is_no_way_around_it_either() {
 }
 
 #[test]
-fn a_connection_from_before_a_reload_that_demands_more_is_not_good_enough() {
+fn a_reload_that_demands_more_applies_to_open_connections_and_sessions() {
     let scene = scene();
     let config = Arc::new(scene.servers.client(&[]));
     let connect = || Tls::connect(scene.gate.address("https"), &config, "public.test");
@@ -132,7 +132,7 @@ fn a_connection_from_before_a_reload_that_demands_more_is_not_good_enough() {
     scene.gate.edit(&demanding, &[("dir", &scene.dir.path().display())]);
     scene.gate.reload().unwrap();
     assert_eq!(open.exchange(get).status(), 421);
-    // Nor is the session that it began: the client has a ticket, and still has to show what it has not.
+    // A resumed session does not help: the client has a ticket and still needs a certificate.
     let mut tls = connect().unwrap();
     let mut byte = [0];
     let refused = tls.write_all(get.as_bytes()).and_then(|()| tls.read_exact(&mut byte));
@@ -154,12 +154,12 @@ fn without_its_authorities_a_name_is_not_served() {
 const MEMBERS: &str = "GET / HTTP/1.1\r\nHost: members.test\r\n\r\n";
 
 #[test]
-fn who_was_let_in_by_authorities_that_are_replaced_is_let_in_no_more() {
+fn clients_of_replaced_authorities_lose_access() {
     let scene = scene();
     let config = Arc::new(scene.servers.client_with(&[], Some(&scene.member), rustls::ALL_VERSIONS));
     let mut open = Tls::connect(scene.gate.address("https"), &config, "members.test").unwrap().client();
     assert_eq!(open.exchange(MEMBERS).status(), 200);
-    // The same authorities in other bytes.
+    // Equal authorities in another file content.
     let file = scene.dir.path().join("members-ca.pem");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, format!("# ours\n{text}{text}")).unwrap();
@@ -175,7 +175,7 @@ fn who_was_let_in_by_authorities_that_are_replaced_is_let_in_no_more() {
 }
 
 #[test]
-fn authorities_that_cannot_be_read_any_more_let_nobody_go_on() {
+fn clients_of_unreadable_authorities_lose_access() {
     let scene = scene();
     let config = Arc::new(scene.servers.client_with(&[], Some(&scene.member), rustls::ALL_VERSIONS));
     let mut open = Tls::connect(scene.gate.address("https"), &config, "members.test").unwrap().client();
@@ -186,7 +186,7 @@ fn authorities_that_cannot_be_read_any_more_let_nobody_go_on() {
 }
 
 #[test]
-fn tunnels_end_with_the_authorities_that_let_them_in() {
+fn tunnels_end_with_the_authorities_that_admitted_them() {
     let dir = tempfile::tempdir().unwrap();
     let servers = Authority::new(dir.path(), "ca.pem");
     servers.issue(dir.path(), "members", &["members.test"]);

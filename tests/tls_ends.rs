@@ -1,6 +1,6 @@
-//! How an HTTPS connection ends: with `close_notify` where all was said, and without where an answer or a
-//! request was cut off, so that the other side can tell (RFC 8446, section 6.1). And what does the same for a
-//! body without a length in the clear.
+//! The end of an HTTPS connection: with `close_notify` if everything was sent, and without if a response or a
+//! request was cut off, so that the peer can tell (RFC 8446, section 6.1). In the clear, a reset does this
+//! for a body without a length.
 
 mod support;
 
@@ -58,7 +58,7 @@ impl Scene {
     }
 }
 
-/// Answers by the path of the request.
+/// Responds by the path of the request.
 fn various(connection: &mut Connection) {
     while let Some(head) = connection.read_head() {
         let text = String::from_utf8(head.raw.clone()).unwrap();
@@ -79,7 +79,7 @@ fn various(connection: &mut Connection) {
             _ => connection.send("HTTP/1.1 200 OK\r\n\r\nhalf, until a reset"),
         }
         if path != "/whole" {
-            // What was sent arrives before the reset, which would overtake it.
+            // Wait until the sent bytes have arrived, because the reset would overtake them.
             connection.read_exact(1);
             return connection.reset();
         }
@@ -136,8 +136,8 @@ fn a_gate_that_stops_ends_idle_connections_cleanly() {
     stopping.join().unwrap();
 }
 
-/// What is received of an answer that its target cuts off, once `request` was sent and, when half of the answer
-/// is here, another byte.
+/// Sends `request`, and one more byte once half of the response has arrived. Returns how the response, which
+/// the target cuts off, ends.
 fn cut_off(client: &mut Client, request: &str) -> End {
     client.send(request);
     let head = client.read_head();
@@ -147,13 +147,13 @@ fn cut_off(client: &mut Client, request: &str) -> End {
     client.read_to_end().1
 }
 
-/// The request has a body of which one byte is missing: then the target resets, in the middle of both.
+/// A request whose body lacks one byte. The byte makes the target reset, in the middle of both bodies.
 fn post(path: &str, version: &str) -> String {
     format!("POST {path} HTTP/{version}\r\nHost: one.test\r\nContent-Length: 2000\r\n\r\n")
 }
 
 #[test]
-fn an_answer_that_is_cut_off_does_not_end_cleanly() {
+fn a_response_that_is_cut_off_does_not_end_cleanly() {
     let upstream = Upstream::scripted(various);
     let scene = Scene::new(&upstream, "http", "60s");
     for path in ["/half", "/half-chunk", "/until-reset"] {
@@ -165,7 +165,7 @@ fn an_answer_that_is_cut_off_does_not_end_cleanly() {
 }
 
 #[test]
-fn a_body_that_ends_with_the_connection_is_reset_where_it_is_cut_off_and_the_request_is_not_here() {
+fn a_body_without_a_length_that_is_cut_off_is_reset_before_the_request_has_ended() {
     let upstream = Upstream::scripted(various);
     let scene = Scene::new(&upstream, "http", "60s");
     assert_eq!(cut_off(&mut scene.gate.client(), &post("/until-reset", "1.0")), End::Reset);

@@ -1,4 +1,4 @@
-//! Listeners that end TLS: which certificate is shown to whom, and what is told to the others.
+//! Listeners that terminate TLS: the certificate for each name, and handshakes that fail.
 
 mod support;
 
@@ -82,7 +82,7 @@ fn get(host: &str, path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")
 }
 
-/// The alert that a handshake failed with.
+/// The alert of a failed handshake.
 #[track_caller]
 fn alert(result: std::io::Result<Tls>) -> AlertDescription {
     let error = match result {
@@ -96,7 +96,7 @@ fn alert(result: std::io::Result<Tls>) -> AlertDescription {
 }
 
 #[test]
-fn the_certificate_is_chosen_by_the_name_asked_for() {
+fn the_certificate_is_chosen_by_the_server_name() {
     let scene = scene(CONFIG);
     for (name, leaf) in [
         ("one.test", &scene.one),
@@ -115,7 +115,7 @@ fn the_certificate_is_chosen_by_the_name_asked_for() {
 }
 
 #[test]
-fn a_name_that_no_certificate_has_is_shown_nothing() {
+fn a_name_without_a_certificate_gets_none() {
     let scene = scene(CONFIG);
     for name in ["two.test", "many.test", "a.b.many.test", "127.0.0.1"] {
         assert_eq!(alert(scene.connect(name)), AlertDescription::UnrecognisedName, "{name}");
@@ -125,19 +125,19 @@ fn a_name_that_no_certificate_has_is_shown_nothing() {
 }
 
 #[test]
-fn a_default_certificate_is_for_everyone_else() {
+fn a_default_certificate_is_for_all_other_names() {
     let config = CONFIG.replace("tls: {", "tls: { default_certificate: \"{dir}/fallback.crt\",");
     let scene = scene(&config);
     let fallback = CertificateDer::from_pem_file(scene.dir.path().join("fallback.crt")).unwrap();
     assert_eq!(scene.connect("fallback.test").unwrap().shown(), fallback);
     assert_eq!(scene.connect("one.test").unwrap().shown(), der(&scene.one));
-    // The client does not trust it for this name, which shows that it was shown.
+    // The client rejects the certificate for this name, so the gate has sent it.
     let error = scene.connect("two.test").err().unwrap();
     assert!(error.to_string().contains("certificate"), "{error}");
 }
 
 #[test]
-fn the_target_is_told_of_https() {
+fn the_target_gets_https_as_the_protocol() {
     let scene = scene(CONFIG);
     let text = scene.connect("one.test").unwrap().client().exchange(get("one.test", "/up")).text();
     assert!(text.contains("X-Forwarded-Proto: https"), "{text}");
@@ -185,13 +185,13 @@ fn a_protocol_that_is_not_spoken_is_refused() {
 }
 
 #[test]
-fn a_session_goes_on_at_another_worker_and_after_a_reload() {
+fn a_session_is_resumed_at_another_worker_and_after_a_reload() {
     let scene = scene(&format!("workers: 3\n{CONFIG}"));
     let config = scene.config();
     let resumed = |config: &Arc<ClientConfig>| {
         let tls = Tls::connect(scene.address(), config, "one.test").unwrap();
         let kind = tls.0.conn.handshake_kind().unwrap();
-        // The ticket comes with or before the first answer.
+        // The ticket comes with or before the first response.
         assert_eq!(tls.client().exchange(get("one.test", "/")).text(), "fine");
         kind == rustls::HandshakeKind::Resumed
     };
@@ -204,7 +204,7 @@ fn a_session_goes_on_at_another_worker_and_after_a_reload() {
 }
 
 #[test]
-fn a_renewed_certificate_is_shown_after_a_reload() {
+fn a_renewed_certificate_is_served_after_a_reload() {
     let scene = scene(CONFIG);
     let mut kept = scene.connect("one.test").unwrap().client();
     assert_eq!(kept.exchange(get("one.test", "/")).text(), "fine");
@@ -221,11 +221,11 @@ fn a_renewed_certificate_is_shown_after_a_reload() {
 }
 
 #[test]
-fn a_renewed_certificate_is_shown_by_itself_when_files_are_watched() {
+fn a_renewed_certificate_is_served_without_a_reload_if_files_are_watched() {
     let scene = scene(&format!("watch: true\n{CONFIG}"));
     let certs = scene.dir.path().join("certs");
     scene.authority.issue(&certs, "new", &["new.test"]);
-    // In certbot's layout, one folder further down.
+    // In certbot's layout, one folder deeper.
     let live = scene.authority.issue(&certs.join("live.test"), "live", &["live.test"]);
     std::fs::rename(&live.key, certs.join("live.test/privkey.pem")).unwrap();
     std::fs::rename(&live.cert, certs.join("live.test/fullchain.pem")).unwrap();
@@ -240,7 +240,7 @@ fn a_renewed_certificate_is_shown_by_itself_when_files_are_watched() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_leaves_the_others_alone() {
+fn a_certificate_that_cannot_be_used_does_not_affect_the_others() {
     let scene = scene(CONFIG);
     let certs = scene.dir.path().join("certs");
     std::fs::write(certs.join("broken.crt"), "no PEM at all").unwrap();
@@ -257,7 +257,7 @@ fn a_certificate_that_cannot_be_used_leaves_the_others_alone() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_any_more_goes_on_until_it_is_taken_away() {
+fn the_old_certificate_is_served_until_a_usable_one_or_its_removal() {
     let scene = scene(CONFIG);
     let certs = scene.dir.path().join("certs");
     let (one, many) = (der(&scene.one), der(&scene.many));
@@ -269,19 +269,19 @@ fn a_certificate_that_cannot_be_used_any_more_goes_on_until_it_is_taken_away() {
     scene.authority.issue_expired(&certs, "many", &["*.many.test"]);
     scene.gate.reload().unwrap();
     assert_eq!((shown(), outdated()), ([one.clone(), many.clone()], 2.0));
-    // The next one is of no more use.
+    // The next one cannot be used either.
     let next = scene.authority.issue(&certs, "one", &["one.test"]);
     std::fs::copy(&scene.many.key, &next.key).unwrap();
     scene.gate.reload().unwrap();
     assert_eq!((shown(), outdated()), ([one.clone(), many], 2.0));
-    // One is good again, the other is gone.
+    // One is valid again, the other is removed.
     let next = scene.authority.issue(&certs, "one", &["one.test"]);
     std::fs::remove_file(&scene.many.cert).unwrap();
     scene.gate.reload().unwrap();
     assert_eq!(outdated(), 0.0);
     assert_eq!(scene.connect("one.test").unwrap().shown(), der(&next));
     assert_eq!(alert(scene.connect("a.many.test")), AlertDescription::UnrecognisedName);
-    // What the configuration no longer names goes too, broken or not.
+    // A certificate that the configuration no longer names is removed too, even if its file is broken.
     std::fs::write(&next.cert, "half a certif").unwrap();
     let elsewhere = CONFIG.replacen("{certs}", "{dir}/fallback.crt", 1);
     let names: support::gate::Names =
@@ -305,9 +305,9 @@ fn the_expiry_of_each_certificate_is_a_metric() {
 }
 
 #[test]
-fn who_is_slow_to_shake_hands_keeps_nobody_waiting() {
+fn slow_handshakes_delay_no_other_client() {
     let scene = scene(CONFIG);
-    // More of them than there are workers, stuck before, inside and after their hello.
+    // More of them than workers, stuck before, inside and after their hello.
     let mut slow = Vec::new();
     for bytes in [&b""[..], b"\x16\x03\x01\x02\x00\x01", &hello("one.test")] {
         for _ in 0..4 {
@@ -321,11 +321,11 @@ fn who_is_slow_to_shake_hands_keeps_nobody_waiting() {
         assert_eq!(client.exchange(get("one.test", "/")).text(), "fine");
     }
     drop(slow);
-    until("those who left are counted", || scene.handshakes("client_gone") == 12.0);
+    until("the clients that left are counted", || scene.handshakes("client_gone") == 12.0);
 }
 
 #[test]
-fn who_stalls_makes_room_for_the_next() {
+fn stalled_handshakes_make_room_for_the_next() {
     let scene = scene(CONFIG);
     let hello = hello("one.test");
     let stall = |_| {
@@ -333,15 +333,15 @@ fn who_stalls_makes_room_for_the_next() {
         socket.write_all(&hello).unwrap();
         socket
     };
-    // More than a worker has handshakes that are not finished, and their time is not over for long.
+    // More than the unfinished handshakes of a worker, long before their timeout.
     let stalled: Vec<TcpStream> = (0..700).map(stall).collect();
     for _ in 0..3 {
         let mut client = scene.connect("one.test").unwrap().client();
         assert_eq!(client.exchange(get("one.test", "/")).text(), "fine");
     }
-    until("those that have waited longest have left", || scene.handshakes("timeout") >= 188.0);
+    until("the handshakes that have waited longest are ended", || scene.handshakes("timeout") >= 188.0);
     drop(stalled);
-    until("the others leave", || scene.handshakes("timeout") + scene.handshakes("client_gone") == 700.0);
+    until("the others end", || scene.handshakes("timeout") + scene.handshakes("client_gone") == 700.0);
 }
 
 #[test]
@@ -351,7 +351,7 @@ fn a_handshake_has_a_deadline() {
         let mut socket = TcpStream::connect(scene.address()).unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         socket.write_all(bytes).unwrap();
-        // Closed, or reset with what was not read.
+        // Closed, or reset because of unread bytes.
         let mut rest = Vec::new();
         if let Err(error) = socket.read_to_end(&mut rest) {
             assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}");
@@ -371,13 +371,13 @@ fn a_hello_in_pieces_is_a_hello() {
         hello.chunks(step).for_each(|piece| socket.write_all(piece).unwrap());
         let mut answer = [0; 6];
         socket.read_exact(&mut answer).unwrap();
-        // A handshake record with a server hello in it.
+        // A handshake record with a server hello.
         assert_eq!((answer[0], answer[5]), (22, 2), "pieces of {step}");
     }
 }
 
 #[test]
-fn what_is_no_tls_is_told_so() {
+fn other_bytes_than_tls_are_refused_with_a_reason() {
     let scene = scene(CONFIG);
     let mut socket = TcpStream::connect(scene.address()).unwrap();
     socket.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -388,7 +388,7 @@ fn what_is_no_tls_is_told_so() {
 
     let mut socket = TcpStream::connect(scene.address()).unwrap();
     socket.set_read_timeout(Some(DEADLINE)).unwrap();
-    // A record of the handshake with something else than a client hello in it.
+    // A handshake record with something else than a client hello.
     socket.write_all(&[22, 3, 1, 0, 4, 2, 0, 0, 0]).unwrap();
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer).unwrap();
@@ -414,11 +414,11 @@ fn large_bodies_pass_both_ways() {
     let head = format!("POST /up HTTP/1.1\r\nHost: one.test\r\nContent-Length: {}\r\n\r\n", body.len());
     let response = client.exchange([head.as_bytes(), &body].concat());
     assert_eq!(response.status(), 200);
-    assert!(response.body.bytes == body, "the body is another");
+    assert!(response.body.bytes == body, "the body has changed");
 }
 
 #[test]
-fn tcp_listeners_end_tls_too() {
+fn tcp_listeners_terminate_tls_too() {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::new(dir.path(), "ca.pem");
     let leaf = authority.issue(dir.path(), "mail", &["mail.test"]);
@@ -440,7 +440,7 @@ listeners:
 "#;
     let (cert, key) = (leaf.cert.display(), leaf.key.display());
     let gate = TestGate::start(config, &[("cert", &cert), ("key", &key), ("target", &target)]);
-    // Any protocol: what is inside is not looked at.
+    // Any protocol, because the gate does not inspect the bytes inside.
     let config = Arc::new(authority.client(&["imap"]));
     let mut tls = Tls::connect(gate.address("https"), &config, "mail.test").unwrap();
     let bytes = pattern(3, 100_000);
@@ -465,7 +465,7 @@ fn the_access_log_names_version_and_cipher() {
 }
 
 #[test]
-fn openssl_sees_the_certificate_and_nothing_for_a_stranger() {
+fn openssl_gets_a_certificate_only_for_a_known_name() {
     if !is_there("openssl") {
         return;
     }
@@ -488,7 +488,7 @@ fn openssl_sees_the_certificate_and_nothing_for_a_stranger() {
 }
 
 #[test]
-fn curl_gets_an_answer() {
+fn curl_gets_a_response() {
     if !is_there("curl") {
         return;
     }

@@ -1,4 +1,4 @@
-//! `https://` targets: what is trusted, which name is asked for, and how a failure is told.
+//! `https://` targets: trust, server names, and the reasons of failures.
 
 mod support;
 
@@ -34,10 +34,10 @@ listeners:
         tls: { insecure_skip_verify: true }
 "#;
 
-/// Names asked for in the TLS hello, in order.
+/// Server names in the hellos, in order.
 type Asked = Arc<Mutex<Vec<Option<String>>>>;
 
-/// A TLS upstream with a certificate for `name`, and what it was asked for.
+/// A TLS upstream with a certificate for `name`, and the server names that it received.
 fn upstream(
     authority: &Authority,
     name: &str,
@@ -95,25 +95,25 @@ fn a_certificate_of_the_named_authority_is_trusted() {
     assert_eq!(
         scene.upstream.requests()[0].head.get("x-forwarded-proto"),
         Some("http"),
-        "what the client spoke"
+        "the client's protocol"
     );
 }
 
 #[test]
-fn authorities_that_are_others_after_a_reload_judge_kept_connections_too() {
+fn authorities_that_a_reload_changes_apply_to_kept_connections_too() {
     let scene = scene("127.0.0.1");
     let [ours, other] = &scene.authorities;
     scene.gate.exchange(get("trusted.test")).expect(200, "fine");
     scene.gate.reload().unwrap();
     scene.gate.exchange(get("trusted.test")).expect(200, "fine");
-    assert_eq!(scene.upstream.connections(), 1, "they are the same, and the connection is kept");
+    assert_eq!(scene.upstream.connections(), 1, "equal authorities keep the connection");
     std::fs::copy(other, ours).unwrap();
     scene.gate.reload().unwrap();
     scene.gate.exchange(get("trusted.test")).expect_own(502, "tls_certificate");
 }
 
 #[test]
-fn sni_is_asked_for_and_checked_instead_of_the_address() {
+fn the_configured_sni_is_sent_and_verified_instead_of_the_address() {
     let scene = scene("secret.test");
     scene.gate.exchange(get("named.test")).expect(200, "fine");
     assert_eq!(*scene.asked.lock().unwrap(), [Some("secret.test".to_owned())]);
@@ -125,7 +125,7 @@ fn refused(name: &str, host: &str) {
     let scene = scene(name);
     let mut client = scene.gate.client();
     client.exchange(get(host)).expect_own(502, "tls_certificate");
-    assert_eq!(scene.upstream.requests().len(), 0, "nothing is said to a stranger");
+    assert_eq!(scene.upstream.requests().len(), 0, "no request before the certificate is verified");
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_certificate_of_another_authority_is_502() {
 }
 
 #[test]
-fn the_systems_authorities_do_not_know_ours() {
+fn a_private_authority_is_unknown_to_the_system() {
     refused("127.0.0.1", "system.test");
 }
 
@@ -164,13 +164,13 @@ fn a_target_that_speaks_no_tls_is_502() {
 }
 
 #[test]
-fn a_tls_stream_cut_without_goodbye_never_ends_a_body_cleanly() {
+fn a_tls_stream_without_close_notify_never_ends_a_body_cleanly() {
     let dir = tempfile::tempdir().unwrap();
     let ours = Authority::new(dir.path(), "ours.pem");
     let (upstream, _) = upstream(&ours, "127.0.0.1", |connection| {
         connection.read_request();
         connection.send("HTTP/1.1 200 OK\r\n\r\nuntil close");
-        // The socket ends, TLS does not: an attacker can do that.
+        // The socket ends without the end of TLS. An attacker can cause that.
         connection.writer().expect("open").shutdown(Shutdown::Write).unwrap();
         connection.hang();
     });

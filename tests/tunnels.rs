@@ -1,5 +1,5 @@
-//! Tunnels over plain connections and TLS on either side, copied and spliced: how they end, and how long they may
-//! be silent.
+//! Tunnels over plain connections and TLS on either side, copied and spliced: their ends, and how long they
+//! may be silent.
 
 mod support;
 
@@ -40,7 +40,7 @@ const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\
 /// TLS from the client, TLS to the target.
 const WAYS: [(bool, bool); 4] = [(false, false), (false, true), (true, false), (true, true)];
 
-/// More than all the buffers of the system between a target and a client that does not read.
+/// More than all buffers of the system between a target and a client that does not read.
 const FLOOD: usize = 24 << 20;
 
 struct Scene {
@@ -52,7 +52,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// Both targets do `script` with what came as path, once they have switched.
+    /// Both targets run `script` with the path of the request, after the switch.
     fn new(config: &str, script: impl Fn(&mut Connection, &str) + Clone + Send + Sync + 'static) -> Scene {
         let dir = tempfile::tempdir().unwrap();
         let authority = Authority::new(dir.path(), "ca.pem");
@@ -78,7 +78,7 @@ impl Scene {
         self.open(way, path).0
     }
 
-    /// A tunnel, and the bytes of the request and of the response that it began with.
+    /// Opens a tunnel. Returns it with the bytes of its request and of its response.
     fn open(&self, (from_tls, to_tls): (bool, bool), path: &str) -> (Client, usize, usize) {
         let mut client = if from_tls {
             let config = Arc::new(self.authority.client(&[]));
@@ -98,14 +98,14 @@ impl Scene {
         if to_tls { &self.secure } else { &self.plain }
     }
 
-    /// How many tunnels have ended like this, on both listeners.
+    /// The number of tunnels that ended with this result, on both listeners.
     fn ended(&self, result: &str) -> f64 {
         let series =
             |name| format!("smolgate_tunnels_ended_total{{listener=\"{name}\",result=\"{result}\"}}");
         self.gate.metric(&series("http")) + self.gate.metric(&series("https"))
     }
 
-    /// Takes both listeners away, and all tunnels with them.
+    /// Removes both listeners, and all tunnels with them.
     fn send_away(&self) {
         let rest = CONFIG.find("  - name: other").unwrap();
         let config = format!("access_log: \"{{dir}}/access.log\"\nlisteners:\n{}", &CONFIG[rest..]);
@@ -121,7 +121,7 @@ impl Scene {
     }
 }
 
-/// Writes until the connection takes no more for a while.
+/// Writes until the connection is blocked for a while.
 fn stuff(mut writer: TcpStream) {
     let piece = vec![b'x'; 64 * 1024];
     let mut taken = Instant::now();
@@ -146,7 +146,7 @@ fn each_side_may_end_first_whatever_is_in_flight() {
                 connection.half_close();
                 connection.read_to_end();
             }
-            // The client ends while this is under way.
+            // The client ends during this transfer.
             "crossing" => connection.send(&bytes),
             _ => {
                 let (came, end) = connection.read_to_end();
@@ -186,7 +186,7 @@ fn each_side_may_end_first_whatever_is_in_flight() {
 }
 
 #[test]
-fn a_way_that_is_blocked_may_wait_as_long_as_the_other_moves() {
+fn a_blocked_direction_may_wait_as_long_as_the_other_moves() {
     let scene = Scene::new(&CONFIG.replace("1h", "1s"), |connection, _| {
         connection.send(pattern(3, FLOOD));
     });
@@ -200,14 +200,14 @@ fn a_way_that_is_blocked_may_wait_as_long_as_the_other_moves() {
                     thread::sleep(Duration::from_millis(250));
                 }
                 let bytes = client.read_exact(FLOOD);
-                assert!(bytes == pattern(3, FLOOD), "{way:?}: what came down changed");
+                assert!(bytes == pattern(3, FLOOD), "{way:?}: the bytes from the target changed");
             });
         }
     });
 }
 
 #[test]
-fn silence_ends_a_tunnel_that_is_blocked() {
+fn silence_ends_a_blocked_tunnel() {
     let scene = Scene::new(&CONFIG.replace("1h", "1s"), |connection, _| {
         connection.send(vec![b'x'; FLOOD]);
     });
@@ -215,7 +215,7 @@ fn silence_ends_a_tunnel_that_is_blocked() {
     until("all have ended", || scene.ended("tunnel_idle") == 4.0);
 }
 
-/// The way from the side that resets has ended already, so nothing is read there.
+/// The direction from the side that resets has ended already, so the gate does not read from it.
 #[test]
 fn a_reset_after_an_end_is_seen_at_once() {
     let over = Latch::new();
@@ -234,7 +234,7 @@ fn a_reset_after_an_end_is_seen_at_once() {
         let mut client = scene.tunnel(way, "/client");
         client.half_close();
         let number = f64::from(number);
-        // Only then has the gate seen the end.
+        // The gate has now seen the end.
         scene.target(way).wait_end(scene.target(way).connections() - 1);
         client.reset();
         until("its reset has ended the tunnel", || scene.ended("client_gone") == number);
@@ -247,9 +247,9 @@ fn a_reset_after_an_end_is_seen_at_once() {
     over.open();
 }
 
-/// The way from the side that resets waits for the other side, so nothing is read there.
+/// The direction from the side that resets waits for the other side, so the gate does not read from it.
 #[test]
-fn a_reset_behind_bytes_that_are_not_taken_is_seen_at_once() {
+fn a_reset_behind_unread_bytes_is_seen_at_once() {
     let seen = Latch::new();
     let held = seen.clone();
     let scene = Scene::new(CONFIG, move |connection, path| {
@@ -257,7 +257,7 @@ fn a_reset_behind_bytes_that_are_not_taken_is_seen_at_once() {
             stuff(connection.writer().expect("open"));
             connection.reset();
         } else {
-            // Reads nothing before the tunnel has ended.
+            // Read nothing before the tunnel has ended.
             held.wait();
         }
     });
@@ -270,7 +270,7 @@ fn a_reset_behind_bytes_that_are_not_taken_is_seen_at_once() {
     until("the target's reset has ended the tunnel", || scene.ended("upstream_reset") == 1.0);
 }
 
-/// Without an end of its own, what the other side has is not everything.
+/// Without a proper end, the received bytes may be incomplete.
 #[test]
 fn a_reset_of_one_side_is_no_clean_end_for_the_other() {
     let scene = Scene::new(CONFIG, |connection, path| {
@@ -297,7 +297,7 @@ fn a_reset_of_one_side_is_no_clean_end_for_the_other() {
     }
 }
 
-/// A tunnel that is ended inside a write has counted what went before.
+/// A tunnel that is cut inside a write has counted all bytes before.
 #[test]
 fn a_tunnel_that_is_cut_off_has_counted_what_it_moved() {
     let (stuffed, over) = (Latch::new(), Latch::new());

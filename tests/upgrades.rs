@@ -1,5 +1,4 @@
-//! Upgraded connections: a WebSocket through a client library, and the rules of the switch itself
-//! byte by byte.
+//! Upgraded connections: a WebSocket through a client library, and the rules of the upgrade byte by byte.
 
 mod support;
 
@@ -36,7 +35,7 @@ fn start(upstream: &Upstream) -> TestGate {
     TestGate::start(CONFIG, &[("upstream", upstream)])
 }
 
-/// An upstream that switches and then sends back what comes.
+/// An upstream that switches protocols and then echoes.
 fn echo() -> Upstream {
     Upstream::scripted(|connection| {
         if connection.read_request().is_none() {
@@ -49,11 +48,11 @@ fn echo() -> Upstream {
     })
 }
 
-/// Runs a future to its end; panics at the deadline.
+/// Runs a future to its end. Panics at the deadline.
 fn in_time<T>(future: impl Future<Output = T>) -> T {
     let late = async {
         Timer::after(DEADLINE).await;
-        panic!("the WebSocket client waits in vain")
+        panic!("the WebSocket client timed out")
     };
     smol::block_on(future.or(late))
 }
@@ -91,9 +90,9 @@ fn a_websocket_library_talks_through_the_gate() {
     upstream.wait_end(0);
 }
 
-/// The end of a connection goes out with the last bytes; a switch is not the last of anything.
+/// A close is sent with the last bytes of a response. The head of a switch has no last bytes.
 #[test]
-fn a_client_that_would_close_has_its_tunnel_first() {
+fn a_client_that_asks_for_close_gets_its_tunnel() {
     let upstream = echo();
     let gate = start(&upstream);
     let mut client = gate.client();
@@ -103,7 +102,7 @@ fn a_client_that_would_close_has_its_tunnel_first() {
 }
 
 #[test]
-fn the_ask_and_the_answer_keep_what_an_upgrade_needs() {
+fn the_request_and_the_response_keep_the_fields_of_an_upgrade() {
     let upstream = echo();
     let gate = start(&upstream);
     let mut client = gate.client();
@@ -136,7 +135,7 @@ fn bytes_before_101_are_held_back() {
     let mut client = gate.client();
     client.send([ASK, "early"].concat());
     upstream.wait_requests(1);
-    // Other exchanges go round trip through the same worker meanwhile: it had its chance to leak.
+    // Other exchanges pass through the worker in the meantime, so it could have leaked these bytes.
     for _ in 0..3 {
         gate.internal("GET", "/livez");
     }
@@ -153,7 +152,7 @@ fn a_request_hidden_behind_a_refused_upgrade_is_an_ordinary_request() {
     let mut client = gate.client();
     client.send([ASK, "GET /second HTTP/1.1\r\nHost: a\r\n\r\n"].concat());
     client.read_response().expect(200, "no");
-    // The answer decides that the bytes were HTTP after all, or that this connection ends.
+    // The response decides whether the bytes were HTTP, or whether this connection ends.
     let (bytes, _) = {
         client.half_close();
         client.read_to_end()
@@ -221,7 +220,7 @@ fn silence_of_both_sides_ends_the_tunnel() {
 }
 
 #[test]
-fn however_a_tunnel_ends_is_counted() {
+fn every_end_of_a_tunnel_is_counted() {
     let upstream = Upstream::scripted(|connection| {
         if connection.read_request().is_none() {
             return;
@@ -265,7 +264,7 @@ fn however_a_tunnel_ends_is_counted() {
 }
 
 #[test]
-fn a_tunnel_is_one_line_in_the_access_log_whichever_way_it_ends() {
+fn every_end_of_a_tunnel_is_one_line_in_the_access_log() {
     for reason in [None, Some("shutting_down")] {
         let upstream = echo();
         let dir = tempfile::tempdir().unwrap();
@@ -345,7 +344,7 @@ fn upgrade_without_connection_or_in_1_0_is_no_upgrade() {
 }
 
 #[test]
-fn switching_to_what_was_not_asked_for_is_502() {
+fn switching_to_another_protocol_is_502() {
     let upstream = Upstream::scripted(|connection| {
         connection.read_request();
         connection.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n");

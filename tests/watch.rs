@@ -1,4 +1,4 @@
-//! Watching: every way of editing a configuration takes effect by itself, and a bad edit harms nobody.
+//! Watching: every way of editing a configuration takes effect by itself, and a bad edit changes nothing.
 
 mod support;
 
@@ -21,7 +21,7 @@ use support::until;
 use support::upstream::Upstream;
 use tempfile::TempDir;
 
-/// A whole configuration that is watched and answers with `word`.
+/// A whole configuration with `watch` that responds with `word`.
 fn answering(word: &str) -> String {
     format!(
         "watch: true\nworkers: 1\ninternal_api: {{ bind: \"127.0.0.1:0\" }}\nhttp_config: {{ port: \"127.0.0.1:0\" }}\n\
@@ -29,12 +29,12 @@ fn answering(word: &str) -> String {
     )
 }
 
-/// Whether the system tells of changes; else files are looked at every two seconds.
+/// Whether the system reports changes. Otherwise, files are polled every two seconds.
 const INOTIFY: bool = cfg!(all(target_os = "linux", not(portable)));
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// The real program over files, and what it asks of the system.
+/// The real program with its configuration, and what it asks of the system.
 struct Program {
     program: program::Program,
     address: SocketAddr,
@@ -68,7 +68,7 @@ impl Program {
         self.signal(Signal::HUP);
     }
 
-    /// What the system says of each inotify instance it has.
+    /// The description of each inotify instance of the program in `/proc`.
     fn inotify(&self) -> Vec<String> {
         let open = fs::read_dir(self.proc("fd")).into_iter().flatten().flatten();
         let events = open
@@ -82,7 +82,7 @@ impl Program {
         !self.inotify().is_empty()
     }
 
-    /// Whether it wants to hear of events of this very file.
+    /// Whether the program watches this very file.
     fn watches(&self, file: &Path) -> bool {
         let inode = format!(" ino:{:x} ", fs::metadata(file).unwrap().ino());
         self.inotify().iter().any(|instance| instance.contains(&inode))
@@ -91,11 +91,11 @@ impl Program {
     #[track_caller]
     fn answers(&self, word: &str) {
         let answer = || Client::connect(self.address).exchange(GET).text();
-        until(&format!("the answer is {word:?}:\n{}", self.log()), || answer() == word);
+        until(&format!("the response is {word:?}:\n{}", self.log()), || answer() == word);
     }
 }
 
-/// A folder with `smolgate.yml` that answers `one`, and the program over it.
+/// A folder with a `smolgate.yml` that responds `one`, and the program over it.
 fn watched() -> (TempDir, PathBuf, Program) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("smolgate.yml");
@@ -110,7 +110,7 @@ fn writing_in_place() {
     let (_dir, file, program) = watched();
     fs::write(&file, answering("two")).unwrap();
     program.answers("two");
-    // By somebody who keeps the file open, in several steps.
+    // An editor that keeps the file open and writes in several steps.
     let mut open = File::options().write(true).truncate(true).open(&file).unwrap();
     let text = answering("three, and longer");
     let (first, second) = text.split_at(text.len() / 2);
@@ -127,7 +127,7 @@ fn another_file_in_its_place() {
         let (new, old) = (dir.path().join("smolgate.yml.new"), dir.path().join("smolgate.yml~"));
         fs::write(&new, answering(&format!("round {round}"))).unwrap();
         if keeps_a_copy {
-            // As vim does it: for a moment there is no such file.
+            // As vim writes: for a moment there is no such file.
             fs::rename(&file, &old).unwrap();
         }
         fs::rename(&new, &file).unwrap();
@@ -205,7 +205,7 @@ fn a_symbolic_link_on_the_way_that_is_swapped() {
         publish(number);
         program.answers(&format!("version {number}"));
     }
-    // And one that stands above the folder.
+    // And a link above the folder.
     symlink(dir.path(), dir.path().join("current")).unwrap();
     let other = tempfile::tempdir().unwrap();
     fs::write(other.path().join("smolgate.yml"), answering("elsewhere")).unwrap();
@@ -220,7 +220,7 @@ fn a_symbolic_link_on_the_way_that_is_swapped() {
 fn files_that_the_configuration_names() {
     let (dir, file, program) = watched();
     let word = dir.path().join("word");
-    // The edit brings a file that is not there yet; nothing but that file mends it.
+    // The edit names a file that does not exist yet. Only writing that file makes it valid.
     fs::write(&file, answering("${file:word}")).unwrap();
     program.says("`word` cannot be read");
     fs::write(&word, "from a file\n").unwrap();
@@ -231,10 +231,10 @@ fn files_that_the_configuration_names() {
         return;
     }
     until("it watches both", || program.watches(&word) && program.watches(&file));
-    // What is named no longer is watched no longer, and the rest still is.
+    // A file that is no longer named is no longer watched, but the others are.
     fs::write(&file, answering("alone")).unwrap();
     program.answers("alone");
-    until("it watches only what is read", || !program.watches(&word));
+    until("it watches only the files that are read", || !program.watches(&word));
     assert!(program.watches(&file));
 }
 
@@ -258,42 +258,42 @@ fn certificates_that_the_configuration_names() {
 }
 
 #[test]
-fn a_broken_edit_harms_nobody_and_is_said_once() {
+fn a_broken_edit_changes_nothing_and_is_reported_once() {
     let (_dir, file, program) = watched();
     let broken = answering("two").replace("respond", "respnd");
     fs::write(&file, &broken).unwrap();
     program.says("did you mean `respond`?");
     for round in 1..4 {
         fs::write(&file, &broken).unwrap();
-        until("it has looked", || program.said("nothing in it changed") >= round);
+        until("it has read the file again", || program.said("nothing changed") >= round);
     }
     program.answers("one");
     assert_eq!(program.said("refused"), 1, "{}", program.log());
-    // Another mistake is another thing to say.
+    // Another error is reported anew.
     fs::write(&file, broken.replace("respnd", "rspond")).unwrap();
-    until("it says the other one too", || program.said("refused") == 2);
+    until("it reports the other one too", || program.said("refused") == 2);
     fs::write(&file, answering("mended")).unwrap();
     program.answers("mended");
 }
 
 #[test]
-fn an_emptied_file_is_one_that_is_still_being_written() {
+fn an_emptied_file_is_not_loaded() {
     let (_dir, file, program) = watched();
     let mut writer = File::create(&file).unwrap();
     program.says("smolgate.yml is empty");
     program.answers("one");
     writer.write_all(answering("two").as_bytes()).unwrap();
     program.answers("two");
-    // Whoever means it says so.
+    // An empty file is loaded on SIGHUP.
     fs::write(&file, "").unwrap();
-    until("it says so again", || program.said("smolgate.yml is empty") == 2);
+    until("it is reported again", || program.said("smolgate.yml is empty") == 2);
     program.hang_up();
     program.says("listener http removed");
 }
 
-/// The file is named by a descriptor that keeps leading to it, as the mount of a single file does.
+/// The file is named by a descriptor that keeps leading to it, like the mount of a single file.
 #[test]
-fn a_mount_of_a_file_that_was_replaced_is_told() {
+fn a_mount_of_a_file_that_was_replaced_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let (file, new) = (dir.path().join("smolgate.yml"), dir.path().join("new"));
     fs::write(&file, answering("one")).unwrap();
@@ -301,7 +301,7 @@ fn a_mount_of_a_file_that_was_replaced_is_told() {
     let mounted = format!("/proc/{}/fd/{}", std::process::id(), open.as_raw_fd());
     let program = Program::start(Path::new(&mounted), |_| {});
     program.answers("one");
-    until("it has looked", || program.said("nothing in it changed") > 0);
+    until("it has read the file again", || program.said("nothing changed") > 0);
     fs::write(&new, answering("two")).unwrap();
     fs::rename(&new, &file).unwrap();
     program.says("mount the directory, not the file");
@@ -311,11 +311,11 @@ fn a_mount_of_a_file_that_was_replaced_is_told() {
     assert_eq!(program.said("mount the directory"), 1, "{}", program.log());
 }
 
-/// What else the program is started with.
+/// Further arguments and variables of the program.
 type Setup = fn(&mut Command);
 
 #[test]
-fn whoever_wants_it_switches_it_on() {
+fn the_command_line_and_the_environment_switch_watching_on() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("smolgate.yml");
     let quiet = |word: &str| answering(word).replace("watch: true\n", "");
@@ -338,7 +338,7 @@ fn whoever_wants_it_switches_it_on() {
 }
 
 #[test]
-fn a_reload_switches_it_on_and_off() {
+fn a_reload_switches_watching_on_and_off() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("smolgate.yml");
     let unwatched = |word: &str| answering(word).replace("watch: true", "watch: false");
@@ -360,7 +360,7 @@ fn a_reload_switches_it_on_and_off() {
 fn gates_of_one_process_watch_each_for_itself() {
     let config = "watch: true\nhttp_config: { port: \"127.0.0.1:0\" }\nhttp_routes:\n  - respond: { body: \"{word}\" }\n";
     let answers = |gate: &TestGate, word: &str| {
-        until(&format!("the answer is {word}"), || gate.exchange(GET).text() == word);
+        until(&format!("the response is {word}"), || gate.exchange(GET).text() == word);
     };
     let (one, two) = (TestGate::start(config, &[("word", &"a")]), TestGate::start(config, &[("word", &"b")]));
     one.edit(config, &[("word", &"c")]);
@@ -372,7 +372,7 @@ fn gates_of_one_process_watch_each_for_itself() {
 }
 
 #[test]
-fn hang_ups_under_load_lose_nothing_and_open_logs_again() {
+fn hang_ups_under_load_lose_nothing_and_reopen_logs() {
     let dir = tempfile::tempdir().unwrap();
     let (file, log) = (dir.path().join("smolgate.yml"), dir.path().join("access.log"));
     let round = |number: usize| {
@@ -412,7 +412,7 @@ fn hang_ups_under_load_lose_nothing_and_open_logs_again() {
     });
 }
 
-/// A compose project in a folder, and the program over it. `files` are written first.
+/// A compose project in a folder, and the program with it. `files` are written first.
 fn composed(files: &[(&str, String)]) -> (TempDir, Program) {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("more")).unwrap();
@@ -435,7 +435,7 @@ fn routed_to(target: &str) -> String {
 }
 
 #[test]
-fn a_label_that_is_edited() {
+fn an_edited_label_takes_effect() {
     let (one, two) = (Upstream::says("one"), Upstream::says("two"));
     let to = |upstream: &Upstream| routed_to(&upstream.address().to_string());
     let (dir, program) = composed(&[("compose.yaml", to(&one))]);
@@ -447,7 +447,7 @@ fn a_label_that_is_edited() {
     fs::write(&new, to(&one)).unwrap();
     fs::rename(&new, &file).unwrap();
     program.answers("one");
-    // A bad label takes out its own service; text that is no YAML takes out nothing.
+    // A bad label rejects its own service. A text that is not YAML changes nothing.
     fs::write(&file, to(&one).replace("http:", "ftp:")).unwrap();
     until("the service is not served", || Client::connect(program.address).exchange(GET).status() == 503);
     fs::write(&file, to(&two)).unwrap();
@@ -458,7 +458,7 @@ fn a_label_that_is_edited() {
 }
 
 #[test]
-fn all_that_belongs_to_a_compose_project() {
+fn every_file_of_a_compose_project_is_watched() {
     let (one, two) = (Upstream::says("one"), Upstream::says("two"));
     let [to_one, to_two] = [&one, &two].map(|upstream| format!("TARGET={}\n", upstream.address()));
     let (dir, program) = composed(&[
@@ -470,7 +470,7 @@ fn all_that_belongs_to_a_compose_project() {
     let more = dir.path().join("more");
     fs::write(more.join(".env"), &to_two).unwrap();
     program.answers("two");
-    // The included file names a file of labels that is only written later.
+    // The included file names a file of labels that is written later.
     let text = "services: { web: { label_file: web.labels, labels: { smolgate.host: a } } }\n";
     fs::write(more.join("compose.yaml"), text).unwrap();
     program.says("web.labels cannot be read");
@@ -480,7 +480,7 @@ fn all_that_belongs_to_a_compose_project() {
     fs::write(more.join("web.labels.new"), labels(&two)).unwrap();
     fs::rename(more.join("web.labels.new"), more.join("web.labels")).unwrap();
     program.answers("two");
-    // An override that was not there before.
+    // An override that did not exist before.
     let beside = "services: { other: { labels: { smolgate.host: b, smolgate.port: many } } }\n";
     fs::write(dir.path().join("compose.override.yaml"), beside).unwrap();
     program.says("`many` is not a port");

@@ -41,10 +41,10 @@ pub struct Files {
     /// Configuration file or directory; may be given several times
     #[arg(short = 'c', long = "config", value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Compose file whose labels say what is routed; may be given several times, and hold * and ?
+    /// Compose file whose labels define the routes; may be given several times, and may hold * and ?
     #[arg(long, value_name = "FILE")]
     pub compose: Vec<PathBuf>,
-    /// What the files of -c are, when their keys are not to tell
+    /// Format of the files of -c, instead of telling it by their keys
     #[arg(long, value_name = "KIND", value_parser = formats())]
     pub format: Option<Format>,
 }
@@ -99,7 +99,7 @@ pub struct Running {
     /// The detail of the log.
     #[command(flatten)]
     pub logging: Logging,
-    /// Reload by itself when a file changes that the configuration was read from
+    /// Reload when a file of the configuration changes
     #[arg(long)]
     pub watch: bool,
 }
@@ -126,7 +126,7 @@ pub enum Verb {
     Routes(Files),
     /// Say which rule takes a request, and why each earlier one does not
     Explain(Question),
-    /// Print any configuration in our own format, with every default written out
+    /// Print any configuration in the native format, with every default written out
     Adapt(Files),
     /// Make a running gate read its configuration again
     Reload(Reload),
@@ -156,7 +156,7 @@ pub struct Question {
     /// The method of the request
     #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET")]
     pub method: String,
-    /// The listener that would accept it; else the port of the URL tells
+    /// The listener that accepts the request; without it, the port of the URL decides
     #[arg(long, value_name = "NAME")]
     pub listener: Option<String>,
 }
@@ -181,7 +181,7 @@ pub struct Reload {
     /// The address of the internal API.
     #[command(flatten)]
     pub call: Call,
-    /// Drain every listener and start it anew, unchanged ones too
+    /// Serve with new workers and new sockets, while the old ones drain
     #[arg(long)]
     pub restart: bool,
 }
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_means_nothing_to_a_verb_is_refused() {
+    fn an_option_without_meaning_for_a_verb_is_refused() {
         for verb in ["whoami", "demo", "version", "completion bash"] {
             assert!(words(&format!("-c a {verb}")).is_err(), "{verb}");
             assert!(words(&format!("{verb} -c a")).is_err(), "{verb}");

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_is_found_every_place_is_named() {
+    fn without_a_configuration_the_message_names_every_place() {
         let message = find(&written(&[], &[]), Environment::default(), |_| false).unwrap_err();
         assert!(message.contains("$CONFIG_FILE"));
         for place in DEFAULTS {

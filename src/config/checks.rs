@@ -91,7 +91,7 @@ fn open_to_all(lowered: &Lowered, report: &mut Report) {
     let api = &lowered.plan.internal_api;
     if api.is_open() {
         let message =
-            format!("the internal API has no token, and everybody who reaches `{}` may ask it", api.bind);
+            format!("the internal API has no token, so any client that reaches `{}` may use it", api.bind);
         report.warning(
             lowered.internal_bind,
             message,

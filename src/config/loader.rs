@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there() {
+    fn a_missing_file_is_an_error_beside_others() {
         let text = errors(&["none.yml", "bad.yml"], &MemoryInputs::new().file("bad.yml", "x: 1"));
         assert!(text.starts_with("error: none.yml cannot be read: no such file\n"), "{text}");
         assert!(text.contains("`x` is not a key"), "{text}");

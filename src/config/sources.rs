@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn so_does_a_load_that_fails() {
+    fn a_failed_load_tells_everything_it_asked_for_too() {
         let inputs = MemoryInputs::new().file("a.yml", "x: 1\nworkers: \"${file:none}\"");
         let errors = load(&["a.yml".into(), "gone.yml".into()], &inputs).expect_err("not valid");
         assert_eq!(errors.sources().get(Path::new("gone.yml")), Some(Content::Unreadable));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_one_of_two_loads_asked_for_is_no_difference() {
+    fn a_path_that_only_one_load_asked_for_is_no_difference() {
         let sources = |list: &[(&str, &str)]| -> SourceFiles {
             list.iter().map(|(path, text)| (PathBuf::from(path), Content::text(text.as_bytes()))).collect()
         };
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_editors_leave_in_a_folder_is_no_difference() {
+    fn temporary_files_of_editors_are_no_difference() {
         let folder = |names: &[&str]| Content::folder(&names.iter().map(PathBuf::from).collect::<Vec<_>>());
         assert_eq!(folder(&["d/.a.yml.swp", "d/a.yml", "d/a.yml~"]), folder(&["d/a.yml"]));
         assert_ne!(folder(&["d/a.yml"]), folder(&["d/a.yml", "d/b.yml"]));

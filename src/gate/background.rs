@@ -3,9 +3,9 @@
 //! Reading 10,000 rules takes about 70 ms. On the core of a worker, the kernel may let an ordinary thread run
 //! until the next tick (4 ms). Exchanges on that worker wait as long. A nicer thread keeps its first slice after a
 //! sleep too. So the work is first given to a thread that runs only while no other thread wants the core. A
-//! machine that is never idle would starve that thread. So a second thread, which is only nicer than workers, does
-//! the same work if the first has not begun after [`IDLE_START_MAX`] or is not done after [`IDLE_TIME_MAX`]. The
-//! first result counts.
+//! machine that is never idle would starve that thread. So a second thread, which is only nicer than workers, may
+//! do the same work. It starts if the first has not begun after [`IDLE_START_MAX`] or is not done after
+//! [`IDLE_TIME_MAX`]. The first result counts.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_patience_is_served_by_the_idle_thread() {
+    fn work_with_time_left_is_done_by_the_idle_thread() {
         let background = Background::start().unwrap();
         let deadline = Deadline(Instant::now() + Duration::from_secs(3600));
         // Without an idle core, the thread may miss its time, so this tries several times.
@@ -190,7 +190,7 @@ mod tests {
 
     /// The idle thread has begun, and is not done in time.
     #[test]
-    fn who_has_no_patience_any_more_is_served_by_the_other() {
+    fn work_that_is_late_is_done_by_the_nice_thread() {
         let background = Background::start().unwrap();
         let (release, held) = bounded::<()>(1);
         let work = move || {
@@ -206,7 +206,7 @@ mod tests {
 
     /// The idle thread gets no time; here, because another task holds it.
     #[test]
-    fn what_the_idle_thread_does_not_come_to_the_other_does() {
+    fn work_that_the_idle_thread_does_not_begin_is_done_by_the_nice_thread() {
         let background = Background::start().unwrap();
         let (begun, ended) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
         let holds = (begun.clone(), ended.clone());
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_discarded_is_gone_and_was_not_taken_apart_here() {
+    fn a_discarded_value_is_dropped_on_a_background_thread() {
         struct Witness(Arc<Mutex<String>>);
         impl Drop for Witness {
             fn drop(&mut self) {
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generation_never_ends_with_the_exchange_that_used_it_last() {
+    fn the_last_exchange_of_a_generation_does_not_drop_it() {
         let plan = Arc::new(Plan::empty());
         let generation = Generation::new(1, plan, &NameCache::default(), &TicketKeys::default(), None, None);
         let generation = Arc::new(generation.unwrap());

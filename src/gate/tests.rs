@@ -105,7 +105,7 @@ fn courtesy(name: &str) -> Vec<(i32, i32)> {
 }
 
 #[test]
-fn reloads_give_way_and_the_workers_they_start_do_not() {
+fn threads_of_reloads_have_low_priority_and_new_workers_do_not() {
     const SCHED_IDLE: i32 = 5;
     let inputs = MemoryInputs::new().file("smolgate.yml", CONFIG.replace("{target}", &target().to_string()));
     let gate = Gate::start(Box::new(move || load(&["smolgate.yml".into()], &inputs))).unwrap();

@@ -1,4 +1,4 @@
-//! What is said of certificates: what is wrong with them, and when they expire.
+//! Facts about the certificates of a generation: their problems, their files, their expiry, their changes.
 
 use std::path::{Path, PathBuf};
 
@@ -10,8 +10,8 @@ use crate::metrics::CertificateExpiry;
 use crate::tls::{Problem, Terminator, TicketKeys, files_of};
 use crate::upstream::{NameCache, UpstreamError, UpstreamTable};
 
-/// Reads the certificates and authorities of a plan and says what is wrong with them, as a generation
-/// would be built of it. Blocks.
+/// Reads the certificates and authorities of a plan as for a generation, and returns what is wrong with them.
+/// Blocks.
 pub fn check(plan: &Plan) -> Vec<Diagnostic> {
     let upstreams = UpstreamTable::new(plan, &NameCache::default()).err().unwrap_or_default();
     let mut found = diagnostics(&terminators(plan, &TicketKeys::default(), None).1);
@@ -19,7 +19,7 @@ pub fn check(plan: &Plan) -> Vec<Diagnostic> {
     found
 }
 
-/// Problems with the line that names the file.
+/// The problems as diagnostics, with the line that names the file.
 pub(crate) fn diagnostics(problems: &[Problem]) -> Vec<Diagnostic> {
     let mut files = Excerpts::default();
     let mut diagnostic = |problem: &Problem| Diagnostic {
@@ -30,7 +30,7 @@ pub(crate) fn diagnostics(problems: &[Problem]) -> Vec<Diagnostic> {
     problems.iter().map(&mut diagnostic).collect()
 }
 
-/// Why upstreams cannot be used, with the lines that they begin in.
+/// The errors of upstreams as diagnostics, with the line in which each upstream begins.
 pub(crate) fn of_upstreams(errors: Vec<UpstreamError>) -> Vec<Diagnostic> {
     let mut files = Excerpts::default();
     errors.into_iter().map(|error| files.error(error.origin, error.message, read)).collect()
@@ -40,8 +40,8 @@ fn read(path: &Path) -> Option<String> {
     files::read_text(path, TEXT_BYTES_MAX).ok()
 }
 
-/// Files and folders that the plan names and that reading the configuration does not read:
-/// certificates, keys, authorities. Blocks.
+/// The files and folders that the plan names and that a load does not read: certificates, keys, authorities.
+/// Blocks.
 pub(crate) fn files_named_by(plan: &Plan) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> =
         plan.upstreams.iter().filter_map(|upstream| upstream.tls.ca.clone()).collect();
@@ -56,7 +56,7 @@ pub(crate) fn files_named_by(plan: &Plan) -> Vec<PathBuf> {
     files
 }
 
-/// Listeners and upstreams of `new` whose certificates or authorities are others than in `before`.
+/// Listeners and upstreams of `new` that have other certificates or authorities than in `before`.
 pub(crate) fn changes<'a>(before: &'a Generation, new: &'a Generation) -> FileChanges<'a> {
     let differ = |differ: fn(&Terminator, &Terminator) -> bool| {
         let names = with_terminators(new).filter(|(listener, terminator)| {
@@ -77,13 +77,13 @@ fn with_terminators(generation: &Generation) -> impl Iterator<Item = (&Listener,
     terminators.filter_map(|(listener, terminator)| Some((listener, terminator.as_ref()?)))
 }
 
-/// What `smolgate_certificates_outdated` says of a generation.
+/// The value of `smolgate_certificates_outdated` for a generation.
 pub(crate) fn served_instead(generation: &Generation) -> usize {
     generation.terminators.iter().flatten().map(Terminator::served_instead).sum()
 }
 
-/// What `smolgate_certificate_expiry_timestamp_seconds` says of a generation: the soonest, where a
-/// listener has several certificates of one name.
+/// The values of `smolgate_certificate_expiry_timestamp_seconds` for a generation. If a listener has several
+/// certificates of one name, it is the soonest expiry.
 pub(crate) fn expiries(generation: &Generation) -> Vec<CertificateExpiry> {
     let mut all: Vec<CertificateExpiry> = Vec::new();
     for (listener, terminator) in generation.plan.listeners.iter().zip(&generation.terminators) {

@@ -1,4 +1,4 @@
-//! The time as `Date` says it, formatted once a second.
+//! The `Date` line, formatted once for many responses.
 
 use std::cell::Cell;
 use std::fmt::Write;
@@ -8,7 +8,7 @@ use httpdate::HttpDate;
 
 use crate::worker::{Buffer, Worker};
 
-/// A line is used again for this long: `Date` counts in seconds.
+/// The time for which a line is reused. `Date` counts in seconds.
 const FRESH: Duration = Duration::from_millis(500);
 
 /// `Date: Sun, 06 Nov 1994 08:49:37 GMT` and its line end (RFC 9110, section 5.6.7).
@@ -21,7 +21,7 @@ pub struct DateHeader {
 }
 
 impl DateHeader {
-    /// Writes the line.
+    /// Appends the line to `out`.
     pub(crate) fn write(&self, worker: &Worker, out: &mut Buffer) {
         let now = worker.now();
         let line = match self.line.get() {
@@ -40,7 +40,7 @@ fn line(time: SystemTime) -> [u8; LINE_BYTES] {
     let mut text = String::with_capacity(LINE_BYTES);
     // Writing to a string cannot fail.
     let _ = write!(text, "Date: {}\r\n", HttpDate::from(time));
-    text.as_bytes().try_into().expect("invariant: every date of HTTP is as long as the next")
+    text.as_bytes().try_into().expect("invariant: every HTTP date has the same length")
 }
 
 #[cfg(test)]
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_date_is_as_http_wants_it() {
+    fn a_date_line_has_the_format_of_http() {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         assert_eq!(&line(time), b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
     }

@@ -1,4 +1,4 @@
-//! What one load of the configuration built: the third life of a configuration.
+//! The product of one load of the configuration, built from its plan.
 
 use std::sync::Arc;
 
@@ -8,37 +8,37 @@ use crate::routing::{Guards, RuleTable};
 use crate::tls::{Problem, Terminator, TicketKeys};
 use crate::upstream::{NameCache, UpstreamError, UpstreamTable};
 
-/// Built whole on the control plane, shared by all workers, replaced whole.
+/// Built completely by the control plane, shared by all workers, replaced completely.
 pub struct Generation {
     /// Counts from 1.
     pub number: u64,
-    /// What it was built from.
+    /// The plan from which it was built.
     pub plan: Arc<Plan>,
-    /// One a listener; empty tables for TCP.
+    /// One table per listener; empty for TCP.
     pub tables: Vec<RuleTable>,
-    /// One a listener: its rules that keep a path from clients. `None` where it has none.
+    /// One entry per listener: its rules that keep a path from clients. `None` if it has none.
     pub guards: Vec<Option<Guards>>,
-    /// One a listener: for tunnels, whose rule may be gone.
+    /// One entry per listener, for tunnels whose rule may be gone.
     pub identities: Vec<RuleIdentities>,
-    /// One a listener with TLS: which rule a name asked for leads to, were it asked for everything.
-    /// `None` where names are not enough for any rule to act.
+    /// One table per listener with TLS: the rule for a server name, whatever else the rule asks for. `None`
+    /// if no rule decides by name.
     pub names: Vec<Option<RuleTable>>,
-    /// One a listener; `None` where no TLS is ended.
+    /// One entry per listener; `None` if it does not terminate TLS.
     pub terminators: Vec<Option<Terminator>>,
-    /// What is wrong with their certificates; the rest serves.
+    /// Problems with certificates of the terminators. The other certificates are served.
     pub problems: Vec<Problem>,
-    /// The upstreams.
+    /// The upstreams of the plan.
     pub upstream_table: UpstreamTable,
-    /// Where exchanges are written to, if anywhere.
+    /// The access log, if there is one.
     pub access: Option<AccessLog>,
 }
 
 impl Generation {
-    /// Builds the tables and what connections from clients and to upstreams need. `before` is what was
+    /// Builds the tables, and the TLS setup for clients and upstreams. `before` is the generation that is
     /// served until now. Blocks: reads certificates and authorities.
     ///
     /// # Errors
-    /// When TLS to upstreams cannot be set up: one for each.
+    /// One error for each upstream whose TLS setup fails.
     pub fn new(
         number: u64,
         plan: Arc<Plan>,
@@ -67,14 +67,14 @@ impl Generation {
         })
     }
 
-    /// What ends TLS for the listener of that name.
+    /// The terminator of the listener with that name.
     fn terminator(&self, name: &str) -> Option<&Terminator> {
         let index = self.plan.listeners.iter().position(|listener| &*listener.name == name)?;
         self.terminators[index].as_ref()
     }
 }
 
-/// What ends TLS for each listener, and what is wrong with certificates. Blocks.
+/// Builds the terminator of each listener, and lists problems with certificates. Blocks.
 pub fn terminators(
     plan: &Plan,
     tickets: &TicketKeys,
@@ -96,7 +96,7 @@ pub fn terminators(
     (plan.listeners.iter().map(load).collect(), problems)
 }
 
-/// All rules by their hosts alone: the rest of a request cannot be seen while TLS is not ended.
+/// All rules by their hosts alone, because the rest of a request is not visible before TLS is terminated.
 fn name_rules(listener: &Listener) -> Option<RuleTable> {
     listener.tls.as_ref()?;
     let Protocol::Http(http) = &listener.protocol else { return None };

@@ -1,4 +1,4 @@
-//! A listener of one generation as one worker sees it: rules, upstreams, counters at hand.
+//! A listener of one generation on one worker, with its rules, upstreams and counters.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -13,20 +13,20 @@ use crate::metrics::{ListenerCounters, RuleCounters};
 use crate::tls::{Admission, Terminator};
 use crate::worker::Worker;
 
-/// What the rules say of a connection before a byte of it is answered.
+/// The decision of the rules about a connection before its first byte is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameAction {
-    /// TLS is ended here; the rules are asked again for each request.
+    /// Terminate TLS; the rules decide again for each request.
     Terminate,
-    /// The rule with this index passes it on.
+    /// Pass the connection through by the rule with this index.
     Pass(usize),
-    /// The rule with this index drops it.
+    /// Drop the connection by the rule with this index.
     Drop(usize),
 }
 
 /// A listener of one generation on one worker.
 pub struct ListenerSnapshot {
-    /// The worker's own things.
+    /// The worker's state.
     pub state: Rc<WorkerState>,
     /// The generation.
     pub generation: GenerationHandle,
@@ -36,7 +36,7 @@ pub struct ListenerSnapshot {
     pub upstreams: Rc<Upstreams>,
     /// The listener's counters.
     pub counters: Arc<ListenerCounters>,
-    /// Made when a rule is first met, and boxed, as the upstreams are.
+    /// Created on first use of a rule, and boxed, like the upstreams.
     rules: Box<[OnceCell<Box<RuleCounters>>]>,
 }
 
@@ -59,7 +59,7 @@ impl ListenerSnapshot {
             index,
             upstreams: upstreams.clone(),
             counters,
-            // One more, for requests that no rule matches.
+            // One more, for requests without a rule.
             rules: (0..=rules).map(|_| OnceCell::new()).collect(),
         }
     }
@@ -74,7 +74,7 @@ impl ListenerSnapshot {
         &self.generation.plan.listeners[self.index]
     }
 
-    /// Its HTTP settings, if it speaks HTTP.
+    /// The HTTP settings of an HTTP listener.
     pub fn http(&self) -> Option<&HttpListener> {
         match &self.listener().protocol {
             Protocol::Http(http) => Some(http),
@@ -82,7 +82,7 @@ impl ListenerSnapshot {
         }
     }
 
-    /// Where it passes every connection on to, if it speaks only TCP.
+    /// The target of all connections of a TCP listener.
     pub fn tcp(&self) -> Option<&Pass> {
         match &self.listener().protocol {
             Protocol::Http(_) => None,
@@ -90,13 +90,13 @@ impl ListenerSnapshot {
         }
     }
 
-    /// What ends TLS here, if it is ended.
+    /// The terminator, if TLS is terminated here.
     pub fn terminator(&self) -> Option<&Terminator> {
         self.generation.terminators[self.index].as_ref()
     }
 
-    /// What becomes of a connection that asks for this name over TLS: the first rule of all that take the
-    /// name, whatever else they ask for, decides.
+    /// The action for a connection with this TLS server name. The first rule for the name decides, whatever
+    /// else it asks for.
     pub fn action_for_name(&self, name: Option<&HostKey>) -> NameAction {
         let name = name.map_or(&b""[..], HostKey::as_bytes);
         let names = self.generation.names[self.index].as_ref();
@@ -109,7 +109,7 @@ impl ListenerSnapshot {
         }
     }
 
-    /// Where connections that this rule takes are passed on to, or all of a TCP listener.
+    /// The `pass` action of a rule, or of a TCP listener.
     pub fn pass(&self, rule: Option<usize>) -> Option<&Pass> {
         match rule {
             None => self.tcp(),
@@ -125,12 +125,12 @@ impl ListenerSnapshot {
         self.http()?.rules.get(index)
     }
 
-    /// Name of an upstream, whether it was used yet or not.
+    /// Name of an upstream, used or not.
     pub fn upstream_name(&self, id: UpstreamId) -> &str {
         &self.generation.plan.upstreams[id.0].name
     }
 
-    /// Whether a client that was let in like this before a reload would be let in now.
+    /// Whether a client that was admitted like this before a reload would be admitted now.
     pub(crate) fn still_admits(&self, admission: &Admission) -> bool {
         self.terminator().is_none_or(|terminator| terminator.still_admits(admission))
     }

@@ -1,6 +1,6 @@
-//! What one load of the configuration built, and what of it a worker, a listener and a tunnel have.
+//! The product of one load of the configuration, and its parts for a worker, a listener and a tunnel.
 //!
-//! Runs on the data plane, below `proxy`; built by `gate`.
+//! `gate` builds it; the data plane uses it.
 
 pub(crate) mod certificates;
 mod tunnel_context;

@@ -1,4 +1,4 @@
-//! How many clients may be connected at once in the whole process, and which of them makes room for another.
+//! The limit on connected clients of the process. Above it, the oldest idle connection makes room.
 
 use std::future::poll_fn;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -12,46 +12,46 @@ use smol::channel::{Receiver, Sender, unbounded};
 
 use crate::worker::Worker;
 
-/// How soon a door without a permit asks again for room: a connection that was asked to make it may have got a
-/// request at that moment, and others have become idle since.
+/// The time after which a listener without a permit asks for room again. The connection that was asked may
+/// have received a request at that moment, and others have become idle since.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 
-/// How often the log may say that the limit is reached.
+/// The interval of warnings about the limit.
 const WARN_EVERY: Duration = Duration::from_secs(10);
 
-/// No connection of the worker is idle.
+/// The value for a worker without idle connections.
 const NONE: u64 = u64::MAX;
 
-/// The right to hold one more client connection, counted over the whole process.
+/// Rights to hold client connections, counted over the whole process.
 #[derive(Clone)]
 pub struct Permits(Arc<Shared>);
 
 struct Shared {
     taken: AtomicUsize,
     most: AtomicUsize,
-    /// Those that wait for a permit.
+    /// Listeners that wait for a permit.
     waiting: Mutex<Vec<Waker>>,
     anyone_waits: AtomicBool,
-    /// What each worker tells of its idle connections.
+    /// The idle times that each worker reports.
     workers: Mutex<Vec<Arc<Told>>>,
     started: Instant,
-    /// When the log last said that the limit is reached, in milliseconds from `started`; `NONE` before that.
+    /// The time of the last warning, in milliseconds from `started`; `NONE` before the first.
     warned: AtomicU64,
 }
 
-/// What a worker tells the others of its idle connections, and how they ask it for room.
+/// A worker's report of its idle connections, and the channel on which others ask it for room.
 pub(crate) struct Told {
-    /// Since when the oldest of them is idle, in nanoseconds from `started`; `NONE` when there is none.
+    /// Start of the longest idle time, in nanoseconds from `started`; `NONE` if no connection is idle.
     oldest: AtomicU64,
     started: Instant,
     asks: Sender<()>,
 }
 
-/// One of the [`Permits`]; given back when dropped.
+/// One right. It is given back when dropped.
 pub(crate) struct Permit(Arc<Shared>);
 
 impl Permits {
-    /// `most` at once.
+    /// Allows `most` connections at once.
     pub fn new(most: usize) -> Self {
         Self(Arc::new(Shared {
             taken: AtomicUsize::new(0),
@@ -64,20 +64,20 @@ impl Permits {
         }))
     }
 
-    /// Another limit, for a reload. Connections above it stay.
+    /// Changes the limit, for a reload. Existing connections stay, even above it.
     pub fn set_limit(&self, most: usize) {
         self.0.most.store(most, Relaxed);
     }
 
-    /// A permit, unless all are taken.
+    /// Takes a permit, unless all are taken.
     pub(crate) fn try_take(&self) -> Option<Permit> {
         let most = self.0.most.load(Relaxed);
         let one_more = |taken| (taken < most).then_some(taken + 1);
         self.0.taken.fetch_update(SeqCst, SeqCst, one_more).ok().map(|_| Permit(self.0.clone()))
     }
 
-    /// A permit, as soon as there is one. While there is none, the connection that has been idle longest, on
-    /// whatever worker it is, is asked to make room.
+    /// Takes a permit as soon as there is one. Until then, it asks the worker with the oldest idle connection
+    /// to make room.
     pub(crate) async fn take(&self, worker: &Worker, listener: &str) -> Permit {
         loop {
             if let Some(permit) = self.try_take() {
@@ -96,13 +96,13 @@ impl Permits {
         }
     }
 
-    /// A permit, whatever the limit.
+    /// Takes a permit, even above the limit.
     pub(crate) fn take_anyway(&self) -> Permit {
         self.0.taken.fetch_add(1, SeqCst);
         Permit(self.0.clone())
     }
 
-    /// Lets a worker tell of its idle connections; it is asked for room through what this returns.
+    /// Registers a worker. Requests for room arrive in the channel.
     pub(crate) fn join(&self) -> (Arc<Told>, Receiver<()>) {
         let (asks, asked) = unbounded();
         let told = Told { oldest: AtomicU64::new(NONE), started: self.0.started, asks };
@@ -111,7 +111,7 @@ impl Permits {
         (told, asked)
     }
 
-    /// Whether somebody still waits for a permit: what was asked a moment ago may be of no use any more.
+    /// Whether a listener still waits for a permit. A request for room may be outdated.
     pub(crate) fn are_wanted(&self) -> bool {
         self.0.anyone_waits.load(SeqCst) && self.0.taken.load(SeqCst) >= self.0.most.load(Relaxed)
     }
@@ -121,7 +121,7 @@ impl Permits {
         if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
             waiting.push(cx.waker().clone());
         }
-        // Before the look: a permit that is given back after it finds that somebody waits.
+        // Set before `try_take`, so that a permit given back after it wakes this task.
         self.0.anyone_waits.store(true, SeqCst);
         drop(waiting);
         self.try_take().map_or(Poll::Pending, Poll::Ready)
@@ -131,7 +131,7 @@ impl Permits {
         let workers = lock(&self.0.workers);
         let oldest = workers.iter().min_by_key(|told| told.oldest.load(Relaxed));
         if let Some(told) = oldest.filter(|told| told.oldest.load(Relaxed) != NONE) {
-            // It fails only for a worker that has ended, and then it has no connections.
+            // Fails only if the worker has ended, and then it has no connections.
             let _ = told.asks.try_send(());
         }
     }
@@ -147,7 +147,7 @@ impl Permits {
 }
 
 impl Told {
-    /// Says since when the worker's oldest idle connection is idle.
+    /// Reports since when the worker's oldest idle connection is idle.
     pub(crate) fn tell(&self, oldest: Option<Instant>) {
         let nanos = |since: Instant| since.saturating_duration_since(self.started).as_nanos();
         let nanos = oldest.and_then(|since| u64::try_from(nanos(since)).ok());
@@ -170,7 +170,7 @@ impl Drop for Permit {
     }
 }
 
-/// What is locked here is whole after every statement.
+/// Locks a mutex, even after a panic. The data is valid after every statement.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -182,7 +182,7 @@ mod tests {
     use std::pin::pin;
 
     #[test]
-    fn a_permit_that_is_given_back_goes_to_one_that_waits() {
+    fn a_permit_that_is_given_back_goes_to_a_waiting_task() {
         let permits = Permits::new(1);
         let first = permits.try_take().unwrap();
         assert!(permits.try_take().is_none());
@@ -199,11 +199,11 @@ mod tests {
     }
 
     #[test]
-    fn the_worker_whose_connection_is_idle_longest_is_asked() {
+    fn the_worker_with_the_oldest_idle_connection_is_asked_for_room() {
         let permits = Permits::new(0);
         let ((one, one_asked), (other, other_asked)) = (permits.join(), permits.join());
         permits.ask_for_room();
-        assert!(one_asked.is_empty() && other_asked.is_empty(), "none has any");
+        assert!(one_asked.is_empty() && other_asked.is_empty(), "no worker has an idle connection");
         let now = Instant::now();
         one.tell(Some(now + Duration::from_secs(2)));
         other.tell(Some(now + Duration::from_secs(1)));

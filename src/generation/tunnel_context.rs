@@ -1,5 +1,5 @@
-//! What a connection stands on in which nobody looks for requests any more: of the generation that it began
-//! on no more than this, so that a tunnel of days does not keep thousands of rules for itself.
+//! The parts of its generation that a tunnel keeps: its rule, its upstream, the counters. A tunnel may live
+//! for days, and the whole generation can hold thousands of rules.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,23 +12,23 @@ use crate::log::AccessLog;
 use crate::metrics::ListenerCounters;
 use crate::worker::Worker;
 
-/// The ground of one connection.
+/// The context of one tunnel.
 pub(crate) struct TunnelContext {
     pub(crate) state: Rc<WorkerState>,
     pub(crate) counters: Arc<ListenerCounters>,
     pub(crate) access: Option<AccessLog>,
     /// Name of the listener.
     pub(crate) listener: Arc<str>,
-    /// Number of the generation, and index of the rule in it: equal ones stand on the same.
+    /// Number of the generation, and index of the rule in it. Tunnels with equal values have equal contexts.
     pub(crate) place: (u64, Option<usize>),
     /// `None` on a TCP listener.
     pub(crate) rule: Option<Rule>,
-    /// Where the rule, or the TCP listener, leads.
+    /// The upstream of the rule or of the TCP listener.
     pub(crate) upstream: Option<Upstream>,
 }
 
 impl TunnelContext {
-    /// What `rule` of a site gives, or its TCP listener.
+    /// Copies the parts for `rule` of a snapshot, or for its TCP listener.
     pub(crate) fn new(snapshot: &ListenerSnapshot, rule: Option<usize>) -> Rc<Self> {
         let place = (snapshot.generation.number, rule);
         let rule = rule.and_then(|rule| snapshot.rule(rule));
@@ -47,7 +47,7 @@ impl TunnelContext {
         })
     }
 
-    /// Whether what a tunnel stands on, a rule or a whole TCP listener, is in `snapshot` unchanged.
+    /// Whether the rule or TCP listener of the tunnel is in `snapshot` unchanged.
     pub(crate) fn is_served_by(&self, snapshot: &ListenerSnapshot) -> bool {
         let Generation { plan, identities, .. } = &*snapshot.generation;
         let upstream = self.upstream.as_ref();

@@ -1,4 +1,4 @@
-//! The state of a worker that all generations share.
+//! The part of a worker that outlives generations.
 
 use std::cell::RefCell;
 
@@ -15,9 +15,9 @@ pub struct WorkerState {
     pub worker: Worker,
     /// This worker's counters.
     pub counters: WorkerCounters,
-    /// This worker's connections to targets.
+    /// This worker's connections to targets, by target.
     pub pools: Pools,
-    /// The table for parsed heads: one head at a time, and never across an await.
+    /// The table for parsed heads. It holds one head at a time, and never across an await.
     pub table: RefCell<FieldTable>,
     /// The current `Date` line.
     pub date: DateHeader,

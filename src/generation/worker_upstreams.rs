@@ -8,23 +8,23 @@ use super::worker_state::WorkerState;
 use crate::config::plan::UpstreamId;
 use crate::upstream::Upstream;
 
-/// The upstreams of a generation on one worker, each made when it is first needed: a reload of
-/// thousands costs nothing until they are used.
+/// The upstreams of a generation on one worker. Each is created on first use, so a reload of thousands costs
+/// nothing until then.
 pub struct Upstreams {
     pub(super) state: Rc<WorkerState>,
     pub(super) generation: GenerationHandle,
-    /// Boxed: a worker that is given thousands writes eight bytes for each.
+    /// Boxed, so that an unused upstream takes only eight bytes.
     made: Box<[OnceCell<Box<Upstream>>]>,
 }
 
 impl Upstreams {
-    /// None made yet.
+    /// Creates the list without any upstream.
     pub fn new(state: Rc<WorkerState>, generation: GenerationHandle) -> Self {
         let made = generation.plan.upstreams.iter().map(|_| OnceCell::new()).collect();
         Self { state, generation, made }
     }
 
-    /// The upstream.
+    /// The upstream with that id, created on first use.
     pub fn get(&self, id: UpstreamId) -> &Upstream {
         let WorkerState { pools, counters, .. } = &*self.state;
         self.made[id.0]

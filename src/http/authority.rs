@@ -1,20 +1,20 @@
 //! `host[:port]`, as it stands in `Host` and in an absolute-form target (RFC 3986, section 3.2).
 //!
-//! Narrower than the RFC where that allows two readings: no userinfo, no percent-encoding, no
+//! The syntax is narrower than the RFC's where that allows two readings: no userinfo, no percent-encoding, no
 //! sub-delimiters in a name, no empty labels.
 
 use std::net::Ipv6Addr;
 
 use super::class::{is_unreserved, to_lower};
 
-/// Bytes of a host name, its port not counted: what DNS can carry (RFC 1035, section 2.3.4).
+/// Bytes of a host name without its port: the most that DNS can carry (RFC 1035, section 2.3.4).
 pub const HOST_BYTES_MAX: usize = 255;
 
-/// An authority that is valid.
+/// A valid authority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Authority<'b> {
     text: &'b [u8],
-    /// Bytes of the host; what follows is a colon and the port.
+    /// Bytes of the host. A colon and the port may follow.
     host_len: usize,
 }
 
@@ -22,7 +22,7 @@ impl<'b> Authority<'b> {
     /// Checks an authority. The port may be empty.
     ///
     /// # Errors
-    /// Says what is wrong.
+    /// A description of the fault.
     pub fn parse(text: &'b [u8]) -> Result<Self, &'static str> {
         let host_len = match text {
             [b'[', ..] => address_end(text)?,
@@ -74,7 +74,7 @@ static KINDS: [u8; 256] = {
 
 /// Index after a name or an IPv4 address.
 fn name_end(text: &[u8]) -> Result<usize, &'static str> {
-    // In front of the first label, as after a dot, a dot would end an empty label.
+    // A dot before the first label or after another dot would end an empty label.
     let (mut end, mut least) = (0, LABEL);
     for &byte in text {
         let kind = KINDS[usize::from(byte)];
@@ -104,8 +104,8 @@ fn check_port(port: &[u8]) -> Result<(), &'static str> {
     number.map(|_| ()).ok_or("the port is not a number from 0 to 65535")
 }
 
-/// A host as rules compare it: without port, without the dot of the root, in lower case. Held
-/// inline, so making one allocates nothing.
+/// A host as rules compare it: in lower case, without port and without the dot of the root. It is stored
+/// inline, so that creating one allocates nothing.
 #[derive(Clone, Copy)]
 pub struct HostKey {
     /// The host, and zeros up to a whole number of words.
@@ -114,13 +114,13 @@ pub struct HostKey {
 }
 
 impl HostKey {
-    /// The key of an authority such as `Example.ORG.:8080`; `None` if that is not valid. An IPv6
-    /// address keeps its brackets and its spelling.
+    /// The key of an authority such as `Example.ORG.:8080`; `None` if it is not valid. An IPv6 address keeps
+    /// its brackets and its spelling.
     pub fn new(authority: &[u8]) -> Option<HostKey> {
         Authority::parse(authority).ok().map(|authority| authority.key())
     }
 
-    /// The key of a host that is valid, and so at most [`HOST_BYTES_MAX`] bytes long.
+    /// The key of a valid host, which has at most [`HOST_BYTES_MAX`] bytes.
     fn of_host(host: &[u8]) -> HostKey {
         let host = host.strip_suffix(b".").unwrap_or(host);
         let mut bytes = [0; HOST_BYTES_MAX + 1];
@@ -131,7 +131,7 @@ impl HostKey {
         HostKey { bytes, len: host.len() as u8 }
     }
 
-    /// Lower-case ASCII.
+    /// The host in lower-case ASCII.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_host_and_port_is_refused() {
+    fn an_invalid_authority_is_refused() {
         let long = "a".repeat(256);
         for authority in [
             "",

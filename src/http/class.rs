@@ -1,10 +1,10 @@
-//! Which byte may stand where (RFC 9110, section 5.6.2 and 5.5; RFC 9112, section 3.2), and the
-//! loops that run to the first byte that may not.
+//! Byte classes of the grammar (RFC 9110, sections 5.5 and 5.6.2; RFC 9112, section 3.2), and loops that find
+//! the first byte outside a class.
 
 /// tchar of RFC 9110, section 5.6.2.
 const TOKEN: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
 
-/// The marks of a token but for `-`.
+/// Marks: the bytes of a token except letters, digits and `-`.
 const MARKS: [bool; 256] = {
     let mut table = TOKEN;
     let mut byte = 0;
@@ -15,8 +15,8 @@ const MARKS: [bool; 256] = {
     table
 };
 
-/// Printable ASCII without `#`. Wider than RFC 3986 by `"<>\^{|}` and the back-tick, which clients
-/// do send and which no one takes for the end of a target.
+/// Printable ASCII without `#`. That is wider than RFC 3986 by `"<>\^{|}` and the back-tick. Clients do send
+/// these bytes, and no program takes them for the end of a target.
 const TARGET: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0x21;
@@ -30,7 +30,7 @@ const TARGET: [bool; 256] = {
 /// Letters, digits and `-._~`: unreserved of RFC 3986, section 2.3.
 const UNRESERVED: [bool; 256] = table(b"-._~");
 
-/// Letters, digits and these.
+/// The class of letters, digits and `marks`.
 const fn table(marks: &[u8]) -> [bool; 256] {
     let mut table = [false; 256];
     let mut byte = 0;
@@ -56,22 +56,22 @@ pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && token_end(bytes, 0) == bytes.len()
 }
 
-/// Whether the byte of a token is neither a letter, nor a digit, nor `-`.
+/// Whether the byte of a token is a mark: neither a letter, nor a digit, nor `-`.
 pub(super) fn is_mark(byte: u8) -> bool {
     MARKS[usize::from(byte)]
 }
 
-/// Whether a token has such a byte. To look at all bytes takes fewer instructions than to stop at the first.
+/// Whether a token has a mark. Looking at all bytes takes fewer instructions than stopping at the first mark.
 pub(super) fn has_mark(token: &[u8]) -> bool {
     token.iter().fold(false, |found, byte| found | is_mark(*byte))
 }
 
-/// Index of the first byte from `from` on that is not part of a token; the length if all are.
+/// Index of the first byte from `from` on that is not part of a token; the length if there is none.
 pub(crate) fn token_end(bytes: &[u8], from: usize) -> usize {
     end(bytes, from, &TOKEN)
 }
 
-/// The same for a request target.
+/// Index of the first byte from `from` on that is not part of a request target; the length if there is none.
 pub(crate) fn target_end(bytes: &[u8], from: usize) -> usize {
     end(bytes, from, &TARGET)
 }
@@ -81,7 +81,7 @@ fn end(bytes: &[u8], from: usize, table: &[bool; 256]) -> usize {
     from + rest.iter().position(|&byte| !table[usize::from(byte)]).unwrap_or(rest.len())
 }
 
-/// Eight times this byte.
+/// A word of eight times `byte`.
 pub(super) const fn eight(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
 }
@@ -89,29 +89,32 @@ pub(super) const fn eight(byte: u8) -> u64 {
 /// The highest bit of each of eight bytes.
 const HIGH: u64 = eight(0x80);
 
-/// Which of eight bytes are this one, which is ASCII: the highest bit of each that is, and no other bit.
+/// Compares eight bytes with `byte`, which is ASCII. The result has the highest bit of each equal byte, and
+/// no other bit.
 pub(super) const fn equals(word: u64, byte: u8) -> u64 {
     let other = word ^ eight(byte);
-    // Nothing is carried from one byte to the next.
+    // The sum carries nothing from one byte to the next.
     !((other & !HIGH) + !HIGH) & !other & HIGH
 }
 
-/// Eight bytes with those that are upper-case ASCII in lower case.
+/// Changes the upper-case ASCII letters among eight bytes to lower case.
 pub(super) const fn to_lower(word: u64) -> u64 {
     let low = word & !HIGH;
     let (from_a, past_z) = (low + eight(0x80 - b'A'), low + eight(0x80 - b'Z' - 1));
     word | (from_a & !past_z & !word & HIGH) >> 2
 }
 
-/// Which of eight bytes may not stand in a field value, but for the tab, which may: likewise.
+/// Finds the control bytes among eight bytes; the tab is among them, although a field value may have it. The
+/// result has the highest bit of each control byte, and no other bit.
 const fn controls(word: u64) -> u64 {
     let low = word & !HIGH;
     let (from_space, delete) = (low + eight(0x80 - 0x20), low + eight(0x80 - 0x7f));
     (!from_space | delete) & !word & HIGH
 }
 
-/// Index of the first byte from `from` on that may not stand in a field value or a reason phrase:
-/// a control byte other than the tab. Bytes above 0x7f may (obs-text). Eight bytes at a time.
+/// Index of the first byte from `from` on that is no part of a field value or a reason phrase. That is a
+/// control byte other than the tab; bytes above 0x7f are allowed (obs-text). The loop takes eight bytes at a
+/// time.
 #[inline]
 pub(crate) fn value_end(bytes: &[u8], mut from: usize) -> usize {
     while let Some(block) = bytes[from..].first_chunk::<8>() {

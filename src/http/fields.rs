@@ -2,25 +2,25 @@
 
 use super::name::Name;
 
-/// Where the field lines of one head stand. Kept from message to message: it grows to the largest
-/// head seen, at most `head_fields_max` rows of 24 bytes, and then allocates no more.
+/// The positions of the field lines of one head. The table is reused from message to message. It grows to the
+/// largest head seen, at most `head_fields_max` rows of 24 bytes, and then allocates no more.
 #[derive(Debug, Default)]
 pub struct FieldTable {
     pub(crate) rows: Vec<Row>,
 }
 
-/// One field line; offsets into the head.
+/// One field line, as offsets into the head.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
-    /// First byte of the name and of the line.
+    /// The first byte of the name, and so of the line.
     pub(crate) start: u32,
-    /// One past the name: the colon.
+    /// The colon after the name.
     pub(crate) name_end: u32,
-    /// First byte of the value, white space skipped.
+    /// The first byte of the value, after white space.
     pub(crate) value: u32,
-    /// One past the value, white space cut.
+    /// The end of the value, before white space.
     pub(crate) value_end: u32,
-    /// One past the line's LF.
+    /// The end of the line, after its LF.
     pub(crate) end: u32,
     pub(crate) known: Name,
     pub(crate) named_by_connection: bool,
@@ -43,7 +43,7 @@ pub struct Fields<'b> {
     rows: &'b [Row],
 }
 
-/// One field line. What is wanted of it is looked up then.
+/// One field line. Its parts are looked up when they are needed.
 #[derive(Clone, Copy)]
 pub struct Field<'b> {
     bytes: &'b [u8],
@@ -51,28 +51,28 @@ pub struct Field<'b> {
 }
 
 impl<'b> Field<'b> {
-    /// As written.
+    /// The name as written.
     pub fn name(&self) -> &'b [u8] {
         self.row.name(self.bytes)
     }
 
-    /// Without the white space around it.
+    /// The value without the white space around it.
     pub fn value(&self) -> &'b [u8] {
         self.row.value(self.bytes)
     }
 
-    /// What the name means to a proxy.
+    /// The meaning of the name to a proxy.
     pub fn known(&self) -> Name {
         self.row.known
     }
 
-    /// The whole line as it came, with its CRLF.
+    /// The whole line as received, with its CRLF.
     pub fn line(&self) -> &'b [u8] {
         &self.bytes[self.row.start as usize..self.row.end as usize]
     }
 
-    /// `Connection` names it, so it ends here (RFC 9110, section 7.6.1). Never true of the fields
-    /// that a peer may not have removed, such as `Host`.
+    /// Whether `Connection` names the field, so that it is not forwarded (RFC 9110, section 7.6.1). Never
+    /// true of fields that a peer must not be able to remove, such as `Host`.
     pub fn is_named_by_connection(&self) -> bool {
         self.row.named_by_connection
     }
@@ -97,14 +97,14 @@ impl<'b> Fields<'b> {
         Fields { bytes, rows: &table.rows }
     }
 
-    /// The fields in the order they came.
+    /// The fields in the order of the head.
     pub fn iter(&self) -> impl Iterator<Item = Field<'b>> + use<'b> {
         let Fields { bytes, rows } = *self;
         rows.iter().map(move |row| Field { bytes, row })
     }
 
-    /// Hands out the first `start` bytes of the head, then the lines that `keep` wants, neighbours in one
-    /// piece: what is copied together is copied at once.
+    /// Calls `each` with the first `start` bytes of the head, then with the lines that `keep` selects.
+    /// Neighbours come in one piece, so that they are copied at once.
     pub fn for_each_run(
         &self,
         start: usize,
@@ -122,12 +122,12 @@ impl<'b> Fields<'b> {
         each(&self.bytes[run]);
     }
 
-    /// The value of the first field of this known name.
+    /// The value of the first field with this known name.
     pub fn get(&self, name: Name) -> Option<&'b [u8]> {
         self.rows.iter().find(|row| row.known == name).map(|row| row.value(self.bytes))
     }
 
-    /// The value of the first field of this name, whatever its case.
+    /// The value of the first field with this name, in upper or lower case.
     pub fn find(&self, name: &[u8]) -> Option<&'b [u8]> {
         self.rows
             .iter()
@@ -140,14 +140,14 @@ impl<'b> Fields<'b> {
         self.rows.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no field lines.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 }
 
 impl FieldTable {
-    /// An empty table; allocates nothing yet.
+    /// Creates an empty table, which allocates nothing yet.
     pub fn new() -> FieldTable {
         FieldTable::default()
     }

@@ -1,6 +1,6 @@
-//! How much of a head is read.
+//! The limits on the size of a head.
 
-/// Limits on a request's head.
+/// The limits on the size of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLimits {
     /// `head_bytes_max`: bytes of the whole head, request line to empty line.

@@ -19,8 +19,8 @@ use super::path::{escape, is_cut, is_separator};
 /// byte that no plain segment has. So rules take the stricter reading as they take the loosest one, cut at the
 /// end of that path or before that segment. Only the places for such cuts are kept.
 ///
-/// A path that begins with two slashes has readings without its first segment: a parser of URLs takes that
-/// for a host (RFC 3986, section 4.2).
+/// If a path begins with two slashes, it also has readings without its first segment. A parser of URLs takes
+/// that segment for a host (RFC 3986, section 4.2).
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct LoosePath {
     /// The loosest reading. It is ASCII, because other bytes stay escaped, with digits in capitals.
@@ -31,10 +31,11 @@ pub struct LoosePath {
     ends: Vec<usize>,
     /// Offset of the slash before the last segment.
     segment: usize,
-    /// The least depth of a separator in the host so far: for parsers that take only `/` for one, and for those
-    /// that take `\` too. A parser that decodes less finds the end of the host later.
+    /// The least depth of a separator in the host so far. The first is for parsers that split at `/` alone,
+    /// the second for those that split at `\` too. A parser that decodes less finds the end of the host
+    /// later.
     host_ends_below: [u8; 2],
-    climbs: bool,
+    wanders: bool,
 }
 
 impl LoosePath {
@@ -56,6 +57,8 @@ impl LoosePath {
                 loose.end_at(loose.segment);
             }
             if is_separator(byte) {
+                // Another server takes no separator here, and leaves out what follows too.
+                loose.wanders |= is_cut_off && (byte == b'\\' || depth > 0);
                 is_cut_off = false;
                 loose.end_segment();
                 loose.end_host(byte, depth);
@@ -77,10 +80,11 @@ impl LoosePath {
         &self.bytes
     }
 
-    /// Whether a reading has a segment `..`, so that it may lead to any path. [`readings`](Self::readings)
-    /// does not say where it leads.
-    pub fn climbs(&self) -> bool {
-        self.climbs
+    /// Whether there are readings that [`readings`](Self::readings) does not say, so that the path may lead to any
+    /// other. One has a segment `..`. Or a segment is cut before a separator that not all servers take for one:
+    /// in `/a;%2fb/c`, `b` is a segment to some and left out by others.
+    pub fn wanders(&self) -> bool {
+        self.wanders
     }
 
     /// The readings that differ for rules whose prefixes have at most `longest` bytes. An empty one is `/`.
@@ -89,7 +93,7 @@ impl LoosePath {
     /// not grow with the length of the path.
     pub fn readings(&self, longest: usize) -> impl Iterator<Item = &[u8]> {
         self.starts.iter().flat_map(move |&start| {
-            // One end behind the longest prefix stands for all behind it.
+            // One end behind the longest prefix stands for all later ends.
             let within = self.ends.partition_point(|end| *end <= start.saturating_add(longest));
             let ends = self.ends.iter().take(within + 1);
             ends.filter(move |end| **end >= start).map(move |end| &self.bytes[start..*end])
@@ -127,7 +131,7 @@ impl LoosePath {
     fn drop_dots(&mut self) {
         let last = &self.bytes[self.segment..];
         if last == b"/." || last == b"/.." {
-            self.climbs |= last == b"/..";
+            self.wanders |= last == b"/..";
             self.bytes.truncate(self.segment + 1);
             while self.ends.pop_if(|end| *end > self.segment).is_some() {}
             self.end_at(self.segment);
@@ -160,8 +164,9 @@ fn is_doubtful(byte: u8, depth: u8, last: Option<&u8>) -> bool {
     }
 }
 
-/// Decodes escapes until none is left, and looks at each byte a bounded number of times. The second list says
-/// how often a program must decode the path until the byte is there; 0 is a byte that is written as it is.
+/// Decodes escapes until none is left, and looks at each byte a bounded number of times. The second list
+/// holds the depth of each byte: how often a program must decode the path to get it. A byte that is written
+/// as it is has depth 0.
 fn decode(path: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let (mut bytes, mut depths) = (Vec::with_capacity(path.len()), Vec::with_capacity(path.len()));
     for &byte in path {
@@ -277,19 +282,28 @@ mod tests {
             let readings: Vec<&str> =
                 loose.readings(usize::MAX).map(|reading| std::str::from_utf8(reading).unwrap()).collect();
             assert_eq!(readings, wanted, "{path}");
-            assert!(!loose.climbs(), "{path}");
+            assert!(!loose.wanders(), "{path}");
         }
     }
 
     #[test]
-    fn what_climbs_may_lead_anywhere() {
-        for path in
-            ["/x/%252e%252e/y", "/x/.%252e", "/%c0%ae./y", "/x/..%20/y", "/x/.%09./y", "/x%252f..%252fy"]
-        {
-            assert!(LoosePath::read(path.as_bytes()).unwrap().climbs(), "{path}");
+    fn a_path_whose_readings_are_not_all_known_wanders() {
+        for path in [
+            "/x/%252e%252e/y",
+            "/x/.%252e",
+            "/%c0%ae./y",
+            "/x/..%20/y",
+            "/x/.%09./y",
+            "/x%252f..%252fy",
+            "/x;%2fy/z",
+            "/x;a\\y",
+            "/;%252fx/y",
+            "/x%23%2f",
+        ] {
+            assert!(LoosePath::read(path.as_bytes()).unwrap().wanders(), "{path}");
         }
-        for path in ["/x/%252e/y", "/%252e%252e%252e", "/x%252e%252e/y;", "/x;%252e%252e/y"] {
-            assert!(!LoosePath::read(path.as_bytes()).unwrap().climbs(), "{path}");
+        for path in ["/x/%252e/y", "/%252e%252e%252e", "/x%252e%252e/y;", "/x;%252e%252e/y", "/x;a/y%2f"] {
+            assert!(!LoosePath::read(path.as_bytes()).unwrap().wanders(), "{path}");
         }
     }
 

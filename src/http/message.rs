@@ -1,6 +1,6 @@
-//! The words both kinds of message share: method, version, framing.
+//! Method, version and framing of a message.
 
-/// A request method. Those we know by name are what rules and metrics speak of.
+/// A request method: one that has a label in the metrics, or any other.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
     /// `GET`.
@@ -26,7 +26,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// Every method, so that tables can be indexed by `method as usize`.
+    /// Every method, in the order of `method as usize`, which indexes tables.
     pub const ALL: &[Method] = &[
         Method::Get,
         Method::Head,
@@ -40,7 +40,7 @@ impl Method {
         Method::Other,
     ];
 
-    /// Methods are case-sensitive (RFC 9110, section 9.1): `get` is `Other`.
+    /// Parses a method. Methods are case-sensitive (RFC 9110, section 9.1): `get` is `Other`.
     pub fn parse(name: &[u8]) -> Method {
         match name {
             b"GET" => Method::Get,
@@ -56,7 +56,7 @@ impl Method {
         }
     }
 
-    /// The name as a metric label: what clients invent shares `other`, so labels stay few.
+    /// The name as a metric label. Unknown methods share `other`, so that clients cannot add labels.
     pub fn label(self) -> &'static str {
         match self {
             Method::Get => "GET",
@@ -72,7 +72,7 @@ impl Method {
         }
     }
 
-    /// Whether doing it twice is doing it once (RFC 9110, section 9.2.2).
+    /// Whether two identical requests have the effect of a single one (RFC 9110, section 9.2.2).
     pub fn is_idempotent(self) -> bool {
         match self {
             Method::Get | Method::Head | Method::Put | Method::Delete | Method::Options | Method::Trace => {
@@ -83,7 +83,7 @@ impl Method {
     }
 }
 
-/// The versions that are served.
+/// An HTTP version that is served.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Version {
     /// HTTP/1.0.
@@ -92,12 +92,12 @@ pub enum Version {
     Http11,
 }
 
-/// How the end of a body is known (RFC 9112, section 6.3).
+/// The way in which the end of a body is found (RFC 9112, section 6.3).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// There is no body.
     None,
-    /// This many bytes, at most 2^63-1. `Length(0)` is a body of no bytes that was announced.
+    /// This many bytes, at most 2^63-1. `Length(0)` is an announced body of no bytes.
     Length(u64),
     /// Chunked transfer coding.
     Chunked,
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_sent_twice() {
+    fn idempotent_methods_may_be_sent_twice() {
         let safe: Vec<_> =
             Method::ALL.iter().filter(|method| method.is_idempotent()).map(|method| method.label()).collect();
         assert_eq!(safe, ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"]);

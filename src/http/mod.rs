@@ -1,11 +1,11 @@
-//! The words of HTTP (RFC 9110): methods, names of fields, hosts, paths, heads.
+//! The semantics of HTTP (RFC 9110): methods, field names, hosts, paths, heads.
 //!
-//! It opens no socket, awaits nothing and knows no configuration file. `http1` reads messages and
-//! gives what it read in these words. A [`RequestHead`] points into the bytes it was read from.
+//! The module opens no socket, awaits nothing and knows no configuration file. `http1` reads messages and
+//! returns these types. A [`RequestHead`] points into the bytes that it was read from.
 //!
-//! It is strict on purpose: two programs that read the same bytes differently are how requests are
-//! smuggled, so what is not plainly valid is a [`Refusal`], never a guess. What is *done* with a
-//! message (which fields are dropped, what is added) is the business of the caller, `proxy`.
+//! The module is strict on purpose, because two programs that read the same bytes differently allow request
+//! smuggling. So anything that is not plainly valid is a [`Refusal`], never a guess. The caller, `proxy`,
+//! decides which fields to drop and which to add.
 
 mod head;
 

@@ -1,27 +1,27 @@
-//! The field names a proxy has to know, told apart once, while a head is parsed.
+//! The field names that a proxy has to know. Each name is classified once, while the head is parsed.
 
 use super::class;
 
 /// Builds the enum and the table that finds its variants.
 macro_rules! names {
     ($($name:ident = $text:literal),* $(,)?) => {
-        /// A field name that means something to a proxy, or to whoever stands behind one.
+        /// A field name that has a meaning to a proxy, or to a server behind one.
         ///
-        /// The table holds everything that frames a message, routes it, lets somebody in, says who
-        /// asked, or may not come in a trailer (RFC 9110, section 6.5.1).
+        /// The table holds all names that frame or route a message, or authenticate or identify the client.
+        /// It also holds those that may not come in a trailer (RFC 9110, section 6.5.1).
         #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]
         pub enum Name {
             $(#[doc = concat!("`", $text, "`.")] $name,)*
-            /// Differs from one of those above, or from one that says who asked, only by other marks in the
-            /// places of `-`, such as `_` and `.`. A CGI-style server writes `_` for all of them (RFC 3875,
-            /// section 4.1.18) and sees the same name, so that this one never passes.
+            /// A name that, apart from marks such as `_` and `.` in place of `-`, is one of those above or
+            /// identifies the client. A CGI-style server writes `_` for all marks (RFC 3875, section 4.1.18)
+            /// and sees the same name, so a lookalike is never forwarded.
             Lookalike,
             /// Any other name.
             Other,
         }
 
-        /// Names in lower case.
+        /// The known names in lower case.
         const ROWS: &[(Name, &str)] = &[$((Name::$name, $text),)*];
     };
 }
@@ -90,7 +90,7 @@ names! {
 }
 
 impl Name {
-    /// Finds a name, a token, whatever its case.
+    /// Classifies a name, which is a token in upper or lower case.
     pub fn classify(name: &[u8]) -> Name {
         let known = if name.len() <= LONGEST { Folded::new(name).find() } else { None };
         let unknown = || {
@@ -101,14 +101,15 @@ impl Name {
         known.unwrap_or_else(unknown)
     }
 
-    /// The name that a field line starts with, and its length, if it is one of ours and a colon follows.
-    /// So it is a token, and none of its bytes is looked at alone. May miss it where hardly anything follows.
+    /// The known name at the start of a field line, and its length, if a colon follows. Such a name is a
+    /// token, so its bytes need no check. A name may be missed if hardly any bytes follow it.
     pub(crate) fn at_start_of(line: &[u8]) -> Option<(Name, usize)> {
         let (mut words, mut mixed) = ([0; WORDS], 0);
         for (at, block) in line.as_chunks().0.iter().take(WORDS).enumerate() {
             let word = u64::from_le_bytes(*block);
             let colons = class::equals(word, b':');
-            // What stands below the first hit, which is the highest bit of a colon: the rest of it is kept.
+            // Keep all bits below the highest bit of the first colon: the bytes before the colon, and the
+            // colon.
             words[at] = fold(word & !colons & colons.wrapping_sub(1));
             mixed = mix(mixed, at, words[at]);
             if colons != 0 {
@@ -122,8 +123,8 @@ impl Name {
         None
     }
 
-    /// Whether it speaks of this connection only and never passes a proxy (RFC 9110, section 7.6.1).
-    /// `TE` is one of them: a proxy that can take trailers says so for itself.
+    /// Whether the field is about this connection only, so that a proxy never forwards it (RFC 9110, section
+    /// 7.6.1). `TE` is included: a proxy that accepts trailers sends its own.
     pub fn is_hop_by_hop(self) -> bool {
         matches!(
             self,
@@ -141,9 +142,9 @@ impl Name {
         )
     }
 
-    /// Whether naming it in `Connection` is without effect: what routes and frames a message, what
-    /// says who asked and what they may, and what says how to read the content. A peer who could
-    /// have those removed on the way could make the next hop see another message.
+    /// Whether naming the field in `Connection` has no effect. These fields route and frame a message,
+    /// identify and authorize the client, or describe the content. A peer that could have them removed could
+    /// make the next hop see another message.
     pub(crate) fn is_kept_from_connection(self) -> bool {
         matches!(
             self,
@@ -187,21 +188,21 @@ const LONGEST: usize = {
 /// Words of eight bytes that the longest name takes, with a colon.
 const WORDS: usize = (LONGEST + 1).div_ceil(8);
 
-/// A name in small letters and a colon, in words of eight bytes, filled up with zeros.
+/// A name in lower case and a colon, in words of eight bytes, padded with zeros.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Folded {
     words: [u64; WORDS],
 }
 
-/// Makes small letters of the capitals in eight bytes. No other byte becomes one that our names have.
+/// Changes capitals among eight bytes to lower case. No other byte becomes one that a known name has.
 const fn fold(word: u64) -> u64 {
     word | (word & class::eight(0x40)) >> 1
 }
 
-/// Bits of a slot's number: with twice those of the number of names, a factor is soon found.
+/// Bits of a slot's number. With twice as many as the number of names has, a factor is soon found.
 const SLOTS_BITS: u32 = 2 * ROWS.len().ilog2();
 
-/// Gives each name a slot of its own.
+/// A factor that gives each name its own slot.
 const FACTOR: u64 = {
     let mut factor = 0x9e37_79b9_7f4a_7c15;
     while slots(factor).is_none() {
@@ -210,10 +211,10 @@ const FACTOR: u64 = {
     factor
 };
 
-/// The rows by their slot; in all others the number of rows.
-static SLOTS: [u8; 1 << SLOTS_BITS] = slots(FACTOR).expect("invariant: the search for it has ended");
+/// The row of each slot; the number of rows if the slot is empty.
+static SLOTS: [u8; 1 << SLOTS_BITS] = slots(FACTOR).expect("invariant: `FACTOR` suits all names");
 
-/// The texts of the rows.
+/// The name of each row.
 static TEXTS: [Folded; ROWS.len()] = {
     let mut texts = [Folded::NOTHING; ROWS.len()];
     let mut row = 0;
@@ -237,7 +238,7 @@ const fn slot(mixed: u64, factor: u64) -> usize {
 impl Folded {
     const NOTHING: Folded = Folded { words: [0; WORDS] };
 
-    /// Of at most [`LONGEST`] bytes.
+    /// Folds a name of at most [`LONGEST`] bytes.
     const fn new(name: &[u8]) -> Folded {
         let mut words = [0; WORDS];
         let mut at = 0;
@@ -270,7 +271,7 @@ impl Folded {
     }
 }
 
-/// `None` where two rows would have the same slot.
+/// Assigns a slot to each row. `None` if two rows have the same slot.
 const fn slots(factor: u64) -> Option<[u8; 1 << SLOTS_BITS]> {
     let mut slots = [ROWS.len() as u8; 1 << SLOTS_BITS];
     let mut row = 0;
@@ -285,9 +286,9 @@ const fn slots(factor: u64) -> Option<[u8; 1 << SLOTS_BITS]> {
     Some(slots)
 }
 
-/// What names begin with that say who asked, over which connection, or for what instead of the target:
-/// programs believe them because a proxy, or what checks identities before it, writes them. Some are
-/// whole names.
+/// Prefixes of field names that identify the client or its connection, or that replace the target. Programs
+/// believe such fields, because a proxy, or an authentication service in front of it, writes them. Some
+/// prefixes are whole names.
 const SAY_WHO_ASKED: &[&str] = &[
     X_FORWARDED,
     "forwarded-",
@@ -330,17 +331,17 @@ const SAY_WHO_ASKED: &[&str] = &[
     "tailscale-user-",
 ];
 
-/// Begins the names of what only a proxy can know, and is one of them.
+/// The prefix of names for things that only a proxy can know, and such a name itself.
 const X_FORWARDED: &str = "x-forwarded";
 
-/// Whether a name, in any case and with other marks in places of `-`, says who asked. Looks through a list, and
-/// so is for names that are rare.
+/// Whether a name begins with an entry of `SAY_WHO_ASKED`, in any case and with other marks in place of `-`.
+/// The search goes through a list, so it is for rare names.
 pub(crate) fn says_who_asked(name: &[u8]) -> bool {
     SAY_WHO_ASKED.iter().any(|text| begins_alike(name, text))
 }
 
-/// Whether a name is one of those that begin with [`X_FORWARDED`], in any case and with other marks in places
-/// of `-`. [`says_who_asked`] is true of all of them.
+/// Whether a name begins with `X_FORWARDED`, in any case and with other marks in place of `-`.
+/// [`says_who_asked`] is true of all such names.
 pub(crate) fn is_x_forwarded(name: &[u8]) -> bool {
     begins_alike(name, X_FORWARDED)
 }
@@ -349,7 +350,7 @@ fn begins_alike(name: &[u8], text: &str) -> bool {
     name.get(..text.len()).is_some_and(|start| is_alike(start, text))
 }
 
-/// Whether a name is this one, in any case, with other marks in places of `-`.
+/// Whether `name` is `text`, in any case and with other marks in place of `-`.
 fn is_alike(name: &[u8], text: &str) -> bool {
     let same = |(byte, want): (&u8, u8)| {
         byte.to_ascii_lowercase() == want || (want == b'-' && class::is_mark(*byte))
@@ -362,7 +363,7 @@ mod tests {
     use super::*;
     use crate::http::class::token_end;
 
-    /// All marks of a token but for `-`.
+    /// All marks of a token except `-`.
     const MARKS: &str = "!#$%&'*+.^_`|~";
 
     fn at_start_of(name: &[u8]) -> Option<(Name, usize)> {
@@ -370,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn each_row_is_found_in_any_case_and_its_lookalike_is_told_apart() {
+    fn each_name_is_found_in_any_case_and_its_lookalike_is_not_taken_for_it() {
         for &(name, text) in ROWS {
             assert_eq!(Name::classify(text.as_bytes()), name);
             assert_eq!(Name::classify(text.to_uppercase().as_bytes()), name);
@@ -386,7 +387,7 @@ mod tests {
         }
     }
 
-    /// Every byte is tried in every place of every name, and behind it.
+    /// Tries every byte in every place of every name, and behind it.
     #[test]
     fn a_name_is_the_same_where_only_the_case_differs() {
         for &(name, text) in ROWS {
@@ -435,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_say_who_asked_are_known_in_every_mix_of_marks() {
+    fn names_that_identify_the_client_are_known_in_every_mix_of_marks() {
         let names = [
             "x-forwarded-user",
             "X-Forwarded-Groups",

@@ -1,4 +1,4 @@
-//! Paths: the segments that climb, and the bytes that rules compare (RFC 3986, sections 5.2.4, 6.2.2).
+//! Paths: dot segments, and the bytes that rules compare (RFC 3986, sections 5.2.4, 6.2.2).
 
 use std::borrow::Cow;
 
@@ -6,17 +6,17 @@ use memchr::{memchr, memchr2};
 
 use super::class::is_unreserved;
 
-/// Whether a path has a segment `.` or `..` in the eyes of *anyone* who may read it later.
+/// Whether a path has a segment `.` or `..` for *any* program that may read it later.
 ///
-/// A server behind us may decode escapes before it splits, take a backslash for a slash (`%2f`,
-/// `%5c`, `\`), or cut a segment off (`..;x`, `..%23x`). So all of those end a segment here, and only here:
-/// the bytes that are forwarded stay as they are. One level of escapes is looked through; `%252e` is a
-/// segment named `%2e` to a program that decodes once. [`LoosePath`](super::LoosePath) looks through all.
+/// A server behind smolgate may decode escapes before it splits, or take a backslash for a slash (`%2f`,
+/// `%5c`, `\`). It may also cut a segment off (`..;x`, `..%23x`). So all of these end a segment, but only in
+/// this check: the forwarded bytes stay as they are. The check decodes one level of escapes; `%252e` is a
+/// segment named `%2e` to a program that decodes once. [`LoosePath`](super::LoosePath) decodes all levels.
 pub fn has_dot_segments(path: &[u8]) -> bool {
     if memchr2(b'.', b'%', path).is_none() {
         return false;
     }
-    // Dots since the last separator; `None` once anything else came.
+    // The number of dots since the last separator; `None` after any other byte.
     let mut dots = Some(0);
     let mut at = 0;
     while at < path.len() {
@@ -35,7 +35,7 @@ pub fn has_dot_segments(path: &[u8]) -> bool {
     matches!(dots, Some(1 | 2))
 }
 
-/// Whether a server may take the byte for the end of a segment, behind which another begins.
+/// Whether a server may take the byte for the end of a segment and the start of another.
 pub(super) fn is_separator(byte: u8) -> bool {
     matches!(byte, b'/' | b'\\')
 }
@@ -45,8 +45,8 @@ pub(super) fn is_cut(byte: u8) -> bool {
     matches!(byte, b';' | b'?' | b'#' | 0)
 }
 
-/// The bytes of a path that rules are compared with: escapes of unreserved bytes decoded (RFC 3986,
-/// section 6.2.2.2), all else as written. Allocates only where there is something to decode.
+/// The bytes of a path that rules are compared with: escapes of unreserved bytes decoded (RFC 3986, section
+/// 6.2.2.2), all others as written. Allocates only if there is something to decode.
 pub fn match_path(path: &[u8]) -> Cow<'_, [u8]> {
     let Some(first) = next_unreserved(path, 0) else {
         return Cow::Borrowed(path);
@@ -64,7 +64,7 @@ pub fn match_path(path: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(decoded)
 }
 
-/// Where the next escape of an unreserved byte stands, and that byte.
+/// Finds the next escape of an unreserved byte: its index, and that byte.
 fn next_unreserved(path: &[u8], mut from: usize) -> Option<(usize, u8)> {
     loop {
         let at = from + memchr(b'%', &path[from..])?;
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dot_segments_are_seen_in_every_disguise() {
+    fn dot_segments_are_found_in_every_spelling() {
         for path in [
             "/..",
             "/.",
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn dots_inside_a_segment_are_fine() {
+    fn dots_inside_a_segment_are_no_dot_segments() {
         for path in [
             "",
             "/",

@@ -1,19 +1,19 @@
-//! What is wrong with a head, for the program and for the person.
+//! The refusal of a head: a code for programs, a detail for people.
 
 use std::fmt::{self, Write};
 
 use crate::reason::Reason;
 
-/// At most this many bytes of what a peer sent are shown in a detail.
+/// Bytes of a peer that a detail shows at most.
 const SHOWN_BYTES_MAX: usize = 40;
 
-/// Why a head is not taken. Built only on failure.
+/// The reason why a head is refused. Built only on failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The code; it gives the status too.
+    /// The code, which also gives the status.
     pub reason: Reason,
-    /// One sentence for the person who sent it. What it quotes from the peer is cut short, and every
-    /// byte that could mean something to a terminal, a log or HTML is written as `\xNN`.
+    /// A sentence for the sender of the head. Quotes from the peer are cut short. Bytes that could have a
+    /// meaning to a terminal, a log or HTML are written as `\xNN`.
     pub detail: String,
 }
 
@@ -23,7 +23,7 @@ impl Refusal {
         Refusal { reason, detail: detail.into() }
     }
 
-    /// The same fault, found in what a target answered.
+    /// The refusal for this fault in a response of a target.
     #[cold]
     pub(crate) fn of_response(self) -> Refusal {
         let reason = match self.reason {
@@ -42,7 +42,7 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// Bytes of a peer, made safe to print: anywhere, also inside HTML and log lines.
+/// Bytes of a peer, made safe to print anywhere, also in HTML and log lines.
 #[cold]
 pub(crate) fn escaped(bytes: &[u8]) -> String {
     let mut text = String::new();
@@ -65,7 +65,7 @@ mod tests {
     use super::escaped;
 
     #[test]
-    fn what_a_peer_sent_is_shown_escaped_and_short() {
+    fn bytes_of_a_peer_are_shown_escaped_and_short() {
         assert_eq!(escaped(b"x-name"), "x-name");
         assert_eq!(escaped(b"a\r\n\x1b[31m<b>\"\\\xff"), "a\\x0d\\x0a\\x1b[31m\\x3cb\\x3e\\x22\\x5c\\xff");
         assert_eq!(escaped(&[b'a'; 41]), format!("{}...", "a".repeat(40)));

@@ -1,7 +1,6 @@
-//! Reason phrases for the statuses we answer by ourselves.
+//! Reason phrases for the statuses of local replies.
 
-/// The phrase registered for a status (RFC 9110, section 15, and the IANA registry); empty for one
-/// without.
+/// The phrase registered for a status (RFC 9110, section 15, and the IANA registry); empty if there is none.
 pub fn status_phrase(status: u16) -> &'static str {
     match status {
         100 => "Continue",
@@ -74,9 +73,9 @@ mod tests {
     use crate::reason::Reason;
 
     #[test]
-    fn every_status_we_answer_with_has_a_phrase() {
+    fn every_status_of_a_local_reply_has_a_phrase() {
         for reason in Reason::ALL {
-            // These are for logs: the client who would read it is gone, or gets no answer.
+            // 444 and 499 stand only in logs: the client is gone, or gets no response.
             if !matches!(reason.status(), 444 | 499) {
                 assert_ne!(status_phrase(reason.status()), "", "{reason:?}");
             }

@@ -1,4 +1,4 @@
-//! Bodies: bytes in, data out, in place, and always knowing whether the end was reached
+//! Message bodies: bytes in, data out, decoded in place. A reader always knows whether its body has ended
 //! (RFC 9112, sections 6 to 8).
 
 use std::ops::Range;
@@ -11,13 +11,13 @@ use crate::http::Framing;
 #[derive(Debug)]
 pub struct BodyReader {
     state: State,
-    /// Once a body is broken it stays broken: what comes after cannot be understood.
+    /// The error that broke the body. It stays, because the bytes after it cannot be understood.
     broken: Option<BodyError>,
 }
 
 #[derive(Debug)]
 enum State {
-    /// No body, or its end was reached without knowing a length.
+    /// There is no body, or a body without a length has ended.
     Done,
     Length {
         left: u64,
@@ -26,19 +26,19 @@ enum State {
     UntilClose,
 }
 
-/// What [`BodyReader::decode`] made of some bytes.
+/// The result of [`BodyReader::decode`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded {
     /// Bytes that belong to the body and are used up: all, unless the body ends before.
     pub consumed: usize,
-    /// Where the data stands now, in the bytes that were given; may be empty.
+    /// The range of the data in the bytes that were given; may be empty.
     pub data: Range<usize>,
-    /// The body is complete.
+    /// Whether the body is complete.
     pub done: bool,
 }
 
 impl BodyReader {
-    /// A reader at the first byte of a body.
+    /// Creates a reader at the first byte of a body.
     pub fn new(framing: Framing) -> BodyReader {
         let state = match framing {
             Framing::None => State::Done,
@@ -49,8 +49,8 @@ impl BodyReader {
         BodyReader { state, broken: None }
     }
 
-    /// Takes bytes that were read and are not used up yet. The data of several chunks is moved
-    /// together within `raw`; what stands beyond `consumed` is left as it is.
+    /// Decodes bytes that were read and are not used up yet. The data of several chunks is moved together
+    /// within `raw`. Bytes beyond `consumed` stay as they are.
     pub fn decode(&mut self, raw: &mut [u8]) -> Result<Decoded, BodyError> {
         if let Some(error) = self.broken {
             return Err(error);
@@ -68,7 +68,7 @@ impl BodyReader {
         Ok(Decoded { consumed, data, done: self.is_done() })
     }
 
-    /// Whether the whole body has been seen.
+    /// Whether the body is complete.
     pub fn is_done(&self) -> bool {
         match &self.state {
             State::Done | State::Length { left: 0 } => true,
@@ -77,8 +77,8 @@ impl BodyReader {
         }
     }
 
-    /// The peer closed. That ends a body that lasts until then, and is well after the end of any
-    /// other; else the body is cut short, which must not look like an end to anybody.
+    /// Reports that the peer has closed. That ends a body that lasts until the close, and is fine after the
+    /// end of any other body. Else the body is truncated, which must not look like its end.
     pub fn finish(&mut self) -> Result<(), BodyError> {
         if let Some(error) = self.broken {
             return Err(error);
@@ -93,7 +93,7 @@ impl BodyReader {
         Err(BodyError::Truncated)
     }
 
-    /// Data bytes still to come, where their number is known; `None` where the end shows only when it is there.
+    /// Data bytes still to come; `None` if their number is unknown.
     pub fn remaining(&self) -> Option<u64> {
         match self.state {
             State::Done => Some(0),
@@ -102,8 +102,8 @@ impl BodyReader {
         }
     }
 
-    /// `n` bytes of an announced length went by without passing through here. Not more than
-    /// [`remaining`](BodyReader::remaining); without effect on every other framing.
+    /// Counts `n` bytes of an announced length that did not pass through the reader, at most
+    /// [`remaining`](BodyReader::remaining). It has no effect on any other framing.
     pub fn skip(&mut self, n: u64) {
         if let State::Length { left } = &mut self.state {
             debug_assert!(n <= *left, "more skipped than the body has");
@@ -111,9 +111,8 @@ impl BodyReader {
         }
     }
 
-    /// Trailer field lines that are safe to forward, each with its CRLF; empty before the end.
-    /// Fields that frame, route, authenticate or change how the message is read were dropped
-    /// (RFC 9110, section 6.5.1).
+    /// Trailer field lines that are safe to forward, each with its CRLF; empty before the end. Fields that
+    /// frame, route, authenticate or change the meaning of the message are dropped (RFC 9110, section 6.5.1).
     pub fn trailers(&self) -> &[u8] {
         match &self.state {
             State::Chunked(reader) => reader.trailers(),

@@ -1,25 +1,25 @@
-//! Why a body cannot be read on.
+//! The error of a body that cannot be read on.
 
 use std::fmt;
 
-/// Why a body cannot be read on. Both connections must be cut: where the next message would start
-/// is unknown.
+/// The reason why a body cannot be read on. Both connections must be cut, because the start of the next
+/// message is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
-    /// It is not valid chunked coding.
+    /// The body is not valid chunked coding.
     Malformed(&'static str),
-    /// Its framing, not its data, is over a limit.
+    /// The framing of the body, not its data, is over a limit.
     TooLarge(&'static str),
     /// The peer closed before the end.
     Truncated,
 }
 
 impl BodyError {
-    /// One phrase for the person who meets it.
+    /// A description of the error for a person.
     pub fn explain(self) -> &'static str {
         match self {
             BodyError::Malformed(why) | BodyError::TooLarge(why) => why,
-            BodyError::Truncated => "the body ended before its end was due",
+            BodyError::Truncated => "the body ended too early",
         }
     }
 }

@@ -1,18 +1,18 @@
-//! The pieces around a chunk when we write one, each ready for a vectored write.
+//! The pieces around a chunk that smolgate writes, each ready for a vectored write.
 //!
-//! A body is: prefix, data, [`CHUNK_END`] for every piece, then [`LAST_CHUNK`], trailer lines if
-//! any, and an empty line (RFC 9112, section 7.1). Chunk extensions are never written.
+//! A body has prefix, data and [`CHUNK_END`] for every piece. Then come [`LAST_CHUNK`], trailer lines if any,
+//! and an empty line (RFC 9112, section 7.1). smolgate never writes chunk extensions.
 
-/// Follows the data of a chunk; also the empty line that ends the body.
+/// The end of a chunk's data, and also the empty line that ends the body.
 pub const CHUNK_END: &[u8] = b"\r\n";
 
 /// The chunk of no bytes. Trailer lines and the final CRLF follow it.
 pub const LAST_CHUNK: &[u8] = b"0\r\n";
 
-/// What stands before the data of a chunk: its size in hex, and CRLF.
+/// The line before the data of a chunk: its size in hex, and CRLF.
 #[derive(Clone, Copy, Debug)]
 pub struct ChunkPrefix {
-    /// Written from the end.
+    /// The line, at the end of the array.
     bytes: [u8; Self::BYTES_MAX],
     start: u8,
 }
@@ -21,7 +21,8 @@ impl ChunkPrefix {
     /// Digits of the largest size, and CRLF.
     const BYTES_MAX: usize = usize::BITS as usize / 4 + 2;
 
-    /// The prefix of a chunk of `len` bytes. `len` must not be 0: that would end the body.
+    /// Creates the prefix of a chunk of `len` bytes. `len` must not be 0, because an empty chunk ends the
+    /// body.
     pub fn new(len: usize) -> ChunkPrefix {
         debug_assert_ne!(len, 0, "an empty chunk ends the body");
         let mut bytes = [0; Self::BYTES_MAX];
@@ -36,7 +37,7 @@ impl ChunkPrefix {
         ChunkPrefix { bytes, start: start as u8 }
     }
 
-    /// For example `1f\r\n`.
+    /// The line, for example `1f\r\n`.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[usize::from(self.start)..]
     }

@@ -8,8 +8,8 @@
 //!                                                 +---+ TrailerLine
 //! ```
 //!
-//! No laxness anywhere: a size is hex digits and nothing else, lines end in CRLF, data is followed
-//! by CRLF. Each of these has been a way to smuggle a request past a proxy.
+//! The reader accepts no variants: a size is hex digits and nothing else, and lines and data end in CRLF.
+//! Each variant has been a way to smuggle a request past a proxy.
 
 use std::ops::Range;
 
@@ -22,7 +22,7 @@ use crate::http::{Name, says_who_asked};
 /// Bytes of one chunk line: size and extensions.
 pub const CHUNK_LINE_BYTES_MAX: u32 = 4096;
 
-/// Bytes of all chunk extensions of one body. Nobody uses them but to keep a reader busy.
+/// Bytes of all chunk extensions of one body. Their only use is to keep a reader busy.
 pub const CHUNK_EXTENSION_BYTES_MAX: u32 = 16 * 1024;
 
 /// Bytes of a trailer section, dropped fields included.
@@ -31,10 +31,10 @@ pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
 /// Field lines of a trailer section, dropped ones included.
 pub const TRAILER_FIELDS_MAX: usize = 64;
 
-/// What the next byte has to be.
+/// The kind of byte that must come next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// A digit of a size, or what ends it.
+    /// A digit of a size, or the byte that ends the size.
     Size,
     /// The rest of a chunk line after the semicolon, or its CR.
     Extension,
@@ -48,7 +48,7 @@ enum Step {
     DataLf,
     /// The first byte of a trailer line, or the CR of the last line.
     LineStart,
-    /// A trailer line up to its LF; what came of it stands at the end of `trailers`.
+    /// A trailer line up to its LF. The part that has come is at the end of `trailers`.
     TrailerLine,
     /// The last LF.
     EndLf,
@@ -56,7 +56,7 @@ enum Step {
     Done,
 }
 
-/// The state between two reads.
+/// The state of a chunked body between two reads.
 #[derive(Debug)]
 pub(super) struct ChunkReader {
     step: Step,
@@ -65,9 +65,9 @@ pub(super) struct ChunkReader {
     /// Bytes of the chunk line so far.
     line_bytes: u32,
     extension_bytes: u32,
-    /// Trailer lines to forward, whole but for the one being read.
+    /// Trailer lines to forward. The last one is incomplete while it is read.
     trailers: Vec<u8>,
-    /// Where the line being read starts in `trailers`.
+    /// The offset in `trailers` of the line that is being read.
     line_start: usize,
     trailer_bytes: usize,
     trailer_fields: usize,
@@ -91,13 +91,13 @@ impl ChunkReader {
         self.step == Step::Done
     }
 
-    /// Whole field lines, once the body is done.
+    /// The trailer lines to forward; empty before the body is done.
     pub(super) fn trailers(&self) -> &[u8] {
         if self.is_done() { &self.trailers } else { &[] }
     }
 
-    /// Takes bytes up to the end of the body; gives how many that were and where the data is. The
-    /// first run of data stays where it stands and later ones are moved up to it.
+    /// Takes bytes up to the end of the body. Returns their number and the range of the data. The first run
+    /// of data stays in place, and later runs are moved up to it.
     pub(super) fn decode(&mut self, raw: &mut [u8]) -> Result<(usize, Range<usize>), BodyError> {
         let mut at = 0;
         let mut data = 0..0;
@@ -144,12 +144,12 @@ impl ChunkReader {
             Step::LineStart if byte == b'\r' => Ok(Step::EndLf),
             Step::LineStart => self.start_trailer_line(byte),
             Step::EndLf => Ok(Step::Done),
-            // Taken in runs, or not at all, by `decode`.
+            // `decode` handles these steps itself.
             Step::Data | Step::TrailerLine | Step::Done => Ok(self.step),
         }
     }
 
-    /// A byte of the line that holds size and extensions.
+    /// Takes a byte of the line that holds the size and the extensions.
     fn take_line_byte(&mut self, byte: u8) -> Result<Step, BodyError> {
         let first = self.line_bytes == 0;
         self.line_bytes += 1;
@@ -164,7 +164,7 @@ impl ChunkReader {
         }
         match char::from(byte).to_digit(16) {
             Some(digit) => {
-                // Sizes stop where signed 64-bit numbers do, as lengths do.
+                // The largest size is that of a signed 64-bit number, as for lengths.
                 let size = self.left.checked_mul(16).filter(|size| *size <= i64::MAX as u64);
                 self.left = size.ok_or(BodyError::Malformed("a chunk size over 2^63-1"))? | u64::from(digit);
                 Ok(Step::Size)
@@ -174,8 +174,8 @@ impl ChunkReader {
         }
     }
 
-    /// Extensions are dropped unread. That is safe because nothing in them, a quoted string included,
-    /// may hold CR or LF.
+    /// Drops a byte of an extension unread. That is safe, because no part of an extension, not even a quoted
+    /// string, may hold CR or LF.
     fn take_extension_byte(&mut self, byte: u8) -> Result<Step, BodyError> {
         self.extension_bytes += 1;
         if self.extension_bytes > CHUNK_EXTENSION_BYTES_MAX {
@@ -214,8 +214,9 @@ impl ChunkReader {
             Err(LineStop::Fault(fault)) => return Err(BodyError::Malformed(fault.explain())),
             Err(LineStop::More) => return Err(BodyError::Malformed("a trailer line without a colon")),
         };
-        // All names that frame, route, let in or change how a message is read are known ones. What says who
-        // asked is written into heads, by us: a program that merges trailers must not find a stranger's.
+        // All names that frame, route, authenticate or change the meaning of a message are known. Fields that
+        // identify the client are written by smolgate, into heads. A program that merges trailers must not
+        // find a stranger's.
         if row.known != Name::Other || says_who_asked(row.name(&self.trailers)) {
             self.trailers.truncate(self.line_start);
         }

@@ -1,33 +1,33 @@
-//! What the fields of one head say about framing and about the connection, gathered as they are
-//! read (RFC 9110, section 7.6.1; RFC 9112, sections 6 and 9).
+//! The facts about framing and the connection in the fields of one head, gathered while they are read (RFC
+//! 9110, section 7.6.1; RFC 9112, sections 6 and 9).
 
 use std::time::Duration;
 
 use crate::http::{Authority, Name, Refusal, Version, escaped, list_items};
 use crate::reason::Reason;
 
-/// At most this many options in all `Connection` fields of one head. Each is compared with every
-/// field, and real heads carry one or two.
+/// Options in all `Connection` fields of one head. Each is compared with every field, and real heads have one
+/// or two.
 pub const CONNECTION_OPTIONS_MAX: usize = 32;
 
-/// The largest length we take: what fits a signed 64-bit number, which is what others count in.
+/// The largest accepted length: that of a signed 64-bit number, in which other programs count.
 const LENGTH_MAX: u64 = i64::MAX as u64;
 
-/// Transfer codings that exist and that nobody needs between a client and a proxy.
+/// Transfer codings that exist, but are not needed between a client and a proxy.
 const KNOWN_CODINGS: &[&str] =
     &["gzip", "x-gzip", "deflate", "compress", "x-compress", "identity", "br", "zstd"];
 
-/// What has been seen so far.
+/// The facts of the fields that were read so far.
 #[derive(Debug, Default)]
 pub(super) struct HeadFacts<'b> {
-    /// A response has no business with `Host`, so there it is a field like any other.
+    /// Whether the head is a response. `Host` has no meaning there, so it is a field like any other.
     of_response: bool,
     /// The value of the only `Host` field of a request.
     pub(super) host: Option<Authority<'b>>,
     pub(super) content_length: Option<u64>,
-    /// `Content-Length` is written as we would write it: without zeros in front.
+    /// Whether `Content-Length` has no leading zeros, as in messages that smolgate writes.
     pub(super) is_length_plain: bool,
-    /// The value of the only `Transfer-Encoding` field: `chunked`, once the framing was checked.
+    /// The value of the only `Transfer-Encoding` field. It is `chunked` after `check_framing`.
     transfer_encoding: Option<&'b [u8]>,
     pub(super) connection: Connection,
     pub(super) upgrade: Upgrade,
@@ -42,12 +42,12 @@ pub(super) struct Connection {
     pub(super) close: bool,
     pub(super) keep_alive: bool,
     pub(super) upgrade: bool,
-    /// There is an option that may be the name of a field.
+    /// Whether there is an option that may be the name of a field.
     pub(super) names_fields: bool,
     count: usize,
 }
 
-/// What `Upgrade` asks for.
+/// The protocol that `Upgrade` names.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) enum Upgrade {
     /// No such field.
@@ -64,7 +64,7 @@ impl<'b> HeadFacts<'b> {
         HeadFacts { of_response: true, ..HeadFacts::default() }
     }
 
-    /// Takes one field into account. Refuses what would leave the end of the message in doubt.
+    /// Takes one field into account. A field that would leave the end of the message in doubt is refused.
     pub(super) fn observe(&mut self, name: Name, value: &'b [u8]) -> Result<(), Refusal> {
         match name {
             Name::Host if !self.of_response => self.observe_host(value)?,
@@ -109,14 +109,14 @@ impl<'b> HeadFacts<'b> {
         Ok(())
     }
 
-    /// Whether the body comes in chunks. Known once the framing was checked.
+    /// Whether the body is chunked. The result is valid after `check_framing`.
     pub(super) fn is_chunked(&self) -> bool {
         self.transfer_encoding.is_some()
     }
 
-    /// What can only be said when all fields are known: RFC 9112, section 6.1 makes both lengths in
-    /// one message, and a transfer coding before HTTP/1.1, signs of smuggling. Only where there is no
-    /// such sign is a coding that exists an honest one, to be told apart from nonsense.
+    /// Checks the framing when all fields are known. Both lengths in one message, and a transfer coding
+    /// before HTTP/1.1, are signs of smuggling (RFC 9112, section 6.1). They are checked before the coding
+    /// itself, so that an unknown coding gets its own reason only without them.
     pub(super) fn check_framing(&self, version: Version) -> Result<(), Refusal> {
         let Some(codings) = self.transfer_encoding else { return Ok(()) };
         if self.content_length.is_some() {
@@ -137,7 +137,7 @@ impl<'b> HeadFacts<'b> {
     }
 }
 
-/// Whether an option is this one, whatever its case; mostly it is in small letters, and that is soon seen.
+/// Whether an option is `lower` in any case. Most options are in lower case, so that is compared first.
 fn is(option: &[u8], lower: &[u8]) -> bool {
     option == lower || option.eq_ignore_ascii_case(lower)
 }
@@ -164,7 +164,7 @@ impl Connection {
     }
 }
 
-/// 1*DIGIT and nothing else (RFC 9110, section 8.6).
+/// Parses `1*DIGIT` and nothing else (RFC 9110, section 8.6).
 fn content_length(value: &[u8]) -> Result<u64, Refusal> {
     let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
     if !digits {
@@ -176,7 +176,7 @@ fn content_length(value: &[u8]) -> Result<u64, Refusal> {
     number.ok_or_else(|| framing(format!("Content-Length ({}) is over 2^63-1", escaped(value))))
 }
 
-/// Exactly `chunked`, in any case (RFC 9112, section 6.1).
+/// Accepts exactly `chunked`, in any case (RFC 9112, section 6.1).
 fn only_chunked(value: &[u8]) -> Result<(), Refusal> {
     if value.eq_ignore_ascii_case(b"chunked") {
         return Ok(());
@@ -184,8 +184,8 @@ fn only_chunked(value: &[u8]) -> Result<(), Refusal> {
     Err(unknown_coding(value))
 }
 
-/// A list of codings that exist, `chunked` last or absent, is honest and gets the 501 it deserves;
-/// anything else may be an attempt to be read in two ways.
+/// The refusal of another coding than `chunked`. A list of codings that exist, with `chunked` last or absent,
+/// gets 501. Any other value may be an attempt to be read in two ways.
 #[cold]
 fn unknown_coding(value: &[u8]) -> Refusal {
     let mut codings: Vec<&[u8]> = value.split(|&byte| byte == b',').map(crate::http::class::trim).collect();
@@ -201,7 +201,7 @@ fn unknown_coding(value: &[u8]) -> Refusal {
     framing(format!("Transfer-Encoding ({}) is not exactly chunked", escaped(value)))
 }
 
-/// `timeout=n` of a `Keep-Alive` field, in seconds.
+/// The value of `timeout=n` in a `Keep-Alive` field, in seconds.
 fn keep_alive_timeout(value: &[u8]) -> Option<Duration> {
     list_items(value).find_map(|item| {
         let (name, seconds) = item.split_at_checked(b"timeout=".len())?;

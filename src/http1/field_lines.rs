@@ -1,14 +1,13 @@
-//! Field lines become rows of a table, read strictly (RFC 9112, section 5).
+//! The strict reader of field lines, which become rows of a table (RFC 9112, section 5).
 
 use super::facts::HeadFacts;
 use crate::http::{FieldTable, Name, Refusal, Row, class, escaped, list_items, says_who_asked};
 use crate::reason::Reason;
 
-/// Why reading a head stopped before its end.
+/// The reason why reading a head stopped before its end.
 #[derive(Debug)]
 pub(super) enum ParseStop {
-    /// The bytes ran out. Parsing again is of use once the end of the head has been seen, or once
-    /// there are this many bytes.
+    /// The bytes ran out. Parse again when the end of the head has come, or when there are this many bytes.
     More(usize),
     /// The head is refused.
     Refused(Refusal),
@@ -21,12 +20,12 @@ impl From<Refusal> for ParseStop {
 }
 
 impl FieldTable {
-    /// Forgets what an earlier head left.
+    /// Removes the rows of an earlier head.
     pub(super) fn clear(&mut self) {
         self.rows.clear();
     }
 
-    /// Reads field lines from `at` to the empty line, and says where the head ends.
+    /// Reads field lines from `at` to the empty line, and returns the index after the head.
     pub(super) fn fill<'b>(
         &mut self,
         bytes: &'b [u8],
@@ -64,7 +63,8 @@ impl FieldTable {
         Ok(at + 2)
     }
 
-    /// At most `CONNECTION_OPTIONS_MAX` names times `fields_max` rows.
+    /// Marks the fields that `Connection` names. It compares at most `CONNECTION_OPTIONS_MAX` names with
+    /// `fields_max` rows.
     fn mark_named_by_connection(&mut self, bytes: &[u8]) {
         for index in 0..self.rows.len() {
             let row = self.rows[index];
@@ -96,7 +96,7 @@ impl FieldTable {
         Refusal::new(Reason::RequestMalformed, detail)
     }
 
-    /// Name and bytes of the longest field line, the unfinished one at the end included.
+    /// Name and length of the longest field line, including the unfinished line at the end.
     #[cold]
     pub(super) fn longest<'b>(&self, bytes: &'b [u8]) -> Option<(&'b [u8], usize)> {
         let rest = &bytes[self.rows.last()?.end as usize..];
@@ -106,16 +106,16 @@ impl FieldTable {
     }
 }
 
-/// Why a field line could not be read.
+/// The reason why a field line could not be read.
 #[derive(Debug)]
 pub(super) enum LineStop {
-    /// Its end is not here yet.
+    /// The end of the line has not come yet.
     More,
-    /// It is not valid.
+    /// The line is not valid.
     Fault(LineFault),
 }
 
-/// What is wrong with a field line.
+/// A fault in a field line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LineFault {
     NoName,
@@ -128,7 +128,7 @@ pub(super) enum LineFault {
 }
 
 impl LineFault {
-    /// The rule that was broken.
+    /// The rule that the line breaks.
     pub(super) fn explain(self) -> &'static str {
         match self {
             LineFault::NoName => "a field needs a name before the colon",
@@ -142,7 +142,7 @@ impl LineFault {
     }
 }
 
-/// Reads the field line that starts at `at`. Offsets fit: a head is at most `u32::MAX` bytes.
+/// Reads the field line that starts at `at`. Offsets fit, because a head has at most `u32::MAX` bytes.
 #[inline]
 pub(super) fn read_row(bytes: &[u8], at: usize) -> Result<Row, LineStop> {
     let (known, name_end) = read_name(bytes, at)?;

@@ -2,12 +2,12 @@
 //! a value or "not yet" out.
 //!
 //! ```text
-//! bytes -> HeadScan -> request line / status line -> FieldTable + Facts -> RequestHead / ResponseHead
-//!                                                                             | framing
-//! bytes ------------------------------------------------------------> BodyReader -> data, trailers
+//! bytes -> HeadScan -> request line / status line -> FieldTable + HeadFacts -> RequestHead / ResponseHead
+//!                                                                                 | framing
+//! bytes ----------------------------------------------------------------> BodyReader -> data, trailers
 //! ```
 //!
-//! Parsing a head that is valid allocates nothing once the [`crate::http::FieldTable`] has grown to its size.
+//! Parsing a valid head allocates nothing once the [`crate::http::FieldTable`] has grown to its size.
 
 mod partial;
 mod request;

@@ -1,5 +1,5 @@
-//! What can be told of a head that is not valid, or not all here. For the log and the form of an answer:
-//! nothing is decided by it.
+//! The known parts of a head that is invalid or incomplete. They serve the log and the form of a local reply,
+//! and decide nothing.
 
 use memchr::memchr;
 
@@ -7,21 +7,21 @@ use super::request::{EMPTY_LINES_MAX, METHOD_BYTES_MAX};
 use super::target::strip_scheme;
 use crate::http::class;
 
-/// A request head as far as it was read; every part as written, and empty where there is none.
+/// A request head as far as it was read. Each part is as written, and empty if it is missing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PartialHead<'b> {
-    /// A token, or empty: then nothing else is known of the request line.
+    /// The method, a token. If it is empty, nothing else is known of the request line.
     pub method: &'b [u8],
-    /// Up to the next space or the end of the line.
+    /// The target, up to the next space or the end of the line.
     pub target: &'b [u8],
-    /// What stands behind the target.
+    /// The rest of the line, behind the target.
     pub version: &'b [u8],
-    /// Behind the request line.
+    /// The bytes after the request line.
     fields: &'b [u8],
 }
 
 impl<'b> PartialHead<'b> {
-    /// Takes apart what is there.
+    /// Splits `bytes`, the beginning of a head.
     pub fn of(mut bytes: &'b [u8]) -> Self {
         for _ in 0..EMPTY_LINES_MAX {
             bytes = bytes.strip_prefix(b"\r\n").unwrap_or(bytes);
@@ -59,7 +59,7 @@ impl<'b> PartialHead<'b> {
     }
 }
 
-/// The first line, without its end, and what comes behind it.
+/// The first line without its end, and the bytes after it.
 fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
     let (line, rest) = match memchr(b'\n', bytes) {
         Some(end) => (&bytes[..end], &bytes[end + 1..]),
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_told_as_far_as_it_was_read() {
+    fn a_head_is_known_as_far_as_it_was_read() {
         let head =
             b"\r\nGET /a?b HTTP/1.1\r\nX: y\r\nHOST:  a.test \r\nReferer: http://b.test/\r\nHost: c\r\n\r\n";
         let whole: [&[u8]; 5] = [b"GET", b"/a?b", b"HTTP/1.1", b"a.test", b"http://b.test/"];
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_head_tells_nothing() {
+    fn nothing_is_known_of_bytes_that_are_no_head() {
         let nothing: [&[u8]; 5] = [b""; 5];
         let long = [b'A'; METHOD_BYTES_MAX + 1];
         for bytes in
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_valid_is_told_as_it_was_sent() {
+    fn invalid_parts_are_known_as_they_were_sent() {
         let told = told(b"GET http://a.test:1/\xe9 HTTP/3\nHost: b.test\n");
         assert_eq!(told, [&b"GET"[..], b"http://a.test:1/\xe9", b"HTTP/3", b"a.test:1", b""]);
         assert_eq!(PartialHead::of(b"GET /\r\nHost: a\r\n").version, b"");

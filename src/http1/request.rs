@@ -9,8 +9,8 @@ use crate::http::{
 };
 use crate::reason::Reason;
 
-/// Empty lines that are skipped before a request line: some clients send one after a body
-/// (RFC 9112, section 2.2).
+/// Empty lines that are skipped before a request line. Some clients send one after a body (RFC 9112, section
+/// 2.2).
 pub const EMPTY_LINES_MAX: usize = 4;
 
 /// Bytes of a method. The longest registered one has 17.
@@ -18,8 +18,8 @@ pub const METHOD_BYTES_MAX: usize = 32;
 
 /// Parses the head of the request that starts at the first byte.
 ///
-/// `Ok(None)`: more bytes are needed. A refusal means that nothing after it can be understood
-/// either: answer and close.
+/// `Ok(None)` means that more bytes are needed. After a refusal, the bytes that follow cannot be understood
+/// either: reply and close.
 pub fn parse_request<'b>(
     bytes: &'b [u8],
     scan: &mut HeadScan,
@@ -66,8 +66,8 @@ pub fn parse_request<'b>(
     }))
 }
 
-/// RFC 9112, sections 3.2 and 3.2.2: HTTP/1.1 must have `Host` even when the target says it too, and
-/// then the target's word counts.
+/// The authority of the request. HTTP/1.1 requires `Host` even if the target has an authority, and then that
+/// of the target counts (RFC 9112, sections 3.2 and 3.2.2).
 fn host<'b>(
     line: &RequestLine<'b>,
     target: &Target<'b>,
@@ -86,7 +86,7 @@ struct RequestLine<'b> {
     known_method: Method,
     target: &'b [u8],
     version: Version,
-    /// Where the first field line starts.
+    /// The offset of the first field line.
     end: usize,
 }
 
@@ -153,7 +153,7 @@ fn read_target(bytes: &[u8], start: usize, bytes_max: usize) -> Result<&[u8], Pa
 /// Bytes of `HTTP/1.1` and CRLF.
 const VERSION_LINE_BYTES: usize = 10;
 
-/// Judges what is here already, so that a line that never ends is not waited for.
+/// Reads the version. The bytes that have come are checked at once, so that an invalid line needs no end.
 fn read_version(bytes: &[u8], start: usize) -> Result<Version, ParseStop> {
     let limit = start + VERSION_LINE_BYTES;
     let text = &bytes[start..bytes.len().min(limit)];

@@ -6,10 +6,10 @@ use super::scan::HeadScan;
 use crate::http::{FieldTable, Fields, HeadLimits, Refusal, ResponseHead, Version, class};
 use crate::reason::Reason;
 
-/// Parses the response head that starts at the first byte. `Ok(None)`: more bytes are needed.
+/// Parses the response head that starts at the first byte. `Ok(None)` means that more bytes are needed.
 ///
-/// `limits.target` plays no part. Every fault is `ResponseMalformed`, or `ResponseTooLarge` for
-/// bytes and fields: whatever it is, it makes a 502.
+/// `limits.target` is not used. Every fault is `ResponseMalformed`, or `ResponseTooLarge` for bytes and
+/// fields. Both give a 502.
 pub fn parse_response<'b>(
     bytes: &'b [u8],
     scan: &mut HeadScan,
@@ -45,16 +45,16 @@ pub fn parse_response<'b>(
     }))
 }
 
-/// `version SP status [SP phrase] CRLF`. The space before an empty phrase is often left out, and
-/// nothing hangs on it.
+/// `version SP status [SP phrase] CRLF`. Servers often leave out the space before an empty phrase, which does
+/// no harm.
 #[derive(Debug)]
 struct StatusLine<'b> {
     version: Version,
     status: u16,
     phrase: &'b [u8],
-    /// A space follows the status.
+    /// Whether a space follows the status.
     spaced: bool,
-    /// Where the first field line starts.
+    /// The offset of the first field line.
     end: usize,
 }
 
@@ -95,7 +95,7 @@ fn read_status(text: &[u8; STATUS_BYTES]) -> Option<(Version, u16)> {
     Some((version, digits.iter().try_fold(0, number).filter(|&status| status >= 100)?))
 }
 
-/// Whether more bytes could make one, judged at once, so that what never will is not waited for.
+/// The stop at bytes without a status line. If more bytes cannot complete it, they are refused at once.
 #[cold]
 fn no_status(bytes: &[u8]) -> ParseStop {
     let text = &bytes[..bytes.len().min(STATUS_BYTES)];
@@ -108,7 +108,7 @@ fn no_status(bytes: &[u8]) -> ParseStop {
     if fits {
         return ParseStop::More(STATUS_BYTES);
     }
-    malformed("the answer does not start with HTTP/1.1 and a status").into()
+    malformed("the response does not start with HTTP/1.1 and a status").into()
 }
 
 #[cold]

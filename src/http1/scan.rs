@@ -1,4 +1,4 @@
-//! The search for the end of a head, so that a head that drips in costs no more than its length.
+//! The search for the end of a head. A head that comes byte by byte costs no more than its length.
 
 use memchr::memchr_iter;
 
@@ -8,28 +8,28 @@ use crate::reason::Reason;
 
 /// Remembers how far the search for the end of a head went.
 ///
-/// A head is parsed at once, in one pass, in the hope that it is all here. Where it is not, further
-/// bytes are only searched, each once, until the empty line, a line that ends in LF alone, or a limit
-/// shows up; then it is parsed again. After an `Ok(Some)` or an `Err` it is as new.
+/// The first attempt parses the head in one pass, because it is mostly complete. If it is not, further bytes
+/// are only searched, each once. When the empty line, a line that ends in LF alone, or a limit shows up, the
+/// head is parsed again. After an `Ok(Some)` or an `Err` the scan is as new.
 ///
-/// Between two calls for the same head the bytes before may move in memory but not change, and
-/// the head must still start at the first one.
+/// Between two calls for one head, its bytes may move in memory but not change. The head must still start at
+/// the first byte.
 #[derive(Clone, Debug, Default)]
 pub struct HeadScan {
-    /// Bytes that were searched in vain; 0 before the first attempt.
+    /// Bytes that were searched without a result; 0 before the first attempt.
     searched: usize,
-    /// Parse again at this many bytes, end or no end.
+    /// The number of bytes at which to parse again, even without an end.
     retry_at: usize,
-    /// Attempts to parse, so that a test can count them.
+    /// The number of attempts to parse, for a test.
     #[cfg(test)]
     pub(super) attempts: usize,
-    /// Bytes searched in all, for the same test.
+    /// The number of bytes that were searched, for a test.
     #[cfg(test)]
     pub(super) bytes_searched: usize,
 }
 
 impl HeadScan {
-    /// Runs `read` on the bytes if that can lead anywhere. `read` fills the table.
+    /// Runs `read`, which fills the table, if it can come to a result with these bytes.
     pub(super) fn drive<'b, T>(
         &mut self,
         bytes: &'b [u8],
@@ -84,7 +84,7 @@ impl HeadScan {
     }
 }
 
-/// Says which field made it so.
+/// The refusal of a head that is too large, with its longest field.
 #[cold]
 fn too_large(window: &[u8], cap: usize, table: &FieldTable) -> Refusal {
     let detail = match table.longest(window) {

@@ -5,20 +5,20 @@ use memchr::memchr;
 use crate::http::{Authority, Method, Refusal, escaped, has_dot_segments};
 use crate::reason::Reason;
 
-/// A target taken apart; every part is a piece of its bytes, unchanged.
+/// A request target in parts. Each part is an unchanged piece of its bytes.
 #[derive(Debug)]
 pub(super) struct Target<'b> {
-    /// Of the absolute form only.
+    /// The authority, which only the absolute form has.
     pub(super) authority: Option<Authority<'b>>,
     pub(super) path: &'b [u8],
-    /// Without the question mark.
+    /// The query without the question mark.
     pub(super) query: Option<&'b [u8]>,
-    /// `?` and the query alone where an absolute form has no path before it.
+    /// Path and query. If an absolute form has no path, `?` and the query alone.
     pub(super) path_and_query: &'b [u8],
 }
 
 impl<'b> Target<'b> {
-    /// Takes a target apart whose bytes are printable ASCII without `#`.
+    /// Splits a target whose bytes are printable ASCII without `#`.
     pub(super) fn parse(target: &'b [u8], method: Method) -> Result<Target<'b>, Refusal> {
         match target {
             [b'/', ..] => Target::of_path(None, target),
@@ -40,7 +40,7 @@ impl<'b> Target<'b> {
         })?;
         match path_and_query {
             [b'/', ..] => Target::of_path(Some(authority), path_and_query),
-            // RFC 9112, section 3.2.4: so an OPTIONS through a proxy reaches the server as `*`.
+            // So an OPTIONS through a proxy reaches the server as `*` (RFC 9112, section 3.2.4).
             [] if method == Method::Options => Ok(Target::whole(Some(authority), b"*")),
             [] => Ok(Target::whole(Some(authority), b"/")),
             // An empty path is `/` (RFC 9110, section 4.2.3).
@@ -69,8 +69,8 @@ impl<'b> Target<'b> {
     }
 }
 
-/// What stands after `http://` or `https://`. Which of the two is the client's word only: whether
-/// there is TLS is known from the listener.
+/// The part after `http://` or `https://`. The scheme is only a claim of the client: the listener knows
+/// whether there is TLS.
 pub(super) fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
     [&b"http://"[..], b"https://"].into_iter().find_map(|scheme| {
         let (start, rest) = target.split_at_checked(scheme.len())?;

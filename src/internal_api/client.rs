@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_whole_answers_count() {
+    fn only_whole_responses_are_parsed() {
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok\n";
         assert_eq!(parse(answer), Some((200, "ok\n".to_string())));
         for cut in 0..answer.len() {
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn every_address_is_asked_here() {
+    fn a_server_on_every_address_is_reached_at_loopback() {
         let all = |text: &str| addresses(Bind::Address(text.parse().unwrap()))[0].to_string();
         assert_eq!(all("0.0.0.0:7"), "127.0.0.1:7");
         assert_eq!(all("[::]:7"), "[::1]:7");

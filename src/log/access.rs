@@ -1,9 +1,8 @@
-//! The access log: one line per exchange, and one per connection in which nobody looked for any,
-//! written off the data plane.
+//! The access log: one line per exchange, and one per connection without exchanges.
 //!
-//! A worker formats the line and queues it; a thread writes. What does not fit into the queue is
-//! dropped and counted in `smolgate_access_log_dropped_total`. Of a request's fields only `Host`,
-//! `User-Agent` and `Referer` are written: never a cookie, never `Authorization`.
+//! A worker formats the line and queues it; a thread writes it. If the queue is full, the line is dropped and
+//! counted in `smolgate_access_log_dropped_total`. Of a request's fields only `Host`, `User-Agent` and
+//! `Referer` are written: never a cookie, never `Authorization`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,25 +21,25 @@ use crate::log::queue::{Output, Queue};
 use crate::metrics::Counters;
 use crate::reason::Reason;
 
-/// Bytes of a value that came from a client; the rest is cut off.
+/// The most bytes of a value from a client; the rest is cut off.
 pub const VALUE_BYTES_MAX: usize = 4_096;
 
-/// How long [`AccessLog::flush_and_stop`] waits for a place that does not take its lines.
+/// The longest wait of [`AccessLog::flush_and_stop`] for a destination that is blocked.
 pub const FLUSH_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// What a line says of an exchange, or of a whole connection that was passed on or dropped. Bytes that
+/// The content of a line: an exchange, or a whole connection that was passed through or dropped. Bytes that
 /// are not UTF-8 are replaced.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessRecord<'a> {
-    /// When it ended.
+    /// The time of the end.
     pub time: SystemTime,
     /// Name of the listener.
     pub listener: &'a str,
-    /// Name of the rule; `none` if none matched, or none was asked.
+    /// Name of the rule; `none` if none matched or none was needed.
     pub rule: &'a str,
-    /// The client: the peer, or whom a trusted proxy named.
+    /// The client: the peer, or the address that a trusted proxy sent.
     pub client: IpAddr,
-    /// `Host`, as sent; of a connection, the name that the client asked for. Empty if none.
+    /// `Host`, as sent; for a connection, the server name from the client. Empty if none.
     pub host: &'a [u8],
     /// `None` for a connection.
     pub request: Option<AccessRequest<'a>>,
@@ -48,8 +47,8 @@ pub struct AccessRecord<'a> {
     pub bytes_in: u64,
     /// Bytes written to the client for this.
     pub bytes_out: u64,
-    /// From the first byte of the request to the last of the answer; of a connection, from when it was
-    /// known where it goes to its end.
+    /// For an exchange, the time from the first byte of the request to the last of the response. For a
+    /// connection, the time from the choice of its destination to its end.
     pub duration: Duration,
     /// Name of the upstream, if one was chosen.
     pub upstream: Option<&'a str>,
@@ -57,7 +56,7 @@ pub struct AccessRecord<'a> {
     pub target_address: Option<SocketAddr>,
     /// Version and cipher suite, if the client speaks TLS.
     pub tls: Option<(&'a str, &'a str)>,
-    /// Why we answered or closed by ourselves, if we did.
+    /// The reason why smolgate replied or closed by itself, if it did.
     pub reason: Option<Reason>,
 }
 
@@ -70,7 +69,7 @@ pub struct AccessRequest<'a> {
     pub target: &'a [u8],
     /// `HTTP/1.1` or `HTTP/1.0`.
     pub version: &'a str,
-    /// Status of the answer; 499 if the client left before there was one, 444 if it was dropped.
+    /// Status of the response; 499 if the client left before there was one, 444 if it was dropped.
     pub status: u16,
     /// `User-Agent`, as sent; empty if none.
     pub user_agent: &'a [u8],
@@ -78,7 +77,7 @@ pub struct AccessRequest<'a> {
     pub referer: &'a [u8],
 }
 
-/// The access log; clones write to the same place.
+/// The access log. Clones write to one queue.
 #[derive(Clone)]
 pub struct AccessLog {
     queue: Queue,
@@ -92,11 +91,10 @@ impl fmt::Debug for AccessLog {
 }
 
 impl AccessLog {
-    /// Opens the file, if it is one, and starts the thread that writes. Lost lines are counted in
-    /// `counters`.
+    /// Opens the file, if there is one, and starts the writer thread. Lost lines are counted in `counters`.
     ///
     /// # Errors
-    /// The file cannot be opened for appending.
+    /// If the file cannot be opened for appending.
     pub fn start(plan: &plan::AccessLog, counters: Arc<Counters>) -> io::Result<AccessLog> {
         let output = match &plan.to {
             plan::AccessLogTo::Stdout => Output::stdout()?,
@@ -122,14 +120,14 @@ impl AccessLog {
         self.queue.push(hidden::escape(line));
     }
 
-    /// Opens the file again by its name, after it was moved away. Lines go to the old one until
-    /// then. Nothing happens to standard output.
+    /// Reopens the file by its name, after it was moved away. Until then lines go to the old file. Does
+    /// nothing for standard output.
     pub fn reopen(&self) {
         self.queue.reopen();
     }
 
-    /// Writes what is queued, at most for [`FLUSH_TIME_MAX`], and ends the thread. Lines that other
-    /// clones write later are dropped and counted.
+    /// Writes the queued lines, for at most [`FLUSH_TIME_MAX`], and ends the thread. Later lines of other
+    /// clones are dropped and counted.
     pub fn flush_and_stop(self) {
         self.queue.flush(FLUSH_TIME_MAX);
         self.queue.stop();
@@ -184,7 +182,7 @@ fn json(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::Result<()> {
         status: request.map(|request| request.status),
         bytes_in: record.bytes_in,
         bytes_out: record.bytes_out,
-        // Microseconds are enough; the rest is noise in every line.
+        // Microseconds are precise enough and keep the line short.
         duration_ms: record.duration.as_micros() as f64 / 1e3,
         upstream: record.upstream,
         target_address: record.target_address,
@@ -199,8 +197,8 @@ fn json(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// `client - - [time] "METHOD target VERSION" status bytes "referer" "user agent"`. A connection has the
-/// name asked for in place of the target, and 200 when it ended well, as streams have in nginx.
+/// `client - - [time] "METHOD target VERSION" status bytes "referer" "user agent"`. For a connection, the
+/// target is the server name, and the status is 200 if it ended well, as for streams in nginx.
 fn combined(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::Result<()> {
     let connection = || AccessRequest {
         method: b"-",
@@ -231,8 +229,8 @@ fn clip(value: &[u8]) -> &[u8] {
     &value[..value.len().min(VALUE_BYTES_MAX)]
 }
 
-/// Printable ASCII as it is, everything else, quotes and backslashes as `\xHH`: a client can
-/// neither end the field nor the line, nor talk to the terminal of whoever reads it.
+/// Writes printable ASCII unchanged and everything else, quotes and backslashes as `\xHH`. So a client can
+/// neither end the field or the line, nor control a terminal that shows it.
 fn escape(value: &[u8], line: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for &byte in clip(value) {
@@ -251,187 +249,5 @@ fn escape(value: &[u8], line: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::plan::{AccessLogFormat, AccessLogTo};
-    use std::fs;
-    use std::time::UNIX_EPOCH;
-
-    fn record() -> AccessRecord<'static> {
-        AccessRecord {
-            time: UNIX_EPOCH + Duration::from_millis(1_709_210_096_007),
-            listener: "http",
-            rule: "admin.localhost/users",
-            client: IpAddr::from([192, 0, 2, 7]),
-            host: b"admin.localhost:8021",
-            request: Some(request()),
-            bytes_in: 120,
-            bytes_out: 4_321,
-            duration: Duration::from_nanos(1_234_567),
-            upstream: Some("users"),
-            target_address: Some(SocketAddr::from(([127, 0, 0, 1], 8083))),
-            tls: None,
-            reason: None,
-        }
-    }
-
-    fn request() -> AccessRequest<'static> {
-        AccessRequest {
-            method: b"GET",
-            target: b"/users/7?q=a%20b",
-            version: "HTTP/1.1",
-            status: 200,
-            user_agent: b"curl/8.5.0",
-            referer: b"",
-        }
-    }
-
-    fn line(
-        format: fn(&AccessRecord<'_>, &mut Vec<u8>) -> io::Result<()>,
-        record: &AccessRecord<'_>,
-    ) -> String {
-        let mut line = Vec::new();
-        format(record, &mut line).unwrap();
-        String::from_utf8(line).unwrap()
-    }
-
-    #[test]
-    fn json_line() {
-        assert_eq!(
-            line(json, &record()),
-            concat!(
-                r#"{"time":"2024-02-29T12:34:56.007Z","listener":"http","rule":"admin.localhost/users","#,
-                r#""client":"192.0.2.7","method":"GET","host":"admin.localhost:8021","target":"/users/7?q=a%20b","#,
-                r#""version":"HTTP/1.1","status":200,"bytes_in":120,"bytes_out":4321,"duration_ms":1.234,"#,
-                r#""upstream":"users","target_address":"127.0.0.1:8083","user_agent":"curl/8.5.0","referer":""}"#,
-                "\n"
-            )
-        );
-    }
-
-    #[test]
-    fn json_line_over_tls() {
-        let record = AccessRecord { tls: Some(("TLSv1.3", "TLS13_AES_128_GCM_SHA256")), ..record() };
-        let value: serde_json::Value = serde_json::from_str(&line(json, &record)).unwrap();
-        assert_eq!(value["tls_version"], "TLSv1.3");
-        assert_eq!(value["tls_cipher"], "TLS13_AES_128_GCM_SHA256");
-    }
-
-    #[test]
-    fn json_line_of_an_own_answer_and_of_hostile_bytes() {
-        let record = AccessRecord {
-            upstream: None,
-            target_address: None,
-            reason: Some(Reason::NoRule),
-            request: Some(AccessRequest { status: 404, user_agent: b"a\"b\\c\n\x1b[31m\xff", ..request() }),
-            ..record()
-        };
-        let line = line(json, &record);
-        assert_eq!(line.matches('\n').count(), 1);
-        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(value["reason"], "no_rule");
-        assert_eq!(value.get("upstream"), None);
-        assert_eq!(value["user_agent"], "a\"b\\c\n\u{1b}[31m\u{fffd}");
-        assert!(!line.contains('\x1b'));
-    }
-
-    #[test]
-    fn combined_line() {
-        assert_eq!(
-            line(combined, &record()),
-            "192.0.2.7 - - [29/Feb/2024:12:34:56 +0000] \"GET /users/7?q=a%20b HTTP/1.1\" 200 4321 \"-\" \"curl/8.5.0\"\n"
-        );
-        let request = AccessRequest { referer: b"x\" \\\n\x1b\xe9", ..request() };
-        let hostile = AccessRecord { request: Some(request), ..record() };
-        assert!(line(combined, &hostile).contains(r#" "x\x22 \x5C\x0A\x1B\xE9" "#));
-    }
-
-    #[test]
-    fn lines_of_connections() {
-        let record = AccessRecord { request: None, host: b"mail.example.com", ..record() };
-        assert_eq!(
-            line(json, &record),
-            concat!(
-                r#"{"time":"2024-02-29T12:34:56.007Z","listener":"http","rule":"admin.localhost/users","#,
-                r#""client":"192.0.2.7","host":"mail.example.com","bytes_in":120,"bytes_out":4321,"#,
-                r#""duration_ms":1.234,"upstream":"users","target_address":"127.0.0.1:8083"}"#,
-                "\n"
-            )
-        );
-        assert_eq!(
-            line(combined, &record),
-            "192.0.2.7 - - [29/Feb/2024:12:34:56 +0000] \"- mail.example.com -\" 200 4321 \"-\" \"-\"\n"
-        );
-        let dropped = AccessRecord { host: b"", reason: Some(Reason::Dropped), ..record };
-        assert!(line(combined, &dropped).contains(r#" "- - -" 444 "#));
-        assert!(line(json, &dropped).contains(r#""reason":"dropped""#));
-    }
-
-    #[test]
-    fn long_values_are_cut() {
-        let long = vec![b'a'; 100_000];
-        let request = AccessRequest { target: &long, user_agent: &long, referer: &long, ..request() };
-        let record = AccessRecord { request: Some(request), host: &long, ..record() };
-        for format in [json, combined] {
-            let length = line(format, &record).len();
-            assert!((2 * VALUE_BYTES_MAX..5 * VALUE_BYTES_MAX).contains(&length), "{length}");
-        }
-    }
-
-    #[test]
-    fn a_file_moved_away_is_opened_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let (path, moved) = (folder.path().join("access.log"), folder.path().join("access.log.1"));
-        let plan = plan::AccessLog { to: AccessLogTo::File(path.clone()), format: AccessLogFormat::Combined };
-        let counters = Counters::new();
-        let log = AccessLog::start(&plan, counters.clone()).unwrap();
-        let write = |status| {
-            let request = Some(AccessRequest { status, ..request() });
-            log.write(&AccessRecord { request, ..record() });
-        };
-        write(201);
-        assert!(log.queue.flush(Duration::from_secs(60)));
-        fs::rename(&path, &moved).unwrap();
-        write(202);
-        assert!(log.queue.flush(Duration::from_secs(60)));
-        log.reopen();
-        write(203);
-        log.clone().flush_and_stop();
-        let statuses = |path| {
-            let text = fs::read_to_string(path).unwrap();
-            text.lines().map(|line| line.split(' ').nth(8).unwrap().to_string()).collect::<Vec<_>>()
-        };
-        assert_eq!(statuses(&moved), ["201", "202"]);
-        assert_eq!(statuses(&path), ["203"]);
-        assert_eq!(counters.access_log_dropped().load(Relaxed), 0);
-    }
-
-    /// U+009B begins commands of a terminal as ESC and `[` do; U+202E turns the text behind it.
-    #[test]
-    fn what_acts_on_its_reader_is_escaped_and_nothing_is_lost() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("access.log");
-        let hostile = "/\u{9b}31m/\u{85}\u{202e}\u{2066}Grüße".as_bytes();
-        let request = AccessRequest { target: hostile, user_agent: hostile, referer: hostile, ..request() };
-        let plan = plan::AccessLog { to: AccessLogTo::File(path.clone()), format: AccessLogFormat::Json };
-        let log = AccessLog::start(&plan, Counters::new()).unwrap();
-        log.write(&AccessRecord { request: Some(request), host: hostile, ..record() });
-        log.flush_and_stop();
-        let text = fs::read_to_string(&path).unwrap();
-        assert!(text.contains(r#""/\u009b31m/\u0085\u202e\u2066Grüße""#), "{text}");
-        assert!(!text.contains(['\u{9b}', '\u{85}', '\u{202e}', '\u{2066}']), "{text}");
-        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-        for field in ["host", "target", "user_agent", "referer"] {
-            assert_eq!(value[field].as_str().map(str::as_bytes), Some(hostile), "{field}");
-        }
-    }
-
-    #[test]
-    fn a_place_that_cannot_be_opened_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("missing/access.log");
-        let plan = plan::AccessLog { to: AccessLogTo::File(path.clone()), format: AccessLogFormat::Json };
-        let error = AccessLog::start(&plan, Counters::new()).unwrap_err();
-        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
-    }
-}
+#[path = "access_tests.rs"]
+mod tests;

@@ -7,7 +7,7 @@ const SECONDS_A_DAY: u64 = 86_400;
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// A point in time, taken apart. Before 1970 counts as 1970.
+/// A point in time as a date. Times before 1970 count as 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Utc {
     year: u64,
@@ -40,8 +40,8 @@ impl From<SystemTime> for Utc {
 
 /// The date `days` after 1970-01-01.
 ///
-/// Years are counted from March, so that the day a leap year adds is the last of its year; 400 such
-/// years always have 146,097 days.
+/// Years are counted from March, so that the leap day is the last of its year; 400 such years always have
+/// 146,097 days.
 fn civil(days: u64) -> (u64, u64, u64) {
     const DAYS_IN_400_YEARS: u64 = 146_097;
     // Days from 0000-03-01 to 1970-01-01.
@@ -50,7 +50,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let of_era = days % DAYS_IN_400_YEARS;
     let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    // From March on, months have 31, 30, 31, 30, 31 days, twice and a bit: 153 days in five months.
+    // From March on, months have 31, 30, 31, 30, 31 days, repeated: 153 days in five months.
     let shifted = (5 * of_year + 2) / 153;
     let day = of_year - (153 * shifted + 2) / 5 + 1;
     let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
@@ -58,7 +58,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
-/// RFC 3339 with milliseconds: `2026-03-01T12:00:00.250Z`.
+/// Formats as RFC 3339 with milliseconds: `2026-03-01T12:00:00.250Z`.
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Utc { year, month, day, hour, minute, second, millisecond } = self;

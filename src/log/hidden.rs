@@ -1,7 +1,7 @@
-//! Characters that a line of a log does not hold as they are.
+//! Characters that a log line must not contain.
 //!
-//! JSON escapes the controls below U+0020, and no others. What a client sent could make a terminal obey
-//! the rest, or show a line in another order than it was written.
+//! JSON escapes the controls below U+0020, and no others. The rest, if a client sends them, could control a
+//! terminal or change the order in which a line is shown.
 
 use std::fmt::Write;
 
@@ -14,10 +14,10 @@ fn is_hidden(char: char) -> bool {
     )
 }
 
-/// The line with `\uXXXX` for each such character: in a string of JSON that is the same character.
-/// Bytes that are not UTF-8 are replaced.
+/// Replaces each such character by `\uXXXX`, which is an equal character in a string of JSON. Replaces bytes
+/// that are not UTF-8.
 pub(super) fn escape(line: Vec<u8>) -> Vec<u8> {
-    // Nearly every line.
+    // Nearly every line needs no change.
     if line.iter().all(|byte| *byte < 0x7f) {
         return line;
     }
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_acts_on_its_reader_is_escaped() {
+    fn only_control_and_direction_characters_are_escaped() {
         let escaped = |text: &str| String::from_utf8(escape(text.into())).unwrap();
         assert_eq!(escaped("plain \x1b\n"), "plain \x1b\n");
         assert_eq!(escaped("Grüße 日本 👍 שלום\n"), "Grüße 日本 👍 שלום\n");

@@ -1,6 +1,6 @@
-//! What the gate says about itself: events and access log lines.
+//! Events and access log lines.
 //!
-//! Two ways to the outside, for neither of which a worker ever waits:
+//! There are two ways out. A worker waits for neither.
 //!
 //! ```text
 //! tracing events ── setup.rs ──┐
@@ -8,8 +8,7 @@
 //! exchanges ─────── access.rs ─┘
 //! ```
 //!
-//! Any module may use this one; it uses nothing but `config::plan` and `metrics`. Only `main` calls [`setup`]:
-//! tests start many gates in one process, and a process has one subscriber.
+//! Only `main` calls [`setup`]: tests start many gates in one process, and a process has one subscriber.
 
 pub mod access;
 pub mod setup;

@@ -1,8 +1,7 @@
-//! Lines on their way to a slow place: a bounded queue and the one thread that writes.
+//! A bounded queue of log lines and the thread that writes them.
 //!
-//! Whoever has a line never waits: if the queue is full, because the disk or the reader of a pipe
-//! does not keep up, the line is dropped and counted. The thread takes what is there and writes it
-//! with one call.
+//! A sender never waits. If the queue is full, because the disk or the reader of a pipe is too slow, the line
+//! is dropped and counted. The thread writes all waiting lines with one call.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -16,36 +15,36 @@ use std::time::{Duration, Instant};
 
 use crate::files;
 
-/// Bytes waiting at most. They are counted by us and not by the channel: one with an end to it is made
-/// with room for all lines at once, which is for most processes the largest thing they ever allocate.
+/// The most bytes that may wait. The queue counts them itself. A bounded channel would allocate room for all
+/// lines at once, which is the largest allocation of most processes.
 pub(super) const QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// What a line counts as at least, in bytes: short ones are bounded too, to 8,192 of them.
+/// The least number of bytes that a line counts as. It bounds short lines to 8,192.
 const LINE_BYTES_MIN: usize = 512;
 
-/// Bytes written with one call, give or take a line.
+/// Bytes written with one call, up to one line more.
 const BATCH_BYTES: usize = 64 * 1024;
 
-/// Where lines go.
+/// The destination of lines.
 #[derive(Debug)]
 pub(super) struct Output {
     file: File,
-    /// Set for what can be opened again by name.
+    /// The path of a file that can be reopened by name.
     path: Option<PathBuf>,
 }
 
 impl Output {
-    /// Standard output. A copy of the descriptor: the lock and the buffer of `std` stay out of it.
+    /// Standard output. A copy of the descriptor avoids the lock and the buffer of `std`.
     pub(super) fn stdout() -> io::Result<Output> {
         Ok(Output { file: File::from(io::stdout().as_fd().try_clone_to_owned()?), path: None })
     }
 
-    /// Standard error, likewise.
+    /// Standard error, in the form of a copy as well.
     pub(super) fn stderr() -> io::Result<Output> {
         Ok(Output { file: File::from(io::stderr().as_fd().try_clone_to_owned()?), path: None })
     }
 
-    /// A file, made if it is not there, appended to. Waits for no reader of a FIFO.
+    /// A file, opened for appending and created if missing. Does not wait for the reader of a FIFO.
     pub(super) fn file(path: &Path) -> io::Result<Output> {
         Ok(Output { file: files::append(path)?, path: Some(path.to_path_buf()) })
     }
@@ -63,8 +62,7 @@ impl Output {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => bytes = &bytes[written..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // A pipe, opened without waiting, or a standard output that another program made
-                // non-blocking.
+                // A pipe opened without waiting, or a standard output that another program made non-blocking.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait()?,
                 Err(error) => return Err(error),
             }
@@ -88,16 +86,16 @@ pub(super) struct Queue {
 
 enum Message {
     Line(Vec<u8>),
-    /// Look at the flags.
+    /// A request to look at the flags.
     Wake,
 }
 
 struct Shared {
     /// Bytes queued and not yet written, as [`weight`] counts them.
     bytes: AtomicUsize,
-    /// Lines that were ever queued.
+    /// Lines queued so far.
     pushed: AtomicU64,
-    /// Lines that were ever written, or given up.
+    /// Lines written or dropped by the thread so far.
     finished: Mutex<u64>,
     progress: Condvar,
     reopen: AtomicBool,
@@ -107,7 +105,7 @@ struct Shared {
 }
 
 impl Queue {
-    /// Starts the thread. `dropped` hears how many lines were lost, `failed` of the first error
+    /// Starts the thread. It calls `dropped` with the number of lost lines, and `failed` with the first error
     /// after a success.
     pub(super) fn start(
         thread_name: &str,
@@ -133,7 +131,7 @@ impl Queue {
         Ok(Queue { sender, shared })
     }
 
-    /// Queues a line, its end included, or drops it. Never waits.
+    /// Queues a line with its line end, or drops it. Never waits.
     pub(super) fn push(&self, line: Vec<u8>) {
         if self.shared.stop.load(Ordering::Acquire) {
             return (self.shared.dropped)(1);
@@ -148,13 +146,13 @@ impl Queue {
         }
     }
 
-    /// Asks for the file to be opened again by its name.
+    /// Makes the thread reopen the file by its name.
     pub(super) fn reopen(&self) {
         self.shared.reopen.store(true, Ordering::Release);
         self.wake();
     }
 
-    /// Waits until what was queued before is written, at most `limit`. Says whether it is.
+    /// Waits until the lines queued before are written, at most `limit`. Returns whether they are.
     pub(super) fn flush(&self, limit: Duration) -> bool {
         let goal = self.shared.pushed.load(Ordering::Acquire);
         let deadline = Instant::now() + limit;
@@ -170,14 +168,14 @@ impl Queue {
         true
     }
 
-    /// Ends the thread once the queue is empty; lines that come later are dropped and counted.
+    /// Ends the thread once the queue is empty. Later lines are dropped and counted.
     pub(super) fn stop(&self) {
         self.shared.stop.store(true, Ordering::Release);
         self.wake();
     }
 
     fn wake(&self) {
-        // Should the thread have ended, there is nobody to wake.
+        // If the thread has ended, there is nothing to wake.
         let _ = self.sender.send(Message::Wake);
     }
 }
@@ -186,7 +184,7 @@ fn weight(line: &[u8]) -> usize {
     line.len().max(LINE_BYTES_MIN)
 }
 
-/// What the thread does until the last sender is gone or it is told to stop.
+/// The loop of the thread. It ends when the last sender is gone or `stop` is set.
 fn run(receiver: &Receiver<Message>, mut output: Output, shared: &Shared) {
     let mut batch = Vec::with_capacity(BATCH_BYTES);
     let mut healthy = true;
@@ -195,7 +193,7 @@ fn run(receiver: &Receiver<Message>, mut output: Output, shared: &Shared) {
         loop {
             let (lines, size) = gather(&mut next, receiver, &mut batch);
             let reopened = if shared.reopen.swap(false, Ordering::AcqRel) { output.reopen() } else { Ok(()) };
-            // A file that cannot be opened again is written to as before: better there than nowhere.
+            // If the file cannot be reopened, lines go to the old one rather than being lost.
             let written = output.write(&batch);
             if written.is_err() {
                 (shared.dropped)(lines);
@@ -220,7 +218,7 @@ fn run(receiver: &Receiver<Message>, mut output: Output, shared: &Shared) {
     }
 }
 
-/// Puts `next` and what waits behind it into the batch, until that is full. Returns how many lines, and
+/// Moves `next` and the messages behind it into the batch until it is full. Returns the number of lines and
 /// their weight.
 fn gather(next: &mut Option<Message>, receiver: &Receiver<Message>, batch: &mut Vec<u8>) -> (u64, usize) {
     let (mut lines, mut size) = (0, 0);
@@ -242,7 +240,7 @@ mod tests {
     use super::*;
     use std::io::{BufRead, BufReader, Read};
 
-    /// As many lines as can wait.
+    /// The number of short lines that can wait.
     const LINES_MAX: u64 = (QUEUE_BYTES_MAX / LINE_BYTES_MIN) as u64;
 
     const LONG: Duration = Duration::from_secs(60);
@@ -261,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stuck_pipe_stops_nobody_and_every_line_is_written_or_counted() {
+    fn a_stuck_pipe_blocks_no_sender_and_every_line_is_written_or_counted() {
         let (reader, output) = pipe();
         let (dropped, count) = counted();
         let queue = Queue::start("test", output, count, |_| {}).unwrap();
@@ -273,7 +271,7 @@ mod tests {
             queue.push(line);
         }
         let lost = dropped.load(Ordering::SeqCst);
-        assert!(lost > 0, "nobody read, so not all can have been taken");
+        assert!(lost > 0, "without a reader the queue must overflow");
         assert!(queue.shared.bytes.load(Ordering::SeqCst) <= QUEUE_BYTES_MAX);
         assert!(!queue.flush(Duration::ZERO), "the pipe is still stuck");
         queue.stop();
@@ -287,7 +285,7 @@ mod tests {
         let (_reader, output) = pipe();
         let (dropped, count) = counted();
         let queue = Queue::start("test", output, count, |_| {}).unwrap();
-        // What was written is in the buffer of the pipe, less than a batch.
+        // Lines written by the thread are in the buffer of the pipe, less than a batch.
         let sent = 20 * LINES_MAX;
         for _ in 0..sent {
             queue.push(b"0123456789abcde\n".to_vec());
@@ -298,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_nobody_reads_any_more_is_an_error_said_once() {
+    fn a_closed_pipe_is_reported_once() {
         let (reader, output) = pipe();
         drop(reader);
         let (dropped, count) = counted();
@@ -318,7 +316,7 @@ mod tests {
         let queue = Queue::start("test", output, count, |_| {}).unwrap();
         queue.push(b"last\n".to_vec());
         queue.stop();
-        // The thread closes its end of the pipe when it is gone.
+        // The thread closes its end of the pipe when it ends.
         let mut all = String::new();
         reader.read_to_string(&mut all).unwrap();
         assert_eq!(all, "last\n");

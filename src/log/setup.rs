@@ -1,7 +1,7 @@
-//! Where events go: standard error, as text for people or JSON lines.
+//! Output of events: standard error, as text or as JSON lines.
 //!
-//! Events are written through the same bounded queue as the access log, so that a terminal or a log
-//! collector that stands still cannot stop a worker. Called by `main` alone, and once.
+//! Events pass through a bounded queue like the access log, so that a blocked terminal or log collector
+//! cannot stop a worker. Only `main` calls [`setup`], and once.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -20,10 +20,10 @@ use crate::log::hidden;
 use crate::log::queue::{Output, Queue};
 use crate::metrics::Counters;
 
-/// How long [`LogLevelHandle::flush`] waits.
+/// The longest wait of [`LogLevelHandle::flush`].
 pub const FLUSH_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// Where the level may come from, the first that is there.
+/// The sources of the level, in the order of precedence.
 #[derive(Clone, Copy, Debug)]
 pub struct LevelSources<'a> {
     /// `--log-level`.
@@ -34,7 +34,7 @@ pub struct LevelSources<'a> {
     pub file: LogLevel,
 }
 
-/// A level that nobody understands.
+/// An unknown level.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LevelError(String);
 
@@ -46,10 +46,10 @@ impl fmt::Display for LevelError {
 
 impl std::error::Error for LevelError {}
 
-/// Changes the level while the gate runs, and flushes. Dropping it flushes too.
+/// Changes the level while the gate runs. Flushes on request and on drop.
 pub struct LogLevelHandle {
     filter: reload::Handle<Targets, Registry>,
-    /// Flag or environment said the level: what the file says later does not matter.
+    /// Whether a flag or the environment set the level. Then the level of the file does not matter.
     pinned: bool,
     queue: Queue,
 }
@@ -61,8 +61,7 @@ impl fmt::Debug for LogLevelHandle {
 }
 
 impl LogLevelHandle {
-    /// Takes over the level of a configuration that was read again, unless flag or environment
-    /// came before it.
+    /// Applies the level of a reloaded configuration, unless a flag or the environment set one.
     pub fn set(&self, level: LogLevel) {
         if !self.pinned {
             // Fails only if the subscriber is gone, and then there is nothing to filter.
@@ -70,8 +69,8 @@ impl LogLevelHandle {
         }
     }
 
-    /// Waits until what was logged is written, at most [`FLUSH_TIME_MAX`]. For the last line before
-    /// the process ends by itself.
+    /// Waits until all queued lines are written, at most [`FLUSH_TIME_MAX`]. For the last line before the
+    /// process ends.
     pub fn flush(&self) {
         self.queue.flush(FLUSH_TIME_MAX);
     }
@@ -83,13 +82,12 @@ impl Drop for LogLevelHandle {
     }
 }
 
-/// Sends events of the whole process to standard error from now on. Colours only on a terminal and
-/// while `no_color` (the variable `NO_COLOR` is set and not empty) does not forbid them. Lost lines
-/// are counted in `counters`.
+/// Sends the events of the whole process to standard error. Colours appear only on a terminal, and not if
+/// `no_color` is set (the variable `NO_COLOR` is set and not empty). Lost lines are counted in `counters`.
 ///
 /// # Errors
-/// Flag or environment give a level that is none, standard error cannot be used, or a subscriber
-/// is set already.
+/// If the level of a flag or the environment is unknown, standard error cannot be used, or a subscriber is
+/// set.
 pub fn setup(
     format: LogFormat,
     level: LevelSources<'_>,
@@ -100,7 +98,7 @@ pub fn setup(
     let dropped = move |lines| {
         counters.log_dropped().fetch_add(lines, Relaxed);
     };
-    // There is no other place to say that this one is gone.
+    // An error of this queue has no place where it could be logged.
     let queue = Queue::start("log", Output::stderr()?, dropped, |_| {})?;
     let color = io::stderr().is_terminal() && !no_color;
     let (filter, handle) = reload::Layer::new(filter);
@@ -109,7 +107,7 @@ pub fn setup(
     Ok(LogLevelHandle { filter: handle, pinned, queue })
 }
 
-/// How an event becomes a line.
+/// Builds the layer that turns an event into a line.
 fn layer<S, W>(format: LogFormat, color: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
@@ -122,7 +120,7 @@ where
     }
 }
 
-/// The filter, and whether flag or environment chose it.
+/// The filter, and whether a flag or the environment set it.
 fn choose(level: LevelSources<'_>) -> Result<(Targets, bool), LevelError> {
     let set = |text: Option<&str>| text.map(str::trim).filter(|text| !text.is_empty()).map(str::to_string);
     let (from, text) = match (set(level.flag), set(level.environment)) {
@@ -134,20 +132,20 @@ fn choose(level: LevelSources<'_>) -> Result<(Targets, bool), LevelError> {
         return Ok((targets(directives(level)), true));
     }
     let known = "trace, debug, info, warn or error, or directives such as smolgate=debug,info";
-    // A bare word would be taken for the name of a module, and nothing would be logged.
+    // A bare word would be parsed as the name of a module, and nothing would be logged.
     let parsed = if text.contains('=') { text.parse::<Targets>().ok() } else { None };
     parsed.map(|filter| (filter, true)).ok_or(LevelError(format!("{from}: {text:?} is not a level: {known}")))
 }
 
 fn targets(directives: &str) -> Targets {
-    directives.parse().expect("invariant: our own directives parse")
+    directives.parse().expect("invariant: the directives of each level parse")
 }
 
 fn level_from_word(text: &str) -> Option<LogLevel> {
     Some(match text.to_ascii_lowercase().as_str() {
         "trace" => LogLevel::Trace,
         "debug" => LogLevel::Debug,
-        // An old name, kept for those who come from the project this one follows.
+        // A former name of `info`, for users of the project that this one follows.
         "info" | "log" => LogLevel::Info,
         "warn" | "warning" => LogLevel::Warn,
         "error" => LogLevel::Error,
@@ -155,7 +153,7 @@ fn level_from_word(text: &str) -> Option<LogLevel> {
     })
 }
 
-/// Below `info` only our own modules speak: what libraries say of every read is nobody's question.
+/// The directives of a level. Below `info` only smolgate's own modules log, because libraries log every read.
 fn directives(level: LogLevel) -> &'static str {
     match level {
         LogLevel::Trace => "info,smolgate=trace",
@@ -166,7 +164,7 @@ fn directives(level: LogLevel) -> &'static str {
     }
 }
 
-/// Makes a writer per event.
+/// Creates a writer per event.
 struct Lines(Queue);
 
 impl<'a> MakeWriter<'a> for Lines {
@@ -177,7 +175,7 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
-/// Takes one event, which comes with a single write.
+/// Receives one event with a single write.
 struct Line<'a>(&'a Queue);
 
 impl Write for Line<'_> {
@@ -211,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_level_is_an_error_that_names_its_source() {
+    fn an_unknown_level_is_an_error_that_names_its_source() {
         let error = chosen(Some("loud"), None).unwrap_err().to_string();
         assert!(error.starts_with("--log-level: \"loud\""), "{error}");
         assert!(chosen(None, Some("smolgate=loud")).unwrap_err().to_string().starts_with("RUST_LOG"));
@@ -237,25 +235,25 @@ mod tests {
         let layer = layer(format, color, move || maker.clone());
         let subscriber = tracing_subscriber::registry().with(layer);
         tracing::subscriber::with_default(subscriber, || {
-            tracing::warn!(rule = "api", reason = "connect_refused", "own answer");
+            tracing::warn!(rule = "api", reason = "connect_refused", "local reply");
         });
         String::from_utf8(memory.0.lock().unwrap().clone()).unwrap()
     }
 
     #[test]
-    fn lines_for_people_and_for_machines() {
+    fn lines_are_human_or_json() {
         let human = logged(LogFormat::Human, false);
         assert!(human.contains("WARN") && human.contains("reason=\"connect_refused\""), "{human}");
         assert!(!human.contains('\x1b') && logged(LogFormat::Human, true).contains('\x1b'));
         let value: serde_json::Value = serde_json::from_str(&logged(LogFormat::Json, false)).unwrap();
         assert_eq!(
             (&value["level"], &value["message"], &value["rule"]),
-            (&"WARN".into(), &"own answer".into(), &"api".into())
+            (&"WARN".into(), &"local reply".into(), &"api".into())
         );
     }
 
     #[test]
-    fn what_acts_on_its_reader_is_escaped() {
+    fn control_and_direction_characters_are_escaped() {
         let folder = tempfile::tempdir().unwrap();
         for format in [LogFormat::Human, LogFormat::Json] {
             let path = folder.path().join(format!("{format:?}"));

@@ -1,34 +1,34 @@
-//! A number that one thread adds to, and how long things took.
+//! A counter with one writer, and a histogram of durations.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// A number that one thread adds to and any thread reads.
+/// A number with one writing thread and any number of readers.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds `n`. Only the thread that owns this count may call it: two writers would lose additions.
+    /// Adds `n`. Only the owning thread may call it, because two writers would lose additions.
     pub fn add(&self, n: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
     }
 
-    /// The value now, or a moment ago.
+    /// The current value, possibly a moment old.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
 
-/// How long things took, in buckets.
+/// A histogram of durations.
 #[derive(Debug, Default)]
 pub struct Histogram {
-    /// One a bound, and one for what is above the last.
+    /// One bucket per bound, and one for longer durations.
     pub(super) buckets: [Counter; Histogram::BOUNDS.len() + 1],
     pub(super) nanos: Counter,
 }
 
 impl Histogram {
-    /// Upper bounds of the buckets, in nanoseconds, the bound included.
+    /// Upper bounds of the buckets, inclusive, in nanoseconds.
     pub(super) const BOUNDS: [u64; 15] = {
         const MS: u64 = 1_000_000;
         [
@@ -50,7 +50,7 @@ impl Histogram {
         ]
     };
 
-    /// Counts one duration. Same rule as [`Counter::add`]: one thread.
+    /// Counts one duration. Only the owning thread may call it, as for [`Counter::add`].
     pub fn observe(&self, duration: Duration) {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let bucket = Histogram::BOUNDS.iter().take_while(|bound| **bound < nanos).count();

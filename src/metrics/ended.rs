@@ -1,4 +1,4 @@
-//! What workers counted that have ended. Each `?restart=true` starts new ones; their sets must not pile up.
+//! The counts of workers that have ended. Each `?restart=true` starts new ones; their sets must not pile up.
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use super::series::{ListenerCounters, UpstreamCounters};
 use super::worker_set::{Names, WorkerSet, lock};
 
 impl WorkerSet {
-    /// Adds up, and takes off the list, the sets of workers that have ended. Under the lock of the list, so one
-    /// thread at a time adds to this set. A set that is being read is left for the next time: its reader would see
-    /// it twice.
+    /// Adds up the sets of workers that have ended and removes them from the list. The caller holds the
+    /// list's lock, so this set has one writer at a time. A set that is being read stays until the next call,
+    /// because its reader would count it twice.
     pub(super) fn take_over(&self, sets: &mut Vec<Arc<WorkerSet>>) {
         sets.retain_mut(|set| {
             let ended = Arc::get_mut(set).is_some_and(WorkerSet::is_final);
@@ -20,7 +20,7 @@ impl WorkerSet {
         });
     }
 
-    /// Whether nothing counts here any more: a worker drops its handles one by one when it ends.
+    /// Whether all handles are gone. A worker drops its handles one by one when it ends.
     fn is_final(&mut self) -> bool {
         self.listeners.are_final()
             && self.upstreams.are_final()
@@ -52,7 +52,7 @@ impl<T> Names<T> {
 impl ListenerCounters {
     fn add(&self, ended: &Self) {
         let Self { opened, closed, bytes_in, bytes_out, requests, duration, accept_errors, .. } = ended;
-        // Before those that ended, of which there must never be more.
+        // Add `opened` before `closed`, so that `closed` is never the larger one.
         self.opened.add(opened.get());
         self.closed.add(closed.get());
         self.bytes_in.add(bytes_in.get());
@@ -95,7 +95,7 @@ mod tests {
     use crate::reason::Reason;
 
     #[test]
-    fn workers_that_have_ended_leave_one_set_and_all_that_they_counted() {
+    fn ended_workers_leave_one_set_with_all_their_counts() {
         let counters = Counters::new();
         let mut page = String::new();
         for _ in 0..50 {
@@ -117,7 +117,7 @@ mod tests {
             }
             worker.local_reply(Reason::NoRule);
             worker.rule(&"web".into(), &"all".into()).exchange("GET", 200);
-            // While they are there they are not touched, and when they have gone the page says the same.
+            // Sets of running workers stay as they are. After the workers end, the page stays equal.
             page = counters.render(None);
             assert_eq!(counters.sets().len(), 2);
         }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_still_counts_has_not_ended() {
+    fn a_worker_with_a_handle_left_has_not_ended() {
         let counters = Counters::new();
         let worker = counters.worker();
         let (web, api) = (worker.listener(&"web".into(), "http"), worker.upstream(&"api".into()));

@@ -1,8 +1,7 @@
 //! Counters as Prometheus text, format 0.0.4.
 //!
-//! Four names come from the project this one follows and are kept letter by letter for those who
-//! scrape them, though a linter would have them otherwise. All others follow the conventions:
-//! base units, `_total` on counters.
+//! Four names come from the project that this one follows. They are kept unchanged for its users, although a
+//! linter would reject them. All others follow the conventions: base units, `_total` on counters.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,8 +18,8 @@ use super::worker_set::lock;
 use crate::reason::Reason;
 
 impl Counters {
-    /// Everything, summed over the workers, as Prometheus text. `process` is left out where the
-    /// system does not tell.
+    /// Everything, summed over the workers, as Prometheus text. `process` is left out if the system does not
+    /// know it.
     pub fn render(&self, process: Option<&ProcessStats>) -> String {
         let sums = Sums::of(self);
         let mut page = Page::default();
@@ -43,7 +42,7 @@ impl Counters {
         page.single(
             "smolgate_certificates_outdated",
             Kind::Gauge,
-            "Certificates that are served in place of what their files hold, which cannot be used.",
+            "Certificates that are served in place of files that cannot be used.",
             self.certificates_outdated.load(Relaxed),
         );
         page.family(
@@ -57,19 +56,19 @@ impl Counters {
     }
 
     fn render_gate(&self, page: &mut Page) {
-        page.family("smolgate_reloads_total", Kind::Counter, "Reloads, by how they ended.");
+        page.family("smolgate_reloads_total", Kind::Counter, "Reloads, by result.");
         page.sample("", &[("result", "ok")], self.reloads_ok.load(Relaxed));
         page.sample("", &[("result", "failed")], self.reloads_failed.load(Relaxed));
         page.single(
             "smolgate_config_generation",
             Kind::Gauge,
-            "Which configuration runs: 1 since the start, one more with each reload.",
+            "The number of the running configuration: 1 after the start, one more with each reload.",
             self.generation.load(Relaxed),
         );
         page.single(
             "smolgate_config_rejected_services",
             Kind::Gauge,
-            "Services of compose files that are not served, because something about their labels is wrong.",
+            "Services of compose files that are not served because of mistakes in their labels.",
             self.rejected_services.load(Relaxed),
         );
         page.single(
@@ -84,7 +83,7 @@ impl Counters {
             "When a load or reload last succeeded.",
             self.last_success.load(Relaxed) as f64 / 1e3,
         );
-        page.family("smolgate_build_info", Kind::Gauge, "Always 1; the labels say what runs.");
+        page.family("smolgate_build_info", Kind::Gauge, "Always 1; the label has the version.");
         page.sample("", &[("version", env!("CARGO_PKG_VERSION"))], 1);
         page.single(
             "smolgate_access_log_dropped_total",
@@ -128,7 +127,7 @@ struct Sums {
 struct ListenerSum {
     opened: u64,
     closed: u64,
-    /// Those of `opened` and `closed` from when a listener of this name was one for TCP.
+    /// The part of `opened` and `closed` from times when a listener of this name was one for TCP.
     tcp_opened: u64,
     tcp_closed: u64,
     bytes_in: u64,
@@ -145,7 +144,7 @@ struct ListenerSum {
 
 impl ListenerSum {
     fn add(&mut self, one: &ListenerCounters) {
-        // Read before `opened`, so that a connection that opens and ends meanwhile is not open -1 times.
+        // Read `closed` before `opened`. Else the difference could be -1.
         let closed = one.closed.get();
         let opened = one.opened.get();
         self.closed += closed;
@@ -163,7 +162,7 @@ impl ListenerSum {
         for (sum, count) in self.handshakes.iter_mut().zip(&one.handshakes) {
             *sum += count.get();
         }
-        // Read before those that began, as above.
+        // Read the ends before the starts, for the reason above.
         for (sum, count) in self.tunnels_ended.iter_mut().zip(&one.tunnels_ended) {
             *sum += count.get();
         }
@@ -211,7 +210,7 @@ impl Sums {
         sums
     }
 
-    /// The four names of the project this one follows.
+    /// The four names of the project that this one follows.
     fn inherited(&self, page: &mut Page) {
         let total = |of: fn(&ListenerSum) -> u64| self.listeners.values().map(of).sum::<u64>();
         let requests = total(|one| one.requests);
@@ -256,7 +255,7 @@ impl Sums {
         page.family(
             "smolgate_request_duration_seconds",
             Kind::Histogram,
-            "From the first byte of a request to the last of its answer.",
+            "From the first byte of a request to the last of its response.",
         );
         for (listener, one) in self.listeners.iter().filter(|(_, one)| one.http) {
             page.histogram(listener, &one.duration);
@@ -283,12 +282,12 @@ impl Sums {
         }
     }
 
-    /// Every result, those at zero too, of listeners that end TLS.
+    /// Every result, even with 0, for listeners that terminate TLS.
     fn handshakes(&self, page: &mut Page) {
         page.family(
             "smolgate_tls_handshakes_total",
             Kind::Counter,
-            "TLS handshakes with clients, by how they ended.",
+            "TLS handshakes with clients, by result.",
         );
         for (listener, one) in self.listeners.iter().filter(|(_, one)| one.tls) {
             for (result, count) in Handshake::ALL.iter().zip(one.handshakes) {
@@ -301,13 +300,13 @@ impl Sums {
         page.family(
             "smolgate_tunnels_open",
             Kind::Gauge,
-            "WebSockets, and connections that are passed on, open now.",
+            "Open tunnels: WebSockets and connections that are passed through.",
         );
         for (listener, one) in &self.listeners {
             let ended: u64 = one.tunnels_ended.iter().sum();
             page.sample("", &[("listener", listener)], one.tunnels_begun.saturating_sub(ended));
         }
-        page.family("smolgate_tunnels_ended_total", Kind::Counter, "The same that ended, by how they did.");
+        page.family("smolgate_tunnels_ended_total", Kind::Counter, "Tunnels that ended, by result.");
         for (listener, one) in &self.listeners {
             for (reason, count) in TUNNEL_ENDS.iter().zip(one.tunnels_ended) {
                 let result = reason.map_or("ok", Reason::code);
@@ -324,7 +323,7 @@ impl Sums {
             }),
             (
                 "smolgate_upstream_connections_reused_total",
-                "Exchanges that found an idle connection.",
+                "Exchanges that reused an idle connection.",
                 |one| one.reused,
             ),
             ("smolgate_upstream_connections_failed_total", "Connections that could not be opened.", |one| {
@@ -339,12 +338,12 @@ impl Sums {
         }
     }
 
-    /// Every reason, those at zero too: a series that appears with its first event has no rate.
+    /// Every reason, even with 0, because a series that appears with its first event has no rate.
     fn local_replies(&self, page: &mut Page) {
         page.family(
             "smolgate_local_replies_total",
             Kind::Counter,
-            "Answers and closes of our own, by reason.",
+            "Local replies and closes by smolgate itself, by reason.",
         );
         for (reason, count) in Reason::ALL.iter().zip(&self.reasons) {
             page.sample("", &[("reason", reason.code())], count);

@@ -1,4 +1,4 @@
-//! What `/metrics` says, line by line.
+//! Tests of `/metrics`, line by line.
 
 use super::*;
 use crate::metrics::{Histogram, NAMES_MAX, RULE_SERIES_MAX, SERIES_MAX};
@@ -13,7 +13,7 @@ fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.chars().all(rest)
 }
 
-/// Takes `{a="b",...}` apart; panics on anything that is not exactly that.
+/// Parses `{a="b",...}`. Panics on anything else.
 fn labels(text: &str) -> Vec<(String, String)> {
     let mut rest = text.strip_prefix('{').expect("{");
     let mut found = Vec::new();
@@ -43,7 +43,7 @@ fn labels(text: &str) -> Vec<(String, String)> {
     }
 }
 
-/// Reads the whole page strictly: HELP, TYPE, then samples of that family, each series once.
+/// Parses the whole page strictly: HELP, TYPE, then samples of that family, each series once.
 fn parse(text: &str) -> Samples {
     assert!(text.ends_with('\n'));
     let (mut family, mut kind, mut families, mut samples) =
@@ -53,7 +53,7 @@ fn parse(text: &str) -> Samples {
         if let Some(help) = line.strip_prefix("# HELP ") {
             let (name, help) = help.split_once(' ').expect("a help text");
             assert!(is_name(name) && !help.is_empty(), "{line}");
-            assert!(families.insert(name.to_string()), "{name} stands twice");
+            assert!(families.insert(name.to_string()), "{name} is there twice");
             family = name.to_string();
             let line = lines.next().expect("a TYPE line");
             kind = line.strip_prefix(&format!("# TYPE {name} ")).expect("its TYPE").to_string();
@@ -70,10 +70,10 @@ fn parse(text: &str) -> Samples {
         }
         if !of.is_empty() {
             let keys: HashSet<_> = labels(of).into_iter().map(|(name, _)| name).collect();
-            assert_eq!(keys.len(), labels(of).len(), "a label stands twice: {line}");
+            assert_eq!(keys.len(), labels(of).len(), "a label is there twice: {line}");
         }
         let value: f64 = value.parse().expect("a number");
-        assert!(samples.insert(series.to_string(), value).is_none(), "{series} stands twice");
+        assert!(samples.insert(series.to_string(), value).is_none(), "{series} is there twice");
     }
     samples
 }
@@ -140,7 +140,7 @@ fn workers_are_added_up() {
     ] {
         assert_eq!(value(&samples, series), expected, "{series}");
     }
-    // A TCP listener has no exchanges, and an empty histogram would say it had none yet.
+    // A TCP listener has no exchanges. An empty histogram would suggest that it could have some.
     assert!(!samples.keys().any(|series| series.contains("duration") && series.contains("raw")));
     for reason in Reason::ALL {
         value(&samples, &format!("smolgate_local_replies_total{{reason=\"{}\"}}", reason.code()));
@@ -167,7 +167,7 @@ fn buckets_hold_their_bounds_and_never_fall() {
 }
 
 #[test]
-fn a_page_of_nothing_is_valid_and_has_every_reason() {
+fn an_empty_page_is_valid_and_has_every_reason() {
     let counters = Counters::new();
     let samples = parse(&counters.render(None));
     assert_eq!(value(&samples, "http_request_time_avg_milliseconds"), 0.0);
@@ -210,7 +210,7 @@ fn labels_are_escaped() {
 }
 
 #[test]
-fn an_upstream_with_a_taste_for_codes_makes_few_series() {
+fn an_upstream_with_many_codes_makes_few_series() {
     let counters = Counters::new();
     let rule = counters.worker().rule(&name("web"), &name("all"));
     for method in ["GET", "POST", OTHER] {
@@ -258,7 +258,7 @@ fn names_are_bounded_and_a_name_keeps_its_counters() {
 }
 
 #[test]
-fn process_figures_stand_there_when_they_are_known() {
+fn process_figures_are_shown_if_they_are_known() {
     let figures = ProcessStats {
         cpu_seconds: 1.25,
         resident_bytes: 4096,

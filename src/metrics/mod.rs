@@ -1,4 +1,4 @@
-//! Counters: one worker writes each, and they are summed when somebody reads.
+//! Counters: one worker writes each, and a reader sums them.
 //!
 //! ```text
 //! worker ── counter.rs ── worker_set.rs ──┐
@@ -6,11 +6,10 @@
 //! workers that have ended ── ended.rs ────┘
 //! ```
 //!
-//! A worker has its own set, so counting is a plain load and store in a cache line no other thread
-//! writes to: no lock, no locked instruction. `/metrics` walks the sets of all workers and adds up.
-//! A reader may see an exchange counted in one place and not yet in another; a counter never goes
-//! back. Names and series are found under a lock, but only when a generation is installed or a
-//! series is met for the first time.
+//! A worker has its own set, so counting is a plain load and store in a cache line that no other thread
+//! writes to: no lock, no locked instruction. `/metrics` adds up the sets of all workers. A reader may see an
+//! exchange in one counter and not yet in another; a counter never goes back. A lock protects names and
+//! series, but only the install of a generation and the first exchange of a series take it.
 //!
 //! The number of series is bounded whatever peers send: see [`SERIES_MAX`] and [`RULE_SERIES_MAX`].
 

@@ -1,4 +1,4 @@
-//! How Prometheus text looks, format 0.0.4.
+//! The Prometheus text format 0.0.4.
 
 use std::fmt::{Display, Write};
 
@@ -11,7 +11,7 @@ pub(super) enum Kind {
     Histogram,
 }
 
-/// The text, and how its lines look.
+/// The text, and the name of the current family.
 #[derive(Default)]
 pub(super) struct Page(pub(super) String, &'static str);
 
@@ -26,13 +26,13 @@ impl Page {
         self.1 = name;
     }
 
-    /// A line of the family begun last.
+    /// Writes a line of the current family.
     pub(super) fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl Display) {
         self.series(suffix, labels);
         writeln!(self.0, " {value}").expect("invariant: a String takes every write");
     }
 
-    /// A line up to its value.
+    /// Writes a line up to its value.
     fn series(&mut self, suffix: &str, labels: &[(&str, &str)]) {
         self.0.push_str(self.1);
         self.0.push_str(suffix);
@@ -55,7 +55,7 @@ impl Page {
         }
     }
 
-    /// A family of one line without labels.
+    /// Writes a family of one line without labels.
     pub(super) fn single(&mut self, name: &'static str, kind: Kind, help: &str, value: impl Display) {
         self.family(name, kind, help);
         self.sample("", &[], value);

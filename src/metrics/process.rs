@@ -1,4 +1,4 @@
-//! What the system knows of this process: time, memory, files. Read by the control plane only.
+//! Figures that the system has of this process: time, memory, files. Only the control plane reads them.
 
 use std::fs;
 
@@ -17,29 +17,29 @@ pub struct ProcessStats {
     pub max_fds: Option<u64>,
     /// Threads.
     pub threads: u64,
-    /// When it started, in seconds since 1970.
+    /// The start time, in seconds since 1970.
     pub start: f64,
 }
 
 impl ProcessStats {
-    /// The figures now; `None` where there is no `/proc` as Linux has it.
+    /// The current figures; `None` if there is no `/proc` as on Linux.
     pub fn read() -> Option<ProcessStats> {
         let stat = fs::read_to_string("/proc/self/stat").ok()?;
         let boot = fs::read_to_string("/proc/stat").ok()?;
         let page = rustix::param::page_size() as u64;
         let mut figures = parse(&stat, &boot, rustix::param::clock_ticks_per_second(), page)?;
-        // The listing itself holds one descriptor.
+        // The listing itself needs one descriptor.
         figures.open_fds = fs::read_dir("/proc/self/fd").ok()?.count().saturating_sub(1) as u64;
         figures.max_fds = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         Some(figures)
     }
 }
 
-/// Reads `/proc/self/stat` and `/proc/stat`, as proc(5) describes them. The second field of the
-/// first is the name in parentheses and may hold anything, so counting starts after the last `)`.
+/// Reads `/proc/self/stat` and `/proc/stat` (proc(5)). The second field of the first is the name in
+/// parentheses and may contain anything, so fields are counted from the last `)`.
 fn parse(stat: &str, boot: &str, ticks_per_second: u64, page: u64) -> Option<ProcessStats> {
     let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_ascii_whitespace().collect();
-    // `number` of a field is the one of proc(5); the third is the first here.
+    // `number` is the field's number in proc(5). The first field here is the third there.
     let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
     let boot: u64 = boot.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
     let seconds = |ticks: u64| ticks as f64 / ticks_per_second as f64;

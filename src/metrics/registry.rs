@@ -1,4 +1,4 @@
-//! The counters of the process, and a worker's handle to its own.
+//! The counters of the process, and a worker's handle to its set.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -10,24 +10,24 @@ use super::series::{CertificateExpiry, ListenerCounters, OTHER, SeriesKey, Upstr
 use super::worker_set::{WorkerSet, lock};
 use crate::reason::Reason;
 
-/// Series of `smolgate_requests_total` of the process. What comes after counts under rule `other`,
-/// one series a listener: names of rules that reloads took away stay, since counters must not vanish.
+/// Series of `smolgate_requests_total` in the process. Further ones count under rule `other`, one series per
+/// listener. Series of removed rules stay, because counters must not vanish.
 pub const SERIES_MAX: usize = 10_000;
 
 /// Counters of the whole process.
 #[derive(Debug)]
 pub struct Counters {
     workers: Mutex<Vec<Arc<WorkerSet>>>,
-    /// What those counted that have ended.
+    /// The counts of ended workers.
     ended: Arc<WorkerSet>,
-    /// Which series exist on any worker, so that the bound is one of the process.
+    /// The series that exist on any worker, because the limit is for the process.
     admitted: Mutex<HashSet<SeriesKey>>,
     pub(super) reloads_ok: AtomicU64,
     pub(super) reloads_failed: AtomicU64,
     pub(super) generation: AtomicU64,
     pub(super) rejected_services: AtomicU64,
     pub(super) last_reload_ok: AtomicBool,
-    /// Milliseconds since 1970; 0 before the first.
+    /// Milliseconds since 1970; 0 before the first success.
     pub(super) last_success: AtomicU64,
     access_log_dropped: AtomicU64,
     log_dropped: AtomicU64,
@@ -36,7 +36,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Everything at zero.
+    /// Creates counters at zero.
     #[allow(clippy::new_ret_no_self)]
     pub fn new() -> Arc<Counters> {
         Arc::new(Counters {
@@ -56,7 +56,7 @@ impl Counters {
         })
     }
 
-    /// Registers the set of one worker. Called once by each, on its own thread.
+    /// Registers the set of one worker. Each worker calls it once, on its own thread.
     pub fn worker(self: &Arc<Self>) -> WorkerCounters {
         let set = Arc::new(WorkerSet::new());
         let mut workers = lock(&self.workers);
@@ -66,7 +66,7 @@ impl Counters {
         WorkerCounters { set, counters: self.clone() }
     }
 
-    /// Counts a reload and how it ended. The first load is none.
+    /// Counts a reload by its result. The first load is no reload.
     pub fn reload(&self, ok: bool) {
         let count = if ok { &self.reloads_ok } else { &self.reloads_failed };
         count.fetch_add(1, Relaxed);
@@ -76,43 +76,42 @@ impl Counters {
         }
     }
 
-    /// Says which generation runs from now on: the first load, and every reload that succeeded.
+    /// Sets the number of the running generation, after the first load and each successful reload.
     pub fn set_generation(&self, n: u64) {
         self.generation.store(n, Relaxed);
         self.last_reload_ok.store(true, Relaxed);
         self.last_success.store(unix_millis(), Relaxed);
     }
 
-    /// Says how many services the generation that runs does not serve as they ask to be.
+    /// Sets the number of services that the running generation rejects.
     pub fn set_rejected_services(&self, n: u64) {
         self.rejected_services.store(n, Relaxed);
     }
 
-    /// Says which certificates are served from now on, and how many of them in place of what their files
-    /// hold.
+    /// Sets the certificates that are served, and how many of them are served in place of unusable files.
     pub fn set_certificates(&self, certificates: Vec<CertificateExpiry>, served_instead: usize) {
         self.certificates_outdated.store(served_instead as u64, Relaxed);
         *lock(&self.certificates) = certificates;
     }
 
-    /// Access log lines that were dropped because the writer could not keep up, or failed.
+    /// The counter of access log lines that were dropped because the writer was too slow or failed.
     pub fn access_log_dropped(&self) -> &AtomicU64 {
         &self.access_log_dropped
     }
 
-    /// The same for the lines of the log itself.
+    /// The counter of dropped lines of the event log.
     pub fn log_dropped(&self) -> &AtomicU64 {
         &self.log_dropped
     }
 
-    /// The sets of all workers, and one for those that have ended.
+    /// The sets of all workers, and one for ended workers.
     pub(super) fn sets(&self) -> Vec<Arc<WorkerSet>> {
         let mut workers = lock(&self.workers);
         self.ended.take_over(&mut workers);
         std::iter::once(&self.ended).chain(&*workers).cloned().collect()
     }
 
-    /// Whether this series exists or may still be made.
+    /// Whether this series exists or may be created.
     fn admit(&self, key: &SeriesKey) -> bool {
         let mut admitted = lock(&self.admitted);
         if admitted.contains(key) {
@@ -127,7 +126,7 @@ fn unix_millis() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 
-/// A worker's handle to its own set. Clones are for the same thread: see [`Counter::add`].
+/// A worker's handle to its own set. Clones must stay on its thread, as [`Counter::add`] says.
 #[derive(Clone, Debug)]
 pub struct WorkerCounters {
     set: Arc<WorkerSet>,
@@ -135,24 +134,24 @@ pub struct WorkerCounters {
 }
 
 impl WorkerCounters {
-    /// The counters of a listener; `protocol` is `http` or `tcp`. Takes a lock: for when a
-    /// generation is installed.
+    /// The counters of a listener; `protocol` is `http` or `tcp`. Takes a lock, so call it only to install a
+    /// generation.
     pub fn listener(&self, name: &Arc<str>, protocol: &'static str) -> Arc<ListenerCounters> {
         let make = || ListenerCounters { protocol, ..ListenerCounters::default() };
         self.set.listeners.get(name, |known| known.protocol == protocol, make)
     }
 
-    /// The counters of an upstream. Takes a lock: for when a generation is installed.
+    /// The counters of an upstream. Takes a lock, so call it only to install a generation.
     pub fn upstream(&self, name: &Arc<str>) -> Arc<UpstreamCounters> {
         self.set.upstreams.get(name, |_| true, UpstreamCounters::default)
     }
 
-    /// Counts an answer, or a close, of our own.
+    /// Counts a local reply, or a close by smolgate itself.
     pub fn local_reply(&self, reason: Reason) {
         self.set.reasons[reason.index()].add(1);
     }
 
-    /// The count of a series, made if there is room for it.
+    /// The counter of a series, created if the limit allows.
     pub(super) fn series(&self, key: SeriesKey) -> Arc<Counter> {
         let key = if self.counters.admit(&key) {
             key

@@ -1,4 +1,4 @@
-//! Counts the exchanges of one rule on one worker.
+//! Counters of the exchanges of one rule on one worker.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use super::counter::Counter;
 use super::registry::WorkerCounters;
 use super::series::{OTHER, SeriesKey};
 
-/// Series of `smolgate_requests_total` of one rule that one worker keeps; what comes after counts
-/// under method and code `other`. An upstream may answer any of 900 codes to nine methods.
+/// Series of `smolgate_requests_total` that one worker keeps of one rule; further ones count under method and
+/// code `other`. An upstream may send any of 900 codes to nine methods.
 pub const RULE_SERIES_MAX: usize = 64;
 
 impl WorkerCounters {
-    /// A handle that counts exchanges of one rule. Makes no series before the first exchange.
+    /// A handle that counts exchanges of one rule. Creates no series before the first exchange.
     pub fn rule(&self, listener: &Arc<str>, rule: &Arc<str>) -> RuleCounters {
         RuleCounters {
             worker: self.clone(),
@@ -30,14 +30,14 @@ pub struct RuleCounters {
     worker: WorkerCounters,
     listener: Arc<str>,
     rule: Arc<str>,
-    /// At most [`RULE_SERIES_MAX`]; a handful in practice, so a scan beats a hash.
+    /// At most [`RULE_SERIES_MAX`]; a handful in practice, so a scan is faster than a hash.
     met: RefCell<Vec<(&'static str, u16, Arc<Counter>)>>,
-    /// Where everything beyond them counts.
+    /// The counter of all further series.
     rest: RefCell<Option<Arc<Counter>>>,
 }
 
 impl RuleCounters {
-    /// Counts an exchange; `method` is a method's label.
+    /// Counts an exchange. `method` is a method's label.
     pub fn exchange(&self, method: &'static str, status: u16) {
         let mut met = self.met.borrow_mut();
         if let Some((.., count)) = met.iter().find(|(known, code, _)| *code == status && *known == method) {

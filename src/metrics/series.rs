@@ -1,11 +1,11 @@
-//! What is counted of a listener, an upstream and a rule.
+//! The counters of a listener, an upstream and a rule.
 
 use std::sync::Arc;
 
 use super::counter::{Counter, Histogram};
 use crate::reason::Reason;
 
-/// The label of all that has no series of its own.
+/// The label of everything that has no series of its own.
 pub const OTHER: &str = "other";
 
 /// Counters of a listener. Bytes are those from and to clients.
@@ -13,33 +13,33 @@ pub const OTHER: &str = "other";
 pub struct ListenerCounters {
     /// Connections accepted.
     pub opened: Counter,
-    /// Connections that ended; never more than were opened.
+    /// Connections that ended; never more than `opened`.
     pub closed: Counter,
     /// Bytes read from clients.
     pub bytes_in: Counter,
     /// Bytes written to clients.
     pub bytes_out: Counter,
-    /// Exchanges that ended, and connections that were dropped before a request was read: what the rules'
-    /// series add up to.
+    /// Exchanges that ended, and connections that were dropped before a request was read. The rules' series
+    /// add up to this number.
     pub requests: Counter,
-    /// How long exchanges took, from the first byte of the head to the last of the answer.
+    /// Durations of exchanges, from the first byte of the head to the last of the response.
     pub duration: Histogram,
     /// `accept` calls that failed.
     pub accept_errors: Counter,
     /// TLS handshakes, in the order of [`Handshake::ALL`].
     pub handshakes: [Counter; Handshake::ALL.len()],
-    /// Tunnels: connections that became ones, and those passed on from the start.
+    /// Tunnels: connections that were upgraded or passed through.
     pub tunnels_begun: Counter,
-    /// Those that ended, in the order of [`TUNNEL_ENDS`].
+    /// Tunnels that ended, in the order of [`TUNNEL_ENDS`].
     pub(super) tunnels_ended: [Counter; TUNNEL_ENDS.len()],
-    /// Not 0 once the listener ends TLS.
+    /// Not 0 once the listener terminates TLS.
     pub ends_tls: Counter,
-    /// `http` or `tcp`: a TCP listener has no exchanges to show.
+    /// `http` or `tcp`. A TCP listener has no exchanges to show.
     pub(super) protocol: &'static str,
 }
 
 impl ListenerCounters {
-    /// Counts a tunnel that ended, for one of [`TUNNEL_ENDS`]. Same rule as [`Counter::add`]: one thread.
+    /// Counts a tunnel that ended, for one of [`TUNNEL_ENDS`]. Only the owning thread may call it.
     pub fn tunnel_ended(&self, reason: Option<Reason>) {
         let end = TUNNEL_ENDS.iter().position(|end| *end == reason);
         debug_assert!(end.is_some(), "{reason:?} ends no tunnel");
@@ -48,13 +48,13 @@ impl ListenerCounters {
         }
     }
 
-    /// Counts a handshake. Same rule as [`Counter::add`]: one thread.
+    /// Counts a handshake. Only the owning thread may call it.
     pub fn handshake(&self, ended: Handshake) {
         self.handshakes[ended as usize].add(1);
     }
 }
 
-/// How tunnels end: both sides have finished, or it is for one of these reasons. There are no others.
+/// All ends of a tunnel: `None` if both sides have finished, or one of these reasons.
 pub const TUNNEL_ENDS: [Option<Reason>; 5] = [
     None,
     Some(Reason::ClientGone),
@@ -63,29 +63,29 @@ pub const TUNNEL_ENDS: [Option<Reason>; 5] = [
     Some(Reason::ShuttingDown),
 ];
 
-/// How a TLS handshake with a client ended.
+/// The end of a TLS handshake with a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Handshake {
     /// The connection is encrypted.
     Ok,
-    /// A rule passed the connection on: whoever ends TLS is somebody else.
+    /// A rule passed the connection through; its target terminates TLS.
     Passed,
-    /// A rule dropped the connection, without an answer.
+    /// A rule dropped the connection, without a response.
     Dropped,
-    /// No certificate has the name that the client asked for.
+    /// No certificate is for the server name that the client sent.
     UnknownName,
-    /// What the client sent first was no client hello.
+    /// The client sent something else than a client hello.
     NotTls,
-    /// It took too long.
+    /// The handshake took too long.
     TimedOut,
     /// The client left.
     Gone,
-    /// Anything else, such as no version in common, or a certificate that is not trusted.
+    /// Any other failure, such as no common version or an untrusted certificate.
     Failed,
 }
 
 impl Handshake {
-    /// Every way, in the order of the counters.
+    /// Every result, in the order of the counters.
     pub const ALL: [Handshake; 8] = [
         Handshake::Ok,
         Handshake::Passed,
@@ -117,13 +117,13 @@ impl Handshake {
 pub struct UpstreamCounters {
     /// Connections opened.
     pub opened: Counter,
-    /// Exchanges that found an idle connection.
+    /// Exchanges that reused an idle connection.
     pub reused: Counter,
     /// Connections that could not be opened.
     pub failed: Counter,
 }
 
-/// What tells one series of `smolgate_requests_total` from another.
+/// The labels of a series of `smolgate_requests_total`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct SeriesKey {
     pub(super) listener: Arc<str>,
@@ -136,7 +136,7 @@ pub(super) struct SeriesKey {
 /// A certificate that is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateExpiry {
-    /// The listener that shows it.
+    /// The listener that serves it.
     pub listener: Arc<str>,
     /// Its first name.
     pub name: String,

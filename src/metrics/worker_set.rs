@@ -7,10 +7,10 @@ use super::counter::Counter;
 use super::series::{ListenerCounters, OTHER, SeriesKey, UpstreamCounters};
 use crate::reason::Reason;
 
-/// Names of listeners, and of upstreams, one worker keeps over all reloads; further ones are `other`.
+/// Names of listeners, and of upstreams, that one worker keeps over all reloads; further ones are `other`.
 pub const NAMES_MAX: usize = 1_024;
 
-/// What stands behind these locks is whole after every statement, so a panic elsewhere spoils nothing.
+/// Locks a mutex, even after a panic. The data behind these locks is valid after every statement.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

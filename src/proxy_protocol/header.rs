@@ -187,18 +187,18 @@ fn check_more(mut more: &[u8], header: &[u8], depth: u8) -> Result<(), HeaderErr
             let (value, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([high, low])))?;
             Some((kind, value, rest))
         });
-        let (kind, value, rest) = split.ok_or(malformed("a length that leads out of the header"))?;
+        let (kind, value, rest) = split.ok_or(malformed("a length past the end of the header"))?;
         match kind {
             TYPE_CHECKSUM if depth == 0 => {
                 let at = header.len() - rest.len() - value.len();
                 check_sum(header, at, value)?;
             }
             TYPE_UNIQUE_ID if value.len() > UNIQUE_ID_MAX => {
-                return Err(malformed("an identity over 128 bytes"));
+                return Err(malformed("an identity that is longer than 128 bytes"));
             }
             TYPE_TLS if depth == 0 => {
                 // A byte of flags and four of a result come first.
-                let inside = value.get(5..).ok_or(malformed("too short for what it says of TLS"))?;
+                let inside = value.get(5..).ok_or(malformed("the part about TLS is too short"))?;
                 check_more(inside, header, 1)?;
             }
             _ => {}
@@ -210,7 +210,7 @@ fn check_more(mut more: &[u8], header: &[u8], depth: u8) -> Result<(), HeaderErr
 
 /// Checks CRC-32C over the whole header, with zeros in place of the checksum (section 2.2.3).
 fn check_sum(header: &[u8], at: usize, sum: &[u8]) -> Result<(), HeaderError> {
-    let sum: [u8; 4] = sum.try_into().map_err(|_| malformed("a checksum that has not four bytes"))?;
+    let sum: [u8; 4] = sum.try_into().map_err(|_| malformed("a checksum that is not four bytes long"))?;
     let bytes = header.iter().enumerate();
     let zeroed = bytes.map(|(index, byte)| if (at..at + 4).contains(&index) { 0 } else { *byte });
     if crc32c(zeroed) == u32::from_be_bytes(sum) { Ok(()) } else { Err(malformed("a wrong checksum")) }

@@ -35,7 +35,7 @@ fn check(bytes: &[u8], addresses: Option<(&str, &str)>) {
 }
 
 #[test]
-fn text() {
+fn valid_text_headers_are_read() {
     let v4 = Some(("192.0.2.1:1000", "198.51.100.2:443"));
     check(b"PROXY TCP4 192.0.2.1 198.51.100.2 1000 443\r\n", v4);
     check(b"PROXY TCP6 2001:db8::1 ::1 0 65535\r\n", Some(("[2001:db8::1]:0", "[::1]:65535")));
@@ -46,7 +46,7 @@ fn text() {
 }
 
 #[test]
-fn text_that_is_none() {
+fn invalid_text_headers_are_refused() {
     for bytes in [
         &b"PROXY TCP4 192.0.2.1 198.51.100.2 1000 443\n"[..],
         b"PROXY TCP4 192.0.2.1 198.51.100.2 1000\r\n",
@@ -75,7 +75,7 @@ fn text_that_is_none() {
 }
 
 #[test]
-fn binary_of_every_family() {
+fn binary_headers_of_every_family_are_read() {
     let v4 = Some(("192.0.2.1:1000", "198.51.100.2:443"));
     check(&binary(0x21, 0x11, &V4), v4);
     let v6 = [&[0x20, 1, 0xd, 0xb8][..], &[0; 11], &[1], &[0; 15], &[1], &[0, 80, 1, 187]].concat();
@@ -88,7 +88,7 @@ fn binary_of_every_family() {
 }
 
 #[test]
-fn what_follows_the_addresses_is_checked_and_passed_over() {
+fn extensions_behind_the_addresses_are_checked_and_skipped() {
     let v4 = Some(("192.0.2.1:1000", "198.51.100.2:443"));
     let with = |parts: &[Vec<u8>]| binary(0x21, 0x11, &[&V4[..], &parts.concat()].concat());
     let tls = [&[1, 0, 0, 0, 0][..], &more(0x21, b"TLSv1.3"), &more(0x23, b"X")].concat();
@@ -119,7 +119,7 @@ fn what_follows_the_addresses_is_checked_and_passed_over() {
 }
 
 #[test]
-fn a_checksum_that_is_right() {
+fn a_correct_checksum_is_accepted() {
     // RFC 3720, appendix B.4.
     assert_eq!(crc32c([0; 32].into_iter()), 0x8a91_36aa);
     assert_eq!(crc32c(0..32), 0x46dd_794e);
@@ -134,7 +134,7 @@ fn a_checksum_that_is_right() {
 }
 
 #[test]
-fn written_as_the_document_shows() {
+fn headers_are_written_as_the_document_shows() {
     let mut out = Vec::new();
     write(Version::V1, address("192.0.2.1:1000"), address("198.51.100.2:443"), &mut out);
     assert_eq!(out, b"PROXY TCP4 192.0.2.1 198.51.100.2 1000 443\r\n");
@@ -150,7 +150,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_written_is_read(client: SocketAddr, server: SocketAddr, second: bool) {
+    fn a_written_header_is_read_back(client: SocketAddr, server: SocketAddr, second: bool) {
         // A header carries neither a scope nor a flow label.
         let plain = |address: SocketAddr| SocketAddr::new(address.ip(), address.port());
         let (client, server) = (plain(client), plain(server));
@@ -164,7 +164,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_it_panic(kind: u8, family: u8, body in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn no_bytes_cause_a_panic(kind: u8, family: u8, body in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = parse(&binary(0x20 | kind & 1, family & 0x33, &body));
         let _ = parse(&binary(0x21, 0x11, &[&V4[..], &body].concat()));
         let _ = parse(&[&b"PROXY "[..], &body].concat());

@@ -59,7 +59,7 @@ impl Guards {
             let first = rules.find(host, reading, method).map_or(taker, |first| first.min(taker));
             (guard <= first).then_some(guard)
         };
-        if loose.climbs() {
+        if loose.wanders() {
             return first_guard(&self.anywhere, b"/", usize::MAX);
         }
         loose.readings(self.longest).find_map(|reading| first_guard(&self.table, reading, matched))
@@ -80,7 +80,7 @@ pub fn explain_guard(
         let first = rules.iter().position(|rule| takes(&seen(rule), host, reading, method));
         first.filter(|index| rules[*index].guards())
     };
-    if loose.climbs() {
+    if loose.wanders() {
         return first_guard(rules, for_all_paths, b"/");
     }
     loose.readings(usize::MAX).find_map(|reading| first_guard(&rules[..matched], loosely, reading))

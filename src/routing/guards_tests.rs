@@ -62,7 +62,7 @@ fn a_guarded_path_is_known_in_every_way_to_write_it() {
 }
 
 #[test]
-fn the_first_rule_that_takes_a_reading_decides() {
+fn the_first_rule_that_matches_a_reading_decides() {
     let rules = [
         rule(&["h"], "/x/public", &[]),
         rule(&[], "/", &["POST"]),
@@ -284,7 +284,7 @@ fn some_path() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_500, max_global_rejects: 100_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Tries 1,152 servers on each path.
     #[test]

@@ -1,4 +1,4 @@
-//! How TLS to targets is set up: whom to trust, which name to ask for.
+//! TLS to targets: the trusted authorities, and the name to ask for.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -19,12 +19,12 @@ use crate::worker::TcpStream;
 
 /// Opens TLS over connections to the targets of one upstream. Cheap to clone.
 ///
-/// Two are equal when what one has verified is good for the other: they trust the same authorities, as
-/// these were read, and ask for the same name.
+/// Two connectors are equal if a connection of one is verified for the other too. They trust the same
+/// authorities, by their content, and ask for the same name.
 #[derive(Clone)]
 pub struct Connector {
     config: Arc<ClientConfig>,
-    /// `None`: anyone is trusted.
+    /// The trusted authorities; `None` if any certificate is accepted.
     authorities: Option<Arc<RootCertStore>>,
     sni: Option<Arc<str>>,
 }
@@ -43,12 +43,12 @@ impl Eq for Connector {}
 
 impl Hash for Connector {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // Hundreds of authorities are not worth it: few connectors differ in nothing else.
+        // Hundreds of authorities are not hashed, because few connectors differ in them alone.
         self.sni.hash(state);
     }
 }
 
-/// Why a connector could not be made. Each says which file, or which certificate store.
+/// The reason why a connector could not be created. Its text names the file or the certificate store.
 #[derive(Debug)]
 pub enum ConnectorError {
     /// The file of authorities could not be read or parsed.
@@ -75,7 +75,7 @@ impl fmt::Display for ConnectorError {
 }
 
 impl Connector {
-    /// Reads the authorities and sets TLS up. Blocks: never called on the data plane.
+    /// Reads the authorities and sets TLS up. Blocks, so it is never called on the data plane.
     ///
     /// # Errors
     /// See [`ConnectorError`].
@@ -99,7 +99,7 @@ impl Connector {
     /// The name to ask `target` for and to check its certificate against.
     ///
     /// # Errors
-    /// When the host is neither a DNS name nor an address.
+    /// If the host is neither a DNS name nor an address.
     pub fn server_name(&self, target: &Target) -> Result<ServerName<'static>, InvalidDnsNameError> {
         match (&self.sni, &target.host) {
             (Some(name), _) | (None, TargetHost::Name(name)) => ServerName::try_from(name.to_string()),
@@ -107,10 +107,10 @@ impl Connector {
         }
     }
 
-    /// Shakes hands over `stream`. Has no deadline of its own.
+    /// Performs the handshake over `stream`. It has no deadline of its own.
     ///
     /// # Errors
-    /// `InvalidData` with a [`rustls::Error`] inside when TLS fails, and what the connection fails with.
+    /// `InvalidData` with a [`rustls::Error`] inside if TLS fails, or the error of the connection.
     pub async fn connect(&self, name: ServerName<'static>, stream: TcpStream) -> io::Result<Stream> {
         let tls = ClientConnection::new(self.config.clone(), name).map_err(io::Error::other)?;
         let stream = Stream::encrypted(stream, tls.into(), None);
@@ -134,8 +134,8 @@ fn roots(tls: &UpstreamTls) -> Result<RootCertStore, ConnectorError> {
     Ok(roots)
 }
 
-/// Accepts any certificate, for `insecure_skip_verify`. The handshake's own signatures are still
-/// checked: whoever answers holds the key of the certificate that he shows.
+/// Accepts any certificate, for `insecure_skip_verify`. The signatures of the handshake are still checked, so
+/// the server holds the key of its certificate.
 #[derive(Debug)]
 struct AcceptAnyCertificate(Arc<CryptoProvider>);
 

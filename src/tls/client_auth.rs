@@ -1,4 +1,4 @@
-//! What clients have to show, told apart by what it is and not by where it was written.
+//! Requirements for client certificates, compared by their content and not by where they were written.
 
 use std::sync::Arc;
 
@@ -6,14 +6,14 @@ use rustls::pki_types::CertificateDer;
 
 use crate::config::plan::ClientAuthMode;
 
-/// What the clients of a connection had to show; `None`: nothing. Two that were read from different files,
-/// or from one file at different times, are equal when they trust the same authorities.
+/// The requirements for the client certificate of a connection; `None` if there are none. They may be read
+/// from different files, or from one file at different times. They are equal if mode and authorities are.
 pub(super) type ClientAuthKey = Option<Arc<Demanded>>;
 
-/// What clients have to show.
+/// The requirements for a client certificate.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Demanded {
-    /// The certificates of the authorities, in order of their bytes, each once.
+    /// The certificates of the authorities, sorted by their bytes, each once.
     authorities: Vec<CertificateDer<'static>>,
     mode: ClientAuthMode,
 }
@@ -26,9 +26,10 @@ impl Demanded {
     }
 }
 
-/// What a client was let in by: kept of a connection that is not asked for a host again.
+/// The name and the requirements under which a client was accepted. They are kept for a connection whose
+/// requests are no longer seen, such as a tunnel.
 pub struct Admission {
-    /// The name that it asked for.
+    /// The server name that the client asked for.
     pub(super) name: Option<Box<str>>,
     pub(super) client_auth: ClientAuthKey,
 }

@@ -1,29 +1,29 @@
-//! What a client says first, read without answering: which name and which protocols it asks for.
+//! The parser of a client hello, which reads the server name and the protocols and answers nothing.
 //!
-//! Bytes in, facts out: "not yet" is `None`. Nothing is decrypted and nothing is decided here; the
-//! bytes stay where they are and go on, unchanged, to whoever speaks TLS. A hello is one handshake
-//! message (RFC 8446, section 4.1.2) that may be spread over any number of records and segments.
+//! Bytes go in and facts come out; "not yet" is `None`. The parser decrypts nothing and decides nothing. The
+//! bytes stay where they are and go on unchanged to the TLS server. A hello is one handshake message (RFC
+//! 8446, section 4.1.2) that may be spread over any number of records and segments.
 //!
 //! ```text
 //! record:  22 | 3 x | length | payload ...        (RFC 8446, section 5.1)
 //! message: 1 | length (3) | version | random | session id | suites | compression | extensions
 //! ```
 //!
-//! What is unknown is passed over: GREASE values, post-quantum key shares, the outer hello of ECH,
-//! whose server name is the public one.
+//! Unknown values are skipped: GREASE, post-quantum key shares, and the outer hello of ECH, whose server name
+//! is the public one.
 
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
 use crate::http::HostKey;
 
-/// Bytes that are looked at, record headers counted. The largest hellos of today have some 2 KiB.
+/// Bytes of the longest hello that is read, with record headers. The largest hellos of today have some 2 KiB.
 pub const HELLO_BYTES_MAX: usize = 16 * 1024;
 
 const HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
 const RECORD_HEADER: usize = 5;
-/// RFC 8446, section 5.1: the largest payload of a record in the clear.
+/// The largest payload of a record in the clear (RFC 8446, section 5.1).
 const RECORD_MAX: usize = 1 << 14;
 const MESSAGE_HEADER: usize = 4;
 
@@ -31,69 +31,69 @@ const SERVER_NAME: u16 = 0;
 const ALPN: u16 = 16;
 const ECH: u16 = 0xfe0d;
 
-/// How far a hello was looked at; kept between two looks, so that no record is walked twice.
+/// The progress in a hello. It is kept between two calls, so that no record is read twice.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HelloScan {
-    /// Where the next record starts.
+    /// The offset of the next record.
     record: usize,
-    /// Bytes of the message in the records before it.
+    /// Bytes of the message in the records before that.
     gathered: usize,
-    /// Bytes of the whole message, once its header is there.
+    /// Bytes of the whole message, once its header has come.
     message: Option<usize>,
 }
 
-/// What a client asks for.
+/// The content of a client hello.
 #[derive(Clone, Debug)]
 pub struct Hello<'a> {
-    /// The server name, as rules compare hosts. `None` when there is none, or an address where only a
-    /// name may stand (RFC 6066, section 3).
+    /// The server name, as rules compare hosts. `None` if there is none, or if it is an address, which is not
+    /// allowed (RFC 6066, section 3).
     pub server_name: Option<HostKey>,
-    /// It carries an Encrypted Client Hello; `server_name` is the outer, public one.
+    /// Whether there is an Encrypted Client Hello. Then `server_name` is the outer, public name.
     pub has_ech: bool,
-    /// The message without its header; checked.
+    /// The message without its header, which was checked.
     body: Cow<'a, [u8]>,
 }
 
 impl Hello<'_> {
-    /// The protocols that are offered (ALPN, RFC 7301), as the client prefers them.
+    /// The offered protocols (ALPN, RFC 7301), in the client's order of preference.
     pub fn protocols(&self) -> impl Iterator<Item = &[u8]> {
-        // Read once more: hardly anybody asks.
+        // Parse the message again, because protocols are rarely needed.
         let mut rest = Reader(read_message(&self.body).map_or(&[], |said| said.protocols));
         std::iter::from_fn(move || rest.vector(1))
     }
 }
 
-/// Why bytes are not the beginning of TLS.
+/// The reason why bytes are no client hello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HelloError {
-    /// They do not begin like TLS at all.
+    /// The bytes do not begin like TLS.
     NotTls,
-    /// They do, and then they are not a client hello.
+    /// The bytes begin like TLS, and then are no client hello.
     Malformed,
-    /// More than [`HELLO_BYTES_MAX`].
+    /// The hello is longer than [`HELLO_BYTES_MAX`].
     TooLong,
 }
 
 impl HelloError {
-    /// One sentence for the log.
+    /// A description of the error for the log.
     pub fn explain(self) -> &'static str {
         match self {
-            Self::NotTls => "what the client sent is not TLS",
-            Self::Malformed => "what the client sent is not a valid client hello",
+            Self::NotTls => "the client did not send TLS",
+            Self::Malformed => "the client did not send a valid client hello",
             Self::TooLong => "the client hello is longer than 16KiB",
         }
     }
 }
 
-/// Reads the hello at the beginning of `bytes`, which begin where they began at the last look.
-/// `None`: it is not complete.
+/// Parses the hello at the start of `bytes`. The start must be the same in all calls with one `scan`. `None`
+/// means that the hello is not complete.
 ///
 /// # Errors
-/// As soon as it can be told that no hello will come of it.
+/// As soon as the bytes can no longer become a hello.
 pub fn parse_hello<'a>(bytes: &'a [u8], scan: &mut HelloScan) -> Result<Option<Hello<'a>>, HelloError> {
     while scan.message.is_none_or(|message| scan.gathered < message) {
         let Some(payload) = record(bytes, scan.record)? else {
-            // It could only be completed by bytes that are not looked at.
+            // Only bytes beyond the limit could complete the hello.
             return if bytes.len() >= HELLO_BYTES_MAX { Err(HelloError::TooLong) } else { Ok(None) };
         };
         scan.gathered += payload.len();
@@ -119,24 +119,24 @@ pub fn parse_hello<'a>(bytes: &'a [u8], scan: &mut HelloScan) -> Result<Option<H
     Ok(Some(Hello { server_name, has_ech: said.has_ech, body }))
 }
 
-/// The payload of the record that starts at `at`; `None` when not all of it is there.
+/// The payload of the record that starts at `at`; `None` if it is not complete.
 fn record(bytes: &[u8], at: usize) -> Result<Option<&[u8]>, HelloError> {
     let bytes = &bytes[at.min(bytes.len())..];
-    // Whatever is known must be right already: who does not speak TLS may wait for us to speak first.
+    // Check each byte that has come: a client without TLS may wait for the server to speak first.
     let wrong = if at == 0 { HelloError::NotTls } else { HelloError::Malformed };
     if bytes.first().is_some_and(|kind| *kind != HANDSHAKE) || bytes.get(1).is_some_and(|major| *major != 3) {
         return Err(wrong);
     }
     let Some([_, _, _, high, low]) = bytes.first_chunk::<RECORD_HEADER>() else { return Ok(None) };
     let length = usize::from(u16::from_be_bytes([*high, *low]));
-    // RFC 8446, section 5.1: a handshake record is never empty.
+    // A handshake record is never empty (RFC 8446, section 5.1).
     if length == 0 || length > RECORD_MAX {
         return Err(wrong);
     }
     Ok(bytes.get(RECORD_HEADER..RECORD_HEADER + length))
 }
 
-/// The first `count` bytes of the message, out of records that were checked.
+/// Collects the first `count` bytes of the message from records that were checked.
 fn gather(bytes: &[u8], count: usize) -> Vec<u8> {
     let mut message = Vec::with_capacity(count);
     let mut at = 0;
@@ -149,7 +149,7 @@ fn gather(bytes: &[u8], count: usize) -> Vec<u8> {
     message
 }
 
-/// What the header of the message says of its length.
+/// The length of the message according to its header.
 fn message_length(header: &[u8]) -> Result<usize, HelloError> {
     let &[kind, a, b, c] = header else { return Err(HelloError::Malformed) };
     let length = u32::from_be_bytes([0, a, b, c]) as usize;
@@ -160,19 +160,19 @@ fn message_length(header: &[u8]) -> Result<usize, HelloError> {
     }
 }
 
-/// What a message says, where it says it: small, since it is handed on more than once.
+/// The content of a message. It refers to the message, so it is small and cheap to pass on.
 #[derive(Default)]
 struct Said<'a> {
-    /// The server name as sent; `None` for an address too.
+    /// The server name as sent; `None` if there is none or if it is an address.
     name: Option<&'a [u8]>,
     has_ech: bool,
-    /// The list of protocols as sent: a length and a name each. Empty when there is none.
+    /// The list of protocols as sent: a length and a name each. Empty if there is none.
     protocols: &'a [u8],
 }
 
-/// The body of the message; `None` when it is not a client hello. Extensions that are not ours to
-/// know are passed over; one of ours that comes twice, or is not well formed, is an error: two readers
-/// of the same bytes must not read two names.
+/// Parses the body of the message; `None` if it is no client hello. Unknown extensions are skipped. A known
+/// one that comes twice or is malformed is an error, because two readers of the bytes must not read two
+/// names.
 fn read_message(body: &[u8]) -> Option<Said<'_>> {
     let mut message = Reader(body);
     message.take(2 + 32)?;
@@ -182,7 +182,7 @@ fn read_message(body: &[u8]) -> Option<Said<'_>> {
     (!message.vector(1)?.is_empty()).then_some(())?;
     let mut said = Said::default();
     if message.0.is_empty() {
-        // RFC 5246, section 7.4.1.2: extensions may be left out.
+        // Extensions may be left out (RFC 5246, section 7.4.1.2).
         return Some(said);
     }
     let mut extensions = Reader(message.vector(2)?);
@@ -206,7 +206,7 @@ fn read_message(body: &[u8]) -> Option<Said<'_>> {
     Some(said)
 }
 
-/// RFC 6066, section 3: a list with one name of type 0 in it. `None` inside: an address.
+/// Parses a list with one name of type 0 (RFC 6066, section 3). The inner `None` is an address.
 fn server_name(value: &[u8]) -> Option<Option<&[u8]>> {
     let mut value = Reader(value);
     let mut list = Reader(value.vector(2)?);
@@ -218,7 +218,7 @@ fn server_name(value: &[u8]) -> Option<Option<&[u8]>> {
     Some((!is_address).then_some(name))
 }
 
-/// RFC 7301, section 3.1: a list, not empty, of names, none empty.
+/// Checks a list of protocols. Neither the list nor a name may be empty (RFC 7301, section 3.1).
 fn protocol_list(value: &[u8]) -> Option<&[u8]> {
     let mut value = Reader(value);
     let list = value.vector(2)?;
@@ -243,7 +243,7 @@ impl<'a> Reader<'a> {
         self.take(2).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]))
     }
 
-    /// Bytes behind their number, which takes `width` bytes, 1 or 2.
+    /// Takes bytes behind their length, which has `width` bytes, 1 or 2.
     fn vector(&mut self, width: usize) -> Option<&'a [u8]> {
         let count = self.take(width)?.iter().fold(0, |count, byte| count << 8 | usize::from(*byte));
         self.take(count)

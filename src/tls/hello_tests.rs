@@ -1,6 +1,6 @@
-//! Hellos of rustls, OpenSSL, curl and Chromium, and shapes that other browsers send, cut at every byte
-//! and put into records of every size: a hello is read when it is whole, the same however it came, and
-//! never before.
+//! Tests with hellos of rustls, OpenSSL, curl and Chromium, and with shapes that other browsers send. Each is
+//! cut at every byte and put into records of several sizes. A hello is read when it is complete, never
+//! before, and always with the same result.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVer
 
 use super::*;
 
-/// What was read, in a form that can be compared.
+/// The content of a hello, in a form that can be compared.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     name: Option<String>,
@@ -39,7 +39,7 @@ fn parse(bytes: &[u8]) -> Result<Option<Seen>, HelloError> {
     Ok(parse_hello(bytes, &mut HelloScan::default())?.as_ref().map(see))
 }
 
-/// Reads `bytes` cut at every byte, in one go and bit by bit, and in records of other sizes.
+/// Parses `bytes` cut at every byte, at once and bit by bit, and in records of other sizes.
 #[track_caller]
 fn check(bytes: &[u8], expected: &Seen) {
     let message = unframed(bytes);
@@ -56,14 +56,14 @@ fn check(bytes: &[u8], expected: &Seen) {
         assert_eq!(parse(&bytes).unwrap().as_ref(), Some(expected), "records of {size}");
         let last = parse_hello(&bytes, &mut scan).unwrap().unwrap();
         assert_eq!(&see(&last), expected, "bit by bit, records of {size}");
-        // What comes after it is none of its business.
+        // Bytes after the hello do not matter.
         let more = [&bytes[..], b"\x14\x03\x03\x00\x01\x01 and more"].concat();
         assert_eq!(parse(&more).unwrap().as_ref(), Some(expected));
     }
     assert_eq!(parse(bytes).unwrap().as_ref(), Some(expected));
 }
 
-/// The message out of its records.
+/// The message, taken out of its records.
 fn unframed(mut bytes: &[u8]) -> Vec<u8> {
     let mut message = Vec::new();
     while let [22, 3, _, high, low, rest @ ..] = bytes {
@@ -83,8 +83,8 @@ fn framed(message: &[u8], size: usize) -> Vec<u8> {
     message.chunks(size).flat_map(record).collect()
 }
 
-/// A hello of `tests/hellos`: lines with `#` say who sent it and what is in it, the others are its
-/// bytes in hexadecimal.
+/// A hello of `tests/hellos`. Lines with `#` name its client and its content; the others are its bytes in
+/// hexadecimal.
 fn captured(text: &str) -> (Vec<u8>, Seen) {
     let said = |key: &str| {
         let mut comments = text.lines().filter_map(|line| line.strip_prefix("# "));
@@ -99,7 +99,7 @@ fn captured(text: &str) -> (Vec<u8>, Seen) {
 }
 
 #[test]
-fn hellos_that_were_captured() {
+fn captured_hellos_are_read() {
     let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hellos")).unwrap();
     let files: Vec<_> = folder.map(|entry| entry.unwrap().path()).collect();
     assert!(files.len() >= 6, "{files:?}");
@@ -125,7 +125,7 @@ fn of_rustls(name: &str, protocols: &[&str], versions: &[&'static SupportedProto
 }
 
 #[test]
-fn hellos_of_rustls() {
+fn hellos_of_rustls_are_read() {
     let both = &[&version::TLS13, &version::TLS12][..];
     let hello = of_rustls("example.org", &["h2", "http/1.1"], both);
     assert!(hello.len() > 1_200, "it carries a post-quantum key share");
@@ -135,7 +135,7 @@ fn hellos_of_rustls() {
     check(&of_rustls("192.0.2.1", &["h2"], both), &seen(None, &["h2"]));
 }
 
-/// The first flight of `openssl s_client`; `None` where there is none.
+/// The first flight of `openssl s_client`; `None` if there is no `openssl`.
 fn of_openssl(arguments: &[&str]) -> Option<Vec<u8>> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -162,7 +162,7 @@ fn of_openssl(arguments: &[&str]) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn hellos_of_openssl() {
+fn hellos_of_openssl_are_read() {
     for (arguments, expected) in [
         (&["-servername", "example.org"][..], seen(Some("example.org"), &[])),
         (&["-servername", "EXAMPLE.Org"], seen(Some("example.org"), &[])),
@@ -179,7 +179,7 @@ fn hellos_of_openssl() {
     }
 }
 
-/// A hello made by hand: these extensions, in this order.
+/// A hand-made hello with these extensions, in this order.
 fn with_extensions(extensions: &[(u16, Vec<u8>)]) -> Vec<u8> {
     let extensions: Vec<u8> = extensions
         .iter()
@@ -194,7 +194,7 @@ fn message(rest: &[u8]) -> Vec<u8> {
         &[3, 3][..],
         &[7; 32],
         &vector(1, &[9; 32]),
-        // GREASE, and two that exist.
+        // GREASE, and two suites that exist.
         &vector(2, &[0x4a, 0x4a, 0x13, 0x01, 0x13, 0x02]),
         &vector(1, &[0]),
         rest,
@@ -217,7 +217,7 @@ fn alpn(names: &[&str]) -> (u16, Vec<u8>) {
 }
 
 #[test]
-fn shapes_that_browsers_send() {
+fn shapes_that_browsers_send_are_read() {
     // Like Chromium of some years ago: GREASE first and last, padding, extensions in any order, ECH.
     let share = [&[0x0a, 0x0a, 0, 1, 0][..], &[0x11, 0xec], &vector(2, &[5; 1_216])].concat();
     let chromium = [
@@ -250,7 +250,7 @@ fn shapes_that_browsers_send() {
 }
 
 #[test]
-fn names_as_they_may_be_written() {
+fn names_are_read_however_they_are_written() {
     for (written, name) in [
         ("example.org", Some("example.org")),
         ("Example.ORG", Some("example.org")),
@@ -268,7 +268,7 @@ fn names_as_they_may_be_written() {
 }
 
 #[test]
-fn what_two_readers_could_read_in_two_ways_is_refused() {
+fn a_hello_that_two_readers_could_read_in_two_ways_is_refused() {
     let two_names =
         (SERVER_NAME, vector(2, &[&[0][..], &vector(2, b"a.org"), &[0], &vector(2, b"b.org")].concat()));
     for (what, extensions) in [
@@ -300,7 +300,7 @@ fn what_two_readers_could_read_in_two_ways_is_refused() {
 }
 
 #[test]
-fn what_is_no_hello_is_told_as_soon_as_it_can_be() {
+fn bytes_that_are_no_hello_are_refused_as_soon_as_possible() {
     for (bytes, error) in [
         (&b"G"[..], HelloError::NotTls),
         (b"\x16G", HelloError::NotTls),
@@ -320,21 +320,21 @@ fn what_is_no_hello_is_told_as_soon_as_it_can_be() {
 }
 
 #[test]
-fn no_more_is_looked_at_than_allowed() {
+fn no_more_than_the_limit_is_read() {
     let padded =
         |padding: usize| framed(&with_extensions(&[(21, vec![0; padding]), sni("a.org")]), RECORD_MAX);
     let spare = HELLO_BYTES_MAX - padded(0).len();
     assert_eq!(parse(&padded(spare)).unwrap(), Some(seen(Some("a.org"), &[])));
     assert_eq!(padded(spare).len(), HELLO_BYTES_MAX);
     assert_eq!(parse(&padded(spare + 1)[..HELLO_BYTES_MAX]), Err(HelloError::TooLong));
-    // A record of one byte each takes six bytes.
+    // Each byte is in its own record, which takes six bytes.
     let slow = framed(&with_extensions(&[(21, vec![0; 4_000])]), 1);
     assert_eq!(parse(&slow[..HELLO_BYTES_MAX - 1]), Ok(None));
     assert_eq!(parse(&slow[..HELLO_BYTES_MAX]), Err(HelloError::TooLong));
 }
 
 #[test]
-fn no_byte_that_is_changed_makes_it_panic() {
+fn no_changed_byte_causes_a_panic() {
     let hello = of_rustls("example.org", &["h2"], &[&version::TLS12]);
     for at in 0..hello.len() {
         for byte in [0, 1, 2, 0x7f, 0x80, 0xff] {

@@ -1,4 +1,4 @@
-//! What was read from a connection and not yet consumed.
+//! The bytes that were read from a connection and are not consumed yet.
 
 use std::future::poll_fn;
 use std::io;
@@ -7,26 +7,26 @@ use std::task::{Context, Poll, ready};
 use super::stream::Stream;
 use crate::worker::{Buffer, BufferSize, SMALL_BUFFER_BYTES};
 
-/// Unread bytes of one connection. Owns a buffer only while there are some.
+/// The unread bytes of one connection. It owns a buffer only while there are some.
 #[derive(Default)]
 pub struct Input {
     buffer: Option<Buffer>,
     size_estimate: SizeEstimate,
 }
 
-/// What a connection has been like, and so how large its next buffer is. One that fills its buffer gets
-/// a larger one. The largest is for the read after that alone: what is read first, and mostly by itself,
-/// had better stay in the processor's nearest cache (64 KiB responses: 12 % of the CPU). The smallest
-/// comes back after two small reads, since what is a little larger than a buffer ends with one each time.
+/// The size of a connection's next buffer, estimated from its reads. A read that fills its buffer makes the
+/// next one larger. The largest serves only one read after a full one. The bytes of all other reads should
+/// stay in the processor's nearest cache (64 KiB responses: 12 % of the CPU). The smallest comes back after
+/// two small reads, because a message that is a little larger than a buffer ends with one.
 #[derive(Default)]
 struct SizeEstimate {
     size: BufferSize,
-    /// The last read left so little that the smallest would have done.
+    /// Whether the smallest buffer would have been enough for the last read.
     small: bool,
 }
 
 impl SizeEstimate {
-    /// Learns from a read after which `unread` bytes are there, and no room is left if `full`.
+    /// Takes a read into account. Then `unread` bytes are there, and the buffer has no room left if `full`.
     fn update(&mut self, unread: usize, full: bool) {
         let small = !full && unread < SMALL_BUFFER_BYTES;
         self.size = match self.size {
@@ -50,12 +50,12 @@ impl Input {
         self.buffer.as_mut().map_or(&mut [], Buffer::unread_mut)
     }
 
-    /// Whether there are none.
+    /// Whether there are no unread bytes.
     pub fn is_empty(&self) -> bool {
         self.unread().is_empty()
     }
 
-    /// Forgets the first `count` unread bytes; gives the buffer back when none are left.
+    /// Drops the first `count` unread bytes. The buffer goes back when none are left.
     pub fn consume(&mut self, count: usize) {
         if let Some(buffer) = &mut self.buffer {
             buffer.consume(count);
@@ -65,10 +65,10 @@ impl Input {
         }
     }
 
-    /// Reads more, at most so that `most` bytes are unread. 0 is the end. Has no deadline of its own.
+    /// Reads more, until at most `most` bytes are unread. 0 means the end. It has no deadline of its own.
     ///
     /// # Errors
-    /// `OutOfMemory` when `most` bytes are unread already, and what the connection fails with.
+    /// `OutOfMemory` if `most` bytes are unread already, or the error of the connection.
     pub async fn fill(&mut self, stream: &Stream, most: usize) -> io::Result<usize> {
         poll_fn(|cx| self.poll_fill(stream, most, cx)).await
     }
@@ -98,7 +98,7 @@ impl Input {
 mod tests {
     use super::*;
 
-    /// The sizes lent for messages of `bytes`, one after the other, and how many reads each takes.
+    /// The buffer's size and the number of reads for each of `messages` messages of `bytes`.
     fn lent(size_estimate: &mut SizeEstimate, messages: usize, bytes: usize) -> Vec<(BufferSize, usize)> {
         let message = |_| {
             let (first, mut left, mut reads) = (size_estimate.size, bytes, 0);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_with_a_small_read_each_time_keeps_its_buffer() {
+    fn messages_that_end_with_a_small_read_keep_their_buffer_size() {
         for bytes in [2_100, 16_500, 18_500, 81_000, 82_000, 150_000] {
             let mut size_estimate = SizeEstimate::default();
             lent(&mut size_estimate, 3, bytes);

@@ -1,16 +1,16 @@
-//! TLS, on both sides of the gate.
+//! TLS with clients and with targets.
 //!
 //! ```text
-//!   client ---> hello.rs      which name does it ask for? nothing is answered yet
+//!   client ---> hello.rs      the name that the client asks for; nothing is answered yet
 //!           `-> server.rs     the handshake, with one of certificates/
 //!                 `-> stream.rs   encrypted and plain connections look alike from here on
 //!   target <--- client.rs     the handshake with an `https://` target
 //! ```
 //!
-//! What TLS says over a socket, from the first byte of a handshake to `close_notify`, is in `session.rs`.
+//! `session.rs` runs TLS over a socket, from the first byte of a handshake to `close_notify`.
 //!
-//! rustls does the work; here is how it is set up. `upstream/` uses it to open a connection, and `proxy/` when one
-//! comes in.
+//! rustls does the work, and this module sets it up. `upstream/` uses it for connections to targets, and
+//! `proxy/` for those of clients.
 
 mod client;
 mod server;

@@ -1,4 +1,4 @@
-//! Which certificate a client is shown.
+//! The choice of a certificate for a client.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::certificates::Certificates;
 use crate::config::plan::ClientAuth;
 use crate::http::HostKey;
 
-/// Finds a certificate for a client, among those with one demand.
+/// Finds a certificate for a client, among those with one `client_auth`.
 pub(super) struct Resolver {
     pub(super) certificates: Arc<Certificates>,
     pub(super) client_auth: Option<ClientAuth>,
@@ -23,7 +23,7 @@ impl fmt::Debug for Resolver {
 }
 
 impl ResolvesServerCert for Resolver {
-    /// The first whose key the client can check; the first of all when it says of none that it can.
+    /// The first certificate whose key the client can check. If its hello allows none, the first of all.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().and_then(|name| HostKey::new(name.as_bytes()));
         let found = self.certificates.find(name.as_ref().map(HostKey::as_bytes)).iter();

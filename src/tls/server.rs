@@ -1,4 +1,4 @@
-//! TLS of a listener: how it is set up, and how it is begun with a client.
+//! TLS of a listener: its setup, and the handshake with a client.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -22,35 +22,35 @@ use crate::config::plan::{ClientAuth, ClientAuthMode, ListenerTls, Rule, TlsVers
 use crate::http::HostKey;
 use crate::worker::{SemaphoreGuard, TcpStream};
 
-/// What is spoken inside TLS to a listener of HTTP, best first.
+/// The protocols inside TLS on an HTTP listener, best first.
 const HTTP_PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
 
-/// Ends TLS for one listener of one generation; shared by all workers.
+/// Terminates TLS for one listener of one generation. All workers share it.
 pub struct Terminator {
     certificates: Arc<Certificates>,
-    /// One a demand on clients that some certificate has: a handshake has one set of rules, and the
-    /// name that is asked for says which. None where the authorities could not be read.
+    /// The terms for each `client_auth` that a certificate has. A handshake has one set of terms, and the
+    /// requested name selects it. A `client_auth` whose authorities could not be read has none.
     terms: Vec<Terms>,
-    /// What clients have to show for a name that no certificate has.
+    /// The requirements for a name that no certificate has.
     client_auth: Option<Arc<ClientAuth>>,
     requires_client_auth: bool,
 }
 
-/// How TLS is begun with the clients of whom one thing is demanded.
+/// The setup of handshakes under one `client_auth`.
 struct Terms {
-    /// The demand as it was written.
+    /// The `client_auth` as it was written.
     written: Option<Arc<ClientAuth>>,
-    /// The same as it was read.
+    /// The `client_auth` as it was read.
     client_auth: ClientAuthKey,
     config: Arc<ServerConfig>,
 }
 
-/// Why TLS was not begun with a client.
+/// The reason why TLS did not begin with a client.
 #[derive(Debug)]
 pub enum HandshakeError {
-    /// It asks for a name that no certificate has, or for none.
+    /// The client asks for a name that no certificate has, or for none.
     UnknownName,
-    /// It kept us waiting longer than any other client, and a new one needed its slot.
+    /// The handshake had waited longest for its client, and a new one needed its slot.
     Displaced,
     /// The handshake failed.
     Failed(io::Error),
@@ -60,17 +60,17 @@ impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownName => f.write_str("no certificate has the name that the client asks for"),
-            Self::Displaced => f.write_str("of all handshakes this one had waited longest for its client"),
+            Self::Displaced => f.write_str("the handshake had waited longest for its client"),
             Self::Failed(error) => error.fmt(f),
         }
     }
 }
 
 impl Terminator {
-    /// Reads certificates and authorities, and says what is wrong with them; what is not wrong serves.
-    /// `before` is what was served until now: a certificate of its that still is asked for, and whose file
-    /// cannot be used any more, goes on. `for_http`: what is spoken inside is HTTP. Blocks: never called on
-    /// the data plane.
+    /// Reads certificates and authorities, and returns the problems with them. Everything else is served. If
+    /// the file of a certificate can no longer be used, its certificate from `before`, the terminator until
+    /// now, is kept. `for_http` means that HTTP is spoken inside TLS. Blocks, so it is never called on the
+    /// data plane.
     pub fn load(
         tls: &ListenerTls,
         for_http: bool,
@@ -98,7 +98,7 @@ impl Terminator {
                         config: Arc::new(config),
                     });
                 }
-                // Without its authorities a name is not served: nobody must get in without being asked.
+                // A name is not served without its authorities, because no client may go unchecked.
                 Err((message, hint)) => {
                     let origin =
                         client_auth.as_ref().map_or(&source.origin, |client_auth| &client_auth.origin);
@@ -111,11 +111,12 @@ impl Terminator {
         (Self { certificates, terms, client_auth: tls.client_auth.clone(), requires_client_auth }, problems)
     }
 
-    /// Shakes hands with a client whose hello, of which `name` was read, is all that `input` holds.
-    /// Consumes it. Has no deadline of its own, and ends when it loses its slot.
+    /// Performs the handshake with a client. `input` holds its hello and nothing else, and is consumed.
+    /// `name` is the name in the hello. The handshake has no deadline of its own, and ends if it loses
+    /// `slot`.
     ///
     /// # Errors
-    /// [`HandshakeError`]; the client was told then, as TLS has it.
+    /// [`HandshakeError`]. If TLS has an alert for it, the client was sent that.
     pub async fn accept(
         &self,
         stream: TcpStream,
@@ -146,23 +147,23 @@ impl Terminator {
         Ok(stream)
     }
 
-    /// Whether a client that connected to get one name may ask for `host` on the same connection:
-    /// not when that would be a way around what clients have to show for it (RFC 9110, section 15.5.20).
+    /// Whether a client that connected for one name may ask for `host` on the same connection. It may not if
+    /// that would bypass the client certificate that `host` requires (RFC 9110, section 15.5.20).
     pub fn may_serve_host(&self, host: Option<&HostKey>, stream: &Stream) -> bool {
         let host = host.and_then(|host| std::str::from_utf8(host.as_bytes()).ok());
-        // A demand that a reload took away is no reason to part.
+        // If a reload has removed the last `client_auth`, the connection goes on.
         !self.requires_client_auth
             || self.is_enough(host.and_then(|host| self.certificates.find_named(host)), stream.client_auth())
     }
 
-    /// Whether a client that was let in before a reload would be let in by the same now.
+    /// Whether a client that was accepted before a reload would be accepted under the same requirements now.
     pub fn still_admits(&self, Admission { name, client_auth }: &Admission) -> bool {
         let name = name.as_ref().and_then(|name| HostKey::new(name.as_bytes()));
         let found = self.certificates.find(name.as_ref().map(HostKey::as_bytes));
         !self.requires_client_auth || self.is_enough(Some(found), client_auth.as_ref())
     }
 
-    /// Whether what was `shown` is what is demanded for the names of the certificates `found`.
+    /// Whether `shown`, the requirements that the client has met, are those of the certificates `found`.
     fn is_enough(&self, found: Option<&[usize]>, shown: Option<&Arc<Demanded>>) -> bool {
         let first = found.and_then(<[usize]>::first);
         match first.map_or(&self.client_auth, |index| &self.certificates.entry(*index).client_auth) {
@@ -174,23 +175,23 @@ impl Terminator {
         }
     }
 
-    /// Whether other certificates are shown than `before` showed, wherever they came from.
+    /// Whether the certificates differ from those of `before`, regardless of their files.
     pub fn shows_others_than(&self, before: &Terminator) -> bool {
         self.certificates.chains().ne(before.certificates.chains())
     }
 
-    /// Whether clients are asked for certificates of other authorities than `before` asked for.
+    /// Whether the requirements for client certificates differ from those of `before`.
     pub fn trusts_others_than(&self, before: &Terminator) -> bool {
         let read = |terms: &[Terms]| terms.iter().map(|terms| terms.client_auth.clone()).collect::<Vec<_>>();
         read(&self.terms) != read(&before.terms)
     }
 
-    /// What to say of hosts in `rules` that no certificate has.
+    /// The problem of hosts in `rules` that no certificate has.
     pub fn missing(&self, tls: &ListenerTls, rules: &[Rule]) -> Option<Problem> {
         certificates::missing(rules, &self.certificates, &tls.certificates)
     }
 
-    /// How many certificates are served in place of what their files hold now.
+    /// The number of certificates that are served in place of their files' present content.
     pub fn served_instead(&self) -> usize {
         self.certificates.served_instead()
     }
@@ -234,7 +235,7 @@ fn config(
     Ok((demanded, config))
 }
 
-/// What judges the certificates of clients, and by which authorities.
+/// The verifier of client certificates, and its requirements.
 fn verifier(
     client_auth: &ClientAuth,
     provider: &Arc<CryptoProvider>,

@@ -1,8 +1,8 @@
-//! TLS over one TCP connection, from either side: rustls, and what it reads and writes.
+//! A TLS session over one TCP connection, on either side: rustls, and the bytes that it reads and writes.
 //!
-//! Nothing here waits by itself: a call that cannot go on says so, and the socket wakes the task. What the
-//! socket has is not what the peer has said: a record may be there in part, and a session ticket is no data.
-//! So the questions about a connection are asked here, of both.
+//! No call waits by itself: one that cannot go on returns, and the socket wakes the task. Bytes on the socket
+//! are not yet data of the peer, because a record may be incomplete and a session ticket is no data. So this
+//! module asks both rustls and the socket about a connection.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::task::{Context, Poll, ready};
@@ -11,18 +11,18 @@ use rustls::Connection;
 
 use crate::worker::TcpStream;
 
-/// Reads of the socket after which what comes is taken for data. One reads 4 KiB at least, and all session
+/// Reads of the socket after which bytes are taken for data. A read takes 4 KiB at least, and all session
 /// tickets that servers send have less.
 const TICKET_READS_MAX: usize = 8;
 
-/// TLS over TCP.
+/// A TLS session over TCP.
 pub(super) struct Session {
     tcp: TcpStream,
     tls: Connection,
     records: Records,
-    /// No message of ours is cut off if the connection ends now: then the end is told with `close_notify`.
+    /// Whether no message is cut off if the connection ends now. Then `close_notify` is sent.
     whole: bool,
-    /// `close_notify` was given to rustls. Nothing follows it (RFC 8446, section 6.1).
+    /// Whether rustls has `close_notify` to send. No data follows it (RFC 8446, section 6.1).
     closed: bool,
 }
 
@@ -39,7 +39,7 @@ impl Session {
         &self.tls
     }
 
-    /// Takes in what was read from the peer before there was a session.
+    /// Takes in the client hello, which was read before there was a session.
     pub(super) fn feed_client_hello(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             self.take_in(|_, space| bytes.read(space))?;
@@ -47,8 +47,8 @@ impl Session {
         Ok(())
     }
 
-    /// Shakes hands. Calls `answered` whenever all that we have to say for now is said, and the wait for the
-    /// peer begins. Ready when the peer has been sent all of our side, too.
+    /// Performs the handshake. Calls `answered` whenever all messages so far are sent and the wait for the
+    /// peer begins. Ready when the handshake is done and all its messages are sent.
     pub(super) fn poll_handshake(
         &mut self,
         cx: &mut Context<'_>,
@@ -69,9 +69,9 @@ impl Session {
         }
     }
 
-    /// Ready when a read may give something, which may turn out to be no data yet.
+    /// Ready when a read may return something, which may still be no data.
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        // Decrypted data and the end of it are not to be seen on the socket.
+        // The socket does not show decrypted data or its end.
         if self.tls.wants_read() { self.tcp.poll_readable(cx) } else { Poll::Ready(()) }
     }
 
@@ -85,7 +85,7 @@ impl Session {
         }
     }
 
-    /// Writes from all of `slices` at once. With `last`, `close_notify` goes out with the last of them.
+    /// Writes from all of `slices` at once. With `last`, `close_notify` goes out with their last bytes.
     pub(super) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -105,7 +105,7 @@ impl Session {
             if last && written == bytes {
                 self.say_end();
             }
-            // What TCP does not take now is kept for the next write or flush.
+            // rustls keeps the bytes that TCP does not take for the next write or flush.
             match (self.poll_send(cx)?, written) {
                 (Poll::Pending, 0) => return Poll::Pending,
                 (Poll::Ready(()), 0) => {}
@@ -118,20 +118,20 @@ impl Session {
         self.poll_send(cx)
     }
 
-    /// Says that nothing more will come, to TLS and then to TCP.
+    /// Ends the writing side of TLS, then that of TCP.
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.say_end();
         ready!(self.poll_send(cx))?;
         Poll::Ready(self.tcp.shutdown_write())
     }
 
-    /// Says whether all that was begun is written, so that an end from now on is a clean one.
+    /// Sets whether each message that was begun is complete, so that an end is a clean one.
     pub(super) fn set_whole(&mut self, whole: bool) {
         self.whole = whole;
     }
 
-    /// Whether nothing is here that no read has taken, with `is_open_and_idle` to ask TCP the same. What the socket
-    /// has is taken in for that, since it may be a session ticket.
+    /// Whether nothing has come that no read has taken. `is_open_and_idle` answers that for TCP. Bytes on the
+    /// socket are taken in, because they may be a session ticket.
     pub(super) fn is_silent(&mut self, is_open_and_idle: impl Fn(&TcpStream) -> bool) -> bool {
         for _ in 0..TICKET_READS_MAX {
             if !self.tls.wants_read() {
@@ -159,7 +159,7 @@ impl Session {
         or_pending(self.take_in(read))
     }
 
-    /// Reads from the peer once, and decrypts what is whole of it. 0 is the end.
+    /// Reads from the peer once, and decrypts the complete records. 0 means the end.
     fn take_in(
         &mut self,
         mut read: impl FnMut(&TcpStream, &mut [u8]) -> io::Result<usize>,
@@ -189,7 +189,7 @@ impl Session {
         Poll::Ready(Ok(()))
     }
 
-    /// Sends what TCP takes at once of the last that is said, an alert.
+    /// Sends the last bytes, an alert, as far as TCP takes them at once.
     fn send_now(&mut self) {
         let tcp = &self.tcp;
         let mut to = To(|slices: &[IoSlice<'_>]| tcp.try_write(slices));
@@ -198,8 +198,8 @@ impl Session {
 }
 
 impl Drop for Session {
-    /// An end that cuts nothing off is told, if TCP takes that at once. One that does is not: so the peer
-    /// knows one from the other (RFC 8446, section 6.1).
+    /// Sends `close_notify` if the end cuts nothing off and TCP takes it at once. An end that cuts a message
+    /// off sends none, so that the peer can tell the difference (RFC 8446, section 6.1).
     fn drop(&mut self) {
         if self.whole && !self.tls.is_handshaking() {
             self.say_end();
@@ -208,15 +208,15 @@ impl Drop for Session {
     }
 }
 
-/// Where the records of the peer end: their lengths are in the clear (RFC 8446, section 5.1). rustls does not
-/// say whether it holds a part of one.
+/// Finds the ends of the peer's records by their lengths in the clear (RFC 8446, section 5.1). rustls does
+/// not tell whether it holds a part of a record.
 #[derive(Default)]
 struct Records {
-    /// Bytes of the header of the present record that have come.
+    /// Bytes of the current record's header that have come.
     header: usize,
-    /// The last two of them, which are the length of its payload.
+    /// The last two bytes of the header, which are the length of the payload.
     length: u16,
-    /// Bytes of the payload that are to come.
+    /// Bytes of the payload that have not come yet.
     left: usize,
 }
 
@@ -259,7 +259,7 @@ fn or_pending<T>(result: io::Result<T>) -> Poll<io::Result<T>> {
     }
 }
 
-/// What rustls reads from.
+/// A source that rustls reads from.
 struct From<R>(R);
 
 impl<R: FnMut(&mut [u8]) -> io::Result<usize>> Read for From<R> {
@@ -268,7 +268,7 @@ impl<R: FnMut(&mut [u8]) -> io::Result<usize>> Read for From<R> {
     }
 }
 
-/// What rustls writes to.
+/// A sink that rustls writes to.
 struct To<W>(W);
 
 impl<W: FnMut(&[IoSlice<'_>]) -> io::Result<usize>> Write for To<W> {

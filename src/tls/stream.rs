@@ -1,4 +1,4 @@
-//! A connection, plain or encrypted, with one face.
+//! A connection, plain or encrypted, with one interface.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -23,19 +23,19 @@ pub enum Stream {
 
 /// TLS over TCP, from either side.
 pub struct Encrypted {
-    /// Borrowed for one call at a time and never across an await.
+    /// The session, borrowed for one call at a time and never across an await.
     session: RefCell<Session>,
-    /// What the client had to show, if it is one of ours.
+    /// The requirements for the client certificate, if the peer is a client.
     client_auth: ClientAuthKey,
 }
 
 impl Stream {
-    /// TLS that begins with [`Stream::poll_handshake`].
+    /// Creates a TLS connection. It begins with [`Stream::poll_handshake`].
     pub(super) fn encrypted(tcp: TcpStream, tls: Connection, client_auth: ClientAuthKey) -> Self {
         Self::Encrypted(Box::new(Encrypted { session: Session::new(tcp, tls).into(), client_auth }))
     }
 
-    /// What the client had to show when this connection began.
+    /// The requirements for the client certificate when the connection began.
     pub(super) fn client_auth(&self) -> Option<&Arc<Demanded>> {
         match self {
             Self::Plain(_) => None,
@@ -43,7 +43,7 @@ impl Stream {
         }
     }
 
-    /// What the client was let in by when this connection began.
+    /// The name and the requirements under which the client was accepted.
     pub fn admission(&self) -> Admission {
         let name = match self {
             Self::Plain(_) => None,
@@ -55,7 +55,7 @@ impl Stream {
         Admission { name, client_auth: self.client_auth().cloned() }
     }
 
-    /// Gives TLS what was read of the peer before; nothing to do for TCP.
+    /// Passes the client hello, which was read before, to TLS. Does nothing for TCP.
     pub(super) fn feed_client_hello(&self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Plain(_) => Ok(()),
@@ -63,7 +63,7 @@ impl Stream {
         }
     }
 
-    /// Shakes hands, if it is TLS; see [`Session::poll_handshake`].
+    /// Performs the handshake of TLS; see [`Session::poll_handshake`]. Does nothing for TCP.
     pub(super) fn poll_handshake(
         &self,
         cx: &mut Context<'_>,
@@ -75,7 +75,7 @@ impl Stream {
         }
     }
 
-    /// Whether it is TLS.
+    /// Whether the connection uses TLS.
     pub fn is_encrypted(&self) -> bool {
         matches!(self, Self::Encrypted(_))
     }
@@ -92,7 +92,7 @@ impl Stream {
         Some((version, session.negotiated_cipher_suite()?.suite().as_str().unwrap_or("unknown")))
     }
 
-    /// The TCP connection, when nothing stands between it and the bytes: only then can they be spliced.
+    /// The TCP connection if it is not encrypted. Only then can its bytes be spliced.
     pub fn plain(&self) -> Option<&TcpStream> {
         match self {
             Self::Plain(stream) => Some(stream),
@@ -100,20 +100,20 @@ impl Stream {
         }
     }
 
-    /// Addresses of the other side and of ours.
+    /// The address of the peer and the local address.
     ///
     /// # Errors
-    /// When the connection is gone.
+    /// If the connection has closed.
     pub fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
         self.with_tcp(|stream| Ok((stream.peer_address()?, stream.local_address()?)))
     }
 
-    /// The worker it belongs to.
+    /// The worker of the connection.
     pub fn worker(&self) -> Worker {
         self.with_tcp(|stream| stream.worker().clone())
     }
 
-    /// Ready when a read may give something; reads nothing. For TLS that may turn out to be no bytes yet.
+    /// Ready when a read may return something; reads nothing. With TLS, the read may still have no bytes.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
             Self::Plain(stream) => stream.poll_readable(cx),
@@ -121,8 +121,8 @@ impl Stream {
         }
     }
 
-    /// Reads into `bytes`, which is not empty; 0 is the end. Where TLS ends without `close_notify`, that is
-    /// an error.
+    /// Reads into `bytes`, which is not empty; 0 means the end. An end of TLS without `close_notify` is an
+    /// error.
     pub fn poll_read(&self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(stream) => stream.poll_read(cx, bytes),
@@ -130,7 +130,7 @@ impl Stream {
         }
     }
 
-    /// Writes from all of `slices` at once; how much was taken.
+    /// Writes from all of `slices` at once. Returns how many bytes were taken.
     pub fn poll_write_vectored(
         &self,
         cx: &mut Context<'_>,
@@ -142,17 +142,17 @@ impl Stream {
         }
     }
 
-    /// See [`TcpStream::try_write`]. What is taken goes out without another call. TLS takes nothing that
-    /// way: a part of a record may have to wait.
+    /// Writes without waiting; see [`TcpStream::try_write`]. Bytes that are taken go out without another
+    /// call. TLS takes none, because a part of a record might have to wait.
     ///
     /// # Errors
-    /// When the connection is gone.
+    /// If the connection has closed.
     pub fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.plain().map_or(Ok(0), |stream| stream.try_write(slices))
     }
 
-    /// Writes the last bytes that are written: the end goes out with them, as far as it can. For TCP the
-    /// shutdown has to follow, see [`TcpStream::poll_write_last`]; TLS has sent `close_notify` then.
+    /// Writes the last bytes. The end goes out with them as far as possible. With TCP, the shutdown must
+    /// follow; see [`TcpStream::poll_write_last`]. TLS sends `close_notify`.
     pub fn poll_write_last(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(stream) => stream.poll_write_last(cx, slices),
@@ -160,7 +160,7 @@ impl Stream {
         }
     }
 
-    /// Sends what TLS holds back; nothing to do for TCP.
+    /// Sends the bytes that TLS holds back. Does nothing for TCP.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(_) => Poll::Ready(Ok(())),
@@ -168,8 +168,8 @@ impl Stream {
         }
     }
 
-    /// Says to the peer that nothing more will come; reading goes on. TLS has to send `close_notify` first,
-    /// which a peer that reads nothing holds up: this needs a deadline.
+    /// Ends the writing side; reading goes on. TLS has to send `close_notify` first. A peer that does not
+    /// read delays that, so the call needs a deadline.
     pub fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(stream) => Poll::Ready(stream.shutdown_write()),
@@ -187,9 +187,9 @@ impl Stream {
         self.with_tcp(|stream| stream.poll_reset(cx))
     }
 
-    /// Whether bytes, an end or an error are here that no read has taken: of TCP what the reactor has told,
-    /// see [`TcpStream::has_pending_event`], and of TLS also what it has decrypted, and a record of which only a part
-    /// is here. A session ticket is no news.
+    /// Whether bytes, an end or an error have come that no read has taken. For TCP the reactor knows; see
+    /// [`TcpStream::has_pending_event`]. With TLS, decrypted data and an incomplete record count too, but a
+    /// session ticket does not.
     pub fn has_pending_event(&self) -> bool {
         match self {
             Self::Plain(stream) => stream.has_pending_event(),
@@ -197,8 +197,8 @@ impl Stream {
         }
     }
 
-    /// Whether the connection is open and none of that is here, with the kernel asked: one system call, for
-    /// when a mistake would be worse than that.
+    /// Whether the connection is open and has no pending event, according to the kernel. That takes one
+    /// system call, so it is for cases in which a mistake costs more.
     pub fn is_open_and_idle(&self) -> bool {
         match self {
             Self::Plain(stream) => stream.is_open_and_idle(),
@@ -206,15 +206,15 @@ impl Stream {
         }
     }
 
-    /// Says that a message was written to its end. If the connection is dropped before the next is begun,
-    /// that is a clean end, and TLS says so with `close_notify`; else it does not (RFC 8446, section 6.1).
+    /// Reports that a message is complete. If the connection is dropped before the next message begins, TLS
+    /// sends `close_notify`; else it does not (RFC 8446, section 6.1).
     pub fn message_ended(&self) {
         if let Self::Encrypted(tls) = self {
             tls.session.borrow_mut().set_whole(true);
         }
     }
 
-    /// Says that an end from now on must not look clean, or may again: TCP resets then, see
+    /// Sets whether the end of the connection must not look clean. Then TCP resets, see
     /// [`TcpStream::close_with_reset`], and TLS ends without `close_notify`.
     pub fn close_with_reset(&self, reset: bool) {
         match self {

@@ -1,4 +1,5 @@
-//! What a stream promises, for plain and encrypted ones alike: the same scenarios, the same expectations.
+//! Tests of the promises of a stream. Plain and encrypted streams have the same scenarios and the same
+//! expectations.
 
 use std::future::{Future, poll_fn};
 use std::io::{ErrorKind, Read, Write};
@@ -22,11 +23,11 @@ use crate::worker;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What is between us and the peer.
+/// The kind of a connection.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Plain,
-    /// TLS of a version; we are the client or the server.
+    /// TLS of a version. The stream is the client if the flag is set, else the server.
     Tls(&'static SupportedProtocolVersion, bool),
 }
 
@@ -38,7 +39,7 @@ const KINDS: [Kind; 5] = [
     Kind::Tls(&version::TLS13, false),
 ];
 
-/// The other side, blocking.
+/// The peer of a stream, which blocks.
 struct Peer {
     socket: Socket,
     tls: Option<Connection>,
@@ -49,7 +50,7 @@ impl Peer {
         self.write_cut(bytes, usize::MAX);
     }
 
-    /// Writes `bytes`, of what that makes on the wire only the first `most`; gives the rest.
+    /// Writes `bytes`, but of the bytes on the wire only the first `most`. Returns the others.
     fn write_cut(&mut self, bytes: &[u8], most: usize) -> Vec<u8> {
         let mut wire = Vec::new();
         match &mut self.tls {
@@ -80,7 +81,7 @@ impl Peer {
         }
     }
 
-    /// All that comes, and how it ends.
+    /// All bytes that come, and how they end.
     fn read_to_end(&mut self) -> (Vec<u8>, Result<(), ErrorKind>) {
         let (mut all, mut piece) = (Vec::new(), [0; 10_000]);
         loop {
@@ -92,7 +93,7 @@ impl Peer {
         }
     }
 
-    /// Says that nothing more comes.
+    /// Ends the writing side.
     fn end(&mut self) {
         if let Some(tls) = &mut self.tls {
             tls.send_close_notify();
@@ -108,7 +109,7 @@ impl Peer {
     }
 }
 
-/// Both sides of TLS, with a certificate made for it.
+/// Both sides of a TLS session, with a certificate of their own.
 fn sessions(version: &'static SupportedProtocolVersion) -> (ClientConnection, ServerConnection) {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(vec!["peer.test".into()]).unwrap().self_signed(&key).unwrap();
@@ -132,7 +133,7 @@ fn sessions(version: &'static SupportedProtocolVersion) -> (ClientConnection, Se
     (client, ServerConnection::new(server.into()).unwrap())
 }
 
-/// A connection of that kind; what belongs to the handshake has come.
+/// A connection of that kind, after the whole handshake.
 async fn pair(worker: &Worker, kind: Kind) -> (Stream, Peer) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut socket = Socket::connect(listener.local_addr().unwrap()).unwrap();
@@ -156,7 +157,7 @@ async fn pair(worker: &Worker, kind: Kind) -> (Stream, Peer) {
     let stream = Stream::encrypted(tcp, ours, None);
     poll_fn(|cx| stream.poll_handshake(cx, || {})).await.unwrap();
     let peer = smol::unblock(|| shaking.join().unwrap()).await;
-    // With TLS 1.3, session tickets have come by now, and they are no news.
+    // With TLS 1.3, session tickets have come by now, and they are no pending event.
     assert!(!has_pending_event(&stream), "{kind:?}");
     (stream, peer)
 }
@@ -197,7 +198,8 @@ async fn write(stream: &Stream, mut bytes: &[u8]) {
     poll_fn(|cx| stream.poll_flush(cx)).await.unwrap();
 }
 
-/// News, asked for in both orders: one question must not change the answer of the other.
+/// Whether there is a pending event. Both questions are asked, in both orders, because one must not change
+/// the answer to the other.
 #[track_caller]
 fn has_pending_event(stream: &Stream) -> bool {
     let (quiet, news) = (stream.is_open_and_idle(), stream.has_pending_event());
@@ -206,7 +208,7 @@ fn has_pending_event(stream: &Stream) -> bool {
 }
 
 #[test]
-fn bytes_that_no_read_has_taken_are_news_wherever_they_are() {
+fn unread_bytes_are_a_pending_event_wherever_they_are() {
     for_each(|worker, kind| async move {
         let (stream, mut peer) = pair(&worker, kind).await;
         for size in [1, 2047, 2048, 2049, 4096, 16_383, 16_384, 16_385, 65_535, 65_536, 65_537] {
@@ -228,7 +230,7 @@ fn bytes_that_no_read_has_taken_are_news_wherever_they_are() {
 }
 
 #[test]
-fn a_part_of_what_was_sent_is_news_too() {
+fn a_part_of_the_bytes_is_a_pending_event_too() {
     for_each(|worker, kind| async move {
         for most in [1, 3, 5, 6, 50, 4096, 5000] {
             let (stream, mut peer) = pair(&worker, kind).await;
@@ -244,7 +246,7 @@ fn a_part_of_what_was_sent_is_news_too() {
 }
 
 #[test]
-fn an_end_and_a_reset_are_news() {
+fn an_end_and_a_reset_are_pending_events() {
     for_each(|worker, kind| async move {
         let (stream, mut peer) = pair(&worker, kind).await;
         peer.write(b"last");
@@ -254,20 +256,20 @@ fn an_end_and_a_reset_are_news() {
         assert!(has_pending_event(&stream), "{kind:?}");
         let end = poll_fn(|cx| stream.poll_read(cx, &mut [0; 8])).await;
         assert_eq!(end.unwrap(), 0);
-        assert!(has_pending_event(&stream) && is_readable(&stream).await, "{kind:?}: it does not go away");
+        assert!(has_pending_event(&stream) && is_readable(&stream).await, "{kind:?}: the end stays");
 
         let (stream, peer) = pair(&worker, kind).await;
         peer.reset();
         readable(&stream).await;
         assert!(has_pending_event(&stream), "{kind:?}");
-        // The question may have taken the error; bytes never come.
+        // The question may have taken the error. Bytes never come.
         let nothing = poll_fn(|cx| stream.poll_read(cx, &mut [0; 8])).await;
         assert!(!matches!(nothing, Ok(1..)), "{kind:?}: {nothing:?}");
     });
 }
 
 #[test]
-fn what_is_taken_at_once_needs_no_other_call() {
+fn bytes_that_are_taken_at_once_need_no_other_call() {
     for_each(|worker, kind| async move {
         let (stream, mut peer) = pair(&worker, kind).await;
         let bytes: Vec<u8> = (0..100_000u32).map(|number| (number % 251) as u8).collect();
@@ -281,7 +283,7 @@ fn what_is_taken_at_once_needs_no_other_call() {
 }
 
 #[test]
-fn the_last_bytes_take_the_end_along() {
+fn the_end_goes_out_with_the_last_bytes() {
     for_each(|worker, kind| async move {
         let (stream, mut peer) = pair(&worker, kind).await;
         let bytes = vec![b'x'; 300_000];
@@ -316,20 +318,20 @@ fn after_a_shutdown_reading_goes_on_and_writing_does_not() {
         assert_eq!(read(&stream, 8).await, b"answered");
         let more = poll_fn(|cx| stream.poll_write_vectored(cx, &[IoSlice::new(b"more")])).await;
         assert_eq!(more.unwrap_err().kind(), ErrorKind::BrokenPipe, "{kind:?}");
-        // Said twice, it is said once.
+        // A second shutdown has no effect.
         poll_fn(|cx| stream.poll_shutdown(cx)).await.unwrap();
     });
 }
 
 #[test]
-fn what_must_not_look_whole_does_not() {
+fn an_end_that_must_not_look_clean_does_not() {
     for_each(|worker, kind| async move {
         let (stream, mut peer) = pair(&worker, kind).await;
         write(&stream, b"the first half").await;
         stream.close_with_reset(true);
         drop(stream);
         let (_, end) = peer.read_to_end();
-        assert!(end.is_err(), "{kind:?}: it looks whole");
+        assert!(end.is_err(), "{kind:?}: the end looks clean");
 
         let (stream, mut peer) = pair(&worker, kind).await;
         stream.close_with_reset(true);
@@ -345,7 +347,7 @@ fn a_connection_that_is_dropped_between_messages_ends_cleanly() {
     for_each(|worker, kind| async move {
         let (stream, mut peer) = pair(&worker, kind).await;
         drop(stream);
-        assert_eq!(peer.read_to_end(), (Vec::new(), Ok(())), "{kind:?}: nothing was said");
+        assert_eq!(peer.read_to_end(), (Vec::new(), Ok(())), "{kind:?}: nothing was written");
 
         let (stream, mut peer) = pair(&worker, kind).await;
         write(&stream, b"one").await;
@@ -358,21 +360,21 @@ fn a_connection_that_is_dropped_between_messages_ends_cleanly() {
         stream.message_ended();
         write(&stream, b"half of two").await;
         drop(stream);
-        // TCP alone cannot tell: there it is the framing that does.
+        // TCP alone cannot show the cut; the framing does.
         let cut = matches!(kind, Kind::Tls(..)).then_some(ErrorKind::UnexpectedEof);
         assert_eq!(peer.read_to_end().1.err(), cut, "{kind:?}");
     });
 }
 
 #[test]
-fn a_connection_is_gone_when_both_ways_have_ended_or_it_was_reset() {
+fn a_connection_is_closed_when_both_ways_have_ended_or_it_was_reset() {
     for_each(|worker, kind| async move {
         let (stream, mut peer) = pair(&worker, kind).await;
         peer.end();
         readable(&stream).await;
         assert_eq!(poll_fn(|cx| stream.poll_read(cx, &mut [0; 8])).await.unwrap(), 0);
         let is_gone = poll_once(poll_fn(|cx| stream.poll_closed(cx))).await;
-        assert_eq!(is_gone, None, "{kind:?}: it still reads");
+        assert_eq!(is_gone, None, "{kind:?}: the other way is still open");
         poll_fn(|cx| stream.poll_shutdown(cx)).await.unwrap();
         poll_fn(|cx| stream.poll_closed(cx)).await;
 

@@ -1,4 +1,4 @@
-//! What makes a client's second connection cheap: session tickets.
+//! Keys for session tickets, which make a client's second connection cheap.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,22 +7,23 @@ use rustls::server::ProducesTickets;
 
 use super::client_auth::ClientAuthKey;
 
-/// The keys that session tickets are sealed with: made once, rotated by rustls every six hours, and
-/// kept over reloads, so that clients come back to any worker and to any generation.
+/// The keys that seal session tickets. rustls rotates them every six hours. They are kept over reloads, so
+/// that clients can resume with any worker and any generation.
 ///
-/// One a demand. A ticket says that its client has shown what was demanded; it must open nothing
-/// where more, or something else, is demanded now.
+/// Each `client_auth` has its own keys. A ticket says that its client has met one `client_auth`, and must not
+/// be valid under another one.
 #[derive(Default)]
 pub struct TicketKeys(Mutex<Vec<(ClientAuthKey, Arc<dyn ProducesTickets>)>>);
 
-/// Demands whose keys are kept; the oldest go first. Only edits of `client_auth` make new ones.
+/// The number of `client_auth`s whose keys are kept; the oldest go first. Only edits of a `client_auth` add
+/// one.
 const DEMANDS_MAX: usize = 64;
 
 impl TicketKeys {
-    /// The keys for a demand.
+    /// The keys for a `client_auth`.
     ///
     /// # Errors
-    /// When the system has no random numbers to give.
+    /// If the system has no random numbers.
     pub(super) fn of(&self, client_auth: &ClientAuthKey) -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, keys)) = known.iter().find(|(of, _)| of == client_auth) {

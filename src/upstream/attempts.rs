@@ -1,6 +1,6 @@
-//! One connection to one of several addresses: attempts that overlap, the first that succeeds wins (RFC 8305,
-//! "Happy Eyeballs"). A connection is one that can be used, TLS included: a program that is stopped still has a
-//! kernel that accepts.
+//! One connection to one of several addresses. Attempts overlap, and the first that succeeds wins (RFC 8305,
+//! "Happy Eyeballs"). An attempt includes TLS, because the kernel accepts connections even for a stopped
+//! program.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -12,33 +12,33 @@ use std::time::{Duration, Instant};
 
 use crate::worker::Timer;
 
-/// How long an address is tried alone (RFC 8305, section 5: the connection attempt delay).
+/// The time for which an address is tried alone (RFC 8305, section 5: the connection attempt delay).
 const ALONE: Duration = Duration::from_millis(250);
 
-/// How long an address that has failed comes after the others.
+/// The time for which a failed address comes after the others.
 const DEMOTED: Duration = Duration::from_secs(10);
 
-/// Addresses of one target tried for one connection.
+/// Addresses of one target that are tried for one connection.
 const ADDRESSES_MAX: usize = 3;
 
-/// In which order the addresses of a target are tried: by turns, and those that have failed last.
+/// The order in which the addresses of a target are tried: round robin, with failed addresses last.
 #[derive(Default)]
 pub(super) struct Order {
-    /// Which address is first: all of them get their turn.
+    /// The index of the first address. It advances, so every address gets its turn.
     turn: Cell<usize>,
-    /// Addresses that failed, or were slow, and when; the one that failed last is the last.
+    /// Addresses that failed or were slow, with the time; the latest failure is last.
     failed: RefCell<Vec<(IpAddr, Instant)>>,
 }
 
 impl Order {
-    /// Those to try for the next connection.
+    /// The addresses to try for the next connection.
     pub(super) fn next(&self, addresses: &[IpAddr], now: Instant) -> Vec<IpAddr> {
         let mut failed = self.failed.borrow_mut();
         failed.retain(|(address, at)| now - *at < DEMOTED && addresses.contains(address));
         let turn = self.turn.replace(self.turn.get().wrapping_add(1));
         let mut order = addresses.to_vec();
         order.rotate_left(turn.checked_rem(addresses.len()).unwrap_or(0));
-        // Those that have not failed, and have no place there, are first; they stay in their order.
+        // Addresses that have not failed sort first and keep their order.
         order.sort_by_key(|address| failed.iter().position(|(failed, _)| failed == address).map(|at| at + 1));
         order.truncate(ADDRESSES_MAX);
         order
@@ -54,18 +54,18 @@ impl Order {
     }
 }
 
-/// What is known of the attempts when their time is over.
+/// The state of the attempts, for the error message if they run out of time.
 #[derive(Default)]
 pub(super) struct Attempts {
-    /// The address that was tried last, as long as it is.
+    /// The address of the last attempt, while attempts run.
     pub(super) trying: Cell<Option<SocketAddr>>,
-    /// How the last one ended that did.
+    /// The address and the error of the attempt that failed last.
     pub(super) failed: Cell<Option<(SocketAddr, io::Error)>>,
 }
 
 impl Attempts {
-    /// Tries `addresses`: each when the one before has failed, or has not succeeded for a while. The first
-    /// that succeeds; `None` when all have failed. The other attempts are dropped.
+    /// Tries each address when the one before has failed, or has not succeeded within [`ALONE`]. Returns the
+    /// first that succeeds and drops the other attempts. Returns `None` if all fail.
     pub(super) async fn race<T, F: Future<Output = io::Result<T>>>(
         &self,
         addresses: impl IntoIterator<Item = SocketAddr>,
@@ -129,7 +129,8 @@ mod tests {
         (1..=count).map(|last| ([10, 0, 0, last], 80).into()).collect()
     }
 
-    /// Which of the addresses has won and which were tried, by their last bytes; `connect` is given that byte.
+    /// The address that won and the addresses that were tried, by their last bytes. `connect` is called with
+    /// that byte.
     fn race(count: u8, connect: fn(u8, &Worker) -> Attempt) -> (Option<u8>, Vec<u8>, Order) {
         let ended = crate::worker::run(move |worker| async move {
             let (attempts, order, tried) = (Attempts::default(), Order::default(), RefCell::new(Vec::new()));
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_silent_is_not_waited_for() {
+    fn a_silent_address_does_not_delay_the_next() {
         let silent_first = |number, _: &Worker| -> Attempt {
             if number == 1 { Box::pin(pending()) } else { Box::pin(ready(Ok(()))) }
         };
@@ -160,25 +161,25 @@ mod tests {
         assert_eq!((won, &tried[..]), (Some(2), &[1, 2][..]));
         let (all, now) = (addresses(3).iter().map(SocketAddr::ip).collect::<Vec<_>>(), Instant::now());
         for _ in 0..4 {
-            assert_eq!(order.next(&all, now).last(), Some(&all[0]), "it was slow, and comes last");
+            assert_eq!(order.next(&all, now).last(), Some(&all[0]), "a slow address comes last");
         }
         let firsts: Vec<IpAddr> = (0..3).map(|_| order.next(&all, now + DEMOTED)[0]).collect();
-        assert!(all.iter().all(|address| firsts.contains(address)), "for a while: {firsts:?}");
+        assert!(all.iter().all(|address| firsts.contains(address)), "only for a while: {firsts:?}");
     }
 
     #[test]
-    fn one_that_fails_makes_way_at_once_and_all_may_fail() {
+    fn after_a_failure_the_next_address_is_tried_at_once() {
         let (won, tried, order) = race(3, |_, _| refuse());
         assert_eq!((won, &tried[..]), (None, &[1, 2, 3][..]));
         let (all, now) = (addresses(4).iter().map(SocketAddr::ip).collect::<Vec<_>>(), Instant::now());
-        assert_eq!(order.next(&all, now), [all[3], all[0], all[1]], "the one that failed last is last");
+        assert_eq!(order.next(&all, now), [all[3], all[0], all[1]], "the latest failure is last");
         order.promote(all[2]);
         assert_eq!(order.next(&all, now), [all[2], all[3], all[0]]);
         assert!(order.next(&[], now).is_empty());
     }
 
     #[test]
-    fn the_first_goes_on_beside_the_second() {
+    fn the_first_attempt_goes_on_beside_the_second() {
         let slow_first = |number, worker: &Worker| -> Attempt {
             let (worker, begun) = (worker.clone(), number == 1);
             Box::pin(async move {
@@ -189,6 +190,6 @@ mod tests {
         let (won, tried, order) = race(2, slow_first);
         assert_eq!((won, &tried[..]), (Some(1), &[1, 2][..]));
         let all: Vec<IpAddr> = addresses(2).iter().map(SocketAddr::ip).collect();
-        assert_eq!(order.next(&all, Instant::now()), all, "slow, and still the better one");
+        assert_eq!(order.next(&all, Instant::now()), all, "an address that won is no longer demoted");
     }
 }

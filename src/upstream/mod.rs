@@ -1,14 +1,14 @@
 //! Upstreams, as the data plane sees them: which target, which address, which connection.
 //!
 //! ```text
-//!   Upstream --in turn--> Pool (one a target) --idle connection, newest first--> Link
-//!                           |                                               ^
-//!                           +-- Name (of all workers: addresses) --connect---+
+//!   Upstream --round robin--> Pool (per target) --newest idle connection--> TargetConnection
+//!                               |                                               ^
+//!                               +-- ResolvedName (of all workers) --connect-----+
 //! ```
 //!
-//! Pools belong to a worker and outlive generations: a reload that keeps a target keeps its
-//! connections. Names are shared, and resolved on threads of their own. Called by `proxy/`; knows
-//! nothing of requests but whether it may hand out a connection that was used before.
+//! Pools belong to a worker and outlive generations, so a reload that keeps a target keeps its connections.
+//! Names are shared by all workers and resolved on threads of their own. Of a request, this module knows only
+//! whether it may use a connection that was used before.
 
 mod upstream;
 

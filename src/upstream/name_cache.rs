@@ -1,9 +1,9 @@
-//! Names of targets: what they stand for, shared by all workers.
+//! Names of targets and their addresses, shared by all workers.
 //!
-//! Docker answers with a lifetime of ten minutes and gives an address to the next container long
-//! before that. So the lifetime is not believed: an answer in use is asked for again every few seconds, in
-//! the background, and at once when a connection could not be opened. Meanwhile, and when asking fails, the
-//! last good answer serves. Nothing waits for a resolver but what has no address to go to.
+//! Docker's DNS server gives answers a lifetime of ten minutes, and assigns an address to another container
+//! much earlier. So the lifetime is ignored. An answer in use is renewed in the background every few seconds,
+//! and at once if a connection could not be opened. Until the new answer comes, and if there is none, the
+//! last good answer is used. A connection waits only if the name has no address or was unused for long.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,30 +18,30 @@ use event_listener::Event;
 use super::resolver::{Resolver, Resolvers, SystemResolver, Unresolved};
 use crate::worker::Worker;
 
-/// How old an answer in use is when the next one is asked for, in the background.
+/// The age at which an answer in use is renewed in the background.
 const REFRESH_AFTER: Duration = Duration::from_secs(2);
 
-/// How long an answer stands, good or bad, whoever would have another: a name that does not exist is asked for
-/// once a second and not for every request.
+/// The time for which an answer, good or bad, is not renewed. A name that does not exist is queried once a
+/// second, not for every request.
 const SETTLED: Duration = Duration::from_secs(1);
 
-/// How old an answer may be before a new connection waits for the next one: nobody has used the name since, and
-/// its address may be that of another container by now.
+/// The age at which a new connection waits for a new answer. The name was not used since then, and its
+/// address may belong to another container by now.
 const FORGOTTEN: Duration = Duration::from_secs(60);
 
-/// How long such a connection waits before it goes to the old address all the same.
+/// The time for which such a connection waits before it uses the old address.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long addresses serve after the name was first said to have none: servers make mistakes, and mend them.
+/// The time for which addresses are kept after the first denial. Servers make mistakes and correct them.
 const GRACE: Duration = Duration::from_secs(3 * 60);
 
-/// Addresses kept of one answer; a name with more of them is asked again soon enough.
+/// Addresses kept of one answer. If a name has more, the next query may bring the others.
 const ADDRESSES_MAX: usize = 32;
 
-/// Names that may be there without being in use, beside as many as are.
+/// Unused names that may be kept, beside as many as are in use.
 const SPARE: usize = 64;
 
-/// The names in use, by host: one for the whole process, so that each is asked for once.
+/// The names in use, by host. The whole process shares them, so each name is queried once.
 pub struct NameCache {
     names: Mutex<Entries>,
     resolvers: Arc<Resolvers>,
@@ -50,8 +50,8 @@ pub struct NameCache {
 #[derive(Default)]
 struct Entries {
     by_host: HashMap<Arc<str>, Weak<ResolvedName>>,
-    /// How many may be there before those go that nobody holds: looking for them at each new name would
-    /// take a second for 20,000 names.
+    /// The number of entries at which unused ones are removed. To look for them at each new name would take a
+    /// second for 20,000 names.
     most: usize,
 }
 
@@ -59,22 +59,22 @@ struct Entries {
 pub struct ResolvedName {
     host: Arc<str>,
     answer: ArcSwap<Addresses>,
-    /// A question is on its way.
+    /// A query is running.
     querying: AtomicBool,
     query_done: Event,
     resolvers: Arc<Resolvers>,
 }
 
-/// What a name stood for.
+/// The answer for a name.
 #[derive(Debug, Default)]
 pub struct Addresses {
-    /// In the order in which to try them, each once.
+    /// Addresses in the order in which to try them, each once.
     pub addresses: Vec<IpAddr>,
-    /// When the last question was answered, well or not; `None` before the first.
+    /// The time when the last query ended, with or without success; `None` before the first.
     pub asked: Option<Instant>,
-    /// Counts the answers that differed from the one before.
+    /// The number of answers that differed from the one before.
     pub version: u64,
-    /// Since when the name is said to have no address.
+    /// The time since which the resolver says that the name has no address.
     gone: Option<Instant>,
 }
 
@@ -85,12 +85,12 @@ impl Default for NameCache {
 }
 
 impl NameCache {
-    /// None yet; they will be asked of `resolver`.
+    /// Creates an empty cache that queries `resolver`.
     pub fn new(resolver: impl Resolver) -> Self {
         Self { names: Mutex::default(), resolvers: Resolvers::new(resolver) }
     }
 
-    /// The entry of a name. Entries that nobody holds go when they may be the half of all.
+    /// The entry of a name. Removes unused entries when they may be half of all.
     pub fn get(&self, host: &Arc<str>) -> Arc<ResolvedName> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let Entries { by_host, most } = &mut *names;
@@ -113,8 +113,8 @@ impl ResolvedName {
         Self { host, answer, querying, query_done, resolvers }
     }
 
-    /// The version of the last good answer, however old. Asks for a new one in the background when
-    /// it is not young any more. Takes no lock and counts no reference: called for every exchange.
+    /// The version of the last good answer, of any age. Starts a query in the background if it is older than
+    /// [`REFRESH_AFTER`]. Takes no lock and counts no reference, because every exchange calls it.
     pub fn version(self: &Arc<Self>, now: Instant) -> u64 {
         let answer = self.answer.load();
         if answer.is_older_than(REFRESH_AFTER, now) {
@@ -123,13 +123,13 @@ impl ResolvedName {
         answer.version
     }
 
-    /// The last good answer, however old.
+    /// The last good answer, of any age.
     pub fn last(&self) -> Arc<Addresses> {
         self.answer.load_full()
     }
 
-    /// What a new connection goes by: the last good answer, at once, while the next one is asked for. Waits
-    /// where there is none, and for a moment where it is forgotten. Has no deadline of its own.
+    /// The answer for a new connection: the last good one, at once, while a query renews it in the
+    /// background. Waits if there is none, or if it is older than [`FORGOTTEN`]. Has no deadline of its own.
     pub async fn current(self: &Arc<Self>, worker: &Worker) -> Arc<Addresses> {
         let (now, answer) = (Instant::now(), self.last());
         self.version(now);
@@ -143,8 +143,8 @@ impl ResolvedName {
         }
     }
 
-    /// An answer that has just come: asks and waits, unless the last one has. For when the addresses did not
-    /// work. Has no deadline of its own.
+    /// A new answer, for a connection that the addresses failed. Queries and waits unless the last answer is
+    /// younger than [`SETTLED`]. Has no deadline of its own.
     pub async fn renewed(self: &Arc<Self>) -> Arc<Addresses> {
         let query_done = self.query_done.listen();
         if self.answer.load().is_older_than(SETTLED, Instant::now()) {
@@ -154,7 +154,7 @@ impl ResolvedName {
         self.last()
     }
 
-    /// Starts a question unless one is on its way.
+    /// Starts a query unless one is running.
     fn start_query(self: &Arc<Self>) {
         if self.querying.swap(true, Ordering::AcqRel) {
             return;
@@ -163,7 +163,7 @@ impl ResolvedName {
         self.resolvers.start_query(self.host.clone(), move |found| name.store(found, Instant::now()));
     }
 
-    /// Notes what came of a question. No addresses are no answer that may take the place of a good one.
+    /// Stores the result of a query. An empty list counts as an error and cannot replace a good answer.
     pub(super) fn store(&self, found: Result<Vec<IpAddr>, Unresolved>, now: Instant) {
         let found = found.and_then(|addresses| match addresses[..] {
             [] => {
@@ -183,7 +183,7 @@ impl Addresses {
         self.asked.is_none_or(|asked| now.saturating_duration_since(asked) > age)
     }
 
-    /// What is known after the next question, about `host`.
+    /// The answer after the next query for `host`.
     fn followed_by(&self, found: Result<Vec<IpAddr>, Unresolved>, now: Instant, host: &str) -> Self {
         let gone = match &found {
             Ok(_) => None,
@@ -203,7 +203,7 @@ impl Addresses {
                 self.addresses.clone()
             }
         };
-        // Resolvers shuffle; the same addresses in another order are no news.
+        // Resolvers shuffle. Equal addresses in another order are no new version.
         if is_same_set(&addresses, &self.addresses) {
             return Self { addresses: self.addresses.clone(), asked: Some(now), version: self.version, gone };
         }
@@ -212,12 +212,12 @@ impl Addresses {
     }
 }
 
-/// Both hold each address once.
+/// Whether two lists have equal addresses. Each list has an address only once.
 fn is_same_set(one: &[IpAddr], other: &[IpAddr]) -> bool {
     one.len() == other.len() && one.iter().all(|address| other.contains(address))
 }
 
-/// Each address once, the families by turns: should one of them lead nowhere, the next address is of the
+/// Removes duplicates and alternates the families. If one family does not work, the next address is of the
 /// other one (RFC 8305, section 4).
 fn in_turn(found: Vec<IpAddr>) -> Vec<IpAddr> {
     let mut once: Vec<IpAddr> = Vec::new();
@@ -236,167 +236,5 @@ fn in_turn(found: Vec<IpAddr>) -> Vec<IpAddr> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use smol::block_on;
-
-    use super::*;
-
-    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
-    const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
-
-    /// Says what it was asked, and answers with what it is told.
-    struct Scripted {
-        asked: mpsc::Sender<String>,
-        answers: Mutex<mpsc::Receiver<Result<Vec<IpAddr>, Unresolved>>>,
-    }
-
-    impl Resolver for Scripted {
-        fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, Unresolved> {
-            // The test may have ended.
-            let _ = self.asked.send(host.into());
-            let answer = self.answers.lock().unwrap().recv();
-            answer.unwrap_or_else(|_| no_answer())
-        }
-    }
-
-    /// A name, the questions for it, and what to answer them with.
-    type Scene = (Arc<ResolvedName>, mpsc::Receiver<String>, mpsc::Sender<Result<Vec<IpAddr>, Unresolved>>);
-
-    fn scene() -> Scene {
-        let ((asked, questions), (answer, answers)) = (mpsc::channel(), mpsc::channel());
-        let names = NameCache::new(Scripted { asked, answers: Mutex::new(answers) });
-        (names.get(&"name.test".into()), questions, answer)
-    }
-
-    fn no_answer() -> Result<Vec<IpAddr>, Unresolved> {
-        Err(Unresolved::Temporary(io::ErrorKind::TimedOut.into()))
-    }
-
-    fn no_address() -> Result<Vec<IpAddr>, Unresolved> {
-        Err(Unresolved::NoAddress(io::ErrorKind::NotFound.into()))
-    }
-
-    fn ago(seconds: u64) -> Instant {
-        Instant::now().checked_sub(Duration::from_secs(seconds)).expect("the machine runs for longer")
-    }
-
-    /// What a new connection would go by.
-    fn current(name: &Arc<ResolvedName>) -> Vec<IpAddr> {
-        let name = name.clone();
-        crate::worker::run(|worker| async move { name.current(&worker).await.addresses.clone() }).unwrap()
-    }
-
-    #[test]
-    fn localhost_resolves_and_is_asked_once() {
-        let names = NameCache::default();
-        let name = names.get(&"localhost".into());
-        assert!(Arc::ptr_eq(&name, &names.get(&"localhost".into())));
-        let addresses = current(&name);
-        assert!(addresses.iter().all(|address| address.is_loopback()) && !addresses.is_empty());
-    }
-
-    #[test]
-    fn the_last_good_addresses_serve_while_the_resolver_hangs() {
-        let (name, questions, _hangs) = scene();
-        name.store(Ok(vec![HERE]), ago(10));
-        assert_eq!(current(&name), [HERE], "nothing answers, and nothing waits");
-        assert_eq!(questions.recv().unwrap(), "name.test", "it was asked for all the same");
-        assert_eq!(current(&name), [HERE]);
-        assert!(questions.try_recv().is_err(), "and once, as long as that hangs");
-    }
-
-    #[test]
-    fn an_address_that_nobody_has_used_for_long_is_asked_for_first() {
-        let (name, _questions, answer) = scene();
-        name.store(Ok(vec![HERE]), ago(3600));
-        answer.send(Ok(vec![THERE])).unwrap();
-        assert_eq!(current(&name), [THERE]);
-        name.store(Ok(vec![THERE]), ago(3600));
-        assert_eq!(current(&name), [THERE], "a resolver that hangs is not waited for as long as it does");
-    }
-
-    #[test]
-    fn without_addresses_a_connection_waits_for_some() {
-        let (name, _questions, answer) = scene();
-        answer.send(Ok(vec![HERE, HERE, THERE])).unwrap();
-        assert_eq!(current(&name), [HERE, THERE]);
-    }
-
-    #[test]
-    fn a_name_that_cannot_be_resolved_is_asked_for_once_a_second() {
-        let (name, questions, answer) = scene();
-        let began = Instant::now();
-        for failed in [no_answer(), no_address(), Ok(Vec::new()), no_answer(), no_answer()] {
-            answer.send(failed).unwrap();
-        }
-        drop(answer);
-        for _ in 0..200 {
-            assert!(current(&name).is_empty());
-            assert!(block_on(name.renewed()).addresses.is_empty(), "nor after a failed connection");
-        }
-        let asked = questions.try_iter().count() as u64;
-        assert!(asked <= 1 + began.elapsed().as_secs(), "{asked} questions");
-    }
-
-    #[test]
-    fn a_failed_question_keeps_the_last_good_answer() {
-        let (name, ..) = scene();
-        name.store(Ok(vec![HERE]), ago(10));
-        let before = name.last();
-        name.store(no_answer(), Instant::now());
-        let after = name.last();
-        assert_eq!((&after.addresses, after.version), (&before.addresses, before.version));
-        assert!(after.asked > before.asked);
-    }
-
-    #[test]
-    fn addresses_are_dropped_some_minutes_after_the_name_is_gone() {
-        let (name, ..) = scene();
-        let (start, minute) = (Instant::now(), Duration::from_secs(60));
-        name.store(Ok(vec![HERE]), start);
-        name.store(no_address(), start + minute);
-        name.store(no_answer(), start + 10 * minute);
-        assert_eq!(name.last().addresses, [HERE], "that there is no answer says nothing");
-        name.store(no_address(), start + 10 * minute);
-        assert!(name.last().addresses.is_empty());
-        assert_eq!(name.last().version, 2, "pools hear of it");
-        name.store(Ok(vec![HERE]), start + 11 * minute);
-        name.store(no_address(), start + 12 * minute);
-        assert_eq!(name.last().addresses, [HERE], "it was back, and time begins anew");
-        name.store(Ok(Vec::new()), start + 20 * minute);
-        assert!(name.last().addresses.is_empty(), "an answer of nothing is the same");
-    }
-
-    #[test]
-    fn only_a_different_answer_has_a_new_version() {
-        let (name, ..) = scene();
-        let now = Instant::now();
-        name.store(Ok(vec![HERE, THERE]), now);
-        name.store(Ok(vec![THERE, HERE]), now);
-        assert_eq!((name.last().version, &name.last().addresses[..]), (1, &[HERE, THERE][..]));
-        name.store(Ok(vec![THERE]), now);
-        assert_eq!(name.last().version, 2);
-    }
-
-    #[test]
-    fn families_take_turns_in_the_order_of_the_resolver() {
-        let parse = |all: &[&str]| -> Vec<IpAddr> { all.iter().map(|one| one.parse().unwrap()).collect() };
-        let found = parse(&["::1", "::2", "::1", "::3", "1.1.1.1", "::4"]);
-        assert_eq!(in_turn(found), parse(&["::1", "1.1.1.1", "::2", "::3", "::4"]));
-    }
-
-    #[test]
-    fn entries_nobody_holds_are_forgotten() {
-        let names = NameCache::default();
-        let held: Vec<_> = (0..100).map(|number| names.get(&format!("held-{number}.test").into())).collect();
-        for number in 0..10_000 {
-            drop(names.get(&format!("dropped-{number}.test").into()));
-            let known = names.names.lock().unwrap().by_host.len();
-            assert!(known <= 2 * held.len() + SPARE, "{known}");
-        }
-        let again = names.get(&"held-7.test".into());
-        assert!(Arc::ptr_eq(&again, &held[7]), "who is held stays");
-    }
-}
+#[path = "name_cache_tests.rs"]
+mod tests;

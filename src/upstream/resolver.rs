@@ -1,7 +1,7 @@
-//! How names are asked for: by the resolver of the system, on threads that do nothing else.
+//! Name resolution by the system's resolver, on threads of its own.
 //!
-//! `getaddrinfo` blocks for as long as it likes, half a minute where no server answers. So its threads are not
-//! those on which files are read: a resolver that hangs stops no reload, and a file system that hangs no name.
+//! `getaddrinfo` has no deadline: without a server that answers it blocks for half a minute. So it has
+//! threads apart from those that read files: a slow resolver delays no reload, a slow file system no name.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,33 +10,33 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Names that are asked for at the same time; further ones wait for their turn.
+/// Names that are resolved at the same time; further ones wait in the queue.
 const THREADS_MAX: usize = 16;
 
-/// How long a thread without a question stays.
+/// The time after which a thread without a query ends.
 const IDLE_TIME: Duration = Duration::from_secs(10);
 
 /// Finds the addresses of a name.
 pub trait Resolver: Send + Sync + 'static {
-    /// Blocks, for as long as it likes. The addresses in the order in which to try them; any number of them, and
-    /// any number of times.
+    /// Finds the addresses of a name, in the order in which to try them. It may block for any time, and
+    /// return any number of addresses, with duplicates.
     ///
     /// # Errors
     /// See [`Unresolved`].
     fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, Unresolved>;
 }
 
-/// Why a name has no addresses.
+/// The reason why a name has no addresses.
 #[derive(Debug)]
 pub enum Unresolved {
-    /// It does not exist, or has no address: that is an answer.
+    /// The name does not exist or has no address. This is a definite answer.
     NoAddress(io::Error),
-    /// There was no answer. It may well have addresses.
+    /// No answer came. The name may have addresses.
     Temporary(io::Error),
 }
 
 impl Unresolved {
-    /// What the resolver said.
+    /// The resolver's error.
     pub fn error(&self) -> &io::Error {
         match self {
             Self::NoAddress(error) | Self::Temporary(error) => error,
@@ -44,7 +44,7 @@ impl Unresolved {
     }
 }
 
-/// The resolver of the system: `getaddrinfo`, and so `/etc/hosts`, `/etc/resolv.conf` and what else it reads.
+/// The system's resolver, `getaddrinfo`. It reads `/etc/hosts`, `/etc/resolv.conf` and other files.
 pub struct SystemResolver;
 
 impl Resolver for SystemResolver {
@@ -57,8 +57,8 @@ impl Resolver for SystemResolver {
     }
 }
 
-/// What `gai_strerror` says of `EAI_NONAME` and `EAI_NODATA`, in glibc, musl, the BSDs and macOS: std passes on the
-/// words and not the code. They are in English, since nothing here calls `setlocale`.
+/// The texts of `gai_strerror` for `EAI_NONAME` and `EAI_NODATA`, in glibc, musl, the BSDs and macOS. std
+/// passes on the text and not the code. The texts are in English, because nothing here calls `setlocale`.
 const ANSWERS: [&str; 5] = [
     "Name or service not known",
     "No address associated with hostname",
@@ -67,16 +67,16 @@ const ANSWERS: [&str; 5] = [
     "nor servname provided, or not known",
 ];
 
-/// Whether the name is known to have no address. Words that nobody knows are no answer: then addresses are kept.
+/// Whether the name definitely has no address. After an unknown text the addresses are kept.
 fn is_an_answer(error: &io::Error) -> bool {
     let said = error.to_string();
     ANSWERS.iter().any(|answer| said.ends_with(answer))
 }
 
-/// What is done with the answer to a question.
+/// The callback that receives the result of a query.
 type Told = Box<dyn FnOnce(Result<Vec<IpAddr>, Unresolved>) + Send>;
 
-/// Threads that put questions to a resolver: as many as there are questions, up to a limit.
+/// Threads that query a resolver: one per query, up to a limit.
 pub(super) struct Resolvers {
     resolver: Box<dyn Resolver>,
     queue: Mutex<Queue>,
@@ -87,7 +87,7 @@ pub(super) struct Resolvers {
 struct Queue {
     waiting: VecDeque<(Arc<str>, Told)>,
     threads: usize,
-    /// Threads that wait for a question.
+    /// Threads that wait for a query.
     idle: usize,
 }
 
@@ -96,7 +96,7 @@ impl Resolvers {
         Arc::new(Self { resolver: Box::new(resolver), queue: Mutex::default(), asked: Condvar::new() })
     }
 
-    /// Asks for a name, and hands the answer to `told` on another thread. Does not block.
+    /// Queries a name and passes the result to `told` on another thread. Does not block.
     pub(super) fn start_query(
         self: &Arc<Self>,
         host: Arc<str>,
@@ -119,7 +119,7 @@ impl Resolvers {
         }
     }
 
-    /// The threads that there are come to the question later; without any it is answered.
+    /// Handles a thread that could not start. Without any running thread, all waiting queries fail.
     fn do_without_a_thread(&self, error: &io::Error) {
         let mut queue = self.queue();
         queue.threads -= 1;
@@ -165,7 +165,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers no question before all threads have one.
+    /// A resolver that answers no query before every thread has one.
     struct Slow {
         querying: Mutex<HashSet<String>>,
         full: Condvar,
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn many_names_are_asked_for_at_once_on_a_bounded_number_of_threads() {
+    fn many_names_are_resolved_at_once_on_a_bounded_number_of_threads() {
         let slow = Arc::new(Slow { querying: Mutex::default(), full: Condvar::new() });
         let resolvers = Resolvers::new(slow.clone());
         let (sender, answers) = mpsc::channel();
@@ -199,11 +199,11 @@ mod tests {
         for _ in 0..NAMES {
             assert_eq!(answers.recv_timeout(Duration::from_secs(20)), Ok(true));
         }
-        assert_eq!(slow.querying.lock().unwrap().len(), NAMES, "each was asked for");
+        assert_eq!(slow.querying.lock().unwrap().len(), NAMES, "every name was queried");
     }
 
     #[test]
-    fn that_a_name_does_not_exist_is_told_apart_from_a_resolver_that_fails() {
+    fn a_missing_name_is_distinguished_from_a_failing_resolver() {
         let said = |words: &str| io::Error::other(format!("failed to lookup address information: {words}"));
         assert!(is_an_answer(&said("Name or service not known")));
         assert!(is_an_answer(&said("Name does not resolve")));

@@ -1,4 +1,4 @@
-//! The upstreams of one generation: what the control plane prepares for all workers.
+//! The upstreams of one generation, prepared by the control plane for all workers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,29 +12,29 @@ pub struct UpstreamTable {
     entries: Vec<Entry>,
 }
 
-/// One upstream and what its connections need.
+/// One upstream with its connector and its names.
 pub(super) struct Entry {
     pub(super) plan: Upstream,
     /// For `https://` targets.
     pub(super) connector: Option<Connector>,
-    /// One a target; `None` for addresses.
+    /// One entry per target; `None` for addresses.
     pub(super) names: Vec<Option<Arc<ResolvedName>>>,
 }
 
-/// Why an upstream cannot be used, and where it was written.
+/// The reason why an upstream cannot be used, and its place in the configuration.
 #[derive(Debug)]
 pub struct UpstreamError {
-    /// Where the upstream was written.
+    /// The upstream's place in the configuration.
     pub origin: Origin,
-    /// The upstream and what is wrong.
+    /// The upstream's name and the fault.
     pub message: String,
 }
 
 impl UpstreamTable {
-    /// Reads certificate authorities and registers names; asks for none yet. Blocks.
+    /// Reads certificate authorities and registers names, without resolving them. Blocks.
     ///
     /// # Errors
-    /// One for each upstream to which TLS cannot be set up, or with a target whose host can be no server name.
+    /// One error for each upstream whose TLS setup fails or with a host that is no valid server name.
     pub fn new(plan: &Plan, names: &NameCache) -> Result<Self, Vec<UpstreamError>> {
         let mut connectors = Connectors::default();
         let (mut entries, mut errors) = (Vec::with_capacity(plan.upstreams.len()), Vec::new());
@@ -50,7 +50,7 @@ impl UpstreamTable {
         if errors.is_empty() { Ok(Self { entries }) } else { Err(errors) }
     }
 
-    /// Names of upstreams that trust other authorities than `before`, though the same is written.
+    /// Names of upstreams that trust other authorities than in `before` under the same configuration.
     pub fn trusting_others_than<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a str> {
         let before: HashMap<&str, &Entry> = before.entries.iter().map(|old| (&*old.plan.name, old)).collect();
         let others = move |new: &&Entry| {
@@ -67,7 +67,7 @@ impl UpstreamTable {
     }
 }
 
-/// What was made of each way to do TLS: authorities are read once for all upstreams that say the same.
+/// One connector per TLS configuration, so that upstreams with equal ones read authorities once.
 type Connectors<'a> = HashMap<&'a UpstreamTls, Result<Connector, String>>;
 
 impl Entry {
@@ -101,7 +101,7 @@ mod tests {
     use crate::config::{MemoryInputs, load};
 
     #[test]
-    fn all_upstreams_that_cannot_be_used_are_told_at_once() {
+    fn all_unusable_upstreams_are_reported_at_once() {
         let text = r#"
 http_config: { port: ":0" }
 http_routes:

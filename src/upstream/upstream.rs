@@ -1,4 +1,4 @@
-//! Which target is next.
+//! The choice of the next target.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use crate::config::plan::{Scheme, UpstreamId};
 use crate::metrics::{UpstreamCounters, WorkerCounters};
 
 impl Pools {
-    /// An upstream of a generation, with the pools its targets have already.
+    /// Builds an upstream of a generation and reuses the pools that its targets already have.
     pub fn upstream(
         &self,
         upstream_table: &UpstreamTable,
@@ -38,39 +38,39 @@ impl Pools {
 
 /// An upstream on one worker.
 pub struct Upstream {
-    /// Its name: a metric label and a field of the access log.
+    /// The name: a metric label and a field of the access log.
     pub name: Arc<str>,
-    /// How many targets are tried for one exchange while nothing was sent; 1 at least.
+    /// The number of targets that one exchange tries while nothing was sent; at least 1.
     pub tries: usize,
-    /// How long a connection may take to open.
+    /// The time limit for opening a connection.
     pub connect_timeout: Duration,
-    /// How long an idle connection is kept.
+    /// The time for which an idle connection is kept.
     pub idle_timeout: Duration,
-    /// Connections opened, used again, failed.
+    /// Counts of connections that were opened, reused or failed.
     pub counters: Arc<UpstreamCounters>,
     pub(super) pools: Vec<Rc<Pool>>,
     pub(super) next: Cell<usize>,
 }
 
 impl Upstream {
-    /// The next target in turn; further tries of the same exchange take the ones after it.
+    /// The next target, round robin. Further tries of the same exchange take the targets after it.
     pub fn next_target(&self) -> usize {
         let turn = self.next.get();
         self.next.set((turn + 1) % self.pools.len());
         turn
     }
 
-    /// The pool of the target that the given try of an exchange uses.
+    /// The pool of the target for the given try of an exchange.
     pub fn pool(&self, first: usize, try_number: usize) -> &Rc<Pool> {
         &self.pools[(first + try_number) % self.pools.len()]
     }
 
-    /// How many targets there are.
+    /// The number of targets.
     pub fn targets(&self) -> usize {
         self.pools.len()
     }
 
-    /// How many different targets one exchange may try.
+    /// The number of different targets that one exchange may try.
     pub fn tries(&self) -> usize {
         self.tries.min(self.pools.len())
     }

@@ -19,7 +19,7 @@ const GATHER: Duration = Duration::from_millis(50);
 /// Bytes of events that are read at a time.
 const EVENT_BYTES: usize = 4096;
 
-/// Reports that something happened, but not what.
+/// Events that say that a file or folder changed, but not which.
 pub(super) struct FileEvents {
     inotify: Arc<Async<OwnedFd>>,
     /// Watch descriptors, one for each inode.
@@ -50,7 +50,7 @@ impl FileEvents {
     /// Returns when something has happened since the last return. May be dropped at any time.
     pub(super) async fn next_event(&self) {
         if let Err(error) = self.inotify.readable().await {
-            tracing::debug!(%error, "inotify failed, the poll goes on");
+            tracing::debug!(%error, "inotify failed; only the poll is left");
             return std::future::pending().await;
         }
         Timer::after(GATHER).await;

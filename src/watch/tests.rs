@@ -1,4 +1,4 @@
-//! Tests of what an edit through a whole gate cannot show: the poll alone, and which paths are watched.
+//! Tests that an edit through a whole gate cannot do: the poll alone, and the watched paths.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ use super::watcher::ConfigWatcher;
 use crate::config::{Content, SourceFiles};
 use crate::tls;
 
-/// Only a failing test waits so long.
+/// Only a failing test waits this long.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A folder whose path has no symbolic link.
@@ -34,7 +34,7 @@ fn sources(paths: &[&Path]) -> SourceFiles {
 fn within_deadline<T>(what: &str, future: impl Future<Output = T>) -> T {
     let late = async {
         Timer::after(DEADLINE).await;
-        panic!("waited in vain until {what}");
+        panic!("timed out before {what}");
     };
     smol::block_on(future.or(late))
 }
@@ -55,7 +55,7 @@ fn the_poll_alone_is_enough() {
 }
 
 #[test]
-fn what_was_written_while_it_was_loaded_is_found_without_any_event() {
+fn an_edit_during_a_load_is_found_without_an_event() {
     let (_dir, dir) = folder();
     let file = dir.join("a.yml");
     fs::write(&file, "loaded").unwrap();
@@ -68,11 +68,11 @@ fn what_was_written_while_it_was_loaded_is_found_without_any_event() {
 }
 
 #[test]
-fn a_load_that_sees_something_else_is_not_asked_for_over_and_over() {
+fn a_load_that_reads_something_else_is_asked_for_once() {
     let (_dir, dir) = folder();
     let file = dir.join("a.yml");
     fs::write(&file, "here").unwrap();
-    let elsewhere: SourceFiles = [(file.clone(), Content::text(b"seen by nobody"))].into_iter().collect();
+    let elsewhere: SourceFiles = [(file.clone(), Content::text(b"never written"))].into_iter().collect();
     let mut watcher = ConfigWatcher::new(None);
     watcher.watch(Arc::new(elsewhere.clone()));
     within_deadline("it is reported once", watcher.changed());
@@ -86,7 +86,7 @@ fn a_load_that_sees_something_else_is_not_asked_for_over_and_over() {
 }
 
 #[test]
-fn every_folder_is_watched_in_which_a_name_can_change_hands() {
+fn every_folder_on_the_way_to_a_file_is_watched() {
     let (_dir, dir) = folder();
     for folder in ["mount/..1", "releases/1"] {
         fs::create_dir_all(dir.join(folder)).unwrap();
@@ -113,7 +113,7 @@ fn every_folder_is_watched_in_which_a_name_can_change_hands() {
 }
 
 #[test]
-fn of_a_folder_of_certificates_every_file_that_counts_is_noted() {
+fn certificates_and_keys_in_a_folder_are_noted() {
     let (_dir, dir) = folder();
     fs::create_dir_all(dir.join("live/a.example/old/older")).unwrap();
     fs::write(dir.join("live/a.example/cert.pem"), [0xff]).unwrap();
@@ -132,7 +132,7 @@ fn of_a_folder_of_certificates_every_file_that_counts_is_noted() {
 }
 
 #[test]
-fn a_mount_that_shows_another_file_than_before_is_said_once() {
+fn a_mount_that_shows_a_replaced_file_is_reported_once() {
     let (_dir, dir) = folder();
     let file = dir.join("a.yml");
     fs::write(&file, "").unwrap();

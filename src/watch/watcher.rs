@@ -39,7 +39,7 @@ impl ConfigWatcher {
     /// Starts with the events of the system, or without them if it has none.
     pub(crate) fn start() -> ConfigWatcher {
         let events = FileEvents::new().map_err(|error| {
-            tracing::info!("no events for files ({error}): they are looked at every {POLL:?} instead");
+            tracing::info!("no events for files ({error}): they are polled every {POLL:?} instead");
         });
         ConfigWatcher::new(events.ok())
     }
@@ -77,7 +77,7 @@ impl ConfigWatcher {
             self.update_watches().await;
             let held = self.read_files().await;
             if held.same_content(&self.sources) {
-                tracing::debug!("the configuration was looked at: nothing in it changed");
+                tracing::debug!("the configuration was read again: nothing changed");
                 self.reported = None;
             } else if !self.is_being_written(&held) {
                 let report = (held, self.sources.clone());
@@ -174,7 +174,7 @@ impl ConfigWatcher {
         let emptied: HashSet<PathBuf> = emptied.map(|(path, _)| path.to_owned()).collect();
         for path in emptied.difference(&self.empty) {
             tracing::warn!(
-                "{} is empty: waiting for somebody to fill it; SIGHUP takes it as it is",
+                "{} is empty: it is not loaded before it is filled; SIGHUP loads it as it is",
                 path.display()
             );
         }

@@ -1,4 +1,4 @@
-//! A backend that says in every answer who it is and how it was reached.
+//! A backend whose responses say which one it is and how it was reached.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use crate::support::message::{Body, Framing};
 use crate::support::tls::{Leaf, Tls};
 use crate::support::wire::{Transport, Wire};
 
-/// Longer than any test: who keeps a connection idle decides how long.
+/// Longer than any test: the gate decides how long a connection stays idle.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
-/// What is asked to become a WebSocket.
+/// The response to an upgrade to WebSocket.
 pub(crate) const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nX-Backend: ";
 
-/// Something that is routed to: HTTP on one port, HTTPS with a certificate of its own on the other.
+/// A backend: HTTP on one port, HTTPS with a certificate of its own on the other.
 pub(crate) struct Backend {
     pub(crate) name: &'static str,
     pub(crate) plain: SocketAddr,
@@ -56,11 +56,11 @@ fn listen(
     address
 }
 
-/// Answers each request with four words: who answers, whether the gate has read the request, the
-/// token that the client sent, and the fingerprint of the body: of none when it is to answer early, before it has
-/// read the body. Sends back what comes after an upgrade.
+/// Responds to each request with four words: the backend's name, whether the gate has read the request, the
+/// client's token, and the fingerprint of the body. For an early response the body is not read and counts as
+/// empty. After an upgrade it echoes all bytes.
 fn serve(name: &str, transport: Box<dyn Transport>) {
-    // Not recorded: this goes on for long.
+    // Not recorded, because a connection transfers too much.
     let mut wire = Wire::new(transport, PATIENCE, None);
     while let Ok(head) = wire.take_head() {
         if head.get("upgrade").is_some() {

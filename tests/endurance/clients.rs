@@ -1,4 +1,4 @@
-//! The clients: each does one thing without a pause, judges every answer, and says how much it did.
+//! The clients: each repeats one kind of work without a pause, checks every response and counts its work.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,21 +16,21 @@ use crate::support::tls::{Authority, Tls};
 use crate::support::wire::End;
 use crate::support::{fingerprint, pattern};
 
-/// What all clients share.
+/// The state that all clients share.
 pub(crate) struct Scene {
     pub(crate) history: History,
     pub(crate) backends: Vec<Backend>,
-    /// What the gate itself shows.
+    /// The gate's own certificate.
     pub(crate) certificate: CertificateDer<'static>,
     pub(crate) done: AtomicBool,
 }
 
-/// Where and how a client comes in.
+/// The address and the transport of a client.
 pub(crate) enum Way {
     Clear(SocketAddr),
-    /// Every handshake is a whole one.
+    /// TLS with a full handshake each time.
     Tls(SocketAddr, Arc<ClientConfig>),
-    /// Every handshake but the first takes up the session before.
+    /// TLS where every handshake but the first resumes the previous session.
     Resumed(SocketAddr, Arc<ClientConfig>),
 }
 
@@ -50,32 +50,33 @@ impl Way {
     }
 }
 
-/// What a client does, as long as it goes on.
+/// The work that a client repeats.
 pub(crate) enum Work {
     /// New connections, each with one exchange.
     ComeAndGo(&'static [&'static str]),
-    /// One connection that is never closed, with one exchange after the other.
+    /// One connection that stays open, with one exchange after the other.
     Stay(&'static [&'static str]),
-    /// One WebSocket that is never closed, with one message after the other.
+    /// One WebSocket that stays open, with one message after the other.
     Talk(&'static str),
-    /// A connection to a host whose rule changes: it may be closed then, and only then.
+    /// A connection to a host whose rule changes. It may be closed only by such a change.
     Wander(&'static str),
-    /// The same with a WebSocket.
+    /// A WebSocket to a host whose rule changes.
     WanderAndTalk(&'static str),
-    /// One connection that is never closed, with large uploads that are answered early, and one exchange after each.
+    /// One connection that stays open, with large uploads that get an early response, and one exchange after
+    /// each.
     GiveUp(&'static [&'static str]),
-    /// What the plain port says where TLS is ended: go there.
+    /// Redirects from the plain port of a gate that terminates TLS.
     BeSentAway(&'static str),
 }
 
-/// What a client did.
+/// The amount of work of a client.
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) exchanges: usize,
     pub(crate) connections: usize,
 }
 
-/// A connection, since when it has been there, and whose certificate it was shown.
+/// A connection, the version at its start, and the certificate that the server sent.
 struct Visit {
     client: Client,
     since: usize,
@@ -83,7 +84,7 @@ struct Visit {
 }
 
 impl Scene {
-    /// Does it until everyone is done.
+    /// Repeats the work until the test is done.
     pub(crate) fn work(&self, way: &Way, work: &Work) -> Tally {
         match work {
             Work::ComeAndGo(hosts) => self.come_and_go(way, hosts),
@@ -96,7 +97,7 @@ impl Scene {
         }
     }
 
-    /// A connection that was used once and says nothing more.
+    /// A connection that was used once and stays silent.
     pub(crate) fn idle(&self, way: &Way, host: &str) -> Client {
         let Visit { mut client, since, shown } = self.connect(way, host, true);
         let fate = ask(&mut client, host, 0).unwrap_or_else(|end| panic!("{host}: {end:?}"));
@@ -130,8 +131,8 @@ impl Scene {
         }
     }
 
-    /// Fails unless the host may have had this fate since then, and the certificate is that of whoever
-    /// ended TLS.
+    /// Fails unless the host could have this fate since version `since`, and the certificate is the one of
+    /// the TLS server of that fate.
     fn judge(&self, host: &str, fate: Fate, since: usize, shown: Option<&CertificateDer<'static>>) {
         let possible = self.history.fates(host, since);
         assert!(possible.contains(&fate), "{host}: {fate:?}, which is none of {possible:?}");
@@ -213,7 +214,7 @@ impl Scene {
                 };
                 if let Err(end) = again {
                     let fates = self.history.fates(host, visit.since);
-                    assert!(fates.len() > 1, "{host}: {end:?}, though it was {fates:?} all the time");
+                    assert!(fates.len() > 1, "{host}: {end:?}, though it never changed from {fates:?}");
                     break;
                 }
                 tally.exchanges += 1;
@@ -236,9 +237,9 @@ impl Scene {
     }
 }
 
-/// One exchange: what became of it. Fails when an answer is not that to the request.
+/// One exchange. Returns its fate; fails if the response belongs to another request.
 fn ask(client: &mut Client, host: &str, number: usize) -> Result<Fate, End> {
-    // Small ones, large ones, and none; a POST is never sent a second time by the gate.
+    // Small bodies, large ones, and none. The gate never sends a POST twice.
     let body = pattern(number as u64, [0, 100, 40_000][number % 3]);
     let (method, token) = (if body.is_empty() { "GET" } else { "POST" }, format!("{host}/{number}"));
     let length = body.len();
@@ -249,21 +250,21 @@ fn ask(client: &mut Client, host: &str, number: usize) -> Result<Fate, End> {
         return Err(End::Reset);
     }
     let answer = client.try_read_response(method)?;
-    // An answer that breaks off is the end of the connection; the caller knows whether it may end.
+    // A cut response means that the connection ended. The caller knows whether it may end.
     if answer.body.fault.is_some() {
         return Err(End::Reset);
     }
     Ok(fate_of(&answer, &token, &body))
 }
 
-/// One upload that is answered before it has been read, and looks like requests to who has lost his place. Little
-/// enough of it is left then for the connection to go on.
+/// One upload with an early response. Its body looks like requests, to a reader that has lost its position.
+/// The rest is small enough for the connection to stay open.
 fn ask_in_vain(client: &mut Client, host: &str, number: usize) -> Result<Fate, End> {
     let token = format!("{host}/early/{number}");
     let inner = format!("GET /inner HTTP/1.1\r\nHost: {host}\r\nX-Token: inner\r\n\r\n");
     let (body, early) =
         (inner.repeat(200_000 / inner.len()), if number.is_multiple_of(3) { "closes" } else { "reads" });
-    // Of a chunked body the rest is unknown, and the connection would end.
+    // A chunked body has a rest of unknown length, so the connection would end.
     let request = format!(
         "POST /early HTTP/1.1\r\nHost: {host}\r\nX-Token: {token}\r\nX-Early: {early}\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
@@ -276,7 +277,7 @@ fn ask_in_vain(client: &mut Client, host: &str, number: usize) -> Result<Fate, E
     assert_eq!((answer.status(), &answer.body.fault), (status, &None), "{answer:?}");
     let text = answer.text();
     let words: Vec<&str> = text.split(' ').collect();
-    assert_eq!(words[2..], [token, format!("{:x}", fingerprint(b""))], "the answer to something else");
+    assert_eq!(words[2..], [token, format!("{:x}", fingerprint(b""))], "the response to another request");
     Ok(Fate::Forwarded(name(words[0])))
 }
 
@@ -289,7 +290,7 @@ fn fate_of(answer: &Response, token: &str, body: &[u8]) -> Fate {
     }
     let text = answer.text();
     let words: Vec<&str> = text.split(' ').collect();
-    assert_eq!(words[2..], [token, &format!("{:x}", fingerprint(body))], "the answer to something else");
+    assert_eq!(words[2..], [token, &format!("{:x}", fingerprint(body))], "the response to another request");
     match words[1] {
         "forwarded" => Fate::Forwarded(name(words[0])),
         _ => Fate::Passed(name(words[0])),
@@ -303,10 +304,10 @@ fn upgrade(client: &mut Client, host: &str) -> Fate {
     ));
     let head = client.read_head();
     assert!(SWITCH.starts_with(&head.start), "{head:?}");
-    Fate::Forwarded(name(head.get("x-backend").expect("who answers")))
+    Fate::Forwarded(name(head.get("x-backend").expect("the name of the backend")))
 }
 
-/// One message there and back.
+/// Sends one message and reads its echo.
 fn echo(client: &mut Client, number: usize) -> Result<(), End> {
     let message = pattern(number as u64, [7, 1_000, 30_000][number % 3]);
     if !client.try_send(&message) {

@@ -1,4 +1,4 @@
-//! What the compose file routes, version by version, and what a client may therefore meet.
+//! The routes of the compose file, version by version, and the fates that a client may therefore see.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -10,18 +10,18 @@ use super::backend::Backend;
 /// The host whose requests are forwarded under TLS.
 pub(crate) const SECURE: &str = "safe.test";
 
-/// What becomes of a request or of a connection.
+/// The fate of a request or of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Fate {
     /// The gate reads the request and forwards it to this backend.
     Forwarded(&'static str),
     /// The whole connection goes to this backend.
     Passed(&'static str),
-    /// No rule is for it: 404.
+    /// No rule matches: 404.
     Nobody,
-    /// The service is not served, because its labels are wrong: 503.
+    /// The service is rejected because of its labels: 503.
     Rejected,
-    /// TLS was ended for a host that came to be passed on before the request was there: 421, come again.
+    /// TLS was terminated for a host that a reload then made passthrough, before the request came: 421.
     TooLate,
 }
 
@@ -31,12 +31,12 @@ pub(crate) struct Routes {
     fates: HashMap<&'static str, Fate>,
     /// Hosts in the order in which they are written.
     order: Vec<&'static str>,
-    /// Said in a comment, and in a label that routes nothing new.
+    /// A number in a comment, and in a label that changes no route.
     pub(crate) revision: usize,
 }
 
 impl Routes {
-    /// What becomes of a host.
+    /// The fate of a host.
     pub(crate) fn fate(&self, host: &str) -> Fate {
         self.fates.get(host).copied().unwrap_or(Fate::Nobody)
     }
@@ -46,7 +46,7 @@ impl Routes {
         self.order.retain(|known| *known != host);
         self.fates.remove(host);
         if fate != Fate::Nobody {
-            // Before all others: every line of the file moves.
+            // Before all others, so that every line of the file moves.
             self.order.insert(0, host);
             self.fates.insert(host, fate);
         }
@@ -86,24 +86,24 @@ impl Routes {
     }
 }
 
-/// Every version there was. A version is noted before it is written, and again once it is in force.
+/// All versions so far. A version is added before it is written, and marked once it is in force.
 pub(crate) struct History {
     versions: RwLock<Vec<Routes>>,
     in_force: AtomicUsize,
 }
 
 impl History {
-    /// `first` is in force.
+    /// Starts with `first` in force.
     pub(crate) fn new(first: Routes) -> History {
         History { versions: vec![first].into(), in_force: AtomicUsize::new(0) }
     }
 
-    /// This one is about to be written.
+    /// Adds a version that is about to be written.
     pub(crate) fn begin(&self, routes: Routes) {
         self.versions.write().unwrap().push(routes);
     }
 
-    /// The last one is in force, everywhere.
+    /// Marks the last version as in force everywhere.
     pub(crate) fn settle(&self) {
         self.in_force.store(self.versions.read().unwrap().len() - 1, Ordering::SeqCst);
     }
@@ -113,7 +113,7 @@ impl History {
         self.in_force.load(Ordering::SeqCst)
     }
 
-    /// What may have become of a host since that version.
+    /// The fates that a host may have had since that version.
     pub(crate) fn fates(&self, host: &str, since: usize) -> Vec<Fate> {
         let versions = self.versions.read().unwrap();
         let mut fates: Vec<Fate> = versions[since..].iter().map(|routes| routes.fate(host)).collect();

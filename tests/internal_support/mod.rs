@@ -1,4 +1,4 @@
-//! A gate that is none behind a real internal API, and a client that sends any bytes.
+//! A fake gate behind a real internal API, and a client that sends any bytes.
 #![allow(dead_code)] // Each test file uses its own part.
 
 use std::io::{ErrorKind, Read, Write};
@@ -14,18 +14,18 @@ use smolgate::internal_api::control::{Asking, ReloadFuture};
 use smolgate::internal_api::{Control, Limits, Phase, Server};
 use smolgate::metrics::Counters;
 
-/// Long enough for a loaded machine; a test that waits this long has failed.
+/// Long enough for a loaded machine. Only a failing test waits so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A gate that is none.
+/// A fake gate.
 pub(crate) struct Fake {
     pub(crate) counters: Arc<Counters>,
     pub(crate) phase: Mutex<Phase>,
     pub(crate) reloads: AtomicUsize,
     pub(crate) restarts: AtomicUsize,
-    /// Whether the next reload finds a broken configuration.
+    /// Whether the next reload reads a broken configuration.
     pub(crate) broken: AtomicBool,
-    /// Reloads wait here, if there is somebody to wait for.
+    /// Reloads wait for this channel to close, if there is one.
     pub(crate) gate: Mutex<Option<smol::channel::Receiver<()>>>,
 }
 
@@ -213,7 +213,7 @@ impl Api {
         read_all(&mut stream)
     }
 
-    /// Sends a request with these fields, each ended by `\r\n`, and takes the answer apart.
+    /// Sends a request with these fields, each ended by `\r\n`, and parses the response.
     pub(crate) fn ask(&self, line: &str, fields: &str) -> Answer {
         Answer::of(&self.raw(format!("{line} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n").as_bytes()))
     }

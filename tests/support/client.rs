@@ -1,4 +1,4 @@
-//! A client that sends exactly the bytes it is told to and reads answers strictly.
+//! A client that sends exactly the given bytes and reads responses strictly.
 
 use std::net::{SocketAddr, TcpStream};
 
@@ -19,12 +19,12 @@ impl Client {
         Client::over(stream)
     }
 
-    /// Over a connection that is open already.
+    /// Uses a connection that is open already.
     pub fn over(stream: TcpStream) -> Client {
         Client::through(Box::new(stream))
     }
 
-    /// Through a transport that is open already, such as TLS.
+    /// Uses a transport that is open already, such as TLS.
     pub fn through(transport: Box<dyn Transport>) -> Client {
         Client { wire: Wire::new(transport, DEADLINE, None) }
     }
@@ -34,7 +34,7 @@ impl Client {
         self.wire.socket().local_addr().unwrap()
     }
 
-    /// Sends these bytes; panics when the connection is gone.
+    /// Sends these bytes. Panics if the connection is gone.
     #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         if let Err(end) = self.wire.send(bytes.as_ref()) {
@@ -42,7 +42,7 @@ impl Client {
         }
     }
 
-    /// Sends these bytes; the gate may have closed meanwhile. True when they were all taken.
+    /// Sends these bytes, even if the gate has closed in the meantime. Returns whether all were written.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.wire.send(bytes.as_ref()).is_ok()
     }
@@ -52,7 +52,7 @@ impl Client {
     pub fn read_head(&mut self) -> Head {
         match self.wire.take_head() {
             Ok(head) => head,
-            Err(end) => panic!("no head came: {end:?} after {}", show(&self.wire.buffer)),
+            Err(end) => panic!("no head: {end:?} after {}", show(&self.wire.buffer)),
         }
     }
 
@@ -72,12 +72,12 @@ impl Client {
     pub fn read_response_to(&mut self, method: &str) -> Response {
         match self.try_read_response(method) {
             Ok(response) => response,
-            Err(end) => panic!("no head came: {end:?} after {}", show(&self.wire.buffer)),
+            Err(end) => panic!("no head: {end:?} after {}", show(&self.wire.buffer)),
         }
     }
 
-    /// Like [`Client::read_response_to`], where the connection may end before a whole head: then
-    /// says how it ended.
+    /// Like [`Client::read_response_to`], but returns the end of the connection if it comes before a whole
+    /// head.
     pub fn try_read_response(&mut self, method: &str) -> Result<Response, End> {
         let mut interim = Vec::new();
         let head = loop {
@@ -115,12 +115,12 @@ impl Client {
         }
     }
 
-    /// Like [`Client::read_exact`], where the connection may end before: then says how it ended.
+    /// Like [`Client::read_exact`], but returns the end of the connection if it comes first.
     pub fn try_read_exact(&mut self, count: usize) -> Result<Vec<u8>, End> {
         self.wire.take(count)
     }
 
-    /// Reads until the connection ends, and says how it ended; panics when it does not.
+    /// Reads until the connection ends and returns how. Panics if it stays open.
     #[track_caller]
     pub fn read_to_end(&mut self) -> (Vec<u8>, End) {
         let (bytes, end) = self.wire.take_rest();
@@ -136,7 +136,7 @@ impl Client {
         end
     }
 
-    /// Whether bytes or an end are there to be read now.
+    /// Whether bytes or an end can be read now.
     pub fn has_pending_event(&self) -> bool {
         let socket = self.wire.socket();
         socket.set_nonblocking(true).unwrap();
@@ -145,7 +145,7 @@ impl Client {
         news
     }
 
-    /// Says that no more bytes follow.
+    /// Shuts down the sending half.
     pub fn half_close(&mut self) {
         self.wire.finish();
     }

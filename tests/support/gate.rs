@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::client::Client;
 use super::message::Response;
 
-/// What `{name}` in a configuration stands for: upstreams, addresses, paths.
+/// Values of `{name}` in a configuration: upstreams, addresses, paths.
 pub type Names<'a> = &'a [(&'a str, &'a dyn Display)];
 
 /// A running gate.
@@ -29,19 +29,19 @@ pub struct TestGate {
 impl TestGate {
     /// Starts a gate with the configuration `yaml`, in which each `{name}` is replaced.
     ///
-    /// Unless it says otherwise, it gets one worker, so that idle upstream connections are found
-    /// again whichever connection the client uses, and an internal API on a free port.
+    /// By default it has one worker, so that every client connection finds all idle upstream connections, and
+    /// an internal API on a free port.
     #[track_caller]
     pub fn start(yaml: &str, names: Names) -> TestGate {
         TestGate::try_start(yaml, names).unwrap_or_else(|error| panic!("the gate does not start: {error}"))
     }
 
-    /// Like [`TestGate::start`], for a configuration that may be refused.
+    /// Like [`TestGate::start`], for a configuration that may be rejected.
     pub fn try_start(yaml: &str, names: Names) -> Result<TestGate, String> {
         TestGate::try_start_asking(SystemResolver, yaml, names)
     }
 
-    /// Like [`TestGate::start`], where `resolver` knows the names of targets.
+    /// Like [`TestGate::start`], with `resolver` for the names of targets.
     #[track_caller]
     pub fn start_asking(resolver: impl Resolver, yaml: &str, names: Names) -> TestGate {
         let started = TestGate::try_start_asking(resolver, yaml, names);
@@ -60,18 +60,18 @@ impl TestGate {
         Ok(TestGate { gate, dir, file, kept: Vec::new() })
     }
 
-    /// Lets `thing`, such as a [`Refusing`](super::upstream::Refusing), live as long as the gate.
+    /// Keeps `thing`, such as a [`Refusing`](super::upstream::Refusing), for the life of the gate.
     pub fn keep(mut self, thing: impl Any + Send + Sync) -> TestGate {
         self.kept.push(Box::new(thing));
         self
     }
 
-    /// The scratch directory the configuration lies in.
+    /// The scratch directory of the configuration.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Writes another configuration; nothing happens until a reload.
+    /// Writes another configuration. It takes effect at the next reload.
     pub fn edit(&self, yaml: &str, names: Names) {
         fs::write(&self.file, filled(yaml, names)).unwrap();
     }
@@ -81,46 +81,46 @@ impl TestGate {
         self.gate.reload(false).map_err(|error| error.to_string())
     }
 
-    /// Reloads with every listener torn down and started anew.
+    /// Reloads and restarts every listener.
     pub fn restart(&self) -> Result<String, String> {
         self.gate.reload(true).map_err(|error| error.to_string())
     }
 
-    /// Stops the gate, draining it.
+    /// Drains and stops the gate.
     pub fn stop(self) {
         self.gate.stop();
     }
 
-    /// Where the listener called `name` accepts.
+    /// The address of the listener `name`.
     #[track_caller]
     pub fn address(&self, name: &str) -> SocketAddr {
         self.gate.address(name).unwrap_or_else(|| panic!("no listener {name}"))
     }
 
-    /// Where the listener called `name` accepts, if there is one.
+    /// The address of the listener `name`, if there is one.
     pub fn find_address(&self, name: &str) -> Option<SocketAddr> {
         self.gate.address(name)
     }
 
-    /// A connection to the listener called `http`.
+    /// Connects to the listener `http`.
     #[track_caller]
     pub fn client(&self) -> Client {
         self.client_of("http")
     }
 
-    /// A connection to the listener called `name`.
+    /// Connects to the listener `name`.
     #[track_caller]
     pub fn client_of(&self, name: &str) -> Client {
         Client::connect(self.address(name))
     }
 
-    /// Sends one request on a connection of its own to the listener called `http`.
+    /// Sends one request on a connection of its own to the listener `http`.
     #[track_caller]
     pub fn exchange(&self, request: impl AsRef<[u8]>) -> Response {
         self.client().exchange(request)
     }
 
-    /// Where the internal API listens.
+    /// The address of the internal API.
     #[track_caller]
     pub fn internal_address(&self) -> SocketAddr {
         self.gate.internal_address().expect("an internal API over TCP")
@@ -144,8 +144,8 @@ impl TestGate {
         response.text()
     }
 
-    /// The value of one series: `metric("smolgate_requests_total{...}")`; 0 when it is not there,
-    /// as for a counter that never counted.
+    /// The value of one series, as in `metric("smolgate_requests_total{...}")`; 0 if it is missing, like a
+    /// counter that never counted.
     #[track_caller]
     pub fn metric(&self, series: &str) -> f64 {
         let text = self.metrics();
@@ -154,7 +154,7 @@ impl TestGate {
     }
 }
 
-/// `yaml` with its names replaced and what a test always wants put before it.
+/// Replaces the names in `yaml` and puts the defaults of a test before it.
 fn filled(yaml: &str, names: Names) -> String {
     let mut text = String::new();
     for (key, line) in

@@ -1,6 +1,6 @@
-//! Golden files: an input, a line `----`, and what it gives. Lines `==> name <==` divide an input into
-//! files. With `UPDATE_GOLDEN=1` in the environment, what is given now is written; read the difference
-//! before you keep it.
+//! Golden files: an input, a line `----`, and the expected output. Lines `==> name <==` divide an input into
+//! files. `UPDATE_GOLDEN=1` in the environment writes the actual output; read the difference before you keep
+//! it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ pub struct Golden {
     pub expected: String,
 }
 
-/// Those of a folder of `tests/golden`, by name; at least so many.
+/// The golden files of a folder of `tests/golden`, by name; `at_least` so many.
 #[track_caller]
 pub fn golden_files(folder: &str, at_least: usize) -> Vec<Golden> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder);
@@ -30,7 +30,7 @@ pub fn golden_files(folder: &str, at_least: usize) -> Vec<Golden> {
     paths.into_iter().map(read).collect()
 }
 
-/// Fails when an input gives something else than what was expected.
+/// Fails if an input gives another output than expected.
 #[track_caller]
 pub fn compare(files: &[Golden], outcome: impl Fn(&str) -> String) {
     let mut wrong = Vec::new();
@@ -45,7 +45,7 @@ pub fn compare(files: &[Golden], outcome: impl Fn(&str) -> String) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The files of an input in memory, beside what `memory` holds, and their paths in order.
+/// Puts the files of an input into memory, beside the files of `memory`. Returns their paths in order.
 pub fn in_memory(mut memory: MemoryInputs, input: &str, otherwise: &str) -> (MemoryInputs, Vec<PathBuf>) {
     let mut paths = Vec::new();
     for (path, text) in divided(input, otherwise) {
@@ -55,7 +55,7 @@ pub fn in_memory(mut memory: MemoryInputs, input: &str, otherwise: &str) -> (Mem
     (memory, paths)
 }
 
-/// The files of an input; what stands before the first name, or all of it, is called `otherwise`.
+/// The files of an input. Text before the first name belongs to a file called `otherwise`.
 fn divided(input: &str, otherwise: &str) -> Vec<(PathBuf, String)> {
     let mut files: Vec<(PathBuf, String)> = Vec::new();
     for line in input.lines() {

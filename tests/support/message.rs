@@ -1,35 +1,35 @@
-//! A strict and simple reading of HTTP/1.1 messages, for judging what came.
+//! A strict and simple parser of HTTP/1.1 messages, for judging what was received.
 
 use std::fmt;
 
 use super::show;
 
-/// Where a body ends.
+/// The framing of a body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Framing {
-    /// There is none.
+    /// No body.
     #[default]
     None,
-    /// After this many bytes.
+    /// Ends after this many bytes.
     Length(usize),
-    /// After the last chunk.
+    /// Ends after the last chunk.
     Chunked,
-    /// Where the connection ends.
+    /// Ends with the connection.
     UntilClose,
 }
 
-/// A body as it came.
+/// A body as it was received.
 #[derive(Clone, Default)]
 pub struct Body {
-    /// How it was framed.
+    /// The framing.
     pub framing: Framing,
-    /// Its content, chunk lines taken off.
+    /// The content, without chunk lines.
     pub bytes: Vec<u8>,
-    /// What stood behind chunk sizes.
+    /// The text after chunk sizes.
     pub extensions: Vec<String>,
-    /// Fields behind the last chunk.
+    /// Fields after the last chunk.
     pub trailers: Vec<(String, String)>,
-    /// Why it is not whole.
+    /// The reason why it is incomplete.
     pub fault: Option<String>,
 }
 
@@ -43,15 +43,14 @@ impl fmt::Debug for Body {
     }
 }
 
-/// A start line and fields. Panics on a head that is not well formed: no test wants one from the
-/// gate.
+/// A start line and fields. Panics if a head is malformed, because the gate must never send one.
 #[derive(Clone)]
 pub struct Head {
-    /// Every byte, with the empty line.
+    /// Every byte, including the empty line.
     pub raw: Vec<u8>,
     /// The first line.
     pub start: String,
-    /// Names as they came and values without the space around them.
+    /// Names as received, and values without the surrounding space.
     pub fields: Vec<(String, String)>,
 }
 
@@ -62,7 +61,7 @@ impl fmt::Debug for Head {
 }
 
 impl Head {
-    /// Reads `raw`, which ends with the empty line.
+    /// Parses `raw`, which ends with the empty line.
     pub fn parse(raw: Vec<u8>) -> Head {
         let text = &raw[..raw.len() - 4];
         let mut lines = Vec::new();
@@ -87,7 +86,7 @@ impl Head {
         Head { raw, start, fields }
     }
 
-    /// One field line; `None` for an empty one.
+    /// Parses one field line; `None` for an empty one.
     pub fn field(line: &[u8]) -> Option<(String, String)> {
         if line.is_empty() {
             return None;
@@ -104,7 +103,7 @@ impl Head {
         Some((String::from_utf8_lossy(name).into_owned(), value.trim_matches([' ', '\t']).to_owned()))
     }
 
-    /// Values of the fields called `name`, in order.
+    /// Values of the fields `name`, in order.
     pub fn all(&self, name: &str) -> Vec<&str> {
         self.fields
             .iter()
@@ -113,22 +112,21 @@ impl Head {
             .collect()
     }
 
-    /// The value of the only field called `name`; panics when there are two.
+    /// The value of the only field `name`. Panics if there are two.
     #[track_caller]
     pub fn get(&self, name: &str) -> Option<&str> {
         let values = self.all(name);
-        assert!(values.len() < 2, "{name} stands more than once in {}", show(&self.raw));
+        assert!(values.len() < 2, "{name} is there more than once in {}", show(&self.raw));
         values.first().copied()
     }
 
-    /// Members of the comma-separated lists called `name`, over all its lines, lower case.
+    /// Members of the comma-separated lists `name`, over all lines, in lower case.
     pub fn list(&self, name: &str) -> Vec<String> {
         let members = self.all(name).into_iter().flat_map(|value| value.split(','));
         members.map(|member| member.trim().to_ascii_lowercase()).filter(|member| !member.is_empty()).collect()
     }
 
-    /// How a message with this head is framed when nothing else speaks against a body; `otherwise`
-    /// when it names no framing.
+    /// The framing of a message with this head, if its kind allows a body; `otherwise` if the head has none.
     pub fn framing(&self, otherwise: Framing) -> Framing {
         let length = self.get("content-length");
         match self.list("transfer-encoding").as_slice() {
@@ -142,11 +140,9 @@ impl Head {
 /// A request as an upstream received it.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Its head.
     pub head: Head,
-    /// Its body.
     pub body: Body,
-    /// Which connection it came on, from 0.
+    /// Number of the connection on which it came, from 0.
     pub connection: usize,
 }
 
@@ -161,7 +157,7 @@ impl Request {
         self.head.start.split(' ').nth(1).unwrap_or_default()
     }
 
-    /// Whether all of it came.
+    /// Whether it is complete.
     pub fn complete(&self) -> bool {
         self.body.fault.is_none()
     }
@@ -170,11 +166,9 @@ impl Request {
 /// A response as a client received it.
 #[derive(Clone, Debug)]
 pub struct Response {
-    /// Its head.
     pub head: Head,
-    /// Its body.
     pub body: Body,
-    /// Interim responses that came before it.
+    /// Interim responses before it.
     pub interim: Vec<Head>,
 }
 
@@ -189,26 +183,26 @@ impl Response {
         String::from_utf8_lossy(&self.body.bytes).into_owned()
     }
 
-    /// The value of the only field called `name`.
+    /// The value of the only field `name`.
     #[track_caller]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.head.get(name)
     }
 
-    /// The reason code in `Proxy-Status`, where this is the gate's own answer.
+    /// The reason code in `Proxy-Status`, for a local reply of the gate.
     pub fn reason(&self) -> Option<&str> {
         let (_, details) = self.get("proxy-status")?.split_once("details=\"")?;
         details.split('"').next()
     }
 
-    /// Fails unless this is an own answer with this status and reason.
+    /// Fails unless this is a local reply with this status and reason.
     #[track_caller]
     pub fn expect_own(&self, status: u16, reason: &str) {
         assert_eq!((self.status(), self.reason()), (status, Some(reason)), "{self:?}");
         assert_eq!(self.body.fault, None, "{self:?}");
     }
 
-    /// Fails unless this is a whole response with this status and body.
+    /// Fails unless this is a complete response with this status and body.
     #[track_caller]
     pub fn expect(&self, status: u16, body: impl AsRef<[u8]>) {
         assert_eq!(self.status(), status, "{self:?}");

@@ -1,11 +1,11 @@
-//! What the end-to-end tests stand on: a gate with a configuration, upstreams that record every
-//! byte they receive, and a client that sends exactly the bytes it is told to.
+//! Common parts of the end-to-end tests: a gate with a configuration, upstreams that record every byte they
+//! receive, and a client that sends exactly the given bytes.
 //!
-//! Blocking sockets and threads of std, on purpose: nothing here shares code with the gate, so a
-//! mistake of the gate cannot hide behind the same mistake in its judge. Every wait has a deadline
-//! and says what it waited for; nothing sleeps for luck.
+//! Sockets block and threads are those of std, on purpose. Nothing here shares code with the gate, so a
+//! mistake of the gate cannot hide behind an equal one in its test. Every wait has a deadline and a
+//! description, and no sleep hopes for luck.
 //!
-//! Each test file says `mod support;` and uses the part it needs, hence the two allows.
+//! Each test file declares `mod support;` and uses only a part of it, hence the two allows.
 #![allow(dead_code, unreachable_pub)]
 
 pub mod client;
@@ -21,8 +21,8 @@ pub mod wire;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long anything that must happen may take. Long enough for a busy machine; only a failing test
-/// ever waits for it.
+/// The longest wait for anything that must happen. It is long enough for a busy machine; only a failing test
+/// waits that long.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Waits until `condition` holds; panics with `what` when it does not within [`DEADLINE`].
@@ -30,38 +30,38 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + DEADLINE;
     while !condition() {
-        assert!(Instant::now() < end, "waited in vain until {what}");
+        assert!(Instant::now() < end, "timed out before {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
 
-/// A door that one side opens and others wait at.
+/// A latch that one side opens and others wait for.
 #[derive(Clone, Default)]
 pub struct Latch(Arc<(Mutex<bool>, Condvar)>);
 
 impl Latch {
-    /// A closed door.
+    /// A closed latch.
     pub fn new() -> Latch {
         Latch::default()
     }
 
-    /// Lets everyone through, now and later.
+    /// Opens the latch, for present and later waits.
     pub fn open(&self) {
         *self.0.0.lock().unwrap() = true;
         self.0.1.notify_all();
     }
 
-    /// Waits until it is open; panics after [`DEADLINE`].
+    /// Waits until it is open. Panics after [`DEADLINE`].
     #[track_caller]
     pub fn wait(&self) {
         let open = self.0.0.lock().unwrap();
         let (open, _) = self.0.1.wait_timeout_while(open, DEADLINE, |open| !*open).unwrap();
-        assert!(*open, "waited in vain for a latch");
+        assert!(*open, "timed out at a latch");
     }
 }
 
-/// `len` bytes that look random and are the same for the same `seed`, without short repetitions: a
-/// lost, doubled or swapped block changes what is compared.
+/// `len` bytes that look random and depend only on `seed` and `len`. They have no short repetitions, so a
+/// lost, doubled or swapped block is noticed.
 pub fn pattern(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut bytes = Vec::with_capacity(len + 8);
@@ -75,14 +75,14 @@ pub fn pattern(seed: u64, len: usize) -> Vec<u8> {
     bytes
 }
 
-/// FNV-1a, 64 bits: names a body in a ledger or a message.
+/// FNV-1a, 64 bits: the name of a body in a ledger or a message.
 pub fn fingerprint(bytes: &[u8]) -> u64 {
     bytes
         .iter()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
 }
 
-/// Bytes as a person reads them in a failure, cut where they get long.
+/// Bytes in a readable form for failure messages, shortened if long.
 pub fn show(bytes: &[u8]) -> String {
     let shown = &bytes[..bytes.len().min(2000)];
     let more =

@@ -1,4 +1,4 @@
-//! A folder of its own, and the real program run in it to its end.
+//! A folder of its own, in which the real program runs to its end.
 
 use std::fs;
 use std::path::Path;
@@ -6,11 +6,11 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-/// A folder, and the program run in it without what the environment may say.
+/// A folder in which the program runs with an empty environment.
 pub struct Place(TempDir);
 
 impl Place {
-    /// A folder with these files, each a name and a text.
+    /// Creates a folder with these files, each a name and a text.
     pub fn with(files: &[(&str, &str)]) -> Place {
         let place = Place(tempfile::tempdir().unwrap());
         for (name, text) in files {
@@ -21,7 +21,7 @@ impl Place {
         place
     }
 
-    /// The folder.
+    /// The folder's path.
     pub fn path(&self) -> &Path {
         self.0.path()
     }
@@ -33,20 +33,20 @@ impl Place {
         command
     }
 
-    /// Runs it to its end.
+    /// Runs the program to its end.
     #[track_caller]
     pub fn run(&self, line: &str) -> Ended {
         self.run_with(line, &[])
     }
 
-    /// The same with these variables.
+    /// Runs the program to its end with these variables.
     #[track_caller]
     pub fn run_with(&self, line: &str, environment: &[(&str, &str)]) -> Ended {
         Ended::from(self.command(line).envs(environment.iter().copied()).output().unwrap())
     }
 }
 
-/// How the program ended, and what it said.
+/// The end of the program and its output.
 #[derive(Debug)]
 pub struct Ended {
     pub code: i32,
@@ -65,14 +65,14 @@ impl From<Output> for Ended {
 }
 
 impl Ended {
-    /// Ended with `code`, and said nothing on standard output.
+    /// Fails unless the program ended with `code` and an empty standard output.
     #[track_caller]
     pub fn failed(self, code: i32) -> String {
         assert_eq!((self.code, self.out.as_str()), (code, ""), "{self:?}");
         self.err
     }
 
-    /// Ended well, and said nothing on standard error.
+    /// Fails unless the program ended with 0 and an empty standard error.
     #[track_caller]
     pub fn fine(self) -> String {
         assert_eq!((self.code, self.err.as_str()), (0, ""), "{self:?}");

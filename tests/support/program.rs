@@ -1,4 +1,4 @@
-//! The real program: what it logs, what it holds, how it takes signals.
+//! The real program: its log, its resources, its signals.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -13,27 +13,26 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::client::Client;
 use super::until;
 
-/// A running `smolgate run`, and every line it logged. Killed when dropped.
+/// A running `smolgate run` with every line of its log. It is killed on drop.
 pub struct Program {
     child: Child,
     log: Arc<Mutex<String>>,
 }
 
 impl Program {
-    /// Starts it, with nothing of this environment that would change what it does, and waits until it
-    /// listens.
+    /// Starts the program with an empty environment, and waits until it listens.
     #[track_caller]
     pub fn start(setup: impl FnOnce(&mut Command)) -> Program {
         Program::start_between(Stdio::null(), Stdio::null(), setup)
     }
 
-    /// The same with something on its standard input.
+    /// Starts the program with a given standard input.
     #[track_caller]
     pub fn start_with_input(input: Stdio, setup: impl FnOnce(&mut Command)) -> Program {
         Program::start_between(input, Stdio::null(), setup)
     }
 
-    /// The same with a standard output.
+    /// Starts the program with a given standard output.
     #[track_caller]
     pub fn start_with_output(output: Stdio, setup: impl FnOnce(&mut Command)) -> Program {
         Program::start_between(Stdio::null(), output, setup)
@@ -65,17 +64,17 @@ impl Program {
         program
     }
 
-    /// Everything it said.
+    /// The whole log.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
-    /// How often it said that.
+    /// The number of times that the log has `what`.
     pub fn said(&self, what: &str) -> usize {
         self.log.lock().unwrap().matches(what).count()
     }
 
-    /// Where the listener called `name` accepted at the start.
+    /// The address of the listener `name` at the start.
     #[track_caller]
     pub fn address(&self, name: &str) -> SocketAddr {
         self.told(&format!("{name} on "))
@@ -102,19 +101,19 @@ impl Program {
         Client::connect(address).exchange(request).text()
     }
 
-    /// How many descriptors it has open.
+    /// The number of open descriptors.
     pub fn descriptors(&self) -> usize {
         fs::read_dir(self.proc("fd")).unwrap().count()
     }
 
-    /// Bytes of memory that are its own: resident, and of no file.
+    /// Bytes of its private memory: resident, and not mapped from a file.
     pub fn memory(&self) -> usize {
         let status = fs::read_to_string(self.proc("status")).unwrap();
         let kilobytes = status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.strip_suffix("kB"));
         kilobytes.and_then(|number| number.trim().parse::<usize>().ok()).expect("a number of kB") * 1024
     }
 
-    /// What the system says of it: a path in `/proc`.
+    /// A path in `/proc` about the program.
     pub fn proc(&self, what: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}", self.child.id())).join(what)
     }

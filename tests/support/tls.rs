@@ -1,5 +1,5 @@
-//! Certificates, and TLS of clients and upstreams. rustls over blocking sockets of std: the handshakes
-//! of the gate are judged by code that is not the gate's.
+//! Certificates, and TLS of clients and upstreams: rustls over blocking sockets of std, so that other code
+//! than the gate's judges its handshakes.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -20,7 +20,7 @@ use super::DEADLINE;
 use super::client::Client;
 use super::wire::Transport;
 
-/// An authority, its certificate in a file of its own.
+/// An authority with its certificate in a file.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pub file: PathBuf,
@@ -39,12 +39,12 @@ impl Leaf {
         CertificateDer::from_pem_file(&self.cert).unwrap()
     }
 
-    /// The configuration of an upstream that shows it to whoever comes.
+    /// The configuration of an upstream with this certificate.
     pub fn server(&self) -> Arc<ServerConfig> {
         self.server_with(rustls::ALL_VERSIONS)
     }
 
-    /// The same, with only some versions.
+    /// The configuration of an upstream with this certificate and only some versions.
     pub fn server_with(&self, versions: &[&'static rustls::SupportedProtocolVersion]) -> Arc<ServerConfig> {
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(versions)
@@ -57,11 +57,11 @@ impl Leaf {
 }
 
 impl Authority {
-    /// A new authority whose certificate is `dir/name`.
+    /// A new authority with its certificate in `dir/name`.
     pub fn new(dir: &Path, name: &str) -> Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // OpenSSL tells an issuer by its name.
+        // OpenSSL distinguishes issuers by their names.
         params.distinguished_name.push(DnType::CommonName, format!("authority {name}"));
         let key = KeyPair::generate().unwrap();
         let file = dir.join(name);
@@ -69,12 +69,12 @@ impl Authority {
         Authority { issuer: Issuer::new(params, key), file }
     }
 
-    /// A certificate for `names`, as `dir/stem.crt` and `dir/stem.key`.
+    /// Issues a certificate for `names`, as `dir/stem.crt` and `dir/stem.key`.
     pub fn issue(&self, dir: &Path, stem: &str, names: &[&str]) -> Leaf {
         self.issue_with(dir, stem, names, |_| {})
     }
 
-    /// One that expired long ago.
+    /// Issues a certificate that expired long ago.
     pub fn issue_expired(&self, dir: &Path, stem: &str, names: &[&str]) -> Leaf {
         self.issue_with(dir, stem, names, |params| {
             params.not_before = date_time_ymd(2001, 1, 1);
@@ -100,7 +100,7 @@ impl Authority {
         leaf
     }
 
-    /// What a client that asks for `name` sends first.
+    /// The client hello of a client that asks for `name`.
     pub fn hello(&self, name: &str) -> Vec<u8> {
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let config = Arc::new(self.client(&["h2", "acme-tls/1"]));
@@ -109,12 +109,12 @@ impl Authority {
         bytes
     }
 
-    /// A configuration of a client that trusts this authority and speaks `protocols`.
+    /// A client configuration that trusts this authority and speaks `protocols`.
     pub fn client(&self, protocols: &[&str]) -> ClientConfig {
         self.client_with(protocols, None, rustls::ALL_VERSIONS)
     }
 
-    /// The same, with a certificate of its own and only some versions.
+    /// A client configuration with a certificate of its own and only some versions.
     pub fn client_with(
         &self,
         protocols: &[&str],
@@ -141,30 +141,30 @@ impl Authority {
     }
 }
 
-/// TLS over a socket, after the handshake; from the client's side unless said otherwise.
+/// TLS over a socket, after the handshake; from the client's side by default.
 pub struct Tls<C = ClientConnection>(pub StreamOwned<C, TcpStream>);
 
 impl Tls {
-    /// Connects and shakes hands, asking for `name`.
+    /// Connects and completes a handshake for `name`.
     pub fn connect(address: SocketAddr, config: &Arc<ClientConfig>, name: &str) -> std::io::Result<Tls> {
         let socket = TcpStream::connect_timeout(&address, DEADLINE)?;
         let name = ServerName::try_from(name.to_owned()).unwrap();
         Tls::shake(ClientConnection::new(config.clone(), name).unwrap(), socket)
     }
 
-    /// The certificate that the server showed.
+    /// The certificate of the server.
     pub fn shown(&self) -> CertificateDer<'static> {
         self.0.conn.peer_certificates().unwrap()[0].clone().into_owned()
     }
 
-    /// A client of HTTP through it.
+    /// An HTTP client over this connection.
     pub fn client(self) -> Client {
         Client::through(Box::new(self))
     }
 }
 
 impl Tls<ServerConnection> {
-    /// Shakes hands with a client that has connected.
+    /// Completes a handshake with a client that has connected.
     pub fn accept(socket: TcpStream, config: &Arc<ServerConfig>) -> std::io::Result<Self> {
         Tls::shake(ServerConnection::new(config.clone()).unwrap(), socket)
     }

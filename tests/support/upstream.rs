@@ -1,9 +1,8 @@
-//! An upstream that does what its script says and records every byte it receives.
+//! An upstream that follows a script and records every byte it receives.
 //!
-//! A script is called once for each connection, on a thread of its own, with a [`Connection`]:
-//! it reads as much or as little as it likes, answers, waits at a latch, truncates, resets. When it
-//! returns, the rest is read to its end, so that the record is whole and no unread byte turns the
-//! close into a reset by accident.
+//! A script is called once for each connection, on a thread of its own, with a [`Connection`]. It may read
+//! any part of the request, respond, wait for a latch, truncate or reset. When it returns, the rest is read
+//! to its end: so the record is complete, and no unread byte turns the close into a reset.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -18,19 +17,19 @@ use super::message::{Framing, Head, Request};
 use super::wire::{End, Transport, Wire};
 use super::{DEADLINE, until};
 
-/// Everything an upstream has received.
+/// Everything that an upstream has received.
 #[derive(Default)]
 struct Record {
     /// Raw bytes by connection, in order of arrival.
     connections: Mutex<Vec<Arc<Mutex<Vec<u8>>>>>,
-    /// Requests that were read by [`Connection::read_request`].
+    /// Requests read by [`Connection::read_request`].
     requests: Mutex<Vec<Request>>,
-    /// How many connections have ended from the gate's side.
+    /// Connections that the gate has ended, and how.
     ended: Mutex<Vec<(usize, End)>>,
     stop: AtomicBool,
 }
 
-/// A recording upstream on a free port; `Display` is its address.
+/// A recording upstream on a free port. `Display` shows its address.
 pub struct Upstream {
     address: SocketAddr,
     record: Arc<Record>,
@@ -43,18 +42,18 @@ impl fmt::Display for Upstream {
 }
 
 impl Upstream {
-    /// Answers every request with `response`, for as long as the connection lives.
+    /// Sends `response` to every request, until the connection ends.
     pub fn answers(response: impl AsRef<[u8]>) -> Upstream {
         let response = response.as_ref().to_vec();
         Upstream::each(move |connection, _| connection.send(&response))
     }
 
-    /// Answers every request with `200` and this body.
+    /// Responds to every request with `200` and this body.
     pub fn says(body: &str) -> Upstream {
         Upstream::answers(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
     }
 
-    /// Calls `answer` for every whole request, for as long as the connection lives.
+    /// Calls `answer` for every complete request, until the connection ends.
     pub fn each(answer: impl Fn(&mut Connection, &Request) + Send + Sync + 'static) -> Upstream {
         Upstream::scripted(move |connection| {
             while let Some(request) = connection.read_request() {
@@ -71,8 +70,8 @@ impl Upstream {
         Upstream::wrapped(|stream| Some(Box::new(stream)), script)
     }
 
-    /// Runs `script` for every connection, over what `wrap` makes of it; `None` ends it. This is
-    /// where TLS comes in.
+    /// Runs `script` for every connection, over the transport that `wrap` returns, such as TLS. `None` ends
+    /// the connection.
     pub fn wrapped(
         wrap: impl Fn(TcpStream) -> Option<Box<dyn Transport>> + Send + Sync + 'static,
         script: impl Fn(&mut Connection) + Send + Sync + 'static,
@@ -81,7 +80,7 @@ impl Upstream {
         Upstream::on(listener, wrap, script)
     }
 
-    /// Answers one request a connection with `200` and this body, at this address and not at a free one.
+    /// Responds to one request per connection with `200` and this body, at a given address.
     pub fn at(address: SocketAddr, body: &str) -> Upstream {
         let listener = TcpListener::bind(address).expect("nothing listens there");
         let fields = format!("Connection: close\r\nContent-Length: {}", body.len());
@@ -128,7 +127,7 @@ impl Upstream {
         Upstream { address, record }
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -138,12 +137,12 @@ impl Upstream {
         self.record.connections.lock().unwrap().iter().map(|bytes| bytes.lock().unwrap().clone()).collect()
     }
 
-    /// Requests read, whole or cut, in order.
+    /// Requests read, complete or cut, in order.
     pub fn requests(&self) -> Vec<Request> {
         self.record.requests.lock().unwrap().clone()
     }
 
-    /// The only request that came; panics when there is another number of them.
+    /// The only request. Panics if there is another number of them.
     #[track_caller]
     pub fn request(&self) -> Request {
         let mut requests = self.requests();
@@ -162,7 +161,7 @@ impl Upstream {
         until(&format!("{count} connections reached the upstream"), || self.connections() >= count);
     }
 
-    /// Waits until so many requests were read, whole or cut.
+    /// Waits until so many requests were read, complete or cut.
     #[track_caller]
     pub fn wait_requests(&self, count: usize) {
         until(&format!("{count} requests reached the upstream"), || {
@@ -170,7 +169,7 @@ impl Upstream {
         });
     }
 
-    /// Waits until the gate has ended connection `number`, and says how.
+    /// Waits until the gate has ended connection `number`, and returns how.
     #[track_caller]
     pub fn wait_end(&self, number: usize) -> End {
         let mut found = None;
@@ -197,11 +196,11 @@ impl Drop for Upstream {
     }
 }
 
-/// One connection of the gate to an upstream, as its script sees it.
+/// One connection of the gate to an upstream, for its script.
 pub struct Connection {
-    /// In order of arrival, from 0.
+    /// Its number in order of arrival, from 0.
     pub number: usize,
-    /// `None` once closed by the script.
+    /// `None` once the script has closed it.
     wire: Option<Wire>,
     record: Arc<Record>,
 }
@@ -211,7 +210,7 @@ impl Connection {
         self.record.ended.lock().unwrap().push((self.number, end));
     }
 
-    /// Reads a head; `None` when the gate ends the connection first.
+    /// Reads a head; `None` if the gate ends the connection first.
     pub fn read_head(&mut self) -> Option<Head> {
         match self.wire.as_mut()?.take_head() {
             Ok(head) => Some(head),
@@ -223,13 +222,13 @@ impl Connection {
         }
     }
 
-    /// Reads a whole request, or what comes of it, and records it; `None` when none begins.
+    /// Reads and records a request, complete or cut; `None` if none begins.
     pub fn read_request(&mut self) -> Option<Request> {
         let head = self.read_head()?;
         Some(self.read_body(head))
     }
 
-    /// Reads the body that belongs to `head` and records the request.
+    /// Reads the body of `head` and records the request.
     pub fn read_body(&mut self, head: Head) -> Request {
         let framing = head.framing(Framing::None);
         let body = self.wire.as_mut().map(|wire| wire.take_body(framing)).unwrap_or_default();
@@ -238,7 +237,7 @@ impl Connection {
         request
     }
 
-    /// Reads exactly `count` bytes; `None` when the gate ends the connection first.
+    /// Reads exactly `count` bytes; `None` if the gate ends the connection first.
     pub fn read_exact(&mut self, count: usize) -> Option<Vec<u8>> {
         match self.wire.as_mut()?.take(count) {
             Ok(bytes) => Some(bytes),
@@ -250,7 +249,7 @@ impl Connection {
         }
     }
 
-    /// The next byte, which stays to be read; `None` when the gate ends the connection.
+    /// Returns the next byte without taking it; `None` if the gate ends the connection.
     pub fn peek(&mut self) -> Option<u8> {
         let wire = self.wire.as_mut()?;
         if wire.buffer.is_empty()
@@ -263,7 +262,7 @@ impl Connection {
         self.wire.as_ref()?.buffer.first().copied()
     }
 
-    /// Reads whatever comes next; `None` when the gate ends the connection.
+    /// Reads the next bytes, at least one; `None` if the gate ends the connection.
     pub fn read_some(&mut self) -> Option<Vec<u8>> {
         let wire = self.wire.as_mut()?;
         if wire.buffer.is_empty()
@@ -275,7 +274,7 @@ impl Connection {
         Some(std::mem::take(&mut wire.buffer))
     }
 
-    /// Reads to the end of what the gate sends, and says how it ended.
+    /// Reads until the gate ends the connection, and returns the bytes and how it ended.
     pub fn read_to_end(&mut self) -> (Vec<u8>, End) {
         let Some(wire) = self.wire.as_mut() else { return (Vec::new(), End::Clean) };
         let (bytes, end) = wire.take_rest();
@@ -283,15 +282,15 @@ impl Connection {
         (bytes, end)
     }
 
-    /// Sends these bytes. That the gate is gone is no failure of the upstream: the script goes on
-    /// and sees it at its next read.
+    /// Sends these bytes. If the gate is gone, this is no failure of the upstream: the script sees it at its
+    /// next read.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         if let Some(wire) = self.wire.as_mut() {
             let _ = wire.send(bytes.as_ref());
         }
     }
 
-    /// Sends these bytes; false when the gate is gone or takes none for too long.
+    /// Sends these bytes. Returns false if the gate is gone or blocks for too long.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.wire.as_mut().is_some_and(|wire| wire.send(bytes.as_ref()).is_ok())
     }
@@ -301,14 +300,14 @@ impl Connection {
         self.wire.as_ref()?.socket().try_clone().ok()
     }
 
-    /// Says that no more bytes follow; reading goes on.
+    /// Shuts down the sending half; reading goes on.
     pub fn half_close(&mut self) {
         if let Some(wire) = self.wire.as_mut() {
             wire.finish();
         }
     }
 
-    /// Closes both ways at once.
+    /// Closes both halves at once.
     pub fn close(&mut self) {
         if let Some(mut wire) = self.wire.take() {
             wire.finish();
@@ -328,7 +327,7 @@ impl Connection {
         self.wire = None;
     }
 
-    /// The orderly end of a script that did not choose another.
+    /// Ends the connection in order, if the script did not end it.
     fn wind_up(&mut self) {
         self.half_close();
         if self.wire.is_some() {
@@ -337,7 +336,7 @@ impl Connection {
     }
 }
 
-/// For libraries that want to speak over the connection themselves; the record goes on.
+/// The stream for libraries that speak over the connection themselves. The record goes on.
 impl Read for Connection {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let Some(wire) = self.wire.as_mut() else { return Ok(0) };
@@ -368,19 +367,19 @@ impl Write for Connection {
     }
 }
 
-/// An address that refuses connections for as long as this lives: bound, so that nobody else gets
-/// it, and not listening. `Display` is its address.
+/// An address that refuses connections as long as this value lives: a socket is bound to it and does not
+/// listen. `Display` shows its address.
 pub struct Refusing(Socket);
 
 impl Refusing {
-    /// On a free port.
+    /// Takes a free port.
     pub fn new() -> Refusing {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         Refusing(socket)
     }
 
-    /// Begins to listen and answer: the target comes back to life on the same address.
+    /// Begins to listen and respond, like a target that restarts at its address.
     pub fn revive(self, script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Upstream {
         self.0.listen(128).unwrap();
         Upstream::on(self.0.into(), |stream| Some(Box::new(stream)), script)
@@ -393,16 +392,16 @@ impl fmt::Display for Refusing {
     }
 }
 
-/// An address that neither accepts nor refuses: its accept queue is full, so the system drops what
-/// asks for a connection. `Display` is its address.
+/// An address that neither accepts nor refuses: its accept queue is full, so the system drops new attempts.
+/// `Display` shows its address.
 pub struct Blackhole {
     listener: Socket,
-    /// They fill the queue.
+    /// Connections that fill the queue.
     _fillers: Vec<Socket>,
 }
 
 impl Blackhole {
-    /// On a free port.
+    /// Takes a free port.
     pub fn new() -> Blackhole {
         let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
@@ -410,8 +409,7 @@ impl Blackhole {
         let fillers = (0..4).map(|_| {
             let filler = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
             filler.set_nonblocking(true).unwrap();
-            // Always "in progress": whether it will be accepted does not matter, the queue is full
-            // either way.
+            // The result does not matter: it is always "in progress", and the queue is full either way.
             let _ = filler.connect(&listener.local_addr().unwrap());
             filler
         });

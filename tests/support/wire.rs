@@ -1,4 +1,4 @@
-//! A byte stream with a buffer and a deadline: what client and upstream read through.
+//! A byte stream with a buffer and a deadline, used by clients and upstreams.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -7,25 +7,25 @@ use std::time::Duration;
 
 use super::message::{Body, Framing, Head};
 
-/// How a stream ended, as the reader saw it.
+/// The end of a stream, as seen by its reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The other side closed after its last byte.
+    /// The peer closed after its last byte.
     Clean,
-    /// The other side reset the connection, or the transport broke.
+    /// The peer reset the connection, or the transport broke.
     Reset,
-    /// Nothing came in time.
+    /// Nothing was received in time.
     Deadline,
 }
 
-/// What a [`Wire`] runs over: TCP, or TLS over TCP.
+/// The transport of a [`Wire`]: TCP, or TLS over TCP.
 pub trait Transport: Read + Write + Send {
     /// The socket below.
     fn socket(&self) -> &TcpStream;
 
-    /// Says that no more bytes follow.
+    /// Shuts down the sending half.
     fn finish(&mut self) {
-        // An error means that the other side is gone already, which the next read tells.
+        // An error means that the peer is gone, which the next read reports.
         let _ = self.socket().shutdown(Shutdown::Write);
     }
 }
@@ -39,14 +39,14 @@ impl Transport for TcpStream {
 /// A byte stream with a buffer and a deadline.
 pub struct Wire {
     transport: Box<dyn Transport>,
-    /// Bytes read and not yet taken.
+    /// Bytes that were read and not yet taken.
     pub buffer: Vec<u8>,
-    /// Gets a copy of every byte read.
+    /// A copy of every byte read.
     record: Option<Arc<Mutex<Vec<u8>>>>,
 }
 
 impl Wire {
-    /// Reads and writes fail after `deadline`.
+    /// Creates a stream whose reads and writes fail after `deadline`.
     pub fn new(
         transport: Box<dyn Transport>,
         deadline: Duration,
@@ -64,7 +64,7 @@ impl Wire {
         self.transport.socket()
     }
 
-    /// Writes all of it.
+    /// Writes all bytes.
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), End> {
         self.transport.write_all(bytes).and_then(|()| self.transport.flush()).map_err(|error| {
             match error.kind() {
@@ -74,18 +74,18 @@ impl Wire {
         })
     }
 
-    /// Says that no more bytes follow.
+    /// Shuts down the sending half.
     pub fn finish(&mut self) {
         self.transport.finish();
     }
 
     /// Closes with a reset instead of an orderly end.
     pub fn reset(self) {
-        // With linger at zero the drop below sends a reset and forgets what was not sent.
+        // With linger at zero, the drop below sends a reset and discards unsent bytes.
         let _ = socket2::SockRef::from(self.transport.socket()).set_linger(Some(Duration::ZERO));
     }
 
-    /// Reads more bytes into the buffer: at least one.
+    /// Reads more bytes into the buffer, at least one.
     pub fn fill(&mut self) -> Result<usize, End> {
         let mut chunk = [0; 64 * 1024];
         loop {
@@ -107,7 +107,7 @@ impl Wire {
         }
     }
 
-    /// Takes exactly `count` bytes; on an early end they stay in the buffer.
+    /// Takes exactly `count` bytes. After an early end they stay in the buffer.
     pub fn take(&mut self, count: usize) -> Result<Vec<u8>, End> {
         while self.buffer.len() < count {
             self.fill()?;
@@ -115,7 +115,7 @@ impl Wire {
         Ok(self.buffer.drain(..count).collect())
     }
 
-    /// Takes everything up to and with `mark`.
+    /// Takes everything up to `mark`, included.
     pub fn take_through(&mut self, mark: &[u8]) -> Result<Vec<u8>, End> {
         let mut from = 0;
         loop {
@@ -141,7 +141,7 @@ impl Wire {
         self.take_through(b"\r\n\r\n").map(Head::parse)
     }
 
-    /// Takes a body framed like this. Never fails: what is wrong is said in [`Body::fault`].
+    /// Takes a body with this framing. Never fails: [`Body::fault`] has the error.
     pub fn take_body(&mut self, framing: Framing) -> Body {
         let mut body = Body { framing, ..Body::default() };
         let result = match framing {

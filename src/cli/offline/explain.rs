@@ -109,11 +109,11 @@ impl Case<'_> {
             Some(_) => row(index, format!("wins -> {}", outcome(self, rule))),
             None => row(index, "takes the name, and what it does needs a request".to_owned()),
         }));
-        let none = if is_address { "; nobody asks for an address" } else { "" };
+        let none = if is_address { "; no client asks for an address by name" } else { "" };
         let mut text = format!("  the name asked for decides, before a byte is answered{none}:\n");
         text.push_str(&output::columns(&rows));
         if acts.is_none() {
-            text.push_str("  so TLS is ended here, and the rules are asked again for the request:\n");
+            text.push_str("  so TLS is terminated here, and the rules are asked again for the request:\n");
             text.push_str(&self.by_request());
         }
         Some(text)
@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn segments_are_taken_off_whatever_their_encoding() {
+    fn encoded_segments_are_removed_too() {
         for (path, count, rest) in [
             ("/users/7", 1, "/7"),
             ("/%75sers/7", 1, "/7"),

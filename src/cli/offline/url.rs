@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_as_people_write_them() {
+    fn urls_are_parsed_as_people_write_them() {
         for (url, host, port, path, query) in [
             ("http://Admin.Localhost:8021/users/7?a=1#x", "admin.localhost", 8021, "/users/7", "?a=1"),
             ("https://example.com", "example.com", 443, "/", ""),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_gate_would_refuse_is_refused() {
+    fn a_request_that_the_gate_would_refuse_is_refused() {
         for url in ["http://h/a/../b", "http://h/%2e%2E", "http://h/ü", "http://h/."] {
             assert_eq!(routed(url), Err(Reason::RequestTarget), "{url}");
         }
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_is_said() {
+    fn a_text_that_is_no_url_is_an_error() {
         for (url, part) in [
             ("ftp://x/", "not http://"),
             ("/users", "no host"),

@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_slips_of_the_finger_and_nothing_far_off() {
+    fn finds_typing_errors_and_nothing_far_off() {
         let keys = ["target", "targets", "upstream", "host"];
         assert_eq!(did_you_mean("targt", keys), Some("target"));
         assert_eq!(did_you_mean("tragets", keys), Some("targets"));

@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn every_advice_has_its_mistake() {
+    fn every_hint_has_an_error_that_it_fits() {
         let mut wrong = Vec::new();
         let mut given: BTreeSet<&str> = BTreeSet::new();
         for (text, expected) in [

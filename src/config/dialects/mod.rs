@@ -31,7 +31,7 @@ pub(crate) struct Dialect {
 /// The dialects in the order in which they are read. The first has no keys of its own: it takes every file without
 /// a key of another dialect.
 pub(crate) const DIALECTS: [Dialect; 2] = [
-    Dialect { name: "native", about: "Our own", keys: &[], read: native::read },
+    Dialect { name: "native", about: "Listeners, rules and upstreams", keys: &[], read: native::read },
     Dialect {
         name: "compose",
         about: "Services with labels",

@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_means_the_same_wherever_it_stands_and_whatever_it_is_called() {
+    fn places_and_names_do_not_change_the_identity_of_a_rule() {
         let rule = "- { host: a.test, path_prefix: /x, upstream: one }";
         let old = plan(&[rule], &["one: { targets: [\"127.0.0.1:1\"] }"]);
         let renamed = "- { name: other, host: a.test, path_prefix: /x, upstream: two }";
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_request_could_notice_makes_another_rule() {
+    fn every_difference_that_a_request_notices_changes_the_identity() {
         let same = ["one: { targets: [\"127.0.0.1:1\"] }"];
         let old = plan(&["- { host: a.test, path_prefix: /x, upstream: one }"], &same);
         for other in [
@@ -226,7 +226,7 @@ mod tests {
 
     /// The index finds the rules that a comparison with each would find.
     #[test]
-    fn each_of_many_is_found_and_no_other() {
+    fn an_identity_is_found_among_many_and_no_other() {
         let rules = |from: usize, to: usize| -> Vec<String> {
             (from..to)
                 .map(|n| format!("- {{ host: h{n}.test, target: \"127.0.0.1:{}\" }}", n % 7 + 1))

@@ -26,7 +26,7 @@ pub struct Plan {
     pub internal_api: InternalApi,
     /// Listeners in written order. Names are unique.
     pub listeners: Vec<Listener>,
-    /// The upstreams. Rules and TCP listeners refer to them by [`UpstreamId`]. An upstream that a `target:` made
+    /// The upstreams. Rules and TCP listeners refer to them by `UpstreamId`. An upstream that a `target:` made
     /// has the name of its first target.
     pub upstreams: Vec<Upstream>,
     /// Whether a change of the files causes a reload: `watch`. `SMOLGATE_WATCH` comes before it.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::origin::Origin;
 
-/// Index into [`Plan::upstreams`].
+/// Index into `Plan::upstreams`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UpstreamId(pub usize);
 

@@ -110,7 +110,7 @@ fn certificate(decoder: &mut Decoder<'_>, node: Node, with_auth: bool) -> Option
     let cert = fields.field("cert", Decoder::path);
     let key = fields.field("key", Decoder::path);
     if !with_auth {
-        let hint = "the listener's `client_auth` is for everyone whose name is unknown";
+        let hint = "the listener's `client_auth` applies to names without a certificate";
         fields.not_here(&["client_auth"], "means nothing on a default certificate", hint);
     }
     let client_auth = fields.field("client_auth", client_auth);

@@ -227,7 +227,8 @@ impl<'t> Reader<'t, '_> {
     }
 
     /// Hides the rest of the text after an error, because no tree tells where a secret ends. The rest begins at
-    /// the secret that was being read, or at the first word after the last event that may be the key of a secret.
+    /// the secret that was being read. Without one, it begins at the first later word that may be the key of a
+    /// secret.
     fn mask_unread_secrets(&mut self) {
         let from = self.secret.or_else(|| {
             let mut end = self.read_to;

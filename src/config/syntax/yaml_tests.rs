@@ -70,7 +70,7 @@ fn every_duplicate_is_reported() {
 }
 
 #[test]
-fn laughs_are_bounded() {
+fn aliases_are_bounded() {
     let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let below = format!("*a{},", level - 1).repeat(10);

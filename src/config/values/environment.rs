@@ -48,7 +48,7 @@ mod tests {
     use crate::config::MemoryInputs;
 
     #[test]
-    fn both_prefixes_and_the_first_of_them_first() {
+    fn the_first_prefix_comes_before_the_second() {
         let named = |inputs: &MemoryInputs| variable(inputs, "WATCH").map(|variable| variable.name);
         let old = MemoryInputs::new().env("LITEPROXY_WATCH", "yes");
         assert_eq!(named(&MemoryInputs::new()), None);

@@ -44,7 +44,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, ValueError> {
 pub(crate) fn timeout(text: &str) -> Result<Duration, ValueError> {
     match duration(text)? {
         Duration::ZERO => Err(ValueError::hint(
-            "is no time at all",
+            "is zero, which is no time-out",
             "there is no value for \"never\"; write a long one, such as \"1d\"",
         )),
         duration => Ok(duration),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_read_again() {
+    fn a_shown_value_parses_to_itself() {
         for milliseconds in [0, 1, 999, 1_000, 1_500, 60_000, 90_000, 3_600_000, 86_400_000] {
             let value = Duration::from_millis(milliseconds);
             assert_eq!(duration(&show_duration(value)), Ok(value));

@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_readers_could_read_in_two_ways_is_refused() {
+    fn ambiguous_heads_are_refused() {
         let heads = [
             ("GET / HTTP/1.1\nHost: h\r\n\r\n", 400),
             ("GET  / HTTP/1.1\r\n\r\n", 400),
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn wishes_have_defaults_units_and_limits() {
+    fn options_of_the_query_have_defaults_units_and_limits() {
         let options =
             |target: &str| QueryOptions::of(&parse(&format!("GET {target} HTTP/1.1\r\n\r\n")).unwrap());
         let defaults = options("/").unwrap();

@@ -91,7 +91,7 @@ fn ask(server: &Server, request: &str) -> Answer {
 }
 
 #[test]
-fn it_says_who_it_is_and_what_it_received() {
+fn the_report_has_the_name_and_the_request() {
     let server = start();
     let mut client = Client::new(&server);
     let port = client.0.get_ref().local_addr().unwrap().port();
@@ -209,7 +209,7 @@ fn pieces_come_one_by_one() {
 }
 
 #[test]
-fn any_status_and_delay_can_be_had() {
+fn any_status_and_delay_can_be_asked_for() {
     let server = start();
     assert!(
         ask(&server, "GET /?status=503&delay=1ms HTTP/1.0\r\n\r\n")
@@ -232,7 +232,7 @@ fn any_status_and_delay_can_be_had() {
 }
 
 #[test]
-fn what_is_no_request_is_refused_and_closed() {
+fn an_invalid_request_is_refused_and_its_connection_closed() {
     let server = start();
     let long = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(70_000));
     for (request, status) in
@@ -247,7 +247,7 @@ fn what_is_no_request_is_refused_and_closed() {
 }
 
 #[test]
-fn websocket_says_back_what_it_hears() {
+fn websocket_echoes() {
     use async_tungstenite::tungstenite::Message;
     use futures_lite::StreamExt;
     let server = start();

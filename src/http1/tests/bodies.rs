@@ -1,4 +1,4 @@
-//! Bodies: every framing, every cut, and what is refused.
+//! Tests of bodies: every framing, every cut, and refusals.
 
 use proptest::prelude::*;
 
@@ -8,7 +8,7 @@ use crate::http1::{
     LAST_CHUNK, TRAILER_BYTES_MAX, TRAILER_FIELDS_MAX,
 };
 
-/// What came of a body in the end.
+/// The result of a whole body.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     data: Vec<u8>,
@@ -17,7 +17,7 @@ struct Outcome {
     done: bool,
 }
 
-/// Feeds pieces one after the other, stopping where the body ends.
+/// Feeds pieces one after the other, up to the end of the body.
 fn decode<'a>(framing: Framing, pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Outcome, BodyError> {
     let mut reader = BodyReader::new(framing);
     let mut outcome = Outcome { data: Vec::new(), trailers: Vec::new(), consumed: 0, done: reader.is_done() };
@@ -213,7 +213,7 @@ fn trailers_are_kept_unless_they_could_change_the_message() {
 }
 
 #[test]
-fn what_is_not_data_has_limits() {
+fn chunk_lines_extensions_and_trailers_have_limits() {
     let line = |extension: usize| [&b"1;"[..], &vec![b'x'; extension], b"\r\na\r\n"].concat();
     // Size, semicolon and CR count too.
     let longest = CHUNK_LINE_BYTES_MAX as usize - 3;
@@ -269,7 +269,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_encoded_decodes_to_the_same_however_it_is_cut(
+    fn an_encoded_body_decodes_to_its_data_however_it_is_cut(
         pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..12),
         places in prop::collection::vec(any::<usize>(), 0..40),
         beyond in prop::collection::vec(any::<u8>(), 0..20),

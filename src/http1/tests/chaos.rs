@@ -1,4 +1,5 @@
-//! Random heads: nothing panics, what is taken is as strict as promised, and cuts make no difference.
+//! Tests with random heads: nothing panics, accepted heads are as strict as promised, and cuts make no
+//! difference.
 
 use proptest::prelude::*;
 
@@ -12,7 +13,7 @@ const SEEDS: &[&[u8]] = &[
     b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\nKeep-Alive: timeout=5\r\nConnection: keep-alive, x-a\r\nX-A: 1\r\n\r\n",
 ];
 
-/// What hostile heads are made of.
+/// Pieces of hostile heads.
 const SPICE: &[&[u8]] = &[
     b"\r\n",
     b"\r",
@@ -35,7 +36,7 @@ const SPICE: &[&[u8]] = &[
     b"*",
 ];
 
-/// A change to the bytes of a head: at a place, remove some and put others.
+/// Changes to the bytes of a head: at a place, remove some bytes and insert others.
 fn edits() -> impl Strategy<Value = Vec<(usize, usize, Vec<u8>)>> {
     let spice = prop_oneof![
         prop::collection::vec(any::<u8>(), 0..3),
@@ -61,7 +62,7 @@ fn ends(bytes: &[u8], places: &[usize]) -> Vec<usize> {
     ends
 }
 
-/// Promises that hold for every request that is taken.
+/// Checks what holds for every request that is accepted.
 fn check_request(bytes: &[u8], head: &RequestHead<'_>) {
     let taken = &bytes[..head.len];
     let lines: Vec<u8> = head.fields.iter().flat_map(|field| field.line().to_vec()).collect();
@@ -95,7 +96,7 @@ proptest! {
         places in prop::collection::vec(any::<usize>(), 0..12),
         tight in any::<bool>(),
     ) {
-        // The end makes sure that every reading comes to an outcome.
+        // The last bytes make sure that every parse comes to an outcome.
         let bytes = [&edited(seed, edits)[..], b"\r\n\r\n\n"].concat();
         let limits = HeadLimits { bytes: if tight { 80 } else { 8192 }, fields: 5, target: 20 };
         let ends = ends(&bytes, &places);

@@ -1,4 +1,4 @@
-//! Byte strings in, heads and bodies out. What these files share stands here.
+//! Tests of the parser: byte strings in, heads and bodies out. This file holds their shared parts.
 
 use crate::http::{FieldTable, Fields, HeadLimits, Refusal, RequestHead, ResponseHead};
 use crate::http1::{HeadScan, parse_request, parse_response};
@@ -10,10 +10,10 @@ mod requests;
 mod responses;
 mod splits;
 
-/// The limits a listener has unless told otherwise, as far as these tests care.
+/// The default limits of a listener, as far as these tests need them.
 const LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 128, target: 8 * 1024 };
 
-/// Parses a request that must be whole, and looks at it.
+/// Parses a request that must be complete, and calls `look` with its head.
 fn with_request<T>(bytes: &[u8], look: impl FnOnce(&RequestHead<'_>) -> T) -> T {
     let mut table = FieldTable::new();
     match parse_request(bytes, &mut HeadScan::default(), &LIMITS, &mut table) {
@@ -31,7 +31,7 @@ fn refused_request(bytes: &[u8], limits: &HeadLimits) -> Refusal {
     }
 }
 
-/// Parses a response that must be whole, and looks at it.
+/// Parses a response that must be complete, and calls `look` with its head.
 fn with_response<T>(bytes: &[u8], look: impl FnOnce(&ResponseHead<'_>) -> T) -> T {
     let mut table = FieldTable::new();
     match parse_response(bytes, &mut HeadScan::default(), &LIMITS, &mut table) {
@@ -45,7 +45,7 @@ fn get_with(lines: &str) -> Vec<u8> {
     format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n").into_bytes()
 }
 
-/// Everything a head says about its fields, owned.
+/// All that is known of the fields of a head, owned.
 fn fields_of(fields: &Fields<'_>) -> Vec<String> {
     fields
         .iter()
@@ -63,7 +63,7 @@ fn fields_of(fields: &Fields<'_>) -> Vec<String> {
         .collect()
 }
 
-/// Everything a request head says, owned, so that two readings of the same bytes can be compared.
+/// All that is known of a request head, owned, so that two readings of the same bytes can be compared.
 fn request_as_text(head: &RequestHead<'_>) -> String {
     let RequestHead {
         method,
@@ -100,7 +100,7 @@ fn request_as_text(head: &RequestHead<'_>) -> String {
     )
 }
 
-/// The same for a response.
+/// All that is known of a response head, owned.
 fn response_as_text(head: &ResponseHead<'_>) -> String {
     let ResponseHead {
         version,

@@ -1,4 +1,4 @@
-//! Request heads, row by row.
+//! Tests of request heads, row by row.
 
 use super::*;
 use crate::http::{Authority, Framing, Method, Name, Version};
@@ -139,7 +139,7 @@ fn bad_request_lines_are_refused() {
             &long,
         ],
     );
-    // What is wrong from the start is not waited out.
+    // An invalid beginning is refused without the rest.
     assert_refused(Reason::RequestMalformed, &[b"\x16", b"GET / HTTP/1.1\n"]);
 }
 

@@ -1,4 +1,4 @@
-//! Response heads, row by row.
+//! Tests of response heads, row by row.
 
 use std::time::Duration;
 
@@ -92,7 +92,7 @@ fn only_a_whole_101_switches_protocols() {
 }
 
 #[test]
-fn connection_names_fields_here_too() {
+fn connection_names_fields_of_a_response_too() {
     with_response(
         b"HTTP/1.1 200 OK\r\nConnection: x-a, set-cookie\r\nX-A: 1\r\nSet-Cookie: c\r\n\r\n",
         |head| {

@@ -1,8 +1,9 @@
-//! However the bytes of a head arrive, the outcome is the same, and the cost is that of its length.
+//! Tests of heads that come in pieces: the outcome does not depend on the cuts, and the cost is that of the
+//! length.
 
 use super::*;
 
-/// What came of a head in the end: its text, or the refusal; `None` if it never ended.
+/// The result of a head: its text, or the refusal; `None` if it never ended.
 pub(super) type Outcome = Option<Result<String, Refusal>>;
 
 /// Feeds growing beginnings of `bytes`, as a reader that fills a buffer does, up to the first outcome.
@@ -58,7 +59,7 @@ const REQUESTS: &[&[u8]] = &[
     b"\r\n\r\n\n",
 ];
 
-/// Small enough that several of the requests above are over them.
+/// Limits that several of the requests above exceed.
 const TIGHT: HeadLimits = HeadLimits { bytes: 100, fields: 5, target: 32 };
 
 #[test]
@@ -125,7 +126,8 @@ fn a_dripping_head_is_parsed_a_few_times_only() {
         }
         let head = parse_request(&bytes, &mut scan, &LIMITS, &mut table).unwrap().unwrap();
         assert_eq!(head.len, bytes.len());
-        // One for each byte of empty lines and of the method, then target, version and the end.
+        // One attempt for each byte of empty lines and of the method, then one each for target, version and
+        // end.
         assert!(scan.attempts <= 12, "{}", scan.attempts);
         assert!(scan.bytes_searched <= bytes.len(), "{}", scan.bytes_searched);
     }

@@ -1,10 +1,9 @@
-//! The certificates of one listener: read from files when a generation is built, found by name when a
-//! client asks.
+//! The certificates of one listener: read from files when a generation is built, found by name when a client
+//! connects.
 //!
-//! Whatever cannot be used is told as a [`Problem`] with the place where it was written; the rest
-//! serves, and in its place what was served of it until now. A certificate is told apart by its own
-//! names (subjectAltName), not by its file's.
-//! Certificates that come from elsewhere than from files would be added here, as [`Entry`]s.
+//! A certificate that cannot be used becomes a [`Problem`] with the place where it was written. In its place,
+//! the one that was served before goes on. A certificate counts for its own names (subjectAltName), not for
+//! the name of its file. Certificates from other sources would be added here, as [`Entry`]s.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -23,39 +22,39 @@ use super::x509::{self, CertificateInfo};
 use crate::config::plan::{CertificateFiles, CertificateSource, ClientAuth, ListenerTls, Origin};
 use crate::log::clock::Utc;
 
-/// Said behind what is wrong with a certificate in whose place another is served.
-const KEPT_NOTE: &str = "; the one that was served until now is kept";
+/// The end of a message about a certificate if an earlier one is served in its place.
+const KEPT_NOTE: &str = "; the certificate that was served before is kept";
 
-/// One certificate that can be shown.
+/// One certificate that can be served.
 #[derive(Clone)]
 pub(in crate::tls) struct Entry {
     pub(in crate::tls) key: Arc<CertifiedKey>,
     pub(super) info: CertificateInfo,
-    /// What clients that ask for its names have to show.
+    /// The requirements for clients that ask for its names.
     pub(in crate::tls) client_auth: Option<Arc<ClientAuth>>,
     origin: Origin,
-    /// What it was found by, and its own file.
+    /// The files that the configuration names for it. `file` is its own file.
     source: CertificateFiles,
     file: PathBuf,
     expired: bool,
-    /// What its file holds now cannot be used; this is what it held before.
+    /// Whether its file can no longer be used, and this is the earlier content.
     served_instead: bool,
 }
 
-/// All of a listener, by name.
+/// All certificates of a listener, by name.
 pub(in crate::tls) struct Certificates {
     entries: Vec<Entry>,
-    /// Indices of those that have this name, those first that are not expired.
+    /// Indices of the certificates for each name, those first that are not expired.
     exact: HashMap<Box<str>, Vec<usize>>,
-    /// The same for `*.example.com`, kept as `example.com`.
+    /// Indices of the certificates for `*.example.com`, with the key `example.com`.
     wildcard: HashMap<Box<str>, Vec<usize>>,
-    /// What is shown when no name fits.
+    /// The certificate for names that no certificate has.
     default: Vec<usize>,
 }
 
 impl Certificates {
-    /// Reads all of it. What cannot be used is taken from `before`, what was served until now, if it came
-    /// from the same place. Blocks.
+    /// Reads all certificates. If one cannot be used, the one from the same place in `before`, the
+    /// certificates until now, is kept. Blocks.
     pub(in crate::tls) fn load(
         tls: &ListenerTls,
         provider: &CryptoProvider,
@@ -84,12 +83,12 @@ impl Certificates {
         all
     }
 
-    /// Gives each name its certificates. The demand of the first one written counts for a name, so
-    /// that another certificate for it cannot be a way around it.
+    /// Assigns each name its certificates. The `client_auth` of the first one written counts for a name, so
+    /// that a second certificate cannot bypass it.
     ///
-    /// `failed` are the demands of certificates that could not be read. Nobody knows their names, so
-    /// whoever takes names unseen, a wildcard or a default, must demand as much or take none: what
-    /// fails must not be open to everyone because of that.
+    /// `failed` has the `client_auth` of each certificate that could not be read. Their names are unknown. So
+    /// a wildcard or default certificate is used only if it has the same `client_auth`. Otherwise a file that
+    /// cannot be read would open a protected name to all clients.
     fn index(&mut self, named: usize, failed: &[Arc<ClientAuth>]) {
         let (exact, wildcard) = (&mut self.exact, &mut self.wildcard);
         let entries = &self.entries;
@@ -113,19 +112,19 @@ impl Certificates {
         self.default.retain(|index| as_strict(&entries[*index]));
     }
 
-    /// The certificates for a name in lower case, best first; the default when nobody has it.
+    /// The certificates for a name in lower case, best first; the default if no certificate has the name.
     pub(in crate::tls) fn find(&self, name: Option<&[u8]>) -> &[usize] {
         let name = name.and_then(|name| std::str::from_utf8(name).ok());
         name.and_then(|name| self.find_named(name)).unwrap_or(&self.default)
     }
 
-    /// Those that have the name itself, else those with a wildcard for its first label.
+    /// The certificates with the name itself, else those with a wildcard for its first label.
     pub(in crate::tls) fn find_named(&self, name: &str) -> Option<&[usize]> {
         let wildcard = || self.wildcard.get(name.split_once('.')?.1);
         self.exact.get(name).or_else(wildcard).map(Vec::as_slice)
     }
 
-    /// Whether one of them has `*.suffix`, or a name with one label before `suffix`.
+    /// Whether a certificate has `*.suffix`, or a name with one label before `suffix`.
     pub(in crate::tls) fn has_any_under(&self, suffix: &str) -> bool {
         let mut names = self.exact.keys().filter_map(|name| name.split_once('.'));
         self.wildcard.contains_key(suffix) || names.any(|(_, rest)| rest == suffix)
@@ -135,12 +134,12 @@ impl Certificates {
         &self.entries[index]
     }
 
-    /// What is shown: the chains, in the order in which they were read.
+    /// The certificate chains, in the order in which they were read.
     pub(in crate::tls) fn chains(&self) -> impl Iterator<Item = &[CertificateDer<'static>]> {
         self.entries.iter().map(|entry| &*entry.key.cert)
     }
 
-    /// How many are served in place of what their files hold now.
+    /// The number of certificates that are served in place of their files' present content.
     pub(in crate::tls) fn served_instead(&self) -> usize {
         self.entries.iter().filter(|entry| entry.served_instead).count()
     }
@@ -156,14 +155,14 @@ impl Certificates {
     }
 }
 
-/// Reading on the way.
+/// The state of a load.
 struct Load<'a> {
     provider: &'a CryptoProvider,
     now: i64,
-    /// What was served until now.
+    /// The certificates until now.
     before: &'a [Entry],
     entries: Vec<Entry>,
-    /// What certificates that could not be read demand of clients.
+    /// The `client_auth` of each certificate that could not be read.
     failed: Vec<Arc<ClientAuth>>,
     problems: &'a mut Vec<Problem>,
 }
@@ -184,18 +183,18 @@ impl Load<'_> {
         for entry in self.entries.iter().filter(|entry| entry.info.names.is_empty()) {
             let message = format!("the certificate {} has no DNS name in it", entry.file.display());
             let hint =
-                "nobody can ask for it; issue it with a subjectAltName, or make it `default_certificate`";
+                "no client can ask for it; issue it with a subjectAltName, or make it `default_certificate`";
             let (origin, hint) = (entry.origin.clone(), hint.into());
             self.problems.push(Problem { origin, is_warning: true, message, hint });
         }
     }
 
-    /// Keeps what was served of a source until now, as far as it is `meant`, and says so. The source
-    /// demands of clients what it demands now.
+    /// Keeps the earlier certificates of a source that are `meant`. Returns whether there are any. They get
+    /// the source's present `client_auth`.
     fn keep(&mut self, source: &CertificateSource, meant: impl Fn(&Entry) -> bool) -> bool {
         let already = self.entries.len();
         for entry in self.before.iter().filter(|entry| entry.source == source.files && meant(entry)) {
-            // The default may have come from the same file as one that is asked for by name.
+            // The default and a certificate for names may come from one file.
             if self.entries[already..].iter().any(|kept| kept.file == entry.file) {
                 continue;
             }
@@ -226,7 +225,7 @@ impl Load<'_> {
         };
         let Some((mut message, hint)) = wrong else { return self.entries.push(entry) };
         let now = self.now;
-        // Its client sees what is wrong, unless there is something better to be shown.
+        // Without a valid earlier certificate, serve this one: its client sees what is wrong.
         if self.keep(source, |before| before.file == cert && before.info.are_valid_at(now)) {
             message.push_str(KEPT_NOTE);
         } else {
@@ -235,7 +234,7 @@ impl Load<'_> {
         self.problems.push(Problem::error(&source.origin, message, hint));
     }
 
-    /// A certificate, and what is wrong with its time.
+    /// Reads a certificate, and finds what is wrong with its validity.
     fn read(
         &self,
         source: &CertificateSource,
@@ -244,7 +243,7 @@ impl Load<'_> {
     ) -> Result<(Entry, Option<ProblemText>), ProblemText> {
         let certified = certified_key(cert, key, self.provider)?;
         let info = certified.cert.first().and_then(|own| x509::read(own));
-        let info = info.ok_or_else(|| (format!("{} is not a certificate of X.509", cert.display()), ""))?;
+        let info = info.ok_or_else(|| (format!("{} is not an X.509 certificate", cert.display()), ""))?;
         let shown = cert.display();
         let expired = info.not_after < self.now;
         let wrong = if expired {
@@ -285,7 +284,7 @@ fn certified_key(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<C
         pem::Error::NoItemsFound => {
             (format!("there is no PEM private key in {shown_key}"), "an encrypted key cannot be used")
         }
-        // What else the file holds is nobody's business.
+        // The message must not quote the file, which may hold secrets.
         _ => (format!("the key {shown_key} cannot be read: it is not valid PEM"), ""),
     })?;
     CertifiedKey::from_der(chain, private, provider).map_err(|error| match error {
@@ -297,7 +296,7 @@ fn certified_key(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<C
     })
 }
 
-/// The authorities in a PEM file, and their certificates, or what to say about it.
+/// The authorities in a PEM file and their certificates, or half a sentence about the error.
 pub(in crate::tls) fn authorities(
     path: &Path,
 ) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), String> {

@@ -1,4 +1,4 @@
-//! Certificates as files: which are found, what is said of the others.
+//! Tests of certificates in files: which are found, and the problems of the others.
 
 use std::path::Path;
 
@@ -62,14 +62,14 @@ fn load_after(
     (all, said.collect())
 }
 
-/// The first name of what is shown to who asks for `name`.
+/// The first name of the certificate that a client gets for `name`.
 fn shown(all: &Certificates, name: &str) -> Option<String> {
     let found = all.find(Some(name.as_bytes())).first()?;
     all.entry(*found).info.names.first().cloned()
 }
 
 #[test]
-fn a_folder_with_everything_in_it() {
+fn every_certificate_in_a_folder_is_found() {
     let dir = tempfile::tempdir().unwrap();
     issue(dir.path(), "a.crt", "a.key", &["a.test", "*.a.test"]);
     issue(dir.path(), "b.pem", "b.key", &["b.test"]);
@@ -100,7 +100,7 @@ fn a_folder_with_everything_in_it() {
 }
 
 #[test]
-fn what_is_wrong_is_named_and_the_rest_is_there() {
+fn problems_are_named_and_all_other_certificates_are_served() {
     let dir = tempfile::tempdir().unwrap();
     issue(dir.path(), "good.crt", "good.key", &["good.test"]);
     issue(dir.path(), "lonely.crt", "away", &["lonely.test"]);
@@ -123,12 +123,12 @@ fn what_is_wrong_is_named_and_the_rest_is_there() {
         assert!(line.starts_with("smolgate.yml:3: ") && line.contains(what) && line.contains(more), "{line}");
     }
     assert_eq!(shown(&all, "good.test").as_deref(), Some("good.test"));
-    assert_eq!(shown(&all, "old.test").as_deref(), Some("old.test"), "its client says what is wrong");
+    assert_eq!(shown(&all, "old.test").as_deref(), Some("old.test"), "its client sees what is wrong");
     assert_eq!(shown(&all, "other.test"), None);
 }
 
 #[test]
-fn what_cannot_be_used_any_more_is_kept_as_it_was() {
+fn a_file_that_can_no_longer_be_used_keeps_its_earlier_certificate() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str| dir.path().join(name);
     for name in ["a", "b", "c", "d", "e"] {
@@ -142,12 +142,12 @@ fn what_cannot_be_used_any_more_is_kept_as_it_was() {
     issue_until(dir.path(), "c.crt", "c.key", &["c.test", "new.test"], 2001);
     std::fs::remove_file(file("d.crt")).unwrap();
     std::fs::remove_dir_all(file("more")).unwrap();
-    // Twice: what is kept is what the next load keeps.
+    // The second load keeps the certificates that the first has kept.
     let (once, _) = load_after(Some(&before), sources(), None);
     let (all, said) = load_after(Some(&once), sources(), None);
     assert_eq!(said.len(), 4, "{said:#?}");
     assert!(
-        said.iter().all(|line| line.ends_with("; the one that was served until now is kept")),
+        said.iter().all(|line| line.ends_with("; the certificate that was served before is kept")),
         "{said:#?}"
     );
     assert_eq!(all.served_instead(), 4);
@@ -156,9 +156,9 @@ fn what_cannot_be_used_any_more_is_kept_as_it_was() {
         assert_eq!(shown(&all, &name), Some(name.clone()));
     }
     assert!(all.entries.iter().all(|entry| !entry.expired));
-    assert_eq!(shown(&all, "d.test"), None, "whoever took it away wants it to go");
+    assert_eq!(shown(&all, "d.test"), None, "a file that was removed is not kept");
     assert_eq!(shown(&all, "new.test"), None);
-    // As soon as there is a good one, it is served; without its source, none is.
+    // A good file is served at once. Without its source, no certificate is.
     issue(dir.path(), "a.crt", "a.key", &["a.test", "new.test"]);
     let (all, said) = load_after(Some(&all), vec![path(&dir, "")], None);
     assert_eq!((said.len(), all.served_instead()), (2, 2), "{said:#?}");
@@ -167,7 +167,7 @@ fn what_cannot_be_used_any_more_is_kept_as_it_was() {
 }
 
 #[test]
-fn what_is_kept_demands_what_is_demanded_now() {
+fn a_kept_certificate_has_the_present_client_auth() {
     let dir = tempfile::tempdir().unwrap();
     issue(dir.path(), "a.crt", "a.key", &["a.test"]);
     let (before, _) = load(vec![path(&dir, "a.crt")], None);
@@ -179,7 +179,7 @@ fn what_is_kept_demands_what_is_demanded_now() {
 }
 
 #[test]
-fn one_without_a_name_is_only_good_as_a_default() {
+fn a_certificate_without_a_name_is_only_good_as_a_default() {
     let dir = tempfile::tempdir().unwrap();
     issue(dir.path(), "a.crt", "a.key", &[]);
     let (_, said) = load(vec![path(&dir, "a.crt")], None);
@@ -188,7 +188,7 @@ fn one_without_a_name_is_only_good_as_a_default() {
 }
 
 #[test]
-fn one_that_is_valid_comes_before_one_that_is_not() {
+fn a_valid_certificate_comes_before_an_expired_one() {
     let dir = tempfile::tempdir().unwrap();
     issue_until(dir.path(), "a.crt", "a.key", &["same.test"], 2001);
     issue(dir.path(), "b.crt", "b.key", &["same.test"]);
@@ -214,14 +214,14 @@ fn a_default_is_one_certificate() {
 }
 
 #[test]
-fn what_cannot_be_read_is_not_open_to_everyone_because_of_that() {
+fn an_unreadable_certificate_does_not_open_its_name_to_all_clients() {
     let dir = tempfile::tempdir().unwrap();
     issue(dir.path(), "wild.crt", "wild.key", &["*.test", "plain.test"]);
     let secret = |name: &str| source(CertificateFiles::Path(dir.path().join(name)), Some("ca.pem"));
     let wild = || path(&dir, "wild.crt");
     let (all, said) = load(vec![secret("secret.crt"), wild()], Some(wild()));
     assert_eq!(said.len(), 1);
-    // Nobody knows whether this was the name of the one that is missing.
+    // This may have been the name of the certificate that is missing.
     assert_eq!(shown(&all, "secret.test"), None);
     assert_eq!(shown(&all, "plain.test").as_deref(), Some("*.test"));
     issue(dir.path(), "secret.crt", "secret.key", &["secret.test"]);
@@ -231,7 +231,7 @@ fn what_cannot_be_read_is_not_open_to_everyone_because_of_that() {
 }
 
 #[test]
-fn a_second_certificate_for_a_name_does_not_change_what_is_demanded() {
+fn a_second_certificate_for_a_name_does_not_change_its_client_auth() {
     let dir = tempfile::tempdir().unwrap();
     issue(dir.path(), "a.crt", "a.key", &["same.test"]);
     issue(dir.path(), "b.crt", "b.key", &["same.test"]);

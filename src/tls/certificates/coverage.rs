@@ -1,4 +1,4 @@
-//! Hosts that a listener has rules for, and no certificate.
+//! Hosts for which a listener has rules, but no certificate.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -7,17 +7,17 @@ use super::certificates::Certificates;
 use super::problem::Problem;
 use crate::config::plan::{Action, CertificateFiles, CertificateSource, HostPattern, Origin, Rule};
 
-/// Hosts that are named in one message.
+/// Hosts that one message names.
 const SHOWN: usize = 10;
 
-/// What to say of hosts that rules ask for and that clients cannot reach under TLS, because no
-/// certificate has their name. Addresses are left out: nobody asks for them by name.
+/// The problem of hosts in rules that clients cannot reach under TLS, because no certificate has their name.
+/// Addresses are left out, because clients do not ask for them by name.
 pub(in crate::tls) fn missing(
     rules: &[Rule],
     certificates: &Certificates,
     sources: &[CertificateSource],
 ) -> Option<Problem> {
-    // Where there is a default, it is shown for them.
+    // The default certificate is for all hosts.
     if !certificates.find(None).is_empty() {
         return None;
     }
@@ -26,7 +26,7 @@ pub(in crate::tls) fn missing(
     let mut found: Vec<(&HostPattern, &Origin)> = Vec::new();
     for rule in rules {
         if rule.decides_by_name() {
-            // Everything comes to it, so TLS is not ended for anybody further down.
+            // This rule takes all connections, so TLS is not terminated for later rules.
             if rule.hosts.is_empty() {
                 break;
             }
@@ -61,7 +61,7 @@ fn hint(sources: &[CertificateSource]) -> String {
     format!("this version gets no certificates by itself: {what}")
 }
 
-/// Whether a certificate has the host; of a wildcard, whether one has any host that it stands for.
+/// Whether a certificate has the host. For a wildcard, a certificate for any of its hosts is enough.
 fn is_covered(host: &HostPattern, certificates: &Certificates) -> bool {
     match host {
         HostPattern::Exact(host) if is_address(host) => true,

@@ -7,22 +7,22 @@ use super::problem::ProblemText;
 use crate::config::plan::CertificateFiles;
 use crate::files;
 
-/// Bytes of a certificate or key file that are read: a chain has some kilobytes.
+/// Bytes of the largest certificate or key file that is read. A chain has some kilobytes.
 const FILE_BYTES_MAX: usize = 1024 * 1024;
 
-/// A certificate's file and its key's.
+/// The files of a certificate and of its key.
 pub(super) type Pair = (PathBuf, PathBuf);
 
-/// What certbot calls the chain and the key of a certificate.
+/// The names that certbot gives to the chain and the key of a certificate.
 const CERTBOT_CHAIN: &str = "fullchain.pem";
 const CERTBOT_KEY: &str = "privkey.pem";
 
-/// Every certificate that `path` stands for: itself if it is a file; if it is a folder, each `.crt` or
-/// `.pem` with the `.key` of the same name, and certbot's `fullchain.pem` with its `privkey.pem`, there
-/// or one folder further down. Blocks.
+/// The certificates at `path`: the file itself, or those in the folder. In a folder, each `.crt` or `.pem`
+/// belongs to the `.key` of the same name. The `fullchain.pem` of certbot belongs to its `privkey.pem`, in
+/// the folder or one folder further down. Blocks.
 ///
 /// # Errors
-/// What to say when there is nothing, and what to do about it.
+/// The message and the hint if there is no certificate.
 pub(super) fn pairs(path: &Path) -> Result<Vec<Pair>, ProblemText> {
     let shown = path.display();
     let cannot = |error: io::Error| (format!("{shown} cannot be read: {error}"), "");
@@ -45,8 +45,8 @@ pub(super) fn pairs(path: &Path) -> Result<Vec<Pair>, ProblemText> {
     Ok(found)
 }
 
-/// Every file and folder on which it depends what [`pairs`] finds; of a folder, the folder itself and
-/// those in it. Blocks.
+/// Every file and folder on which the result of [`pairs`] depends. For a folder, these are the folder itself
+/// and the folders in it. Blocks.
 pub fn files_of(files: &CertificateFiles) -> Vec<PathBuf> {
     let path = match files {
         CertificateFiles::Pair { cert, key } => return vec![cert.clone(), key.clone()],
@@ -59,7 +59,7 @@ pub fn files_of(files: &CertificateFiles) -> Vec<PathBuf> {
     std::iter::once(path.clone()).chain(inside.into_iter().filter(|entry| entry.is_dir())).collect()
 }
 
-/// Whether the file of a folder may hold a certificate or a key, which its name tells: no other is read.
+/// Whether a file in a folder may hold a certificate or a key, by its name. Other files are not read.
 pub fn may_count(file: &Path) -> bool {
     let is_hidden = file.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
     let extensions = ["crt", "pem", "key"];
@@ -74,7 +74,7 @@ fn sorted(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(entries)
 }
 
-/// certbot's layout has four files of which two are wanted.
+/// The two files that matter of the four in certbot's layout.
 fn certbot(folder: &Path) -> Option<Pair> {
     let pair = (folder.join(CERTBOT_CHAIN), folder.join(CERTBOT_KEY));
     (pair.0.exists() || pair.1.exists()).then_some(pair)
@@ -88,7 +88,7 @@ fn is_certificate(file: &Path) -> bool {
     !certbots && file.extension().is_some_and(|extension| extension == "crt" || extension == "pem")
 }
 
-/// The key beside a certificate. A file that holds both is its own.
+/// The file of a certificate's key. If the certificate's file holds both, it is that file.
 fn key_of(certificate: &Path) -> PathBuf {
     if certificate.file_name().is_some_and(|name| name == CERTBOT_CHAIN) {
         let key = certificate.with_file_name(CERTBOT_KEY);
@@ -102,7 +102,7 @@ fn key_of(certificate: &Path) -> PathBuf {
     if !key.exists() && both() { certificate.to_owned() } else { key }
 }
 
-/// The bytes of a file, or what to say about it.
+/// The bytes of a file, or half a sentence about the error.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
     files::read(path, FILE_BYTES_MAX).map_err(|error| format!("cannot be read: {error}"))
 }

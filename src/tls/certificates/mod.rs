@@ -1,6 +1,6 @@
-//! Certificates and authorities: read from files, found by name, and what is wrong with them.
+//! Certificates and authorities: read from files and found by name, with the problems they have.
 //!
-//! They are read off the data plane, with a generation.
+//! They are read with a generation, off the data plane.
 
 mod coverage;
 

@@ -1,21 +1,21 @@
-//! What is wrong with a certificate, for people.
+//! Problems with certificates, described for people.
 
 use crate::config::plan::Origin;
 
-/// What is wrong with a certificate, or with what clients have to show. Everything else serves.
+/// A problem with a certificate or with a `client_auth`. Everything else is served.
 #[derive(Clone, Debug)]
 pub struct Problem {
-    /// Where the file was named.
+    /// The place where the file was named.
     pub origin: Origin,
-    /// Whether it works all the same, for now.
+    /// Whether the certificate works all the same, for now.
     pub is_warning: bool,
-    /// What is wrong.
+    /// The message: what is wrong.
     pub message: String,
-    /// What to do about it; may be empty.
+    /// The hint: what to do about it. May be empty.
     pub hint: String,
 }
 
-/// What is wrong, and what to do about it.
+/// The message and the hint of a problem.
 pub(in crate::tls) type ProblemText = (String, &'static str);
 
 impl Problem {

@@ -1,7 +1,7 @@
-//! The few facts of a certificate that serving it needs: its names, and when it is valid.
+//! The facts of a certificate that are needed to serve it: its names, and when it is valid.
 //!
-//! A walk over DER (RFC 5280, section 4.1) that reads no more than that. It judges nothing: whether a
-//! certificate is any good is for its client to say, whether the key fits for rustls.
+//! The parser walks over DER (RFC 5280, section 4.1) and reads no more than that. It judges nothing: the
+//! client verifies the certificate, and rustls checks that the key fits.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -20,27 +20,27 @@ const SUBJECT_ALT_NAME: [u8; 3] = [0x55, 0x1d, 0x11];
 const DNS_NAME: u8 = 0x82;
 const IP_ADDRESS: u8 = 0x87;
 
-/// What a certificate says of itself.
+/// The names and the validity of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CertificateInfo {
-    /// Names of its subject, in lower case; a wildcard as `*.example.com`.
+    /// DNS names of the subject, in lower case; a wildcard as `*.example.com`.
     pub(super) names: Vec<String>,
-    /// Addresses of its subject.
+    /// Addresses of the subject.
     pub(super) addresses: Vec<IpAddr>,
-    /// Seconds since 1970; before it, it is not valid.
+    /// The start of the validity, in seconds since 1970.
     pub(super) not_before: i64,
-    /// Seconds since 1970; after it, it is not valid.
+    /// The end of the validity, in seconds since 1970.
     pub(super) not_after: i64,
 }
 
 impl CertificateInfo {
-    /// Whether it is valid at a time, in seconds since 1970.
+    /// Whether the certificate is valid at a time, in seconds since 1970.
     pub(super) fn are_valid_at(&self, time: i64) -> bool {
         (self.not_before..=self.not_after).contains(&time)
     }
 }
 
-/// Reads a certificate in DER; `None` when it is none.
+/// Reads a certificate in DER; `None` if it is none.
 pub(super) fn read(der: &[u8]) -> Option<CertificateInfo> {
     let mut certificate = Der(Der(der).value(SEQUENCE)?);
     let mut body = Der(certificate.value(SEQUENCE)?);
@@ -90,7 +90,7 @@ fn read_extension(extension: &[u8], info: &mut CertificateInfo) -> Option<()> {
     Some(())
 }
 
-/// RFC 5280, section 4.1.2.5: `YYMMDDHHMMSSZ` up to 2049, `YYYYMMDDHHMMSSZ` from then on.
+/// Reads a time: `YYMMDDHHMMSSZ` up to 2049, `YYYYMMDDHHMMSSZ` from then on (RFC 5280, section 4.1.2.5).
 fn time((tag, text): (u8, &[u8])) -> Option<i64> {
     let text = text.strip_suffix(b"Z")?;
     let digits: Vec<i64> = text
@@ -148,7 +148,7 @@ impl<'a> Der<'a> {
         self.next().filter(|(found, _)| *found == tag).map(|(_, content)| content)
     }
 
-    /// Passes over a value that may be left out.
+    /// Skips a value that may be left out.
     fn optional(&mut self, tag: u8) -> Option<()> {
         if self.0.first() == Some(&tag) { self.next().map(|_| ()) } else { Some(()) }
     }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn names_addresses_and_times() {
+    fn names_addresses_and_times_are_read() {
         let info = read(&certificate()).unwrap();
         assert_eq!(info.names, ["a.test", "*.b.test"]);
         assert_eq!(info.addresses, ["192.0.2.7".parse::<IpAddr>().unwrap(), "2001:db8::1".parse().unwrap()]);
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_cut_off_is_no_certificate_and_no_panic() {
+    fn a_certificate_that_is_cut_off_is_none_and_causes_no_panic() {
         let der = certificate();
         for end in 0..der.len() {
             assert_eq!(read(&der[..end]), None, "cut at {end}");
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn times_that_are_none() {
+    fn invalid_times_are_refused() {
         for text in ["240230120000", "2402301200Z", "241301000000Z", "240101240000Z", "24010100000aZ", ""] {
             assert_eq!(time((UTC_TIME, text.as_bytes())), None, "{text}");
         }

@@ -4,17 +4,17 @@ use std::net::SocketAddr;
 
 use crate::tls::{Input, Stream};
 
-/// A connection to a target, and what was read from it. Lives in a box: it is handed on for every request, and a
-/// pointer is all that moves then.
+/// A connection to a target, with the bytes read from it. It is boxed, because it moves for every request and
+/// then only a pointer moves.
 pub struct TargetConnection {
     /// The connection.
     pub stream: Stream,
-    /// Bytes the target sent that nobody has taken yet.
+    /// Bytes that the target sent and no reader has taken yet.
     pub input: Input,
     /// The target's address.
     pub address: SocketAddr,
-    /// The version of the name's answer that its pool went by when it was opened or handed out.
+    /// The version of the name's answer in the pool when the connection was opened or handed out.
     pub(super) name_version: u64,
-    /// It served an exchange before: the target may be closing it at this moment.
+    /// Whether it has served an exchange. Then the target may be closing it at this moment.
     pub reused: bool,
 }

@@ -1,4 +1,4 @@
-//! Connections of a worker to targets: the idle ones of each target, over all generations.
+//! Connections of a worker to targets. The idle ones of each target are kept across generations.
 
 mod pools;
 

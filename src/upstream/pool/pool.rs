@@ -1,4 +1,4 @@
-//! Connections of one worker to one target: idle ones, and how a new one comes to be.
+//! Connections of one worker to one target: reuse of idle ones, and opening of new ones.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -17,20 +17,20 @@ use crate::upstream::attempts::{Attempts, Order};
 use crate::upstream::name_cache::ResolvedName;
 use crate::worker::{TcpStream, Worker};
 
-/// Idle connections kept to one target by one worker; further ones are closed.
+/// Idle connections that one worker keeps to one target; further ones are closed.
 const IDLE_MAX: usize = 1024;
 
 /// The connections of one worker to one target.
 pub struct Pool {
     target: Target,
     authority: Box<str>,
-    /// For `https://`: how to shake hands, and which name to ask for.
+    /// For `https://`: the connector and the server name to ask for.
     tls: Option<(Connector, ServerName<'static>)>,
     name: Option<Arc<ResolvedName>>,
-    /// The last used is the last here, and the first to be used again: the others get to be idle
-    /// long enough to be closed.
+    /// The connection that was used last is the last here and is reused first. So the others stay idle long
+    /// enough to be closed.
     idle: RefCell<Vec<Idle>>,
-    /// The version of the name's answer that `idle` is known to agree with.
+    /// The version of the name's answer that the addresses in `idle` were last compared with.
     name_version: Cell<u64>,
     order: Order,
 }
@@ -40,14 +40,14 @@ struct Idle {
     until: Instant,
 }
 
-/// Why there is no connection.
+/// The reason why no connection could be opened.
 #[derive(Debug)]
 pub struct ConnectError {
-    /// The code of it.
+    /// The reason's code.
     pub reason: Reason,
     /// The last address that was tried.
     pub address: Option<SocketAddr>,
-    /// What the system, the resolver or TLS said.
+    /// The error of the system, the resolver or TLS.
     pub error: io::Error,
 }
 
@@ -66,24 +66,24 @@ impl Pool {
         let authority = target.authority().into();
         let tls = connector.map(|connector| {
             let name = connector.server_name(&target);
-            (connector, name.expect("invariant: the directory has refused hosts that are no server name"))
+            (connector, name.expect("invariant: `UpstreamTable` refuses hosts that are no server name"))
         });
         let (idle, name_version, order) = Default::default();
         Self { target, authority, tls, name, idle, name_version, order }
     }
 
-    /// What `Host` says to this target, and what is put before the path.
+    /// The value of `Host` for this target, and the prefix of the path.
     pub fn origin(&self) -> (&str, &str) {
         (&self.authority, &self.target.base_path)
     }
 
-    /// The target.
+    /// The target of all its connections.
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// An idle connection of which nothing bad is known. With `verify` the kernel is asked as well
-    /// whether the target has closed it: for requests that could not be sent twice.
+    /// Takes an idle connection without a pending event. With `verify` it also asks the kernel whether the
+    /// target has closed the connection, for requests that must not be sent twice.
     pub fn take_idle(&self, now: Instant, verify: bool) -> Option<Box<TargetConnection>> {
         self.close_stale(now);
         let mut idle = self.idle.borrow_mut();
@@ -99,8 +99,9 @@ impl Pool {
         None
     }
 
-    /// Keeps a connection whose last exchange ended cleanly, until `until`. Not when the name has left
-    /// its address meanwhile: used again and again, it would never be idle long enough to be closed.
+    /// Puts a connection back after a clean exchange; it may be reused until `until`. A connection to an
+    /// address that DNS no longer returns is closed: under steady traffic it would never be idle long enough
+    /// to be swept.
     pub fn put_back(&self, connection: Box<TargetConnection>, until: Instant) {
         let mut idle = self.idle.borrow_mut();
         let left =
@@ -114,11 +115,11 @@ impl Pool {
         }
     }
 
-    /// Opens a connection, to whichever address of the target answers first. `timeout` is for all of it: the
-    /// name, every address, TLS.
+    /// Opens a connection to the address of the target that answers first. `timeout` covers everything: the
+    /// name, every address and TLS.
     ///
     /// # Errors
-    /// [`ConnectError`], of the address that failed last.
+    /// [`ConnectError`] of the address that failed last.
     pub async fn open(
         &self,
         worker: &Worker,
@@ -150,7 +151,8 @@ impl Pool {
         if let Some(connection) = self.open_one_of(worker, &answer.addresses, attempts).await {
             return Some(connection);
         }
-        // The container may have moved since: ask now, and go there if so.
+        // The container may have moved in the meantime: resolve again, and try the new addresses if they
+        // differ.
         let again = name.renewed().await;
         let moved = again.version != answer.version;
         if moved { self.open_one_of(worker, &again.addresses, attempts).await } else { None }
@@ -170,8 +172,8 @@ impl Pool {
         Some(Box::new(TargetConnection { stream, input, address, name_version, reused: false }))
     }
 
-    /// Closes what is too old, closed by the target, or at an address that the name has left.
-    /// Whether any connection is left.
+    /// Closes connections that are too old or have a pending event, such as a close by the target. Returns
+    /// whether any connection is left.
     pub(super) fn sweep(&self, now: Instant) -> bool {
         let mut idle = self.idle.borrow_mut();
         idle.retain(|idle| now < idle.until && !idle.connection.stream.has_pending_event());
@@ -195,7 +197,7 @@ impl Pool {
         self.name.as_ref().is_some_and(|name| !name.last().addresses.contains(&address))
     }
 
-    /// Closes idle connections to addresses that the name does not stand for any more.
+    /// Closes idle connections to addresses that DNS no longer returns.
     fn close_stale(&self, now: Instant) {
         let Some(name) = &self.name else { return };
         let version = name.version(now);
@@ -214,7 +216,8 @@ fn not_resolved(error: io::Error) -> ConnectError {
     ConnectError { reason: Reason::NameNotFound, address: None, error }
 }
 
-/// Marks errors of the handshake that do not look like ones: the peer hung up in the middle of it.
+/// Marks an error as one of the handshake. If the peer hangs up in the middle of it, the error does not say
+/// so.
 fn during_handshake(error: io::Error) -> io::Error {
     let of_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
     if of_tls { error } else { io::Error::new(error.kind(), rustls::Error::General(error.to_string())) }
@@ -244,7 +247,7 @@ mod tests {
     use crate::config::plan::Scheme;
     use crate::upstream::{NameCache, Resolver, Unresolved};
 
-    /// A pool of a target with that name.
+    /// A pool of one target with the given name.
     fn pool_of(name: &Arc<ResolvedName>, port: u16) -> Pool {
         let host = TargetHost::Name("moving.test".into());
         let target = Target { scheme: Scheme::Http, host, port, base_path: "".into() };
@@ -252,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_an_address_that_the_name_has_left_is_neither_handed_out_nor_kept() {
+    fn a_connection_to_a_stale_address_is_neither_handed_out_nor_kept() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let name = NameCache::default().get(&"moving.test".into());
         let (here, there) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
@@ -263,17 +266,17 @@ mod tests {
             let open = || pool.open(&worker, Duration::from_secs(5));
             let (idle, busy) = (open().await.unwrap(), open().await.unwrap());
             pool.put_back(idle, far);
-            let idle = pool.take_idle(Instant::now(), false).expect("nothing has happened to it");
+            let idle = pool.take_idle(Instant::now(), false).expect("the connection is open and idle");
             pool.put_back(idle, far);
             name.store(Ok(vec![there]), Instant::now());
-            assert!(pool.take_idle(Instant::now(), false).is_none(), "it was idle when the name left");
+            assert!(pool.take_idle(Instant::now(), false).is_none(), "idle when the name changed");
             pool.put_back(busy, far);
-            assert!(pool.take_idle(Instant::now(), false).is_none(), "it was in use when the name left");
+            assert!(pool.take_idle(Instant::now(), false).is_none(), "in use when the name changed");
         });
         done.unwrap();
     }
 
-    /// Answers nothing, for as long as the channel that the test holds the other end of is open.
+    /// A resolver that blocks until the test drops its end of the channel.
     struct Hanging(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
 
     impl Resolver for Hanging {
@@ -284,12 +287,11 @@ mod tests {
     }
 
     #[test]
-    fn one_deadline_is_for_the_name_and_all_addresses() {
+    fn one_deadline_covers_the_name_and_all_addresses() {
         let (_hangs, receiver) = std::sync::mpsc::channel();
         let names = NameCache::new(Hanging(receiver.into()));
         let name = names.get(&"moving.test".into());
-        // An address where something listens, and one of the network for examples: no answer, or that it
-        // cannot be reached.
+        // A listening address, and an address of the network for examples, which is silent or unreachable.
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let pool = pool_of(&name, server.local_addr().unwrap().port());
         let ended = crate::worker::run(|worker| async move {
@@ -300,7 +302,8 @@ mod tests {
             let error = pool.open(&worker, short).await.err().unwrap();
             let expected = [Reason::ConnectTimeout, Reason::ConnectFailed, Reason::ConnectRefused];
             assert!(expected.contains(&error.reason) && error.address.is_some(), "{error}");
-            // However long the name may take that is asked for anew: the deadline is far.
+            // The name is queried again and hangs. The deadline is far, so only the second address can end
+            // the wait.
             name.store(Ok(vec![[192, 0, 2, 1].into(), [127, 0, 0, 1].into()]), Instant::now());
             let connection = pool.open(&worker, Duration::from_secs(3600)).await.unwrap();
             assert_eq!(connection.address.ip(), IpAddr::from([127, 0, 0, 1]));
@@ -309,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_fail_has_its_reason() {
+    fn each_connect_error_has_its_reason() {
         let of = |error: rustls::Error| reason_of(&io::Error::new(io::ErrorKind::InvalidData, error));
         assert_eq!(reason_of(&io::ErrorKind::ConnectionRefused.into()), Reason::ConnectRefused);
         assert_eq!(reason_of(&io::ErrorKind::TimedOut.into()), Reason::ConnectTimeout);

@@ -1,4 +1,4 @@
-//! All pools of one worker. They outlive generations: a reload that keeps a target keeps them.
+//! All pools of one worker. They outlive generations, so a reload that keeps a target keeps its pool.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,11 +12,11 @@ use crate::tls::Connector;
 use crate::upstream::name_cache::ResolvedName;
 use crate::worker::Worker;
 
-/// How often idle connections are looked through.
+/// The interval at which old idle connections are closed.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// What makes two pools the same: a connection of one would do for the other. With a connector for
-/// `https://`: when authorities were read again and are others, what the old ones vouched for is not used.
+/// The key of a pool: connections of one pool are interchangeable. It has the connector for `https://`,
+/// because after a reload with other authorities the connections that the old ones verified must not be used.
 type Key = (Target, Option<Connector>);
 
 /// The pools of one worker.
@@ -26,14 +26,14 @@ pub struct Pools {
 }
 
 impl Pools {
-    /// An empty book whose idle connections are closed in time, as long as the book is held.
+    /// Creates an empty map. A task closes idle connections in time, as long as the map is held.
     pub fn new(worker: &Worker) -> Self {
         let worker_pools = Self::default();
         worker.spawn(sweep(worker.clone(), Rc::downgrade(&worker_pools.pools))).detach();
         worker_pools
     }
 
-    /// The pool of a target, made when it is asked for first. `connector` is for `https://`.
+    /// The pool of a target, created on first use. `connector` is for `https://`.
     pub(in crate::upstream) fn pool(
         &self,
         target: &Target,
@@ -49,7 +49,7 @@ async fn sweep(worker: Worker, pools: Weak<RefCell<HashMap<Key, Rc<Pool>>>>) {
     loop {
         worker.sleep(SWEEP_EVERY).await;
         let Some(pools) = pools.upgrade() else { return };
-        // A pool that no generation uses goes with its last connection.
+        // A pool that no generation uses is removed with its last connection.
         pools.borrow_mut().retain(|_, pool| pool.sweep(worker.now()) || Rc::strong_count(pool) > 1);
     }
 }
@@ -71,7 +71,7 @@ mod tests {
         std::fs::write(file, certificate.pem()).unwrap();
     }
 
-    /// What a load makes of one upstream with a target of each scheme.
+    /// Builds the table of one upstream with a target of each scheme.
     fn load(ca: &Path) -> UpstreamTable {
         let target = |(port, scheme)| Target {
             scheme,
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generation_that_comes_late_keeps_its_authorities_to_itself() {
+    fn pools_of_different_authorities_are_separate() {
         let dir = tempfile::tempdir().unwrap();
         let ca = dir.path().join("ca.pem");
         write_authority(&ca);
@@ -102,10 +102,11 @@ mod tests {
         let new = load(&ca);
         let (worker_pools, counters) = (Pools::default(), Counters::new().worker());
         let pools = |load: &UpstreamTable| worker_pools.upstream(load, UpstreamId(0), &counters).pools;
-        // The new one is used first: each makes its upstreams when it needs them.
+        // Use the new table first, because a worker creates the upstreams of a generation only when it needs
+        // them.
         let (new, old, same) = (pools(&new), pools(&old), pools(&same));
-        assert!(!Rc::ptr_eq(&new[1], &old[1]), "what the old authorities vouch for is not for the new one");
+        assert!(!Rc::ptr_eq(&new[1], &old[1]), "other authorities need another pool");
         assert!(Rc::ptr_eq(&old[1], &same[1]), "the same authorities, read twice");
-        assert!(Rc::ptr_eq(&new[0], &old[0]), "nobody vouches for it in the clear");
+        assert!(Rc::ptr_eq(&new[0], &old[0]), "plain connections have no authority");
     }
 }

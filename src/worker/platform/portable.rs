@@ -11,7 +11,8 @@ pub(crate) use super::events::Wait;
 pub(crate) fn add(poller: &polling::Poller, socket: BorrowedFd<'_>, key: usize) -> io::Result<()> {
     let event = polling::Event::all(key);
     // SAFETY: a registered socket must be removed before it is closed. Only `Reactor::add` comes here,
-    // for `stream.rs` and `accept.rs`; both own the socket and remove it in `Drop`, before its field drops.
+    // for `io/stream.rs` and `io/listener.rs`; both own the socket and remove it in `Drop`, before its field
+    // drops.
     unsafe { poller.add_with_mode(&socket, event, polling::PollMode::Edge) }
 }
 

@@ -169,13 +169,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_set_is_empty_and_said() {
+    fn a_variable_that_is_not_set_is_empty_and_named() {
         let expected = Interpolated { text: "a".into(), unset: vec!["NONE".into(), "TOO".into()] };
         assert_eq!(filled("${NONE}a$TOO${EMPTY}"), Ok(expected));
     }
 
     #[test]
-    fn what_cannot_be_filled_in() {
+    fn wrong_operators_and_needed_variables_are_errors() {
         for (text, expected) in [
             ("${NAME", "`${` without its `}`"),
             ("${}", "`${` without the name of a variable"),

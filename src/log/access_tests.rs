@@ -1,0 +1,181 @@
+//! The lines of the access log, byte for byte, and where they go.
+
+use super::*;
+use crate::config::plan::{AccessLogFormat, AccessLogTo};
+use std::fs;
+use std::time::UNIX_EPOCH;
+
+fn record() -> AccessRecord<'static> {
+    AccessRecord {
+        time: UNIX_EPOCH + Duration::from_millis(1_709_210_096_007),
+        listener: "http",
+        rule: "admin.localhost/users",
+        client: IpAddr::from([192, 0, 2, 7]),
+        host: b"admin.localhost:8021",
+        request: Some(request()),
+        bytes_in: 120,
+        bytes_out: 4_321,
+        duration: Duration::from_nanos(1_234_567),
+        upstream: Some("users"),
+        target_address: Some(SocketAddr::from(([127, 0, 0, 1], 8083))),
+        tls: None,
+        reason: None,
+    }
+}
+
+fn request() -> AccessRequest<'static> {
+    AccessRequest {
+        method: b"GET",
+        target: b"/users/7?q=a%20b",
+        version: "HTTP/1.1",
+        status: 200,
+        user_agent: b"curl/8.5.0",
+        referer: b"",
+    }
+}
+
+fn line(format: fn(&AccessRecord<'_>, &mut Vec<u8>) -> io::Result<()>, record: &AccessRecord<'_>) -> String {
+    let mut line = Vec::new();
+    format(record, &mut line).unwrap();
+    String::from_utf8(line).unwrap()
+}
+
+#[test]
+fn json_line() {
+    assert_eq!(
+        line(json, &record()),
+        concat!(
+            r#"{"time":"2024-02-29T12:34:56.007Z","listener":"http","rule":"admin.localhost/users","#,
+            r#""client":"192.0.2.7","method":"GET","host":"admin.localhost:8021","target":"/users/7?q=a%20b","#,
+            r#""version":"HTTP/1.1","status":200,"bytes_in":120,"bytes_out":4321,"duration_ms":1.234,"#,
+            r#""upstream":"users","target_address":"127.0.0.1:8083","user_agent":"curl/8.5.0","referer":""}"#,
+            "\n"
+        )
+    );
+}
+
+#[test]
+fn json_line_over_tls() {
+    let record = AccessRecord { tls: Some(("TLSv1.3", "TLS13_AES_128_GCM_SHA256")), ..record() };
+    let value: serde_json::Value = serde_json::from_str(&line(json, &record)).unwrap();
+    assert_eq!(value["tls_version"], "TLSv1.3");
+    assert_eq!(value["tls_cipher"], "TLS13_AES_128_GCM_SHA256");
+}
+
+#[test]
+fn json_line_of_an_own_answer_and_of_hostile_bytes() {
+    let record = AccessRecord {
+        upstream: None,
+        target_address: None,
+        reason: Some(Reason::NoRule),
+        request: Some(AccessRequest { status: 404, user_agent: b"a\"b\\c\n\x1b[31m\xff", ..request() }),
+        ..record()
+    };
+    let line = line(json, &record);
+    assert_eq!(line.matches('\n').count(), 1);
+    let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(value["reason"], "no_rule");
+    assert_eq!(value.get("upstream"), None);
+    assert_eq!(value["user_agent"], "a\"b\\c\n\u{1b}[31m\u{fffd}");
+    assert!(!line.contains('\x1b'));
+}
+
+#[test]
+fn combined_line() {
+    assert_eq!(
+        line(combined, &record()),
+        "192.0.2.7 - - [29/Feb/2024:12:34:56 +0000] \"GET /users/7?q=a%20b HTTP/1.1\" 200 4321 \"-\" \"curl/8.5.0\"\n"
+    );
+    let request = AccessRequest { referer: b"x\" \\\n\x1b\xe9", ..request() };
+    let hostile = AccessRecord { request: Some(request), ..record() };
+    assert!(line(combined, &hostile).contains(r#" "x\x22 \x5C\x0A\x1B\xE9" "#));
+}
+
+#[test]
+fn lines_of_connections() {
+    let record = AccessRecord { request: None, host: b"mail.example.com", ..record() };
+    assert_eq!(
+        line(json, &record),
+        concat!(
+            r#"{"time":"2024-02-29T12:34:56.007Z","listener":"http","rule":"admin.localhost/users","#,
+            r#""client":"192.0.2.7","host":"mail.example.com","bytes_in":120,"bytes_out":4321,"#,
+            r#""duration_ms":1.234,"upstream":"users","target_address":"127.0.0.1:8083"}"#,
+            "\n"
+        )
+    );
+    assert_eq!(
+        line(combined, &record),
+        "192.0.2.7 - - [29/Feb/2024:12:34:56 +0000] \"- mail.example.com -\" 200 4321 \"-\" \"-\"\n"
+    );
+    let dropped = AccessRecord { host: b"", reason: Some(Reason::Dropped), ..record };
+    assert!(line(combined, &dropped).contains(r#" "- - -" 444 "#));
+    assert!(line(json, &dropped).contains(r#""reason":"dropped""#));
+}
+
+#[test]
+fn long_values_are_cut() {
+    let long = vec![b'a'; 100_000];
+    let request = AccessRequest { target: &long, user_agent: &long, referer: &long, ..request() };
+    let record = AccessRecord { request: Some(request), host: &long, ..record() };
+    for format in [json, combined] {
+        let length = line(format, &record).len();
+        assert!((2 * VALUE_BYTES_MAX..5 * VALUE_BYTES_MAX).contains(&length), "{length}");
+    }
+}
+
+#[test]
+fn a_file_moved_away_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, moved) = (folder.path().join("access.log"), folder.path().join("access.log.1"));
+    let plan = plan::AccessLog { to: AccessLogTo::File(path.clone()), format: AccessLogFormat::Combined };
+    let counters = Counters::new();
+    let log = AccessLog::start(&plan, counters.clone()).unwrap();
+    let write = |status| {
+        let request = Some(AccessRequest { status, ..request() });
+        log.write(&AccessRecord { request, ..record() });
+    };
+    write(201);
+    assert!(log.queue.flush(Duration::from_secs(60)));
+    fs::rename(&path, &moved).unwrap();
+    write(202);
+    assert!(log.queue.flush(Duration::from_secs(60)));
+    log.reopen();
+    write(203);
+    log.clone().flush_and_stop();
+    let statuses = |path| {
+        let text = fs::read_to_string(path).unwrap();
+        text.lines().map(|line| line.split(' ').nth(8).unwrap().to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(statuses(&moved), ["201", "202"]);
+    assert_eq!(statuses(&path), ["203"]);
+    assert_eq!(counters.access_log_dropped().load(Relaxed), 0);
+}
+
+/// U+009B begins commands of a terminal as ESC and `[` do; U+202E turns the text behind it.
+#[test]
+fn what_acts_on_its_reader_is_escaped_and_nothing_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let hostile = "/\u{9b}31m/\u{85}\u{202e}\u{2066}Grüße".as_bytes();
+    let request = AccessRequest { target: hostile, user_agent: hostile, referer: hostile, ..request() };
+    let plan = plan::AccessLog { to: AccessLogTo::File(path.clone()), format: AccessLogFormat::Json };
+    let log = AccessLog::start(&plan, Counters::new()).unwrap();
+    log.write(&AccessRecord { request: Some(request), host: hostile, ..record() });
+    log.flush_and_stop();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(r#""/\u009b31m/\u0085\u202e\u2066Grüße""#), "{text}");
+    assert!(!text.contains(['\u{9b}', '\u{85}', '\u{202e}', '\u{2066}']), "{text}");
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for field in ["host", "target", "user_agent", "referer"] {
+        assert_eq!(value[field].as_str().map(str::as_bytes), Some(hostile), "{field}");
+    }
+}
+
+#[test]
+fn a_place_that_cannot_be_opened_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("missing/access.log");
+    let plan = plan::AccessLog { to: AccessLogTo::File(path.clone()), format: AccessLogFormat::Json };
+    let error = AccessLog::start(&plan, Counters::new()).unwrap_err();
+    assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+}
