@@ -240,7 +240,7 @@ fn a_response_before_the_body_is_done_is_forwarded_at_once() {
     // The gate either drains the rest up to a limit or closes. A hundred megabytes are more than any limit.
     let block = vec![b'x'; 1 << 20];
     let taken = (0..100).take_while(|_| client.try_send(&block)).count();
-    assert!(taken < 100, "the gate swallowed all of it");
+    assert!(taken < 100, "the gate read all of it");
     upstream.wait_end(0);
 }
 

@@ -392,6 +392,11 @@ fn reload_prints_the_answer_of_the_gate() {
     assert_eq!(place.run(&format!("reload --restart --address {address}")).fine(), "done\n");
     assert!(served.join().unwrap().starts_with("GET /reload?restart=true HTTP/1.1"));
 
+    let broken = "reloaded in 3 ms, with an error:\nerror: one.key cannot be read\n";
+    let (address, served) = api("200 OK", broken);
+    assert_eq!(place.run(&format!("reload --address {address}")).failed(1), broken);
+    served.join().unwrap();
+
     let (address, served) = api("422 Unprocessable Entity", "error: `targt` is not a key");
     let err = place.run(&format!("reload --address {address}")).failed(1);
     assert_eq!(err, "error: `targt` is not a key\n");

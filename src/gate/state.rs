@@ -133,12 +133,16 @@ impl GateState {
         LoadResult { loaded, sources }
     }
 
-    /// Keeps `sources` as those of the last load. Logs warnings, and the reasons why services were rejected.
-    pub(super) fn accept(&self, LoadResult { loaded, sources }: LoadResult) -> Result<Arc<Plan>, GateError> {
+    /// Keeps `sources` as those of the last load. Logs warnings, and the reasons why services were rejected; returns
+    /// those reasons too.
+    pub(super) fn accept(
+        &self,
+        LoadResult { loaded, sources }: LoadResult,
+    ) -> Result<(Arc<Plan>, Vec<String>), GateError> {
         *self.sources.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(sources);
         let loaded = loaded.map_err(GateError::Configuration)?;
-        loaded.warnings.iter().for_each(log);
-        Ok(Arc::new(loaded.plan))
+        let errors = loaded.warnings.iter().filter_map(log).collect();
+        Ok((Arc::new(loaded.plan), errors))
     }
 
     /// The files that the last load read, valid or not.
@@ -267,17 +271,24 @@ pub(super) fn start_workers(
         .map_err(|error| GateError::System("workers cannot be started".into(), error))
 }
 
-/// Logs the problems of a generation that is served nevertheless. Blocks, because it reads the lines that name the
-/// files.
-pub(super) fn log_problems(generation: &Generation) {
-    certificates::diagnostics(&generation.problems).iter().for_each(log);
+/// Logs the problems of a generation that is served nevertheless, and returns the errors among them. Blocks, because it
+/// reads the lines that name the files.
+pub(super) fn log_problems(generation: &Generation) -> Vec<String> {
+    certificates::diagnostics(&generation.problems).iter().filter_map(log).collect()
 }
 
-fn log(diagnostic: &Diagnostic) {
-    let text = diagnostic.render(false);
+/// Logs a diagnostic. Returns its text if it is an error.
+fn log(diagnostic: &Diagnostic) -> Option<String> {
+    let text = diagnostic.render(false).trim_end().to_owned();
     match diagnostic.severity {
-        Severity::Error => tracing::error!("{}", text.trim_end()),
-        Severity::Warning => tracing::warn!("{}", text.trim_end()),
+        Severity::Error => {
+            tracing::error!("{text}");
+            Some(text)
+        }
+        Severity::Warning => {
+            tracing::warn!("{text}");
+            None
+        }
     }
 }
 
