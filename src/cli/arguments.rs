@@ -1,14 +1,15 @@
 //! The arguments of the command line.
 
 use std::ffi::OsString;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::demo::DemoVerb;
+use super::logging::Logging;
 use crate::config::Format;
 
 const AFTER_HELP: &str = "\
@@ -69,27 +70,6 @@ fn formats() -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(names).try_map(|name| Format::named(&name).ok_or("no such format"))
 }
 
-/// The detail of the log.
-#[derive(Args, Clone, Debug, Default)]
-pub struct Logging {
-    /// Least severe level that is logged; comes before RUST_LOG, LOG_LEVEL and the file
-    #[arg(long, value_name = "LEVEL")]
-    log_level: Option<Level>,
-}
-
-impl Logging {
-    /// The name that was given with `--log-level`.
-    pub fn level(&self) -> Option<&'static str> {
-        self.log_level.map(|level| match level {
-            Level::Trace => "trace",
-            Level::Debug => "debug",
-            Level::Info => "info",
-            Level::Warn => "warn",
-            Level::Error => "error",
-        })
-    }
-}
-
 /// The arguments of `run`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Running {
@@ -102,16 +82,6 @@ pub struct Running {
     /// Reload when a file of the configuration changes
     #[arg(long)]
     pub watch: bool,
-}
-
-// A copy of `plan::LogLevel`, so that the plan does not depend on clap.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Level {
-    Trace,
-    Debug,
-    Info,
-    Warn,
-    Error,
 }
 
 /// The verbs.
@@ -132,10 +102,9 @@ pub enum Verb {
     Reload(Reload),
     /// Ask a running gate whether it is ready
     Healthcheck(Call),
-    /// Run the gate on free ports with a built-in example, and print what to try
-    Demo(Logging),
-    /// Run a small upstream that answers with its name and with what it received
-    Whoami(Who),
+    /// The verbs of the feature `demo`.
+    #[command(flatten)]
+    Demo(DemoVerb),
     /// Print the version
     Version,
     /// Print a completion script
@@ -186,23 +155,6 @@ pub struct Reload {
     pub restart: bool,
 }
 
-/// The arguments of `whoami`.
-#[derive(Args, Debug)]
-pub struct Who {
-    /// Port to listen on; 0 takes a free one
-    #[arg(long, default_value_t = 8080)]
-    pub port: u16,
-    /// Address to listen on; :: is every address, IPv4 too
-    #[arg(long, value_name = "ADDRESS", default_value = "::")]
-    pub bind: IpAddr,
-    /// The name it answers with
-    #[arg(long, default_value = "whoami")]
-    pub name: String,
-    /// The detail of the log.
-    #[command(flatten)]
-    pub logging: Logging,
-}
-
 /// Parses the command line of this process. Ends the process if it is wrong (exit code 2) or asks for help (0).
 pub fn parse() -> Verb {
     from(std::env::args_os()).unwrap_or_else(|error| error.exit())
@@ -246,15 +198,14 @@ impl Verb {
             Verb::Check(files) | Verb::Routes(files) | Verb::Adapt(files) => Some(files),
             Verb::Explain(question) => Some(&mut question.files),
             Verb::Reload(Reload { call, .. }) | Verb::Healthcheck(call) => Some(&mut call.files),
-            Verb::Demo(_) | Verb::Whoami(_) | Verb::Version | Verb::Completion { .. } => None,
+            Verb::Demo(_) | Verb::Version | Verb::Completion { .. } => None,
         }
     }
 
     fn logging(&mut self) -> Option<&mut Logging> {
         match self {
             Verb::Run(run) => Some(&mut run.logging),
-            Verb::Demo(logging) => Some(logging),
-            Verb::Whoami(who) => Some(&mut who.logging),
+            Verb::Demo(verb) => Some(verb.logging()),
             _ => None,
         }
     }
@@ -278,13 +229,15 @@ fn conflict(message: &str) -> clap::Error {
     command().error(ErrorKind::ArgumentConflict, message)
 }
 
+/// Parses a command line that is written as one string.
+#[cfg(test)]
+pub(super) fn words(line: &str) -> Result<Verb, clap::Error> {
+    from(std::iter::once("smolgate").chain(line.split_whitespace()).map(OsString::from))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn words(line: &str) -> Result<Verb, clap::Error> {
-        from(std::iter::once("smolgate").chain(line.split_whitespace()).map(OsString::from))
-    }
 
     #[test]
     fn the_definition_is_sound() {
@@ -330,12 +283,12 @@ mod tests {
         let mut verb = words("-c a --format compose explain http://a/").unwrap();
         assert_eq!(verb.files().unwrap().format, Format::named("compose"));
         assert!(words("-c a --format other check").is_err());
-        assert!(words("--compose a whoami").is_err());
+        assert!(words("--compose a version").is_err());
     }
 
     #[test]
     fn an_option_without_meaning_for_a_verb_is_refused() {
-        for verb in ["whoami", "demo", "version", "completion bash"] {
+        for verb in ["version", "completion bash"] {
             assert!(words(&format!("-c a {verb}")).is_err(), "{verb}");
             assert!(words(&format!("{verb} -c a")).is_err(), "{verb}");
         }
@@ -360,7 +313,7 @@ mod tests {
             ("--log-level trace", Some("trace")),
             ("run --log-level debug", Some("debug")),
             ("--log-level info run", Some("info")),
-            ("--log-level info demo --log-level warn", Some("warn")),
+            ("--log-level info run --log-level warn", Some("warn")),
             ("run --log-level error", Some("error")),
             ("run", None),
         ] {

@@ -20,12 +20,20 @@ mod service;
 mod configuration;
 
 mod arguments;
+
+#[cfg_attr(not(feature = "demo"), path = "no_demo.rs")]
+mod demo;
+
+mod logging;
+
 mod disk;
 mod output;
 
-pub use arguments::{Call, Files, Logging, Question, Reload, Running, Verb, Who, parse};
+pub use arguments::{Call, Files, Question, Reload, Running, Verb, parse};
 pub use completion::{completion, version};
+pub use demo::DemoVerb;
 pub use disk::DiskInputs;
+pub use logging::Logging;
 pub use offline::{adapt, check, explain, routes};
 pub use remote::{healthcheck, reload};
-pub use service::{demo, run, whoami};
+pub use service::run;
