@@ -15,6 +15,7 @@ use super::alert::{Alert, refuse};
 use super::certificates::{self, Certificates, Problem, ProblemText};
 use super::client_auth::{Admission, ClientAuthKey, Demanded};
 use super::input::Input;
+use super::pinned::Pinned;
 use super::resolver::Resolver;
 use super::stream::Stream;
 use super::ticket_keys::TicketKeys;
@@ -250,5 +251,7 @@ fn verifier(
         builder = builder.allow_unauthenticated();
     }
     let verifier = builder.build().map_err(|error| fail(format!("cannot be used: {error}")))?;
-    Ok((verifier, Demanded::new(authorities, client_auth.mode)))
+    let verifier: Pinned<dyn ClientCertVerifier> =
+        Pinned::new(&authorities, provider.signature_verification_algorithms, verifier);
+    Ok((Arc::new(verifier), Demanded::new(authorities, client_auth.mode)))
 }
