@@ -122,6 +122,48 @@ fn without_any_configuration_every_place_is_named() {
 }
 
 #[test]
+fn check_finds_files_and_folders_on_which_run_would_fail() {
+    let listener = "listeners: [{ name: a, bind: 0, rules: [{ respond: { status: 200 } }] }]\n";
+    let long = format!("/tmp/{}", "x".repeat(200));
+    for (line, told) in [
+        ("access_log: none/access.log", "`access_log` cannot be written: none/access.log: No such file"),
+        ("access_log: folder", "`access_log` cannot be written: folder: Is a directory"),
+        (
+            "internal_api: { bind: \"unix:none/api\" }",
+            "(`bind` of `internal_api`, or INTERNAL_API_PORT, says where): No such",
+        ),
+        ("internal_api: { bind: \"unix:gate.yml\" }", "says where): there is a file that is not a socket"),
+        (
+            &format!("internal_api: {{ bind: \"unix:{long}\" }}"),
+            "says where): path must be shorter than SUN_LEN",
+        ),
+    ] {
+        let place = Place::with(&[("gate.yml", &format!("{line}\n{listener}")), ("folder/file", "")]);
+        let check = place.run("check -c gate.yml").failed(1);
+        assert!(check.contains(told), "{line}: {check}");
+        let run = place.run("run -c gate.yml").failed(3);
+        assert!(run.contains(check.trim_end()), "{line}: {check} {run}");
+    }
+    // Nothing is created.
+    for line in ["access_log: new.log", "internal_api: { bind: \"unix:new.sock\" }"] {
+        let place = Place::with(&[("gate.yml", &format!("{line}\n{listener}"))]);
+        place.run("check -c gate.yml").fine();
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "{line}");
+    }
+}
+
+#[test]
+fn an_empty_configuration_is_an_error() {
+    let place =
+        Place::with(&[("gate.yml", ""), ("d/a.yml", "# nothing\n"), ("e/a.yml", ""), ("e/b.yml", CONFIG)]);
+    for (name, files) in [("gate.yml", "gate.yml"), ("d", "d/a.yml")] {
+        let err = place.run(&format!("check -c {name}")).failed(1);
+        assert!(err.starts_with(&format!("error: {files}: the configuration is empty\n")), "{err}");
+    }
+    place.run("check -c e").fine();
+}
+
+#[test]
 fn routes_is_an_aligned_table_in_rule_order() {
     let place = Place::with(&[("gate.yml", CONFIG)]);
     assert_eq!(
@@ -133,8 +175,44 @@ http (:8021)  2  admin.localhost  /users  *         proxy -> http://localhost:80
 http (:8021)  3  admin.localhost  /       GET,HEAD  proxy -> http://localhost:8084/base         gate.yml:9
 http (:8021)  4  old.localhost    /       *         redirect 301 -> https://new.localhost       gate.yml:12
 tcp (:8020)   -  -                -       -         tcp -> localhost:8080                       gate.yml:14
+
+LISTENER      BEFORE ITS RULES
+http (:8021)  limits: head of 65536 bytes and 128 fields within 10s, target of 8192 bytes, idle for 60s
 "
     );
+}
+
+#[test]
+fn routes_shows_what_a_listener_does_before_its_rules() {
+    let config = r#"listeners:
+  - name: web
+    bind: 443
+    accept_proxy_protocol: ["10.0.0.0/8"]
+    trusted_proxies: ["10.1.0.0/16", "::1"]
+    head_bytes_max: 16KiB
+    tls:
+      min_version: "1.3"
+      certificates: [./certs, { path: staff.crt, client_auth: { ca: staff.pem } }]
+      client_auth: { ca: ca.pem, mode: optional }
+    rules: [{ target: "http://web:3000" }]
+  - { name: bytes, protocol: tcp, bind: 993, accept_proxy_protocol: ["::1"], target: "mail:143" }
+  - { name: moved, bind: 80, redirect_to_https: true }
+"#;
+    let place = Place::with(&[("gate.yml", config)]);
+    let out = place.run("routes -c gate.yml").fine();
+    let steps = "
+LISTENER      BEFORE ITS RULES
+web (:443)    PROXY header required from 10.0.0.0/8
+web (:443)    TLS 1.3 within 10s, certificates: certs, staff.crt
+web (:443)    client certificate optional, authorities: ca.pem
+web (:443)    client certificate required, authorities: staff.pem, for the names of staff.crt
+web (:443)    limits: head of 16384 bytes and 128 fields within 10s, target of 8192 bytes, idle for 60s
+web (:443)    X-Forwarded-* and Forwarded kept from 10.1.0.0/16, ::1/128
+bytes (:993)  PROXY header required from ::1/128
+moved (:80)   limits: head of 65536 bytes and 128 fields within 10s, target of 8192 bytes, idle for 60s
+moved (:80)   redirect_to_https 308 to port 443, except for ACME challenges and `in_the_clear` rules
+";
+    assert!(out.ends_with(steps), "{out}");
 }
 
 #[test]

@@ -38,3 +38,4 @@ pub use crate::generation::{check_certificates, has_certificate};
 pub use error::{GateError, Loader, OnPlan};
 pub use gate::Gate;
 pub use process::CaughtSignals;
+pub use state::check_files;
