@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,10 +18,11 @@ use super::background::Background;
 use super::error::{GateError, Loader, OnPlan};
 use super::sockets::{self, ListenKey, NewSockets};
 use super::workers::{RollCall, Workers};
-use crate::config::plan::{AccessLog as AccessPlan, Plan};
+use crate::config::plan::{AccessLog as AccessPlan, AccessLogTo, InternalBind, Plan};
 use crate::config::{Diagnostic, Diagnostics, Loaded, Severity, SourceFiles};
+use crate::files;
 use crate::generation::{Generation, GenerationHandle, Permits, certificates};
-use crate::internal_api::{Phase, Server};
+use crate::internal_api::{Phase, Server, may_bind_unix};
 use crate::log::AccessLog;
 use crate::metrics::Counters;
 use crate::tls::{self, TicketKeys};
@@ -299,8 +301,23 @@ pub(super) fn start_access_log(
 ) -> Result<Option<(AccessPlan, AccessLog)>, GateError> {
     let Some(access) = &plan.log.access else { return Ok(None) };
     let log = AccessLog::start(access, counters.clone());
-    let log = log.map_err(|error| GateError::System("`access_log` cannot be written".into(), error))?;
+    let log = log.map_err(GateError::of_access_log)?;
     Ok(Some((access.clone(), log)))
+}
+
+/// Returns the errors of a start with this plan, as far as they can be found without opening a port or creating a
+/// file. Blocks.
+pub fn check_files(plan: &Plan) -> Vec<GateError> {
+    let mut errors = Vec::new();
+    if let Some(AccessLogTo::File(path)) = plan.log.access.as_ref().map(|log| &log.to) {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        errors.extend(files::may_append(path).err().map(named).map(GateError::of_access_log));
+    }
+    if let InternalBind::Unix(path) = &plan.internal_api.bind {
+        let failed = may_bind_unix(path).err();
+        errors.extend(failed.map(|error| GateError::of_internal_api(&plan.internal_api.bind, error)));
+    }
+    errors
 }
 
 /// The number of workers: that of the plan, else one per core.
