@@ -57,21 +57,6 @@ impl Client {
     pub(in crate::proxy) fn idle(&self) -> Idling {
         self.listener_state.idle(&self.handle)
     }
-
-    /// Waits for the first byte of a client that has to speak before it is served; `false` if the connection was
-    /// told to drain before that. Has no deadline of its own.
-    pub(in crate::proxy) async fn speaks(&self) -> bool {
-        poll_fn(|cx| {
-            if self.stream.poll_readable(cx).is_ready() {
-                return Poll::Ready(true);
-            }
-            if self.handle.poll_draining(cx).is_ready() && self.stream.is_open_and_idle() {
-                return Poll::Ready(false);
-            }
-            Poll::Pending
-        })
-        .await
-    }
 }
 
 /// An IPv4 address that came by way of an IPv6 socket is one again.

@@ -27,27 +27,27 @@ const LINGER_TIME: Duration = Duration::from_secs(30);
 /// Ends an exchange on the client's side: reads the rest of the request's body, so that another request may
 /// follow, or closes in a way that lets the client read all that it was sent. Whether another request may follow.
 pub(in crate::proxy) async fn finish_body(client: &mut Client, body: &mut Body, keep: KeepAlive) -> bool {
+    let mut unfinished = Unfinished::default();
     match keep {
-        KeepAlive::Keep if discard_rest(client, body).await => return true,
+        KeepAlive::Keep if discard_rest(client, body, &mut unfinished).await => return true,
         KeepAlive::Keep | KeepAlive::Close => {}
         KeepAlive::Cut => return false,
     }
     body.release(&mut client.input);
-    close(client, !body.is_complete()).await;
+    close(client, !body.is_complete(), unfinished).await;
     false
 }
 
 /// Reads and discards the rest of the body. Whether it came. The head of the answer has said that the connection
 /// stays, so the rest has the time that the next request has: the client may send it as late.
-async fn discard_rest(client: &mut Client, body: &mut Body) -> bool {
-    let mut idling = None;
+async fn discard_rest(client: &mut Client, body: &mut Body, unfinished: &mut Unfinished) -> bool {
     loop {
         let Client { stream, input, .. } = client;
         let mut rest = Incoming { stream, input, body };
         if let Some(ended) = poll_once(pin!(rest.discard())).await {
             return matches!(ended, Ok(true));
         }
-        idling.get_or_insert_with(|| client.idle());
+        unfinished.begin(&client.listener_state, &client.handle);
         let timeout = client.listener_state.snapshot().http().map(|http| http.idle_timeout);
         let Some(timeout) = timeout else { return false };
         if !matches!(wait_for_request(client, timeout).await, IdleEnd::Request) {
@@ -61,7 +61,7 @@ async fn discard_rest(client: &mut Client, body: &mut Body) -> bool {
 /// too, within bounds. `talks`: there is more of its request to come.
 ///
 /// A short answer has left by now, and needs none of this when the client has nothing to say.
-async fn close(client: &mut Client, talks: bool) {
+async fn close(client: &mut Client, talks: bool, mut unfinished: Unfinished) {
     let Client { listener_state, stream, input, timer, handle, .. } = client;
     let is_long = handle.bytes_answered() > SENT_AT_ONCE;
     let drains = is_long || talks || !input.is_empty() || stream.has_pending_event();
@@ -82,5 +82,5 @@ async fn close(client: &mut Client, talks: bool) {
     };
     let ended = timer.within(if is_long { LINGER_TIME } else { DRAIN_TIME }, ended);
     // Whatever comes of it, the connection is closed next.
-    let _: io::Result<()> = Unfinished::default().wait(listener_state, handle, ended).await;
+    let _: io::Result<()> = unfinished.wait(listener_state, handle, ended).await;
 }

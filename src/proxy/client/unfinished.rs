@@ -23,6 +23,11 @@ pub(in crate::proxy) struct Unfinished {
 }
 
 impl Unfinished {
+    /// Counts the connection as idle from now on, if it is not yet.
+    pub(super) fn begin(&mut self, listener_state: &ListenerState, handle: &Rc<ConnectionHandle>) -> &Idling {
+        self.idling.get_or_insert_with(|| listener_state.idle(handle))
+    }
+
     /// Runs `future`, which waits for the client of the connection with that handle.
     ///
     /// # Errors
@@ -38,8 +43,7 @@ impl Unfinished {
             if let Poll::Ready(result) = future.as_mut().poll(cx) {
                 return Poll::Ready(result);
             }
-            let idling = self.idling.get_or_insert_with(|| listener_state.idle(handle));
-            if idling.must_make_room() {
+            if self.begin(listener_state, handle).must_make_room() {
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::QuotaExceeded, MADE_ROOM)));
             }
             Poll::Pending

@@ -30,11 +30,15 @@ pub(in crate::proxy) fn wait_for_request(
     client.stream.has_pending_event();
     async move {
         let first_byte = poll_fn(|cx| {
-            // The kernel is asked, since a request that came in this very moment must be answered.
-            if client.handle.poll_draining(cx).is_ready() && client.stream.is_open_and_idle() {
+            if client.stream.poll_readable(cx).is_ready() {
+                return Poll::Ready(Ok(IdleEnd::Request));
+            }
+            // The kernel is asked, because a request that arrives at this moment must be served. A part of a TLS
+            // record is no request yet.
+            if client.handle.poll_draining(cx).is_ready() && client.stream.is_socket_idle() {
                 return Poll::Ready(Ok(IdleEnd::Draining));
             }
-            client.stream.poll_readable(cx).map(|()| Ok(IdleEnd::Request))
+            Poll::Pending
         });
         match client.timer.within(timeout, first_byte).await {
             // Boxed, so that a connection that is not asked to leave does not carry this wait too.

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::generation::ListenerSnapshot;
-use crate::proxy::client::{Client, Unfinished, peer_address};
+use crate::proxy::client::{Client, IdleEnd, Unfinished, peer_address, wait_for_request};
 use crate::proxy_protocol::{HEADER_BYTES_MAX, HeaderError, parse};
 use crate::reason::Reason;
 
@@ -38,7 +38,7 @@ pub(in crate::proxy) async fn read(client: &mut Client, snapshot: &ListenerSnaps
 
 /// Reads the header and takes it off. The outer result is for the timer.
 async fn take_header(client: &mut Client) -> io::Result<Result<(), HeaderError>> {
-    if !client.speaks().await {
+    if !matches!(wait_for_request(client, Duration::MAX).await, IdleEnd::Request) {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     loop {

@@ -4,11 +4,12 @@
 
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::generation::{ListenerSnapshot, NameAction};
 use crate::http::HostKey;
 use crate::metrics::Handshake;
-use crate::proxy::client::{Client, Unfinished};
+use crate::proxy::client::{Client, IdleEnd, Unfinished, wait_for_request};
 use crate::tls::{
     Alert, HELLO_BYTES_MAX, HandshakeError, HelloError, HelloScan, Input, Stream, parse_hello, refuse,
 };
@@ -73,7 +74,8 @@ pub(in crate::proxy) async fn accept_tls(client: Client) -> Option<Inspected> {
 }
 
 async fn attempt(mut client: Client) -> Result<Inspected, Refused> {
-    if client.input.is_empty() && !client.speaks().await {
+    let waits = client.input.is_empty();
+    if waits && !matches!(wait_for_request(&client, Duration::MAX).await, IdleEnd::Request) {
         return Err((Handshake::Gone, "the client said nothing, and the listener closes".into()));
     }
     let name = read_client_hello(&client.stream, &mut client.input).await?;
