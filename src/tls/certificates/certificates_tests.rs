@@ -239,3 +239,19 @@ fn a_second_certificate_for_a_name_does_not_change_its_client_auth() {
     let (all, _) = load(vec![strict, path(&dir, "b.crt")], None);
     assert_eq!(all.find(Some(b"same.test")), [0]);
 }
+
+#[test]
+fn a_folder_that_is_named_itself_keeps_its_client_auth() {
+    let dir = tempfile::tempdir().unwrap();
+    issue(dir.path(), "a.crt", "a.key", &["a.test"]);
+    issue(dir.path(), "members/m.crt", "members/m.key", &["m.test"]);
+    let members = || source(CertificateFiles::Path(dir.path().join("members")), Some("ca.pem"));
+    let (all, said) = load(vec![path(&dir, ""), members()], None);
+    assert_eq!(said, [""; 0]);
+    let client_auth = |name: &str| all.entry(all.find(Some(name.as_bytes()))[0]).client_auth.clone();
+    assert_eq!((all.entries.len(), client_auth("a.test")), (2, None));
+    assert_eq!(client_auth("m.test"), members().client_auth);
+    // Of a folder that is not named itself, the folder around it counts.
+    let (all, _) = load(vec![path(&dir, "")], None);
+    assert_eq!(all.entry(all.find(Some(b"m.test"))[0]).client_auth, None);
+}
