@@ -276,7 +276,7 @@ pub(super) fn log_problems(generation: &Generation) {
 }
 
 fn log(diagnostic: &Diagnostic) {
-    let text = diagnostic.render(false);
+    let text = diagnostic.render_for_log();
     match diagnostic.severity {
         Severity::Error => tracing::error!("{}", text.trim_end()),
         Severity::Warning => tracing::warn!("{}", text.trim_end()),
