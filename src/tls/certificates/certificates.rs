@@ -5,7 +5,7 @@
 //! the one that was served before goes on. A certificate counts for its own names (subjectAltName), not for
 //! the name of its file. Certificates from other sources would be added here, as [`Entry`]s.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -145,14 +145,25 @@ impl Certificates {
         self.entries.iter().filter(|entry| entry.served_instead).count()
     }
 
+    /// The names of the certificates that `others` does not have.
+    pub(in crate::tls) fn names_not_in(&self, others: &Certificates) -> Vec<String> {
+        let others: HashSet<&[CertificateDer<'static>]> = others.chains().collect();
+        let is_new = |entry: &&Entry| !others.contains(&*entry.key.cert);
+        self.entries.iter().filter(is_new).map(Entry::name).collect()
+    }
+
     /// Each certificate's first name, or its file, and when it expires, in seconds since 1970.
     pub(in crate::tls) fn expiries(&self) -> impl Iterator<Item = (String, i64)> {
-        self.entries.iter().map(|entry| {
-            let name = entry.info.names.first().cloned();
-            let address = || entry.info.addresses.first().map(ToString::to_string);
-            let name = name.or_else(address).unwrap_or_else(|| entry.file.display().to_string());
-            (name, entry.info.not_after)
-        })
+        self.entries.iter().map(|entry| (entry.name(), entry.info.not_after))
+    }
+}
+
+impl Entry {
+    /// Its first name, else its first address, else its file.
+    fn name(&self) -> String {
+        let name = self.info.names.first().cloned();
+        let address = || self.info.addresses.first().map(ToString::to_string);
+        name.or_else(address).unwrap_or_else(|| self.file.display().to_string())
     }
 }
 
