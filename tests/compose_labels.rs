@@ -69,7 +69,7 @@ fn interesting(view: &str) -> String {
         "tunnel_timeout: 1h",
         "connect_timeout: 3s",
         "tries: 2",
-        "pass_host: false",
+        "pass_host: true",
         "strip_path_prefix: false",
         "path_prefix: \"/\"",
         "protocol: http",

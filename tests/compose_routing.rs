@@ -71,7 +71,7 @@ fn labels_route_and_redirect() {
       - smolgate.host=app.test
       - smolgate.path=/api
       - smolgate.strip_prefix=true
-      - smolgate.passhost=true
+      - smolgate.passhost=false
       - smolgate.target={}
 ",
         web.address(),
@@ -80,8 +80,9 @@ fn labels_route_and_redirect() {
     scene.get("app.test", "/apix").expect(200, "web");
     scene.get("app.test", "/api/v1?q=1").expect(200, "api");
     let request = api.request();
-    assert_eq!((request.target(), request.head.get("Host")), ("/v1?q=1", Some("app.test")));
-    assert_eq!(web.request().head.get("Host"), Some(web.address().to_string().as_str()));
+    let own = api.address().to_string();
+    assert_eq!((request.target(), request.head.get("Host")), ("/v1?q=1", Some(own.as_str())));
+    assert_eq!(web.request().head.get("Host"), Some("app.test"));
     for host in ["www.app.test", "a.old.test"] {
         let moved = scene.get(host, "/a%20b?c=d");
         assert_eq!(
@@ -92,6 +93,40 @@ fn labels_route_and_redirect() {
     }
     assert_eq!(scene.get("a.b.old.test", "/").status(), 404);
     assert_eq!(scene.rejected(), "0");
+}
+
+/// Django compares Host with `ALLOWED_HOSTS` and the host of `Origin` with Host, Grafana does the second, and
+/// Nextcloud looks Host up in its trusted domains. So `host` and `port` alone must bring both as the client sent
+/// them.
+#[test]
+fn two_labels_pass_on_the_host_that_services_compare() {
+    let upstream = Upstream::says("served");
+    let port = upstream.address().port();
+    let services = |host: &str, more: &str| {
+        format!("services: {{ localhost: {{ labels: {{ {host}, smolgate.port: {port}{more} }} }} }}\n")
+    };
+    let scene = Scene::start(&services("smolgate.host: app.test", ""));
+    let post = |host: &str| {
+        let head =
+            format!("POST / HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nContent-Length: 0\r\n\r\n");
+        Client::connect(scene.gate.address("http").expect("a listener")).exchange(head).expect(200, "served");
+        let head = upstream.requests().pop().expect("a request").head;
+        let field = |name: &str| head.get(name).unwrap_or_default().to_owned();
+        (field("Host"), field("Origin"), field("X-Forwarded-Host"))
+    };
+    let own = format!("localhost:{port}");
+    for host in ["app.test", "App.test:8080"] {
+        assert_eq!(post(host), (host.to_owned(), format!("http://{host}"), host.to_owned()));
+    }
+    for (host, more, expected) in [
+        ("smolgate.host: app.test", ", smolgate.passhost: false", own.as_str()),
+        ("liteproxy.host: app.test", "", &own),
+        ("liteproxy.host: app.test", ", liteproxy.passhost: true", "app.test"),
+        ("smolgate.host: app.test", ", liteproxy.host: app.test", "app.test"),
+    ] {
+        scene.edit(&services(host, more)).expect("a reload");
+        assert_eq!(post("app.test").0, expected, "{host}{more}");
+    }
 }
 
 #[test]

@@ -289,11 +289,11 @@ fn an_emptied_file_is_not_loaded() {
     program.answers("one");
     writer.write_all(answering("two").as_bytes()).unwrap();
     program.answers("two");
-    // An empty file is loaded on SIGHUP.
     fs::write(&file, "").unwrap();
     until("it is reported again", || program.said("smolgate.yml is empty") == 2);
     program.hang_up();
-    program.says("listener http removed");
+    program.says("the configuration is empty");
+    program.answers("two");
 }
 
 /// The file is named by a descriptor that keeps leading to it, like the mount of a single file.

@@ -42,7 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "files",
         ],
     ),
-    ("internal_api", &["log", "metrics", "config::plan", "http", "reason"]),
+    ("internal_api", &["log", "metrics", "config::plan", "http", "reason", "files"]),
     ("watch", &["config", "files"]),
     (
         "proxy",

@@ -40,8 +40,16 @@ pub(super) struct Label {
     /// The place of its name.
     pub(super) span: Span,
     pub(super) value: Node,
+    source: LabelSource,
+}
+
+/// The origin of a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct LabelSource {
     /// 0 for the labels of the service, 1 for those of `deploy`.
     place: usize,
+    /// Index in [`PREFIXES`].
+    prefix: usize,
 }
 
 /// The labels of one route.
@@ -59,6 +67,12 @@ pub(super) struct Labels {
 impl Labels {
     pub(super) fn get(&self, key: Key) -> Option<&Label> {
         self.labels.iter().find(|label| label.key == key)
+    }
+
+    /// Whether the target gets the client's Host if no label says so. It does for `smolgate.host`, because most
+    /// services compare Host with their own name or with `Origin`. `liteproxy.host` keeps what it always meant.
+    pub(super) fn passes_host(&self) -> bool {
+        self.get(Key::Host).is_some_and(|host| host.source.prefix == 0)
     }
 
     /// The place of the first label.
@@ -83,11 +97,11 @@ pub(super) fn read(service: &Node) -> (Vec<Labels>, Vec<LabelError>) {
             faults.extend(items.iter().filter_map(dashed));
         }
         let pairs = pairs(node);
-        for prefix in PREFIXES {
+        for (prefix, word) in PREFIXES.iter().enumerate() {
             for (name, value) in &pairs {
-                let own = name.value.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.'));
+                let own = name.value.strip_prefix(word).and_then(|rest| rest.strip_prefix('.'));
                 if let Some(rest) = own {
-                    take(&mut routes, name, rest, (place, value));
+                    take(&mut routes, name, rest, (LabelSource { place, prefix }, value));
                 }
             }
         }
@@ -124,7 +138,7 @@ fn dashed(item: &Node) -> Option<LabelError> {
     Some(LabelError::new(name.span, "an item of a list of labels is no mapping", hint))
 }
 
-fn take(routes: &mut Vec<Labels>, name: &Spanned<String>, rest: &str, (place, value): (usize, &Node)) {
+fn take(routes: &mut Vec<Labels>, name: &Spanned<String>, rest: &str, (source, value): (LabelSource, &Node)) {
     let (route, key) = split(rest);
     let index = routes.iter().position(|labels| labels.route.as_deref() == route).unwrap_or_else(|| {
         let route = route.map(str::to_owned);
@@ -134,8 +148,8 @@ fn take(routes: &mut Vec<Labels>, name: &Spanned<String>, rest: &str, (place, va
     let labels = &mut routes[index];
     match key {
         Some(key) => match labels.labels.iter().find(|label| label.key == key) {
-            None => labels.labels.push(Label { key, span: name.span, value: value.clone(), place }),
-            Some(first) if first.place == place && !same(&first.value, value) => {
+            None => labels.labels.push(Label { key, span: name.span, value: value.clone(), source }),
+            Some(first) if first.source.place == source.place && !same(&first.value, value) => {
                 labels.conflicting.push((name.clone(), first.span))
             }
             Some(_) => {}

@@ -156,7 +156,7 @@ fn draft(
         return draft;
     }
     draft.path = values.parsed(Key::Path, pattern::path_prefix).map(|path| path.value);
-    let pass_host = values.flag(Key::Passhost);
+    let pass_host = values.parsed(Key::Passhost, flag).map_or(labels.passes_host(), |flag| flag.value);
     let mut strip_prefix = values.flag(Key::StripPrefix);
     if strip_prefix && draft.path.as_deref().is_none_or(|path| path == "/") {
         let message = "`strip_prefix` means nothing without `path`";
