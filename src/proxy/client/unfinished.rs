@@ -1,4 +1,4 @@
-//! Waits for the rest of what a client has begun.
+//! Waits for the rest of something that a client has begun to send.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -10,15 +10,14 @@ use super::connections::ConnectionHandle;
 use super::idle::Idling;
 use super::listener_state::ListenerState;
 
-/// Why a connection ends that was asked to make room.
-const MADE_ROOM: &str = "max_connections was reached, and the client had let the gate wait longest";
+/// Why a connection that makes room ends.
+const MADE_ROOM: &str = "max_connections was reached, and no other client had let smolgate wait longer";
 
-/// A client that has begun something and not ended it: a PROXY header, a handshake, a head, a body that is
-/// discarded. While it lets smolgate wait, its connection is idle: otherwise one byte would be enough to keep
-/// its place.
+/// A client that has begun something and not ended it: a PROXY header, a handshake, a head, a body that is discarded.
+/// While smolgate waits for the rest, the connection is idle. Otherwise one byte would be enough to hold a permit.
 #[derive(Default)]
 pub(in crate::proxy) struct Unfinished {
-    /// From the first wait to the end, so that a client that sends a byte at a time does not become younger.
+    /// Set from the first wait to the end, so that a client that sends single bytes does not move back in the list.
     idling: Option<Idling>,
 }
 
