@@ -41,10 +41,10 @@ impl Decoder<'_> {
     pub(crate) fn text(&mut self, node: Node) -> Option<Text> {
         let span = node.span;
         let what = match node.value {
-            Value::Scalar(text) if !text.contains('$') => return Some(Text { text, span, written: None }),
+            Value::Scalar(text) if !text.contains('$') => return Some(Text::new(text, span, None)),
             Value::Scalar(written) => {
                 return match substitution::expand(&written, self.dir, self.inputs) {
-                    Ok(text) => Some(Text { text, span, written: Some(written) }),
+                    Ok(text) => Some(Text::new(text, span, Some(written))),
                     Err((message, hint)) => {
                         self.report.error_hint(span, message, hint.unwrap_or_default());
                         None

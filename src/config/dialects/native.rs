@@ -2,14 +2,25 @@
 
 use std::path::Path;
 
+use super::dialect::Dialect;
 use super::file::ConfigFile;
 use crate::config::decode::Decoder;
 use crate::config::diagnostics::Report;
 use crate::config::inputs::Inputs;
 use crate::config::source::Source;
 
+/// The row of the table.
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "native",
+    about: "Listeners, rules and upstreams",
+    keys: &[],
+    default_files: &["smolgate.yml", "config/smolgate.yml", "/etc/smolgate/smolgate.yml"],
+    option: None,
+    read,
+};
+
 /// Adds the files to `source`, one after the other.
-pub(super) fn read(files: Vec<ConfigFile>, source: &mut Source, inputs: &dyn Inputs, report: &mut Report) {
+fn read(files: Vec<ConfigFile>, source: &mut Source, inputs: &dyn Inputs, report: &mut Report) {
     for ConfigFile { path, tree } in files {
         match tree.tag {
             Some(span) => report.error_hint(span, "tags mean nothing here", "leave the `!` and its word out"),
