@@ -77,7 +77,7 @@ fn explain_shows_the_line_of_the_label() {
         "\
 GET http://web.example.com/a on listener http (:80)
   1  compose.yaml:7  example.com /      no: host is web.example.com, the rule wants example.com
-  2  compose.yaml:6  web.example.com /  wins -> http://web:8080
+  2  compose.yaml:6  web.example.com /  wins -> http://web:8080 (Host stays web.example.com)
 "
     );
 }
@@ -108,7 +108,7 @@ https (:8443)  3  web.example.com   /     *        proxy -> http://web:8080     
         ),
         (
             "http://web.example.com/.well-known/acme-challenge/x",
-            "compose.yaml:6   web.example.com /   wins -> http://web:8080",
+            "compose.yaml:6   web.example.com /   wins -> http://web:8080 (Host stays web.example.com)",
         ),
         (
             "http://mail.example.com/a",

@@ -69,6 +69,17 @@ impl Report {
         }
     }
 
+    /// Turns the errors behind the first `count` findings into rejections of `what`. Returns the first message.
+    pub(crate) fn reject_since(&mut self, count: usize, what: &str) -> Option<String> {
+        let mut first = None;
+        for finding in self.findings[count..].iter_mut().filter(|finding| finding.fatal) {
+            let rejected = format!("{what} is not served: {}", finding.message);
+            first.get_or_insert(std::mem::replace(&mut finding.message, rejected));
+            finding.fatal = false;
+        }
+        first
+    }
+
     fn add(&mut self, severity: Severity, at: Option<Span>, message: String, hint: Option<String>) {
         let hint = hint.filter(|hint| !hint.is_empty());
         let fatal = severity == Severity::Error;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::project::{LabelError, Reader};
 use crate::config::diagnostics::Span;
+use crate::config::dialects::compose::project::{LabelError, Reader};
 use crate::config::syntax::{Node, Value};
 use crate::config::values::ValueError;
 
