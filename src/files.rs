@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::OFlags;
+use rustix::fs::{Access, OFlags, access};
 use rustix::io::Errno;
 
 /// Flags to open without waiting for the other end of a FIFO or for a modem line. No terminal becomes that of
@@ -86,6 +86,28 @@ pub fn append(path: &Path) -> io::Result<File> {
         return Ok(file);
     }
     Err(invalid(format!("it is {}, to which no lines are appended: name a regular file", name_of(kind))))
+}
+
+/// Whether [`append`] could open the file. Creates nothing, and opens no FIFO, whose reader would notice.
+///
+/// # Errors
+/// As [`append`].
+pub fn may_append(path: &Path) -> io::Result<()> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.file_type().is_fifo() => Ok(()),
+        Ok(_) => append(path).map(drop),
+        Err(error) if error.kind() == ErrorKind::NotFound => may_create(path),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a file could be created in the folder of `path`.
+///
+/// # Errors
+/// If the folder does not exist, or may not be written to.
+pub fn may_create(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
 /// Reads to the end. If reading has to wait, the end must come within `patience`.

@@ -5,6 +5,7 @@
 
 // The program: one function per command.
 pub mod cli; // commands and their arguments
+#[cfg(feature = "demo")]
 pub mod demo; // `smolgate demo`, and whoami, the upstream behind it
 
 // The control plane: ordinary smol tasks. It decides what is served.

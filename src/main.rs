@@ -13,8 +13,7 @@ fn main() -> ExitCode {
         Verb::Adapt(files) => cli::adapt(&files),
         Verb::Reload(reload) => cli::reload(&reload),
         Verb::Healthcheck(call) => cli::healthcheck(&call),
-        Verb::Demo(logging) => cli::demo(&logging),
-        Verb::Whoami(who) => cli::whoami(&who),
+        Verb::Demo(verb) => verb.run(),
         Verb::Version => cli::version(),
         Verb::Completion { shell } => cli::completion(shell),
     }

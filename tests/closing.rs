@@ -72,7 +72,7 @@ fn late_bytes_do_not_cut_a_large_last_response() {
             let mut client = gate.client();
             client.send(requests.concat() + early);
             let served = "http_request_total_count";
-            until("the answers are written", || gate.metric(served) >= requests.len() as f64);
+            until("the responses are written", || gate.metric(served) >= requests.len() as f64);
             // The only worker has gone on to another exchange, so the first connection has been closed.
             gate.exchange(GET).expect(200, "small");
             client.try_send("\r\nand another thing");

@@ -75,6 +75,11 @@ fn routes_are_in_order() {
         routes,
         serde_json::json!([
             {
+                "listener": "http", "bind": [":8021"], "action": "listen",
+                "before": ["limits: head of 1 bytes and 1 fields within 1s, target of 1 bytes, idle for 1s"],
+                "origin": "smolgate.yml:4",
+            },
+            {
                 "listener": "http", "bind": [":8021"], "index": 0, "name": "r",
                 "host": ["a.example", "*.b.example"], "path_prefix": "/users", "methods": [],
                 "action": "proxy", "upstream": "users", "targets": ["http://users:8083/base"],

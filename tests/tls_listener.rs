@@ -220,6 +220,20 @@ fn a_renewed_certificate_is_served_after_a_reload() {
     assert_eq!(kept.exchange(get("one.test", "/")).text(), "fine", "an open connection goes on");
 }
 
+/// A deploy hook of a certificate client must not take this for success.
+#[test]
+fn a_reload_names_the_errors_of_certificates_that_it_goes_on_without() {
+    let scene = scene(CONFIG);
+    let said = scene.gate.reload().unwrap();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    let key = scene.dir.path().join("certs/one.key");
+    std::fs::write(&key, "no key").unwrap();
+    let said = scene.gate.reload().unwrap();
+    let (first, errors) = said.split_once('\n').expect("more than a line");
+    assert!(first.starts_with("reloaded as generation 3: ") && first.contains(" ms, with "), "{said}");
+    assert!(errors.starts_with("error: ") && errors.contains("one.key"), "{said}");
+}
+
 #[test]
 fn a_renewed_certificate_is_served_without_a_reload_if_files_are_watched() {
     let scene = scene(&format!("watch: true\n{CONFIG}"));

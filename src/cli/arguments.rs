@@ -1,14 +1,15 @@
 //! The arguments of the command line.
 
 use std::ffi::OsString;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::demo::DemoVerb;
+use super::logging::Logging;
 use crate::config::Format;
 
 const AFTER_HELP: &str = "\
@@ -17,7 +18,8 @@ of $SMOLGATE_COMPOSE_FILE. Where nothing is named, it is the first of ./smolgate
 ./config/smolgate.yml, /etc/smolgate/smolgate.yml and ./compose.yaml that is there.
 
 Exit codes: 0 done, 1 the configuration is invalid, 2 wrong usage, 3 cannot start
-or cannot be reached. `healthcheck` says 1 when the gate is not well.
+or cannot be reached. `healthcheck` says 1 when the gate is not well, `explain` when
+nothing takes the request.
 
 Signals to a running gate: TERM, INT and QUIT stop it gracefully and a second one
 at once, HUP reloads and opens the log files again, USR1 only opens them.";
@@ -69,27 +71,6 @@ fn formats() -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(names).try_map(|name| Format::named(&name).ok_or("no such format"))
 }
 
-/// The detail of the log.
-#[derive(Args, Clone, Debug, Default)]
-pub struct Logging {
-    /// Least severe level that is logged; comes before RUST_LOG, LOG_LEVEL and the file
-    #[arg(long, value_name = "LEVEL")]
-    log_level: Option<Level>,
-}
-
-impl Logging {
-    /// The name that was given with `--log-level`.
-    pub fn level(&self) -> Option<&'static str> {
-        self.log_level.map(|level| match level {
-            Level::Trace => "trace",
-            Level::Debug => "debug",
-            Level::Info => "info",
-            Level::Warn => "warn",
-            Level::Error => "error",
-        })
-    }
-}
-
 /// The arguments of `run`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Running {
@@ -102,16 +83,6 @@ pub struct Running {
     /// Reload when a file of the configuration changes
     #[arg(long)]
     pub watch: bool,
-}
-
-// A copy of `plan::LogLevel`, so that the plan does not depend on clap.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Level {
-    Trace,
-    Debug,
-    Info,
-    Warn,
-    Error,
 }
 
 /// The verbs.
@@ -132,10 +103,9 @@ pub enum Verb {
     Reload(Reload),
     /// Ask a running gate whether it is ready
     Healthcheck(Call),
-    /// Run the gate on free ports with a built-in example, and print what to try
-    Demo(Logging),
-    /// Run a small upstream that answers with its name and with what it received
-    Whoami(Who),
+    /// The verbs of the feature `demo`.
+    #[command(flatten)]
+    Demo(DemoVerb),
     /// Print the version
     Version,
     /// Print a completion script
@@ -159,6 +129,9 @@ pub struct Question {
     /// The listener that accepts the request; without it, the port of the URL decides
     #[arg(long, value_name = "NAME")]
     pub listener: Option<String>,
+    /// The rule that has to take it, by its name; exit code 1 if another one does
+    #[arg(long, value_name = "RULE")]
+    pub expect: Option<String>,
 }
 
 /// The address of the internal API of a running gate. Without one, the configuration tells it.
@@ -184,23 +157,6 @@ pub struct Reload {
     /// Serve with new workers and new sockets, while the old ones drain
     #[arg(long)]
     pub restart: bool,
-}
-
-/// The arguments of `whoami`.
-#[derive(Args, Debug)]
-pub struct Who {
-    /// Port to listen on; 0 takes a free one
-    #[arg(long, default_value_t = 8080)]
-    pub port: u16,
-    /// Address to listen on; :: is every address, IPv4 too
-    #[arg(long, value_name = "ADDRESS", default_value = "::")]
-    pub bind: IpAddr,
-    /// The name it answers with
-    #[arg(long, default_value = "whoami")]
-    pub name: String,
-    /// The detail of the log.
-    #[command(flatten)]
-    pub logging: Logging,
 }
 
 /// Parses the command line of this process. Ends the process if it is wrong (exit code 2) or asks for help (0).
@@ -246,15 +202,14 @@ impl Verb {
             Verb::Check(files) | Verb::Routes(files) | Verb::Adapt(files) => Some(files),
             Verb::Explain(question) => Some(&mut question.files),
             Verb::Reload(Reload { call, .. }) | Verb::Healthcheck(call) => Some(&mut call.files),
-            Verb::Demo(_) | Verb::Whoami(_) | Verb::Version | Verb::Completion { .. } => None,
+            Verb::Demo(_) | Verb::Version | Verb::Completion { .. } => None,
         }
     }
 
     fn logging(&mut self) -> Option<&mut Logging> {
         match self {
             Verb::Run(run) => Some(&mut run.logging),
-            Verb::Demo(logging) => Some(logging),
-            Verb::Whoami(who) => Some(&mut who.logging),
+            Verb::Demo(verb) => Some(verb.logging()),
             _ => None,
         }
     }
@@ -278,13 +233,15 @@ fn conflict(message: &str) -> clap::Error {
     command().error(ErrorKind::ArgumentConflict, message)
 }
 
+/// Parses a command line that is written as one string.
+#[cfg(test)]
+pub(super) fn words(line: &str) -> Result<Verb, clap::Error> {
+    from(std::iter::once("smolgate").chain(line.split_whitespace()).map(OsString::from))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn words(line: &str) -> Result<Verb, clap::Error> {
-        from(std::iter::once("smolgate").chain(line.split_whitespace()).map(OsString::from))
-    }
 
     #[test]
     fn the_definition_is_sound() {
@@ -330,12 +287,12 @@ mod tests {
         let mut verb = words("-c a --format compose explain http://a/").unwrap();
         assert_eq!(verb.files().unwrap().format, Format::named("compose"));
         assert!(words("-c a --format other check").is_err());
-        assert!(words("--compose a whoami").is_err());
+        assert!(words("--compose a version").is_err());
     }
 
     #[test]
     fn an_option_without_meaning_for_a_verb_is_refused() {
-        for verb in ["whoami", "demo", "version", "completion bash"] {
+        for verb in ["version", "completion bash"] {
             assert!(words(&format!("-c a {verb}")).is_err(), "{verb}");
             assert!(words(&format!("{verb} -c a")).is_err(), "{verb}");
         }
@@ -360,7 +317,7 @@ mod tests {
             ("--log-level trace", Some("trace")),
             ("run --log-level debug", Some("debug")),
             ("--log-level info run", Some("info")),
-            ("--log-level info demo --log-level warn", Some("warn")),
+            ("--log-level info run --log-level warn", Some("warn")),
             ("run --log-level error", Some("error")),
             ("run", None),
         ] {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::arguments::Files as Arguments;
 use super::disk::DiskInputs;
-use super::output;
+use super::{demo, output};
 use crate::config::plan::Plan;
 use crate::config::{Files, Loaded, load_files};
 
@@ -77,8 +77,9 @@ fn find(
         let found = found.ok_or_else(|| {
             format!(
                 "there is no configuration: neither $CONFIG_FILE nor $SMOLGATE_COMPOSE_FILE is set, and none of {} is there\n\
-                 Name one with -c FILE or --compose FILE, or try `smolgate demo`, which needs none.",
-                DEFAULTS.join(", ")
+                 Name one with -c FILE or --compose FILE{}.",
+                DEFAULTS.join(", "),
+                demo::TIP
             )
         })?;
         files.config.push(found.to_owned());

@@ -7,7 +7,7 @@
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | done |
-//! | 1 | the configuration is invalid; for `healthcheck`, the gate is not well |
+//! | 1 | the configuration, or a part of it, is invalid; for `healthcheck`, the gate is not well; for `explain`, nothing takes the request |
 //! | 2 | the command line itself is wrong |
 //! | 3 | the gate cannot start, or cannot be reached |
 
@@ -20,12 +20,20 @@ mod service;
 mod configuration;
 
 mod arguments;
+
+#[cfg_attr(not(feature = "demo"), path = "no_demo.rs")]
+mod demo;
+
+mod logging;
+
 mod disk;
 mod output;
 
-pub use arguments::{Call, Files, Logging, Question, Reload, Running, Verb, Who, parse};
+pub use arguments::{Call, Files, Question, Reload, Running, Verb, parse};
 pub use completion::{completion, version};
+pub use demo::DemoVerb;
 pub use disk::DiskInputs;
+pub use logging::Logging;
 pub use offline::{adapt, check, explain, routes};
 pub use remote::{healthcheck, reload};
-pub use service::{demo, run, whoami};
+pub use service::run;

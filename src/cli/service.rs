@@ -1,21 +1,19 @@
-//! The verbs that run until they are stopped: `run`, `demo`, `whoami`.
+//! `run`: runs the gate until it is stopped.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::arguments::{Logging, Running, Who};
+use super::arguments::Running;
 use super::disk::DiskInputs;
-use super::{configuration, output};
+use super::{configuration, logging, output};
 use crate::config;
-use crate::config::plan::{LogFormat, LogLevel, Plan};
-use crate::demo::whoami as upstream;
+use crate::config::plan::Plan;
 use crate::gate::{CaughtSignals, Gate, GateError};
-use crate::log::setup::{LevelError, LevelSources, LogLevelHandle, setup};
 use crate::metrics::Counters;
 
 /// Runs the gate until it is told to stop.
 pub fn run(run: &Running) -> ExitCode {
-    ended(serve(run))
+    serve(run).err().unwrap_or(ExitCode::SUCCESS)
 }
 
 fn serve(run: &Running) -> Result<(), ExitCode> {
@@ -28,7 +26,7 @@ fn serve(run: &Running) -> Result<(), ExitCode> {
     let read = caught.unless_stopped(move || configuration::read_quietly(&arguments)).map_err(deaf)?;
     let Some(plan) = read.transpose()?.map(|loaded| loaded.plan) else { return Ok(()) };
     let counters = Counters::new();
-    let level = Arc::new(log(&run.logging, plan.log.format, plan.log.level, &counters)?);
+    let level = Arc::new(logging::set_up(&run.logging, plan.log.format, plan.log.level, &counters)?);
     drop(plan);
     let reloaded = level.clone();
     let on_plan = Box::new(move |plan: &Plan| reloaded.set(plan.log.level));
@@ -58,44 +56,4 @@ fn cannot_start(error: GateError) -> ExitCode {
         }
         error => output::failure(output::UNABLE, error.to_string().trim_start_matches("error: ")),
     }
-}
-
-/// Runs the gate on free ports with a built-in example.
-pub fn demo(logging: &Logging) -> ExitCode {
-    let ran = log(logging, LogFormat::Human, LogLevel::Info, &Counters::new()).and_then(|_level| {
-        crate::demo::run()
-            .map_err(|error| output::failure(output::UNABLE, &format!("the demo failed: {error}")))
-    });
-    ended(ran)
-}
-
-/// Runs the built-in upstream until it is told to stop.
-pub fn whoami(who: &Who) -> ExitCode {
-    let options = upstream::Options { port: who.port, name: who.name.clone(), bind: who.bind };
-    let ran = log(&who.logging, LogFormat::Human, LogLevel::Info, &Counters::new()).and_then(|_level| {
-        let place = format!("port {} of {}", who.port, who.bind);
-        upstream::run(options)
-            .map_err(|error| output::failure(output::UNABLE, &format!("cannot listen on {place}: {error}")))
-    });
-    ended(ran)
-}
-
-/// Sends events to standard error from now on. Dropping the handle writes the rest of them.
-fn log(
-    logging: &Logging,
-    format: LogFormat,
-    level: LogLevel,
-    counters: &Arc<Counters>,
-) -> Result<LogLevelHandle, ExitCode> {
-    let named = ["RUST_LOG", "LOG_LEVEL"].into_iter().filter_map(|name| std::env::var(name).ok());
-    let environment = named.into_iter().find(|value| !value.trim().is_empty());
-    let level = LevelSources { flag: logging.level(), environment: environment.as_deref(), file: level };
-    setup(format, level, output::no_colour(), counters.clone()).map_err(|error| {
-        let code = if error.is::<LevelError>() { output::USAGE } else { output::UNABLE };
-        output::failure(code, &error.to_string())
-    })
-}
-
-fn ended(ran: Result<(), ExitCode>) -> ExitCode {
-    ran.err().unwrap_or(ExitCode::SUCCESS)
 }

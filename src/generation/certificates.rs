@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::generation::{Generation, terminators};
-use crate::config::plan::{FileChanges, Listener, Plan};
+use crate::config::plan::{FileChanges, Listener, Plan, Protocol};
 use crate::config::{Diagnostic, Excerpts, Severity, TEXT_BYTES_MAX};
 use crate::files;
+use crate::http::HostKey;
 use crate::metrics::CertificateExpiry;
 use crate::tls::{Problem, Terminator, TicketKeys, files_of};
 use crate::upstream::{NameCache, UpstreamError, UpstreamTable};
@@ -17,6 +18,15 @@ pub fn check(plan: &Plan) -> Vec<Diagnostic> {
     let mut found = diagnostics(&terminators(plan, &TicketKeys::default(), None).1);
     found.extend(of_upstreams(upstreams));
     found
+}
+
+/// Whether the listener has a certificate for a client that asks for `name`, or for no name. Blocks.
+pub fn has_certificate(listener: &Listener, name: Option<&[u8]>) -> bool {
+    let is_http = matches!(listener.protocol, Protocol::Http(_));
+    listener.tls.as_ref().is_some_and(|tls| {
+        let (terminator, _) = Terminator::load(tls, is_http, &TicketKeys::default(), None);
+        terminator.has_certificate(name.and_then(HostKey::new).as_ref())
+    })
 }
 
 /// The problems as diagnostics, with the line that names the file.

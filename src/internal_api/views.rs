@@ -4,12 +4,30 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use crate::config::plan::{Action, HostPattern, Plan, Protocol, UpstreamId};
+use crate::config::plan::{Action, HostPattern, Plan, Protocol, UpstreamId, steps};
 use crate::internal_api::control::{Control, Phase};
+
+/// One line of `/routes`.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Entry<'a> {
+    Listener(HttpView<'a>),
+    Route(Route<'a>),
+}
+
+/// An HTTP listener as a JSON object: what it does before its rules.
+#[derive(Serialize)]
+struct HttpView<'a> {
+    listener: &'a str,
+    bind: Vec<String>,
+    action: &'static str,
+    before: Vec<String>,
+    origin: String,
+}
 
 /// One rule as a JSON object, or a TCP listener, which has no rules.
 #[derive(Serialize)]
-pub struct Route<'a> {
+struct Route<'a> {
     listener: &'a str,
     bind: Vec<String>,
     /// The place in the order in which rules are tried. Each listener counts from 0.
@@ -23,6 +41,9 @@ pub struct Route<'a> {
     methods: Vec<&'a str>,
     #[serde(flatten)]
     action: ActionView<'a>,
+    /// The steps of a TCP listener before it connects to its target.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    before: Vec<String>,
     /// `file:line`.
     origin: String,
 }
@@ -38,27 +59,37 @@ enum ActionView<'a> {
     Tcp { upstream: &'a str, targets: Vec<String> },
 }
 
-/// The rules of all listeners in the order in which they are tried. A TCP listener is one entry with the action
-/// `tcp`.
-pub fn routes(plan: &Plan) -> Vec<Route<'_>> {
+/// The rules of all listeners in the order in which they are tried. An HTTP listener is an entry with the action
+/// `listen` before its rules. A TCP listener is one entry with the action `tcp`.
+fn routes(plan: &Plan) -> Vec<Entry<'_>> {
     let mut routes = Vec::new();
     for listener in &plan.listeners {
         let bind: Vec<String> = listener.binds.iter().map(ToString::to_string).collect();
+        let (before, origin) = (steps(listener), listener.origin.to_string());
+        let listens =
+            HttpView { listener: &listener.name, bind: bind.clone(), action: "listen", before, origin };
         match &listener.protocol {
-            Protocol::Http(http) => routes.extend(http.rules.iter().enumerate().map(|(index, rule)| Route {
-                listener: &listener.name,
-                bind: bind.clone(),
-                index,
-                name: &rule.name,
-                host: rule.hosts.iter().map(HostPattern::to_string).collect(),
-                path_prefix: Some(&rule.path_prefix),
-                methods: rule.methods.iter().map(|method| &**method).collect(),
-                action: action(plan, &rule.action),
-                origin: rule.origin.to_string(),
-            })),
+            Protocol::Http(http) => {
+                routes.push(Entry::Listener(listens));
+                let rules = http.rules.iter().enumerate();
+                routes.extend(rules.map(|(index, rule)| {
+                    Entry::Route(Route {
+                        listener: &listener.name,
+                        bind: bind.clone(),
+                        index,
+                        name: &rule.name,
+                        host: rule.hosts.iter().map(HostPattern::to_string).collect(),
+                        path_prefix: Some(&rule.path_prefix),
+                        methods: rule.methods.iter().map(|method| &**method).collect(),
+                        action: action(plan, &rule.action),
+                        before: Vec::new(),
+                        origin: rule.origin.to_string(),
+                    })
+                }));
+            }
             Protocol::Tcp(tcp) => {
                 let (upstream, targets) = upstream(plan, tcp.upstream);
-                routes.push(Route {
+                routes.push(Entry::Route(Route {
                     listener: &listener.name,
                     bind,
                     index: 0,
@@ -67,8 +98,9 @@ pub fn routes(plan: &Plan) -> Vec<Route<'_>> {
                     path_prefix: None,
                     methods: Vec::new(),
                     action: ActionView::Tcp { upstream, targets },
-                    origin: listener.origin.to_string(),
-                });
+                    before: listens.before,
+                    origin: listens.origin,
+                }));
             }
         }
     }

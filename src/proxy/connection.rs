@@ -9,10 +9,8 @@ use std::time::Duration;
 use super::client::{Client, IdleEnd, UntilClosed, finish_body, wait_for_request};
 use super::exchange::{self, AfterExchange};
 use super::setup::{proxy_header, tls};
-use super::transfer::Body;
 use super::{record, tunnel};
 use crate::generation::{ListenerSnapshot, NameAction};
-use crate::http::Framing;
 use crate::worker::{FuturePool, Worker};
 
 /// What serves exchanges, and the places for its futures: one a door.
@@ -142,14 +140,16 @@ pub(super) async fn serve_requests(mut client: Client) -> Option<Client> {
     let timer = client.listener_state.snapshot().worker().timer();
     loop {
         let snapshot = client.listener_state.snapshot();
-        // Of a head that is refused it is not known where its body would end.
-        let mut body = Body::new(Framing::UntilClose, 0);
-        let end = exchange::serve(&mut client, &snapshot, &timer, &mut body).await;
-        // A tunnel may take days, a body that the target did not want minutes: neither keeps a generation.
+        let after = exchange::serve(&mut client, &snapshot, &timer).await;
+        // A tunnel may take days, and the rest of a body that the target did not want minutes: neither keeps a
+        // generation.
         drop(snapshot);
-        match finish_body(&mut client, &mut body, end).await {
-            AfterExchange::KeepAlive => {}
-            AfterExchange::Close | AfterExchange::Cut => return None,
+        match after {
+            AfterExchange::Http(keep, mut body) => {
+                if !finish_body(&mut client, &mut body, keep).await {
+                    return None;
+                }
+            }
             AfterExchange::Tunnel(tunnel) => {
                 // Boxed, so that the tunnels of the few do not make the futures of all large.
                 Box::pin(tunnel.run(&mut client)).await;

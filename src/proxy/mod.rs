@@ -18,21 +18,30 @@
 //!
 //! Runs on the data plane only. Is given generations by `gate`; knows neither files nor signals.
 
-mod client;
-mod connection;
-mod decision;
-#[cfg(test)]
-mod dropped_exchange_tests;
-mod exchange;
-mod forward;
 mod listener;
-mod local_reply;
-mod record;
+
+mod connection;
+
+mod exchange;
+
+mod decision;
 mod setup;
-mod transfer;
+
+mod forward;
+
+mod local_reply;
 mod tunnel;
+
+mod client;
+
+mod transfer;
+
+mod record;
 
 pub use client::Idle;
 pub use forward::{Forwarded, write_request_head};
 pub use listener::ActiveListener;
 pub use setup::handshake_limit;
+
+#[cfg(test)]
+mod dropped_exchange_tests;

@@ -207,7 +207,7 @@ impl Addresses {
         if is_same_set(&addresses, &self.addresses) {
             return Self { addresses: self.addresses.clone(), asked: Some(now), version: self.version, gone };
         }
-        tracing::debug!(name = host, ?addresses, "name stands for other addresses");
+        tracing::debug!(name = host, ?addresses, "name has other addresses");
         Self { addresses, asked: Some(now), version: self.version + 1, gone }
     }
 }

@@ -42,7 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "files",
         ],
     ),
-    ("internal_api", &["log", "metrics", "config::plan", "http", "reason"]),
+    ("internal_api", &["log", "metrics", "config::plan", "http", "reason", "files"]),
     ("watch", &["config", "files"]),
     (
         "proxy",
@@ -103,6 +103,7 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/internal_api",
     "src/log",
     "src/metrics",
+    "src/proxy",
     "src/proxy/client",
     "src/proxy/decision",
     "src/proxy/forward",

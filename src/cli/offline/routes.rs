@@ -6,9 +6,9 @@ use super::url::binds;
 use crate::cli::arguments::Files;
 use crate::cli::configuration;
 use crate::cli::output;
-use crate::config::plan::{Action, HostPattern, Plan, Protocol, Respond, Rule, Upstream, UpstreamId};
+use crate::config::plan::{Action, HostPattern, Plan, Protocol, Respond, Rule, Upstream, UpstreamId, steps};
 
-/// Prints the rules of every listener as a table.
+/// Prints the rules of every listener as a table, and in a second one the steps before them.
 pub fn routes(files: &Files) -> ExitCode {
     match configuration::read(files) {
         Err(code) => code,
@@ -40,7 +40,12 @@ fn table(plan: &Plan) -> String {
             }
         }
     }
-    output::columns(&rows)
+    let mut before = vec![["LISTENER", "BEFORE ITS RULES"].map(str::to_owned).to_vec()];
+    for listener in &plan.listeners {
+        let name = format!("{} ({})", listener.name, binds(listener));
+        before.extend(steps(listener).into_iter().map(|step| vec![name.clone(), step]));
+    }
+    format!("{}\n{}", output::columns(&rows), output::columns(&before))
 }
 
 /// The hosts of a rule in one word; `*` for any.

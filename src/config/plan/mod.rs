@@ -6,6 +6,7 @@
 //! leads to the same `Plan`.
 
 mod changes;
+mod steps;
 
 mod identity;
 
@@ -29,6 +30,7 @@ pub use listener::{
 };
 pub use origin::Origin;
 pub use rule::{Action, HostPattern, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
+pub use steps::steps;
 pub use top_level::{
     AccessLog, AccessLogFormat, AccessLogTo, InternalApi, InternalBind, Log, LogFormat, LogLevel, Plan,
     Secret,

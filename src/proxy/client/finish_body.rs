@@ -8,10 +8,10 @@ use std::time::Duration;
 use futures_lite::future::poll_once;
 
 use super::client::Client;
+use super::keep_alive::KeepAlive;
 use super::request::DRAIN_BYTES;
 use super::unfinished::Unfinished;
 use super::wait::{IdleEnd, wait_for_request};
-use crate::proxy::exchange::AfterExchange;
 use crate::proxy::transfer::{Body, Incoming};
 
 /// How long a connection that ends is read, so that a reset does not overtake the answer.
@@ -24,21 +24,17 @@ const SENT_AT_ONCE: u64 = 13 * 1024;
 /// How long a client may take to receive the rest of what was written, and to end its side then.
 const LINGER_TIME: Duration = Duration::from_secs(30);
 
-/// Ends an exchange on the client's side: reads what is left of the request's body, so that another request
-/// may follow, or closes in a way that lets the client read all that it was sent.
-pub(in crate::proxy) async fn finish_body(
-    client: &mut Client,
-    body: &mut Body,
-    end: AfterExchange,
-) -> AfterExchange {
-    match end {
-        AfterExchange::KeepAlive if discard_rest(client, body).await => return AfterExchange::KeepAlive,
-        AfterExchange::KeepAlive | AfterExchange::Close => {}
-        end => return end,
+/// Ends an exchange on the client's side: reads the rest of the request's body, so that another request may
+/// follow, or closes in a way that lets the client read all that it was sent. Whether another request may follow.
+pub(in crate::proxy) async fn finish_body(client: &mut Client, body: &mut Body, keep: KeepAlive) -> bool {
+    match keep {
+        KeepAlive::Keep if discard_rest(client, body).await => return true,
+        KeepAlive::Keep | KeepAlive::Close => {}
+        KeepAlive::Cut => return false,
     }
     body.release(&mut client.input);
     close(client, !body.is_complete()).await;
-    AfterExchange::Close
+    false
 }
 
 /// Reads and discards the rest of the body. Whether it came. The head of the answer has said that the connection
@@ -86,5 +82,5 @@ async fn close(client: &mut Client, talks: bool) {
     };
     let ended = timer.within(if is_long { LINGER_TIME } else { DRAIN_TIME }, ended);
     // Whatever comes of it, the connection is closed next.
-    let _: io::Result<()> = Unfinished::new(listener_state, handle).wait(ended).await;
+    let _: io::Result<()> = Unfinished::default().wait(listener_state, handle, ended).await;
 }

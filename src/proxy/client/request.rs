@@ -1,6 +1,5 @@
 //! A request, once its head is no longer looked at.
 
-use super::connections::ConnectionHandle;
 use crate::http::{Framing, Method, Name, RequestHead, Version, list_items};
 
 /// Bytes of a request that are read and discarded, so that the connection can be used again, or so that a reset
@@ -24,8 +23,6 @@ pub(in crate::proxy) struct Request {
     pub(in crate::proxy) prefers: Media,
     /// Bytes of the head.
     pub(in crate::proxy) len: usize,
-    /// Index of the rule that matched.
-    pub(in crate::proxy) rule: Option<usize>,
 }
 
 /// What own answers come in.
@@ -40,11 +37,11 @@ pub(in crate::proxy) enum Media {
 impl Media {
     /// What `Accept` names first of what we have; text when it names none of it. Weights are not
     /// read: who cares for the form of an error message names it first.
-    pub(in crate::proxy) fn of(head: &RequestHead<'_>) -> Self {
+    fn of(head: &RequestHead<'_>) -> Self {
         Self::preferred(head.fields.get(Name::Accept).unwrap_or_default())
     }
 
-    pub(in crate::proxy) fn preferred(accept: &[u8]) -> Self {
+    pub(super) fn preferred(accept: &[u8]) -> Self {
         let known = list_items(accept).find_map(|item| {
             let media = item.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
             match media {
@@ -59,6 +56,36 @@ impl Media {
 }
 
 impl Request {
+    /// A request whose head was not read.
+    pub(in crate::proxy) fn unknown() -> Self {
+        Self {
+            method: Method::Other,
+            version: Version::Http11,
+            framing: Framing::UntilClose,
+            keep_alive: false,
+            upgrade: false,
+            expects: false,
+            accepts_trailers: false,
+            prefers: Media::default(),
+            len: 0,
+        }
+    }
+
+    /// The request of this head.
+    pub(in crate::proxy) fn of(head: &RequestHead<'_>) -> Self {
+        Self {
+            method: head.known_method,
+            version: head.version,
+            framing: head.framing,
+            keep_alive: head.keep_alive,
+            upgrade: head.upgrade_websocket,
+            expects: head.expect_continue,
+            accepts_trailers: head.accepts_trailers,
+            prefers: Media::of(head),
+            len: head.len,
+        }
+    }
+
     /// Whether it may go to a target twice: doing it twice is doing it once (RFC 9110, section 9.2.2),
     /// and all of it is still there.
     pub(in crate::proxy) fn is_repeatable(&self) -> bool {
@@ -78,14 +105,4 @@ impl Request {
             Framing::Chunked | Framing::UntilClose => false,
         }
     }
-}
-
-/// Whether a connection stays after the answer to a request. Asked when the head of that answer is written, and
-/// not again: it says so. `ends_soon`: the rest of the request is here, or soon read.
-pub(in crate::proxy) fn keeps_connection(
-    handle: &ConnectionHandle,
-    request: &Request,
-    ends_soon: bool,
-) -> bool {
-    request.keep_alive && ends_soon && !handle.is_draining()
 }

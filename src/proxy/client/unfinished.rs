@@ -16,24 +16,21 @@ const MADE_ROOM: &str = "max_connections was reached, and the client had let the
 /// A client that has begun something and not ended it: a PROXY header, a handshake, a head, a body that is
 /// discarded. While it lets smolgate wait, its connection is idle: otherwise one byte would be enough to keep
 /// its place.
-pub(in crate::proxy) struct Unfinished<'a> {
-    listener_state: &'a ListenerState,
-    handle: &'a Rc<ConnectionHandle>,
+#[derive(Default)]
+pub(in crate::proxy) struct Unfinished {
     /// From the first wait to the end, so that a client that sends a byte at a time does not become younger.
     idling: Option<Idling>,
 }
 
-impl<'a> Unfinished<'a> {
-    pub(in crate::proxy) fn new(listener_state: &'a ListenerState, handle: &'a Rc<ConnectionHandle>) -> Self {
-        Self { listener_state, handle, idling: None }
-    }
-
-    /// Runs `future`, which waits for the client.
+impl Unfinished {
+    /// Runs `future`, which waits for the client of the connection with that handle.
     ///
     /// # Errors
     /// `QuotaExceeded` if the connection has to make room for another, and any error of the future.
     pub(in crate::proxy) async fn wait<T>(
         &mut self,
+        listener_state: &ListenerState,
+        handle: &Rc<ConnectionHandle>,
         future: impl Future<Output = io::Result<T>>,
     ) -> io::Result<T> {
         let mut future = pin!(future);
@@ -41,7 +38,7 @@ impl<'a> Unfinished<'a> {
             if let Poll::Ready(result) = future.as_mut().poll(cx) {
                 return Poll::Ready(result);
             }
-            let idling = self.idling.get_or_insert_with(|| self.listener_state.idle(self.handle));
+            let idling = self.idling.get_or_insert_with(|| listener_state.idle(handle));
             if idling.must_make_room() {
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::QuotaExceeded, MADE_ROOM)));
             }

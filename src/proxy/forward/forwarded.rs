@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::config::plan::HttpListener;
 use crate::http::{Authority, Fields, Name, RequestHead};
-use crate::proxy::client::Client;
+use crate::proxy::client::Exchange;
 use crate::worker::Buffer;
 
 /// What is said of the client, and whether what it says itself is kept.
@@ -18,11 +18,15 @@ pub struct Forwarded {
     pub proto: &'static str,
 }
 
-/// What the head for a target says of its client.
-pub(in crate::proxy) fn forwarded(client: &Client, http: &HttpListener) -> Forwarded {
-    let trusted = http.trusted_proxies.iter().any(|network| network.contains(&client.peer));
-    let proto = if client.stream.is_encrypted() { "https" } else { "http" };
-    Forwarded { peer: client.peer, trusted, proto }
+impl Forwarded {
+    pub(super) fn of(exchange: &Exchange<'_>) -> Self {
+        let peer = exchange.client.peer;
+        let is_proxy =
+            |http: &HttpListener| http.trusted_proxies.iter().any(|network| network.contains(&peer));
+        let trusted = exchange.snapshot.http().is_some_and(is_proxy);
+        let proto = if exchange.client.stream.is_encrypted() { "https" } else { "http" };
+        Self { peer, trusted, proto }
+    }
 }
 
 /// `X-Forwarded-*`, `X-Real-IP` and `Forwarded` (RFC 7239): what we know, behind what a trusted

@@ -20,8 +20,14 @@ pub(super) fn via(received: Version) -> &'static [u8] {
 
 /// Whether a request has passed gates so often that a target must lead back here.
 pub(in crate::proxy) fn go_in_circles(fields: Fields<'_>) -> bool {
+    fields.get(Name::Via).is_some() && count_gates(fields) > PASSES_MAX
+}
+
+/// The number of gates in `Via`. Apart from the check for the field, which nearly all requests end with.
+#[cold]
+fn count_gates(fields: Fields<'_>) -> usize {
     let via = fields.iter().filter(|field| field.known() == Name::Via);
-    via.flat_map(|field| list_items(field.value())).filter(|hop| is_a_gate(hop)).nth(PASSES_MAX).is_some()
+    via.flat_map(|field| list_items(field.value())).filter(|hop| is_a_gate(hop)).count()
 }
 
 /// `1.1 smolgate`, with or without a comment behind it.
@@ -32,11 +38,15 @@ fn is_a_gate(hop: &[u8]) -> bool {
 
 /// How many more programs a request may pass, where that counts: for `OPTIONS` and `TRACE`, and where it is a
 /// number. One that is too large to be counted is as good as any.
+#[inline]
 pub(in crate::proxy) fn left(head: &RequestHead<'_>) -> Option<u64> {
-    if !matches!(head.known_method, Method::Options | Method::Trace) {
-        return None;
-    }
-    let digits = std::str::from_utf8(head.fields.get(Name::MaxForwards)?).ok()?;
+    let counts = matches!(head.known_method, Method::Options | Method::Trace);
+    if counts { max_forwards(head.fields) } else { None }
+}
+
+#[cold]
+fn max_forwards(fields: Fields<'_>) -> Option<u64> {
+    let digits = std::str::from_utf8(fields.get(Name::MaxForwards)?).ok()?;
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().unwrap_or(u64::MAX))
 }

@@ -3,17 +3,46 @@
 
 use std::io::Write;
 
-use super::forwarded::{Forwarded, forwarded, write_forwarded};
+use super::forwarded::{Forwarded, write_forwarded};
 use super::hops;
-use crate::config::plan::{Action, Proxy, Rule};
-use crate::generation::ListenerSnapshot;
+use crate::config::plan::{Proxy, Rule};
 use crate::http::{Field, Framing, Name, RequestHead, is_x_forwarded};
 use crate::http1::{HeadScan, parse_request};
-use crate::proxy::client::{Client, Request};
+use crate::proxy::client::Exchange;
 use crate::proxy::record::Failure;
 use crate::reason::Reason;
-use crate::upstream::Pool;
 use crate::worker::Buffer;
+
+/// The head for a target, whose authority and base path are `target`.
+pub(super) fn request_head(
+    exchange: &Exchange<'_>,
+    rule: &Rule,
+    proxy: &Proxy,
+    target: (&str, &str),
+    head: &RequestHead<'_>,
+) -> Buffer {
+    let mut out = exchange.snapshot.worker().buffer();
+    write_request_head(head, rule, proxy, target, &Forwarded::of(exchange), &mut out);
+    out
+}
+
+/// The head for another target. The client's head is parsed once more: it is still at the front of the input.
+///
+/// # Errors
+/// `Internal` if it is not.
+pub(super) fn rebuild_request_head(
+    exchange: &Exchange<'_>,
+    rule: &Rule,
+    proxy: &Proxy,
+    target: (&str, &str),
+) -> Result<Buffer, Failure> {
+    let gone = || Failure::new(Reason::Internal);
+    let limits = &exchange.snapshot.http().ok_or_else(gone)?.head;
+    let mut table = exchange.snapshot.state.table.borrow_mut();
+    let input = exchange.client.input.unread();
+    let head = parse_request(input, &mut HeadScan::default(), limits, &mut table)?.ok_or_else(gone)?;
+    Ok(request_head(exchange, rule, proxy, target, &head))
+}
 
 /// Writes the head for a target: request line, fields, empty line.
 ///
@@ -120,25 +149,6 @@ fn is_for_the_target(field: &Field<'_>, head: &RequestHead<'_>, trusted: bool) -
         _ if !trusted && is_x_forwarded(field.name()) => false,
         name => !name.is_hop_by_hop() && !field.is_named_by_connection(),
     }
-}
-
-/// Writes the head once more, for another target: the client's is still there.
-pub(in crate::proxy) fn rebuild_head(
-    client: &Client,
-    snapshot: &ListenerSnapshot,
-    request: &Request,
-    pool: &Pool,
-) -> Result<Buffer, Failure> {
-    let again = || Failure::new(Reason::Internal);
-    let http = snapshot.http().ok_or_else(again)?;
-    let rule = request.rule.and_then(|rule| snapshot.rule(rule)).ok_or_else(again)?;
-    let Action::Proxy(proxy) = &rule.action else { return Err(again()) };
-    let mut table = snapshot.state.table.borrow_mut();
-    let head = parse_request(client.input.unread(), &mut HeadScan::default(), &http.head, &mut table)?;
-    let mut out = snapshot.worker().buffer();
-    let head = head.ok_or_else(again)?;
-    write_request_head(&head, rule, proxy, pool.origin(), &forwarded(client, http), &mut out);
-    Ok(out)
 }
 
 #[cfg(test)]

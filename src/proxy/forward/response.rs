@@ -1,17 +1,19 @@
 //! The wait for the response of a target.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::pin;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::response_head::{Response, keep_alive_time, write_head};
+use crate::config::plan::Proxy;
 use crate::http::{Framing, HeadLimits, Version};
 use crate::http1::{HeadScan, parse_response};
-use crate::proxy::client::Request;
+use crate::proxy::client::{KeepAlive, Request};
 use crate::proxy::record::{ExchangeRecord, Failure};
-use crate::proxy::transfer::write_all;
+use crate::proxy::transfer::{Body, Incoming, Transfer, write_all};
 use crate::reason::Reason;
 use crate::tls::{Input, Stream};
 use crate::worker::Timer;
@@ -35,8 +37,7 @@ pub(super) struct ResponseReader<'a> {
     /// Notes that the target was heard, and what the client was sent.
     pub(super) record: &'a ExchangeRecord<'a>,
     pub(super) timer: &'a Timer,
-    /// Counted from the end of the request: an upload may take its time.
-    pub(super) timeout: Duration,
+    pub(super) proxy: &'a Proxy,
 }
 
 impl ResponseReader<'_> {
@@ -45,7 +46,7 @@ impl ResponseReader<'_> {
     /// # Errors
     /// When the target closes, is silent for too long, sends no valid head, or no end of interim
     /// responses; when the client does not take one.
-    pub(super) async fn read_final(mut self) -> Result<Response, Failure> {
+    pub(super) async fn read_final(&mut self) -> Result<Response, Failure> {
         let (mut scan, mut interim) = (HeadScan::default(), 0);
         while interim <= INTERIM_MAX {
             if let Some(response) = self.parse(&mut scan)? {
@@ -72,7 +73,9 @@ impl ResponseReader<'_> {
 
     /// Reads more of a head.
     async fn fill(&mut self) -> io::Result<usize> {
-        let (worker, timer, timeout) = (self.record.snapshot.worker(), self.timer, self.timeout);
+        let (worker, timer) = (self.record.snapshot.worker(), self.timer);
+        // It counts from the end of the request: an upload may take its time.
+        let timeout = self.proxy.response_timeout;
         let (record, request, began) = (self.record, self.request, worker.now());
         // One byte more than the limit, so that the parser sees that it is over.
         let mut fill = pin!(self.input.fill(self.target, HEAD_LIMITS.bytes + 1));
@@ -125,10 +128,38 @@ impl ResponseReader<'_> {
         Ok(Some(response))
     }
 
+    /// The way of the final response to the client. `body` is its body, of which nothing was read yet; `keep` is what
+    /// its head says of the client's connection.
+    pub(super) fn download<'t>(
+        &'t mut self,
+        response: &Response,
+        body: &'t mut Body,
+        keep: KeepAlive,
+    ) -> Transfer<'t> {
+        Transfer {
+            worker: self.record.snapshot.worker(),
+            from: Incoming { stream: self.target, input: self.input, body },
+            to: self.client,
+            timer: self.timer,
+            timeout: self.proxy.body_timeout,
+            chunked: response.chunked,
+            trailers: self.request.accepts_trailers,
+            most: None,
+            meter: &self.record.sent,
+            counts_reads: false,
+            // Of a request with a body there may be more to read first, and after 101 there is more to write.
+            end_follows: keep == KeepAlive::Close
+                && self.request.framing == Framing::None
+                && response.status != 101,
+            begun: Cell::default(),
+        }
+    }
+
     /// Sends an interim response on.
     async fn forward_interim(&self, response: &Response) -> Result<(), Failure> {
         let head = response.head.unread();
-        let written = write_all(self.client, &mut [IoSlice::new(head)], self.timer, self.timeout).await;
+        let timeout = self.proxy.response_timeout;
+        let written = write_all(self.client, &mut [IoSlice::new(head)], self.timer, timeout).await;
         written.map_err(Failure::of_client)?;
         self.record.sent.add(head.len(), self.record.snapshot.worker().now());
         Ok(())

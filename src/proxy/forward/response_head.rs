@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::hops;
 use super::request_head::write_length;
 use crate::generation::ListenerSnapshot;
-use crate::http::{Field, Framing, Name, ResponseHead, Version};
-use crate::proxy::client::Request;
+use crate::http::{Field, Framing, Name, ResponseHead};
+use crate::proxy::client::{ConnectionHandle, KeepAlive, Request};
 use crate::worker::Buffer;
 
 /// What is known of a response once its head is no longer looked at.
@@ -39,17 +39,20 @@ impl Response {
         self.status < 200 && self.status != 101
     }
 
-    /// Ends the head: says whether the client's connection stays. That is asked when nothing comes between
-    /// the answer and the head's way out, so that the answer is kept.
-    pub(super) fn end_head(&mut self, request: &Request, keep: bool) {
-        match (keep, request.version) {
-            // The head of an upgrade is whole.
-            _ if self.status == 101 => return,
-            (false, _) => self.head.extend(b"Connection: close\r\n"),
-            (true, Version::Http10) => self.head.extend(b"Connection: keep-alive\r\n"),
-            (true, Version::Http11) => {}
+    /// Ends the head, which says whether the client's connection stays. Call it when nothing is awaited before the
+    /// head goes out: no later event may change what it says.
+    pub(super) fn end_head(
+        &mut self,
+        request: &Request,
+        ends_soon: bool,
+        handle: &ConnectionHandle,
+    ) -> KeepAlive {
+        let keep = KeepAlive::after(request, ends_soon && !self.until_close, handle);
+        // The head of an upgrade has its end already.
+        if self.status != 101 {
+            self.head.extend(keep.end_of_head(request.version));
         }
-        self.head.extend(b"\r\n");
+        keep
     }
 
     pub(super) fn flags(&self, request: &Request) -> HeadFlags {

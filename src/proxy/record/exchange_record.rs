@@ -44,7 +44,7 @@ pub(in crate::proxy) struct ExchangeRecord<'a> {
     /// The target has sent something.
     pub(in crate::proxy) response_started: Cell<bool>,
     /// The status the client gets; from then on nothing else can be said.
-    pub(in crate::proxy) status: Option<u16>,
+    pub(in crate::proxy) status: Cell<Option<u16>>,
     /// Why it failed, if it did.
     pub(in crate::proxy) reason: Option<Reason>,
     /// The target that got the request.
@@ -69,7 +69,7 @@ impl<'a> ExchangeRecord<'a> {
             rule: None,
             summary: None,
             response_started: Cell::new(false),
-            status: None,
+            status: Cell::new(None),
             reason: None,
             target: None,
             received: Meter::new(&snapshot.counters.bytes_in, now),
@@ -123,7 +123,7 @@ impl<'a> ExchangeRecord<'a> {
         // calls that.
         let ours = |reason: &Reason| matches!(reason, Reason::Dropped | Reason::ShuttingDown);
         let silence = self.reason.filter(ours).unwrap_or(Reason::ClientGone);
-        let status = self.status.unwrap_or(silence.status());
+        let status = self.status.get().unwrap_or(silence.status());
         let duration = self.snapshot.worker().now().saturating_duration_since(self.began);
         count(self.snapshot, self.rule, self.method.label(), status);
         self.snapshot.counters.duration.observe(duration);

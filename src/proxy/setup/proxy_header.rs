@@ -21,8 +21,9 @@ pub(in crate::proxy) fn is_expected(client: &Client, snapshot: &ListenerSnapshot
 pub(in crate::proxy) async fn read(client: &mut Client, snapshot: &ListenerSnapshot) -> Option<()> {
     let timer = snapshot.worker().timer();
     let (listener_state, handle) = (client.listener_state.clone(), client.handle.clone());
-    let mut unfinished = Unfinished::new(&listener_state, &handle);
-    match timer.within(PROXY_HEADER_TIMEOUT, unfinished.wait(take_header(client))).await {
+    let mut unfinished = Unfinished::default();
+    let header = unfinished.wait(&listener_state, &handle, take_header(client));
+    match timer.within(PROXY_HEADER_TIMEOUT, header).await {
         Ok(Ok(())) => return Some(()),
         // A look whether the port is open, or a silent client that had to leave.
         Err(error) if error.kind() != io::ErrorKind::TimedOut && client.input.is_empty() => {}

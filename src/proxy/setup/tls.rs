@@ -52,8 +52,9 @@ pub(in crate::proxy) async fn accept_tls(client: Client) -> Option<Inspected> {
         (timeout.unwrap_or_default(), snapshot.worker().timer())
     };
     let attempt = async { Ok(attempt(client).await) };
-    let mut unfinished = Unfinished::new(&listener_state, &handle);
-    let (ended, why) = match timer.within(timeout, unfinished.wait(attempt)).await {
+    let mut unfinished = Unfinished::default();
+    let attempt = unfinished.wait(&listener_state, &handle, attempt);
+    let (ended, why) = match timer.within(timeout, attempt).await {
         Ok(Ok(inspected)) => {
             inspected.snapshot.counters.handshake(match inspected.action {
                 NameAction::Terminate => Handshake::Ok,

@@ -6,4 +6,4 @@ mod tunnel;
 mod relay;
 
 pub(super) use passthrough::{open, serve};
-pub(super) use tunnel::Tunnel;
+pub(super) use tunnel::{Done, Tunnel, of_upgrade};

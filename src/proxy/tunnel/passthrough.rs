@@ -10,8 +10,8 @@ use super::relay::relay_connection;
 use super::tunnel::Tunnel;
 use crate::config::plan::{Pass, ProxyProtocol, UpstreamId};
 use crate::generation::{ListenerSnapshot, TunnelContext};
-use crate::proxy::client::Client;
-use crate::proxy::record::{ConnectionRecord, ExchangeRecord, Failure, TunnelStart};
+use crate::proxy::client::{Client, Exchange};
+use crate::proxy::record::{ConnectionRecord, Failure, TunnelStart};
 use crate::proxy::transfer::write_all;
 use crate::proxy_protocol;
 use crate::upstream::{ConnectError, TargetConnection};
@@ -41,19 +41,22 @@ pub(in crate::proxy) async fn serve(
     }
 }
 
-/// Opens the way for a connection whose first request said where to; the bytes of it are still there. Then it is
-/// no exchange any more.
+/// Opens the way for a connection whose first request said where to. That request is still in the input, and goes on
+/// as it is. From then on this is no exchange any more.
 ///
 /// # Errors
 /// When no target can be reached: then the client has been told nothing yet.
-pub(in crate::proxy) async fn open(
-    client: &Client,
-    record: &mut ExchangeRecord<'_>,
-    to: &Pass,
-) -> Result<Box<Tunnel>, Failure> {
-    let target = reach(client, record.snapshot, to).await?;
-    let context = TunnelContext::new(record.snapshot, record.rule);
-    let start = record.withdraw();
+pub(in crate::proxy) async fn open(exchange: &mut Exchange<'_>, to: &Pass) -> Result<Box<Tunnel>, Failure> {
+    let snapshot = exchange.snapshot;
+    let target = match reach(exchange.client, snapshot, to).await {
+        Ok(target) => target,
+        Err(failure) => {
+            exchange.record.received.add(exchange.request.len, snapshot.worker().now());
+            return Err(failure);
+        }
+    };
+    let context = TunnelContext::new(snapshot, exchange.record.rule);
+    let start = exchange.record.withdraw();
     Ok(Box::new(Tunnel { context, target, timeout: to.idle_timeout, start }))
 }
 

@@ -1,13 +1,21 @@
-//! A connection that is a tunnel from now on.
+//! A connection that becomes a tunnel.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::relay::relay_connection;
 use crate::generation::TunnelContext;
-use crate::proxy::client::Client;
+use crate::proxy::client::{Client, Exchange, KeepAlive};
 use crate::proxy::record::{ConnectionRecord, TunnelStart};
 use crate::upstream::TargetConnection;
+
+/// How an act on a request ended.
+pub(in crate::proxy) enum Done {
+    /// With a response.
+    Http(KeepAlive),
+    /// With a tunnel, which begins when the exchange and its snapshot are gone.
+    Tunnel(Box<Tunnel>),
+}
 
 /// A way for bytes that is open, and what is to be said of it at its end.
 pub(in crate::proxy) struct Tunnel {
@@ -25,4 +33,15 @@ impl Tunnel {
         let record = ConnectionRecord::new(&context, client.peer, &client.stream, start);
         relay_connection(client, &context, target, timeout, record).await;
     }
+}
+
+/// The tunnel after a 101.
+pub(in crate::proxy) fn of_upgrade(
+    exchange: &mut Exchange<'_>,
+    target: Box<TargetConnection>,
+    timeout: Duration,
+) -> Box<Tunnel> {
+    let context = TunnelContext::new(exchange.snapshot, exchange.record.rule);
+    let start = exchange.record.tunnel_start(101);
+    Box::new(Tunnel { context, target, timeout, start })
 }

@@ -7,7 +7,7 @@ mod coverage;
 mod certificates;
 
 mod files;
-mod x509;
+pub(super) mod x509;
 
 mod problem;
 

@@ -1,0 +1,24 @@
+//! The verbs of the feature `demo` where it is left out: none.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::logging::Logging;
+
+pub(super) const TIP: &str = "";
+
+/// No verb.
+#[derive(Debug, Subcommand)]
+pub enum DemoVerb {}
+
+impl DemoVerb {
+    /// Is never called.
+    pub fn run(&self) -> ExitCode {
+        match *self {}
+    }
+
+    pub(super) fn logging(&mut self) -> &mut Logging {
+        match *self {}
+    }
+}
