@@ -1,4 +1,4 @@
-//! What the labels of one service ask for.
+//! One service: its labels become routes.
 
 mod routes;
 
