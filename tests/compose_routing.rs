@@ -205,6 +205,31 @@ fn keys_of_rules_are_labels() {
     assert_eq!(scene.get("silent.test", "/").status(), 504);
 }
 
+/// A service on the network of another one, or of a container, is reached under the name of that one.
+#[test]
+fn the_network_of_another_service_or_container_is_followed() {
+    let upstream = Upstream::says("served");
+    let port = upstream.address().port();
+    let service = |name: &str, mode: &str| {
+        let labels = format!("smolgate.host: {name}.test, smolgate.port: {port}");
+        format!("  {name}: {{ image: x, network_mode: '{mode}', labels: {{ {labels} }} }}\n")
+    };
+    let scene = Scene::start(
+        &[
+            "services:\n  localhost: { image: vpn, container_name: tunnel }\n".to_owned(),
+            service("a", "service:localhost"),
+            service("b", "container:tunnel"),
+            service("c", "service:b"),
+            service("d", "container:localhost"),
+        ]
+        .concat(),
+    );
+    for host in ["a.test", "b.test", "c.test", "d.test"] {
+        scene.get(host, "/").expect(200, "served");
+    }
+    assert_eq!(upstream.requests().len(), 4);
+}
+
 /// A service that has only HTTPS is reached with `scheme: https`. Its certificate counts if `ca` vouches for it,
 /// and not otherwise. A file of authorities that is not there takes its own service away and no other.
 #[test]
