@@ -2,7 +2,7 @@
 
 use super::ports;
 use super::values::Values;
-use crate::config::diagnostics::Span;
+use crate::config::diagnostics::{Span, quoted};
 use crate::config::dialects::compose::labels::Key;
 use crate::config::dialects::compose::networks::NetworkMap;
 use crate::config::dialects::compose::project::{Reader, Service};
@@ -47,6 +47,9 @@ impl Seeker<'_, '_> {
             None if is_guess => return None,
             None => ports::infer(values.reader, &service.node, place),
         };
+        if let (Ok(port), None, false) = (&port, values.labels.get(Key::Port), passthrough) {
+            self.warn_of_other_protocol(values, *port);
+        }
         let host = port.and_then(|port| Ok((map.host(values.reader, project, service, place, form)?, port)));
         match host {
             Ok((host, port)) => {
@@ -58,6 +61,23 @@ impl Seeker<'_, '_> {
                 None
             }
         }
+    }
+}
+
+impl Seeker<'_, '_> {
+    /// Warns of a port that no label names and that is probably not for HTTP.
+    fn warn_of_other_protocol(&self, values: &mut Values<'_, '_>, port: u16) {
+        let Some(protocol) = ports::other_protocol(port) else { return };
+        let name = &self.service.name.value;
+        let message = format!(
+            "{} is routed over HTTP, and its only port is {port}, which is for {protocol}",
+            quoted(name)
+        );
+        let hint = format!(
+            "write `smolgate.port: {port}` if it speaks HTTP; for {protocol}, take the labels off and add a listener \
+             with `protocol: tcp` and `target: {name}:{port}` to a native file"
+        );
+        values.reader.report.warning(Some(self.place), message, hint);
     }
 }
 
