@@ -212,7 +212,7 @@ fn a_renewed_certificate_is_served_after_a_reload() {
     let after = scene.authority.issue(&scene.dir.path().join("certs"), "one", &["one.test", "new.test"]);
     assert_eq!(scene.connect("one.test").unwrap().shown(), before, "not before the reload");
     let said = scene.gate.reload().unwrap();
-    assert!(said.contains(": listener https: certificates changed in "), "{said}");
+    assert!(said.contains(": listener https: 1 certificate (one.test) changed in "), "{said}");
     let said = scene.gate.reload().unwrap();
     assert!(said.contains(": nothing changed in "), "{said}");
     assert_eq!(scene.connect("one.test").unwrap().shown(), der(&after));

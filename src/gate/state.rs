@@ -281,11 +281,11 @@ pub(super) fn log_problems(generation: &Generation) -> Vec<String> {
 
 /// Logs a diagnostic. Returns its text if it is an error.
 fn log(diagnostic: &Diagnostic) -> Option<String> {
-    let text = diagnostic.render(false).trim_end().to_owned();
+    let text = diagnostic.render_for_log();
     match diagnostic.severity {
         Severity::Error => {
             tracing::error!("{text}");
-            Some(text)
+            Some(diagnostic.render(false).trim_end().to_owned())
         }
         Severity::Warning => {
             tracing::warn!("{text}");

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::generation::{Generation, terminators};
-use crate::config::plan::{FileChanges, Listener, Plan, Protocol};
+use crate::config::plan::{CertificateChanges, FileChanges, Listener, Plan, Protocol};
 use crate::config::{Diagnostic, Excerpts, Severity, TEXT_BYTES_MAX};
 use crate::files;
 use crate::http::HostKey;
@@ -68,16 +68,24 @@ pub(crate) fn files_named_by(plan: &Plan) -> Vec<PathBuf> {
 
 /// Listeners and upstreams of `new` that have other certificates or authorities than in `before`.
 pub(crate) fn changes<'a>(before: &'a Generation, new: &'a Generation) -> FileChanges<'a> {
-    let differ = |differ: fn(&Terminator, &Terminator) -> bool| {
-        let names = with_terminators(new).filter(|(listener, terminator)| {
-            let before = with_terminators(before).find(|(before, _)| before.name == listener.name);
-            before.is_some_and(|(_, before)| differ(terminator, before))
-        });
-        names.map(|(listener, _)| &*listener.name).collect()
-    };
+    let pairs: Vec<(&'a str, &Terminator, &Terminator)> = with_terminators(new)
+        .filter_map(|(listener, now)| {
+            let mut those = with_terminators(before);
+            let (_, before) = those.find(|(before, _)| before.name == listener.name)?;
+            Some((&*listener.name, now, before))
+        })
+        .collect();
+    let shown = pairs.iter().filter(|(_, now, before)| now.shows_others_than(before));
+    let trusting = pairs.iter().filter(|(_, now, before)| now.trusts_others_than(before));
     FileChanges {
-        certificates: differ(Terminator::shows_others_than),
-        client_authorities: differ(Terminator::trusts_others_than),
+        certificates: shown
+            .map(|(listener, now, before)| CertificateChanges {
+                listener,
+                come: now.certificates_not_in(before),
+                gone: before.certificates_not_in(now),
+            })
+            .collect(),
+        client_authorities: trusting.map(|(listener, ..)| *listener).collect(),
         upstream_authorities: new.upstream_table.trusting_others_than(&before.upstream_table).collect(),
     }
 }

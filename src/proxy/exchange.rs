@@ -10,20 +10,20 @@ use crate::generation::ListenerSnapshot;
 use crate::reason::Reason;
 use crate::worker::Timer;
 
-/// What becomes of the client's connection after an exchange.
+/// The next step for the client's connection after an exchange.
 pub(super) enum AfterExchange {
-    /// It stays one of HTTP. The body is that of the request, and may not be read to its end.
+    /// The connection is kept or closed. The body is that of the request, and may not have been read to its end.
     Http(KeepAlive, Body),
-    /// It is a tunnel.
+    /// The connection is a tunnel.
     Tunnel(Box<Tunnel>),
 }
 
-/// Serves one request, and says what becomes of the connection that it came over.
+/// Serves one request. Returns the next step for the connection.
 pub(super) async fn serve(client: &mut Client, snapshot: &ListenerSnapshot, timer: &Timer) -> AfterExchange {
     let mut exchange = Exchange::new(client, snapshot, timer);
 
-    // 1. Read the head, find the rule, decide. Between parsing and deciding there is no await, because the parsed head
-    //    points into the client's input.
+    // 1. Read the head, find the rule, decide. Between parsing and deciding there is no await, because the parsed
+    // head points into the client's input.
     let Some(act) = decision::read(&mut exchange).await else {
         // There is no request, and nothing to count: the client closed, or was silent for too long.
         return AfterExchange::Http(KeepAlive::Cut, exchange.body);

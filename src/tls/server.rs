@@ -188,6 +188,11 @@ impl Terminator {
         self.certificates.chains().ne(before.certificates.chains())
     }
 
+    /// The names of the certificates that `before` does not have.
+    pub fn certificates_not_in(&self, before: &Terminator) -> Vec<String> {
+        self.certificates.names_not_in(&before.certificates)
+    }
+
     /// Whether the requirements for client certificates differ from those of `before`.
     pub fn trusts_others_than(&self, before: &Terminator) -> bool {
         let read = |terms: &[Terms]| terms.iter().map(|terms| terms.client_auth.clone()).collect::<Vec<_>>();

@@ -244,7 +244,11 @@ pub struct Tls<C = ClientConnection>(pub StreamOwned<C, TcpStream>);
 impl Tls {
     /// Connects and completes a handshake for `name`.
     pub fn connect(address: SocketAddr, config: &Arc<ClientConfig>, name: &str) -> std::io::Result<Tls> {
-        let socket = TcpStream::connect_timeout(&address, DEADLINE)?;
+        Tls::over(TcpStream::connect_timeout(&address, DEADLINE)?, config, name)
+    }
+
+    /// Completes a handshake for `name` over an open connection.
+    pub fn over(socket: TcpStream, config: &Arc<ClientConfig>, name: &str) -> std::io::Result<Tls> {
         let name = ServerName::try_from(name.to_owned()).unwrap();
         Tls::shake(ClientConnection::new(config.clone(), name).unwrap(), socket)
     }
@@ -272,7 +276,7 @@ where
     C: DerefMut<Target = ConnectionCommon<S>>,
     S: SideData,
 {
-    fn shake(mut session: C, mut socket: TcpStream) -> std::io::Result<Tls<C>> {
+    pub fn shake(mut session: C, mut socket: TcpStream) -> std::io::Result<Tls<C>> {
         socket.set_read_timeout(Some(DEADLINE))?;
         socket.set_write_timeout(Some(DEADLINE))?;
         while session.is_handshaking() {

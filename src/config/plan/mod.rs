@@ -22,7 +22,7 @@ mod bind;
 mod origin;
 
 pub use bind::Bind;
-pub use changes::{FileChanges, changes};
+pub use changes::{CertificateChanges, FileChanges, changes};
 pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{
     ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, HttpListener, Listener,

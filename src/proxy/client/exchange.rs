@@ -34,14 +34,14 @@ impl<'a> Exchange<'a> {
         Self { client, snapshot, timer, record, request: Request::unknown(), body }
     }
 
-    /// Records what can be told of a head that is refused.
+    /// Records the parts of a head that is refused.
     pub(in crate::proxy) fn learn_partial_head(&mut self) {
         let bytes = self.client.input.unread();
         self.record.learn_part(bytes);
         self.request.prefers = Media::preferred(PartialHead::of(bytes).field(b"accept"));
     }
 
-    /// Decides for a response of smolgate's own that is written while the head alone was read.
+    /// Decides for a response that is written when only the head of the request was read.
     pub(in crate::proxy) fn keep_alive(&self) -> KeepAlive {
         let ends_soon = self.request.ends_soon(self.request.len as u64);
         KeepAlive::after(&self.request, ends_soon, &self.client.handle)

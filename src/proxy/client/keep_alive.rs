@@ -23,7 +23,8 @@ impl KeepAlive {
         if request.keep_alive && ends_soon && !handle.is_draining() { Self::Keep } else { Self::Close }
     }
 
-    /// The end of a response head: `Connection`, where the client needs it (RFC 9112, section 9.3), and an empty line.
+    /// The end of a response head: `Connection`, where the client needs it (RFC 9112, section 9.3), and an empty
+    /// line.
     pub(in crate::proxy) fn end_of_head(self, version: Version) -> &'static [u8] {
         match (self, version) {
             (Self::Keep, Version::Http10) => b"Connection: keep-alive\r\n\r\n",

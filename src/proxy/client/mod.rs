@@ -1,4 +1,4 @@
-//! A client, its request, and what every phase of an exchange works on.
+//! A client, its request, and `Exchange`, which every phase is given.
 
 mod exchange;
 mod finish_body;

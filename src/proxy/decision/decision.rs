@@ -1,13 +1,13 @@
-//! What is to be done with a request.
+//! The result of a decision.
 
 use crate::config::plan::Pass;
 use crate::proxy::forward::Attempts;
 use crate::proxy::local_reply::Reply;
 use crate::proxy::record::Failure;
 
-/// What is to be done with a request.
+/// The act that a request leads to.
 pub(in crate::proxy) enum Act<'a> {
-    /// Forward it to a target of its rule. The head for the first target is written.
+    /// Forward the request to a target of its rule. The head for the first target is written.
     Forward(Attempts<'a>),
     /// Send a response of smolgate's own, which is written.
     Reply(Reply<'a>),
@@ -15,6 +15,6 @@ pub(in crate::proxy) enum Act<'a> {
     Pass(&'a Pass),
     /// Close the connection without a response.
     Drop,
-    /// Refuse it: its head is not valid, no rule matches, or its rule does not take it.
+    /// Refuse the request: its head is not valid, no rule matches, or its rule does not take it.
     Refuse(Failure),
 }

@@ -1,4 +1,4 @@
-//! The whole head of a request, by a deadline.
+//! Reads a whole head by a deadline.
 
 use std::io;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use crate::proxy::client::{Exchange, Unfinished};
 use crate::proxy::record::Failure;
 use crate::reason::Reason;
 
-/// Reads one head, however many reads it takes, and decides. `None`: the client closed between two requests, or was
+/// Reads one head, in as many reads as it needs, and decides. `None`: the client closed between two requests, or was
 /// silent for too long.
 pub(in crate::proxy) async fn read<'a>(exchange: &mut Exchange<'a>) -> Option<Act<'a>> {
     let http = exchange.snapshot.http()?;

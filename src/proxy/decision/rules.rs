@@ -1,7 +1,7 @@
-//! From the bytes of a request's head to what is to be done with it.
+//! Parses a head, finds its rule, and decides.
 //!
-//! All of this happens between two awaits, while the parsed head is in the worker's field table. After that only a
-//! few small values of the head are left, and the head for the target, or the response, is written.
+//! All of this happens between two awaits, while the parsed head is in the worker's field table. After that, a few
+//! small values of the head are left, and the head for the target or the response is written.
 
 use super::decision::Act;
 use crate::config::plan::{Action, HttpListener, Proxy, RedirectToHttps, Rule};
@@ -15,20 +15,20 @@ use crate::proxy::record::{Detail, Failure, Misdirection, RequestSummary};
 use crate::proxy::transfer::Body;
 use crate::reason::Reason;
 
-/// What a head leads to, before the rule acts.
+/// The result of looking a head up.
 enum Lookup<'a> {
-    /// This rule acts; its index comes first.
+    /// The rule with this index acts.
     Rule(usize, &'a Rule),
     /// The listener redirects to `https`.
     RedirectToHttps(RedirectToHttps),
-    /// The request is refused, maybe because of the rule with that index.
+    /// smolgate refuses the request. The rule with this index matched, if there is an index.
     Refuse(Option<usize>, Failure),
 }
 
 /// Parses the bytes that are here and decides. `None`: the head is not complete.
 ///
 /// # Errors
-/// Why the head is not valid.
+/// When the head is not valid.
 pub(super) fn decide<'a>(
     exchange: &mut Exchange<'a>,
     http: &'a HttpListener,
@@ -69,7 +69,7 @@ pub(super) fn decide<'a>(
     Ok(Some(act))
 }
 
-/// Finds the rule of a head, unless the listener has to refuse or redirect the request itself.
+/// Finds the rule of a head, unless the listener refuses or redirects the request itself.
 fn look_up<'a>(
     client: &Client,
     snapshot: &'a ListenerSnapshot,
@@ -94,7 +94,7 @@ fn look_up<'a>(
     }
 }
 
-/// The first rule that matches, behind its index.
+/// Finds the first rule that matches. Returns its index, too.
 fn find_rule<'a>(
     snapshot: &'a ListenerSnapshot,
     head: &RequestHead<'_>,
@@ -104,8 +104,8 @@ fn find_rule<'a>(
     Some((index, snapshot.rule(index)?))
 }
 
-/// Whether the first rule that matches, given with its index, would send to a target a path that the target
-/// may read as one that another rule guards.
+/// Whether the first rule that matches would forward a path that a target may read as a path that another rule
+/// guards. `matched` is the index of that rule.
 fn is_ambiguous(
     snapshot: &ListenerSnapshot,
     head: &RequestHead<'_>,
@@ -117,23 +117,21 @@ fn is_ambiguous(
     rule.action.upstream().is_some() && guards.find(rules, matched, host, head.path, head.method).is_some()
 }
 
-/// What a rule that matched does.
+/// The act of a rule.
 fn act<'a>(exchange: &Exchange<'a>, rule: &'a Rule, head: &RequestHead<'_>) -> Act<'a> {
     match &rule.action {
-        // RFC 9110, section 7.6.2: the request goes no further, and smolgate is the recipient.
-        Action::Proxy(_) if hops::left(head) == Some(0) => match head.known_method {
+        // RFC 9110, section 7.6.2: `Max-Forwards: 0` makes smolgate the final recipient.
+        Action::Proxy(_) if hops::max_forwards(head) == Some(0) => match head.known_method {
             Method::Options => Act::Reply(local_reply::options(exchange)),
             _ => Act::Refuse(Failure::new(Reason::RequestMethod)),
         },
-        Action::Proxy(_) if hops::go_in_circles(head.fields) => {
-            Act::Refuse(Failure::new(Reason::LoopDetected))
-        }
+        Action::Proxy(_) if hops::is_in_loop(head.fields) => Act::Refuse(Failure::new(Reason::LoopDetected)),
         Action::Proxy(proxy) => match too_large(proxy, head.framing) {
             Some(failure) => Act::Refuse(failure),
             None => Act::Forward(Attempts::new(exchange, rule, proxy, head)),
         },
         Action::Redirect(redirect) => Act::Reply(local_reply::redirect(exchange, head, redirect)),
-        // The target is to get the encrypted bytes, and those were decrypted here.
+        // A passed-on connection must stay encrypted, and TLS was terminated here.
         Action::Pass(_) if exchange.client.stream.is_encrypted() => {
             Act::Refuse(Failure::misdirected(Misdirection::PassedOn))
         }
@@ -143,7 +141,7 @@ fn act<'a>(exchange: &Exchange<'a>, rule: &'a Rule, head: &RequestHead<'_>) -> A
     }
 }
 
-/// Refuses a body by its announced length, before any of it is read.
+/// The failure of a body whose announced length is over the limit. None of it is read then.
 fn too_large(proxy: &Proxy, framing: Framing) -> Option<Failure> {
     let (Framing::Length(length), Some(most)) = (framing, proxy.max_body) else { return None };
     let detail = || Detail::Text(format!("{length} bytes announced, {most} allowed"));

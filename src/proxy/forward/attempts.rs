@@ -1,4 +1,4 @@
-//! From a request to a connection on which to send it: an idle one, a new one, one to the next target.
+//! The search for a connection to send a request on: an idle one, a new one, one to the next target.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(in crate::proxy) struct Attempts<'a> {
     first_target: usize,
     /// Targets that were tried already.
     tried: usize,
-    /// Take no idle connection: one of them has just turned out to be dead.
+    /// Take no idle connection, because one was just found to be closed.
     fresh: bool,
     /// The head for the first target.
     head: Option<Buffer>,
@@ -44,7 +44,7 @@ impl<'a> Attempts<'a> {
         if self.fresh {
             return None;
         }
-        // A request that cannot be sent twice is worth a system call that makes a dead connection unlikely.
+        // For a request that cannot be sent twice, a system call makes sure that the connection is probably open.
         let verify = !exchange.request.is_repeatable();
         let idle = self.pool().take_idle(exchange.snapshot.worker().now(), verify);
         idle.inspect(|_| self.upstream.counters.reused.add(1))
@@ -81,7 +81,7 @@ impl<'a> Attempts<'a> {
     /// The head to send on the connection that was found.
     ///
     /// # Errors
-    /// When it has to be written again, and cannot be.
+    /// Those of [`rebuild_request_head`].
     pub(super) fn head(&mut self, exchange: &Exchange<'_>) -> Result<Buffer, Failure> {
         match self.head.take() {
             Some(head) => Ok(head),
@@ -89,12 +89,12 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// The last connection closed before a byte of a response: from now on only new connections are used.
+    /// Uses no idle connections from now on, because the last one was closed without a response.
     pub(super) fn use_new_connection(&mut self) {
         self.fresh = true;
     }
 
-    /// Gives a connection back to its pool. `time` is how long its target would keep it.
+    /// Puts a connection back into its pool. `time` is how long its target would keep it.
     pub(super) fn give_back(&self, exchange: &Exchange<'_>, target: Box<TargetConnection>, time: Duration) {
         let until = exchange.snapshot.worker().now() + time.min(self.upstream.idle_timeout);
         self.pool().put_back(target, until);

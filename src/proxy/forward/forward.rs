@@ -1,4 +1,4 @@
-//! A request that is forwarded, and its response.
+//! Forwards a request and its response.
 
 use std::cell::Cell;
 use std::pin::pin;
@@ -16,13 +16,14 @@ use crate::proxy::tunnel::{self, Done};
 use crate::upstream::TargetConnection;
 use crate::worker::Buffer;
 
-/// What is left to know when both messages have passed.
+/// The values that are needed when both messages were transferred.
 struct Transferred {
     status: u16,
-    /// What the head said of the client's connection.
+    /// Whether the client's connection stays open, as the head of the response has said.
     keep: KeepAlive,
+    /// The response ends for the client with the connection.
     until_close: bool,
-    /// All of the request went out.
+    /// All of the request was sent.
     uploaded: bool,
     /// How long the target would keep its connection; `None`: it does not.
     keep_alive: Option<Duration>,
@@ -40,16 +41,16 @@ pub(in crate::proxy) async fn run(
     loop {
         let mut target = match attempts.take_idle(exchange) {
             Some(target) => target,
-            // Boxed, so that the handshakes of the few do not make the futures of all large.
+            // Boxed, because few exchanges open a connection, and the future of all would have room for a handshake.
             None => Box::pin(exchange.client.unless_gone(attempts.open(exchange))).await?,
         };
         let head = attempts.head(exchange)?;
         exchange.record.target = Some(target.address);
         if exchange.request.framing != Framing::None {
-            // From here on the request cannot be sent again.
+            // From now on the request cannot be sent again.
             exchange.body.release(&mut exchange.client.input);
         }
-        // An `await` alone would copy the future once more.
+        // Pinned, because an `await` alone copies the future once more.
         let outcome = pin!(transfer(exchange, attempts.proxy, &mut target, head)).await;
         let failure = match outcome {
             Ok(transferred) => return Ok(finish(exchange, &attempts, target, transferred)),
@@ -62,15 +63,14 @@ pub(in crate::proxy) async fn run(
     }
 }
 
-/// Whether the target closed an idle connection at the moment it was used: that was no response, and not the
-/// client's fault (RFC 9112, section 9.3.1).
+/// Whether the target seems to have closed an idle connection at the moment it was used (RFC 9112, section 9.3.1).
 fn may_repeat(exchange: &Exchange<'_>, failure: &Failure) -> bool {
     failure.is_closed_without_response()
         && !exchange.record.response_started.get()
         && exchange.request.is_repeatable()
 }
 
-/// Decides what becomes of both connections once both messages have passed.
+/// Ends the exchange on both connections: keeps them, closes them, or makes them a tunnel.
 fn finish(
     exchange: &mut Exchange<'_>,
     attempts: &Attempts<'_>,
@@ -85,7 +85,7 @@ fn finish(
         Transferred { status: 101, .. } => {
             return Done::Tunnel(tunnel::of_upgrade(exchange, target, attempts.proxy.tunnel_timeout));
         }
-        // The target answered without reading all of the request, whose rest its connection waits for.
+        // The target answered before it got the whole request: its connection waits for the rest.
         Transferred { uploaded: false, .. } => {}
         Transferred { keep_alive: Some(time), .. } => attempts.give_back(exchange, target, time),
         Transferred { keep_alive: None, .. } => {}

@@ -1,4 +1,4 @@
-//! A request on its way to a target, and the response on its way back.
+//! A request on its way to a target, and its response on the way back.
 
 mod forward;
 

@@ -1,5 +1,5 @@
-//! The head a target gets: the client's lines as they came, less what is not for the target, plus
-//! what we know of the client.
+//! The head that a target gets. The client's lines go on as they came, except those that are not for the target.
+//! Lines that describe the client are added.
 
 use std::io::Write;
 
@@ -13,7 +13,7 @@ use crate::proxy::record::Failure;
 use crate::reason::Reason;
 use crate::worker::Buffer;
 
-/// The head for a target, whose authority and base path are `target`.
+/// Writes the head for a target. `target` is its authority and its base path.
 pub(super) fn request_head(
     exchange: &Exchange<'_>,
     rule: &Rule,
@@ -26,10 +26,10 @@ pub(super) fn request_head(
     out
 }
 
-/// The head for another target. The client's head is parsed once more: it is still at the front of the input.
+/// Writes the head for another target. The client's head, which is still at the front of the input, is parsed again.
 ///
 /// # Errors
-/// `Internal` if it is not.
+/// `Internal` if the head cannot be parsed again.
 pub(super) fn rebuild_request_head(
     exchange: &Exchange<'_>,
     rule: &Rule,
@@ -46,8 +46,8 @@ pub(super) fn rebuild_request_head(
 
 /// Writes the head for a target: request line, fields, empty line.
 ///
-/// The client's own hop-by-hop fields go first, ours come after, so that a client cannot have ours
-/// dropped by naming them in `Connection` (RFC 9110, section 7.6.1).
+/// The client's hop-by-hop fields are removed before smolgate adds its own. So a client cannot remove those by naming
+/// them in `Connection` (RFC 9110, section 7.6.1).
 pub fn write_request_head(
     head: &RequestHead<'_>,
     rule: &Rule,
@@ -70,8 +70,8 @@ pub fn write_request_head(
     head.fields.for_each_run(0, keep, |lines| out.extend(lines));
     out.extend(hops::via(head.version));
     write_forwarded(head, forwarded, out);
-    if let Some(left) = hops::left(head) {
-        // A buffer in memory takes everything.
+    if let Some(left) = hops::max_forwards(head) {
+        // Writing into a buffer in memory cannot fail.
         let _ = write!(out, "Max-Forwards: {}\r\n", left.saturating_sub(1));
     }
     match head.framing {
@@ -87,14 +87,13 @@ pub fn write_request_head(
     out.extend(b"\r\n");
 }
 
-/// Writes a length that came with zeros in front: to some readers that is an octal number, so one
-/// number must not go on in two readings.
+/// Writes a length anew that came with leading zeros: some readers take that for an octal number.
 pub(super) fn write_length(length: u64, out: &mut Buffer) {
-    // A buffer in memory takes everything.
+    // Writing into a buffer in memory cannot fail.
     let _ = write!(out, "Content-Length: {length}\r\n");
 }
 
-/// Path and query: unchanged bytes, less the prefix if the rule says so, behind the base path.
+/// Writes the base path, then path and query as they came, without the prefix if the rule strips it.
 fn write_target(head: &RequestHead<'_>, rule: &Rule, proxy: &Proxy, base_path: &str, out: &mut Buffer) {
     let mut rest = head.path_and_query;
     if rest == b"*" {
@@ -105,14 +104,14 @@ fn write_target(head: &RequestHead<'_>, rule: &Rule, proxy: &Proxy, base_path: &
     }
     out.extend(base_path.as_bytes());
     if !rest.starts_with(b"/") {
-        // An empty path becomes `/`: a target is never empty (RFC 9112, section 3.2.1).
+        // An empty path becomes `/`: a request target is never empty (RFC 9112, section 3.2.1).
         out.extend(b"/");
     }
     out.extend(rest);
 }
 
-/// How many bytes of `raw` stand for the first `decoded` bytes of the path that rules matched on,
-/// where an escape such as `%41` counts as one.
+/// The number of bytes of `raw` that stand for the first `decoded` bytes of the decoded path. Rules match the decoded
+/// path, where an escape such as `%41` is one byte.
 fn raw_length(raw: &[u8], decoded: usize) -> usize {
     let mut at = 0;
     for _ in 0..decoded {
@@ -130,12 +129,12 @@ fn is_unreserved_escape(high: u8, low: u8) -> bool {
     byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
 }
 
-/// Whether a field of the client's goes on to the target as it is.
+/// Whether a field of the client goes to the target as it is.
 fn is_for_the_target(field: &Field<'_>, head: &RequestHead<'_>, trusted: bool) -> bool {
     match field.known() {
-        // We write these ourselves, or they end here.
+        // smolgate writes these itself, or removes them.
         Name::Host | Name::TransferEncoding | Name::Lookalike => false,
-        // CGI would hand it on as HTTP_PROXY, which libraries take for the proxy to use (CVE-2016-5385).
+        // CGI passes it on as HTTP_PROXY, which libraries take for the proxy to use (CVE-2016-5385).
         Name::Proxy => false,
         Name::XForwardedFor
         | Name::XForwardedProto
@@ -143,9 +142,9 @@ fn is_for_the_target(field: &Field<'_>, head: &RequestHead<'_>, trusted: bool) -
         | Name::XRealIp
         | Name::Forwarded => false,
         Name::ContentLength => head.is_length_plain,
-        Name::MaxForwards if hops::left(head).is_some() => false,
+        Name::MaxForwards if hops::max_forwards(head).is_some() => false,
         Name::Trailer => head.framing == Framing::Chunked && head.accepts_trailers,
-        // `X-Forwarded-User` and all the others: only a proxy can know what they say.
+        // `X-Forwarded-User` and its like: only a trusted proxy may send them.
         _ if !trusted && is_x_forwarded(field.name()) => false,
         name => !name.is_hop_by_hop() && !field.is_named_by_connection(),
     }
@@ -160,7 +159,7 @@ mod tests {
         assert_eq!(raw_length(b"/users/7", 6), 6);
         assert_eq!(raw_length(b"/%75sers/7", 6), 8);
         assert_eq!(raw_length(b"/%75%73%65%72%73", 6), 16);
-        assert_eq!(raw_length(b"/a%2Fb", 3), 3, "a reserved escape is three bytes to the rules too");
+        assert_eq!(raw_length(b"/a%2Fb", 3), 3, "a reserved escape is three bytes for rules, too");
         assert_eq!(raw_length(b"/u", 6), 2);
     }
 }

@@ -1,4 +1,4 @@
-//! From the head of a target's response to the head the client gets.
+//! From the head of a target's response to the head that the client gets.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::http::{Field, Framing, Name, ResponseHead};
 use crate::proxy::client::{ConnectionHandle, KeepAlive, Request};
 use crate::worker::Buffer;
 
-/// What is known of a response once its head is no longer looked at.
+/// The values of a response that are needed after its head was parsed.
 pub(super) struct Response {
     pub(super) status: u16,
-    /// How the target ends the body.
+    /// The framing of the body, as the target sends it.
     pub(super) framing: Framing,
     /// The body goes to the client in chunks.
     pub(super) chunked: bool,
@@ -20,15 +20,15 @@ pub(super) struct Response {
     pub(super) until_close: bool,
     /// How long the target would keep the connection, if at all.
     pub(super) keep_alive: Option<Duration>,
-    /// The head for the client; a final one is without its end until [`Response::end_head`].
+    /// The head for the client. The end of a final head is written by [`Response::end_head`].
     pub(super) head: Buffer,
 }
 
-/// What decides over our own fields.
+/// The values that decide about the fields of smolgate itself.
 pub(super) struct HeadFlags {
     interim: bool,
     upgraded: bool,
-    /// Not in 1xx and 204 (RFC 9110, section 8.6).
+    /// `Content-Length` is not allowed in 1xx and 204 (RFC 9110, section 8.6).
     may_have_length: bool,
     chunked: bool,
     trailers: bool,
@@ -66,7 +66,7 @@ impl Response {
     }
 }
 
-/// A target says how long it keeps a connection; a second less is safe.
+/// How long the target would keep its connection: a second less than it says, to be safe.
 pub(super) fn keep_alive_time(head: &ResponseHead<'_>) -> Duration {
     head.keep_alive_timeout.map_or(Duration::MAX, |timeout| timeout.saturating_sub(Duration::from_secs(1)))
 }
@@ -93,7 +93,7 @@ pub(super) fn write_head(
         out.extend(b"\r\n");
     } else {
         if head.fields.get(Name::Date).is_none() {
-            // RFC 9110, section 6.6.1: who forwards a response without one says when it came.
+            // RFC 9110, section 6.6.1: a recipient adds the time of receipt if there is no `Date`.
             snapshot.state.date.write(snapshot.worker(), out);
         }
         if flags.chunked {

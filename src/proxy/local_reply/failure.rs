@@ -12,7 +12,8 @@ use crate::reason::Reason;
 /// How long a client should wait before it tries again (`Retry-After`).
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// Answers a failure, if the client can still be answered, and says what becomes of its connection.
+/// Counts and logs a failure, and answers it if the client can still be answered. Returns whether its connection
+/// stays open.
 pub(in crate::proxy) async fn send_failure(exchange: &mut Exchange<'_>, failure: Failure) -> KeepAlive {
     exchange.record.fail(&failure);
     if exchange.record.status.get().is_some()
@@ -24,7 +25,7 @@ pub(in crate::proxy) async fn send_failure(exchange: &mut Exchange<'_>, failure:
     send(exchange, reply).await.unwrap_or(KeepAlive::Cut)
 }
 
-/// Writes the response. Details of the system stay in the log, because strangers read the response.
+/// Writes the response. Details of the system stay in the log, because the response is public.
 fn reply(exchange: &Exchange<'_>, failure: &Failure) -> Reply<'static> {
     let (request, status) = (&exchange.request, failure.reason.status());
     // A client that sent `Expect: 100-continue` may never send its body after a final status.
@@ -74,7 +75,7 @@ impl Media {
                 let json = serde_json::json!({"status": status, "reason": code, "message": explain, "detail": detail});
                 format!("{json}\n")
             }
-            // What parsers say of a request holds no character that means something in HTML.
+            // Details of parsers contain no character that has a meaning in HTML.
             Self::Html => format!(
                 "<!doctype html><meta charset=\"utf-8\"><title>{status} {phrase}</title>\
                  <h1>{status} {phrase}</h1><p>{explain}</p><p>{detail}</p><p><code>{code}</code></p>\n"

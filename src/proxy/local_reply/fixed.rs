@@ -1,4 +1,4 @@
-//! Responses that a rule, a listener or a method fixes: redirects, bodies of rules, `OPTIONS`.
+//! Responses of rules, of `redirect_to_https` and to `OPTIONS`.
 
 use super::reply::{ALLOW, Reply};
 use crate::config::plan::{Redirect, RedirectToHttps, Respond};
@@ -82,7 +82,7 @@ fn write_path_and_query(head: &RequestHead<'_>, reply: &mut Reply<'_>) {
     }
 }
 
-/// Scheme and authority and nothing behind them: then the path of the request is kept.
+/// Whether a URL is a scheme and an authority alone. Then a redirect keeps the path of the request.
 fn is_origin(url: &str) -> bool {
     url.split_once("://").is_some_and(|(_, rest)| !rest.contains(['/', '?', '#']))
 }

@@ -39,7 +39,7 @@ impl Reply<'_> {
         let _ = self.head.write_fmt(text);
     }
 
-    /// Ends the head with what it says of the connection.
+    /// Ends the head: writes whether the connection stays open, and the empty line.
     pub(super) fn end_head(&mut self, exchange: &Exchange<'_>) {
         self.extend(self.keep.end_of_head(exchange.request.version));
     }

@@ -17,17 +17,17 @@ pub(in crate::proxy) enum Done {
     Tunnel(Box<Tunnel>),
 }
 
-/// A way for bytes that is open, and what is to be said of it at its end.
+/// A tunnel that is open and not yet run: its target, and the start of its record.
 pub(in crate::proxy) struct Tunnel {
     pub(in crate::proxy) context: Rc<TunnelContext>,
     pub(in crate::proxy) target: Box<TargetConnection>,
-    /// How long neither side may say anything.
+    /// How long both sides may be silent.
     pub(in crate::proxy) timeout: Duration,
     pub(in crate::proxy) start: TunnelStart,
 }
 
 impl Tunnel {
-    /// Bytes both ways, what was read of the client first, until both sides have finished.
+    /// Relays bytes both ways until both sides have finished.
     pub(in crate::proxy) async fn run(self: Box<Self>, client: &mut Client) {
         let Self { context, target, timeout, start } = *self;
         let record = ConnectionRecord::new(&context, client.peer, &client.stream, start);
