@@ -80,7 +80,7 @@ fn explain_shows_the_line_of_the_label() {
         "\
 GET http://web.example.com/a on listener http (:80)
   1  compose.yaml:7  example.com /      no: host is web.example.com, the rule wants example.com
-  2  compose.yaml:6  web.example.com /  wins -> http://web:8080
+  2  compose.yaml:6  web.example.com /  wins -> http://web:8080 (Host stays web.example.com)
 "
     );
 }
@@ -118,7 +118,7 @@ https (:8443)  limits: head of 65536 bytes and 128 fields within 10s, target of 
         ),
         (
             "http://web.example.com/.well-known/acme-challenge/x",
-            "compose.yaml:6   web.example.com /   wins -> http://web:8080",
+            "compose.yaml:6   web.example.com /   wins -> http://web:8080 (Host stays web.example.com)",
         ),
         (
             "http://mail.example.com/a",

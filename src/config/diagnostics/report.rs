@@ -61,6 +61,17 @@ impl Report {
         self.add(Severity::Warning, false, at, message.into(), Some(hint.into()));
     }
 
+    /// Turns the errors behind the first `count` findings into rejections of `what`. Returns the first message.
+    pub(crate) fn reject_since(&mut self, count: usize, what: &str) -> Option<String> {
+        let mut first = None;
+        for finding in self.findings[count..].iter_mut().filter(|finding| finding.fatal) {
+            let rejected = format!("{what} is not served: {}", finding.message);
+            first.get_or_insert(std::mem::replace(&mut finding.message, rejected));
+            finding.fatal = false;
+        }
+        first
+    }
+
     /// Adds a finding. A `fatal` one makes the whole configuration unusable. An empty hint is none.
     pub(crate) fn add(
         &mut self,
