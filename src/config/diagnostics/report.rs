@@ -11,7 +11,7 @@ use crate::config::plan::Origin;
 #[derive(Default)]
 pub(crate) struct Report {
     files: Vec<SourceFile>,
-    findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
     /// Stretches with secrets, which no excerpt shows.
     masks: Vec<Span>,
 }
@@ -23,12 +23,12 @@ struct SourceFile {
     lines: Vec<u32>,
 }
 
-struct Finding {
+pub(crate) struct Finding {
     severity: Severity,
     /// Whether it makes the whole configuration unusable.
-    fatal: bool,
+    pub(crate) fatal: bool,
     at: Option<Span>,
-    message: String,
+    pub(crate) message: String,
     hint: Option<String>,
 }
 
@@ -59,17 +59,6 @@ impl Report {
     /// Adds a warning about something that works, but probably not as intended.
     pub(crate) fn warning(&mut self, at: Option<Span>, message: impl Into<String>, hint: impl Into<String>) {
         self.add(Severity::Warning, false, at, message.into(), Some(hint.into()));
-    }
-
-    /// Turns the errors behind the first `count` findings into rejections of `what`. Returns the first message.
-    pub(crate) fn reject_since(&mut self, count: usize, what: &str) -> Option<String> {
-        let mut first = None;
-        for finding in self.findings[count..].iter_mut().filter(|finding| finding.fatal) {
-            let rejected = format!("{what} is not served: {}", finding.message);
-            first.get_or_insert(std::mem::replace(&mut finding.message, rejected));
-            finding.fatal = false;
-        }
-        first
     }
 
     /// Adds a finding. A `fatal` one makes the whole configuration unusable. An empty hint is none.

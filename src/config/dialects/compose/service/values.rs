@@ -114,7 +114,7 @@ impl RuleKeys {
     /// The rule of these keys. Its place is that of the label with the host.
     pub(super) fn read(self, reader: &mut Reader<'_>, place: Span) -> RuleSource {
         let node = Node::new(place, Value::Map(self.0));
-        let rule = reader.decode(|decoder: &mut Decoder<'_>| source::rule(decoder, node));
+        let rule = reader.decode(|decoder: &mut Decoder<'_>| source::rule::rule(decoder, node));
         let mut rule = rule.expect("invariant: the reader takes every mapping");
         rule.path_prefix.get_or_insert_with(|| "/".into());
         rule
