@@ -1,27 +1,27 @@
-//! Leaves out of a release what the program would carry and never look at: 0.65 MB. It does nothing else.
+//! Removes unused data from a release build: 0.65 MB. It does nothing else.
 //!
-//! Whether that can be done depends on the linker and on the C library, and both are the builder's choice. So each way
-//! is tried: an empty program is linked in this way and started. If that fails, the release is built without it.
+//! Each way depends on the linker and on the C library, which the builder chooses. So each way is tried
+//! first: an empty program is linked with it and started. If that fails, the release is built without it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs, io};
 
-/// Relocations packed, 24 bytes to a few bits each: glibc starts such a program since 2.36, musl since 1.2.4.
+/// Packs relocations, 24 bytes to a few bits each. It needs glibc 2.36 or musl 1.2.4 at run time.
 const PACKED_RELOCATIONS: &str = "-Wl,-z,pack-relative-relocs";
 
-/// Functions of the same instructions once; nothing here goes by the address of a function.
+/// Merges functions with equal instructions. No code here compares the addresses of functions.
 const IDENTICAL_CODE_FOLDED: &str = "-Wl,--icf=all";
 
-/// The tables by which a panic unwinds. Ours ends the process instead (`panic = "abort"`).
+/// Discards the tables for unwinding. A panic ends the process instead (`panic = "abort"`).
 const NO_UNWIND_TABLES: &str =
     "SECTIONS { /DISCARD/ : { *(.eh_frame .eh_frame_hdr .gcc_except_table*) } } INSERT AFTER .text;\n";
 
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
-    // Who asks for debug information wants to look inside, and a debugger unwinds by the tables too.
+    // Builds with debug information keep the tables, because a debugger unwinds by them too.
     let plain = variable("PROFILE") == "release" && variable("DEBUG") == "false";
-    // What is built for another machine cannot be started here.
+    // A program for another machine cannot be started here.
     let here = variable("CARGO_CFG_TARGET_OS") == "linux" && variable("HOST") == variable("TARGET");
     if !(plain && here) {
         return Ok(());
@@ -43,7 +43,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether an empty program starts that is built as ours will be, and linked in these ways.
+/// Whether an empty program starts that has the release's flags and is linked in these ways.
 fn starts(folder: &Path, ways: &[String]) -> io::Result<bool> {
     let source = folder.join("empty.rs");
     let program = folder.join("empty");
@@ -67,7 +67,7 @@ fn succeeds(command: &mut Command) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// A variable that cargo sets; empty where it does not.
+/// A variable that cargo sets; empty if it is not set.
 fn variable(name: &str) -> String {
     env::var(name).unwrap_or_default()
 }

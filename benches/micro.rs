@@ -1,7 +1,7 @@
-//! Micro-benchmarks of what an exchange goes through, with its allocations counted: `cargo bench`.
+//! Micro-benchmarks of the parts of an exchange, with their allocations counted: `cargo bench`.
 //!
-//! They use only what is public. `docs/benchmarks.md` says what they are good for; what an exchange
-//! costs as a whole is for `benches/compare` to say.
+//! They use only public items. `docs/benchmarks.md` says what they are good for. `benches/compare` measures a
+//! whole exchange.
 
 use divan::counter::BytesCount;
 use divan::{AllocProfiler, Bencher, black_box};
@@ -20,7 +20,7 @@ mod tls {
     const CHROMIUM: &str = include_str!("../tests/hellos/chromium.txt");
     const OPENSSL: &str = include_str!("../tests/hellos/openssl.txt");
 
-    /// The bytes of a hello that was captured.
+    /// The bytes of a captured hello.
     fn hello(text: &str) -> Vec<u8> {
         let digits: String = text.lines().filter(|line| !line.starts_with('#')).collect();
         let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("two digits");
@@ -57,9 +57,9 @@ mod routing {
     use smolgate::config::{MemoryInputs, load};
     use smolgate::routing::RuleTable;
 
-    /// As many as the largest configuration has that we care for.
+    /// The number of hosts in the largest configuration under test.
     const HOSTS: usize = 10_000;
-    /// Shares no divisor with it: the next host is never near the last.
+    /// Shares no divisor with `HOSTS`, so the next host is never near the last.
     const STRIDE: usize = 7_919;
 
     fn rules(lines: impl Iterator<Item = String>) -> Vec<Rule> {
@@ -80,14 +80,14 @@ mod routing {
         format!("host-{number}.example.test")
     }
 
-    /// One rule for each of the hosts, `before` in front of its name.
+    /// One rule per host, with `before` in front of its name.
     fn table(before: &str) -> RuleTable {
         RuleTable::build(&rules((0..HOSTS).map(|number| format!("host: \"{before}{}\"", host(number)))))
     }
 
-    /// Asks for one host after the other, never for two neighbours of the configuration in a row, so
-    /// that what a lookup touches is not in the nearest cache. The names that are asked for are: they
-    /// stand in a row, as the name in a request that was just read is at hand.
+    /// Looks up one host after the other, never two neighbours of the configuration in a row. So the data of
+    /// a lookup is not in the nearest cache. The names themselves are in a row, because the name in a request
+    /// was just read.
     fn ask(
         bencher: Bencher<'_, '_>,
         table: &RuleTable,
@@ -135,7 +135,7 @@ mod routing {
         ask(bencher, &table, |number| format!("nobody-{number}.test"), |_| "/".to_owned(), true);
     }
 
-    /// Four rules for each host, and each host asked for one of them.
+    /// Four rules per host, and lookups of each host for one of them.
     #[divan::bench(sample_size = HOSTS as u32, sample_count = 50)]
     fn one_of_4_paths_of_10_000_hosts(bencher: Bencher<'_, '_>) {
         const PATHS: [&str; 4] = ["/api/v1", "/static", "/admin", "/"];
@@ -146,8 +146,8 @@ mod routing {
         ask(bencher, &table, host, asked, true);
     }
 
-    /// A path of this many segments. Each has a hundred neighbours, and a rule for another method;
-    /// what takes the request in the end is the rule for `/`.
+    /// A path of this many segments. Each has a hundred neighbours, and a rule for another method. The rule
+    /// for `/` matches in the end.
     #[divan::bench(args = [1, 4, 16], sample_size = 1_000)]
     fn a_path_of_segments(bencher: Bencher<'_, '_>, segments: usize) {
         let mut lines = Vec::new();
@@ -180,7 +180,7 @@ mod heads {
 
     const SMALL_REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8021\r\n\r\n";
 
-    /// As a browser sends it.
+    /// The head of a browser's request.
     const BROWSER_REQUEST: &[u8] = b"GET /static/app/main.css?v=20260101 HTTP/1.1\r\n\
         Host: www.example.test\r\n\
         Connection: keep-alive\r\n\
@@ -211,7 +211,7 @@ mod heads {
             let head = parse_request(black_box(bytes), &mut scan, &LIMITS, &mut table);
             head.expect("a valid head").expect("a whole head").path_and_query.len()
         };
-        // The table grows once, as that of a connection does.
+        // The table grows once, like that of a connection.
         parse();
         bencher.counter(BytesCount::of_slice(bytes)).bench_local(parse);
     }
@@ -237,7 +237,7 @@ mod heads {
         bencher.counter(BytesCount::of_slice(RESPONSE)).bench_local(parse);
     }
 
-    /// From the bytes of a request to what rules compare.
+    /// From the bytes of a request to the values that rules compare.
     #[divan::bench(sample_size = 1_000)]
     fn the_host_of_a_request_of_a_browser(bencher: Bencher<'_, '_>) {
         let (mut scan, mut table) = (HeadScan::default(), FieldTable::new());
@@ -265,7 +265,7 @@ mod chunks {
     use smolgate::http::Framing;
     use smolgate::http1::{BodyReader, ChunkPrefix};
 
-    /// 16 KiB of data in chunks of this many bytes, as they fill a buffer.
+    /// 16 KiB of data in chunks of this many bytes, as in a full buffer.
     #[divan::bench(args = [64, 1024, 16384])]
     fn decoding(bencher: Bencher<'_, '_>, size: usize) {
         let mut body = Vec::new();
@@ -275,7 +275,7 @@ mod chunks {
             body.extend_from_slice(b"\r\n");
         }
         body.extend_from_slice(b"0\r\n\r\n");
-        // It moves data within the buffer, so each run has its own.
+        // Decoding moves data within the buffer, so each run has its own.
         let runs = bencher.counter(BytesCount::of_slice(&body));
         runs.with_inputs(|| body.clone()).bench_local_refs(|raw| {
             let mut reader = BodyReader::new(Framing::Chunked);
@@ -300,7 +300,7 @@ mod timers {
     use smolgate::worker::{self, Timer, Worker};
     use std::time::Duration;
 
-    /// Others that are armed meanwhile: one for each connection.
+    /// Other armed timers: one per connection.
     const CROWD: u64 = 10_000;
 
     fn crowd(worker: &Worker) -> Vec<Timer> {
@@ -312,7 +312,7 @@ mod timers {
         timers.collect()
     }
 
-    /// What a read that has to wait does.
+    /// The timer work of a read that has to wait.
     #[divan::bench]
     fn arming_and_disarming_among_10_000(bencher: Bencher<'_, '_>) {
         let done = worker::run(|worker| {

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::OFlags;
+use rustix::fs::{Access, OFlags, access};
 use rustix::io::Errno;
 
 /// Flags to open without waiting for the other end of a FIFO or for a modem line. No terminal becomes that of
@@ -32,6 +32,10 @@ const WITHOUT_WAITING: i32 = OFlags::NONBLOCK.union(OFlags::NOCTTY).bits().cast_
 
 /// How long a descriptor of this process, such as a pipe on standard input, may take to end.
 const PIPE_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How long a regular file may take to end if a read of it would wait. That happens only in file systems of the
+/// kernel: `/proc/kmsg` is a regular file and has no end.
+const FILE_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Paths under which a system shows a process its own descriptors.
 const OWN_DESCRIPTORS: [&str; 3] = ["/dev/stdin", "/dev/fd", "/proc/self/fd"];
@@ -46,7 +50,7 @@ pub fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     let found = file.metadata()?;
     let kind = found.file_type();
     if kind.is_file() {
-        to_the_end(&file, most, PIPE_TIME_MAX)
+        to_the_end(&file, most, FILE_TIME_MAX)
     } else if kind.is_dir() {
         Err(Errno::ISDIR.into())
     } else if OWN_DESCRIPTORS.iter().any(|own| path.starts_with(own)) {
@@ -86,6 +90,28 @@ pub fn append(path: &Path) -> io::Result<File> {
         return Ok(file);
     }
     Err(invalid(format!("it is {}, to which no lines are appended: name a regular file", name_of(kind))))
+}
+
+/// Whether [`append`] could open the file. Creates nothing, and opens no FIFO, whose reader would notice.
+///
+/// # Errors
+/// As [`append`].
+pub fn may_append(path: &Path) -> io::Result<()> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.file_type().is_fifo() => Ok(()),
+        Ok(_) => append(path).map(drop),
+        Err(error) if error.kind() == ErrorKind::NotFound => may_create(path),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a file could be created in the folder of `path`.
+///
+/// # Errors
+/// If the folder does not exist, or may not be written to.
+pub fn may_create(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
 /// Reads to the end. If reading has to wait, the end must come within `patience`.

@@ -240,7 +240,7 @@ fn a_response_before_the_body_is_done_is_forwarded_at_once() {
     // The gate either drains the rest up to a limit or closes. A hundred megabytes are more than any limit.
     let block = vec![b'x'; 1 << 20];
     let taken = (0..100).take_while(|_| client.try_send(&block)).count();
-    assert!(taken < 100, "the gate swallowed all of it");
+    assert!(taken < 100, "the gate read all of it");
     upstream.wait_end(0);
 }
 
@@ -272,6 +272,17 @@ fn http_1_0_closes_unless_it_asks_not_to() {
     let kept = client.exchange("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
     kept.expect(200, "fine");
     assert_eq!(kept.head.list("connection"), ["keep-alive"]);
+    client.exchange("GET / HTTP/1.0\r\n\r\n").expect(200, "fine");
+    client.expect_close();
+}
+
+#[test]
+fn a_failure_says_to_http_1_0_that_the_connection_stays() {
+    let upstream = Upstream::says("fine");
+    let gate = start(&upstream);
+    let mut client = gate.client();
+    let kept = client.exchange("TRACE / HTTP/1.0\r\nConnection: keep-alive\r\nMax-Forwards: 0\r\n\r\n");
+    assert_eq!((kept.status(), kept.head.list("connection")), (405, vec!["keep-alive".to_owned()]));
     client.exchange("GET / HTTP/1.0\r\n\r\n").expect(200, "fine");
     client.expect_close();
 }

@@ -122,6 +122,48 @@ fn without_any_configuration_every_place_is_named() {
 }
 
 #[test]
+fn check_finds_files_and_folders_on_which_run_would_fail() {
+    let listener = "listeners: [{ name: a, bind: 0, rules: [{ respond: { status: 200 } }] }]\n";
+    let long = format!("/tmp/{}", "x".repeat(200));
+    for (line, told) in [
+        ("access_log: none/access.log", "`access_log` cannot be written: none/access.log: No such file"),
+        ("access_log: folder", "`access_log` cannot be written: folder: Is a directory"),
+        (
+            "internal_api: { bind: \"unix:none/api\" }",
+            "(`bind` of `internal_api`, or INTERNAL_API_PORT, says where): No such",
+        ),
+        ("internal_api: { bind: \"unix:gate.yml\" }", "says where): there is a file that is not a socket"),
+        (
+            &format!("internal_api: {{ bind: \"unix:{long}\" }}"),
+            "says where): path must be shorter than SUN_LEN",
+        ),
+    ] {
+        let place = Place::with(&[("gate.yml", &format!("{line}\n{listener}")), ("folder/file", "")]);
+        let check = place.run("check -c gate.yml").failed(1);
+        assert!(check.contains(told), "{line}: {check}");
+        let run = place.run("run -c gate.yml").failed(3);
+        assert!(run.contains(check.trim_end()), "{line}: {check} {run}");
+    }
+    // Nothing is created.
+    for line in ["access_log: new.log", "internal_api: { bind: \"unix:new.sock\" }"] {
+        let place = Place::with(&[("gate.yml", &format!("{line}\n{listener}"))]);
+        place.run("check -c gate.yml").fine();
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "{line}");
+    }
+}
+
+#[test]
+fn an_empty_configuration_is_an_error() {
+    let place =
+        Place::with(&[("gate.yml", ""), ("d/a.yml", "# nothing\n"), ("e/a.yml", ""), ("e/b.yml", CONFIG)]);
+    for (name, files) in [("gate.yml", "gate.yml"), ("d", "d/a.yml")] {
+        let err = place.run(&format!("check -c {name}")).failed(1);
+        assert!(err.starts_with(&format!("error: {files}: the configuration is empty\n")), "{err}");
+    }
+    place.run("check -c e").fine();
+}
+
+#[test]
 fn routes_is_an_aligned_table_in_rule_order() {
     let place = Place::with(&[("gate.yml", CONFIG)]);
     assert_eq!(
@@ -133,178 +175,44 @@ http (:8021)  2  admin.localhost  /users  *         proxy -> http://localhost:80
 http (:8021)  3  admin.localhost  /       GET,HEAD  proxy -> http://localhost:8084/base         gate.yml:9
 http (:8021)  4  old.localhost    /       *         redirect 301 -> https://new.localhost       gate.yml:12
 tcp (:8020)   -  -                -       -         tcp -> localhost:8080                       gate.yml:14
+
+LISTENER      BEFORE ITS RULES
+http (:8021)  limits: head of 65536 bytes and 128 fields within 10s, target of 8192 bytes, idle for 60s
 "
     );
 }
 
 #[test]
-fn explain_shows_the_rule_that_wins_and_why_the_others_do_not() {
-    let place = Place::with(&[("gate.yml", CONFIG)]);
-    let explain = |line: &str| place.run(&format!("explain -c gate.yml {line}")).fine();
-    assert_eq!(
-        explain("http://admin.localhost:8021/users/7"),
-        "\
-GET http://admin.localhost:8021/users/7 on listener http (:8021)
-  1  gate.yml:3  *.example.com /         no: host is admin.localhost, the rule wants *.example.com
-  2  gate.yml:5  admin.localhost /users  wins -> http://localhost:8083 (prefix taken off: upstream sees /7)
-"
-    );
-    assert_eq!(
-        explain("-X POST http://admin.localhost:8021/usersx?q=1"),
-        "\
-POST http://admin.localhost:8021/usersx?q=1 on listener http (:8021)
-  1  gate.yml:3   *.example.com /             no: host is admin.localhost, the rule wants *.example.com
-  2  gate.yml:5   admin.localhost /users      no: path /usersx only begins like /users, which needs a whole segment
-  3  gate.yml:9   GET,HEAD admin.localhost /  no: method is POST, the rule wants GET or HEAD
-  4  gate.yml:12  old.localhost /             no: host is admin.localhost, the rule wants old.localhost
-  no rule takes it: the answer is 404 (no_rule)
-"
-    );
-    let based = explain("http://admin.localhost:8021/x?q=1");
-    let wins = "wins -> http://localhost:8084/base (base path put in front: upstream sees /base/x?q=1)\n";
-    assert!(based.ends_with(wins), "{based}");
-    let moved = explain("http://old.localhost:8021/a?b=c");
-    assert!(moved.ends_with("wins -> 301 to https://new.localhost/a?b=c\n"), "{moved}");
-}
-
-#[test]
-fn explain_finds_the_listener() {
-    let place = Place::with(&[("gate.yml", CONFIG)]);
-    let only = place.run("explain -c gate.yml http://www.example.com/").fine();
-    assert!(only.contains("note: no listener has port 80; this is the only one for HTTP\n"), "{only}");
-    assert!(only.contains("  1  "), "{only}");
-    let tcp = place.run("explain -c gate.yml http://localhost:8020/").fine();
-    assert!(tcp.contains("on listener tcp (:8020)\n"), "{tcp}");
-    assert!(tcp.contains("every byte -> localhost:8080; no rule is looked at"), "{tcp}");
-    let named = place.run("explain -c gate.yml --listener http http://www.example.com/").fine();
-    assert!(!named.contains("note:"), "{named}");
-    let err = place.run("explain -c gate.yml --listener nobody http://www.example.com/").failed(2);
-    assert!(err.contains("no listener is named `nobody`; there are http (:8021), tcp (:8020)"), "{err}");
-}
-
-#[test]
-fn explain_knows_rules_that_decide_by_name_under_tls() {
+fn routes_shows_what_a_listener_does_before_its_rules() {
     let config = r#"listeners:
-  - name: https
+  - name: web
     bind: 443
-    tls: { certificates: ./certs }
-    rules:
-      - { host: "www.example.com", pass: "web:443" }
-      - { host: "*.example.com", path_prefix: /api, drop: true }
-      - { host: mail.example.com, pass: "mail:443" }
-      - { host: evil.example.org, drop: true }
+    accept_proxy_protocol: ["10.0.0.0/8"]
+    trusted_proxies: ["10.1.0.0/16", "::1"]
+    head_bytes_max: 16KiB
+    tls:
+      min_version: "1.3"
+      certificates: [./certs, { path: staff.crt, client_auth: { ca: staff.pem } }]
+      client_auth: { ca: ca.pem, mode: optional }
+    rules: [{ target: "http://web:3000" }]
+  - { name: bytes, protocol: tcp, bind: 993, accept_proxy_protocol: ["::1"], target: "mail:143" }
+  - { name: moved, bind: 80, redirect_to_https: true }
 "#;
     let place = Place::with(&[("gate.yml", config)]);
-    // The rule that comes too late has a warning as well.
-    let explain = |line: &str| place.run(&format!("explain -c gate.yml {line}")).out;
-    assert_eq!(
-        explain("https://evil.example.org/x"),
-        "\
-GET https://evil.example.org/x on listener https (:443)
-  the name asked for decides, before a byte is answered:
-  1  gate.yml:6  www.example.com   no: host is evil.example.org, the rule wants www.example.com
-  2  gate.yml:7  *.example.com     no: host is evil.example.org, the rule wants *.example.com
-  3  gate.yml:8  mail.example.com  no: host is evil.example.org, the rule wants mail.example.com
-  4  gate.yml:9  evil.example.org  wins -> dropped: the connection is closed without an answer
-"
-    );
-    assert_eq!(
-        explain("https://mail.example.com/"),
-        "\
-GET https://mail.example.com/ on listener https (:443)
-  the name asked for decides, before a byte is answered:
-  1  gate.yml:6  www.example.com  no: host is mail.example.com, the rule wants www.example.com
-  2  gate.yml:7  *.example.com    takes the name, and what it does needs a request
-  so TLS is terminated here, and the rules are asked again for the request:
-  1  gate.yml:6  www.example.com /   no: host is mail.example.com, the rule wants www.example.com
-  2  gate.yml:7  *.example.com /api  no: path is /, the rule wants /api or below
-  3  gate.yml:8  mail.example.com /  wins -> the answer is 421 (misdirected)
-"
-    );
-    let passed = explain("https://WWW.example.com:443/x");
-    assert!(
-        passed.ends_with("  1  gate.yml:6  www.example.com  wins -> passed on as it is to web:443\n"),
-        "{passed}"
-    );
-    let address = explain("https://192.0.2.1/");
-    assert!(address.contains("; no client asks for an address by name:\n"), "{address}");
-    assert!(address.contains("no rule takes it: the answer is 404 (no_rule)"), "{address}");
-}
-
-#[test]
-fn explain_says_what_a_target_gets_before_the_connection() {
-    let config = r#"listeners:
-  - name: http
-    bind: 80
-    rules:
-      - { host: mail.test, pass: "mail:80", send_proxy_protocol: v2 }
-  - { name: raw, bind: 81, protocol: tcp, target: "db:5432", send_proxy_protocol: v1 }
-"#;
-    let place = Place::with(&[("gate.yml", config)]);
-    let explain = |url: &str| place.run(&format!("explain -c gate.yml {url}")).fine();
-    let passed = explain("http://mail.test/");
-    assert!(passed.ends_with("passed on as it is to mail:80, behind a PROXY header (v2)\n"), "{passed}");
-    let raw = explain("http://mail.test:81/");
-    assert!(raw.contains("every byte -> db:5432, behind a PROXY header (v1); no rule"), "{raw}");
-}
-
-#[test]
-fn explain_knows_redirects_to_https() {
-    let config = r#"listeners:
-  - name: http
-    bind: 80
-    redirect_to_https: { status: 301, port: 8443 }
-    rules:
-      - { path_prefix: /.well-known/acme-challenge, target: "http://acme:8402" }
-      - { path_prefix: /healthz, in_the_clear: true, redirect: /fine }
-"#;
-    let place = Place::with(&[("gate.yml", config)]);
-    let explain = |line: &str| place.run(&format!("explain -c gate.yml {line}")).fine();
-    let said = |status: u16| {
-        format!("  redirect_to_https comes before the rules: {status} to https://a.test:8443/x?y\n")
-    };
-    assert!(explain("http://A.test./x?y").ends_with(&said(301)));
-    assert!(explain("-X POST http://a.test/x?y").ends_with(&said(308)));
-    let challenge = explain("http://a.test/.well-known/acme-challenge/x");
-    assert!(challenge.contains("wins -> http://acme:8402"), "{challenge}");
-    let stays = explain("http://a.test/healthz");
-    assert!(stays.ends_with("wins -> 308 to /fine\n"), "{stays}");
-    let routes = place.run("routes -c gate.yml").fine();
-    assert!(routes.contains("  redirect 308 -> /fine, in the clear  "), "{routes}");
-}
-
-#[test]
-fn explain_knows_paths_that_may_be_read_as_guarded() {
-    let config = r#"listeners:
-  - name: http
-    bind: 80
-    redirect_to_https: true
-    rules:
-      - { path_prefix: /admin/public, in_the_clear: true, target: "http://web:3001" }
-      - { path_prefix: /admin, in_the_clear: true, respond: { status: 403 } }
-      - { in_the_clear: true, target: "http://web:3000" }
-"#;
-    let place = Place::with(&[("gate.yml", config)]);
-    let explain = |line: &str| place.run(&format!("explain -c gate.yml {line}")).fine();
-    let said =
-        "wins -> the answer is 400 (path_ambiguous): some servers read this path as one that rule 2 guards\n";
-    for path in ["//admin%2Fusers", "//admin//public", "/x/%252e%252e/admin", "//x/admin"] {
-        let guarded = explain(&format!("http://a.test{path}"));
-        assert!(guarded.ends_with(said), "{path}: {guarded}");
-    }
-    for (path, port) in [("//users", 3000), ("/admin/public//b", 3001), ("//admin/public", 3000)] {
-        let other = explain(&format!("http://a.test{path}"));
-        assert!(other.ends_with(&format!("wins -> http://web:{port}\n")), "{path}: {other}");
-    }
-}
-
-#[test]
-fn explain_refuses_requests_that_the_gate_would_refuse() {
-    let place = Place::with(&[("gate.yml", CONFIG)]);
-    let out = place.run("explain -c gate.yml http://www.example.com:8021/a/%2e%2E/b").fine();
-    assert!(out.contains("no rule is looked at: the answer is 400 (request_target): "), "{out}");
-    let err = place.run("explain -c gate.yml ftp://x/").failed(2);
-    assert!(err.contains("cannot read the URL"), "{err}");
+    let out = place.run("routes -c gate.yml").fine();
+    let steps = "
+LISTENER      BEFORE ITS RULES
+web (:443)    PROXY header required from 10.0.0.0/8
+web (:443)    TLS 1.3 within 10s, certificates: certs, staff.crt
+web (:443)    client certificate optional, authorities: ca.pem
+web (:443)    client certificate required, authorities: staff.pem, for the names of staff.crt
+web (:443)    limits: head of 16384 bytes and 128 fields within 10s, target of 8192 bytes, idle for 60s
+web (:443)    X-Forwarded-* and Forwarded kept from 10.1.0.0/16, ::1/128
+bytes (:993)  PROXY header required from ::1/128
+moved (:80)   limits: head of 65536 bytes and 128 fields within 10s, target of 8192 bytes, idle for 60s
+moved (:80)   redirect_to_https 308 to port 443, except for ACME challenges and `in_the_clear` rules
+";
+    assert!(out.ends_with(steps), "{out}");
 }
 
 #[test]
@@ -400,6 +308,11 @@ fn reload_prints_the_answer_of_the_gate() {
     let (address, served) = api("200 OK", "done");
     assert_eq!(place.run(&format!("reload --restart --address {address}")).fine(), "done\n");
     assert!(served.join().unwrap().starts_with("GET /reload?restart=true HTTP/1.1"));
+
+    let broken = "reloaded in 3 ms, with an error:\nerror: one.key cannot be read\n";
+    let (address, served) = api("200 OK", broken);
+    assert_eq!(place.run(&format!("reload --address {address}")).failed(1), broken);
+    served.join().unwrap();
 
     let (address, served) = api("422 Unprocessable Entity", "error: `targt` is not a key");
     let err = place.run(&format!("reload --address {address}")).failed(1);

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 use std::thread;
@@ -72,7 +73,7 @@ fn late_bytes_do_not_cut_a_large_last_response() {
             let mut client = gate.client();
             client.send(requests.concat() + early);
             let served = "http_request_total_count";
-            until("the answers are written", || gate.metric(served) >= requests.len() as f64);
+            until("the responses are written", || gate.metric(served) >= requests.len() as f64);
             // The only worker has gone on to another exchange, so the first connection has been closed.
             gate.exchange(GET).expect(200, "small");
             client.try_send("\r\nand another thing");
@@ -225,6 +226,36 @@ fn a_head_without_close_is_honoured_even_if_the_gate_stops() {
     assert!(says_close(&next.head), "{next:?}");
     assert_eq!(client.expect_close(), End::Clean);
     stopping.join().expect("the gate stops");
+}
+
+/// A client whose first bytes are on their way when the gate restarts is served, whatever it has to send first.
+#[test]
+fn connections_that_were_just_opened_outlive_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new(dir.path(), "ca.pem");
+    authority.issue(dir.path(), "ours", &["ours.test"]);
+    let config = r#"
+shutdown_timeout: 20s
+listeners:
+  - { name: plain, bind: "127.0.0.1:0", rules: &rules [ { respond: { body: "ours" } } ] }
+  - { name: header, bind: "127.0.0.1:0", accept_proxy_protocol: [127.0.0.1/32], rules: *rules }
+  - { name: https, bind: "127.0.0.1:0", tls: { certificates: "{dir}/ours.crt" }, rules: *rules }
+  - { name: other, bind: "127.0.0.1:0", rules: *rules }
+"#;
+    let gate = TestGate::start(config, &[("dir", &dir.path().display())]);
+    let [mut plain, mut header, mut other] = ["plain", "header", "other"].map(|name| gate.client_of(name));
+    let https = TcpStream::connect(gate.address("https")).unwrap();
+    for name in ["plain", "header", "https"] {
+        let open = format!("smolgate_connections_open{{listener=\"{name}\"}}");
+        until("it is accepted", || gate.metric(&open) == 1.0);
+    }
+    gate.restart().unwrap();
+    let get = "GET / HTTP/1.1\r\nHost: ours.test\r\n\r\n";
+    until("the old workers drain", || says_close(&other.exchange(get).head));
+    plain.exchange(get).expect(200, "ours");
+    header.exchange(format!("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n{get}")).expect(200, "ours");
+    let config = Arc::new(authority.client(&[]));
+    Tls::over(https, &config, "ours.test").unwrap().client().exchange(get).expect(200, "ours");
 }
 
 /// Clients that obey `Connection`, on one gate after the other.

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# What a new user does with compose.yaml, and what could go wrong with it: builds the image, starts
-# compose.yaml unedited, and checks routing by service name, TCP, reload, metrics, hardening, and
-# that containers can be recreated under load; then runs a second project, routed by labels, with HTTPS
-# and passthrough (tests/compose/labels).
+# The first steps of a new user with compose.yaml, and their risks. Builds the image and starts compose.yaml
+# unedited. Checks routing by service name, TCP, reload, metrics, hardening, and that containers can be
+# recreated under load. Then runs a second project, routed by labels, with HTTPS and passthrough
+# (tests/compose/labels).
 #
 #   tests/compose.sh                  the image is built by the Dockerfile
 #   tests/compose.sh --local-binary   the image is built from a static binary that cargo builds here
 #
-# Needs docker (with compose), curl, openssl and, where no registry can be reached, Debian's debootstrap and
-# prometheus. Takes ports 8020 to 8023, 9091 and 42007. Leaves nothing but images behind.
+# Needs docker (with compose), curl and openssl, and, if no registry can be reached, Debian's debootstrap and
+# prometheus. Uses ports 8020 to 8023, 9091 and 42007. Leaves only images behind.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,7 +23,7 @@ scratch=$(mktemp -d "${TMPDIR:-/tmp}/smolgate-compose.XXXXXX")
 readonly scratch
 source tests/compose/base_images.sh
 source tests/compose/labels.sh
-# What runs beside the checks.
+# Processes that run beside the checks.
 loads=()
 
 cleanup() {
@@ -58,12 +58,12 @@ equal() { [[ $2 == "$3" ]] || fail "$1: expected '$2', got '$3'"; pass "$1"; }
 # contains WHAT PART TEXT
 contains() { [[ $3 == *"$2"* ]] || fail "$1: no '$2' in: $3"; pass "$1"; }
 
-# eventually SECONDS COMMAND...: until it succeeds
+# eventually SECONDS COMMAND...: repeats it until it succeeds
 eventually() {
     local end=$((SECONDS + $1))
     shift
     until "$@"; do
-        ((SECONDS < end)) || fail "not within the time: $*"
+        ((SECONDS < end)) || fail "timed out: $*"
         sleep 0.2
     done
 }
@@ -71,12 +71,12 @@ eventually() {
 get() { curl --silent --show-error --max-time 10 "$@"; }
 container() { compose ps -q "$1"; }
 inspect() { docker inspect --format "$2" "$(container "$1")"; }
-# The name that whoami answers with.
+# The name in the response of whoami.
 name_at() { get "$@" | sed -n 's/^Name: //p'; }
 
 # ---------------------------------------------------------------- the image
 
-# The Dockerfile, every instruction of it. The host's network reaches what this machine reaches.
+# Runs the whole Dockerfile. It uses the host's network, to reach what this machine reaches.
 build_by_dockerfile() {
     local tag
     while read -r tag; do ensure_image "$tag"; done < <(sed -n 's/^FROM \([^ ]*:[^ ]*\).*/\1/p' Dockerfile)
@@ -106,7 +106,7 @@ check_image() {
 
 # ---------------------------------------------------------------- compose
 
-# The configuration is a copy, so that it can be edited; all else of compose.yaml stays as it is.
+# The configuration is a copy that can be edited. The rest of compose.yaml is unchanged.
 write_override() {
     cp -r config "$scratch/config"
     chmod -R a+rX "$scratch"
@@ -140,7 +140,7 @@ check_reload() {
     original=$(<"$file")
     grep -q 'http://whoami-api:8080' "$file" || fail "config/docker.yml has no target whoami-api to edit"
 
-    # Written anew under the same name, as editors do.
+    # Written to another file and renamed, as editors do.
     printf '%s\n' "${original//whoami-api:8080/whoami-users:8080}" >"$file.new"
     mv "$file.new" "$file"
     echo "reload: $(get --fail "$internal/reload")"
@@ -153,7 +153,7 @@ check_reload() {
     printf '%s\n' "${original//target:/targt:}" >"$file"
     status=$(get -X POST -o "$scratch/answer" -w '%{http_code}' "$internal/reload")
     equal "a broken file is refused" 422 "$status"
-    contains "and said to be so" targt "$(<"$scratch/answer")"
+    contains "and the mistake is named" targt "$(<"$scratch/answer")"
     equal "and changes nothing" 200 "$(get -o /dev/null -w '%{http_code}' "$gate/livez")"
 
     printf '%s\n' "$original" >"$file"
@@ -165,14 +165,14 @@ is_scraped() {
     get 'http://127.0.0.1:9091/api/v1/query?query=up' | grep -q '"__name__":"up".*"value":\[[0-9.]*,"1"\]'
 }
 
-# Names that others scrape already, against today's conventions for names: kept to the letter.
+# Metric names that users scrape already. They are kept, although they break today's conventions.
 readonly inherited='tcp_connections_active_count|tcp_connections_total_count|http_request_time_avg_milliseconds|http_request_total_count'
 
 check_metrics() {
     step "metrics"
     local name code=0 complaints
     get --fail "$internal/metrics" >"$scratch/metrics"
-    # Status 3: the text is valid, names are complained about.
+    # Status 3: the text is valid, but some names break conventions.
     complaints=$(docker run --rm -i --entrypoint /bin/promtool "$prometheus_image" check metrics <"$scratch/metrics" 2>&1) || code=$?
     [[ $code -eq 0 || $code -eq 3 ]] || fail "promtool ($code): $complaints"
     equal "complaints of promtool, but for the inherited names" "" "$(grep -vE "^($inherited) " <<<"$complaints" || true)"
@@ -192,7 +192,7 @@ check_hardening() {
         status=$(<"/proc/$pid/status")
         equal "$service: not root" 65532 "$(awk '/^Uid:/ {print $2}' <<<"$status")"
         equal "$service: no capability now" 0000000000000000 "$(awk '/^CapEff:/ {print $2}' <<<"$status")"
-        equal "$service: none to gain" 0000000000000000 "$(awk '/^CapBnd:/ {print $2}' <<<"$status")"
+        equal "$service: none can be gained" 0000000000000000 "$(awk '/^CapBnd:/ {print $2}' <<<"$status")"
         equal "$service: no new privileges" 1 "$(awk '/^NoNewPrivs:/ {print $2}' <<<"$status")"
         equal "$service: read-only root" ro "$(awk '$5 == "/" {print substr($6, 1, 2)}' "/proc/$pid/mountinfo")"
     done
@@ -202,8 +202,8 @@ check_hardening() {
 
 # ---------------------------------------------------------------- containers recreated under load
 
-# One line a request, for as long as it runs: milliseconds at its start, status, name that answered.
-# A connection that breaks without an answer has status 000.
+# Writes one line per request until it is killed: start in milliseconds, status, name in the response. A
+# connection that breaks without a response has status 000.
 run_load() {
     local begin status
     while :; do
@@ -224,7 +224,7 @@ address_of() { inspect "$1" '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{
 
 recreate() { compose up -d --no-build --no-deps --force-recreate --timeout 5 "$@"; }
 
-# Docker gives the lowest free address to who starts first: whoever had the higher one does.
+# Docker gives the first container the lowest free address, so the one with the higher one starts first.
 swap_addresses() {
     local order=(whoami-users whoami-api) service
     [[ $(printf '%s\n' "$(address_of whoami-users)" "$(address_of whoami-api)" | sort -V | head -1) != "$(address_of whoami-users)" ]] ||
@@ -233,11 +233,11 @@ swap_addresses() {
     for service in "${order[@]}"; do compose up -d --no-build --no-deps "$service"; done
 }
 
-# under_load COMMAND...: what replaces the container of whoami-api.
+# under_load COMMAND...: runs a command that replaces the container of whoami-api.
 #
-# Between the stop of the old container and the first accept of the new one nothing could answer:
-# there, an error is right, if it is an answer of the gate. Before and after, every request must
-# succeed, and be answered by the right service even if it took over another's address.
+# Between the stop of the old container and the first accept of the new one, an error is right if it is a
+# local reply of the gate. Before and after, every request must succeed, and the right service must respond
+# even if it has taken over another's address.
 under_load() {
     step "$* under load"
     local log=$scratch/load.log old new stopped listening settled ended
@@ -267,18 +267,18 @@ under_load() {
                 printf "%-10s  %4d requests, %4d good %s\n", phase, total[phase], good[phase], substr(bad[phase], 1, 60)
             }
         }' "$log"
-    equal "requests that got no answer" 0 "$(awk '$2 == "000"' "$log" | wc -l)"
-    equal "answers other than 200 and the gate's own 502, 503, 504" 0 \
+    equal "requests without a response" 0 "$(awk '$2 == "000"' "$log" | wc -l)"
+    equal "responses other than 200 and the gate's 502, 503, 504" 0 \
         "$(awk '$2 !~ /^(200|502|503|504)$/' "$log" | wc -l)"
     equal "failures before" 0 "$(awk -v t="$stopped" '$1 < t && ($2 != 200 || $3 != "api")' "$log" | wc -l)"
     equal "failures once names are resolved again" 0 \
         "$(awk -v t="$settled" '$1 >= t && ($2 != 200 || $3 != "api")' "$log" | wc -l)"
-    (($(awk -v t="$settled" '$1 >= t' "$log" | wc -l) >= 20)) || fail "the load was too thin to say anything"
+    (($(awk -v t="$settled" '$1 >= t' "$log" | wc -l) >= 20)) || fail "there were too few requests"
     pass "$((ended - settled)) ms of load after that"
 }
 
 check_stop() {
-    step "the gate stops when told to"
+    step "the gate stops on a signal"
     local id
     id=$(container smolgate)
     compose stop --timeout 20 smolgate >/dev/null 2>&1

@@ -63,6 +63,9 @@ fn without_a_name_the_compose_file_of_the_folder_is_read() {
 LISTENER      #  HOST         PATH  METHODS  ACTION                             WRITTEN AT
 http (:8080)  1  example.com  /     *        redirect 301 -> http://local.test  compose.yaml:7
 http (:8080)  2  local.test   /     *        proxy -> http://web:8080           compose.override.yaml:1
+
+LISTENER      BEFORE ITS RULES
+http (:8080)  limits: head of 65536 bytes and 128 fields within 10s, target of 8192 bytes, idle for 60s
 "
     );
 }
@@ -77,7 +80,7 @@ fn explain_shows_the_line_of_the_label() {
         "\
 GET http://web.example.com/a on listener http (:80)
   1  compose.yaml:7  example.com /      no: host is web.example.com, the rule wants example.com
-  2  compose.yaml:6  web.example.com /  wins -> http://web:8080
+  2  compose.yaml:6  web.example.com /  wins -> http://web:8080 (Host stays web.example.com)
 "
     );
 }
@@ -99,6 +102,13 @@ http (:80)     3  web.example.com   /     *        proxy -> http://web:8080     
 https (:8443)  1  mail.example.com  /     *        pass -> mail:993                              compose.yaml:10
 https (:8443)  2  example.com       /     *        redirect 301 -> https://web.example.com:8443  compose.yaml:7
 https (:8443)  3  web.example.com   /     *        proxy -> http://web:8080                      compose.yaml:6
+
+LISTENER       BEFORE ITS RULES
+http (:80)     limits: head of 65536 bytes and 128 fields within 10s, target of 8192 bytes, idle for 60s
+http (:80)     redirect_to_https 308 to port 8443, except for ACME challenges and `in_the_clear` rules
+https (:8443)  server name: rules with `pass` or `drop` decide before TLS
+https (:8443)  TLS 1.2 or 1.3 within 10s, certificates: certs
+https (:8443)  limits: head of 65536 bytes and 128 fields within 10s, target of 8192 bytes, idle for 60s
 "
     );
     for (url, told) in [
@@ -108,7 +118,7 @@ https (:8443)  3  web.example.com   /     *        proxy -> http://web:8080     
         ),
         (
             "http://web.example.com/.well-known/acme-challenge/x",
-            "compose.yaml:6   web.example.com /   wins -> http://web:8080",
+            "compose.yaml:6   web.example.com /   wins -> http://web:8080 (Host stays web.example.com)",
         ),
         (
             "http://mail.example.com/a",

@@ -69,7 +69,7 @@ fn interesting(view: &str) -> String {
         "tunnel_timeout: 1h",
         "connect_timeout: 3s",
         "tries: 2",
-        "pass_host: false",
+        "pass_host: true",
         "strip_path_prefix: false",
         "path_prefix: \"/\"",
         "protocol: http",
@@ -175,6 +175,44 @@ fn a_file_that_several_patterns_match_is_loaded_once() {
         let errors = read(&[name, "apps/a/compose.yaml"]).expect_err("a missing file").to_string();
         assert!(errors.contains(expected), "{errors}");
     }
+}
+
+/// The keys that the reader of `what` knows: it lists them for a key that it does not know.
+fn keys_of(what: &str, text: &str) -> Vec<String> {
+    let inputs = MemoryInputs::new().file("a.yml", text);
+    let errors = load(&["a.yml".into()], &inputs).expect_err("an unknown key").to_string();
+    let list = errors.split_once(&format!("the keys of {what} are ")).expect("the keys").1;
+    list.lines().next().unwrap_or_default().split(", ").map(str::to_owned).collect()
+}
+
+/// Whether a label is known, whatever its value is.
+fn is_label(name: &str) -> bool {
+    let text = format!(
+        "services: {{ a: {{ labels: {{ liteproxy.host: a, liteproxy.port: 80, smolgate.{name}: x }} }} }}"
+    );
+    !loaded(&text).warnings.iter().any(|one| one.message.contains("is not a label that the gate knows"))
+}
+
+/// A new key of rules or of TLS to targets is a label too, or stands here with the reason why not.
+#[test]
+fn every_key_of_rules_is_a_label() {
+    let forward = "http_config: { port: 80 }\nhttp_routes: [{ target: \"https://a\", qqqqqqqqqq: 1 }]";
+    let pass = "http_config: { port: 80 }\nhttp_routes: [{ pass: \"a:1\", qqqqqqqqqq: 1 }]";
+    let tls = "http_config: { port: 80 }\nhttp_routes: [{ target: \"https://a\", tls: { qqqqqqqqqq: 1 } }]";
+    let no_labels = [
+        // Each host of a route is a rule, and two rules cannot have one name.
+        "name",
+        // The labels of a service say where requests go: to that service, or to its `target`.
+        "targets", "upstream", "redirect", "respond", "drop", // The label is `passthrough`.
+        "pass", // Its keys are labels.
+        "tls",
+    ];
+    let mut seen = 0;
+    for key in [keys_of("a rule", forward), keys_of("a rule", pass), keys_of("`tls`", tls)].concat() {
+        seen += 1;
+        assert_eq!(is_label(&key), !no_labels.contains(&key.as_str()), "{key}");
+    }
+    assert!(seen > 20 && !is_label("qqqqqqqqqq"), "{seen}");
 }
 
 /// The watched files are those that were read, and those that would have been.

@@ -8,6 +8,7 @@ use smolgate::config::{Files, Format, MemoryInputs, load_files};
 use smolgate::gate::Gate;
 use support::client::Client;
 use support::message::Response;
+use support::tls::{Authority, Tls};
 use support::upstream::Upstream;
 
 /// Port 0 is set in a native file, because a compose file has no key for it.
@@ -21,7 +22,11 @@ struct Scene {
 
 impl Scene {
     fn start(compose: &str) -> Scene {
-        let inputs = Arc::new(Mutex::new(inputs(compose)));
+        Scene::reading(inputs(compose))
+    }
+
+    fn reading(inputs: MemoryInputs) -> Scene {
+        let inputs = Arc::new(Mutex::new(inputs));
         let files = Files {
             config: vec!["smolgate.yml".into()],
             named: vec![(Format::named("compose").unwrap(), "*/compose.yaml".into())],
@@ -71,7 +76,7 @@ fn labels_route_and_redirect() {
       - smolgate.host=app.test
       - smolgate.path=/api
       - smolgate.strip_prefix=true
-      - smolgate.passhost=true
+      - smolgate.passhost=false
       - smolgate.target={}
 ",
         web.address(),
@@ -80,8 +85,9 @@ fn labels_route_and_redirect() {
     scene.get("app.test", "/apix").expect(200, "web");
     scene.get("app.test", "/api/v1?q=1").expect(200, "api");
     let request = api.request();
-    assert_eq!((request.target(), request.head.get("Host")), ("/v1?q=1", Some("app.test")));
-    assert_eq!(web.request().head.get("Host"), Some(web.address().to_string().as_str()));
+    let own = api.address().to_string();
+    assert_eq!((request.target(), request.head.get("Host")), ("/v1?q=1", Some(own.as_str())));
+    assert_eq!(web.request().head.get("Host"), Some("app.test"));
     for host in ["www.app.test", "a.old.test"] {
         let moved = scene.get(host, "/a%20b?c=d");
         assert_eq!(
@@ -92,6 +98,186 @@ fn labels_route_and_redirect() {
     }
     assert_eq!(scene.get("a.b.old.test", "/").status(), 404);
     assert_eq!(scene.rejected(), "0");
+}
+
+/// Django compares Host with `ALLOWED_HOSTS` and the host of `Origin` with Host, Grafana does the second, and
+/// Nextcloud looks Host up in its trusted domains. So `host` and `port` alone must bring both as the client sent
+/// them.
+#[test]
+fn two_labels_pass_on_the_host_that_services_compare() {
+    let upstream = Upstream::says("served");
+    let port = upstream.address().port();
+    let services = |host: &str, more: &str| {
+        format!("services: {{ localhost: {{ labels: {{ {host}, smolgate.port: {port}{more} }} }} }}\n")
+    };
+    let scene = Scene::start(&services("smolgate.host: app.test", ""));
+    let post = |host: &str| {
+        let head =
+            format!("POST / HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nContent-Length: 0\r\n\r\n");
+        Client::connect(scene.gate.address("http").expect("a listener")).exchange(head).expect(200, "served");
+        let head = upstream.requests().pop().expect("a request").head;
+        let field = |name: &str| head.get(name).unwrap_or_default().to_owned();
+        (field("Host"), field("Origin"), field("X-Forwarded-Host"))
+    };
+    let own = format!("localhost:{port}");
+    for host in ["app.test", "App.test:8080"] {
+        assert_eq!(post(host), (host.to_owned(), format!("http://{host}"), host.to_owned()));
+    }
+    for (host, more, expected) in [
+        ("smolgate.host: app.test", ", smolgate.passhost: false", own.as_str()),
+        ("liteproxy.host: app.test", "", &own),
+        ("liteproxy.host: app.test", ", liteproxy.passhost: true", "app.test"),
+        ("smolgate.host: app.test", ", liteproxy.host: app.test", "app.test"),
+    ] {
+        scene.edit(&services(host, more)).expect("a reload");
+        assert_eq!(post("app.test").0, expected, "{host}{more}");
+    }
+}
+
+#[test]
+fn several_hosts_in_one_label_reach_one_service_and_any_other_host_comes_last() {
+    let [web, wild, rest] = ["web", "wild", "rest"].map(Upstream::says);
+    let scene = Scene::start(&format!(
+        "services:
+  rest: {{ labels: {{ smolgate.host: '*', smolgate.target: '{}' }} }}
+  wild: {{ labels: {{ smolgate.host: ['*.test', wild.example], smolgate.target: '{}' }} }}
+  web: {{ labels: {{ smolgate.host: 'a.test, b.test', smolgate.redirect_from: c.test, smolgate.target: '{}' }} }}
+",
+        rest.address(),
+        wild.address(),
+        web.address()
+    ));
+    for (host, told) in [
+        ("a.test", "web"),
+        ("b.test", "web"),
+        ("d.test", "wild"),
+        ("wild.example", "wild"),
+        ("e.example", "rest"),
+        ("127.0.0.1", "rest"),
+    ] {
+        scene.get(host, "/").expect(200, told);
+    }
+    assert_eq!(scene.get("c.test", "/x").get("Location"), Some("http://a.test/x"));
+    let received: Vec<String> = rest
+        .requests()
+        .iter()
+        .map(|request| request.head.get("Host").unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(received, ["e.example", "127.0.0.1"]);
+}
+
+#[test]
+fn keys_of_rules_are_labels() {
+    let (web, writes) = (Upstream::says("web"), Upstream::says("writes"));
+    let silent = Upstream::scripted(|connection| {
+        connection.read_request();
+        connection.hang();
+    });
+    let scene = Scene::start(&format!(
+        "services:
+  web:
+    labels:
+      smolgate.host: app.test
+      smolgate.target: http://{}
+      smolgate.path_prefix: /app
+      smolgate.strip_path_prefix: true
+      smolgate.pass_host: false
+      smolgate.max_body: 3
+  writes: {{ labels: {{ smolgate.host: app.test, smolgate.path: /app, smolgate.methods: 'PUT,delete', smolgate.target: '{}' }} }}
+  silent: {{ labels: {{ smolgate.host: silent.test, smolgate.response_timeout: 50ms, smolgate.target: '{}' }} }}
+",
+        web.address(),
+        writes.address(),
+        silent.address()
+    ));
+    let send = |method: &str, body: &str| {
+        let head =
+            format!("{method} /app/x HTTP/1.1\r\nHost: app.test\r\nContent-Length: {}\r\n\r\n", body.len());
+        Client::connect(scene.gate.address("http").expect("a listener")).exchange(head + body)
+    };
+    send("POST", "abc").expect(200, "web");
+    let own = web.address().to_string();
+    let request = web.request();
+    assert_eq!((request.target(), request.head.get("Host")), ("/x", Some(own.as_str())));
+    assert_eq!(send("POST", "abcd").status(), 413);
+    send("DELETE", "abcd").expect(200, "writes");
+    assert_eq!(writes.request().target(), "/app/x");
+    assert_eq!(scene.get("silent.test", "/").status(), 504);
+}
+
+/// A service on the network of another one, or of a container, is reached under the name of that one.
+#[test]
+fn the_network_of_another_service_or_container_is_followed() {
+    let upstream = Upstream::says("served");
+    let port = upstream.address().port();
+    let service = |name: &str, mode: &str| {
+        let labels = format!("smolgate.host: {name}.test, smolgate.port: {port}");
+        format!("  {name}: {{ image: x, network_mode: '{mode}', labels: {{ {labels} }} }}\n")
+    };
+    let scene = Scene::start(
+        &[
+            "services:\n  localhost: { image: vpn, container_name: tunnel }\n".to_owned(),
+            service("a", "service:localhost"),
+            service("b", "container:tunnel"),
+            service("c", "service:b"),
+            service("d", "container:localhost"),
+        ]
+        .concat(),
+    );
+    for host in ["a.test", "b.test", "c.test", "d.test"] {
+        scene.get(host, "/").expect(200, "served");
+    }
+    assert_eq!(upstream.requests().len(), 4);
+}
+
+/// A service that has only HTTPS is reached with `scheme: https`. Its certificate counts if `ca` vouches for it,
+/// and not otherwise. A file of authorities that is not there takes its own service away and no other.
+#[test]
+fn a_service_with_https_of_its_own_is_reached_and_its_certificate_is_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new(dir.path(), "ca.pem");
+    let server = authority.issue(dir.path(), "leaf", &["nas.internal"]).server();
+    let nas = Upstream::wrapped(
+        move |socket| Some(Box::new(Tls::accept(socket, &server).ok()?)),
+        |connection| {
+            while connection.read_request().is_some() {
+                connection.send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnas");
+            }
+        },
+    );
+    let port = nas.address().port();
+    let ca = authority.file.display().to_string();
+    let services = format!(
+        "services:
+  localhost:
+    labels:
+      smolgate.port: {port}
+      smolgate.scheme: https
+      smolgate.trusted.host: trusted.test
+      smolgate.trusted.ca: {ca}
+      smolgate.trusted.sni: nas.internal
+      smolgate.any.host: any.test
+      smolgate.any.insecure_skip_verify: true
+      smolgate.wrong.host: wrong.test
+      smolgate.wrong.ca: {ca}
+      smolgate.gone.host: gone.test
+      smolgate.gone.ca: ./gone.pem
+"
+    );
+    let text = std::fs::read_to_string(&authority.file).unwrap();
+    let scene = Scene::reading(inputs(&services).file(&ca, text));
+    scene.get("trusted.test", "/").expect(200, "nas");
+    scene.get("any.test", "/").expect(200, "nas");
+    let received: Vec<String> = nas
+        .requests()
+        .iter()
+        .map(|request| request.head.get("Host").unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(received, ["trusted.test", "any.test"]);
+    assert_eq!(scene.get("wrong.test", "/").status(), 502);
+    let gone = scene.get("gone.test", "/");
+    assert_eq!(gone.status(), 503);
+    assert!(gone.text().contains("app/gone.pem cannot be read"), "{}", gone.text());
 }
 
 #[test]

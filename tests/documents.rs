@@ -4,7 +4,8 @@
 //! read as YAML.
 //!
 //! And what the documentation says of the code must be there: files it names, names it looks for in
-//! them, links, and quotes, which open with `rust` and the path of the file.
+//! them, links, and quotes, which open with `rust` and the path of the file. The front page, `docs/README.md`,
+//! must list every page and every question.
 
 use std::path::{Path, PathBuf};
 
@@ -154,7 +155,8 @@ fn code_spans(line: &str) -> impl Iterator<Item = &str> {
 
 /// Whether a code span is a path of this repository.
 fn is_path(span: &str) -> bool {
-    let known = ["src/", "tests/", "docs/", "config/", "media/"].iter().any(|dir| span.starts_with(dir));
+    let folders = ["src/", "tests/", "docs/", "config/", "media/", "fuzz/", "benches/"];
+    let known = folders.iter().any(|dir| span.starts_with(dir)) || ["Cargo.toml", "build.rs"].contains(&span);
     known && span.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_-.".contains(&byte))
 }
 
@@ -166,19 +168,22 @@ fn files_and_names_in_the_documentation_are_there() {
         let chapter = root().join("src").join(document.file_stem().expect("a name"));
         for line in text.lines() {
             let place = format!("{}: {line}", document.display());
-            let mut source = String::new();
-            for span in code_spans(line.rsplit(" | ").next().unwrap_or(line)) {
-                if is_path(span) {
-                    let found = [root().join(span), chapter.join(span)];
-                    let found = found.into_iter().find(|path| path.exists());
-                    let found = found.unwrap_or_else(|| panic!("`{span}` is not there; {place}"));
-                    source = std::fs::read_to_string(found).unwrap_or_default();
-                    paths += 1;
-                } else if line.starts_with("| ") && !source.is_empty() && !span.contains([' ', '.', '/']) {
-                    // In a table, what follows a file is to be found in it.
-                    let name = span.rsplit("::").next().unwrap_or(span);
-                    assert!(source.contains(name), "`{name}` is not in that file; {place}");
-                    names += 1;
+            for cell in line.split(" | ") {
+                let mut source = String::new();
+                for span in code_spans(cell) {
+                    if is_path(span) {
+                        let found = [root().join(span), chapter.join(span)];
+                        let found = found.into_iter().find(|path| path.exists());
+                        let found = found.unwrap_or_else(|| panic!("`{span}` is not there; {place}"));
+                        source = std::fs::read_to_string(found).unwrap_or_default();
+                        paths += 1;
+                    } else if line.starts_with("| ") && !source.is_empty() && !span.contains([' ', '.', '/'])
+                    {
+                        // In a cell of a table, the names behind a file are to be found in it.
+                        let name = span.rsplit("::").next().unwrap_or(span);
+                        assert!(source.contains(name), "`{name}` is not in that file; {place}");
+                        names += 1;
+                    }
                 }
             }
         }
@@ -186,22 +191,65 @@ fn files_and_names_in_the_documentation_are_there() {
     assert!(paths > 50 && names > 30, "{paths} paths, {names} names");
 }
 
+/// The links of a page that lead to files of this repository, with what stands behind `#`.
+fn links(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
+    let targets = text.split("](").skip(1).map(|part| part.split(')').next().unwrap_or_default());
+    targets.filter(|link| !link.contains("://")).map(|link| match link.split_once('#') {
+        Some((file, anchor)) => (file, Some(anchor)),
+        None => (link, None),
+    })
+}
+
+/// The anchors of a page's headings, as GitHub writes them.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| anchor(line.trim_start_matches('#').trim())).collect()
+}
+
+/// Lower case, `-` for a space, and no other mark but `-` and `_`.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|char| char.is_alphanumeric() || matches!(char, ' ' | '-' | '_'));
+    kept.flat_map(char::to_lowercase).map(|char| if char == ' ' { '-' } else { char }).collect()
+}
+
 #[test]
 fn links_in_the_documentation_lead_somewhere() {
-    let mut links = 0;
+    let (mut files, mut headings) = (0, 0);
     for (document, text) in documents() {
-        for part in text.split("](").skip(1) {
-            let link = part.split(')').next().unwrap_or_default();
-            let file = link.split('#').next().unwrap_or_default();
-            if link.contains("://") || file.is_empty() {
-                continue;
+        for (file, anchor) in links(&text) {
+            let place = format!("{file}#{} in {}", anchor.unwrap_or_default(), document.display());
+            let beside = match file {
+                "" => document.clone(),
+                file => document.parent().expect("a folder").join(file),
+            };
+            assert!(beside.exists(), "{place}");
+            files += 1;
+            if let Some(anchor) = anchor {
+                let page = std::fs::read_to_string(&beside).expect("a document");
+                assert!(anchors(&page).iter().any(|known| known == anchor), "no such heading: {place}");
+                headings += 1;
             }
-            let beside = document.parent().expect("a folder").join(file);
-            assert!(beside.exists(), "{link} in {}", document.display());
-            links += 1;
         }
     }
-    assert!(links > 10, "{links}");
+    assert!(files > 50 && headings > 20, "{files} files, {headings} headings");
+}
+
+#[test]
+fn the_front_page_lists_every_page_and_every_question() {
+    let text = |path: &str| std::fs::read_to_string(root().join(path)).expect("a document");
+    let front = text("docs/README.md");
+    let listed: Vec<_> = links(&front).collect();
+    for page in files_in("docs", "md") {
+        let name = page.file_name().and_then(|name| name.to_str()).expect("a name");
+        assert!(name == "README.md" || listed.contains(&(name, None)), "{name} is not listed");
+    }
+    let questions = text("docs/questions.md");
+    let headings: Vec<_> = questions.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    assert!(headings.len() > 10, "{headings:?}");
+    for heading in headings {
+        let question = ("questions.md", Some(&*anchor(heading)));
+        assert!(listed.contains(&question), "`{heading}` is not listed");
+    }
 }
 
 /// Lines without their indentation; a line of dots stands for any number of lines.
@@ -231,6 +279,13 @@ fn quotes_of_code_are_what_stands_in_the_code() {
         }
     }
     assert!(quotes > 0, "no quote was compared");
+}
+
+#[test]
+fn anchors_are_those_of_headings() {
+    assert_eq!(anchors("# A\ntext\n## What `x_y` is: a-b, c?\n"), ["a", "what-x_y-is-a-b-c"]);
+    let found: Vec<_> = links("[a](b.md#c) [d](#e) [f](https://g#h) [i](j.md)").collect();
+    assert_eq!(found, [("b.md", Some("c")), ("", Some("e")), ("j.md", None)]);
 }
 
 #[test]

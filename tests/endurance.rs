@@ -132,7 +132,7 @@ impl Gates {
                 let counts = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
                 counts.sum::<u64>()
             };
-            until("none but tunnels have lost their clients", || {
+            until("only tunnels have lost their clients", || {
                 let metrics = program.metrics();
                 gone(&metrics, "smolgate_local_replies") == gone(&metrics, "smolgate_tunnels_ended")
             });

@@ -92,13 +92,13 @@ fn one_address_refuses_and_another_is_silent() {
     let refusing = Refusing::new();
     let address = refusing.to_string().parse().unwrap();
     let second = std::time::Duration::from_secs(1);
-    let error = std::net::TcpStream::connect_timeout(&address, second).expect_err("nobody listens");
+    let error = std::net::TcpStream::connect_timeout(&address, second).expect_err("nothing listens");
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
     let revived = refusing.revive(|connection| connection.send("alive"));
     assert_eq!(Client::connect(revived.address()).read_exact(5), b"alive");
 
     let blackhole = Blackhole::new();
     let address = blackhole.to_string().parse().unwrap();
-    let error = std::net::TcpStream::connect_timeout(&address, second).expect_err("nobody answers");
+    let error = std::net::TcpStream::connect_timeout(&address, second).expect_err("no answer");
     assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
 }

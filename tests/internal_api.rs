@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use internal_support::{Answer, Api, Fake, PATIENCE, read_all};
 use smolgate::config::plan::{Bind, InternalBind, Secret};
-use smolgate::config::{MemoryInputs, load};
-use smolgate::internal_api::{Limits, Phase, Server, client, routes};
+use smolgate::internal_api::{Limits, Phase, Server, client};
 
 #[test]
 fn every_endpoint_answers_and_closes() {
@@ -76,6 +75,11 @@ fn routes_are_in_order() {
         routes,
         serde_json::json!([
             {
+                "listener": "http", "bind": [":8021"], "action": "listen",
+                "before": ["limits: head of 1 bytes and 1 fields within 1s, target of 1 bytes, idle for 1s"],
+                "origin": "smolgate.yml:4",
+            },
+            {
                 "listener": "http", "bind": [":8021"], "index": 0, "name": "r",
                 "host": ["a.example", "*.b.example"], "path_prefix": "/users", "methods": [],
                 "action": "proxy", "upstream": "users", "targets": ["http://users:8083/base"],
@@ -93,26 +97,6 @@ fn routes_are_in_order() {
             },
         ])
     );
-}
-
-#[test]
-fn routes_show_what_stays_in_the_clear_and_who_gets_a_proxy_header() {
-    let text = r#"listeners:
-  - name: http
-    bind: 80
-    redirect_to_https: true
-    rules:
-      - { in_the_clear: true, respond: { body: x } }
-      - { pass: "mail:80", send_proxy_protocol: v1 }
-  - { name: raw, bind: 81, protocol: tcp, target: "db:5432", send_proxy_protocol: v2 }
-"#;
-    let inputs = MemoryInputs::new().file("smolgate.yml", text);
-    let plan = load(&["smolgate.yml".into()], &inputs).unwrap().plan;
-    let routes = serde_json::to_value(routes(&plan)).unwrap();
-    let shown = |index: usize, key: &str| routes[index].get(key).cloned();
-    assert_eq!(shown(0, "in_the_clear"), Some(true.into()));
-    assert_eq!((shown(1, "in_the_clear"), shown(1, "send_proxy_protocol")), (None, Some("v1".into())));
-    assert_eq!(shown(2, "send_proxy_protocol"), Some("v2".into()));
 }
 
 #[test]

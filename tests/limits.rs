@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::io::Write;
 use std::sync::Arc;
 
 use support::client::Client;
@@ -193,6 +194,61 @@ fn clients_that_stall_make_room() {
             exchange(kind, &gate).expect(200, "fine");
         }
         drop(stopped);
+    }
+}
+
+/// The part arrives together with the request, so no event follows that could end the wait for the next request.
+#[test]
+fn a_part_of_a_tls_record_keeps_no_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new(dir.path(), "ca.pem");
+    authority.issue(dir.path(), "one", &["one.test"]);
+    let config =
+        CONFIG.replace("protocol: http", "protocol: http\n    tls: { certificates: \"{dir}/one.crt\" }");
+    let upstream = Upstream::says("fine");
+    let gate = TestGate::start(&config, &[("upstream", &upstream), ("dir", &dir.path().display())]);
+    let config = Arc::new(authority.client(&[]));
+    let connect = || Tls::connect(gate.address("http"), &config, "one.test").unwrap();
+    let stall = |_| {
+        let mut tls = connect();
+        tls.0.conn.writer().write_all(GET.as_bytes()).unwrap();
+        let mut bytes = Vec::new();
+        while tls.0.conn.wants_write() {
+            tls.0.conn.write_tls(&mut bytes).unwrap();
+        }
+        bytes.extend(b"\x17\x03\x03");
+        tls.0.sock.write_all(&bytes).unwrap();
+        let mut client = tls.client();
+        client.read_response().expect(200, "fine");
+        client
+    };
+    let stalled: Vec<Client> = (0..3).map(stall).collect();
+    for _ in 0..3 {
+        connect().client().exchange(GET).expect(200, "fine");
+    }
+    drop(stalled);
+}
+
+/// A client that owes the rest of a body makes room at once. Were it to linger first, all the others would have to
+/// go too before there is room.
+#[test]
+fn only_as_many_clients_make_room_as_places_are_needed() {
+    let config = CONFIG.replace("target: \"http://{upstream}\"", "respond: { body: fine }");
+    let gate = TestGate::start(&config, &[]);
+    let mut clients: Vec<Client> = (0..3)
+        .map(|_| {
+            let mut client = gate.client();
+            client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nx");
+            client.read_response().expect(200, "fine");
+            client
+        })
+        .collect();
+    let mut newcomer = gate.client();
+    newcomer.exchange(GET).expect(200, "fine");
+    assert!(clients[0].try_read_response("GET").is_err(), "the one that has waited longest makes room");
+    for client in &mut clients[1..] {
+        client.send("x".repeat(99));
+        client.exchange(GET).expect(200, "fine");
     }
 }
 

@@ -292,7 +292,7 @@ fn a_connection_outlives_only_reloads_that_keep_its_rule() {
     let gone = CONFIG.replace("pass: \"{target}\"", "pass: \"127.0.0.1:1\"");
     scene.gate.edit(&format!("shutdown_timeout: 0\n{gone}"), names);
     scene.gate.reload().unwrap();
-    assert_eq!(socket.read(&mut [0]).unwrap_or(0), 0, "its rule leads elsewhere now");
+    assert_eq!(socket.read(&mut [0]).unwrap_or(0), 0, "its rule has another target now");
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn a_hello_is_matched_with_the_rules_at_its_arrival() {
     let (first, rest) = hello.split_at(100);
     socket.write_all(first).unwrap();
     let received = "smolgate_connections_total{listener=\"https\"}";
-    until("the gate has it", || scene.gate.metric(received) > 0.0);
+    until("the gate has read it", || scene.gate.metric(received) > 0.0);
     scene.gate.edit(CONFIG, &[("dir", &scene.dir.path().display()), ("target", &other)]);
     scene.gate.reload().unwrap();
     socket.write_all(rest).unwrap();

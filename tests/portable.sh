@@ -1,5 +1,5 @@
 #!/bin/sh
-# A compiler for the crates of this workspace that leaves out what only Linux has:
+# A compiler wrapper that leaves out the Linux-only code of the crates of this workspace:
 #   RUSTC_WORKSPACE_WRAPPER=tests/portable.sh cargo test
-# A wrapper and not RUSTFLAGS, which would compile every dependency once more.
+# A wrapper instead of RUSTFLAGS, because those would compile every dependency once more.
 exec "$@" --cfg portable

@@ -120,6 +120,19 @@ impl Process {
 }
 
 #[test]
+fn a_logged_warning_names_its_level_once_and_directives_about_others_do_not_silence_it() {
+    let upstream = Upstream::says("fine");
+    // Without its own events at `info`, the address would not be printed.
+    let gate = Process::start(&upstream, &[("RUST_LOG", Path::new("rustls=debug"))]);
+    gate.edit("path_prefix: \"/old\"", "path_prefix: \"/old\"\n    in_the_clear: true");
+    gate.signal(Signal::HUP);
+    let line = gate.hear("`in_the_clear` changes nothing");
+    assert!(line.contains("WARN") && !line.contains("warning"), "{line}");
+    gate.signal(Signal::TERM);
+    assert_eq!(gate.end().code(), Some(0));
+}
+
+#[test]
 fn hup_reloads_and_a_broken_file_changes_nothing() {
     let upstream = Upstream::says("fine");
     let gate = Process::start(&upstream, &[]);

@@ -132,6 +132,23 @@ listeners:
     assert!(said.contains("listener http: 7 rules (n0, n1, n2, n3, n4, and 2 more) added in "), "{said}");
 }
 
+#[test]
+fn a_reload_names_the_changed_upstreams() {
+    const ROUTES: &str = r#"
+listeners:
+  - { name: http, bind: "127.0.0.1:0", rules: [{ name: a, upstream: api }, { name: b, target: "http://localhost:1" }] }
+upstreams:
+  api: { targets: "http://localhost:2" }
+  old: { targets: "http://localhost:3" }
+"#;
+    let gate = TestGate::start(ROUTES, &[]);
+    gate.edit(&ROUTES.replace("localhost:2", "localhost:4").replace("old:", "new:"), &[]);
+    let said = gate.reload().unwrap();
+    let expected = ": listener http: 1 rule (a) changed, upstreams: 1 upstream (api) changed; 1 upstream (new) added; 1 upstream (old) removed in ";
+    assert!(said.contains(expected), "{said}");
+    assert!(gate.reload().unwrap().contains(": nothing changed in "));
+}
+
 /// A read that fills its whole buffer does not show whether more bytes follow. The wait for the next request must
 /// still begin with the new rules.
 #[test]

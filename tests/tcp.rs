@@ -132,7 +132,7 @@ fn large_transfers_pass_both_ways_at_once_unchanged() {
     sender.join().unwrap();
     assert!(bytes == down, "{} bytes came down, changed", bytes.len());
     assert_eq!(end, End::Clean);
-    assert!(upstream.received()[0] == up, "what came up changed");
+    assert!(upstream.received()[0] == up, "the bytes from the client changed");
 }
 
 /// Small and large transfers use different code, and each direction must switch between them.

@@ -15,6 +15,8 @@ mod shape;
 mod source;
 #[path = "tidy/tree.rs"]
 mod tree;
+#[path = "tidy/words.rs"]
+mod words;
 
 use source::Source;
 
@@ -132,6 +134,16 @@ fn every_dependency_says_why_it_is_there() {
     let manifest = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
     assert!(tree::dependencies(&manifest).count() > 10, "the manifest was not understood");
     clean(tree::unexplained(&manifest));
+}
+
+#[test]
+fn words_that_were_given_up_are_not_used() {
+    clean(words::beyond(words::STILL_WORDS, &tree::files(), words::given_up));
+}
+
+#[test]
+fn comments_and_paragraphs_begin_with_no_question_word() {
+    clean(words::beyond(words::STILL_OPENINGS, &tree::files(), words::openings));
 }
 
 #[test]

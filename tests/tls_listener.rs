@@ -212,12 +212,26 @@ fn a_renewed_certificate_is_served_after_a_reload() {
     let after = scene.authority.issue(&scene.dir.path().join("certs"), "one", &["one.test", "new.test"]);
     assert_eq!(scene.connect("one.test").unwrap().shown(), before, "not before the reload");
     let said = scene.gate.reload().unwrap();
-    assert!(said.contains(": listener https: certificates changed in "), "{said}");
+    assert!(said.contains(": listener https: 1 certificate (one.test) changed in "), "{said}");
     let said = scene.gate.reload().unwrap();
     assert!(said.contains(": nothing changed in "), "{said}");
     assert_eq!(scene.connect("one.test").unwrap().shown(), der(&after));
     assert_eq!(scene.connect("new.test").unwrap().shown(), der(&after));
     assert_eq!(kept.exchange(get("one.test", "/")).text(), "fine", "an open connection goes on");
+}
+
+/// A deploy hook of a certificate client must not take this for success.
+#[test]
+fn a_reload_names_the_errors_of_certificates_that_it_goes_on_without() {
+    let scene = scene(CONFIG);
+    let said = scene.gate.reload().unwrap();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    let key = scene.dir.path().join("certs/one.key");
+    std::fs::write(&key, "no key").unwrap();
+    let said = scene.gate.reload().unwrap();
+    let (first, errors) = said.split_once('\n').expect("more than a line");
+    assert!(first.starts_with("reloaded as generation 3: ") && first.contains(" ms, with "), "{said}");
+    assert!(errors.starts_with("error: ") && errors.contains("one.key"), "{said}");
 }
 
 #[test]

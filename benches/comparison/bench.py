@@ -1,4 +1,4 @@
-"""Starts what is measured and what loads it."""
+"""Starts peers and their load."""
 
 import sys
 import time
@@ -9,14 +9,14 @@ import machine
 import peers
 from cases import HOSTS
 
-# Requests per second where the rate is fixed.
+# Requests per second at a fixed rate.
 PACE_RATE = 5_000
-# Connections that the upstream can have: a forwarder that pools nothing brings the whole crowd.
+# Connections that the upstream can have. A forwarder without a pool brings the whole crowd.
 UPSTREAM_CONNECTIONS = 9_000
 
 
 class Bench:
-    """What all measurements share: options, programs, upstreams."""
+    """The options, programs and upstreams of all measurements."""
 
     def __init__(self, options, folder, files_max):
         self.options = options
@@ -26,7 +26,7 @@ class Bench:
         peers.write_certificate(folder)
 
     def start_upstreams(self):
-        """One beside pinned proxies, one for all cores."""
+        """Starts one upstream beside pinned proxies, and one for all cores."""
         for all_cores in (False, True):
             workers = len(machine.cores()) if all_cores else max(1, len(machine.cores()) - 1)
             setting = peers.Setting(self.folder, 0, workers, UPSTREAM_CONNECTIONS, files_max=self.files_max)
@@ -38,7 +38,7 @@ class Bench:
             program.stop()
 
     def check_upstreams(self):
-        """Ends everything when one has ended: whatever was measured now would be its absence."""
+        """Stops the run if an upstream has ended, because later measurements would be wrong."""
         for _, program in self.upstreams.values():
             if program.process.poll() is not None:
                 code, text = program.process.returncode, Path(program.log).read_text(errors="replace")
@@ -51,11 +51,11 @@ class Bench:
                              files_max=self.files_max)
 
     def start(self, peer, case, setting, limit=None):
-        """A peer that listens, within the limit if there is one."""
+        """Starts a peer and waits until it listens. It has the memory limit, if there is one."""
         program = peer.start(setting, None if case.all_cores else machine.proxy_core(), limit)
         try:
             program.wait_for(setting.tcp_port if case.needs == "tcp" else setting.http_port)
-            # Further workers may come after the listener.
+            # Further workers may start after the listener.
             time.sleep(0.1)
         except Exception:
             program.stop()
@@ -72,7 +72,7 @@ class Bench:
                                   machine.other_cores())
 
     def attempt(self, case, peer, measure):
-        """What `measure()` returns, or None: what goes wrong with one peer does not end a run of half an hour."""
+        """The result of `measure()`, or None: an error of one peer does not end a run of half an hour."""
         try:
             return measure()
         except (RuntimeError, OSError) as error:
@@ -90,20 +90,20 @@ class Bench:
         return drivers.end_pace(process)
 
     def pace_and_direct(self, case, port, seconds):
-        """A fixed rate at the upstream itself, and then at a peer."""
+        """Sends at a fixed rate to the upstream itself, and then to a peer."""
         direct = self.pace(case, self.upstreams[case.all_cores][0], seconds)
         return {**self.pace(case, port, seconds), "direct": direct}
 
 
 class Contender:
-    """A peer that is alive until the end of the `with` block, and is loaded from time to time."""
+    """A peer that runs until the end of the `with` block, with load from time to time."""
 
     def __init__(self, bench, case, peer, drive):
         setting = bench.setting(case, HOSTS if case.needs == "hosts" else 0)
         port = setting.tcp_port if case.needs == "tcp" else setting.http_port
         self.drive = lambda seconds: drive(bench, case, port, seconds)
         self.program = bench.start(peer, case, setting)
-        # CPU seconds of its start, which are not counted.
+        # CPU seconds of its start, which do not count.
         self.before = self.program.cpu()
 
     def __enter__(self):
@@ -113,17 +113,17 @@ class Contender:
         self.program.stop()
 
     def load(self, seconds):
-        """What the load tells, with the seconds of CPU that it took."""
+        """The result of the load, with its CPU seconds."""
         before = self.program.cpu_exact()
         result = self.drive(seconds)
         return {**result, "cpu": self.program.cpu_exact() - before}
 
     def user_share(self):
-        """How much of its CPU time under load was user time. One turn is too short to tell."""
+        """The share of user time in its CPU time under load. One turn is too short to measure it."""
         user, system = (after - before for after, before in zip(self.program.cpu(), self.before))
         return user / (user + system) if user + system else 0
 
 
 def host(case):
-    """Who is asked for, where it is always the same."""
+    """The host of a case with only one host."""
     return f"host-{HOSTS * 3 // 4}.example.test" if case.needs == "reload" else "localhost"

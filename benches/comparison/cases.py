@@ -1,39 +1,39 @@
-"""The table of what is measured: one more case is one more entry in CASES."""
+"""The table of measurements: each case is one entry in CASES."""
 
 from dataclasses import dataclass
 
 # Hosts with a rule each, in the cases about rules.
 HOSTS = 10_000
-# Connections where the rate is fixed.
+# Connections at a fixed rate.
 PACE_CONNECTIONS = 32
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured."""
+    """One measurement."""
 
     name: str
     title: str
     kind: str
     path: str = "/"
     connections: int = 64
-    # One worker, pinned; or as many as there are cores, anywhere.
+    # One worker, pinned; or one per core, not pinned.
     all_cores: bool = False
-    # For load.lua; or the version of TLS, and which handshakes.
+    # Arguments of load.lua; or the version of TLS and the kind of handshakes.
     script: tuple = ("get",)
-    # What a peer must be able to do, beside TLS where it is ended.
+    # The ability that a peer must have, beside TLS if the case is encrypted.
     needs: str = "http"
-    # TLS is ended by the peer.
+    # Whether the peer terminates TLS.
     encrypted: bool = False
-    # Seconds of full load at a time, while the other peers wait.
+    # Seconds of full load per turn, while the other peers wait.
     turn_seconds: float = 0.5
-    # Connections at once, where they only wait.
+    # Connections at once, for idle connections.
     crowd: int = 8_000
-    # Most bytes of memory, the system's for its sockets among them; 0: no limit.
+    # The memory limit in bytes, including the system's memory for its sockets; 0: no limit.
     memory: int = 0
-    # Most rounds it is measured in: some figures hardly change, and take long.
+    # The most rounds: some figures hardly change and take long.
     rounds: int = 100
-    # It stands in the plot.
+    # Whether it is in the plot.
     plotted: bool = False
 
 

@@ -1,4 +1,4 @@
-"""The plot: CPU per request, one group of bars a case, one bar a peer, as plain SVG."""
+"""The plot: CPU per request, one group of bars per case, one bar per peer, as plain SVG."""
 
 from xml.sax.saxutils import escape
 
@@ -13,7 +13,7 @@ GROUP_HEAD = 26
 GROUP_GAP = 14
 TOP = 74
 
-# User and system time; the gate's stand out.
+# User and system time; the gate has other colours.
 COLOURS = {True: ("#1f6f54", "#7fc3a6"), False: ("#566270", "#b4bdc7")}
 
 

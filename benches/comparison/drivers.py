@@ -13,15 +13,15 @@ from pathlib import Path
 import machine
 
 HERE = Path(__file__).parent
-# What is offered over TLS by those who use OpenSSL.
+# The TLS offer of clients with OpenSSL.
 OPENSSL = HERE / "templates" / "openssl.cnf"
 
-# wrk is stopped by a signal, so that fractions of a second can be asked for.
+# A signal stops wrk, so that fractions of a second are possible.
 WRK_SECONDS_MAX = "1h"
 
 
 def wrk(url, script, connections, seconds, threads=1, cores=None):
-    """Kept busy connections: what load.lua reports, times in microseconds."""
+    """Loads kept connections. Returns the report of load.lua, with times in microseconds."""
     command = ["wrk", "-t", str(threads), "-c", str(connections), "-d", WRK_SECONDS_MAX, "--timeout", "10s",
                "-s", str(HERE / "load.lua"), url, "--", *script]
     process = subprocess.Popen(machine.pinned(cores, command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -31,17 +31,17 @@ def wrk(url, script, connections, seconds, threads=1, cores=None):
         try:
             output, _ = process.communicate(timeout=patience)
         except subprocess.TimeoutExpired:
-            # Again and again: until its threads run it ignores the signal, and some take long to begin.
+            # Repeat the signal, because wrk ignores it until its threads run, and some start late.
             process.send_signal(signal.SIGINT)
             patience = 0.2
     for line in output.splitlines():
         if line.startswith("RESULT "):
             return json.loads(line.removeprefix("RESULT "))
-    raise RuntimeError(f"wrk said:\n{output}")
+    raise RuntimeError(f"no result from wrk:\n{output}")
 
 
 def deaf():
-    """What is started now is not ended by the signal that stops wrk before wrk has come to listen for it."""
+    """Ignores SIGINT, so that the signal cannot end wrk before it handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -51,22 +51,22 @@ def handshakes(program, port, connections, seconds, script, cores=None):
     process = subprocess.run(command, capture_output=True, text=True)
     if process.returncode != 0:
         raise RuntimeError(f"handshake ended with {process.returncode}: {process.stderr[-2000:]}")
-    # The first sentences tell why some failed.
+    # The first sentences explain failures.
     print("".join(process.stderr.splitlines(keepends=True)[:3]), end="", file=sys.stderr)
     return json.loads(process.stdout)
 
 
 def start_pace(program, port, path, host, connections, rate, seconds, cores=None):
-    """Requests at a fixed rate, the first of them now; `end_pace` waits for their result."""
+    """Starts requests at a fixed rate, the first of them now; `end_pace` waits for the result."""
     command = [program, str(port), path, host, str(connections), str(rate), str(seconds)]
     process = subprocess.Popen(machine.pinned(cores, command), stdout=subprocess.PIPE, text=True)
-    # It says when it begins.
+    # The line says that the first request is due.
     process.stdout.readline()
     return process
 
 
 def end_pace(process):
-    """What pace reports, times in microseconds."""
+    """The report of pace, with times in microseconds."""
     output, _ = process.communicate()
     if process.returncode != 0:
         raise RuntimeError(f"pace ended with {process.returncode}")
@@ -88,13 +88,13 @@ class Crowd:
     def grow(self, count):
         for _ in range(count):
             member = socket.create_connection(("127.0.0.1", self.port), timeout=10)
-            # A request behind a handshake must not wait until that is acknowledged.
+            # A request after a handshake must not wait for the acknowledgement.
             member.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.tls:
                 member = self.tls.wrap_socket(member, server_hostname="localhost")
             self.members.append(member)
             self.ask(member)
-        # What is freed late is freed.
+        # Wait for memory that is freed late.
         time.sleep(0.3)
 
     def ask_all(self):

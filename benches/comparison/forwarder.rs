@@ -1,9 +1,9 @@
-//! `forwarder HTTP_PORT TCP_PORT UPSTREAM_PORT THREADS`: copies bytes between clients and an upstream
-//! and parses nothing. It is the limit for whoever copies through user space, and not a proxy: it has
-//! no deadline, no limit, and one upstream connection per client.
+//! `forwarder HTTP_PORT TCP_PORT UPSTREAM_PORT THREADS`: copies bytes between clients and an upstream and
+//! parses nothing. It is the limit for copies through user space and no proxy: it has no deadlines, no
+//! limits, and one upstream connection per client.
 //!
-//! Level-triggered epoll, one read and one write a message, no system call to change what is waited
-//! for unless a peer is slow.
+//! It uses level-triggered epoll, with one read and one write per message. Only a slow peer needs further
+//! system calls.
 
 #[cfg(target_os = "linux")]
 mod forwarder {
@@ -14,18 +14,18 @@ mod forwarder {
     use rustix::buffer::spare_capacity;
     use rustix::event::epoll::{self, EventData, EventFlags};
 
-    /// Bytes that one read takes at most.
+    /// The most bytes of one read.
     const READ_BYTES: usize = 64 * 1024;
-    /// Events that one wait takes at most.
+    /// The most events of one wait.
     const EVENTS: usize = 256;
-    /// Tokens from here on are connections: twice the place of the pair, plus the side.
+    /// The first token of a connection. A token is twice the index of the pair, plus the side.
     const FIRST_CONNECTION: u64 = 2;
 
     struct Side {
         stream: TcpStream,
-        /// Bytes that the other side sent and this one did not take yet.
+        /// Bytes that the other side sent and that are not written yet.
         pending: Vec<u8>,
-        /// It has sent its last byte.
+        /// Whether it has sent its last byte.
         ended: bool,
     }
 
@@ -34,7 +34,7 @@ mod forwarder {
     /// One thread's connections.
     struct Forwarder {
         epoll: OwnedFd,
-        /// For HTTP and for TCP; what is done is the same.
+        /// For HTTP and for TCP, which are handled equally.
         listeners: [TcpListener; 2],
         upstream: SocketAddr,
         pairs: Vec<Option<Pair>>,
@@ -42,7 +42,7 @@ mod forwarder {
         buffer: Box<[u8]>,
     }
 
-    /// Serves for ever.
+    /// Serves forever.
     pub(crate) fn serve(ports: [u16; 2], upstream: u16) -> io::Result<()> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let listeners = [listen(ports[0])?, listen(ports[1])?];
@@ -96,7 +96,7 @@ mod forwarder {
             }
         }
 
-        /// Opens the upstream connection of `client`. It waits for it: on loopback that is no wait.
+        /// Opens the upstream connection of `client`. It blocks, but on loopback not for long.
         fn join(&mut self, client: TcpStream) -> io::Result<()> {
             let upstream = TcpStream::connect(self.upstream)?;
             let place = self.free.pop().unwrap_or_else(|| {
@@ -118,7 +118,7 @@ mod forwarder {
         EventData::new_u64(FIRST_CONNECTION + 2 * place as u64 + side as u64)
     }
 
-    /// Passes on what `side` has; `false` when the pair has ended.
+    /// Passes on the bytes of `side`. Returns `false` when the pair has ended.
     fn pass(
         epoll: &OwnedFd,
         buffer: &mut [u8],
@@ -138,7 +138,7 @@ mod forwarder {
                 wait_for(epoll, pair, place)?;
             }
         }
-        // Its bytes have nowhere to go, or there will be none.
+        // Its bytes cannot be passed on yet, or there will be none.
         if !pair[1 - side].pending.is_empty() || pair[side].ended {
             return Ok(true);
         }
@@ -168,7 +168,7 @@ mod forwarder {
         }
     }
 
-    /// Tells epoll anew what both sides wait for.
+    /// Registers the events that both sides wait for.
     fn wait_for(epoll: &OwnedFd, pair: &Pair, place: usize) -> io::Result<()> {
         for side in 0..2 {
             let mut flags = EventFlags::empty();

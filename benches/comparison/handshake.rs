@@ -1,9 +1,9 @@
-//! `handshake PORT CONNECTIONS SECONDS 1.2|1.3 new|resumed`: opens connections of this version of TLS as
-//! fast as it can, so many at once, asks one thing on each, closes it, and prints how many there were and
-//! how long they took, as JSON.
+//! `handshake PORT CONNECTIONS SECONDS 1.2|1.3 new|resumed`: opens TLS connections of this version as fast as
+//! possible, so many at once. Sends one request on each, closes it, and prints their number and their times
+//! as JSON.
 //!
-//! One cipher suite and one group for the keys, which every server has: what is compared must do the same
-//! work. A connection that took another group fails, and with `resumed` one whose handshake was a full one.
+//! All servers use one cipher suite and one key exchange group, so that they do equal work. A connection with
+//! another group fails, and with `resumed` one with a full handshake.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -21,20 +21,20 @@ use rustls::{
     SupportedCipherSuite,
 };
 
-/// How long a read or a write may take before the connection counts as failed.
+/// The longest read or write before the connection counts as failed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Answers are small.
+/// Responses are small.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
-/// What one thread has seen, or all of them.
+/// The measurements of one thread, or of all threads.
 #[derive(Default)]
 struct Tally {
-    /// From the first packet to the end of the answer, of every connection that got one.
+    /// The time from the first packet to the end of the response, for every connection that got one.
     times: Vec<Duration>,
-    /// Connections without an answer, with one that is not 200, or with a handshake of the wrong kind or group.
+    /// Connections without a response of 200, or with a handshake of the wrong kind or group.
     failed: usize,
 }
 
@@ -70,7 +70,7 @@ fn main() {
     }
     all.times.sort_unstable();
     let told = writeln!(io::stdout(), "{}", all.json(start.elapsed()));
-    told.expect("somebody who reads standard output");
+    told.expect("a reader of standard output");
 }
 
 fn usage() {
@@ -97,7 +97,7 @@ impl Tally {
     }
 }
 
-/// One connection after the other until `end`. Tickets are those of this thread's connections before.
+/// Opens one connection after the other until `end`, with the tickets of this thread's earlier connections.
 fn shake_hands(port: u16, suite: SupportedCipherSuite, kind: HandshakeKind, end: Instant) -> Tally {
     let config = Arc::new(config(suite, kind));
     let mut tally = Tally::default();
@@ -128,24 +128,24 @@ fn shake_hands(port: u16, suite: SupportedCipherSuite, kind: HandshakeKind, end:
 fn config(suite: SupportedCipherSuite, kind: HandshakeKind) -> ClientConfig {
     let provider = Arc::new(CryptoProvider {
         cipher_suites: vec![suite],
-        // The second is the certificate's: by TLS 1.2, servers take the list for what we can verify, too.
+        // The second group is for signatures: in TLS 1.2, servers read the list for them, too.
         kx_groups: vec![kx_group::X25519, kx_group::SECP256R1],
         ..aws_lc_rs::default_provider()
     });
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[suite.version()])
-        .expect("a version that the cipher suite is of")
+        .expect("the version of the cipher suite")
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyCertificate))
         .with_no_client_auth();
     if kind == HandshakeKind::Full {
-        // Tickets are asked for, as by everybody, and then forgotten.
+        // The client asks for tickets, like any client, and then discards them.
         config.resumption = Resumption::disabled().tls12_resumption(Tls12Resumption::SessionIdOrTickets);
     }
     config
 }
 
-/// One connection with one exchange; what kind of handshake it took.
+/// Opens one connection for one exchange. Returns the kind of its handshake.
 fn connect(port: u16, config: &Arc<ClientConfig>) -> io::Result<HandshakeKind> {
     let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
     let mut session = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
@@ -158,7 +158,7 @@ fn connect(port: u16, config: &Arc<ClientConfig>) -> io::Result<HandshakeKind> {
     stream.write_all(REQUEST)?;
     let read = stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer);
     match read {
-        // Some servers close without saying so, but not in the middle.
+        // Some servers close without `close_notify`, but not in the middle of a response.
         Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error),
         _ if !answer.ends_with(b"\r\n\r\nok") => return Err(io::Error::other("the answer is cut off")),
         _ if !answer.starts_with(b"HTTP/1.1 200 ") => return Err(io::Error::other("not a 200")),
@@ -170,7 +170,7 @@ fn connect(port: u16, config: &Arc<ClientConfig>) -> io::Result<HandshakeKind> {
     session.handshake_kind().ok_or_else(|| io::Error::other("the handshake did not end"))
 }
 
-/// Believes everything: the client's work is not what is measured, and takes time of its core.
+/// Accepts every certificate: the client's work is not measured, and it uses time of its core.
 #[derive(Debug)]
 struct AnyCertificate;
 

@@ -1,4 +1,4 @@
-"""The ways to measure: who is started when, functions to numbers, and the columns that show them."""
+"""The ways to measure: when peers start, functions to numbers, and the columns that show them."""
 
 import contextlib
 import itertools
@@ -12,13 +12,13 @@ import machine
 from bench import Bench, Contender, host
 from cases import HOSTS
 
-# Exchanges that come before what is counted, as a share of the time of those that are.
+# Exchanges before those that count, as a share of their time.
 WARM_UP_SHARE = 0.15
-# Idle connections that come before the first look at the memory.
+# Idle connections before the first look at the memory.
 CROWD_FIRST = 200
-# How often a configuration is read anew, and in the short form.
+# The number of reloads, and that of the short form.
 RELOADS, RELOADS_SHORT = 8, 1
-# Seconds of load in which one reload falls, or none; and in which a configuration is written before them.
+# Seconds of load with one reload or none; and seconds before them, in which a configuration is written.
 RELOAD_WINDOW, RELOAD_PAUSE = 0.4, 0.2
 # Connections that wait during a reload without load.
 RELOAD_WATCHERS = 4
@@ -26,7 +26,7 @@ RELOAD_WATCHERS = 4
 
 @dataclass(frozen=True)
 class Column:
-    """A number of a kind: its key in the measurement, its title, digits behind the point."""
+    """A number of a kind: its key in the measurement, its title, its decimal digits."""
 
     key: str
     title: str
@@ -37,24 +37,24 @@ class Column:
 class Kind:
     """A way to measure: each peer is started, measured and stopped before the next."""
 
-    # Makes numbers, of a bench, a case and a peer.
+    # Returns the numbers of a case and a peer.
     measure: callable
     columns: tuple
     # The column whose ratio to the gate's is shown.
     main: str
-    # Who fails is a figure, and no defect of the harness.
+    # Whether a failure is a result, and no defect of the harness.
     may_fail: bool = False
 
     def measure_all(self, bench, case, peers):
-        """A list of numbers for each peer, by its name. What stands at one place was measured at about the
-        same time; None where a peer failed."""
+        """A list of numbers for each peer, by its name. Numbers with one index were measured at about one time; None
+        if the peer failed."""
         return {peer.name: [bench.attempt(case, peer, lambda: self.measure(bench, case, peer))] for peer in peers}
 
 
 @dataclass(frozen=True)
 class Load(Kind):
-    """A way to measure under load: all peers are alive and take turns, again and again. What disturbs the
-    machine for longer than a turn disturbs all of them. `measure` makes numbers of what a turn has told."""
+    """A way to measure under load: all peers run and take turns repeatedly, so a disturbance that is longer than a
+    turn affects all of them. `measure` turns the result of a turn into numbers."""
 
     # Loads a peer.
     drive: callable = Bench.wrk
@@ -76,20 +76,20 @@ class Load(Kind):
         return numbers
 
     def begin(self, bench, case, peer, stack):
-        """A peer that is warm, and alive until the stack is left."""
+        """A peer that is warm and runs until the stack is left."""
         contender = stack.enter_context(Contender(bench, case, peer, self.drive))
         contender.load(bench.options.seconds * WARM_UP_SHARE)
         return contender
 
     def completed(self, told, contender):
-        """With what is known when all turns are over."""
+        """Adds the numbers that are known after all turns."""
         share = contender.user_share()
         memory = contender.program.memory("VmHWM") / 2**20
         return {**told, "user": told["cpu"] * share, "system": told["cpu"] * (1 - share), "memory": memory}
 
 
 def rotated(peers, turn):
-    """Nobody is always the first, or always behind the same one."""
+    """Rotates the peers, so that none is always first or always behind the same peer."""
     first = turn % max(1, len(peers))
     return peers[first:] + peers[:first]
 
@@ -116,7 +116,7 @@ def by_byte(told):
 
 
 def by_time_added(told):
-    """What a proxy adds to the time of an exchange, against the upstream asked directly just before."""
+    """The time that a proxy adds to an exchange, against the upstream asked directly just before."""
     direct = told["direct"]
     numbers = {"added-" + key: told[key] - direct[key] for key in ("p50", "p99", "p999")}
     numbers |= {"direct-" + key: direct[key] for key in ("p50", "p99", "p999")}
@@ -124,9 +124,8 @@ def by_time_added(told):
 
 
 def reload(bench, case, peer):
-    """What a reload does to exchanges, over some times: the slowest one while a configuration is read anew
-    and while none is, and how long a thread that serves stood in the queue for its core in either. And
-    how long such a thread is busy with nothing but that."""
+    """The effect of reloads on exchanges: the slowest one with a reload and without, and how long a serving thread
+    waited in the queue for its core in either. Also how long such a thread is busy with a reload alone."""
     setting = bench.setting(case, HOSTS)
     turns = RELOADS_SHORT if bench.options.short else RELOADS
     period = RELOAD_PAUSE + 2 * RELOAD_WINDOW
@@ -142,7 +141,7 @@ def reload(bench, case, peer):
             took.append((time.monotonic() - begin) * 1e3)
 
     def in_queue(moment):
-        """How long threads that serve had stood in a queue by then."""
+        """The time that serving threads had waited in a queue by then."""
         time.sleep(max(0, moment - time.monotonic()))
         return program.thread_times(peer.worker_threads)[1] * 1e6
 
@@ -158,7 +157,7 @@ def reload(bench, case, peer):
             waited_quiet.append(between - before)
 
     with bench.start(peer, case, setting) as program, machine.beside_proxy():
-        # Pools, tables and the processor's cache are filled.
+        # Fill pools, tables and the processor's cache first.
         bench.pace(case, setting.http_port)
         result = bench.pace(case, setting.http_port, turns * period, in_turn)
         numbers = busy_with(program, peer, setting, host(case), lambda: (write(), read_anew()), turns)
@@ -180,9 +179,9 @@ def reload(bench, case, peer):
 
 
 def busy_with(program, peer, setting, host, read_anew, turns):
-    """Microseconds of CPU time that the threads which serve spend on one reload, and on what connections
-    that wait meanwhile ask behind it. What that costs alone is not subtracted: it differs by more than is
-    left, since nothing before it has warmed the cache."""
+    """Microseconds of CPU time that serving threads spend on one reload, and on the requests of waiting connections
+    after it. The cost of those alone is not subtracted: it varies by more than the rest, because the cache is
+    cold."""
     if not peer.worker_threads:
         return {}
     crowd = drivers.Crowd(setting.http_port, host)
@@ -194,7 +193,7 @@ def busy_with(program, peer, setting, host, read_anew, turns):
         for _ in range(turns):
             read_anew()
             crowd.ask_all()
-            # What is put off until there is time is done.
+            # Wait for work that is postponed until there is time.
             time.sleep(0.05)
         return {"busy": (program.thread_times(peer.worker_threads)[0] - before) / turns * 1e6}
     finally:
@@ -202,10 +201,10 @@ def busy_with(program, peer, setting, host, read_anew, turns):
 
 
 def idle(bench, case, peer):
-    """Memory of connections that wait."""
+    """Memory of idle connections."""
     setting = bench.setting(case)
     setting.connections = CROWD_FIRST + case.crowd + 100
-    # Both ends, at a peer that pools nothing.
+    # Both ends, for a peer that pools nothing.
     crowd_first, crowd_size = CROWD_FIRST, min(case.crowd, (bench.files_max - 1000) // 2)
     if bench.options.short:
         crowd_first, crowd_size = crowd_first // 8, crowd_size // 8
@@ -222,7 +221,7 @@ def idle(bench, case, peer):
 
 
 def limited(bench, case, peer):
-    """What becomes of a peer under load that may have so much memory and no more."""
+    """The result of load on a peer with a memory limit."""
     setting = bench.setting(case)
     with machine.MemoryLimit(case.memory) as limit:
         numbers = {"failed": 0}
@@ -231,7 +230,7 @@ def limited(bench, case, peer):
                 result = bench.wrk(case, setting.http_port, bench.options.seconds)
             numbers = {"rate": result["requests"] / result["seconds"], "failed": result["failed"]}
         except RuntimeError:
-            # Who was killed is a figure, and no surprise.
+            # A killed peer is a result, and no surprise.
             if not limit.kills():
                 raise
         peak = limit.peak()
@@ -239,7 +238,7 @@ def limited(bench, case, peer):
 
 
 def start(bench, case, peer):
-    """Time until somebody listens, memory before anybody came, and the size of the program's file."""
+    """Time until the peer listens, memory before the first connection, and the size of the program's file."""
     setting = bench.setting(case)
     begin = time.perf_counter()
     with peer.start(setting) as program:

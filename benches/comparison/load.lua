@@ -1,9 +1,9 @@
--- For wrk: what is sent, by the name behind `--`, and the result as one line of JSON.
+-- For wrk: the requests of the kind named after `--`, and the result as one line of JSON.
 
 local requests = {}
 local turn = 0
 
--- wrk has a thread's `request` called for every request only if it is set: it costs the load's core.
+-- If `request` is set, wrk calls it for every request, which costs the load's core. So only one kind sets it.
 local function next_host()
     turn = turn % #requests + 1
     return requests[turn]
@@ -17,7 +17,7 @@ local kinds = {
         wrk.body = string.rep("0123456789", 1000)
     end,
     hosts = function(count)
-        -- A step that shares no divisor with the count comes to each of them, far from the last.
+        -- The step shares no divisor with the count, so it reaches all hosts, each far from the last.
         for number = 1, count do
             wrk.headers["Host"] = string.format("host-%d.example.test", number * 7919 % count)
             requests[number] = wrk.format()

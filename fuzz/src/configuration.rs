@@ -1,16 +1,16 @@
-//! Configurations, our own and compose files: a plan whose view loads again, or errors that point at
-//! what is there.
+//! Configurations, native ones and compose files: each gives a plan whose view loads again, or errors with
+//! existing places.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use smolgate::config::{Diagnostic, MemoryInputs, Severity, load, view};
 
-/// What stands before the name of a file and behind it; without such a line all is `compose.yaml`.
+/// The text before and after the name of a file. Without such a line everything is `compose.yaml`.
 const FILE: (&str, &str) = ("==> ", " <==");
 
-/// A plan or at least one error; every place that is named is in the text; and what `adapt` prints of
-/// a plan is a configuration that means the same.
+/// Checks that there is a plan or at least one error, that every named place is in the text, and that the
+/// output of `adapt` means the same as the plan.
 pub fn holds(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let files = files(text);
@@ -45,7 +45,7 @@ fn files(text: &str) -> BTreeMap<PathBuf, String> {
     files
 }
 
-/// A place is a line of one of the files, which is shown, and a column of it or the one behind.
+/// Checks a place: a line of one of the files, which is shown, and a column in it or right after it.
 fn check_place(one: &Diagnostic, files: &BTreeMap<PathBuf, String>) {
     assert!(!one.message.is_empty() && !one.message.contains('\n'), "{one:?}");
     for color in [false, true] {

@@ -1,12 +1,12 @@
-//! Bytes that come in pieces.
+//! Bytes that arrive in pieces.
 
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// Bytes that are cut at every place; more of them at so many places, others for each input.
+/// Inputs up to this length are cut at every place, longer ones at so many places, chosen by content.
 const CUTS: usize = 24;
 
-/// Ends of beginnings of these bytes, in order, the whole of them last.
+/// Lengths of prefixes of these bytes, in order; the last is the whole.
 pub fn ends(bytes: &[u8]) -> Vec<usize> {
     let place = |number: usize| {
         let mut hasher = DefaultHasher::new();
@@ -22,8 +22,8 @@ pub fn ends(bytes: &[u8]) -> Vec<usize> {
     ends
 }
 
-/// Gives `parse` one beginning after the other. Either none has an outcome, or from one on all have
-/// the same: a parser that says something of a beginning must not say something else when more comes.
+/// Parses one prefix after the other. Either none has a result, or from one on all have the same result: more
+/// bytes must not change a result.
 pub fn check<T: PartialEq + Debug, E: PartialEq + Debug>(
     bytes: &[u8],
     mut parse: impl FnMut(&[u8]) -> Result<Option<T>, E>,

@@ -1,4 +1,4 @@
-//! Client hellos: the same facts however they come, in segments and in records.
+//! Client hellos: the facts do not depend on segments and records.
 
 use smolgate::http::HostKey;
 use smolgate::tls::{HELLO_BYTES_MAX, Hello, HelloError, HelloScan, parse_hello};
@@ -12,18 +12,18 @@ struct Seen {
     has_ech: bool,
 }
 
-/// One outcome for every beginning that has one, read at once or bit by bit, in these records or in
-/// others; and a name that rules can be asked about.
+/// Checks that all prefixes with a result, read at once or byte by byte, in these records or in others, have
+/// the same result. A server name must be one that rules accept.
 pub fn holds(bytes: &[u8]) {
     let bytes = &bytes[..bytes.len().min(HELLO_BYTES_MAX)];
     let outcome = cuts::check(bytes, |bytes| parse(bytes, &mut HelloScan::default()));
     let mut scan = HelloScan::default();
     let mut beginnings = cuts::ends(bytes).into_iter().map(|end| parse(&bytes[..end], &mut scan));
-    assert_eq!(beginnings.find(|early| *early != Ok(None)).unwrap_or(Ok(None)), outcome, "bit by bit");
+    assert_eq!(beginnings.find(|early| *early != Ok(None)).unwrap_or(Ok(None)), outcome, "byte by byte");
     let Ok(Some(seen)) = outcome else { return };
     if let Some(name) = &seen.name {
         let key = HostKey::new(name).expect("a name is a host");
-        assert_eq!(key.as_bytes(), name, "a name is in the form in which hosts are compared");
+        assert_eq!(key.as_bytes(), name, "a name has the form of compared hosts");
     }
     let message = message(bytes);
     for size in [1, 16, 100, 512] {
@@ -44,7 +44,7 @@ fn parse(bytes: &[u8], scan: &mut HelloScan) -> Result<Option<Seen>, HelloError>
     Ok(parse_hello(bytes, scan)?.map(see))
 }
 
-/// The message out of its records, as far as they are whole.
+/// The message from its records, as far as they are complete.
 fn message(mut bytes: &[u8]) -> Vec<u8> {
     let mut message = Vec::new();
     while let [22, 3, _, high, low, rest @ ..] = bytes
@@ -66,7 +66,7 @@ fn records(message: &[u8], size: usize) -> Vec<u8> {
     message.chunks(size).flat_map(record).collect()
 }
 
-/// The hellos that were captured, whole and in small records.
+/// The captured hellos, whole and in small records.
 pub fn seeds() -> Vec<Vec<u8>> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/hellos");
     let captured = std::fs::read_dir(folder).expect("the folder of hellos").map(|entry| {

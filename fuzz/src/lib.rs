@@ -1,13 +1,13 @@
-//! What must hold for whatever bytes a parser is given: a module for each parser.
+//! Invariants of parsers for arbitrary bytes: one module per parser.
 //!
 //! ```text
 //! seeds() --> examples/corpus.rs --> corpus/NAME --> targets/NAME.rs --> holds(bytes)
 //!        `--> tests/seeds.rs, on every toolchain --------------------------^
 //! ```
 //!
-//! `holds` panics where something does not, with more to say than "it did not crash". `seeds` is what
-//! the search begins with: bytes that are plainly valid or plainly not. Nothing here is part of the
-//! gate; `fuzz/run` starts it.
+//! `holds` panics if an invariant is broken, so it checks more than "it did not crash". `seeds` are the first
+//! inputs of the search: bytes that are plainly valid or plainly invalid. Nothing here is part of the gate;
+//! `fuzz/run` starts it.
 
 pub mod chunked_body;
 pub mod configuration;
@@ -17,19 +17,19 @@ pub mod request_head;
 
 mod cuts;
 
-/// A parser, and what is tried on it.
+/// A parser and its check.
 pub struct Target {
-    /// Of its module and of its binary.
+    /// Name of the module and of the binary.
     pub name: &'static str,
-    /// Panics where a promise is broken.
+    /// Panics if an invariant is broken.
     pub holds: fn(&[u8]),
-    /// What the search begins with.
+    /// The first inputs of the search.
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
 macro_rules! targets {
     ($($name:ident),*) => {
-        /// All of them.
+        /// All targets.
         pub const TARGETS: &[Target] =
             &[$(Target { name: stringify!($name), holds: $name::holds, seeds: $name::seeds }),*];
     };

@@ -1,15 +1,15 @@
-//! PROXY headers: one reading for every beginning, and what was read can be written again.
+//! PROXY headers: one reading for every prefix, and a header that was read can be written again.
 
 use smolgate::proxy_protocol::{HEADER_BYTES_MAX, Version, parse, write};
 
 use crate::cuts;
 
-/// One outcome for every beginning that has one; a header lies within what was given, and its
-/// addresses survive being written in either version.
+/// Checks that all prefixes with a result have the same result, that a header lies within the input, and that
+/// its addresses survive a write in either version.
 pub fn holds(bytes: &[u8]) {
     let Ok(Some(header)) = cuts::check(bytes, parse) else { return };
     assert!(header.len <= bytes.len().min(HEADER_BYTES_MAX));
-    assert_eq!(parse(&bytes[..header.len]), Ok(Some(header)), "without what comes behind it");
+    assert_eq!(parse(&bytes[..header.len]), Ok(Some(header)), "without the bytes behind it");
     assert_eq!(parse(&bytes[..header.len - 1]), Ok(None), "less one byte");
     let Some((client, server)) = header.addresses else { return };
     for version in [Version::V1, Version::V2] {
@@ -20,10 +20,10 @@ pub fn holds(bytes: &[u8]) {
     }
 }
 
-/// Headers of both versions, with and without what may be in them.
+/// Headers of both versions, with and without optional parts.
 pub fn seeds() -> Vec<Vec<u8>> {
     const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
-    // Addresses; an identity; what is said of TLS with the version in it.
+    // Addresses; an identity; TLS information with the version.
     let more: &[u8] =
         &[5, 0, 2, 7, 7, 0x20, 0, 15, 1, 0, 0, 0, 0, 0x21, 0, 7, b'T', b'L', b'S', b'v', b'1', b'.', b'3'];
     let v4: &[u8] = &[192, 0, 2, 1, 198, 51, 100, 2, 3, 232, 1, 187];

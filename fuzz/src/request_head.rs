@@ -1,5 +1,5 @@
-//! Request heads: one reading for every beginning, and what goes on to a target says the same as what
-//! came, to the next reader too.
+//! Request heads: one reading for every prefix, and the forwarded head means the same as the received one,
+//! also to the next reader.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::LazyLock;
@@ -20,7 +20,7 @@ use crate::cuts;
 const ROOMY: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 128, target: 8 * 1024 };
 const TIGHT: HeadLimits = HeadLimits { bytes: 120, fields: 3, target: 20 };
 
-/// What rules can do to a head.
+/// Rules with every kind of change to a head.
 const CONFIGURATION: &str = "
 http_config: { port: 8021 }
 http_routes:
@@ -30,7 +30,7 @@ http_routes:
   - { target: \"http://t\" }
 ";
 
-/// The authority of the target and its base path, wherever a rule leads.
+/// The authority of the target and its base path, for every rule.
 const TARGET: (&str, &str) = ("t:1", "/base");
 
 static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
@@ -42,8 +42,8 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     }
 });
 
-/// One outcome for every beginning that has one; no byte in a head that is taken which a head may not
-/// have; and a forwarded head that is valid, says the same and nothing that ends here.
+/// Checks that all prefixes with a result have the same result, that an accepted head has no forbidden byte,
+/// and that the forwarded head is valid, means the same and has no hop-by-hop field.
 pub fn holds(bytes: &[u8]) {
     for limits in [&ROOMY, &TIGHT] {
         let mut table = FieldTable::new();
@@ -61,7 +61,7 @@ pub fn holds(bytes: &[u8]) {
     }
 }
 
-/// A reader that keeps its place looks again only where something may have ended, so an end is added.
+/// An incremental reader looks again only at possible ends, so an end is added.
 fn check_bit_by_bit(bytes: &[u8], limits: &HeadLimits) {
     let bytes = [bytes, b"\r\n\r\n\n"].concat();
     let (mut scan, mut table) = (HeadScan::default(), FieldTable::new());
@@ -72,10 +72,10 @@ fn check_bit_by_bit(bytes: &[u8], limits: &HeadLimits) {
     let whole = parse(bytes.len(), &mut HeadScan::default());
     assert_ne!(whole, Ok(None), "it ends");
     let mut beginnings = cuts::ends(&bytes).into_iter().map(|end| parse(end, &mut scan));
-    assert_eq!(beginnings.find(|early| *early != Ok(None)), Some(whole), "bit by bit");
+    assert_eq!(beginnings.find(|early| *early != Ok(None)), Some(whole), "byte by byte");
 }
 
-/// All of it, and nothing of the bytes behind it.
+/// Everything in a head, and nothing of the bytes behind it.
 fn seen(head: &RequestHead<'_>) -> String {
     let RequestHead { method, raw_target, path_and_query, host, version, framing, len, .. } = head;
     let flags = [head.keep_alive, head.expect_continue, head.upgrade_websocket, head.accepts_trailers];
@@ -97,7 +97,7 @@ fn check_head(bytes: &[u8], head: &RequestHead<'_>) {
     assert!(told(Name::Host) <= 1 && told(Name::ContentLength) + told(Name::TransferEncoding) <= 1);
 }
 
-/// Writes the head for the target of the rule that takes it, and reads that as the target would.
+/// Writes the head for the target of the matching rule, and parses the result as the target would.
 fn check_forwarded(head: &RequestHead<'_>) {
     thread_local! {
         static TABLE: RuleTable = RuleTable::build(&RULES);
@@ -116,15 +116,19 @@ fn check_forwarded(head: &RequestHead<'_>) {
         let limits = HeadLimits { bytes: 1 << 20, fields: 1_000, target: 1 << 16 };
         let mut table = FieldTable::new();
         let sent = parse_request(out.unread(), &mut HeadScan::default(), &limits, &mut table);
-        let sent = sent.expect("what goes on is valid").expect("and whole");
+        let sent = sent.expect("a forwarded head is valid").expect("and whole");
         assert_eq!(sent.len, out.unread().len(), "and one head");
         let routed = if proxy.pass_host { head.host.map(|host| host.as_bytes()) } else { None };
-        assert_eq!(sent.host.map(|host| host.as_bytes()), Some(routed.unwrap_or(TARGET.0.as_bytes())), "the host that was routed");
+        assert_eq!(
+            sent.host.map(|host| host.as_bytes()),
+            Some(routed.unwrap_or(TARGET.0.as_bytes())),
+            "the host that was routed"
+        );
         check_same(head, &sent, proxy.strip_path_prefix);
         let ends_here = |field: &Field<'_>| field.known().is_hop_by_hop() || field.known() == Name::Lookalike;
         for field in sent.fields.iter().filter(ends_here) {
             let ours = [Name::Connection, Name::Upgrade, Name::Te, Name::TransferEncoding];
-            assert!(ours.contains(&field.known()), "{field:?} goes on");
+            assert!(ours.contains(&field.known()), "{field:?} is forwarded");
         }
         for name in [Name::XForwardedFor, Name::XForwardedProto, Name::XRealIp, Name::Forwarded] {
             assert_eq!(sent.fields.iter().filter(|field| field.known() == name).count(), 1, "{name:?}");
@@ -132,7 +136,7 @@ fn check_forwarded(head: &RequestHead<'_>) {
     }
 }
 
-/// What the client asked for is what the target is asked for.
+/// Checks that the target gets the request of the client.
 fn check_same(came: &RequestHead<'_>, sent: &RequestHead<'_>, stripped: bool) {
     assert_eq!(sent.method, came.method);
     assert_eq!(sent.version, Version::Http11);
@@ -155,7 +159,7 @@ fn check_same(came: &RequestHead<'_>, sent: &RequestHead<'_>, stripped: bool) {
     }
 }
 
-/// Heads with everything a head may have, and some that are none.
+/// Heads with every feature, and some invalid ones.
 pub fn seeds() -> Vec<Vec<u8>> {
     let heads: [&[u8]; 14] = [
         b"GET / HTTP/1.1\r\nHost: h\r\n\r\n",

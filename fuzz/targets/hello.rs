@@ -1,4 +1,4 @@
-//! Tries client hellos.
+//! Checks client hellos.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| smolgate_fuzz::hello::holds(bytes));

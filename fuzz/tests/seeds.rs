@@ -1,5 +1,5 @@
-//! What the search begins with holds already, so that what it finds is news; and there is a binary for
-//! each target, which compiles without a nightly toolchain.
+//! The invariants hold for all seeds, so a finding of the search is new. Each target has a binary that
+//! compiles without a nightly toolchain.
 
 use smolgate_fuzz::TARGETS;
 
@@ -15,7 +15,7 @@ fn seeds_hold() {
     }
 }
 
-/// Beginnings and single changed bytes: a search of a second, on every toolchain.
+/// Prefixes and single changed bytes: a search of one second, on every toolchain.
 #[test]
 fn neighbours_of_seeds_hold() {
     for target in TARGETS.iter().filter(|target| target.name != "configuration") {
@@ -37,6 +37,6 @@ fn each_target_has_its_binary() {
         let path = format!("targets/{}.rs", target.name);
         assert!(manifest.contains(&format!("path = \"{path}\"")), "{path} is not in the manifest");
         let text = std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
-        assert!(text.contains(&format!("{}::holds", target.name)), "{path} tries something else");
+        assert!(text.contains(&format!("{}::holds", target.name)), "{path} checks something else");
     }
 }

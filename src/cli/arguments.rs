@@ -81,6 +81,9 @@ pub struct Question {
     /// The listener that accepts the request; without it, the port of the URL decides
     #[arg(long, value_name = "NAME")]
     pub listener: Option<String>,
+    /// The rule that has to take it, by its name; exit code 1 if another one does
+    #[arg(long, value_name = "RULE")]
+    pub expect: Option<String>,
 }
 
 /// The address of the internal API of a running gate. Without one, the configuration tells it.
@@ -168,7 +171,7 @@ fn after_help() -> String {
     format!(
         "{}\n\n\
          Exit codes: 0 done, 1 the configuration is invalid, 2 wrong usage, 3 cannot start\n\
-         or cannot be reached. `healthcheck` says 1 when the gate is not well.\n\n\
+         or cannot be reached. `healthcheck` says 1 when the gate is not well, `explain` when nothing takes the request.\n\n\
          Signals to a running gate: TERM, INT and QUIT stop it gracefully and a second one\n\
          at once, HUP reloads and opens the log files again, USR1 only opens them.",
         default_files()

@@ -7,7 +7,7 @@
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | done |
-//! | 1 | the configuration is invalid; for `healthcheck`, the gate is not well |
+//! | 1 | the configuration, or a part of it, is invalid; for `healthcheck`, the gate is not well; for `explain`, nothing takes the request |
 //! | 2 | the command line itself is wrong |
 //! | 3 | the gate cannot start, or cannot be reached |
 

@@ -11,7 +11,7 @@ use super::lowering;
 use super::plan::Plan;
 use super::source::Source;
 use super::sources::{SourceFiles, TracedInputs};
-use super::syntax::yaml;
+use super::syntax::{Value, yaml};
 
 /// A configuration that can be used.
 #[derive(Clone, Debug)]
@@ -60,11 +60,19 @@ fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnosti
     let mut report = Report::default();
     let mut source = Source::default();
     let mut files: Vec<Vec<ConfigFile>> = DIALECTS.iter().map(|_| Vec::new()).collect();
-    for path in expand_folders(&written.config, inputs, &mut report) {
+    let configured = expand_folders(&written.config, inputs, &mut report);
+    let mut is_empty = !configured.is_empty() && written.named.is_empty();
+    for path in configured {
         if let Some(file) = read_file(path, inputs, &mut report) {
+            is_empty &= matches!(file.tree.root.value, Value::Null);
             let Format(dialect) = written.format.unwrap_or_else(|| Format::of(&file.tree.root));
             files[dialect].push(file);
         }
+    }
+    if is_empty && !report.has_errors() {
+        let names: Vec<String> = files.iter().flatten().map(|file| file.path.display().to_string()).collect();
+        let hint = Some("write for example `listeners:`");
+        report.error_without_place(format!("{}: the configuration is empty", names.join(", ")), hint);
     }
     for (Format(dialect), name) in &written.named {
         let files = &mut files[*dialect];

@@ -25,7 +25,23 @@ impl GateError {
     /// The error of an internal API that cannot listen at `bind`.
     pub(super) fn of_internal_api(bind: &InternalBind, error: io::Error) -> Self {
         let place = "`bind` of `internal_api`, or INTERNAL_API_PORT, says where";
-        Self::System(format!("the internal API cannot listen on `{bind}` ({place})"), error)
+        let what = format!("the internal API cannot listen on `{bind}` ({place})");
+        match bind {
+            InternalBind::Tcp(_) => Self::of_port(what, error),
+            InternalBind::Unix(_) => Self::System(what, error),
+        }
+    }
+
+    /// The error of a TCP address that cannot be listened on.
+    pub(super) fn of_port(what: String, error: io::Error) -> Self {
+        let refused = "permission denied; ports below 1024 need CAP_NET_BIND_SERVICE";
+        let is_refused = error.kind() == io::ErrorKind::PermissionDenied;
+        Self::System(what, if is_refused { io::Error::new(error.kind(), refused) } else { error })
+    }
+
+    /// The error of an access log that cannot be opened.
+    pub(super) fn of_access_log(error: io::Error) -> Self {
+        Self::System("`access_log` cannot be written".into(), error)
     }
 }
 
@@ -38,9 +54,6 @@ impl fmt::Display for GateError {
                     f,
                     "error: {what}: another program listens there already; stop it or choose another address"
                 )
-            }
-            Self::System(what, error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                write!(f, "error: {what}: permission denied; ports below 1024 need CAP_NET_BIND_SERVICE")
             }
             Self::System(what, error) => write!(f, "error: {what}: {error}"),
         }

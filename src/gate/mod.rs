@@ -34,7 +34,8 @@ mod process;
 #[cfg(test)]
 mod tests;
 
-pub use crate::generation::check_certificates;
+pub use crate::generation::{check_certificates, has_certificate};
 pub use error::{GateError, Loader, OnPlan};
 pub use gate::Gate;
 pub use process::CaughtSignals;
+pub use state::check_files;

@@ -84,10 +84,17 @@ impl GateState {
         let _ = self.reloaded.0.try_send(());
         self.counters.reload(result.is_ok());
         match &result {
-            Ok(changes) => tracing::info!("{changes}"),
+            Ok((changes, _)) => tracing::info!("{changes}"),
             Err(error) => tracing::error!("reload refused, nothing changed:\n{error}"),
         }
-        result.map(|changes| format!("{changes} in {:.1} ms", start.at.elapsed().as_secs_f64() * 1000.0))
+        result.map(|(changes, errors)| {
+            let line = format!("{changes} in {:.1} ms", start.at.elapsed().as_secs_f64() * 1000.0);
+            match errors.len() {
+                0 => line,
+                1 => format!("{line}, with an error:\n{}", errors[0]),
+                count => format!("{line}, with {count} errors:\n{}", errors.join("\n")),
+            }
+        })
     }
 
     async fn swap(
@@ -96,11 +103,13 @@ impl GateState {
         restart: bool,
         read: Result<LoadResult, GateError>,
         start: ReloadStart,
-    ) -> Result<String, GateError> {
+    ) -> Result<(String, Vec<String>), GateError> {
         let (Some(run), Some(old)) = (running.as_mut(), self.current()) else {
-            return Ok(STOPPED.into());
+            return Ok((STOPPED.into(), Vec::new()));
         };
-        let next = self.prepare(run, restart, self.accept(read?)?, start).await?;
+        let (plan, mut errors) = self.accept(read?)?;
+        let mut next = self.prepare(run, restart, plan, start).await?;
+        errors.append(&mut next.errors);
         let generation = next.generation.clone();
         self.commit(run, next).await;
         let before = old.clone();
@@ -108,7 +117,7 @@ impl GateState {
         let changes = self.in_background(start, compare).await;
         // This may be the last reference.
         self.background.discard(old).detach();
-        Ok(changes)
+        Ok((changes, errors))
     }
 
     /// Makes everything that `plan` needs and that does not run yet. Every error of a reload comes from here, and
@@ -127,7 +136,7 @@ impl GateState {
         let build = move |state: &Self| state.build(number, built_of.clone(), log.clone());
         let generation = self.in_time(start, self.in_background(start, build)).await??;
         let complaining = generation.clone();
-        self.in_time(start, smol::unblock(move || log_problems(&complaining))).await?;
+        let errors = self.in_time(start, smol::unblock(move || log_problems(&complaining))).await?;
         let internal = self.in_time(start, self.new_internal(run, &plan)).await??;
         let workers = if restart {
             // Waits, so that there are never more than two sets of workers, however often a restart is asked for.
@@ -142,7 +151,7 @@ impl GateState {
         let open = self.addresses().clone();
         let sockets = sockets::bind(&plan, &open, restart, serving.count())?;
         let new = prepare(serving, sockets).await?;
-        Ok(Next { generation, access, internal, workers, new })
+        Ok(Next { generation, access, internal, workers, new, errors })
     }
 
     /// Installs what was prepared. Nothing here can fail.
@@ -150,7 +159,7 @@ impl GateState {
     /// New workers accept before the old workers stop accepting, so a restart refuses no connection. Until then,
     /// the old workers serve the new generation as well.
     async fn commit(&self, run: &mut Running, next: Next) {
-        let Next { generation, access, internal, workers, new } = next;
+        let Next { generation, access, internal, workers, new, .. } = next;
         let plan = &generation.plan;
         run.permits.set_limit(plan.max_connections);
         let all_workers: Vec<&Workers> = workers.iter().chain([&run.workers]).collect();
@@ -239,6 +248,8 @@ struct Next {
     /// New workers, for a restart.
     workers: Option<Workers>,
     new: NewAddresses,
+    /// Errors in certificates, without which the generation is served nevertheless.
+    errors: Vec<String>,
 }
 
 /// The time at which a reload began, and until when it leaves the workers undisturbed.

@@ -54,7 +54,7 @@ pub(super) fn bind(
         let bind = open.map_or(listen_key.bind, |address| on_port(listen_key.bind, *address));
         // If we listen already on a wider or a narrower address, no other program can have bound this one.
         let is_ours = ours.values().any(|address| bind.overlaps(Bind::Address(*address)));
-        let bound = bind_one(bind, is_ours, workers).map_err(|error| GateError::System(what(), error))?;
+        let bound = bind_one(bind, is_ours, workers).map_err(|error| GateError::of_port(what(), error))?;
         sockets.insert(listen_key, bound);
     }
     Ok(sockets)

@@ -20,10 +20,10 @@ impl GateState {
     pub(super) async fn start(self: &Arc<Self>) -> Result<(), GateError> {
         process::raise_file_limit();
         let mut running = self.running.lock().await;
-        let plan = self.accept(self.read())?;
+        let (plan, _) = self.accept(self.read())?;
         let access = start_access_log(&plan, &self.counters)?;
         let generation = self.build(1, plan, access.as_ref().map(|(_, log)| log.clone()))?;
-        log_problems(&generation);
+        drop(log_problems(&generation));
         let plan = &generation.plan;
         let permits = Permits::new(plan.max_connections);
         let count = worker_count(plan);

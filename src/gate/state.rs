@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,10 +18,11 @@ use super::background::Background;
 use super::error::{GateError, Loader, OnPlan};
 use super::sockets::{self, ListenKey, NewSockets};
 use super::workers::{RollCall, Workers};
-use crate::config::plan::{AccessLog as AccessPlan, Plan};
+use crate::config::plan::{AccessLog as AccessPlan, AccessLogTo, InternalBind, Plan};
 use crate::config::{Diagnostic, Diagnostics, Loaded, Severity, SourceFiles};
+use crate::files;
 use crate::generation::{Generation, GenerationHandle, Permits, certificates};
-use crate::internal_api::{Phase, Server};
+use crate::internal_api::{Phase, Server, may_bind_unix};
 use crate::log::AccessLog;
 use crate::metrics::Counters;
 use crate::tls::{self, TicketKeys};
@@ -133,12 +135,16 @@ impl GateState {
         LoadResult { loaded, sources }
     }
 
-    /// Keeps `sources` as those of the last load. Logs warnings, and the reasons why services were rejected.
-    pub(super) fn accept(&self, LoadResult { loaded, sources }: LoadResult) -> Result<Arc<Plan>, GateError> {
+    /// Keeps `sources` as those of the last load. Logs warnings, and the reasons why services were rejected; returns
+    /// those reasons too.
+    pub(super) fn accept(
+        &self,
+        LoadResult { loaded, sources }: LoadResult,
+    ) -> Result<(Arc<Plan>, Vec<String>), GateError> {
         *self.sources.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(sources);
         let loaded = loaded.map_err(GateError::Configuration)?;
-        loaded.warnings.iter().for_each(log);
-        Ok(Arc::new(loaded.plan))
+        let errors = loaded.warnings.iter().filter_map(log).collect();
+        Ok((Arc::new(loaded.plan), errors))
     }
 
     /// The files that the last load read, valid or not.
@@ -267,17 +273,24 @@ pub(super) fn start_workers(
         .map_err(|error| GateError::System("workers cannot be started".into(), error))
 }
 
-/// Logs the problems of a generation that is served nevertheless. Blocks, because it reads the lines that name the
-/// files.
-pub(super) fn log_problems(generation: &Generation) {
-    certificates::diagnostics(&generation.problems).iter().for_each(log);
+/// Logs the problems of a generation that is served nevertheless, and returns the errors among them. Blocks, because it
+/// reads the lines that name the files.
+pub(super) fn log_problems(generation: &Generation) -> Vec<String> {
+    certificates::diagnostics(&generation.problems).iter().filter_map(log).collect()
 }
 
-fn log(diagnostic: &Diagnostic) {
-    let text = diagnostic.render(false);
+/// Logs a diagnostic. Returns its text if it is an error.
+fn log(diagnostic: &Diagnostic) -> Option<String> {
+    let text = diagnostic.render_for_log();
     match diagnostic.severity {
-        Severity::Error => tracing::error!("{}", text.trim_end()),
-        Severity::Warning => tracing::warn!("{}", text.trim_end()),
+        Severity::Error => {
+            tracing::error!("{text}");
+            Some(diagnostic.render(false).trim_end().to_owned())
+        }
+        Severity::Warning => {
+            tracing::warn!("{text}");
+            None
+        }
     }
 }
 
@@ -288,8 +301,23 @@ pub(super) fn start_access_log(
 ) -> Result<Option<(AccessPlan, AccessLog)>, GateError> {
     let Some(access) = &plan.log.access else { return Ok(None) };
     let log = AccessLog::start(access, counters.clone());
-    let log = log.map_err(|error| GateError::System("`access_log` cannot be written".into(), error))?;
+    let log = log.map_err(GateError::of_access_log)?;
     Ok(Some((access.clone(), log)))
+}
+
+/// Returns the errors of a start with this plan, as far as they can be found without opening a port or creating a
+/// file. Blocks.
+pub fn check_files(plan: &Plan) -> Vec<GateError> {
+    let mut errors = Vec::new();
+    if let Some(AccessLogTo::File(path)) = plan.log.access.as_ref().map(|log| &log.to) {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        errors.extend(files::may_append(path).err().map(named).map(GateError::of_access_log));
+    }
+    if let InternalBind::Unix(path) = &plan.internal_api.bind {
+        let failed = may_bind_unix(path).err();
+        errors.extend(failed.map(|error| GateError::of_internal_api(&plan.internal_api.bind, error)));
+    }
+    errors
 }
 
 /// The number of workers: that of the plan, else one per core.

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::generation::{Generation, terminators};
-use crate::config::plan::{FileChanges, Listener, Plan};
+use crate::config::plan::{CertificateChanges, FileChanges, Listener, Plan, Protocol};
 use crate::config::{Diagnostic, Excerpts, Severity, TEXT_BYTES_MAX};
 use crate::files;
+use crate::http::HostKey;
 use crate::metrics::CertificateExpiry;
 use crate::tls::{Problem, Terminator, TicketKeys, files_of};
 use crate::upstream::{NameCache, UpstreamError, UpstreamTable};
@@ -17,6 +18,15 @@ pub fn check(plan: &Plan) -> Vec<Diagnostic> {
     let mut found = diagnostics(&terminators(plan, &TicketKeys::default(), None).1);
     found.extend(of_upstreams(upstreams));
     found
+}
+
+/// Whether the listener has a certificate for a client that asks for `name`, or for no name. Blocks.
+pub fn has_certificate(listener: &Listener, name: Option<&[u8]>) -> bool {
+    let is_http = matches!(listener.protocol, Protocol::Http(_));
+    listener.tls.as_ref().is_some_and(|tls| {
+        let (terminator, _) = Terminator::load(tls, is_http, &TicketKeys::default(), None);
+        terminator.has_certificate(name.and_then(HostKey::new).as_ref())
+    })
 }
 
 /// The problems as diagnostics, with the line that names the file.
@@ -58,16 +68,24 @@ pub(crate) fn files_named_by(plan: &Plan) -> Vec<PathBuf> {
 
 /// Listeners and upstreams of `new` that have other certificates or authorities than in `before`.
 pub(crate) fn changes<'a>(before: &'a Generation, new: &'a Generation) -> FileChanges<'a> {
-    let differ = |differ: fn(&Terminator, &Terminator) -> bool| {
-        let names = with_terminators(new).filter(|(listener, terminator)| {
-            let before = with_terminators(before).find(|(before, _)| before.name == listener.name);
-            before.is_some_and(|(_, before)| differ(terminator, before))
-        });
-        names.map(|(listener, _)| &*listener.name).collect()
-    };
+    let pairs: Vec<(&'a str, &Terminator, &Terminator)> = with_terminators(new)
+        .filter_map(|(listener, now)| {
+            let mut those = with_terminators(before);
+            let (_, before) = those.find(|(before, _)| before.name == listener.name)?;
+            Some((&*listener.name, now, before))
+        })
+        .collect();
+    let shown = pairs.iter().filter(|(_, now, before)| now.shows_others_than(before));
+    let trusting = pairs.iter().filter(|(_, now, before)| now.trusts_others_than(before));
     FileChanges {
-        certificates: differ(Terminator::shows_others_than),
-        client_authorities: differ(Terminator::trusts_others_than),
+        certificates: shown
+            .map(|(listener, now, before)| CertificateChanges {
+                listener,
+                come: now.certificates_not_in(before),
+                gone: before.certificates_not_in(now),
+            })
+            .collect(),
+        client_authorities: trusting.map(|(listener, ..)| *listener).collect(),
         upstream_authorities: new.upstream_table.trusting_others_than(&before.upstream_table).collect(),
     }
 }

@@ -54,7 +54,7 @@ fn address_end(text: &[u8]) -> Result<usize, &'static str> {
     address.map(|_| end + 1).ok_or("not an IPv6 address between the brackets")
 }
 
-/// What a byte may be in a name. A byte of a label may follow each of both, a dot only a byte of a label.
+/// The kinds of bytes in a name. A byte of a label may follow each of them, a dot may follow a byte of a label only.
 const DOT: u8 = 1;
 const LABEL: u8 = 2;
 

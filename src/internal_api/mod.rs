@@ -30,6 +30,5 @@ mod views;
 pub mod control;
 
 pub use control::{Control, Phase};
-pub use server::Server;
+pub use server::{Server, may_bind_unix};
 pub use slots::Limits;
-pub use views::{Route, routes};

@@ -15,6 +15,7 @@ use smol::{Async, Task, Timer};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::config::plan::{Bind, InternalBind, Secret};
+use crate::files;
 use crate::internal_api::connection;
 use crate::internal_api::control::Control;
 use crate::internal_api::slots::{ConnectionSlots, Limits, Service};
@@ -150,10 +151,28 @@ fn listen_tcp(address: SocketAddr, dual: bool) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// Whether a Unix socket could be created at `path`. A gate that is running already may listen there.
+///
+/// # Errors
+/// As [`Server::start`].
+pub fn may_bind_unix(path: &Path) -> io::Result<()> {
+    SockAddr::unix(path)?;
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => Ok(()),
+        Ok(_) => Err(not_a_socket()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => files::may_create(path),
+        Err(error) => Err(error),
+    }
+}
+
+fn not_a_socket() -> io::Error {
+    io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is not a socket")
+}
+
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     match fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is not a socket"));
+            return Err(not_a_socket());
         }
         Ok(_) => match UnixStream::connect(path) {
             Ok(_) => return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there")),

@@ -5,14 +5,32 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use crate::config::plan::{
-    Action, HostPattern, HttpListener, Listener, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect,
-    Respond, Rule, Upstream, UpstreamId,
+    Action, HostPattern, Listener, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect, Respond, Rule,
+    Upstream, UpstreamId, steps,
 };
 use crate::internal_api::control::{Control, Phase};
 
+/// One line of `/routes`.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Entry<'a> {
+    Listener(HttpView<'a>),
+    Route(Route<'a>),
+}
+
+/// An HTTP listener as a JSON object: what it does before its rules.
+#[derive(Serialize)]
+struct HttpView<'a> {
+    listener: &'a str,
+    bind: Vec<String>,
+    action: &'static str,
+    before: Vec<String>,
+    origin: String,
+}
+
 /// One rule as a JSON object, or a TCP listener, which has no rules.
 #[derive(Serialize)]
-pub struct Route<'a> {
+struct Route<'a> {
     listener: &'a str,
     bind: Vec<String>,
     /// The place in the order in which rules are tried. Each listener counts from 0.
@@ -28,6 +46,9 @@ pub struct Route<'a> {
     in_the_clear: bool,
     #[serde(flatten)]
     action: ActionView<'a>,
+    /// The steps of a TCP listener before it connects to its target.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    before: Vec<String>,
     /// `file:line`.
     origin: String,
 }
@@ -55,30 +76,27 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// The rules of all listeners in the order in which they are tried. A TCP listener is one entry with the action
-/// `tcp`.
-pub fn routes(plan: &Plan) -> Vec<Route<'_>> {
+/// The rules of all listeners in the order in which they are tried. An HTTP listener is an entry with the action
+/// `listen` before its rules. A TCP listener is one entry with the action `tcp`.
+fn routes(plan: &Plan) -> Vec<Entry<'_>> {
     let mut routes = Vec::new();
     for listener in &plan.listeners {
-        // The other keys of a listener are in `/config`.
+        // `steps` say what the last three do.
         let Listener { name, origin, binds, protocol, tls: _, accept_proxy_protocol: _, shutdown_timeout: _ } =
             listener;
         let bind: Vec<String> = binds.iter().map(ToString::to_string).collect();
+        let (before, origin) = (steps(listener), origin.to_string());
         match protocol {
             Protocol::Http(http) => {
-                let HttpListener {
-                    rules,
-                    head: _,
-                    header_timeout: _,
-                    idle_timeout: _,
-                    trusted_proxies: _,
-                    redirect_to_https: _,
-                } = http;
-                let rules = rules.iter().enumerate();
-                routes.extend(rules.map(|(index, rule)| rule_view(plan, name, bind.clone(), index, rule)));
+                let listens =
+                    HttpView { listener: name, bind: bind.clone(), action: "listen", before, origin };
+                routes.push(Entry::Listener(listens));
+                let rules = http.rules.iter().enumerate();
+                let view = |(index, rule)| Entry::Route(rule_view(plan, name, bind.clone(), index, rule));
+                routes.extend(rules.map(view));
             }
             Protocol::Tcp(pass) => {
-                routes.push(Route {
+                routes.push(Entry::Route(Route {
                     listener: name,
                     bind,
                     index: 0,
@@ -88,8 +106,9 @@ pub fn routes(plan: &Plan) -> Vec<Route<'_>> {
                     methods: Vec::new(),
                     in_the_clear: false,
                     action: ActionView::Tcp(pass_view(plan, pass)),
-                    origin: origin.to_string(),
-                });
+                    before,
+                    origin,
+                }));
             }
         }
     }
@@ -114,6 +133,7 @@ fn rule_view<'a>(
         methods: methods.iter().map(|method| &**method).collect(),
         in_the_clear: *in_the_clear,
         action: action_view(plan, action),
+        before: Vec::new(),
         origin: origin.to_string(),
     }
 }
@@ -184,4 +204,30 @@ pub(super) fn health(control: &dyn Control, phase: Phase) -> (bool, String) {
         uptime_seconds: SystemTime::now().duration_since(control.started()).unwrap_or_default().as_secs(),
     };
     (up, format!("{}\n", json(&health)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::routes;
+    use crate::config::{MemoryInputs, load};
+
+    #[test]
+    fn what_stays_in_the_clear_and_which_target_gets_a_proxy_header_is_shown() {
+        let text = r#"listeners:
+  - name: http
+    bind: 80
+    redirect_to_https: true
+    rules:
+      - { in_the_clear: true, respond: { body: x } }
+      - { pass: "mail:80", send_proxy_protocol: v1 }
+  - { name: raw, bind: 81, protocol: tcp, target: "db:5432", send_proxy_protocol: v2 }
+"#;
+        let inputs = MemoryInputs::new().file("smolgate.yml", text);
+        let plan = load(&["smolgate.yml".into()], &inputs).unwrap().plan;
+        let routes = serde_json::to_value(routes(&plan)).unwrap();
+        let shown = |index: usize, key: &str| routes[index].get(key).cloned();
+        assert_eq!(shown(1, "in_the_clear"), Some(true.into()));
+        assert_eq!((shown(2, "in_the_clear"), shown(2, "send_proxy_protocol")), (None, Some("v1".into())));
+        assert_eq!(shown(3, "send_proxy_protocol"), Some("v2".into()));
+    }
 }

@@ -1,4 +1,4 @@
-//! The lines of the access log, byte for byte, and where they go.
+//! Tests of access log lines, byte for byte, and of their destinations.
 
 use super::*;
 use crate::config::plan::{AccessLogFormat, AccessLogTo};
@@ -63,7 +63,7 @@ fn json_line_over_tls() {
 }
 
 #[test]
-fn json_line_of_an_own_answer_and_of_hostile_bytes() {
+fn json_line_of_a_local_reply_and_of_hostile_bytes() {
     let record = AccessRecord {
         upstream: None,
         target_address: None,
@@ -124,7 +124,7 @@ fn long_values_are_cut() {
 }
 
 #[test]
-fn a_file_moved_away_is_opened_again() {
+fn a_file_that_was_moved_is_reopened() {
     let folder = tempfile::tempdir().unwrap();
     let (path, moved) = (folder.path().join("access.log"), folder.path().join("access.log.1"));
     let plan = plan::AccessLog { to: AccessLogTo::File(path.clone()), format: AccessLogFormat::Combined };
@@ -151,9 +151,9 @@ fn a_file_moved_away_is_opened_again() {
     assert_eq!(counters.access_log_dropped().load(Relaxed), 0);
 }
 
-/// U+009B begins commands of a terminal as ESC and `[` do; U+202E turns the text behind it.
+/// U+009B begins terminal commands like ESC and `[`; U+202E reverses the text after it.
 #[test]
-fn what_acts_on_its_reader_is_escaped_and_nothing_is_lost() {
+fn control_characters_are_escaped_without_loss() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("access.log");
     let hostile = "/\u{9b}31m/\u{85}\u{202e}\u{2066}Grüße".as_bytes();
@@ -172,7 +172,7 @@ fn what_acts_on_its_reader_is_escaped_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_place_that_cannot_be_opened_is_named() {
+fn the_error_names_the_path_of_a_log_that_cannot_be_opened() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("missing/access.log");
     let plan = plan::AccessLog { to: AccessLogTo::File(path.clone()), format: AccessLogFormat::Json };

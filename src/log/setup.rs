@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::{MakeWriter, format::FmtSpan};
 use tracing_subscriber::layer::SubscriberExt;
@@ -134,7 +135,16 @@ fn choose(level: LevelSources<'_>) -> Result<(Targets, bool), LevelError> {
     let known = "trace, debug, info, warn or error, or directives such as smolgate=debug,info";
     // A bare word would be parsed as the name of a module, and nothing would be logged.
     let parsed = if text.contains('=') { text.parse::<Targets>().ok() } else { None };
-    parsed.map(|filter| (filter, true)).ok_or(LevelError(format!("{from}: {text:?} is not a level: {known}")))
+    parsed
+        .map(|filter| (with_ours(filter), true))
+        .ok_or(LevelError(format!("{from}: {text:?} is not a level: {known}")))
+}
+
+/// The filter, with smolgate at `info` if all its directives are about other crates.
+fn with_ours(filter: Targets) -> Targets {
+    let is_ours = |target: &str| target.split("::").next() == Some("smolgate");
+    let names_ours = filter.default_level().is_some() || filter.iter().any(|(target, _)| is_ours(target));
+    if names_ours { filter } else { filter.with_target("smolgate", Level::INFO) }
 }
 
 fn targets(directives: &str) -> Targets {
@@ -206,6 +216,22 @@ mod tests {
         assert_eq!(chosen(None, Some("  ")).unwrap(), ("warn".to_string(), false));
         let (filter, _) = chosen(None, Some("smolgate::proxy=trace,warn")).unwrap();
         assert!(filter.contains("smolgate::proxy=trace"), "{filter}");
+    }
+
+    #[test]
+    fn directives_about_other_crates_leave_smolgate_at_info() {
+        for (written, level) in [
+            ("rustls=debug", Some("info")),
+            ("rustls=debug,async_io=trace", Some("info")),
+            ("smolgates=debug", Some("info")),
+            ("rustls=debug,warn", None),
+            ("rustls=debug,smolgate=error", Some("error")),
+            ("smolgate::proxy=trace", None),
+        ] {
+            let (filter, pinned) = chosen(None, Some(written)).unwrap();
+            let ours = filter.split(',').find_map(|directive| directive.strip_prefix("smolgate="));
+            assert_eq!((ours, pinned), (level, true), "{written}: {filter}");
+        }
     }
 
     #[test]

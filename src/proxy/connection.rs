@@ -1,7 +1,8 @@
-//! A client's connection: mostly waiting.
+//! The life of a connection: set-up, then requests one after the other.
 //!
-//! What waits is this small task: a socket, an address, a timer. When a request comes, a place for
-//! the large future of an exchange is rented, and given back when the exchange has ended.
+//! A connection mostly waits. So the task that waits is small: a socket, an address, a timer. When a request comes,
+//! the large future of an exchange is put into a pooled box. The box goes back to the pool when the client is idle
+//! again.
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,13 +10,11 @@ use std::time::Duration;
 use super::client::{Client, IdleEnd, UntilClosed, finish_body, wait_for_request};
 use super::exchange::{self, AfterExchange};
 use super::setup::{proxy_header, tls};
-use super::transfer::Body;
 use super::{record, tunnel};
 use crate::generation::{ListenerSnapshot, NameAction};
-use crate::http::Framing;
 use crate::worker::{FuturePool, Worker};
 
-/// What serves exchanges, and the places for its futures: one a door.
+/// The function that serves requests, and the pool of boxes for its futures. One for each listener and worker.
 pub(super) struct ExchangeFutures<E, F> {
     serve: E,
     pool: FuturePool<F>,
@@ -33,8 +32,7 @@ where
         Self { serve, pool: FuturePool::new(worker) }
     }
 
-    /// Serves requests in a place of their own, as long as they follow each other. Gives the client back
-    /// when it is silent.
+    /// Serves requests in a pooled box, as long as they follow each other. Returns the client when it is idle.
     fn serve(&self, client: Client) -> impl Future<Output = Option<Client>> + use<E, F> {
         self.pool.run_in_pool((self.serve)(client))
     }
@@ -46,16 +44,16 @@ impl<E: Copy, F> Clone for ExchangeFutures<E, F> {
     }
 }
 
-/// Whether nothing does: such a connection needs no task with room for more than requests.
+/// Whether requests begin with the first byte. Such a connection needs no task with room for set-up.
 pub(super) fn needs_no_setup(client: &Client, snapshot: &ListenerSnapshot) -> bool {
     snapshot.terminator().is_none()
         && snapshot.tcp().is_none()
         && !proxy_header::is_expected(client, snapshot)
 }
 
-/// Serves a connection from its first byte to its last.
+/// Sets a connection up and serves it to its end.
 ///
-/// No `async fn`, and the arrival is boxed: so that what stays of it once there are requests is nothing.
+/// Not an `async fn`, and the set-up is boxed, so that the task keeps no room for it while requests are served.
 pub(super) fn set_up_and_serve<E, F>(
     client: Client,
     futures: ExchangeFutures<E, F>,
@@ -72,7 +70,8 @@ where
     }
 }
 
-/// Gives the client back when requests are to follow; `None` when its connection is over.
+/// Reads a PROXY header and accepts TLS, where they are expected. `None`: the connection is over. It was passed on to
+/// its end, dropped, or refused.
 async fn set_up(mut client: Client) -> Option<Client> {
     let mut snapshot = client.listener_state.snapshot();
     if proxy_header::is_expected(&client, &snapshot) {
@@ -81,7 +80,7 @@ async fn set_up(mut client: Client) -> Option<Client> {
     let mut name: Box<[u8]> = Box::default();
     if snapshot.terminator().is_some() {
         drop(snapshot);
-        // Boxed, so that a connection that is passed on does not carry a handshake's size.
+        // Boxed, so that the future of a connection that is passed on has no room for a handshake.
         let inspected = Box::pin(tls::accept_tls(client)).await?;
         (client, name, snapshot) = (inspected.client, inspected.name, inspected.snapshot);
         match inspected.action {
@@ -103,22 +102,23 @@ async fn set_up(mut client: Client) -> Option<Client> {
     Some(client)
 }
 
-/// Serves a connection until one side has enough of it.
+/// Serves requests until either side ends the connection.
 ///
-/// No `async fn`: its arguments would be stored twice, as arguments and in the block that uses them.
+/// Not an `async fn`: that would store its arguments twice, as arguments and in the block that uses them.
 pub(super) fn serve<E, F>(client: Client, futures: ExchangeFutures<E, F>) -> impl Future<Output = ()>
 where
     E: Fn(Client) -> F,
     F: Future<Output = Option<Client>>,
 {
     until_closed(client, |mut client| async move {
-        // However long the handshake took: the client is about to send its first request.
+        // A handshake may have taken long. The client's time for its first request begins now.
         client.handle.was_answered(0, client.listener_state.snapshot().worker().now());
         loop {
-            // Asked for and let go: who waits for minutes must not keep a generation that is long replaced.
+            // Read the timeout and release the snapshot at once: an idle connection must not keep an old generation
+            // in memory.
             let timeout = client.listener_state.snapshot().http().map(|http| http.idle_timeout);
             let Some(timeout) = timeout else { return };
-            // What came along with a PROXY header is here already.
+            // Bytes of a request may have come together with a PROXY header.
             if client.input.is_empty() {
                 let _idling = client.idle();
                 if !matches!(wait_for_request(&client, timeout).await, IdleEnd::Request) {
@@ -133,30 +133,32 @@ where
     })
 }
 
-/// How long a connection keeps the place of its exchanges for the next request, before it goes back
-/// to waiting in little room: long enough for requests that follow each other.
+/// How long a connection keeps the large future of its exchanges while it waits for the next request.
 const NEXT_REQUEST_WAIT: Duration = Duration::from_millis(20);
 
-/// Serves requests as long as they follow each other. Gives the client back when it is silent.
+/// Serves requests as long as they follow each other. Returns the client when it is idle; `None`: its connection is
+/// over.
 pub(super) async fn serve_requests(mut client: Client) -> Option<Client> {
     let timer = client.listener_state.snapshot().worker().timer();
     loop {
         let snapshot = client.listener_state.snapshot();
-        // Of a head that is refused it is not known where its body would end.
-        let mut body = Body::new(Framing::UntilClose, 0);
-        let end = exchange::serve(&mut client, &snapshot, &timer, &mut body).await;
-        // A tunnel may take days, a body that the target did not want minutes: neither keeps a generation.
+        let after = exchange::serve(&mut client, &snapshot, &timer).await;
+        // Release the generation: a tunnel may take days, and the rest of a body that the target did not read may
+        // take minutes.
         drop(snapshot);
-        match finish_body(&mut client, &mut body, end).await {
-            AfterExchange::KeepAlive => {}
-            AfterExchange::Close | AfterExchange::Cut => return None,
+        match after {
+            AfterExchange::Http(keep, mut body) => {
+                if !finish_body(&mut client, &mut body, keep).await {
+                    return None;
+                }
+            }
             AfterExchange::Tunnel(tunnel) => {
-                // Boxed, so that the tunnels of the few do not make the futures of all large.
+                // Boxed, because few exchanges become a tunnel, and the future of all would have room for it.
                 Box::pin(tunnel.run(&mut client)).await;
                 return None;
             }
         }
-        // Pipelined requests are here already.
+        // A pipelined request is in the input already.
         if client.input.is_empty() {
             match wait_for_request(&client, NEXT_REQUEST_WAIT).await {
                 IdleEnd::Request => {}
@@ -167,7 +169,7 @@ pub(super) async fn serve_requests(mut client: Client) -> Option<Client> {
     }
 }
 
-/// What is done with a client, for as long as it may stay.
+/// Runs `stay` with a client until it is done, or until the connection is closed because the listener closes.
 fn until_closed<F: Future<Output: Default>>(
     client: Client,
     stay: impl FnOnce(Client) -> F,
@@ -188,7 +190,7 @@ mod tests {
     use crate::proxy::tunnel::Tunnel;
     use crate::worker::Listener;
 
-    /// What gives every client back at once.
+    /// Futures that return every client at once.
     type Idle = ExchangeFutures<fn(Client) -> Ready<Option<Client>>, Ready<Option<Client>>>;
 
     /// Bytes of the future that a function makes of its argument.
@@ -196,10 +198,10 @@ mod tests {
         size_of::<F>()
     }
 
-    /// What a connection costs beside its socket is mostly its future, and any value that lives across an
-    /// await makes that larger. `cargo test what_tasks_hold -- --nocapture` prints all of them.
+    /// The memory of a connection, beside its socket, is mostly its future. Every value that lives across an await
+    /// makes it larger. `cargo test what_tasks_hold -- --nocapture` prints all sizes.
     #[test]
-    #[expect(clippy::print_stdout, reason = "the sizes are to be seen, not only to be small")]
+    #[expect(clippy::print_stdout, reason = "the sizes are to be read, too")]
     fn what_tasks_hold_is_little() {
         let waits = size(|(client, futures): (_, Idle)| serve(client, futures));
         let waits_under_tls = size(|(client, futures): (_, Idle)| set_up_and_serve(client, futures));
@@ -209,9 +211,9 @@ mod tests {
         let tunnel = size(|(tunnel, client): (Box<Tunnel>, &'static mut Client)| tunnel.run(client));
         let tasks = [
             ("a connection that waits", waits, 512),
-            ("the same where TLS is ended: nothing of the handshake stays", waits_under_tls, 608),
-            ("its exchanges, boxed for as long as they follow each other", size(serve_requests), 4352),
-            ("what comes before them, boxed: also what is passed on", size(set_up), 4608),
+            ("a connection that waits, after a TLS handshake, of which nothing stays", waits_under_tls, 608),
+            ("its exchanges, boxed while they follow each other", size(serve_requests), 4352),
+            ("its set-up, boxed; also a connection that is passed on", size(set_up), 4608),
             ("a tunnel after 101, boxed", tunnel, 4096),
             ("accepting, one for each address and worker", accepts, 1024),
         ];

@@ -1,5 +1,5 @@
-//! Exchanges that are dropped at each of their awaits, with the connections they hold: the client sees the
-//! beginning of the right answer and a close, and the next client the right answer.
+//! Exchanges that are dropped at each of their awaits, with the connections they hold. The client gets the beginning
+//! of its response and a close. The next client gets its own response.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -25,17 +25,17 @@ use crate::tls::TicketKeys;
 use crate::upstream::{NameCache, Pools};
 use crate::worker::{self, Listener, Worker};
 
-/// Larger than what sockets and pipes take, so that both directions wait.
+/// Bytes of a body that is larger than sockets and pipes, so that both directions wait.
 const LARGE: usize = 6_000_000;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
 thread_local! {
-    /// How often the next exchange may be pending; `None`: as often as it likes.
+    /// How many times the next exchange may be pending; `None`: without a limit.
     static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-/// Exchanges, dropped when they are pending once more than they may be.
+/// Exchanges that end when they are pending more often than they may be.
 struct Dropped {
     futures: Pin<Box<dyn Future<Output = Option<Client>>>>,
     left: Option<usize>,
@@ -61,7 +61,7 @@ impl Future for Dropped {
     }
 }
 
-/// A target that answers with the path, and notes a request that nobody has sent.
+/// A target that answers with the path. It sets `strange` if it gets a request that no client has sent.
 fn target(strange: Arc<AtomicBool>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -117,7 +117,7 @@ fn read_head(stream: &mut TcpStream) -> Option<String> {
 
 const PATHS: [&str; 7] = ["/small", "/short", "/long", "/early", "/large", "/upgrade", "/check"];
 
-/// A listener of one rule on this worker, whose exchanges are those of [`serve`].
+/// Opens a listener with one rule on this worker. Its exchanges run in [`serve`].
 fn open(worker: &Worker, target: SocketAddr) -> SocketAddr {
     let yaml =
         format!("http_config: {{ port: \"127.0.0.1:1\" }}\nhttp_routes:\n  - target: \"http://{target}\"\n");
@@ -135,6 +135,7 @@ fn open(worker: &Worker, target: SocketAddr) -> SocketAddr {
         pools: Pools::new(worker),
         worker: worker.clone(),
         counters: Counters::new().worker(),
+        listening: Default::default(),
         table: FieldTable::new().into(),
         date: DateHeader::default(),
         permits,
@@ -148,13 +149,12 @@ fn open(worker: &Worker, target: SocketAddr) -> SocketAddr {
     address
 }
 
-/// All that comes back for these bytes, until the connection ends or `enough` came; slowly at first, so that
-/// writes to it wait.
+/// Sends these bytes and returns the response, until the connection ends or `enough` has come.
 fn ask(address: SocketAddr, request: &[u8], enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     let (mut writer, bytes) = (stream.try_clone().unwrap(), request.to_vec());
-    // The gate may have closed.
+    // The write fails if smolgate closes.
     let sending = std::thread::spawn(move || drop(writer.write_all(&bytes)));
     let (mut seen, mut piece) = (Vec::new(), vec![0; 100_000]);
     while !enough(&seen)
@@ -167,7 +167,7 @@ fn ask(address: SocketAddr, request: &[u8], enough: impl Fn(&[u8]) -> bool) -> V
     seen
 }
 
-/// Whether this is the beginning of an answer with `body`.
+/// Whether these bytes are the beginning of a response with `body`.
 fn is_beginning(seen: &[u8], body: &[u8]) -> bool {
     let Some(end) = seen.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
         return seen.is_empty() || b"HTTP/1.1 ".starts_with(&seen[..seen.len().min(9)]);
@@ -177,7 +177,7 @@ fn is_beginning(seen: &[u8], body: &[u8]) -> bool {
 }
 
 #[test]
-fn an_exchange_that_is_dropped_at_any_await_leaves_nothing_to_the_next() {
+fn an_exchange_dropped_at_any_await_leaves_nothing_to_the_next() {
     let strange = Arc::new(AtomicBool::new(false));
     let target = target(strange.clone());
     let inner = "GET /inner HTTP/1.1\r\nHost: a\r\n\r\n";

@@ -1,80 +1,56 @@
 //! The life of a request, on one screen.
 
-use std::rc::Rc;
-
-use super::client::Client;
+use super::client::{Client, Exchange, KeepAlive};
 use super::decision::{self, Act};
-use super::forward::{Attempts, Forwarding};
-use super::local_reply;
-use super::record::{ExchangeRecord, Failure};
+use super::record::Failure;
 use super::transfer::Body;
-use super::tunnel::{self, Tunnel};
+use super::tunnel::{self, Done, Tunnel};
+use super::{forward, local_reply};
 use crate::generation::ListenerSnapshot;
 use crate::reason::Reason;
 use crate::worker::Timer;
 
-/// How an exchange left the client's connection.
+/// The next step for the client's connection after an exchange.
 pub(super) enum AfterExchange {
-    /// Another request may follow: the head of the answer has said so.
-    KeepAlive,
-    /// It ends here, and the client is to get all that was sent.
-    Close,
-    /// It ends here and at once: what was sent is no whole message and must not look like one, or nobody reads it.
-    Cut,
-    /// Bytes follow, and no requests.
+    /// The connection is kept or closed. The body is that of the request, and may not have been read to its end.
+    Http(KeepAlive, Body),
+    /// The connection is a tunnel.
     Tunnel(Box<Tunnel>),
 }
 
-/// Serves one request. Says whether another may follow, once what `body` still lacks was read.
-pub(super) async fn serve(
-    client: &mut Client,
-    snapshot: &Rc<ListenerSnapshot>,
-    timer: &Timer,
-    body: &mut Body,
-) -> AfterExchange {
-    let mut record = ExchangeRecord::new(snapshot, client.peer, &client.stream);
-    let (request, act) = match decision::read(client, snapshot, &mut record).await {
-        Ok(Some(found)) => found,
-        Ok(None) => return AfterExchange::Cut,
-        Err(failure) => {
-            record.learn_part(client.input.unread());
-            let end = local_reply::fail(client, &mut record, None, failure).await;
-            record.finish();
-            client.handle.was_answered(record.sent.bytes(), snapshot.worker().now());
-            return end;
-        }
+/// Serves one request. Returns the next step for the connection.
+pub(super) async fn serve(client: &mut Client, snapshot: &ListenerSnapshot, timer: &Timer) -> AfterExchange {
+    let mut exchange = Exchange::new(client, snapshot, timer);
+
+    // 1. Read the head, find the rule, decide. Between parsing and deciding there is no await, because the parsed
+    // head points into the client's input.
+    let Some(act) = decision::read(&mut exchange).await else {
+        // There is no request, and nothing to count: the client closed, or was silent for too long.
+        return AfterExchange::Http(KeepAlive::Cut, exchange.body);
     };
-    *body = Body::new(request.framing, request.len);
-    let end = match act {
-        Act::Forward { proxy, first_target, head } => {
-            let (record, request) = (&mut record, &request);
-            let forwarding = Forwarding { client, snapshot, timer, record, request, body, proxy };
-            forwarding.forward(Attempts::new(first_target, head)).await
-        }
-        Act::Reply { status, head, body, keep } => {
-            local_reply::send(client, &mut record, status, [head.unread(), body], keep).await
-        }
-        Act::Pass(pass) => match tunnel::open(client, &mut record, pass).await {
-            Ok(tunnel) => return AfterExchange::Tunnel(tunnel),
-            Err(failure) => {
-                record.received.add(request.len, snapshot.worker().now());
-                Err(failure)
-            }
-        },
+
+    // 2. Do it.
+    let done = match act {
+        Act::Forward(attempts) => forward::run(&mut exchange, attempts).await,
+        Act::Reply(reply) => local_reply::send(&mut exchange, reply).await.map(Done::Http),
+        Act::Pass(pass) => tunnel::open(&mut exchange, pass).await.map(Done::Tunnel),
         Act::Drop => {
-            record.fail(&Failure::new(Reason::Dropped));
-            record.finish();
-            // What was answered before still arrives.
-            return AfterExchange::Close;
+            exchange.record.fail(&Failure::new(Reason::Dropped));
+            // Responses to earlier requests still arrive.
+            Ok(Done::Http(KeepAlive::Close))
         }
         Act::Refuse(failure) => Err(failure),
     };
-    let end = match end {
-        Ok(tunnel @ AfterExchange::Tunnel(_)) => return tunnel,
-        Ok(end) => end,
-        Err(failure) => local_reply::fail(client, &mut record, Some((&request, body)), failure).await,
+
+    // 3. Every failure ends here: in a response with its reason, if the client can still be told.
+    let keep = match done {
+        Ok(Done::Http(keep)) => keep,
+        // The tunnel counts and logs itself when it ends.
+        Ok(Done::Tunnel(tunnel)) => return AfterExchange::Tunnel(tunnel),
+        Err(failure) => local_reply::send_failure(&mut exchange, failure).await,
     };
-    record.finish();
-    client.handle.was_answered(record.sent.bytes(), snapshot.worker().now());
-    end
+
+    // 4. Count it and log it. The caller reads the rest of the body, without the snapshot.
+    exchange.finish();
+    AfterExchange::Http(keep, exchange.body)
 }

@@ -1,7 +1,8 @@
-//! An open address on one worker: where connections come in, and where they are asked to leave.
+//! An open address of a listener on one worker: it accepts connections, and drains them when it closes.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -14,20 +15,22 @@ use crate::generation::Permit;
 use crate::tls::{Input, Stream};
 use crate::worker::{AcceptError, BACKLOG, Listener, Task};
 
-/// An open address on one worker. It stays open when a reload gives it another site.
+/// An open address of a listener on one worker. It stays open when a reload installs another snapshot.
 pub struct ActiveListener {
+    /// The address at which it accepts.
+    pub address: SocketAddr,
     state: Rc<ListenerState>,
     accepting: RefCell<Option<Task<()>>>,
     closing: CloseSignal,
 }
 
 impl ActiveListener {
-    /// Begins to accept.
+    /// Begins to accept connections from `socket`.
     pub fn open(snapshot: Rc<ListenerSnapshot>, idle: Rc<Idle>, socket: Listener) -> Rc<Self> {
         Self::open_with(snapshot, idle, socket, connection::serve_requests)
     }
 
-    /// The same with other exchanges.
+    /// Like [`open`](Self::open), with another function that serves the requests of a connection.
     pub(super) fn open_with<E, F>(
         snapshot: Rc<ListenerSnapshot>,
         idle: Rc<Idle>,
@@ -41,19 +44,19 @@ impl ActiveListener {
         let worker = snapshot.worker().clone();
         let state = Rc::new(ListenerState::new(snapshot, idle));
         let (accepting, closing) = Default::default();
-        let listener = Rc::new(Self { state, accepting, closing });
+        let listener = Rc::new(Self { address: socket.address, state, accepting, closing });
         *listener.accepting.borrow_mut() =
             Some(worker.spawn(accept_loop(listener.clone(), socket, ExchangeFutures::new(&worker, futures))));
         listener
     }
 
-    /// Serves another site from the next request on.
+    /// Serves `snapshot` from the next request on.
     pub fn install(&self, snapshot: Rc<ListenerSnapshot>) {
         self.state.install(snapshot);
     }
 
-    /// Stops accepting, waits until everyone has left, for at most the `shutdown_timeout` of its listener,
-    /// and ends what is left.
+    /// Stops accepting and drains all connections. Closes those that are still open after the listener's
+    /// `shutdown_timeout`.
     pub async fn close(&self) {
         let timeout = self.state.snapshot().listener().shutdown_timeout;
         self.closing.set();
@@ -74,11 +77,11 @@ impl ActiveListener {
     }
 }
 
-/// How long a listening socket that closes waits for handshakes that have begun.
+/// How long a listening socket that closes waits for the TCP handshakes that have begun.
 const LAST_HANDSHAKES: Duration = Duration::from_millis(20);
 
-/// Takes connections until the door closes: a permit, an accept, a task; nothing else happens here. While there is no
-/// permit, clients wait in the accept queue.
+/// Accepts connections until the listener closes. For each it takes a permit, accepts, and spawns a task; it waits
+/// for nothing else. While there is no permit, clients wait in the accept queue.
 pub(super) async fn accept_loop<E, F>(
     listener: Rc<ActiveListener>,
     socket: Listener,
@@ -120,11 +123,11 @@ pub(super) async fn accept_loop<E, F>(
         let Some((connection, permit)) = listener.closing.or(next).await else { break };
         spawn_connection(connection, permit);
     }
-    // Connections in the queue are complete: closing the socket would reset them. The last handshakes that have begun
-    // end meanwhile.
+    // Connections in the queue are established, and closing the socket would reset them. The last TCP handshakes that
+    // have begun end meanwhile.
     socket.refuse_new();
     let accept_queued = async || {
-        // Where the system cannot refuse new ones, they may come as fast as they are taken.
+        // On a system that cannot refuse new connections, they may come as fast as they are taken.
         for _ in 0..BACKLOG {
             let Some(connection) = socket.accept_queued().await else { break };
             spawn_connection(connection, listener_state.snapshot().state.permits.take_anyway());
@@ -135,7 +138,7 @@ pub(super) async fn accept_loop<E, F>(
     accept_queued().await;
 }
 
-/// A permit for one more connection, when there is one again. Holds no site while it waits.
+/// Waits for a permit for one more connection. Holds no snapshot while it waits.
 async fn permit(listener_state: &ListenerState) -> Permit {
     let (permits, worker, listener) = {
         let snapshot = listener_state.snapshot();
@@ -152,26 +155,26 @@ fn log_accept_error(listener_state: &ListenerState, AcceptError { error, in_a_ro
     }
 }
 
-/// Given once; who waits for it stops waiting.
+/// A signal that is set once, and ends the wait of the accept loop.
 #[derive(Default)]
 struct CloseSignal {
-    given: Cell<bool>,
+    is_set: Cell<bool>,
     waker: Cell<Option<Waker>>,
 }
 
 impl CloseSignal {
     fn set(&self) {
-        self.given.set(true);
+        self.is_set.set(true);
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
     }
 
-    /// What `future` gives, or `None` when the signal is given first.
+    /// Runs `future`. `None`: the signal was set first.
     async fn or<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         let mut future = pin!(future);
         poll_fn(|cx| {
-            if self.given.get() {
+            if self.is_set.get() {
                 return Poll::Ready(None);
             }
             self.waker.set(Some(cx.waker().clone()));

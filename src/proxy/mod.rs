@@ -1,38 +1,48 @@
-//! The journey: from an accepted connection to a target and back.
+//! The life of a connection and of a request, from an accepted socket to a target and back.
 //!
 //! ```text
-//!   listener ---- accepts, spawns one small task a connection
-//!    `- connection - what comes before requests, then waits for a request without a buffer
-//!        |- setup     a PROXY header of a trusted peer; TLS, where it is ended
-//!        |- tunnel    a whole connection that is passed on, or what follows 101; stands on its tunnel_context alone
-//!        `- exchange - exchange.rs: the life of a request on one screen
-//!            |- decision    bytes -> what is wanted, which rule, what is to be done
-//!            |- forward     a link to a target; the head for it, and the head for the client
-//!            |- local_reply what we say ourselves, with a reason
-//!            `- transfer    bodies, both ways at once; a body accounts for what was read of it
+//!   listener          accepts, and spawns one small task for each connection
+//!   connection        sets it up, then waits for requests without a buffer and serves them in turn
+//!    |- setup         before the first request: a PROXY header, TLS
+//!    `- exchange      the life of a request, on one screen
+//!        |- decision     from the bytes of a head to an act: the rule and its action
+//!        |- forward      to a target and back: attempts, the heads for both sides, both messages at once
+//!        |- local_reply  responses of smolgate's own: failures, redirects, fixed responses
+//!        `- tunnel       bytes both ways, not parsed: after 101, or a whole connection
+//!   client            a client, its request, and `Exchange`, which every phase is given
+//!   transfer          bodies on their way, and how much of them was read
+//!   record            exchanges and connections, counted and logged; every way to fail
 //! ```
 //!
-//! What they stand on: `generation::ListenerSnapshot`, what a door serves now; `connections`, the connections of a
-//! door and whether they may stay; `record`, what came of an exchange or a tunnel, counted and written
-//! down; `failure`, all that can go wrong.
+//! Modules stand in the order of their use. Below all of them is `generation::ListenerSnapshot`: a listener of the
+//! generation in force.
 //!
-//! Runs on the data plane only. Is given generations by `gate`; knows neither files nor signals.
+//! This code runs on the data plane only. `gate` gives it generations. It knows neither files nor signals.
+
+mod listener;
+
+mod connection;
+
+mod exchange;
+
+mod decision;
+mod setup;
+
+mod forward;
+
+mod local_reply;
+mod tunnel;
 
 mod client;
-mod connection;
-mod decision;
-#[cfg(test)]
-mod dropped_exchange_tests;
-mod exchange;
-mod forward;
-mod listener;
-mod local_reply;
-mod record;
-mod setup;
+
 mod transfer;
-mod tunnel;
+
+mod record;
 
 pub use client::Idle;
 pub use forward::{Forwarded, write_request_head};
 pub use listener::ActiveListener;
 pub use setup::handshake_limit;
+
+#[cfg(test)]
+mod dropped_exchange_tests;

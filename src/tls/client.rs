@@ -7,12 +7,14 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use super::certificates;
+use super::pinned::Pinned;
 use super::stream::Stream;
 use crate::config::plan::{Target, TargetHost, UpstreamTls};
 use crate::worker::TcpStream;
@@ -25,14 +27,24 @@ use crate::worker::TcpStream;
 pub struct Connector {
     config: Arc<ClientConfig>,
     /// The trusted authorities; `None` if any certificate is accepted.
-    authorities: Option<Arc<RootCertStore>>,
+    trusted: Option<Arc<Trusted>>,
     sni: Option<Arc<str>>,
+}
+
+/// The certificates that a target's certificate is checked against.
+struct Trusted {
+    roots: Arc<RootCertStore>,
+    /// The certificates of the file in `tls.ca`, which are trusted themselves too. A renewed certificate may
+    /// have the name and the key of the one before, so the roots do not tell them apart.
+    pinned: Vec<CertificateDer<'static>>,
 }
 
 impl PartialEq for Connector {
     fn eq(&self, other: &Self) -> bool {
-        let same = match (&self.authorities, &other.authorities) {
-            (Some(one), Some(two)) => Arc::ptr_eq(one, two) || one.roots == two.roots,
+        let same = match (&self.trusted, &other.trusted) {
+            (Some(one), Some(two)) => {
+                Arc::ptr_eq(one, two) || one.roots.roots == two.roots.roots && one.pinned == two.pinned
+            }
             (one, two) => one.is_none() && two.is_none(),
         };
         same && self.sni == other.sni
@@ -84,16 +96,14 @@ impl Connector {
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(ConnectorError::Settings)?;
-        let authorities = if tls.insecure_skip_verify { None } else { Some(Arc::new(roots(tls)?)) };
-        let builder = match &authorities {
-            Some(authorities) => builder.with_root_certificates(authorities.clone()),
-            None => {
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate(provider)))
-            }
+        let trusted = if tls.insecure_skip_verify { None } else { Some(Arc::new(trusted(tls)?)) };
+        let verifier: Arc<dyn ServerCertVerifier> = match &trusted {
+            Some(trusted) => Arc::new(trusted.verifier(&provider)?),
+            None => Arc::new(AcceptAnyCertificate(provider)),
         };
-        let mut config = builder.with_no_client_auth();
+        let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { config: Arc::new(config), authorities, sni: tls.sni.clone() })
+        Ok(Self { config: Arc::new(config), trusted, sni: tls.sni.clone() })
     }
 
     /// The name to ask `target` for and to check its certificate against.
@@ -119,10 +129,23 @@ impl Connector {
     }
 }
 
-fn roots(tls: &UpstreamTls) -> Result<RootCertStore, ConnectorError> {
+impl Trusted {
+    fn verifier(
+        &self,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Pinned<dyn ServerCertVerifier>, ConnectorError> {
+        let webpki = WebPkiServerVerifier::builder_with_provider(self.roots.clone(), provider.clone())
+            .build()
+            .map_err(|error| ConnectorError::Settings(rustls::Error::General(error.to_string())))?;
+        Ok(Pinned::new(&self.pinned, provider.signature_verification_algorithms, webpki))
+    }
+}
+
+fn trusted(tls: &UpstreamTls) -> Result<Trusted, ConnectorError> {
     if let Some(path) = &tls.ca {
-        let read = certificates::authorities(path);
-        return read.map(|(roots, _)| roots).map_err(|why| ConnectorError::CaFile(path.clone(), why));
+        let (roots, pinned) =
+            certificates::authorities(path).map_err(|why| ConnectorError::CaFile(path.clone(), why))?;
+        return Ok(Trusted { roots: Arc::new(roots), pinned });
     }
     let mut roots = RootCertStore::empty();
     let loaded = rustls_native_certs::load_native_certs();
@@ -131,7 +154,7 @@ fn roots(tls: &UpstreamTls) -> Result<RootCertStore, ConnectorError> {
         let why = loaded.errors.first().map_or_else(|| "the store is empty".into(), ToString::to_string);
         return Err(ConnectorError::SystemRoots(why));
     }
-    Ok(roots)
+    Ok(Trusted { roots: Arc::new(roots), pinned: Vec::new() })
 }
 
 /// Accepts any certificate, for `insecure_skip_verify`. The signatures of the handshake are still checked, so

@@ -18,6 +18,7 @@ mod server;
 mod alert;
 mod input;
 mod resolver;
+mod pinned;
 mod ticket_keys;
 
 mod certificates;

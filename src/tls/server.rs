@@ -15,6 +15,7 @@ use super::alert::{Alert, refuse};
 use super::certificates::{self, Certificates, Problem, ProblemText};
 use super::client_auth::{Admission, ClientAuthKey, Demanded};
 use super::input::Input;
+use super::pinned::Pinned;
 use super::resolver::Resolver;
 use super::stream::Stream;
 use super::ticket_keys::TicketKeys;
@@ -124,11 +125,7 @@ impl Terminator {
         input: &mut Input,
         slot: &SemaphoreGuard,
     ) -> Result<Stream, HandshakeError> {
-        let found = self.certificates.find(name.map(HostKey::as_bytes)).first();
-        let client_auth = found.map(|index| &self.certificates.entry(*index).client_auth);
-        let terms =
-            client_auth.and_then(|client_auth| self.terms.iter().find(|terms| terms.written == *client_auth));
-        let Some(terms) = terms else {
+        let Some(terms) = self.terms_for(name) else {
             input.consume(input.unread().len());
             refuse(&stream, Alert::UnrecognizedName);
             return Err(HandshakeError::UnknownName);
@@ -145,6 +142,17 @@ impl Terminator {
         })
         .await?;
         Ok(stream)
+    }
+
+    /// Whether a handshake for `name` can begin. Otherwise it ends with an alert.
+    pub fn has_certificate(&self, name: Option<&HostKey>) -> bool {
+        self.terms_for(name).is_some()
+    }
+
+    fn terms_for(&self, name: Option<&HostKey>) -> Option<&Terms> {
+        let index = *self.certificates.find(name.map(HostKey::as_bytes)).first()?;
+        let client_auth = &self.certificates.entry(index).client_auth;
+        self.terms.iter().find(|terms| terms.written == *client_auth)
     }
 
     /// Whether a client that connected for one name may ask for `host` on the same connection. It may not if
@@ -178,6 +186,11 @@ impl Terminator {
     /// Whether the certificates differ from those of `before`, regardless of their files.
     pub fn shows_others_than(&self, before: &Terminator) -> bool {
         self.certificates.chains().ne(before.certificates.chains())
+    }
+
+    /// The names of the certificates that `before` does not have.
+    pub fn certificates_not_in(&self, before: &Terminator) -> Vec<String> {
+        self.certificates.names_not_in(&before.certificates)
     }
 
     /// Whether the requirements for client certificates differ from those of `before`.
@@ -250,5 +263,7 @@ fn verifier(
         builder = builder.allow_unauthenticated();
     }
     let verifier = builder.build().map_err(|error| fail(format!("cannot be used: {error}")))?;
-    Ok((verifier, Demanded::new(authorities, client_auth.mode)))
+    let verifier: Pinned<dyn ClientCertVerifier> =
+        Pinned::new(&authorities, provider.signature_verification_algorithms, verifier);
+    Ok((Arc::new(verifier), Demanded::new(authorities, client_auth.mode)))
 }

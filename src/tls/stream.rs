@@ -206,6 +206,12 @@ impl Stream {
         }
     }
 
+    /// Whether the connection is open and its socket has no unread bytes, with the kernel asked. Unlike with
+    /// `is_open_and_idle`, TLS may hold a part of a record.
+    pub fn is_socket_idle(&self) -> bool {
+        self.with_tcp(TcpStream::is_open_and_idle)
+    }
+
     /// Reports that a message is complete. If the connection is dropped before the next message begins, TLS
     /// sends `close_notify`; else it does not (RFC 8446, section 6.1).
     pub fn message_ended(&self) {

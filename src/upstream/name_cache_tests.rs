@@ -1,4 +1,4 @@
-//! When a name is asked for again, and which answer serves meanwhile.
+//! Tests of the name cache: when a name is queried, and which addresses are used in the meantime.
 
 use std::sync::mpsc;
 
@@ -9,7 +9,7 @@ use super::*;
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
 const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
 
-/// Says what it was asked, and answers with what it is told.
+/// A resolver that reports each query to the test and takes its answers from the test.
 struct Scripted {
     asked: mpsc::Sender<String>,
     answers: Mutex<mpsc::Receiver<Result<Vec<IpAddr>, Unresolved>>>,
@@ -24,7 +24,7 @@ impl Resolver for Scripted {
     }
 }
 
-/// A name, the questions for it, and what to answer them with.
+/// A name, the queries for it, and the channel for answers.
 type Scene = (Arc<ResolvedName>, mpsc::Receiver<String>, mpsc::Sender<Result<Vec<IpAddr>, Unresolved>>);
 
 fn scene() -> Scene {
@@ -45,14 +45,14 @@ fn ago(seconds: u64) -> Instant {
     Instant::now().checked_sub(Duration::from_secs(seconds)).expect("the machine runs for longer")
 }
 
-/// What a new connection would go by.
+/// The addresses that a new connection would use.
 fn current(name: &Arc<ResolvedName>) -> Vec<IpAddr> {
     let name = name.clone();
     crate::worker::run(|worker| async move { name.current(&worker).await.addresses.clone() }).unwrap()
 }
 
 #[test]
-fn localhost_resolves_and_is_asked_once() {
+fn localhost_resolves_and_has_one_entry() {
     let names = NameCache::default();
     let name = names.get(&"localhost".into());
     assert!(Arc::ptr_eq(&name, &names.get(&"localhost".into())));
@@ -61,34 +61,34 @@ fn localhost_resolves_and_is_asked_once() {
 }
 
 #[test]
-fn the_last_good_addresses_serve_while_the_resolver_hangs() {
+fn the_last_good_addresses_are_used_while_the_resolver_hangs() {
     let (name, questions, _hangs) = scene();
     name.store(Ok(vec![HERE]), ago(10));
-    assert_eq!(current(&name), [HERE], "nothing answers, and nothing waits");
-    assert_eq!(questions.recv().unwrap(), "name.test", "it was asked for all the same");
+    assert_eq!(current(&name), [HERE], "the connection does not wait");
+    assert_eq!(questions.recv().unwrap(), "name.test", "a query was started");
     assert_eq!(current(&name), [HERE]);
-    assert!(questions.try_recv().is_err(), "and once, as long as that hangs");
+    assert!(questions.try_recv().is_err(), "no second query while the first hangs");
 }
 
 #[test]
-fn an_address_that_nobody_has_used_for_long_is_asked_for_first() {
+fn an_old_answer_is_renewed_before_a_connection_uses_it() {
     let (name, _questions, answer) = scene();
     name.store(Ok(vec![HERE]), ago(3600));
     answer.send(Ok(vec![THERE])).unwrap();
     assert_eq!(current(&name), [THERE]);
     name.store(Ok(vec![THERE]), ago(3600));
-    assert_eq!(current(&name), [THERE], "a resolver that hangs is not waited for as long as it does");
+    assert_eq!(current(&name), [THERE], "a connection does not wait forever for a resolver that hangs");
 }
 
 #[test]
-fn without_addresses_a_connection_waits_for_some() {
+fn a_connection_waits_for_a_name_without_addresses() {
     let (name, _questions, answer) = scene();
     answer.send(Ok(vec![HERE, HERE, THERE])).unwrap();
     assert_eq!(current(&name), [HERE, THERE]);
 }
 
 #[test]
-fn a_name_that_cannot_be_resolved_is_asked_for_once_a_second() {
+fn a_name_that_cannot_be_resolved_is_queried_once_a_second() {
     let (name, questions, answer) = scene();
     let began = Instant::now();
     for failed in [no_answer(), no_address(), Ok(Vec::new()), no_answer(), no_answer()] {
@@ -97,14 +97,14 @@ fn a_name_that_cannot_be_resolved_is_asked_for_once_a_second() {
     drop(answer);
     for _ in 0..200 {
         assert!(current(&name).is_empty());
-        assert!(block_on(name.renewed()).addresses.is_empty(), "nor after a failed connection");
+        assert!(block_on(name.renewed()).addresses.is_empty(), "still none after a failed connection");
     }
     let asked = questions.try_iter().count() as u64;
-    assert!(asked <= 1 + began.elapsed().as_secs(), "{asked} questions");
+    assert!(asked <= 1 + began.elapsed().as_secs(), "{asked} queries");
 }
 
 #[test]
-fn a_failed_question_keeps_the_last_good_answer() {
+fn a_failed_query_keeps_the_last_good_answer() {
     let (name, ..) = scene();
     name.store(Ok(vec![HERE]), ago(10));
     let before = name.last();
@@ -121,15 +121,15 @@ fn addresses_are_dropped_some_minutes_after_the_name_is_gone() {
     name.store(Ok(vec![HERE]), start);
     name.store(no_address(), start + minute);
     name.store(no_answer(), start + 10 * minute);
-    assert_eq!(name.last().addresses, [HERE], "that there is no answer says nothing");
+    assert_eq!(name.last().addresses, [HERE], "a query without an answer does not drop addresses");
     name.store(no_address(), start + 10 * minute);
     assert!(name.last().addresses.is_empty());
-    assert_eq!(name.last().version, 2, "pools hear of it");
+    assert_eq!(name.last().version, 2, "pools see a new version");
     name.store(Ok(vec![HERE]), start + 11 * minute);
     name.store(no_address(), start + 12 * minute);
-    assert_eq!(name.last().addresses, [HERE], "it was back, and time begins anew");
+    assert_eq!(name.last().addresses, [HERE], "a good answer restarts the grace time");
     name.store(Ok(Vec::new()), start + 20 * minute);
-    assert!(name.last().addresses.is_empty(), "an answer of nothing is the same");
+    assert!(name.last().addresses.is_empty(), "an empty answer counts as a missing name");
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn families_take_turns_in_the_order_of_the_resolver() {
 }
 
 #[test]
-fn entries_nobody_holds_are_forgotten() {
+fn unused_entries_are_removed() {
     let names = NameCache::default();
     let held: Vec<_> = (0..100).map(|number| names.get(&format!("held-{number}.test").into())).collect();
     for number in 0..10_000 {
@@ -160,5 +160,5 @@ fn entries_nobody_holds_are_forgotten() {
         assert!(known <= 2 * held.len() + SPARE, "{known}");
     }
     let again = names.get(&"held-7.test".into());
-    assert!(Arc::ptr_eq(&again, &held[7]), "who is held stays");
+    assert!(Arc::ptr_eq(&again, &held[7]), "an entry in use stays");
 }

@@ -165,7 +165,7 @@ impl ConfigWatcher {
     }
 
     /// Whether a file is empty that was not. A shell empties a file before the program that fills it has started,
-    /// and an empty configuration is valid.
+    /// and one empty file of several is valid.
     fn is_being_written(&mut self, held: &SourceFiles) -> bool {
         let is_empty = |seen: Option<Content>| matches!(seen, Some(Content::Text { length: 0, .. }));
         let emptied = held.iter().filter(|(path, seen)| {
@@ -173,10 +173,7 @@ impl ConfigWatcher {
         });
         let emptied: HashSet<PathBuf> = emptied.map(|(path, _)| path.to_owned()).collect();
         for path in emptied.difference(&self.empty) {
-            tracing::warn!(
-                "{} is empty: it is not loaded before it is filled; SIGHUP loads it as it is",
-                path.display()
-            );
+            tracing::warn!("{} is empty: it is not loaded before it is filled", path.display());
         }
         self.empty = emptied;
         !self.empty.is_empty()

@@ -52,7 +52,7 @@ impl Semaphore {
 }
 
 impl SemaphoreGuard {
-    /// Says that a wait for the peer begins anew: it was answered. What the peer sends is no reason, since it
+    /// Starts a new wait for the peer, because smolgate has answered it. Bytes of the peer are no reason, since it
     /// may send a byte at a time.
     pub fn wait_anew(&self) {
         let mut held = self.state.held.borrow_mut();
@@ -105,7 +105,7 @@ mod tests {
         assert!(is_lost(&second) && !is_lost(&first) && !is_lost(&third));
         let fourth = slots.take();
         assert!(is_lost(&first) && !is_lost(&third) && !is_lost(&fourth));
-        // What was lost does not come back, and giving it back takes nothing from the others.
+        // A lost slot does not come back, and its guard takes nothing from the others.
         first.wait_anew();
         drop(second);
         assert!(is_lost(&first) && !is_lost(&third) && !is_lost(&fourth));

@@ -1,15 +1,15 @@
 # Base images, or stand-ins for them where the registry cannot be reached. Sourced by ../compose.sh.
 #
-# A stand-in carries the tag of what it stands for, so that Dockerfile and compose.yaml run to the
-# letter. It is made of Debian packages and of the Rust toolchain and crates of this machine, and
-# has a label that tells it from the real one.
+# A stand-in has the tag of the real image, so that Dockerfile and compose.yaml run unchanged. It is made of
+# Debian packages and of the Rust toolchain and crates of this machine, and a label distinguishes it from the
+# real one.
 #
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # `scratch` is the caller's directory for what does not stay.
+# shellcheck disable=SC2154 # `scratch` is the caller's temporary directory.
 
 readonly stand_in_label=org.smolgate.stand-in
 
-# ensure_image TAG: there, pulled, or stood in for.
+# ensure_image TAG: uses a local image, pulls it, or makes a stand-in.
 ensure_image() {
     local tag=$1
     if docker image inspect "$tag" >/dev/null 2>&1; then
@@ -26,7 +26,7 @@ ensure_image() {
     fi
 }
 
-# Debian with the packages that the real image has too, and the toolchain of this machine.
+# Debian with the packages of the real image, and the toolchain of this machine.
 stand_in_for_rust() {
     local tag=$1 root version
     version=${tag#rust:} && version=${version%%-*}
@@ -40,10 +40,10 @@ stand_in_for_rust() {
     mkdir -p "$home/registry" "$root/usr/local/rust"
     cp -a "$sysroot/bin" "$sysroot/lib" "$root/usr/local/rust/"
     ln -s /usr/local/rust/bin "$home/bin"
-    # The crates of the lock file are here already: a build of the same revision ran on this machine.
+    # The crates of the lock file are here, because this revision was built on this machine.
     cargo fetch --quiet --locked
     cp -a "${CARGO_HOME:-$HOME/.cargo}"/registry/{index,cache} "$home/registry/"
-    # This machine may trust more than Debian does, such as a registry mirror of its own.
+    # This machine may trust more authorities than Debian, such as that of a registry mirror.
     cp /etc/ssl/certs/ca-certificates.crt "$home/authorities.crt"
     tar -C "$root" -c . | docker import \
         --change "LABEL $stand_in_label=true" \
@@ -53,7 +53,7 @@ stand_in_for_rust() {
     rm -rf "$root"
 }
 
-# Debian's prometheus and promtool, with the libraries they load, started as the real image starts them.
+# Debian's prometheus and promtool, with their libraries, started like those of the real image.
 stand_in_for_prometheus() {
     local tag=$1 root
     root=$(mktemp -d "$scratch/prometheus.XXXX")

@@ -1,5 +1,5 @@
-# A compose project routed by labels: HTTPS that the gate ends beside TLS that a service ends itself, and
-# a service that comes while everything runs. Sourced by ../compose.sh.
+# A compose project routed by labels: HTTPS that the gate terminates beside TLS that a service terminates, and
+# a service that is added while everything runs. Sourced by ../compose.sh.
 #
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # `scratch` and `compose_command` are the caller's.
@@ -9,7 +9,7 @@ readonly -a clear_port=(--connect-to "::127.0.0.1:8022") tls_port=(--connect-to 
 
 labels_compose() { "${compose_command[@]}" --project-name smolgate-labels -f "$labels/compose.yaml" "$@"; }
 
-# certificate FILE NAME...: FILE.crt and FILE.key, which vouch for themselves.
+# certificate FILE NAME...: writes FILE.crt and FILE.key, a self-signed certificate.
 certificate() {
     local file=$1
     shift
@@ -24,14 +24,14 @@ write_labels() {
     certificate "$labels/certs/ours" app.smolgate.test www.smolgate.test late.smolgate.test
     certificate "$labels/vault/vault" vault.smolgate.test
     cat "$labels/certs/ours.crt" "$labels/vault/vault.crt" >"$scratch/trusted.pem"
-    # Nobody in the containers is root.
+    # No user in the containers is root.
     chmod -R a+rX "$labels"
 }
 
-# Over HTTPS, with whoever ends TLS known and nobody else trusted.
+# Requests over HTTPS, trusting only the certificates of this project.
 get_tls() { get --cacert "$scratch/trusted.pem" "${tls_port[@]}" "$@"; }
 
-# What a TLS client is shown for a name.
+# The certificate that a TLS client gets for a name.
 shown_for() {
     openssl s_client -connect 127.0.0.1:8023 -servername "$1" </dev/null 2>/dev/null |
         openssl x509 -noout -fingerprint -sha256
@@ -47,28 +47,28 @@ labels_gate_is_healthy() {
 }
 
 check_labels() {
-    step "labels: HTTPS that the gate ends"
+    step "labels: HTTPS that the gate terminates"
     local name
     contains "a label and a certificate" "Name: app" "$(get_tls https://app.smolgate.test/)"
-    contains "the service hears of HTTPS" "X-Forwarded-Proto: https" "$(get_tls https://app.smolgate.test/)"
-    equal "in the clear it is sent to HTTPS" "308 https://app.smolgate.test/a?b=c" \
+    contains "the service gets https as the protocol" "X-Forwarded-Proto: https" "$(get_tls https://app.smolgate.test/)"
+    equal "in the clear it is redirected to HTTPS" "308 https://app.smolgate.test/a?b=c" \
         "$(get "${clear_port[@]}" -o /dev/null -w '%{http_code} %{redirect_url}' 'http://app.smolgate.test/a?b=c')"
-    equal "another name leads there" "301 https://app.smolgate.test/a?b=c" \
+    equal "another name is redirected" "301 https://app.smolgate.test/a?b=c" \
         "$(get_tls -o /dev/null -w '%{http_code} %{redirect_url}' 'https://www.smolgate.test/a?b=c')"
-    contains "challenges are not sent away" "Name: app" \
+    contains "challenges are not redirected" "Name: app" \
         "$(get "${clear_port[@]}" http://app.smolgate.test/.well-known/acme-challenge/token)"
 
-    step "labels: TLS that the service ends"
-    equal "its answer" "vault, encrypted" "$(get_tls https://vault.smolgate.test/)"
+    step "labels: TLS that the service terminates"
+    equal "its response" "vault, encrypted" "$(get_tls https://vault.smolgate.test/)"
     equal "in the clear too" "vault, in the clear" "$(get "${clear_port[@]}" http://vault.smolgate.test/)"
     equal "the certificate is its own" "$(fingerprint_of "$labels/vault/vault.crt")" "$(shown_for vault.smolgate.test)"
     for name in app.smolgate.test www.smolgate.test; do
         equal "that of $name is the gate's" "$(fingerprint_of "$labels/certs/ours.crt")" "$(shown_for "$name")"
     done
-    equal "who asks for another name is shown nothing" "" "$(shown_for stranger.smolgate.test 2>/dev/null || true)"
+    equal "another name gets no certificate" "" "$(shown_for stranger.smolgate.test 2>/dev/null || true)"
 }
 
-# hold NAME: opens a TLS connection that stays open; ask_held NAME: asks once more on it.
+# hold NAME: opens a TLS connection that stays open; ask_held NAME: sends another request on it.
 declare -A held answers
 hold() {
     local in
@@ -87,12 +87,13 @@ ask_held() {
     answers[$1]=$count
     printf 'GET / HTTP/1.1\r\nHost: %s\r\n\r\n' "$1" >&"${held[$1]}"
     eventually 10 has_answers "$1" "$count"
-    pass "the connection to $1 is the same: $count answers"
+    pass "the connection to $1 is still open: $count responses"
 }
 
 has_answers() { [[ $(grep -o 'HTTP/1.1 200' "$scratch/$1.out" | wc -l) -ge $2 ]]; }
 
-# One line a request, for as long as it runs: its status, 000 when nobody answered, and what was said.
+# Writes one line per request until it is killed: the status, 000 without a response, and the first line of
+# the body.
 request_on_and_on() {
     local status
     while :; do
@@ -111,7 +112,7 @@ hang_up() {
 }
 
 check_labels_change() {
-    step "labels: a service comes while everything runs"
+    step "labels: a service is added while everything runs"
     local name
     for name in app.smolgate.test vault.smolgate.test; do
         hold "$name"
@@ -119,8 +120,8 @@ check_labels_change() {
         request_on_and_on "$name" >"$scratch/$name.log" &
         loads+=($!)
     done
-    equal "nobody has the name yet" 404 "$(get_tls -o /dev/null -w '%{http_code}' https://late.smolgate.test/)"
-    # Before the others, so that every line of theirs moves.
+    equal "the name has no service yet" 404 "$(get_tls -o /dev/null -w '%{http_code}' https://late.smolgate.test/)"
+    # Before the others, so that all their lines move.
     sed -i '/^services:/r tests/compose/labels/late.yaml' "$labels/compose.yaml"
     labels_compose up -d late >/dev/null 2>&1
     hang_up
@@ -139,6 +140,6 @@ check_labels_change() {
     wait "${loads[@]}" 2>/dev/null || true
     loads=()
     echo "requests: $(wc -l <"$scratch/app.smolgate.test.log") and $(wc -l <"$scratch/vault.smolgate.test.log")"
-    equal "all answers of app" "200 Name: app" "$(sort -u "$scratch/app.smolgate.test.log")"
-    equal "all answers of vault" "200 vault, encrypted" "$(sort -u "$scratch/vault.smolgate.test.log")"
+    equal "all responses of app" "200 Name: app" "$(sort -u "$scratch/app.smolgate.test.log")"
+    equal "all responses of vault" "200 vault, encrypted" "$(sort -u "$scratch/vault.smolgate.test.log")"
 }

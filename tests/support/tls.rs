@@ -7,10 +7,11 @@ use std::ops::DerefMut;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SigningKey, date_time_ymd};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
     ClientConfig, ClientConnection, ConnectionCommon, RootCertStore, ServerConfig, ServerConnection,
     SideData, StreamOwned,
@@ -50,10 +51,111 @@ impl Leaf {
             .with_protocol_versions(versions)
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![self.certificate()], PrivateKeyDer::from_pem_file(&self.key).unwrap())
-            .unwrap();
+            .with_cert_resolver(self.certified());
         Arc::new(config)
     }
+
+    /// The certificate and its key. A certificate of version 1 is fine too.
+    fn certified(&self) -> Arc<SingleCertAndKey> {
+        let key = PrivateKeyDer::from_pem_file(&self.key).unwrap();
+        let key = aws_lc_rs::sign::any_supported_type(&key).unwrap();
+        Arc::new(CertifiedKey::new(vec![self.certificate()], key).into())
+    }
+
+    /// A certificate that has signed itself, as `dir/stem.crt` and `dir/stem.key`. As with `openssl req -x509`,
+    /// it is an authority, if `change` does not change that.
+    pub fn self_signed(
+        dir: &Path,
+        stem: &str,
+        names: &[&str],
+        change: impl Fn(&mut CertificateParams),
+    ) -> Leaf {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, stem);
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        let der = params.self_signed(&key).unwrap().der().to_vec();
+        Leaf::write(dir, stem, der, &key)
+    }
+
+    /// A certificate of version 1 that has signed itself. Its only name is its commonName.
+    pub fn of_version_1(dir: &Path, stem: &str, common_name: &str) -> Leaf {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params.is_ca = IsCa::ExplicitNoCa;
+        let key = KeyPair::generate().unwrap();
+        let of_version_3 = params.self_signed(&key).unwrap().der().to_vec();
+        let parts = elements(content(&of_version_3));
+        // The first element is the version, and the last one holds the extensions.
+        let body = elements(content(parts[0]));
+        let body = sequence(&body[1..body.len() - 1].concat());
+        let signed = [&[0], &*key.sign(&body).unwrap()].concat();
+        let signature = [&[0x03, u8::try_from(signed.len()).unwrap()], &*signed].concat();
+        Leaf::write(dir, stem, sequence(&[&body, parts[1], &signature].concat()), &key)
+    }
+
+    fn write(dir: &Path, stem: &str, der: Vec<u8>, key: &KeyPair) -> Leaf {
+        let leaf = Leaf { cert: dir.join(format!("{stem}.crt")), key: dir.join(format!("{stem}.key")) };
+        std::fs::create_dir_all(dir).unwrap();
+        std::fs::write(&leaf.cert, pem(&der)).unwrap();
+        std::fs::write(&leaf.key, key.serialize_pem()).unwrap();
+        leaf
+    }
+}
+
+/// Bytes of the tag and the length of a DER value, and of its content.
+fn measure(der: &[u8]) -> (usize, usize) {
+    match der[1] {
+        length @ 0..=0x7f => (2, usize::from(length)),
+        long => {
+            let bytes = &der[2..2 + usize::from(long & 0x7f)];
+            (2 + bytes.len(), bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)))
+        }
+    }
+}
+
+fn content(der: &[u8]) -> &[u8] {
+    let (head, length) = measure(der);
+    &der[head..head + length]
+}
+
+fn elements(mut content: &[u8]) -> Vec<&[u8]> {
+    let mut all = Vec::new();
+    while !content.is_empty() {
+        let (head, length) = measure(content);
+        let (one, rest) = content.split_at(head + length);
+        all.push(one);
+        content = rest;
+    }
+    all
+}
+
+fn sequence(content: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+    let head = match length {
+        [0, short @ 0..=0x7f] => vec![0x30, short],
+        [0, long] => vec![0x30, 0x81, long],
+        [high, low] => vec![0x30, 0x82, high, low],
+    };
+    [&head, content].concat()
+}
+
+/// PEM of a certificate. Base64 is written by hand because the tests have no crate for it.
+fn pem(der: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in der.chunks(3) {
+        let bits = three.iter().chain(&[0; 2]).take(3).fold(0, |bits, byte| bits << 8 | usize::from(*byte));
+        let digits = [18, 12, 6, 0].map(|shift| char::from(DIGITS[bits >> shift & 63]));
+        text.extend(&digits[..=three.len()]);
+        text.extend(std::iter::repeat_n('=', 3 - three.len()));
+        if text.len() % 65 == 64 {
+            text.push('\n');
+        }
+    }
+    format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
 }
 
 impl Authority {
@@ -129,12 +231,7 @@ impl Authority {
             .with_root_certificates(roots);
         let mut config = match own {
             None => builder.with_no_client_auth(),
-            Some(leaf) => {
-                let chain = vec![CertificateDer::from_pem_file(&leaf.cert).unwrap()];
-                builder
-                    .with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(&leaf.key).unwrap())
-                    .unwrap()
-            }
+            Some(leaf) => builder.with_client_cert_resolver(leaf.certified()),
         };
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         config
@@ -147,7 +244,11 @@ pub struct Tls<C = ClientConnection>(pub StreamOwned<C, TcpStream>);
 impl Tls {
     /// Connects and completes a handshake for `name`.
     pub fn connect(address: SocketAddr, config: &Arc<ClientConfig>, name: &str) -> std::io::Result<Tls> {
-        let socket = TcpStream::connect_timeout(&address, DEADLINE)?;
+        Tls::over(TcpStream::connect_timeout(&address, DEADLINE)?, config, name)
+    }
+
+    /// Completes a handshake for `name` over an open connection.
+    pub fn over(socket: TcpStream, config: &Arc<ClientConfig>, name: &str) -> std::io::Result<Tls> {
         let name = ServerName::try_from(name.to_owned()).unwrap();
         Tls::shake(ClientConnection::new(config.clone(), name).unwrap(), socket)
     }
@@ -175,7 +276,7 @@ where
     C: DerefMut<Target = ConnectionCommon<S>>,
     S: SideData,
 {
-    fn shake(mut session: C, mut socket: TcpStream) -> std::io::Result<Tls<C>> {
+    pub fn shake(mut session: C, mut socket: TcpStream) -> std::io::Result<Tls<C>> {
         socket.set_read_timeout(Some(DEADLINE))?;
         socket.set_write_timeout(Some(DEADLINE))?;
         while session.is_handshaking() {

@@ -137,6 +137,20 @@ fn without_prose(text: &str) -> String {
     String::from_utf8_lossy(&code).into_owned()
 }
 
+/// Blanks everything but comments.
+pub(crate) fn comments(text: &str) -> String {
+    let mut kept: Vec<u8> = text.bytes().map(|byte| if byte == b'\n' { byte } else { b' ' }).collect();
+    let mut at = 0;
+    while at < text.len() {
+        let (from, to, next) = prose_at(text, at);
+        if text.as_bytes()[at..].starts_with(b"//") || text.as_bytes()[at..].starts_with(b"/*") {
+            kept[from..to].copy_from_slice(&text.as_bytes()[from..to]);
+        }
+        at = next;
+    }
+    String::from_utf8_lossy(&kept).into_owned()
+}
+
 /// What is to be blanked at `at` (maybe nothing), and where to go on.
 fn prose_at(text: &str, at: usize) -> (usize, usize, usize) {
     let rest = &text.as_bytes()[at..];

@@ -15,7 +15,8 @@ pub fn check(files: &Files) -> ExitCode {
         Err(code) => code,
         Ok(plan) => {
             let certificates = check_certificates(&plan);
-            rejected(&plan).or(certificates).unwrap_or_else(|| output::result(&summary(&plan)))
+            let files = check_files(&plan);
+            rejected(&plan).or(certificates).or(files).unwrap_or_else(|| output::result(&summary(&plan)))
         }
     }
 }
@@ -40,6 +41,13 @@ fn check_certificates(plan: &Plan) -> Option<ExitCode> {
     let said: Vec<String> = found.iter().map(|one| one.render(output::colours())).collect();
     output::say(&said.join("\n"));
     found.iter().any(|one| one.severity == Severity::Error).then(|| ExitCode::from(output::INVALID))
+}
+
+/// Prints what is wrong with files and folders that a gate writes to. A gate would not start.
+fn check_files(plan: &Plan) -> Option<ExitCode> {
+    let found = gate::check_files(plan);
+    found.iter().for_each(|error| output::say(&format!("{error}\n")));
+    (!found.is_empty()).then(|| ExitCode::from(output::INVALID))
 }
 
 fn summary(plan: &Plan) -> String {

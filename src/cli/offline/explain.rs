@@ -14,7 +14,8 @@ use crate::http::Refusal;
 use crate::reason::Reason;
 use crate::routing::{self, Explanation};
 
-/// Prints which rule takes the request, and why each earlier rule does not.
+/// Prints which rule takes the request, and why each earlier rule does not. It is a failure if nothing takes the
+/// request, or another rule than the expected one.
 pub fn explain(question: &Question) -> ExitCode {
     let asked = match Asked::read(&question.url) {
         Ok(asked) => asked,
@@ -26,54 +27,103 @@ pub fn explain(question: &Question) -> ExitCode {
     match configuration::read(&question.files) {
         Err(code) => code,
         Ok(plan) => match story(&plan, &asked, question) {
-            Ok(text) => output::result(&text),
+            Ok(story) => {
+                let code = output::result(&story.text);
+                story.objection(question).map_or(code, |why| output::failure(output::INVALID, &why))
+            }
             Err(message) => output::failure(output::USAGE, &message),
         },
     }
 }
 
-fn story(plan: &Plan, asked: &Asked, question: &Question) -> Result<String, String> {
+/// The explanation, and what takes the request.
+struct Story<'a> {
+    text: String,
+    /// The name of a rule or of a TCP listener, or `redirect_to_https`. `None` if the gate refuses the request.
+    taken_by: Option<&'a str>,
+}
+
+impl<'a> Story<'a> {
+    fn taken(by: &'a str, text: String) -> Self {
+        Self { text, taken_by: Some(by) }
+    }
+
+    fn refused(text: String) -> Self {
+        Self { text, taken_by: None }
+    }
+
+    fn after(self, before: &str) -> Self {
+        Self { text: format!("{before}{}", self.text), ..self }
+    }
+
+    /// The reason why the request does not go where it should.
+    fn objection(&self, question: &Question) -> Option<String> {
+        let Question { url, method, expect, .. } = question;
+        match (expect.as_deref(), self.taken_by) {
+            (None, Some(_)) => None,
+            (expected, taken_by) if expected == taken_by && expected.is_some() => None,
+            (None, None) => Some(format!("nothing takes {method} {url}")),
+            (Some(rule), None) => {
+                Some(format!("expected `{rule}` to take {method} {url}, but nothing takes it"))
+            }
+            (Some(rule), Some(other)) => {
+                Some(format!("expected `{rule}` to take {method} {url}, but `{other}` takes it"))
+            }
+        }
+    }
+}
+
+fn story<'a>(plan: &'a Plan, asked: &Asked, question: &Question) -> Result<Story<'a>, String> {
     let accepted = accepted(plan, asked, question.listener.as_deref())?;
     let listener = accepted.listener;
-    // `Case` looks at `tls`; the last two do not change where a request goes.
-    let Listener { name, origin, binds: _, protocol, tls: _, accept_proxy_protocol: _, shutdown_timeout: _ } =
-        listener;
-    let mut text = format!("{} {} on listener {name} ({})\n", question.method, question.url, binds(listener));
+    let mut text =
+        format!("{} {} on listener {} ({})\n", question.method, question.url, listener.name, binds(listener));
     if !accepted.note.is_empty() {
         text.push_str(&format!("  note: {}\n", accepted.note));
     }
-    match protocol {
-        Protocol::Tcp(pass) => {
-            let to = passed(plan, pass);
-            text.push_str(&format!("  {origin}  every byte -> {to}; no rule is looked at\n"));
-        }
-        Protocol::Http(http) => match asked.routed(&question.method, &http.head) {
-            Err(Refusal { reason, detail }) => {
-                text.push_str(&format!("  no rule is looked at: {}: {detail}\n", answer(reason)));
-            }
-            Ok(routed) => {
-                let (method, routed) = (&*question.method, &routed);
-                text.push_str(&Case { plan, listener, http, asked, routed, method }.story());
-            }
-        },
-    }
-    Ok(text)
+    Ok(on_listener(plan, listener, asked, &question.method).after(&text))
 }
 
+fn on_listener<'a>(plan: &'a Plan, listener: &'a Listener, asked: &Asked, method: &str) -> Story<'a> {
+    // The last two do not change where a request goes.
+    let Listener { name, origin, binds: _, protocol, tls, accept_proxy_protocol: _, shutdown_timeout: _ } =
+        listener;
+    if tls.is_some() && asked.is_https == Some(false) {
+        let refused = "  TLS is spoken here, and the URL says http: the answer is 400, before any rule\n";
+        return Story::refused(refused.to_owned());
+    }
+    match protocol {
+        Protocol::Tcp(_) if !asked.finds_certificate(listener) => Story::refused(NO_CERTIFICATE.to_owned()),
+        Protocol::Tcp(pass) => {
+            let to = passed(plan, pass);
+            Story::taken(name, format!("  {origin}  every byte -> {to}; no rule is looked at\n"))
+        }
+        Protocol::Http(http) => match asked.routed(method, &http.head) {
+            Err(Refusal { reason, detail }) => {
+                Story::refused(format!("  no rule is looked at: {}: {detail}\n", answer(reason)))
+            }
+            Ok(routed) => Case { plan, listener, http, asked, routed: &routed, method }.story(),
+        },
+    }
+}
+
+/// The end of a handshake without a certificate.
+const NO_CERTIFICATE: &str = "  no certificate has this name: the handshake ends with an alert\n";
+
 /// A request to an HTTP listener.
-struct Case<'a> {
+struct Case<'a, 'q> {
     plan: &'a Plan,
     listener: &'a Listener,
     http: &'a HttpListener,
-    asked: &'a Asked,
-    routed: &'a Routed,
-    method: &'a str,
+    asked: &'q Asked,
+    routed: &'q Routed,
+    method: &'q str,
 }
 
-impl Case<'_> {
-    fn story(&self) -> String {
+impl<'a> Case<'a, '_> {
+    fn story(&self) -> Story<'a> {
         if self.listener.tls.is_some() {
-            return self.by_name().unwrap_or_else(|| self.by_request());
+            return self.by_name().unwrap_or_else(|| self.decrypted());
         }
         let HttpListener {
             rules,
@@ -91,22 +141,29 @@ impl Case<'_> {
         let winner = winner.map(|index| &rules[index]);
         let leaves = |redirect: &RedirectToHttps| is_ambiguous || redirect.exempts(path, winner);
         match redirect_to_https.filter(|redirect| !leaves(redirect)) {
-            Some(redirect) => self.to_https(redirect),
+            Some(redirect) => Story::taken("redirect_to_https", self.to_https(redirect)),
             None => self.by_request(),
+        }
+    }
+
+    /// The decision about the request in TLS that is terminated here.
+    fn decrypted(&self) -> Story<'a> {
+        if self.asked.finds_certificate(self.listener) {
+            self.by_request()
+        } else {
+            Story::refused(NO_CERTIFICATE.to_owned())
         }
     }
 
     /// The decision by the name in the client hello, if names decide anything. The request is explained too if it
     /// can still reach a rule.
-    fn by_name(&self) -> Option<String> {
+    fn by_name(&self) -> Option<Story<'a>> {
         let rules = &self.http.rules;
         if !rules.iter().any(Rule::decides_by_name) {
             return None;
         }
         let host = &self.routed.host;
-        // A client hello has no server name for an address (RFC 6066, section 3).
-        let is_address = std::str::from_utf8(host)
-            .is_ok_and(|host| host.starts_with('[') || host.parse::<std::net::IpAddr>().is_ok());
+        let is_address = self.asked.server_name().is_none();
         let name = if is_address { &[][..] } else { host };
         let explanation = routing::explain_name(rules, name);
         let row = |index: usize, verdict: String| self.row(index, hosts(&rules[index]), verdict);
@@ -124,11 +181,13 @@ impl Case<'_> {
         let none = if is_address { "; no client asks for an address by name" } else { "" };
         let mut text = format!("  the name asked for decides, before a byte is answered{none}:\n");
         text.push_str(&output::columns(&rows));
-        if acts.is_none() {
-            text.push_str("  so TLS is terminated here, and the rules are asked again for the request:\n");
-            text.push_str(&self.by_request());
+        if let Some((_, rule)) = acts {
+            return Some(Story::taken(&rule.name, text));
         }
-        Some(text)
+        if self.asked.finds_certificate(self.listener) {
+            text.push_str("  so TLS is terminated here, and the rules are asked again for the request:\n");
+        }
+        Some(self.decrypted().after(&text))
     }
 
     /// The rules' decision about the request.
@@ -145,7 +204,7 @@ impl Case<'_> {
         routing::explain_guard(rules, matched, host, raw_path, self.method.as_bytes())
     }
 
-    fn by_request(&self) -> String {
+    fn by_request(&self) -> Story<'a> {
         let (rules, Routed { host, path, .. }) = (&self.http.rules, self.routed);
         let method = self.method.as_bytes();
         let explanation = self.explanation();
@@ -162,24 +221,23 @@ impl Case<'_> {
                 row(index, format!("no: {}", why.sentence(&rules[index], host, path, method)))
             })
             .collect();
-        if let Some(index) = explanation.winner {
-            let rule = &rules[index];
-            let outcome = match (self.guard(index), &rule.action) {
-                (Some(guard), _) => {
-                    let answer = answer(Reason::PathAmbiguous);
-                    format!("{answer}: some servers read this path as one that rule {} guards", guard + 1)
-                }
-                // The request was decrypted, so it is not what the target is to get.
-                (None, Action::Pass(_)) if self.listener.tls.is_some() => answer(Reason::Misdirected),
-                (None, _) => outcome(self, rule),
-            };
-            rows.push(row(index, format!("wins -> {outcome}")));
-        }
-        let mut text = output::columns(&rows);
-        if explanation.winner.is_none() {
-            text.push_str(&format!("  no rule takes it: {}\n", answer(Reason::NoRule)));
-        }
-        text
+        let Some(index) = explanation.winner else {
+            let text = output::columns(&rows);
+            return Story::refused(format!("{text}  no rule takes it: {}\n", answer(Reason::NoRule)));
+        };
+        let rule = &rules[index];
+        let refused = match (self.guard(index), &rule.action) {
+            (Some(guard), _) => {
+                let answer = answer(Reason::PathAmbiguous);
+                Some(format!("{answer}: some servers read this path as one that rule {} guards", guard + 1))
+            }
+            // The request was decrypted, so it is not what the target is to get.
+            (None, Action::Pass(_)) if self.listener.tls.is_some() => Some(answer(Reason::Misdirected)),
+            (None, _) => None,
+        };
+        let taken_by = refused.is_none().then_some(&*rule.name);
+        rows.push(row(index, format!("wins -> {}", refused.unwrap_or_else(|| outcome(self, rule)))));
+        Story { text: output::columns(&rows), taken_by }
     }
 
     fn row(&self, index: usize, wants: String, verdict: String) -> Vec<String> {
@@ -201,7 +259,7 @@ fn answer(reason: Reason) -> String {
     format!("the answer is {} ({})", reason.status(), reason.code())
 }
 
-fn outcome(case: &Case<'_>, rule: &Rule) -> String {
+fn outcome(case: &Case<'_, '_>, rule: &Rule) -> String {
     let Case { plan, asked, .. } = case;
     // `story` has asked `in_the_clear`, and the rest is what the rule matches.
     let Rule { name: _, origin: _, hosts: _, path_prefix: _, methods: _, in_the_clear: _, action } = rule;

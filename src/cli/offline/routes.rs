@@ -7,10 +7,10 @@ use crate::cli::configuration;
 use crate::cli::files::Files;
 use crate::cli::output;
 use crate::config::plan::{
-    Action, HostPattern, Plan, Protocol, Redirect, Respond, Rule, Upstream, UpstreamId,
+    Action, HostPattern, Plan, Protocol, Redirect, Respond, Rule, Upstream, UpstreamId, steps,
 };
 
-/// Prints the rules of every listener as a table.
+/// Prints the rules of every listener as a table, and in a second one the steps before them.
 pub fn routes(files: &Files) -> ExitCode {
     match configuration::read(files) {
         Err(code) => code,
@@ -42,7 +42,12 @@ fn table(plan: &Plan) -> String {
             }
         }
     }
-    output::columns(&rows)
+    let mut before = vec![["LISTENER", "BEFORE ITS RULES"].map(str::to_owned).to_vec()];
+    for listener in &plan.listeners {
+        let name = format!("{} ({})", listener.name, binds(listener));
+        before.extend(steps(listener).into_iter().map(|step| vec![name.clone(), step]));
+    }
+    format!("{}\n{}", output::columns(&rows), output::columns(&before))
 }
 
 /// The hosts of a rule in one word; `*` for any.

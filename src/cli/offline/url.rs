@@ -1,6 +1,7 @@
 //! Parses a URL as people write it into a request for the rules.
 
 use crate::config::plan::{Bind, Listener, Plan, Protocol};
+use crate::gate::has_certificate;
 use crate::http::{FieldTable, HeadLimits, Refusal, match_path};
 use crate::http1::{HeadScan, parse_request};
 use crate::reason::Reason;
@@ -14,6 +15,8 @@ pub(super) struct Asked {
     pub(super) host: String,
     /// The port that was written, else that of the scheme.
     pub(super) port: u16,
+    /// Whether the URL begins with `https://` or `http://`. `None` if it has no scheme.
+    pub(super) is_https: Option<bool>,
     /// The path as it stands in the request line, without the query.
     pub(super) path: String,
     /// The query with its question mark. Empty if there is none.
@@ -27,10 +30,10 @@ impl Asked {
         if url.contains(|char: char| char.is_ascii_control()) {
             return Err("it has a control character".to_owned());
         }
-        let (default_port, rest) = match url.split_once("://") {
-            None => (80, url),
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (80, rest),
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (443, rest),
+        let (is_https, rest) = match url.split_once("://") {
+            None => (None, url),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Some(false), rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Some(true), rest),
             Some((scheme, _)) => return Err(format!("`{scheme}://` is not http:// or https://")),
         };
         let rest = rest.split('#').next().unwrap_or_default();
@@ -38,11 +41,22 @@ impl Asked {
         if authority.contains('@') {
             return Err("a user name in the URL never reaches a proxy: leave it out".to_owned());
         }
-        let (host, port) = split_authority(authority, default_port)?;
+        let (host, port) = split_authority(authority, if is_https == Some(true) { 443 } else { 80 })?;
         let (path, query) = tail.split_at(tail.find('?').unwrap_or(tail.len()));
         let path = if path.is_empty() { "/" } else { path };
         let [authority, path, query] = [authority, path, query].map(str::to_owned);
-        Ok(Asked { authority, host, port, path, query })
+        Ok(Asked { authority, host, port, is_https, path, query })
+    }
+
+    /// The name in the client hello. It has none for an address (RFC 6066, section 3).
+    pub(super) fn server_name(&self) -> Option<&[u8]> {
+        let is_address = self.host.starts_with('[') || self.host.parse::<std::net::IpAddr>().is_ok();
+        (!is_address).then_some(self.host.as_bytes())
+    }
+
+    /// Whether a handshake for the URL can begin. It always can where TLS is not terminated.
+    pub(super) fn finds_certificate(&self, listener: &Listener) -> bool {
+        listener.tls.is_none() || has_certificate(listener, self.server_name())
     }
 
     /// The request as rules see it. The head that a client would send goes through the gate's own parser. The

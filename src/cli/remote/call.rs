@@ -17,13 +17,14 @@ const RELOAD_TIME_MAX: Duration = Duration::from_secs(300);
 const HEALTH_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Makes the gate read its configuration again and prints what changed. If the configuration is invalid, it prints
-/// the gate's diagnostic and returns exit code 1. Then the gate goes on as before.
+/// the gate's diagnostic and returns exit code 1. Then the gate goes on as before. The exit code is 1 too if the new
+/// configuration is served, but without some certificates or services: their errors follow the first line.
 pub fn reload(reload: &Reload) -> ExitCode {
     let path = if reload.restart { "/reload?restart=true" } else { "/reload" };
     match ask(&reload.call, path, RELOAD_TIME_MAX, output::UNABLE) {
         Err(code) => code,
-        Ok((200, body)) => output::result(&ended(body)),
-        Ok((422, body)) => {
+        Ok((200, body)) if body.trim_end().lines().nth(1).is_none() => output::result(&ended(body)),
+        Ok((200 | 422, body)) => {
             output::say(&ended(body));
             ExitCode::from(output::INVALID)
         }

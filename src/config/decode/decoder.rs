@@ -1,18 +1,16 @@
 //! Nodes become values. Every error on the way is reported.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::notation::{Filled, Notation};
 use crate::config::diagnostics::{Report, Span, Spanned, quoted};
-use crate::config::inputs::Inputs;
 use crate::config::syntax::{Node, Value};
 use crate::config::values::{ValueError, substitution};
 
-/// The context of reading one file.
+/// The context of reading values.
 pub(crate) struct Decoder<'a> {
     pub(crate) report: &'a mut Report,
-    pub(crate) inputs: &'a dyn Inputs,
-    /// The folder of the file, from which relative paths start.
-    pub(crate) dir: &'a Path,
+    pub(crate) notation: &'a dyn Notation,
 }
 
 /// A string after substitution.
@@ -30,6 +28,24 @@ impl Text {
         Text { text, span, written }
     }
 
+    /// The items between separators. Without one, and without any item, it is the whole text.
+    fn items(self, separator: Option<char>) -> Vec<Text> {
+        let Some(separator) = separator.filter(|separator| self.text.contains(*separator)) else {
+            return vec![self];
+        };
+        let item = |item: &str| {
+            let start = item.as_ptr().addr() - self.text.as_ptr().addr();
+            let span = match self.written {
+                Some(_) => self.span,
+                None => self.span.part(&self.text, start, start + item.len()),
+            };
+            Text { text: item.to_owned(), span, written: self.written.clone() }
+        };
+        let items = self.text.split(separator).map(str::trim).filter(|item| !item.is_empty());
+        let items: Vec<Text> = items.map(item).collect();
+        if items.is_empty() { vec![self] } else { items }
+    }
+
     /// The string as a message quotes it.
     pub(crate) fn shown(&self) -> String {
         quoted(self.written.as_deref().unwrap_or(&self.text))
@@ -43,10 +59,15 @@ impl Decoder<'_> {
         let what = match node.value {
             Value::Scalar(text) if !text.contains('$') => return Some(Text::new(text, span, None)),
             Value::Scalar(written) => {
-                return match substitution::expand(&written, self.dir, self.inputs) {
-                    Ok(text) => Some(Text::new(text, span, Some(written))),
+                return match self.notation.fill(&written, span) {
+                    Ok(Filled { text, warnings }) => {
+                        for (message, hint) in warnings {
+                            self.report.warning(Some(span), message, hint);
+                        }
+                        Some(Text::new(text, span, Some(written)))
+                    }
                     Err((message, hint)) => {
-                        self.report.error_hint(span, message, hint.unwrap_or_default());
+                        self.report.error_hint(span, message, hint);
                         None
                     }
                 };
@@ -66,6 +87,10 @@ impl Decoder<'_> {
         parse: fn(&str) -> Result<T, ValueError>,
     ) -> Option<Spanned<T>> {
         let text = self.text(node)?;
+        self.parsed_text(text, parse)
+    }
+
+    fn parsed_text<T>(&mut self, text: Text, parse: fn(&str) -> Result<T, ValueError>) -> Option<Spanned<T>> {
         match parse(&text.text) {
             Ok(value) => Some(Spanned { value, span: text.span }),
             Err(error) => {
@@ -73,6 +98,23 @@ impl Decoder<'_> {
                 None
             }
         }
+    }
+
+    /// A flag.
+    pub(crate) fn flag(&mut self, node: Node) -> Option<Spanned<bool>> {
+        self.parsed(node, self.notation.flag())
+    }
+
+    /// One value or a list of them, never an empty list. Wrong ones are reported and left out.
+    pub(crate) fn parsed_many<T>(
+        &mut self,
+        node: Node,
+        parse: fn(&str) -> Result<T, ValueError>,
+    ) -> Vec<Spanned<T>> {
+        let separator = self.notation.separator();
+        let texts = self.one_or_many(node, Decoder::text);
+        let items = texts.into_iter().flat_map(|text| text.items(separator));
+        items.filter_map(|item| self.parsed_text(item, parse)).collect()
     }
 
     /// Reports the error of a value.
@@ -128,7 +170,7 @@ impl Decoder<'_> {
     pub(crate) fn path(&mut self, node: Node) -> Option<Spanned<PathBuf>> {
         let text = self.text(node)?;
         match substitution::not_empty(&text.text) {
-            Ok(path) => Some(Spanned { value: self.resolve(path), span: text.span }),
+            Ok(path) => Some(Spanned { value: self.resolve(path, text.span), span: text.span }),
             Err(error) => {
                 self.value_error(&text, error);
                 None
@@ -137,7 +179,9 @@ impl Decoder<'_> {
     }
 
     /// A path. A relative one starts from the folder of the file.
-    pub(crate) fn resolve(&self, path: &str) -> PathBuf {
-        self.dir.join(path.strip_prefix("./").filter(|rest| !rest.starts_with('/')).unwrap_or(path))
+    pub(crate) fn resolve(&self, path: &str, span: Span) -> PathBuf {
+        self.notation
+            .dir(span)
+            .join(path.strip_prefix("./").filter(|rest| !rest.starts_with('/')).unwrap_or(path))
     }
 }

@@ -67,6 +67,11 @@ impl<'d, 'a> MappingReader<'d, 'a> {
         self.field(name, |decoder, node| decoder.parsed(node, parse))
     }
 
+    /// Reads a flag. A missing or wrong one is `false`.
+    pub(crate) fn flag(&mut self, name: &'static str) -> bool {
+        self.field(name, Decoder::flag).is_some_and(|flag| flag.value)
+    }
+
     /// Reports an error if the key is missing.
     pub(crate) fn require(&mut self, name: &'static [&'static str; 1]) {
         if self.at(name[0]).is_none() {

@@ -3,6 +3,8 @@
 mod mapping;
 
 mod decoder;
+mod notation;
 
 pub(crate) use decoder::{Decoder, Text};
 pub(crate) use mapping::MappingReader;
+pub(crate) use notation::{Filled, Notation, Unfillable};

@@ -89,6 +89,16 @@ impl std::error::Error for Diagnostics {}
 impl Diagnostic {
     /// This diagnostic as text, with a line feed at the end, and with ANSI colours if asked for.
     pub fn render(&self, color: bool) -> String {
+        self.rendered(color, true)
+    }
+
+    /// As [`render`](Self::render), without colours and without the severity, for a log that has its own word for
+    /// that.
+    pub fn render_for_log(&self) -> String {
+        self.rendered(false, false)
+    }
+
+    fn rendered(&self, color: bool, with_severity: bool) -> String {
         let paint = |code: &str, text: &str| {
             if color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
         };
@@ -97,7 +107,11 @@ impl Diagnostic {
             Severity::Warning => ("warning", "1;33"),
         };
         let message: String = self.message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let mut text = format!("{}{}\n", paint(hue, word), paint("1", &format!(": {message}")));
+        let mut text = if with_severity {
+            format!("{}{}\n", paint(hue, word), paint("1", &format!(": {message}")))
+        } else {
+            format!("{message}\n")
+        };
         let hint = self.hint.as_deref().unwrap_or_default();
         let Some(origin) = &self.origin else {
             if !hint.is_empty() {

@@ -11,7 +11,7 @@ use crate::config::plan::Origin;
 #[derive(Default)]
 pub(crate) struct Report {
     files: Vec<SourceFile>,
-    findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
     /// Stretches with secrets, which no excerpt shows.
     masks: Vec<Span>,
 }
@@ -23,12 +23,12 @@ struct SourceFile {
     lines: Vec<u32>,
 }
 
-struct Finding {
+pub(crate) struct Finding {
     severity: Severity,
     /// Whether it makes the whole configuration unusable.
-    fatal: bool,
+    pub(crate) fatal: bool,
     at: Option<Span>,
-    message: String,
+    pub(crate) message: String,
     hint: Option<String>,
 }
 

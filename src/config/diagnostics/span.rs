@@ -11,6 +11,22 @@ pub(crate) struct Span {
     pub(crate) end: u32,
 }
 
+impl Span {
+    /// The place of a part of the scalar `text`, which is here. If the scalar has escapes or folded lines, it is
+    /// the place of the whole.
+    pub(crate) fn part(self, text: &str, from: usize, to: usize) -> Span {
+        let start = match self.end.saturating_sub(self.start) as usize {
+            // Bytes that are not ASCII may have been written as escapes of the same length.
+            _ if !text.is_ascii() => return self,
+            length if length == text.len() => self.start,
+            // The scalar is in quotes.
+            length if length == text.len() + 2 => self.start + 1,
+            _ => return self,
+        };
+        Span { start: start + from as u32, end: start + to as u32, ..self }
+    }
+}
+
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Spanned<T> {

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use super::dialect::Dialect;
 use super::file::ConfigFile;
-use crate::config::decode::Decoder;
-use crate::config::diagnostics::Report;
+use crate::config::decode::{Decoder, Filled, Notation, Unfillable};
+use crate::config::diagnostics::{Report, Span};
 use crate::config::inputs::Inputs;
 use crate::config::source::Source;
+use crate::config::values::{ValueError, scalar, substitution};
 
 /// The row of the table.
 pub(super) const DIALECT: Dialect = Dialect {
@@ -26,10 +27,36 @@ fn read(files: Vec<ConfigFile>, source: &mut Source, inputs: &dyn Inputs, report
             Some(span) => report.error_hint(span, "tags mean nothing here", "leave the `!` and its word out"),
             None => {
                 let dir = path.parent().unwrap_or(Path::new(""));
-                source.read(&mut Decoder { report, inputs, dir }, tree.root);
+                source.read(&mut Decoder { report, notation: &NativeNotation { inputs, dir } }, tree.root);
             }
         }
         source.files.push(path);
     }
     source.join_short_forms(report);
+}
+
+/// `${env:NAME}` and `${file:path}` in values, and paths from the folder of the file.
+struct NativeNotation<'a> {
+    inputs: &'a dyn Inputs,
+    dir: &'a Path,
+}
+
+impl Notation for NativeNotation<'_> {
+    fn fill(&self, written: &str, _: Span) -> Result<Filled, Unfillable> {
+        let text = substitution::expand(written, self.dir, self.inputs);
+        text.map(|text| Filled { text, warnings: Vec::new() })
+            .map_err(|(message, hint)| (message, hint.unwrap_or_default()))
+    }
+
+    fn dir(&self, _: Span) -> &Path {
+        self.dir
+    }
+
+    fn flag(&self) -> fn(&str) -> Result<bool, ValueError> {
+        scalar::flag
+    }
+
+    fn separator(&self) -> Option<char> {
+        None
+    }
 }

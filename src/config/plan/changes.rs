@@ -7,6 +7,7 @@ use super::identity::{RuleIdentity, policy};
 use super::listener::{CertificateSource, HttpListener, Listener, ListenerTls, Protocol};
 use super::rule::{Pass, Rule};
 use super::top_level::Plan;
+use super::upstream::Upstream;
 
 /// Names of rules or upstreams that are written out. Further ones are only counted.
 const NAMES_MAX: usize = 5;
@@ -15,11 +16,21 @@ const NAMES_MAX: usize = 5;
 #[derive(Default)]
 pub struct FileChanges<'a> {
     /// Listeners with other certificates.
-    pub certificates: Vec<&'a str>,
+    pub certificates: Vec<CertificateChanges<'a>>,
     /// Listeners whose clients are verified against other authorities.
     pub client_authorities: Vec<&'a str>,
     /// Upstreams that are verified against other authorities.
     pub upstream_authorities: Vec<&'a str>,
+}
+
+/// The certificates of a listener that are new, and those that are gone, by their names.
+pub struct CertificateChanges<'a> {
+    /// Name of the listener.
+    pub listener: &'a str,
+    /// A certificate that was replaced is in both lists.
+    pub come: Vec<String>,
+    /// The certificates until now.
+    pub gone: Vec<String>,
 }
 
 /// Describes the differences in `new`, in the configuration and in the files that it names. There is one phrase
@@ -36,6 +47,10 @@ pub fn changes(old: &Plan, new: &Plan, files: &FileChanges<'_>) -> Vec<String> {
         if !new.listeners.iter().any(|listener| listener.name == before.name) {
             said.push(format!("listener {} removed", before.name));
         }
+    }
+    let upstreams = upstream_changes(old, new);
+    if !upstreams.are_none() {
+        said.push(format!("upstreams:{}", upstreams.text("upstream").trim_end_matches(';')));
     }
     if !files.upstream_authorities.is_empty() {
         said.push(format!("authorities changed of {}", counted(&files.upstream_authorities, "upstream")));
@@ -77,8 +92,8 @@ fn listener_changes(
     now: &Listener,
     files: &FileChanges<'_>,
 ) -> Option<String> {
-    let rules = RuleChanges::new(old, before.rules(), new, now.rules());
-    let mut said = format!("listener {}:{}", now.name, rules.text());
+    let rules = rule_changes(old, before.rules(), new, now.rules());
+    let mut said = format!("listener {}:{}", now.name, rules.text("rule"));
     if rules.are_none()
         && before.rules().iter().map(|rule| &rule.name).ne(now.rules().iter().map(|rule| &rule.name))
     {
@@ -87,40 +102,72 @@ fn listener_changes(
     if settings(old, before) != settings(new, now) {
         said.push_str(" settings changed;");
     }
-    for (names, what) in
-        [(&files.certificates, "certificates"), (&files.client_authorities, "authorities of clients")]
-    {
-        if names.contains(&&*now.name) {
-            // Writing to a string cannot fail.
-            let _ = write!(said, " {what} changed;");
-        }
+    if let Some(certificates) = files.certificates.iter().find(|changes| changes.listener == &*now.name) {
+        said.push_str(&certificates.text());
+    }
+    if files.client_authorities.contains(&&*now.name) {
+        said.push_str(" authorities of clients changed;");
     }
     said.ends_with(';').then(|| said.trim_end_matches(';').to_owned())
 }
 
-/// Names of the rules that differ. A rule that stands twice counts twice.
-struct RuleChanges<'a> {
-    /// Rules with the name of an old rule.
+/// The rules that differ. A rule that stands twice counts twice.
+fn rule_changes<'a>(old: &'a Plan, before: &'a [Rule], new: &'a Plan, now: &'a [Rule]) -> NameChanges<'a> {
+    let mut left: HashMap<RuleIdentity<'a>, usize> = HashMap::with_capacity(before.len());
+    for rule in before {
+        *left.entry(old.identity(rule)).or_default() += 1;
+    }
+    let mut take = |identity: RuleIdentity<'a>| {
+        let count = left.get_mut(&identity).filter(|count| **count > 0);
+        count.map(|count| *count -= 1).is_some()
+    };
+    let come = now.iter().filter(|rule| !take(new.identity(rule))).map(|rule| &*rule.name).collect();
+    // Old rules that no new rule has taken are gone.
+    let gone = before.iter().filter(|rule| take(old.identity(rule))).map(|rule| &*rule.name).collect();
+    NameChanges::new(come, gone)
+}
+
+/// The upstreams with a name of their own that differ. An upstream that a `target:` made shows in its rule.
+fn upstream_changes<'a>(old: &'a Plan, new: &'a Plan) -> NameChanges<'a> {
+    let named = |plan: &'a Plan| -> HashMap<&'a str, &'a Upstream> {
+        let named =
+            plan.upstreams.iter().filter(|upstream| upstream.targets[0].to_string() != *upstream.name);
+        named.map(|upstream| (&*upstream.name, upstream)).collect()
+    };
+    let (before, now) = (named(old), named(new));
+    let differ = |these: &HashMap<&'a str, &Upstream>, those: &HashMap<&'a str, &Upstream>| {
+        let is_in_those =
+            |name: &str, one: &Upstream| those.get(name).is_some_and(|other| policy(other) == policy(one));
+        let differ = these.iter().filter(|(name, one)| !is_in_those(name, one));
+        let mut names: Vec<&str> = differ.map(|(name, _)| *name).collect();
+        names.sort_unstable();
+        names
+    };
+    NameChanges::new(differ(&now, &before), differ(&before, &now))
+}
+
+impl CertificateChanges<'_> {
+    fn text(&self) -> String {
+        let [come, gone] = [&self.come, &self.gone].map(|list| list.iter().map(|name| &**name).collect());
+        let changes = NameChanges::new(come, gone);
+        if changes.are_none() {
+            " certificates in another order;".to_owned()
+        } else {
+            changes.text("certificate")
+        }
+    }
+}
+
+/// The names of things that differ.
+struct NameChanges<'a> {
+    /// Names that stand for something else now.
     changed: Vec<&'a str>,
     added: Vec<&'a str>,
     removed: Vec<&'a str>,
 }
 
-impl<'a> RuleChanges<'a> {
-    fn new(old: &'a Plan, before: &'a [Rule], new: &'a Plan, now: &'a [Rule]) -> Self {
-        let mut left: HashMap<RuleIdentity<'a>, usize> = HashMap::with_capacity(before.len());
-        for rule in before {
-            *left.entry(old.identity(rule)).or_default() += 1;
-        }
-        let mut take = |identity: RuleIdentity<'a>| {
-            let count = left.get_mut(&identity).filter(|count| **count > 0);
-            count.map(|count| *count -= 1).is_some()
-        };
-        let come = now.iter().filter(|rule| !take(new.identity(rule))).map(|rule| &*rule.name);
-        let come: Vec<&str> = come.collect();
-        // Old rules that no new rule has taken are gone.
-        let gone = before.iter().filter(|rule| take(old.identity(rule))).map(|rule| &*rule.name);
-        let gone: Vec<&str> = gone.collect();
+impl<'a> NameChanges<'a> {
+    fn new(come: Vec<&'a str>, gone: Vec<&'a str>) -> Self {
         let (came, went): (HashSet<_>, HashSet<_>) =
             (come.iter().copied().collect(), gone.iter().copied().collect());
         let (changed, added) = come.into_iter().partition(|name| went.contains(name));
@@ -131,13 +178,13 @@ impl<'a> RuleChanges<'a> {
         self.changed.is_empty() && self.added.is_empty() && self.removed.is_empty()
     }
 
-    fn text(&self) -> String {
+    fn text(&self, thing: &str) -> String {
         let mut text = String::new();
         for (names, what) in [(&self.changed, "changed"), (&self.added, "added"), (&self.removed, "removed")]
         {
             if !names.is_empty() {
                 // Writing to a string cannot fail.
-                let _ = write!(text, " {} {what};", counted(names, "rule"));
+                let _ = write!(text, " {} {what};", counted(names, thing));
             }
         }
         text

@@ -138,6 +138,14 @@ impl Rule {
         refuses && &*self.path_prefix != "/"
     }
 
+    /// The part of the path that does not go to a target: the prefix, if the rule strips it, else nothing.
+    pub fn stripped_prefix(&self) -> &str {
+        match &self.action {
+            Action::Proxy(proxy) if proxy.strip_path_prefix => self.path_prefix.trim_end_matches('/'),
+            _ => "",
+        }
+    }
+
     /// Whether the rule can act on the name in the client hello alone, before a byte is sent to the client.
     pub fn decides_by_name(&self) -> bool {
         let Matcher { hosts: _, path_prefix, methods } = self.matcher();

@@ -107,8 +107,8 @@ pub enum CertificateFiles {
         /// The private key.
         key: PathBuf,
     },
-    /// A `.crt` or `.pem` with the `.key` of the same name beside it, a folder of such files, or a folder in
-    /// certbot's layout.
+    /// A `.crt` or `.pem` with the `.key` of the same name beside it, or a folder as a client of certificate
+    /// authorities leaves it.
     Path(PathBuf),
 }
 

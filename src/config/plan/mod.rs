@@ -6,6 +6,7 @@
 //! leads to the same `Plan`.
 
 mod changes;
+mod steps;
 
 mod identity;
 
@@ -21,7 +22,7 @@ mod bind;
 mod origin;
 
 pub use bind::Bind;
-pub use changes::{FileChanges, changes};
+pub use changes::{CertificateChanges, FileChanges, changes};
 pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{
     ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, HttpListener, Listener,
@@ -29,6 +30,7 @@ pub use listener::{
 };
 pub use origin::Origin;
 pub use rule::{Action, HostPattern, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
+pub use steps::steps;
 pub use top_level::{
     AccessLog, AccessLogFormat, AccessLogTo, InternalApi, InternalBind, Log, LogFormat, LogLevel, Plan,
     Secret,

@@ -130,7 +130,7 @@ fn short_form(fields: &mut MappingReader<'_, '_>, name: &str) -> Short {
 }
 
 fn binds(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Spanned<Bind>>> {
-    Some(decoder.one_or_many(node, |decoder, node| decoder.parsed(node, target::bind)))
+    Some(decoder.parsed_many(node, target::bind))
 }
 
 fn http_keys(fields: &mut MappingReader<'_, '_>, rules: Vec<RuleSource>) -> HttpSource {
@@ -167,9 +167,7 @@ fn http_keys(fields: &mut MappingReader<'_, '_>, rules: Vec<RuleSource>) -> Http
 
 /// One or many addresses or networks.
 fn networks(fields: &mut MappingReader<'_, '_>, name: &'static str) -> Vec<IpNet> {
-    let networks = fields.field(name, |decoder, node| {
-        Some(decoder.one_or_many(node, |decoder, node| decoder.parsed(node, target::network)))
-    });
+    let networks = fields.field(name, |decoder, node| Some(decoder.parsed_many(node, target::network)));
     networks.into_iter().flatten().map(|network| network.value).collect()
 }
 
@@ -212,7 +210,7 @@ fn tcp_keys(fields: &mut MappingReader<'_, '_>) -> TcpSource {
 fn redirect_to_https(decoder: &mut Decoder<'_>, node: Node) -> Option<Option<RedirectToHttps>> {
     const USUAL: RedirectToHttps = RedirectToHttps { status: 308, port: 443 };
     if !matches!(node.value, Value::Map(_)) {
-        return Some(decoder.parsed(node, scalar::flag)?.value.then_some(USUAL));
+        return Some(decoder.flag(node)?.value.then_some(USUAL));
     }
     let mut fields = MappingReader::open(decoder, node, "`redirect_to_https`")?;
     let status = fields.parsed("status", |text| match text {

@@ -9,7 +9,7 @@ mod top_level;
 
 mod listener;
 
-mod rule;
+pub(crate) mod rule;
 mod tls;
 mod upstream;
 

@@ -13,6 +13,7 @@ use crate::config::syntax::{Node, Value};
 use crate::config::values::{ValueError, header, pattern, scalar, target};
 
 /// One rule.
+#[derive(Clone)]
 pub(crate) struct RuleSource {
     pub(crate) span: Span,
     pub(crate) name: Option<Spanned<Arc<str>>>,
@@ -28,6 +29,7 @@ pub(crate) struct RuleSource {
 }
 
 /// The action of a rule.
+#[derive(Clone)]
 pub(crate) enum ActionSource {
     Proxy(Box<ProxySource>),
     Redirect(Redirect),
@@ -37,6 +39,7 @@ pub(crate) enum ActionSource {
 }
 
 /// Passing connections on unchanged.
+#[derive(Clone)]
 pub(crate) struct PassSource {
     pub(crate) upstream: UpstreamUse,
     pub(crate) send_proxy_protocol: Option<ProxyProtocol>,
@@ -44,6 +47,7 @@ pub(crate) struct PassSource {
 }
 
 /// Forwarding to an upstream.
+#[derive(Clone)]
 pub(crate) struct ProxySource {
     pub(crate) upstream: UpstreamUse,
     pub(crate) pass_host: bool,
@@ -52,7 +56,7 @@ pub(crate) struct ProxySource {
 }
 
 /// Settings that a listener may have for all of its rules.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct LimitsSource {
     /// The inner `None` stands for no limit.
     pub(crate) max_body: Option<Spanned<Option<u64>>>,
@@ -81,7 +85,8 @@ pub(super) fn rules(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<RuleSou
     Some(items.into_iter().filter_map(|item| rule(decoder, item)).collect())
 }
 
-fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> {
+/// One rule, a mapping.
+pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> {
     let mut fields = MappingReader::open(decoder, node, "a rule")?;
     let name = fields.parsed("name", scalar::name);
     if fields.at("pass").is_some() {
@@ -92,13 +97,10 @@ fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> {
         let why = format!("means nothing beside `{own}`");
         fields.not_here(&["in_the_clear"], &why, "leave it out: what it takes is never redirected");
     }
-    let hosts = fields
-        .field("host", |decoder, node| Some(decoder.one_or_many(node, |d, n| d.parsed(n, pattern::host))));
+    let hosts = fields.field("host", |decoder, node| Some(decoder.parsed_many(node, pattern::host)));
     let path = fields.parsed("path_prefix", pattern::path_prefix);
-    let methods = fields.field("methods", |decoder, node| {
-        Some(decoder.one_or_many(node, |d, n| d.parsed(n, pattern::method)))
-    });
-    let in_the_clear = fields.parsed("in_the_clear", scalar::flag).is_some_and(|flag| flag.value);
+    let methods = fields.field("methods", |decoder, node| Some(decoder.parsed_many(node, pattern::method)));
+    let in_the_clear = fields.flag("in_the_clear");
     let whole = fields.at("path_prefix").is_none() || path.as_ref().is_some_and(|path| &*path.value == "/");
     let action = action(&mut fields, whole);
     let span = fields.span;
@@ -153,8 +155,8 @@ fn action(fields: &mut MappingReader<'_, '_>, whole: bool) -> Option<ActionSourc
         fields.not_here(&LimitsSource::KEYS, &why, "leave it out");
     }
     let strip_at = fields.at("strip_path_prefix");
-    let pass_host = fields.parsed("pass_host", scalar::flag).is_some_and(|flag| flag.value);
-    let strip = fields.parsed("strip_path_prefix", scalar::flag).is_some_and(|flag| flag.value);
+    let pass_host = fields.flag("pass_host");
+    let strip = fields.flag("strip_path_prefix");
     if let (true, true, Some(span)) = (strip, whole, strip_at) {
         let message = "`strip_path_prefix` means nothing without a `path_prefix`";
         fields.decoder.report.error_hint(span, message, "add the `path_prefix` to be taken off");
@@ -193,7 +195,7 @@ fn pass(fields: &mut MappingReader<'_, '_>) -> Option<ActionSource> {
             fields.close();
             return name.map(UpstreamUse::Named);
         }
-        let targets = decoder.one_or_many(node, |decoder, node| decoder.parsed(node, target::target));
+        let targets = decoder.parsed_many(node, target::target);
         Some(UpstreamUse::Inline(Inline { span, targets, tls: None, connect_timeout: None }))
     });
     if let Some(UpstreamUse::Named(_)) = one {
@@ -283,7 +285,7 @@ fn headers(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<(Arc<str>, Arc<s
     for (key, node) in entries {
         match header::field_name(&key.value) {
             Ok(name) => {
-                let values = decoder.one_or_many(node, |d, n| d.parsed(n, header::field_value));
+                let values = decoder.parsed_many(node, header::field_value);
                 headers.extend(values.into_iter().map(|value| (name.clone(), value.value)));
             }
             Err(error) => {

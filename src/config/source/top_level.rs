@@ -69,7 +69,7 @@ impl Source {
         once(&mut self.max_connections, connections, "max_connections", fields.decoder.report);
         let shutdown = fields.parsed("shutdown_timeout", scalar::duration);
         once(&mut self.shutdown_timeout, shutdown, "shutdown_timeout", fields.decoder.report);
-        let watch = fields.parsed("watch", scalar::flag);
+        let watch = fields.field("watch", Decoder::flag);
         once(&mut self.watch, watch, "watch", fields.decoder.report);
         let internal = fields.field("internal_api", internal_api);
         once(&mut self.internal_api, internal, "internal_api", fields.decoder.report);
@@ -162,7 +162,7 @@ fn internal_api(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Interna
     let mut fields = MappingReader::open(decoder, node, "the internal API")?;
     let bind = fields.field("bind", |decoder, node| {
         let text = decoder.text(node)?;
-        match internal_bind(&text.text, |path| decoder.resolve(path)) {
+        match internal_bind(&text.text, |path| decoder.resolve(path, text.span)) {
             Ok(value) => Some(Spanned { value, span: text.span }),
             Err(error) => {
                 decoder.value_error(&text, error);

@@ -21,6 +21,7 @@ pub(crate) struct UpstreamSource {
 }
 
 /// The upstream of a rule or a TCP listener.
+#[derive(Clone)]
 pub(crate) enum UpstreamUse {
     /// `upstream: name`.
     Named(Text),
@@ -29,6 +30,7 @@ pub(crate) enum UpstreamUse {
 }
 
 /// An upstream that is written where it is used.
+#[derive(Clone)]
 pub(crate) struct Inline {
     pub(crate) span: Span,
     pub(crate) targets: Vec<Spanned<TargetText>>,
@@ -92,7 +94,7 @@ pub(super) fn upstream_use(fields: &mut MappingReader<'_, '_>, with_tls: bool) -
 }
 
 fn targets(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Spanned<TargetText>>> {
-    Some(decoder.one_or_many(node, |decoder, node| decoder.parsed(node, target::target)))
+    Some(decoder.parsed_many(node, target::target))
 }
 
 /// `tls: {ca, insecure_skip_verify, sni}`. Its place is that of the key.
@@ -101,7 +103,7 @@ fn tls(fields: &mut MappingReader<'_, '_>) -> Option<Spanned<UpstreamTls>> {
     let tls = fields.field("tls", |decoder, node| {
         let mut fields = MappingReader::open(decoder, node, "`tls`")?;
         let ca = fields.field("ca", Decoder::path);
-        let insecure = fields.parsed("insecure_skip_verify", scalar::flag);
+        let insecure = fields.field("insecure_skip_verify", Decoder::flag);
         let sni = fields.parsed("sni", target::server_name);
         if let (Some(ca), Some(Spanned { value: true, .. })) = (&ca, &insecure) {
             let message = "`ca` means nothing beside `insecure_skip_verify`";

@@ -179,7 +179,9 @@ impl<'t> Reader<'t, '_> {
             let (event, key_span) = self.next()?;
             let (key, plain) = match event {
                 Event::MappingEnd => break,
-                Event::Scalar(text, style, _, None) => {
+                Event::Scalar(text, style, _, tag)
+                    if tag.as_deref().is_none_or(|tag| is_merge(tag, &text)) =>
+                {
                     (text.into_owned(), matches!(style, ScalarStyle::Plain))
                 }
                 _ => return Err(fault(key_span, "a key must be a plain word", None)),
@@ -269,6 +271,11 @@ fn merge_into(entries: &mut Vec<(Spanned<String>, Node)>, merge: Spanned<Node>) 
         entries.extend(base.into_iter().filter(|(key, _)| known.insert(key.value.clone())));
     }
     Ok(())
+}
+
+/// Whether a key with a tag is `!!merge <<`, as some programs write `<<`.
+fn is_merge(tag: &granit_parser::Tag, key: &str) -> bool {
+    key == "<<" && [tag.handle(), tag.suffix()].concat() == "tag:yaml.org,2002:merge"
 }
 
 fn tag_of(tag: &granit_parser::Tag) -> Option<Tag> {

@@ -62,6 +62,16 @@ fn anchors_and_merge_keys() {
     );
 }
 
+/// yq writes `<<` with its tag. Any other tag on a key is an error.
+#[test]
+fn a_merge_key_may_have_its_tag() {
+    assert_eq!(tree("x: &x {a: 1}\ny:\n  !!merge <<: *x\n  b: 2\n"), "{x={a=1} y={b=2 a=1}}");
+    assert_eq!(tree("x: &x {a: 1}\ny: {!<tag:yaml.org,2002:merge> <<: *x}\n"), "{x={a=1} y={a=1}}");
+    for text in ["!!merge a: 1", "!merge <<: {a: 1}", "!!str <<: {a: 1}", "!!str a: 1"] {
+        assert!(read(text).1.contains("a key must be a plain word"), "{text}");
+    }
+}
+
 #[test]
 fn every_duplicate_is_reported() {
     let (node, errors) = read("a: 1\na: 2\nb: {c: 1, c: 2}\n");

@@ -1,4 +1,4 @@
-//! A client: its stream, what was read of it, and its address.
+//! A client: its connection, the bytes read from it, and its address.
 
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
@@ -19,15 +19,15 @@ use crate::worker::Timer;
 
 /// One connection of a client.
 pub(in crate::proxy) struct Client {
-    /// Where it came in.
+    /// The listener that accepted it.
     pub(in crate::proxy) listener_state: Rc<ListenerState>,
     pub(in crate::proxy) stream: Stream,
     pub(in crate::proxy) input: Input,
-    /// The address of the other side; an IPv4 address that came by way of IPv6 is one again.
+    /// The client's address: that of the connection, or that of a PROXY header. Never an IPv4-mapped IPv6 address.
     pub(in crate::proxy) peer: IpAddr,
-    /// For everything that is read from the client.
+    /// The timer for waits for the client.
     pub(in crate::proxy) timer: Timer,
-    /// Addresses of the client and of what it connected to, where a PROXY header named them.
+    /// Addresses of the client and of its destination, if a PROXY header announced them.
     pub(in crate::proxy) proxy_header_addresses: Option<Box<(SocketAddr, SocketAddr)>>,
     pub(in crate::proxy) handle: Rc<ConnectionHandle>,
     pub(in crate::proxy) _permit: Permit,
@@ -35,10 +35,10 @@ pub(in crate::proxy) struct Client {
 }
 
 impl Client {
-    /// What `future` gives, unless the client resets its connection first: then nothing is waited for.
+    /// Runs `future`, unless the client resets its connection first.
     ///
     /// # Errors
-    /// Those of `future`, and `ClientGone`.
+    /// Those of `future`, and `ClientGone` after a reset.
     pub(in crate::proxy) async fn unless_gone<T, E: Into<Failure>>(
         &self,
         future: impl Future<Output = Result<T, E>>,
@@ -53,33 +53,19 @@ impl Client {
         until_gone.await
     }
 
-    /// Says that it waits for a request, until what this returns is dropped: it may have to make room for others.
+    /// Lists the connection as idle until the result is dropped. An idle connection may have to make room for
+    /// another.
     pub(in crate::proxy) fn idle(&self) -> Idling {
         self.listener_state.idle(&self.handle)
     }
-
-    /// Waits for the first byte of a client that has to speak before it is served; `false` if the connection was
-    /// told to drain before that. Has no deadline of its own.
-    pub(in crate::proxy) async fn speaks(&self) -> bool {
-        poll_fn(|cx| {
-            if self.stream.poll_readable(cx).is_ready() {
-                return Poll::Ready(true);
-            }
-            if self.handle.poll_draining(cx).is_ready() && self.stream.is_open_and_idle() {
-                return Poll::Ready(false);
-            }
-            Poll::Pending
-        })
-        .await
-    }
 }
 
-/// An IPv4 address that came by way of an IPv6 socket is one again.
+/// The IP address of a peer, as IPv4 if it is an IPv4-mapped IPv6 address.
 pub(in crate::proxy) fn peer_address(peer: SocketAddr) -> IpAddr {
     peer.ip().to_canonical()
 }
 
-/// A connection in the counters of its listener: opened when made, closed when dropped.
+/// A connection in the counters of its listener. It is counted as opened here, and as closed when dropped.
 pub(in crate::proxy) struct OpenConnection(Arc<ListenerCounters>);
 
 impl OpenConnection {

@@ -1,5 +1,5 @@
-//! The connections of one listener: told to drain when it closes, and closed when they do not end in time. A
-//! tunnel is closed too when a reload has removed its rule.
+//! The connections of one listener. They drain when the listener closes, and are closed if they do not end in time. A
+//! tunnel is closed, too, if a reload has removed its rule.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -16,8 +16,8 @@ use crate::generation::ListenerSnapshot;
 use crate::generation::TunnelContext;
 use crate::tls::Admission;
 
-/// How long a connection that drains waits for a request after its beginning, and after each answer that said
-/// that it stays: a client that has read this may be sending already, and a close would lose that request.
+/// How long a draining connection waits for a request after its beginning, and after each response that kept it open.
+/// The client may be sending a request already, and a close would lose it.
 const STAYS: Duration = Duration::from_secs(1);
 
 /// The connections of one listener on one worker.
@@ -39,35 +39,35 @@ struct State {
 /// How far a connection has been told to end.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum DrainStage {
-    /// It goes on.
+    /// It serves requests.
     Serving,
-    /// It finishes its exchange and takes no other.
+    /// It finishes its exchange and takes no further request.
     Draining,
     /// It ends at once.
     Closed,
 }
 
-/// What a connection's own task and the rest of its listener know of each other.
+/// The state that the task of a connection shares with its listener.
 pub(in crate::proxy) struct ConnectionHandle {
     connections: Rc<State>,
     key: usize,
     stage: Cell<DrainStage>,
     /// The task of the connection.
     waker: Cell<Option<Waker>>,
-    /// Bytes of all answers.
+    /// Bytes of all responses.
     bytes_answered: Cell<u64>,
-    /// When the connection began, or the last answer was sent.
+    /// When the connection began, or its last response was sent.
     answered: Cell<Instant>,
-    /// The connection has to make room: it waits for no other request.
+    /// The connection has to make room, so it waits for no further request.
     must_make_room: Cell<bool>,
-    /// Its rule, and what its client was admitted by, once the connection is a tunnel.
+    /// The rule of a tunnel, and how its client was admitted.
     tunnel: RefCell<Option<TunnelRule>>,
 }
 
 type TunnelRule = (Rc<TunnelContext>, Admission);
 
 impl Connections {
-    /// Adds a connection, until its handle is dropped.
+    /// Registers a connection until its handle is dropped.
     pub(in crate::proxy) fn register(&self, now: Instant) -> Rc<ConnectionHandle> {
         let mut open = self.state.open.borrow_mut();
         let entry = open.vacant_entry();
@@ -86,19 +86,19 @@ impl Connections {
         handle
     }
 
-    /// Tells all connections to finish what they do, and those that come later too.
+    /// Tells all connections to drain, and those that come later, too.
     pub(in crate::proxy) fn drain(&self) {
         self.state.draining.set(true);
         self.advance(DrainStage::Draining, |_| true);
     }
 
-    /// Ends every connection now.
+    /// Closes every connection now.
     pub(in crate::proxy) fn close_all(&self) {
         self.advance(DrainStage::Closed, |_| true);
     }
 
-    /// The listener serves `snapshot` from now on. A tunnel ends after the `shutdown_timeout` of `snapshot` if its
-    /// rule is gone, or if its client would not be admitted any more.
+    /// Applies a reload: the listener serves `snapshot` from now on. A tunnel ends after the `shutdown_timeout` of
+    /// `snapshot` if its rule is gone, or if its client would not be admitted any more.
     pub(in crate::proxy) fn reload(&self, snapshot: &Rc<ListenerSnapshot>) {
         self.state.reloaded.replace(Some(snapshot.clone()));
         let mut serves = serves_rule(snapshot);
@@ -112,8 +112,8 @@ impl Connections {
         }
     }
 
-    /// Ends these tunnels after the `shutdown_timeout` of `snapshot`, unless their rule is there again. `keys`
-    /// are in order.
+    /// Closes these tunnels after the `shutdown_timeout` of `snapshot`, unless a later reload has brought their rule
+    /// back. `keys` are sorted.
     fn close_after_timeout(&self, snapshot: &Rc<ListenerSnapshot>, keys: Vec<usize>) {
         let (worker, timeout) = (snapshot.worker().clone(), snapshot.listener().shutdown_timeout);
         let state = Rc::downgrade(&self.state);
@@ -129,7 +129,7 @@ impl Connections {
         snapshot.worker().spawn(end).detach();
     }
 
-    /// Waits until there is no connection.
+    /// Waits until no connection is open.
     pub(in crate::proxy) async fn all_closed(&self) {
         poll_fn(|cx| {
             if self.state.open.borrow().is_empty() {
@@ -151,7 +151,7 @@ impl Connections {
     }
 }
 
-/// Whether `snapshot` lets a tunnel go on. Its rule is compared once, however many tunnels began on it.
+/// Tells whether `snapshot` lets a tunnel go on. Each rule is compared once, for any number of tunnels.
 fn serves_rule(snapshot: &ListenerSnapshot) -> impl FnMut(&TunnelRule) -> bool {
     let mut known: HashMap<(u64, Option<usize>), bool> = HashMap::new();
     move |(context, admission)| {
@@ -161,18 +161,18 @@ fn serves_rule(snapshot: &ListenerSnapshot) -> impl FnMut(&TunnelRule) -> bool {
 }
 
 impl ConnectionHandle {
-    /// Counts bytes of an answer that were sent.
+    /// Counts bytes of a response that were sent at `now`.
     pub(in crate::proxy) fn was_answered(&self, bytes: u64, now: Instant) {
         self.bytes_answered.set(self.bytes_answered.get() + bytes);
         self.answered.set(now);
     }
 
-    /// Bytes of all answers on this connection.
+    /// Bytes of all responses on this connection.
     pub(in crate::proxy) fn bytes_answered(&self) -> u64 {
         self.bytes_answered.get()
     }
 
-    /// How long the connection still waits for a request although it was told to drain.
+    /// How long a draining connection still waits for a request.
     pub(in crate::proxy) fn stays_for(&self, now: Instant) -> Duration {
         if self.must_make_room.get() {
             return Duration::ZERO;
@@ -185,7 +185,8 @@ impl ConnectionHandle {
         self.stage.get() >= DrainStage::Draining
     }
 
-    /// Tells the connection to drain and not to wait for another request, because another needs its place.
+    /// Tells the connection to drain without a further wait for a request, because another connection needs its
+    /// permit.
     pub(in crate::proxy) fn make_room(&self) {
         self.must_make_room.set(true);
         self.advance(DrainStage::Draining);
@@ -227,7 +228,7 @@ impl ConnectionHandle {
         if self.stage.get() >= stage {
             return Poll::Ready(());
         }
-        // All polls of a connection come from its one task, so one place for a waker is enough.
+        // Only the task of the connection polls this, so one waker is enough.
         let waker = self.waker.take().filter(|waker| waker.will_wake(cx.waker()));
         self.waker.set(Some(waker.unwrap_or_else(|| cx.waker().clone())));
         Poll::Pending
@@ -235,8 +236,8 @@ impl ConnectionHandle {
 }
 
 pin_project! {
-    /// Polls `stay`, what a connection does, until it is done; or calls `on_closed`, if the connection is closed
-    /// before.
+    /// Polls `stay`, the life of a connection, until it is done. Calls `on_closed` if the connection is closed before
+    /// that.
     pub(in crate::proxy) struct UntilClosed<F, G> {
         handle: Rc<ConnectionHandle>,
         #[pin]
@@ -282,7 +283,7 @@ mod tests {
     use std::pin::pin;
 
     #[test]
-    fn a_connection_that_drains_may_finish_and_a_closed_one_may_not() {
+    fn a_draining_connection_may_finish_and_a_closed_connection_may_not() {
         let connections = Connections::default();
         let handle = connections.register(Instant::now());
         assert!(!handle.is_draining());
@@ -299,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_last_connection_is_noticed() {
+    fn the_last_connection_that_ends_wakes_the_listener() {
         let connections = Connections::default();
         let (one, other) = (connections.register(Instant::now()), connections.register(Instant::now()));
         let mut wait = pin!(connections.all_closed());

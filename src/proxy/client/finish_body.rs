@@ -1,4 +1,4 @@
-//! The end of an exchange on the client's side.
+//! The end of an exchange on the client's side: the rest of the request's body, or the close.
 
 use std::future::poll_fn;
 use std::io;
@@ -8,50 +8,46 @@ use std::time::Duration;
 use futures_lite::future::poll_once;
 
 use super::client::Client;
+use super::keep_alive::KeepAlive;
 use super::request::DRAIN_BYTES;
 use super::unfinished::Unfinished;
 use super::wait::{IdleEnd, wait_for_request};
-use crate::proxy::exchange::AfterExchange;
 use crate::proxy::transfer::{Body, Incoming};
 
-/// How long a connection that ends is read, so that a reset does not overtake the answer.
+/// How long a closing connection is read, so that a reset does not overtake the response.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
-/// Bytes that leave for a client as soon as they are written: ten packets (RFC 6928, section 2), less what
-/// TLS and TCP add. Of more than that, some may still be here when the connection is to be closed.
+/// Bytes that leave for a client as soon as they are written: ten packets (RFC 6928, section 2), less the overhead of
+/// TLS and TCP. Of a longer response, some may still be in the send buffer when the connection is to be closed.
 const SENT_AT_ONCE: u64 = 13 * 1024;
 
-/// How long a client may take to receive the rest of what was written, and to end its side then.
+/// How long a client may take to receive a long response and then to end its side.
 const LINGER_TIME: Duration = Duration::from_secs(30);
 
-/// Ends an exchange on the client's side: reads what is left of the request's body, so that another request
-/// may follow, or closes in a way that lets the client read all that it was sent.
-pub(in crate::proxy) async fn finish_body(
-    client: &mut Client,
-    body: &mut Body,
-    end: AfterExchange,
-) -> AfterExchange {
-    match end {
-        AfterExchange::KeepAlive if discard_rest(client, body).await => return AfterExchange::KeepAlive,
-        AfterExchange::KeepAlive | AfterExchange::Close => {}
-        end => return end,
+/// Ends an exchange on the client's side. Reads the rest of the request's body, so that another request may follow.
+/// Else closes in a way that lets the client read all that it was sent. Returns whether another request may follow.
+pub(in crate::proxy) async fn finish_body(client: &mut Client, body: &mut Body, keep: KeepAlive) -> bool {
+    let mut unfinished = Unfinished::default();
+    match keep {
+        KeepAlive::Keep if discard_rest(client, body, &mut unfinished).await => return true,
+        KeepAlive::Keep | KeepAlive::Close => {}
+        KeepAlive::Cut => return false,
     }
     body.release(&mut client.input);
-    close(client, !body.is_complete()).await;
-    AfterExchange::Close
+    close(client, !body.is_complete(), unfinished).await;
+    false
 }
 
-/// Reads and discards the rest of the body. Whether it came. The head of the answer has said that the connection
-/// stays, so the rest has the time that the next request has: the client may send it as late.
-async fn discard_rest(client: &mut Client, body: &mut Body) -> bool {
-    let mut idling = None;
+/// Reads and discards the rest of the body. Whether it came. The response has kept the connection open, so the rest
+/// has as much time as the next request: the client may send it as late.
+async fn discard_rest(client: &mut Client, body: &mut Body, unfinished: &mut Unfinished) -> bool {
     loop {
         let Client { stream, input, .. } = client;
         let mut rest = Incoming { stream, input, body };
         if let Some(ended) = poll_once(pin!(rest.discard())).await {
             return matches!(ended, Ok(true));
         }
-        idling.get_or_insert_with(|| client.idle());
+        unfinished.begin(&client.listener_state, &client.handle);
         let timeout = client.listener_state.snapshot().http().map(|http| http.idle_timeout);
         let Some(timeout) = timeout else { return false };
         if !matches!(wait_for_request(client, timeout).await, IdleEnd::Request) {
@@ -60,15 +56,17 @@ async fn discard_rest(client: &mut Client, body: &mut Body) -> bool {
     }
 }
 
-/// A close with unread bytes behind it is a reset, bytes that come after the close cause one, and a reset may
-/// overtake the answer (RFC 9112, section 9.6). So what the client still says is read until it ends its side
-/// too, within bounds. `talks`: there is more of its request to come.
+/// Closes a connection so that the client can read the whole response.
 ///
-/// A short answer has left by now, and needs none of this when the client has nothing to say.
-async fn close(client: &mut Client, talks: bool) {
+/// Closing a socket with unread bytes resets it, and so do bytes that come later. A reset may overtake the response
+/// (RFC 9112, section 9.6). So smolgate ends its side and reads on until the client ends its side too, within bounds.
+/// `sends`: more of the client's request is to come.
+///
+/// After a short response none of this is needed if the client sends nothing: the response has left already.
+async fn close(client: &mut Client, sends: bool, mut unfinished: Unfinished) {
     let Client { listener_state, stream, input, timer, handle, .. } = client;
     let is_long = handle.bytes_answered() > SENT_AT_ONCE;
-    let drains = is_long || talks || !input.is_empty() || stream.has_pending_event();
+    let drains = is_long || sends || !input.is_empty() || stream.has_pending_event();
     if handle.bytes_answered() == 0 || !drains && !stream.is_encrypted() {
         return;
     }
@@ -85,6 +83,6 @@ async fn close(client: &mut Client, talks: bool) {
         Ok(())
     };
     let ended = timer.within(if is_long { LINGER_TIME } else { DRAIN_TIME }, ended);
-    // Whatever comes of it, the connection is closed next.
-    let _: io::Result<()> = Unfinished::new(listener_state, handle).wait(ended).await;
+    // The connection is closed next, so an error changes nothing.
+    let _: io::Result<()> = unfinished.wait(listener_state, handle, ended).await;
 }

@@ -1,4 +1,4 @@
-//! The connections of a worker that wait for their clients, and which of them makes room when there is none.
+//! The idle connections of a worker. The one idle longest makes room when `max_connections` is reached.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,11 +11,11 @@ use super::connections::ConnectionHandle;
 use crate::generation::{Permits, Told};
 use crate::worker::Worker;
 
-/// No entry.
+/// The key of no entry.
 const END: usize = usize::MAX;
 
-/// The idle connections of a worker, in the order in which they became so. To enter and to leave costs the same
-/// however many they are.
+/// The idle connections of a worker, in the order in which they became idle. A doubly linked list in a slab: the cost
+/// of adding and removing does not depend on their number.
 pub struct Idle {
     list: RefCell<List>,
     told: Arc<Told>,
@@ -32,37 +32,37 @@ struct Entry {
     since: Instant,
     before: usize,
     after: usize,
-    /// It was not asked to make room yet.
+    /// It is in the list: it was not told to make room yet.
     listed: bool,
 }
 
-/// A connection is idle until this is dropped.
+/// Keeps a connection listed as idle until dropped.
 pub(in crate::proxy) struct Idling {
     idle: Rc<Idle>,
     key: usize,
 }
 
 impl Idle {
-    /// None yet. Connections of this worker make room when another worker asks for it, too.
+    /// An empty list. Its connections make room, too, when another worker asks for it.
     pub fn new(worker: &Worker, permits: &Permits) -> Rc<Self> {
         let (told, asked) = permits.join();
         let list = List { entries: Slab::new(), first: END, last: END };
         let idle = Rc::new(Self { list: RefCell::new(list), told });
         let (own, worker_too, permits) = (idle.clone(), worker.clone(), permits.clone());
-        let obey = async move {
+        let make_room_when_asked = async move {
             while asked.recv().await.is_ok() {
                 if permits.are_wanted() {
                     own.make_room();
-                    // It leaves before the next one is asked.
+                    // Let it close before the next request for room is handled.
                     worker_too.yield_now().await;
                 }
             }
         };
-        worker.spawn(obey).detach();
+        worker.spawn(make_room_when_asked).detach();
         idle
     }
 
-    /// A connection waits from now on for a request.
+    /// Adds a connection that is idle from now on.
     pub(in crate::proxy) fn register(self: &Rc<Self>, handle: &Rc<ConnectionHandle>, now: Instant) -> Idling {
         let mut list = self.list.borrow_mut();
         let (before, handle) = (list.last, handle.clone());
@@ -78,7 +78,7 @@ impl Idle {
         Idling { idle: self.clone(), key }
     }
 
-    /// Asks the connection that has been idle longest to leave.
+    /// Tells the connection that has been idle longest to drain.
     fn make_room(&self) {
         let mut list = self.list.borrow_mut();
         let first = list.first;
@@ -108,7 +108,7 @@ impl Idle {
 }
 
 impl Idling {
-    /// Whether the connection was asked to make room. Its task was woken then, by [`ConnectionHandle::make_room`].
+    /// Whether the connection was told to make room. [`ConnectionHandle::make_room`] has woken its task then.
     pub(super) fn must_make_room(&self) -> bool {
         !self.idle.list.borrow().entries[self.key].listed
     }
@@ -121,7 +121,7 @@ impl Drop for Idling {
             self.idle.unlist(&mut list, self.key);
         }
         let entry = list.entries.remove(self.key);
-        // Only now, outside the borrow: its guest may be the last of a connection.
+        // Dropped outside the borrow, because the entry may hold the last handle of a connection.
         drop(list);
         drop(entry);
     }
@@ -134,12 +134,12 @@ mod tests {
     use crate::worker;
 
     #[test]
-    fn the_one_that_has_been_idle_longest_makes_room_and_is_asked_once() {
+    fn the_connection_idle_longest_makes_room_and_is_told_once() {
         let ended = worker::run(|worker| async move {
             let (connections, idle) = (Connections::default(), Idle::new(&worker, &Permits::new(0)));
             let all: Vec<_> = (0..5).map(|_| connections.register(worker.now())).collect();
             let mut idling: Vec<_> = all.iter().map(|handle| idle.register(handle, worker.now())).collect();
-            // In the middle, at the end, and at the front; one of them comes back.
+            // Remove entries in the middle, at the end and at the front; add one of them again.
             idling.remove(2);
             idling.remove(3);
             idling.remove(0);

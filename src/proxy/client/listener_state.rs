@@ -1,4 +1,4 @@
-//! What a client has of the address that it came in by.
+//! The part of a listener that its clients hold.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -7,11 +7,11 @@ use super::connections::{ConnectionHandle, Connections};
 use super::idle::{Idle, Idling};
 use crate::generation::ListenerSnapshot;
 
-/// What is served at an address now, and its connections.
+/// The snapshot that a listener serves now, and its connections.
 pub(in crate::proxy) struct ListenerState {
     snapshot: RefCell<Rc<ListenerSnapshot>>,
     pub(in crate::proxy) connections: Connections,
-    /// Those of this worker that wait for a request.
+    /// The idle connections of this worker.
     idle: Rc<Idle>,
 }
 
@@ -20,17 +20,17 @@ impl ListenerState {
         Self { snapshot: RefCell::new(snapshot), connections: Connections::default(), idle }
     }
 
-    /// What is served here now.
+    /// The snapshot in force. Take it for each request, and release it soon: it keeps its generation in memory.
     pub(in crate::proxy) fn snapshot(&self) -> Rc<ListenerSnapshot> {
         self.snapshot.borrow().clone()
     }
 
-    /// A connection of this address waits for a request until what this returns is dropped.
+    /// Lists a connection as idle until the result is dropped.
     pub(in crate::proxy) fn idle(&self, handle: &Rc<ConnectionHandle>) -> Idling {
         self.idle.register(handle, self.snapshot.borrow().worker().now())
     }
 
-    /// Serves another site from the next request on.
+    /// Serves `snapshot` from the next request on.
     pub(in crate::proxy) fn install(&self, snapshot: Rc<ListenerSnapshot>) {
         self.connections.reload(&snapshot);
         *self.snapshot.borrow_mut() = snapshot;

@@ -1,34 +1,31 @@
-//! A request, once its head is no longer looked at.
+//! The few values of a request that are needed after its head was parsed.
 
-use super::connections::ConnectionHandle;
 use crate::http::{Framing, Method, Name, RequestHead, Version, list_items};
 
-/// Bytes of a request that are read and discarded, so that the connection can be used again, or so that a reset
-/// does not overtake the answer.
+/// Bytes of a request that are read and discarded at most, to use the connection again, or to keep a reset from
+/// overtaking the response.
 pub(in crate::proxy) const DRAIN_BYTES: usize = 256 * 1024;
 
-/// What is known of a request once its head is no longer looked at.
+/// The values of a request that are needed after its head was parsed.
 pub(in crate::proxy) struct Request {
     pub(in crate::proxy) method: Method,
     pub(in crate::proxy) version: Version,
     pub(in crate::proxy) framing: Framing,
-    /// The client would go on with this connection.
+    /// The client means to send another request on this connection.
     pub(in crate::proxy) keep_alive: bool,
-    /// It asks for `Upgrade: websocket`.
+    /// The head asks for `Upgrade: websocket`.
     pub(in crate::proxy) upgrade: bool,
-    /// It sent `Expect: 100-continue`.
+    /// The head has `Expect: 100-continue`.
     pub(in crate::proxy) expects: bool,
-    /// It sent `TE: trailers`.
+    /// The head has `TE: trailers`.
     pub(in crate::proxy) accepts_trailers: bool,
-    /// What it likes best of what own answers come in.
+    /// The preferred media type for responses of smolgate's own.
     pub(in crate::proxy) prefers: Media,
     /// Bytes of the head.
     pub(in crate::proxy) len: usize,
-    /// Index of the rule that matched.
-    pub(in crate::proxy) rule: Option<usize>,
 }
 
-/// What own answers come in.
+/// The media types of responses of smolgate's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::proxy) enum Media {
     #[default]
@@ -38,13 +35,13 @@ pub(in crate::proxy) enum Media {
 }
 
 impl Media {
-    /// What `Accept` names first of what we have; text when it names none of it. Weights are not
-    /// read: who cares for the form of an error message names it first.
-    pub(in crate::proxy) fn of(head: &RequestHead<'_>) -> Self {
+    /// The first media type in `Accept` that smolgate has, or text. Weights are ignored: a client that cares for the
+    /// form of an error message names it first.
+    fn of(head: &RequestHead<'_>) -> Self {
         Self::preferred(head.fields.get(Name::Accept).unwrap_or_default())
     }
 
-    pub(in crate::proxy) fn preferred(accept: &[u8]) -> Self {
+    pub(super) fn preferred(accept: &[u8]) -> Self {
         let known = list_items(accept).find_map(|item| {
             let media = item.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
             match media {
@@ -59,14 +56,45 @@ impl Media {
 }
 
 impl Request {
-    /// Whether it may go to a target twice: doing it twice is doing it once (RFC 9110, section 9.2.2),
-    /// and all of it is still there.
+    /// A request whose head was not read.
+    pub(in crate::proxy) fn unknown() -> Self {
+        Self {
+            method: Method::Other,
+            version: Version::Http11,
+            framing: Framing::UntilClose,
+            keep_alive: false,
+            upgrade: false,
+            expects: false,
+            accepts_trailers: false,
+            prefers: Media::default(),
+            len: 0,
+        }
+    }
+
+    /// The request of this head.
+    pub(in crate::proxy) fn of(head: &RequestHead<'_>) -> Self {
+        Self {
+            method: head.known_method,
+            version: head.version,
+            framing: head.framing,
+            keep_alive: head.keep_alive,
+            upgrade: head.upgrade_websocket,
+            expects: head.expect_continue,
+            accepts_trailers: head.accepts_trailers,
+            prefers: Media::of(head),
+            len: head.len,
+        }
+    }
+
+    /// Whether the request may be sent to a target twice. Its method must be idempotent (RFC 9110, section 9.2.2),
+    /// and all of it must still be in the input.
     pub(in crate::proxy) fn is_repeatable(&self) -> bool {
         self.method.is_idempotent() && self.framing == Framing::None
     }
 
-    /// Whether what is left of it, after the first `received` bytes, will come and is little enough to be read for
-    /// nothing: of chunks nobody knows, and who waits for leave to send a body sends none after a final answer.
+    /// Whether the rest of the request, after the first `received` bytes, will come and is short enough to be
+    /// discarded. The length of a chunked body is unknown. A client that sent `Expect: 100-continue` may never send
+    /// its body after a final status.
     pub(in crate::proxy) fn ends_soon(&self, received: u64) -> bool {
         match self.framing {
             Framing::None => true,
@@ -78,14 +106,4 @@ impl Request {
             Framing::Chunked | Framing::UntilClose => false,
         }
     }
-}
-
-/// Whether a connection stays after the answer to a request. Asked when the head of that answer is written, and
-/// not again: it says so. `ends_soon`: the rest of the request is here, or soon read.
-pub(in crate::proxy) fn keeps_connection(
-    handle: &ConnectionHandle,
-    request: &Request,
-    ends_soon: bool,
-) -> bool {
-    request.keep_alive && ends_soon && !handle.is_draining()
 }

@@ -1,20 +1,20 @@
-//! What is to be done with a request.
+//! The result of a decision.
 
-use crate::config::plan::{Pass, Proxy};
+use crate::config::plan::Pass;
+use crate::proxy::forward::Attempts;
+use crate::proxy::local_reply::Reply;
 use crate::proxy::record::Failure;
-use crate::worker::Buffer;
 
-/// What is to be done.
+/// The act that a request leads to.
 pub(in crate::proxy) enum Act<'a> {
-    /// Forward it to this target, the first of those that will be tried; its head is written.
-    Forward { proxy: &'a Proxy, first_target: usize, head: Buffer },
-    /// Send this answer, and say in it whether the connection stays; the body is the rule's own, if it is too long to
-    /// be copied behind the head.
-    Reply { status: u16, head: Buffer, body: &'a [u8], keep: bool },
-    /// Pass the whole connection on, this head included: it is all still there.
+    /// Forward the request to a target of its rule. The head for the first target is written.
+    Forward(Attempts<'a>),
+    /// Send a response of smolgate's own, which is written.
+    Reply(Reply<'a>),
+    /// Pass the whole connection on, beginning with this head: all of it is still in the input.
     Pass(&'a Pass),
-    /// Close the connection without an answer.
+    /// Close the connection without a response.
     Drop,
-    /// Refuse it: no rule matched, or it is nothing that the rule may take.
+    /// Refuse the request: its head is not valid, no rule matches, or its rule does not take it.
     Refuse(Failure),
 }

@@ -1,4 +1,4 @@
-//! From the bytes of a request's head to what is to be done with it.
+//! From the bytes of a request's head to an act.
 
 mod read;
 

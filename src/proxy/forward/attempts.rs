@@ -1,109 +1,107 @@
-//! From a request to a connection on which to send it: an idle one, a new one, the next target.
+//! The search for a connection to send a request on: an idle one, a new one, one to the next target.
 
 use std::time::Duration;
 
-use super::request_head::rebuild_head;
-use crate::config::plan::Proxy;
-use crate::generation::ListenerSnapshot;
-use crate::proxy::client::{Client, Request};
+use super::request_head::{rebuild_request_head, request_head};
+use crate::config::plan::{Proxy, Rule};
+use crate::http::RequestHead;
+use crate::proxy::client::Exchange;
 use crate::proxy::record::Failure;
-use crate::upstream::TargetConnection;
+use crate::upstream::{Pool, TargetConnection, Upstream};
 use crate::worker::Buffer;
 
-/// How far the search for a target that answers has got.
-pub(in crate::proxy) struct Attempts {
+/// The search for a target that answers.
+pub(in crate::proxy) struct Attempts<'a> {
+    rule: &'a Rule,
+    pub(super) proxy: &'a Proxy,
+    upstream: &'a Upstream,
     first_target: usize,
     /// Targets that were tried already.
     tried: usize,
-    /// No idle connection any more: one of them has just turned out to be dead.
+    /// Take no idle connection, because one was just found to be closed.
     fresh: bool,
-    /// The head for the target that is tried next.
+    /// The head for the first target.
     head: Option<Buffer>,
 }
 
-impl Attempts {
-    pub(in crate::proxy) fn new(first_target: usize, head: Buffer) -> Self {
-        Self { first_target, tried: 0, fresh: false, head: Some(head) }
+impl<'a> Attempts<'a> {
+    /// Chooses the first target and writes the head for it.
+    pub(in crate::proxy) fn new(
+        exchange: &Exchange<'a>,
+        rule: &'a Rule,
+        proxy: &'a Proxy,
+        head: &RequestHead<'_>,
+    ) -> Self {
+        let upstream = exchange.snapshot.upstreams.get(proxy.upstream);
+        let first_target = upstream.next_target();
+        let origin = upstream.pool(first_target, 0).origin();
+        let head = request_head(exchange, rule, proxy, origin, head);
+        Self { rule, proxy, upstream, first_target, tried: 0, fresh: false, head: Some(head) }
     }
 
-    /// An idle link to the target whose turn it is.
-    pub(super) fn take_idle(
-        &self,
-        snapshot: &ListenerSnapshot,
-        request: &Request,
-        proxy: &Proxy,
-    ) -> Option<Box<TargetConnection>> {
-        let upstream = snapshot.upstreams.get(proxy.upstream);
-        // A request that cannot be sent twice is worth a system call that makes a dead link unlikely.
-        let verify = !request.is_repeatable();
-        let pool = upstream.pool(self.first_target, self.tried);
-        let idle = if self.fresh { None } else { pool.take_idle(snapshot.worker().now(), verify) };
-        idle.inspect(|_| upstream.counters.reused.add(1))
+    /// Takes an idle connection to the current target.
+    pub(super) fn take_idle(&self, exchange: &Exchange<'_>) -> Option<Box<TargetConnection>> {
+        if self.fresh {
+            return None;
+        }
+        // For a request that cannot be sent twice, a system call makes sure that the connection is probably open.
+        let verify = !exchange.request.is_repeatable();
+        let idle = self.pool().take_idle(exchange.snapshot.worker().now(), verify);
+        idle.inspect(|_| self.upstream.counters.reused.add(1))
     }
 
-    /// A new link to the target whose turn it is, or a link to the next one that has or gives any.
+    /// Opens a connection to the current target, or takes or opens one to a target after it.
     ///
     /// # Errors
-    /// When no target that may be tried can be connected to: what the last one failed with.
-    pub(super) async fn open(
-        &mut self,
-        snapshot: &ListenerSnapshot,
-        request: &Request,
-        proxy: &Proxy,
-    ) -> Result<Box<TargetConnection>, Failure> {
-        let upstream = snapshot.upstreams.get(proxy.upstream);
+    /// When no target that may be tried can be connected to: the error of the last one.
+    pub(super) async fn open(&mut self, exchange: &Exchange<'_>) -> Result<Box<TargetConnection>, Failure> {
+        let Upstream { name, counters, connect_timeout, .. } = self.upstream;
         loop {
-            let pool = upstream.pool(self.first_target, self.tried);
-            let error = match pool.open(snapshot.worker(), upstream.connect_timeout).await {
+            let error = match self.pool().open(exchange.snapshot.worker(), *connect_timeout, &[]).await {
                 Ok(target) => {
-                    upstream.counters.opened.add(1);
+                    counters.opened.add(1);
                     return Ok(target);
                 }
                 Err(error) => error,
             };
-            upstream.counters.failed.add(1);
+            counters.failed.add(1);
             self.tried += 1;
             self.head = None;
-            if self.tried >= upstream.tries() {
-                return Err(Failure::of_connects(error, self.tried > 1 && self.tried == upstream.targets()));
+            if self.tried >= self.upstream.tries() {
+                let all = self.tried > 1 && self.tried == self.upstream.targets();
+                return Err(Failure::of_connects(error, all));
             }
-            tracing::info!(upstream = %upstream.name, %error, reason = error.reason.code(), "trying the next target");
-            if let Some(target) = self.take_idle(snapshot, request, proxy) {
+            tracing::info!(upstream = %name, %error, reason = error.reason.code(), "trying the next target");
+            if let Some(target) = self.take_idle(exchange) {
                 return Ok(target);
             }
         }
     }
 
-    /// The head to send on the link that was found.
+    /// The head to send on the connection that was found.
     ///
     /// # Errors
-    /// When it has to be written again, and cannot be.
-    pub(super) fn head(
-        &mut self,
-        client: &Client,
-        snapshot: &ListenerSnapshot,
-        request: &Request,
-        proxy: &Proxy,
-    ) -> Result<Buffer, Failure> {
-        let pool = || snapshot.upstreams.get(proxy.upstream).pool(self.first_target, self.tried);
-        self.head.take().map_or_else(|| rebuild_head(client, snapshot, request, pool()), Ok)
+    /// Those of [`rebuild_request_head`].
+    pub(super) fn head(&mut self, exchange: &Exchange<'_>) -> Result<Buffer, Failure> {
+        match self.head.take() {
+            Some(head) => Ok(head),
+            None => rebuild_request_head(exchange, self.rule, self.proxy, self.pool().origin()),
+        }
     }
 
-    /// Says that the link died before a byte of response, so that the next one is new.
+    /// Uses no idle connections from now on, because the last one was closed without a response.
     pub(super) fn use_new_connection(&mut self) {
         self.fresh = true;
     }
 
-    /// Gives a link back to the pool it came from. `time` is how long its target would keep it.
-    pub(super) fn give_back(
-        &self,
-        snapshot: &ListenerSnapshot,
-        proxy: &Proxy,
-        target: Box<TargetConnection>,
-        time: Duration,
-    ) {
-        let upstream = snapshot.upstreams.get(proxy.upstream);
-        let until = snapshot.worker().now() + time.min(upstream.idle_timeout);
-        upstream.pool(self.first_target, self.tried).put_back(target, until);
+    /// Puts a connection back into its pool. `time` is how long its target would keep it.
+    pub(super) fn give_back(&self, exchange: &Exchange<'_>, target: Box<TargetConnection>, time: Duration) {
+        let until = exchange.snapshot.worker().now() + time.min(self.upstream.idle_timeout);
+        self.pool().put_back(target, until);
+    }
+
+    /// The pool of the current target.
+    fn pool(&self) -> &'a Pool {
+        self.upstream.pool(self.first_target, self.tried)
     }
 }

@@ -1,36 +1,39 @@
-//! What a target is told of the client: `X-Forwarded-*`, `X-Real-IP` and `Forwarded`.
+//! The fields that describe the client: `X-Forwarded-*`, `X-Real-IP` and `Forwarded`.
 
 use std::io::Write;
 use std::net::IpAddr;
 
 use crate::config::plan::HttpListener;
 use crate::http::{Authority, Fields, Name, RequestHead};
-use crate::proxy::client::Client;
+use crate::proxy::client::Exchange;
 use crate::worker::Buffer;
 
-/// What is said of the client, and whether what it says itself is kept.
+/// The description of a client, and whether its own such fields are kept.
 pub struct Forwarded {
     /// The address of the connection.
     pub peer: IpAddr,
-    /// It is one of `trusted_proxies`.
+    /// The address is one of `trusted_proxies`.
     pub trusted: bool,
     /// `http`, or `https` when the connection is TLS.
     pub proto: &'static str,
 }
 
-/// What the head for a target says of its client.
-pub(in crate::proxy) fn forwarded(client: &Client, http: &HttpListener) -> Forwarded {
-    let trusted = http.trusted_proxies.iter().any(|network| network.contains(&client.peer));
-    let proto = if client.stream.is_encrypted() { "https" } else { "http" };
-    Forwarded { peer: client.peer, trusted, proto }
+impl Forwarded {
+    pub(super) fn of(exchange: &Exchange<'_>) -> Self {
+        let peer = exchange.client.peer;
+        let is_proxy =
+            |http: &HttpListener| http.trusted_proxies.iter().any(|network| network.contains(&peer));
+        let trusted = exchange.snapshot.http().is_some_and(is_proxy);
+        let proto = if exchange.client.stream.is_encrypted() { "https" } else { "http" };
+        Self { peer, trusted, proto }
+    }
 }
 
-/// `X-Forwarded-*`, `X-Real-IP` and `Forwarded` (RFC 7239): what we know, behind what a trusted
-/// proxy knows.
+/// Writes `X-Forwarded-*`, `X-Real-IP` and `Forwarded` (RFC 7239), behind the values of a trusted proxy.
 pub(super) fn write_forwarded(head: &RequestHead<'_>, forwarded: &Forwarded, out: &mut Buffer) {
     let Forwarded { peer, trusted, proto } = *forwarded;
     let address = AddressText::new(peer);
-    let told = |name: Name| if trusted { head.fields.get(name) } else { None };
+    let trusted_value = |name: Name| if trusted { head.fields.get(name) } else { None };
     let host = head.host.as_ref().map_or(&b""[..], Authority::as_bytes);
 
     out.extend(b"X-Forwarded-For: ");
@@ -39,15 +42,15 @@ pub(super) fn write_forwarded(head: &RequestHead<'_>, forwarded: &Forwarded, out
     }
     out.extend(address.as_bytes());
     out.extend(b"\r\nX-Forwarded-Proto: ");
-    out.extend(told(Name::XForwardedProto).unwrap_or(proto.as_bytes()));
-    let host_told = told(Name::XForwardedHost).unwrap_or(host);
-    if !host_told.is_empty() {
+    out.extend(trusted_value(Name::XForwardedProto).unwrap_or(proto.as_bytes()));
+    let forwarded_host = trusted_value(Name::XForwardedHost).unwrap_or(host);
+    if !forwarded_host.is_empty() {
         out.extend(b"\r\nX-Forwarded-Host: ");
-        out.extend(host_told);
+        out.extend(forwarded_host);
     }
     out.extend(b"\r\nX-Real-IP: ");
-    match told(Name::XRealIp) {
-        Some(told) => out.extend(told),
+    match trusted_value(Name::XRealIp) {
+        Some(value) => out.extend(value),
         None => out.extend(address.as_bytes()),
     }
     out.extend(b"\r\nForwarded: ");
@@ -73,7 +76,7 @@ pub(super) fn write_forwarded(head: &RequestHead<'_>, forwarded: &Forwarded, out
     out.extend(b"\r\n");
 }
 
-/// All values of a field, in order, each with a comma behind it.
+/// Writes all values of a field, in order, each with a comma behind it.
 fn write_chain(fields: Fields<'_>, name: Name, out: &mut Buffer) {
     for field in fields.iter().filter(|field| field.known() == name && !field.value().is_empty()) {
         out.extend(field.value());
@@ -81,7 +84,7 @@ fn write_chain(fields: Fields<'_>, name: Name, out: &mut Buffer) {
     }
 }
 
-/// An address as text, formatted once for all the fields it stands in.
+/// An address as text, formatted once for all fields that contain it.
 struct AddressText {
     bytes: [u8; 45],
     len: usize,
@@ -109,14 +112,14 @@ impl AddressText {
     fn new(address: IpAddr) -> Self {
         let mut text = Self { bytes: [0; 45], len: 0 };
         match address {
-            // From a table, because every request does it: the formatting of std takes ten times as long.
+            // Copied from a table, because every request does it: formatting by std takes ten times as long.
             IpAddr::V4(address) => {
                 for octet in address.octets() {
                     let (digits, len) = &OCTETS[usize::from(octet)];
                     text.bytes[text.len..text.len + 4].copy_from_slice(digits);
                     text.len += usize::from(*len);
                 }
-                // The last dot.
+                // Remove the last dot.
                 text.len -= 1;
             }
             IpAddr::V6(_) => {
@@ -138,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_as_std_writes_them() {
+    fn addresses_are_written_as_std_writes_them() {
         for address in
             ["0.0.0.0", "9.10.99.100", "255.255.255.255", "127.0.0.1", "::", "2001:db8::1", "::ffff:1.2.3.4"]
         {

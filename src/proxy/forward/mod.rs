@@ -1,4 +1,4 @@
-//! A request on its way to a target, and the response on its way back.
+//! A request on its way to a target, and its response on the way back.
 
 mod forward;
 
@@ -13,7 +13,6 @@ mod forwarded;
 pub(super) mod hops;
 
 pub(super) use attempts::Attempts;
-pub(super) use forward::Forwarding;
+pub(super) use forward::run;
 pub use forwarded::Forwarded;
-pub(super) use forwarded::forwarded;
 pub use request_head::write_request_head;

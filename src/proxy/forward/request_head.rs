@@ -1,24 +1,53 @@
-//! The head a target gets: the client's lines as they came, less what is not for the target, plus
-//! what we know of the client.
+//! The head that a target gets. The client's lines go on as they came, except those that are not for the target.
+//! Lines that describe the client are added.
 
 use std::io::Write;
 
-use super::forwarded::{Forwarded, forwarded, write_forwarded};
+use super::forwarded::{Forwarded, write_forwarded};
 use super::hops;
-use crate::config::plan::{Action, Proxy, Rule};
-use crate::generation::ListenerSnapshot;
-use crate::http::{Field, Framing, Name, RequestHead, is_x_forwarded};
+use crate::config::plan::{Proxy, Rule};
+use crate::http::{Field, Framing, Name, RequestHead, behind_prefix, is_x_forwarded};
 use crate::http1::{HeadScan, parse_request};
-use crate::proxy::client::{Client, Request};
+use crate::proxy::client::Exchange;
 use crate::proxy::record::Failure;
 use crate::reason::Reason;
-use crate::upstream::Pool;
 use crate::worker::Buffer;
+
+/// Writes the head for a target. `target` is its authority and its base path.
+pub(super) fn request_head(
+    exchange: &Exchange<'_>,
+    rule: &Rule,
+    proxy: &Proxy,
+    target: (&str, &str),
+    head: &RequestHead<'_>,
+) -> Buffer {
+    let mut out = exchange.snapshot.worker().buffer();
+    write_request_head(head, rule, proxy, target, &Forwarded::of(exchange), &mut out);
+    out
+}
+
+/// Writes the head for another target. The client's head, which is still at the front of the input, is parsed again.
+///
+/// # Errors
+/// `Internal` if the head cannot be parsed again.
+pub(super) fn rebuild_request_head(
+    exchange: &Exchange<'_>,
+    rule: &Rule,
+    proxy: &Proxy,
+    target: (&str, &str),
+) -> Result<Buffer, Failure> {
+    let gone = || Failure::new(Reason::Internal);
+    let limits = &exchange.snapshot.http().ok_or_else(gone)?.head;
+    let mut table = exchange.snapshot.state.table.borrow_mut();
+    let input = exchange.client.input.unread();
+    let head = parse_request(input, &mut HeadScan::default(), limits, &mut table)?.ok_or_else(gone)?;
+    Ok(request_head(exchange, rule, proxy, target, &head))
+}
 
 /// Writes the head for a target: request line, fields, empty line.
 ///
-/// The client's own hop-by-hop fields go first, ours come after, so that a client cannot have ours
-/// dropped by naming them in `Connection` (RFC 9110, section 7.6.1).
+/// The client's hop-by-hop fields are removed before smolgate adds its own. So a client cannot remove those by naming
+/// them in `Connection` (RFC 9110, section 7.6.1).
 pub fn write_request_head(
     head: &RequestHead<'_>,
     rule: &Rule,
@@ -30,7 +59,7 @@ pub fn write_request_head(
     let (authority, base_path) = target;
     out.extend(head.method);
     out.extend(b" ");
-    write_target(head, rule, proxy, base_path, out);
+    write_target(head, rule, base_path, out);
     out.extend(b" HTTP/1.1\r\nHost: ");
     match head.host.filter(|_| proxy.pass_host) {
         Some(host) => out.extend(host.as_bytes()),
@@ -41,8 +70,8 @@ pub fn write_request_head(
     head.fields.for_each_run(0, keep, |lines| out.extend(lines));
     out.extend(hops::via(head.version));
     write_forwarded(head, forwarded, out);
-    if let Some(left) = hops::left(head) {
-        // A buffer in memory takes everything.
+    if let Some(left) = hops::max_forwards(head) {
+        // Writing into a buffer in memory cannot fail.
         let _ = write!(out, "Max-Forwards: {}\r\n", left.saturating_sub(1));
     }
     match head.framing {
@@ -58,55 +87,32 @@ pub fn write_request_head(
     out.extend(b"\r\n");
 }
 
-/// Writes a length that came with zeros in front: to some readers that is an octal number, so one
-/// number must not go on in two readings.
+/// Writes a length anew that came with leading zeros: some readers take that for an octal number.
 pub(super) fn write_length(length: u64, out: &mut Buffer) {
-    // A buffer in memory takes everything.
+    // Writing into a buffer in memory cannot fail.
     let _ = write!(out, "Content-Length: {length}\r\n");
 }
 
-/// Path and query: unchanged bytes, less the prefix if the rule says so, behind the base path.
-fn write_target(head: &RequestHead<'_>, rule: &Rule, proxy: &Proxy, base_path: &str, out: &mut Buffer) {
-    let mut rest = head.path_and_query;
-    if rest == b"*" {
-        return out.extend(rest);
+/// Writes the base path, then path and query as they came, without the prefix if the rule strips it.
+fn write_target(head: &RequestHead<'_>, rule: &Rule, base_path: &str, out: &mut Buffer) {
+    if head.path_and_query == b"*" {
+        return out.extend(head.path_and_query);
     }
-    if proxy.strip_path_prefix {
-        rest = &rest[raw_length(rest, rule.path_prefix.trim_end_matches('/').len())..];
-    }
+    let rest = behind_prefix(head.path_and_query, rule.stripped_prefix());
     out.extend(base_path.as_bytes());
     if !rest.starts_with(b"/") {
-        // An empty path becomes `/`: a target is never empty (RFC 9112, section 3.2.1).
+        // An empty path becomes `/`: a request target is never empty (RFC 9112, section 3.2.1).
         out.extend(b"/");
     }
     out.extend(rest);
 }
 
-/// How many bytes of `raw` stand for the first `decoded` bytes of the path that rules matched on,
-/// where an escape such as `%41` counts as one.
-fn raw_length(raw: &[u8], decoded: usize) -> usize {
-    let mut at = 0;
-    for _ in 0..decoded {
-        at += match raw.get(at..at + 3) {
-            Some([b'%', high, low]) if is_unreserved_escape(*high, *low) => 3,
-            _ => 1,
-        };
-    }
-    at.min(raw.len())
-}
-
-fn is_unreserved_escape(high: u8, low: u8) -> bool {
-    let digit = |byte: u8| (byte as char).to_digit(16);
-    let byte = digit(high).zip(digit(low)).map(|(high, low)| (high * 16 + low) as u8);
-    byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
-}
-
-/// Whether a field of the client's goes on to the target as it is.
+/// Whether a field of the client goes to the target as it is.
 fn is_for_the_target(field: &Field<'_>, head: &RequestHead<'_>, trusted: bool) -> bool {
     match field.known() {
-        // We write these ourselves, or they end here.
+        // smolgate writes these itself, or removes them.
         Name::Host | Name::TransferEncoding | Name::Lookalike => false,
-        // CGI would hand it on as HTTP_PROXY, which libraries take for the proxy to use (CVE-2016-5385).
+        // CGI passes it on as HTTP_PROXY, which libraries take for the proxy to use (CVE-2016-5385).
         Name::Proxy => false,
         Name::XForwardedFor
         | Name::XForwardedProto
@@ -114,43 +120,10 @@ fn is_for_the_target(field: &Field<'_>, head: &RequestHead<'_>, trusted: bool) -
         | Name::XRealIp
         | Name::Forwarded => false,
         Name::ContentLength => head.is_length_plain,
-        Name::MaxForwards if hops::left(head).is_some() => false,
+        Name::MaxForwards if hops::max_forwards(head).is_some() => false,
         Name::Trailer => head.framing == Framing::Chunked && head.accepts_trailers,
-        // `X-Forwarded-User` and all the others: only a proxy can know what they say.
+        // `X-Forwarded-User` and its like: only a trusted proxy may send them.
         _ if !trusted && is_x_forwarded(field.name()) => false,
         name => !name.is_hop_by_hop() && !field.is_named_by_connection(),
-    }
-}
-
-/// Writes the head once more, for another target: the client's is still there.
-pub(in crate::proxy) fn rebuild_head(
-    client: &Client,
-    snapshot: &ListenerSnapshot,
-    request: &Request,
-    pool: &Pool,
-) -> Result<Buffer, Failure> {
-    let again = || Failure::new(Reason::Internal);
-    let http = snapshot.http().ok_or_else(again)?;
-    let rule = request.rule.and_then(|rule| snapshot.rule(rule)).ok_or_else(again)?;
-    let Action::Proxy(proxy) = &rule.action else { return Err(again()) };
-    let mut table = snapshot.state.table.borrow_mut();
-    let head = parse_request(client.input.unread(), &mut HeadScan::default(), &http.head, &mut table)?;
-    let mut out = snapshot.worker().buffer();
-    let head = head.ok_or_else(again)?;
-    write_request_head(&head, rule, proxy, pool.origin(), &forwarded(client, http), &mut out);
-    Ok(out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_that_was_written_with_escapes_is_stripped_whole() {
-        assert_eq!(raw_length(b"/users/7", 6), 6);
-        assert_eq!(raw_length(b"/%75sers/7", 6), 8);
-        assert_eq!(raw_length(b"/%75%73%65%72%73", 6), 16);
-        assert_eq!(raw_length(b"/a%2Fb", 3), 3, "a reserved escape is three bytes to the rules too");
-        assert_eq!(raw_length(b"/u", 6), 2);
     }
 }

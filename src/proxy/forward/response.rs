@@ -1,51 +1,53 @@
-//! The wait for the response of a target.
+//! The wait for the response of a target, and the way of its body to the client.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::pin;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::response_head::{Response, keep_alive_time, write_head};
+use crate::config::plan::Proxy;
 use crate::http::{Framing, HeadLimits, Version};
 use crate::http1::{HeadScan, parse_response};
-use crate::proxy::client::Request;
+use crate::proxy::client::{KeepAlive, Request};
 use crate::proxy::record::{ExchangeRecord, Failure};
-use crate::proxy::transfer::write_all;
+use crate::proxy::transfer::{Body, Incoming, Transfer, write_all};
 use crate::reason::Reason;
 use crate::tls::{Input, Stream};
 use crate::worker::Timer;
 
-/// Limits on the head of a response: more generous than on requests, targets are ours.
+/// Limits on the head of a response. They are more generous than those on requests, because targets are trusted more.
 const HEAD_LIMITS: HeadLimits = HeadLimits { bytes: 128 * 1024, fields: 256, target: 0 };
 
-/// Interim responses (1xx) forwarded for one request.
+/// Interim responses (1xx) that are forwarded for one request at most.
 const INTERIM_MAX: u32 = 16;
 
-/// The wait for a response.
+/// Reads the response of a target.
 pub(super) struct ResponseReader<'a> {
-    /// Who answers.
+    /// The connection of the target.
     pub(super) target: &'a Stream,
-    /// What was read of the answer.
+    /// Bytes that were read from the target.
     pub(super) input: &'a mut Input,
-    /// Who gets interim responses.
+    /// The connection of the client.
     pub(super) client: &'a Stream,
-    /// What is answered.
+    /// The request that the target answers.
     pub(super) request: &'a Request,
-    /// Notes that the target was heard, and what the client was sent.
+    /// Records that the response has begun, and the bytes that the client was sent.
     pub(super) record: &'a ExchangeRecord<'a>,
+    /// The timer for waits for the target.
     pub(super) timer: &'a Timer,
-    /// Counted from the end of the request: an upload may take its time.
-    pub(super) timeout: Duration,
+    pub(super) proxy: &'a Proxy,
 }
 
 impl ResponseReader<'_> {
-    /// Reads heads until the final one, and sends interim ones on.
+    /// Reads heads until the final one. Forwards interim responses.
     ///
     /// # Errors
-    /// When the target closes, is silent for too long, sends no valid head, or no end of interim
-    /// responses; when the client does not take one.
-    pub(super) async fn read_final(mut self) -> Result<Response, Failure> {
+    /// When the target closes, is silent for too long, or sends a head that is not valid, or too many interim
+    /// responses. When the client does not take an interim response.
+    pub(super) async fn read_final(&mut self) -> Result<Response, Failure> {
         let (mut scan, mut interim) = (HeadScan::default(), 0);
         while interim <= INTERIM_MAX {
             if let Some(response) = self.parse(&mut scan)? {
@@ -72,16 +74,18 @@ impl ResponseReader<'_> {
 
     /// Reads more of a head.
     async fn fill(&mut self) -> io::Result<usize> {
-        let (worker, timer, timeout) = (self.record.snapshot.worker(), self.timer, self.timeout);
+        let (worker, timer) = (self.record.snapshot.worker(), self.timer);
+        // The timeout begins when the request was sent: an upload may take long.
+        let timeout = self.proxy.response_timeout;
         let (record, request, began) = (self.record, self.request, worker.now());
-        // One byte more than the limit, so that the parser sees that it is over.
+        // One byte more than the limit, so that the parser sees that the head is too long.
         let mut fill = pin!(self.input.fill(self.target, HEAD_LIMITS.bytes + 1));
         let mut counted = None;
         let filled = poll_fn(|cx| {
             if let Poll::Ready(filled) = fill.as_mut().poll(cx) {
                 return Poll::Ready(filled);
             }
-            let Some(since) = is_waited_for_since(record, request, began) else { return Poll::Pending };
+            let Some(since) = waits_for_target_since(record, request, began) else { return Poll::Pending };
             if counted.replace(since) != Some(since) {
                 timer.arm(timeout.saturating_sub(worker.now().saturating_duration_since(since)));
             }
@@ -94,7 +98,7 @@ impl ResponseReader<'_> {
         filled
     }
 
-    /// Parses what is there and writes the head for the client. `None`: the head is not complete.
+    /// Parses the bytes that are here and writes the head for the client. `None`: the head is not complete.
     fn parse(&mut self, scan: &mut HeadScan) -> Result<Option<Response>, Failure> {
         if self.input.is_empty() {
             return Ok(None);
@@ -125,20 +129,48 @@ impl ResponseReader<'_> {
         Ok(Some(response))
     }
 
-    /// Sends an interim response on.
+    /// The transfer of the final response to the client. `body` is its body, of which nothing was read yet. `keep` is
+    /// whether the client's connection stays open, as its head says.
+    pub(super) fn download<'t>(
+        &'t mut self,
+        response: &Response,
+        body: &'t mut Body,
+        keep: KeepAlive,
+    ) -> Transfer<'t> {
+        Transfer {
+            worker: self.record.snapshot.worker(),
+            from: Incoming { stream: self.target, input: self.input, body },
+            to: self.client,
+            timer: self.timer,
+            timeout: self.proxy.body_timeout,
+            chunked: response.chunked,
+            trailers: self.request.accepts_trailers,
+            most: None,
+            meter: &self.record.sent,
+            counts_reads: false,
+            // Before the close, the rest of a request's body may have to be read. After 101 more bytes follow.
+            end_follows: keep == KeepAlive::Close
+                && self.request.framing == Framing::None
+                && response.status != 101,
+            begun: Cell::default(),
+        }
+    }
+
+    /// Forwards an interim response.
     async fn forward_interim(&self, response: &Response) -> Result<(), Failure> {
         let head = response.head.unread();
-        let written = write_all(self.client, &mut [IoSlice::new(head)], self.timer, self.timeout).await;
+        let timeout = self.proxy.response_timeout;
+        let written = write_all(self.client, &mut [IoSlice::new(head)], self.timer, timeout).await;
         written.map_err(Failure::of_client)?;
         self.record.sent.add(head.len(), self.record.snapshot.worker().now());
         Ok(())
     }
 }
 
-/// Since when it is the target that is waited for. While the request goes on it is the client, whose deadline
-/// the upload has; unless the client waits for leave to send a body (RFC 9110, section 10.1.1).
-fn is_waited_for_since(record: &ExchangeRecord<'_>, request: &Request, began: Instant) -> Option<Instant> {
-    let waits_for_leave =
+/// Since when smolgate waits for the target. While the request is being sent it waits for the client instead, with
+/// the timeout of the upload. But a client may wait for `100 Continue` itself (RFC 9110, section 10.1.1).
+fn waits_for_target_since(record: &ExchangeRecord<'_>, request: &Request, began: Instant) -> Option<Instant> {
+    let waits_for_continue =
         request.expects && !record.response_started.get() && record.received.last() <= began;
-    record.received.ended().or(waits_for_leave.then_some(began)).map(|since| since.max(began))
+    record.received.ended().or(waits_for_continue.then_some(began)).map(|since| since.max(began))
 }

@@ -1,18 +1,18 @@
-//! From the head of a target's response to the head the client gets.
+//! From the head of a target's response to the head that the client gets.
 
 use std::time::Duration;
 
 use super::hops;
 use super::request_head::write_length;
 use crate::generation::ListenerSnapshot;
-use crate::http::{Field, Framing, Name, ResponseHead, Version};
-use crate::proxy::client::Request;
+use crate::http::{Field, Framing, Name, ResponseHead};
+use crate::proxy::client::{ConnectionHandle, KeepAlive, Request};
 use crate::worker::Buffer;
 
-/// What is known of a response once its head is no longer looked at.
+/// The values of a response that are needed after its head was parsed.
 pub(super) struct Response {
     pub(super) status: u16,
-    /// How the target ends the body.
+    /// The framing of the body, as the target sends it.
     pub(super) framing: Framing,
     /// The body goes to the client in chunks.
     pub(super) chunked: bool,
@@ -20,15 +20,15 @@ pub(super) struct Response {
     pub(super) until_close: bool,
     /// How long the target would keep the connection, if at all.
     pub(super) keep_alive: Option<Duration>,
-    /// The head for the client; a final one is without its end until [`Response::end_head`].
+    /// The head for the client. The end of a final head is written by [`Response::end_head`].
     pub(super) head: Buffer,
 }
 
-/// What decides over our own fields.
+/// The values that decide about the fields of smolgate itself.
 pub(super) struct HeadFlags {
     interim: bool,
     upgraded: bool,
-    /// Not in 1xx and 204 (RFC 9110, section 8.6).
+    /// `Content-Length` is not allowed in 1xx and 204 (RFC 9110, section 8.6).
     may_have_length: bool,
     chunked: bool,
     trailers: bool,
@@ -39,17 +39,20 @@ impl Response {
         self.status < 200 && self.status != 101
     }
 
-    /// Ends the head: says whether the client's connection stays. That is asked when nothing comes between
-    /// the answer and the head's way out, so that the answer is kept.
-    pub(super) fn end_head(&mut self, request: &Request, keep: bool) {
-        match (keep, request.version) {
-            // The head of an upgrade is whole.
-            _ if self.status == 101 => return,
-            (false, _) => self.head.extend(b"Connection: close\r\n"),
-            (true, Version::Http10) => self.head.extend(b"Connection: keep-alive\r\n"),
-            (true, Version::Http11) => {}
+    /// Ends the head, which says whether the client's connection stays. Call it when nothing is awaited before the
+    /// head goes out: no later event may change what it says.
+    pub(super) fn end_head(
+        &mut self,
+        request: &Request,
+        ends_soon: bool,
+        handle: &ConnectionHandle,
+    ) -> KeepAlive {
+        let keep = KeepAlive::after(request, ends_soon && !self.until_close, handle);
+        // The head of an upgrade has its end already.
+        if self.status != 101 {
+            self.head.extend(keep.end_of_head(request.version));
         }
-        self.head.extend(b"\r\n");
+        keep
     }
 
     pub(super) fn flags(&self, request: &Request) -> HeadFlags {
@@ -63,7 +66,7 @@ impl Response {
     }
 }
 
-/// A target says how long it keeps a connection; a second less is safe.
+/// How long the target would keep its connection: a second less than it says, to be safe.
 pub(super) fn keep_alive_time(head: &ResponseHead<'_>) -> Duration {
     head.keep_alive_timeout.map_or(Duration::MAX, |timeout| timeout.saturating_sub(Duration::from_secs(1)))
 }
@@ -90,7 +93,7 @@ pub(super) fn write_head(
         out.extend(b"\r\n");
     } else {
         if head.fields.get(Name::Date).is_none() {
-            // RFC 9110, section 6.6.1: who forwards a response without one says when it came.
+            // RFC 9110, section 6.6.1: a recipient adds the time of receipt if there is no `Date`.
             snapshot.state.date.write(snapshot.worker(), out);
         }
         if flags.chunked {

@@ -2,80 +2,57 @@
 
 use std::time::Duration;
 
-use super::head::{ALLOW, write, write_status_line};
-use super::send::write_reply;
-use crate::generation::ListenerSnapshot;
+use super::reply::{ALLOW, Reply};
+use super::send::send;
 use crate::http::{Method, status_phrase};
-use crate::http1::PartialHead;
-use crate::proxy::client::{Client, DRAIN_BYTES, Media, Request};
-use crate::proxy::exchange::AfterExchange;
-use crate::proxy::record::{ExchangeRecord, Failure};
-use crate::proxy::transfer::Body;
+use crate::proxy::client::{DRAIN_BYTES, Exchange, KeepAlive, Media};
+use crate::proxy::record::Failure;
 use crate::reason::Reason;
-use crate::worker::Buffer;
 
-/// How long to wait before trying again, for answers that say so.
+/// How long a client should wait before it tries again (`Retry-After`).
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// Answers a failure, if the client can still be answered, and says what becomes of its connection.
-pub(in crate::proxy) async fn fail(
-    client: &mut Client,
-    record: &mut ExchangeRecord<'_>,
-    request: Option<(&Request, &Body)>,
-    failure: Failure,
-) -> AfterExchange {
-    record.fail(&failure);
-    if record.status.is_some() || matches!(failure.reason, Reason::ClientGone | Reason::ClientStalled) {
-        return AfterExchange::Cut;
+/// Counts and logs a failure, and answers it if the client can still be answered. Returns whether its connection
+/// stays open.
+pub(in crate::proxy) async fn send_failure(exchange: &mut Exchange<'_>, failure: Failure) -> KeepAlive {
+    exchange.record.fail(&failure);
+    if exchange.record.status.get().is_some()
+        || matches!(failure.reason, Reason::ClientGone | Reason::ClientStalled)
+    {
+        return KeepAlive::Cut;
     }
-    let keep = request.is_some_and(|(request, body)| {
-        // Who waits for leave to send a body sends none after this.
-        request.keep_alive && !request.expects && body.is_short(DRAIN_BYTES) && failure.keeps_body_framing()
-    });
-    let keep = keep && !client.handle.is_draining();
-    let mut answer = client.stream.worker().buffer();
-    let (media, method) = match request {
-        Some((request, _)) => (request.prefers, request.method),
-        None => (Media::preferred(PartialHead::of(client.input.unread()).field(b"accept")), Method::Other),
-    };
-    write_failure(&failure, media, method, keep, record.snapshot, &mut answer);
-    record.status = Some(failure.reason.status());
-    write_reply(client, record, [answer.unread(), &[]], keep).await.unwrap_or(AfterExchange::Cut)
+    let reply = reply(exchange, &failure);
+    send(exchange, reply).await.unwrap_or(KeepAlive::Cut)
 }
 
-/// Writes the answer to a failure. The details of the system stay in the log: strangers read this.
-fn write_failure(
-    failure: &Failure,
-    media: Media,
-    method: Method,
-    keep: bool,
-    snapshot: &ListenerSnapshot,
-    out: &mut Buffer,
-) {
-    let status = failure.reason.status();
-    let body = media.body(failure);
-    write_status_line(status, snapshot, out);
-    write(out, format_args!("Content-Type: {}\r\nContent-Length: {}\r\n", media.content_type(), body.len()));
+/// Writes the response. Details of the system stay in the log, because the response is public.
+fn reply(exchange: &Exchange<'_>, failure: &Failure) -> Reply<'static> {
+    let (request, status) = (&exchange.request, failure.reason.status());
+    // A client that sent `Expect: 100-continue` may never send its body after a final status.
+    let ends_soon = !request.expects && exchange.body.is_short(DRAIN_BYTES) && failure.keeps_body_framing();
+    let keep = KeepAlive::after(request, ends_soon, &exchange.client.handle);
+    let body = request.prefers.body(failure);
+    let mut reply = Reply::new(exchange, status, keep);
+    let content_type = request.prefers.content_type();
+    reply.write(format_args!("Content-Type: {content_type}\r\nContent-Length: {}\r\n", body.len()));
     let (error, code) = (failure.reason.proxy_error(), failure.reason.code());
     if error.is_empty() {
-        write(out, format_args!("Proxy-Status: smolgate; details=\"{code}\"\r\n"));
+        reply.write(format_args!("Proxy-Status: smolgate; details=\"{code}\"\r\n"));
     } else {
-        write(out, format_args!("Proxy-Status: smolgate; error={error}; details=\"{code}\"\r\n"));
+        reply.write(format_args!("Proxy-Status: smolgate; error={error}; details=\"{code}\"\r\n"));
     }
     if status == 503 {
-        write(out, format_args!("Retry-After: {}\r\n", RETRY_AFTER.as_secs()));
+        reply.write(format_args!("Retry-After: {}\r\n", RETRY_AFTER.as_secs()));
     }
     if failure.reason == Reason::RequestMethod {
-        // RFC 9110, section 15.5.6: a 405 says what would be allowed.
-        out.extend(ALLOW);
+        // RFC 9110, section 15.5.6: a 405 names the methods that are allowed.
+        reply.extend(ALLOW);
     }
-    if !keep {
-        out.extend(b"Connection: close\r\n");
+    reply.end_head(exchange);
+    if request.method != Method::Head {
+        reply.extend(body.as_bytes());
     }
-    out.extend(b"\r\n");
-    if method != Method::Head {
-        out.extend(body.as_bytes());
-    }
+    reply
 }
 
 impl Media {
@@ -98,7 +75,7 @@ impl Media {
                 let json = serde_json::json!({"status": status, "reason": code, "message": explain, "detail": detail});
                 format!("{json}\n")
             }
-            // What parsers say of a request holds no character that means something in HTML.
+            // Details of parsers contain no character that has a meaning in HTML.
             Self::Html => format!(
                 "<!doctype html><meta charset=\"utf-8\"><title>{status} {phrase}</title>\
                  <h1>{status} {phrase}</h1><p>{explain}</p><p>{detail}</p><p><code>{code}</code></p>\n"

@@ -1,11 +1,12 @@
-//! What we say ourselves: failures with their reason, redirects, fixed responses.
+//! Responses of smolgate's own: failures with their reason, redirects, fixed responses.
 
 mod failure;
 mod fixed;
-
-mod head;
 mod send;
 
-pub(super) use failure::fail;
-pub(super) use fixed::{write_options, write_redirect, write_redirect_to_https, write_respond};
+mod reply;
+
+pub(super) use failure::send_failure;
+pub(super) use fixed::{options, redirect, redirect_to_https, respond};
+pub(super) use reply::Reply;
 pub(super) use send::send;

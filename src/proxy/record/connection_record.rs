@@ -1,4 +1,4 @@
-//! What a connection came to that is not HTTP, or not any more.
+//! The record of a connection that is not HTTP, or no longer.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Instant, SystemTime};
@@ -12,8 +12,7 @@ use crate::log::AccessRecord;
 use crate::reason::Reason;
 use crate::tls::Stream;
 
-/// Notes that a connection was ended in the middle of what it was at: it had outlived
-/// `shutdown_timeout`.
+/// Counts and logs a connection that was closed because it did not end within `shutdown_timeout`.
 pub(in crate::proxy) fn log_forced_close(snapshot: &ListenerSnapshot, peer: IpAddr) {
     let reason = Reason::ShuttingDown;
     snapshot.state.counters.local_reply(reason);
@@ -21,7 +20,7 @@ pub(in crate::proxy) fn log_forced_close(snapshot: &ListenerSnapshot, peer: IpAd
     tracing::warn!(reason = reason.code(), client = %peer, listener, "connection ended: it outlived shutdown_timeout");
 }
 
-/// Notes that a rule dropped a connection by the name that it asked for.
+/// Counts and logs a connection that a rule dropped by its server name.
 pub(in crate::proxy) fn log_dropped(
     snapshot: &ListenerSnapshot,
     peer: IpAddr,
@@ -35,21 +34,21 @@ pub(in crate::proxy) fn log_dropped(
     ConnectionRecord::new(&TunnelContext::new(snapshot, Some(rule)), peer, stream, start).end(Err(reason));
 }
 
-/// Counts for the listener and for the rule, so that their sums are the same.
+/// Counts a request, for the listener and for the rule, so that both sums are equal.
 pub(super) fn count(snapshot: &ListenerSnapshot, rule: Option<usize>, method: &'static str, status: u16) {
     snapshot.counters.requests.add(1);
     snapshot.rule_counters(rule).exchange(method, status);
 }
 
-/// What there was of a connection before nobody looked for requests in it any more.
+/// The history of a connection before it became a tunnel.
 pub(in crate::proxy) struct TunnelStart {
-    /// What the client asked for; empty if nothing.
+    /// The host or server name that the client asked for; may be empty.
     pub(in crate::proxy) name: Box<[u8]>,
-    /// The exchange that it was until then.
+    /// The exchange that became the tunnel, after 101.
     pub(in crate::proxy) exchange: Option<UpgradedRequest>,
 }
 
-/// An exchange that ended in a tunnel.
+/// An exchange that became a tunnel.
 pub(in crate::proxy) struct UpgradedRequest {
     pub(super) summary: Option<Box<RequestSummary>>,
     pub(super) status: u16,
@@ -58,22 +57,22 @@ pub(in crate::proxy) struct UpgradedRequest {
     pub(super) sent: u64,
 }
 
-/// What a connection came to in which nobody looked for requests, or not any more. Counted, and
-/// written into the access log, when dropped: so that nothing is missing however the connection ends.
+/// The record of a connection that is not HTTP, or no longer: passed through, dropped or upgraded. It is counted and
+/// logged in `Drop`, so that no way to end is missed.
 pub(in crate::proxy) struct ConnectionRecord<'a> {
     context: &'a TunnelContext,
     began: Instant,
     client: IpAddr,
     tls: Option<(&'static str, &'static str)>,
     start: TunnelStart,
-    /// The target that it was passed on to: from then on it is a tunnel.
+    /// The target of the tunnel; `None` before there is one.
     target: Option<SocketAddr>,
-    /// Why it ended, if not because both sides had finished. Until somebody knows better, it was sent
-    /// away in the middle.
+    /// Why the connection ended; `None`: both sides have ended it. The first value holds if it is closed before its
+    /// end.
     reason: Option<Reason>,
-    /// What came from the client.
+    /// Bytes from the client.
     pub(in crate::proxy) received: Meter<'a>,
-    /// What went to the client.
+    /// Bytes to the client.
     pub(in crate::proxy) sent: Meter<'a>,
 }
 
@@ -102,13 +101,13 @@ impl<'a> ConnectionRecord<'a> {
         }
     }
 
-    /// Notes that a target has it now.
+    /// Records that the tunnel to this target has begun.
     pub(in crate::proxy) fn is_tunnel_to(&mut self, target: SocketAddr) {
         self.target = Some(target);
         self.context.counters.tunnels_begun.add(1);
     }
 
-    /// Notes how it ended.
+    /// Records how the connection ended.
     pub(in crate::proxy) fn end(&mut self, result: Result<(), Reason>) {
         self.reason = result.err();
         if let Some(reason) = self.reason {
@@ -119,7 +118,7 @@ impl<'a> ConnectionRecord<'a> {
         }
     }
 
-    /// Notes that no target could be reached.
+    /// Records that no target could be reached.
     pub(in crate::proxy) fn fail(&mut self, Failure { reason, detail }: &Failure) {
         self.reason = Some(*reason);
         self.context.state.counters.local_reply(*reason);

@@ -1,4 +1,4 @@
-//! What an exchange came to, and the one place where that is counted and written down.
+//! The record of an exchange: it counts and logs the exchange, in one place and once.
 
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
@@ -16,42 +16,44 @@ use crate::log::AccessRecord;
 use crate::reason::Reason;
 use crate::tls::Stream;
 
-/// How far an exchange has come.
+/// How far a record is.
 #[derive(PartialEq, Eq)]
 enum Stage {
-    /// No byte of a request is there: nothing to be counted.
-    IdleEnd,
-    /// It goes on.
+    /// No byte of a request has come: there is nothing to count.
+    Idle,
+    /// The exchange goes on.
     Begun,
-    /// It is counted and written down, or a [`ConnectionRecord`] does that.
-    Told,
+    /// The exchange was counted and logged, or a [`ConnectionRecord`] does that.
+    ///
+    /// [`ConnectionRecord`]: super::connection_record::ConnectionRecord
+    Finished,
 }
 
-/// What one exchange came to. Counted, and written into the access log, once: with `finish`, or when dropped in
-/// the middle, as an exchange that outlives `shutdown_timeout` is.
+/// The record of one exchange. It is counted and logged once: in `finish`, or in `Drop` if the exchange is dropped
+/// before its end, as after `shutdown_timeout`.
 pub(in crate::proxy) struct ExchangeRecord<'a> {
     pub(in crate::proxy) snapshot: &'a ListenerSnapshot,
     began: Instant,
     stage: Stage,
     client: IpAddr,
-    /// Version and cipher suite, where there is a log that wants to know.
+    /// TLS version and cipher suite, if there is an access log.
     tls: Option<(&'static str, &'static str)>,
     method: Method,
     /// Index of the rule that matched.
     pub(in crate::proxy) rule: Option<usize>,
-    /// What the access log wants to know of the request.
+    /// The parts of the head for the access log.
     summary: Option<Box<RequestSummary>>,
-    /// The target has sent something.
+    /// The target has sent a head, maybe an interim one.
     pub(in crate::proxy) response_started: Cell<bool>,
-    /// The status the client gets; from then on nothing else can be said.
-    pub(in crate::proxy) status: Option<u16>,
-    /// Why it failed, if it did.
+    /// The status of the response. Once it is set, the client can get no other.
+    pub(in crate::proxy) status: Cell<Option<u16>>,
+    /// Why the exchange failed.
     pub(in crate::proxy) reason: Option<Reason>,
     /// The target that got the request.
     pub(in crate::proxy) target: Option<SocketAddr>,
-    /// What came from the client.
+    /// Bytes from the client.
     pub(in crate::proxy) received: Meter<'a>,
-    /// What went to the client.
+    /// Bytes to the client.
     pub(in crate::proxy) sent: Meter<'a>,
 }
 
@@ -62,14 +64,14 @@ impl<'a> ExchangeRecord<'a> {
         Self {
             snapshot,
             began: now,
-            stage: Stage::IdleEnd,
+            stage: Stage::Idle,
             client,
             tls: log.and_then(|_| stream.cipher()),
             method: Method::Other,
             rule: None,
             summary: None,
             response_started: Cell::new(false),
-            status: None,
+            status: Cell::new(None),
             reason: None,
             target: None,
             received: Meter::new(&snapshot.counters.bytes_in, now),
@@ -77,12 +79,12 @@ impl<'a> ExchangeRecord<'a> {
         }
     }
 
-    /// Notes that there is something of a request: from here on this is an exchange, however it ends.
+    /// Records that the first bytes of a request have come: from now on this is an exchange, however it ends.
     pub(in crate::proxy) fn begin(&mut self) {
         self.stage = Stage::Begun;
     }
 
-    /// Notes which request it is.
+    /// Records the request.
     pub(in crate::proxy) fn learn(
         &mut self,
         method: Method,
@@ -93,7 +95,7 @@ impl<'a> ExchangeRecord<'a> {
         (self.method, self.rule, self.summary) = (method, rule, summary);
     }
 
-    /// Notes what can be told of a head that is refused.
+    /// Records the parts of a head that is refused.
     pub(in crate::proxy) fn learn_part(&mut self, head: &[u8]) {
         self.begin();
         self.received.add(head.len(), self.snapshot.worker().now());
@@ -101,7 +103,7 @@ impl<'a> ExchangeRecord<'a> {
             self.snapshot.generation.access.is_some().then(|| Box::new(RequestSummary::of_part(head)));
     }
 
-    /// Notes a failure: counted by its reason, and logged at WARN when it was not the client's doing.
+    /// Records a failure: counts its reason, and logs it, at WARN unless the client is the cause.
     pub(in crate::proxy) fn fail(&mut self, failure: &Failure) {
         self.begin();
         let Failure { reason, detail } = failure;
@@ -118,12 +120,11 @@ impl<'a> ExchangeRecord<'a> {
 
     /// Counts the exchange and writes it into the access log.
     pub(in crate::proxy) fn finish(&mut self) {
-        self.stage = Stage::Told;
-        // No answer was sent: the client had left, unless it was dropped or sent away. 499 and 444 are what nginx
-        // calls that.
-        let ours = |reason: &Reason| matches!(reason, Reason::Dropped | Reason::ShuttingDown);
-        let silence = self.reason.filter(ours).unwrap_or(Reason::ClientGone);
-        let status = self.status.unwrap_or(silence.status());
+        self.stage = Stage::Finished;
+        // Without a response, the client has closed, or smolgate has. nginx logs that as 499 and 444.
+        let is_close = |reason: &Reason| matches!(reason, Reason::Dropped | Reason::ShuttingDown);
+        let without_response = self.reason.filter(is_close).unwrap_or(Reason::ClientGone);
+        let status = self.status.get().unwrap_or(without_response.status());
         let duration = self.snapshot.worker().now().saturating_duration_since(self.began);
         count(self.snapshot, self.rule, self.method.label(), status);
         self.snapshot.counters.duration.observe(duration);
@@ -147,8 +148,8 @@ impl<'a> ExchangeRecord<'a> {
         }
     }
 
-    /// Counts an exchange that ends in a tunnel, and leaves the line for the access log to that: its life is
-    /// not the time that a request took.
+    /// Counts an exchange that becomes a tunnel. The tunnel logs it at its end. Its duration is not that of a
+    /// request, and so is not observed.
     pub(in crate::proxy) fn tunnel_start(&mut self, status: u16) -> TunnelStart {
         count(self.snapshot, self.rule, self.method.label(), status);
         let (began, received, sent) = (self.began, self.received.bytes(), self.sent.bytes());
@@ -159,9 +160,9 @@ impl<'a> ExchangeRecord<'a> {
         }
     }
 
-    /// Says that it was no exchange: it had no answer of ours, and the access log has it as a connection.
+    /// Withdraws the record, because the connection is passed on: the access log has a connection, and no exchange.
     pub(in crate::proxy) fn withdraw(&mut self) -> TunnelStart {
-        self.stage = Stage::Told;
+        self.stage = Stage::Finished;
         let name = self.summary.as_deref().map(|summary| summary.host.clone()).unwrap_or_default();
         TunnelStart { name, exchange: None }
     }
@@ -179,7 +180,7 @@ impl<'a> ExchangeRecord<'a> {
 impl Drop for ExchangeRecord<'_> {
     fn drop(&mut self) {
         if self.stage == Stage::Begun {
-            // `log_forced_close` counts the reason, once for the connection.
+            // `log_forced_close` counts this reason, once for the connection.
             self.reason.get_or_insert(Reason::ShuttingDown);
             self.finish();
         }

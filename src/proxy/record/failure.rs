@@ -1,4 +1,4 @@
-//! Every way an exchange can fail, and the one place that says what a failure is called.
+//! Every way an exchange can fail, and the reason of each.
 
 use std::fmt;
 use std::io;
@@ -8,32 +8,32 @@ use crate::http1::BodyError;
 use crate::reason::Reason;
 use crate::upstream::ConnectError;
 
-/// Why an exchange did not end as the two sides wanted.
+/// Why an exchange failed.
 #[derive(Debug)]
 pub(in crate::proxy) struct Failure {
     pub(in crate::proxy) reason: Reason,
     pub(in crate::proxy) detail: Detail,
 }
 
-/// What is known beyond the reason, kept unformatted until someone reads it.
+/// Details beyond the reason. They are formatted only if they are shown.
 #[derive(Debug)]
 pub(in crate::proxy) enum Detail {
     /// Nothing.
     None,
-    /// What a parser says.
+    /// A message of a parser.
     Text(String),
-    /// What the system says.
+    /// An error of the system.
     Io(io::Error),
-    /// What opening a connection failed with.
+    /// The error of opening a connection.
     Connect(ConnectError),
 }
 
-/// Why a connection under TLS is not good for a host (RFC 9110, section 15.5.20).
+/// Why a TLS connection must not be used for a host (RFC 9110, section 15.5.20).
 #[derive(Clone, Copy, Debug)]
 pub(in crate::proxy) enum Misdirection {
-    /// Something else is demanded of the clients of that host.
+    /// Clients of that host need another client certificate.
     OtherDemands,
-    /// Connections for it are passed on as they are, and this one was decrypted here.
+    /// Connections for that host are passed on as they are, and this one was decrypted here.
     PassedOn,
 }
 
@@ -50,26 +50,26 @@ impl Misdirection {
     }
 }
 
-/// What the two sides of a transfer can do wrong.
+/// Why a transfer failed, and on which side.
 #[derive(Debug)]
 pub(in crate::proxy) enum TransferError {
-    /// Reading from the side that sends.
+    /// Reading from the sending side failed.
     Read(io::Error),
-    /// Writing to the side that receives.
+    /// Writing to the receiving side failed.
     Write(io::Error),
-    /// What was sent is not a body.
+    /// The framing of the body is not valid.
     Body(BodyError),
-    /// It is larger than the rule allows.
+    /// The body is larger than the rule allows.
     TooLarge,
 }
 
 impl Failure {
-    /// A failure of which the reason says everything.
+    /// A failure without details.
     pub(in crate::proxy) fn new(reason: Reason) -> Self {
         Self { reason, detail: Detail::None }
     }
 
-    /// The connection is not good for the host that is asked for.
+    /// The connection must not be used for the host of the request.
     pub(in crate::proxy) fn misdirected(why: Misdirection) -> Self {
         Self { reason: Reason::Misdirected, detail: Detail::Text(why.explain().into()) }
     }
@@ -84,7 +84,7 @@ impl Failure {
         Self::io(if stalled { Reason::ClientStalled } else { Reason::ClientGone }, error)
     }
 
-    /// The target's connection failed before its answer began.
+    /// The target's connection failed before its response began.
     pub(in crate::proxy) fn of_target(error: io::Error) -> Self {
         let reason = match error.kind() {
             io::ErrorKind::TimedOut => Reason::UpstreamTimeout,
@@ -94,14 +94,14 @@ impl Failure {
         Self::io(reason, error)
     }
 
-    /// The target's connection failed inside the head of its answer.
+    /// The target's connection failed inside the head of its response.
     pub(in crate::proxy) fn inside_response(error: io::Error) -> Self {
         let stalled = error.kind() == io::ErrorKind::TimedOut;
         Self::io(if stalled { Reason::UpstreamTimeout } else { Reason::ResponseTruncated }, error)
     }
 
-    /// What may be shown to the client beside the reason: what is wrong with its own request, and
-    /// nothing of ours.
+    /// The detail that the client may see: why its own request is not valid. Details of targets and of the system
+    /// stay in the log.
     pub(in crate::proxy) fn public_detail(&self) -> &str {
         match &self.detail {
             Detail::Text(text) if self.reason.is_client_error() => text,
@@ -109,24 +109,24 @@ impl Failure {
         }
     }
 
-    /// Whether the rest of the request's body can be told from the next request.
+    /// Whether the end of the request's body is still known, so that another request can follow.
     pub(in crate::proxy) fn keeps_body_framing(&self) -> bool {
         !matches!(self.reason, Reason::RequestBody | Reason::BodyTooLarge | Reason::RequestTimeout)
     }
 
-    /// Whether the target said nothing and went away.
+    /// Whether the target closed its connection instead of answering.
     pub(in crate::proxy) fn is_closed_without_response(&self) -> bool {
         matches!(self.reason, Reason::UpstreamClosed | Reason::UpstreamReset)
     }
 
-    /// No connection could be opened. When `all` of several targets were tried the upstream as a whole
-    /// is down, and trying again later makes sense; else the one target's own reason says most.
+    /// No connection could be opened. If `all` of several targets were tried, the upstream is down and a retry makes
+    /// sense. Else the reason of the last target says most.
     pub(in crate::proxy) fn of_connects(error: ConnectError, all: bool) -> Self {
         let reason = if all { Reason::NoTarget } else { error.reason };
         Self { reason, detail: Detail::Connect(error) }
     }
 
-    /// A request body did not get to the target.
+    /// A request was not sent to the target.
     pub(in crate::proxy) fn of_upload(broken: TransferError) -> Self {
         match broken {
             TransferError::Read(error) if error.kind() == io::ErrorKind::TimedOut => {
@@ -141,7 +141,7 @@ impl Failure {
         }
     }
 
-    /// A response body did not get to the client.
+    /// A response was not sent to the client.
     pub(in crate::proxy) fn of_download(broken: TransferError) -> Self {
         match broken {
             TransferError::Read(error) if error.kind() == io::ErrorKind::TimedOut => {

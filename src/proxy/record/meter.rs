@@ -1,15 +1,15 @@
-//! Bytes one way, and when the last of them moved.
+//! Bytes in one direction, and when the last of them moved.
 
 use std::cell::Cell;
 use std::time::Instant;
 
 use crate::metrics::Counter;
 
-/// What passes one way during an exchange: for the log, the metrics, and whoever waits for progress.
+/// The bytes of one direction of an exchange, for the log, the metrics, and timeouts.
 pub(in crate::proxy) struct Meter<'a> {
     bytes: Cell<u64>,
     last: Cell<Instant>,
-    /// When all of it had passed, or as much as was to be had.
+    /// When the transfer ended, complete or not; `None` while it goes on.
     ended: Cell<Option<Instant>>,
     total: &'a Counter,
 }
@@ -19,11 +19,12 @@ impl<'a> Meter<'a> {
         Self { bytes: Cell::new(0), last: Cell::new(now), ended: Cell::default(), total }
     }
 
-    /// One that goes on where another ended; what that one saw is in `total` already.
+    /// A meter that continues after another one. Its first `bytes` are in `total` already.
     pub(in crate::proxy) fn after(bytes: u64, total: &'a Counter, now: Instant) -> Self {
         Self { bytes: Cell::new(bytes), ..Self::new(total, now) }
     }
 
+    /// Counts bytes that moved at `now`.
     pub(in crate::proxy) fn add(&self, bytes: usize, now: Instant) {
         self.bytes.set(self.bytes.get() + bytes as u64);
         self.last.set(now);
@@ -42,7 +43,7 @@ impl<'a> Meter<'a> {
         self.ended.get()
     }
 
-    /// Notes when all of it had passed; `None`: it has not yet.
+    /// Records when the transfer ended; `None`: it has not ended yet.
     pub(in crate::proxy) fn set_ended(&self, ended: Option<Instant>) {
         self.ended.set(ended);
     }

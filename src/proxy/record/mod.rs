@@ -1,4 +1,4 @@
-//! What an exchange or a connection came to: counted, and written into the access log.
+//! The records of exchanges and connections: counted, logged, and written into the access log. Every way to fail.
 
 mod exchange_record;
 

@@ -1,10 +1,10 @@
-//! What the access log wants to know of a request, copied while its head is there.
+//! The parts of a head for the access log, copied while the head is parsed.
 
 use crate::http::{Authority, Name, RequestHead, Version};
 use crate::http1::PartialHead;
 use crate::log::AccessRequest;
 
-/// The parts of a head that end up in an access log line. Made only when there is a log.
+/// The parts of a head for its line in the access log. Made only if there is a log.
 #[derive(Clone)]
 pub(in crate::proxy) struct RequestSummary {
     pub(in crate::proxy) method: Box<[u8]>,
@@ -31,7 +31,7 @@ impl RequestSummary {
         }
     }
 
-    /// The same of a head that was refused, as far as it was read.
+    /// The summary of a head that was refused, as far as it was read.
     pub(in crate::proxy) fn of_part(bytes: &[u8]) -> Self {
         let head = PartialHead::of(bytes);
         Self {
@@ -48,7 +48,7 @@ impl RequestSummary {
         }
     }
 
-    /// The host, and what a line says of the request; or of one of which nothing is known.
+    /// The host, and the part of a log line that describes the request. Without a summary nothing is known of it.
     pub(in crate::proxy) fn line(summary: Option<&Self>, status: u16) -> (&[u8], AccessRequest<'_>) {
         let request = AccessRequest {
             method: summary.map_or(b"-", |summary| &summary.method),

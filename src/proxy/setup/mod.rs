@@ -1,4 +1,4 @@
-//! What comes before the first request of a connection: a PROXY header, a TLS handshake.
+//! The set-up of a connection, before its first request: a PROXY header, a TLS handshake.
 
 pub(super) mod proxy_header;
 pub(super) mod tls;

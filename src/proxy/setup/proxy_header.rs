@@ -1,30 +1,31 @@
-//! A peer that is trusted to say who its client is says it first, with a PROXY header.
+//! The PROXY header, with which a trusted peer announces the address of its client.
 
 use std::io;
 use std::time::Duration;
 
 use crate::generation::ListenerSnapshot;
-use crate::proxy::client::{Client, Unfinished, peer_address};
+use crate::proxy::client::{Client, IdleEnd, Unfinished, peer_address, wait_for_request};
 use crate::proxy_protocol::{HEADER_BYTES_MAX, HeaderError, parse};
 use crate::reason::Reason;
 
-/// How long a peer may take to say who its client is.
+/// How long a peer may take to send its PROXY header.
 const PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Whether the peer is one of those who have to.
+/// Whether the peer has to send a PROXY header.
 pub(in crate::proxy) fn is_expected(client: &Client, snapshot: &ListenerSnapshot) -> bool {
     snapshot.listener().accept_proxy_protocol.iter().any(|network| network.contains(&client.peer))
 }
 
-/// Puts the client under the address that it is announced with: what comes behind the header is served
-/// as if it had connected itself. `None` when the connection is over.
+/// Reads the header and gives the client the announced address. The bytes behind the header are served as if the
+/// client had connected itself. `None`: the connection is over.
 pub(in crate::proxy) async fn read(client: &mut Client, snapshot: &ListenerSnapshot) -> Option<()> {
     let timer = snapshot.worker().timer();
     let (listener_state, handle) = (client.listener_state.clone(), client.handle.clone());
-    let mut unfinished = Unfinished::new(&listener_state, &handle);
-    match timer.within(PROXY_HEADER_TIMEOUT, unfinished.wait(take_header(client))).await {
+    let mut unfinished = Unfinished::default();
+    let header = unfinished.wait(&listener_state, &handle, take_header(client));
+    match timer.within(PROXY_HEADER_TIMEOUT, header).await {
         Ok(Ok(())) => return Some(()),
-        // A look whether the port is open, or a silent client that had to leave.
+        // A probe of the port, or a silent client whose connection drains.
         Err(error) if error.kind() != io::ErrorKind::TimedOut && client.input.is_empty() => {}
         Ok(Err(error)) => refuse(snapshot, client, error.explain()),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
@@ -35,9 +36,9 @@ pub(in crate::proxy) async fn read(client: &mut Client, snapshot: &ListenerSnaps
     None
 }
 
-/// Reads the header and takes it off. The outer result is for the timer.
+/// Reads the header and removes it from the input. The outer result is for the timer.
 async fn take_header(client: &mut Client) -> io::Result<Result<(), HeaderError>> {
-    if !client.speaks().await {
+    if !matches!(wait_for_request(client, Duration::MAX).await, IdleEnd::Request) {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     loop {
@@ -59,7 +60,7 @@ async fn take_header(client: &mut Client) -> io::Result<Result<(), HeaderError>>
     }
 }
 
-/// It is not answered: nobody knows what its client speaks.
+/// Counts and logs the refusal. The peer gets no answer, because the protocol of its client is unknown.
 fn refuse(snapshot: &ListenerSnapshot, client: &Client, why: &str) {
     let reason = Reason::ProxyHeader;
     snapshot.state.counters.local_reply(reason);

@@ -1,49 +1,51 @@
-//! TLS at the door: a client is looked at before a byte is answered, then shaken hands with.
+//! The client hello, then the TLS handshake, unless a rule passes the connection on or drops it.
 //!
-//! In the connection's own task, so that a slow client keeps nobody else waiting.
+//! All of this runs in the connection's own task, so that a slow client does not delay other connections.
 
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::generation::{ListenerSnapshot, NameAction};
 use crate::http::HostKey;
 use crate::metrics::Handshake;
-use crate::proxy::client::{Client, Unfinished};
+use crate::proxy::client::{Client, IdleEnd, Unfinished, wait_for_request};
 use crate::tls::{
     Alert, HELLO_BYTES_MAX, HandshakeError, HelloError, HelloScan, Input, Stream, parse_hello, refuse,
 };
 use crate::worker::Semaphore;
 
-/// TLS handshakes on one worker that may be unfinished at once: each holds a TLS state with its buffers. A
-/// client that has not said hello yet is not counted.
+/// Unfinished TLS handshakes that one worker has at most: each holds a TLS session with its buffers. A client whose
+/// hello is not complete is not counted.
 const HANDSHAKES_MAX: usize = 512;
 
-/// What bounds the handshakes of one worker.
+/// The limit on unfinished handshakes of one worker.
 pub fn handshake_limit() -> Semaphore {
     Semaphore::new(HANDSHAKES_MAX)
 }
 
-/// What a browser that was sent to `http://` with the port of `https://` is told.
+/// The response to a client that speaks HTTP without TLS, such as a browser with an `http://` URL and the port of
+/// `https://`.
 const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
     Content-Length: 51\r\nConnection: close\r\n\r\n400 Bad Request: https:// is spoken here, not http\n";
 
-/// Why there is no TLS: how it is counted, and what happened.
+/// Why there is no TLS: the label of the counter, and an explanation for the log.
 type Refused = (Handshake, String);
 
-/// A client that was looked at.
+/// A client whose hello was read.
 pub(in crate::proxy) struct Inspected {
-    /// Encrypted, if the verdict is to end TLS here; else nothing was answered, and all of it is still
-    /// there.
+    /// Its stream is encrypted if `action` is to terminate TLS. Else smolgate has sent nothing, and the whole hello
+    /// is still in the input.
     pub(in crate::proxy) client: Client,
-    /// What was served here when it had said its hello: the verdict is of its rules.
+    /// The snapshot when the hello was complete. `action` comes from its rules.
     pub(in crate::proxy) snapshot: Rc<ListenerSnapshot>,
     pub(in crate::proxy) action: NameAction,
-    /// What it asked for, as the access log wants it; empty if nothing.
+    /// The server name in the hello, for the access log; empty if there is none.
     pub(in crate::proxy) name: Box<[u8]>,
 }
 
-/// Looks at a client before a byte is answered, and shakes hands with it if the rules do not say
-/// otherwise. `None` when the connection is over; the client was told then, as far as it could be.
+/// Reads the client hello, and accepts TLS unless a rule passes the connection on or drops it. `None`: the connection
+/// is over, and the client was told so if it could be.
 pub(in crate::proxy) async fn accept_tls(client: Client) -> Option<Inspected> {
     let (listener_state, handle, peer) = (client.listener_state.clone(), client.handle.clone(), client.peer);
     let (timeout, timer) = {
@@ -52,8 +54,9 @@ pub(in crate::proxy) async fn accept_tls(client: Client) -> Option<Inspected> {
         (timeout.unwrap_or_default(), snapshot.worker().timer())
     };
     let attempt = async { Ok(attempt(client).await) };
-    let mut unfinished = Unfinished::new(&listener_state, &handle);
-    let (ended, why) = match timer.within(timeout, unfinished.wait(attempt)).await {
+    let mut unfinished = Unfinished::default();
+    let attempt = unfinished.wait(&listener_state, &handle, attempt);
+    let (ended, why) = match timer.within(timeout, attempt).await {
         Ok(Ok(inspected)) => {
             inspected.snapshot.counters.handshake(match inspected.action {
                 NameAction::Terminate => Handshake::Ok,
@@ -72,11 +75,12 @@ pub(in crate::proxy) async fn accept_tls(client: Client) -> Option<Inspected> {
 }
 
 async fn attempt(mut client: Client) -> Result<Inspected, Refused> {
-    if client.input.is_empty() && !client.speaks().await {
-        return Err((Handshake::Gone, "the client said nothing, and the listener closes".into()));
+    let waits = client.input.is_empty();
+    if waits && !matches!(wait_for_request(&client, Duration::MAX).await, IdleEnd::Request) {
+        return Err((Handshake::Gone, "the client sent nothing, and the listener closes".into()));
     }
     let name = read_client_hello(&client.stream, &mut client.input).await?;
-    // Asked for only now: a reload may have come before the hello.
+    // Take the snapshot only now, because a reload may have come before the hello.
     let snapshot = client.listener_state.snapshot();
     let action = snapshot.action_for_name(name.as_ref());
     let asked: Box<[u8]> = name.as_ref().map(HostKey::as_bytes).unwrap_or_default().into();
@@ -87,7 +91,7 @@ async fn attempt(mut client: Client) -> Result<Inspected, Refused> {
         }
     };
     let Some(terminator) = snapshot.terminator() else {
-        return Err((Handshake::Failed, "TLS is no longer ended here".into()));
+        return Err((Handshake::Failed, "TLS is no longer terminated here".into()));
     };
     let slot = snapshot.state.handshakes.take();
     let accepted = terminator.accept(stream, name.as_ref(), &mut client.input, &slot).await;
@@ -101,7 +105,7 @@ async fn attempt(mut client: Client) -> Result<Inspected, Refused> {
     Ok(Inspected { client, snapshot, action, name: asked })
 }
 
-/// The name that the client asks for. Nothing is answered yet and nothing consumed.
+/// Reads the server name of the client hello. Sends nothing, and leaves the hello in the input.
 async fn read_client_hello(stream: &Stream, input: &mut Input) -> Result<Option<HostKey>, Refused> {
     let mut scan = HelloScan::default();
     loop {
@@ -121,13 +125,13 @@ async fn read_client_hello(stream: &Stream, input: &mut Input) -> Result<Option<
     }
 }
 
-/// Tells a client that does not speak TLS as much as it may understand.
+/// Answers a client whose hello is not valid: in plain HTTP if it seems to speak HTTP, else with an alert.
 fn reject(stream: &Stream, input: &mut Input, error: HelloError) {
     let Some(tcp) = stream.plain() else { return };
     match error {
         HelloError::NotTls if input.unread().first().is_some_and(u8::is_ascii_uppercase) => {
             tcp.write_best_effort(NOT_TLS);
-            // It may be gone already.
+            // It fails if the client is gone already.
             let _ = tcp.shutdown_write();
         }
         HelloError::NotTls => {}
@@ -153,7 +157,7 @@ mod tests {
     use super::NOT_TLS;
 
     #[test]
-    fn the_length_of_the_plain_answer_is_right() {
+    fn the_plain_response_has_the_right_length() {
         let text = std::str::from_utf8(NOT_TLS).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{}", body.len());

@@ -1,8 +1,8 @@
-//! A body on its way in: its bytes, and how much of them was taken.
+//! A body that is read, and the account of how much of it was read.
 //!
-//! Reading from a peer and accounting for what was read are one method here, between two awaits. So a
-//! future that is dropped in the middle of a body leaves a state from which the rest of the body, and
-//! no byte of the next message, can be read.
+//! Reading from a peer and accounting for the bytes are one method here, without an await between them. So a future
+//! that is dropped inside a body leaves a valid state. The rest of the body can be read from there, and no byte of
+//! the next message.
 
 use std::future::poll_fn;
 use std::io;
@@ -14,21 +14,21 @@ use crate::http1::{BodyError, BodyReader};
 use crate::tls::{Input, Stream};
 use crate::worker::{Pipe, TcpStream};
 
-/// The state of one body.
+/// How much of a body was read.
 pub(in crate::proxy) struct Body {
     reader: BodyReader,
-    /// Bytes at the front of the input that are accounted for and still there: the head, while it may
-    /// have to be read again, and data that is being written. [`Body::release`] removes them.
+    /// Bytes at the front of the input that are accounted for and not yet removed. They are the head, while it may
+    /// have to be parsed again, and data that is being written. [`Body::release`] removes them.
     held: usize,
     /// Data bytes decoded so far.
     bytes: u64,
 }
 
-/// A piece of a body that was decoded.
+/// A decoded piece of a body.
 pub(in crate::proxy) struct Piece {
-    /// Where its data stands in the unread bytes of the input; may be empty.
+    /// The place of its data in the unread bytes of the input; may be empty.
     data: Range<usize>,
-    /// Bytes of the message that became this piece, with their framing.
+    /// Bytes of the message that were decoded, framing included.
     pub(in crate::proxy) consumed: usize,
     /// The body ends with it.
     pub(in crate::proxy) is_last: bool,
@@ -42,12 +42,12 @@ pub(in crate::proxy) struct Incoming<'a> {
 }
 
 impl Body {
-    /// A body of which the input begins with `head` bytes of its head.
+    /// A body of which nothing was read. The input begins with its head, of `head` bytes.
     pub(in crate::proxy) fn new(framing: Framing, head: usize) -> Self {
         Self { reader: BodyReader::new(framing), held: head, bytes: 0 }
     }
 
-    /// Whether all of it was read.
+    /// Whether the whole body was read.
     pub(in crate::proxy) fn is_complete(&self) -> bool {
         self.reader.is_done()
     }
@@ -58,7 +58,7 @@ impl Body {
         self.is_complete() || self.remaining().is_some_and(|left| left <= most as u64)
     }
 
-    /// Data bytes that were not read yet, where their number is known.
+    /// Data bytes that were not read yet, if their number is known.
     pub(in crate::proxy) fn remaining(&self) -> Option<u64> {
         self.reader.remaining()
     }
@@ -73,14 +73,14 @@ impl Body {
         self.reader.trailers()
     }
 
-    /// Removes from the input what is accounted for. A request can not be sent again after this.
+    /// Removes the bytes that are accounted for from the input. After this the request cannot be sent again.
     pub(in crate::proxy) fn release(&mut self, input: &mut Input) {
         input.consume(std::mem::take(&mut self.held));
     }
 }
 
 impl Incoming<'_> {
-    /// Takes the rest of the body, if it is all here and at most `most` bytes of a known length.
+    /// Takes the rest of a body of known length, if it is at most `most` bytes and all of them are in the input.
     pub(in crate::proxy) fn take_short(&mut self, most: usize) -> Option<&[u8]> {
         let Body { reader, held, bytes } = &mut *self.body;
         let length = reader.remaining().filter(|length| *length <= most as u64)?;
@@ -92,10 +92,10 @@ impl Incoming<'_> {
         Some(data)
     }
 
-    /// Decodes the bytes that are here.
+    /// Decodes the bytes that are in the input.
     ///
     /// # Errors
-    /// When they are not a body.
+    /// When the framing is not valid.
     pub(in crate::proxy) fn decode(&mut self) -> Result<Piece, BodyError> {
         let Body { reader, held, bytes } = &mut *self.body;
         let decoded = reader.decode(&mut self.input.unread_mut()[*held..])?;
@@ -105,22 +105,21 @@ impl Incoming<'_> {
         Ok(Piece { data, consumed: decoded.consumed, is_last: decoded.done })
     }
 
-    /// The data of a piece that was not released yet.
+    /// The data of a piece that was not yet released.
     pub(in crate::proxy) fn data(&self, piece: &Piece) -> &[u8] {
         &self.input.unread()[piece.data.clone()]
     }
 
-    /// Removes from the input what was decoded.
+    /// Removes the decoded bytes from the input.
     pub(in crate::proxy) fn release(&mut self) {
         self.body.release(self.input);
     }
 
-    /// Reads more bytes of a body that is not complete. If the peer has closed, the body ends here, and
-    /// that is an error unless its framing says so. Has no deadline of its own.
+    /// Reads more bytes of a body that is not complete. If the peer has closed, the body ends here, which is an error
+    /// unless its framing says so. Has no deadline of its own.
     ///
     /// # Errors
-    /// The error of the connection; [`BodyError::Truncated`] within `Ok`, so that a caller can tell
-    /// them apart.
+    /// The error of the connection. [`BodyError::Truncated`] is inside `Ok`, so that a caller can tell them apart.
     pub(in crate::proxy) async fn read(&mut self) -> io::Result<Result<(), BodyError>> {
         match self.input.fill(self.stream, usize::MAX).await? {
             0 => Ok(self.body.reader.finish()),
@@ -128,13 +127,13 @@ impl Incoming<'_> {
         }
     }
 
-    /// Whether at least `least` bytes of a known length are left, and none of them was read yet.
+    /// Whether at least `least` bytes of a known length are left, and none of them is in the input.
     pub(in crate::proxy) fn is_worth_splicing(&self, least: u64) -> bool {
         self.body.remaining().is_some_and(|left| left >= least) && self.input.is_empty()
     }
 
-    /// Moves bytes of the body from the socket into `pipe` and accounts for them in the same poll.
-    /// The number of bytes; 0 if the peer has closed.
+    /// Moves bytes of the body from the socket into `pipe` and accounts for them in the same poll. Returns their
+    /// number; 0 if the peer has closed.
     ///
     /// # Errors
     /// The error of the connection.
@@ -159,7 +158,7 @@ impl Incoming<'_> {
         Poll::Ready(Ok(moved))
     }
 
-    /// Reads and discards the rest. Whether the end of the body was reached. Has no deadline of its own.
+    /// Reads and discards the rest. Returns whether the end of the body was reached. Has no deadline of its own.
     ///
     /// # Errors
     /// The error of the connection.

@@ -1,4 +1,4 @@
-//! Futures that are dropped at each of their awaits: what follows on a connection is read as what it is.
+//! Transfers that are dropped at each of their awaits: the next message on the connection is still read correctly.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -17,13 +17,13 @@ use crate::proxy::record::Meter;
 use crate::tls::{Input, Stream};
 use crate::worker::{self, TcpStream, Worker};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Stands behind the body on the connection.
+/// The bytes behind the body on the connection.
 const NEXT: &[u8] = b"the next message";
 
-/// Polls `future` until it is done or was pending `times` times. Each time it is, `sink` reads a little, which
-/// is what makes it go on. Whether it is done.
+/// Polls `future` until it is done or was pending `times` times. Between two polls `sink` reads a little, so that the
+/// future can go on. Returns whether it is done.
 async fn until_pending<F: Future>(future: F, sink: &mut Peer, times: usize) -> bool {
     let mut future = pin!(future);
     let (mut pending, mut piece) = (0, [0; 12_345]);
@@ -34,7 +34,7 @@ async fn until_pending<F: Future>(future: F, sink: &mut Peer, times: usize) -> b
         if pending == times {
             return Poll::Ready(false);
         }
-        // Nothing may have come yet.
+        // A read without bytes does not count, because they may still be on their way.
         pending += usize::from(sink.read(&mut piece).is_ok());
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -42,7 +42,7 @@ async fn until_pending<F: Future>(future: F, sink: &mut Peer, times: usize) -> b
     .await
 }
 
-/// A connection, and its other end. A narrow one takes little, so that writes wait often.
+/// A connection, and its other end. A narrow connection has small buffers, so that writes wait often.
 fn pair(worker: &Worker, narrow: bool) -> (Stream, Peer) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     if narrow {
@@ -57,8 +57,8 @@ fn pair(worker: &Worker, narrow: bool) -> (Stream, Peer) {
     (Stream::Plain(TcpStream::new(worker, ours).unwrap()), peer)
 }
 
-/// Sends `body` and the next message to a transfer that is dropped after it was pending `times` times, and reads
-/// on where it stopped. Whether the transfer came to its end.
+/// Sends a body and the next message to a transfer that is dropped after it was pending `times` times, and reads on
+/// where it stopped. Returns whether the transfer came to its end.
 async fn drop_a_transfer(worker: &Worker, framing: Framing, wire: &[u8], times: usize) -> bool {
     let ((from, mut source), (to, mut sink)) = (pair(worker, false), pair(worker, true));
     let bytes = [wire, NEXT].concat();
@@ -72,7 +72,7 @@ async fn drop_a_transfer(worker: &Worker, framing: Framing, wire: &[u8], times: 
         from: Incoming { stream: &from, input: &mut input, body: &mut body },
         to: &to,
         timer: &timer,
-        timeout: PATIENCE,
+        timeout: TIMEOUT,
         chunked: framing == Framing::Chunked,
         trailers: true,
         most: None,
@@ -86,14 +86,14 @@ async fn drop_a_transfer(worker: &Worker, framing: Framing, wire: &[u8], times: 
     let done = until_pending(transfer.run(head), &mut sink, times).await;
     let read = meter.bytes();
     let mut rest = Incoming { stream: &from, input: &mut input, body: &mut body };
-    let discarded = timer.within(PATIENCE, rest.discard()).await;
+    let discarded = timer.within(TIMEOUT, rest.discard()).await;
     assert!(matches!(discarded, Ok(true)), "{framing:?}, {times}: {discarded:?}");
     assert!(
         read <= wire.len() as u64 && (!done || read == wire.len() as u64),
         "{framing:?}, {times}: {read}"
     );
     while input.unread().len() < NEXT.len() {
-        assert_ne!(timer.within(PATIENCE, input.fill(&from, usize::MAX)).await.unwrap(), 0);
+        assert_ne!(timer.within(TIMEOUT, input.fill(&from, usize::MAX)).await.unwrap(), 0);
     }
     assert_eq!(input.unread(), NEXT, "{framing:?}, {times}");
     drop((to, from));
@@ -102,7 +102,7 @@ async fn drop_a_transfer(worker: &Worker, framing: Framing, wire: &[u8], times: 
 }
 
 #[test]
-fn a_transfer_that_is_dropped_at_any_await_has_read_as_much_as_it_says() {
+fn a_transfer_dropped_at_any_await_has_accounted_for_all_it_read() {
     let long = vec![b'x'; 400_000];
     let short = vec![b'x'; 120_000];
     let mut chunks = Vec::new();

@@ -1,4 +1,4 @@
-//! Bodies on their way from one connection to another.
+//! Bodies on their way from one connection to another, and writes that end by a deadline.
 
 #[cfg(test)]
 mod dropped_tests;

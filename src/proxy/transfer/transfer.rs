@@ -1,8 +1,8 @@
-//! A body on its way from one connection to another.
+//! A message on its way from one connection to another.
 //!
-//! One buffer each way, and reading stops when writing does. What arrives is decoded, so that framing
-//! is understood and never copied, and sent on at once: nothing waits for a buffer to fill. Only in the
-//! middle of a burst is the next read a moment later, so that it finds more.
+//! Each direction has one buffer, and reading stops while writing cannot go on. Bytes that arrive are decoded, so
+//! that framing is checked and never copied, and sent on at once: nothing waits for a buffer to fill. Only inside a
+//! burst the next read comes a little later, so that it finds more bytes.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -15,49 +15,49 @@ use crate::proxy::record::{Failure, Meter, TransferError};
 use crate::tls::Stream;
 use crate::worker::{Buffer, Timer, Worker};
 
-/// From this many bytes on, a body of known length is moved inside the kernel where that is possible.
+/// A body of a known length of at least this many bytes is moved inside the kernel, if that is possible.
 const SPLICE_FROM: u64 = 128 * 1024;
 
-/// A piece of a body of at most this many bytes is copied behind the head it goes out with: the kernel
-/// takes one stretch of memory faster than a list of them.
+/// A piece of a body of at most this many bytes is copied behind its head, because the kernel takes one slice faster
+/// than several.
 pub(in crate::proxy) const COPIED_MAX: usize = 1024;
 
-/// Pieces of a body that follow each other as fast as this are a burst, and the next one is about to come. 8 KiB in
-/// chunks of 1 KiB take half of the CPU if they may gather (docs/benchmarks.md); tokens and events, milliseconds
-/// apart, never do.
+/// Pieces of a body with at most this time between them are a burst: the next one is about to come. A body of 8 KiB
+/// in chunks of 1 KiB takes half of the CPU if pieces are coalesced (docs/benchmarks.md). Tokens and events come
+/// milliseconds apart, so they are never delayed.
 const BURST: Duration = Duration::from_millis(1);
 
-/// How long the pieces of a burst may gather. With what Linux adds to it, some 60 us.
+/// How long to wait for more pieces of a burst before the next read. Linux timer slack makes it about 60 us.
 const COALESCE_TIME: Duration = Duration::from_micros(10);
 
-/// One way of an exchange.
+/// One direction of an exchange.
 pub(in crate::proxy) struct Transfer<'a> {
     pub(in crate::proxy) worker: &'a Worker,
     pub(in crate::proxy) from: Incoming<'a>,
     pub(in crate::proxy) to: &'a Stream,
     pub(in crate::proxy) timer: &'a Timer,
-    /// How long neither reading nor writing may make progress.
+    /// How long a read or a write may make no progress.
     pub(in crate::proxy) timeout: Duration,
     /// The body goes out in chunks.
     pub(in crate::proxy) chunked: bool,
-    /// Trailers may go along.
+    /// Trailers are forwarded.
     pub(in crate::proxy) trailers: bool,
-    /// Data bytes allowed.
+    /// The largest number of data bytes, if there is a limit.
     pub(in crate::proxy) most: Option<u64>,
-    /// Counts what is read (uploads) or written (downloads): what the client sends or gets.
+    /// Counts the bytes of the client: those that are read in an upload, those that are written in a download.
     pub(in crate::proxy) meter: &'a Meter<'a>,
+    /// It is an upload.
     pub(in crate::proxy) counts_reads: bool,
-    /// The connection ends with this message: the end goes out in one packet with its last bytes, which
-    /// saves a connection of one request a tenth of its cost.
+    /// The connection ends with this message. Its end goes out in one packet with the last bytes, which saves a tenth
+    /// of the cost of a connection with one request.
     pub(in crate::proxy) end_follows: bool,
-    /// The head is out, or part of it.
+    /// At least a part of the head was written.
     pub(in crate::proxy) begun: Cell<bool>,
 }
 
 impl Transfer<'_> {
-    /// Sends a short message that is all here, if the connection takes it at once. So go nearly all of them,
-    /// and nothing that could wait is made for those. Else `false`: then it is to be [run](Self::run) with what
-    /// is left in `head`.
+    /// Sends a short message that is completely in the input, if the connection takes it at once. Nearly all messages
+    /// go this way, which needs no future. `false`: call [`run`](Self::run) with the rest of `head`.
     ///
     /// # Errors
     /// When the connection is gone.
@@ -78,7 +78,10 @@ impl Transfer<'_> {
         Ok(head.is_empty())
     }
 
-    /// Sends `head`, together with what is there of the body, then the rest of it as it comes.
+    /// Sends `head` together with the bytes of the body that are here, then the rest of the body as it comes.
+    ///
+    /// # Errors
+    /// The first error of either side.
     pub(in crate::proxy) async fn run(&mut self, head: Buffer) -> Result<(), TransferError> {
         let mut head = Some(head);
         let mut follows = false;
@@ -114,7 +117,10 @@ impl Transfer<'_> {
         }
     }
 
-    /// The same for a response, with what can go wrong in the words of one.
+    /// Runs as the download of a response.
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run), as failures of a response.
     pub(in crate::proxy) async fn run_as_response(&mut self, head: Buffer) -> Result<(), Failure> {
         self.run(head).await.map_err(Failure::of_download)
     }
@@ -124,7 +130,7 @@ impl Transfer<'_> {
         read.map_err(TransferError::Read)?.map_err(TransferError::Body)
     }
 
-    /// Writes a head, a piece of the body, and the end of the body if it `is_last`, in one go.
+    /// Writes a head, a piece of the body, and after the last piece the end of the body, in one system call.
     async fn write(
         &self,
         head: Option<&mut Buffer>,
@@ -162,14 +168,14 @@ impl Transfer<'_> {
         Ok(())
     }
 
-    /// Moves a large body of known length inside the kernel, as far as that goes.
+    /// Moves the rest of a large body of known length inside the kernel, if both connections are plain TCP.
     async fn splice(&mut self) -> Result<(), TransferError> {
         let (from, to) = (self.from.stream, self.to);
         let (Some(from), Some(to)) = (from.plain(), to.plain()) else { return Ok(()) };
         if self.chunked || !self.from.is_worth_splicing(SPLICE_FROM) {
             return Ok(());
         }
-        // No pipe to be had is no failure: the body is copied then.
+        // Without a pipe the body is copied.
         let Ok(mut pipe) = self.worker.pipe() else { return Ok(()) };
         while !self.from.body.is_complete() {
             let moving = self.from.move_into(&mut pipe, from);
@@ -191,13 +197,13 @@ impl Transfer<'_> {
     }
 }
 
-/// What goes out in one write: maybe a head, and pieces of a body.
+/// The slices of one write: maybe a head, and pieces of a body.
 struct Slices<'a> {
-    /// The first is for the head.
+    /// The first slice is for the head.
     slices: [IoSlice<'a>; 7],
-    /// Pieces, without the head.
+    /// The number of slices, without the head.
     count: usize,
-    /// Bytes of them.
+    /// Their bytes.
     bytes: usize,
 }
 
@@ -218,7 +224,7 @@ impl<'a> Slices<'a> {
         &mut self.slices[1..=self.count]
     }
 
-    /// The same behind a head, which takes in what is short.
+    /// The slices behind a head. Short pieces are copied into the head.
     fn after_head(&mut self, head: &'a mut Buffer) -> &mut [IoSlice<'a>] {
         if self.bytes <= COPIED_MAX {
             self.body().iter().for_each(|piece| head.extend(piece));
@@ -241,9 +247,9 @@ mod tests {
     use crate::tls::Input;
     use crate::worker::{self, TcpStream};
 
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_secs(60);
 
-    /// Two connections, and what comes on the first goes out on the second.
+    /// Two connections. Bytes of the first one are sent on the second.
     struct Direction {
         worker: Worker,
         from: Stream,
@@ -253,7 +259,7 @@ mod tests {
     }
 
     impl Direction {
-        /// It, and the other ends of both connections.
+        /// A direction, and the other ends of both connections.
         fn new(worker: Worker) -> (Self, Peer, Peer) {
             let ((from, source), (to, sink), timer) = (pair(&worker), pair(&worker), worker.timer());
             (Self { worker, from, to, timer, total: Counter::default() }, source, sink)
@@ -270,7 +276,7 @@ mod tests {
                 from: Incoming { stream: &self.from, input, body },
                 to: &self.to,
                 timer: &self.timer,
-                timeout: PATIENCE,
+                timeout: TIMEOUT,
                 chunked: false,
                 trailers: false,
                 most: None,
@@ -287,27 +293,27 @@ mod tests {
         let peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
         let (ours, _) = listener.accept().unwrap();
         ours.set_nonblocking(true).unwrap();
-        peer.set_read_timeout(Some(PATIENCE)).unwrap();
+        peer.set_read_timeout(Some(TIMEOUT)).unwrap();
         (Stream::Plain(TcpStream::new(worker, ours).unwrap()), peer)
     }
 
-    /// One message after the other to a peer that reads only when nothing more is taken, and then slowly: some
+    /// Sends messages to a peer that begins to read when no more bytes are taken, and reads slowly. So some messages
     /// are taken at once, some in part, some not.
     #[test]
-    fn short_messages_arrive_whole_however_little_is_taken_at_once() {
+    fn short_messages_arrive_whole_if_few_bytes_are_taken_at_once() {
         let ended = worker::run(|worker| async move {
-            let (way, mut source, sink) = Direction::new(worker);
+            let (direction, mut source, sink) = Direction::new(worker);
             let mut input = Input::default();
             let (mut sent, mut reading, mut at_once) = (Vec::new(), None, 0);
             for number in 0..20_000 {
                 source.write_all(b"body and the next message").unwrap();
-                input.fill(&way.from, usize::MAX).await.unwrap();
-                let mut head = way.worker.buffer();
+                input.fill(&direction.from, usize::MAX).await.unwrap();
+                let mut head = direction.worker.buffer();
                 head.extend(format!("{number:0600}").as_bytes());
                 sent.extend([head.unread(), b"body"].concat());
-                let meter = Meter::new(&way.total, way.worker.now());
+                let meter = Meter::new(&direction.total, direction.worker.now());
                 let mut body = Body::new(Framing::Length(4), 0);
-                let mut transfer = way.transfer(&mut input, &mut body, &meter);
+                let mut transfer = direction.transfer(&mut input, &mut body, &meter);
                 if transfer.send_short(&mut head).unwrap() {
                     at_once += 1;
                 } else {
@@ -321,9 +327,9 @@ mod tests {
                 input.consume(input.unread().len());
             }
             assert!((1..20_000).contains(&at_once), "{at_once}");
-            assert_eq!(way.total.get(), sent.len() as u64);
-            drop(way);
-            let reading = reading.expect("not all was taken at once");
+            assert_eq!(direction.total.get(), sent.len() as u64);
+            drop(direction);
+            let reading = reading.expect("some messages were not taken at once");
             assert!(smol::unblock(|| reading.join().unwrap()).await == sent);
         });
         ended.unwrap();
@@ -340,21 +346,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_short_or_not_here_yet_is_left_to_run() {
+    fn messages_that_are_long_or_incomplete_are_left_to_run() {
         let ended = worker::run(|worker| async move {
-            let (way, mut source, _sink) = Direction::new(worker);
-            let meter = Meter::new(&way.total, way.worker.now());
+            let (direction, mut source, _sink) = Direction::new(worker);
+            let meter = Meter::new(&direction.total, direction.worker.now());
             source.write_all(&[b'x'; 1025]).unwrap();
             let mut input = Input::default();
             while input.unread().len() < 1025 {
-                input.fill(&way.from, usize::MAX).await.unwrap();
+                input.fill(&direction.from, usize::MAX).await.unwrap();
             }
             let (ends, long, late) = (Framing::Length(1024), Framing::Length(1025), Framing::Length(1026));
             for framing in [ends, long, late, Framing::Chunked, Framing::UntilClose] {
                 let end_follows = framing == ends;
-                let (mut head, mut body) = (way.worker.buffer(), Body::new(framing, 0));
+                let (mut head, mut body) = (direction.worker.buffer(), Body::new(framing, 0));
                 head.extend(b"head");
-                let mut transfer = Transfer { end_follows, ..way.transfer(&mut input, &mut body, &meter) };
+                let mut transfer =
+                    Transfer { end_follows, ..direction.transfer(&mut input, &mut body, &meter) };
                 assert!(!transfer.send_short(&mut head).unwrap());
                 assert!(!transfer.begun.get() && head.unread() == b"head", "{framing:?}");
                 assert_eq!(input.unread().len(), 1025);

@@ -1,4 +1,4 @@
-//! An upload beside what is awaited.
+//! An upload that goes on while the response is awaited and transferred.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -8,19 +8,19 @@ use crate::proxy::record::{Failure, Meter, TransferError};
 use crate::reason::Reason;
 use crate::tls::Stream;
 
-/// An upload that goes on while something else is awaited.
+/// An upload that goes on while another future is awaited.
 pub(in crate::proxy) struct ConcurrentUpload<'a, F> {
     future: Option<F>,
-    /// Whose upload it is: when he is gone, nothing is awaited any more.
+    /// The client that sends. When its connection is reset, nothing is awaited any more.
     client: &'a Stream,
-    /// How it failed, when that was the target's doing: the target may have answered all the same.
+    /// Writing to the target failed. The target may have answered before that.
     failed: bool,
-    /// Learns when the upload has ended.
+    /// Records when the upload has ended.
     meter: &'a Meter<'a>,
 }
 
 impl<'a, F: Future<Output = Result<(), TransferError>>> ConcurrentUpload<'a, Pin<&mut F>> {
-    /// No `future`: the upload has ended already, and how is known.
+    /// Without a `future` the upload has ended already: `failed` says how.
     pub(in crate::proxy) fn new(
         client: &'a Stream,
         future: Option<Pin<&'a mut F>>,
@@ -31,17 +31,17 @@ impl<'a, F: Future<Output = Result<(), TransferError>>> ConcurrentUpload<'a, Pin
         ConcurrentUpload { future, client, failed, meter }
     }
 
-    /// Whether it ended well.
+    /// Whether all of the request was sent.
     pub(in crate::proxy) fn is_complete(&self) -> bool {
         self.future.is_none() && !self.failed
     }
 
-    /// Notes on both connections which messages ended, once the response of `target` has; whether the upload
-    /// did.
+    /// Marks the messages that ended on both connections, once the response of `target` has ended. Returns whether
+    /// the upload is complete.
     ///
     /// # Errors
-    /// When the response seems to have ended with the connection, and that was reset: the kernel tells of a
-    /// reset once, and the upload was told. Of TLS an end is an end.
+    /// When a response that ends with the connection may have ended with a reset instead. The kernel reports a reset
+    /// once, and here it reported it to the upload. TLS tells an end from a reset.
     pub(in crate::proxy) fn end(&self, target: &Stream, until_close: bool) -> Result<bool, Failure> {
         if until_close && self.failed && !target.is_encrypted() {
             return Err(Failure::new(Reason::ResponseTruncated));
@@ -53,12 +53,12 @@ impl<'a, F: Future<Output = Result<(), TransferError>>> ConcurrentUpload<'a, Pin
         Ok(self.is_complete())
     }
 
-    /// Runs `main` to its end, and the upload as far as it gets meanwhile. `main` is pinned by the
-    /// caller: moved in here it would be stored twice and copied for each request (2 KB of them).
+    /// Runs `main` to its end, and the upload as far as it gets meanwhile. The caller pins `main`: moved in here, its
+    /// 2 KB would be stored twice and copied for each request.
     ///
     /// # Errors
-    /// The upload's, when it is the client's doing: then there is nobody to answer to, or a request
-    /// that must not go on. `ClientGone` when the client reset its connection.
+    /// Errors of `main`. Errors of the upload that come from the client: it is gone, or its request must not go on.
+    /// `ClientGone` if the client resets its connection.
     pub(in crate::proxy) async fn run<T>(
         &mut self,
         mut main: Pin<&mut impl Future<Output = Result<T, Failure>>>,

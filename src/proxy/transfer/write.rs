@@ -1,4 +1,4 @@
-//! Writing all of a message, by a deadline.
+//! Writes of whole messages, by a deadline.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
@@ -8,10 +8,10 @@ use std::time::Duration;
 use crate::tls::Stream;
 use crate::worker::Timer;
 
-/// How to write: [`Stream::poll_write_vectored`] or its like.
+/// A function that writes, such as [`Stream::poll_write_vectored`].
 type PollWrite = fn(&Stream, &mut Context<'_>, &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
 
-/// Writes all of `slices`; `timeout` counts anew with every part of it that is taken.
+/// Writes all of `slices`. `timeout` counts anew after each write that takes some bytes.
 pub(in crate::proxy) fn write_all(
     to: &Stream,
     slices: &mut [IoSlice<'_>],
@@ -21,8 +21,8 @@ pub(in crate::proxy) fn write_all(
     write_all_by(Stream::poll_write_vectored, to, slices, timer, timeout)
 }
 
-/// The same; with `ends`, which nothing follows, the end of the connection goes out in one packet with the
-/// last bytes where nothing stands between us and TCP.
+/// Writes all of a message. With `ends`, no message follows: on plain TCP, the end of the connection goes out in one
+/// packet with the last bytes.
 pub(in crate::proxy) async fn write_message(
     to: &Stream,
     mut slices: &mut [IoSlice<'_>],
@@ -31,14 +31,14 @@ pub(in crate::proxy) async fn write_message(
     timeout: Duration,
 ) -> io::Result<()> {
     if !ends {
-        // Nearly every message is taken at once, and what may wait is not even made for it.
+        // Nearly every message is taken at once, and then no future is made.
         let written = to.try_write(slices)?;
         IoSlice::advance_slices(&mut slices, written);
         return if slices.is_empty() { Ok(()) } else { write_all(to, slices, timer, timeout).await };
     }
     write_all_by(Stream::poll_write_last, to, slices, timer, timeout).await?;
     if let Some(to) = to.plain() {
-        // Should it fail, the connection is dead already.
+        // An error means that the connection is closed already.
         let _ = to.shutdown_write();
     }
     Ok(())

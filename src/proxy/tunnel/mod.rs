@@ -1,4 +1,4 @@
-//! Connections whose bytes pass both ways and are not looked at.
+//! Tunnels: bytes are relayed both ways and not parsed, after 101 or on a whole connection.
 
 mod passthrough;
 mod tunnel;
@@ -6,4 +6,4 @@ mod tunnel;
 mod relay;
 
 pub(super) use passthrough::{open, serve};
-pub(super) use tunnel::Tunnel;
+pub(super) use tunnel::{Done, Tunnel, of_upgrade};

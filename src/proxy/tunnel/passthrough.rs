@@ -1,5 +1,5 @@
-//! A connection that is passed on as it is: to a target and back, byte for byte, with whatever was read
-//! of it while it was decided where it goes. By a rule, or because its listener speaks TCP.
+//! A connection that is passed on as it is, because a rule or a TCP listener says so. Bytes that were read for that
+//! decision go to the target, too.
 
 use std::io::IoSlice;
 use std::net::SocketAddr;
@@ -10,17 +10,17 @@ use super::relay::relay_connection;
 use super::tunnel::Tunnel;
 use crate::config::plan::{Pass, ProxyProtocol, UpstreamId};
 use crate::generation::{ListenerSnapshot, TunnelContext};
-use crate::proxy::client::Client;
-use crate::proxy::record::{ConnectionRecord, ExchangeRecord, Failure, TunnelStart};
+use crate::proxy::client::{Client, Exchange};
+use crate::proxy::record::{ConnectionRecord, Failure, TunnelStart};
 use crate::proxy::transfer::write_all;
 use crate::proxy_protocol;
 use crate::upstream::{ConnectError, TargetConnection};
 
-/// How long a target may take to accept the few bytes that say who the client is.
-const HEADER_TIME: Duration = Duration::from_secs(10);
+/// How long a target may take to accept the PROXY header.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves a connection to its end. `rule` is the one that passes it on, `None` on a TCP listener; `name`
-/// is what the client asked for.
+/// Passes a connection on, to its end. `rule` is the index of the rule that says so, `None` on a TCP listener. `name`
+/// is the server name that the client asked for.
 pub(in crate::proxy) async fn serve(
     mut client: Client,
     snapshot: Rc<ListenerSnapshot>,
@@ -31,43 +31,46 @@ pub(in crate::proxy) async fn serve(
     let context = TunnelContext::new(&snapshot, rule);
     let mut record =
         ConnectionRecord::new(&context, client.peer, &client.stream, TunnelStart { name, exchange: None });
-    let reached = reach(&client, &snapshot, &to).await;
-    // What follows may take days, and keeps no generation that long.
+    let opened = open_target(&client, &snapshot, &to).await;
+    // Release the generation: a tunnel may take days.
     drop(snapshot);
-    match reached {
+    match opened {
         Ok(target) => relay_connection(&mut client, &context, target, to.idle_timeout, record).await,
         Err(failure) if failure.reason.is_client_error() => record.end(Err(failure.reason)),
         Err(failure) => record.fail(&failure),
     }
 }
 
-/// Opens the way for a connection whose first request said where to; the bytes of it are still there. Then it is
-/// no exchange any more.
+/// Opens the tunnel for a connection whose first request led to a `pass` rule. That request is still in the input,
+/// and is relayed as it is. The access log has a connection then, and no exchange.
 ///
 /// # Errors
-/// When no target can be reached: then the client has been told nothing yet.
-pub(in crate::proxy) async fn open(
-    client: &Client,
-    record: &mut ExchangeRecord<'_>,
-    to: &Pass,
-) -> Result<Box<Tunnel>, Failure> {
-    let target = reach(client, record.snapshot, to).await?;
-    let context = TunnelContext::new(record.snapshot, record.rule);
-    let start = record.withdraw();
+/// When no target can be reached: the client was sent nothing yet.
+pub(in crate::proxy) async fn open(exchange: &mut Exchange<'_>, to: &Pass) -> Result<Box<Tunnel>, Failure> {
+    let snapshot = exchange.snapshot;
+    let target = match open_target(exchange.client, snapshot, to).await {
+        Ok(target) => target,
+        Err(failure) => {
+            exchange.record.received.add(exchange.request.len, snapshot.worker().now());
+            return Err(failure);
+        }
+    };
+    let context = TunnelContext::new(snapshot, exchange.record.rule);
+    let start = exchange.record.withdraw();
     Ok(Box::new(Tunnel { context, target, timeout: to.idle_timeout, start }))
 }
 
-/// A link to a target that knows who the client is, if it is to; unless the client resets its connection before
-/// there is one.
-async fn reach(
+/// Connects to a target and sends it a PROXY header if the rule says so, unless the client resets its connection
+/// before that.
+async fn open_target(
     client: &Client,
     snapshot: &ListenerSnapshot,
     to: &Pass,
 ) -> Result<Box<TargetConnection>, Failure> {
-    client.unless_gone(introduced(client, snapshot, to)).await
+    client.unless_gone(connect_and_announce(client, snapshot, to)).await
 }
 
-async fn introduced(
+async fn connect_and_announce(
     client: &Client,
     snapshot: &ListenerSnapshot,
     to: &Pass,
@@ -77,18 +80,19 @@ async fn introduced(
         let header = header(client, version).map_err(Failure::of_client)?;
         let mut slices = [IoSlice::new(&header)];
         let timer = snapshot.worker().timer();
-        write_all(&target.stream, &mut slices, &timer, HEADER_TIME).await.map_err(Failure::of_target)?;
+        write_all(&target.stream, &mut slices, &timer, HEADER_TIMEOUT).await.map_err(Failure::of_target)?;
     }
     Ok(target)
 }
 
-/// To the next target, and to those after it while nothing answers.
+/// Connects to the next target. Tries those after it while connecting fails.
 async fn connect(snapshot: &ListenerSnapshot, id: UpstreamId) -> Result<Box<TargetConnection>, ConnectError> {
     let upstream = snapshot.upstreams.get(id);
     let first = upstream.next_target();
+    let own = snapshot.state.listening.borrow().clone();
     let mut tried = 0;
     loop {
-        match upstream.pool(first, tried).open(snapshot.worker(), upstream.connect_timeout).await {
+        match upstream.pool(first, tried).open(snapshot.worker(), upstream.connect_timeout, &own).await {
             Ok(target) => {
                 upstream.counters.opened.add(1);
                 return Ok(target);
@@ -104,7 +108,7 @@ async fn connect(snapshot: &ListenerSnapshot, id: UpstreamId) -> Result<Box<Targ
     }
 }
 
-/// Who the client is, as the target reads it.
+/// The PROXY header that announces the client.
 fn header(client: &Client, version: ProxyProtocol) -> std::io::Result<Vec<u8>> {
     let (from, to) = match client.proxy_header_addresses.as_deref() {
         Some(proxy_header_addresses) => *proxy_header_addresses,

@@ -1,4 +1,4 @@
-//! Bytes both ways that nobody looks at: raw TCP, and connections after 101.
+//! The relay of bytes both ways.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -17,7 +17,8 @@ use crate::tls::{Input, Stream};
 use crate::upstream::TargetConnection;
 use crate::worker::{BUFFER_BYTES, TcpStream, Worker};
 
-/// Moves bytes both ways, beginning with those that were read of the client, until both sides have finished.
+/// Relays bytes both ways until both sides have finished, or the tunnel is silent for `timeout`. Bytes of the client
+/// that are in the input already go first.
 pub(super) async fn relay_connection(
     client: &mut Client,
     context: &Rc<TunnelContext>,
@@ -50,8 +51,8 @@ pub(super) async fn relay_connection(
         last: &last,
     };
     let both = async { try_zip(up.run(), down.run()).await.map(|_| ()) };
-    let ended = or(both, or(cut([near, far]), silence(worker, &last, timeout))).await;
-    // A reset of one side is a reset for the other: a clean end would make it take what it has for everything.
+    let ended = or(both, or(until_reset([near, far]), until_silent(worker, &last, timeout))).await;
+    // Pass a reset on to the other side: after a clean end that side would believe that it has got all bytes.
     match ended {
         Err(Reason::ClientGone) => far.stream.close_with_reset(true),
         Err(Reason::UpstreamReset) => near.stream.close_with_reset(true),
@@ -60,7 +61,7 @@ pub(super) async fn relay_connection(
     record.end(ended);
 }
 
-/// One end of a tunnel.
+/// One side of a tunnel.
 #[derive(Clone, Copy)]
 struct Peer<'a> {
     stream: &'a Stream,
@@ -68,9 +69,9 @@ struct Peer<'a> {
     gone: Reason,
 }
 
-/// Waits until a side resets its connection. A way that waits for the other side, or has ended, reads nothing
-/// and so would not see it.
-async fn cut(sides: [Peer<'_>; 2]) -> Result<(), Reason> {
+/// Waits until a side resets its connection. A direction that waits to write, or has ended, does not read and so
+/// cannot see a reset.
+async fn until_reset(sides: [Peer<'_>; 2]) -> Result<(), Reason> {
     poll_fn(|cx| {
         let reset = sides.iter().find(|side| side.stream.poll_reset(cx).is_ready());
         reset.map_or(Poll::Pending, |side| Poll::Ready(Err(side.gone)))
@@ -78,9 +79,9 @@ async fn cut(sides: [Peer<'_>; 2]) -> Result<(), Reason> {
     .await
 }
 
-/// Waits until no byte has moved either way for `timeout`. This is the only deadline of a tunnel: a way that
-/// waits to read, to write or to pass an end on may wait as long as the other way moves.
-async fn silence(worker: &Worker, last: &Cell<Instant>, timeout: Duration) -> Result<(), Reason> {
+/// Waits until no byte has moved in either direction for `timeout`. A tunnel has no other deadline. One direction may
+/// wait to read, to write or to pass an end on, as long as bytes move in the other.
+async fn until_silent(worker: &Worker, last: &Cell<Instant>, timeout: Duration) -> Result<(), Reason> {
     let timer = worker.timer();
     loop {
         let left = timeout.saturating_sub(worker.now().saturating_duration_since(last.get()));
@@ -92,32 +93,33 @@ async fn silence(worker: &Worker, last: &Cell<Instant>, timeout: Duration) -> Re
     }
 }
 
-/// One way through a tunnel.
+/// One direction of a tunnel.
 struct Direction<'a> {
     worker: &'a Worker,
     from: Peer<'a>,
-    /// Bytes of `from` that are still to be written.
+    /// Bytes of `from` that are to be written.
     input: &'a mut Input,
     to: Peer<'a>,
     meter: &'a Meter<'a>,
-    /// The meter counts what is read of the client; else what is written to it.
+    /// Whether the meter counts bytes that are read from the client; else it counts bytes that are written to it.
     counts_reads: bool,
-    /// When a byte, or an end, last came or went, either way.
+    /// When the last byte or end was read or written, in either direction.
     last: &'a Cell<Instant>,
 }
 
 impl Direction<'_> {
-    /// Moves bytes until `from` has finished, and then finishes `to`, which may go on sending (TCP half-close).
+    /// Moves bytes until `from` has ended its side, then ends the side of `to` (TCP half-close). `to` may go on
+    /// sending.
     ///
     /// # Errors
-    /// The reason, when the connection to one of the sides fails.
+    /// The reason, when a connection fails.
     async fn run(mut self) -> Result<(), Reason> {
-        // What was read before this became a tunnel.
+        // Bytes that were read before the tunnel began.
         let mut read = self.input.unread().len();
         loop {
             self.has_read(read);
             self.write().await?;
-            // A buffer that came full is the beginning of more than messages.
+            // A full buffer is the beginning of a bulk transfer, and not of messages.
             if read >= BUFFER_BYTES
                 && let (Some(source), Some(sink)) = (self.from.stream.plain(), self.to.stream.plain())
             {
@@ -126,16 +128,16 @@ impl Direction<'_> {
             let filled = self.input.fill(self.from.stream, BUFFER_BYTES).await;
             read = filled.map_err(|_| self.from.gone)?;
             if read == 0 {
-                // An end is heard too: the other side has all its time for the answer.
+                // An end counts as progress: the other side has the whole timeout for its answer.
                 self.has_read(0);
-                // Should it fail, the other side is gone, and the way back will say so.
+                // If it fails, the other side is gone, and the other direction reports that.
                 let _ = poll_fn(|cx| self.to.stream.poll_shutdown(cx)).await;
                 return Ok(());
             }
         }
     }
 
-    /// Writes all that was read.
+    /// Writes all bytes that were read.
     async fn write(&mut self) -> Result<(), Reason> {
         let Peer { stream, gone } = self.to;
         while !self.input.is_empty() {
@@ -150,8 +152,8 @@ impl Direction<'_> {
         poll_fn(|cx| stream.poll_flush(cx)).await.map_err(|_| gone)
     }
 
-    /// Moves bytes inside the kernel, as long as more come each time than a buffer would hold: messages cost
-    /// less copied. A copy at the beginning of each time would be an eighth of the CPU.
+    /// Moves bytes inside the kernel, as long as each turn moves more than a buffer holds. Short messages cost less
+    /// when they are copied. A copy at the beginning of each turn would be an eighth of the CPU.
     async fn splice(&self, source: &TcpStream, sink: &TcpStream) -> Result<(), Reason> {
         loop {
             if self.splice_now(source, sink).await? < BUFFER_BYTES {
@@ -161,14 +163,15 @@ impl Direction<'_> {
         }
     }
 
-    /// Moves what is there until nothing is, or the turn is over, so that a silent tunnel holds no pipe.
+    /// Moves the bytes that are here, until there are none or the turn is over. So a silent tunnel holds no pipe.
+    /// Returns their number.
     async fn splice_now(&self, source: &TcpStream, sink: &TcpStream) -> Result<usize, Reason> {
-        // No pipe to be had is no failure: the bytes are copied then.
+        // Without a pipe the bytes are copied.
         let Ok(mut pipe) = self.worker.pipe() else { return Ok(0) };
         let mut moved = 0;
         loop {
             match pipe.try_fill_from(source, usize::MAX) {
-                // The end is seen again by the next read, which knows what to do.
+                // The next read sees the end again, and handles it.
                 Ok(0) => break,
                 Ok(bytes) => {
                     self.has_read(bytes);
@@ -188,15 +191,15 @@ impl Direction<'_> {
     }
 
     fn has_read(&self, bytes: usize) {
-        self.note(if self.counts_reads { bytes } else { 0 });
+        self.moved(if self.counts_reads { bytes } else { 0 });
     }
 
     fn has_written(&self, bytes: usize) {
-        self.note(if self.counts_reads { 0 } else { bytes });
+        self.moved(if self.counts_reads { 0 } else { bytes });
     }
 
-    /// Notes that bytes have moved, and counts so many.
-    fn note(&self, bytes: usize) {
+    /// Records progress, and counts so many bytes.
+    fn moved(&self, bytes: usize) {
         self.last.set(self.worker.now());
         self.meter.add(bytes, self.worker.now());
     }

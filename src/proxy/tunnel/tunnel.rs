@@ -1,28 +1,47 @@
-//! A connection that is a tunnel from now on.
+//! A connection that becomes a tunnel.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::relay::relay_connection;
 use crate::generation::TunnelContext;
-use crate::proxy::client::Client;
+use crate::proxy::client::{Client, Exchange, KeepAlive};
 use crate::proxy::record::{ConnectionRecord, TunnelStart};
 use crate::upstream::TargetConnection;
 
-/// A way for bytes that is open, and what is to be said of it at its end.
+/// How an act on a request ended.
+pub(in crate::proxy) enum Done {
+    /// With a response.
+    Http(KeepAlive),
+    /// With a tunnel, which begins when the exchange and its snapshot are gone.
+    Tunnel(Box<Tunnel>),
+}
+
+/// A tunnel that is open and not yet run: its target, and the start of its record.
 pub(in crate::proxy) struct Tunnel {
     pub(in crate::proxy) context: Rc<TunnelContext>,
     pub(in crate::proxy) target: Box<TargetConnection>,
-    /// How long neither side may say anything.
+    /// How long both sides may be silent.
     pub(in crate::proxy) timeout: Duration,
     pub(in crate::proxy) start: TunnelStart,
 }
 
 impl Tunnel {
-    /// Bytes both ways, what was read of the client first, until both sides have finished.
+    /// Relays bytes both ways until both sides have finished.
     pub(in crate::proxy) async fn run(self: Box<Self>, client: &mut Client) {
         let Self { context, target, timeout, start } = *self;
         let record = ConnectionRecord::new(&context, client.peer, &client.stream, start);
         relay_connection(client, &context, target, timeout, record).await;
     }
+}
+
+/// The tunnel after a 101.
+pub(in crate::proxy) fn of_upgrade(
+    exchange: &mut Exchange<'_>,
+    target: Box<TargetConnection>,
+    timeout: Duration,
+) -> Box<Tunnel> {
+    let context = TunnelContext::new(exchange.snapshot, exchange.record.rule);
+    let start = exchange.record.tunnel_start(101);
+    Box::new(Tunnel { context, target, timeout, start })
 }

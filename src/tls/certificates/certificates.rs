@@ -5,7 +5,7 @@
 //! the one that was served before goes on. A certificate counts for its own names (subjectAltName), not for
 //! the name of its file. Certificates from other sources would be added here, as [`Entry`]s.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,7 +16,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys, RootCertStore};
 
-use super::files::{self, read};
+use super::files::{self, Found, read};
+use super::layout::Pair;
 use super::problem::{Problem, ProblemText};
 use super::x509::{self, CertificateInfo};
 use crate::config::plan::{CertificateFiles, CertificateSource, ClientAuth, ListenerTls, Origin};
@@ -64,11 +65,11 @@ impl Certificates {
         let before = before.map_or(&[][..], |before| &before.entries);
         let (entries, failed) = (Vec::new(), Vec::new());
         let mut load = Load { provider, now: unix_now(), before, entries, failed, problems };
-        tls.certificates.iter().for_each(|source| load.source(source));
+        load.sources(tls.certificates.iter());
         let named = load.entries.len();
         load.warn_of_nameless();
         if let Some(source) = &tls.default_certificate {
-            load.source(source);
+            load.sources(std::iter::once(source));
             if load.entries.len() > named + 1 {
                 let message = "this holds several certificates, and only one can be the default".to_owned();
                 let hint = "name one: a `.crt` or `.pem` file, or `{ cert: ..., key: ... }`";
@@ -144,14 +145,25 @@ impl Certificates {
         self.entries.iter().filter(|entry| entry.served_instead).count()
     }
 
+    /// The names of the certificates that `others` does not have.
+    pub(in crate::tls) fn names_not_in(&self, others: &Certificates) -> Vec<String> {
+        let others: HashSet<&[CertificateDer<'static>]> = others.chains().collect();
+        let is_new = |entry: &&Entry| !others.contains(&*entry.key.cert);
+        self.entries.iter().filter(is_new).map(Entry::name).collect()
+    }
+
     /// Each certificate's first name, or its file, and when it expires, in seconds since 1970.
     pub(in crate::tls) fn expiries(&self) -> impl Iterator<Item = (String, i64)> {
-        self.entries.iter().map(|entry| {
-            let name = entry.info.names.first().cloned();
-            let address = || entry.info.addresses.first().map(ToString::to_string);
-            let name = name.or_else(address).unwrap_or_else(|| entry.file.display().to_string());
-            (name, entry.info.not_after)
-        })
+        self.entries.iter().map(|entry| (entry.name(), entry.info.not_after))
+    }
+}
+
+impl Entry {
+    /// Its first name, else its first address, else its file.
+    fn name(&self) -> String {
+        let name = self.info.names.first().cloned();
+        let address = || self.info.addresses.first().map(ToString::to_string);
+        name.or_else(address).unwrap_or_else(|| self.file.display().to_string())
     }
 }
 
@@ -168,15 +180,68 @@ struct Load<'a> {
 }
 
 impl Load<'_> {
-    fn source(&mut self, source: &CertificateSource) {
-        let pairs = match &source.files {
-            CertificateFiles::Pair { cert, key } => Ok(vec![(cert.clone(), key.clone())]),
-            CertificateFiles::Path(path) => files::pairs(path),
-        };
-        match pairs {
-            Ok(pairs) => pairs.iter().for_each(|(cert, key)| self.pair(source, cert, key)),
-            Err(told) => self.fail(source, told, |_| true),
+    /// Reads the certificates of sources, those further down in folders last. No pair of files is read twice
+    /// for a folder.
+    fn sources<'s>(&mut self, sources: impl Iterator<Item = &'s CertificateSource>) {
+        let (mut folders, mut seen) = (Vec::new(), Vec::new());
+        for source in sources {
+            let found = match &source.files {
+                CertificateFiles::Pair { cert, key } => Ok(Found::one(cert.clone(), key.clone())),
+                CertificateFiles::Path(path) => files::find(path),
+            };
+            let Found { pairs, deeper, closed, .. } = match found {
+                Ok(found) => found,
+                Err(told) => {
+                    self.fail(source, told, |_| true);
+                    continue;
+                }
+            };
+            seen.extend(pairs.iter().map(files::places));
+            let barriers = self.pairs(source, &pairs, &closed, &[]);
+            folders.push((source, deeper, barriers));
         }
+        for (source, mut deeper, told) in folders {
+            deeper.retain(|pair| {
+                let places = files::places(pair);
+                let is_new = !seen.contains(&places);
+                seen.push(places);
+                is_new
+            });
+            self.pairs(source, &deeper, &[], &told);
+        }
+    }
+
+    /// Reads pairs. All files and folders that this process may not read make one error, if they are not in
+    /// `told`. Returns them.
+    fn pairs(
+        &mut self,
+        source: &CertificateSource,
+        pairs: &[Pair],
+        closed: &[PathBuf],
+        told: &[PathBuf],
+    ) -> Vec<PathBuf> {
+        let (mut barriers, mut lost) = (closed.to_vec(), Vec::new());
+        for (cert, key) in pairs {
+            match files::barrier(cert).or_else(|| files::barrier(key)) {
+                None => self.pair(source, cert, key),
+                Some(barrier) => {
+                    lost.push(cert);
+                    barriers.push(barrier);
+                }
+            }
+        }
+        barriers.sort();
+        barriers.dedup();
+        if !barriers.is_empty() {
+            let meant = |before: &Entry| {
+                lost.contains(&&before.file) || closed.iter().any(|folder| before.file.starts_with(folder))
+            };
+            let is_told = barriers.iter().all(|barrier| told.contains(barrier));
+            let already = self.problems.len();
+            self.fail(source, files::closed(&barriers), meant);
+            self.problems.truncate(if is_told { already } else { already + 1 });
+        }
+        barriers
     }
 
     fn warn_of_nameless(&mut self) {
@@ -279,7 +344,11 @@ fn certified_key(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<C
         let hint = "a certificate in PEM begins with `-----BEGIN CERTIFICATE-----`";
         return Err((format!("there is no PEM certificate in {shown}"), hint));
     }
-    let text = read(key).map_err(|why| (format!("the key {shown_key} {why}"), ""))?;
+    let text = read(key).map_err(|why| {
+        let is_there = key.symlink_metadata().is_ok();
+        let hint = if is_there { "" } else { "put it there, or name its place: `{ cert: ..., key: ... }`" };
+        (format!("the key {shown_key} {why}"), hint)
+    })?;
     let private = PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
         pem::Error::NoItemsFound => {
             (format!("there is no PEM private key in {shown_key}"), "an encrypted key cannot be used")

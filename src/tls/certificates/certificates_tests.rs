@@ -239,3 +239,47 @@ fn a_second_certificate_for_a_name_does_not_change_its_client_auth() {
     let (all, _) = load(vec![strict, path(&dir, "b.crt")], None);
     assert_eq!(all.find(Some(b"same.test")), [0]);
 }
+
+#[test]
+fn a_folder_that_is_named_itself_keeps_its_client_auth() {
+    let dir = tempfile::tempdir().unwrap();
+    issue(dir.path(), "a.crt", "a.key", &["a.test"]);
+    issue(dir.path(), "members/m.crt", "members/m.key", &["m.test"]);
+    let members = || source(CertificateFiles::Path(dir.path().join("members")), Some("ca.pem"));
+    let (all, said) = load(vec![path(&dir, ""), members()], None);
+    assert_eq!(said, [""; 0]);
+    let client_auth = |name: &str| all.entry(all.find(Some(name.as_bytes()))[0]).client_auth.clone();
+    assert_eq!((all.entries.len(), client_auth("a.test")), (2, None));
+    assert_eq!(client_auth("m.test"), members().client_auth);
+    // Of a folder that is not named itself, the folder around it counts.
+    let (all, _) = load(vec![path(&dir, "")], None);
+    assert_eq!(all.entry(all.find(Some(b"m.test"))[0]).client_auth, None);
+}
+
+#[test]
+fn certificates_in_a_folder_that_was_closed_are_kept_and_told_once() {
+    let dir = tempfile::tempdir().unwrap();
+    issue(dir.path(), "a.crt", "a.key", &["a.test"]);
+    issue(dir.path(), "b/b.crt", "b/b.key", &["b.test"]);
+    let source = path(&dir, "");
+    let (before, _) = load(vec![source.clone()], None);
+    let mut problems = Vec::new();
+    let provider = aws_lc_rs::default_provider();
+    let (entries, failed) = (Vec::new(), Vec::new());
+    let mut load = Load {
+        provider: &provider,
+        now: unix_now(),
+        before: &before.entries,
+        entries,
+        failed,
+        problems: &mut problems,
+    };
+    let closed = load.pairs(&source, &[], &[dir.path().join("b")], &[]);
+    assert_eq!(closed, [dir.path().join("b")]);
+    let kept: Vec<_> = load.entries.iter().map(|entry| entry.info.names[0].clone()).collect();
+    assert_eq!(kept, ["b.test"], "those of the folder");
+    assert!(load.entries[0].served_instead);
+    load.pairs(&source, &[], &closed, &closed);
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].message.ends_with(KEPT_NOTE), "{}", problems[0].message);
+}

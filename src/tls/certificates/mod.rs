@@ -7,12 +7,14 @@ mod coverage;
 mod certificates;
 
 mod files;
-mod x509;
+mod layout;
+pub(super) mod x509;
 
 mod problem;
 
 pub(super) use certificates::{Certificates, authorities};
 pub(super) use coverage::missing;
-pub use files::{files_of, may_count};
+pub use files::files_of;
+pub use layout::may_count;
 pub use problem::Problem;
 pub(super) use problem::ProblemText;

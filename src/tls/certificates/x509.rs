@@ -1,36 +1,59 @@
-//! The facts of a certificate that are needed to serve it: its names, and when it is valid.
+//! The facts of a certificate that are needed to serve or to trust it: its names, and when it is valid.
 //!
-//! The parser walks over DER (RFC 5280, section 4.1) and reads no more than that. It judges nothing: the
-//! client verifies the certificate, and rustls checks that the key fits.
+//! The parser walks over DER (RFC 5280, section 4.1) and reads no more than that. It judges nothing.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
 const OCTET_STRING: u8 = 0x04;
 const BOOLEAN: u8 = 0x01;
+const BIT_STRING: u8 = 0x03;
 const OBJECT: u8 = 0x06;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 /// `[0]`, the version; `[3]`, the extensions.
 const VERSION: u8 = 0xa0;
 const EXTENSIONS: u8 = 0xa3;
-/// 2.5.29.17.
+/// 2.5.4.3.
+const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
+/// 2.5.29.17, 2.5.29.19 and 2.5.29.37.
 const SUBJECT_ALT_NAME: [u8; 3] = [0x55, 0x1d, 0x11];
+const BASIC_CONSTRAINTS: [u8; 3] = [0x55, 0x1d, 0x13];
+const EXTENDED_KEY_USAGE: [u8; 3] = [0x55, 0x1d, 0x25];
+/// 2.5.29.37.0, 1.3.6.1.5.5.7.3.1 and 1.3.6.1.5.5.7.3.2.
+const ANY_USE: [u8; 4] = [0x55, 0x1d, 0x25, 0x00];
+const SERVER_AUTH: [u8; 8] = [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
+const CLIENT_AUTH: [u8; 8] = [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02];
 /// `[2]` and `[7]` of a GeneralName.
 const DNS_NAME: u8 = 0x82;
 const IP_ADDRESS: u8 = 0x87;
 
-/// The names and the validity of a certificate.
+/// The names, the validity and the key of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct CertificateInfo {
+pub(in crate::tls) struct CertificateInfo {
+    /// The last commonName of the subject.
+    pub(in crate::tls) common_name: Option<String>,
     /// DNS names of the subject, in lower case; a wildcard as `*.example.com`.
-    pub(super) names: Vec<String>,
+    pub(in crate::tls) names: Vec<String>,
     /// Addresses of the subject.
-    pub(super) addresses: Vec<IpAddr>,
+    pub(in crate::tls) addresses: Vec<IpAddr>,
     /// The start of the validity, in seconds since 1970.
-    pub(super) not_before: i64,
+    pub(in crate::tls) not_before: i64,
     /// The end of the validity, in seconds since 1970.
-    pub(super) not_after: i64,
+    pub(in crate::tls) not_after: i64,
+    /// The SubjectPublicKeyInfo, in DER.
+    pub(in crate::tls) public_key: Box<[u8]>,
+    /// Whether it is marked as an authority.
+    pub(in crate::tls) is_authority: bool,
+    pub(in crate::tls) uses: Uses,
+}
+
+/// The uses that an extendedKeyUsage allows. Without one, both are allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::tls) struct Uses {
+    pub(in crate::tls) server: bool,
+    pub(in crate::tls) client: bool,
 }
 
 impl CertificateInfo {
@@ -41,7 +64,7 @@ impl CertificateInfo {
 }
 
 /// Reads a certificate in DER; `None` if it is none.
-pub(super) fn read(der: &[u8]) -> Option<CertificateInfo> {
+pub(in crate::tls) fn read(der: &[u8]) -> Option<CertificateInfo> {
     let mut certificate = Der(Der(der).value(SEQUENCE)?);
     let mut body = Der(certificate.value(SEQUENCE)?);
     body.optional(VERSION)?;
@@ -51,7 +74,18 @@ pub(super) fn read(der: &[u8]) -> Option<CertificateInfo> {
     }
     let mut validity = Der(body.value(SEQUENCE)?);
     let (not_before, not_after) = (time(validity.next()?)?, time(validity.next()?)?);
-    let mut info = CertificateInfo { names: Vec::new(), addresses: Vec::new(), not_before, not_after };
+    let common_name = common_name(body.value(SEQUENCE)?);
+    let public_key = body.whole(SEQUENCE)?.into();
+    let mut info = CertificateInfo {
+        common_name,
+        names: Vec::new(),
+        addresses: Vec::new(),
+        not_before,
+        not_after,
+        public_key,
+        is_authority: false,
+        uses: Uses { server: true, client: true },
+    };
     while !body.0.is_empty() {
         let (tag, value) = body.next()?;
         if tag == EXTENSIONS {
@@ -64,14 +98,57 @@ pub(super) fn read(der: &[u8]) -> Option<CertificateInfo> {
     Some(info)
 }
 
+/// The algorithm and the bits of a SubjectPublicKeyInfo.
+pub(in crate::tls) fn public_key(info: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut info = Der(Der(info).value(SEQUENCE)?);
+    // The first byte counts unused bits, of which a key has none.
+    Some((info.value(SEQUENCE)?, info.value(BIT_STRING)?.strip_prefix(&[0])?))
+}
+
+fn common_name(subject: &[u8]) -> Option<String> {
+    let mut found = None;
+    let mut parts = Der(subject);
+    while !parts.0.is_empty() {
+        let mut part = Der(Der(parts.value(SET)?).value(SEQUENCE)?);
+        if part.value(OBJECT)? == COMMON_NAME {
+            found = std::str::from_utf8(part.next()?.1).ok().map(str::to_owned);
+        }
+    }
+    found
+}
+
 fn read_extension(extension: &[u8], info: &mut CertificateInfo) -> Option<()> {
     let mut extension = Der(extension);
     let id = extension.value(OBJECT)?;
     extension.optional(BOOLEAN)?;
     let value = extension.value(OCTET_STRING)?;
-    if id != SUBJECT_ALT_NAME {
-        return Some(());
+    if id == SUBJECT_ALT_NAME {
+        read_names(value, info)
+    } else if id == BASIC_CONSTRAINTS {
+        let mut constraints = Der(Der(value).value(SEQUENCE)?);
+        // The mark is the first value. It is false if left out.
+        info.is_authority = constraints.value(BOOLEAN).is_some_and(|mark| mark != [0]);
+        Some(())
+    } else if id == EXTENDED_KEY_USAGE {
+        info.uses = uses(value)?;
+        Some(())
+    } else {
+        Some(())
     }
+}
+
+fn uses(value: &[u8]) -> Option<Uses> {
+    let mut uses = Uses { server: false, client: false };
+    let mut all = Der(Der(value).value(SEQUENCE)?);
+    while !all.0.is_empty() {
+        let id = all.value(OBJECT)?;
+        uses.server |= id == ANY_USE || id == SERVER_AUTH;
+        uses.client |= id == ANY_USE || id == CLIENT_AUTH;
+    }
+    Some(uses)
+}
+
+fn read_names(value: &[u8], info: &mut CertificateInfo) -> Option<()> {
     let mut names = Der(Der(value).value(SEQUENCE)?);
     while !names.0.is_empty() {
         match names.next()? {
@@ -146,6 +223,13 @@ impl<'a> Der<'a> {
 
     fn value(&mut self, tag: u8) -> Option<&'a [u8]> {
         self.next().filter(|(found, _)| *found == tag).map(|(_, content)| content)
+    }
+
+    /// The next value with its tag and length.
+    fn whole(&mut self, tag: u8) -> Option<&'a [u8]> {
+        let from = self.0;
+        self.value(tag)?;
+        Some(&from[..from.len() - self.0.len()])
     }
 
     /// Skips a value that may be left out.

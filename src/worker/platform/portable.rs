@@ -131,7 +131,7 @@ mod tests {
                     }
                     count => seen.extend(&bytes[..count]),
                 }
-                // What is left of the share of a turn is not the subject.
+                // The share of a turn does not matter here.
                 begin_turn();
             }
         }

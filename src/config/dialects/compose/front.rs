@@ -7,7 +7,8 @@ use super::conflicts;
 use super::listeners::{self, Compose, Https};
 use super::networks::NetworkMap;
 use super::project::{self, Project, Reader, join};
-use super::routes::{self, Route};
+use super::route::Route;
+use super::service;
 use crate::config::diagnostics::Report;
 use crate::config::dialects::file::ConfigFile;
 use crate::config::inputs::Inputs;
@@ -29,7 +30,7 @@ pub(crate) fn read(files: Vec<ConfigFile>, source: &mut Source, inputs: &dyn Inp
     for (index, project) in projects.iter().enumerate() {
         let (before, bad) = (all.len(), rejected.len());
         for (number, service) in project.services.iter().enumerate() {
-            let (routes, is_rejected) = routes::of(&mut reader, &map, (index, number), service);
+            let (routes, is_rejected) = service::routes_of(&mut reader, &map, (index, number), service);
             all.extend(routes);
             rejected.extend(is_rejected.then_some((index, number)));
         }

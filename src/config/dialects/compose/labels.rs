@@ -7,49 +7,98 @@ use crate::config::syntax::{Node, Value};
 /// Prefixes of labels, before the first dot. If two labels set the same key, the first prefix counts.
 pub(super) const PREFIXES: [&str; 2] = ["smolgate", "liteproxy"];
 
-/// The key of a label.
+/// The meaning of a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
     Host,
     Port,
     PortHttp,
-    Path,
-    StripPrefix,
     RedirectFrom,
-    Passhost,
     Passthrough,
     Target,
+    Scheme,
+    /// The key of a rule. A dot leads into a mapping. The reader of rules reads the value.
+    Rule(&'static str),
 }
 
-const KEYS: [(&str, Key); 9] = [
-    ("host", Key::Host),
-    ("port", Key::Port),
-    ("port.http", Key::PortHttp),
-    ("path", Key::Path),
-    ("strip_prefix", Key::StripPrefix),
-    ("redirect_from", Key::RedirectFrom),
-    ("passhost", Key::Passhost),
-    ("passthrough", Key::Passthrough),
-    ("target", Key::Target),
+/// The routes that a label has a meaning for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum With {
+    Any,
+    /// Routes without `passthrough`.
+    Requests,
+    /// Routes with `passthrough`.
+    Connections,
+}
+
+/// Every label: its name, its meaning, and the routes that it goes with. A new key of rules becomes a label by a
+/// row. The first name of a key is the one that messages list.
+const KEYS: [(&str, Key, With); 24] = [
+    ("host", Key::Host, With::Any),
+    ("port", Key::Port, With::Any),
+    ("port.http", Key::PortHttp, With::Connections),
+    ("path", Key::Rule("path_prefix"), With::Requests),
+    ("strip_prefix", Key::Rule("strip_path_prefix"), With::Requests),
+    ("redirect_from", Key::RedirectFrom, With::Any),
+    ("passhost", Key::Rule("pass_host"), With::Requests),
+    ("passthrough", Key::Passthrough, With::Any),
+    ("target", Key::Target, With::Any),
+    ("scheme", Key::Scheme, With::Requests),
+    ("ca", Key::Rule("tls.ca"), With::Requests),
+    ("insecure_skip_verify", Key::Rule("tls.insecure_skip_verify"), With::Requests),
+    ("sni", Key::Rule("tls.sni"), With::Requests),
+    ("methods", Key::Rule("methods"), With::Requests),
+    ("in_the_clear", Key::Rule("in_the_clear"), With::Requests),
+    ("max_body", Key::Rule("max_body"), With::Requests),
+    ("body_timeout", Key::Rule("body_timeout"), With::Requests),
+    ("response_timeout", Key::Rule("response_timeout"), With::Requests),
+    ("tunnel_timeout", Key::Rule("tunnel_timeout"), With::Any),
+    ("connect_timeout", Key::Rule("connect_timeout"), With::Any),
+    ("send_proxy_protocol", Key::Rule("send_proxy_protocol"), With::Connections),
+    ("path_prefix", Key::Rule("path_prefix"), With::Requests),
+    ("strip_path_prefix", Key::Rule("strip_path_prefix"), With::Requests),
+    ("pass_host", Key::Rule("pass_host"), With::Requests),
 ];
+
+impl Key {
+    /// Whether the label says where a route leads. A route with a name may get such labels from the plain route.
+    fn is_of_target(self) -> bool {
+        match self {
+            Key::Port | Key::PortHttp | Key::Target | Key::Scheme => true,
+            Key::Rule(key) => key.starts_with("tls."),
+            Key::Host | Key::RedirectFrom | Key::Passthrough => false,
+        }
+    }
+}
 
 /// One label.
 #[derive(Clone, Debug)]
 pub(super) struct Label {
     pub(super) key: Key,
+    /// The name in the table.
+    pub(super) word: &'static str,
+    pub(super) with: With,
     /// The place of its name.
     pub(super) span: Span,
     pub(super) value: Node,
+    source: LabelSource,
+}
+
+/// The origin of a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct LabelSource {
     /// 0 for the labels of the service, 1 for those of `deploy`.
     place: usize,
+    /// Index in [`PREFIXES`].
+    prefix: usize,
 }
 
 /// The labels of one route.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Labels {
     /// `api` of `smolgate.api.host`; `None` for `smolgate.host`.
     pub(super) route: Option<String>,
-    labels: Vec<Label>,
+    pub(super) labels: Vec<Label>,
     /// Errors of labels with our prefix and an unknown key.
     pub(super) faults: Vec<LabelError>,
     /// Labels with two different values: the label that does not count, and the place of the one that does.
@@ -59,6 +108,32 @@ pub(super) struct Labels {
 impl Labels {
     pub(super) fn get(&self, key: Key) -> Option<&Label> {
         self.labels.iter().find(|label| label.key == key)
+    }
+
+    /// Whether the target gets the client's Host if no label says so. It does for `smolgate.host`, because most
+    /// services compare Host with their own name or with `Origin`. `liteproxy.host` keeps what it always meant.
+    pub(super) fn passes_host(&self) -> bool {
+        self.get(Key::Host).is_some_and(|host| host.source.prefix == 0)
+    }
+
+    /// Whether these are labels without a route of their own: they say where the routes with names lead.
+    pub(super) fn only_lend(&self) -> bool {
+        self.route.is_none()
+            && self.faults.is_empty()
+            && self.labels.iter().all(|label| label.key.is_of_target())
+    }
+
+    /// These labels, and those of the plain route that say where it leads, unless these name a port or a target.
+    pub(super) fn with_target_of(&self, plain: Option<&Labels>) -> Labels {
+        let mut labels = self.clone();
+        let has_own = labels.get(Key::Port).is_some() || labels.get(Key::Target).is_some();
+        if let Some(plain) = plain.filter(|_| !has_own) {
+            let lent = plain.labels.iter().filter(|label| label.key.is_of_target());
+            let lent: Vec<Label> = lent.filter(|label| self.get(label.key).is_none()).cloned().collect();
+            labels.labels.extend(lent);
+            labels.faults.extend(plain.faults.iter().cloned());
+        }
+        labels
     }
 
     /// The place of the first label.
@@ -83,11 +158,11 @@ pub(super) fn read(service: &Node) -> (Vec<Labels>, Vec<LabelError>) {
             faults.extend(items.iter().filter_map(dashed));
         }
         let pairs = pairs(node);
-        for prefix in PREFIXES {
+        for (prefix, word) in PREFIXES.iter().enumerate() {
             for (name, value) in &pairs {
-                let own = name.value.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.'));
+                let own = name.value.strip_prefix(word).and_then(|rest| rest.strip_prefix('.'));
                 if let Some(rest) = own {
-                    take(&mut routes, name, rest, (place, value));
+                    take(&mut routes, name, rest, (LabelSource { place, prefix }, value));
                 }
             }
         }
@@ -124,43 +199,60 @@ fn dashed(item: &Node) -> Option<LabelError> {
     Some(LabelError::new(name.span, "an item of a list of labels is no mapping", hint))
 }
 
-fn take(routes: &mut Vec<Labels>, name: &Spanned<String>, rest: &str, (place, value): (usize, &Node)) {
-    let (route, key) = split(rest);
+fn take(routes: &mut Vec<Labels>, name: &Spanned<String>, rest: &str, (source, value): (LabelSource, &Node)) {
+    let (route, found) = split(rest);
     let index = routes.iter().position(|labels| labels.route.as_deref() == route).unwrap_or_else(|| {
         let route = route.map(str::to_owned);
         routes.push(Labels { route, labels: Vec::new(), faults: Vec::new(), conflicting: Vec::new() });
         routes.len() - 1
     });
     let labels = &mut routes[index];
-    match key {
-        Some(key) => match labels.labels.iter().find(|label| label.key == key) {
-            None => labels.labels.push(Label { key, span: name.span, value: value.clone(), place }),
-            Some(first) if first.place == place && !same(&first.value, value) => {
-                labels.conflicting.push((name.clone(), first.span))
-            }
-            Some(_) => {}
-        },
+    let Some((word, key, with)) = found else {
+        return labels.faults.push(unknown(name, rest));
+    };
+    match labels.labels.iter().find(|label| label.key == key) {
         None => {
-            let words = KEYS.iter().map(|(word, _)| *word);
-            let last = rest.rsplit('.').next().unwrap_or(rest);
-            let hint = match did_you_mean(last, words) {
-                Some(known) if known == last => "the name of a route has letters, digits, `-` and `_`".into(),
-                Some(known) => {
-                    format!("did you mean `{}{known}`?", &name.value[..name.value.len() - last.len()])
-                }
-                None => format!("the labels are {}", KEYS.map(|(word, _)| word).join(", ")),
-            };
-            let message = format!("{} is not a label that the gate knows", quoted(&name.value));
-            labels.faults.push(LabelError::new(name.span, message, hint));
+            let (span, value) = (name.span, trimmed(value));
+            labels.labels.push(Label { key, word, with, span, value, source });
         }
+        Some(first) if first.source.place == source.place && !same(&first.value, value) => {
+            labels.conflicting.push((name.clone(), first.span))
+        }
+        Some(_) => {}
     }
 }
 
-/// Splits a label into its route and its key: `api` and `Host` for `api.host`.
-fn split(rest: &str) -> (Option<&str>, Option<Key>) {
-    let find = |word: &str| KEYS.iter().find(|(known, _)| *known == word).map(|(_, key)| *key);
-    if let Some(key) = find(rest) {
-        return (None, Some(key));
+/// The error of a label with our prefix and an unknown key, which is `rest`.
+fn unknown(name: &Spanned<String>, rest: &str) -> LabelError {
+    let last = rest.rsplit('.').next().unwrap_or(rest);
+    let hint = match did_you_mean(last, KEYS.iter().map(|(word, ..)| *word)) {
+        Some(known) if known == last => "the name of a route has letters, digits, `-` and `_`".into(),
+        Some(known) => format!("did you mean `{}{known}`?", &name.value[..name.value.len() - last.len()]),
+        None => {
+            let is_first = |(index, (_, key, _)): &(usize, &(&str, Key, With))| {
+                !KEYS[..*index].iter().any(|(_, before, _)| before == key)
+            };
+            let words: Vec<&str> = KEYS.iter().enumerate().filter(is_first).map(|(_, row)| row.0).collect();
+            format!("the labels are {}", words.join(", "))
+        }
+    };
+    LabelError::new(name.span, format!("{} is not a label that the gate knows", quoted(&name.value)), hint)
+}
+
+/// The value without spaces around it.
+fn trimmed(node: &Node) -> Node {
+    let Value::Scalar(text) = &node.value else { return node.clone() };
+    let start = text.len() - text.trim_start().len();
+    let span = node.span.part(text, start, start + text.trim().len());
+    Node::new(if text.trim() == text { node.span } else { span }, Value::Scalar(text.trim().to_owned()))
+}
+
+/// Splits a label into its route and its row: `api` and that of `host` for `api.host`. A row with a dot comes
+/// before a route of that name.
+fn split(rest: &str) -> (Option<&str>, Option<(&'static str, Key, With)>) {
+    let find = |word: &str| KEYS.into_iter().find(|(known, ..)| *known == word);
+    if let Some(row) = find(rest) {
+        return (None, Some(row));
     }
     match rest.split_once('.') {
         Some((route, word)) if is_route_name(route) => (Some(route), find(word)),

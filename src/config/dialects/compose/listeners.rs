@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::routes::Route;
+use super::route::Route;
 use super::rules::{self, Side};
 use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::plan::{Bind, CertificateFiles, RedirectToHttps};

@@ -1,14 +1,14 @@
 //! Compose files: the labels of services become rules.
 //!
 //! ```text
-//! file --reader--> tree --project--> services --labels, routes--> Route --rules, listeners--> Source
+//! file --reader--> tree --project--> services --labels, service--> Route --rules, listeners--> Source
 //!      variables      override, include,      labels of each,       order, responses
 //!                     extends, profiles       ports, networks       for rejected ones
 //! ```
 //!
 //! This dialect makes only rules for the listeners `http` and `https` of the `Source`. Their order has the meaning of the
-//! labels: passed-on hosts first, then redirects, exact hosts, wildcards, longest path first. `lowering` does the rest and
-//! knows no labels. An error in one service rejects that service and no other. Docker is never asked.
+//! labels: passed-on hosts first, then redirects, exact hosts, wildcards, any host, longest path first. `lowering` does the rest
+//! and knows no labels. An error in one service rejects that service and no other. Docker is never asked.
 
 mod front;
 
@@ -16,10 +16,10 @@ mod conflicts;
 mod listeners;
 mod rules;
 
-mod routes;
+mod service;
 
 mod networks;
-mod ports;
+mod route;
 
 mod labels;
 

@@ -14,6 +14,8 @@ enum Reach {
     Networks(Vec<Joined>),
     /// The networks of another service of the same project.
     Of(String),
+    /// The networks of a container, which may be that of a service.
+    OfContainer(String),
     /// The network of the machine.
     Host,
     /// No network, or one without names.
@@ -59,14 +61,11 @@ impl<'p> NetworkMap<'p> {
         span: Span,
         form: &str,
     ) -> Result<TargetHost, LabelError> {
-        let own = &self.projects[project];
-        let mut service = service;
-        let mut reach = reach(reader, own, service);
-        if let Reach::Of(name) = &reach
-            && let Some(other) = own.services.iter().find(|other| other.name.value == *name)
-        {
-            service = other;
-            reach = self::reach(reader, own, service);
+        let (project, service, reach) = self.owner(reader, project, service);
+        if let Reach::OfContainer(name) = &reach {
+            let message = || format!("{} cannot be the name of a host", quoted(name));
+            let hint = format!("say where it is: `smolgate.target: {form}`");
+            return usable(name).ok_or_else(|| LabelError::new(span, message(), hint));
         }
         self.warn(reader, service, &reach, span, form);
         let mut names = vec![service.name.value.clone()];
@@ -91,6 +90,45 @@ impl<'p> NetworkMap<'p> {
         }
     }
 
+    /// The service on whose networks a service is, the number of its project, and its networks. It is the service
+    /// itself unless `network_mode` leads to another one.
+    fn owner<'s>(
+        &'s self,
+        reader: &Reader<'_>,
+        project: usize,
+        service: &'s Service,
+    ) -> (usize, &'s Service, Reach) {
+        let mut owner = (project, service);
+        // A chain that is longer is a circle, which `docker compose` refuses.
+        for _ in 0..self.projects.iter().map(|project| project.services.len()).sum() {
+            let reach = reach(reader, &self.projects[owner.0], owner.1);
+            let next = match &reach {
+                Reach::Of(name) => self.find(owner.0, |other| other.name.value == *name),
+                Reach::OfContainer(name) => self.container(reader, owner.0, name),
+                _ => None,
+            };
+            match next {
+                Some(next) => owner = next,
+                None => return (owner.0, owner.1, reach),
+            }
+        }
+        (owner.0, owner.1, reach(reader, &self.projects[owner.0], owner.1))
+    }
+
+    /// A service of one project.
+    fn find(&self, project: usize, is_it: impl Fn(&Service) -> bool) -> Option<(usize, &Service)> {
+        let service = self.projects[project].services.iter().find(|service| is_it(service))?;
+        Some((project, service))
+    }
+
+    /// The service with that `container_name`, which is unique on a machine. The own project comes first.
+    fn container(&self, reader: &Reader<'_>, own: usize, name: &str) -> Option<(usize, &Service)> {
+        let is_it = |service: &Service| {
+            service.node.get("container_name").is_some_and(|node| reader.lenient(node) == name)
+        };
+        std::iter::once(own).chain(0..self.projects.len()).find_map(|project| self.find(project, is_it))
+    }
+
     /// The place of a service of another project that has this name on a network of the gate.
     fn namesake(
         &self,
@@ -99,9 +137,13 @@ impl<'p> NetworkMap<'p> {
         service: &Service,
         reach: &Reach,
     ) -> Option<String> {
+        if is_stub(service) {
+            return None;
+        }
         let seen = self.seen_by_gates(reader);
         for (index, other) in self.projects.iter().enumerate().filter(|(index, _)| *index != project) {
-            for one in other.services.iter().filter(|one| one.name.value == service.name.value) {
+            let is_namesake = |one: &&Service| one.name.value == service.name.value && !is_stub(one);
+            for one in other.services.iter().filter(is_namesake) {
                 let its = self::reach(reader, &self.projects[index], one);
                 let both = |names: &[String]| meets(reach, names) && meets(&its, names);
                 if both(&seen) || meets(reach, &names_of(&its)) {
@@ -114,7 +156,7 @@ impl<'p> NetworkMap<'p> {
 
     /// The names of all networks that a gate is on.
     fn seen_by_gates(&self, reader: &Reader<'_>) -> Vec<String> {
-        let reaches = self.gates.iter().map(|(index, gate)| reach(reader, &self.projects[*index], gate));
+        let reaches = self.gates.iter().map(|(index, gate)| self.owner(reader, *index, gate).2);
         reaches.flat_map(|reach| names_of(&reach)).collect()
     }
 
@@ -139,9 +181,13 @@ impl<'p> NetworkMap<'p> {
                 reader.report.warning(Some(span), message, target);
             }
             Reach::Of(other) => {
-                let message = format!("{name} uses the network of {}, which is not here", quoted(other));
+                let message =
+                    format!("{name} uses the network of {}, which leads to no service here", quoted(other));
                 reader.report.warning(Some(span), message, target);
             }
+            // A service without a container of its own is elsewhere, on networks that no file tells.
+            Reach::Networks(_) if is_stub(service) => {}
+            Reach::OfContainer(_) => {}
             Reach::Networks(networks) => {
                 let Some((index, gate)) = self.gates.first() else { return };
                 let seen = self.seen_by_gates(reader);
@@ -149,7 +195,7 @@ impl<'p> NetworkMap<'p> {
                     return;
                 }
                 let gate_name = quoted(&gate.name.value);
-                if let Reach::Host = reach(reader, &self.projects[*index], gate) {
+                if let Reach::Host = self.owner(reader, *index, gate).2 {
                     let message = format!(
                         "the gate, {gate_name}, is on the network of the machine, where {name} is not known"
                     );
@@ -168,6 +214,11 @@ impl<'p> NetworkMap<'p> {
             }
         }
     }
+}
+
+/// Whether no container is made of a service: it stands for one that another file starts.
+fn is_stub(service: &Service) -> bool {
+    service.node.get("image").is_none() && service.node.get("build").is_none()
 }
 
 fn names_of(reach: &Reach) -> Vec<String> {
@@ -191,10 +242,11 @@ fn usable(name: &str) -> Option<TargetHost> {
 
 fn reach(reader: &Reader<'_>, project: &Project, service: &Service) -> Reach {
     let mode = service.node.get("network_mode").map(|mode| reader.lenient(mode)).unwrap_or_default();
-    match (mode.as_str(), mode.strip_prefix("service:")) {
-        ("", _) => {}
-        ("host", _) => return Reach::Host,
-        (_, Some(other)) => return Reach::Of(other.to_owned()),
+    match mode.split_once(':') {
+        None if mode.is_empty() => {}
+        None if mode == "host" => return Reach::Host,
+        Some(("service", other)) => return Reach::Of(other.to_owned()),
+        Some(("container", name)) => return Reach::OfContainer(name.to_owned()),
         _ => return Reach::Alone(mode),
     }
     let mut joined: Vec<Joined> = Vec::new();

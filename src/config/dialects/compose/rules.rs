@@ -2,15 +2,11 @@
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
-use super::routes::{Destination, Route};
-use crate::config::diagnostics::{Span, Spanned};
+use super::route::{Destination, Host, Route};
+use crate::config::diagnostics::Spanned;
 use crate::config::plan::{ACME_CHALLENGES, HostPattern, Redirect, Respond};
-use crate::config::source::{
-    ActionSource, Inline, LimitsSource, PassSource, ProxySource, RuleSource, UpstreamUse,
-};
-use crate::config::values::target::TargetText;
+use crate::config::source::{ActionSource, RuleSource};
 
 /// One of the two listeners for compose files.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,11 +20,11 @@ pub(super) enum Side {
 
 /// One rule for every route and for every redirected host.
 ///
-/// Passed-on hosts come first, because no rule before them may terminate their TLS. Redirects, exact hosts and
-/// wildcards follow. Within each class, hosts have their written order. Rules of one host are sorted by path,
-/// longest first, then in written order.
+/// Passed-on hosts come first, because no rule before them may terminate their TLS. Redirects, exact hosts,
+/// wildcards and any other host follow. Within each class, hosts have their written order. Rules of one host are
+/// sorted by path, longest first; of one path those with methods come first; then in written order.
 pub(super) fn of(routes: &[Route], side: Side, https: bool, port: u16) -> Vec<RuleSource> {
-    let mut served: HashMap<&HostPattern, Vec<&Route>> = HashMap::new();
+    let mut served: HashMap<&Host, Vec<&Route>> = HashMap::new();
     for route in routes.iter().filter(|route| !matches!(route.destination, Destination::Unavailable(_))) {
         served.entry(&route.host).or_default().push(route);
     }
@@ -40,7 +36,7 @@ pub(super) fn of(routes: &[Route], side: Side, https: bool, port: u16) -> Vec<Ru
 }
 
 /// The place of a rule. The smallest is the first.
-type Rank = (Class, usize, Reverse<usize>);
+type Rank = (Class, usize, Reverse<usize>, bool);
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
@@ -49,13 +45,14 @@ enum Class {
     WildcardRedirect,
     Exact,
     Wildcard,
+    AnyHost,
 }
 
 /// The rules of one listener while they are made.
 struct List<'r> {
     routes: &'r [Route],
     /// The available routes, by host.
-    served: HashMap<&'r HostPattern, Vec<&'r Route>>,
+    served: HashMap<&'r Host, Vec<&'r Route>>,
     side: Side,
     /// Whether the gate terminates TLS for routes without `passthrough`.
     https: bool,
@@ -69,13 +66,14 @@ impl List<'_> {
         let mut seen = HashSet::new();
         let mut rules = Vec::new();
         for route in self.routes.iter().filter(|_| self.serves("/")) {
-            let to = self.origin(route);
+            let Some(host) = &route.host else { continue };
+            let to = self.origin(host, route.passthrough);
             for from in &route.redirect_from {
                 if seen.insert((&from.value, to.clone())) {
-                    let wildcard = is_wildcard(&from.value);
-                    let class = if wildcard { Class::WildcardRedirect } else { Class::Redirect };
+                    let is_wildcard = matches!(from.value, HostPattern::Wildcard(_));
+                    let class = if is_wildcard { Class::WildcardRedirect } else { Class::Redirect };
                     let action = ActionSource::Redirect(Redirect { to: to.as_str().into(), status: 301 });
-                    rules.push(((class, 0, Reverse(0)), rule(from.span, &from.value, &"/".into(), action)));
+                    rules.push(((class, 0, Reverse(0), true), redirecting(from, action)));
                 }
             }
         }
@@ -84,21 +82,24 @@ impl List<'_> {
 
     /// One rule for each route that this listener handles.
     fn actions(&self) -> Vec<(Rank, RuleSource)> {
-        let mut hosts: HashMap<&HostPattern, usize> = HashMap::new();
+        let mut hosts: HashMap<&Host, usize> = HashMap::new();
         let mut rules = Vec::new();
         for route in self.routes {
             let next = hosts.len();
             let host = *hosts.entry(&route.host).or_insert(next);
             let Some(action) = self.action(route) else { continue };
-            let class = match &action {
-                _ if is_wildcard(&route.host) => Class::Wildcard,
-                ActionSource::Pass(_) => Class::PassedOn,
+            let class = match (&route.host, &action) {
+                (None, _) => Class::AnyHost,
+                (Some(HostPattern::Wildcard(_)), _) => Class::Wildcard,
+                (_, ActionSource::Pass(_)) => Class::PassedOn,
                 _ => Class::Exact,
             };
-            let rank = (class, host, Reverse(route.path.len()));
+            let any_method = route.rule.methods.is_empty();
+            let rank = (class, host, Reverse(path(route).len()), any_method);
             let in_the_clear = self.stays_in_the_clear(route);
-            let rule = rule(route.span, &route.host, &route.path, action);
-            rules.push((rank, RuleSource { in_the_clear, ..rule }));
+            let hosts = route.host.iter().cloned().collect();
+            let rule = RuleSource { hosts, in_the_clear, action: Some(action), ..route.rule.clone() };
+            rules.push((rank, rule));
         }
         rules
     }
@@ -106,19 +107,11 @@ impl List<'_> {
     fn action(&self, route: &Route) -> Option<ActionSource> {
         match &route.destination {
             Destination::Passthrough { tls, clear } => {
-                let upstream = upstream(if self.side == Side::Tls { tls } else { clear });
-                let pass = PassSource { upstream, send_proxy_protocol: None, idle_timeout: None };
-                Some(ActionSource::Pass(pass))
+                let pass = if self.side == Side::Tls { tls } else { clear };
+                Some(ActionSource::Pass((**pass).clone()))
             }
-            _ if !self.serves(&route.path) => None,
-            Destination::Target { target, pass_host, strip_prefix } => {
-                Some(ActionSource::Proxy(Box::new(ProxySource {
-                    upstream: upstream(target),
-                    pass_host: *pass_host,
-                    strip_path_prefix: *strip_prefix,
-                    limits: LimitsSource::default(),
-                })))
-            }
+            _ if !(self.serves(path(route)) || self.stays_in_the_clear(route)) => None,
+            Destination::Target(proxy) => Some(ActionSource::Proxy(proxy.clone())),
             Destination::Unavailable(_) if self.is_answered(route) || self.tls_passes_through(route) => None,
             Destination::Unavailable(why) => Some(ActionSource::Respond(unavailable(why))),
         }
@@ -132,41 +125,48 @@ impl List<'_> {
         }
     }
 
-    /// Whether port 80 answers 503 for this route instead of redirecting to `https`. True for a rejected
-    /// `passthrough` route: its own server was to terminate TLS, so `https` may have nothing that explains the
-    /// error.
+    /// Whether port 80 serves this route instead of redirecting to `https`. True for a route that asks for it, and
+    /// for a rejected `passthrough` route, which gets 503 there: its own server was to terminate TLS, so `https`
+    /// may have nothing that explains the error.
     fn stays_in_the_clear(&self, route: &Route) -> bool {
         let is_rejected = matches!(route.destination, Destination::Unavailable(_));
-        self.side == Side::Clear { redirects: true } && route.passthrough && is_rejected
+        self.side == Side::Clear { redirects: true }
+            && (route.rule.in_the_clear || (route.passthrough && is_rejected))
     }
 
     /// Whether another service serves this host and path. Then the error of this route need not be shown.
     fn is_answered(&self, route: &Route) -> bool {
         let others = self.served.get(&route.host).into_iter().flatten();
         let mut others = others.filter(|other| {
-            matches!(other.destination, Destination::Passthrough { .. }) || other.path == route.path
+            let is_same = path(other) == path(route) && other.rule.methods.is_empty();
+            matches!(other.destination, Destination::Passthrough { .. }) || is_same
         });
         others.next().is_some()
     }
 
-    /// Whether TLS of this host is to be passed on, so that not even an error may be shown. If a wildcard would
-    /// terminate it otherwise, the error is shown.
+    /// Whether TLS of this host is to be passed on, so that not even an error may be shown. If a wildcard, or a
+    /// route for any host, would terminate it otherwise, the error is shown.
     fn tls_passes_through(&self, route: &Route) -> bool {
-        let takers = route.host.wildcard_over().and_then(|over| self.served.get(&over)).into_iter().flatten();
+        let wildcard = route.host.as_ref().and_then(HostPattern::wildcard_over).map(Some);
+        let takers = wildcard.into_iter().chain([None]).filter_map(|over| self.served.get(&over)).flatten();
         let is_taken =
             takers.into_iter().any(|taker| matches!(taker.destination, Destination::Target { .. }));
         route.passthrough && self.side == Side::Tls && !is_taken
     }
 
-    /// The origin in redirects to `route`. A route with `passthrough` terminates TLS itself, so it is under
-    /// `https` in any case.
-    fn origin(&self, route: &Route) -> String {
-        match (self.https || route.passthrough, self.port) {
-            (true, 443) => format!("https://{}", route.host),
-            (true, port) => format!("https://{}:{port}", route.host),
-            (false, _) => format!("http://{}", route.host),
+    /// The origin in redirects to `host`. A route with `passthrough` terminates TLS itself, so it is under `https`
+    /// in any case.
+    fn origin(&self, host: &HostPattern, passthrough: bool) -> String {
+        match (self.https || passthrough, self.port) {
+            (true, 443) => format!("https://{host}"),
+            (true, port) => format!("https://{host}:{port}"),
+            (false, _) => format!("http://{host}"),
         }
     }
+}
+
+fn path(route: &Route) -> &str {
+    route.rule.path_prefix.as_deref().unwrap_or("/")
 }
 
 /// Whether a rule for `path` may get ACME challenges.
@@ -176,15 +176,6 @@ fn serves_challenges(path: &str) -> bool {
             || path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     below(path, ACME_CHALLENGES) || below(ACME_CHALLENGES, path)
-}
-
-fn is_wildcard(host: &HostPattern) -> bool {
-    matches!(host, HostPattern::Wildcard(_))
-}
-
-fn upstream(target: &Spanned<TargetText>) -> UpstreamUse {
-    let (span, targets) = (target.span, vec![target.clone()]);
-    UpstreamUse::Inline(Inline { span, targets, tls: None, connect_timeout: None })
 }
 
 /// Seconds. A person has to edit a file in this time.
@@ -200,12 +191,13 @@ fn unavailable(why: &str) -> Respond {
     }
 }
 
-fn rule(span: Span, host: &HostPattern, path: &Arc<str>, action: ActionSource) -> RuleSource {
+/// The rule of a redirected host.
+fn redirecting(from: &Spanned<HostPattern>, action: ActionSource) -> RuleSource {
     RuleSource {
-        span,
+        span: from.span,
         name: None,
-        hosts: vec![host.clone()],
-        path_prefix: Some(path.clone()),
+        hosts: vec![from.value.clone()],
+        path_prefix: Some("/".into()),
         methods: Vec::new(),
         in_the_clear: false,
         action: Some(action),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::config::diagnostics::{Span, Spanned};
+use crate::config::diagnostics::Spanned;
 use crate::config::syntax::tree::Tag;
 use crate::config::syntax::{Node, Value};
 
@@ -100,22 +100,10 @@ fn pair(item: &Node) -> Option<(Spanned<String>, Node)> {
         return Some((Spanned { value: text.clone(), span: item.span }, Node::new(item.span, Value::Null)));
     };
     let (key, value) = (&text[..sign], &text[sign + 1..]);
-    let key_span = part(item.span, text, 0, sign);
-    let value_span = part(item.span, text, sign + 1, text.len());
+    let key_span = item.span.part(text, 0, sign);
+    let value_span = item.span.part(text, sign + 1, text.len());
     Some((
         Spanned { value: key.to_owned(), span: key_span },
         Node::new(value_span, Value::Scalar(value.to_owned())),
     ))
-}
-
-/// The place of a part of a scalar. If the text has escapes or folded lines, it is the place of the whole scalar.
-fn part(span: Span, text: &str, from: usize, to: usize) -> Span {
-    let start = match span.end.saturating_sub(span.start) as usize {
-        // Bytes that are not ASCII may have been written as escapes of the same length.
-        _ if !text.is_ascii() => return span,
-        length if length == text.len() => span.start,
-        length if length == text.len() + 2 => span.start + 1,
-        _ => return span,
-    };
-    Span { start: start + from as u32, end: start + to as u32, ..span }
 }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use super::dotenv::{self, Assignment, BadLine};
 use super::interpolation::{WHERE, interpolate};
-use crate::config::decode::Text;
+use crate::config::decode::{Decoder, Filled, Notation, Text, Unfillable};
 use crate::config::diagnostics::{Report, Span};
 use crate::config::inputs::Inputs;
 use crate::config::syntax::{Node, Value, yaml};
+use crate::config::values::{ValueError, environment};
 
 /// Files that one load may read, so that a file that includes itself under many names ends.
 const FILES_MAX: usize = 1_000;
@@ -45,9 +46,11 @@ pub(crate) struct Reader<'a> {
     pub(crate) inputs: &'a dyn Inputs,
     /// Every file that was read, in order.
     pub(crate) files: Vec<PathBuf>,
-    /// The variables of each file and its folder, by its number in the report.
-    known: HashMap<u32, (Variables, PathBuf)>,
+    known: Known,
 }
+
+/// The variables of each file and its folder, by its number in the report.
+type Known = HashMap<u32, (Variables, PathBuf)>;
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(report: &'a mut Report, inputs: &'a dyn Inputs) -> Reader<'a> {
@@ -127,6 +130,9 @@ impl<'a> Reader<'a> {
     pub(super) fn labels(&mut self, path: &Path, span: Span) -> io::Result<(u32, Vec<Assignment>)> {
         let text = self.read(path)?;
         let file = self.report.add_file(path, &text);
+        let variables =
+            self.known.get(&span.file).map(|(variables, _)| variables.clone()).unwrap_or_default();
+        self.know(file, path, &variables);
         let (all, bad) = dotenv::parse(&text, &|name| self.variable(span.file, name));
         self.warn_of_lines(file, bad);
         Ok((file, all))
@@ -141,8 +147,13 @@ impl<'a> Reader<'a> {
 
     /// The value of a variable in the file with that number.
     pub(super) fn variable(&self, file: u32, name: &str) -> Option<String> {
-        let own = || self.known.get(&file)?.0.get(name).cloned();
-        self.inputs.env(name).or_else(own)
+        LabelNotation { inputs: self.inputs, known: &self.known }.variable(file, name)
+    }
+
+    /// Reads values with the decoder of all dialects, in the notation of labels.
+    pub(crate) fn decode<T>(&mut self, read: impl FnOnce(&mut Decoder<'_>) -> T) -> T {
+        let notation = LabelNotation { inputs: self.inputs, known: &self.known };
+        read(&mut Decoder { report: self.report, notation: &notation })
     }
 
     /// A single value with its variables filled in. A variable that is not set is a warning.
@@ -159,16 +170,13 @@ impl<'a> Reader<'a> {
         if !written.contains('$') {
             return Ok(Text::new(written.clone(), span, None));
         }
-        match interpolate(written, &|name| self.variable(span.file, name)) {
-            Ok(filled) => {
-                for name in filled.unset {
-                    let message = format!("the variable `{name}` is not set: it is empty here");
-                    self.report.warning(Some(span), message, WHERE);
-                }
-                Ok(Text::new(filled.text, span, Some(written.clone())))
-            }
-            Err((message, hint)) => Err(LabelError::new(span, message, hint)),
+        let notation = LabelNotation { inputs: self.inputs, known: &self.known };
+        let Filled { text, warnings } =
+            notation.fill(written, span).map_err(|(message, hint)| LabelError::new(span, message, hint))?;
+        for (message, hint) in warnings {
+            self.report.warning(Some(span), message, hint);
         }
+        Ok(Text::new(text, span, Some(written.clone())))
     }
 
     /// The value of a node, without reporting errors.
@@ -187,6 +195,41 @@ impl<'a> Reader<'a> {
             Value::List(items) => items.iter().map(|item| self.text(item)).collect(),
             _ => Ok(vec![self.text(node)?]),
         }
+    }
+}
+
+/// Variables as in a compose file, the words of YAML for yes and no, and commas between the items of a list.
+struct LabelNotation<'a> {
+    inputs: &'a dyn Inputs,
+    known: &'a Known,
+}
+
+impl LabelNotation<'_> {
+    /// The value of a variable in the file with that number. The environment comes before `.env`.
+    fn variable(&self, file: u32, name: &str) -> Option<String> {
+        let own = || self.known.get(&file)?.0.get(name).cloned();
+        self.inputs.env(name).or_else(own)
+    }
+}
+
+impl Notation for LabelNotation<'_> {
+    fn fill(&self, written: &str, span: Span) -> Result<Filled, Unfillable> {
+        let filled = interpolate(written, &|name| self.variable(span.file, name))
+            .map_err(|(message, hint)| (message, hint.to_owned()))?;
+        let unset = |name: String| (format!("the variable `{name}` is not set: it is empty here"), WHERE);
+        Ok(Filled { text: filled.text, warnings: filled.unset.into_iter().map(unset).collect() })
+    }
+
+    fn dir(&self, span: Span) -> &Path {
+        self.known.get(&span.file).map_or(Path::new(""), |(_, dir)| dir)
+    }
+
+    fn flag(&self) -> fn(&str) -> Result<bool, ValueError> {
+        environment::flag
+    }
+
+    fn separator(&self) -> Option<char> {
+        Some(',')
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::project::{LabelError, Reader};
 use crate::config::diagnostics::Span;
+use crate::config::dialects::compose::project::{LabelError, Reader};
 use crate::config::syntax::{Node, Value};
 use crate::config::values::ValueError;
 
@@ -46,6 +46,47 @@ pub(super) fn infer(reader: &Reader<'_>, service: &Node, span: Span) -> Result<u
         }
     }
 }
+
+/// The protocol of a well-known port that is not for HTTP.
+pub(super) fn other_protocol(port: u16) -> Option<&'static str> {
+    OTHER_PROTOCOLS.iter().find(|(known, _)| *known == port).map(|(_, protocol)| *protocol)
+}
+
+/// Ports of images that people run, and their protocols. Ports that are used for HTTP too are not here.
+const OTHER_PROTOCOLS: [(u16, &str); 32] = [
+    (21, "FTP"),
+    (22, "SSH"),
+    (25, "SMTP"),
+    (53, "DNS"),
+    (110, "POP3"),
+    (143, "IMAP"),
+    (389, "LDAP"),
+    (445, "SMB"),
+    (465, "SMTP"),
+    (587, "SMTP"),
+    (636, "LDAP"),
+    (993, "IMAP"),
+    (995, "POP3"),
+    (1433, "SQL Server"),
+    (1521, "Oracle"),
+    (1883, "MQTT"),
+    (2049, "NFS"),
+    (2181, "ZooKeeper"),
+    (3306, "MySQL"),
+    (3389, "RDP"),
+    (4222, "NATS"),
+    (5432, "PostgreSQL"),
+    (5672, "AMQP"),
+    (5900, "VNC"),
+    (6379, "Redis"),
+    (6667, "IRC"),
+    (8883, "MQTT"),
+    (9042, "Cassandra"),
+    (9092, "Kafka"),
+    (11211, "memcached"),
+    (25565, "Minecraft"),
+    (27017, "MongoDB"),
+];
 
 type Ports = Vec<u16>;
 

@@ -1,0 +1,46 @@
+//! A response of smolgate's own, written and not sent yet.
+
+use std::io::Write;
+
+use crate::http::status_phrase;
+use crate::proxy::client::{Exchange, KeepAlive};
+use crate::worker::Buffer;
+
+/// The methods that smolgate forwards; a target may take fewer.
+pub(super) const ALLOW: &[u8] = b"Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n";
+
+/// A response of smolgate's own, written and not sent yet.
+pub(in crate::proxy) struct Reply<'a> {
+    pub(super) status: u16,
+    /// The head, and behind it a short body.
+    pub(super) head: Buffer,
+    /// A body that is too long to be copied; it belongs to the rule.
+    pub(super) body: &'a [u8],
+    /// Whether the connection stays open, as the head says.
+    pub(super) keep: KeepAlive,
+}
+
+impl Reply<'_> {
+    /// Begins a response: status line and `Date`.
+    pub(super) fn new(exchange: &Exchange<'_>, status: u16, keep: KeepAlive) -> Self {
+        let worker = exchange.snapshot.worker();
+        let mut reply = Self { status, head: worker.buffer(), body: &[], keep };
+        reply.write(format_args!("HTTP/1.1 {status} {}\r\n", status_phrase(status)));
+        exchange.snapshot.state.date.write(worker, &mut reply.head);
+        reply
+    }
+
+    pub(super) fn extend(&mut self, bytes: &[u8]) {
+        self.head.extend(bytes);
+    }
+
+    pub(super) fn write(&mut self, text: std::fmt::Arguments<'_>) {
+        // Writing into a buffer in memory cannot fail.
+        let _ = self.head.write_fmt(text);
+    }
+
+    /// Ends the head: writes whether the connection stays open, and the empty line.
+    pub(super) fn end_head(&mut self, exchange: &Exchange<'_>) {
+        self.extend(self.keep.end_of_head(exchange.request.version));
+    }
+}

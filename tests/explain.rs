@@ -1,0 +1,275 @@
+//! `explain`: what it prints, and when it fails.
+
+mod support;
+
+use support::place::{Ended, Place};
+use support::tls::Authority;
+
+const CONFIG: &str = r#"http_config: { port: ":8021" }
+http_routes:
+  - host: "*.example.com"
+    target: "http://localhost:8085"
+  - host: "admin.localhost"
+    path_prefix: "/users"
+    target: "http://localhost:8083"
+    strip_path_prefix: true
+  - host: "admin.localhost"
+    methods: [GET, HEAD]
+    target: "http://localhost:8084/base"
+  - host: "old.localhost"
+    redirect: { to: "https://new.localhost", status: 301 }
+tcp: { port: ":8020", target: "localhost:8080" }
+"#;
+
+const NO_CERTIFICATE: &str = "  no certificate has this name: the handshake ends with an alert\n";
+
+#[test]
+fn explain_shows_the_rule_that_wins_and_why_the_others_do_not() {
+    let place = Place::with(&[("gate.yml", CONFIG)]);
+    let explain = |line: &str| place.run(&format!("explain -c gate.yml {line}")).fine();
+    assert_eq!(
+        explain("http://admin.localhost:8021/users/7"),
+        "\
+GET http://admin.localhost:8021/users/7 on listener http (:8021)
+  1  gate.yml:3  *.example.com /         no: host is admin.localhost, the rule wants *.example.com
+  2  gate.yml:5  admin.localhost /users  wins -> http://localhost:8083 (prefix taken off: upstream sees /7)
+"
+    );
+    let refused = place.run("explain -c gate.yml -X POST http://admin.localhost:8021/usersx?q=1");
+    assert_eq!(
+        (refused.code, refused.err.as_str()),
+        (1, "error: nothing takes POST http://admin.localhost:8021/usersx?q=1\n")
+    );
+    assert_eq!(
+        refused.out,
+        "\
+POST http://admin.localhost:8021/usersx?q=1 on listener http (:8021)
+  1  gate.yml:3   *.example.com /             no: host is admin.localhost, the rule wants *.example.com
+  2  gate.yml:5   admin.localhost /users      no: path /usersx only begins like /users, which needs a whole segment
+  3  gate.yml:9   GET,HEAD admin.localhost /  no: method is POST, the rule wants GET or HEAD
+  4  gate.yml:12  old.localhost /             no: host is admin.localhost, the rule wants old.localhost
+  no rule takes it: the answer is 404 (no_rule)
+"
+    );
+    let based = explain("http://admin.localhost:8021/x?q=1");
+    let wins = "wins -> http://localhost:8084/base (base path put in front: upstream sees /base/x?q=1)\n";
+    assert!(based.ends_with(wins), "{based}");
+    let moved = explain("http://old.localhost:8021/a?b=c");
+    assert!(moved.ends_with("wins -> 301 to https://new.localhost/a?b=c\n"), "{moved}");
+}
+
+#[test]
+fn explain_finds_the_listener() {
+    let place = Place::with(&[("gate.yml", CONFIG)]);
+    let only = place.run("explain -c gate.yml http://www.example.com/").fine();
+    assert!(only.contains("note: no listener has port 80; this is the only one for HTTP\n"), "{only}");
+    assert!(only.contains("  1  "), "{only}");
+    let tcp = place.run("explain -c gate.yml http://localhost:8020/").fine();
+    assert!(tcp.contains("on listener tcp (:8020)\n"), "{tcp}");
+    assert!(tcp.contains("every byte -> localhost:8080; no rule is looked at"), "{tcp}");
+    let named = place.run("explain -c gate.yml --listener http http://www.example.com/").fine();
+    assert!(!named.contains("note:"), "{named}");
+    let err = place.run("explain -c gate.yml --listener nobody http://www.example.com/").failed(2);
+    assert!(err.contains("no listener is named `nobody`; there are http (:8021), tcp (:8020)"), "{err}");
+}
+
+#[test]
+fn explain_knows_rules_that_decide_by_name_under_tls() {
+    let config = r#"listeners:
+  - name: https
+    bind: 443
+    tls: { certificates: ./certs }
+    rules:
+      - { host: "www.example.com", pass: "web:443" }
+      - { host: "*.example.com", path_prefix: /api, drop: true }
+      - { host: mail.example.com, pass: "mail:443" }
+      - { host: evil.example.org, drop: true }
+"#;
+    let place = Place::with(&[("gate.yml", config)]);
+    let authority = Authority::new(place.path(), "ca.pem");
+    authority.issue(&place.path().join("certs"), "mail", &["mail.example.com", "evil.example.org"]);
+    // The rule that comes too late has a warning as well.
+    let explain = |line: &str| place.run(&format!("explain -c gate.yml {line}")).out;
+    assert_eq!(
+        explain("https://evil.example.org/x"),
+        "\
+GET https://evil.example.org/x on listener https (:443)
+  the name asked for decides, before a byte is answered:
+  1  gate.yml:6  www.example.com   no: host is evil.example.org, the rule wants www.example.com
+  2  gate.yml:7  *.example.com     no: host is evil.example.org, the rule wants *.example.com
+  3  gate.yml:8  mail.example.com  no: host is evil.example.org, the rule wants mail.example.com
+  4  gate.yml:9  evil.example.org  wins -> dropped: the connection is closed without an answer
+"
+    );
+    assert_eq!(
+        explain("https://mail.example.com/"),
+        "\
+GET https://mail.example.com/ on listener https (:443)
+  the name asked for decides, before a byte is answered:
+  1  gate.yml:6  www.example.com  no: host is mail.example.com, the rule wants www.example.com
+  2  gate.yml:7  *.example.com    takes the name, and what it does needs a request
+  so TLS is terminated here, and the rules are asked again for the request:
+  1  gate.yml:6  www.example.com /   no: host is mail.example.com, the rule wants www.example.com
+  2  gate.yml:7  *.example.com /api  no: path is /, the rule wants /api or below
+  3  gate.yml:8  mail.example.com /  wins -> the answer is 421 (misdirected)
+"
+    );
+    let passed = explain("https://WWW.example.com:443/x");
+    assert!(
+        passed.ends_with("  1  gate.yml:6  www.example.com  wins -> passed on as it is to web:443\n"),
+        "{passed}"
+    );
+    let address = explain("https://192.0.2.1/");
+    assert!(address.contains("; no client asks for an address by name:\n"), "{address}");
+    assert!(address.ends_with(NO_CERTIFICATE), "{address}");
+    let no_certificate = explain("https://shop.example.com/");
+    assert!(
+        no_certificate.contains("takes the name, and what it does needs a request\n"),
+        "{no_certificate}"
+    );
+    assert!(no_certificate.ends_with(NO_CERTIFICATE), "{no_certificate}");
+    let code = |line: &str| place.run(&format!("explain -c gate.yml {line}")).code;
+    assert_eq!([code("https://www.example.com/"), code("https://evil.example.org/")], [0, 0]);
+    assert_eq!([code("https://shop.example.com/"), code("https://mail.example.com/")], [1, 1]);
+}
+
+#[test]
+fn explain_says_what_a_target_gets_before_the_connection() {
+    let config = r#"listeners:
+  - name: http
+    bind: 80
+    rules:
+      - { host: mail.test, pass: "mail:80", send_proxy_protocol: v2 }
+  - { name: raw, bind: 81, protocol: tcp, target: "db:5432", send_proxy_protocol: v1 }
+"#;
+    let place = Place::with(&[("gate.yml", config)]);
+    let explain = |url: &str| place.run(&format!("explain -c gate.yml {url}")).fine();
+    let passed = explain("http://mail.test/");
+    assert!(passed.ends_with("passed on as it is to mail:80, behind a PROXY header (v2)\n"), "{passed}");
+    let raw = explain("http://mail.test:81/");
+    assert!(raw.contains("every byte -> db:5432, behind a PROXY header (v1); no rule"), "{raw}");
+}
+
+#[test]
+fn explain_knows_redirects_to_https() {
+    let config = r#"listeners:
+  - name: http
+    bind: 80
+    redirect_to_https: { status: 301, port: 8443 }
+    rules:
+      - { path_prefix: /.well-known/acme-challenge, target: "http://acme:8402" }
+      - { path_prefix: /healthz, in_the_clear: true, redirect: /fine }
+"#;
+    let place = Place::with(&[("gate.yml", config)]);
+    let explain = |line: &str| place.run(&format!("explain -c gate.yml {line}")).fine();
+    let said = |status: u16| {
+        format!("  redirect_to_https comes before the rules: {status} to https://a.test:8443/x?y\n")
+    };
+    assert!(explain("http://A.test./x?y").ends_with(&said(301)));
+    assert!(explain("-X POST http://a.test/x?y").ends_with(&said(308)));
+    let challenge = explain("http://a.test/.well-known/acme-challenge/x");
+    assert!(challenge.contains("wins -> http://acme:8402"), "{challenge}");
+    let stays = explain("http://a.test/healthz");
+    assert!(stays.ends_with("wins -> 308 to /fine\n"), "{stays}");
+    let routes = place.run("routes -c gate.yml").fine();
+    assert!(routes.contains("  redirect 308 -> /fine, in the clear  "), "{routes}");
+}
+
+#[test]
+fn explain_knows_paths_that_may_be_read_as_guarded() {
+    let config = r#"listeners:
+  - name: http
+    bind: 80
+    redirect_to_https: true
+    rules:
+      - { path_prefix: /admin/public, in_the_clear: true, target: "http://web:3001" }
+      - { path_prefix: /admin, in_the_clear: true, respond: { status: 403 } }
+      - { in_the_clear: true, target: "http://web:3000" }
+"#;
+    let place = Place::with(&[("gate.yml", config)]);
+    let explain = |line: &str| place.run(&format!("explain -c gate.yml {line}")).fine();
+    let said =
+        "wins -> the answer is 400 (path_ambiguous): some servers read this path as one that rule 2 guards\n";
+    for path in ["//admin%2Fusers", "//admin//public", "/x/%252e%252e/admin", "//x/admin"] {
+        let guarded = place.run(&format!("explain -c gate.yml http://a.test{path}"));
+        assert!(guarded.code == 1 && guarded.out.ends_with(said), "{path}: {guarded:?}");
+    }
+    for (path, port) in [("//users", 3000), ("/admin/public//b", 3001), ("//admin/public", 3000)] {
+        let other = explain(&format!("http://a.test{path}"));
+        assert!(other.ends_with(&format!("wins -> http://web:{port}\n")), "{path}: {other}");
+    }
+}
+
+#[test]
+fn explain_refuses_requests_that_the_gate_would_refuse() {
+    let place = Place::with(&[("gate.yml", CONFIG)]);
+    let Ended { code, out, .. } = place.run("explain -c gate.yml http://www.example.com:8021/a/%2e%2E/b");
+    assert_eq!(code, 1);
+    assert!(out.contains("no rule is looked at: the answer is 400 (request_target): "), "{out}");
+    let err = place.run("explain -c gate.yml ftp://x/").failed(2);
+    assert!(err.contains("cannot read the URL"), "{err}");
+}
+
+#[test]
+fn explain_says_that_no_certificate_has_the_name() {
+    let config = r#"listeners:
+  - { name: web, bind: 443, tls: { certificates: ./certs }, rules: [{ target: "http://web:3000" }] }
+  - { name: bytes, bind: 993, tls: { certificates: ./certs }, protocol: tcp, target: "mail:143" }
+"#;
+    let place = Place::with(&[("gate.yml", config)]);
+    Authority::new(place.path(), "ca.pem").issue(&place.path().join("certs"), "a", &["a.test", "*.b.test"]);
+    let explain = |url: &str| {
+        let Ended { code, out, .. } = place.run(&format!("explain -c gate.yml {url}"));
+        (code, out.split_once('\n').expect("two lines").1.to_owned())
+    };
+    for name in ["a.test", "A.test.", "x.b.test"] {
+        for (port, told) in [(443, "wins -> http://web:3000"), (993, "every byte -> mail:143")] {
+            let (code, out) = explain(&format!("https://{name}:{port}/"));
+            assert!(code == 0 && out.contains(told), "{name}: {out}");
+        }
+    }
+    for name in ["b.test", "x.y.b.test", "other.test", "192.0.2.1", "[::1]"] {
+        for port in [443, 993] {
+            let expected = (1, NO_CERTIFICATE.to_owned());
+            assert_eq!(explain(&format!("https://{name}:{port}/")), expected, "{name}");
+        }
+    }
+    let (code, out) = explain("http://a.test:443/");
+    assert_eq!(
+        (code, out.as_str()),
+        (1, "  TLS is spoken here, and the URL says http: the answer is 400, before any rule\n")
+    );
+    assert_eq!(explain("a.test:443/").0, 0);
+}
+
+#[test]
+fn explain_fails_if_another_rule_than_the_expected_one_takes_the_request() {
+    let config = r#"listeners:
+  - name: http
+    bind: 80
+    redirect_to_https: true
+    rules: [{ name: health, path_prefix: /healthz, in_the_clear: true, target: "http://web:80" }]
+  - { name: plain, bind: 81, rules: [{ name: api, path_prefix: /api, target: "http://api:80" }] }
+  - { name: bytes, protocol: tcp, bind: 993, target: "mail:143" }
+"#;
+    let place = Place::with(&[("gate.yml", config)]);
+    let explain = |line: &str| {
+        let Ended { code, err, .. } = place.run(&format!("explain -c gate.yml --expect {line}"));
+        (code, err)
+    };
+    for line in [
+        "health http://a/healthz",
+        "redirect_to_https http://a/x",
+        "api http://a:81/api/x",
+        "bytes http://a:993/",
+    ] {
+        assert_eq!(explain(line), (0, String::new()), "{line}");
+    }
+    for (line, told) in [
+        ("api http://a/healthz", "expected `api` to take GET http://a/healthz, but `health` takes it"),
+        ("health http://a/x", "expected `health` to take GET http://a/x, but `redirect_to_https` takes it"),
+        ("api http://a:81/x", "expected `api` to take GET http://a:81/x, but nothing takes it"),
+    ] {
+        assert_eq!(explain(line), (1, format!("error: {told}\n")), "{line}");
+    }
+}
