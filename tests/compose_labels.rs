@@ -148,6 +148,12 @@ fn the_format_can_be_given() {
     assert!(read("b.yml", Format::named("native")).is_err());
 }
 
+/// Files as `--compose` names them.
+fn composed(files: &[&str]) -> Files {
+    let format = Format::named("compose").expect("a format");
+    Files { named: files.iter().map(|file| (format, file.into())).collect(), ..Files::default() }
+}
+
 #[test]
 fn a_file_that_several_patterns_match_is_loaded_once() {
     let service = |host: &str| {
@@ -158,10 +164,7 @@ fn a_file_that_several_patterns_match_is_loaded_once() {
         .file("apps/a/compose.yaml", service("a"))
         .file("apps/a/.env", "A=1\n")
         .file("apps/c/notes.txt", "");
-    let read = |compose: &[&str]| {
-        let compose = compose.iter().map(PathBuf::from).collect();
-        load_files(&Files { compose, ..Files::default() }, &inputs)
-    };
+    let read = |compose: &[&str]| load_files(&composed(compose), &inputs);
     let both = read(&["apps/b/compose.yaml", "apps/*/compose.yaml"]).expect("a plan");
     let files: Vec<String> = both.plan.files.iter().map(|file| file.display().to_string()).collect();
     assert_eq!(files, ["apps/b/compose.yaml", "apps/a/.env", "apps/a/compose.yaml"]);
@@ -222,8 +225,7 @@ fn every_file_that_was_asked_for_is_recorded() {
         )
         .file("apps/a/more.yaml", "services: {}")
         .file("apps/base.yaml", "services: { b: {} }");
-    let files = Files { compose: vec!["apps/*/compose.yaml".into()], ..Files::default() };
-    let sources = load_files(&files, &inputs).expect("a plan").sources;
+    let sources = load_files(&composed(&["apps/*/compose.yaml"]), &inputs).expect("a plan").sources;
     for path in [
         "apps",
         "apps/a/compose.yaml",

@@ -4,7 +4,7 @@ mod support;
 
 use std::sync::{Arc, Mutex};
 
-use smolgate::config::{Files, MemoryInputs, load_files};
+use smolgate::config::{Files, Format, MemoryInputs, load_files};
 use smolgate::gate::Gate;
 use support::client::Client;
 use support::message::Response;
@@ -29,7 +29,7 @@ impl Scene {
         let inputs = Arc::new(Mutex::new(inputs));
         let files = Files {
             config: vec!["smolgate.yml".into()],
-            compose: vec!["*/compose.yaml".into()],
+            named: vec![(Format::named("compose").unwrap(), "*/compose.yaml".into())],
             format: None,
         };
         let seen = inputs.clone();

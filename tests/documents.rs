@@ -10,7 +10,7 @@
 use std::path::{Path, PathBuf};
 
 use smolgate::cli::DiskInputs;
-use smolgate::config::{Files, MemoryInputs, load, load_files};
+use smolgate::config::{Files, Format, MemoryInputs, load, load_files};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -58,7 +58,8 @@ fn bundled_configurations_load_without_a_warning() {
 /// Loads a compose file; a service that is rejected is an error too.
 fn load_compose(text: String) -> Result<(), String> {
     let inputs = MemoryInputs::new().file("compose.yaml", text);
-    let files = Files { compose: vec!["compose.yaml".into()], ..Files::default() };
+    let files =
+        Files { format: Format::named("compose"), config: vec!["compose.yaml".into()], ..Files::default() };
     match load_files(&files, &inputs) {
         Ok(loaded) if loaded.plan.rejected_services == 0 => Ok(()),
         Ok(loaded) => Err(loaded.warnings.iter().map(|warning| warning.render(false)).collect()),

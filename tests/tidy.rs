@@ -7,6 +7,8 @@
 
 #[path = "tidy/arrows.rs"]
 mod arrows;
+#[path = "tidy/features.rs"]
+mod features;
 #[path = "tidy/shape.rs"]
 mod shape;
 #[path = "tidy/source.rs"]
@@ -142,4 +144,11 @@ fn words_that_were_given_up_are_not_used() {
 #[test]
 fn comments_and_paragraphs_begin_with_no_question_word() {
     clean(words::beyond(words::STILL_OPENINGS, &tree::files(), words::openings));
+}
+
+#[test]
+fn what_can_be_left_out_is_named_at_its_seam_only() {
+    let manifest = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
+    clean(features::declared(&manifest));
+    over("src/", features::seams);
 }

@@ -18,7 +18,6 @@ use support::client::Client;
 use support::gate::TestGate;
 use support::program;
 use support::until;
-use support::upstream::Upstream;
 use tempfile::TempDir;
 
 /// A whole configuration with `watch` that responds with `word`.
@@ -417,76 +416,82 @@ fn hang_ups_under_load_lose_nothing_and_reopen_logs() {
     });
 }
 
-/// A compose project in a folder, and the program with it. `files` are written first.
-fn composed(files: &[(&str, String)]) -> (TempDir, Program) {
-    let dir = tempfile::tempdir().unwrap();
-    fs::create_dir(dir.path().join("more")).unwrap();
-    for (name, text) in files {
-        fs::write(dir.path().join(name), text).unwrap();
-    }
-    let program = Program::start(&dir.path().join("compose.yaml"), |command| {
-        for (name, value) in [("WATCH", "true"), ("HTTP_PORT", "127.0.0.1:0")] {
-            command.env(format!("SMOLGATE_{name}"), value);
+#[cfg(feature = "compose")]
+mod compose {
+    use super::*;
+    use crate::support::upstream::Upstream;
+
+    /// A compose project in a folder, and the program with it. `files` are written first.
+    fn composed(files: &[(&str, String)]) -> (TempDir, Program) {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("more")).unwrap();
+        for (name, text) in files {
+            fs::write(dir.path().join(name), text).unwrap();
         }
-        command.env("INTERNAL_API_PORT", "127.0.0.1:0");
-    });
-    (dir, program)
-}
+        let program = Program::start(&dir.path().join("compose.yaml"), |command| {
+            for (name, value) in [("WATCH", "true"), ("HTTP_PORT", "127.0.0.1:0")] {
+                command.env(format!("SMOLGATE_{name}"), value);
+            }
+            command.env("INTERNAL_API_PORT", "127.0.0.1:0");
+        });
+        (dir, program)
+    }
 
-fn routed_to(target: &str) -> String {
-    format!(
-        "services: {{ web: {{ labels: {{ smolgate.host: a, smolgate.target: \"http://{target}\" }} }} }}\n"
-    )
-}
+    fn routed_to(target: &str) -> String {
+        format!(
+            "services: {{ web: {{ labels: {{ smolgate.host: a, smolgate.target: \"http://{target}\" }} }} }}\n"
+        )
+    }
 
-#[test]
-fn an_edited_label_takes_effect() {
-    let (one, two) = (Upstream::says("one"), Upstream::says("two"));
-    let to = |upstream: &Upstream| routed_to(&upstream.address().to_string());
-    let (dir, program) = composed(&[("compose.yaml", to(&one))]);
-    program.answers("one");
-    let file = dir.path().join("compose.yaml");
-    fs::write(&file, to(&two)).unwrap();
-    program.answers("two");
-    let new = dir.path().join("compose.yaml.new");
-    fs::write(&new, to(&one)).unwrap();
-    fs::rename(&new, &file).unwrap();
-    program.answers("one");
-    // A bad label rejects its own service. A text that is not YAML changes nothing.
-    fs::write(&file, to(&one).replace("http:", "ftp:")).unwrap();
-    until("the service is not served", || Client::connect(program.address).exchange(GET).status() == 503);
-    fs::write(&file, to(&two)).unwrap();
-    program.answers("two");
-    fs::write(&file, "services: [").unwrap();
-    program.says("reload refused");
-    program.answers("two");
-}
+    #[test]
+    fn an_edited_label_takes_effect() {
+        let (one, two) = (Upstream::says("one"), Upstream::says("two"));
+        let to = |upstream: &Upstream| routed_to(&upstream.address().to_string());
+        let (dir, program) = composed(&[("compose.yaml", to(&one))]);
+        program.answers("one");
+        let file = dir.path().join("compose.yaml");
+        fs::write(&file, to(&two)).unwrap();
+        program.answers("two");
+        let new = dir.path().join("compose.yaml.new");
+        fs::write(&new, to(&one)).unwrap();
+        fs::rename(&new, &file).unwrap();
+        program.answers("one");
+        // A bad label rejects its own service. A text that is not YAML changes nothing.
+        fs::write(&file, to(&one).replace("http:", "ftp:")).unwrap();
+        until("the service is not served", || Client::connect(program.address).exchange(GET).status() == 503);
+        fs::write(&file, to(&two)).unwrap();
+        program.answers("two");
+        fs::write(&file, "services: [").unwrap();
+        program.says("reload refused");
+        program.answers("two");
+    }
 
-#[test]
-fn every_file_of_a_compose_project_is_watched() {
-    let (one, two) = (Upstream::says("one"), Upstream::says("two"));
-    let [to_one, to_two] = [&one, &two].map(|upstream| format!("TARGET={}\n", upstream.address()));
-    let (dir, program) = composed(&[
-        ("compose.yaml", "include: [more/compose.yaml]\n".into()),
-        ("more/compose.yaml", routed_to("${TARGET}")),
-        ("more/.env", to_one.clone()),
-    ]);
-    program.answers("one");
-    let more = dir.path().join("more");
-    fs::write(more.join(".env"), &to_two).unwrap();
-    program.answers("two");
-    // The included file names a file of labels that is written later.
-    let text = "services: { web: { label_file: web.labels, labels: { smolgate.host: a } } }\n";
-    fs::write(more.join("compose.yaml"), text).unwrap();
-    program.says("web.labels cannot be read");
-    let labels = |upstream: &Upstream| format!("smolgate.target=http://{}\n", upstream.address());
-    fs::write(more.join("web.labels"), labels(&one)).unwrap();
-    program.answers("one");
-    fs::write(more.join("web.labels.new"), labels(&two)).unwrap();
-    fs::rename(more.join("web.labels.new"), more.join("web.labels")).unwrap();
-    program.answers("two");
-    // An override that did not exist before.
-    let beside = "services: { other: { labels: { smolgate.host: b, smolgate.port: many } } }\n";
-    fs::write(dir.path().join("compose.override.yaml"), beside).unwrap();
-    program.says("`many` is not a port");
+    #[test]
+    fn every_file_of_a_compose_project_is_watched() {
+        let (one, two) = (Upstream::says("one"), Upstream::says("two"));
+        let [to_one, to_two] = [&one, &two].map(|upstream| format!("TARGET={}\n", upstream.address()));
+        let (dir, program) = composed(&[
+            ("compose.yaml", "include: [more/compose.yaml]\n".into()),
+            ("more/compose.yaml", routed_to("${TARGET}")),
+            ("more/.env", to_one.clone()),
+        ]);
+        program.answers("one");
+        let more = dir.path().join("more");
+        fs::write(more.join(".env"), &to_two).unwrap();
+        program.answers("two");
+        // The included file names a file of labels that is written later.
+        let text = "services: { web: { label_file: web.labels, labels: { smolgate.host: a } } }\n";
+        fs::write(more.join("compose.yaml"), text).unwrap();
+        program.says("web.labels cannot be read");
+        let labels = |upstream: &Upstream| format!("smolgate.target=http://{}\n", upstream.address());
+        fs::write(more.join("web.labels"), labels(&one)).unwrap();
+        program.answers("one");
+        fs::write(more.join("web.labels.new"), labels(&two)).unwrap();
+        fs::rename(more.join("web.labels.new"), more.join("web.labels")).unwrap();
+        program.answers("two");
+        // An override that did not exist before.
+        let beside = "services: { other: { labels: { smolgate.host: b, smolgate.port: many } } }\n";
+        fs::write(dir.path().join("compose.override.yaml"), beside).unwrap();
+        program.says("`many` is not a port");
+    }
 }

@@ -1,32 +1,18 @@
 //! The arguments of the command line.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::demo::DemoVerb;
+use super::files::{Files, default_files};
 use super::logging::Logging;
-use crate::config::Format;
-
-const AFTER_HELP: &str = "\
-Without -c the configuration is $CONFIG_FILE, without --compose the compose files are those
-of $SMOLGATE_COMPOSE_FILE. Where nothing is named, it is the first of ./smolgate.yml,
-./config/smolgate.yml, /etc/smolgate/smolgate.yml and ./compose.yaml that is there.
-
-Exit codes: 0 done, 1 the configuration is invalid, 2 wrong usage, 3 cannot start
-or cannot be reached. `healthcheck` says 1 when the gate is not well, `explain` when
-nothing takes the request.
-
-Signals to a running gate: TERM, INT and QUIT stop it gracefully and a second one
-at once, HUP reloads and opens the log files again, USR1 only opens them.";
 
 /// A small reverse proxy: ordered HTTP and TCP rules from one YAML file.
 #[derive(Debug, Parser)]
-#[command(name = "smolgate", version, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "smolgate", version, after_help = after_help(), max_term_width = 100)]
 struct CommandLine {
     #[command(flatten)]
     run: Running,
@@ -35,40 +21,6 @@ struct CommandLine {
     test: bool,
     #[command(subcommand)]
     verb: Option<Verb>,
-}
-
-/// The files of the configuration.
-#[derive(Args, Clone, Debug, Default)]
-pub struct Files {
-    /// Configuration file or directory; may be given several times
-    #[arg(short = 'c', long = "config", value_name = "FILE")]
-    pub files: Vec<PathBuf>,
-    /// Compose file whose labels define the routes; may be given several times, and may hold * and ?
-    #[arg(long, value_name = "FILE")]
-    pub compose: Vec<PathBuf>,
-    /// Format of the files of -c, instead of telling it by their keys
-    #[arg(long, value_name = "KIND", value_parser = formats())]
-    pub format: Option<Format>,
-}
-
-impl Files {
-    /// Whether no argument was given.
-    fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.compose.is_empty() && self.format.is_none()
-    }
-
-    /// Puts the arguments before the verb in front of those behind it.
-    fn follow(&mut self, before: Files) {
-        self.files.splice(..0, before.files);
-        self.compose.splice(..0, before.compose);
-        self.format = self.format.or(before.format);
-    }
-}
-
-/// Parses the name of a format.
-fn formats() -> impl TypedValueParser<Value = Format> {
-    let names = Format::names().map(|(name, about)| PossibleValue::new(name).help(about));
-    PossibleValuesParser::new(names).try_map(|name| Format::named(&name).ok_or("no such format"))
 }
 
 /// The arguments of `run`.
@@ -178,7 +130,7 @@ fn from(arguments: impl IntoIterator<Item = OsString>) -> Result<Verb, clap::Err
         (true, Some(_)) => return Err(conflict("-t is a verb by itself: it cannot stand with another one")),
     };
     if !run.files.is_empty() {
-        let nothing = || conflict("-c, --compose and --format mean nothing here: this verb reads no file");
+        let nothing = || conflict("an option that names a file means nothing here: this verb reads none");
         verb.files().ok_or_else(nothing)?.follow(run.files);
     }
     if let Some(level) = run.logging.log_level {
@@ -196,7 +148,7 @@ fn from(arguments: impl IntoIterator<Item = OsString>) -> Result<Verb, clap::Err
 
 impl Verb {
     /// The verb's own files, to which those before the verb are added: `smolgate -c FILE routes`.
-    fn files(&mut self) -> Option<&mut Files> {
+    pub(super) fn files(&mut self) -> Option<&mut Files> {
         match self {
             Verb::Run(run) => Some(&mut run.files),
             Verb::Check(files) | Verb::Routes(files) | Verb::Adapt(files) => Some(files),
@@ -213,6 +165,18 @@ impl Verb {
             _ => None,
         }
     }
+}
+
+fn after_help() -> String {
+    format!(
+        "{}\n\n\
+         Exit codes: 0 done, 1 the configuration is invalid, 2 wrong usage, 3 cannot start\n\
+         or cannot be reached. `healthcheck` says 1 when the gate is not well, `explain` when\n\
+         nothing takes the request.\n\n\
+         Signals to a running gate: TERM, INT and QUIT stop it gracefully and a second one\n\
+         at once, HUP reloads and opens the log files again, USR1 only opens them.",
+        default_files()
+    )
 }
 
 /// Adds a tip to the error about a file without `-c`, which other programs accept.
@@ -241,6 +205,8 @@ pub(super) fn words(line: &str) -> Result<Verb, clap::Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]
@@ -274,20 +240,6 @@ mod tests {
         }
         let told = words("check other").unwrap_err().to_string();
         assert!(!told.contains("-c other"), "{told}");
-    }
-
-    #[test]
-    fn compose_files_stand_where_files_stand() {
-        for line in
-            ["--compose a routes --compose b", "adapt --compose a --compose b", "--compose a --compose b -t"]
-        {
-            let mut verb = words(line).unwrap();
-            assert_eq!(verb.files().unwrap().compose, [PathBuf::from("a"), PathBuf::from("b")], "{line}");
-        }
-        let mut verb = words("-c a --format compose explain http://a/").unwrap();
-        assert_eq!(verb.files().unwrap().format, Format::named("compose"));
-        assert!(words("-c a --format other check").is_err());
-        assert!(words("--compose a version").is_err());
     }
 
     #[test]

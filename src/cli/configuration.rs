@@ -4,22 +4,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::arguments::Files as Arguments;
 use super::disk::DiskInputs;
+use super::files::{Files as Arguments, default_files};
 use super::{demo, output};
 use crate::config::plan::Plan;
-use crate::config::{Files, Loaded, load_files};
-
-/// Files that are tried if none is named.
-const DEFAULTS: [&str; 7] = [
-    "smolgate.yml",
-    "config/smolgate.yml",
-    "/etc/smolgate/smolgate.yml",
-    "compose.yaml",
-    "compose.yml",
-    "docker-compose.yml",
-    "docker-compose.yaml",
-];
+use crate::config::{Files, Format, Loaded, load_files};
 
 /// Reads the plan and prints warnings and the reasons why services were rejected. On an error, prints all errors
 /// and returns the exit code.
@@ -40,96 +29,99 @@ pub(super) fn read_quietly(files: &Arguments) -> Result<Loaded, ExitCode> {
 
 /// The files and folders that make up the configuration.
 pub(super) fn sources(files: &Arguments) -> Result<Files, ExitCode> {
-    let compose =
-        ["SMOLGATE_COMPOSE_FILE", "LITEPROXY_COMPOSE_FILE"].into_iter().filter_map(std::env::var_os);
-    let environment = Environment {
-        config: std::env::var_os("CONFIG_FILE"),
-        compose: compose.into_iter().find(|value| !value.is_empty()),
-    };
-    find(files, environment, Path::is_file).map_err(|message| output::failure(output::INVALID, &message))
+    let found = find(files, |name| std::env::var_os(name), Path::is_file);
+    found.map_err(|message| output::failure(output::INVALID, &message))
 }
 
-/// The files that the environment names.
-#[derive(Default)]
-struct Environment {
-    config: Option<OsString>,
-    compose: Option<OsString>,
-}
-
-/// The files to read. For each kind, these are the files of the command line, else those of the environment. If
-/// neither names any, it is the first default that `exists`.
+/// The files to read. For each option, these are the files of the command line, else that of the environment. If
+/// none is named, it is the first default that `exists`.
 fn find(
     written: &Arguments,
-    environment: Environment,
+    environment: impl Fn(&str) -> Option<OsString>,
     exists: impl Fn(&Path) -> bool,
 ) -> Result<Files, String> {
-    let or = |written: &[PathBuf], environment: Option<OsString>| {
-        let environment = environment.filter(|file| written.is_empty() && !file.is_empty());
-        written.iter().cloned().chain(environment.map(PathBuf::from)).collect::<Vec<_>>()
-    };
-    let mut files = Files {
-        config: or(&written.files, environment.config),
-        compose: or(&written.compose, environment.compose),
-        format: written.format,
-    };
-    if files.config.is_empty() && files.compose.is_empty() {
-        let found = DEFAULTS.iter().map(Path::new).find(|file| exists(file));
-        let found = found.ok_or_else(|| {
-            format!(
-                "there is no configuration: neither $CONFIG_FILE nor $SMOLGATE_COMPOSE_FILE is set, and none of {} is there\n\
-                 Name one with -c FILE or --compose FILE{}.",
-                DEFAULTS.join(", "),
-                demo::TIP
-            )
-        })?;
-        files.config.push(found.to_owned());
+    let variable = |name| environment(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let mut files =
+        Files { config: written.files.clone(), named: written.named.0.clone(), format: written.format };
+    if files.config.is_empty() {
+        files.config.extend(variable("CONFIG_FILE"));
+    }
+    for (format, _, option) in Format::options() {
+        if !files.named.iter().any(|(known, _)| *known == format) {
+            let file = option.variables.iter().copied().find_map(variable);
+            files.named.extend(file.map(|file| (format, file)));
+        }
+    }
+    if files.config.is_empty() && files.named.is_empty() {
+        let found = Format::default_files().map(PathBuf::from).find(|file| exists(file));
+        files.config.push(found.ok_or_else(missing)?);
     }
     Ok(files)
+}
+
+/// The message that there is no configuration.
+fn missing() -> String {
+    let options: String = Format::options().map(|(_, name, _)| format!(" or --{name} FILE")).collect();
+    format!("there is no configuration\n{}\nName one with -c FILE{options}{}.", default_files(), demo::TIP)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::arguments::words;
 
-    fn written(files: &[&str], compose: &[&str]) -> Arguments {
-        let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect();
-        Arguments { files: paths(files), compose: paths(compose), format: None }
+    fn found(line: &str, environment: &[(&str, &str)], missing: &[&str]) -> Result<Files, String> {
+        let mut verb = words(&format!("check {line}")).unwrap();
+        let variable = |name: &str| {
+            environment.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
+        };
+        find(verb.files().unwrap(), variable, |file| !missing.iter().any(|name| file == Path::new(name)))
     }
 
-    fn environment(config: &str, compose: &str) -> Environment {
-        Environment { config: Some(config.into()), compose: Some(compose.into()) }
-    }
-
-    fn shown(files: Files) -> (Vec<String>, Vec<String>) {
-        let names = |paths: Vec<PathBuf>| paths.iter().map(|path| path.display().to_string()).collect();
-        (names(files.config), names(files.compose))
+    fn config(line: &str, environment: &[(&str, &str)], missing: &[&str]) -> String {
+        let config = found(line, environment, missing).unwrap().config;
+        config.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
     fn the_command_line_comes_before_the_environment_and_that_before_the_defaults() {
-        let there = |file: &Path| file != Path::new("smolgate.yml");
-        for (line, environment, expected) in [
-            (written(&["a", "b"], &[]), environment("env", ""), ("a b", "")),
-            (written(&["a"], &[]), environment("env", "compose"), ("a", "compose")),
-            (written(&[], &["a"]), environment("env", "compose"), ("env", "a")),
-            (written(&[], &["a"]), Environment::default(), ("", "a")),
-            (written(&[], &[]), environment("env", ""), ("env", "")),
-            (written(&[], &[]), environment("", "compose"), ("", "compose")),
-            (written(&[], &[]), environment("", ""), ("config/smolgate.yml", "")),
-        ] {
-            let (config, compose) = shown(find(&line, environment, there).unwrap());
-            assert_eq!((config.join(" ").as_str(), compose.join(" ").as_str()), expected);
+        for (line, environment, expected) in
+            [("-c a -c b", "env", "a b"), ("", "env", "env"), ("", "", "config/smolgate.yml")]
+        {
+            assert_eq!(config(line, &[("CONFIG_FILE", environment)], &["smolgate.yml"]), expected, "{line}");
         }
-        let compose = find(&written(&[], &[]), Environment::default(), |file| file.ends_with("compose.yaml"));
-        assert_eq!(shown(compose.unwrap()).0, ["compose.yaml"]);
+        let defaults: Vec<&str> = Format::default_files().collect();
+        for (index, file) in defaults.iter().enumerate() {
+            assert_eq!(config("", &[], &defaults[..index]), *file);
+        }
+    }
+
+    #[test]
+    fn an_option_of_a_format_comes_before_its_variables() {
+        for (format, name, option) in Format::options() {
+            let named = |line: &str, environment: &[(&str, &str)]| {
+                let files = found(line, environment, &[]).unwrap();
+                assert_eq!(files.config.is_empty(), !line.starts_with("-c"), "{line}");
+                assert!(files.named.iter().all(|(known, _)| *known == format));
+                files.named.into_iter().map(|(_, path)| path.display().to_string()).collect::<Vec<_>>()
+            };
+            let [first, .., last] = option.variables else { panic!("{name} has several variables") };
+            assert_eq!(named(&format!("--{name} a --{name} b"), &[(first, "env")]), ["a", "b"]);
+            assert_eq!(named("-c a", &[(first, "env"), (last, "other")]), ["env"]);
+            assert_eq!(named("", &[(first, ""), (last, "other")]), ["other"]);
+        }
     }
 
     #[test]
     fn without_a_configuration_the_message_names_every_place() {
-        let message = find(&written(&[], &[]), Environment::default(), |_| false).unwrap_err();
-        assert!(message.contains("$CONFIG_FILE"));
-        for place in DEFAULTS {
+        let message = find(&Arguments::default(), |_| None, |_| false).unwrap_err();
+        assert!(message.contains("$CONFIG_FILE"), "{message}");
+        for place in Format::default_files() {
             assert!(message.contains(place), "{message}");
+        }
+        for (_, name, option) in Format::options() {
+            assert!(message.contains(&format!("--{name} FILE")), "{message}");
+            assert!(message.contains(&format!("${}", option.variables[0])), "{message}");
         }
     }
 }

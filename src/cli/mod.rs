@@ -21,6 +21,8 @@ mod configuration;
 
 mod arguments;
 
+mod files;
+
 #[cfg_attr(not(feature = "demo"), path = "no_demo.rs")]
 mod demo;
 
@@ -29,10 +31,11 @@ mod logging;
 mod disk;
 mod output;
 
-pub use arguments::{Call, Files, Question, Reload, Running, Verb, parse};
+pub use arguments::{Call, Question, Reload, Running, Verb, parse};
 pub use completion::{completion, version};
 pub use demo::DemoVerb;
 pub use disk::DiskInputs;
+pub use files::{Files, NamedFiles};
 pub use logging::Logging;
 pub use offline::{adapt, check, explain, routes};
 pub use remote::{healthcheck, reload};

@@ -19,7 +19,7 @@ pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {
         let Protocol::Http(http) = &listener.protocol else {
             continue;
         };
-        // The dialect has warned already that a compose file has no labels.
+        // The dialect may have warned already, at the place that stands for the listener.
         let is_said = report.has_warning_at(spans.listener);
         if http.rules.is_empty() && http.redirect_to_https.is_none() && !is_said {
             let message = format!("the listener `{}` has no rules: every request gets 404", listener.name);

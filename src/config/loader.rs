@@ -12,14 +12,13 @@ use super::plan::Plan;
 use super::source::Source;
 use super::sources::{SourceFiles, TracedInputs};
 use super::syntax::{Value, yaml};
-use super::values::glob;
 
 /// A configuration that can be used.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The plan.
     pub plan: Plan,
-    /// Warnings, and as errors the reasons why services of compose files were rejected.
+    /// Warnings, and as errors the reasons why services were rejected.
     pub warnings: Vec<Diagnostic>,
     /// All files that were read.
     pub sources: SourceFiles,
@@ -31,8 +30,8 @@ pub struct Files {
     /// Files of any kind, which is told by their keys. A folder stands for the `*.yml` and `*.yaml` in it, sorted
     /// and without hidden ones.
     pub config: Vec<PathBuf>,
-    /// Compose files. A name may hold `*` and `?`, which are expanded at every load.
-    pub compose: Vec<PathBuf>,
+    /// Files that the option of their format names. What a name stands for is looked up at every load.
+    pub named: Vec<(Format, PathBuf)>,
     /// The format of `config`, if it is not to be told by the keys.
     pub format: Option<Format>,
 }
@@ -60,9 +59,9 @@ pub fn load_files(files: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnost
 fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
     let mut report = Report::default();
     let mut source = Source::default();
-    let mut files = DIALECTS.map(|_| Vec::new());
+    let mut files: Vec<Vec<ConfigFile>> = DIALECTS.iter().map(|_| Vec::new()).collect();
     let configured = expand_folders(&written.config, inputs, &mut report);
-    let mut is_empty = !configured.is_empty() && written.compose.is_empty();
+    let mut is_empty = !configured.is_empty() && written.named.is_empty();
     for path in configured {
         if let Some(file) = read_file(path, inputs, &mut report) {
             is_empty &= matches!(file.tree.root.value, Value::Null);
@@ -72,13 +71,15 @@ fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnosti
     }
     if is_empty && !report.has_errors() {
         let names: Vec<String> = files.iter().flatten().map(|file| file.path.display().to_string()).collect();
-        let hint = Some("write for example `listeners:`, or try `smolgate demo`");
+        let hint = Some("write for example `listeners:`");
         report.error_without_place(format!("{}: the configuration is empty", names.join(", ")), hint);
     }
-    let composed = &mut files[Format::COMPOSE.0];
-    for path in expand_patterns(&written.compose, inputs, &mut report) {
-        if !composed.iter().any(|known| known.path == path) {
-            composed.extend(read_file(path, inputs, &mut report));
+    for (Format(dialect), name) in &written.named {
+        let files = &mut files[*dialect];
+        for path in DIALECTS[*dialect].expand(name, inputs, &mut report) {
+            if !files.iter().any(|known| known.path == path) {
+                files.extend(read_file(path, inputs, &mut report));
+            }
         }
     }
     for (dialect, files) in DIALECTS.iter().zip(files) {
@@ -91,26 +92,6 @@ fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnosti
     // Check only a plan without errors, because an error often causes such a warning.
     checks::warn(&lowered, &mut report);
     Ok(Loaded { plan: lowered.plan, warnings: report.finish().into_vec(), sources: SourceFiles::default() })
-}
-
-fn expand_patterns(files: &[PathBuf], inputs: &dyn Inputs, report: &mut Report) -> Vec<PathBuf> {
-    let mut all = Vec::new();
-    for path in files {
-        if !glob::is_pattern(path) {
-            all.push(path.clone());
-            continue;
-        }
-        match glob::expand(path, inputs) {
-            Ok(found) if found.is_empty() => {
-                report.error_without_place(format!("there is no file {}", path.display()), None);
-            }
-            Ok(found) => all.extend(found),
-            Err(error) => {
-                report.error_without_place(format!("{} cannot be looked up: {error}", path.display()), None)
-            }
-        }
-    }
-    all
 }
 
 fn expand_folders(files: &[PathBuf], inputs: &dyn Inputs, report: &mut Report) -> Vec<PathBuf> {

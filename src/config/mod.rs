@@ -34,7 +34,7 @@ mod inputs;
 pub mod plan;
 
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
-pub use dialects::Format;
+pub use dialects::{FileOption, Format};
 pub use inputs::{Inputs, MemoryInputs};
 pub use loader::{Files, Loaded, load, load_files};
 pub use sources::{Content, SourceFiles};

@@ -68,7 +68,7 @@ impl Counters {
         page.single(
             "smolgate_config_rejected_services",
             Kind::Gauge,
-            "Services of compose files that are not served because of mistakes in their labels.",
+            "Services that are not served because something about them is wrong.",
             self.rejected_services.load(Relaxed),
         );
         page.single(

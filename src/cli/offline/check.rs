@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::cli::arguments::Files;
+use crate::cli::files::Files;
 use crate::cli::{configuration, output};
 use crate::config::plan::{Plan, Protocol};
 use crate::config::{Severity, view};

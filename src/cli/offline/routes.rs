@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use super::url::binds;
-use crate::cli::arguments::Files;
 use crate::cli::configuration;
+use crate::cli::files::Files;
 use crate::cli::output;
 use crate::config::plan::{Action, HostPattern, Plan, Protocol, Respond, Rule, Upstream, UpstreamId, steps};
 

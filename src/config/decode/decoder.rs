@@ -57,14 +57,14 @@ impl Decoder<'_> {
     pub(crate) fn text(&mut self, node: Node) -> Option<Text> {
         let span = node.span;
         let what = match node.value {
-            Value::Scalar(text) if !text.contains('$') => return Some(Text { text, span, written: None }),
+            Value::Scalar(text) if !text.contains('$') => return Some(Text::new(text, span, None)),
             Value::Scalar(written) => {
                 return match self.notation.fill(&written, span) {
                     Ok(Filled { text, warnings }) => {
                         for (message, hint) in warnings {
                             self.report.warning(Some(span), message, hint);
                         }
-                        Some(Text { text, span, written: Some(written) })
+                        Some(Text::new(text, span, Some(written)))
                     }
                     Err((message, hint)) => {
                         self.report.error_hint(span, message, hint);

@@ -11,7 +11,7 @@ use crate::config::plan::Origin;
 #[derive(Default)]
 pub(crate) struct Report {
     files: Vec<SourceFile>,
-    findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
     /// Stretches with secrets, which no excerpt shows.
     masks: Vec<Span>,
 }
@@ -23,12 +23,12 @@ struct SourceFile {
     lines: Vec<u32>,
 }
 
-struct Finding {
+pub(crate) struct Finding {
     severity: Severity,
     /// Whether it makes the whole configuration unusable.
-    fatal: bool,
+    pub(crate) fatal: bool,
     at: Option<Span>,
-    message: String,
+    pub(crate) message: String,
     hint: Option<String>,
 }
 
@@ -43,46 +43,34 @@ impl Report {
 
     /// Adds an error with a place.
     pub(crate) fn error(&mut self, at: Span, message: impl Into<String>) {
-        self.add(Severity::Error, Some(at), message.into(), None);
+        self.add(Severity::Error, true, Some(at), message.into(), None);
     }
 
-    /// Adds an error with a place and a hint. An empty hint is none.
+    /// Adds an error with a place and a hint.
     pub(crate) fn error_hint(&mut self, at: Span, message: impl Into<String>, hint: impl Into<String>) {
-        self.add(Severity::Error, Some(at), message.into(), Some(hint.into()));
+        self.add(Severity::Error, true, Some(at), message.into(), Some(hint.into()));
     }
 
     /// Adds an error outside of every text, such as a file that cannot be read.
     pub(crate) fn error_without_place(&mut self, message: impl Into<String>, hint: Option<&str>) {
-        self.add(Severity::Error, None, message.into(), hint.map(str::to_owned));
+        self.add(Severity::Error, true, None, message.into(), hint.map(str::to_owned));
     }
 
     /// Adds a warning about something that works, but probably not as intended.
     pub(crate) fn warning(&mut self, at: Option<Span>, message: impl Into<String>, hint: impl Into<String>) {
-        self.add(Severity::Warning, at, message.into(), Some(hint.into()));
+        self.add(Severity::Warning, false, at, message.into(), Some(hint.into()));
     }
 
-    /// Adds an error that removes one part of the configuration and leaves the rest as it is.
-    pub(crate) fn rejection(&mut self, at: Span, message: impl Into<String>, hint: impl Into<String>) {
-        self.add(Severity::Error, Some(at), message.into(), Some(hint.into()));
-        if let Some(finding) = self.findings.last_mut() {
-            finding.fatal = false;
-        }
-    }
-
-    /// Turns the errors behind the first `count` findings into rejections of `what`. Returns the first message.
-    pub(crate) fn reject_since(&mut self, count: usize, what: &str) -> Option<String> {
-        let mut first = None;
-        for finding in self.findings[count..].iter_mut().filter(|finding| finding.fatal) {
-            let rejected = format!("{what} is not served: {}", finding.message);
-            first.get_or_insert(std::mem::replace(&mut finding.message, rejected));
-            finding.fatal = false;
-        }
-        first
-    }
-
-    fn add(&mut self, severity: Severity, at: Option<Span>, message: String, hint: Option<String>) {
+    /// Adds a finding. A `fatal` one makes the whole configuration unusable. An empty hint is none.
+    pub(crate) fn add(
+        &mut self,
+        severity: Severity,
+        fatal: bool,
+        at: Option<Span>,
+        message: String,
+        hint: Option<String>,
+    ) {
         let hint = hint.filter(|hint| !hint.is_empty());
-        let fatal = severity == Severity::Error;
         self.findings.push(Finding { severity, fatal, at, message, hint });
     }
 

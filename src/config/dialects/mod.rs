@@ -1,43 +1,30 @@
 //! The dialects: kinds of file that a configuration can be written in. Each has a file or a folder here, and a row
 //! in the table.
 //!
-//! A dialect adds to the one [`Source`] and does not know the plan that is made of it. Names, defaults and checks
+//! A dialect adds to the one `Source` and does not know the plan that is made of it. Names, defaults and checks
 //! are the same for all dialects.
 
+#[cfg(feature = "compose")]
 mod compose;
+
 mod native;
+
+mod dialect;
 
 mod file;
 
+pub(crate) use dialect::Dialect;
+pub use dialect::FileOption;
 pub(crate) use file::ConfigFile;
 
-use super::diagnostics::Report;
-use super::inputs::Inputs;
-use super::source::Source;
 use super::syntax::Node;
-
-/// A row of the table.
-pub(crate) struct Dialect {
-    /// The value of `--format`.
-    name: &'static str,
-    /// The description in `--help`.
-    about: &'static str,
-    /// Keys at the top of a file that only this dialect has.
-    keys: &'static [&'static str],
-    /// Adds all files of this dialect, in the order in which they were named.
-    pub(crate) read: fn(Vec<ConfigFile>, &mut Source, &dyn Inputs, &mut Report),
-}
 
 /// The dialects in the order in which they are read. The first has no keys of its own: it takes every file without
 /// a key of another dialect.
-pub(crate) const DIALECTS: [Dialect; 2] = [
-    Dialect { name: "native", about: "Listeners, rules and upstreams", keys: &[], read: native::read },
-    Dialect {
-        name: "compose",
-        about: "Services with labels",
-        keys: &["services", "include"],
-        read: compose::read,
-    },
+pub(crate) const DIALECTS: &[Dialect] = &[
+    native::DIALECT,
+    #[cfg(feature = "compose")]
+    compose::DIALECT,
 ];
 
 /// A dialect, by its index in the table.
@@ -45,12 +32,22 @@ pub(crate) const DIALECTS: [Dialect; 2] = [
 pub struct Format(pub(crate) usize);
 
 impl Format {
-    /// Compose files.
-    pub(crate) const COMPOSE: Self = Self(1);
-
     /// The name and the description of every format.
     pub fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
         DIALECTS.iter().map(|dialect| (dialect.name, dialect.about))
+    }
+
+    /// The formats with an option of their own, and the option's name.
+    pub fn options() -> impl Iterator<Item = (Self, &'static str, &'static FileOption)> {
+        let option = |(index, dialect): (usize, &'static Dialect)| {
+            Some((Self(index), dialect.name, dialect.option.as_ref()?))
+        };
+        DIALECTS.iter().enumerate().filter_map(option)
+    }
+
+    /// The files that are tried if none is named, in order.
+    pub fn default_files() -> impl Iterator<Item = &'static str> {
+        DIALECTS.iter().flat_map(|dialect| dialect.default_files).copied()
     }
 
     /// The format of that name.
@@ -71,7 +68,9 @@ mod tests {
 
     #[test]
     fn a_format_is_a_place_in_the_table() {
-        assert_eq!(Format::named("compose"), Some(Format::COMPOSE));
+        for (index, dialect) in DIALECTS.iter().enumerate() {
+            assert_eq!(Format::named(dialect.name), Some(Format(index)));
+        }
         assert_eq!(Format::named("other"), None);
         assert!(DIALECTS[0].keys.is_empty() && DIALECTS[1..].iter().all(|dialect| !dialect.keys.is_empty()));
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::dialect::Dialect;
 use super::file::ConfigFile;
 use crate::config::decode::{Decoder, Filled, Notation, Unfillable};
 use crate::config::diagnostics::{Report, Span};
@@ -9,8 +10,18 @@ use crate::config::inputs::Inputs;
 use crate::config::source::Source;
 use crate::config::values::{ValueError, scalar, substitution};
 
+/// The row of the table.
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "native",
+    about: "Listeners, rules and upstreams",
+    keys: &[],
+    default_files: &["smolgate.yml", "config/smolgate.yml", "/etc/smolgate/smolgate.yml"],
+    option: None,
+    read,
+};
+
 /// Adds the files to `source`, one after the other.
-pub(super) fn read(files: Vec<ConfigFile>, source: &mut Source, inputs: &dyn Inputs, report: &mut Report) {
+fn read(files: Vec<ConfigFile>, source: &mut Source, inputs: &dyn Inputs, report: &mut Report) {
     for ConfigFile { path, tree } in files {
         match tree.tag {
             Some(span) => report.error_hint(span, "tags mean nothing here", "leave the `!` and its word out"),

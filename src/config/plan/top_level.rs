@@ -31,8 +31,8 @@ pub struct Plan {
     pub upstreams: Vec<Upstream>,
     /// Whether a change of the files causes a reload: `watch`. `SMOLGATE_WATCH` comes before it.
     pub watch: bool,
-    /// Services of compose files that are not served as they ask to be, because something about them is wrong. If
-    /// their host is known, it answers 503.
+    /// Services that are not served as they ask to be, because something about them is wrong. If their host is
+    /// known, it answers 503.
     pub rejected_services: usize,
 }
 

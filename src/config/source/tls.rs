@@ -21,21 +21,6 @@ pub(crate) struct TlsSource {
     pub(crate) handshake_timeout: Option<Spanned<Duration>>,
 }
 
-impl TlsSource {
-    /// `tls: {}`.
-    pub(crate) fn new(span: Span) -> TlsSource {
-        TlsSource {
-            span,
-            names_none: true,
-            certificates: Vec::new(),
-            default_certificate: None,
-            min_version: None,
-            client_auth: None,
-            handshake_timeout: None,
-        }
-    }
-}
-
 /// One entry of `certificates`.
 pub(crate) struct CertificateWritten {
     pub(crate) span: Span,

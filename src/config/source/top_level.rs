@@ -36,7 +36,7 @@ pub(crate) struct Source {
     pub(crate) watch: Option<Spanned<bool>>,
     /// Every file that was read, in order.
     pub(crate) files: Vec<PathBuf>,
-    /// Services of compose files that are not served as they ask to be.
+    /// Services that are not served as they ask to be, because their dialect has rejected them.
     pub(crate) rejected_services: usize,
 }
 

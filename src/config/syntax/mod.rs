@@ -6,8 +6,8 @@ pub(crate) mod yaml;
 
 mod secrets;
 
-mod tree;
+pub(crate) mod tree;
 
 pub use excerpt::Excerpts;
 pub(crate) use secrets::mask_secret;
-pub(crate) use tree::{Node, Tag, Tree, Value};
+pub(crate) use tree::{Node, Tree, Value};

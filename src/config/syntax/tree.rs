@@ -7,11 +7,11 @@ use crate::config::diagnostics::{Span, Spanned};
 pub(crate) struct Node {
     pub(crate) span: Span,
     pub(crate) value: Value,
-    /// The tag that controls how compose files are merged. Trees of the native format have none.
+    /// The tag that controls how the value is merged into that of an earlier file. Few dialects merge files.
     pub(crate) tag: Option<Tag>,
 }
 
-/// The tags of compose files that control how a value is merged into that of an earlier file.
+/// The tags that control how a value is merged into that of an earlier file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tag {
     /// `!reset`: the earlier value is removed, and this one is ignored.

@@ -8,7 +8,6 @@ pub(crate) mod pattern;
 pub(crate) mod scalar;
 
 pub(crate) mod environment;
-pub(crate) mod glob;
 pub(crate) mod substitution;
 
 mod value_error;

@@ -64,7 +64,7 @@ pub(super) fn add(listeners: &mut Vec<ListenerSource>, compose: &Compose, report
         listeners.push(listener(HTTP, 80, None, compose.span));
     }
     if needs_https && find(listeners, HTTPS).is_none() {
-        listeners.push(listener(HTTPS, 443, Some(TlsSource::new(compose.span)), compose.span));
+        listeners.push(listener(HTTPS, 443, Some(empty_tls(compose.span)), compose.span));
     }
     let builder = ListenerBuilder { compose, https };
     for one in listeners {
@@ -90,6 +90,19 @@ fn listener(name: &str, port: u16, tls: Option<TlsSource>, span: Span) -> Listen
         tls,
         accept_proxy_protocol: Vec::new(),
         protocol: ProtocolSource::Http(HttpSource::default()),
+    }
+}
+
+/// `tls: {}`.
+fn empty_tls(span: Span) -> TlsSource {
+    TlsSource {
+        span,
+        names_none: true,
+        certificates: Vec::new(),
+        default_certificate: None,
+        min_version: None,
+        client_auth: None,
+        handshake_timeout: None,
     }
 }
 

@@ -25,4 +25,21 @@ mod labels;
 
 mod project;
 
-pub(super) use front::read;
+mod patterns;
+mod rejection;
+
+use super::dialect::{Dialect, FileOption};
+
+/// The row of the table.
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "compose",
+    about: "Services with labels",
+    keys: &["services", "include"],
+    default_files: &["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"],
+    option: Some(FileOption {
+        about: "Compose file whose labels define the routes; may be given several times, and may hold * and ?",
+        variables: &["SMOLGATE_COMPOSE_FILE", "LITEPROXY_COMPOSE_FILE"],
+        expand: patterns::expand,
+    }),
+    read: front::read,
+};

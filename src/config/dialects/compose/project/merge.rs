@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use crate::config::diagnostics::Spanned;
-use crate::config::syntax::{Node, Tag, Value};
+use crate::config::syntax::tree::Tag;
+use crate::config::syntax::{Node, Value};
 
 /// Merges `over` into `base`: mappings key by key, lists one after the other, single values replaced. `!reset`
 /// removes the base, `!override` replaces it as a whole.

@@ -3,13 +3,33 @@
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use crate::config::diagnostics::Report;
 use crate::config::inputs::Inputs;
 
 /// Paths that one pattern may expand to.
 const PATHS_MAX: usize = 10_000;
 
+/// The files that a name or a pattern stands for. A pattern without a file is an error.
+pub(super) fn expand(path: &Path, inputs: &dyn Inputs, report: &mut Report) -> Vec<PathBuf> {
+    if !is_pattern(path) {
+        return vec![path.to_owned()];
+    }
+    match files(path, inputs) {
+        Ok(found) => {
+            if found.is_empty() {
+                report.error_without_place(format!("there is no file {}", path.display()), None);
+            }
+            found
+        }
+        Err(error) => {
+            report.error_without_place(format!("{} cannot be looked up: {error}", path.display()), None);
+            Vec::new()
+        }
+    }
+}
+
 /// Whether a path is a pattern: a name with `*` or `?` in it.
-pub(crate) fn is_pattern(path: &Path) -> bool {
+fn is_pattern(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().iter().any(|byte| matches!(byte, b'*' | b'?'))
 }
 
@@ -18,7 +38,7 @@ pub(crate) fn is_pattern(path: &Path) -> bool {
 ///
 /// # Errors
 /// A folder exists and cannot be listed.
-pub(crate) fn expand(pattern: &Path, inputs: &dyn Inputs) -> io::Result<Vec<PathBuf>> {
+fn files(pattern: &Path, inputs: &dyn Inputs) -> io::Result<Vec<PathBuf>> {
     let mut found = vec![PathBuf::new()];
     let parts: Vec<Component<'_>> = pattern.components().collect();
     for (index, part) in parts.iter().enumerate() {
@@ -89,7 +109,7 @@ mod tests {
     use crate::config::MemoryInputs;
 
     #[test]
-    fn names() {
+    fn a_pattern_matches_names() {
         for (pattern, name, expected) in [
             ("*", "a", true),
             ("*", ".a", false),
@@ -107,14 +127,14 @@ mod tests {
     }
 
     #[test]
-    fn files() {
+    fn a_pattern_gives_the_files_that_are_there() {
         let inputs = MemoryInputs::new()
             .file("apps/b/compose.yaml", "")
             .file("apps/a/compose.yaml", "")
             .file("apps/c/other.yaml", "")
             .file("apps/.hidden/compose.yaml", "")
             .file("top.yaml", "");
-        let expanded = |pattern: &str| expand(Path::new(pattern), &inputs).expect("folders can be listed");
+        let expanded = |pattern: &str| files(Path::new(pattern), &inputs).expect("folders can be listed");
         assert_eq!(
             expanded("apps/*/compose.yaml"),
             ["apps/a/compose.yaml", "apps/b/compose.yaml"].map(PathBuf::from)

@@ -1,0 +1,114 @@
+//! The arguments that name files of the configuration.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
+
+use crate::config::Format;
+
+/// The files of the configuration.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Files {
+    /// Configuration file or directory; may be given several times
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The files that the options of formats name.
+    #[command(flatten)]
+    pub named: NamedFiles,
+    /// Format of the files of -c, instead of telling it by their keys
+    #[arg(long, value_name = "KIND", value_parser = formats())]
+    pub format: Option<Format>,
+}
+
+impl Files {
+    /// Whether no argument was given.
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.named.0.is_empty() && self.format.is_none()
+    }
+
+    /// Puts the arguments before the verb in front of those behind it.
+    pub(super) fn follow(&mut self, before: Files) {
+        self.files.splice(..0, before.files);
+        self.named.0.splice(..0, before.named.0);
+        self.format = self.format.or(before.format);
+    }
+}
+
+/// Parses the name of a format.
+fn formats() -> impl TypedValueParser<Value = Format> {
+    let names = Format::names().map(|(name, about)| PossibleValue::new(name).help(about));
+    PossibleValuesParser::new(names).try_map(|name| Format::named(&name).ok_or("no such format"))
+}
+
+/// Files with the format whose option names them. Each format with an option has one here.
+#[derive(Clone, Debug, Default)]
+pub struct NamedFiles(pub(super) Vec<(Format, PathBuf)>);
+
+impl Args for NamedFiles {
+    fn augment_args(command: Command) -> Command {
+        Format::options().fold(command, |command, (_, name, option)| {
+            let argument = Arg::new(name).long(name).value_name("FILE").help(option.about);
+            command.arg(argument.action(ArgAction::Append).value_parser(value_parser!(PathBuf)))
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        NamedFiles::augment_args(command)
+    }
+}
+
+impl FromArgMatches for NamedFiles {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let files = |(format, name, _)| {
+            let files = matches.get_many::<PathBuf>(name).into_iter().flatten();
+            files.map(move |file| (format, file.clone()))
+        };
+        Ok(NamedFiles(Format::options().flat_map(files).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = NamedFiles::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The files that are read if no option names one, in words.
+pub(super) fn default_files() -> String {
+    let options = Format::options().map(|(_, name, option)| (format!("--{name}"), option.variables[0]));
+    let options = std::iter::once(("-c".to_owned(), "CONFIG_FILE")).chain(options);
+    let variables: String = options
+        .map(|(option, variable)| format!("Without {option}, ${variable} names the files.\n"))
+        .collect();
+    let files: Vec<&str> = Format::default_files().collect();
+    format!("{variables}If no file is named, it is the first that exists of {}.", files.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::cli::arguments::words;
+
+    #[test]
+    fn files_of_a_format_stand_where_files_stand() {
+        for (format, name, _) in Format::options() {
+            for line in ["--F a routes --F b", "adapt --F a --F b", "--F a --F b -t"] {
+                let mut verb = words(&line.replace("--F", &format!("--{name}"))).unwrap();
+                let named = &verb.files().unwrap().named.0;
+                assert_eq!(named[..], ["a", "b"].map(|file| (format, Path::new(file).to_owned())), "{line}");
+            }
+            assert!(words(&format!("--{name} a version")).is_err());
+        }
+    }
+
+    #[test]
+    fn a_format_is_known_by_its_name() {
+        for (name, _) in Format::names() {
+            let mut verb = words(&format!("-c a --format {name} explain http://a/")).unwrap();
+            assert_eq!(verb.files().unwrap().format, Format::named(name));
+        }
+        assert!(words("-c a --format other check").is_err());
+    }
+}

@@ -1,0 +1,43 @@
+//! A dialect, as the table has it.
+
+use std::path::{Path, PathBuf};
+
+use super::file::ConfigFile;
+use crate::config::diagnostics::Report;
+use crate::config::inputs::Inputs;
+use crate::config::source::Source;
+
+/// A row of the table.
+pub(crate) struct Dialect {
+    /// The value of `--format`.
+    pub(super) name: &'static str,
+    /// The description in `--help`.
+    pub(super) about: &'static str,
+    /// Keys at the top of a file that only this dialect has.
+    pub(super) keys: &'static [&'static str],
+    /// Files that are tried if none is named.
+    pub(super) default_files: &'static [&'static str],
+    /// The option that names files of this dialect: `--NAME FILE`.
+    pub(super) option: Option<FileOption>,
+    /// Adds all files of this dialect, in the order in which they were named.
+    pub(crate) read: fn(Vec<ConfigFile>, &mut Source, &dyn Inputs, &mut Report),
+}
+
+impl Dialect {
+    /// The files that a value of the option names.
+    pub(crate) fn expand(&self, name: &Path, inputs: &dyn Inputs, report: &mut Report) -> Vec<PathBuf> {
+        self.option
+            .as_ref()
+            .map_or_else(|| vec![name.to_owned()], |option| (option.expand)(name, inputs, report))
+    }
+}
+
+/// An option that names files of one dialect.
+pub struct FileOption {
+    /// The description in `--help`.
+    pub about: &'static str,
+    /// The variables that stand for the option. The first that is set counts.
+    pub variables: &'static [&'static str],
+    /// The files that its value names. Errors go to the report.
+    pub(crate) expand: fn(&Path, &dyn Inputs, &mut Report) -> Vec<PathBuf>,
+}

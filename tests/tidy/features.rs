@@ -1,0 +1,119 @@
+//! What can be left out of the program, and where the rest names it.
+
+use crate::source::{Source, words};
+
+/// A feature of `Cargo.toml`: a room of the house, and the seam by which the rest uses it.
+struct Feature {
+    name: &'static str,
+    /// Where its code stands: folders and files.
+    room: &'static [&'static str],
+    /// The files outside that may name it.
+    seam: &'static [&'static str],
+    /// Words of the room.
+    words: &'static [&'static str],
+}
+
+const FEATURES: &[Feature] = &[
+    Feature {
+        name: "compose",
+        room: &["src/config/dialects/compose/"],
+        seam: &["src/config/dialects/mod.rs"],
+        words: &["compose"],
+    },
+    Feature {
+        name: "demo",
+        room: &["src/demo/", "src/cli/demo.rs", "src/cli/no_demo.rs"],
+        seam: &["src/lib.rs", "src/cli/mod.rs", "src/cli/arguments.rs", "src/cli/configuration.rs"],
+        words: &["demo", "whoami"],
+    },
+];
+
+impl Feature {
+    fn is_room(&self, path: &str) -> bool {
+        self.room.iter().any(|room| path.starts_with(room))
+    }
+}
+
+/// Refuses the words of a feature, and a question whether it is on, outside its room and its seam.
+pub(crate) fn seams(source: &Source) -> Vec<String> {
+    let mut found = Vec::new();
+    for feature in FEATURES {
+        let is_room = FEATURES.iter().any(|any| any.is_room(&source.path));
+        if is_room || feature.seam.contains(&source.path.as_str()) {
+            continue;
+        }
+        let asked = format!("feature = \"{}\"", feature.name);
+        let asked = source.text.match_indices(&asked).map(|(at, _)| at);
+        let named = feature.words.iter().flat_map(|word| words(&source.text, word));
+        let note = format!("only the seam of the feature `{}` names it", feature.name);
+        found.extend(asked.chain(named).map(|at| source.finding(at, &note)));
+    }
+    found
+}
+
+/// Wants each feature of a manifest on by default, with a comment above it and a row in the table here.
+pub(crate) fn declared(manifest: &str) -> Vec<String> {
+    let table = manifest.split("[features]\n").nth(1).unwrap_or_default();
+    let table = table.split("\n[").next().unwrap_or_default();
+    let rows: Vec<(&str, &str)> = table.lines().filter_map(|line| line.split_once(" = ")).collect();
+    let default = rows.iter().find(|(name, _)| *name == "default").map_or("", |(_, names)| names);
+    let features: Vec<&str> = rows
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| !matches!(*name, "default") && !name.starts_with('#'))
+        .collect();
+    let mut found = Vec::new();
+    for name in &features {
+        if !default.contains(&format!("\"{name}\"")) {
+            found.push(format!("Cargo.toml: the feature `{name}` is not on by default"));
+        }
+        let above = table
+            .lines()
+            .zip(table.lines().skip(1))
+            .find(|(_, line)| line.starts_with(&format!("{name} = ")));
+        if !above.is_some_and(|(above, _)| above.starts_with("# ")) {
+            found.push(format!("Cargo.toml: no comment above the feature `{name}`"));
+        }
+    }
+    let known: Vec<&str> = FEATURES.iter().map(|feature| feature.name).collect();
+    if features != known {
+        found
+            .push(format!("Cargo.toml: the features are {features:?}, and the table of seams has {known:?}"));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feature_is_named_at_its_seam_only() {
+        let count = |path, text| seams(&Source::new(path, text)).len();
+        for (path, text) in [
+            ("src/config/dialects/compose/front.rs", "// compose"),
+            ("src/config/dialects/mod.rs", "#[cfg(feature = \"compose\")]\nmod compose;"),
+            ("src/cli/arguments.rs", "use super::demo::DemoVerb;"),
+            ("src/upstream/attempts.rs", "fn demote() {} // is decomposed"),
+        ] {
+            assert_eq!(count(path, text), 0, "{text}");
+        }
+        for (path, text) in [
+            ("src/config/loader.rs", "// compose files"),
+            ("src/gate/start.rs", "let name = \"whoami\";"),
+            ("src/gate/start.rs", "use crate::demo::run;"),
+            ("src/cli/files.rs", "#[cfg(feature = \"demo\")]"),
+        ] {
+            assert!(count(path, text) > 0, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_feature_without_comment_default_or_row_is_found() {
+        let good = "[features]\n# All.\ndefault = [\"compose\", \"demo\"]\n# Labels.\ncompose = []\n# Try.\ndemo = []\n\n[x]\n";
+        assert_eq!(declared(good), [""; 0]);
+        assert_eq!(declared(&good.replace("# Try.\n", "")).len(), 1);
+        assert_eq!(declared(&good.replace(", \"demo\"", "")).len(), 1);
+        assert_eq!(declared(&good.replace("# Try.", "# New.\nnew = []\n# Try.")).len(), 2);
+    }
+}
