@@ -171,7 +171,8 @@ fn after_help() -> String {
     format!(
         "{}\n\n\
          Exit codes: 0 done, 1 the configuration is invalid, 2 wrong usage, 3 cannot start\n\
-         or cannot be reached. `healthcheck` says 1 when the gate is not well, `explain` when nothing takes the request.\n\n\
+         or cannot be reached. `healthcheck` says 1 when the gate is not well, `explain` when\n\
+         nothing takes the request.\n\n\
          Signals to a running gate: TERM, INT and QUIT stop it gracefully and a second one\n\
          at once, HUP reloads and opens the log files again, USR1 only opens them.",
         default_files()

@@ -4,7 +4,8 @@ use crate::config::decode::Decoder;
 use crate::config::diagnostics::{Span, Spanned};
 use crate::config::dialects::compose::labels::{Key, Label, Labels, With};
 use crate::config::dialects::compose::project::Reader;
-use crate::config::source::{self, RuleSource};
+use crate::config::source::RuleSource;
+use crate::config::source::rule::rule;
 use crate::config::syntax::{Node, Value};
 use crate::config::values::environment::flag;
 use crate::config::values::{ValueError, pattern};
@@ -114,7 +115,7 @@ impl RuleKeys {
     /// The rule of these keys. Its place is that of the label with the host.
     pub(super) fn read(self, reader: &mut Reader<'_>, place: Span) -> RuleSource {
         let node = Node::new(place, Value::Map(self.0));
-        let rule = reader.decode(|decoder: &mut Decoder<'_>| source::rule::rule(decoder, node));
+        let rule = reader.decode(|decoder: &mut Decoder<'_>| rule(decoder, node));
         let mut rule = rule.expect("invariant: the reader takes every mapping");
         rule.path_prefix.get_or_insert_with(|| "/".into());
         rule
