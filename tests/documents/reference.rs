@@ -4,6 +4,7 @@
 //! verbs, the internal API its paths. Labels stand in a table of the source.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use smolgate::metrics::{CertificateExpiry, Counters, ProcessStats};
 use smolgate::reason::Reason;
 
 use crate::internal_support::Api;
+use crate::root;
 use crate::support::keys::known_keys;
 use crate::tables::{Row, page, rows, same, section, words_of_code};
 
@@ -244,4 +246,26 @@ fn verbs_are_in_the_table_of_the_readme_with_options_that_they_have_and_no_other
         written.extend(owned(of_row));
     }
     same("verbs", &verbs, &written);
+}
+
+/// Lines of Rust in a folder or file of the project.
+fn lines(path: &Path) -> usize {
+    match std::fs::read_dir(path) {
+        Ok(entries) => entries.map(|entry| lines(&entry.expect("an entry").path())).sum(),
+        Err(_) => std::fs::read_to_string(path).expect("a file").lines().count(),
+    }
+}
+
+#[test]
+fn lines_of_the_core_and_of_the_whole_are_as_many_as_is_said() {
+    let count = |paths: &[&str]| paths.iter().map(|path| lines(&root().join(path))).sum::<usize>();
+    let whole = count(&["src"]);
+    let core = whole - count(&["src/config/dialects/compose", "src/demo", "src/cli/demo.rs"]);
+    let rows = rows(&page("CONTRIBUTING.md"));
+    for (part, lines) in [("the core", core), ("the whole", whole)] {
+        let row =
+            rows.iter().find(|row| row.title == "part" && row.cells[0].starts_with(part)).expect("a row");
+        let said: usize = row.cells[1].replace(',', "").parse().expect("a number");
+        assert!(said.abs_diff(lines) * 10 < lines, "{part}: {said} lines are said, {lines} are there");
+    }
 }
