@@ -70,6 +70,57 @@ http (:8080)  limits: head of 65536 bytes and 128 fields within 10s, target of 8
     );
 }
 
+/// The files that `docker compose` would take: those of `COMPOSE_FILE`, a list, or the file of the folder with its
+/// override. A file that is named stands alone.
+#[test]
+fn one_project_has_the_files_that_docker_compose_would_take() {
+    let base = "services: { web: { image: nginx, expose: [8080] } }\n";
+    let host = |name: &str| format!("services: {{ web: {{ labels: {{ smolgate.host: {name}.test }} }} }}\n");
+    let (prod, local) = (host("prod"), host("local"));
+    let files = [
+        ("compose.yaml", base),
+        ("compose.prod.yaml", prod.as_str()),
+        ("compose.override.yaml", local.as_str()),
+    ];
+    let place = Place::with(&files);
+    let list = [("COMPOSE_FILE", "compose.yaml:compose.prod.yaml")];
+    let other = [("COMPOSE_FILE", "compose.yaml;compose.prod.yaml"), ("COMPOSE_PATH_SEPARATOR", ";")];
+    let named = [("SMOLGATE_COMPOSE_FILE", "compose.yaml:compose.prod.yaml")];
+    for (line, environment, expected) in [
+        ("routes", &[][..], "local.test"),
+        ("routes --compose .", &[], "local.test"),
+        ("routes", &list, "prod.test"),
+        ("routes", &other, "prod.test"),
+        ("routes --compose compose.yaml", &list, "prod.test"),
+        ("routes", &named, "prod.test"),
+        ("routes --compose compose.yaml:compose.prod.yaml", &[], "prod.test"),
+        ("routes --compose compose.yaml --compose compose.prod.yaml", &[], "prod.test"),
+        ("routes -c compose.yaml -c compose.prod.yaml", &[], "prod.test"),
+    ] {
+        let out = place.run_with(line, environment).fine();
+        assert!(
+            out.contains(expected) && out.contains("http://web:8080") && !out.contains(" 2 "),
+            "{line}: {out}"
+        );
+    }
+    let Ended { code, err, .. } = place.run("routes --compose compose.yaml");
+    assert!(code == 0 && err.contains("compose.override.yaml is not read"), "{err}");
+    assert!(err.contains("no service here has a label"), "{err}");
+
+    let place = Place::with(&[
+        ("base.yaml", base),
+        ("more.yaml", &prod),
+        (".env", "COMPOSE_FILE=base.yaml:more.yaml\n"),
+    ]);
+    for line in ["routes --compose .", "routes --compose base.yaml"] {
+        assert!(place.run(line).fine().contains("prod.test"), "{line}");
+    }
+    let out = place.run_with("routes", &[("COMPOSE_FILE", "base.yaml:more.yaml")]).fine();
+    assert!(out.contains("prod.test"), "{out}");
+    let err = place.run_with("routes", &[("COMPOSE_FILE", "base.yaml:gone.yaml")]).failed(1);
+    assert!(err.contains("gone.yaml cannot be read"), "{err}");
+}
+
 #[test]
 fn explain_shows_the_line_of_the_label() {
     let place = Place::with(&[("compose.yaml", WEB)]);

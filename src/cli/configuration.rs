@@ -53,10 +53,28 @@ fn find(
         }
     }
     if files.config.is_empty() && files.named.is_empty() {
-        let found = Format::default_files().map(PathBuf::from).find(|file| exists(file));
-        files.config.push(found.ok_or_else(missing)?);
+        let (format, file) = default(&variable, exists).ok_or_else(missing)?;
+        match Format::options().find(|(known, ..)| *known == format) {
+            Some(_) => files.named.push((format, HERE.into())),
+            None => files.config.push(file.into()),
+        }
     }
     Ok(files)
+}
+
+/// The working directory. An option that is given a folder takes the default files of its format in it.
+const HERE: &str = ".";
+
+/// The first default file that `exists`, and its format. A format whose default files a variable names has them.
+fn default(
+    variable: &impl Fn(&'static str) -> Option<PathBuf>,
+    exists: impl Fn(&Path) -> bool,
+) -> Option<(Format, &'static str)> {
+    let named: Vec<Format> = Format::options()
+        .filter(|(.., option)| variable(option.default_variable).is_some())
+        .map(|(format, ..)| format)
+        .collect();
+    Format::default_files().find(|(format, file)| named.contains(format) || exists(Path::new(file)))
 }
 
 /// The message that there is no configuration.
@@ -90,9 +108,15 @@ mod tests {
         {
             assert_eq!(config(line, &[("CONFIG_FILE", environment)], &["smolgate.yml"]), expected, "{line}");
         }
-        let defaults: Vec<&str> = Format::default_files().collect();
-        for (index, file) in defaults.iter().enumerate() {
-            assert_eq!(config("", &[], &defaults[..index]), *file);
+        let has_option = |format| Format::options().any(|(known, ..)| known == format);
+        let defaults: Vec<&str> = Format::default_files().map(|(_, file)| file).collect();
+        for (index, (format, file)) in Format::default_files().enumerate() {
+            let files = found("", &[], &defaults[..index]).unwrap();
+            let (config, named) = match has_option(format) {
+                true => (Vec::new(), vec![(format, PathBuf::from(HERE))]),
+                false => (vec![PathBuf::from(file)], Vec::new()),
+            };
+            assert_eq!((files.config, files.named), (config, named));
         }
     }
 
@@ -116,7 +140,7 @@ mod tests {
     fn without_a_configuration_the_message_names_every_place() {
         let message = find(&Arguments::default(), |_| None, |_| false).unwrap_err();
         assert!(message.contains("$CONFIG_FILE"), "{message}");
-        for place in Format::default_files() {
+        for (_, place) in Format::default_files() {
             assert!(message.contains(place), "{message}");
         }
         for (_, name, option) in Format::options() {

@@ -59,27 +59,27 @@ pub fn load_files(files: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnost
 fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
     let mut report = Report::default();
     let mut source = Source::default();
-    let mut files: Vec<Vec<ConfigFile>> = DIALECTS.iter().map(|_| Vec::new()).collect();
+    let mut files: Vec<Vec<Vec<ConfigFile>>> = DIALECTS.iter().map(|_| Vec::new()).collect();
     let configured = expand_folders(&written.config, inputs, &mut report);
     let mut is_empty = !configured.is_empty() && written.named.is_empty();
     for path in configured {
         if let Some(file) = read_file(path, inputs, &mut report) {
             is_empty &= matches!(file.tree.root.value, Value::Null);
             let Format(dialect) = written.format.unwrap_or_else(|| Format::of(&file.tree.root));
-            files[dialect].push(file);
+            files[dialect].push(vec![file]);
         }
     }
     if is_empty && !report.has_errors() {
-        let names: Vec<String> = files.iter().flatten().map(|file| file.path.display().to_string()).collect();
-        let hint = Some("write for example `listeners:`");
-        report.error_without_place(format!("{}: the configuration is empty", names.join(", ")), hint);
+        let names = files.iter().flatten().flatten().map(|file| file.path.display().to_string());
+        let message = format!("{}: the configuration is empty", names.collect::<Vec<_>>().join(", "));
+        report.error_without_place(message, Some("write for example `listeners:`"));
     }
     for (Format(dialect), name) in &written.named {
-        let files = &mut files[*dialect];
-        for path in DIALECTS[*dialect].expand(name, inputs, &mut report) {
-            if !files.iter().any(|known| known.path == path) {
-                files.extend(read_file(path, inputs, &mut report));
-            }
+        for paths in DIALECTS[*dialect].expand(name, inputs, &mut report) {
+            let files = &mut files[*dialect];
+            let is_new = |path: &PathBuf| !files.iter().flatten().any(|known| known.path == *path);
+            let new: Vec<PathBuf> = paths.into_iter().filter(is_new).collect();
+            files.push(new.into_iter().filter_map(|path| read_file(path, inputs, &mut report)).collect());
         }
     }
     for (dialect, files) in DIALECTS.iter().zip(files) {

@@ -9,6 +9,7 @@ use super::networks::NetworkMap;
 use super::project::{self, Project, Reader, join};
 use super::route::Route;
 use super::service;
+use super::sets;
 use crate::config::diagnostics::Report;
 use crate::config::dialects::file::ConfigFile;
 use crate::config::inputs::Inputs;
@@ -18,10 +19,16 @@ use crate::config::values::environment::{self, Variable};
 use crate::config::values::target;
 
 /// Adds the projects of all files to `source`.
-pub(crate) fn read(files: Vec<ConfigFile>, source: &mut Source, inputs: &dyn Inputs, report: &mut Report) {
+pub(crate) fn read(
+    files: Vec<Vec<ConfigFile>>,
+    source: &mut Source,
+    inputs: &dyn Inputs,
+    report: &mut Report,
+) {
     let mut reader = Reader::new(report, inputs);
-    let read = |file: ConfigFile| project::read(&mut reader, &file.path, file.tree.root);
-    let projects: Vec<Project> = files.into_iter().filter_map(read).collect();
+    let sets = sets::of_projects(files, &mut reader);
+    let projects: Vec<Project> =
+        sets.into_iter().filter_map(|files| project::read(&mut reader, files)).collect();
     let Some(span) = projects.first().map(|project| project.span) else { return };
     let https = https(&mut reader);
     let map = NetworkMap::new(&reader, &projects);

@@ -233,8 +233,18 @@ impl Notation for LabelNotation<'_> {
     }
 }
 
+/// A variable of the environment, else of the file `.env` in a folder.
+pub(crate) fn dotenv_variable(inputs: &dyn Inputs, dir: &Path, name: &str) -> Option<String> {
+    let own = || {
+        let text = inputs.read(&dir.join(".env")).ok()?;
+        let (all, _) = dotenv::parse(&text, &|name| inputs.env(name));
+        all.into_iter().rev().find(|one| one.name == name).map(|one| one.value)
+    };
+    inputs.env(name).or_else(own)
+}
+
 /// `path` from the folder `dir`, without `.` and with as few `..` as possible.
-pub(crate) fn join(dir: &Path, path: &str) -> PathBuf {
+pub(crate) fn join(dir: &Path, path: impl AsRef<Path>) -> PathBuf {
     let mut parts: Vec<Component<'_>> = Vec::new();
     let joined = dir.join(path);
     for part in joined.components() {
