@@ -7,6 +7,8 @@
 //! them, links, and quotes, which open with `rust` and the path of the file. The front page, `docs/README.md`,
 //! must list every page and every question.
 
+#![cfg(all(feature = "compose", feature = "demo"))]
+
 use std::path::{Path, PathBuf};
 
 use smolgate::cli::DiskInputs;
