@@ -33,6 +33,10 @@ const WITHOUT_WAITING: i32 = OFlags::NONBLOCK.union(OFlags::NOCTTY).bits().cast_
 /// How long a descriptor of this process, such as a pipe on standard input, may take to end.
 const PIPE_TIME_MAX: Duration = Duration::from_secs(30);
 
+/// How long a regular file may take to end if a read of it would wait. That happens only in file systems of the
+/// kernel: `/proc/kmsg` is a regular file and has no end.
+const FILE_TIME_MAX: Duration = Duration::from_secs(2);
+
 /// Paths under which a system shows a process its own descriptors.
 const OWN_DESCRIPTORS: [&str; 3] = ["/dev/stdin", "/dev/fd", "/proc/self/fd"];
 
@@ -46,7 +50,7 @@ pub fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     let found = file.metadata()?;
     let kind = found.file_type();
     if kind.is_file() {
-        to_the_end(&file, most, PIPE_TIME_MAX)
+        to_the_end(&file, most, FILE_TIME_MAX)
     } else if kind.is_dir() {
         Err(Errno::ISDIR.into())
     } else if OWN_DESCRIPTORS.iter().any(|own| path.starts_with(own)) {

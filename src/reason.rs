@@ -54,7 +54,7 @@ reasons! {
     HeadTooLarge = "head_too_large", 431, "http_request_error", "The request head is larger than this listener allows.";
     ProxyHeader = "proxy_header", 400, "http_request_error", "The peer must name its client in a PROXY header, and did not send a valid one.";
     Misdirected = "misdirected", 421, "http_request_denied", "This connection cannot serve this host, so the client must open another one.";
-    LoopDetected = "loop_detected", 508, "proxy_loop_detected", "The request has passed smolgate too often, because a target leads back to it.";
+    LoopDetected = "loop_detected", 508, "proxy_loop_detected", "A target leads back to smolgate.";
     CodingUnknown = "coding_unknown", 501, "http_request_error", "The request has a transfer coding that is not served.";
     VersionUnknown = "version_unknown", 505, "http_request_error", "This HTTP version is not served.";
     Dropped = "dropped", 444, "http_request_denied", "A rule closed the connection without a response.";

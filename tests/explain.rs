@@ -134,6 +134,23 @@ GET https://mail.example.com/ on listener https (:443)
 }
 
 #[test]
+fn explain_says_what_a_target_gets_before_the_connection() {
+    let config = r#"listeners:
+  - name: http
+    bind: 80
+    rules:
+      - { host: mail.test, pass: "mail:80", send_proxy_protocol: v2 }
+  - { name: raw, bind: 81, protocol: tcp, target: "db:5432", send_proxy_protocol: v1 }
+"#;
+    let place = Place::with(&[("gate.yml", config)]);
+    let explain = |url: &str| place.run(&format!("explain -c gate.yml {url}")).fine();
+    let passed = explain("http://mail.test/");
+    assert!(passed.ends_with("passed on as it is to mail:80, behind a PROXY header (v2)\n"), "{passed}");
+    let raw = explain("http://mail.test:81/");
+    assert!(raw.contains("every byte -> db:5432, behind a PROXY header (v1); no rule"), "{raw}");
+}
+
+#[test]
 fn explain_knows_redirects_to_https() {
     let config = r#"listeners:
   - name: http

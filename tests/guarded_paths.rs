@@ -22,6 +22,10 @@ listeners:
       - { host: part.test, path_prefix: /admin/late, target: "http://{upstream}" }
       - { host: before.test, methods: [GET], target: "http://{upstream}" }
       - { host: before.test, path_prefix: /admin, drop: true }
+      - { host: strip.test, path_prefix: /app/public, strip_path_prefix: true, target: "http://{upstream}" }
+      - { host: strip.test, path_prefix: /app/admin, drop: true }
+      - { host: strip.test, path_prefix: /app, strip_path_prefix: true, target: "http://{upstream}" }
+      - { host: strip.test, path_prefix: /admin, drop: true }
       - { target: "http://{upstream}" }
   - name: clear
     bind: "127.0.0.1:0"
@@ -134,6 +138,38 @@ fn a_guarded_path_in_odd_bytes_does_not_reach_a_target() {
         "GET refused.test/;/x/admin",
     ];
     expect_refused(&asked, "path_ambiguous");
+}
+
+#[test]
+fn a_guarded_path_behind_a_stripped_prefix_does_not_reach_a_target() {
+    let asked = [
+        "GET strip.test/app//x/admin",
+        "GET strip.test/app///x/admin",
+        "GET strip.test/app/\\x/admin",
+        "GET strip.test/%61pp//x/admin",
+        "GET strip.test/app//x:/admin",
+        "GET strip.test/app/%2fx/admin",
+        "GET strip.test/app//x%2fy/admin",
+        "GET strip.test/app//admin",
+        "GET strip.test/app/x/%252e%252e/admin",
+    ];
+    expect_refused(&asked, "path_ambiguous");
+}
+
+#[test]
+fn what_is_left_behind_a_stripped_prefix_is_forwarded_if_no_rule_guards_it() {
+    let upstream = Upstream::says("fine");
+    let gate = TestGate::start(CONFIG, &[("upstream", &upstream)]);
+    let asked = [
+        ("strip.test/app//x/b", "//x/b"),
+        ("strip.test/%61pp/a%2Fb;c", "/a%2Fb;c"),
+        ("strip.test/app/x//admin", "/x//admin"),
+        ("strip.test/app/public//x/admin", "//x/admin"),
+    ];
+    for (url, sent) in asked {
+        assert_eq!(answer(&gate, "http", &format!("GET {url}")), (200, None), "{url}");
+        assert_eq!(upstream.requests().last().unwrap().target(), sent, "{url}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod support;
 
 use support::gate::TestGate;
+use support::until;
 use support::upstream::Upstream;
 
 const CONFIG: &str = r#"
@@ -89,4 +90,40 @@ fn max_forwards_limits_options_and_trace() {
         let seen = upstream.requests().remove(number);
         assert_eq!(seen.head.all("max-forwards"), left, "{method} {fields}");
     }
+}
+
+/// Each listener passes connections on to `target`, in its own way.
+const PASSED: &str = r#"
+listeners:
+  - { name: http, bind: "127.0.0.1:0", rules: [{ pass: "{target}" }] }
+  - { name: raw, bind: "127.0.0.1:0", protocol: tcp, target: "{target}" }
+  - { name: anywhere, bind: ":0", rules: [{ respond: { body: "here" } }] }
+"#;
+
+#[test]
+fn a_connection_that_would_be_passed_on_to_the_gate_itself_is_refused() {
+    let upstream = Upstream::says("fine");
+    let gate = TestGate::start(PASSED, &[("target", &upstream)]);
+    gate.exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect(200, "fine");
+    let on = |host: &str, listener: &str| format!("{host}:{}", gate.address(listener).port());
+    let targets = [
+        on("127.0.0.1", "http"),
+        on("localhost", "http"),
+        on("0.0.0.0", "http"),
+        on("127.0.0.1", "raw"),
+        on("localhost", "anywhere"),
+        on("127.0.1.1", "anywhere"),
+    ];
+    for (number, target) in targets.iter().enumerate() {
+        gate.edit(PASSED, &[("target", target)]);
+        gate.reload().unwrap();
+        gate.exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect_own(508, "loop_detected");
+        let mut client = gate.client_of("raw");
+        client.expect_close();
+        let counted = (2 * number + 2) as f64;
+        until(target, || gate.metric("smolgate_local_replies_total{reason=\"loop_detected\"}") == counted);
+    }
+    assert_eq!(upstream.connections(), 1);
+    // The connections of the clients, and no others: nothing went round.
+    assert_eq!(gate.metric("smolgate_connections_total{listener=\"anywhere\"}"), 0.0);
 }

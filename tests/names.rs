@@ -2,11 +2,12 @@
 
 mod support;
 
+use std::collections::HashSet;
 use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use smolgate::upstream::{Resolver, Unresolved};
 use support::gate::TestGate;
@@ -144,4 +145,53 @@ fn a_client_reset_during_a_query_or_a_connect_ends_the_exchange() {
         }
     }
     hanging.latch.open();
+}
+
+/// A resolver that knows `good.test`. It gives no answer for any other name: the first query fails, and the later ones
+/// hang.
+#[derive(Clone, Default)]
+struct Silent {
+    asked: Arc<Mutex<HashSet<String>>>,
+    latch: Latch,
+}
+
+impl Resolver for Silent {
+    fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, Unresolved> {
+        if host == "good.test" {
+            return Ok(vec![local(1)]);
+        }
+        if !self.asked.lock().unwrap().insert(host.into()) {
+            self.latch.wait();
+        }
+        Err(Unresolved::Temporary(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+#[test]
+fn names_that_get_no_answer_delay_no_other_name() {
+    const SILENT: usize = 20;
+    let upstream = Upstream::says("fine");
+    let rule = |number| {
+        format!("  - {{ host: \"{number}\", target: \"http://{number}.test\", connect_timeout: 50ms }}\n")
+    };
+    let rules: String = (0..SILENT).map(rule).collect();
+    let config = format!(
+        "http_config: {{ port: \"127.0.0.1:0\" }}\nhttp_routes:\n{rules}  - {{ target: \"http://good.test:{{port}}\", connect_timeout: 10s }}\n"
+    );
+    let resolver = Silent::default();
+    let gate = TestGate::start_asking(resolver.clone(), &config, &[("port", &upstream.address().port())]);
+    let mut client = gate.client();
+    let mut ask_all = || {
+        for number in 0..SILENT {
+            let request = format!("GET / HTTP/1.1\r\nHost: {number}\r\n\r\n");
+            client.exchange(request).expect_own(502, "name_not_found");
+        }
+        Instant::now()
+    };
+    let failed = ask_all();
+    // A failure is remembered for a second.
+    until("the failures are forgotten", || failed.elapsed() > Duration::from_secs(1));
+    ask_all();
+    gate.exchange(GET).expect(200, "fine");
+    resolver.latch.open();
 }

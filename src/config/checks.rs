@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::diagnostics::Report;
 use super::lowering::{ListenerSpans, Lowered};
-use super::plan::{Bind, HostPattern, InternalBind, Plan, Protocol, Rule, TargetHost};
+use super::plan::{Bind, HostPattern, InternalBind, Matcher, Plan, Protocol, Rule, TargetHost};
 
 /// Checks the whole plan.
 pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {
@@ -128,23 +128,24 @@ fn unredirected(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
 fn shadowed(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
     let mut earlier: HashMap<(Option<&HostPattern>, &str), Vec<&Rule>> = HashMap::new();
     for (rule, span) in rules.iter().zip(&spans.rules) {
+        let Matcher { hosts, path_prefix, methods } = rule.matcher();
         let taken_by = |host: Option<&HostPattern>| {
             let wildcard = host.and_then(HostPattern::wildcard_over);
             [Some(None), host.map(Some), wildcard.as_ref().map(Some)].into_iter().flatten().find_map(|host| {
-                ancestors(&rule.path_prefix).find_map(|path| {
+                ancestors(path_prefix).find_map(|path| {
                     earlier
                         .get(&(host, path))?
                         .iter()
-                        .find(|before| covers(&before.methods, &rule.methods))
+                        .find(|before| covers(&before.methods, methods))
                         .copied()
                 })
             })
         };
-        let takers: Option<Vec<&Rule>> = match rule.hosts.as_slice() {
+        let takers: Option<Vec<&Rule>> = match hosts {
             [] => taken_by(None).map(|taker| vec![taker]),
             hosts => hosts.iter().map(|host| taken_by(Some(host))).collect(),
         };
-        let hosts: Vec<Option<&HostPattern>> = match rule.hosts.as_slice() {
+        let hosts: Vec<Option<&HostPattern>> = match hosts {
             [] => vec![None],
             hosts => hosts.iter().map(Some).collect(),
         };
@@ -156,9 +157,9 @@ fn shadowed(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
                     format!("`{name}` ({origin}) takes everything before it: swap them, or leave one out");
                 report.warning(Some(*span), message, hint);
             }
-            _ => hosts
-                .into_iter()
-                .for_each(|host| earlier.entry((host, &rule.path_prefix)).or_default().push(rule)),
+            _ => {
+                hosts.into_iter().for_each(|host| earlier.entry((host, path_prefix)).or_default().push(rule))
+            }
         }
     }
 }

@@ -1,41 +1,58 @@
 //! A plan as native YAML, in the long form.
+//!
+//! Each function names every field of what it writes, so that the compiler finds it when there is another.
 
 use std::fmt::{Display, Write};
 use std::path::Path;
 
 use super::plan::{
-    AccessLog, AccessLogFormat, AccessLogTo, Action, CertificateFiles, ClientAuth, ClientAuthMode,
-    HttpListener, Listener, ListenerTls, LogFormat, LogLevel, Pass, Plan, Protocol, Proxy, ProxyProtocol,
-    RedirectToHttps, Rule, Scheme, Target, TlsVersion, Upstream,
+    AccessLog, AccessLogFormat, AccessLogTo, Action, CertificateFiles, CertificateSource, ClientAuth,
+    ClientAuthMode, HttpListener, InternalApi, Listener, ListenerTls, Log, LogFormat, LogLevel, Pass, Plan,
+    Protocol, Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule, Scheme, Target, TlsVersion,
+    Upstream, UpstreamTls,
 };
 use super::values::scalar::{show_duration, show_size};
+use crate::http::HeadLimits;
 
 /// The whole plan, defaults included. Loading the result gives an equal plan, except for places and for the token,
 /// which is not shown.
 pub fn view(plan: &Plan) -> String {
+    let Plan {
+        files: _,
+        log: Log { level, format, access },
+        workers,
+        max_connections,
+        shutdown_timeout,
+        internal_api: InternalApi { bind, token },
+        listeners,
+        upstreams,
+        watch,
+        // They are in no file: this many services are missing.
+        rejected_services: _,
+    } = plan;
     let mut out = Yaml::default();
-    out.line(0, "log_level", level(plan.log.level));
-    out.line(0, "log_format", if plan.log.format == LogFormat::Json { "json" } else { "human" });
-    if let Some(log) = &plan.log.access {
+    out.line(0, "log_level", level_word(*level));
+    out.line(0, "log_format", if *format == LogFormat::Json { "json" } else { "human" });
+    if let Some(log) = access {
         out.line(0, "access_log", access_log(log));
     }
-    if let Some(workers) = plan.workers {
+    if let Some(workers) = workers {
         out.line(0, "workers", workers);
     }
-    out.line(0, "max_connections", plan.max_connections);
-    out.line(0, "shutdown_timeout", show_duration(plan.shutdown_timeout));
-    if plan.watch {
+    out.line(0, "max_connections", max_connections);
+    out.line(0, "shutdown_timeout", show_duration(*shutdown_timeout));
+    if *watch {
         out.line(0, "watch", true);
     }
     out.open(0, "internal_api");
-    out.line(1, "bind", quote(&plan.internal_api.bind.to_string()));
-    if plan.internal_api.token.is_some() {
+    out.line(1, "bind", quote(&bind.to_string()));
+    if token.is_some() {
         out.line(1, "token", quote("[redacted]"));
     }
-    out.list(0, "listeners", &plan.listeners, |out, listener| write_listener(out, listener, plan));
-    if !plan.upstreams.is_empty() {
+    out.list(0, "listeners", listeners, |out, listener| write_listener(out, listener, plan));
+    if !upstreams.is_empty() {
         out.open(0, "upstreams");
-        plan.upstreams.iter().for_each(|upstream| write_upstream(&mut out, upstream));
+        upstreams.iter().for_each(|upstream| write_upstream(&mut out, upstream));
     }
     out.0
 }
@@ -70,125 +87,124 @@ impl Yaml {
 }
 
 fn write_listener(out: &mut Yaml, listener: &Listener, plan: &Plan) {
-    out.line(2, "name", quote(&listener.name));
-    out.line(2, "bind", list(listener.binds.iter()));
-    out.line(2, "protocol", if matches!(listener.protocol, Protocol::Tcp(_)) { "tcp" } else { "http" });
-    out.line(2, "shutdown_timeout", show_duration(listener.shutdown_timeout));
-    if !listener.accept_proxy_protocol.is_empty() {
-        out.line(2, "accept_proxy_protocol", list(listener.accept_proxy_protocol.iter()));
+    let Listener { name, origin: _, binds, protocol, tls, accept_proxy_protocol, shutdown_timeout } =
+        listener;
+    out.line(2, "name", quote(name));
+    out.line(2, "bind", list(binds.iter()));
+    out.line(2, "protocol", if matches!(protocol, Protocol::Tcp(_)) { "tcp" } else { "http" });
+    out.line(2, "shutdown_timeout", show_duration(*shutdown_timeout));
+    if !accept_proxy_protocol.is_empty() {
+        out.line(2, "accept_proxy_protocol", list(accept_proxy_protocol.iter()));
     }
-    if let Some(tls) = &listener.tls {
+    if let Some(tls) = tls {
         write_tls(out, tls);
     }
-    match &listener.protocol {
-        Protocol::Tcp(tcp) => {
-            out.line(2, "upstream", quote(&plan.upstreams[tcp.upstream.0].name));
-            write_proxy_protocol(out, 2, tcp);
-            out.line(2, "idle_timeout", show_duration(tcp.idle_timeout));
+    match protocol {
+        Protocol::Tcp(Pass { upstream, send_proxy_protocol, idle_timeout }) => {
+            out.line(2, "upstream", quote(&plan.upstreams[upstream.0].name));
+            write_proxy_protocol(out, 2, *send_proxy_protocol);
+            out.line(2, "idle_timeout", show_duration(*idle_timeout));
         }
         Protocol::Http(http) => write_http(out, http, plan),
     }
 }
 
 fn write_tls(out: &mut Yaml, tls: &ListenerTls) {
+    let ListenerTls { certificates, default_certificate, min_version, client_auth, handshake_timeout } = tls;
     out.open(2, "tls");
-    out.list(3, "certificates", &tls.certificates, |out, one| {
-        match &one.files {
+    out.list(3, "certificates", certificates, |out, one| {
+        let CertificateSource { origin: _, files, client_auth: own } = one;
+        match files {
             CertificateFiles::Path(file) => out.line(5, "path", path(file)),
             CertificateFiles::Pair { cert, key } => {
                 out.line(5, "cert", path(cert));
                 out.line(5, "key", path(key));
             }
         }
-        if let Some(auth) =
-            one.client_auth.as_deref().filter(|auth| Some(*auth) != tls.client_auth.as_deref())
-        {
-            out.line(5, "client_auth", client_auth(auth));
+        if let Some(auth) = own.as_deref().filter(|own| Some(*own) != client_auth.as_deref()) {
+            out.line(5, "client_auth", write_client_auth(auth));
         }
     });
-    match tls.default_certificate.as_ref().map(|one| &one.files) {
-        Some(CertificateFiles::Path(file)) => out.line(3, "default_certificate", path(file)),
-        Some(CertificateFiles::Pair { cert, key }) => {
-            let pair = format!("{{ cert: {}, key: {} }}", path(cert), path(key));
-            out.line(3, "default_certificate", pair);
-        }
-        None => {}
+    // Its `client_auth` is that of the listener.
+    if let Some(CertificateSource { origin: _, files, client_auth: _ }) = default_certificate {
+        let files = match files {
+            CertificateFiles::Path(file) => path(file),
+            CertificateFiles::Pair { cert, key } => format!("{{ cert: {}, key: {} }}", path(cert), path(key)),
+        };
+        out.line(3, "default_certificate", files);
     }
-    out.line(3, "min_version", quote(if tls.min_version == TlsVersion::V13 { "1.3" } else { "1.2" }));
-    if let Some(auth) = &tls.client_auth {
-        out.line(3, "client_auth", client_auth(auth));
+    out.line(3, "min_version", quote(if *min_version == TlsVersion::V13 { "1.3" } else { "1.2" }));
+    if let Some(auth) = client_auth {
+        out.line(3, "client_auth", write_client_auth(auth));
     }
-    out.line(3, "handshake_timeout", show_duration(tls.handshake_timeout));
+    out.line(3, "handshake_timeout", show_duration(*handshake_timeout));
 }
 
-fn client_auth(auth: &ClientAuth) -> String {
-    let mode = if auth.mode == ClientAuthMode::Required { "required" } else { "optional" };
-    format!("{{ ca: {}, mode: {mode} }}", path(&auth.ca))
+fn write_client_auth(auth: &ClientAuth) -> String {
+    let ClientAuth { origin: _, ca, mode } = auth;
+    let mode = if *mode == ClientAuthMode::Required { "required" } else { "optional" };
+    format!("{{ ca: {}, mode: {mode} }}", path(ca))
 }
 
 fn write_http(out: &mut Yaml, http: &HttpListener, plan: &Plan) {
-    out.line(2, "header_timeout", show_duration(http.header_timeout));
-    out.line(2, "idle_timeout", show_duration(http.idle_timeout));
-    out.line(2, "head_bytes_max", show_size(http.head.bytes as u64));
-    out.line(2, "head_fields_max", http.head.fields);
-    out.line(2, "target_bytes_max", show_size(http.head.target as u64));
-    if !http.trusted_proxies.is_empty() {
-        out.line(2, "trusted_proxies", list(http.trusted_proxies.iter()));
+    let HttpListener { rules, head, header_timeout, idle_timeout, trusted_proxies, redirect_to_https } = http;
+    let HeadLimits { bytes, fields, target } = head;
+    out.line(2, "header_timeout", show_duration(*header_timeout));
+    out.line(2, "idle_timeout", show_duration(*idle_timeout));
+    out.line(2, "head_bytes_max", show_size(*bytes as u64));
+    out.line(2, "head_fields_max", fields);
+    out.line(2, "target_bytes_max", show_size(*target as u64));
+    if !trusted_proxies.is_empty() {
+        out.line(2, "trusted_proxies", list(trusted_proxies.iter()));
     }
-    if let Some(RedirectToHttps { status, port }) = http.redirect_to_https {
+    if let Some(RedirectToHttps { status, port }) = redirect_to_https {
         out.line(2, "redirect_to_https", format_args!("{{ status: {status}, port: {port} }}"));
     }
-    out.list(2, "rules", &http.rules, |out, rule| write_rule(out, rule, plan));
+    out.list(2, "rules", rules, |out, rule| write_rule(out, rule, plan));
 }
 
 fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
-    out.line(4, "name", quote(&rule.name));
-    if !rule.hosts.is_empty() {
-        out.line(4, "host", list(rule.hosts.iter()));
+    let Rule { name, origin: _, hosts, path_prefix, methods, in_the_clear, action } = rule;
+    out.line(4, "name", quote(name));
+    if !hosts.is_empty() {
+        out.line(4, "host", list(hosts.iter()));
     }
-    if !matches!(rule.action, Action::Pass(_)) {
-        out.line(4, "path_prefix", quote(&rule.path_prefix));
+    if !matches!(action, Action::Pass(_)) {
+        out.line(4, "path_prefix", quote(path_prefix));
     }
-    if !rule.methods.is_empty() {
-        out.line(4, "methods", list(rule.methods.iter()));
+    if !methods.is_empty() {
+        out.line(4, "methods", list(methods.iter()));
     }
-    if rule.in_the_clear {
+    if *in_the_clear {
         out.line(4, "in_the_clear", true);
     }
-    match &rule.action {
+    match action {
         Action::Proxy(proxy) => write_proxy(out, proxy, plan),
-        Action::Redirect(redirect) => {
-            out.line(
-                4,
-                "redirect",
-                format_args!("{{ to: {}, status: {} }}", quote(&redirect.to), redirect.status),
-            );
+        Action::Redirect(Redirect { to, status }) => {
+            out.line(4, "redirect", format_args!("{{ to: {}, status: {status} }}", quote(to)));
         }
-        Action::Pass(pass) => {
-            out.line(
-                4,
-                "pass",
-                format_args!("{{ upstream: {} }}", quote(&plan.upstreams[pass.upstream.0].name)),
-            );
-            write_proxy_protocol(out, 4, pass);
-            out.line(4, "tunnel_timeout", show_duration(pass.idle_timeout));
+        Action::Pass(Pass { upstream, send_proxy_protocol, idle_timeout }) => {
+            let upstream = quote(&plan.upstreams[upstream.0].name);
+            out.line(4, "pass", format_args!("{{ upstream: {upstream} }}"));
+            write_proxy_protocol(out, 4, *send_proxy_protocol);
+            out.line(4, "tunnel_timeout", show_duration(*idle_timeout));
         }
         Action::Drop => out.line(4, "drop", true),
-        Action::Respond(respond) => {
+        Action::Respond(Respond { status, headers, body }) => {
             out.open(4, "respond");
-            out.line(5, "status", respond.status);
-            if !respond.headers.is_empty() {
+            out.line(5, "status", status);
+            if !headers.is_empty() {
                 out.open(5, "headers");
-                write_headers(out, &respond.headers);
+                write_headers(out, headers);
             }
-            out.line(5, "body", quote(&respond.body));
+            out.line(5, "body", quote(body));
         }
     }
 }
 
-fn write_proxy_protocol(out: &mut Yaml, depth: usize, pass: &Pass) {
-    if let Some(version) = pass.send_proxy_protocol {
-        out.line(depth, "send_proxy_protocol", if version == ProxyProtocol::V1 { "v1" } else { "v2" });
+fn write_proxy_protocol(out: &mut Yaml, depth: usize, version: Option<ProxyProtocol>) {
+    if let Some(version) = version {
+        out.line(depth, "send_proxy_protocol", version.word());
     }
 }
 
@@ -200,34 +216,44 @@ fn write_headers(out: &mut Yaml, headers: &[(std::sync::Arc<str>, std::sync::Arc
 }
 
 fn write_proxy(out: &mut Yaml, proxy: &Proxy, plan: &Plan) {
-    out.line(4, "upstream", quote(&plan.upstreams[proxy.upstream.0].name));
-    out.line(4, "pass_host", proxy.pass_host);
-    out.line(4, "strip_path_prefix", proxy.strip_path_prefix);
-    out.line(4, "max_body", proxy.max_body.map_or_else(|| "unlimited".into(), show_size));
-    out.line(4, "body_timeout", show_duration(proxy.body_timeout));
-    out.line(4, "response_timeout", show_duration(proxy.response_timeout));
-    out.line(4, "tunnel_timeout", show_duration(proxy.tunnel_timeout));
+    let Proxy {
+        upstream,
+        pass_host,
+        strip_path_prefix,
+        max_body,
+        body_timeout,
+        response_timeout,
+        tunnel_timeout,
+    } = proxy;
+    out.line(4, "upstream", quote(&plan.upstreams[upstream.0].name));
+    out.line(4, "pass_host", pass_host);
+    out.line(4, "strip_path_prefix", strip_path_prefix);
+    out.line(4, "max_body", max_body.map_or_else(|| "unlimited".into(), show_size));
+    out.line(4, "body_timeout", show_duration(*body_timeout));
+    out.line(4, "response_timeout", show_duration(*response_timeout));
+    out.line(4, "tunnel_timeout", show_duration(*tunnel_timeout));
 }
 
 fn write_upstream(out: &mut Yaml, upstream: &Upstream) {
-    out.open(1, &quote_key(&upstream.name));
-    out.line(2, "targets", list(upstream.targets.iter().map(target)));
-    let tls = &upstream.tls;
-    if *tls != Default::default() {
+    let Upstream { name, origin: _, targets, tls, connect_timeout, tries, idle_timeout } = upstream;
+    out.open(1, &quote_key(name));
+    out.line(2, "targets", list(targets.iter().map(target)));
+    if *tls != UpstreamTls::default() {
+        let UpstreamTls { ca, insecure_skip_verify, sni } = tls;
         out.open(2, "tls");
-        if let Some(ca) = &tls.ca {
+        if let Some(ca) = ca {
             out.line(3, "ca", path(ca));
         }
-        if tls.insecure_skip_verify {
+        if *insecure_skip_verify {
             out.line(3, "insecure_skip_verify", true);
         }
-        if let Some(sni) = &tls.sni {
+        if let Some(sni) = sni {
             out.line(3, "sni", quote(sni));
         }
     }
-    out.line(2, "connect_timeout", show_duration(upstream.connect_timeout));
-    out.line(2, "tries", upstream.tries);
-    out.line(2, "idle_timeout", show_duration(upstream.idle_timeout));
+    out.line(2, "connect_timeout", show_duration(*connect_timeout));
+    out.line(2, "tries", tries);
+    out.line(2, "idle_timeout", show_duration(*idle_timeout));
 }
 
 /// A target with its scheme, even if the listener would give it.
@@ -235,7 +261,7 @@ fn target(target: &Target) -> String {
     if target.scheme == Scheme::Tcp { format!("tcp://{target}") } else { target.to_string() }
 }
 
-fn level(level: LogLevel) -> &'static str {
+fn level_word(level: LogLevel) -> &'static str {
     match level {
         LogLevel::Trace => "trace",
         LogLevel::Debug => "debug",
@@ -246,11 +272,12 @@ fn level(level: LogLevel) -> &'static str {
 }
 
 fn access_log(log: &AccessLog) -> String {
-    let to = match &log.to {
+    let AccessLog { to, format } = log;
+    let to = match to {
         AccessLogTo::Stdout => "stdout".to_owned(),
         AccessLogTo::File(file) => path(file),
     };
-    let format = if log.format == AccessLogFormat::Json { "json" } else { "combined" };
+    let format = if *format == AccessLogFormat::Json { "json" } else { "combined" };
     format!("{{ to: {to}, format: {format} }}")
 }
 

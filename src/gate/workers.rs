@@ -188,6 +188,7 @@ async fn worker_main(worker: Worker, receiver: Receiver<Command>, counters: Arc<
         counters: counters.worker(),
         table: FieldTable::new().into(),
         date: DateHeader::default(),
+        listening: Default::default(),
         permits,
         handshakes: handshake_limit(),
     });
@@ -251,6 +252,7 @@ fn install(
             (None, None) => {}
         }
     }
+    state.listening.replace(stay.values().map(|listener| listener.address).collect());
     let gone = std::mem::replace(open, stay);
     gone.into_values().collect()
 }

@@ -56,7 +56,7 @@ impl TunnelContext {
                 let identity = RuleIdentity::new(rule, upstream);
                 identities[snapshot.index].contain(plan, snapshot.listener(), identity)
             }
-            (None, Some(now)) => upstream.is_some_and(|old| plan.same_upstream(now.upstream, old)),
+            (None, Some(now)) => upstream.is_some_and(|old| plan.keeps(now, old)),
             (None, None) => false,
         }
     }

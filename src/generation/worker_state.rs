@@ -1,6 +1,8 @@
 //! The part of a worker that outlives generations.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
 
 use super::date::DateHeader;
 use super::permits::Permits;
@@ -21,6 +23,8 @@ pub struct WorkerState {
     pub table: RefCell<FieldTable>,
     /// The current `Date` line.
     pub date: DateHeader,
+    /// The addresses at which this worker listens.
+    pub listening: RefCell<Rc<[SocketAddr]>>,
     /// The limit on connections of clients.
     pub permits: Permits,
     /// The limit on unfinished TLS handshakes.

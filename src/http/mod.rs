@@ -34,7 +34,7 @@ pub use loose_path::LoosePath;
 pub use message::{Framing, Method, Version};
 pub use name::Name;
 pub(crate) use name::{is_x_forwarded, says_who_asked};
-pub use path::{has_dot_segments, match_path};
+pub use path::{behind_prefix, has_dot_segments, match_path};
 pub use refusal::Refusal;
 pub(crate) use refusal::escaped;
 pub use status::status_phrase;

@@ -64,6 +64,17 @@ pub fn match_path(path: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(decoded)
 }
 
+/// The path without the `prefix` by which a rule took it. The prefix counts as in [`match_path`]: an escape of an
+/// unreserved byte is one byte of it.
+pub fn behind_prefix<'a>(path: &'a [u8], prefix: &str) -> &'a [u8] {
+    let mut rest = path;
+    for _ in prefix.bytes() {
+        let width = if escape(rest).is_some_and(is_unreserved) { 3 } else { 1 };
+        rest = rest.get(width..).unwrap_or_default();
+    }
+    rest
+}
+
 /// Finds the next escape of an unreserved byte: its index, and that byte.
 fn next_unreserved(path: &[u8], mut from: usize) -> Option<(usize, u8)> {
     loop {
@@ -87,6 +98,19 @@ pub(super) fn escape(bytes: &[u8]) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_prefix_that_was_written_with_escapes_is_taken_off_whole() {
+        assert_eq!(behind_prefix(b"/users/7?a", "/users"), b"/7?a");
+        assert_eq!(behind_prefix(b"/%75sers/7", "/users"), b"/7");
+        assert_eq!(behind_prefix(b"/%75%73%65%72%73", "/users"), b"");
+        assert_eq!(
+            behind_prefix(b"/a%2Fb/c", "/a%2Fb"),
+            b"/c",
+            "a reserved escape is three bytes to the rules too"
+        );
+        assert_eq!(behind_prefix(b"/u", "/users"), b"");
+    }
 
     #[test]
     fn dot_segments_are_found_in_every_spelling() {

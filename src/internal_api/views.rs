@@ -4,7 +4,10 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use crate::config::plan::{Action, HostPattern, Plan, Protocol, UpstreamId, steps};
+use crate::config::plan::{
+    Action, HostPattern, Listener, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect, Respond, Rule,
+    Upstream, UpstreamId, steps,
+};
 use crate::internal_api::control::{Control, Phase};
 
 /// One line of `/routes`.
@@ -39,6 +42,8 @@ struct Route<'a> {
     path_prefix: Option<&'a str>,
     /// Empty for any method.
     methods: Vec<&'a str>,
+    #[serde(skip_serializing_if = "is_false")]
+    in_the_clear: bool,
     #[serde(flatten)]
     action: ActionView<'a>,
     /// The steps of a TCP listener before it connects to its target.
@@ -54,9 +59,21 @@ enum ActionView<'a> {
     Proxy { upstream: &'a str, targets: Vec<String>, pass_host: bool, strip_path_prefix: bool },
     Redirect { to: &'a str, status: u16 },
     Respond { status: u16 },
-    Pass { upstream: &'a str, targets: Vec<String> },
+    Pass(PassView<'a>),
     Drop,
-    Tcp { upstream: &'a str, targets: Vec<String> },
+    Tcp(PassView<'a>),
+}
+
+#[derive(Serialize)]
+struct PassView<'a> {
+    upstream: &'a str,
+    targets: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    send_proxy_protocol: Option<&'static str>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// The rules of all listeners in the order in which they are tried. An HTTP listener is an entry with the action
@@ -64,47 +81,61 @@ enum ActionView<'a> {
 fn routes(plan: &Plan) -> Vec<Entry<'_>> {
     let mut routes = Vec::new();
     for listener in &plan.listeners {
-        let bind: Vec<String> = listener.binds.iter().map(ToString::to_string).collect();
-        let (before, origin) = (steps(listener), listener.origin.to_string());
-        let listens =
-            HttpView { listener: &listener.name, bind: bind.clone(), action: "listen", before, origin };
-        match &listener.protocol {
+        // `steps` say what the last three do.
+        let Listener { name, origin, binds, protocol, tls: _, accept_proxy_protocol: _, shutdown_timeout: _ } =
+            listener;
+        let bind: Vec<String> = binds.iter().map(ToString::to_string).collect();
+        let (before, origin) = (steps(listener), origin.to_string());
+        match protocol {
             Protocol::Http(http) => {
+                let listens =
+                    HttpView { listener: name, bind: bind.clone(), action: "listen", before, origin };
                 routes.push(Entry::Listener(listens));
                 let rules = http.rules.iter().enumerate();
-                routes.extend(rules.map(|(index, rule)| {
-                    Entry::Route(Route {
-                        listener: &listener.name,
-                        bind: bind.clone(),
-                        index,
-                        name: &rule.name,
-                        host: rule.hosts.iter().map(HostPattern::to_string).collect(),
-                        path_prefix: Some(&rule.path_prefix),
-                        methods: rule.methods.iter().map(|method| &**method).collect(),
-                        action: action(plan, &rule.action),
-                        before: Vec::new(),
-                        origin: rule.origin.to_string(),
-                    })
-                }));
+                let view = |(index, rule)| Entry::Route(rule_view(plan, name, bind.clone(), index, rule));
+                routes.extend(rules.map(view));
             }
-            Protocol::Tcp(tcp) => {
-                let (upstream, targets) = upstream(plan, tcp.upstream);
+            Protocol::Tcp(pass) => {
                 routes.push(Entry::Route(Route {
-                    listener: &listener.name,
+                    listener: name,
                     bind,
                     index: 0,
-                    name: &listener.name,
+                    name,
                     host: Vec::new(),
                     path_prefix: None,
                     methods: Vec::new(),
-                    action: ActionView::Tcp { upstream, targets },
-                    before: listens.before,
-                    origin: listens.origin,
+                    in_the_clear: false,
+                    action: ActionView::Tcp(pass_view(plan, pass)),
+                    before,
+                    origin,
                 }));
             }
         }
     }
     routes
+}
+
+fn rule_view<'a>(
+    plan: &'a Plan,
+    listener: &'a str,
+    bind: Vec<String>,
+    index: usize,
+    rule: &'a Rule,
+) -> Route<'a> {
+    let Rule { name, origin, hosts, path_prefix, methods, in_the_clear, action } = rule;
+    Route {
+        listener,
+        bind,
+        index,
+        name,
+        host: hosts.iter().map(HostPattern::to_string).collect(),
+        path_prefix: Some(path_prefix),
+        methods: methods.iter().map(|method| &**method).collect(),
+        in_the_clear: *in_the_clear,
+        action: action_view(plan, action),
+        before: Vec::new(),
+        origin: origin.to_string(),
+    }
 }
 
 /// The response to `/routes`: a JSON array with one rule per line.
@@ -117,26 +148,41 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("invariant: these types have only string keys")
 }
 
-fn action<'a>(plan: &'a Plan, action: &'a Action) -> ActionView<'a> {
+fn action_view<'a>(plan: &'a Plan, action: &'a Action) -> ActionView<'a> {
     match action {
         Action::Proxy(proxy) => {
-            let (upstream, targets) = upstream(plan, proxy.upstream);
-            let (pass_host, strip_path_prefix) = (proxy.pass_host, proxy.strip_path_prefix);
+            let Proxy {
+                upstream,
+                pass_host,
+                strip_path_prefix,
+                // Limits do not change where a request goes. They are in `/config`.
+                max_body: _,
+                body_timeout: _,
+                response_timeout: _,
+                tunnel_timeout: _,
+            } = proxy;
+            let (upstream, targets) = upstream_view(plan, *upstream);
+            let (pass_host, strip_path_prefix) = (*pass_host, *strip_path_prefix);
             ActionView::Proxy { upstream, targets, pass_host, strip_path_prefix }
         }
-        Action::Redirect(redirect) => ActionView::Redirect { to: &redirect.to, status: redirect.status },
-        Action::Respond(respond) => ActionView::Respond { status: respond.status },
+        Action::Redirect(Redirect { to, status }) => ActionView::Redirect { to, status: *status },
+        Action::Respond(Respond { status, headers: _, body: _ }) => ActionView::Respond { status: *status },
         Action::Drop => ActionView::Drop,
-        Action::Pass(pass) => {
-            let (upstream, targets) = upstream(plan, pass.upstream);
-            ActionView::Pass { upstream, targets }
-        }
+        Action::Pass(pass) => ActionView::Pass(pass_view(plan, pass)),
     }
 }
 
-fn upstream(plan: &Plan, id: UpstreamId) -> (&str, Vec<String>) {
-    let upstream = &plan.upstreams[id.0];
-    (&upstream.name, upstream.targets.iter().map(ToString::to_string).collect())
+fn pass_view<'a>(plan: &'a Plan, pass: &Pass) -> PassView<'a> {
+    let Pass { upstream, send_proxy_protocol, idle_timeout: _ } = pass;
+    let (upstream, targets) = upstream_view(plan, *upstream);
+    let send_proxy_protocol = send_proxy_protocol.map(ProxyProtocol::word);
+    PassView { upstream, targets, send_proxy_protocol }
+}
+
+fn upstream_view(plan: &Plan, id: UpstreamId) -> (&str, Vec<String>) {
+    let Upstream { name, origin: _, targets, tls: _, connect_timeout: _, tries: _, idle_timeout: _ } =
+        &plan.upstreams[id.0];
+    (name, targets.iter().map(ToString::to_string).collect())
 }
 
 /// The response to `/health`, and whether the gate is well.
@@ -158,4 +204,30 @@ pub(super) fn health(control: &dyn Control, phase: Phase) -> (bool, String) {
         uptime_seconds: SystemTime::now().duration_since(control.started()).unwrap_or_default().as_secs(),
     };
     (up, format!("{}\n", json(&health)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::routes;
+    use crate::config::{MemoryInputs, load};
+
+    #[test]
+    fn what_stays_in_the_clear_and_which_target_gets_a_proxy_header_is_shown() {
+        let text = r#"listeners:
+  - name: http
+    bind: 80
+    redirect_to_https: true
+    rules:
+      - { in_the_clear: true, respond: { body: x } }
+      - { pass: "mail:80", send_proxy_protocol: v1 }
+  - { name: raw, bind: 81, protocol: tcp, target: "db:5432", send_proxy_protocol: v2 }
+"#;
+        let inputs = MemoryInputs::new().file("smolgate.yml", text);
+        let plan = load(&["smolgate.yml".into()], &inputs).unwrap().plan;
+        let routes = serde_json::to_value(routes(&plan)).unwrap();
+        let shown = |index: usize, key: &str| routes[index].get(key).cloned();
+        assert_eq!(shown(1, "in_the_clear"), Some(true.into()));
+        assert_eq!((shown(2, "in_the_clear"), shown(2, "send_proxy_protocol")), (None, Some("v1".into())));
+        assert_eq!(shown(3, "send_proxy_protocol"), Some("v2".into()));
+    }
 }

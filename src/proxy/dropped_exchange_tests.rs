@@ -135,6 +135,7 @@ fn open(worker: &Worker, target: SocketAddr) -> SocketAddr {
         pools: Pools::new(worker),
         worker: worker.clone(),
         counters: Counters::new().worker(),
+        listening: Default::default(),
         table: FieldTable::new().into(),
         date: DateHeader::default(),
         permits,

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -16,6 +17,8 @@ use crate::worker::{AcceptError, BACKLOG, Listener, Task};
 
 /// An open address of a listener on one worker. It stays open when a reload installs another snapshot.
 pub struct ActiveListener {
+    /// The address at which it accepts.
+    pub address: SocketAddr,
     state: Rc<ListenerState>,
     accepting: RefCell<Option<Task<()>>>,
     closing: CloseSignal,
@@ -41,7 +44,7 @@ impl ActiveListener {
         let worker = snapshot.worker().clone();
         let state = Rc::new(ListenerState::new(snapshot, idle));
         let (accepting, closing) = Default::default();
-        let listener = Rc::new(Self { state, accepting, closing });
+        let listener = Rc::new(Self { address: socket.address, state, accepting, closing });
         *listener.accepting.borrow_mut() =
             Some(worker.spawn(accept_loop(listener.clone(), socket, ExchangeFutures::new(&worker, futures))));
         listener

@@ -1,6 +1,6 @@
 //! The slow lookup, which tries each rule in order and tells why it does or does not match.
 
-use crate::config::plan::{HostPattern, Rule};
+use crate::config::plan::{HostPattern, Matcher, Rule};
 
 /// The result of one request for the rules of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub fn explain(rules: &[Rule], host: &[u8], path: &[u8], method: &[u8]) -> Expla
 /// Tries each rule in order by a name alone. A rule's path and method cannot be compared yet, so they count
 /// as matching.
 pub fn explain_name(rules: &[Rule], name: &[u8]) -> Explanation {
-    explain_by(rules, |rule| (!takes_host(rule, name)).then_some(Mismatch::Host))
+    explain_by(rules, |rule| (!takes_host(&rule.hosts, name)).then_some(Mismatch::Host))
 }
 
 fn explain_by(rules: &[Rule], mismatch: impl Fn(&Rule) -> Option<Mismatch>) -> Explanation {
@@ -66,11 +66,12 @@ impl Mismatch {
 }
 
 fn mismatch(rule: &Rule, host: &[u8], path: &[u8], method: &[u8]) -> Option<Mismatch> {
-    if !takes_host(rule, host) {
+    let Matcher { hosts, path_prefix, methods } = rule.matcher();
+    if !takes_host(hosts, host) {
         Some(Mismatch::Host)
-    } else if !path_matches(rule.path_prefix.as_bytes(), path) {
+    } else if !path_matches(path_prefix.as_bytes(), path) {
         Some(Mismatch::Path)
-    } else if !rule.methods.is_empty() && !rule.methods.iter().any(|known| known.as_bytes() == method) {
+    } else if !methods.is_empty() && !methods.iter().any(|known| known.as_bytes() == method) {
         Some(Mismatch::Method)
     } else {
         None
@@ -82,8 +83,8 @@ pub(super) fn takes(rule: &Rule, host: &[u8], path: &[u8], method: &[u8]) -> boo
     mismatch(rule, host, path, method).is_none()
 }
 
-fn takes_host(rule: &Rule, host: &[u8]) -> bool {
-    rule.hosts.is_empty() || rule.hosts.iter().any(|pattern| host_matches(pattern, host))
+fn takes_host(hosts: &[HostPattern], host: &[u8]) -> bool {
+    hosts.is_empty() || hosts.iter().any(|pattern| host_matches(pattern, host))
 }
 
 fn host_matches(pattern: &HostPattern, host: &[u8]) -> bool {

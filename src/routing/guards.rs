@@ -4,13 +4,52 @@
 //! as `/admin`. So if a rule guards a path, a request that is about to go to a target is checked again, with
 //! all readings of its path ([`LoosePath`]).
 //!
+//! Servers read the path that they get. So if the rule strips its prefix, only the rest has readings, and the
+//! prefix stands in front of each of them again: guards are written for the paths of clients.
+//!
 //! The first rule in written order decides here too. A reading that an earlier rule takes meets no guard, and
 //! a guard behind the rule that takes the path as it is written does not matter.
+
+use std::borrow::Cow;
 
 use super::explanation::takes;
 use super::table::RuleTable;
 use crate::config::plan::Rule;
-use crate::http::LoosePath;
+use crate::http::{LoosePath, behind_prefix};
+
+/// The path of a request as its target gets it.
+#[derive(Clone, Copy, Debug)]
+struct SentPath<'a> {
+    /// The prefix that the rule strips, as written in the rule.
+    stripped: &'a str,
+    /// The bytes that are sent, without the base path of the target.
+    rest: &'a [u8],
+}
+
+impl<'a> SentPath<'a> {
+    /// The part of `path` behind the prefix that the rule strips. `path` is not decoded.
+    fn new(stripped: &'a str, path: &'a [u8]) -> Self {
+        Self { stripped, rest: behind_prefix(path, stripped) }
+    }
+
+    /// Calls `find` with each of the `loose` readings, behind the stripped prefix, until it finds something.
+    /// Prefixes of rules have at most `longest` bytes.
+    fn find_reading<T>(
+        self,
+        loose: &LoosePath,
+        longest: usize,
+        mut find: impl FnMut(&[u8]) -> Option<T>,
+    ) -> Option<T> {
+        let mut path = loosest(self.stripped).trim_end_matches('/').as_bytes().to_vec();
+        let stripped = path.len();
+        loose.readings(longest).find_map(|reading| {
+            path.truncate(stripped);
+            // A rule sees one byte more than its prefix: the end of the segment.
+            path.extend(reading.iter().take(longest.saturating_add(1)));
+            find(&path)
+        })
+    }
+}
 
 /// The rules of a listener that guard a path. Built once per generation, then only read.
 #[derive(Debug)]
@@ -41,7 +80,8 @@ impl Guards {
     /// result is `None`, because the rules have judged that path already.
     ///
     /// `rules` is the index over all rules, and `matched` the rule that it finds for the path as it is
-    /// written. The other arguments are those of [`RuleTable::find`], except that `path` is not decoded.
+    /// written. `stripped` is the prefix that this rule takes off the path. The other arguments are those of
+    /// [`RuleTable::find`], except that `path` is not decoded.
     ///
     /// Allocates only for a path that has more than one reading. The cost does not grow with the length of
     /// the path, apart from reading it.
@@ -49,11 +89,13 @@ impl Guards {
         &self,
         rules: &RuleTable,
         matched: usize,
+        stripped: &str,
         host: &[u8],
         path: &[u8],
         method: &[u8],
     ) -> Option<usize> {
-        let loose = LoosePath::read(path)?;
+        let path = SentPath::new(stripped, path);
+        let loose = LoosePath::read(path.rest)?;
         let first_guard = |guards: &RuleTable, reading: &[u8], taker: usize| {
             let guard = self.indices[guards.find(host, reading, method)?];
             let first = rules.find(host, reading, method).map_or(taker, |first| first.min(taker));
@@ -62,7 +104,7 @@ impl Guards {
         if loose.wanders() {
             return first_guard(&self.anywhere, b"/", usize::MAX);
         }
-        loose.readings(self.longest).find_map(|reading| first_guard(&self.table, reading, matched))
+        path.find_reading(&loose, self.longest, |reading| first_guard(&self.table, reading, matched))
     }
 }
 
@@ -74,7 +116,8 @@ pub fn explain_guard(
     path: &[u8],
     method: &[u8],
 ) -> Option<usize> {
-    let loose = LoosePath::read(path)?;
+    let path = SentPath::new(rules.get(matched).map_or("", Rule::stripped_prefix), path);
+    let loose = LoosePath::read(path.rest)?;
     let first_guard = |rules: &[Rule], guard_as: fn(&Rule) -> Rule, reading: &[u8]| {
         let seen = |rule: &Rule| if rule.guards() { guard_as(rule) } else { rule.clone() };
         let first = rules.iter().position(|rule| takes(&seen(rule), host, reading, method));
@@ -83,20 +126,24 @@ pub fn explain_guard(
     if loose.wanders() {
         return first_guard(rules, for_all_paths, b"/");
     }
-    loose.readings(usize::MAX).find_map(|reading| first_guard(&rules[..matched], loosely, reading))
+    path.find_reading(&loose, usize::MAX, |reading| first_guard(&rules[..matched], loosely, reading))
 }
 
 /// The guard with its own path in the loosest reading, so that a path that was written with an escape is found
 /// in every spelling.
 fn loosely(guard: &Rule) -> Rule {
-    let loose = LoosePath::read(guard.path_prefix.as_bytes());
-    let prefix = loose.map(|loose| plain(&String::from_utf8_lossy(loose.loosest())).into());
-    Rule { path_prefix: prefix.unwrap_or_else(|| guard.path_prefix.clone()), ..guard.clone() }
+    Rule { path_prefix: plain(&loosest(&guard.path_prefix)).into(), ..guard.clone() }
 }
 
 /// The guard as it counts for a path that may lead to any other.
 fn for_all_paths(guard: &Rule) -> Rule {
     Rule { path_prefix: "/".into(), ..guard.clone() }
+}
+
+/// The loosest reading of a prefix.
+fn loosest(prefix: &str) -> Cow<'_, str> {
+    let loose = LoosePath::read(prefix.as_bytes());
+    loose.map_or(prefix.into(), |loose| String::from_utf8_lossy(loose.loosest()).into_owned().into())
 }
 
 /// The prefix without a slash at its end, as in rules.

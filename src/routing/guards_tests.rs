@@ -1,15 +1,31 @@
 //! Tests of the guards against the naive scan, and against servers that read paths in their own ways.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::tests::rule;
 use super::{Guards, RuleTable, explain, explain_guard};
-use crate::config::plan::{Action, Respond, Rule};
+use crate::config::plan::{Action, Proxy, Respond, Rule, UpstreamId};
 use crate::http::{has_dot_segments, match_path};
 
 /// Returns `rule` with an action that drops its requests.
 fn dropping(rule: Rule) -> Rule {
     Rule { action: Action::Drop, ..rule }
+}
+
+/// Returns `rule` with an action that strips its prefix and sends the rest to a target.
+fn stripping(rule: Rule) -> Rule {
+    let proxy = Proxy {
+        upstream: UpstreamId(0),
+        pass_host: false,
+        strip_path_prefix: true,
+        max_body: None,
+        body_timeout: Duration::ZERO,
+        response_timeout: Duration::ZERO,
+        tunnel_timeout: Duration::ZERO,
+    };
+    Rule { action: Action::Proxy(proxy), ..rule }
 }
 
 /// Looks up a guard in the table and by the scan, and asserts that they agree. `None` where a guard takes the
@@ -21,7 +37,9 @@ fn find_guard(rules: &[Rule], host: &str, path: &str, method: &str) -> Option<us
     if rules.get(matched).is_some_and(Rule::guards) {
         return None;
     }
-    let found = Guards::build(rules).and_then(|guards| guards.find(&table, matched, host, path, method));
+    let stripped = rules.get(matched).map_or("", Rule::stripped_prefix);
+    let find = |guards: Guards| guards.find(&table, matched, stripped, host, path, method);
+    let found = Guards::build(rules).and_then(find);
     assert_eq!(found, explain_guard(rules, matched, host, path, method));
     found
 }
@@ -95,6 +113,36 @@ fn the_first_rule_that_matches_a_reading_decides() {
         assert_eq!(find_guard(&rules, "h", path, "POST"), None, "{path}");
     }
     assert_eq!(find_guard(&rules, "other", "//x/public", "GET"), Some(3));
+}
+
+#[test]
+fn a_target_reads_what_is_left_behind_a_stripped_prefix() {
+    let rules = [
+        stripping(rule(&[], "/app/public", &[])),
+        dropping(rule(&[], "/app/admin", &[])),
+        dropping(rule(&[], "/a%2fb/admin", &[])),
+        stripping(rule(&[], "/app", &[])),
+        stripping(rule(&[], "/a%2fb", &[])),
+        dropping(rule(&[], "/admin", &[])),
+        rule(&[], "/", &[]),
+    ];
+    for path in [
+        "/app//x/admin",
+        "/app///x/admin",
+        "/app/\\x/admin",
+        "/app/%2fx/admin",
+        "/%61pp//x/admin",
+        "/app//x:/admin",
+        "/app//admin",
+        "/app/x/%252e%252e/admin",
+    ] {
+        assert_eq!(find_guard(&rules, "", path, "GET"), Some(1), "{path}");
+    }
+    assert_eq!(find_guard(&rules, "", "/a%2fb//x/admin", "GET"), Some(2));
+    assert_eq!(find_guard(&rules, "", "/a%2fb/%61dmin%20", "GET"), Some(2));
+    for path in ["/app//x/b", "/app/x//admin", "/app/public//x/admin", "/a%2fb/x", "/app//public/x"] {
+        assert_eq!(find_guard(&rules, "", path, "GET"), None, "{path}");
+    }
 }
 
 #[test]
@@ -222,10 +270,20 @@ fn decode_once(path: &[u8]) -> Vec<u8> {
     text.chars().map(|char| u8::try_from(u32::from(char)).unwrap()).collect()
 }
 
-/// A server that reads the path as one that a guard is the first rule to take, and what it reads.
-fn some_server_meets_a_guard(servers: &[Server], rules: &[Rule], path: &[u8]) -> Option<(Server, Vec<u8>)> {
+/// A server that reads the path as one that a guard is the first rule to take, and what it reads. If the rule
+/// at `matched` strips its prefix, the server gets and reads the rest.
+fn some_server_meets_a_guard(
+    servers: &[Server],
+    rules: &[Rule],
+    matched: usize,
+    path: &[u8],
+) -> Option<(Server, Vec<u8>)> {
+    let stripped = rules[matched].stripped_prefix();
+    // Prefixes here are unreserved bytes.
+    let written = match_path(path);
+    let sent = written.strip_prefix(stripped.as_bytes()).expect("the rule took the path by its prefix");
     servers.iter().find_map(|server| {
-        let read = server.read(path);
+        let read = [stripped.as_bytes(), &server.read(sent)].concat();
         let first = explain(rules, b"", &read, b"GET").winner?;
         rules[first].guards().then_some((*server, read))
     })
@@ -234,11 +292,10 @@ fn some_server_meets_a_guard(servers: &[Server], rules: &[Rule], path: &[u8]) ->
 const PREFIXES: [&str; 7] = ["/x", "/y", "/x/y", "/x/x", "/y/x", "/x/y/x", "/"];
 
 fn some_rules() -> impl Strategy<Value = Vec<Rule>> {
-    let some_rule = (prop::sample::select(&PREFIXES[..]), any::<bool>(), any::<bool>());
-    let some_rule = some_rule.prop_map(|(prefix, drops, posts)| {
-        let rule = rule(&[], prefix, if posts { &["POST"] } else { &[] });
-        if drops { dropping(rule) } else { rule }
-    });
+    let act = prop::sample::select(vec![dropping, stripping, |rule| rule]);
+    let some_rule = (prop::sample::select(&PREFIXES[..]), act, any::<bool>());
+    let some_rule = some_rule
+        .prop_map(|(prefix, act, posts)| act(rule(&[], prefix, if posts { &["POST"] } else { &[] })));
     // The last rule sends to a target what the others leave.
     prop::collection::vec(some_rule, 1..5).prop_map(|mut rules| {
         rules.push(rule(&[], "/", &[]));
@@ -292,7 +349,7 @@ proptest! {
         let matched = explain(&rules, b"", &match_path(path.as_bytes()), b"GET").winner.unwrap();
         prop_assume!(!has_dot_segments(path.as_bytes()) && !rules[matched].guards());
         let found = find_guard(&rules, "", &path, "GET");
-        if let Some((server, read)) = some_server_meets_a_guard(&Server::all(), &rules, path.as_bytes()) {
+        if let Some((server, read)) = some_server_meets_a_guard(&Server::all(), &rules, matched, path.as_bytes()) {
             prop_assert!(found.is_some(), "{} is {} to {:?}", path, read.escape_ascii(), server);
         }
     }

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 
 use super::hosts::Hosts;
 use super::tree::{NONE, Tree, TreeArena, TreeBuilder};
-use crate::config::plan::{HostPattern, Rule};
+use crate::config::plan::{HostPattern, Matcher, Rule};
 
 /// Finds the first rule that matches a request. Built once per generation, then only read.
 #[derive(Debug)]
@@ -34,15 +34,16 @@ impl RuleTable {
         let mut any = TreeBuilder::default();
         for (index, rule) in rules.iter().enumerate() {
             let index = u32::try_from(index).expect("invariant: a configuration has fewer than 2^32 rules");
-            if rule.hosts.is_empty() {
-                any.insert(index, rule);
+            let Matcher { hosts, path_prefix, methods } = rule.matcher();
+            if hosts.is_empty() {
+                any.insert(index, path_prefix, methods);
             }
-            for host in &rule.hosts {
+            for host in hosts {
                 let builder = match host {
                     HostPattern::Exact(host) => exact.entry(host).or_default(),
                     HostPattern::Wildcard(suffix) => wildcard.entry(suffix).or_default(),
                 };
-                builder.insert(index, rule);
+                builder.insert(index, path_prefix, methods);
             }
         }
         let mut arena = TreeArena::default();

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::config::plan::Rule;
-
 /// The index for "no rule". It is greater than every index, so that `min` works.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -128,20 +126,20 @@ pub(super) struct TreeBuilder {
 
 impl TreeBuilder {
     /// Adds a rule. The caller adds rules in written order.
-    pub(super) fn insert(&mut self, index: u32, rule: &Rule) {
+    pub(super) fn insert(&mut self, index: u32, path_prefix: &str, methods: &[Arc<str>]) {
         let mut builder = self;
-        let segments = rule.path_prefix.strip_prefix('/').unwrap_or(&rule.path_prefix);
+        let segments = path_prefix.strip_prefix('/').unwrap_or(path_prefix);
         for segment in segments.split('/').filter(|_| !segments.is_empty()) {
             builder = builder.children.entry(segment.as_bytes().into()).or_default();
         }
         if builder.any_method.is_some() {
             return;
         }
-        if rule.methods.is_empty() {
+        if methods.is_empty() {
             builder.any_method = Some(index);
         // If a rule names one host twice, the tree holds it once.
         } else if builder.by_method.last().is_none_or(|last| last.rule != index) {
-            builder.by_method.push(ByMethod { rule: index, methods: rule.methods.as_slice().into() });
+            builder.by_method.push(ByMethod { rule: index, methods: methods.into() });
         }
     }
 

@@ -17,6 +17,7 @@ mod table;
 
 mod attempts;
 mod name_cache;
+mod own;
 
 mod resolver;
 

@@ -74,6 +74,8 @@ pub struct Addresses {
     pub asked: Option<Instant>,
     /// The number of answers that differed from the one before.
     pub version: u64,
+    /// The last query got no answer.
+    silent: bool,
     /// The time since which the resolver says that the name has no address.
     gone: Option<Instant>,
 }
@@ -159,8 +161,9 @@ impl ResolvedName {
         if self.querying.swap(true, Ordering::AcqRel) {
             return;
         }
-        let name = self.clone();
-        self.resolvers.start_query(self.host.clone(), move |found| name.store(found, Instant::now()));
+        let (name, is_silent) = (self.clone(), self.answer.load().silent);
+        self.resolvers
+            .start_query(self.host.clone(), is_silent, move |found| name.store(found, Instant::now()));
     }
 
     /// Stores the result of a query. An empty list counts as an error and cannot replace a good answer.
@@ -185,6 +188,7 @@ impl Addresses {
 
     /// The answer after the next query for `host`.
     fn followed_by(&self, found: Result<Vec<IpAddr>, Unresolved>, now: Instant, host: &str) -> Self {
+        let silent = matches!(found, Err(Unresolved::Temporary(_)));
         let gone = match &found {
             Ok(_) => None,
             Err(Unresolved::NoAddress(_)) => self.gone.or(Some(now)),
@@ -205,10 +209,16 @@ impl Addresses {
         };
         // Resolvers shuffle. Equal addresses in another order are no new version.
         if is_same_set(&addresses, &self.addresses) {
-            return Self { addresses: self.addresses.clone(), asked: Some(now), version: self.version, gone };
+            return Self {
+                addresses: self.addresses.clone(),
+                asked: Some(now),
+                version: self.version,
+                silent,
+                gone,
+            };
         }
         tracing::debug!(name = host, ?addresses, "name has other addresses");
-        Self { addresses, asked: Some(now), version: self.version + 1, gone }
+        Self { addresses, asked: Some(now), version: self.version + 1, silent, gone }
     }
 }
 

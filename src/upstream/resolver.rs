@@ -13,6 +13,9 @@ use std::time::Duration;
 /// Names that are resolved at the same time; further ones wait in the queue.
 const THREADS_MAX: usize = 16;
 
+/// Names among them whose last query got no answer. The next one may hang too, and must not delay all others.
+const SILENT_MAX: usize = THREADS_MAX / 2;
+
 /// The time after which a thread without a query ends.
 const IDLE_TIME: Duration = Duration::from_secs(10);
 
@@ -76,6 +79,14 @@ fn is_an_answer(error: &io::Error) -> bool {
 /// The callback that receives the result of a query.
 type Told = Box<dyn FnOnce(Result<Vec<IpAddr>, Unresolved>) + Send>;
 
+/// A name to query.
+struct Query {
+    host: Arc<str>,
+    /// Whether the last query of this name got no answer.
+    is_silent: bool,
+    told: Told,
+}
+
 /// Threads that query a resolver: one per query, up to a limit.
 pub(super) struct Resolvers {
     resolver: Box<dyn Resolver>,
@@ -85,10 +96,41 @@ pub(super) struct Resolvers {
 
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<(Arc<str>, Told)>,
+    waiting: VecDeque<Query>,
+    /// The queries that wait for one of [`SILENT_MAX`] places.
+    silent: VecDeque<Query>,
+    /// The places that are taken.
+    silent_running: usize,
     threads: usize,
     /// Threads that wait for a query.
     idle: usize,
+}
+
+impl Queue {
+    /// The number of waiting queries that may begin.
+    fn ready(&self) -> usize {
+        self.waiting.len() + self.silent.len().min(SILENT_MAX - self.silent_running)
+    }
+
+    fn push(&mut self, query: Query) {
+        let queue = if query.is_silent { &mut self.silent } else { &mut self.waiting };
+        queue.push_back(query);
+    }
+
+    /// Takes the next query that may begin.
+    fn begin(&mut self) -> Option<Query> {
+        if self.silent_running < SILENT_MAX
+            && let Some(query) = self.silent.pop_front()
+        {
+            self.silent_running += 1;
+            return Some(query);
+        }
+        self.waiting.pop_front()
+    }
+
+    fn end(&mut self, was_silent: bool) {
+        self.silent_running -= usize::from(was_silent);
+    }
 }
 
 impl Resolvers {
@@ -96,15 +138,17 @@ impl Resolvers {
         Arc::new(Self { resolver: Box::new(resolver), queue: Mutex::default(), asked: Condvar::new() })
     }
 
-    /// Queries a name and passes the result to `told` on another thread. Does not block.
+    /// Queries a name and passes the result to `told` on another thread. Does not block. `is_silent` says that the
+    /// last query of this name got no answer.
     pub(super) fn start_query(
         self: &Arc<Self>,
         host: Arc<str>,
+        is_silent: bool,
         told: impl FnOnce(Result<Vec<IpAddr>, Unresolved>) + Send + 'static,
     ) {
         let mut queue = self.queue();
-        queue.waiting.push_back((host, Box::new(told)));
-        if queue.waiting.len() <= queue.idle {
+        queue.push(Query { host, is_silent, told: Box::new(told) });
+        if queue.ready() <= queue.idle {
             return self.asked.notify_one();
         }
         if queue.threads == THREADS_MAX {
@@ -126,9 +170,9 @@ impl Resolvers {
         if queue.threads > 0 {
             return;
         }
-        let waiting = std::mem::take(&mut queue.waiting);
+        let [waiting, silent] = [std::mem::take(&mut queue.waiting), std::mem::take(&mut queue.silent)];
         drop(queue);
-        for (_, told) in waiting {
+        for Query { told, .. } in waiting.into_iter().chain(silent) {
             told(Err(Unresolved::Temporary(io::Error::new(error.kind(), "no thread for the resolver"))));
         }
     }
@@ -136,17 +180,18 @@ impl Resolvers {
     fn serve(&self) {
         let mut queue = self.queue();
         loop {
-            while let Some((host, told)) = queue.waiting.pop_front() {
+            while let Some(Query { host, is_silent, told }) = queue.begin() {
                 drop(queue);
                 told(self.resolver.resolve(&host));
                 queue = self.queue();
+                queue.end(is_silent);
             }
             queue.idle += 1;
             let (asked, slept) =
                 self.asked.wait_timeout(queue, IDLE_TIME).unwrap_or_else(PoisonError::into_inner);
             queue = asked;
             queue.idle -= 1;
-            if slept.timed_out() && queue.waiting.is_empty() {
+            if slept.timed_out() && queue.ready() == 0 {
                 queue.threads -= 1;
                 return;
             }
@@ -191,7 +236,7 @@ mod tests {
         const NAMES: usize = 20 * THREADS_MAX;
         for number in 0..NAMES {
             let sender = sender.clone();
-            resolvers.start_query(format!("{number}.test").into(), move |found| {
+            resolvers.start_query(format!("{number}.test").into(), false, move |found| {
                 sender.send(found.is_err()).unwrap()
             });
             assert!(resolvers.queue().threads <= THREADS_MAX);

@@ -11,6 +11,7 @@
 pub mod client;
 pub mod gate;
 pub mod golden;
+pub mod keys;
 pub mod message;
 pub mod place;
 pub mod program;

@@ -8,7 +8,7 @@ use crate::cli::arguments::Question;
 use crate::cli::configuration;
 use crate::cli::output;
 use crate::config::plan::{
-    Action, HttpListener, Listener, Plan, Protocol, Proxy, Redirect, RedirectToHttps, Rule,
+    Action, HttpListener, Listener, Matcher, Pass, Plan, Protocol, Proxy, Redirect, RedirectToHttps, Rule,
 };
 use crate::http::Refusal;
 use crate::reason::Reason;
@@ -85,16 +85,18 @@ fn story<'a>(plan: &'a Plan, asked: &Asked, question: &Question) -> Result<Story
 }
 
 fn on_listener<'a>(plan: &'a Plan, listener: &'a Listener, asked: &Asked, method: &str) -> Story<'a> {
-    if listener.tls.is_some() && asked.is_https == Some(false) {
+    // The last two do not change where a request goes.
+    let Listener { name, origin, binds: _, protocol, tls, accept_proxy_protocol: _, shutdown_timeout: _ } =
+        listener;
+    if tls.is_some() && asked.is_https == Some(false) {
         let refused = "  TLS is spoken here, and the URL says http: the answer is 400, before any rule\n";
         return Story::refused(refused.to_owned());
     }
-    match &listener.protocol {
+    match protocol {
         Protocol::Tcp(_) if !asked.finds_certificate(listener) => Story::refused(NO_CERTIFICATE.to_owned()),
-        Protocol::Tcp(tcp) => {
-            let to = upstream(plan, tcp.upstream);
-            let text = format!("  {}  every byte -> {to}; no rule is looked at\n", listener.origin);
-            Story::taken(&listener.name, text)
+        Protocol::Tcp(pass) => {
+            let to = passed(plan, pass);
+            Story::taken(name, format!("  {origin}  every byte -> {to}; no rule is looked at\n"))
         }
         Protocol::Http(http) => match asked.routed(method, &http.head) {
             Err(Refusal { reason, detail }) => {
@@ -123,12 +125,22 @@ impl<'a> Case<'a, '_> {
         if self.listener.tls.is_some() {
             return self.by_name().unwrap_or_else(|| self.decrypted());
         }
+        let HttpListener {
+            rules,
+            redirect_to_https,
+            // The request was read within these limits.
+            head: _,
+            // None of these changes where a request goes.
+            header_timeout: _,
+            idle_timeout: _,
+            trusted_proxies: _,
+        } = self.http;
         let winner = self.explanation().winner;
         let path = self.asked.path.as_bytes();
         let is_ambiguous = winner.is_some_and(|index| self.guard(index).is_some());
-        let winner = winner.map(|index| &self.http.rules[index]);
+        let winner = winner.map(|index| &rules[index]);
         let leaves = |redirect: &RedirectToHttps| is_ambiguous || redirect.exempts(path, winner);
-        match self.http.redirect_to_https.filter(|redirect| !leaves(redirect)) {
+        match redirect_to_https.filter(|redirect| !leaves(redirect)) {
             Some(redirect) => Story::taken("redirect_to_https", self.to_https(redirect)),
             None => self.by_request(),
         }
@@ -198,12 +210,9 @@ impl<'a> Case<'a, '_> {
         let explanation = self.explanation();
         let row = |index: usize, verdict: String| {
             let rule = &rules[index];
-            let wants = if rule.methods.is_empty() {
-                format!("{} {}", hosts(rule), rule.path_prefix)
-            } else {
-                format!("{} {} {}", rule.methods.join(","), hosts(rule), rule.path_prefix)
-            };
-            self.row(index, wants, verdict)
+            let Matcher { hosts: _, path_prefix, methods } = rule.matcher();
+            let methods = if methods.is_empty() { String::new() } else { methods.join(",") + " " };
+            self.row(index, format!("{methods}{} {path_prefix}", hosts(rule)), verdict)
         };
         let mut rows: Vec<Vec<String>> = explanation
             .earlier
@@ -252,22 +261,44 @@ fn answer(reason: Reason) -> String {
 
 fn outcome(case: &Case<'_, '_>, rule: &Rule) -> String {
     let Case { plan, asked, .. } = case;
-    match &rule.action {
+    // `story` has asked `in_the_clear`, and the rest is what the rule matches.
+    let Rule { name: _, origin: _, hosts: _, path_prefix: _, methods: _, in_the_clear: _, action } = rule;
+    match action {
         Action::Proxy(proxy) => proxied(plan, rule, proxy, asked),
         Action::Redirect(redirect) => format!("{} to {}", redirect.status, location(redirect, asked)),
         Action::Respond(answer) => respond(answer),
         Action::Drop => "dropped: the connection is closed without an answer".to_owned(),
-        Action::Pass(pass) => format!("passed on as it is to {}", upstream(plan, pass.upstream)),
+        Action::Pass(pass) => format!("passed on as it is to {}", passed(plan, pass)),
+    }
+}
+
+/// The upstream of a connection, and what the gate sends there first.
+fn passed(plan: &Plan, pass: &Pass) -> String {
+    let Pass { upstream: id, send_proxy_protocol, idle_timeout: _ } = pass;
+    let to = upstream(plan, *id);
+    match send_proxy_protocol {
+        Some(version) => format!("{to}, behind a PROXY header ({})", version.word()),
+        None => to,
     }
 }
 
 /// The upstream, and how the request is changed on the way there.
 fn proxied(plan: &Plan, rule: &Rule, proxy: &Proxy, asked: &Asked) -> String {
-    let to = upstream(plan, proxy.upstream);
-    let targets = &plan.upstreams[proxy.upstream.0].targets;
+    let Proxy {
+        upstream: id,
+        pass_host,
+        strip_path_prefix,
+        // Limits do not change where a request goes.
+        max_body: _,
+        body_timeout: _,
+        response_timeout: _,
+        tunnel_timeout: _,
+    } = proxy;
+    let to = upstream(plan, *id);
+    let targets = &plan.upstreams[id.0].targets;
     let mut path = asked.path.as_str();
     let mut changes = Vec::new();
-    if proxy.strip_path_prefix && &*rule.path_prefix != "/" {
+    if *strip_path_prefix && &*rule.path_prefix != "/" {
         path = without_segments(path, rule.path_prefix.matches('/').count());
         changes.push("prefix taken off");
     }
@@ -283,7 +314,7 @@ fn proxied(plan: &Plan, rule: &Rule, proxy: &Proxy, asked: &Asked) -> String {
     if targets.len() > 1 {
         remarks.push("targets in turn".to_owned());
     }
-    if proxy.pass_host {
+    if *pass_host {
         remarks.push(format!("Host stays {}", asked.host));
     }
     if remarks.is_empty() { to } else { format!("{to} ({})", remarks.join("; ")) }
@@ -296,12 +327,9 @@ fn without_segments(path: &str, count: usize) -> &str {
 }
 
 fn location(redirect: &Redirect, asked: &Asked) -> String {
-    let only_origin = redirect.to.split_once("://").is_some_and(|(_, rest)| !rest.contains(['/', '?', '#']));
-    if only_origin {
-        format!("{}{}{}", redirect.to, asked.path, asked.query)
-    } else {
-        redirect.to.to_string()
-    }
+    let Redirect { to, status: _ } = redirect;
+    let only_origin = to.split_once("://").is_some_and(|(_, rest)| !rest.contains(['/', '?', '#']));
+    if only_origin { format!("{to}{}{}", asked.path, asked.query) } else { to.to_string() }
 }
 
 #[cfg(test)]

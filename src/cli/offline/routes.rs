@@ -6,7 +6,9 @@ use super::url::binds;
 use crate::cli::configuration;
 use crate::cli::files::Files;
 use crate::cli::output;
-use crate::config::plan::{Action, HostPattern, Plan, Protocol, Respond, Rule, Upstream, UpstreamId, steps};
+use crate::config::plan::{
+    Action, HostPattern, Plan, Protocol, Redirect, Respond, Rule, Upstream, UpstreamId, steps,
+};
 
 /// Prints the rules of every listener as a table, and in a second one the steps before them.
 pub fn routes(files: &Files) -> ExitCode {
@@ -59,13 +61,15 @@ fn methods(rule: &Rule) -> String {
 }
 
 fn action(plan: &Plan, rule: &Rule) -> String {
-    let stays = if rule.in_the_clear { ", in the clear" } else { "" };
-    let action = match &rule.action {
+    // The other columns show the rest.
+    let Rule { name: _, origin: _, hosts: _, path_prefix: _, methods: _, in_the_clear, action } = rule;
+    let stays = if *in_the_clear { ", in the clear" } else { "" };
+    let action = match action {
         Action::Proxy(proxy) => {
             let strip = if proxy.strip_path_prefix { ", prefix off" } else { "" };
             format!("proxy -> {}{strip}", upstream(plan, proxy.upstream))
         }
-        Action::Redirect(redirect) => format!("redirect {} -> {}", redirect.status, redirect.to),
+        Action::Redirect(Redirect { to, status }) => format!("redirect {status} -> {to}"),
         Action::Respond(answer) => respond(answer),
         Action::Drop => "drop".to_owned(),
         Action::Pass(pass) => format!("pass -> {}", upstream(plan, pass.upstream)),
@@ -75,12 +79,14 @@ fn action(plan: &Plan, rule: &Rule) -> String {
 
 /// A fixed response in a few words.
 pub(super) fn respond(answer: &Respond) -> String {
-    format!("respond {} ({} bytes)", answer.status, answer.body.len())
+    let Respond { status, headers: _, body } = answer;
+    format!("respond {status} ({} bytes)", body.len())
 }
 
 /// The targets of an upstream. Its name stands in front if it was given one.
 pub(super) fn upstream(plan: &Plan, id: UpstreamId) -> String {
-    let Upstream { name, targets, .. } = &plan.upstreams[id.0];
+    let Upstream { name, origin: _, targets, tls: _, connect_timeout: _, tries: _, idle_timeout: _ } =
+        &plan.upstreams[id.0];
     let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
     let list = targets.join(", ");
     if targets[0] == **name { list } else { format!("{name} ({list})") }

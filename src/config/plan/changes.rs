@@ -2,11 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
-use std::sync::Arc;
 
-use super::identity::RuleIdentity;
-use super::listener::{CertificateSource, ClientAuth, Listener, ListenerTls, Protocol};
-use super::rule::Rule;
+use super::identity::{RuleIdentity, policy};
+use super::listener::{CertificateSource, HttpListener, Listener, ListenerTls, Protocol};
+use super::rule::{Pass, Rule};
 use super::top_level::Plan;
 use super::upstream::Upstream;
 
@@ -56,19 +55,34 @@ pub fn changes(old: &Plan, new: &Plan, files: &FileChanges<'_>) -> Vec<String> {
     if !files.upstream_authorities.is_empty() {
         said.push(format!("authorities changed of {}", counted(&files.upstream_authorities, "upstream")));
     }
-    if old.internal_api != new.internal_api {
-        said.push("internal API changed".into());
-    }
-    if old.rejected_services != new.rejected_services {
-        said.push(format!("{} services rejected", new.rejected_services));
-    }
-    if old.log != new.log {
-        said.push("logging changed".into());
-    }
-    if old.log.format != new.log.format {
-        said.push("log_format takes effect with the next start".into());
-    }
+    said.extend(global_changes(old, new));
     said
+}
+
+fn global_changes(old: &Plan, new: &Plan) -> Vec<String> {
+    let Plan {
+        files: _,
+        log,
+        // The gate says when they take effect.
+        workers: _,
+        max_connections,
+        // The listeners have it.
+        shutdown_timeout: _,
+        internal_api,
+        listeners: _,
+        upstreams: _,
+        watch,
+        rejected_services,
+    } = new;
+    let all = [
+        (old.internal_api != *internal_api, "internal API changed".to_owned()),
+        (old.max_connections != *max_connections, format!("max_connections is {max_connections}")),
+        (old.watch != *watch, format!("watch is {watch}")),
+        (old.rejected_services != *rejected_services, format!("{rejected_services} services rejected")),
+        (old.log != *log, "logging changed".to_owned()),
+        (old.log.format != log.format, "log_format takes effect with the next start".to_owned()),
+    ];
+    all.into_iter().filter(|(differs, _)| *differs).map(|(_, said)| said).collect()
 }
 
 fn listener_changes(
@@ -115,18 +129,17 @@ fn rule_changes<'a>(old: &'a Plan, before: &'a [Rule], new: &'a Plan, now: &'a [
 
 /// The upstreams with a name of their own that differ. An upstream that a `target:` made shows in its rule.
 fn upstream_changes<'a>(old: &'a Plan, new: &'a Plan) -> NameChanges<'a> {
-    let named = |plan: &'a Plan| -> HashMap<&'a str, String> {
+    let named = |plan: &'a Plan| -> HashMap<&'a str, &'a Upstream> {
         let named =
             plan.upstreams.iter().filter(|upstream| upstream.targets[0].to_string() != *upstream.name);
-        named.map(|upstream| (&*upstream.name, upstream_text(upstream))).collect()
+        named.map(|upstream| (&*upstream.name, upstream)).collect()
     };
     let (before, now) = (named(old), named(new));
-    let differ = |these: &HashMap<&'a str, String>, those: &HashMap<&'a str, String>| {
-        let mut names: Vec<&str> = these
-            .iter()
-            .filter(|(name, text)| those.get(*name) != Some(text))
-            .map(|(name, _)| *name)
-            .collect();
+    let differ = |these: &HashMap<&'a str, &Upstream>, those: &HashMap<&'a str, &Upstream>| {
+        let is_in_those =
+            |name: &str, one: &Upstream| those.get(name).is_some_and(|other| policy(other) == policy(one));
+        let differ = these.iter().filter(|(name, one)| !is_in_those(name, one));
+        let mut names: Vec<&str> = differ.map(|(name, _)| *name).collect();
         names.sort_unstable();
         names
     };
@@ -189,33 +202,36 @@ fn counted(names: &[&str], thing: &str) -> String {
     format!("{} {thing}{plural} ({shown}{more})", names.len())
 }
 
-fn upstream_text(upstream: &Upstream) -> String {
-    let Upstream { targets, tls, connect_timeout, tries, idle_timeout, .. } = upstream;
-    format!("{targets:?} {tls:?} {connect_timeout:?} {tries} {idle_timeout:?}")
-}
-
-/// Everything of a listener except its rules and its place.
-fn settings(plan: &Plan, listener: &Listener) -> String {
-    let protocol = match &listener.protocol {
-        Protocol::Http(http) => {
-            let times = (http.header_timeout, http.idle_timeout);
-            format!("http {:?} {times:?} {:?} {:?}", http.head, http.trusted_proxies, http.redirect_to_https)
-        }
-        Protocol::Tcp(tcp) => {
-            let settings = (tcp.send_proxy_protocol, tcp.idle_timeout);
-            format!("tcp {settings:?} {}", upstream_text(&plan.upstreams[tcp.upstream.0]))
-        }
+/// Everything of a listener except its rules, its name and its place.
+fn settings<'a>(plan: &'a Plan, listener: &'a Listener) -> impl PartialEq + 'a {
+    let Listener { name: _, origin: _, binds, protocol, tls, accept_proxy_protocol, shutdown_timeout } =
+        listener;
+    let (http, tcp) = match protocol {
+        Protocol::Http(http) => (Some(http_settings(http)), None),
+        Protocol::Tcp(pass) => (None, Some(tcp_settings(plan, pass))),
     };
-    let tls = listener.tls.as_ref().map(tls_text);
-    let Listener { binds, shutdown_timeout, accept_proxy_protocol, .. } = listener;
-    format!("{binds:?} {shutdown_timeout:?} {accept_proxy_protocol:?} {protocol} {tls:?}")
+    (binds, http, tcp, tls.as_ref().map(tls_settings), accept_proxy_protocol, shutdown_timeout)
 }
 
-fn tls_text(tls: &ListenerTls) -> String {
-    let demand = |auth: &Option<Arc<ClientAuth>>| auth.as_ref().map(|auth| (auth.ca.clone(), auth.mode));
-    let one = |source: &CertificateSource| (source.files.clone(), demand(&source.client_auth));
-    let certificates: Vec<_> = tls.certificates.iter().map(one).collect();
-    let default = tls.default_certificate.as_ref().map(one);
-    let times = tls.handshake_timeout;
-    format!("{certificates:?} {default:?} {:?} {:?} {times:?}", tls.min_version, demand(&tls.client_auth))
+fn http_settings(http: &HttpListener) -> impl PartialEq {
+    let HttpListener { rules: _, head, header_timeout, idle_timeout, trusted_proxies, redirect_to_https } =
+        http;
+    (head, header_timeout, idle_timeout, trusted_proxies, redirect_to_https)
+}
+
+fn tcp_settings<'a>(plan: &'a Plan, pass: &'a Pass) -> impl PartialEq + 'a {
+    let Pass { upstream, send_proxy_protocol, idle_timeout } = pass;
+    (policy(&plan.upstreams[upstream.0]), send_proxy_protocol, idle_timeout)
+}
+
+fn tls_settings(tls: &ListenerTls) -> impl PartialEq {
+    let ListenerTls { certificates, default_certificate, min_version, client_auth, handshake_timeout } = tls;
+    let certificates: Vec<_> = certificates.iter().map(certificate).collect();
+    (certificates, default_certificate.as_ref().map(certificate), min_version, client_auth, handshake_timeout)
+}
+
+/// Everything of a certificate except its place.
+fn certificate(source: &CertificateSource) -> impl PartialEq {
+    let CertificateSource { origin: _, files, client_auth } = source;
+    (files, client_auth)
 }

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use foldhash::fast::FixedState;
 
 use super::listener::{ACME_CHALLENGES, Listener, Protocol, RedirectToHttps};
-use super::rule::{Action, Pass, Proxy, Rule};
+use super::rule::{Action, Matcher, Pass, Proxy, Rule};
 use super::top_level::Plan;
 use super::upstream::{Upstream, UpstreamId};
 
@@ -48,13 +48,14 @@ impl Hash for RuleIdentity<'_> {
     }
 }
 
-/// Everything that decides which requests a rule takes.
+/// Everything of a rule except its action, its name and its place.
 fn matched(rule: &Rule) -> impl Hash + Eq {
-    (&rule.hosts, &rule.path_prefix, &rule.methods, rule.in_the_clear)
+    let Rule { name: _, origin: _, hosts: _, path_prefix: _, methods: _, in_the_clear, action: _ } = rule;
+    (rule.matcher(), in_the_clear)
 }
 
 /// Everything of an upstream except its name and its place.
-fn policy(upstream: &Upstream) -> impl Eq {
+pub(super) fn policy(upstream: &Upstream) -> impl Eq {
     let Upstream { name: _, origin: _, targets, tls, connect_timeout, tries, idle_timeout } = upstream;
     (targets, tls, connect_timeout, tries, idle_timeout)
 }
@@ -96,9 +97,11 @@ impl Plan {
         RuleIdentity::new(rule, rule.action.upstream().map(|id| &self.upstreams[id.0]))
     }
 
-    /// Whether an upstream of this plan has the same targets and policy as one of another plan.
-    pub fn same_upstream(&self, id: UpstreamId, other: &Upstream) -> bool {
-        policy(&self.upstreams[id.0]) == policy(other)
+    /// Whether a TCP listener that passes connections to `upstream` may keep them while it has `pass` of this plan.
+    pub fn keeps(&self, pass: &Pass, upstream: &Upstream) -> bool {
+        // A connection keeps both as they were when it was opened.
+        let Pass { upstream: id, send_proxy_protocol: _, idle_timeout: _ } = pass;
+        policy(&self.upstreams[id.0]) == policy(upstream)
     }
 }
 
@@ -135,11 +138,20 @@ impl Rule {
         refuses && &*self.path_prefix != "/"
     }
 
+    /// The part of the path that does not go to a target: the prefix, if the rule strips it, else nothing.
+    pub fn stripped_prefix(&self) -> &str {
+        match &self.action {
+            Action::Proxy(proxy) if proxy.strip_path_prefix => self.path_prefix.trim_end_matches('/'),
+            _ => "",
+        }
+    }
+
     /// Whether the rule can act on the name in the client hello alone, before a byte is sent to the client.
     pub fn decides_by_name(&self) -> bool {
+        let Matcher { hosts: _, path_prefix, methods } = self.matcher();
         match self.action {
             Action::Pass(_) => true,
-            Action::Drop => &*self.path_prefix == "/" && self.methods.is_empty(),
+            Action::Drop => path_prefix == "/" && methods.is_empty(),
             Action::Proxy(_) | Action::Redirect(_) | Action::Respond(_) => false,
         }
     }

@@ -135,7 +135,8 @@ pub struct ClientAuth {
 
 impl PartialEq for ClientAuth {
     fn eq(&self, other: &Self) -> bool {
-        (&self.ca, self.mode) == (&other.ca, other.mode)
+        let ClientAuth { origin: _, ca, mode } = self;
+        (ca, mode) == (&other.ca, &other.mode)
     }
 }
 

@@ -29,7 +29,7 @@ pub use listener::{
     ListenerTls, Protocol, RedirectToHttps, TlsVersion,
 };
 pub use origin::Origin;
-pub use rule::{Action, HostPattern, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
+pub use rule::{Action, HostPattern, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
 pub use steps::steps;
 pub use top_level::{
     AccessLog, AccessLogFormat, AccessLogTo, InternalApi, InternalBind, Log, LogFormat, LogLevel, Plan,

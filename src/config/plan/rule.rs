@@ -26,6 +26,26 @@ pub struct Rule {
     pub action: Action,
 }
 
+/// Everything of a rule that a request has to match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Matcher<'a> {
+    /// [`Rule::hosts`].
+    pub hosts: &'a [HostPattern],
+    /// [`Rule::path_prefix`].
+    pub path_prefix: &'a str,
+    /// [`Rule::methods`].
+    pub methods: &'a [Arc<str>],
+}
+
+impl Rule {
+    /// Everything that a request has to match. Code that compares or shows it names every field, so that the
+    /// compiler finds it when there is another.
+    pub fn matcher(&self) -> Matcher<'_> {
+        let Rule { name: _, origin: _, hosts, path_prefix, methods, in_the_clear: _, action: _ } = self;
+        Matcher { hosts, path_prefix, methods }
+    }
+}
+
 /// A host of a rule: lower case, without a port, without a dot at the end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HostPattern {
@@ -91,6 +111,16 @@ pub enum ProxyProtocol {
     V1,
     /// Binary.
     V2,
+}
+
+impl ProxyProtocol {
+    /// The word of the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            ProxyProtocol::V1 => "v1",
+            ProxyProtocol::V2 => "v2",
+        }
+    }
 }
 
 /// Forwarding to an upstream.

@@ -7,35 +7,44 @@ use super::listener::{
     Protocol, RedirectToHttps, TlsVersion,
 };
 use super::rule::Rule;
+use crate::http::HeadLimits;
 
 /// The steps of a connection and a request before the first rule is tried, in their order, one line each.
 pub fn steps(listener: &Listener) -> Vec<String> {
+    let Listener { name: _, origin: _, binds: _, protocol, tls, accept_proxy_protocol, shutdown_timeout: _ } =
+        listener;
     let mut said = Vec::new();
-    if !listener.accept_proxy_protocol.is_empty() {
-        said.push(format!("PROXY header required from {}", list(&listener.accept_proxy_protocol)));
+    if !accept_proxy_protocol.is_empty() {
+        said.push(format!("PROXY header required from {}", list(accept_proxy_protocol)));
     }
-    if let Some(tls) = &listener.tls {
+    if let Some(tls) = tls {
         if listener.rules().iter().any(Rule::decides_by_name) {
             said.push("server name: rules with `pass` or `drop` decide before TLS".to_owned());
         }
         said.extend(of_tls(tls));
     }
-    if let Protocol::Http(http) = &listener.protocol {
+    if let Protocol::Http(http) = protocol {
         said.extend(of_http(http));
     }
     said
 }
 
 fn of_tls(tls: &ListenerTls) -> Vec<String> {
-    let version = if tls.min_version == TlsVersion::V13 { "TLS 1.3" } else { "TLS 1.2 or 1.3" };
-    let all: Vec<&CertificateSource> = tls.certificates.iter().chain(&tls.default_certificate).collect();
+    let ListenerTls {
+        certificates,
+        default_certificate,
+        min_version,
+        client_auth: common,
+        handshake_timeout,
+    } = tls;
+    let version = if *min_version == TlsVersion::V13 { "TLS 1.3" } else { "TLS 1.2 or 1.3" };
+    let all: Vec<&CertificateSource> = certificates.iter().chain(default_certificate).collect();
     let files = all.iter().map(|source| file(source)).collect::<Vec<_>>();
     let certificates = if files.is_empty() { "none".to_owned() } else { files.join(", ") };
-    let mut said =
-        vec![format!("{version} within {:?}, certificates: {certificates}", tls.handshake_timeout)];
-    said.extend(tls.client_auth.as_ref().map(|auth| client_auth(auth)));
+    let mut said = vec![format!("{version} within {handshake_timeout:?}, certificates: {certificates}")];
+    said.extend(common.as_ref().map(|auth| client_auth(auth)));
     // Certificates without a `client_auth` of their own have that of the listener.
-    let own = all.iter().filter(|source| source.client_auth != tls.client_auth);
+    let own = all.iter().filter(|source| source.client_auth != *common);
     said.extend(own.map(|source| {
         let demand = source.client_auth.as_ref().map(|auth| client_auth(auth));
         let demand = demand.unwrap_or_else(|| "no client certificate".to_owned());
@@ -45,15 +54,16 @@ fn of_tls(tls: &ListenerTls) -> Vec<String> {
 }
 
 fn of_http(http: &HttpListener) -> Vec<String> {
-    let HttpListener { head, header_timeout, idle_timeout, .. } = http;
+    let HttpListener { rules: _, head, header_timeout, idle_timeout, trusted_proxies, redirect_to_https } =
+        http;
+    let HeadLimits { bytes, fields, target } = head;
     let mut said = vec![format!(
-        "limits: head of {} bytes and {} fields within {header_timeout:?}, target of {} bytes, idle for {idle_timeout:?}",
-        head.bytes, head.fields, head.target,
+        "limits: head of {bytes} bytes and {fields} fields within {header_timeout:?}, target of {target} bytes, idle for {idle_timeout:?}",
     )];
-    if !http.trusted_proxies.is_empty() {
-        said.push(format!("X-Forwarded-* and Forwarded kept from {}", list(&http.trusted_proxies)));
+    if !trusted_proxies.is_empty() {
+        said.push(format!("X-Forwarded-* and Forwarded kept from {}", list(trusted_proxies)));
     }
-    if let Some(RedirectToHttps { status, port }) = http.redirect_to_https {
+    if let Some(RedirectToHttps { status, port }) = redirect_to_https {
         said.push(format!(
             "redirect_to_https {status} to port {port}, except for ACME challenges and `in_the_clear` rules"
         ));
@@ -62,8 +72,9 @@ fn of_http(http: &HttpListener) -> Vec<String> {
 }
 
 fn client_auth(auth: &ClientAuth) -> String {
-    let mode = if auth.mode == ClientAuthMode::Required { "required" } else { "optional" };
-    format!("client certificate {mode}, authorities: {}", auth.ca.display())
+    let ClientAuth { origin: _, ca, mode } = auth;
+    let mode = if *mode == ClientAuthMode::Required { "required" } else { "optional" };
+    format!("client certificate {mode}, authorities: {}", ca.display())
 }
 
 fn file(source: &CertificateSource) -> String {

@@ -114,7 +114,9 @@ fn is_ambiguous(
 ) -> bool {
     let Some(guards) = &snapshot.generation.guards[snapshot.index] else { return false };
     let rules = &snapshot.generation.tables[snapshot.index];
-    rule.action.upstream().is_some() && guards.find(rules, matched, host, head.path, head.method).is_some()
+    let stripped = rule.stripped_prefix();
+    rule.action.upstream().is_some()
+        && guards.find(rules, matched, stripped, host, head.path, head.method).is_some()
 }
 
 /// The act of a rule.

@@ -57,7 +57,7 @@ impl<'a> Attempts<'a> {
     pub(super) async fn open(&mut self, exchange: &Exchange<'_>) -> Result<Box<TargetConnection>, Failure> {
         let Upstream { name, counters, connect_timeout, .. } = self.upstream;
         loop {
-            let error = match self.pool().open(exchange.snapshot.worker(), *connect_timeout).await {
+            let error = match self.pool().open(exchange.snapshot.worker(), *connect_timeout, &[]).await {
                 Ok(target) => {
                     counters.opened.add(1);
                     return Ok(target);

@@ -6,7 +6,7 @@ use std::io::Write;
 use super::forwarded::{Forwarded, write_forwarded};
 use super::hops;
 use crate::config::plan::{Proxy, Rule};
-use crate::http::{Field, Framing, Name, RequestHead, is_x_forwarded};
+use crate::http::{Field, Framing, Name, RequestHead, behind_prefix, is_x_forwarded};
 use crate::http1::{HeadScan, parse_request};
 use crate::proxy::client::Exchange;
 use crate::proxy::record::Failure;
@@ -59,7 +59,7 @@ pub fn write_request_head(
     let (authority, base_path) = target;
     out.extend(head.method);
     out.extend(b" ");
-    write_target(head, rule, proxy, base_path, out);
+    write_target(head, rule, base_path, out);
     out.extend(b" HTTP/1.1\r\nHost: ");
     match head.host.filter(|_| proxy.pass_host) {
         Some(host) => out.extend(host.as_bytes()),
@@ -94,39 +94,17 @@ pub(super) fn write_length(length: u64, out: &mut Buffer) {
 }
 
 /// Writes the base path, then path and query as they came, without the prefix if the rule strips it.
-fn write_target(head: &RequestHead<'_>, rule: &Rule, proxy: &Proxy, base_path: &str, out: &mut Buffer) {
-    let mut rest = head.path_and_query;
-    if rest == b"*" {
-        return out.extend(rest);
+fn write_target(head: &RequestHead<'_>, rule: &Rule, base_path: &str, out: &mut Buffer) {
+    if head.path_and_query == b"*" {
+        return out.extend(head.path_and_query);
     }
-    if proxy.strip_path_prefix {
-        rest = &rest[raw_length(rest, rule.path_prefix.trim_end_matches('/').len())..];
-    }
+    let rest = behind_prefix(head.path_and_query, rule.stripped_prefix());
     out.extend(base_path.as_bytes());
     if !rest.starts_with(b"/") {
         // An empty path becomes `/`: a request target is never empty (RFC 9112, section 3.2.1).
         out.extend(b"/");
     }
     out.extend(rest);
-}
-
-/// The number of bytes of `raw` that stand for the first `decoded` bytes of the decoded path. Rules match the decoded
-/// path, where an escape such as `%41` is one byte.
-fn raw_length(raw: &[u8], decoded: usize) -> usize {
-    let mut at = 0;
-    for _ in 0..decoded {
-        at += match raw.get(at..at + 3) {
-            Some([b'%', high, low]) if is_unreserved_escape(*high, *low) => 3,
-            _ => 1,
-        };
-    }
-    at.min(raw.len())
-}
-
-fn is_unreserved_escape(high: u8, low: u8) -> bool {
-    let digit = |byte: u8| (byte as char).to_digit(16);
-    let byte = digit(high).zip(digit(low)).map(|(high, low)| (high * 16 + low) as u8);
-    byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
 }
 
 /// Whether a field of the client goes to the target as it is.
@@ -147,19 +125,5 @@ fn is_for_the_target(field: &Field<'_>, head: &RequestHead<'_>, trusted: bool) -
         // `X-Forwarded-User` and its like: only a trusted proxy may send them.
         _ if !trusted && is_x_forwarded(field.name()) => false,
         name => !name.is_hop_by_hop() && !field.is_named_by_connection(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_that_was_written_with_escapes_is_stripped_whole() {
-        assert_eq!(raw_length(b"/users/7", 6), 6);
-        assert_eq!(raw_length(b"/%75sers/7", 6), 8);
-        assert_eq!(raw_length(b"/%75%73%65%72%73", 6), 16);
-        assert_eq!(raw_length(b"/a%2Fb", 3), 3, "a reserved escape is three bytes for rules, too");
-        assert_eq!(raw_length(b"/u", 6), 2);
     }
 }

@@ -89,9 +89,10 @@ async fn connect_and_announce(
 async fn connect(snapshot: &ListenerSnapshot, id: UpstreamId) -> Result<Box<TargetConnection>, ConnectError> {
     let upstream = snapshot.upstreams.get(id);
     let first = upstream.next_target();
+    let own = snapshot.state.listening.borrow().clone();
     let mut tried = 0;
     loop {
-        match upstream.pool(first, tried).open(snapshot.worker(), upstream.connect_timeout).await {
+        match upstream.pool(first, tried).open(snapshot.worker(), upstream.connect_timeout, &own).await {
             Ok(target) => {
                 upstream.counters.opened.add(1);
                 return Ok(target);

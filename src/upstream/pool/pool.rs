@@ -15,6 +15,7 @@ use crate::reason::Reason;
 use crate::tls::{Connector, Input, Stream};
 use crate::upstream::attempts::{Attempts, Order};
 use crate::upstream::name_cache::ResolvedName;
+use crate::upstream::own::{self, LeadsBack};
 use crate::worker::{TcpStream, Worker};
 
 /// Idle connections that one worker keeps to one target; further ones are closed.
@@ -116,7 +117,7 @@ impl Pool {
     }
 
     /// Opens a connection to the address of the target that answers first. `timeout` covers everything: the
-    /// name, every address and TLS.
+    /// name, every address and TLS. No connection is opened to an address of `own`, on which this gate listens.
     ///
     /// # Errors
     /// [`ConnectError`] of the address that failed last.
@@ -124,9 +125,10 @@ impl Pool {
         &self,
         worker: &Worker,
         timeout: Duration,
+        own: &[SocketAddr],
     ) -> Result<Box<TargetConnection>, ConnectError> {
         let attempts = Attempts::default();
-        let opening = async { Ok(self.open_somewhere(worker, &attempts).await) };
+        let opening = async { Ok(self.open_somewhere(worker, own, &attempts).await) };
         let error = match worker.timer().within(timeout, opening).await {
             Ok(Some(connection)) => return Ok(connection),
             Ok(None) => io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
@@ -140,33 +142,39 @@ impl Pool {
         Err(ConnectError { reason: reason_of(&error), address: Some(address), error })
     }
 
-    async fn open_somewhere(&self, worker: &Worker, attempts: &Attempts) -> Option<Box<TargetConnection>> {
+    async fn open_somewhere(
+        &self,
+        worker: &Worker,
+        own: &[SocketAddr],
+        attempts: &Attempts,
+    ) -> Option<Box<TargetConnection>> {
         let name = match (&self.target.host, &self.name) {
             (TargetHost::Address(address), _) => {
-                return self.open_one_of(worker, &[*address], attempts).await;
+                return self.open_one_of(worker, own, &[*address], attempts).await;
             }
             (TargetHost::Name(_), name) => name.as_ref()?,
         };
         let answer = name.current(worker).await;
-        if let Some(connection) = self.open_one_of(worker, &answer.addresses, attempts).await {
+        if let Some(connection) = self.open_one_of(worker, own, &answer.addresses, attempts).await {
             return Some(connection);
         }
         // The container may have moved in the meantime: resolve again, and try the new addresses if they
         // differ.
         let again = name.renewed().await;
         let moved = again.version != answer.version;
-        if moved { self.open_one_of(worker, &again.addresses, attempts).await } else { None }
+        if moved { self.open_one_of(worker, own, &again.addresses, attempts).await } else { None }
     }
 
     async fn open_one_of(
         &self,
         worker: &Worker,
+        own: &[SocketAddr],
         addresses: &[IpAddr],
         attempts: &Attempts,
     ) -> Option<Box<TargetConnection>> {
         let order = self.order.next(addresses, Instant::now());
         let order = order.into_iter().map(|address| SocketAddr::new(address, self.target.port));
-        let connect = |address| self.connect(worker, address);
+        let connect = |address| self.connect(worker, own, address);
         let (address, stream) = attempts.race(order, &self.order, worker.timer(), connect).await?;
         let (input, name_version) = (Input::default(), self.name_version.get());
         Some(Box::new(TargetConnection { stream, input, address, name_version, reused: false }))
@@ -183,7 +191,8 @@ impl Pool {
         !idle.is_empty()
     }
 
-    async fn connect(&self, worker: &Worker, address: SocketAddr) -> io::Result<Stream> {
+    async fn connect(&self, worker: &Worker, own: &[SocketAddr], address: SocketAddr) -> io::Result<Stream> {
+        own::check(address, own)?;
         let stream = TcpStream::connect(worker, address).await?;
         match &self.tls {
             None => Ok(Stream::Plain(stream)),
@@ -233,6 +242,7 @@ fn reason_of(error: &io::Error) -> Reason {
         };
     }
     match error.kind() {
+        _ if error.get_ref().is_some_and(|inner| inner.is::<LeadsBack>()) => Reason::LoopDetected,
         io::ErrorKind::ConnectionRefused => Reason::ConnectRefused,
         io::ErrorKind::TimedOut => Reason::ConnectTimeout,
         _ => Reason::ConnectFailed,
@@ -263,7 +273,7 @@ mod tests {
         let pool = pool_of(&name, server.local_addr().unwrap().port());
         let done = crate::worker::run(|worker| async move {
             let far = Instant::now() + Duration::from_secs(3600);
-            let open = || pool.open(&worker, Duration::from_secs(5));
+            let open = || pool.open(&worker, Duration::from_secs(5), &[]);
             let (idle, busy) = (open().await.unwrap(), open().await.unwrap());
             pool.put_back(idle, far);
             let idle = pool.take_idle(Instant::now(), false).expect("the connection is open and idle");
@@ -296,16 +306,16 @@ mod tests {
         let pool = pool_of(&name, server.local_addr().unwrap().port());
         let ended = crate::worker::run(|worker| async move {
             let short = Duration::from_millis(50);
-            let error = pool.open(&worker, short).await.err().unwrap();
+            let error = pool.open(&worker, short, &[]).await.err().unwrap();
             assert_eq!((error.reason, error.address), (Reason::NameNotFound, None), "{error}");
             name.store(Ok(vec![[192, 0, 2, 1].into()]), Instant::now());
-            let error = pool.open(&worker, short).await.err().unwrap();
+            let error = pool.open(&worker, short, &[]).await.err().unwrap();
             let expected = [Reason::ConnectTimeout, Reason::ConnectFailed, Reason::ConnectRefused];
             assert!(expected.contains(&error.reason) && error.address.is_some(), "{error}");
             // The name is queried again and hangs. The deadline is far, so only the second address can end
             // the wait.
             name.store(Ok(vec![[192, 0, 2, 1].into(), [127, 0, 0, 1].into()]), Instant::now());
-            let connection = pool.open(&worker, Duration::from_secs(3600)).await.unwrap();
+            let connection = pool.open(&worker, Duration::from_secs(3600), &[]).await.unwrap();
             assert_eq!(connection.address.ip(), IpAddr::from([127, 0, 0, 1]));
         });
         ended.unwrap();

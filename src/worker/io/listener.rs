@@ -20,6 +20,8 @@ const LAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A listening socket on a worker.
 pub struct Listener {
+    /// The address of the socket.
+    pub address: SocketAddr,
     socket: Socket,
     source: Rc<Source>,
     key: usize,
@@ -39,10 +41,11 @@ impl Listener {
     /// Takes over a listening, non-blocking socket.
     ///
     /// # Errors
-    /// When the reactor cannot register it.
+    /// When the socket has no address, or the reactor cannot register it.
     pub fn new(worker: &Worker, socket: Socket) -> io::Result<Self> {
+        let address = socket.local_addr()?;
         let (key, source) = worker.inner.reactor.add(&socket)?;
-        Ok(Self { socket, source, key, worker: worker.clone() })
+        Ok(Self { address, socket, source, key, worker: worker.clone() })
     }
 
     /// Accepts the next connection. If the system has no file descriptor or memory left, the listener calls

@@ -1,0 +1,285 @@
+//! The keys of the configuration: those that its readers ask for, each with two values.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use smolgate::config::{Diagnostics, Loaded, MemoryInputs, load};
+
+/// A mapping of the configuration.
+pub struct Mapping {
+    /// The mapping, as messages name it.
+    pub what: &'static str,
+    /// A configuration with `@` for the inside of the mapping.
+    pub around: &'static str,
+    /// The rows of its keys. Several mappings of one name have them together.
+    pub rows: &'static [&'static [Row]],
+}
+
+/// A key, and two insides of the mapping that differ by it. The second has the key.
+pub type Row = (&'static str, &'static str, &'static str);
+
+const TOP: &[Row] = &[
+    ("log_level", "", "log_level: debug"),
+    ("log_format", "", "log_format: json"),
+    ("access_log", "", "access_log: stdout"),
+    ("workers", "", "workers: 3"),
+    ("max_connections", "", "max_connections: 7"),
+    (
+        "shutdown_timeout",
+        "tcp: { port: 1, target: h:1 }",
+        "tcp: { port: 1, target: h:1 }, shutdown_timeout: 7s",
+    ),
+    ("watch", "", "watch: true"),
+    ("internal_api", "", "internal_api: { bind: 1 }"),
+    ("http_config", "", "http_config: { port: 1 }"),
+    ("http_routes", "http_config: { port: 1 }", "http_config: { port: 1 }, http_routes: [{ target: h:1 }]"),
+    ("tcp", "", "tcp: { port: 1, target: h:1 }"),
+    ("listeners", "", "listeners: [{ name: a, bind: 1 }]"),
+    (
+        "upstreams",
+        "upstreams: { a: { targets: h:1 } }, tcp: { port: 1, upstream: a }",
+        "upstreams: { a: { targets: h:2 } }, tcp: { port: 1, upstream: a }",
+    ),
+];
+
+const ACCESS_LOG: &[Row] = &[("to", "to: a", "to: b"), ("format", "to: a", "to: a, format: combined")];
+
+const INTERNAL_API: &[Row] = &[("bind", "", "bind: 1"), ("token", "", "token: sesame")];
+
+const HTTP_LISTENER: &[Row] = &[
+    ("name", "name: a, bind: 1", "name: b, bind: 1"),
+    ("bind", "name: a, bind: 1", "name: a, bind: 2"),
+    ("protocol", "name: a, bind: 1, protocol: tcp, target: h:1", "name: a, bind: 1, protocol: http"),
+];
+
+const TCP_LISTENER: &[Row] = &[
+    ("name", "name: a, bind: 1, protocol: tcp, target: h:1", "name: b, bind: 1, protocol: tcp, target: h:1"),
+    ("bind", "name: a, bind: 1, protocol: tcp, target: h:1", "name: a, bind: 2, protocol: tcp, target: h:1"),
+    ("protocol", "name: a, bind: 1", "name: a, bind: 1, protocol: tcp, target: h:1"),
+];
+
+const HTTP_PORT: &[Row] = &[("port", "port: 1", "port: 2")];
+
+const TCP_PORT: &[Row] = &[("port", "port: 1, target: h:1", "port: 2, target: h:1")];
+
+/// Keys of an HTTP listener in both forms. `name` and `bind` are around.
+const HTTP: &[Row] = &[
+    ("shutdown_timeout", "", "shutdown_timeout: 7s"),
+    ("tls", "", "tls: { certificates: a.crt }"),
+    ("accept_proxy_protocol", "", "accept_proxy_protocol: 10.0.0.1"),
+    ("header_timeout", "", "header_timeout: 7s"),
+    ("idle_timeout", "", "idle_timeout: 7s"),
+    ("head_bytes_max", "", "head_bytes_max: 16KiB"),
+    ("head_fields_max", "", "head_fields_max: 7"),
+    ("target_bytes_max", "", "target_bytes_max: 1KiB"),
+    ("trusted_proxies", "", "trusted_proxies: 10.0.0.1"),
+    ("redirect_to_https", "", "redirect_to_https: true"),
+];
+
+/// Keys of an HTTP listener that its rules inherit.
+const INHERITED: &[Row] = &[
+    ("rules", "", "rules: [{ target: h:1 }]"),
+    ("max_body", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], max_body: 7"),
+    ("body_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], body_timeout: 7s"),
+    ("response_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], response_timeout: 7s"),
+    ("tunnel_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], tunnel_timeout: 7s"),
+];
+
+/// As [`INHERITED`], in the short form: the rules are around.
+const INHERITED_SHORT: &[Row] = &[
+    ("max_body", "", "max_body: 7"),
+    ("body_timeout", "", "body_timeout: 7s"),
+    ("response_timeout", "", "response_timeout: 7s"),
+    ("tunnel_timeout", "", "tunnel_timeout: 7s"),
+];
+
+/// Keys of a TCP listener in both forms. `name` and `bind` are around.
+const TCP: &[Row] = &[
+    ("shutdown_timeout", "target: h:1", "target: h:1, shutdown_timeout: 7s"),
+    ("tls", "target: h:1", "target: h:1, tls: { certificates: a.crt }"),
+    ("accept_proxy_protocol", "target: h:1", "target: h:1, accept_proxy_protocol: 10.0.0.1"),
+    ("target", "target: h:1", "target: h:2"),
+    ("targets", "target: h:1", "targets: [h:1, h:2]"),
+    ("upstream", "target: h:1", "upstream: other"),
+    ("connect_timeout", "target: h:1", "target: h:1, connect_timeout: 7s"),
+    ("send_proxy_protocol", "target: h:1", "target: h:1, send_proxy_protocol: v1"),
+    ("idle_timeout", "target: h:1", "target: h:1, idle_timeout: 7s"),
+];
+
+const LISTENER_TLS: &[Row] = &[
+    ("certificates", "certificates: a.crt", "certificates: b.crt"),
+    ("default_certificate", "certificates: a.crt", "certificates: a.crt, default_certificate: b.crt"),
+    ("min_version", "certificates: a.crt", "certificates: a.crt, min_version: \"1.3\""),
+    ("client_auth", "certificates: a.crt", "certificates: a.crt, client_auth: { ca: ca.pem }"),
+    ("handshake_timeout", "certificates: a.crt", "certificates: a.crt, handshake_timeout: 7s"),
+];
+
+const CERTIFICATE: &[Row] = &[
+    ("path", "path: a.crt", "path: b.crt"),
+    ("cert", "cert: a.crt, key: a.key", "cert: b.crt, key: a.key"),
+    ("key", "cert: a.crt, key: a.key", "cert: a.crt, key: b.key"),
+    ("client_auth", "path: a.crt", "path: a.crt, client_auth: { ca: ca.pem }"),
+];
+
+const CLIENT_AUTH: &[Row] = &[("ca", "ca: a", "ca: b"), ("mode", "ca: a", "ca: a, mode: optional")];
+
+const REDIRECT_TO_HTTPS: &[Row] =
+    &[("status", "port: 1", "port: 1, status: 301"), ("port", "port: 1", "port: 2")];
+
+const RULE: &[Row] = &[
+    ("name", "target: h:1", "target: h:1, name: other"),
+    ("host", "target: h:1", "target: h:1, host: a.test"),
+    ("path_prefix", "target: h:1", "target: h:1, path_prefix: /a"),
+    ("methods", "target: h:1", "target: h:1, methods: GET"),
+    ("in_the_clear", "target: h:1", "target: h:1, in_the_clear: true"),
+    ("target", "target: h:1", "target: h:2"),
+    ("targets", "target: h:1", "targets: [h:1, h:2]"),
+    ("upstream", "target: h:1", "upstream: other"),
+    ("redirect", "target: h:1", "redirect: /a"),
+    ("respond", "target: h:1", "respond: {}"),
+    ("pass", "target: h:1", "pass: h:1"),
+    ("drop", "target: h:1", "drop: true"),
+    ("pass_host", "target: h:1", "target: h:1, pass_host: true"),
+    (
+        "strip_path_prefix",
+        "target: h:1, path_prefix: /a",
+        "target: h:1, path_prefix: /a, strip_path_prefix: true",
+    ),
+    ("max_body", "target: h:1", "target: h:1, max_body: 7"),
+    ("body_timeout", "target: h:1", "target: h:1, body_timeout: 7s"),
+    ("response_timeout", "target: h:1", "target: h:1, response_timeout: 7s"),
+    ("tunnel_timeout", "target: h:1", "target: h:1, tunnel_timeout: 7s"),
+    ("connect_timeout", "target: h:1", "target: h:1, connect_timeout: 7s"),
+    ("tls", "target: https://h", "target: https://h, tls: { sni: a.test }"),
+    ("send_proxy_protocol", "pass: h:1", "pass: h:1, send_proxy_protocol: v1"),
+    // Keys that both `pass` and forwarding have.
+    ("tunnel_timeout", "pass: h:1", "pass: h:1, tunnel_timeout: 7s"),
+    ("connect_timeout", "pass: h:1", "pass: h:1, connect_timeout: 7s"),
+];
+
+const REDIRECT: &[Row] = &[("to", "to: /a", "to: /b"), ("status", "to: /a", "to: /a, status: 301")];
+
+const RESPOND: &[Row] =
+    &[("status", "", "status: 404"), ("headers", "", "headers: { A: b }"), ("body", "", "body: a")];
+
+const PASS: &[Row] = &[("upstream", "upstream: other", "upstream: third")];
+
+const UPSTREAM: &[Row] = &[
+    ("targets", "targets: https://h", "targets: https://i"),
+    ("tls", "targets: https://h", "targets: https://h, tls: { sni: a.test }"),
+    ("connect_timeout", "targets: https://h", "targets: https://h, connect_timeout: 7s"),
+    ("tries", "targets: https://h", "targets: https://h, tries: 7"),
+    ("idle_timeout", "targets: https://h", "targets: https://h, idle_timeout: 7s"),
+];
+
+const UPSTREAM_TLS: &[Row] = &[
+    ("ca", "", "ca: a.pem"),
+    ("insecure_skip_verify", "", "insecure_skip_verify: true"),
+    ("sni", "", "sni: a.test"),
+];
+
+/// Every mapping.
+pub const MAPPINGS: &[Mapping] = &[
+    Mapping { what: "a configuration", around: "{ @ }", rows: &[TOP] },
+    Mapping { what: "an access log", around: "{ access_log: { @ } }", rows: &[ACCESS_LOG] },
+    Mapping { what: "the internal API", around: "{ internal_api: { @ } }", rows: &[INTERNAL_API] },
+    Mapping { what: "an HTTP listener", around: "{ listeners: [{ @ }] }", rows: &[HTTP_LISTENER] },
+    Mapping {
+        what: "an HTTP listener",
+        around: "{ listeners: [{ name: a, bind: 1, @ }] }",
+        rows: &[HTTP, INHERITED],
+    },
+    Mapping { what: "`http_config`", around: "{ http_config: { @ } }", rows: &[HTTP_PORT] },
+    Mapping {
+        what: "`http_config`",
+        around: "{ http_config: { port: 1, @ }, http_routes: [{ target: h:1 }] }",
+        rows: &[HTTP, INHERITED_SHORT],
+    },
+    Mapping { what: "a TCP listener", around: "{ listeners: [{ @ }] }", rows: &[TCP_LISTENER] },
+    Mapping {
+        what: "a TCP listener",
+        around: "{ listeners: [{ name: a, bind: 1, protocol: tcp, @ }], upstreams: { other: { targets: i:1 } } }",
+        rows: &[TCP],
+    },
+    Mapping { what: "`tcp`", around: "{ tcp: { @ } }", rows: &[TCP_PORT] },
+    Mapping {
+        what: "`tcp`",
+        around: "{ tcp: { port: 1, @ }, upstreams: { other: { targets: i:1 } } }",
+        rows: &[TCP],
+    },
+    Mapping {
+        what: "`tls` of a listener",
+        around: "{ listeners: [{ name: a, bind: 1, tls: { @ } }] }",
+        rows: &[LISTENER_TLS],
+    },
+    Mapping {
+        what: "a certificate",
+        around: "{ listeners: [{ name: a, bind: 1, tls: { certificates: [{ @ }] } }] }",
+        rows: &[CERTIFICATE],
+    },
+    Mapping {
+        what: "`client_auth`",
+        around: "{ listeners: [{ name: a, bind: 1, tls: { certificates: a, client_auth: { @ } } }] }",
+        rows: &[CLIENT_AUTH],
+    },
+    Mapping {
+        what: "`redirect_to_https`",
+        around: "{ http_config: { port: 1, redirect_to_https: { @ } } }",
+        rows: &[REDIRECT_TO_HTTPS],
+    },
+    Mapping {
+        what: "a rule",
+        around: "{ http_config: { port: 1 }, http_routes: [{ @ }], upstreams: { other: { targets: i:1 } } }",
+        rows: &[RULE],
+    },
+    Mapping {
+        what: "a redirect",
+        around: "{ http_config: { port: 1 }, http_routes: [{ redirect: { @ } }] }",
+        rows: &[REDIRECT],
+    },
+    Mapping {
+        what: "a response",
+        around: "{ http_config: { port: 1 }, http_routes: [{ respond: { @ } }] }",
+        rows: &[RESPOND],
+    },
+    Mapping {
+        what: "`pass`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ pass: { @ } }], \
+                 upstreams: { other: { targets: i:1 }, third: { targets: j:1 } } }",
+        rows: &[PASS],
+    },
+    Mapping {
+        what: "an upstream",
+        around: "{ http_config: { port: 1 }, http_routes: [{ upstream: a }], upstreams: { a: { @ } } }",
+        rows: &[UPSTREAM],
+    },
+    Mapping {
+        what: "`tls`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ upstream: a }], \
+                 upstreams: { a: { targets: https://h, tls: { @ } } } }",
+        rows: &[UPSTREAM_TLS],
+    },
+];
+
+/// Loads the configuration of a mapping with this inside.
+pub fn load_inside(around: &str, inside: &str) -> Result<Loaded, Diagnostics> {
+    let text = around.replace("@", inside);
+    load(&["smolgate.yml".into()], &MemoryInputs::new().file("smolgate.yml", text))
+}
+
+/// The keys that the readers of the configuration ask for, by mapping. The message about an unknown key lists
+/// them.
+pub fn known_keys() -> BTreeMap<String, BTreeSet<String>> {
+    let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for Mapping { around, rows, .. } in MAPPINGS {
+        for (_, _, inside) in rows.iter().copied().flatten() {
+            let errors =
+                load_inside(around, &format!("0000000000: x, {inside}")).expect_err("an unknown key");
+            for hint in errors.errors().filter_map(|error| error.hint.as_deref()) {
+                let list = hint.strip_prefix("the keys of ").and_then(|hint| hint.split_once(" are "));
+                let (what, keys) = list.unwrap_or_else(|| panic!("{inside}: {errors}"));
+                known.entry(what.to_owned()).or_default().extend(keys.split(", ").map(str::to_owned));
+            }
+        }
+    }
+    known
+}
