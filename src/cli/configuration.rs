@@ -8,20 +8,49 @@ use super::disk::DiskInputs;
 use super::files::{Files as Arguments, default_files};
 use super::{demo, output};
 use crate::config::plan::Plan;
-use crate::config::{Files, Format, Loaded, load_files};
+use crate::config::{DescribedGate, Files, Format, Inputs, Loaded, described_gate, load_files};
 
 /// Reads the plan and prints warnings and the reasons why services were rejected. On an error, prints all errors
 /// and returns the exit code.
 pub(super) fn read(files: &Arguments) -> Result<Plan, ExitCode> {
-    let Loaded { plan, warnings, .. } = read_quietly(files)?;
+    read_quietly(files).map(said)
+}
+
+/// Prints the warnings.
+fn said(Loaded { plan, warnings, .. }: Loaded) -> Plan {
     let warnings: String = warnings.iter().map(|one| one.render(output::colours()) + "\n").collect();
     output::say(&warnings);
-    Ok(plan)
+    plan
+}
+
+/// The plan of the gate that will run, and that gate if the files describe it.
+pub(super) struct Described {
+    pub(super) plan: Plan,
+    pub(super) gate: Option<DescribedGate>,
+}
+
+/// As [`read`], for verbs that run where the gate does not: variables that are not set here are those of the gate
+/// that the files describe.
+pub(super) fn read_described(files: &Arguments) -> Result<Described, ExitCode> {
+    let environment = |name: &str| std::env::var_os(name);
+    let invalid = |message: String| output::failure(output::INVALID, &message);
+    let found = find(files, environment, Path::is_file).map_err(invalid)?;
+    let Some(gate) = described_gate(&found, &DiskInputs) else {
+        return Ok(Described { plan: read(files)?, gate: None });
+    };
+    let variable = |name: &str| environment(name).or_else(|| gate.variables.get(name).map(OsString::from));
+    let found = find(files, variable, Path::is_file).map_err(invalid)?;
+    let plan = said(load(&found, &gate.inputs(&DiskInputs))?);
+    Ok(Described { plan, gate: Some(gate) })
 }
 
 /// As [`read`], without printing the warnings.
 pub(super) fn read_quietly(files: &Arguments) -> Result<Loaded, ExitCode> {
-    load_files(&sources(files)?, &DiskInputs).map_err(|all| {
+    load(&sources(files)?, &DiskInputs)
+}
+
+fn load(files: &Files, inputs: &dyn Inputs) -> Result<Loaded, ExitCode> {
+    load_files(files, inputs).map_err(|all| {
         output::say(&all.render(output::colours()));
         ExitCode::from(output::INVALID)
     })

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::file::ConfigFile;
+use crate::config::described::DescribedGate;
 use crate::config::diagnostics::Report;
 use crate::config::inputs::Inputs;
 use crate::config::source::Source;
@@ -19,9 +20,14 @@ pub(crate) struct Dialect {
     pub(super) default_files: &'static [&'static str],
     /// The option that names files of this dialect: `--NAME FILE`.
     pub(super) option: Option<FileOption>,
+    /// The gate that the files describe, if they say how to start one. The report is for this alone.
+    pub(crate) describe: Option<Describe>,
     /// Adds all files of this dialect, in the order in which they were named. Files of one set were named as one.
     pub(crate) read: fn(Vec<Vec<ConfigFile>>, &mut Source, &dyn Inputs, &mut Report),
 }
+
+/// See [`Dialect::describe`].
+type Describe = fn(Vec<Vec<ConfigFile>>, &dyn Inputs, &mut Report) -> Option<DescribedGate>;
 
 impl Dialect {
     /// The files that a value of the option names, as [`FileOption::expand`].

@@ -17,6 +17,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     keys: &[],
     default_files: &["smolgate.yml", "config/smolgate.yml", "/etc/smolgate/smolgate.yml"],
     option: None,
+    describe: None,
     read,
 };
 

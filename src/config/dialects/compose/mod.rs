@@ -23,6 +23,8 @@ mod service;
 mod networks;
 mod route;
 
+mod gate;
+
 mod labels;
 
 mod files;
@@ -47,5 +49,6 @@ pub(super) const DIALECT: Dialect = Dialect {
         default_variable: files::LIST,
         expand: files::expand,
     }),
+    describe: Some(front::describe),
     read: front::read,
 };

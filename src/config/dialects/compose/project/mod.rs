@@ -13,4 +13,4 @@ mod interpolation;
 
 pub(crate) use merge::pairs;
 pub(crate) use project::{Project, Service, read};
-pub(crate) use reader::{LabelError, Reader, dotenv_variable, join};
+pub(crate) use reader::{LabelError, Reader, dotenv_variable, join, parse_dotenv};

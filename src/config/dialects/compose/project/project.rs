@@ -21,6 +21,8 @@ const INCLUDES_MAX: usize = 32;
 
 /// One compose project.
 pub(crate) struct Project {
+    /// The folder of its first file.
+    pub(crate) dir: PathBuf,
     /// The prefix of the names of its networks. Files with one project name share them.
     pub(crate) name: String,
     /// The place where its first file starts.
@@ -57,7 +59,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, files: Vec<ConfigFile>) -> Option<Pr
         name.or_else(|| reader.variable(span.file, "COMPOSE_PROJECT_NAME").filter(|name| !name.is_empty()));
     let name = name.unwrap_or_else(|| project_name(dir));
     let mut walk = ProjectReader {
-        project: Project { name, span, networks: Vec::new(), services: Vec::new() },
+        project: Project { dir: dir.to_owned(), name, span, networks: Vec::new(), services: Vec::new() },
         extended: HashMap::new(),
         included: HashSet::new(),
         services: BTreeMap::new(),
