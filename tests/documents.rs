@@ -10,14 +10,14 @@
 //! Tables of keys, labels, reasons, metrics, paths and verbs are compared with the code in both directions
 //! ([`reference`]).
 
+#![cfg(all(feature = "compose", feature = "demo"))]
+
 mod internal_support;
 #[path = "documents/reference.rs"]
 mod reference;
 mod support;
 #[path = "documents/tables.rs"]
 mod tables;
-
-#![cfg(all(feature = "compose", feature = "demo"))]
 
 use std::path::{Path, PathBuf};
 
