@@ -1,10 +1,13 @@
 //! Compose files on the command line: the real program, its output and its exit codes.
 
+#![cfg(feature = "compose")]
+
 mod support;
 
 use std::fs;
 
 use support::place::{Ended, Place};
+use support::tls::Authority;
 
 const WEB: &str = "services:
   web:
@@ -68,6 +71,57 @@ LISTENER      BEFORE ITS RULES
 http (:8080)  limits: head of 65536 bytes and 128 fields within 10s, target of 8192 bytes, idle for 60s
 "
     );
+}
+
+/// The files that `docker compose` would take: those of `COMPOSE_FILE`, a list, or the file of the folder with its
+/// override. A file that is named stands alone.
+#[test]
+fn one_project_has_the_files_that_docker_compose_would_take() {
+    let base = "services: { web: { image: nginx, expose: [8080] } }\n";
+    let host = |name: &str| format!("services: {{ web: {{ labels: {{ smolgate.host: {name}.test }} }} }}\n");
+    let (prod, local) = (host("prod"), host("local"));
+    let files = [
+        ("compose.yaml", base),
+        ("compose.prod.yaml", prod.as_str()),
+        ("compose.override.yaml", local.as_str()),
+    ];
+    let place = Place::with(&files);
+    let list = [("COMPOSE_FILE", "compose.yaml:compose.prod.yaml")];
+    let other = [("COMPOSE_FILE", "compose.yaml;compose.prod.yaml"), ("COMPOSE_PATH_SEPARATOR", ";")];
+    let named = [("SMOLGATE_COMPOSE_FILE", "compose.yaml:compose.prod.yaml")];
+    for (line, environment, expected) in [
+        ("routes", &[][..], "local.test"),
+        ("routes --compose .", &[], "local.test"),
+        ("routes", &list, "prod.test"),
+        ("routes", &other, "prod.test"),
+        ("routes --compose compose.yaml", &list, "prod.test"),
+        ("routes", &named, "prod.test"),
+        ("routes --compose compose.yaml:compose.prod.yaml", &[], "prod.test"),
+        ("routes --compose compose.yaml --compose compose.prod.yaml", &[], "prod.test"),
+        ("routes -c compose.yaml -c compose.prod.yaml", &[], "prod.test"),
+    ] {
+        let out = place.run_with(line, environment).fine();
+        assert!(
+            out.contains(expected) && out.contains("http://web:8080") && !out.contains(" 2 "),
+            "{line}: {out}"
+        );
+    }
+    let Ended { code, err, .. } = place.run("routes --compose compose.yaml");
+    assert!(code == 0 && err.contains("compose.override.yaml is not read"), "{err}");
+    assert!(err.contains("no service here has a label"), "{err}");
+
+    let place = Place::with(&[
+        ("base.yaml", base),
+        ("more.yaml", &prod),
+        (".env", "COMPOSE_FILE=base.yaml:more.yaml\n"),
+    ]);
+    for line in ["routes --compose .", "routes --compose base.yaml"] {
+        assert!(place.run(line).fine().contains("prod.test"), "{line}");
+    }
+    let out = place.run_with("routes", &[("COMPOSE_FILE", "base.yaml:more.yaml")]).fine();
+    assert!(out.contains("prod.test"), "{out}");
+    let err = place.run_with("routes", &[("COMPOSE_FILE", "base.yaml:gone.yaml")]).failed(1);
+    assert!(err.contains("gone.yaml cannot be read"), "{err}");
 }
 
 #[test]
@@ -201,4 +255,92 @@ fn a_file_without_a_route_is_a_warning() {
     assert_eq!(code, 0, "{err}");
     assert!(out.contains("is valid: 1 listener, 0 rules"), "{out}");
     assert!(err.starts_with("warning: no service here has a label `smolgate.host`"), "{err}");
+}
+
+/// The compose file of a gate that terminates TLS, with `more` lines for its service.
+fn with_gate(more: &str) -> String {
+    format!(
+        "services:
+  gate:
+    image: smolgate
+    volumes: ['.:/project:ro', '/dev:/certs-of-a-device', 'data:/data']
+{more}
+  web: {{ image: nginx, labels: {{ smolgate.host: web.test, smolgate.port: 80 }} }}
+"
+    )
+}
+
+const ENVIRONMENT: &str = "    environment:
+      SMOLGATE_COMPOSE_FILE: /project/compose.yaml
+      SMOLGATE_HTTPS_ENABLED: 'true'
+      SMOLGATE_HTTP_PORT: 8080
+      SMOLGATE_ACME_DIR: /project/certs
+";
+
+/// The verbs that run on the host check the gate that will run in its container: the variables of its service count
+/// as if they were set here, and paths of the container are those of the mounts.
+#[test]
+fn the_environment_of_the_gates_own_service_counts() {
+    let place = Place::with(&[("compose.yaml", &with_gate(ENVIRONMENT)), ("other/notes.txt", "")]);
+    for line in ["routes", "routes --compose compose.yaml", "routes --compose ."] {
+        let out = place.run(line).fine();
+        assert!(out.contains("http (:8080)") && out.contains("https (:443)"), "{line}: {out}");
+    }
+    let out = place.run("adapt").fine();
+    assert!(out.contains("path: \"certs\""), "{out}");
+    let out = place.run("explain http://web.test:8080/").fine();
+    assert!(out.contains("308 to https://web.test/"), "{out}");
+    let err = place.run("check").failed(1);
+    assert!(err.contains("error: certs cannot be read"), "{err}");
+
+    let certificates = place.path().join("certs");
+    fs::create_dir(&certificates).unwrap();
+    Authority::new(place.path(), "ca.pem").issue(&certificates, "web", &["web.test"]);
+    let out = place.run("check").fine();
+    let told = "compose.yaml is valid with the environment of the service `gate` (compose.yaml:2): 2 listeners, 2 rules";
+    assert!(out.starts_with(told), "{out}");
+
+    // Where one of the variables is set, this is the environment of the gate already.
+    let out = place.run_with("routes", &[("SMOLGATE_HTTP_PORT", "81")]).fine();
+    assert!(out.contains("http (:81)") && !out.contains("https"), "{out}");
+}
+
+#[test]
+fn the_gates_own_files_are_those_that_it_will_read() {
+    let environment = "    env_file: [gate.env]
+    environment: { CONFIG_FILE: /project/native/gate.yml, SMOLGATE_COMPOSE_FILE: '/project/apps/*/compose.yaml' }
+";
+    let place = Place::with(&[
+        ("compose.yaml", &with_gate(environment)),
+        ("gate.env", "INTERNAL_API_PORT=127.0.0.1:9\nSMOLGATE_COMPOSE_FILE=/nowhere\n"),
+        (
+            "native/gate.yml",
+            "http_config: { port: 8021 }\nhttp_routes: [{ host: native.test, target: 'a:1' }]\n",
+        ),
+        ("apps/shop/compose.yaml", SHOP),
+    ]);
+    let out = place.run("routes").fine();
+    assert!(
+        out.contains("http (:8021)") && out.contains("native.test") && out.contains("shop.example.com"),
+        "{out}"
+    );
+    assert!(!out.contains("web.test"), "{out}");
+    assert!(place.run("adapt").fine().contains("bind: \"127.0.0.1:9\""));
+    // A file on the command line comes before those of the gate.
+    let out = place.run("routes --compose compose.yaml").fine();
+    assert!(out.contains("native.test") && out.contains("web.test") && !out.contains("shop"), "{out}");
+}
+
+/// Certificates in a volume of Docker cannot be checked on the host. That is a warning, and no error.
+#[test]
+fn certificates_that_are_not_on_this_machine_are_not_checked() {
+    for (dir, told) in [("      SMOLGATE_ACME_DIR: /data/certs\n", "/data/certs"), ("", "/certs")] {
+        let environment = format!("    environment:\n      SMOLGATE_HTTPS_ENABLED: 'true'\n{dir}");
+        let place = Place::with(&[("compose.yaml", &with_gate(&environment))]);
+        let Ended { code, out, err } = place.run("check");
+        assert_eq!((code, out.contains("2 listeners")), (0, true), "{out}{err}");
+        let warning =
+            format!("warning: certificates in {told} of the service `gate` (compose.yaml:2) are not checked");
+        assert!(err.starts_with(&warning), "{err}");
+    }
 }

@@ -2,11 +2,13 @@
 //!
 //! A golden file has diagnostics, then the plan as the view shows it. Of the files of an input, those are loaded
 //! that a person would name. An input that names no file is `compose.yaml`. A first line `# NAME=value ...` is the
-//! environment.
+//! environment; a word `--compose=NAME` in it is the option, and then no other file is loaded.
+
+#![cfg(feature = "compose")]
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
@@ -18,26 +20,34 @@ fn golden_files() -> Vec<Golden> {
     golden::golden_files("compose", 40)
 }
 
-/// The files of a golden file, and the paths to load: `smolgate.yml`, `app.yaml`, and each `compose.yaml`
-/// that no other file includes.
-fn inputs(input: &str) -> (MemoryInputs, Vec<PathBuf>) {
+/// The files of a golden file, and those to load: those of the option, else `smolgate.yml`, `app.yaml`, and each
+/// `compose.yaml` that no other file includes.
+fn inputs(input: &str) -> (MemoryInputs, Files) {
     let mut memory = MemoryInputs::new().env("API_HOST", "api.internal");
+    let mut named = Vec::new();
     let environment = input.lines().next().and_then(|line| line.strip_prefix("# ")).unwrap_or_default();
     for (name, value) in environment.split(' ').filter_map(|word| word.split_once('=')) {
-        memory = memory.env(name, value);
+        match name {
+            "--compose" => named.push((compose(), value.into())),
+            _ => memory = memory.env(name, value),
+        }
     }
     let (memory, mut paths) = golden::in_memory(memory, input, "compose.yaml");
     let includes = input.contains("include:");
     paths.retain(|path| {
         let known = ["smolgate.yml", "app.yaml", "compose.yaml"].iter().any(|name| path.ends_with(name));
-        known && (!includes || path == Path::new("compose.yaml"))
+        named.is_empty() && known && (!includes || path == Path::new("compose.yaml"))
     });
-    (memory, paths)
+    (memory, Files { config: paths, named, format: None })
+}
+
+fn compose() -> Format {
+    Format::named("compose").expect("a format")
 }
 
 fn outcome(input: &str) -> String {
-    let (memory, paths) = inputs(input);
-    match load(&paths, &memory) {
+    let (memory, files) = inputs(input);
+    match load_files(&files, &memory) {
         Ok(loaded) => {
             let said: String = loaded.warnings.iter().map(|warning| warning.render(false) + "\n").collect();
             let rejected = match loaded.plan.rejected_services {
@@ -86,8 +96,8 @@ fn golden_files_give_what_they_say() {
 #[test]
 fn the_view_of_compose_files_loads_again() {
     for Golden { path, input, .. } in golden_files() {
-        let (memory, paths) = inputs(&input);
-        holds(&memory, &paths).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let (memory, files) = inputs(&input);
+        holds(&memory, &files).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 }
 
@@ -130,8 +140,8 @@ fn a_password_is_never_shown() {
         "services: { a: { labels: { smolgate.host: a, smolgate.target: \"http://me:sesame@b:1\" } } }",
     );
     assert!(shown.contains("carries a user name") && !shown.contains("sesame"), "{shown}");
-    let (memory, paths) = inputs("==> compose.yaml <==\nservices: {}\n==> .env <==\nPASSWORD=\"sesame\n");
-    let warnings = load(&paths, &memory).expect("a plan").warnings;
+    let (memory, files) = inputs("==> compose.yaml <==\nservices: {}\n==> .env <==\nPASSWORD=\"sesame\n");
+    let warnings = load_files(&files, &memory).expect("a plan").warnings;
     let shown: String = warnings.iter().map(|warning| warning.render(false)).collect();
     assert!(shown.contains("not closed") && !shown.contains("sesame"), "{shown}");
 }
@@ -150,8 +160,7 @@ fn the_format_can_be_given() {
 
 /// Files as `--compose` names them.
 fn composed(files: &[&str]) -> Files {
-    let format = Format::named("compose").expect("a format");
-    Files { named: files.iter().map(|file| (format, file.into())).collect(), ..Files::default() }
+    Files { named: files.iter().map(|file| (compose(), file.into())).collect(), ..Files::default() }
 }
 
 #[test]
@@ -225,17 +234,19 @@ fn every_file_that_was_asked_for_is_recorded() {
         )
         .file("apps/a/more.yaml", "services: {}")
         .file("apps/base.yaml", "services: { b: {} }");
-    let sources = load_files(&composed(&["apps/*/compose.yaml"]), &inputs).expect("a plan").sources;
-    for path in [
-        "apps",
-        "apps/a/compose.yaml",
-        "apps/a/more.yaml",
-        "apps/base.yaml",
-        "apps/a/.env",
-        "apps/a/compose.override.yaml",
-        "apps/a/gone.labels",
-    ] {
-        assert!(sources.get(Path::new(path)).is_some(), "{path}");
+    for name in ["apps/*/compose.yaml", "apps/*", "apps/a"] {
+        let sources = load_files(&composed(&[name]), &inputs).expect("a plan").sources;
+        for path in [
+            "apps/a/compose.yaml",
+            "apps/a/more.yaml",
+            "apps/base.yaml",
+            "apps/a/.env",
+            "apps/a/compose.override.yaml",
+            "apps/a/gone.labels",
+        ] {
+            assert!(sources.get(Path::new(path)).is_some(), "{path}");
+        }
+        assert_eq!(sources.get(Path::new("apps")).is_some(), name.contains('*'));
     }
 }
 
@@ -314,8 +325,8 @@ fn broken(text: &str, breaks: &[(usize, usize, usize)]) -> String {
 }
 
 /// Checks that there is a plan whose view loads again, or that there are errors.
-fn holds(memory: &MemoryInputs, paths: &[PathBuf]) -> Result<(), TestCaseError> {
-    match load(paths, memory) {
+fn holds(memory: &MemoryInputs, files: &Files) -> Result<(), TestCaseError> {
+    match load_files(files, memory) {
         Ok(loaded) => {
             for warning in &loaded.warnings {
                 warning.render(true);
@@ -338,8 +349,8 @@ proptest! {
         breaks in prop::collection::vec((0..4_000usize, 1..40usize, 0..100usize), 1..6),
     ) {
         static FILES: LazyLock<Vec<Golden>> = LazyLock::new(golden_files);
-        let (memory, paths) = inputs(&broken(&FILES[which % FILES.len()].input, &breaks));
-        holds(&memory, &paths)?;
+        let (memory, files) = inputs(&broken(&FILES[which % FILES.len()].input, &breaks));
+        holds(&memory, &files)?;
     }
 
     /// Any label is read without a panic.
@@ -348,6 +359,6 @@ proptest! {
         let value = serde_json::to_string(&value).expect("a string");
         let text = format!("services: {{ a: {{ expose: [80], labels: {{ smolgate.host: a, \"smolgate.{key}\": {value} }} }} }}");
         let memory = MemoryInputs::new().file("compose.yaml", text).file(".env", dotenv);
-        holds(&memory, &["compose.yaml".into()])?;
+        holds(&memory, &Files { config: vec!["compose.yaml".into()], ..Files::default() })?;
     }
 }

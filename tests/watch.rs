@@ -489,9 +489,8 @@ mod compose {
         fs::write(more.join("web.labels.new"), labels(&two)).unwrap();
         fs::rename(more.join("web.labels.new"), more.join("web.labels")).unwrap();
         program.answers("two");
-        // An override that did not exist before.
-        let beside = "services: { other: { labels: { smolgate.host: b, smolgate.port: many } } }\n";
-        fs::write(dir.path().join("compose.override.yaml"), beside).unwrap();
-        program.says("`many` is not a port");
+        // An override that did not exist before. It is not read, because the file was named, and the log says so.
+        fs::write(dir.path().join("compose.override.yaml"), "services: {}\n").unwrap();
+        program.says("compose.override.yaml is not read");
     }
 }

@@ -8,20 +8,49 @@ use super::disk::DiskInputs;
 use super::files::{Files as Arguments, default_files};
 use super::{demo, output};
 use crate::config::plan::Plan;
-use crate::config::{Files, Format, Loaded, load_files};
+use crate::config::{DescribedGate, Files, Format, Inputs, Loaded, described_gate, load_files};
 
 /// Reads the plan and prints warnings and the reasons why services were rejected. On an error, prints all errors
 /// and returns the exit code.
 pub(super) fn read(files: &Arguments) -> Result<Plan, ExitCode> {
-    let Loaded { plan, warnings, .. } = read_quietly(files)?;
+    read_quietly(files).map(said)
+}
+
+/// Prints the warnings.
+fn said(Loaded { plan, warnings, .. }: Loaded) -> Plan {
     let warnings: String = warnings.iter().map(|one| one.render(output::colours()) + "\n").collect();
     output::say(&warnings);
-    Ok(plan)
+    plan
+}
+
+/// The plan of the gate that will run, and that gate if the files describe it.
+pub(super) struct Described {
+    pub(super) plan: Plan,
+    pub(super) gate: Option<DescribedGate>,
+}
+
+/// As [`read`], for verbs that run where the gate does not: variables that are not set here are those of the gate
+/// that the files describe.
+pub(super) fn read_described(files: &Arguments) -> Result<Described, ExitCode> {
+    let environment = |name: &str| std::env::var_os(name);
+    let invalid = |message: String| output::failure(output::INVALID, &message);
+    let found = find(files, environment, Path::is_file).map_err(invalid)?;
+    let Some(gate) = described_gate(&found, &DiskInputs) else {
+        return Ok(Described { plan: read(files)?, gate: None });
+    };
+    let variable = |name: &str| environment(name).or_else(|| gate.variables.get(name).map(OsString::from));
+    let found = find(files, variable, Path::is_file).map_err(invalid)?;
+    let plan = said(load(&found, &gate.inputs(&DiskInputs))?);
+    Ok(Described { plan, gate: Some(gate) })
 }
 
 /// As [`read`], without printing the warnings.
 pub(super) fn read_quietly(files: &Arguments) -> Result<Loaded, ExitCode> {
-    load_files(&sources(files)?, &DiskInputs).map_err(|all| {
+    load(&sources(files)?, &DiskInputs)
+}
+
+fn load(files: &Files, inputs: &dyn Inputs) -> Result<Loaded, ExitCode> {
+    load_files(files, inputs).map_err(|all| {
         output::say(&all.render(output::colours()));
         ExitCode::from(output::INVALID)
     })
@@ -53,10 +82,28 @@ fn find(
         }
     }
     if files.config.is_empty() && files.named.is_empty() {
-        let found = Format::default_files().map(PathBuf::from).find(|file| exists(file));
-        files.config.push(found.ok_or_else(missing)?);
+        let (format, file) = default(&variable, exists).ok_or_else(missing)?;
+        match Format::options().find(|(known, ..)| *known == format) {
+            Some(_) => files.named.push((format, HERE.into())),
+            None => files.config.push(file.into()),
+        }
     }
     Ok(files)
+}
+
+/// The working directory. An option that is given a folder takes the default files of its format in it.
+const HERE: &str = ".";
+
+/// The first default file that `exists`, and its format. A format whose default files a variable names has them.
+fn default(
+    variable: &impl Fn(&'static str) -> Option<PathBuf>,
+    exists: impl Fn(&Path) -> bool,
+) -> Option<(Format, &'static str)> {
+    let named: Vec<Format> = Format::options()
+        .filter(|(.., option)| variable(option.default_variable).is_some())
+        .map(|(format, ..)| format)
+        .collect();
+    Format::default_files().find(|(format, file)| named.contains(format) || exists(Path::new(file)))
 }
 
 /// The message that there is no configuration.
@@ -90,9 +137,15 @@ mod tests {
         {
             assert_eq!(config(line, &[("CONFIG_FILE", environment)], &["smolgate.yml"]), expected, "{line}");
         }
-        let defaults: Vec<&str> = Format::default_files().collect();
-        for (index, file) in defaults.iter().enumerate() {
-            assert_eq!(config("", &[], &defaults[..index]), *file);
+        let has_option = |format| Format::options().any(|(known, ..)| known == format);
+        let defaults: Vec<&str> = Format::default_files().map(|(_, file)| file).collect();
+        for (index, (format, file)) in Format::default_files().enumerate() {
+            let files = found("", &[], &defaults[..index]).unwrap();
+            let (config, named) = match has_option(format) {
+                true => (Vec::new(), vec![(format, PathBuf::from(HERE))]),
+                false => (vec![PathBuf::from(file)], Vec::new()),
+            };
+            assert_eq!((files.config, files.named), (config, named));
         }
     }
 
@@ -116,7 +169,7 @@ mod tests {
     fn without_a_configuration_the_message_names_every_place() {
         let message = find(&Arguments::default(), |_| None, |_| false).unwrap_err();
         assert!(message.contains("$CONFIG_FILE"), "{message}");
-        for place in Format::default_files() {
+        for (_, place) in Format::default_files() {
             assert!(message.contains(place), "{message}");
         }
         for (_, name, option) in Format::options() {

@@ -80,7 +80,7 @@ pub(super) fn default_files() -> String {
     let variables: String = options
         .map(|(option, variable)| format!("Without {option}, ${variable} names the files.\n"))
         .collect();
-    let files: Vec<&str> = Format::default_files().collect();
+    let files: Vec<&str> = Format::default_files().map(|(_, file)| file).collect();
     format!("{variables}If no file is named, it is the first that exists of {}.", files.join(", "))
 }
 

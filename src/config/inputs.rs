@@ -60,7 +60,7 @@ impl Inputs for MemoryInputs {
 
     fn is_dir(&self, path: &Path) -> bool {
         let mut folders = self.files.keys().flat_map(|file| file.ancestors().skip(1));
-        !path.as_os_str().is_empty() && folders.any(|folder| folder == path)
+        path == Path::new(".") || (!path.as_os_str().is_empty() && folders.any(|folder| folder == path))
     }
 
     fn env(&self, name: &str) -> Option<String> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::checks;
+use super::described::DescribedGate;
 use super::diagnostics::{Diagnostic, Diagnostics, Report};
 use super::dialects::{ConfigFile, DIALECTS, Format};
 use super::inputs::Inputs;
@@ -59,29 +60,7 @@ pub fn load_files(files: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnost
 fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
     let mut report = Report::default();
     let mut source = Source::default();
-    let mut files: Vec<Vec<ConfigFile>> = DIALECTS.iter().map(|_| Vec::new()).collect();
-    let configured = expand_folders(&written.config, inputs, &mut report);
-    let mut is_empty = !configured.is_empty() && written.named.is_empty();
-    for path in configured {
-        if let Some(file) = read_file(path, inputs, &mut report) {
-            is_empty &= matches!(file.tree.root.value, Value::Null);
-            let Format(dialect) = written.format.unwrap_or_else(|| Format::of(&file.tree.root));
-            files[dialect].push(file);
-        }
-    }
-    if is_empty && !report.has_errors() {
-        let names: Vec<String> = files.iter().flatten().map(|file| file.path.display().to_string()).collect();
-        let hint = Some("write for example `listeners:`");
-        report.error_without_place(format!("{}: the configuration is empty", names.join(", ")), hint);
-    }
-    for (Format(dialect), name) in &written.named {
-        let files = &mut files[*dialect];
-        for path in DIALECTS[*dialect].expand(name, inputs, &mut report) {
-            if !files.iter().any(|known| known.path == path) {
-                files.extend(read_file(path, inputs, &mut report));
-            }
-        }
-    }
+    let files = read_sets(written, inputs, &mut report);
     for (dialect, files) in DIALECTS.iter().zip(files) {
         (dialect.read)(files, &mut source, inputs, &mut report);
     }
@@ -92,6 +71,42 @@ fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnosti
     // Check only a plan without errors, because an error often causes such a warning.
     checks::warn(&lowered, &mut report);
     Ok(Loaded { plan: lowered.plan, warnings: report.finish().into_vec(), sources: SourceFiles::default() })
+}
+
+/// The gate that the files describe, if they say how to start one, and if this is not its environment already.
+/// Errors in the files are for [`load_files`] to report.
+pub fn described_gate(files: &Files, inputs: &dyn Inputs) -> Option<DescribedGate> {
+    let mut report = Report::default();
+    let mut sets = DIALECTS.iter().zip(read_sets(files, inputs, &mut report));
+    sets.find_map(|(dialect, files)| dialect.describe?(files, inputs, &mut report))
+}
+
+/// The files by dialect. Files of one set were named as one.
+fn read_sets(written: &Files, inputs: &dyn Inputs, report: &mut Report) -> Vec<Vec<Vec<ConfigFile>>> {
+    let mut files: Vec<Vec<Vec<ConfigFile>>> = DIALECTS.iter().map(|_| Vec::new()).collect();
+    let configured = expand_folders(&written.config, inputs, report);
+    let mut is_empty = !configured.is_empty() && written.named.is_empty();
+    for path in configured {
+        if let Some(file) = read_file(path, inputs, report) {
+            is_empty &= matches!(file.tree.root.value, Value::Null);
+            let Format(dialect) = written.format.unwrap_or_else(|| Format::of(&file.tree.root));
+            files[dialect].push(vec![file]);
+        }
+    }
+    if is_empty && !report.has_errors() {
+        let names = files.iter().flatten().flatten().map(|file| file.path.display().to_string());
+        let message = format!("{}: the configuration is empty", names.collect::<Vec<_>>().join(", "));
+        report.error_without_place(message, Some("write for example `listeners:`"));
+    }
+    for (Format(dialect), name) in &written.named {
+        for paths in DIALECTS[*dialect].expand(name, inputs, report) {
+            let files = &mut files[*dialect];
+            let is_new = |path: &PathBuf| !files.iter().flatten().any(|known| known.path == *path);
+            let new: Vec<PathBuf> = paths.into_iter().filter(is_new).collect();
+            files.push(new.into_iter().filter_map(|path| read_file(path, inputs, report)).collect());
+        }
+    }
+    files
 }
 
 fn expand_folders(files: &[PathBuf], inputs: &dyn Inputs, report: &mut Report) -> Vec<PathBuf> {

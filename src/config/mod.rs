@@ -30,13 +30,16 @@ mod diagnostics;
 
 mod sources;
 
+mod described;
+
 mod inputs;
 pub mod plan;
 
+pub use described::DescribedGate;
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use dialects::{FileOption, Format};
 pub use inputs::{Inputs, MemoryInputs};
-pub use loader::{Files, Loaded, load, load_files};
+pub use loader::{Files, Loaded, described_gate, load, load_files};
 pub use sources::{Content, SourceFiles};
 pub use syntax::Excerpts;
 pub use syntax::yaml::TEXT_BYTES_MAX;

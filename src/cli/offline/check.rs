@@ -1,22 +1,26 @@
 //! `check` and `adapt`: checks a configuration, or prints it in the native format.
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use crate::cli::configuration::Described;
 use crate::cli::files::Files;
 use crate::cli::{configuration, output};
-use crate::config::plan::{Plan, Protocol};
+use crate::config::plan::{CertificateFiles, Plan, Protocol};
 use crate::config::{Severity, view};
 use crate::gate;
 
 /// Reads and checks the configuration, and prints a summary. A rejected service is an error here, although the
 /// gate would run.
 pub fn check(files: &Files) -> ExitCode {
-    match configuration::read(files) {
+    match configuration::read_described(files) {
         Err(code) => code,
-        Ok(plan) => {
-            let certificates = check_certificates(&plan);
-            let files = check_files(&plan);
-            rejected(&plan).or(certificates).or(files).unwrap_or_else(|| output::result(&summary(&plan)))
+        Ok(described) => {
+            let plan = &described.plan;
+            let certificates = check_certificates(&described);
+            let files = check_files(plan);
+            let wrong = rejected(plan).or(certificates).or(files);
+            wrong.unwrap_or_else(|| output::result(&summary(&described)))
         }
     }
 }
@@ -29,18 +33,34 @@ fn rejected(plan: &Plan) -> Option<ExitCode> {
 
 /// Prints the configuration in the native format.
 pub fn adapt(files: &Files) -> ExitCode {
-    match configuration::read(files) {
+    match configuration::read_described(files) {
         Err(code) => code,
-        Ok(plan) => output::result(&view(&plan)),
+        Ok(described) => output::result(&view(&described.plan)),
     }
 }
 
 /// Prints what is wrong with certificates. A gate would run without them, but that is not the intention.
-fn check_certificates(plan: &Plan) -> Option<ExitCode> {
+fn check_certificates(Described { plan, gate }: &Described) -> Option<ExitCode> {
+    if let Some(gate) = gate
+        && let Some(folder) = gate.elsewhere.iter().find(|path| has_certificates_of(plan, path))
+    {
+        let name = &gate.name;
+        output::say(&format!(
+            "warning: certificates in {} of {name} are not checked: it is no folder of this machine\n",
+            folder.display()
+        ));
+        return None;
+    }
     let found = gate::check_certificates(plan);
     let said: Vec<String> = found.iter().map(|one| one.render(output::colours())).collect();
     output::say(&said.join("\n"));
     found.iter().any(|one| one.severity == Severity::Error).then(|| ExitCode::from(output::INVALID))
+}
+
+fn has_certificates_of(plan: &Plan, folder: &Path) -> bool {
+    let certificates =
+        plan.listeners.iter().flat_map(|listener| &listener.tls).flat_map(|tls| &tls.certificates);
+    certificates.into_iter().any(|one| one.files == CertificateFiles::Path(folder.to_owned()))
 }
 
 /// Prints what is wrong with files and folders that a gate writes to. A gate would not start.
@@ -50,15 +70,16 @@ fn check_files(plan: &Plan) -> Option<ExitCode> {
     (!found.is_empty()).then(|| ExitCode::from(output::INVALID))
 }
 
-fn summary(plan: &Plan) -> String {
+fn summary(Described { plan, gate }: &Described) -> String {
     let files: Vec<String> = plan.files.iter().map(|file| file.display().to_string()).collect();
     let rules = plan.listeners.iter().map(|listener| match &listener.protocol {
         Protocol::Http(http) => http.rules.len(),
         Protocol::Tcp(_) => 0,
     });
     format!(
-        "{} is valid: {}, {}, {}\n",
+        "{} is valid{}: {}, {}, {}\n",
         files.join(", "),
+        gate.as_ref().map_or_else(String::new, |gate| format!(" with the environment of {}", gate.name)),
         counted(plan.listeners.len(), "listener"),
         counted(rules.sum(), "rule"),
         counted(plan.upstreams.len(), "upstream"),

@@ -24,7 +24,7 @@ pub fn explain(question: &Question) -> ExitCode {
     if question.method.contains(|char: char| char.is_ascii_control()) {
         return output::failure(output::USAGE, "the method has a control character");
     }
-    match configuration::read(&question.files) {
+    match configuration::read_described(&question.files).map(|described| described.plan) {
         Err(code) => code,
         Ok(plan) => match story(&plan, &asked, question) {
             Ok(story) => {

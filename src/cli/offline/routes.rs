@@ -12,7 +12,7 @@ use crate::config::plan::{
 
 /// Prints the rules of every listener as a table, and in a second one the steps before them.
 pub fn routes(files: &Files) -> ExitCode {
-    match configuration::read(files) {
+    match configuration::read_described(files).map(|described| described.plan) {
         Err(code) => code,
         Ok(plan) => output::result(&table(&plan)),
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::file::ConfigFile;
+use crate::config::described::DescribedGate;
 use crate::config::diagnostics::Report;
 use crate::config::inputs::Inputs;
 use crate::config::source::Source;
@@ -19,16 +20,21 @@ pub(crate) struct Dialect {
     pub(super) default_files: &'static [&'static str],
     /// The option that names files of this dialect: `--NAME FILE`.
     pub(super) option: Option<FileOption>,
-    /// Adds all files of this dialect, in the order in which they were named.
-    pub(crate) read: fn(Vec<ConfigFile>, &mut Source, &dyn Inputs, &mut Report),
+    /// The gate that the files describe, if they say how to start one. The report is for this alone.
+    pub(crate) describe: Option<Describe>,
+    /// Adds all files of this dialect, in the order in which they were named. Files of one set were named as one.
+    pub(crate) read: fn(Vec<Vec<ConfigFile>>, &mut Source, &dyn Inputs, &mut Report),
 }
 
+/// See [`Dialect::describe`].
+type Describe = fn(Vec<Vec<ConfigFile>>, &dyn Inputs, &mut Report) -> Option<DescribedGate>;
+
 impl Dialect {
-    /// The files that a value of the option names.
-    pub(crate) fn expand(&self, name: &Path, inputs: &dyn Inputs, report: &mut Report) -> Vec<PathBuf> {
+    /// The files that a value of the option names, as [`FileOption::expand`].
+    pub(crate) fn expand(&self, name: &Path, inputs: &dyn Inputs, report: &mut Report) -> Vec<Vec<PathBuf>> {
         self.option
             .as_ref()
-            .map_or_else(|| vec![name.to_owned()], |option| (option.expand)(name, inputs, report))
+            .map_or_else(|| vec![vec![name.to_owned()]], |option| (option.expand)(name, inputs, report))
     }
 }
 
@@ -38,6 +44,9 @@ pub struct FileOption {
     pub about: &'static str,
     /// The variables that stand for the option. The first that is set counts.
     pub variables: &'static [&'static str],
-    /// The files that its value names. Errors go to the report.
-    pub(crate) expand: fn(&Path, &dyn Inputs, &mut Report) -> Vec<PathBuf>,
+    /// The variable that names the files of the working directory instead of their default names.
+    pub default_variable: &'static str,
+    /// The files that its value names, in sets that are read as one. A folder stands for the default files in it.
+    /// Errors go to the report.
+    pub(crate) expand: fn(&Path, &dyn Inputs, &mut Report) -> Vec<Vec<PathBuf>>,
 }

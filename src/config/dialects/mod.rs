@@ -45,9 +45,12 @@ impl Format {
         DIALECTS.iter().enumerate().filter_map(option)
     }
 
-    /// The files that are tried if none is named, in order.
-    pub fn default_files() -> impl Iterator<Item = &'static str> {
-        DIALECTS.iter().flat_map(|dialect| dialect.default_files).copied()
+    /// The files that are tried if none is named, in order, each with its format.
+    pub fn default_files() -> impl Iterator<Item = (Self, &'static str)> {
+        let files = |(index, dialect): (usize, &'static Dialect)| {
+            dialect.default_files.iter().map(move |file| (Self(index), *file))
+        };
+        DIALECTS.iter().enumerate().flat_map(files)
     }
 
     /// The format of that name.

@@ -17,12 +17,13 @@ pub(super) const DIALECT: Dialect = Dialect {
     keys: &[],
     default_files: &["smolgate.yml", "config/smolgate.yml", "/etc/smolgate/smolgate.yml"],
     option: None,
+    describe: None,
     read,
 };
 
 /// Adds the files to `source`, one after the other.
-fn read(files: Vec<ConfigFile>, source: &mut Source, inputs: &dyn Inputs, report: &mut Report) {
-    for ConfigFile { path, tree } in files {
+fn read(files: Vec<Vec<ConfigFile>>, source: &mut Source, inputs: &dyn Inputs, report: &mut Report) {
+    for ConfigFile { path, tree } in files.into_iter().flatten() {
         match tree.tag {
             Some(span) => report.error_hint(span, "tags mean nothing here", "leave the `!` and its word out"),
             None => {

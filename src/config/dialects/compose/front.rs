@@ -4,11 +4,14 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::conflicts;
+use super::gate;
 use super::listeners::{self, Compose, Https};
 use super::networks::NetworkMap;
 use super::project::{self, Project, Reader, join};
 use super::route::Route;
 use super::service;
+use super::sets;
+use crate::config::described::DescribedGate;
 use crate::config::diagnostics::Report;
 use crate::config::dialects::file::ConfigFile;
 use crate::config::inputs::Inputs;
@@ -18,10 +21,14 @@ use crate::config::values::environment::{self, Variable};
 use crate::config::values::target;
 
 /// Adds the projects of all files to `source`.
-pub(crate) fn read(files: Vec<ConfigFile>, source: &mut Source, inputs: &dyn Inputs, report: &mut Report) {
+pub(crate) fn read(
+    files: Vec<Vec<ConfigFile>>,
+    source: &mut Source,
+    inputs: &dyn Inputs,
+    report: &mut Report,
+) {
     let mut reader = Reader::new(report, inputs);
-    let read = |file: ConfigFile| project::read(&mut reader, &file.path, file.tree.root);
-    let projects: Vec<Project> = files.into_iter().filter_map(read).collect();
+    let projects = projects(files, &mut reader);
     let Some(span) = projects.first().map(|project| project.span) else { return };
     let https = https(&mut reader);
     let map = NetworkMap::new(&reader, &projects);
@@ -45,6 +52,23 @@ pub(crate) fn read(files: Vec<ConfigFile>, source: &mut Source, inputs: &dyn Inp
     source.files.append(&mut reader.files);
     source.rejected_services = rejected.len();
     listeners::add(&mut source.listeners, &Compose { span, http_port, https, routes: all }, report);
+}
+
+fn projects(files: Vec<Vec<ConfigFile>>, reader: &mut Reader<'_>) -> Vec<Project> {
+    let sets = sets::of_projects(files, reader);
+    sets.into_iter().filter_map(|files| project::read(reader, files)).collect()
+}
+
+/// The gate that a service of the files will run. Errors in the files are for [`read`] to report.
+pub(super) fn describe(
+    files: Vec<Vec<ConfigFile>>,
+    inputs: &dyn Inputs,
+    report: &mut Report,
+) -> Option<DescribedGate> {
+    let mut reader = Reader::new(report, inputs);
+    let projects = projects(files, &mut reader);
+    let (project, service) = NetworkMap::new(&reader, &projects).gate()?;
+    gate::describe(&mut reader, &projects[project], service)
 }
 
 fn https(reader: &mut Reader<'_>) -> Https {

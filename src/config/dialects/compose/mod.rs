@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! file --reader--> tree --project--> services --labels, service--> Route --rules, listeners--> Source
-//!      variables      override, include,      labels of each,       order, responses
+//!      variables      several, include,       labels of each,       order, responses
 //!                     extends, profiles       ports, networks       for rejected ones
 //! ```
 //!
@@ -11,6 +11,8 @@
 //! and knows no labels. An error in one service rejects that service and no other. Docker is never asked.
 
 mod front;
+
+mod sets;
 
 mod conflicts;
 mod listeners;
@@ -21,7 +23,11 @@ mod service;
 mod networks;
 mod route;
 
+mod gate;
+
 mod labels;
+
+mod files;
 
 mod project;
 
@@ -35,11 +41,14 @@ pub(super) const DIALECT: Dialect = Dialect {
     name: "compose",
     about: "Services with labels",
     keys: &["services", "include"],
-    default_files: &["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"],
+    default_files: &files::NAMES,
     option: Some(FileOption {
-        about: "Compose file whose labels define the routes; may be given several times, and may hold * and ?",
+        about: "Compose file whose labels define the routes, or a folder with one, or several of one project \
+                with : between them; may be given several times, and may hold * and ?",
         variables: &["SMOLGATE_COMPOSE_FILE", "LITEPROXY_COMPOSE_FILE"],
-        expand: patterns::expand,
+        default_variable: files::LIST,
+        expand: files::expand,
     }),
+    describe: Some(front::describe),
     read: front::read,
 };

@@ -1,6 +1,6 @@
 //! The networks of services: whether the gate can reach a service, and by which name, as far as the files tell.
 
-use super::labels::PREFIXES;
+use super::gate::is_gate;
 use super::project::{LabelError, Project, Reader, Service, pairs};
 use crate::config::diagnostics::{Span, quoted};
 use crate::config::plan::TargetHost;
@@ -44,6 +44,11 @@ impl<'p> NetworkMap<'p> {
             services.map(move |service| (index, service))
         });
         NetworkMap { projects, gates: gates.collect() }
+    }
+
+    /// The first service that runs the gate, and the number of its project.
+    pub(super) fn gate(&self) -> Option<(usize, &'p Service)> {
+        self.gates.first().copied()
     }
 
     /// Whether the gate is a service of this project.
@@ -283,24 +288,4 @@ fn network_name(reader: &Reader<'_>, project: &Project, key: &str) -> String {
         }
         _ => format!("{}_{key}", project.name),
     }
-}
-
-/// Whether a service runs the gate. Its image, its name or its variables tell that, unless its command is another
-/// verb.
-fn is_gate(reader: &Reader<'_>, service: &Service) -> bool {
-    let ours = |text: &str| PREFIXES.iter().any(|prefix| text.contains(prefix));
-    let image = service.node.get("image").map(|image| reader.lenient(image)).unwrap_or_default();
-    let image = image.rsplit('/').next().unwrap_or_default();
-    let variables = service.node.get("environment").map(pairs).unwrap_or_default();
-    let set = variables
-        .iter()
-        .any(|(name, _)| name.value.starts_with("SMOLGATE_") || name.value.starts_with("LITEPROXY_"));
-    let verb = match service.node.get("command").map(|node| (&node.value, node)) {
-        Some((Value::List(words), _)) => words.iter().map(|word| reader.lenient(word)).collect(),
-        Some((_, node)) => reader.lenient(node).split_whitespace().map(str::to_owned).collect(),
-        None => Vec::new(),
-    };
-    let verb = verb.iter().find(|word| !ours(word.rsplit('/').next().unwrap_or_default()));
-    let runs = verb.is_none_or(|verb| verb == "run" || verb.starts_with('-'));
-    runs && (ours(image) || PREFIXES.contains(&service.name.value.as_str()) || set)
 }

@@ -9,7 +9,7 @@ use crate::config::inputs::Inputs;
 /// Paths that one pattern may expand to.
 const PATHS_MAX: usize = 10_000;
 
-/// The files that a name or a pattern stands for. A pattern without a file is an error.
+/// The files and folders that a name or a pattern stands for. A pattern without any is an error.
 pub(super) fn expand(path: &Path, inputs: &dyn Inputs, report: &mut Report) -> Vec<PathBuf> {
     if !is_pattern(path) {
         return vec![path.to_owned()];
@@ -29,11 +29,11 @@ pub(super) fn expand(path: &Path, inputs: &dyn Inputs, report: &mut Report) -> V
 }
 
 /// Whether a path is a pattern: a name with `*` or `?` in it.
-fn is_pattern(path: &Path) -> bool {
+pub(super) fn is_pattern(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().iter().any(|byte| matches!(byte, b'*' | b'?'))
 }
 
-/// Expands a pattern to its files, sorted. `*` is any part of a name, `?` one character. Neither matches a leading
+/// Expands a pattern to its files and folders, sorted. `*` is any part of a name, `?` one character. Neither matches a leading
 /// dot.
 ///
 /// # Errors
@@ -59,7 +59,7 @@ fn files(pattern: &Path, inputs: &dyn Inputs) -> io::Result<Vec<PathBuf>> {
         found = next;
     }
     // The part behind the pattern may be missing in some folders.
-    found.retain(|path| !inputs.is_dir(path) && inputs.read(path).is_ok());
+    found.retain(|path| inputs.is_dir(path) || inputs.read(path).is_ok());
     found.sort();
     Ok(found)
 }

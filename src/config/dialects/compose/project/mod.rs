@@ -1,4 +1,4 @@
-//! Compose projects: overrides, includes, services that extend one another, variables.
+//! Compose projects: several files, includes, services that extend one another, variables.
 
 mod project;
 
@@ -13,4 +13,4 @@ mod interpolation;
 
 pub(crate) use merge::pairs;
 pub(crate) use project::{Project, Service, read};
-pub(crate) use reader::{LabelError, Reader, join};
+pub(crate) use reader::{LabelError, Reader, dotenv_variable, join, parse_dotenv};

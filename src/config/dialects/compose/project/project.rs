@@ -1,4 +1,4 @@
-//! Reads a project into one list of services, from its file and override, its includes, extended services, and
+//! Reads a project into one list of services, from its files, its includes, extended services, and
 //! active profiles.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -8,8 +8,9 @@ use std::rc::Rc;
 use super::label_file;
 use super::merge::merge;
 use super::reader::{LabelError, Reader, Variables, join};
-use super::scope::{Scope, included_variables, with_override};
+use super::scope::{Scope, included_variables};
 use crate::config::diagnostics::{Span, Spanned, did_you_mean, quoted};
+use crate::config::dialects::file::ConfigFile;
 use crate::config::syntax::{Node, Value};
 
 /// Services in a chain of `extends`.
@@ -20,9 +21,11 @@ const INCLUDES_MAX: usize = 32;
 
 /// One compose project.
 pub(crate) struct Project {
+    /// The folder of its first file.
+    pub(crate) dir: PathBuf,
     /// The prefix of the names of its networks. Files with one project name share them.
     pub(crate) name: String,
-    /// The place where its file starts.
+    /// The place where its first file starts.
     pub(crate) span: Span,
     /// The entries of `networks:`. Those of included files come last.
     pub(crate) networks: Vec<(Spanned<String>, Node)>,
@@ -39,20 +42,24 @@ pub(crate) struct Service {
     pub(crate) broken: Option<LabelError>,
 }
 
-/// Reads a project, whose file has the tree `root`. `None` if its override cannot be read, which is reported.
-pub(crate) fn read(reader: &mut Reader<'_>, path: &Path, root: Node) -> Option<Project> {
-    let path = join(Path::new(""), &path.to_string_lossy());
+/// Reads a project from its files, of which each later one is merged into those before it. `None` if there is no
+/// file. Relative paths and `.env` belong to the folder of the first file.
+pub(crate) fn read(reader: &mut Reader<'_>, files: Vec<ConfigFile>) -> Option<Project> {
+    let path = join(Path::new(""), &files.first()?.path);
     let dir = path.parent().unwrap_or(Path::new(""));
     let variables = reader.variables(&dir.join(".env"), &Variables::default());
-    reader.adopt(&path, &root, &variables);
-    let span = root.span;
-    let root = with_override(reader, &path, root, &variables)?;
+    let span = files.first()?.tree.root.span;
+    let roots = files.into_iter().map(|file| {
+        reader.adopt(&join(Path::new(""), &file.path), &file.tree.root, &variables);
+        file.tree.root
+    });
+    let root = roots.reduce(merge)?;
     let name = root.get("name").map(|name| reader.lenient(name)).filter(|name| !name.is_empty());
     let name =
         name.or_else(|| reader.variable(span.file, "COMPOSE_PROJECT_NAME").filter(|name| !name.is_empty()));
     let name = name.unwrap_or_else(|| project_name(dir));
     let mut walk = ProjectReader {
-        project: Project { name, span, networks: Vec::new(), services: Vec::new() },
+        project: Project { dir: dir.to_owned(), name, span, networks: Vec::new(), services: Vec::new() },
         extended: HashMap::new(),
         included: HashSet::new(),
         services: BTreeMap::new(),

@@ -69,7 +69,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The path in a value. A relative path starts from the folder of its file.
-    pub(super) fn path(&mut self, node: &Node) -> Result<PathBuf, LabelError> {
+    pub(crate) fn path(&mut self, node: &Node) -> Result<PathBuf, LabelError> {
         let text = self.text(node)?.text;
         let dir = self.known.get(&node.span.file).map_or(Path::new(""), |(_, dir)| dir);
         Ok(join(dir, &text))
@@ -146,7 +146,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The value of a variable in the file with that number.
-    pub(super) fn variable(&self, file: u32, name: &str) -> Option<String> {
+    pub(crate) fn variable(&self, file: u32, name: &str) -> Option<String> {
         LabelNotation { inputs: self.inputs, known: &self.known }.variable(file, name)
     }
 
@@ -233,8 +233,26 @@ impl Notation for LabelNotation<'_> {
     }
 }
 
+/// The variables of a text in the form of `.env`, in written order. Wrong lines are left out.
+pub(crate) fn parse_dotenv(
+    text: &str,
+    known: &dyn Fn(&str) -> Option<String>,
+) -> impl DoubleEndedIterator<Item = (String, String)> + use<> {
+    dotenv::parse(text, known).0.into_iter().map(|one| (one.name, one.value))
+}
+
+/// A variable of the environment, else of the file `.env` in a folder.
+pub(crate) fn dotenv_variable(inputs: &dyn Inputs, dir: &Path, name: &str) -> Option<String> {
+    let own = || {
+        let text = inputs.read(&dir.join(".env")).ok()?;
+        let mut all = parse_dotenv(&text, &|name| inputs.env(name));
+        all.rfind(|(known, _)| known == name).map(|(_, value)| value)
+    };
+    inputs.env(name).or_else(own)
+}
+
 /// `path` from the folder `dir`, without `.` and with as few `..` as possible.
-pub(crate) fn join(dir: &Path, path: &str) -> PathBuf {
+pub(crate) fn join(dir: &Path, path: impl AsRef<Path>) -> PathBuf {
     let mut parts: Vec<Component<'_>> = Vec::new();
     let joined = dir.join(path);
     for part in joined.components() {

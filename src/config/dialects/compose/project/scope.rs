@@ -1,26 +1,13 @@
-//! One file of a project: its tree, its override, its variables.
+//! One file of a project: its tree and its variables.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::merge::merge;
 use super::reader::{LabelError, Reader, Variables, join};
 use crate::config::decode::Text;
 use crate::config::syntax::Node;
 
-/// The default names of compose files. `docker compose` merges an override only into these.
-pub(super) const NAMES: [&str; 4] =
-    ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
-
-const OVERRIDES: [&str; 4] = [
-    "compose.override.yaml",
-    "compose.override.yml",
-    "docker-compose.override.yml",
-    "docker-compose.override.yaml",
-];
-
-/// One file, or a file with its overrides, as one tree.
+/// One file, or several files that are merged, as one tree.
 pub(super) struct Scope {
     pub(super) path: PathBuf,
     pub(super) root: Rc<Node>,
@@ -42,32 +29,6 @@ impl Scope {
         }
         Ok(join(self.dir(), &written.text))
     }
-}
-
-/// Merges the override beside a file with a default name into it, as `docker compose` does.
-pub(super) fn with_override(
-    reader: &mut Reader<'_>,
-    path: &Path,
-    root: Node,
-    variables: &Variables,
-) -> Option<Node> {
-    if !path.file_name().is_some_and(|name| NAMES.iter().any(|known| name == *known)) {
-        return Some(root);
-    }
-    for name in OVERRIDES {
-        let path = path.with_file_name(name);
-        match reader.tree(&path, variables) {
-            Ok(over) => return Some(merge(root, over?)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                reader
-                    .report
-                    .error_without_place(format!("{} cannot be read: {error}", path.display()), None);
-                return None;
-            }
-        }
-    }
-    Some(root)
 }
 
 /// The variables of an included file. Those of the including file come before its own.
