@@ -42,9 +42,7 @@ pub(crate) fn read(
             rejected.extend(is_rejected.then_some((index, number)));
         }
         if all.len() == before && bad == rejected.len() && (projects.len() == 1 || !map.runs_gate(index)) {
-            let message = "no service here has a label `smolgate.host`: nothing is routed";
-            let hint = "add `labels: { smolgate.host: NAME, smolgate.port: PORT }` to one";
-            reader.report.warning(Some(project.span), message, hint);
+            nothing_is_routed(&mut reader, project);
         }
     }
     rejected.extend(conflicts::reject(&mut all, reader.report));
@@ -52,6 +50,14 @@ pub(crate) fn read(
     source.files.append(&mut reader.files);
     source.rejected_services = rejected.len();
     listeners::add(&mut source.listeners, &Compose { span, http_port, https, routes: all }, report);
+}
+
+/// Warns of a project without a route. The hint for services for another proxy says how to write theirs.
+fn nothing_is_routed(reader: &mut Reader<'_>, project: &Project) {
+    let message = "no service here has a label `smolgate.host`: nothing is routed";
+    let hint = service::hint_for_another_proxy(reader, project)
+        .unwrap_or_else(|| "add `labels: { smolgate.host: NAME, smolgate.port: PORT }` to one".to_owned());
+    reader.report.warning(Some(project.span), message, hint);
 }
 
 fn projects(files: Vec<Vec<ConfigFile>>, reader: &mut Reader<'_>) -> Vec<Project> {
