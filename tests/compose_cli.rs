@@ -1,5 +1,7 @@
 //! Compose files on the command line: the real program, its output and its exit codes.
 
+#![cfg(feature = "compose")]
+
 mod support;
 
 use std::fs;

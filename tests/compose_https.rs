@@ -1,6 +1,8 @@
 //! Labels over real sockets, on one port: services whose TLS the gate terminates, and services with `passthrough`.
 //! Requests in the clear are tested too.
 
+#![cfg(feature = "compose")]
+
 mod support;
 
 use std::io::{Read, Write};

@@ -4,6 +4,8 @@
 //! that a person would name. An input that names no file is `compose.yaml`. A first line `# NAME=value ...` is the
 //! environment; a word `--compose=NAME` in it is the option, and then no other file is loaded.
 
+#![cfg(feature = "compose")]
+
 mod support;
 
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! A gate that gets its routes from labels, over real sockets.
 
+#![cfg(feature = "compose")]
+
 mod support;
 
 use std::sync::{Arc, Mutex};

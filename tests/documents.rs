@@ -6,6 +6,18 @@
 //! And what the documentation says of the code must be there: files it names, names it looks for in
 //! them, links, and quotes, which open with `rust` and the path of the file. The front page, `docs/README.md`,
 //! must list every page and every question.
+//!
+//! Tables of keys, labels, reasons, metrics, paths and verbs are compared with the code in both directions
+//! ([`reference`]).
+
+#![cfg(all(feature = "compose", feature = "demo"))]
+
+mod internal_support;
+#[path = "documents/reference.rs"]
+mod reference;
+mod support;
+#[path = "documents/tables.rs"]
+mod tables;
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,8 @@
 //! A compose file is edited a hundred times with a reload after each edit, under clients of every kind. No
 //! client is refused, cut off or misrouted, and no resource grows.
 
+#![cfg(feature = "compose")]
+
 mod support;
 
 #[path = "endurance/backend.rs"]

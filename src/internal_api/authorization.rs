@@ -1,11 +1,10 @@
-//! Who may ask: the token, and pages in a browser that should not. Sans-IO.
+//! Authorization of requests to the internal API: the token, and pages of other sites in a browser. Sans-IO.
 //!
-//! A browser sends requests on behalf of any page it shows. Two ways lead from a foreign page to an
-//! API on this machine: it asks across sites, which the browser marks (`Sec-Fetch-Site`, `Origin`,
-//! `Referer`) unless the page had the marks left out, or its own name is made to point here ("DNS
-//! rebinding"), so that for the browser it is the same site. The second shows in `Host` alone: a foreign
-//! name with a domain. Tools such as curl or Prometheus may use any name and need no marks; a browser
-//! is told by fields that only browsers send.
+//! A browser sends requests on behalf of any page that it shows. A foreign page can reach an API on this machine
+//! in two ways. It asks across sites: the browser marks such a request (`Sec-Fetch-Site`, `Origin`, `Referer`),
+//! unless the page has the marks left out. Or its own name is made to point here ("DNS rebinding"), so that the
+//! browser takes both for one site. Only `Host` shows the second way: it is a foreign name with a domain. Tools such
+//! as curl or Prometheus may use any name and need no marks. Fields that only browsers send identify a browser.
 
 use std::hint::black_box;
 use std::net::IpAddr;
@@ -23,8 +22,8 @@ pub(super) fn has_token(request: &Request, token: &Secret) -> bool {
     all_values(request, "authorization", is_token) == Some(true)
 }
 
-/// Compares in a time that depends on the lengths alone: every byte is looked at, whether the ones
-/// before it were equal or not. The length of a token is no secret worth keeping.
+/// Compares in a time that depends on the lengths alone: it reads every byte, even after a difference. The length
+/// of a token need not be secret.
 fn equal(given: &[u8], expected: &[u8]) -> bool {
     if given.len() != expected.len() {
         return false;
@@ -35,9 +34,9 @@ fn equal(given: &[u8], expected: &[u8]) -> bool {
 
 /// Whether a browser may have sent this for a page of another site.
 ///
-/// Each mark of a browser that is there must name this site. A GET of a browser needs at least one: the
-/// browser leaves `Sec-Fetch-Site` out where the address is neither HTTPS nor loopback, and a page can
-/// have `Referer` left out. With another method the browser adds `Origin` (Fetch, section 3.2).
+/// Each mark of a browser must name this site. A GET of a browser needs at least one mark, because the browser
+/// leaves `Sec-Fetch-Site` out if the address is neither HTTPS nor loopback, and a page can have `Referer` left
+/// out. With another method the browser adds `Origin` (Fetch, section 3.2).
 pub(super) fn may_be_cross_site(request: &Request) -> bool {
     let is_own = |from: &str| {
         let authority = from.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or_default());
@@ -54,7 +53,7 @@ pub(super) fn may_be_cross_site(request: &Request) -> bool {
         || (is_unmarked && request.method() == Method::Get && is_of_a_browser(request))
 }
 
-/// Whether a browser asks under a name that may be anyone's.
+/// Whether a browser asks under a name that any site may have.
 pub(super) fn is_dns_rebinding(request: &Request) -> bool {
     is_of_a_browser(request) && all_values(request, "host", is_own_name) != Some(true)
 }
@@ -65,10 +64,10 @@ fn is_of_a_browser(request: &Request) -> bool {
     fields.any(|(name, value)| is_field_of_a_browser(name.as_str(), &value.as_str().to_ascii_lowercase()))
 }
 
-/// The same of one field, in small letters. The fetch of Node and Deno sends `Sec-Fetch-Mode: cors` and
+/// Whether only browsers send this field, in small letters. The fetch of Node and Deno sends `Sec-Fetch-Mode: cors` and
 /// `Accept-Language: *`, and Java's client asks for `text/html`: those are scripts.
 fn is_field_of_a_browser(name: &str, value: &str) -> bool {
-    /// In `Accept` where a page loads an image, a style sheet or media, and where a person opens a page.
+    /// In `Accept`, if a page loads an image, a style sheet or media, or if a person opens a page.
     const MEDIA: [&str; 7] =
         ["image/*", "image/avif", "image/webp", "text/css", "audio/*", "video/*", "application/xhtml+xml"];
     match name {
@@ -90,8 +89,8 @@ fn is_field_of_a_browser(name: &str, value: &str) -> bool {
     }
 }
 
-/// An address, `localhost` and what is under it, or a name without a dot, such as a container's:
-/// none of these can be registered by a stranger.
+/// Whether a stranger cannot register the name: an address, `localhost` and names below it, or a name without a
+/// dot, such as that of a container.
 fn is_own_name(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),

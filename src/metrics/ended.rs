@@ -51,7 +51,20 @@ impl<T> Names<T> {
 
 impl ListenerCounters {
     fn add(&self, ended: &Self) {
-        let Self { opened, closed, bytes_in, bytes_out, requests, duration, accept_errors, .. } = ended;
+        let Self {
+            opened,
+            closed,
+            bytes_in,
+            bytes_out,
+            requests,
+            duration,
+            accept_errors,
+            handshakes,
+            tunnels_begun,
+            tunnels_ended,
+            ends_tls,
+            protocol: _,
+        } = ended;
         // Add `opened` before `closed`, so that `closed` is never the larger one.
         self.opened.add(opened.get());
         self.closed.add(closed.get());
@@ -60,10 +73,10 @@ impl ListenerCounters {
         self.requests.add(requests.get());
         self.duration.add(duration);
         self.accept_errors.add(accept_errors.get());
-        add_each(&self.handshakes, &ended.handshakes);
-        self.tunnels_begun.add(ended.tunnels_begun.get());
-        add_each(&self.tunnels_ended, &ended.tunnels_ended);
-        self.ends_tls.add(ended.ends_tls.get());
+        add_each(&self.handshakes, handshakes);
+        self.tunnels_begun.add(tunnels_begun.get());
+        add_each(&self.tunnels_ended, tunnels_ended);
+        self.ends_tls.add(ends_tls.get());
     }
 }
 

@@ -144,30 +144,44 @@ struct ListenerSum {
 
 impl ListenerSum {
     fn add(&mut self, one: &ListenerCounters) {
+        let ListenerCounters {
+            opened,
+            closed,
+            bytes_in,
+            bytes_out,
+            requests,
+            duration,
+            accept_errors,
+            handshakes,
+            tunnels_begun,
+            tunnels_ended,
+            ends_tls,
+            protocol,
+        } = one;
         // Read `closed` before `opened`. Else the difference could be -1.
-        let closed = one.closed.get();
-        let opened = one.opened.get();
+        let closed = closed.get();
+        let opened = opened.get();
         self.closed += closed;
         self.opened += opened;
-        if one.protocol == "tcp" {
+        if *protocol == "tcp" {
             self.tcp_closed += closed;
             self.tcp_opened += opened;
         }
-        self.bytes_in += one.bytes_in.get();
-        self.bytes_out += one.bytes_out.get();
-        self.requests += one.requests.get();
-        self.accept_errors += one.accept_errors.get();
-        self.http |= one.protocol == "http";
-        self.tls |= one.ends_tls.get() > 0;
-        for (sum, count) in self.handshakes.iter_mut().zip(&one.handshakes) {
+        self.bytes_in += bytes_in.get();
+        self.bytes_out += bytes_out.get();
+        self.requests += requests.get();
+        self.accept_errors += accept_errors.get();
+        self.http |= *protocol == "http";
+        self.tls |= ends_tls.get() > 0;
+        for (sum, count) in self.handshakes.iter_mut().zip(handshakes) {
             *sum += count.get();
         }
         // Read the ends before the starts, for the reason above.
-        for (sum, count) in self.tunnels_ended.iter_mut().zip(&one.tunnels_ended) {
+        for (sum, count) in self.tunnels_ended.iter_mut().zip(tunnels_ended) {
             *sum += count.get();
         }
-        self.tunnels_begun += one.tunnels_begun.get();
-        self.duration.add(&one.duration);
+        self.tunnels_begun += tunnels_begun.get();
+        self.duration.add(duration);
     }
 
     fn open(&self) -> u64 {
@@ -184,9 +198,10 @@ struct UpstreamSum {
 
 impl UpstreamSum {
     fn add(&mut self, one: &UpstreamCounters) {
-        self.opened += one.opened.get();
-        self.reused += one.reused.get();
-        self.failed += one.failed.get();
+        let UpstreamCounters { opened, reused, failed } = one;
+        self.opened += opened.get();
+        self.reused += reused.get();
+        self.failed += failed.get();
     }
 }
 

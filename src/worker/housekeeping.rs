@@ -14,7 +14,7 @@ pub(super) trait Keeper {
     fn tidy(&self);
 }
 
-/// The collections that a worker's housekeeping visits.
+/// The collections that a worker's housekeeping covers.
 #[derive(Default)]
 pub(super) struct Household {
     /// The keepers that do not belong to the worker itself.

@@ -1,0 +1,247 @@
+//! The tables of the documentation and those of the code: each has what the other has.
+//!
+//! The code tells what it knows by its own words: the message about an unknown key lists the keys, the help lists the
+//! verbs, the internal API its paths. Labels stand in a table of the source.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+use std::time::Duration;
+
+use smolgate::metrics::{CertificateExpiry, Counters, ProcessStats};
+use smolgate::reason::Reason;
+
+use crate::internal_support::Api;
+use crate::support::keys::known_keys;
+use crate::tables::{Row, page, rows, same, section, words_of_code};
+
+/// Pages of which a table names a key in its first column, by the heading of the table, and the mappings that have
+/// these keys.
+const KEY_TABLES: [(&str, &str, &[&str]); 7] = [
+    ("docs/config.md", "Top level", &["a configuration"]),
+    ("docs/config.md", "The internal API", &["the internal API"]),
+    ("docs/config.md", "Listeners", &["an HTTP listener", "a TCP listener"]),
+    ("docs/config.md", "Rules", &["a rule"]),
+    ("docs/config.md", "Upstreams and targets", &["an upstream"]),
+    ("docs/tls.md", "The keys", &["`tls` of a listener"]),
+    ("docs/passthrough.md", "The keys", &["a rule"]),
+];
+
+/// Mappings without a table, and the section with all of their keys.
+const KEYS_IN_PROSE: [(&str, &str, &str); 10] = [
+    ("`http_config`", "docs/config.md", "Listeners"),
+    ("`tcp`", "docs/config.md", "Listeners"),
+    ("an access log", "docs/config.md", "Top level"),
+    ("a redirect", "docs/config.md", "Rules"),
+    ("a response", "docs/config.md", "Rules"),
+    ("`pass`", "docs/config.md", "Rules"),
+    ("`redirect_to_https`", "docs/config.md", "Listeners"),
+    ("`tls`", "docs/config.md", "Upstreams and targets"),
+    ("a certificate", "docs/tls.md", "Where certificates are"),
+    ("`client_auth`", "docs/tls.md", "Certificates of clients"),
+];
+
+/// Every page with tables that users look things up in.
+const PAGES: [&str; 6] =
+    ["README.md", "docs/compose.md", "docs/config.md", "docs/http.md", "docs/internal-api.md", "docs/tls.md"];
+
+fn owned<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// The code in the first column of the tables that `wanted` chooses.
+fn first_column(rows: &[Row], wanted: impl Fn(&Row) -> bool) -> BTreeSet<String> {
+    owned(rows.iter().filter(|row| wanted(row)).flat_map(|row| row.code(0)))
+}
+
+#[test]
+fn keys_of_the_configuration_are_in_their_tables_and_no_others() {
+    let known = known_keys();
+    let keys = |what: &str| known.get(what).unwrap_or_else(|| panic!("no mapping is {what}"));
+    let mut written: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (name, heading, mappings) in KEY_TABLES {
+        let is_here = |row: &Row| row.heading == heading && row.title.starts_with("key");
+        let table = first_column(&rows(&page(name)), is_here);
+        assert!(!table.is_empty(), "{name} has no table of keys under `{heading}`");
+        let of_code: BTreeSet<String> = mappings.iter().flat_map(|what| keys(what).clone()).collect();
+        let invented: Vec<_> = table.difference(&of_code).collect();
+        assert!(invented.is_empty(), "{name}, {heading}: {mappings:?} has no {invented:?}");
+        mappings.iter().for_each(|what| written.entry(what).or_default().extend(table.clone()));
+    }
+    for (what, name, heading) in KEYS_IN_PROSE {
+        written.entry(what).or_default().extend(words_of_code(&section(&page(name), heading)));
+    }
+    for (what, keys) in &known {
+        let written = written.get(&**what).unwrap_or_else(|| panic!("no page has the keys of {what}"));
+        let missing: Vec<_> = keys.difference(written).collect();
+        assert!(missing.is_empty(), "no table and no section has {missing:?} of {what}");
+    }
+}
+
+/// The labels of compose files by their key, from rows `("name", Key::..., With::...)` of the source. The first name
+/// of a key is its main one.
+fn labels() -> BTreeMap<String, Vec<String>> {
+    let source = page("src/config/dialects/compose/labels.rs");
+    let table = source.split("const KEYS:").nth(1).and_then(|rest| rest.split("];").next());
+    let mut labels: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for row in table.expect("the table of labels").lines() {
+        let cells = row.trim().strip_prefix("(\"").and_then(|row| row.split_once("\", "));
+        if let Some((name, key)) = cells {
+            let key = key.split(", With").next().unwrap_or(key);
+            labels.entry(key.to_owned()).or_default().push(name.to_owned());
+        }
+    }
+    assert!(labels.len() > 10, "{labels:?}");
+    labels
+}
+
+#[test]
+fn labels_of_compose_files_are_in_their_tables_and_no_others() {
+    let page = page("docs/compose.md");
+    let written = first_column(&rows(&page), |row| row.title == "label");
+    let section = section(&page, "Labels");
+    let mut main = BTreeSet::new();
+    for names in labels().into_values() {
+        let (first, others) = names.split_first().expect("a name");
+        main.insert(format!("smolgate.{first}"));
+        // Other names of a label stand beside the tables.
+        let missing = others.iter().find(|name| !section.contains(&format!("`{name}`")));
+        assert_eq!(missing, None, "the section of labels has not this name of {first}");
+    }
+    same("labels", &main, &written);
+}
+
+#[test]
+fn reasons_are_in_their_table_and_no_others() {
+    let of_code = Reason::ALL.iter().map(|reason| {
+        let error = reason.proxy_error();
+        let error = if error.is_empty() { String::new() } else { format!("`{error}`") };
+        format!("| `{}` | {} | {error} | {} |", reason.code(), reason.status(), reason.explain())
+    });
+    let table: Vec<String> = of_code.collect();
+    let http = page("docs/http.md");
+    let written: BTreeSet<String> =
+        owned(section(&http, "Every reason").lines().filter(|line| line.starts_with("| `")));
+    same("reasons", &table.iter().cloned().collect(), &written);
+    // Any other column with that name has codes of reasons too.
+    let codes = owned(Reason::ALL.iter().map(|reason| reason.code()));
+    for name in PAGES {
+        let text = page(name);
+        let mut column = None;
+        for line in text.lines() {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            column =
+                column.filter(|_| line.starts_with('|')).or(cells.iter().position(|cell| *cell == "reason"));
+            let cell = column.and_then(|column| cells.get(column).copied()).unwrap_or_default();
+            let unknown = crate::code_spans(cell).find(|code| !codes.contains(*code));
+            assert_eq!(unknown, None, "{name} has a reason that is none: {line}");
+        }
+    }
+}
+
+/// A page with every series: name, kind, labels.
+fn metrics() -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let counters = Counters::new();
+    let worker = counters.worker();
+    let web = worker.listener(&"web".into(), "http");
+    web.ends_tls.add(1);
+    web.duration.observe(Duration::from_millis(3));
+    worker.rule(&"web".into(), &"all".into()).exchange("GET", 200);
+    worker.upstream(&"api".into()).opened.add(1);
+    let certificate = CertificateExpiry { listener: "web".into(), name: "a".into(), expires: 0 };
+    counters.set_certificates(vec![certificate], 0);
+    let page = counters.render(ProcessStats::read().as_ref());
+    let mut metrics = BTreeMap::new();
+    for family in page.split("# TYPE ").skip(1) {
+        let (head, samples) = family.split_once('\n').expect("a line");
+        let (name, kind) = head.split_once(' ').expect("a name and a kind");
+        let series =
+            samples.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name}"));
+        let labels = series
+            .split_once('{')
+            .and_then(|(_, rest)| rest.split_once('}'))
+            .map_or("", |(labels, _)| labels);
+        let labels = labels
+            .split(',')
+            .filter_map(|label| Some(label.split_once('=')?.0))
+            .filter(|label| *label != "le");
+        metrics.insert(name.to_owned(), (kind.to_owned(), owned(labels)));
+    }
+    metrics
+}
+
+#[test]
+fn metrics_are_in_their_tables_with_kind_and_labels_and_no_others() {
+    let of_code = metrics();
+    assert!(of_code.len() > 20, "{of_code:?}");
+    let mut written = BTreeSet::new();
+    for row in rows(&page("docs/internal-api.md")).iter().filter(|row| row.title == "name") {
+        for name in row.code(0).filter(|name| *name != "process_*") {
+            let (kind, labels) = of_code.get(name).unwrap_or_else(|| panic!("no metric is {name}"));
+            assert_eq!((&row.cells[1], &owned(row.code(2))), (kind, labels), "{name}");
+            written.insert(name.to_owned());
+        }
+    }
+    for row in rows(&page("docs/tls.md")).iter().filter(|row| row.title == "where") {
+        for series in row.code(0).filter(|code| code.starts_with("smolgate_")) {
+            let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+            let labels = labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty());
+            let (_, known) = of_code.get(name).unwrap_or_else(|| panic!("no metric is {name}"));
+            assert_eq!(&owned(labels), known, "{name}");
+            written.insert(name.to_owned());
+        }
+    }
+    // Those of the process are `process_*`, and not on every system.
+    let ours = of_code.into_keys().filter(|name| !name.starts_with("process_")).collect();
+    same("metrics", &ours, &written);
+}
+
+#[test]
+fn paths_of_the_internal_api_are_in_their_tables_with_their_methods_and_no_others() {
+    let api = Api::start();
+    let list = api.ask("GET /", "").body;
+    let paths =
+        owned(list.lines().filter_map(|line| line.split(' ').next()).filter(|path| path.starts_with('/')));
+    assert!(paths.len() > 5, "{list}");
+    let pages = ["docs/internal-api.md", "README.md"].map(page);
+    for text in &pages {
+        same("paths", &paths, &first_column(&rows(text), |row| row.title == "path"));
+    }
+    for row in rows(&pages[0]).iter().filter(|row| row.title == "path") {
+        let path = row.code(0).next().expect("a path");
+        let refused = api.ask(&format!("PUT {path}"), "");
+        assert!(refused.has(&format!("allow: {}", row.cells[1])), "{path}: {}", refused.head);
+    }
+}
+
+/// The help of the program, or of a verb.
+fn help(verb: Option<&str>) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_smolgate")).args(verb).arg("--help").output();
+    String::from_utf8(output.expect("the program runs").stdout).expect("text")
+}
+
+/// Whether a help has an option, such as `-X` or `--restart`.
+fn has_option(help: &str, option: &str) -> bool {
+    help.split(|char: char| !char.is_ascii_alphanumeric() && char != '-').any(|word| word == option)
+}
+
+#[test]
+fn verbs_are_in_the_table_of_the_readme_with_options_that_they_have_and_no_others() {
+    let program = help(None);
+    let list =
+        program.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a list");
+    let verbs = list.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    let verbs = owned(verbs.filter(|verb| !verb.is_empty() && *verb != "help"));
+    assert!(verbs.len() > 8, "{list}");
+    let mut written = BTreeSet::new();
+    for row in rows(&page("README.md")).iter().filter(|row| row.title == "command") {
+        let of_row: Vec<&str> = row.code(0).filter_map(|span| span.split(' ').nth(1)).collect();
+        let helps: Vec<String> =
+            of_row.iter().map(|verb| help(Some(verb))).chain([program.clone()]).collect();
+        for option in row.code(1).filter(|span| span.starts_with('-')) {
+            let option = option.split(' ').next().expect("a word");
+            assert!(helps.iter().any(|help| has_option(help, option)), "{of_row:?} has no {option}");
+        }
+        written.extend(owned(of_row));
+    }
+    same("verbs", &verbs, &written);
+}
