@@ -140,6 +140,35 @@ GET http://web.example.com/a on listener http (:80)
 }
 
 #[test]
+fn hosts_in_unicode_are_shown_in_both_forms() {
+    let labels = "smolgate.host: 'München.example, *.bücher.example', smolgate.port: 80, smolgate.redirect_from: xn--strae-oqa.example";
+    let place =
+        Place::with(&[("compose.yaml", &format!("services: {{ web: {{ labels: {{ {labels} }} }} }}\n"))]);
+    let out = place.run("routes").fine();
+    for told in [
+        "xn--strae-oqa.example (straße.example) ",
+        "redirect 301 -> http://xn--mnchen-3ya.example ",
+        "xn--mnchen-3ya.example (münchen.example) ",
+        "*.xn--bcher-kva.example (*.bücher.example) ",
+    ] {
+        assert!(out.contains(told), "{told}: {out}");
+    }
+    for url in [
+        "http://münchen.example/",
+        "http://MÜNCHEN.example:80/",
+        "xn--mnchen-3ya.example",
+        "a.bücher.example",
+    ] {
+        let out = place.run(&format!("explain {url}")).fine();
+        assert!(out.contains("wins -> http://web"), "{out}");
+        assert_eq!(out.contains("note: clients write the host as "), !url.is_ascii(), "{out}");
+    }
+    let bad = "services: { web: { labels: { smolgate.host: ﬁsch.example, smolgate.port: 80 } } }\n";
+    let err = Place::with(&[("compose.yaml", bad)]).run("check").failed(1);
+    assert!(err.contains("`ﬁsch.example` holds a character") && err.contains("xn--..."), "{err}");
+}
+
+#[test]
 fn both_listeners_show_the_line_of_the_label() {
     let mail = "  mail:\n    labels:\n      smolgate.host: mail.example.com\n      smolgate.port: 993\n      smolgate.port.http: 80\n      smolgate.passthrough: true\n";
     let place = Place::with(&[("compose.yaml", &format!("{WEB}{mail}"))]);

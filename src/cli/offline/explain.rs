@@ -81,6 +81,9 @@ fn story<'a>(plan: &'a Plan, asked: &Asked, question: &Question) -> Result<Story
     if !accepted.note.is_empty() {
         text.push_str(&format!("  note: {}\n", accepted.note));
     }
+    if !question.url.contains(&asked.authority) {
+        text.push_str(&format!("  note: clients write the host as {}\n", asked.host));
+    }
     Ok(on_listener(plan, listener, asked, &question.method).after(&text))
 }
 

@@ -50,9 +50,13 @@ fn table(plan: &Plan) -> String {
     format!("{}\n{}", output::columns(&rows), output::columns(&before))
 }
 
-/// The hosts of a rule in one word; `*` for any.
+/// The hosts of a rule; `*` for any. A name with a form in Unicode has it behind it.
 pub(super) fn hosts(rule: &Rule) -> String {
-    let hosts: Vec<String> = rule.hosts.iter().map(HostPattern::to_string).collect();
+    let host = |host: &HostPattern| match host.unicode() {
+        Some(unicode) => format!("{host} ({unicode})"),
+        None => host.to_string(),
+    };
+    let hosts: Vec<String> = rule.hosts.iter().map(host).collect();
     if hosts.is_empty() { "*".to_owned() } else { hosts.join(",") }
 }
 

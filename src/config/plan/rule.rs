@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::origin::Origin;
 use super::upstream::UpstreamId;
+use crate::http::idn;
 
 /// A match and one action.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +57,14 @@ pub enum HostPattern {
 }
 
 impl HostPattern {
+    /// The pattern with its name in Unicode, if that is another form.
+    pub fn unicode(&self) -> Option<String> {
+        match self {
+            HostPattern::Exact(host) => idn::to_unicode(host),
+            HostPattern::Wildcard(suffix) => idn::to_unicode(suffix).map(|suffix| format!("*.{suffix}")),
+        }
+    }
+
     /// The wildcard that takes this host as well: `*.example.com` for `a.example.com`. A wildcard has none.
     pub fn wildcard_over(&self) -> Option<HostPattern> {
         match self {
