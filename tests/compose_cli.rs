@@ -304,6 +304,7 @@ const ENVIRONMENT: &str = "    environment:
       SMOLGATE_HTTPS_ENABLED: 'true'
       SMOLGATE_HTTP_PORT: 8080
       SMOLGATE_ACME_DIR: /project/certs
+      SMOLGATE_ACCESS_LOG: /var/log/access.log
 ";
 
 /// The verbs that run on the host check the gate that will run in its container: the variables of its service count
@@ -316,7 +317,7 @@ fn the_environment_of_the_gates_own_service_counts() {
         assert!(out.contains("http (:8080)") && out.contains("https (:443)"), "{line}: {out}");
     }
     let out = place.run("adapt").fine();
-    assert!(out.contains("path: \"certs\""), "{out}");
+    assert!(out.contains("path: \"certs\"") && !out.contains("access.log"), "{out}");
     let out = place.run("explain http://web.test:8080/").fine();
     assert!(out.contains("308 to https://web.test/"), "{out}");
     let err = place.run("check").failed(1);

@@ -12,10 +12,10 @@ use super::route::Route;
 use super::service;
 use super::sets;
 use crate::config::described::DescribedGate;
-use crate::config::diagnostics::Report;
+use crate::config::diagnostics::{Report, Spanned};
 use crate::config::dialects::file::ConfigFile;
 use crate::config::inputs::Inputs;
-use crate::config::plan::Bind;
+use crate::config::plan::{AccessLog, AccessLogFormat, AccessLogTo, Bind};
 use crate::config::source::Source;
 use crate::config::values::environment::{self, Variable};
 use crate::config::values::target;
@@ -46,6 +46,9 @@ pub(crate) fn read(
         }
     }
     rejected.extend(conflicts::reject(&mut all, reader.report));
+    if let Some(value) = access_log(reader.inputs) {
+        source.access_log = Some(Spanned { value, span });
+    }
     let http_port = port(&mut reader, "HTTP_PORT");
     source.files.append(&mut reader.files);
     source.rejected_services = rejected.len();
@@ -99,6 +102,17 @@ fn https(reader: &mut Reader<'_>) -> Https {
 
 /// The default folder of certificates, relative to where the gate was started.
 const CERTIFICATES: &str = "./certs";
+
+/// The access log of the environment: `stdout`, `off` or a path.
+fn access_log(inputs: &dyn Inputs) -> Option<Option<AccessLog>> {
+    let Variable { value, .. } = environment::variable(inputs, "ACCESS_LOG")?;
+    let to = match value.trim() {
+        "off" | "false" => return Some(None),
+        "stdout" => AccessLogTo::Stdout,
+        path => AccessLogTo::File(join(Path::new(""), path)),
+    };
+    Some(Some(AccessLog { to, format: AccessLogFormat::Json }))
+}
 
 /// A variable with an address to listen on.
 fn port(reader: &mut Reader<'_>, name: &str) -> Option<Bind> {
