@@ -265,7 +265,16 @@ fn answer(reason: Reason) -> String {
 fn outcome(case: &Case<'_, '_>, rule: &Rule) -> String {
     let Case { plan, asked, .. } = case;
     // `story` has asked `in_the_clear`, and the rest is what the rule matches.
-    let Rule { name: _, origin: _, hosts: _, path_prefix: _, methods: _, in_the_clear: _, action } = rule;
+    let Rule {
+        name: _,
+        origin: _,
+        hosts: _,
+        path_prefix: _,
+        methods: _,
+        in_the_clear: _,
+        access_log: _,
+        action,
+    } = rule;
     match action {
         Action::Proxy(proxy) => proxied(plan, rule, proxy, asked),
         Action::Redirect(redirect) => format!("{} to {}", redirect.status, location(redirect, asked)),

@@ -66,7 +66,16 @@ fn methods(rule: &Rule) -> String {
 
 fn action(plan: &Plan, rule: &Rule) -> String {
     // The other columns show the rest.
-    let Rule { name: _, origin: _, hosts: _, path_prefix: _, methods: _, in_the_clear, action } = rule;
+    let Rule {
+        name: _,
+        origin: _,
+        hosts: _,
+        path_prefix: _,
+        methods: _,
+        in_the_clear,
+        access_log: _,
+        action,
+    } = rule;
     let stays = if *in_the_clear { ", in the clear" } else { "" };
     let action = match action {
         Action::Proxy(proxy) => {
