@@ -131,6 +131,43 @@ fn a_connection_that_is_passed_through_in_the_clear() {
     expect(&scene.line(), &known);
 }
 
+/// A rule with `access_log: false` has no lines, whatever becomes of the connection. The rule behind it has.
+#[test]
+fn a_rule_may_have_no_lines() {
+    let config = r#"
+access_log: "{dir}/access.log"
+listeners:
+  - name: https
+    bind: "127.0.0.1:0"
+    tls: { certificates: "{dir}/ours.crt" }
+    rules:
+      - { host: mail.test, pass: "{target}", access_log: false }
+      - { host: evil.test, drop: true, access_log: false }
+  - name: http
+    bind: "127.0.0.1:0"
+    rules:
+      - { host: quiet.test, path_prefix: /tunnel, target: "{target}", access_log: false }
+      - { host: quiet.test, path_prefix: /dead, target: "{dead}", access_log: false }
+      - { host: quiet.test, access_log: false, respond: { body: quiet } }
+      - { name: loud, host: loud.test, access_log: true, respond: { body: loud } }
+"#;
+    let scene = scene(config, 5);
+    for (name, answer) in [("mail.test", &b"answer"[..]), ("evil.test", b"")] {
+        let mut client = scene.gate.client_of("https");
+        client.send(scene.authority.hello(name));
+        client.half_close();
+        assert_eq!(client.read_to_end().0, answer, "{name}");
+    }
+    let get = |host: &str, path: &str| {
+        scene.gate.client().exchange(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")).status()
+    };
+    assert_eq!((get("quiet.test", "/"), get("quiet.test", "/dead")), (200, 502));
+    // The target sends no response but bytes, so the exchange fails.
+    assert_eq!(get("quiet.test", "/tunnel"), 502);
+    assert_eq!(get("loud.test", "/"), 200);
+    assert_eq!(scene.line()["rule"], "loud");
+}
+
 #[test]
 fn a_connection_to_a_tcp_listener() {
     let scene = scene(CONFIG, 5);

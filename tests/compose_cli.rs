@@ -140,6 +140,35 @@ GET http://web.example.com/a on listener http (:80)
 }
 
 #[test]
+fn hosts_in_unicode_are_shown_in_both_forms() {
+    let labels = "smolgate.host: 'München.example, *.bücher.example', smolgate.port: 80, smolgate.redirect_from: xn--strae-oqa.example";
+    let place =
+        Place::with(&[("compose.yaml", &format!("services: {{ web: {{ labels: {{ {labels} }} }} }}\n"))]);
+    let out = place.run("routes").fine();
+    for told in [
+        "xn--strae-oqa.example (straße.example) ",
+        "redirect 301 -> http://xn--mnchen-3ya.example ",
+        "xn--mnchen-3ya.example (münchen.example) ",
+        "*.xn--bcher-kva.example (*.bücher.example) ",
+    ] {
+        assert!(out.contains(told), "{told}: {out}");
+    }
+    for url in [
+        "http://münchen.example/",
+        "http://MÜNCHEN.example:80/",
+        "xn--mnchen-3ya.example",
+        "a.bücher.example",
+    ] {
+        let out = place.run(&format!("explain {url}")).fine();
+        assert!(out.contains("wins -> http://web"), "{out}");
+        assert_eq!(out.contains("note: clients write the host as "), !url.is_ascii(), "{out}");
+    }
+    let bad = "services: { web: { labels: { smolgate.host: ﬁsch.example, smolgate.port: 80 } } }\n";
+    let err = Place::with(&[("compose.yaml", bad)]).run("check").failed(1);
+    assert!(err.contains("`ﬁsch.example` holds a character") && err.contains("xn--..."), "{err}");
+}
+
+#[test]
 fn both_listeners_show_the_line_of_the_label() {
     let mail = "  mail:\n    labels:\n      smolgate.host: mail.example.com\n      smolgate.port: 993\n      smolgate.port.http: 80\n      smolgate.passthrough: true\n";
     let place = Place::with(&[("compose.yaml", &format!("{WEB}{mail}"))]);
@@ -275,6 +304,7 @@ const ENVIRONMENT: &str = "    environment:
       SMOLGATE_HTTPS_ENABLED: 'true'
       SMOLGATE_HTTP_PORT: 8080
       SMOLGATE_ACME_DIR: /project/certs
+      SMOLGATE_ACCESS_LOG: /var/log/access.log
 ";
 
 /// The verbs that run on the host check the gate that will run in its container: the variables of its service count
@@ -287,7 +317,7 @@ fn the_environment_of_the_gates_own_service_counts() {
         assert!(out.contains("http (:8080)") && out.contains("https (:443)"), "{line}: {out}");
     }
     let out = place.run("adapt").fine();
-    assert!(out.contains("path: \"certs\""), "{out}");
+    assert!(out.contains("path: \"certs\"") && !out.contains("access.log"), "{out}");
     let out = place.run("explain http://web.test:8080/").fine();
     assert!(out.contains("308 to https://web.test/"), "{out}");
     let err = place.run("check").failed(1);

@@ -207,6 +207,20 @@ fn keys_of_rules_are_labels() {
     assert_eq!(scene.get("silent.test", "/").status(), 504);
 }
 
+/// A client sends a name in punycode. A Host in Unicode is refused, whatever the labels say.
+#[test]
+fn a_host_in_unicode_takes_requests_in_punycode() {
+    let upstream = Upstream::says("served");
+    let scene = Scene::start(&format!(
+        "services: {{ web: {{ labels: {{ smolgate.host: münchen.test, smolgate.target: '{}', smolgate.redirect_from: straße.test }} }} }}\n",
+        upstream.address()
+    ));
+    scene.get("xn--mnchen-3ya.test", "/").expect(200, "served");
+    assert_eq!(upstream.request().head.get("Host"), Some("xn--mnchen-3ya.test"));
+    assert_eq!(scene.get("xn--strae-oqa.test", "/x").get("Location"), Some("http://xn--mnchen-3ya.test/x"));
+    assert_eq!(scene.get("münchen.test", "/").status(), 400);
+}
+
 /// A service on the network of another one, or of a container, is reached under the name of that one.
 #[test]
 fn the_network_of_another_service_or_container_is_followed() {

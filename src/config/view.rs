@@ -164,7 +164,7 @@ fn write_http(out: &mut Yaml, http: &HttpListener, plan: &Plan) {
 }
 
 fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
-    let Rule { name, origin: _, hosts, path_prefix, methods, in_the_clear, action } = rule;
+    let Rule { name, origin: _, hosts, path_prefix, methods, in_the_clear, access_log, action } = rule;
     out.line(4, "name", quote(name));
     if !hosts.is_empty() {
         out.line(4, "host", list(hosts.iter()));
@@ -177,6 +177,9 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
     }
     if *in_the_clear {
         out.line(4, "in_the_clear", true);
+    }
+    if !*access_log {
+        out.line(4, "access_log", false);
     }
     match action {
         Action::Proxy(proxy) => write_proxy(out, proxy, plan),

@@ -9,6 +9,7 @@ use super::worker_state::WorkerState;
 use super::worker_upstreams::Upstreams;
 use crate::config::plan::{Action, HttpListener, Listener, Pass, Protocol, Rule, UpstreamId};
 use crate::http::HostKey;
+use crate::log::AccessLog;
 use crate::metrics::{ListenerCounters, RuleCounters};
 use crate::tls::{Admission, Terminator};
 use crate::worker::Worker;
@@ -123,6 +124,13 @@ impl ListenerSnapshot {
     /// The rule with that index.
     pub fn rule(&self, index: usize) -> Option<&Rule> {
         self.http()?.rules.get(index)
+    }
+
+    /// The access log, if there is one, unless the rule with this index has no lines in it.
+    pub fn access_log(&self, rule: Option<usize>) -> Option<&AccessLog> {
+        let log = self.generation.access.as_ref()?;
+        let is_silent = rule.and_then(|rule| self.rule(rule)).is_some_and(|rule| !rule.access_log);
+        (!is_silent).then_some(log)
     }
 
     /// Name of an upstream, used or not.

@@ -16,6 +16,7 @@ use crate::worker::Worker;
 pub(crate) struct TunnelContext {
     pub(crate) state: Rc<WorkerState>,
     pub(crate) counters: Arc<ListenerCounters>,
+    /// The access log, if there is one and the rule has lines in it.
     pub(crate) access: Option<AccessLog>,
     /// Name of the listener.
     pub(crate) listener: Arc<str>,
@@ -39,7 +40,7 @@ impl TunnelContext {
         Rc::new(Self {
             state: snapshot.state.clone(),
             counters: snapshot.counters.clone(),
-            access: snapshot.generation.access.clone(),
+            access: snapshot.access_log(place.1).cloned(),
             listener: snapshot.listener().name.clone(),
             place,
             rule: rule.cloned(),

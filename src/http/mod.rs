@@ -13,6 +13,7 @@ mod fields;
 mod list;
 
 pub(crate) mod authority;
+pub mod idn;
 mod loose_path;
 mod name;
 mod path;

@@ -44,6 +44,8 @@ struct Route<'a> {
     methods: Vec<&'a str>,
     #[serde(skip_serializing_if = "is_false")]
     in_the_clear: bool,
+    #[serde(skip_serializing_if = "is_true")]
+    access_log: bool,
     #[serde(flatten)]
     action: ActionView<'a>,
     /// The steps of a TCP listener before it connects to its target.
@@ -76,6 +78,10 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
+fn is_true(flag: &bool) -> bool {
+    *flag
+}
+
 /// The rules of all listeners in the order in which they are tried. An HTTP listener is an entry with the action
 /// `listen` before its rules. A TCP listener is one entry with the action `tcp`.
 fn routes(plan: &Plan) -> Vec<Entry<'_>> {
@@ -105,6 +111,7 @@ fn routes(plan: &Plan) -> Vec<Entry<'_>> {
                     path_prefix: None,
                     methods: Vec::new(),
                     in_the_clear: false,
+                    access_log: true,
                     action: ActionView::Tcp(pass_view(plan, pass)),
                     before,
                     origin,
@@ -122,7 +129,7 @@ fn rule_view<'a>(
     index: usize,
     rule: &'a Rule,
 ) -> Route<'a> {
-    let Rule { name, origin, hosts, path_prefix, methods, in_the_clear, action } = rule;
+    let Rule { name, origin, hosts, path_prefix, methods, in_the_clear, access_log, action } = rule;
     Route {
         listener,
         bind,
@@ -132,6 +139,7 @@ fn rule_view<'a>(
         path_prefix: Some(path_prefix),
         methods: methods.iter().map(|method| &**method).collect(),
         in_the_clear: *in_the_clear,
+        access_log: *access_log,
         action: action_view(plan, action),
         before: Vec::new(),
         origin: origin.to_string(),

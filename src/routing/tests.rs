@@ -20,6 +20,7 @@ pub(crate) fn rule(hosts: &[&str], path_prefix: &str, methods: &[&str]) -> Rule 
         path_prefix: path_prefix.into(),
         methods: methods.iter().map(|&method| Arc::from(method)).collect(),
         in_the_clear: false,
+        access_log: true,
         action: Action::Redirect(Redirect { to: "https://example.com".into(), status: 301 }),
     }
 }

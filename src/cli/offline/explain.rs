@@ -81,6 +81,9 @@ fn story<'a>(plan: &'a Plan, asked: &Asked, question: &Question) -> Result<Story
     if !accepted.note.is_empty() {
         text.push_str(&format!("  note: {}\n", accepted.note));
     }
+    if !question.url.contains(&asked.authority) {
+        text.push_str(&format!("  note: clients write the host as {}\n", asked.host));
+    }
     Ok(on_listener(plan, listener, asked, &question.method).after(&text))
 }
 
@@ -262,7 +265,16 @@ fn answer(reason: Reason) -> String {
 fn outcome(case: &Case<'_, '_>, rule: &Rule) -> String {
     let Case { plan, asked, .. } = case;
     // `story` has asked `in_the_clear`, and the rest is what the rule matches.
-    let Rule { name: _, origin: _, hosts: _, path_prefix: _, methods: _, in_the_clear: _, action } = rule;
+    let Rule {
+        name: _,
+        origin: _,
+        hosts: _,
+        path_prefix: _,
+        methods: _,
+        in_the_clear: _,
+        access_log: _,
+        action,
+    } = rule;
     match action {
         Action::Proxy(proxy) => proxied(plan, rule, proxy, asked),
         Action::Redirect(redirect) => format!("{} to {}", redirect.status, location(redirect, asked)),

@@ -50,9 +50,13 @@ fn table(plan: &Plan) -> String {
     format!("{}\n{}", output::columns(&rows), output::columns(&before))
 }
 
-/// The hosts of a rule in one word; `*` for any.
+/// The hosts of a rule; `*` for any. A name with a form in Unicode has it behind it.
 pub(super) fn hosts(rule: &Rule) -> String {
-    let hosts: Vec<String> = rule.hosts.iter().map(HostPattern::to_string).collect();
+    let host = |host: &HostPattern| match host.unicode() {
+        Some(unicode) => format!("{host} ({unicode})"),
+        None => host.to_string(),
+    };
+    let hosts: Vec<String> = rule.hosts.iter().map(host).collect();
     if hosts.is_empty() { "*".to_owned() } else { hosts.join(",") }
 }
 
@@ -62,7 +66,16 @@ fn methods(rule: &Rule) -> String {
 
 fn action(plan: &Plan, rule: &Rule) -> String {
     // The other columns show the rest.
-    let Rule { name: _, origin: _, hosts: _, path_prefix: _, methods: _, in_the_clear, action } = rule;
+    let Rule {
+        name: _,
+        origin: _,
+        hosts: _,
+        path_prefix: _,
+        methods: _,
+        in_the_clear,
+        access_log: _,
+        action,
+    } = rule;
     let stays = if *in_the_clear { ", in the clear" } else { "" };
     let action = match action {
         Action::Proxy(proxy) => {

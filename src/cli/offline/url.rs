@@ -2,7 +2,7 @@
 
 use crate::config::plan::{Bind, Listener, Plan, Protocol};
 use crate::gate::has_certificate;
-use crate::http::{FieldTable, HeadLimits, Refusal, match_path};
+use crate::http::{FieldTable, HeadLimits, Refusal, idn, match_path};
 use crate::http1::{HeadScan, parse_request};
 use crate::reason::Reason;
 
@@ -41,10 +41,11 @@ impl Asked {
         if authority.contains('@') {
             return Err("a user name in the URL never reaches a proxy: leave it out".to_owned());
         }
-        let (host, port) = split_authority(authority, if is_https == Some(true) { 443 } else { 80 })?;
+        let authority = in_ascii(authority);
+        let (host, port) = split_authority(&authority, if is_https == Some(true) { 443 } else { 80 })?;
         let (path, query) = tail.split_at(tail.find('?').unwrap_or(tail.len()));
         let path = if path.is_empty() { "/" } else { path };
-        let [authority, path, query] = [authority, path, query].map(str::to_owned);
+        let [path, query] = [path, query].map(str::to_owned);
         Ok(Asked { authority, host, port, is_https, path, query })
     }
 
@@ -86,6 +87,16 @@ pub(super) struct Routed {
     pub(super) path: Vec<u8>,
     /// The path as a target receives it.
     pub(super) raw_path: Vec<u8>,
+}
+
+/// The authority as clients send it: a host in Unicode becomes its form in punycode. A host without such a form stays
+/// as it is.
+fn in_ascii(authority: &str) -> String {
+    let (host, port) = authority.split_at(authority.rfind(':').unwrap_or(authority.len()));
+    match idn::to_ascii(host).filter(|_| !host.is_ascii()) {
+        Some(ascii) => ascii + port,
+        None => authority.to_owned(),
+    }
 }
 
 fn split_authority(authority: &str, default_port: u16) -> Result<(String, u16), String> {
@@ -185,6 +196,7 @@ mod tests {
             ("http://[::1]:81/x", "[::1]", 81, "/x", ""),
             ("http://[::1]", "[::1]", 80, "/", ""),
             ("http://h:/", "h", 80, "/", ""),
+            ("http://MÜNCHEN.example:81/x", "xn--mnchen-3ya.example", 81, "/x", ""),
         ] {
             let asked = Asked::read(url).unwrap();
             let read = (asked.host.as_str(), asked.port, asked.path.as_str(), asked.query.as_str());

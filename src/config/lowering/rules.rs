@@ -77,6 +77,7 @@ pub(super) fn lower(
                 path_prefix,
                 methods: source.methods,
                 in_the_clear: source.in_the_clear,
+                access_log: source.access_log,
                 action,
             });
         }

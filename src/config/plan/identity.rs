@@ -48,9 +48,18 @@ impl Hash for RuleIdentity<'_> {
     }
 }
 
-/// Everything of a rule except its action, its name and its place.
+/// Everything of a rule except its action, its name and its place, and whether it is logged.
 fn matched(rule: &Rule) -> impl Hash + Eq {
-    let Rule { name: _, origin: _, hosts: _, path_prefix: _, methods: _, in_the_clear, action: _ } = rule;
+    let Rule {
+        name: _,
+        origin: _,
+        hosts: _,
+        path_prefix: _,
+        methods: _,
+        in_the_clear,
+        access_log: _,
+        action: _,
+    } = rule;
     (rule.matcher(), in_the_clear)
 }
 

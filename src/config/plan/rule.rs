@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::origin::Origin;
 use super::upstream::UpstreamId;
+use crate::http::idn;
 
 /// A match and one action.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +23,8 @@ pub struct Rule {
     pub methods: Vec<Arc<str>>,
     /// Requests in the clear come to this rule in spite of `redirect_to_https`.
     pub in_the_clear: bool,
+    /// Whether its exchanges and connections have lines in the access log, if there is one.
+    pub access_log: bool,
     /// The action.
     pub action: Action,
 }
@@ -41,7 +44,16 @@ impl Rule {
     /// Everything that a request has to match. Code that compares or shows it names every field, so that the
     /// compiler finds it when there is another.
     pub fn matcher(&self) -> Matcher<'_> {
-        let Rule { name: _, origin: _, hosts, path_prefix, methods, in_the_clear: _, action: _ } = self;
+        let Rule {
+            name: _,
+            origin: _,
+            hosts,
+            path_prefix,
+            methods,
+            in_the_clear: _,
+            access_log: _,
+            action: _,
+        } = self;
         Matcher { hosts, path_prefix, methods }
     }
 }
@@ -56,6 +68,14 @@ pub enum HostPattern {
 }
 
 impl HostPattern {
+    /// The pattern with its name in Unicode, if that is another form.
+    pub fn unicode(&self) -> Option<String> {
+        match self {
+            HostPattern::Exact(host) => idn::to_unicode(host),
+            HostPattern::Wildcard(suffix) => idn::to_unicode(suffix).map(|suffix| format!("*.{suffix}")),
+        }
+    }
+
     /// The wildcard that takes this host as well: `*.example.com` for `a.example.com`. A wildcard has none.
     pub fn wildcard_over(&self) -> Option<HostPattern> {
         match self {

@@ -24,6 +24,7 @@ pub(crate) struct RuleSource {
     pub(crate) methods: Vec<Arc<str>>,
     /// Whether `redirect_to_https` exempts it.
     pub(crate) in_the_clear: bool,
+    pub(crate) access_log: bool,
     /// `None` if it was wrong, which was reported.
     pub(crate) action: Option<ActionSource>,
 }
@@ -101,6 +102,7 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
     let path = fields.parsed("path_prefix", pattern::path_prefix);
     let methods = fields.field("methods", |decoder, node| Some(decoder.parsed_many(node, pattern::method)));
     let in_the_clear = fields.flag("in_the_clear");
+    let access_log = fields.field("access_log", Decoder::flag).is_none_or(|flag| flag.value);
     let whole = fields.at("path_prefix").is_none() || path.as_ref().is_some_and(|path| &*path.value == "/");
     let action = action(&mut fields, whole);
     let span = fields.span;
@@ -112,6 +114,7 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
         path_prefix: path.map(|path| path.value),
         methods: values(methods),
         in_the_clear,
+        access_log,
         action,
     })
 }

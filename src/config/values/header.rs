@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::target;
 use super::value_error::ValueError;
-use crate::http::{Name, is_token};
+use crate::http::{Name, idn, is_token};
 
 /// The name of a field that a rule may set. A field that frames the message or belongs to the connection (RFC
 /// 9110, 7.6.1; RFC 9112, 6) is refused, because the gate writes it itself. With two of them, two recipients would
@@ -31,8 +31,12 @@ pub(crate) fn field_value(text: &str) -> Result<Arc<str>, ValueError> {
     if text.len() > 8_192 { Err(ValueError::new("is longer than 8192 bytes")) } else { Ok(text.into()) }
 }
 
-/// The target of a redirect: an absolute `http` or `https` URL, or a path.
+/// The target of a redirect: an absolute `http` or `https` URL, or a path. A host in Unicode becomes its form in
+/// punycode.
 pub(crate) fn location(text: &str) -> Result<Arc<str>, ValueError> {
+    if let Some(text) = with_ascii_host(text) {
+        return location(&text);
+    }
     if !text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte)) {
         return Err(ValueError::hint(
             "holds a character that no URL carries",
@@ -58,12 +62,22 @@ pub(crate) fn location(text: &str) -> Result<Arc<str>, ValueError> {
     Ok(text.into())
 }
 
+/// The URL with its host in punycode, if the host has another form.
+fn with_ascii_host(text: &str) -> Option<String> {
+    let start = text.find("://")? + "://".len();
+    let rest = &text[start..];
+    let host = &rest[..rest.find(['/', '?', '#', ':', '@']).unwrap_or(rest.len())];
+    let ascii = idn::to_ascii(host).filter(|_| !host.is_ascii())?;
+    Some(format!("{}{ascii}{}", &text[..start], &rest[host.len()..]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn locations() {
+        assert_eq!(location("https://bücher.de:81/a?b").as_deref(), Ok("https://xn--bcher-kva.de:81/a?b"));
         for text in
             ["/", "/new?a=b#c", "https://example.com", "http://[::1]:8021/x?y", "HTTPS://example.com/%20"]
         {
@@ -80,7 +94,8 @@ mod tests {
             "https://a b",
             "/a\r\nSet-Cookie: x",
             "https://a:99999",
-            "https://ü",
+            "https://ﬁ",
+            "https://ü/ü",
             "/\\evil",
         ] {
             assert!(location(text).is_err(), "{text}");

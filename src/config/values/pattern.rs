@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::value_error::ValueError;
 use crate::config::plan::HostPattern;
-use crate::http::is_token;
+use crate::http::{idn, is_token};
 
 /// A host as in `Host`, without a port: a name, an IPv4 address, or an IPv6 address in brackets; or `*.` and a
 /// name. The result is in lower case, without a dot at the end, with IPv6 in its shortest form.
@@ -50,13 +50,14 @@ const STAR: ValueError = ValueError::hint(
     "a wildcard is `*.` and a name: it takes exactly one label",
 );
 
-/// A DNS name or an IPv4 address, in lower case.
+/// A DNS name or an IPv4 address, in lower case. A name in Unicode becomes its form in punycode, as in `Host`.
 pub(crate) fn host_name(text: &str) -> Result<Arc<str>, ValueError> {
     if !text.is_ascii() {
-        return Err(ValueError::hint(
-            "holds letters that no Host field carries",
+        let name = idn::to_ascii(text).ok_or(ValueError::hint(
+            "holds a character that has no sure form in a Host field",
             "write the name in punycode (`xn--...`)",
-        ));
+        ))?;
+        return host_name(&name);
     }
     if text.contains('*') {
         return Err(STAR);
@@ -163,6 +164,8 @@ mod tests {
             ("127.0.0.1", "127.0.0.1"),
             ("[0:0::1]", "[::1]"),
             ("my_host", "my_host"),
+            ("bücher.de", "xn--bcher-kva.de"),
+            ("*.BÜCHER.de.", "*.xn--bcher-kva.de"),
         ] {
             assert_eq!(host(text).map(|host| host.to_string()).as_deref(), Ok(expected), "{text}");
         }
@@ -178,7 +181,10 @@ mod tests {
             "[::1]:80",
             "::1",
             "[::1",
-            "bücher.de",
+            "bu\u{308}cher.de",
+            "ﬁsch.de",
+            "ü b",
+            "ü:80",
             "a b",
             "http://a",
             "a/b",
@@ -186,7 +192,7 @@ mod tests {
         ] {
             assert!(host(text).is_err(), "{text}");
         }
-        assert!(host(&"a".repeat(64)).is_err());
+        assert!(host(&"a".repeat(64)).is_err() && host(&"ü".repeat(64)).is_err());
     }
 
     #[test]

@@ -189,6 +189,7 @@ mod tests {
             ("localhost:8080", "localhost:8080"),
             ("tcp://10.0.0.1:5432", "10.0.0.1:5432"),
             ("[::1]:5432", "[::1]:5432"),
+            ("http://bücher.de:81/a", "http://xn--bcher-kva.de:81/a"),
         ] {
             assert_eq!(
                 target(text).map(|target| target.with(Scheme::Tcp).to_string()).as_deref(),
@@ -220,7 +221,7 @@ mod tests {
             "a:80/base",
             "tcp://a:80/",
             "http://a b",
-            "http://ü",
+            "http://ﬁ",
             "1.2.3:80",
             "http://1.2.3.400",
         ] {

@@ -48,7 +48,7 @@ pub(super) fn decide<'a>(
         Lookup::RedirectToHttps(_) => None,
         Lookup::Refuse(index, _) => *index,
     };
-    let summary = snapshot.generation.access.is_some().then(|| Box::new(RequestSummary::of(&head)));
+    let summary = snapshot.access_log(rule).is_some().then(|| Box::new(RequestSummary::of(&head)));
     exchange.request = Request::of(&head);
     exchange.record.learn(head.known_method, rule, summary);
     exchange.body = Body::new(head.framing, head.len);

@@ -128,7 +128,7 @@ impl<'a> ExchangeRecord<'a> {
         let duration = self.snapshot.worker().now().saturating_duration_since(self.began);
         count(self.snapshot, self.rule, self.method.label(), status);
         self.snapshot.counters.duration.observe(duration);
-        if let Some(log) = &self.snapshot.generation.access {
+        if let Some(log) = self.snapshot.access_log(self.rule) {
             let (host, request) = RequestSummary::line(self.summary.as_deref(), status);
             log.write(&AccessRecord {
                 time: SystemTime::now(),

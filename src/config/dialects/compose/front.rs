@@ -12,10 +12,10 @@ use super::route::Route;
 use super::service;
 use super::sets;
 use crate::config::described::DescribedGate;
-use crate::config::diagnostics::Report;
+use crate::config::diagnostics::{Report, Spanned};
 use crate::config::dialects::file::ConfigFile;
 use crate::config::inputs::Inputs;
-use crate::config::plan::Bind;
+use crate::config::plan::{AccessLog, AccessLogFormat, AccessLogTo, Bind};
 use crate::config::source::Source;
 use crate::config::values::environment::{self, Variable};
 use crate::config::values::target;
@@ -42,16 +42,25 @@ pub(crate) fn read(
             rejected.extend(is_rejected.then_some((index, number)));
         }
         if all.len() == before && bad == rejected.len() && (projects.len() == 1 || !map.runs_gate(index)) {
-            let message = "no service here has a label `smolgate.host`: nothing is routed";
-            let hint = "add `labels: { smolgate.host: NAME, smolgate.port: PORT }` to one";
-            reader.report.warning(Some(project.span), message, hint);
+            nothing_is_routed(&mut reader, project);
         }
     }
     rejected.extend(conflicts::reject(&mut all, reader.report));
+    if let Some(value) = access_log(reader.inputs) {
+        source.access_log = Some(Spanned { value, span });
+    }
     let http_port = port(&mut reader, "HTTP_PORT");
     source.files.append(&mut reader.files);
     source.rejected_services = rejected.len();
     listeners::add(&mut source.listeners, &Compose { span, http_port, https, routes: all }, report);
+}
+
+/// Warns of a project without a route. The hint for services for another proxy says how to write theirs.
+fn nothing_is_routed(reader: &mut Reader<'_>, project: &Project) {
+    let message = "no service here has a label `smolgate.host`: nothing is routed";
+    let hint = service::hint_for_another_proxy(reader, project)
+        .unwrap_or_else(|| "add `labels: { smolgate.host: NAME, smolgate.port: PORT }` to one".to_owned());
+    reader.report.warning(Some(project.span), message, hint);
 }
 
 fn projects(files: Vec<Vec<ConfigFile>>, reader: &mut Reader<'_>) -> Vec<Project> {
@@ -93,6 +102,17 @@ fn https(reader: &mut Reader<'_>) -> Https {
 
 /// The default folder of certificates, relative to where the gate was started.
 const CERTIFICATES: &str = "./certs";
+
+/// The access log of the environment: `stdout`, `off` or a path.
+fn access_log(inputs: &dyn Inputs) -> Option<Option<AccessLog>> {
+    let Variable { value, .. } = environment::variable(inputs, "ACCESS_LOG")?;
+    let to = match value.trim() {
+        "off" | "false" => return Some(None),
+        "stdout" => AccessLogTo::Stdout,
+        path => AccessLogTo::File(join(Path::new(""), path)),
+    };
+    Some(Some(AccessLog { to, format: AccessLogFormat::Json }))
+}
 
 /// A variable with an address to listen on.
 fn port(reader: &mut Reader<'_>, name: &str) -> Option<Bind> {

@@ -17,7 +17,9 @@ const OTHER_VARIABLES: [&str; 2] = [CONFIG_FILE, "INTERNAL_API_PORT"];
 const CONFIG_FILE: &str = "CONFIG_FILE";
 
 /// Variables with paths of files, behind the prefix.
-const FILES: &str = "COMPOSE_FILE";
+const FILES: [&str; 2] = ["COMPOSE_FILE", "ACCESS_LOG"];
+/// Values of those that are no paths.
+const NO_PATHS: [&str; 3] = ["stdout", "off", "false"];
 /// The variable with the folder of certificates, behind the prefix, and its default in a container.
 const CERTIFICATES: (&str, &str) = ("ACME_DIR", "/certs");
 
@@ -60,14 +62,15 @@ pub(super) fn describe(
     }
     let mounts = Mounts::of(reader, project, service);
     let mut elsewhere = Vec::new();
-    for name in VARIABLES.map(|prefix| format!("{prefix}{FILES}")).into_iter().chain([CONFIG_FILE.to_owned()])
-    {
-        // A file that is not here cannot be read. Then it is as if the gate did not name it.
-        if let Some(value) = variables.remove(&name)
-            && let Some(here) = mounts.here_all(&value)
-        {
-            variables.insert(name, here);
-        }
+    let files = VARIABLES.iter().flat_map(|prefix| FILES.map(|name| format!("{prefix}{name}")));
+    for name in files.chain([CONFIG_FILE.to_owned()]) {
+        let value = variables.get(&name).filter(|value| !NO_PATHS.contains(&value.as_str()));
+        // A file that is not here cannot be used. Then it is as if the gate did not name it.
+        match value.map(|value| mounts.here_all(value)) {
+            Some(Some(here)) => variables.insert(name, here),
+            Some(None) => variables.remove(&name),
+            None => None,
+        };
     }
     let names = VARIABLES.map(|prefix| format!("{prefix}{}", CERTIFICATES.0));
     let name = names.iter().find(|name| variables.contains_key(*name)).unwrap_or(&names[0]);

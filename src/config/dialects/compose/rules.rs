@@ -200,6 +200,7 @@ fn redirecting(from: &Spanned<HostPattern>, action: ActionSource) -> RuleSource 
         path_prefix: Some("/".into()),
         methods: Vec::new(),
         in_the_clear: false,
+        access_log: true,
         action: Some(action),
     }
 }

@@ -50,7 +50,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, files: Vec<ConfigFile>) -> Option<Pr
     let variables = reader.variables(&dir.join(".env"), &Variables::default());
     let span = files.first()?.tree.root.span;
     let roots = files.into_iter().map(|file| {
-        reader.adopt(&join(Path::new(""), &file.path), &file.tree.root, &variables);
+        reader.adopt(&file, &path, &variables);
         file.tree.root
     });
     let root = roots.reduce(merge)?;

@@ -10,6 +10,7 @@ use super::dotenv::{self, Assignment, BadLine};
 use super::interpolation::{WHERE, interpolate};
 use crate::config::decode::{Decoder, Filled, Notation, Text, Unfillable};
 use crate::config::diagnostics::{Report, Span};
+use crate::config::dialects::file::ConfigFile;
 use crate::config::inputs::Inputs;
 use crate::config::syntax::{Node, Value, yaml};
 use crate::config::values::{ValueError, environment};
@@ -57,10 +58,11 @@ impl<'a> Reader<'a> {
         Reader { report, inputs, files: Vec::new(), known: HashMap::new() }
     }
 
-    /// Adds a file that was read already.
-    pub(super) fn adopt(&mut self, path: &Path, root: &Node, variables: &Variables) {
-        self.know(root.span.file, path, variables);
-        self.files.push(path.to_owned());
+    /// Adds a file that was read already. Its relative paths start from the folder of `first`, the first file of its
+    /// project.
+    pub(super) fn adopt(&mut self, file: &ConfigFile, first: &Path, variables: &Variables) {
+        self.know(file.tree.root.span.file, first, variables);
+        self.files.push(join(Path::new(""), &file.path));
     }
 
     fn know(&mut self, file: u32, path: &Path, variables: &Variables) {

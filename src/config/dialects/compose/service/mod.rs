@@ -1,5 +1,6 @@
 //! One service: its labels become routes.
 
+mod foreign;
 mod routes;
 
 mod draft;
@@ -9,4 +10,5 @@ mod targets;
 mod ports;
 mod values;
 
+pub(super) use foreign::hint as hint_for_another_proxy;
 pub(super) use routes::of as routes_of;
