@@ -14,7 +14,6 @@ mod list;
 
 pub(crate) mod authority;
 pub mod idn;
-mod loose_path;
 mod name;
 mod path;
 
@@ -31,11 +30,10 @@ pub use fields::{Field, FieldTable, Fields};
 pub use head::{RequestHead, ResponseHead};
 pub use limits::HeadLimits;
 pub use list::list_items;
-pub use loose_path::LoosePath;
 pub use message::{Framing, Method, Version};
 pub use name::Name;
-pub(crate) use name::{is_x_forwarded, says_who_asked};
-pub use path::{behind_prefix, has_dot_segments, match_path};
+pub(crate) use name::{identifies_client, is_x_forwarded};
+pub use path::{LoosePath, behind_prefix, has_dot_segments, match_path};
 pub use refusal::Refusal;
 pub(crate) use refusal::escaped;
 pub use status::status_phrase;

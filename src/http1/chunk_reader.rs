@@ -17,7 +17,7 @@ use memchr::memchr;
 
 use super::body_error::BodyError;
 use super::field_lines::{LineStop, read_row};
-use crate::http::{Name, says_who_asked};
+use crate::http::{Name, identifies_client};
 
 /// Bytes of one chunk line: size and extensions.
 pub const CHUNK_LINE_BYTES_MAX: u32 = 4096;
@@ -217,7 +217,7 @@ impl ChunkReader {
         // All names that frame, route, authenticate or change the meaning of a message are known. Fields that
         // identify the client are written by smolgate, into heads. A program that merges trailers must not
         // find a stranger's.
-        if row.known != Name::Other || says_who_asked(row.name(&self.trailers)) {
+        if row.known != Name::Other || identifies_client(row.name(&self.trailers)) {
             self.trailers.truncate(self.line_start);
         }
         self.step = Step::LineStart;

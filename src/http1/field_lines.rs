@@ -1,7 +1,7 @@
 //! The strict reader of field lines, which become rows of a table (RFC 9112, section 5).
 
 use super::facts::HeadFacts;
-use crate::http::{FieldTable, Name, Refusal, Row, class, escaped, list_items, says_who_asked};
+use crate::http::{FieldTable, Name, Refusal, Row, class, escaped, identifies_client, list_items};
 use crate::reason::Reason;
 
 /// The reason why reading a head stopped before its end.
@@ -71,7 +71,7 @@ impl FieldTable {
             if row.known != Name::Connection {
                 continue;
             }
-            let may_be_named = |option: &&[u8]| !says_who_asked(option);
+            let may_be_named = |option: &&[u8]| !identifies_client(option);
             for option in list_items(row.value(bytes)).filter(may_be_named) {
                 for row in self.rows.iter_mut().filter(|row| !row.known.is_kept_from_connection()) {
                     row.named_by_connection |= row.name(bytes).eq_ignore_ascii_case(option);

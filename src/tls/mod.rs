@@ -17,7 +17,6 @@ mod server;
 
 mod alert;
 mod input;
-mod resolver;
 mod pinned;
 mod ticket_keys;
 

@@ -12,11 +12,10 @@ use rustls::server::{NoClientAuth, ServerConnection, WebPkiClientVerifier};
 use rustls::{ServerConfig, version};
 
 use super::alert::{Alert, refuse};
-use super::certificates::{self, Certificates, Problem, ProblemText};
+use super::certificates::{self, Certificates, Problem, ProblemText, Resolver};
 use super::client_auth::{Admission, ClientAuthKey, Demanded};
 use super::input::Input;
 use super::pinned::Pinned;
-use super::resolver::Resolver;
 use super::stream::Stream;
 use super::ticket_keys::TicketKeys;
 use crate::config::plan::{ClientAuth, ClientAuthMode, ListenerTls, Rule, TlsVersion};

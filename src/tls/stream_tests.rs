@@ -21,7 +21,7 @@ use socket2::SockRef;
 use super::*;
 use crate::worker;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The kind of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -139,7 +139,7 @@ async fn pair(worker: &Worker, kind: Kind) -> (Stream, Peer) {
     let mut socket = Socket::connect(listener.local_addr().unwrap()).unwrap();
     let (ours, _) = listener.accept().unwrap();
     ours.set_nonblocking(true).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
     socket.set_nodelay(true).unwrap();
     let tcp = TcpStream::new(worker, ours).unwrap();
     let Kind::Tls(version, we_are_client) = kind else {

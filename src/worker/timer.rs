@@ -234,5 +234,5 @@ impl Drop for Timer {
 }
 
 #[cfg(test)]
-#[path = "timer_tests.rs"]
+#[path = "tests/timer_state.rs"]
 mod tests;

@@ -1,4 +1,4 @@
-//! Who may use whom.
+//! The modules that each module may use.
 
 use crate::source::{Source, paths, words};
 
@@ -99,6 +99,8 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/gate",
     "src/generation",
     "src/http",
+    "src/http/name",
+    "src/http/path",
     "src/http1",
     "src/internal_api",
     "src/log",
@@ -328,13 +330,13 @@ mod tests {
             ("src/main.rs", "use smolgate::gate::run;"),
             ("src/proxy/exchange.rs", "use crate::gate::Gate;"),
             ("src/proxy/exchange.rs", "use crate::{reason::Reason, internal_api};"),
-            ("src/http/path.rs", "fn f() { crate::worker::spawn() }"),
-            ("src/http/path.rs", "use crate::config::load;"),
+            ("src/http/path/path.rs", "fn f() { crate::worker::spawn() }"),
+            ("src/http/path/path.rs", "use crate::config::load;"),
             ("src/routing/table.rs", "use crate::worker::Timer;"),
             ("src/routing/table.rs", "use crate::config;"),
             ("src/routing/table.rs", "use crate::config::planner::Rule;"),
             ("src/tls/client.rs", "use crate::upstream::Pool;"),
-            ("src/http/path.rs", "use super::super::worker;"),
+            ("src/http/path/path.rs", "use super::super::super::worker;"),
             ("src/gate.rs", "use super::config;"),
             ("src/http/mod.rs", "use super::worker;"),
             ("src/proxy/forward/head.rs", "use super::super::super::gate;"),
@@ -388,7 +390,7 @@ mod tests {
             ("src/config/lowering/tls.rs", "use super::super::loader;"),
             ("src/config/lowering/tls.rs", "use crate::config::{plan::Plan, loader};"),
             ("src/config/plan.rs", "fn f() { super::lowering::lower() }"),
-            // What `mod.rs` gives to the outside comes from above.
+            // The re-exports of `mod.rs` come from above.
             ("src/config/plan.rs", "use super::Loaded;"),
         ] {
             assert_eq!(count(path, text), 1, "{text}");

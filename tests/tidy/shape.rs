@@ -12,10 +12,6 @@ const TEST_LINES_MAX: usize = 600;
 const FOLDER_FILES_MAX: usize = 13;
 /// Lines of a folder, without those of the folders in it.
 const FOLDER_LINES_MAX: usize = 2500;
-/// Folders that are not sorted yet: their files may be as long as tests, and they as large as they are. The list
-/// only shrinks.
-const UNSORTED: [&str; 6] =
-    ["src/http/", "src/log/", "src/proxy/", "src/tls/", "src/upstream/", "src/worker/"];
 /// Lines of a function, from its `fn` to its last brace.
 const FUNCTION_LINES_MAX: usize = 70;
 
@@ -23,7 +19,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 pub(crate) fn lengths(source: &Source) -> Vec<String> {
     let mut found = Vec::new();
     let lines = source.text.lines().count();
-    let is_long = !source.path.starts_with("src/") || is_test_file(&source.path) || is_unsorted(&source.path);
+    let is_long = !source.path.starts_with("src/") || is_test_file(&source.path);
     let most = if is_long { TEST_LINES_MAX } else { FILE_LINES_MAX };
     if lines > most {
         found.push(source.finding(0, &format!("{lines} lines; this file has at most {most}")));
@@ -39,10 +35,6 @@ pub(crate) fn lengths(source: &Source) -> Vec<String> {
     found
 }
 
-fn is_unsorted(path: &str) -> bool {
-    UNSORTED.iter().any(|folder| path.starts_with(folder))
-}
-
 /// Refuses folders with too many files or lines. Files of tests count as files, and not by their lines.
 pub(crate) fn folders(sources: &[Source]) -> Vec<String> {
     let mut sizes: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
@@ -54,7 +46,6 @@ pub(crate) fn folders(sources: &[Source]) -> Vec<String> {
     }
     let is_large = |files: usize, lines: usize| files > FOLDER_FILES_MAX || lines > FOLDER_LINES_MAX;
     let large = sizes.into_iter().filter(|(_, (files, lines))| is_large(*files, *lines));
-    let large = large.filter(|(folder, _)| !is_unsorted(&format!("{folder}/")));
     large
         .map(|(folder, (files, lines))| {
             format!(

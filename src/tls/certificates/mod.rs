@@ -3,6 +3,7 @@
 //! They are read with a generation, off the data plane.
 
 mod coverage;
+mod resolver;
 
 mod certificates;
 
@@ -18,3 +19,4 @@ pub use files::files_of;
 pub use layout::may_count;
 pub use problem::Problem;
 pub(super) use problem::ProblemText;
+pub(super) use resolver::Resolver;

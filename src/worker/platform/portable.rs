@@ -97,7 +97,7 @@ mod tests {
     use std::time::Duration;
 
     /// A deadline for a test that hangs.
-    const PATIENCE: Duration = Duration::from_secs(30);
+    const DEADLINE: Duration = Duration::from_secs(30);
 
     fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -119,7 +119,7 @@ mod tests {
                 told = true;
                 source.mark(readiness);
             };
-            wait.wait(&poller, Some(PATIENCE), each).unwrap();
+            wait.wait(&poller, Some(DEADLINE), each).unwrap();
             assert!(told, "nothing was told before the deadline");
             let mut cx = Context::from_waker(Waker::noop());
             begin_turn();

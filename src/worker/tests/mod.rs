@@ -1,7 +1,7 @@
 //! The worker as its users see it: whole runs over real sockets, threads and descriptors.
 //!
 //! No test sleeps and hopes: each waits for the event that it wants to see. A test that waits in vain panics
-//! after [`PATIENCE`]. Unit tests are beside their code.
+//! after [`DEADLINE`]. Unit tests are beside their code.
 
 #[cfg(target_os = "linux")]
 mod alone;
@@ -26,7 +26,7 @@ use super::{TcpStream, Worker, run};
 
 /// Deadline after which a test counts as hanging. It is long enough for a busy machine; no test comes near
 /// it.
-const PATIENCE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Runs `main` on a worker on this thread.
 fn on_worker<F: Future + 'static>(main: impl FnOnce(Worker) -> F) -> F::Output
@@ -36,7 +36,7 @@ where
     let result = run(|worker| {
         let work = main(worker.clone());
         work.or(async move {
-            worker.sleep(PATIENCE).await;
+            worker.sleep(DEADLINE).await;
             panic!("the test hangs")
         })
     });
@@ -49,8 +49,8 @@ fn pair(worker: &Worker) -> (TcpStream, Peer) {
     let peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
     let (ours, _) = listener.accept().unwrap();
     ours.set_nonblocking(true).unwrap();
-    peer.set_read_timeout(Some(PATIENCE)).unwrap();
-    peer.set_write_timeout(Some(PATIENCE)).unwrap();
+    peer.set_read_timeout(Some(DEADLINE)).unwrap();
+    peer.set_write_timeout(Some(DEADLINE)).unwrap();
     (TcpStream::new(worker, ours).unwrap(), peer)
 }
 

@@ -11,9 +11,9 @@ use crate::config::plan::ClientAuth;
 use crate::http::HostKey;
 
 /// Finds a certificate for a client, among those with one `client_auth`.
-pub(super) struct Resolver {
-    pub(super) certificates: Arc<Certificates>,
-    pub(super) client_auth: Option<ClientAuth>,
+pub(in crate::tls) struct Resolver {
+    pub(in crate::tls) certificates: Arc<Certificates>,
+    pub(in crate::tls) client_auth: Option<ClientAuth>,
 }
 
 impl fmt::Debug for Resolver {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
 
-use super::class::is_unreserved;
+use crate::http::class::is_unreserved;
 
 /// Whether a path has a segment `.` or `..` for *any* program that may read it later.
 ///

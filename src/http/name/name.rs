@@ -1,6 +1,7 @@
 //! The field names that a proxy has to know. Each name is classified once, while the head is parsed.
 
-use super::class;
+use super::identity::{identifies_client, is_alike};
+use crate::http::class;
 
 /// Builds the enum and the table that finds its variants.
 macro_rules! names {
@@ -95,7 +96,7 @@ impl Name {
         let known = if name.len() <= LONGEST { Folded::new(name).find() } else { None };
         let unknown = || {
             let lookalike = class::has_mark(name)
-                && (ROWS.iter().any(|(_, text)| is_alike(name, text)) || says_who_asked(name));
+                && (ROWS.iter().any(|(_, text)| is_alike(name, text)) || identifies_client(name));
             if lookalike { Name::Lookalike } else { Name::Other }
         };
         known.unwrap_or_else(unknown)
@@ -286,82 +287,11 @@ const fn slots(factor: u64) -> Option<[u8; 1 << SLOTS_BITS]> {
     Some(slots)
 }
 
-/// Prefixes of field names that identify the client or its connection, or that replace the target. Programs
-/// believe such fields, because a proxy, or an authentication service in front of it, writes them. Some
-/// prefixes are whole names.
-const SAY_WHO_ASKED: &[&str] = &[
-    X_FORWARDED,
-    "forwarded-",
-    "x-original-forwarded-",
-    "x-original-host",
-    "x-original-method",
-    "x-original-ur",
-    "x-rewrite-url",
-    "x-client-cert",
-    "x-client-ip",
-    "proxy-client-ip",
-    "wl-proxy-client-ip",
-    "x-cluster-client-ip",
-    "x-remote-",
-    "remote-",
-    "true-client-",
-    "client-cert",
-    "client-ip",
-    "cf-connecting-",
-    "cf-ipcountry",
-    "cf-access-",
-    "cf-visitor",
-    "fastly-client-",
-    "fly-client-ip",
-    "x-envoy-",
-    "x-azure-client",
-    "x-azure-socket",
-    "x-arr-",
-    "x-ms-client-principal",
-    "x-amzn-oidc-",
-    "x-amzn-mtls-",
-    "x-goog-authenticated-user-",
-    "x-goog-iap-",
-    "x-auth-request-",
-    "x-authenticated-",
-    "x-authentik-",
-    "x-webauth-",
-    "x-ssl-client-",
-    "ssl-client-",
-    "tailscale-user-",
-];
-
-/// The prefix of names for things that only a proxy can know, and such a name itself.
-const X_FORWARDED: &str = "x-forwarded";
-
-/// Whether a name begins with an entry of `SAY_WHO_ASKED`, in any case and with other marks in place of `-`.
-/// The search goes through a list, so it is for rare names.
-pub(crate) fn says_who_asked(name: &[u8]) -> bool {
-    SAY_WHO_ASKED.iter().any(|text| begins_alike(name, text))
-}
-
-/// Whether a name begins with `X_FORWARDED`, in any case and with other marks in place of `-`.
-/// [`says_who_asked`] is true of all such names.
-pub(crate) fn is_x_forwarded(name: &[u8]) -> bool {
-    begins_alike(name, X_FORWARDED)
-}
-
-fn begins_alike(name: &[u8], text: &str) -> bool {
-    name.get(..text.len()).is_some_and(|start| is_alike(start, text))
-}
-
-/// Whether `name` is `text`, in any case and with other marks in place of `-`.
-fn is_alike(name: &[u8], text: &str) -> bool {
-    let same = |(byte, want): (&u8, u8)| {
-        byte.to_ascii_lowercase() == want || (want == b'-' && class::is_mark(*byte))
-    };
-    name.len() == text.len() && name.iter().zip(text.bytes()).all(same)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::http::class::token_end;
+    use crate::http::name::identity::is_x_forwarded;
 
     /// All marks of a token except `-`.
     const MARKS: &str = "!#$%&'*+.^_`|~";
@@ -430,7 +360,7 @@ mod tests {
             "x_auth",
         ] {
             assert_eq!(Name::classify(name.as_bytes()), Name::Other, "{name}");
-            assert!(!says_who_asked(name.as_bytes()), "{name}");
+            assert!(!identifies_client(name.as_bytes()), "{name}");
         }
         assert_eq!(Name::classify(&[b'a'; 1000]), Name::Other);
     }
@@ -453,7 +383,7 @@ mod tests {
                 for (_, at) in dashes.iter().enumerate().filter(|(bit, _)| mix >> bit & 1 == 1) {
                     name[*at] = mark;
                 }
-                assert!(says_who_asked(&name), "{}", name.escape_ascii());
+                assert!(identifies_client(&name), "{}", name.escape_ascii());
                 let is_x_forwarded_name = text.to_lowercase().starts_with("x-forwarded");
                 assert_eq!(is_x_forwarded(&name), is_x_forwarded_name, "{}", name.escape_ascii());
                 let known = if mix == 0 { Name::Other } else { Name::Lookalike };

@@ -6,8 +6,8 @@
 
 use memchr::memchr3;
 
-use super::class::is_unreserved;
 use super::path::{escape, is_cut, is_separator};
+use crate::http::class::is_unreserved;
 
 /// All readings of one path.
 ///
