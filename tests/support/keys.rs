@@ -148,6 +148,7 @@ const RULE: &[Row] = &[
     ("body_timeout", "target: h:1", "target: h:1, body_timeout: 7s"),
     ("response_timeout", "target: h:1", "target: h:1, response_timeout: 7s"),
     ("tunnel_timeout", "target: h:1", "target: h:1, tunnel_timeout: 7s"),
+    ("access_log", "target: h:1", "target: h:1, access_log: false"),
     ("connect_timeout", "target: h:1", "target: h:1, connect_timeout: 7s"),
     ("tls", "target: https://h", "target: https://h, tls: { sni: a.test }"),
     ("send_proxy_protocol", "pass: h:1", "pass: h:1, send_proxy_protocol: v1"),

@@ -111,19 +111,21 @@ fn listener_changes(
     said.ends_with(';').then(|| said.trim_end_matches(';').to_owned())
 }
 
-/// The rules that differ. A rule that stands twice counts twice.
+/// The rules that differ. A rule that stands twice counts twice. Whether requests of a rule are logged changes nothing
+/// for a client, so it is no part of the rule's identity, but an operator wants to read of it.
 fn rule_changes<'a>(old: &'a Plan, before: &'a [Rule], new: &'a Plan, now: &'a [Rule]) -> NameChanges<'a> {
-    let mut left: HashMap<RuleIdentity<'a>, usize> = HashMap::with_capacity(before.len());
+    let meaning = |plan: &'a Plan, rule: &'a Rule| (plan.identity(rule), rule.access_log);
+    let mut left = HashMap::<_, usize>::with_capacity(before.len());
     for rule in before {
-        *left.entry(old.identity(rule)).or_default() += 1;
+        *left.entry(meaning(old, rule)).or_default() += 1;
     }
-    let mut take = |identity: RuleIdentity<'a>| {
-        let count = left.get_mut(&identity).filter(|count| **count > 0);
+    let mut take = |meaning: (RuleIdentity<'a>, bool)| {
+        let count = left.get_mut(&meaning).filter(|count| **count > 0);
         count.map(|count| *count -= 1).is_some()
     };
-    let come = now.iter().filter(|rule| !take(new.identity(rule))).map(|rule| &*rule.name).collect();
+    let come = now.iter().filter(|rule| !take(meaning(new, rule))).map(|rule| &*rule.name).collect();
     // Old rules that no new rule has taken are gone.
-    let gone = before.iter().filter(|rule| take(old.identity(rule))).map(|rule| &*rule.name).collect();
+    let gone = before.iter().filter(|rule| take(meaning(old, rule))).map(|rule| &*rule.name).collect();
     NameChanges::new(come, gone)
 }
 
