@@ -114,9 +114,9 @@ pub fn may_create(path: &Path) -> io::Result<()> {
     Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
-/// Reads to the end. If reading has to wait, the end must come within `patience`.
-fn to_the_end(file: &File, most: usize, patience: Duration) -> io::Result<Vec<u8>> {
-    let deadline = Instant::now() + patience;
+/// Reads to the end. If reading has to wait, the end must come within `timeout`.
+fn to_the_end(file: &File, most: usize, timeout: Duration) -> io::Result<Vec<u8>> {
+    let deadline = Instant::now() + timeout;
     let mut bytes = Vec::new();
     loop {
         // Read one byte more than allowed, to notice a file that is too long.
@@ -124,18 +124,18 @@ fn to_the_end(file: &File, most: usize, patience: Duration) -> io::Result<Vec<u8
         match { file }.take(room).read_to_end(&mut bytes) {
             Ok(_) if bytes.len() > most => return Err(too_long(most)),
             Ok(_) => return Ok(bytes),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => wait_for_more(file, deadline, patience)?,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => wait_for_more(file, deadline, timeout)?,
             Err(error) => return Err(error),
         }
     }
 }
 
-fn wait_for_more(file: &File, deadline: Instant, patience: Duration) -> io::Result<()> {
+fn wait_for_more(file: &File, deadline: Instant, timeout: Duration) -> io::Result<()> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
         return Err(io::Error::new(
             ErrorKind::TimedOut,
-            format!("it did not come to its end within {patience:?}"),
+            format!("it did not come to its end within {timeout:?}"),
         ));
     }
     let left = Timespec::try_from(left).map_err(io::Error::other)?;

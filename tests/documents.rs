@@ -1,4 +1,4 @@
-//! What the project shows must work: every bundled configuration and every YAML block of the
+//! The project's examples must work: every bundled configuration and every YAML block of the
 //! documentation is loaded. A block of another program's format says so after `yaml`, in the line
 //! that opens it: `yaml compose`, which is loaded for its labels, and `yaml prometheus`, which is only
 //! read as YAML.
@@ -160,7 +160,7 @@ fn documents() -> Vec<(PathBuf, String)> {
     paths.into_iter().map(|path| (path.clone(), text(&path))).collect()
 }
 
-/// What stands between single back-ticks in a line.
+/// The texts between single back-ticks in a line.
 fn code_spans(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }

@@ -30,7 +30,7 @@ const SETTLED: Duration = Duration::from_secs(1);
 const FORGOTTEN: Duration = Duration::from_secs(60);
 
 /// The time for which such a connection waits before it uses the old address.
-const PATIENCE: Duration = Duration::from_secs(1);
+const RENEWAL_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// The time for which addresses are kept after the first denial. Servers make mistakes and correct them.
 const GRACE: Duration = Duration::from_secs(3 * 60);
@@ -140,7 +140,7 @@ impl ResolvedName {
             (false, false) => answer,
             (false, true) => {
                 let renewed = async { Ok(self.renewed().await) };
-                worker.timer().within(PATIENCE, renewed).await.unwrap_or(answer)
+                worker.timer().within(RENEWAL_WAIT_MAX, renewed).await.unwrap_or(answer)
             }
         }
     }

@@ -77,7 +77,7 @@ pub(crate) struct Tally {
 }
 
 /// A connection, the version at its start, and the certificate that the server sent.
-struct Visit {
+struct Opened {
     client: Client,
     since: usize,
     shown: Option<CertificateDer<'static>>,
@@ -99,7 +99,7 @@ impl Scene {
 
     /// A connection that was used once and stays silent.
     pub(crate) fn idle(&self, way: &Way, host: &str) -> Client {
-        let Visit { mut client, since, shown } = self.connect(way, host, true);
+        let Opened { mut client, since, shown } = self.connect(way, host, true);
         let fate = ask(&mut client, host, 0).unwrap_or_else(|end| panic!("{host}: {end:?}"));
         self.judge(host, fate, since, shown.as_ref());
         client
@@ -109,17 +109,17 @@ impl Scene {
         !self.done.load(Ordering::SeqCst)
     }
 
-    fn connect(&self, way: &Way, host: &str, is_first: bool) -> Visit {
+    fn connect(&self, way: &Way, host: &str, is_first: bool) -> Opened {
         let since = self.history.now();
         let (address, config) = match way {
-            Way::Clear(address) => return Visit { client: Client::connect(*address), since, shown: None },
+            Way::Clear(address) => return Opened { client: Client::connect(*address), since, shown: None },
             Way::Tls(address, config) | Way::Resumed(address, config) => (*address, config),
         };
         let tls = Tls::connect(address, config, host).unwrap_or_else(|error| panic!("{host}: {error}"));
         let resumed = tls.0.conn.handshake_kind() == Some(HandshakeKind::Resumed);
         assert_eq!(resumed, matches!(way, Way::Resumed(..)) && !is_first, "{host}: resumed");
         let shown = Some(tls.shown());
-        Visit { client: tls.client(), since, shown }
+        Opened { client: tls.client(), since, shown }
     }
 
     fn certificate_of(&self, fate: Fate) -> &CertificateDer<'static> {
@@ -154,7 +154,7 @@ impl Scene {
     }
 
     fn stay(&self, way: &Way, hosts: &[&str]) -> Tally {
-        let Visit { mut client, shown, .. } = self.connect(way, hosts[0], true);
+        let Opened { mut client, shown, .. } = self.connect(way, hosts[0], true);
         let mut tally = Tally { exchanges: 0, connections: 1 };
         while self.goes_on() {
             let (host, since) = (hosts[tally.exchanges % hosts.len()], self.history.now());
@@ -167,7 +167,7 @@ impl Scene {
     }
 
     fn give_up(&self, way: &Way, hosts: &[&str]) -> Tally {
-        let Visit { mut client, shown, .. } = self.connect(way, hosts[0], true);
+        let Opened { mut client, shown, .. } = self.connect(way, hosts[0], true);
         let mut tally = Tally { exchanges: 0, connections: 1 };
         while self.goes_on() {
             let (host, since) = (hosts[tally.exchanges % hosts.len()], self.history.now());
@@ -224,7 +224,7 @@ impl Scene {
     }
 
     fn be_sent_away(&self, way: &Way, host: &str) -> Tally {
-        let Visit { mut client, .. } = self.connect(way, host, true);
+        let Opened { mut client, .. } = self.connect(way, host, true);
         let mut tally = Tally { exchanges: 0, connections: 1 };
         while self.goes_on() {
             let answer =

@@ -1,4 +1,4 @@
-//! What can be left out of the program, and where the rest names it.
+//! Features of `Cargo.toml`: only the seam of a feature names it outside its own files.
 
 use crate::source::{Source, words};
 

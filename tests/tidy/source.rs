@@ -151,7 +151,7 @@ pub(crate) fn comments(text: &str) -> String {
     String::from_utf8_lossy(&kept).into_owned()
 }
 
-/// What is to be blanked at `at` (maybe nothing), and where to go on.
+/// The stretch to blank at `at`, which may be empty, and the place to go on.
 fn prose_at(text: &str, at: usize) -> (usize, usize, usize) {
     let rest = &text.as_bytes()[at..];
     let nothing = (at, at, at + 1);
