@@ -8,6 +8,8 @@
 //! exchanges ─────── access.rs ─┘
 //! ```
 //!
+//! A caller that may log an event often asks [`repeats`] first.
+//!
 //! Only `main` calls [`setup`]: tests start many gates in one process, and a process has one subscriber.
 
 pub mod access;
@@ -16,5 +18,7 @@ pub mod setup;
 pub(crate) mod clock;
 mod hidden;
 mod queue;
+pub mod repeats;
+mod text;
 
 pub use access::{AccessLog, AccessRecord, AccessRequest};

@@ -19,6 +19,8 @@ use tracing_subscriber::{Layer, Registry, reload};
 use crate::config::plan::{LogFormat, LogLevel};
 use crate::log::hidden;
 use crate::log::queue::{Output, Queue};
+use crate::log::repeats;
+use crate::log::text::TextFields;
 use crate::metrics::Counters;
 
 /// The longest wait of [`LogLevelHandle::flush`].
@@ -70,9 +72,10 @@ impl LogLevelHandle {
         }
     }
 
-    /// Waits until all queued lines are written, at most [`FLUSH_TIME_MAX`]. For the last line before the
-    /// process ends.
+    /// Waits until all queued lines are written, at most [`FLUSH_TIME_MAX`], after the numbers of repeated lines
+    /// that were left out. For the last line before the process ends.
     pub fn flush(&self) {
+        repeats::write_all();
         self.queue.flush(FLUSH_TIME_MAX);
     }
 }
@@ -116,7 +119,9 @@ where
 {
     let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_span_events(FmtSpan::NONE);
     match format {
-        LogFormat::Human => layer.compact().with_target(false).with_ansi(color).boxed(),
+        LogFormat::Human => {
+            layer.compact().fmt_fields(TextFields).with_target(false).with_ansi(color).boxed()
+        }
         LogFormat::Json => layer.json().flatten_event(true).with_target(false).with_ansi(false).boxed(),
     }
 }
@@ -261,7 +266,7 @@ mod tests {
         let layer = layer(format, color, move || maker.clone());
         let subscriber = tracing_subscriber::registry().with(layer);
         tracing::subscriber::with_default(subscriber, || {
-            tracing::warn!(rule = "api", reason = "connect_refused", "local reply");
+            tracing::warn!(rule = "api", reason = "connect_refused", detail = %"two words", "local reply");
         });
         String::from_utf8(memory.0.lock().unwrap().clone()).unwrap()
     }
@@ -269,13 +274,14 @@ mod tests {
     #[test]
     fn lines_are_human_or_json() {
         let human = logged(LogFormat::Human, false);
-        assert!(human.contains("WARN") && human.contains("reason=\"connect_refused\""), "{human}");
+        assert!(
+            human.ends_with("WARN local reply rule=api reason=connect_refused detail=\"two words\"\n"),
+            "{human}"
+        );
         assert!(!human.contains('\x1b') && logged(LogFormat::Human, true).contains('\x1b'));
         let value: serde_json::Value = serde_json::from_str(&logged(LogFormat::Json, false)).unwrap();
-        assert_eq!(
-            (&value["level"], &value["message"], &value["rule"]),
-            (&"WARN".into(), &"local reply".into(), &"api".into())
-        );
+        let [level, message, rule, detail] = ["level", "message", "rule", "detail"].map(|name| &value[name]);
+        assert_eq!([level, message, rule, detail], ["WARN", "local reply", "api", "two words"]);
     }
 
     #[test]
