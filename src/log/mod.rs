@@ -5,7 +5,7 @@
 //! ```text
 //! tracing events ── setup.rs ──┐
 //!                              ├─ queue.rs ── a writer thread ── stderr, stdout, a file
-//! exchanges ─────── access.rs ─┘
+//! exchanges ─────── access/ ───┘
 //! ```
 //!
 //! A caller that may log an event often asks [`repeats`] first.
@@ -16,6 +16,7 @@ pub mod access;
 pub mod setup;
 
 pub(crate) mod clock;
+pub mod colours;
 mod hidden;
 mod queue;
 pub mod repeats;

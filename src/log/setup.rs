@@ -17,6 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, reload};
 
 use crate::config::plan::{LogFormat, LogLevel};
+use crate::log::colours::no_colour;
 use crate::log::hidden;
 use crate::log::queue::{Output, Queue};
 use crate::log::repeats;
@@ -86,8 +87,8 @@ impl Drop for LogLevelHandle {
     }
 }
 
-/// Sends the events of the whole process to standard error. Colours appear only on a terminal, and not if
-/// `no_color` is set (the variable `NO_COLOR` is set and not empty). Lost lines are counted in `counters`.
+/// Sends the events of the whole process to standard error. Colours appear only on a terminal, and not with
+/// `NO_COLOR`. Lost lines are counted in `counters`.
 ///
 /// # Errors
 /// If the level of a flag or the environment is unknown, standard error cannot be used, or a subscriber is
@@ -95,7 +96,6 @@ impl Drop for LogLevelHandle {
 pub fn setup(
     format: LogFormat,
     level: LevelSources<'_>,
-    no_color: bool,
     counters: Arc<Counters>,
 ) -> Result<LogLevelHandle, Box<dyn std::error::Error + Send + Sync>> {
     let (filter, pinned) = choose(level)?;
@@ -104,7 +104,7 @@ pub fn setup(
     };
     // An error of this queue has no place where it could be logged.
     let queue = Queue::start("log", Output::stderr()?, dropped, |_| {})?;
-    let color = io::stderr().is_terminal() && !no_color;
+    let color = io::stderr().is_terminal() && !no_colour();
     let (filter, handle) = reload::Layer::new(filter);
     let lines = Lines(queue.clone());
     tracing_subscriber::registry().with(filter).with(layer(format, color, lines)).try_init()?;

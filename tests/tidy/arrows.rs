@@ -104,6 +104,7 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/http1",
     "src/internal_api",
     "src/log",
+    "src/log/access",
     "src/metrics",
     "src/proxy",
     "src/proxy/client",
