@@ -23,6 +23,8 @@ mod source;
 
 mod decode;
 
+mod foreign;
+
 mod syntax;
 mod values;
 
