@@ -7,7 +7,11 @@ mod support;
 
 use std::fs;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
 use serde_json::Value;
+use smolgate::config::{Files, MemoryInputs, adapt_foreign, load};
 use support::place::{Ended, Place};
 
 /// The output for a compose file.
@@ -79,6 +83,7 @@ fn labels_for_traefik_become_routes() {
       - traefik.docker.network=edge
       - traefik.http.routers.web.rule=Host(`app.test`) || Host(`www.app.test`, `b.test`)
       - traefik.http.routers.web.entrypoints=websecure
+      - traefik.http.routers.web.priority=1
       - traefik.http.routers.web.tls.certresolver=le
       - traefik.http.routers.clear.rule=Host(`app.test`)
       - traefik.http.routers.clear.entrypoints=web
@@ -222,6 +227,48 @@ fn a_wider_route_does_not_take_what_another_protected() {
         gives("traefik", &format!("{web}\"{rule}\"\n"), &expected);
     }
     gives_comments("traefik", &format!("{web}HostRegexp(`.+`) && PathPrefix(`/admin`)\n"), &["Not ready: "]);
+}
+
+#[test]
+fn routes_in_another_order_than_that_of_the_gate_are_comments() {
+    let text = |rule: &str, priority: &str| {
+        format!(
+            "services:\n  web:\n    expose: [80]\n    labels:\n      traefik.http.routers.web.rule: Host(`app.test`)\n      \
+             traefik.http.routers.web.priority: {priority}\n      traefik.http.routers.api.rule: '{rule}'\n"
+        )
+    };
+    let api = "Host(`app.test`) && PathPrefix(`/api`)";
+    let both = ["app.test /api * proxy -> http://web", "app.test / * proxy -> http://web"];
+    gives("traefik", &text(api, "0"), &both);
+    gives("traefik", &text(api, "1"), &both);
+    gives_comments("traefik", &text(api, "100"), &["its order with the route `api` is another one"]);
+    gives_comments(
+        "traefik",
+        &text("PathPrefix(`/api`)", "1"),
+        &["its order with the route `web` is another one"],
+    );
+    // Without a priority, the longest rule comes first.
+    let long = "Host(`other.test`) || Host(`one.test`) || Host(`app.test`) || Host(`last.test`)";
+    let wide = text(api, "0").replace("web.rule: Host(`app.test`)", &format!("web.rule: '{long}'"));
+    gives_comments("traefik", &wide, &["its order with the route `api` is another one"]);
+    let other = ["app.test / * proxy -> http://web", "other.test /api * proxy -> http://web"];
+    gives("traefik", &text("Host(`other.test`) && PathPrefix(`/api`)", "100"), &other);
+}
+
+#[test]
+fn a_route_of_an_unusual_entry_point_is_a_comment() {
+    let text = |points: &str| {
+        format!(
+            "services:\n  web:\n    expose: [80]\n    labels:\n      traefik.http.routers.web.rule: Host(`app.test`)\n      \
+             traefik.http.routers.web.entrypoints: {points}\n"
+        )
+    };
+    for points in ["internal", "web, metrics", "traefik"] {
+        gives_comments("traefik", &text(points), &["may be one that fewer clients can reach"]);
+    }
+    for points in ["web", "websecure", "http, https"] {
+        gives("traefik", &text(points), &["app.test / * proxy -> http://web"]);
+    }
 }
 
 #[test]
@@ -408,6 +455,51 @@ fn no_text_of_the_file_leaves_its_place() {
     );
     assert_eq!(labels(&out, "on"), ["host app.test", "port 80", "port_.host b.test", "port_.port 80"]);
     assert!(!labels(&out, "on").iter().any(|label| label.contains("evil")), "{out}");
+}
+
+/// Parts of rules, put together in any order.
+const TOKENS: [&str; 20] = [
+    "Host(`a.test`)",
+    "Host(`b.test`, `c.test`)",
+    "PathPrefix(`/x`)",
+    "PathPrefix(`/x/y/`)",
+    "Method(`GET`)",
+    "HostRegexp(`.+`)",
+    "Path(`/z`)",
+    "&&",
+    "||",
+    "!",
+    "(",
+    ")",
+    "`",
+    "\"",
+    "\\",
+    ",",
+    " # ",
+    "\n      smolgate.host: evil.test",
+    "Host",
+    "é",
+];
+
+proptest! {
+    #[test]
+    fn any_rule_gives_labels_that_the_gate_takes(
+        rules in vec(vec(select(&TOKENS[..]), 1..8).prop_map(|tokens| tokens.concat()), 1..4),
+    ) {
+        let mut text = "services:\n  web:\n    expose: [80]\n    labels:\n".to_owned();
+        for (index, rule) in rules.iter().enumerate() {
+            let rule = serde_json::to_string(rule).expect("a text");
+            text.push_str(&format!("      traefik.http.routers.r{index}.rule: {rule}\n"));
+        }
+        let inputs = MemoryInputs::new().file("compose.yaml", text);
+        let files = Files { config: vec!["compose.yaml".into()], ..Files::default() };
+        let (out, _) = adapt_foreign("traefik", &files, &inputs).expect("a compose file");
+        let out = out.expect("labels");
+        prop_assert!(labels(&out, "web").iter().all(|label| !label.contains("evil")), "{}", out);
+        let loaded = load(&["compose.yaml".into()], &MemoryInputs::new().file("compose.yaml", &*out));
+        let loaded = loaded.unwrap_or_else(|errors| panic!("{errors}{out}"));
+        prop_assert_eq!(loaded.plan.rejected_services, 0, "{}", out);
+    }
 }
 
 #[test]

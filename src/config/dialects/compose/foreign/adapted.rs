@@ -42,6 +42,8 @@ pub(super) struct Route {
     pub(super) target: To,
     pub(super) strip_prefix: bool,
     pub(super) max_body: Option<String>,
+    /// The other proxy takes the route with the highest number first. Without it, it orders routes as the gate does.
+    pub(super) priority: Option<usize>,
     /// Reasons why the labels say less than the other proxy does. With one, they are printed as a comment.
     pub(super) withheld: Vec<String>,
     /// Differences in behaviour.

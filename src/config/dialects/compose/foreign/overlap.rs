@@ -1,14 +1,17 @@
 //! Routes that would take the requests of others.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use super::adapted::{Adapted, Unready};
+use super::adapted::{Adapted, Route, Unready};
 
-/// Withholds routes that would take requests of a route that is not ready, and routes that repeat an earlier one. `fill`
+/// Withholds routes that would take requests of a route that is not ready, routes that repeat an earlier one, and routes in
+/// another order than that of the gate. `fill`
 /// gives the value of a text with variables.
 pub(super) fn withhold(services: &mut [(String, Adapted)], fill: &dyn Fn(&str) -> String) {
     withhold_wider(services, fill);
     withhold_repeated(services, fill);
+    withhold_reordered(services, fill);
 }
 
 /// Without this, a path that the other proxy protects would be served by a wider route without protection.
@@ -34,6 +37,41 @@ fn withhold_wider(services: &mut [(String, Adapted)], fill: &dyn Fn(&str) -> Str
             route.withheld.push(one.why.clone());
         }
     }
+}
+
+/// Of two routes with common requests, the gate takes the more exact one. Withholds both if the other proxy takes the other.
+fn withhold_reordered(services: &mut [(String, Adapted)], fill: &dyn Fn(&str) -> String) {
+    let mut routes: Vec<(Vec<String>, &mut Route)> = Vec::new();
+    for route in services.iter_mut().flat_map(|(_, adapted)| &mut adapted.routes) {
+        if route.withheld.is_empty() && route.priority.is_some() {
+            routes.push((filled(&route.hosts, fill), route));
+        }
+    }
+    let mut reordered = Vec::new();
+    for (index, (hosts, one)) in routes.iter().enumerate() {
+        for (other_index, (other_hosts, other)) in routes.iter().enumerate() {
+            let (path, other_path) = (trimmed(&one.path), trimmed(&other.path));
+            let is_nested = is_below(path, other_path) || is_below(other_path, path);
+            let is_reordered = rank(one) < rank(other) && one.priority < other.priority;
+            if is_reordered && is_nested && meet(hosts, other_hosts) {
+                reordered.extend([(index, other.name.clone()), (other_index, one.name.clone())]);
+            }
+        }
+    }
+    for (index, other) in reordered {
+        let why = format!(
+            "its order with the route `{other}` is another one: the gate takes the more exact one first"
+        );
+        let withheld = &mut routes[index].1.withheld;
+        if withheld.is_empty() {
+            withheld.push(why);
+        }
+    }
+}
+
+/// The order of the gate: a host before any host, the longest path, routes with methods.
+fn rank(route: &Route) -> (bool, Reverse<usize>, bool) {
+    (route.hosts.is_empty(), Reverse(trimmed(&route.path).len()), route.methods.is_empty())
 }
 
 /// Hosts with their variables filled in, in lower case.

@@ -46,9 +46,13 @@ pub(super) fn adapt(table: &Table<'_>, written: &Written, router: &Item<'_>, ada
         Ok(target) => (target, None),
         Err(why) => (To::default(), Some(why)),
     };
+    // Traefik takes the longest rule first, and 0 is no priority.
+    let own = router.get("priority").and_then(|text| text.parse().ok()).filter(|priority| *priority > 0);
+    let priority = own.unwrap_or(rule.value.len());
     for one in requests {
         let mut route = route(router, one, &effect);
         route.target = target.clone();
+        route.priority = Some(priority);
         match &missing {
             Some(why) => route.withheld.push(why.clone()),
             None => route.check_port(),
@@ -57,9 +61,19 @@ pub(super) fn adapt(table: &Table<'_>, written: &Written, router: &Item<'_>, ada
     }
 }
 
-/// Whether the router is only for the entry point that is in the clear, by its usual names.
+/// The usual names of the entry point that is in the clear.
+const CLEAR: [&str; 2] = ["web", "http"];
+/// The usual names of the entry point with TLS.
+const SECURE: [&str; 3] = ["websecure", "web-secure", "https"];
+
+/// The entry points of a router. Without any, it has all of them.
+fn entry_points<'w>(router: &Item<'w>) -> impl Iterator<Item = &'w str> {
+    listed(router.get("entrypoints").unwrap_or_default())
+}
+
+/// Whether the router is only for the entry point that is in the clear.
 fn is_in_the_clear(router: &Item<'_>) -> bool {
-    listed(router.get("entrypoints").unwrap_or_default()).all(|name| ["web", "http"].contains(&name))
+    entry_points(router).all(|name| CLEAR.contains(&name))
 }
 
 fn route(router: &Item<'_>, requests: Requests, effect: &Effect) -> Route {
@@ -68,6 +82,10 @@ fn route(router: &Item<'_>, requests: Requests, effect: &Effect) -> Route {
     let mut differs: Vec<String> = path.iter().map(|path| whole_segments(path)).collect();
     if hosts.is_empty() {
         differs.push("a route for any host comes after all routes with a host".to_owned());
+    }
+    let is_usual = |name: &&str| CLEAR.contains(name) || SECURE.contains(name);
+    if let Some(name) = entry_points(router).find(|name| !is_usual(name)) {
+        withheld.push(format!("its entry point `{name}` may be one that fewer clients can reach"));
     }
     let strip_prefix =
         match strips(path.as_deref().unwrap_or("/"), effect.strip.as_deref().unwrap_or_default()) {
