@@ -2,11 +2,13 @@
 
 mod explain;
 
+mod adapt;
 mod check;
 mod routes;
 
 mod url;
 
-pub use check::{adapt, check};
+pub use adapt::adapt;
+pub use check::check;
 pub use explain::explain;
 pub use routes::routes;

@@ -18,6 +18,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     default_files: &["smolgate.yml", "config/smolgate.yml", "/etc/smolgate/smolgate.yml"],
     option: None,
     describe: None,
+    foreign: None,
     read,
 };
 
