@@ -35,6 +35,8 @@ mod described;
 mod inputs;
 pub mod plan;
 
+mod keys;
+
 pub use described::DescribedGate;
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use dialects::{FileOption, Format};

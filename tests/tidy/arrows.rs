@@ -89,6 +89,7 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/config/dialects/compose",
     "src/config/dialects/compose/project",
     "src/config/dialects/compose/service",
+    "src/config/keys",
     "src/config/lowering",
     "src/config/plan",
     "src/config/source",
