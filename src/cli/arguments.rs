@@ -7,8 +7,9 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::demo::DemoVerb;
-use super::files::{Files, default_files};
+use super::files::{Files, default_files, formats};
 use super::logging::Logging;
+use crate::config::Format;
 
 /// A small reverse proxy: ordered HTTP and TCP rules from one YAML file.
 #[derive(Debug, Parser)]
@@ -49,8 +50,14 @@ pub enum Verb {
     Routes(Files),
     /// Say which rule takes a request, and why each earlier one does not
     Explain(Question),
-    /// Print any configuration in the native format, with every default written out
+    /// Print any configuration in the native format, with defaults written out
     Adapt(Files),
+    /// Print a JSON Schema of the configuration, for editors
+    Schema {
+        /// The format of the files
+        #[arg(long, value_name = "KIND", value_parser = formats(), default_value = "native")]
+        format: Format,
+    },
     /// Make a running gate read its configuration again
     Reload(Reload),
     /// Ask a running gate whether it is ready
@@ -154,7 +161,7 @@ impl Verb {
             Verb::Check(files) | Verb::Routes(files) | Verb::Adapt(files) => Some(files),
             Verb::Explain(question) => Some(&mut question.files),
             Verb::Reload(Reload { call, .. }) | Verb::Healthcheck(call) => Some(&mut call.files),
-            Verb::Demo(_) | Verb::Version | Verb::Completion { .. } => None,
+            Verb::Demo(_) | Verb::Version | Verb::Schema { .. } | Verb::Completion { .. } => None,
         }
     }
 

@@ -19,6 +19,8 @@ mod lowering;
 
 mod dialects;
 
+mod schema;
+
 mod source;
 
 mod decode;

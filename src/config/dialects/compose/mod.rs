@@ -49,6 +49,7 @@ pub(super) const DIALECT: Dialect = Dialect {
         default_variable: files::LIST,
         expand: files::expand,
     }),
+    schema: labels::schema,
     describe: Some(front::describe),
     read: front::read,
 };
