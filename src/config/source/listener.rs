@@ -10,7 +10,7 @@ use super::tls::{self, TlsSource};
 use super::upstream::{UpstreamUse, upstream_use};
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned};
-use crate::config::plan::{Bind, HttpWritten, LimitsWritten, ProxyProtocol, RedirectToHttps};
+use crate::config::plan::{Bind, GlobalWritten, HttpWritten, LimitsWritten, ProxyProtocol, RedirectToHttps};
 use crate::config::syntax::{Node, Value};
 use crate::config::values::{ValueError, scalar, target};
 
@@ -59,6 +59,7 @@ pub(super) fn listeners(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Lis
 fn listener(decoder: &mut Decoder<'_>, node: Node) -> Option<ListenerSource> {
     let mut fields = MappingReader::open(decoder, node, "a listener")?;
     fields.require(&["name"]);
+    refuse_top_level(&mut fields);
     let name = fields.parsed("name", scalar::name);
     let protocol = fields.parsed("protocol", |text| match text {
         "http" => Ok(false),
@@ -114,6 +115,7 @@ type Short = (Option<Spanned<Arc<str>>>, Vec<Spanned<Bind>>, Option<Spanned<Dura
 
 fn short_form(fields: &mut MappingReader<'_, '_>, name: &str) -> Short {
     fields.require(&["port"]);
+    refuse_top_level(fields);
     let binds = fields.field("port", binds).unwrap_or_default();
     let why = "means nothing in the short form";
     fields.not_here(&["bind"], why, "write `port`");
@@ -123,6 +125,15 @@ fn short_form(fields: &mut MappingReader<'_, '_>, name: &str) -> Short {
         binds,
         fields.parsed("shutdown_timeout", scalar::duration),
     )
+}
+
+/// Refuses keys that stand at the top of a file.
+fn refuse_top_level(fields: &mut MappingReader<'_, '_>) {
+    let settings = GlobalWritten::KEYS.iter().copied().filter(|key| *key != "shutdown_timeout");
+    let others =
+        ["access_log", "internal_api", "http_config", "http_routes", "tcp", "listeners", "upstreams"];
+    let keys: Vec<&str> = settings.chain(others).collect();
+    fields.not_here(&keys, "stands at the top of a file", "move it out of this listener");
 }
 
 fn binds(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Spanned<Bind>>> {

@@ -76,6 +76,12 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
     }
     let hosts = fields.field("host", |decoder, node| Some(decoder.parsed_many(node, pattern::host)));
     let path = fields.parsed("path_prefix", pattern::path_prefix);
+    if let Some(path) = path.as_ref().filter(|path| path.value.contains('*')) {
+        let message = "`*` in `path_prefix` stands for itself";
+        let hint =
+            "a prefix takes whole segments: `/users` takes `/users/7`, and no rule takes a part of one";
+        fields.decoder.report.warning(Some(path.span), message, hint);
+    }
     let methods = fields.field("methods", |decoder, node| Some(decoder.parsed_many(node, pattern::method)));
     let in_the_clear = fields.flag("in_the_clear");
     let access_log = fields.field("access_log", Decoder::flag).is_none_or(|flag| flag.value);

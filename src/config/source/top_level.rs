@@ -151,8 +151,14 @@ fn internal_api(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Interna
     let token = fields.field("token", |decoder, node| {
         mask_secret(&node, decoder.report);
         let text = decoder.text(node)?;
+        if text.text.is_empty() {
+            let message = format!("the token is empty: {}", text.shown());
+            let hint = "give the variable or the file a value, or leave `token` out";
+            decoder.report.error_hint(text.span, message, hint);
+            return None;
+        }
         // A client can send only these characters (RFC 6750, 2.1). The message does not quote the token.
-        if text.text.is_empty() || !text.text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if !text.text.bytes().all(|byte| byte.is_ascii_graphic()) {
             decoder.report.error(text.span, "a token is made of visible ASCII characters, without spaces");
             return None;
         }
