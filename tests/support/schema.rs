@@ -61,7 +61,7 @@ impl Schema {
     ) -> Result<(), String> {
         let all = |rules: &Value| rules.as_array().expect("schemas").clone();
         let fine = match keyword {
-            "$schema" | "definitions" | "title" | "description" | "default" => true,
+            "$schema" | "definitions" | "title" | "description" | "default" | "patternErrorMessage" => true,
             "$ref" => {
                 let pointer = rule.as_str().and_then(|rule| rule.strip_prefix('#')).expect("a reference");
                 return self.value(self.0.pointer(pointer).expect("a definition"), value, at);

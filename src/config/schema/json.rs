@@ -9,6 +9,8 @@ use crate::config::keys::{Form, Row};
 const REFERENCE: &str = r"(^|[^$])(\$\$)*\$\{(env|file):";
 const DURATION: &str = "^([0-9]+|([0-9]+(ms|s|m|h|d))+)$";
 const SIZE: &str = "^[0-9]+ *(B|[kKMGT]B|[KMGT]iB)?$";
+const DURATION_EXAMPLE: &str = "for example 500ms, 5s, 1m30s or a number of seconds";
+const SIZE_EXAMPLE: &str = "for example 64KiB, 10MB or a number of bytes";
 
 /// The schema of files that are the mapping `root`. Keys that begin with `x-` hold anchors.
 pub(crate) fn file((root, mappings): (&str, &[Mapping])) -> Value {
@@ -63,27 +65,33 @@ fn typed(text: &str) -> Value {
 /// The schema of a value. A string in which `reference` matches is valid whatever stands around it.
 pub(crate) fn of_form(form: Form, reference: &str) -> Value {
     let of = |form: &Form| of_form(*form, reference);
-    let or_reference = |pattern: &str| format!("{pattern}|{reference}");
-    match form {
-        Form::Text => json!({ "type": ["string", "number", "boolean"] }),
-        Form::Flag => {
-            json!({ "type": ["boolean", "string"], "pattern": or_reference("^([Tt]rue|TRUE|[Ff]alse|FALSE)$") })
-        }
-        Form::Duration | Form::Timeout => {
-            let least = u8::from(matches!(form, Form::Timeout));
-            json!({ "type": ["integer", "string"], "minimum": least, "pattern": or_reference(DURATION) })
-        }
-        Form::Size => json!({ "type": ["integer", "string"], "minimum": 0, "pattern": or_reference(SIZE) }),
-        Form::SizeOr(word) => {
-            let pattern = or_reference(&format!("^{word}$|{SIZE}"));
-            json!({ "type": ["integer", "string"], "minimum": 0, "pattern": pattern })
-        }
-        Form::Number(least, most) => json!({
+    // A number from `least` on, or a string of the pattern. Language servers show the message.
+    let number = |least: usize, pattern: &str, message: &str| {
+        json!({
             "type": ["integer", "string"],
             "minimum": least,
-            "maximum": most,
-            "pattern": or_reference("^[0-9]+$"),
+            "pattern": format!("{pattern}|{reference}"),
+            "patternErrorMessage": message,
+        })
+    };
+    match form {
+        Form::Text => json!({ "type": ["string", "number", "boolean"] }),
+        Form::Flag => json!({
+            "type": ["boolean", "string"],
+            "pattern": format!("^([Tt]rue|TRUE|[Ff]alse|FALSE)$|{reference}"),
+            "patternErrorMessage": "write true or false",
         }),
+        Form::Duration => number(0, DURATION, DURATION_EXAMPLE),
+        Form::Timeout => number(1, DURATION, DURATION_EXAMPLE),
+        Form::Size => number(0, SIZE, SIZE_EXAMPLE),
+        Form::SizeOr(word) => {
+            number(0, &format!("^{word}$|{SIZE}"), &format!("write {word}, or {SIZE_EXAMPLE}"))
+        }
+        Form::Number(least, most) => {
+            let mut schema = number(least, "^[0-9]+$", "write a whole number");
+            schema["maximum"] = most.into();
+            schema
+        }
         Form::Words(words) => {
             // A word that looks like a number may be written as one.
             let texts = words.iter().map(|word| Value::from(*word));
