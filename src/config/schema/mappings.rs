@@ -33,13 +33,6 @@ fn row(&(name, form, default, about): &ByHand) -> Row {
     Row { name, form, default: default.into(), about }
 }
 
-/// The row of a key of a rule. A dot leads into a mapping.
-pub(crate) fn rule_row(key: &str) -> Option<Row> {
-    let (what, key) = key.strip_prefix("tls.").map_or(("a rule", key), |key| ("`tls`", key));
-    let mapping = MAPPINGS.iter().find(|mapping| mapping.what == what)?;
-    mapping.rows().into_iter().find(|row| row.name == key)
-}
-
 /// The mapping of a whole file, and every mapping.
 pub(crate) fn native() -> (&'static str, &'static [Mapping]) {
     (MAPPINGS[0].what, MAPPINGS)

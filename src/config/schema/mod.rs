@@ -3,9 +3,9 @@
 //! Its keys are rows of tables: those of `keys` for simple keys, and those of `mappings` for keys that are read by hand.
 //! `tests/schema.rs` compares them with the keys that the readers ask for.
 
-mod json;
+pub(crate) mod json;
 
 mod mappings;
 
-pub(crate) use json::{file, of_form};
-pub(crate) use mappings::{native, rule_row};
+pub(crate) use json::file;
+pub(crate) use mappings::native;

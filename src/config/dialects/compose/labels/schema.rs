@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::labels::{KEYS, Key, PREFIXES};
-use crate::config::keys::Form;
-use crate::config::schema::{of_form, rule_row};
+use crate::config::keys::{Form, Row};
+use crate::config::schema::json::of_form;
+use crate::config::schema::native;
 
 /// The start of a variable of the project.
 const VARIABLE: &str = r"\$";
@@ -81,4 +82,12 @@ fn described(key: Key) -> (Form, &'static str) {
             (form, row.about)
         }
     }
+}
+
+/// The row of a key of a rule. A dot leads into a mapping.
+fn rule_row(key: &str) -> Option<Row> {
+    let (what, key) = key.strip_prefix("tls.").map_or(("a rule", key), |key| ("`tls`", key));
+    let (_, mappings) = native();
+    let mapping = mappings.iter().find(|mapping| mapping.what == what)?;
+    mapping.rows().into_iter().find(|row| row.name == key)
 }
