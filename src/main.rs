@@ -10,7 +10,7 @@ fn main() -> ExitCode {
         Verb::Check(files) => cli::check(&files),
         Verb::Routes(files) => cli::routes(&files),
         Verb::Explain(question) => cli::explain(&question),
-        Verb::Adapt(files) => cli::adapt(&files),
+        Verb::Adapt(adaptation) => cli::adapt(&adaptation),
         Verb::Schema { format } => cli::schema(format),
         Verb::Reload(reload) => cli::reload(&reload),
         Verb::Healthcheck(call) => cli::healthcheck(&call),

@@ -31,7 +31,7 @@ mod logging;
 mod disk;
 mod output;
 
-pub use arguments::{Call, Question, Reload, Running, Verb, parse};
+pub use arguments::{Adaptation, Call, Question, Reload, Running, Verb, parse};
 pub use completion::{completion, version};
 pub use demo::DemoVerb;
 pub use disk::DiskInputs;

@@ -63,6 +63,12 @@ impl Format {
         DIALECTS.iter().position(|dialect| dialect.name == name).map(Self)
     }
 
+    /// The programs whose labels can be written anew.
+    pub fn foreign_names() -> impl Iterator<Item = &'static str> {
+        let foreign = DIALECTS.iter().filter_map(|dialect| dialect.foreign.as_ref());
+        foreign.flat_map(|foreign| foreign.names.iter().copied())
+    }
+
     /// The format of a tree, by its keys.
     pub(crate) fn of(root: &Node) -> Self {
         let has_own_key = |dialect: &Dialect| dialect.keys.iter().any(|key| root.get(key).is_some());

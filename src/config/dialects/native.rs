@@ -20,6 +20,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     option: None,
     schema: || schema::file(schema::native()),
     describe: None,
+    foreign: None,
     read,
 };
 
