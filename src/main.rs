@@ -11,6 +11,7 @@ fn main() -> ExitCode {
         Verb::Routes(files) => cli::routes(&files),
         Verb::Explain(question) => cli::explain(&question),
         Verb::Adapt(adaptation) => cli::adapt(&adaptation),
+        Verb::Schema { format } => cli::schema(format),
         Verb::Reload(reload) => cli::reload(&reload),
         Verb::Healthcheck(call) => cli::healthcheck(&call),
         Verb::Demo(verb) => verb.run(),

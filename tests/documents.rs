@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use smolgate::cli::DiskInputs;
 use smolgate::config::plan::{Action, Protocol, Rule};
 use smolgate::config::{Files, Format, MemoryInputs, adapt_foreign, load, load_files};
+use support::schema::Schema;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -65,6 +66,10 @@ fn bundled_configurations_load_without_a_warning() {
             assert!(warnings.remove(0).contains("the internal API has no token"));
         }
         assert!(warnings.is_empty(), "{}", warnings.join("\n"));
+        let text = std::fs::read_to_string(&path).expect("a file");
+        let format = if path.extension().is_some_and(|is| is == "yaml") { "compose" } else { "native" };
+        let checked = Schema::of(format).check(&text);
+        checked.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert!(!loaded.plan.listeners.is_empty(), "{}", path.display());
     }
 }
@@ -123,6 +128,7 @@ fn yaml_in_the_documentation_loads() {
     let mut documents = files_in("docs", "md");
     documents.extend(Some(root().join("README.md")).filter(|path| path.exists()));
     assert!(!documents.is_empty());
+    let (native, labels) = (Schema::of("native"), Schema::of("compose"));
     let (mut ours, mut compose) = (0, 0);
     for path in documents {
         let markdown = std::fs::read_to_string(&path).expect("a document");
@@ -130,6 +136,7 @@ fn yaml_in_the_documentation_loads() {
             let place = format!("{}:{line}", path.display());
             match info.as_str() {
                 "yaml" => {
+                    native.check(&text).unwrap_or_else(|error| panic!("{place}: {error}"));
                     let inputs = MemoryInputs::new()
                         .file("example.yml", text)
                         .file("token", "t\n")
@@ -139,6 +146,7 @@ fn yaml_in_the_documentation_loads() {
                     ours += 1;
                 }
                 "yaml compose" => {
+                    labels.check(&text).unwrap_or_else(|error| panic!("{place}: {error}"));
                     load_compose(text).unwrap_or_else(|errors| panic!("{place}: {errors}"));
                     compose += 1;
                 }

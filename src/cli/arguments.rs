@@ -9,7 +9,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::demo::DemoVerb;
-use super::files::{Files, default_files};
+use super::files::{Files, default_files, formats};
 use super::logging::Logging;
 use crate::config::Format;
 
@@ -52,8 +52,14 @@ pub enum Verb {
     Routes(Files),
     /// Say which rule takes a request, and why each earlier one does not
     Explain(Question),
-    /// Print any configuration in the native format, with every default written out
+    /// Print any configuration in the native format, with defaults written out
     Adapt(Adaptation),
+    /// Print a JSON Schema of the configuration, for editors
+    Schema {
+        /// The format of the files
+        #[arg(long, value_name = "KIND", value_parser = formats(), default_value = "native")]
+        format: Format,
+    },
     /// Make a running gate read its configuration again
     Reload(Reload),
     /// Ask a running gate whether it is ready
@@ -181,7 +187,7 @@ impl Verb {
             Verb::Adapt(adaptation) => Some(&mut adaptation.files),
             Verb::Explain(question) => Some(&mut question.files),
             Verb::Reload(Reload { call, .. }) | Verb::Healthcheck(call) => Some(&mut call.files),
-            Verb::Demo(_) | Verb::Version | Verb::Completion { .. } => None,
+            Verb::Demo(_) | Verb::Version | Verb::Schema { .. } | Verb::Completion { .. } => None,
         }
     }
 

@@ -37,6 +37,6 @@ pub use demo::DemoVerb;
 pub use disk::DiskInputs;
 pub use files::{Files, NamedFiles};
 pub use logging::Logging;
-pub use offline::{adapt, check, explain, routes};
+pub use offline::{adapt, check, explain, routes, schema};
 pub use remote::{healthcheck, reload};
 pub use service::run;

@@ -209,7 +209,7 @@ mod tests {
             .file("conf/more.yml/c.yml", "nonsense: 1\n");
         let loaded = load(&["conf".into()], &inputs).expect("a valid configuration");
         assert_eq!(loaded.plan.files, [PathBuf::from("conf/a.yml"), PathBuf::from("conf/b.yaml")]);
-        assert_eq!((loaded.plan.workers, loaded.plan.listeners.len()), (Some(2), 1));
+        assert_eq!((loaded.plan.settings.workers, loaded.plan.listeners.len()), (Some(2), 1));
         assert!(errors(&["conf"], &MemoryInputs::new().file("conf/a.txt", "")).contains("holds no *.yml"));
     }
 

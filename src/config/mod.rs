@@ -19,6 +19,8 @@ mod lowering;
 
 mod dialects;
 
+mod schema;
+
 mod source;
 
 mod decode;
@@ -36,6 +38,8 @@ mod described;
 
 mod inputs;
 pub mod plan;
+
+mod keys;
 
 pub use described::DescribedGate;
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};

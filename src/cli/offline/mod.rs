@@ -5,6 +5,7 @@ mod explain;
 mod adapt;
 mod check;
 mod routes;
+mod schema;
 
 mod url;
 
@@ -12,3 +13,4 @@ pub use adapt::adapt;
 pub use check::check;
 pub use explain::explain;
 pub use routes::routes;
+pub use schema::schema;

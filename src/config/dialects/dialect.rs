@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use super::file::ConfigFile;
 use crate::config::described::DescribedGate;
 use crate::config::diagnostics::Report;
@@ -20,6 +22,8 @@ pub(crate) struct Dialect {
     pub(super) default_files: &'static [&'static str],
     /// The option that names files of this dialect: `--NAME FILE`.
     pub(super) option: Option<FileOption>,
+    /// A JSON Schema of its files.
+    pub(super) schema: fn() -> Value,
     /// The gate that the files describe, if they say how to start one. The report is for this alone.
     pub(crate) describe: Option<Describe>,
     /// The labels of other programs that files of this dialect may hold beside its own.

@@ -53,6 +53,11 @@ impl Format {
         DIALECTS.iter().enumerate().flat_map(files)
     }
 
+    /// A JSON Schema of its files, for editors.
+    pub fn schema(self) -> serde_json::Value {
+        (DIALECTS[self.0].schema)()
+    }
+
     /// The format of that name.
     pub fn named(name: &str) -> Option<Self> {
         DIALECTS.iter().position(|dialect| dialect.name == name).map(Self)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::pattern;
-use super::value_error::ValueError;
+use crate::config::keys::ValueError;
 use crate::config::plan::{Bind, Scheme, Target, TargetHost};
 
 /// A target as written. If it has no scheme, its user decides which one is meant.
