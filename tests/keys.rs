@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use smolgate::config::plan::{FileChanges, changes};
-use smolgate::config::view;
+use smolgate::config::{MemoryInputs, load, view};
 use support::keys::{MAPPINGS, Mapping, known_keys, load_inside};
 
 /// Keys whose change a reload does not find in the plan: the gate says what becomes of the workers.
@@ -55,6 +55,41 @@ fn every_key_shows_in_the_view_and_in_the_report_of_a_reload() {
             let said = changes(&before, &after, &FileChanges::default());
             let is_said = !said.is_empty() || NOT_IN_THE_PLAN.contains(key);
             assert!(is_said, "a reload says nothing of `{key}` of {what}");
+        }
+    }
+}
+
+/// Keys of which several files may have a part.
+const JOINED: [&str; 3] = ["http_routes", "listeners", "upstreams"];
+
+#[test]
+fn a_key_at_the_top_is_in_one_file() {
+    let top = MAPPINGS.iter().find(|mapping| mapping.what == "a configuration").expect("the top");
+    for (key, _, after) in top.rows.iter().copied().flatten().filter(|(key, ..)| !JOINED.contains(key)) {
+        let text = top.around.replace('@', after);
+        let inputs = MemoryInputs::new().file("a.yml", text.clone()).file("b.yml", text);
+        let errors = load(&["a.yml".into(), "b.yml".into()], &inputs).expect_err(key).to_string();
+        assert!(errors.contains(&format!("`{key}` is set in two files")), "{key}: {errors}");
+    }
+}
+
+/// A key in a wrong place has an error that names its place, and is no unknown key.
+#[test]
+fn a_key_of_another_place_is_no_unknown_key() {
+    let known = known_keys();
+    let listener = "{ listeners: [{ name: a, bind: 1, @ }] }";
+    let tcp = "{ listeners: [{ name: a, bind: 1, protocol: tcp, target: h:1, @ }] }";
+    let pass = "{ http_config: { port: 1 }, http_routes: [{ pass: h:1, @ }] }";
+    for (around, here, from) in [
+        (listener, "an HTTP listener", "a configuration"),
+        (tcp, "a TCP listener", "a configuration"),
+        (tcp, "a TCP listener", "an HTTP listener"),
+        (pass, "a rule", "a rule"),
+    ] {
+        for key in known[from].iter().filter(|key| from == here || !known[here].contains(*key)) {
+            let errors = load_inside(around, &format!("{key}: 1")).err().map(|errors| errors.to_string());
+            let is_unknown = errors.is_some_and(|errors| errors.contains("is not a key of"));
+            assert!(!is_unknown, "`{key}` of {from} is unknown to {here}: {around}");
         }
     }
 }
