@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::plan::{Listener, Plan, Protocol, Rule, RuleIdentities};
+use crate::config::plan::{Listener, Matcher, Plan, Protocol, Rule, RuleIdentities};
 use crate::log::AccessLog;
 use crate::routing::{Guards, RuleTable};
 use crate::tls::{Problem, Terminator, TicketKeys};
@@ -103,6 +103,9 @@ fn name_rules(listener: &Listener) -> Option<RuleTable> {
     if !http.rules.iter().any(Rule::decides_by_name) {
         return None;
     }
-    let by_host = |rule: &Rule| Rule { path_prefix: "/".into(), methods: Vec::new(), ..rule.clone() };
+    let by_host = |rule: &Rule| {
+        let Matcher { hosts: _, path_prefix: _, methods: _ } = rule.matcher();
+        Rule { path_prefix: "/".into(), methods: Vec::new(), ..rule.clone() }
+    };
     Some(RuleTable::build(&http.rules.iter().map(by_host).collect::<Vec<_>>()))
 }
