@@ -33,6 +33,10 @@ listeners:
     protocol: http
     trusted_proxies: ["127.0.0.0/8"]
     rules:
+      - host: "strip.test"
+        path_prefix: "/a%2Fb"
+        target: "http://{upstream}"
+        strip_path_prefix: true
       - target: "http://{upstream}"
 "#;
 
@@ -364,4 +368,26 @@ fn a_base_path_goes_before_the_path() {
     }
     let bare = target_for(&gate, &upstream, "base.test", "/users");
     assert!(["/base", "/base/"].contains(&bare.as_str()), "{bare}");
+}
+
+/// What a target needs to write links.
+#[test]
+fn a_stripped_prefix_is_told() {
+    let get = |target: &str, lines: &str| format!("GET {target} HTTP/1.1\r\nHost: strip.test\r\n{lines}\r\n");
+    let told = |seen: Request| seen.head.all("x-forwarded-prefix").join("|");
+    let forged =
+        "X-Forwarded-Prefix: //evil.test\r\nX_Forwarded_Prefix: /x\r\nConnection: x-forwarded-prefix\r\n";
+    assert_eq!(told(forwarded(get("/users/me", ""))), "/users");
+    assert_eq!(told(forwarded(get("/%75sers/me", forged))), "/users", "not as the client spells it");
+    assert_eq!(
+        told(forwarded(get("/users", forged).replace("strip.test", "other.test"))),
+        "",
+        "nothing is stripped"
+    );
+    let trusted = |lines| told(forwarded_by("trusting", get("/a%2Fb/c", lines)));
+    assert_eq!(trusted(""), "/a%2Fb");
+    assert_eq!(trusted("X-Forwarded-Prefix: /outer\r\n"), "/outer/a%2Fb");
+    assert_eq!(trusted("X-Forwarded-Prefix: /outer/\r\n"), "/outer/a%2Fb");
+    let kept = get("/", "X-Forwarded-Prefix: /outer\r\n").replace("strip.test", "other.test");
+    assert_eq!(told(forwarded_by("trusting", kept)), "/outer");
 }

@@ -78,7 +78,7 @@ fn check_bit_by_bit(bytes: &[u8], limits: &HeadLimits) {
 /// Everything in a head, and nothing of the bytes behind it.
 fn seen(head: &RequestHead<'_>) -> String {
     let RequestHead { method, raw_target, path_and_query, host, version, framing, len, .. } = head;
-    let flags = [head.keep_alive, head.expect_continue, head.upgrade_websocket, head.accepts_trailers];
+    let flags = [head.keep_alive, head.expect_continue, head.upgrade, head.accepts_trailers];
     let fields: Vec<Field<'_>> = head.fields.iter().collect();
     format!("{:?}", (method, raw_target, path_and_query, host, version, framing, len, flags, fields))
 }
@@ -143,7 +143,7 @@ fn check_same(came: &RequestHead<'_>, sent: &RequestHead<'_>, stripped: bool) {
     assert_eq!(sent.framing, came.framing);
     assert!(sent.is_length_plain || !matches!(sent.framing, Framing::Length(_)), "a length in one reading");
     assert_eq!(sent.query, came.query);
-    assert_eq!(sent.upgrade_websocket, came.upgrade_websocket);
+    assert_eq!(sent.upgrade, came.upgrade);
     assert!(sent.keep_alive, "the connection to a target is for more than one request");
     assert!(
         came.framing == Framing::Chunked

@@ -22,6 +22,7 @@ mod limits;
 mod message;
 mod refusal;
 mod status;
+mod upgrade;
 
 pub use authority::{Authority, HOST_BYTES_MAX, HostKey};
 pub use class::is_token;
@@ -37,3 +38,4 @@ pub use path::{LoosePath, behind_prefix, has_dot_segments, match_path};
 pub use refusal::Refusal;
 pub(crate) use refusal::escaped;
 pub use status::status_phrase;
+pub use upgrade::upgrade_protocols;

@@ -79,7 +79,7 @@ fn request_as_text(head: &RequestHead<'_>) -> String {
         is_length_plain,
         keep_alive,
         expect_continue,
-        upgrade_websocket,
+        upgrade,
         accepts_trailers,
         len,
     } = *head;
@@ -92,7 +92,7 @@ fn request_as_text(head: &RequestHead<'_>) -> String {
                 (framing, is_length_plain),
                 keep_alive,
                 expect_continue,
-                upgrade_websocket,
+                upgrade,
                 accepts_trailers,
                 len
             )
@@ -111,6 +111,7 @@ fn response_as_text(head: &ResponseHead<'_>) -> String {
         content_length,
         is_length_plain,
         chunked,
+        has_both_lengths,
         keep_alive,
         keep_alive_timeout,
         upgrade,
@@ -120,7 +121,7 @@ fn response_as_text(head: &ResponseHead<'_>) -> String {
         "{:?}",
         (
             (version, status, phrase, line_of_ours, fields_of(fields), content_length, chunked),
-            (is_length_plain, keep_alive, keep_alive_timeout, upgrade, len)
+            (is_length_plain, has_both_lengths, keep_alive, keep_alive_timeout, upgrade, len)
         )
     )
 }

@@ -150,6 +150,10 @@ async fn transfer(
     // If nothing of the head went out, because its body was bad already, the client can still be told.
     record.status.set(download.begun.get().then_some(status));
     downloaded?;
+    if status == 101 {
+        // A client cannot change the protocol in the middle of its request (RFC 9110, section 7.8).
+        upload.complete().await?;
+    }
     let uploaded = upload.end(&target.stream, until_close)?;
     Ok(Transferred { status, keep, until_close, uploaded, keep_alive })
 }

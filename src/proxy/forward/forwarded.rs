@@ -76,6 +76,17 @@ pub(super) fn write_forwarded(head: &RequestHead<'_>, forwarded: &Forwarded, out
     out.extend(b"\r\n");
 }
 
+/// Writes `X-Forwarded-Prefix`, the part of the path that is stripped, behind the part that a trusted proxy has
+/// stripped before. It is the prefix of the rule, and not the spelling of the client.
+#[cold]
+pub(super) fn write_prefix(prefix: &str, head: &RequestHead<'_>, forwarded: &Forwarded, out: &mut Buffer) {
+    let before = head.fields.get(Name::XForwardedPrefix).filter(|_| forwarded.trusted).unwrap_or_default();
+    out.extend(b"X-Forwarded-Prefix: ");
+    out.extend(before.strip_suffix(b"/").unwrap_or(before));
+    out.extend(prefix.as_bytes());
+    out.extend(b"\r\n");
+}
+
 /// Writes all values of a field, in order, each with a comma behind it.
 fn write_chain(fields: Fields<'_>, name: Name, out: &mut Buffer) {
     for field in fields.iter().filter(|field| field.known() == name && !field.value().is_empty()) {

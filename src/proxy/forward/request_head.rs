@@ -3,10 +3,10 @@
 
 use std::io::Write;
 
-use super::forwarded::{Forwarded, write_forwarded};
+use super::forwarded::{Forwarded, write_forwarded, write_prefix};
 use super::hops;
 use crate::config::plan::{Proxy, Rule};
-use crate::http::{Field, Framing, Name, RequestHead, behind_prefix, is_x_forwarded};
+use crate::http::{Field, Framing, Name, RequestHead, behind_prefix, is_x_forwarded, upgrade_protocols};
 use crate::http1::{HeadScan, parse_request};
 use crate::proxy::client::Exchange;
 use crate::proxy::record::Failure;
@@ -66,10 +66,14 @@ pub fn write_request_head(
         None => out.extend(authority.as_bytes()),
     }
     out.extend(b"\r\n");
-    let keep = |field: &Field<'_>| is_for_the_target(field, head, forwarded.trusted);
+    let prefix = rule.stripped_prefix();
+    let keep = |field: &Field<'_>| is_for_the_target(field, head, forwarded.trusted, !prefix.is_empty());
     head.fields.for_each_run(0, keep, |lines| out.extend(lines));
     out.extend(hops::via(head.version));
     write_forwarded(head, forwarded, out);
+    if !prefix.is_empty() {
+        write_prefix(prefix, head, forwarded, out);
+    }
     if let Some(left) = hops::max_forwards(head) {
         // Writing into a buffer in memory cannot fail.
         let _ = write!(out, "Max-Forwards: {}\r\n", left.saturating_sub(1));
@@ -79,8 +83,8 @@ pub fn write_request_head(
         Framing::Length(length) if !head.is_length_plain => write_length(length, out),
         _ => {}
     }
-    if head.upgrade_websocket {
-        out.extend(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+    if head.upgrade {
+        write_upgrade(upgrade_protocols(head.fields), out);
     } else if head.accepts_trailers {
         out.extend(b"Connection: TE\r\nTE: trailers\r\n");
     }
@@ -91,6 +95,16 @@ pub fn write_request_head(
 pub(super) fn write_length(length: u64, out: &mut Buffer) {
     // Writing into a buffer in memory cannot fail.
     let _ = write!(out, "Content-Length: {length}\r\n");
+}
+
+/// Writes the fields of an upgrade, in a request and in a 101.
+pub(super) fn write_upgrade<'p>(protocols: impl Iterator<Item = &'p [u8]>, out: &mut Buffer) {
+    let mut before: &[u8] = b"Connection: Upgrade\r\nUpgrade: ";
+    for protocol in protocols {
+        out.extend(std::mem::replace(&mut before, b", "));
+        out.extend(protocol);
+    }
+    out.extend(b"\r\n");
 }
 
 /// Writes the base path, then path and query as they came, without the prefix if the rule strips it.
@@ -108,7 +122,7 @@ fn write_target(head: &RequestHead<'_>, rule: &Rule, base_path: &str, out: &mut 
 }
 
 /// Whether a field of the client goes to the target as it is.
-fn is_for_the_target(field: &Field<'_>, head: &RequestHead<'_>, trusted: bool) -> bool {
+fn is_for_the_target(field: &Field<'_>, head: &RequestHead<'_>, trusted: bool, strips: bool) -> bool {
     match field.known() {
         // smolgate writes these itself, or removes them.
         Name::Host | Name::TransferEncoding | Name::Lookalike => false,
@@ -119,6 +133,7 @@ fn is_for_the_target(field: &Field<'_>, head: &RequestHead<'_>, trusted: bool) -
         | Name::XForwardedHost
         | Name::XRealIp
         | Name::Forwarded => false,
+        Name::XForwardedPrefix if strips => false,
         Name::ContentLength => head.is_length_plain,
         Name::MaxForwards if hops::max_forwards(head).is_some() => false,
         Name::Trailer => head.framing == Framing::Chunked && head.accepts_trailers,

@@ -1,6 +1,7 @@
 //! An upload that goes on while the response is awaited and transferred.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::Pin;
 use std::task::Poll;
 
@@ -34,6 +35,20 @@ impl<'a, F: Future<Output = Result<(), TransferError>>> ConcurrentUpload<'a, Pin
     /// Whether all of the request was sent.
     pub(in crate::proxy) fn is_complete(&self) -> bool {
         self.future.is_none() && !self.failed
+    }
+
+    /// Runs the upload alone, to its end.
+    ///
+    /// # Errors
+    /// When the request cannot be sent.
+    pub(in crate::proxy) async fn complete(&mut self) -> Result<(), Failure> {
+        let sent = match &mut self.future {
+            Some(upload) => upload.as_mut().await,
+            None if self.failed => Err(TransferError::Write(io::ErrorKind::ConnectionReset.into())),
+            None => Ok(()),
+        };
+        self.future = None;
+        sent.map_err(Failure::of_upload)
     }
 
     /// Marks the messages that ended on both connections, once the response of `target` has ended. Returns whether
