@@ -7,9 +7,9 @@ use std::path::Path;
 
 use super::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, Action, CertificateFiles, CertificateSource, ClientAuth,
-    ClientAuthMode, HttpListener, InternalApi, Listener, ListenerTls, Log, LogFormat, LogLevel, Pass, Plan,
-    Protocol, Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule, Scheme, Target, TlsVersion,
-    Upstream, UpstreamTls,
+    ClientAuthMode, ClientGone, HttpListener, InternalApi, Listener, ListenerTls, Log, LogFormat, LogLevel,
+    Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule, Scheme, Target,
+    TlsVersion, Upstream, UpstreamTls,
 };
 use super::values::scalar::{show_duration, show_size};
 use crate::http::HeadLimits;
@@ -147,7 +147,15 @@ fn write_client_auth(auth: &ClientAuth) -> String {
 }
 
 fn write_http(out: &mut Yaml, http: &HttpListener, plan: &Plan) {
-    let HttpListener { rules, head, header_timeout, idle_timeout, trusted_proxies, redirect_to_https } = http;
+    let HttpListener {
+        rules,
+        head,
+        header_timeout,
+        idle_timeout,
+        trusted_proxies,
+        client_gone,
+        redirect_to_https,
+    } = http;
     let HeadLimits { bytes, fields, target } = head;
     out.line(2, "header_timeout", show_duration(*header_timeout));
     out.line(2, "idle_timeout", show_duration(*idle_timeout));
@@ -156,6 +164,9 @@ fn write_http(out: &mut Yaml, http: &HttpListener, plan: &Plan) {
     out.line(2, "target_bytes_max", show_size(*target as u64));
     if !trusted_proxies.is_empty() {
         out.line(2, "trusted_proxies", list(trusted_proxies.iter()));
+    }
+    if *client_gone == ClientGone::Fin {
+        out.line(2, "client_gone", "fin");
     }
     if let Some(RedirectToHttps { status, port }) = redirect_to_https {
         out.line(2, "redirect_to_https", format_args!("{{ status: {status}, port: {port} }}"));

@@ -136,6 +136,7 @@ pub(crate) fn plan() -> Plan {
         header_timeout: second,
         idle_timeout: second,
         trusted_proxies: vec![],
+        client_gone: ClientGone::Reset,
         redirect_to_https: None,
     };
     let listener = |name: &str, line, port, protocol| Listener {

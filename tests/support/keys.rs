@@ -72,6 +72,7 @@ const HTTP: &[Row] = &[
     ("head_fields_max", "", "head_fields_max: 7"),
     ("target_bytes_max", "", "target_bytes_max: 1KiB"),
     ("trusted_proxies", "", "trusted_proxies: 10.0.0.1"),
+    ("client_gone", "", "client_gone: fin"),
     ("redirect_to_https", "", "redirect_to_https: true"),
 ];
 

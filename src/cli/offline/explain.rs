@@ -137,6 +137,7 @@ impl<'a> Case<'a, '_> {
             header_timeout: _,
             idle_timeout: _,
             trusted_proxies: _,
+            client_gone: _,
         } = self.http;
         let winner = self.explanation().winner;
         let path = self.asked.path.as_bytes();

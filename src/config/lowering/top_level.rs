@@ -164,6 +164,7 @@ fn lower_http(source: HttpSource, upstreams: &mut Upstreams, report: &mut Report
         header_timeout: source.header_timeout.map_or(HEADER_TIMEOUT, |timeout| timeout.value),
         idle_timeout: source.idle_timeout.map_or(HTTP_IDLE_TIMEOUT, |timeout| timeout.value),
         trusted_proxies: source.trusted_proxies,
+        client_gone: source.client_gone,
         redirect_to_https: source.redirect_to_https,
     }
 }

@@ -216,9 +216,16 @@ fn settings<'a>(plan: &'a Plan, listener: &'a Listener) -> impl PartialEq + 'a {
 }
 
 fn http_settings(http: &HttpListener) -> impl PartialEq {
-    let HttpListener { rules: _, head, header_timeout, idle_timeout, trusted_proxies, redirect_to_https } =
-        http;
-    (head, header_timeout, idle_timeout, trusted_proxies, redirect_to_https)
+    let HttpListener {
+        rules: _,
+        head,
+        header_timeout,
+        idle_timeout,
+        trusted_proxies,
+        client_gone,
+        redirect_to_https,
+    } = http;
+    (head, header_timeout, idle_timeout, trusted_proxies, client_gone, redirect_to_https)
 }
 
 fn tcp_settings<'a>(plan: &'a Plan, pass: &'a Pass) -> impl PartialEq + 'a {

@@ -53,9 +53,21 @@ pub struct HttpListener {
     pub idle_timeout: Duration,
     /// Peers whose `X-Forwarded-*` and `Forwarded` fields are kept and extended.
     pub trusted_proxies: Vec<IpNet>,
+    /// How a client tells that it is gone before its response has ended.
+    pub client_gone: ClientGone,
     /// Redirects requests to the same URL under `https`, except those that [`RedirectToHttps::exempts`] leaves to
     /// the rules. Never set on a listener with TLS.
     pub redirect_to_https: Option<RedirectToHttps>,
+}
+
+/// How a client tells that it is gone before its response has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientGone {
+    /// By a reset. A client that has ended only its side waits for the response.
+    #[default]
+    Reset,
+    /// By the end of its side (FIN), too.
+    Fin,
 }
 
 /// The redirection of requests in the clear to `https`.

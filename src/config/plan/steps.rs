@@ -3,8 +3,8 @@
 use std::fmt::Display;
 
 use super::listener::{
-    CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, HttpListener, Listener, ListenerTls,
-    Protocol, RedirectToHttps, TlsVersion,
+    CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, ClientGone, HttpListener, Listener,
+    ListenerTls, Protocol, RedirectToHttps, TlsVersion,
 };
 use super::rule::Rule;
 use crate::http::HeadLimits;
@@ -54,14 +54,24 @@ fn of_tls(tls: &ListenerTls) -> Vec<String> {
 }
 
 fn of_http(http: &HttpListener) -> Vec<String> {
-    let HttpListener { rules: _, head, header_timeout, idle_timeout, trusted_proxies, redirect_to_https } =
-        http;
+    let HttpListener {
+        rules: _,
+        head,
+        header_timeout,
+        idle_timeout,
+        trusted_proxies,
+        client_gone,
+        redirect_to_https,
+    } = http;
     let HeadLimits { bytes, fields, target } = head;
     let mut said = vec![format!(
         "limits: head of {bytes} bytes and {fields} fields within {header_timeout:?}, target of {target} bytes, idle for {idle_timeout:?}",
     )];
     if !trusted_proxies.is_empty() {
         said.push(format!("X-Forwarded-* and Forwarded kept from {}", list(trusted_proxies)));
+    }
+    if *client_gone == ClientGone::Fin {
+        said.push("a client that ends its side is gone".to_owned());
     }
     if let Some(RedirectToHttps { status, port }) = redirect_to_https {
         said.push(format!(

@@ -10,7 +10,7 @@ use super::tls::{self, TlsSource};
 use super::upstream::{UpstreamUse, upstream_use};
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned};
-use crate::config::plan::{Bind, ProxyProtocol, RedirectToHttps};
+use crate::config::plan::{Bind, ClientGone, ProxyProtocol, RedirectToHttps};
 use crate::config::syntax::{Node, Value};
 use crate::config::values::{ValueError, scalar, target};
 
@@ -42,6 +42,7 @@ pub(crate) struct HttpSource {
     pub(crate) head_fields_max: Option<Spanned<usize>>,
     pub(crate) target_bytes_max: Option<Spanned<usize>>,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) client_gone: ClientGone,
     pub(crate) redirect_to_https: Option<RedirectToHttps>,
     pub(crate) limits: LimitsSource,
 }
@@ -153,6 +154,7 @@ fn http_keys(fields: &mut MappingReader<'_, '_>, rules: Vec<RuleSource>) -> Http
         head_fields_max: fields.parsed("head_fields_max", scalar::field_count),
         target_bytes_max: fields.parsed("target_bytes_max", scalar::target_size),
         trusted_proxies: networks(fields, "trusted_proxies"),
+        client_gone: client_gone(fields),
         redirect_to_https: fields.field("redirect_to_https", redirect_to_https).flatten(),
         limits: LimitsSource::read(fields),
     };
@@ -165,6 +167,16 @@ fn http_keys(fields: &mut MappingReader<'_, '_>, rules: Vec<RuleSource>) -> Http
     http
 }
 
+/// `client_gone: reset` or `fin`.
+fn client_gone(fields: &mut MappingReader<'_, '_>) -> ClientGone {
+    let sign = fields.parsed("client_gone", |text| match text {
+        "reset" => Ok(ClientGone::Reset),
+        "fin" => Ok(ClientGone::Fin),
+        _ => Err(ValueError::hint("is not a sign that a client is gone", "write reset or fin")),
+    });
+    sign.map_or(ClientGone::Reset, |sign| sign.value)
+}
+
 /// One or many addresses or networks.
 fn networks(fields: &mut MappingReader<'_, '_>, name: &'static str) -> Vec<IpNet> {
     let networks = fields.field(name, |decoder, node| Some(decoder.parsed_many(node, target::network)));
@@ -172,13 +184,14 @@ fn networks(fields: &mut MappingReader<'_, '_>, name: &'static str) -> Vec<IpNet
 }
 
 /// Keys for HTTP only.
-const HTTP_ONLY: [&str; 7] = [
+const HTTP_ONLY: [&str; 8] = [
     "rules",
     "header_timeout",
     "head_bytes_max",
     "head_fields_max",
     "target_bytes_max",
     "trusted_proxies",
+    "client_gone",
     "redirect_to_https",
 ];
 

@@ -2,8 +2,7 @@
 
 use crate::http::{Framing, Method, Name, RequestHead, Version, list_items, upgrade_protocols};
 
-/// Bytes of a request that are read and discarded at most, to use the connection again, or to keep a reset from
-/// overtaking the response.
+/// Bytes of a request that are read and discarded at most to use the connection again.
 pub(in crate::proxy) const DRAIN_BYTES: usize = 256 * 1024;
 
 /// The values of a request that are needed after its head was parsed.

@@ -42,7 +42,10 @@ pub(in crate::proxy) async fn run(
         let mut target = match attempts.take_idle(exchange) {
             Some(target) => target,
             // Boxed, because few exchanges open a connection, and the future of all would have room for a handshake.
-            None => Box::pin(exchange.client.unless_gone(attempts.open(exchange))).await?,
+            None => {
+                Box::pin(exchange.client.unless_gone(exchange.is_gone_at_end(), attempts.open(exchange)))
+                    .await?
+            }
         };
         let head = attempts.head(exchange)?;
         exchange.record.target = Some(target.address);
@@ -100,6 +103,7 @@ async fn transfer(
     target: &mut TargetConnection,
     mut head: Buffer,
 ) -> Result<Transferred, Failure> {
+    let at_end = exchange.is_gone_at_end();
     let Exchange { client, snapshot, timer, record, request, body } = exchange;
     let worker = snapshot.worker();
     let mut upload = Transfer {
@@ -118,8 +122,8 @@ async fn transfer(
     };
     let sent = upload.send_short(&mut head);
     let uploading = pin!(matches!(sent, Ok(false)).then(|| upload.run(head)));
-    let mut upload =
-        ConcurrentUpload::new(&client.stream, uploading.as_pin_mut(), sent.is_err(), &record.received);
+    let sender = (&client.stream, at_end);
+    let mut upload = ConcurrentUpload::new(sender, uploading.as_pin_mut(), sent.is_err(), &record.received);
 
     let mut reader = ResponseReader {
         target: &target.stream,
