@@ -370,7 +370,7 @@ fn a_base_path_goes_before_the_path() {
     assert!(["/base", "/base/"].contains(&bare.as_str()), "{bare}");
 }
 
-/// What a target needs to write links.
+/// Targets need the prefix to write links.
 #[test]
 fn a_stripped_prefix_is_told() {
     let get = |target: &str, lines: &str| format!("GET {target} HTTP/1.1\r\nHost: strip.test\r\n{lines}\r\n");

@@ -235,6 +235,7 @@ fn write_proxy(out: &mut Yaml, proxy: &Proxy, plan: &Plan) {
         pass_host,
         strip_path_prefix,
         max_body,
+        buffer_request,
         body_timeout,
         response_timeout,
         tunnel_timeout,
@@ -243,6 +244,9 @@ fn write_proxy(out: &mut Yaml, proxy: &Proxy, plan: &Plan) {
     out.line(4, "pass_host", pass_host);
     out.line(4, "strip_path_prefix", strip_path_prefix);
     out.line(4, "max_body", max_body.map_or_else(|| "unlimited".into(), show_size));
+    if let Some(size) = buffer_request {
+        out.line(4, "buffer_request", show_size(*size));
+    }
     out.line(4, "body_timeout", show_duration(*body_timeout));
     out.line(4, "response_timeout", show_duration(*response_timeout));
     out.line(4, "tunnel_timeout", show_duration(*tunnel_timeout));

@@ -9,6 +9,8 @@
 
 mod head;
 
+mod upgrade;
+
 mod fields;
 mod list;
 
@@ -22,7 +24,6 @@ mod limits;
 mod message;
 mod refusal;
 mod status;
-mod upgrade;
 
 pub use authority::{Authority, HOST_BYTES_MAX, HostKey};
 pub use class::is_token;

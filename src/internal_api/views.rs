@@ -165,6 +165,7 @@ fn action_view<'a>(plan: &'a Plan, action: &'a Action) -> ActionView<'a> {
                 strip_path_prefix,
                 // Limits do not change where a request goes. They are in `/config`.
                 max_body: _,
+                buffer_request: _,
                 body_timeout: _,
                 response_timeout: _,
                 tunnel_timeout: _,

@@ -21,6 +21,7 @@ fn stripping(rule: Rule) -> Rule {
         pass_host: false,
         strip_path_prefix: true,
         max_body: None,
+        buffer_request: None,
         body_timeout: Duration::ZERO,
         response_timeout: Duration::ZERO,
         tunnel_timeout: Duration::ZERO,

@@ -120,6 +120,7 @@ pub(crate) fn plan() -> Plan {
         pass_host: false,
         strip_path_prefix: true,
         max_body: None,
+        buffer_request: None,
         body_timeout: second,
         response_timeout: second,
         tunnel_timeout: second,

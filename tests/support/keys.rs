@@ -146,6 +146,7 @@ const RULE: &[Row] = &[
         "target: h:1, path_prefix: /a, strip_path_prefix: true",
     ),
     ("max_body", "target: h:1", "target: h:1, max_body: 7"),
+    ("buffer_request", "target: h:1", "target: h:1, buffer_request: 7"),
     ("body_timeout", "target: h:1", "target: h:1, body_timeout: 7s"),
     ("response_timeout", "target: h:1", "target: h:1, response_timeout: 7s"),
     ("tunnel_timeout", "target: h:1", "target: h:1, tunnel_timeout: 7s"),

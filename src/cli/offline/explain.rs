@@ -303,6 +303,7 @@ fn proxied(plan: &Plan, rule: &Rule, proxy: &Proxy, asked: &Asked) -> String {
         strip_path_prefix,
         // Limits do not change where a request goes.
         max_body: _,
+        buffer_request: _,
         body_timeout: _,
         response_timeout: _,
         tunnel_timeout: _,

@@ -131,6 +131,7 @@ fn lower_proxy(
         upstream,
         pass_host: source.pass_host,
         strip_path_prefix: source.strip_path_prefix,
+        buffer_request: source.buffer_request,
         max_body,
         body_timeout,
         response_timeout,

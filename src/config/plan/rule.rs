@@ -154,6 +154,9 @@ pub struct Proxy {
     pub strip_path_prefix: bool,
     /// Bytes of the longest request body. `None` for no limit.
     pub max_body: Option<u64>,
+    /// Bytes of the longest chunked request body that is collected and sent with its length. `None`: such bodies pass
+    /// as they come.
+    pub buffer_request: Option<u64>,
     /// The time without progress of a body, either way, after which the exchange fails.
     pub body_timeout: Duration,
     /// The longest silence of the upstream between the request and the head of its response.

@@ -21,7 +21,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 const SENT_AT_ONCE: u64 = 13 * 1024;
 
 /// How long a closing connection is read at most. In this time a client can receive a long response, or send the rest
-/// of a body of which it does not know that nobody wants it. nginx has the same time (`lingering_time`).
+/// of a body that is not wanted any more. nginx has the same time (`lingering_time`).
 const LINGER_TIME: Duration = Duration::from_secs(30);
 
 /// Ends an exchange on the client's side. Reads the rest of the request's body, so that another request may follow.

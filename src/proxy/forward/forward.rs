@@ -38,6 +38,10 @@ pub(in crate::proxy) async fn run(
     exchange: &mut Exchange<'_>,
     mut attempts: Attempts<'_>,
 ) -> Result<Done, Failure> {
+    if let (Framing::Chunked, Some(most)) = (exchange.request.framing, attempts.proxy.buffer_request) {
+        // Boxed, because few rules have it, and the future of all would have room for it.
+        Box::pin(attempts.collect_body(exchange, most)).await?;
+    }
     loop {
         let mut target = match attempts.take_idle(exchange) {
             Some(target) => target,
@@ -120,9 +124,9 @@ async fn transfer(
         end_follows: false,
         begun: Cell::default(),
     };
+    let sender = (&client.stream, at_end);
     let sent = upload.send_short(&mut head);
     let uploading = pin!(matches!(sent, Ok(false)).then(|| upload.run(head)));
-    let sender = (&client.stream, at_end);
     let mut upload = ConcurrentUpload::new(sender, uploading.as_pin_mut(), sent.is_err(), &record.received);
 
     let mut reader = ResponseReader {

@@ -5,6 +5,8 @@ mod forward;
 mod attempts;
 mod response;
 
+mod collect;
+
 mod response_head;
 
 mod request_head;

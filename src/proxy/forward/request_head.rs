@@ -3,6 +3,7 @@
 
 use std::io::Write;
 
+use super::collect::Collected;
 use super::forwarded::{Forwarded, write_forwarded, write_prefix};
 use super::hops;
 use crate::config::plan::{Proxy, Rule};
@@ -26,7 +27,8 @@ pub(super) fn request_head(
     out
 }
 
-/// Writes the head for another target. The client's head, which is still at the front of the input, is parsed again.
+/// Writes the head for another target, or with the length of a `collected` body, which it takes. The client's head,
+/// which is still at the front of the input or was collected too, is parsed again.
 ///
 /// # Errors
 /// `Internal` if the head cannot be parsed again.
@@ -35,13 +37,22 @@ pub(super) fn rebuild_request_head(
     rule: &Rule,
     proxy: &Proxy,
     target: (&str, &str),
+    collected: Option<&mut Collected>,
 ) -> Result<Buffer, Failure> {
     let gone = || Failure::new(Reason::Internal);
     let limits = &exchange.snapshot.http().ok_or_else(gone)?.head;
     let mut table = exchange.snapshot.state.table.borrow_mut();
-    let input = exchange.client.input.unread();
-    let head = parse_request(input, &mut HeadScan::default(), limits, &mut table)?.ok_or_else(gone)?;
-    Ok(request_head(exchange, rule, proxy, target, &head))
+    let (input, body) = match collected {
+        Some(Collected { head, body, .. }) => (&**head, Some(std::mem::take(body))),
+        None => (exchange.client.input.unread(), None),
+    };
+    let mut head = parse_request(input, &mut HeadScan::default(), limits, &mut table)?.ok_or_else(gone)?;
+    if let Some(body) = &body {
+        (head.framing, head.is_length_plain) = (Framing::Length(body.len() as u64), false);
+    }
+    let mut out = request_head(exchange, rule, proxy, target, &head);
+    out.extend(&body.unwrap_or_default());
+    Ok(out)
 }
 
 /// Writes the head for a target: request line, fields, empty line.
