@@ -177,6 +177,35 @@ fn client_fields_of_a_trusted_proxy_are_kept_and_extended() {
     assert_eq!(chain.first().map(String::as_str), Some("for=192.0.2.1;proto=https"));
 }
 
+/// The client is the last address that is not trusted, and all fields agree about it.
+#[test]
+fn the_client_behind_a_trusted_proxy_is_the_same_in_all_fields() {
+    let seen =
+        |lines: &str| forwarded_by("trusting", format!("GET / HTTP/1.1\r\nHost: inner.test\r\n{lines}\r\n"));
+    let rows = [
+        ("X-Forwarded-For: 6.6.6.6, 192.0.2.1, 127.0.0.2\r\nX-Real-IP: 6.6.6.6\r\n", "192.0.2.1"),
+        ("X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: [2001:db8::1]:80\r\n", "2001:db8::1"),
+        ("X-Forwarded-For: 6.6.6.6, unknown\r\n", "127.0.0.1"),
+        ("X-Real-IP: 192.0.2.1\r\n", "192.0.2.1"),
+    ];
+    for (lines, client) in rows {
+        let seen = seen(&format!("{lines}X-Forwarded-Proto: https\r\nX-Forwarded-Host: public.test\r\n"));
+        assert_eq!(seen.head.get("x-real-ip"), Some(client), "{lines}");
+        assert!(seen.head.get("x-forwarded-for").is_some_and(|chain| chain.ends_with("127.0.0.1")));
+        let node = if client.contains(':') { format!("\"[{client}]\"") } else { client.to_owned() };
+        let element = format!("for={node};host=\"public.test\";proto=https");
+        assert_eq!(seen.head.all("forwarded"), [element], "{lines}");
+    }
+    let chain = seen("Forwarded: for=6.6.6.6, for=192.0.2.1;proto=https, for=127.0.0.3;proto=http\r\n");
+    assert_eq!(chain.head.get("x-real-ip"), Some("192.0.2.1"));
+    assert_eq!(chain.head.get("x-forwarded-proto"), Some("https"));
+    let elements = chain.head.get("forwarded").unwrap();
+    assert!(elements.ends_with(", for=127.0.0.1;host=\"inner.test\";proto=https"), "{elements}");
+    // A value that does not fit into an element is not written into one.
+    let odd = seen("X-Forwarded-Proto: a;b\r\nX-Forwarded-Host: \"x\"\r\n");
+    assert_eq!(odd.head.all("forwarded"), ["for=127.0.0.1;host=\"inner.test\";proto=http"]);
+}
+
 #[test]
 fn fields_that_only_a_proxy_sets_need_a_trusted_proxy() {
     let ask = "GET / HTTP/1.1\r\nHost: inner.test\r\nX-Forwarded-User: root\r\nx-forwarded-port: 443\r\nX-Forwarded: 6.6.6.6\r\n\

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use smolgate::config::plan::{Action, Protocol, Rule};
 use smolgate::config::{MemoryInputs, load};
 use smolgate::http::{
-    Field, FieldTable, Framing, HeadLimits, HostKey, Name, Refusal, RequestHead, Version, has_dot_segments,
+    Field, FieldTable, Framing, HeadLimits, HostKey, Name, Refusal, RequestHead, Version, client_behind, has_dot_segments,
     match_path,
 };
 use smolgate::http1::{HeadScan, parse_request};
@@ -110,7 +110,9 @@ fn check_forwarded(head: &RequestHead<'_>) {
     let rule = &RULES[found.expect("the last rule takes everything")];
     let Action::Proxy(proxy) = &rule.action else { panic!("all rules proxy") };
     for trusted in [false, true] {
-        let forwarded = Forwarded { peer: IpAddr::V4(Ipv4Addr::LOCALHOST), trusted, proto: "http" };
+        let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let behind = trusted.then(|| client_behind(head.fields, peer, |address| *address == peer));
+        let forwarded = Forwarded { peer, behind, proto: "http" };
         let mut out = WORKER.with(Worker::buffer);
         write_request_head(head, rule, proxy, TARGET, &forwarded, &mut out);
         let limits = HeadLimits { bytes: 1 << 20, fields: 1_000, target: 1 << 16 };

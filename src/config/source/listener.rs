@@ -12,7 +12,7 @@ use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned};
 use crate::config::plan::{Bind, ClientGone, ProxyProtocol, RedirectToHttps};
 use crate::config::syntax::{Node, Value};
-use crate::config::values::{ValueError, scalar, target};
+use crate::config::values::{ValueError, networks, scalar, target};
 
 /// One listener in either form.
 pub(crate) struct ListenerSource {
@@ -177,10 +177,10 @@ fn client_gone(fields: &mut MappingReader<'_, '_>) -> ClientGone {
     sign.map_or(ClientGone::Reset, |sign| sign.value)
 }
 
-/// One or many addresses or networks.
+/// One or many addresses, networks or names of networks.
 fn networks(fields: &mut MappingReader<'_, '_>, name: &'static str) -> Vec<IpNet> {
-    let networks = fields.field(name, |decoder, node| Some(decoder.parsed_many(node, target::network)));
-    networks.into_iter().flatten().map(|network| network.value).collect()
+    let networks = fields.field(name, |decoder, node| Some(decoder.parsed_many(node, networks::networks)));
+    networks.into_iter().flatten().flat_map(|networks| networks.value).collect()
 }
 
 /// Keys for HTTP only.

@@ -6,6 +6,7 @@ use crate::reason::Reason;
 
 mod bodies;
 mod chaos;
+mod clients;
 mod requests;
 mod responses;
 mod splits;

@@ -23,7 +23,7 @@ pub(super) fn request_head(
     head: &RequestHead<'_>,
 ) -> Buffer {
     let mut out = exchange.snapshot.worker().buffer();
-    write_request_head(head, rule, proxy, target, &Forwarded::of(exchange), &mut out);
+    write_request_head(head, rule, proxy, target, &Forwarded::of(exchange, head), &mut out);
     out
 }
 
@@ -64,7 +64,7 @@ pub fn write_request_head(
     rule: &Rule,
     proxy: &Proxy,
     target: (&str, &str),
-    forwarded: &Forwarded,
+    forwarded: &Forwarded<'_>,
     out: &mut Buffer,
 ) {
     let (authority, base_path) = target;
@@ -78,7 +78,7 @@ pub fn write_request_head(
     }
     out.extend(b"\r\n");
     let prefix = rule.stripped_prefix();
-    let keep = |field: &Field<'_>| is_for_the_target(field, head, forwarded.trusted, !prefix.is_empty());
+    let keep = |field: &Field<'_>| is_for_the_target(field, head, forwarded.is_trusted(), !prefix.is_empty());
     head.fields.for_each_run(0, keep, |lines| out.extend(lines));
     out.extend(hops::via(head.version));
     write_forwarded(head, forwarded, out);
