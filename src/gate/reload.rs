@@ -120,8 +120,8 @@ impl GateState {
         Ok((changes, errors))
     }
 
-    /// Makes everything that `plan` needs and that does not run yet. Every error of a reload comes from here, and
-    /// everything that was made so far is dropped with it.
+    /// Makes everything that `plan` needs and that does not run yet. If a part fails, everything that was made so far
+    /// is dropped. Errors of the files themselves were returned before, by `accept`.
     async fn prepare(
         self: &Arc<Self>,
         run: &mut Running,

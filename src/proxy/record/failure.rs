@@ -41,7 +41,7 @@ impl Misdirection {
     fn explain(self) -> &'static str {
         match self {
             Self::OtherDemands => {
-                "it was opened for another name, of whose clients other certificates are demanded"
+                "other client certificates are required for this host than when it was opened"
             }
             Self::PassedOn => {
                 "it was decrypted here, and connections for this host are passed on as they are"
