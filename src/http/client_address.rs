@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::class::trim;
+use super::class::{is_token, trim};
 use super::fields::Fields;
 use super::name::Name;
 
@@ -71,7 +71,10 @@ fn element(element: &[u8]) -> Option<Origin<'_>> {
             .filter_map(|pair| pair.split_at_checked(name.len()))
             .find_map(|(start, value)| start.eq_ignore_ascii_case(name).then(|| unquoted(value)))
     };
-    Some(Origin { address: node_address(parameter(b"for=")?)?, proto: parameter(b"proto=") })
+    Some(Origin {
+        address: node_address(parameter(b"for=")?)?,
+        proto: parameter(b"proto=").filter(|proto| is_token(proto)),
+    })
 }
 
 fn unquoted(value: &[u8]) -> &[u8] {
