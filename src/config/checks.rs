@@ -103,7 +103,7 @@ fn open_to_all(lowered: &Lowered, report: &mut Report) {
 /// Warns about a limit of connections that is smaller than the number of addresses.
 fn too_few_connections(plan: &Plan, report: &mut Report) {
     let addresses: usize = plan.listeners.iter().map(|listener| listener.binds.len()).sum();
-    let most = plan.max_connections;
+    let most = plan.settings.max_connections;
     // 0 was refused.
     if (1..addresses).contains(&most) {
         let message =

@@ -164,11 +164,8 @@ fn action_view<'a>(plan: &'a Plan, action: &'a Action) -> ActionView<'a> {
                 pass_host,
                 strip_path_prefix,
                 // Limits do not change where a request goes. They are in `/config`.
-                max_body: _,
                 buffer_request: _,
-                body_timeout: _,
-                response_timeout: _,
-                tunnel_timeout: _,
+                limits: _,
             } = proxy;
             let (upstream, targets) = upstream_view(plan, *upstream);
             let (pass_host, strip_path_prefix) = (*pass_host, *strip_path_prefix);
@@ -189,8 +186,7 @@ fn pass_view<'a>(plan: &'a Plan, pass: &Pass) -> PassView<'a> {
 }
 
 fn upstream_view(plan: &Plan, id: UpstreamId) -> (&str, Vec<String>) {
-    let Upstream { name, origin: _, targets, tls: _, connect_timeout: _, tries: _, idle_timeout: _ } =
-        &plan.upstreams[id.0];
+    let Upstream { name, origin: _, targets, tls: _, settings: _ } = &plan.upstreams[id.0];
     (name, targets.iter().map(ToString::to_string).collect())
 }
 

@@ -222,7 +222,7 @@ fn config(
     tickets: &TicketKeys,
     for_http: bool,
 ) -> Result<(ClientAuthKey, ServerConfig), ProblemText> {
-    let versions: &[_] = match tls.min_version {
+    let versions: &[_] = match tls.settings.min_version {
         TlsVersion::V12 => &[&version::TLS13, &version::TLS12],
         TlsVersion::V13 => &[&version::TLS13],
     };

@@ -26,9 +26,9 @@ impl Pools {
         });
         Upstream {
             name: plan.name.clone(),
-            tries: plan.tries,
-            connect_timeout: plan.connect_timeout,
-            idle_timeout: plan.idle_timeout,
+            tries: plan.settings.tries,
+            connect_timeout: plan.settings.connect_timeout,
+            idle_timeout: plan.settings.idle_timeout,
             counters: counters.upstream(&plan.name),
             pools: pools.collect(),
             next: Cell::new(0),

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use smolgate::config::plan::*;
-use smolgate::http::HeadLimits;
 use smolgate::internal_api::control::{Asking, ReloadFuture};
 use smolgate::internal_api::{Control, Limits, Phase, Server};
 use smolgate::metrics::Counters;
@@ -96,7 +95,6 @@ pub(crate) fn rule(line: u32, hosts: Vec<HostPattern>, path_prefix: &str, action
 }
 
 fn upstream() -> Upstream {
-    let second = Duration::from_secs(1);
     Upstream {
         name: Arc::from("users"),
         origin: origin(3),
@@ -107,9 +105,7 @@ fn upstream() -> Upstream {
             base_path: Arc::from("/base"),
         }],
         tls: UpstreamTls::default(),
-        connect_timeout: second,
-        tries: 2,
-        idle_timeout: second,
+        settings: UpstreamSettings::default(),
     }
 }
 
@@ -119,11 +115,8 @@ pub(crate) fn plan() -> Plan {
         upstream: UpstreamId(0),
         pass_host: false,
         strip_path_prefix: true,
-        max_body: None,
         buffer_request: None,
-        body_timeout: second,
-        response_timeout: second,
-        tunnel_timeout: second,
+        limits: smolgate::config::plan::Limits::default(),
     };
     let hosts =
         vec![HostPattern::Exact(Arc::from("a.example")), HostPattern::Wildcard(Arc::from("b.example"))];
@@ -133,9 +126,7 @@ pub(crate) fn plan() -> Plan {
             rule(5, hosts, "/users", Action::Proxy(proxy)),
             rule(9, vec![], "/", Action::Redirect(redirect)),
         ],
-        head: HeadLimits { bytes: 1, fields: 1, target: 1 },
-        header_timeout: second,
-        idle_timeout: second,
+        settings: HttpSettings::default(),
         trusted_proxies: vec![],
         client_gone: ClientGone::Reset,
         redirect_to_https: None,
@@ -151,10 +142,8 @@ pub(crate) fn plan() -> Plan {
     };
     Plan {
         files: vec![PathBuf::from("smolgate.yml")],
-        log: Log { level: LogLevel::Info, format: LogFormat::Human, access: None },
-        workers: None,
-        max_connections: 10,
-        shutdown_timeout: second,
+        settings: GlobalSettings::default(),
+        access_log: None,
         internal_api: InternalApi { bind: loopback(), token: None },
         listeners: vec![
             listener("http", 4, 8021, Protocol::Http(http)),
@@ -170,7 +159,6 @@ pub(crate) fn plan() -> Plan {
             ),
         ],
         upstreams: vec![upstream()],
-        watch: false,
         rejected_services: 0,
     }
 }

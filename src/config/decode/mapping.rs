@@ -3,6 +3,7 @@
 
 use super::decoder::Decoder;
 use crate::config::diagnostics::{Span, Spanned, did_you_mean, quoted};
+use crate::config::keys::{ReadKey, Shape};
 use crate::config::syntax::{Node, Value};
 use crate::config::values::ValueError;
 
@@ -16,6 +17,12 @@ pub(crate) struct MappingReader<'d, 'a> {
     known: Vec<&'static str>,
     /// Missing keys, of which one is needed, with a message and a hint.
     missing: Vec<(&'static [&'static str], String, &'static str)>,
+}
+
+impl ReadKey for MappingReader<'_, '_> {
+    fn read<T>(&mut self, name: &'static str, shape: &Shape<T>) -> Option<T> {
+        self.parsed(name, shape.parse).map(|value| value.value)
+    }
 }
 
 impl<'d, 'a> MappingReader<'d, 'a> {

@@ -1,15 +1,12 @@
 //! TLS of listeners with everything filled in.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::diagnostics::Report;
 use crate::config::plan::{
-    CertificateFiles, CertificateSource, ClientAuth, ListenerTls, Protocol, Rule, TlsVersion,
+    CertificateFiles, CertificateSource, ClientAuth, ListenerTls, Protocol, Rule, TlsSettings,
 };
 use crate::config::source::{CertificateWritten, ClientAuthWritten, TlsSource};
-
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reports missing certificates. They are needed to terminate TLS, but not if the name in the client hello is
 /// enough for every rule.
@@ -43,9 +40,8 @@ pub(super) fn lower(source: TlsSource, report: &Report) -> ListenerTls {
     ListenerTls {
         certificates,
         default_certificate,
-        min_version: source.min_version.map_or(TlsVersion::V12, |version| version.value),
-        handshake_timeout: source.handshake_timeout.map_or(HANDSHAKE_TIMEOUT, |timeout| timeout.value),
         client_auth,
+        settings: TlsSettings::default().with(&source.settings),
     }
 }
 

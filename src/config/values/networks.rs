@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::value_error::ValueError;
+use crate::config::keys::ValueError;
 
 /// The networks from which Cloudflare connects to servers, as published at `https://www.cloudflare.com/ips/`, of
 /// 2023-09-28.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::pattern;
-use super::value_error::ValueError;
+use crate::config::keys::ValueError;
 use crate::config::plan::{Bind, Scheme, Target, TargetHost};
 
 /// A target as written. If it has no scheme, its user decides which one is meant.

@@ -60,8 +60,8 @@ impl<'a> Attempts<'a> {
         exchange: &mut Exchange<'_>,
         most: u64,
     ) -> Result<(), Failure> {
-        let most = self.proxy.max_body.map_or(most, |limit| limit.min(most));
-        self.collected = Some(collect(exchange, most, self.proxy.body_timeout).await?);
+        let most = self.proxy.limits.max_body.map_or(most, |limit| limit.min(most));
+        self.collected = Some(collect(exchange, most, self.proxy.limits.body_timeout).await?);
         self.head = None;
         Ok(())
     }

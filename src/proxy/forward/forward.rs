@@ -90,7 +90,7 @@ fn finish(
     }
     match transferred {
         Transferred { status: 101, .. } => {
-            return Done::Tunnel(tunnel::of_upgrade(exchange, target, attempts.proxy.tunnel_timeout));
+            return Done::Tunnel(tunnel::of_upgrade(exchange, target, attempts.proxy.limits.tunnel_timeout));
         }
         // The target answered before it got the whole request: its connection waits for the rest.
         Transferred { uploaded: false, .. } => {}
@@ -115,10 +115,10 @@ async fn transfer(
         from: Incoming { stream: &client.stream, input: &mut client.input, body },
         to: &target.stream,
         timer: &client.timer,
-        timeout: proxy.body_timeout,
+        timeout: proxy.limits.body_timeout,
         chunked: request.framing == Framing::Chunked,
         trailers: request.accepts_trailers,
-        most: proxy.max_body,
+        most: proxy.limits.max_body,
         meter: &record.received,
         counts_reads: true,
         end_follows: false,

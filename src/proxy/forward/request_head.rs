@@ -40,7 +40,7 @@ pub(super) fn rebuild_request_head(
     collected: Option<&mut Collected>,
 ) -> Result<Buffer, Failure> {
     let gone = || Failure::new(Reason::Internal);
-    let limits = &exchange.snapshot.http().ok_or_else(gone)?.head;
+    let limits = &exchange.snapshot.http().ok_or_else(gone)?.head_limits();
     let mut table = exchange.snapshot.state.table.borrow_mut();
     let (input, body) = match collected {
         Some(Collected { head, body, .. }) => (&**head, Some(std::mem::take(body))),

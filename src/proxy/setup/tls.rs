@@ -50,7 +50,7 @@ pub(in crate::proxy) async fn accept_tls(client: Client) -> Option<Inspected> {
     let (listener_state, handle, peer) = (client.listener_state.clone(), client.handle.clone(), client.peer);
     let (timeout, timer) = {
         let snapshot = listener_state.snapshot();
-        let timeout = snapshot.listener().tls.as_ref().map(|tls| tls.handshake_timeout);
+        let timeout = snapshot.listener().tls.as_ref().map(|tls| tls.settings.handshake_timeout);
         (timeout.unwrap_or_default(), snapshot.worker().timer())
     };
     let attempt = async { Ok(attempt(client).await) };

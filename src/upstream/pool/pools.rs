@@ -84,9 +84,7 @@ mod tests {
             origin: Origin { file: "smolgate.yml".into(), line: 1, column: 1 },
             targets: [(80, Scheme::Http), (443, Scheme::Https)].map(target).into(),
             tls: UpstreamTls { ca: Some(ca.into()), ..UpstreamTls::default() },
-            connect_timeout: Duration::from_secs(1),
-            tries: 1,
-            idle_timeout: Duration::from_secs(1),
+            settings: plan::UpstreamSettings::default(),
         };
         let plan = Plan { upstreams: vec![upstream], ..Plan::empty() };
         UpstreamTable::new(&plan, &NameCache::default()).unwrap()

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::conflicts;
+use super::foreign;
 use super::gate;
 use super::listeners::{self, Compose, Https};
 use super::networks::NetworkMap;
@@ -58,7 +59,7 @@ pub(crate) fn read(
 /// Warns of a project without a route. The hint for services for another proxy says how to write theirs.
 fn nothing_is_routed(reader: &mut Reader<'_>, project: &Project) {
     let message = "no service here has a label `smolgate.host`: nothing is routed";
-    let hint = service::hint_for_another_proxy(reader, project)
+    let hint = foreign::hint(reader, project)
         .unwrap_or_else(|| "add `labels: { smolgate.host: NAME, smolgate.port: PORT }` to one".to_owned());
     reader.report.warning(Some(project.span), message, hint);
 }
@@ -78,6 +79,23 @@ pub(super) fn describe(
     let projects = projects(files, &mut reader);
     let (project, service) = NetworkMap::new(&reader, &projects).gate()?;
     gate::describe(&mut reader, &projects[project], service)
+}
+
+/// The services with labels of the gate in the place of those for another proxy. A service that is broken is an error.
+pub(super) fn adapt(
+    name: &str,
+    files: Vec<Vec<ConfigFile>>,
+    inputs: &dyn Inputs,
+    report: &mut Report,
+) -> Option<String> {
+    let mut reader = Reader::new(report, inputs);
+    let projects = projects(files, &mut reader);
+    for fault in
+        projects.iter().flat_map(|project| &project.services).filter_map(|service| service.broken.as_ref())
+    {
+        reader.report.error_hint(fault.span, fault.message.as_str(), fault.hint.as_str());
+    }
+    foreign::page(&reader, foreign::named(name)?, &projects)
 }
 
 fn https(reader: &mut Reader<'_>) -> Https {

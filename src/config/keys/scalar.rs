@@ -5,7 +5,6 @@
 use std::time::Duration;
 
 use super::value_error::ValueError;
-use crate::config::plan::{LogFormat, LogLevel};
 
 /// Any duration, zero included: `500ms`, `5s`, `1m30s`, `2h`, `1d`, or a number of seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, ValueError> {
@@ -158,27 +157,6 @@ pub(crate) fn name(text: &str) -> Result<std::sync::Arc<str>, ValueError> {
             Err(ValueError::new("is not a name: it holds a control character"))
         }
         _ => Ok(text.into()),
-    }
-}
-
-/// `log_level`. `log` is an old name for `info`.
-pub(crate) fn log_level(text: &str) -> Result<LogLevel, ValueError> {
-    match text {
-        "trace" => Ok(LogLevel::Trace),
-        "debug" => Ok(LogLevel::Debug),
-        "info" | "log" => Ok(LogLevel::Info),
-        "warn" => Ok(LogLevel::Warn),
-        "error" => Ok(LogLevel::Error),
-        _ => Err(ValueError::hint("is not a log level", "write trace, debug, info, warn or error")),
-    }
-}
-
-/// `log_format`.
-pub(crate) fn log_format(text: &str) -> Result<LogFormat, ValueError> {
-    match text {
-        "human" => Ok(LogFormat::Human),
-        "json" => Ok(LogFormat::Json),
-        _ => Err(ValueError::hint("is not a log format", "write human or json")),
     }
 }
 
