@@ -39,21 +39,28 @@ pub(in crate::proxy) fn client_of<'b>(
     peer: IpAddr,
     head: &RequestHead<'b>,
 ) -> Option<Origin<'b>> {
+    if http.trusted_proxies.is_empty() { None } else { client_behind_proxy(http, peer, head) }
+}
+
+/// As [`client_of`]. A function of its own, because most listeners trust no proxy.
+#[cold]
+fn client_behind_proxy<'b>(http: &HttpListener, peer: IpAddr, head: &RequestHead<'b>) -> Option<Origin<'b>> {
     let trusted = |address: &IpAddr| http.trusted_proxies.iter().any(|network| network.contains(address));
     trusted(&peer).then(|| client_behind(head.fields, peer, trusted))
 }
 
 /// Writes `X-Forwarded-*`, `X-Real-IP` and `Forwarded` (RFC 7239), behind the values of a trusted proxy.
 pub(super) fn write_forwarded(head: &RequestHead<'_>, forwarded: &Forwarded<'_>, out: &mut Buffer) {
-    let Forwarded { peer, behind, proto } = *forwarded;
+    let Forwarded { peer, behind, proto } = forwarded;
+    let (peer, own) = (*peer, proto.as_bytes());
     let host = head.host.as_ref().map_or(&b""[..], Authority::as_bytes);
     match behind {
         None => {
             let address = AddressText::new(peer);
-            write_fields(&address, &address, (proto.as_bytes(), host), out, |_, _| {});
-            write_element((peer, &address), (proto.as_bytes(), host), out);
+            write_fields(&address, &address, (own, host), out, |_, _| {});
+            write_element((peer, &address), (own, host), out);
         }
-        Some(client) => write_behind(head, (peer, client), (proto.as_bytes(), host), out),
+        Some(client) => write_behind(head, (peer, *client), (own, host), out),
     }
 }
 

@@ -68,16 +68,16 @@ pub fn write_request_head(
     out: &mut Buffer,
 ) {
     let (authority, base_path) = target;
+    let prefix = rule.stripped_prefix();
     out.extend(head.method);
     out.extend(b" ");
-    write_target(head, rule, base_path, out);
+    write_target(head, prefix, base_path, out);
     out.extend(b" HTTP/1.1\r\nHost: ");
     match head.host.filter(|_| proxy.pass_host) {
         Some(host) => out.extend(host.as_bytes()),
         None => out.extend(authority.as_bytes()),
     }
     out.extend(b"\r\n");
-    let prefix = rule.stripped_prefix();
     let keep = |field: &Field<'_>| is_for_the_target(field, head, forwarded.is_trusted(), !prefix.is_empty());
     head.fields.for_each_run(0, keep, |lines| out.extend(lines));
     out.extend(hops::via(head.version));
@@ -119,11 +119,11 @@ pub(super) fn write_upgrade<'p>(protocols: impl Iterator<Item = &'p [u8]>, out: 
 }
 
 /// Writes the base path, then path and query as they came, without the prefix if the rule strips it.
-fn write_target(head: &RequestHead<'_>, rule: &Rule, base_path: &str, out: &mut Buffer) {
+fn write_target(head: &RequestHead<'_>, prefix: &str, base_path: &str, out: &mut Buffer) {
     if head.path_and_query == b"*" {
         return out.extend(head.path_and_query);
     }
-    let rest = behind_prefix(head.path_and_query, rule.stripped_prefix());
+    let rest = behind_prefix(head.path_and_query, prefix);
     out.extend(base_path.as_bytes());
     if !rest.starts_with(b"/") {
         // An empty path becomes `/`: a request target is never empty (RFC 9112, section 3.2.1).
