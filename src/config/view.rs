@@ -246,7 +246,11 @@ fn access_log(log: &AccessLog) -> String {
         AccessLogTo::Stdout => "stdout".to_owned(),
         AccessLogTo::File(file) => path(file),
     };
-    let format = if *format == AccessLogFormat::Json { "json" } else { "combined" };
+    let format = match format {
+        AccessLogFormat::Json => "json",
+        AccessLogFormat::Combined => "combined",
+        AccessLogFormat::Human => "human",
+    };
     format!("{{ to: {to}, format: {format} }}")
 }
 

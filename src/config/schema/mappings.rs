@@ -75,7 +75,7 @@ const TOP: &[ByHand] = &[
 
 const ACCESS_LOG: &[ByHand] = &[
     ("to", PATH, REQUIRED, "stdout, a path, or off."),
-    ("format", Words(&["json", "combined"]), "json", "The form of a line."),
+    ("format", Words(&["json", "combined", "human"]), "json", "The form of a line."),
 ];
 
 const INTERNAL_API: &[ByHand] = &[

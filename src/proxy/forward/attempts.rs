@@ -1,14 +1,18 @@
 //! The search for a connection to send a request on: an idle one, a new one, one to the next target.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use tracing::Level;
 
 use super::collect::{Collected, collect};
 use super::request_head::{rebuild_request_head, request_head};
 use crate::config::plan::{Proxy, Rule};
 use crate::http::RequestHead;
+use crate::log::repeats::{self, Admitted, Subject};
 use crate::proxy::client::Exchange;
 use crate::proxy::record::Failure;
-use crate::upstream::{Pool, TargetConnection, Upstream};
+use crate::upstream::{ConnectError, Pool, TargetConnection, Upstream};
 use crate::worker::Buffer;
 
 /// The search for a target that answers.
@@ -98,7 +102,7 @@ impl<'a> Attempts<'a> {
                 let all = self.tried > 1 && self.tried == self.upstream.targets();
                 return Err(Failure::of_connects(error, all));
             }
-            tracing::info!(upstream = %name, %error, reason = error.reason.code(), "trying the next target");
+            log_retry(exchange, name, &error);
             if let Some(target) = self.take_idle(exchange) {
                 return Ok(target);
             }
@@ -133,5 +137,20 @@ impl<'a> Attempts<'a> {
     /// The pool of the current target.
     fn pool(&self) -> &'a Pool {
         self.upstream.pool(self.first_target, self.tried)
+    }
+}
+
+/// Logs that a target could not be connected to, and that another one is tried.
+fn log_retry(exchange: &Exchange<'_>, upstream: &Arc<str>, error: &ConnectError) {
+    let (message, listener) = ("trying the next target", &exchange.snapshot.listener().name);
+    let subject = Subject {
+        level: Level::INFO,
+        message,
+        reason: error.reason,
+        listener: listener.clone(),
+        upstream: Some(upstream.clone()),
+    };
+    if let Some(Admitted(repeated)) = repeats::admit(subject) {
+        tracing::info!(reason = error.reason.code(), detail = %error, %listener, %upstream, repeated, "{message}");
     }
 }

@@ -54,8 +54,7 @@ pub(in crate::proxy) async fn run(
         let head = attempts.head(exchange)?;
         exchange.record.target = Some(target.address);
         if exchange.request.framing != Framing::None {
-            // From now on the request cannot be sent again.
-            exchange.body.release(&mut exchange.client.input);
+            exchange.release_head();
         }
         // Pinned, because an `await` alone copies the future once more.
         let outcome = pin!(transfer(exchange, attempts.proxy, &mut target, head)).await;
@@ -108,7 +107,7 @@ async fn transfer(
     mut head: Buffer,
 ) -> Result<Transferred, Failure> {
     let at_end = exchange.is_gone_at_end();
-    let Exchange { client, snapshot, timer, record, request, body } = exchange;
+    let Exchange { client, snapshot, timer, record, request, body, .. } = exchange;
     let worker = snapshot.worker();
     let mut upload = Transfer {
         worker,
