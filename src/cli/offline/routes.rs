@@ -78,7 +78,13 @@ fn action(plan: &Plan, rule: &Rule) -> String {
     } = rule;
     let stays = if *in_the_clear { ", stays on plain HTTP" } else { "" };
     let action = match action {
-        Action::Proxy(Proxy { upstream: id, pass_host: _, strip_path_prefix, limits: _ }) => {
+        Action::Proxy(Proxy {
+            upstream: id,
+            pass_host: _,
+            strip_path_prefix,
+            buffer_request: _,
+            limits: _,
+        }) => {
             let strip = if *strip_path_prefix { ", prefix off" } else { "" };
             format!("proxy -> {}{strip}", upstream(plan, *id))
         }

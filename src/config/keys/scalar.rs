@@ -144,6 +144,14 @@ pub(crate) fn target_size(text: &str) -> Result<usize, ValueError> {
     }
 }
 
+/// A size from 1 byte to 16 MiB, for a body in memory.
+pub(crate) fn buffer_size(text: &str) -> Result<u64, ValueError> {
+    match size(text)? {
+        size @ 1..=16_777_216 => Ok(size),
+        _ => Err(ValueError::new("is not between 1 byte and 16MiB")),
+    }
+}
+
 /// A number of field lines.
 pub(crate) fn field_count(text: &str) -> Result<usize, ValueError> {
     count(text, 1..=4_096, "is not a number between 1 and 4096")

@@ -25,8 +25,8 @@ pub use bind::Bind;
 pub use changes::{CertificateChanges, FileChanges, changes};
 pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{
-    ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, HttpListener,
-    HttpSettings, Listener, ListenerTls, Protocol, RedirectToHttps, TlsSettings, TlsVersion,
+    ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, ClientGone,
+    HttpListener, HttpSettings, Listener, ListenerTls, Protocol, RedirectToHttps, TlsSettings, TlsVersion,
 };
 pub use origin::Origin;
 pub use rule::{Action, HostPattern, Limits, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};

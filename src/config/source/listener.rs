@@ -10,9 +10,11 @@ use super::tls::{self, TlsSource};
 use super::upstream::{UpstreamUse, upstream_use};
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned};
-use crate::config::plan::{Bind, GlobalWritten, HttpWritten, LimitsWritten, ProxyProtocol, RedirectToHttps};
+use crate::config::plan::{
+    Bind, ClientGone, GlobalWritten, HttpWritten, LimitsWritten, ProxyProtocol, RedirectToHttps,
+};
 use crate::config::syntax::{Node, Value};
-use crate::config::values::{ValueError, scalar, target};
+use crate::config::values::{ValueError, networks, scalar, target};
 
 /// One listener in either form.
 pub(crate) struct ListenerSource {
@@ -38,6 +40,7 @@ pub(crate) struct HttpSource {
     pub(crate) rules: Vec<RuleSource>,
     pub(crate) settings: HttpWritten,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) client_gone: ClientGone,
     pub(crate) redirect_to_https: Option<RedirectToHttps>,
     pub(crate) limits: LimitsWritten,
 }
@@ -156,6 +159,7 @@ fn http_keys(fields: &mut MappingReader<'_, '_>, rules: Vec<RuleSource>) -> Http
         rules,
         settings: HttpWritten::read(fields),
         trusted_proxies: networks(fields, "trusted_proxies"),
+        client_gone: client_gone(fields),
         redirect_to_https: fields.field("redirect_to_https", redirect_to_https).flatten(),
         limits: LimitsWritten::read(fields),
     };
@@ -169,10 +173,20 @@ fn http_keys(fields: &mut MappingReader<'_, '_>, rules: Vec<RuleSource>) -> Http
     http
 }
 
-/// One or many addresses or networks.
+/// `client_gone: reset` or `fin`.
+fn client_gone(fields: &mut MappingReader<'_, '_>) -> ClientGone {
+    let sign = fields.parsed("client_gone", |text| match text {
+        "reset" => Ok(ClientGone::Reset),
+        "fin" => Ok(ClientGone::Fin),
+        _ => Err(ValueError::hint("is not a sign that a client is gone", "write reset or fin")),
+    });
+    sign.map_or(ClientGone::Reset, |sign| sign.value)
+}
+
+/// One or many addresses, networks or names of networks.
 fn networks(fields: &mut MappingReader<'_, '_>, name: &'static str) -> Vec<IpNet> {
-    let networks = fields.field(name, |decoder, node| Some(decoder.parsed_many(node, target::network)));
-    networks.into_iter().flatten().map(|network| network.value).collect()
+    let networks = fields.field(name, |decoder, node| Some(decoder.parsed_many(node, networks::networks)));
+    networks.into_iter().flatten().flat_map(|networks| networks.value).collect()
 }
 
 /// Keys for the target of a TCP listener.
@@ -180,7 +194,7 @@ const TARGETS: [&str; 3] = ["target", "targets", "upstream"];
 
 fn tcp_keys(fields: &mut MappingReader<'_, '_>) -> TcpSource {
     let settings = HttpWritten::KEYS.iter().copied().filter(|key| *key != "idle_timeout");
-    let others = ["rules", "trusted_proxies", "redirect_to_https"];
+    let others = ["rules", "trusted_proxies", "client_gone", "redirect_to_https"];
     let keys: Vec<_> = settings.chain(others).chain(LimitsWritten::KEYS.iter().copied()).collect();
     fields.not_here(&keys, "means nothing on a TCP listener", "leave it out, or write `protocol: http`");
     let written: Vec<(&str, Span)> = TARGETS.iter().filter_map(|key| Some((*key, fields.at(key)?))).collect();

@@ -3,8 +3,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use ipnet::IpNet;
-
 use super::pattern;
 use crate::config::keys::ValueError;
 use crate::config::plan::{Bind, Scheme, Target, TargetHost};
@@ -183,14 +181,6 @@ fn is_port_mapping(text: &str) -> bool {
     text.split_once(':').is_some_and(|(outer, inner)| is_number(outer) && is_number(inner))
 }
 
-/// A network or a single address.
-pub(crate) fn network(text: &str) -> Result<IpNet, ValueError> {
-    let network = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-    let network = network
-        .ok_or(ValueError::hint("is not a network", "write for example \"10.0.0.0/8\" or \"192.0.2.1\""))?;
-    Ok(network.trunc())
-}
-
 /// The name to ask for in TLS.
 pub(crate) fn server_name(text: &str) -> Result<Arc<str>, ValueError> {
     match host_and_port(text)? {
@@ -303,12 +293,5 @@ mod tests {
         ] {
             assert!(bind(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn networks() {
-        assert_eq!(network("10.1.2.3/8").map(|network| network.to_string()).as_deref(), Ok("10.0.0.0/8"));
-        assert_eq!(network("::1").map(|network| network.to_string()).as_deref(), Ok("::1/128"));
-        assert!(network("10.0.0.0/33").is_err() && network("localhost").is_err());
     }
 }

@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::keep_alive::KeepAlive;
 use super::request::{Media, Request};
+use crate::config::plan::ClientGone;
 use crate::generation::ListenerSnapshot;
 use crate::http::Framing;
 use crate::http1::PartialHead;
@@ -63,6 +64,11 @@ impl<'a> Exchange<'a> {
     pub(in crate::proxy) fn keep_alive(&self) -> KeepAlive {
         let ends_soon = self.request.ends_soon(self.request.len as u64);
         KeepAlive::after(&self.request, ends_soon, &self.client.handle)
+    }
+
+    /// Whether a client that has ended its side is gone.
+    pub(in crate::proxy) fn is_gone_at_end(&self) -> bool {
+        self.snapshot.http().is_some_and(|http| http.client_gone == ClientGone::Fin)
     }
 
     /// Counts and logs an exchange that did not become a tunnel.

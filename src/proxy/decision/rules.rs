@@ -9,7 +9,7 @@ use crate::generation::ListenerSnapshot;
 use crate::http::{Framing, HostKey, Method, RequestHead, match_path};
 use crate::http1::{HeadScan, parse_request};
 use crate::proxy::client::{Client, Exchange, Request};
-use crate::proxy::forward::{Attempts, hops};
+use crate::proxy::forward::{Attempts, client_of, hops};
 use crate::proxy::local_reply;
 use crate::proxy::record::{Detail, Failure, Misdirection, RequestSummary};
 use crate::proxy::transfer::Body;
@@ -43,6 +43,9 @@ pub(super) fn decide<'a>(
     else {
         return Ok(None);
     };
+    if let Some(client) = client_of(http, exchange.client.peer, &head) {
+        exchange.record.client = client.address;
+    }
     let found = look_up(exchange.client, snapshot, http, &head);
     let rule = match &found {
         Lookup::Rule(index, _) => Some(*index),

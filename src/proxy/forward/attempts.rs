@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::Level;
 
+use super::collect::{Collected, collect};
 use super::request_head::{rebuild_request_head, request_head};
 use crate::config::plan::{Proxy, Rule};
 use crate::http::RequestHead;
@@ -26,6 +27,8 @@ pub(in crate::proxy) struct Attempts<'a> {
     fresh: bool,
     /// The head for the first target.
     head: Option<Buffer>,
+    /// The body, if the rule collects it.
+    collected: Option<Box<Collected>>,
 }
 
 impl<'a> Attempts<'a> {
@@ -40,7 +43,31 @@ impl<'a> Attempts<'a> {
         let first_target = upstream.next_target();
         let origin = upstream.pool(first_target, 0).origin();
         let head = request_head(exchange, rule, proxy, origin, head);
-        Self { rule, proxy, upstream, first_target, tried: 0, fresh: false, head: Some(head) }
+        Self {
+            rule,
+            proxy,
+            upstream,
+            first_target,
+            tried: 0,
+            fresh: false,
+            head: Some(head),
+            collected: None,
+        }
+    }
+
+    /// Collects a chunked body, if the rule says so. The head is written later, with its length.
+    ///
+    /// # Errors
+    /// Those of [`collect`].
+    pub(super) async fn collect_body(
+        &mut self,
+        exchange: &mut Exchange<'_>,
+        most: u64,
+    ) -> Result<(), Failure> {
+        let most = self.proxy.limits.max_body.map_or(most, |limit| limit.min(most));
+        self.collected = Some(collect(exchange, most, self.proxy.limits.body_timeout).await?);
+        self.head = None;
+        Ok(())
     }
 
     /// Takes an idle connection to the current target.
@@ -82,14 +109,17 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// The head to send on the connection that was found.
+    /// The head to send on the connection that was found, with a collected body behind it.
     ///
     /// # Errors
     /// Those of [`rebuild_request_head`].
     pub(super) fn head(&mut self, exchange: &Exchange<'_>) -> Result<Buffer, Failure> {
         match self.head.take() {
             Some(head) => Ok(head),
-            None => rebuild_request_head(exchange, self.rule, self.proxy, self.pool().origin()),
+            None => {
+                let origin = self.pool().origin();
+                rebuild_request_head(exchange, self.rule, self.proxy, origin, self.collected.as_deref_mut())
+            }
         }
     }
 

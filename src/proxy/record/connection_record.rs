@@ -57,6 +57,7 @@ pub(in crate::proxy) struct TunnelStart {
 
 /// An exchange that became a tunnel.
 pub(in crate::proxy) struct UpgradedRequest {
+    pub(super) client: IpAddr,
     pub(super) summary: Option<Box<RequestSummary>>,
     pub(super) status: u16,
     pub(super) began: Instant,
@@ -86,14 +87,14 @@ pub(in crate::proxy) struct ConnectionRecord<'a> {
 impl<'a> ConnectionRecord<'a> {
     pub(in crate::proxy) fn new(
         context: &'a TunnelContext,
-        client: IpAddr,
+        peer: IpAddr,
         stream: &Stream,
         start: TunnelStart,
     ) -> Self {
         let now = context.worker().now();
-        let (began, received, sent) = match &start.exchange {
-            Some(exchange) => (exchange.began, exchange.received, exchange.sent),
-            None => (now, 0, 0),
+        let (client, began, received, sent) = match &start.exchange {
+            Some(exchange) => (exchange.client, exchange.began, exchange.received, exchange.sent),
+            None => (peer, now, 0, 0),
         };
         Self {
             context,

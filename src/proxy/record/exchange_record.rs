@@ -39,7 +39,8 @@ pub(in crate::proxy) struct ExchangeRecord<'a> {
     pub(in crate::proxy) snapshot: &'a ListenerSnapshot,
     began: Instant,
     stage: Stage,
-    client: IpAddr,
+    /// The address of the client: that of the connection, or the one that a trusted proxy tells.
+    pub(in crate::proxy) client: IpAddr,
     /// TLS version and cipher suite, if there is an access log.
     tls: Option<(&'static str, &'static str)>,
     method: Method,
@@ -176,7 +177,14 @@ impl<'a> ExchangeRecord<'a> {
         let TunnelStart { name, .. } = self.withdraw();
         TunnelStart {
             name,
-            exchange: Some(UpgradedRequest { summary: self.summary.take(), status, began, received, sent }),
+            exchange: Some(UpgradedRequest {
+                client: self.client,
+                summary: self.summary.take(),
+                status,
+                began,
+                received,
+                sent,
+            }),
         }
     }
 
