@@ -218,7 +218,7 @@ moved (:80)   redirect_to_https 308 to port 443, except for ACME challenges and 
 #[test]
 fn routes_shows_the_proxy_header_that_a_target_gets() {
     let config = r#"listeners:
-  - { name: web, bind: 80, rules: [{ pass: "a:1", send_proxy_protocol: v1 }, { pass: "b:1" }] }
+  - { name: web, bind: 80, rules: [{ host: a, pass: "a:1", send_proxy_protocol: v1 }, { pass: "b:1" }] }
   - { name: bytes, protocol: tcp, bind: 993, target: "mail:143", send_proxy_protocol: v2 }
 "#;
     let out = Place::with(&[("gate.yml", config)]).run("routes -c gate.yml").fine();
