@@ -93,3 +93,22 @@ fn a_key_of_another_place_is_no_unknown_key() {
         }
     }
 }
+
+/// A rule with another action than forwarding refuses a key, or the key counts and is in the view.
+#[test]
+fn a_key_of_rules_counts_beside_an_action_or_is_refused() {
+    let rule = MAPPINGS.iter().find(|mapping| mapping.what == "a rule").expect("rules");
+    let mut taken = 0;
+    for (key, before, after) in rule.rows.iter().copied().flatten() {
+        let is_beside = *before == "target: h:1" && after.starts_with("target: h:1, ");
+        for action in ["redirect: /a", "respond: {}", "drop: true", "pass: h:1"].iter().filter(|_| is_beside)
+        {
+            if let Ok(loaded) = load_inside(rule.around, &after.replace("target: h:1", action)) {
+                let shown = view(&loaded.plan);
+                assert!(shown.contains(&format!(" {key}: ")), "`{key}` beside `{action}`\n{shown}");
+                taken += 1;
+            }
+        }
+    }
+    assert!(taken > 10, "{taken}");
+}
