@@ -5,72 +5,12 @@
 
 mod support;
 
-use std::fs;
-
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use serde_json::Value;
 use smolgate::config::{Files, MemoryInputs, adapt_foreign, load};
-use support::place::{Ended, Place};
-
-/// The output for a compose file.
-fn adapted(program: &str, text: &str) -> String {
-    let place = Place::with(&[("compose.yaml", text)]);
-    place.run(&format!("adapt --from {program} compose.yaml")).fine()
-}
-
-/// The labels of a service in an output, without their prefix.
-fn labels(out: &str, service: &str) -> Vec<String> {
-    let read: Value = serde_saphyr::from_str(out).unwrap_or_else(|error| panic!("{error}: {out}"));
-    let labels = read["services"][service]["labels"].as_object().cloned().unwrap_or_default();
-    let text = |value: &Value| value.as_str().expect("a text").to_owned();
-    let mut all: Vec<String> = labels
-        .iter()
-        .map(|(name, value)| format!("{} {}", name.strip_prefix("smolgate.").expect("ours"), text(value)))
-        .collect();
-    all.sort();
-    all
-}
-
-/// The rules that `routes` prints: host, path, methods and action.
-fn rules(place: &Place, files: &str) -> Vec<String> {
-    // A service whose certificate is not checked is a warning.
-    let Ended { code, out, err } = place.run(&format!("routes --compose {files}"));
-    assert_eq!(code, 0, "{err}");
-    let rules = out.lines().skip(1).take_while(|line| !line.is_empty());
-    let columns = |line: &str| {
-        let columns: Vec<&str> = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
-        columns[2..columns.len() - 1].join(" ")
-    };
-    let mut rules: Vec<String> = rules.map(columns).collect();
-    rules.sort();
-    rules
-}
-
-/// Checks that the output for a file gives these rules: alone, and merged into that file.
-#[track_caller]
-fn gives(program: &str, text: &str, expected: &[&str]) -> String {
-    let mut expected = expected.to_vec();
-    expected.sort_unstable();
-    let place = Place::with(&[("compose.yaml", text)]);
-    let out = place.run(&format!("adapt --from {program} compose.yaml")).fine();
-    fs::write(place.path().join("labels.yaml"), &out).unwrap();
-    assert_eq!(rules(&place, "labels.yaml"), expected, "{out}");
-    assert_eq!(rules(&place, "compose.yaml:labels.yaml"), expected, "{out}");
-    out
-}
-
-/// Checks that no line of the output is a label, and that a comment has each of these texts.
-#[track_caller]
-fn gives_comments(program: &str, text: &str, comments: &[&str]) {
-    let out = adapted(program, text);
-    let read: Value = serde_saphyr::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"));
-    assert_eq!(read, serde_json::json!({ "services": {} }), "{out}");
-    for comment in comments {
-        assert!(out.lines().any(|line| line.contains(comment)), "{comment}: {out}");
-    }
-}
+use support::adapted::{adapted, gives, gives_comments, labels};
+use support::place::Place;
 
 #[test]
 fn labels_for_traefik_become_routes() {
@@ -162,7 +102,7 @@ fn a_rule_that_means_something_else_becomes_a_comment() {
         ("Host(`app.test", "cannot be read"),
         ("Host(`app.test`) Host(`b.test`)", "cannot be read"),
         ("Host(`app.test`) || Other(`x`)", "not known"),
-        ("Host(`a.test,b.test`)", "does not belong"),
+        ("Host(`a.test,b.test`)", "more than one host"),
         ("Host(`*`)", "not a host"),
         ("${RULE}", "cannot be read"),
     ] {
@@ -199,34 +139,6 @@ fn a_route_that_would_lose_its_protection_is_a_comment() {
         }
         assert!(!adapted("traefik", &text).contains("apr1"), "a secret is shown");
     }
-}
-
-#[test]
-fn a_wider_route_does_not_take_what_another_protected() {
-    let web = "services:
-  web:
-    expose: [80]
-    labels:
-      traefik.http.routers.web.rule: Host(`app.test`)
-      traefik.http.routers.free.rule: Host(`app.test`) && PathPrefix(`/free`)
-      traefik.http.routers.other.rule: Host(`other.test`)
-  admin:
-    expose: [80]
-    labels:
-      traefik.http.middlewares.auth.basicauth.users: x
-      traefik.http.routers.admin.middlewares: auth
-      traefik.http.routers.admin.rule: ";
-    for rule in
-        ["Host(`app.test`) && PathPrefix(`/admin`)", "Host(`${NAME:-app.test}`) && PathPrefix(`/a/b`)"]
-    {
-        let expected = ["app.test /free * proxy -> http://web", "other.test / * proxy -> http://web"];
-        gives("traefik", &format!("{web}{rule}\n"), &expected);
-    }
-    for rule in ["Host(`app.test`) && Path(`/metrics`)", "!Host(`b.test`) && Host(`app.test`)"] {
-        let expected = ["other.test / * proxy -> http://web"];
-        gives("traefik", &format!("{web}\"{rule}\"\n"), &expected);
-    }
-    gives_comments("traefik", &format!("{web}HostRegexp(`.+`) && PathPrefix(`/admin`)\n"), &["Not ready: "]);
 }
 
 #[test]
@@ -521,4 +433,15 @@ fn a_file_of_adapt_needs_no_option() {
     let text = "services: { web: { labels: { smolgate.host: app.test, smolgate.port: 80 } } }\n";
     let place = Place::with(&[("compose.yaml", text)]);
     assert_eq!(place.run("adapt compose.yaml").fine(), place.run("adapt -c compose.yaml").fine());
+}
+
+#[test]
+fn a_proxy_whose_files_are_not_translated_is_named() {
+    let place = Place::with(&[("nginx.conf", "events {}\n")]);
+    for proxy in ["nginx", "HAProxy", "envoy"] {
+        let ended = place.run(&format!("adapt --from {proxy} nginx.conf"));
+        assert_eq!(ended.code, 2, "{}", ended.err);
+        assert!(ended.err.contains("its files are not translated; docs/migrate.md"), "{}", ended.err);
+        assert!(!ended.err.contains("similar value"), "{}", ended.err);
+    }
 }

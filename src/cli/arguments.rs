@@ -213,7 +213,18 @@ fn after_help() -> String {
 }
 
 /// Adds a tip to the error about a file without `-c`, which other programs accept.
+/// Proxies whose files have a section in docs/migrate.md and no value of `--from`.
+const UNTRANSLATED: [&str; 5] = ["nginx", "haproxy", "envoy", "apache", "caddyfile"];
+
 fn with_tip(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(text)) = error.get(ContextKind::InvalidValue)
+        && UNTRANSLATED.contains(&text.to_lowercase().as_str())
+    {
+        let tip =
+            "its files are not translated; docs/migrate.md of the project shows them and ours side by side";
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        error.remove(ContextKind::SuggestedValue);
+    }
     let unknown = [ContextKind::InvalidArg, ContextKind::InvalidSubcommand].map(|kind| error.get(kind));
     let file = unknown.into_iter().flatten().find_map(|value| match value {
         ContextValue::String(text) if [".yml", ".yaml"].iter().any(|end| text.ends_with(end)) => Some(text),

@@ -8,6 +8,7 @@
 //! Each test file declares `mod support;` and uses only a part of it, hence the two allows.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod adapted;
 pub mod client;
 pub mod gate;
 pub mod golden;

@@ -21,6 +21,8 @@ pub(super) struct Unready {
     pub(super) hosts: Vec<String>,
     /// `None` if every path of the hosts is meant.
     pub(super) path: Option<String>,
+    /// As [`Route::priority`].
+    pub(super) priority: Option<usize>,
     pub(super) why: String,
 }
 
@@ -41,6 +43,8 @@ pub(super) struct Route {
     pub(super) methods: Vec<String>,
     pub(super) target: To,
     pub(super) strip_prefix: bool,
+    /// TLS is passed on as it is.
+    pub(super) passthrough: bool,
     pub(super) max_body: Option<String>,
     /// The other proxy takes the route with the highest number first. Without it, it orders routes as the gate does.
     pub(super) priority: Option<usize>,
@@ -79,6 +83,7 @@ impl Route {
             ("host", Some(hosts)),
             ("path", self.path.clone()),
             ("strip_prefix", flag(self.strip_prefix, "true")),
+            ("passthrough", flag(self.passthrough, "true")),
             ("methods", flag(!self.methods.is_empty(), &self.methods.join(", "))),
             ("port", port.clone()),
             ("target", target.clone()),

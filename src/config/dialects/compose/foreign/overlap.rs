@@ -1,7 +1,7 @@
 //! Routes that would take the requests of others.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::adapted::{Adapted, Route, Unready};
 
@@ -10,33 +10,51 @@ use super::adapted::{Adapted, Route, Unready};
 /// gives the value of a text with variables.
 pub(super) fn withhold(services: &mut [(String, Adapted)], fill: &dyn Fn(&str) -> String) {
     withhold_wider(services, fill);
+    withhold_passed_on(services, fill);
     withhold_repeated(services, fill);
     withhold_reordered(services, fill);
 }
 
-/// Without this, a path that the other proxy protects would be served by a wider route without protection.
+/// Without this, a path that the other proxy protects would be served by another route without protection.
 fn withhold_wider(services: &mut [(String, Adapted)], fill: &dyn Fn(&str) -> String) {
     let mut unready: Vec<Unready> = Vec::new();
     for (_, adapted) in services.iter_mut() {
         unready.append(&mut adapted.unready);
         for route in adapted.routes.iter().filter(|route| !route.withheld.is_empty()) {
-            let path = Some(route.path.clone().unwrap_or_default());
             let why = format!("it would take requests of the route `{}`, which is not ready", route.name);
-            unready.push(Unready { hosts: route.hosts.clone(), path, why });
+            let path = Some(trimmed(&route.path).to_owned());
+            unready.push(Unready { hosts: route.hosts.clone(), path, priority: route.priority, why });
         }
     }
     for one in &mut unready {
+        one.priority = one.priority.filter(|_| !has_variable(&one.hosts));
         one.hosts = filled(&one.hosts, fill);
     }
     let routes = services.iter_mut().flat_map(|(_, adapted)| &mut adapted.routes);
     for route in routes.filter(|route| route.withheld.is_empty()) {
-        let path = trimmed(&route.path);
         let hosts = filled(&route.hosts, fill);
-        let is_below = |one: &Unready| one.path.as_deref().is_none_or(|inner| is_below(inner, path));
-        if let Some(one) = unready.iter().find(|one| is_below(one) && meet(&one.hosts, &hosts)) {
+        if let Some(one) = unready.iter().find(|one| takes_from(route, one) && meet(&one.hosts, &hosts)) {
             route.withheld.push(one.why.clone());
         }
     }
+}
+
+/// Whether a route of the gate would take requests that the other proxy gives to another one. If both priorities are known,
+/// they decide. Otherwise the longer path comes first.
+fn takes_from(route: &Route, other: &Unready) -> bool {
+    let path = trimmed(&route.path);
+    let is_wider = other.path.as_deref().is_none_or(|inner| is_below(inner, path));
+    let is_narrower = other.path.as_deref().is_some_and(|outer| is_below(path, outer));
+    let own = route.priority.filter(|_| !has_variable(&route.hosts));
+    match own.zip(other.priority) {
+        Some((own, other)) => own <= other && is_wider || own < other && is_narrower,
+        None => is_wider,
+    }
+}
+
+/// Whether a host holds a variable. Then the length of the rule, which may be its priority, is not known.
+fn has_variable(hosts: &[String]) -> bool {
+    hosts.iter().any(|host| host.contains('$'))
 }
 
 /// Of two routes with common requests, the gate takes the more exact one. Withholds both if the other proxy takes the other.
@@ -94,6 +112,19 @@ fn meet(one: &[String], other: &[String]) -> bool {
         |name: &str, pattern: &str| pattern.strip_prefix('*').is_some_and(|end| name.ends_with(end));
     let is_same = |a: &str, b: &str| a == b || is_below(a, b) || is_below(b, a);
     one.is_empty() || other.is_empty() || one.iter().any(|a| other.iter().any(|b| is_same(a, b)))
+}
+
+/// The gate passes the connections of a host on, or serves its requests.
+fn withhold_passed_on(services: &mut [(String, Adapted)], fill: &dyn Fn(&str) -> String) {
+    let all = || services.iter().flat_map(|(_, adapted)| &adapted.routes);
+    let served = all().filter(|route| !route.passthrough && route.withheld.is_empty());
+    let served: HashSet<String> = served.flat_map(|route| filled(&route.hosts, fill)).collect();
+    let routes = services.iter_mut().flat_map(|(_, adapted)| &mut adapted.routes);
+    for route in routes.filter(|route| route.passthrough) {
+        if let Some(host) = filled(&route.hosts, fill).into_iter().find(|host| served.contains(host)) {
+            route.withheld.push(format!("another route has {host}: a host is passed on whole, or not"));
+        }
+    }
 }
 
 /// The gate would never use a route with the host, path and methods of an earlier one.

@@ -73,6 +73,14 @@ impl Page {
         self.line(indent, &format!("# {}", one_line(text)));
     }
 
+    /// A line that is a comment until it is decided: without its `# `, it stands where it belongs.
+    fn commented(&mut self, indent: usize, line: &str) {
+        match self.is_comment {
+            true => self.line(indent, line),
+            false => self.line(indent, &format!("# {line}")),
+        }
+    }
+
     fn service(&mut self, name: &str, adapted: &Adapted) {
         self.line(2, &format!("{}:", key(name)));
         self.line(4, "labels:");
@@ -90,7 +98,7 @@ impl Page {
             self.comment(6, &format!("Not ready: {}.", route.withheld.join("; ")));
             let prefix = names.prefix(&route.name);
             for (label, value) in route.labels() {
-                self.comment(6, &format!("  {prefix}.{label}: {}", quoted(&value)));
+                self.commented(6, &format!("{prefix}.{label}: {}", quoted(&value)));
             }
             route.differs.iter().for_each(|text| self.comment(6, text));
         }

@@ -60,7 +60,7 @@ fn of_group(adapted: &mut Adapted, group: &str, addresses: &str, tree: &Tree<'_>
     }
     let base = block::Base { hosts, ..block::Base::default() };
     for why in block::adapt(adapted, &base, tree) {
-        adapted.unready.push(Unready { hosts: base.hosts.clone(), path: None, why });
+        adapted.unready.push(Unready { hosts: base.hosts.clone(), path: None, priority: None, why });
     }
 }
 

@@ -13,6 +13,8 @@ pub(super) struct Effect {
     pub(super) max_body: Option<String>,
     /// Middlewares without which the route would mean something else.
     pub(super) missing: Vec<String>,
+    /// Middlewares of other services that are left out, each with the reason.
+    pub(super) left_out: Vec<(String, &'static str)>,
 }
 
 /// Middlewares of one router, with those of chains.
@@ -32,13 +34,22 @@ const LEFT_OUT: [(&str, &str); 10] = [
     ("buffering", "bodies are streamed; only `maxRequestBodyBytes` is `smolgate.max_body`"),
 ];
 
-/// The reason why a definition has no counterpart. `None` for those that a route expresses.
-pub(super) fn why(kind: &str) -> Option<&'static str> {
-    let left_out = LEFT_OUT.iter().find(|(known, _)| *known == kind).map(|(_, why)| *why);
-    match kind {
-        "stripprefix" | "redirectscheme" | "chain" => None,
-        _ => Some(left_out.unwrap_or("no label means this: a route with it is not ready")),
+/// The reason why a field of a definition has no counterpart. `None` for those that a route expresses.
+pub(super) fn why(kind: &str, field: &[&str]) -> Option<&'static str> {
+    match (kind, field) {
+        ("stripprefix" | "redirectscheme" | "chain", _) | ("buffering", ["maxrequestbodybytes"]) => None,
+        ("redirectregex", _) => Some(REDIRECTS),
+        _ => Some(left_out(kind).unwrap_or("no label means this: a route with it is not ready")),
     }
+}
+
+/// The label that replaces most uses of a regular expression.
+const REDIRECTS: &str =
+    "`smolgate.redirect_from: www.example.com` on a route redirects a host to that of the route";
+
+/// The reason why a kind can be left out.
+fn left_out(kind: &str) -> Option<&'static str> {
+    LEFT_OUT.iter().find(|(known, _)| *known == kind).map(|(_, why)| *why)
 }
 
 /// The effect of a list of middlewares.
@@ -81,7 +92,11 @@ fn add(table: &Table<'_>, name: &str, effect: &mut Effect) -> Vec<String> {
             let size = Some(value("buffering.maxrequestbodybytes")).filter(is_size);
             effect.max_body = size.filter(|size| *size != "0").map(str::to_owned).or(effect.max_body.take());
         }
-        [kind] if LEFT_OUT.iter().any(|(known, _)| known == kind) => {}
+        ["redirectregex"] => effect.missing.push(format!("the middleware `{name}`: {REDIRECTS}")),
+        [kind] if left_out(kind).is_some() => {
+            let why = left_out(kind).filter(|_| !table.is_own(item));
+            effect.left_out.extend(why.map(|why| (name.to_owned(), why)));
+        }
         _ => {
             effect.missing.push(format!("the middleware `{name}` ({}) has no counterpart", kinds.join(", ")))
         }

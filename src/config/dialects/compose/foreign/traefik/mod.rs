@@ -1,5 +1,7 @@
 //! Labels for Traefik 2 and 3: routers, services and middlewares, each with a name.
 
+mod passthrough;
+
 mod router;
 
 mod middleware;
@@ -37,15 +39,21 @@ fn adapt(all: &[Written], own: usize) -> Adapted {
         router::adapt(&table, written, router, &mut adapted);
         is_routed = true;
     }
+    for router in table.own(Kind::TcpRouter) {
+        passthrough::adapt(&table, written, router, &mut adapted);
+        is_routed = true;
+    }
     for entry in &written.entries {
         if let Some(why) = why(&entry.key) {
             adapted.note(&entry.name, &entry.value, why);
         }
     }
-    if !is_routed {
+    // A service that only defines middlewares needs no route.
+    let wants_route = |key: &str| key == "traefik.enable" || key.starts_with("traefik.http.services.");
+    if let Some(entry) = written.entries.iter().find(|entry| !is_routed && wants_route(&entry.key)) {
         adapted.note(
-            "traefik.enable",
-            "",
+            &entry.name,
+            &entry.value,
             "the default rule of Traefik is not in this file: add `smolgate.host`",
         );
     }
@@ -77,7 +85,10 @@ fn why(key: &str) -> Option<&'static str> {
             ["responseforwarding", ..] => Some("responses are never buffered"),
             _ => Some(NONE),
         },
-        ["http", "middlewares", _, kind, ..] => middleware::why(kind),
+        ["http", "middlewares", _, kind, field @ ..] => middleware::why(kind, field),
+        ["tcp", "routers", _, "rule" | "service" | "tls"] => None,
+        ["tcp", "routers", _, "tls", "passthrough"] => None,
+        ["tcp", "services", _, "loadbalancer", "server", "port"] => None,
         ["tcp" | "udp", ..] => {
             Some("labels are for HTTP; see `passthrough`, and `protocol: tcp` in a native file")
         }

@@ -1,7 +1,7 @@
 //! A router and its service become routes.
 
 use super::middleware::{self, Effect};
-use super::rule::{self, Requests};
+use super::rule::{self, Read, Requests};
 use super::table::{Item, Kind, Table, local};
 use crate::config::dialects::compose::foreign::adapted::{
     Adapted, Route, To, Unready, port, url, whole_segments,
@@ -20,20 +20,9 @@ pub(super) fn adapt(table: &Table<'_>, written: &Written, router: &Item<'_>, ada
         );
     };
     let effect = middleware::effect(table, router.get("middlewares").unwrap_or_default());
-    let requests = match rule::routes(&rule.value) {
-        Ok(requests) => requests,
-        Err(why) => {
-            if !effect.missing.is_empty() {
-                let why = format!(
-                    "it may take requests of the router `{}`: {}",
-                    router.name,
-                    effect.missing.join("; ")
-                );
-                adapted.unready.push(Unready { hosts: rule::quoted(&rule.value), path: None, why });
-            }
-            return adapted.note(&rule.name, &rule.value, why);
-        }
-    };
+    for (name, why) in &effect.left_out {
+        adapted.note(&format!("traefik.http.routers.{}.middlewares", router.name), name, *why);
+    }
     let has_tls = router
         .fields()
         .any(|field| field == "tls" && router.get(field) != Some("false") || field.starts_with("tls."));
@@ -42,13 +31,26 @@ pub(super) fn adapt(table: &Table<'_>, written: &Written, router: &Item<'_>, ada
         let why = "with SMOLGATE_HTTPS_ENABLED, the gate redirects every request in the clear";
         return adapted.note(&rule.name, &rule.value, why);
     }
-    let (target, missing) = match target(table, written, router) {
-        Ok(target) => (target, None),
-        Err(why) => (To::default(), Some(why)),
-    };
     // Traefik takes the longest rule first, and 0 is no priority.
     let own = router.get("priority").and_then(|text| text.parse().ok()).filter(|priority| *priority > 0);
     let priority = own.unwrap_or(rule.value.len());
+    let Read { requests, without } = rule::read(&rule.value);
+    if let Some(why) = without {
+        let reasons = [std::slice::from_ref(&why), &effect.missing].concat().join("; ");
+        let why_wider =
+            format!("it would take requests of the router `{}`, which is not ready: {reasons}", router.name);
+        adapted.unready.extend(requests.into_iter().map(|Requests { hosts, path, .. }| Unready {
+            hosts,
+            path,
+            priority: Some(priority),
+            why: why_wider.clone(),
+        }));
+        return adapted.note(&rule.name, &rule.value, why);
+    }
+    let (target, missing) = match target(table, written, router, Kind::Service) {
+        Ok(target) => (target, None),
+        Err(why) => (To::default(), Some(why)),
+    };
     for one in requests {
         let mut route = route(router, one, &effect);
         route.target = target.clone();
@@ -76,6 +78,13 @@ fn is_in_the_clear(router: &Item<'_>) -> bool {
     entry_points(router).all(|name| CLEAR.contains(&name))
 }
 
+/// The reason to withhold a route whose entry point has an unusual name.
+pub(super) fn unusual_entry_point(router: &Item<'_>) -> Option<String> {
+    let is_usual = |name: &&str| CLEAR.contains(name) || SECURE.contains(name);
+    let name = entry_points(router).find(|name| !is_usual(name))?;
+    Some(format!("its entry point `{name}` may be one that fewer clients can reach"))
+}
+
 fn route(router: &Item<'_>, requests: Requests, effect: &Effect) -> Route {
     let Requests { hosts, path, methods } = requests;
     let mut withheld = effect.missing.clone();
@@ -83,10 +92,7 @@ fn route(router: &Item<'_>, requests: Requests, effect: &Effect) -> Route {
     if hosts.is_empty() {
         differs.push("a route for any host comes after all routes with a host".to_owned());
     }
-    let is_usual = |name: &&str| CLEAR.contains(name) || SECURE.contains(name);
-    if let Some(name) = entry_points(router).find(|name| !is_usual(name)) {
-        withheld.push(format!("its entry point `{name}` may be one that fewer clients can reach"));
-    }
+    withheld.extend(unusual_entry_point(router));
     let strip_prefix =
         match strips(path.as_deref().unwrap_or("/"), effect.strip.as_deref().unwrap_or_default()) {
             Ok(strips) => strips,
@@ -123,8 +129,13 @@ fn strips(path: &str, prefixes: &[String]) -> Result<bool, String> {
 }
 
 /// The destination of a router: its service, or the only one of its labels.
-fn target(table: &Table<'_>, written: &Written, router: &Item<'_>) -> Result<To, String> {
-    let mut own = table.own(Kind::Service);
+pub(super) fn target(
+    table: &Table<'_>,
+    written: &Written,
+    router: &Item<'_>,
+    services: Kind,
+) -> Result<To, String> {
+    let mut own = table.own(services);
     let service = match router.get("service") {
         Some(name) => {
             let known = local(name).and_then(|name| own.find(|item| item.name == name));

@@ -17,22 +17,28 @@ const DEPTH_MAX: usize = 32;
 /// Routes that one rule may become.
 const ROUTES_MAX: usize = 32;
 
-/// The routes of a rule. The error says which part of it has no counterpart.
-pub(super) fn routes(rule: &str) -> Result<Vec<Requests>, String> {
-    if rule.len() > RULE_BYTES_MAX {
-        return Err(format!("the rule is longer than {RULE_BYTES_MAX} bytes"));
-    }
-    let mut parser = Parser { rest: rule, depth: 0 };
-    let found = parser.any()?;
-    parser.space();
-    match parser.rest {
-        "" => Ok(with_hosts_together(found)),
-        rest => Err(format!("the rule cannot be read from `{rest}` on")),
+/// A rule, as far as the gate can say it.
+pub(super) struct Read {
+    /// The requests that it takes. Where a part has no counterpart, all that it may take.
+    pub(super) requests: Vec<Requests>,
+    /// The first part without a counterpart. With one, no route may be made.
+    pub(super) without: Option<String>,
+}
+
+/// Reads a rule.
+pub(super) fn read(rule: &str) -> Read {
+    let mut parser = Parser { rest: rule, depth: 0, without: None };
+    match parser.whole() {
+        Ok(requests) => Read { requests: with_hosts_together(requests), without: parser.without },
+        Err(why) => {
+            let requests = vec![Requests { hosts: quoted(rule), ..Requests::default() }];
+            Read { requests, without: Some(why) }
+        }
     }
 }
 
 /// The texts between back-ticks that may be hosts. If there are none, or a matcher of many hosts, no text stands for all.
-pub(super) fn quoted(rule: &str) -> Vec<String> {
+fn quoted(rule: &str) -> Vec<String> {
     if rule.to_lowercase().contains("hostregexp") {
         return Vec::new();
     }
@@ -65,9 +71,20 @@ fn with_hosts_together(all: Vec<Requests>) -> Vec<Requests> {
 struct Parser<'r> {
     rest: &'r str,
     depth: usize,
+    /// See [`Read::without`].
+    without: Option<String>,
 }
 
 impl Parser<'_> {
+    fn whole(&mut self) -> Result<Vec<Requests>, String> {
+        if self.rest.len() > RULE_BYTES_MAX {
+            return Err(format!("the rule is longer than {RULE_BYTES_MAX} bytes"));
+        }
+        let found = self.any()?;
+        self.space();
+        if self.rest.is_empty() { Ok(found) } else { Err(self.unreadable()) }
+    }
+
     /// `a || b`
     fn any(&mut self) -> Result<Vec<Requests>, String> {
         let mut routes = self.all()?;
@@ -84,24 +101,21 @@ impl Parser<'_> {
         while self.takes("&&") {
             let others = self.one()?;
             limit(routes.len() * others.len())?;
-            let pairs = routes.iter().flat_map(|one| others.iter().map(move |other| both(one, other)));
-            routes = pairs.collect::<Result<_, _>>()?;
+            let pairs = routes.iter().flat_map(|one| others.iter().map(move |other| (one, other)));
+            routes = pairs.map(|(one, other)| self.both(one, other)).collect();
         }
         Ok(routes)
     }
 
-    /// A matcher, or a rule in brackets.
+    /// A matcher, a rule in brackets, or what is not one of them.
     fn one(&mut self) -> Result<Vec<Requests>, String> {
         if self.takes("!") {
-            return Err("a rule has no `!`".to_owned());
+            self.lacks("a rule has no `!`".to_owned());
+            self.nested(Self::one)?;
+            return Ok(vec![Requests::default()]);
         }
         if self.takes("(") {
-            self.depth += 1;
-            if self.depth > DEPTH_MAX {
-                return Err("the rule has too many brackets in one another".to_owned());
-            }
-            let routes = self.any()?;
-            self.depth -= 1;
+            let routes = self.nested(Self::any)?;
             return self.wants(")").map(|()| routes);
         }
         self.space();
@@ -114,17 +128,52 @@ impl Parser<'_> {
             values.push(self.value()?);
         }
         self.wants(")")?;
-        matcher(name, &values)
+        Ok(matcher(name, &values).unwrap_or_else(|why| {
+            self.lacks(why);
+            vec![at_most(name, &values)]
+        }))
     }
 
-    /// A text in back-ticks or double quotes, without escapes.
+    /// The requests that both take.
+    fn both(&mut self, one: &Requests, other: &Requests) -> Requests {
+        let mut either = |name: &str, one: &[String], other: &[String]| match (one, other) {
+            ([], values) | (values, []) => values.to_vec(),
+            (values, _) => {
+                self.lacks(format!("`{name}` stands twice between `&&`"));
+                values.to_vec()
+            }
+        };
+        let paths = either("PathPrefix", one.path.as_slice(), other.path.as_slice());
+        Requests {
+            hosts: either("Host", &one.hosts, &other.hosts),
+            path: paths.into_iter().next(),
+            methods: either("Method", &one.methods, &other.methods),
+        }
+    }
+
+    /// Keeps the first part without a counterpart.
+    fn lacks(&mut self, why: String) {
+        self.without.get_or_insert(why);
+    }
+
+    fn nested<T>(&mut self, read: fn(&mut Self) -> Result<T, String>) -> Result<T, String> {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            return Err("the rule has too many brackets in one another".to_owned());
+        }
+        let inside = read(self)?;
+        self.depth -= 1;
+        Ok(inside)
+    }
+
+    /// A text in back-ticks, or in double quotes and without escapes.
     fn value(&mut self) -> Result<String, String> {
         self.space();
         let quote = self.rest.chars().next().filter(|c| matches!(c, '`' | '"'));
         let inside = quote.and_then(|quote| self.rest[1..].split_once(quote));
         let (value, rest) = inside.ok_or_else(|| self.unreadable())?;
-        if value.contains('\\') {
-            return Err(format!("`{value}` has a `\\`"));
+        if quote == Some('"') && value.contains('\\') {
+            return Err(format!("`{value}` has an escape: write it between back-ticks"));
         }
         self.rest = rest;
         Ok(value.to_owned())
@@ -157,20 +206,6 @@ fn limit(routes: usize) -> Result<(), String> {
     }
 }
 
-/// The requests that both take.
-fn both(one: &Requests, other: &Requests) -> Result<Requests, String> {
-    let either = |name: &str, one: &[String], other: &[String]| match (one, other) {
-        ([], values) | (values, []) => Ok(values.to_vec()),
-        _ => Err(format!("`{name}` stands twice between `&&`")),
-    };
-    let paths = either("PathPrefix", one.path.as_slice(), other.path.as_slice())?;
-    Ok(Requests {
-        hosts: either("Host", &one.hosts, &other.hosts)?,
-        path: paths.into_iter().next(),
-        methods: either("Method", &one.methods, &other.methods)?,
-    })
-}
-
 /// The routes of one matcher. Traefik takes its name in any case.
 fn matcher(name: &str, values: &[String]) -> Result<Vec<Requests>, String> {
     let each = |read: fn(&str) -> Result<String, String>| -> Result<Vec<String>, String> {
@@ -185,6 +220,13 @@ fn matcher(name: &str, values: &[String]) -> Result<Vec<Requests>, String> {
         }
         _ => Err(without_counterpart(name)),
     }
+}
+
+/// All requests that a matcher without a counterpart may take.
+fn at_most(name: &str, values: &[String]) -> Requests {
+    let is_path = name.eq_ignore_ascii_case("path") && values.len() == 1;
+    let path = values.first().filter(|_| is_path).and_then(|value| path(value).ok());
+    Requests { path: path.flatten(), ..Requests::default() }
 }
 
 fn without_counterpart(name: &str) -> String {
@@ -209,10 +251,27 @@ mod tests {
             let path = one.path.as_deref().unwrap_or("/");
             format!("{} {path} {}", one.hosts.join(","), one.methods.join(",")).trim().to_owned()
         };
-        match routes(rule) {
-            Ok(routes) => routes.iter().map(one).collect::<Vec<_>>().join("; "),
-            Err(why) => format!("no: {why}"),
+        let Read { requests, without } = read(rule);
+        let requests = requests.iter().map(one).collect::<Vec<_>>().join("; ");
+        without.map_or(requests.clone(), |why| format!("no: {why}, at most {requests}"))
+    }
+
+    #[test]
+    fn a_rule_without_a_counterpart_has_the_requests_that_it_may_take() {
+        for (rule, expected) in [
+            ("Host(`a.test`) && Path(`/x/y`)", "a.test /x/y"),
+            ("Host(`a.test`) && ClientIP(`10.0.0.0/8`)", "a.test /"),
+            ("Host(`a.test`) && !PathPrefix(`/x`)", "a.test /"),
+            ("!(Host(`a.test`) || Host(`b.test`)) && PathPrefix(`/x`)", "/x"),
+            ("HostRegexp(`.+\\.test`) && PathPrefix(`/x`)", "/x"),
+            ("Host(`a.test`) || HostRegexp(`.+`)", "a.test /; /"),
+            ("Host(`a.test`) && (Headers(`X`, `y`) || PathPrefix(`/x`))", "a.test /; a.test /x"),
+            ("Host(`a.test`) Host(`b.test`)", "a.test,b.test /"),
+        ] {
+            let shown = shown(rule);
+            assert!(shown.ends_with(&format!(", at most {expected}")), "{rule}: {shown}");
         }
+        assert!(shown("HostRegexp(`.+\\.test`)").contains("no regular expression"));
     }
 
     #[test]
@@ -284,9 +343,10 @@ mod tests {
     fn a_rule_is_limited() {
         let deep = format!("{}Host(`a.test`){}", "(".repeat(1000), ")".repeat(1000));
         let wide = vec!["(PathPrefix(`/a`) || Host(`b.test`))"; 100].join(" && ");
+        let negated = format!("{}Host(`a.test`)", "!".repeat(1000));
         let long = vec!["Host(`a.test`)"; 10_000].join(" || ");
-        for rule in [deep, wide, long] {
-            assert!(routes(&rule).is_err());
+        for rule in [deep, wide, negated, long] {
+            assert!(read(&rule).without.is_some());
         }
     }
 }

@@ -8,6 +8,8 @@ use crate::config::dialects::compose::foreign::source::Written;
 pub(super) enum Kind {
     Router,
     Service,
+    TcpRouter,
+    TcpService,
     Middleware,
 }
 
@@ -65,7 +67,12 @@ impl<'w> Table<'w> {
 
     /// Those of the service itself.
     pub(super) fn own(&self, kind: Kind) -> impl Iterator<Item = &Item<'w>> {
-        self.items.iter().filter(move |item| item.kind == kind && item.owner == self.own)
+        self.items.iter().filter(move |item| item.kind == kind && self.is_own(item))
+    }
+
+    /// Whether a thing is of the service itself.
+    pub(super) fn is_own(&self, item: &Item<'_>) -> bool {
+        item.owner == self.own
     }
 
     /// The only one with that name, of any service. If two services define it, Traefik uses none.
@@ -75,14 +82,17 @@ impl<'w> Table<'w> {
     }
 }
 
-/// The kind, the name and the rest of `traefik.http.routers.NAME.REST`.
+/// The kind, the name and the rest of `traefik.http.routers.NAME.REST`, or of `tcp`.
 fn split(key: &str) -> Option<(Kind, &str, &str)> {
-    let (kind, rest) = key.strip_prefix("traefik.http.")?.split_once('.')?;
+    let (protocol, rest) = key.strip_prefix("traefik.")?.split_once('.')?;
+    let (kind, rest) = rest.split_once('.')?;
     let (name, field) = rest.split_once('.')?;
-    let kind = match kind {
-        "routers" => Kind::Router,
-        "services" => Kind::Service,
-        "middlewares" => Kind::Middleware,
+    let kind = match (protocol, kind) {
+        ("http", "routers") => Kind::Router,
+        ("http", "services") => Kind::Service,
+        ("http", "middlewares") => Kind::Middleware,
+        ("tcp", "routers") => Kind::TcpRouter,
+        ("tcp", "services") => Kind::TcpService,
         _ => return None,
     };
     Some((kind, name, field))
