@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use super::decode::SAMPLE;
 use super::diagnostics::Report;
 use super::lowering::{ListenerSpans, Lowered};
 use super::plan::{Bind, HostPattern, InternalBind, Matcher, Plan, Protocol, Rule, TargetHost};
@@ -11,7 +12,8 @@ use super::plan::{Bind, HostPattern, InternalBind, Matcher, Plan, Protocol, Rule
 /// Checks the whole plan.
 pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {
     if lowered.plan.listeners.is_empty() {
-        report.warning(None, "there is no listener: nothing will be served", "add for example `listeners:`");
+        let hint = format!("add for example `{SAMPLE}`");
+        report.warning(None, "there is no listener: nothing will be served", hint);
     }
     open_to_all(lowered, report);
     too_few_connections(&lowered.plan, report);
@@ -153,8 +155,11 @@ fn shadowed(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
             Some([taker, ..]) => {
                 let message = format!("the rule `{}` can never match", rule.name);
                 let (name, origin) = (&taker.name, &taker.origin);
-                let hint =
-                    format!("`{name}` ({origin}) takes everything before it: swap them, or leave one out");
+                let what_to_do = match covers(methods, &taker.methods) && same_place(rule, taker) {
+                    true => "leave one out",
+                    false => "swap them, or leave one out",
+                };
+                let hint = format!("`{name}` ({origin}) takes everything before it: {what_to_do}");
                 report.warning(Some(*span), message, hint);
             }
             _ => {
@@ -197,6 +202,14 @@ fn hidden(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
         }
         hosts.into_iter().for_each(|host| _ = first.entry(host).or_insert(index));
     }
+}
+
+/// Whether two rules have one path, and the first has each host of the second. Then their order changes little.
+fn same_place(one: &Rule, other: &Rule) -> bool {
+    let has = |host: &HostPattern| one.hosts.contains(host);
+    one.path_prefix == other.path_prefix
+        && one.hosts.is_empty() == other.hosts.is_empty()
+        && other.hosts.iter().all(has)
 }
 
 /// Whether the first methods include all of the later ones. Empty means any.

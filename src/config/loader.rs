@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::checks;
+use super::decode::SAMPLE;
 use super::described::DescribedGate;
 use super::diagnostics::{Diagnostic, Diagnostics, Report};
 use super::dialects::{ConfigFile, DIALECTS, Format};
@@ -120,7 +121,7 @@ fn read_sets(written: &Files, inputs: &dyn Inputs, report: &mut Report) -> Vec<V
     if is_empty && !report.has_errors() {
         let names = files.iter().flatten().flatten().map(|file| file.path.display().to_string());
         let message = format!("{}: the configuration is empty", names.collect::<Vec<_>>().join(", "));
-        report.error_without_place(message, Some("write for example `listeners:`"));
+        report.error_without_place(message, Some(&format!("write for example `{SAMPLE}`")));
     }
     for (Format(dialect), name) in &written.named {
         for paths in DIALECTS[*dialect].expand(name, inputs, report) {

@@ -143,7 +143,7 @@ impl Decoder<'_> {
     ) -> Vec<T> {
         match node.value {
             Value::List(items) if items.is_empty() => {
-                self.report.error(node.span, "this list is empty");
+                self.report.error_hint(node.span, "this list is empty", "name one, or leave the key out");
                 Vec::new()
             }
             Value::List(items) => items.into_iter().filter_map(|item| read(self, item)).collect(),

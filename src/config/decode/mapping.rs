@@ -2,7 +2,7 @@
 //! differ from those that are read.
 
 use super::decoder::Decoder;
-use crate::config::diagnostics::{Span, Spanned, did_you_mean, quoted};
+use crate::config::diagnostics::{Span, Spanned, did_you_mean, nearly, quoted};
 use crate::config::foreign;
 use crate::config::keys::{ReadKey, Shape};
 use crate::config::syntax::{Node, Value};
@@ -30,7 +30,7 @@ impl<'d, 'a> MappingReader<'d, 'a> {
     /// Opens a mapping. Any other value is an error.
     pub(crate) fn open(decoder: &'d mut Decoder<'a>, node: Node, what: &'static str) -> Option<Self> {
         let Value::Map(entries) = node.value else {
-            decoder.report.error_hint(node.span, format!("{what} is a mapping"), "write `key: value`");
+            decoder.report.error_hint(node.span, format!("{what} is a mapping"), form(what));
             return None;
         };
         let entries = entries.into_iter().map(|(key, node)| (key, Some(node))).collect();
@@ -60,7 +60,11 @@ impl<'d, 'a> MappingReader<'d, 'a> {
         let node = node.take()?;
         if let Value::Null = node.value {
             let message = format!("{} has no value", quoted(&key.value));
-            self.decoder.report.error_hint(key.span, message, "leave the key out, or give it one");
+            let hint = match name {
+                "listeners" => format!("write for example `{SAMPLE}`"),
+                _ => "leave the key out, or give it one".to_owned(),
+            };
+            self.decoder.report.error_hint(key.span, message, hint);
             return None;
         }
         read(self.decoder, node)
@@ -118,11 +122,8 @@ impl<'d, 'a> MappingReader<'d, 'a> {
                 continue;
             }
             let message = format!("{} is not a key of {what}", quoted(&key.value));
-            let near = did_you_mean(&key.value, known.iter().copied());
-            meant.extend(near);
-            let hint = foreign::write_instead(&key.value)
-                .or_else(|| near.map(|near| format!("did you mean `{near}`?")))
-                .unwrap_or_else(|| format!("the keys of {what} are {}", known.join(", ")));
+            let (ours, hint) = instead(&key.value, what, &known);
+            meant.extend(ours);
             decoder.report.error_hint(key.span, message, hint);
         }
         for (names, message, hint) in missing {
@@ -131,4 +132,45 @@ impl<'d, 'a> MappingReader<'d, 'a> {
             }
         }
     }
+}
+
+/// A configuration that serves something.
+pub(crate) const SAMPLE: &str =
+    "listeners: [{ name: http, bind: \":8080\", rules: [{ target: \"http://localhost:9000\" }] }]";
+
+/// The key of ours that is meant by an unknown one, and the hint.
+fn instead(key: &str, what: &str, known: &[&'static str]) -> (Option<&'static str>, String) {
+    let (meant, text) = foreign::meant(key, known).unzip();
+    if let Some(text) = text.filter(|text| !text.is_empty()) {
+        return (meant, text.to_owned());
+    }
+    let slip = nearly(key, known.iter().copied());
+    let near = slip.or_else(|| did_you_mean(key, known.iter().copied()));
+    let foreign = foreign::write_instead(key).filter(|_| slip.is_none());
+    let hint = foreign
+        .or_else(|| near.map(|near| format!("did you mean `{near}`?")))
+        .unwrap_or_else(|| format!("the keys of {what} are {}", known.join(", ")));
+    (meant.or(near), hint)
+}
+
+/// A hint for a value that is no mapping.
+fn form(what: &str) -> String {
+    let form = match what {
+        "a configuration" => SAMPLE,
+        "a listener" => "name: http, bind: \":8080\", rules: [...]",
+        "`http_config`" => "http_config: { port: \":8080\" }",
+        "`tcp`" => "tcp: { port: \":5432\", target: \"host:port\" }",
+        "`tls` of a listener" => "tls: { certificates: [{ cert: FILE, key: FILE }] }",
+        "`tls`" => {
+            "tls: { ca: FILE }` or `tls: { sni: NAME }`; for TLS alone, `https://` in the target is enough: `target: \"https://host\""
+        }
+        "a rule" => "host: NAME, target: \"http://host:port\"",
+        "a response" => "respond: { status: 404, body: \"not found\" }",
+        "an upstream" => "NAME: { targets: [\"http://host:port\"] }",
+        "the internal API" => {
+            "internal_api: { bind: \"127.0.0.1:42007\" }`; it is always on, and a socket keeps it to this machine: `bind: \"unix:/run/smolgate.sock\""
+        }
+        _ => "key: value",
+    };
+    format!("write `{form}`")
 }

@@ -6,5 +6,5 @@ mod decoder;
 mod notation;
 
 pub(crate) use decoder::{Decoder, Text};
-pub(crate) use mapping::MappingReader;
+pub(crate) use mapping::{MappingReader, SAMPLE};
 pub(crate) use notation::{Filled, Notation, Unfillable};

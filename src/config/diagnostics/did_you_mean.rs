@@ -8,6 +8,13 @@ pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = 
     slip(word, &candidates).or_else(|| candidates.iter().copied().find(begun))
 }
 
+/// The candidate that differs by one letter, or by capitals alone: `upstreams` and `upstream`.
+pub(crate) fn nearly<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word: String = word.chars().take(LONGEST_WORD).flat_map(char::to_lowercase).collect();
+    let mut candidates = candidates.into_iter();
+    candidates.find(|candidate| word.len() >= BEGINNING && strsim::osa_distance(&word, candidate) <= 1)
+}
+
 /// Letters of the shortest beginning that may stand for a word: `path` for `path_prefix`.
 const BEGINNING: usize = 4;
 
@@ -36,6 +43,9 @@ mod tests {
         assert_eq!(did_you_mean("tragets", keys), Some("targets"));
         assert_eq!(did_you_mean("Host", keys), Some("host"));
         assert_eq!(did_you_mean("hsot", keys), Some("host"));
+        assert_eq!(nearly("upstreams", keys), Some("upstream"));
+        assert_eq!(nearly("Target", keys), Some("target"));
+        assert_eq!(nearly("tragts", keys), None);
         assert_eq!(did_you_mean("certificate", keys), None);
         assert_eq!(did_you_mean("cert", ["certificates", "key"]), Some("certificates"));
         assert_eq!(did_you_mean("path", ["name", "path_prefix"]), Some("path_prefix"));

@@ -8,7 +8,7 @@ mod span;
 mod yaml_hints;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub(crate) use did_you_mean::did_you_mean;
+pub(crate) use did_you_mean::{did_you_mean, nearly};
 pub(crate) use report::{Report, quoted};
 pub(crate) use span::{Span, Spanned};
 pub(crate) use yaml_hints::yaml_hint;

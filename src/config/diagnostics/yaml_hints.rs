@@ -2,17 +2,18 @@
 //! or space.
 
 /// A part of the parser's message, and the usual cause. The first row that fits counts.
-const HINTS: [(&str, &str); 14] = [
+const HINTS: [(&str, &str); 15] = [
     ("tab", "indent with spaces: YAML takes no tabs there"),
     ("anchor", "`*` and `&` begin names of anchors: put a value such as \"*.example.com\" in quotes"),
     ("escape", "between double quotes `\\` begins an escape: write `\\\\`, or take single quotes"),
+    ("trailing content", BEHIND_QUOTE),
     ("quoted scalar", QUOTE),
     ("unclosed quote", QUOTE),
     ("expected key", "the keys of one mapping are indented alike: compare this line with those before it"),
     ("'-' indicator", "what belongs to an item of a list is indented further than its `-`"),
     (
         "mapping values",
-        "is it indented too far, or is there no space behind the `:` of the line before? A value with `: ` in it needs quotes",
+        "is it indented too far, or has the line before no `:`, or no space behind the `:`? A value with `: ` in it needs quotes",
     ),
     ("',' or", "close the `{` or `[` before it, or put a comma between two entries"),
     ("unclosed bracket", "nothing closes it"),
@@ -25,6 +26,8 @@ const HINTS: [(&str, &str); 14] = [
 const BRACKET: &str = "a `{` or `[` is not closed, or what stands in it is not indented";
 
 const QUOTE: &str = "look for a quote that is not closed, on the lines before too";
+
+const BEHIND_QUOTE: &str = "nothing may stand behind the closing quote; or look for a quote that is not closed, on the lines before too";
 
 /// The hint for a message of the parser.
 pub(crate) fn yaml_hint(complaint: &str) -> Option<&'static str> {
@@ -58,6 +61,8 @@ mod tests {
             ("host: *", "in quotes"),
             ("a: \"\\d\"", "single quotes"),
             ("a: \"x\nb: \"1\"", "a quote that is not closed"),
+            ("a: \"x\";", "behind the closing quote"),
+            ("- host a\n  b: c", "has the line before no `:`"),
             ("a: { b: \"x }", "a quote that is not closed"),
             ("a: { b: \"x }\nc: \"y\"", "a quote that is not closed"),
             ("- a: 1\n   b: 2", "indented too far"),

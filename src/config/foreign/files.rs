@@ -22,6 +22,13 @@ impl ForeignFile {
         Span { file, start: self.start as u32, end: self.end as u32 }
     }
 
+    fn of_variables((start, end): (usize, usize)) -> Self {
+        let message = "this is a file of environment variables, and no configuration of smolgate".to_owned();
+        let hint =
+            "start the gate with these variables; a configuration names one as `${env:NAME}`".to_owned();
+        Self { message, hint, start, end }
+    }
+
     fn of_proxy(kind: &str, (start, end): (usize, usize)) -> Self {
         let message = format!("this is {kind}, and no configuration of smolgate");
         Self { message, hint: format!("{PAGE} shows such a file and ours side by side"), start, end }
@@ -35,7 +42,7 @@ impl ForeignFile {
 }
 
 /// The first words of a line in nginx.conf.
-const NGINX: [&str; 13] = [
+const NGINX: [&str; 18] = [
     "user",
     "worker_processes",
     "worker_rlimit_nofile",
@@ -49,6 +56,29 @@ const NGINX: [&str; 13] = [
     "upstream",
     "location",
     "include",
+    "map",
+    "geo",
+    "split_clients",
+    "types",
+    "mail",
+];
+
+/// Directives of Caddy that may follow an address without a block.
+const CADDY: [&str; 14] = [
+    "reverse_proxy",
+    "file_server",
+    "respond",
+    "root",
+    "redir",
+    "encode",
+    "tls",
+    "php_fastcgi",
+    "handle",
+    "handle_path",
+    "route",
+    "import",
+    "log",
+    "header",
 ];
 
 /// The sections of haproxy.cfg.
@@ -73,6 +103,9 @@ pub(crate) fn of_text(path: &Path, text: &str) -> Option<ForeignFile> {
     {
         return Some(ForeignFile::in_language("JSON5", place));
     }
+    if is_variable(first) {
+        return Some(ForeignFile::of_variables(place));
+    }
     if is_toml(first) {
         let is_traefik = ["[http.routers", "[entryPoints", "[providers", "[tcp.routers", "[http.services"];
         return Some(match is_traefik.into_iter().any(has) {
@@ -83,7 +116,9 @@ pub(crate) fn of_text(path: &Path, text: &str) -> Option<ForeignFile> {
     if is_key {
         return None;
     }
-    if NGINX.contains(&word) && (ends(";") || ends("{") || second == "{") {
+    let is_directive = word.chars().all(|char| char.is_ascii_lowercase() || char == '_');
+    let is_nginx = NGINX.contains(&word) && (ends("{") || second == "{") || is_directive && ends(";");
+    if is_nginx && word != first {
         return Some(ForeignFile::of_proxy("a file of nginx", place));
     }
     if HAPROXY.contains(&word) && !first.contains([':', '{']) && !second.starts_with('{') {
@@ -91,10 +126,21 @@ pub(crate) fn of_text(path: &Path, text: &str) -> Option<ForeignFile> {
     }
     let is_caddyfile = path.file_name().is_some_and(|name| name == "Caddyfile");
     let opens_block = ends(" {") || first == "{" && !second.contains(':') && !second.starts_with(['"', '}']);
-    if is_caddyfile || opens_block && !second.is_empty() {
+    let is_site = CADDY.contains(&second.split([' ', '\t']).next().unwrap_or_default());
+    if is_caddyfile || is_site || opens_block && !second.is_empty() {
         return Some(ForeignFile::of_proxy("a Caddyfile", place));
     }
     None
+}
+
+/// Whether a line sets a variable in the usual form: `NAME=value`, in capitals and without spaces.
+fn is_variable(line: &str) -> bool {
+    let is_name = |name: &str| {
+        name.starts_with(|char: char| char.is_ascii_uppercase())
+            && name.chars().all(|char| char.is_ascii_uppercase() || char.is_ascii_digit() || char == '_')
+    };
+    let line = line.strip_prefix("export ").unwrap_or(line);
+    line.split_once('=').is_some_and(|(name, value)| is_name(name) && !value.starts_with(' '))
 }
 
 /// Whether a line is a table or a pair of TOML.
@@ -115,6 +161,7 @@ const TREES: &[(&str, &[&str], &str)] = &[
     ("http", &["routers", "services", "middlewares", "serversTransports"], "a dynamic file of Traefik"),
     ("tcp", &["routers", "services", "middlewares"], "a dynamic file of Traefik"),
     ("udp", &["routers", "services"], "a dynamic file of Traefik"),
+    ("tls", &["certificates", "options", "stores"], "a dynamic file of Traefik"),
     ("entryPoints", &[], "a static file of Traefik"),
     ("providers", &[], "a static file of Traefik"),
     ("certificatesResolvers", &[], "a static file of Traefik"),
@@ -152,6 +199,15 @@ mod tests {
                 "a file of nginx",
             ),
             ("a.yml", "upstream app\n{\n  server 127.0.0.1:80;\n}\n", "a file of nginx"),
+            ("a.yml", "map $http_upgrade $c {\n  default upgrade;\n}\n", "a file of nginx"),
+            ("a.yml", "geo $x {\n  default 0;\n}\n", "a file of nginx"),
+            ("a.yml", "gzip on;\nserver { listen 80; }\n", "a file of nginx"),
+            ("a.yml", "limit_req_zone $binary_remote_addr zone=a:10m rate=1r/s;\n", "a file of nginx"),
+            ("a.yml", "proxy_cache_path /a keys_zone=a:10m;\n", "a file of nginx"),
+            ("a.yml", "a.test\n\nreverse_proxy localhost:80\n", "a Caddyfile"),
+            ("a.yml", ":8080\nreverse_proxy localhost:80\n", "a Caddyfile"),
+            ("a.yml", "localhost\nfile_server\n", "a Caddyfile"),
+            ("a.yml", "tls:\n  certificates: [{ certFile: a, keyFile: b }]\n", "a dynamic file of Traefik"),
             ("Caddyfile", "a.test\nreverse_proxy localhost:80\n", "a Caddyfile"),
             ("a.yml", "a.test, b.test {\n\treverse_proxy localhost:80\n}\n", "a Caddyfile"),
             ("a.yml", ":80 {\n\trespond hello\n}\n", "a Caddyfile"),
@@ -191,6 +247,15 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_variables_is_named_as_one() {
+        for text in ["# a\nSMOLGATE_WATCH=1\n", "export A_1=\"b c\"\n", "A=\n"] {
+            let errors = errors(".env", text).unwrap();
+            assert!(errors.starts_with("error: this is a file of environment variables, and "), "{errors}");
+            assert!(errors.contains("${env:NAME}"), "{errors}");
+        }
+    }
+
+    #[test]
     fn other_files_are_not_taken_for_them() {
         for text in [
             "# nginx {\nhttp_config: { port: 1 }\n",
@@ -205,9 +270,17 @@ mod tests {
         ] {
             assert_eq!(errors("a.yml", text), None, "{text}");
         }
-        for text in
-            ["server: a\n", "- a\n", "a\n", "global: a\n", "upstream: {\n", "[a, b]\n", "x=\"y\": 1\n"]
-        {
+        for text in [
+            "server: a\n",
+            "- a\n",
+            "a\n",
+            "a;\n",
+            "a\nb\n",
+            "global: a\n",
+            "upstream: {\n",
+            "[a, b]\n",
+            "x=\"y\": 1\n",
+        ] {
             let errors = errors("a.yml", text).unwrap();
             assert!(!errors.contains("this is a"), "{text}: {errors}");
         }

@@ -1,7 +1,7 @@
 //! Keys of other proxies, each with what to write here.
 
-/// The page that shows the files of other proxies and ours side by side.
-pub(super) const PAGE: &str = "docs/migrate.md";
+/// The page that shows the files of other proxies and ours side by side. An image does not hold it.
+pub(super) const PAGE: &str = "docs/migrate.md of the project";
 
 /// A key of another proxy, and the text that says what to write here.
 struct Foreign {
@@ -32,7 +32,7 @@ const FOREIGN: &[Foreign] = &[
     row("HAProxy and Traefik", &["backend", "backends"], "write `upstreams`, each with `targets`"),
     row(
         "Traefik and Caddy",
-        &["services", "service", "loadBalancer", "load_balancing", "upstreams"],
+        &["services", "service", "loadBalancer", "load_balancing"],
         "write `upstreams: { NAME: { targets: [...] } }`, or `target` in the rule",
     ),
     row(
@@ -147,7 +147,7 @@ const FOREIGN: &[Foreign] = &[
     ),
     row(
         "Traefik",
-        &["certResolver", "certificatesResolvers", "acme"],
+        &["certResolver", "certresolver", "certificatesResolvers", "acme"],
         "certificates are read from files: `tls: { certificates: [...] }` on the listener",
     ),
     row(
@@ -215,7 +215,9 @@ mod tests {
                 errors.contains(&format!("`{key}` is not a key of a certificate\n --> a.yml:3:27\n")),
                 "{errors}"
             );
-            assert!(errors.contains(&write_instead(key).unwrap()), "{errors}");
+            // `paths` is nearly one.
+            let is_near = *key == "paths" && errors.contains("did you mean `path`?");
+            assert!(is_near || errors.contains(&write_instead(key).unwrap()), "{errors}");
         }
     }
 }

@@ -4,6 +4,8 @@
 mod files;
 
 mod keys;
+mod meant;
 
 pub(crate) use files::{of_text, of_tree};
 pub(crate) use keys::write_instead;
+pub(crate) use meant::meant;

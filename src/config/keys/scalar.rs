@@ -8,11 +8,13 @@ use super::value_error::ValueError;
 
 /// Any duration, zero included: `500ms`, `5s`, `1m30s`, `2h`, `1d`, or a number of seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, ValueError> {
-    const LONG: ValueError = ValueError::new("is longer than a year");
+    const LONG: ValueError = ValueError::hint("is longer than a year", "write at most \"365d\"");
     let mut rest = text;
     let mut total: u64 = 0;
     while !rest.is_empty() {
         let (number, after) = split_number(rest).ok_or(not_a_duration(text))?;
+        let unit = after.trim_start_matches(' ');
+        let after = if unit.is_empty() { after } else { unit };
         let letters = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
         let milliseconds = match &after[..letters] {
             "ms" => 1,
@@ -43,7 +45,7 @@ fn not_a_duration(text: &str) -> ValueError {
             "a duration has no fraction: 1.5s is written \"1500ms\", and 1.5h \"1h30m\""
         }
         _ if text.contains(char::is_whitespace) => {
-            "leave the space out; the units are ms, s, m, h and d: \"5s\", \"1m30s\""
+            "only a number and its unit may have a space between them; the units are ms, s, m, h and d: \"5s\", \"1m30s\""
         }
         _ if text.starts_with(|char: char| char.is_ascii_digit()) => {
             "the units are ms, s, m, h and d, one after each number: \"500ms\", \"1m30s\""
@@ -252,6 +254,7 @@ mod tests {
             ("1m30s", 90_000),
             ("1h", 3_600_000),
             ("1d", 86_400_000),
+            ("5 s", 5_000),
             ("0", 0),
         ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
@@ -263,7 +266,8 @@ mod tests {
             "-1s",
             "+1s",
             "1.5s",
-            "5 s",
+            "5 ",
+            "1m 30s",
             "1m30",
             "30 1m",
             "1_000s",
@@ -299,8 +303,9 @@ mod tests {
         for (text, expected) in [
             ("1.5s", "\"1500ms\""),
             ("0,5h", "\"1h30m\""),
-            ("5 s", "leave the space out"),
-            ("5 minutes", "leave the space out"),
+            ("1m 30s", "only a number and its unit"),
+            ("5 minutes", "the units are ms, s, m, h and d"),
+            ("400d", "at most \"365d\""),
             ("5min", "the units are ms, s, m, h and d"),
             ("1m30", "one after each number"),
             ("off", "no value for \"never\""),

@@ -86,6 +86,9 @@ impl Upstreams {
         let Some(id) = self.by_name.get(name.text.as_str()).copied() else {
             let hint = match did_you_mean(&name.text, self.known_names()) {
                 Some(known) => format!("did you mean `{known}`?"),
+                None if name.text.contains(':') => {
+                    "it is an address: write `target` instead of `upstream`".into()
+                }
                 None => "write it under `upstreams`".into(),
             };
             report.error_hint(name.span, format!("there is no upstream {}", name.shown()), hint);

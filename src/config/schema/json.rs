@@ -7,7 +7,7 @@ use crate::config::keys::{Form, Row};
 
 /// The end of a pattern: text with a reference that is filled in. `$$` stands for a `$`.
 const REFERENCE: &str = r"(^|[^$])(\$\$)*\$\{(env|file):";
-const DURATION: &str = "^([0-9]+|([0-9]+(ms|s|m|h|d))+)$";
+const DURATION: &str = "^([0-9]+|([0-9]+ *(ms|s|m|h|d))+)$";
 const SIZE: &str = "^[0-9]+ *(B|[kKMGT]B|[KMGT]iB)?$";
 const DURATION_EXAMPLE: &str = "for example 500ms, 5s, 1m30s or a number of seconds";
 const SIZE_EXAMPLE: &str = "for example 64KiB, 10MB or a number of bytes";

@@ -93,7 +93,9 @@ fn listener(decoder: &mut Decoder<'_>, node: Node) -> Option<ListenerSource> {
 pub(super) fn http_config(decoder: &mut Decoder<'_>, node: Node) -> Option<ListenerSource> {
     let mut fields = MappingReader::open(decoder, node, "`http_config`")?;
     let (name, binds, shutdown_timeout) = short_form(&mut fields, "http");
-    fields.not_here(&["rules"], "means nothing in `http_config`", "its rules are `http_routes`, beside it");
+    let hint = "its rules are `http_routes`, beside it: `http_routes: [{ target: \"http://host:port\" }]`";
+    fields.not_here(&["rules", "host", "path_prefix"], "means nothing in `http_config`", hint);
+    fields.not_here(&TARGETS, "means nothing in `http_config`", hint);
     let tls = tls::listener_tls(&mut fields);
     let accept_proxy_protocol = networks(&mut fields, "accept_proxy_protocol");
     let protocol = ProtocolSource::Http(http_keys(&mut fields, Vec::new()));

@@ -16,5 +16,5 @@ mod upstream;
 pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
 pub(crate) use rule::{ActionSource, PassSource, ProxySource, RuleSource};
 pub(crate) use tls::{CertificateWritten, ClientAuthWritten, TlsSource};
-pub(crate) use top_level::{InternalSource, Source, internal_bind};
+pub(crate) use top_level::{InternalSource, Source, access_log_word, internal_bind};
 pub(crate) use upstream::{Inline, UpstreamSource, UpstreamUse};

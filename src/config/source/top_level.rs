@@ -129,10 +129,32 @@ fn access_log(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Option<Ac
 
 fn access_log_to(decoder: &mut Decoder<'_>, node: Node) -> Option<Option<AccessLogTo>> {
     let text = decoder.text(node.clone())?;
-    match text.text.as_str() {
-        "stdout" => Some(Some(AccessLogTo::Stdout)),
-        "off" | "false" => Some(None),
-        _ => decoder.path(node).map(|path| Some(AccessLogTo::File(path.value))),
+    match access_log_word(&text.text) {
+        Ok(Some(to)) => Some(to),
+        Ok(None) => decoder.path(node).map(|path| Some(AccessLogTo::File(path.value))),
+        Err(error) => {
+            decoder.value_error(&text, error);
+            None
+        }
+    }
+}
+
+/// Words of other programs that would otherwise become names of files.
+const NO_FILES: [&str; 13] = [
+    "on", "true", "yes", "1", "enabled", "stderr", "no", "0", "none", "disabled", "json", "combined", "human",
+];
+
+/// `stdout` and `off`, of which the inner `None` stands for `off`. The outer `None` stands for any path.
+pub(crate) fn access_log_word(text: &str) -> Result<Option<Option<AccessLogTo>>, ValueError> {
+    let word = text.to_ascii_lowercase();
+    match word.as_str() {
+        "stdout" => Ok(Some(Some(AccessLogTo::Stdout))),
+        "off" | "false" => Ok(Some(None)),
+        word if NO_FILES.contains(&word) => Err(ValueError::hint(
+            "is not a place for an access log",
+            "write `stdout`, `off`, or the path of a file such as \"/var/log/access.log\"",
+        )),
+        _ => Ok(None),
     }
 }
 
@@ -176,6 +198,10 @@ pub(crate) fn internal_bind(
 ) -> Result<InternalBind, ValueError> {
     match text.strip_prefix("unix:") {
         Some("") => Err(ValueError::hint("has no path", "write \"unix:/run/smolgate.sock\"")),
+        None if ["off", "false", "no", "none"].contains(&text) => Err(ValueError::hint(
+            "is not an address: the internal API is always on",
+            "leave it out for this machine alone, or write \"unix:/run/smolgate.sock\"",
+        )),
         Some(path) => Ok(InternalBind::Unix(resolve(path))),
         None => target::bind(text).map(InternalBind::Tcp),
     }

@@ -76,7 +76,13 @@ fn upstream(decoder: &mut Decoder<'_>, name: Spanned<Arc<str>>, node: Node) -> O
 /// `tls` is one of them. The caller has checked that exactly one of the three is there.
 pub(super) fn upstream_use(fields: &mut MappingReader<'_, '_>, with_tls: bool) -> Option<UpstreamUse> {
     let span = ["target", "targets"].iter().find_map(|key| fields.at(key));
-    let one = fields.parsed("target", target::target);
+    let one = fields.field("target", |decoder, node| {
+        if let Value::List(_) = node.value {
+            decoder.report.error_hint(node.span, "`target` is one address", "write `targets: [...]`");
+            return None;
+        }
+        decoder.parsed(node, target::target)
+    });
     let many = fields.field("targets", targets);
     let name = fields.field("upstream", Decoder::text);
     if fields.at("upstream").is_some() {

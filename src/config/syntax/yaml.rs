@@ -104,8 +104,11 @@ impl<'t> Reader<'t, '_> {
                 Ok((event, span))
             }
             Some(Err(error)) => {
-                let start =
-                    error.marker().byte_offset().unwrap_or(self.text.len()).min(self.text.len()) as u32;
+                let start = error.marker().byte_offset().unwrap_or(self.text.len()).min(self.text.len());
+                // The parser names the place before the tab, which may be on another line.
+                let is_tab = error.info().contains("tab");
+                let to_tab = self.text.get(start..).filter(|_| is_tab).and_then(|rest| rest.find('\t'));
+                let start = (start + to_tab.unwrap_or(0)) as u32;
                 Err(fault(
                     Span { start, end: start, ..end },
                     format!("this is not YAML: {}", error.info()),

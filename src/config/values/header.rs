@@ -37,6 +37,13 @@ pub(crate) fn location(text: &str) -> Result<Arc<str>, ValueError> {
     if let Some(text) = with_ascii_host(text) {
         return location(&text);
     }
+    const PARTS: [&str; 6] = ["{uri}", "{host}", "{path}", "$request_uri", "$uri", "$host"];
+    if PARTS.iter().any(|part| text.contains(part)) {
+        return Err(ValueError::hint(
+            "names parts of a request, and nothing fills them in",
+            "path and query are kept behind a host alone, such as \"https://example.com\"",
+        ));
+    }
     if !text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte)) {
         return Err(ValueError::hint(
             "holds a character that no URL carries",

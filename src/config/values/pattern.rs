@@ -15,10 +15,13 @@ pub(crate) fn host(text: &str) -> Result<HostPattern, ValueError> {
     if text == "*" {
         return Err(ValueError::hint("is not a host", "leave `host` out: the rule then takes any host"));
     }
+    if let Some(error) = no_host(text) {
+        return Err(error);
+    }
     if text.contains("://") || text.contains('/') {
         return Err(ValueError::hint(
             "is not a host but a URL",
-            "write the host alone; `path_prefix` takes a path",
+            "write the host alone; a path has a key of its own",
         ));
     }
     if let Some(rest) = text.strip_prefix('[') {
@@ -43,6 +46,26 @@ pub(crate) fn host(text: &str) -> Result<HostPattern, ValueError> {
         Some(suffix) => Ok(HostPattern::Wildcard(host_name(suffix)?)),
         None => Ok(HostPattern::Exact(host_name(text)?)),
     }
+}
+
+/// The error of texts that mean hosts elsewhere: in nginx, in Traefik, in lists of one string.
+fn no_host(text: &str) -> Option<ValueError> {
+    const EXPRESSION: &str = "write names: `*.example.com` takes exactly one label before the rest";
+    let (problem, hint) = match text {
+        "_" => ("is not a host", "leave `host` out: the rule then takes any host"),
+        _ if text.starts_with('~') || text.contains(['^', '$', '\\', '|', '+']) => {
+            ("is a regular expression, and a host is a name", EXPRESSION)
+        }
+        _ if text.contains(['(', '`']) => {
+            ("is an expression, and a host is a name", "write the name alone: `host: example.com`")
+        }
+        _ if text.contains([' ', ',']) && !text.contains("://") => (
+            "is more than one host",
+            "write a list, `[a.example.com, b.example.com]`, or in a label commas between them",
+        ),
+        _ => return None,
+    };
+    Some(ValueError::hint(problem, hint))
 }
 
 const STAR: ValueError = ValueError::hint(

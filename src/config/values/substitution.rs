@@ -55,13 +55,17 @@ fn fill(what: &str, dir: &Path, inputs: &dyn Inputs) -> Result<String, Missing> 
                 Ok(text)
             }
             Err(error) => {
-                let hint = Some("the path is relative to the file it stands in".into());
+                let hint = match Path::new(path).is_absolute() {
+                    true => "the file must be there, and the user of the gate must be able to read it",
+                    false => "the path is relative to the file it stands in",
+                };
+                let hint = Some(hint.to_owned());
                 Err((format!("the file `{path}` cannot be read: {error}"), hint))
             }
         };
     }
     // The text is not quoted, because a secret may hold such characters.
-    let hint = "write `$${` where `${` itself is meant".into();
+    let hint = "write `${env:NAME}` for a variable, and `$${` where `${` itself is meant".into();
     Err(("`${...}` is neither `${env:NAME}` nor `${file:path}`".into(), Some(hint)))
 }
 
@@ -109,6 +113,9 @@ mod tests {
         ] {
             assert_eq!(expanded(text), Err(expected.to_owned()), "{text}");
         }
+        let hint = |text: &str| expand(text, Path::new("conf"), &MemoryInputs::new()).unwrap_err().1;
+        assert!(hint("${PORT}").is_some_and(|hint| hint.contains("${env:NAME}")));
+        assert!(hint("${file:/nope}").is_some_and(|hint| !hint.contains("relative")));
         assert!(
             expanded("${file:none}")
                 .is_err_and(|message| message.starts_with("the file `none` cannot be read"))

@@ -57,7 +57,10 @@ pub(crate) fn target(text: &str) -> Result<TargetText, ValueError> {
         (Some(port), _) => port,
         (None, Some(Scheme::Http)) => 80,
         (None, Some(Scheme::Https)) => 443,
-        (None, _) => return Err(ValueError::hint("has no port", FORMS)),
+        (None, _) => {
+            let hint = "write \"http://host:port\", \"https://host\" or \"host:port\"; an upstream with a name is `upstream: NAME`";
+            return Err(ValueError::hint("has no port", hint));
+        }
     };
     let base_path = match (base, scheme) {
         ("", _) | ("/", Some(Scheme::Http | Scheme::Https)) => "".into(),

@@ -17,7 +17,7 @@ use crate::config::diagnostics::{Report, Spanned};
 use crate::config::dialects::file::ConfigFile;
 use crate::config::inputs::Inputs;
 use crate::config::plan::{AccessLog, AccessLogFormat, AccessLogTo, Bind};
-use crate::config::source::Source;
+use crate::config::source::{Source, access_log_word};
 use crate::config::values::environment::{self, Variable};
 use crate::config::values::target;
 
@@ -47,7 +47,7 @@ pub(crate) fn read(
         }
     }
     rejected.extend(conflicts::reject(&mut all, reader.report));
-    let from_environment = access_log(reader.inputs).map(|value| Spanned { value, span });
+    let from_environment = access_log(&mut reader).map(|value| Spanned { value, span });
     let written = from_environment.or_else(|| source.access_log.take());
     source.access_log = Some(written.unwrap_or(Spanned { value: Some(ACCESS_LOG), span }));
     let http_port = port(&mut reader, "HTTP_PORT");
@@ -125,14 +125,14 @@ const CERTIFICATES: &str = "./certs";
 const ACCESS_LOG: AccessLog = AccessLog { to: AccessLogTo::Stdout, format: AccessLogFormat::Human };
 
 /// The access log of the environment: `stdout`, `off` or a path.
-fn access_log(inputs: &dyn Inputs) -> Option<Option<AccessLog>> {
-    let Variable { value, .. } = environment::variable(inputs, "ACCESS_LOG")?;
-    let to = match value.trim() {
-        "off" | "false" => return Some(None),
-        "stdout" => AccessLogTo::Stdout,
-        path => AccessLogTo::File(join(Path::new(""), path)),
-    };
-    Some(Some(AccessLog { to, format: AccessLogFormat::Json }))
+fn access_log(reader: &mut Reader<'_>) -> Option<Option<AccessLog>> {
+    let Variable { name, value } = environment::variable(reader.inputs, "ACCESS_LOG")?;
+    let to = access_log_word(value.trim()).unwrap_or_else(|error| {
+        reader.report.error_without_place(format!("the value of {name} {}", error.problem), error.hint);
+        Some(None)
+    });
+    let to = to.unwrap_or_else(|| Some(AccessLogTo::File(join(Path::new(""), value.trim()))));
+    Some(to.map(|to| AccessLog { to, format: AccessLogFormat::Json }))
 }
 
 /// A variable with an address to listen on.

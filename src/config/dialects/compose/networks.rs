@@ -51,6 +51,12 @@ impl<'p> NetworkMap<'p> {
         self.gates.first().copied()
     }
 
+    /// Whether the gate is in a container with networks of its own. There, `localhost` is the gate itself.
+    pub(super) fn gate_is_alone(&self, reader: &Reader<'_>) -> bool {
+        let reach = self.gate().map(|(index, gate)| self.owner(reader, index, gate).2);
+        matches!(reach, Some(Reach::Networks(_)))
+    }
+
     /// Whether the gate is a service of this project.
     pub(super) fn runs_gate(&self, project: usize) -> bool {
         self.gates.iter().any(|(index, _)| *index == project)

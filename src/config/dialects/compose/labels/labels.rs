@@ -226,6 +226,10 @@ fn take(routes: &mut Vec<Labels>, name: &Spanned<String>, rest: &str, (source, v
 
 /// The error of a label with our prefix and an unknown key, which is `rest`.
 fn unknown(name: &Spanned<String>, rest: &str) -> LabelError {
+    if let Some((label, value)) = name.value.split_once(':') {
+        let hint = format!("in a list, write `=`: `{label}={}`", value.trim());
+        return LabelError::new(name.span, "a label in a list is `key=value`", hint);
+    }
     let last = rest.rsplit('.').next().unwrap_or(rest);
     let hint = match did_you_mean(last, KEYS.iter().map(|(word, ..)| *word)) {
         Some(known) if known == last => "the name of a route has letters, digits, `-` and `_`".into(),

@@ -6,7 +6,7 @@ use crate::config::diagnostics::{Span, quoted};
 use crate::config::dialects::compose::labels::Key;
 use crate::config::dialects::compose::networks::NetworkMap;
 use crate::config::dialects::compose::project::{Reader, Service};
-use crate::config::plan::Scheme;
+use crate::config::plan::{Scheme, TargetHost};
 use crate::config::source::{Inline, UpstreamUse};
 use crate::config::syntax::{Node, Value};
 use crate::config::values::ValueError;
@@ -33,6 +33,7 @@ impl Seeker<'_, '_> {
             values.error(Key::Scheme, "`scheme` means nothing beside `target`", hint);
             let target = values.parsed(Key::Target, parse)?.value;
             check_tls(values, target.scheme == Some(Scheme::Https));
+            self.warn_of_localhost(values, span, &target.host);
             return Some((span, node));
         }
         let is_tls = scheme.is_some_and(|scheme| scheme.value == Scheme::Https);
@@ -65,6 +66,20 @@ impl Seeker<'_, '_> {
 }
 
 impl Seeker<'_, '_> {
+    /// Warns of a target on the machine itself, which is the container of the gate.
+    fn warn_of_localhost(&self, values: &mut Values<'_, '_>, span: Span, host: &TargetHost) {
+        let is_local = match host {
+            TargetHost::Name(name) => &**name == "localhost",
+            TargetHost::Address(address) => address.is_loopback(),
+        };
+        if is_local && self.map.gate_is_alone(values.reader) {
+            let message = "the gate runs in a container, and in it this address is the gate itself";
+            let hint = "name the service and its port; a program of the machine is `host.docker.internal`, with \
+                        `extra_hosts: [\"host.docker.internal:host-gateway\"]` on the service of the gate";
+            values.reader.report.warning(Some(span), message, hint);
+        }
+    }
+
     /// Warns of a port that no label names and that is probably not for HTTP.
     fn warn_of_other_protocol(&self, values: &mut Values<'_, '_>, port: u16) {
         let Some(protocol) = ports::other_protocol(port) else { return };
