@@ -79,6 +79,8 @@ fn interesting(view: &str) -> String {
         "tunnel_timeout: 1h",
         "connect_timeout: 3s",
         "tries: 2",
+        "balance: round_robin",
+        "eject: { failures: 3, for: 10s }",
         "pass_host: true",
         "strip_path_prefix: false",
         "path_prefix: \"/\"",

@@ -6,10 +6,10 @@ use std::fmt::{Display, Write};
 use std::path::Path;
 
 use super::plan::{
-    AccessLog, AccessLogFormat, AccessLogTo, Action, CertificateFiles, CertificateSource, ClientAuth,
-    ClientAuthMode, HttpListener, InternalApi, Listener, ListenerTls, Log, LogFormat, LogLevel, Pass, Plan,
-    Protocol, Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule, Scheme, Target, TlsVersion,
-    Upstream, UpstreamTls,
+    AccessLog, AccessLogFormat, AccessLogTo, Action, Balance, CertificateFiles, CertificateSource,
+    ClientAuth, ClientAuthMode, Eject, HttpListener, InternalApi, Listener, ListenerTls, Log, LogFormat,
+    LogLevel, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule, Scheme,
+    Target, TlsVersion, Upstream, UpstreamPolicy, UpstreamTls,
 };
 use super::values::scalar::{show_duration, show_size};
 use crate::http::HeadLimits;
@@ -238,9 +238,10 @@ fn write_proxy(out: &mut Yaml, proxy: &Proxy, plan: &Plan) {
 }
 
 fn write_upstream(out: &mut Yaml, upstream: &Upstream) {
-    let Upstream { name, origin: _, targets, tls, connect_timeout, tries, idle_timeout } = upstream;
+    let Upstream { name, origin: _, targets, tls, connect_timeout, tries, idle_timeout, policy } = upstream;
     out.open(1, &quote_key(name));
-    out.line(2, "targets", list(targets.iter().map(target)));
+    let targets: Vec<String> = targets.iter().map(target).collect();
+    out.line(2, "targets", format!("[{}]", targets.join(", ")));
     if *tls != UpstreamTls::default() {
         let UpstreamTls { ca, insecure_skip_verify, sni } = tls;
         out.open(2, "tls");
@@ -257,11 +258,44 @@ fn write_upstream(out: &mut Yaml, upstream: &Upstream) {
     out.line(2, "connect_timeout", show_duration(*connect_timeout));
     out.line(2, "tries", tries);
     out.line(2, "idle_timeout", show_duration(*idle_timeout));
+    write_policy(out, policy);
+}
+
+fn write_policy(out: &mut Yaml, policy: &UpstreamPolicy) {
+    let UpstreamPolicy { balance, eject } = policy;
+    let balance = match balance {
+        Balance::RoundRobin => "round_robin".to_owned(),
+        Balance::StrictRoundRobin => "strict_round_robin".to_owned(),
+        Balance::LeastRequests => "least_requests".to_owned(),
+        Balance::Random => "random".to_owned(),
+        Balance::Hash { key, bound: None } => format!("{{ hash: {} }}", quote(&key.to_string())),
+        Balance::Hash { key, bound: Some(bound) } => {
+            format!("{{ hash: {}, bound: {bound} }}", quote(&key.to_string()))
+        }
+    };
+    out.line(2, "balance", balance);
+    match eject {
+        None => out.line(2, "eject", false),
+        Some(Eject { failures, time, statuses }) => {
+            let mut keys = format!("failures: {failures}, for: {}", show_duration(*time));
+            if !statuses.is_empty() {
+                // Writing to a String cannot fail.
+                let _ = write!(keys, ", statuses: {}", list(statuses.iter()));
+            }
+            out.line(2, "eject", format!("{{ {keys} }}"));
+        }
+    }
 }
 
 /// A target with its scheme, even if the listener would give it.
 fn target(target: &Target) -> String {
-    if target.scheme == Scheme::Tcp { format!("tcp://{target}") } else { target.to_string() }
+    let text = if target.scheme == Scheme::Tcp { format!("tcp://{target}") } else { target.to_string() };
+    let Target { scheme: _, host: _, port: _, base_path: _, weight, backup } = target;
+    let mut keys = quote(&text);
+    if *weight != 1 || *backup {
+        keys = format!("{{ target: {keys}, weight: {weight}, backup: {backup} }}");
+    }
+    keys
 }
 
 fn level_word(level: LogLevel) -> &'static str {

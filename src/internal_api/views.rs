@@ -188,8 +188,7 @@ fn pass_view<'a>(plan: &'a Plan, pass: &Pass) -> PassView<'a> {
 }
 
 fn upstream_view(plan: &Plan, id: UpstreamId) -> (&str, Vec<String>) {
-    let Upstream { name, origin: _, targets, tls: _, connect_timeout: _, tries: _, idle_timeout: _ } =
-        &plan.upstreams[id.0];
+    let Upstream { name, targets, .. } = &plan.upstreams[id.0];
     (name, targets.iter().map(ToString::to_string).collect())
 }
 

@@ -1,77 +1,370 @@
-//! The choice of the next target.
+//! An upstream on one worker: from a request to an endpoint, and to a connection.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::hash::BuildHasher;
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZero;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::pool::{Pool, Pools};
+use foldhash::fast::FixedState;
+
+use super::balance::{Balancer, Tried};
+use super::endpoint_set::{EndpointSet, KnownEndpoint};
+use super::endpoint_state::{EndpointState, OpenRequest};
+use super::endpoints::{Endpoints, Share};
+use super::pool::{ConnectError, Destination, ENDPOINTS_MAX, Pool, Pools, Race, TargetConnection};
 use super::table::{Entry, UpstreamTable};
-use crate::config::plan::{Scheme, UpstreamId};
+use crate::config::plan::{Balance, Scheme, UpstreamId};
 use crate::metrics::{UpstreamCounters, WorkerCounters};
+use crate::worker::Worker;
+
+/// The interval at which the ages of names are looked at, while requests come.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// The interval for an upstream without names.
+const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 impl Pools {
-    /// Builds an upstream of a generation and reuses the pools that its targets already have.
+    /// Builds an upstream of a generation and reuses the pools that its endpoints already have.
     pub fn upstream(
         &self,
         upstream_table: &UpstreamTable,
         id: UpstreamId,
         counters: &WorkerCounters,
     ) -> Upstream {
-        let Entry { plan, connector, names } = upstream_table.entry(id);
-        let targets = plan.targets.iter().zip(names);
-        let pools = targets.map(|(target, name)| {
+        let Entry { connector, set } = upstream_table.entry(id);
+        let destinations = set.plan.targets.iter().zip(&set.names).map(|(target, name)| {
             let connector = connector.clone().filter(|_| target.scheme == Scheme::Https);
-            self.pool(target, connector, name)
+            Rc::new(Destination::new(target.clone(), connector, name.clone()))
         });
-        Upstream {
-            name: plan.name.clone(),
-            tries: plan.tries,
-            connect_timeout: plan.connect_timeout,
-            idle_timeout: plan.idle_timeout,
-            counters: counters.upstream(&plan.name),
-            pools: pools.collect(),
-            next: Cell::new(0),
-        }
+        let upstream = Upstream {
+            counters: counters.upstream(&set.plan.name),
+            set: set.clone(),
+            counts_requests: set.plan.policy.counts_requests(),
+            is_plain: set.plan.policy.balance == Balance::RoundRobin,
+            destinations: destinations.collect(),
+            endpoints: RefCell::new(Rc::new(Endpoints::new(0, Vec::new()))),
+            look_at: Cell::new(Instant::now()),
+            balancer: Balancer::new(self.number),
+            pools: self.clone(),
+        };
+        upstream.update();
+        upstream
     }
 }
 
 /// An upstream on one worker.
 pub struct Upstream {
-    /// The name: a metric label and a field of the access log.
-    pub name: Arc<str>,
-    /// The number of targets that one exchange tries while nothing was sent; at least 1.
-    pub tries: usize,
-    /// The time limit for opening a connection.
-    pub connect_timeout: Duration,
-    /// The time for which an idle connection is kept.
-    pub idle_timeout: Duration,
     /// Counts of connections that were opened, reused or failed.
     pub counters: Arc<UpstreamCounters>,
-    pub(super) pools: Vec<Rc<Pool>>,
-    pub(super) next: Cell<usize>,
+    set: Arc<EndpointSet>,
+    /// Whether open requests are counted.
+    counts_requests: bool,
+    /// The balance is a plain round robin.
+    is_plain: bool,
+    /// By the index of the target.
+    destinations: Box<[Rc<Destination>]>,
+    endpoints: RefCell<Rc<Endpoints>>,
+    /// When the ages of the names are looked at next.
+    look_at: Cell<Instant>,
+    balancer: Balancer,
+    pools: Pools,
+}
+
+/// The hash of a key by which requests are balanced.
+pub fn hash_key(key: &[u8]) -> NonZero<u64> {
+    NonZero::new(FixedState::default().hash_one(key)).unwrap_or(NonZero::<u64>::MIN)
+}
+
+/// The endpoint for a request, and those that it tried before.
+pub struct Choice {
+    endpoints: Rc<Endpoints>,
+    index: usize,
+    tried: Tried,
+    /// The hash of the request's key, if the upstream has one.
+    hash: Option<NonZero<u64>>,
+    /// The number of endpoints that were chosen and failed.
+    failed: u32,
+    counted: Option<OpenRequest>,
 }
 
 impl Upstream {
-    /// The next target, round robin. Further tries of the same exchange take the targets after it.
-    pub fn next_target(&self) -> usize {
-        let turn = self.next.get();
-        self.next.set((turn + 1) % self.pools.len());
-        turn
+    /// The name: a metric label and a field of the access log.
+    pub fn name(&self) -> &Arc<str> {
+        &self.set.plan.name
     }
 
-    /// The pool of the target for the given try of an exchange.
-    pub fn pool(&self, first: usize, try_number: usize) -> &Rc<Pool> {
-        &self.pools[(first + try_number) % self.pools.len()]
+    /// The balance.
+    pub fn balance(&self) -> &Balance {
+        &self.set.plan.policy.balance
     }
 
-    /// The number of targets.
-    pub fn targets(&self) -> usize {
-        self.pools.len()
+    /// The time for which an idle connection is kept.
+    pub fn idle_timeout(&self) -> Duration {
+        self.set.plan.idle_timeout
     }
 
-    /// The number of different targets that one exchange may try.
-    pub fn tries(&self) -> usize {
-        self.tries.min(self.pools.len())
+    /// Chooses the endpoint for a new request. `hash` is that of the request's key, if the balance has one. `None` if
+    /// none may be used.
+    pub fn choose(&self, now: Instant, hash: Option<NonZero<u64>>) -> Option<Choice> {
+        let endpoints = self.endpoints(now);
+        let next = if self.is_plain { self.balancer.next_fine(&endpoints) } else { None };
+        let tried = Tried::default();
+        let index = next.or_else(|| self.balancer.pick(&self.set, &endpoints, tried, hash, now))?;
+        let counted = self.count(&endpoints, index);
+        Some(Choice { endpoints, index, tried, failed: 0, hash, counted })
+    }
+
+    /// Chooses an endpoint that was not tried, after the one before has failed. Returns whether there is one.
+    pub fn choose_next(&self, choice: &mut Choice, now: Instant) -> bool {
+        choice.failed += 1;
+        choice.tried.add(choice.index);
+        if choice.failed as usize >= self.set.plan.tries {
+            return false;
+        }
+        let Choice { endpoints, tried, hash, .. } = &*choice;
+        let Some(index) = self.balancer.pick(&self.set, endpoints, *tried, *hash, now) else { return false };
+        choice.index = index;
+        choice.counted = self.count(&choice.endpoints, index);
+        true
+    }
+
+    /// Whether every endpoint of several targets was tried.
+    pub fn tried_all(&self, choice: &Choice) -> bool {
+        self.set.plan.targets.len() > 1
+            && (0..choice.endpoints.shares.len()).all(|index| choice.tried.has(index))
+    }
+
+    /// Takes an idle connection of the chosen endpoint.
+    pub fn take_idle(
+        &self,
+        choice: &mut Choice,
+        now: Instant,
+        verify: bool,
+    ) -> Option<Box<TargetConnection>> {
+        let mut connection = choice.pool().take_idle(now, verify)?;
+        connection.counted = choice.counted.take();
+        Some(connection)
+    }
+
+    /// Opens a connection to the chosen endpoint, or to another one of its target if that is the first to answer. The
+    /// choice is the endpoint of the connection then. The time limit covers everything: the name, every address and
+    /// TLS. No connection is opened to an address of `own`, on which this gate listens.
+    ///
+    /// # Errors
+    /// [`ConnectError`] of the endpoint that failed last.
+    pub async fn open(
+        &self,
+        worker: &Worker,
+        choice: &mut Choice,
+        own: &[SocketAddr],
+    ) -> Result<Box<TargetConnection>, ConnectError> {
+        let race = Race::default();
+        let opening = async { Ok(self.open_target(worker, choice, own, &race).await) };
+        let error = match worker.timer().within(self.set.plan.connect_timeout, opening).await {
+            Ok(Some(mut connection)) => {
+                connection.counted = choice.counted.take();
+                self.counters.opened.add(1);
+                return Ok(connection);
+            }
+            Ok(None) => None,
+            Err(late) => Some(late),
+        };
+        self.counters.failed.add(1);
+        let trying = race.trying.take();
+        for index in &trying {
+            self.set.failed(&choice.endpoints.shares[*index].state, worker.now());
+        }
+        race.tried.take().into_iter().for_each(|index| choice.tried.add(index));
+        let address = |index: usize| choice.endpoints.pools[index].address;
+        let (address, error) = match (trying.last(), error, race.failed.take()) {
+            (Some(index), Some(late), _) => (address(*index), late),
+            (_, None, Some((index, error))) | (None, Some(_), Some((index, error))) => {
+                (address(index), error)
+            }
+            (_, late, None) => (None, late.unwrap_or_else(|| io::ErrorKind::NotFound.into())),
+        };
+        Err(ConnectError::of_attempt(address, error))
+    }
+
+    /// Puts a connection back into the pool of its endpoint; it may be reused until `until`.
+    pub fn put_back(&self, choice: &Choice, connection: Box<TargetConnection>, until: Instant) {
+        choice.pool().put_back(connection, until);
+    }
+
+    /// Records that the chosen endpoint has answered with this status.
+    pub fn answered(&self, choice: &Choice, status: u16, now: Instant) {
+        match &self.set.plan.policy.eject {
+            Some(eject) if eject.statuses.contains(&status) => self.failed(choice, now),
+            Some(_) => choice.state().succeeded(),
+            None => {}
+        }
+    }
+
+    /// Records that the chosen endpoint has accepted a connection.
+    pub fn accepted(&self, choice: &Choice) {
+        choice.state().succeeded();
+    }
+
+    /// Records that the chosen endpoint has failed.
+    pub fn failed(&self, choice: &Choice, now: Instant) {
+        self.set.failed(choice.state(), now);
+    }
+
+    async fn open_target(
+        &self,
+        worker: &Worker,
+        choice: &mut Choice,
+        own: &[SocketAddr],
+        race: &Race,
+    ) -> Option<Box<TargetConnection>> {
+        let destination = choice.pool().destination.clone();
+        let Some(name) = &destination.name else { return self.open_one_of(worker, choice, own, race).await };
+        let answer = name.current(worker).await;
+        self.follow(choice, worker.now());
+        if let Some(connection) = self.open_one_of(worker, choice, own, race).await {
+            return Some(connection);
+        }
+        // The container may have moved in the meantime: resolve again, and try the new addresses if they differ.
+        if name.renewed().await.version == answer.version {
+            return None;
+        }
+        race.tried.borrow_mut().clear();
+        self.follow(choice, worker.now());
+        self.open_one_of(worker, choice, own, race).await
+    }
+
+    /// Opens a connection to the chosen endpoint, or to one of the others of its target if they are faster.
+    async fn open_one_of(
+        &self,
+        worker: &Worker,
+        choice: &mut Choice,
+        own: &[SocketAddr],
+        race: &Race,
+    ) -> Option<Box<TargetConnection>> {
+        let endpoints = choice.endpoints.clone();
+        let order = endpoints.others(choice.index, |index| !choice.tried.has(index), worker.now());
+        let order: Vec<usize> = std::iter::once(choice.index).chain(order).take(ENDPOINTS_MAX).collect();
+        let failed = |index: usize| self.set.failed(&endpoints.shares[index].state, worker.now());
+        let connect = |index: usize| {
+            let pool = endpoints.pools[index].clone();
+            async move { pool.connect(worker, own).await }
+        };
+        let (index, connection) = race.run(&order, worker.timer(), connect, failed).await?;
+        if index != choice.index {
+            choice.index = index;
+            choice.counted = self.count(&endpoints, index);
+        }
+        Some(connection)
+    }
+
+    /// Follows a change of the endpoints: the choice stays with its address, or with its target.
+    fn follow(&self, choice: &mut Choice, now: Instant) {
+        let endpoints = self.endpoints(now);
+        if Rc::ptr_eq(&endpoints, &choice.endpoints) {
+            return;
+        }
+        let (target, address) = (choice.endpoints.shares[choice.index].target, choice.pool().address);
+        let of_target = |index: &usize| endpoints.shares[*index].target == target;
+        let has_address = |index: &usize| endpoints.pools[*index].address == address;
+        let mut all = (0..endpoints.shares.len()).filter(of_target);
+        let Some(first) = all.clone().find(has_address).or_else(|| {
+            let next = self.balancer.next_fine(&endpoints).filter(of_target);
+            next.or_else(|| all.next())
+        }) else {
+            return;
+        };
+        (choice.index, choice.tried) = (first, Tried::default());
+        choice.endpoints = endpoints;
+        choice.counted = self.count(&choice.endpoints, first);
+    }
+
+    /// The endpoints of now. Names that are in use are renewed in time.
+    fn endpoints(&self, now: Instant) -> Rc<Endpoints> {
+        if now >= self.look_at.get() {
+            self.look_at_names(now);
+        }
+        let endpoints = self.endpoints.borrow();
+        if endpoints.version == self.set.version() {
+            return endpoints.clone();
+        }
+        drop(endpoints);
+        self.update()
+    }
+
+    fn look_at_names(&self, now: Instant) {
+        let mut names = self.set.names.iter().flatten().peekable();
+        self.look_at.set(now + if names.peek().is_some() { LOOK_EVERY } else { NEVER });
+        for name in names {
+            let _ = name.version(now);
+        }
+    }
+
+    /// Makes the list of endpoints anew. Closes idle connections to those that have left.
+    fn update(&self) -> Rc<Endpoints> {
+        let version = self.set.version();
+        let list = self.set.list();
+        let endpoint = |known: &KnownEndpoint| {
+            let target = &self.set.plan.targets[known.target];
+            let share = Share {
+                state: known.state.clone(),
+                target: known.target,
+                weight: u32::from(target.weight),
+                is_backup: target.backup,
+                account: Cell::new(0),
+                id: FixedState::default().hash_one((target.to_string(), known.address)),
+            };
+            (share, self.pools.pool(&self.destinations[known.target], known.address))
+        };
+        let new = Rc::new(Endpoints::new(version, list.iter().map(endpoint).collect()));
+        let old = self.endpoints.replace(new.clone());
+        let has_left = |pool: &&Rc<Pool>| !new.pools.iter().any(|new| Rc::ptr_eq(new, pool));
+        old.pools.iter().filter(has_left).for_each(|pool| pool.set_current(false));
+        new.pools.iter().for_each(|pool| pool.set_current(true));
+        new
+    }
+
+    fn count(&self, endpoints: &Endpoints, index: usize) -> Option<OpenRequest> {
+        self.counts_requests.then(|| OpenRequest::new(&endpoints.shares[index].state))
+    }
+}
+
+impl Choice {
+    /// The value of `Host` for the target, and the prefix of the path.
+    pub fn origin(&self) -> (&str, &str) {
+        self.pool().destination.origin()
+    }
+
+    fn pool(&self) -> &Pool {
+        &self.endpoints.pools[self.index]
+    }
+
+    fn state(&self) -> &EndpointState {
+        &self.endpoints.shares[self.index].state
+    }
+}
+
+#[cfg(test)]
+impl Upstream {
+    pub(super) fn pools(&self) -> Vec<Rc<Pool>> {
+        self.endpoints.borrow().pools.to_vec()
+    }
+
+    pub(super) fn set(&self) -> &EndpointSet {
+        &self.set
+    }
+
+    pub(super) fn list(&self) -> Arc<Vec<KnownEndpoint>> {
+        self.set.list()
+    }
+}
+
+#[cfg(test)]
+impl Choice {
+    pub(super) fn index(&self) -> usize {
+        self.index
     }
 }

@@ -29,7 +29,7 @@ const KEY_TABLES: [(&str, &str, &[&str]); 7] = [
 ];
 
 /// Mappings without a table, and the section with all of their keys.
-const KEYS_IN_PROSE: [(&str, &str, &str); 10] = [
+const KEYS_IN_PROSE: [(&str, &str, &str); 13] = [
     ("`http_config`", "docs/config.md", "Listeners"),
     ("`tcp`", "docs/config.md", "Listeners"),
     ("an access log", "docs/config.md", "Top level"),
@@ -38,6 +38,9 @@ const KEYS_IN_PROSE: [(&str, &str, &str); 10] = [
     ("`pass`", "docs/config.md", "Rules"),
     ("`redirect_to_https`", "docs/config.md", "Listeners"),
     ("`tls`", "docs/config.md", "Upstreams and targets"),
+    ("`balance`", "docs/upstreams.md", "The balance"),
+    ("a target", "docs/upstreams.md", "Weights and backups"),
+    ("`eject`", "docs/upstreams.md", "Ejection"),
     ("a certificate", "docs/tls.md", "Where certificates are"),
     ("`client_auth`", "docs/tls.md", "Certificates of clients"),
 ];

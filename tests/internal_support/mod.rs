@@ -105,11 +105,14 @@ fn upstream() -> Upstream {
             host: TargetHost::Name(Arc::from("users")),
             port: 8083,
             base_path: Arc::from("/base"),
+            weight: 1,
+            backup: false,
         }],
         tls: UpstreamTls::default(),
         connect_timeout: second,
         tries: 2,
         idle_timeout: second,
+        policy: UpstreamPolicy::default(),
     }
 }
 

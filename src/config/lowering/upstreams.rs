@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::names::Names;
+use super::upstream_policy;
 use crate::config::decode::Text;
 use crate::config::diagnostics::{Report, Span, Spanned, did_you_mean};
-use crate::config::plan::{Scheme, Target, Upstream, UpstreamId, UpstreamTls};
+use crate::config::plan::{Scheme, Target, Upstream, UpstreamId, UpstreamPolicy, UpstreamTls};
 use crate::config::source::{Inline, UpstreamSource, UpstreamUse};
 use crate::config::values::target::TargetText;
 
@@ -44,6 +45,7 @@ struct InPlace {
     targets: Vec<Target>,
     tls: UpstreamTls,
     connect_timeout: Duration,
+    policy: UpstreamPolicy,
 }
 
 impl Upstreams {
@@ -123,13 +125,14 @@ impl Upstreams {
         speaks: TargetProtocol,
         report: &mut Report,
     ) -> Option<UpstreamId> {
-        let Inline { span, targets, tls, connect_timeout } = inline;
+        let Inline { span, targets, tls, connect_timeout, policy } = inline;
         check_schemes(&targets, speaks, report);
         check_tls(tls.as_ref(), &targets, report);
         let key = InPlace {
             targets: targets.iter().map(|target| target.value.with(speaks.scheme())).collect(),
             tls: tls.as_ref().map(|tls| tls.value.clone()).unwrap_or_default(),
             connect_timeout: connect_timeout.as_ref().map_or(CONNECT_TIMEOUT, |timeout| timeout.value),
+            policy: upstream_policy::lower(policy.clone()),
         };
         if let Some(id) = self.in_place.get(&key) {
             return Some(*id);
@@ -142,6 +145,7 @@ impl Upstreams {
             connect_timeout,
             tries: None,
             idle_timeout: None,
+            policy,
         };
         let id = self.add(Entry { source, span, used: Some(speaks) });
         self.in_place.insert(key, id);
@@ -171,6 +175,9 @@ impl Upstreams {
                 report.warning(Some(span), message, "`tls: { ca: ... }` trusts an authority of your own");
             }
             let speaks = used.unwrap_or(TargetProtocol::Http);
+            if used.is_some() {
+                upstream_policy::check(&source.policy, speaks == TargetProtocol::Tcp, report);
+            }
             let spans = source.targets.iter().map(|target| target.span).collect();
             let upstream = Upstream {
                 name: source.name.value,
@@ -180,6 +187,7 @@ impl Upstreams {
                 connect_timeout: source.connect_timeout.map_or(CONNECT_TIMEOUT, |timeout| timeout.value),
                 tries: source.tries.map_or(TRIES, |tries| tries.value),
                 idle_timeout: source.idle_timeout.map_or(IDLE_TIMEOUT, |timeout| timeout.value),
+                policy: upstream_policy::lower(source.policy),
             };
             (upstream, spans)
         };

@@ -17,6 +17,7 @@ mod listener;
 mod rule;
 
 mod upstream;
+mod upstream_policy;
 
 mod bind;
 mod origin;
@@ -36,3 +37,4 @@ pub use top_level::{
     Secret,
 };
 pub use upstream::{Scheme, Target, TargetHost, Upstream, UpstreamId, UpstreamTls};
+pub use upstream_policy::{Balance, Eject, HashKey, UpstreamPolicy};

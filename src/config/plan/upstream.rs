@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::origin::Origin;
+use super::upstream_policy::UpstreamPolicy;
 
 /// Index into `Plan::upstreams`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,9 +30,11 @@ pub struct Upstream {
     pub tries: usize,
     /// The time that an idle connection is kept. `Keep-Alive: timeout` may shorten it.
     pub idle_timeout: Duration,
+    /// The policy for its endpoints: all addresses of all targets.
+    pub policy: UpstreamPolicy,
 }
 
-/// One address of an upstream.
+/// A name or an address of an upstream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
     /// `http://`, `https://` or, for TCP, nothing.
@@ -42,6 +45,10 @@ pub struct Target {
     pub port: u16,
     /// The prefix of the path: empty, or `/base` without a slash at the end.
     pub base_path: Arc<str>,
+    /// The share of requests that each of its addresses gets, compared with other targets. At least 1.
+    pub weight: u16,
+    /// Used only if no other target is usable.
+    pub backup: bool,
 }
 
 impl Target {

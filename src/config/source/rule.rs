@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::upstream::{Inline, UpstreamUse, upstream_use};
+use super::upstream_policy::UpstreamPolicySource;
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned, quoted};
 use crate::config::plan::{HostPattern, ProxyProtocol, Redirect, Respond};
@@ -126,7 +127,7 @@ fn values<T: Clone + Eq + Hash>(list: Option<Vec<Spanned<T>>>) -> Vec<T> {
 }
 
 const ACTIONS: [&str; 7] = ["target", "targets", "upstream", "redirect", "respond", "pass", "drop"];
-const PROXY_ONLY: [&str; 4] = ["pass_host", "strip_path_prefix", "tls", "connect_timeout"];
+const PROXY_ONLY: [&str; 5] = ["pass_host", "strip_path_prefix", "tls", "connect_timeout", "balance"];
 
 /// The one action of a rule. `whole` tells that the rule takes every path, so that there is nothing to strip.
 fn action(fields: &mut MappingReader<'_, '_>, whole: bool) -> Option<ActionSource> {
@@ -199,20 +200,22 @@ fn pass(fields: &mut MappingReader<'_, '_>) -> Option<ActionSource> {
             return name.map(UpstreamUse::Named);
         }
         let targets = decoder.parsed_many(node, target::target);
-        Some(UpstreamUse::Inline(Inline { span, targets, tls: None, connect_timeout: None }))
+        let policy = UpstreamPolicySource::default();
+        Some(UpstreamUse::Inline(Inline { span, targets, tls: None, connect_timeout: None, policy }))
     });
     if let Some(UpstreamUse::Named(_)) = one {
         fields.not_here(
-            &["connect_timeout"],
+            &["connect_timeout", "balance"],
             "means nothing beside `upstream`",
             "write it at the upstream itself",
         );
     }
     let connect_timeout = fields.parsed("connect_timeout", scalar::timeout);
+    let policy = UpstreamPolicySource::read_in_place(fields);
     let send_proxy_protocol = send_proxy_protocol(fields);
     let idle_timeout = fields.parsed("tunnel_timeout", scalar::timeout);
     let upstream = match one? {
-        UpstreamUse::Inline(inline) => UpstreamUse::Inline(Inline { connect_timeout, ..inline }),
+        UpstreamUse::Inline(inline) => UpstreamUse::Inline(Inline { connect_timeout, policy, ..inline }),
         named => named,
     };
     Some(ActionSource::Pass(PassSource { upstream, send_proxy_protocol, idle_timeout }))

@@ -53,9 +53,13 @@ pub(in crate::proxy) async fn run(
         // Pinned, because an `await` alone copies the future once more.
         let outcome = pin!(transfer(exchange, attempts.proxy, &mut target, head)).await;
         let failure = match outcome {
-            Ok(transferred) => return Ok(finish(exchange, &attempts, target, transferred)),
+            Ok(transferred) => {
+                attempts.answered(exchange, transferred.status);
+                return Ok(finish(exchange, &attempts, target, transferred));
+            }
             Err(failure) => failure,
         };
+        attempts.failed(exchange, &target, &failure);
         if !target.reused || !may_repeat(exchange, &failure) {
             return Err(failure);
         }

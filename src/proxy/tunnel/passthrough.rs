@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use super::relay::relay_connection;
 use super::tunnel::Tunnel;
-use crate::config::plan::{Pass, ProxyProtocol, UpstreamId};
+use crate::config::plan::{Balance, Pass, ProxyProtocol, UpstreamId};
 use crate::generation::{ListenerSnapshot, TunnelContext};
-use crate::proxy::client::{Client, Exchange};
+use crate::proxy::client::{Client, Exchange, balance_key};
 use crate::proxy::record::{ConnectionRecord, Failure, TunnelStart};
 use crate::proxy::transfer::write_all;
 use crate::proxy_protocol;
-use crate::upstream::{ConnectError, TargetConnection};
+use crate::reason::Reason;
+use crate::upstream::TargetConnection;
 
 /// How long a target may take to accept the PROXY header.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,7 +32,7 @@ pub(in crate::proxy) async fn serve(
     let context = TunnelContext::new(&snapshot, rule);
     let mut record =
         ConnectionRecord::new(&context, client.peer, &client.stream, TunnelStart { name, exchange: None });
-    let opened = open_target(&client, &snapshot, &to).await;
+    let opened = open_target(&client, &snapshot, &to, record.name()).await;
     // Release the generation: a tunnel may take days.
     drop(snapshot);
     match opened {
@@ -48,7 +49,7 @@ pub(in crate::proxy) async fn serve(
 /// When no target can be reached: the client was sent nothing yet.
 pub(in crate::proxy) async fn open(exchange: &mut Exchange<'_>, to: &Pass) -> Result<Box<Tunnel>, Failure> {
     let snapshot = exchange.snapshot;
-    let target = match open_target(exchange.client, snapshot, to).await {
+    let target = match open_target(exchange.client, snapshot, to, b"").await {
         Ok(target) => target,
         Err(failure) => {
             exchange.record.received.add(exchange.request.len, snapshot.worker().now());
@@ -66,16 +67,19 @@ async fn open_target(
     client: &Client,
     snapshot: &ListenerSnapshot,
     to: &Pass,
+    name: &[u8],
 ) -> Result<Box<TargetConnection>, Failure> {
-    client.unless_gone(connect_and_announce(client, snapshot, to)).await
+    // Boxed, because the futures of all exchanges would have room for a handshake.
+    client.unless_gone(Box::pin(connect_and_announce(client, snapshot, to, name))).await
 }
 
 async fn connect_and_announce(
     client: &Client,
     snapshot: &ListenerSnapshot,
     to: &Pass,
+    name: &[u8],
 ) -> Result<Box<TargetConnection>, Failure> {
-    let target = connect(snapshot, to.upstream).await?;
+    let target = connect(client, snapshot, to.upstream, name).await?;
     if let Some(version) = to.send_proxy_protocol {
         let header = header(client, version).map_err(Failure::of_client)?;
         let mut slices = [IoSlice::new(&header)];
@@ -85,25 +89,30 @@ async fn connect_and_announce(
     Ok(target)
 }
 
-/// Connects to the next target. Tries those after it while connecting fails.
-async fn connect(snapshot: &ListenerSnapshot, id: UpstreamId) -> Result<Box<TargetConnection>, ConnectError> {
-    let upstream = snapshot.upstreams.get(id);
-    let first = upstream.next_target();
+/// Connects to an endpoint. Tries others while connecting fails. `name` is the server name that the client asked for.
+async fn connect(
+    client: &Client,
+    snapshot: &ListenerSnapshot,
+    id: UpstreamId,
+    name: &[u8],
+) -> Result<Box<TargetConnection>, Failure> {
+    let (upstream, worker) = (snapshot.upstreams.get(id), snapshot.worker());
+    let hash = match upstream.balance() {
+        Balance::Hash { key, .. } => balance_key::of_connection(key, client.peer, name),
+        _ => None,
+    };
+    let Some(mut choice) = upstream.choose(worker.now(), hash) else {
+        return Err(Failure::new(Reason::NoTarget));
+    };
     let own = snapshot.state.listening.borrow().clone();
-    let mut tried = 0;
     loop {
-        match upstream.pool(first, tried).open(snapshot.worker(), upstream.connect_timeout, &own).await {
+        match upstream.open(worker, &mut choice, &own).await {
             Ok(target) => {
-                upstream.counters.opened.add(1);
+                upstream.accepted(&choice);
                 return Ok(target);
             }
-            Err(error) => {
-                upstream.counters.failed.add(1);
-                tried += 1;
-                if tried >= upstream.tries() {
-                    return Err(error);
-                }
-            }
+            Err(error) if !upstream.choose_next(&mut choice, worker.now()) => return Err(error.into()),
+            Err(_) => {}
         }
     }
 }
