@@ -277,3 +277,31 @@ fn the_last_endpoint_is_never_ejected() {
     });
     client.exchange(GET).expect(200, "fine");
 }
+
+#[test]
+fn a_sticky_cookie_keeps_a_client_until_its_endpoint_is_gone() {
+    let (one, two) = (Upstream::answers(FINE), Upstream::answers(FINE));
+    let gate = TestGate::start(TARGETS, &[("a", &one), ("b", &two), ("more", &"sticky: { cookie: at }")]);
+    let mut client = gate.client();
+    let first = client.exchange(GET);
+    let cookie = first.get("set-cookie").expect("a cookie").to_owned();
+    let pair = cookie.split(';').next().unwrap();
+    assert_eq!(&cookie[pair.len()..], "; Path=/; HttpOnly; SameSite=Lax");
+    let with = |cookie: &str| format!("GET / HTTP/1.1\r\nHost: a\r\nCookie: x=y; {cookie}\r\n\r\n");
+    for _ in 0..10 {
+        let response = client.exchange(with(pair));
+        response.expect(200, "fine");
+        assert_eq!(response.get("set-cookie"), None, "the client has it");
+    }
+    let spread = [&one, &two].map(|upstream| upstream.requests().len());
+    assert_eq!(spread, [11, 0]);
+    let unknown = client.exchange(with("at=0123456789"));
+    assert!(unknown.get("set-cookie").is_some_and(|new| new.starts_with("at=")));
+    // Without its endpoint the client gets another, and its cookie.
+    let three = Upstream::answers(FINE);
+    gate.edit(TARGETS, &[("a", &two), ("b", &three), ("more", &"sticky: { cookie: at }")]);
+    gate.reload().unwrap();
+    let moved = client.exchange(with(pair));
+    moved.expect(200, "fine");
+    assert!(moved.get("set-cookie").is_some());
+}

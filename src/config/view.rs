@@ -7,9 +7,9 @@ use std::path::Path;
 
 use super::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, Action, Balance, CertificateFiles, CertificateSource,
-    ClientAuth, ClientAuthMode, Eject, HttpListener, InternalApi, Listener, ListenerTls, Log, LogFormat,
-    LogLevel, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule, Scheme,
-    Target, TlsVersion, Upstream, UpstreamPolicy, UpstreamTls,
+    ClientAuth, ClientAuthMode, Eject, Health, HealthRequest, HttpListener, InternalApi, Listener,
+    ListenerTls, Log, LogFormat, LogLevel, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect,
+    RedirectToHttps, Respond, Rule, Scheme, Target, TlsVersion, Upstream, UpstreamPolicy, UpstreamTls,
 };
 use super::values::scalar::{show_duration, show_size};
 use crate::http::HeadLimits;
@@ -262,7 +262,7 @@ fn write_upstream(out: &mut Yaml, upstream: &Upstream) {
 }
 
 fn write_policy(out: &mut Yaml, policy: &UpstreamPolicy) {
-    let UpstreamPolicy { balance, eject } = policy;
+    let UpstreamPolicy { balance, sticky, eject, health, slow_start } = policy;
     let balance = match balance {
         Balance::RoundRobin => "round_robin".to_owned(),
         Balance::StrictRoundRobin => "strict_round_robin".to_owned(),
@@ -274,6 +274,9 @@ fn write_policy(out: &mut Yaml, policy: &UpstreamPolicy) {
         }
     };
     out.line(2, "balance", balance);
+    if let Some(cookie) = sticky {
+        out.line(2, "sticky", format!("{{ cookie: {} }}", quote(cookie)));
+    }
     match eject {
         None => out.line(2, "eject", false),
         Some(Eject { failures, time, statuses }) => {
@@ -285,6 +288,37 @@ fn write_policy(out: &mut Yaml, policy: &UpstreamPolicy) {
             out.line(2, "eject", format!("{{ {keys} }}"));
         }
     }
+    if let Some(health) = health {
+        write_health(out, health);
+    }
+    if !slow_start.is_zero() {
+        out.line(2, "slow_start", show_duration(*slow_start));
+    }
+}
+
+fn write_health(out: &mut Yaml, health: &Health) {
+    let Health { request, port, interval, timeout, rise, fall } = health;
+    out.open(2, "health");
+    if let Some(HealthRequest { path, method, host, status, body }) = request {
+        out.line(3, "path", quote(path));
+        out.line(3, "method", method);
+        if let Some(host) = host {
+            out.line(3, "host", quote(host));
+        }
+        if !status.is_empty() {
+            out.line(3, "status", list(status.iter()));
+        }
+        if let Some(text) = body {
+            out.line(3, "body", quote(text));
+        }
+    }
+    if let Some(port) = port {
+        out.line(3, "port", port);
+    }
+    out.line(3, "interval", show_duration(*interval));
+    out.line(3, "timeout", show_duration(*timeout));
+    out.line(3, "rise", rise);
+    out.line(3, "fall", fall);
 }
 
 /// A target with its scheme, even if the listener would give it.

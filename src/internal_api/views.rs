@@ -9,6 +9,7 @@ use crate::config::plan::{
     Upstream, UpstreamId, steps,
 };
 use crate::internal_api::control::{Control, Phase};
+use crate::metrics::EndpointFigures;
 
 /// One line of `/routes`.
 #[derive(Serialize)]
@@ -149,6 +150,12 @@ fn rule_view<'a>(
 /// The response to `/routes`: a JSON array with one rule per line.
 pub(super) fn routes_page(plan: &Plan) -> String {
     let lines: Vec<String> = routes(plan).iter().map(json).collect();
+    format!("[\n{}\n]\n", lines.join(",\n"))
+}
+
+/// The response to `/upstreams`: a JSON array with one endpoint per line.
+pub(super) fn upstreams_page(endpoints: &[EndpointFigures]) -> String {
+    let lines: Vec<String> = endpoints.iter().map(json).collect();
     format!("[\n{}\n]\n", lines.join(",\n"))
 }
 

@@ -67,22 +67,29 @@ impl Balancer {
         let rank = |(index, share): (usize, &Share)| if tried.has(index) { None } else { rank(share, now) };
         let best = all.iter().enumerate().filter_map(rank).min()?;
         let may = |index: usize| all.get(index).is_some_and(|share| rank((index, share)) == Some(best));
+        let slow_start = set.plan.policy.slow_start;
+        let weight = |share: &Share| u64::from(share.weight * share.state.share(now, slow_start));
         match &set.plan.policy.balance {
-            Balance::RoundRobin => self.round_robin(endpoints, may),
+            Balance::RoundRobin => self.round_robin(endpoints, may, weight),
             Balance::StrictRoundRobin => in_turn(all.len(), set.take_turn(), may),
-            Balance::Random => self.random(all, may),
-            Balance::LeastRequests => self.least_requests(all, may),
+            Balance::Random => self.random(all, may, weight),
+            Balance::LeastRequests => self.least_requests(all, may, weight),
             Balance::Hash { bound, .. } => match hash {
                 Some(hash) => by_hash(all, hash.get(), bound.map(u64::from), may),
-                None => self.round_robin(endpoints, may),
+                None => self.round_robin(endpoints, may, weight),
             },
         }
     }
 
-    fn round_robin(&self, endpoints: &Endpoints, may: impl Fn(usize) -> bool) -> Option<usize> {
+    fn round_robin(
+        &self,
+        endpoints: &Endpoints,
+        may: impl Fn(usize) -> bool,
+        weight: impl Fn(&Share) -> u64,
+    ) -> Option<usize> {
         let all = &endpoints.shares;
-        if !endpoints.are_equal {
-            return smooth(all, may);
+        if !endpoints.are_equal || all.iter().any(|share| share.state.is_starting()) {
+            return smooth(all, may, weight);
         }
         let picked = in_turn(all.len(), self.next.get(), may)?;
         self.next.set(picked + 1);
@@ -90,13 +97,18 @@ impl Balancer {
     }
 
     /// One of them, by their weights.
-    fn random(&self, all: &[Share], may: impl Fn(usize) -> bool) -> Option<usize> {
+    fn random(
+        &self,
+        all: &[Share],
+        may: impl Fn(usize) -> bool,
+        weight: impl Fn(&Share) -> u64,
+    ) -> Option<usize> {
         let usable = || all.iter().enumerate().filter(|(index, _)| may(*index));
-        let sum: u64 = usable().map(|(_, share)| u64::from(share.weight)).sum();
+        let sum: u64 = usable().map(|(_, share)| weight(share)).sum();
         let mut left = self.below(sum);
         let picked = usable().find(|(_, share)| {
-            let is_here = left < u64::from(share.weight);
-            left = left.saturating_sub(u64::from(share.weight));
+            let is_here = left < weight(share);
+            left = left.saturating_sub(weight(share));
             is_here
         });
         picked.map(|(index, _)| index)
@@ -104,9 +116,14 @@ impl Balancer {
 
     /// The one with fewer open requests of two random ones. Two choices do not send all workers to the same endpoint,
     /// as a search for the least would.
-    fn least_requests(&self, all: &[Share], may: impl Fn(usize) -> bool + Copy) -> Option<usize> {
-        let first = self.random(all, may)?;
-        let draws = (0..DRAWS_MAX).filter_map(|_| self.random(all, may));
+    fn least_requests(
+        &self,
+        all: &[Share],
+        may: impl Fn(usize) -> bool + Copy,
+        weight: impl Fn(&Share) -> u64 + Copy,
+    ) -> Option<usize> {
+        let first = self.random(all, may, weight)?;
+        let draws = (0..DRAWS_MAX).filter_map(|_| self.random(all, may, weight));
         let mut others = draws.filter(|other| *other != first);
         let Some(second) =
             others.next().or_else(|| in_turn(all.len(), first + 1, |at| at != first && may(at)))
@@ -114,8 +131,7 @@ impl Balancer {
             return Some(first);
         };
         let load = |index: usize| u64::from(all[index].state.open());
-        let weight = |index: usize| u64::from(all[index].weight);
-        let is_first = load(first) * weight(second) <= load(second) * weight(first);
+        let is_first = load(first) * weight(&all[second]) <= load(second) * weight(&all[first]);
         Some(if is_first { first } else { second })
     }
 
@@ -143,11 +159,12 @@ fn in_turn(count: usize, start: usize, may: impl Fn(usize) -> bool) -> Option<us
 
 /// The smooth weighted round robin: each gets its weight, the richest is picked and pays the sum. So endpoints with
 /// large weights alternate with the others.
-fn smooth(all: &[Share], may: impl Fn(usize) -> bool) -> Option<usize> {
+fn smooth(all: &[Share], may: impl Fn(usize) -> bool, weight: impl Fn(&Share) -> u64) -> Option<usize> {
     let (mut sum, mut picked): (i64, Option<usize>) = (0, None);
     for (index, share) in all.iter().enumerate().filter(|(index, _)| may(*index)) {
-        share.account.set(share.account.get() + i64::from(share.weight));
-        sum += i64::from(share.weight);
+        let weight = weight(share) as i64;
+        share.account.set(share.account.get() + weight);
+        sum += weight;
         if picked.is_none_or(|best| share.account.get() > all[best].account.get()) {
             picked = Some(index);
         }

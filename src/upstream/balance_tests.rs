@@ -53,7 +53,7 @@ fn upstream(weights: &[i32], balance: Balance) -> Upstream {
 
 /// The indices that so many requests are given, and held at, if open requests count.
 fn picks(upstream: &Upstream, count: usize) -> Vec<usize> {
-    (0..count).map(|_| upstream.choose(Instant::now(), None).unwrap().index()).collect()
+    (0..count).map(|_| upstream.choose(Instant::now(), None, None).unwrap().index()).collect()
 }
 
 fn counts(picks: &[usize], endpoints: usize) -> Vec<usize> {
@@ -110,7 +110,7 @@ fn least_requests_counts_the_requests_of_all_workers() {
         table(&plan_of((0..3).map(|last| target(last, 1, false)).collect(), Balance::LeastRequests), None);
     let workers = [on(0, &table), on(1, &table)];
     let open: Vec<Choice> =
-        (0..300).map(|at| workers[at % 2].choose(Instant::now(), None).unwrap()).collect();
+        (0..300).map(|at| workers[at % 2].choose(Instant::now(), None, None).unwrap()).collect();
     let at: Vec<u32> = workers[0].list().iter().map(|endpoint| endpoint.state.open()).collect();
     assert!(at.iter().all(|open| (95..=105).contains(open)) && at.iter().sum::<u32>() == 300, "{at:?}");
     drop(open);
@@ -134,7 +134,7 @@ fn by_client(bound: Option<u32>) -> Balance {
 #[test]
 fn a_hash_moves_only_the_keys_of_an_endpoint_that_left() {
     let home = |upstream: &Upstream, key: u64| {
-        let choice = upstream.choose(Instant::now(), NonZero::new(mix(key + 1))).unwrap();
+        let choice = upstream.choose(Instant::now(), NonZero::new(mix(key + 1)), None).unwrap();
         upstream.list()[choice.index()].address
     };
     let (four, three) = (upstream(&[1; 4], by_client(None)), upstream(&[1; 3], by_client(None)));
@@ -159,7 +159,7 @@ fn a_hash_moves_only_the_keys_of_an_endpoint_that_left() {
 fn a_bound_sends_a_popular_key_to_others() {
     let upstream = upstream(&[1; 4], by_client(Some(125)));
     let open: Vec<Choice> =
-        (0..100).map(|_| upstream.choose(Instant::now(), NonZero::new(7)).unwrap()).collect();
+        (0..100).map(|_| upstream.choose(Instant::now(), NonZero::new(7), None).unwrap()).collect();
     let picked: Vec<usize> = open.iter().map(Choice::index).collect();
     let most = counts(&picked, 4).into_iter().max().unwrap();
     assert!((26..=32).contains(&most), "{:?}", counts(&picked, 4));
@@ -246,7 +246,7 @@ proptest! {
             let list = upstream.list();
             let ejected = list.iter().filter(|one| one.state.standing(now) == Standing::Ejected).count();
             prop_assert!(ejected <= count / 2, "{ejected} of {count}");
-            let mut choice = upstream.choose(now, None).unwrap();
+            let mut choice = upstream.choose(now, None, None).unwrap();
             prop_assert_eq!(list[choice.index()].state.standing(now), Standing::Usable);
             // Further tries find every endpoint once.
             let mut seen = HashSet::from([choice.index()]);

@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use super::endpoint_state::{EndpointState, Standing};
 use super::names::{NameCache, NameObserver, ResolvedName};
 use crate::config::plan::{Scheme, TargetHost, Upstream};
+use crate::metrics::EndpointFigures;
 
 /// The endpoints of an upstream in one generation. The threads of the resolver change them when a name changes.
 pub struct EndpointSet {
@@ -79,6 +80,13 @@ impl EndpointSet {
         self.version.load(Acquire)
     }
 
+    /// Renews names that are old, in the background.
+    pub fn look_at_names(&self, now: Instant) {
+        for name in self.names.iter().flatten() {
+            let _ = name.version(now);
+        }
+    }
+
     /// Takes the next turn of the strict round robin.
     pub(super) fn take_turn(&self) -> usize {
         self.turn.fetch_add(1, Relaxed)
@@ -87,10 +95,10 @@ impl EndpointSet {
     /// Records a failure of an endpoint, and ejects it after too many in a row. Never more than half of the endpoints
     /// are ejected, and never the last usable one.
     pub(super) fn failed(&self, state: &EndpointState, now: Instant) {
-        let Some(eject) = &self.plan.policy.eject else { return };
-        if state.failed() < eject.failures {
+        let failures = state.failed();
+        let Some(eject) = self.plan.policy.eject.as_ref().filter(|eject| failures >= eject.failures) else {
             return;
-        }
+        };
         let _changing = self.lock();
         let list = self.list.load();
         let count = |standing| list.iter().filter(|other| other.state.standing(now) == standing).count();
@@ -147,6 +155,54 @@ impl EndpointSet {
 impl NameObserver for EndpointSet {
     fn name_changed(&self) {
         self.update(|_| None);
+    }
+}
+
+impl EndpointSet {
+    /// The figures of its endpoints. `requests` tells the requests that the endpoint with this name got, and those that
+    /// have ended.
+    pub fn figures(&self, requests: impl Fn(&str, &str) -> (u64, u64)) -> Vec<EndpointFigures> {
+        let now = Instant::now();
+        let figures = |known: &KnownEndpoint| {
+            let target = known.name(&self.plan);
+            let (begun, ended) = requests(&self.plan.name, &target);
+            let ([failures, ejections], [checks_passed, checks_failed]) =
+                (known.state.totals(), known.state.checks());
+            let (weight, backup) =
+                (self.plan.targets[known.target].weight, self.plan.targets[known.target].backup);
+            EndpointFigures {
+                upstream: self.plan.name.clone(),
+                target: target.into(),
+                state: known.state.standing(now).word(),
+                weight,
+                backup,
+                open: begun.saturating_sub(ended),
+                requests: begun,
+                failures: failures.into(),
+                ejections: ejections.into(),
+                checks_passed,
+                checks_failed,
+            }
+        };
+        self.list().iter().map(figures).collect()
+    }
+
+    /// Drains endpoints, or makes them ready again: those of `target`, which is an address with or without its port, or a
+    /// target as written; without it all. Returns their names.
+    pub fn drain(&self, target: Option<&str>, is_draining: bool) -> Vec<String> {
+        let list = self.list();
+        let is_meant = |known: &&KnownEndpoint| {
+            let own = &self.plan.targets[known.target];
+            target.is_none_or(|target| {
+                known.address.is_some_and(|address| address.ip().to_string() == target)
+                    || [known.name(&self.plan), own.to_string(), own.authority(), own.host.to_string()]
+                        .iter()
+                        .any(|name| name == target)
+            })
+        };
+        let meant: Vec<&KnownEndpoint> = list.iter().filter(is_meant).collect();
+        meant.iter().for_each(|known| known.state.set_draining(is_draining));
+        meant.iter().map(|known| known.name(&self.plan)).collect()
     }
 }
 

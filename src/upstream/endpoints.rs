@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::endpoint_state::{EndpointState, Standing};
+use super::open_request::RequestCount;
 use super::pool::Pool;
+use super::sticky::Cookie;
 
 /// The endpoints of an upstream on one worker, as they were at one moment. A request holds them over all its tries, so
 /// its indices stay valid.
@@ -16,6 +18,8 @@ pub(super) struct Endpoints {
     pub(super) shares: Box<[Share]>,
     /// The pool of each.
     pub(super) pools: Box<[Rc<Pool>]>,
+    /// The value of the sticky cookie of each, if the upstream has one.
+    pub(super) cookies: Box<[Cookie]>,
     /// All have equal weights, and none is a backup.
     pub(super) are_equal: bool,
 }
@@ -23,6 +27,8 @@ pub(super) struct Endpoints {
 /// An endpoint as the balance sees it.
 pub(super) struct Share {
     pub(super) state: Arc<EndpointState>,
+    /// Counts requests at it.
+    pub(super) count: Rc<RequestCount>,
     /// Index of the target.
     pub(super) target: usize,
     pub(super) weight: u32,
@@ -35,11 +41,18 @@ pub(super) struct Share {
 }
 
 impl Endpoints {
-    pub(super) fn new(version: u64, endpoints: Vec<(Share, Rc<Pool>)>) -> Self {
+    pub(super) fn new(version: u64, endpoints: Vec<(Share, Rc<Pool>)>, cookies: Vec<Cookie>) -> Self {
         let (shares, pools): (Vec<_>, Vec<_>) = endpoints.into_iter().unzip();
         let first = shares.first().map_or(1, |share: &Share| share.weight);
         let are_equal = shares.iter().all(|share| share.weight == first && !share.is_backup);
-        Self { version, shares: shares.into(), pools: pools.into(), are_equal }
+        Self { version, shares: shares.into(), pools: pools.into(), cookies: cookies.into(), are_equal }
+    }
+
+    /// The endpoint whose sticky cookie has this value, if it may still be used.
+    pub(super) fn held_by(&self, cookie: &[u8], now: Instant) -> Option<usize> {
+        let index = self.cookies.iter().position(|own| own == cookie)?;
+        matches!(self.shares[index].state.standing(now), Standing::Usable | Standing::Draining)
+            .then_some(index)
     }
 
     /// The other endpoints of the same target that `may` be used, in turn; ejected ones are last.

@@ -22,6 +22,10 @@ mod endpoints;
 mod pool;
 mod table;
 
+mod open_request;
+
+mod sticky;
+
 mod endpoint_set;
 mod names;
 

@@ -63,9 +63,9 @@ impl UpstreamTable {
         self.entries.iter().filter(others).map(|new| &*new.set.plan.name)
     }
 
-    /// The endpoints of every upstream.
-    pub fn sets(&self) -> impl Iterator<Item = &Arc<EndpointSet>> {
-        self.entries.iter().map(|entry| &entry.set)
+    /// The endpoints of every upstream, with the connector of its `https://` targets.
+    pub fn upstreams(&self) -> impl Iterator<Item = (&Arc<EndpointSet>, Option<&Connector>)> {
+        self.entries.iter().map(|entry| (&entry.set, entry.connector.as_ref()))
     }
 
     pub(super) fn entry(&self, id: UpstreamId) -> &Entry {

@@ -13,8 +13,9 @@ use foldhash::fast::FixedState;
 
 use super::balance::{Balancer, Tried};
 use super::endpoint_set::{EndpointSet, KnownEndpoint};
-use super::endpoint_state::{EndpointState, OpenRequest};
+use super::endpoint_state::EndpointState;
 use super::endpoints::{Endpoints, Share};
+use super::open_request::{OpenRequest, RequestCount};
 use super::pool::{ConnectError, Destination, ENDPOINTS_MAX, Pool, Pools, Race, TargetConnection};
 use super::table::{Entry, UpstreamTable};
 use crate::config::plan::{Balance, Scheme, UpstreamId};
@@ -43,10 +44,10 @@ impl Pools {
         let upstream = Upstream {
             counters: counters.upstream(&set.plan.name),
             set: set.clone(),
-            counts_requests: set.plan.policy.counts_requests(),
+            worker_counters: counters.clone(),
             is_plain: set.plan.policy.balance == Balance::RoundRobin,
             destinations: destinations.collect(),
-            endpoints: RefCell::new(Rc::new(Endpoints::new(0, Vec::new()))),
+            endpoints: RefCell::new(Rc::new(Endpoints::new(0, Vec::new(), Vec::new()))),
             look_at: Cell::new(Instant::now()),
             balancer: Balancer::new(self.number),
             pools: self.clone(),
@@ -61,8 +62,7 @@ pub struct Upstream {
     /// Counts of connections that were opened, reused or failed.
     pub counters: Arc<UpstreamCounters>,
     set: Arc<EndpointSet>,
-    /// Whether open requests are counted.
-    counts_requests: bool,
+    worker_counters: WorkerCounters,
     /// The balance is a plain round robin.
     is_plain: bool,
     /// By the index of the target.
@@ -88,6 +88,8 @@ pub struct Choice {
     hash: Option<NonZero<u64>>,
     /// The number of endpoints that were chosen and failed.
     failed: u32,
+    /// One more than the index of the endpoint that the client's cookie names.
+    held: Option<NonZero<u32>>,
     counted: Option<OpenRequest>,
 }
 
@@ -107,15 +109,22 @@ impl Upstream {
         self.set.plan.idle_timeout
     }
 
-    /// Chooses the endpoint for a new request. `hash` is that of the request's key, if the balance has one. `None` if
-    /// none may be used.
-    pub fn choose(&self, now: Instant, hash: Option<NonZero<u64>>) -> Option<Choice> {
+    /// The name of the sticky cookie, if there is one.
+    pub fn sticky(&self) -> Option<&Arc<str>> {
+        self.set.plan.policy.sticky.as_ref()
+    }
+
+    /// Chooses the endpoint for a new request. `hash` is that of the request's key, if the balance has one, and `cookie`
+    /// the value of its sticky cookie. `None` if no endpoint may be used.
+    pub fn choose(&self, now: Instant, hash: Option<NonZero<u64>>, cookie: Option<&[u8]>) -> Option<Choice> {
         let endpoints = self.endpoints(now);
-        let next = if self.is_plain { self.balancer.next_fine(&endpoints) } else { None };
+        let held = cookie.and_then(|cookie| endpoints.held_by(cookie, now));
+        let next = held.or_else(|| self.balancer.next_fine(&endpoints).filter(|_| self.is_plain));
+        let held = held.and_then(|index| NonZero::new(index as u32 + 1));
         let tried = Tried::default();
         let index = next.or_else(|| self.balancer.pick(&self.set, &endpoints, tried, hash, now))?;
         let counted = self.count(&endpoints, index);
-        Some(Choice { endpoints, index, tried, failed: 0, hash, counted })
+        Some(Choice { endpoints, index, tried, hash, failed: 0, held, counted })
     }
 
     /// Chooses an endpoint that was not tried, after the one before has failed. Returns whether there is one.
@@ -130,6 +139,14 @@ impl Upstream {
         choice.index = index;
         choice.counted = self.count(&choice.endpoints, index);
         true
+    }
+
+    /// Name and value of the sticky cookie that the client has to be given, if it has not got it.
+    pub fn new_cookie<'c>(&'c self, choice: &'c Choice) -> Option<(&'c str, &'c [u8])> {
+        let name = self.sticky()?;
+        let is_held = choice.held.is_some_and(|held| held.get() as usize == choice.index + 1);
+        let value = choice.endpoints.cookies.get(choice.index)?;
+        (!is_held).then_some((&**name, &value[..]))
     }
 
     /// Whether every endpoint of several targets was tried.
@@ -277,7 +294,7 @@ impl Upstream {
         }) else {
             return;
         };
-        (choice.index, choice.tried) = (first, Tried::default());
+        (choice.index, choice.tried, choice.held) = (first, Tried::default(), None);
         choice.endpoints = endpoints;
         choice.counted = self.count(&choice.endpoints, first);
     }
@@ -296,11 +313,9 @@ impl Upstream {
     }
 
     fn look_at_names(&self, now: Instant) {
-        let mut names = self.set.names.iter().flatten().peekable();
-        self.look_at.set(now + if names.peek().is_some() { LOOK_EVERY } else { NEVER });
-        for name in names {
-            let _ = name.version(now);
-        }
+        let has_names = self.set.names.iter().any(Option::is_some);
+        self.look_at.set(now + if has_names { LOOK_EVERY } else { NEVER });
+        self.set.look_at_names(now);
     }
 
     /// Makes the list of endpoints anew. Closes idle connections to those that have left.
@@ -311,6 +326,10 @@ impl Upstream {
             let target = &self.set.plan.targets[known.target];
             let share = Share {
                 state: known.state.clone(),
+                count: Rc::new(RequestCount {
+                    counters: self.worker_counters.endpoint(self.name(), &known.name(&self.set.plan)),
+                    shared: self.set.plan.policy.counts_requests().then(|| known.state.clone()),
+                }),
                 target: known.target,
                 weight: u32::from(target.weight),
                 is_backup: target.backup,
@@ -319,7 +338,9 @@ impl Upstream {
             };
             (share, self.pools.pool(&self.destinations[known.target], known.address))
         };
-        let new = Rc::new(Endpoints::new(version, list.iter().map(endpoint).collect()));
+        let cookies = self.sticky().map(|_| list.iter().map(|known| self.set.cookie(known, &list)).collect());
+        let new = Endpoints::new(version, list.iter().map(endpoint).collect(), cookies.unwrap_or_default());
+        let new = Rc::new(new);
         let old = self.endpoints.replace(new.clone());
         let has_left = |pool: &&Rc<Pool>| !new.pools.iter().any(|new| Rc::ptr_eq(new, pool));
         old.pools.iter().filter(has_left).for_each(|pool| pool.set_current(false));
@@ -328,7 +349,7 @@ impl Upstream {
     }
 
     fn count(&self, endpoints: &Endpoints, index: usize) -> Option<OpenRequest> {
-        self.counts_requests.then(|| OpenRequest::new(&endpoints.shares[index].state))
+        Some(OpenRequest::new(&endpoints.shares[index].count))
     }
 }
 

@@ -102,6 +102,7 @@ const TCP: &[Row] = &[
     ("upstream", "target: h:1", "upstream: other"),
     ("connect_timeout", "target: h:1", "target: h:1, connect_timeout: 7s"),
     ("balance", "target: h:1", "target: h:1, balance: random"),
+    ("health", "target: h:1", "target: h:1, health: tcp"),
     ("send_proxy_protocol", "target: h:1", "target: h:1, send_proxy_protocol: v1"),
     ("idle_timeout", "target: h:1", "target: h:1, idle_timeout: 7s"),
 ];
@@ -152,12 +153,15 @@ const RULE: &[Row] = &[
     ("access_log", "target: h:1", "target: h:1, access_log: false"),
     ("connect_timeout", "target: h:1", "target: h:1, connect_timeout: 7s"),
     ("balance", "target: h:1", "target: h:1, balance: random"),
+    ("health", "target: h:1", "target: h:1, health: /up"),
+    ("sticky", "target: h:1", "target: h:1, sticky: { cookie: at }"),
     ("tls", "target: https://h", "target: https://h, tls: { sni: a.test }"),
     ("send_proxy_protocol", "pass: h:1", "pass: h:1, send_proxy_protocol: v1"),
     // Keys that both `pass` and forwarding have.
     ("tunnel_timeout", "pass: h:1", "pass: h:1, tunnel_timeout: 7s"),
     ("connect_timeout", "pass: h:1", "pass: h:1, connect_timeout: 7s"),
     ("balance", "pass: h:1", "pass: h:1, balance: random"),
+    ("health", "pass: h:1", "pass: h:1, health: tcp"),
 ];
 
 const REDIRECT: &[Row] = &[("to", "to: /a", "to: /b"), ("status", "to: /a", "to: /a, status: 301")];
@@ -174,7 +178,10 @@ const UPSTREAM: &[Row] = &[
     ("tries", "targets: https://h", "targets: https://h, tries: 7"),
     ("idle_timeout", "targets: https://h", "targets: https://h, idle_timeout: 7s"),
     ("balance", "targets: https://h", "targets: https://h, balance: random"),
+    ("sticky", "targets: https://h", "targets: https://h, sticky: { cookie: at }"),
     ("eject", "targets: https://h", "targets: https://h, eject: false"),
+    ("health", "targets: https://h", "targets: https://h, health: /up"),
+    ("slow_start", "targets: https://h", "targets: https://h, slow_start: 7s"),
 ];
 
 const TARGET: &[Row] = &[
@@ -185,6 +192,21 @@ const TARGET: &[Row] = &[
 
 const BALANCE: &[Row] =
     &[("hash", "hash: client", "hash: path"), ("bound", "hash: client", "hash: client, bound: 125")];
+
+const STICKY: &[Row] = &[("cookie", "cookie: a", "cookie: b")];
+
+const HEALTH: &[Row] = &[
+    ("path", "path: /a", "path: /b"),
+    ("method", "path: /a", "path: /a, method: HEAD"),
+    ("host", "path: /a", "path: /a, host: a.test"),
+    ("status", "path: /a", "path: /a, status: [200, 401]"),
+    ("body", "path: /a", "path: /a, body: fine"),
+    ("port", "", "port: 7"),
+    ("interval", "", "interval: 7s"),
+    ("timeout", "", "timeout: 7s"),
+    ("rise", "", "rise: 7"),
+    ("fall", "", "fall: 7"),
+];
 
 const EJECT: &[Row] =
     &[("failures", "", "failures: 7"), ("for", "", "for: 7s"), ("statuses", "", "statuses: [502, 503]")];
@@ -281,6 +303,18 @@ pub const MAPPINGS: &[Mapping] = &[
         around: "{ http_config: { port: 1 }, http_routes: [{ upstream: a }], \
                  upstreams: { a: { targets: h:1, balance: { @ } } } }",
         rows: &[BALANCE],
+    },
+    Mapping {
+        what: "`sticky`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ upstream: a }], \
+                 upstreams: { a: { targets: h:1, sticky: { @ } } } }",
+        rows: &[STICKY],
+    },
+    Mapping {
+        what: "`health`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ upstream: a }], \
+                 upstreams: { a: { targets: h:1, health: { @ } } } }",
+        rows: &[HEALTH],
     },
     Mapping {
         what: "`eject`",

@@ -37,4 +37,4 @@ pub use top_level::{
     Secret,
 };
 pub use upstream::{Scheme, Target, TargetHost, Upstream, UpstreamId, UpstreamTls};
-pub use upstream_policy::{Balance, Eject, HashKey, UpstreamPolicy};
+pub use upstream_policy::{Balance, Eject, HashKey, Health, HealthRequest, UpstreamPolicy};

@@ -9,13 +9,25 @@ use std::time::Duration;
 pub struct UpstreamPolicy {
     /// The choice among the endpoints.
     pub balance: Balance,
+    /// The name of a cookie that keeps a client at its endpoint.
+    pub sticky: Option<Arc<str>>,
     /// When an endpoint is ejected; `None`: never.
     pub eject: Option<Eject>,
+    /// The check of each endpoint, if there is one.
+    pub health: Option<Health>,
+    /// The time in which the share of an endpoint that came back grows; zero: at once.
+    pub slow_start: Duration,
 }
 
 impl Default for UpstreamPolicy {
     fn default() -> Self {
-        Self { balance: Balance::default(), eject: Some(Eject::default()) }
+        Self {
+            balance: Balance::default(),
+            sticky: None,
+            eject: Some(Eject::default()),
+            health: None,
+            slow_start: Duration::ZERO,
+        }
     }
 }
 
@@ -99,4 +111,43 @@ impl Default for Eject {
     fn default() -> Self {
         Self { failures: 3, time: Duration::from_secs(10), statuses: Vec::new() }
     }
+}
+
+/// The check of each endpoint of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Health {
+    /// The request to send; `None`: a connection is enough.
+    pub request: Option<HealthRequest>,
+    /// Another port than that of the target.
+    pub port: Option<u16>,
+    /// The time from one check to the next.
+    pub interval: Duration,
+    /// The longest time of a check.
+    pub timeout: Duration,
+    /// Passed checks in a row after which an endpoint is up. At least 1.
+    pub rise: u32,
+    /// Failed checks in a row after which an endpoint is down. At least 1.
+    pub fall: u32,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        let second = Duration::from_secs(1);
+        Self { request: None, port: None, interval: 5 * second, timeout: 2 * second, rise: 2, fall: 3 }
+    }
+}
+
+/// The request of a health check, and what its response must be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HealthRequest {
+    /// The path, behind the base path of the target.
+    pub path: Arc<str>,
+    /// `GET` or `HEAD`.
+    pub method: &'static str,
+    /// The value of `Host`; `None`: that of the target.
+    pub host: Option<Arc<str>>,
+    /// The statuses that pass. None: any of the class 2xx.
+    pub status: Vec<u16>,
+    /// A text that the response must contain.
+    pub body: Option<Arc<str>>,
 }

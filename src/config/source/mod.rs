@@ -14,6 +14,8 @@ mod tls;
 mod upstream;
 mod upstream_policy;
 
+mod health;
+
 pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
 pub(crate) use rule::{ActionSource, LimitsSource, PassSource, ProxySource, RuleSource};
 pub(crate) use tls::{CertificateWritten, ClientAuthWritten, TlsSource};

@@ -127,7 +127,8 @@ fn values<T: Clone + Eq + Hash>(list: Option<Vec<Spanned<T>>>) -> Vec<T> {
 }
 
 const ACTIONS: [&str; 7] = ["target", "targets", "upstream", "redirect", "respond", "pass", "drop"];
-const PROXY_ONLY: [&str; 5] = ["pass_host", "strip_path_prefix", "tls", "connect_timeout", "balance"];
+const PROXY_ONLY: [&str; 7] =
+    ["pass_host", "strip_path_prefix", "tls", "connect_timeout", "balance", "sticky", "health"];
 
 /// The one action of a rule. `whole` tells that the rule takes every path, so that there is nothing to strip.
 fn action(fields: &mut MappingReader<'_, '_>, whole: bool) -> Option<ActionSource> {
@@ -188,7 +189,11 @@ fn drop(text: &str) -> Result<(), ValueError> {
 /// `pass: "mail:443"`, or a list of targets, or `{upstream: name}`, and the keys that go with it.
 fn pass(fields: &mut MappingReader<'_, '_>) -> Option<ActionSource> {
     let unseen = "means nothing beside `pass`";
-    fields.not_here(&["pass_host", "strip_path_prefix", "tls"], unseen, "nothing is changed on the way");
+    fields.not_here(
+        &["pass_host", "strip_path_prefix", "tls", "sticky"],
+        unseen,
+        "nothing is changed on the way",
+    );
     fields.not_here(&["max_body", "body_timeout", "response_timeout"], unseen, "write `tunnel_timeout`");
     let span = fields.at("pass")?;
     let one = fields.field("pass", |decoder, node| {
@@ -205,13 +210,13 @@ fn pass(fields: &mut MappingReader<'_, '_>) -> Option<ActionSource> {
     });
     if let Some(UpstreamUse::Named(_)) = one {
         fields.not_here(
-            &["connect_timeout", "balance"],
+            &["connect_timeout", "balance", "sticky", "health"],
             "means nothing beside `upstream`",
             "write it at the upstream itself",
         );
     }
     let connect_timeout = fields.parsed("connect_timeout", scalar::timeout);
-    let policy = UpstreamPolicySource::read_in_place(fields);
+    let policy = UpstreamPolicySource::read_in_place(fields, false);
     let send_proxy_protocol = send_proxy_protocol(fields);
     let idle_timeout = fields.parsed("tunnel_timeout", scalar::timeout);
     let upstream = match one? {

@@ -86,12 +86,12 @@ pub(super) fn upstream_use(fields: &mut MappingReader<'_, '_>, with_tls: bool) -
     let one = fields.parsed("target", target::target);
     let many = fields.field("targets", targets);
     let name = fields.field("upstream", Decoder::text);
-    let policy = UpstreamPolicySource::read_in_place(fields);
+    let policy = UpstreamPolicySource::read_in_place(fields, with_tls);
     if fields.at("upstream").is_some() {
         let keys = if with_tls {
-            &["tls", "connect_timeout", "balance"][..]
+            &["tls", "connect_timeout", "balance", "sticky", "health"][..]
         } else {
-            &["connect_timeout", "balance"]
+            &["connect_timeout", "balance", "sticky", "health"]
         };
         fields.not_here(keys, "means nothing beside `upstream`", "write it at the upstream itself");
         return name.map(UpstreamUse::Named);

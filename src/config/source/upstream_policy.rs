@@ -1,10 +1,12 @@
 //! Keys that say what an upstream does with its endpoints.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::health::health;
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::Spanned;
-use crate::config::plan::{Balance, Eject, HashKey};
+use crate::config::plan::{Balance, Eject, HashKey, Health};
 use crate::config::syntax::{Node, Value};
 use crate::config::values::{balance, scalar};
 
@@ -14,21 +16,45 @@ pub(crate) struct UpstreamPolicySource {
     pub(crate) balance: Option<Spanned<Balance>>,
     /// The key of `hash`, with its place.
     pub(crate) hash: Option<Spanned<HashKey>>,
+    /// The name of the cookie.
+    pub(crate) sticky: Option<Spanned<Arc<str>>>,
     /// The inner `None` stands for `false`.
     pub(crate) eject: Option<Option<Eject>>,
+    pub(crate) health: Option<Spanned<Health>>,
+    pub(crate) slow_start: Option<Spanned<Duration>>,
 }
 
 impl UpstreamPolicySource {
-    /// Reads the keys that may stand beside a target that is written in place.
-    pub(super) fn read_in_place(fields: &mut MappingReader<'_, '_>) -> Self {
+    /// Reads the keys that may stand beside a target that is written in place. `is_http` tells whether requests go
+    /// there.
+    pub(super) fn read_in_place(fields: &mut MappingReader<'_, '_>, is_http: bool) -> Self {
         let (balance, hash) = fields.field("balance", balance_or_hash).unzip();
-        Self { balance, hash: hash.flatten(), ..Self::default() }
+        Self {
+            balance,
+            hash: hash.flatten(),
+            sticky: is_http.then(|| fields.field("sticky", sticky)).flatten(),
+            health: fields.field("health", health),
+            ..Self::default()
+        }
     }
 
     /// Reads the keys of an upstream.
     pub(super) fn read(fields: &mut MappingReader<'_, '_>) -> Self {
-        Self { eject: fields.field("eject", eject), ..Self::read_in_place(fields) }
+        Self {
+            eject: fields.field("eject", eject),
+            slow_start: fields.parsed("slow_start", scalar::duration),
+            ..Self::read_in_place(fields, true)
+        }
     }
+}
+
+/// `sticky: { cookie: name }`.
+fn sticky(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Arc<str>>> {
+    let mut fields = MappingReader::open(decoder, node, "`sticky`")?;
+    fields.require(&["cookie"]);
+    let cookie = fields.parsed("cookie", balance::cookie);
+    fields.close();
+    cookie
 }
 
 type BalanceAndKey = (Spanned<Balance>, Option<Spanned<HashKey>>);

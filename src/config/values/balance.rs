@@ -1,5 +1,8 @@
 //! Values of the keys that choose among the endpoints of an upstream.
 
+use std::sync::Arc;
+
+use super::target;
 use super::value_error::ValueError;
 use crate::config::plan::{Balance, HashKey};
 use crate::http::is_token;
@@ -39,6 +42,11 @@ fn token(text: &str) -> Result<&str, ValueError> {
     if is_token(text.as_bytes()) { Ok(text) } else { Err(ValueError::new("has a name that is no token")) }
 }
 
+/// The name of a cookie.
+pub(crate) fn cookie(text: &str) -> Result<Arc<str>, ValueError> {
+    token(text).map(Into::into)
+}
+
 /// `bound` of `balance`, in per cent.
 pub(crate) fn bound(text: &str) -> Result<u32, ValueError> {
     number(text, 100..=10_000, "is not a number of per cent between 100 and 10000")
@@ -57,6 +65,16 @@ pub(crate) fn failures(text: &str) -> Result<u32, ValueError> {
 /// A status of a response.
 pub(crate) fn status(text: &str) -> Result<u16, ValueError> {
     number(text, 400..=599, "is not a status between 400 and 599")
+}
+
+/// A status that a health check expects.
+pub(crate) fn any_status(text: &str) -> Result<u16, ValueError> {
+    number(text, 200..=599, "is not a status between 200 and 599")
+}
+
+/// The value of `Host`.
+pub(crate) fn host(text: &str) -> Result<Arc<str>, ValueError> {
+    target::host_and_port(text).map(|_| text.to_ascii_lowercase().into())
 }
 
 fn number<T: std::str::FromStr + PartialOrd>(

@@ -126,6 +126,14 @@ fn target_name(text: &str) -> Result<TargetHost, ValueError> {
     Ok(TargetHost::Name(name))
 }
 
+/// A port to connect to.
+pub(crate) fn port(text: &str) -> Result<u16, ValueError> {
+    match port_number(text) {
+        Ok(0) | Err(_) => Err(ValueError::new("is not a port between 1 and 65535")),
+        port => port,
+    }
+}
+
 fn port_number(text: &str) -> Result<u16, ValueError> {
     if text.is_empty() {
         return Err(ValueError::new("has a `:` and no port behind it"));

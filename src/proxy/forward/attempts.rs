@@ -37,7 +37,8 @@ impl<'a> Attempts<'a> {
             Balance::Hash { key, .. } => balance_key::of_request(key, head, exchange.client.peer),
             _ => None,
         };
-        let choice = upstream.choose(exchange.snapshot.worker().now(), hash);
+        let cookie = upstream.sticky().and_then(|name| balance_key::cookie(head, name.as_bytes()));
+        let choice = upstream.choose(exchange.snapshot.worker().now(), hash, cookie);
         let written = |choice: &Choice| request_head(exchange, rule, proxy, choice.origin(), head);
         let head = choice.as_ref().map(written);
         Self { rule, proxy, upstream, choice, fresh: false, head }
@@ -94,6 +95,11 @@ impl<'a> Attempts<'a> {
     /// Uses no idle connections from now on, because the last one was closed without a response.
     pub(super) fn use_new_connection(&mut self) {
         self.fresh = true;
+    }
+
+    /// Name and value of the sticky cookie that the client has to be given.
+    pub(super) fn new_cookie(&self) -> Option<(&str, &[u8])> {
+        self.upstream.new_cookie(self.choice.as_ref()?)
     }
 
     /// Records that the endpoint has answered with `status`.

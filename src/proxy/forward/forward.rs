@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::attempts::Attempts;
 use super::response::ResponseReader;
 use super::response_head::Response;
-use crate::config::plan::Proxy;
 use crate::http::Framing;
 use crate::proxy::client::{Exchange, KeepAlive};
 use crate::proxy::record::Failure;
@@ -51,7 +50,7 @@ pub(in crate::proxy) async fn run(
             exchange.body.release(&mut exchange.client.input);
         }
         // Pinned, because an `await` alone copies the future once more.
-        let outcome = pin!(transfer(exchange, attempts.proxy, &mut target, head)).await;
+        let outcome = pin!(transfer(exchange, &attempts, &mut target, head)).await;
         let failure = match outcome {
             Ok(transferred) => {
                 attempts.answered(exchange, transferred.status);
@@ -100,11 +99,12 @@ fn finish(
 /// Transfers both messages at once: the request goes on while the response is awaited, and while it passes.
 async fn transfer(
     exchange: &mut Exchange<'_>,
-    proxy: &Proxy,
+    attempts: &Attempts<'_>,
     target: &mut TargetConnection,
     mut head: Buffer,
 ) -> Result<Transferred, Failure> {
     let Exchange { client, snapshot, timer, record, request, body } = exchange;
+    let proxy = attempts.proxy;
     let worker = snapshot.worker();
     let mut upload = Transfer {
         worker,
@@ -133,6 +133,7 @@ async fn transfer(
         record,
         timer,
         proxy,
+        cookie: attempts.new_cookie(),
     };
     let mut response = upload.run(pin!(reader.read_final())).await?;
     if response.until_close {

@@ -101,7 +101,7 @@ async fn connect(
         Balance::Hash { key, .. } => balance_key::of_connection(key, client.peer, name),
         _ => None,
     };
-    let Some(mut choice) = upstream.choose(worker.now(), hash) else {
+    let Some(mut choice) = upstream.choose(worker.now(), hash, None) else {
         return Err(Failure::new(Reason::NoTarget));
     };
     let own = snapshot.state.listening.borrow().clone();

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::tls::{Input, Stream};
-use crate::upstream::endpoint_state::OpenRequest;
+use crate::upstream::open_request::OpenRequest;
 
 /// A connection to a target, with the bytes read from it. It is boxed, because it moves for every request and
 /// then only a pointer moves.
@@ -16,6 +16,6 @@ pub struct TargetConnection {
     pub address: SocketAddr,
     /// Whether it has served an exchange. Then the target may be closing it at this moment.
     pub reused: bool,
-    /// Counts the request or tunnel at the endpoint, if its upstream counts them.
+    /// Counts the request or tunnel at the endpoint.
     pub(in crate::upstream) counted: Option<OpenRequest>,
 }

@@ -33,7 +33,7 @@ pub(super) enum With {
 
 /// Every label: its name, its meaning, and the routes that it goes with. A new key of rules becomes a label by a
 /// row. The first name of a key is the one that messages list.
-const KEYS: [(&str, Key, With); 26] = [
+const KEYS: [(&str, Key, With); 28] = [
     ("host", Key::Host, With::Any),
     ("port", Key::Port, With::Any),
     ("port.http", Key::PortHttp, With::Connections),
@@ -56,6 +56,8 @@ const KEYS: [(&str, Key, With); 26] = [
     ("tunnel_timeout", Key::Rule("tunnel_timeout"), With::Any),
     ("connect_timeout", Key::Rule("connect_timeout"), With::Any),
     ("balance", Key::Rule("balance"), With::Any),
+    ("health", Key::Rule("health"), With::Any),
+    ("sticky", Key::Rule("sticky.cookie"), With::Requests),
     ("send_proxy_protocol", Key::Rule("send_proxy_protocol"), With::Connections),
     ("path_prefix", Key::Rule("path_prefix"), With::Requests),
     ("strip_path_prefix", Key::Rule("strip_path_prefix"), With::Requests),
