@@ -64,6 +64,8 @@ fn outcome(input: &str) -> String {
 fn interesting(view: &str) -> String {
     let dull = [
         "log_",
+        "watch: false",
+        "access_log: off",
         "max_connections: 10000",
         "shutdown_timeout: 5s",
         "internal_api:",

@@ -23,6 +23,7 @@ fn inputs(input: &str) -> (MemoryInputs, Vec<PathBuf>) {
         .env("API_HOST", "api.internal")
         .env("GATE_TOKEN", "sesame")
         .env("NOT_A_PORT", "sesame")
+        .env("EMPTY", "")
         .file("secrets/token", "sesame\n");
     golden::in_memory(memory, input, "smolgate.yml")
 }

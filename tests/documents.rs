@@ -1,7 +1,8 @@
 //! The project's examples must work: every bundled configuration and every YAML block of the
 //! documentation is loaded. A block of another program's format says so after `yaml`, in the line
-//! that opens it: `yaml compose`, which is loaded for its labels, and `yaml prometheus`, which is only
-//! read as YAML.
+//! that opens it: `yaml compose`, which is loaded for its labels, and `yaml prometheus` and `yaml foreign`, which are only
+//! read as YAML. A compose file with labels for another proxy, such as `yaml traefik`, must be adapted to the `yaml compose`
+//! behind it.
 //!
 //! And what the documentation says of the code must be there: files it names, names it looks for in
 //! them, links, and quotes, which open with `rust` and the path of the file. The front page, `docs/README.md`,
@@ -22,7 +23,9 @@ mod tables;
 use std::path::{Path, PathBuf};
 
 use smolgate::cli::DiskInputs;
-use smolgate::config::{Files, Format, MemoryInputs, load, load_files};
+use smolgate::config::plan::{Action, Protocol, Rule};
+use smolgate::config::{Files, Format, MemoryInputs, adapt_foreign, load, load_files};
+use support::schema::Schema;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -63,6 +66,10 @@ fn bundled_configurations_load_without_a_warning() {
             assert!(warnings.remove(0).contains("the internal API has no token"));
         }
         assert!(warnings.is_empty(), "{}", warnings.join("\n"));
+        let text = std::fs::read_to_string(&path).expect("a file");
+        let format = if path.extension().is_some_and(|is| is == "yaml") { "compose" } else { "native" };
+        let checked = Schema::of(format).check(&text);
+        checked.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert!(!loaded.plan.listeners.is_empty(), "{}", path.display());
     }
 }
@@ -121,6 +128,7 @@ fn yaml_in_the_documentation_loads() {
     let mut documents = files_in("docs", "md");
     documents.extend(Some(root().join("README.md")).filter(|path| path.exists()));
     assert!(!documents.is_empty());
+    let (native, labels) = (Schema::of("native"), Schema::of("compose"));
     let (mut ours, mut compose) = (0, 0);
     for path in documents {
         let markdown = std::fs::read_to_string(&path).expect("a document");
@@ -128,6 +136,7 @@ fn yaml_in_the_documentation_loads() {
             let place = format!("{}:{line}", path.display());
             match info.as_str() {
                 "yaml" => {
+                    native.check(&text).unwrap_or_else(|error| panic!("{place}: {error}"));
                     let inputs = MemoryInputs::new()
                         .file("example.yml", text)
                         .file("token", "t\n")
@@ -137,10 +146,18 @@ fn yaml_in_the_documentation_loads() {
                     ours += 1;
                 }
                 "yaml compose" => {
+                    labels.check(&text).unwrap_or_else(|error| panic!("{place}: {error}"));
                     load_compose(text).unwrap_or_else(|errors| panic!("{place}: {errors}"));
                     compose += 1;
                 }
-                "yaml prometheus" => assert!(is_yaml(&text), "{place}"),
+                "yaml prometheus" | "yaml foreign" => assert!(is_yaml(&text), "{place}"),
+                info if info
+                    .strip_prefix("yaml ")
+                    .is_some_and(|name| foreign().any(|known| known == name)) =>
+                {
+                    // `what_another_proxy_has_is_adapted_to_what_stands_beside_it` adapts it.
+                    assert!(is_yaml(&text), "{place}");
+                }
                 info => assert!(
                     !info.starts_with("yaml") && !info.starts_with("yml"),
                     "{place}: what is `{info}`?"
@@ -149,6 +166,54 @@ fn yaml_in_the_documentation_loads() {
         }
     }
     assert!(ours > 0 && compose > 0, "no block was loaded");
+}
+
+/// The proxies whose labels can be adapted.
+fn foreign() -> impl Iterator<Item = &'static str> {
+    Format::foreign_names()
+}
+
+/// Hosts, path, methods and action of each rule of a compose file. Places and names differ between two files.
+fn routed(text: &str) -> Vec<String> {
+    let inputs = MemoryInputs::new().file("compose.yaml", text);
+    let loaded = load(&["compose.yaml".into()], &inputs).unwrap_or_else(|errors| panic!("{errors}"));
+    let mut rules = Vec::new();
+    for listener in &loaded.plan.listeners {
+        let Protocol::Http(http) = &listener.protocol else { continue };
+        rules.extend(http.rules.iter().map(|rule| {
+            let Action::Proxy(proxy) = &rule.action else { panic!("a proxied route: {text}") };
+            let targets = &loaded.plan.upstreams[proxy.upstream.0].targets;
+            let Rule { hosts, path_prefix, methods, .. } = rule;
+            format!("{hosts:?} {path_prefix} {methods:?} {targets:?} {}", proxy.strip_path_prefix)
+        }));
+    }
+    rules
+}
+
+#[test]
+fn what_another_proxy_has_is_adapted_to_what_stands_beside_it() {
+    let mut seen: Vec<String> = Vec::new();
+    for (document, text) in documents() {
+        let blocks = blocks(&text);
+        for (block, next) in blocks.iter().zip(blocks.iter().skip(1)) {
+            let name =
+                block.info.strip_prefix("yaml ").and_then(|name| foreign().find(|known| *known == name));
+            let Some(name) = name else { continue };
+            let place = format!("{}:{}", document.display(), block.line);
+            assert_eq!(next.info, "yaml compose", "{place}");
+            let inputs = MemoryInputs::new().file("compose.yaml", &*block.text);
+            let files = Files { config: vec!["compose.yaml".into()], ..Files::default() };
+            let adapted = adapt_foreign(name, &files, &inputs).unwrap_or_else(|errors| panic!("{errors}"));
+            let adapted = adapted.0.unwrap_or_else(|| panic!("{place}: no labels"));
+            assert_eq!(routed(&adapted), routed(&next.text), "{place}: {adapted}");
+            // The page shows one output as it is.
+            let is_shown = blocks.iter().any(|shown| shown.text == adapted);
+            assert!(is_shown || name != "traefik", "{place}: {adapted}");
+            seen.push(name.to_owned());
+        }
+    }
+    let missing: Vec<&str> = foreign().filter(|name| !seen.iter().any(|known| known == name)).collect();
+    assert!(missing.is_empty(), "no page shows {missing:?}");
 }
 
 /// The documentation: the README and its like, and everything in `docs/`.

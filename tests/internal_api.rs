@@ -76,7 +76,7 @@ fn routes_are_in_order() {
         serde_json::json!([
             {
                 "listener": "http", "bind": [":8021"], "action": "listen",
-                "before": ["limits: head of 1 bytes and 1 fields within 1s, target of 1 bytes, idle for 1s"],
+                "before": ["limits: head of 65536 bytes and 128 fields within 10s, target of 8192 bytes, idle for 60s"],
                 "origin": "smolgate.yml:4",
             },
             {

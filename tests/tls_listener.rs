@@ -137,6 +137,34 @@ fn a_default_certificate_is_for_all_other_names() {
 }
 
 #[test]
+fn a_listed_certificate_is_the_default_by_its_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new(dir.path(), "ca.pem");
+    let listed = authority.issue(dir.path(), "listed", &["listed.test"]);
+    // The key is not where a path alone would find it.
+    std::fs::rename(dir.path().join("listed.key"), dir.path().join("elsewhere.key")).unwrap();
+    let config = r#"
+listeners:
+  - name: https
+    bind: "127.0.0.1:0"
+    protocol: http
+    tls:
+      certificates: [{ cert: "{dir}/listed.crt", key: "{dir}/elsewhere.key" }]
+      default_certificate: "{dir}/listed.crt"
+    rules: [respond: {}]
+"#;
+    let gate = TestGate::start(config, &[("dir", &dir.path().display())]);
+    let connect = |name: &str| {
+        let config = Arc::new(authority.client(&["http/1.1"]));
+        Tls::connect(gate.address("https"), &config, name)
+    };
+    assert_eq!(connect("listed.test").unwrap().shown(), der(&listed));
+    // The client rejects the certificate for this name, so the gate has sent it.
+    let error = connect("other.test").err().unwrap();
+    assert!(error.to_string().contains("certificate"), "{error}");
+}
+
+#[test]
 fn the_target_gets_https_as_the_protocol() {
     let scene = scene(CONFIG);
     let text = scene.connect("one.test").unwrap().client().exchange(get("one.test", "/up")).text();

@@ -9,7 +9,6 @@ use crate::cuts;
 struct Seen {
     name: Option<Vec<u8>>,
     protocols: Vec<Vec<u8>>,
-    has_ech: bool,
 }
 
 /// Checks that all prefixes with a result, read at once or byte by byte, in these records or in others, have
@@ -39,7 +38,6 @@ fn parse(bytes: &[u8], scan: &mut HelloScan) -> Result<Option<Seen>, HelloError>
     let see = |hello: Hello<'_>| Seen {
         name: hello.server_name.map(|name| name.as_bytes().to_vec()),
         protocols: hello.protocols().map(<[u8]>::to_vec).collect(),
-        has_ech: hello.has_ech,
     };
     Ok(parse_hello(bytes, scan)?.map(see))
 }

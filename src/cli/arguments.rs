@@ -1,14 +1,17 @@
 //! The arguments of the command line.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::demo::DemoVerb;
-use super::files::{Files, default_files};
+use super::files::{Files, default_files, formats};
 use super::logging::Logging;
+use crate::config::Format;
 
 /// A small reverse proxy: ordered HTTP and TCP rules from one YAML file.
 #[derive(Debug, Parser)]
@@ -49,8 +52,14 @@ pub enum Verb {
     Routes(Files),
     /// Say which rule takes a request, and why each earlier one does not
     Explain(Question),
-    /// Print any configuration in the native format, with every default written out
-    Adapt(Files),
+    /// Print any configuration in the native format, with defaults written out
+    Adapt(Adaptation),
+    /// Print a JSON Schema of the configuration, for editors
+    Schema {
+        /// The format of the files
+        #[arg(long, value_name = "KIND", value_parser = formats(), default_value = "native")]
+        format: Format,
+    },
     /// Make a running gate read its configuration again
     Reload(Reload),
     /// Ask a running gate whether it is ready
@@ -71,6 +80,29 @@ pub enum Verb {
         /// The shell it is for
         shell: Shell,
     },
+}
+
+/// The arguments of `adapt`.
+#[derive(Args, Debug)]
+pub struct Adaptation {
+    /// The files of the configuration.
+    #[command(flatten)]
+    pub files: Files,
+    /// Print labels for the gate that say what those for another proxy say
+    #[arg(long, value_name = "PROXY", value_parser = PossibleValuesParser::new(Format::foreign_names()))]
+    pub from: Option<String>,
+    /// A file, as with -c
+    #[arg(value_name = "FILE")]
+    pub more: Vec<PathBuf>,
+}
+
+impl Adaptation {
+    /// All files.
+    pub(super) fn all_files(&self) -> Files {
+        let mut files = self.files.clone();
+        files.files.extend(self.more.iter().cloned());
+        files
+    }
 }
 
 /// The request that `explain` traces.
@@ -171,14 +203,15 @@ impl Verb {
     pub(super) fn files(&mut self) -> Option<&mut Files> {
         match self {
             Verb::Run(run) => Some(&mut run.files),
-            Verb::Check(files) | Verb::Routes(files) | Verb::Adapt(files) => Some(files),
+            Verb::Check(files) | Verb::Routes(files) => Some(files),
+            Verb::Adapt(adaptation) => Some(&mut adaptation.files),
             Verb::Explain(question) => Some(&mut question.files),
             Verb::Reload(Reload { call, .. })
             | Verb::Healthcheck(call)
             | Verb::Upstreams(call)
             | Verb::Drain(Drain { call, .. })
             | Verb::Ready(Drain { call, .. }) => Some(&mut call.files),
-            Verb::Demo(_) | Verb::Version | Verb::Completion { .. } => None,
+            Verb::Demo(_) | Verb::Version | Verb::Schema { .. } | Verb::Completion { .. } => None,
         }
     }
 

@@ -8,7 +8,10 @@ use super::disk::DiskInputs;
 use super::files::{Files as Arguments, default_files};
 use super::{demo, output};
 use crate::config::plan::Plan;
-use crate::config::{DescribedGate, Files, Format, Inputs, Loaded, described_gate, load_files};
+use crate::config::{
+    DescribedGate, Diagnostic, Diagnostics, Files, Format, Inputs, Loaded, adapt_foreign, described_gate,
+    load_files,
+};
 
 /// Reads the plan and prints warnings and the reasons why services were rejected. On an error, prints all errors
 /// and returns the exit code.
@@ -18,9 +21,19 @@ pub(super) fn read(files: &Arguments) -> Result<Plan, ExitCode> {
 
 /// Prints the warnings.
 fn said(Loaded { plan, warnings, .. }: Loaded) -> Plan {
+    say(&warnings);
+    plan
+}
+
+fn say(warnings: &[Diagnostic]) {
     let warnings: String = warnings.iter().map(|one| one.render(output::colours()) + "\n").collect();
     output::say(&warnings);
-    plan
+}
+
+/// Prints all errors and returns the exit code.
+fn invalid(all: Diagnostics) -> ExitCode {
+    output::say(&all.render(output::colours()));
+    ExitCode::from(output::INVALID)
 }
 
 /// The plan of the gate that will run, and that gate if the files describe it.
@@ -33,15 +46,26 @@ pub(super) struct Described {
 /// that the files describe.
 pub(super) fn read_described(files: &Arguments) -> Result<Described, ExitCode> {
     let environment = |name: &str| std::env::var_os(name);
-    let invalid = |message: String| output::failure(output::INVALID, &message);
-    let found = find(files, environment, Path::is_file).map_err(invalid)?;
+    let missing = |message: String| output::failure(output::INVALID, &message);
+    let found = find(files, environment, Path::is_file).map_err(missing)?;
     let Some(gate) = described_gate(&found, &DiskInputs) else {
         return Ok(Described { plan: read(files)?, gate: None });
     };
     let variable = |name: &str| environment(name).or_else(|| gate.variables.get(name).map(OsString::from));
-    let found = find(files, variable, Path::is_file).map_err(invalid)?;
+    let found = find(files, variable, Path::is_file).map_err(missing)?;
     let plan = said(load(&found, &gate.inputs(&DiskInputs))?);
     Ok(Described { plan, gate: Some(gate) })
+}
+
+/// Reads the labels of another program, written anew. Prints warnings, or all errors.
+pub(super) fn read_foreign(program: &str, files: &Arguments) -> Result<String, ExitCode> {
+    let found = sources(files)?;
+    let (text, warnings) = adapt_foreign(program, &found, &DiskInputs).map_err(invalid)?;
+    say(&warnings);
+    text.ok_or_else(|| {
+        let message = format!("no service has labels or variables for {program}");
+        output::failure(output::INVALID, &message)
+    })
 }
 
 /// As [`read`], without printing the warnings.
@@ -50,10 +74,7 @@ pub(super) fn read_quietly(files: &Arguments) -> Result<Loaded, ExitCode> {
 }
 
 fn load(files: &Files, inputs: &dyn Inputs) -> Result<Loaded, ExitCode> {
-    load_files(files, inputs).map_err(|all| {
-        output::say(&all.render(output::colours()));
-        ExitCode::from(output::INVALID)
-    })
+    load_files(files, inputs).map_err(invalid)
 }
 
 /// The files and folders that make up the configuration.

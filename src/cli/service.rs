@@ -26,14 +26,19 @@ fn serve(run: &Running) -> Result<(), ExitCode> {
     let read = caught.unless_stopped(move || configuration::read_quietly(&arguments)).map_err(deaf)?;
     let Some(plan) = read.transpose()?.map(|loaded| loaded.plan) else { return Ok(()) };
     let counters = Counters::new();
-    let level = Arc::new(logging::set_up(&run.logging, plan.log.format, plan.log.level, &counters)?);
+    let level = Arc::new(logging::set_up(
+        &run.logging,
+        plan.settings.log_format,
+        plan.settings.log_level,
+        &counters,
+    )?);
     drop(plan);
     let reloaded = level.clone();
-    let on_plan = Box::new(move |plan: &Plan| reloaded.set(plan.log.level));
+    let on_plan = Box::new(move |plan: &Plan| reloaded.set(plan.settings.log_level));
     let watch = run.watch;
     let loader = Box::new(move || {
         config::load_files(&files, &DiskInputs).map(|mut loaded| {
-            loaded.plan.watch |= watch;
+            loaded.plan.settings.watch |= watch;
             loaded
         })
     });

@@ -7,6 +7,7 @@ use super::checks;
 use super::described::DescribedGate;
 use super::diagnostics::{Diagnostic, Diagnostics, Report};
 use super::dialects::{ConfigFile, DIALECTS, Format};
+use super::foreign;
 use super::inputs::Inputs;
 use super::lowering;
 use super::plan::Plan;
@@ -81,6 +82,29 @@ pub fn described_gate(files: &Files, inputs: &dyn Inputs) -> Option<DescribedGat
     sets.find_map(|(dialect, files)| dialect.describe?(files, inputs, &mut report))
 }
 
+/// The labels of another program, written anew, and the warnings. `None` if no file has labels of that program, or none is
+/// known by that name.
+///
+/// # Errors
+/// All errors in all files, and the warnings.
+pub fn adapt_foreign(
+    program: &str,
+    files: &Files,
+    inputs: &dyn Inputs,
+) -> Result<(Option<String>, Vec<Diagnostic>), Diagnostics> {
+    let mut report = Report::default();
+    let sets = DIALECTS.iter().zip(read_sets(files, inputs, &mut report));
+    let adapted = sets.filter_map(|(dialect, files)| {
+        let foreign = dialect.foreign.as_ref().filter(|foreign| foreign.names.contains(&program))?;
+        (foreign.adapt)(program, files, inputs, &mut report)
+    });
+    let text = adapted.reduce(|all, one| all + &one);
+    if report.has_errors() {
+        return Err(report.finish());
+    }
+    Ok((text, report.finish().into_vec()))
+}
+
 /// The files by dialect. Files of one set were named as one.
 fn read_sets(written: &Files, inputs: &dyn Inputs, report: &mut Report) -> Vec<Vec<Vec<ConfigFile>>> {
     let mut files: Vec<Vec<Vec<ConfigFile>>> = DIALECTS.iter().map(|_| Vec::new()).collect();
@@ -153,7 +177,15 @@ fn read_file(path: PathBuf, inputs: &dyn Inputs, report: &mut Report) -> Option<
         return None;
     }
     let file = report.add_file(&path, &text);
+    if let Some(foreign) = foreign::of_text(&path, &text) {
+        report.error_hint(foreign.span(file), foreign.message, foreign.hint);
+        return None;
+    }
     let tree = yaml::parse(&text, file, report)?;
+    if let Some(foreign) = foreign::of_tree(&tree.root) {
+        report.error_hint(foreign.span(file), foreign.message, foreign.hint);
+        return None;
+    }
     Some(ConfigFile { path, tree })
 }
 
@@ -177,7 +209,7 @@ mod tests {
             .file("conf/more.yml/c.yml", "nonsense: 1\n");
         let loaded = load(&["conf".into()], &inputs).expect("a valid configuration");
         assert_eq!(loaded.plan.files, [PathBuf::from("conf/a.yml"), PathBuf::from("conf/b.yaml")]);
-        assert_eq!((loaded.plan.workers, loaded.plan.listeners.len()), (Some(2), 1));
+        assert_eq!((loaded.plan.settings.workers, loaded.plan.listeners.len()), (Some(2), 1));
         assert!(errors(&["conf"], &MemoryInputs::new().file("conf/a.txt", "")).contains("holds no *.yml"));
     }
 

@@ -19,9 +19,13 @@ mod lowering;
 
 mod dialects;
 
+mod schema;
+
 mod source;
 
 mod decode;
+
+mod foreign;
 
 mod syntax;
 mod values;
@@ -35,11 +39,13 @@ mod described;
 mod inputs;
 pub mod plan;
 
+mod keys;
+
 pub use described::DescribedGate;
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use dialects::{FileOption, Format};
 pub use inputs::{Inputs, MemoryInputs};
-pub use loader::{Files, Loaded, described_gate, load, load_files};
+pub use loader::{Files, Loaded, adapt_foreign, described_gate, load, load_files};
 pub use sources::{Content, SourceFiles};
 pub use syntax::Excerpts;
 pub use syntax::yaml::TEXT_BYTES_MAX;

@@ -8,42 +8,27 @@ use std::path::Path;
 use super::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, Action, Balance, CertificateFiles, CertificateSource,
     ClientAuth, ClientAuthMode, Eject, Health, HealthRequest, HttpListener, InternalApi, Listener,
-    ListenerTls, Log, LogFormat, LogLevel, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect,
-    RedirectToHttps, Respond, Rule, Scheme, Target, TlsVersion, Upstream, UpstreamPolicy, UpstreamTls,
+    ListenerTls, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule,
+    Scheme, Target, Upstream, UpstreamPolicy, UpstreamTls,
 };
-use super::values::scalar::{show_duration, show_size};
-use crate::http::HeadLimits;
+use super::values::scalar::show_duration;
 
 /// The whole plan, defaults included. Loading the result gives an equal plan, except for places and for the token,
 /// which is not shown.
 pub fn view(plan: &Plan) -> String {
     let Plan {
         files: _,
-        log: Log { level, format, access },
-        workers,
-        max_connections,
-        shutdown_timeout,
+        settings,
+        access_log: access,
         internal_api: InternalApi { bind, token },
         listeners,
         upstreams,
-        watch,
         // They are in no file: this many services are missing.
         rejected_services: _,
     } = plan;
     let mut out = Yaml::default();
-    out.line(0, "log_level", level_word(*level));
-    out.line(0, "log_format", if *format == LogFormat::Json { "json" } else { "human" });
-    if let Some(log) = access {
-        out.line(0, "access_log", access_log(log));
-    }
-    if let Some(workers) = workers {
-        out.line(0, "workers", workers);
-    }
-    out.line(0, "max_connections", max_connections);
-    out.line(0, "shutdown_timeout", show_duration(*shutdown_timeout));
-    if *watch {
-        out.line(0, "watch", true);
-    }
+    out.settings(0, settings.lines());
+    out.line(0, "access_log", access.as_ref().map_or_else(|| "off".to_owned(), access_log));
     out.open(0, "internal_api");
     out.line(1, "bind", quote(&bind.to_string()));
     if token.is_some() {
@@ -69,6 +54,11 @@ impl Yaml {
 
     fn open(&mut self, depth: usize, key: &str) {
         let _ = writeln!(self.0, "{:1$}{key}:", "", depth * 2);
+    }
+
+    /// The lines of settings that a table has.
+    fn settings(&mut self, depth: usize, lines: Vec<(&str, String)>) {
+        lines.into_iter().for_each(|(key, value)| self.line(depth, key, value));
     }
 
     /// `key:` and one `- ` for each item. `write` puts the lines of an item two levels deeper.
@@ -110,7 +100,7 @@ fn write_listener(out: &mut Yaml, listener: &Listener, plan: &Plan) {
 }
 
 fn write_tls(out: &mut Yaml, tls: &ListenerTls) {
-    let ListenerTls { certificates, default_certificate, min_version, client_auth, handshake_timeout } = tls;
+    let ListenerTls { certificates, default_certificate, client_auth, settings } = tls;
     out.open(2, "tls");
     out.list(3, "certificates", certificates, |out, one| {
         let CertificateSource { origin: _, files, client_auth: own } = one;
@@ -133,11 +123,10 @@ fn write_tls(out: &mut Yaml, tls: &ListenerTls) {
         };
         out.line(3, "default_certificate", files);
     }
-    out.line(3, "min_version", quote(if *min_version == TlsVersion::V13 { "1.3" } else { "1.2" }));
     if let Some(auth) = client_auth {
         out.line(3, "client_auth", write_client_auth(auth));
     }
-    out.line(3, "handshake_timeout", show_duration(*handshake_timeout));
+    out.settings(3, settings.lines());
 }
 
 fn write_client_auth(auth: &ClientAuth) -> String {
@@ -147,13 +136,8 @@ fn write_client_auth(auth: &ClientAuth) -> String {
 }
 
 fn write_http(out: &mut Yaml, http: &HttpListener, plan: &Plan) {
-    let HttpListener { rules, head, header_timeout, idle_timeout, trusted_proxies, redirect_to_https } = http;
-    let HeadLimits { bytes, fields, target } = head;
-    out.line(2, "header_timeout", show_duration(*header_timeout));
-    out.line(2, "idle_timeout", show_duration(*idle_timeout));
-    out.line(2, "head_bytes_max", show_size(*bytes as u64));
-    out.line(2, "head_fields_max", fields);
-    out.line(2, "target_bytes_max", show_size(*target as u64));
+    let HttpListener { rules, settings, trusted_proxies, redirect_to_https } = http;
+    out.settings(2, settings.lines());
     if !trusted_proxies.is_empty() {
         out.line(2, "trusted_proxies", list(trusted_proxies.iter()));
     }
@@ -219,26 +203,15 @@ fn write_headers(out: &mut Yaml, headers: &[(std::sync::Arc<str>, std::sync::Arc
 }
 
 fn write_proxy(out: &mut Yaml, proxy: &Proxy, plan: &Plan) {
-    let Proxy {
-        upstream,
-        pass_host,
-        strip_path_prefix,
-        max_body,
-        body_timeout,
-        response_timeout,
-        tunnel_timeout,
-    } = proxy;
+    let Proxy { upstream, pass_host, strip_path_prefix, limits } = proxy;
     out.line(4, "upstream", quote(&plan.upstreams[upstream.0].name));
     out.line(4, "pass_host", pass_host);
     out.line(4, "strip_path_prefix", strip_path_prefix);
-    out.line(4, "max_body", max_body.map_or_else(|| "unlimited".into(), show_size));
-    out.line(4, "body_timeout", show_duration(*body_timeout));
-    out.line(4, "response_timeout", show_duration(*response_timeout));
-    out.line(4, "tunnel_timeout", show_duration(*tunnel_timeout));
+    out.settings(4, limits.lines());
 }
 
 fn write_upstream(out: &mut Yaml, upstream: &Upstream) {
-    let Upstream { name, origin: _, targets, tls, connect_timeout, tries, idle_timeout, policy } = upstream;
+    let Upstream { name, origin: _, targets, tls, settings, policy } = upstream;
     out.open(1, &quote_key(name));
     let targets: Vec<String> = targets.iter().map(target).collect();
     out.line(2, "targets", format!("[{}]", targets.join(", ")));
@@ -255,9 +228,7 @@ fn write_upstream(out: &mut Yaml, upstream: &Upstream) {
             out.line(3, "sni", quote(sni));
         }
     }
-    out.line(2, "connect_timeout", show_duration(*connect_timeout));
-    out.line(2, "tries", tries);
-    out.line(2, "idle_timeout", show_duration(*idle_timeout));
+    out.settings(2, settings.lines());
     write_policy(out, policy);
 }
 
@@ -332,23 +303,17 @@ fn target(target: &Target) -> String {
     keys
 }
 
-fn level_word(level: LogLevel) -> &'static str {
-    match level {
-        LogLevel::Trace => "trace",
-        LogLevel::Debug => "debug",
-        LogLevel::Info => "info",
-        LogLevel::Warn => "warn",
-        LogLevel::Error => "error",
-    }
-}
-
 fn access_log(log: &AccessLog) -> String {
     let AccessLog { to, format } = log;
     let to = match to {
         AccessLogTo::Stdout => "stdout".to_owned(),
         AccessLogTo::File(file) => path(file),
     };
-    let format = if *format == AccessLogFormat::Json { "json" } else { "combined" };
+    let format = match format {
+        AccessLogFormat::Json => "json",
+        AccessLogFormat::Combined => "combined",
+        AccessLogFormat::Human => "human",
+    };
     format!("{{ to: {to}, format: {format} }}")
 }
 

@@ -120,8 +120,8 @@ impl GateState {
         Ok((changes, errors))
     }
 
-    /// Makes everything that `plan` needs and that does not run yet. Every error of a reload comes from here, and
-    /// everything that was made so far is dropped with it.
+    /// Makes everything that `plan` needs and that does not run yet. If a part fails, everything that was made so far
+    /// is dropped. Errors of the files themselves were returned before, by `accept`.
     async fn prepare(
         self: &Arc<Self>,
         run: &mut Running,
@@ -130,7 +130,7 @@ impl GateState {
         start: ReloadStart,
     ) -> Result<Next, GateError> {
         let access = self.in_time(start, self.new_access_log(run, &plan)).await??;
-        let log = access.as_ref().or(run.access.as_ref().filter(|_| plan.log.access.is_some()));
+        let log = access.as_ref().or(run.access.as_ref().filter(|_| plan.access_log.is_some()));
         let number = self.current().map_or(1, |current| current.number + 1);
         let (built_of, log) = (plan.clone(), log.map(|(_, log)| log.clone()));
         let build = move |state: &Self| state.build(number, built_of.clone(), log.clone());
@@ -161,7 +161,7 @@ impl GateState {
     async fn commit(&self, run: &mut Running, next: Next) {
         let Next { generation, access, internal, workers, new, .. } = next;
         let plan = &generation.plan;
-        run.permits.set_limit(plan.max_connections);
+        run.permits.set_limit(plan.settings.max_connections);
         let all_workers: Vec<&Workers> = workers.iter().chain([&run.workers]).collect();
         self.install(&all_workers, &generation, new).await;
         if let Some(workers) = workers {
@@ -175,7 +175,7 @@ impl GateState {
             // Stopping removes a file, which may block.
             smol::unblock(move || before.stop()).detach();
         }
-        if access.is_some() || plan.log.access.is_none() {
+        if access.is_some() || plan.access_log.is_none() {
             // Exchanges that still hold the old log go on writing to it.
             run.access = access;
         }
@@ -184,7 +184,7 @@ impl GateState {
 
     /// Starts a new access log if the plan wants another one.
     async fn new_access_log(&self, run: &Running, plan: &Arc<Plan>) -> Result<NewAccessLog, GateError> {
-        if run.access.as_ref().map(|(plan, _)| plan) == plan.log.access.as_ref() {
+        if run.access.as_ref().map(|(plan, _)| plan) == plan.access_log.as_ref() {
             return Ok(None);
         }
         let (plan, counters) = (plan.clone(), self.counters.clone());
@@ -227,7 +227,7 @@ impl GateState {
 /// The result of a reload, in one line.
 fn summary(before: &Generation, new: &Generation, restarted: bool) -> String {
     let mut said = changes(&before.plan, &new.plan, &certificates::changes(before, new));
-    if before.plan.workers != new.plan.workers && !restarted {
+    if before.plan.settings.workers != new.plan.settings.workers && !restarted {
         said.push("workers takes effect with ?restart=true".into());
     }
     if said.is_empty() {

@@ -25,7 +25,7 @@ impl GateState {
         let generation = self.build(1, plan, access.as_ref().map(|(_, log)| log.clone()))?;
         drop(log_problems(&generation));
         let plan = &generation.plan;
-        let permits = Permits::new(plan.max_connections);
+        let permits = Permits::new(plan.settings.max_connections);
         let count = worker_count(plan);
         let sockets = sockets::bind(plan, &HashMap::new(), false, count)?;
         let internal = start_internal(&plan.internal_api, self)?;

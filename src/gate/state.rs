@@ -159,7 +159,7 @@ impl GateState {
 
     /// The files of the last load, if the current plan wants them watched.
     pub(super) fn watched(&self) -> Option<Arc<SourceFiles>> {
-        self.current()?.plan.watch.then(|| self.sources())
+        self.current()?.plan.settings.watch.then(|| self.sources())
     }
 
     /// Builds a generation and changes no state. Blocks, because it reads certificates and authorities.
@@ -253,8 +253,12 @@ impl GateState {
     }
 
     pub(super) fn reopen_logs(&self) {
-        if let Some(access) = self.current().and_then(|generation| generation.access.clone()) {
+        let Some(generation) = self.current() else { return };
+        if let (Some(access), Some(plan)) = (&generation.access, &generation.plan.access_log)
+            && let AccessLogTo::File(path) = &plan.to
+        {
             access.reopen();
+            tracing::info!("access log: {} is opened again", path.display());
         }
     }
 }
@@ -305,7 +309,7 @@ pub(super) fn start_access_log(
     plan: &Plan,
     counters: &Arc<Counters>,
 ) -> Result<Option<(AccessPlan, AccessLog)>, GateError> {
-    let Some(access) = &plan.log.access else { return Ok(None) };
+    let Some(access) = &plan.access_log else { return Ok(None) };
     let log = AccessLog::start(access, counters.clone());
     let log = log.map_err(GateError::of_access_log)?;
     Ok(Some((access.clone(), log)))
@@ -315,7 +319,7 @@ pub(super) fn start_access_log(
 /// file. Blocks.
 pub fn check_files(plan: &Plan) -> Vec<GateError> {
     let mut errors = Vec::new();
-    if let Some(AccessLogTo::File(path)) = plan.log.access.as_ref().map(|log| &log.to) {
+    if let Some(AccessLogTo::File(path)) = plan.access_log.as_ref().map(|log| &log.to) {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         errors.extend(files::may_append(path).err().map(named).map(GateError::of_access_log));
     }
@@ -328,5 +332,5 @@ pub fn check_files(plan: &Plan) -> Vec<GateError> {
 
 /// The number of workers: that of the plan, else one per core.
 pub(super) fn worker_count(plan: &Plan) -> usize {
-    plan.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get))
+    plan.settings.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get))
 }

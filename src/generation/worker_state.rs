@@ -9,7 +9,7 @@ use super::permits::Permits;
 use crate::http::FieldTable;
 use crate::metrics::WorkerCounters;
 use crate::upstream::Pools;
-use crate::worker::{Semaphore, Worker};
+use crate::worker::{Slots, Worker};
 
 /// The state of a worker that all generations share.
 pub struct WorkerState {
@@ -28,5 +28,5 @@ pub struct WorkerState {
     /// The limit on connections of clients.
     pub permits: Permits,
     /// The limit on unfinished TLS handshakes.
-    pub handshakes: Semaphore,
+    pub handshakes: Slots,
 }

@@ -171,10 +171,7 @@ fn action_view<'a>(plan: &'a Plan, action: &'a Action) -> ActionView<'a> {
                 pass_host,
                 strip_path_prefix,
                 // Limits do not change where a request goes. They are in `/config`.
-                max_body: _,
-                body_timeout: _,
-                response_timeout: _,
-                tunnel_timeout: _,
+                limits: _,
             } = proxy;
             let (upstream, targets) = upstream_view(plan, *upstream);
             let (pass_host, strip_path_prefix) = (*pass_host, *strip_path_prefix);

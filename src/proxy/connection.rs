@@ -116,7 +116,7 @@ where
         loop {
             // Read the timeout and release the snapshot at once: an idle connection must not keep an old generation
             // in memory.
-            let timeout = client.listener_state.snapshot().http().map(|http| http.idle_timeout);
+            let timeout = client.listener_state.snapshot().http().map(|http| http.settings.idle_timeout);
             let Some(timeout) = timeout else { return };
             // Bytes of a request may have come together with a PROXY header.
             if client.input.is_empty() {

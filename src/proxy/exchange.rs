@@ -25,7 +25,8 @@ pub(super) async fn serve(client: &mut Client, snapshot: &ListenerSnapshot, time
     // 1. Read the head, find the rule, decide. Between parsing and deciding there is no await, because the parsed
     // head points into the client's input.
     let Some(act) = decision::read(&mut exchange).await else {
-        // There is no request, and nothing to count: the client closed, or was silent for too long.
+        // There is no request, so there is nothing to answer and nothing to count: the client closed, or was silent
+        // for too long.
         return AfterExchange::Http(KeepAlive::Cut, exchange.body);
     };
 
@@ -35,22 +36,22 @@ pub(super) async fn serve(client: &mut Client, snapshot: &ListenerSnapshot, time
         Act::Reply(reply) => local_reply::send(&mut exchange, reply).await.map(Done::Http),
         Act::Pass(pass) => tunnel::open(&mut exchange, pass).await.map(Done::Tunnel),
         Act::Drop => {
-            exchange.record.fail(&Failure::new(Reason::Dropped));
-            // Responses to earlier requests still arrive.
+            exchange.fail(&Failure::new(Reason::Dropped));
+            // A close, and no cut: responses to earlier requests still arrive.
             Ok(Done::Http(KeepAlive::Close))
         }
         Act::Refuse(failure) => Err(failure),
     };
 
-    // 3. Every failure ends here: in a response with its reason, if the client can still be told.
+    // 3. A failure becomes a response with its reason, if the client can still be told.
     let keep = match done {
         Ok(Done::Http(keep)) => keep,
-        // The tunnel counts and logs itself when it ends.
+        // The exchange was counted when the tunnel began. The tunnel writes the log line when it ends.
         Ok(Done::Tunnel(tunnel)) => return AfterExchange::Tunnel(tunnel),
         Err(failure) => local_reply::send_failure(&mut exchange, failure).await,
     };
 
-    // 4. Count it and log it. The caller reads the rest of the body, without the snapshot.
+    // 4. Count it and log it. The caller drops the snapshot, and then reads the rest of the body, which may take long.
     exchange.finish();
     AfterExchange::Http(keep, exchange.body)
 }

@@ -80,8 +80,8 @@ impl ActiveListener {
 /// How long a listening socket that closes waits for the TCP handshakes that have begun.
 const LAST_HANDSHAKES: Duration = Duration::from_millis(20);
 
-/// Accepts connections until the listener closes. For each it takes a permit, accepts, and spawns a task; it waits
-/// for nothing else. While there is no permit, clients wait in the accept queue.
+/// Accepts connections until the listener closes. For each it takes a permit, accepts, and spawns a task. A permit
+/// is the only thing that a client can make it wait for. Meanwhile clients wait in the accept queue.
 pub(super) async fn accept_loop<E, F>(
     listener: Rc<ActiveListener>,
     socket: Listener,

@@ -1,12 +1,10 @@
 //! Tests of the guards against the naive scan, and against servers that read paths in their own ways.
 
-use std::time::Duration;
-
 use proptest::prelude::*;
 
 use super::tests::rule;
 use super::{Guards, RuleTable, explain, explain_guard};
-use crate::config::plan::{Action, Proxy, Respond, Rule, UpstreamId};
+use crate::config::plan::{Action, Limits, Proxy, Respond, Rule, UpstreamId};
 use crate::http::{has_dot_segments, match_path};
 
 /// Returns `rule` with an action that drops its requests.
@@ -20,10 +18,7 @@ fn stripping(rule: Rule) -> Rule {
         upstream: UpstreamId(0),
         pass_host: false,
         strip_path_prefix: true,
-        max_body: None,
-        body_timeout: Duration::ZERO,
-        response_timeout: Duration::ZERO,
-        tunnel_timeout: Duration::ZERO,
+        limits: Limits::default(),
     };
     Rule { action: Action::Proxy(proxy), ..rule }
 }

@@ -29,7 +29,6 @@ const MESSAGE_HEADER: usize = 4;
 
 const SERVER_NAME: u16 = 0;
 const ALPN: u16 = 16;
-const ECH: u16 = 0xfe0d;
 
 /// The progress in a hello. It is kept between two calls, so that no record is read twice.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,8 +47,6 @@ pub struct Hello<'a> {
     /// The server name, as rules compare hosts. `None` if there is none, or if it is an address, which is not
     /// allowed (RFC 6066, section 3).
     pub server_name: Option<HostKey>,
-    /// Whether there is an Encrypted Client Hello. Then `server_name` is the outer, public name.
-    pub has_ech: bool,
     /// The message without its header, which was checked.
     body: Cow<'a, [u8]>,
 }
@@ -116,7 +113,7 @@ pub fn parse_hello<'a>(bytes: &'a [u8], scan: &mut HelloScan) -> Result<Option<H
         Some(name) => Some(HostKey::new(name).ok_or(HelloError::Malformed)?),
         None => None,
     };
-    Ok(Some(Hello { server_name, has_ech: said.has_ech, body }))
+    Ok(Some(Hello { server_name, body }))
 }
 
 /// The payload of the record that starts at `at`; `None` if it is not complete.
@@ -165,7 +162,6 @@ fn message_length(header: &[u8]) -> Result<usize, HelloError> {
 struct Said<'a> {
     /// The server name as sent; `None` if there is none or if it is an address.
     name: Option<&'a [u8]>,
-    has_ech: bool,
     /// The list of protocols as sent: a length and a name each. Empty if there is none.
     protocols: &'a [u8],
 }
@@ -199,7 +195,6 @@ fn read_message(body: &[u8]) -> Option<Said<'_>> {
                 (!std::mem::replace(&mut protocols, true)).then_some(())?;
                 said.protocols = protocol_list(value)?;
             }
-            ECH => said.has_ech = true,
             _ => {}
         }
     }

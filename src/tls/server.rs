@@ -20,7 +20,7 @@ use super::stream::Stream;
 use super::ticket_keys::TicketKeys;
 use crate::config::plan::{ClientAuth, ClientAuthMode, ListenerTls, Rule, TlsVersion};
 use crate::http::HostKey;
-use crate::worker::{SemaphoreGuard, TcpStream};
+use crate::worker::{Slot, TcpStream};
 
 /// The protocols inside TLS on an HTTP listener, best first.
 const HTTP_PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
@@ -122,7 +122,7 @@ impl Terminator {
         stream: TcpStream,
         name: Option<&HostKey>,
         input: &mut Input,
-        slot: &SemaphoreGuard,
+        slot: &Slot,
     ) -> Result<Stream, HandshakeError> {
         let Some(terms) = self.terms_for(name) else {
             input.consume(input.unread().len());
@@ -222,7 +222,7 @@ fn config(
     tickets: &TicketKeys,
     for_http: bool,
 ) -> Result<(ClientAuthKey, ServerConfig), ProblemText> {
-    let versions: &[_] = match tls.min_version {
+    let versions: &[_] = match tls.settings.min_version {
         TlsVersion::V12 => &[&version::TLS13, &version::TLS12],
         TlsVersion::V13 => &[&version::TLS13],
     };

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::mix;
 use crate::config::plan::{self, Balance, HashKey, Origin, Plan, Scheme, Target, TargetHost};
-use crate::config::plan::{UpstreamId, UpstreamPolicy, UpstreamTls};
+use crate::config::plan::{UpstreamId, UpstreamPolicy, UpstreamSettings, UpstreamTls};
 use crate::metrics::Counters;
 use crate::upstream::{Choice, NameCache, Pools, Standing, Upstream, UpstreamTable};
 
@@ -26,9 +26,7 @@ fn plan_of(targets: Vec<Target>, balance: Balance) -> Plan {
         origin: Origin { file: "smolgate.yml".into(), line: 1, column: 1 },
         targets,
         tls: UpstreamTls::default(),
-        connect_timeout: Duration::from_secs(1),
-        tries: 9,
-        idle_timeout: Duration::from_secs(1),
+        settings: UpstreamSettings { tries: 9, ..UpstreamSettings::default() },
         policy: UpstreamPolicy { balance, ..UpstreamPolicy::default() },
     };
     Plan { upstreams: vec![upstream], ..Plan::empty() }

@@ -106,7 +106,7 @@ impl Upstream {
 
     /// The time for which an idle connection is kept.
     pub fn idle_timeout(&self) -> Duration {
-        self.set.plan.idle_timeout
+        self.set.plan.settings.idle_timeout
     }
 
     /// The name of the sticky cookie, if there is one.
@@ -131,7 +131,7 @@ impl Upstream {
     pub fn choose_next(&self, choice: &mut Choice, now: Instant) -> bool {
         choice.failed += 1;
         choice.tried.add(choice.index);
-        if choice.failed as usize >= self.set.plan.tries {
+        if choice.failed as usize >= self.set.plan.settings.tries {
             return false;
         }
         let Choice { endpoints, tried, hash, .. } = &*choice;
@@ -181,7 +181,7 @@ impl Upstream {
     ) -> Result<Box<TargetConnection>, ConnectError> {
         let race = Race::default();
         let opening = async { Ok(self.open_target(worker, choice, own, &race).await) };
-        let error = match worker.timer().within(self.set.plan.connect_timeout, opening).await {
+        let error = match worker.timer().within(self.set.plan.settings.connect_timeout, opening).await {
             Ok(Some(mut connection)) => {
                 connection.counted = choice.counted.take();
                 self.counters.opened.add(1);

@@ -1,13 +1,14 @@
 //! The runtime of the data plane: one thread, one executor, one reactor, and nothing shared.
 //!
 //! The executor polls a future. If its socket has nothing to read, the future leaves its waker with the
-//! reactor and returns. When every task has done so, the thread asks the kernel which sockets are ready.
-//! It wakes the tasks that wait for them, fires the timers that are due, and begins again:
+//! direction of the socket and returns. After the ready tasks, at most 256 a turn, the thread asks the kernel
+//! which sockets are ready. It wakes the tasks that wait for them, fires the timers that are due, and begins
+//! the next turn:
 //!
 //! ```text
-//!        +--> run every ready task --> nothing left --> wait in the kernel --+
-//!        |         executor.rs                             reactor.rs        |
-//!        +--- wake the tasks <--- mark sockets ready, fire timers <----------+
+//!        +--> run ready tasks, at most 256 --> ask or wait in the kernel --+
+//!        |         executor.rs                      reactor.rs             |
+//!        +--- wake the tasks <--- mark sockets ready, fire timers <--------+
 //!                                     source.rs, timer.rs
 //! ```
 //!
@@ -29,7 +30,7 @@ mod timer;
 mod buffer;
 mod pipes;
 mod platform;
-mod semaphore;
+mod slots;
 
 mod source;
 mod spare;
@@ -40,7 +41,7 @@ pub use future_pool::{FuturePool, PooledFuture};
 pub use housekeeping::release_startup_code;
 pub use io::{AcceptError, BACKLOG, Listener, Pipe, TcpStream, is_free, listen};
 pub use priority::{lower_priority, use_idle_priority};
-pub use semaphore::{Semaphore, SemaphoreGuard};
+pub use slots::{Slot, Slots};
 pub use timer::Timer;
 pub use worker::{Worker, run};
 

@@ -1,7 +1,7 @@
 //! Deadlines without a system call, for thousands that are armed and disarmed each second.
 //!
 //! A proxy arms a deadline before each wait for a peer and nearly always disarms it again. So arming must be
-//! cheap, and a deadline may fire one tick late. A [`Timer`] is a slot that holds its deadline. The queue
+//! cheap, and a deadline may fire up to two ticks late. A [`Timer`] is a slot that holds its deadline. The queue
 //! holds the times at which to look at slots. Most deadlines only move later, and such a move changes the
 //! slot alone. When the queue's older entry comes up, the slot is not due, so the queue takes a new entry
 //! for the right time. Disarming is one store.

@@ -14,6 +14,7 @@ use smolgate::reason::Reason;
 use crate::internal_support::Api;
 use crate::root;
 use crate::support::keys::known_keys;
+use crate::support::schema::Schema;
 use crate::tables::{Row, page, rows, same, section, words_of_code};
 
 /// Pages of which a table names a key in its first column, by the heading of the table, and the mappings that have
@@ -84,10 +85,32 @@ fn keys_of_the_configuration_are_in_their_tables_and_no_others() {
     }
 }
 
+/// A table of keys says the default that the code has. A default in words, such as `one per core`, is none of the code.
+#[test]
+fn defaults_are_those_of_the_code() {
+    let (schema, mut compared) = (Schema::of("native"), 0);
+    for (name, heading, mappings) in KEY_TABLES {
+        let table = rows(&page(name));
+        let is_here =
+            |row: &&Row| row.heading == heading && row.title.starts_with("key") && row.cells.len() > 2;
+        for row in table.iter().filter(is_here) {
+            let Some(written) = row.code(1).next() else { continue };
+            for key in row.code(0) {
+                let known: Vec<String> =
+                    mappings.iter().filter_map(|mapping| schema.default(mapping, key)).collect();
+                let written = written.trim_matches('"').to_owned();
+                assert!(known.is_empty() || known.contains(&written), "{name}: {key} is {known:?}");
+                compared += usize::from(!known.is_empty());
+            }
+        }
+    }
+    assert!(compared > 20, "only {compared} defaults");
+}
+
 /// The labels of compose files by their key, from rows `("name", Key::..., With::...)` of the source. The first name
 /// of a key is its main one.
 fn labels() -> BTreeMap<String, Vec<String>> {
-    let source = page("src/config/dialects/compose/labels.rs");
+    let source = page("src/config/dialects/compose/labels/labels.rs");
     let table = source.split("const KEYS:").nth(1).and_then(|rest| rest.split("];").next());
     let mut labels: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in table.expect("the table of labels").lines() {

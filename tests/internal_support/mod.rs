@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use smolgate::config::plan::*;
-use smolgate::http::HeadLimits;
 use smolgate::internal_api::control::{Asking, ReloadFuture};
 use smolgate::internal_api::{Control, Limits, Phase, Server};
 use smolgate::metrics::{Counters, EndpointFigures};
@@ -107,7 +106,6 @@ pub(crate) fn rule(line: u32, hosts: Vec<HostPattern>, path_prefix: &str, action
 }
 
 fn upstream() -> Upstream {
-    let second = Duration::from_secs(1);
     Upstream {
         name: Arc::from("users"),
         origin: origin(3),
@@ -120,9 +118,7 @@ fn upstream() -> Upstream {
             backup: false,
         }],
         tls: UpstreamTls::default(),
-        connect_timeout: second,
-        tries: 2,
-        idle_timeout: second,
+        settings: UpstreamSettings::default(),
         policy: UpstreamPolicy::default(),
     }
 }
@@ -133,10 +129,7 @@ pub(crate) fn plan() -> Plan {
         upstream: UpstreamId(0),
         pass_host: false,
         strip_path_prefix: true,
-        max_body: None,
-        body_timeout: second,
-        response_timeout: second,
-        tunnel_timeout: second,
+        limits: smolgate::config::plan::Limits::default(),
     };
     let hosts =
         vec![HostPattern::Exact(Arc::from("a.example")), HostPattern::Wildcard(Arc::from("b.example"))];
@@ -146,9 +139,7 @@ pub(crate) fn plan() -> Plan {
             rule(5, hosts, "/users", Action::Proxy(proxy)),
             rule(9, vec![], "/", Action::Redirect(redirect)),
         ],
-        head: HeadLimits { bytes: 1, fields: 1, target: 1 },
-        header_timeout: second,
-        idle_timeout: second,
+        settings: HttpSettings::default(),
         trusted_proxies: vec![],
         redirect_to_https: None,
     };
@@ -163,10 +154,8 @@ pub(crate) fn plan() -> Plan {
     };
     Plan {
         files: vec![PathBuf::from("smolgate.yml")],
-        log: Log { level: LogLevel::Info, format: LogFormat::Human, access: None },
-        workers: None,
-        max_connections: 10,
-        shutdown_timeout: second,
+        settings: GlobalSettings::default(),
+        access_log: None,
         internal_api: InternalApi { bind: loopback(), token: None },
         listeners: vec![
             listener("http", 4, 8021, Protocol::Http(http)),
@@ -182,7 +171,6 @@ pub(crate) fn plan() -> Plan {
             ),
         ],
         upstreams: vec![upstream()],
-        watch: false,
         rejected_services: 0,
     }
 }

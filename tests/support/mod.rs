@@ -15,6 +15,7 @@ pub mod keys;
 pub mod message;
 pub mod place;
 pub mod program;
+pub mod schema;
 pub mod tls;
 pub mod upstream;
 pub mod wire;

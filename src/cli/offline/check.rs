@@ -1,4 +1,4 @@
-//! `check` and `adapt`: checks a configuration, or prints it in the native format.
+//! `check`: checks a configuration, and what it needs of this machine.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use crate::cli::configuration::Described;
 use crate::cli::files::Files;
 use crate::cli::{configuration, output};
+use crate::config::Severity;
 use crate::config::plan::{CertificateFiles, Plan, Protocol};
-use crate::config::{Severity, view};
 use crate::gate;
 
 /// Reads and checks the configuration, and prints a summary. A rejected service is an error here, although the
@@ -29,14 +29,6 @@ fn rejected(plan: &Plan) -> Option<ExitCode> {
     let rejected = counted(Some(plan.rejected_services).filter(|count| *count > 0)?, "service");
     let message = format!("{rejected} would not be served; everything else would");
     Some(output::failure(output::INVALID, &message))
-}
-
-/// Prints the configuration in the native format.
-pub fn adapt(files: &Files) -> ExitCode {
-    match configuration::read_described(files) {
-        Err(code) => code,
-        Ok(described) => output::result(&view(&described.plan)),
-    }
 }
 
 /// Prints what is wrong with certificates. A gate would run without them, but that is not the intention.

@@ -101,7 +101,7 @@ fn on_listener<'a>(plan: &'a Plan, listener: &'a Listener, asked: &Asked, method
             let to = passed(plan, pass);
             Story::taken(name, format!("  {origin}  every byte -> {to}; no rule is looked at\n"))
         }
-        Protocol::Http(http) => match asked.routed(method, &http.head) {
+        Protocol::Http(http) => match asked.routed(method, &http.head_limits()) {
             Err(Refusal { reason, detail }) => {
                 Story::refused(format!("  no rule is looked at: {}: {detail}\n", answer(reason)))
             }
@@ -132,10 +132,8 @@ impl<'a> Case<'a, '_> {
             rules,
             redirect_to_https,
             // The request was read within these limits.
-            head: _,
-            // None of these changes where a request goes.
-            header_timeout: _,
-            idle_timeout: _,
+            settings: _,
+            // They do not change where a request goes.
             trusted_proxies: _,
         } = self.http;
         let winner = self.explanation().winner;
@@ -301,10 +299,7 @@ fn proxied(plan: &Plan, rule: &Rule, proxy: &Proxy, asked: &Asked) -> String {
         pass_host,
         strip_path_prefix,
         // Limits do not change where a request goes.
-        max_body: _,
-        body_timeout: _,
-        response_timeout: _,
-        tunnel_timeout: _,
+        limits: _,
     } = proxy;
     let to = upstream(plan, *id);
     let targets = &plan.upstreams[id.0].targets;

@@ -2,11 +2,15 @@
 
 mod explain;
 
+mod adapt;
 mod check;
 mod routes;
+mod schema;
 
 mod url;
 
-pub use check::{adapt, check};
+pub use adapt::adapt;
+pub use check::check;
 pub use explain::explain;
 pub use routes::routes;
+pub use schema::schema;

@@ -12,15 +12,11 @@ pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = 
 const BEGINNING: usize = 4;
 
 fn slip<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
-    let word: Vec<char> = word.chars().take(LONGEST_WORD).flat_map(char::to_lowercase).collect();
+    let word: String = word.chars().take(LONGEST_WORD).flat_map(char::to_lowercase).collect();
     let allowed = |candidate: &str| (candidate.chars().count() / 3).max(1);
     candidates
         .iter()
-        .copied()
-        .filter(|candidate| candidate.chars().count().abs_diff(word.len()) <= allowed(candidate))
-        .map(|candidate| {
-            (distance(&word, &candidate.chars().take(LONGEST_WORD).collect::<Vec<_>>()), candidate)
-        })
+        .map(|candidate| (strsim::osa_distance(&word, candidate), *candidate))
         .filter(|(distance, candidate)| *distance <= allowed(candidate))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -28,25 +24,6 @@ fn slip<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
 
 /// Characters that are compared. The cost is quadratic, and longer words need no hint.
 const LONGEST_WORD: usize = 64;
-
-/// Optimal string alignment: insertions, deletions, changes and swaps of neighbours.
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 0..a.len() {
-        let mut row = vec![i + 1];
-        for j in 0..b.len() {
-            let change = last[j] + usize::from(a[i] != b[j]);
-            let mut best = change.min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
-                best = best.min(before[j - 1] + 1);
-            }
-            row.push(best);
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
-}
 
 #[cfg(test)]
 mod tests {

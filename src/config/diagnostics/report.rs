@@ -169,11 +169,12 @@ impl Report {
 
 /// A word between backticks, short and in one line.
 pub(crate) fn quoted(word: &str) -> String {
-    if word.is_empty() {
-        return "`\"\"`".into();
+    let shown: String = word.chars().take(80).collect();
+    let more = if shown.len() < word.len() { "..." } else { "" };
+    if shown.trim() != shown || shown.is_empty() || shown.contains(char::is_control) {
+        return format!("`{shown:?}{more}`");
     }
-    let shown: String = word.chars().take(80).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if shown.len() < word.len() { format!("`{shown}...`") } else { format!("`{shown}`") }
+    format!("`{shown}{more}`")
 }
 
 #[cfg(test)]

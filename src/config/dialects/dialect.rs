@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use super::file::ConfigFile;
 use crate::config::described::DescribedGate;
 use crate::config::diagnostics::Report;
@@ -20,14 +22,30 @@ pub(crate) struct Dialect {
     pub(super) default_files: &'static [&'static str],
     /// The option that names files of this dialect: `--NAME FILE`.
     pub(super) option: Option<FileOption>,
+    /// A JSON Schema of its files.
+    pub(super) schema: fn() -> Value,
     /// The gate that the files describe, if they say how to start one. The report is for this alone.
     pub(crate) describe: Option<Describe>,
+    /// The labels of other programs that files of this dialect may hold beside its own.
+    pub(crate) foreign: Option<ForeignLabels>,
     /// Adds all files of this dialect, in the order in which they were named. Files of one set were named as one.
     pub(crate) read: fn(Vec<Vec<ConfigFile>>, &mut Source, &dyn Inputs, &mut Report),
 }
 
 /// See [`Dialect::describe`].
 type Describe = fn(Vec<Vec<ConfigFile>>, &dyn Inputs, &mut Report) -> Option<DescribedGate>;
+
+/// Labels of other programs, which can be written anew in a dialect.
+pub(crate) struct ForeignLabels {
+    /// The programs.
+    pub(crate) names: &'static [&'static str],
+    /// The labels of this dialect in the place of those of the program with that name, to be pasted. `None` if no file
+    /// has labels of that program.
+    pub(crate) adapt: Adapt,
+}
+
+/// See [`ForeignLabels::adapt`].
+type Adapt = fn(&str, Vec<Vec<ConfigFile>>, &dyn Inputs, &mut Report) -> Option<String>;
 
 impl Dialect {
     /// The files that a value of the option names, as [`FileOption::expand`].

@@ -53,9 +53,20 @@ impl Format {
         DIALECTS.iter().enumerate().flat_map(files)
     }
 
+    /// A JSON Schema of its files, for editors.
+    pub fn schema(self) -> serde_json::Value {
+        (DIALECTS[self.0].schema)()
+    }
+
     /// The format of that name.
     pub fn named(name: &str) -> Option<Self> {
         DIALECTS.iter().position(|dialect| dialect.name == name).map(Self)
+    }
+
+    /// The programs whose labels can be written anew.
+    pub fn foreign_names() -> impl Iterator<Item = &'static str> {
+        let foreign = DIALECTS.iter().filter_map(|dialect| dialect.foreign.as_ref());
+        foreign.flat_map(|foreign| foreign.names.iter().copied())
     }
 
     /// The format of a tree, by its keys.

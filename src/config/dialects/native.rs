@@ -7,6 +7,7 @@ use super::file::ConfigFile;
 use crate::config::decode::{Decoder, Filled, Notation, Unfillable};
 use crate::config::diagnostics::{Report, Span};
 use crate::config::inputs::Inputs;
+use crate::config::schema;
 use crate::config::source::Source;
 use crate::config::values::{ValueError, scalar, substitution};
 
@@ -17,7 +18,9 @@ pub(super) const DIALECT: Dialect = Dialect {
     keys: &[],
     default_files: &["smolgate.yml", "config/smolgate.yml", "/etc/smolgate/smolgate.yml"],
     option: None,
+    schema: || schema::file(schema::native()),
     describe: None,
+    foreign: None,
     read,
 };
 

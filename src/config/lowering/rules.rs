@@ -2,53 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::names::Names;
 use super::upstreams::{TargetProtocol, Upstreams};
 use crate::config::diagnostics::{Report, Span};
-use crate::config::plan::{Action, Pass, Proxy, Rule};
-use crate::config::source::{ActionSource, LimitsSource, PassSource, ProxySource, RuleSource};
-
-/// Settings of rules that do not set them: those of the listener, or the built-in defaults.
-pub(super) struct Defaults {
-    max_body: Option<u64>,
-    body_timeout: Duration,
-    response_timeout: Duration,
-    tunnel_timeout: Duration,
-}
-
-impl Defaults {
-    pub(super) fn of(limits: &LimitsSource) -> Defaults {
-        let ours = Defaults {
-            max_body: None,
-            body_timeout: Duration::from_secs(60),
-            response_timeout: Duration::from_secs(60),
-            tunnel_timeout: Duration::from_secs(3_600),
-        };
-        ours.with(limits)
-    }
-
-    fn with(&self, limits: &LimitsSource) -> Defaults {
-        Defaults {
-            max_body: limits.max_body.as_ref().map_or(self.max_body, |limit| limit.value),
-            body_timeout: limits.body_timeout.as_ref().map_or(self.body_timeout, |timeout| timeout.value),
-            response_timeout: limits
-                .response_timeout
-                .as_ref()
-                .map_or(self.response_timeout, |timeout| timeout.value),
-            tunnel_timeout: limits
-                .tunnel_timeout
-                .as_ref()
-                .map_or(self.tunnel_timeout, |timeout| timeout.value),
-        }
-    }
-}
+use crate::config::plan::{Action, Limits, Pass, Proxy, Rule};
+use crate::config::source::{ActionSource, PassSource, ProxySource, RuleSource};
 
 /// The rules of one listener, in order. A wrong rule is left out, because it was reported.
 pub(super) fn lower(
     sources: Vec<RuleSource>,
-    defaults: &Defaults,
+    defaults: &Limits,
     upstreams: &mut Upstreams,
     report: &mut Report,
 ) -> Vec<Rule> {
@@ -121,26 +85,22 @@ fn short_name(source: &RuleSource, path_prefix: &str) -> String {
 
 fn lower_proxy(
     source: ProxySource,
-    defaults: &Defaults,
+    defaults: &Limits,
     upstreams: &mut Upstreams,
     report: &mut Report,
 ) -> Option<Action> {
     let upstream = upstreams.use_one(source.upstream, TargetProtocol::Http, report)?;
-    let Defaults { max_body, body_timeout, response_timeout, tunnel_timeout } = defaults.with(&source.limits);
     Some(Action::Proxy(Proxy {
         upstream,
         pass_host: source.pass_host,
         strip_path_prefix: source.strip_path_prefix,
-        max_body,
-        body_timeout,
-        response_timeout,
-        tunnel_timeout,
+        limits: defaults.with(&source.limits),
     }))
 }
 
 fn lower_pass(
     source: PassSource,
-    defaults: &Defaults,
+    defaults: &Limits,
     upstreams: &mut Upstreams,
     report: &mut Report,
 ) -> Option<Action> {

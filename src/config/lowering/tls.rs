@@ -1,13 +1,12 @@
 //! TLS of listeners with everything filled in.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::diagnostics::Report;
-use crate::config::plan::{CertificateSource, ClientAuth, ListenerTls, Protocol, Rule, TlsVersion};
+use crate::config::plan::{
+    CertificateFiles, CertificateSource, ClientAuth, ListenerTls, Protocol, Rule, TlsSettings,
+};
 use crate::config::source::{CertificateWritten, ClientAuthWritten, TlsSource};
-
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reports missing certificates. They are needed to terminate TLS, but not if the name in the client hello is
 /// enough for every rule.
@@ -33,11 +32,23 @@ pub(super) fn lower(source: TlsSource, report: &Report) -> ListenerTls {
         files: written.files,
         client_auth: written.client_auth.map(demand).or_else(|| client_auth.clone()),
     };
+    let certificates: Vec<_> = source.certificates.into_iter().map(certificate).collect();
+    let default_certificate = source.default_certificate.map(certificate).map(|default| CertificateSource {
+        files: listed_pair(&certificates, &default.files).unwrap_or(default.files),
+        ..default
+    });
     ListenerTls {
-        certificates: source.certificates.into_iter().map(certificate).collect(),
-        default_certificate: source.default_certificate.map(certificate),
-        min_version: source.min_version.map_or(TlsVersion::V12, |version| version.value),
-        handshake_timeout: source.handshake_timeout.map_or(HANDSHAKE_TIMEOUT, |timeout| timeout.value),
+        certificates,
+        default_certificate,
         client_auth,
+        settings: TlsSettings::default().with(&source.settings),
     }
+}
+
+/// The pair among the listed certificates whose chain is this path. So a default that is listed already needs no key.
+fn listed_pair(listed: &[CertificateSource], default: &CertificateFiles) -> Option<CertificateFiles> {
+    let CertificateFiles::Path(path) = default else { return None };
+    let is_it =
+        |files: &&CertificateFiles| matches!(files, CertificateFiles::Pair { cert, .. } if cert == path);
+    listed.iter().map(|source| &source.files).find(is_it).cloned()
 }

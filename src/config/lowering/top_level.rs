@@ -3,27 +3,19 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::rules::{self, Defaults};
+use super::rules;
 use super::upstreams::{TargetProtocol, Upstreams};
 use super::{binds, tls};
 use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::inputs::Inputs;
 use crate::config::plan::{
-    Bind, HttpListener, InternalApi, InternalBind, Listener, Log, LogFormat, LogLevel, Pass, Plan, Protocol,
+    Bind, HttpListener, HttpSettings, InternalApi, InternalBind, Limits, Listener, Pass, Plan, Protocol,
 };
 use crate::config::source::{self, HttpSource, InternalSource, ListenerSource, ProtocolSource, Source};
 use crate::config::values::environment;
-use crate::http::HeadLimits;
 
-const MAX_CONNECTIONS: usize = 10_000;
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 const INTERNAL_PORT: u16 = 42007;
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-const HTTP_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 const TCP_IDLE_TIMEOUT: Duration = Duration::from_secs(3_600);
-const HEAD_BYTES: usize = 64 << 10;
-const HEAD_FIELDS: usize = 128;
-const TARGET_BYTES: usize = 8 << 10;
 
 /// A plan, with the places of its parts, for the warnings that follow.
 pub(crate) struct Lowered {
@@ -48,22 +40,16 @@ pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) ->
     let (internal_api, internal_place, internal_bind) = internal_api(source.internal_api, inputs, report);
     check_names(&source.listeners, report);
     binds::check(&source.listeners, &internal_api.bind, &internal_place, report);
-    let shutdown_timeout = source.shutdown_timeout.map_or(SHUTDOWN_TIMEOUT, |timeout| timeout.value);
-    let lower = |listener| lower_listener(listener, shutdown_timeout, &mut upstreams, report);
+    let mut settings = source.settings;
+    settings.watch = environment::watch(settings.watch, inputs, report);
+    let lower = |listener| lower_listener(listener, settings.shutdown_timeout, &mut upstreams, report);
     let (listeners, spans) = source.listeners.into_iter().filter_map(lower).unzip();
     let (upstreams, targets) = upstreams.finish(report);
     let plan = Plan {
         files: source.files,
-        log: Log {
-            level: source.log_level.map_or(LogLevel::Info, |level| level.value),
-            format: source.log_format.map_or(LogFormat::Human, |format| format.value),
-            access: source.access_log.and_then(|access| access.value),
-        },
-        workers: source.workers.map(|workers| workers.value),
-        max_connections: source.max_connections.map_or(MAX_CONNECTIONS, |connections| connections.value),
-        shutdown_timeout,
+        settings,
+        access_log: source.access_log.and_then(|access| access.value),
         internal_api,
-        watch: environment::watch(source.watch.is_some_and(|watch| watch.value), inputs, report),
         listeners,
         upstreams,
         rejected_services: source.rejected_services,
@@ -152,17 +138,12 @@ fn lower_listener(
 }
 
 fn lower_http(source: HttpSource, upstreams: &mut Upstreams, report: &mut Report) -> HttpListener {
-    let bytes = source.head_bytes_max.map_or(HEAD_BYTES, |bytes| bytes.value);
-    let defaults = Defaults::of(&source.limits);
+    let defaults = Limits::default().with(&source.limits);
+    let mut settings = HttpSettings::default().with(&source.settings);
+    settings.target_bytes_max = settings.target_bytes_max.min(settings.head_bytes_max);
     HttpListener {
         rules: rules::lower(source.rules, &defaults, upstreams, report),
-        head: HeadLimits {
-            bytes,
-            fields: source.head_fields_max.map_or(HEAD_FIELDS, |fields| fields.value),
-            target: source.target_bytes_max.map_or(TARGET_BYTES.min(bytes), |target| target.value.min(bytes)),
-        },
-        header_timeout: source.header_timeout.map_or(HEADER_TIMEOUT, |timeout| timeout.value),
-        idle_timeout: source.idle_timeout.map_or(HTTP_IDLE_TIMEOUT, |timeout| timeout.value),
+        settings,
         trusted_proxies: source.trusted_proxies,
         redirect_to_https: source.redirect_to_https,
     }

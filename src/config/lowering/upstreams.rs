@@ -2,19 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::names::Names;
 use super::upstream_policy;
 use crate::config::decode::Text;
 use crate::config::diagnostics::{Report, Span, Spanned, did_you_mean};
-use crate::config::plan::{Scheme, Target, Upstream, UpstreamId, UpstreamPolicy, UpstreamTls};
+use crate::config::plan::{
+    Scheme, Target, Upstream, UpstreamId, UpstreamPolicy, UpstreamSettings, UpstreamTls,
+};
 use crate::config::source::{Inline, UpstreamSource, UpstreamUse};
 use crate::config::values::target::TargetText;
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
-const TRIES: usize = 2;
 
 /// The upstreams of a plan while it is built.
 pub(super) struct Upstreams {
@@ -44,7 +41,7 @@ pub(super) enum TargetProtocol {
 struct InPlace {
     targets: Vec<Target>,
     tls: UpstreamTls,
-    connect_timeout: Duration,
+    settings: UpstreamSettings,
     policy: UpstreamPolicy,
 }
 
@@ -125,28 +122,21 @@ impl Upstreams {
         speaks: TargetProtocol,
         report: &mut Report,
     ) -> Option<UpstreamId> {
-        let Inline { span, targets, tls, connect_timeout, policy } = inline;
+        let Inline { span, targets, tls, settings, policy } = inline;
         check_schemes(&targets, speaks, report);
         check_tls(tls.as_ref(), &targets, report);
         let key = InPlace {
             targets: targets.iter().map(|target| target.value.with(speaks.scheme())).collect(),
             tls: tls.as_ref().map(|tls| tls.value.clone()).unwrap_or_default(),
-            connect_timeout: connect_timeout.as_ref().map_or(CONNECT_TIMEOUT, |timeout| timeout.value),
+            settings: UpstreamSettings::default().with(&settings),
             policy: upstream_policy::lower(policy.clone()),
         };
         if let Some(id) = self.in_place.get(&key) {
             return Some(*id);
         }
         let name = self.names.take_free(key.targets.first()?.to_string());
-        let source = UpstreamSource {
-            name: Spanned { value: name, span },
-            targets,
-            tls,
-            connect_timeout,
-            tries: None,
-            idle_timeout: None,
-            policy,
-        };
+        let name = Spanned { value: name, span };
+        let source = UpstreamSource { name, targets, tls, settings, policy };
         let id = self.add(Entry { source, span, used: Some(speaks) });
         self.in_place.insert(key, id);
         Some(id)
@@ -184,9 +174,7 @@ impl Upstreams {
                 origin: report.origin(span),
                 targets: source.targets.iter().map(|target| target.value.with(speaks.scheme())).collect(),
                 tls,
-                connect_timeout: source.connect_timeout.map_or(CONNECT_TIMEOUT, |timeout| timeout.value),
-                tries: source.tries.map_or(TRIES, |tries| tries.value),
-                idle_timeout: source.idle_timeout.map_or(IDLE_TIMEOUT, |timeout| timeout.value),
+                settings: UpstreamSettings::default().with(&source.settings),
                 policy: upstream_policy::lower(source.policy),
             };
             (upstream, spans)

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::identity::{RuleIdentity, policy};
 use super::listener::{CertificateSource, HttpListener, Listener, ListenerTls, Protocol};
 use super::rule::{Pass, Rule};
-use super::top_level::Plan;
+use super::top_level::{GlobalSettings, Plan};
 use super::upstream::Upstream;
 
 /// Names of rules or upstreams that are written out. Further ones are only counted.
@@ -60,27 +60,20 @@ pub fn changes(old: &Plan, new: &Plan, files: &FileChanges<'_>) -> Vec<String> {
 }
 
 fn global_changes(old: &Plan, new: &Plan) -> Vec<String> {
-    let Plan {
-        files: _,
-        log,
-        // The gate says when they take effect.
-        workers: _,
-        max_connections,
-        // The listeners have it.
-        shutdown_timeout: _,
-        internal_api,
-        listeners: _,
-        upstreams: _,
-        watch,
-        rejected_services,
-    } = new;
+    let Plan { files: _, settings, access_log, internal_api, listeners: _, upstreams: _, rejected_services } =
+        new;
+    // The gate says when another number of workers takes effect. The listeners have the time-out.
+    let GlobalSettings { log_level, log_format, workers: _, max_connections, shutdown_timeout: _, watch } =
+        settings;
+    let logging = old.settings.log_level != *log_level || old.access_log != *access_log;
+    let log_format = old.settings.log_format != *log_format;
     let all = [
         (old.internal_api != *internal_api, "internal API changed".to_owned()),
-        (old.max_connections != *max_connections, format!("max_connections is {max_connections}")),
-        (old.watch != *watch, format!("watch is {watch}")),
+        (old.settings.max_connections != *max_connections, format!("max_connections is {max_connections}")),
+        (old.settings.watch != *watch, format!("watch is {watch}")),
         (old.rejected_services != *rejected_services, format!("{rejected_services} services rejected")),
-        (old.log != *log, "logging changed".to_owned()),
-        (old.log.format != log.format, "log_format takes effect with the next start".to_owned()),
+        (logging || log_format, "logging changed".to_owned()),
+        (log_format, "log_format takes effect with the next start".to_owned()),
     ];
     all.into_iter().filter(|(differs, _)| *differs).map(|(_, said)| said).collect()
 }
@@ -216,9 +209,8 @@ fn settings<'a>(plan: &'a Plan, listener: &'a Listener) -> impl PartialEq + 'a {
 }
 
 fn http_settings(http: &HttpListener) -> impl PartialEq {
-    let HttpListener { rules: _, head, header_timeout, idle_timeout, trusted_proxies, redirect_to_https } =
-        http;
-    (head, header_timeout, idle_timeout, trusted_proxies, redirect_to_https)
+    let HttpListener { rules: _, settings, trusted_proxies, redirect_to_https } = http;
+    (settings, trusted_proxies, redirect_to_https)
 }
 
 fn tcp_settings<'a>(plan: &'a Plan, pass: &'a Pass) -> impl PartialEq + 'a {
@@ -227,9 +219,9 @@ fn tcp_settings<'a>(plan: &'a Plan, pass: &'a Pass) -> impl PartialEq + 'a {
 }
 
 fn tls_settings(tls: &ListenerTls) -> impl PartialEq {
-    let ListenerTls { certificates, default_certificate, min_version, client_auth, handshake_timeout } = tls;
+    let ListenerTls { certificates, default_certificate, client_auth, settings } = tls;
     let certificates: Vec<_> = certificates.iter().map(certificate).collect();
-    (certificates, default_certificate.as_ref().map(certificate), min_version, client_auth, handshake_timeout)
+    (certificates, default_certificate.as_ref().map(certificate), client_auth, settings)
 }
 
 /// Everything of a certificate except its place.

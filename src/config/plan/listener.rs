@@ -9,7 +9,35 @@ use ipnet::IpNet;
 use super::bind::Bind;
 use super::origin::Origin;
 use super::rule::{Pass, Rule};
+use crate::config::keys::shape::{FIELDS, HEAD_SIZE, TARGET_SIZE, TIMEOUT};
+use crate::config::keys::{Form, Shape, ValueError, settings};
 use crate::http::HeadLimits;
+
+settings! {
+    /// Settings of an HTTP listener that its rules cannot change.
+    HttpSettings, HttpWritten {
+        /// The time for a request head, from its first byte to its last; else 408.
+        header_timeout: Duration = Duration::from_secs(10), TIMEOUT;
+        /// How long a connection may be open without a request.
+        idle_timeout: Duration = Duration::from_secs(60), TIMEOUT;
+        /// Bytes of a request's head, from 1KiB to 1MiB; else 431.
+        head_bytes_max: usize = 64 << 10, HEAD_SIZE;
+        /// Header fields of a request; else 431.
+        head_fields_max: usize = 128, FIELDS;
+        /// Bytes of a request's target, from 64 to head_bytes_max; else 414.
+        target_bytes_max: usize = 8 << 10, TARGET_SIZE;
+    }
+}
+
+settings! {
+    /// Settings of handshakes with clients.
+    TlsSettings, TlsWritten {
+        /// The oldest version of TLS that is accepted.
+        min_version: TlsVersion = TlsVersion::V12, TLS_VERSION;
+        /// The time from the connection to the end of the handshake.
+        handshake_timeout: Duration = Duration::from_secs(10), TIMEOUT;
+    }
+}
 
 /// A listener: its addresses, and the handling of connections to them.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,17 +73,22 @@ pub enum Protocol {
 pub struct HttpListener {
     /// The rules in the order in which they are tried. The first match wins.
     pub rules: Vec<Rule>,
-    /// Limits on a request's head.
-    pub head: HeadLimits,
-    /// The time for a request head, from its first byte to its last.
-    pub header_timeout: Duration,
-    /// The time after which a kept-alive connection without a request is closed.
-    pub idle_timeout: Duration,
+    /// Limits and timeouts.
+    pub settings: HttpSettings,
     /// Peers whose `X-Forwarded-*` and `Forwarded` fields are kept and extended.
     pub trusted_proxies: Vec<IpNet>,
     /// Redirects requests to the same URL under `https`, except those that [`RedirectToHttps::exempts`] leaves to
     /// the rules. Never set on a listener with TLS.
     pub redirect_to_https: Option<RedirectToHttps>,
+}
+
+impl HttpListener {
+    /// Limits on a request's head.
+    #[inline]
+    pub fn head_limits(&self) -> HeadLimits {
+        let HttpSettings { head_bytes_max, head_fields_max, target_bytes_max, .. } = self.settings;
+        HeadLimits { bytes: head_bytes_max, fields: head_fields_max, target: target_bytes_max }
+    }
 }
 
 /// The redirection of requests in the clear to `https`.
@@ -78,12 +111,10 @@ pub struct ListenerTls {
     pub certificates: Vec<CertificateSource>,
     /// The certificate for names that no other certificate has. `None` if such names get none.
     pub default_certificate: Option<CertificateSource>,
-    /// The oldest version that is accepted.
-    pub min_version: TlsVersion,
     /// The client authentication for names that no certificate has.
     pub client_auth: Option<Arc<ClientAuth>>,
-    /// The time from the connection to the end of the handshake.
-    pub handshake_timeout: Duration,
+    /// The oldest version and the timeout.
+    pub settings: TlsSettings,
 }
 
 /// The place of one certificate or of a folder of certificates.
@@ -113,13 +144,23 @@ pub enum CertificateFiles {
 }
 
 /// The oldest version of TLS that is accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TlsVersion {
     /// TLS 1.2 and 1.3.
     V12,
     /// TLS 1.3 only.
     V13,
 }
+
+const TLS_VERSION: Shape<TlsVersion> = Shape {
+    parse: |text| match text {
+        "1.2" => Ok(TlsVersion::V12),
+        "1.3" => Ok(TlsVersion::V13),
+        _ => Err(ValueError::hint("is not a version that is spoken", "write \"1.2\" or \"1.3\"")),
+    },
+    show: |version| Some(if *version == TlsVersion::V13 { "\"1.3\"" } else { "\"1.2\"" }.to_owned()),
+    form: Form::Words(&["1.2", "1.3"]),
+};
 
 /// The authentication of clients by certificates. Two values are equal if they demand the same, wherever they were
 /// written.

@@ -26,15 +26,20 @@ pub use bind::Bind;
 pub use changes::{CertificateChanges, FileChanges, changes};
 pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{
-    ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, HttpListener, Listener,
-    ListenerTls, Protocol, RedirectToHttps, TlsVersion,
+    ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, HttpListener,
+    HttpSettings, Listener, ListenerTls, Protocol, RedirectToHttps, TlsSettings, TlsVersion,
 };
 pub use origin::Origin;
-pub use rule::{Action, HostPattern, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
+pub use rule::{Action, HostPattern, Limits, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
 pub use steps::steps;
 pub use top_level::{
-    AccessLog, AccessLogFormat, AccessLogTo, InternalApi, InternalBind, Log, LogFormat, LogLevel, Plan,
-    Secret,
+    AccessLog, AccessLogFormat, AccessLogTo, GlobalSettings, InternalApi, InternalBind, LogFormat, LogLevel,
+    Plan, Secret,
 };
-pub use upstream::{Scheme, Target, TargetHost, Upstream, UpstreamId, UpstreamTls};
+pub use upstream::{Scheme, Target, TargetHost, Upstream, UpstreamId, UpstreamSettings, UpstreamTls};
 pub use upstream_policy::{Balance, Eject, HashKey, Health, HealthRequest, UpstreamPolicy};
+
+pub(crate) use listener::{HttpWritten, TlsWritten};
+pub(crate) use rule::LimitsWritten;
+pub(crate) use top_level::GlobalWritten;
+pub(crate) use upstream::UpstreamWritten;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::origin::Origin;
 use super::upstream::UpstreamId;
+use crate::config::keys::settings;
+use crate::config::keys::shape::{BODY_LIMIT, TIMEOUT};
 use crate::http::idn;
 
 /// A match and one action.
@@ -152,14 +154,22 @@ pub struct Proxy {
     pub pass_host: bool,
     /// Remove `path_prefix` from the path before forwarding. An empty rest becomes `/`.
     pub strip_path_prefix: bool,
-    /// Bytes of the longest request body. `None` for no limit.
-    pub max_body: Option<u64>,
-    /// The time without progress of a body, either way, after which the exchange fails.
-    pub body_timeout: Duration,
-    /// The longest silence of the upstream between the request and the head of its response.
-    pub response_timeout: Duration,
-    /// The time after which an upgraded connection that is silent both ways is closed.
-    pub tunnel_timeout: Duration,
+    /// Limits and timeouts, of the rule or of its listener.
+    pub limits: Limits,
+}
+
+settings! {
+    /// Limits and timeouts of a rule that forwards. A listener may have them for all of its rules.
+    Limits, LimitsWritten {
+        /// Bytes of a request's body; else 413. 0 allows none.
+        max_body: Option<u64> = None, BODY_LIMIT;
+        /// How long a body, in either direction, may make no progress.
+        body_timeout: Duration = Duration::from_secs(60), TIMEOUT;
+        /// How long the target may be silent between the request and the head of its response.
+        response_timeout: Duration = Duration::from_secs(60), TIMEOUT;
+        /// How long a connection that is passed on or upgraded may be silent in both directions.
+        tunnel_timeout: Duration = Duration::from_secs(3_600), TIMEOUT;
+    }
 }
 
 /// A response with a `Location`.

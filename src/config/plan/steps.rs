@@ -3,11 +3,10 @@
 use std::fmt::Display;
 
 use super::listener::{
-    CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, HttpListener, Listener, ListenerTls,
-    Protocol, RedirectToHttps, TlsVersion,
+    CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, HttpListener, HttpSettings, Listener,
+    ListenerTls, Protocol, RedirectToHttps, TlsSettings, TlsVersion,
 };
 use super::rule::Rule;
-use crate::http::HeadLimits;
 
 /// The steps of a connection and a request before the first rule is tried, in their order, one line each.
 pub fn steps(listener: &Listener) -> Vec<String> {
@@ -33,9 +32,8 @@ fn of_tls(tls: &ListenerTls) -> Vec<String> {
     let ListenerTls {
         certificates,
         default_certificate,
-        min_version,
         client_auth: common,
-        handshake_timeout,
+        settings: TlsSettings { min_version, handshake_timeout },
     } = tls;
     let version = if *min_version == TlsVersion::V13 { "TLS 1.3" } else { "TLS 1.2 or 1.3" };
     let all: Vec<&CertificateSource> = certificates.iter().chain(default_certificate).collect();
@@ -54,9 +52,14 @@ fn of_tls(tls: &ListenerTls) -> Vec<String> {
 }
 
 fn of_http(http: &HttpListener) -> Vec<String> {
-    let HttpListener { rules: _, head, header_timeout, idle_timeout, trusted_proxies, redirect_to_https } =
-        http;
-    let HeadLimits { bytes, fields, target } = head;
+    let HttpListener { rules: _, settings, trusted_proxies, redirect_to_https } = http;
+    let HttpSettings {
+        header_timeout,
+        idle_timeout,
+        head_bytes_max: bytes,
+        head_fields_max: fields,
+        target_bytes_max: target,
+    } = settings;
     let mut said = vec![format!(
         "limits: head of {bytes} bytes and {fields} fields within {header_timeout:?}, target of {target} bytes, idle for {idle_timeout:?}",
     )];

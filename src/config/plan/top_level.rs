@@ -8,20 +8,36 @@ use std::time::Duration;
 use super::bind::Bind;
 use super::listener::Listener;
 use super::upstream::Upstream;
+use crate::config::keys::shape::{CONNECTIONS, DURATION, FLAG, WORKERS};
+use crate::config::keys::{Form, Shape, ValueError, settings};
+
+settings! {
+    /// Settings of the whole process.
+    GlobalSettings, GlobalWritten {
+        /// The least severe level of log lines. The command line and the environment come before it.
+        log_level: LogLevel = LogLevel::Info, LOG_LEVEL;
+        /// The form of log lines: for a person, or one JSON object a line.
+        log_format: LogFormat = LogFormat::Human, LOG_FORMAT;
+        /// Threads that serve. Without it, one per core.
+        workers: Option<usize> = None, WORKERS;
+        /// Client connections of the whole process at once. At the limit, the one that has been idle longest makes room.
+        max_connections: usize = 10_000, CONNECTIONS;
+        /// The time that a listener that closes waits for its exchanges and tunnels. 0 closes at once.
+        shutdown_timeout: Duration = Duration::from_secs(5), DURATION;
+        /// Whether a change of the files causes a reload. SMOLGATE_WATCH comes before it.
+        watch: bool = false, FLAG;
+    }
+}
 
 /// A whole, valid configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The files that it was read from, in order.
     pub files: Vec<PathBuf>,
-    /// Settings of the logs.
-    pub log: Log,
-    /// Number of worker threads, at least 1. `None` for one per core.
-    pub workers: Option<usize>,
-    /// Client connections of the whole process. Further ones wait in the accept queue.
-    pub max_connections: usize,
-    /// The time for draining. Connections that are left then are closed.
-    pub shutdown_timeout: Duration,
+    /// Settings of the whole process.
+    pub settings: GlobalSettings,
+    /// The access log. `None` if it is off.
+    pub access_log: Option<AccessLog>,
     /// The internal API.
     pub internal_api: InternalApi,
     /// Listeners in written order. Names are unique.
@@ -29,8 +45,6 @@ pub struct Plan {
     /// The upstreams. Rules and TCP listeners refer to them by `UpstreamId`. An upstream that a `target:` made
     /// has the name of its first target.
     pub upstreams: Vec<Upstream>,
-    /// Whether a change of the files causes a reload: `watch`. `SMOLGATE_WATCH` comes before it.
-    pub watch: bool,
     /// Services that are not served as they ask to be, because something about them is wrong. If their host is
     /// known, it answers 503.
     pub rejected_services: usize,
@@ -41,14 +55,15 @@ impl Plan {
     pub fn empty() -> Plan {
         Plan {
             files: Vec::new(),
-            log: Log { level: LogLevel::Info, format: LogFormat::Human, access: None },
-            workers: None,
-            max_connections: 0,
-            shutdown_timeout: Duration::ZERO,
+            settings: GlobalSettings {
+                max_connections: 0,
+                shutdown_timeout: Duration::ZERO,
+                ..GlobalSettings::default()
+            },
+            access_log: None,
             internal_api: InternalApi { bind: InternalBind::Tcp(Bind::Any(0)), token: None },
             listeners: Vec::new(),
             upstreams: Vec::new(),
-            watch: false,
             rejected_services: 0,
         }
     }
@@ -64,19 +79,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Settings of the logs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Log {
-    /// `log_level`. The command line and the environment come before it.
-    pub level: LogLevel,
-    /// `log_format`.
-    pub format: LogFormat,
-    /// `access_log`. `None` if it is off.
-    pub access: Option<AccessLog>,
-}
-
 /// The least severe level that is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LogLevel {
     /// Everything.
     Trace,
@@ -90,14 +94,38 @@ pub enum LogLevel {
     Error,
 }
 
+const LOG_LEVEL: Shape<LogLevel> = Shape {
+    parse: |text| match text {
+        "trace" => Ok(LogLevel::Trace),
+        "debug" => Ok(LogLevel::Debug),
+        // `log` is an old name.
+        "info" | "log" => Ok(LogLevel::Info),
+        "warn" => Ok(LogLevel::Warn),
+        "error" => Ok(LogLevel::Error),
+        _ => Err(ValueError::hint("is not a log level", "write trace, debug, info, warn or error")),
+    },
+    show: |level| Some(format!("{level:?}").to_ascii_lowercase()),
+    form: Form::Words(&["trace", "debug", "info", "warn", "error", "log"]),
+};
+
 /// The form of a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LogFormat {
     /// For a person at a terminal.
     Human,
     /// One JSON object per line.
     Json,
 }
+
+const LOG_FORMAT: Shape<LogFormat> = Shape {
+    parse: |text| match text {
+        "human" => Ok(LogFormat::Human),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(ValueError::hint("is not a log format", "write human or json")),
+    },
+    show: |format| Some(format!("{format:?}").to_ascii_lowercase()),
+    form: Form::Words(&["human", "json"]),
+};
 
 /// Settings of the access log, which has one line per exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +152,8 @@ pub enum AccessLogFormat {
     Json,
     /// The combined log format of Apache and nginx.
     Combined,
+    /// For a person at a terminal.
+    Human,
 }
 
 /// The internal API: reload, metrics, health, views.

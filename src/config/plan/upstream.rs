@@ -8,6 +8,20 @@ use std::time::Duration;
 
 use super::origin::Origin;
 use super::upstream_policy::UpstreamPolicy;
+use crate::config::keys::settings;
+use crate::config::keys::shape::{TIMEOUT, TRIES};
+
+settings! {
+    /// Limits and timeouts of an upstream.
+    UpstreamSettings, UpstreamWritten {
+        /// How long a connection to one target may take to open: name, addresses and TLS together.
+        connect_timeout: Duration = Duration::from_secs(3), TIMEOUT;
+        /// Targets that are tried for one request while no byte of it was sent.
+        tries: usize = 2, TRIES;
+        /// How long an idle connection is kept. `Keep-Alive: timeout` of a target may shorten it.
+        idle_timeout: Duration = Duration::from_secs(4), TIMEOUT;
+    }
+}
 
 /// Index into `Plan::upstreams`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,12 +38,8 @@ pub struct Upstream {
     pub targets: Vec<Target>,
     /// Settings of TLS to `https://` targets.
     pub tls: UpstreamTls,
-    /// The time for opening a connection, TLS included.
-    pub connect_timeout: Duration,
-    /// Targets that are tried for one exchange while nothing was sent. At least 1.
-    pub tries: usize,
-    /// The time that an idle connection is kept. `Keep-Alive: timeout` may shorten it.
-    pub idle_timeout: Duration,
+    /// Limits and timeouts.
+    pub settings: UpstreamSettings,
     /// The policy for its endpoints: all addresses of all targets.
     pub policy: UpstreamPolicy,
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::rule::{self, LimitsSource, RuleSource};
+use super::rule::{self, RuleSource};
 use super::tls::{self, TlsSource};
 use super::upstream::{UpstreamUse, upstream_use};
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned};
-use crate::config::plan::{Bind, ProxyProtocol, RedirectToHttps};
+use crate::config::plan::{Bind, GlobalWritten, HttpWritten, LimitsWritten, ProxyProtocol, RedirectToHttps};
 use crate::config::syntax::{Node, Value};
 use crate::config::values::{ValueError, scalar, target};
 
@@ -36,14 +36,10 @@ pub(crate) enum ProtocolSource {
 #[derive(Default)]
 pub(crate) struct HttpSource {
     pub(crate) rules: Vec<RuleSource>,
-    pub(crate) header_timeout: Option<Spanned<Duration>>,
-    pub(crate) idle_timeout: Option<Spanned<Duration>>,
-    pub(crate) head_bytes_max: Option<Spanned<usize>>,
-    pub(crate) head_fields_max: Option<Spanned<usize>>,
-    pub(crate) target_bytes_max: Option<Spanned<usize>>,
+    pub(crate) settings: HttpWritten,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) redirect_to_https: Option<RedirectToHttps>,
-    pub(crate) limits: LimitsSource,
+    pub(crate) limits: LimitsWritten,
 }
 
 /// The keys of a TCP listener.
@@ -63,6 +59,7 @@ pub(super) fn listeners(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Lis
 fn listener(decoder: &mut Decoder<'_>, node: Node) -> Option<ListenerSource> {
     let mut fields = MappingReader::open(decoder, node, "a listener")?;
     fields.require(&["name"]);
+    refuse_top_level(&mut fields);
     let name = fields.parsed("name", scalar::name);
     let protocol = fields.parsed("protocol", |text| match text {
         "http" => Ok(false),
@@ -118,6 +115,7 @@ type Short = (Option<Spanned<Arc<str>>>, Vec<Spanned<Bind>>, Option<Spanned<Dura
 
 fn short_form(fields: &mut MappingReader<'_, '_>, name: &str) -> Short {
     fields.require(&["port"]);
+    refuse_top_level(fields);
     let binds = fields.field("port", binds).unwrap_or_default();
     let why = "means nothing in the short form";
     fields.not_here(&["bind"], why, "write `port`");
@@ -127,6 +125,15 @@ fn short_form(fields: &mut MappingReader<'_, '_>, name: &str) -> Short {
         binds,
         fields.parsed("shutdown_timeout", scalar::duration),
     )
+}
+
+/// Refuses keys that stand at the top of a file.
+fn refuse_top_level(fields: &mut MappingReader<'_, '_>) {
+    let settings = GlobalWritten::KEYS.iter().copied().filter(|key| *key != "shutdown_timeout");
+    let others =
+        ["access_log", "internal_api", "http_config", "http_routes", "tcp", "listeners", "upstreams"];
+    let keys: Vec<&str> = settings.chain(others).collect();
+    fields.not_here(&keys, "stands at the top of a file", "move it out of this listener");
 }
 
 fn binds(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Spanned<Bind>>> {
@@ -147,20 +154,17 @@ fn http_keys(fields: &mut MappingReader<'_, '_>, rules: Vec<RuleSource>) -> Http
     fields.not_here(&["send_proxy_protocol"], "means nothing on an HTTP listener", hint);
     let http = HttpSource {
         rules,
-        header_timeout: fields.parsed("header_timeout", scalar::timeout),
-        idle_timeout: fields.parsed("idle_timeout", scalar::timeout),
-        head_bytes_max: fields.parsed("head_bytes_max", scalar::head_size),
-        head_fields_max: fields.parsed("head_fields_max", scalar::field_count),
-        target_bytes_max: fields.parsed("target_bytes_max", scalar::target_size),
+        settings: HttpWritten::read(fields),
         trusted_proxies: networks(fields, "trusted_proxies"),
         redirect_to_https: fields.field("redirect_to_https", redirect_to_https).flatten(),
-        limits: LimitsSource::read(fields),
+        limits: LimitsWritten::read(fields),
     };
-    if let (Some(target), Some(head)) = (&http.target_bytes_max, &http.head_bytes_max)
-        && target.value > head.value
+    let HttpWritten { head_bytes_max: head, target_bytes_max: target, .. } = http.settings;
+    if let Some(span) = fields.at("target_bytes_max")
+        && head.is_some_and(|head| target > Some(head))
     {
         let message = "the target of a request cannot be longer than its head";
-        fields.decoder.report.error_hint(target.span, message, "`head_bytes_max` is less");
+        fields.decoder.report.error_hint(span, message, "`head_bytes_max` is less");
     }
     http
 }
@@ -186,7 +190,7 @@ const HTTP_ONLY: [&str; 7] = [
 const TARGETS: [&str; 3] = ["target", "targets", "upstream"];
 
 fn tcp_keys(fields: &mut MappingReader<'_, '_>) -> TcpSource {
-    for keys in [&HTTP_ONLY[..], &LimitsSource::KEYS] {
+    for keys in [&HTTP_ONLY[..], LimitsWritten::KEYS] {
         fields.not_here(keys, "means nothing on a TCP listener", "leave it out, or write `protocol: http`");
     }
     let written: Vec<(&str, Span)> = TARGETS.iter().filter_map(|key| Some((*key, fields.at(key)?))).collect();

@@ -5,11 +5,11 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::upstream::{Inline, UpstreamUse, upstream_use};
+use super::upstream::{Inline, UpstreamUse, in_place, upstream_use};
 use super::upstream_policy::UpstreamPolicySource;
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned, quoted};
-use crate::config::plan::{HostPattern, ProxyProtocol, Redirect, Respond};
+use crate::config::plan::{HostPattern, LimitsWritten, ProxyProtocol, Redirect, Respond, UpstreamWritten};
 use crate::config::syntax::{Node, Value};
 use crate::config::values::{ValueError, header, pattern, scalar, target};
 
@@ -54,31 +54,7 @@ pub(crate) struct ProxySource {
     pub(crate) upstream: UpstreamUse,
     pub(crate) pass_host: bool,
     pub(crate) strip_path_prefix: bool,
-    pub(crate) limits: LimitsSource,
-}
-
-/// Settings that a listener may have for all of its rules.
-#[derive(Clone, Default)]
-pub(crate) struct LimitsSource {
-    /// The inner `None` stands for no limit.
-    pub(crate) max_body: Option<Spanned<Option<u64>>>,
-    pub(crate) body_timeout: Option<Spanned<Duration>>,
-    pub(crate) response_timeout: Option<Spanned<Duration>>,
-    pub(crate) tunnel_timeout: Option<Spanned<Duration>>,
-}
-
-impl LimitsSource {
-    pub(super) const KEYS: [&'static str; 4] =
-        ["max_body", "body_timeout", "response_timeout", "tunnel_timeout"];
-
-    pub(super) fn read(fields: &mut MappingReader<'_, '_>) -> LimitsSource {
-        LimitsSource {
-            max_body: fields.parsed("max_body", scalar::body_limit),
-            body_timeout: fields.parsed("body_timeout", scalar::timeout),
-            response_timeout: fields.parsed("response_timeout", scalar::timeout),
-            tunnel_timeout: fields.parsed("tunnel_timeout", scalar::timeout),
-        }
-    }
+    pub(crate) limits: LimitsWritten,
 }
 
 /// `http_routes:` or `rules:`, a list.
@@ -101,6 +77,12 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
     }
     let hosts = fields.field("host", |decoder, node| Some(decoder.parsed_many(node, pattern::host)));
     let path = fields.parsed("path_prefix", pattern::path_prefix);
+    if let Some(path) = path.as_ref().filter(|path| path.value.contains('*')) {
+        let message = "`*` in `path_prefix` stands for itself";
+        let hint =
+            "a prefix takes whole segments: `/users` takes `/users/7`, and no rule takes a part of one";
+        fields.decoder.report.warning(Some(path.span), message, hint);
+    }
     let methods = fields.field("methods", |decoder, node| Some(decoder.parsed_many(node, pattern::method)));
     let in_the_clear = fields.flag("in_the_clear");
     let access_log = fields.field("access_log", Decoder::flag).is_none_or(|flag| flag.value);
@@ -157,7 +139,7 @@ fn action(fields: &mut MappingReader<'_, '_>, whole: bool) -> Option<ActionSourc
     if let [(own @ ("redirect" | "respond" | "drop"), _)] = written[..] {
         let why = format!("means nothing beside `{own}`");
         fields.not_here(&PROXY_ONLY, &why, "leave it out");
-        fields.not_here(&LimitsSource::KEYS, &why, "leave it out");
+        fields.not_here(LimitsWritten::KEYS, &why, "leave it out");
     }
     let strip_at = fields.at("strip_path_prefix");
     let pass_host = fields.flag("pass_host");
@@ -166,7 +148,7 @@ fn action(fields: &mut MappingReader<'_, '_>, whole: bool) -> Option<ActionSourc
         let message = "`strip_path_prefix` means nothing without a `path_prefix`";
         fields.decoder.report.error_hint(span, message, "add the `path_prefix` to be taken off");
     }
-    let limits = LimitsSource::read(fields);
+    let limits = LimitsWritten::read(fields);
     let upstream = upstream_use(fields, true);
     if written.len() != 1 {
         return None;
@@ -205,8 +187,8 @@ fn pass(fields: &mut MappingReader<'_, '_>) -> Option<ActionSource> {
             return name.map(UpstreamUse::Named);
         }
         let targets = decoder.parsed_many(node, target::target);
-        let policy = UpstreamPolicySource::default();
-        Some(UpstreamUse::Inline(Inline { span, targets, tls: None, connect_timeout: None, policy }))
+        let (settings, policy) = (UpstreamWritten::default(), UpstreamPolicySource::default());
+        Some(UpstreamUse::Inline(Inline { span, targets, tls: None, settings, policy }))
     });
     if let Some(UpstreamUse::Named(_)) = one {
         fields.not_here(
@@ -215,12 +197,12 @@ fn pass(fields: &mut MappingReader<'_, '_>) -> Option<ActionSource> {
             "write it at the upstream itself",
         );
     }
-    let connect_timeout = fields.parsed("connect_timeout", scalar::timeout);
+    let settings = in_place(fields);
     let policy = UpstreamPolicySource::read_in_place(fields, false);
     let send_proxy_protocol = send_proxy_protocol(fields);
     let idle_timeout = fields.parsed("tunnel_timeout", scalar::timeout);
     let upstream = match one? {
-        UpstreamUse::Inline(inline) => UpstreamUse::Inline(Inline { connect_timeout, policy, ..inline }),
+        UpstreamUse::Inline(inline) => UpstreamUse::Inline(Inline { settings, policy, ..inline }),
         named => named,
     };
     Some(ActionSource::Pass(PassSource { upstream, send_proxy_protocol, idle_timeout }))

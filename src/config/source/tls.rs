@@ -1,13 +1,12 @@
 //! `tls` of a listener as written: certificates, versions, client authentication.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned};
-use crate::config::plan::{CertificateFiles, ClientAuthMode, TlsVersion};
+use crate::config::plan::{CertificateFiles, ClientAuthMode, TlsWritten};
 use crate::config::syntax::{Node, Value};
-use crate::config::values::{ValueError, scalar};
+use crate::config::values::ValueError;
 
 /// The keys of `tls` on a listener.
 pub(crate) struct TlsSource {
@@ -16,9 +15,8 @@ pub(crate) struct TlsSource {
     pub(crate) names_none: bool,
     pub(crate) certificates: Vec<CertificateWritten>,
     pub(crate) default_certificate: Option<CertificateWritten>,
-    pub(crate) min_version: Option<Spanned<TlsVersion>>,
     pub(crate) client_auth: Option<ClientAuthWritten>,
-    pub(crate) handshake_timeout: Option<Spanned<Duration>>,
+    pub(crate) settings: TlsWritten,
 }
 
 /// One entry of `certificates`.
@@ -55,13 +53,8 @@ pub(super) fn listener_tls(fields: &mut MappingReader<'_, '_>) -> Option<TlsSour
             names_none,
             certificates: certificates.unwrap_or_default(),
             default_certificate,
-            min_version: fields.parsed("min_version", |text| match text {
-                "1.2" => Ok(TlsVersion::V12),
-                "1.3" => Ok(TlsVersion::V13),
-                _ => Err(ValueError::hint("is not a version that is spoken", "write \"1.2\" or \"1.3\"")),
-            }),
             client_auth: fields.field("client_auth", client_auth),
-            handshake_timeout: fields.parsed("handshake_timeout", scalar::timeout),
+            settings: TlsWritten::read(&mut fields),
         };
         let before = fields.decoder.report.count();
         fields.close();

@@ -1,39 +1,36 @@
 //! The keys at the top of a file.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::listener::{self, ListenerSource, ProtocolSource};
 use super::rule::{self, RuleSource};
 use super::upstream::{self, UpstreamSource};
 use crate::config::decode::{Decoder, MappingReader};
-use crate::config::diagnostics::{Report, Spanned};
+use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::plan::{
-    AccessLog, AccessLogFormat, AccessLogTo, InternalBind, LogFormat, LogLevel, Secret,
+    AccessLog, AccessLogFormat, AccessLogTo, GlobalSettings, GlobalWritten, InternalBind, Secret,
 };
 use crate::config::syntax::{Node, Value, mask_secret};
-use crate::config::values::{ValueError, scalar, target};
+use crate::config::values::{ValueError, target};
 
 /// All files together.
 #[derive(Default)]
 pub(crate) struct Source {
-    pub(crate) log_level: Option<Spanned<LogLevel>>,
-    pub(crate) log_format: Option<Spanned<LogFormat>>,
+    /// Settings of all files so far, and defaults.
+    pub(crate) settings: GlobalSettings,
+    /// The place of each key that only one file may set.
+    set: HashMap<&'static str, Span>,
     /// The inner `None` stands for `off`.
     pub(crate) access_log: Option<Spanned<Option<AccessLog>>>,
-    pub(crate) workers: Option<Spanned<usize>>,
-    pub(crate) max_connections: Option<Spanned<usize>>,
-    pub(crate) shutdown_timeout: Option<Spanned<Duration>>,
     pub(crate) internal_api: Option<Spanned<InternalSource>>,
-    /// The inner `None` stands for a wrong value, which was reported.
-    http_config: Option<Spanned<Option<ListenerSource>>>,
+    http_config: Option<ListenerSource>,
     /// The rules of every file's `http_routes`, and the place of the first.
     http_routes: Option<Spanned<Vec<RuleSource>>>,
-    tcp: Option<Spanned<ListenerSource>>,
+    tcp: Option<ListenerSource>,
     pub(crate) listeners: Vec<ListenerSource>,
     pub(crate) upstreams: Vec<UpstreamSource>,
-    pub(crate) watch: Option<Spanned<bool>>,
     /// Every file that was read, in order.
     pub(crate) files: Vec<PathBuf>,
     /// Services that are not served as they ask to be, because their dialect has rejected them.
@@ -57,32 +54,29 @@ impl Source {
         };
         // These keys hold anchors.
         fields.ignore(|key| key.starts_with("x-"));
-        let level = fields.parsed("log_level", scalar::log_level);
-        once(&mut self.log_level, level, "log_level", fields.decoder.report);
-        let format = fields.parsed("log_format", scalar::log_format);
-        once(&mut self.log_format, format, "log_format", fields.decoder.report);
-        let access = fields.field("access_log", access_log);
-        once(&mut self.access_log, access, "access_log", fields.decoder.report);
-        let workers = fields.parsed("workers", scalar::worker_count);
-        once(&mut self.workers, workers, "workers", fields.decoder.report);
-        let connections = fields.parsed("max_connections", scalar::connection_count);
-        once(&mut self.max_connections, connections, "max_connections", fields.decoder.report);
-        let shutdown = fields.parsed("shutdown_timeout", scalar::duration);
-        once(&mut self.shutdown_timeout, shutdown, "shutdown_timeout", fields.decoder.report);
-        let watch = fields.field("watch", Decoder::flag);
-        once(&mut self.watch, watch, "watch", fields.decoder.report);
-        let internal = fields.field("internal_api", internal_api);
-        once(&mut self.internal_api, internal, "internal_api", fields.decoder.report);
+        self.refuse_twice(&mut fields);
+        self.settings = self.settings.with(&GlobalWritten::read(&mut fields));
+        self.access_log = self.access_log.take().or(fields.field("access_log", access_log));
+        self.internal_api = self.internal_api.take().or(fields.field("internal_api", internal_api));
         self.read_listeners(&mut fields);
         self.upstreams.extend(fields.field("upstreams", upstream::upstreams).unwrap_or_default());
         fields.close();
     }
 
+    /// Reports keys that an earlier file has set, and that only one file may set.
+    fn refuse_twice(&mut self, fields: &mut MappingReader<'_, '_>) {
+        for key in GlobalWritten::KEYS.iter().chain(&["access_log", "internal_api", "http_config", "tcp"]) {
+            let Some(span) = fields.at(key) else { continue };
+            if let Some(first) = self.set.insert(key, span) {
+                let report = &mut *fields.decoder.report;
+                let first = report.place(first);
+                report.error_hint(span, format!("`{key}` is set in two files"), format!("first at {first}"));
+            }
+        }
+    }
+
     fn read_listeners(&mut self, fields: &mut MappingReader<'_, '_>) {
-        let key = fields.at("http_config");
-        let http = fields.field("http_config", listener::http_config);
-        let http = key.map(|span| Spanned { value: http, span });
-        once(&mut self.http_config, http, "http_config", fields.decoder.report);
+        self.http_config = self.http_config.take().or(fields.field("http_config", listener::http_config));
         let key = fields.at("http_routes");
         let rules = fields.field("http_routes", rule::rules);
         match (key, rules, &mut self.http_routes) {
@@ -90,41 +84,25 @@ impl Source {
             (Some(span), Some(value), before) => *before = Some(Spanned { value, span }),
             _ => {}
         }
-        let key = fields.at("tcp");
-        let tcp = fields.field("tcp", listener::tcp);
-        let tcp = key.zip(tcp).map(|(span, value)| Spanned { value, span });
-        once(&mut self.tcp, tcp, "tcp", fields.decoder.report);
+        self.tcp = self.tcp.take().or(fields.field("tcp", listener::tcp));
         self.listeners.extend(fields.field("listeners", listener::listeners).unwrap_or_default());
     }
 
     /// Called after the last file: the short forms become listeners like the others, in front of them.
     pub(crate) fn join_short_forms(&mut self, report: &mut Report) {
-        let mut http = self.http_config.take().map(|http| http.value);
-        let tcp = self.tcp.take().map(|tcp| tcp.value);
+        let mut http = self.http_config.take();
         match (&mut http, self.http_routes.take()) {
-            (Some(Some(ListenerSource { protocol: ProtocolSource::Http(http), .. })), Some(routes)) => {
+            (Some(ListenerSource { protocol: ProtocolSource::Http(http), .. }), Some(routes)) => {
                 http.rules = routes.value;
             }
-            (None, Some(routes)) => {
+            (None, Some(routes)) if !self.set.contains_key("http_config") => {
                 let hint = "add for example `http_config: { port: \":8021\" }`";
                 report.error_hint(routes.span, "`http_routes` stands without `http_config`", hint);
             }
             _ => {}
         }
         let long = std::mem::take(&mut self.listeners);
-        self.listeners = http.flatten().into_iter().chain(tcp).chain(long).collect();
-    }
-}
-
-/// Sets a key that only one file may set.
-fn once<T>(slot: &mut Option<Spanned<T>>, new: Option<Spanned<T>>, name: &str, report: &mut Report) {
-    match (&slot, new) {
-        (Some(first), Some(new)) => {
-            let first = report.place(first.span);
-            report.error_hint(new.span, format!("`{name}` is set in two files"), format!("first at {first}"));
-        }
-        (None, Some(new)) => *slot = Some(new),
-        (_, None) => {}
+        self.listeners = http.into_iter().chain(self.tcp.take()).chain(long).collect();
     }
 }
 
@@ -141,7 +119,8 @@ fn access_log(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Option<Ac
     let format = fields.parsed("format", |text| match text {
         "json" => Ok(AccessLogFormat::Json),
         "combined" => Ok(AccessLogFormat::Combined),
-        _ => Err(ValueError::hint("is not a format of an access log", "write json or combined")),
+        "human" => Ok(AccessLogFormat::Human),
+        _ => Err(ValueError::hint("is not a format of an access log", "write json, combined or human")),
     });
     fields.close();
     let format = format.map_or(AccessLogFormat::Json, |format| format.value);
@@ -173,8 +152,14 @@ fn internal_api(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Interna
     let token = fields.field("token", |decoder, node| {
         mask_secret(&node, decoder.report);
         let text = decoder.text(node)?;
+        if text.text.is_empty() {
+            let message = format!("the token is empty: {}", text.shown());
+            let hint = "give the variable or the file a value, or leave `token` out";
+            decoder.report.error_hint(text.span, message, hint);
+            return None;
+        }
         // A client can send only these characters (RFC 6750, 2.1). The message does not quote the token.
-        if text.text.is_empty() || !text.text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if !text.text.bytes().all(|byte| byte.is_ascii_graphic()) {
             decoder.report.error(text.span, "a token is made of visible ASCII characters, without spaces");
             return None;
         }

@@ -1,12 +1,13 @@
 //! Upstreams as written: under `upstreams:`, and in place by `target:` or `targets:`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::upstream_policy::UpstreamPolicySource;
 use crate::config::decode::{Decoder, MappingReader, Text};
 use crate::config::diagnostics::{Span, Spanned};
-use crate::config::plan::UpstreamTls;
+use crate::config::keys::ReadKey;
+use crate::config::keys::shape::TIMEOUT;
+use crate::config::plan::{UpstreamTls, UpstreamWritten};
 use crate::config::syntax::{Node, Value};
 use crate::config::values::target::{self, TargetText};
 use crate::config::values::{balance, scalar};
@@ -16,9 +17,7 @@ pub(crate) struct UpstreamSource {
     pub(crate) name: Spanned<Arc<str>>,
     pub(crate) targets: Vec<Spanned<TargetText>>,
     pub(crate) tls: Option<Spanned<UpstreamTls>>,
-    pub(crate) connect_timeout: Option<Spanned<Duration>>,
-    pub(crate) tries: Option<Spanned<usize>>,
-    pub(crate) idle_timeout: Option<Spanned<Duration>>,
+    pub(crate) settings: UpstreamWritten,
     pub(crate) policy: UpstreamPolicySource,
 }
 
@@ -37,7 +36,7 @@ pub(crate) struct Inline {
     pub(crate) span: Span,
     pub(crate) targets: Vec<Spanned<TargetText>>,
     pub(crate) tls: Option<Spanned<UpstreamTls>>,
-    pub(crate) connect_timeout: Option<Spanned<Duration>>,
+    pub(crate) settings: UpstreamWritten,
     pub(crate) policy: UpstreamPolicySource,
 }
 
@@ -70,9 +69,7 @@ fn upstream(decoder: &mut Decoder<'_>, name: Spanned<Arc<str>>, node: Node) -> O
         name,
         targets: fields.field("targets", targets).unwrap_or_default(),
         tls: tls(&mut fields),
-        connect_timeout: fields.parsed("connect_timeout", scalar::timeout),
-        tries: fields.parsed("tries", scalar::tries),
-        idle_timeout: fields.parsed("idle_timeout", scalar::timeout),
+        settings: UpstreamWritten::read(&mut fields),
         policy: UpstreamPolicySource::read(&mut fields),
     };
     fields.close();
@@ -98,8 +95,16 @@ pub(super) fn upstream_use(fields: &mut MappingReader<'_, '_>, with_tls: bool) -
     }
     let targets = one.into_iter().chain(many.into_iter().flatten()).collect();
     let tls = if with_tls { tls(fields) } else { None };
-    let connect_timeout = fields.parsed("connect_timeout", scalar::timeout);
-    Some(UpstreamUse::Inline(Inline { span: span?, targets, tls, connect_timeout, policy }))
+    let settings = in_place(fields);
+    Some(UpstreamUse::Inline(Inline { span: span?, targets, tls, settings, policy }))
+}
+
+/// The settings of an upstream that may stand beside a target in place.
+pub(super) fn in_place(fields: &mut MappingReader<'_, '_>) -> UpstreamWritten {
+    UpstreamWritten {
+        connect_timeout: fields.read("connect_timeout", &TIMEOUT),
+        ..UpstreamWritten::default()
+    }
 }
 
 fn targets(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Spanned<TargetText>>> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::target;
-use super::value_error::ValueError;
+use crate::config::keys::ValueError;
 use crate::config::plan::{Balance, HashKey};
 use crate::http::is_token;
 

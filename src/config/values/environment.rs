@@ -1,8 +1,8 @@
 //! Settings of the environment. They come before those of the files.
 
-use super::value_error::ValueError;
 use crate::config::diagnostics::Report;
 use crate::config::inputs::Inputs;
+use crate::config::keys::ValueError;
 
 /// Prefixes of the variables, without the underscore. If both are set, the first counts.
 const PREFIXES: [&str; 2] = ["SMOLGATE", "LITEPROXY"];

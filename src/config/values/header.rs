@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::target;
-use super::value_error::ValueError;
+use crate::config::keys::ValueError;
 use crate::http::{Name, idn, is_token};
 
 /// The name of a field that a rule may set. A field that frames the message or belongs to the connection (RFC

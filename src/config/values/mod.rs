@@ -6,11 +6,7 @@ pub(crate) mod target;
 
 pub(crate) mod pattern;
 
-pub(crate) mod scalar;
-
 pub(crate) mod environment;
 pub(crate) mod substitution;
 
-mod value_error;
-
-pub(crate) use value_error::ValueError;
+pub(crate) use crate::config::keys::{ValueError, scalar};

@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
-use super::value_error::ValueError;
+use crate::config::keys::ValueError;
 use crate::config::plan::HostPattern;
 use crate::http::{idn, is_token};
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::value_error::ValueError;
 use crate::config::inputs::Inputs;
+use crate::config::keys::ValueError;
 
 /// The message of a failed substitution, and a hint.
 type Missing = (String, Option<String>);

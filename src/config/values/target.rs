@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::pattern;
-use super::value_error::ValueError;
+use crate::config::keys::ValueError;
 use crate::config::plan::{Bind, Scheme, Target, TargetHost};
 
 /// A target as written. If it has no scheme, its user decides which one is meant.
@@ -139,7 +139,9 @@ fn port_number(text: &str) -> Result<u16, ValueError> {
         return Err(ValueError::new("has a `:` and no port behind it"));
     }
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| digits).ok_or(ValueError::new("has a port that is not between 0 and 65535"))
+    let hint = "ports are numbers up to 65535; a listener at port 0 takes a free one";
+    let error = ValueError::hint("has a port that is not between 0 and 65535", hint);
+    text.parse().ok().filter(|_| digits).ok_or(error)
 }
 
 /// An address to listen on: a port alone, `:port`, `address:port`, `localhost:port`. Port 0 is a free one.
@@ -154,7 +156,25 @@ pub(crate) fn bind(text: &str) -> Result<Bind, ValueError> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return port_number(text).map(Bind::Any);
     }
-    if text.contains('/') {
+    if text.contains("://") {
+        return Err(ValueError::hint(
+            "is a URL, and a listener has an address",
+            "write \":8021\" or \"127.0.0.1:8021\"; with the key `tls`, it speaks HTTPS",
+        ));
+    }
+    if text.starts_with("unix:") || text.starts_with('/') {
+        return Err(ValueError::hint(
+            "is a path, and a listener has a TCP address",
+            "write \":8021\"; only the internal API takes \"unix:/path\"",
+        ));
+    }
+    if is_port_mapping(text) {
+        return Err(ValueError::hint(
+            "has two ports",
+            "write the one to listen on; the other one belongs to the command that starts the container",
+        ));
+    }
+    if text.contains('/') || text == "*" {
         return Err(FORMS);
     }
     match host_and_port(text)? {
@@ -168,6 +188,12 @@ pub(crate) fn bind(text: &str) -> Result<Bind, ValueError> {
             "write an address of this machine, or \":port\" for all of them",
         )),
     }
+}
+
+/// Whether a text is like `80:8080`, the ports of a container.
+fn is_port_mapping(text: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.split_once(':').is_some_and(|(outer, inner)| is_number(outer) && is_number(inner))
 }
 
 /// A network or a single address.
@@ -190,6 +216,28 @@ pub(crate) fn server_name(text: &str) -> Result<Arc<str>, ValueError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_says_what_to_write() {
+        for (text, problem, hint) in [
+            ("http://127.0.0.1:80", "is a URL", "\":8021\""),
+            ("https://:443", "is a URL", "with the key `tls`"),
+            ("70000", "not between 0 and 65535", "up to 65535"),
+            (":-1", "not between 0 and 65535", "up to 65535"),
+            ("80:8080", "has two ports", "write the one to listen on"),
+            ("unix:/run/a.sock", "is a path", "only the internal API"),
+            ("/run/a.sock", "is a path", "only the internal API"),
+            ("80/tcp", "is not an address to listen on", "or a port"),
+            ("*", "is not an address to listen on", "or a port"),
+            ("example.com:80", "names a host", "\":port\" for all of them"),
+            ("127.0.0.1", "has no port", "\"127.0.0.1:8021\""),
+        ] {
+            let error = bind(text).unwrap_err();
+            let told = error.problem.contains(problem) && error.hint.unwrap_or_default().contains(hint);
+            assert!(told, "{text}: {error:?}");
+        }
+        assert_eq!(bind(":8080"), Ok(Bind::Any(8080)));
+    }
 
     #[test]
     fn targets() {

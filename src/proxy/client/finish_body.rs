@@ -48,7 +48,7 @@ async fn discard_rest(client: &mut Client, body: &mut Body, unfinished: &mut Unf
             return matches!(ended, Ok(true));
         }
         unfinished.begin(&client.listener_state, &client.handle);
-        let timeout = client.listener_state.snapshot().http().map(|http| http.idle_timeout);
+        let timeout = client.listener_state.snapshot().http().map(|http| http.settings.idle_timeout);
         let Some(timeout) = timeout else { return false };
         if !matches!(wait_for_request(client, timeout).await, IdleEnd::Request) {
             return false;

@@ -11,8 +11,8 @@ pub(in crate::proxy) enum KeepAlive {
     Keep,
     /// smolgate closes the connection, in a way that lets the client read all that it was sent.
     Close,
-    /// smolgate closes the connection at once. The response is cut off and must not look whole, or the client does
-    /// not read.
+    /// smolgate closes the connection at once. The response is cut off and must not look whole, the client does not
+    /// read, or there is no request to answer.
     Cut,
 }
 

@@ -26,16 +26,16 @@ pub(in crate::proxy) async fn read<'a>(exchange: &mut Exchange<'a>) -> Option<Ac
         let Exchange { client, record, .. } = &mut *exchange;
         let now = record.snapshot.worker().now();
         let timeout = match (client.input.is_empty(), begun) {
-            (true, _) => http.idle_timeout,
-            (false, None) => http.header_timeout,
-            (false, Some(begun)) => (begun + http.header_timeout).saturating_duration_since(now),
+            (true, _) => http.settings.idle_timeout,
+            (false, None) => http.settings.header_timeout,
+            (false, Some(begun)) => (begun + http.settings.header_timeout).saturating_duration_since(now),
         };
         if !client.input.is_empty() {
             begun.get_or_insert(now);
             record.begin();
         }
         // One byte more than the limit, so that the parser sees that the head is too long.
-        let fill = client.input.fill(&client.stream, http.head.bytes + 1);
+        let fill = client.input.fill(&client.stream, http.settings.head_bytes_max + 1);
         let fill = client.timer.within(timeout, fill);
         match unfinished.wait(&client.listener_state, &client.handle, fill).await {
             Ok(1..) => {}

@@ -39,7 +39,8 @@ pub(super) fn decide<'a>(
     }
     let snapshot = exchange.snapshot;
     let mut table = snapshot.state.table.borrow_mut();
-    let Some(head) = parse_request(exchange.client.input.unread(), scan, &http.head, &mut table)? else {
+    let Some(head) = parse_request(exchange.client.input.unread(), scan, &http.head_limits(), &mut table)?
+    else {
         return Ok(None);
     };
     let found = look_up(exchange.client, snapshot, http, &head);
@@ -145,7 +146,7 @@ fn act<'a>(exchange: &Exchange<'a>, rule: &'a Rule, head: &RequestHead<'_>) -> A
 
 /// The failure of a body whose announced length is over the limit. None of it is read then.
 fn too_large(proxy: &Proxy, framing: Framing) -> Option<Failure> {
-    let (Framing::Length(length), Some(most)) = (framing, proxy.max_body) else { return None };
+    let (Framing::Length(length), Some(most)) = (framing, proxy.limits.max_body) else { return None };
     let detail = || Detail::Text(format!("{length} bytes announced, {most} allowed"));
     (length > most).then(|| Failure { reason: Reason::BodyTooLarge, detail: detail() })
 }

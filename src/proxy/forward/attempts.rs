@@ -1,14 +1,18 @@
 //! The search for a connection to send a request on: an idle one, a new one, one to another endpoint.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use tracing::Level;
 
 use super::request_head::{rebuild_request_head, request_head};
 use crate::config::plan::{Balance, Proxy, Rule};
 use crate::http::RequestHead;
+use crate::log::repeats::{self, Admitted, Subject};
 use crate::proxy::client::{Exchange, balance_key};
 use crate::proxy::record::Failure;
 use crate::reason::Reason;
-use crate::upstream::{Choice, TargetConnection, Upstream};
+use crate::upstream::{Choice, ConnectError, TargetConnection, Upstream};
 use crate::worker::Buffer;
 
 /// The search for an endpoint that answers.
@@ -72,8 +76,7 @@ impl<'a> Attempts<'a> {
                 return Err(Failure::of_connects(error, upstream.tried_all(choice)));
             }
             self.head = None;
-            let (name, reason) = (upstream.name(), error.reason.code());
-            tracing::info!(upstream = %name, %error, reason, "trying the next target");
+            log_retry(exchange, upstream.name(), &error);
             if let Some(target) = self.take_idle(exchange) {
                 return Ok(target);
             }
@@ -122,5 +125,20 @@ impl<'a> Attempts<'a> {
         let Some(choice) = &self.choice else { return };
         let until = exchange.snapshot.worker().now() + time.min(self.upstream.idle_timeout());
         self.upstream.put_back(choice, target, until);
+    }
+}
+
+/// Logs that a target could not be connected to, and that another one is tried.
+fn log_retry(exchange: &Exchange<'_>, upstream: &Arc<str>, error: &ConnectError) {
+    let (message, listener) = ("trying the next target", &exchange.snapshot.listener().name);
+    let subject = Subject {
+        level: Level::INFO,
+        message,
+        reason: error.reason,
+        listener: listener.clone(),
+        upstream: Some(upstream.clone()),
+    };
+    if let Some(Admitted(repeated)) = repeats::admit(subject) {
+        tracing::info!(reason = error.reason.code(), detail = %error, %listener, %upstream, repeated, "{message}");
     }
 }

@@ -46,8 +46,7 @@ pub(in crate::proxy) async fn run(
         let head = attempts.head(exchange)?;
         exchange.record.target = Some(target.address);
         if exchange.request.framing != Framing::None {
-            // From now on the request cannot be sent again.
-            exchange.body.release(&mut exchange.client.input);
+            exchange.release_head();
         }
         // Pinned, because an `await` alone copies the future once more.
         let outcome = pin!(transfer(exchange, &attempts, &mut target, head)).await;
@@ -86,7 +85,7 @@ fn finish(
     }
     match transferred {
         Transferred { status: 101, .. } => {
-            return Done::Tunnel(tunnel::of_upgrade(exchange, target, attempts.proxy.tunnel_timeout));
+            return Done::Tunnel(tunnel::of_upgrade(exchange, target, attempts.proxy.limits.tunnel_timeout));
         }
         // The target answered before it got the whole request: its connection waits for the rest.
         Transferred { uploaded: false, .. } => {}
@@ -103,7 +102,7 @@ async fn transfer(
     target: &mut TargetConnection,
     mut head: Buffer,
 ) -> Result<Transferred, Failure> {
-    let Exchange { client, snapshot, timer, record, request, body } = exchange;
+    let Exchange { client, snapshot, timer, record, request, body, .. } = exchange;
     let proxy = attempts.proxy;
     let worker = snapshot.worker();
     let mut upload = Transfer {
@@ -111,10 +110,10 @@ async fn transfer(
         from: Incoming { stream: &client.stream, input: &mut client.input, body },
         to: &target.stream,
         timer: &client.timer,
-        timeout: proxy.body_timeout,
+        timeout: proxy.limits.body_timeout,
         chunked: request.framing == Framing::Chunked,
         trailers: request.accepts_trailers,
-        most: proxy.max_body,
+        most: proxy.limits.max_body,
         meter: &record.received,
         counts_reads: true,
         end_follows: false,

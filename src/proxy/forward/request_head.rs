@@ -37,7 +37,7 @@ pub(super) fn rebuild_request_head(
     target: (&str, &str),
 ) -> Result<Buffer, Failure> {
     let gone = || Failure::new(Reason::Internal);
-    let limits = &exchange.snapshot.http().ok_or_else(gone)?.head;
+    let limits = &exchange.snapshot.http().ok_or_else(gone)?.head_limits();
     let mut table = exchange.snapshot.state.table.borrow_mut();
     let input = exchange.client.input.unread();
     let head = parse_request(input, &mut HeadScan::default(), limits, &mut table)?.ok_or_else(gone)?;

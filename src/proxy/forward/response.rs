@@ -78,7 +78,7 @@ impl ResponseReader<'_> {
     async fn fill(&mut self) -> io::Result<usize> {
         let (worker, timer) = (self.record.snapshot.worker(), self.timer);
         // The timeout begins when the request was sent: an upload may take long.
-        let timeout = self.proxy.response_timeout;
+        let timeout = self.proxy.limits.response_timeout;
         let (record, request, began) = (self.record, self.request, worker.now());
         // One byte more than the limit, so that the parser sees that the head is too long.
         let mut fill = pin!(self.input.fill(self.target, HEAD_LIMITS.bytes + 1));
@@ -148,7 +148,7 @@ impl ResponseReader<'_> {
             from: Incoming { stream: self.target, input: self.input, body },
             to: self.client,
             timer: self.timer,
-            timeout: self.proxy.body_timeout,
+            timeout: self.proxy.limits.body_timeout,
             chunked: response.chunked,
             trailers: self.request.accepts_trailers,
             most: None,
@@ -165,7 +165,7 @@ impl ResponseReader<'_> {
     /// Forwards an interim response.
     async fn forward_interim(&self, response: &Response) -> Result<(), Failure> {
         let head = response.head.unread();
-        let timeout = self.proxy.response_timeout;
+        let timeout = self.proxy.limits.response_timeout;
         let written = write_all(self.client, &mut [IoSlice::new(head)], self.timer, timeout).await;
         written.map_err(Failure::of_client)?;
         self.record.sent.add(head.len(), self.record.snapshot.worker().now());

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use tracing::field::{DisplayValue, display};
+
 use crate::http::Refusal;
 use crate::http1::BodyError;
 use crate::reason::Reason;
@@ -41,7 +43,7 @@ impl Misdirection {
     fn explain(self) -> &'static str {
         match self {
             Self::OtherDemands => {
-                "it was opened for another name, of whose clients other certificates are demanded"
+                "other client certificates are required for this host than when it was opened"
             }
             Self::PassedOn => {
                 "it was decrypted here, and connections for this host are passed on as they are"
@@ -167,6 +169,13 @@ impl From<Refusal> for Failure {
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         Self { reason: error.reason, detail: Detail::Connect(error) }
+    }
+}
+
+impl Detail {
+    /// The detail as a field of a line in the log.
+    pub(super) fn shown(&self) -> Option<DisplayValue<&Self>> {
+        (!matches!(self, Self::None)).then(|| display(self))
     }
 }
 

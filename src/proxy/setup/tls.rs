@@ -13,15 +13,15 @@ use crate::proxy::client::{Client, IdleEnd, Unfinished, wait_for_request};
 use crate::tls::{
     Alert, HELLO_BYTES_MAX, HandshakeError, HelloError, HelloScan, Input, Stream, parse_hello, refuse,
 };
-use crate::worker::Semaphore;
+use crate::worker::Slots;
 
 /// Unfinished TLS handshakes that one worker has at most: each holds a TLS session with its buffers. A client whose
 /// hello is not complete is not counted.
 const HANDSHAKES_MAX: usize = 512;
 
 /// The limit on unfinished handshakes of one worker.
-pub fn handshake_limit() -> Semaphore {
-    Semaphore::new(HANDSHAKES_MAX)
+pub fn handshake_limit() -> Slots {
+    Slots::new(HANDSHAKES_MAX)
 }
 
 /// The response to a client that speaks HTTP without TLS, such as a browser with an `http://` URL and the port of
@@ -50,7 +50,7 @@ pub(in crate::proxy) async fn accept_tls(client: Client) -> Option<Inspected> {
     let (listener_state, handle, peer) = (client.listener_state.clone(), client.handle.clone(), client.peer);
     let (timeout, timer) = {
         let snapshot = listener_state.snapshot();
-        let timeout = snapshot.listener().tls.as_ref().map(|tls| tls.handshake_timeout);
+        let timeout = snapshot.listener().tls.as_ref().map(|tls| tls.settings.handshake_timeout);
         (timeout.unwrap_or_default(), snapshot.worker().timer())
     };
     let attempt = async { Ok(attempt(client).await) };

@@ -1,8 +1,8 @@
 //! A body that is read, and the account of how much of it was read.
 //!
-//! Reading from a peer and accounting for the bytes are one method here, without an await between them. So a future
-//! that is dropped inside a body leaves a valid state. The rest of the body can be read from there, and no byte of
-//! the next message.
+//! Bytes that were read stay in the client's [`Input`] until `decode` has accounted for them. Only a splice takes
+//! bytes past the input, and it reads and accounts in one poll. So a future that is dropped at any await leaves a
+//! valid state. The rest of the body can be read from there, and no byte of the next message.
 
 use std::future::poll_fn;
 use std::io;

@@ -7,7 +7,7 @@ use rustls::crypto::aws_lc_rs;
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::plan::{ClientAuthMode, TlsVersion};
+use crate::config::plan::{ClientAuthMode, TlsSettings};
 
 const NOWHERE: &str = "smolgate.yml";
 
@@ -52,9 +52,8 @@ fn load_after(
     let tls = ListenerTls {
         certificates,
         default_certificate: default,
-        min_version: TlsVersion::V12,
         client_auth: None,
-        handshake_timeout: Duration::from_secs(1),
+        settings: TlsSettings::default(),
     };
     let mut problems = Vec::new();
     let all = Certificates::load(&tls, &aws_lc_rs::default_provider(), before, &mut problems);

@@ -14,7 +14,7 @@ use super::connection::TargetConnection;
 use super::own::{self, LeadsBack};
 use crate::config::plan::Target;
 use crate::reason::Reason;
-use crate::tls::{Connector, Input, Stream};
+use crate::tls::{self, Connector, Input, Stream};
 use crate::upstream::names::ResolvedName;
 use crate::worker::{TcpStream, Worker};
 
@@ -89,10 +89,11 @@ pub struct ConnectError {
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.address {
-            Some(address) => write!(f, "{address}: {}", self.error),
-            None => self.error.fmt(f),
+        if let Some(address) = self.address {
+            write!(f, "{address}: ")?;
         }
+        self.error.fmt(f)?;
+        tls::advice(&self.error).map_or(Ok(()), |advice| write!(f, "; {advice}"))
     }
 }
 

@@ -81,9 +81,7 @@ mod tests {
             origin: Origin { file: "smolgate.yml".into(), line: 1, column: 1 },
             targets: [(80, Scheme::Http), (443, Scheme::Https)].map(target).into(),
             tls: UpstreamTls { ca: Some(ca.into()), ..UpstreamTls::default() },
-            connect_timeout: Duration::from_secs(1),
-            tries: 1,
-            idle_timeout: Duration::from_secs(1),
+            settings: plan::UpstreamSettings::default(),
             policy: plan::UpstreamPolicy::default(),
         };
         let plan = Plan { upstreams: vec![upstream], ..Plan::empty() };

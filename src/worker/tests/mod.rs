@@ -12,6 +12,7 @@ mod shares;
 mod streams;
 mod tasks;
 mod timers;
+mod traits;
 #[cfg(all(target_os = "linux", not(portable)))]
 mod transfers;
 mod wakes;

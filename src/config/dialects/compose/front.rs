@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::conflicts;
+use super::foreign;
 use super::gate;
 use super::listeners::{self, Compose, Https};
 use super::networks::NetworkMap;
@@ -46,9 +47,9 @@ pub(crate) fn read(
         }
     }
     rejected.extend(conflicts::reject(&mut all, reader.report));
-    if let Some(value) = access_log(reader.inputs) {
-        source.access_log = Some(Spanned { value, span });
-    }
+    let from_environment = access_log(reader.inputs).map(|value| Spanned { value, span });
+    let written = from_environment.or_else(|| source.access_log.take());
+    source.access_log = Some(written.unwrap_or(Spanned { value: Some(ACCESS_LOG), span }));
     let http_port = port(&mut reader, "HTTP_PORT");
     source.files.append(&mut reader.files);
     source.rejected_services = rejected.len();
@@ -58,7 +59,7 @@ pub(crate) fn read(
 /// Warns of a project without a route. The hint for services for another proxy says how to write theirs.
 fn nothing_is_routed(reader: &mut Reader<'_>, project: &Project) {
     let message = "no service here has a label `smolgate.host`: nothing is routed";
-    let hint = service::hint_for_another_proxy(reader, project)
+    let hint = foreign::hint(reader, project)
         .unwrap_or_else(|| "add `labels: { smolgate.host: NAME, smolgate.port: PORT }` to one".to_owned());
     reader.report.warning(Some(project.span), message, hint);
 }
@@ -78,6 +79,23 @@ pub(super) fn describe(
     let projects = projects(files, &mut reader);
     let (project, service) = NetworkMap::new(&reader, &projects).gate()?;
     gate::describe(&mut reader, &projects[project], service)
+}
+
+/// The services with labels of the gate in the place of those for another proxy. A service that is broken is an error.
+pub(super) fn adapt(
+    name: &str,
+    files: Vec<Vec<ConfigFile>>,
+    inputs: &dyn Inputs,
+    report: &mut Report,
+) -> Option<String> {
+    let mut reader = Reader::new(report, inputs);
+    let projects = projects(files, &mut reader);
+    for fault in
+        projects.iter().flat_map(|project| &project.services).filter_map(|service| service.broken.as_ref())
+    {
+        reader.report.error_hint(fault.span, fault.message.as_str(), fault.hint.as_str());
+    }
+    foreign::page(&reader, foreign::named(name)?, &projects)
 }
 
 fn https(reader: &mut Reader<'_>) -> Https {
@@ -102,6 +120,9 @@ fn https(reader: &mut Reader<'_>) -> Https {
 
 /// The default folder of certificates, relative to where the gate was started.
 const CERTIFICATES: &str = "./certs";
+
+/// The access log by default: lines for `docker compose logs`.
+const ACCESS_LOG: AccessLog = AccessLog { to: AccessLogTo::Stdout, format: AccessLogFormat::Human };
 
 /// The access log of the environment: `stdout`, `off` or a path.
 fn access_log(inputs: &dyn Inputs) -> Option<Option<AccessLog>> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::route::Route;
 use super::rules::{self, Side};
 use crate::config::diagnostics::{Report, Span, Spanned};
-use crate::config::plan::{Bind, CertificateFiles, RedirectToHttps};
+use crate::config::plan::{Bind, CertificateFiles, RedirectToHttps, TlsWritten};
 use crate::config::source::{
     ActionSource, CertificateWritten, HttpSource, ListenerSource, ProtocolSource, RuleSource, TlsSource,
 };
@@ -100,9 +100,8 @@ fn empty_tls(span: Span) -> TlsSource {
         names_none: true,
         certificates: Vec::new(),
         default_certificate: None,
-        min_version: None,
         client_auth: None,
-        handshake_timeout: None,
+        settings: TlsWritten::default(),
     }
 }
 

@@ -18,6 +18,8 @@ mod conflicts;
 mod listeners;
 mod rules;
 
+mod foreign;
+
 mod service;
 
 mod networks;
@@ -34,7 +36,7 @@ mod project;
 mod patterns;
 mod rejection;
 
-use super::dialect::{Dialect, FileOption};
+use super::dialect::{Dialect, FileOption, ForeignLabels};
 
 /// The row of the table.
 pub(super) const DIALECT: Dialect = Dialect {
@@ -49,6 +51,8 @@ pub(super) const DIALECT: Dialect = Dialect {
         default_variable: files::LIST,
         expand: files::expand,
     }),
+    schema: labels::schema,
     describe: Some(front::describe),
+    foreign: Some(ForeignLabels { names: &foreign::NAMES, adapt: front::adapt }),
     read: front::read,
 };

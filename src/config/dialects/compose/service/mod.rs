@@ -1,6 +1,5 @@
 //! One service: its labels become routes.
 
-mod foreign;
 mod routes;
 
 mod draft;
@@ -10,5 +9,5 @@ mod targets;
 mod ports;
 mod values;
 
-pub(super) use foreign::hint as hint_for_another_proxy;
+pub(super) use ports::infer as infer_port;
 pub(super) use routes::of as routes_of;

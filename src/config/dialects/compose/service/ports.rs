@@ -18,7 +18,11 @@ pub(super) fn port(text: &str) -> Result<u16, ValueError> {
 }
 
 /// The only TCP port of `expose` and `ports`. `span` is the place of errors.
-pub(super) fn infer(reader: &Reader<'_>, service: &Node, span: Span) -> Result<u16, LabelError> {
+pub(in crate::config::dialects::compose) fn infer(
+    reader: &Reader<'_>,
+    service: &Node,
+    span: Span,
+) -> Result<u16, LabelError> {
     let mut found = BTreeSet::new();
     for (key, read) in [("expose", exposed as fn(&Reader<'_>, &Node) -> Ports), ("ports", published)] {
         match service.get(key).map(|node| &node.value) {

@@ -1,15 +1,15 @@
 //! The labels for the gate on a service, grouped by route.
 
-use super::project::{LabelError, pairs};
 use crate::config::diagnostics::{Span, Spanned, did_you_mean, quoted};
+use crate::config::dialects::compose::project::{LabelError, pairs};
 use crate::config::syntax::{Node, Value};
 
 /// Prefixes of labels, before the first dot. If two labels set the same key, the first prefix counts.
-pub(super) const PREFIXES: [&str; 2] = ["smolgate", "liteproxy"];
+pub(in crate::config::dialects::compose) const PREFIXES: [&str; 2] = ["smolgate", "liteproxy"];
 
 /// The meaning of a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Key {
+pub(in crate::config::dialects::compose) enum Key {
     Host,
     Port,
     PortHttp,
@@ -23,7 +23,7 @@ pub(super) enum Key {
 
 /// The routes that a label has a meaning for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum With {
+pub(in crate::config::dialects::compose) enum With {
     Any,
     /// Routes without `passthrough`.
     Requests,
@@ -33,7 +33,7 @@ pub(super) enum With {
 
 /// Every label: its name, its meaning, and the routes that it goes with. A new key of rules becomes a label by a
 /// row. The first name of a key is the one that messages list.
-const KEYS: [(&str, Key, With); 28] = [
+pub(super) const KEYS: [(&str, Key, With); 28] = [
     ("host", Key::Host, With::Any),
     ("port", Key::Port, With::Any),
     ("port.http", Key::PortHttp, With::Connections),
@@ -77,14 +77,14 @@ impl Key {
 
 /// One label.
 #[derive(Clone, Debug)]
-pub(super) struct Label {
-    pub(super) key: Key,
+pub(in crate::config::dialects::compose) struct Label {
+    pub(in crate::config::dialects::compose) key: Key,
     /// The name in the table.
-    pub(super) word: &'static str,
-    pub(super) with: With,
+    pub(in crate::config::dialects::compose) word: &'static str,
+    pub(in crate::config::dialects::compose) with: With,
     /// The place of its name.
-    pub(super) span: Span,
-    pub(super) value: Node,
+    pub(in crate::config::dialects::compose) span: Span,
+    pub(in crate::config::dialects::compose) value: Node,
     source: LabelSource,
 }
 
@@ -99,36 +99,36 @@ struct LabelSource {
 
 /// The labels of one route.
 #[derive(Clone, Debug)]
-pub(super) struct Labels {
+pub(in crate::config::dialects::compose) struct Labels {
     /// `api` of `smolgate.api.host`; `None` for `smolgate.host`.
-    pub(super) route: Option<String>,
-    pub(super) labels: Vec<Label>,
+    pub(in crate::config::dialects::compose) route: Option<String>,
+    pub(in crate::config::dialects::compose) labels: Vec<Label>,
     /// Errors of labels with our prefix and an unknown key.
-    pub(super) faults: Vec<LabelError>,
+    pub(in crate::config::dialects::compose) faults: Vec<LabelError>,
     /// Labels with two different values: the label that does not count, and the place of the one that does.
-    pub(super) conflicting: Vec<(Spanned<String>, Span)>,
+    pub(in crate::config::dialects::compose) conflicting: Vec<(Spanned<String>, Span)>,
 }
 
 impl Labels {
-    pub(super) fn get(&self, key: Key) -> Option<&Label> {
+    pub(in crate::config::dialects::compose) fn get(&self, key: Key) -> Option<&Label> {
         self.labels.iter().find(|label| label.key == key)
     }
 
     /// Whether the target gets the client's Host if no label says so. It does for `smolgate.host`, because most
     /// services compare Host with their own name or with `Origin`. `liteproxy.host` keeps what it always meant.
-    pub(super) fn passes_host(&self) -> bool {
+    pub(in crate::config::dialects::compose) fn passes_host(&self) -> bool {
         self.get(Key::Host).is_some_and(|host| host.source.prefix == 0)
     }
 
     /// Whether these are labels without a route of their own: they say where the routes with names lead.
-    pub(super) fn only_lend(&self) -> bool {
+    pub(in crate::config::dialects::compose) fn only_lend(&self) -> bool {
         self.route.is_none()
             && self.faults.is_empty()
             && self.labels.iter().all(|label| label.key.is_of_target())
     }
 
     /// These labels, and those of the plain route that say where it leads, unless these name a port or a target.
-    pub(super) fn with_target_of(&self, plain: Option<&Labels>) -> Labels {
+    pub(in crate::config::dialects::compose) fn with_target_of(&self, plain: Option<&Labels>) -> Labels {
         let mut labels = self.clone();
         let has_own = labels.get(Key::Port).is_some() || labels.get(Key::Target).is_some();
         if let Some(plain) = plain.filter(|_| !has_own) {
@@ -141,7 +141,7 @@ impl Labels {
     }
 
     /// The place of the first label.
-    pub(super) fn span(&self) -> Option<Span> {
+    pub(in crate::config::dialects::compose) fn span(&self) -> Option<Span> {
         let own = self.labels.iter().map(|label| label.span);
         own.chain(self.faults.iter().map(|fault| fault.span)).next()
     }
@@ -149,7 +149,7 @@ impl Labels {
 
 /// The routes of a service: the plain one first, then by first mention. The labels of `deploy` count only where
 /// the service has none.
-pub(super) fn read(service: &Node) -> (Vec<Labels>, Vec<LabelError>) {
+pub(in crate::config::dialects::compose) fn read(service: &Node) -> (Vec<Labels>, Vec<LabelError>) {
     let places = places(service);
     let mut routes: Vec<Labels> = Vec::new();
     let mut faults = Vec::new();
@@ -181,7 +181,7 @@ fn places(service: &Node) -> [Option<&Node>; 2] {
 }
 
 /// Labels with a misspelt prefix or key of ours, and the correction.
-pub(super) fn misspelled(service: &Node) -> Vec<(Spanned<String>, String)> {
+pub(in crate::config::dialects::compose) fn misspelled(service: &Node) -> Vec<(Spanned<String>, String)> {
     let labels = places(service).into_iter().flatten().flat_map(pairs);
     let slip = |(name, _): (Spanned<String>, Node)| {
         let (word, rest) = name.value.split_once(['.', '_', '-'])?;

@@ -1,25 +1,25 @@
-//! A bound on handshakes that are not finished, on one worker.
+//! A bounded number of slots. A new holder never waits: if all slots are taken, the holder that has waited longest
+//! loses its slot.
 //!
-//! Each holds a TLS state with its buffers while its client is silent. A new one never waits: when all slots
-//! are taken, the handshake that has waited longest for its client ends. Clients that stall take slots from
-//! each other then, and one that answers within a round trip keeps its own. The processor needs no bound: a
-//! worker calculates for one handshake at a time.
+//! The handshakes of a worker hold such slots. Each has a TLS state with its buffers while its client is silent.
+//! Clients that stall take slots from each other, and a client that answers within a round trip keeps its own. The
+//! processor needs no bound: a worker calculates for one handshake at a time.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// So many at once.
-pub struct Semaphore {
+/// A bounded number of slots.
+pub struct Slots {
     most: usize,
     state: Rc<State>,
 }
 
-/// One of the [`Semaphore`]; given back when dropped.
-pub struct SemaphoreGuard {
+/// A slot of [`Slots`]. Dropping it gives it back.
+pub struct Slot {
     state: Rc<State>,
-    /// Its key among those that are held.
+    /// Its key among the slots that are held.
     turn: Cell<u64>,
 }
 
@@ -27,18 +27,18 @@ pub struct SemaphoreGuard {
 struct State {
     /// The next key.
     next: Cell<u64>,
-    /// In the order in which their waits began, with the task to wake when one is lost.
+    /// The slots that are held, in the order in which their waits began, with the task to wake if a slot is lost.
     held: RefCell<BTreeMap<u64, Option<Waker>>>,
 }
 
-impl Semaphore {
-    /// `most` at once.
+impl Slots {
+    /// At most `most` slots are held at the same time.
     pub fn new(most: usize) -> Self {
         Self { most, state: Rc::default() }
     }
 
-    /// A slot, at the expense of the one whose wait began first if all are taken.
-    pub fn take(&self) -> SemaphoreGuard {
+    /// Takes a slot. If all are taken, the holder whose wait began first loses its slot.
+    pub fn take(&self) -> Slot {
         let mut held = self.state.held.borrow_mut();
         let lost = if held.len() >= self.most { held.pop_first() } else { None };
         let turn = self.state.turn();
@@ -47,11 +47,11 @@ impl Semaphore {
         if let Some((_, Some(waker))) = lost {
             waker.wake();
         }
-        SemaphoreGuard { state: self.state.clone(), turn: turn.into() }
+        Slot { state: self.state.clone(), turn: turn.into() }
     }
 }
 
-impl SemaphoreGuard {
+impl Slot {
     /// Starts a new wait for the peer, because smolgate has answered it. Bytes of the peer are no reason, since it
     /// may send a byte at a time.
     pub fn wait_anew(&self) {
@@ -62,7 +62,7 @@ impl SemaphoreGuard {
         }
     }
 
-    /// Ready when another handshake has it.
+    /// Ready when the slot is lost to another holder.
     pub fn poll_lost(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut held = self.state.held.borrow_mut();
         let Some(waker) = held.get_mut(&self.turn.get()) else { return Poll::Ready(()) };
@@ -73,7 +73,7 @@ impl SemaphoreGuard {
     }
 }
 
-impl Drop for SemaphoreGuard {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.state.held.borrow_mut().remove(&self.turn.get());
     }
@@ -91,13 +91,13 @@ mod tests {
     use futures_lite::future::{block_on, poll_once};
     use std::future::poll_fn;
 
-    fn is_lost(slot: &SemaphoreGuard) -> bool {
+    fn is_lost(slot: &Slot) -> bool {
         block_on(poll_once(poll_fn(|cx| slot.poll_lost(cx)))).is_some()
     }
 
     #[test]
     fn the_one_that_has_waited_longest_makes_room() {
-        let slots = Semaphore::new(2);
+        let slots = Slots::new(2);
         let (first, second) = (slots.take(), slots.take());
         assert!(!is_lost(&first) && !is_lost(&second));
         first.wait_anew();
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn one_that_is_given_back_is_nobodys_loss() {
-        let slots = Semaphore::new(1);
+        let slots = Slots::new(1);
         drop(slots.take());
         let held = slots.take();
         assert!(!is_lost(&held));
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_task_that_loses_its_slot_is_woken() {
-        let slots = Semaphore::new(1);
+        let slots = Slots::new(1);
         let slot = slots.take();
         let lost = poll_fn(|cx| slot.poll_lost(cx));
         let take = async { drop(slots.take()) };

@@ -1,0 +1,328 @@
+//! The mappings of the native format, and the keys that are read by hand.
+
+use crate::config::keys::{Form, Row};
+use crate::config::plan::{GlobalWritten, HttpWritten, LimitsWritten, TlsWritten, UpstreamWritten};
+use Form::{Duration, Either, Flag, List, Mapping as Map, Names, Number, OneOrMany, Text, Timeout, Words};
+
+/// A mapping of the configuration.
+pub(crate) struct Mapping {
+    /// The mapping, as messages name it.
+    pub(crate) what: &'static str,
+    /// Keys that are read by hand.
+    by_hand: &'static [&'static [ByHand]],
+    /// Keys that a table of settings has.
+    settings: &'static [fn() -> Vec<Row>],
+}
+
+/// A key, the shape of its value, its default, and one line about it. The default [`REQUIRED`] tells that the key must
+/// be there. It is empty if there is none, or if it depends on other keys.
+type ByHand = (&'static str, Form, &'static str, &'static str);
+
+/// The default of a key that must be there.
+pub(crate) const REQUIRED: &str = "(required)";
+
+impl Mapping {
+    /// All of its keys.
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        let by_hand = self.by_hand.iter().copied().flatten().map(row);
+        by_hand.chain(self.settings.iter().flat_map(|rows| rows())).collect()
+    }
+}
+
+fn row(&(name, form, default, about): &ByHand) -> Row {
+    Row { name, form, default: default.into(), about }
+}
+
+/// The mapping of a whole file, and every mapping.
+pub(crate) fn native() -> (&'static str, &'static [Mapping]) {
+    (MAPPINGS[0].what, MAPPINGS)
+}
+
+const PATH: Form = Text;
+const TEXTS: Form = OneOrMany(&Text);
+const RULES: Form = List(&Map("a rule"));
+const CERTIFICATE: Form = Either(&[PATH, Map("a certificate")]);
+const TARGETS: Form = OneOrMany(&Either(&[Text, Map("a target")]));
+const BALANCE: Form =
+    Either(&[Words(&["round_robin", "least_requests", "random", "strict_round_robin"]), Map("`balance`")]);
+const HEALTH: Form = Either(&[Text, Map("`health`")]);
+const PROXY_VERSION: Form = Words(&["v1", "v2"]);
+/// A port is a number of an address too.
+const ADDRESSES: Form = TEXTS;
+
+const TOP: &[ByHand] = &[
+    (
+        "access_log",
+        Either(&[PATH, Map("an access log")]),
+        "off",
+        "One line per exchange or connection: stdout, a path, off, or { to, format }.",
+    ),
+    (
+        "internal_api",
+        Map("the internal API"),
+        "",
+        "The HTTP API for operators: reload, metrics, health, views.",
+    ),
+    ("http_config", Map("`http_config`"), "", "The short form of an HTTP listener, which is named http."),
+    ("http_routes", RULES, "", "The rules of http_config. The first match wins."),
+    ("tcp", Map("`tcp`"), "", "The short form of a TCP listener, which is named tcp."),
+    (
+        "listeners",
+        List(&Either(&[Map("an HTTP listener"), Map("a TCP listener")])),
+        "",
+        "Listeners, with rules or with a target.",
+    ),
+    ("upstreams", Names(&Map("an upstream")), "", "Upstreams by name. Rules and TCP listeners use them."),
+];
+
+const ACCESS_LOG: &[ByHand] = &[
+    ("to", PATH, REQUIRED, "stdout, a path, or off."),
+    ("format", Words(&["json", "combined"]), "json", "The form of a line."),
+];
+
+const INTERNAL_API: &[ByHand] = &[
+    ("bind", Text, "127.0.0.1:42007", "An address, or unix: and a path. INTERNAL_API_PORT comes before it."),
+    ("token", Text, "", "The token that requests must carry, except those for the health endpoints."),
+];
+
+const LONG: &[ByHand] = &[
+    ("name", Text, REQUIRED, "A unique name, for logs and metrics."),
+    ("bind", ADDRESSES, REQUIRED, "One or many addresses: \":8021\", \"127.0.0.1:8021\", a port."),
+];
+
+const HTTP_PROTOCOL: &[ByHand] =
+    &[("protocol", Words(&["http"]), "http", "http, with rules, or tcp, with a target.")];
+
+const TCP_PROTOCOL: &[ByHand] =
+    &[("protocol", Words(&["tcp"]), REQUIRED, "http, with rules, or tcp, with a target.")];
+
+const SHORT: &[ByHand] =
+    &[("port", ADDRESSES, REQUIRED, "One or many addresses: \":8021\", \"127.0.0.1:8021\", a port.")];
+
+const LISTENER: &[ByHand] = &[
+    ("shutdown_timeout", Duration, "", "As at the top, for this listener alone."),
+    ("tls", Map("`tls` of a listener"), "", "Terminates TLS on this listener."),
+    (
+        "accept_proxy_protocol",
+        TEXTS,
+        "",
+        "Addresses or networks of peers that must announce their client with a PROXY header.",
+    ),
+];
+
+const LONG_HTTP: &[ByHand] = &[("rules", RULES, "", "The rules of the listener. The first match wins.")];
+
+const HTTP: &[ByHand] = &[
+    (
+        "trusted_proxies",
+        TEXTS,
+        "",
+        "Addresses or networks of peers whose X-Forwarded-* and Forwarded fields are trusted.",
+    ),
+    (
+        "redirect_to_https",
+        Either(&[Flag, Map("`redirect_to_https`")]),
+        "false",
+        "Redirects every request to its URL under https: true, or { status, port }.",
+    ),
+];
+
+const TCP: &[ByHand] = &[
+    ("idle_timeout", Timeout, "1h", "How long a connection may be silent in both directions."),
+    SEND_PROXY_PROTOCOL,
+];
+
+const SEND_PROXY_PROTOCOL: ByHand = (
+    "send_proxy_protocol",
+    PROXY_VERSION,
+    "",
+    "Tells the target of a connection that is passed on the address of the client, in a PROXY header.",
+);
+
+/// The upstream of a rule or of a TCP listener.
+const DESTINATION: &[ByHand] = &[
+    ("target", Text, "", "One target: http://host:port, https://host, host:port."),
+    ("targets", TARGETS, "", "Several targets, which are balanced."),
+    ("upstream", Text, "", "The name of an upstream under upstreams."),
+    ("connect_timeout", Timeout, "3s", "How long a connection to one target may take to open."),
+    ("balance", BALANCE, "round_robin", "Which endpoint gets a request."),
+    ("health", HEALTH, "", "Checks each endpoint: a path, tcp, or a mapping."),
+];
+
+const REDIRECT_TO_HTTPS: &[ByHand] = &[
+    ("status", Words(&["301", "308"]), "308", "The status of the redirect."),
+    ("port", Number(1, 65_535), "443", "The port of the TLS listener, as clients reach it."),
+];
+
+const LISTENER_TLS: &[ByHand] = &[
+    ("certificates", OneOrMany(&CERTIFICATE), "", "One or many files or folders, or { cert, key }."),
+    (
+        "default_certificate",
+        CERTIFICATE,
+        "",
+        "The certificate for unknown names. Without it such a handshake fails.",
+    ),
+    ("client_auth", Map("`client_auth`"), "", "The certificates of clients."),
+];
+
+const CERTIFICATES: &[ByHand] = &[
+    ("path", PATH, "", "A .crt or .pem with the .key of the same name beside it, or a folder of them."),
+    ("cert", PATH, "", "A PEM file with the certificate and its chain."),
+    ("key", PATH, "", "A PEM file with the private key."),
+    (
+        "client_auth",
+        Map("`client_auth`"),
+        "",
+        "The certificates of clients, for the names of this certificate.",
+    ),
+];
+
+const CLIENT_AUTH: &[ByHand] = &[
+    ("ca", PATH, REQUIRED, "A PEM file of the authorities for client certificates."),
+    ("mode", Words(&["required", "optional"]), "required", "Whether a client must have a certificate."),
+];
+
+const RULE: &[ByHand] = &[
+    (
+        "name",
+        Text,
+        "",
+        "The name in logs and metrics, unique in its listener. By default, the match in short.",
+    ),
+    ("host", TEXTS, "", "One or many hosts. *. and a name takes exactly one label before it. Default: any."),
+    (
+        "path_prefix",
+        Text,
+        "",
+        "Whole segments of the path: /users takes /users and /users/7. Default: any path.",
+    ),
+    ("methods", TEXTS, "", "One or many methods. Default: any."),
+    ("sticky", Map("`sticky`"), "", "A cookie that keeps each client at its endpoint."),
+    ("in_the_clear", Flag, "false", "Whether redirect_to_https leaves requests of this rule alone."),
+    (
+        "access_log",
+        Flag,
+        "true",
+        "Whether requests and connections of this rule have lines in the access log.",
+    ),
+    (
+        "redirect",
+        Either(&[Text, Map("a redirect")]),
+        "",
+        "Responds with a Location: a URL, a path, or { to, status }.",
+    ),
+    ("respond", Map("a response"), "", "Responds by itself."),
+    (
+        "pass",
+        Either(&[TEXTS, Map("`pass`")]),
+        "",
+        "Passes the whole connection on, byte for byte: host:port, several, or { upstream }.",
+    ),
+    ("drop", Words(&["true"]), "", "Closes the connection without a response."),
+    ("pass_host", Flag, "false", "Whether the target gets the client's Host instead of its own name."),
+    ("strip_path_prefix", Flag, "false", "Whether path_prefix is removed before forwarding."),
+    ("tls", Map("`tls`"), "", "TLS to https:// targets."),
+    SEND_PROXY_PROTOCOL,
+];
+
+const REDIRECT: &[ByHand] = &[
+    ("to", Text, REQUIRED, "A URL or a path. Of a scheme and a host alone, path and query are kept."),
+    ("status", Words(&["301", "302", "303", "307", "308"]), "308", "The status of the redirect."),
+];
+
+const RESPONSE: &[ByHand] = &[
+    ("status", Number(200, 599), "200", "The status of the response."),
+    ("headers", Names(&TEXTS), "", "Names of fields and their values."),
+    ("body", Text, "", "The body, at most 1MiB."),
+];
+
+const PASS: &[ByHand] = &[("upstream", Text, REQUIRED, "The name of an upstream under upstreams.")];
+
+const UPSTREAM: &[ByHand] = &[
+    ("targets", TARGETS, REQUIRED, "One or many targets. Each is text or { target, weight, backup }."),
+    ("balance", BALANCE, "round_robin", "Which endpoint gets a request."),
+    ("sticky", Map("`sticky`"), "", "A cookie that keeps each client at its endpoint."),
+    (
+        "eject",
+        Either(&[Flag, Map("`eject`")]),
+        "true",
+        "An endpoint that fails gets no requests for a while.",
+    ),
+    ("health", HEALTH, "", "Checks each endpoint: a path, tcp, or a mapping."),
+    ("slow_start", Duration, "0s", "How long the share of an endpoint that came back grows."),
+    ("tls", Map("`tls`"), "", "TLS to https:// targets."),
+];
+
+const TARGET: &[ByHand] = &[
+    ("target", Text, REQUIRED, "One target: http://host:port, https://host, host:port."),
+    ("weight", Number(1, 256), "1", "The share of each address of the target."),
+    ("backup", Flag, "false", "Whether it is used only while no other endpoint is usable."),
+];
+
+const HASH: &[ByHand] = &[
+    ("hash", Text, REQUIRED, "client, header.NAME, cookie.NAME, path, host or sni."),
+    ("bound", Number(100, 10_000), "", "The most open requests of an endpoint, in per cent of its share."),
+];
+
+const STICKY: &[ByHand] = &[("cookie", Text, REQUIRED, "The name of the cookie.")];
+
+const EJECT: &[ByHand] = &[
+    ("failures", Number(1, 1_000), "3", "Failures in a row that eject an endpoint."),
+    ("for", Timeout, "10s", "The first time for which it is ejected."),
+    ("statuses", OneOrMany(&Number(400, 599)), "", "Statuses that count as failures too."),
+];
+
+const HEALTH_CHECK: &[ByHand] = &[
+    ("path", Text, "", "The path to ask for. Without it a connection is enough."),
+    ("method", Words(&["GET", "HEAD"]), "GET", "The method of the request."),
+    ("host", Text, "", "The value of Host. By default that of the target."),
+    ("status", OneOrMany(&Number(200, 599)), "", "Statuses that pass. By default any 2xx."),
+    ("body", Text, "", "A text that the body must hold."),
+    ("port", Number(1, 65_535), "", "Another port than that of the target."),
+    ("interval", Timeout, "5s", "The time from one check to the next."),
+    ("timeout", Timeout, "2s", "The longest time of a check."),
+    ("rise", Number(1, 1_000), "2", "Passed checks in a row after which an endpoint is up."),
+    ("fall", Number(1, 1_000), "3", "Failed checks in a row after which it is down."),
+];
+
+const UPSTREAM_TLS: &[ByHand] = &[
+    ("ca", PATH, "", "A PEM file of authorities to trust instead of those of the system."),
+    ("insecure_skip_verify", Flag, "false", "Accepts any certificate. Every load warns about it."),
+    ("sni", Text, "", "The name to ask for and to verify instead of the target's."),
+];
+
+const HTTP_SETTINGS: &[fn() -> Vec<Row>] = &[HttpWritten::rows, LimitsWritten::rows];
+
+/// Every mapping. The first is a whole file.
+const MAPPINGS: &[Mapping] = &[
+    Mapping { what: "a configuration", by_hand: &[TOP], settings: &[GlobalWritten::rows] },
+    Mapping { what: "an access log", by_hand: &[ACCESS_LOG], settings: &[] },
+    Mapping { what: "the internal API", by_hand: &[INTERNAL_API], settings: &[] },
+    Mapping {
+        what: "an HTTP listener",
+        by_hand: &[LONG, HTTP_PROTOCOL, LISTENER, LONG_HTTP, HTTP],
+        settings: HTTP_SETTINGS,
+    },
+    Mapping { what: "`http_config`", by_hand: &[SHORT, LISTENER, HTTP], settings: HTTP_SETTINGS },
+    Mapping {
+        what: "a TCP listener",
+        by_hand: &[LONG, TCP_PROTOCOL, LISTENER, TCP, DESTINATION],
+        settings: &[],
+    },
+    Mapping { what: "`tcp`", by_hand: &[SHORT, LISTENER, TCP, DESTINATION], settings: &[] },
+    Mapping { what: "`tls` of a listener", by_hand: &[LISTENER_TLS], settings: &[TlsWritten::rows] },
+    Mapping { what: "a certificate", by_hand: &[CERTIFICATES], settings: &[] },
+    Mapping { what: "`client_auth`", by_hand: &[CLIENT_AUTH], settings: &[] },
+    Mapping { what: "`redirect_to_https`", by_hand: &[REDIRECT_TO_HTTPS], settings: &[] },
+    Mapping { what: "a rule", by_hand: &[RULE, DESTINATION], settings: &[LimitsWritten::rows] },
+    Mapping { what: "a redirect", by_hand: &[REDIRECT], settings: &[] },
+    Mapping { what: "a response", by_hand: &[RESPONSE], settings: &[] },
+    Mapping { what: "`pass`", by_hand: &[PASS], settings: &[] },
+    Mapping { what: "an upstream", by_hand: &[UPSTREAM], settings: &[UpstreamWritten::rows] },
+    Mapping { what: "`tls`", by_hand: &[UPSTREAM_TLS], settings: &[] },
+    Mapping { what: "a target", by_hand: &[TARGET], settings: &[] },
+    Mapping { what: "`balance`", by_hand: &[HASH], settings: &[] },
+    Mapping { what: "`sticky`", by_hand: &[STICKY], settings: &[] },
+    Mapping { what: "`eject`", by_hand: &[EJECT], settings: &[] },
+    Mapping { what: "`health`", by_hand: &[HEALTH_CHECK], settings: &[] },
+];

@@ -1,0 +1,11 @@
+//! A JSON Schema of the configuration, for editors.
+//!
+//! Its keys are rows of tables: those of `keys` for simple keys, and those of `mappings` for keys that are read by hand.
+//! `tests/schema.rs` compares them with the keys that the readers ask for.
+
+pub(crate) mod json;
+
+mod mappings;
+
+pub(crate) use json::file;
+pub(crate) use mappings::native;
