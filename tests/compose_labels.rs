@@ -82,6 +82,8 @@ fn interesting(view: &str) -> String {
         "connect_timeout: 3s",
         "tries: 2",
         "balance: round_robin",
+        "hold: 0s",
+        "hold_max: 256",
         "eject: { failures: 3, for: 10s }",
         "pass_host: true",
         "strip_path_prefix: false",

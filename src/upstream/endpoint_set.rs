@@ -26,6 +26,8 @@ pub struct EndpointSet {
     changing: Mutex<()>,
     /// The turn of the strict round robin, of all workers.
     turn: AtomicUsize,
+    /// Requests that wait for an endpoint, of all workers.
+    held: AtomicUsize,
 }
 
 /// One address of a target.
@@ -54,6 +56,7 @@ impl EndpointSet {
             version: AtomicU64::new(0),
             changing: Mutex::default(),
             turn: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
         });
         let observer: Weak<EndpointSet> = Arc::downgrade(&set);
         set.names.iter().flatten().for_each(|name| name.observe(observer.clone()));
@@ -85,6 +88,16 @@ impl EndpointSet {
         for name in self.names.iter().flatten() {
             let _ = name.version(now);
         }
+    }
+
+    /// Counts a request that waits, unless `most` wait already.
+    pub(super) fn begin_hold(&self, most: usize) -> bool {
+        let one_more = |held| (held < most).then_some(held + 1);
+        self.held.fetch_update(Relaxed, Relaxed, one_more).is_ok()
+    }
+
+    pub(super) fn end_hold(&self) {
+        self.held.fetch_sub(1, Relaxed);
     }
 
     /// Takes the next turn of the strict round robin.

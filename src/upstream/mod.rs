@@ -15,9 +15,12 @@
 //! Names are shared by all workers and resolved on threads of their own. Of a request, this module knows only
 //! whether it may use a connection that was used before, and the key by which it is balanced.
 
+mod connect;
+mod hold;
 mod upstream;
 
 mod balance;
+mod budget;
 mod endpoints;
 mod pool;
 mod table;
@@ -33,6 +36,7 @@ mod endpoint_state;
 
 pub use endpoint_set::{EndpointSet, KnownEndpoint};
 pub use endpoint_state::{EndpointState, Standing};
+pub use hold::Hold;
 pub use names::{NameCache, ResolvedName, Resolver, SystemResolver, Unresolved};
 pub use pool::{ConnectError, Pools, TargetConnection};
 pub use table::{UpstreamError, UpstreamTable};

@@ -2,8 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::hash::BuildHasher;
-use std::io;
-use std::net::SocketAddr;
 use std::num::NonZero;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,15 +10,15 @@ use std::time::{Duration, Instant};
 use foldhash::fast::FixedState;
 
 use super::balance::{Balancer, Tried};
+use super::budget::RetryBudget;
 use super::endpoint_set::{EndpointSet, KnownEndpoint};
 use super::endpoint_state::EndpointState;
 use super::endpoints::{Endpoints, Share};
 use super::open_request::{OpenRequest, RequestCount};
-use super::pool::{ConnectError, Destination, ENDPOINTS_MAX, Pool, Pools, Race, TargetConnection};
+use super::pool::{Destination, Pool, Pools, TargetConnection};
 use super::table::{Entry, UpstreamTable};
 use crate::config::plan::{Balance, Scheme, UpstreamId};
 use crate::metrics::{UpstreamCounters, WorkerCounters};
-use crate::worker::Worker;
 
 /// The interval at which the ages of names are looked at, while requests come.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -50,6 +48,7 @@ impl Pools {
             endpoints: RefCell::new(Rc::new(Endpoints::new(0, Vec::new(), Vec::new()))),
             look_at: Cell::new(Instant::now()),
             balancer: Balancer::new(self.number),
+            budget: RetryBudget::default(),
             pools: self.clone(),
         };
         upstream.update();
@@ -61,7 +60,7 @@ impl Pools {
 pub struct Upstream {
     /// Counts of connections that were opened, reused or failed.
     pub counters: Arc<UpstreamCounters>,
-    set: Arc<EndpointSet>,
+    pub(super) set: Arc<EndpointSet>,
     worker_counters: WorkerCounters,
     /// The balance is a plain round robin.
     is_plain: bool,
@@ -70,7 +69,8 @@ pub struct Upstream {
     endpoints: RefCell<Rc<Endpoints>>,
     /// When the ages of the names are looked at next.
     look_at: Cell<Instant>,
-    balancer: Balancer,
+    pub(super) balancer: Balancer,
+    budget: RetryBudget,
     pools: Pools,
 }
 
@@ -81,16 +81,16 @@ pub fn hash_key(key: &[u8]) -> NonZero<u64> {
 
 /// The endpoint for a request, and those that it tried before.
 pub struct Choice {
-    endpoints: Rc<Endpoints>,
-    index: usize,
-    tried: Tried,
+    pub(super) endpoints: Rc<Endpoints>,
+    pub(super) index: usize,
+    pub(super) tried: Tried,
     /// The hash of the request's key, if the upstream has one.
-    hash: Option<NonZero<u64>>,
+    pub(super) hash: Option<NonZero<u64>>,
     /// The number of endpoints that were chosen and failed.
-    failed: u32,
+    pub(super) failed: u32,
     /// One more than the index of the endpoint that the client's cookie names.
-    held: Option<NonZero<u32>>,
-    counted: Option<OpenRequest>,
+    pub(super) held: Option<NonZero<u32>>,
+    pub(super) counted: Option<OpenRequest>,
 }
 
 impl Upstream {
@@ -117,6 +117,7 @@ impl Upstream {
     /// Chooses the endpoint for a new request. `hash` is that of the request's key, if the balance has one, and `cookie`
     /// the value of its sticky cookie. `None` if no endpoint may be used.
     pub fn choose(&self, now: Instant, hash: Option<NonZero<u64>>, cookie: Option<&[u8]>) -> Option<Choice> {
+        self.budget.earn();
         let endpoints = self.endpoints(now);
         let held = cookie.and_then(|cookie| endpoints.held_by(cookie, now));
         let next = held.or_else(|| self.balancer.next_fine(&endpoints).filter(|_| self.is_plain));
@@ -136,6 +137,9 @@ impl Upstream {
         }
         let Choice { endpoints, tried, hash, .. } = &*choice;
         let Some(index) = self.balancer.pick(&self.set, endpoints, *tried, *hash, now) else { return false };
+        if !self.budget.spend() {
+            return false;
+        }
         choice.index = index;
         choice.counted = self.count(&choice.endpoints, index);
         true
@@ -167,46 +171,6 @@ impl Upstream {
         Some(connection)
     }
 
-    /// Opens a connection to the chosen endpoint, or to another one of its target if that is the first to answer. The
-    /// choice is the endpoint of the connection then. The time limit covers everything: the name, every address and
-    /// TLS. No connection is opened to an address of `own`, on which this gate listens.
-    ///
-    /// # Errors
-    /// [`ConnectError`] of the endpoint that failed last.
-    pub async fn open(
-        &self,
-        worker: &Worker,
-        choice: &mut Choice,
-        own: &[SocketAddr],
-    ) -> Result<Box<TargetConnection>, ConnectError> {
-        let race = Race::default();
-        let opening = async { Ok(self.open_target(worker, choice, own, &race).await) };
-        let error = match worker.timer().within(self.set.plan.settings.connect_timeout, opening).await {
-            Ok(Some(mut connection)) => {
-                connection.counted = choice.counted.take();
-                self.counters.opened.add(1);
-                return Ok(connection);
-            }
-            Ok(None) => None,
-            Err(late) => Some(late),
-        };
-        self.counters.failed.add(1);
-        let trying = race.trying.take();
-        for index in &trying {
-            self.set.failed(&choice.endpoints.shares[*index].state, worker.now());
-        }
-        race.tried.take().into_iter().for_each(|index| choice.tried.add(index));
-        let address = |index: usize| choice.endpoints.pools[index].address;
-        let (address, error) = match (trying.last(), error, race.failed.take()) {
-            (Some(index), Some(late), _) => (address(*index), late),
-            (_, None, Some((index, error))) | (None, Some(_), Some((index, error))) => {
-                (address(index), error)
-            }
-            (_, late, None) => (None, late.unwrap_or_else(|| io::ErrorKind::NotFound.into())),
-        };
-        Err(ConnectError::of_attempt(address, error))
-    }
-
     /// Puts a connection back into the pool of its endpoint; it may be reused until `until`.
     pub fn put_back(&self, choice: &Choice, connection: Box<TargetConnection>, until: Instant) {
         choice.pool().put_back(connection, until);
@@ -231,76 +195,8 @@ impl Upstream {
         self.set.failed(choice.state(), now);
     }
 
-    async fn open_target(
-        &self,
-        worker: &Worker,
-        choice: &mut Choice,
-        own: &[SocketAddr],
-        race: &Race,
-    ) -> Option<Box<TargetConnection>> {
-        let destination = choice.pool().destination.clone();
-        let Some(name) = &destination.name else { return self.open_one_of(worker, choice, own, race).await };
-        let answer = name.current(worker).await;
-        self.follow(choice, worker.now());
-        if let Some(connection) = self.open_one_of(worker, choice, own, race).await {
-            return Some(connection);
-        }
-        // The container may have moved in the meantime: resolve again, and try the new addresses if they differ.
-        if name.renewed().await.version == answer.version {
-            return None;
-        }
-        race.tried.borrow_mut().clear();
-        self.follow(choice, worker.now());
-        self.open_one_of(worker, choice, own, race).await
-    }
-
-    /// Opens a connection to the chosen endpoint, or to one of the others of its target if they are faster.
-    async fn open_one_of(
-        &self,
-        worker: &Worker,
-        choice: &mut Choice,
-        own: &[SocketAddr],
-        race: &Race,
-    ) -> Option<Box<TargetConnection>> {
-        let endpoints = choice.endpoints.clone();
-        let order = endpoints.others(choice.index, |index| !choice.tried.has(index), worker.now());
-        let order: Vec<usize> = std::iter::once(choice.index).chain(order).take(ENDPOINTS_MAX).collect();
-        let failed = |index: usize| self.set.failed(&endpoints.shares[index].state, worker.now());
-        let connect = |index: usize| {
-            let pool = endpoints.pools[index].clone();
-            async move { pool.connect(worker, own).await }
-        };
-        let (index, connection) = race.run(&order, worker.timer(), connect, failed).await?;
-        if index != choice.index {
-            choice.index = index;
-            choice.counted = self.count(&endpoints, index);
-        }
-        Some(connection)
-    }
-
-    /// Follows a change of the endpoints: the choice stays with its address, or with its target.
-    fn follow(&self, choice: &mut Choice, now: Instant) {
-        let endpoints = self.endpoints(now);
-        if Rc::ptr_eq(&endpoints, &choice.endpoints) {
-            return;
-        }
-        let (target, address) = (choice.endpoints.shares[choice.index].target, choice.pool().address);
-        let of_target = |index: &usize| endpoints.shares[*index].target == target;
-        let has_address = |index: &usize| endpoints.pools[*index].address == address;
-        let mut all = (0..endpoints.shares.len()).filter(of_target);
-        let Some(first) = all.clone().find(has_address).or_else(|| {
-            let next = self.balancer.next_fine(&endpoints).filter(of_target);
-            next.or_else(|| all.next())
-        }) else {
-            return;
-        };
-        (choice.index, choice.tried, choice.held) = (first, Tried::default(), None);
-        choice.endpoints = endpoints;
-        choice.counted = self.count(&choice.endpoints, first);
-    }
-
     /// The endpoints of now. Names that are in use are renewed in time.
-    fn endpoints(&self, now: Instant) -> Rc<Endpoints> {
+    pub(super) fn endpoints(&self, now: Instant) -> Rc<Endpoints> {
         if now >= self.look_at.get() {
             self.look_at_names(now);
         }
@@ -348,18 +244,23 @@ impl Upstream {
         new
     }
 
-    fn count(&self, endpoints: &Endpoints, index: usize) -> Option<OpenRequest> {
+    pub(super) fn count(&self, endpoints: &Endpoints, index: usize) -> Option<OpenRequest> {
         Some(OpenRequest::new(&endpoints.shares[index].count))
     }
 }
 
 impl Choice {
+    /// The hash of the request's key.
+    pub fn hash(&self) -> Option<NonZero<u64>> {
+        self.hash
+    }
+
     /// The value of `Host` for the target, and the prefix of the path.
     pub fn origin(&self) -> (&str, &str) {
         self.pool().destination.origin()
     }
 
-    fn pool(&self) -> &Pool {
+    pub(super) fn pool(&self) -> &Pool {
         &self.endpoints.pools[self.index]
     }
 

@@ -103,6 +103,7 @@ const TCP: &[Row] = &[
     ("connect_timeout", "target: h:1", "target: h:1, connect_timeout: 7s"),
     ("balance", "target: h:1", "target: h:1, balance: random"),
     ("health", "target: h:1", "target: h:1, health: tcp"),
+    ("hold", "target: h:1", "target: h:1, hold: 7s"),
     ("send_proxy_protocol", "target: h:1", "target: h:1, send_proxy_protocol: v1"),
     ("idle_timeout", "target: h:1", "target: h:1, idle_timeout: 7s"),
 ];
@@ -154,6 +155,7 @@ const RULE: &[Row] = &[
     ("connect_timeout", "target: h:1", "target: h:1, connect_timeout: 7s"),
     ("balance", "target: h:1", "target: h:1, balance: random"),
     ("health", "target: h:1", "target: h:1, health: /up"),
+    ("hold", "target: h:1", "target: h:1, hold: 7s"),
     ("sticky", "target: h:1", "target: h:1, sticky: { cookie: at }"),
     ("tls", "target: https://h", "target: https://h, tls: { sni: a.test }"),
     ("send_proxy_protocol", "pass: h:1", "pass: h:1, send_proxy_protocol: v1"),
@@ -162,6 +164,7 @@ const RULE: &[Row] = &[
     ("connect_timeout", "pass: h:1", "pass: h:1, connect_timeout: 7s"),
     ("balance", "pass: h:1", "pass: h:1, balance: random"),
     ("health", "pass: h:1", "pass: h:1, health: tcp"),
+    ("hold", "pass: h:1", "pass: h:1, hold: 7s"),
 ];
 
 const REDIRECT: &[Row] = &[("to", "to: /a", "to: /b"), ("status", "to: /a", "to: /a, status: 301")];
@@ -181,6 +184,8 @@ const UPSTREAM: &[Row] = &[
     ("sticky", "targets: https://h", "targets: https://h, sticky: { cookie: at }"),
     ("eject", "targets: https://h", "targets: https://h, eject: false"),
     ("health", "targets: https://h", "targets: https://h, health: /up"),
+    ("hold", "targets: https://h", "targets: https://h, hold: 7s"),
+    ("hold_max", "targets: https://h", "targets: https://h, hold_max: 7"),
     ("slow_start", "targets: https://h", "targets: https://h, slow_start: 7s"),
 ];
 

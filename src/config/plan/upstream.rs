@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::origin::Origin;
 use super::upstream_policy::UpstreamPolicy;
 use crate::config::keys::settings;
-use crate::config::keys::shape::{TIMEOUT, TRIES};
+use crate::config::keys::shape::{DURATION, HELD, TIMEOUT, TRIES};
 
 settings! {
     /// Limits and timeouts of an upstream.
@@ -20,6 +20,10 @@ settings! {
         tries: usize = 2, TRIES;
         /// How long an idle connection is kept. `Keep-Alive: timeout` of a target may shorten it.
         idle_timeout: Duration = Duration::from_secs(4), TIMEOUT;
+        /// How long a request waits for an endpoint while none is usable or accepts a connection.
+        hold: Duration = Duration::ZERO, DURATION;
+        /// Requests that wait so at the same time.
+        hold_max: usize = 256, HELD;
     }
 }
 

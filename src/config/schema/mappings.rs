@@ -145,6 +145,7 @@ const DESTINATION: &[ByHand] = &[
     ("targets", TARGETS, "", "Several targets, which are balanced."),
     ("upstream", Text, "", "The name of an upstream under upstreams."),
     ("connect_timeout", Timeout, "3s", "How long a connection to one target may take to open."),
+    ("hold", Duration, "0s", "How long a request waits for an endpoint that works."),
     ("balance", BALANCE, "round_robin", "Which endpoint gets a request."),
     ("health", HEALTH, "", "Checks each endpoint: a path, tcp, or a mapping."),
 ];

@@ -109,8 +109,8 @@ fn values<T: Clone + Eq + Hash>(list: Option<Vec<Spanned<T>>>) -> Vec<T> {
 }
 
 const ACTIONS: [&str; 7] = ["target", "targets", "upstream", "redirect", "respond", "pass", "drop"];
-const PROXY_ONLY: [&str; 7] =
-    ["pass_host", "strip_path_prefix", "tls", "connect_timeout", "balance", "sticky", "health"];
+const PROXY_ONLY: [&str; 8] =
+    ["pass_host", "strip_path_prefix", "tls", "connect_timeout", "balance", "sticky", "health", "hold"];
 
 /// The one action of a rule. `whole` tells that the rule takes every path, so that there is nothing to strip.
 fn action(fields: &mut MappingReader<'_, '_>, whole: bool) -> Option<ActionSource> {
@@ -192,7 +192,7 @@ fn pass(fields: &mut MappingReader<'_, '_>) -> Option<ActionSource> {
     });
     if let Some(UpstreamUse::Named(_)) = one {
         fields.not_here(
-            &["connect_timeout", "balance", "sticky", "health"],
+            &["connect_timeout", "balance", "sticky", "health", "hold"],
             "means nothing beside `upstream`",
             "write it at the upstream itself",
         );

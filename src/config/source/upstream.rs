@@ -6,7 +6,7 @@ use super::upstream_policy::UpstreamPolicySource;
 use crate::config::decode::{Decoder, MappingReader, Text};
 use crate::config::diagnostics::{Span, Spanned};
 use crate::config::keys::ReadKey;
-use crate::config::keys::shape::TIMEOUT;
+use crate::config::keys::shape::{DURATION, TIMEOUT};
 use crate::config::plan::{UpstreamTls, UpstreamWritten};
 use crate::config::syntax::{Node, Value};
 use crate::config::values::target::{self, TargetText};
@@ -86,9 +86,9 @@ pub(super) fn upstream_use(fields: &mut MappingReader<'_, '_>, with_tls: bool) -
     let policy = UpstreamPolicySource::read_in_place(fields, with_tls);
     if fields.at("upstream").is_some() {
         let keys = if with_tls {
-            &["tls", "connect_timeout", "balance", "sticky", "health"][..]
+            &["tls", "connect_timeout", "balance", "sticky", "health", "hold"][..]
         } else {
-            &["connect_timeout", "balance", "sticky", "health"]
+            &["connect_timeout", "balance", "sticky", "health", "hold"]
         };
         fields.not_here(keys, "means nothing beside `upstream`", "write it at the upstream itself");
         return name.map(UpstreamUse::Named);
@@ -103,6 +103,7 @@ pub(super) fn upstream_use(fields: &mut MappingReader<'_, '_>, with_tls: bool) -
 pub(super) fn in_place(fields: &mut MappingReader<'_, '_>) -> UpstreamWritten {
     UpstreamWritten {
         connect_timeout: fields.read("connect_timeout", &TIMEOUT),
+        hold: fields.read("hold", &DURATION),
         ..UpstreamWritten::default()
     }
 }

@@ -60,11 +60,34 @@ impl<'a> Attempts<'a> {
         idle.inspect(|_| self.upstream.counters.reused.add(1))
     }
 
-    /// Opens a connection to the current endpoint, or takes or opens one to another.
+    /// Opens a connection to the current endpoint, or takes or opens one to another. Waits for one that works, if the
+    /// upstream holds requests.
     ///
     /// # Errors
     /// When no endpoint that may be tried can be connected to: the error of the last one.
     pub(super) async fn open(&mut self, exchange: &Exchange<'_>) -> Result<Box<TargetConnection>, Failure> {
+        let worker = exchange.snapshot.worker();
+        let mut hold = None;
+        loop {
+            let failure = match self.try_to_open(exchange).await {
+                Ok(target) => return Ok(target),
+                Err(failure) => failure,
+            };
+            hold = hold.or_else(|| self.upstream.hold(worker.now()));
+            let Some(hold) = &mut hold else { return Err(failure) };
+            if !hold.wait(worker).await {
+                return Err(Failure { reason: Reason::NoTarget, ..failure });
+            }
+            self.head = None;
+            let hash = self.choice.as_ref().and_then(Choice::hash);
+            self.choice = self.upstream.choose(worker.now(), hash, None);
+            if let Some(target) = self.take_idle(exchange) {
+                return Ok(target);
+            }
+        }
+    }
+
+    async fn try_to_open(&mut self, exchange: &Exchange<'_>) -> Result<Box<TargetConnection>, Failure> {
         let (upstream, worker) = (self.upstream, exchange.snapshot.worker());
         loop {
             let Some(choice) = &mut self.choice else { return Err(Failure::new(Reason::NoTarget)) };

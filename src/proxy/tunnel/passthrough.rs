@@ -3,6 +3,7 @@
 
 use std::io::IoSlice;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use crate::proxy::record::{ConnectionRecord, Failure, TunnelStart};
 use crate::proxy::transfer::write_all;
 use crate::proxy_protocol;
 use crate::reason::Reason;
-use crate::upstream::TargetConnection;
+use crate::upstream::{TargetConnection, Upstream};
+use crate::worker::Worker;
 
 /// How long a target may take to accept the PROXY header.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -89,7 +91,7 @@ async fn connect_and_announce(
     Ok(target)
 }
 
-/// Connects to an endpoint. Tries others while connecting fails. `name` is the server name that the client asked for.
+/// Connects to an endpoint. Tries others while connecting fails, and waits if the upstream holds connections. `name` is the server name that the client asked for.
 async fn connect(
     client: &Client,
     snapshot: &ListenerSnapshot,
@@ -101,12 +103,35 @@ async fn connect(
         Balance::Hash { key, .. } => balance_key::of_connection(key, client.peer, name),
         _ => None,
     };
-    let Some(mut choice) = upstream.choose(worker.now(), hash, None) else {
-        return Err(Failure::new(Reason::NoTarget));
-    };
     let own = snapshot.state.listening.borrow().clone();
+    let mut hold = None;
     loop {
-        match upstream.open(worker, &mut choice, &own).await {
+        let failure = match try_to_connect(upstream, worker, hash, &own).await {
+            Ok(target) => return Ok(target),
+            Err(failure) => failure,
+        };
+        // A connection that leads back would do so later, too.
+        if failure.reason == Reason::LoopDetected {
+            return Err(failure);
+        }
+        hold = hold.or_else(|| upstream.hold(worker.now()));
+        let Some(hold) = &mut hold else { return Err(failure) };
+        if !hold.wait(worker).await {
+            return Err(Failure { reason: Reason::NoTarget, ..failure });
+        }
+    }
+}
+
+async fn try_to_connect(
+    upstream: &Upstream,
+    worker: &Worker,
+    hash: Option<NonZero<u64>>,
+    own: &[SocketAddr],
+) -> Result<Box<TargetConnection>, Failure> {
+    let choice = upstream.choose(worker.now(), hash, None);
+    let mut choice = choice.ok_or_else(|| Failure::new(Reason::NoTarget))?;
+    loop {
+        match upstream.open(worker, &mut choice, own).await {
             Ok(target) => {
                 upstream.accepted(&choice);
                 return Ok(target);
