@@ -3,30 +3,32 @@
 use std::cell::Cell;
 
 /// A further try costs as much as so many requests earn: a fifth of the requests may be tried again.
-const PRICE: u32 = 5;
+const PRICE: u64 = 5;
 
 /// The largest balance: so many further tries may follow each other.
-const MOST: u32 = 20 * PRICE;
+const MOST: u64 = 20 * PRICE;
 
 /// The further tries that an upstream may make on one worker.
-pub(super) struct RetryBudget(Cell<u32>);
-
-impl Default for RetryBudget {
-    fn default() -> Self {
-        Self(Cell::new(MOST / 2))
-    }
+pub(super) struct RetryBudget {
+    balance: Cell<u64>,
+    /// The requests that have earned something already.
+    counted: Cell<u64>,
 }
 
 impl RetryBudget {
-    /// Adds what a request earns.
-    pub(super) fn earn(&self) {
-        self.0.set((self.0.get() + 1).min(MOST));
+    /// The budget of an upstream that had so many requests before.
+    pub(super) fn new(requests: u64) -> Self {
+        Self { balance: Cell::new(MOST / 2), counted: Cell::new(requests) }
     }
 
-    /// Pays for a further try. Returns whether the balance was enough.
-    pub(super) fn spend(&self) -> bool {
-        let rest = self.0.get().checked_sub(PRICE);
-        rest.inspect(|rest| self.0.set(*rest)).is_some()
+    /// Pays for a further try. `requests` is the number of all requests so far: a request that needs no further try costs
+    /// no account of its own. Returns whether the balance was enough.
+    pub(super) fn spend(&self, requests: u64) -> bool {
+        let earned = requests.saturating_sub(self.counted.replace(requests));
+        let balance = (self.balance.get() + earned).min(MOST);
+        let rest = balance.checked_sub(PRICE);
+        self.balance.set(rest.unwrap_or(balance));
+        rest.is_some()
     }
 }
 
@@ -36,14 +38,9 @@ mod tests {
 
     #[test]
     fn a_fifth_of_the_requests_may_be_tried_again() {
-        let budget = RetryBudget::default();
-        assert_eq!((0..100).filter(|_| budget.spend()).count(), 10, "at the start");
-        let tried_again = (0..1000).filter(|_| {
-            budget.earn();
-            budget.spend()
-        });
-        assert_eq!(tried_again.count(), 200);
-        (0..1000).for_each(|_| budget.earn());
-        assert_eq!((0..100).filter(|_| budget.spend()).count(), 20, "after a long time without");
+        let budget = RetryBudget::new(7);
+        assert_eq!((0..100).filter(|_| budget.spend(7)).count(), 10, "at the start");
+        assert_eq!((1..=1000).filter(|request| budget.spend(7 + request)).count(), 200);
+        assert_eq!((0..100).filter(|_| budget.spend(5000)).count(), 20, "after a long time without");
     }
 }

@@ -90,6 +90,11 @@ impl EndpointSet {
         }
     }
 
+    /// Whether a response with this status counts as a failure.
+    pub(super) fn ejects_by(&self, status: u16) -> bool {
+        self.plan.policy.eject.as_ref().is_some_and(|eject| eject.statuses.contains(&status))
+    }
+
     /// Counts a request that waits, unless `most` wait already.
     pub(super) fn begin_hold(&self, most: usize) -> bool {
         let one_more = |held| (held < most).then_some(held + 1);

@@ -17,14 +17,11 @@ use super::endpoints::{Endpoints, Share};
 use super::open_request::{OpenRequest, RequestCount};
 use super::pool::{Destination, Pool, Pools, TargetConnection};
 use super::table::{Entry, UpstreamTable};
-use crate::config::plan::{Balance, Scheme, UpstreamId};
+use crate::config::plan::{Balance, HashKey, Scheme, UpstreamId};
 use crate::metrics::{UpstreamCounters, WorkerCounters};
 
 /// The interval at which the ages of names are looked at, while requests come.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// The interval for an upstream without names.
-const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 impl Pools {
     /// Builds an upstream of a generation and reuses the pools that its endpoints already have.
@@ -39,16 +36,19 @@ impl Pools {
             let connector = connector.clone().filter(|_| target.scheme == Scheme::Https);
             Rc::new(Destination::new(target.clone(), connector, name.clone()))
         });
+        let upstream_counters = counters.upstream(&set.plan.name);
         let upstream = Upstream {
-            counters: counters.upstream(&set.plan.name),
             set: set.clone(),
             worker_counters: counters.clone(),
             is_plain: set.plan.policy.balance == Balance::RoundRobin,
+            is_sticky: set.plan.policy.sticky.is_some(),
+            has_names: set.names.iter().any(Option::is_some),
             destinations: destinations.collect(),
             endpoints: RefCell::new(Rc::new(Endpoints::new(0, Vec::new(), Vec::new()))),
             look_at: Cell::new(Instant::now()),
             balancer: Balancer::new(self.number),
-            budget: RetryBudget::default(),
+            budget: RetryBudget::new(upstream_counters.opened.get() + upstream_counters.reused.get()),
+            counters: upstream_counters,
             pools: self.clone(),
         };
         upstream.update();
@@ -64,6 +64,8 @@ pub struct Upstream {
     worker_counters: WorkerCounters,
     /// The balance is a plain round robin.
     is_plain: bool,
+    is_sticky: bool,
+    has_names: bool,
     /// By the index of the target.
     destinations: Box<[Rc<Destination>]>,
     endpoints: RefCell<Rc<Endpoints>>,
@@ -99,9 +101,15 @@ impl Upstream {
         &self.set.plan.name
     }
 
-    /// The balance.
-    pub fn balance(&self) -> &Balance {
-        &self.set.plan.policy.balance
+    /// The part of a request by which it is hashed, if there is one.
+    pub fn hash_key(&self) -> Option<&HashKey> {
+        if self.is_plain {
+            return None;
+        }
+        match &self.set.plan.policy.balance {
+            Balance::Hash { key, .. } => Some(key),
+            _ => None,
+        }
     }
 
     /// The time for which an idle connection is kept.
@@ -111,13 +119,12 @@ impl Upstream {
 
     /// The name of the sticky cookie, if there is one.
     pub fn sticky(&self) -> Option<&Arc<str>> {
-        self.set.plan.policy.sticky.as_ref()
+        if self.is_sticky { self.set.plan.policy.sticky.as_ref() } else { None }
     }
 
     /// Chooses the endpoint for a new request. `hash` is that of the request's key, if the balance has one, and `cookie`
     /// the value of its sticky cookie. `None` if no endpoint may be used.
     pub fn choose(&self, now: Instant, hash: Option<NonZero<u64>>, cookie: Option<&[u8]>) -> Option<Choice> {
-        self.budget.earn();
         let endpoints = self.endpoints(now);
         let held = cookie.and_then(|cookie| endpoints.held_by(cookie, now));
         let next = held.or_else(|| self.balancer.next_fine(&endpoints).filter(|_| self.is_plain));
@@ -137,7 +144,7 @@ impl Upstream {
         }
         let Choice { endpoints, tried, hash, .. } = &*choice;
         let Some(index) = self.balancer.pick(&self.set, endpoints, *tried, *hash, now) else { return false };
-        if !self.budget.spend() {
+        if !self.budget.spend(self.counters.opened.get() + self.counters.reused.get()) {
             return false;
         }
         choice.index = index;
@@ -178,10 +185,10 @@ impl Upstream {
 
     /// Records that the chosen endpoint has answered with this status.
     pub fn answered(&self, choice: &Choice, status: u16, now: Instant) {
-        match &self.set.plan.policy.eject {
-            Some(eject) if eject.statuses.contains(&status) => self.failed(choice, now),
-            Some(_) => choice.state().succeeded(),
-            None => {}
+        if status >= 400 && self.set.ejects_by(status) {
+            self.failed(choice, now)
+        } else {
+            choice.state().succeeded()
         }
     }
 
@@ -197,8 +204,9 @@ impl Upstream {
 
     /// The endpoints of now. Names that are in use are renewed in time.
     pub(super) fn endpoints(&self, now: Instant) -> Rc<Endpoints> {
-        if now >= self.look_at.get() {
-            self.look_at_names(now);
+        if self.has_names && now >= self.look_at.get() {
+            self.look_at.set(now + LOOK_EVERY);
+            self.set.look_at_names(now);
         }
         let endpoints = self.endpoints.borrow();
         if endpoints.version == self.set.version() {
@@ -206,12 +214,6 @@ impl Upstream {
         }
         drop(endpoints);
         self.update()
-    }
-
-    fn look_at_names(&self, now: Instant) {
-        let has_names = self.set.names.iter().any(Option::is_some);
-        self.look_at.set(now + if has_names { LOOK_EVERY } else { NEVER });
-        self.set.look_at_names(now);
     }
 
     /// Makes the list of endpoints anew. Closes idle connections to those that have left.

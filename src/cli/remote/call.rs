@@ -57,12 +57,15 @@ pub(super) fn ask(
     send(call, path, timeout, unreachable, client::get)
 }
 
+/// A function of the client.
+type Method = fn(&InternalBind, Option<&Secret>, &str, Duration) -> io::Result<(u16, String)>;
+
 fn send(
     call: &Call,
     path: &str,
     timeout: Duration,
     unreachable: u8,
-    method: fn(&InternalBind, Option<&Secret>, &str, Duration) -> io::Result<(u16, String)>,
+    method: Method,
 ) -> Result<(u16, String), ExitCode> {
     let api = find(call)?;
     method(&api.bind, api.token.as_ref(), path, timeout).map_err(|error| {

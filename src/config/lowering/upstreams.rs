@@ -82,7 +82,7 @@ impl Upstreams {
     ) -> Option<UpstreamId> {
         match one {
             UpstreamUse::Named(name) => self.use_named(&name, speaks, report),
-            UpstreamUse::Inline(inline) => self.use_inline(inline, speaks, report),
+            UpstreamUse::Inline(inline) => self.use_inline(*inline, speaks, report),
         }
     }
 

@@ -188,7 +188,7 @@ fn pass(fields: &mut MappingReader<'_, '_>) -> Option<ActionSource> {
         }
         let targets = decoder.parsed_many(node, target::target);
         let (settings, policy) = (UpstreamWritten::default(), UpstreamPolicySource::default());
-        Some(UpstreamUse::Inline(Inline { span, targets, tls: None, settings, policy }))
+        Some(UpstreamUse::Inline(Inline { span, targets, tls: None, settings, policy }.into()))
     });
     if let Some(UpstreamUse::Named(_)) = one {
         fields.not_here(
@@ -202,7 +202,7 @@ fn pass(fields: &mut MappingReader<'_, '_>) -> Option<ActionSource> {
     let send_proxy_protocol = send_proxy_protocol(fields);
     let idle_timeout = fields.parsed("tunnel_timeout", scalar::timeout);
     let upstream = match one? {
-        UpstreamUse::Inline(inline) => UpstreamUse::Inline(Inline { settings, policy, ..inline }),
+        UpstreamUse::Inline(inline) => UpstreamUse::Inline(Inline { settings, policy, ..*inline }.into()),
         named => named,
     };
     Some(ActionSource::Pass(PassSource { upstream, send_proxy_protocol, idle_timeout }))

@@ -27,7 +27,7 @@ pub(crate) enum UpstreamUse {
     /// `upstream: name`.
     Named(Text),
     /// `target:` or `targets:`.
-    Inline(Inline),
+    Inline(Box<Inline>),
 }
 
 /// An upstream that is written where it is used.
@@ -96,7 +96,7 @@ pub(super) fn upstream_use(fields: &mut MappingReader<'_, '_>, with_tls: bool) -
     let targets = one.into_iter().chain(many.into_iter().flatten()).collect();
     let tls = if with_tls { tls(fields) } else { None };
     let settings = in_place(fields);
-    Some(UpstreamUse::Inline(Inline { span: span?, targets, tls, settings, policy }))
+    Some(UpstreamUse::Inline(Inline { span: span?, targets, tls, settings, policy }.into()))
 }
 
 /// The settings of an upstream that may stand beside a target in place.

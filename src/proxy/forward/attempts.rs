@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::Level;
 
 use super::request_head::{rebuild_request_head, request_head};
-use crate::config::plan::{Balance, Proxy, Rule};
+use crate::config::plan::{Proxy, Rule};
 use crate::http::RequestHead;
 use crate::log::repeats::{self, Admitted, Subject};
 use crate::proxy::client::{Exchange, balance_key};
@@ -37,10 +37,8 @@ impl<'a> Attempts<'a> {
         head: &RequestHead<'_>,
     ) -> Self {
         let upstream = exchange.snapshot.upstreams.get(proxy.upstream);
-        let hash = match upstream.balance() {
-            Balance::Hash { key, .. } => balance_key::of_request(key, head, exchange.client.peer),
-            _ => None,
-        };
+        let hash_of = |key| balance_key::of_request(key, head, exchange.client.peer);
+        let hash = upstream.hash_key().and_then(hash_of);
         let cookie = upstream.sticky().and_then(|name| balance_key::cookie(head, name.as_bytes()));
         let choice = upstream.choose(exchange.snapshot.worker().now(), hash, cookie);
         let written = |choice: &Choice| request_head(exchange, rule, proxy, choice.origin(), head);

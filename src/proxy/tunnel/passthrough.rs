@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::relay::relay_connection;
 use super::tunnel::Tunnel;
-use crate::config::plan::{Balance, Pass, ProxyProtocol, UpstreamId};
+use crate::config::plan::{Pass, ProxyProtocol, UpstreamId};
 use crate::generation::{ListenerSnapshot, TunnelContext};
 use crate::proxy::client::{Client, Exchange, balance_key};
 use crate::proxy::record::{ConnectionRecord, Failure, TunnelStart};
@@ -99,10 +99,7 @@ async fn connect(
     name: &[u8],
 ) -> Result<Box<TargetConnection>, Failure> {
     let (upstream, worker) = (snapshot.upstreams.get(id), snapshot.worker());
-    let hash = match upstream.balance() {
-        Balance::Hash { key, .. } => balance_key::of_connection(key, client.peer, name),
-        _ => None,
-    };
+    let hash = upstream.hash_key().and_then(|key| balance_key::of_connection(key, client.peer, name));
     let own = snapshot.state.listening.borrow().clone();
     let mut hold = None;
     loop {
