@@ -8,8 +8,8 @@ const LEFT_OUT: [(&str, &str); 6] = [
     ("header_up", "the gate sets `X-Forwarded-*` by itself, and no other fields"),
     ("header_down", "the gate sets no header fields"),
     ("flush_interval", "responses are never buffered"),
-    ("health", "targets are not probed"),
-    ("lb", "targets are used in turn"),
+    ("health", "`smolgate.health` checks a service"),
+    ("lb", "`smolgate.balance` says which replica gets a request"),
     ("fail", "a connection that fails is tried at the next target"),
 ];
 

@@ -80,8 +80,8 @@ fn why(key: &str) -> Option<&'static str> {
             ["serverstransport"] => {
                 Some("`smolgate.ca`, `.sni` and `.insecure_skip_verify` say how to trust a service")
             }
-            ["healthcheck", ..] => Some("targets are not probed"),
-            ["sticky", ..] => Some("targets are used in turn"),
+            ["healthcheck", ..] => Some("`smolgate.health` checks a service"),
+            ["sticky", ..] => Some("`smolgate.sticky` keeps a client at its replica"),
             ["responseforwarding", ..] => Some("responses are never buffered"),
             _ => Some(NONE),
         },
