@@ -59,6 +59,8 @@ impl Order {
 pub(super) struct Attempts {
     /// The address of the last attempt, while attempts run.
     pub(super) trying: Cell<Option<SocketAddr>>,
+    /// The last address that has accepted a connection, if TLS has yet to begin on it.
+    pub(super) accepted: Cell<Option<SocketAddr>>,
     /// The address and the error of the attempt that failed last.
     pub(super) failed: Cell<Option<(SocketAddr, io::Error)>>,
 }
@@ -99,6 +101,7 @@ impl Attempts {
                         Poll::Ready(Ok(won)) => return Poll::Ready(Some((*address, won))),
                         Poll::Ready(Err(error)) => {
                             order.demote(address.ip(), Instant::now());
+                            self.accepted.set(self.accepted.get().filter(|accepted| accepted != address));
                             self.failed.set(Some((*address, error)));
                             running.remove(index);
                             due = true;

@@ -57,8 +57,7 @@ impl fmt::Display for ConnectError {
         if let Some(address) = self.address {
             write!(f, "{address}: ")?;
         }
-        self.error.fmt(f)?;
-        tls::advice(&self.error).map_or(Ok(()), |advice| write!(f, "; {advice}"))
+        f.write_str(&tls::explained(&self.error))
     }
 }
 
@@ -135,10 +134,12 @@ impl Pool {
             Ok(None) => io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
             Err(late) => late,
         };
-        let (address, error) = match (attempts.trying.get(), attempts.failed.take()) {
-            (Some(address), _) => (address, error),
-            (None, Some(failed)) => failed,
-            (None, None) => return Err(not_resolved(error)),
+        let trying = attempts.trying.get();
+        let (address, error) = match (trying.and(attempts.accepted.get()), trying, attempts.failed.take()) {
+            (Some(accepted), ..) => (accepted, during_handshake(io::Error::new(error.kind(), NO_HANDSHAKE))),
+            (None, Some(address), _) => (address, error),
+            (None, None, Some(failed)) => failed,
+            (None, None, None) => return Err(not_resolved(error)),
         };
         Err(ConnectError { reason: reason_of(&error), address: Some(address), error })
     }
@@ -175,7 +176,7 @@ impl Pool {
     ) -> Option<Box<TargetConnection>> {
         let order = self.order.next(addresses, Instant::now());
         let order = order.into_iter().map(|address| SocketAddr::new(address, self.target.port));
-        let connect = |address| self.connect(worker, own, address);
+        let connect = |address| self.connect(worker, own, address, attempts);
         let (address, stream) = attempts.race(order, &self.order, worker.timer(), connect).await?;
         let (input, name_version) = (Input::default(), self.name_version.get());
         Some(Box::new(TargetConnection { stream, input, address, name_version, reused: false }))
@@ -192,12 +193,19 @@ impl Pool {
         !idle.is_empty()
     }
 
-    async fn connect(&self, worker: &Worker, own: &[SocketAddr], address: SocketAddr) -> io::Result<Stream> {
+    async fn connect(
+        &self,
+        worker: &Worker,
+        own: &[SocketAddr],
+        address: SocketAddr,
+        attempts: &Attempts,
+    ) -> io::Result<Stream> {
         own::check(address, own)?;
         let stream = TcpStream::connect(worker, address).await?;
         match &self.tls {
             None => Ok(Stream::Plain(stream)),
             Some((connector, name)) => {
+                attempts.accepted.set(Some(address));
                 connector.connect(name.clone(), stream).await.map_err(during_handshake)
             }
         }
@@ -217,6 +225,9 @@ impl Pool {
         }
     }
 }
+
+/// The error of a target that accepts a connection and does not answer the client hello.
+const NO_HANDSHAKE: &str = "the target accepted the connection, but did not finish the TLS handshake within connect_timeout; does it speak TLS?";
 
 fn not_resolved(error: io::Error) -> ConnectError {
     let error = match error.kind() {
