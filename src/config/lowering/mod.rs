@@ -11,4 +11,4 @@ mod upstreams;
 
 mod names;
 
-pub(crate) use top_level::{ListenerSpans, Lowered, lower};
+pub(crate) use top_level::{ListenerSpans, Lowered, internal_api, lower};
