@@ -21,7 +21,7 @@ const HEALTH_TIME_MAX: Duration = Duration::from_secs(5);
 /// configuration is served, but without some certificates or services: their errors follow the first line.
 pub fn reload(reload: &Reload) -> ExitCode {
     let path = if reload.restart { "/reload?restart=true" } else { "/reload" };
-    match ready(&reload.call, output::UNABLE).and_then(|gate| gate.ask(path, RELOAD_TIME_MAX)) {
+    match ask(&reload.call, path, RELOAD_TIME_MAX, output::UNABLE) {
         Err(code) => code,
         Ok((200, body)) if body.trim_end().lines().nth(1).is_none() => output::result(&ended(body)),
         Ok((200, body)) => {
@@ -41,38 +41,44 @@ pub fn reload(reload: &Reload) -> ExitCode {
 pub fn healthcheck(call: &Call) -> ExitCode {
     match ready(call, output::INVALID) {
         Err(code) => code,
-        Ok(RunningGate { phase: Phase::Ready, .. }) => output::result("ready\n"),
-        Ok(RunningGate { phase, .. }) => {
+        Ok((_, Phase::Ready)) => output::result("ready\n"),
+        Ok((_, phase)) => {
             output::failure(output::INVALID, &format!("the gate is not ready: {}", phase.word()))
         }
     }
 }
 
-/// A gate that has answered.
-struct RunningGate {
-    api: Found,
-    phase: Phase,
-    /// The exit code if it does not answer.
-    unreachable: u8,
-}
-
 /// Finds the gate and asks whether it is ready, which needs no token. So another server never gets the token, and one
 /// that is silent ends the wait soon. On an error, prints it and returns the exit code.
-fn ready(call: &Call, unreachable: u8) -> Result<RunningGate, ExitCode> {
+fn ready(call: &Call, unreachable: u8) -> Result<(Found, Phase), ExitCode> {
     let api = find(call)?;
-    let (status, body) = api.ask(None, "/readyz", HEALTH_TIME_MAX, unreachable)?;
+    let (status, body) = api.send(client::get, None, "/readyz", HEALTH_TIME_MAX, unreachable)?;
     match Phase::of_answer(status, body.trim_end()) {
-        Some(phase) => Ok(RunningGate { api, phase, unreachable }),
+        Some(phase) => Ok((api, phase)),
         None => Err(api
             .failure(unreachable, "is not that of a gate: its answer to /readyz is that of another server")),
     }
 }
 
-impl RunningGate {
-    fn ask(self, path: &str, timeout: Duration) -> Result<(u16, String), ExitCode> {
-        self.api.ask(self.api.token.as_ref(), path, timeout, self.unreachable)
-    }
+/// Sends a POST, as [`ask`] sends a GET.
+pub(super) fn order(call: &Call, path: &str, timeout: Duration) -> Result<(u16, String), ExitCode> {
+    let (api, _) = ready(call, output::UNABLE)?;
+    api.send(client::post, api.token.as_ref(), path, timeout, output::UNABLE)
 }
+
+/// Returns status and body of the response. On an error, prints it and returns the exit code.
+pub(super) fn ask(
+    call: &Call,
+    path: &str,
+    timeout: Duration,
+    unreachable: u8,
+) -> Result<(u16, String), ExitCode> {
+    let (api, _) = ready(call, unreachable)?;
+    api.send(client::get, api.token.as_ref(), path, timeout, unreachable)
+}
+
+/// A function of the client.
+type Method = fn(&InternalBind, Option<&Secret>, &str, Duration) -> io::Result<(u16, String)>;
 
 /// The address and the token of a gate.
 struct Found {
@@ -82,20 +88,23 @@ struct Found {
     doubt: String,
 }
 
+/// The hint where nothing listens.
+const ABSENT: &str = "\nIs the gate running, and is this the address of its `internal_api`? If that was edited since, name \
+                      the earlier address with --address.";
+
 impl Found {
     /// Returns status and body of the response. On an error, prints it and returns the exit code.
-    fn ask(
+    fn send(
         &self,
+        method: Method,
         token: Option<&Secret>,
         path: &str,
         timeout: Duration,
         unreachable: u8,
     ) -> Result<(u16, String), ExitCode> {
-        client::get(&self.bind, token, path, timeout).map_err(|error| {
+        method(&self.bind, token, path, timeout).map_err(|error| {
             let absent = matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound);
-            let hint =
-                if absent { "\nIs the gate running, and is this the address of its `internal_api`? If that was edited since, name the earlier \
-                 address with --address." } else { "" };
+            let hint = if absent { ABSENT } else { "" };
             self.failure(unreachable, &format!("does not answer: {error}{hint}"))
         })
     }
@@ -140,7 +149,7 @@ fn address(text: &str) -> io::Result<InternalBind> {
     Ok(InternalBind::Tcp(Bind::Address(*first.ok_or_else(nothing)?)))
 }
 
-fn unexpected(status: u16, body: &str) -> String {
+pub(super) fn unexpected(status: u16, body: &str) -> String {
     let hint = if status == 401 { "; give its token with --token" } else { "" };
     format!("the internal API answered {status}{hint}\n{}", body.trim_end())
 }
