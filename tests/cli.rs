@@ -48,7 +48,7 @@ fn a_valid_configuration_passes_every_spelling_of_check() {
 #[test]
 fn all_errors_of_a_configuration_are_printed_at_once() {
     let place = Place::with(&[("gate.yml", BROKEN)]);
-    for verb in ["check", "routes", "explain http://a.localhost:8021/", "run", "reload"] {
+    for verb in ["check", "routes", "explain http://a.localhost:8021/", "run"] {
         let err = place.run(&format!("{verb} -c gate.yml")).failed(1);
         assert!(err.contains("gate.yml:4:5"), "{verb}: {err}");
         assert!(err.contains("did you mean `target`?"), "{verb}: {err}");
@@ -300,7 +300,24 @@ fn a_reader_that_leaves_early_is_no_failure() {
 fn api(status: &'static str, body: &'static str) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
+    (address, answer(listener, status, body))
+}
+
+/// A gate that is ready, and that answers a second request with this.
+fn ready_gate(status: &'static str, body: &'static str) -> (String, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let probed = answer(listener.try_clone().unwrap(), "200 OK", "ready\n");
     let served = thread::spawn(move || {
+        let probe = probed.join().unwrap().to_ascii_lowercase();
+        assert!(probe.starts_with("get /readyz ") && !probe.contains("authorization"), "{probe}");
+        answer(listener, status, body).join().unwrap()
+    });
+    (address, served)
+}
+
+fn answer(listener: TcpListener, status: &'static str, body: &'static str) -> JoinHandle<String> {
+    thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
         let head: Vec<String> =
@@ -310,32 +327,32 @@ fn api(status: &'static str, body: &'static str) -> (String, JoinHandle<String>)
             format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
         stream.write_all(answer.as_bytes()).unwrap();
         head.join("\n")
-    });
-    (address, served)
+    })
 }
 
 #[test]
 fn reload_prints_the_answer_of_the_gate() {
     let place = Place::with(&[]);
-    let (address, served) = api("200 OK", "2 rules changed in 3 ms\n");
+    let (address, served) = ready_gate("200 OK", "2 rules changed in 3 ms\n");
     assert_eq!(place.run(&format!("reload --address {address}")).fine(), "2 rules changed in 3 ms\n");
     assert!(served.join().unwrap().starts_with("GET /reload HTTP/1.1"));
 
-    let (address, served) = api("200 OK", "done");
+    let (address, served) = ready_gate("200 OK", "done");
     assert_eq!(place.run(&format!("reload --restart --address {address}")).fine(), "done\n");
     assert!(served.join().unwrap().starts_with("GET /reload?restart=true HTTP/1.1"));
 
     let broken = "reloaded in 3 ms, with an error:\nerror: one.key cannot be read\n";
-    let (address, served) = api("200 OK", broken);
+    let (address, served) = ready_gate("200 OK", broken);
     assert_eq!(place.run(&format!("reload --address {address}")).failed(1), broken);
     served.join().unwrap();
 
-    let (address, served) = api("422 Unprocessable Entity", "error: `targt` is not a key");
+    let (address, served) = ready_gate("422 Unprocessable Entity", "error: `targt` is not a key");
     let err = place.run(&format!("reload --address {address}")).failed(1);
-    assert_eq!(err, "error: `targt` is not a key\n");
+    let nothing = "error: nothing has changed: the gate serves its earlier configuration\n";
+    assert_eq!(err, format!("error: `targt` is not a key\n{nothing}"));
     served.join().unwrap();
 
-    let (address, served) = api("401 Unauthorized", "no");
+    let (address, served) = ready_gate("401 Unauthorized", "no");
     let err = place.run(&format!("reload --address {address}")).failed(3);
     assert!(err.contains("answered 401; give its token with --token"), "{err}");
     served.join().unwrap();
@@ -343,17 +360,99 @@ fn reload_prints_the_answer_of_the_gate() {
 
 #[test]
 fn address_and_token_come_from_the_configuration() {
-    let (address, served) = api("200 OK", "ready");
+    let (address, served) = ready_gate("200 OK", "reloaded");
     let internal = format!("internal_api: {{ bind: \"{address}\", token: \"a-secret\" }}\n{CONFIG}");
     let place = Place::with(&[("smolgate.yml", &internal)]);
-    assert_eq!(place.run("healthcheck").fine(), "ready\n");
+    assert_eq!(place.run("reload").fine(), "reloaded\n");
     let head = served.join().unwrap().to_ascii_lowercase();
-    assert!(head.starts_with("get /readyz http/1.1"), "{head}");
+    assert!(head.starts_with("get /reload http/1.1"), "{head}");
     assert!(head.contains("\nauthorization: bearer a-secret"), "{head}");
 
-    let (address, served) = api("200 OK", "ready");
-    place.run(&format!("healthcheck --address {address} --token another")).fine();
+    let (address, served) = ready_gate("200 OK", "reloaded");
+    place.run(&format!("reload --address {address} --token another")).fine();
     assert!(served.join().unwrap().to_ascii_lowercase().contains("\nauthorization: bearer another"));
+}
+
+/// A gate that serves has its address, whatever its files hold by now.
+#[test]
+fn a_broken_configuration_does_not_hide_the_gate() {
+    for rest in [BROKEN, "nonsense: [", "http_routes: \"\n", "\tx\n", "services: { a: { labels: [\n"] {
+        let (address, served) = api("200 OK", "ready\n");
+        let text = format!("internal_api:\n  bind: \"{address}\"\n{rest}");
+        let place = Place::with(&[("smolgate.yml", &text)]);
+        assert_eq!(place.run("healthcheck").fine(), "ready\n", "{rest}");
+        served.join().unwrap();
+    }
+    for name in ["smolgate.yml", "compose.yaml", "none.yml"] {
+        let (address, served) = api("200 OK", "ready\n");
+        let place = Place::with(&[(name, "services: [\n")]);
+        assert_eq!(
+            place.run_with("healthcheck", &[("INTERNAL_API_PORT", &address)]).fine(),
+            "ready\n",
+            "{name}"
+        );
+        served.join().unwrap();
+    }
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let text = format!("internal_api: {{ bind: \"{closed}\" }}\n{BROKEN}");
+    let place = Place::with(&[("smolgate.yml", &text)]);
+    for verb in ["healthcheck", "reload"] {
+        let err = place.run(verb).failed(1);
+        assert!(err.contains("did you mean `target`?"), "{err}");
+        assert!(err.contains(&format!("the internal API at {closed} does not answer")), "{err}");
+        assert!(err.contains("because the configuration has errors"), "{err}");
+    }
+}
+
+#[test]
+fn another_server_is_no_gate_and_gets_no_token() {
+    let place = Place::with(&[]);
+    for (status, body) in [
+        ("200 OK", "Hostname: whoami\n"),
+        ("200 OK", "ok"),
+        ("404 Not Found", "nothing"),
+        ("503 Busy", "ready"),
+    ] {
+        for (verb, code) in [("healthcheck", 1), ("reload", 3)] {
+            let (address, served) = api(status, body);
+            let err = place.run(&format!("{verb} --address {address} --token a-secret")).failed(code);
+            assert!(err.contains("is not that of a gate"), "{err}");
+            let head = served.join().unwrap();
+            assert!(head.starts_with("GET /readyz ") && !head.contains("a-secret"), "{head}");
+        }
+    }
+}
+
+/// The wait for the first answer is short, although a reload may take minutes.
+#[test]
+fn a_silent_server_does_not_hold_a_reload() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let err = Place::with(&[]).run(&format!("reload --address {address}")).failed(3);
+    assert!(err.contains("no answer in time"), "{err}");
+}
+
+#[test]
+fn check_knows_the_variables_that_run_reads() {
+    let place = Place::with(&[("smolgate.yml", CONFIG)]);
+    let err = place.run_with("check", &[("LOG_LEVEL", "loud")]).failed(1);
+    assert!(err.contains("\"loud\" is not a level"), "{err}");
+    let Ended { code, err, .. } = place.run_with("check", &[("SMOLGATE_WACH", "true")]);
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("warning: SMOLGATE_WACH is not a variable of the gate"), "{err}");
+    assert!(err.contains("did you mean SMOLGATE_WATCH?"), "{err}");
+    let Ended { err, .. } = place.run_with("check", &[("INTERNAL_API_PORT", "42030")]);
+    assert!(err.contains("INTERNAL_API_PORT names this address"), "{err}");
+}
+
+#[test]
+fn what_cannot_be_written_or_read_has_a_way_out() {
+    let place = Place::with(&[("a.yml", "access_log: no/folder/access.log\nhttp_config: { port: 0 }\n")]);
+    let err = place.run("check -c a.yml").failed(1);
+    assert!(err.contains("make the folder of that path"), "{err}");
+    fs::write(place.path().join("b.yml"), b"\xff\xfe").unwrap();
+    let err = place.run("check -c b.yml").failed(1);
+    assert!(err.contains("a configuration is text in UTF-8"), "{err}");
 }
 
 #[test]
@@ -361,7 +460,7 @@ fn a_gate_that_does_not_answer_is_an_error() {
     let place = Place::with(&[]);
     let (address, served) = api("503 Service Unavailable", "draining");
     let err = place.run(&format!("healthcheck --address {address}")).failed(1);
-    assert!(err.contains("answered 503") && err.contains("draining"), "{err}");
+    assert!(err.contains("the gate is not ready: draining"), "{err}");
     served.join().unwrap();
 
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -379,7 +478,11 @@ fn a_port_in_use_is_exit_code_3() {
     let port = taken.local_addr().unwrap().port();
     let place = Place::with(&[]);
     let err = place.run(&format!("whoami --bind 127.0.0.1 --port {port}")).failed(3);
-    assert!(err.contains(&format!("cannot listen on port {port}")), "{err}");
+    assert!(
+        err.contains(&format!("cannot listen on 127.0.0.1:{port}: "))
+            && err.contains("choose another --port"),
+        "{err}"
+    );
 }
 
 #[test]

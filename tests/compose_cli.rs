@@ -7,6 +7,7 @@ mod support;
 use std::fs;
 
 use support::place::{Ended, Place};
+use support::program::Program;
 use support::tls::Authority;
 
 const WEB: &str = "services:
@@ -34,7 +35,7 @@ fn compose_files_are_named_in_every_way() {
         ("apps/shop/compose.yaml", SHOP),
         ("native.yml", "http_config: { port: 8021 }\n"),
     ]);
-    let both = "is valid: 1 listener, 3 rules, 2 upstreams\n";
+    let both = "are valid: 1 listener, 3 rules, 2 upstreams\n";
     for line in [
         "check --compose apps/web/compose.yaml --compose apps/shop/compose.yaml",
         "--compose apps/*/compose.yaml check",
@@ -238,10 +239,10 @@ fn hosts_without_a_certificate_are_named_with_a_hint() {
         assert_eq!((code, out.as_str()), (1, ""));
         let expected = "\
 error: certs cannot be read: No such file or directory (os error 2)
- --> compose.yaml:7:7
+ --> compose.yaml:1:1
   |
-7 |       smolgate.redirect_from: example.com
-  |       ^^^^^^^^^^^^^^^^^^^^^^^ make it, or name another path; with labels, SMOLGATE_ACME_DIR names it
+1 | services:
+  | ^^^^^^^^^ make it, or name another path: in `certificates`, or for labels in SMOLGATE_ACME_DIR
 
 error: no certificate has the name example.com, web.example.com: not served under TLS
  --> compose.yaml:7:7
@@ -373,4 +374,26 @@ fn certificates_that_are_not_on_this_machine_are_not_checked() {
             format!("warning: certificates in {told} of the service `gate` (compose.yaml:2) are not checked");
         assert!(err.starts_with(&warning), "{err}");
     }
+}
+
+/// The other verbs show the gate of the container, so a gate on the host that differs from it says so.
+#[test]
+fn a_gate_without_the_environment_of_its_service_warns() {
+    let native = "http_config: { port: 0 }\ninternal_api: { bind: 'unix:api.sock' }\n";
+    let place = Place::with(&[("compose.yaml", &with_gate(ENVIRONMENT)), ("native.yml", native)]);
+    let start = |variables: &[(&str, &str)]| {
+        Program::start(|command| {
+            command.current_dir(place.path()).args(["-c", "native.yml", "--compose", "compose.yaml"]);
+            command.envs(variables.iter().copied());
+        })
+    };
+    let gate = start(&[]);
+    support::until("it warns", || gate.said("has variables that this process has not") > 0);
+    assert!(gate.log().contains("SMOLGATE_HTTPS_ENABLED"), "{}", gate.log());
+    assert!(gate.log().contains("internal API on unix:api.sock"), "{}", gate.log());
+    drop(gate);
+    let gate = start(&[("SMOLGATE_WATCH", "false"), ("SMOLGATE_ACCESS_LOG", "off")]);
+    gate.signal(rustix::process::Signal::TERM);
+    support::until("it stops", || gate.said("stopped, ") > 0);
+    assert_eq!(gate.said("has variables that this process has not"), 0, "{}", gate.log());
 }

@@ -273,3 +273,39 @@ fn explain_fails_if_another_rule_than_the_expected_one_takes_the_request() {
         assert_eq!(explain(line), (1, format!("error: {told}\n")), "{line}");
     }
 }
+
+#[test]
+fn explain_knows_that_a_listener_has_no_tls() {
+    let place = Place::with(&[("gate.yml", CONFIG)]);
+    for url in ["https://admin.localhost:8021/users", "wss://admin.localhost:8021/users"] {
+        let Ended { code, out, err } = place.run(&format!("explain -c gate.yml {url}"));
+        assert_eq!(code, 1, "{out}");
+        assert!(out.contains("no TLS is spoken here, and the URL says https"), "{out}");
+        assert!(err.contains("nothing takes GET"), "{err}");
+    }
+    // Something in front may terminate TLS on another port, and the reader may name the listener.
+    for line in ["https://admin.localhost/users", "--listener http https://admin.localhost:8021/users"] {
+        let out = place.run(&format!("explain -c gate.yml {line}")).fine();
+        assert!(out.contains("wins -> http://localhost:8083"), "{out}");
+    }
+    let out = place.run("explain -c gate.yml ws://admin.localhost:8021/users").fine();
+    assert!(out.contains("wins -> http://localhost:8083"), "{out}");
+}
+
+#[test]
+fn explain_says_that_methods_are_case_sensitive() {
+    let place = Place::with(&[("gate.yml", CONFIG)]);
+    let Ended { out, .. } = place.run("explain -c gate.yml -X get http://admin.localhost:8021/");
+    assert!(out.contains("note: methods are case-sensitive, so get is not GET\n"), "{out}");
+    let Ended { out, .. } = place.run("explain -c gate.yml -X purge http://admin.localhost:8021/");
+    assert!(!out.contains("case-sensitive"), "{out}");
+}
+
+#[test]
+fn explain_leaves_warnings_to_check() {
+    let place =
+        Place::with(&[("gate.yml", CONFIG), ("warned.yml", "upstreams: { unused: { targets: \"a:1\" } }\n")]);
+    let files = "-c gate.yml -c warned.yml";
+    assert!(place.run(&format!("check {files}")).err.contains("nothing uses the upstream"));
+    place.run(&format!("explain {files} http://admin.localhost:8021/users")).fine();
+}

@@ -133,6 +133,15 @@ listeners:
 }
 
 #[test]
+fn a_reload_names_the_changed_address() {
+    const LISTENER: &str = "listeners: [{ name: http, bind: \"127.0.0.1:0\", rules: [{ respond: {} }] }]\n";
+    let gate = TestGate::start(LISTENER, &[]);
+    gate.edit(&LISTENER.replace("127.0.0.1:0", "127.0.0.2:0"), &[]);
+    let said = gate.reload().unwrap();
+    assert!(said.contains(": listener http: address changed in "), "{said}");
+}
+
+#[test]
 fn a_reload_names_the_changed_upstreams() {
     const ROUTES: &str = r#"
 listeners:

@@ -59,7 +59,7 @@ error: more cannot be read: No such file or directory (os error 2)
  --> smolgate.yml:1:59
   |
 1 | http_config: { port: 8443, tls: { certificates: [./certs, ./more] } }
-  |                                                           ^^^^^^ make it, or name another path; with labels, SMOLGATE_ACME_DIR names it
+  |                                                           ^^^^^^ make it, or name another path: in `certificates`, or for labels in SMOLGATE_ACME_DIR
 ";
     assert_eq!(said, expected);
 }
@@ -149,4 +149,20 @@ fn a_line_without_a_token_is_shown_as_it_is() {
     std::fs::write(dir.path().join("smolgate.yml"), config).unwrap();
     let (_, said) = check(dir.path());
     assert!(said.contains(config), "{said}");
+}
+
+#[test]
+fn a_key_that_is_named_and_missing_has_its_own_hint() {
+    let dir = tempfile::tempdir().unwrap();
+    let issued = Authority::new(dir.path(), "ca.pem").issue(dir.path(), "one", &["one.test"]);
+    std::fs::remove_file(issued.key).unwrap();
+    for (written, hint) in [
+        ("{ cert: one.crt, key: other.key }", "put it there, or name another file as `key`"),
+        ("one.crt", "put it there, or name its place: `{ cert: ..., key: ... }`"),
+    ] {
+        let text = format!("http_config: {{ port: 8443, tls: {{ certificates: [{written}] }} }}\n");
+        std::fs::write(dir.path().join("smolgate.yml"), text).unwrap();
+        let (code, said) = check(dir.path());
+        assert!(code == Some(1) && said.contains(hint), "{said}");
+    }
 }

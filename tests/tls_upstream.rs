@@ -199,3 +199,17 @@ fn big_bodies_pass_through_tls_unchanged() {
     client.exchange([head.as_bytes(), &body].concat()).expect(200, &body);
     client.exchange(get("trusted.test")).expect(200, "");
 }
+
+/// The kernel accepts a connection for a target that never reads the client hello.
+#[test]
+fn a_target_that_does_not_finish_the_handshake_is_502() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = r#"
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    rules: [{ target: "https://{upstream}", tls: { insecure_skip_verify: true }, connect_timeout: 100ms }]
+"#;
+    let gate = TestGate::start(config, &[("upstream", &silent.local_addr().unwrap())]);
+    gate.exchange(get("a.test")).expect_own(502, "tls_failed");
+}

@@ -7,20 +7,21 @@ use std::process::ExitCode;
 use super::disk::DiskInputs;
 use super::files::{Files as Arguments, default_files};
 use super::{demo, output};
-use crate::config::plan::Plan;
+use crate::config::plan::{InternalApi, Plan};
 use crate::config::{
-    DescribedGate, Diagnostic, Diagnostics, Files, Format, Inputs, Loaded, adapt_foreign, described_gate,
-    load_files,
+    self, DescribedGate, Diagnostic, Diagnostics, Files, Format, Inputs, Loaded, Severity, adapt_foreign,
+    described_gate, load_files,
 };
-
-/// Reads the plan and prints warnings and the reasons why services were rejected. On an error, prints all errors
-/// and returns the exit code.
-pub(super) fn read(files: &Arguments) -> Result<Plan, ExitCode> {
-    read_quietly(files).map(said)
-}
 
 /// Prints the warnings.
 fn said(Loaded { plan, warnings, .. }: Loaded) -> Plan {
+    say(&warnings);
+    plan
+}
+
+/// Prints why services were rejected, and no warnings.
+fn said_errors(Loaded { plan, mut warnings, .. }: Loaded) -> Plan {
+    warnings.retain(|one| one.severity == Severity::Error);
     say(&warnings);
     plan
 }
@@ -42,19 +43,47 @@ pub(super) struct Described {
     pub(super) gate: Option<DescribedGate>,
 }
 
-/// As [`read`], for verbs that run where the gate does not: variables that are not set here are those of the gate
-/// that the files describe.
+impl Described {
+    /// A variable of the gate, which comes from this process or from the files.
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
+        let described = || self.gate.as_ref()?.variables.get(name).cloned();
+        std::env::var(name).ok().or_else(described)
+    }
+}
+
+/// Reads the plan and prints warnings and the reasons why services were rejected. On an error, prints all errors and
+/// returns the exit code. The gate runs elsewhere: variables that are not set here are those of the gate that the files
+/// describe.
 pub(super) fn read_described(files: &Arguments) -> Result<Described, ExitCode> {
+    described(files, said)
+}
+
+/// As [`read_described`], without warnings: those are for `check`.
+pub(super) fn read_described_quietly(files: &Arguments) -> Result<Described, ExitCode> {
+    described(files, said_errors)
+}
+
+fn described(files: &Arguments, said: fn(Loaded) -> Plan) -> Result<Described, ExitCode> {
     let environment = |name: &str| std::env::var_os(name);
     let missing = |message: String| output::failure(output::INVALID, &message);
     let found = find(files, environment, Path::is_file).map_err(missing)?;
     let Some(gate) = described_gate(&found, &DiskInputs) else {
-        return Ok(Described { plan: read(files)?, gate: None });
+        return Ok(Described { plan: said(read_quietly(files)?), gate: None });
     };
     let variable = |name: &str| environment(name).or_else(|| gate.variables.get(name).map(OsString::from));
     let found = find(files, variable, Path::is_file).map_err(missing)?;
     let plan = said(load(&found, &gate.inputs(&DiskInputs))?);
     Ok(Described { plan, gate: Some(gate) })
+}
+
+/// The warning that this process is not the gate that the files describe.
+pub(super) fn not_its_environment(gate: &DescribedGate) -> String {
+    let DescribedGate { name, written, .. } = gate;
+    let variables = written.join(", ");
+    format!(
+        "{name} has variables that this process has not, so this gate runs without them: {variables}; \
+         start that service, or set them here too"
+    )
 }
 
 /// Reads the labels of another program, written anew. Prints warnings, or all errors.
@@ -68,7 +97,18 @@ pub(super) fn read_foreign(program: &str, files: &Arguments) -> Result<String, E
     })
 }
 
-/// As [`read`], without printing the warnings.
+/// The internal API of a gate that may run with an earlier version of the files: all that they tell, and their errors
+/// as a text.
+pub(super) fn internal_api(files: &Arguments) -> (InternalApi, String) {
+    let (found, missing) = match find(files, |name| std::env::var_os(name), Path::is_file) {
+        Ok(found) => (found, String::new()),
+        Err(message) => (Files::default(), format!("error: {message}\n")),
+    };
+    let (api, wrong) = config::internal_api(&found, &DiskInputs);
+    (api, wrong.map_or(missing, |all| all.render(output::colours())))
+}
+
+/// Reads the plan without printing the warnings.
 pub(super) fn read_quietly(files: &Arguments) -> Result<Loaded, ExitCode> {
     load(&sources(files)?, &DiskInputs)
 }

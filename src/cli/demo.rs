@@ -1,6 +1,7 @@
 //! The verbs of the feature `demo`: `demo` and `whoami`.
 
-use std::net::IpAddr;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -68,9 +69,16 @@ fn demo(logging: &Logging) -> Result<(), ExitCode> {
 fn whoami(who: &Who) -> Result<(), ExitCode> {
     let _level = log(&who.logging)?;
     let options = whoami::Options { port: who.port, name: who.name.clone(), bind: who.bind };
-    let place = format!("port {} of {}", who.port, who.bind);
-    whoami::run(options)
-        .map_err(|error| output::failure(output::UNABLE, &format!("cannot listen on {place}: {error}")))
+    let place = SocketAddr::new(who.bind, who.port);
+    whoami::run(options).map_err(|error| {
+        let hint = match error.kind() {
+            ErrorKind::AddrInUse => {
+                "; another program listens there already: stop it, or choose another --port"
+            }
+            _ => "",
+        };
+        output::failure(output::UNABLE, &format!("cannot listen on {place}: {error}{hint}"))
+    })
 }
 
 fn log(logging: &Logging) -> Result<LogLevelHandle, ExitCode> {

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::output;
 use crate::config::plan::{LogFormat, LogLevel};
-use crate::log::setup::{LevelError, LevelSources, LogLevelHandle, setup};
+use crate::log::setup::{LevelError, LevelSources, LogLevelHandle, check_level, setup};
 use crate::metrics::Counters;
 
 /// The detail of the log.
@@ -41,6 +41,19 @@ pub(super) enum Level {
     Error,
 }
 
+/// Prints what is wrong with the level that `variable` names, if it is none.
+pub(super) fn check(variable: impl Fn(&str) -> Option<String>, level: LogLevel) -> Option<ExitCode> {
+    let environment = environment(variable);
+    let level = LevelSources { flag: None, environment: environment.as_deref(), file: level };
+    let wrong = check_level(level).err()?;
+    Some(output::failure(output::INVALID, &wrong.to_string()))
+}
+
+/// The level of the environment. An empty variable counts as not set.
+fn environment(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+    ["RUST_LOG", "LOG_LEVEL"].into_iter().filter_map(variable).find(|value| !value.trim().is_empty())
+}
+
 /// Sends events to standard error from now on. Dropping the handle writes the rest of them.
 pub(super) fn set_up(
     logging: &Logging,
@@ -48,8 +61,7 @@ pub(super) fn set_up(
     level: LogLevel,
     counters: &Arc<Counters>,
 ) -> Result<LogLevelHandle, ExitCode> {
-    let named = ["RUST_LOG", "LOG_LEVEL"].into_iter().filter_map(|name| std::env::var(name).ok());
-    let environment = named.into_iter().find(|value| !value.trim().is_empty());
+    let environment = environment(|name| std::env::var(name).ok());
     let level = LevelSources { flag: logging.level(), environment: environment.as_deref(), file: level };
     setup(format, level, counters.clone()).map_err(|error| {
         let code = if error.is::<LevelError>() { output::USAGE } else { output::UNABLE };

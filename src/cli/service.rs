@@ -25,6 +25,7 @@ fn serve(run: &Running) -> Result<(), ExitCode> {
     let arguments = run.files.clone();
     let read = caught.unless_stopped(move || configuration::read_quietly(&arguments)).map_err(deaf)?;
     let Some(plan) = read.transpose()?.map(|loaded| loaded.plan) else { return Ok(()) };
+    let described = config::described_gate(&files, &DiskInputs);
     let counters = Counters::new();
     let level = Arc::new(logging::set_up(
         &run.logging,
@@ -48,6 +49,9 @@ fn serve(run: &Running) -> Result<(), ExitCode> {
         return Ok(());
     };
     tracing::info!("{}", gate.summary());
+    if let Some(described) = described {
+        tracing::warn!("{}", configuration::not_its_environment(&described));
+    }
     let served = gate.serve_until_stopped(caught);
     level.flush();
     served.map_err(deaf)

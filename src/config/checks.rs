@@ -92,8 +92,12 @@ fn leads_to(host: &TargetHost, bind: Bind) -> bool {
 fn open_to_all(lowered: &Lowered, report: &mut Report) {
     let api = &lowered.plan.internal_api;
     if api.is_open() {
-        let message =
-            format!("the internal API has no token, so any client that reaches `{}` may use it", api.bind);
+        let from =
+            if lowered.internal_bind.is_some() { "" } else { " (INTERNAL_API_PORT names this address)" };
+        let message = format!(
+            "the internal API has no token, so any client that reaches `{}` may use it{from}",
+            api.bind
+        );
         report.warning(
             lowered.internal_bind,
             message,

@@ -13,6 +13,8 @@ pub struct DescribedGate {
     pub name: String,
     /// Its environment variables. Paths in them are those of this machine.
     pub variables: BTreeMap<String, String>,
+    /// The names of those that a gate reads, as they are written.
+    pub written: Vec<String>,
     /// Paths that the gate will have and this machine has not.
     pub elsewhere: Vec<PathBuf>,
 }
@@ -44,5 +46,11 @@ impl Inputs for DescribedInputs<'_> {
 
     fn env(&self, name: &str) -> Option<String> {
         self.inputs.env(name).or_else(|| self.gate.variables.get(name).cloned())
+    }
+
+    fn env_names(&self) -> Vec<String> {
+        let mut names = self.inputs.env_names();
+        names.extend(self.gate.variables.keys().cloned());
+        names
     }
 }

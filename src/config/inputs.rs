@@ -14,6 +14,8 @@ pub trait Inputs {
     fn is_dir(&self, path: &Path) -> bool;
     /// An environment variable, if it is set and is text.
     fn env(&self, name: &str) -> Option<String>;
+    /// The names of all environment variables that are text.
+    fn env_names(&self) -> Vec<String>;
 }
 
 /// [`Inputs`] from memory, for tests and built-in examples.
@@ -65,5 +67,9 @@ impl Inputs for MemoryInputs {
 
     fn env(&self, name: &str) -> Option<String> {
         self.environment.get(name).cloned()
+    }
+
+    fn env_names(&self) -> Vec<String> {
+        self.environment.keys().cloned().collect()
     }
 }

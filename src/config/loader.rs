@@ -1,5 +1,6 @@
 //! Loads files into a checked plan: the entry to this module.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use super::plan::Plan;
 use super::source::Source;
 use super::sources::{SourceFiles, TracedInputs};
 use super::syntax::{Value, yaml};
+use super::values::environment;
 
 /// A configuration that can be used.
 #[derive(Clone, Debug)]
@@ -66,6 +68,7 @@ fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnosti
     for (dialect, files) in DIALECTS.iter().zip(files) {
         (dialect.read)(files, &mut source, inputs, &mut report);
     }
+    environment::warn_of_misspelt(inputs, &mut report);
     let lowered = lowering::lower(source, inputs, &mut report);
     if report.has_errors() {
         return Err(report.finish());
@@ -107,14 +110,20 @@ pub fn adapt_foreign(
 }
 
 /// The files by dialect. Files of one set were named as one.
-fn read_sets(written: &Files, inputs: &dyn Inputs, report: &mut Report) -> Vec<Vec<Vec<ConfigFile>>> {
+pub(super) fn read_sets(
+    written: &Files,
+    inputs: &dyn Inputs,
+    report: &mut Report,
+) -> Vec<Vec<Vec<ConfigFile>>> {
     let mut files: Vec<Vec<Vec<ConfigFile>>> = DIALECTS.iter().map(|_| Vec::new()).collect();
     let configured = expand_folders(&written.config, inputs, report);
     let mut is_empty = !configured.is_empty() && written.named.is_empty();
     for path in configured {
         if let Some(file) = read_file(path, inputs, report) {
             is_empty &= matches!(file.tree.root.value, Value::Null);
-            let Format(dialect) = written.format.unwrap_or_else(|| Format::of(&file.tree.root));
+            let format = written.format.unwrap_or_else(|| Format::of(&file.tree.root));
+            format.report_native_keys(&file.tree.root, report);
+            let Format(dialect) = format;
             files[dialect].push(vec![file]);
         }
     }
@@ -123,12 +132,16 @@ fn read_sets(written: &Files, inputs: &dyn Inputs, report: &mut Report) -> Vec<V
         let message = format!("{}: the configuration is empty", names.collect::<Vec<_>>().join(", "));
         report.error_without_place(message, Some(&format!("write for example `{SAMPLE}`")));
     }
-    for (Format(dialect), name) in &written.named {
+    for (format, name) in &written.named {
+        let Format(dialect) = format;
         for paths in DIALECTS[*dialect].expand(name, inputs, report) {
             let files = &mut files[*dialect];
             let is_new = |path: &PathBuf| !files.iter().flatten().any(|known| known.path == *path);
             let new: Vec<PathBuf> = paths.into_iter().filter(is_new).collect();
-            files.push(new.into_iter().filter_map(|path| read_file(path, inputs, report)).collect());
+            let new: Vec<ConfigFile> =
+                new.into_iter().filter_map(|path| read_file(path, inputs, report)).collect();
+            new.iter().for_each(|file| format.report_native_keys(&file.tree.root, report));
+            files.push(new);
         }
     }
     files
@@ -169,7 +182,12 @@ fn read_file(path: PathBuf, inputs: &dyn Inputs, report: &mut Report) -> Option<
         // A byte order mark would shift every column of the first line.
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(&text).into(),
         Err(error) => {
-            report.error_without_place(format!("{} cannot be read: {error}", path.display()), None);
+            let hint = match error.kind() {
+                ErrorKind::InvalidData => Some("a configuration is text in UTF-8: save it as such"),
+                ErrorKind::IsADirectory => Some("this is a folder: name a file in it"),
+                _ => None,
+            };
+            report.error_without_place(format!("{} cannot be read: {error}", path.display()), hint);
             return None;
         }
     };

@@ -11,6 +11,7 @@
 //!
 //! Here and in the folders below, a module uses only modules below it. `tests/tidy.rs` checks that.
 
+mod internal_api;
 mod loader;
 mod view;
 
@@ -45,6 +46,7 @@ pub use described::DescribedGate;
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use dialects::{FileOption, Format};
 pub use inputs::{Inputs, MemoryInputs};
+pub use internal_api::internal_api;
 pub use loader::{Files, Loaded, adapt_foreign, described_gate, load, load_files};
 pub use sources::{Content, SourceFiles};
 pub use syntax::Excerpts;

@@ -123,6 +123,10 @@ impl Inputs for TracedInputs<'_> {
     fn env(&self, name: &str) -> Option<String> {
         self.inputs.env(name)
     }
+
+    fn env_names(&self) -> Vec<String> {
+        self.inputs.env_names()
+    }
 }
 
 #[cfg(test)]

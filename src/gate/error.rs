@@ -34,7 +34,8 @@ impl GateError {
 
     /// The error of a TCP address that cannot be listened on.
     pub(super) fn of_port(what: String, error: io::Error) -> Self {
-        let refused = "permission denied; ports below 1024 need CAP_NET_BIND_SERVICE";
+        let refused = "permission denied; ports below 1024 need CAP_NET_BIND_SERVICE: \
+                       `sudo setcap cap_net_bind_service=+ep` and the path of smolgate, or choose a higher port";
         let is_refused = error.kind() == io::ErrorKind::PermissionDenied;
         Self::System(what, if is_refused { io::Error::new(error.kind(), refused) } else { error })
     }
@@ -55,9 +56,39 @@ impl fmt::Display for GateError {
                     "error: {what}: another program listens there already; stop it or choose another address"
                 )
             }
-            Self::System(what, error) => write!(f, "error: {what}: {error}"),
+            Self::System(what, error) => {
+                write!(f, "error: {what}: {error}")?;
+                way_out(error.kind()).map_or(Ok(()), |way_out| write!(f, "; {way_out}"))
+            }
         }
     }
 }
 
 impl std::error::Error for GateError {}
+
+/// The way out after an error of the system, if its text alone does not tell it.
+fn way_out(kind: io::ErrorKind) -> Option<&'static str> {
+    Some(match kind {
+        io::ErrorKind::NotFound => "make the folder of that path, or name another path",
+        io::ErrorKind::IsADirectory => "this is a folder: name a file in it",
+        io::ErrorKind::AddrNotAvailable => {
+            "no interface of this machine has this address: name one that it has, or `:PORT` for all of them"
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_system_name_the_way_out() {
+        let told = |kind: io::ErrorKind| GateError::of_access_log(kind.into()).to_string();
+        assert!(told(io::ErrorKind::NotFound).contains("make the folder"));
+        assert!(told(io::ErrorKind::IsADirectory).contains("name a file in it"));
+        assert!(told(io::ErrorKind::AddrNotAvailable).contains("no interface of this machine"));
+        let told = GateError::of_port("port 80".into(), io::ErrorKind::PermissionDenied.into()).to_string();
+        assert!(told.contains("setcap cap_net_bind_service=+ep"), "{told}");
+    }
+}

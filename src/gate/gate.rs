@@ -83,10 +83,12 @@ impl Gate {
         let listeners: Vec<String> =
             self.state.listening().iter().map(|(name, address)| format!("{name} on {address}")).collect();
         let listeners = if listeners.is_empty() { "nothing".into() } else { listeners.join(", ") };
-        match self.internal_address() {
-            Some(address) => format!("listening: {listeners}; internal API on {address}"),
-            None => format!("listening: {listeners}; internal API on a Unix socket"),
-        }
+        let internal = match (self.internal_address(), self.state.current()) {
+            (Some(address), _) => address.to_string(),
+            (None, Some(current)) => current.plan.internal_api.bind.to_string(),
+            (None, None) => "a Unix socket".to_owned(),
+        };
+        format!("listening: {listeners}; internal API on {internal}")
     }
 
     /// Opens the log files again after they were moved away.

@@ -118,6 +118,9 @@ fn skip_empty_lines(bytes: &[u8]) -> Result<usize, ParseStop> {
     Err(malformed("too many empty lines before the request").into())
 }
 
+/// The first byte of a client hello (RFC 8446, section 5.1: the type of a record).
+const TLS_HANDSHAKE: u8 = 22;
+
 fn read_method(bytes: &[u8], start: usize) -> Result<&[u8], ParseStop> {
     let limit = start + METHOD_BYTES_MAX;
     let end = class::token_end(&bytes[..bytes.len().min(limit + 1)], start);
@@ -127,6 +130,9 @@ fn read_method(bytes: &[u8], start: usize) -> Result<&[u8], ParseStop> {
     match bytes.get(end) {
         None => Err(ParseStop::More(bytes.len() + 1)),
         Some(b' ') if end > start => Ok(&bytes[start..end]),
+        Some(&TLS_HANDSHAKE) if end == start => {
+            Err(malformed("the client speaks TLS, and this listener has no `tls`").into())
+        }
         Some(_) => {
             Err(malformed(format!("no method followed by a space: {}", escaped(&bytes[start..=end]))).into())
         }

@@ -60,6 +60,17 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// The phase that an answer to `/readyz` tells. `None` if no gate gives this answer.
+    pub fn of_answer(status: u16, word: &str) -> Option<Phase> {
+        let all = [Phase::Starting, Phase::Ready, Phase::Unresponsive, Phase::Draining];
+        all.into_iter().find(|phase| phase.word() == word && phase.status() == status)
+    }
+
+    /// The status of the answer to a probe.
+    pub(super) fn status(self) -> u16 {
+        if self == Phase::Ready { 200 } else { 503 }
+    }
+
     /// The phase as one lower-case word.
     pub fn word(self) -> &'static str {
         match self {

@@ -3,7 +3,7 @@
 use http_types::{Method, Request, Response, StatusCode};
 
 use crate::config::plan::Secret;
-use crate::internal_api::control::{Control, Phase};
+use crate::internal_api::control::Control;
 use crate::internal_api::head::Refusal;
 use crate::internal_api::{authorization, views};
 use crate::metrics::{ProcessStats, render_endpoints};
@@ -116,7 +116,7 @@ pub(super) async fn answer(
         Endpoint::Live => text(200, "ok"),
         Endpoint::Ready => {
             let phase = control.phase().await;
-            text(if phase == Phase::Ready { 200 } else { 503 }, phase.word())
+            text(phase.status(), phase.word())
         }
         Endpoint::Health => {
             let (up, page) = views::health(control, control.phase().await);

@@ -7,16 +7,18 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::{MakeWriter, format::FmtSpan};
+use tracing_subscriber::fmt::format::{FmtSpan, Writer};
+use tracing_subscriber::fmt::{MakeWriter, time::FormatTime};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, reload};
 
 use crate::config::plan::{LogFormat, LogLevel};
+use crate::log::clock::Utc;
 use crate::log::colours::no_colour;
 use crate::log::hidden;
 use crate::log::queue::{Output, Queue};
@@ -111,6 +113,14 @@ pub fn setup(
     Ok(LogLevelHandle { filter: handle, pinned, queue })
 }
 
+/// Checks that the level is known.
+///
+/// # Errors
+/// The flag or the environment names no level.
+pub fn check_level(level: LevelSources<'_>) -> Result<(), LevelError> {
+    choose(level).map(drop)
+}
+
 /// Builds the layer that turns an event into a line.
 fn layer<S, W>(format: LogFormat, color: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
 where
@@ -119,10 +129,23 @@ where
 {
     let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_span_events(FmtSpan::NONE);
     match format {
-        LogFormat::Human => {
-            layer.compact().fmt_fields(TextFields).with_target(false).with_ansi(color).boxed()
-        }
+        LogFormat::Human => layer
+            .compact()
+            .with_timer(Clock)
+            .fmt_fields(TextFields)
+            .with_target(false)
+            .with_ansi(color)
+            .boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_target(false).with_ansi(false).boxed(),
+    }
+}
+
+/// The time at the beginning of a line, to the millisecond.
+struct Clock;
+
+impl FormatTime for Clock {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        write!(writer, "{}", Utc::from(SystemTime::now()))
     }
 }
 

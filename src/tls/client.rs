@@ -11,7 +11,9 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, InvalidMessage, RootCertStore, SignatureScheme,
+};
 
 use super::certificates;
 use super::pinned::Pinned;
@@ -137,17 +139,29 @@ impl Connector {
     }
 }
 
+/// An error of a connection to a target in words, with the way out if it is one of TLS.
+pub fn explained(error: &io::Error) -> String {
+    let Some(advice) = advice(error) else { return error.to_string() };
+    // The names that the certificate has are worth more than their form.
+    let has_names = advice == OTHER_NAME;
+    if has_names { format!("{error}; {advice}") } else { advice.to_owned() }
+}
+
 /// The way out after an error of a handshake with a target, if its text alone hardly tells it.
-pub fn advice(error: &io::Error) -> Option<&'static str> {
-    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
-    let rustls::Error::InvalidCertificate(error) = error else { return None };
+fn advice(error: &io::Error) -> Option<&'static str> {
+    let error = match error.get_ref()?.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InvalidCertificate(error) => error,
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => return Some(NO_TLS),
+        _ => return None,
+    };
     // Some errors are webpki's, and rustls has only their text.
     let text = format!("{error:?}");
     ADVICE.iter().find(|(part, _)| text.contains(part)).map(|(_, advice)| *advice)
 }
 
 /// Parts of errors about certificates, each with the way out.
-const ADVICE: [(&str, &str); 3] = [
+const ADVICE: [(&str, &str); 4] = [
+    ("NotValidForName", OTHER_NAME),
     ("UnknownIssuer", NOT_KNOWN),
     // A self-signed certificate is mostly marked as an authority.
     ("CaUsedAsEndEntity", NOT_KNOWN),
@@ -157,6 +171,10 @@ const ADVICE: [(&str, &str); 3] = [
          (version 3), or name a file with this certificate as `tls: { ca: FILE }`",
     ),
 ];
+
+const OTHER_NAME: &str = "if the target is the right one, name one of these names as `tls: { sni: NAME }`";
+
+const NO_TLS: &str = "the target does not speak TLS: write `http://` instead of `https://`";
 
 const NOT_KNOWN: &str = "no known authority has signed the certificate of the target: name a file with the authority, or \
                          with this certificate, as `tls: { ca: FILE }`";
@@ -228,5 +246,21 @@ impl ServerCertVerifier for AcceptAnyCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_tls_are_explained_in_words() {
+        let told = |error: rustls::Error| explained(&io::Error::new(io::ErrorKind::InvalidData, error));
+        assert_eq!(told(InvalidMessage::InvalidContentType.into()), NO_TLS);
+        assert_eq!(told(rustls::CertificateError::UnknownIssuer.into()), NOT_KNOWN);
+        assert_eq!(told(rustls::CertificateError::Expired.into()), "invalid peer certificate: Expired");
+        let other = told(rustls::CertificateError::NotValidForName.into());
+        assert!(other.ends_with(OTHER_NAME) && other.len() > OTHER_NAME.len(), "{other}");
+        assert_eq!(explained(&io::Error::other("what the system says")), "what the system says");
     }
 }

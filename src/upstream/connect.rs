@@ -41,6 +41,10 @@ impl Upstream {
         }
         race.tried.take().into_iter().for_each(|index| choice.tried.add(index));
         let address = |index: usize| choice.endpoints.pools[index].address;
+        let handshaking = trying.iter().find(|index| race.accepted.get() == Some(**index));
+        if let (Some(index), Some(late)) = (handshaking, &error) {
+            return Err(ConnectError::of_handshake(address(*index), late));
+        }
         let (address, error) = match (trying.last(), error, race.failed.take()) {
             (Some(index), Some(late), _) => (address(*index), late),
             (_, None, Some((index, error))) | (None, Some(_), Some((index, error))) => {
@@ -88,7 +92,7 @@ impl Upstream {
         let failed = |index: usize| self.set.failed(&endpoints.shares[index].state, worker.now());
         let connect = |index: usize| {
             let pool = endpoints.pools[index].clone();
-            async move { pool.connect(worker, own).await }
+            async move { pool.connect(worker, own, || race.accepted.set(Some(index))).await }
         };
         let (index, connection) = race.run(&order, worker.timer(), connect, failed).await?;
         if index != choice.index {

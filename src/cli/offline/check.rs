@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::cli::configuration::Described;
 use crate::cli::files::Files;
-use crate::cli::{configuration, output};
+use crate::cli::{configuration, logging, output};
 use crate::config::Severity;
 use crate::config::plan::{CertificateFiles, Plan, Protocol};
 use crate::gate;
@@ -19,7 +19,8 @@ pub fn check(files: &Files) -> ExitCode {
             let plan = &described.plan;
             let certificates = check_certificates(&described);
             let files = check_files(plan);
-            let wrong = rejected(plan).or(certificates).or(files);
+            let level = logging::check(|name| described.variable(name), plan.settings.log_level);
+            let wrong = rejected(plan).or(certificates).or(files).or(level);
             wrong.unwrap_or_else(|| output::result(&summary(&described)))
         }
     }
@@ -69,8 +70,9 @@ fn summary(Described { plan, gate }: &Described) -> String {
         Protocol::Tcp(_) => 0,
     });
     format!(
-        "{} is valid{}: {}, {}, {}\n",
+        "{} {} valid{}: {}, {}, {}\n",
         files.join(", "),
+        if files.len() == 1 { "is" } else { "are" },
         gate.as_ref().map_or_else(String::new, |gate| format!(" with the environment of {}", gate.name)),
         counted(plan.listeners.len(), "listener"),
         counted(rules.sum(), "rule"),

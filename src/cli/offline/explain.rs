@@ -10,7 +10,7 @@ use crate::cli::output;
 use crate::config::plan::{
     Action, HttpListener, Listener, Matcher, Plan, Protocol, Proxy, Redirect, RedirectToHttps, Rule,
 };
-use crate::http::Refusal;
+use crate::http::{Method, Refusal};
 use crate::reason::Reason;
 use crate::routing::{self, Explanation};
 
@@ -24,7 +24,7 @@ pub fn explain(question: &Question) -> ExitCode {
     if question.method.contains(|char: char| char.is_ascii_control()) {
         return output::failure(output::USAGE, "the method has a control character");
     }
-    match configuration::read_described(&question.files).map(|described| described.plan) {
+    match configuration::read_described_quietly(&question.files).map(|described| described.plan) {
         Err(code) => code,
         Ok(plan) => match story(&plan, &asked, question) {
             Ok(story) => {
@@ -76,6 +76,7 @@ impl<'a> Story<'a> {
 fn story<'a>(plan: &'a Plan, asked: &Asked, question: &Question) -> Result<Story<'a>, String> {
     let accepted = accepted(plan, asked, question.listener.as_deref())?;
     let listener = accepted.listener;
+    let has_its_port = question.listener.is_none() && accepted.note.is_empty();
     let mut text =
         format!("{} {} on listener {} ({})\n", question.method, question.url, listener.name, binds(listener));
     if !accepted.note.is_empty() {
@@ -84,7 +85,21 @@ fn story<'a>(plan: &'a Plan, asked: &Asked, question: &Question) -> Result<Story
     if !question.url.contains(&asked.authority) {
         text.push_str(&format!("  note: clients write the host as {}\n", asked.host));
     }
-    Ok(on_listener(plan, listener, asked, &question.method).after(&text))
+    let upper = question.method.to_ascii_uppercase();
+    if upper != question.method && Method::parse(upper.as_bytes()) != Method::Other {
+        text.push_str(&format!(
+            "  note: methods are case-sensitive, so {} is not {upper}\n",
+            question.method
+        ));
+    }
+    let is_plain = listener.tls.is_none() && matches!(listener.protocol, Protocol::Http(_));
+    // On another port, something in front of the gate may terminate TLS.
+    let story = if is_plain && has_its_port && asked.is_https == Some(true) {
+        Story::refused(NO_TLS.to_owned())
+    } else {
+        on_listener(plan, listener, asked, &question.method)
+    };
+    Ok(story.after(&text))
 }
 
 fn on_listener<'a>(plan: &'a Plan, listener: &'a Listener, asked: &Asked, method: &str) -> Story<'a> {
@@ -109,6 +124,9 @@ fn on_listener<'a>(plan: &'a Plan, listener: &'a Listener, asked: &Asked, method
         },
     }
 }
+
+/// The end of a handshake with a listener that has no TLS.
+const NO_TLS: &str = "  no TLS is spoken here, and the URL says https: the answer is 400, before any rule\n";
 
 /// The end of a handshake without a certificate.
 const NO_CERTIFICATE: &str = "  no certificate has this name: the handshake ends with an alert\n";

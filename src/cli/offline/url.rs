@@ -32,8 +32,8 @@ impl Asked {
         }
         let (is_https, rest) = match url.split_once("://") {
             None => (None, url),
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Some(false), rest),
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Some(true), rest),
+            Some((scheme, rest)) if is_one(scheme, ["http", "ws"]) => (Some(false), rest),
+            Some((scheme, rest)) if is_one(scheme, ["https", "wss"]) => (Some(true), rest),
             Some((scheme, _)) => return Err(format!("`{scheme}://` is not http:// or https://")),
         };
         let rest = rest.split('#').next().unwrap_or_default();
@@ -78,6 +78,11 @@ impl Asked {
             raw_path: head.path.to_vec(),
         })
     }
+}
+
+/// Whether a scheme is one of these. That of WebSocket is an upgrade of an HTTP request (RFC 6455, section 3).
+fn is_one(scheme: &str, of: [&str; 2]) -> bool {
+    of.iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
 /// Host and path as rules compare them, and the path as it was received.
@@ -190,6 +195,8 @@ mod tests {
         for (url, host, port, path, query) in [
             ("http://Admin.Localhost:8021/users/7?a=1#x", "admin.localhost", 8021, "/users/7", "?a=1"),
             ("https://example.com", "example.com", 443, "/", ""),
+            ("wss://example.com/chat", "example.com", 443, "/chat", ""),
+            ("ws://example.com/chat", "example.com", 80, "/chat", ""),
             ("HTTP://example.com./", "example.com", 80, "/", ""),
             ("localhost:8021/x", "localhost", 8021, "/x", ""),
             ("localhost?q", "localhost", 80, "/", "?q"),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::cli::arguments::{Call, Reload};
 use crate::cli::{configuration, output};
 use crate::config::plan::{Bind, InternalApi, InternalBind, Secret};
-use crate::internal_api::client;
+use crate::internal_api::{Phase, client};
 
 /// The longest reload. It binds sockets, and with `--restart` it waits for the workers of an earlier restart to
 /// drain.
@@ -24,9 +24,13 @@ pub fn reload(reload: &Reload) -> ExitCode {
     match ask(&reload.call, path, RELOAD_TIME_MAX, output::UNABLE) {
         Err(code) => code,
         Ok((200, body)) if body.trim_end().lines().nth(1).is_none() => output::result(&ended(body)),
-        Ok((200 | 422, body)) => {
+        Ok((200, body)) => {
             output::say(&ended(body));
             ExitCode::from(output::INVALID)
+        }
+        Ok((422, body)) => {
+            output::say(&ended(body));
+            output::failure(output::INVALID, "nothing has changed: the gate serves its earlier configuration")
         }
         Ok((status, body)) => output::failure(output::UNABLE, &unexpected(status, &body)),
     }
@@ -35,16 +39,31 @@ pub fn reload(reload: &Reload) -> ExitCode {
 /// Asks whether the gate is ready. If it is not, or does not answer, the exit code is 1, the only failure that a
 /// container's health check knows.
 pub fn healthcheck(call: &Call) -> ExitCode {
-    match ask(call, "/readyz", HEALTH_TIME_MAX, output::INVALID) {
+    match ready(call, output::INVALID) {
         Err(code) => code,
-        Ok((200, body)) => output::result(&ended(body)),
-        Ok((status, body)) => output::failure(output::INVALID, &unexpected(status, &body)),
+        Ok((_, Phase::Ready)) => output::result("ready\n"),
+        Ok((_, phase)) => {
+            output::failure(output::INVALID, &format!("the gate is not ready: {}", phase.word()))
+        }
+    }
+}
+
+/// Finds the gate and asks whether it is ready, which needs no token. So another server never gets the token, and one
+/// that is silent ends the wait soon. On an error, prints it and returns the exit code.
+fn ready(call: &Call, unreachable: u8) -> Result<(Found, Phase), ExitCode> {
+    let api = find(call)?;
+    let (status, body) = api.send(client::get, None, "/readyz", HEALTH_TIME_MAX, unreachable)?;
+    match Phase::of_answer(status, body.trim_end()) {
+        Some(phase) => Ok((api, phase)),
+        None => Err(api
+            .failure(unreachable, "is not that of a gate: its answer to /readyz is that of another server")),
     }
 }
 
 /// Sends a POST, as [`ask`] sends a GET.
 pub(super) fn order(call: &Call, path: &str, timeout: Duration) -> Result<(u16, String), ExitCode> {
-    send(call, path, timeout, output::UNABLE, client::post)
+    let (api, _) = ready(call, output::UNABLE)?;
+    api.send(client::post, api.token.as_ref(), path, timeout, output::UNABLE)
 }
 
 /// Returns status and body of the response. On an error, prints it and returns the exit code.
@@ -54,45 +73,65 @@ pub(super) fn ask(
     timeout: Duration,
     unreachable: u8,
 ) -> Result<(u16, String), ExitCode> {
-    send(call, path, timeout, unreachable, client::get)
+    let (api, _) = ready(call, unreachable)?;
+    api.send(client::get, api.token.as_ref(), path, timeout, unreachable)
 }
 
 /// A function of the client.
 type Method = fn(&InternalBind, Option<&Secret>, &str, Duration) -> io::Result<(u16, String)>;
 
-fn send(
-    call: &Call,
-    path: &str,
-    timeout: Duration,
-    unreachable: u8,
-    method: Method,
-) -> Result<(u16, String), ExitCode> {
-    let api = find(call)?;
-    method(&api.bind, api.token.as_ref(), path, timeout).map_err(|error| {
-        let absent = matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound);
-        let hint =
-            if absent { "\nIs the gate running, and is this the address of its `internal_api`?" } else { "" };
-        let place = api.bind.to_string();
-        output::failure(unreachable, &format!("the internal API at {place} does not answer: {error}{hint}"))
-    })
+/// The address and the token of a gate.
+struct Found {
+    bind: InternalBind,
+    token: Option<Secret>,
+    /// The errors of a configuration that could not be read as a whole. So the address may be another one.
+    doubt: String,
+}
+
+/// The hint where nothing listens.
+const ABSENT: &str = "\nIs the gate running, and is this the address of its `internal_api`? If that was edited since, name \
+                      the earlier address with --address.";
+
+impl Found {
+    /// Returns status and body of the response. On an error, prints it and returns the exit code.
+    fn send(
+        &self,
+        method: Method,
+        token: Option<&Secret>,
+        path: &str,
+        timeout: Duration,
+        unreachable: u8,
+    ) -> Result<(u16, String), ExitCode> {
+        method(&self.bind, token, path, timeout).map_err(|error| {
+            let absent = matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound);
+            let hint = if absent { ABSENT } else { "" };
+            self.failure(unreachable, &format!("does not answer: {error}{hint}"))
+        })
+    }
+
+    /// Prints what is wrong with the server at this address, and why the address may be another one.
+    fn failure(&self, code: u8, what: &str) -> ExitCode {
+        let message = format!("the internal API at {} {what}", self.bind);
+        if self.doubt.is_empty() {
+            return output::failure(code, &message);
+        }
+        output::say(&self.doubt);
+        let doubt = "The gate may have another address, because the configuration has errors: name it with --address.";
+        output::failure(output::INVALID, &format!("{message}\n{doubt}"))
+    }
 }
 
 /// The address and the token of the command line, else those of the configuration. With an address, the
-/// configuration is not read.
-fn find(call: &Call) -> Result<InternalApi, ExitCode> {
-    let mut api = match &call.address {
-        Some(text) => {
-            let bind = address(text).map_err(|why| {
-                output::failure(output::USAGE, &format!("`{text}` is not an address: {why}"))
-            })?;
-            InternalApi { bind, token: None }
-        }
-        None => configuration::read(&call.files)?.internal_api,
+/// configuration is not read. A configuration that is broken elsewhere tells them all the same, because the gate has
+/// them still.
+fn find(call: &Call) -> Result<Found, ExitCode> {
+    let given = call.token.as_ref().map(|token| Secret(token.as_str().into()));
+    let Some(text) = &call.address else {
+        let (InternalApi { bind, token }, doubt) = configuration::internal_api(&call.files);
+        return Ok(Found { bind, token: given.or(token), doubt });
     };
-    if let Some(token) = &call.token {
-        api.token = Some(Secret(token.as_str().into()));
-    }
-    Ok(api)
+    let wrong = |why| output::failure(output::USAGE, &format!("`{text}` is not an address: {why}"));
+    Ok(Found { bind: address(text).map_err(wrong)?, token: given, doubt: String::new() })
 }
 
 /// Parses `unix:/path`, `:port`, a port, or `host:port`. A name is looked up.

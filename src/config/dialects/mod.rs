@@ -17,7 +17,9 @@ pub(crate) use dialect::Dialect;
 pub use dialect::FileOption;
 pub(crate) use file::ConfigFile;
 
-use super::syntax::Node;
+use super::diagnostics::Report;
+use super::schema;
+use super::syntax::{Node, Value};
 
 /// The dialects in the order in which they are read. The first has no keys of its own: it takes every file without
 /// a key of another dialect.
@@ -67,6 +69,27 @@ impl Format {
     pub fn foreign_names() -> impl Iterator<Item = &'static str> {
         let foreign = DIALECTS.iter().filter_map(|dialect| dialect.foreign.as_ref());
         foreign.flat_map(|foreign| foreign.names.iter().copied())
+    }
+
+    /// Reports keys of the native format at the top of a file of this one, which would have no effect.
+    pub(crate) fn report_native_keys(self, root: &Node, report: &mut Report) {
+        let dialect = &DIALECTS[self.0];
+        let (Value::Map(entries), false) = (&root.value, dialect.keys.is_empty()) else { return };
+        let keys = || entries.iter().map(|(key, _)| key);
+        let hint = match keys().find(|key| dialect.keys.contains(&key.value.as_str())) {
+            Some(own) => {
+                let line = report.origin(own.span).line;
+                format!(
+                    "`{}` in line {line} makes it one: put it and this into two files, each named with -c",
+                    own.value
+                )
+            }
+            None => "put it into a file of its own, and name that with -c".to_owned(),
+        };
+        for key in keys().filter(|key| schema::top_keys().any(|native| native == key.value)) {
+            let message = format!("`{}` means nothing in a {} file", key.value, dialect.name);
+            report.error_hint(key.span, message, hint.as_str());
+        }
     }
 
     /// The format of a tree, by its keys.

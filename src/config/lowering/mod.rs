@@ -13,4 +13,4 @@ mod upstream_policy;
 
 mod names;
 
-pub(crate) use top_level::{ListenerSpans, Lowered, lower};
+pub(crate) use top_level::{ListenerSpans, Lowered, internal_api, lower};

@@ -58,7 +58,7 @@ pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) ->
 }
 
 /// The internal API, and the source of its address in words and as a place. The environment comes before the file.
-fn internal_api(
+pub(crate) fn internal_api(
     source: Option<Spanned<InternalSource>>,
     inputs: &dyn Inputs,
     report: &mut Report,

@@ -161,11 +161,12 @@ impl Upstreams {
                 let message = format!("nothing uses the upstream `{}`", source.name.value);
                 report.warning(Some(span), message, "name it in a rule, or leave it out");
             }
+            let tls_span = source.tls.as_ref().map_or(span, |tls| tls.span);
             let tls = source.tls.map(|tls| tls.value).unwrap_or_default();
             if tls.insecure_skip_verify {
                 let message =
                     format!("certificates of the upstream `{}` are not verified", source.name.value);
-                report.warning(Some(span), message, "`tls: { ca: ... }` trusts an authority of your own");
+                report.warning(Some(tls_span), message, "`tls: { ca: ... }` trusts an authority of your own");
             }
             let speaks = used.unwrap_or(TargetProtocol::Http);
             if used.is_some() {

@@ -71,11 +71,19 @@ fn global_changes(old: &Plan, new: &Plan) -> Vec<String> {
         (old.internal_api != *internal_api, "internal API changed".to_owned()),
         (old.settings.max_connections != *max_connections, format!("max_connections is {max_connections}")),
         (old.settings.watch != *watch, format!("watch is {watch}")),
-        (old.rejected_services != *rejected_services, format!("{rejected_services} services rejected")),
+        (old.rejected_services != *rejected_services, rejected(*rejected_services)),
         (logging || log_format, "logging changed".to_owned()),
         (log_format, "log_format takes effect with the next start".to_owned()),
     ];
     all.into_iter().filter(|(differs, _)| *differs).map(|(_, said)| said).collect()
+}
+
+fn rejected(services: usize) -> String {
+    match services {
+        0 => "no service is rejected any more".to_owned(),
+        1 => "1 service rejected".to_owned(),
+        more => format!("{more} services rejected"),
+    }
 }
 
 fn listener_changes(
@@ -91,6 +99,9 @@ fn listener_changes(
         && before.rules().iter().map(|rule| &rule.name).ne(now.rules().iter().map(|rule| &rule.name))
     {
         said.push_str(" rules in another order, or renamed;");
+    }
+    if before.binds != now.binds {
+        said.push_str(" address changed;");
     }
     if settings(old, before) != settings(new, now) {
         said.push_str(" settings changed;");
@@ -197,15 +208,15 @@ fn counted(names: &[&str], thing: &str) -> String {
     format!("{} {thing}{plural} ({shown}{more})", names.len())
 }
 
-/// Everything of a listener except its rules, its name and its place.
+/// Everything of a listener except its rules, its name, its addresses and its place.
 fn settings<'a>(plan: &'a Plan, listener: &'a Listener) -> impl PartialEq + 'a {
-    let Listener { name: _, origin: _, binds, protocol, tls, accept_proxy_protocol, shutdown_timeout } =
+    let Listener { name: _, origin: _, binds: _, protocol, tls, accept_proxy_protocol, shutdown_timeout } =
         listener;
     let (http, tcp) = match protocol {
         Protocol::Http(http) => (Some(http_settings(http)), None),
         Protocol::Tcp(pass) => (None, Some(tcp_settings(plan, pass))),
     };
-    (binds, http, tcp, tls.as_ref().map(tls_settings), accept_proxy_protocol, shutdown_timeout)
+    (http, tcp, tls.as_ref().map(tls_settings), accept_proxy_protocol, shutdown_timeout)
 }
 
 fn http_settings(http: &HttpListener) -> impl PartialEq {

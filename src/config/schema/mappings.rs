@@ -40,6 +40,11 @@ pub(crate) fn native() -> (&'static str, &'static [Mapping]) {
     (MAPPINGS[0].what, MAPPINGS)
 }
 
+/// The keys at the top of a file.
+pub(crate) fn top_keys() -> impl Iterator<Item = &'static str> {
+    MAPPINGS[0].rows().into_iter().map(|row| row.name)
+}
+
 const PATH: Form = Text;
 const TEXTS: Form = OneOrMany(&Text);
 const RULES: Form = List(&Map("a rule"));

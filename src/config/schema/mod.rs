@@ -8,4 +8,4 @@ pub(crate) mod json;
 mod mappings;
 
 pub(crate) use json::file;
-pub(crate) use mappings::native;
+pub(crate) use mappings::{native, top_keys};

@@ -59,6 +59,16 @@ fn a_few_empty_lines_before_a_request_are_skipped() {
 }
 
 #[test]
+fn a_client_hello_is_known_as_tls() {
+    for bytes in [&b"\x16"[..], b"\x16\x03\x01\x02\x00\x01"] {
+        let mut table = FieldTable::new();
+        let refused = parse_request(bytes, &mut HeadScan::default(), &LIMITS, &mut table).unwrap_err();
+        assert_eq!(refused.reason, Reason::RequestMalformed);
+        assert_eq!(refused.detail, "the client speaks TLS, and this listener has no `tls`");
+    }
+}
+
+#[test]
 fn every_form_of_target_gives_path_and_host() {
     for (line, path, query, path_and_query, host) in [
         ("GET / HTTP/1.1", "/", None, "/", "field"),

@@ -29,7 +29,8 @@ const END: &str = "\x1b[0m";
 /// Appends the line of a record. A connection has `-` for status and method.
 pub(super) fn write_line(record: &AccessRecord<'_>, colours: bool, line: &mut Vec<u8>) -> io::Result<()> {
     let status = record.request.map(|request| request.status);
-    let colour = colour(status.or(record.reason.map(Reason::status)).unwrap_or(200));
+    // A response that broke off has its own status, and failed all the same.
+    let colour = colour(record.reason.map(Reason::status).or(status).unwrap_or(200));
     let (colour, end) = if colours { (colour, END) } else { ("", "") };
     write!(line, "{}  {colour}", Utc::from(record.time).time())?;
     match status {
@@ -42,6 +43,8 @@ pub(super) fn write_line(record: &AccessRecord<'_>, colours: bool, line: &mut Ve
     let (bytes, duration) = (show_bytes(record.bytes_out), show_duration(record.duration));
     // A v4 address fits. A v6 address is mostly longer, and rare where people read logs.
     write!(line, "  {bytes:>7}  {duration:>7}  {:15}  ", record.client.to_string())?;
+    // Most gates have one listener for each, so this tells the listener too.
+    line.extend_from_slice(if record.tls.is_some() && !record.host.is_empty() { b"https://" } else { b"" });
     escape(record.host, line);
     if let Some(request) = record.request {
         // A target that begins with a scheme has the host in it.

@@ -127,15 +127,29 @@ fn human_line() {
 }
 
 #[test]
+fn a_human_line_tells_https_from_http() {
+    let record = AccessRecord { tls: Some(("TLSv1.3", "TLS13_AES_128_GCM_SHA256")), ..record() };
+    assert!(line(plain, &record).contains("  https://admin.localhost:8021/users/7?"));
+}
+
+#[test]
 fn a_human_line_has_colours_where_they_are_wanted() {
-    for (status, colour) in [(200, "32"), (308, "36"), (404, "33"), (502, "31")] {
+    for (status, reason, colour) in [
+        (200, None, "32"),
+        (308, None, "36"),
+        (404, Some(Reason::NoRule), "33"),
+        (502, Some(Reason::ConnectRefused), "31"),
+        // It began well, and then broke off.
+        (200, Some(Reason::ResponseTruncated), "31"),
+    ] {
         let request = AccessRequest { status, ..request() };
-        let record = AccessRecord { request: Some(request), reason: Some(Reason::NoRule), ..record() };
+        let record = AccessRecord { request: Some(request), reason, ..record() };
         let mut coloured = Vec::new();
         human::write_line(&record, true, &mut coloured).unwrap();
         let coloured = String::from_utf8(coloured).unwrap();
         assert!(coloured.contains(&format!("  \x1b[{colour}m{status}\x1b[0m  GET")), "{coloured:?}");
-        assert!(coloured.ends_with(&format!("\x1b[{colour}mno_rule\x1b[0m\n")), "{coloured:?}");
+        let code = reason.map(|reason| format!("\x1b[{colour}m{}\x1b[0m\n", reason.code()));
+        assert!(coloured.ends_with(&code.unwrap_or_else(|| "-> users\n".into())), "{coloured:?}");
         let without = ["32", "36", "33", "31", "0"]
             .iter()
             .fold(coloured, |text, colour| text.replace(&format!("\x1b[{colour}m"), ""));

@@ -65,7 +65,7 @@ impl ResponseReader<'_> {
             }
             match (self.fill().await, self.input.is_empty()) {
                 (Ok(0), true) => return Err(Failure::of_target(io::ErrorKind::UnexpectedEof.into())),
-                (Err(error), true) => return Err(Failure::of_target(error)),
+                (Err(error), true) => return Err(Failure::of_awaited(error)),
                 (Ok(0), false) => return Err(Failure::new(Reason::ResponseTruncated)),
                 (Err(error), false) => return Err(Failure::inside_response(error)),
                 (Ok(_), _) => {}

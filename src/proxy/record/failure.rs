@@ -96,10 +96,16 @@ impl Failure {
         Self::io(reason, error)
     }
 
+    /// The target's connection failed while its response was awaited.
+    pub(in crate::proxy) fn of_awaited(error: io::Error) -> Self {
+        Self::of_target(passed("response_timeout", error))
+    }
+
     /// The target's connection failed inside the head of its response.
     pub(in crate::proxy) fn inside_response(error: io::Error) -> Self {
         let stalled = error.kind() == io::ErrorKind::TimedOut;
-        Self::io(if stalled { Reason::UpstreamTimeout } else { Reason::ResponseTruncated }, error)
+        let reason = if stalled { Reason::UpstreamTimeout } else { Reason::ResponseTruncated };
+        Self::io(reason, passed("response_timeout", error))
     }
 
     /// The detail that the client may see: why its own request is not valid. Details of targets and of the system
@@ -132,10 +138,10 @@ impl Failure {
     pub(in crate::proxy) fn of_upload(broken: TransferError) -> Self {
         match broken {
             TransferError::Read(error) if error.kind() == io::ErrorKind::TimedOut => {
-                Self::io(Reason::RequestTimeout, error)
+                Self::io(Reason::RequestTimeout, passed(BODY, error))
             }
             TransferError::Read(error) => Self::of_client(error),
-            TransferError::Write(error) => Self::of_target(error),
+            TransferError::Write(error) => Self::of_target(passed(BODY, error)),
             TransferError::Body(error) => {
                 Self { reason: Reason::RequestBody, detail: Detail::Text(error.explain().into()) }
             }
@@ -147,7 +153,7 @@ impl Failure {
     pub(in crate::proxy) fn of_download(broken: TransferError) -> Self {
         match broken {
             TransferError::Read(error) if error.kind() == io::ErrorKind::TimedOut => {
-                Self::io(Reason::ResponseStalled, error)
+                Self::io(Reason::ResponseStalled, passed(BODY, error))
             }
             TransferError::Read(error) => Self::io(Reason::ResponseTruncated, error),
             TransferError::Write(error) => Self::of_client(error),
@@ -157,6 +163,17 @@ impl Failure {
             }
             TransferError::TooLarge => Self::new(Reason::Internal),
         }
+    }
+}
+
+/// The limit on every step of a body.
+const BODY: &str = "body_timeout";
+
+/// The error, with the key of the limit if it says that time is over.
+fn passed(key: &str, error: io::Error) -> io::Error {
+    match error.kind() {
+        kind @ io::ErrorKind::TimedOut => io::Error::new(kind, format!("{key} has passed")),
+        _ => error,
     }
 }
 
@@ -187,5 +204,38 @@ impl fmt::Display for Detail {
             Self::Io(error) => error.fmt(f),
             Self::Connect(error) => error.fmt(f),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_has_passed_is_named() {
+        let late = || io::Error::from(io::ErrorKind::TimedOut);
+        for (failure, reason, told) in [
+            (Failure::of_awaited(late()), Reason::UpstreamTimeout, "response_timeout has passed"),
+            (Failure::inside_response(late()), Reason::UpstreamTimeout, "response_timeout has passed"),
+            (
+                Failure::of_download(TransferError::Read(late())),
+                Reason::ResponseStalled,
+                "body_timeout has passed",
+            ),
+            (
+                Failure::of_upload(TransferError::Read(late())),
+                Reason::RequestTimeout,
+                "body_timeout has passed",
+            ),
+            (
+                Failure::of_upload(TransferError::Write(late())),
+                Reason::UpstreamTimeout,
+                "body_timeout has passed",
+            ),
+        ] {
+            assert_eq!((failure.reason, failure.detail.to_string().as_str()), (reason, told));
+        }
+        let closed = Failure::of_awaited(io::ErrorKind::UnexpectedEof.into());
+        assert_eq!(closed.reason, Reason::UpstreamClosed);
     }
 }

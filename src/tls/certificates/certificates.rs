@@ -16,7 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys, RootCertStore};
 
-use super::files::{self, Found, read};
+use super::files::{self, Found, read, read_key};
 use super::layout::Pair;
 use super::problem::{Problem, ProblemText};
 use super::x509::{self, CertificateInfo};
@@ -306,7 +306,7 @@ impl Load<'_> {
         cert: &Path,
         key: &Path,
     ) -> Result<(Entry, Option<ProblemText>), ProblemText> {
-        let certified = certified_key(cert, key, self.provider)?;
+        let certified = certified_key(cert, key, &source.files, self.provider)?;
         let info = certified.cert.first().and_then(|own| x509::read(own));
         let info = info.ok_or_else(|| (format!("{} is not an X.509 certificate", cert.display()), ""))?;
         let shown = cert.display();
@@ -334,7 +334,13 @@ impl Load<'_> {
     }
 }
 
-fn certified_key(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, ProblemText> {
+/// Reads a pair, which `written` names.
+fn certified_key(
+    cert: &Path,
+    key: &Path,
+    written: &CertificateFiles,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, ProblemText> {
     let (shown, shown_key) = (cert.display(), key.display());
     let text = read(cert).map_err(|why| (format!("the certificate {shown} {why}"), ""))?;
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text)
@@ -344,11 +350,7 @@ fn certified_key(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<C
         let hint = "a certificate in PEM begins with `-----BEGIN CERTIFICATE-----`";
         return Err((format!("there is no PEM certificate in {shown}"), hint));
     }
-    let text = read(key).map_err(|why| {
-        let is_there = key.symlink_metadata().is_ok();
-        let hint = if is_there { "" } else { "put it there, or name its place: `{ cert: ..., key: ... }`" };
-        (format!("the key {shown_key} {why}"), hint)
-    })?;
+    let text = read_key(key, written)?;
     let private = PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
         pem::Error::NoItemsFound => {
             (format!("there is no PEM private key in {shown_key}"), "an encrypted key cannot be used")

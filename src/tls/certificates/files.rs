@@ -224,6 +224,18 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
     files::read(path, FILE_BYTES_MAX).map_err(|error| why(&error))
 }
 
+/// The bytes of a key of the certificate that `written` names.
+pub(super) fn read_key(key: &Path, written: &CertificateFiles) -> Result<Vec<u8>, ProblemText> {
+    read(key).map_err(|why| {
+        let hint = match written {
+            _ if key.symlink_metadata().is_ok() => "",
+            CertificateFiles::Pair { .. } => "put it there, or name another file as `key`",
+            CertificateFiles::Path(_) => "put it there, or name its place: `{ cert: ..., key: ... }`",
+        };
+        (format!("the key {} {why}", key.display()), hint)
+    })
+}
+
 fn why(error: &io::Error) -> String {
     if error.kind() != ErrorKind::PermissionDenied {
         return format!("cannot be read: {error}");
@@ -235,7 +247,10 @@ fn why(error: &io::Error) -> String {
 fn hint_of(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::PermissionDenied => "let this user read the files and search their folders",
-        ErrorKind::NotFound => "make it, or name another path; with labels, SMOLGATE_ACME_DIR names it",
+        ErrorKind::IsADirectory => "this is a folder: name a file in it",
+        ErrorKind::NotFound => {
+            "make it, or name another path: in `certificates`, or for labels in SMOLGATE_ACME_DIR"
+        }
         _ => "",
     }
 }

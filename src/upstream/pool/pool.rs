@@ -92,8 +92,7 @@ impl fmt::Display for ConnectError {
         if let Some(address) = self.address {
             write!(f, "{address}: ")?;
         }
-        self.error.fmt(f)?;
-        tls::advice(&self.error).map_or(Ok(()), |advice| write!(f, "; {advice}"))
+        f.write_str(&tls::explained(&self.error))
     }
 }
 
@@ -141,12 +140,13 @@ impl Pool {
         }
     }
 
-    /// Opens a connection. None is opened to an address of `own`, on which this gate listens. Has no deadline of its
-    /// own.
+    /// Opens a connection. None is opened to an address of `own`, on which this gate listens. `accepted` is called when
+    /// TLS begins. Has no deadline of its own.
     pub(in crate::upstream) async fn connect(
         &self,
         worker: &Worker,
         own: &[SocketAddr],
+        accepted: impl Fn(),
     ) -> io::Result<Box<TargetConnection>> {
         let no_address = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         let address = self.address.ok_or_else(no_address)?;
@@ -155,6 +155,7 @@ impl Pool {
         let stream = match &self.destination.tls {
             None => Stream::Plain(stream),
             Some((connector, name)) => {
+                accepted();
                 connector.connect(name.clone(), stream).await.map_err(during_handshake)?
             }
         };
@@ -174,7 +175,16 @@ impl Pool {
     }
 }
 
+/// The error of a target that accepts a connection and does not answer the client hello.
+const NO_HANDSHAKE: &str = "the target accepted the connection, but did not finish the TLS handshake within connect_timeout; does it \
+     speak TLS?";
+
 impl ConnectError {
+    /// The error of an attempt that ran out of time in the TLS handshake.
+    pub(in crate::upstream) fn of_handshake(address: Option<SocketAddr>, late: &io::Error) -> Self {
+        Self::of_attempt(address, during_handshake(io::Error::new(late.kind(), NO_HANDSHAKE)))
+    }
+
     /// The error of an attempt, or of the wait for all of them if no attempt failed.
     pub(in crate::upstream) fn of_attempt(address: Option<SocketAddr>, error: io::Error) -> Self {
         match address {

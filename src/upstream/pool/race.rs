@@ -24,6 +24,8 @@ pub(in crate::upstream) struct Race {
     pub(in crate::upstream) tried: RefCell<Vec<usize>>,
     /// The attempts that run, oldest first.
     pub(in crate::upstream) trying: RefCell<Vec<usize>>,
+    /// The endpoint that accepted a connection last, if TLS follows.
+    pub(in crate::upstream) accepted: Cell<Option<usize>>,
     /// The endpoint and the error of the attempt that failed last.
     pub(in crate::upstream) failed: Cell<Option<(usize, io::Error)>>,
 }

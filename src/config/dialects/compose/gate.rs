@@ -54,10 +54,8 @@ pub(super) fn describe(
 ) -> Option<DescribedGate> {
     let mut variables = variables(reader, service);
     let is_ours = |name: &str| has_prefix(name) || OTHER_VARIABLES.contains(&name);
-    let mut ours = variables.keys().filter(|name| is_ours(name));
-    if ours.next().is_none()
-        || variables.keys().any(|name| is_ours(name) && reader.inputs.env(name).is_some())
-    {
+    let written: Vec<String> = variables.keys().filter(|name| is_ours(name)).cloned().collect();
+    if written.is_empty() || written.iter().any(|name| reader.inputs.env(name).is_some()) {
         return None;
     }
     let mounts = Mounts::of(reader, project, service);
@@ -82,7 +80,7 @@ pub(super) fn describe(
     variables.insert(name.clone(), here.display().to_string());
     let place = reader.report.origin(service.name.span);
     let name = format!("the service {} ({place})", quoted(&service.name.value));
-    Some(DescribedGate { name, variables, elsewhere })
+    Some(DescribedGate { name, variables, written, elsewhere })
 }
 
 /// The variables of a service. Those of `environment` come before those of `env_file`.

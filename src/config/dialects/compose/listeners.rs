@@ -159,11 +159,9 @@ impl ListenerBuilder<'_> {
     fn under_tls(&self, http: &mut HttpSource, tls: &mut TlsSource) {
         let rules = self.compose.rules(Side::Tls, self.https);
         let is_ended = |rule: &&RuleSource| !matches!(rule.action, Some(ActionSource::Pass(_)));
-        if let (true, true, Some(first)) =
-            (self.compose.https.enabled, tls.names_none, rules.iter().find(is_ended))
-        {
+        if self.compose.https.enabled && tls.names_none && rules.iter().any(|rule| is_ended(&rule)) {
             let files = CertificateFiles::Path(self.compose.https.certificates.clone());
-            tls.certificates = vec![CertificateWritten { span: first.span, files, client_auth: None }];
+            tls.certificates = vec![CertificateWritten { span: self.compose.span, files, client_auth: None }];
             tls.names_none = false;
         }
         http.rules.extend(rules);
