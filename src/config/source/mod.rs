@@ -7,12 +7,14 @@
 
 mod top_level;
 
+mod acme;
 mod listener;
 
 pub(crate) mod rule;
 mod tls;
 mod upstream;
 
+pub(crate) use acme::{AcmeSource, AuthoritySource};
 pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
 pub(crate) use rule::{ActionSource, PassSource, ProxySource, RuleSource};
 pub(crate) use tls::{CertificateWritten, ClientAuthWritten, TlsSource};

@@ -2,6 +2,7 @@
 
 pub(crate) mod header;
 pub(crate) mod networks;
+pub(crate) mod authority;
 pub(crate) mod target;
 
 pub(crate) mod pattern;
