@@ -27,8 +27,10 @@ mod worker_set;
 mod series;
 
 mod counter;
+mod orders;
 
 pub use counter::{Counter, Histogram};
+pub use orders::{NameState, OrderResult};
 pub use process::ProcessStats;
 pub use registry::{Counters, SERIES_MAX, WorkerCounters};
 pub use rule::{RULE_SERIES_MAX, RuleCounters};
