@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::demo::DemoVerb;
@@ -64,6 +64,8 @@ pub enum Verb {
     Reload(Reload),
     /// Ask a running gate whether it is ready
     Healthcheck(Call),
+    /// Print the names for which a running gate orders certificates, or order a new one
+    Certs(Certs),
     /// The verbs of the feature `demo`.
     #[command(flatten)]
     Demo(DemoVerb),
@@ -143,6 +145,27 @@ pub struct Reload {
     pub restart: bool,
 }
 
+/// The arguments of `certs`.
+#[derive(Args, Debug)]
+pub struct Certs {
+    /// The address of the internal API.
+    #[command(flatten)]
+    pub call: Call,
+    /// The action; without one, the names are printed
+    #[arg(value_enum, requires = "name")]
+    pub action: Option<CertsAction>,
+    /// The name of the certificate
+    #[arg(requires = "action")]
+    pub name: Option<String>,
+}
+
+/// The actions of `certs`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum CertsAction {
+    /// Order a new certificate now, although it is not due; the limits of the CA are kept
+    Renew,
+}
+
 /// Parses the command line of this process. Ends the process if it is wrong (exit code 2) or asks for help (0).
 pub fn parse() -> Verb {
     from(std::env::args_os()).unwrap_or_else(|error| error.exit())
@@ -186,7 +209,9 @@ impl Verb {
             Verb::Check(files) | Verb::Routes(files) => Some(files),
             Verb::Adapt(adaptation) => Some(&mut adaptation.files),
             Verb::Explain(question) => Some(&mut question.files),
-            Verb::Reload(Reload { call, .. }) | Verb::Healthcheck(call) => Some(&mut call.files),
+            Verb::Reload(Reload { call, .. }) | Verb::Healthcheck(call) | Verb::Certs(Certs { call, .. }) => {
+                Some(&mut call.files)
+            }
             Verb::Demo(_) | Verb::Version | Verb::Schema { .. } | Verb::Completion { .. } => None,
         }
     }

@@ -45,6 +45,7 @@ impl GateState {
         let Some(running) = self.running.lock().await.take() else { return };
         let Running { workers, mut leaving, internal, access, watching, .. } = running;
         process::notify("STOPPING=1");
+        self.services.stop();
         watching.cancel().await;
         workers.leave();
         leaving.push(workers);

@@ -22,10 +22,11 @@ pub(super) enum Endpoint {
     Health,
     Routes,
     Config,
+    Certificates,
 }
 
 /// Every path, with its line in the response to `/`.
-const TABLE: [(&str, Endpoint, &str); 8] = [
+const TABLE: [(&str, Endpoint, &str); 9] = [
     ("/", Endpoint::Index, "this list"),
     (
         "/reload",
@@ -37,6 +38,11 @@ const TABLE: [(&str, Endpoint, &str); 8] = [
     ("/readyz", Endpoint::Ready, "200 while every worker serves, 503 while it starts or drains"),
     ("/health", Endpoint::Health, "the same with details, as JSON"),
     ("/routes", Endpoint::Routes, "rules in the order in which they are tried, as JSON"),
+    (
+        "/certificates",
+        Endpoint::Certificates,
+        "names for which certificates are ordered, as JSON (POST ?renew=NAME: order a new one now)",
+    ),
     ("/config", Endpoint::Config, "the configuration that runs, as YAML, without secrets"),
 ];
 
@@ -49,6 +55,7 @@ impl Endpoint {
         match self {
             // A HEAD must not change anything, but a reload does.
             Endpoint::Reload => (&[Method::Get, Method::Post], "GET, POST"),
+            Endpoint::Certificates => (&[Method::Get, Method::Head, Method::Post], "GET, HEAD, POST"),
             _ => (&[Method::Get, Method::Head], "GET, HEAD"),
         }
     }
@@ -115,6 +122,8 @@ pub(super) async fn answer(
             typed(if up { 200 } else { 503 }, JSON, page)
         }
         Endpoint::Routes => typed(200, JSON, views::routes_page(&control.plan())),
+        Endpoint::Certificates if request.method() == Method::Post => renew(request, control),
+        Endpoint::Certificates => typed(200, JSON, views::certificates_page(control.certificates())),
         Endpoint::Config => typed(200, "application/yaml; charset=utf-8", control.view()),
     })
 }
@@ -138,6 +147,21 @@ fn reload(request: &Request) -> Answer {
         }
     }
     Answer::Reload { restart }
+}
+
+fn renew(request: &Request, control: &dyn Control) -> Response {
+    if authorization::may_be_cross_site(request) {
+        return text(403, "a page of another site may not ask for a certificate");
+    }
+    let query: Vec<_> = request.url().query_pairs().collect();
+    let [(key, name)] = &*query else { return text(400, "the parameter is renew=NAME") };
+    if key != "renew" {
+        return text(400, "the parameter is renew=NAME");
+    }
+    match control.renew(name) {
+        Ok(()) => text(202, &format!("a certificate for {name} is being ordered")),
+        Err(why) => text(404, &why),
+    }
 }
 
 /// The response after a reload: one line, or the whole diagnostic.
@@ -171,7 +195,7 @@ fn unauthorized() -> Response {
 }
 
 fn index() -> String {
-    TABLE.iter().map(|(path, _, about)| format!("{path:<10}{about}\n")).collect()
+    TABLE.iter().map(|(path, _, about)| format!("{path:<15}{about}\n")).collect()
 }
 
 /// A text response. A missing line end is added.
