@@ -18,6 +18,7 @@ pub mod store; // the folder of certificates, keys and attempts
 #[cfg(feature = "acme")]
 pub mod net; // HTTP with servers elsewhere
 pub mod watch; // files that changed
+pub mod health; // asks each endpoint whether it is well
 
 // The data plane: one thread per worker, nothing shared. It serves, and never calls the control plane.
 pub mod proxy; // the life of a connection and of a request

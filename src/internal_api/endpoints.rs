@@ -6,7 +6,7 @@ use crate::config::plan::Secret;
 use crate::internal_api::control::{Control, Phase};
 use crate::internal_api::head::Refusal;
 use crate::internal_api::{authorization, views};
-use crate::metrics::ProcessStats;
+use crate::metrics::{ProcessStats, render_endpoints};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -23,10 +23,13 @@ pub(super) enum Endpoint {
     Routes,
     Config,
     Certificates,
+    Upstreams,
+    Drain,
+    Undrain,
 }
 
 /// Every path, with its line in the response to `/`.
-const TABLE: [(&str, Endpoint, &str); 9] = [
+const TABLE: [(&str, Endpoint, &str); 12] = [
     ("/", Endpoint::Index, "this list"),
     (
         "/reload",
@@ -44,6 +47,9 @@ const TABLE: [(&str, Endpoint, &str); 9] = [
         "names for which certificates are ordered, as JSON (POST ?renew=NAME: order a new one now)",
     ),
     ("/config", Endpoint::Config, "the configuration that runs, as YAML, without secrets"),
+    ("/upstreams", Endpoint::Upstreams, "endpoints of upstreams and their figures, as JSON"),
+    ("/drain", Endpoint::Drain, "POST: send no new requests to ?which=UPSTREAM/TARGET"),
+    ("/ready", Endpoint::Undrain, "POST: send requests there again"),
 ];
 
 impl Endpoint {
@@ -56,6 +62,7 @@ impl Endpoint {
             // A HEAD must not change anything, but a reload does.
             Endpoint::Reload => (&[Method::Get, Method::Post], "GET, POST"),
             Endpoint::Certificates => (&[Method::Get, Method::Head, Method::Post], "GET, HEAD, POST"),
+            Endpoint::Drain | Endpoint::Undrain => (&[Method::Post], "POST"),
             _ => (&[Method::Get, Method::Head], "GET, HEAD"),
         }
     }
@@ -109,7 +116,8 @@ pub(super) async fn answer(
         Endpoint::Reload => return reload(request),
         Endpoint::Index => text(200, &format!("smolgate {}\n{}", env!("CARGO_PKG_VERSION"), index())),
         Endpoint::Metrics => {
-            let page = control.counters().render(ProcessStats::read().as_ref());
+            let mut page = control.counters().render(ProcessStats::read().as_ref());
+            page.push_str(&render_endpoints(&control.endpoints()));
             typed(200, "text/plain; version=0.0.4; charset=utf-8", page)
         }
         Endpoint::Live => text(200, "ok"),
@@ -124,6 +132,9 @@ pub(super) async fn answer(
         Endpoint::Routes => typed(200, JSON, views::routes_page(&control.plan())),
         Endpoint::Certificates if request.method() == Method::Post => renew(request, control),
         Endpoint::Certificates => typed(200, JSON, views::certificates_page(control.certificates())),
+        Endpoint::Upstreams => typed(200, JSON, views::upstreams_page(&control.endpoints())),
+        Endpoint::Drain => drain(request, control, true),
+        Endpoint::Undrain => drain(request, control, false),
         Endpoint::Config => typed(200, "application/yaml; charset=utf-8", control.view()),
     })
 }
@@ -161,6 +172,29 @@ fn renew(request: &Request, control: &dyn Control) -> Response {
     match control.renew(name) {
         Ok(()) => text(202, &format!("a certificate for {name} is being ordered")),
         Err(why) => text(404, &why),
+    }
+}
+
+/// Drains endpoints, or makes them ready again.
+fn drain(request: &Request, control: &dyn Control, is_draining: bool) -> Response {
+    if authorization::may_be_cross_site(request) {
+        return text(403, "a page of another site may not drain an endpoint");
+    }
+    let pairs: Vec<_> = request.url().query_pairs().collect();
+    let [(name, which)] = &pairs[..] else {
+        return text(400, "one parameter is needed: which=UPSTREAM or which=UPSTREAM/TARGET");
+    };
+    match control.drain(which, is_draining) {
+        _ if name != "which" => text(400, "the only parameter is which"),
+        None => text(404, &format!("there is no upstream {which}")),
+        Some((upstream, endpoints)) if endpoints.is_empty() => {
+            text(404, &format!("the upstream {upstream} has no such target"))
+        }
+        Some((upstream, endpoints)) => {
+            let verb = if is_draining { "draining" } else { "ready" };
+            let line = |endpoint: &String| format!("{upstream}/{endpoint} {verb}\n");
+            text(200, &endpoints.iter().map(line).collect::<String>())
+        }
     }
 }
 

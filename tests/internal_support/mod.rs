@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use smolgate::config::plan::*;
 use smolgate::internal_api::control::{Asking, OrderedCertificate, ReloadFuture};
 use smolgate::internal_api::{Control, Limits, Phase, Server};
-use smolgate::metrics::Counters;
+use smolgate::metrics::{Counters, EndpointFigures};
 
 /// Long enough for a loaded machine. Only a failing test waits so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -88,6 +88,17 @@ impl Control for Fake {
         if name == "a.example" { Ok(()) } else { Err(format!("no certificate is ordered for {name}")) }
     }
 
+    fn endpoints(&self) -> Vec<EndpointFigures> {
+        let (upstream, target) = ("users".into(), "10.0.0.1:80".into());
+        vec![EndpointFigures { upstream, target, state: "up", weight: 1, ..EndpointFigures::default() }]
+    }
+
+    fn drain(&self, which: &str, _: bool) -> Option<(String, Vec<String>)> {
+        let (upstream, target) = which.split_once('/').unwrap_or((which, ""));
+        let targets = if target == "none" { Vec::new() } else { vec!["10.0.0.1:80".to_owned()] };
+        (upstream == "users").then(|| (upstream.to_owned(), targets))
+    }
+
     fn view(&self) -> String {
         "internal_api: { token: \"[redacted]\" }\n".to_string()
     }
@@ -112,9 +123,12 @@ fn upstream() -> Upstream {
             host: TargetHost::Name(Arc::from("users")),
             port: 8083,
             base_path: Arc::from("/base"),
+            weight: 1,
+            backup: false,
         }],
         tls: UpstreamTls::default(),
         settings: UpstreamSettings::default(),
+        policy: UpstreamPolicy::default(),
     }
 }
 

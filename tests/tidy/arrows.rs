@@ -29,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "internal_api",
             "acme",
             "watch",
+            "health",
             "proxy",
             "generation",
             "upstream",
@@ -48,6 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["files"]),
     ("net", &["http1", "http"]),
     ("watch", &["config", "files"]),
+    ("health", &["upstream", "tls", "http1", "config::plan", "http"]),
     (
         "proxy",
         &[
@@ -111,6 +113,7 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/demo/whoami",
     "src/gate",
     "src/gate/services",
+    "src/health",
     "src/generation",
     "src/http",
     "src/http/name",
@@ -135,6 +138,7 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/tls",
     "src/tls/certificates",
     "src/upstream",
+    "src/upstream/names",
     "src/upstream/pool",
     "src/watch",
     "src/worker",

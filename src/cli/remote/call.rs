@@ -21,7 +21,7 @@ const HEALTH_TIME_MAX: Duration = Duration::from_secs(5);
 /// configuration is served, but without some certificates or services: their errors follow the first line.
 pub fn reload(reload: &Reload) -> ExitCode {
     let path = if reload.restart { "/reload?restart=true" } else { "/reload" };
-    match ask(&reload.call, client::get, path, RELOAD_TIME_MAX, output::UNABLE) {
+    match ask(&reload.call, path, RELOAD_TIME_MAX, output::UNABLE) {
         Err(code) => code,
         Ok((200, body)) if body.trim_end().lines().nth(1).is_none() => output::result(&ended(body)),
         Ok((200 | 422, body)) => {
@@ -35,23 +35,40 @@ pub fn reload(reload: &Reload) -> ExitCode {
 /// Asks whether the gate is ready. If it is not, or does not answer, the exit code is 1, the only failure that a
 /// container's health check knows.
 pub fn healthcheck(call: &Call) -> ExitCode {
-    match ask(call, client::get, "/readyz", HEALTH_TIME_MAX, output::INVALID) {
+    match ask(call, "/readyz", HEALTH_TIME_MAX, output::INVALID) {
         Err(code) => code,
         Ok((200, body)) => output::result(&ended(body)),
         Ok((status, body)) => output::failure(output::INVALID, &unexpected(status, &body)),
     }
 }
 
+/// Sends a POST, as [`ask`] sends a GET.
+pub(super) fn order(call: &Call, path: &str, timeout: Duration) -> Result<(u16, String), ExitCode> {
+    send(call, path, timeout, output::UNABLE, client::post)
+}
+
 /// Returns status and body of the response. On an error, prints it and returns the exit code.
 pub(super) fn ask(
     call: &Call,
-    send: impl Fn(&InternalBind, Option<&Secret>, &str, Duration) -> io::Result<(u16, String)>,
     path: &str,
     timeout: Duration,
     unreachable: u8,
 ) -> Result<(u16, String), ExitCode> {
+    send(call, path, timeout, unreachable, client::get)
+}
+
+/// A function of the client.
+type Method = fn(&InternalBind, Option<&Secret>, &str, Duration) -> io::Result<(u16, String)>;
+
+fn send(
+    call: &Call,
+    path: &str,
+    timeout: Duration,
+    unreachable: u8,
+    method: Method,
+) -> Result<(u16, String), ExitCode> {
     let api = find(call)?;
-    send(&api.bind, api.token.as_ref(), path, timeout).map_err(|error| {
+    method(&api.bind, api.token.as_ref(), path, timeout).map_err(|error| {
         let absent = matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound);
         let hint =
             if absent { "\nIs the gate running, and is this the address of its `internal_api`?" } else { "" };

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::call::{ask, ended, unexpected};
+use super::call::{ask, ended, order, unexpected};
 use crate::cli::arguments::{Certs, CertsAction};
 use crate::cli::output;
-use crate::internal_api::client;
 
 /// The longest answer: the gate answers at once.
 const TIME_MAX: Duration = Duration::from_secs(10);
@@ -37,7 +36,7 @@ pub fn certs(certs: &Certs) -> ExitCode {
 }
 
 fn list(certs: &Certs) -> ExitCode {
-    let (status, body) = match ask(&certs.call, client::get, "/certificates", TIME_MAX, output::UNABLE) {
+    let (status, body) = match ask(&certs.call, "/certificates", TIME_MAX, output::UNABLE) {
         Err(code) => return code,
         Ok(answer) => answer,
     };
@@ -59,7 +58,7 @@ fn renew(certs: &Certs, name: &str) -> ExitCode {
         return output::failure(output::USAGE, &format!("`{name}` is no name of a host"));
     }
     let path = format!("/certificates?renew={}", name.to_ascii_lowercase());
-    match ask(&certs.call, client::post, &path, TIME_MAX, output::UNABLE) {
+    match order(&certs.call, &path, TIME_MAX) {
         Err(code) => code,
         Ok((202, body)) => output::result(&ended(body)),
         Ok((404, body)) => output::failure(output::INVALID, body.trim_end()),

@@ -19,6 +19,7 @@ mod listener;
 mod rule;
 
 mod upstream;
+mod upstream_policy;
 
 mod bind;
 mod origin;
@@ -43,6 +44,7 @@ pub use top_level::{
     Plan,
 };
 pub use upstream::{Scheme, Target, TargetHost, Upstream, UpstreamId, UpstreamSettings, UpstreamTls};
+pub use upstream_policy::{Balance, Eject, HashKey, Health, HealthRequest, UpstreamPolicy};
 
 pub(crate) use listener::{HttpWritten, TlsWritten};
 pub(crate) use rule::LimitsWritten;

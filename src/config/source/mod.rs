@@ -13,6 +13,9 @@ mod listener;
 pub(crate) mod rule;
 mod tls;
 mod upstream;
+mod upstream_policy;
+
+mod health;
 
 pub(crate) use acme::{AcmeSource, AuthoritySource};
 pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
@@ -20,3 +23,4 @@ pub(crate) use rule::{ActionSource, PassSource, ProxySource, RuleSource};
 pub(crate) use tls::{CertificateWritten, ClientAuthWritten, TlsSource};
 pub(crate) use top_level::{InternalSource, Source, internal_bind};
 pub(crate) use upstream::{Inline, UpstreamSource, UpstreamUse};
+pub(crate) use upstream_policy::UpstreamPolicySource;
