@@ -26,7 +26,8 @@ RUN touch src/main.rs src/lib.rs \
  && cargo build --release --locked --target "$(uname -m)-unknown-linux-gnu" \
  && mkdir -p /image/etc/ssl/certs \
  && cp "target/$(uname -m)-unknown-linux-gnu/release/smolgate" /image/smolgate \
- && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/
+ && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
+ && mkdir -m 700 /own
 
 # ---- image ----
 FROM scratch
@@ -34,6 +35,9 @@ LABEL org.opencontainers.image.title="smolgate" \
       org.opencontainers.image.description="A small reverse proxy on the smol stack" \
       org.opencontainers.image.licenses="MIT"
 COPY --from=build /image /
+# Folders for certificates. A new volume there belongs to the same user.
+COPY --from=build --chown=65532:65532 /own /certs
+COPY --from=build --chown=65532:65532 /own /var/lib/smolgate
 # A number, because there is no /etc/passwd. It may bind ports under 1024, because Docker allows that to every
 # user of a container.
 USER 65532:65532

@@ -14,16 +14,16 @@
 //! A network file system may hang all the same. So no function here is called on the thread of an executor.
 //! Callers that must not hang give up after a while.
 
-use std::fs::{File, FileType, Metadata, OpenOptions};
-use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::fs::{File, FileType, Metadata, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Access, OFlags, access};
+use rustix::fs::{Access, FlockOperation, OFlags, access, flock};
 use rustix::io::Errno;
 
 /// Flags to open without waiting for the other end of a FIFO or for a modem line. No terminal becomes that of
@@ -112,6 +112,52 @@ pub fn may_append(path: &Path) -> io::Result<()> {
 pub fn may_create(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
+/// Writes a file that only this user may read, and waits until it is on the disk. An existing file is replaced as
+/// a whole: a reader finds the old bytes or the new ones. Blocks.
+///
+/// # Errors
+/// If the folder cannot be written to, or is full. Then the old file is as it was.
+pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().ok_or_else(|| invalid("it has no name".into()))?);
+    name.push(".new");
+    let new = path.with_file_name(name);
+    let written = private(&new).and_then(|mut file| {
+        file.set_len(0)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.and_then(|()| std::fs::rename(&new, path)).inspect_err(|_| drop(std::fs::remove_file(&new)))?;
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Opens a file that only this user may read, and holds it alone until it is dropped. Blocks, and does not wait.
+///
+/// # Errors
+/// `WouldBlock` if another process holds it.
+pub fn hold(path: &Path) -> io::Result<File> {
+    let file = private(path)?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(file)
+}
+
+/// Waits until the names in a folder are on the disk. Blocks.
+///
+/// # Errors
+/// If the folder cannot be opened.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Opens a file to write, with the mode 0600, also if it was there with another one.
+fn private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(false).mode(0o600);
+    let file = options.custom_flags(WITHOUT_WAITING | OFlags::NOFOLLOW.bits().cast_signed()).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 /// Reads to the end. If reading has to wait, the end must come within `timeout`.

@@ -11,6 +11,12 @@ pub mod demo; // `smolgate demo`, and whoami, the upstream behind it
 // The control plane: ordinary smol tasks. It decides what is served.
 pub mod gate; // start, reload, drain, stop
 pub mod internal_api; // HTTP for operators: reload, metrics, health, views
+#[cfg(feature = "acme")]
+pub mod acme; // certificates from a certificate authority
+#[cfg(feature = "acme")]
+pub mod store; // the folder of certificates, keys and attempts
+#[cfg(feature = "acme")]
+pub mod net; // HTTP with servers elsewhere
 pub mod watch; // files that changed
 pub mod health; // asks each endpoint whether it is well
 

@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Verb::Schema { format } => cli::schema(format),
         Verb::Reload(reload) => cli::reload(&reload),
         Verb::Healthcheck(call) => cli::healthcheck(&call),
+        Verb::Certs(certs) => cli::certs(&certs),
         Verb::Upstreams(call) => cli::upstreams(&call),
         Verb::Drain(drain) => cli::drain(&drain),
         Verb::Ready(ready) => cli::ready(&ready),

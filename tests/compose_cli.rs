@@ -248,7 +248,7 @@ error: no certificate has the name example.com, web.example.com: not served unde
  --> compose.yaml:7:7
   |
 7 |       smolgate.redirect_from: example.com
-  |       ^^^^^^^^^^^^^^^^^^^^^^^ this version gets no certificates by itself: put NAME.crt and NAME.key into certs
+  |       ^^^^^^^^^^^^^^^^^^^^^^^ put NAME.crt and NAME.key into certs, or have it ordered (`acme`, SMOLGATE_ACME_EMAIL)
 ";
         assert_eq!(err, expected);
     }

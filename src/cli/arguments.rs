@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::demo::DemoVerb;
@@ -70,6 +70,8 @@ pub enum Verb {
     Drain(Drain),
     /// Send requests to a drained endpoint again
     Ready(Drain),
+    /// Print the names for which a running gate orders certificates, or order a new one
+    Certs(Certs),
     /// The verbs of the feature `demo`.
     #[command(flatten)]
     Demo(DemoVerb),
@@ -149,6 +151,27 @@ pub struct Reload {
     pub restart: bool,
 }
 
+/// The arguments of `certs`.
+#[derive(Args, Debug)]
+pub struct Certs {
+    /// The address of the internal API.
+    #[command(flatten)]
+    pub call: Call,
+    /// The action; without one, the names are printed
+    #[arg(value_enum, requires = "name")]
+    pub action: Option<CertsAction>,
+    /// The name of the certificate
+    #[arg(requires = "action")]
+    pub name: Option<String>,
+}
+
+/// The actions of `certs`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum CertsAction {
+    /// Order a new certificate now, although it is not due; the limits of the CA are kept
+    Renew,
+}
+
 /// The arguments of `drain` and `ready`.
 #[derive(Args, Debug)]
 pub struct Drain {
@@ -209,6 +232,7 @@ impl Verb {
             Verb::Reload(Reload { call, .. })
             | Verb::Healthcheck(call)
             | Verb::Upstreams(call)
+            | Verb::Certs(Certs { call, .. })
             | Verb::Drain(Drain { call, .. })
             | Verb::Ready(Drain { call, .. }) => Some(&mut call.files),
             Verb::Demo(_) | Verb::Version | Verb::Schema { .. } | Verb::Completion { .. } => None,

@@ -31,12 +31,12 @@ mod logging;
 mod disk;
 mod output;
 
-pub use arguments::{Adaptation, Call, Drain, Question, Reload, Running, Verb, parse};
+pub use arguments::{Adaptation, Call, Certs, CertsAction, Drain, Question, Reload, Running, Verb, parse};
 pub use completion::{completion, version};
 pub use demo::DemoVerb;
 pub use disk::DiskInputs;
 pub use files::{Files, NamedFiles};
 pub use logging::Logging;
 pub use offline::{adapt, check, explain, routes, schema};
-pub use remote::{drain, healthcheck, ready, reload, upstreams};
+pub use remote::{certs, drain, healthcheck, ready, reload, upstreams};
 pub use service::run;

@@ -6,21 +6,23 @@ use std::fmt::{Display, Write};
 use std::path::Path;
 
 use super::plan::{
-    AccessLog, AccessLogFormat, AccessLogTo, Action, Balance, CertificateFiles, CertificateSource,
-    ClientAuth, ClientAuthMode, ClientGone, Eject, Health, HealthRequest, HttpListener, InternalApi,
-    Listener, ListenerTls, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond,
-    Rule, Scheme, Target, Upstream, UpstreamPolicy, UpstreamTls,
+    AccessLog, AccessLogFormat, AccessLogTo, Action, Balance, CertificateAuthority, CertificateFiles,
+    CertificateSource, ChallengeKind, ClientAuth, ClientAuthMode, ClientGone, Eject, ExternalAccount, Health,
+    HealthRequest, HttpListener, InternalApi, Listener, ListenerTls, Orders, Pass, Plan, Protocol, Proxy,
+    ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule, Scheme, Target, Upstream, UpstreamPolicy,
+    UpstreamTls, WhileWaiting,
 };
 use super::values::scalar::{show_duration, show_size};
 
-/// The whole plan, defaults included. Loading the result gives an equal plan, except for places and for the token,
-/// which is not shown.
+/// The whole plan, defaults included. Loading the result gives an equal plan, except for places and for secrets,
+/// which are not shown.
 pub fn view(plan: &Plan) -> String {
     let Plan {
         files: _,
         settings,
         access_log: access,
         internal_api: InternalApi { bind, token },
+        orders,
         listeners,
         upstreams,
         // They are in no file: this many services are missing.
@@ -33,6 +35,9 @@ pub fn view(plan: &Plan) -> String {
     out.line(1, "bind", quote(&bind.to_string()));
     if token.is_some() {
         out.line(1, "token", quote("[redacted]"));
+    }
+    if let Some(orders) = orders {
+        write_orders(&mut out, orders);
     }
     out.list(0, "listeners", listeners, |out, listener| write_listener(out, listener, plan));
     if !upstreams.is_empty() {
@@ -76,6 +81,29 @@ impl Yaml {
     }
 }
 
+fn write_orders(out: &mut Yaml, orders: &Orders) {
+    let Orders { email, ca, challenges, while_waiting, store } = orders;
+    let CertificateAuthority { directory, root, external_account } = ca;
+    out.open(0, "acme");
+    out.line(1, "accept_terms", true);
+    if let Some(email) = email {
+        out.line(1, "email", quote(email));
+    }
+    out.open(1, "ca");
+    out.line(2, "directory", quote(directory));
+    if let Some(root) = root {
+        out.line(2, "root", path(root));
+    }
+    if let Some(ExternalAccount { kid, hmac: _ }) = external_account {
+        out.line(2, "eab", format!("{{ kid: {}, hmac: redacted }}", quote(kid)));
+    }
+    let word = |kind: &ChallengeKind| if *kind == ChallengeKind::Http { "http" } else { "tls" };
+    out.line(1, "challenges", list(challenges.iter().map(word)));
+    let refuses = *while_waiting == WhileWaiting::Refuse;
+    out.line(1, "while_waiting", if refuses { "refuse" } else { "self_signed" });
+    out.line(0, "store", path(store));
+}
+
 fn write_listener(out: &mut Yaml, listener: &Listener, plan: &Plan) {
     let Listener { name, origin: _, binds, protocol, tls, accept_proxy_protocol, shutdown_timeout } =
         listener;
@@ -100,8 +128,11 @@ fn write_listener(out: &mut Yaml, listener: &Listener, plan: &Plan) {
 }
 
 fn write_tls(out: &mut Yaml, tls: &ListenerTls) {
-    let ListenerTls { certificates, default_certificate, client_auth, settings } = tls;
+    let ListenerTls { certificates, default_certificate, ordered, client_auth, settings } = tls;
     out.open(2, "tls");
+    if ordered.is_some() {
+        out.line(3, "acme", true);
+    }
     out.list(3, "certificates", certificates, |out, one| {
         let CertificateSource { origin: _, files, client_auth: own } = one;
         match files {

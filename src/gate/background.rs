@@ -244,7 +244,15 @@ mod tests {
     #[test]
     fn the_last_exchange_of_a_generation_does_not_drop_it() {
         let plan = Arc::new(Plan::empty());
-        let generation = Generation::new(1, plan, &NameCache::default(), &TicketKeys::default(), None, None);
+        let generation = Generation::new(
+            1,
+            plan,
+            &NameCache::default(),
+            &TicketKeys::default(),
+            &Arc::default(),
+            None,
+            None,
+        );
         let generation = Arc::new(generation.unwrap());
         let alive = Arc::downgrade(&generation);
         let (handle, returned) = GenerationHandle::new(generation.clone());

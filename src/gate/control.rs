@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::state::GateState;
 use crate::config::{self, plan::Plan};
-use crate::internal_api::control::{Asking, ReloadFuture};
+use crate::internal_api::control::{Asking, OrderedCertificate, ReloadFuture};
 use crate::internal_api::{Control, Phase};
 use crate::metrics::{Counters, EndpointFigures};
 
@@ -43,6 +43,16 @@ impl Control for GateControl {
 
     fn started(&self) -> SystemTime {
         self.0.upgrade().map_or_else(SystemTime::now, |state| state.started)
+    }
+
+    fn certificates(&self) -> Vec<OrderedCertificate> {
+        self.0.upgrade().map(|state| state.services.certificates()).unwrap_or_default()
+    }
+
+    fn renew(&self, name: &str) -> Result<(), String> {
+        self.0
+            .upgrade()
+            .map_or_else(|| Err("the gate is stopping".into()), |state| state.services.renew(name))
     }
 
     fn endpoints(&self) -> Vec<EndpointFigures> {

@@ -23,6 +23,8 @@ mod reload;
 
 mod state;
 
+mod services;
+
 mod workers;
 
 mod sockets;

@@ -48,6 +48,7 @@ impl GateState {
         let Some(running) = self.running.lock().await.take() else { return };
         let Running { workers, mut leaving, internal, access, watching, checking, .. } = running;
         process::notify("STOPPING=1");
+        self.services.stop();
         watching.cancel().await;
         checking.cancel().await;
         workers.leave();

@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwapOption;
@@ -16,6 +16,7 @@ use smol::channel::{Receiver, Sender, bounded};
 
 use super::background::Background;
 use super::error::{GateError, Loader, OnPlan};
+use super::services::Services;
 use super::sockets::{self, ListenKey, NewSockets};
 use super::workers::{RollCall, Workers};
 use crate::config::plan::{AccessLog as AccessPlan, AccessLogTo, InternalBind, Plan};
@@ -26,7 +27,7 @@ use crate::health::Checker;
 use crate::internal_api::{Phase, Server, may_bind_unix};
 use crate::log::AccessLog;
 use crate::metrics::Counters;
-use crate::tls::{self, TicketKeys};
+use crate::tls::{self, Issued, TicketKeys};
 use crate::upstream::NameCache;
 use crate::watch;
 
@@ -40,6 +41,9 @@ pub(super) struct GateState {
     pub(super) name_cache: NameCache,
     pub(super) health: Arc<Checker>,
     tickets: TicketKeys,
+    /// Certificates that come while the gate runs. All generations share it.
+    issued: Arc<Issued>,
+    pub(super) services: Services,
     pub(super) started: SystemTime,
     /// The generation that is served. `None` only before the start.
     current: ArcSwapOption<Generation>,
@@ -89,7 +93,10 @@ impl GateState {
     ) -> Result<Arc<Self>, GateError> {
         let background = Background::start()
             .map_err(|error| GateError::System("the thread for reloads cannot be started".into(), error))?;
-        Ok(Arc::new(Self {
+        let issued = Arc::<Issued>::default();
+        Ok(Arc::new_cyclic(|state: &Weak<Self>| Self {
+            services: Services::new(issued.clone(), counters.clone(), certificates_changed(state.clone())),
+            issued,
             loader,
             background,
             on_plan,
@@ -170,10 +177,13 @@ impl GateState {
         access: Option<AccessLog>,
     ) -> Result<Arc<Generation>, GateError> {
         let before = self.current();
+        let (names, issued) = (&self.name_cache, &self.issued);
         let generation =
-            Generation::new(number, plan, &self.name_cache, &self.tickets, access, before.as_deref());
+            Generation::new(number, plan, names, &self.tickets, issued, access, before.as_deref());
         let invalid = |errors| GateError::Configuration(Diagnostics::new(certificates::of_upstreams(errors)));
-        Ok(Arc::new(generation.map_err(invalid)?))
+        let generation = Arc::new(generation.map_err(invalid)?);
+        self.services.prepare(&generation);
+        Ok(generation)
     }
 
     /// Hands a generation to the workers, which have prepared the `new` addresses, and makes it the current one.
@@ -201,6 +211,11 @@ impl GateState {
         self.health.follow(&generation.upstream_table);
         self.counters.set_rejected_services(generation.plan.rejected_services as u64);
         self.counters.set_generation(generation.number);
+        self.count_certificates(generation);
+        self.services.follow(generation);
+    }
+
+    fn count_certificates(&self, generation: &Generation) {
         let served_instead = certificates::served_instead(generation);
         self.counters.set_certificates(certificates::expiries(generation), served_instead);
     }
@@ -259,6 +274,17 @@ impl GateState {
         {
             access.reopen();
             tracing::info!("access log: {} is opened again", path.display());
+        }
+    }
+}
+
+/// The function that is called after another certificate is served.
+fn certificates_changed(state: Weak<GateState>) -> impl Fn() + Send + Sync {
+    move || {
+        if let Some(state) = state.upgrade()
+            && let Some(generation) = state.current()
+        {
+            state.count_certificates(&generation);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Facts about the certificates of a generation: their problems, their files, their expiry, their changes.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::generation::{Generation, terminators};
 use crate::config::plan::{CertificateChanges, FileChanges, Listener, Plan, Protocol};
@@ -15,16 +16,16 @@ use crate::upstream::{NameCache, UpstreamError, UpstreamTable};
 /// Blocks.
 pub fn check(plan: &Plan) -> Vec<Diagnostic> {
     let upstreams = UpstreamTable::new(plan, &NameCache::default(), None).err().unwrap_or_default();
-    let mut found = diagnostics(&terminators(plan, &TicketKeys::default(), None).1);
+    let mut found = diagnostics(&terminators(plan, &TicketKeys::default(), &Arc::default(), None).1);
     found.extend(of_upstreams(upstreams));
     found
 }
 
 /// Whether the listener has a certificate for a client that asks for `name`, or for no name. Blocks.
 pub fn has_certificate(listener: &Listener, name: Option<&[u8]>) -> bool {
-    let is_http = matches!(listener.protocol, Protocol::Http(_));
+    let rules = matches!(listener.protocol, Protocol::Http(_)).then(|| listener.rules());
     listener.tls.as_ref().is_some_and(|tls| {
-        let (terminator, _) = Terminator::load(tls, is_http, &TicketKeys::default(), None);
+        let (terminator, _) = Terminator::load(tls, rules, &TicketKeys::default(), &Arc::default(), None);
         terminator.has_certificate(name.and_then(HostKey::new).as_ref())
     })
 }

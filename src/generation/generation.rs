@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::plan::{Listener, Matcher, Plan, Protocol, Rule, RuleIdentities};
 use crate::log::AccessLog;
 use crate::routing::{Guards, RuleTable};
-use crate::tls::{Problem, Terminator, TicketKeys};
+use crate::tls::{Issued, Problem, Terminator, TicketKeys};
 use crate::upstream::{NameCache, UpstreamError, UpstreamTable};
 
 /// Built completely by the control plane, shared by all workers, replaced completely.
@@ -31,6 +31,8 @@ pub struct Generation {
     pub upstream_table: UpstreamTable,
     /// The access log, if there is one.
     pub access: Option<AccessLog>,
+    /// Certificates that come while the gate runs, and answers to the challenges by which they are got.
+    pub issued: Arc<Issued>,
 }
 
 impl Generation {
@@ -44,6 +46,7 @@ impl Generation {
         plan: Arc<Plan>,
         name_cache: &NameCache,
         tickets: &TicketKeys,
+        issued: &Arc<Issued>,
         access: Option<AccessLog>,
         before: Option<&Generation>,
     ) -> Result<Self, Vec<UpstreamError>> {
@@ -53,7 +56,7 @@ impl Generation {
         let by_name = plan.listeners.iter().map(name_rules).collect();
         let upstream_table =
             UpstreamTable::new(&plan, name_cache, before.map(|before| &before.upstream_table))?;
-        let (terminators, problems) = terminators(&plan, tickets, before);
+        let (terminators, problems) = terminators(&plan, tickets, issued, before);
         Ok(Self {
             number,
             tables,
@@ -65,6 +68,7 @@ impl Generation {
             upstream_table,
             plan,
             access,
+            issued: issued.clone(),
         })
     }
 
@@ -79,6 +83,7 @@ impl Generation {
 pub fn terminators(
     plan: &Plan,
     tickets: &TicketKeys,
+    issued: &Arc<Issued>,
     before: Option<&Generation>,
 ) -> (Vec<Option<Terminator>>, Vec<Problem>) {
     let mut problems = Vec::new();
@@ -89,7 +94,7 @@ pub fn terminators(
             Protocol::Tcp(_) => None,
         };
         let before = before.and_then(|before| before.terminator(&listener.name));
-        let (terminator, found) = Terminator::load(tls, rules.is_some(), tickets, before);
+        let (terminator, found) = Terminator::load(tls, rules, tickets, issued, before);
         problems.extend(found);
         problems.extend(rules.and_then(|rules| terminator.missing(tls, rules)));
         Some(terminator)

@@ -35,6 +35,15 @@ pub trait Control: Send + Sync + 'static {
     /// The time at which the gate started.
     fn started(&self) -> SystemTime;
 
+    /// The names for which certificates are ordered, sorted.
+    fn certificates(&self) -> Vec<OrderedCertificate>;
+
+    /// Orders a new certificate for a name now, even if it has one.
+    ///
+    /// # Errors
+    /// No certificate is ordered for the name.
+    fn renew(&self, name: &str) -> Result<(), String>;
+
     /// The figures of every endpoint, by upstream.
     fn endpoints(&self) -> Vec<EndpointFigures>;
 
@@ -44,6 +53,21 @@ pub trait Control: Send + Sync + 'static {
 
     /// The current plan as YAML, without its secrets.
     fn view(&self) -> String;
+}
+
+/// A name for which certificates are ordered.
+#[derive(Clone, Debug)]
+pub struct OrderedCertificate {
+    /// The name.
+    pub name: String,
+    /// `valid`, `ordering`, `waiting` or `held`.
+    pub state: &'static str,
+    /// The end of the certificate's life, in seconds since 1970.
+    pub until: Option<u64>,
+    /// The next attempt, in seconds since 1970.
+    pub next: Option<u64>,
+    /// The reason of the last failure.
+    pub error: Option<String>,
 }
 
 /// The phase of a gate's life.

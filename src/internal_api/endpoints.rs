@@ -22,13 +22,14 @@ pub(super) enum Endpoint {
     Health,
     Routes,
     Config,
+    Certificates,
     Upstreams,
     Drain,
     Undrain,
 }
 
 /// Every path, with its line in the response to `/`.
-const TABLE: [(&str, Endpoint, &str); 11] = [
+const TABLE: [(&str, Endpoint, &str); 12] = [
     ("/", Endpoint::Index, "this list"),
     (
         "/reload",
@@ -40,6 +41,11 @@ const TABLE: [(&str, Endpoint, &str); 11] = [
     ("/readyz", Endpoint::Ready, "200 while every worker serves, 503 while it starts or drains"),
     ("/health", Endpoint::Health, "the same with details, as JSON"),
     ("/routes", Endpoint::Routes, "rules in the order in which they are tried, as JSON"),
+    (
+        "/certificates",
+        Endpoint::Certificates,
+        "names for which certificates are ordered, as JSON (POST ?renew=NAME: order a new one now)",
+    ),
     ("/config", Endpoint::Config, "the configuration that runs, as YAML, without secrets"),
     ("/upstreams", Endpoint::Upstreams, "endpoints of upstreams and their figures, as JSON"),
     ("/drain", Endpoint::Drain, "POST: send no new requests to ?which=UPSTREAM/TARGET"),
@@ -55,6 +61,7 @@ impl Endpoint {
         match self {
             // A HEAD must not change anything, but a reload does.
             Endpoint::Reload => (&[Method::Get, Method::Post], "GET, POST"),
+            Endpoint::Certificates => (&[Method::Get, Method::Head, Method::Post], "GET, HEAD, POST"),
             Endpoint::Drain | Endpoint::Undrain => (&[Method::Post], "POST"),
             _ => (&[Method::Get, Method::Head], "GET, HEAD"),
         }
@@ -123,6 +130,8 @@ pub(super) async fn answer(
             typed(if up { 200 } else { 503 }, JSON, page)
         }
         Endpoint::Routes => typed(200, JSON, views::routes_page(&control.plan())),
+        Endpoint::Certificates if request.method() == Method::Post => renew(request, control),
+        Endpoint::Certificates => typed(200, JSON, views::certificates_page(control.certificates())),
         Endpoint::Upstreams => typed(200, JSON, views::upstreams_page(&control.endpoints())),
         Endpoint::Drain => drain(request, control, true),
         Endpoint::Undrain => drain(request, control, false),
@@ -149,6 +158,21 @@ fn reload(request: &Request) -> Answer {
         }
     }
     Answer::Reload { restart }
+}
+
+fn renew(request: &Request, control: &dyn Control) -> Response {
+    if authorization::may_be_cross_site(request) {
+        return text(403, "a page of another site may not ask for a certificate");
+    }
+    let query: Vec<_> = request.url().query_pairs().collect();
+    let [(key, name)] = &*query else { return text(400, "the parameter is renew=NAME") };
+    if key != "renew" {
+        return text(400, "the parameter is renew=NAME");
+    }
+    match control.renew(name) {
+        Ok(()) => text(202, &format!("a certificate for {name} is being ordered")),
+        Err(why) => text(404, &why),
+    }
 }
 
 /// Drains endpoints, or makes them ready again.
@@ -205,7 +229,7 @@ fn unauthorized() -> Response {
 }
 
 fn index() -> String {
-    TABLE.iter().map(|(path, _, about)| format!("{path:<12}{about}\n")).collect()
+    TABLE.iter().map(|(path, _, about)| format!("{path:<15}{about}\n")).collect()
 }
 
 /// A text response. A missing line end is added.

@@ -1,6 +1,6 @@
 //! Rules and health as JSON.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
@@ -8,7 +8,8 @@ use crate::config::plan::{
     Action, HostPattern, Listener, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect, Respond, Rule,
     Upstream, UpstreamId, steps,
 };
-use crate::internal_api::control::{Control, Phase};
+use crate::internal_api::control::{Control, OrderedCertificate, Phase};
+use crate::log::clock::Utc;
 use crate::metrics::EndpointFigures;
 
 /// One line of `/routes`.
@@ -216,6 +217,30 @@ pub(super) fn health(control: &dyn Control, phase: Phase) -> (bool, String) {
         uptime_seconds: SystemTime::now().duration_since(control.started()).unwrap_or_default().as_secs(),
     };
     (up, format!("{}\n", json(&health)))
+}
+
+/// The response to `/certificates`.
+pub(super) fn certificates_page(certificates: Vec<OrderedCertificate>) -> String {
+    #[derive(Serialize)]
+    struct Certificate {
+        name: String,
+        state: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_attempt: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    }
+    let time = |seconds: u64| Utc::from(UNIX_EPOCH + Duration::from_secs(seconds)).to_string();
+    let view = |OrderedCertificate { name, state, until, next, error }| Certificate {
+        name,
+        state,
+        until: until.map(time),
+        next_attempt: next.map(time),
+        error,
+    };
+    format!("{}\n", json(&certificates.into_iter().map(view).collect::<Vec<_>>()))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::counter::HistogramSum;
+use super::orders::{NameState, OrderResult};
 use super::page::{Kind, Page};
 use super::process::ProcessStats;
 use super::registry::Counters;
@@ -29,6 +30,7 @@ impl Counters {
         sums.handshakes(&mut page);
         sums.tunnels(&mut page);
         self.render_certificates(&mut page);
+        self.render_orders(&mut page);
         sums.upstreams(&mut page);
         sums.local_replies(&mut page);
         self.render_gate(&mut page);
@@ -52,6 +54,21 @@ impl Counters {
         );
         for CertificateExpiry { listener, name, expires } in lock(&self.certificates).iter() {
             page.sample("", &[("listener", listener), ("name", name)], expires);
+        }
+    }
+
+    fn render_orders(&self, page: &mut Page) {
+        page.family("smolgate_acme_orders_total", Kind::Counter, "Orders for certificates, by result.");
+        for result in OrderResult::ALL {
+            page.sample("", &[("result", result.label())], self.orders[result as usize].load(Relaxed));
+        }
+        page.family(
+            "smolgate_acme_names",
+            Kind::Gauge,
+            "Names for which certificates are ordered, by state.",
+        );
+        for state in NameState::ALL {
+            page.sample("", &[("state", state.label())], self.ordered_names[state as usize].load(Relaxed));
         }
     }
 

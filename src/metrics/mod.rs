@@ -28,9 +28,11 @@ mod worker_set;
 mod series;
 
 mod counter;
+mod orders;
 
 pub use counter::{Counter, Histogram};
 pub use endpoints::{EndpointFigures, render_endpoints};
+pub use orders::{NameState, OrderResult};
 pub use process::ProcessStats;
 pub use registry::{Counters, SERIES_MAX, WorkerCounters};
 pub use rule::{RULE_SERIES_MAX, RuleCounters};

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::counter::Counter;
+use super::orders::{NameState, OrderResult};
 use super::series::{
     CertificateExpiry, EndpointCounters, ListenerCounters, OTHER, SeriesKey, UpstreamCounters,
 };
@@ -35,6 +36,10 @@ pub struct Counters {
     log_dropped: AtomicU64,
     pub(super) certificates: Mutex<Vec<CertificateExpiry>>,
     pub(super) certificates_outdated: AtomicU64,
+    /// By [`OrderResult`].
+    pub(super) orders: [AtomicU64; OrderResult::ALL.len()],
+    /// The names for which certificates are ordered, by [`NameState`].
+    pub(super) ordered_names: [AtomicU64; NameState::ALL.len()],
 }
 
 impl Counters {
@@ -55,6 +60,8 @@ impl Counters {
             log_dropped: AtomicU64::new(0),
             certificates: Mutex::default(),
             certificates_outdated: AtomicU64::new(0),
+            orders: Default::default(),
+            ordered_names: Default::default(),
         })
     }
 
@@ -94,6 +101,20 @@ impl Counters {
     pub fn set_certificates(&self, certificates: Vec<CertificateExpiry>, served_instead: usize) {
         self.certificates_outdated.store(served_instead as u64, Relaxed);
         *lock(&self.certificates) = certificates;
+    }
+
+    /// Counts an order for a certificate by its result.
+    pub fn order(&self, result: OrderResult) {
+        self.orders[result as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Sets the number of names in each state.
+    pub fn set_ordered_names(&self, states: impl Iterator<Item = NameState>) {
+        let mut counts = [0; NameState::ALL.len()];
+        states.for_each(|state| counts[state as usize] += 1);
+        for (name, count) in self.ordered_names.iter().zip(counts) {
+            name.store(count, Relaxed);
+        }
     }
 
     /// The counter of access log lines that were dropped because the writer was too slow or failed.

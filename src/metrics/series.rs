@@ -72,6 +72,8 @@ pub enum Handshake {
     Passed,
     /// A rule dropped the connection, without a response.
     Dropped,
+    /// A certificate authority asked for an open challenge and has its answer.
+    Challenge,
     /// No certificate is for the server name that the client sent.
     UnknownName,
     /// The client sent something else than a client hello.
@@ -86,10 +88,11 @@ pub enum Handshake {
 
 impl Handshake {
     /// Every result, in the order of the counters.
-    pub const ALL: [Handshake; 8] = [
+    pub const ALL: [Handshake; 9] = [
         Handshake::Ok,
         Handshake::Passed,
         Handshake::Dropped,
+        Handshake::Challenge,
         Handshake::UnknownName,
         Handshake::NotTls,
         Handshake::TimedOut,
@@ -103,6 +106,7 @@ impl Handshake {
             Handshake::Ok => "ok",
             Handshake::Passed => "passed",
             Handshake::Dropped => "dropped",
+            Handshake::Challenge => "challenge",
             Handshake::UnknownName => "unrecognized_name",
             Handshake::NotTls => "not_tls",
             Handshake::TimedOut => "timeout",

@@ -126,7 +126,7 @@ fn open(worker: &Worker, target: SocketAddr) -> SocketAddr {
         .unwrap_or_else(|error| panic!("{error}"))
         .plan;
     let (names, tickets) = (NameCache::default(), TicketKeys::default());
-    let generation = Generation::new(1, Arc::new(plan), &names, &tickets, None, None);
+    let generation = Generation::new(1, Arc::new(plan), &names, &tickets, &Arc::default(), None, None);
     let (handle, _) =
         GenerationHandle::new(Arc::new(generation.unwrap_or_else(|_| panic!("it can be built"))));
     let permits = Permits::new(100);

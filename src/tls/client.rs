@@ -108,6 +108,11 @@ impl Connector {
         Ok(Self { config: Arc::new(config), trusted, sni: tls.sni.clone() })
     }
 
+    /// The setup of handshakes, for connections that are not those of a worker.
+    pub fn client_config(&self) -> Arc<ClientConfig> {
+        self.config.clone()
+    }
+
     /// The name to ask `target` for and to check its certificate against.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use rustls::server::{NoClientAuth, ServerConnection, WebPkiClientVerifier};
 use rustls::{ServerConfig, version};
 
 use super::alert::{Alert, refuse};
-use super::certificates::{self, Certificates, Problem, ProblemText, Resolver};
+use super::certificates::{self, Certificates, Issued, Ordered, Problem, ProblemText, Resolver};
 use super::client_auth::{Admission, ClientAuthKey, Demanded};
 use super::input::Input;
 use super::pinned::Pinned;
@@ -34,6 +34,9 @@ pub struct Terminator {
     /// The requirements for a name that no certificate has.
     client_auth: Option<Arc<ClientAuth>>,
     requires_client_auth: bool,
+    /// The names for which certificates are ordered, and those certificates.
+    ordered: Option<Ordered>,
+    issued: Arc<Issued>,
 }
 
 /// The setup of handshakes under one `client_auth`.
@@ -50,6 +53,8 @@ struct Terms {
 pub enum HandshakeError {
     /// The client asks for a name that no certificate has, or for none.
     UnknownName,
+    /// The client was a certificate authority that asked for an open challenge, and has its answer.
+    ChallengeAnswered,
     /// The handshake had waited longest for its client, and a new one needed its slot.
     Displaced,
     /// The handshake failed.
@@ -60,6 +65,7 @@ impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownName => f.write_str("no certificate has the name that the client asks for"),
+            Self::ChallengeAnswered => f.write_str("a challenge of a certificate authority was answered"),
             Self::Displaced => f.write_str("the handshake had waited longest for its client"),
             Self::Failed(error) => error.fmt(f),
         }
@@ -69,28 +75,37 @@ impl fmt::Display for HandshakeError {
 impl Terminator {
     /// Reads certificates and authorities, and returns the problems with them. Everything else is served. If
     /// the file of a certificate can no longer be used, its certificate from `before`, the terminator until
-    /// now, is kept. `for_http` means that HTTP is spoken inside TLS. Blocks, so it is never called on the
-    /// data plane.
+    /// now, is kept. With `rules`, HTTP is spoken inside TLS, and certificates for their hosts may be ordered,
+    /// which come to `issued`. Blocks, so it is never called on the data plane.
     pub fn load(
         tls: &ListenerTls,
-        for_http: bool,
+        rules: Option<&[Rule]>,
         tickets: &TicketKeys,
+        issued: &Arc<Issued>,
         before: Option<&Terminator>,
     ) -> (Self, Vec<Problem>) {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut problems = Vec::new();
         let before = before.map(|before| &*before.certificates);
         let certificates = Arc::new(Certificates::load(tls, &provider, before, &mut problems));
-        let default = tls.default_certificate.iter();
+        let wanted = tls.ordered.as_ref().and(rules).map(|rules| certificates::wanted(rules, &certificates));
+        let ordered = wanted.map(|names| Ordered { names: Arc::new(names), issued: issued.clone() });
+        let sources = tls.certificates.iter().chain(&tls.default_certificate);
+        let sources = sources.map(|source| (&source.client_auth, Some(&source.origin)));
+        let ordering = ordered.iter().map(|_| (&tls.client_auth, None));
         let mut terms = Vec::new();
         let mut tried: Vec<&Option<Arc<ClientAuth>>> = Vec::new();
-        for source in tls.certificates.iter().chain(default) {
-            let client_auth = &source.client_auth;
+        for (client_auth, origin) in sources.chain(ordering) {
             if tried.contains(&client_auth) {
                 continue;
             }
             tried.push(client_auth);
-            match config(tls, client_auth.as_deref(), &certificates, &provider, tickets, for_http) {
+            let resolver = Resolver {
+                certificates: certificates.clone(),
+                client_auth: client_auth.as_deref().cloned(),
+                ordered: ordered.clone().filter(|_| *client_auth == tls.client_auth),
+            };
+            match config(tls, client_auth.as_deref(), resolver, &provider, tickets, rules.is_some()) {
                 Ok((read, config)) => {
                     terms.push(Terms {
                         written: client_auth.clone(),
@@ -100,15 +115,15 @@ impl Terminator {
                 }
                 // A name is not served without its authorities, because no client may go unchecked.
                 Err((message, hint)) => {
-                    let origin =
-                        client_auth.as_ref().map_or(&source.origin, |client_auth| &client_auth.origin);
-                    problems.push(Problem::error(origin, message, hint));
+                    let origin = client_auth.as_ref().map(|client_auth| &client_auth.origin).or(origin);
+                    problems.extend(origin.map(|origin| Problem::error(origin, message, hint)));
                 }
             }
         }
         let requires_client_auth =
             tls.client_auth.is_some() || tried.iter().any(|client_auth| client_auth.is_some());
-        (Self { certificates, terms, client_auth: tls.client_auth.clone(), requires_client_auth }, problems)
+        let (client_auth, issued) = (tls.client_auth.clone(), issued.clone());
+        (Self { certificates, terms, client_auth, requires_client_auth, ordered, issued }, problems)
     }
 
     /// Performs the handshake with a client. `input` holds its hello and nothing else, and is consumed.
@@ -124,13 +139,16 @@ impl Terminator {
         input: &mut Input,
         slot: &Slot,
     ) -> Result<Stream, HandshakeError> {
-        let Some(terms) = self.terms_for(name) else {
+        let challenge = self.issued.tls_answer(name, input.unread());
+        let is_challenge = challenge.is_some();
+        let terms = || self.terms_for(name).map(|terms| (terms.config.clone(), terms.client_auth.clone()));
+        let Some((config, client_auth)) = challenge.map(|config| (config, None)).or_else(terms) else {
             input.consume(input.unread().len());
             refuse(&stream, Alert::UnrecognizedName);
             return Err(HandshakeError::UnknownName);
         };
-        let tls = ServerConnection::new(terms.config.clone()).map_err(io::Error::other);
-        let stream = tls.map(|tls| Stream::encrypted(stream, tls.into(), terms.client_auth.clone()));
+        let tls = ServerConnection::new(config).map_err(io::Error::other);
+        let stream = tls.map(|tls| Stream::encrypted(stream, tls.into(), client_auth));
         let stream = stream.map_err(HandshakeError::Failed)?;
         let fed = stream.feed_client_hello(input.unread());
         input.consume(input.unread().len());
@@ -140,17 +158,28 @@ impl Terminator {
             Poll::Pending => slot.poll_lost(cx).map(|()| Err(HandshakeError::Displaced)),
         })
         .await?;
-        Ok(stream)
+        if is_challenge { Err(HandshakeError::ChallengeAnswered) } else { Ok(stream) }
     }
 
     /// Whether a handshake for `name` can begin. Otherwise it ends with an alert.
     pub fn has_certificate(&self, name: Option<&HostKey>) -> bool {
-        self.terms_for(name).is_some()
+        let is_it = |ordered: &str| name.is_some_and(|name| name.as_bytes() == ordered.as_bytes());
+        self.terms_for(name).is_some() || self.ordered().any(is_it)
+    }
+
+    /// The names for which certificates are ordered.
+    pub fn ordered(&self) -> impl Iterator<Item = &str> {
+        self.ordered.iter().flat_map(|ordered| ordered.names.iter().map(|name| &**name))
     }
 
     fn terms_for(&self, name: Option<&HostKey>) -> Option<&Terms> {
-        let index = *self.certificates.find(name.map(HostKey::as_bytes)).first()?;
-        let client_auth = &self.certificates.entry(index).client_auth;
+        let is_ordered = self.ordered.as_ref().is_some_and(|ordered| ordered.key(name).is_some());
+        let client_auth = if is_ordered {
+            &self.client_auth
+        } else {
+            let index = *self.certificates.find(name.map(HostKey::as_bytes)).first()?;
+            &self.certificates.entry(index).client_auth
+        };
         self.terms.iter().find(|terms| terms.written == *client_auth)
     }
 
@@ -200,7 +229,7 @@ impl Terminator {
 
     /// The problem of hosts in `rules` that no certificate has.
     pub fn missing(&self, tls: &ListenerTls, rules: &[Rule]) -> Option<Problem> {
-        certificates::missing(rules, &self.certificates, &tls.certificates)
+        certificates::missing(tls, rules, &self.certificates)
     }
 
     /// The number of certificates that are served in place of their files' present content.
@@ -210,14 +239,15 @@ impl Terminator {
 
     /// The name of each certificate and when it expires, in seconds since 1970.
     pub fn expiries(&self) -> impl Iterator<Item = (String, i64)> {
-        self.certificates.expiries()
+        let issued = |name: &str| Some((name.to_owned(), self.issued.validity(name)?.not_after));
+        self.certificates.expiries().chain(self.ordered().filter_map(issued))
     }
 }
 
 fn config(
     tls: &ListenerTls,
     client_auth: Option<&ClientAuth>,
-    certificates: &Arc<Certificates>,
+    resolver: Resolver,
     provider: &Arc<CryptoProvider>,
     tickets: &TicketKeys,
     for_http: bool,
@@ -234,7 +264,6 @@ fn config(
         }
         None => (Arc::new(NoClientAuth) as Arc<dyn ClientCertVerifier>, None),
     };
-    let resolver = Resolver { certificates: certificates.clone(), client_auth: client_auth.cloned() };
     let mut config = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(versions)
         .map_err(settings)?

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use smolgate::config::plan::*;
-use smolgate::internal_api::control::{Asking, ReloadFuture};
+use smolgate::internal_api::control::{Asking, OrderedCertificate, ReloadFuture};
 use smolgate::internal_api::{Control, Limits, Phase, Server};
 use smolgate::metrics::{Counters, EndpointFigures};
 
@@ -77,6 +77,15 @@ impl Control for Fake {
 
     fn started(&self) -> SystemTime {
         SystemTime::now()
+    }
+
+    fn certificates(&self) -> Vec<OrderedCertificate> {
+        let name = "a.example".to_owned();
+        vec![OrderedCertificate { name, state: "valid", until: Some(1), next: Some(0), error: None }]
+    }
+
+    fn renew(&self, name: &str) -> Result<(), String> {
+        if name == "a.example" { Ok(()) } else { Err(format!("no certificate is ordered for {name}")) }
     }
 
     fn endpoints(&self) -> Vec<EndpointFigures> {
@@ -159,6 +168,7 @@ pub(crate) fn plan() -> Plan {
         settings: GlobalSettings::default(),
         access_log: None,
         internal_api: InternalApi { bind: loopback(), token: None },
+        orders: None,
         listeners: vec![
             listener("http", 4, 8021, Protocol::Http(http)),
             listener(

@@ -30,6 +30,12 @@ const TOP: &[Row] = &[
     ),
     ("watch", "", "watch: true"),
     ("internal_api", "", "internal_api: { bind: 1 }"),
+    ("acme", "tcp: { port: 1, target: h:1 }", "tcp: { port: 1, target: h:1 }, acme: ops@example.com"),
+    (
+        "store",
+        "tcp: { port: 1, target: h:1 }, acme: ops@example.com",
+        "tcp: { port: 1, target: h:1 }, acme: ops@example.com, store: /a",
+    ),
     ("http_config", "", "http_config: { port: 1 }"),
     ("http_routes", "http_config: { port: 1 }", "http_config: { port: 1 }, http_routes: [{ target: h:1 }]"),
     ("tcp", "", "tcp: { port: 1, target: h:1 }"),
@@ -44,6 +50,26 @@ const TOP: &[Row] = &[
 const ACCESS_LOG: &[Row] = &[("to", "to: a", "to: b"), ("format", "to: a", "to: a, format: combined")];
 
 const INTERNAL_API: &[Row] = &[("bind", "", "bind: 1"), ("token", "", "token: sesame")];
+
+const ACME: &[Row] = &[
+    ("accept_terms", "accept_terms: true", "accept_terms: true, email: a@b.c"),
+    ("email", "accept_terms: true", "accept_terms: true, email: a@b.c"),
+    ("ca", "accept_terms: true", "accept_terms: true, ca: google"),
+    ("staging", "accept_terms: true", "accept_terms: true, staging: true"),
+    ("challenges", "accept_terms: true", "accept_terms: true, challenges: tls"),
+    ("while_waiting", "accept_terms: true", "accept_terms: true, while_waiting: refuse"),
+];
+
+const ACME_CA: &[Row] = &[
+    ("directory", "directory: \"https://a\"", "directory: \"https://b\""),
+    ("root", "directory: \"https://a\"", "directory: \"https://a\", root: a.pem"),
+    ("eab", "directory: \"https://a\"", "directory: \"https://a\", eab: { kid: a, hmac: b }"),
+];
+
+const EAB: &[Row] =
+    &[("kid", "kid: a, hmac: b", "kid: c, hmac: b"), ("hmac", "kid: a, hmac: b", "kid: a, hmac: c")];
+
+const STORE: &[Row] = &[("path", "path: /a", "path: /b")];
 
 const HTTP_LISTENER: &[Row] = &[
     ("name", "name: a, bind: 1", "name: b, bind: 1"),
@@ -115,6 +141,7 @@ const LISTENER_TLS: &[Row] = &[
     ("min_version", "certificates: a.crt", "certificates: a.crt, min_version: \"1.3\""),
     ("client_auth", "certificates: a.crt", "certificates: a.crt, client_auth: { ca: ca.pem }"),
     ("handshake_timeout", "certificates: a.crt", "certificates: a.crt, handshake_timeout: 7s"),
+    ("acme", "certificates: a.crt", "certificates: a.crt, acme: true"),
 ];
 
 const CERTIFICATE: &[Row] = &[
@@ -229,6 +256,18 @@ pub const MAPPINGS: &[Mapping] = &[
     Mapping { what: "a configuration", around: "{ @ }", rows: &[TOP] },
     Mapping { what: "an access log", around: "{ access_log: { @ } }", rows: &[ACCESS_LOG] },
     Mapping { what: "the internal API", around: "{ internal_api: { @ } }", rows: &[INTERNAL_API] },
+    Mapping { what: "`acme`", around: "{ acme: { @ } }", rows: &[ACME] },
+    Mapping {
+        what: "`ca` of `acme`",
+        around: "{ acme: { accept_terms: true, ca: { @ } } }",
+        rows: &[ACME_CA],
+    },
+    Mapping {
+        what: "`eab`",
+        around: "{ acme: { accept_terms: true, ca: { directory: google, eab: { @ } } } }",
+        rows: &[EAB],
+    },
+    Mapping { what: "`store`", around: "{ acme: { accept_terms: true }, store: { @ } }", rows: &[STORE] },
     Mapping { what: "an HTTP listener", around: "{ listeners: [{ @ }] }", rows: &[HTTP_LISTENER] },
     Mapping {
         what: "an HTTP listener",
@@ -255,7 +294,7 @@ pub const MAPPINGS: &[Mapping] = &[
     },
     Mapping {
         what: "`tls` of a listener",
-        around: "{ listeners: [{ name: a, bind: 1, tls: { @ } }] }",
+        around: "{ acme: { accept_terms: true }, listeners: [{ name: a, bind: 1, tls: { @ } }] }",
         rows: &[LISTENER_TLS],
     },
     Mapping {

@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "gate",
         &[
             "internal_api",
+            "acme",
             "watch",
             "health",
             "proxy",
@@ -44,6 +45,9 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("internal_api", &["log", "metrics", "config::plan", "http", "reason", "files"]),
+    ("acme", &["store", "net", "tls", "log", "metrics", "config::plan", "http"]),
+    ("store", &["files"]),
+    ("net", &["http1", "http"]),
     ("watch", &["config", "files"]),
     ("health", &["upstream", "tls", "http1", "config::plan", "http"]),
     (
@@ -82,6 +86,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Folders whose `mod.rs` declares its modules in the order of their use.
 pub(crate) const ORDERED: &[&str] = &[
+    "src/acme",
+    "src/acme/protocol",
     "src/cli",
     "src/cli/offline",
     "src/config",
@@ -106,6 +112,7 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/demo",
     "src/demo/whoami",
     "src/gate",
+    "src/gate/services",
     "src/health",
     "src/generation",
     "src/http",
@@ -116,6 +123,7 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/log",
     "src/log/access",
     "src/metrics",
+    "src/net",
     "src/proxy",
     "src/proxy/client",
     "src/proxy/decision",
@@ -126,6 +134,7 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/proxy/transfer",
     "src/proxy/tunnel",
     "src/routing",
+    "src/store",
     "src/tls",
     "src/tls/certificates",
     "src/upstream",

@@ -155,7 +155,7 @@ pub(super) fn unexpected(status: u16, body: &str) -> String {
 }
 
 /// Makes the text end in exactly one line end.
-fn ended(mut text: String) -> String {
+pub(super) fn ended(mut text: String) -> String {
     text.truncate(text.trim_end().len());
     text.push('\n');
     text

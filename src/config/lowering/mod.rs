@@ -3,6 +3,7 @@
 
 mod top_level;
 
+mod acme;
 mod binds;
 mod rules;
 mod tls;

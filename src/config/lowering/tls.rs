@@ -1,5 +1,6 @@
 //! TLS of listeners with everything filled in.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::diagnostics::Report;
@@ -17,11 +18,12 @@ pub(super) fn check_certificates(tls: &TlsSource, protocol: &Protocol, report: &
     };
     if tls.names_none && !ends_none {
         let hint = "write for example `certificates: ./certs`, a folder of `.crt` and `.key` files";
-        report.error_hint(tls.span, "`tls` of a listener needs `certificates`", hint);
+        report.error_hint(tls.span, "`tls` of a listener needs `certificates` or `acme: true`", hint);
     }
 }
 
-pub(super) fn lower(source: TlsSource, report: &Report) -> ListenerTls {
+/// `store` is the folder of ordered certificates.
+pub(super) fn lower(source: TlsSource, store: &Option<Arc<Path>>, report: &Report) -> ListenerTls {
     let demand = |written: ClientAuthWritten| {
         let ClientAuthWritten { ca, mode } = written;
         Arc::new(ClientAuth { origin: report.origin(ca.span), ca: ca.value, mode })
@@ -40,6 +42,7 @@ pub(super) fn lower(source: TlsSource, report: &Report) -> ListenerTls {
     ListenerTls {
         certificates,
         default_certificate,
+        ordered: source.acme.and(store.clone()),
         client_auth,
         settings: TlsSettings::default().with(&source.settings),
     }

@@ -1,11 +1,13 @@
 //! The whole of a source, and each of its listeners.
 
 use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::rules;
 use super::upstreams::{TargetProtocol, Upstreams};
-use super::{binds, tls};
+use super::{acme, binds, tls};
 use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::inputs::Inputs;
 use crate::config::plan::{
@@ -42,14 +44,21 @@ pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) ->
     binds::check(&source.listeners, &internal_api.bind, &internal_place, report);
     let mut settings = source.settings;
     settings.watch = environment::watch(settings.watch, inputs, report);
-    let lower = |listener| lower_listener(listener, settings.shutdown_timeout, &mut upstreams, report);
-    let (listeners, spans) = source.listeners.into_iter().filter_map(lower).unzip();
+    let orders = acme::lower(source.acme, source.store, &source.listeners, report);
+    let store = orders.as_ref().map(|orders| Arc::from(&*orders.value.store));
+    let lower =
+        |listener| lower_listener(listener, settings.shutdown_timeout, &store, &mut upstreams, report);
+    let (listeners, spans): (Vec<_>, _) = source.listeners.into_iter().filter_map(lower).unzip();
+    if let Some(orders) = &orders {
+        acme::check_ports(orders, &listeners, report);
+    }
     let (upstreams, targets) = upstreams.finish(report);
     let plan = Plan {
         files: source.files,
         settings,
         access_log: source.access_log.and_then(|access| access.value),
         internal_api,
+        orders: orders.map(|orders| orders.value),
         listeners,
         upstreams,
         rejected_services: source.rejected_services,
@@ -104,6 +113,7 @@ fn check_names(listeners: &[ListenerSource], report: &mut Report) {
 fn lower_listener(
     source: ListenerSource,
     shutdown_timeout: Duration,
+    store: &Option<Arc<Path>>,
     upstreams: &mut Upstreams,
     report: &mut Report,
 ) -> Option<(Listener, ListenerSpans)> {
@@ -131,7 +141,7 @@ fn lower_listener(
         binds: source.binds.into_iter().map(|bind| bind.value).collect(),
         protocol: protocol?,
         accept_proxy_protocol: source.accept_proxy_protocol,
-        tls: source.tls.map(|tls| tls::lower(tls, report)),
+        tls: source.tls.map(|tls| tls::lower(tls, store, report)),
         shutdown_timeout: source.shutdown_timeout.map_or(shutdown_timeout, |timeout| timeout.value),
     };
     Some((listener, spans))

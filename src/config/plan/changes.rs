@@ -60,8 +60,16 @@ pub fn changes(old: &Plan, new: &Plan, files: &FileChanges<'_>) -> Vec<String> {
 }
 
 fn global_changes(old: &Plan, new: &Plan) -> Vec<String> {
-    let Plan { files: _, settings, access_log, internal_api, listeners: _, upstreams: _, rejected_services } =
-        new;
+    let Plan {
+        files: _,
+        settings,
+        access_log,
+        internal_api,
+        orders,
+        listeners: _,
+        upstreams: _,
+        rejected_services,
+    } = new;
     // The gate says when another number of workers takes effect. The listeners have the time-out.
     let GlobalSettings { log_level, log_format, workers: _, max_connections, shutdown_timeout: _, watch } =
         settings;
@@ -69,6 +77,7 @@ fn global_changes(old: &Plan, new: &Plan) -> Vec<String> {
     let log_format = old.settings.log_format != *log_format;
     let all = [
         (old.internal_api != *internal_api, "internal API changed".to_owned()),
+        (old.orders != *orders, "ordering of certificates changed".to_owned()),
         (old.settings.max_connections != *max_connections, format!("max_connections is {max_connections}")),
         (old.settings.watch != *watch, format!("watch is {watch}")),
         (old.rejected_services != *rejected_services, rejected(*rejected_services)),
@@ -230,9 +239,10 @@ fn tcp_settings<'a>(plan: &'a Plan, pass: &'a Pass) -> impl PartialEq + 'a {
 }
 
 fn tls_settings(tls: &ListenerTls) -> impl PartialEq {
-    let ListenerTls { certificates, default_certificate, client_auth, settings } = tls;
+    let ListenerTls { certificates, default_certificate, ordered, client_auth, settings } = tls;
     let certificates: Vec<_> = certificates.iter().map(certificate).collect();
-    (certificates, default_certificate.as_ref().map(certificate), client_auth, settings)
+    let default = default_certificate.as_ref().map(certificate);
+    (certificates, default, ordered.is_some(), client_auth, settings)
 }
 
 /// Everything of a certificate except its place.

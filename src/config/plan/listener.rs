@@ -1,6 +1,6 @@
 //! Listeners in a plan, without their rules.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -119,10 +119,12 @@ pub const ACME_CHALLENGES: &str = "/.well-known/acme-challenge";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerTls {
     /// The certificates, in written order. There is at least one or a default, unless every rule passes
-    /// connections on.
+    /// connections on, or certificates are ordered.
     pub certificates: Vec<CertificateSource>,
     /// The certificate for names that no other certificate has. `None` if such names get none.
     pub default_certificate: Option<CertificateSource>,
+    /// The folder of the certificates that are ordered for the hosts that no file covers. `None` if none is ordered.
+    pub ordered: Option<Arc<Path>>,
     /// The client authentication for names that no certificate has.
     pub client_auth: Option<Arc<ClientAuth>>,
     /// The oldest version and the timeout.

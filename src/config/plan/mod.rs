@@ -12,6 +12,8 @@ mod identity;
 
 mod top_level;
 
+mod orders;
+
 mod listener;
 
 mod rule;
@@ -21,6 +23,7 @@ mod upstream_policy;
 
 mod bind;
 mod origin;
+mod secret;
 
 pub use bind::Bind;
 pub use changes::{CertificateChanges, FileChanges, changes};
@@ -29,12 +32,16 @@ pub use listener::{
     ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, ClientGone,
     HttpListener, HttpSettings, Listener, ListenerTls, Protocol, RedirectToHttps, TlsSettings, TlsVersion,
 };
+pub use orders::{
+    AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Orders, STORE, WhileWaiting,
+};
 pub use origin::Origin;
 pub use rule::{Action, HostPattern, Limits, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
+pub use secret::Secret;
 pub use steps::steps;
 pub use top_level::{
     AccessLog, AccessLogFormat, AccessLogTo, GlobalSettings, InternalApi, InternalBind, LogFormat, LogLevel,
-    Plan, Secret,
+    Plan,
 };
 pub use upstream::{Scheme, Target, TargetHost, Upstream, UpstreamId, UpstreamSettings, UpstreamTls};
 pub use upstream_policy::{Balance, Eject, HashKey, Health, HealthRequest, UpstreamPolicy};

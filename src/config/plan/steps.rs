@@ -32,12 +32,14 @@ fn of_tls(tls: &ListenerTls) -> Vec<String> {
     let ListenerTls {
         certificates,
         default_certificate,
+        ordered,
         client_auth: common,
         settings: TlsSettings { min_version, handshake_timeout },
     } = tls;
     let version = if *min_version == TlsVersion::V13 { "TLS 1.3" } else { "TLS 1.2 or 1.3" };
     let all: Vec<&CertificateSource> = certificates.iter().chain(default_certificate).collect();
-    let files = all.iter().map(|source| file(source)).collect::<Vec<_>>();
+    let mut files = all.iter().map(|source| file(source)).collect::<Vec<_>>();
+    files.extend(ordered.iter().map(|_| "ordered ones for the other hosts".to_owned()));
     let certificates = if files.is_empty() { "none".to_owned() } else { files.join(", ") };
     let mut said = vec![format!("{version} within {handshake_timeout:?}, certificates: {certificates}")];
     said.extend(common.as_ref().map(|auth| client_auth(auth)));

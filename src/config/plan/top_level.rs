@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::bind::Bind;
 use super::listener::Listener;
+use super::orders::Orders;
+use super::secret::Secret;
 use super::upstream::Upstream;
 use crate::config::keys::shape::{CONNECTIONS, DURATION, FLAG, WORKERS};
 use crate::config::keys::{Form, Shape, ValueError, settings};
@@ -40,6 +41,8 @@ pub struct Plan {
     pub access_log: Option<AccessLog>,
     /// The internal API.
     pub internal_api: InternalApi,
+    /// How certificates are ordered. `None` if none is.
+    pub orders: Option<Orders>,
     /// Listeners in written order. Names are unique.
     pub listeners: Vec<Listener>,
     /// The upstreams. Rules and TCP listeners refer to them by `UpstreamId`. An upstream that a `target:` made
@@ -62,20 +65,11 @@ impl Plan {
             },
             access_log: None,
             internal_api: InternalApi { bind: InternalBind::Tcp(Bind::Any(0)), token: None },
+            orders: None,
             listeners: Vec::new(),
             upstreams: Vec::new(),
             rejected_services: 0,
         }
-    }
-}
-
-/// A string that is never shown: `Debug` and every view print `[redacted]`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub Arc<str>);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
     }
 }
 

@@ -70,6 +70,18 @@ const TOP: &[ByHand] = &[
         "",
         "The HTTP API for operators: reload, metrics, health, views.",
     ),
+    (
+        "acme",
+        Either(&[Text, Map("`acme`")]),
+        "",
+        "How certificates are ordered from a certificate authority: an address of mail, or a mapping.",
+    ),
+    (
+        "store",
+        Either(&[PATH, Map("`store`")]),
+        "/var/lib/smolgate",
+        "The folder in which ordered certificates are kept.",
+    ),
     ("http_config", Map("`http_config`"), "", "The short form of an HTTP listener, which is named http."),
     ("http_routes", RULES, "", "The rules of http_config. The first match wins."),
     ("tcp", Map("`tcp`"), "", "The short form of a TCP listener, which is named tcp."),
@@ -91,6 +103,43 @@ const INTERNAL_API: &[ByHand] = &[
     ("bind", Text, "127.0.0.1:42007", "An address, or unix: and a path. INTERNAL_API_PORT comes before it."),
     ("token", Text, "", "The token that requests must carry, except those for the health endpoints."),
 ];
+
+const ACME: &[ByHand] = &[
+    ("accept_terms", Words(&["true"]), REQUIRED, "Accepts the terms of the authority."),
+    ("email", Text, "", "The address that the authority may write to."),
+    (
+        "ca",
+        Either(&[Text, Map("`ca` of `acme`")]),
+        "letsencrypt",
+        "The authority: letsencrypt, zerossl, google, the URL of a directory, or a mapping.",
+    ),
+    (
+        "staging",
+        Flag,
+        "false",
+        "Whether the test system of the authority is used, which browsers do not trust.",
+    ),
+    ("challenges", OneOrMany(&Words(&["http", "tls"])), "[http, tls]", "The challenges, best first."),
+    (
+        "while_waiting",
+        Words(&["self_signed", "refuse"]),
+        "self_signed",
+        "The certificate of a name that waits for its first one.",
+    ),
+];
+
+const ACME_CA: &[ByHand] = &[
+    ("directory", Text, REQUIRED, "The name of the authority, or the URL of its directory."),
+    ("root", PATH, "", "A PEM file of authorities to trust for that URL instead of those of the system."),
+    ("eab", Map("`eab`"), "", "The account that the authority knows its customer by."),
+];
+
+const EAB: &[ByHand] = &[
+    ("kid", Text, REQUIRED, "The identifier of the key."),
+    ("hmac", Text, REQUIRED, "The key, in base64 for URLs."),
+];
+
+const STORE: &[ByHand] = &[("path", PATH, REQUIRED, "The folder.")];
 
 const LONG: &[ByHand] = &[
     ("name", Text, REQUIRED, "A unique name, for logs and metrics."),
@@ -176,6 +225,7 @@ const LISTENER_TLS: &[ByHand] = &[
         "",
         "The certificate for unknown names. Without it such a handshake fails.",
     ),
+    ("acme", Flag, "false", "Whether certificates are ordered for the hosts that no file covers."),
     ("client_auth", Map("`client_auth`"), "", "The certificates of clients."),
 ];
 
@@ -318,6 +368,10 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "a configuration", by_hand: &[TOP], settings: &[GlobalWritten::rows] },
     Mapping { what: "an access log", by_hand: &[ACCESS_LOG], settings: &[] },
     Mapping { what: "the internal API", by_hand: &[INTERNAL_API], settings: &[] },
+    Mapping { what: "`acme`", by_hand: &[ACME], settings: &[] },
+    Mapping { what: "`ca` of `acme`", by_hand: &[ACME_CA], settings: &[] },
+    Mapping { what: "`eab`", by_hand: &[EAB], settings: &[] },
+    Mapping { what: "`store`", by_hand: &[STORE], settings: &[] },
     Mapping {
         what: "an HTTP listener",
         by_hand: &[LONG, HTTP_PROTOCOL, LISTENER, LONG_HTTP, HTTP],

@@ -135,9 +135,19 @@ fn short_form(fields: &mut MappingReader<'_, '_>, name: &str) -> Short {
 /// Refuses keys that stand at the top of a file.
 fn refuse_top_level(fields: &mut MappingReader<'_, '_>) {
     let settings = GlobalWritten::KEYS.iter().copied().filter(|key| *key != "shutdown_timeout");
-    let others =
-        ["access_log", "internal_api", "http_config", "http_routes", "tcp", "listeners", "upstreams"];
+    let others = [
+        "access_log",
+        "internal_api",
+        "store",
+        "http_config",
+        "http_routes",
+        "tcp",
+        "listeners",
+        "upstreams",
+    ];
     let keys: Vec<&str> = settings.chain(others).collect();
+    let place = "write `tls: { acme: true }` here, and the address of mail at the top of the file";
+    fields.not_here(&["acme"], "stands at the top of a file, and in `tls`", place);
     fields.not_here(&keys, "stands at the top of a file", "move it out of this listener");
 }
 

@@ -7,6 +7,7 @@
 
 mod top_level;
 
+mod acme;
 mod listener;
 
 pub(crate) mod rule;
@@ -16,6 +17,7 @@ mod upstream_policy;
 
 mod health;
 
+pub(crate) use acme::{AcmeSource, AuthoritySource};
 pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
 pub(crate) use rule::{ActionSource, PassSource, ProxySource, RuleSource};
 pub(crate) use tls::{CertificateWritten, ClientAuthWritten, TlsSource};

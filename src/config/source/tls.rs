@@ -11,8 +11,10 @@ use crate::config::values::ValueError;
 /// The keys of `tls` on a listener.
 pub(crate) struct TlsSource {
     pub(crate) span: Span,
-    /// Whether neither of the next two was written.
+    /// Whether none of the next three was written.
     pub(crate) names_none: bool,
+    /// The place of `acme: true`.
+    pub(crate) acme: Option<Span>,
     pub(crate) certificates: Vec<CertificateWritten>,
     pub(crate) default_certificate: Option<CertificateWritten>,
     pub(crate) client_auth: Option<ClientAuthWritten>,
@@ -47,10 +49,14 @@ pub(super) fn listener_tls(fields: &mut MappingReader<'_, '_>) -> Option<TlsSour
         });
         let default_certificate =
             fields.field("default_certificate", |decoder, node| certificate(decoder, node, false));
-        let names_none = fields.at("certificates").is_none() && fields.at("default_certificate").is_none();
+        let acme = fields.field("acme", Decoder::flag).filter(|acme| acme.value).map(|acme| acme.span);
+        let names_none = fields.at("certificates").is_none()
+            && fields.at("default_certificate").is_none()
+            && acme.is_none();
         let mut source = TlsSource {
             span: fields.span,
             names_none,
+            acme,
             certificates: certificates.unwrap_or_default(),
             default_certificate,
             client_auth: fields.field("client_auth", client_auth),

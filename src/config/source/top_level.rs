@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::acme::{self, AcmeSource};
 use super::listener::{self, ListenerSource, ProtocolSource};
 use super::rule::{self, RuleSource};
 use super::upstream::{self, UpstreamSource};
@@ -15,6 +16,9 @@ use crate::config::plan::{
 use crate::config::syntax::{Node, Value, mask_secret};
 use crate::config::values::{ValueError, target};
 
+/// Keys that are read by hand, and that only one file may set.
+const ONCE: [&str; 6] = ["access_log", "internal_api", "acme", "store", "http_config", "tcp"];
+
 /// All files together.
 #[derive(Default)]
 pub(crate) struct Source {
@@ -25,6 +29,8 @@ pub(crate) struct Source {
     /// The inner `None` stands for `off`.
     pub(crate) access_log: Option<Spanned<Option<AccessLog>>>,
     pub(crate) internal_api: Option<Spanned<InternalSource>>,
+    pub(crate) acme: Option<Spanned<AcmeSource>>,
+    pub(crate) store: Option<Spanned<PathBuf>>,
     http_config: Option<ListenerSource>,
     /// The rules of every file's `http_routes`, and the place of the first.
     http_routes: Option<Spanned<Vec<RuleSource>>>,
@@ -58,6 +64,8 @@ impl Source {
         self.settings = self.settings.with(&GlobalWritten::read(&mut fields));
         self.access_log = self.access_log.take().or(fields.field("access_log", access_log));
         self.internal_api = self.internal_api.take().or(fields.field("internal_api", internal_api));
+        self.acme = self.acme.take().or(fields.field("acme", acme::acme));
+        self.store = self.store.take().or(fields.field("store", acme::store));
         self.read_listeners(&mut fields);
         self.upstreams.extend(fields.field("upstreams", upstream::upstreams).unwrap_or_default());
         fields.close();
@@ -65,7 +73,7 @@ impl Source {
 
     /// Reports keys that an earlier file has set, and that only one file may set.
     fn refuse_twice(&mut self, fields: &mut MappingReader<'_, '_>) {
-        for key in GlobalWritten::KEYS.iter().chain(&["access_log", "internal_api", "http_config", "tcp"]) {
+        for key in GlobalWritten::KEYS.iter().chain(&ONCE) {
             let Some(span) = fields.at(key) else { continue };
             if let Some(first) = self.set.insert(key, span) {
                 let report = &mut *fields.decoder.report;

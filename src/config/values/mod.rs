@@ -3,6 +3,7 @@
 pub(crate) mod balance;
 pub(crate) mod header;
 pub(crate) mod networks;
+pub(crate) mod authority;
 pub(crate) mod target;
 
 pub(crate) mod pattern;

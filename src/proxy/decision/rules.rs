@@ -3,6 +3,8 @@
 //! All of this happens between two awaits, while the parsed head is in the worker's field table. After that, a few
 //! small values of the head are left, and the head for the target or the response is written.
 
+use std::sync::Arc;
+
 use super::decision::Act;
 use crate::config::plan::{Action, HttpListener, Proxy, RedirectToHttps, Rule};
 use crate::generation::ListenerSnapshot;
@@ -21,6 +23,8 @@ enum Lookup<'a> {
     Rule(usize, &'a Rule),
     /// The listener redirects to `https`.
     RedirectToHttps(RedirectToHttps),
+    /// A certificate authority asks for an open challenge, whose answer this is.
+    Challenge(Arc<str>),
     /// smolgate refuses the request. The rule with this index matched, if there is an index.
     Refuse(Option<usize>, Failure),
 }
@@ -49,7 +53,7 @@ pub(super) fn decide<'a>(
     let found = look_up(exchange.client, snapshot, http, &head);
     let rule = match &found {
         Lookup::Rule(index, _) => Some(*index),
-        Lookup::RedirectToHttps(_) => None,
+        Lookup::RedirectToHttps(_) | Lookup::Challenge(_) => None,
         Lookup::Refuse(index, _) => *index,
     };
     let summary = snapshot.access_log(rule).is_some().then(|| Box::new(RequestSummary::of(&head)));
@@ -64,6 +68,7 @@ pub(super) fn decide<'a>(
                 None => Act::Refuse(Failure::new(Reason::RequestHost)),
             }
         }
+        Lookup::Challenge(answer) => Act::Reply(local_reply::challenge(exchange, &answer)),
         Lookup::Refuse(_, failure) => Act::Refuse(failure),
     };
     // A connection that is passed on counts its bytes itself.
@@ -73,7 +78,7 @@ pub(super) fn decide<'a>(
     Ok(Some(act))
 }
 
-/// Finds the rule of a head, unless the listener refuses or redirects the request itself.
+/// Finds the rule of a head, unless the listener answers, refuses or redirects the request itself.
 fn look_up<'a>(
     client: &Client,
     snapshot: &'a ListenerSnapshot,
@@ -81,6 +86,12 @@ fn look_up<'a>(
     head: &RequestHead<'_>,
 ) -> Lookup<'a> {
     let host = head.host_key();
+    // The tokens of open challenges are ours, so no rule can mean them.
+    let issued = &snapshot.generation.issued;
+    let challenge = host.as_ref().and_then(|host| issued.http_answer(host.as_bytes(), head.path));
+    if let Some(answer) = challenge {
+        return Lookup::Challenge(answer);
+    }
     let terminator = snapshot.terminator();
     if terminator.is_some_and(|terminator| !terminator.may_serve_host(host.as_ref(), &client.stream)) {
         return Lookup::Refuse(None, Failure::misdirected(Misdirection::OtherDemands));

@@ -1,4 +1,4 @@
-//! Responses of rules, of `redirect_to_https` and to `OPTIONS`.
+//! Responses of rules, of `redirect_to_https`, to challenges and to `OPTIONS`.
 
 use super::reply::{ALLOW, Reply};
 use crate::config::plan::{Redirect, RedirectToHttps, Respond};
@@ -50,6 +50,20 @@ pub(in crate::proxy) fn options(exchange: &Exchange<'_>) -> Reply<'static> {
     reply.extend(ALLOW);
     reply.extend(b"Content-Length: 0\r\n");
     reply.end_head(exchange);
+    reply
+}
+
+/// The answer to a challenge of a certificate authority (RFC 8555, section 8.3).
+pub(in crate::proxy) fn challenge(exchange: &Exchange<'_>, answer: &str) -> Reply<'static> {
+    let mut reply = Reply::new(exchange, 200, exchange.keep_alive());
+    reply.write(format_args!(
+        "Content-Type: application/octet-stream\r\nContent-Length: {}\r\n",
+        answer.len()
+    ));
+    reply.end_head(exchange);
+    if exchange.request.method != Method::Head {
+        reply.extend(answer.as_bytes());
+    }
     reply
 }
 

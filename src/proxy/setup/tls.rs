@@ -97,6 +97,7 @@ async fn attempt(mut client: Client) -> Result<Inspected, Refused> {
     let accepted = terminator.accept(stream, name.as_ref(), &mut client.input, &slot).await;
     drop(slot);
     client.stream = accepted.map_err(|error| match error {
+        HandshakeError::ChallengeAnswered => (Handshake::Challenge, error.to_string()),
         HandshakeError::UnknownName => (Handshake::UnknownName, asked_for(name.as_ref())),
         HandshakeError::Displaced => (Handshake::TimedOut, error.to_string()),
         HandshakeError::Failed(error) if is_gone(&error) => (Handshake::Gone, error.to_string()),

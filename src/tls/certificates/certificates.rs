@@ -3,7 +3,7 @@
 //!
 //! A certificate that cannot be used becomes a [`Problem`] with the place where it was written. In its place,
 //! the one that was served before goes on. A certificate counts for its own names (subjectAltName), not for
-//! the name of its file. Certificates from other sources would be added here, as [`Entry`]s.
+//! the name of its file.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -65,7 +65,8 @@ impl Certificates {
         let before = before.map_or(&[][..], |before| &before.entries);
         let (entries, failed) = (Vec::new(), Vec::new());
         let mut load = Load { provider, now: unix_now(), before, entries, failed, problems };
-        load.sources(tls.certificates.iter());
+        // The folder of ordered certificates is made when it is needed.
+        load.sources(tls.certificates.iter().filter(|source| !files::is_empty_store(tls, source)));
         let named = load.entries.len();
         load.warn_of_nameless();
         if let Some(source) = &tls.default_certificate {

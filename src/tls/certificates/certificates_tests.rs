@@ -53,6 +53,7 @@ fn load_after(
         certificates,
         default_certificate: default,
         client_auth: None,
+        ordered: None,
         settings: TlsSettings::default(),
     };
     let mut problems = Vec::new();

@@ -5,22 +5,47 @@ use std::path::Path;
 
 use super::certificates::Certificates;
 use super::problem::Problem;
-use crate::config::plan::{Action, CertificateFiles, CertificateSource, HostPattern, Origin, Rule};
+use crate::config::plan::{Action, CertificateFiles, HostPattern, ListenerTls, Origin, Rule};
 
 /// Hosts that one message names.
 const SHOWN: usize = 10;
 
-/// The problem of hosts in rules that clients cannot reach under TLS, because no certificate has their name.
-/// Addresses are left out, because clients do not ask for them by name.
+/// The problem of hosts in rules that clients cannot reach under TLS, because no certificate has their name. If
+/// certificates are ordered, only wildcards are such hosts.
 pub(in crate::tls) fn missing(
+    tls: &ListenerTls,
     rules: &[Rule],
     certificates: &Certificates,
-    sources: &[CertificateSource],
 ) -> Option<Problem> {
     // The default certificate is for all hosts.
     if !certificates.find(None).is_empty() {
         return None;
     }
+    let is_ordered = |host: &HostPattern| tls.ordered.is_some() && matches!(host, HostPattern::Exact(_));
+    let mut found = uncovered(rules, certificates);
+    found.retain(|(host, _)| !is_ordered(host));
+    let (_, origin) = found.first()?;
+    let names: Vec<String> = found.iter().take(SHOWN).map(|(host, _)| host.to_string()).collect();
+    let more = match found.len() - names.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let message = format!("no certificate has the name {}{more}: not served under TLS", names.join(", "));
+    Some(Problem::error(origin, message, &hint(tls)))
+}
+
+/// The hosts for which certificates are ordered.
+pub(in crate::tls) fn wanted(rules: &[Rule], certificates: &Certificates) -> HashSet<Box<str>> {
+    let exact = |(host, _): (&HostPattern, _)| match host {
+        HostPattern::Exact(host) => Some(Box::from(&**host)),
+        HostPattern::Wildcard(_) => None,
+    };
+    uncovered(rules, certificates).into_iter().filter_map(exact).collect()
+}
+
+/// Hosts of rules that no certificate has, each with the first rule that names it. Addresses are left out, because
+/// clients do not ask for them by name.
+fn uncovered<'r>(rules: &'r [Rule], certificates: &Certificates) -> Vec<(&'r HostPattern, &'r Origin)> {
     let mut needless: HashSet<&HostPattern> = HashSet::new();
     let mut seen: HashSet<&HostPattern> = HashSet::new();
     let mut found: Vec<(&HostPattern, &Origin)> = Vec::new();
@@ -41,24 +66,20 @@ pub(in crate::tls) fn missing(
         });
         found.extend(lacking.filter(|host| seen.insert(host)).map(|host| (host, &rule.origin)));
     }
-    let (_, origin) = found.first()?;
-    let names: Vec<String> = found.iter().take(SHOWN).map(|(host, _)| host.to_string()).collect();
-    let more = match found.len() - names.len() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let message = format!("no certificate has the name {}{more}: not served under TLS", names.join(", "));
-    Some(Problem::error(origin, message, &hint(sources)))
+    found
 }
 
-fn hint(sources: &[CertificateSource]) -> String {
-    let folder = sources.iter().find_map(|source| match &source.files {
+fn hint(tls: &ListenerTls) -> String {
+    if tls.ordered.is_some() {
+        return "a wildcard cannot be ordered, it needs a DNS challenge: list the hosts, or add a certificate file".into();
+    }
+    let folder = tls.certificates.iter().find_map(|source| match &source.files {
         CertificateFiles::Path(path) if !path.is_file() => Some(path.as_path()),
         _ => None,
     });
     let place = |folder: &Path| format!("put NAME.crt and NAME.key into {}", folder.display());
     let what = folder.map_or_else(|| "add one to `certificates`".to_owned(), place);
-    format!("this version gets no certificates by itself: {what}")
+    format!("{what}, or have it ordered (`acme`, SMOLGATE_ACME_EMAIL)")
 }
 
 /// Whether a certificate has the host. For a wildcard, a certificate for any of its hosts is enough.

@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use super::layout::{Layout, Pair, is_searched, key_beside, sorted};
 use super::problem::ProblemText;
 use super::x509;
-use crate::config::plan::CertificateFiles;
+use crate::config::plan::{CertificateFiles, CertificateSource, ListenerTls};
 use crate::files;
 
 /// Bytes of the largest certificate or key file that is read. A chain has some kilobytes.
@@ -73,6 +73,16 @@ pub(super) fn find(path: &Path) -> Result<Found, ProblemText> {
     }
     let hint = "a certificate is a `.crt` or `.pem` with the `.key` of the same name beside it";
     Err((format!("there is no certificate in the folder {shown}"), hint))
+}
+
+/// Whether a source is the folder of ordered certificates, and has no other certificate in it. Blocks.
+pub(super) fn is_empty_store(tls: &ListenerTls, source: &CertificateSource) -> bool {
+    match (&source.files, &tls.ordered) {
+        (CertificateFiles::Path(path), Some(ordered)) => {
+            path == &**ordered && barrier(path).is_none() && find(path).is_err()
+        }
+        _ => false,
+    }
 }
 
 impl Found {

@@ -1,5 +1,6 @@
 //! The choice of a certificate for a client.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::certificates::Certificates;
+use super::issued::Issued;
 use crate::config::plan::ClientAuth;
 use crate::http::HostKey;
 
@@ -14,6 +16,23 @@ use crate::http::HostKey;
 pub(in crate::tls) struct Resolver {
     pub(in crate::tls) certificates: Arc<Certificates>,
     pub(in crate::tls) client_auth: Option<ClientAuth>,
+    /// Certificates for names that no file has. `None` if the names of this `client_auth` have none.
+    pub(in crate::tls) ordered: Option<Ordered>,
+}
+
+/// Names for which certificates are ordered, and those certificates.
+#[derive(Clone)]
+pub(in crate::tls) struct Ordered {
+    pub(in crate::tls) names: Arc<HashSet<Box<str>>>,
+    pub(in crate::tls) issued: Arc<Issued>,
+}
+
+impl Ordered {
+    /// The certificate for a name, if it is one of these.
+    pub(in crate::tls) fn key(&self, name: Option<&HostKey>) -> Option<Arc<CertifiedKey>> {
+        let name = std::str::from_utf8(name?.as_bytes()).ok()?;
+        if self.names.contains(name) { self.issued.key(name) } else { None }
+    }
 }
 
 impl fmt::Debug for Resolver {
@@ -26,6 +45,9 @@ impl ResolvesServerCert for Resolver {
     /// The first certificate whose key the client can check. If its hello allows none, the first of all.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().and_then(|name| HostKey::new(name.as_bytes()));
+        if let Some(ordered) = self.ordered.as_ref().and_then(|ordered| ordered.key(name.as_ref())) {
+            return Some(ordered);
+        }
         let found = self.certificates.find(name.as_ref().map(HostKey::as_bytes)).iter();
         let mut found = found
             .map(|index| self.certificates.entry(*index))

@@ -13,13 +13,13 @@ use super::route::Route;
 use super::service;
 use super::sets;
 use crate::config::described::DescribedGate;
-use crate::config::diagnostics::{Report, Spanned};
+use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::dialects::file::ConfigFile;
 use crate::config::inputs::Inputs;
-use crate::config::plan::{AccessLog, AccessLogFormat, AccessLogTo, Bind};
-use crate::config::source::{Source, access_log_word};
+use crate::config::plan::{AccessLog, AccessLogFormat, AccessLogTo};
+use crate::config::source::{AcmeSource, AuthoritySource, Source, access_log_word};
 use crate::config::values::environment::{self, Variable};
-use crate::config::values::target;
+use crate::config::values::{ValueError, authority, target};
 
 /// Adds the projects of all files to `source`.
 pub(crate) fn read(
@@ -31,7 +31,7 @@ pub(crate) fn read(
     let mut reader = Reader::new(report, inputs);
     let projects = projects(files, &mut reader);
     let Some(span) = projects.first().map(|project| project.span) else { return };
-    let https = https(&mut reader);
+    let https = https(&mut reader, source, span);
     let map = NetworkMap::new(&reader, &projects);
     let mut all: Vec<Route> = Vec::new();
     let mut rejected = HashSet::new();
@@ -50,7 +50,7 @@ pub(crate) fn read(
     let from_environment = access_log(&mut reader).map(|value| Spanned { value, span });
     let written = from_environment.or_else(|| source.access_log.take());
     source.access_log = Some(written.unwrap_or(Spanned { value: Some(ACCESS_LOG), span }));
-    let http_port = port(&mut reader, "HTTP_PORT");
+    let http_port = parsed(&mut reader, "HTTP_PORT", target::bind);
     source.files.append(&mut reader.files);
     source.rejected_services = rejected.len();
     listeners::add(&mut source.listeners, &Compose { span, http_port, https, routes: all }, report);
@@ -98,24 +98,45 @@ pub(super) fn adapt(
     foreign::page(&reader, foreign::named(name)?, &projects)
 }
 
-fn https(reader: &mut Reader<'_>) -> Https {
-    let enabled = environment::variable(reader.inputs, "HTTPS_ENABLED").is_some_and(|variable| {
-        let Variable { name, value } = variable;
-        environment::flag(value.trim()).unwrap_or_else(|error| {
-            reader.report.error_without_place(format!("the value of {name} {}", error.problem), error.hint);
-            false
-        })
-    });
+/// The settings of HTTPS. With an address of mail, certificates are ordered, unless a file says how.
+fn https(reader: &mut Reader<'_>, source: &mut Source, span: Span) -> Https {
+    let enabled = flag(reader, "HTTPS_ENABLED");
     let dir = environment::variable(reader.inputs, "ACME_DIR");
     let certificates = join(Path::new(""), dir.as_ref().map_or(CERTIFICATES, |dir| dir.value.trim()));
-    if let Some(Variable { name, .. }) =
-        environment::variable(reader.inputs, "ACME_EMAIL").filter(|_| enabled)
-    {
-        let message = format!("{name} is set, and this version gets no certificates by itself");
-        let hint = format!("put NAME.crt and NAME.key into {}", certificates.display());
-        reader.report.warning(None, message, hint);
+    if enabled && source.acme.is_none() {
+        source.acme = orders(reader, span).map(|value| Spanned { value, span });
+        let store = || Spanned { value: certificates.clone(), span };
+        source.store = source.store.take().or_else(|| source.acme.as_ref().map(|_| store()));
     }
-    Https { enabled, port: port(reader, "HTTPS_PORT"), certificates }
+    Https {
+        enabled,
+        port: parsed(reader, "HTTPS_PORT", target::bind),
+        certificates,
+        orders: source.acme.is_some(),
+    }
+}
+
+/// How the environment wants certificates to be ordered. `None` without `*_ACME_EMAIL`.
+fn orders(reader: &mut Reader<'_>, span: Span) -> Option<AcmeSource> {
+    let email = parsed(reader, "ACME_EMAIL", authority::email)?;
+    let directory = parsed(reader, "ACME_CA", authority::directory);
+    let ca = directory.map(|directory| AuthoritySource { directory, root: None, external_account: None });
+    let staging = flag(reader, "ACME_STAGING").then_some(span);
+    Some(AcmeSource { email: Some(email), ca, staging, ..AcmeSource::default() })
+}
+
+/// A variable that says yes or no.
+fn flag(reader: &mut Reader<'_>, name: &str) -> bool {
+    parsed(reader, name, environment::flag).unwrap_or_default()
+}
+
+/// The value of a variable, if it is set and valid.
+fn parsed<T>(reader: &mut Reader<'_>, name: &str, parse: fn(&str) -> Result<T, ValueError>) -> Option<T> {
+    let Variable { name, value } = environment::variable(reader.inputs, name)?;
+    let failed = |error: ValueError| {
+        reader.report.error_without_place(format!("the value of {name} {}", error.problem), error.hint);
+    };
+    parse(value.trim()).map_err(failed).ok()
 }
 
 /// The default folder of certificates, relative to where the gate was started.
@@ -133,14 +154,4 @@ fn access_log(reader: &mut Reader<'_>) -> Option<Option<AccessLog>> {
     });
     let to = to.unwrap_or_else(|| Some(AccessLogTo::File(join(Path::new(""), value.trim()))));
     Some(to.map(|to| AccessLog { to, format: AccessLogFormat::Json }))
-}
-
-/// A variable with an address to listen on.
-fn port(reader: &mut Reader<'_>, name: &str) -> Option<Bind> {
-    let Variable { name, value } = environment::variable(reader.inputs, name)?;
-    target::bind(value.trim())
-        .map_err(|error| {
-            reader.report.error_without_place(format!("the value of {name} {}", error.problem), error.hint);
-        })
-        .ok()
 }

@@ -31,6 +31,8 @@ pub(super) struct Https {
     pub(super) port: Option<Bind>,
     /// `*_ACME_DIR`: the folder of certificates.
     pub(super) certificates: PathBuf,
+    /// `*_ACME_EMAIL`: certificates that the folder has not are ordered.
+    pub(super) orders: bool,
 }
 
 impl Https {
@@ -98,6 +100,7 @@ fn empty_tls(span: Span) -> TlsSource {
     TlsSource {
         span,
         names_none: true,
+        acme: None,
         certificates: Vec::new(),
         default_certificate: None,
         client_auth: None,
@@ -155,13 +158,14 @@ impl ListenerBuilder<'_> {
     }
 
     /// Adds the rules under TLS. If no file names certificates and a rule needs them, they come from the folder
-    /// that the environment names.
+    /// that the environment names, or are ordered and kept there.
     fn under_tls(&self, http: &mut HttpSource, tls: &mut TlsSource) {
         let rules = self.compose.rules(Side::Tls, self.https);
         let is_ended = |rule: &&RuleSource| !matches!(rule.action, Some(ActionSource::Pass(_)));
         if self.compose.https.enabled && tls.names_none && rules.iter().any(|rule| is_ended(&rule)) {
             let files = CertificateFiles::Path(self.compose.https.certificates.clone());
             tls.certificates = vec![CertificateWritten { span: self.compose.span, files, client_auth: None }];
+            tls.acme = self.compose.https.orders.then_some(self.compose.span);
             tls.names_none = false;
         }
         http.rules.extend(rules);

@@ -1,0 +1,191 @@
+//! The record of the attempts for one name: what keeps a gate, however often it restarts, below the limits of a CA.
+//!
+//! A record is written before each order, with the earliest time of the next one in it. So an attempt that ends in a
+//! crash counts as a failure. All functions are pure: the time is an argument, in seconds since 1970.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::failure::{Failure, FaultOf};
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// The waits after the first, second and third failure for a name, and after each later one.
+const BACK_OFF: [u64; 4] = [MINUTE, 10 * MINUTE, 100 * MINUTE, DAY];
+/// The wait after the first failure that is a fault of the CA. It doubles up to the second value.
+const CA_BACK_OFF: [u64; 2] = [10, 15 * MINUTE];
+/// The longest wait while an expiring certificate is renewed.
+const EXPIRING_WAIT_MAX: u64 = 6 * HOUR;
+/// The longest wait that is believed: that of a limit of seven days.
+const WAIT_MAX: u64 = 8 * DAY;
+
+/// Certificates for one name in [`BUDGET_TIME`]. Let's Encrypt gives 5 in 7 days.
+const CERTIFICATES_MAX: usize = 4;
+const BUDGET_TIME: u64 = 7 * DAY;
+
+/// Orders for one name in an hour, also if an operator asks. Let's Encrypt allows 5 failed proofs.
+const TRIES_MAX: usize = 4;
+
+/// Orders of one account in [`ORDERS_TIME`]. Let's Encrypt takes 300 in 3 hours.
+const ORDERS_MAX: usize = 150;
+const ORDERS_TIME: u64 = 3 * HOUR;
+
+/// The attempts for one name.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub(super) struct Record {
+    /// Whether an attempt has begun and not ended.
+    under_way: bool,
+    /// Failures since the last certificate, an attempt under way included.
+    pub(super) failures: u32,
+    /// Failures in a row that were faults of the CA.
+    pub(super) ca_failures: u32,
+    /// The earliest time of the next order.
+    pub(super) not_before: u64,
+    /// The order that is under way. It is taken up again.
+    pub(super) order: Option<String>,
+    /// When orders were made, in the last hour.
+    tried: Vec<u64>,
+    /// When certificates were issued, in the last seven days.
+    pub(super) issued: Vec<u64>,
+    /// The reason of the last failure.
+    pub(super) reason: Option<String>,
+}
+
+impl Record {
+    /// Reads a record. One that is broken counts as an attempt that has just failed.
+    pub(super) fn read(bytes: Option<&[u8]>, now: u64) -> Self {
+        let Some(bytes) = bytes else { return Self::default() };
+        let mut record: Self = serde_json::from_slice(bytes)
+            .unwrap_or_else(|_| Self::unknown(now, "the record of attempts was broken".to_owned()));
+        // The clock may have been set back.
+        record.not_before = record.not_before.min(now + WAIT_MAX);
+        record.issued.retain(|at| *at <= now && at + BUDGET_TIME > now);
+        record.tried.retain(|at| *at <= now && at + HOUR > now);
+        record
+    }
+
+    /// The record of a name whose attempts are not known: one that has just failed.
+    pub(super) fn unknown(now: u64, reason: String) -> Self {
+        Self { failures: 1, not_before: now + BACK_OFF[0], reason: Some(reason), ..Self::default() }
+    }
+
+    /// The bytes to write.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).unwrap_or_default()
+    }
+
+    /// The earliest time for an attempt: now, or later. With `forced`, an operator asks for it, and only the budgets
+    /// count. An order that is under way costs none.
+    pub(super) fn earliest(&self, now: u64, forced: bool) -> u64 {
+        let back_off = if forced || self.was_cut_off() { now } else { self.not_before };
+        let free = |times: &[u64], most: usize, time| match times.len().checked_sub(most) {
+            Some(over) if self.order.is_none() => times[over] + time,
+            _ => now,
+        };
+        let certificates = free(&self.issued, CERTIFICATES_MAX, BUDGET_TIME);
+        let tries = free(&self.tried, TRIES_MAX, HOUR);
+        back_off.max(certificates).max(tries).max(now)
+    }
+
+    /// Whether the gate has ended in the middle of an order. Taking it up again costs no order.
+    fn was_cut_off(&self) -> bool {
+        self.under_way && self.order.is_some()
+    }
+
+    /// An order is about to be made or taken up again. Write the record before it is.
+    pub(super) fn begin(&mut self, now: u64, jitter: f64) {
+        self.failures = self.failures.saturating_add(u32::from(!self.was_cut_off()));
+        self.tried.extend(self.order.is_none().then_some(now));
+        self.under_way = true;
+        self.not_before = now + spread(back_off(self.failures), jitter);
+    }
+
+    /// The certificate was issued.
+    pub(super) fn succeed(&mut self, now: u64) {
+        let Self { mut issued, tried, .. } = std::mem::take(self);
+        issued.push(now);
+        *self = Self { issued, tried, ..Self::default() };
+    }
+
+    /// The attempt has failed. `expiring`: the certificate of the name has little time left.
+    pub(super) fn fail(&mut self, now: u64, failure: &Failure, expiring: bool, jitter: f64) {
+        self.under_way = false;
+        let wait = match failure.of {
+            FaultOf::Name => {
+                (self.order, self.ca_failures) = (None, 0);
+                back_off(self.failures)
+            }
+            // The order stays, and is taken up again.
+            FaultOf::Ca | FaultOf::Gate => {
+                self.ca_failures = self.ca_failures.saturating_add(1);
+                self.failures = self.failures.saturating_sub(1);
+                ca_back_off(self.ca_failures)
+            }
+        };
+        let most = if expiring { EXPIRING_WAIT_MAX } else { WAIT_MAX };
+        let asked = failure.retry_after.map_or(0, |time: Duration| time.as_secs());
+        // The wait that a CA asks for is kept in any case.
+        self.not_before = now + spread(wait, jitter).min(most).max(asked.min(WAIT_MAX));
+        self.reason = Some(failure.reason.clone());
+    }
+}
+
+/// When the last orders of an account began.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(super) struct Orders(Vec<u64>);
+
+impl Orders {
+    /// Reads the times. A broken list counts as an empty one: each name still has its own record.
+    pub(super) fn read(bytes: Option<&[u8]>) -> Self {
+        bytes.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default()
+    }
+
+    /// Counts an order. If there were too many, it returns the earliest time of the next.
+    pub(super) fn take(&mut self, now: u64) -> Result<Vec<u8>, u64> {
+        self.0.retain(|at| *at <= now && at + ORDERS_TIME > now);
+        if self.0.len() >= ORDERS_MAX {
+            return Err(self.0[0] + ORDERS_TIME);
+        }
+        self.0.push(now);
+        Ok(serde_json::to_vec(&self.0).unwrap_or_default())
+    }
+}
+
+/// The time to renew a certificate: with a third of its life left, and with a half if it lives less than ten days. Up
+/// to a twentieth of its life earlier, by `jitter`, which is from 0 to 1.
+pub(super) fn renewal(not_before: i64, not_after: i64, jitter: f64) -> u64 {
+    let life = (not_after - not_before).max(0);
+    let used = if life < 10 * DAY.cast_signed() { life / 2 } else { life / 3 * 2 };
+    let early = (life as f64 / 20.0 * jitter) as i64;
+    u64::try_from(not_before + used - early).unwrap_or_default()
+}
+
+/// Whether less than a quarter of a certificate's life is left.
+pub(super) fn is_expiring(not_before: i64, not_after: i64, now: u64) -> bool {
+    not_after - now.cast_signed() < (not_after - not_before) / 4
+}
+
+/// The wait after this many failures.
+fn back_off(failures: u32) -> u64 {
+    let index = (failures.max(1) - 1) as usize;
+    BACK_OFF[index.min(BACK_OFF.len() - 1)]
+}
+
+/// The wait after this many failures of the CA in a row.
+pub(super) fn ca_back_off(failures: u32) -> u64 {
+    CA_BACK_OFF[0].saturating_mul(1 << failures.max(1).saturating_sub(1).min(16)).min(CA_BACK_OFF[1])
+}
+
+/// A wait that is up to a fifth longer, so that gates that started together do not go on together. `jitter` is from 0
+/// to 1.
+fn spread(wait: u64, jitter: f64) -> u64 {
+    wait + (wait as f64 / 5.0 * jitter) as u64
+}
+
+#[cfg(test)]
+#[path = "attempts_tests.rs"]
+mod tests;

@@ -1,0 +1,170 @@
+//! Tests of the record of attempts.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const NOW: u64 = 1_800_000_000;
+
+fn name_failure() -> Failure {
+    Failure::of_name("no")
+}
+
+#[test]
+fn failures_of_a_name_wait_longer_each_time() {
+    let mut record = Record::default();
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        record.begin(NOW, 0.0);
+        assert_eq!(record.earliest(NOW, false), record.not_before, "the wait is known before the order");
+        record.fail(NOW, &name_failure(), false, 0.0);
+        waits.push(record.earliest(NOW, false) - NOW);
+    }
+    assert_eq!(waits, [60, 600, 6000, DAY, DAY, DAY]);
+    record.fail(NOW, &name_failure(), true, 1.0);
+    assert_eq!(record.earliest(NOW, false) - NOW, EXPIRING_WAIT_MAX);
+    assert_eq!(record.earliest(NOW, true), NOW + HOUR, "an operator does not go beyond the limit either");
+    record = Record::read(Some(&record.bytes()), NOW + HOUR);
+    assert_eq!(record.earliest(NOW + HOUR, true), NOW + HOUR);
+    record.begin(NOW, 0.0);
+    record.succeed(NOW);
+    assert_eq!((record.failures, record.reason, record.issued), (0, None, vec![NOW]));
+}
+
+#[test]
+fn faults_of_the_ca_are_not_those_of_the_name() {
+    let mut record = Record::default();
+    let mut waits = Vec::new();
+    for _ in 0..9 {
+        record.begin(NOW, 0.0);
+        record.order = Some("https://ca/1".into());
+        record.fail(NOW, &Failure::of_ca("503"), false, 0.0);
+        waits.push(record.earliest(NOW, false) - NOW);
+    }
+    assert_eq!(waits, [10, 20, 40, 80, 160, 320, 640, 900, 900]);
+    assert_eq!((record.failures, record.order.as_deref()), (0, Some("https://ca/1")));
+}
+
+#[test]
+fn a_wait_that_the_ca_asks_for_counts() {
+    let mut record = Record::default();
+    record.begin(NOW, 0.0);
+    let failure = Failure { retry_after: Some(Duration::from_secs(7 * DAY)), ..name_failure() };
+    record.fail(NOW, &failure, true, 0.0);
+    assert_eq!(record.earliest(NOW, false) - NOW, 7 * DAY);
+}
+
+#[test]
+fn an_order_that_was_cut_off_goes_on_at_once_and_one_that_is_unknown_does_not() {
+    let mut record = Record::default();
+    record.begin(NOW, 0.0);
+    let unknown = Record::read(Some(&record.bytes()), NOW);
+    assert_eq!(unknown.earliest(NOW, false), NOW + 60);
+    record.order = Some("https://ca/1".into());
+    let mut known = Record::read(Some(&record.bytes()), NOW);
+    for _ in 0..100 {
+        assert_eq!(known.earliest(NOW, false), NOW);
+        known.begin(NOW, 0.0);
+        assert_eq!(known.failures, 1);
+        known = Record::read(Some(&known.bytes()), NOW);
+    }
+}
+
+#[test]
+fn a_broken_record_is_a_failure_and_a_clock_that_went_back_blocks_no_name_for_ever() {
+    let broken = Record::read(Some(b"}}"), NOW);
+    assert_eq!((broken.failures, broken.earliest(NOW, false)), (1, NOW + 60));
+    let mut record = Record::default();
+    record.begin(NOW, 0.0);
+    let earlier = Record::read(Some(&record.bytes()), NOW - 1000 * DAY);
+    assert_eq!(earlier.earliest(NOW - 1000 * DAY, false), NOW - 992 * DAY);
+    assert_eq!(Record::read(None, NOW), Record::default());
+}
+
+#[test]
+fn renewal_comes_after_two_thirds_of_the_life() {
+    let day = DAY.cast_signed();
+    assert_eq!(renewal(0, 90 * day, 0.0), 60 * DAY);
+    assert_eq!(renewal(0, 90 * day, 1.0), 60 * DAY - 9 * DAY / 2);
+    assert_eq!(renewal(0, 6 * day, 0.0), 3 * DAY);
+    assert!(!is_expiring(0, 90 * day, 60 * DAY) && is_expiring(0, 90 * day, 70 * DAY));
+}
+
+#[test]
+fn an_account_has_a_budget_of_orders() {
+    let mut orders = Orders::default();
+    for _ in 0..ORDERS_MAX {
+        orders = Orders::read(Some(&orders.take(NOW).unwrap()));
+    }
+    assert_eq!(orders.take(NOW + 1), Err(NOW + ORDERS_TIME));
+    assert!(orders.take(NOW + ORDERS_TIME).is_ok());
+}
+
+/// An event in the life of a name.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// The gate ends before the CA has answered.
+    CrashBefore,
+    /// The gate ends after the order is known.
+    CrashAfter,
+    Issued,
+    Refused,
+    CaFailed,
+    /// Time passes.
+    Wait(u64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        Just(Event::CrashBefore),
+        Just(Event::CrashAfter),
+        Just(Event::Issued),
+        Just(Event::Refused),
+        Just(Event::CaFailed),
+        (0..3 * DAY).prop_map(Event::Wait),
+    ]
+}
+
+proptest! {
+    /// The limits of Let's Encrypt, whatever happens: five failed validations for a name in an hour, and five
+    /// certificates in seven days.
+    #[test]
+    fn no_limit_of_the_ca_is_reached(events in proptest::collection::vec(event(), 1..400)) {
+        let (mut now, mut record) = (NOW, Record::default());
+        let (mut refused, mut issued) = (Vec::new(), Vec::new());
+        for event in events {
+            now += 1;
+            if let Event::Wait(time) = event {
+                now += time;
+                continue;
+            }
+            if record.earliest(now, false) > now {
+                continue;
+            }
+            record.begin(now, 0.5);
+            match event {
+                // The worst case: the CA counts what the gate does not know of.
+                Event::CrashBefore => refused.push(now),
+                Event::CrashAfter => record.order = Some("https://ca/1".into()),
+                Event::Issued => {
+                    issued.push(now);
+                    record.succeed(now);
+                }
+                Event::Refused => {
+                    refused.push(now);
+                    record.fail(now, &name_failure(), false, 0.5);
+                }
+                Event::CaFailed => record.fail(now, &Failure::of_ca("503"), false, 0.5),
+                Event::Wait(_) => {}
+            }
+            record = Record::read(Some(&record.bytes()), now);
+        }
+        let most = |times: &[u64], span| {
+            let within = |at: &u64| times.iter().filter(|other| (*at..at + span).contains(other)).count();
+            times.iter().map(within).max().unwrap_or_default()
+        };
+        prop_assert!(most(&issued, 7 * DAY) <= CERTIFICATES_MAX);
+        // One more, for an order of an earlier hour that is refused late.
+        prop_assert!(most(&refused, HOUR) <= TRIES_MAX + 1, "{:?}", refused);
+    }
+}

@@ -1,0 +1,228 @@
+//! A CA, and the account there: signed requests, nonces, problems.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+use smol::lock::Semaphore;
+
+use super::failure::{Failure, FaultOf};
+use super::protocol::base64;
+use super::protocol::jws::{AccountKey, Signer};
+use super::protocol::messages::{self, DirectoryUrls};
+use super::protocol::problem::Problem;
+use crate::config::plan::Orders;
+use crate::http::Method;
+use crate::net::{Answer, Client, Request, Url};
+
+/// Requests that run at once.
+const REQUESTS_MAX: usize = 8;
+/// Times that a request is sent with a fresh nonce. A CA refuses some of its own nonces.
+const NONCES_MAX: usize = 40;
+/// Nonces that are kept for later requests.
+const NONCES_KEPT: usize = 32;
+/// The longest wait that is believed.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(8 * 24 * 60 * 60);
+
+/// A CA.
+pub(super) struct Ca {
+    client: Client,
+    directory: String,
+    orders: Arc<Orders>,
+    key: AccountKey,
+    /// The directory and the account, once they are known. Locked while they are asked for, so that a CA in trouble
+    /// gets one request at a time.
+    session: smol::lock::Mutex<Option<Arc<Session>>>,
+    nonces: Mutex<HashSet<String>>,
+    requests: Semaphore,
+}
+
+/// The facts that requests need.
+pub(super) struct Session {
+    pub(super) directory: DirectoryUrls,
+    /// The URL of the account.
+    account: String,
+}
+
+impl Ca {
+    pub(super) fn new(client: Client, orders: Arc<Orders>, key: AccountKey) -> Self {
+        Self {
+            client,
+            directory: orders.ca.directory.to_string(),
+            orders,
+            key,
+            session: smol::lock::Mutex::new(None),
+            nonces: Mutex::default(),
+            requests: Semaphore::new(REQUESTS_MAX),
+        }
+    }
+
+    /// The answer to a challenge with this token.
+    pub(super) fn key_authorization(&self, token: &str) -> String {
+        self.key.key_authorization(token)
+    }
+
+    /// The directory and the account. The account is made if there is none.
+    pub(super) async fn session(&self) -> Result<Arc<Session>, Failure> {
+        let mut session = self.session.lock().await;
+        if let Some(session) = &*session {
+            return Ok(session.clone());
+        }
+        let answer = self.send(Method::Get, &self.directory, None).await?;
+        if answer.status != 200 {
+            return Err(failure(&answer, FaultOf::Ca));
+        }
+        let directory: DirectoryUrls = messages::read(&answer.body, "directory").map_err(Failure::of_ca)?;
+        let account = self.account(&directory).await?;
+        let made = Arc::new(Session { directory, account });
+        *session = Some(made.clone());
+        Ok(made)
+    }
+
+    /// The URL of the account of our key. An account that exists is found, so that none is made twice.
+    async fn account(&self, directory: &DirectoryUrls) -> Result<String, Failure> {
+        let find = json!({ "onlyReturnExisting": true });
+        let found = self.signed(directory, &Signer::Key, &directory.new_account, Some(&find)).await?;
+        let answer = match found.status {
+            200 | 201 => found,
+            _ if Problem::read(found.status, &found.body).is_unknown_account() => {
+                self.register(directory).await?
+            }
+            _ => return Err(failure(&found, FaultOf::Ca)),
+        };
+        let account = answer.field("location").map(str::to_owned);
+        account.ok_or_else(|| Failure::of_ca("the CA did not say the URL of the account"))
+    }
+
+    async fn register(&self, directory: &DirectoryUrls) -> Result<Answer, Failure> {
+        let mut wish = json!({ "termsOfServiceAgreed": true });
+        if let Some(email) = &self.orders.email {
+            wish["contact"] = json!([format!("mailto:{email}")]);
+        }
+        match &self.orders.ca.external_account {
+            Some(external) => {
+                let secret = base64::decode_url(&external.hmac.0).unwrap_or_default();
+                wish["externalAccountBinding"] =
+                    self.key.external_binding(&external.kid, &secret, &directory.new_account);
+            }
+            None if directory.meta.external_account_required => {
+                return Err(Failure::of_ca("this CA wants `eab`: a key that it gives to its customers"));
+            }
+            None => {}
+        }
+        let answer = self.signed(directory, &Signer::Key, &directory.new_account, Some(&wish)).await?;
+        match answer.status {
+            200 | 201 => Ok(answer),
+            _ => Err(failure(&answer, FaultOf::Ca)),
+        }
+    }
+
+    /// A request of the account that has to succeed. `None` as payload makes a POST-as-GET. A refusal is `of` this
+    /// side's fault, if it is not the CA's.
+    pub(super) async fn post(
+        &self,
+        session: &Session,
+        url: &str,
+        payload: Option<&Value>,
+        of: FaultOf,
+    ) -> Result<Answer, Failure> {
+        let signer = Signer::Account(&session.account);
+        let answer = self.signed(&session.directory, &signer, url, payload).await?;
+        if (200..300).contains(&answer.status) {
+            return Ok(answer);
+        }
+        if Problem::read(answer.status, &answer.body).is_unknown_account() {
+            // It is looked for, and made, by the next attempt.
+            *self.session.lock().await = None;
+            return Err(Failure::of_ca("the CA has forgotten the account"));
+        }
+        Err(failure(&answer, of))
+    }
+
+    /// Sends a signed request, and sends it again while the CA refuses the nonce.
+    async fn signed(
+        &self,
+        directory: &DirectoryUrls,
+        signer: &Signer<'_>,
+        url: &str,
+        payload: Option<&Value>,
+    ) -> Result<Answer, Failure> {
+        for _ in 0..NONCES_MAX {
+            let nonce = self.nonce(directory).await?;
+            let body = self.key.request(signer, &nonce, url, payload);
+            let body = body.map_err(|_| Failure::new(FaultOf::Gate, "the account key cannot sign"))?;
+            let answer = self.send(Method::Post, url, Some(body.as_bytes())).await?;
+            self.keep_nonce(&answer);
+            if answer.status < 400 || !Problem::read(answer.status, &answer.body).is_bad_nonce() {
+                return Ok(answer);
+            }
+        }
+        Err(Failure::of_ca(format!("the CA refused {NONCES_MAX} of its own nonces")))
+    }
+
+    async fn nonce(&self, directory: &DirectoryUrls) -> Result<String, Failure> {
+        if let Some(nonce) = self.take_nonce() {
+            return Ok(nonce);
+        }
+        let answer = self.send(Method::Head, &directory.new_nonce, None).await?;
+        answer
+            .field("replay-nonce")
+            .and_then(sound_nonce)
+            .ok_or_else(|| Failure::of_ca("the CA sent no nonce"))
+    }
+
+    fn take_nonce(&self) -> Option<String> {
+        let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
+        let nonce = nonces.iter().next().cloned()?;
+        nonces.take(&nonce)
+    }
+
+    /// Keeps the nonce of a response for a later request.
+    fn keep_nonce(&self, answer: &Answer) {
+        let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
+        if nonces.len() < NONCES_KEPT {
+            nonces.extend(answer.field("replay-nonce").and_then(sound_nonce));
+        }
+    }
+
+    async fn send(&self, method: Method, url: &str, body: Option<&[u8]>) -> Result<Answer, Failure> {
+        let _permit = self.requests.acquire().await;
+        let parsed = Url::parse(url).map_err(|why| Failure::of_ca(format!("a URL of the CA {why}")))?;
+        let body = body.map(|body| ("application/jose+json", body));
+        let sent = self.client.send(Request { method, url: &parsed, body }).await;
+        sent.map_err(|error| Failure::of_ca(format!("{} does not answer: {error}", parsed.authority())))
+    }
+}
+
+/// RFC 8555, section 6.5.1.
+fn sound_nonce(nonce: &str) -> Option<String> {
+    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (!nonce.is_empty() && nonce.len() <= 512 && nonce.bytes().all(is_digit)).then(|| nonce.to_owned())
+}
+
+/// The failure in a response that is no success.
+fn failure(answer: &Answer, of: FaultOf) -> Failure {
+    let problem = Problem::read(answer.status, &answer.body);
+    let of = if problem.is_of_the_ca(answer.status) { FaultOf::Ca } else { of };
+    Failure {
+        retry_after: retry_after(answer),
+        is_rate_limit: problem.is_rate_limit() || answer.status == 429,
+        ..Failure::new(of, problem.text())
+    }
+}
+
+/// The failure of an order, an authorization or a challenge that the CA has given up.
+pub(super) fn given_up(problem: Option<&Problem>, what: &str) -> Failure {
+    let Some(problem) = problem else { return Failure::of_name(format!("the CA gave the {what} up")) };
+    let of = if problem.is_of_the_ca(0) { FaultOf::Ca } else { FaultOf::Name };
+    Failure { is_rate_limit: problem.is_rate_limit(), ..Failure::new(of, problem.text()) }
+}
+
+/// `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3).
+pub(super) fn retry_after(answer: &Answer) -> Option<Duration> {
+    let value = answer.field("retry-after")?.trim();
+    let seconds = value.parse().ok().map(Duration::from_secs);
+    let until = || httpdate::parse_http_date(value).ok()?.duration_since(SystemTime::now()).ok();
+    seconds.or_else(until).map(|wait| wait.min(RETRY_AFTER_MAX))
+}

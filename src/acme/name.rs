@@ -1,0 +1,288 @@
+//! The life of one name: wait, order, serve, renew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_lite::FutureExt;
+use smol::Timer;
+use smol::channel::Receiver;
+
+use super::attempts::{Record, is_expiring, renewal};
+use super::ca::Session;
+use super::context::{Context, Opened, View, now, record_file};
+use super::failure::{Failure, FaultOf};
+use super::order::{Journal, Ordering};
+use super::protocol::x509::{LeafKey, key_pem};
+use crate::config::plan::ChallengeKind;
+use crate::log::clock::Utc;
+use crate::metrics::{NameState, OrderResult};
+use crate::store::StoredCertificate;
+use crate::tls::{Issued, Validity};
+
+/// The longest sleep. The clock may be set meanwhile.
+const SLEEP_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Ends of names that are not public (RFC 6761, RFC 8375, and those that networks use by themselves).
+const PRIVATE: [&str; 9] =
+    [".local", ".localhost", ".internal", ".test", ".example", ".invalid", ".lan", ".home.arpa", ".onion"];
+
+/// The wait after a failure that has no time of its own.
+const HOLD: Duration = Duration::from_secs(60);
+
+/// A wait that is in no record.
+struct Hold {
+    until: u64,
+    reason: String,
+}
+
+/// One name.
+pub(super) struct Name {
+    pub(super) name: Arc<str>,
+    pub(super) context: Arc<Context>,
+    /// Receives a message if an operator wants a new certificate now.
+    pub(super) renew: Receiver<()>,
+}
+
+impl Name {
+    /// Keeps a certificate for the name. Never ends.
+    pub(super) async fn keep(self) {
+        if let Some(why) = self.in_vain() {
+            self.tell(NameState::Held, None, Some(why.to_owned()));
+            return std::future::pending().await;
+        }
+        let mut forced = false;
+        let mut held: Option<Hold> = None;
+        loop {
+            let now = now();
+            let record = match self.record(now).await {
+                Ok(record) => record,
+                Err(failure) => Record::unknown(now, failure.reason),
+            };
+            let hold = held.as_ref().filter(|hold| hold.until > now && !forced);
+            let at = self.due(&record, now, forced).max(hold.map_or(now, |hold| hold.until));
+            if at > now {
+                let reason = hold.map(|hold| hold.reason.clone()).or(record.reason);
+                self.tell(self.state(), Some(at), reason);
+                forced = self.wait(at).await;
+                continue;
+            }
+            self.tell(self.state_of_order(), None, record.reason.clone());
+            let result = self.attempt(record).await;
+            forced = false;
+            // A wish that came meanwhile is granted.
+            while self.renew.try_recv().is_ok() {}
+            // Without a failure, the record has the next time.
+            held = result.err();
+        }
+    }
+
+    /// The earliest time of the next order.
+    fn due(&self, record: &Record, now: u64, forced: bool) -> u64 {
+        let earliest = record.earliest(now, forced);
+        match self.validity().filter(|_| !forced) {
+            Some(Validity { not_before, not_after }) => {
+                earliest.max(renewal(not_before, not_after, self.jitter()))
+            }
+            None => earliest,
+        }
+    }
+
+    /// One attempt. An error is a wait that is not in the record, because no order was made.
+    async fn attempt(&self, record: Record) -> Result<(), Hold> {
+        let _slot = self.context.slots.acquire().await;
+        let wait = |failure: Failure| {
+            let wait = failure.retry_after.unwrap_or(HOLD);
+            Hold { until: now() + wait.as_secs(), reason: failure.reason }
+        };
+        let (opened, session) = self.context.connect().await.map_err(wait)?;
+        let mut journal = Writer { opened, name: self.name.clone(), record };
+        self.begin(&mut journal).await.map_err(wait)?;
+        let issued = match self.order(&session, &mut journal).await {
+            Ok((chain, key)) => self.accept(&mut journal, chain, key).await,
+            Err(failure) => Err(failure),
+        };
+        let counters = &self.context.shared.counters;
+        match issued {
+            Ok(validity) => {
+                counters.order(OrderResult::Ok);
+                let until = utc(validity.not_after);
+                tracing::info!(name = %self.name, %until, "certificate issued");
+                (self.context.shared.changed)();
+                Ok(())
+            }
+            Err(failure) => {
+                counters.order(failure.label());
+                self.fail(&mut journal, failure).await.map_err(wait)
+            }
+        }
+    }
+
+    /// Writes that an attempt begins, before it does.
+    async fn begin(&self, journal: &mut Writer) -> Result<(), Failure> {
+        if journal.record.order.is_none() {
+            journal.opened.take_order().await?;
+        }
+        journal.record.begin(now(), self.jitter());
+        journal.write().await
+    }
+
+    async fn order(&self, session: &Session, journal: &mut Writer) -> Result<(Vec<u8>, Vec<u8>), Failure> {
+        let known = journal.record.order.clone();
+        let kinds = &self.context.orders.challenges;
+        // After a failure, another challenge comes first.
+        let first = journal.record.failures.saturating_sub(1) as usize % kinds.len().max(1);
+        let challenges: Vec<ChallengeKind> = kinds[first..].iter().chain(&kinds[..first]).copied().collect();
+        let opened = journal.opened.clone();
+        let issued = &self.context.shared.issued;
+        Ordering { ca: &opened.ca, session, name: &self.name, challenges, issued }.run(known, journal).await
+    }
+
+    /// Keeps the certificate, then serves it.
+    async fn accept(&self, journal: &mut Writer, chain: Vec<u8>, key: Vec<u8>) -> Result<Validity, Failure> {
+        let (name, now) = (self.name.clone(), now());
+        let key = key_pem(&key).into_bytes();
+        let unusable =
+            |why: String| Failure::of_name(format!("the CA sent a certificate that cannot be used: {why}"));
+        Issued::check(&name, &chain, &key, now.cast_signed()).map_err(unusable)?;
+        let stored = StoredCertificate { chain: chain.clone(), key: key.clone() };
+        let kept = move |opened: &Opened| {
+            let (store, lock) = opened.store();
+            store.keep_certificate(lock, &name, &stored)
+        };
+        journal.opened.blocking(kept).await?;
+        let issued = &self.context.shared.issued;
+        let validity = issued.serve(&self.name, &chain, &key, now.cast_signed()).map_err(unusable)?;
+        journal.record.succeed(now);
+        journal.write().await?;
+        journal.forget_key().await?;
+        Ok(validity)
+    }
+
+    async fn fail(&self, journal: &mut Writer, failure: Failure) -> Result<(), Failure> {
+        let now = now();
+        let expiring = self
+            .validity()
+            .is_some_and(|Validity { not_before, not_after }| is_expiring(not_before, not_after, now));
+        journal.record.fail(now, &failure, expiring, self.jitter());
+        let next = utc(journal.record.not_before.cast_signed());
+        tracing::warn!(name = %self.name, %next, "no certificate: {}", failure.reason);
+        journal.write().await?;
+        if journal.record.order.is_none() {
+            journal.forget_key().await?;
+        }
+        Ok(())
+    }
+
+    async fn record(&self, now: u64) -> Result<Record, Failure> {
+        let (store, file) = (self.context.store.clone(), record_file(&self.name));
+        let read = smol::unblock(move || store.read(&file)).await;
+        let cannot = |error| self.context.cannot_use(&error);
+        read.map(|bytes| Record::read(bytes.as_deref(), now)).map_err(cannot)
+    }
+
+    /// Sleeps until then, or until an operator asks. Returns whether one did.
+    async fn wait(&self, at: u64) -> bool {
+        let left = Duration::from_secs(at.saturating_sub(now()));
+        let slept = async {
+            Timer::after(left.min(SLEEP_MAX)).await;
+            false
+        };
+        let asked = async {
+            match self.renew.recv().await {
+                Ok(()) => true,
+                Err(_) => std::future::pending().await,
+            }
+        };
+        asked.or(slept).await
+    }
+
+    /// Why an order for the name would be in vain.
+    fn in_vain(&self) -> Option<&'static str> {
+        let name = &*self.name;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        if name.starts_with('.') || !name.bytes().all(is_plain) {
+            return Some("this is no DNS name");
+        }
+        let is_public = || name.contains('.') && !PRIVATE.iter().any(|end| name.ends_with(end));
+        let is_wanted = !self.context.orders.ca.is_public() || is_public();
+        (!is_wanted)
+            .then_some("this name is not public, and the CA issues certificates for public names only")
+    }
+
+    fn validity(&self) -> Option<Validity> {
+        self.context.shared.issued.validity(&self.name)
+    }
+
+    fn state(&self) -> NameState {
+        if self.validity().is_some() { NameState::Valid } else { NameState::Waiting }
+    }
+
+    fn state_of_order(&self) -> NameState {
+        if self.validity().is_some() { NameState::Valid } else { NameState::Ordering }
+    }
+
+    fn tell(&self, state: NameState, next: Option<u64>, error: Option<String>) {
+        let until = self.validity().map(|validity| validity.not_after);
+        self.context.shared.tell(View { name: self.name.clone(), state, until, next, error });
+    }
+
+    /// A number from 0 to 1 that depends on the name, so that names do not act at one moment.
+    fn jitter(&self) -> f64 {
+        let hash = self.name.bytes().fold(5381_u32, |hash, byte| hash.wrapping_mul(33) ^ u32::from(byte));
+        f64::from(hash % 1024) / 1024.0
+    }
+}
+
+/// Writes the steps of an order to the disk.
+struct Writer {
+    opened: Arc<Opened>,
+    name: Arc<str>,
+    record: Record,
+}
+
+impl Writer {
+    async fn write(&self) -> Result<(), Failure> {
+        self.opened.write(&self.name, &self.record).await
+    }
+
+    fn key_file(&self) -> String {
+        format!("pending/{}", self.name)
+    }
+
+    async fn forget_key(&self) -> Result<(), Failure> {
+        let file = self.key_file();
+        let remove = move |opened: &Opened| {
+            let (store, lock) = opened.store();
+            store.remove(lock, &file)
+        };
+        self.opened.blocking(remove).await
+    }
+}
+
+impl Journal for Writer {
+    async fn ordered(&mut self, url: &str) -> Result<(), Failure> {
+        self.record.order = Some(url.to_owned());
+        self.write().await
+    }
+
+    async fn key(&mut self) -> Result<Vec<u8>, Failure> {
+        let file = self.key_file();
+        let read = file.clone();
+        if let Some(der) = self.opened.blocking(move |opened| opened.store().0.read(&read)).await? {
+            return Ok(der);
+        }
+        let unable = |_| Failure::new(FaultOf::Gate, "no key can be made");
+        let (_, der) = LeafKey::generate().map_err(unable)?;
+        let bytes = der.clone();
+        let write = move |opened: &Opened| {
+            let (store, lock) = opened.store();
+            store.write(lock, &file, &bytes)
+        };
+        self.opened.blocking(write).await?;
+        Ok(der)
+    }
+}
+
+fn utc(seconds: i64) -> Utc {
+    Utc::from(std::time::UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or_default()))
+}

@@ -1,0 +1,246 @@
+//! One order, from the first request to the certificate. An order that was cut off is taken up where it was.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_lite::FutureExt;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use serde_json::json;
+use smol::Timer;
+
+use super::ca::{Ca, Session, given_up, retry_after};
+use super::failure::{Failure, FaultOf};
+use super::protocol::base64;
+use super::protocol::messages::{self, Authorization, Challenge, Order, Status};
+use super::protocol::x509::LeafKey;
+use crate::config::plan::ChallengeKind;
+use crate::net::Answer;
+use crate::tls::Issued;
+
+/// The time for the CA to decide. Then the order waits for the next attempt.
+const DECISION_TIME_MAX: Duration = Duration::from_secs(180);
+/// The first wait between two looks; it doubles up to the second.
+const LOOK: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(8)];
+/// Times that a request without an answer is sent again.
+const AGAIN_MAX: u32 = 4;
+/// The longest wait between two looks that a CA may ask for.
+const LOOK_MAX: Duration = Duration::from_secs(60);
+
+/// The steps that have to be on the disk before the next one is taken.
+pub(super) trait Journal {
+    /// The order exists.
+    async fn ordered(&mut self, url: &str) -> Result<(), Failure>;
+
+    /// The key of the certificate: the one that an earlier attempt has written, else a new one, which is on the disk
+    /// when this returns.
+    async fn key(&mut self) -> Result<Vec<u8>, Failure>;
+}
+
+/// The parts that an order needs.
+pub(super) struct Ordering<'a> {
+    pub(super) ca: &'a Ca,
+    pub(super) session: &'a Session,
+    pub(super) name: &'a str,
+    /// The challenge to take, and the others if the CA does not offer it.
+    pub(super) challenges: Vec<ChallengeKind>,
+    pub(super) issued: &'a Arc<Issued>,
+}
+
+impl Ordering<'_> {
+    /// Makes the order, or takes up the one at `known`. Returns the chain in PEM and the key in PKCS #8.
+    pub(super) async fn run(
+        &self,
+        known: Option<String>,
+        journal: &mut impl Journal,
+    ) -> Result<(Vec<u8>, Vec<u8>), Failure> {
+        let late = async {
+            Timer::after(DECISION_TIME_MAX).await;
+            Err(Failure::of_ca(format!("the CA has not decided within {DECISION_TIME_MAX:?}")))
+        };
+        self.go_on(known, journal).or(late).await
+    }
+
+    async fn go_on(
+        &self,
+        known: Option<String>,
+        journal: &mut impl Journal,
+    ) -> Result<(Vec<u8>, Vec<u8>), Failure> {
+        let (url, mut order) = match known {
+            Some(url) => (url.clone(), self.order(&url).await?.0),
+            None => self.begin(journal).await?,
+        };
+        let (mut looks, mut is_finalized) = (Looks::default(), false);
+        loop {
+            match order.status {
+                Status::Pending => {
+                    for authorization in &order.authorizations {
+                        self.prove(authorization).await?;
+                    }
+                }
+                Status::Ready if !is_finalized => {
+                    let key = journal.key().await?;
+                    let key = LeafKey::from_pkcs8(&key).and_then(|key| key.request(self.name).ok());
+                    let request =
+                        key.ok_or_else(|| Failure::new(FaultOf::Gate, "the new key cannot be used"))?;
+                    let payload = json!({ "csr": base64::url(request) });
+                    is_finalized = true;
+                    self.post(&order.finalize, Some(&payload)).await?;
+                }
+                Status::Valid => {
+                    let certificate = order.certificate.as_deref();
+                    let url = certificate.ok_or_else(|| Failure::of_ca("the CA named no certificate"))?;
+                    let chain = self.post(url, None).await?.body;
+                    return Ok((chain, journal.key().await?));
+                }
+                Status::Invalid => return Err(given_up(order.error.as_ref(), "order")),
+                Status::Ready | Status::Processing | Status::Other => {}
+            }
+            let (now, answer) = self.order(&url).await?;
+            if now.status == order.status || now.status == Status::Processing {
+                looks.wait(retry_after(&answer)).await;
+            }
+            order = now;
+        }
+    }
+
+    async fn begin(&self, journal: &mut impl Journal) -> Result<(String, Order), Failure> {
+        let wish = json!({ "identifiers": [{ "type": "dns", "value": self.name }] });
+        let answer = self.post(&self.session.directory.new_order, Some(&wish)).await?;
+        let url = answer.field("location").map(str::to_owned);
+        let url = url.ok_or_else(|| Failure::of_ca("the CA did not say the URL of the order"))?;
+        journal.ordered(&url).await?;
+        Ok((url, messages::read_order(&answer.body).map_err(Failure::of_ca)?))
+    }
+
+    async fn order(&self, url: &str) -> Result<(Order, Answer), Failure> {
+        let answer = self.post(url, None).await?;
+        Ok((messages::read_order(&answer.body).map_err(Failure::of_ca)?, answer))
+    }
+
+    /// Proves that the name is ours. The answer to the challenge is there until the CA has decided.
+    async fn prove(&self, url: &str) -> Result<(), Failure> {
+        let (authorization, _) = self.authorization(url).await?;
+        if authorization.identifier.value != self.name {
+            return Err(Failure::of_ca("the CA asks for a proof of another name"));
+        }
+        if authorization.status == Status::Valid {
+            return Ok(());
+        }
+        let offered = self.challenges.iter();
+        let mut offered = offered.filter_map(|kind| Some((*kind, authorization.challenge(kind.word())?)));
+        let Some((kind, challenge)) = offered.next() else {
+            return Err(Failure::of_name("the CA offers no challenge that `challenges` names"));
+        };
+        let _open = OpenChallenge::new(self, kind, challenge)?;
+        // After a crash, the CA may be looking already.
+        let mut is_asked = challenge.status != Status::Pending;
+        let mut looks = Looks::default();
+        loop {
+            // If the CA does not answer, it may be looking nevertheless. So the challenge stays open.
+            is_asked = is_asked || self.is_asked(challenge).await?;
+            let (now, answer) = self.authorization(url).await?;
+            match now.status {
+                Status::Valid => return Ok(()),
+                Status::Pending | Status::Processing => looks.wait(retry_after(&answer)).await,
+                _ => {
+                    let failure = given_up(now.error(), "authorization");
+                    return Err(Failure {
+                        reason: format!("{}: {}", kind.word(), failure.reason),
+                        ..failure
+                    });
+                }
+            }
+        }
+    }
+
+    /// Tells the CA that the answer is there. Returns whether it knows.
+    async fn is_asked(&self, challenge: &Challenge) -> Result<bool, Failure> {
+        match self.post(&challenge.url, Some(&json!({}))).await {
+            Ok(_) => Ok(true),
+            Err(failure) if failure.of == FaultOf::Ca => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn authorization(&self, url: &str) -> Result<(Authorization, Answer), Failure> {
+        let answer = self.post(url, None).await?;
+        Ok((messages::read(&answer.body, "authorization").map_err(Failure::of_ca)?, answer))
+    }
+
+    /// Sends a request of the account. One that changes nothing is sent again if the CA does not answer: a challenge
+    /// would be over if the order were given up for that.
+    async fn post(&self, url: &str, payload: Option<&serde_json::Value>) -> Result<Answer, Failure> {
+        let mut looks = Looks::default();
+        loop {
+            let sent = self.ca.post(self.session, url, payload, FaultOf::Name).await;
+            match sent {
+                Err(failure) if payload.is_none() && failure.of == FaultOf::Ca && looks.0 < AGAIN_MAX => {
+                    looks.wait(failure.retry_after).await;
+                }
+                sent => return sent,
+            }
+        }
+    }
+}
+
+/// The waits between looks at one resource.
+#[derive(Default)]
+struct Looks(u32);
+
+impl Looks {
+    async fn wait(&mut self, asked: Option<Duration>) {
+        let own = LOOK[0].saturating_mul(1 << self.0.min(16)).min(LOOK[1]);
+        self.0 += 1;
+        Timer::after(asked.map_or(own, |asked| asked.clamp(LOOK[0], LOOK_MAX))).await;
+    }
+}
+
+/// A challenge that the data plane answers until this is dropped.
+struct OpenChallenge<'a> {
+    issued: &'a Issued,
+    kind: ChallengeKind,
+    key: String,
+}
+
+impl<'a> OpenChallenge<'a> {
+    fn new(ordering: &Ordering<'a>, kind: ChallengeKind, challenge: &Challenge) -> Result<Self, Failure> {
+        let (issued, name) = (&**ordering.issued, ordering.name);
+        let authorization = ordering.ca.key_authorization(&challenge.token);
+        let key = match kind {
+            ChallengeKind::Http => {
+                issued.answer_http(name, &challenge.token, &authorization);
+                challenge.token.clone()
+            }
+            ChallengeKind::Tls => {
+                let unable = |_| Failure::new(FaultOf::Gate, "the certificate of a challenge cannot be made");
+                let (leaf, der) = LeafKey::generate().map_err(unable)?;
+                let certificate = leaf.challenge(name, &authorization).map_err(unable)?;
+                issued.answer_tls(name, &certified(vec![certificate.into()], der)?);
+                name.to_owned()
+            }
+        };
+        Ok(Self { issued, kind, key })
+    }
+}
+
+impl Drop for OpenChallenge<'_> {
+    fn drop(&mut self) {
+        match self.kind {
+            ChallengeKind::Http => self.issued.end_http(&self.key),
+            ChallengeKind::Tls => self.issued.end_tls(&self.key),
+        }
+    }
+}
+
+/// A chain with its key, for rustls. Whether they belong together is not checked.
+pub(super) fn certified(
+    chain: Vec<CertificateDer<'static>>,
+    pkcs8: Vec<u8>,
+) -> Result<Arc<CertifiedKey>, Failure> {
+    let key = aws_lc_rs::sign::any_supported_type(&PrivateKeyDer::Pkcs8(pkcs8.into()));
+    let key =
+        key.map_err(|error| Failure::new(FaultOf::Gate, format!("a new key cannot be used: {error}")))?;
+    Ok(Arc::new(CertifiedKey::new(chain, key)))
+}

@@ -1,0 +1,9 @@
+//! The protocol (RFC 8555), without I/O: bytes and values in, bytes and values out.
+
+pub(super) mod jws;
+pub(super) mod x509;
+
+pub(super) mod messages;
+pub(super) mod problem;
+
+pub(super) mod base64;

@@ -1,0 +1,196 @@
+//! Keys, and what they sign in DER: requests for certificates (RFC 2986), and certificates that sign themselves
+//! (RFC 5280).
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
+
+use super::base64;
+
+const BOOLEAN: u8 = 0x01;
+const INTEGER: u8 = 0x02;
+const BIT_STRING: u8 = 0x03;
+const OCTET_STRING: u8 = 0x04;
+const OBJECT: u8 = 0x06;
+const UTF8_STRING: u8 = 0x0c;
+const GENERALIZED_TIME: u8 = 0x18;
+const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
+/// `[2]` of a GeneralName: a DNS name.
+const DNS_NAME: u8 = 0x82;
+/// `[0]` and `[3]` around several values.
+const CONTEXT_0: u8 = 0xa0;
+const CONTEXT_3: u8 = 0xa3;
+
+/// 1.2.840.10045.2.1 and 1.2.840.10045.3.1.7: a public key on P-256.
+const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+const P_256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+/// 1.2.840.10045.4.3.2.
+const ECDSA_WITH_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
+/// 1.2.840.113549.1.9.14.
+const EXTENSION_REQUEST: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x0e];
+/// 2.5.29.17 and 2.5.4.3.
+const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+/// 1.3.6.1.5.5.7.1.31 (RFC 8737, section 6.1).
+const ACME_IDENTIFIER: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x1f];
+
+/// The key of a certificate: ECDSA with P-256.
+pub(in crate::acme) struct LeafKey(EcdsaKeyPair);
+
+impl LeafKey {
+    /// A new key, and the same as PKCS #8.
+    pub(in crate::acme) fn generate() -> Result<(Self, Vec<u8>), Unspecified> {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)?;
+        let der = pair.to_pkcs8v1()?.as_ref().to_vec();
+        Ok((Self(pair), der))
+    }
+
+    /// A key that was generated earlier. `None` if the bytes are none.
+    pub(in crate::acme) fn from_pkcs8(der: &[u8]) -> Option<Self> {
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der).ok().map(Self)
+    }
+
+    /// A request for a certificate with this key and one name.
+    pub(in crate::acme) fn request(&self, name: &str) -> Result<Vec<u8>, Unspecified> {
+        let extensions = value(SEQUENCE, &alt_name(name));
+        let wanted = sequence(&[&value(OBJECT, EXTENSION_REQUEST), &value(SET, &extensions)]);
+        // The subject is empty: names stand in the extension, and a commonName has 64 characters at most.
+        let info = sequence(&[
+            &value(INTEGER, &[0]),
+            &value(SEQUENCE, &[]),
+            &self.public(),
+            &value(CONTEXT_0, &wanted),
+        ]);
+        self.signed(info)
+    }
+
+    /// A certificate that this key signs for itself, which answers a challenge of tls-alpn-01 (RFC 8737, section
+    /// 3).
+    pub(in crate::acme) fn challenge(
+        &self,
+        name: &str,
+        key_authorization: &str,
+    ) -> Result<Vec<u8>, Unspecified> {
+        let hash = value(OCTET_STRING, digest(&SHA256, key_authorization.as_bytes()).as_ref());
+        let proof = sequence(&[
+            &value(OBJECT, ACME_IDENTIFIER),
+            &value(BOOLEAN, &[0xff]),
+            &value(OCTET_STRING, &hash),
+        ]);
+        self.self_signed("smolgate answers a challenge", &[alt_name(name), proof].concat())
+    }
+
+    /// A certificate that this key signs for itself. `extensions` may be empty.
+    pub(in crate::acme) fn self_signed(
+        &self,
+        common_name: &str,
+        extensions: &[u8],
+    ) -> Result<Vec<u8>, Unspecified> {
+        let name = sequence(&[&value(OBJECT, COMMON_NAME), &value(UTF8_STRING, common_name.as_bytes())]);
+        let name = value(SEQUENCE, &value(SET, &name));
+        // RFC 5280, section 4.1.2.5: the end means that there is none.
+        let validity = sequence(&[
+            &value(GENERALIZED_TIME, b"20000101000000Z"),
+            &value(GENERALIZED_TIME, b"99991231235959Z"),
+        ]);
+        let version = value(CONTEXT_0, &value(INTEGER, &[2]));
+        let serial = value(INTEGER, &[1]);
+        let extensions = match extensions {
+            [] => Vec::new(),
+            extensions => value(CONTEXT_3, &value(SEQUENCE, extensions)),
+        };
+        let public = self.public();
+        self.signed(sequence(&[
+            &version,
+            &serial,
+            &algorithm(),
+            &name,
+            &validity,
+            &name,
+            &public,
+            &extensions,
+        ]))
+    }
+
+    /// The SubjectPublicKeyInfo.
+    fn public(&self) -> Vec<u8> {
+        let algorithm = sequence(&[&value(OBJECT, EC_PUBLIC_KEY), &value(OBJECT, P_256)]);
+        sequence(&[&algorithm, &bits(self.0.public_key().as_ref())])
+    }
+
+    fn signed(&self, body: Vec<u8>) -> Result<Vec<u8>, Unspecified> {
+        let signature = self.0.sign(&SystemRandom::new(), &body)?;
+        Ok(sequence(&[&body, &algorithm(), &bits(signature.as_ref())]))
+    }
+}
+
+/// A private key in PEM.
+pub(in crate::acme) fn key_pem(pkcs8: &[u8]) -> String {
+    base64::pem("PRIVATE KEY", pkcs8)
+}
+
+fn algorithm() -> Vec<u8> {
+    value(SEQUENCE, &value(OBJECT, ECDSA_WITH_SHA256))
+}
+
+/// The extension with the one DNS name.
+fn alt_name(name: &str) -> Vec<u8> {
+    let names = value(SEQUENCE, &value(DNS_NAME, name.as_bytes()));
+    sequence(&[&value(OBJECT, SUBJECT_ALT_NAME), &value(OCTET_STRING, &names)])
+}
+
+/// A BIT STRING of whole bytes.
+fn bits(bytes: &[u8]) -> Vec<u8> {
+    value(BIT_STRING, &[&[0], bytes].concat())
+}
+
+fn sequence(parts: &[&[u8]]) -> Vec<u8> {
+    value(SEQUENCE, &parts.concat())
+}
+
+/// Tag, length and content (X.690, section 8.1).
+fn value(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = content.len().to_be_bytes();
+    let digits = &length[length.iter().position(|byte| *byte != 0).unwrap_or(length.len() - 1)..];
+    let mut der = vec![tag];
+    match content.len() {
+        short @ 0..=0x7f => der.push(short as u8),
+        _ => {
+            der.push(0x80 | digits.len() as u8);
+            der.extend(digits);
+        }
+    }
+    der.extend(content);
+    der
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::CertificateSigningRequestDer;
+
+    use super::*;
+
+    #[test]
+    fn lengths_are_as_short_as_they_can_be() {
+        for (length, head) in
+            [(0, &[0x30, 0][..]), (127, &[0x30, 127]), (128, &[0x30, 0x81, 128]), (256, &[0x30, 0x82, 1, 0])]
+        {
+            assert!(value(SEQUENCE, &vec![7; length]).starts_with(head), "{length}");
+        }
+    }
+
+    #[test]
+    fn another_library_reads_the_request_and_checks_its_signature() {
+        let (_, der) = LeafKey::generate().unwrap();
+        let key = LeafKey::from_pkcs8(&der).unwrap();
+        let long = format!("{}.{}.example.com", "a".repeat(63), "b".repeat(63));
+        for name in ["a.example.com", &long] {
+            let request = CertificateSigningRequestDer::from(key.request(name).unwrap());
+            let read = rcgen::CertificateSigningRequestParams::from_der(&request).unwrap();
+            assert_eq!(read.params.subject_alt_names.len(), 1);
+            assert!(format!("{:?}", read.params.subject_alt_names).contains(name));
+        }
+    }
+}

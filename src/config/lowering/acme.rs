@@ -1,0 +1,110 @@
+//! Certificates that are ordered, with everything filled in.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::config::diagnostics::{Report, Spanned};
+use crate::config::plan::{
+    AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Listener, Orders, STORE, WhileWaiting,
+};
+use crate::config::source::{AcmeSource, AuthoritySource, ListenerSource, ProtocolSource};
+
+/// Reports errors that show in the file as a whole, and fills in what was left out.
+pub(super) fn lower(
+    source: Option<Spanned<AcmeSource>>,
+    store: Option<Spanned<PathBuf>>,
+    listeners: &[ListenerSource],
+    report: &mut Report,
+) -> Option<Spanned<Orders>> {
+    let is_wanted = check_listeners(listeners, source.is_some(), report);
+    let Some(Spanned { value: source, span }) = source else {
+        if let Some(store) = store {
+            report.warning(
+                Some(store.span),
+                "`store` changes nothing without `acme`",
+                "leave it out, or add `acme`",
+            );
+        }
+        return None;
+    };
+    if !is_wanted {
+        let message = "`acme` orders nothing: no listener asks for certificates";
+        report.warning(Some(span), message, "write `tls: { acme: true }` on a listener");
+    }
+    let challenges = match source.challenges.is_empty() {
+        true => vec![ChallengeKind::Http, ChallengeKind::Tls],
+        false => source.challenges,
+    };
+    let written =
+        source.ca.unwrap_or(AuthoritySource { directory: Ok(0), root: None, external_account: None });
+    let directory = match (written.directory, source.staging) {
+        (Ok(known), None) => AUTHORITIES[known].1.into(),
+        (Ok(known), Some(staging)) => match AUTHORITIES[known].2 {
+            Some(url) => url.into(),
+            None => {
+                let message = format!("{} has no staging", AUTHORITIES[known].0);
+                report.error_hint(staging, message, "leave `staging` out");
+                Arc::default()
+            }
+        },
+        (Err(url), None) => url,
+        (Err(url), Some(staging)) => {
+            report.error_hint(
+                staging,
+                "`staging` means nothing beside a URL",
+                "write the URL of the staging in `ca`",
+            );
+            url
+        }
+    };
+    let external = written.external_account.map(|(kid, hmac)| ExternalAccount { kid, hmac });
+    let orders = Orders {
+        email: source.email,
+        ca: CertificateAuthority { directory, root: written.root, external_account: external },
+        challenges,
+        while_waiting: source.while_waiting.unwrap_or(WhileWaiting::SelfSigned),
+        store: store.map_or_else(|| STORE.into(), |store| store.value),
+    };
+    Some(Spanned { value: orders, span })
+}
+
+/// Whether a listener asks for certificates. Those that ask in vain are reported.
+fn check_listeners(listeners: &[ListenerSource], has_acme: bool, report: &mut Report) -> bool {
+    let mut is_wanted = false;
+    for listener in listeners {
+        let Some(wants) = listener.tls.as_ref().and_then(|tls| tls.acme) else { continue };
+        is_wanted = true;
+        if let ProtocolSource::Tcp(_) = listener.protocol {
+            let hint = "name certificate files, or let an HTTP listener with `pass` rules decide by the name";
+            report.error_hint(wants, "a TCP listener has no hosts to order certificates for", hint);
+        } else if !has_acme {
+            let hint = "write for example `acme: ops@example.com` at the top of the file";
+            report.error_hint(wants, "`acme: true` needs `acme` at the top, which says how to order", hint);
+        }
+    }
+    is_wanted
+}
+
+/// Warns if no listener is on a port at which an authority asks.
+pub(super) fn check_ports(orders: &Spanned<Orders>, listeners: &[Listener], report: &mut Report) {
+    let Spanned { value: orders, span } = orders;
+    let asks = |kind: ChallengeKind, listener: &Listener| {
+        let port = match (kind, &listener.tls) {
+            (ChallengeKind::Http, None) => 80,
+            (ChallengeKind::Tls, Some(_)) => 443,
+            _ => return false,
+        };
+        listener.binds.iter().any(|bind| bind.port() == port)
+    };
+    let can_ask = orders.challenges.iter().any(|kind| listeners.iter().any(|one| asks(*kind, one)));
+    let orders_any =
+        listeners.iter().filter_map(|listener| listener.tls.as_ref()).any(|tls| tls.ordered.is_some());
+    // An error often causes such a warning.
+    if orders.ca.is_public() && orders_any && !can_ask && !report.has_errors() {
+        report.warning(
+            Some(*span),
+            "certificates are to be ordered, and no listener is on port 80 or 443, where the authority asks",
+            "this is fine if a port mapping or a balancer leads from there to a listener of this gate",
+        );
+    }
+}

@@ -1,0 +1,103 @@
+//! Certificates that are ordered from a certificate authority.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::secret::Secret;
+
+/// The folder of certificates and keys, if no other is named.
+pub const STORE: &str = "/var/lib/smolgate";
+
+/// How certificates are ordered, and where they are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orders {
+    /// The address that the authority may write to.
+    pub email: Option<Arc<str>>,
+    /// The authority.
+    pub ca: CertificateAuthority,
+    /// The challenges, best first. At least one.
+    pub challenges: Vec<ChallengeKind>,
+    /// The certificate of a name that waits for its first one.
+    pub while_waiting: WhileWaiting,
+    /// The folder in which everything is kept.
+    pub store: PathBuf,
+}
+
+/// A certificate authority that speaks ACME (RFC 8555).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateAuthority {
+    /// The URL of its directory.
+    pub directory: Arc<str>,
+    /// A PEM file of authorities to trust for that URL instead of those of the system.
+    pub root: Option<PathBuf>,
+    /// The account that the authority knows its customer by.
+    pub external_account: Option<ExternalAccount>,
+}
+
+/// An account at the authority outside of ACME (RFC 8555, section 7.3.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalAccount {
+    /// The identifier of the key.
+    pub kid: Arc<str>,
+    /// The key, in base64 for URLs.
+    pub hmac: Secret,
+}
+
+/// The way to prove that a name is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChallengeKind {
+    /// `http-01`: a request on port 80.
+    Http,
+    /// `tls-alpn-01`: a handshake on port 443 (RFC 8737).
+    Tls,
+}
+
+impl ChallengeKind {
+    /// The name in the protocol.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Http => "http-01",
+            Self::Tls => "tls-alpn-01",
+        }
+    }
+}
+
+/// The certificate of a name that waits for its first one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhileWaiting {
+    /// One that signs itself. Browsers warn of it.
+    SelfSigned,
+    /// None: the handshake is refused.
+    Refuse,
+}
+
+/// The directories of known authorities by name, and those of their test systems.
+pub const AUTHORITIES: [(&str, &str, Option<&str>); 3] = [
+    (
+        "letsencrypt",
+        "https://acme-v02.api.letsencrypt.org/directory",
+        Some("https://acme-staging-v02.api.letsencrypt.org/directory"),
+    ),
+    ("zerossl", "https://acme.zerossl.com/v2/DV90", None),
+    (
+        "google",
+        "https://dv.acme-v02.api.pki.goog/directory",
+        Some("https://dv.acme-v02.test-api.pki.goog/directory"),
+    ),
+];
+
+impl CertificateAuthority {
+    /// Whether it is one of [`AUTHORITIES`], which issue certificates for public names only.
+    pub fn is_public(&self) -> bool {
+        let is_it = |url: &str| url == &*self.directory;
+        AUTHORITIES.iter().any(|(_, url, staging)| is_it(url) || staging.is_some_and(is_it))
+    }
+
+    /// The host and port of its directory, as a name of a folder.
+    pub fn folder(&self) -> String {
+        let rest = self.directory.split_once("://").map_or(&*self.directory, |(_, rest)| rest);
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let plain = |char: char| if char.is_ascii_alphanumeric() || ".-".contains(char) { char } else { '_' };
+        authority.trim_start_matches('.').chars().map(plain).collect()
+    }
+}

@@ -1,0 +1,129 @@
+//! `acme` and `store` as written.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::config::decode::{Decoder, MappingReader};
+use crate::config::diagnostics::{Span, Spanned};
+use crate::config::plan::{ChallengeKind, Secret, WhileWaiting};
+use crate::config::syntax::{Node, Value, mask_secret};
+use crate::config::values::ValueError;
+use crate::config::values::authority::{directory, email};
+
+/// `acme`, in the short form or in the long one.
+#[derive(Default)]
+pub(crate) struct AcmeSource {
+    pub(crate) email: Option<Arc<str>>,
+    pub(crate) ca: Option<AuthoritySource>,
+    pub(crate) staging: Option<Span>,
+    pub(crate) challenges: Vec<ChallengeKind>,
+    pub(crate) while_waiting: Option<WhileWaiting>,
+}
+
+/// `ca`: a name, or `{directory, root, eab}`.
+pub(crate) struct AuthoritySource {
+    /// The index of a known one, or a URL.
+    pub(crate) directory: Result<usize, Arc<str>>,
+    pub(crate) root: Option<PathBuf>,
+    pub(crate) external_account: Option<(Arc<str>, Secret)>,
+}
+
+/// An address of mail, or a mapping.
+pub(super) fn acme(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<AcmeSource>> {
+    let span = node.span;
+    if !matches!(node.value, Value::Map(_)) {
+        let email = decoder.parsed(node, email)?;
+        return Some(Spanned {
+            value: AcmeSource { email: Some(email.value), ..AcmeSource::default() },
+            span,
+        });
+    }
+    let mut fields = MappingReader::open(decoder, node, "`acme`")?;
+    fields.require(&["accept_terms"]);
+    let accepts = fields.field("accept_terms", Decoder::flag);
+    if let Some(accepts) = accepts.filter(|accepts| !accepts.value) {
+        let hint = "a certificate authority issues nothing without it; leave `acme` out to order nothing";
+        fields.decoder.report.error_hint(accepts.span, "`accept_terms` must be true", hint);
+    }
+    let email = fields.parsed("email", email).map(|email| email.value);
+    let ca = fields.field("ca", authority);
+    let at = fields.at("staging");
+    let staging = fields.flag("staging").then_some(at).flatten();
+    let challenges = fields.field("challenges", |decoder, node| Some(decoder.parsed_many(node, challenge)));
+    let while_waiting = fields.parsed("while_waiting", |text| match text {
+        "self_signed" => Ok(WhileWaiting::SelfSigned),
+        "refuse" => Ok(WhileWaiting::Refuse),
+        _ => Err(ValueError::hint("is not known here", "write self_signed or refuse")),
+    });
+    fields.close();
+    let mut kinds: Vec<ChallengeKind> = Vec::new();
+    for kind in challenges.into_iter().flatten() {
+        if !kinds.contains(&kind.value) {
+            kinds.push(kind.value);
+        }
+    }
+    let while_waiting = while_waiting.map(|value| value.value);
+    Some(Spanned { value: AcmeSource { email, ca, staging, challenges: kinds, while_waiting }, span })
+}
+
+/// `store: {path}`, or a path.
+pub(super) fn store(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<PathBuf>> {
+    if !matches!(node.value, Value::Map(_)) {
+        return decoder.path(node);
+    }
+    let mut fields = MappingReader::open(decoder, node, "`store`")?;
+    fields.require(&["path"]);
+    let path = fields.field("path", Decoder::path);
+    fields.close();
+    path
+}
+
+fn authority(decoder: &mut Decoder<'_>, node: Node) -> Option<AuthoritySource> {
+    if !matches!(node.value, Value::Map(_)) {
+        let directory = decoder.parsed(node, directory)?.value;
+        return Some(AuthoritySource { directory, root: None, external_account: None });
+    }
+    let mut fields = MappingReader::open(decoder, node, "`ca` of `acme`")?;
+    fields.require(&["directory"]);
+    let directory = fields.parsed("directory", directory);
+    let root = fields.field("root", Decoder::path).map(|root| root.value);
+    let external_account = fields.field("eab", external_account);
+    fields.close();
+    Some(AuthoritySource { directory: directory?.value, root, external_account })
+}
+
+fn external_account(decoder: &mut Decoder<'_>, node: Node) -> Option<(Arc<str>, Secret)> {
+    let mut fields = MappingReader::open(decoder, node, "`eab`")?;
+    fields.require(&["kid"]);
+    fields.require(&["hmac"]);
+    let kid = fields.parsed("kid", |text| match text {
+        "" => Err(ValueError::hint("is empty", "the certificate authority tells it")),
+        text => Ok(Arc::from(text)),
+    });
+    let hmac = fields.field("hmac", |decoder, node| {
+        mask_secret(&node, decoder.report);
+        let text = decoder.text(node)?;
+        let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'=');
+        // The message does not quote the key.
+        if text.text.is_empty() || !text.text.bytes().all(is_digit) {
+            decoder
+                .report
+                .error(text.span, "a key is written in base64 for URLs: letters, digits, `-` and `_`");
+            return None;
+        }
+        Some(Secret(Arc::from(text.text)))
+    });
+    fields.close();
+    Some((kid?.value, hmac?))
+}
+
+fn challenge(text: &str) -> Result<ChallengeKind, ValueError> {
+    match text {
+        "http" | "http-01" => Ok(ChallengeKind::Http),
+        "tls" | "tls-alpn-01" => Ok(ChallengeKind::Tls),
+        "dns" | "dns-01" => {
+            Err(ValueError::hint("is a challenge that smolgate cannot answer", "write http or tls"))
+        }
+        _ => Err(ValueError::hint("is not a challenge", "write http or tls")),
+    }
+}

@@ -1,0 +1,62 @@
+//! The ordering of certificates.
+
+use std::sync::Arc;
+
+use crate::acme::Manager;
+use crate::generation::Generation;
+use crate::internal_api::control::OrderedCertificate;
+use crate::metrics::Counters;
+use crate::tls::{Issued, Terminator};
+
+/// The services of a gate.
+pub(in crate::gate) struct Services {
+    certificates: Manager,
+}
+
+impl Services {
+    /// Certificates go to `issued`; `changed` is called after each.
+    pub(in crate::gate) fn new(
+        issued: Arc<Issued>,
+        counters: Arc<Counters>,
+        changed: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        Self { certificates: Manager::new(issued, counters, Box::new(changed)) }
+    }
+
+    /// Prepares what a generation needs before it serves. Blocks.
+    pub(in crate::gate) fn prepare(&self, generation: &Generation) {
+        self.certificates.load(generation.plan.orders.as_ref(), names(generation));
+    }
+
+    /// Follows a generation that serves from now on.
+    pub(in crate::gate) fn follow(&self, generation: &Generation) {
+        self.certificates.follow(generation.plan.orders.as_ref(), names(generation));
+    }
+
+    /// Ends all work.
+    pub(in crate::gate) fn stop(&self) {
+        self.certificates.follow(None, std::iter::empty());
+    }
+
+    /// The names for which certificates are ordered.
+    pub(in crate::gate) fn certificates(&self) -> Vec<OrderedCertificate> {
+        let views = self.certificates.views().into_iter();
+        let ordered = views.map(|view| OrderedCertificate {
+            name: view.name.to_string(),
+            state: view.state.label(),
+            until: view.until.and_then(|until| u64::try_from(until).ok()),
+            next: view.next,
+            error: view.error,
+        });
+        ordered.collect()
+    }
+
+    /// Orders a new certificate for a name now.
+    pub(in crate::gate) fn renew(&self, name: &str) -> Result<(), String> {
+        self.certificates.renew(name)
+    }
+}
+
+fn names(generation: &Generation) -> impl Iterator<Item = &str> {
+    generation.terminators.iter().flatten().flat_map(Terminator::ordered)
+}

@@ -1,0 +1,40 @@
+//! The services where the feature is left out: none.
+
+use std::sync::Arc;
+
+use crate::generation::Generation;
+use crate::internal_api::control::OrderedCertificate;
+use crate::metrics::Counters;
+use crate::tls::Issued;
+
+/// No service.
+pub(in crate::gate) struct Services;
+
+impl Services {
+    pub(in crate::gate) fn new(
+        _: Arc<Issued>,
+        _: Arc<Counters>,
+        _: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        Self
+    }
+
+    /// Says that nothing is ordered, if something is to be.
+    pub(in crate::gate) fn prepare(&self, generation: &Generation) {
+        if generation.plan.orders.is_some() {
+            tracing::warn!("no certificate is ordered: this program was built without the feature for it");
+        }
+    }
+
+    pub(in crate::gate) fn follow(&self, _: &Generation) {}
+
+    pub(in crate::gate) fn stop(&self) {}
+
+    pub(in crate::gate) fn certificates(&self) -> Vec<OrderedCertificate> {
+        Vec::new()
+    }
+
+    pub(in crate::gate) fn renew(&self, name: &str) -> Result<(), String> {
+        Err(format!("no certificate is ordered for {name}"))
+    }
+}

@@ -1,0 +1,201 @@
+//! Reads and writes of the folder.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::{Path, PathBuf};
+
+use crate::files;
+
+/// Bytes of the largest file. A chain has some kilobytes.
+const FILE_BYTES_MAX: usize = 1 << 20;
+
+/// Certificates of one name that are kept, the current one included.
+const KEPT: u64 = 3;
+
+/// The files of one CA in the folder. Nothing is touched before a call.
+#[derive(Clone, Debug)]
+pub struct Store {
+    path: PathBuf,
+    /// The folder of the CA in it.
+    folder: PathBuf,
+}
+
+/// The right to write. It ends when dropped, or with the process.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "the lock ends when the file is closed")] File);
+
+/// A certificate with its key, both PEM.
+pub struct StoredCertificate {
+    /// The chain. Its own certificate is the first.
+    pub chain: Vec<u8>,
+    /// The private key.
+    pub key: Vec<u8>,
+}
+
+impl Store {
+    /// The files of the CA with that name in the folder `path`.
+    pub fn new(path: &Path, ca: &str) -> Self {
+        Self { path: path.to_owned(), folder: path.join(ca) }
+    }
+
+    /// The folder, as it was configured.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the folders and takes the lock. Only its holder may write.
+    ///
+    /// # Errors
+    /// The folder cannot be written to, or another process holds the lock: `WouldBlock`.
+    pub fn lock(&self) -> io::Result<Lock> {
+        make_folder(&self.path)?;
+        let lock = files::hold(&self.path.join("lock"))?;
+        for folder in ["live", "archive", "attempts", "pending"] {
+            make_folder(&self.folder.join(folder))?;
+        }
+        Ok(Lock(lock))
+    }
+
+    /// A file in the folder of the CA. `None` if it is not there.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn read(&self, file: &str) -> io::Result<Option<Vec<u8>>> {
+        absent_is_none(files::read(&self.folder.join(file), FILE_BYTES_MAX))
+    }
+
+    /// Writes a file in the folder of the CA. It is on the disk when this returns.
+    ///
+    /// # Errors
+    /// The file cannot be written. Then the old one is as it was.
+    pub fn write(&self, _: &Lock, file: &str, bytes: &[u8]) -> io::Result<()> {
+        files::replace_private(&self.folder.join(file), bytes)
+    }
+
+    /// Removes a file in the folder of the CA, if it is there.
+    ///
+    /// # Errors
+    /// The file cannot be removed.
+    pub fn remove(&self, _: &Lock, file: &str) -> io::Result<()> {
+        absent_is_none(fs::remove_file(self.folder.join(file))).map(drop)
+    }
+
+    /// The certificate of a name that is served. `None` if there is none.
+    ///
+    /// # Errors
+    /// The files cannot be read.
+    pub fn certificate(&self, name: &str) -> io::Result<Option<StoredCertificate>> {
+        let live = self.folder.join("live").join(name);
+        let read = |file: &str| absent_is_none(files::read(&live.join(file), FILE_BYTES_MAX));
+        let (Some(chain), Some(key)) = (read("fullchain.pem")?, read("privkey.pem")?) else {
+            return Ok(None);
+        };
+        Ok(Some(StoredCertificate { chain, key }))
+    }
+
+    /// Keeps a certificate as the one of its name. The certificate and its key change as one.
+    ///
+    /// # Errors
+    /// A file cannot be written. Then the certificate until now is still the one of the name.
+    pub fn keep_certificate(&self, _: &Lock, name: &str, new: &StoredCertificate) -> io::Result<()> {
+        let archive = self.folder.join("archive").join(name);
+        make_folder(&archive)?;
+        let numbers = numbers(&archive)?;
+        let number = numbers.iter().max().map_or(1, |last| last + 1);
+        let folder = archive.join(number.to_string());
+        make_folder(&folder)?;
+        files::replace_private(&folder.join("privkey.pem"), &new.key)?;
+        files::replace_private(&folder.join("fullchain.pem"), &new.chain)?;
+        files::sync_folder(&archive)?;
+        let live = self.folder.join("live");
+        let link = live.join(format!(".{name}.new"));
+        absent_is_none(fs::remove_file(&link))?;
+        symlink(Path::new("../archive").join(name).join(number.to_string()), &link)?;
+        fs::rename(&link, live.join(name))?;
+        files::sync_folder(&live)?;
+        for old in numbers.into_iter().filter(|old| old + KEPT <= number) {
+            // An old one that stays does no harm.
+            let _ = fs::remove_dir_all(archive.join(old.to_string()));
+        }
+        Ok(())
+    }
+}
+
+/// The folders that have numbers for names.
+fn numbers(folder: &Path) -> io::Result<Vec<u64>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        found.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u64>().ok()));
+    }
+    Ok(found)
+}
+
+/// Makes a folder and those above it. Only this user may enter them.
+fn make_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn certificate(text: &str) -> StoredCertificate {
+        StoredCertificate { chain: text.into(), key: format!("{text} key").into() }
+    }
+
+    #[test]
+    fn a_certificate_replaces_the_one_before_and_few_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(&dir.path().join("deep/store"), "ca");
+        assert!(store.certificate("a.test").unwrap().is_none());
+        let lock = store.lock().unwrap();
+        for number in 1..=5 {
+            store.keep_certificate(&lock, "a.test", &certificate(&number.to_string())).unwrap();
+            let found = store.certificate("a.test").unwrap().unwrap();
+            assert_eq!((found.chain, found.key), (number.to_string().into(), format!("{number} key").into()));
+        }
+        let mut kept = numbers(&dir.path().join("deep/store/ca/archive/a.test")).unwrap();
+        kept.sort_unstable();
+        assert_eq!(kept, [3, 4, 5]);
+    }
+
+    #[test]
+    fn only_this_user_may_read_and_one_process_may_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(&dir.path().join("store"), "ca");
+        let lock = store.lock().unwrap();
+        store.write(&lock, "account-key", b"secret").unwrap();
+        let mode = |path: &str| dir.path().join(path).metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode("store"), mode("store/ca/account-key"), mode("store/lock")), (0o700, 0o600, 0o600));
+        assert_eq!(store.lock().unwrap_err().kind(), ErrorKind::WouldBlock);
+        drop(lock);
+        let lock = store.lock().unwrap();
+        assert_eq!(store.read("account-key").unwrap().as_deref(), Some(&b"secret"[..]));
+        store.remove(&lock, "account-key").unwrap();
+        store.remove(&lock, "account-key").unwrap();
+        assert_eq!(store.read("account-key").unwrap(), None);
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_the_file_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path(), "ca");
+        let lock = store.lock().unwrap();
+        store.write(&lock, "attempts/a.json", b"old").unwrap();
+        // A folder in the way of the new file.
+        fs::create_dir(dir.path().join("ca/attempts/.a.json.new")).unwrap();
+        assert!(store.write(&lock, "attempts/a.json", b"new").is_err());
+        assert_eq!(store.read("attempts/a.json").unwrap().as_deref(), Some(&b"old"[..]));
+    }
+}

@@ -1,0 +1,491 @@
+//! A certificate authority that speaks ACME (RFC 8555) and does what a test tells it. It checks every signature and
+//! nonce, and asks the gate for each challenge.
+
+#![allow(dead_code, unreachable_pub)]
+
+use std::collections::{HashMap, HashSet};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, IsCa, Issuer, KeyPair,
+    SanType,
+};
+use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer};
+use serde_json::{Value, json};
+
+use crate::support::{DEADLINE, Latch};
+
+#[path = "ca_challenges.rs"]
+mod challenges;
+
+/// The subject of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Asked {
+    Urls,
+    Nonce,
+    Account,
+    NewOrder,
+    Order,
+    Authorization,
+    Challenge,
+    Finalize,
+    Certificate,
+}
+
+/// A fault of the authority.
+#[derive(Clone)]
+pub enum Fault {
+    BadNonce,
+    /// 429 `rateLimited`, with `Retry-After`.
+    RateLimited(u64),
+    /// 503, with `Retry-After`.
+    Unavailable(u64),
+    /// The connection is cut before anything is done.
+    CutBefore,
+    /// The connection is cut when everything is done.
+    CutAfter,
+    /// 200 with a page of HTML.
+    Html,
+    /// The certificate is for another key.
+    OtherKey,
+    /// Everything is done, and the answer waits: the first latch opens, the second one is waited for.
+    Hold(Latch, Latch),
+}
+
+struct Order {
+    name: String,
+    /// `pending`, `valid`, `invalid`.
+    proof: &'static str,
+    reason: Value,
+    token: String,
+    certificate: Option<String>,
+    /// Looks at the order until the certificate is there.
+    slow: usize,
+}
+
+#[derive(Default)]
+struct State {
+    nonces: HashSet<String>,
+    accounts: HashMap<String, Value>,
+    orders: Vec<Order>,
+    faults: Vec<(Asked, Fault)>,
+    log: Vec<Asked>,
+    /// Names for which proofs fail, whatever the gate answers.
+    refused: HashSet<String>,
+    /// The addresses of the gate, for http-01 and tls-alpn-01.
+    gate: Option<(SocketAddr, SocketAddr)>,
+    slow: usize,
+    complaints: Vec<String>,
+}
+
+/// The authority.
+pub struct TestCa {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    /// Its certificate.
+    pub root: CertificateDer<'static>,
+}
+
+struct Server {
+    base: String,
+    state: Arc<Mutex<State>>,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+type Reply = (u16, Vec<(&'static str, String)>, String);
+
+impl TestCa {
+    pub fn start() -> TestCa {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "test CA");
+        let key = KeyPair::generate().unwrap();
+        let root = params.self_signed(&key).unwrap().der().clone();
+        let state = Arc::new(Mutex::new(State::default()));
+        let server = Server {
+            base: format!("http://{address}"),
+            state: state.clone(),
+            issuer: Issuer::new(params, key),
+        };
+        let server = Arc::new(server);
+        thread::spawn(move || {
+            for socket in listener.incoming().map_while(Result::ok) {
+                let server = server.clone();
+                thread::spawn(move || server.serve(socket));
+            }
+        });
+        TestCa { address, state, root }
+    }
+
+    /// The URL of the directory.
+    pub fn directory(&self) -> String {
+        format!("http://{}/d", self.address)
+    }
+
+    /// Challenges are asked for there.
+    pub fn ask(&self, http: SocketAddr, tls: SocketAddr) {
+        self.state.lock().unwrap().gate = Some((http, tls));
+    }
+
+    /// Challenges wait until [`TestCa::ask`].
+    pub fn ask_nobody(&self) {
+        self.state.lock().unwrap().gate = None;
+    }
+
+    /// The next request for this meets a fault.
+    pub fn fault(&self, asked: Asked, fault: Fault) {
+        self.state.lock().unwrap().faults.push((asked, fault));
+    }
+
+    /// Proofs for the name fail.
+    pub fn refuse(&self, name: &str) {
+        self.state.lock().unwrap().refused.insert(name.to_owned());
+    }
+
+    /// Certificates take this many looks from now on.
+    pub fn slow(&self, looks: usize) {
+        self.state.lock().unwrap().slow = looks;
+    }
+
+    /// How often this was asked for.
+    pub fn count(&self, asked: Asked) -> usize {
+        self.state.lock().unwrap().log.iter().filter(|one| **one == asked).count()
+    }
+
+    /// The names of all orders, in their order.
+    pub fn orders(&self) -> Vec<String> {
+        self.state.lock().unwrap().orders.iter().map(|order| order.name.clone()).collect()
+    }
+
+    /// The accounts that were made.
+    pub fn accounts(&self) -> usize {
+        self.state.lock().unwrap().accounts.len()
+    }
+}
+
+impl Drop for TestCa {
+    fn drop(&mut self) {
+        let complaints = std::mem::take(&mut self.state.lock().unwrap().complaints);
+        assert!(complaints.is_empty() || thread::panicking(), "the authority complains: {complaints:?}");
+    }
+}
+
+fn problem(status: u16, kind: &str, detail: &str) -> Reply {
+    let body =
+        json!({ "type": format!("urn:ietf:params:acme:error:{kind}"), "detail": detail, "status": status });
+    (status, vec![("Content-Type", "application/problem+json".into())], body.to_string())
+}
+
+impl Server {
+    fn serve(self: Arc<Self>, mut socket: TcpStream) {
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        let mut reader = BufReader::new(socket.try_clone().unwrap());
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap_or_default();
+        let (mut length, mut field) = (0, String::new());
+        while reader.read_line(&mut field).is_ok_and(|count| count > 2) {
+            if let Some(value) = field.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            field.clear();
+        }
+        let mut body = vec![0; length];
+        if reader.read_exact(&mut body).is_err() {
+            return;
+        }
+        let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+        let Some((asked, number)) = Self::route(&path) else { return };
+        self.state.lock().unwrap().log.push(asked);
+        let fault = self.take_fault(asked);
+        let reply = match &fault {
+            Some(Fault::CutBefore) => return drop(socket.shutdown(Shutdown::Both)),
+            Some(Fault::BadNonce) => problem(400, "badNonce", "bad nonce"),
+            Some(Fault::RateLimited(wait)) => retry_after(problem(429, "rateLimited", "too many"), *wait),
+            Some(Fault::Unavailable(wait)) => retry_after((503, Vec::new(), "busy".into()), *wait),
+            Some(Fault::Html) => (200, Vec::new(), "<html>a page</html>".into()),
+            Some(Fault::OtherKey | Fault::CutAfter | Fault::Hold(..)) | None => {
+                let other_key = matches!(fault, Some(Fault::OtherKey));
+                self.answer(asked, number, &path, &body, other_key)
+            }
+        };
+        match fault {
+            Some(Fault::CutAfter) => return drop(socket.shutdown(Shutdown::Both)),
+            Some(Fault::Hold(reached, go_on)) => {
+                reached.open();
+                go_on.wait();
+            }
+            _ => {}
+        }
+        let (status, fields, body) = reply;
+        let nonce = self.new_nonce();
+        let mut head = format!(
+            "HTTP/1.1 {status} X\r\nReplay-Nonce: {nonce}\r\nContent-Length: {}\r\nConnection: close\r\n",
+            body.len()
+        );
+        fields.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
+        let body = if line.starts_with("HEAD ") { "" } else { &*body };
+        // The gate may have been killed.
+        let _ = socket.write_all(format!("{head}\r\n{body}").as_bytes());
+    }
+
+    fn route(path: &str) -> Option<(Asked, usize)> {
+        let mut parts = path.trim_start_matches('/').split('/');
+        let asked = match parts.next()? {
+            "d" => Asked::Urls,
+            "n" => Asked::Nonce,
+            "a" => Asked::Account,
+            "new" => Asked::NewOrder,
+            "o" => Asked::Order,
+            "z" => Asked::Authorization,
+            "http" | "tls" => Asked::Challenge,
+            "f" => Asked::Finalize,
+            "c" => Asked::Certificate,
+            _ => return None,
+        };
+        Some((asked, parts.next().and_then(|number| number.parse().ok()).unwrap_or_default()))
+    }
+
+    fn take_fault(&self, asked: Asked) -> Option<Fault> {
+        let mut state = self.state.lock().unwrap();
+        let at = state.faults.iter().position(|(of, _)| *of == asked)?;
+        Some(state.faults.remove(at).1)
+    }
+
+    fn new_nonce(&self) -> String {
+        let mut state = self.state.lock().unwrap();
+        let nonce = format!("nonce-{}-{}", state.log.len(), state.nonces.len());
+        state.nonces.insert(nonce.clone());
+        nonce
+    }
+
+    fn answer(
+        self: &Arc<Self>,
+        asked: Asked,
+        number: usize,
+        path: &str,
+        body: &[u8],
+        other_key: bool,
+    ) -> Reply {
+        let base = &self.base;
+        match asked {
+            Asked::Urls => {
+                let directory = json!({
+                    "newNonce": format!("{base}/n"), "newAccount": format!("{base}/a"),
+                    "newOrder": format!("{base}/new"), "meta": {},
+                });
+                return (200, Vec::new(), directory.to_string());
+            }
+            Asked::Nonce => return (200, Vec::new(), String::new()),
+            _ => {}
+        }
+        let (account, payload) = match self.check(asked, path, body) {
+            Ok(checked) => checked,
+            Err(reply) => return reply,
+        };
+        match asked {
+            Asked::Account => self.account(account, &payload),
+            Asked::NewOrder => self.new_order(&payload),
+            Asked::Order => {
+                let order = &mut self.state.lock().unwrap().orders[number];
+                order.slow = order.slow.saturating_sub(usize::from(order.certificate.is_some()));
+                (200, Vec::new(), self.shown(number, order).to_string())
+            }
+            Asked::Authorization => (200, Vec::new(), self.authorization(number).to_string()),
+            Asked::Challenge => self.challenge(number, path.starts_with("/tls"), &account),
+            Asked::Finalize => self.finalize(number, &payload, other_key),
+            Asked::Certificate => {
+                let chain = self.state.lock().unwrap().orders[number].certificate.clone();
+                (200, Vec::new(), chain.unwrap_or_default())
+            }
+            Asked::Urls | Asked::Nonce => unreachable!("answered above"),
+        }
+    }
+
+    /// Checks the signature, the nonce and the URL. Returns the key of the account and the payload.
+    fn check(&self, asked: Asked, path: &str, body: &[u8]) -> Result<(Value, Value), Reply> {
+        let jws: Value = serde_json::from_slice(body).unwrap();
+        let part = |name: &str| challenges::decode(jws[name].as_str().unwrap());
+        let protected: Value = serde_json::from_slice(&part("protected")).unwrap();
+        let mut state = self.state.lock().unwrap();
+        let nonce = protected["nonce"].as_str().unwrap();
+        if !state.nonces.remove(nonce) {
+            return Err(problem(400, "badNonce", "unknown or used"));
+        }
+        let mut complain = |what: &str| {
+            state.complaints.push(format!("{asked:?}: {what}"));
+            problem(400, "malformed", what)
+        };
+        if protected["alg"] != "ES256" || protected["url"] != format!("{}{path}", self.base) {
+            return Err(complain("alg or url"));
+        }
+        let key = match (asked, protected.get("jwk"), protected.get("kid")) {
+            (Asked::Account, Some(key), None) => key.clone(),
+            (_, None, Some(kid)) => match state.accounts.get(kid.as_str().unwrap()) {
+                Some(key) => key.clone(),
+                None => return Err(problem(400, "accountDoesNotExist", "no such account")),
+            },
+            _ => return Err(complain("jwk or kid")),
+        };
+        let point: Vec<u8> = [
+            vec![4],
+            challenges::decode(key["x"].as_str().unwrap()),
+            challenges::decode(key["y"].as_str().unwrap()),
+        ]
+        .concat();
+        let signed = format!("{}.{}", jws["protected"].as_str().unwrap(), jws["payload"].as_str().unwrap());
+        let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
+        if public.verify(signed.as_bytes(), &part("signature")).is_err() {
+            state.complaints.push(format!("{asked:?}: signature"));
+            return Err(problem(400, "malformed", "signature"));
+        }
+        let payload = part("payload");
+        let payload =
+            if payload.is_empty() { Value::Null } else { serde_json::from_slice(&payload).unwrap() };
+        Ok((key, payload))
+    }
+
+    fn account(&self, key: Value, payload: &Value) -> Reply {
+        let url = format!(
+            "{}/account/{}",
+            self.base,
+            challenges::encode(digest(&SHA256, key.to_string().as_bytes()).as_ref())
+        );
+        let mut state = self.state.lock().unwrap();
+        let is_known = state.accounts.contains_key(&url);
+        if !is_known && payload["onlyReturnExisting"] == true {
+            return problem(400, "accountDoesNotExist", "no such account");
+        }
+        if !is_known && payload["termsOfServiceAgreed"] != true {
+            state.complaints.push("terms".into());
+        }
+        state.accounts.insert(url.clone(), key);
+        (if is_known { 200 } else { 201 }, vec![("Location", url)], "{}".into())
+    }
+
+    fn new_order(&self, payload: &Value) -> Reply {
+        let mut state = self.state.lock().unwrap();
+        let number = state.orders.len();
+        let name = payload["identifiers"][0]["value"].as_str().unwrap().to_owned();
+        let token = challenges::encode(digest(&SHA256, format!("{number} {name}").as_bytes()).as_ref());
+        let slow = state.slow;
+        state.orders.push(Order {
+            name,
+            proof: "pending",
+            reason: Value::Null,
+            token,
+            certificate: None,
+            slow,
+        });
+        let shown = self.shown(number, &state.orders[number]).to_string();
+        (201, vec![("Location", format!("{}/o/{number}", self.base))], shown)
+    }
+
+    fn shown(&self, number: usize, order: &Order) -> Value {
+        let base = &self.base;
+        let status = match (order.proof, &order.certificate) {
+            ("valid", None) => "ready",
+            ("valid", Some(_)) if order.slow > 0 => "processing",
+            (proof, _) => proof,
+        };
+        let mut shown = json!({
+            "status": status,
+            "identifiers": [{ "type": "dns", "value": order.name }],
+            "authorizations": [format!("{base}/z/{number}")],
+            "finalize": format!("{base}/f/{number}"),
+        });
+        if status == "valid" {
+            shown["certificate"] = json!(format!("{base}/c/{number}"));
+        }
+        shown
+    }
+
+    fn authorization(&self, number: usize) -> Value {
+        let state = self.state.lock().unwrap();
+        let order = &state.orders[number];
+        let challenge = |kind: &str, path: &str| {
+            let url = format!("{}/{path}/{number}", self.base);
+            let mut shown = json!({ "type": kind, "url": url, "token": order.token, "status": order.proof });
+            if order.proof == "invalid" {
+                shown["error"] = order.reason.clone();
+            }
+            shown
+        };
+        json!({
+            "status": order.proof,
+            "identifier": { "type": "dns", "value": order.name },
+            "challenges": [challenge("http-01", "http"), challenge("tls-alpn-01", "tls")],
+        })
+    }
+
+    /// Asks the gate in the background.
+    fn challenge(self: &Arc<Self>, number: usize, tls: bool, account: &Value) -> Reply {
+        let server = self.clone();
+        let jwk = format!(r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#, account["x"], account["y"]);
+        thread::spawn(move || {
+            let (name, token, is_refused) = {
+                let state = server.state.lock().unwrap();
+                let order = &state.orders[number];
+                (order.name.clone(), order.token.clone(), state.refused.contains(&order.name))
+            };
+            let (http, https) = loop {
+                let gate = server.state.lock().unwrap().gate;
+                match gate {
+                    Some(gate) => break gate,
+                    None => thread::sleep(Duration::from_millis(5)),
+                }
+            };
+            let thumbprint = challenges::encode(digest(&SHA256, jwk.as_bytes()).as_ref());
+            let expected = format!("{token}.{thumbprint}");
+            let proven = match tls {
+                true => challenges::tls(https, &name, &expected),
+                false => challenges::http(http, &name, &token, &expected),
+            };
+            let proven = proven.and_then(|()| if is_refused { Err("refused".to_owned()) } else { Ok(()) });
+            let mut state = server.state.lock().unwrap();
+            let order = &mut state.orders[number];
+            order.proof = if proven.is_ok() { "valid" } else { "invalid" };
+            if let Err(why) = proven {
+                order.reason = json!({ "type": "urn:ietf:params:acme:error:unauthorized", "detail": why });
+            }
+        });
+        (200, Vec::new(), "{}".into())
+    }
+
+    fn finalize(&self, number: usize, payload: &Value, other_key: bool) -> Reply {
+        let der = challenges::decode(payload["csr"].as_str().unwrap());
+        let mut state = self.state.lock().unwrap();
+        let state = &mut *state;
+        let order = &mut state.orders[number];
+        if order.proof != "valid" {
+            return problem(403, "orderNotReady", "not ready");
+        }
+        // Checks the signature too.
+        let request =
+            CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(der)).unwrap();
+        let names = [SanType::DnsName(order.name.clone().try_into().unwrap())];
+        if request.params.subject_alt_names != names {
+            state.complaints.push(format!("names of the request: {:?}", request.params.subject_alt_names));
+        }
+        let certificate = if other_key {
+            let params = CertificateParams::new(vec![order.name.clone()]).unwrap();
+            params.signed_by(&KeyPair::generate().unwrap(), &self.issuer).unwrap()
+        } else {
+            request.signed_by(&self.issuer).unwrap()
+        };
+        order.certificate = Some(certificate.pem());
+        (200, Vec::new(), self.shown(number, order).to_string())
+    }
+}
+
+fn retry_after((status, mut fields, body): Reply, wait: u64) -> Reply {
+    fields.push(("Retry-After", wait.to_string()));
+    (status, fields, body)
+}
