@@ -26,7 +26,7 @@ mod source;
 mod decode;
 
 mod syntax;
-mod values;
+pub(crate) mod values;
 
 mod diagnostics;
 

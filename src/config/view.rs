@@ -7,8 +7,8 @@ use std::path::Path;
 
 use super::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, Action, CertificateFiles, CertificateSource, ClientAuth,
-    ClientAuthMode, HttpListener, InternalApi, Listener, ListenerTls, Pass, Plan, Protocol, Proxy,
-    ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule, Scheme, Target, Upstream, UpstreamTls,
+    ClientAuthMode, Conditions, HttpListener, InternalApi, Listener, ListenerTls, Pass, Plan, Protocol,
+    Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule, Scheme, Target, Upstream, UpstreamTls,
 };
 use super::values::scalar::show_duration;
 
@@ -147,16 +147,20 @@ fn write_http(out: &mut Yaml, http: &HttpListener, plan: &Plan) {
 }
 
 fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
-    let Rule { name, origin: _, hosts, path_prefix, methods, in_the_clear, access_log, action } = rule;
+    let Rule { name, origin: _, hosts, path_prefix, methods, conditions, in_the_clear, access_log, action } =
+        rule;
     out.line(4, "name", quote(name));
     if !hosts.is_empty() {
         out.line(4, "host", list(hosts.iter()));
     }
-    if !matches!(action, Action::Pass(_)) {
+    if !matches!(action, Action::Pass(_)) && rule.globs().is_empty() {
         out.line(4, "path_prefix", quote(path_prefix));
     }
     if !methods.is_empty() {
         out.line(4, "methods", list(methods.iter()));
+    }
+    if let Some(conditions) = conditions {
+        write_conditions(out, conditions);
     }
     if *in_the_clear {
         out.line(4, "in_the_clear", true);
@@ -191,6 +195,24 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
 fn write_proxy_protocol(out: &mut Yaml, depth: usize, version: Option<ProxyProtocol>) {
     if let Some(version) = version {
         out.line(depth, "send_proxy_protocol", version.word());
+    }
+}
+
+fn write_conditions(out: &mut Yaml, conditions: &Conditions) {
+    let Conditions { paths, from, not_from, headers, cookies, query } = conditions;
+    if !paths.is_empty() {
+        out.line(4, "path", list(paths.iter()));
+    }
+    for (key, networks) in [("from", from), ("not_from", not_from)] {
+        if !networks.is_empty() {
+            out.line(4, key, list(networks.iter()));
+        }
+    }
+    for (key, named) in [("header", headers), ("cookie", cookies), ("query", query)] {
+        if !named.is_empty() {
+            out.open(4, key);
+            named.iter().for_each(|one| out.line(5, &quote_key(&one.name), list(one.values.iter())));
+        }
     }
 }
 

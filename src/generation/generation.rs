@@ -96,13 +96,18 @@ pub fn terminators(
     (plan.listeners.iter().map(load).collect(), problems)
 }
 
-/// All rules by their hosts alone, because the rest of a request is not visible before TLS is terminated.
+/// All rules by their hosts and the addresses of clients, because the rest of a request is not visible before TLS is
+/// terminated.
 fn name_rules(listener: &Listener) -> Option<RuleTable> {
     listener.tls.as_ref()?;
     let Protocol::Http(http) = &listener.protocol else { return None };
     if !http.rules.iter().any(Rule::decides_by_name) {
         return None;
     }
-    let by_host = |rule: &Rule| Rule { path_prefix: "/".into(), methods: Vec::new(), ..rule.clone() };
+    let by_host = |rule: &Rule| {
+        let conditions = rule.conditions.as_ref().and_then(|conditions| conditions.of_address());
+        let (methods, conditions) = (Vec::new(), conditions.map(Arc::new));
+        Rule { path_prefix: "/".into(), methods, conditions, ..rule.clone() }
+    };
     Some(RuleTable::build(&http.rules.iter().map(by_host).collect::<Vec<_>>()))
 }

@@ -12,7 +12,7 @@ use crate::config::plan::{
 };
 use crate::http::Refusal;
 use crate::reason::Reason;
-use crate::routing::{self, Explanation};
+use crate::routing::{self, Explanation, RequestView};
 
 /// Prints which rule takes the request, and why each earlier rule does not. It is a failure if nothing takes the
 /// request, or another rule than the expected one.
@@ -21,8 +21,9 @@ pub fn explain(question: &Question) -> ExitCode {
         Ok(asked) => asked,
         Err(why) => return output::failure(output::USAGE, &format!("cannot read the URL: {why}")),
     };
-    if question.method.contains(|char: char| char.is_ascii_control()) {
-        return output::failure(output::USAGE, "the method has a control character");
+    let mut parts = [&question.method].into_iter().chain(&question.headers);
+    if parts.any(|part| part.contains(|char: char| char.is_ascii_control())) {
+        return output::failure(output::USAGE, "the method or a header field has a control character");
     }
     match configuration::read_described(&question.files).map(|described| described.plan) {
         Err(code) => code,
@@ -84,10 +85,14 @@ fn story<'a>(plan: &'a Plan, asked: &Asked, question: &Question) -> Result<Story
     if !question.url.contains(&asked.authority) {
         text.push_str(&format!("  note: clients write the host as {}\n", asked.host));
     }
-    Ok(on_listener(plan, listener, asked, &question.method).after(&text))
+    let mut conditions = listener.rules().iter().filter_map(|rule| rule.conditions.as_ref());
+    if conditions.any(|conditions| conditions.ask_for_address()) {
+        text.push_str(&format!("  note: the client is {}; --from names another\n", question.from));
+    }
+    Ok(on_listener(plan, listener, asked, question).after(&text))
 }
 
-fn on_listener<'a>(plan: &'a Plan, listener: &'a Listener, asked: &Asked, method: &str) -> Story<'a> {
+fn on_listener<'a>(plan: &'a Plan, listener: &'a Listener, asked: &Asked, question: &Question) -> Story<'a> {
     // The last two do not change where a request goes.
     let Listener { name, origin, binds: _, protocol, tls, accept_proxy_protocol: _, shutdown_timeout: _ } =
         listener;
@@ -101,12 +106,18 @@ fn on_listener<'a>(plan: &'a Plan, listener: &'a Listener, asked: &Asked, method
             let to = passed(plan, pass);
             Story::taken(name, format!("  {origin}  every byte -> {to}; no rule is looked at\n"))
         }
-        Protocol::Http(http) => match asked.routed(method, &http.head_limits()) {
-            Err(Refusal { reason, detail }) => {
-                Story::refused(format!("  no rule is looked at: {}: {detail}\n", answer(reason)))
+        Protocol::Http(http) => {
+            match asked.routed(&question.method, &question.headers, &http.head_limits()) {
+                Err(Refusal { reason, detail }) => {
+                    Story::refused(format!("  no rule is looked at: {}: {detail}\n", answer(reason)))
+                }
+                Ok(routed) => {
+                    let request = routed.view(question.from);
+                    Case { plan, listener, http, asked, routed: &routed, request, method: &question.method }
+                        .story()
+                }
             }
-            Ok(routed) => Case { plan, listener, http, asked, routed: &routed, method }.story(),
-        },
+        }
     }
 }
 
@@ -120,6 +131,7 @@ struct Case<'a, 'q> {
     http: &'a HttpListener,
     asked: &'q Asked,
     routed: &'q Routed,
+    request: RequestView<'q>,
     method: &'q str,
 }
 
@@ -163,15 +175,16 @@ impl<'a> Case<'a, '_> {
         if !rules.iter().any(Rule::decides_by_name) {
             return None;
         }
-        let host = &self.routed.host;
         let is_address = self.asked.server_name().is_none();
-        let name = if is_address { &[][..] } else { host };
-        let explanation = routing::explain_name(rules, name);
+        let name = if is_address { &[][..] } else { self.request.host };
+        let client = self.request.client;
+        let explanation = routing::explain_name(rules, name, client);
+        let request = RequestView::of_name(name, client);
         let row = |index: usize, verdict: String| self.row(index, hosts(&rules[index]), verdict);
         let mut rows: Vec<_> = explanation
             .earlier
             .iter()
-            .map(|&(index, why)| row(index, format!("no: {}", why.sentence(&rules[index], name, b"/", b""))))
+            .map(|&(index, why)| row(index, format!("no: {}", why.sentence(&rules[index], &request))))
             .collect();
         let winner = explanation.winner.map(|index| (index, &rules[index]));
         let acts = winner.filter(|(_, rule)| rule.decides_by_name());
@@ -193,34 +206,31 @@ impl<'a> Case<'a, '_> {
 
     /// The rules' decision about the request.
     fn explanation(&self) -> Explanation {
-        let Routed { host, path, .. } = self.routed;
-        routing::explain(&self.http.rules, host, path, self.method.as_bytes())
+        routing::explain(&self.http.rules, &self.request)
     }
 
     /// Index of the rule that guards, in another reading, the path that the rule at `matched` would send to a
     /// target.
     fn guard(&self, matched: usize) -> Option<usize> {
-        let (rules, Routed { host, raw_path, .. }) = (&self.http.rules, self.routed);
+        let rules = &self.http.rules;
         rules[matched].action.upstream()?;
-        routing::explain_guard(rules, matched, host, raw_path, self.method.as_bytes())
+        routing::explain_guard(rules, matched, &self.routed.raw_path, &self.request)
     }
 
     fn by_request(&self) -> Story<'a> {
-        let (rules, Routed { host, path, .. }) = (&self.http.rules, self.routed);
-        let method = self.method.as_bytes();
+        let rules = &self.http.rules;
         let explanation = self.explanation();
         let row = |index: usize, verdict: String| {
             let rule = &rules[index];
-            let Matcher { hosts: _, path_prefix, methods } = rule.matcher();
+            let Matcher { hosts: _, path_prefix: _, methods, conditions: _ } = rule.matcher();
             let methods = if methods.is_empty() { String::new() } else { methods.join(",") + " " };
-            self.row(index, format!("{methods}{} {path_prefix}", hosts(rule)), verdict)
+            let wants = format!("{methods}{} {} {}", hosts(rule), rule.path_text(), rule.conditions_text());
+            self.row(index, wants.trim_end().to_owned(), verdict)
         };
         let mut rows: Vec<Vec<String>> = explanation
             .earlier
             .iter()
-            .map(|&(index, why)| {
-                row(index, format!("no: {}", why.sentence(&rules[index], host, path, method)))
-            })
+            .map(|&(index, why)| row(index, format!("no: {}", why.sentence(&rules[index], &self.request))))
             .collect();
         let Some(index) = explanation.winner else {
             let text = output::columns(&rows);
@@ -269,6 +279,7 @@ fn outcome(case: &Case<'_, '_>, rule: &Rule) -> String {
         hosts: _,
         path_prefix: _,
         methods: _,
+        conditions: _,
         in_the_clear: _,
         access_log: _,
         action,

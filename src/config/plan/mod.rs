@@ -16,19 +16,24 @@ mod listener;
 
 mod rule;
 
+mod conditions;
 mod upstream;
+
+mod path_glob;
 
 mod bind;
 mod origin;
 
 pub use bind::Bind;
 pub use changes::{CertificateChanges, FileChanges, changes};
+pub use conditions::{Conditions, NamedCondition, Networks, ValuePattern};
 pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{
     ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, HttpListener,
     HttpSettings, Listener, ListenerTls, Protocol, RedirectToHttps, TlsSettings, TlsVersion,
 };
 pub use origin::Origin;
+pub use path_glob::{PathGlob, SegmentGlob};
 pub use rule::{Action, HostPattern, Limits, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
 pub use steps::steps;
 pub use top_level::{

@@ -10,6 +10,8 @@ mod top_level;
 mod listener;
 
 pub(crate) mod rule;
+
+mod conditions;
 mod tls;
 mod upstream;
 

@@ -3,6 +3,7 @@
 pub(crate) mod header;
 pub(crate) mod target;
 
+pub(crate) mod glob;
 pub(crate) mod pattern;
 
 pub(crate) mod environment;

@@ -14,6 +14,7 @@ use crate::proxy::local_reply;
 use crate::proxy::record::{Detail, Failure, Misdirection, RequestSummary};
 use crate::proxy::transfer::Body;
 use crate::reason::Reason;
+use crate::routing::RequestView;
 
 /// The result of looking a head up.
 enum Lookup<'a> {
@@ -83,8 +84,10 @@ fn look_up<'a>(
         return Lookup::Refuse(None, Failure::misdirected(Misdirection::OtherDemands));
     }
     let host = host.as_ref().map_or(&b""[..], HostKey::as_bytes);
-    let found = find_rule(snapshot, head, host);
-    if let Some(found) = found.filter(|found| is_ambiguous(snapshot, head, host, *found)) {
+    let path = match_path(head.path);
+    let request = RequestView::of(head, host, &path, client.peer);
+    let found = find_rule(snapshot, &request);
+    if let Some(found) = found.filter(|found| is_ambiguous(snapshot, head.path, &request, *found)) {
         return Lookup::Refuse(Some(found.0), Failure::new(Reason::PathAmbiguous));
     }
     let exempts = |to_https: &RedirectToHttps| to_https.exempts(head.path, found.map(|(_, rule)| rule));
@@ -96,28 +99,23 @@ fn look_up<'a>(
 }
 
 /// Finds the first rule that matches. Returns its index, too.
-fn find_rule<'a>(
-    snapshot: &'a ListenerSnapshot,
-    head: &RequestHead<'_>,
-    host: &[u8],
-) -> Option<(usize, &'a Rule)> {
-    let index = snapshot.generation.tables[snapshot.index].find(host, &match_path(head.path), head.method)?;
+fn find_rule<'a>(snapshot: &'a ListenerSnapshot, request: &RequestView<'_>) -> Option<(usize, &'a Rule)> {
+    let index = snapshot.generation.tables[snapshot.index].find(request)?;
     Some((index, snapshot.rule(index)?))
 }
 
 /// Whether the first rule that matches would forward a path that a target may read as a path that another rule
-/// guards. `matched` is the index of that rule.
+/// guards. `matched` is the index of that rule. `path` is not decoded.
 fn is_ambiguous(
     snapshot: &ListenerSnapshot,
-    head: &RequestHead<'_>,
-    host: &[u8],
+    path: &[u8],
+    request: &RequestView<'_>,
     (matched, rule): (usize, &Rule),
 ) -> bool {
     let Some(guards) = &snapshot.generation.guards[snapshot.index] else { return false };
     let rules = &snapshot.generation.tables[snapshot.index];
     let stripped = rule.stripped_prefix();
-    rule.action.upstream().is_some()
-        && guards.find(rules, matched, stripped, host, head.path, head.method).is_some()
+    rule.action.upstream().is_some() && guards.find(rules, matched, stripped, path, request).is_some()
 }
 
 /// The act of a rule.
