@@ -241,7 +241,7 @@ error: certs cannot be read: No such file or directory (os error 2)
  --> compose.yaml:7:7
   |
 7 |       smolgate.redirect_from: example.com
-  |       ^^^^^^^^^^^^^^^^^^^^^^^
+  |       ^^^^^^^^^^^^^^^^^^^^^^^ make it, or name another path; with labels, SMOLGATE_ACME_DIR names it
 
 error: no certificate has the name example.com, web.example.com: not served under TLS
  --> compose.yaml:7:7

@@ -10,6 +10,7 @@ listeners:
   - name: http
     bind: "127.0.0.1:0"
     accept_proxy_protocol: 127.0.0.1
+    trusted_proxies: 192.0.2.9
     rules:
       - { host: a.test, header: { X-Canary: ["1", "yes*"] }, target: "http://{second}" }
       - { host: a.test, cookie: { team: red }, target: "http://{second}" }
@@ -89,6 +90,11 @@ fn the_address_of_the_client_counts() {
         ("11.0.0.1", "/x HTTP/1.1\r\nHost: nas.test", 2),
         ("10.0.0.1", "/admin HTTP/1.1\r\nHost: nas.test", 1),
         ("11.0.0.1", "/admin HTTP/1.1\r\nHost: nas.test", 403),
+        // The word of a proxy counts if the proxy is trusted.
+        ("192.0.2.9", "/admin HTTP/1.1\r\nHost: nas.test\r\nX-Forwarded-For: 10.0.0.1", 1),
+        ("192.0.2.9", "/admin HTTP/1.1\r\nHost: nas.test\r\nX-Forwarded-For: 10.0.0.1, 11.0.0.1", 403),
+        ("192.0.2.8", "/admin HTTP/1.1\r\nHost: nas.test\r\nX-Forwarded-For: 10.0.0.1", 403),
+        ("10.0.0.1", "/admin HTTP/1.1\r\nHost: nas.test\r\nX-Forwarded-For: 11.0.0.1", 1),
     ]);
 }
 

@@ -215,7 +215,7 @@ fn explain_knows_redirects_to_https() {
     let stays = explain("http://a.test/healthz");
     assert!(stays.ends_with("wins -> 308 to /fine\n"), "{stays}");
     let routes = place.run("routes -c gate.yml").fine();
-    assert!(routes.contains("  redirect 308 -> /fine, in the clear  "), "{routes}");
+    assert!(routes.contains("  redirect 308 -> /fine, stays on plain HTTP  "), "{routes}");
 }
 
 #[test]

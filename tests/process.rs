@@ -173,6 +173,7 @@ fn usr1_reopens_the_access_log() {
     until("the first line is written", || has(&log, "/before?x=1"));
     fs::rename(&log, &moved).unwrap();
     gate.signal(Signal::USR1);
+    gate.hear("access.log is opened again");
     until("the file is there again", || log.exists());
     gate.get("/after");
     until("the second line is written", || has(&log, "/after"));
@@ -181,6 +182,7 @@ fn usr1_reopens_the_access_log() {
     let line: serde_json::Value = serde_json::from_str(line.lines().next().unwrap()).unwrap();
     assert_eq!((&line["status"], &line["method"]), (&200.into(), &"GET".into()), "{line}");
     gate.signal(Signal::TERM);
+    gate.hear("stopped, ");
     gate.end();
 }
 

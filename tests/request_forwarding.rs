@@ -33,6 +33,10 @@ listeners:
     protocol: http
     trusted_proxies: ["127.0.0.0/8"]
     rules:
+      - host: "strip.test"
+        path_prefix: "/a%2Fb"
+        target: "http://{upstream}"
+        strip_path_prefix: true
       - target: "http://{upstream}"
 "#;
 
@@ -171,6 +175,35 @@ fn client_fields_of_a_trusted_proxy_are_kept_and_extended() {
     assert_eq!(seen.head.get("x-forwarded-host"), Some("public.test"));
     let chain = seen.head.list("forwarded");
     assert_eq!(chain.first().map(String::as_str), Some("for=192.0.2.1;proto=https"));
+}
+
+/// The client is the last address that is not trusted, and all fields agree about it.
+#[test]
+fn the_client_behind_a_trusted_proxy_is_the_same_in_all_fields() {
+    let seen =
+        |lines: &str| forwarded_by("trusting", format!("GET / HTTP/1.1\r\nHost: inner.test\r\n{lines}\r\n"));
+    let rows = [
+        ("X-Forwarded-For: 6.6.6.6, 192.0.2.1, 127.0.0.2\r\nX-Real-IP: 6.6.6.6\r\n", "192.0.2.1"),
+        ("X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: [2001:db8::1]:80\r\n", "2001:db8::1"),
+        ("X-Forwarded-For: 6.6.6.6, unknown\r\n", "127.0.0.1"),
+        ("X-Real-IP: 192.0.2.1\r\n", "192.0.2.1"),
+    ];
+    for (lines, client) in rows {
+        let seen = seen(&format!("{lines}X-Forwarded-Proto: https\r\nX-Forwarded-Host: public.test\r\n"));
+        assert_eq!(seen.head.get("x-real-ip"), Some(client), "{lines}");
+        assert!(seen.head.get("x-forwarded-for").is_some_and(|chain| chain.ends_with("127.0.0.1")));
+        let node = if client.contains(':') { format!("\"[{client}]\"") } else { client.to_owned() };
+        let element = format!("for={node};host=\"public.test\";proto=https");
+        assert_eq!(seen.head.all("forwarded"), [element], "{lines}");
+    }
+    let chain = seen("Forwarded: for=6.6.6.6, for=192.0.2.1;proto=https, for=127.0.0.3;proto=http\r\n");
+    assert_eq!(chain.head.get("x-real-ip"), Some("192.0.2.1"));
+    assert_eq!(chain.head.get("x-forwarded-proto"), Some("https"));
+    let elements = chain.head.get("forwarded").unwrap();
+    assert!(elements.ends_with(", for=127.0.0.1;host=\"inner.test\";proto=https"), "{elements}");
+    // A value that does not fit into an element is not written into one.
+    let odd = seen("X-Forwarded-Proto: a;b\r\nX-Forwarded-Host: \"x\"\r\n");
+    assert_eq!(odd.head.all("forwarded"), ["for=127.0.0.1;host=\"inner.test\";proto=http"]);
 }
 
 #[test]
@@ -364,4 +397,26 @@ fn a_base_path_goes_before_the_path() {
     }
     let bare = target_for(&gate, &upstream, "base.test", "/users");
     assert!(["/base", "/base/"].contains(&bare.as_str()), "{bare}");
+}
+
+/// Targets need the prefix to write links.
+#[test]
+fn a_stripped_prefix_is_told() {
+    let get = |target: &str, lines: &str| format!("GET {target} HTTP/1.1\r\nHost: strip.test\r\n{lines}\r\n");
+    let told = |seen: Request| seen.head.all("x-forwarded-prefix").join("|");
+    let forged =
+        "X-Forwarded-Prefix: //evil.test\r\nX_Forwarded_Prefix: /x\r\nConnection: x-forwarded-prefix\r\n";
+    assert_eq!(told(forwarded(get("/users/me", ""))), "/users");
+    assert_eq!(told(forwarded(get("/%75sers/me", forged))), "/users", "not as the client spells it");
+    assert_eq!(
+        told(forwarded(get("/users", forged).replace("strip.test", "other.test"))),
+        "",
+        "nothing is stripped"
+    );
+    let trusted = |lines| told(forwarded_by("trusting", get("/a%2Fb/c", lines)));
+    assert_eq!(trusted(""), "/a%2Fb");
+    assert_eq!(trusted("X-Forwarded-Prefix: /outer\r\n"), "/outer/a%2Fb");
+    assert_eq!(trusted("X-Forwarded-Prefix: /outer/\r\n"), "/outer/a%2Fb");
+    let kept = get("/", "X-Forwarded-Prefix: /outer\r\n").replace("strip.test", "other.test");
+    assert_eq!(told(forwarded_by("trusting", kept)), "/outer");
 }

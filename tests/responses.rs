@@ -407,6 +407,28 @@ fn a_response_to_head_may_name_chunked_framing() {
     client.exchange(GET).expect(200, "fine");
 }
 
+/// OpenWrt's uhttpd and others announce both lengths of a body that does not follow.
+#[test]
+fn both_lengths_pass_where_no_body_follows() {
+    let both = "Content-Length: 5\r\nTransfer-Encoding: chunked\r\nETag: \"e\"\r\n\r\n";
+    let upstream = Upstream::each(move |connection, request| {
+        connection.send(format!("HTTP/1.1 {} X\r\n{both}", request.target().trim_start_matches('/')));
+    });
+    let gate = start(&upstream);
+    let mut client = gate.client();
+    for (number, (method, status)) in [("HEAD", 200), ("GET", 304), ("HEAD", 404)].into_iter().enumerate() {
+        let response = client.exchange(format!("{method} /{status} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert_eq!((response.status(), response.get("etag")), (status, Some("\"e\"")), "{method}");
+        assert_eq!((response.get("content-length"), response.get("transfer-encoding")), (None, None));
+        assert_eq!(upstream.connections(), number + 1, "no connection is used again");
+    }
+    for status in [200, 204, 404] {
+        client
+            .exchange(format!("GET /{status} HTTP/1.1\r\nHost: a\r\n\r\n"))
+            .expect_own(502, "response_malformed");
+    }
+}
+
 #[test]
 fn after_an_http_1_0_response_the_connection_is_not_reused() {
     let upstream = Upstream::answers("HTTP/1.0 200 OK\r\nContent-Length: 4\r\n\r\nfine");

@@ -59,7 +59,7 @@ error: more cannot be read: No such file or directory (os error 2)
  --> smolgate.yml:1:59
   |
 1 | http_config: { port: 8443, tls: { certificates: [./certs, ./more] } }
-  |                                                           ^^^^^^
+  |                                                           ^^^^^^ make it, or name another path; with labels, SMOLGATE_ACME_DIR names it
 ";
     assert_eq!(said, expected);
 }

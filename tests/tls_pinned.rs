@@ -187,6 +187,38 @@ fn the_log_says_what_is_wrong() {
     assert!(log.contains("certificate expired: "), "{log}");
 }
 
+/// The words of webpki alone would be `UnsupportedCertVersion`, `CaUsedAsEndEntity` and `UnknownIssuer`.
+#[test]
+fn the_log_says_what_to_do_about_a_certificate_that_is_not_in_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let no_authority = |params: &mut CertificateParams| params.is_ca = IsCa::NoCa;
+    let trusted = Leaf::self_signed(dir.path(), "trusted", &["127.0.0.1"], unchanged);
+    for (leaf, wrong) in [
+        (Leaf::of_version_1(dir.path(), "one", "127.0.0.1"), "has version 1 of X.509"),
+        (Leaf::self_signed(dir.path(), "other", &["127.0.0.1"], unchanged), "no known authority has signed"),
+        (
+            Leaf::self_signed(dir.path(), "leaf", &["127.0.0.1"], no_authority),
+            "no known authority has signed",
+        ),
+    ] {
+        let upstream = upstream(&leaf, &TLS13);
+        let file = dir.path().join("smolgate.yml");
+        let config = format!(
+            "http_config: {{ port: \"127.0.0.1:0\" }}\ninternal_api: {{ bind: \"127.0.0.1:0\" }}\n\
+             http_routes:\n  - {{ target: \"https://{upstream}\", tls: {{ ca: \"{}\" }} }}\n",
+            trusted.cert.display()
+        );
+        std::fs::write(&file, config).unwrap();
+        let program = Program::start(|command| {
+            command.arg("-c").arg(&file);
+        });
+        let mut client = support::client::Client::connect(program.address("http"));
+        client.exchange(GET).expect_own(502, "tls_certificate");
+        support::until("it is in the log", || program.said(wrong) > 0);
+        assert!(program.said("`tls: { ca: FILE }`") > 0, "{}", program.log());
+    }
+}
+
 const OF_CLIENTS: &str = r#"
 listeners:
   - name: https

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use smolgate::config::plan::{Action, Protocol, Rule};
 use smolgate::config::{MemoryInputs, load};
 use smolgate::http::{
-    Field, FieldTable, Framing, HeadLimits, HostKey, Name, Refusal, RequestHead, Version, has_dot_segments,
+    Field, FieldTable, Framing, HeadLimits, HostKey, Name, Refusal, RequestHead, Version, client_behind, has_dot_segments,
     match_path,
 };
 use smolgate::http1::{HeadScan, parse_request};
@@ -78,7 +78,7 @@ fn check_bit_by_bit(bytes: &[u8], limits: &HeadLimits) {
 /// Everything in a head, and nothing of the bytes behind it.
 fn seen(head: &RequestHead<'_>) -> String {
     let RequestHead { method, raw_target, path_and_query, host, version, framing, len, .. } = head;
-    let flags = [head.keep_alive, head.expect_continue, head.upgrade_websocket, head.accepts_trailers];
+    let flags = [head.keep_alive, head.expect_continue, head.upgrade, head.accepts_trailers];
     let fields: Vec<Field<'_>> = head.fields.iter().collect();
     format!("{:?}", (method, raw_target, path_and_query, host, version, framing, len, flags, fields))
 }
@@ -110,7 +110,9 @@ fn check_forwarded(head: &RequestHead<'_>) {
     let rule = &RULES[found.expect("the last rule takes everything")];
     let Action::Proxy(proxy) = &rule.action else { panic!("all rules proxy") };
     for trusted in [false, true] {
-        let forwarded = Forwarded { peer: IpAddr::V4(Ipv4Addr::LOCALHOST), trusted, proto: "http" };
+        let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let behind = trusted.then(|| client_behind(head.fields, peer, |address| *address == peer));
+        let forwarded = Forwarded { peer, behind, proto: "http" };
         let mut out = WORKER.with(Worker::buffer);
         write_request_head(head, rule, proxy, TARGET, &forwarded, &mut out);
         let limits = HeadLimits { bytes: 1 << 20, fields: 1_000, target: 1 << 16 };
@@ -143,7 +145,7 @@ fn check_same(came: &RequestHead<'_>, sent: &RequestHead<'_>, stripped: bool) {
     assert_eq!(sent.framing, came.framing);
     assert!(sent.is_length_plain || !matches!(sent.framing, Framing::Length(_)), "a length in one reading");
     assert_eq!(sent.query, came.query);
-    assert_eq!(sent.upgrade_websocket, came.upgrade_websocket);
+    assert_eq!(sent.upgrade, came.upgrade);
     assert!(sent.keep_alive, "the connection to a target is for more than one request");
     assert!(
         came.framing == Framing::Chunked

@@ -51,7 +51,7 @@ pub(super) fn set_up(
     let named = ["RUST_LOG", "LOG_LEVEL"].into_iter().filter_map(|name| std::env::var(name).ok());
     let environment = named.into_iter().find(|value| !value.trim().is_empty());
     let level = LevelSources { flag: logging.level(), environment: environment.as_deref(), file: level };
-    setup(format, level, output::no_colour(), counters.clone()).map_err(|error| {
+    setup(format, level, counters.clone()).map_err(|error| {
         let code = if error.is::<LevelError>() { output::USAGE } else { output::UNABLE };
         output::failure(code, &error.to_string())
     })

@@ -3,6 +3,8 @@
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
+use crate::log::colours::no_colour;
+
 /// The configuration is invalid; for `healthcheck`, the gate is not well.
 pub(super) const INVALID: u8 = 1;
 /// The command line is wrong in a way that only the configuration shows.
@@ -33,13 +35,7 @@ pub(super) fn say(text: &str) {
 
 /// Whether standard error takes colours: it is a terminal, and `NO_COLOR` is not set (<https://no-color.org>).
 pub(super) fn colours() -> bool {
-    let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-    !no_colour() && !dumb && io::stderr().is_terminal()
-}
-
-/// Whether `NO_COLOR` is set and not empty.
-pub(super) fn no_colour() -> bool {
-    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+    !no_colour() && io::stderr().is_terminal()
 }
 
 /// Aligns columns with two spaces between them and none at the end of a line.

@@ -115,7 +115,7 @@ fn too_few_connections(plan: &Plan, report: &mut Report) {
 /// Warns about `in_the_clear` on a listener that redirects nothing.
 fn unredirected(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
     for (_, span) in rules.iter().zip(&spans.rules).filter(|(rule, _)| rule.in_the_clear) {
-        let message = "`in_the_clear` changes nothing: this listener has no `redirect_to_https`";
+        let message = "`in_the_clear` changes nothing: it keeps requests on plain HTTP, and this listener has no `redirect_to_https`";
         report.warning(Some(*span), message, "leave it out");
     }
 }

@@ -7,6 +7,7 @@ use super::checks;
 use super::described::DescribedGate;
 use super::diagnostics::{Diagnostic, Diagnostics, Report};
 use super::dialects::{ConfigFile, DIALECTS, Format};
+use super::foreign;
 use super::inputs::Inputs;
 use super::lowering;
 use super::plan::Plan;
@@ -176,7 +177,15 @@ fn read_file(path: PathBuf, inputs: &dyn Inputs, report: &mut Report) -> Option<
         return None;
     }
     let file = report.add_file(&path, &text);
+    if let Some(foreign) = foreign::of_text(&path, &text) {
+        report.error_hint(foreign.span(file), foreign.message, foreign.hint);
+        return None;
+    }
     let tree = yaml::parse(&text, file, report)?;
+    if let Some(foreign) = foreign::of_tree(&tree.root) {
+        report.error_hint(foreign.span(file), foreign.message, foreign.hint);
+        return None;
+    }
     Some(ConfigFile { path, tree })
 }
 

@@ -25,6 +25,8 @@ mod source;
 
 mod decode;
 
+mod foreign;
+
 mod syntax;
 pub(crate) mod values;
 

@@ -7,10 +7,11 @@ use std::path::Path;
 
 use super::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, Action, CertificateFiles, CertificateSource, ClientAuth,
-    ClientAuthMode, Conditions, HttpListener, InternalApi, Listener, ListenerTls, Pass, Plan, Protocol,
-    Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule, Scheme, Target, Upstream, UpstreamTls,
+    ClientAuthMode, ClientGone, Conditions, HttpListener, InternalApi, Listener, ListenerTls, Pass, Plan,
+    Protocol, Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule, Scheme, Target, Upstream,
+    UpstreamTls,
 };
-use super::values::scalar::show_duration;
+use super::values::scalar::{show_duration, show_size};
 
 /// The whole plan, defaults included. Loading the result gives an equal plan, except for places and for the token,
 /// which is not shown.
@@ -135,10 +136,13 @@ fn write_client_auth(auth: &ClientAuth) -> String {
 }
 
 fn write_http(out: &mut Yaml, http: &HttpListener, plan: &Plan) {
-    let HttpListener { rules, settings, trusted_proxies, redirect_to_https } = http;
+    let HttpListener { rules, settings, trusted_proxies, client_gone, redirect_to_https } = http;
     out.settings(2, settings.lines());
     if !trusted_proxies.is_empty() {
         out.line(2, "trusted_proxies", list(trusted_proxies.iter()));
+    }
+    if *client_gone == ClientGone::Fin {
+        out.line(2, "client_gone", "fin");
     }
     if let Some(RedirectToHttps { status, port }) = redirect_to_https {
         out.line(2, "redirect_to_https", format_args!("{{ status: {status}, port: {port} }}"));
@@ -224,10 +228,13 @@ fn write_headers(out: &mut Yaml, headers: &[(std::sync::Arc<str>, std::sync::Arc
 }
 
 fn write_proxy(out: &mut Yaml, proxy: &Proxy, plan: &Plan) {
-    let Proxy { upstream, pass_host, strip_path_prefix, limits } = proxy;
+    let Proxy { upstream, pass_host, strip_path_prefix, buffer_request, limits } = proxy;
     out.line(4, "upstream", quote(&plan.upstreams[upstream.0].name));
     out.line(4, "pass_host", pass_host);
     out.line(4, "strip_path_prefix", strip_path_prefix);
+    if let Some(size) = buffer_request {
+        out.line(4, "buffer_request", show_size(*size));
+    }
     out.settings(4, limits.lines());
 }
 
@@ -262,7 +269,11 @@ fn access_log(log: &AccessLog) -> String {
         AccessLogTo::Stdout => "stdout".to_owned(),
         AccessLogTo::File(file) => path(file),
     };
-    let format = if *format == AccessLogFormat::Json { "json" } else { "combined" };
+    let format = match format {
+        AccessLogFormat::Json => "json",
+        AccessLogFormat::Combined => "combined",
+        AccessLogFormat::Human => "human",
+    };
     format!("{{ to: {to}, format: {format} }}")
 }
 

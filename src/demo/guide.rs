@@ -11,7 +11,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 /// `{users}` and `{api}` stand for the addresses of the two upstreams.
-const CONFIGURATION: &str = r#"internal_api: { bind: "127.0.0.1:0" }
+const CONFIGURATION: &str = r#"access_log: { to: stdout, format: human }
+internal_api: { bind: "127.0.0.1:0" }
 http_config: { port: "127.0.0.1:0" }
 http_routes:
   # Tried in this order; the first that matches wins.

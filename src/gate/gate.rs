@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::exit;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use smol::Task;
 use smol::channel::{Sender, bounded};
@@ -124,9 +124,11 @@ impl Gate {
                 }
             }
             tracing::info!("stopping: no new connections, {:?} for those in flight", self.timeout());
+            let asked = Instant::now();
             if caught.beside(self.state.stop()).await?.is_none() {
                 exit(EXIT_SECOND_SIGNAL);
             }
+            tracing::info!("stopped, {:.1} s after the signal", asked.elapsed().as_secs_f64());
             drop(reloading);
             Ok(())
         })

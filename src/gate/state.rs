@@ -247,8 +247,12 @@ impl GateState {
     }
 
     pub(super) fn reopen_logs(&self) {
-        if let Some(access) = self.current().and_then(|generation| generation.access.clone()) {
+        let Some(generation) = self.current() else { return };
+        if let (Some(access), Some(plan)) = (&generation.access, &generation.plan.access_log)
+            && let AccessLogTo::File(path) = &plan.to
+        {
             access.reopen();
+            tracing::info!("access log: {} is opened again", path.display());
         }
     }
 }

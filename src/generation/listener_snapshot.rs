@@ -136,7 +136,7 @@ impl ListenerSnapshot {
     }
 
     /// Name of an upstream, used or not.
-    pub fn upstream_name(&self, id: UpstreamId) -> &str {
+    pub fn upstream_name(&self, id: UpstreamId) -> &Arc<str> {
         &self.generation.plan.upstreams[id.0].name
     }
 

@@ -98,7 +98,7 @@ impl<'b> Fields<'b> {
     }
 
     /// The fields in the order of the head.
-    pub fn iter(&self) -> impl Iterator<Item = Field<'b>> + use<'b> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Field<'b>> + use<'b> {
         let Fields { bytes, rows } = *self;
         rows.iter().map(move |row| Field { bytes, row })
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::authority::{Authority, HostKey};
 use super::fields::Fields;
 use super::message::{Framing, Method, Version};
+use super::upgrade::upgrade_protocols;
 
 /// A valid request head. All its parts point into the bytes that it was read from.
 #[derive(Debug)]
@@ -38,9 +39,9 @@ pub struct RequestHead<'b> {
     pub keep_alive: bool,
     /// Whether there is `Expect: 100-continue`; never in HTTP/1.0 (RFC 9110, section 10.1.1).
     pub expect_continue: bool,
-    /// Whether the request asks to switch to `websocket` and nothing else, in `Connection` and in one
-    /// `Upgrade` field. Only a GET over HTTP/1.1 without a body can (RFC 6455, section 4.1).
-    pub upgrade_websocket: bool,
+    /// Whether the request asks to switch to one of its [`upgrade_protocols`]: over HTTP/1.1, with
+    /// `Connection: upgrade`, and there is such a protocol.
+    pub upgrade: bool,
     /// Whether the client accepts trailers: `TE: trailers`.
     pub accepts_trailers: bool,
     /// Bytes of the whole head, with the empty lines before it and the one after it.
@@ -74,28 +75,40 @@ pub struct ResponseHead<'b> {
     pub is_length_plain: bool,
     /// Whether the body is chunked: `Transfer-Encoding: chunked`.
     pub chunked: bool,
+    /// Whether there are both lengths. Then `content_length` is left out, because it does not count.
+    pub has_both_lengths: bool,
     /// Whether the target keeps the connection open for another request, by version and `Connection`. False
-    /// for HTTP/1.0 without a length. It ignores [`Framing::UntilClose`], which ends the connection too.
+    /// for HTTP/1.0 without a length, and with both lengths. It ignores [`Framing::UntilClose`], which ends the
+    /// connection too.
     pub keep_alive: bool,
     /// How long the target says it keeps an idle connection: `Keep-Alive: timeout=n`, in seconds.
     pub keep_alive_timeout: Option<Duration>,
-    /// Whether this is a 101 that switches to `websocket`, in `Connection` and in one `Upgrade` field.
+    /// Whether `Connection` and `Upgrade` switch to another protocol. Only a 101 does.
     pub upgrade: bool,
     /// Bytes of the whole head with the empty line.
     pub len: usize,
 }
 
-impl ResponseHead<'_> {
+impl<'b> ResponseHead<'b> {
     /// The framing of the body in a response to a request with the method `request` (RFC 9112, section 6.3).
-    pub fn framing(&self, request: Method) -> Framing {
-        let never_a_body = matches!(self.status, 100..=199 | 204 | 304);
-        if never_a_body || request == Method::Head {
-            return Framing::None;
+    /// `None`: the head has both lengths. Only a response to HEAD and a 304 may: they describe a body, and have none.
+    pub fn framing(&self, request: Method) -> Option<Framing> {
+        let describes_a_body = self.status == 304 || request == Method::Head;
+        if self.has_both_lengths && !describes_a_body {
+            return None;
         }
-        match self.content_length {
+        Some(match self.content_length {
+            _ if describes_a_body || matches!(self.status, 100..=199 | 204) => Framing::None,
             _ if self.chunked => Framing::Chunked,
             Some(length) => Framing::Length(length),
             None => Framing::UntilClose,
-        }
+        })
+    }
+
+    /// The protocol to which a 101 switches; `None` if it names none, or several.
+    pub fn switches_to(&self) -> Option<&'b [u8]> {
+        let mut protocols = upgrade_protocols(self.fields);
+        let protocol = protocols.next().filter(|_| self.upgrade)?;
+        protocols.next().is_none().then_some(protocol)
     }
 }

@@ -7,7 +7,10 @@
 //! smuggling. So anything that is not plainly valid is a [`Refusal`], never a guess. The caller, `proxy`,
 //! decides which fields to drop and which to add.
 
+mod client_address;
 mod head;
+
+mod upgrade;
 
 mod fields;
 mod list;
@@ -25,6 +28,7 @@ mod status;
 
 pub use authority::{Authority, HOST_BYTES_MAX, HostKey};
 pub use class::is_token;
+pub use client_address::{Origin, client_behind};
 pub(crate) use fields::Row;
 pub use fields::{Field, FieldTable, Fields};
 pub use head::{RequestHead, ResponseHead};
@@ -37,3 +41,4 @@ pub use path::{LoosePath, behind_prefix, escape, has_dot_segments, match_path};
 pub use refusal::Refusal;
 pub(crate) use refusal::escaped;
 pub use status::status_phrase;
+pub use upgrade::upgrade_protocols;

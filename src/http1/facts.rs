@@ -30,7 +30,8 @@ pub(super) struct HeadFacts<'b> {
     /// The value of the only `Transfer-Encoding` field. It is `chunked` after `check_framing`.
     transfer_encoding: Option<&'b [u8]>,
     pub(super) connection: Connection,
-    pub(super) upgrade: Upgrade,
+    /// Whether there is an `Upgrade` field.
+    pub(super) upgrade: bool,
     pub(super) expect_continue: bool,
     pub(super) te_trailers: bool,
     pub(super) keep_alive_timeout: Option<Duration>,
@@ -45,18 +46,6 @@ pub(super) struct Connection {
     /// Whether there is an option that may be the name of a field.
     pub(super) names_fields: bool,
     count: usize,
-}
-
-/// The protocol that `Upgrade` names.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) enum Upgrade {
-    /// No such field.
-    #[default]
-    Nothing,
-    /// One field that says exactly `websocket`.
-    WebSocket,
-    /// Anything else, several protocols included.
-    Else,
 }
 
 impl<'b> HeadFacts<'b> {
@@ -82,11 +71,7 @@ impl<'b> HeadFacts<'b> {
                 }
             }
             Name::Connection => self.connection.observe(value)?,
-            Name::Upgrade => {
-                let alone = self.upgrade == Upgrade::Nothing;
-                let websocket = value.eq_ignore_ascii_case(b"websocket");
-                self.upgrade = if alone && websocket { Upgrade::WebSocket } else { Upgrade::Else };
-            }
+            Name::Upgrade => self.upgrade = true,
             Name::Expect => self.expect_continue |= value.eq_ignore_ascii_case(b"100-continue"),
             Name::Te => {
                 self.te_trailers |= list_items(value).any(|item| item.eq_ignore_ascii_case(b"trailers"));
@@ -114,12 +99,23 @@ impl<'b> HeadFacts<'b> {
         self.transfer_encoding.is_some()
     }
 
+    /// Whether there are both lengths in one message.
+    pub(super) fn has_both_lengths(&self) -> bool {
+        self.content_length.is_some() && self.transfer_encoding.is_some()
+    }
+
+    /// Whether `Connection` and `Upgrade` name another protocol.
+    pub(super) fn upgrades(&self) -> bool {
+        self.connection.upgrade && self.upgrade
+    }
+
     /// Checks the framing when all fields are known. Both lengths in one message, and a transfer coding
     /// before HTTP/1.1, are signs of smuggling (RFC 9112, section 6.1). They are checked before the coding
-    /// itself, so that an unknown coding gets its own reason only without them.
+    /// itself, so that an unknown coding gets its own reason only without them. Whether both lengths are harmless in
+    /// a response depends on its request: see [`ResponseHead::framing`](crate::http::ResponseHead::framing).
     pub(super) fn check_framing(&self, version: Version) -> Result<(), Refusal> {
         let Some(codings) = self.transfer_encoding else { return Ok(()) };
-        if self.content_length.is_some() {
+        if self.content_length.is_some() && !self.of_response {
             return Err(framing("there are both Content-Length and Transfer-Encoding"));
         }
         if version == Version::Http10 {

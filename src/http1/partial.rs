@@ -43,6 +43,16 @@ impl<'b> PartialHead<'b> {
         authority.unwrap_or_else(|| self.field(b"host"))
     }
 
+    /// The path of the target, without its query; empty for another form of target.
+    pub fn path(&self) -> &'b [u8] {
+        let target = self.target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+        let path = match strip_scheme(target) {
+            Some(rest) => memchr(b'/', rest).map_or(&b""[..], |start| &rest[start..]),
+            None => target,
+        };
+        if path.starts_with(b"/") || path == b"*" { path } else { b"" }
+    }
+
     /// The value of the first field with this name.
     pub fn field(&self, name: &[u8]) -> &'b [u8] {
         let mut rest = self.fields;
@@ -87,6 +97,24 @@ mod tests {
             for (part, whole) in told(&head[..cut]).iter().zip(whole) {
                 assert!(whole.starts_with(part), "{cut}: {}", String::from_utf8_lossy(part));
             }
+        }
+    }
+
+    #[test]
+    fn a_path_has_no_query() {
+        for (target, path) in [
+            ("/a/b?token=x", "/a/b"),
+            ("/a#b?c", "/a"),
+            ("/", "/"),
+            ("*", "*"),
+            ("http://u:p@a.test:1/b?c/d", "/b"),
+            ("http://a.test", ""),
+            ("http://a.test?b/c", ""),
+            ("a.test:443", ""),
+            ("?x", ""),
+        ] {
+            let head = format!("GET {target} HTTP/1.1\r\n\r\n");
+            assert_eq!(PartialHead::of(head.as_bytes()).path(), path.as_bytes(), "{target}");
         }
     }
 

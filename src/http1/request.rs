@@ -1,11 +1,12 @@
 //! Request heads (RFC 9112, section 3).
 
-use super::facts::{HeadFacts, Upgrade};
+use super::facts::HeadFacts;
 use super::field_lines::ParseStop;
 use super::scan::HeadScan;
 use super::target::Target;
 use crate::http::{
-    Authority, FieldTable, Fields, Framing, HeadLimits, Method, Refusal, RequestHead, Version, class, escaped,
+    Authority, FieldTable, Fields, Framing, HeadLimits, Method, Refusal, RequestHead, Version, class,
+    escaped, upgrade_protocols,
 };
 use crate::reason::Reason;
 
@@ -44,8 +45,7 @@ pub fn parse_request<'b>(
         None => Framing::None,
     };
     let http11 = line.version == Version::Http11;
-    let no_body = matches!(framing, Framing::None | Framing::Length(0));
-    let websocket = facts.connection.upgrade && facts.upgrade == Upgrade::WebSocket;
+    let fields = Fields::new(bytes, table);
     Ok(Some(RequestHead {
         method: line.method,
         known_method: line.known_method,
@@ -55,12 +55,12 @@ pub fn parse_request<'b>(
         query: target.query,
         path_and_query: target.path_and_query,
         host,
-        fields: Fields::new(bytes, table),
+        fields,
         framing,
         is_length_plain: facts.is_length_plain,
         keep_alive: facts.keep_alive(line.version),
         expect_continue: facts.expect_continue && http11,
-        upgrade_websocket: websocket && line.known_method == Method::Get && http11 && no_body,
+        upgrade: http11 && facts.upgrades() && upgrade_protocols(fields).next().is_some(),
         accepts_trailers: facts.te_trailers,
         len,
     }))

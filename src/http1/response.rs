@@ -1,6 +1,6 @@
 //! Response heads (RFC 9112, section 4).
 
-use super::facts::{HeadFacts, Upgrade};
+use super::facts::HeadFacts;
 use super::field_lines::ParseStop;
 use super::scan::HeadScan;
 use crate::http::{FieldTable, Fields, HeadLimits, Refusal, ResponseHead, Version, class};
@@ -28,19 +28,20 @@ pub fn parse_response<'b>(
         return Ok(None);
     };
     let unframed_http10 = line.version == Version::Http10 && facts.content_length.is_none();
-    let websocket = facts.connection.upgrade && facts.upgrade == Upgrade::WebSocket;
+    let has_both_lengths = facts.has_both_lengths();
     Ok(Some(ResponseHead {
         version: line.version,
         status: line.status,
         phrase: line.phrase,
         line_of_ours: if line.version == Version::Http11 && line.spaced { line.end } else { 0 },
         fields: Fields::new(bytes, table),
-        content_length: facts.content_length,
-        is_length_plain: facts.is_length_plain,
+        content_length: facts.content_length.filter(|_| !has_both_lengths),
+        is_length_plain: facts.is_length_plain && !has_both_lengths,
         chunked: facts.is_chunked(),
-        keep_alive: facts.keep_alive(line.version) && !unframed_http10,
+        has_both_lengths,
+        keep_alive: facts.keep_alive(line.version) && !unframed_http10 && !has_both_lengths,
         keep_alive_timeout: facts.keep_alive_timeout,
-        upgrade: line.status == 101 && websocket,
+        upgrade: line.status == 101 && facts.upgrades(),
         len,
     }))
 }

@@ -55,7 +55,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<Option<Head>, Refusal> {
     }
     // Some bytes cannot begin a head, such as those of a TLS hello. Refuse them without waiting for an end.
     if seen.iter().any(|byte| matches!(byte, 0..=8 | 11 | 12 | 14..=31 | 127)) {
-        return refuse(400, "this is not HTTP/1.1 in the clear");
+        return refuse(400, "this is not HTTP/1.1 without TLS");
     }
     let bare = seen.iter().enumerate().any(|(at, byte)| *byte == b'\n' && (at == 0 || seen[at - 1] != b'\r'));
     if bare {

@@ -205,6 +205,7 @@ fn action_view<'a>(plan: &'a Plan, action: &'a Action) -> ActionView<'a> {
                 pass_host,
                 strip_path_prefix,
                 // Limits do not change where a request goes. They are in `/config`.
+                buffer_request: _,
                 limits: _,
             } = proxy;
             let (upstream, targets) = upstream_view(plan, *upstream);

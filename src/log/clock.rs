@@ -67,6 +67,12 @@ impl fmt::Display for Utc {
 }
 
 impl Utc {
+    /// The time of day: `12:00:00`.
+    pub(crate) fn time(&self) -> String {
+        let Utc { hour, minute, second, .. } = self;
+        format!("{hour:02}:{minute:02}:{second:02}")
+    }
+
     /// The form of the combined log format: `01/Mar/2026:12:00:00 +0000`.
     pub(crate) fn combined(&self) -> String {
         let Utc { year, day, hour, minute, second, .. } = self;
@@ -91,6 +97,7 @@ mod tests {
         assert_eq!(at(951_782_400, 0).to_string(), "2000-02-29T00:00:00.000Z");
         assert_eq!(at(1_709_210_096, 7).to_string(), "2024-02-29T12:34:56.007Z");
         assert_eq!(at(4_107_542_400, 0).to_string(), "2100-03-01T00:00:00.000Z");
+        assert_eq!(at(1_709_210_096, 7).time(), "12:34:56");
         assert_eq!(at(1_709_210_096, 7).combined(), "29/Feb/2024:12:34:56 +0000");
     }
 

@@ -5,8 +5,10 @@
 //! ```text
 //! tracing events ── setup.rs ──┐
 //!                              ├─ queue.rs ── a writer thread ── stderr, stdout, a file
-//! exchanges ─────── access.rs ─┘
+//! exchanges ─────── access/ ───┘
 //! ```
+//!
+//! A caller that may log an event often asks [`repeats`] first.
 //!
 //! Only `main` calls [`setup`]: tests start many gates in one process, and a process has one subscriber.
 
@@ -14,7 +16,10 @@ pub mod access;
 pub mod setup;
 
 pub(crate) mod clock;
+pub mod colours;
 mod hidden;
 mod queue;
+pub mod repeats;
+mod text;
 
 pub use access::{AccessLog, AccessRecord, AccessRequest};

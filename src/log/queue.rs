@@ -4,7 +4,7 @@
 //! is dropped and counted. The thread writes all waiting lines with one call.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -47,6 +47,11 @@ impl Output {
     /// A file, opened for appending and created if missing. Does not wait for the reader of a FIFO.
     pub(super) fn file(path: &Path) -> io::Result<Output> {
         Ok(Output { file: files::append(path)?, path: Some(path.to_path_buf()) })
+    }
+
+    /// Whether a person may be looking.
+    pub(super) fn is_terminal(&self) -> bool {
+        self.file.is_terminal()
     }
 
     fn reopen(&mut self) -> io::Result<()> {

@@ -17,8 +17,11 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, reload};
 
 use crate::config::plan::{LogFormat, LogLevel};
+use crate::log::colours::no_colour;
 use crate::log::hidden;
 use crate::log::queue::{Output, Queue};
+use crate::log::repeats;
+use crate::log::text::TextFields;
 use crate::metrics::Counters;
 
 /// The longest wait of [`LogLevelHandle::flush`].
@@ -70,9 +73,10 @@ impl LogLevelHandle {
         }
     }
 
-    /// Waits until all queued lines are written, at most [`FLUSH_TIME_MAX`]. For the last line before the
-    /// process ends.
+    /// Waits until all queued lines are written, at most [`FLUSH_TIME_MAX`], after the numbers of repeated lines
+    /// that were left out. For the last line before the process ends.
     pub fn flush(&self) {
+        repeats::write_all();
         self.queue.flush(FLUSH_TIME_MAX);
     }
 }
@@ -83,8 +87,8 @@ impl Drop for LogLevelHandle {
     }
 }
 
-/// Sends the events of the whole process to standard error. Colours appear only on a terminal, and not if
-/// `no_color` is set (the variable `NO_COLOR` is set and not empty). Lost lines are counted in `counters`.
+/// Sends the events of the whole process to standard error. Colours appear only on a terminal, and not with
+/// `NO_COLOR`. Lost lines are counted in `counters`.
 ///
 /// # Errors
 /// If the level of a flag or the environment is unknown, standard error cannot be used, or a subscriber is
@@ -92,7 +96,6 @@ impl Drop for LogLevelHandle {
 pub fn setup(
     format: LogFormat,
     level: LevelSources<'_>,
-    no_color: bool,
     counters: Arc<Counters>,
 ) -> Result<LogLevelHandle, Box<dyn std::error::Error + Send + Sync>> {
     let (filter, pinned) = choose(level)?;
@@ -101,7 +104,7 @@ pub fn setup(
     };
     // An error of this queue has no place where it could be logged.
     let queue = Queue::start("log", Output::stderr()?, dropped, |_| {})?;
-    let color = io::stderr().is_terminal() && !no_color;
+    let color = io::stderr().is_terminal() && !no_colour();
     let (filter, handle) = reload::Layer::new(filter);
     let lines = Lines(queue.clone());
     tracing_subscriber::registry().with(filter).with(layer(format, color, lines)).try_init()?;
@@ -116,7 +119,9 @@ where
 {
     let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_span_events(FmtSpan::NONE);
     match format {
-        LogFormat::Human => layer.compact().with_target(false).with_ansi(color).boxed(),
+        LogFormat::Human => {
+            layer.compact().fmt_fields(TextFields).with_target(false).with_ansi(color).boxed()
+        }
         LogFormat::Json => layer.json().flatten_event(true).with_target(false).with_ansi(false).boxed(),
     }
 }
@@ -261,7 +266,7 @@ mod tests {
         let layer = layer(format, color, move || maker.clone());
         let subscriber = tracing_subscriber::registry().with(layer);
         tracing::subscriber::with_default(subscriber, || {
-            tracing::warn!(rule = "api", reason = "connect_refused", "local reply");
+            tracing::warn!(rule = "api", reason = "connect_refused", detail = %"two words", "local reply");
         });
         String::from_utf8(memory.0.lock().unwrap().clone()).unwrap()
     }
@@ -269,13 +274,14 @@ mod tests {
     #[test]
     fn lines_are_human_or_json() {
         let human = logged(LogFormat::Human, false);
-        assert!(human.contains("WARN") && human.contains("reason=\"connect_refused\""), "{human}");
+        assert!(
+            human.ends_with("WARN local reply rule=api reason=connect_refused detail=\"two words\"\n"),
+            "{human}"
+        );
         assert!(!human.contains('\x1b') && logged(LogFormat::Human, true).contains('\x1b'));
         let value: serde_json::Value = serde_json::from_str(&logged(LogFormat::Json, false)).unwrap();
-        assert_eq!(
-            (&value["level"], &value["message"], &value["rule"]),
-            (&"WARN".into(), &"local reply".into(), &"api".into())
-        );
+        let [level, message, rule, detail] = ["level", "message", "rule", "detail"].map(|name| &value[name]);
+        assert_eq!([level, message, rule, detail], ["WARN", "local reply", "api", "two words"]);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(super) async fn serve(client: &mut Client, snapshot: &ListenerSnapshot, time
         Act::Reply(reply) => local_reply::send(&mut exchange, reply).await.map(Done::Http),
         Act::Pass(pass) => tunnel::open(&mut exchange, pass).await.map(Done::Tunnel),
         Act::Drop => {
-            exchange.record.fail(&Failure::new(Reason::Dropped));
+            exchange.fail(&Failure::new(Reason::Dropped));
             // A close, and no cut: responses to earlier requests still arrive.
             Ok(Done::Http(KeepAlive::Close))
         }

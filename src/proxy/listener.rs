@@ -94,13 +94,14 @@ pub(super) async fn accept_loop<E, F>(
     let worker = listener_state.snapshot().worker().clone();
     let spawn_connection = |(stream, peer), permit| {
         let snapshot = listener_state.snapshot();
-        let stream = Stream::Plain(stream);
+        let (stream, peer) = (Stream::Plain(stream), peer_address(peer));
+        listener_state.sole_peer.observe(peer, &snapshot);
         let (handle, timer) = (listener_state.connections.register(worker.now()), worker.timer());
         let client = Client {
             listener_state: listener_state.clone(),
             stream,
             input: Input::default(),
-            peer: peer_address(peer),
+            peer,
             timer,
             proxy_header_addresses: None,
             handle,

@@ -18,6 +18,7 @@ fn stripping(rule: Rule) -> Rule {
         upstream: UpstreamId(0),
         pass_host: false,
         strip_path_prefix: true,
+        buffer_request: None,
         limits: Limits::default(),
     };
     Rule { action: Action::Proxy(proxy), ..rule }

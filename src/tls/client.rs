@@ -129,6 +129,30 @@ impl Connector {
     }
 }
 
+/// The way out after an error of a handshake with a target, if its text alone hardly tells it.
+pub fn advice(error: &io::Error) -> Option<&'static str> {
+    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    let rustls::Error::InvalidCertificate(error) = error else { return None };
+    // Some errors are webpki's, and rustls has only their text.
+    let text = format!("{error:?}");
+    ADVICE.iter().find(|(part, _)| text.contains(part)).map(|(_, advice)| *advice)
+}
+
+/// Parts of errors about certificates, each with the way out.
+const ADVICE: [(&str, &str); 3] = [
+    ("UnknownIssuer", NOT_KNOWN),
+    // A self-signed certificate is mostly marked as an authority.
+    ("CaUsedAsEndEntity", NOT_KNOWN),
+    (
+        "UnsupportedCertVersion",
+        "the certificate of the target has version 1 of X.509, which holds no names: make it anew with a subjectAltName \
+         (version 3), or name a file with this certificate as `tls: { ca: FILE }`",
+    ),
+];
+
+const NOT_KNOWN: &str = "no known authority has signed the certificate of the target: name a file with the authority, or \
+                         with this certificate, as `tls: { ca: FILE }`";
+
 impl Trusted {
     fn verifier(
         &self,

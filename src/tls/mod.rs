@@ -29,7 +29,7 @@ mod session;
 
 pub use alert::{Alert, refuse};
 pub use certificates::{Problem, files_of, may_count};
-pub use client::{Connector, ConnectorError};
+pub use client::{Connector, ConnectorError, advice};
 pub use client_auth::Admission;
 pub use hello::{HELLO_BYTES_MAX, Hello, HelloError, HelloScan, parse_hello};
 pub use input::Input;

@@ -182,6 +182,14 @@ impl Stream {
         self.with_tcp(|stream| stream.poll_closed(cx))
     }
 
+    /// Ready once the peer is gone: see [`TcpStream::poll_closed`], and with `at_end` [`TcpStream::poll_ended`].
+    pub fn poll_gone(&self, cx: &mut Context<'_>, at_end: bool) -> Poll<()> {
+        self.with_tcp(|stream| match stream.poll_closed(cx) {
+            Poll::Pending if at_end => stream.poll_ended(cx),
+            closed => closed,
+        })
+    }
+
     /// See [`TcpStream::poll_reset`].
     pub fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.with_tcp(|stream| stream.poll_reset(cx))

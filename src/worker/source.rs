@@ -121,9 +121,14 @@ impl Direction {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        self.wake_at_event(cx);
+        Poll::Pending
+    }
+
+    /// Wakes the task at the next event.
+    pub(super) fn wake_at_event(&self, cx: &Context<'_>) {
         let waker = self.waker.take().filter(|waker| waker.will_wake(cx.waker()));
         self.waker.set(Some(waker.unwrap_or_else(|| cx.waker().clone())));
-        Poll::Pending
     }
 
     /// Tries `call` if it may succeed. `None` means that it would block, or that this turn's share is spent.

@@ -117,6 +117,7 @@ pub(crate) fn plan() -> Plan {
         upstream: UpstreamId(0),
         pass_host: false,
         strip_path_prefix: true,
+        buffer_request: None,
         limits: smolgate::config::plan::Limits::default(),
     };
     let hosts =
@@ -129,6 +130,7 @@ pub(crate) fn plan() -> Plan {
         ],
         settings: HttpSettings::default(),
         trusted_proxies: vec![],
+        client_gone: ClientGone::Reset,
         redirect_to_https: None,
     };
     let listener = |name: &str, line, port, protocol| Listener {

@@ -72,6 +72,7 @@ const HTTP: &[Row] = &[
     ("head_fields_max", "", "head_fields_max: 7"),
     ("target_bytes_max", "", "target_bytes_max: 1KiB"),
     ("trusted_proxies", "", "trusted_proxies: 10.0.0.1"),
+    ("client_gone", "", "client_gone: fin"),
     ("redirect_to_https", "", "redirect_to_https: true"),
 ];
 
@@ -151,6 +152,7 @@ const RULE: &[Row] = &[
         "target: h:1, path_prefix: /a, strip_path_prefix: true",
     ),
     ("max_body", "target: h:1", "target: h:1, max_body: 7"),
+    ("buffer_request", "target: h:1", "target: h:1, buffer_request: 7"),
     ("body_timeout", "target: h:1", "target: h:1, body_timeout: 7s"),
     ("response_timeout", "target: h:1", "target: h:1, response_timeout: 7s"),
     ("tunnel_timeout", "target: h:1", "target: h:1, tunnel_timeout: 7s"),

@@ -47,7 +47,7 @@ const GIVEN_UP: [GivenUp; 29] = [
 ];
 
 /// Names of types that have other names now.
-const OLD_NAMES: [&str; 32] = [
+const OLD_NAMES: [&str; 31] = [
     "Alongside",
     "Book",
     "Crew",
@@ -77,7 +77,6 @@ const OLD_NAMES: [&str; 32] = [
     "Sprout",
     "Verdict",
     "Vigil",
-    "Visit",
     "Wishes",
     "Wrong",
 ];

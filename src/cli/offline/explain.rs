@@ -147,6 +147,7 @@ impl<'a> Case<'a, '_> {
             settings: _,
             // They do not change where a request goes.
             trusted_proxies: _,
+            client_gone: _,
         } = self.http;
         let winner = self.explanation().winner;
         let path = self.asked.path.as_bytes();
@@ -310,6 +311,7 @@ fn proxied(plan: &Plan, rule: &Rule, proxy: &Proxy, asked: &Asked) -> String {
         pass_host,
         strip_path_prefix,
         // Limits do not change where a request goes.
+        buffer_request: _,
         limits: _,
     } = proxy;
     let to = upstream(plan, *id);

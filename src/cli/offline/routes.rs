@@ -102,7 +102,7 @@ fn action(plan: &Plan, rule: &Rule) -> String {
         access_log: _,
         action,
     } = rule;
-    let stays = if *in_the_clear { ", in the clear" } else { "" };
+    let stays = if *in_the_clear { ", stays on plain HTTP" } else { "" };
     let action = match action {
         Action::Proxy(proxy) => {
             let strip = if proxy.strip_path_prefix { ", prefix off" } else { "" };

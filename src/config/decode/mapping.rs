@@ -3,6 +3,7 @@
 
 use super::decoder::Decoder;
 use crate::config::diagnostics::{Span, Spanned, did_you_mean, quoted};
+use crate::config::foreign;
 use crate::config::keys::{ReadKey, Shape};
 use crate::config::syntax::{Node, Value};
 use crate::config::values::ValueError;
@@ -117,13 +118,11 @@ impl<'d, 'a> MappingReader<'d, 'a> {
                 continue;
             }
             let message = format!("{} is not a key of {what}", quoted(&key.value));
-            let hint = match did_you_mean(&key.value, known.iter().copied()) {
-                Some(near) => {
-                    meant.push(near);
-                    format!("did you mean `{near}`?")
-                }
-                None => format!("the keys of {what} are {}", known.join(", ")),
-            };
+            let near = did_you_mean(&key.value, known.iter().copied());
+            meant.extend(near);
+            let hint = foreign::write_instead(&key.value)
+                .or_else(|| near.map(|near| format!("did you mean `{near}`?")))
+                .unwrap_or_else(|| format!("the keys of {what} are {}", known.join(", ")));
             decoder.report.error_hint(key.span, message, hint);
         }
         for (names, message, hint) in missing {

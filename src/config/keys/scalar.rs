@@ -8,15 +8,11 @@ use super::value_error::ValueError;
 
 /// Any duration, zero included: `500ms`, `5s`, `1m30s`, `2h`, `1d`, or a number of seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, ValueError> {
-    const NOT: ValueError = ValueError::hint(
-        "is not a duration",
-        "write for example \"500ms\", \"5s\", \"1m30s\" or a number of seconds",
-    );
     const LONG: ValueError = ValueError::new("is longer than a year");
     let mut rest = text;
     let mut total: u64 = 0;
     while !rest.is_empty() {
-        let (number, after) = split_number(rest).ok_or(NOT)?;
+        let (number, after) = split_number(rest).ok_or(not_a_duration(text))?;
         let letters = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
         let milliseconds = match &after[..letters] {
             "ms" => 1,
@@ -26,35 +22,59 @@ pub(crate) fn duration(text: &str) -> Result<Duration, ValueError> {
             "d" => 86_400_000,
             // A number without a unit is seconds only if it stands alone, because `1m30` is ambiguous.
             "" if after.is_empty() && rest.len() == text.len() => 1_000,
-            _ => return Err(NOT),
+            _ => return Err(not_a_duration(text)),
         };
         total = number.checked_mul(milliseconds).and_then(|one| total.checked_add(one)).ok_or(LONG)?;
         rest = &after[letters..];
     }
     match total {
-        _ if text.is_empty() => Err(NOT),
+        _ if text.is_empty() => Err(not_a_duration(text)),
         // The sum with the current time must never overflow a clock.
         31_536_000_001.. => Err(LONG),
         milliseconds => Ok(Duration::from_millis(milliseconds)),
     }
 }
 
+/// The error of a text that is not a duration, with the most likely cause.
+fn not_a_duration(text: &str) -> ValueError {
+    let hint = match text {
+        _ if NEVER.contains(&text) => FOREVER,
+        _ if is_fraction(text) => {
+            "a duration has no fraction: 1.5s is written \"1500ms\", and 1.5h \"1h30m\""
+        }
+        _ if text.contains(char::is_whitespace) => {
+            "leave the space out; the units are ms, s, m, h and d: \"5s\", \"1m30s\""
+        }
+        _ if text.starts_with(|char: char| char.is_ascii_digit()) => {
+            "the units are ms, s, m, h and d, one after each number: \"500ms\", \"1m30s\""
+        }
+        _ => "write for example \"500ms\", \"5s\", \"1m30s\" or a number of seconds",
+    };
+    ValueError::hint("is not a duration", hint)
+}
+
+/// Words of other programs for a limit that there is not.
+const NEVER: [&str; 7] = ["off", "never", "none", "infinity", "infinite", "unlimited", "-1"];
+
+const FOREVER: &str = "there is no value for \"never\"; write a long one, such as \"1d\"";
+
+/// Whether a text begins like `1.5`.
+fn is_fraction(text: &str) -> bool {
+    let rest = text.trim_start_matches(|char: char| char.is_ascii_digit());
+    rest.strip_prefix(['.', ',']).is_some_and(|rest| rest.starts_with(|char: char| char.is_ascii_digit()))
+}
+
 /// A duration that is not zero.
 pub(crate) fn timeout(text: &str) -> Result<Duration, ValueError> {
     match duration(text)? {
-        Duration::ZERO => Err(ValueError::hint(
-            "is zero, which is no time-out",
-            "there is no value for \"never\"; write a long one, such as \"1d\"",
-        )),
+        Duration::ZERO => Err(ValueError::hint("is zero, which is no time-out", FOREVER)),
         duration => Ok(duration),
     }
 }
 
 /// A number of bytes: `65536`, `64KiB`, `10MB`.
 pub(crate) fn size(text: &str) -> Result<u64, ValueError> {
-    const NOT: ValueError =
-        ValueError::hint("is not a size", "write for example \"64KiB\", \"10MB\" or a number of bytes");
-    let (number, unit) = split_number(text).ok_or(NOT)?;
+    let (number, unit) = split_number(text).ok_or(not_a_size(text))?;
     let factor: u64 = match unit.trim_start() {
         "" | "B" => 1,
         "kB" | "KB" => 1_000,
@@ -68,10 +88,10 @@ pub(crate) fn size(text: &str) -> Result<u64, ValueError> {
         "k" | "K" | "M" | "G" => {
             return Err(ValueError::hint(
                 "has a unit that is not clear",
-                "1 KiB is 1024 bytes, 1 KB is 1000",
+                "write KiB, MiB or GiB to count by 1024, as nginx does, or KB, MB or GB to count by 1000",
             ));
         }
-        _ => return Err(NOT),
+        _ => return Err(not_a_size(text)),
     };
     number
         .checked_mul(factor)
@@ -79,9 +99,33 @@ pub(crate) fn size(text: &str) -> Result<u64, ValueError> {
         .ok_or(ValueError::new("is too large a size"))
 }
 
+/// The error of a text that is not a size, with the most likely cause.
+fn not_a_size(text: &str) -> ValueError {
+    let digits = text.trim_start_matches(|char: char| char.is_ascii_digit() || char == '.');
+    let unit = digits.trim_start().to_ascii_lowercase();
+    let hint = match &*unit {
+        _ if is_fraction(text) => {
+            "a size has no fraction: 1.5MB is written \"1500kB\", and 1.5MiB \"1536KiB\""
+        }
+        "b" | "kb" | "mb" | "gb" | "tb" | "kib" | "mib" | "gib" | "tib" | "m" | "g"
+            if digits.len() < text.len() =>
+        {
+            "capitals count: write for example \"64KiB\", \"10MB\" or a number of bytes"
+        }
+        _ => "write for example \"64KiB\", \"10MB\" or a number of bytes",
+    };
+    ValueError::hint("is not a size", hint)
+}
+
 /// A body limit. `unlimited` removes the limit of a listener.
 pub(crate) fn body_limit(text: &str) -> Result<Option<u64>, ValueError> {
-    if text == "unlimited" { Ok(None) } else { size(text).map(Some) }
+    match text {
+        "unlimited" => Ok(None),
+        _ if NEVER.contains(&text) => {
+            Err(ValueError::hint("is not a size", "write `unlimited` for a body of any size"))
+        }
+        _ => size(text).map(Some),
+    }
 }
 
 /// A size from 1 KiB to 1 MiB, because every connection may hold a request head in memory.
@@ -97,6 +141,14 @@ pub(crate) fn target_size(text: &str) -> Result<usize, ValueError> {
     match size(text)? {
         size @ 64..=1_048_576 => Ok(size as usize),
         _ => Err(ValueError::new("is not between 64 bytes and 1MiB")),
+    }
+}
+
+/// A size from 1 byte to 16 MiB, for a body in memory.
+pub(crate) fn buffer_size(text: &str) -> Result<u64, ValueError> {
+    match size(text)? {
+        size @ 1..=16_777_216 => Ok(size),
+        _ => Err(ValueError::new("is not between 1 byte and 16MiB")),
     }
 }
 
@@ -135,7 +187,14 @@ pub(crate) fn flag(text: &str) -> Result<bool, ValueError> {
     match text {
         "true" | "True" | "TRUE" => Ok(true),
         "false" | "False" | "FALSE" => Ok(false),
-        _ => Err(ValueError::hint("is neither true nor false", "write `true` or `false`")),
+        _ => Err(ValueError::hint(
+            "is neither true nor false",
+            match text.to_ascii_lowercase().as_str() {
+                "yes" | "on" | "y" | "1" | "enabled" => "write `true`",
+                "no" | "off" | "n" | "0" | "disabled" => "write `false`",
+                _ => "write `true` or `false`",
+            },
+        )),
     }
 }
 
@@ -232,6 +291,43 @@ mod tests {
         for text in ["", "KiB", "64K", "-1", "0x10", "1.5MB", "9999999TiB", "9223372036854775808"] {
             assert!(size(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_error_says_what_to_write() {
+        let hint = |error: ValueError| error.hint.unwrap_or_default();
+        for (text, expected) in [
+            ("1.5s", "\"1500ms\""),
+            ("0,5h", "\"1h30m\""),
+            ("5 s", "leave the space out"),
+            ("5 minutes", "leave the space out"),
+            ("5min", "the units are ms, s, m, h and d"),
+            ("1m30", "one after each number"),
+            ("off", "no value for \"never\""),
+            ("-1", "no value for \"never\""),
+            ("soon", "write for example \"500ms\""),
+            ("", "write for example \"500ms\""),
+        ] {
+            assert!(hint(timeout(text).unwrap_err()).contains(expected), "{text}");
+        }
+        for (text, expected) in [
+            ("10M", "write KiB, MiB or GiB"),
+            ("64k", "as nginx does"),
+            ("1.5MB", "\"1500kB\""),
+            ("10mb", "capitals count"),
+            ("10 mib", "capitals count"),
+            ("1m", "capitals count"),
+            ("mb", "write for example \"64KiB\""),
+            ("0x10", "write for example \"64KiB\""),
+            ("off", "write `unlimited`"),
+            ("-1", "write `unlimited`"),
+        ] {
+            assert!(hint(body_limit(text).unwrap_err()).contains(expected), "{text}");
+        }
+        for (text, expected) in [("yes", "`true`"), ("ON", "`true`"), ("no", "`false`"), ("off", "`false`")] {
+            assert_eq!(hint(flag(text).unwrap_err()), format!("write {expected}"), "{text}");
+        }
+        assert_eq!(hint(flag("maybe").unwrap_err()), "write `true` or `false`");
     }
 
     #[test]

@@ -99,6 +99,7 @@ fn lower_proxy(
         upstream,
         pass_host: source.pass_host,
         strip_path_prefix: source.strip_path_prefix,
+        buffer_request: source.buffer_request,
         limits: defaults.with(&source.limits),
     }))
 }

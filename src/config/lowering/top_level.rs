@@ -145,6 +145,7 @@ fn lower_http(source: HttpSource, upstreams: &mut Upstreams, report: &mut Report
         rules: rules::lower(source.rules, &defaults, upstreams, report),
         settings,
         trusted_proxies: source.trusted_proxies,
+        client_gone: source.client_gone,
         redirect_to_https: source.redirect_to_https,
     }
 }

@@ -209,8 +209,8 @@ fn settings<'a>(plan: &'a Plan, listener: &'a Listener) -> impl PartialEq + 'a {
 }
 
 fn http_settings(http: &HttpListener) -> impl PartialEq {
-    let HttpListener { rules: _, settings, trusted_proxies, redirect_to_https } = http;
-    (settings, trusted_proxies, redirect_to_https)
+    let HttpListener { rules: _, settings, trusted_proxies, client_gone, redirect_to_https } = http;
+    (settings, trusted_proxies, client_gone, redirect_to_https)
 }
 
 fn tcp_settings<'a>(plan: &'a Plan, pass: &'a Pass) -> impl PartialEq + 'a {

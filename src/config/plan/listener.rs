@@ -77,6 +77,8 @@ pub struct HttpListener {
     pub settings: HttpSettings,
     /// Peers whose `X-Forwarded-*` and `Forwarded` fields are kept and extended.
     pub trusted_proxies: Vec<IpNet>,
+    /// How a client tells that it is gone before its response has ended.
+    pub client_gone: ClientGone,
     /// Redirects requests to the same URL under `https`, except those that [`RedirectToHttps::exempts`] leaves to
     /// the rules. Never set on a listener with TLS.
     pub redirect_to_https: Option<RedirectToHttps>,
@@ -89,6 +91,16 @@ impl HttpListener {
         let HttpSettings { head_bytes_max, head_fields_max, target_bytes_max, .. } = self.settings;
         HeadLimits { bytes: head_bytes_max, fields: head_fields_max, target: target_bytes_max }
     }
+}
+
+/// How a client tells that it is gone before its response has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientGone {
+    /// By a reset. A client that has ended only its side waits for the response.
+    #[default]
+    Reset,
+    /// By the end of its side (FIN), too.
+    Fin,
 }
 
 /// The redirection of requests in the clear to `https`.

@@ -29,8 +29,8 @@ pub use changes::{CertificateChanges, FileChanges, changes};
 pub use conditions::{Conditions, NamedCondition, Networks, ValuePattern};
 pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{
-    ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, HttpListener,
-    HttpSettings, Listener, ListenerTls, Protocol, RedirectToHttps, TlsSettings, TlsVersion,
+    ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, ClientGone,
+    HttpListener, HttpSettings, Listener, ListenerTls, Protocol, RedirectToHttps, TlsSettings, TlsVersion,
 };
 pub use origin::Origin;
 pub use path_glob::{PathGlob, SegmentGlob};

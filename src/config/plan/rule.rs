@@ -226,6 +226,9 @@ pub struct Proxy {
     pub pass_host: bool,
     /// Remove `path_prefix` from the path before forwarding. An empty rest becomes `/`.
     pub strip_path_prefix: bool,
+    /// Bytes of the longest chunked request body that is collected and sent with its length. `None`: such bodies pass
+    /// as they come.
+    pub buffer_request: Option<u64>,
     /// Limits and timeouts, of the rule or of its listener.
     pub limits: Limits,
 }

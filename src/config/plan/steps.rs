@@ -3,8 +3,8 @@
 use std::fmt::Display;
 
 use super::listener::{
-    CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, HttpListener, HttpSettings, Listener,
-    ListenerTls, Protocol, RedirectToHttps, TlsSettings, TlsVersion,
+    CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, ClientGone, HttpListener, HttpSettings,
+    Listener, ListenerTls, Protocol, RedirectToHttps, TlsSettings, TlsVersion,
 };
 use super::rule::Rule;
 
@@ -52,7 +52,7 @@ fn of_tls(tls: &ListenerTls) -> Vec<String> {
 }
 
 fn of_http(http: &HttpListener) -> Vec<String> {
-    let HttpListener { rules: _, settings, trusted_proxies, redirect_to_https } = http;
+    let HttpListener { rules: _, settings, trusted_proxies, client_gone, redirect_to_https } = http;
     let HttpSettings {
         header_timeout,
         idle_timeout,
@@ -65,6 +65,9 @@ fn of_http(http: &HttpListener) -> Vec<String> {
     )];
     if !trusted_proxies.is_empty() {
         said.push(format!("X-Forwarded-* and Forwarded kept from {}", list(trusted_proxies)));
+    }
+    if *client_gone == ClientGone::Fin {
+        said.push("a client that ends its side is gone".to_owned());
     }
     if let Some(RedirectToHttps { status, port }) = redirect_to_https {
         said.push(format!(

@@ -152,6 +152,8 @@ pub enum AccessLogFormat {
     Json,
     /// The combined log format of Apache and nginx.
     Combined,
+    /// For a person at a terminal.
+    Human,
 }
 
 /// The internal API: reload, metrics, health, views.

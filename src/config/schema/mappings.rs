@@ -2,7 +2,9 @@
 
 use crate::config::keys::{Form, Row};
 use crate::config::plan::{GlobalWritten, HttpWritten, LimitsWritten, TlsWritten, UpstreamWritten};
-use Form::{Duration, Either, Flag, List, Mapping as Map, Names, Number, OneOrMany, Text, Timeout, Words};
+use Form::{
+    Duration, Either, Flag, List, Mapping as Map, Names, Number, OneOrMany, Size, Text, Timeout, Words,
+};
 
 /// A mapping of the configuration.
 pub(crate) struct Mapping {
@@ -74,7 +76,7 @@ const TOP: &[ByHand] = &[
 
 const ACCESS_LOG: &[ByHand] = &[
     ("to", PATH, REQUIRED, "stdout, a path, or off."),
-    ("format", Words(&["json", "combined"]), "json", "The form of a line."),
+    ("format", Words(&["json", "combined", "human"]), "json", "The form of a line."),
 ];
 
 const INTERNAL_API: &[ByHand] = &[
@@ -114,7 +116,13 @@ const HTTP: &[ByHand] = &[
         "trusted_proxies",
         TEXTS,
         "",
-        "Addresses or networks of peers whose X-Forwarded-* and Forwarded fields are trusted.",
+        "Addresses or networks of peers whose X-Forwarded-* and Forwarded fields are trusted; cloudflare, private.",
+    ),
+    (
+        "client_gone",
+        Words(&["reset", "fin"]),
+        "reset",
+        "How a client tells that it is gone before its response has ended.",
     ),
     (
         "redirect_to_https",
@@ -232,6 +240,12 @@ const RULE: &[ByHand] = &[
     ("drop", Words(&["true"]), "", "Closes the connection without a response."),
     ("pass_host", Flag, "false", "Whether the target gets the client's Host instead of its own name."),
     ("strip_path_prefix", Flag, "false", "Whether path_prefix is removed before forwarding."),
+    (
+        "buffer_request",
+        Size,
+        "",
+        "Bytes of a chunked body that is collected and sent with its length; a longer one gets 413.",
+    ),
     ("tls", Map("`tls`"), "", "TLS to https:// targets."),
     SEND_PROXY_PROTOCOL,
 ];

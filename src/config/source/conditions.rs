@@ -6,7 +6,7 @@ use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::quoted;
 use crate::config::plan::{Conditions, NamedCondition, Networks};
 use crate::config::syntax::{Node, Value};
-use crate::config::values::{ValueError, glob, target};
+use crate::config::values::{ValueError, glob, networks};
 
 /// Keys that ask for more than the address of the client, so that they mean nothing before a request is read.
 pub(super) const OF_REQUESTS: [&str; 4] = ["path", "header", "cookie", "query"];
@@ -37,8 +37,8 @@ pub(super) fn conditions(fields: &mut MappingReader<'_, '_>) -> Option<Arc<Condi
 }
 
 fn networks(fields: &mut MappingReader<'_, '_>, name: &'static str) -> Networks {
-    let networks = fields.field(name, |decoder, node| Some(decoder.parsed_many(node, target::network)));
-    let networks: Vec<_> = networks.into_iter().flatten().map(|network| network.value).collect();
+    let networks = fields.field(name, |decoder, node| Some(decoder.parsed_many(node, networks::networks)));
+    let networks: Vec<_> = networks.into_iter().flatten().flat_map(|networks| networks.value).collect();
     Networks::new(&networks)
 }
 

@@ -10,9 +10,11 @@ use super::tls::{self, TlsSource};
 use super::upstream::{UpstreamUse, upstream_use};
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned};
-use crate::config::plan::{Bind, GlobalWritten, HttpWritten, LimitsWritten, ProxyProtocol, RedirectToHttps};
+use crate::config::plan::{
+    Bind, ClientGone, GlobalWritten, HttpWritten, LimitsWritten, ProxyProtocol, RedirectToHttps,
+};
 use crate::config::syntax::{Node, Value};
-use crate::config::values::{ValueError, scalar, target};
+use crate::config::values::{ValueError, networks, scalar, target};
 
 /// One listener in either form.
 pub(crate) struct ListenerSource {
@@ -38,6 +40,7 @@ pub(crate) struct HttpSource {
     pub(crate) rules: Vec<RuleSource>,
     pub(crate) settings: HttpWritten,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) client_gone: ClientGone,
     pub(crate) redirect_to_https: Option<RedirectToHttps>,
     pub(crate) limits: LimitsWritten,
 }
@@ -156,6 +159,7 @@ fn http_keys(fields: &mut MappingReader<'_, '_>, rules: Vec<RuleSource>) -> Http
         rules,
         settings: HttpWritten::read(fields),
         trusted_proxies: networks(fields, "trusted_proxies"),
+        client_gone: client_gone(fields),
         redirect_to_https: fields.field("redirect_to_https", redirect_to_https).flatten(),
         limits: LimitsWritten::read(fields),
     };
@@ -169,20 +173,31 @@ fn http_keys(fields: &mut MappingReader<'_, '_>, rules: Vec<RuleSource>) -> Http
     http
 }
 
-/// One or many addresses or networks.
+/// `client_gone: reset` or `fin`.
+fn client_gone(fields: &mut MappingReader<'_, '_>) -> ClientGone {
+    let sign = fields.parsed("client_gone", |text| match text {
+        "reset" => Ok(ClientGone::Reset),
+        "fin" => Ok(ClientGone::Fin),
+        _ => Err(ValueError::hint("is not a sign that a client is gone", "write reset or fin")),
+    });
+    sign.map_or(ClientGone::Reset, |sign| sign.value)
+}
+
+/// One or many addresses, networks or names of networks.
 fn networks(fields: &mut MappingReader<'_, '_>, name: &'static str) -> Vec<IpNet> {
-    let networks = fields.field(name, |decoder, node| Some(decoder.parsed_many(node, target::network)));
-    networks.into_iter().flatten().map(|network| network.value).collect()
+    let networks = fields.field(name, |decoder, node| Some(decoder.parsed_many(node, networks::networks)));
+    networks.into_iter().flatten().flat_map(|networks| networks.value).collect()
 }
 
 /// Keys for HTTP only.
-const HTTP_ONLY: [&str; 7] = [
+const HTTP_ONLY: [&str; 8] = [
     "rules",
     "header_timeout",
     "head_bytes_max",
     "head_fields_max",
     "target_bytes_max",
     "trusted_proxies",
+    "client_gone",
     "redirect_to_https",
 ];
 

@@ -57,6 +57,7 @@ pub(crate) struct ProxySource {
     pub(crate) upstream: UpstreamUse,
     pub(crate) pass_host: bool,
     pub(crate) strip_path_prefix: bool,
+    pub(crate) buffer_request: Option<u64>,
     pub(crate) limits: LimitsWritten,
 }
 
@@ -114,7 +115,7 @@ fn values<T: Clone + Eq + Hash>(list: Option<Vec<Spanned<T>>>) -> Vec<T> {
 }
 
 const ACTIONS: [&str; 7] = ["target", "targets", "upstream", "redirect", "respond", "pass", "drop"];
-const PROXY_ONLY: [&str; 4] = ["pass_host", "strip_path_prefix", "tls", "connect_timeout"];
+const PROXY_ONLY: [&str; 5] = ["pass_host", "strip_path_prefix", "buffer_request", "tls", "connect_timeout"];
 
 /// The one action of a rule. `whole` tells that the rule takes every path, so that there is nothing to strip.
 fn action(fields: &mut MappingReader<'_, '_>, whole: bool) -> Option<ActionSource> {
@@ -152,13 +153,21 @@ fn action(fields: &mut MappingReader<'_, '_>, whole: bool) -> Option<ActionSourc
         let message = "`strip_path_prefix` means nothing without a `path_prefix`";
         fields.decoder.report.error_hint(span, message, "add the `path_prefix` to be taken off");
     }
+    let buffer_request = fields.parsed("buffer_request", scalar::buffer_size).map(|size| size.value);
     let limits = LimitsWritten::read(fields);
     let upstream = upstream_use(fields, true);
     if written.len() != 1 {
         return None;
     }
     let proxy = |upstream| {
-        ActionSource::Proxy(Box::new(ProxySource { upstream, pass_host, strip_path_prefix: strip, limits }))
+        let strip_path_prefix = strip;
+        ActionSource::Proxy(Box::new(ProxySource {
+            upstream,
+            pass_host,
+            strip_path_prefix,
+            buffer_request,
+            limits,
+        }))
     };
     let answer = redirect.map(ActionSource::Redirect).or(respond.map(ActionSource::Respond));
     answer.or(drop.map(|_| ActionSource::Drop)).or(upstream.map(proxy))
@@ -175,7 +184,11 @@ fn drop(text: &str) -> Result<(), ValueError> {
 /// `pass: "mail:443"`, or a list of targets, or `{upstream: name}`, and the keys that go with it.
 fn pass(fields: &mut MappingReader<'_, '_>) -> Option<ActionSource> {
     let unseen = "means nothing beside `pass`";
-    fields.not_here(&["pass_host", "strip_path_prefix", "tls"], unseen, "nothing is changed on the way");
+    fields.not_here(
+        &["pass_host", "strip_path_prefix", "buffer_request", "tls"],
+        unseen,
+        "nothing is changed on the way",
+    );
     fields.not_here(&["max_body", "body_timeout", "response_timeout"], unseen, "write `tunnel_timeout`");
     let span = fields.at("pass")?;
     let one = fields.field("pass", |decoder, node| {

@@ -119,7 +119,8 @@ fn access_log(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Option<Ac
     let format = fields.parsed("format", |text| match text {
         "json" => Ok(AccessLogFormat::Json),
         "combined" => Ok(AccessLogFormat::Combined),
-        _ => Err(ValueError::hint("is not a format of an access log", "write json or combined")),
+        "human" => Ok(AccessLogFormat::Human),
+        _ => Err(ValueError::hint("is not a format of an access log", "write json, combined or human")),
     });
     fields.close();
     let format = format.map_or(AccessLogFormat::Json, |format| format.value);

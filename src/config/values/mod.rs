@@ -1,6 +1,7 @@
 //! Values: text becomes a duration, an address, a host, or an error.
 
 pub(crate) mod header;
+pub(crate) mod networks;
 pub(crate) mod target;
 
 pub(crate) mod glob;

@@ -3,8 +3,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use ipnet::IpNet;
-
 use super::pattern;
 use crate::config::keys::ValueError;
 use crate::config::plan::{Bind, Scheme, Target, TargetHost};
@@ -126,7 +124,9 @@ fn port_number(text: &str) -> Result<u16, ValueError> {
         return Err(ValueError::new("has a `:` and no port behind it"));
     }
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| digits).ok_or(ValueError::new("has a port that is not between 0 and 65535"))
+    let hint = "ports are numbers up to 65535; a listener at port 0 takes a free one";
+    let error = ValueError::hint("has a port that is not between 0 and 65535", hint);
+    text.parse().ok().filter(|_| digits).ok_or(error)
 }
 
 /// An address to listen on: a port alone, `:port`, `address:port`, `localhost:port`. Port 0 is a free one.
@@ -141,7 +141,25 @@ pub(crate) fn bind(text: &str) -> Result<Bind, ValueError> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return port_number(text).map(Bind::Any);
     }
-    if text.contains('/') {
+    if text.contains("://") {
+        return Err(ValueError::hint(
+            "is a URL, and a listener has an address",
+            "write \":8021\" or \"127.0.0.1:8021\"; with the key `tls`, it speaks HTTPS",
+        ));
+    }
+    if text.starts_with("unix:") || text.starts_with('/') {
+        return Err(ValueError::hint(
+            "is a path, and a listener has a TCP address",
+            "write \":8021\"; only the internal API takes \"unix:/path\"",
+        ));
+    }
+    if is_port_mapping(text) {
+        return Err(ValueError::hint(
+            "has two ports",
+            "write the one to listen on; the other one belongs to the command that starts the container",
+        ));
+    }
+    if text.contains('/') || text == "*" {
         return Err(FORMS);
     }
     match host_and_port(text)? {
@@ -157,12 +175,10 @@ pub(crate) fn bind(text: &str) -> Result<Bind, ValueError> {
     }
 }
 
-/// A network or a single address.
-pub(crate) fn network(text: &str) -> Result<IpNet, ValueError> {
-    let network = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-    let network = network
-        .ok_or(ValueError::hint("is not a network", "write for example \"10.0.0.0/8\" or \"192.0.2.1\""))?;
-    Ok(network.trunc())
+/// Whether a text is like `80:8080`, the ports of a container.
+fn is_port_mapping(text: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.split_once(':').is_some_and(|(outer, inner)| is_number(outer) && is_number(inner))
 }
 
 /// The name to ask for in TLS.
@@ -177,6 +193,28 @@ pub(crate) fn server_name(text: &str) -> Result<Arc<str>, ValueError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_says_what_to_write() {
+        for (text, problem, hint) in [
+            ("http://127.0.0.1:80", "is a URL", "\":8021\""),
+            ("https://:443", "is a URL", "with the key `tls`"),
+            ("70000", "not between 0 and 65535", "up to 65535"),
+            (":-1", "not between 0 and 65535", "up to 65535"),
+            ("80:8080", "has two ports", "write the one to listen on"),
+            ("unix:/run/a.sock", "is a path", "only the internal API"),
+            ("/run/a.sock", "is a path", "only the internal API"),
+            ("80/tcp", "is not an address to listen on", "or a port"),
+            ("*", "is not an address to listen on", "or a port"),
+            ("example.com:80", "names a host", "\":port\" for all of them"),
+            ("127.0.0.1", "has no port", "\"127.0.0.1:8021\""),
+        ] {
+            let error = bind(text).unwrap_err();
+            let told = error.problem.contains(problem) && error.hint.unwrap_or_default().contains(hint);
+            assert!(told, "{text}: {error:?}");
+        }
+        assert_eq!(bind(":8080"), Ok(Bind::Any(8080)));
+    }
 
     #[test]
     fn targets() {
@@ -255,12 +293,5 @@ mod tests {
         ] {
             assert!(bind(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn networks() {
-        assert_eq!(network("10.1.2.3/8").map(|network| network.to_string()).as_deref(), Ok("10.0.0.0/8"));
-        assert_eq!(network("::1").map(|network| network.to_string()).as_deref(), Ok("::1/128"));
-        assert!(network("10.0.0.0/33").is_err() && network("localhost").is_err());
     }
 }

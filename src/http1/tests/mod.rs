@@ -6,6 +6,7 @@ use crate::reason::Reason;
 
 mod bodies;
 mod chaos;
+mod clients;
 mod requests;
 mod responses;
 mod splits;
@@ -79,7 +80,7 @@ fn request_as_text(head: &RequestHead<'_>) -> String {
         is_length_plain,
         keep_alive,
         expect_continue,
-        upgrade_websocket,
+        upgrade,
         accepts_trailers,
         len,
     } = *head;
@@ -92,7 +93,7 @@ fn request_as_text(head: &RequestHead<'_>) -> String {
                 (framing, is_length_plain),
                 keep_alive,
                 expect_continue,
-                upgrade_websocket,
+                upgrade,
                 accepts_trailers,
                 len
             )
@@ -111,6 +112,7 @@ fn response_as_text(head: &ResponseHead<'_>) -> String {
         content_length,
         is_length_plain,
         chunked,
+        has_both_lengths,
         keep_alive,
         keep_alive_timeout,
         upgrade,
@@ -120,7 +122,7 @@ fn response_as_text(head: &ResponseHead<'_>) -> String {
         "{:?}",
         (
             (version, status, phrase, line_of_ours, fields_of(fields), content_length, chunked),
-            (is_length_plain, keep_alive, keep_alive_timeout, upgrade, len)
+            (is_length_plain, has_both_lengths, keep_alive, keep_alive_timeout, upgrade, len)
         )
     )
 }

@@ -35,17 +35,18 @@ pub(in crate::proxy) struct Client {
 }
 
 impl Client {
-    /// Runs `future`, unless the client resets its connection first.
+    /// Runs `future`, unless the client resets its connection first, or with `at_end` ends its side.
     ///
     /// # Errors
-    /// Those of `future`, and `ClientGone` after a reset.
+    /// Those of `future`, and `ClientGone`.
     pub(in crate::proxy) async fn unless_gone<T, E: Into<Failure>>(
         &self,
+        at_end: bool,
         future: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Failure> {
         let mut future = pin!(future);
         let until_gone = poll_fn(|cx| match future.as_mut().poll(cx) {
-            Poll::Pending if self.stream.poll_closed(cx).is_ready() => {
+            Poll::Pending if self.stream.poll_gone(cx, at_end).is_ready() => {
                 Poll::Ready(Err(Failure::new(Reason::ClientGone)))
             }
             result => result.map_err(Into::into),

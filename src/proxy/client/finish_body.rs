@@ -9,19 +9,19 @@ use futures_lite::future::poll_once;
 
 use super::client::Client;
 use super::keep_alive::KeepAlive;
-use super::request::DRAIN_BYTES;
 use super::unfinished::Unfinished;
 use super::wait::{IdleEnd, wait_for_request};
 use crate::proxy::transfer::{Body, Incoming};
 
-/// How long a closing connection is read, so that a reset does not overtake the response.
-const DRAIN_TIME: Duration = Duration::from_secs(2);
+/// How long a closing connection may be silent while it is read. A client that sends a long body may pause.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// Bytes that leave for a client as soon as they are written: ten packets (RFC 6928, section 2), less the overhead of
 /// TLS and TCP. Of a longer response, some may still be in the send buffer when the connection is to be closed.
 const SENT_AT_ONCE: u64 = 13 * 1024;
 
-/// How long a client may take to receive a long response and then to end its side.
+/// How long a closing connection is read at most. In this time a client can receive a long response, or send the rest
+/// of a body that is not wanted any more. nginx has the same time (`lingering_time`).
 const LINGER_TIME: Duration = Duration::from_secs(30);
 
 /// Ends an exchange on the client's side. Reads the rest of the request's body, so that another request may follow.
@@ -59,8 +59,9 @@ async fn discard_rest(client: &mut Client, body: &mut Body, unfinished: &mut Unf
 /// Closes a connection so that the client can read the whole response.
 ///
 /// Closing a socket with unread bytes resets it, and so do bytes that come later. A reset may overtake the response
-/// (RFC 9112, section 9.6). So smolgate ends its side and reads on until the client ends its side too, within bounds.
-/// `sends`: more of the client's request is to come.
+/// (RFC 9112, section 9.6). So smolgate ends its side and reads on until the client ends its side too, within
+/// [`LINGER_TIME`]. Many clients read no response before they have sent their whole request, so there is no limit in
+/// bytes. The connection counts as idle meanwhile. `sends`: more of the client's request is to come.
 ///
 /// After a short response none of this is needed if the client sends nothing: the response has left already.
 async fn close(client: &mut Client, sends: bool, mut unfinished: Unfinished) {
@@ -70,19 +71,21 @@ async fn close(client: &mut Client, sends: bool, mut unfinished: Unfinished) {
     if handle.bytes_answered() == 0 || !drains && !stream.is_encrypted() {
         return;
     }
+    let worker = stream.worker();
+    let end = worker.now() + LINGER_TIME;
+    // While a long response is on its way, the client may have nothing to send.
+    let silence = if is_long { LINGER_TIME } else { SILENCE };
     let ended = async {
-        poll_fn(|cx| stream.poll_shutdown(cx)).await?;
-        let mut read = 0;
-        while drains && read <= DRAIN_BYTES {
+        timer.within(silence, poll_fn(|cx| stream.poll_shutdown(cx))).await?;
+        while drains && worker.now() < end {
             input.consume(input.unread().len());
-            match input.fill(stream, usize::MAX).await? {
-                0 => break,
-                more => read += more,
+            let wait = silence.min(end - worker.now());
+            if timer.within(wait, input.fill(stream, usize::MAX)).await? == 0 {
+                break;
             }
         }
         Ok(())
     };
-    let ended = timer.within(if is_long { LINGER_TIME } else { DRAIN_TIME }, ended);
     // The connection is closed next, so an error changes nothing.
     let _: io::Result<()> = unfinished.wait(listener_state, handle, ended).await;
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::connections::{ConnectionHandle, Connections};
 use super::idle::{Idle, Idling};
+use super::sole_peer::SolePeer;
 use crate::generation::ListenerSnapshot;
 
 /// The snapshot that a listener serves now, and its connections.
@@ -13,11 +14,17 @@ pub(in crate::proxy) struct ListenerState {
     pub(in crate::proxy) connections: Connections,
     /// The idle connections of this worker.
     idle: Rc<Idle>,
+    pub(in crate::proxy) sole_peer: SolePeer,
 }
 
 impl ListenerState {
     pub(in crate::proxy) fn new(snapshot: Rc<ListenerSnapshot>, idle: Rc<Idle>) -> Self {
-        Self { snapshot: RefCell::new(snapshot), connections: Connections::default(), idle }
+        Self {
+            snapshot: RefCell::new(snapshot),
+            connections: Connections::default(),
+            idle,
+            sole_peer: SolePeer::default(),
+        }
     }
 
     /// The snapshot in force. Take it for each request, and release it soon: it keeps its generation in memory.

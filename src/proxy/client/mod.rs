@@ -14,6 +14,8 @@ mod unfinished;
 
 mod listener_state;
 
+mod sole_peer;
+
 mod idle;
 
 mod connections;

@@ -1,9 +1,8 @@
 //! The few values of a request that are needed after its head was parsed.
 
-use crate::http::{Framing, Method, Name, RequestHead, Version, list_items};
+use crate::http::{Framing, Method, Name, RequestHead, Version, list_items, upgrade_protocols};
 
-/// Bytes of a request that are read and discarded at most, to use the connection again, or to keep a reset from
-/// overtaking the response.
+/// Bytes of a request that are read and discarded at most to use the connection again.
 pub(in crate::proxy) const DRAIN_BYTES: usize = 256 * 1024;
 
 /// The values of a request that are needed after its head was parsed.
@@ -13,8 +12,8 @@ pub(in crate::proxy) struct Request {
     pub(in crate::proxy) framing: Framing,
     /// The client means to send another request on this connection.
     pub(in crate::proxy) keep_alive: bool,
-    /// The head asks for `Upgrade: websocket`.
-    pub(in crate::proxy) upgrade: bool,
+    /// The protocols of an upgrade, in one list. Allocated only if the head asks for one.
+    pub(in crate::proxy) upgrade: Option<Box<[u8]>>,
     /// The head has `Expect: 100-continue`.
     pub(in crate::proxy) expects: bool,
     /// The head has `TE: trailers`.
@@ -63,7 +62,7 @@ impl Request {
             version: Version::Http11,
             framing: Framing::UntilClose,
             keep_alive: false,
-            upgrade: false,
+            upgrade: None,
             expects: false,
             accepts_trailers: false,
             prefers: Media::default(),
@@ -78,12 +77,18 @@ impl Request {
             version: head.version,
             framing: head.framing,
             keep_alive: head.keep_alive,
-            upgrade: head.upgrade_websocket,
+            upgrade: head.upgrade.then(|| protocols(head)),
             expects: head.expect_continue,
             accepts_trailers: head.accepts_trailers,
             prefers: Media::of(head),
             len: head.len,
         }
+    }
+
+    /// Whether the request asks to switch to this protocol. Its name may be written in any case.
+    pub(in crate::proxy) fn asks_for(&self, protocol: &[u8]) -> bool {
+        let asked = self.upgrade.as_deref().unwrap_or_default();
+        list_items(asked).any(|item| item.eq_ignore_ascii_case(protocol))
     }
 
     /// Whether the request may be sent to a target twice. Its method must be idempotent (RFC 9110, section 9.2.2),
@@ -106,4 +111,10 @@ impl Request {
             Framing::Chunked | Framing::UntilClose => false,
         }
     }
+}
+
+/// The protocols of an upgrade, in one list.
+#[cold]
+fn protocols(head: &RequestHead<'_>) -> Box<[u8]> {
+    upgrade_protocols(head.fields).collect::<Vec<_>>().join(&b", "[..]).into()
 }

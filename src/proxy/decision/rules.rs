@@ -8,8 +8,8 @@ use crate::config::plan::{Action, HttpListener, Proxy, RedirectToHttps, Rule};
 use crate::generation::ListenerSnapshot;
 use crate::http::{Framing, HostKey, Method, RequestHead, match_path};
 use crate::http1::{HeadScan, parse_request};
-use crate::proxy::client::{Client, Exchange, Request};
-use crate::proxy::forward::{Attempts, hops};
+use crate::proxy::client::{Exchange, Request};
+use crate::proxy::forward::{Attempts, client_of, hops};
 use crate::proxy::local_reply;
 use crate::proxy::record::{Detail, Failure, Misdirection, RequestSummary};
 use crate::proxy::transfer::Body;
@@ -44,7 +44,10 @@ pub(super) fn decide<'a>(
     else {
         return Ok(None);
     };
-    let found = look_up(exchange.client, snapshot, http, &head);
+    if let Some(client) = client_of(http, exchange.client.peer, &head) {
+        exchange.record.client = client.address;
+    }
+    let found = look_up(exchange, http, &head);
     let rule = match &found {
         Lookup::Rule(index, _) => Some(*index),
         Lookup::RedirectToHttps(_) => None,
@@ -72,12 +75,8 @@ pub(super) fn decide<'a>(
 }
 
 /// Finds the rule of a head, unless the listener refuses or redirects the request itself.
-fn look_up<'a>(
-    client: &Client,
-    snapshot: &'a ListenerSnapshot,
-    http: &HttpListener,
-    head: &RequestHead<'_>,
-) -> Lookup<'a> {
+fn look_up<'a>(exchange: &Exchange<'a>, http: &HttpListener, head: &RequestHead<'_>) -> Lookup<'a> {
+    let Exchange { client, snapshot, record, .. } = exchange;
     let host = head.host_key();
     let terminator = snapshot.terminator();
     if terminator.is_some_and(|terminator| !terminator.may_serve_host(host.as_ref(), &client.stream)) {
@@ -85,7 +84,7 @@ fn look_up<'a>(
     }
     let host = host.as_ref().map_or(&b""[..], HostKey::as_bytes);
     let path = match_path(head.path);
-    let request = RequestView::of(head, host, &path, client.peer);
+    let request = RequestView::of(head, host, &path, record.client);
     let found = find_rule(snapshot, &request);
     if let Some(found) = found.filter(|found| is_ambiguous(snapshot, head.path, &request, *found)) {
         return Lookup::Refuse(Some(found.0), Failure::new(Reason::PathAmbiguous));

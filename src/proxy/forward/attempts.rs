@@ -1,13 +1,18 @@
 //! The search for a connection to send a request on: an idle one, a new one, one to the next target.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Level;
+
+use super::collect::{Collected, collect};
 use super::request_head::{rebuild_request_head, request_head};
 use crate::config::plan::{Proxy, Rule};
 use crate::http::RequestHead;
+use crate::log::repeats::{self, Admitted, Subject};
 use crate::proxy::client::Exchange;
 use crate::proxy::record::Failure;
-use crate::upstream::{Pool, TargetConnection, Upstream};
+use crate::upstream::{ConnectError, Pool, TargetConnection, Upstream};
 use crate::worker::Buffer;
 
 /// The search for a target that answers.
@@ -22,6 +27,8 @@ pub(in crate::proxy) struct Attempts<'a> {
     fresh: bool,
     /// The head for the first target.
     head: Option<Buffer>,
+    /// The body, if the rule collects it.
+    collected: Option<Box<Collected>>,
 }
 
 impl<'a> Attempts<'a> {
@@ -36,7 +43,31 @@ impl<'a> Attempts<'a> {
         let first_target = upstream.next_target();
         let origin = upstream.pool(first_target, 0).origin();
         let head = request_head(exchange, rule, proxy, origin, head);
-        Self { rule, proxy, upstream, first_target, tried: 0, fresh: false, head: Some(head) }
+        Self {
+            rule,
+            proxy,
+            upstream,
+            first_target,
+            tried: 0,
+            fresh: false,
+            head: Some(head),
+            collected: None,
+        }
+    }
+
+    /// Collects a chunked body, if the rule says so. The head is written later, with its length.
+    ///
+    /// # Errors
+    /// Those of [`collect`].
+    pub(super) async fn collect_body(
+        &mut self,
+        exchange: &mut Exchange<'_>,
+        most: u64,
+    ) -> Result<(), Failure> {
+        let most = self.proxy.limits.max_body.map_or(most, |limit| limit.min(most));
+        self.collected = Some(collect(exchange, most, self.proxy.limits.body_timeout).await?);
+        self.head = None;
+        Ok(())
     }
 
     /// Takes an idle connection to the current target.
@@ -71,21 +102,24 @@ impl<'a> Attempts<'a> {
                 let all = self.tried > 1 && self.tried == self.upstream.targets();
                 return Err(Failure::of_connects(error, all));
             }
-            tracing::info!(upstream = %name, %error, reason = error.reason.code(), "trying the next target");
+            log_retry(exchange, name, &error);
             if let Some(target) = self.take_idle(exchange) {
                 return Ok(target);
             }
         }
     }
 
-    /// The head to send on the connection that was found.
+    /// The head to send on the connection that was found, with a collected body behind it.
     ///
     /// # Errors
     /// Those of [`rebuild_request_head`].
     pub(super) fn head(&mut self, exchange: &Exchange<'_>) -> Result<Buffer, Failure> {
         match self.head.take() {
             Some(head) => Ok(head),
-            None => rebuild_request_head(exchange, self.rule, self.proxy, self.pool().origin()),
+            None => {
+                let origin = self.pool().origin();
+                rebuild_request_head(exchange, self.rule, self.proxy, origin, self.collected.as_deref_mut())
+            }
         }
     }
 
@@ -103,5 +137,20 @@ impl<'a> Attempts<'a> {
     /// The pool of the current target.
     fn pool(&self) -> &'a Pool {
         self.upstream.pool(self.first_target, self.tried)
+    }
+}
+
+/// Logs that a target could not be connected to, and that another one is tried.
+fn log_retry(exchange: &Exchange<'_>, upstream: &Arc<str>, error: &ConnectError) {
+    let (message, listener) = ("trying the next target", &exchange.snapshot.listener().name);
+    let subject = Subject {
+        level: Level::INFO,
+        message,
+        reason: error.reason,
+        listener: listener.clone(),
+        upstream: Some(upstream.clone()),
+    };
+    if let Some(Admitted(repeated)) = repeats::admit(subject) {
+        tracing::info!(reason = error.reason.code(), detail = %error, %listener, %upstream, repeated, "{message}");
     }
 }

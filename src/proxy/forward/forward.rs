@@ -38,17 +38,23 @@ pub(in crate::proxy) async fn run(
     exchange: &mut Exchange<'_>,
     mut attempts: Attempts<'_>,
 ) -> Result<Done, Failure> {
+    if let (Framing::Chunked, Some(most)) = (exchange.request.framing, attempts.proxy.buffer_request) {
+        // Boxed, because few rules have it, and the future of all would have room for it.
+        Box::pin(attempts.collect_body(exchange, most)).await?;
+    }
     loop {
         let mut target = match attempts.take_idle(exchange) {
             Some(target) => target,
             // Boxed, because few exchanges open a connection, and the future of all would have room for a handshake.
-            None => Box::pin(exchange.client.unless_gone(attempts.open(exchange))).await?,
+            None => {
+                Box::pin(exchange.client.unless_gone(exchange.is_gone_at_end(), attempts.open(exchange)))
+                    .await?
+            }
         };
         let head = attempts.head(exchange)?;
         exchange.record.target = Some(target.address);
         if exchange.request.framing != Framing::None {
-            // From now on the request cannot be sent again.
-            exchange.body.release(&mut exchange.client.input);
+            exchange.release_head();
         }
         // Pinned, because an `await` alone copies the future once more.
         let outcome = pin!(transfer(exchange, attempts.proxy, &mut target, head)).await;
@@ -100,7 +106,8 @@ async fn transfer(
     target: &mut TargetConnection,
     mut head: Buffer,
 ) -> Result<Transferred, Failure> {
-    let Exchange { client, snapshot, timer, record, request, body } = exchange;
+    let at_end = exchange.is_gone_at_end();
+    let Exchange { client, snapshot, timer, record, request, body, .. } = exchange;
     let worker = snapshot.worker();
     let mut upload = Transfer {
         worker,
@@ -116,10 +123,10 @@ async fn transfer(
         end_follows: false,
         begun: Cell::default(),
     };
+    let sender = (&client.stream, at_end);
     let sent = upload.send_short(&mut head);
     let uploading = pin!(matches!(sent, Ok(false)).then(|| upload.run(head)));
-    let mut upload =
-        ConcurrentUpload::new(&client.stream, uploading.as_pin_mut(), sent.is_err(), &record.received);
+    let mut upload = ConcurrentUpload::new(sender, uploading.as_pin_mut(), sent.is_err(), &record.received);
 
     let mut reader = ResponseReader {
         target: &target.stream,
@@ -150,6 +157,10 @@ async fn transfer(
     // If nothing of the head went out, because its body was bad already, the client can still be told.
     record.status.set(download.begun.get().then_some(status));
     downloaded?;
+    if status == 101 {
+        // A client cannot change the protocol in the middle of its request (RFC 9110, section 7.8).
+        upload.complete().await?;
+    }
     let uploaded = upload.end(&target.stream, until_close)?;
     Ok(Transferred { status, keep, until_close, uploaded, keep_alive })
 }

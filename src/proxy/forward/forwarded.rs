@@ -4,65 +4,121 @@ use std::io::Write;
 use std::net::IpAddr;
 
 use crate::config::plan::HttpListener;
-use crate::http::{Authority, Fields, Name, RequestHead};
+use crate::http::{Authority, Fields, Name, Origin, RequestHead, client_behind, is_token};
 use crate::proxy::client::Exchange;
 use crate::worker::Buffer;
 
 /// The description of a client, and whether its own such fields are kept.
-pub struct Forwarded {
+pub struct Forwarded<'b> {
     /// The address of the connection.
     pub peer: IpAddr,
-    /// The address is one of `trusted_proxies`.
-    pub trusted: bool,
+    /// The client, if the address is one of `trusted_proxies`.
+    pub behind: Option<Origin<'b>>,
     /// `http`, or `https` when the connection is TLS.
     pub proto: &'static str,
 }
 
-impl Forwarded {
-    pub(super) fn of(exchange: &Exchange<'_>) -> Self {
+impl<'b> Forwarded<'b> {
+    pub(super) fn of(exchange: &Exchange<'_>, head: &RequestHead<'b>) -> Self {
         let peer = exchange.client.peer;
-        let is_proxy =
-            |http: &HttpListener| http.trusted_proxies.iter().any(|network| network.contains(&peer));
-        let trusted = exchange.snapshot.http().is_some_and(is_proxy);
+        let behind = exchange.snapshot.http().and_then(|http| client_of(http, peer, head));
         let proto = if exchange.client.stream.is_encrypted() { "https" } else { "http" };
-        Self { peer, trusted, proto }
+        Self { peer, behind, proto }
+    }
+
+    /// Whether the fields of the peer that describe its client are kept.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.behind.is_some()
     }
 }
 
-/// Writes `X-Forwarded-*`, `X-Real-IP` and `Forwarded` (RFC 7239), behind the values of a trusted proxy.
-pub(super) fn write_forwarded(head: &RequestHead<'_>, forwarded: &Forwarded, out: &mut Buffer) {
-    let Forwarded { peer, trusted, proto } = *forwarded;
-    let address = AddressText::new(peer);
-    let trusted_value = |name: Name| if trusted { head.fields.get(name) } else { None };
-    let host = head.host.as_ref().map_or(&b""[..], Authority::as_bytes);
+/// The client of a request behind `peer`, if that is one of `trusted_proxies`.
+#[inline]
+pub(in crate::proxy) fn client_of<'b>(
+    http: &HttpListener,
+    peer: IpAddr,
+    head: &RequestHead<'b>,
+) -> Option<Origin<'b>> {
+    if http.trusted_proxies.is_empty() { None } else { client_behind_proxy(http, peer, head) }
+}
 
-    out.extend(b"X-Forwarded-For: ");
-    if trusted {
-        write_chain(head.fields, Name::XForwardedFor, out);
+/// As [`client_of`]. A function of its own, because most listeners trust no proxy.
+#[cold]
+fn client_behind_proxy<'b>(http: &HttpListener, peer: IpAddr, head: &RequestHead<'b>) -> Option<Origin<'b>> {
+    let trusted = |address: &IpAddr| http.trusted_proxies.iter().any(|network| network.contains(address));
+    trusted(&peer).then(|| client_behind(head.fields, peer, trusted))
+}
+
+/// Writes `X-Forwarded-*`, `X-Real-IP` and `Forwarded` (RFC 7239), behind the values of a trusted proxy.
+pub(super) fn write_forwarded(head: &RequestHead<'_>, forwarded: &Forwarded<'_>, out: &mut Buffer) {
+    let Forwarded { peer, behind, proto } = forwarded;
+    let (peer, own) = (*peer, proto.as_bytes());
+    let host = head.host.as_ref().map_or(&b""[..], Authority::as_bytes);
+    match behind {
+        None => {
+            let address = AddressText::new(peer);
+            write_fields(&address, &address, (own, host), out, |_, _| {});
+            write_element((peer, &address), (own, host), out);
+        }
+        Some(client) => write_behind(head, (peer, *client), (own, host), out),
     }
-    out.extend(address.as_bytes());
+}
+
+/// Writes the fields for a request that came from a trusted proxy.
+#[cold]
+fn write_behind(
+    head: &RequestHead<'_>,
+    (peer, client): (IpAddr, Origin<'_>),
+    (own_proto, own_host): (&[u8], &[u8]),
+    out: &mut Buffer,
+) {
+    let (near, far) = (AddressText::new(peer), AddressText::new(client.address));
+    let value = |name| head.fields.get(name);
+    let proto = value(Name::XForwardedProto).or(client.proto).unwrap_or(own_proto);
+    let host = value(Name::XForwardedHost).unwrap_or(own_host);
+    write_fields(&near, &far, (proto, host), out, |name, out| write_chain(head.fields, name, out));
+    // Only a token and a host fit into an element.
+    let proto = Some(proto).filter(|proto| is_token(proto)).unwrap_or(own_proto);
+    let host = Some(host).filter(|host| Authority::parse(host).is_ok()).unwrap_or(own_host);
+    // Without earlier elements, the one of smolgate is all that a target learns of the client.
+    let node = if value(Name::Forwarded).is_some() { (peer, &near) } else { (client.address, &far) };
+    write_element(node, (proto, host), out);
+}
+
+/// Writes all fields, up to the earlier elements of `Forwarded`. `near` is the address of the peer, `far` that of the
+/// client. `chain` writes the earlier values of a field.
+#[inline]
+fn write_fields(
+    near: &AddressText,
+    far: &AddressText,
+    (proto, host): (&[u8], &[u8]),
+    out: &mut Buffer,
+    chain: impl Fn(Name, &mut Buffer),
+) {
+    out.extend(b"X-Forwarded-For: ");
+    chain(Name::XForwardedFor, out);
+    out.extend(near.as_bytes());
     out.extend(b"\r\nX-Forwarded-Proto: ");
-    out.extend(trusted_value(Name::XForwardedProto).unwrap_or(proto.as_bytes()));
-    let forwarded_host = trusted_value(Name::XForwardedHost).unwrap_or(host);
-    if !forwarded_host.is_empty() {
+    out.extend(proto);
+    if !host.is_empty() {
         out.extend(b"\r\nX-Forwarded-Host: ");
-        out.extend(forwarded_host);
+        out.extend(host);
     }
     out.extend(b"\r\nX-Real-IP: ");
-    match trusted_value(Name::XRealIp) {
-        Some(value) => out.extend(value),
-        None => out.extend(address.as_bytes()),
-    }
+    out.extend(far.as_bytes());
     out.extend(b"\r\nForwarded: ");
-    if trusted {
-        write_chain(head.fields, Name::Forwarded, out);
-    }
+    chain(Name::Forwarded, out);
+}
+
+/// Writes an element of `Forwarded`, and the end of the line.
+#[inline]
+fn write_element((address, text): (IpAddr, &AddressText), (proto, host): (&[u8], &[u8]), out: &mut Buffer) {
     out.extend(b"for=");
-    match peer {
-        IpAddr::V4(_) => out.extend(address.as_bytes()),
+    match address {
+        IpAddr::V4(_) => out.extend(text.as_bytes()),
         IpAddr::V6(_) => {
             out.extend(b"\"[");
-            out.extend(address.as_bytes());
+            out.extend(text.as_bytes());
             out.extend(b"]\"");
         }
     }
@@ -72,7 +128,24 @@ pub(super) fn write_forwarded(head: &RequestHead<'_>, forwarded: &Forwarded, out
         out.extend(b"\"");
     }
     out.extend(b";proto=");
-    out.extend(proto.as_bytes());
+    out.extend(proto);
+    out.extend(b"\r\n");
+}
+
+/// Writes `X-Forwarded-Prefix`, the part of the path that is stripped, behind the part that a trusted proxy has
+/// stripped before. It is the prefix of the rule, and not the spelling of the client.
+#[cold]
+pub(super) fn write_prefix(
+    prefix: &str,
+    head: &RequestHead<'_>,
+    forwarded: &Forwarded<'_>,
+    out: &mut Buffer,
+) {
+    let before =
+        head.fields.get(Name::XForwardedPrefix).filter(|_| forwarded.is_trusted()).unwrap_or_default();
+    out.extend(b"X-Forwarded-Prefix: ");
+    out.extend(before.strip_suffix(b"/").unwrap_or(before));
+    out.extend(prefix.as_bytes());
     out.extend(b"\r\n");
 }
 

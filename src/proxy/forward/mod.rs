@@ -9,10 +9,13 @@ mod response_head;
 
 mod request_head;
 
+mod collect;
+
 mod forwarded;
 pub(super) mod hops;
 
 pub(super) use attempts::Attempts;
 pub(super) use forward::run;
 pub use forwarded::Forwarded;
+pub(super) use forwarded::client_of;
 pub use request_head::write_request_head;

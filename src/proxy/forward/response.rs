@@ -108,10 +108,12 @@ impl ResponseReader<'_> {
         let Some(head) = parse_response(self.input.unread(), scan, &HEAD_LIMITS, &mut table)? else {
             return Ok(None);
         };
-        if head.status == 101 && !(request.upgrade && head.upgrade) {
+        if head.status == 101 && !head.switches_to().is_some_and(|protocol| request.asks_for(protocol)) {
             return Err(Failure::new(Reason::UpgradeFailed));
         }
-        let framing = head.framing(request.method);
+        let Some(framing) = head.framing(request.method) else {
+            return Err(Failure::new(Reason::ResponseMalformed));
+        };
         let endless = matches!(framing, Framing::Chunked | Framing::UntilClose);
         let chunked = endless && request.version == Version::Http11;
         let mut response = Response {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::hops;
-use super::request_head::write_length;
+use super::request_head::{write_length, write_upgrade};
 use crate::generation::ListenerSnapshot;
 use crate::http::{Field, Framing, Name, ResponseHead};
 use crate::proxy::client::{ConnectionHandle, KeepAlive, Request};
@@ -88,7 +88,8 @@ pub(super) fn write_head(
     head.fields.for_each_run(head.line_of_ours, keep, |lines| out.extend(lines));
     out.extend(hops::via(head.version));
     if flags.upgraded {
-        out.extend(b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        write_upgrade(head.switches_to().into_iter(), out);
+        out.extend(b"\r\n");
     } else if flags.interim {
         out.extend(b"\r\n");
     } else {

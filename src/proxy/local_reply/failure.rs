@@ -15,7 +15,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// Counts and logs a failure, and answers it if the client can still be answered. Returns whether its connection
 /// stays open.
 pub(in crate::proxy) async fn send_failure(exchange: &mut Exchange<'_>, failure: Failure) -> KeepAlive {
-    exchange.record.fail(&failure);
+    exchange.fail(&failure);
     if exchange.record.status.get().is_some()
         || matches!(failure.reason, Reason::ClientGone | Reason::ClientStalled)
     {

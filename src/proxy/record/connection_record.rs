@@ -3,12 +3,16 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Instant, SystemTime};
 
+use tracing::Level;
+
 use super::failure::Failure;
+use super::logged_request::shown;
 use super::meter::Meter;
 use super::request_summary::RequestSummary;
 use crate::generation::{ListenerSnapshot, TunnelContext};
 use crate::http::Method;
 use crate::log::AccessRecord;
+use crate::log::repeats::{self, Admitted, Subject};
 use crate::reason::Reason;
 use crate::tls::Stream;
 
@@ -16,8 +20,11 @@ use crate::tls::Stream;
 pub(in crate::proxy) fn log_forced_close(snapshot: &ListenerSnapshot, peer: IpAddr) {
     let reason = Reason::ShuttingDown;
     snapshot.state.counters.local_reply(reason);
-    let listener = &*snapshot.listener().name;
-    tracing::warn!(reason = reason.code(), client = %peer, listener, "connection ended: it outlived shutdown_timeout");
+    let (message, listener) = ("connection closed after shutdown_timeout", &snapshot.listener().name);
+    let subject = Subject { level: Level::WARN, message, reason, listener: listener.clone(), upstream: None };
+    if let Some(Admitted(repeated)) = repeats::admit(subject) {
+        tracing::warn!(reason = reason.code(), client = %peer, %listener, repeated, "{message}");
+    }
 }
 
 /// Counts and logs a connection that a rule dropped by its server name.
@@ -50,6 +57,7 @@ pub(in crate::proxy) struct TunnelStart {
 
 /// An exchange that became a tunnel.
 pub(in crate::proxy) struct UpgradedRequest {
+    pub(super) client: IpAddr,
     pub(super) summary: Option<Box<RequestSummary>>,
     pub(super) status: u16,
     pub(super) began: Instant,
@@ -79,14 +87,14 @@ pub(in crate::proxy) struct ConnectionRecord<'a> {
 impl<'a> ConnectionRecord<'a> {
     pub(in crate::proxy) fn new(
         context: &'a TunnelContext,
-        client: IpAddr,
+        peer: IpAddr,
         stream: &Stream,
         start: TunnelStart,
     ) -> Self {
         let now = context.worker().now();
-        let (began, received, sent) = match &start.exchange {
-            Some(exchange) => (exchange.began, exchange.received, exchange.sent),
-            None => (now, 0, 0),
+        let (client, began, received, sent) = match &start.exchange {
+            Some(exchange) => (exchange.client, exchange.began, exchange.received, exchange.sent),
+            None => (peer, now, 0, 0),
         };
         Self {
             context,
@@ -122,11 +130,27 @@ impl<'a> ConnectionRecord<'a> {
     pub(in crate::proxy) fn fail(&mut self, Failure { reason, detail }: &Failure) {
         self.reason = Some(*reason);
         self.context.state.counters.local_reply(*reason);
-        let (code, client, upstream) = (reason.code(), self.client, self.context.upstream_name());
+        let (code, detail, client) = (reason.code(), detail.shown(), self.client);
+        let (listener, rule, upstream) =
+            (&*self.context.listener, self.context.rule_name(), self.context.upstream_name());
+        let host = shown(&self.start.name);
+        let host = host.as_deref();
         if reason.is_client_error() {
-            tracing::debug!(reason = code, %detail, %client, upstream, "connection not passed on");
-        } else {
-            tracing::warn!(reason = code, %detail, %client, upstream, "connection not passed on");
+            tracing::debug!(reason = code, detail, host, %client, listener, rule, upstream, "connection not passed on");
+        } else if let Some(Admitted(repeated)) = repeats::admit(self.subject(*reason)) {
+            tracing::warn!(reason = code, detail, host, %client, listener, rule, upstream, repeated, "connection not passed on");
+        }
+    }
+
+    /// The subject of a failure in the log.
+    fn subject(&self, reason: Reason) -> Subject {
+        let TunnelContext { listener, upstream, .. } = self.context;
+        Subject {
+            level: Level::WARN,
+            message: "connection not passed on",
+            reason,
+            listener: listener.clone(),
+            upstream: upstream.as_ref().map(|upstream| upstream.name.clone()),
         }
     }
 }

@@ -2,17 +2,21 @@
 
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use tracing::Level;
 use tracing::field::display;
 
 use super::connection_record::{TunnelStart, UpgradedRequest, count};
 use super::failure::Failure;
+use super::logged_request::LoggedRequest;
 use super::meter::Meter;
 use super::request_summary::RequestSummary;
 use crate::generation::ListenerSnapshot;
 use crate::http::Method;
 use crate::log::AccessRecord;
+use crate::log::repeats::{self, Admitted, Subject};
 use crate::reason::Reason;
 use crate::tls::Stream;
 
@@ -35,7 +39,8 @@ pub(in crate::proxy) struct ExchangeRecord<'a> {
     pub(in crate::proxy) snapshot: &'a ListenerSnapshot,
     began: Instant,
     stage: Stage,
-    client: IpAddr,
+    /// The address of the client: that of the connection, or the one that a trusted proxy tells.
+    pub(in crate::proxy) client: IpAddr,
     /// TLS version and cipher suite, if there is an access log.
     tls: Option<(&'static str, &'static str)>,
     method: Method,
@@ -103,18 +108,34 @@ impl<'a> ExchangeRecord<'a> {
             self.snapshot.generation.access.is_some().then(|| Box::new(RequestSummary::of_part(head)));
     }
 
-    /// Records a failure: counts its reason, and logs it, at WARN unless the client is the cause.
-    pub(in crate::proxy) fn fail(&mut self, failure: &Failure) {
+    /// Records a failure: counts its reason, and logs it, at WARN unless the client is the cause. `head` begins with
+    /// the head of the request, as far as it is known.
+    pub(in crate::proxy) fn fail(&mut self, failure: &Failure, head: &[u8]) {
         self.begin();
         let Failure { reason, detail } = failure;
         self.reason = Some(*reason);
         self.snapshot.state.counters.local_reply(*reason);
-        let (code, peer, target) = (reason.code(), self.client, self.target.map(display));
-        let (rule, upstream) = (self.rule_name(), self.upstream_name());
+        let (code, detail, peer, target) =
+            (reason.code(), detail.shown(), self.client, self.target.map(display));
+        let (listener, rule, upstream) =
+            (&*self.snapshot.listener().name, self.rule_name(), self.upstream().map(|name| &**name));
+        let LoggedRequest { method, host, path } = LoggedRequest::of(head);
+        let (method, host, path) = (method.as_deref(), host.as_deref(), path.as_deref());
         if reason.is_client_error() {
-            tracing::debug!(reason = code, %detail, client = %peer, rule, upstream, target, "exchange refused");
-        } else {
-            tracing::warn!(reason = code, %detail, client = %peer, rule, upstream, target, "exchange failed");
+            tracing::debug!(reason = code, detail, method, host, path, client = %peer, listener, rule, upstream, target, "exchange refused");
+        } else if let Some(Admitted(repeated)) = repeats::admit(self.subject(*reason)) {
+            tracing::warn!(reason = code, detail, method, host, path, client = %peer, listener, rule, upstream, target, repeated, "exchange failed");
+        }
+    }
+
+    /// The subject of a failure in the log.
+    fn subject(&self, reason: Reason) -> Subject {
+        Subject {
+            level: Level::WARN,
+            message: "exchange failed",
+            reason,
+            listener: self.snapshot.listener().name.clone(),
+            upstream: self.upstream().cloned(),
         }
     }
 
@@ -140,7 +161,7 @@ impl<'a> ExchangeRecord<'a> {
                 bytes_in: self.received.bytes(),
                 bytes_out: self.sent.bytes(),
                 duration: duration.max(Duration::from_micros(1)),
-                upstream: self.upstream_name(),
+                upstream: self.upstream().map(|name| &**name),
                 target_address: self.target,
                 tls: self.tls,
                 reason: self.reason,
@@ -156,7 +177,14 @@ impl<'a> ExchangeRecord<'a> {
         let TunnelStart { name, .. } = self.withdraw();
         TunnelStart {
             name,
-            exchange: Some(UpgradedRequest { summary: self.summary.take(), status, began, received, sent }),
+            exchange: Some(UpgradedRequest {
+                client: self.client,
+                summary: self.summary.take(),
+                status,
+                began,
+                received,
+                sent,
+            }),
         }
     }
 
@@ -171,7 +199,8 @@ impl<'a> ExchangeRecord<'a> {
         Some(&self.snapshot.rule(self.rule?)?.name)
     }
 
-    fn upstream_name(&self) -> Option<&'a str> {
+    /// Name of the upstream of the rule.
+    fn upstream(&self) -> Option<&'a Arc<str>> {
         let upstream = self.snapshot.rule(self.rule?)?.action.upstream()?;
         Some(self.snapshot.upstream_name(upstream))
     }

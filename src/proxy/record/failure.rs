@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use tracing::field::{DisplayValue, display};
+
 use crate::http::Refusal;
 use crate::http1::BodyError;
 use crate::reason::Reason;
@@ -167,6 +169,13 @@ impl From<Refusal> for Failure {
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         Self { reason: error.reason, detail: Detail::Connect(error) }
+    }
+}
+
+impl Detail {
+    /// The detail as a field of a line in the log.
+    pub(super) fn shown(&self) -> Option<DisplayValue<&Self>> {
+        (!matches!(self, Self::None)).then(|| display(self))
     }
 }
 

@@ -5,6 +5,7 @@ mod exchange_record;
 mod connection_record;
 
 mod failure;
+mod logged_request;
 mod meter;
 mod request_summary;
 

@@ -3,7 +3,10 @@
 use std::io;
 use std::time::Duration;
 
+use tracing::Level;
+
 use crate::generation::ListenerSnapshot;
+use crate::log::repeats::{self, Admitted, Subject};
 use crate::proxy::client::{Client, IdleEnd, Unfinished, peer_address, wait_for_request};
 use crate::proxy_protocol::{HEADER_BYTES_MAX, HeaderError, parse};
 use crate::reason::Reason;
@@ -64,6 +67,9 @@ async fn take_header(client: &mut Client) -> io::Result<Result<(), HeaderError>>
 fn refuse(snapshot: &ListenerSnapshot, client: &Client, why: &str) {
     let reason = Reason::ProxyHeader;
     snapshot.state.counters.local_reply(reason);
-    let (peer, listener) = (client.peer, &*snapshot.listener().name);
-    tracing::warn!(reason = reason.code(), %peer, listener, "connection refused: {why}");
+    let (message, listener) = ("connection refused", &snapshot.listener().name);
+    let subject = Subject { level: Level::WARN, message, reason, listener: listener.clone(), upstream: None };
+    if let Some(Admitted(repeated)) = repeats::admit(subject) {
+        tracing::warn!(reason = reason.code(), detail = why, client = %client.peer, %listener, repeated, "{message}");
+    }
 }

@@ -1,6 +1,7 @@
 //! An upload that goes on while the response is awaited and transferred.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::Pin;
 use std::task::Poll;
 
@@ -11,8 +12,10 @@ use crate::tls::Stream;
 /// An upload that goes on while another future is awaited.
 pub(in crate::proxy) struct ConcurrentUpload<'a, F> {
     future: Option<F>,
-    /// The client that sends. When its connection is reset, nothing is awaited any more.
+    /// The client that sends. When it is gone, nothing is awaited any more.
     client: &'a Stream,
+    /// A client that has ended its side is gone.
+    at_end: bool,
     /// Writing to the target failed. The target may have answered before that.
     failed: bool,
     /// Records when the upload has ended.
@@ -22,18 +25,32 @@ pub(in crate::proxy) struct ConcurrentUpload<'a, F> {
 impl<'a, F: Future<Output = Result<(), TransferError>>> ConcurrentUpload<'a, Pin<&mut F>> {
     /// Without a `future` the upload has ended already: `failed` says how.
     pub(in crate::proxy) fn new(
-        client: &'a Stream,
+        (client, at_end): (&'a Stream, bool),
         future: Option<Pin<&'a mut F>>,
         failed: bool,
         meter: &'a Meter<'a>,
     ) -> ConcurrentUpload<'a, Pin<&'a mut F>> {
         meter.set_ended(future.is_none().then(|| client.worker().now()));
-        ConcurrentUpload { future, client, failed, meter }
+        ConcurrentUpload { future, client, at_end, failed, meter }
     }
 
     /// Whether all of the request was sent.
     pub(in crate::proxy) fn is_complete(&self) -> bool {
         self.future.is_none() && !self.failed
+    }
+
+    /// Runs the upload alone, to its end.
+    ///
+    /// # Errors
+    /// When the request cannot be sent.
+    pub(in crate::proxy) async fn complete(&mut self) -> Result<(), Failure> {
+        let sent = match &mut self.future {
+            Some(upload) => upload.as_mut().await,
+            None if self.failed => Err(TransferError::Write(io::ErrorKind::ConnectionReset.into())),
+            None => Ok(()),
+        };
+        self.future = None;
+        sent.map_err(Failure::of_upload)
     }
 
     /// Marks the messages that ended on both connections, once the response of `target` has ended. Returns whether
@@ -58,7 +75,7 @@ impl<'a, F: Future<Output = Result<(), TransferError>>> ConcurrentUpload<'a, Pin
     ///
     /// # Errors
     /// Errors of `main`. Errors of the upload that come from the client: it is gone, or its request must not go on.
-    /// `ClientGone` if the client resets its connection.
+    /// `ClientGone` if the client is gone.
     pub(in crate::proxy) async fn run<T>(
         &mut self,
         mut main: Pin<&mut impl Future<Output = Result<T, Failure>>>,
@@ -75,8 +92,10 @@ impl<'a, F: Future<Output = Result<(), TransferError>>> ConcurrentUpload<'a, Pin
                     Err(broken) => return Poll::Ready(Err(Failure::of_upload(broken))),
                 }
             }
+            // As long as the client sends, the upload notices its end.
+            let at_end = self.at_end && self.future.is_none();
             match main.as_mut().poll(cx) {
-                Poll::Pending if self.client.poll_closed(cx).is_ready() => {
+                Poll::Pending if self.client.poll_gone(cx, at_end).is_ready() => {
                     Poll::Ready(Err(Failure::new(Reason::ClientGone)))
                 }
                 result => result,

@@ -67,7 +67,7 @@ async fn open_target(
     snapshot: &ListenerSnapshot,
     to: &Pass,
 ) -> Result<Box<TargetConnection>, Failure> {
-    client.unless_gone(connect_and_announce(client, snapshot, to)).await
+    client.unless_gone(false, connect_and_announce(client, snapshot, to)).await
 }
 
 async fn connect_and_announce(

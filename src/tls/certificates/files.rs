@@ -235,6 +235,7 @@ fn why(error: &io::Error) -> String {
 fn hint_of(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::PermissionDenied => "let this user read the files and search their folders",
+        ErrorKind::NotFound => "make it, or name another path; with labels, SMOLGATE_ACME_DIR names it",
         _ => "",
     }
 }

@@ -12,7 +12,7 @@ use rustls::pki_types::ServerName;
 use super::connection::TargetConnection;
 use crate::config::plan::{Target, TargetHost};
 use crate::reason::Reason;
-use crate::tls::{Connector, Input, Stream};
+use crate::tls::{self, Connector, Input, Stream};
 use crate::upstream::attempts::{Attempts, Order};
 use crate::upstream::name_cache::ResolvedName;
 use crate::upstream::own::{self, LeadsBack};
@@ -54,10 +54,11 @@ pub struct ConnectError {
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.address {
-            Some(address) => write!(f, "{address}: {}", self.error),
-            None => self.error.fmt(f),
+        if let Some(address) = self.address {
+            write!(f, "{address}: ")?;
         }
+        self.error.fmt(f)?;
+        tls::advice(&self.error).map_or(Ok(()), |advice| write!(f, "; {advice}"))
     }
 }
 

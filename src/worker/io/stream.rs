@@ -159,6 +159,16 @@ impl TcpStream {
         self.source.closed.poll_ready(cx)
     }
 
+    /// Ready once the peer has ended its side, whether its last bytes were read or not. The peer may still receive.
+    pub fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.source.may_have_ended.get() && platform::has_ended(&self.socket) {
+            return Poll::Ready(());
+        }
+        // The kernel reports an end as something to read.
+        self.source.read.wake_at_event(cx);
+        Poll::Pending
+    }
+
     /// Ready once the peer has reset the connection. Two ends are no reset: bytes that the peer sent before
     /// its end may still be unread.
     pub fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<()> {

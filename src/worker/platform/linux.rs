@@ -119,6 +119,12 @@ pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAdd
     Ok((TcpStream::from(socket), peer))
 }
 
+/// Whether the peer has ended its side. Bytes before the end may be unread.
+pub(crate) fn has_ended(socket: &TcpStream) -> bool {
+    let mut ended = [PollFd::new(socket, PollFlags::RDHUP)];
+    poll(&mut ended, Some(&Timespec::default())) != Ok(0)
+}
+
 /// Whether another connection is in the queue. An `accept` that finds none creates a socket and a file and
 /// discards them, which costs three times as much as this check.
 pub(crate) fn has_backlog(listener: &TcpListener) -> bool {

@@ -35,6 +35,12 @@ pub(crate) fn has_backlog(_listener: &TcpListener) -> bool {
     true
 }
 
+/// Whether the peer has ended its side and all of its bytes were read. Without a count of unread bytes, an end behind
+/// them is not noticed.
+pub(crate) fn has_ended(socket: &TcpStream) -> bool {
+    matches!(socket.peek(&mut [0]), Ok(0))
+}
+
 /// Reads from a socket.
 pub(crate) fn read(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<usize> {
     Ok(rustix::io::read(socket, bytes)?)

@@ -47,9 +47,9 @@ pub(crate) fn read(
         }
     }
     rejected.extend(conflicts::reject(&mut all, reader.report));
-    if let Some(value) = access_log(reader.inputs) {
-        source.access_log = Some(Spanned { value, span });
-    }
+    let from_environment = access_log(reader.inputs).map(|value| Spanned { value, span });
+    let written = from_environment.or_else(|| source.access_log.take());
+    source.access_log = Some(written.unwrap_or(Spanned { value: Some(ACCESS_LOG), span }));
     let http_port = port(&mut reader, "HTTP_PORT");
     source.files.append(&mut reader.files);
     source.rejected_services = rejected.len();
@@ -120,6 +120,9 @@ fn https(reader: &mut Reader<'_>) -> Https {
 
 /// The default folder of certificates, relative to where the gate was started.
 const CERTIFICATES: &str = "./certs";
+
+/// The access log by default: lines for `docker compose logs`.
+const ACCESS_LOG: AccessLog = AccessLog { to: AccessLogTo::Stdout, format: AccessLogFormat::Human };
 
 /// The access log of the environment: `stdout`, `off` or a path.
 fn access_log(inputs: &dyn Inputs) -> Option<Option<AccessLog>> {

@@ -33,7 +33,7 @@ pub(in crate::config::dialects::compose) enum With {
 
 /// Every label: its name, its meaning, and the routes that it goes with. A new key of rules becomes a label by a
 /// row. The first name of a key is the one that messages list.
-pub(super) const KEYS: [(&str, Key, With); 27] = [
+pub(super) const KEYS: [(&str, Key, With); 28] = [
     ("host", Key::Host, With::Any),
     ("port", Key::Port, With::Any),
     ("port.http", Key::PortHttp, With::Connections),
@@ -53,6 +53,7 @@ pub(super) const KEYS: [(&str, Key, With); 27] = [
     ("in_the_clear", Key::Rule("in_the_clear"), With::Requests),
     ("access_log", Key::Rule("access_log"), With::Any),
     ("max_body", Key::Rule("max_body"), With::Requests),
+    ("buffer_request", Key::Rule("buffer_request"), With::Requests),
     ("body_timeout", Key::Rule("body_timeout"), With::Requests),
     ("response_timeout", Key::Rule("response_timeout"), With::Requests),
     ("tunnel_timeout", Key::Rule("tunnel_timeout"), With::Any),

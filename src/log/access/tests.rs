@@ -1,9 +1,18 @@
 //! Tests of access log lines, byte for byte, and of their destinations.
 
-use super::*;
-use crate::config::plan::{AccessLogFormat, AccessLogTo};
 use std::fs;
-use std::time::UNIX_EPOCH;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::combined::write_line as combined;
+use super::json::write_line as json;
+use super::record::VALUE_BYTES_MAX;
+use super::*;
+use crate::config::plan::{self, AccessLogFormat, AccessLogTo};
+use crate::metrics::Counters;
+use crate::reason::Reason;
 
 fn record() -> AccessRecord<'static> {
     AccessRecord {
@@ -91,6 +100,49 @@ fn combined_line() {
     assert!(line(combined, &hostile).contains(r#" "x\x22 \x5C\x0A\x1B\xE9" "#));
 }
 
+fn plain(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::Result<()> {
+    human::write_line(record, false, line)
+}
+
+#[test]
+fn human_line() {
+    assert_eq!(
+        line(plain, &record()),
+        "12:34:56  200  GET        4.3kB    1.2ms  192.0.2.7        admin.localhost:8021/users/7?q=a%20b  -> users\n"
+    );
+    let request = AccessRequest { method: b"OPTIONS", target: b"*", status: 503, ..request() };
+    let failed = AccessRecord {
+        reason: Some(Reason::NoTarget),
+        request: Some(request),
+        bytes_out: 126,
+        duration: Duration::from_secs(10),
+        ..record()
+    };
+    assert_eq!(
+        line(plain, &failed),
+        "12:34:56  503  OPTIONS     126B      10s  192.0.2.7        admin.localhost:8021 *  -> users  no_target\n"
+    );
+    let hostile = AccessRecord { host: b"x\n\x1b[2J", upstream: None, ..failed };
+    assert!(line(plain, &hostile).ends_with("  x\\x0A\\x1B[2J *  no_target\n"));
+}
+
+#[test]
+fn a_human_line_has_colours_where_they_are_wanted() {
+    for (status, colour) in [(200, "32"), (308, "36"), (404, "33"), (502, "31")] {
+        let request = AccessRequest { status, ..request() };
+        let record = AccessRecord { request: Some(request), reason: Some(Reason::NoRule), ..record() };
+        let mut coloured = Vec::new();
+        human::write_line(&record, true, &mut coloured).unwrap();
+        let coloured = String::from_utf8(coloured).unwrap();
+        assert!(coloured.contains(&format!("  \x1b[{colour}m{status}\x1b[0m  GET")), "{coloured:?}");
+        assert!(coloured.ends_with(&format!("\x1b[{colour}mno_rule\x1b[0m\n")), "{coloured:?}");
+        let without = ["32", "36", "33", "31", "0"]
+            .iter()
+            .fold(coloured, |text, colour| text.replace(&format!("\x1b[{colour}m"), ""));
+        assert_eq!(without, line(plain, &record));
+    }
+}
+
 #[test]
 fn lines_of_connections() {
     let record = AccessRecord { request: None, host: b"mail.example.com", ..record() };
@@ -107,6 +159,10 @@ fn lines_of_connections() {
         line(combined, &record),
         "192.0.2.7 - - [29/Feb/2024:12:34:56 +0000] \"- mail.example.com -\" 200 4321 \"-\" \"-\"\n"
     );
+    assert_eq!(
+        line(plain, &record),
+        "12:34:56    -  -          4.3kB    1.2ms  192.0.2.7        mail.example.com  -> users\n"
+    );
     let dropped = AccessRecord { host: b"", reason: Some(Reason::Dropped), ..record };
     assert!(line(combined, &dropped).contains(r#" "- - -" 444 "#));
     assert!(line(json, &dropped).contains(r#""reason":"dropped""#));
@@ -117,7 +173,7 @@ fn long_values_are_cut() {
     let long = vec![b'a'; 100_000];
     let request = AccessRequest { target: &long, user_agent: &long, referer: &long, ..request() };
     let record = AccessRecord { request: Some(request), host: &long, ..record() };
-    for format in [json, combined] {
+    for format in [json, combined, plain] {
         let length = line(format, &record).len();
         assert!((2 * VALUE_BYTES_MAX..5 * VALUE_BYTES_MAX).contains(&length), "{length}");
     }

@@ -1,0 +1,157 @@
+//! The log of the real program: what a line about a failure says, and how repeated lines are folded.
+
+mod support;
+
+use std::fs;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use support::client::Client;
+use support::program::Program;
+use support::until;
+use support::upstream::{Refusing, Upstream};
+use tempfile::TempDir;
+
+const CONFIG: &str = r#"
+log_format: {format}
+workers: 2
+internal_api: { bind: "127.0.0.1:0" }
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    rules:
+      - { name: closes, host: closes.test, target: "http://{closes}" }
+      - { name: passed, host: passed.test, pass: "{refuses}" }
+      - { name: two words, target: "http://{refuses}" }
+"#;
+
+struct Scene {
+    program: Program,
+    refuses: Refusing,
+    _closes: Upstream,
+    _dir: TempDir,
+}
+
+impl Scene {
+    fn new(format: &str, environment: &[(&str, &str)]) -> Scene {
+        let (refuses, dir) = (Refusing::new(), tempfile::tempdir().unwrap());
+        // It reads the whole request, and closes instead of answering.
+        let closes = Upstream::scripted(|connection| {
+            connection.read_request();
+        });
+        let file = dir.path().join("smolgate.yml");
+        let config = CONFIG.replace("{format}", format).replace("{closes}", &closes.address().to_string());
+        fs::write(&file, config.replace("{refuses}", &refuses.to_string())).unwrap();
+        let program = Program::start(|command| {
+            command.arg("-c").arg(&file).envs(environment.iter().copied());
+        });
+        Scene { program, refuses, _closes: closes, _dir: dir }
+    }
+
+    fn fail(&self, request: &str) {
+        let response = Client::connect(self.program.address("http")).exchange(request);
+        assert_eq!(response.status(), 502, "{response:?}");
+    }
+
+    /// The only line with this text.
+    #[track_caller]
+    fn line(&self, text: &str) -> String {
+        until(text, || self.program.said(text) > 0);
+        let log = self.program.log();
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(text)).collect();
+        assert_eq!(lines.len(), 1, "{log}");
+        lines[0].to_owned()
+    }
+}
+
+fn get(host: &str, target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+}
+
+#[test]
+fn a_line_names_the_request_its_rule_and_its_upstream() {
+    let scene = Scene::new("human", &[]);
+    scene.fail(&get("a.test", "/x?token=secret"));
+    let line = scene.line("exchange failed");
+    for part in [
+        " WARN exchange failed reason=connect_refused detail=\"",
+        "method=GET host=a.test path=/x client=127.0.0.1 listener=http rule=\"two words\"",
+        &format!(" upstream=http://{}", scene.refuses),
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(!line.contains("secret") && !line.contains("repeated"), "{line}");
+}
+
+/// The body was on its way, so its head is no longer in the input.
+#[test]
+fn a_line_names_a_request_with_a_body() {
+    for framing in
+        ["Content-Length: 4\r\n\r\nbody", "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"]
+    {
+        let scene = Scene::new("human", &[]);
+        scene.fail(&format!("POST /pay?card=secret HTTP/1.1\r\nHost: closes.test\r\nX: y\r\n{framing}"));
+        let line = scene.line("exchange failed");
+        assert!(line.contains("reason=upstream_closed"), "{line}");
+        assert!(line.contains(" method=POST host=closes.test path=/pay client="), "{line}");
+        assert!(line.contains(" rule=closes upstream=") && !line.contains("secret"), "{line}");
+    }
+}
+
+#[test]
+fn values_of_a_client_cannot_look_like_fields_or_lines() {
+    let scene = Scene::new("human", &[]);
+    let long = "y".repeat(1_000);
+    scene.fail(&get("a.test", &format!("/x=1\"rule=none\"{long}")));
+    let line = scene.line("exchange failed");
+    assert!(line.contains(" path=\"/x=1\\\"rule=none\\\"yyy"), "{line}");
+    assert!(line.len() < 700, "{line}");
+}
+
+#[test]
+fn json_stays_json() {
+    let scene = Scene::new("json", &[]);
+    scene.fail(&get("a.test", "/x?token=secret"));
+    let line = scene.line("exchange failed");
+    let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let told = ["message", "reason", "method", "host", "path", "listener", "rule"].map(|name| &line[name]);
+    assert_eq!(told, ["exchange failed", "connect_refused", "GET", "a.test", "/x", "http", "two words"]);
+}
+
+/// The number of lines with this text, and the sum of their fields `repeated`, which count lines that were left out.
+/// A line that ends with `repeatedly` is none of them.
+fn told(log: &str, text: &str) -> (usize, usize) {
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains(text)).collect();
+    let repeated = |line: &&str| line.split_once(" repeated=")?.1.split(' ').next()?.parse::<usize>().ok();
+    let left_out: usize = lines.iter().filter_map(repeated).sum();
+    (lines.iter().filter(|line| !line.contains("repeatedly")).count(), left_out)
+}
+
+#[test]
+fn repeated_lines_are_folded_and_counted_in_silence() {
+    const FAILURES: usize = 200;
+    let scene = Scene::new("human", &[]);
+    for _ in 0..FAILURES {
+        scene.fail(&get("a.test", "/"));
+    }
+    let told = || told(&scene.program.log(), "exchange failed");
+    until("all are told", || told().0 + told().1 == FAILURES);
+    assert!(told().1 > 0, "{}", scene.program.log());
+    // Another reason and another upstream have lines of their own.
+    scene.fail("POST /pay HTTP/1.1\r\nHost: closes.test\r\nContent-Length: 4\r\n\r\nbody");
+    scene.line("upstream_closed");
+}
+
+#[test]
+fn a_stop_tells_what_was_left_out() {
+    const FAILURES: usize = 100;
+    let scene = Scene::new("human", &[]);
+    for _ in 0..FAILURES {
+        scene.fail(&get("passed.test", "/"));
+    }
+    scene.program.signal(Signal::TERM);
+    until("all are told", || {
+        let told = told(&scene.program.log(), "exchange failed");
+        told.0 + told.1 == FAILURES
+    });
+}
