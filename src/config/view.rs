@@ -175,7 +175,7 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
     match action {
         Action::Proxy(proxy) => write_proxy(out, proxy, plan),
         Action::Redirect(Redirect { to, status }) => {
-            out.line(4, "redirect", format_args!("{{ to: {}, status: {status} }}", quote(to)));
+            out.line(4, "redirect", format_args!("{{ to: {}, status: {status} }}", quote(&to.to_string())));
         }
         Action::Pass(Pass { upstream, send_proxy_protocol, idle_timeout }) => {
             let upstream = quote(&plan.upstreams[upstream.0].name);

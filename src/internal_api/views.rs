@@ -62,7 +62,7 @@ struct Route<'a> {
 #[serde(tag = "action", rename_all = "lowercase")]
 enum ActionView<'a> {
     Proxy { upstream: &'a str, targets: Vec<String>, pass_host: bool, strip_path_prefix: bool },
-    Redirect { to: &'a str, status: u16 },
+    Redirect { to: String, status: u16 },
     Respond { status: u16 },
     Pass(PassView<'a>),
     Drop,
@@ -212,7 +212,9 @@ fn action_view<'a>(plan: &'a Plan, action: &'a Action) -> ActionView<'a> {
             let (pass_host, strip_path_prefix) = (*pass_host, *strip_path_prefix);
             ActionView::Proxy { upstream, targets, pass_host, strip_path_prefix }
         }
-        Action::Redirect(Redirect { to, status }) => ActionView::Redirect { to, status: *status },
+        Action::Redirect(Redirect { to, status }) => {
+            ActionView::Redirect { to: to.to_string(), status: *status }
+        }
         Action::Respond(Respond { status, headers: _, body: _ }) => ActionView::Respond { status: *status },
         Action::Drop => ActionView::Drop,
         Action::Pass(pass) => ActionView::Pass(pass_view(plan, pass)),

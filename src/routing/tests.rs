@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Guards, RequestView, RuleTable, explain};
-use crate::config::plan::{Action, Conditions, NamedCondition, Networks, Origin, Redirect, Rule};
+use crate::config::plan::{Action, Conditions, Location, NamedCondition, Networks, Origin, Redirect, Rule};
 use crate::config::values::{glob, pattern};
 use crate::http::{FieldTable, HeadLimits, match_path};
 use crate::http1::{HeadScan, parse_request};
@@ -20,7 +20,10 @@ pub(crate) fn rule(hosts: &[&str], path_prefix: &str, methods: &[&str]) -> Rule 
         conditions: None,
         in_the_clear: false,
         access_log: true,
-        action: Action::Redirect(Redirect { to: "https://example.com".into(), status: 301 }),
+        action: Action::Redirect(Redirect {
+            to: Location::new("https://example.com").expect("a target"),
+            status: 301,
+        }),
     }
 }
 

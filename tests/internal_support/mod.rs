@@ -122,7 +122,7 @@ pub(crate) fn plan() -> Plan {
     };
     let hosts =
         vec![HostPattern::Exact(Arc::from("a.example")), HostPattern::Wildcard(Arc::from("b.example"))];
-    let redirect = Redirect { to: Arc::from("https://x.example"), status: 308 };
+    let redirect = Redirect { to: Location::new("https://x.example").expect("a target"), status: 308 };
     let http = HttpListener {
         rules: vec![
             rule(5, hosts, "/users", Action::Proxy(proxy)),

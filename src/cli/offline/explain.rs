@@ -8,9 +8,11 @@ use crate::cli::arguments::Question;
 use crate::cli::configuration;
 use crate::cli::output;
 use crate::config::plan::{
-    Action, HttpListener, Listener, Matcher, Pass, Plan, Protocol, Proxy, Redirect, RedirectToHttps, Rule,
+    Action, HttpListener, Listener, LocationParts, Matcher, Pass, Plan, Protocol, Proxy, Redirect,
+    RedirectToHttps, Rule,
 };
 use crate::http::Refusal;
+use crate::http::behind_prefix;
 use crate::reason::Reason;
 use crate::routing::{self, Explanation, RequestView};
 
@@ -287,7 +289,7 @@ fn outcome(case: &Case<'_, '_>, rule: &Rule) -> String {
     } = rule;
     match action {
         Action::Proxy(proxy) => proxied(plan, rule, proxy, asked),
-        Action::Redirect(redirect) => format!("{} to {}", redirect.status, location(redirect, asked)),
+        Action::Redirect(redirect) => format!("{} to {}", redirect.status, location(case, rule, redirect)),
         Action::Respond(answer) => respond(answer),
         Action::Drop => "dropped: the connection is closed without an answer".to_owned(),
         Action::Pass(pass) => format!("passed on as it is to {}", passed(plan, pass)),
@@ -346,10 +348,15 @@ fn without_segments(path: &str, count: usize) -> &str {
     path.match_indices('/').nth(count).map_or("/", |(at, _)| &path[at..])
 }
 
-fn location(redirect: &Redirect, asked: &Asked) -> String {
+fn location(case: &Case<'_, '_>, rule: &Rule, redirect: &Redirect) -> String {
     let Redirect { to, status: _ } = redirect;
-    let only_origin = to.split_once("://").is_some_and(|(_, rest)| !rest.contains(['/', '?', '#']));
-    if only_origin { format!("{to}{}{}", asked.path, asked.query) } else { to.to_string() }
+    let path = &case.routed.raw_path;
+    let rest = behind_prefix(path, rule.path_prefix.trim_end_matches('/'));
+    let query = case.asked.query.strip_prefix('?').map(str::as_bytes);
+    let mut out = Vec::new();
+    let parts = LocationParts { host: case.request.host, path, rest, query };
+    to.write(&parts, |bytes| out.extend_from_slice(bytes));
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]
@@ -366,18 +373,6 @@ mod tests {
             ("/a/b/c/d", 2, "/c/d"),
         ] {
             assert_eq!(without_segments(path, count), rest, "{path}");
-        }
-    }
-
-    #[test]
-    fn path_and_query_are_kept_when_the_redirect_is_only_an_origin() {
-        let asked = Asked::read("http://h/a?b=1").unwrap();
-        for (to, expected) in [
-            ("https://example.com", "https://example.com/a?b=1"),
-            ("https://example.com/", "https://example.com/"),
-            ("/login", "/login"),
-        ] {
-            assert_eq!(location(&Redirect { to: to.into(), status: 301 }, &asked), expected);
         }
     }
 }

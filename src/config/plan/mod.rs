@@ -17,6 +17,7 @@ mod listener;
 mod rule;
 
 mod conditions;
+mod location;
 mod upstream;
 
 mod path_glob;
@@ -32,6 +33,7 @@ pub use listener::{
     ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, ClientGone,
     HttpListener, HttpSettings, Listener, ListenerTls, Protocol, RedirectToHttps, TlsSettings, TlsVersion,
 };
+pub use location::{Location, LocationParts};
 pub use origin::Origin;
 pub use path_glob::{PathGlob, SegmentGlob};
 pub use rule::{Action, HostPattern, Limits, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::conditions::Conditions;
+use super::location::Location;
 use super::origin::Origin;
 use super::path_glob::{PathGlob, matches_star};
 use super::upstream::UpstreamId;
@@ -250,9 +251,9 @@ settings! {
 /// A response with a `Location`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redirect {
-    /// An absolute URL or a path. Path and query of the request are kept if it is only an origin
+    /// An absolute URL or a path, with placeholders. Path and query of the request are kept if it is only an origin
     /// (`https://example.com`).
-    pub to: Arc<str>,
+    pub to: Location,
     /// 301, 302, 303, 307 or 308.
     pub status: u16,
 }

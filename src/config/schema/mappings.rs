@@ -251,7 +251,12 @@ const RULE: &[ByHand] = &[
 ];
 
 const REDIRECT: &[ByHand] = &[
-    ("to", Text, REQUIRED, "A URL or a path. Of a scheme and a host alone, path and query are kept."),
+    (
+        "to",
+        Text,
+        REQUIRED,
+        "A URL or a path, with {host}, {path}, {rest}, {query}. Behind a scheme and a host alone, path and query are kept.",
+    ),
     ("status", Words(&["301", "302", "303", "307", "308"]), "308", "The status of the redirect."),
 ];
 

@@ -232,11 +232,11 @@ pub(super) fn send_proxy_protocol(fields: &mut MappingReader<'_, '_>) -> Option<
 /// `redirect: "https://example.com"` or `{to, status}`.
 fn redirect(decoder: &mut Decoder<'_>, node: Node) -> Option<Redirect> {
     if !matches!(node.value, Value::Map(_)) {
-        return Some(Redirect { to: decoder.parsed(node, header::location)?.value, status: 308 });
+        return Some(Redirect { to: decoder.parsed(node, header::template)?.value, status: 308 });
     }
     let mut fields = MappingReader::open(decoder, node, "a redirect")?;
     fields.require(&["to"]);
-    let to = fields.parsed("to", header::location);
+    let to = fields.parsed("to", header::template);
     let status = fields.parsed("status", |text| match text {
         "301" | "302" | "303" | "307" | "308" => Ok(status_number(text)),
         _ => Err(ValueError::hint("is not the status of a redirect", "write 301, 302, 303, 307 or 308")),

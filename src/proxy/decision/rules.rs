@@ -10,7 +10,7 @@ use crate::http::{Framing, HostKey, Method, RequestHead, match_path};
 use crate::http1::{HeadScan, parse_request};
 use crate::proxy::client::{Exchange, Request};
 use crate::proxy::forward::{Attempts, client_of, hops};
-use crate::proxy::local_reply;
+use crate::proxy::local_reply::{self, Reply};
 use crate::proxy::record::{Detail, Failure, Misdirection, RequestSummary};
 use crate::proxy::transfer::Body;
 use crate::reason::Reason;
@@ -60,10 +60,7 @@ pub(super) fn decide<'a>(
     let act = match found {
         Lookup::Rule(_, rule) => act(exchange, rule, &head),
         Lookup::RedirectToHttps(redirect) => {
-            match local_reply::redirect_to_https(exchange, &head, redirect) {
-                Some(reply) => Act::Reply(reply),
-                None => Act::Refuse(Failure::new(Reason::RequestHost)),
-            }
+            with_host(local_reply::redirect_to_https(exchange, &head, redirect))
         }
         Lookup::Refuse(_, failure) => Act::Refuse(failure),
     };
@@ -130,7 +127,7 @@ fn act<'a>(exchange: &Exchange<'a>, rule: &'a Rule, head: &RequestHead<'_>) -> A
             Some(failure) => Act::Refuse(failure),
             None => Act::Forward(Attempts::new(exchange, rule, proxy, head)),
         },
-        Action::Redirect(redirect) => Act::Reply(local_reply::redirect(exchange, head, redirect)),
+        Action::Redirect(redirect) => with_host(local_reply::redirect(exchange, head, rule, redirect)),
         // A passed-on connection must stay encrypted, and TLS was terminated here.
         Action::Pass(_) if exchange.client.stream.is_encrypted() => {
             Act::Refuse(Failure::misdirected(Misdirection::PassedOn))
@@ -139,6 +136,11 @@ fn act<'a>(exchange: &Exchange<'a>, rule: &'a Rule, head: &RequestHead<'_>) -> A
         Action::Drop => Act::Drop,
         Action::Respond(respond) => Act::Reply(local_reply::respond(exchange, respond)),
     }
+}
+
+/// The act for a redirect to the host of the request. `None`: it has no host.
+fn with_host(reply: Option<Reply<'_>>) -> Act<'_> {
+    reply.map_or_else(|| Act::Refuse(Failure::new(Reason::RequestHost)), Act::Reply)
 }
 
 /// The failure of a body whose announced length is over the limit. None of it is read then.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::route::{Destination, Host, Route};
 use crate::config::diagnostics::Spanned;
-use crate::config::plan::{ACME_CHALLENGES, HostPattern, Redirect, Respond};
+use crate::config::plan::{ACME_CHALLENGES, HostPattern, Location, Redirect, Respond};
 use crate::config::source::{ActionSource, RuleSource};
 
 /// One of the two listeners for compose files.
@@ -84,8 +84,10 @@ impl List<'_> {
                 if seen.insert((&from.value, to.clone())) {
                     let is_exact = matches!(from.value, HostPattern::Exact(_));
                     let class = if is_exact { Class::Redirect } else { Class::WildcardRedirect };
-                    let action = ActionSource::Redirect(Redirect { to: to.as_str().into(), status: 301 });
-                    rules.push(((class, 0, Reverse(0), Wants::Nothing), redirecting(from, action)));
+                    // No host has a brace.
+                    let redirect = Location::new(&to).map(|to| Redirect { to, status: 301 });
+                    let rank = (class, 0, Reverse(0), Wants::Nothing);
+                    rules.extend(redirect.map(|it| (rank, redirecting(from, ActionSource::Redirect(it)))));
                 }
             }
         }
