@@ -216,6 +216,22 @@ moved (:80)   redirect_to_https 308 to port 443, except for ACME challenges and 
 }
 
 #[test]
+fn routes_shows_the_proxy_header_that_a_target_gets() {
+    let config = r#"listeners:
+  - { name: web, bind: 80, rules: [{ host: a, pass: "a:1", send_proxy_protocol: v1 }, { pass: "b:1" }] }
+  - { name: bytes, protocol: tcp, bind: 993, target: "mail:143", send_proxy_protocol: v2 }
+"#;
+    let out = Place::with(&[("gate.yml", config)]).run("routes -c gate.yml").fine();
+    for action in [
+        "pass -> a:1, behind a PROXY header (v1) ",
+        "pass -> b:1  ",
+        "tcp -> mail:143, behind a PROXY header (v2) ",
+    ] {
+        assert!(out.contains(action), "{action}: {out}");
+    }
+}
+
+#[test]
 fn wrong_usage_is_exit_code_2() {
     let place = Place::with(&[]);
     for line in [

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use smolgate::config::plan::{FileChanges, changes};
-use smolgate::config::view;
+use smolgate::config::{MemoryInputs, load, view};
 use support::keys::{MAPPINGS, Mapping, known_keys, load_inside};
 
 /// Keys whose change a reload does not find in the plan: the gate says what becomes of the workers.
@@ -57,4 +57,58 @@ fn every_key_shows_in_the_view_and_in_the_report_of_a_reload() {
             assert!(is_said, "a reload says nothing of `{key}` of {what}");
         }
     }
+}
+
+/// Keys of which several files may have a part.
+const JOINED: [&str; 3] = ["http_routes", "listeners", "upstreams"];
+
+#[test]
+fn a_key_at_the_top_is_in_one_file() {
+    let top = MAPPINGS.iter().find(|mapping| mapping.what == "a configuration").expect("the top");
+    for (key, _, after) in top.rows.iter().copied().flatten().filter(|(key, ..)| !JOINED.contains(key)) {
+        let text = top.around.replace('@', after);
+        let inputs = MemoryInputs::new().file("a.yml", text.clone()).file("b.yml", text);
+        let errors = load(&["a.yml".into(), "b.yml".into()], &inputs).expect_err(key).to_string();
+        assert!(errors.contains(&format!("`{key}` is set in two files")), "{key}: {errors}");
+    }
+}
+
+/// A key in a wrong place has an error that names its place, and is no unknown key.
+#[test]
+fn a_key_of_another_place_is_no_unknown_key() {
+    let known = known_keys();
+    let listener = "{ listeners: [{ name: a, bind: 1, @ }] }";
+    let tcp = "{ listeners: [{ name: a, bind: 1, protocol: tcp, target: h:1, @ }] }";
+    let pass = "{ http_config: { port: 1 }, http_routes: [{ pass: h:1, @ }] }";
+    for (around, here, from) in [
+        (listener, "an HTTP listener", "a configuration"),
+        (tcp, "a TCP listener", "a configuration"),
+        (tcp, "a TCP listener", "an HTTP listener"),
+        (pass, "a rule", "a rule"),
+    ] {
+        for key in known[from].iter().filter(|key| from == here || !known[here].contains(*key)) {
+            let errors = load_inside(around, &format!("{key}: 1")).err().map(|errors| errors.to_string());
+            let is_unknown = errors.is_some_and(|errors| errors.contains("is not a key of"));
+            assert!(!is_unknown, "`{key}` of {from} is unknown to {here}: {around}");
+        }
+    }
+}
+
+/// A rule with another action than forwarding refuses a key, or the key counts and is in the view.
+#[test]
+fn a_key_of_rules_counts_beside_an_action_or_is_refused() {
+    let rule = MAPPINGS.iter().find(|mapping| mapping.what == "a rule").expect("rules");
+    let mut taken = 0;
+    for (key, before, after) in rule.rows.iter().copied().flatten() {
+        let is_beside = *before == "target: h:1" && after.starts_with("target: h:1, ");
+        for action in ["redirect: /a", "respond: {}", "drop: true", "pass: h:1"].iter().filter(|_| is_beside)
+        {
+            if let Ok(loaded) = load_inside(rule.around, &after.replace("target: h:1", action)) {
+                let shown = view(&loaded.plan);
+                assert!(shown.contains(&format!(" {key}: ")), "`{key}` beside `{action}`\n{shown}");
+                taken += 1;
+            }
+        }
+    }
+    assert!(taken > 10, "{taken}");
 }

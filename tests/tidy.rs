@@ -15,6 +15,8 @@ mod shape;
 mod source;
 #[path = "tidy/tree.rs"]
 mod tree;
+#[path = "tidy/used.rs"]
+mod used;
 #[path = "tidy/words.rs"]
 mod words;
 
@@ -134,6 +136,17 @@ fn every_dependency_says_why_it_is_there() {
     let manifest = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
     assert!(tree::dependencies(&manifest).count() > 10, "the manifest was not understood");
     clean(tree::unexplained(&manifest));
+}
+
+#[test]
+fn rows_of_tables_are_used() {
+    let sources = sources("src/");
+    let unused = |table: &used::Table| {
+        let used::Table { file, .. } = table;
+        let text = std::fs::read_to_string(format!("{}/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        used::unused(table, &text, &sources)
+    };
+    clean(used::TABLES.iter().flat_map(unused).collect());
 }
 
 #[test]

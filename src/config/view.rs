@@ -7,9 +7,9 @@ use std::path::Path;
 
 use super::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, Action, CertificateFiles, CertificateSource, ClientAuth,
-    ClientAuthMode, ClientGone, Conditions, HttpListener, InternalApi, Listener, ListenerTls, Pass, Plan,
-    Protocol, Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule, Scheme, Target, Upstream,
-    UpstreamTls,
+    ClientAuthMode, ClientGone, Conditions, HttpListener, InternalApi, Listener, ListenerTls, NamedCondition,
+    Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule, Scheme, Target,
+    Upstream, UpstreamTls,
 };
 use super::values::scalar::{show_duration, show_size};
 
@@ -214,8 +214,10 @@ fn write_conditions(out: &mut Yaml, conditions: &Conditions) {
     }
     for (key, named) in [("header", headers), ("cookie", cookies), ("query", query)] {
         if !named.is_empty() {
-            out.open(4, key);
-            named.iter().for_each(|one| out.line(5, &quote_key(&one.name), list(one.values.iter())));
+            let pair =
+                |one: &NamedCondition| format!("{}: {}", quote_key(&one.name), list(one.values.iter()));
+            let pairs: Vec<String> = named.iter().map(pair).collect();
+            out.line(4, key, format_args!("{{ {} }}", pairs.join(", ")));
         }
     }
 }

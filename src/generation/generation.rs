@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::plan::{Listener, Plan, Protocol, Rule, RuleIdentities};
+use crate::config::plan::{Listener, Matcher, Plan, Protocol, Rule, RuleIdentities};
 use crate::log::AccessLog;
 use crate::routing::{Guards, RuleTable};
 use crate::tls::{Problem, Terminator, TicketKeys};
@@ -105,9 +105,9 @@ fn name_rules(listener: &Listener) -> Option<RuleTable> {
         return None;
     }
     let by_host = |rule: &Rule| {
-        let conditions = rule.conditions.as_ref().and_then(|conditions| conditions.of_address());
-        let (methods, conditions) = (Vec::new(), conditions.map(Arc::new));
-        Rule { path_prefix: "/".into(), methods, conditions, ..rule.clone() }
+        let Matcher { hosts: _, path_prefix: _, methods: _, conditions } = rule.matcher();
+        let conditions = conditions.and_then(|conditions| conditions.of_address()).map(Arc::new);
+        Rule { path_prefix: "/".into(), methods: Vec::new(), conditions, ..rule.clone() }
     };
     Some(RuleTable::build(&http.rules.iter().map(by_host).collect::<Vec<_>>()))
 }

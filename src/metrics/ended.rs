@@ -104,7 +104,7 @@ fn add_each(sums: &[Counter], counts: &[Counter]) {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{Counters, Handshake, TUNNEL_ENDS};
+    use super::super::{Counters, Handshake, ListenerCounters, TUNNEL_ENDS};
     use crate::reason::Reason;
 
     #[test]
@@ -114,12 +114,24 @@ mod tests {
         for _ in 0..50 {
             let worker = counters.worker();
             let web = worker.listener(&"web".into(), "http");
-            for count in [&web.opened, &web.closed, &web.bytes_in, &web.bytes_out, &web.requests] {
+            let ListenerCounters {
+                opened,
+                closed,
+                bytes_in,
+                bytes_out,
+                requests,
+                duration: _,
+                accept_errors,
+                handshakes: _,
+                tunnels_begun,
+                tunnels_ended: _,
+                ends_tls,
+                protocol: _,
+            } = &*web;
+            for count in [opened, closed, bytes_in, bytes_out, requests, accept_errors, ends_tls] {
                 count.add(7);
             }
-            web.accept_errors.add(2);
-            web.ends_tls.add(1);
-            web.tunnels_begun.add(TUNNEL_ENDS.len() as u64);
+            tunnels_begun.add(TUNNEL_ENDS.len() as u64);
             TUNNEL_ENDS.iter().for_each(|end| web.tunnel_ended(*end));
             Handshake::ALL.iter().for_each(|end| web.handshake(*end));
             web.duration.observe(Duration::from_millis(3));

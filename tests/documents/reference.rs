@@ -228,6 +228,7 @@ fn paths_of_the_internal_api_are_in_their_tables_with_their_methods_and_no_other
         owned(list.lines().filter_map(|line| line.split(' ').next()).filter(|path| path.starts_with('/')));
     assert!(paths.len() > 5, "{list}");
     let pages = ["docs/internal-api.md", "README.md"].map(page);
+    assert!(pages[0].contains(&list), "docs/internal-api.md has another list than\n{list}");
     for text in &pages {
         same("paths", &paths, &first_column(&rows(text), |row| row.title == "path"));
     }

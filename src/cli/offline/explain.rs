@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-use super::routes::{hosts, respond, upstream};
+use super::routes::{hosts, passed, respond, upstream};
 use super::url::{Asked, Routed, accepted, binds};
 use crate::cli::arguments::Question;
 use crate::cli::configuration;
 use crate::cli::output;
 use crate::config::plan::{
-    Action, HttpListener, Listener, LocationParts, Matcher, Pass, Plan, Protocol, Proxy, Redirect,
-    RedirectToHttps, Rule,
+    Action, HttpListener, Listener, LocationParts, Matcher, Plan, Protocol, Proxy, Redirect, RedirectToHttps,
+    Rule,
 };
 use crate::http::Refusal;
 use crate::http::behind_prefix;
@@ -293,16 +293,6 @@ fn outcome(case: &Case<'_, '_>, rule: &Rule) -> String {
         Action::Respond(answer) => respond(answer),
         Action::Drop => "dropped: the connection is closed without an answer".to_owned(),
         Action::Pass(pass) => format!("passed on as it is to {}", passed(plan, pass)),
-    }
-}
-
-/// The upstream of a connection, and what the gate sends there first.
-fn passed(plan: &Plan, pass: &Pass) -> String {
-    let Pass { upstream: id, send_proxy_protocol, idle_timeout: _ } = pass;
-    let to = upstream(plan, *id);
-    match send_proxy_protocol {
-        Some(version) => format!("{to}, behind a PROXY header ({})", version.word()),
-        None => to,
     }
 }
 

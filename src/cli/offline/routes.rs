@@ -7,7 +7,7 @@ use crate::cli::configuration;
 use crate::cli::files::Files;
 use crate::cli::output;
 use crate::config::plan::{
-    Action, HostPattern, Plan, Protocol, Redirect, Respond, Rule, Upstream, UpstreamId, steps,
+    Action, HostPattern, Pass, Plan, Protocol, Proxy, Redirect, Respond, Rule, Upstream, UpstreamId, steps,
 };
 
 /// Prints the rules of every listener as a table, and in a second one the steps before them.
@@ -37,7 +37,7 @@ fn table(plan: &Plan) -> String {
                 ]
             })),
             Protocol::Tcp(tcp) => {
-                let to = format!("tcp -> {}", upstream(plan, tcp.upstream));
+                let to = format!("tcp -> {}", passed(plan, tcp));
                 let [dash, origin] = ["-".to_owned(), listener.origin.to_string()];
                 rows.push(vec![
                     name,
@@ -104,14 +104,20 @@ fn action(plan: &Plan, rule: &Rule) -> String {
     } = rule;
     let stays = if *in_the_clear { ", stays on plain HTTP" } else { "" };
     let action = match action {
-        Action::Proxy(proxy) => {
-            let strip = if proxy.strip_path_prefix { ", prefix off" } else { "" };
-            format!("proxy -> {}{strip}", upstream(plan, proxy.upstream))
+        Action::Proxy(Proxy {
+            upstream: id,
+            pass_host: _,
+            strip_path_prefix,
+            buffer_request: _,
+            limits: _,
+        }) => {
+            let strip = if *strip_path_prefix { ", prefix off" } else { "" };
+            format!("proxy -> {}{strip}", upstream(plan, *id))
         }
         Action::Redirect(Redirect { to, status }) => format!("redirect {status} -> {to}"),
         Action::Respond(answer) => respond(answer),
         Action::Drop => "drop".to_owned(),
-        Action::Pass(pass) => format!("pass -> {}", upstream(plan, pass.upstream)),
+        Action::Pass(pass) => format!("pass -> {}", passed(plan, pass)),
     };
     action + stays
 }
@@ -128,4 +134,14 @@ pub(super) fn upstream(plan: &Plan, id: UpstreamId) -> String {
     let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
     let list = targets.join(", ");
     if targets[0] == **name { list } else { format!("{name} ({list})") }
+}
+
+/// The upstream of a connection, and what the gate sends there first.
+pub(super) fn passed(plan: &Plan, pass: &Pass) -> String {
+    let Pass { upstream: id, send_proxy_protocol, idle_timeout: _ } = pass;
+    let to = upstream(plan, *id);
+    match send_proxy_protocol {
+        Some(version) => format!("{to}, behind a PROXY header ({})", version.word()),
+        None => to,
+    }
 }

@@ -189,25 +189,14 @@ fn networks(fields: &mut MappingReader<'_, '_>, name: &'static str) -> Vec<IpNet
     networks.into_iter().flatten().flat_map(|networks| networks.value).collect()
 }
 
-/// Keys for HTTP only.
-const HTTP_ONLY: [&str; 8] = [
-    "rules",
-    "header_timeout",
-    "head_bytes_max",
-    "head_fields_max",
-    "target_bytes_max",
-    "trusted_proxies",
-    "client_gone",
-    "redirect_to_https",
-];
-
 /// Keys for the target of a TCP listener.
 const TARGETS: [&str; 3] = ["target", "targets", "upstream"];
 
 fn tcp_keys(fields: &mut MappingReader<'_, '_>) -> TcpSource {
-    for keys in [&HTTP_ONLY[..], LimitsWritten::KEYS] {
-        fields.not_here(keys, "means nothing on a TCP listener", "leave it out, or write `protocol: http`");
-    }
+    let settings = HttpWritten::KEYS.iter().copied().filter(|key| *key != "idle_timeout");
+    let others = ["rules", "trusted_proxies", "client_gone", "redirect_to_https"];
+    let keys: Vec<_> = settings.chain(others).chain(LimitsWritten::KEYS.iter().copied()).collect();
+    fields.not_here(&keys, "means nothing on a TCP listener", "leave it out, or write `protocol: http`");
     let written: Vec<(&str, Span)> = TARGETS.iter().filter_map(|key| Some((*key, fields.at(key)?))).collect();
     match written[..] {
         [] => {

@@ -189,7 +189,8 @@ fn pass(fields: &mut MappingReader<'_, '_>) -> Option<ActionSource> {
         unseen,
         "nothing is changed on the way",
     );
-    fields.not_here(&["max_body", "body_timeout", "response_timeout"], unseen, "write `tunnel_timeout`");
+    let limits: Vec<_> = LimitsWritten::KEYS.iter().copied().filter(|key| *key != "tunnel_timeout").collect();
+    fields.not_here(&limits, unseen, "write `tunnel_timeout`");
     let span = fields.at("pass")?;
     let one = fields.field("pass", |decoder, node| {
         if let Value::Map(_) = node.value {
