@@ -12,6 +12,7 @@ pub mod demo; // `smolgate demo`, and whoami, the upstream behind it
 pub mod gate; // start, reload, drain, stop
 pub mod internal_api; // HTTP for operators: reload, metrics, health, views
 pub mod watch; // files that changed
+pub mod health; // asks each endpoint whether it is well
 
 // The data plane: one thread per worker, nothing shared. It serves, and never calls the control plane.
 pub mod proxy; // the life of a connection and of a request

@@ -33,6 +33,8 @@ http_routes:
 const WARM_UP: usize = 200;
 /// Exchanges that are counted.
 const COUNTED: usize = 2_000;
+/// Rounds of them.
+const ROUNDS: usize = 10;
 
 struct Counting;
 
@@ -88,7 +90,7 @@ fn upstream(request_end: &'static [u8], response: &'static [u8]) -> std::net::So
     address
 }
 
-/// Counts the allocations of [`COUNTED`] exchanges.
+/// Counts the allocations of [`COUNTED`] exchanges, in the best of [`ROUNDS`] rounds.
 fn count(
     request: &'static [u8],
     request_end: &'static [u8],
@@ -106,9 +108,13 @@ fn count(
         assert!(read_until(&mut client, response_end), "a whole response");
     };
     (0..WARM_UP).for_each(|_| exchange());
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    (0..COUNTED).for_each(|_| exchange());
-    ALLOCATIONS.load(Ordering::Relaxed) - before
+    let mut round = || {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        (0..COUNTED).for_each(|_| exchange());
+        ALLOCATIONS.load(Ordering::Relaxed) - before
+    };
+    // Other threads of the gate allocate now and then. What an exchange allocates shows in every round.
+    (0..ROUNDS).map(|_| round()).min().unwrap_or_default()
 }
 
 #[test]

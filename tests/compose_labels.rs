@@ -74,7 +74,13 @@ static DULL: LazyLock<HashSet<String>> = LazyLock::new(|| {
     // Labels have another default.
     let all = all.filter(|(_, key)| *key != "pass_host");
     let lines = all.filter_map(|(what, key)| Some(format!("{key}: {}", schema.default(what, key)?)));
-    let others = ["internal_api:", "bind: \"127.0.0.1:42007\"", "pass_host: true", "path_prefix: \"/\""];
+    let others = [
+        "internal_api:",
+        "bind: \"127.0.0.1:42007\"",
+        "pass_host: true",
+        "path_prefix: \"/\"",
+        "eject: { failures: 3, for: 10s }",
+    ];
     lines.chain(others.map(str::to_owned)).collect()
 });
 

@@ -65,6 +65,12 @@ pub enum Verb {
     Reload(Reload),
     /// Ask a running gate whether it is ready
     Healthcheck(Call),
+    /// Print the endpoints of upstreams, and whether they get requests
+    Upstreams(Call),
+    /// Send no new requests to an endpoint, for example before it is stopped
+    Drain(Drain),
+    /// Send requests to a drained endpoint again
+    Ready(Drain),
     /// The verbs of the feature `demo`.
     #[command(flatten)]
     Demo(DemoVerb),
@@ -150,6 +156,20 @@ pub struct Reload {
     pub restart: bool,
 }
 
+/// The arguments of `drain` and `ready`.
+#[derive(Args, Debug)]
+pub struct Drain {
+    /// The address of the internal API.
+    #[command(flatten)]
+    pub call: Call,
+    /// The endpoint; without TARGET, all of the upstream
+    #[arg(value_name = "UPSTREAM[/TARGET]")]
+    pub which: String,
+    /// Wait until no request and no tunnel is at it, at most so long; exit code 1 if there still is
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "30")]
+    pub wait: Option<u64>,
+}
+
 /// Parses the command line of this process. Ends the process if it is wrong (exit code 2) or asks for help (0).
 pub fn parse() -> Verb {
     from(std::env::args_os()).unwrap_or_else(|error| error.exit())
@@ -193,7 +213,11 @@ impl Verb {
             Verb::Check(files) | Verb::Routes(files) => Some(files),
             Verb::Adapt(adaptation) => Some(&mut adaptation.files),
             Verb::Explain(question) => Some(&mut question.files),
-            Verb::Reload(Reload { call, .. }) | Verb::Healthcheck(call) => Some(&mut call.files),
+            Verb::Reload(Reload { call, .. })
+            | Verb::Healthcheck(call)
+            | Verb::Upstreams(call)
+            | Verb::Drain(Drain { call, .. })
+            | Verb::Ready(Drain { call, .. }) => Some(&mut call.files),
             Verb::Demo(_) | Verb::Version | Verb::Schema { .. } | Verb::Completion { .. } => None,
         }
     }

@@ -7,7 +7,7 @@
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | done |
-//! | 1 | the configuration, or a part of it, is invalid; for `healthcheck`, the gate is not well; for `explain`, nothing takes the request |
+//! | 1 | the configuration, or a part of it, is invalid; for `healthcheck`, the gate is not well; for `upstreams`, one has no usable endpoint; for `drain --wait`, requests are left; for `explain`, nothing takes the request |
 //! | 2 | the command line itself is wrong |
 //! | 3 | the gate cannot start, or cannot be reached |
 
@@ -31,12 +31,12 @@ mod logging;
 mod disk;
 mod output;
 
-pub use arguments::{Adaptation, Call, Question, Reload, Running, Verb, parse};
+pub use arguments::{Adaptation, Call, Drain, Question, Reload, Running, Verb, parse};
 pub use completion::{completion, version};
 pub use demo::DemoVerb;
 pub use disk::DiskInputs;
 pub use files::{Files, NamedFiles};
 pub use logging::Logging;
 pub use offline::{adapt, check, explain, routes, schema};
-pub use remote::{healthcheck, reload};
+pub use remote::{drain, healthcheck, ready, reload, upstreams};
 pub use service::run;

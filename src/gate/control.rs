@@ -7,7 +7,7 @@ use super::state::GateState;
 use crate::config::{self, plan::Plan};
 use crate::internal_api::control::{Asking, ReloadFuture};
 use crate::internal_api::{Control, Phase};
-use crate::metrics::Counters;
+use crate::metrics::{Counters, EndpointFigures};
 
 /// Weak, because the gate holds the internal API, which holds this value.
 pub(super) struct GateControl(pub(super) Weak<GateState>);
@@ -43,6 +43,27 @@ impl Control for GateControl {
 
     fn started(&self) -> SystemTime {
         self.0.upgrade().map_or_else(SystemTime::now, |state| state.started)
+    }
+
+    fn endpoints(&self) -> Vec<EndpointFigures> {
+        let Some(state) = self.0.upgrade() else { return Vec::new() };
+        let Some(generation) = state.current() else { return Vec::new() };
+        let requests = |upstream: &str, target: &str| state.counters.endpoint(upstream, target);
+        generation.upstream_table.upstreams().flat_map(|(set, _)| set.figures(requests)).collect()
+    }
+
+    fn drain(&self, which: &str, is_draining: bool) -> Option<(String, Vec<String>)> {
+        let generation = self.0.upgrade()?.current()?;
+        // The name of an upstream may hold a slash itself.
+        let splits = which.match_indices('/').map(|(at, _)| (&which[..at], Some(&which[at + 1..])));
+        let find = |(name, target): (&str, Option<&str>)| {
+            let mut sets = generation.upstream_table.upstreams();
+            let (set, _) = sets.find(|(set, _)| &*set.plan.name == name)?;
+            let drained = set.drain(target, is_draining);
+            tracing::info!(upstream = name, targets = ?drained, is_draining, "endpoints drained or ready");
+            Some((name.to_owned(), drained))
+        };
+        std::iter::once((which, None)).chain(splits).find_map(find)
     }
 
     fn view(&self) -> String {

@@ -33,7 +33,10 @@ impl GateState {
         let new = prepare(&workers, sockets).await?;
         self.install(&[&workers], &generation, new).await;
         let watching = smol::spawn(watching::watch(Arc::downgrade(self), self.reloaded.1.clone()));
-        *running = Some(Running { workers, leaving: Vec::new(), permits, internal, access, watching });
+        let checker = self.health.clone();
+        let checking = smol::spawn(async move { checker.run().await });
+        *running =
+            Some(Running { workers, leaving: Vec::new(), permits, internal, access, watching, checking });
         process::notify("READY=1");
         Ok(())
     }
@@ -43,9 +46,10 @@ impl GateState {
     pub(super) async fn stop(&self) {
         self.begin_stop();
         let Some(running) = self.running.lock().await.take() else { return };
-        let Running { workers, mut leaving, internal, access, watching, .. } = running;
+        let Running { workers, mut leaving, internal, access, watching, checking, .. } = running;
         process::notify("STOPPING=1");
         watching.cancel().await;
+        checking.cancel().await;
         workers.leave();
         leaving.push(workers);
         for workers in &mut leaving {

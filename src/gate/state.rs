@@ -22,6 +22,7 @@ use crate::config::plan::{AccessLog as AccessPlan, AccessLogTo, InternalBind, Pl
 use crate::config::{Diagnostic, Diagnostics, Loaded, Severity, SourceFiles};
 use crate::files;
 use crate::generation::{Generation, GenerationHandle, Permits, certificates};
+use crate::health::Checker;
 use crate::internal_api::{Phase, Server, may_bind_unix};
 use crate::log::AccessLog;
 use crate::metrics::Counters;
@@ -37,6 +38,7 @@ pub(super) struct GateState {
     pub(super) on_plan: OnPlan,
     pub(super) counters: Arc<Counters>,
     pub(super) name_cache: NameCache,
+    pub(super) health: Arc<Checker>,
     tickets: TicketKeys,
     pub(super) started: SystemTime,
     /// The generation that is served. `None` only before the start.
@@ -66,6 +68,8 @@ pub(super) struct Running {
     pub(super) access: Option<(AccessPlan, AccessLog)>,
     /// Ends when this value is dropped.
     pub(super) watching: Task<()>,
+    /// The health checks. They end when this value is dropped.
+    pub(super) checking: Task<()>,
 }
 
 /// The result of a load, and the files that it read.
@@ -91,6 +95,7 @@ impl GateState {
             on_plan,
             counters,
             name_cache,
+            health: Arc::default(),
             tickets: TicketKeys::default(),
             started: SystemTime::now(),
             current: ArcSwapOption::empty(),
@@ -193,6 +198,7 @@ impl GateState {
             *self.roll_call.lock().unwrap_or_else(PoisonError::into_inner) = workers.roll_call();
         }
         self.current.store(Some(generation.clone()));
+        self.health.follow(&generation.upstream_table);
         self.counters.set_rejected_services(generation.plan.rejected_services as u64);
         self.counters.set_generation(generation.number);
         let served_instead = certificates::served_instead(generation);

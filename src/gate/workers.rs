@@ -59,7 +59,7 @@ impl Workers {
             let (counters, permits) = (counters.clone(), permits.clone());
             let work = move || {
                 let _end = end;
-                worker::run(move |worker| worker_main(worker, receiver, counters, permits))
+                worker::run(move |worker| worker_main(worker, number, receiver, counters, permits))
             };
             let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(work)?;
             workers.threads.push(Member { commands, thread, ended });
@@ -180,10 +180,16 @@ impl RollCall {
 }
 
 /// The life of a worker.
-async fn worker_main(worker: Worker, receiver: Receiver<Command>, counters: Arc<Counters>, permits: Permits) {
+async fn worker_main(
+    worker: Worker,
+    number: usize,
+    receiver: Receiver<Command>,
+    counters: Arc<Counters>,
+    permits: Permits,
+) {
     let idle = Idle::new(&worker, &permits);
     let state = Rc::new(WorkerState {
-        pools: Pools::new(&worker),
+        pools: Pools::new(&worker, number),
         worker: worker.clone(),
         counters: counters.worker(),
         table: FieldTable::new().into(),

@@ -14,7 +14,7 @@ use crate::upstream::{NameCache, UpstreamError, UpstreamTable};
 /// Reads the certificates and authorities of a plan as for a generation, and returns what is wrong with them.
 /// Blocks.
 pub fn check(plan: &Plan) -> Vec<Diagnostic> {
-    let upstreams = UpstreamTable::new(plan, &NameCache::default()).err().unwrap_or_default();
+    let upstreams = UpstreamTable::new(plan, &NameCache::default(), None).err().unwrap_or_default();
     let mut found = diagnostics(&terminators(plan, &TicketKeys::default(), None).1);
     found.extend(of_upstreams(upstreams));
     found

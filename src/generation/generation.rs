@@ -51,7 +51,8 @@ impl Generation {
         let guards = plan.listeners.iter().map(|listener| Guards::build(listener.rules())).collect();
         let identities = plan.listeners.iter().map(|listener| RuleIdentities::of(&plan, listener)).collect();
         let by_name = plan.listeners.iter().map(name_rules).collect();
-        let upstream_table = UpstreamTable::new(&plan, name_cache)?;
+        let upstream_table =
+            UpstreamTable::new(&plan, name_cache, before.map(|before| &before.upstream_table))?;
         let (terminators, problems) = terminators(&plan, tickets, before);
         Ok(Self {
             number,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::config::plan::Plan;
-use crate::metrics::Counters;
+use crate::metrics::{Counters, EndpointFigures};
 
 /// The future of a reload. Its result is one line with the changes and the duration, or the whole diagnostic.
 pub type ReloadFuture<'a> = Pin<Box<dyn Future<Output = Result<String, String>> + Send + 'a>>;
@@ -34,6 +34,13 @@ pub trait Control: Send + Sync + 'static {
 
     /// The time at which the gate started.
     fn started(&self) -> SystemTime;
+
+    /// The figures of every endpoint, by upstream.
+    fn endpoints(&self) -> Vec<EndpointFigures>;
+
+    /// Drains endpoints, or makes them ready again. `which` is `upstream` or `upstream/target`. Returns the names of the
+    /// upstream and of its endpoints that were meant; `None` if there is no such upstream.
+    fn drain(&self, which: &str, is_draining: bool) -> Option<(String, Vec<String>)>;
 
     /// The current plan as YAML, without its secrets.
     fn view(&self) -> String;

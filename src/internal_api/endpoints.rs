@@ -6,7 +6,7 @@ use crate::config::plan::Secret;
 use crate::internal_api::control::{Control, Phase};
 use crate::internal_api::head::Refusal;
 use crate::internal_api::{authorization, views};
-use crate::metrics::ProcessStats;
+use crate::metrics::{ProcessStats, render_endpoints};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -22,10 +22,13 @@ pub(super) enum Endpoint {
     Health,
     Routes,
     Config,
+    Upstreams,
+    Drain,
+    Undrain,
 }
 
 /// Every path, with its line in the response to `/`.
-const TABLE: [(&str, Endpoint, &str); 8] = [
+const TABLE: [(&str, Endpoint, &str); 11] = [
     ("/", Endpoint::Index, "this list"),
     (
         "/reload",
@@ -38,6 +41,9 @@ const TABLE: [(&str, Endpoint, &str); 8] = [
     ("/health", Endpoint::Health, "the same with details, as JSON"),
     ("/routes", Endpoint::Routes, "rules in the order in which they are tried, as JSON"),
     ("/config", Endpoint::Config, "the configuration that runs, as YAML, without secrets"),
+    ("/upstreams", Endpoint::Upstreams, "endpoints of upstreams and their figures, as JSON"),
+    ("/drain", Endpoint::Drain, "POST: send no new requests to ?which=UPSTREAM/TARGET"),
+    ("/ready", Endpoint::Undrain, "POST: send requests there again"),
 ];
 
 impl Endpoint {
@@ -49,6 +55,7 @@ impl Endpoint {
         match self {
             // A HEAD must not change anything, but a reload does.
             Endpoint::Reload => (&[Method::Get, Method::Post], "GET, POST"),
+            Endpoint::Drain | Endpoint::Undrain => (&[Method::Post], "POST"),
             _ => (&[Method::Get, Method::Head], "GET, HEAD"),
         }
     }
@@ -102,7 +109,8 @@ pub(super) async fn answer(
         Endpoint::Reload => return reload(request),
         Endpoint::Index => text(200, &format!("smolgate {}\n{}", env!("CARGO_PKG_VERSION"), index())),
         Endpoint::Metrics => {
-            let page = control.counters().render(ProcessStats::read().as_ref());
+            let mut page = control.counters().render(ProcessStats::read().as_ref());
+            page.push_str(&render_endpoints(&control.endpoints()));
             typed(200, "text/plain; version=0.0.4; charset=utf-8", page)
         }
         Endpoint::Live => text(200, "ok"),
@@ -115,6 +123,9 @@ pub(super) async fn answer(
             typed(if up { 200 } else { 503 }, JSON, page)
         }
         Endpoint::Routes => typed(200, JSON, views::routes_page(&control.plan())),
+        Endpoint::Upstreams => typed(200, JSON, views::upstreams_page(&control.endpoints())),
+        Endpoint::Drain => drain(request, control, true),
+        Endpoint::Undrain => drain(request, control, false),
         Endpoint::Config => typed(200, "application/yaml; charset=utf-8", control.view()),
     })
 }
@@ -138,6 +149,29 @@ fn reload(request: &Request) -> Answer {
         }
     }
     Answer::Reload { restart }
+}
+
+/// Drains endpoints, or makes them ready again.
+fn drain(request: &Request, control: &dyn Control, is_draining: bool) -> Response {
+    if authorization::may_be_cross_site(request) {
+        return text(403, "a page of another site may not drain an endpoint");
+    }
+    let pairs: Vec<_> = request.url().query_pairs().collect();
+    let [(name, which)] = &pairs[..] else {
+        return text(400, "one parameter is needed: which=UPSTREAM or which=UPSTREAM/TARGET");
+    };
+    match control.drain(which, is_draining) {
+        _ if name != "which" => text(400, "the only parameter is which"),
+        None => text(404, &format!("there is no upstream {which}")),
+        Some((upstream, endpoints)) if endpoints.is_empty() => {
+            text(404, &format!("the upstream {upstream} has no such target"))
+        }
+        Some((upstream, endpoints)) => {
+            let verb = if is_draining { "draining" } else { "ready" };
+            let line = |endpoint: &String| format!("{upstream}/{endpoint} {verb}\n");
+            text(200, &endpoints.iter().map(line).collect::<String>())
+        }
+    }
 }
 
 /// The response after a reload: one line, or the whole diagnostic.
@@ -171,7 +205,7 @@ fn unauthorized() -> Response {
 }
 
 fn index() -> String {
-    TABLE.iter().map(|(path, _, about)| format!("{path:<10}{about}\n")).collect()
+    TABLE.iter().map(|(path, _, about)| format!("{path:<12}{about}\n")).collect()
 }
 
 /// A text response. A missing line end is added.

@@ -10,6 +10,7 @@ use crate::config::plan::{
     Redirect, Respond, Rule, Upstream, UpstreamId, steps,
 };
 use crate::internal_api::control::{Control, Phase};
+use crate::metrics::EndpointFigures;
 
 /// One line of `/routes`.
 #[derive(Serialize)]
@@ -193,6 +194,12 @@ pub(super) fn routes_page(plan: &Plan) -> String {
     format!("[\n{}\n]\n", lines.join(",\n"))
 }
 
+/// The response to `/upstreams`: a JSON array with one endpoint per line.
+pub(super) fn upstreams_page(endpoints: &[EndpointFigures]) -> String {
+    let lines: Vec<String> = endpoints.iter().map(json).collect();
+    format!("[\n{}\n]\n", lines.join(",\n"))
+}
+
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("invariant: these types have only string keys")
 }
@@ -229,7 +236,7 @@ fn pass_view<'a>(plan: &'a Plan, pass: &Pass) -> PassView<'a> {
 }
 
 fn upstream_view(plan: &Plan, id: UpstreamId) -> (&str, Vec<String>) {
-    let Upstream { name, origin: _, targets, tls: _, settings: _ } = &plan.upstreams[id.0];
+    let Upstream { name, targets, .. } = &plan.upstreams[id.0];
     (name, targets.iter().map(ToString::to_string).collect())
 }
 

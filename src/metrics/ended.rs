@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::counter::{Counter, Histogram};
-use super::series::{ListenerCounters, UpstreamCounters};
+use super::series::{EndpointCounters, ListenerCounters, UpstreamCounters};
 use super::worker_set::{Names, WorkerSet, lock};
 
 impl WorkerSet {
@@ -24,6 +24,7 @@ impl WorkerSet {
     fn is_final(&mut self) -> bool {
         self.listeners.are_final()
             && self.upstreams.are_final()
+            && self.endpoints.are_final()
             && lock(&self.series).values_mut().all(|count| Arc::get_mut(count).is_some())
     }
 
@@ -34,6 +35,12 @@ impl WorkerSet {
         }
         for (name, one) in ended.upstreams.all() {
             self.upstreams.get(&name, |_| true, UpstreamCounters::default).add(&one);
+        }
+        for (name, one) in ended.endpoints.all() {
+            let sum = self.endpoints.get(&name, |_| true, EndpointCounters::default);
+            // First `begun`, so that `ended` is never the larger one.
+            sum.begun.add(one.begun.get());
+            sum.ended.add(one.ended.get());
         }
         let mut series = lock(&self.series);
         for (key, count) in lock(&ended.series).iter() {

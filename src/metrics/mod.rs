@@ -13,6 +13,7 @@
 //!
 //! The number of series is bounded whatever peers send: see [`SERIES_MAX`] and [`RULE_SERIES_MAX`].
 
+mod endpoints;
 mod exposition;
 mod page;
 mod process;
@@ -29,8 +30,11 @@ mod series;
 mod counter;
 
 pub use counter::{Counter, Histogram};
+pub use endpoints::{EndpointFigures, render_endpoints};
 pub use process::ProcessStats;
 pub use registry::{Counters, SERIES_MAX, WorkerCounters};
 pub use rule::{RULE_SERIES_MAX, RuleCounters};
-pub use series::{CertificateExpiry, Handshake, ListenerCounters, OTHER, TUNNEL_ENDS, UpstreamCounters};
+pub use series::{
+    CertificateExpiry, EndpointCounters, Handshake, ListenerCounters, OTHER, TUNNEL_ENDS, UpstreamCounters,
+};
 pub use worker_set::NAMES_MAX;

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::counter::Counter;
-use super::series::{CertificateExpiry, ListenerCounters, OTHER, SeriesKey, UpstreamCounters};
+use super::series::{
+    CertificateExpiry, EndpointCounters, ListenerCounters, OTHER, SeriesKey, UpstreamCounters,
+};
 use super::worker_set::{WorkerSet, lock};
 use crate::reason::Reason;
 
@@ -144,6 +146,11 @@ impl WorkerCounters {
     /// The counters of an upstream. Takes a lock, so call it only to install a generation.
     pub fn upstream(&self, name: &Arc<str>) -> Arc<UpstreamCounters> {
         self.set.upstreams.get(name, |_| true, UpstreamCounters::default)
+    }
+
+    /// The counters of an endpoint. Takes a lock, so call it only when endpoints change.
+    pub fn endpoint(&self, upstream: &str, target: &str) -> Arc<EndpointCounters> {
+        self.set.endpoints.get(&EndpointCounters::key(upstream, target), |_| true, EndpointCounters::default)
     }
 
     /// Counts a local reply, or a close by smolgate itself.

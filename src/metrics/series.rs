@@ -123,6 +123,22 @@ pub struct UpstreamCounters {
     pub failed: Counter,
 }
 
+/// Counters of an endpoint.
+#[derive(Debug, Default)]
+pub struct EndpointCounters {
+    /// Requests and tunnels that it got.
+    pub begun: Counter,
+    /// Those of them that have ended; never more than `begun`.
+    pub ended: Counter,
+}
+
+impl EndpointCounters {
+    /// The name of an endpoint in the table of counters. No name of an upstream has a line end.
+    pub(super) fn key(upstream: &str, target: &str) -> Arc<str> {
+        format!("{upstream}\n{target}").into()
+    }
+}
+
 /// The labels of a series of `smolgate_requests_total`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct SeriesKey {

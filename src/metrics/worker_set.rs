@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::counter::Counter;
-use super::series::{ListenerCounters, OTHER, SeriesKey, UpstreamCounters};
+use super::series::{EndpointCounters, ListenerCounters, OTHER, SeriesKey, UpstreamCounters};
 use crate::reason::Reason;
 
 /// Names of listeners, and of upstreams, that one worker keeps over all reloads; further ones are `other`.
@@ -20,6 +20,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) struct WorkerSet {
     pub(super) listeners: Names<ListenerCounters>,
     pub(super) upstreams: Names<UpstreamCounters>,
+    /// By the names of the upstream and of the endpoint.
+    pub(super) endpoints: Names<EndpointCounters>,
     pub(super) series: Mutex<HashMap<SeriesKey, Arc<Counter>>>,
     pub(super) reasons: Box<[Counter]>,
 }
@@ -29,6 +31,7 @@ impl WorkerSet {
         WorkerSet {
             listeners: Names::default(),
             upstreams: Names::default(),
+            endpoints: Names::default(),
             series: Mutex::default(),
             reasons: Reason::ALL.iter().map(|_| Counter::default()).collect(),
         }
@@ -63,6 +66,10 @@ impl<T> Names<T> {
             names.push((name, made.clone()));
             made
         })
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<Arc<T>> {
+        lock(&self.0).iter().find(|(known, _)| **known == *name).map(|(_, value)| value.clone())
     }
 
     pub(super) fn all(&self) -> Vec<(Arc<str>, Arc<T>)> {

@@ -132,7 +132,7 @@ fn open(worker: &Worker, target: SocketAddr) -> SocketAddr {
     let permits = Permits::new(100);
     let idle = Idle::new(worker, &permits);
     let state = Rc::new(WorkerState {
-        pools: Pools::new(worker),
+        pools: Pools::new(worker, 0),
         worker: worker.clone(),
         counters: Counters::new().worker(),
         listening: Default::default(),

@@ -117,6 +117,14 @@ impl Connector {
         }
     }
 
+    /// A connection to `target` before its handshake, for the control plane.
+    ///
+    /// # Errors
+    /// If the host has no valid name, or TLS cannot be set up.
+    pub fn connection(&self, target: &Target) -> Result<ClientConnection, Box<dyn std::error::Error>> {
+        Ok(ClientConnection::new(self.config.clone(), self.server_name(target)?)?)
+    }
+
     /// Performs the handshake over `stream`. It has no deadline of its own.
     ///
     /// # Errors

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::name_cache::{NameCache, ResolvedName};
-use crate::config::plan::{Origin, Plan, Scheme, TargetHost, Upstream, UpstreamId, UpstreamTls};
+use super::endpoint_set::EndpointSet;
+use super::names::NameCache;
+use crate::config::plan::{Origin, Plan, Scheme, Upstream, UpstreamId, UpstreamTls};
 use crate::tls::Connector;
 
 /// The upstreams of one generation, ready to be used by any worker.
@@ -12,13 +13,11 @@ pub struct UpstreamTable {
     entries: Vec<Entry>,
 }
 
-/// One upstream with its connector and its names.
+/// One upstream with its connector and its endpoints.
 pub(super) struct Entry {
-    pub(super) plan: Upstream,
     /// For `https://` targets.
     pub(super) connector: Option<Connector>,
-    /// One entry per target; `None` for addresses.
-    pub(super) names: Vec<Option<Arc<ResolvedName>>>,
+    pub(super) set: Arc<EndpointSet>,
 }
 
 /// The reason why an upstream cannot be used, and its place in the configuration.
@@ -31,15 +30,17 @@ pub struct UpstreamError {
 }
 
 impl UpstreamTable {
-    /// Reads certificate authorities and registers names, without resolving them. Blocks.
+    /// Reads certificate authorities and registers names, without resolving them. Endpoints that are in `before`, the
+    /// table that is used until now, keep their states. Blocks.
     ///
     /// # Errors
     /// One error for each upstream whose TLS setup fails or with a host that is no valid server name.
-    pub fn new(plan: &Plan, names: &NameCache) -> Result<Self, Vec<UpstreamError>> {
+    pub fn new(plan: &Plan, names: &NameCache, before: Option<&Self>) -> Result<Self, Vec<UpstreamError>> {
+        let old = by_name(before);
         let mut connectors = Connectors::default();
         let (mut entries, mut errors) = (Vec::with_capacity(plan.upstreams.len()), Vec::new());
         for upstream in &plan.upstreams {
-            match Entry::new(upstream, names, &mut connectors) {
+            match Entry::new(upstream, names, old.get(&*upstream.name).copied(), &mut connectors) {
                 Ok(entry) => entries.push(entry),
                 Err(why) => errors.push(UpstreamError {
                     origin: upstream.origin.clone(),
@@ -52,19 +53,30 @@ impl UpstreamTable {
 
     /// Names of upstreams that trust other authorities than in `before` under the same configuration.
     pub fn trusting_others_than<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a str> {
-        let before: HashMap<&str, &Entry> = before.entries.iter().map(|old| (&*old.plan.name, old)).collect();
+        let before = by_name(Some(before));
         let others = move |new: &&Entry| {
-            let old = before.get(&*new.plan.name).filter(|old| old.plan.tls == new.plan.tls);
+            let old = before.get(&*new.set.plan.name).filter(|old| old.set.plan.tls == new.set.plan.tls);
             old.is_some_and(|old| {
                 old.connector.is_some() && new.connector.is_some() && old.connector != new.connector
             })
         };
-        self.entries.iter().filter(others).map(|new| &*new.plan.name)
+        self.entries.iter().filter(others).map(|new| &*new.set.plan.name)
+    }
+
+    /// The endpoints of every upstream, with the connector of its `https://` targets.
+    pub fn upstreams(&self) -> impl Iterator<Item = (&Arc<EndpointSet>, Option<&Connector>)> {
+        self.entries.iter().map(|entry| (&entry.set, entry.connector.as_ref()))
     }
 
     pub(super) fn entry(&self, id: UpstreamId) -> &Entry {
         &self.entries[id.0]
     }
+}
+
+/// The upstreams of a table, by their names.
+fn by_name(table: Option<&UpstreamTable>) -> HashMap<&str, &Entry> {
+    let entries = table.into_iter().flat_map(|table| &table.entries);
+    entries.map(|entry| (&*entry.set.plan.name, entry)).collect()
 }
 
 /// One connector per TLS configuration, so that upstreams with equal ones read authorities once.
@@ -74,6 +86,7 @@ impl Entry {
     fn new<'a>(
         plan: &'a Upstream,
         names: &NameCache,
+        before: Option<&Entry>,
         connectors: &mut Connectors<'a>,
     ) -> Result<Self, String> {
         let mut encrypted = plan.targets.iter().filter(|target| target.scheme == Scheme::Https).peekable();
@@ -86,12 +99,7 @@ impl Entry {
             }
             connector = Some(made);
         }
-        let name = |host: &TargetHost| match host {
-            TargetHost::Name(host) => Some(names.get(host)),
-            TargetHost::Address(_) => None,
-        };
-        let names = plan.targets.iter().map(|target| name(&target.host)).collect();
-        Ok(Self { plan: plan.clone(), connector, names })
+        Ok(Self { connector, set: EndpointSet::new(plan, names, before.map(|before| &*before.set)) })
     }
 }
 
@@ -115,7 +123,7 @@ upstreams:
 "#;
         let plan =
             load(&["smolgate.yml".into()], &MemoryInputs::new().file("smolgate.yml", text)).unwrap().plan;
-        let errors = UpstreamTable::new(&plan, &NameCache::default()).err().unwrap();
+        let errors = UpstreamTable::new(&plan, &NameCache::default(), None).err().unwrap();
         let told: Vec<_> = errors.iter().map(|error| (error.origin.line, &*error.message)).collect();
         let [(8, a), (10, c)] = told[..] else { panic!("{told:?}") };
         assert!(a.starts_with("upstream `a`: ") && a.contains("/nowhere/a.pem"), "{a}");

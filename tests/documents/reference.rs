@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use smolgate::metrics::{CertificateExpiry, Counters, ProcessStats};
+use smolgate::metrics::{CertificateExpiry, Counters, EndpointFigures, ProcessStats, render_endpoints};
 use smolgate::reason::Reason;
 
 use crate::internal_support::Api;
@@ -30,7 +30,7 @@ const KEY_TABLES: [(&str, &str, &[&str]); 7] = [
 ];
 
 /// Mappings without a table, and the section with all of their keys.
-const KEYS_IN_PROSE: [(&str, &str, &str); 10] = [
+const KEYS_IN_PROSE: [(&str, &str, &str); 15] = [
     ("`http_config`", "docs/config.md", "Listeners"),
     ("`tcp`", "docs/config.md", "Listeners"),
     ("an access log", "docs/config.md", "Top level"),
@@ -39,6 +39,11 @@ const KEYS_IN_PROSE: [(&str, &str, &str); 10] = [
     ("`pass`", "docs/config.md", "Rules"),
     ("`redirect_to_https`", "docs/config.md", "Listeners"),
     ("`tls`", "docs/config.md", "Upstreams and targets"),
+    ("`balance`", "docs/upstreams.md", "The balance"),
+    ("`health`", "docs/upstreams.md", "Health checks"),
+    ("`sticky`", "docs/upstreams.md", "Sticky clients"),
+    ("a target", "docs/upstreams.md", "Weights and backups"),
+    ("`eject`", "docs/upstreams.md", "Ejection"),
     ("a certificate", "docs/tls.md", "Where certificates are"),
     ("`client_auth`", "docs/tls.md", "Certificates of clients"),
 ];
@@ -174,7 +179,9 @@ fn metrics() -> BTreeMap<String, (String, BTreeSet<String>)> {
     worker.upstream(&"api".into()).opened.add(1);
     let certificate = CertificateExpiry { listener: "web".into(), name: "a".into(), expires: 0 };
     counters.set_certificates(vec![certificate], 0);
-    let page = counters.render(ProcessStats::read().as_ref());
+    let endpoint =
+        EndpointFigures { upstream: "api".into(), target: "a".into(), ..EndpointFigures::default() };
+    let page = counters.render(ProcessStats::read().as_ref()) + &render_endpoints(&[endpoint]);
     let mut metrics = BTreeMap::new();
     for family in page.split("# TYPE ").skip(1) {
         let (head, samples) = family.split_once('\n').expect("a line");

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use smolgate::config::plan::*;
 use smolgate::internal_api::control::{Asking, ReloadFuture};
 use smolgate::internal_api::{Control, Limits, Phase, Server};
-use smolgate::metrics::Counters;
+use smolgate::metrics::{Counters, EndpointFigures};
 
 /// Long enough for a loaded machine. Only a failing test waits so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -79,6 +79,17 @@ impl Control for Fake {
         SystemTime::now()
     }
 
+    fn endpoints(&self) -> Vec<EndpointFigures> {
+        let (upstream, target) = ("users".into(), "10.0.0.1:80".into());
+        vec![EndpointFigures { upstream, target, state: "up", weight: 1, ..EndpointFigures::default() }]
+    }
+
+    fn drain(&self, which: &str, _: bool) -> Option<(String, Vec<String>)> {
+        let (upstream, target) = which.split_once('/').unwrap_or((which, ""));
+        let targets = if target == "none" { Vec::new() } else { vec!["10.0.0.1:80".to_owned()] };
+        (upstream == "users").then(|| (upstream.to_owned(), targets))
+    }
+
     fn view(&self) -> String {
         "internal_api: { token: \"[redacted]\" }\n".to_string()
     }
@@ -105,9 +116,12 @@ fn upstream() -> Upstream {
             host: TargetHost::Name(Arc::from("users")),
             port: 8083,
             base_path: Arc::from("/base"),
+            weight: 1,
+            backup: false,
         }],
         tls: UpstreamTls::default(),
         settings: UpstreamSettings::default(),
+        policy: UpstreamPolicy::default(),
     }
 }
 

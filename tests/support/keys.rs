@@ -102,6 +102,9 @@ const TCP: &[Row] = &[
     ("targets", "target: h:1", "targets: [h:1, h:2]"),
     ("upstream", "target: h:1", "upstream: other"),
     ("connect_timeout", "target: h:1", "target: h:1, connect_timeout: 7s"),
+    ("balance", "target: h:1", "target: h:1, balance: random"),
+    ("health", "target: h:1", "target: h:1, health: tcp"),
+    ("hold", "target: h:1", "target: h:1, hold: 7s"),
     ("send_proxy_protocol", "target: h:1", "target: h:1, send_proxy_protocol: v1"),
     ("idle_timeout", "target: h:1", "target: h:1, idle_timeout: 7s"),
 ];
@@ -158,11 +161,18 @@ const RULE: &[Row] = &[
     ("tunnel_timeout", "target: h:1", "target: h:1, tunnel_timeout: 7s"),
     ("access_log", "target: h:1", "target: h:1, access_log: false"),
     ("connect_timeout", "target: h:1", "target: h:1, connect_timeout: 7s"),
+    ("balance", "target: h:1", "target: h:1, balance: random"),
+    ("health", "target: h:1", "target: h:1, health: /up"),
+    ("hold", "target: h:1", "target: h:1, hold: 7s"),
+    ("sticky", "target: h:1", "target: h:1, sticky: { cookie: at }"),
     ("tls", "target: https://h", "target: https://h, tls: { sni: a.test }"),
     ("send_proxy_protocol", "pass: h:1", "pass: h:1, send_proxy_protocol: v1"),
     // Keys that both `pass` and forwarding have.
     ("tunnel_timeout", "pass: h:1", "pass: h:1, tunnel_timeout: 7s"),
     ("connect_timeout", "pass: h:1", "pass: h:1, connect_timeout: 7s"),
+    ("balance", "pass: h:1", "pass: h:1, balance: random"),
+    ("health", "pass: h:1", "pass: h:1, health: tcp"),
+    ("hold", "pass: h:1", "pass: h:1, hold: 7s"),
 ];
 
 const REDIRECT: &[Row] = &[("to", "to: /a", "to: /b"), ("status", "to: /a", "to: /a, status: 301")];
@@ -178,7 +188,41 @@ const UPSTREAM: &[Row] = &[
     ("connect_timeout", "targets: https://h", "targets: https://h, connect_timeout: 7s"),
     ("tries", "targets: https://h", "targets: https://h, tries: 7"),
     ("idle_timeout", "targets: https://h", "targets: https://h, idle_timeout: 7s"),
+    ("balance", "targets: https://h", "targets: https://h, balance: random"),
+    ("sticky", "targets: https://h", "targets: https://h, sticky: { cookie: at }"),
+    ("eject", "targets: https://h", "targets: https://h, eject: false"),
+    ("health", "targets: https://h", "targets: https://h, health: /up"),
+    ("hold", "targets: https://h", "targets: https://h, hold: 7s"),
+    ("hold_max", "targets: https://h", "targets: https://h, hold_max: 7"),
+    ("slow_start", "targets: https://h", "targets: https://h, slow_start: 7s"),
 ];
+
+const TARGET: &[Row] = &[
+    ("target", "target: https://h", "target: https://i"),
+    ("weight", "target: https://h", "target: https://h, weight: 7"),
+    ("backup", "target: https://h", "target: https://h, backup: true"),
+];
+
+const BALANCE: &[Row] =
+    &[("hash", "hash: client", "hash: path"), ("bound", "hash: client", "hash: client, bound: 125")];
+
+const STICKY: &[Row] = &[("cookie", "cookie: a", "cookie: b")];
+
+const HEALTH: &[Row] = &[
+    ("path", "path: /a", "path: /b"),
+    ("method", "path: /a", "path: /a, method: HEAD"),
+    ("host", "path: /a", "path: /a, host: a.test"),
+    ("status", "path: /a", "path: /a, status: [200, 401]"),
+    ("body", "path: /a", "path: /a, body: fine"),
+    ("port", "", "port: 7"),
+    ("interval", "", "interval: 7s"),
+    ("timeout", "", "timeout: 7s"),
+    ("rise", "", "rise: 7"),
+    ("fall", "", "fall: 7"),
+];
+
+const EJECT: &[Row] =
+    &[("failures", "", "failures: 7"), ("for", "", "for: 7s"), ("statuses", "", "statuses: [502, 503]")];
 
 const UPSTREAM_TLS: &[Row] = &[
     ("ca", "", "ca: a.pem"),
@@ -260,6 +304,36 @@ pub const MAPPINGS: &[Mapping] = &[
         what: "an upstream",
         around: "{ http_config: { port: 1 }, http_routes: [{ upstream: a }], upstreams: { a: { @ } } }",
         rows: &[UPSTREAM],
+    },
+    Mapping {
+        what: "a target",
+        around: "{ http_config: { port: 1 }, http_routes: [{ upstream: a }], \
+                 upstreams: { a: { targets: [{ @ }, h:1] } } }",
+        rows: &[TARGET],
+    },
+    Mapping {
+        what: "`balance`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ upstream: a }], \
+                 upstreams: { a: { targets: h:1, balance: { @ } } } }",
+        rows: &[BALANCE],
+    },
+    Mapping {
+        what: "`sticky`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ upstream: a }], \
+                 upstreams: { a: { targets: h:1, sticky: { @ } } } }",
+        rows: &[STICKY],
+    },
+    Mapping {
+        what: "`health`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ upstream: a }], \
+                 upstreams: { a: { targets: h:1, health: { @ } } } }",
+        rows: &[HEALTH],
+    },
+    Mapping {
+        what: "`eject`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ upstream: a }], \
+                 upstreams: { a: { targets: h:1, eject: { @ } } } }",
+        rows: &[EJECT],
     },
     Mapping {
         what: "`tls`",

@@ -93,6 +93,15 @@ impl Upstream {
         Upstream::on(listener, |stream| Some(Box::new(stream)), script)
     }
 
+    /// Runs `script` for every connection at a given address; `None` if that is in use.
+    pub fn try_scripted_at(
+        address: SocketAddr,
+        script: impl Fn(&mut Connection) + Send + Sync + 'static,
+    ) -> Option<Upstream> {
+        let listener = TcpListener::bind(address).ok()?;
+        Some(Upstream::on(listener, |stream| Some(Box::new(stream)), script))
+    }
+
     fn on(
         listener: TcpListener,
         wrap: impl Fn(TcpStream) -> Option<Box<dyn Transport>> + Send + Sync + 'static,

@@ -28,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "internal_api",
             "watch",
+            "health",
             "proxy",
             "generation",
             "upstream",
@@ -44,6 +45,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("internal_api", &["log", "metrics", "config::plan", "http", "reason", "files"]),
     ("watch", &["config", "files"]),
+    ("health", &["upstream", "tls", "http1", "config::plan", "http"]),
     (
         "proxy",
         &[
@@ -105,6 +107,7 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/demo",
     "src/demo/whoami",
     "src/gate",
+    "src/health",
     "src/generation",
     "src/http",
     "src/http/name",
@@ -127,6 +130,7 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/tls",
     "src/tls/certificates",
     "src/upstream",
+    "src/upstream/names",
     "src/upstream/pool",
     "src/watch",
     "src/worker",

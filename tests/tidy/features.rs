@@ -94,7 +94,7 @@ mod tests {
             ("src/config/dialects/compose/front.rs", "// compose"),
             ("src/config/dialects/mod.rs", "#[cfg(feature = \"compose\")]\nmod compose;"),
             ("src/cli/arguments.rs", "use super::demo::DemoVerb;"),
-            ("src/upstream/attempts.rs", "fn demote() {} // is decomposed"),
+            ("src/upstream/pool/race.rs", "fn demote() {} // is decomposed"),
         ] {
             assert_eq!(count(path, text), 0, "{text}");
         }

@@ -130,7 +130,7 @@ pub(super) fn respond(answer: &Respond) -> String {
 
 /// The targets of an upstream. Its name stands in front if it was given one.
 pub(super) fn upstream(plan: &Plan, id: UpstreamId) -> String {
-    let Upstream { name, origin: _, targets, tls: _, settings: _ } = &plan.upstreams[id.0];
+    let Upstream { name, targets, .. } = &plan.upstreams[id.0];
     let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
     let list = targets.join(", ");
     if targets[0] == **name { list } else { format!("{name} ({list})") }

@@ -42,10 +42,33 @@ pub fn healthcheck(call: &Call) -> ExitCode {
     }
 }
 
+/// Sends a POST, as [`ask`] sends a GET.
+pub(super) fn order(call: &Call, path: &str, timeout: Duration) -> Result<(u16, String), ExitCode> {
+    send(call, path, timeout, output::UNABLE, client::post)
+}
+
 /// Returns status and body of the response. On an error, prints it and returns the exit code.
-fn ask(call: &Call, path: &str, timeout: Duration, unreachable: u8) -> Result<(u16, String), ExitCode> {
+pub(super) fn ask(
+    call: &Call,
+    path: &str,
+    timeout: Duration,
+    unreachable: u8,
+) -> Result<(u16, String), ExitCode> {
+    send(call, path, timeout, unreachable, client::get)
+}
+
+/// A function of the client.
+type Method = fn(&InternalBind, Option<&Secret>, &str, Duration) -> io::Result<(u16, String)>;
+
+fn send(
+    call: &Call,
+    path: &str,
+    timeout: Duration,
+    unreachable: u8,
+    method: Method,
+) -> Result<(u16, String), ExitCode> {
     let api = find(call)?;
-    client::get(&api.bind, api.token.as_ref(), path, timeout).map_err(|error| {
+    method(&api.bind, api.token.as_ref(), path, timeout).map_err(|error| {
         let absent = matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound);
         let hint =
             if absent { "\nIs the gate running, and is this the address of its `internal_api`?" } else { "" };
@@ -87,7 +110,7 @@ fn address(text: &str) -> io::Result<InternalBind> {
     Ok(InternalBind::Tcp(Bind::Address(*first.ok_or_else(nothing)?)))
 }
 
-fn unexpected(status: u16, body: &str) -> String {
+pub(super) fn unexpected(status: u16, body: &str) -> String {
     let hint = if status == 401 { "; give its token with --token" } else { "" };
     format!("the internal API answered {status}{hint}\n{}", body.trim_end())
 }

@@ -173,6 +173,11 @@ pub(crate) fn tries(text: &str) -> Result<usize, ValueError> {
     count(text, 1..=100, "is not a number between 1 and 100")
 }
 
+/// A number of requests that wait.
+pub(crate) fn held(text: &str) -> Result<usize, ValueError> {
+    count(text, 1..=100_000, "is not a number between 1 and 100000")
+}
+
 fn count(
     text: &str,
     range: std::ops::RangeInclusive<usize>,

@@ -60,6 +60,8 @@ pub(crate) const FIELDS: Shape<usize> =
     Shape { parse: scalar::field_count, show: show_number, form: Form::Number(1, 4_096) };
 pub(crate) const TRIES: Shape<usize> =
     Shape { parse: scalar::tries, show: show_number, form: Form::Number(1, 100) };
+pub(crate) const HELD: Shape<usize> =
+    Shape { parse: scalar::held, show: show_number, form: Form::Number(1, 100_000) };
 pub(crate) const CONNECTIONS: Shape<usize> =
     Shape { parse: scalar::connection_count, show: show_number, form: Form::Number(1, 10_000_000) };
 /// `None` stands for one per core.
@@ -91,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_number_has_the_bounds_that_its_form_says() {
-        for Shape { parse, form, .. } in [FIELDS, TRIES, CONNECTIONS] {
+        for Shape { parse, form, .. } in [FIELDS, TRIES, HELD, CONNECTIONS] {
             let Form::Number(least, most) = form else { panic!("{form:?}") };
             for (number, is_one) in [(least - 1, false), (least, true), (most, true), (most + 1, false)] {
                 assert_eq!(parse(&number.to_string()).is_ok(), is_one, "{number} of {form:?}");

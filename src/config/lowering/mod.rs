@@ -9,6 +9,8 @@ mod tls;
 
 mod upstreams;
 
+mod upstream_policy;
+
 mod names;
 
 pub(crate) use top_level::{ListenerSpans, Lowered, lower};

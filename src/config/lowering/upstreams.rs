@@ -4,9 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::names::Names;
+use super::upstream_policy;
 use crate::config::decode::Text;
 use crate::config::diagnostics::{Report, Span, Spanned, did_you_mean};
-use crate::config::plan::{Scheme, Target, Upstream, UpstreamId, UpstreamSettings, UpstreamTls};
+use crate::config::plan::{
+    Scheme, Target, Upstream, UpstreamId, UpstreamPolicy, UpstreamSettings, UpstreamTls,
+};
 use crate::config::source::{Inline, UpstreamSource, UpstreamUse};
 use crate::config::values::target::TargetText;
 
@@ -39,6 +42,7 @@ struct InPlace {
     targets: Vec<Target>,
     tls: UpstreamTls,
     settings: UpstreamSettings,
+    policy: UpstreamPolicy,
 }
 
 impl Upstreams {
@@ -78,7 +82,7 @@ impl Upstreams {
     ) -> Option<UpstreamId> {
         match one {
             UpstreamUse::Named(name) => self.use_named(&name, speaks, report),
-            UpstreamUse::Inline(inline) => self.use_inline(inline, speaks, report),
+            UpstreamUse::Inline(inline) => self.use_inline(*inline, speaks, report),
         }
     }
 
@@ -118,19 +122,21 @@ impl Upstreams {
         speaks: TargetProtocol,
         report: &mut Report,
     ) -> Option<UpstreamId> {
-        let Inline { span, targets, tls, settings } = inline;
+        let Inline { span, targets, tls, settings, policy } = inline;
         check_schemes(&targets, speaks, report);
         check_tls(tls.as_ref(), &targets, report);
         let key = InPlace {
             targets: targets.iter().map(|target| target.value.with(speaks.scheme())).collect(),
             tls: tls.as_ref().map(|tls| tls.value.clone()).unwrap_or_default(),
             settings: UpstreamSettings::default().with(&settings),
+            policy: upstream_policy::lower(policy.clone()),
         };
         if let Some(id) = self.in_place.get(&key) {
             return Some(*id);
         }
         let name = self.names.take_free(key.targets.first()?.to_string());
-        let source = UpstreamSource { name: Spanned { value: name, span }, targets, tls, settings };
+        let name = Spanned { value: name, span };
+        let source = UpstreamSource { name, targets, tls, settings, policy };
         let id = self.add(Entry { source, span, used: Some(speaks) });
         self.in_place.insert(key, id);
         Some(id)
@@ -159,6 +165,9 @@ impl Upstreams {
                 report.warning(Some(span), message, "`tls: { ca: ... }` trusts an authority of your own");
             }
             let speaks = used.unwrap_or(TargetProtocol::Http);
+            if used.is_some() {
+                upstream_policy::check(&source.policy, speaks == TargetProtocol::Tcp, report);
+            }
             let spans = source.targets.iter().map(|target| target.span).collect();
             let upstream = Upstream {
                 name: source.name.value,
@@ -166,6 +175,7 @@ impl Upstreams {
                 targets: source.targets.iter().map(|target| target.value.with(speaks.scheme())).collect(),
                 tls,
                 settings: UpstreamSettings::default().with(&source.settings),
+                policy: upstream_policy::lower(source.policy),
             };
             (upstream, spans)
         };

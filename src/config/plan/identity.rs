@@ -66,8 +66,8 @@ fn matched(rule: &Rule) -> impl Hash + Eq {
 
 /// Everything of an upstream except its name and its place.
 pub(super) fn policy(upstream: &Upstream) -> impl Eq {
-    let Upstream { name: _, origin: _, targets, tls, settings } = upstream;
-    (targets, tls, settings)
+    let Upstream { name: _, origin: _, targets, tls, settings, policy } = upstream;
+    (targets, tls, settings, policy)
 }
 
 /// The identities of a listener's rules. Finding one takes no comparison with thousands of others.

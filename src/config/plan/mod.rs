@@ -19,15 +19,14 @@ mod rule;
 mod conditions;
 mod location;
 mod upstream;
-
-mod path_glob;
+mod upstream_policy;
 
 mod bind;
 mod origin;
 
 pub use bind::Bind;
 pub use changes::{CertificateChanges, FileChanges, changes};
-pub use conditions::{Conditions, NamedCondition, Networks, ValuePattern};
+pub use conditions::{Conditions, NamedCondition, Networks, PathGlob, SegmentGlob, ValuePattern};
 pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{
     ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, ClientGone,
@@ -35,7 +34,6 @@ pub use listener::{
 };
 pub use location::{Location, LocationParts};
 pub use origin::Origin;
-pub use path_glob::{PathGlob, SegmentGlob};
 pub use rule::{Action, HostPattern, Limits, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
 pub use steps::steps;
 pub use top_level::{
@@ -43,6 +41,7 @@ pub use top_level::{
     Plan, Secret,
 };
 pub use upstream::{Scheme, Target, TargetHost, Upstream, UpstreamId, UpstreamSettings, UpstreamTls};
+pub use upstream_policy::{Balance, Eject, HashKey, Health, HealthRequest, UpstreamPolicy};
 
 pub(crate) use listener::{HttpWritten, TlsWritten};
 pub(crate) use rule::LimitsWritten;

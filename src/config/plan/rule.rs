@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::conditions::Conditions;
+use super::conditions::{Conditions, PathGlob, matches_star};
 use super::location::Location;
 use super::origin::Origin;
-use super::path_glob::{PathGlob, matches_star};
 use super::upstream::UpstreamId;
 use crate::config::keys::settings;
 use crate::config::keys::shape::{BODY_LIMIT, TIMEOUT};

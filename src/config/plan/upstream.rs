@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::origin::Origin;
+use super::upstream_policy::UpstreamPolicy;
 use crate::config::keys::settings;
-use crate::config::keys::shape::{TIMEOUT, TRIES};
+use crate::config::keys::shape::{DURATION, HELD, TIMEOUT, TRIES};
 
 settings! {
     /// Limits and timeouts of an upstream.
@@ -19,6 +20,10 @@ settings! {
         tries: usize = 2, TRIES;
         /// How long an idle connection is kept. `Keep-Alive: timeout` of a target may shorten it.
         idle_timeout: Duration = Duration::from_secs(4), TIMEOUT;
+        /// How long a request waits for an endpoint while none is usable or accepts a connection.
+        hold: Duration = Duration::ZERO, DURATION;
+        /// Requests that wait so at the same time.
+        hold_max: usize = 256, HELD;
     }
 }
 
@@ -39,9 +44,11 @@ pub struct Upstream {
     pub tls: UpstreamTls,
     /// Limits and timeouts.
     pub settings: UpstreamSettings,
+    /// The policy for its endpoints: all addresses of all targets.
+    pub policy: UpstreamPolicy,
 }
 
-/// One address of an upstream.
+/// A name or an address of an upstream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
     /// `http://`, `https://` or, for TCP, nothing.
@@ -52,6 +59,10 @@ pub struct Target {
     pub port: u16,
     /// The prefix of the path: empty, or `/base` without a slash at the end.
     pub base_path: Arc<str>,
+    /// The share of requests that each of its addresses gets, compared with other targets. At least 1.
+    pub weight: u16,
+    /// Used only if no other target is usable.
+    pub backup: bool,
 }
 
 impl Target {

@@ -149,7 +149,7 @@ fn http_keys(fields: &mut MappingReader<'_, '_>, rules: Vec<RuleSource>) -> Http
         fields.not_here(&["redirect_to_https"], "means nothing beside `tls`", hint);
     }
     fields.not_here(
-        &["connect_timeout"],
+        &["connect_timeout", "balance", "sticky", "health", "hold"],
         "means nothing on an HTTP listener",
         "write it on a rule or an upstream",
     );

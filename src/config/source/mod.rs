@@ -14,9 +14,13 @@ pub(crate) mod rule;
 mod conditions;
 mod tls;
 mod upstream;
+mod upstream_policy;
+
+mod health;
 
 pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
 pub(crate) use rule::{ActionSource, PassSource, ProxySource, RuleSource};
 pub(crate) use tls::{CertificateWritten, ClientAuthWritten, TlsSource};
 pub(crate) use top_level::{InternalSource, Source, internal_bind};
 pub(crate) use upstream::{Inline, UpstreamSource, UpstreamUse};
+pub(crate) use upstream_policy::UpstreamPolicySource;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::conditions::{OF_REQUESTS, conditions};
 use super::upstream::{Inline, UpstreamUse, in_place, upstream_use};
+use super::upstream_policy::UpstreamPolicySource;
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned, quoted};
 use crate::config::plan::{
@@ -115,7 +116,17 @@ fn values<T: Clone + Eq + Hash>(list: Option<Vec<Spanned<T>>>) -> Vec<T> {
 }
 
 const ACTIONS: [&str; 7] = ["target", "targets", "upstream", "redirect", "respond", "pass", "drop"];
-const PROXY_ONLY: [&str; 5] = ["pass_host", "strip_path_prefix", "buffer_request", "tls", "connect_timeout"];
+const PROXY_ONLY: [&str; 9] = [
+    "pass_host",
+    "strip_path_prefix",
+    "buffer_request",
+    "tls",
+    "connect_timeout",
+    "balance",
+    "sticky",
+    "health",
+    "hold",
+];
 
 /// The one action of a rule. `whole` tells that the rule takes every path, so that there is nothing to strip.
 fn action(fields: &mut MappingReader<'_, '_>, whole: bool) -> Option<ActionSource> {
@@ -185,7 +196,7 @@ fn drop(text: &str) -> Result<(), ValueError> {
 fn pass(fields: &mut MappingReader<'_, '_>) -> Option<ActionSource> {
     let unseen = "means nothing beside `pass`";
     fields.not_here(
-        &["pass_host", "strip_path_prefix", "buffer_request", "tls"],
+        &["pass_host", "strip_path_prefix", "buffer_request", "tls", "sticky"],
         unseen,
         "nothing is changed on the way",
     );
@@ -201,20 +212,22 @@ fn pass(fields: &mut MappingReader<'_, '_>) -> Option<ActionSource> {
             return name.map(UpstreamUse::Named);
         }
         let targets = decoder.parsed_many(node, target::target);
-        Some(UpstreamUse::Inline(Inline { span, targets, tls: None, settings: UpstreamWritten::default() }))
+        let (settings, policy) = (UpstreamWritten::default(), UpstreamPolicySource::default());
+        Some(UpstreamUse::Inline(Inline { span, targets, tls: None, settings, policy }.into()))
     });
     if let Some(UpstreamUse::Named(_)) = one {
         fields.not_here(
-            &["connect_timeout"],
+            &["connect_timeout", "balance", "sticky", "health", "hold"],
             "means nothing beside `upstream`",
             "write it at the upstream itself",
         );
     }
     let settings = in_place(fields);
+    let policy = UpstreamPolicySource::read_in_place(fields, false);
     let send_proxy_protocol = send_proxy_protocol(fields);
     let idle_timeout = fields.parsed("tunnel_timeout", scalar::timeout);
     let upstream = match one? {
-        UpstreamUse::Inline(inline) => UpstreamUse::Inline(Inline { settings, ..inline }),
+        UpstreamUse::Inline(inline) => UpstreamUse::Inline(Inline { settings, policy, ..*inline }.into()),
         named => named,
     };
     Some(ActionSource::Pass(PassSource { upstream, send_proxy_protocol, idle_timeout }))

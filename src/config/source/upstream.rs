@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use super::upstream_policy::UpstreamPolicySource;
 use crate::config::decode::{Decoder, MappingReader, Text};
 use crate::config::diagnostics::{Span, Spanned};
 use crate::config::keys::ReadKey;
-use crate::config::keys::shape::TIMEOUT;
+use crate::config::keys::shape::{DURATION, TIMEOUT};
 use crate::config::plan::{UpstreamTls, UpstreamWritten};
 use crate::config::syntax::{Node, Value};
-use crate::config::values::scalar;
 use crate::config::values::target::{self, TargetText};
+use crate::config::values::{balance, scalar};
 
 /// One of `upstreams:`.
 pub(crate) struct UpstreamSource {
@@ -17,6 +18,7 @@ pub(crate) struct UpstreamSource {
     pub(crate) targets: Vec<Spanned<TargetText>>,
     pub(crate) tls: Option<Spanned<UpstreamTls>>,
     pub(crate) settings: UpstreamWritten,
+    pub(crate) policy: UpstreamPolicySource,
 }
 
 /// The upstream of a rule or a TCP listener.
@@ -25,7 +27,7 @@ pub(crate) enum UpstreamUse {
     /// `upstream: name`.
     Named(Text),
     /// `target:` or `targets:`.
-    Inline(Inline),
+    Inline(Box<Inline>),
 }
 
 /// An upstream that is written where it is used.
@@ -35,6 +37,7 @@ pub(crate) struct Inline {
     pub(crate) targets: Vec<Spanned<TargetText>>,
     pub(crate) tls: Option<Spanned<UpstreamTls>>,
     pub(crate) settings: UpstreamWritten,
+    pub(crate) policy: UpstreamPolicySource,
 }
 
 /// `upstreams:`, a mapping of names.
@@ -67,6 +70,7 @@ fn upstream(decoder: &mut Decoder<'_>, name: Spanned<Arc<str>>, node: Node) -> O
         targets: fields.field("targets", targets).unwrap_or_default(),
         tls: tls(&mut fields),
         settings: UpstreamWritten::read(&mut fields),
+        policy: UpstreamPolicySource::read(&mut fields),
     };
     fields.close();
     Some(upstream)
@@ -79,27 +83,53 @@ pub(super) fn upstream_use(fields: &mut MappingReader<'_, '_>, with_tls: bool) -
     let one = fields.parsed("target", target::target);
     let many = fields.field("targets", targets);
     let name = fields.field("upstream", Decoder::text);
+    let policy = UpstreamPolicySource::read_in_place(fields, with_tls);
     if fields.at("upstream").is_some() {
-        let keys = if with_tls { &["tls", "connect_timeout"][..] } else { &["connect_timeout"] };
+        let keys = if with_tls {
+            &["tls", "connect_timeout", "balance", "sticky", "health", "hold"][..]
+        } else {
+            &["connect_timeout", "balance", "sticky", "health", "hold"]
+        };
         fields.not_here(keys, "means nothing beside `upstream`", "write it at the upstream itself");
         return name.map(UpstreamUse::Named);
     }
     let targets = one.into_iter().chain(many.into_iter().flatten()).collect();
     let tls = if with_tls { tls(fields) } else { None };
     let settings = in_place(fields);
-    Some(UpstreamUse::Inline(Inline { span: span?, targets, tls, settings }))
+    Some(UpstreamUse::Inline(Inline { span: span?, targets, tls, settings, policy }.into()))
 }
 
 /// The settings of an upstream that may stand beside a target in place.
 pub(super) fn in_place(fields: &mut MappingReader<'_, '_>) -> UpstreamWritten {
     UpstreamWritten {
         connect_timeout: fields.read("connect_timeout", &TIMEOUT),
+        hold: fields.read("hold", &DURATION),
         ..UpstreamWritten::default()
     }
 }
 
 fn targets(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Spanned<TargetText>>> {
-    Some(decoder.parsed_many(node, target::target))
+    match node.value {
+        Value::List(ref items) if items.iter().any(|item| matches!(item.value, Value::Map(_))) => {
+            Some(decoder.one_or_many(node, target_or_mapping))
+        }
+        Value::Map(_) => Some(target_or_mapping(decoder, node).into_iter().collect()),
+        _ => Some(decoder.parsed_many(node, target::target)),
+    }
+}
+
+/// A target as text, or `{target, weight, backup}`.
+fn target_or_mapping(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<TargetText>> {
+    if !matches!(node.value, Value::Map(_)) {
+        return decoder.parsed(node, target::target);
+    }
+    let mut fields = MappingReader::open(decoder, node, "a target")?;
+    fields.require(&["target"]);
+    let target = fields.parsed("target", target::target);
+    let weight = fields.parsed("weight", balance::weight).map_or(1, |weight| weight.value);
+    let backup = fields.flag("backup");
+    fields.close();
+    target.map(|Spanned { value, span }| Spanned { value: TargetText { weight, backup, ..value }, span })
 }
 
 /// `tls: {ca, insecure_skip_verify, sni}`. Its place is that of the key.

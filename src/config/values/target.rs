@@ -15,6 +15,9 @@ pub(crate) struct TargetText {
     pub(crate) host: TargetHost,
     pub(crate) port: u16,
     pub(crate) base_path: Arc<str>,
+    /// Not part of the text: keys beside it.
+    pub(crate) weight: u16,
+    pub(crate) backup: bool,
 }
 
 impl TargetText {
@@ -25,6 +28,8 @@ impl TargetText {
             host: self.host.clone(),
             port: self.port,
             base_path: self.base_path.clone(),
+            weight: self.weight,
+            backup: self.backup,
         }
     }
 }
@@ -64,7 +69,7 @@ pub(crate) fn target(text: &str) -> Result<TargetText, ValueError> {
         (base, Some(Scheme::Http | Scheme::Https)) => pattern::path(base)?,
         _ => return Err(ValueError::hint("has a path but no `http://`", FORMS)),
     };
-    Ok(TargetText { scheme, host, port, base_path })
+    Ok(TargetText { scheme, host, port, base_path, weight: 1, backup: false })
 }
 
 /// The rest after a scheme, which is not case-sensitive (RFC 3986, 3.1).
@@ -117,6 +122,14 @@ fn target_name(text: &str) -> Result<TargetHost, ValueError> {
         ));
     }
     Ok(TargetHost::Name(name))
+}
+
+/// A port to connect to.
+pub(crate) fn port(text: &str) -> Result<u16, ValueError> {
+    match port_number(text) {
+        Ok(0) | Err(_) => Err(ValueError::new("is not a port between 1 and 65535")),
+        port => port,
+    }
 }
 
 fn port_number(text: &str) -> Result<u16, ValueError> {

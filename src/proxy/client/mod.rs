@@ -8,6 +8,7 @@ mod keep_alive;
 mod request;
 mod wait;
 
+pub(super) mod balance_key;
 mod client;
 
 mod unfinished;

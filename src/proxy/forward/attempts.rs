@@ -1,4 +1,4 @@
-//! The search for a connection to send a request on: an idle one, a new one, one to the next target.
+//! The search for a connection to send a request on: an idle one, a new one, one to another endpoint.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,29 +10,29 @@ use super::request_head::{rebuild_request_head, request_head};
 use crate::config::plan::{Proxy, Rule};
 use crate::http::RequestHead;
 use crate::log::repeats::{self, Admitted, Subject};
-use crate::proxy::client::Exchange;
+use crate::proxy::client::{Exchange, balance_key};
 use crate::proxy::record::Failure;
-use crate::upstream::{ConnectError, Pool, TargetConnection, Upstream};
+use crate::reason::Reason;
+use crate::upstream::{Choice, ConnectError, TargetConnection, Upstream};
 use crate::worker::Buffer;
 
-/// The search for a target that answers.
+/// The search for an endpoint that answers.
 pub(in crate::proxy) struct Attempts<'a> {
     rule: &'a Rule,
     pub(super) proxy: &'a Proxy,
     upstream: &'a Upstream,
-    first_target: usize,
-    /// Targets that were tried already.
-    tried: usize,
+    /// `None` if no endpoint may be used.
+    choice: Option<Choice>,
     /// Take no idle connection, because one was just found to be closed.
     fresh: bool,
-    /// The head for the first target.
+    /// The head for the first endpoint.
     head: Option<Buffer>,
     /// The body, if the rule collects it.
     collected: Option<Box<Collected>>,
 }
 
 impl<'a> Attempts<'a> {
-    /// Chooses the first target and writes the head for it.
+    /// Chooses the first endpoint and writes the head for it.
     pub(in crate::proxy) fn new(
         exchange: &Exchange<'a>,
         rule: &'a Rule,
@@ -40,19 +40,13 @@ impl<'a> Attempts<'a> {
         head: &RequestHead<'_>,
     ) -> Self {
         let upstream = exchange.snapshot.upstreams.get(proxy.upstream);
-        let first_target = upstream.next_target();
-        let origin = upstream.pool(first_target, 0).origin();
-        let head = request_head(exchange, rule, proxy, origin, head);
-        Self {
-            rule,
-            proxy,
-            upstream,
-            first_target,
-            tried: 0,
-            fresh: false,
-            head: Some(head),
-            collected: None,
-        }
+        let hash_of = |key| balance_key::of_request(key, head, exchange.client.peer);
+        let hash = upstream.hash_key().and_then(hash_of);
+        let cookie = upstream.sticky().and_then(|name| balance_key::cookie(head, name.as_bytes()));
+        let choice = upstream.choose(exchange.snapshot.worker().now(), hash, cookie);
+        let written = |choice: &Choice| request_head(exchange, rule, proxy, choice.origin(), head);
+        let head = choice.as_ref().map(written);
+        Self { rule, proxy, upstream, choice, fresh: false, head, collected: None }
     }
 
     /// Collects a chunked body, if the rule says so. The head is written later, with its length.
@@ -70,39 +64,58 @@ impl<'a> Attempts<'a> {
         Ok(())
     }
 
-    /// Takes an idle connection to the current target.
-    pub(super) fn take_idle(&self, exchange: &Exchange<'_>) -> Option<Box<TargetConnection>> {
+    /// Takes an idle connection to the current endpoint.
+    pub(super) fn take_idle(&mut self, exchange: &Exchange<'_>) -> Option<Box<TargetConnection>> {
         if self.fresh {
             return None;
         }
         // For a request that cannot be sent twice, a system call makes sure that the connection is probably open.
         let verify = !exchange.request.is_repeatable();
-        let idle = self.pool().take_idle(exchange.snapshot.worker().now(), verify);
+        let (choice, now) = (self.choice.as_mut()?, exchange.snapshot.worker().now());
+        let idle = self.upstream.take_idle(choice, now, verify);
         idle.inspect(|_| self.upstream.counters.reused.add(1))
     }
 
-    /// Opens a connection to the current target, or takes or opens one to a target after it.
+    /// Opens a connection to the current endpoint, or takes or opens one to another. Waits for one that works, if the
+    /// upstream holds requests.
     ///
     /// # Errors
-    /// When no target that may be tried can be connected to: the error of the last one.
+    /// When no endpoint that may be tried can be connected to: the error of the last one.
     pub(super) async fn open(&mut self, exchange: &Exchange<'_>) -> Result<Box<TargetConnection>, Failure> {
-        let Upstream { name, counters, connect_timeout, .. } = self.upstream;
+        let worker = exchange.snapshot.worker();
+        let mut hold = None;
         loop {
-            let error = match self.pool().open(exchange.snapshot.worker(), *connect_timeout, &[]).await {
-                Ok(target) => {
-                    counters.opened.add(1);
-                    return Ok(target);
-                }
+            let failure = match self.try_to_open(exchange).await {
+                Ok(target) => return Ok(target),
+                Err(failure) => failure,
+            };
+            hold = hold.or_else(|| self.upstream.hold(worker.now()));
+            let Some(hold) = &mut hold else { return Err(failure) };
+            if !hold.wait(worker).await {
+                return Err(Failure { reason: Reason::NoTarget, ..failure });
+            }
+            self.head = None;
+            let hash = self.choice.as_ref().and_then(Choice::hash);
+            self.choice = self.upstream.choose(worker.now(), hash, None);
+            if let Some(target) = self.take_idle(exchange) {
+                return Ok(target);
+            }
+        }
+    }
+
+    async fn try_to_open(&mut self, exchange: &Exchange<'_>) -> Result<Box<TargetConnection>, Failure> {
+        let (upstream, worker) = (self.upstream, exchange.snapshot.worker());
+        loop {
+            let Some(choice) = &mut self.choice else { return Err(Failure::new(Reason::NoTarget)) };
+            let error = match upstream.open(worker, choice, &[]).await {
+                Ok(target) => return Ok(target),
                 Err(error) => error,
             };
-            counters.failed.add(1);
-            self.tried += 1;
-            self.head = None;
-            if self.tried >= self.upstream.tries() {
-                let all = self.tried > 1 && self.tried == self.upstream.targets();
-                return Err(Failure::of_connects(error, all));
+            if !upstream.choose_next(choice, worker.now()) {
+                return Err(Failure::of_connects(error, upstream.tried_all(choice)));
             }
-            log_retry(exchange, name, &error);
+            self.head = None;
+            log_retry(exchange, upstream.name(), &error);
             if let Some(target) = self.take_idle(exchange) {
                 return Ok(target);
             }
@@ -114,12 +127,13 @@ impl<'a> Attempts<'a> {
     /// # Errors
     /// Those of [`rebuild_request_head`].
     pub(super) fn head(&mut self, exchange: &Exchange<'_>) -> Result<Buffer, Failure> {
-        match self.head.take() {
-            Some(head) => Ok(head),
-            None => {
-                let origin = self.pool().origin();
-                rebuild_request_head(exchange, self.rule, self.proxy, origin, self.collected.as_deref_mut())
+        match (self.head.take(), &self.choice) {
+            (Some(head), _) => Ok(head),
+            (None, Some(choice)) => {
+                let collected = self.collected.as_deref_mut();
+                rebuild_request_head(exchange, self.rule, self.proxy, choice.origin(), collected)
             }
+            (None, None) => Err(Failure::new(Reason::Internal)),
         }
     }
 
@@ -128,15 +142,31 @@ impl<'a> Attempts<'a> {
         self.fresh = true;
     }
 
-    /// Puts a connection back into its pool. `time` is how long its target would keep it.
-    pub(super) fn give_back(&self, exchange: &Exchange<'_>, target: Box<TargetConnection>, time: Duration) {
-        let until = exchange.snapshot.worker().now() + time.min(self.upstream.idle_timeout);
-        self.pool().put_back(target, until);
+    /// Name and value of the sticky cookie that the client has to be given.
+    pub(super) fn new_cookie(&self) -> Option<(&str, &[u8])> {
+        self.upstream.new_cookie(self.choice.as_ref()?)
     }
 
-    /// The pool of the current target.
-    fn pool(&self) -> &'a Pool {
-        self.upstream.pool(self.first_target, self.tried)
+    /// Records that the endpoint has answered with `status`.
+    pub(super) fn answered(&self, exchange: &Exchange<'_>, status: u16) {
+        let Some(choice) = &self.choice else { return };
+        self.upstream.answered(choice, status, exchange.snapshot.worker().now());
+    }
+
+    /// Records that the endpoint has not answered, unless the client or an old connection is the reason.
+    pub(super) fn failed(&self, exchange: &Exchange<'_>, target: &TargetConnection, failure: &Failure) {
+        let Some(choice) = &self.choice else { return };
+        let is_late = failure.reason == Reason::UpstreamTimeout;
+        if is_late || failure.is_closed_without_response() && !target.reused {
+            self.upstream.failed(choice, exchange.snapshot.worker().now());
+        }
+    }
+
+    /// Puts a connection back into its pool. `time` is how long its target would keep it.
+    pub(super) fn give_back(&self, exchange: &Exchange<'_>, target: Box<TargetConnection>, time: Duration) {
+        let Some(choice) = &self.choice else { return };
+        let until = exchange.snapshot.worker().now() + time.min(self.upstream.idle_timeout());
+        self.upstream.put_back(choice, target, until);
     }
 }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::attempts::Attempts;
 use super::response::ResponseReader;
 use super::response_head::Response;
-use crate::config::plan::Proxy;
 use crate::http::Framing;
 use crate::proxy::client::{Exchange, KeepAlive};
 use crate::proxy::record::Failure;
@@ -57,11 +56,15 @@ pub(in crate::proxy) async fn run(
             exchange.release_head();
         }
         // Pinned, because an `await` alone copies the future once more.
-        let outcome = pin!(transfer(exchange, attempts.proxy, &mut target, head)).await;
+        let outcome = pin!(transfer(exchange, &attempts, &mut target, head)).await;
         let failure = match outcome {
-            Ok(transferred) => return Ok(finish(exchange, &attempts, target, transferred)),
+            Ok(transferred) => {
+                attempts.answered(exchange, transferred.status);
+                return Ok(finish(exchange, &attempts, target, transferred));
+            }
             Err(failure) => failure,
         };
+        attempts.failed(exchange, &target, &failure);
         if !target.reused || !may_repeat(exchange, &failure) {
             return Err(failure);
         }
@@ -102,12 +105,13 @@ fn finish(
 /// Transfers both messages at once: the request goes on while the response is awaited, and while it passes.
 async fn transfer(
     exchange: &mut Exchange<'_>,
-    proxy: &Proxy,
+    attempts: &Attempts<'_>,
     target: &mut TargetConnection,
     mut head: Buffer,
 ) -> Result<Transferred, Failure> {
     let at_end = exchange.is_gone_at_end();
     let Exchange { client, snapshot, timer, record, request, body, .. } = exchange;
+    let proxy = attempts.proxy;
     let worker = snapshot.worker();
     let mut upload = Transfer {
         worker,
@@ -136,6 +140,7 @@ async fn transfer(
         record,
         timer,
         proxy,
+        cookie: attempts.new_cookie(),
     };
     let mut response = upload.run(pin!(reader.read_final())).await?;
     if response.until_close {

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Instant;
 
-use super::response_head::{Response, keep_alive_time, write_head};
+use super::response_head::{Response, keep_alive_time, write_cookie, write_head};
 use crate::config::plan::Proxy;
 use crate::http::{Framing, HeadLimits, Version};
 use crate::http1::{HeadScan, parse_response};
@@ -39,6 +39,8 @@ pub(super) struct ResponseReader<'a> {
     /// The timer for waits for the target.
     pub(super) timer: &'a Timer,
     pub(super) proxy: &'a Proxy,
+    /// Name and value of a cookie that the final response gets.
+    pub(super) cookie: Option<(&'a str, &'a [u8])>,
 }
 
 impl ResponseReader<'_> {
@@ -125,6 +127,10 @@ impl ResponseReader<'_> {
             head: snapshot.worker().buffer(),
         };
         write_head(&head, &response.flags(request), snapshot, &mut response.head);
+        // After 101 the head has its end already.
+        if let Some((name, value)) = self.cookie.filter(|_| head.status >= 200) {
+            write_cookie(name, value, self.client.is_encrypted(), &mut response.head);
+        }
         let len = head.len;
         drop(table);
         self.input.consume(len);

@@ -106,6 +106,14 @@ pub(super) fn write_head(
     }
 }
 
+/// Writes a cookie for all paths of the host, which scripts cannot read.
+pub(super) fn write_cookie(name: &str, value: &[u8], is_encrypted: bool, out: &mut Buffer) {
+    for part in [b"Set-Cookie: ", name.as_bytes(), b"=", value, b"; Path=/; HttpOnly; SameSite=Lax"] {
+        out.extend(part);
+    }
+    out.extend(if is_encrypted { b"; Secure\r\n" } else { b"\r\n" });
+}
+
 fn is_for_the_client(field: &Field<'_>, head: &ResponseHead<'_>, flags: &HeadFlags) -> bool {
     match field.known() {
         Name::TransferEncoding => false,

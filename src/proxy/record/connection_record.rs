@@ -115,6 +115,11 @@ impl<'a> ConnectionRecord<'a> {
         self.context.counters.tunnels_begun.add(1);
     }
 
+    /// The server name or host that the client asked for.
+    pub(in crate::proxy) fn name(&self) -> &[u8] {
+        &self.start.name
+    }
+
     /// Records how the connection ended.
     pub(in crate::proxy) fn end(&mut self, result: Result<(), Reason>) {
         self.reason = result.err();

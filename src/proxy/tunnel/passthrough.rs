@@ -3,6 +3,7 @@
 
 use std::io::IoSlice;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,11 +11,13 @@ use super::relay::relay_connection;
 use super::tunnel::Tunnel;
 use crate::config::plan::{Pass, ProxyProtocol, UpstreamId};
 use crate::generation::{ListenerSnapshot, TunnelContext};
-use crate::proxy::client::{Client, Exchange};
+use crate::proxy::client::{Client, Exchange, balance_key};
 use crate::proxy::record::{ConnectionRecord, Failure, TunnelStart};
 use crate::proxy::transfer::write_all;
 use crate::proxy_protocol;
-use crate::upstream::{ConnectError, TargetConnection};
+use crate::reason::Reason;
+use crate::upstream::{TargetConnection, Upstream};
+use crate::worker::Worker;
 
 /// How long a target may take to accept the PROXY header.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,7 +34,7 @@ pub(in crate::proxy) async fn serve(
     let context = TunnelContext::new(&snapshot, rule);
     let mut record =
         ConnectionRecord::new(&context, client.peer, &client.stream, TunnelStart { name, exchange: None });
-    let opened = open_target(&client, &snapshot, &to).await;
+    let opened = open_target(&client, &snapshot, &to, record.name()).await;
     // Release the generation: a tunnel may take days.
     drop(snapshot);
     match opened {
@@ -48,7 +51,7 @@ pub(in crate::proxy) async fn serve(
 /// When no target can be reached: the client was sent nothing yet.
 pub(in crate::proxy) async fn open(exchange: &mut Exchange<'_>, to: &Pass) -> Result<Box<Tunnel>, Failure> {
     let snapshot = exchange.snapshot;
-    let target = match open_target(exchange.client, snapshot, to).await {
+    let target = match open_target(exchange.client, snapshot, to, b"").await {
         Ok(target) => target,
         Err(failure) => {
             exchange.record.received.add(exchange.request.len, snapshot.worker().now());
@@ -66,16 +69,19 @@ async fn open_target(
     client: &Client,
     snapshot: &ListenerSnapshot,
     to: &Pass,
+    name: &[u8],
 ) -> Result<Box<TargetConnection>, Failure> {
-    client.unless_gone(false, connect_and_announce(client, snapshot, to)).await
+    // Boxed, because the futures of all exchanges would have room for a handshake.
+    client.unless_gone(false, Box::pin(connect_and_announce(client, snapshot, to, name))).await
 }
 
 async fn connect_and_announce(
     client: &Client,
     snapshot: &ListenerSnapshot,
     to: &Pass,
+    name: &[u8],
 ) -> Result<Box<TargetConnection>, Failure> {
-    let target = connect(snapshot, to.upstream).await?;
+    let target = connect(client, snapshot, to.upstream, name).await?;
     if let Some(version) = to.send_proxy_protocol {
         let header = header(client, version).map_err(Failure::of_client)?;
         let mut slices = [IoSlice::new(&header)];
@@ -85,25 +91,50 @@ async fn connect_and_announce(
     Ok(target)
 }
 
-/// Connects to the next target. Tries those after it while connecting fails.
-async fn connect(snapshot: &ListenerSnapshot, id: UpstreamId) -> Result<Box<TargetConnection>, ConnectError> {
-    let upstream = snapshot.upstreams.get(id);
-    let first = upstream.next_target();
+/// Connects to an endpoint. Tries others while connecting fails, and waits if the upstream holds connections. `name` is the server name that the client asked for.
+async fn connect(
+    client: &Client,
+    snapshot: &ListenerSnapshot,
+    id: UpstreamId,
+    name: &[u8],
+) -> Result<Box<TargetConnection>, Failure> {
+    let (upstream, worker) = (snapshot.upstreams.get(id), snapshot.worker());
+    let hash = upstream.hash_key().and_then(|key| balance_key::of_connection(key, client.peer, name));
     let own = snapshot.state.listening.borrow().clone();
-    let mut tried = 0;
+    let mut hold = None;
     loop {
-        match upstream.pool(first, tried).open(snapshot.worker(), upstream.connect_timeout, &own).await {
+        let failure = match try_to_connect(upstream, worker, hash, &own).await {
+            Ok(target) => return Ok(target),
+            Err(failure) => failure,
+        };
+        // A connection that leads back would do so later, too.
+        if failure.reason == Reason::LoopDetected {
+            return Err(failure);
+        }
+        hold = hold.or_else(|| upstream.hold(worker.now()));
+        let Some(hold) = &mut hold else { return Err(failure) };
+        if !hold.wait(worker).await {
+            return Err(Failure { reason: Reason::NoTarget, ..failure });
+        }
+    }
+}
+
+async fn try_to_connect(
+    upstream: &Upstream,
+    worker: &Worker,
+    hash: Option<NonZero<u64>>,
+    own: &[SocketAddr],
+) -> Result<Box<TargetConnection>, Failure> {
+    let choice = upstream.choose(worker.now(), hash, None);
+    let mut choice = choice.ok_or_else(|| Failure::new(Reason::NoTarget))?;
+    loop {
+        match upstream.open(worker, &mut choice, own).await {
             Ok(target) => {
-                upstream.counters.opened.add(1);
+                upstream.accepted(&choice);
                 return Ok(target);
             }
-            Err(error) => {
-                upstream.counters.failed.add(1);
-                tried += 1;
-                if tried >= upstream.tries() {
-                    return Err(error);
-                }
-            }
+            Err(error) if !upstream.choose_next(&mut choice, worker.now()) => return Err(error.into()),
+            Err(_) => {}
         }
     }
 }

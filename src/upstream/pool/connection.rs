@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::tls::{Input, Stream};
+use crate::upstream::open_request::OpenRequest;
 
 /// A connection to a target, with the bytes read from it. It is boxed, because it moves for every request and
 /// then only a pointer moves.
@@ -13,8 +14,8 @@ pub struct TargetConnection {
     pub input: Input,
     /// The target's address.
     pub address: SocketAddr,
-    /// The version of the name's answer in the pool when the connection was opened or handed out.
-    pub(super) name_version: u64,
     /// Whether it has served an exchange. Then the target may be closing it at this moment.
     pub reused: bool,
+    /// Counts the request or tunnel at the endpoint.
+    pub(in crate::upstream) counted: Option<OpenRequest>,
 }

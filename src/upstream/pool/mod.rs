@@ -1,11 +1,16 @@
-//! Connections of a worker to targets. The idle ones of each target are kept across generations.
+//! Connections of a worker to endpoints. The idle ones of each endpoint are kept across generations.
 
 mod pools;
 
 mod pool;
 
 mod connection;
+mod own;
+mod race;
 
 pub use connection::TargetConnection;
-pub use pool::{ConnectError, Pool};
+pub use pool::ConnectError;
 pub use pools::Pools;
+
+pub(super) use pool::{Destination, Pool};
+pub(super) use race::{ENDPOINTS_MAX, Race};

@@ -1,39 +1,74 @@
-//! Connections of one worker to one target: reuse of idle ones, and opening of new ones.
+//! Connections of one worker to one endpoint: reuse of idle ones, and opening of new ones.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustls::pki_types::ServerName;
 
 use super::connection::TargetConnection;
-use crate::config::plan::{Target, TargetHost};
+use super::own::{self, LeadsBack};
+use crate::config::plan::Target;
 use crate::reason::Reason;
 use crate::tls::{self, Connector, Input, Stream};
-use crate::upstream::attempts::{Attempts, Order};
-use crate::upstream::name_cache::ResolvedName;
-use crate::upstream::own::{self, LeadsBack};
+use crate::upstream::names::ResolvedName;
 use crate::worker::{TcpStream, Worker};
 
-/// Idle connections that one worker keeps to one target; further ones are closed.
+/// Idle connections that one worker keeps to one endpoint; further ones are closed.
 const IDLE_MAX: usize = 1024;
 
-/// The connections of one worker to one target.
-pub struct Pool {
+/// A target, ready to be connected to.
+pub(in crate::upstream) struct Destination {
     target: Target,
     authority: Box<str>,
     /// For `https://`: the connector and the server name to ask for.
     tls: Option<(Connector, ServerName<'static>)>,
-    name: Option<Arc<ResolvedName>>,
+    pub(in crate::upstream) name: Option<Arc<ResolvedName>>,
+}
+
+impl Destination {
+    /// `connector` is for `https://` targets.
+    pub(in crate::upstream) fn new(
+        target: Target,
+        connector: Option<Connector>,
+        name: Option<Arc<ResolvedName>>,
+    ) -> Self {
+        let authority = target.authority().into();
+        let tls = connector.map(|connector| {
+            let name = connector.server_name(&target);
+            (connector, name.expect("invariant: `UpstreamTable` refuses hosts that are no server name"))
+        });
+        Self { target, authority, tls, name }
+    }
+
+    /// The value of `Host` for this target, and the prefix of the path.
+    pub(in crate::upstream) fn origin(&self) -> (&str, &str) {
+        (&self.authority, &self.target.base_path)
+    }
+
+    pub(super) fn key(&self, address: Option<SocketAddr>) -> Key {
+        (self.target.clone(), self.tls.as_ref().map(|(connector, _)| connector.clone()), address)
+    }
+}
+
+/// The key of a pool: connections of one pool are interchangeable. It has the connector for `https://`,
+/// because after a reload with other authorities the connections that the old ones verified must not be used.
+pub(super) type Key = (Target, Option<Connector>, Option<SocketAddr>);
+
+/// The connections of one worker to one endpoint.
+pub(in crate::upstream) struct Pool {
+    pub(in crate::upstream) destination: Rc<Destination>,
+    /// `None` for a name that has no address yet. Then there are no connections.
+    pub(in crate::upstream) address: Option<SocketAddr>,
     /// The connection that was used last is the last here and is reused first. So the others stay idle long
     /// enough to be closed.
     idle: RefCell<Vec<Idle>>,
-    /// The version of the name's answer that the addresses in `idle` were last compared with.
-    name_version: Cell<u64>,
-    order: Order,
+    /// The address is one of its target.
+    is_current: Cell<bool>,
 }
 
 struct Idle {
@@ -63,52 +98,32 @@ impl fmt::Display for ConnectError {
 }
 
 impl Pool {
-    /// `connector` is for `https://` targets.
-    pub(super) fn new(target: Target, connector: Option<Connector>, name: Option<Arc<ResolvedName>>) -> Self {
-        let authority = target.authority().into();
-        let tls = connector.map(|connector| {
-            let name = connector.server_name(&target);
-            (connector, name.expect("invariant: `UpstreamTable` refuses hosts that are no server name"))
-        });
-        let (idle, name_version, order) = Default::default();
-        Self { target, authority, tls, name, idle, name_version, order }
-    }
-
-    /// The value of `Host` for this target, and the prefix of the path.
-    pub fn origin(&self) -> (&str, &str) {
-        (&self.authority, &self.target.base_path)
-    }
-
-    /// The target of all its connections.
-    pub fn target(&self) -> &Target {
-        &self.target
+    pub(super) fn new(destination: Rc<Destination>, address: Option<SocketAddr>) -> Self {
+        Self { destination, address, idle: RefCell::default(), is_current: Cell::new(true) }
     }
 
     /// Takes an idle connection without a pending event. With `verify` it also asks the kernel whether the
     /// target has closed the connection, for requests that must not be sent twice.
-    pub fn take_idle(&self, now: Instant, verify: bool) -> Option<Box<TargetConnection>> {
-        self.close_stale(now);
+    pub(in crate::upstream) fn take_idle(&self, now: Instant, verify: bool) -> Option<Box<TargetConnection>> {
         let mut idle = self.idle.borrow_mut();
         while let Some(Idle { mut connection, until }) = idle.pop() {
             if now < until
                 && !connection.stream.has_pending_event()
                 && (!verify || connection.stream.is_open_and_idle())
             {
-                (connection.reused, connection.name_version) = (true, self.name_version.get());
+                connection.reused = true;
                 return Some(connection);
             }
         }
         None
     }
 
-    /// Puts a connection back after a clean exchange; it may be reused until `until`. A connection to an
-    /// address that DNS no longer returns is closed: under steady traffic it would never be idle long enough
-    /// to be swept.
-    pub fn put_back(&self, connection: Box<TargetConnection>, until: Instant) {
+    /// Puts a connection back after a clean exchange; it may be reused until `until`. A connection to an address that
+    /// the target no longer has is closed: under steady traffic it would never be idle long enough to be swept.
+    pub(in crate::upstream) fn put_back(&self, mut connection: Box<TargetConnection>, until: Instant) {
+        connection.counted = None;
         let mut idle = self.idle.borrow_mut();
-        let left =
-            connection.name_version != self.name_version.get() && self.is_stale(connection.address.ip());
-        if !left
+        if self.is_current.get()
             && connection.input.is_empty()
             && !connection.stream.has_pending_event()
             && idle.len() < IDLE_MAX
@@ -117,68 +132,34 @@ impl Pool {
         }
     }
 
-    /// Opens a connection to the address of the target that answers first. `timeout` covers everything: the
-    /// name, every address and TLS. No connection is opened to an address of `own`, on which this gate listens.
-    ///
-    /// # Errors
-    /// [`ConnectError`] of the address that failed last.
-    pub async fn open(
-        &self,
-        worker: &Worker,
-        timeout: Duration,
-        own: &[SocketAddr],
-    ) -> Result<Box<TargetConnection>, ConnectError> {
-        let attempts = Attempts::default();
-        let opening = async { Ok(self.open_somewhere(worker, own, &attempts).await) };
-        let error = match worker.timer().within(timeout, opening).await {
-            Ok(Some(connection)) => return Ok(connection),
-            Ok(None) => io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
-            Err(late) => late,
-        };
-        let (address, error) = match (attempts.trying.get(), attempts.failed.take()) {
-            (Some(address), _) => (address, error),
-            (None, Some(failed)) => failed,
-            (None, None) => return Err(not_resolved(error)),
-        };
-        Err(ConnectError { reason: reason_of(&error), address: Some(address), error })
-    }
-
-    async fn open_somewhere(
-        &self,
-        worker: &Worker,
-        own: &[SocketAddr],
-        attempts: &Attempts,
-    ) -> Option<Box<TargetConnection>> {
-        let name = match (&self.target.host, &self.name) {
-            (TargetHost::Address(address), _) => {
-                return self.open_one_of(worker, own, &[*address], attempts).await;
-            }
-            (TargetHost::Name(_), name) => name.as_ref()?,
-        };
-        let answer = name.current(worker).await;
-        if let Some(connection) = self.open_one_of(worker, own, &answer.addresses, attempts).await {
-            return Some(connection);
+    /// Says whether the address is one of its target. If not, idle connections are closed, and those in use are not
+    /// kept.
+    pub(in crate::upstream) fn set_current(&self, is_current: bool) {
+        self.is_current.set(is_current);
+        if !is_current {
+            self.idle.borrow_mut().clear();
         }
-        // The container may have moved in the meantime: resolve again, and try the new addresses if they
-        // differ.
-        let again = name.renewed().await;
-        let moved = again.version != answer.version;
-        if moved { self.open_one_of(worker, own, &again.addresses, attempts).await } else { None }
     }
 
-    async fn open_one_of(
+    /// Opens a connection. None is opened to an address of `own`, on which this gate listens. Has no deadline of its
+    /// own.
+    pub(in crate::upstream) async fn connect(
         &self,
         worker: &Worker,
         own: &[SocketAddr],
-        addresses: &[IpAddr],
-        attempts: &Attempts,
-    ) -> Option<Box<TargetConnection>> {
-        let order = self.order.next(addresses, Instant::now());
-        let order = order.into_iter().map(|address| SocketAddr::new(address, self.target.port));
-        let connect = |address| self.connect(worker, own, address);
-        let (address, stream) = attempts.race(order, &self.order, worker.timer(), connect).await?;
-        let (input, name_version) = (Input::default(), self.name_version.get());
-        Some(Box::new(TargetConnection { stream, input, address, name_version, reused: false }))
+    ) -> io::Result<Box<TargetConnection>> {
+        let no_address = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        let address = self.address.ok_or_else(no_address)?;
+        own::check(address, own)?;
+        let stream = TcpStream::connect(worker, address).await?;
+        let stream = match &self.destination.tls {
+            None => Stream::Plain(stream),
+            Some((connector, name)) => {
+                connector.connect(name.clone(), stream).await.map_err(during_handshake)?
+            }
+        };
+        let input = Input::default();
+        Ok(Box::new(TargetConnection { stream, input, address, reused: false, counted: None }))
     }
 
     /// Closes connections that are too old or have a pending event, such as a close by the target. Returns
@@ -191,29 +172,14 @@ impl Pool {
         }
         !idle.is_empty()
     }
+}
 
-    async fn connect(&self, worker: &Worker, own: &[SocketAddr], address: SocketAddr) -> io::Result<Stream> {
-        own::check(address, own)?;
-        let stream = TcpStream::connect(worker, address).await?;
-        match &self.tls {
-            None => Ok(Stream::Plain(stream)),
-            Some((connector, name)) => {
-                connector.connect(name.clone(), stream).await.map_err(during_handshake)
-            }
-        }
-    }
-
-    fn is_stale(&self, address: IpAddr) -> bool {
-        self.name.as_ref().is_some_and(|name| !name.last().addresses.contains(&address))
-    }
-
-    /// Closes idle connections to addresses that DNS no longer returns.
-    fn close_stale(&self, now: Instant) {
-        let Some(name) = &self.name else { return };
-        let version = name.version(now);
-        if self.name_version.replace(version) != version {
-            let answer = name.last();
-            self.idle.borrow_mut().retain(|idle| answer.addresses.contains(&idle.connection.address.ip()));
+impl ConnectError {
+    /// The error of an attempt, or of the wait for all of them if no attempt failed.
+    pub(in crate::upstream) fn of_attempt(address: Option<SocketAddr>, error: io::Error) -> Self {
+        match address {
+            Some(_) => Self { reason: reason_of(&error), address, error },
+            None => not_resolved(error),
         }
     }
 }
@@ -252,75 +218,7 @@ fn reason_of(error: &io::Error) -> Reason {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
-
     use super::*;
-    use crate::config::plan::Scheme;
-    use crate::upstream::{NameCache, Resolver, Unresolved};
-
-    /// A pool of one target with the given name.
-    fn pool_of(name: &Arc<ResolvedName>, port: u16) -> Pool {
-        let host = TargetHost::Name("moving.test".into());
-        let target = Target { scheme: Scheme::Http, host, port, base_path: "".into() };
-        Pool::new(target, None, Some(name.clone()))
-    }
-
-    #[test]
-    fn a_connection_to_a_stale_address_is_neither_handed_out_nor_kept() {
-        let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let name = NameCache::default().get(&"moving.test".into());
-        let (here, there) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
-        name.store(Ok(vec![here]), Instant::now());
-        let pool = pool_of(&name, server.local_addr().unwrap().port());
-        let done = crate::worker::run(|worker| async move {
-            let far = Instant::now() + Duration::from_secs(3600);
-            let open = || pool.open(&worker, Duration::from_secs(5), &[]);
-            let (idle, busy) = (open().await.unwrap(), open().await.unwrap());
-            pool.put_back(idle, far);
-            let idle = pool.take_idle(Instant::now(), false).expect("the connection is open and idle");
-            pool.put_back(idle, far);
-            name.store(Ok(vec![there]), Instant::now());
-            assert!(pool.take_idle(Instant::now(), false).is_none(), "idle when the name changed");
-            pool.put_back(busy, far);
-            assert!(pool.take_idle(Instant::now(), false).is_none(), "in use when the name changed");
-        });
-        done.unwrap();
-    }
-
-    /// A resolver that blocks until the test drops its end of the channel.
-    struct Hanging(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
-
-    impl Resolver for Hanging {
-        fn resolve(&self, _: &str) -> Result<Vec<IpAddr>, Unresolved> {
-            let _ = self.0.lock().unwrap().recv();
-            Err(Unresolved::Temporary(io::ErrorKind::TimedOut.into()))
-        }
-    }
-
-    #[test]
-    fn one_deadline_covers_the_name_and_all_addresses() {
-        let (_hangs, receiver) = std::sync::mpsc::channel();
-        let names = NameCache::new(Hanging(receiver.into()));
-        let name = names.get(&"moving.test".into());
-        // A listening address, and an address of the network for examples, which is silent or unreachable.
-        let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let pool = pool_of(&name, server.local_addr().unwrap().port());
-        let ended = crate::worker::run(|worker| async move {
-            let short = Duration::from_millis(50);
-            let error = pool.open(&worker, short, &[]).await.err().unwrap();
-            assert_eq!((error.reason, error.address), (Reason::NameNotFound, None), "{error}");
-            name.store(Ok(vec![[192, 0, 2, 1].into()]), Instant::now());
-            let error = pool.open(&worker, short, &[]).await.err().unwrap();
-            let expected = [Reason::ConnectTimeout, Reason::ConnectFailed, Reason::ConnectRefused];
-            assert!(expected.contains(&error.reason) && error.address.is_some(), "{error}");
-            // The name is queried again and hangs. The deadline is far, so only the second address can end
-            // the wait.
-            name.store(Ok(vec![[192, 0, 2, 1].into(), [127, 0, 0, 1].into()]), Instant::now());
-            let connection = pool.open(&worker, Duration::from_secs(3600), &[]).await.unwrap();
-            assert_eq!(connection.address.ip(), IpAddr::from([127, 0, 0, 1]));
-        });
-        ended.unwrap();
-    }
 
     #[test]
     fn each_connect_error_has_its_reason() {

@@ -2,46 +2,41 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::pool::Pool;
-use crate::config::plan::Target;
-use crate::tls::Connector;
-use crate::upstream::name_cache::ResolvedName;
+use super::pool::{Destination, Key, Pool};
 use crate::worker::Worker;
 
 /// The interval at which old idle connections are closed.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// The key of a pool: connections of one pool are interchangeable. It has the connector for `https://`,
-/// because after a reload with other authorities the connections that the old ones verified must not be used.
-type Key = (Target, Option<Connector>);
-
 /// The pools of one worker.
 #[derive(Clone, Default)]
 pub struct Pools {
     pools: Rc<RefCell<HashMap<Key, Rc<Pool>>>>,
+    /// The number of the worker.
+    pub(in crate::upstream) number: usize,
 }
 
 impl Pools {
-    /// Creates an empty map. A task closes idle connections in time, as long as the map is held.
-    pub fn new(worker: &Worker) -> Self {
-        let worker_pools = Self::default();
+    /// Creates an empty map for the worker with that number. A task closes idle connections in time, as long as the map
+    /// is held.
+    pub fn new(worker: &Worker, number: usize) -> Self {
+        let worker_pools = Self { number, ..Self::default() };
         worker.spawn(sweep(worker.clone(), Rc::downgrade(&worker_pools.pools))).detach();
         worker_pools
     }
 
-    /// The pool of a target, created on first use. `connector` is for `https://`.
+    /// The pool of an address of a target, created on first use.
     pub(in crate::upstream) fn pool(
         &self,
-        target: &Target,
-        connector: Option<Connector>,
-        name: &Option<Arc<ResolvedName>>,
+        destination: &Rc<Destination>,
+        address: Option<SocketAddr>,
     ) -> Rc<Pool> {
-        let pool = || Rc::new(Pool::new(target.clone(), connector.clone(), name.clone()));
-        self.pools.borrow_mut().entry((target.clone(), connector.clone())).or_insert_with(pool).clone()
+        let pool = || Rc::new(Pool::new(destination.clone(), address));
+        self.pools.borrow_mut().entry(destination.key(address)).or_insert_with(pool).clone()
     }
 }
 
@@ -61,7 +56,7 @@ mod tests {
     use rcgen::{CertificateParams, KeyPair};
 
     use super::*;
-    use crate::config::plan::{self, Origin, Plan, Scheme, TargetHost, UpstreamId, UpstreamTls};
+    use crate::config::plan::{self, Origin, Plan, Scheme, Target, TargetHost, UpstreamId, UpstreamTls};
     use crate::metrics::Counters;
     use crate::upstream::{NameCache, UpstreamTable};
 
@@ -78,6 +73,8 @@ mod tests {
             host: TargetHost::Address([127, 0, 0, 1].into()),
             port,
             base_path: "".into(),
+            weight: 1,
+            backup: false,
         };
         let upstream = plan::Upstream {
             name: "one".into(),
@@ -85,9 +82,10 @@ mod tests {
             targets: [(80, Scheme::Http), (443, Scheme::Https)].map(target).into(),
             tls: UpstreamTls { ca: Some(ca.into()), ..UpstreamTls::default() },
             settings: plan::UpstreamSettings::default(),
+            policy: plan::UpstreamPolicy::default(),
         };
         let plan = Plan { upstreams: vec![upstream], ..Plan::empty() };
-        UpstreamTable::new(&plan, &NameCache::default()).unwrap()
+        UpstreamTable::new(&plan, &NameCache::default(), None).unwrap()
     }
 
     #[test]
@@ -99,7 +97,7 @@ mod tests {
         write_authority(&ca);
         let new = load(&ca);
         let (worker_pools, counters) = (Pools::default(), Counters::new().worker());
-        let pools = |load: &UpstreamTable| worker_pools.upstream(load, UpstreamId(0), &counters).pools;
+        let pools = |load: &UpstreamTable| worker_pools.upstream(load, UpstreamId(0), &counters).pools();
         // Use the new table first, because a worker creates the upstreams of a generation only when it needs
         // them.
         let (new, old, same) = (pools(&new), pools(&old), pools(&same));

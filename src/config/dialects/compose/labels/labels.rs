@@ -33,7 +33,7 @@ pub(in crate::config::dialects::compose) enum With {
 
 /// Every label: its name, its meaning, and the routes that it goes with. A new key of rules becomes a label by a
 /// row. The first name of a key is the one that messages list.
-pub(super) const KEYS: [(&str, Key, With); 28] = [
+pub(super) const KEYS: [(&str, Key, With); 32] = [
     ("host", Key::Host, With::Any),
     ("port", Key::Port, With::Any),
     ("port.http", Key::PortHttp, With::Connections),
@@ -58,6 +58,10 @@ pub(super) const KEYS: [(&str, Key, With); 28] = [
     ("response_timeout", Key::Rule("response_timeout"), With::Requests),
     ("tunnel_timeout", Key::Rule("tunnel_timeout"), With::Any),
     ("connect_timeout", Key::Rule("connect_timeout"), With::Any),
+    ("balance", Key::Rule("balance"), With::Any),
+    ("health", Key::Rule("health"), With::Any),
+    ("hold", Key::Rule("hold"), With::Any),
+    ("sticky", Key::Rule("sticky.cookie"), With::Requests),
     ("send_proxy_protocol", Key::Rule("send_proxy_protocol"), With::Connections),
     ("path_prefix", Key::Rule("path_prefix"), With::Requests),
     ("strip_path_prefix", Key::Rule("strip_path_prefix"), With::Requests),

@@ -86,7 +86,10 @@ fn described(key: Key) -> (Form, &'static str) {
 
 /// The row of a key of a rule. A dot leads into a mapping.
 fn rule_row(key: &str) -> Option<Row> {
-    let (what, key) = key.strip_prefix("tls.").map_or(("a rule", key), |key| ("`tls`", key));
+    let (what, key) = match key.split_once('.') {
+        None => ("a rule".to_owned(), key),
+        Some((mapping, key)) => (format!("`{mapping}`"), key),
+    };
     let (_, mappings) = native();
     let mapping = mappings.iter().find(|mapping| mapping.what == what)?;
     mapping.rows().into_iter().find(|row| row.name == key)

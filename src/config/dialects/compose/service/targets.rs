@@ -7,7 +7,7 @@ use crate::config::dialects::compose::labels::Key;
 use crate::config::dialects::compose::networks::NetworkMap;
 use crate::config::dialects::compose::project::{Reader, Service};
 use crate::config::plan::Scheme;
-use crate::config::source::{Inline, UpstreamUse};
+use crate::config::source::UpstreamUse;
 use crate::config::syntax::{Node, Value};
 use crate::config::values::ValueError;
 use crate::config::values::target::{self, TargetText};
@@ -103,7 +103,8 @@ fn check_tls(values: &mut Values<'_, '_>, is_tls: bool) {
 /// Reports a file of authorities that holds none. Without this check it would keep the gate from starting, and
 /// with it every other service from being served.
 pub(super) fn check_ca(reader: &mut Reader<'_>, upstream: &UpstreamUse) {
-    let UpstreamUse::Inline(Inline { tls: Some(tls), .. }) = upstream else { return };
+    let UpstreamUse::Inline(inline) = upstream else { return };
+    let Some(tls) = &inline.tls else { return };
     let Some(ca) = &tls.value.ca else { return };
     let (why, hint) = match reader.inputs.read(ca) {
         Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => return,

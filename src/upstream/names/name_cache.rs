@@ -18,6 +18,12 @@ use event_listener::Event;
 use super::resolver::{Resolver, Resolvers, SystemResolver, Unresolved};
 use crate::worker::Worker;
 
+/// A party that is told when the addresses of a name change.
+pub(in crate::upstream) trait NameObserver: Send + Sync {
+    /// The addresses have changed. Called on a thread of the resolver.
+    fn name_changed(&self);
+}
+
 /// The age at which an answer in use is renewed in the background.
 const REFRESH_AFTER: Duration = Duration::from_secs(2);
 
@@ -62,7 +68,15 @@ pub struct ResolvedName {
     /// A query is running.
     querying: AtomicBool,
     query_done: Event,
+    observers: Mutex<Observers>,
     resolvers: Arc<Resolvers>,
+}
+
+#[derive(Default)]
+struct Observers {
+    all: Vec<Weak<dyn NameObserver>>,
+    /// The number at which those that are gone are removed.
+    most: usize,
 }
 
 /// The answer for a name.
@@ -112,7 +126,18 @@ impl NameCache {
 impl ResolvedName {
     fn new(host: Arc<str>, resolvers: Arc<Resolvers>) -> Self {
         let (answer, querying, query_done) = (ArcSwap::default(), AtomicBool::new(false), Event::new());
-        Self { host, answer, querying, query_done, resolvers }
+        Self { host, answer, querying, query_done, observers: Mutex::default(), resolvers }
+    }
+
+    /// Tells `observer` of every change from now on, as long as it exists.
+    pub(in crate::upstream) fn observe(&self, observer: Weak<dyn NameObserver>) {
+        let mut observers = self.observers.lock().unwrap_or_else(PoisonError::into_inner);
+        let Observers { all, most } = &mut *observers;
+        if all.len() >= *most {
+            all.retain(|observer| observer.strong_count() > 0);
+            *most = 2 * all.len() + 1;
+        }
+        all.push(observer);
     }
 
     /// The version of the last good answer, of any age. Starts a query in the background if it is older than
@@ -167,15 +192,22 @@ impl ResolvedName {
     }
 
     /// Stores the result of a query. An empty list counts as an error and cannot replace a good answer.
-    pub(super) fn store(&self, found: Result<Vec<IpAddr>, Unresolved>, now: Instant) {
+    pub(in crate::upstream) fn store(&self, found: Result<Vec<IpAddr>, Unresolved>, now: Instant) {
         let found = found.and_then(|addresses| match addresses[..] {
             [] => {
                 Err(Unresolved::NoAddress(io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
             }
             _ => Ok(addresses),
         });
-        let answer = self.answer.load().followed_by(found, now, &self.host);
+        let before = self.answer.load();
+        let answer = before.followed_by(found, now, &self.host);
+        let has_changed = answer.version != before.version;
         self.answer.store(Arc::new(answer));
+        if has_changed {
+            // Before the end of the query is told, so that a connection that waits for it finds the new endpoints.
+            let observers = self.observers.lock().unwrap_or_else(PoisonError::into_inner).all.clone();
+            observers.iter().filter_map(Weak::upgrade).for_each(|observer| observer.name_changed());
+        }
         self.querying.store(false, Ordering::Release);
         self.query_done.notify(usize::MAX);
     }

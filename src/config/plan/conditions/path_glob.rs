@@ -92,6 +92,6 @@ impl SegmentGlob {
 }
 
 /// Whether a text begins and ends so, and the two do not overlap.
-pub(super) fn matches_star(text: &[u8], start: &[u8], end: &[u8]) -> bool {
+pub(in crate::config::plan) fn matches_star(text: &[u8], start: &[u8], end: &[u8]) -> bool {
     text.strip_prefix(start).is_some_and(|rest| rest.ends_with(end))
 }

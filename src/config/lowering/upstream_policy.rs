@@ -1,0 +1,41 @@
+//! The policy of an upstream for its endpoints: defaults, and keys that do not go with its protocol.
+
+use crate::config::diagnostics::{Report, Spanned};
+use crate::config::plan::{HashKey, Health, UpstreamPolicy};
+use crate::config::source::UpstreamPolicySource;
+
+/// Fills in the defaults.
+pub(super) fn lower(source: UpstreamPolicySource) -> UpstreamPolicy {
+    let UpstreamPolicySource { balance, hash: _, sticky, eject, health, slow_start } = source;
+    let usual = UpstreamPolicy::default();
+    UpstreamPolicy {
+        balance: balance.map_or(usual.balance, |balance| balance.value),
+        sticky: sticky.map(|cookie| cookie.value),
+        eject: eject.unwrap_or(usual.eject),
+        health: health.map(|health| health.value),
+        slow_start: slow_start.map_or(usual.slow_start, |time| time.value),
+    }
+}
+
+/// Reports keys that mean nothing for the upstream's protocol: raw bytes, or else HTTP.
+pub(super) fn check(source: &UpstreamPolicySource, is_tcp: bool, report: &mut Report) {
+    if let Some(cookie) = source.sticky.as_ref().filter(|_| is_tcp) {
+        report.error_hint(
+            cookie.span,
+            "bytes are passed on here, which have no cookie",
+            "leave `sticky` out",
+        );
+    }
+    let asks = |health: &&Spanned<Health>| is_tcp && health.value.request.is_some();
+    if let Some(health) = source.health.as_ref().filter(asks) {
+        report.error_hint(health.span, "bytes are passed on here, which have no path", "write `health: tcp`");
+    }
+    let Some(Spanned { value: key, span }) = &source.hash else { return };
+    if is_tcp && !key.is_of_connections() {
+        let message = format!("bytes are passed on here, which have no `{key}`");
+        report.error_hint(*span, message, "write client or sni");
+    }
+    if !is_tcp && *key == HashKey::Sni {
+        report.error_hint(*span, "requests are balanced by their host, not by `sni`", "write host");
+    }
+}

@@ -1,0 +1,93 @@
+//! Keys that say what an upstream does with its endpoints.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::health::health;
+use crate::config::decode::{Decoder, MappingReader};
+use crate::config::diagnostics::Spanned;
+use crate::config::plan::{Balance, Eject, HashKey, Health};
+use crate::config::syntax::{Node, Value};
+use crate::config::values::{balance, scalar};
+
+/// The policy of an upstream for its endpoints, as written.
+#[derive(Clone, Default)]
+pub(crate) struct UpstreamPolicySource {
+    pub(crate) balance: Option<Spanned<Balance>>,
+    /// The key of `hash`, with its place.
+    pub(crate) hash: Option<Spanned<HashKey>>,
+    /// The name of the cookie.
+    pub(crate) sticky: Option<Spanned<Arc<str>>>,
+    /// The inner `None` stands for `false`.
+    pub(crate) eject: Option<Option<Eject>>,
+    pub(crate) health: Option<Spanned<Health>>,
+    pub(crate) slow_start: Option<Spanned<Duration>>,
+}
+
+impl UpstreamPolicySource {
+    /// Reads the keys that may stand beside a target that is written in place. `is_http` tells whether requests go
+    /// there.
+    pub(super) fn read_in_place(fields: &mut MappingReader<'_, '_>, is_http: bool) -> Self {
+        let (balance, hash) = fields.field("balance", balance_or_hash).unzip();
+        Self {
+            balance,
+            hash: hash.flatten(),
+            sticky: is_http.then(|| fields.field("sticky", sticky)).flatten(),
+            health: fields.field("health", health),
+            ..Self::default()
+        }
+    }
+
+    /// Reads the keys of an upstream.
+    pub(super) fn read(fields: &mut MappingReader<'_, '_>) -> Self {
+        Self {
+            eject: fields.field("eject", eject),
+            slow_start: fields.parsed("slow_start", scalar::duration),
+            ..Self::read_in_place(fields, true)
+        }
+    }
+}
+
+/// `sticky: { cookie: name }`.
+fn sticky(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Arc<str>>> {
+    let mut fields = MappingReader::open(decoder, node, "`sticky`")?;
+    fields.require(&["cookie"]);
+    let cookie = fields.parsed("cookie", balance::cookie);
+    fields.close();
+    cookie
+}
+
+type BalanceAndKey = (Spanned<Balance>, Option<Spanned<HashKey>>);
+
+/// `balance: word`, or `balance: { hash, bound }`.
+fn balance_or_hash(decoder: &mut Decoder<'_>, node: Node) -> Option<BalanceAndKey> {
+    if !matches!(node.value, Value::Map(_)) {
+        return Some((decoder.parsed(node, balance::balance)?, None));
+    }
+    let mut fields = MappingReader::open(decoder, node, "`balance`")?;
+    let span = fields.span;
+    fields.require(&["hash"]);
+    let key = fields.parsed("hash", balance::hash_key);
+    let bound = fields.parsed("bound", balance::bound).map(|bound| bound.value);
+    fields.close();
+    let hash = key?;
+    let value = Balance::Hash { key: hash.value.clone(), bound };
+    Some((Spanned { value, span }, Some(hash)))
+}
+
+/// `eject: false`, or `eject: { failures, for, statuses }`.
+fn eject(decoder: &mut Decoder<'_>, node: Node) -> Option<Option<Eject>> {
+    if !matches!(node.value, Value::Map(_)) {
+        return decoder.flag(node).map(|flag| flag.value.then(Eject::default));
+    }
+    let mut fields = MappingReader::open(decoder, node, "`eject`")?;
+    let usual = Eject::default();
+    let failures =
+        fields.parsed("failures", balance::failures).map_or(usual.failures, |failures| failures.value);
+    let time: Duration = fields.parsed("for", scalar::timeout).map_or(usual.time, |time| time.value);
+    let read = |decoder: &mut Decoder<'_>, node| Some(decoder.parsed_many(node, balance::status));
+    let statuses = fields.field("statuses", read).unwrap_or_default();
+    fields.close();
+    let statuses = statuses.into_iter().map(|status| status.value).collect();
+    Some(Some(Eject { failures, time, statuses }))
+}

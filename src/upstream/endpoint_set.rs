@@ -1,0 +1,235 @@
+//! The endpoints of an upstream, as the control plane knows them: every address of every target.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+
+use super::endpoint_state::{EndpointState, Standing};
+use super::names::{NameCache, NameObserver, ResolvedName};
+use crate::config::plan::{Scheme, TargetHost, Upstream};
+use crate::metrics::EndpointFigures;
+
+/// The endpoints of an upstream in one generation. The threads of the resolver change them when a name changes.
+pub struct EndpointSet {
+    /// The upstream as configured.
+    pub plan: Upstream,
+    /// One entry per target; `None` for addresses.
+    pub(super) names: Vec<Option<Arc<ResolvedName>>>,
+    list: ArcSwap<Vec<KnownEndpoint>>,
+    /// The number of lists before this one. Workers compare it for every request.
+    version: AtomicU64,
+    /// Locked while the list changes, and while an endpoint may be ejected.
+    changing: Mutex<()>,
+    /// The turn of the strict round robin, of all workers.
+    turn: AtomicUsize,
+    /// Requests that wait for an endpoint, of all workers.
+    held: AtomicUsize,
+}
+
+/// One address of a target.
+#[derive(Clone)]
+pub struct KnownEndpoint {
+    /// Index of the target.
+    pub target: usize,
+    /// `None` for a name that has no address yet.
+    pub address: Option<SocketAddr>,
+    /// The facts that all workers share.
+    pub state: Arc<EndpointState>,
+}
+
+impl EndpointSet {
+    /// The endpoints of an upstream. Names are not resolved. States of endpoints that `before` has too are kept.
+    pub(super) fn new(plan: &Upstream, names: &NameCache, before: Option<&EndpointSet>) -> Arc<Self> {
+        let name = |host: &TargetHost| match host {
+            TargetHost::Name(host) => Some(names.get(host)),
+            TargetHost::Address(_) => None,
+        };
+        let names: Vec<_> = plan.targets.iter().map(|target| name(&target.host)).collect();
+        let set = Arc::new(Self {
+            plan: plan.clone(),
+            names,
+            list: ArcSwap::default(),
+            version: AtomicU64::new(0),
+            changing: Mutex::default(),
+            turn: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
+        });
+        let observer: Weak<EndpointSet> = Arc::downgrade(&set);
+        set.names.iter().flatten().for_each(|name| name.observe(observer.clone()));
+        let known = |own: &KnownEndpoint| {
+            let before = before?;
+            let scheme = plan.targets[own.target].scheme;
+            before
+                .list()
+                .iter()
+                .find(|old| before.is_like(old, own.address, scheme))
+                .map(|old| old.state.clone())
+        };
+        set.update(known);
+        set
+    }
+
+    /// The endpoints of now.
+    pub fn list(&self) -> Arc<Vec<KnownEndpoint>> {
+        self.list.load_full()
+    }
+
+    /// The number of lists before the current one. Load it before the list: then a change is never missed.
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Acquire)
+    }
+
+    /// Renews names that are old, in the background.
+    pub fn look_at_names(&self, now: Instant) {
+        for name in self.names.iter().flatten() {
+            let _ = name.version(now);
+        }
+    }
+
+    /// Whether a response with this status counts as a failure.
+    pub(super) fn ejects_by(&self, status: u16) -> bool {
+        self.plan.policy.eject.as_ref().is_some_and(|eject| eject.statuses.contains(&status))
+    }
+
+    /// Counts a request that waits, unless `most` wait already.
+    pub(super) fn begin_hold(&self, most: usize) -> bool {
+        let one_more = |held| (held < most).then_some(held + 1);
+        self.held.fetch_update(Relaxed, Relaxed, one_more).is_ok()
+    }
+
+    pub(super) fn end_hold(&self) {
+        self.held.fetch_sub(1, Relaxed);
+    }
+
+    /// Takes the next turn of the strict round robin.
+    pub(super) fn take_turn(&self) -> usize {
+        self.turn.fetch_add(1, Relaxed)
+    }
+
+    /// Records a failure of an endpoint, and ejects it after too many in a row. Never more than half of the endpoints
+    /// are ejected, and never the last usable one.
+    pub(super) fn failed(&self, state: &EndpointState, now: Instant) {
+        let failures = state.failed();
+        let Some(eject) = self.plan.policy.eject.as_ref().filter(|eject| failures >= eject.failures) else {
+            return;
+        };
+        let _changing = self.lock();
+        let list = self.list.load();
+        let count = |standing| list.iter().filter(|other| other.state.standing(now) == standing).count();
+        let is_usable = state.standing(now) == Standing::Usable;
+        let (usable, ejected) = (count(Standing::Usable), count(Standing::Ejected));
+        let Some(own) = list.iter().find(|other| std::ptr::eq(&*other.state, state)) else { return };
+        if is_usable && usable > 1 && 2 * (ejected + 1) <= list.len() {
+            let time = state.eject(now, eject.time, eject.failures);
+            let (upstream, target) = (&*self.plan.name, own.name(&self.plan));
+            tracing::warn!(upstream, target, ?time, "target ejected: it failed too often");
+        }
+    }
+
+    /// Makes the list anew. `known` finds states of endpoints that are not in the list so far.
+    fn update(&self, known: impl Fn(&KnownEndpoint) -> Option<Arc<EndpointState>>) {
+        let _changing = self.lock();
+        let before = self.list();
+        let mut list = Vec::with_capacity(self.plan.targets.len());
+        for (index, (target, name)) in self.plan.targets.iter().zip(&self.names).enumerate() {
+            let addresses = match (&target.host, name) {
+                (TargetHost::Address(address), _) => vec![*address],
+                (TargetHost::Name(_), name) => {
+                    name.iter().flat_map(|name| name.last().addresses.clone()).collect()
+                }
+            };
+            let mut addresses: Vec<_> = addresses.into_iter().map(Some).collect();
+            if addresses.is_empty() {
+                addresses.push(None);
+            }
+            for address in addresses {
+                let address = address.map(|address| SocketAddr::new(address, target.port));
+                let mut endpoint = KnownEndpoint { target: index, address, state: Arc::default() };
+                let old = before.iter().find(|old| self.is_like(old, address, target.scheme));
+                if let Some(state) = old.map(|old| old.state.clone()).or_else(|| known(&endpoint)) {
+                    endpoint.state = state;
+                }
+                list.push(endpoint);
+            }
+        }
+        self.list.store(Arc::new(list));
+        self.version.fetch_add(1, Release);
+    }
+
+    /// Whether `own`, an endpoint of this set, has this address and scheme.
+    fn is_like(&self, own: &KnownEndpoint, address: Option<SocketAddr>, scheme: Scheme) -> bool {
+        own.address == address && self.plan.targets[own.target].scheme == scheme
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl NameObserver for EndpointSet {
+    fn name_changed(&self) {
+        self.update(|_| None);
+    }
+}
+
+impl EndpointSet {
+    /// The figures of its endpoints. `requests` tells the requests that the endpoint with this name got, and those that
+    /// have ended.
+    pub fn figures(&self, requests: impl Fn(&str, &str) -> (u64, u64)) -> Vec<EndpointFigures> {
+        let now = Instant::now();
+        let figures = |known: &KnownEndpoint| {
+            let target = known.name(&self.plan);
+            let (begun, ended) = requests(&self.plan.name, &target);
+            let ([failures, ejections], [checks_passed, checks_failed]) =
+                (known.state.totals(), known.state.checks());
+            let (weight, backup) =
+                (self.plan.targets[known.target].weight, self.plan.targets[known.target].backup);
+            EndpointFigures {
+                upstream: self.plan.name.clone(),
+                target: target.into(),
+                state: known.state.standing(now).word(),
+                weight,
+                backup,
+                open: begun.saturating_sub(ended),
+                requests: begun,
+                failures: failures.into(),
+                ejections: ejections.into(),
+                checks_passed,
+                checks_failed,
+            }
+        };
+        self.list().iter().map(figures).collect()
+    }
+
+    /// Drains endpoints, or makes them ready again: those of `target`, which is an address with or without its port, or a
+    /// target as written; without it all. Returns their names.
+    pub fn drain(&self, target: Option<&str>, is_draining: bool) -> Vec<String> {
+        let list = self.list();
+        let is_meant = |known: &&KnownEndpoint| {
+            let own = &self.plan.targets[known.target];
+            target.is_none_or(|target| {
+                known.address.is_some_and(|address| address.ip().to_string() == target)
+                    || [known.name(&self.plan), own.to_string(), own.authority(), own.host.to_string()]
+                        .iter()
+                        .any(|name| name == target)
+            })
+        };
+        let meant: Vec<&KnownEndpoint> = list.iter().filter(is_meant).collect();
+        meant.iter().for_each(|known| known.state.set_draining(is_draining));
+        meant.iter().map(|known| known.name(&self.plan)).collect()
+    }
+}
+
+impl KnownEndpoint {
+    /// The name of the endpoint in logs, metrics and orders: its address, or its target without one.
+    pub fn name(&self, plan: &Upstream) -> String {
+        match self.address {
+            Some(address) => address.to_string(),
+            None => plan.targets[self.target].authority(),
+        }
+    }
+}

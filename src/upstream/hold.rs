@@ -1,0 +1,49 @@
+//! Requests that wait for an endpoint: none is usable, or none accepts a connection.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::endpoint_set::EndpointSet;
+use super::upstream::Upstream;
+use crate::worker::Worker;
+
+/// The first time between two attempts. It doubles with each of them.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+
+/// The longest time between two attempts.
+const WAIT_MAX: Duration = Duration::from_millis(800);
+
+/// A request that waits. The number of those of an upstream is bounded, so that a dead service does not take all
+/// connections of clients.
+pub struct Hold {
+    set: Arc<EndpointSet>,
+    until: Instant,
+    next_wait: Duration,
+}
+
+impl Upstream {
+    /// Holds a request, if the upstream wants that and not too many are held. `now` is the time of its first failure.
+    pub fn hold(&self, now: Instant) -> Option<Hold> {
+        let settings = &self.set.plan.settings;
+        if settings.hold.is_zero() || !self.set.begin_hold(settings.hold_max) {
+            return None;
+        }
+        Some(Hold { set: self.set.clone(), until: now + settings.hold, next_wait: FIRST_WAIT })
+    }
+}
+
+impl Hold {
+    /// Waits until the next attempt. Returns `false` when the time is over.
+    pub async fn wait(&mut self, worker: &Worker) -> bool {
+        let left = self.until.saturating_duration_since(worker.now());
+        worker.sleep(self.next_wait.min(left)).await;
+        self.next_wait = (2 * self.next_wait).min(WAIT_MAX);
+        !left.is_zero()
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.set.end_hold();
+    }
+}

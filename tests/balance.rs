@@ -1,0 +1,307 @@
+//! The balance over the endpoints of an upstream: every address of every target.
+
+mod support;
+
+use std::collections::HashSet;
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+
+use smolgate::upstream::{Resolver, Unresolved};
+use support::gate::TestGate;
+use support::until;
+use support::upstream::{Blackhole, Connection, Refusing, Upstream};
+use support::wire::End;
+
+const NAMED: &str = r#"
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    rules: [{ target: "http://target.test:{port}" }]
+  - name: tcp
+    bind: "127.0.0.1:0"
+    protocol: tcp
+    target: "target.test:{port}"
+"#;
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const FINE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine";
+
+/// A resolver that gives the addresses it holds.
+#[derive(Clone, Default)]
+struct Addresses(Arc<Mutex<Vec<IpAddr>>>);
+
+impl Addresses {
+    fn set(&self, addresses: &[IpAddr]) {
+        *self.0.lock().unwrap() = addresses.to_vec();
+    }
+}
+
+impl Resolver for Addresses {
+    fn resolve(&self, _: &str) -> Result<Vec<IpAddr>, Unresolved> {
+        match &self.0.lock().unwrap()[..] {
+            [] => Err(Unresolved::NoAddress(io::ErrorKind::NotFound.into())),
+            addresses => Ok(addresses.to_vec()),
+        }
+    }
+}
+
+fn local(last: u8) -> IpAddr {
+    IpAddr::from([127, 0, 0, last])
+}
+
+/// Upstreams at one port of 127.0.0.1, 127.0.0.2 and so on, which answer every request of a connection.
+fn replicas(count: u8) -> (u16, Vec<Upstream>) {
+    let answers = |connection: &mut Connection| {
+        while connection.read_request().is_some() {
+            connection.send(FINE);
+        }
+    };
+    // A port that is free at one address may be in use at another.
+    for _ in 0..20 {
+        let first = Upstream::scripted(answers);
+        let port = first.address().port();
+        let others: Option<Vec<Upstream>> =
+            (2..=count).map(|last| Upstream::try_scripted_at((local(last), port).into(), answers)).collect();
+        if let Some(others) = others {
+            return (port, std::iter::once(first).chain(others).collect());
+        }
+    }
+    panic!("no port is free at {count} addresses");
+}
+
+fn spread(upstreams: &[Upstream]) -> Vec<usize> {
+    upstreams.iter().map(|upstream| upstream.requests().len()).collect()
+}
+
+#[test]
+fn sequential_requests_are_spread_over_all_addresses_of_a_name() {
+    let (port, upstreams) = replicas(3);
+    let addresses = Addresses::default();
+    addresses.set(&[local(1), local(2), local(3)]);
+    let gate = TestGate::start_asking(addresses, NAMED, &[("port", &port)]);
+    let mut client = gate.client();
+    (0..60).for_each(|_| client.exchange(GET).expect(200, "fine"));
+    assert_eq!(spread(&upstreams), [20, 20, 20]);
+    assert!(upstreams.iter().all(|upstream| upstream.connections() == 1), "idle connections are used again");
+}
+
+#[test]
+fn requests_of_many_connections_are_spread_over_all_addresses_of_a_name() {
+    let (port, upstreams) = replicas(3);
+    let addresses = Addresses::default();
+    addresses.set(&[local(1), local(2), local(3)]);
+    let gate = TestGate::start_asking(addresses, &format!("workers: 2\n{NAMED}"), &[("port", &port)]);
+    std::thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| {
+                let mut client = gate.client();
+                (0..15).for_each(|_| client.exchange(GET).expect(200, "fine"));
+            });
+        }
+    });
+    let spread = spread(&upstreams);
+    assert!(spread.iter().all(|count| (318..=322).contains(count)), "{spread:?}");
+}
+
+#[test]
+fn connections_of_a_tcp_listener_are_spread_over_all_addresses_of_a_name() {
+    let (port, upstreams) = replicas(2);
+    let addresses = Addresses::default();
+    addresses.set(&[local(1), local(2)]);
+    let gate = TestGate::start_asking(addresses, NAMED, &[("port", &port)]);
+    (0..6).for_each(|_| gate.client_of("tcp").exchange(GET).expect(200, "fine"));
+    assert_eq!(spread(&upstreams), [3, 3]);
+}
+
+#[test]
+fn a_name_that_changes_its_addresses_changes_the_endpoints() {
+    let (port, upstreams) = replicas(3);
+    let addresses = Addresses::default();
+    addresses.set(&[local(1), local(2)]);
+    let gate = TestGate::start_asking(addresses.clone(), NAMED, &[("port", &port)]);
+    let mut client = gate.client();
+    (0..4).for_each(|_| client.exchange(GET).expect(200, "fine"));
+    assert_eq!(spread(&upstreams), [2, 2, 0]);
+    addresses.set(&[local(2), local(3)]);
+    until("the new address is used", || {
+        client.exchange(GET).expect(200, "fine");
+        !upstreams[2].requests().is_empty()
+    });
+    assert_eq!(upstreams[0].wait_end(0), End::Clean, "the idle connection is closed");
+    let before = spread(&upstreams);
+    (0..10).for_each(|_| client.exchange(GET).expect(200, "fine"));
+    let after = spread(&upstreams);
+    assert_eq!([after[0] - before[0], after[1] - before[1], after[2] - before[2]], [0, 5, 5]);
+    assert_eq!(upstreams[1].connections(), 1, "the connection to the address that stayed is kept");
+}
+
+#[test]
+fn a_retry_goes_to_another_address_and_a_refusing_one_is_ejected() {
+    let (port, upstreams) = replicas(2);
+    let addresses = Addresses::default();
+    // Nothing listens at the third one.
+    addresses.set(&[local(1), local(2), local(3)]);
+    let gate = TestGate::start_asking(addresses, NAMED, &[("port", &port)]);
+    let mut client = gate.client();
+    (0..30).for_each(|_| client.exchange(GET).expect(200, "fine"));
+    let [one, two] = spread(&upstreams)[..] else { panic!() };
+    assert_eq!(one + two, 30);
+    // Each of the first three turns found that it refuses; then it is left out.
+    assert!(one.abs_diff(two) <= 3, "{one} {two}");
+}
+
+const TARGETS: &str = r#"
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    rules: [{ upstream: all }]
+upstreams:
+  all: { targets: ["{a}", "{b}"], connect_timeout: 1h, {more} }
+"#;
+
+#[test]
+fn an_endpoint_that_closes_early_is_ejected_and_comes_back() {
+    let sick = Upstream::scripted(|connection| {
+        while connection.read_request().is_some() {
+            if connection.number < 3 {
+                return connection.close();
+            }
+            connection.send(FINE);
+        }
+    });
+    let fine = Upstream::answers(FINE);
+    let gate =
+        TestGate::start(TARGETS, &[("a", &sick), ("b", &fine), ("more", &"eject: { failures: 3, for: 1s }")]);
+    let mut client = gate.client();
+    let mut failures = 0;
+    for _ in 0..20 {
+        failures += usize::from(client.exchange(GET).status() == 502);
+    }
+    assert_eq!((failures, sick.requests().len()), (3, 3), "three in a row, then none");
+    until("the endpoint is tried again", || {
+        client.exchange(GET).expect(200, "fine");
+        sick.requests().len() > 3
+    });
+}
+
+#[test]
+fn without_eject_a_failing_endpoint_is_always_tried_again() {
+    let sick = Upstream::scripted(|connection| {
+        connection.read_request();
+        connection.close();
+    });
+    let fine = Upstream::answers(FINE);
+    let gate = TestGate::start(TARGETS, &[("a", &sick), ("b", &fine), ("more", &"eject: false")]);
+    let mut client = gate.client();
+    let failures = (0..20).filter(|_| client.exchange(GET).status() == 502).count();
+    assert_eq!(failures, 10);
+}
+
+#[test]
+fn statuses_eject_where_they_are_named() {
+    let sick = Upstream::answers("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n");
+    let fine = Upstream::answers(FINE);
+    let gate =
+        TestGate::start(TARGETS, &[("a", &sick), ("b", &fine), ("more", &"eject: { statuses: [503] }")]);
+    let mut client = gate.client();
+    let failures = (0..20).filter(|_| client.exchange(GET).status() == 503).count();
+    assert_eq!(failures, 3);
+}
+
+#[test]
+fn weights_and_backups_are_kept() {
+    let (one, two, spare) = (Upstream::answers(FINE), Upstream::answers(FINE), Upstream::answers(FINE));
+    let config = r#"
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    rules: [{ upstream: all }]
+upstreams:
+  all:
+    targets: ["{one}", { target: "{two}", weight: 3 }, { target: "{spare}", backup: true }]
+"#;
+    let gate = TestGate::start(config, &[("one", &one), ("two", &two), ("spare", &spare)]);
+    let mut client = gate.client();
+    (0..20).for_each(|_| client.exchange(GET).expect(200, "fine"));
+    assert_eq!(spread(&[one, two, spare]), [5, 15, 0]);
+}
+
+#[test]
+fn a_hash_keeps_each_key_at_one_endpoint() {
+    for (key, line) in
+        [("header.X-User", "X-User: @"), ("cookie.id", "Cookie: a=b; id=@; c=d"), ("path", ""), ("host", "")]
+    {
+        let (one, two) = (Upstream::answers(FINE), Upstream::answers(FINE));
+        let more = format!("balance: {{ hash: {key} }}");
+        let gate = TestGate::start(TARGETS, &[("a", &one), ("b", &two), ("more", &more)]);
+        let mut client = gate.client();
+        for _ in 0..3 {
+            for user in 0..20 {
+                let line = if line.is_empty() { "X: y" } else { line }.replace('@', &user.to_string());
+                let request = format!("GET /{user} HTTP/1.1\r\nHost: {user}.test\r\n{line}\r\n\r\n");
+                client.exchange(request).expect(200, "fine");
+            }
+        }
+        let users = |upstream: &Upstream| -> HashSet<String> {
+            upstream.requests().iter().map(|request| request.target().to_owned()).collect()
+        };
+        let (at_one, at_two) = (users(&one), users(&two));
+        assert!(at_one.is_disjoint(&at_two), "{key}");
+        assert!(!at_one.is_empty() && !at_two.is_empty(), "{key}");
+    }
+}
+
+#[test]
+fn a_silent_endpoint_costs_the_first_requests_only() {
+    let (hole, fine) = (Blackhole::new(), Upstream::answers(FINE));
+    let config = TARGETS.replace("1h", "100ms");
+    let gate = TestGate::start(&config, &[("a", &hole), ("b", &fine), ("more", &"tries: 2")]);
+    let mut client = gate.client();
+    (0..20).for_each(|_| client.exchange(GET).expect(200, "fine"));
+    assert_eq!(fine.requests().len(), 20);
+    let failed = gate.metric("smolgate_upstream_connections_failed_total{upstream=\"all\"}");
+    assert_eq!(failed, 3.0, "{}", gate.metrics());
+}
+
+#[test]
+fn the_last_endpoint_is_never_ejected() {
+    let refusing = Refusing::new();
+    let config = "http_config: { port: \"127.0.0.1:0\" }\nhttp_routes: [{ target: \"http://{refusing}\" }]\n";
+    let gate = TestGate::start(config, &[("refusing", &refusing)]);
+    let mut client = gate.client();
+    (0..10).for_each(|_| client.exchange(GET).expect_own(502, "connect_refused"));
+    let _upstream = refusing.revive(|connection| {
+        connection.read_request();
+        connection.send(FINE);
+    });
+    client.exchange(GET).expect(200, "fine");
+}
+
+#[test]
+fn a_sticky_cookie_keeps_a_client_until_its_endpoint_is_gone() {
+    let (one, two) = (Upstream::answers(FINE), Upstream::answers(FINE));
+    let gate = TestGate::start(TARGETS, &[("a", &one), ("b", &two), ("more", &"sticky: { cookie: at }")]);
+    let mut client = gate.client();
+    let first = client.exchange(GET);
+    let cookie = first.get("set-cookie").expect("a cookie").to_owned();
+    let pair = cookie.split(';').next().unwrap();
+    assert_eq!(&cookie[pair.len()..], "; Path=/; HttpOnly; SameSite=Lax");
+    let with = |cookie: &str| format!("GET / HTTP/1.1\r\nHost: a\r\nCookie: x=y; {cookie}\r\n\r\n");
+    for _ in 0..10 {
+        let response = client.exchange(with(pair));
+        response.expect(200, "fine");
+        assert_eq!(response.get("set-cookie"), None, "the client has it");
+    }
+    let spread = [&one, &two].map(|upstream| upstream.requests().len());
+    assert_eq!(spread, [11, 0]);
+    let unknown = client.exchange(with("at=0123456789"));
+    assert!(unknown.get("set-cookie").is_some_and(|new| new.starts_with("at=")));
+    // Without its endpoint the client gets another, and its cookie.
+    let three = Upstream::answers(FINE);
+    gate.edit(TARGETS, &[("a", &two), ("b", &three), ("more", &"sticky: { cookie: at }")]);
+    gate.reload().unwrap();
+    let moved = client.exchange(with(pair));
+    moved.expect(200, "fine");
+    assert!(moved.get("set-cookie").is_some());
+}

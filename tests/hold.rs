@@ -1,0 +1,66 @@
+//! Requests that wait for an endpoint.
+
+mod support;
+
+use support::gate::TestGate;
+use support::upstream::{Connection, Refusing, Upstream};
+
+const CONFIG: &str = r#"
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    rules: [{ host: passed.test, pass: "{target}", hold: {hold} }, { upstream: one }]
+  - { name: tcp, bind: "127.0.0.1:0", protocol: tcp, target: "{target}", hold: {hold} }
+upstreams:
+  one: { targets: "{target}", hold: {hold}, hold_max: 1 }
+"#;
+
+const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+
+fn answers(connection: &mut Connection) {
+    while connection.read_request().is_some() {
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine");
+    }
+}
+
+fn failed(gate: &TestGate) -> f64 {
+    let failed = |line: &str| line.starts_with("smolgate_upstream_connections_failed_total{");
+    let text = gate.metrics();
+    text.lines()
+        .filter(|line| failed(line))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
+}
+
+#[test]
+fn a_request_waits_until_its_target_is_there() {
+    for (listener, request) in [
+        ("http", POST.to_owned()),
+        ("http", POST.replace("Host: a", "Host: passed.test")),
+        ("tcp", POST.to_owned()),
+    ] {
+        let refusing = Refusing::new();
+        let target = refusing.to_string();
+        let gate = TestGate::start(CONFIG, &[("target", &target), ("hold", &"1h")]);
+        let mut client = gate.client_of(listener);
+        client.send(&request);
+        support::until("it was tried twice", || failed(&gate) >= 2.0);
+        let upstream = refusing.revive(answers);
+        client.read_response().expect(200, "fine");
+        assert_eq!(upstream.request().body.bytes, b"hello", "{listener}");
+    }
+}
+
+#[test]
+fn a_request_waits_for_so_long_and_only_so_many_wait() {
+    let refusing = Refusing::new();
+    let target = refusing.to_string();
+    let gate = TestGate::start(CONFIG, &[("target", &target), ("hold", &"1500ms")]);
+    let mut first = gate.client();
+    first.send(POST);
+    support::until("it waits", || failed(&gate) >= 1.0);
+    gate.exchange(POST).expect_own(502, "connect_refused");
+    first.read_response().expect_own(503, "no_target");
+    let _upstream: Upstream = refusing.revive(answers);
+    gate.exchange(POST).expect(200, "fine");
+}
