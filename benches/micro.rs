@@ -55,7 +55,7 @@ mod routing {
     use super::*;
     use smolgate::config::plan::{Protocol, Rule};
     use smolgate::config::{MemoryInputs, load};
-    use smolgate::routing::RuleTable;
+    use smolgate::routing::{RequestView, RuleTable};
 
     /// The number of hosts in the largest configuration under test.
     const HOSTS: usize = 10_000;
@@ -81,6 +81,10 @@ mod routing {
     }
 
     /// One rule per host, with `before` in front of its name.
+    fn request<'a>(host: &'a [u8], path: &'a [u8]) -> RequestView<'a> {
+        RequestView { path, method: b"GET", ..RequestView::of_name(host, [127, 0, 0, 1].into()) }
+    }
+
     fn table(before: &str) -> RuleTable {
         RuleTable::build(&rules((0..HOSTS).map(|number| format!("host: \"{before}{}\"", host(number)))))
     }
@@ -106,7 +110,7 @@ mod routing {
         let (text, mut turn, mut start) = (text.as_bytes(), 0, 0);
         bencher.bench_local(|| {
             let (middle, end) = ends[turn];
-            let found = table.find(black_box(&text[start..middle]), &text[middle..end], b"GET");
+            let found = table.find(&request(black_box(&text[start..middle]), &text[middle..end]));
             assert_eq!(found.is_some(), expected);
             (turn, start) = if turn + 1 == HOSTS { (0, 0) } else { (turn + 1, end) };
             found
@@ -160,7 +164,7 @@ mod routing {
         lines.push("path_prefix: \"/\"".to_owned());
         let table = RuleTable::build(&rules(lines.into_iter()));
         bencher.bench_local(|| {
-            table.find(b"host.example.test", black_box(path.as_bytes()), b"GET").expect("a rule")
+            table.find(&request(b"host.example.test", black_box(path.as_bytes()))).expect("a rule")
         });
     }
 

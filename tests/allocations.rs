@@ -19,6 +19,10 @@ http_config: { port: "127.0.0.1:0" }
 http_routes:
   - host: "other.test"
     target: "http://127.0.0.1:1"
+  # Rules with conditions are asked on the way, and none takes the request.
+  - { host: "a.test", path_prefix: "/in", header: { X-A: "c*" }, drop: true }
+  - { host: "a.test", path_prefix: "/in", query: { y: "x" }, drop: true }
+  - { host: "**.test", path: ["/in/*/y", "/in/**.php"], not_from: 10.0.0.0/8, drop: true }
   - host: "a.test"
     path_prefix: "/in"
     strip_path_prefix: true

@@ -215,7 +215,8 @@ fn every_key_of_rules_is_a_label() {
         // The labels of a service say where requests go: to that service, or to its `target`.
         "targets", "upstream", "redirect", "respond", "drop", // The label is `passthrough`.
         "pass", // Its keys are labels.
-        "tls",
+        "tls",  // Mappings, and a label is a text.
+        "header", "cookie", "query",
     ];
     let mut seen = 0;
     for key in [keys_of("a rule", forward), keys_of("a rule", pass), keys_of("`tls`", tls)].concat() {

@@ -133,6 +133,43 @@ fn an_announced_client_is_dropped_too() {
     scene.expect_dropped("evil", "other", "behind", 1.0);
 }
 
+/// The address is known before the handshake. A rule for some clients leaves the name to the next rule.
+#[test]
+fn the_address_of_a_client_decides_beside_the_name() {
+    let target = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new(dir.path(), "ca.pem");
+    let config = r#"
+listeners:
+  - name: https
+    bind: "127.0.0.1:0"
+    accept_proxy_protocol: "127.0.0.1"
+    tls: {}
+    rules:
+      - { from: 203.0.113.0/24, drop: true }
+      - { host: mail.test, not_from: 198.51.100.0/24, pass: "{target}" }
+      - { drop: true }
+"#;
+    let gate = TestGate::start(config, &[("target", &target.local_addr().unwrap())]);
+    let hello = authority.hello("mail.test");
+    let open = |client: &str| {
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let mut sent = Vec::new();
+        proxy_protocol::write(Version::V1, address(client), address("192.0.2.1:80"), &mut sent);
+        sent.extend(&hello);
+        let mut connection = gate.client_of("https");
+        connection.send(sent);
+        connection
+    };
+    for client in ["203.0.113.9:4711", "198.51.100.9:4711"] {
+        open(client).expect_close();
+    }
+    let _open = open("192.0.2.9:4711");
+    let mut got = vec![0; hello.len()];
+    std::io::Read::read_exact(&mut target.accept().unwrap().0, &mut got).unwrap();
+    assert_eq!(got, hello);
+}
+
 #[test]
 fn pass_and_drop_take_turns_in_written_order_and_need_no_certificates() {
     let target = TcpListener::bind("127.0.0.1:0").unwrap();

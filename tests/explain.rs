@@ -59,6 +59,49 @@ POST http://admin.localhost:8021/usersx?q=1 on listener http (:8021)
 }
 
 #[test]
+fn explain_says_which_condition_does_not_hold() {
+    let config = r#"http_config: { port: ":8021" }
+http_routes:
+  - { from: 10.0.0.0/8, not_from: 10.9.0.0/16, redirect: / }
+  - { path: ["/a/*", "**.php"], redirect: / }
+  - { header: { X-A: [b, "c*"] }, redirect: / }
+  - { cookie: { a: "*" }, redirect: / }
+  - { query: { q: "1" }, redirect: / }
+"#;
+    let place = Place::with(&[("gate.yml", config)]);
+    let explain = |line: &str| place.run(&format!("explain -c gate.yml {line}"));
+    let refused = explain("http://h:8021/b?q=2");
+    assert_eq!(
+        (refused.code, refused.out.as_str()),
+        (
+            1,
+            "\
+GET http://h:8021/b?q=2 on listener http (:8021)
+  note: the client is 127.0.0.1; --from names another
+  1  gate.yml:3  * / from 10.0.0.0/8, not from 10.9.0.0/16  no: the client is 127.0.0.1, the rule wants one from 10.0.0.0/8
+  2  gate.yml:4  * /a/*,/**.php                             no: path is /b, the rule wants /a/* or /**.php as the whole path
+  3  gate.yml:5  * / header X-A: b or c*                    no: header X-A is missing, the rule wants b or c*
+  4  gate.yml:6  * / cookie a: *                            no: cookie a is missing, the rule wants it with any value
+  5  gate.yml:7  * / query q: 1                             no: query parameter q has not the value, the rule wants 1
+  no rule takes it: the answer is 404 (no_rule)
+"
+        )
+    );
+    for (line, rule) in [
+        ("--from 10.0.0.1 http://h:8021/b", "*"),
+        ("http://h:8021/x/y.php", "*/a/*+1"),
+        ("-H X-A:cd http://h:8021/b", "*#2"),
+        ("-H Cookie:a= http://h:8021/b", "*#3"),
+        ("http://h:8021/b?q=1", "*#4"),
+    ] {
+        explain(&format!("--expect {rule} {line}")).fine();
+    }
+    assert_eq!(explain("--from 10.9.0.1 -H X-A:b --expect *#2 http://h:8021/b").code, 0);
+    let routes = place.run("routes -c gate.yml").fine();
+    assert!(routes.contains("CONDITIONS") && routes.contains("header X-A: b or c*"), "{routes}");
+}
+
+#[test]
 fn explain_finds_the_listener() {
     let place = Place::with(&[("gate.yml", CONFIG)]);
     let only = place.run("explain -c gate.yml http://www.example.com/").fine();

@@ -32,6 +32,9 @@ listeners:
         redirect: { to: "https://new.test", status: 308 }
       - host: "page.test"
         redirect: { to: "https://new.test/page", status: 302 }
+      - { host: "old.test", path_prefix: /old, redirect: "/new{rest}" }
+      - { host: "old.test", path_prefix: /host, redirect: "https://www.{host}/a{path}?b={query}" }
+      - { host: "old.test", redirect: "{path}" }
       - host: "empty.test"
         respond: { status: 204 }
       - host: "long.test"
@@ -233,6 +236,22 @@ fn redirect_to_an_origin_keeps_path_and_query() {
     assert_eq!((moved.status(), moved.get("location")), (308, Some("https://new.test/p%2Fq?x=y")));
     let page = scene.gate.exchange("GET /p?x=y HTTP/1.1\r\nHost: page.test\r\n\r\n");
     assert_eq!((page.status(), page.get("location")), (302, Some("https://new.test/page")));
+}
+
+#[test]
+fn placeholders_of_a_redirect_stand_for_parts_of_the_request() {
+    let scene = scene();
+    for (path, expected) in [
+        ("/old/x?q=1", "/new/x?q=1"),
+        ("/%6fld/%78//?", "/new/%78//?"),
+        ("/old", "/new"),
+        ("/host/x?q", "https://www.old.test/a/host/x?b=q"),
+        ("//evil.test/x", "/evil.test/x"),
+        ("/\\evil.test", "/evil.test"),
+    ] {
+        let moved = scene.gate.exchange(format!("GET {path} HTTP/1.1\r\nHost: old.test:8080\r\n\r\n"));
+        assert_eq!((moved.status(), moved.get("location")), (308, Some(expected)), "{path}");
+    }
 }
 
 #[test]

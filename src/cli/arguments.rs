@@ -1,6 +1,7 @@
 //! The arguments of the command line.
 
 use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
@@ -118,6 +119,12 @@ pub struct Question {
     /// The method of the request
     #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET")]
     pub method: String,
+    /// A header field of the request, `Name: value`
+    #[arg(short = 'H', long = "header", value_name = "FIELD")]
+    pub headers: Vec<String>,
+    /// The address of the client
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub from: IpAddr,
     /// The listener that accepts the request; without it, the port of the URL decides
     #[arg(long, value_name = "NAME")]
     pub listener: Option<String>,

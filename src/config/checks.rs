@@ -132,29 +132,26 @@ fn unredirected(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
 /// all of its methods. Rules are found by host and path, so the cost grows with the number of rules and not with
 /// its square.
 fn shadowed(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
-    let mut earlier: HashMap<(Option<&HostPattern>, &str), Vec<&Rule>> = HashMap::new();
+    let mut earlier: HashMap<(Option<HostPattern>, Arc<str>), Vec<&Rule>> = HashMap::new();
     for (rule, span) in rules.iter().zip(&spans.rules) {
-        let Matcher { hosts, path_prefix, methods } = rule.matcher();
-        let taken_by = |host: Option<&HostPattern>| {
-            let wildcard = host.and_then(HostPattern::wildcard_over);
-            [Some(None), host.map(Some), wildcard.as_ref().map(Some)].into_iter().flatten().find_map(|host| {
-                ancestors(path_prefix).find_map(|path| {
-                    earlier
-                        .get(&(host, path))?
-                        .iter()
-                        .find(|before| covers(&before.methods, methods))
-                        .copied()
+        // The path prefix is one of the prefixes.
+        let Matcher { hosts, path_prefix: _, methods, conditions } = rule.matcher();
+        let prefixes = rule.prefixes();
+        let takes = |before: &Rule| {
+            let is_wider = before.conditions.is_none() || before.conditions.as_ref() == conditions;
+            is_wider && covers(&before.methods, methods)
+        };
+        let taken_by = |host: Option<&HostPattern>, prefix: &str| {
+            with_patterns_over(host).iter().find_map(|host| {
+                ancestors(prefix).find_map(|path| {
+                    earlier.get(&(host.clone(), path.into()))?.iter().find(|before| takes(before)).copied()
                 })
             })
         };
-        let takers: Option<Vec<&Rule>> = match hosts {
-            [] => taken_by(None).map(|taker| vec![taker]),
-            hosts => hosts.iter().map(|host| taken_by(Some(host))).collect(),
-        };
-        let hosts: Vec<Option<&HostPattern>> = match hosts {
-            [] => vec![None],
-            hosts => hosts.iter().map(Some).collect(),
-        };
+        let takers: Option<Vec<&Rule>> = host_options(hosts)
+            .flat_map(|host| prefixes.iter().map(move |prefix| (host, prefix)))
+            .map(|(host, prefix)| taken_by(host, prefix))
+            .collect();
         match takers.as_deref() {
             Some([taker, ..]) => {
                 let message = format!("the rule `{}` can never match", rule.name);
@@ -167,7 +164,11 @@ fn shadowed(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
                 report.warning(Some(*span), message, hint);
             }
             _ => {
-                hosts.into_iter().for_each(|host| earlier.entry((host, path_prefix)).or_default().push(rule))
+                for (host, prefix) in
+                    host_options(hosts).flat_map(|host| prefixes.iter().map(move |prefix| (host, prefix)))
+                {
+                    earlier.entry((host.cloned(), prefix.clone())).or_default().push(rule);
+                }
             }
         }
     }
@@ -178,22 +179,18 @@ fn shadowed(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
 ///
 /// An earlier rule may take some names of a wildcard, or of any host. That is how exceptions are written.
 fn hidden(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
-    let mut first: HashMap<Option<&HostPattern>, usize> = HashMap::new();
+    let mut first: HashMap<Option<HostPattern>, usize> = HashMap::new();
     for (index, (rule, span)) in rules.iter().zip(&spans.rules).enumerate() {
-        let hosts: Vec<Option<&HostPattern>> = match rule.hosts.as_slice() {
-            [] => vec![None],
-            hosts => hosts.iter().map(Some).collect(),
-        };
+        let mut hosts = host_options(&rule.hosts);
         let taker = |host: Option<&HostPattern>| {
-            let wildcard = host.and_then(HostPattern::wildcard_over);
-            let keys = [Some(None), host.map(Some), wildcard.as_ref().map(Some)];
-            keys.into_iter().flatten().filter_map(|key| first.get(&key)).min().map(|index| &rules[*index])
+            let keys = with_patterns_over(host);
+            keys.iter().filter_map(|key| first.get(key)).min().map(|index| &rules[*index])
         };
-        let hides = |host: &Option<&HostPattern>| taker(*host).filter(|taker| !taker.decides_by_name());
+        let hides = |host: Option<&HostPattern>| taker(host).filter(|taker| !taker.decides_by_name());
         // A rule that can never match has its warning already.
         if rule.decides_by_name()
             && !report.has_warning_at(*span)
-            && let Some((host, taker)) = hosts.iter().find_map(|host| Some((host, hides(host)?)))
+            && let Some((host, taker)) = hosts.find_map(|host| Some((host, hides(host)?)))
         {
             let name = host.map_or_else(|| "any name".to_owned(), |host| format!("`{host}`"));
             let message =
@@ -204,7 +201,10 @@ fn hidden(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
             );
             report.warning(Some(*span), message, hint);
         }
-        hosts.into_iter().for_each(|host| _ = first.entry(host).or_insert(index));
+        // A rule for some clients leaves the name to the rules behind it.
+        if rule.conditions.as_ref().is_none_or(|conditions| !conditions.ask_for_address()) {
+            host_options(&rule.hosts).for_each(|host| _ = first.entry(host.cloned()).or_insert(index));
+        }
     }
 }
 
@@ -214,6 +214,17 @@ fn same_place(one: &Rule, other: &Rule) -> bool {
     one.path_prefix == other.path_prefix
         && one.hosts.is_empty() == other.hosts.is_empty()
         && other.hosts.iter().all(has)
+}
+
+/// Each host of a rule; `None` stands for any host.
+fn host_options(hosts: &[HostPattern]) -> impl Iterator<Item = Option<&HostPattern>> {
+    hosts.iter().map(Some).chain(hosts.is_empty().then_some(None))
+}
+
+/// The hosts of rules that take every request for `host`: any host, the same one, and those over it.
+fn with_patterns_over(host: Option<&HostPattern>) -> Vec<Option<HostPattern>> {
+    let over = host.map(HostPattern::patterns_over).unwrap_or_default();
+    [None].into_iter().chain(host.cloned().map(Some)).chain(over.into_iter().map(Some)).collect()
 }
 
 /// Whether the first methods include all of the later ones. Empty means any.

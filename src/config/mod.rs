@@ -29,7 +29,7 @@ mod decode;
 mod foreign;
 
 mod syntax;
-mod values;
+pub(crate) mod values;
 
 mod diagnostics;
 

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use super::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, Action, Balance, CertificateAuthority, CertificateFiles,
-    CertificateSource, ChallengeKind, ClientAuth, ClientAuthMode, ClientGone, Eject, ExternalAccount, Health,
-    HealthRequest, HttpListener, InternalApi, Listener, ListenerTls, Orders, Pass, Plan, Protocol, Proxy,
-    ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule, Scheme, Target, Upstream, UpstreamPolicy,
-    UpstreamTls, WhileWaiting,
+    CertificateSource, ChallengeKind, ClientAuth, ClientAuthMode, ClientGone, Conditions, Eject,
+    ExternalAccount, Health, HealthRequest, HttpListener, InternalApi, Listener, ListenerTls, NamedCondition,
+    Orders, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule, Scheme,
+    Target, Upstream, UpstreamPolicy, UpstreamTls, WhileWaiting,
 };
 use super::values::scalar::{show_duration, show_size};
 
@@ -182,16 +182,20 @@ fn write_http(out: &mut Yaml, http: &HttpListener, plan: &Plan) {
 }
 
 fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
-    let Rule { name, origin: _, hosts, path_prefix, methods, in_the_clear, access_log, action } = rule;
+    let Rule { name, origin: _, hosts, path_prefix, methods, conditions, in_the_clear, access_log, action } =
+        rule;
     out.line(4, "name", quote(name));
     if !hosts.is_empty() {
         out.line(4, "host", list(hosts.iter()));
     }
-    if !matches!(action, Action::Pass(_)) {
+    if !matches!(action, Action::Pass(_)) && rule.globs().is_empty() {
         out.line(4, "path_prefix", quote(path_prefix));
     }
     if !methods.is_empty() {
         out.line(4, "methods", list(methods.iter()));
+    }
+    if let Some(conditions) = conditions {
+        write_conditions(out, conditions);
     }
     if *in_the_clear {
         out.line(4, "in_the_clear", true);
@@ -202,7 +206,7 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
     match action {
         Action::Proxy(proxy) => write_proxy(out, proxy, plan),
         Action::Redirect(Redirect { to, status }) => {
-            out.line(4, "redirect", format_args!("{{ to: {}, status: {status} }}", quote(to)));
+            out.line(4, "redirect", format_args!("{{ to: {}, status: {status} }}", quote(&to.to_string())));
         }
         Action::Pass(Pass { upstream, send_proxy_protocol, idle_timeout }) => {
             let upstream = quote(&plan.upstreams[upstream.0].name);
@@ -226,6 +230,26 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
 fn write_proxy_protocol(out: &mut Yaml, depth: usize, version: Option<ProxyProtocol>) {
     if let Some(version) = version {
         out.line(depth, "send_proxy_protocol", version.word());
+    }
+}
+
+fn write_conditions(out: &mut Yaml, conditions: &Conditions) {
+    let Conditions { paths, from, not_from, headers, cookies, query } = conditions;
+    if !paths.is_empty() {
+        out.line(4, "path", list(paths.iter()));
+    }
+    for (key, networks) in [("from", from), ("not_from", not_from)] {
+        if !networks.is_empty() {
+            out.line(4, key, list(networks.iter()));
+        }
+    }
+    for (key, named) in [("header", headers), ("cookie", cookies), ("query", query)] {
+        if !named.is_empty() {
+            let pair =
+                |one: &NamedCondition| format!("{}: {}", quote_key(&one.name), list(one.values.iter()));
+            let pairs: Vec<String> = named.iter().map(pair).collect();
+            out.line(4, key, format_args!("{{ {} }}", pairs.join(", ")));
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The `Date` line, formatted once for many responses.
 
 use std::cell::Cell;
-use std::fmt::Write;
+use std::io::Write;
 use std::time::{Duration, Instant, SystemTime};
 
 use httpdate::HttpDate;
@@ -37,10 +37,10 @@ impl DateHeader {
 }
 
 fn line(time: SystemTime) -> [u8; LINE_BYTES] {
-    let mut text = String::with_capacity(LINE_BYTES);
-    // Writing to a string cannot fail.
-    let _ = write!(text, "Date: {}\r\n", HttpDate::from(time));
-    text.as_bytes().try_into().expect("invariant: every HTTP date has the same length")
+    let mut line = [0; LINE_BYTES];
+    write!(&mut line[..], "Date: {}\r\n", HttpDate::from(time))
+        .expect("invariant: every HTTP date has the same length");
+    line
 }
 
 #[cfg(test)]

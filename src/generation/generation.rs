@@ -102,7 +102,8 @@ pub fn terminators(
     (plan.listeners.iter().map(load).collect(), problems)
 }
 
-/// All rules by their hosts alone, because the rest of a request is not visible before TLS is terminated.
+/// All rules by their hosts and the addresses of clients, because the rest of a request is not visible before TLS is
+/// terminated.
 fn name_rules(listener: &Listener) -> Option<RuleTable> {
     listener.tls.as_ref()?;
     let Protocol::Http(http) = &listener.protocol else { return None };
@@ -110,8 +111,9 @@ fn name_rules(listener: &Listener) -> Option<RuleTable> {
         return None;
     }
     let by_host = |rule: &Rule| {
-        let Matcher { hosts: _, path_prefix: _, methods: _ } = rule.matcher();
-        Rule { path_prefix: "/".into(), methods: Vec::new(), ..rule.clone() }
+        let Matcher { hosts: _, path_prefix: _, methods: _, conditions } = rule.matcher();
+        let conditions = conditions.and_then(|conditions| conditions.of_address()).map(Arc::new);
+        Rule { path_prefix: "/".into(), methods: Vec::new(), conditions, ..rule.clone() }
     };
     Some(RuleTable::build(&http.rules.iter().map(by_host).collect::<Vec<_>>()))
 }

@@ -1,6 +1,7 @@
 //! A listener of one generation on one worker, with its rules, upstreams and counters.
 
 use std::cell::OnceCell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::config::plan::{Action, HttpListener, Listener, Pass, Protocol, Rule, 
 use crate::http::HostKey;
 use crate::log::AccessLog;
 use crate::metrics::{ListenerCounters, RuleCounters};
+use crate::routing::RequestView;
 use crate::tls::{Admission, Terminator};
 use crate::worker::Worker;
 
@@ -96,12 +98,12 @@ impl ListenerSnapshot {
         self.generation.terminators[self.index].as_ref()
     }
 
-    /// The action for a connection with this TLS server name. The first rule for the name decides, whatever
+    /// The action for a connection of `client` with this TLS server name. The first rule for both decides, whatever
     /// else it asks for.
-    pub fn action_for_name(&self, name: Option<&HostKey>) -> NameAction {
+    pub fn action_for_name(&self, name: Option<&HostKey>, client: IpAddr) -> NameAction {
         let name = name.map_or(&b""[..], HostKey::as_bytes);
         let names = self.generation.names[self.index].as_ref();
-        let first = names.and_then(|names| names.find(name, b"/", b""));
+        let first = names.and_then(|names| names.find(&RequestView::of_name(name, client)));
         let acts = first.and_then(|index| Some((index, self.rule(index)?)));
         match acts.filter(|(_, rule)| rule.decides_by_name()) {
             Some((index, Rule { action: Action::Drop, .. })) => NameAction::Drop(index),

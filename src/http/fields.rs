@@ -37,7 +37,7 @@ impl Row {
 }
 
 /// The fields of a head: its bytes and the table that points into them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Fields<'b> {
     bytes: &'b [u8],
     rows: &'b [Row],

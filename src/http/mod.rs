@@ -37,7 +37,7 @@ pub use list::list_items;
 pub use message::{Framing, Method, Version};
 pub use name::Name;
 pub(crate) use name::{identifies_client, is_x_forwarded};
-pub use path::{LoosePath, behind_prefix, has_dot_segments, match_path};
+pub use path::{LoosePath, behind_prefix, escape, has_dot_segments, match_path};
 pub use refusal::Refusal;
 pub(crate) use refusal::escaped;
 pub use status::status_phrase;

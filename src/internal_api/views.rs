@@ -1,12 +1,13 @@
 //! Rules and health as JSON.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
 use crate::config::plan::{
-    Action, HostPattern, Listener, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect, Respond, Rule,
-    Upstream, UpstreamId, steps,
+    Action, Conditions, HostPattern, Listener, NamedCondition, Pass, Plan, Protocol, Proxy, ProxyProtocol,
+    Redirect, Respond, Rule, Upstream, UpstreamId, steps,
 };
 use crate::internal_api::control::{Control, OrderedCertificate, Phase};
 use crate::log::clock::Utc;
@@ -44,6 +45,8 @@ struct Route<'a> {
     path_prefix: Option<&'a str>,
     /// Empty for any method.
     methods: Vec<&'a str>,
+    #[serde(flatten)]
+    conditions: Option<Box<ConditionsView<'a>>>,
     #[serde(skip_serializing_if = "is_false")]
     in_the_clear: bool,
     #[serde(skip_serializing_if = "is_true")]
@@ -61,11 +64,28 @@ struct Route<'a> {
 #[serde(tag = "action", rename_all = "lowercase")]
 enum ActionView<'a> {
     Proxy { upstream: &'a str, targets: Vec<String>, pass_host: bool, strip_path_prefix: bool },
-    Redirect { to: &'a str, status: u16 },
+    Redirect { to: String, status: u16 },
     Respond { status: u16 },
     Pass(PassView<'a>),
     Drop,
     Tcp(PassView<'a>),
+}
+
+/// Conditions of a rule. Those that always hold are left out.
+#[derive(Serialize)]
+struct ConditionsView<'a> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    path: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    from: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_from: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    header: BTreeMap<&'a str, Vec<String>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    cookie: BTreeMap<&'a str, Vec<String>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    query: BTreeMap<&'a str, Vec<String>>,
 }
 
 #[derive(Serialize)]
@@ -112,6 +132,7 @@ fn routes(plan: &Plan) -> Vec<Entry<'_>> {
                     host: Vec::new(),
                     path_prefix: None,
                     methods: Vec::new(),
+                    conditions: None,
                     in_the_clear: false,
                     access_log: true,
                     action: ActionView::Tcp(pass_view(plan, pass)),
@@ -131,20 +152,40 @@ fn rule_view<'a>(
     index: usize,
     rule: &'a Rule,
 ) -> Route<'a> {
-    let Rule { name, origin, hosts, path_prefix, methods, in_the_clear, access_log, action } = rule;
+    let Rule { name, origin, hosts, path_prefix, methods, conditions, in_the_clear, access_log, action } =
+        rule;
     Route {
         listener,
         bind,
         index,
         name,
         host: hosts.iter().map(HostPattern::to_string).collect(),
-        path_prefix: Some(path_prefix),
+        path_prefix: rule.globs().is_empty().then_some(path_prefix),
         methods: methods.iter().map(|method| &**method).collect(),
+        conditions: conditions.as_deref().map(|conditions| Box::new(conditions_view(conditions))),
         in_the_clear: *in_the_clear,
         access_log: *access_log,
         action: action_view(plan, action),
         before: Vec::new(),
         origin: origin.to_string(),
+    }
+}
+
+fn conditions_view(conditions: &Conditions) -> ConditionsView<'_> {
+    let Conditions { paths, from, not_from, headers, cookies, query } = conditions;
+    let [header, cookie, query] = [headers, cookies, query].map(|named| {
+        let values = |one: &NamedCondition| one.values.iter().map(ToString::to_string).collect();
+        named.iter().map(|one| (&*one.name, values(one))).collect()
+    });
+    let [from, not_from] =
+        [from, not_from].map(|networks| networks.iter().map(ToString::to_string).collect());
+    ConditionsView {
+        path: paths.iter().map(ToString::to_string).collect(),
+        from,
+        not_from,
+        header,
+        cookie,
+        query,
     }
 }
 
@@ -179,7 +220,9 @@ fn action_view<'a>(plan: &'a Plan, action: &'a Action) -> ActionView<'a> {
             let (pass_host, strip_path_prefix) = (*pass_host, *strip_path_prefix);
             ActionView::Proxy { upstream, targets, pass_host, strip_path_prefix }
         }
-        Action::Redirect(Redirect { to, status }) => ActionView::Redirect { to, status: *status },
+        Action::Redirect(Redirect { to, status }) => {
+            ActionView::Redirect { to: to.to_string(), status: *status }
+        }
         Action::Respond(Respond { status, headers: _, body: _ }) => ActionView::Respond { status: *status },
         Action::Drop => ActionView::Drop,
         Action::Pass(pass) => ActionView::Pass(pass_view(plan, pass)),

@@ -1,6 +1,9 @@
 //! The slow lookup, which tries each rule in order and tells why it does or does not match.
 
-use crate::config::plan::{HostPattern, Matcher, Rule};
+use std::net::IpAddr;
+
+use super::conditions::{RequestView, Unmet, unmet};
+use crate::config::plan::{Conditions, HostPattern, Matcher, Rule};
 
 /// The result of one request for the rules of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +14,7 @@ pub struct Explanation {
     pub earlier: Vec<(usize, Mismatch)>,
 }
 
-/// The first part of a rule that a request does not satisfy; host, path, method, in this order.
+/// The first part of a rule that a request does not satisfy; host, path, method, conditions, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mismatch {
     /// The request's host is not among the rule's hosts.
@@ -20,17 +23,26 @@ pub enum Mismatch {
     Path,
     /// The request's method is not among the rule's methods.
     Method,
+    /// A condition does not hold.
+    Condition(Unmet),
 }
 
-/// Tries each rule in order. The arguments are those of [`RuleTable::find`](super::RuleTable::find).
-pub fn explain(rules: &[Rule], host: &[u8], path: &[u8], method: &[u8]) -> Explanation {
-    explain_by(rules, |rule| mismatch(rule, host, path, method))
+/// Tries each rule in order.
+pub fn explain(rules: &[Rule], request: &RequestView<'_>) -> Explanation {
+    explain_by(rules, |rule| mismatch(rule, request))
 }
 
-/// Tries each rule in order by a name alone. A rule's path and method cannot be compared yet, so they count
-/// as matching.
-pub fn explain_name(rules: &[Rule], name: &[u8]) -> Explanation {
-    explain_by(rules, |rule| (!takes_host(&rule.hosts, name)).then_some(Mismatch::Host))
+/// Tries each rule in order by a name and the client's address. The rest of a rule cannot be compared yet, so it
+/// counts as matching.
+pub fn explain_name(rules: &[Rule], name: &[u8], client: IpAddr) -> Explanation {
+    let request = RequestView::of_name(name, client);
+    explain_by(rules, |rule| {
+        if !takes_host(&rule.hosts, name) {
+            return Some(Mismatch::Host);
+        }
+        let of_address = rule.conditions.as_ref().and_then(|conditions| conditions.of_address());
+        of_address.and_then(|conditions| unmet(&conditions, &request)).map(Mismatch::Condition)
+    })
 }
 
 fn explain_by(rules: &[Rule], mismatch: impl Fn(&Rule) -> Option<Mismatch>) -> Explanation {
@@ -46,11 +58,13 @@ fn explain_by(rules: &[Rule], mismatch: impl Fn(&Rule) -> Option<Mismatch>) -> E
 
 impl Mismatch {
     /// Half a sentence for a person: the request's value, and the values that the rule accepts.
-    pub fn sentence(self, rule: &Rule, host: &[u8], path: &[u8], method: &[u8]) -> String {
+    pub fn sentence(self, rule: &Rule, request: &RequestView<'_>) -> String {
+        let none = Conditions::default();
+        let conditions = rule.conditions.as_deref().unwrap_or(&none);
         match self {
-            Mismatch::Host => host_sentence(&rule.hosts, host),
+            Mismatch::Host => host_sentence(&rule.hosts, request.host),
             Mismatch::Path => {
-                let (path, prefix) = (String::from_utf8_lossy(path), &*rule.path_prefix);
+                let (path, prefix) = (String::from_utf8_lossy(request.path), &*rule.path_prefix);
                 if path.starts_with(prefix) {
                     format!("path {path} only begins like {prefix}, which needs a whole segment")
                 } else {
@@ -58,43 +72,34 @@ impl Mismatch {
                 }
             }
             Mismatch::Method => {
-                let method = String::from_utf8_lossy(method);
+                let method = String::from_utf8_lossy(request.method);
                 format!("method is {method}, the rule wants {}", rule.methods.join(" or "))
             }
+            Mismatch::Condition(unmet) => unmet.sentence(conditions, request),
         }
     }
 }
 
-fn mismatch(rule: &Rule, host: &[u8], path: &[u8], method: &[u8]) -> Option<Mismatch> {
-    let Matcher { hosts, path_prefix, methods } = rule.matcher();
-    if !takes_host(hosts, host) {
+fn mismatch(rule: &Rule, request: &RequestView<'_>) -> Option<Mismatch> {
+    let Matcher { hosts, path_prefix, methods, conditions } = rule.matcher();
+    if !takes_host(hosts, request.host) {
         Some(Mismatch::Host)
-    } else if !path_matches(path_prefix.as_bytes(), path) {
+    } else if !path_matches(path_prefix.as_bytes(), request.path) {
         Some(Mismatch::Path)
-    } else if !methods.is_empty() && !methods.iter().any(|known| known.as_bytes() == method) {
+    } else if !methods.is_empty() && !methods.iter().any(|known| known.as_bytes() == request.method) {
         Some(Mismatch::Method)
     } else {
-        None
+        conditions.and_then(|conditions| unmet(conditions, request)).map(Mismatch::Condition)
     }
 }
 
 /// Whether a rule matches a request, regardless of earlier rules.
-pub(super) fn takes(rule: &Rule, host: &[u8], path: &[u8], method: &[u8]) -> bool {
-    mismatch(rule, host, path, method).is_none()
+pub(super) fn takes(rule: &Rule, request: &RequestView<'_>) -> bool {
+    mismatch(rule, request).is_none()
 }
 
 fn takes_host(hosts: &[HostPattern], host: &[u8]) -> bool {
-    hosts.is_empty() || hosts.iter().any(|pattern| host_matches(pattern, host))
-}
-
-fn host_matches(pattern: &HostPattern, host: &[u8]) -> bool {
-    match pattern {
-        HostPattern::Exact(exact) => exact.as_bytes() == host,
-        HostPattern::Wildcard(suffix) => host
-            .strip_suffix(suffix.as_bytes())
-            .and_then(|front| front.strip_suffix(b"."))
-            .is_some_and(|label| !label.is_empty() && !label.contains(&b'.')),
-    }
+    hosts.is_empty() || hosts.iter().any(|pattern| pattern.matches(host))
 }
 
 fn path_matches(prefix: &[u8], path: &[u8]) -> bool {
@@ -108,8 +113,8 @@ fn host_sentence(wanted: &[HostPattern], host: &[u8]) -> String {
         return format!("the request has no host, the rule wants {wanted_names}");
     }
     let too_deep = wanted.iter().any(|pattern| match pattern {
-        HostPattern::Exact(_) => false,
-        HostPattern::Wildcard(suffix) => {
+        HostPattern::Exact(_) | HostPattern::Deep(_) => false,
+        HostPattern::Wildcard(suffix) | HostPattern::Partial { suffix, .. } => {
             host.strip_suffix(suffix.as_bytes()).is_some_and(|front| front.ends_with(b"."))
         }
     });
@@ -120,11 +125,11 @@ fn host_sentence(wanted: &[HostPattern], host: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routing::tests::rule;
+    use crate::routing::tests::{request, rule};
 
     fn why(rule: &Rule, host: &str, path: &str, method: &str) -> String {
-        let (host, path, method) = (host.as_bytes(), path.as_bytes(), method.as_bytes());
-        let reason = mismatch(rule, host, path, method).map(|m| m.sentence(rule, host, path, method));
+        let request = request(host.as_bytes(), path.as_bytes(), method.as_bytes());
+        let reason = mismatch(rule, &request).map(|why| why.sentence(rule, &request));
         reason.unwrap_or_else(|| "matches".to_owned())
     }
 
@@ -155,14 +160,14 @@ mod tests {
     fn the_rules_before_the_winner_are_listed_and_none_after_it() {
         let rules =
             [rule(&["b"], "/", &[]), rule(&[], "/x", &[]), rule(&[], "/", &[]), rule(&["c"], "/", &[])];
-        let explanation = explain(&rules, b"a", b"/y", b"GET");
+        let explanation = explain(&rules, &request(b"a", b"/y", b"GET"));
         assert_eq!(explanation.winner, Some(2));
         assert_eq!(explanation.earlier, [(0, Mismatch::Host), (1, Mismatch::Path)]);
 
-        let by_name = explain_name(&rules, b"a");
+        let by_name = explain_name(&rules, b"a", [127, 0, 0, 1].into());
         assert_eq!((by_name.winner, &by_name.earlier[..]), (Some(1), &[(0, Mismatch::Host)][..]));
 
-        let nothing = explain(&rules[..2], b"a", b"/y", b"GET");
+        let nothing = explain(&rules[..2], &request(b"a", b"/y", b"GET"));
         assert_eq!(nothing.winner, None);
         assert_eq!(nothing.earlier.len(), 2);
     }

@@ -9,12 +9,17 @@
 //!
 //! The first rule in written order decides here too. A reading that an earlier rule takes meets no guard, and
 //! a guard behind the rule that takes the path as it is written does not matter.
+//!
+//! A reading stands for all paths that have a prefix in common with it, which says nothing about a glob. So a
+//! guard with a glob guards everything below the literal prefix of the glob. A rule with a glob takes no reading.
+//! The other conditions are asked of the request itself.
 
 use std::borrow::Cow;
 
+use super::conditions::RequestView;
 use super::explanation::takes;
 use super::table::RuleTable;
-use crate::config::plan::Rule;
+use crate::config::plan::{Conditions, PathGlob, Rule};
 use crate::http::{LoosePath, behind_prefix};
 
 /// The path of a request as its target gets it.
@@ -71,7 +76,7 @@ impl Guards {
         let (indices, guards): (Vec<usize>, Vec<&Rule>) = guards.unzip();
         let seen_as = |see: fn(&Rule) -> Rule| guards.iter().map(|guard| see(guard)).collect();
         let [table, anywhere]: [Vec<Rule>; 2] = [seen_as(loosely), seen_as(for_all_paths)];
-        let longest = table.iter().chain(rules).map(|rule| rule.path_prefix.len()).max()?;
+        let longest = table.iter().chain(rules).flat_map(Rule::prefixes).map(|prefix| prefix.len()).max()?;
         let [table, anywhere] = [table, anywhere].map(|guards| RuleTable::build(&guards));
         (!indices.is_empty()).then_some(Guards { indices, table, anywhere, longest })
     }
@@ -80,8 +85,7 @@ impl Guards {
     /// result is `None`, because the rules have judged that path already.
     ///
     /// `rules` is the index over all rules, and `matched` the rule that it finds for the path as it is
-    /// written. `stripped` is the prefix that this rule takes off the path. The other arguments are those of
-    /// [`RuleTable::find`], except that `path` is not decoded.
+    /// written. `stripped` is the prefix that this rule takes off the path. `path` is not decoded.
     ///
     /// Allocates only for a path that has more than one reading. The cost does not grow with the length of
     /// the path, apart from reading it.
@@ -90,15 +94,15 @@ impl Guards {
         rules: &RuleTable,
         matched: usize,
         stripped: &str,
-        host: &[u8],
         path: &[u8],
-        method: &[u8],
+        request: &RequestView<'_>,
     ) -> Option<usize> {
         let path = SentPath::new(stripped, path);
         let loose = LoosePath::read(path.rest)?;
         let first_guard = |guards: &RuleTable, reading: &[u8], taker: usize| {
-            let guard = self.indices[guards.find(host, reading, method)?];
-            let first = rules.find(host, reading, method).map_or(taker, |first| first.min(taker));
+            let reading = request.read_as(reading);
+            let guard = self.indices[guards.find(&RequestView { is_reading: false, ..reading })?];
+            let first = rules.find(&reading).map_or(taker, |first| first.min(taker));
             (guard <= first).then_some(guard)
         };
         if loose.wanders() {
@@ -112,15 +116,18 @@ impl Guards {
 pub fn explain_guard(
     rules: &[Rule],
     matched: usize,
-    host: &[u8],
     path: &[u8],
-    method: &[u8],
+    request: &RequestView<'_>,
 ) -> Option<usize> {
     let path = SentPath::new(rules.get(matched).map_or("", Rule::stripped_prefix), path);
     let loose = LoosePath::read(path.rest)?;
     let first_guard = |rules: &[Rule], guard_as: fn(&Rule) -> Rule, reading: &[u8]| {
-        let seen = |rule: &Rule| if rule.guards() { guard_as(rule) } else { rule.clone() };
-        let first = rules.iter().position(|rule| takes(&seen(rule), host, reading, method));
+        let reading = request.read_as(reading);
+        let takes = |rule: &Rule| match rule.guards() {
+            true => takes(&guard_as(rule), &RequestView { is_reading: false, ..reading }),
+            false => takes(rule, &reading),
+        };
+        let first = rules.iter().position(takes);
         first.filter(|index| rules[*index].guards())
     };
     if loose.wanders() {
@@ -132,12 +139,19 @@ pub fn explain_guard(
 /// The guard with its own path in the loosest reading, so that a path that was written with an escape is found
 /// in every spelling.
 fn loosely(guard: &Rule) -> Rule {
-    Rule { path_prefix: plain(&loosest(&guard.path_prefix)).into(), ..guard.clone() }
+    let below = |glob: &PathGlob| PathGlob::below(plain(&loosest(&glob.literal_prefix())));
+    let globs = guard.globs().iter().map(below).collect();
+    with_paths(guard, plain(&loosest(&guard.path_prefix)), globs)
 }
 
 /// The guard as it counts for a path that may lead to any other.
 fn for_all_paths(guard: &Rule) -> Rule {
-    Rule { path_prefix: "/".into(), ..guard.clone() }
+    with_paths(guard, "/", Vec::new())
+}
+
+fn with_paths(guard: &Rule, path_prefix: &str, paths: Vec<PathGlob>) -> Rule {
+    let conditions = guard.conditions.as_deref().map(|conditions| Conditions { paths, ..conditions.clone() });
+    Rule { path_prefix: path_prefix.into(), conditions: conditions.map(Into::into), ..guard.clone() }
 }
 
 /// The loosest reading of a prefix.

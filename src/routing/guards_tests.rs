@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::tests::rule;
+use super::tests::{only, request, rule};
 use super::{Guards, RuleTable, explain, explain_guard};
 use crate::config::plan::{Action, Limits, Proxy, Respond, Rule, UpstreamId};
 use crate::http::{has_dot_segments, match_path};
@@ -27,16 +27,18 @@ fn stripping(rule: Rule) -> Rule {
 /// Looks up a guard in the table and by the scan, and asserts that they agree. `None` where a guard takes the
 /// path as it is written.
 fn find_guard(rules: &[Rule], host: &str, path: &str, method: &str) -> Option<usize> {
-    let (host, path, method) = (host.as_bytes(), path.as_bytes(), method.as_bytes());
+    let path = path.as_bytes();
+    let written = match_path(path);
+    let request = request(host.as_bytes(), &written, method.as_bytes());
     let table = RuleTable::build(rules);
-    let matched = table.find(host, &match_path(path), method).unwrap_or(rules.len());
+    let matched = table.find(&request).unwrap_or(rules.len());
     if rules.get(matched).is_some_and(Rule::guards) {
         return None;
     }
     let stripped = rules.get(matched).map_or("", Rule::stripped_prefix);
-    let find = |guards: Guards| guards.find(&table, matched, stripped, host, path, method);
+    let find = |guards: Guards| guards.find(&table, matched, stripped, path, &request);
     let found = Guards::build(rules).and_then(find);
-    assert_eq!(found, explain_guard(rules, matched, host, path, method));
+    assert_eq!(found, explain_guard(rules, matched, path, &request));
     found
 }
 
@@ -150,6 +152,33 @@ fn only_what_refuses_below_a_path_guards_it() {
         assert_eq!(find_guard(&rules, "", "//x", "GET").is_some(), guards, "{status}");
     }
     assert!(Guards::build(&[rule(&[], "/x", &[]), dropping(rule(&["h"], "/", &["PUT"]))]).is_none());
+}
+
+#[test]
+fn a_guard_with_conditions_guards_for_the_requests_that_it_takes() {
+    let rules = [
+        only(rule(&[], "/x", &[]), &["from 10.0.0.0/8"]),
+        only(dropping(rule(&[], "/x", &[])), &["from 127.0.0.0/8"]),
+        only(dropping(rule(&[], "/y", &[])), &["not_from 127.0.0.0/8"]),
+        only(rule(&[], "/", &[]), &["path /z/*"]),
+        only(dropping(rule(&[], "/", &[])), &["path /z/*.php", "path /w%2f/v/*"]),
+        rule(&[], "/", &[]),
+    ];
+    // The clients of the first rule reach `/x`, and this client is none of them.
+    assert_eq!(find_guard(&rules, "", "//x", "GET"), Some(1));
+    assert_eq!(find_guard(&rules, "", "//y", "GET"), None);
+    // Each path that some server may read below the literal prefix of a glob, though the glob may not match it. The rule
+    // before it takes no reading.
+    for path in ["//z/a.php", "/z//", "/z;a/b", "/z%2fb/c", "/w/v/x", "//w//v//x"] {
+        let expected = (!path.starts_with("/w/")).then_some(4);
+        assert_eq!(find_guard(&rules, "", path, "GET"), expected, "{path}");
+    }
+    // The rule that takes the path as it is written comes before the guard.
+    assert_eq!(find_guard(&rules, "", "/z/a%20b.php", "GET"), None);
+    // A glob that begins with a star guards every path.
+    let rules = [only(dropping(rule(&[], "/", &[])), &["path **.php"]), rule(&[], "/", &[])];
+    assert_eq!(find_guard(&rules, "", "/a;b", "GET"), Some(0));
+    assert_eq!(find_guard(&rules, "", "/a/b", "GET"), None);
 }
 
 /// A server with its own way to read paths. It cuts and replaces bytes before or after it decodes the path.
@@ -280,7 +309,7 @@ fn some_server_meets_a_guard(
     let sent = written.strip_prefix(stripped.as_bytes()).expect("the rule took the path by its prefix");
     servers.iter().find_map(|server| {
         let read = [stripped.as_bytes(), &server.read(sent)].concat();
-        let first = explain(rules, b"", &read, b"GET").winner?;
+        let first = explain(rules, &request(b"", &read, b"GET")).winner?;
         rules[first].guards().then_some((*server, read))
     })
 }
@@ -289,9 +318,25 @@ const PREFIXES: [&str; 7] = ["/x", "/y", "/x/y", "/x/x", "/y/x", "/x/y/x", "/"];
 
 fn some_rules() -> impl Strategy<Value = Vec<Rule>> {
     let act = prop::sample::select(vec![dropping, stripping, |rule| rule]);
-    let some_rule = (prop::sample::select(&PREFIXES[..]), act, any::<bool>());
-    let some_rule = some_rule
-        .prop_map(|(prefix, act, posts)| act(rule(&[], prefix, if posts { &["POST"] } else { &[] })));
+    let prefixed = (prop::sample::select(&PREFIXES[..]), act, any::<bool>());
+    let prefixed =
+        prefixed.prop_map(|(prefix, act, posts)| act(rule(&[], prefix, if posts { &["POST"] } else { &[] })));
+    let conditions = prop::sample::select(vec![
+        &["path /x/*"][..],
+        &["path /x/**"],
+        &["path /*/y"],
+        &["path /x"],
+        &["path **x"],
+        &["path /y/x*", "path /x/x"],
+        &["from 127.0.0.0/8"],
+        &["from 10.0.0.0/8"],
+    ]);
+    let act = prop::sample::select(vec![dropping, |rule| rule]);
+    let conditional = (conditions, act).prop_map(|(conditions, act)| {
+        let prefix = if conditions[0].starts_with("from") { "/x" } else { "/" };
+        only(act(rule(&[], prefix, &[])), conditions)
+    });
+    let some_rule = prop_oneof![2 => prefixed, 1 => conditional];
     // The last rule sends to a target what the others leave.
     prop::collection::vec(some_rule, 1..5).prop_map(|mut rules| {
         rules.push(rule(&[], "/", &[]));
@@ -342,7 +387,7 @@ proptest! {
     /// Tries 1,152 servers on each path.
     #[test]
     fn no_server_reads_a_guarded_path_that_is_not_found(rules in some_rules(), path in some_path()) {
-        let matched = explain(&rules, b"", &match_path(path.as_bytes()), b"GET").winner.unwrap();
+        let matched = explain(&rules, &request(b"", &match_path(path.as_bytes()), b"GET")).winner.unwrap();
         prop_assume!(!has_dot_segments(path.as_bytes()) && !rules[matched].guards());
         let found = find_guard(&rules, "", &path, "GET");
         if let Some((server, read)) = some_server_meets_a_guard(&Server::all(), &rules, matched, path.as_bytes()) {

@@ -1,4 +1,4 @@
-//! Routing: host, path and method of a request go in, and the index of a rule comes out.
+//! Routing: the parts of a request that rules match go in, and the index of a rule comes out.
 //!
 //! The only semantics is *the first rule in written order that matches*. "Longest prefix wins" or "exact host
 //! before wildcard" are orders that a front end of the configuration gives its rules. This module knows none
@@ -23,11 +23,16 @@ mod hosts;
 
 mod tree;
 
+mod conditions;
+
+pub use conditions::{RequestView, Unmet};
 pub use explanation::{Explanation, Mismatch, explain, explain_name};
 pub use guards::{Guards, explain_guard};
 pub use table::RuleTable;
 
 #[cfg(test)]
 mod guards_tests;
+#[cfg(test)]
+mod property_tests;
 #[cfg(test)]
 mod tests;

@@ -1,19 +1,24 @@
 //! The index over a listener's rules: hash by host, then a tree of path segments.
 //!
 //! A rule is in the tree of each of its hosts, or in the tree for any host. A request searches at most three
-//! trees: its exact host, the wildcard over it, and any host. The smallest rule index among the results is
-//! the first rule in written order:
+//! trees: its exact host, the wildcard over it, and any host. Hosts such as `**.example.com` have trees of their
+//! own, one for each part of the host behind a dot. The smallest rule index among the results is the first rule
+//! in written order:
 //!
 //! ```text
 //!   host ──► exact    ["admin.localhost"] ─► tree: /  ─ users ─ 7
 //!        ──► wildcard ["localhost"]       ─► tree          each node: the rules that end here
 //!        ──► any                          ─► tree
 //! ```
+//!
+//! A rule with conditions is at the longest literal prefix of its path, and is asked when a request comes by.
+//! A host such as `cdn-*.example.com` is a condition in the tree of `*.example.com`.
 
 use std::collections::HashMap;
 
+use super::conditions::RequestView;
 use super::hosts::Hosts;
-use super::tree::{NONE, Tree, TreeArena, TreeBuilder};
+use super::tree::{NONE, Tree, TreeArena, TreeBuilder, Wants};
 use crate::config::plan::{HostPattern, Matcher, Rule};
 
 /// Finds the first rule that matches a request. Built once per generation, then only read.
@@ -22,6 +27,8 @@ pub struct RuleTable {
     exact: Hosts,
     /// Wildcard hosts, by the part after the first label and its dot.
     wildcard: Hosts,
+    /// Hosts such as `**.example.com`, by the part behind the stars and their dot.
+    deep: Hosts,
     any: Tree,
     arena: TreeArena,
 }
@@ -31,50 +38,67 @@ impl RuleTable {
     pub fn build(rules: &[Rule]) -> RuleTable {
         let mut exact: HashMap<&str, TreeBuilder> = HashMap::new();
         let mut wildcard: HashMap<&str, TreeBuilder> = HashMap::new();
+        let mut deep: HashMap<&str, TreeBuilder> = HashMap::new();
         let mut any = TreeBuilder::default();
         for (index, rule) in rules.iter().enumerate() {
             let index = u32::try_from(index).expect("invariant: a configuration has fewer than 2^32 rules");
-            let Matcher { hosts, path_prefix, methods } = rule.matcher();
-            if hosts.is_empty() {
-                any.insert(index, path_prefix, methods);
-            }
-            for host in hosts {
-                let builder = match host {
-                    HostPattern::Exact(host) => exact.entry(host).or_default(),
-                    HostPattern::Wildcard(suffix) => wildcard.entry(suffix).or_default(),
-                };
-                builder.insert(index, path_prefix, methods);
+            // The path prefix is one of the prefixes.
+            let Matcher { hosts, path_prefix: _, methods, conditions } = rule.matcher();
+            let wants = Wants { host: None, methods: methods.into(), conditions: conditions.cloned() };
+            for prefix in rule.prefixes() {
+                if hosts.is_empty() {
+                    any.insert(index, &prefix, wants.clone());
+                }
+                for host in hosts {
+                    let (builder, wants) = match host {
+                        HostPattern::Exact(host) => (exact.entry(host).or_default(), wants.clone()),
+                        HostPattern::Wildcard(suffix) => (wildcard.entry(suffix).or_default(), wants.clone()),
+                        HostPattern::Partial { suffix, .. } => {
+                            let wants = Wants { host: Some(host.clone()), ..wants.clone() };
+                            (wildcard.entry(suffix).or_default(), wants)
+                        }
+                        HostPattern::Deep(suffix) => (deep.entry(suffix).or_default(), wants.clone()),
+                    };
+                    builder.insert(index, &prefix, wants);
+                }
             }
         }
         let mut arena = TreeArena::default();
         let mut build = |builders: HashMap<&str, TreeBuilder>| {
             Hosts::build(builders.into_iter().map(|(host, builder)| (host, builder.build_into(&mut arena))))
         };
-        let (exact, wildcard) = (build(exact), build(wildcard));
-        RuleTable { exact, wildcard, any: any.build_into(&mut arena), arena }
+        let (exact, wildcard, deep) = (build(exact), build(wildcard), build(deep));
+        RuleTable { exact, wildcard, deep, any: any.build_into(&mut arena), arena }
     }
 
     /// Index of the first rule that matches; `None` if no rule does.
     ///
-    /// `host` is lower case, without a port and without a dot at the end; it is empty if the request has
-    /// none. `path` is decoded for matching and has no query; `*` (asterisk-form) matches only `/`. `method`
-    /// is as written, because methods are case-sensitive (RFC 9110, section 9.1).
-    ///
-    /// Allocates nothing. The cost grows with the depth of this host's path prefixes and with the logarithm
-    /// of their number. It does not grow with the number of hosts or with the length of the path.
-    pub fn find(&self, host: &[u8], path: &[u8], method: &[u8]) -> Option<usize> {
+    /// Allocates nothing, unless a condition asks for a query that is encoded. The cost grows with the depth of
+    /// this host's path prefixes and with the logarithm of their number. It does not grow with the number of
+    /// hosts or with the length of the path. Each rule with conditions on the way is asked by itself.
+    pub fn find(&self, request: &RequestView<'_>) -> Option<usize> {
         let mut best = NONE;
-        if let Some(tree) = self.exact.get(host) {
-            best = self.arena.first(tree, path, method, best);
+        if let Some(tree) = self.exact.get(request.host) {
+            best = self.arena.first(tree, request, best);
         }
         if !self.wildcard.is_empty()
-            && let Some(suffix) = after_first_label(host)
+            && let Some(suffix) = after_first_label(request.host)
             && let Some(tree) = self.wildcard.get(suffix)
         {
-            best = self.arena.first(tree, path, method, best);
+            best = self.arena.first(tree, request, best);
         }
-        best = self.arena.first(self.any, path, method, best);
+        if !self.deep.is_empty() {
+            best = self.first_deep(request, best);
+        }
+        best = self.arena.first(self.any, request, best);
         (best != NONE).then_some(best as usize)
+    }
+
+    /// Searches the tree of every part of the host that stands behind a dot and at least one byte.
+    fn first_deep(&self, request: &RequestView<'_>, best: u32) -> u32 {
+        let dots = memchr::memchr_iter(b'.', request.host).filter(|dot| *dot > 0);
+        let trees = dots.filter_map(|dot| self.deep.get(&request.host[dot + 1..]));
+        trees.fold(best, |best, tree| self.arena.first(tree, request, best))
     }
 }
 

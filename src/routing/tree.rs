@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::conditions::{RequestView, unmet};
+use crate::config::plan::{Conditions, HostPattern};
+
 /// The index for "no rule". It is greater than every index, so that `min` works.
 pub(super) const NONE: u32 = u32::MAX;
 
 /// The rules under one path prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tree {
-    /// A single rule for every method, which is all that most hosts have. [`NONE`] is no rule.
+    /// A single rule without conditions, which is all that most hosts have. [`NONE`] is no rule.
     Rule(u32),
     /// The node with this index in the arena.
     Node(u32),
@@ -20,7 +23,7 @@ pub(super) enum Tree {
 #[derive(Debug, Default)]
 pub(super) struct TreeArena {
     nodes: Vec<Node>,
-    by_method: Vec<ByMethod>,
+    conditional: Vec<Conditional>,
     children: Vec<Child>,
     /// The segments of all children, one after the other.
     segments: Vec<u8>,
@@ -31,20 +34,31 @@ pub(super) struct TreeArena {
 struct Node {
     /// The smallest rule index in this node and below. A search with a smaller one skips the node.
     least: u32,
-    /// The rule for every method. It is the last one, because no rule behind it is ever reached.
-    any_method: u32,
-    /// The rules before `any_method`, in written order.
-    by_method: Span,
+    /// The rule without methods and conditions. It is the last one, because no rule behind it is ever reached.
+    unconditional: u32,
+    /// The rules before `unconditional`, in written order.
+    conditional: Span,
     /// The children, sorted by the length of the segment and then by its bytes. Lengths are compared without
     /// reading segments. There is no hash, because strangers choose the segments that are looked up.
     children: Span,
 }
 
-/// A rule for some methods.
+/// A rule that does not take every request that comes by.
 #[derive(Debug)]
-struct ByMethod {
+struct Conditional {
     rule: u32,
-    methods: Box<[Arc<str>]>,
+    wants: Wants,
+}
+
+/// Everything that a rule asks of the requests that reach its place in a tree.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Wants {
+    /// The pattern of the host, if not every host of the tree matches it.
+    pub(super) host: Option<HostPattern>,
+    /// The methods. Empty for any.
+    pub(super) methods: Box<[Arc<str>]>,
+    /// [`Rule::conditions`](crate::config::plan::Rule::conditions).
+    pub(super) conditions: Option<Arc<Conditions>>,
 }
 
 #[derive(Debug)]
@@ -76,8 +90,8 @@ fn append<T>(list: &mut Vec<T>, items: impl IntoIterator<Item = T>) -> Span {
 
 impl TreeArena {
     /// The smallest index below `best` of a rule from `tree` along `path`; else `best`.
-    pub(super) fn first(&self, mut tree: Tree, path: &[u8], method: &[u8], mut best: u32) -> u32 {
-        let mut rest = path.strip_prefix(b"/");
+    pub(super) fn first(&self, mut tree: Tree, request: &RequestView<'_>, mut best: u32) -> u32 {
+        let mut rest = request.path.strip_prefix(b"/");
         loop {
             let node = match tree {
                 Tree::Rule(rule) => return best.min(rule),
@@ -86,10 +100,10 @@ impl TreeArena {
             if node.least >= best {
                 return best;
             }
-            let better = node.by_method.of(&self.by_method).iter().take_while(|entry| entry.rule < best);
-            best = match better.into_iter().find(|entry| entry.takes(method)) {
+            let better = node.conditional.of(&self.conditional).iter().take_while(|entry| entry.rule < best);
+            best = match better.into_iter().find(|entry| entry.wants.met_by(request)) {
                 Some(entry) => entry.rule,
-                None => best.min(node.any_method),
+                None => best.min(node.unconditional),
             };
             let Some(segments) = rest else { return best };
             let end = memchr::memchr(b'/', segments);
@@ -110,46 +124,49 @@ impl TreeArena {
     }
 }
 
-impl ByMethod {
-    fn takes(&self, method: &[u8]) -> bool {
-        self.methods.iter().any(|known| known.as_bytes() == method)
+impl Wants {
+    fn met_by(&self, request: &RequestView<'_>) -> bool {
+        let Wants { host, methods, conditions } = self;
+        (methods.is_empty() || methods.iter().any(|known| known.as_bytes() == request.method))
+            && host.as_ref().is_none_or(|host| host.matches(request.host))
+            && conditions.as_ref().is_none_or(|conditions| unmet(conditions, request).is_none())
     }
 }
 
 /// A tree under construction.
 #[derive(Default)]
 pub(super) struct TreeBuilder {
-    any_method: Option<u32>,
-    by_method: Vec<ByMethod>,
+    unconditional: Option<u32>,
+    conditional: Vec<Conditional>,
     children: BTreeMap<Box<[u8]>, TreeBuilder>,
 }
 
 impl TreeBuilder {
     /// Adds a rule. The caller adds rules in written order.
-    pub(super) fn insert(&mut self, index: u32, path_prefix: &str, methods: &[Arc<str>]) {
+    pub(super) fn insert(&mut self, index: u32, path_prefix: &str, wants: Wants) {
         let mut builder = self;
         let segments = path_prefix.strip_prefix('/').unwrap_or(path_prefix);
         for segment in segments.split('/').filter(|_| !segments.is_empty()) {
             builder = builder.children.entry(segment.as_bytes().into()).or_default();
         }
-        if builder.any_method.is_some() {
+        if builder.unconditional.is_some() {
             return;
         }
-        if methods.is_empty() {
-            builder.any_method = Some(index);
-        // If a rule names one host twice, the tree holds it once.
-        } else if builder.by_method.last().is_none_or(|last| last.rule != index) {
-            builder.by_method.push(ByMethod { rule: index, methods: methods.into() });
+        if wants == Wants::default() {
+            builder.unconditional = Some(index);
+        // If a rule names one host or one prefix twice, the tree holds it once.
+        } else if builder.conditional.last().is_none_or(|last| last.rule != index || last.wants != wants) {
+            builder.conditional.push(Conditional { rule: index, wants });
         }
     }
 
     /// Moves the tree to the arena, where it never changes.
     pub(super) fn build_into(self, arena: &mut TreeArena) -> Tree {
-        let any_method = self.any_method.unwrap_or(NONE);
-        if self.by_method.is_empty() && self.children.is_empty() {
-            return Tree::Rule(any_method);
+        let unconditional = self.unconditional.unwrap_or(NONE);
+        if self.conditional.is_empty() && self.children.is_empty() {
+            return Tree::Rule(unconditional);
         }
-        let mut least = self.by_method.first().map_or(any_method, |first| first.rule);
+        let mut least = self.conditional.first().map_or(unconditional, |first| first.rule);
         let mut children: Vec<(Box<[u8]>, Tree)> = Vec::with_capacity(self.children.len());
         for (segment, builder) in self.children {
             let tree = builder.build_into(arena);
@@ -163,8 +180,8 @@ impl TreeBuilder {
         let segments = &mut arena.segments;
         let child = |(segment, tree): (Box<[u8]>, Tree)| Child { segment: append(segments, segment), tree };
         let children = append(&mut arena.children, children.into_iter().map(child));
-        let by_method = append(&mut arena.by_method, self.by_method);
-        let node = Node { least, any_method, by_method, children };
+        let conditional = append(&mut arena.conditional, self.conditional);
+        let node = Node { least, unconditional, conditional, children };
         Tree::Node(append(&mut arena.nodes, [node]).start)
     }
 }

@@ -111,7 +111,9 @@ pub(crate) fn origin(line: u32) -> Origin {
 pub(crate) fn rule(line: u32, hosts: Vec<HostPattern>, path_prefix: &str, action: Action) -> Rule {
     let path_prefix = Arc::from(path_prefix);
     let (name, methods, in_the_clear) = (Arc::from("r"), vec![], false);
-    Rule { name, origin: origin(line), hosts, path_prefix, methods, in_the_clear, access_log: true, action }
+    let conditions = None;
+    let origin = origin(line);
+    Rule { name, origin, hosts, path_prefix, methods, conditions, in_the_clear, access_log: true, action }
 }
 
 fn upstream() -> Upstream {
@@ -143,7 +145,7 @@ pub(crate) fn plan() -> Plan {
     };
     let hosts =
         vec![HostPattern::Exact(Arc::from("a.example")), HostPattern::Wildcard(Arc::from("b.example"))];
-    let redirect = Redirect { to: Arc::from("https://x.example"), status: 308 };
+    let redirect = Redirect { to: Location::new("https://x.example").expect("a target"), status: 308 };
     let http = HttpListener {
         rules: vec![
             rule(5, hosts, "/users", Action::Proxy(proxy)),

@@ -56,6 +56,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "generation",
             "upstream",
             "tls",
+            "routing",
             "http1",
             "proxy_protocol",
             "worker",

@@ -8,11 +8,12 @@ use crate::cli::arguments::Question;
 use crate::cli::configuration;
 use crate::cli::output;
 use crate::config::plan::{
-    Action, HttpListener, Listener, Matcher, Plan, Protocol, Proxy, Redirect, RedirectToHttps, Rule,
+    Action, HttpListener, Listener, LocationParts, Matcher, Plan, Protocol, Proxy, Redirect, RedirectToHttps,
+    Rule,
 };
-use crate::http::{Method, Refusal};
+use crate::http::{Method, Refusal, behind_prefix};
 use crate::reason::Reason;
-use crate::routing::{self, Explanation};
+use crate::routing::{self, Explanation, RequestView};
 
 /// Prints which rule takes the request, and why each earlier rule does not. It is a failure if nothing takes the
 /// request, or another rule than the expected one.
@@ -21,8 +22,9 @@ pub fn explain(question: &Question) -> ExitCode {
         Ok(asked) => asked,
         Err(why) => return output::failure(output::USAGE, &format!("cannot read the URL: {why}")),
     };
-    if question.method.contains(|char: char| char.is_ascii_control()) {
-        return output::failure(output::USAGE, "the method has a control character");
+    let mut parts = [&question.method].into_iter().chain(&question.headers);
+    if parts.any(|part| part.contains(|char: char| char.is_ascii_control())) {
+        return output::failure(output::USAGE, "the method or a header field has a control character");
     }
     match configuration::read_described_quietly(&question.files).map(|described| described.plan) {
         Err(code) => code,
@@ -85,6 +87,10 @@ fn story<'a>(plan: &'a Plan, asked: &Asked, question: &Question) -> Result<Story
     if !question.url.contains(&asked.authority) {
         text.push_str(&format!("  note: clients write the host as {}\n", asked.host));
     }
+    let mut conditions = listener.rules().iter().filter_map(|rule| rule.conditions.as_ref());
+    if conditions.any(|conditions| conditions.ask_for_address()) {
+        text.push_str(&format!("  note: the client is {}; --from names another\n", question.from));
+    }
     let upper = question.method.to_ascii_uppercase();
     if upper != question.method && Method::parse(upper.as_bytes()) != Method::Other {
         text.push_str(&format!(
@@ -97,12 +103,12 @@ fn story<'a>(plan: &'a Plan, asked: &Asked, question: &Question) -> Result<Story
     let story = if is_plain && has_its_port && asked.is_https == Some(true) {
         Story::refused(NO_TLS.to_owned())
     } else {
-        on_listener(plan, listener, asked, &question.method)
+        on_listener(plan, listener, asked, question)
     };
     Ok(story.after(&text))
 }
 
-fn on_listener<'a>(plan: &'a Plan, listener: &'a Listener, asked: &Asked, method: &str) -> Story<'a> {
+fn on_listener<'a>(plan: &'a Plan, listener: &'a Listener, asked: &Asked, question: &Question) -> Story<'a> {
     // The last two do not change where a request goes.
     let Listener { name, origin, binds: _, protocol, tls, accept_proxy_protocol: _, shutdown_timeout: _ } =
         listener;
@@ -116,12 +122,18 @@ fn on_listener<'a>(plan: &'a Plan, listener: &'a Listener, asked: &Asked, method
             let to = passed(plan, pass);
             Story::taken(name, format!("  {origin}  every byte -> {to}; no rule is looked at\n"))
         }
-        Protocol::Http(http) => match asked.routed(method, &http.head_limits()) {
-            Err(Refusal { reason, detail }) => {
-                Story::refused(format!("  no rule is looked at: {}: {detail}\n", answer(reason)))
+        Protocol::Http(http) => {
+            match asked.routed(&question.method, &question.headers, &http.head_limits()) {
+                Err(Refusal { reason, detail }) => {
+                    Story::refused(format!("  no rule is looked at: {}: {detail}\n", answer(reason)))
+                }
+                Ok(routed) => {
+                    let request = routed.view(question.from);
+                    Case { plan, listener, http, asked, routed: &routed, request, method: &question.method }
+                        .story()
+                }
             }
-            Ok(routed) => Case { plan, listener, http, asked, routed: &routed, method }.story(),
-        },
+        }
     }
 }
 
@@ -138,6 +150,7 @@ struct Case<'a, 'q> {
     http: &'a HttpListener,
     asked: &'q Asked,
     routed: &'q Routed,
+    request: RequestView<'q>,
     method: &'q str,
 }
 
@@ -182,15 +195,16 @@ impl<'a> Case<'a, '_> {
         if !rules.iter().any(Rule::decides_by_name) {
             return None;
         }
-        let host = &self.routed.host;
         let is_address = self.asked.server_name().is_none();
-        let name = if is_address { &[][..] } else { host };
-        let explanation = routing::explain_name(rules, name);
+        let name = if is_address { &[][..] } else { self.request.host };
+        let client = self.request.client;
+        let explanation = routing::explain_name(rules, name, client);
+        let request = RequestView::of_name(name, client);
         let row = |index: usize, verdict: String| self.row(index, hosts(&rules[index]), verdict);
         let mut rows: Vec<_> = explanation
             .earlier
             .iter()
-            .map(|&(index, why)| row(index, format!("no: {}", why.sentence(&rules[index], name, b"/", b""))))
+            .map(|&(index, why)| row(index, format!("no: {}", why.sentence(&rules[index], &request))))
             .collect();
         let winner = explanation.winner.map(|index| (index, &rules[index]));
         let acts = winner.filter(|(_, rule)| rule.decides_by_name());
@@ -212,34 +226,31 @@ impl<'a> Case<'a, '_> {
 
     /// The rules' decision about the request.
     fn explanation(&self) -> Explanation {
-        let Routed { host, path, .. } = self.routed;
-        routing::explain(&self.http.rules, host, path, self.method.as_bytes())
+        routing::explain(&self.http.rules, &self.request)
     }
 
     /// Index of the rule that guards, in another reading, the path that the rule at `matched` would send to a
     /// target.
     fn guard(&self, matched: usize) -> Option<usize> {
-        let (rules, Routed { host, raw_path, .. }) = (&self.http.rules, self.routed);
+        let rules = &self.http.rules;
         rules[matched].action.upstream()?;
-        routing::explain_guard(rules, matched, host, raw_path, self.method.as_bytes())
+        routing::explain_guard(rules, matched, &self.routed.raw_path, &self.request)
     }
 
     fn by_request(&self) -> Story<'a> {
-        let (rules, Routed { host, path, .. }) = (&self.http.rules, self.routed);
-        let method = self.method.as_bytes();
+        let rules = &self.http.rules;
         let explanation = self.explanation();
         let row = |index: usize, verdict: String| {
             let rule = &rules[index];
-            let Matcher { hosts: _, path_prefix, methods } = rule.matcher();
+            let Matcher { hosts: _, path_prefix: _, methods, conditions: _ } = rule.matcher();
             let methods = if methods.is_empty() { String::new() } else { methods.join(",") + " " };
-            self.row(index, format!("{methods}{} {path_prefix}", hosts(rule)), verdict)
+            let wants = format!("{methods}{} {} {}", hosts(rule), rule.path_text(), rule.conditions_text());
+            self.row(index, wants.trim_end().to_owned(), verdict)
         };
         let mut rows: Vec<Vec<String>> = explanation
             .earlier
             .iter()
-            .map(|&(index, why)| {
-                row(index, format!("no: {}", why.sentence(&rules[index], host, path, method)))
-            })
+            .map(|&(index, why)| row(index, format!("no: {}", why.sentence(&rules[index], &self.request))))
             .collect();
         let Some(index) = explanation.winner else {
             let text = output::columns(&rows);
@@ -288,13 +299,14 @@ fn outcome(case: &Case<'_, '_>, rule: &Rule) -> String {
         hosts: _,
         path_prefix: _,
         methods: _,
+        conditions: _,
         in_the_clear: _,
         access_log: _,
         action,
     } = rule;
     match action {
         Action::Proxy(proxy) => proxied(plan, rule, proxy, asked),
-        Action::Redirect(redirect) => format!("{} to {}", redirect.status, location(redirect, asked)),
+        Action::Redirect(redirect) => format!("{} to {}", redirect.status, location(case, rule, redirect)),
         Action::Respond(answer) => respond(answer),
         Action::Drop => "dropped: the connection is closed without an answer".to_owned(),
         Action::Pass(pass) => format!("passed on as it is to {}", passed(plan, pass)),
@@ -343,10 +355,15 @@ fn without_segments(path: &str, count: usize) -> &str {
     path.match_indices('/').nth(count).map_or("/", |(at, _)| &path[at..])
 }
 
-fn location(redirect: &Redirect, asked: &Asked) -> String {
+fn location(case: &Case<'_, '_>, rule: &Rule, redirect: &Redirect) -> String {
     let Redirect { to, status: _ } = redirect;
-    let only_origin = to.split_once("://").is_some_and(|(_, rest)| !rest.contains(['/', '?', '#']));
-    if only_origin { format!("{to}{}{}", asked.path, asked.query) } else { to.to_string() }
+    let path = &case.routed.raw_path;
+    let rest = behind_prefix(path, rule.path_prefix.trim_end_matches('/'));
+    let query = case.asked.query.strip_prefix('?').map(str::as_bytes);
+    let mut out = Vec::new();
+    let parts = LocationParts { host: case.request.host, path, rest, query };
+    to.write(&parts, |bytes| out.extend_from_slice(bytes));
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]
@@ -363,18 +380,6 @@ mod tests {
             ("/a/b/c/d", 2, "/c/d"),
         ] {
             assert_eq!(without_segments(path, count), rest, "{path}");
-        }
-    }
-
-    #[test]
-    fn path_and_query_are_kept_when_the_redirect_is_only_an_origin() {
-        let asked = Asked::read("http://h/a?b=1").unwrap();
-        for (to, expected) in [
-            ("https://example.com", "https://example.com/a?b=1"),
-            ("https://example.com/", "https://example.com/"),
-            ("/login", "/login"),
-        ] {
-            assert_eq!(location(&Redirect { to: to.into(), status: 301 }, &asked), expected);
         }
     }
 }

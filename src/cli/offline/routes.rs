@@ -19,7 +19,7 @@ pub fn routes(files: &Files) -> ExitCode {
 }
 
 fn table(plan: &Plan) -> String {
-    let heading = ["LISTENER", "#", "HOST", "PATH", "METHODS", "ACTION", "WRITTEN AT"];
+    let heading = ["LISTENER", "#", "HOST", "PATH", "METHODS", CONDITIONS, "ACTION", "WRITTEN AT"];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     for listener in &plan.listeners {
         let name = format!("{} ({})", listener.name, binds(listener));
@@ -29,8 +29,9 @@ fn table(plan: &Plan) -> String {
                     name.clone(),
                     (index + 1).to_string(),
                     hosts(rule),
-                    rule.path_prefix.to_string(),
+                    rule.path_text(),
                     methods(rule),
+                    any_if_empty(rule.conditions_text()),
                     action(plan, rule),
                     rule.origin.to_string(),
                 ]
@@ -38,9 +39,23 @@ fn table(plan: &Plan) -> String {
             Protocol::Tcp(tcp) => {
                 let to = format!("tcp -> {}", passed(plan, tcp));
                 let [dash, origin] = ["-".to_owned(), listener.origin.to_string()];
-                rows.push(vec![name, dash.clone(), dash.clone(), dash.clone(), dash, to, origin]);
+                rows.push(vec![
+                    name,
+                    dash.clone(),
+                    dash.clone(),
+                    dash.clone(),
+                    dash.clone(),
+                    dash,
+                    to,
+                    origin,
+                ]);
             }
         }
+    }
+    // Few configurations have conditions, and the others need no column for them.
+    let column = heading.iter().position(|title| *title == CONDITIONS);
+    if let Some(column) = column.filter(|column| rows.iter().skip(1).all(|row| is_empty(&row[*column]))) {
+        rows.iter_mut().for_each(|row| drop(row.remove(column)));
     }
     let mut before = vec![["LISTENER", "BEFORE ITS RULES"].map(str::to_owned).to_vec()];
     for listener in &plan.listeners {
@@ -50,6 +65,16 @@ fn table(plan: &Plan) -> String {
     format!("{}\n{}", output::columns(&rows), output::columns(&before))
 }
 
+const CONDITIONS: &str = "CONDITIONS";
+
+fn any_if_empty(text: String) -> String {
+    if text.is_empty() { "*".to_owned() } else { text }
+}
+
+fn is_empty(cell: &str) -> bool {
+    matches!(cell, "*" | "-")
+}
+
 /// The hosts of a rule; `*` for any. A name with a form in Unicode has it behind it.
 pub(super) fn hosts(rule: &Rule) -> String {
     let host = |host: &HostPattern| match host.unicode() {
@@ -57,11 +82,11 @@ pub(super) fn hosts(rule: &Rule) -> String {
         None => host.to_string(),
     };
     let hosts: Vec<String> = rule.hosts.iter().map(host).collect();
-    if hosts.is_empty() { "*".to_owned() } else { hosts.join(",") }
+    any_if_empty(hosts.join(","))
 }
 
 fn methods(rule: &Rule) -> String {
-    if rule.methods.is_empty() { "*".to_owned() } else { rule.methods.join(",") }
+    any_if_empty(rule.methods.join(","))
 }
 
 fn action(plan: &Plan, rule: &Rule) -> String {
@@ -72,6 +97,7 @@ fn action(plan: &Plan, rule: &Rule) -> String {
         hosts: _,
         path_prefix: _,
         methods: _,
+        conditions: _,
         in_the_clear,
         access_log: _,
         action,

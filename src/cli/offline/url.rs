@@ -1,10 +1,13 @@
 //! Parses a URL as people write it into a request for the rules.
 
+use std::net::IpAddr;
+
 use crate::config::plan::{Bind, Listener, Plan, Protocol};
 use crate::gate::has_certificate;
-use crate::http::{FieldTable, HeadLimits, Refusal, idn, match_path};
+use crate::http::{FieldTable, Fields, HeadLimits, Refusal, idn, match_path};
 use crate::http1::{HeadScan, parse_request};
 use crate::reason::Reason;
+use crate::routing::RequestView;
 
 /// A request, as far as its URL tells.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,21 +65,27 @@ impl Asked {
 
     /// The request as rules see it. The head that a client would send goes through the gate's own parser. The
     /// error is the reason why the gate would refuse it before it looks at a rule.
-    pub(super) fn routed(&self, method: &str, limits: &HeadLimits) -> Result<Routed, Refusal> {
+    pub(super) fn routed(
+        &self,
+        method: &str,
+        fields: &[String],
+        limits: &HeadLimits,
+    ) -> Result<Routed, Refusal> {
         let Asked { authority, path, query, .. } = self;
-        let head = format!("{method} {path}{query} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
+        let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+        let bytes =
+            format!("{method} {path}{query} HTTP/1.1\r\nHost: {authority}\r\n{fields}\r\n").into_bytes();
         let mut table = FieldTable::new();
-        let head = parse_request(head.as_bytes(), &mut HeadScan::default(), limits, &mut table)?;
+        let head = parse_request(&bytes, &mut HeadScan::default(), limits, &mut table)?;
         let unfinished = || Refusal {
             reason: Reason::RequestMalformed,
             detail: "the request head does not end".to_owned(),
         };
         let head = head.ok_or_else(unfinished)?;
-        Ok(Routed {
-            host: head.host_key().map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
-            path: match_path(head.path).into_owned(),
-            raw_path: head.path.to_vec(),
-        })
+        let host = head.host_key().map(|key| key.as_bytes().to_vec()).unwrap_or_default();
+        let (path, raw_path) = (match_path(head.path).into_owned(), head.path.to_vec());
+        let [method, query] = [head.method, head.query.unwrap_or_default()].map(<[u8]>::to_vec);
+        Ok(Routed { host, path, raw_path, method, query, bytes, table })
     }
 }
 
@@ -85,13 +94,27 @@ fn is_one(scheme: &str, of: [&str; 2]) -> bool {
     of.iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
-/// Host and path as rules compare them, and the path as it was received.
-#[derive(Debug, PartialEq, Eq)]
+/// A request as rules compare it, and the path as it was received.
+#[derive(Debug)]
 pub(super) struct Routed {
     pub(super) host: Vec<u8>,
     pub(super) path: Vec<u8>,
     /// The path as a target receives it.
     pub(super) raw_path: Vec<u8>,
+    method: Vec<u8>,
+    query: Vec<u8>,
+    /// The head, and the table of its fields.
+    bytes: Vec<u8>,
+    table: FieldTable,
+}
+
+impl Routed {
+    /// The request as one of `client`.
+    pub(super) fn view(&self, client: IpAddr) -> RequestView<'_> {
+        let Routed { host, path, raw_path: _, method, query, bytes, table } = self;
+        let fields = Fields::new(bytes, table);
+        RequestView { host, path, method, client, query, fields, is_reading: false }
+    }
 }
 
 /// The authority as clients send it: a host in Unicode becomes its form in punycode. A host without such a form stays
@@ -211,9 +234,13 @@ mod tests {
         }
     }
 
-    fn routed(url: &str) -> Result<Routed, Reason> {
+    fn routed(url: &str) -> Result<[Vec<u8>; 3], Reason> {
         let limits = HeadLimits { bytes: 1_000, fields: 10, target: 100 };
-        Asked::read(url).unwrap().routed("GET", &limits).map_err(|refusal| refusal.reason)
+        Asked::read(url)
+            .unwrap()
+            .routed("GET", &[], &limits)
+            .map(|routed| [routed.host, routed.path, routed.raw_path])
+            .map_err(|refusal| refusal.reason)
     }
 
     #[test]
@@ -223,7 +250,7 @@ mod tests {
             ("http://h", "h", "/", "/"),
             ("http://[::1]:1/...", "[::1]", "/...", "/..."),
         ] {
-            let expected = Routed { host: host.into(), path: path.into(), raw_path: raw_path.into() };
+            let expected = [host, path, raw_path].map(|part| part.as_bytes().to_vec());
             assert_eq!(routed(url), Ok(expected), "{url}");
         }
     }

@@ -40,6 +40,7 @@ pub(super) fn lower(
                 hosts: source.hosts,
                 path_prefix,
                 methods: source.methods,
+                conditions: source.conditions,
                 in_the_clear: source.in_the_clear,
                 access_log: source.access_log,
                 action,
@@ -77,8 +78,12 @@ fn short_name(source: &RuleSource, path_prefix: &str) -> String {
         [host] => name.push_str(&host.to_string()),
         [host, more @ ..] => name.push_str(&format!("{host}+{}", more.len())),
     }
-    if path_prefix != "/" {
-        name.push_str(path_prefix);
+    let globs = source.conditions.as_ref().map_or(&[][..], |conditions| &conditions.paths);
+    match globs {
+        [] if path_prefix == "/" => {}
+        [] => name.push_str(path_prefix),
+        [glob] => name.push_str(&glob.to_string()),
+        [glob, more @ ..] => name.push_str(&format!("{glob}+{}", more.len())),
     }
     name
 }

@@ -56,6 +56,7 @@ fn matched(rule: &Rule) -> impl Hash + Eq {
         hosts: _,
         path_prefix: _,
         methods: _,
+        conditions: _,
         in_the_clear,
         access_log: _,
         action: _,
@@ -144,7 +145,7 @@ impl Rule {
             Action::Respond(respond) => (400..500).contains(&respond.status),
             Action::Proxy(_) | Action::Redirect(_) | Action::Pass(_) => false,
         };
-        refuses && &*self.path_prefix != "/"
+        refuses && (&*self.path_prefix != "/" || !self.globs().is_empty())
     }
 
     /// The part of the path that does not go to a target: the prefix, if the rule strips it, else nothing.
@@ -157,10 +158,11 @@ impl Rule {
 
     /// Whether the rule can act on the name in the client hello alone, before a byte is sent to the client.
     pub fn decides_by_name(&self) -> bool {
-        let Matcher { hosts: _, path_prefix, methods } = self.matcher();
+        let Matcher { hosts: _, path_prefix, methods, conditions } = self.matcher();
+        let needs_request = conditions.is_some_and(|conditions| conditions.ask_for_request());
         match self.action {
             Action::Pass(_) => true,
-            Action::Drop => path_prefix == "/" && methods.is_empty(),
+            Action::Drop => path_prefix == "/" && methods.is_empty() && !needs_request,
             Action::Proxy(_) | Action::Redirect(_) | Action::Respond(_) => false,
         }
     }

@@ -18,6 +18,8 @@ mod listener;
 
 mod rule;
 
+mod conditions;
+mod location;
 mod upstream;
 mod upstream_policy;
 
@@ -27,11 +29,13 @@ mod secret;
 
 pub use bind::Bind;
 pub use changes::{CertificateChanges, FileChanges, changes};
+pub use conditions::{Conditions, NamedCondition, Networks, PathGlob, SegmentGlob, ValuePattern};
 pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{
     ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, ClientGone,
     HttpListener, HttpSettings, Listener, ListenerTls, Protocol, RedirectToHttps, TlsSettings, TlsVersion,
 };
+pub use location::{Location, LocationParts};
 pub use orders::{
     AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Orders, STORE, WhileWaiting,
 };

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::conditions::{Conditions, PathGlob, matches_star};
+use super::location::Location;
 use super::origin::Origin;
 use super::upstream::UpstreamId;
 use crate::config::keys::settings;
@@ -23,6 +25,9 @@ pub struct Rule {
     pub path_prefix: Arc<str>,
     /// The methods in upper case, any of which matches. Empty for any method.
     pub methods: Vec<Arc<str>>,
+    /// The other conditions that a request must satisfy; `None` in most rules. With a glob for the path, `path_prefix` is
+    /// `/`.
+    pub conditions: Option<Arc<Conditions>>,
     /// Requests in the clear come to this rule in spite of `redirect_to_https`.
     pub in_the_clear: bool,
     /// Whether its exchanges and connections have lines in the access log, if there is one.
@@ -40,6 +45,8 @@ pub struct Matcher<'a> {
     pub path_prefix: &'a str,
     /// [`Rule::methods`].
     pub methods: &'a [Arc<str>],
+    /// [`Rule::conditions`].
+    pub conditions: Option<&'a Arc<Conditions>>,
 }
 
 impl Rule {
@@ -52,11 +59,38 @@ impl Rule {
             hosts,
             path_prefix,
             methods,
+            conditions,
             in_the_clear: _,
             access_log: _,
             action: _,
         } = self;
-        Matcher { hosts, path_prefix, methods }
+        Matcher { hosts, path_prefix, methods, conditions: conditions.as_ref() }
+    }
+
+    /// Globs for the whole path. Empty if there are none.
+    pub fn globs(&self) -> &[PathGlob] {
+        self.conditions.as_ref().map_or(&[], |conditions| &conditions.paths)
+    }
+
+    /// Path prefixes, under one of which every path of the rule is: its own, or those of its globs.
+    pub fn prefixes(&self) -> Vec<Arc<str>> {
+        match self.globs() {
+            [] => vec![self.path_prefix.clone()],
+            globs => globs.iter().map(|glob| glob.literal_prefix().into()).collect(),
+        }
+    }
+
+    /// The path prefix or the globs, for a reader.
+    pub fn path_text(&self) -> String {
+        match self.globs() {
+            [] => self.path_prefix.to_string(),
+            globs => globs.iter().map(PathGlob::to_string).collect::<Vec<_>>().join(","),
+        }
+    }
+
+    /// The conditions that are not on the path, for a reader. Empty if there are none.
+    pub fn conditions_text(&self) -> String {
+        self.conditions.as_ref().map(|conditions| conditions.to_string()).unwrap_or_default()
     }
 }
 
@@ -67,34 +101,72 @@ pub enum HostPattern {
     Exact(Arc<str>),
     /// `*.example.com`: exactly one label before this suffix, which is kept as `example.com`.
     Wildcard(Arc<str>),
+    /// `cdn-*.example.com`: one label that begins and ends so, before this suffix.
+    Partial {
+        /// The beginning of the label.
+        start: Arc<str>,
+        /// The end of the label.
+        end: Arc<str>,
+        /// The suffix without its dot.
+        suffix: Arc<str>,
+    },
+    /// `**.example.com`: one label or more before this suffix, which is kept as `example.com`.
+    Deep(Arc<str>),
 }
 
 impl HostPattern {
     /// The pattern with its name in Unicode, if that is another form.
     pub fn unicode(&self) -> Option<String> {
+        let (labels, name) = self.split();
+        idn::to_unicode(name).map(|name| format!("{labels}{name}"))
+    }
+
+    /// Whether the pattern takes a host, which is in lower case, without a port and without a dot at the end.
+    pub fn matches(&self, host: &[u8]) -> bool {
+        let front = |suffix: &Arc<str>| host.strip_suffix(suffix.as_bytes())?.strip_suffix(b".");
+        let label =
+            |suffix: &Arc<str>| front(suffix).filter(|label| !label.is_empty() && !label.contains(&b'.'));
         match self {
-            HostPattern::Exact(host) => idn::to_unicode(host),
-            HostPattern::Wildcard(suffix) => idn::to_unicode(suffix).map(|suffix| format!("*.{suffix}")),
+            HostPattern::Exact(exact) => exact.as_bytes() == host,
+            HostPattern::Wildcard(suffix) => label(suffix).is_some(),
+            HostPattern::Partial { start, end, suffix } => {
+                label(suffix).is_some_and(|label| matches_star(label, start.as_bytes(), end.as_bytes()))
+            }
+            HostPattern::Deep(suffix) => front(suffix).is_some_and(|labels| !labels.is_empty()),
         }
     }
 
-    /// The wildcard that takes this host as well: `*.example.com` for `a.example.com`. A wildcard has none.
-    pub fn wildcard_over(&self) -> Option<HostPattern> {
+    /// The patterns with stars alone that take every host of this one as well, the narrowest first: `*.example.com`,
+    /// `**.example.com` and `**.com` for `a.example.com`.
+    pub fn patterns_over(&self) -> Vec<HostPattern> {
+        let (own, name) = match self {
+            HostPattern::Exact(host) => (None, host.split_once('.').map(|(_, suffix)| suffix)),
+            HostPattern::Wildcard(suffix) => (Some(self), Some(&**suffix)),
+            HostPattern::Partial { suffix, .. } => (None, Some(&**suffix)),
+            HostPattern::Deep(suffix) => (Some(self), Some(&**suffix)),
+        };
+        let suffixes = std::iter::successors(name, |name| name.split_once('.').map(|(_, suffix)| suffix));
+        let deep = suffixes.map(|suffix| HostPattern::Deep(suffix.into()));
+        let wildcard = name.filter(|_| !matches!(self, HostPattern::Deep(_)));
+        let wildcard = wildcard.map(|suffix| HostPattern::Wildcard(suffix.into()));
+        wildcard.into_iter().chain(deep).filter(|pattern| Some(pattern) != own).collect()
+    }
+
+    /// The labels with stars, and the name behind them.
+    fn split(&self) -> (String, &Arc<str>) {
         match self {
-            HostPattern::Exact(host) => {
-                host.split_once('.').map(|(_, suffix)| HostPattern::Wildcard(suffix.into()))
-            }
-            HostPattern::Wildcard(_) => None,
+            HostPattern::Exact(host) => (String::new(), host),
+            HostPattern::Wildcard(suffix) => ("*.".to_owned(), suffix),
+            HostPattern::Partial { start, end, suffix } => (format!("{start}*{end}."), suffix),
+            HostPattern::Deep(suffix) => ("**.".to_owned(), suffix),
         }
     }
 }
 
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            HostPattern::Exact(host) => f.write_str(host),
-            HostPattern::Wildcard(suffix) => write!(f, "*.{suffix}"),
-        }
+        let (labels, name) = self.split();
+        write!(f, "{labels}{name}")
     }
 }
 
@@ -178,9 +250,9 @@ settings! {
 /// A response with a `Location`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redirect {
-    /// An absolute URL or a path. Path and query of the request are kept if it is only an origin
+    /// An absolute URL or a path, with placeholders. Path and query of the request are kept if it is only an origin
     /// (`https://example.com`).
-    pub to: Arc<str>,
+    pub to: Location,
     /// 301, 302, 303, 307 or 308.
     pub status: u16,
 }

@@ -47,6 +47,7 @@ pub(crate) fn top_keys() -> impl Iterator<Item = &'static str> {
 
 const PATH: Form = Text;
 const TEXTS: Form = OneOrMany(&Text);
+const CONDITIONS: Form = Names(&TEXTS);
 const RULES: Form = List(&Map("a rule"));
 const CERTIFICATE: Form = Either(&[PATH, Map("a certificate")]);
 const TARGETS: Form = OneOrMany(&Either(&[Text, Map("a target")]));
@@ -253,7 +254,13 @@ const RULE: &[ByHand] = &[
         "",
         "The name in logs and metrics, unique in its listener. By default, the match in short.",
     ),
-    ("host", TEXTS, "", "One or many hosts. *. and a name takes exactly one label before it. Default: any."),
+    (
+        "host",
+        TEXTS,
+        "",
+        "One or many hosts. *.NAME takes one label before the name, a*.NAME a part of one, **.NAME one or more. \
+         Default: any.",
+    ),
     (
         "path_prefix",
         Text,
@@ -261,6 +268,17 @@ const RULE: &[ByHand] = &[
         "Whole segments of the path: /users takes /users and /users/7. Default: any path.",
     ),
     ("methods", TEXTS, "", "One or many methods. Default: any."),
+    (
+        "path",
+        TEXTS,
+        "",
+        "One or many globs for the whole path: * takes one segment or a part of it, ** the rest.",
+    ),
+    ("from", TEXTS, "", "Addresses or networks of clients. Default: any."),
+    ("not_from", TEXTS, "", "Addresses or networks of clients whose requests the rule does not take."),
+    ("header", CONDITIONS, "", "Header fields and their values. * at the end of a value takes every end."),
+    ("cookie", CONDITIONS, "", "Cookies and their values, as with header."),
+    ("query", CONDITIONS, "", "Parameters of the query and their values, as with header."),
     ("sticky", Map("`sticky`"), "", "A cookie that keeps each client at its endpoint."),
     ("in_the_clear", Flag, "false", "Whether redirect_to_https leaves requests of this rule alone."),
     (
@@ -296,7 +314,12 @@ const RULE: &[ByHand] = &[
 ];
 
 const REDIRECT: &[ByHand] = &[
-    ("to", Text, REQUIRED, "A URL or a path. Of a scheme and a host alone, path and query are kept."),
+    (
+        "to",
+        Text,
+        REQUIRED,
+        "A URL or a path, with {host}, {path}, {rest}, {query}. Behind a scheme and a host alone, path and query are kept.",
+    ),
     ("status", Words(&["301", "302", "303", "307", "308"]), "308", "The status of the redirect."),
 ];
 

@@ -11,6 +11,8 @@ mod acme;
 mod listener;
 
 pub(crate) mod rule;
+
+mod conditions;
 mod tls;
 mod upstream;
 mod upstream_policy;

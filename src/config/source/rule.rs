@@ -5,11 +5,14 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::conditions::{OF_REQUESTS, conditions};
 use super::upstream::{Inline, UpstreamUse, in_place, upstream_use};
 use super::upstream_policy::UpstreamPolicySource;
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned, quoted};
-use crate::config::plan::{HostPattern, LimitsWritten, ProxyProtocol, Redirect, Respond, UpstreamWritten};
+use crate::config::plan::{
+    Conditions, HostPattern, LimitsWritten, ProxyProtocol, Redirect, Respond, UpstreamWritten,
+};
 use crate::config::syntax::{Node, Value};
 use crate::config::values::{ValueError, header, pattern, scalar, target};
 
@@ -23,6 +26,7 @@ pub(crate) struct RuleSource {
     pub(crate) path_prefix: Option<Arc<str>>,
     /// Empty for any.
     pub(crate) methods: Vec<Arc<str>>,
+    pub(crate) conditions: Option<Arc<Conditions>>,
     /// Whether `redirect_to_https` exempts it.
     pub(crate) in_the_clear: bool,
     pub(crate) access_log: bool,
@@ -69,8 +73,9 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
     let mut fields = MappingReader::open(decoder, node, "a rule")?;
     let name = fields.parsed("name", scalar::name);
     if fields.at("pass").is_some() {
-        let hint = "it decides before a request is read: by `host` alone";
+        let hint = "it decides before a request is read: by `host`, `from` and `not_from` alone";
         fields.not_here(&["path_prefix", "methods"], "means nothing beside `pass`", hint);
+        fields.not_here(&OF_REQUESTS, "means nothing beside `pass`", hint);
     }
     if let Some(own) = ["pass", "drop"].into_iter().find(|own| fields.at(own).is_some()) {
         let why = format!("means nothing beside `{own}`");
@@ -80,11 +85,11 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
     let path = fields.parsed("path_prefix", pattern::path_prefix);
     if let Some(path) = path.as_ref().filter(|path| path.value.contains('*')) {
         let message = "`*` in `path_prefix` stands for itself";
-        let hint =
-            "a prefix takes whole segments: `/users` takes `/users/7`, and no rule takes a part of one";
+        let hint = "a prefix takes whole segments: `/users` takes `/users/7`; `path` takes a glob for the whole path";
         fields.decoder.report.warning(Some(path.span), message, hint);
     }
     let methods = fields.field("methods", |decoder, node| Some(decoder.parsed_many(node, pattern::method)));
+    let conditions = conditions(&mut fields);
     let in_the_clear = fields.flag("in_the_clear");
     let access_log = fields.field("access_log", Decoder::flag).is_none_or(|flag| flag.value);
     let whole = fields.at("path_prefix").is_none() || path.as_ref().is_some_and(|path| &*path.value == "/");
@@ -97,6 +102,7 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
         hosts: values(hosts),
         path_prefix: path.map(|path| path.value),
         methods: values(methods),
+        conditions,
         in_the_clear,
         access_log,
         action,
@@ -240,11 +246,11 @@ pub(super) fn send_proxy_protocol(fields: &mut MappingReader<'_, '_>) -> Option<
 /// `redirect: "https://example.com"` or `{to, status}`.
 fn redirect(decoder: &mut Decoder<'_>, node: Node) -> Option<Redirect> {
     if !matches!(node.value, Value::Map(_)) {
-        return Some(Redirect { to: decoder.parsed(node, header::location)?.value, status: 308 });
+        return Some(Redirect { to: decoder.parsed(node, header::template)?.value, status: 308 });
     }
     let mut fields = MappingReader::open(decoder, node, "a redirect")?;
     fields.require(&["to"]);
-    let to = fields.parsed("to", header::location);
+    let to = fields.parsed("to", header::template);
     let status = fields.parsed("status", |text| match text {
         "301" | "302" | "303" | "307" | "308" => Ok(status_number(text)),
         _ => Err(ValueError::hint("is not the status of a redirect", "write 301, 302, 303, 307 or 308")),

@@ -8,7 +8,7 @@ use crate::config::keys::ValueError;
 const PREFIXES: [&str; 2] = ["SMOLGATE", "LITEPROXY"];
 
 /// The names behind the prefix.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 10] = [
     "COMPOSE_FILE",
     "WATCH",
     "HTTP_PORT",
@@ -16,6 +16,8 @@ const NAMES: [&str; 8] = [
     "HTTPS_PORT",
     "ACME_DIR",
     "ACME_EMAIL",
+    "ACME_CA",
+    "ACME_STAGING",
     "ACCESS_LOG",
 ];
 

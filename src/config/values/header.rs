@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::target;
 use crate::config::keys::ValueError;
+use crate::config::plan::Location;
 use crate::http::{Name, idn, is_token};
 
 /// The name of a field that a rule may set. A field that frames the message or belongs to the connection (RFC
@@ -29,6 +30,28 @@ pub(crate) fn field_value(text: &str) -> Result<Arc<str>, ValueError> {
         return Err(ValueError::new("holds a control character or a line end"));
     }
     if text.len() > 8_192 { Err(ValueError::new("is longer than 8192 bytes")) } else { Ok(text.into()) }
+}
+
+/// The target of a redirect, with placeholders. It must be a target whatever they stand for.
+pub(crate) fn template(text: &str) -> Result<Location, ValueError> {
+    let template = Location::new(text).ok_or(ValueError::hint(
+        "has a brace that belongs to no placeholder",
+        "the placeholders are {host}, {path}, {rest} and {query}",
+    ))?;
+    if !text.contains('{') {
+        // The host may have another form.
+        return Ok(Location::new(&location(text)?).unwrap_or(template));
+    }
+    if !text.is_ascii() {
+        return Err(ValueError::hint(
+            "has a placeholder beside a host in Unicode",
+            "write the host in punycode (`xn--...`)",
+        ));
+    }
+    // A text in the place of each placeholder. None of them fits in a place where it must not stand.
+    let samples = [("{host}", "h"), ("{path}", "/p"), ("{rest}", "/r"), ("{query}", "q=1")];
+    location(&samples.iter().fold(text.to_owned(), |text, (word, sample)| text.replace(word, sample)))?;
+    Ok(template)
 }
 
 /// The target of a redirect: an absolute `http` or `https` URL, or a path. A host in Unicode becomes its form in
@@ -106,6 +129,34 @@ mod tests {
             "/\\evil",
         ] {
             assert!(location(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn templates() {
+        for text in [
+            "/new{rest}",
+            "{path}",
+            "https://{host}",
+            "https://www.{host}:81/a{rest}?{query}",
+            "/a?b={query}",
+        ] {
+            assert_eq!(template(text).map(|to| to.to_string()).as_deref(), Ok(text));
+        }
+        assert_eq!(template("https://ü").map(|to| to.to_string()).as_deref(), Ok("https://xn--tda"));
+        for text in [
+            "/new{rset}",
+            "/{",
+            "{host}/x",
+            "{query}",
+            "https://{query}",
+            "https://a@{host}",
+            "https://{path}",
+            "//{host}",
+            "ftp://{host}",
+            "https://ü{rest}",
+        ] {
+            assert!(template(text).is_err(), "{text}");
         }
     }
 

@@ -6,6 +6,7 @@ pub(crate) mod networks;
 pub(crate) mod authority;
 pub(crate) mod target;
 
+pub(crate) mod glob;
 pub(crate) mod pattern;
 
 pub(crate) mod environment;

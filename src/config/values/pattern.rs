@@ -41,10 +41,11 @@ pub(crate) fn host(text: &str) -> Result<HostPattern, ValueError> {
         return Err(NO_PORT);
     }
     let text = text.strip_suffix('.').unwrap_or(text);
-    match text.strip_prefix("*.") {
-        Some(suffix) if suffix.contains('*') => Err(STAR),
-        Some(suffix) => Ok(HostPattern::Wildcard(host_name(suffix)?)),
-        None => Ok(HostPattern::Exact(host_name(text)?)),
+    match text.split_once('.') {
+        Some(("*", suffix)) => Ok(HostPattern::Wildcard(host_name(suffix)?)),
+        Some(("**", suffix)) => Ok(HostPattern::Deep(host_name(suffix)?)),
+        Some((label, suffix)) if label.contains('*') => partial_host(label, suffix),
+        _ => Ok(HostPattern::Exact(host_name(text)?)),
     }
 }
 
@@ -70,8 +71,25 @@ fn no_host(text: &str) -> Option<ValueError> {
 
 const STAR: ValueError = ValueError::hint(
     "has a `*` in a place where it means nothing",
-    "a wildcard is `*.` and a name: it takes exactly one label",
+    "only the first label may have one: `*.` takes one label, `cdn-*.` a part of it, `**.` one label or more",
 );
+
+/// A host whose first label has a star beside other characters.
+fn partial_host(label: &str, suffix: &str) -> Result<HostPattern, ValueError> {
+    let Some((start, end)) = label.split_once('*').filter(|(_, end)| !end.contains('*')) else {
+        return Err(STAR);
+    };
+    // A letter in the place of the star, because the label must be one.
+    if !label.is_ascii() {
+        return Err(ValueError::hint(
+            "has a `*` in a label that is not ASCII",
+            "clients send such a label in punycode, which has no parts",
+        ));
+    }
+    host_name(&format!("{start}x{end}"))?;
+    let [start, end] = [start, end].map(|part| part.to_ascii_lowercase().into());
+    Ok(HostPattern::Partial { start, end, suffix: host_name(suffix)? })
+}
 
 /// A DNS name or an IPv4 address, in lower case. A name in Unicode becomes its form in punycode, as in `Host`.
 pub(crate) fn host_name(text: &str) -> Result<Arc<str>, ValueError> {
@@ -142,7 +160,7 @@ pub(crate) fn path(text: &str) -> Result<Arc<str>, ValueError> {
     Ok(if trimmed.is_empty() { "/".into() } else { trimmed.into() })
 }
 
-fn decode_unreserved(text: &str) -> Result<String, ValueError> {
+pub(super) fn decode_unreserved(text: &str) -> Result<String, ValueError> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('%') {
@@ -189,6 +207,9 @@ mod tests {
             ("my_host", "my_host"),
             ("bücher.de", "xn--bcher-kva.de"),
             ("*.BÜCHER.de.", "*.xn--bcher-kva.de"),
+            ("**.Example.com", "**.example.com"),
+            ("CDN-*.example.com", "cdn-*.example.com"),
+            ("*-cdn.bücher.de", "*-cdn.xn--bcher-kva.de"),
         ] {
             assert_eq!(host(text).map(|host| host.to_string()).as_deref(), Ok(expected), "{text}");
         }
@@ -198,7 +219,14 @@ mod tests {
             "*.",
             "a..b",
             "a.*.b",
-            "**.b",
+            "**",
+            "**.*.b",
+            "***.b",
+            "a*b*.c",
+            "a*",
+            "a**.b",
+            "ü*.b",
+            "a *.b",
             "*.*.b",
             "a:80",
             "[::1]:80",

@@ -5,4 +5,4 @@ mod loose_path;
 mod path;
 
 pub use loose_path::LoosePath;
-pub use path::{behind_prefix, has_dot_segments, match_path};
+pub use path::{behind_prefix, escape, has_dot_segments, match_path};

@@ -87,7 +87,7 @@ fn next_unreserved(path: &[u8], mut from: usize) -> Option<(usize, u8)> {
 }
 
 /// The byte that `%XX` at the start stands for.
-pub(super) fn escape(bytes: &[u8]) -> Option<u8> {
+pub fn escape(bytes: &[u8]) -> Option<u8> {
     let [b'%', high, low, ..] = bytes else {
         return None;
     };

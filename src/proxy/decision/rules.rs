@@ -10,12 +10,13 @@ use crate::config::plan::{Action, HttpListener, Proxy, RedirectToHttps, Rule};
 use crate::generation::ListenerSnapshot;
 use crate::http::{Framing, HostKey, Method, RequestHead, match_path};
 use crate::http1::{HeadScan, parse_request};
-use crate::proxy::client::{Client, Exchange, Request};
+use crate::proxy::client::{Exchange, Request};
 use crate::proxy::forward::{Attempts, client_of, hops};
-use crate::proxy::local_reply;
+use crate::proxy::local_reply::{self, Reply};
 use crate::proxy::record::{Detail, Failure, Misdirection, RequestSummary};
 use crate::proxy::transfer::Body;
 use crate::reason::Reason;
+use crate::routing::RequestView;
 
 /// The result of looking a head up.
 enum Lookup<'a> {
@@ -50,7 +51,7 @@ pub(super) fn decide<'a>(
     if let Some(client) = client_of(http, exchange.client.peer, &head) {
         exchange.record.client = client.address;
     }
-    let found = look_up(exchange.client, snapshot, http, &head);
+    let found = look_up(exchange, http, &head);
     let rule = match &found {
         Lookup::Rule(index, _) => Some(*index),
         Lookup::RedirectToHttps(_) | Lookup::Challenge(_) => None,
@@ -63,10 +64,7 @@ pub(super) fn decide<'a>(
     let act = match found {
         Lookup::Rule(_, rule) => act(exchange, rule, &head),
         Lookup::RedirectToHttps(redirect) => {
-            match local_reply::redirect_to_https(exchange, &head, redirect) {
-                Some(reply) => Act::Reply(reply),
-                None => Act::Refuse(Failure::new(Reason::RequestHost)),
-            }
+            with_host(local_reply::redirect_to_https(exchange, &head, redirect))
         }
         Lookup::Challenge(answer) => Act::Reply(local_reply::challenge(exchange, &answer)),
         Lookup::Refuse(_, failure) => Act::Refuse(failure),
@@ -79,12 +77,8 @@ pub(super) fn decide<'a>(
 }
 
 /// Finds the rule of a head, unless the listener answers, refuses or redirects the request itself.
-fn look_up<'a>(
-    client: &Client,
-    snapshot: &'a ListenerSnapshot,
-    http: &HttpListener,
-    head: &RequestHead<'_>,
-) -> Lookup<'a> {
+fn look_up<'a>(exchange: &Exchange<'a>, http: &HttpListener, head: &RequestHead<'_>) -> Lookup<'a> {
+    let Exchange { client, snapshot, record, .. } = exchange;
     let host = head.host_key();
     // The tokens of open challenges are ours, so no rule can mean them.
     let issued = &snapshot.generation.issued;
@@ -97,8 +91,10 @@ fn look_up<'a>(
         return Lookup::Refuse(None, Failure::misdirected(Misdirection::OtherDemands));
     }
     let host = host.as_ref().map_or(&b""[..], HostKey::as_bytes);
-    let found = find_rule(snapshot, head, host);
-    if let Some(found) = found.filter(|found| is_ambiguous(snapshot, head, host, *found)) {
+    let path = match_path(head.path);
+    let request = RequestView::of(head, host, &path, record.client);
+    let found = find_rule(snapshot, &request);
+    if let Some(found) = found.filter(|found| is_ambiguous(snapshot, head.path, &request, *found)) {
         return Lookup::Refuse(Some(found.0), Failure::new(Reason::PathAmbiguous));
     }
     let exempts = |to_https: &RedirectToHttps| to_https.exempts(head.path, found.map(|(_, rule)| rule));
@@ -110,28 +106,23 @@ fn look_up<'a>(
 }
 
 /// Finds the first rule that matches. Returns its index, too.
-fn find_rule<'a>(
-    snapshot: &'a ListenerSnapshot,
-    head: &RequestHead<'_>,
-    host: &[u8],
-) -> Option<(usize, &'a Rule)> {
-    let index = snapshot.generation.tables[snapshot.index].find(host, &match_path(head.path), head.method)?;
+fn find_rule<'a>(snapshot: &'a ListenerSnapshot, request: &RequestView<'_>) -> Option<(usize, &'a Rule)> {
+    let index = snapshot.generation.tables[snapshot.index].find(request)?;
     Some((index, snapshot.rule(index)?))
 }
 
 /// Whether the first rule that matches would forward a path that a target may read as a path that another rule
-/// guards. `matched` is the index of that rule.
+/// guards. `matched` is the index of that rule. `path` is not decoded.
 fn is_ambiguous(
     snapshot: &ListenerSnapshot,
-    head: &RequestHead<'_>,
-    host: &[u8],
+    path: &[u8],
+    request: &RequestView<'_>,
     (matched, rule): (usize, &Rule),
 ) -> bool {
     let Some(guards) = &snapshot.generation.guards[snapshot.index] else { return false };
     let rules = &snapshot.generation.tables[snapshot.index];
     let stripped = rule.stripped_prefix();
-    rule.action.upstream().is_some()
-        && guards.find(rules, matched, stripped, host, head.path, head.method).is_some()
+    rule.action.upstream().is_some() && guards.find(rules, matched, stripped, path, request).is_some()
 }
 
 /// The act of a rule.
@@ -147,7 +138,7 @@ fn act<'a>(exchange: &Exchange<'a>, rule: &'a Rule, head: &RequestHead<'_>) -> A
             Some(failure) => Act::Refuse(failure),
             None => Act::Forward(Attempts::new(exchange, rule, proxy, head)),
         },
-        Action::Redirect(redirect) => Act::Reply(local_reply::redirect(exchange, head, redirect)),
+        Action::Redirect(redirect) => with_host(local_reply::redirect(exchange, head, rule, redirect)),
         // A passed-on connection must stay encrypted, and TLS was terminated here.
         Action::Pass(_) if exchange.client.stream.is_encrypted() => {
             Act::Refuse(Failure::misdirected(Misdirection::PassedOn))
@@ -156,6 +147,11 @@ fn act<'a>(exchange: &Exchange<'a>, rule: &'a Rule, head: &RequestHead<'_>) -> A
         Action::Drop => Act::Drop,
         Action::Respond(respond) => Act::Reply(local_reply::respond(exchange, respond)),
     }
+}
+
+/// The act for a redirect to the host of the request. `None`: it has no host.
+fn with_host(reply: Option<Reply<'_>>) -> Act<'_> {
+    reply.map_or_else(|| Act::Refuse(Failure::new(Reason::RequestHost)), Act::Reply)
 }
 
 /// The failure of a body whose announced length is over the limit. None of it is read then.

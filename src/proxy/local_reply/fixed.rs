@@ -1,26 +1,34 @@
 //! Responses of rules, of `redirect_to_https`, to challenges and to `OPTIONS`.
 
 use super::reply::{ALLOW, Reply};
-use crate::config::plan::{Redirect, RedirectToHttps, Respond};
-use crate::http::{Method, RequestHead};
+use crate::config::plan::{LocationParts, Redirect, RedirectToHttps, Respond, Rule};
+use crate::http::{HostKey, Method, RequestHead, behind_prefix};
 use crate::proxy::client::Exchange;
 use crate::proxy::transfer::COPIED_MAX;
 
-/// The response of a `redirect` rule.
+/// The response of a `redirect` rule. `None`: its target needs a host, and the request has none.
 pub(in crate::proxy) fn redirect(
     exchange: &Exchange<'_>,
     head: &RequestHead<'_>,
+    rule: &Rule,
     redirect: &Redirect,
-) -> Reply<'static> {
+) -> Option<Reply<'static>> {
+    let host = head.host_key();
+    if host.is_none() && redirect.to.needs_host() {
+        return None;
+    }
+    let parts = LocationParts {
+        host: host.as_ref().map_or(&[], HostKey::as_bytes),
+        path: head.path,
+        rest: behind_prefix(head.path, rule.path_prefix.trim_end_matches('/')),
+        query: head.query,
+    };
     let mut reply = Reply::new(exchange, redirect.status, exchange.keep_alive());
     reply.extend(b"Location: ");
-    reply.extend(redirect.to.as_bytes());
-    if is_origin(&redirect.to) {
-        write_path_and_query(head, &mut reply);
-    }
+    redirect.to.write(&parts, |bytes| reply.extend(bytes));
     reply.extend(b"\r\nContent-Length: 0\r\n");
     reply.end_head(exchange);
-    reply
+    Some(reply)
 }
 
 /// The response of `redirect_to_https`: the URL of the request with another scheme, path and query kept. `None`:
@@ -93,23 +101,5 @@ fn write_path_and_query(head: &RequestHead<'_>, reply: &mut Reply<'_>) {
     }
     if head.path_and_query != b"*" {
         reply.extend(head.path_and_query);
-    }
-}
-
-/// Whether a URL is a scheme and an authority alone. Then a redirect keeps the path of the request.
-fn is_origin(url: &str) -> bool {
-    url.split_once("://").is_some_and(|(_, rest)| !rest.contains(['/', '?', '#']))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_an_origin_keeps_the_path() {
-        assert!(is_origin("https://example.com"));
-        assert!(is_origin("http://example.com:8080"));
-        assert!(!is_origin("https://example.com/"));
-        assert!(!is_origin("/login"));
     }
 }

@@ -82,7 +82,7 @@ async fn attempt(mut client: Client) -> Result<Inspected, Refused> {
     let name = read_client_hello(&client.stream, &mut client.input).await?;
     // Take the snapshot only now, because a reload may have come before the hello.
     let snapshot = client.listener_state.snapshot();
-    let action = snapshot.action_for_name(name.as_ref());
+    let action = snapshot.action_for_name(name.as_ref(), client.peer);
     let asked: Box<[u8]> = name.as_ref().map(HostKey::as_bytes).unwrap_or_default().into();
     let stream = match (action, client.stream) {
         (NameAction::Terminate, Stream::Plain(stream)) => stream,

@@ -38,7 +38,7 @@ pub(in crate::tls) fn missing(
 pub(in crate::tls) fn wanted(rules: &[Rule], certificates: &Certificates) -> HashSet<Box<str>> {
     let exact = |(host, _): (&HostPattern, _)| match host {
         HostPattern::Exact(host) => Some(Box::from(&**host)),
-        HostPattern::Wildcard(_) => None,
+        HostPattern::Wildcard(_) | HostPattern::Partial { .. } | HostPattern::Deep(_) => None,
     };
     uncovered(rules, certificates).into_iter().filter_map(exact).collect()
 }
@@ -50,7 +50,8 @@ fn uncovered<'r>(rules: &'r [Rule], certificates: &Certificates) -> Vec<(&'r Hos
     let mut seen: HashSet<&HostPattern> = HashSet::new();
     let mut found: Vec<(&HostPattern, &Origin)> = Vec::new();
     for rule in rules {
-        if rule.decides_by_name() {
+        // A rule for some clients leaves the name to the rules behind it.
+        if rule.decides_by_name() && rule.conditions.is_none() {
             // This rule takes all connections, so TLS is not terminated for later rules.
             if rule.hosts.is_empty() {
                 break;
@@ -61,7 +62,7 @@ fn uncovered<'r>(rules: &'r [Rule], certificates: &Certificates) -> Vec<(&'r Hos
             continue;
         }
         let lacking = rule.hosts.iter().filter(|host| {
-            let under = || host.wildcard_over().is_some_and(|over| needless.contains(&over));
+            let under = || host.patterns_over().iter().any(|over| needless.contains(over));
             !is_covered(host, certificates) && !needless.contains(host) && !under()
         });
         found.extend(lacking.filter(|host| seen.insert(host)).map(|host| (host, &rule.origin)));
@@ -87,7 +88,9 @@ fn is_covered(host: &HostPattern, certificates: &Certificates) -> bool {
     match host {
         HostPattern::Exact(host) if is_address(host) => true,
         HostPattern::Exact(host) => certificates.find_named(host).is_some(),
-        HostPattern::Wildcard(suffix) => certificates.has_any_under(suffix),
+        HostPattern::Wildcard(suffix) | HostPattern::Partial { suffix, .. } | HostPattern::Deep(suffix) => {
+            certificates.has_any_under(suffix)
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::route::{Destination, Host, Route};
 use crate::config::diagnostics::Spanned;
-use crate::config::plan::{ACME_CHALLENGES, HostPattern, Redirect, Respond};
+use crate::config::plan::{ACME_CHALLENGES, HostPattern, Location, Redirect, Respond};
 use crate::config::source::{ActionSource, RuleSource};
 
 /// One of the two listeners for compose files.
@@ -36,7 +36,17 @@ pub(super) fn of(routes: &[Route], side: Side, https: bool, port: u16) -> Vec<Ru
 }
 
 /// The place of a rule. The smallest is the first.
-type Rank = (Class, usize, Reverse<usize>, bool);
+type Rank = (Class, usize, Reverse<usize>, Wants);
+
+/// The order of the rules of one path. Those that ask for more come first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Wants {
+    Clients,
+    Methods,
+    Nothing,
+    /// The rule refuses what the others leave.
+    Rest,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
@@ -44,7 +54,9 @@ enum Class {
     Redirect,
     WildcardRedirect,
     Exact,
+    Partial,
     Wildcard,
+    Deep,
     AnyHost,
 }
 
@@ -70,10 +82,12 @@ impl List<'_> {
             let to = self.origin(host, route.passthrough);
             for from in &route.redirect_from {
                 if seen.insert((&from.value, to.clone())) {
-                    let is_wildcard = matches!(from.value, HostPattern::Wildcard(_));
-                    let class = if is_wildcard { Class::WildcardRedirect } else { Class::Redirect };
-                    let action = ActionSource::Redirect(Redirect { to: to.as_str().into(), status: 301 });
-                    rules.push(((class, 0, Reverse(0), true), redirecting(from, action)));
+                    let is_exact = matches!(from.value, HostPattern::Exact(_));
+                    let class = if is_exact { Class::Redirect } else { Class::WildcardRedirect };
+                    // No host has a brace.
+                    let redirect = Location::new(&to).map(|to| Redirect { to, status: 301 });
+                    let rank = (class, 0, Reverse(0), Wants::Nothing);
+                    rules.extend(redirect.map(|it| (rank, redirecting(from, ActionSource::Redirect(it)))));
                 }
             }
         }
@@ -90,18 +104,35 @@ impl List<'_> {
             let Some(action) = self.action(route) else { continue };
             let class = match (&route.host, &action) {
                 (None, _) => Class::AnyHost,
+                (Some(HostPattern::Deep(_)), _) => Class::Deep,
                 (Some(HostPattern::Wildcard(_)), _) => Class::Wildcard,
-                (_, ActionSource::Pass(_)) => Class::PassedOn,
-                _ => Class::Exact,
+                (Some(HostPattern::Partial { .. }), _) => Class::Partial,
+                (Some(HostPattern::Exact(_)), ActionSource::Pass(_)) => Class::PassedOn,
+                (Some(HostPattern::Exact(_)), _) => Class::Exact,
             };
-            let any_method = route.rule.methods.is_empty();
-            let rank = (class, host, Reverse(path(route).len()), any_method);
+            let wants = match &route.rule {
+                rule if rule.conditions.is_some() => Wants::Clients,
+                rule if rule.methods.is_empty() => Wants::Nothing,
+                _ => Wants::Methods,
+            };
+            let rank = |wants| (class, host, Reverse(path(route).len()), wants);
             let in_the_clear = self.stays_in_the_clear(route);
             let hosts = route.host.iter().cloned().collect();
             let rule = RuleSource { hosts, in_the_clear, action: Some(action), ..route.rule.clone() };
-            rules.push((rank, rule));
+            if wants == Wants::Clients && !self.is_shared(route) {
+                rules.push((rank(Wants::Rest), refusing(&rule)));
+            }
+            rules.push((rank(wants), rule));
         }
         rules
+    }
+
+    /// Whether another service serves the clients that this route, which is for some clients, leaves.
+    fn is_shared(&self, route: &Route) -> bool {
+        let others = self.served.get(&route.host).into_iter().flatten();
+        others
+            .filter(|other| path(other) == path(route))
+            .any(|other| other.rule.conditions.is_none() && other.rule.methods.is_empty())
     }
 
     fn action(&self, route: &Route) -> Option<ActionSource> {
@@ -147,10 +178,10 @@ impl List<'_> {
     /// Whether TLS of this host is to be passed on, so that not even an error may be shown. If a wildcard, or a
     /// route for any host, would terminate it otherwise, the error is shown.
     fn tls_passes_through(&self, route: &Route) -> bool {
-        let wildcard = route.host.as_ref().and_then(HostPattern::wildcard_over).map(Some);
-        let takers = wildcard.into_iter().chain([None]).filter_map(|over| self.served.get(&over)).flatten();
-        let is_taken =
-            takers.into_iter().any(|taker| matches!(taker.destination, Destination::Target { .. }));
+        let over =
+            route.host.as_ref().map(HostPattern::patterns_over).unwrap_or_default().into_iter().map(Some);
+        let mut takers = over.chain([None]).filter_map(|over| self.served.get(&over)).flatten();
+        let is_taken = takers.any(|taker| matches!(taker.destination, Destination::Target { .. }));
         route.passthrough && self.side == Side::Tls && !is_taken
     }
 
@@ -191,6 +222,15 @@ fn unavailable(why: &str) -> Respond {
     }
 }
 
+/// The rule for the clients that a rule for some clients leaves. Without it, their requests would go to a rule for more
+/// hosts or paths.
+fn refusing(rule: &RuleSource) -> RuleSource {
+    let body = "this site is not open to the address of the client\n";
+    let headers = vec![("Content-Type".into(), "text/plain; charset=utf-8".into())];
+    let action = Some(ActionSource::Respond(Respond { status: 403, headers, body: body.into() }));
+    RuleSource { name: None, conditions: None, action, ..rule.clone() }
+}
+
 /// The rule of a redirected host.
 fn redirecting(from: &Spanned<HostPattern>, action: ActionSource) -> RuleSource {
     RuleSource {
@@ -199,6 +239,7 @@ fn redirecting(from: &Spanned<HostPattern>, action: ActionSource) -> RuleSource 
         hosts: vec![from.value.clone()],
         path_prefix: Some("/".into()),
         methods: Vec::new(),
+        conditions: None,
         in_the_clear: false,
         access_log: true,
         action: Some(action),

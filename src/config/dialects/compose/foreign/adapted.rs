@@ -123,7 +123,7 @@ pub(super) fn host(text: &str) -> Result<String, String> {
 pub(super) fn exact_host(text: &str) -> Result<String, String> {
     checked(text, |text| match pattern::host(text)? {
         HostPattern::Exact(_) => Ok(()),
-        HostPattern::Wildcard(_) => Err(ValueError::new("is not a host")),
+        _ => Err(ValueError::new("is not a host")),
     })
 }
 

@@ -33,7 +33,7 @@ pub(in crate::config::dialects::compose) enum With {
 
 /// Every label: its name, its meaning, and the routes that it goes with. A new key of rules becomes a label by a
 /// row. The first name of a key is the one that messages list.
-pub(super) const KEYS: [(&str, Key, With); 30] = [
+pub(super) const KEYS: [(&str, Key, With); 32] = [
     ("host", Key::Host, With::Any),
     ("port", Key::Port, With::Any),
     ("port.http", Key::PortHttp, With::Connections),
@@ -48,6 +48,8 @@ pub(super) const KEYS: [(&str, Key, With); 30] = [
     ("insecure_skip_verify", Key::Rule("tls.insecure_skip_verify"), With::Requests),
     ("sni", Key::Rule("tls.sni"), With::Requests),
     ("methods", Key::Rule("methods"), With::Requests),
+    ("from", Key::Rule("from"), With::Requests),
+    ("not_from", Key::Rule("not_from"), With::Requests),
     ("in_the_clear", Key::Rule("in_the_clear"), With::Requests),
     ("access_log", Key::Rule("access_log"), With::Any),
     ("max_body", Key::Rule("max_body"), With::Requests),

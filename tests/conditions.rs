@@ -1,0 +1,114 @@
+//! Rules that ask for more than host, path prefix and method, over real connections.
+
+mod support;
+
+use support::gate::TestGate;
+use support::upstream::Upstream;
+
+const CONFIG: &str = r#"
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    accept_proxy_protocol: 127.0.0.1
+    trusted_proxies: 192.0.2.9
+    rules:
+      - { host: a.test, header: { X-Canary: ["1", "yes*"] }, target: "http://{second}" }
+      - { host: a.test, cookie: { team: red }, target: "http://{second}" }
+      - { host: a.test, query: { beta: "*" }, target: "http://{second}" }
+      - { host: a.test, path: ["/api/*/items", "**.php"], respond: { status: 404 } }
+      - { host: a.test, target: "http://{first}" }
+      - { host: nas.test, from: 10.0.0.0/8, not_from: 10.9.0.0/16, target: "http://{first}" }
+      - { host: nas.test, path_prefix: /admin, respond: { status: 403 } }
+      - { host: nas.test, path_prefix: /, target: "http://{second}" }
+      - { host: "cdn-*.b.test", target: "http://{first}" }
+      - { host: "**.b.test", target: "http://{second}" }
+"#;
+
+/// The status of the response to one request of `client`, and how many requests each upstream has then got.
+fn ask(gate: &TestGate, client: &str, head: &str) -> u16 {
+    let mut connection = gate.client_of("http");
+    connection.send(format!("PROXY TCP4 {client} 192.0.2.1 1 80\r\nGET {head}\r\nConnection: close\r\n\r\n"));
+    connection.read_response().status()
+}
+
+/// Sends each request, and expects it at the first upstream (1), at the second (2), or answered with a status.
+fn expect(cases: &[(&str, &str, u16)]) {
+    let upstreams = [Upstream::says("first"), Upstream::says("second")];
+    let gate = TestGate::start(CONFIG, &[("first", &upstreams[0]), ("second", &upstreams[1])]);
+    for (client, head, expected) in cases {
+        let before = upstreams.each_ref().map(|upstream| upstream.requests().len());
+        let status = ask(&gate, client, head);
+        let after = upstreams.each_ref().map(|upstream| upstream.requests().len());
+        let reached: Vec<usize> = (0..2).filter(|at| after[*at] > before[*at]).collect();
+        let came = match reached[..] {
+            [] => status,
+            [at] => at as u16 + 1,
+            _ => panic!("{head}: both"),
+        };
+        assert_eq!(came, *expected, "{client} {head}");
+    }
+}
+
+#[test]
+fn fields_cookies_and_queries_choose_a_rule() {
+    let at = "10.0.0.1";
+    expect(&[
+        (at, "/ HTTP/1.1\r\nHost: a.test", 1),
+        (at, "/ HTTP/1.1\r\nHost: a.test\r\nX-Canary: 1", 2),
+        (at, "/ HTTP/1.1\r\nHost: a.test\r\nx-canary: yes, please", 2),
+        (at, "/ HTTP/1.1\r\nHost: a.test\r\nX-Canary: 2", 1),
+        (at, "/ HTTP/1.1\r\nHost: a.test\r\nX-Canary: 2\r\nX-Canary: 1", 2),
+        (at, "/ HTTP/1.1\r\nHost: a.test\r\nCookie: a=b; team=red; c=d", 2),
+        (at, "/ HTTP/1.1\r\nHost: a.test\r\nCookie: xteam=red; team=redder", 1),
+        (at, "/?a&beta HTTP/1.1\r\nHost: a.test", 2),
+        (at, "/?%62eta=1 HTTP/1.1\r\nHost: a.test", 2),
+        (at, "/?a=beta HTTP/1.1\r\nHost: a.test", 1),
+    ]);
+}
+
+#[test]
+fn globs_take_whole_paths() {
+    let at = "10.0.0.1";
+    expect(&[
+        (at, "/api/7/items HTTP/1.1\r\nHost: a.test", 404),
+        (at, "/api/7/items/8 HTTP/1.1\r\nHost: a.test", 1),
+        (at, "/x/y.php HTTP/1.1\r\nHost: a.test", 404),
+        (at, "/%78/y%2ephp?a HTTP/1.1\r\nHost: a.test", 404),
+        (at, "/x/y.phps HTTP/1.1\r\nHost: a.test", 1),
+        (at, "/x HTTP/1.1\r\nHost: cdn-7.b.test", 1),
+        (at, "/x HTTP/1.1\r\nHost: CDN-7.b.test.:80", 1),
+        (at, "/x HTTP/1.1\r\nHost: a.cdn-7.b.test", 2),
+        (at, "/x HTTP/1.1\r\nHost: b.test", 404),
+    ]);
+}
+
+#[test]
+fn the_address_of_the_client_counts() {
+    expect(&[
+        ("10.0.0.1", "/x HTTP/1.1\r\nHost: nas.test", 1),
+        ("10.9.0.1", "/x HTTP/1.1\r\nHost: nas.test", 2),
+        ("11.0.0.1", "/x HTTP/1.1\r\nHost: nas.test", 2),
+        ("10.0.0.1", "/admin HTTP/1.1\r\nHost: nas.test", 1),
+        ("11.0.0.1", "/admin HTTP/1.1\r\nHost: nas.test", 403),
+        // The word of a proxy counts if the proxy is trusted.
+        ("192.0.2.9", "/admin HTTP/1.1\r\nHost: nas.test\r\nX-Forwarded-For: 10.0.0.1", 1),
+        ("192.0.2.9", "/admin HTTP/1.1\r\nHost: nas.test\r\nX-Forwarded-For: 10.0.0.1, 11.0.0.1", 403),
+        ("192.0.2.8", "/admin HTTP/1.1\r\nHost: nas.test\r\nX-Forwarded-For: 10.0.0.1", 403),
+        ("10.0.0.1", "/admin HTTP/1.1\r\nHost: nas.test\r\nX-Forwarded-For: 11.0.0.1", 1),
+    ]);
+}
+
+/// A rule with conditions takes a reading of a path only if its conditions hold for the request, and a rule with a glob
+/// guards all that is below the start of the glob.
+#[test]
+fn guards_hold_beside_conditions() {
+    expect(&[
+        ("10.0.0.1", "//admin HTTP/1.1\r\nHost: nas.test", 1),
+        ("11.0.0.1", "//admin HTTP/1.1\r\nHost: nas.test", 400),
+        ("11.0.0.1", "/admin%2Fx HTTP/1.1\r\nHost: nas.test", 400),
+        ("11.0.0.1", "//x HTTP/1.1\r\nHost: nas.test", 2),
+        ("10.0.0.1", "/x/y.php;a HTTP/1.1\r\nHost: a.test", 400),
+        ("10.0.0.1", "/x/y.ph%2570 HTTP/1.1\r\nHost: a.test", 400),
+        ("10.0.0.1", "/x/y.ph%2570 HTTP/1.1\r\nHost: a.test\r\nX-Canary: 1", 2),
+    ]);
+}
