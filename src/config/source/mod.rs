@@ -23,6 +23,6 @@ pub(crate) use acme::{AcmeSource, AuthoritySource};
 pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
 pub(crate) use rule::{ActionSource, PassSource, ProxySource, RuleSource};
 pub(crate) use tls::{CertificateWritten, ClientAuthWritten, TlsSource};
-pub(crate) use top_level::{InternalSource, Source, access_log_word, internal_bind};
+pub(crate) use top_level::{InternalSource, Source, internal_bind};
 pub(crate) use upstream::{Inline, UpstreamSource, UpstreamUse};
 pub(crate) use upstream_policy::UpstreamPolicySource;

@@ -14,7 +14,7 @@ use crate::config::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, GlobalSettings, GlobalWritten, InternalBind, Secret,
 };
 use crate::config::syntax::{Node, Value, mask_secret};
-use crate::config::values::{ValueError, target};
+use crate::config::values::{ValueError, access_log, target};
 
 /// Keys that are read by hand, and that only one file may set.
 const ONCE: [&str; 6] = ["access_log", "internal_api", "acme", "store", "http_config", "tcp"];
@@ -137,32 +137,13 @@ fn access_log(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Option<Ac
 
 fn access_log_to(decoder: &mut Decoder<'_>, node: Node) -> Option<Option<AccessLogTo>> {
     let text = decoder.text(node.clone())?;
-    match access_log_word(&text.text) {
+    match access_log::word(&text.text) {
         Ok(Some(to)) => Some(to),
         Ok(None) => decoder.path(node).map(|path| Some(AccessLogTo::File(path.value))),
         Err(error) => {
             decoder.value_error(&text, error);
             None
         }
-    }
-}
-
-/// Words of other programs that would otherwise become names of files.
-const NO_FILES: [&str; 13] = [
-    "on", "true", "yes", "1", "enabled", "stderr", "no", "0", "none", "disabled", "json", "combined", "human",
-];
-
-/// `stdout` and `off`, of which the inner `None` stands for `off`. The outer `None` stands for any path.
-pub(crate) fn access_log_word(text: &str) -> Result<Option<Option<AccessLogTo>>, ValueError> {
-    let word = text.to_ascii_lowercase();
-    match word.as_str() {
-        "stdout" => Ok(Some(Some(AccessLogTo::Stdout))),
-        "off" | "false" => Ok(Some(None)),
-        word if NO_FILES.contains(&word) => Err(ValueError::hint(
-            "is not a place for an access log",
-            "write `stdout`, `off`, or the path of a file such as \"/var/log/access.log\"",
-        )),
-        _ => Ok(None),
     }
 }
 

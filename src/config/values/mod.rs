@@ -1,5 +1,6 @@
 //! Values: text becomes a duration, an address, a host, or an error.
 
+pub(crate) mod access_log;
 pub(crate) mod balance;
 pub(crate) mod header;
 pub(crate) mod networks;

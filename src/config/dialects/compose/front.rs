@@ -17,9 +17,9 @@ use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::dialects::file::ConfigFile;
 use crate::config::inputs::Inputs;
 use crate::config::plan::{AccessLog, AccessLogFormat, AccessLogTo};
-use crate::config::source::{AcmeSource, AuthoritySource, Source, access_log_word};
+use crate::config::source::{AcmeSource, AuthoritySource, Source};
 use crate::config::values::environment::{self, Variable};
-use crate::config::values::{ValueError, authority, target};
+use crate::config::values::{ValueError, access_log, authority, target};
 
 /// Adds the projects of all files to `source`.
 pub(crate) fn read(
@@ -148,7 +148,7 @@ const ACCESS_LOG: AccessLog = AccessLog { to: AccessLogTo::Stdout, format: Acces
 /// The access log of the environment: `stdout`, `off` or a path.
 fn access_log(reader: &mut Reader<'_>) -> Option<Option<AccessLog>> {
     let Variable { name, value } = environment::variable(reader.inputs, "ACCESS_LOG")?;
-    let to = access_log_word(value.trim()).unwrap_or_else(|error| {
+    let to = access_log::word(value.trim()).unwrap_or_else(|error| {
         reader.report.error_without_place(format!("the value of {name} {}", error.problem), error.hint);
         Some(None)
     });
