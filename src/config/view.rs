@@ -13,6 +13,7 @@ use super::plan::{
     Target, Upstream, UpstreamPolicy, UpstreamTls, WhileWaiting,
 };
 use super::values::scalar::{show_duration, show_size};
+use super::yaml_writer::Yaml;
 
 /// The whole plan, defaults included. Loading the result gives an equal plan, except for places and for secrets,
 /// which are not shown.
@@ -45,40 +46,6 @@ pub fn view(plan: &Plan) -> String {
         upstreams.iter().for_each(|upstream| write_upstream(&mut out, upstream));
     }
     out.0
-}
-
-/// The text, and the one way to write a line.
-#[derive(Default)]
-struct Yaml(String);
-
-impl Yaml {
-    fn line(&mut self, depth: usize, key: &str, value: impl Display) {
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.0, "{:1$}{key}: {value}", "", depth * 2);
-    }
-
-    fn open(&mut self, depth: usize, key: &str) {
-        let _ = writeln!(self.0, "{:1$}{key}:", "", depth * 2);
-    }
-
-    /// The lines of settings that a table has.
-    fn settings(&mut self, depth: usize, lines: Vec<(&str, String)>) {
-        lines.into_iter().for_each(|(key, value)| self.line(depth, key, value));
-    }
-
-    /// `key:` and one `- ` for each item. `write` puts the lines of an item two levels deeper.
-    fn list<T>(&mut self, depth: usize, key: &str, items: &[T], write: impl Fn(&mut Yaml, &T)) {
-        if items.is_empty() {
-            return;
-        }
-        self.open(depth, key);
-        for item in items {
-            let start = self.0.len();
-            write(self, item);
-            let dash = start + depth * 2 + 2;
-            self.0.replace_range(dash..dash + 1, "-");
-        }
-    }
 }
 
 fn write_orders(out: &mut Yaml, orders: &Orders) {

@@ -12,7 +12,7 @@ mod identity;
 
 mod top_level;
 
-mod orders;
+mod acme;
 
 mod listener;
 
@@ -25,8 +25,10 @@ mod upstream_policy;
 
 mod bind;
 mod origin;
-mod secret;
 
+pub use acme::{
+    AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Orders, STORE, Secret, WhileWaiting,
+};
 pub use bind::Bind;
 pub use changes::{CertificateChanges, FileChanges, changes};
 pub use conditions::{Conditions, NamedCondition, Networks, PathGlob, SegmentGlob, ValuePattern};
@@ -36,12 +38,8 @@ pub use listener::{
     HttpListener, HttpSettings, Listener, ListenerTls, Protocol, RedirectToHttps, TlsSettings, TlsVersion,
 };
 pub use location::{Location, LocationParts};
-pub use orders::{
-    AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Orders, STORE, WhileWaiting,
-};
 pub use origin::Origin;
 pub use rule::{Action, HostPattern, Limits, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
-pub use secret::Secret;
 pub use steps::steps;
 pub use top_level::{
     AccessLog, AccessLogFormat, AccessLogTo, GlobalSettings, InternalApi, InternalBind, LogFormat, LogLevel,

@@ -4,10 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::acme::{Orders, Secret};
 use super::bind::Bind;
 use super::listener::Listener;
-use super::orders::Orders;
-use super::secret::Secret;
 use super::upstream::Upstream;
 use crate::config::keys::shape::{CONNECTIONS, DURATION, FLAG, WORKERS};
 use crate::config::keys::{Form, Shape, ValueError, settings};

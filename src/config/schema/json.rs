@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::mappings::{Mapping, REQUIRED};
+use super::by_hand::REQUIRED;
+use super::mappings::Mapping;
 use crate::config::keys::{Form, Row};
 
 /// The end of a pattern: text with a reference that is filled in. `$$` stands for a `$`.

@@ -1,5 +1,7 @@
 //! The mappings of the native format, and the keys that are read by hand.
 
+use super::acme::{ACME, ACME_CA, EAB, STORE};
+use super::by_hand::{ByHand, PATH, REQUIRED};
 use crate::config::keys::{Form, Row};
 use crate::config::plan::{GlobalWritten, HttpWritten, LimitsWritten, TlsWritten, UpstreamWritten};
 use Form::{
@@ -15,13 +17,6 @@ pub(crate) struct Mapping {
     /// Keys that a table of settings has.
     settings: &'static [fn() -> Vec<Row>],
 }
-
-/// A key, the shape of its value, its default, and one line about it. The default [`REQUIRED`] tells that the key must
-/// be there. It is empty if there is none, or if it depends on other keys.
-type ByHand = (&'static str, Form, &'static str, &'static str);
-
-/// The default of a key that must be there.
-pub(crate) const REQUIRED: &str = "(required)";
 
 impl Mapping {
     /// All of its keys.
@@ -45,7 +40,6 @@ pub(crate) fn top_keys() -> impl Iterator<Item = &'static str> {
     MAPPINGS[0].rows().into_iter().map(|row| row.name)
 }
 
-const PATH: Form = Text;
 const TEXTS: Form = OneOrMany(&Text);
 const CONDITIONS: Form = Names(&TEXTS);
 const RULES: Form = List(&Map("a rule"));
@@ -104,43 +98,6 @@ const INTERNAL_API: &[ByHand] = &[
     ("bind", Text, "127.0.0.1:42007", "An address, or unix: and a path. INTERNAL_API_PORT comes before it."),
     ("token", Text, "", "The token that requests must carry, except those for the health endpoints."),
 ];
-
-const ACME: &[ByHand] = &[
-    ("accept_terms", Words(&["true"]), REQUIRED, "Accepts the terms of the authority."),
-    ("email", Text, "", "The address that the authority may write to."),
-    (
-        "ca",
-        Either(&[Text, Map("`ca` of `acme`")]),
-        "letsencrypt",
-        "The authority: letsencrypt, zerossl, google, the URL of a directory, or a mapping.",
-    ),
-    (
-        "staging",
-        Flag,
-        "false",
-        "Whether the test system of the authority is used, which browsers do not trust.",
-    ),
-    ("challenges", OneOrMany(&Words(&["http", "tls"])), "[http, tls]", "The challenges, best first."),
-    (
-        "while_waiting",
-        Words(&["self_signed", "refuse"]),
-        "self_signed",
-        "The certificate of a name that waits for its first one.",
-    ),
-];
-
-const ACME_CA: &[ByHand] = &[
-    ("directory", Text, REQUIRED, "The name of the authority, or the URL of its directory."),
-    ("root", PATH, "", "A PEM file of authorities to trust for that URL instead of those of the system."),
-    ("eab", Map("`eab`"), "", "The account that the authority knows its customer by."),
-];
-
-const EAB: &[ByHand] = &[
-    ("kid", Text, REQUIRED, "The identifier of the key."),
-    ("hmac", Text, REQUIRED, "The key, in base64 for URLs."),
-];
-
-const STORE: &[ByHand] = &[("path", PATH, REQUIRED, "The folder.")];
 
 const LONG: &[ByHand] = &[
     ("name", Text, REQUIRED, "A unique name, for logs and metrics."),

@@ -7,5 +7,9 @@ pub(crate) mod json;
 
 mod mappings;
 
+mod acme;
+
+mod by_hand;
+
 pub(crate) use json::file;
 pub(crate) use mappings::{native, top_keys};

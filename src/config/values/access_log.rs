@@ -1,6 +1,6 @@
 //! The place of an access log.
 
-use super::ValueError;
+use crate::config::keys::ValueError;
 use crate::config::plan::AccessLogTo;
 
 /// Words of other programs that would otherwise become names of files.

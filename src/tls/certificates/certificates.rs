@@ -392,8 +392,7 @@ fn unix_now() -> i64 {
 }
 
 fn date(seconds: i64) -> String {
-    let time = UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
-    Utc::from(time).to_string()
+    Utc::from(UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or_default())).to_string()
 }
 
 #[cfg(test)]

@@ -1,0 +1,37 @@
+//! Writes YAML line by line.
+
+use std::fmt::{Display, Write};
+
+/// The text, and the one way to write a line.
+#[derive(Default)]
+pub(super) struct Yaml(pub(super) String);
+
+impl Yaml {
+    pub(super) fn line(&mut self, depth: usize, key: &str, value: impl Display) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "{:1$}{key}: {value}", "", depth * 2);
+    }
+
+    pub(super) fn open(&mut self, depth: usize, key: &str) {
+        let _ = writeln!(self.0, "{:1$}{key}:", "", depth * 2);
+    }
+
+    /// The lines of settings that a table has.
+    pub(super) fn settings(&mut self, depth: usize, lines: Vec<(&str, String)>) {
+        lines.into_iter().for_each(|(key, value)| self.line(depth, key, value));
+    }
+
+    /// `key:` and one `- ` for each item. `write` puts the lines of an item two levels deeper.
+    pub(super) fn list<T>(&mut self, depth: usize, key: &str, items: &[T], write: impl Fn(&mut Yaml, &T)) {
+        if items.is_empty() {
+            return;
+        }
+        self.open(depth, key);
+        for item in items {
+            let start = self.0.len();
+            write(self, item);
+            let dash = start + depth * 2 + 2;
+            self.0.replace_range(dash..dash + 1, "-");
+        }
+    }
+}
