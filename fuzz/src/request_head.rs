@@ -7,12 +7,12 @@ use std::sync::LazyLock;
 use smolgate::config::plan::{Action, Protocol, Rule};
 use smolgate::config::{MemoryInputs, load};
 use smolgate::http::{
-    Field, FieldTable, Framing, HeadLimits, HostKey, Name, Refusal, RequestHead, Version, client_behind, has_dot_segments,
-    match_path,
+    Field, FieldTable, Framing, HeadLimits, HostKey, Name, Refusal, RequestHead, Version, client_behind,
+    has_dot_segments, match_path,
 };
 use smolgate::http1::{HeadScan, parse_request};
 use smolgate::proxy::{Forwarded, write_request_head};
-use smolgate::routing::{RuleTable, explain};
+use smolgate::routing::{RequestView, RuleTable, explain};
 use smolgate::worker::{self, Worker};
 
 use crate::cuts;
@@ -105,8 +105,9 @@ fn check_forwarded(head: &RequestHead<'_>) {
     }
     let key = head.host_key();
     let (host, path) = (key.as_ref().map_or(&b""[..], HostKey::as_bytes), match_path(head.path));
-    let found = TABLE.with(|table| table.find(host, &path, head.method));
-    assert_eq!(found, explain(&RULES, host, &path, head.method).winner);
+    let request = RequestView::of(head, host, &path, IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let found = TABLE.with(|table| table.find(&request));
+    assert_eq!(found, explain(&RULES, &request).winner);
     let rule = &RULES[found.expect("the last rule takes everything")];
     let Action::Proxy(proxy) = &rule.action else { panic!("all rules proxy") };
     for trusted in [false, true] {
