@@ -3,6 +3,7 @@
 //! | last segment of the path | answer |
 //! |---|---|
 //! | `health` | 200, `ok` |
+//! | `readyz` | 200, `ready`, as a gate says it: so `smolgate healthcheck` works in a container of either |
 //! | `echo` | the request's body, streamed back |
 //! | `bytes?size=10MB` | that many bytes, with `Content-Length` |
 //! | `stream?chunks=10&every=200ms` | pieces one by one; as events when `Accept: text/event-stream` |
@@ -32,6 +33,7 @@ pub(super) async fn answer(exchange: &mut Exchange<'_>, name: &str, client: Sock
     }
     match exchange.head.path().rsplit('/').next() {
         Some("health") => exchange.answer(options.status, TEXT, "ok\n").await,
+        Some("readyz") => exchange.answer(options.status, TEXT, "ready\n").await,
         Some("echo") => echo(exchange, &options).await,
         Some("bytes") => bytes(exchange, &options).await,
         Some("stream") => stream(exchange, &options, name).await,
