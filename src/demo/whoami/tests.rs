@@ -1,6 +1,7 @@
 //! Tests of the whole server over real sockets. Clients block, with a deadline on every read.
 
 use super::{Options, Server};
+use crate::internal_api::Phase;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -142,6 +143,15 @@ fn unread_bodies_do_not_disturb_the_next_request() {
     client.send("POST /health HTTP/1.1\r\nContent-Length: 5\r\n\r\nhelloGET /next HTTP/1.1\r\n\r\n");
     assert_eq!(client.answer().1, "ok\n");
     assert!(client.answer().1.contains("GET /next HTTP/1.1"));
+}
+
+/// `smolgate healthcheck --address` asks a whoami too: in compose.yaml, its container has the image's health check.
+#[test]
+fn the_health_check_of_a_gate_understands_a_whoami() {
+    let server = start();
+    let (head, body) = ask(&server, "GET /readyz HTTP/1.1\r\nConnection: close\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert_eq!(Phase::of_answer(200, body.trim_end()), Some(Phase::Ready));
 }
 
 #[test]
