@@ -39,7 +39,7 @@ fn why(name: &str) -> Option<&'static str> {
             "with SMOLGATE_HTTPS_ENABLED, requests in the clear are redirected; `smolgate.in_the_clear` serves them"
         }
         "letsencrypt_host" | "letsencrypt_email" | "acme_host" | "acme_email" => {
-            "certificates come from files"
+            "SMOLGATE_ACME_EMAIL orders certificates, else they come from files"
         }
         "cert_name" => "a certificate is found by the names in it",
         "ssl_policy" => "the listener `https` of a native file has `min_version`",

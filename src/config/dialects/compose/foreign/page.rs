@@ -38,12 +38,15 @@ fn of_project(source: &Source, file: &str, services: &[(String, Adapted)]) -> St
         "Paste them into the services there. A line in a comment has no counterpart, or needs a decision.",
     );
     if services.iter().any(|(_, adapted)| adapted.https) {
-        let text = "HTTPS: set SMOLGATE_HTTPS_ENABLED on the service of the gate, and give it certificates (docs/compose.md).";
+        let text = "HTTPS: set SMOLGATE_HTTPS_ENABLED on the service of the gate, and SMOLGATE_ACME_EMAIL or certificates (docs/compose.md).";
         page.comment(0, text);
     }
     let is_active = |adapted: &Adapted| adapted.routes.iter().any(|route| route.withheld.is_empty());
     let any = services.iter().any(|(_, adapted)| is_active(adapted));
-    page.line(0, if any { "services:" } else { "services: {}" });
+    page.line(
+        0,
+        if any { "services:" } else { "services: {} # take the braces away with the first comment below" },
+    );
     for (name, adapted) in services {
         page.is_comment = !is_active(adapted);
         page.service(name, adapted);

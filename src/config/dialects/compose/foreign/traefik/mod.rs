@@ -71,7 +71,9 @@ fn why(key: &str) -> Option<&'static str> {
             ["rulesyntax"] => None,
             ["entrypoints"] => Some("labels are for the listeners `http` and `https` of the gate"),
             ["tls", "options"] => Some("the listener `https` of a native file has the keys of `tls`"),
-            ["tls", ..] => Some("HTTPS is for all services, with certificates from files"),
+            ["tls", ..] => Some(
+                "HTTPS is for all services; SMOLGATE_ACME_EMAIL orders the certificates, else they come from files",
+            ),
             ["priority"] => Some("the longest path of a host comes first"),
             _ => Some(NONE),
         },
