@@ -345,6 +345,13 @@ fn explain_says_that_methods_are_case_sensitive() {
 }
 
 #[test]
+fn a_field_without_a_colon_is_wrong_usage() {
+    let place = Place::with(&[("gate.yml", CONFIG)]);
+    let err = place.run("explain -c gate.yml -H Host=foo http://admin.localhost:8021/").failed(2);
+    assert!(err.contains("write `-H 'Name: value'`"), "{err}");
+}
+
+#[test]
 fn explain_leaves_warnings_to_check() {
     let place =
         Place::with(&[("gate.yml", CONFIG), ("warned.yml", "upstreams: { unused: { targets: \"a:1\" } }\n")]);

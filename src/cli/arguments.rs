@@ -259,8 +259,9 @@ fn after_help() -> String {
     format!(
         "{}\n\n\
          Exit codes: 0 done, 1 the configuration is invalid, 2 wrong usage, 3 cannot start\n\
-         or cannot be reached. `healthcheck` says 1 when the gate is not well, `explain` when\n\
-         nothing takes the request.\n\n\
+         or cannot be reached, 130 ended by a second signal. 1 is also the answer no: of\n\
+         `healthcheck`, even if the gate cannot be reached, of `explain`, `upstreams`, `certs`\n\
+         and `drain --wait`.\n\n\
          Signals to a running gate: TERM, INT and QUIT stop it gracefully and a second one\n\
          at once, HUP reloads and opens the log files again, USR1 only opens them.",
         default_files()

@@ -26,6 +26,12 @@ pub fn explain(question: &Question) -> ExitCode {
     if parts.any(|part| part.contains(|char: char| char.is_ascii_control())) {
         return output::failure(output::USAGE, "the method or a header field has a control character");
     }
+    if let Some(field) = question.headers.iter().find(|field| !field.contains(':')) {
+        return output::failure(
+            output::USAGE,
+            &format!("`-H {field}` is not a header field: write `-H 'Name: value'`"),
+        );
+    }
     match configuration::read_described_quietly(&question.files).map(|described| described.plan) {
         Err(code) => code,
         Ok(plan) => match story(&plan, &asked, question) {
