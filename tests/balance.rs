@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 
 use smolgate::upstream::{Resolver, Unresolved};
 use support::gate::TestGate;
-use support::until;
 use support::upstream::{Blackhole, Connection, Refusing, Upstream};
 use support::wire::End;
+use support::until;
 
 const NAMED: &str = r#"
 listeners:
@@ -304,4 +304,20 @@ fn a_sticky_cookie_keeps_a_client_until_its_endpoint_is_gone() {
     let moved = client.exchange(with(pair));
     moved.expect(200, "fine");
     assert!(moved.get("set-cookie").is_some());
+}
+
+#[test]
+fn a_try_at_an_endpoint_that_works_needs_no_budget() {
+    let (refusing, fine) = (Refusing::new(), Upstream::answers(FINE));
+    let gate = TestGate::start(TARGETS, &[("a", &refusing), ("b", &fine), ("more", &"eject: false")]);
+    let mut client = gate.client();
+    (0..100).for_each(|_| client.exchange(GET).expect(200, "fine"));
+    assert_eq!(fine.requests().len(), 100);
+    // Where none works, the tries have an end: the first one was free, and ten are there at the start.
+    let other = Refusing::new();
+    let gate = TestGate::start(TARGETS, &[("a", &refusing), ("b", &other), ("more", &"eject: false")]);
+    let mut client = gate.client();
+    (0..100).for_each(|_| assert!(client.exchange(GET).status() >= 502));
+    let failed = gate.metric("smolgate_upstream_connections_failed_total{upstream=\"all\"}");
+    assert_eq!(failed, 111.0, "{}", gate.metrics());
 }

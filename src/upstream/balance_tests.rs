@@ -250,7 +250,7 @@ proptest! {
             // So many requests earn enough for all tries.
             upstream.counters.reused.add(100);
             let mut seen = HashSet::from([choice.index()]);
-            while upstream.choose_next(&mut choice, now) {
+            while upstream.choose_next(&mut choice, now, true) {
                 prop_assert!(seen.insert(choice.index()));
             }
             prop_assert_eq!(seen.len(), count);

@@ -111,7 +111,7 @@ impl<'a> Attempts<'a> {
                 Ok(target) => return Ok(target),
                 Err(error) => error,
             };
-            if !upstream.choose_next(choice, worker.now()) {
+            if !upstream.choose_next(choice, worker.now(), false) {
                 return Err(Failure::of_connects(error, upstream.tried_all(choice)));
             }
             self.head = None;
