@@ -410,6 +410,26 @@ fn a_backup_serves_while_the_others_are_dead() {
     });
 }
 
+#[test]
+fn a_sticky_client_moves_without_an_error_when_its_target_is_killed() {
+    let [dying, living] = Target::replicas::<2>();
+    let gate = Gate::start(1, &[dying.address, living.address], ", sticky: { cookie: at }");
+    let mut client = gate.client();
+    let response = client.exchange(GET);
+    let cookie = response.get("set-cookie").and_then(|value| value.split(';').next()).unwrap().to_owned();
+    let mut ask = |cookie: &str| {
+        let response = client.exchange(format!("GET / HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\n\r\n"));
+        assert_eq!(response.status(), 200);
+        response.get("set-cookie").and_then(|value| value.split(';').next()).map(str::to_owned)
+    };
+    (0..10).for_each(|_| assert_eq!(ask(&cookie), None));
+    until("all is logged", || dying.requests() == 11);
+    drop(dying);
+    let moved = ask(&cookie).expect("another cookie");
+    (0..10).for_each(|_| assert_eq!(ask(&moved), None));
+    until("all is logged", || living.requests() == 11);
+}
+
 /// A resolver for a gate in this process, where no process may have an /etc/hosts of its own.
 #[derive(Clone)]
 struct Known(Arc<Mutex<IpAddr>>);
