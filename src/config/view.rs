@@ -2,9 +2,10 @@
 //!
 //! Each function names every field of what it writes, so that the compiler finds it when there is another.
 
-use std::fmt::{Display, Write};
+use std::fmt::Write;
 use std::path::Path;
 
+use super::keys::yaml::{list, quote, quote_key};
 use super::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, Action, Balance, CertificateAuthority, CertificateFiles,
     CertificateSource, ChallengeKind, ClientAuth, ClientAuthMode, ClientGone, Conditions, Eject,
@@ -135,7 +136,8 @@ fn write_client_auth(auth: &ClientAuth) -> String {
 }
 
 fn write_http(out: &mut Yaml, http: &HttpListener, plan: &Plan) {
-    let HttpListener { rules, settings, trusted_proxies, client_gone, redirect_to_https } = http;
+    let HttpListener { rules, settings, trusted_proxies, client_gone, redirect_to_https, max_requests } =
+        http;
     out.settings(2, settings.lines());
     if !trusted_proxies.is_empty() {
         out.line(2, "trusted_proxies", list(trusted_proxies.iter()));
@@ -146,12 +148,25 @@ fn write_http(out: &mut Yaml, http: &HttpListener, plan: &Plan) {
     if let Some(RedirectToHttps { status, port }) = redirect_to_https {
         out.line(2, "redirect_to_https", format_args!("{{ status: {status}, port: {port} }}"));
     }
+    if let Some(limit) = max_requests {
+        out.line(2, "max_requests", limit);
+    }
     out.list(2, "rules", rules, |out, rule| write_rule(out, rule, plan));
 }
 
 fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
-    let Rule { name, origin: _, hosts, path_prefix, methods, conditions, in_the_clear, access_log, action } =
-        rule;
+    let Rule {
+        name,
+        origin: _,
+        hosts,
+        path_prefix,
+        methods,
+        conditions,
+        in_the_clear,
+        access_log,
+        policies,
+        action,
+    } = rule;
     out.line(4, "name", quote(name));
     if !hosts.is_empty() {
         out.line(4, "host", list(hosts.iter()));
@@ -170,6 +185,9 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
     }
     if !*access_log {
         out.line(4, "access_log", false);
+    }
+    if let Some(policies) = policies {
+        out.settings(4, policies.lines());
     }
     match action {
         Action::Proxy(proxy) => write_proxy(out, proxy, plan),
@@ -348,32 +366,4 @@ fn access_log(log: &AccessLog) -> String {
 
 fn path(path: &Path) -> String {
     quote(&path.display().to_string())
-}
-
-fn list<T: Display>(items: impl Iterator<Item = T>) -> String {
-    let items: Vec<String> = items.map(|item| quote(&item.to_string())).collect();
-    format!("[{}]", items.join(", "))
-}
-
-/// A value in double quotes. `$` is doubled, so that nothing is filled in.
-fn quote(text: &str) -> String {
-    quote_key(text).replace('$', "$$")
-}
-
-/// A key in double quotes. Nothing is ever filled in there.
-fn quote_key(text: &str) -> String {
-    let mut out = String::from("\"");
-    for char in text.chars() {
-        match char {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            char if char.is_control() || matches!(char, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
-                let _ = write!(out, "\\u{:04x}", u32::from(char));
-            }
-            char => out.push(char),
-        }
-    }
-    out.push('"');
-    out
 }

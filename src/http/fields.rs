@@ -142,6 +142,13 @@ impl<'b> Fields<'b> {
             .map(|row| row.value(self.bytes))
     }
 
+    /// The value of a cookie (RFC 6265, section 4.2.1).
+    pub fn cookie(&self, name: &[u8]) -> Option<&'b [u8]> {
+        let lines = self.iter().filter(|field| field.known() == Name::Cookie);
+        let mut pairs = lines.flat_map(|field| field.value().split(|byte| *byte == b';'));
+        pairs.find_map(|pair| pair.trim_ascii().strip_prefix(name)?.strip_prefix(b"="))
+    }
+
     /// Number of field lines.
     pub fn len(&self) -> usize {
         self.rows.len()

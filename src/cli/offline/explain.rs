@@ -166,6 +166,7 @@ impl<'a> Case<'a, '_> {
             // They do not change where a request goes.
             trusted_proxies: _,
             client_gone: _,
+            max_requests: _,
         } = self.http;
         let winner = self.explanation().winner;
         let path = self.asked.path.as_bytes();
@@ -301,15 +302,19 @@ fn outcome(case: &Case<'_, '_>, rule: &Rule) -> String {
         conditions: _,
         in_the_clear: _,
         access_log: _,
+        policies: _,
         action,
     } = rule;
-    match action {
+    let policies = rule.policies_text();
+    let after = if policies.is_empty() { policies } else { format!(", after {policies}") };
+    let outcome = match action {
         Action::Proxy(proxy) => proxied(plan, rule, proxy, asked),
         Action::Redirect(redirect) => format!("{} to {}", redirect.status, location(case, rule, redirect)),
         Action::Respond(answer) => respond(answer),
         Action::Drop => "dropped: the connection is closed without an answer".to_owned(),
         Action::Pass(pass) => format!("passed on as it is to {}", passed(plan, pass)),
-    }
+    };
+    outcome + &after
 }
 
 /// The upstream, and how the request is changed on the way there.
