@@ -46,8 +46,9 @@ pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) ->
     settings.watch = environment::watch(settings.watch, inputs, report);
     let orders = acme::lower(source.acme, source.store, &source.listeners, report);
     let store = orders.as_ref().map(|orders| Arc::from(&*orders.value.store));
-    let lower =
-        |listener| lower_listener(listener, settings.shutdown_timeout, &store, &mut upstreams, report);
+    let lower = |listener| {
+        lower_listener(listener, settings.shutdown_timeout, &store, &mut upstreams, inputs, report)
+    };
     let (listeners, spans): (Vec<_>, _) = source.listeners.into_iter().filter_map(lower).unzip();
     if let Some(orders) = &orders {
         acme::check_ports(orders, &listeners, report);
@@ -115,6 +116,7 @@ fn lower_listener(
     shutdown_timeout: Duration,
     store: &Option<Arc<Path>>,
     upstreams: &mut Upstreams,
+    inputs: &dyn Inputs,
     report: &mut Report,
 ) -> Option<(Listener, ListenerSpans)> {
     let origin = report.origin(source.span);
@@ -122,7 +124,7 @@ fn lower_listener(
     let protocol = match source.protocol {
         ProtocolSource::Http(http) => {
             spans.rules = http.rules.iter().map(|rule| rule.span).collect();
-            Some(Protocol::Http(lower_http(http, upstreams, report)))
+            Some(Protocol::Http(lower_http(http, upstreams, inputs, report)))
         }
         ProtocolSource::Tcp(tcp) => {
             let upstream = tcp.upstream.and_then(|one| upstreams.use_one(one, TargetProtocol::Tcp, report));
@@ -147,12 +149,17 @@ fn lower_listener(
     Some((listener, spans))
 }
 
-fn lower_http(source: HttpSource, upstreams: &mut Upstreams, report: &mut Report) -> HttpListener {
+fn lower_http(
+    source: HttpSource,
+    upstreams: &mut Upstreams,
+    inputs: &dyn Inputs,
+    report: &mut Report,
+) -> HttpListener {
     let defaults = Limits::default().with(&source.limits);
     let mut settings = HttpSettings::default().with(&source.settings);
     settings.target_bytes_max = settings.target_bytes_max.min(settings.head_bytes_max);
     HttpListener {
-        rules: rules::lower(source.rules, &defaults, upstreams, report),
+        rules: rules::lower(source.rules, &defaults, upstreams, inputs, report),
         settings,
         trusted_proxies: source.trusted_proxies,
         client_gone: source.client_gone,

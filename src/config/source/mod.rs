@@ -13,6 +13,7 @@ mod listener;
 pub(crate) mod rule;
 
 mod conditions;
+mod files;
 mod tls;
 mod upstream;
 mod upstream_policy;
@@ -20,6 +21,7 @@ mod upstream_policy;
 mod health;
 
 pub(crate) use acme::{AcmeSource, AuthoritySource};
+pub(crate) use files::FilesSource;
 pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
 pub(crate) use rule::{ActionSource, PassSource, ProxySource, RuleSource};
 pub(crate) use tls::{CertificateWritten, ClientAuthWritten, TlsSource};

@@ -7,6 +7,7 @@ pub(crate) mod networks;
 pub(crate) mod authority;
 pub(crate) mod target;
 
+pub(crate) mod files;
 pub(crate) mod glob;
 pub(crate) mod pattern;
 
