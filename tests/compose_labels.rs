@@ -212,12 +212,10 @@ fn every_key_of_rules_is_a_label() {
     let no_labels = [
         // Each host of a route is a rule, and two rules cannot have one name.
         "name",
-        // It speaks of a folder, and a label of its service.
-        "files",
         // The labels of a service say where requests go: to that service, or to its `target`.
-        "targets", "upstream", "redirect", "respond", "drop", // The label is `passthrough`.
-        "pass", // Its keys are labels.
-        "tls",  // Mappings, and a label is a text.
+        "targets", "upstream", "redirect", "respond", "drop", "files", // The label is `passthrough`.
+        "pass",  // Its keys are labels.
+        "tls",   // Mappings, and a label is a text.
         "header", "cookie", "query",
     ];
     let mut seen = 0;

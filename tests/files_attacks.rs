@@ -185,7 +185,7 @@ fn a_file_without_permission_is_not_found() {
     use std::os::unix::fs::PermissionsExt;
     let folder = serve("");
     folder.file("closed", SECRET);
-    fs::set_permissions(folder.path("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(folder.path("closed"), fs::Permissions::from_mode(0o000)).unwrap();
     if File::open(folder.path("closed")).is_err() {
         folder.get("/closed").expect_own(404, "file_not_found");
     }

@@ -104,7 +104,7 @@ mod tests {
         for reason in Reason::ALL {
             let body = Media::Json.body(&Failure::new(*reason));
             let value: serde_json::Value = serde_json::from_str(&body).unwrap();
-            assert_eq!(value["reason"], reason.code());
+            assert_eq!(value["reason"], reason.told().code());
         }
     }
 }
