@@ -235,12 +235,11 @@ impl<'a> Case<'a, '_> {
         routing::explain(&self.http.rules, &self.request)
     }
 
-    /// Index of the rule that guards, in another reading, the path that the rule at `matched` would send to a
-    /// target.
+    /// Index of the rule that guards, in another reading, the path that the rule at `matched` would hand on.
     fn guard(&self, matched: usize) -> Option<usize> {
         let rules = &self.http.rules;
-        rules[matched].action.upstream()?;
-        routing::explain_guard(rules, matched, &self.routed.raw_path, &self.request)
+        let guard = || routing::explain_guard(rules, matched, &self.routed.raw_path, &self.request);
+        rules[matched].hands_path_on().then(guard).flatten()
     }
 
     fn by_request(&self) -> Story<'a> {
