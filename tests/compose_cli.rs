@@ -179,13 +179,13 @@ fn both_listeners_show_the_line_of_the_label() {
     assert_eq!(
         out,
         "\
-LISTENER       #  HOST              PATH  METHODS  ACTION                                        WRITTEN AT
-http (:80)     1  mail.example.com  /     *        pass -> mail:80                               compose.yaml:10
-http (:80)     2  example.com       /     *        redirect 301 -> https://web.example.com:8443  compose.yaml:7
-http (:80)     3  web.example.com   /     *        proxy -> http://web:8080                      compose.yaml:6
-https (:8443)  1  mail.example.com  /     *        pass -> mail:993                              compose.yaml:10
-https (:8443)  2  example.com       /     *        redirect 301 -> https://web.example.com:8443  compose.yaml:7
-https (:8443)  3  web.example.com   /     *        proxy -> http://web:8080                      compose.yaml:6
+LISTENER       #  HOST              PATH  METHODS  ACTION                                                       WRITTEN AT
+http (:80)     1  mail.example.com  /     *        pass -> mail:80                                              compose.yaml:10
+http (:80)     2  example.com       /     *        to https, else redirect 301 -> https://web.example.com:8443  compose.yaml:7
+http (:80)     3  web.example.com   /     *        to https, else proxy -> http://web:8080                      compose.yaml:6
+https (:8443)  1  mail.example.com  /     *        pass -> mail:993                                             compose.yaml:10
+https (:8443)  2  example.com       /     *        redirect 301 -> https://web.example.com:8443                 compose.yaml:7
+https (:8443)  3  web.example.com   /     *        proxy -> http://web:8080                                     compose.yaml:6
 
 LISTENER       BEFORE ITS RULES
 http (:80)     limits: head of 65536 bytes and 128 fields within 10s, target of 8192 bytes, idle for 60s

@@ -21,6 +21,7 @@ pub fn view(plan: &Plan) -> String {
         files: _,
         settings,
         access_log: access,
+        access_log_origin: _,
         internal_api: InternalApi { bind, token },
         orders,
         listeners,

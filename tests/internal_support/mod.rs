@@ -185,6 +185,7 @@ pub(crate) fn plan() -> Plan {
             ),
         ],
         upstreams: vec![upstream()],
+        access_log_origin: None,
         rejected_services: 0,
     }
 }

@@ -7,7 +7,8 @@ use crate::cli::configuration;
 use crate::cli::files::Files;
 use crate::cli::output;
 use crate::config::plan::{
-    Action, HostPattern, Pass, Plan, Protocol, Proxy, Redirect, Respond, Rule, Upstream, UpstreamId, steps,
+    Action, HostPattern, HttpListener, Pass, Plan, Protocol, Proxy, Redirect, Respond, Rule, Upstream,
+    UpstreamId, steps,
 };
 
 /// Prints the rules of every listener as a table, and in a second one the steps before them.
@@ -32,7 +33,7 @@ fn table(plan: &Plan) -> String {
                     rule.path_text(),
                     methods(rule),
                     any_if_empty(rule.conditions_text()),
-                    action(plan, rule),
+                    before(http, rule) + &action(plan, rule),
                     rule.origin.to_string(),
                 ]
             })),
@@ -83,6 +84,12 @@ pub(super) fn hosts(rule: &Rule) -> String {
     };
     let hosts: Vec<String> = rule.hosts.iter().map(host).collect();
     any_if_empty(hosts.join(","))
+}
+
+/// The step of the listener that leaves nothing to the action of the rule but ACME challenges.
+fn before(http: &HttpListener, rule: &Rule) -> String {
+    let redirects = http.redirect_to_https.filter(|to_https| !to_https.exempts(b"/", Some(rule)));
+    redirects.map_or_else(String::new, |_| "to https, else ".to_owned())
 }
 
 fn methods(rule: &Rule) -> String {

@@ -57,6 +57,7 @@ pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) ->
     let plan = Plan {
         files: source.files,
         settings,
+        access_log_origin: source.access_log.as_ref().map(|access| report.origin(access.span)),
         access_log: source.access_log.and_then(|access| access.value),
         internal_api,
         orders: orders.map(|orders| orders.value),

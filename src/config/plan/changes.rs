@@ -64,6 +64,7 @@ fn global_changes(old: &Plan, new: &Plan) -> Vec<String> {
         files: _,
         settings,
         access_log,
+        access_log_origin: _,
         internal_api,
         orders,
         listeners: _,

@@ -124,7 +124,9 @@ fn write_target(head: &RequestHead<'_>, prefix: &str, base_path: &str, out: &mut
         return out.extend(head.path_and_query);
     }
     let rest = behind_prefix(head.path_and_query, prefix);
-    out.extend(base_path.as_bytes());
+    if !base_path.is_empty() {
+        out.extend(base_path.as_bytes());
+    }
     if !rest.starts_with(b"/") {
         // An empty path becomes `/`: a request target is never empty (RFC 9112, section 3.2.1).
         out.extend(b"/");

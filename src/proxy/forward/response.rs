@@ -89,7 +89,7 @@ impl ResponseReader<'_> {
             }
             let Some(since) = waits_for_target_since(record, request, began) else { return Poll::Pending };
             if counted.replace(since) != Some(since) {
-                timer.arm(timeout.saturating_sub(worker.now().saturating_duration_since(since)));
+                timer.arm(timeout.saturating_sub(worker.time_since(since)));
             }
             timer.poll_expired(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
         })
