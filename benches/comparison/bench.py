@@ -47,7 +47,7 @@ class Bench:
     def setting(self, case, hosts=0):
         workers = len(machine.cores()) if case.all_cores else 1
         return peers.Setting(self.folder, self.upstreams[case.all_cores][0], workers, hosts=hosts,
-                             encrypted=case.encrypted, same_headers=self.options.same_headers,
+                             encrypted=case.encrypted, same_headers=self.options.same_headers, serves_files=case.needs == "files",
                              files_max=self.files_max)
 
     def start(self, peer, case, setting, limit=None):

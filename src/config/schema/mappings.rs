@@ -2,6 +2,7 @@
 
 use super::acme::{ACME, ACME_CA, EAB, STORE};
 use super::by_hand::{ByHand, PATH, REQUIRED};
+use super::files::FILES;
 use super::operation::{ACCESS_LOG, INTERNAL_API};
 use super::policies::{CORS, MAX_REQUESTS, POLICIES, POLICY, RATE_LIMIT};
 use crate::config::keys::{Form, Row};
@@ -255,9 +256,15 @@ const RULE: &[ByHand] = &[
         "",
         "Passes the whole connection on, byte for byte: host:port, several, or { upstream }.",
     ),
+    ("files", Either(&[PATH, Map("`files`")]), "", "Serves the files below a folder."),
     ("drop", Words(&["true"]), "", "Closes the connection without a response."),
     ("pass_host", Flag, "false", "Whether the target gets the client's Host instead of its own name."),
-    ("strip_path_prefix", Flag, "false", "Whether path_prefix is removed before forwarding."),
+    (
+        "strip_path_prefix",
+        Flag,
+        "false",
+        "Whether path_prefix is removed before forwarding, or before the file is looked up.",
+    ),
     (
         "buffer_request",
         Size,
@@ -381,6 +388,7 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "`max_requests`", by_hand: &[MAX_REQUESTS], settings: &[] },
     Mapping { what: "a redirect", by_hand: &[REDIRECT], settings: &[] },
     Mapping { what: "a response", by_hand: &[RESPONSE], settings: &[] },
+    Mapping { what: "`files`", by_hand: &[FILES], settings: &[] },
     Mapping { what: "`pass`", by_hand: &[PASS], settings: &[] },
     Mapping { what: "an upstream", by_hand: &[UPSTREAM], settings: &[UpstreamWritten::rows] },
     Mapping { what: "`tls`", by_hand: &[UPSTREAM_TLS], settings: &[] },
