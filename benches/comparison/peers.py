@@ -21,8 +21,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 # The module that passes bytes on. Its package may be missing.
 NGINX_STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 
-# Files that the upstream serves: name and bytes.
-FILES = {"1k": 1024, "64k": 64 * 1024, "10m": 10_000_000, "chunked.html": 8 * 1024}
+# Files that the upstream serves, and peers themselves where files are measured: name and bytes.
+FILES = {"1k": 1024, "4k": 4096, "64k": 64 * 1024, "1m": 1024 * 1024, "10m": 10_000_000, "chunked.html": 8 * 1024}
 
 
 @dataclass
@@ -40,6 +40,8 @@ class Setting:
     # Whether it terminates TLS, with the files of `write_certificate` in the folder.
     encrypted: bool = False
     same_headers: bool = False
+    # Whether it serves the files of the upstream by itself.
+    serves_files: bool = False
     files_max: int = 20000
     http_port: int = field(default_factory=machine.free_port)
     tcp_port: int = field(default_factory=machine.free_port)
@@ -93,7 +95,7 @@ class Peer:
     environment: callable = lambda setting: {}
     # The value of `$tls` if it terminates TLS.
     tls: str = ""
-    # Its abilities: "http", "tcp", "tls", "hosts", "balance", "reload".
+    # Its abilities: "http", "tcp", "tls", "hosts", "balance", "reload", "files".
     abilities: frozenset = frozenset({"http", "tcp", "tls"})
     # Makes it read its configuration again. Returns true if it has waited for the end.
     reload: callable = None
@@ -133,6 +135,16 @@ class Peer:
         return machine.Program(command, setting.folder / f"{self.name}.log", self.environment(setting))
 
 
+def files_folder(setting):
+    return setting.folder / "files"
+
+
+def smolgate_values(setting):
+    files = lambda _: f'  - files: "{files_folder(setting)}"'
+    return {"rules": files if setting.serves_files else smolgate_rules,
+            "targets": ", ".join(setting.targets('"http://127.0.0.1:@"'))}
+
+
 def smolgate_rules(names):
     return "\n".join(f'  - {{ host: "{name}", upstream: site }}' for name in names) or "  - upstream: site"
 
@@ -163,11 +175,13 @@ def nginx_values(setting):
     reuseport = " reuseport" if setting.workers > 1 else ""
     listen = f"listen 127.0.0.1:{setting.http_port}{' ssl' if setting.encrypted else ''}"
 
+    serve = f"root {files_folder(setting)}; sendfile on;" if setting.serves_files else "proxy_pass http://site;"
+
     def rules(names):
         servers = [("default_server" + reuseport, "")] if not names else []
         servers += [("", f"server_name {name};") for name in names]
         return "\n".join(
-            f"    server {{ {listen} {options}; {name} location / {{ proxy_pass http://site; }} }}"
+            f"    server {{ {listen} {options}; {name} location / {{ {serve} }} }}"
             for options, name in servers)
 
     tcp = (f"stream {{ server {{ listen 127.0.0.1:{setting.tcp_port}{reuseport}; "
@@ -188,7 +202,7 @@ def nginx_values(setting):
 
 
 def nginx_abilities():
-    return frozenset({"http", "tls", "hosts", "balance", "reload"} | ({"tcp"} if NGINX_STREAM.exists() else set()))
+    return frozenset({"http", "tls", "hosts", "balance", "reload", "files"} | ({"tcp"} if NGINX_STREAM.exists() else set()))
 
 
 def haproxy_values(setting):
@@ -219,9 +233,11 @@ def caddy_values(setting):
         entries = "\n".join(f"\t\t{name} {address}" for name in names)
         return f"\tmap {{host}} {{target}} {{\n{entries}\n\t}}"
 
+    target = "{target}" if setting.hosts else address
+    proxy = f"reverse_proxy {target} {{\n\t\ttransport http {{\n\t\t\tkeepalive_idle_conns_per_host 512\n\t\t}}\n\t}}"
     return {
         "rules": rules,
-        "target": "{target}" if setting.hosts else address,
+        "serve": f"root * {files_folder(setting)}\n\tfile_server" if setting.serves_files else proxy,
         "scheme": "https" if setting.encrypted else "http",
     }
 
@@ -261,11 +277,10 @@ def envoy_program():
 PEERS = [
     Peer("smolgate", "smolgate", ("version",), r"(\d+\.\d+\.\d+)", "smolgate.yml",
          lambda setting, config: ("run", "-c", config),
-         values=lambda setting: {"rules": smolgate_rules,
-                                 "targets": ", ".join(setting.targets('"http://127.0.0.1:@"'))},
+         values=smolgate_values,
          tls=', tls: { certificates: { cert: "$folder/tls.crt", key: "$folder/tls.key" }, '
              'default_certificate: { cert: "$folder/tls.crt", key: "$folder/tls.key" } }',
-         abilities=frozenset({"http", "tcp", "tls", "hosts", "balance", "reload"}), reload=smolgate_reload,
+         abilities=frozenset({"http", "tcp", "tls", "hosts", "balance", "reload", "files"}), reload=smolgate_reload,
          worker_threads="worker-"),
     Peer("forwarder", "forwarder", (), "", "",
          lambda setting, _: (setting.http_port, setting.tcp_port, setting.upstream_port, setting.workers),
@@ -285,7 +300,7 @@ PEERS = [
          lambda setting, config: ("run", "--adapter", "caddyfile", "--config", config),
          environment=lambda setting: {"GOMAXPROCS": str(setting.workers), "HOME": str(setting.folder)},
          values=caddy_values, tls="tls $folder/tls.crt $folder/tls.key",
-         abilities=frozenset({"http", "tls", "hosts"})),
+         abilities=frozenset({"http", "tls", "hosts", "files"})),
     Peer("envoy", "envoy", ("--version",), r"version: \w+/(\d+\.\d+\.\d+)", "envoy.yaml",
          lambda setting, config: ("-c", config, "--concurrency", setting.workers, "--log-level", "error",
                                   "--disable-hot-restart"),
@@ -305,7 +320,7 @@ def write_certificate(folder):
 
 def start_upstream(setting, cores=None):
     """Starts nginx as the upstream, on the setting's upstream_ports."""
-    files = setting.folder / "files"
+    files = files_folder(setting)
     files.mkdir(exist_ok=True)
     for name, size in FILES.items():
         (files / name).write_bytes((b"0123456789abcde\n" * (size // 16 + 1))[:size])
