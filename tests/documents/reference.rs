@@ -19,7 +19,7 @@ use crate::tables::{Row, page, rows, same, section, words_of_code};
 
 /// Pages of which a table names a key in its first column, by the heading of the table, and the mappings that have
 /// these keys.
-const KEY_TABLES: [(&str, &str, &[&str]); 8] = [
+const KEY_TABLES: [(&str, &str, &[&str]); 9] = [
     ("docs/config.md", "Top level", &["a configuration"]),
     ("docs/config.md", "The internal API", &["the internal API"]),
     ("docs/config.md", "Listeners", &["an HTTP listener", "a TCP listener"]),
@@ -28,6 +28,7 @@ const KEY_TABLES: [(&str, &str, &[&str]); 8] = [
     ("docs/tls.md", "The keys", &["`tls` of a listener"]),
     ("docs/passthrough.md", "The keys", &["a rule"]),
     ("docs/certificates.md", "The keys of acme", &["`acme`", "`ca` of `acme`"]),
+    ("docs/certificates.md", "Wildcards and DNS challenges", &["`dns` of `acme`"]),
 ];
 
 /// Mappings without a table, and the section with all of their keys.

@@ -27,7 +27,8 @@ mod bind;
 mod origin;
 
 pub use acme::{
-    AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Orders, STORE, Secret, WhileWaiting,
+    AUTHORITIES, CLOUDFLARE, CertificateAuthority, ChallengeKind, DnsChallenge, DnsProvider, ExternalAccount,
+    Orders, STORE, Secret, SignatureAlgorithm, WhileWaiting,
 };
 pub use bind::Bind;
 pub use changes::{CertificateChanges, FileChanges, changes};
@@ -35,7 +36,8 @@ pub use conditions::{Conditions, NamedCondition, Networks, PathGlob, SegmentGlob
 pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{
     ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, ClientGone,
-    HttpListener, HttpSettings, Listener, ListenerTls, Protocol, RedirectToHttps, TlsSettings, TlsVersion,
+    HttpListener, HttpSettings, Listener, ListenerTls, OrderedHosts, Protocol, RedirectToHttps, TlsSettings,
+    TlsVersion,
 };
 pub use location::{Location, LocationParts};
 pub use origin::Origin;
