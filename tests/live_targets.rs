@@ -277,7 +277,8 @@ const CLIENTS: usize = 32;
 #[test]
 fn a_killed_target_costs_no_client_an_error_and_is_used_when_it_returns() {
     let [dying, living] = Target::replicas::<2>();
-    let gate = Gate::start(1, &[dying.address, living.address], ", eject: { for: 1s }");
+    // With `hold`, a request on a connection that was new when the target died is sent again too.
+    let gate = Gate::start(1, &[dying.address, living.address], ", hold: 1h, eject: { for: 1s }");
     gate.warm_up(2, CLIENTS);
     let load = Load::start(CLIENTS, GET, || gate.client());
     load.wait(500);
