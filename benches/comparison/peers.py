@@ -30,7 +30,8 @@ class Setting:
     """The settings of a peer."""
 
     folder: Path
-    upstream_port: int
+    # Those of the targets; of the upstream, those that it listens on.
+    upstream_ports: list
     workers: int = 1
     # The most clients at once. Memory reserved for more than needed would count.
     connections: int = 500
@@ -63,6 +64,14 @@ class Setting:
             "user": "user root;" if os.geteuid() == 0 else "",
         }
 
+    @property
+    def upstream_port(self):
+        return self.upstream_ports[0]
+
+    def targets(self, text):
+        """`text` for each target, with its port for `@`."""
+        return [text.replace("@", str(port)) for port in self.upstream_ports]
+
     def names(self):
         return [f"host-{number}.example.test" for number in range(self.hosts)]
 
@@ -86,7 +95,7 @@ class Peer:
     environment: callable = lambda setting: {}
     # The value of `$tls` if it terminates TLS.
     tls: str = ""
-    # Its abilities: "http", "tcp", "tls", "hosts", "reload", "files".
+    # Its abilities: "http", "tcp", "tls", "hosts", "balance", "reload", "files".
     abilities: frozenset = frozenset({"http", "tcp", "tls"})
     # Makes it read its configuration again. Returns true if it has waited for the end.
     reload: callable = None
@@ -132,7 +141,8 @@ def files_folder(setting):
 
 def smolgate_values(setting):
     files = lambda _: f'  - files: "{files_folder(setting)}"'
-    return {"rules": files if setting.serves_files else smolgate_rules}
+    return {"rules": files if setting.serves_files else smolgate_rules,
+            "targets": ", ".join(setting.targets('"http://127.0.0.1:@"'))}
 
 
 def smolgate_rules(names):
@@ -184,6 +194,7 @@ def nginx_values(setting):
                "    proxy_set_header Forwarded \"for=$remote_addr;host=$http_host;proto=$scheme\";")
     return {
         "rules": rules,
+        "servers": "\n        ".join(setting.targets("server 127.0.0.1:@;")),
         "load_modules": f"load_module {NGINX_STREAM};" if NGINX_STREAM.exists() else "",
         "stream": tcp if NGINX_STREAM.exists() else "",
         "same_headers": headers if setting.same_headers else "",
@@ -191,7 +202,7 @@ def nginx_values(setting):
 
 
 def nginx_abilities():
-    return frozenset({"http", "tls", "hosts", "reload", "files"} | ({"tcp"} if NGINX_STREAM.exists() else set()))
+    return frozenset({"http", "tls", "hosts", "balance", "reload", "files"} | ({"tcp"} if NGINX_STREAM.exists() else set()))
 
 
 def haproxy_values(setting):
@@ -208,7 +219,8 @@ def haproxy_values(setting):
                "    http-request set-header X-Forwarded-Host %[req.hdr(host)]\n"
                "    http-request set-header X-Real-IP %[src]\n"
                "    http-request set-header Forwarded for=%[src];host=%[req.hdr(host)];proto=http")
-    return {"rules": rules, "same_headers": headers if setting.same_headers else ""}
+    servers = "\n    ".join(setting.targets("server at@ 127.0.0.1:@"))
+    return {"rules": rules, "servers": servers, "same_headers": headers if setting.same_headers else ""}
 
 
 def caddy_values(setting):
@@ -268,7 +280,7 @@ PEERS = [
          values=smolgate_values,
          tls=', tls: { certificates: { cert: "$folder/tls.crt", key: "$folder/tls.key" }, '
              'default_certificate: { cert: "$folder/tls.crt", key: "$folder/tls.key" } }',
-         abilities=frozenset({"http", "tcp", "tls", "hosts", "reload", "files"}), reload=smolgate_reload,
+         abilities=frozenset({"http", "tcp", "tls", "hosts", "balance", "reload", "files"}), reload=smolgate_reload,
          worker_threads="worker-"),
     Peer("forwarder", "forwarder", (), "", "",
          lambda setting, _: (setting.http_port, setting.tcp_port, setting.upstream_port, setting.workers),
@@ -282,7 +294,7 @@ PEERS = [
          # A reload needs a second process, which costs memory.
          lambda setting, config: ("-db", *(["-W"] if setting.hosts else []), "-f", config),
          values=haproxy_values, tls=" ssl crt $folder/tls.pem",
-         abilities=frozenset({"http", "tcp", "tls", "hosts", "reload"}),
+         abilities=frozenset({"http", "tcp", "tls", "hosts", "balance", "reload"}),
          reload=signal_reload(signal.SIGUSR2)),
     Peer("caddy", "caddy", ("version",), r"v?(\d\S+)", "Caddyfile",
          lambda setting, config: ("run", "--adapter", "caddyfile", "--config", config),
@@ -307,14 +319,16 @@ def write_certificate(folder):
 
 
 def start_upstream(setting, cores=None):
-    """Starts nginx as the upstream, on the setting's http_port."""
+    """Starts nginx as the upstream, on the setting's upstream_ports."""
     files = files_folder(setting)
     files.mkdir(exist_ok=True)
     for name, size in FILES.items():
         (files / name).write_bytes((b"0123456789abcde\n" * (size // 16 + 1))[:size])
-    peer = Peer("upstream", machine.found("nginx"), (), "", "upstream.conf", nginx_arguments)
+    listens = "\n        ".join(setting.targets("listen 127.0.0.1:@ backlog=4096;"))
+    peer = Peer("upstream", machine.found("nginx"), (), "", "upstream.conf", nginx_arguments,
+                values=lambda _: {"listens": listens})
     program = peer.start(setting, cores)
-    program.wait_for(setting.http_port)
+    program.wait_for(setting.upstream_port)
     # Its workers start after its listener.
     time.sleep(0.1)
     return program

@@ -4,15 +4,16 @@
 
 use std::fmt::Write;
 
+use super::keys::yaml::{list, quote, quote_key};
 use super::plan::{
-    AccessLog, AccessLogFormat, AccessLogTo, Action, Balance, CertificateAuthority, CertificateFiles,
-    CertificateSource, ChallengeKind, ClientAuth, ClientAuthMode, ClientGone, Conditions, Eject,
-    ExternalAccount, Files, Health, HealthRequest, HttpListener, InternalApi, Listener, ListenerTls,
-    NamedCondition, Orders, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond,
-    Rule, Scheme, Target, Upstream, UpstreamPolicy, UpstreamTls, WhileWaiting,
+    AccessLog, AccessLogFormat, AccessLogTo, Action, Balance, CertificateFiles, CertificateSource,
+    ClientAuth, ClientAuthMode, ClientGone, Conditions, Eject, Files, Health, HealthRequest, HttpListener,
+    InternalApi, Listener, ListenerTls, NamedCondition, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect,
+    RedirectToHttps, Respond, Rule, Scheme, Target, Upstream, UpstreamPolicy, UpstreamTls,
 };
 use super::values::scalar::{show_duration, show_size};
-use super::yaml_writer::{Yaml, list, list_or_none, path, quote, quote_key};
+use super::view_orders;
+use super::yaml_writer::{Yaml, list_or_none, path};
 
 /// The whole plan, defaults included. Loading the result gives an equal plan, except for places and for secrets,
 /// which are not shown.
@@ -38,7 +39,7 @@ pub fn view(plan: &Plan) -> String {
         out.line(1, "token", quote("[redacted]"));
     }
     if let Some(orders) = orders {
-        write_orders(&mut out, orders);
+        view_orders::write(&mut out, orders);
     }
     out.list(0, "listeners", listeners, |out, listener| write_listener(out, listener, plan));
     if !upstreams.is_empty() {
@@ -46,29 +47,6 @@ pub fn view(plan: &Plan) -> String {
         upstreams.iter().for_each(|upstream| write_upstream(&mut out, upstream));
     }
     out.0
-}
-
-fn write_orders(out: &mut Yaml, orders: &Orders) {
-    let Orders { email, ca, challenges, while_waiting, store } = orders;
-    let CertificateAuthority { directory, root, external_account } = ca;
-    out.open(0, "acme");
-    out.line(1, "accept_terms", true);
-    if let Some(email) = email {
-        out.line(1, "email", quote(email));
-    }
-    out.open(1, "ca");
-    out.line(2, "directory", quote(directory));
-    if let Some(root) = root {
-        out.line(2, "root", path(root));
-    }
-    if let Some(ExternalAccount { kid, hmac: _ }) = external_account {
-        out.line(2, "eab", format!("{{ kid: {}, hmac: redacted }}", quote(kid)));
-    }
-    let word = |kind: &ChallengeKind| if *kind == ChallengeKind::Http { "http" } else { "tls" };
-    out.line(1, "challenges", list(challenges.iter().map(word)));
-    let refuses = *while_waiting == WhileWaiting::Refuse;
-    out.line(1, "while_waiting", if refuses { "refuse" } else { "self_signed" });
-    out.line(0, "store", path(store));
 }
 
 fn write_listener(out: &mut Yaml, listener: &Listener, plan: &Plan) {
@@ -134,7 +112,8 @@ fn write_client_auth(auth: &ClientAuth) -> String {
 }
 
 fn write_http(out: &mut Yaml, http: &HttpListener, plan: &Plan) {
-    let HttpListener { rules, settings, trusted_proxies, client_gone, redirect_to_https } = http;
+    let HttpListener { rules, settings, trusted_proxies, client_gone, redirect_to_https, max_requests } =
+        http;
     out.settings(2, settings.lines());
     if !trusted_proxies.is_empty() {
         out.line(2, "trusted_proxies", list(trusted_proxies.iter()));
@@ -145,12 +124,25 @@ fn write_http(out: &mut Yaml, http: &HttpListener, plan: &Plan) {
     if let Some(RedirectToHttps { status, port }) = redirect_to_https {
         out.line(2, "redirect_to_https", format_args!("{{ status: {status}, port: {port} }}"));
     }
+    if let Some(limit) = max_requests {
+        out.line(2, "max_requests", limit);
+    }
     out.list(2, "rules", rules, |out, rule| write_rule(out, rule, plan));
 }
 
 fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
-    let Rule { name, origin: _, hosts, path_prefix, methods, conditions, in_the_clear, access_log, action } =
-        rule;
+    let Rule {
+        name,
+        origin: _,
+        hosts,
+        path_prefix,
+        methods,
+        conditions,
+        in_the_clear,
+        access_log,
+        policies,
+        action,
+    } = rule;
     out.line(4, "name", quote(name));
     if !hosts.is_empty() {
         out.line(4, "host", list(hosts.iter()));
@@ -169,6 +161,9 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
     }
     if !*access_log {
         out.line(4, "access_log", false);
+    }
+    if let Some(policies) = policies {
+        out.settings(4, policies.lines());
     }
     match action {
         Action::Proxy(proxy) => write_proxy(out, proxy, plan),

@@ -54,6 +54,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "proxy",
         &[
             "generation",
+            "policy",
             "file_server",
             "upstream",
             "tls",
@@ -70,8 +71,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "generation",
-        &["upstream", "tls", "routing", "worker", "log", "metrics", "config", "http", "reason", "files"],
+        &[
+            "policy", "upstream", "tls", "routing", "worker", "log", "metrics", "config", "http", "reason",
+            "files",
+        ],
     ),
+    ("policy", &["config::plan", "http", "reason"]),
     ("file_server", &["config::plan", "http"]),
     ("upstream", &["tls", "worker", "log", "metrics", "config::plan", "reason"]),
     ("tls", &["worker", "log", "config::plan", "http", "files"]),
@@ -90,6 +95,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Folders whose `mod.rs` declares its modules in the order of their use.
 pub(crate) const ORDERED: &[&str] = &[
     "src/acme",
+    "src/acme/dns",
     "src/acme/protocol",
     "src/cli",
     "src/cli/offline",
@@ -110,6 +116,8 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/config/plan",
     "src/config/schema",
     "src/config/source",
+    "src/config/source/policies",
+    "src/config/plan/policies",
     "src/config/syntax",
     "src/config/values",
     "src/demo",
@@ -129,6 +137,8 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/log/access",
     "src/metrics",
     "src/net",
+    "src/net/dns",
+    "src/policy",
     "src/proxy",
     "src/proxy/client",
     "src/proxy/decision",

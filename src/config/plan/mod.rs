@@ -22,6 +22,7 @@ mod files;
 
 mod conditions;
 mod location;
+mod policies;
 mod upstream;
 mod upstream_policy;
 
@@ -29,7 +30,8 @@ mod bind;
 mod origin;
 
 pub use acme::{
-    AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Orders, STORE, Secret, WhileWaiting,
+    AUTHORITIES, CLOUDFLARE, CertificateAuthority, ChallengeKind, DnsChallenge, DnsProvider, ExternalAccount,
+    Orders, STORE, Secret, SignatureAlgorithm, WhileWaiting,
 };
 pub use bind::Bind;
 pub use changes::{CertificateChanges, FileChanges, changes};
@@ -38,10 +40,12 @@ pub use files::{Coding, Files, NameGlob, Symlinks};
 pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{
     ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, ClientGone,
-    HttpListener, HttpSettings, Listener, ListenerTls, Protocol, RedirectToHttps, TlsSettings, TlsVersion,
+    HttpListener, HttpSettings, Listener, ListenerTls, OrderedHosts, Protocol, RedirectToHttps, TlsSettings,
+    TlsVersion,
 };
 pub use location::{Location, LocationParts};
 pub use origin::Origin;
+pub use policies::{Cors, OriginPattern, Policies, RateKey, RateLimit, RateLimits, RequestLimit};
 pub use rule::{Action, HostPattern, Limits, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
 pub use steps::steps;
 pub use top_level::{
@@ -52,6 +56,7 @@ pub use upstream::{Scheme, Target, TargetHost, Upstream, UpstreamId, UpstreamSet
 pub use upstream_policy::{Balance, Eject, HashKey, Health, HealthRequest, UpstreamPolicy};
 
 pub(crate) use listener::{HttpWritten, TlsWritten};
+pub(crate) use policies::{PoliciesWritten, ReadPolicy};
 pub(crate) use rule::LimitsWritten;
 pub(crate) use top_level::GlobalWritten;
 pub(crate) use upstream::UpstreamWritten;

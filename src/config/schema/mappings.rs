@@ -1,8 +1,10 @@
 //! The mappings of the native format, and the keys that are read by hand.
 
-use super::acme::{ACME, ACME_CA, EAB, STORE};
+use super::acme::{ACME, ACME_CA, ACME_DNS, EAB, STORE};
 use super::by_hand::{ByHand, PATH, REQUIRED};
 use super::files::FILES;
+use super::operation::{ACCESS_LOG, INTERNAL_API};
+use super::policies::{CORS, MAX_REQUESTS, POLICIES, POLICY, RATE_LIMIT};
 use crate::config::keys::{Form, Row};
 use crate::config::plan::{GlobalWritten, HttpWritten, LimitsWritten, TlsWritten, UpstreamWritten};
 use Form::{
@@ -88,16 +90,12 @@ const TOP: &[ByHand] = &[
         "Listeners, with rules or with a target.",
     ),
     ("upstreams", Names(&Map("an upstream")), "", "Upstreams by name. Rules and TCP listeners use them."),
-];
-
-const ACCESS_LOG: &[ByHand] = &[
-    ("to", PATH, REQUIRED, "stdout, a path, or off."),
-    ("format", Words(&["json", "combined", "human"]), "json", "The form of a line."),
-];
-
-const INTERNAL_API: &[ByHand] = &[
-    ("bind", Text, "127.0.0.1:42007", "An address, or unix: and a path. INTERNAL_API_PORT comes before it."),
-    ("token", Text, "", "The token that requests must carry, except those for the health endpoints."),
+    (
+        "policies",
+        Names(&Map("a set of policies")),
+        "",
+        "Sets of policies by name. Rules and listeners use them.",
+    ),
 ];
 
 const LONG: &[ByHand] = &[
@@ -358,13 +356,18 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "`acme`", by_hand: &[ACME], settings: &[] },
     Mapping { what: "`ca` of `acme`", by_hand: &[ACME_CA], settings: &[] },
     Mapping { what: "`eab`", by_hand: &[EAB], settings: &[] },
+    Mapping { what: "`dns` of `acme`", by_hand: &[ACME_DNS], settings: &[] },
     Mapping { what: "`store`", by_hand: &[STORE], settings: &[] },
     Mapping {
         what: "an HTTP listener",
-        by_hand: &[LONG, HTTP_PROTOCOL, LISTENER, LONG_HTTP, HTTP],
+        by_hand: &[LONG, HTTP_PROTOCOL, LISTENER, LONG_HTTP, HTTP, POLICIES, POLICY],
         settings: HTTP_SETTINGS,
     },
-    Mapping { what: "`http_config`", by_hand: &[SHORT, LISTENER, HTTP], settings: HTTP_SETTINGS },
+    Mapping {
+        what: "`http_config`",
+        by_hand: &[SHORT, LISTENER, HTTP, POLICIES, POLICY],
+        settings: HTTP_SETTINGS,
+    },
     Mapping {
         what: "a TCP listener",
         by_hand: &[LONG, TCP_PROTOCOL, LISTENER, TCP, DESTINATION],
@@ -375,7 +378,15 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "a certificate", by_hand: &[CERTIFICATES], settings: &[] },
     Mapping { what: "`client_auth`", by_hand: &[CLIENT_AUTH], settings: &[] },
     Mapping { what: "`redirect_to_https`", by_hand: &[REDIRECT_TO_HTTPS], settings: &[] },
-    Mapping { what: "a rule", by_hand: &[RULE, DESTINATION], settings: &[LimitsWritten::rows] },
+    Mapping {
+        what: "a rule",
+        by_hand: &[RULE, DESTINATION, POLICIES, POLICY],
+        settings: &[LimitsWritten::rows],
+    },
+    Mapping { what: "a set of policies", by_hand: &[POLICIES], settings: &[LimitsWritten::rows] },
+    Mapping { what: "`cors`", by_hand: &[CORS], settings: &[] },
+    Mapping { what: "a rate limit", by_hand: &[RATE_LIMIT], settings: &[] },
+    Mapping { what: "`max_requests`", by_hand: &[MAX_REQUESTS], settings: &[] },
     Mapping { what: "a redirect", by_hand: &[REDIRECT], settings: &[] },
     Mapping { what: "a response", by_hand: &[RESPONSE], settings: &[] },
     Mapping { what: "`files`", by_hand: &[FILES], settings: &[] },

@@ -8,11 +8,13 @@
 mod top_level;
 
 mod acme;
+mod acme_dns;
 mod listener;
 
 pub(crate) mod rule;
 
 mod conditions;
+mod policies;
 mod files;
 mod tls;
 mod upstream;
@@ -23,6 +25,7 @@ mod health;
 pub(crate) use acme::{AcmeSource, AuthoritySource};
 pub(crate) use files::FilesSource;
 pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
+pub(crate) use policies::PolicySetSource;
 pub(crate) use rule::{ActionSource, PassSource, ProxySource, RuleSource};
 pub(crate) use tls::{CertificateWritten, ClientAuthWritten, TlsSource};
 pub(crate) use top_level::{InternalSource, Source, internal_bind};

@@ -43,6 +43,7 @@ fn reply(exchange: &Exchange<'_>, failure: &Failure) -> Reply<'static> {
     } else {
         reply.write(format_args!("Proxy-Status: smolgate; error={error}; details=\"{code}\"\r\n"));
     }
+    // A policy that says more has written the field.
     if status == 503 {
         reply.write(format_args!("Retry-After: {}\r\n", RETRY_AFTER.as_secs()));
     }
@@ -59,7 +60,7 @@ fn reply(exchange: &Exchange<'_>, failure: &Failure) -> Reply<'static> {
 
 /// The methods that the rule of the request takes, if it has one.
 fn allowed(exchange: &Exchange<'_>) -> &'static [u8] {
-    let rule = exchange.record.rule.and_then(|rule| exchange.snapshot.rule(rule));
+    let rule = exchange.record.rule().and_then(|rule| exchange.snapshot.rule(rule));
     match rule.map(|rule| &rule.action) {
         Some(Action::Files(_)) => ALLOW_FILES,
         _ => ALLOW,
