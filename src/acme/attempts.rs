@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dns::Published;
 use super::failure::{Failure, FaultOf};
+use super::protocol::ari::Window;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -50,6 +51,12 @@ pub(super) struct Record {
     pub(super) order: Option<String>,
     /// The record of DNS that answers a challenge, or did. It is removed when the attempt ends.
     pub(super) published: Option<Published>,
+    /// Whether the order that is under way is one at the test system of the CA.
+    rehearses: bool,
+    /// Whether the test system has issued a certificate, or cannot, since the last failure of the name.
+    is_rehearsed: bool,
+    /// The window in which the CA wants a renewal.
+    pub(super) window: Option<Window>,
     /// When orders were made, in the last hour.
     tried: Vec<u64>,
     /// When certificates were issued, in the last seven days.
@@ -99,10 +106,40 @@ impl Record {
         self.under_way && self.order.is_some()
     }
 
+    /// The window in which the CA wants this certificate to be renewed.
+    pub(super) fn window_of(&self, id: &str) -> Option<&Window> {
+        self.window.as_ref().filter(|window| window.id == id)
+    }
+
+    /// Whether the next order is one at the test system of the CA: after a failure, until that has worked. An order that
+    /// is under way goes on where it is. `has_test`: there is a test system.
+    pub(super) fn choose_rehearsal(&mut self, has_test: bool, forced: bool) -> bool {
+        if self.order.is_none() {
+            self.rehearses = self.failures > 0 && !self.is_rehearsed && !forced;
+        } else if self.rehearses && !has_test {
+            self.order = None;
+        }
+        self.rehearses &= has_test;
+        self.rehearses
+    }
+
+    /// The order at the test system is over. The next one is real: at once if `worked`, else after the wait.
+    pub(super) fn rehearsed(&mut self, now: u64, worked: bool) {
+        self.failures = self.failures.saturating_sub(1);
+        self.not_before = if worked { now } else { self.not_before };
+        (self.under_way, self.order, self.rehearses, self.is_rehearsed) = (false, None, false, true);
+    }
+
+    /// Whether the order may name the certificate that it replaces. A CA may have stumbled over that before.
+    pub(super) fn may_replace(&self) -> bool {
+        self.failures <= 1 && self.ca_failures == 0
+    }
+
     /// An order is about to be made or taken up again. Write the record before it is.
     pub(super) fn begin(&mut self, now: u64, jitter: f64) {
         self.failures = self.failures.saturating_add(u32::from(!self.was_cut_off()));
-        self.tried.extend(self.order.is_none().then_some(now));
+        // The limits of a test system are far away.
+        self.tried.extend((self.order.is_none() && !self.rehearses).then_some(now));
         self.under_way = true;
         self.not_before = now + spread(back_off(self.failures), jitter);
     }
@@ -120,6 +157,7 @@ impl Record {
         let wait = match failure.of {
             FaultOf::Name => {
                 (self.order, self.ca_failures) = (None, 0);
+                (self.rehearses, self.is_rehearsed) = (false, false);
                 back_off(self.failures)
             }
             // The order stays, and is taken up again.
@@ -165,6 +203,11 @@ pub(super) fn renewal(not_before: i64, not_after: i64, jitter: f64) -> u64 {
     let used = if life < 10 * DAY.cast_signed() { life / 2 } else { life / 3 * 2 };
     let early = (life as f64 / 20.0 * jitter) as i64;
     u64::try_from(not_before + used - early).unwrap_or_default()
+}
+
+/// The latest time of a renewal, whatever the CA wants: with a tenth of the life left.
+pub(super) fn latest_renewal(not_before: i64, not_after: i64) -> u64 {
+    u64::try_from(not_after - (not_after - not_before).max(0) / 10).unwrap_or_default()
 }
 
 /// Whether less than a quarter of a certificate's life is left.

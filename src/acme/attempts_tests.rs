@@ -91,6 +91,50 @@ fn renewal_comes_after_two_thirds_of_the_life() {
 }
 
 #[test]
+fn a_name_that_failed_is_tried_at_the_test_system_until_that_works() {
+    let mut record = Record::default();
+    assert!(!record.choose_rehearsal(true, false), "the first order is a real one");
+    record.begin(NOW, 0.0);
+    record.fail(NOW, &name_failure(), false, 0.0);
+    assert!(!record.clone().choose_rehearsal(false, false), "there is no test system");
+    assert!(!record.clone().choose_rehearsal(true, true), "an operator asks for a real one");
+    for failures in 2..5 {
+        assert!(record.choose_rehearsal(true, false));
+        record.begin(NOW, 0.0);
+        record.fail(NOW, &name_failure(), false, 0.0);
+        assert_eq!((record.failures, record.tried.len()), (failures, 1), "it is no order of the CA");
+    }
+    assert!(record.choose_rehearsal(true, false));
+    record.begin(NOW, 0.0);
+    record.order = Some("https://staging/1".into());
+    let mut cut_off = Record::read(Some(&record.bytes()), NOW);
+    assert!(cut_off.choose_rehearsal(true, true), "an order goes on where it is");
+    assert!(!cut_off.choose_rehearsal(false, false) && cut_off.order.is_none(), "or is given up");
+    record.rehearsed(NOW, true);
+    assert_eq!((record.earliest(NOW, false), record.failures), (NOW, 4));
+    assert!(!record.choose_rehearsal(true, false), "the next one is real");
+    record.begin(NOW, 0.0);
+    record.fail(NOW, &name_failure(), false, 0.0);
+    assert!(record.choose_rehearsal(true, false), "and so on");
+    record.begin(NOW, 0.0);
+    record.rehearsed(NOW, false);
+    assert_eq!(record.earliest(NOW, false), NOW + DAY, "a test system in trouble shortens no wait");
+    assert!(!record.choose_rehearsal(true, false));
+}
+
+#[test]
+fn a_window_counts_for_its_certificate_and_ends_before_the_certificate() {
+    let window = Window { id: "a".into(), start: 10, end: 20, look: 5 };
+    let record = Record { window: Some(window), ..Record::default() };
+    let record = Record::read(Some(&record.bytes()), NOW);
+    assert_eq!(
+        (record.window_of("a").map(|window| window.time(0.5)), record.window_of("b")),
+        (Some(15), None)
+    );
+    assert_eq!(latest_renewal(0, 1000), 900);
+}
+
+#[test]
 fn an_account_has_a_budget_of_orders() {
     let mut orders = Orders::default();
     for _ in 0..ORDERS_MAX {

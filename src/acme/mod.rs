@@ -3,6 +3,7 @@
 //! ```text
 //! manager.rs      follows the plans of the gate: which names, which CA
 //!   name.rs         the life of one name: wait, order, serve, renew
+//!     look.rs         the window in which the CA wants a renewal
 //!     order.rs        one order, from the first request to the certificate
 //!     context.rs      what the names share: the store, the CA, the budgets
 //!       ca.rs           signed requests to the CA
@@ -19,6 +20,7 @@ mod manager;
 
 mod name;
 
+mod look;
 mod order;
 
 mod context;
