@@ -1,11 +1,12 @@
 //! How certificates are ordered, as native YAML.
 
+use super::keys::yaml::{list, quote};
 use super::plan::{
     CertificateAuthority, DnsChallenge, DnsProvider, ExternalAccount, Orders, SignatureAlgorithm,
     WhileWaiting,
 };
 use super::values::scalar::show_duration;
-use super::yaml_writer::{Yaml, list, path, quote};
+use super::yaml_writer::{Yaml, path};
 
 /// Writes `acme` and `store`.
 pub(super) fn write(out: &mut Yaml, orders: &Orders) {

@@ -3,6 +3,8 @@
 use std::fmt::{Display, Write};
 use std::path::Path;
 
+use super::keys::yaml::{list, quote};
+
 /// The text, and the one way to write a line.
 #[derive(Default)]
 pub(super) struct Yaml(pub(super) String);
@@ -42,31 +44,7 @@ pub(super) fn path(path: &Path) -> String {
     quote(&path.display().to_string())
 }
 
-/// A list in one line.
-pub(super) fn list<T: Display>(items: impl Iterator<Item = T>) -> String {
-    let items: Vec<String> = items.map(|item| quote(&item.to_string())).collect();
-    format!("[{}]", items.join(", "))
-}
-
-/// A value in double quotes. `$` is doubled, so that nothing is filled in.
-pub(super) fn quote(text: &str) -> String {
-    quote_key(text).replace('$', "$$")
-}
-
-/// A key in double quotes. Nothing is ever filled in there.
-pub(super) fn quote_key(text: &str) -> String {
-    let mut out = String::from("\"");
-    for char in text.chars() {
-        match char {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            char if char.is_control() || matches!(char, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
-                let _ = write!(out, "\\u{:04x}", u32::from(char));
-            }
-            char => out.push(char),
-        }
-    }
-    out.push('"');
-    out
+/// A list, or the word for an empty one.
+pub(super) fn list_or_none<T: Display>(items: impl ExactSizeIterator<Item = T>) -> String {
+    if items.len() == 0 { "none".to_owned() } else { list(items) }
 }
