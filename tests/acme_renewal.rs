@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 use ca::{Asked, Fault, TestCa};
 use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use support::gate::TestGate;
 use support::tls::Tls;
@@ -156,4 +158,39 @@ fn the_first_order_is_a_real_one() {
     let gate = scene.gate(STAGING);
     until("it is served", || scene.is_served(&gate));
     assert_eq!(scene.staging.count(Asked::Urls), 0);
+}
+
+#[test]
+fn a_certificate_that_is_revoked_is_replaced_by_one_with_another_key() {
+    let scene = Scene::new();
+    let gate = scene.gate("");
+    until("it is served", || scene.is_served(&gate));
+    until("it is known", || gate.internal("GET", "/certificates").text().contains("valid"));
+    let live = scene.folder().join("live/a.test");
+    let (chain, key) =
+        (fs::read(live.join("fullchain.pem")).unwrap(), fs::read(live.join("privkey.pem")).unwrap());
+    assert_eq!(gate.internal("POST", "/certificates?revoke=a.test").status(), 202);
+    until("there is another", || scene.folder().join("archive/a.test/2").exists());
+    until("it is known", || fs::read(live.join("fullchain.pem")).is_ok_and(|new| new != chain));
+    assert_ne!(fs::read(live.join("privkey.pem")).unwrap(), key);
+    let first = CertificateDer::from_pem_slice(&chain).unwrap();
+    assert_eq!(scene.ca.revoked(), [first.to_vec()]);
+    assert_eq!(gate.internal("POST", "/certificates?revoke=b.test").status(), 404);
+}
+
+#[test]
+fn a_certificate_that_was_revoked_is_replaced_after_a_restart_too() {
+    let scene = Scene::new();
+    let gate = scene.gate("");
+    until("it is served", || scene.is_served(&gate));
+    until("it is known", || gate.internal("GET", "/certificates").text().contains("next_attempt"));
+    scene.ca.fault(Asked::NewOrder, Fault::Unavailable(1));
+    assert_eq!(gate.internal("POST", "/certificates?revoke=a.test").status(), 202);
+    until("the order has failed", || gate.internal("GET", "/certificates").text().contains("503"));
+    assert!(scene.is_served(&gate), "it is served until there is another");
+    gate.stop();
+    let gate = scene.gate("");
+    until("there is another", || scene.folder().join("archive/a.test/2").exists());
+    assert!(scene.is_served(&gate));
+    assert_eq!(scene.ca.revoked().len(), 1);
 }

@@ -57,6 +57,8 @@ pub(super) struct Record {
     is_rehearsed: bool,
     /// The window in which the CA wants a renewal.
     pub(super) window: Option<Window>,
+    /// The certificate that was revoked.
+    pub(super) revoked: Option<String>,
     /// When orders were made, in the last hour.
     tried: Vec<u64>,
     /// When certificates were issued, in the last seven days.
@@ -73,8 +75,11 @@ impl Record {
             .unwrap_or_else(|_| Self::unknown(now, "the record of attempts was broken".to_owned()));
         // The clock may have been set back.
         record.not_before = record.not_before.min(now + WAIT_MAX);
-        record.issued.retain(|at| *at <= now && at + BUDGET_TIME > now);
-        record.tried.retain(|at| *at <= now && at + HOUR > now);
+        if let Some(window) = &mut record.window {
+            window.look = window.look.min(now + DAY);
+        }
+        keep(&mut record.issued, now, BUDGET_TIME);
+        keep(&mut record.tried, now, HOUR);
         record
     }
 
@@ -187,13 +192,20 @@ impl Orders {
 
     /// Counts an order. If there were too many, it returns the earliest time of the next.
     pub(super) fn take(&mut self, now: u64) -> Result<Vec<u8>, u64> {
-        self.0.retain(|at| *at <= now && at + ORDERS_TIME > now);
+        keep(&mut self.0, now, ORDERS_TIME);
         if self.0.len() >= ORDERS_MAX {
             return Err(self.0[0] + ORDERS_TIME);
         }
         self.0.push(now);
         Ok(serde_json::to_vec(&self.0).unwrap_or_default())
     }
+}
+
+/// Keeps the times that count, those of the last `span`. A time to come counts as now: the clock was set back, and the CA
+/// has not forgotten.
+fn keep(times: &mut Vec<u64>, now: u64, span: u64) {
+    times.iter_mut().for_each(|at| *at = (*at).min(now));
+    times.retain(|at| at + span > now);
 }
 
 /// The time to renew a certificate: with a third of its life left, and with a half if it lives less than ten days. Up

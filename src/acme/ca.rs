@@ -178,6 +178,18 @@ impl Ca {
         Err(failure(&answer, of))
     }
 
+    /// Revokes a certificate. One that was revoked before is fine.
+    pub(super) async fn revoke(&self, session: &Session, certificate: &[u8]) -> Result<(), Failure> {
+        let url = session.directory.revoke_cert.as_deref();
+        let url = url.ok_or_else(|| Failure::of_ca("this CA revokes no certificates"))?;
+        let payload = json!({ "certificate": base64::url(certificate) });
+        let signer = Signer::Account(&session.account);
+        let answer = self.signed(&session.directory, &signer, url, Some(&payload)).await?;
+        let was_revoked = || Problem::read(answer.status, &answer.body).kind() == "alreadyRevoked";
+        let is_fine = (200..300).contains(&answer.status) || was_revoked();
+        if is_fine { Ok(()) } else { Err(failure(&answer, FaultOf::Name)) }
+    }
+
     /// Sends a signed request, and sends it again while the CA refuses the nonce.
     async fn signed(
         &self,

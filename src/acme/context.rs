@@ -43,6 +43,15 @@ pub struct View {
     pub error: Option<String>,
 }
 
+/// The wish of an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// A new certificate, now.
+    Renew,
+    /// The revocation of the certificate, and a new one.
+    Revoke,
+}
+
 /// The parts that outlive a change of the configuration.
 pub(super) struct Shared {
     pub(super) issued: Arc<Issued>,

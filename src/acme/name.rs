@@ -9,13 +9,14 @@ use smol::channel::Receiver;
 
 use super::attempts::{Record, is_expiring, latest_renewal, renewal};
 use super::ca::{Ca, Session};
-use super::context::{Context, Opened, View, key_file, now, record_file};
+use super::context::{Ask, Context, Opened, View, key_file, now, record_file};
 use super::dns::Published;
 use super::failure::{Failure, FaultOf};
 use super::look::look;
 use super::order::{Journal, Ordering};
 use super::protocol::ari;
 use super::protocol::x509::{LeafKey, key_pem};
+use super::revocation::{is_revoked, revoke};
 use crate::config::plan::ChallengeKind;
 use crate::log::clock::Utc;
 use crate::metrics::{NameState, OrderResult};
@@ -42,8 +43,8 @@ struct Hold {
 pub(super) struct Name {
     pub(super) name: Arc<str>,
     pub(super) context: Arc<Context>,
-    /// Receives a message if an operator wants a new certificate now.
-    pub(super) renew: Receiver<()>,
+    /// Receives the wishes of an operator.
+    pub(super) wishes: Receiver<Ask>,
 }
 
 impl Name {
@@ -53,7 +54,7 @@ impl Name {
             self.tell(NameState::Held, None, Some(why.to_owned()));
             return std::future::pending().await;
         }
-        let mut forced = false;
+        let mut asked: Option<Ask> = None;
         let mut held: Option<Hold> = None;
         loop {
             let now = now();
@@ -61,6 +62,13 @@ impl Name {
                 Ok(record) => record,
                 Err(failure) => Record::unknown(now, failure.reason),
             };
+            if asked == Some(Ask::Revoke)
+                && let Err(failure) = revoke(&self.context, &self.name, &mut record).await
+            {
+                tracing::warn!(name = %self.name, "the certificate was not revoked: {}", failure.reason);
+                asked = None;
+            }
+            let forced = asked.is_some();
             let id = self.renewal_id();
             if let Some(id) = &id {
                 look(&self.context, &self.name, id, &mut record, now).await;
@@ -72,14 +80,13 @@ impl Name {
                 self.tell(self.state(), Some(at), reason);
                 // The CA may move its window.
                 let window = id.and_then(|id| record.window_of(&id).map(|window| window.look));
-                forced = self.wait(window.map_or(at, |look| at.min(look))).await;
+                asked = self.wait(window.map_or(at, |look| at.min(look))).await;
                 continue;
             }
             self.tell(self.state_of_order(), None, record.reason.clone());
             let result = self.attempt(record, forced).await;
-            forced = false;
-            // A wish that came meanwhile is granted.
-            while self.renew.try_recv().is_ok() {}
+            // A wish for a new certificate that came meanwhile is granted.
+            asked = self.wishes.try_recv().ok().filter(|wish| *wish == Ask::Revoke);
             // Without a failure, the record has the next time.
             held = result.err();
         }
@@ -88,7 +95,7 @@ impl Name {
     /// The earliest time of the next order.
     fn due(&self, record: &Record, now: u64, forced: bool) -> u64 {
         let earliest = record.earliest(now, forced);
-        match self.validity().filter(|_| !forced) {
+        match self.validity().filter(|_| !forced && !is_revoked(&self.context, &self.name, record)) {
             Some(Validity { not_before, not_after }) => {
                 let window =
                     self.renewal_id().and_then(|id| Some(record.window_of(&id)?.time(self.jitter())));
@@ -236,16 +243,16 @@ impl Name {
         read.map(|bytes| Record::read(bytes.as_deref(), now)).map_err(cannot)
     }
 
-    /// Sleeps until then, or until an operator asks. Returns whether one did.
-    async fn wait(&self, at: u64) -> bool {
+    /// Sleeps until then, or until an operator asks for something.
+    async fn wait(&self, at: u64) -> Option<Ask> {
         let left = Duration::from_secs(at.saturating_sub(now()));
         let slept = async {
             Timer::after(left.min(SLEEP_MAX)).await;
-            false
+            None
         };
         let asked = async {
-            match self.renew.recv().await {
-                Ok(()) => true,
+            match self.wishes.recv().await {
+                Ok(wish) => Some(wish),
                 Err(_) => std::future::pending().await,
             }
         };

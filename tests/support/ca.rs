@@ -37,6 +37,7 @@ pub enum Asked {
     Finalize,
     Certificate,
     Window,
+    Revocation,
 }
 
 /// A fault of the authority.
@@ -91,6 +92,8 @@ struct State {
     windows: Option<(usize, Vec<String>)>,
     /// The kinds of certificates.
     profiles: Vec<String>,
+    /// The certificates that were revoked, in DER.
+    revoked: Vec<Vec<u8>>,
     /// The wishes of all orders.
     wishes: Vec<Value>,
 }
@@ -159,6 +162,11 @@ impl TestCa {
     /// The certificates whose windows were asked for.
     pub fn looked(&self) -> Vec<String> {
         self.state.lock().unwrap().windows.clone().map(|(_, looked)| looked).unwrap_or_default()
+    }
+
+    /// The certificates that were revoked, in DER.
+    pub fn revoked(&self) -> Vec<Vec<u8>> {
+        self.state.lock().unwrap().revoked.clone()
     }
 
     /// Has these kinds of certificates.
@@ -285,6 +293,7 @@ impl Server {
             "f" => Asked::Finalize,
             "c" => Asked::Certificate,
             "i" => Asked::Window,
+            "r" => Asked::Revocation,
             _ => return None,
         };
         Some((asked, parts.next().and_then(|number| number.parse().ok()).unwrap_or_default()))
@@ -318,7 +327,7 @@ impl Server {
                 let profiles: HashMap<_, _> = state.profiles.iter().map(|one| (one, "a text")).collect();
                 let mut directory = json!({
                     "newNonce": format!("{base}/n"), "newAccount": format!("{base}/a"),
-                    "newOrder": format!("{base}/new"), "meta": { "profiles": profiles },
+                    "newOrder": format!("{base}/new"), "revokeCert": format!("{base}/r"), "meta": { "profiles": profiles },
                 });
                 if state.windows.is_some() {
                     directory["renewalInfo"] = json!(format!("{base}/i"));
@@ -347,6 +356,11 @@ impl Server {
             Asked::Certificate => {
                 let chain = self.state.lock().unwrap().orders[number].certificate.clone();
                 (200, Vec::new(), chain.unwrap_or_default())
+            }
+            Asked::Revocation => {
+                let der = challenges::decode(payload["certificate"].as_str().unwrap());
+                self.state.lock().unwrap().revoked.push(der);
+                (200, Vec::new(), String::new())
             }
             Asked::Urls | Asked::Nonce | Asked::Window => unreachable!("answered above"),
         }

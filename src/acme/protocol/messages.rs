@@ -19,6 +19,7 @@ pub(in crate::acme) struct DirectoryUrls {
     pub(in crate::acme) new_nonce: String,
     pub(in crate::acme) new_account: String,
     pub(in crate::acme) new_order: String,
+    pub(in crate::acme) revoke_cert: Option<String>,
     /// Where windows of renewal are asked for (RFC 9773).
     pub(in crate::acme) renewal_info: Option<String>,
     #[serde(default)]

@@ -94,6 +94,11 @@ impl Issued {
         self.certificates.load().get(name).map(|certificate| certificate.validity)
     }
 
+    /// The certificate for `name` itself, in DER. `None` if there is none.
+    pub fn leaf(&self, name: &str) -> Option<CertificateDer<'static>> {
+        self.certificates.load().get(name)?.key.cert.first().cloned()
+    }
+
     /// The identity of the certificate for `name`. `None` if there is none, or if it does not name its authority's key.
     pub fn identity(&self, name: &str) -> Option<Identity> {
         self.certificates.load().get(name)?.identity.clone()
