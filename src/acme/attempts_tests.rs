@@ -195,7 +195,13 @@ impl LetsEncrypt {
 }
 
 /// One attempt at the time `now` of the gate, which is `real` for the CA.
-fn attempt(record: &mut Record, ca: &mut LetsEncrypt, (now, real): (u64, u64), outcome: Outcome, forced: bool) {
+fn attempt(
+    record: &mut Record,
+    ca: &mut LetsEncrypt,
+    (now, real): (u64, u64),
+    outcome: Outcome,
+    forced: bool,
+) {
     let is_new = record.order.is_none();
     if record.choose_rehearsal(true, forced) {
         record.begin(now, 0.5);
