@@ -11,6 +11,7 @@
 
 pub mod chunked_body;
 pub mod configuration;
+pub mod dns_answer;
 pub mod hello;
 pub mod path_to_file;
 pub mod proxy_header;
@@ -37,4 +38,4 @@ macro_rules! targets {
     };
 }
 
-targets!(chunked_body, configuration, hello, path_to_file, proxy_header, range, request_head);
+targets!(chunked_body, configuration, dns_answer, hello, path_to_file, proxy_header, range, request_head);
