@@ -2,18 +2,19 @@
 //!
 //! Each function names every field of what it writes, so that the compiler finds it when there is another.
 
-use std::fmt::{Display, Write};
+use std::fmt::Write;
 use std::path::Path;
 
 use super::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, Action, Balance, CertificateAuthority, CertificateFiles,
-    CertificateSource, ChallengeKind, ClientAuth, ClientAuthMode, ClientGone, Conditions, Eject,
-    ExternalAccount, Health, HealthRequest, HttpListener, InternalApi, Listener, ListenerTls, NamedCondition,
-    Orders, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule, Scheme,
-    Target, Upstream, UpstreamPolicy, UpstreamTls, WhileWaiting,
+    CertificateSource, ChallengeKind, ClientAuth, ClientAuthMode, ClientGone, Eject, ExternalAccount, Health,
+    HealthRequest, HttpListener, InternalApi, Listener, ListenerTls, Orders, Pass, Plan, Protocol, Proxy,
+    ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule, Scheme, Target, Upstream, UpstreamPolicy,
+    UpstreamTls, WhileWaiting,
 };
+use super::rules_view::{write_conditions, write_headers};
 use super::values::scalar::{show_duration, show_size};
-use super::yaml_writer::Yaml;
+use super::yaml_writer::{Yaml, list, quote, quote_key};
 
 /// The whole plan, defaults included. Loading the result gives an equal plan, except for places and for secrets,
 /// which are not shown.
@@ -155,7 +156,7 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
     if !hosts.is_empty() {
         out.line(4, "host", list(hosts.iter()));
     }
-    if !matches!(action, Action::Pass(_)) && rule.globs().is_empty() {
+    if !matches!(action, Action::Pass(_)) && !rule.has_path_patterns() {
         out.line(4, "path_prefix", quote(path_prefix));
     }
     if !methods.is_empty() {
@@ -197,33 +198,6 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
 fn write_proxy_protocol(out: &mut Yaml, depth: usize, version: Option<ProxyProtocol>) {
     if let Some(version) = version {
         out.line(depth, "send_proxy_protocol", version.word());
-    }
-}
-
-fn write_conditions(out: &mut Yaml, conditions: &Conditions) {
-    let Conditions { paths, from, not_from, headers, cookies, query } = conditions;
-    if !paths.is_empty() {
-        out.line(4, "path", list(paths.iter()));
-    }
-    for (key, networks) in [("from", from), ("not_from", not_from)] {
-        if !networks.is_empty() {
-            out.line(4, key, list(networks.iter()));
-        }
-    }
-    for (key, named) in [("header", headers), ("cookie", cookies), ("query", query)] {
-        if !named.is_empty() {
-            let pair =
-                |one: &NamedCondition| format!("{}: {}", quote_key(&one.name), list(one.values.iter()));
-            let pairs: Vec<String> = named.iter().map(pair).collect();
-            out.line(4, key, format_args!("{{ {} }}", pairs.join(", ")));
-        }
-    }
-}
-
-/// Writes fields. Those of one name are side by side in a plan, because one key with a list wrote them.
-fn write_headers(out: &mut Yaml, headers: &[(std::sync::Arc<str>, std::sync::Arc<str>)]) {
-    for same in headers.chunk_by(|a, b| a.0 == b.0) {
-        out.line(6, &quote_key(&same[0].0), list(same.iter().map(|(_, value)| value)));
     }
 }
 
@@ -347,32 +321,4 @@ fn access_log(log: &AccessLog) -> String {
 
 fn path(path: &Path) -> String {
     quote(&path.display().to_string())
-}
-
-fn list<T: Display>(items: impl Iterator<Item = T>) -> String {
-    let items: Vec<String> = items.map(|item| quote(&item.to_string())).collect();
-    format!("[{}]", items.join(", "))
-}
-
-/// A value in double quotes. `$` is doubled, so that nothing is filled in.
-fn quote(text: &str) -> String {
-    quote_key(text).replace('$', "$$")
-}
-
-/// A key in double quotes. Nothing is ever filled in there.
-fn quote_key(text: &str) -> String {
-    let mut out = String::from("\"");
-    for char in text.chars() {
-        match char {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            char if char.is_control() || matches!(char, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
-                let _ = write!(out, "\\u{:04x}", u32::from(char));
-            }
-            char => out.push(char),
-        }
-    }
-    out.push('"');
-    out
 }

@@ -77,6 +77,8 @@ struct ConditionsView<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     path: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    path_regex: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     from: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     not_from: Vec<String>,
@@ -86,6 +88,11 @@ struct ConditionsView<'a> {
     cookie: BTreeMap<&'a str, Vec<String>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     query: BTreeMap<&'a str, Vec<String>>,
+    /// In per cent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -160,7 +167,7 @@ fn rule_view<'a>(
         index,
         name,
         host: hosts.iter().map(HostPattern::to_string).collect(),
-        path_prefix: rule.globs().is_empty().then_some(path_prefix),
+        path_prefix: (!rule.has_path_patterns()).then_some(path_prefix),
         methods: methods.iter().map(|method| &**method).collect(),
         conditions: conditions.as_deref().map(|conditions| Box::new(conditions_view(conditions))),
         in_the_clear: *in_the_clear,
@@ -172,7 +179,7 @@ fn rule_view<'a>(
 }
 
 fn conditions_view(conditions: &Conditions) -> ConditionsView<'_> {
-    let Conditions { paths, from, not_from, headers, cookies, query } = conditions;
+    let Conditions { paths, expressions, from, not_from, headers, cookies, query, share } = conditions;
     let [header, cookie, query] = [headers, cookies, query].map(|named| {
         let values = |one: &NamedCondition| one.values.iter().map(ToString::to_string).collect();
         named.iter().map(|one| (&*one.name, values(one))).collect()
@@ -181,11 +188,14 @@ fn conditions_view(conditions: &Conditions) -> ConditionsView<'_> {
         [from, not_from].map(|networks| networks.iter().map(ToString::to_string).collect());
     ConditionsView {
         path: paths.iter().map(ToString::to_string).collect(),
+        path_regex: expressions.iter().map(ToString::to_string).collect(),
         from,
         not_from,
         header,
         cookie,
         query,
+        share: share.as_ref().map(ToString::to_string),
+        by: share.as_ref().map(|share| share.by.to_string()),
     }
 }
 

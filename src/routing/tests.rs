@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::{Guards, RequestView, RuleTable, explain};
-use crate::config::plan::{Action, Conditions, Location, NamedCondition, Networks, Origin, Redirect, Rule};
+use crate::config::plan::{
+    Action, Conditions, Location, NamedCondition, Networks, Origin, PathExpression, Redirect, Rule, Share,
+};
 use crate::config::values::{glob, pattern};
 use crate::http::{FieldTable, HeadLimits, match_path};
 use crate::http1::{HeadScan, parse_request};
@@ -147,6 +149,14 @@ pub(super) fn only(rule: Rule, conditions: &[&str]) -> Rule {
             "from" => all.from = networks(text),
             "not_from" => all.not_from = networks(text),
             "path" => all.paths.push(glob::path_glob(text).expect("a glob")),
+            // Without its feature there are none.
+            "path_regex" => all.expressions.extend(PathExpression::new(text)),
+            "share" => {
+                let (parts, by) = text.split_once(" by ").expect("a share and a key");
+                let parts = glob::share(parts).expect("a share");
+                let by = glob::share_key(by).expect("a key of clients");
+                all.share = Some(Share { parts, by, salt: "rule".into() });
+            }
             "header" => all.headers.push(named()),
             "cookie" => all.cookies.push(named()),
             "query" => all.query.push(named()),

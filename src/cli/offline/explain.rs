@@ -8,8 +8,8 @@ use crate::cli::arguments::Question;
 use crate::cli::configuration;
 use crate::cli::output;
 use crate::config::plan::{
-    Action, HttpListener, Listener, LocationParts, Matcher, Plan, Protocol, Proxy, Redirect, RedirectToHttps,
-    Rule,
+    Action, AmbiguousPaths, HttpListener, Listener, LocationParts, Matcher, Plan, Protocol, Proxy, Redirect,
+    RedirectToHttps, Rule,
 };
 use crate::http::{Method, Refusal, behind_prefix};
 use crate::reason::Reason;
@@ -168,7 +168,7 @@ impl<'a> Case<'a, '_> {
         let HttpListener {
             rules,
             redirect_to_https,
-            // The request was read within these limits.
+            // The request was read within these limits. `guard` asks for `ambiguous_paths`.
             settings: _,
             // They do not change where a request goes.
             trusted_proxies: _,
@@ -240,6 +240,9 @@ impl<'a> Case<'a, '_> {
     fn guard(&self, matched: usize) -> Option<usize> {
         let rules = &self.http.rules;
         rules[matched].action.upstream()?;
+        if self.http.settings.ambiguous_paths == AmbiguousPaths::Allow {
+            return None;
+        }
         routing::explain_guard(rules, matched, &self.routed.raw_path, &self.request)
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::names::Names;
 use super::upstreams::{TargetProtocol, Upstreams};
 use crate::config::diagnostics::{Report, Span};
-use crate::config::plan::{Action, Limits, Pass, Proxy, Rule};
+use crate::config::plan::{Action, Conditions, Limits, Pass, Proxy, Rule};
 use crate::config::source::{ActionSource, PassSource, ProxySource, RuleSource};
 
 /// The rules of one listener, in order. A wrong rule is left out, because it was reported.
@@ -17,6 +17,7 @@ pub(super) fn lower(
     report: &mut Report,
 ) -> Vec<Rule> {
     let mut names = check_names(&sources, report);
+    check_expressions(&sources, report);
     let mut rules = Vec::with_capacity(sources.len());
     for source in sources {
         let origin = report.origin(source.span);
@@ -35,12 +36,12 @@ pub(super) fn lower(
         };
         if let Some(action) = action {
             rules.push(Rule {
+                conditions: salted(source.conditions, &name),
                 name,
                 origin,
                 hosts: source.hosts,
                 path_prefix,
                 methods: source.methods,
-                conditions: source.conditions,
                 in_the_clear: source.in_the_clear,
                 access_log: source.access_log,
                 action,
@@ -48,6 +49,32 @@ pub(super) fn lower(
         }
     }
     rules
+}
+
+/// Expressions of one listener at most, because each takes memory.
+const EXPRESSIONS_MAX: usize = 1_000;
+
+fn check_expressions(sources: &[RuleSource], report: &mut Report) {
+    let mut count = 0;
+    let over = sources.iter().find(|source| {
+        count += source.conditions.as_ref().map_or(0, |conditions| conditions.expressions.len());
+        count > EXPRESSIONS_MAX
+    });
+    if let Some(source) = over {
+        let message = format!("this listener has more than {EXPRESSIONS_MAX} expressions in `path_regex`");
+        report.error_hint(source.span, message, "prefixes and globs have no such limit");
+    }
+}
+
+/// The conditions of the rule with this name, by which its share of clients is chosen.
+fn salted(mut conditions: Option<Arc<Conditions>>, name: &Arc<str>) -> Option<Arc<Conditions>> {
+    if conditions.as_ref().is_some_and(|conditions| conditions.share.is_some())
+        && let Some(share) =
+            conditions.as_mut().and_then(|conditions| Arc::make_mut(conditions).share.as_mut())
+    {
+        share.salt = name.clone();
+    }
+    conditions
 }
 
 /// The names that were given. Two rules of a listener cannot share one.
@@ -78,12 +105,15 @@ fn short_name(source: &RuleSource, path_prefix: &str) -> String {
         [host] => name.push_str(&host.to_string()),
         [host, more @ ..] => name.push_str(&format!("{host}+{}", more.len())),
     }
-    let globs = source.conditions.as_ref().map_or(&[][..], |conditions| &conditions.paths);
-    match globs {
+    let patterns = source.conditions.as_ref().map(|conditions| {
+        let globs = conditions.paths.iter().map(ToString::to_string);
+        globs.chain(conditions.expressions.iter().map(|one| format!("~{one}"))).collect::<Vec<_>>()
+    });
+    match patterns.as_deref().unwrap_or_default() {
         [] if path_prefix == "/" => {}
         [] => name.push_str(path_prefix),
-        [glob] => name.push_str(&glob.to_string()),
-        [glob, more @ ..] => name.push_str(&format!("{glob}+{}", more.len())),
+        [pattern] => name.push_str(pattern),
+        [pattern, more @ ..] => name.push_str(&format!("{pattern}+{}", more.len())),
     }
     name
 }

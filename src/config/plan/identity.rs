@@ -145,7 +145,7 @@ impl Rule {
             Action::Respond(respond) => (400..500).contains(&respond.status),
             Action::Proxy(_) | Action::Redirect(_) | Action::Pass(_) => false,
         };
-        refuses && (&*self.path_prefix != "/" || !self.globs().is_empty())
+        refuses && (&*self.path_prefix != "/" || self.has_path_patterns())
     }
 
     /// The part of the path that does not go to a target: the prefix, if the rule strips it, else nothing.

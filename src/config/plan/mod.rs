@@ -31,11 +31,15 @@ pub use acme::{
 };
 pub use bind::Bind;
 pub use changes::{CertificateChanges, FileChanges, changes};
-pub use conditions::{Conditions, NamedCondition, Networks, PathGlob, SegmentGlob, ValuePattern};
+pub use conditions::{
+    CAPTURES_MAX, Conditions, ExpressionError, NamedCondition, Networks, PathExpression, PathGlob,
+    SegmentGlob, Share, ShareKey, ValuePattern, WHOLE_SHARE,
+};
 pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{
-    ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, ClientGone,
-    HttpListener, HttpSettings, Listener, ListenerTls, Protocol, RedirectToHttps, TlsSettings, TlsVersion,
+    ACME_CHALLENGES, AmbiguousPaths, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode,
+    ClientGone, HttpListener, HttpSettings, Listener, ListenerTls, Protocol, RedirectToHttps, TlsSettings,
+    TlsVersion,
 };
 pub use location::{Location, LocationParts};
 pub use origin::Origin;

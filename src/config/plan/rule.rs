@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::conditions::{Conditions, PathGlob, matches_star};
+use super::conditions::{Conditions, PathExpression, PathGlob, star_of};
 use super::location::Location;
 use super::origin::Origin;
 use super::upstream::UpstreamId;
@@ -25,8 +25,8 @@ pub struct Rule {
     pub path_prefix: Arc<str>,
     /// The methods in upper case, any of which matches. Empty for any method.
     pub methods: Vec<Arc<str>>,
-    /// The other conditions that a request must satisfy; `None` in most rules. With a glob for the path, `path_prefix` is
-    /// `/`.
+    /// The other conditions that a request must satisfy; `None` in most rules. With a pattern for the path,
+    /// `path_prefix` is `/`.
     pub conditions: Option<Arc<Conditions>>,
     /// Requests in the clear come to this rule in spite of `redirect_to_https`.
     pub in_the_clear: bool,
@@ -72,20 +72,32 @@ impl Rule {
         self.conditions.as_ref().map_or(&[], |conditions| &conditions.paths)
     }
 
-    /// Path prefixes, under one of which every path of the rule is: its own, or those of its globs.
-    pub fn prefixes(&self) -> Vec<Arc<str>> {
-        match self.globs() {
-            [] => vec![self.path_prefix.clone()],
-            globs => globs.iter().map(|glob| glob.literal_prefix().into()).collect(),
-        }
+    /// Expressions for the path. Empty if there are none.
+    pub fn expressions(&self) -> &[PathExpression] {
+        self.conditions.as_ref().map_or(&[], |conditions| &conditions.expressions)
     }
 
-    /// The path prefix or the globs, for a reader.
-    pub fn path_text(&self) -> String {
-        match self.globs() {
-            [] => self.path_prefix.to_string(),
-            globs => globs.iter().map(PathGlob::to_string).collect::<Vec<_>>().join(","),
+    /// Whether the rule has globs or expressions for the path, in the place of a prefix.
+    pub fn has_path_patterns(&self) -> bool {
+        self.conditions.as_ref().is_some_and(|conditions| conditions.ask_for_path())
+    }
+
+    /// Path prefixes, under one of which every path of the rule is: its own, or those of its patterns.
+    pub fn prefixes(&self) -> Vec<Arc<str>> {
+        if !self.has_path_patterns() {
+            return vec![self.path_prefix.clone()];
         }
+        let globs = self.globs().iter().map(|glob| glob.literal_prefix().into());
+        globs.chain(self.expressions().iter().map(|one| one.literal_prefix().into())).collect()
+    }
+
+    /// The path prefix, the globs or the expressions, for a reader.
+    pub fn path_text(&self) -> String {
+        if !self.has_path_patterns() {
+            return self.path_prefix.to_string();
+        }
+        let globs = self.globs().iter().map(PathGlob::to_string);
+        globs.chain(self.expressions().iter().map(|one| format!("~{one}"))).collect::<Vec<_>>().join(",")
     }
 
     /// The conditions that are not on the path, for a reader. Empty if there are none.
@@ -130,7 +142,7 @@ impl HostPattern {
             HostPattern::Exact(exact) => exact.as_bytes() == host,
             HostPattern::Wildcard(suffix) => label(suffix).is_some(),
             HostPattern::Partial { start, end, suffix } => {
-                label(suffix).is_some_and(|label| matches_star(label, start.as_bytes(), end.as_bytes()))
+                label(suffix).is_some_and(|label| star_of(label, start.as_bytes(), end.as_bytes()).is_some())
             }
             HostPattern::Deep(suffix) => front(suffix).is_some_and(|labels| !labels.is_empty()),
         }

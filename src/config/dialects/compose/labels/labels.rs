@@ -33,7 +33,7 @@ pub(in crate::config::dialects::compose) enum With {
 
 /// Every label: its name, its meaning, and the routes that it goes with. A new key of rules becomes a label by a
 /// row. The first name of a key is the one that messages list.
-pub(super) const KEYS: [(&str, Key, With); 32] = [
+pub(super) const KEYS: [(&str, Key, With); 36] = [
     ("host", Key::Host, With::Any),
     ("port", Key::Port, With::Any),
     ("port.http", Key::PortHttp, With::Connections),
@@ -47,6 +47,10 @@ pub(super) const KEYS: [(&str, Key, With); 32] = [
     ("ca", Key::Rule("tls.ca"), With::Requests),
     ("insecure_skip_verify", Key::Rule("tls.insecure_skip_verify"), With::Requests),
     ("sni", Key::Rule("tls.sni"), With::Requests),
+    ("path_glob", Key::Rule("path"), With::Requests),
+    ("path_regex", Key::Rule("path_regex"), With::Requests),
+    ("share", Key::Rule("share"), With::Requests),
+    ("by", Key::Rule("by"), With::Requests),
     ("methods", Key::Rule("methods"), With::Requests),
     ("from", Key::Rule("from"), With::Requests),
     ("not_from", Key::Rule("not_from"), With::Requests),
