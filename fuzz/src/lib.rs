@@ -11,9 +11,11 @@
 
 pub mod chunked_body;
 pub mod configuration;
+pub mod glob;
 pub mod hello;
 pub mod proxy_header;
 pub mod request_head;
+pub mod template;
 
 mod cuts;
 
@@ -35,4 +37,4 @@ macro_rules! targets {
     };
 }
 
-targets!(chunked_body, configuration, hello, proxy_header, request_head);
+targets!(chunked_body, configuration, glob, hello, proxy_header, request_head, template);

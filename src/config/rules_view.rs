@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
+use super::keys::yaml::{list, quote, quote_key};
 use super::plan::{Conditions, NamedCondition, Share};
-use super::yaml_writer::{Yaml, list, quote, quote_key};
+use super::yaml_writer::Yaml;
 
 /// Writes the conditions of a rule.
 pub(super) fn write_conditions(out: &mut Yaml, conditions: &Conditions) {

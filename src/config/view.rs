@@ -5,6 +5,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use super::keys::yaml::{list, quote, quote_key};
 use super::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, Action, Balance, CertificateAuthority, CertificateFiles,
     CertificateSource, ChallengeKind, ClientAuth, ClientAuthMode, ClientGone, Eject, ExternalAccount, Health,
@@ -14,7 +15,7 @@ use super::plan::{
 };
 use super::rules_view::{write_conditions, write_headers};
 use super::values::scalar::{show_duration, show_size};
-use super::yaml_writer::{Yaml, list, quote, quote_key};
+use super::yaml_writer::Yaml;
 
 /// The whole plan, defaults included. Loading the result gives an equal plan, except for places and for secrets,
 /// which are not shown.
@@ -150,8 +151,18 @@ fn write_http(out: &mut Yaml, http: &HttpListener, plan: &Plan) {
 }
 
 fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
-    let Rule { name, origin: _, hosts, path_prefix, methods, conditions, in_the_clear, access_log, action } =
-        rule;
+    let Rule {
+        name,
+        origin: _,
+        hosts,
+        path_prefix,
+        methods,
+        conditions,
+        in_the_clear,
+        access_log,
+        headers,
+        action,
+    } = rule;
     out.line(4, "name", quote(name));
     if !hosts.is_empty() {
         out.line(4, "host", list(hosts.iter()));
@@ -170,6 +181,9 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
     }
     if !*access_log {
         out.line(4, "access_log", false);
+    }
+    if let Some(headers) = headers {
+        out.settings(4, headers.lines());
     }
     match action {
         Action::Proxy(proxy) => write_proxy(out, proxy, plan),
@@ -190,7 +204,7 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
                 out.open(5, "headers");
                 write_headers(out, headers);
             }
-            out.line(5, "body", quote(body));
+            out.line(5, "body", quote(&body.to_string()));
         }
     }
 }
@@ -202,10 +216,15 @@ fn write_proxy_protocol(out: &mut Yaml, depth: usize, version: Option<ProxyProto
 }
 
 fn write_proxy(out: &mut Yaml, proxy: &Proxy, plan: &Plan) {
-    let Proxy { upstream, pass_host, strip_path_prefix, buffer_request, limits } = proxy;
+    let Proxy { upstream, pass_host, strip_path_prefix, rewrite, buffer_request, limits } = proxy;
     out.line(4, "upstream", quote(&plan.upstreams[upstream.0].name));
     out.line(4, "pass_host", pass_host);
-    out.line(4, "strip_path_prefix", strip_path_prefix);
+    if rewrite.is_none() {
+        out.line(4, "strip_path_prefix", strip_path_prefix);
+    }
+    if let Some(rewrite) = rewrite {
+        out.line(4, "rewrite", quote(&rewrite.to_string()));
+    }
     if let Some(size) = buffer_request {
         out.line(4, "buffer_request", show_size(*size));
     }

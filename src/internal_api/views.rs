@@ -51,6 +51,9 @@ struct Route<'a> {
     in_the_clear: bool,
     #[serde(skip_serializing_if = "is_true")]
     access_log: bool,
+    /// Keys that change fields of messages.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changes: Vec<&'static str>,
     #[serde(flatten)]
     action: ActionView<'a>,
     /// The steps of a TCP listener before it connects to its target.
@@ -63,9 +66,21 @@ struct Route<'a> {
 #[derive(Serialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
 enum ActionView<'a> {
-    Proxy { upstream: &'a str, targets: Vec<String>, pass_host: bool, strip_path_prefix: bool },
-    Redirect { to: String, status: u16 },
-    Respond { status: u16 },
+    Proxy {
+        upstream: &'a str,
+        targets: Vec<String>,
+        pass_host: bool,
+        strip_path_prefix: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rewrite: Option<String>,
+    },
+    Redirect {
+        to: String,
+        status: u16,
+    },
+    Respond {
+        status: u16,
+    },
     Pass(PassView<'a>),
     Drop,
     Tcp(PassView<'a>),
@@ -142,6 +157,7 @@ fn routes(plan: &Plan) -> Vec<Entry<'_>> {
                     conditions: None,
                     in_the_clear: false,
                     access_log: true,
+                    changes: Vec::new(),
                     action: ActionView::Tcp(pass_view(plan, pass)),
                     before,
                     origin,
@@ -159,8 +175,18 @@ fn rule_view<'a>(
     index: usize,
     rule: &'a Rule,
 ) -> Route<'a> {
-    let Rule { name, origin, hosts, path_prefix, methods, conditions, in_the_clear, access_log, action } =
-        rule;
+    let Rule {
+        name,
+        origin,
+        hosts,
+        path_prefix,
+        methods,
+        conditions,
+        in_the_clear,
+        access_log,
+        headers,
+        action,
+    } = rule;
     Route {
         listener,
         bind,
@@ -172,6 +198,7 @@ fn rule_view<'a>(
         conditions: conditions.as_deref().map(|conditions| Box::new(conditions_view(conditions))),
         in_the_clear: *in_the_clear,
         access_log: *access_log,
+        changes: headers.iter().flat_map(|headers| headers.lines()).map(|(key, _)| key).collect(),
         action: action_view(plan, action),
         before: Vec::new(),
         origin: origin.to_string(),
@@ -222,13 +249,15 @@ fn action_view<'a>(plan: &'a Plan, action: &'a Action) -> ActionView<'a> {
                 upstream,
                 pass_host,
                 strip_path_prefix,
+                rewrite,
                 // Limits do not change where a request goes. They are in `/config`.
                 buffer_request: _,
                 limits: _,
             } = proxy;
             let (upstream, targets) = upstream_view(plan, *upstream);
             let (pass_host, strip_path_prefix) = (*pass_host, *strip_path_prefix);
-            ActionView::Proxy { upstream, targets, pass_host, strip_path_prefix }
+            let rewrite = rewrite.as_ref().map(ToString::to_string);
+            ActionView::Proxy { upstream, targets, pass_host, strip_path_prefix, rewrite }
         }
         Action::Redirect(Redirect { to, status }) => {
             ActionView::Redirect { to: to.to_string(), status: *status }

@@ -7,7 +7,7 @@ use crate::config::plan::{
     Action, Conditions, Location, NamedCondition, Networks, Origin, PathExpression, Redirect, Rule, Share,
 };
 use crate::config::values::{glob, pattern};
-use crate::http::{FieldTable, HeadLimits, match_path};
+use crate::http::{FieldTable, HeadLimits, Template, match_path};
 use crate::http1::{HeadScan, parse_request};
 
 /// A rule that matches `hosts`, `path_prefix` and `methods`.
@@ -22,8 +22,9 @@ pub(crate) fn rule(hosts: &[&str], path_prefix: &str, methods: &[&str]) -> Rule 
         conditions: None,
         in_the_clear: false,
         access_log: true,
+        headers: None,
         action: Action::Redirect(Redirect {
-            to: Location::new("https://example.com").expect("a target"),
+            to: Location::new(Template::literal("https://example.com")),
             status: 301,
         }),
     }

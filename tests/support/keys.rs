@@ -103,6 +103,35 @@ const HTTP: &[Row] = &[
     ("redirect_to_https", "", "redirect_to_https: true"),
 ];
 
+/// Keys that change fields, on a rule. Those of a listener are for its rules.
+const HEADERS: &[Row] = &[
+    ("headers", "target: h:1", "target: h:1, headers: { request: { remove: A } }"),
+    ("hsts", "target: h:1", "target: h:1, hsts: 7s"),
+    ("request_id", "target: h:1", "target: h:1, request_id: true"),
+];
+
+const BOTH_MESSAGES: &[Row] = &[
+    ("request", "response: { remove: A }", "request: { remove: A }"),
+    ("response", "request: { remove: A }", "response: { remove: A }"),
+];
+
+const CHANGES: &[Row] = &[
+    ("set", "remove: C", "set: { A: b }"),
+    ("add", "remove: C", "add: { A: [b, c] }"),
+    ("default", "remove: C", "default: { A: b }"),
+    ("remove", "remove: C", "remove: [A, B-*]"),
+];
+
+const HSTS: &[Row] = &[
+    ("max_age", "max_age: 7s", "max_age: 8s"),
+    ("include_subdomains", "max_age: 7s", "max_age: 7s, include_subdomains: true"),
+    (
+        "preload",
+        "max_age: 365d, include_subdomains: true",
+        "max_age: 365d, include_subdomains: true, preload: true",
+    ),
+];
+
 /// Keys of an HTTP listener that its rules inherit.
 const INHERITED: &[Row] = &[
     ("rules", "", "rules: [{ target: h:1 }]"),
@@ -110,6 +139,9 @@ const INHERITED: &[Row] = &[
     ("body_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], body_timeout: 7s"),
     ("response_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], response_timeout: 7s"),
     ("tunnel_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], tunnel_timeout: 7s"),
+    ("headers", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], headers: { request: { remove: A } }"),
+    ("hsts", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], hsts: 7s"),
+    ("request_id", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], request_id: X-Id"),
 ];
 
 /// As [`INHERITED`], in the short form: the rules are around.
@@ -118,6 +150,9 @@ const INHERITED_SHORT: &[Row] = &[
     ("body_timeout", "", "body_timeout: 7s"),
     ("response_timeout", "", "response_timeout: 7s"),
     ("tunnel_timeout", "", "tunnel_timeout: 7s"),
+    ("headers", "", "headers: { request: { remove: A } }"),
+    ("hsts", "", "hsts: 7s"),
+    ("request_id", "", "request_id: true"),
 ];
 
 /// Keys of a TCP listener in both forms. `name` and `bind` are around.
@@ -185,6 +220,7 @@ const RULE: &[Row] = &[
         "target: h:1, path_prefix: /a",
         "target: h:1, path_prefix: /a, strip_path_prefix: true",
     ),
+    ("rewrite", "target: h:1", "target: h:1, rewrite: /a"),
     ("max_body", "target: h:1", "target: h:1, max_body: 7"),
     ("buffer_request", "target: h:1", "target: h:1, buffer_request: 7"),
     ("body_timeout", "target: h:1", "target: h:1, body_timeout: 7s"),
@@ -325,7 +361,22 @@ pub const MAPPINGS: &[Mapping] = &[
     Mapping {
         what: "a rule",
         around: "{ http_config: { port: 1 }, http_routes: [{ @ }], upstreams: { other: { targets: i:1 } } }",
-        rows: &[RULE],
+        rows: &[RULE, HEADERS],
+    },
+    Mapping {
+        what: "`headers`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, headers: { @ } }] }",
+        rows: &[BOTH_MESSAGES],
+    },
+    Mapping {
+        what: "changes of fields",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, headers: { request: { @ } } }] }",
+        rows: &[CHANGES],
+    },
+    Mapping {
+        what: "`hsts`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, hsts: { @ } }] }",
+        rows: &[HSTS],
     },
     Mapping {
         what: "a redirect",

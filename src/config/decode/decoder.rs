@@ -52,6 +52,11 @@ impl Text {
         }
     }
 
+    /// Whether something was filled in, which may be a secret.
+    pub(crate) fn is_filled_in(&self) -> bool {
+        self.written.is_some()
+    }
+
     /// The string as a message quotes it.
     pub(crate) fn shown(&self) -> String {
         quoted(self.written.as_deref().unwrap_or(&self.text))

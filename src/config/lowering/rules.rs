@@ -6,13 +6,14 @@ use std::sync::Arc;
 use super::names::Names;
 use super::upstreams::{TargetProtocol, Upstreams};
 use crate::config::diagnostics::{Report, Span};
-use crate::config::plan::{Action, Conditions, Limits, Pass, Proxy, Rule};
+use crate::config::plan::{Action, Conditions, HeadersWritten, Limits, Pass, Proxy, Rule};
 use crate::config::source::{ActionSource, PassSource, ProxySource, RuleSource};
 
 /// The rules of one listener, in order. A wrong rule is left out, because it was reported.
 pub(super) fn lower(
     sources: Vec<RuleSource>,
     defaults: &Limits,
+    of_listener: &HeadersWritten,
     upstreams: &mut Upstreams,
     report: &mut Report,
 ) -> Vec<Rule> {
@@ -35,6 +36,9 @@ pub(super) fn lower(
             None => None,
         };
         if let Some(action) = action {
+            // Nothing is written for these.
+            let writes = !matches!(action, Action::Pass(_) | Action::Drop);
+            let headers = writes.then(|| source.headers.over(of_listener).settle()).flatten();
             rules.push(Rule {
                 conditions: salted(source.conditions, &name),
                 name,
@@ -44,6 +48,7 @@ pub(super) fn lower(
                 methods: source.methods,
                 in_the_clear: source.in_the_clear,
                 access_log: source.access_log,
+                headers,
                 action,
             });
         }
@@ -129,6 +134,7 @@ fn lower_proxy(
         upstream,
         pass_host: source.pass_host,
         strip_path_prefix: source.strip_path_prefix,
+        rewrite: source.rewrite,
         buffer_request: source.buffer_request,
         limits: defaults.with(&source.limits),
     }))

@@ -152,7 +152,7 @@ fn lower_http(source: HttpSource, upstreams: &mut Upstreams, report: &mut Report
     let mut settings = HttpSettings::default().with(&source.settings);
     settings.target_bytes_max = settings.target_bytes_max.min(settings.head_bytes_max);
     HttpListener {
-        rules: rules::lower(source.rules, &defaults, upstreams, report),
+        rules: rules::lower(source.rules, &defaults, &source.headers, upstreams, report),
         settings,
         trusted_proxies: source.trusted_proxies,
         client_gone: source.client_gone,

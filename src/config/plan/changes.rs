@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
+use std::sync::Arc;
 
+use super::headers::RuleHeaders;
 use super::identity::{RuleIdentity, policy};
 use super::listener::{CertificateSource, HttpListener, Listener, ListenerTls, Protocol};
 use super::rule::{Pass, Rule};
@@ -124,15 +126,15 @@ fn listener_changes(
     said.ends_with(';').then(|| said.trim_end_matches(';').to_owned())
 }
 
-/// The rules that differ. A rule that stands twice counts twice. Whether requests of a rule are logged changes nothing
-/// for a client, so it is no part of the rule's identity, but an operator wants to read of it.
+/// The rules that differ. A rule that stands twice counts twice. Changes of fields, and whether requests of a rule are
+/// logged, are no part of the rule's identity, since a tunnel goes on without them. But an operator wants to read of them.
 fn rule_changes<'a>(old: &'a Plan, before: &'a [Rule], new: &'a Plan, now: &'a [Rule]) -> NameChanges<'a> {
-    let meaning = |plan: &'a Plan, rule: &'a Rule| (plan.identity(rule), rule.access_log);
+    let meaning = |plan: &'a Plan, rule: &'a Rule| (plan.identity(rule), rule.access_log, &rule.headers);
     let mut left = HashMap::<_, usize>::with_capacity(before.len());
     for rule in before {
         *left.entry(meaning(old, rule)).or_default() += 1;
     }
-    let mut take = |meaning: (RuleIdentity<'a>, bool)| {
+    let mut take = |meaning: (RuleIdentity<'a>, bool, &'a Option<Arc<RuleHeaders>>)| {
         let count = left.get_mut(&meaning).filter(|count| **count > 0);
         count.map(|count| *count -= 1).is_some()
     };

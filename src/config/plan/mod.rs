@@ -19,6 +19,7 @@ mod listener;
 mod rule;
 
 mod conditions;
+mod headers;
 mod location;
 mod upstream;
 mod upstream_policy;
@@ -32,16 +33,17 @@ pub use acme::{
 pub use bind::Bind;
 pub use changes::{CertificateChanges, FileChanges, changes};
 pub use conditions::{
-    CAPTURES_MAX, Conditions, ExpressionError, NamedCondition, Networks, PathExpression, PathGlob,
-    SegmentGlob, Share, ShareKey, ValuePattern, WHOLE_SHARE,
+    Conditions, ExpressionError, NamedCondition, Networks, PathExpression, PathGlob, SegmentGlob, Share,
+    ShareKey, ValuePattern, WHOLE_SHARE,
 };
+pub use headers::{EDITS_MAX, Edits, FieldEdit, FieldPattern, Headers, Hsts, RequestId, RuleHeaders};
 pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{
     ACME_CHALLENGES, AmbiguousPaths, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode,
     ClientGone, HttpListener, HttpSettings, Listener, ListenerTls, Protocol, RedirectToHttps, TlsSettings,
     TlsVersion,
 };
-pub use location::{Location, LocationParts};
+pub use location::Location;
 pub use origin::Origin;
 pub use rule::{Action, HostPattern, Limits, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
 pub use steps::steps;
@@ -52,6 +54,7 @@ pub use top_level::{
 pub use upstream::{Scheme, Target, TargetHost, Upstream, UpstreamId, UpstreamSettings, UpstreamTls};
 pub use upstream_policy::{Balance, Eject, HashKey, Health, HealthRequest, UpstreamPolicy};
 
+pub(crate) use headers::HeadersWritten;
 pub(crate) use listener::{HttpWritten, TlsWritten};
 pub(crate) use rule::LimitsWritten;
 pub(crate) use top_level::GlobalWritten;

@@ -2,6 +2,7 @@
 
 use super::acme::{ACME, ACME_CA, EAB, STORE};
 use super::by_hand::{ByHand, PATH, REQUIRED};
+use super::headers::{BOTH_MESSAGES, CHANGES, HEADERS, HSTS};
 use crate::config::keys::{Form, Row};
 use crate::config::plan::{GlobalWritten, HttpWritten, LimitsWritten, TlsWritten, UpstreamWritten};
 use Form::{
@@ -268,6 +269,7 @@ const RULE: &[ByHand] = &[
     ("drop", Words(&["true"]), "", "Closes the connection without a response."),
     ("pass_host", Flag, "false", "Whether the target gets the client's Host instead of its own name."),
     ("strip_path_prefix", Flag, "false", "Whether path_prefix is removed before forwarding."),
+    ("rewrite", Text, "", "The path that the target gets, with placeholders. The query is kept."),
     (
         "buffer_request",
         Size,
@@ -283,7 +285,7 @@ const REDIRECT: &[ByHand] = &[
         "to",
         Text,
         REQUIRED,
-        "A URL or a path, with {host}, {path}, {rest}, {query}. Behind a scheme and a host alone, path and query are kept.",
+        "A URL or a path, with placeholders. Behind a scheme and a host alone, path and query are kept.",
     ),
     ("status", Words(&["301", "302", "303", "307", "308"]), "308", "The status of the redirect."),
 ];
@@ -291,7 +293,7 @@ const REDIRECT: &[ByHand] = &[
 const RESPONSE: &[ByHand] = &[
     ("status", Number(200, 599), "200", "The status of the response."),
     ("headers", Names(&TEXTS), "", "Names of fields and their values."),
-    ("body", Text, "", "The body, at most 1MiB."),
+    ("body", Text, "", "The body, with placeholders, at most 1MiB."),
 ];
 
 const PASS: &[ByHand] = &[("upstream", Text, REQUIRED, "The name of an upstream under upstreams.")];
@@ -362,10 +364,10 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "`store`", by_hand: &[STORE], settings: &[] },
     Mapping {
         what: "an HTTP listener",
-        by_hand: &[LONG, HTTP_PROTOCOL, LISTENER, LONG_HTTP, HTTP],
+        by_hand: &[LONG, HTTP_PROTOCOL, LISTENER, LONG_HTTP, HTTP, HEADERS],
         settings: HTTP_SETTINGS,
     },
-    Mapping { what: "`http_config`", by_hand: &[SHORT, LISTENER, HTTP], settings: HTTP_SETTINGS },
+    Mapping { what: "`http_config`", by_hand: &[SHORT, LISTENER, HTTP, HEADERS], settings: HTTP_SETTINGS },
     Mapping {
         what: "a TCP listener",
         by_hand: &[LONG, TCP_PROTOCOL, LISTENER, TCP, DESTINATION],
@@ -376,7 +378,10 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "a certificate", by_hand: &[CERTIFICATES], settings: &[] },
     Mapping { what: "`client_auth`", by_hand: &[CLIENT_AUTH], settings: &[] },
     Mapping { what: "`redirect_to_https`", by_hand: &[REDIRECT_TO_HTTPS], settings: &[] },
-    Mapping { what: "a rule", by_hand: &[RULE, DESTINATION], settings: &[LimitsWritten::rows] },
+    Mapping { what: "a rule", by_hand: &[RULE, DESTINATION, HEADERS], settings: &[LimitsWritten::rows] },
+    Mapping { what: "`headers`", by_hand: &[BOTH_MESSAGES], settings: &[] },
+    Mapping { what: "changes of fields", by_hand: &[CHANGES], settings: &[] },
+    Mapping { what: "`hsts`", by_hand: &[HSTS], settings: &[] },
     Mapping { what: "a redirect", by_hand: &[REDIRECT], settings: &[] },
     Mapping { what: "a response", by_hand: &[RESPONSE], settings: &[] },
     Mapping { what: "`pass`", by_hand: &[PASS], settings: &[] },

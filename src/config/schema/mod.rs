@@ -9,6 +9,8 @@ mod mappings;
 
 mod acme;
 
+mod headers;
+
 mod by_hand;
 
 pub(crate) use json::file;

@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::headers::headers;
 use super::rule::{self, RuleSource};
 use super::tls::{self, TlsSource};
 use super::upstream::{UpstreamUse, upstream_use};
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned};
 use crate::config::plan::{
-    Bind, ClientGone, GlobalWritten, HttpWritten, LimitsWritten, ProxyProtocol, RedirectToHttps,
+    Bind, ClientGone, GlobalWritten, HeadersWritten, HttpWritten, LimitsWritten, ProxyProtocol,
+    RedirectToHttps,
 };
 use crate::config::syntax::{Node, Value};
 use crate::config::values::{ValueError, networks, scalar, target};
+use crate::http::CaptureNames;
 
 /// One listener in either form.
 pub(crate) struct ListenerSource {
@@ -43,6 +46,7 @@ pub(crate) struct HttpSource {
     pub(crate) client_gone: ClientGone,
     pub(crate) redirect_to_https: Option<RedirectToHttps>,
     pub(crate) limits: LimitsWritten,
+    pub(crate) headers: HeadersWritten,
 }
 
 /// The keys of a TCP listener.
@@ -174,6 +178,7 @@ fn http_keys(fields: &mut MappingReader<'_, '_>, rules: Vec<RuleSource>) -> Http
         client_gone: client_gone(fields),
         redirect_to_https: fields.field("redirect_to_https", redirect_to_https).flatten(),
         limits: LimitsWritten::read(fields),
+        headers: headers(fields, &CaptureNames::default()),
     };
     let HttpWritten { head_bytes_max: head, target_bytes_max: target, .. } = http.settings;
     if let Some(span) = fields.at("target_bytes_max")
@@ -207,7 +212,8 @@ const TARGETS: [&str; 3] = ["target", "targets", "upstream"];
 fn tcp_keys(fields: &mut MappingReader<'_, '_>) -> TcpSource {
     let settings = HttpWritten::KEYS.iter().copied().filter(|key| *key != "idle_timeout");
     let others = ["rules", "trusted_proxies", "client_gone", "redirect_to_https"];
-    let keys: Vec<_> = settings.chain(others).chain(LimitsWritten::KEYS.iter().copied()).collect();
+    let keys = settings.chain(others).chain(LimitsWritten::KEYS.iter().copied());
+    let keys: Vec<_> = keys.chain(HeadersWritten::KEYS.iter().copied()).collect();
     fields.not_here(&keys, "means nothing on a TCP listener", "leave it out, or write `protocol: http`");
     let written: Vec<(&str, Span)> = TARGETS.iter().filter_map(|key| Some((*key, fields.at(key)?))).collect();
     match written[..] {

@@ -12,7 +12,11 @@ mod listener;
 
 pub(crate) mod rule;
 
+mod answers;
+mod headers;
+
 mod conditions;
+mod templates;
 mod tls;
 mod upstream;
 mod upstream_policy;

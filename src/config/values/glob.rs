@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::pattern::decode_unreserved;
 use crate::config::keys::ValueError;
-use crate::config::plan::{CAPTURES_MAX, PathGlob, SegmentGlob, ShareKey, ValuePattern, WHOLE_SHARE};
-use crate::http::{Name, is_token};
+use crate::config::plan::{PathGlob, SegmentGlob, ShareKey, ValuePattern, WHOLE_SHARE};
+use crate::http::{CAPTURES_MAX, Name, is_token};
 
 /// A glob for the whole path of a request. `*` takes one segment or a part of one, `**` takes the rest.
 pub(crate) fn path_glob(text: &str) -> Result<PathGlob, ValueError> {
@@ -40,8 +40,9 @@ pub(crate) fn path_glob(text: &str) -> Result<PathGlob, ValueError> {
     let mut names = Vec::new();
     let segments = parts.into_iter().map(|part| segment(part, &mut names)).collect::<Result<Vec<_>, _>>()?;
     names.extend(rest.is_some().then_some(None));
-    if names.len() > CAPTURES_MAX {
-        return Err(ValueError::new("has more than 16 segments with a `*`"));
+    // A star of the host may be one more.
+    if names.len() >= CAPTURES_MAX {
+        return Err(ValueError::new("has more than 15 segments with a `*`"));
     }
     let shown = if plain.is_empty() { "/" } else { plain };
     Ok(PathGlob::new(shown.into(), segments, rest, names))

@@ -10,9 +10,11 @@ use tracing::field::display;
 
 use super::connection_record::{TunnelStart, UpgradedRequest, count};
 use super::failure::Failure;
+use super::header_state::HeaderState;
 use super::logged_request::LoggedRequest;
 use super::meter::Meter;
 use super::request_summary::RequestSummary;
+use crate::config::plan::RuleHeaders;
 use crate::generation::ListenerSnapshot;
 use crate::http::Method;
 use crate::log::AccessRecord;
@@ -46,6 +48,8 @@ pub(in crate::proxy) struct ExchangeRecord<'a> {
     method: Method,
     /// Index of the rule that matched.
     pub(in crate::proxy) rule: Option<usize>,
+    /// The parts of the request that the rule's changes of fields need.
+    pub(in crate::proxy) headers: HeaderState,
     /// The parts of the head for the access log.
     summary: Option<Box<RequestSummary>>,
     /// The target has sent a head, maybe an interim one.
@@ -74,6 +78,7 @@ impl<'a> ExchangeRecord<'a> {
             tls: log.and_then(|_| stream.cipher()),
             method: Method::Other,
             rule: None,
+            headers: HeaderState::default(),
             summary: None,
             response_started: Cell::new(false),
             status: Cell::new(None),
@@ -193,6 +198,12 @@ impl<'a> ExchangeRecord<'a> {
         self.stage = Stage::Finished;
         let name = self.summary.as_deref().map(|summary| summary.host.clone()).unwrap_or_default();
         TunnelStart { name, exchange: None }
+    }
+
+    /// The changes of fields of the rule that matched.
+    #[inline]
+    pub(in crate::proxy) fn rule_headers(&self) -> Option<&'a RuleHeaders> {
+        self.snapshot.rule(self.rule?)?.headers.as_deref()
     }
 
     fn rule_name(&self) -> Option<&'a str> {

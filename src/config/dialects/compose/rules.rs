@@ -5,8 +5,11 @@ use std::collections::{HashMap, HashSet};
 
 use super::route::{Destination, Host, Route};
 use crate::config::diagnostics::Spanned;
-use crate::config::plan::{ACME_CHALLENGES, Conditions, HostPattern, Location, Redirect, Respond};
+use crate::config::plan::{
+    ACME_CHALLENGES, Conditions, HeadersWritten, HostPattern, Location, Redirect, Respond,
+};
 use crate::config::source::{ActionSource, RuleSource};
+use crate::http::Template;
 
 /// One of the two listeners for compose files.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,10 +89,9 @@ impl List<'_> {
                 if seen.insert((&from.value, to.clone())) {
                     let is_exact = matches!(from.value, HostPattern::Exact(_));
                     let class = if is_exact { Class::Redirect } else { Class::WildcardRedirect };
-                    // No host has a brace.
-                    let redirect = Location::new(&to).map(|to| Redirect { to, status: 301 });
+                    let redirect = Redirect { to: Location::new(Template::literal(&to)), status: 301 };
                     let rank = (class, 0, Reverse(0), Wants::Nothing);
-                    rules.extend(redirect.map(|it| (rank, redirecting(from, ActionSource::Redirect(it)))));
+                    rules.push((rank, redirecting(from, ActionSource::Redirect(redirect))));
                 }
             }
         }
@@ -231,7 +233,7 @@ fn unavailable(why: &str) -> Respond {
     Respond {
         status: 503,
         headers: headers.map(|(name, value)| (name.into(), value.into())).into(),
-        body: format!("{why}\n").into(),
+        body: Template::literal(&format!("{why}\n")),
     }
 }
 
@@ -240,7 +242,7 @@ fn unavailable(why: &str) -> Respond {
 fn refusing(rule: &RuleSource) -> RuleSource {
     let body = "this site is not open to the address of the client\n";
     let headers = vec![("Content-Type".into(), "text/plain; charset=utf-8".into())];
-    let action = Some(ActionSource::Respond(Respond { status: 403, headers, body: body.into() }));
+    let action = Some(ActionSource::Respond(Respond { status: 403, headers, body: Template::literal(body) }));
     let paths_alone = |conditions: &Conditions| {
         let Conditions { paths, expressions, .. } = conditions.clone();
         (!(paths.is_empty() && expressions.is_empty()))
@@ -261,6 +263,7 @@ fn redirecting(from: &Spanned<HostPattern>, action: ActionSource) -> RuleSource 
         conditions: None,
         in_the_clear: false,
         access_log: true,
+        headers: HeadersWritten::default(),
         action: Some(action),
     }
 }

@@ -5,6 +5,8 @@ use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::http::CAPTURES_MAX;
+
 /// A regular expression for a path, in any part of it unless it has anchors. A match takes time that is linear in the
 /// length of the path, and allocates nothing once each worker has had a match.
 #[derive(Clone)]
@@ -29,9 +31,6 @@ pub struct ExpressionError {
 /// Bytes of the longest expression.
 const TEXT_BYTES_MAX: usize = 1_024;
 
-/// Groups of an expression, and stars of a rule.
-pub const CAPTURES_MAX: usize = 16;
-
 impl PathExpression {
     /// Compiles an expression.
     ///
@@ -43,8 +42,9 @@ impl PathExpression {
             return Err(ExpressionError { problem, place: None });
         }
         let compiled = program::compile(text)?;
-        if compiled.names.len() > CAPTURES_MAX {
-            let problem = format!("has more than {CAPTURES_MAX} groups");
+        // A star of the host may be one more.
+        if compiled.names.len() >= CAPTURES_MAX {
+            let problem = format!("has more than {} groups", CAPTURES_MAX - 1);
             return Err(ExpressionError { problem, place: None });
         }
         let program::Compiled { program, prefix, names } = compiled;
@@ -282,7 +282,7 @@ mod tests {
             let error = PathExpression::new(text).unwrap_err();
             assert_eq!(error.place, Some(place), "{text} {error:?}");
         }
-        for text in ["a".repeat(1_025), "(a{1000}){1000}".to_owned(), "()".repeat(17), "(".repeat(60)] {
+        for text in ["a".repeat(1_025), "(a{1000}){1000}".to_owned(), "()".repeat(16), "(".repeat(60)] {
             assert!(PathExpression::new(&text).is_err(), "{text}");
         }
     }

@@ -9,6 +9,6 @@ mod share;
 pub(super) use path_glob::star_of;
 
 pub use conditions::{Conditions, NamedCondition, Networks, ValuePattern};
-pub use expression::{CAPTURES_MAX, ExpressionError, PathExpression};
+pub use expression::{ExpressionError, PathExpression};
 pub use path_glob::{PathGlob, SegmentGlob};
 pub use share::{Share, ShareKey, WHOLE_SHARE};
