@@ -123,6 +123,10 @@ listeners:
       - { host: share.test, target: "http://{first}" }
       - { host: glob.test, path: "/users/{id}/*.json", target: "http://{second}" }
       - { host: glob.test, target: "http://{first}" }
+"#;
+
+/// Behind [`MORE`], with the feature `regex`.
+const EXPRESSIONS: &str = r#"
       - { host: expression.test, path_regex: ["^/v[0-9]{1,2}/", "[.]php$"], target: "http://{second}" }
       - { host: expression.test, target: "http://{first}" }
 "#;
@@ -161,9 +165,13 @@ fn a_share_of_clients_is_the_same_on_every_worker_and_after_a_reload() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "regex"), ignore = "needs the feature `regex`")]
 fn globs_with_names_and_expressions_choose_a_rule() {
     let upstreams = [Upstream::says("first"), Upstream::says("second")];
-    let gate = TestGate::start(MORE, &[("first", &upstreams[0]), ("second", &upstreams[1])]);
+    let gate = TestGate::start(
+        &[MORE.trim_end(), EXPRESSIONS].concat(),
+        &[("first", &upstreams[0]), ("second", &upstreams[1])],
+    );
     for (host, path, expected) in [
         ("glob.test", "/users/7/a.json", 2),
         ("glob.test", "/users/7/8/a.json", 1),

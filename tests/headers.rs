@@ -1,6 +1,8 @@
 //! `headers`, `hsts` and `request_id`: fields that a rule changes, over real connections. Judged by what the target and the
 //! client received.
 
+#![cfg(feature = "files")]
+
 mod support;
 
 use std::sync::Arc;
@@ -34,6 +36,7 @@ listeners:
             remove: [Server, "X-Secret-*", "Content-*"]
       - { host: own.test, respond: { status: 404, headers: { X-Own: old }, body: none }, headers: { response: { set: { X-Own: "{path}" } } } }
       - { host: dead.test, target: "http://{dead}", headers: { response: { set: { X-Own: "{path}" }, remove: Retry-After } } }
+      - { host: files.test, files: "{folder}", headers: { response: { set: { X-Own: "{path}", Last-Modified: never } } } }
       - { host: off.test, headers: false, respond: { body: off } }
       - { host: inherits.test, target: "http://{upstream}" }
       - { host: id.test, request_id: true, target: "http://{upstream}", headers: { response: { set: { X-Request-Id: "{request_id}" } } } }
@@ -48,9 +51,11 @@ fn ask(gate: &TestGate, host: &str, target: &str, lines: &str) -> Response {
 
 fn scene() -> (TestGate, Upstream) {
     let upstream = Upstream::answers(ANSWER);
-    let dead = Refusing::new();
-    let gate = TestGate::start(CONFIG, &[("upstream", &upstream), ("dead", &dead)]);
-    (gate.keep(dead), upstream)
+    let (dead, folder) = (Refusing::new(), tempfile::tempdir().unwrap());
+    std::fs::write(folder.path().join("a.txt"), "text").unwrap();
+    let path = folder.path().display();
+    let gate = TestGate::start(CONFIG, &[("upstream", &upstream), ("dead", &dead), ("folder", &path)]);
+    (gate.keep(dead).keep(folder), upstream)
 }
 
 #[test]
@@ -112,6 +117,10 @@ fn own_responses_have_the_changed_fields() {
     let dead = ask(&gate, "dead.test", "/b", "");
     dead.expect_own(502, "connect_refused");
     assert_eq!(dead.get("x-own"), Some("/b"));
+    let file = ask(&gate, "files.test", "/a.txt", "");
+    assert_eq!((file.text(), file.head.all("last-modified")), ("text".to_owned(), vec!["never"]));
+    assert_eq!(file.get("x-own"), Some("/a.txt"));
+    assert_eq!(ask(&gate, "files.test", "/none", "").get("x-own"), Some("/none"));
     assert_eq!(ask(&gate, "off.test", "/", "").get("x-listener"), None);
     assert_eq!(upstream.connections(), 0);
 }
@@ -140,7 +149,10 @@ fn an_identity_of_a_stranger_is_replaced_and_logged() {
     let config = format!(
         "access_log: {}\n{}",
         log.display(),
-        CONFIG.replace("    trusted_proxies: 127.0.0.1\n", "").replace("http://{dead}", "http://127.0.0.1:1")
+        CONFIG
+            .replace("    trusted_proxies: 127.0.0.1\n", "")
+            .replace("http://{dead}", "http://127.0.0.1:1")
+            .replace("{folder}", &dir.path().display().to_string())
     );
     let gate = TestGate::start(&config, &[("upstream", &upstream)]);
     ask(&gate, "id.test", "/", "X-Request-Id: forged\r\n");

@@ -1,5 +1,7 @@
 //! Placeholders in redirects, bodies and rewritten paths, over real connections.
 
+#![cfg(feature = "regex")]
+
 mod support;
 
 use support::gate::TestGate;

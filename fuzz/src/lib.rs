@@ -13,7 +13,9 @@ pub mod chunked_body;
 pub mod configuration;
 pub mod glob;
 pub mod hello;
+pub mod path_to_file;
 pub mod proxy_header;
+pub mod range;
 pub mod request_head;
 pub mod template;
 
@@ -37,4 +39,14 @@ macro_rules! targets {
     };
 }
 
-targets!(chunked_body, configuration, glob, hello, proxy_header, request_head, template);
+targets!(
+    chunked_body,
+    configuration,
+    glob,
+    hello,
+    path_to_file,
+    proxy_header,
+    range,
+    request_head,
+    template
+);

@@ -16,6 +16,7 @@ mod loader;
 mod view;
 
 mod rules_view;
+mod view_orders;
 
 mod yaml_writer;
 

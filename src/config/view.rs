@@ -3,19 +3,18 @@
 //! Each function names every field of what it writes, so that the compiler finds it when there is another.
 
 use std::fmt::Write;
-use std::path::Path;
 
 use super::keys::yaml::{list, quote, quote_key};
 use super::plan::{
-    AccessLog, AccessLogFormat, AccessLogTo, Action, Balance, CertificateAuthority, CertificateFiles,
-    CertificateSource, ChallengeKind, ClientAuth, ClientAuthMode, ClientGone, Eject, ExternalAccount, Health,
-    HealthRequest, HttpListener, InternalApi, Listener, ListenerTls, Orders, Pass, Plan, Protocol, Proxy,
-    ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule, Scheme, Target, Upstream, UpstreamPolicy,
-    UpstreamTls, WhileWaiting,
+    AccessLog, AccessLogFormat, AccessLogTo, Action, Balance, CertificateFiles, CertificateSource,
+    ClientAuth, ClientAuthMode, ClientGone, Eject, Files, Health, HealthRequest, HttpListener, InternalApi,
+    Listener, ListenerTls, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond,
+    Rule, Scheme, Target, Upstream, UpstreamPolicy, UpstreamTls,
 };
 use super::rules_view::{write_conditions, write_headers};
 use super::values::scalar::{show_duration, show_size};
-use super::yaml_writer::Yaml;
+use super::view_orders;
+use super::yaml_writer::{Yaml, list_or_none, path};
 
 /// The whole plan, defaults included. Loading the result gives an equal plan, except for places and for secrets,
 /// which are not shown.
@@ -24,6 +23,7 @@ pub fn view(plan: &Plan) -> String {
         files: _,
         settings,
         access_log: access,
+        access_log_origin: _,
         internal_api: InternalApi { bind, token },
         orders,
         listeners,
@@ -40,7 +40,7 @@ pub fn view(plan: &Plan) -> String {
         out.line(1, "token", quote("[redacted]"));
     }
     if let Some(orders) = orders {
-        write_orders(&mut out, orders);
+        view_orders::write(&mut out, orders);
     }
     out.list(0, "listeners", listeners, |out, listener| write_listener(out, listener, plan));
     if !upstreams.is_empty() {
@@ -48,29 +48,6 @@ pub fn view(plan: &Plan) -> String {
         upstreams.iter().for_each(|upstream| write_upstream(&mut out, upstream));
     }
     out.0
-}
-
-fn write_orders(out: &mut Yaml, orders: &Orders) {
-    let Orders { email, ca, challenges, while_waiting, store } = orders;
-    let CertificateAuthority { directory, root, external_account } = ca;
-    out.open(0, "acme");
-    out.line(1, "accept_terms", true);
-    if let Some(email) = email {
-        out.line(1, "email", quote(email));
-    }
-    out.open(1, "ca");
-    out.line(2, "directory", quote(directory));
-    if let Some(root) = root {
-        out.line(2, "root", path(root));
-    }
-    if let Some(ExternalAccount { kid, hmac: _ }) = external_account {
-        out.line(2, "eab", format!("{{ kid: {}, hmac: redacted }}", quote(kid)));
-    }
-    let word = |kind: &ChallengeKind| if *kind == ChallengeKind::Http { "http" } else { "tls" };
-    out.line(1, "challenges", list(challenges.iter().map(word)));
-    let refuses = *while_waiting == WhileWaiting::Refuse;
-    out.line(1, "while_waiting", if refuses { "refuse" } else { "self_signed" });
-    out.line(0, "store", path(store));
 }
 
 fn write_listener(out: &mut Yaml, listener: &Listener, plan: &Plan) {
@@ -136,7 +113,8 @@ fn write_client_auth(auth: &ClientAuth) -> String {
 }
 
 fn write_http(out: &mut Yaml, http: &HttpListener, plan: &Plan) {
-    let HttpListener { rules, settings, trusted_proxies, client_gone, redirect_to_https } = http;
+    let HttpListener { rules, settings, trusted_proxies, client_gone, redirect_to_https, max_requests } =
+        http;
     out.settings(2, settings.lines());
     if !trusted_proxies.is_empty() {
         out.line(2, "trusted_proxies", list(trusted_proxies.iter()));
@@ -146,6 +124,9 @@ fn write_http(out: &mut Yaml, http: &HttpListener, plan: &Plan) {
     }
     if let Some(RedirectToHttps { status, port }) = redirect_to_https {
         out.line(2, "redirect_to_https", format_args!("{{ status: {status}, port: {port} }}"));
+    }
+    if let Some(limit) = max_requests {
+        out.line(2, "max_requests", limit);
     }
     out.list(2, "rules", rules, |out, rule| write_rule(out, rule, plan));
 }
@@ -161,6 +142,7 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
         in_the_clear,
         access_log,
         headers,
+        policies,
         action,
     } = rule;
     out.line(4, "name", quote(name));
@@ -185,6 +167,9 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
     if let Some(headers) = headers {
         out.settings(4, headers.lines());
     }
+    if let Some(policies) = policies {
+        out.settings(4, policies.lines());
+    }
     match action {
         Action::Proxy(proxy) => write_proxy(out, proxy, plan),
         Action::Redirect(Redirect { to, status }) => {
@@ -196,6 +181,7 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
             write_proxy_protocol(out, 4, *send_proxy_protocol);
             out.line(4, "tunnel_timeout", show_duration(*idle_timeout));
         }
+        Action::Files(files) => write_files(out, files),
         Action::Drop => out.line(4, "drop", true),
         Action::Respond(Respond { status, headers, body }) => {
             out.open(4, "respond");
@@ -207,6 +193,34 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
             out.line(5, "body", quote(&body.to_string()));
         }
     }
+}
+
+fn write_files(out: &mut Yaml, files: &Files) {
+    let Files {
+        root,
+        index,
+        fallback,
+        precompressed,
+        hidden,
+        symlinks,
+        list,
+        immutable,
+        strip_path_prefix,
+        body_timeout,
+    } = files;
+    out.open(4, "files");
+    out.line(5, "root", path(root));
+    out.line(5, "index", list_or_none(index.iter()));
+    if let Some(fallback) = fallback {
+        out.line(5, "fallback", quote(fallback));
+    }
+    out.line(5, "precompressed", list_or_none(precompressed.iter().map(|coding| coding.word())));
+    out.line(5, "hidden", list_or_none(hidden.iter()));
+    out.line(5, "symlinks", symlinks.word());
+    out.line(5, "list", list);
+    out.line(5, "immutable", list_or_none(immutable.iter()));
+    out.line(4, "strip_path_prefix", strip_path_prefix);
+    out.line(4, "body_timeout", show_duration(*body_timeout));
 }
 
 fn write_proxy_protocol(out: &mut Yaml, depth: usize, version: Option<ProxyProtocol>) {
@@ -336,8 +350,4 @@ fn access_log(log: &AccessLog) -> String {
         AccessLogFormat::Human => "human",
     };
     format!("{{ to: {to}, format: {format} }}")
-}
-
-fn path(path: &Path) -> String {
-    quote(&path.display().to_string())
 }

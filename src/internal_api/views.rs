@@ -54,6 +54,9 @@ struct Route<'a> {
     /// Keys that change fields of messages.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     changes: Vec<&'static str>,
+    /// Each policy in YAML.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    policies: BTreeMap<&'static str, String>,
     #[serde(flatten)]
     action: ActionView<'a>,
     /// The steps of a TCP listener before it connects to its target.
@@ -80,6 +83,10 @@ enum ActionView<'a> {
     },
     Respond {
         status: u16,
+    },
+    Files {
+        root: String,
+        strip_path_prefix: bool,
     },
     Pass(PassView<'a>),
     Drop,
@@ -158,6 +165,7 @@ fn routes(plan: &Plan) -> Vec<Entry<'_>> {
                     in_the_clear: false,
                     access_log: true,
                     changes: Vec::new(),
+                    policies: BTreeMap::new(),
                     action: ActionView::Tcp(pass_view(plan, pass)),
                     before,
                     origin,
@@ -185,8 +193,10 @@ fn rule_view<'a>(
         in_the_clear,
         access_log,
         headers,
+        policies,
         action,
     } = rule;
+    let policies = policies.as_ref().map(|policies| policies.lines()).unwrap_or_default();
     Route {
         listener,
         bind,
@@ -199,6 +209,7 @@ fn rule_view<'a>(
         in_the_clear: *in_the_clear,
         access_log: *access_log,
         changes: headers.iter().flat_map(|headers| headers.lines()).map(|(key, _)| key).collect(),
+        policies: policies.into_iter().collect(),
         action: action_view(plan, action),
         before: Vec::new(),
         origin: origin.to_string(),
@@ -263,6 +274,10 @@ fn action_view<'a>(plan: &'a Plan, action: &'a Action) -> ActionView<'a> {
             ActionView::Redirect { to: to.to_string(), status: *status }
         }
         Action::Respond(Respond { status, headers: _, body: _ }) => ActionView::Respond { status: *status },
+        Action::Files(files) => ActionView::Files {
+            root: files.root.display().to_string(),
+            strip_path_prefix: files.strip_path_prefix,
+        },
         Action::Drop => ActionView::Drop,
         Action::Pass(pass) => ActionView::Pass(pass_view(plan, pass)),
     }

@@ -23,6 +23,7 @@ pub(crate) fn rule(hosts: &[&str], path_prefix: &str, methods: &[&str]) -> Rule 
         in_the_clear: false,
         access_log: true,
         headers: None,
+        policies: None,
         action: Action::Redirect(Redirect {
             to: Location::new(Template::literal("https://example.com")),
             status: 301,

@@ -123,6 +123,7 @@ pub(crate) fn rule(line: u32, hosts: Vec<HostPattern>, path_prefix: &str, action
         in_the_clear,
         access_log: true,
         headers: None,
+        policies: None,
         action,
     }
 }
@@ -168,6 +169,7 @@ pub(crate) fn plan() -> Plan {
         trusted_proxies: vec![],
         client_gone: ClientGone::Reset,
         redirect_to_https: None,
+        max_requests: None,
     };
     let listener = |name: &str, line, port, protocol| Listener {
         name: Arc::from(name),
@@ -198,6 +200,7 @@ pub(crate) fn plan() -> Plan {
             ),
         ],
         upstreams: vec![upstream()],
+        access_log_origin: None,
         rejected_services: 0,
     }
 }

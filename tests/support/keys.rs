@@ -45,6 +45,11 @@ const TOP: &[Row] = &[
         "upstreams: { a: { targets: h:1 } }, tcp: { port: 1, upstream: a }",
         "upstreams: { a: { targets: h:2 } }, tcp: { port: 1, upstream: a }",
     ),
+    (
+        "policies",
+        "policies: { a: { cors: \"*\" } }, http_config: { port: 1 }, http_routes: [{ target: h:1, policy: a }]",
+        "policies: { a: { max_body: 7 } }, http_config: { port: 1 }, http_routes: [{ target: h:1, policy: a }]",
+    ),
 ];
 
 const ACCESS_LOG: &[Row] = &[("to", "to: a", "to: b"), ("format", "to: a", "to: a, format: combined")];
@@ -57,7 +62,52 @@ const ACME: &[Row] = &[
     ("ca", "accept_terms: true", "accept_terms: true, ca: google"),
     ("staging", "accept_terms: true", "accept_terms: true, staging: true"),
     ("challenges", "accept_terms: true", "accept_terms: true, challenges: tls"),
+    (
+        "dns",
+        "accept_terms: true",
+        "accept_terms: true, challenges: [http, tls], dns: { provider: exec, command: a }",
+    ),
     ("while_waiting", "accept_terms: true", "accept_terms: true, while_waiting: refuse"),
+];
+
+const ACME_DNS: &[Row] = &[
+    (
+        "provider",
+        "provider: httpreq, url: \"https://a\"",
+        "provider: cloudflare, token: a, url: \"https://a\"",
+    ),
+    ("command", "provider: exec, command: a", "provider: exec, command: [a, b]"),
+    ("environment", "provider: exec, command: a", "provider: exec, command: a, environment: A"),
+    ("url", "provider: httpreq, url: \"https://a\"", "provider: httpreq, url: \"https://b\""),
+    (
+        "username",
+        "provider: acme_dns, url: \"https://a\", username: a, password: b, subdomain: c",
+        "provider: acme_dns, url: \"https://a\", username: x, password: b, subdomain: c",
+    ),
+    (
+        "password",
+        "provider: httpreq, url: \"https://a\"",
+        "provider: httpreq, url: \"https://a\", username: a, password: x",
+    ),
+    (
+        "subdomain",
+        "provider: acme_dns, url: \"https://a\", username: a, password: b, subdomain: c",
+        "provider: acme_dns, url: \"https://a\", username: a, password: b, subdomain: x",
+    ),
+    ("server", "provider: rfc2136, server: a", "provider: rfc2136, server: \"b:5353\""),
+    (
+        "key_name",
+        "provider: rfc2136, server: a, key_name: k, secret: c2U=",
+        "provider: rfc2136, server: a, key_name: l, secret: c2U=",
+    ),
+    ("secret", "provider: rfc2136, server: a", "provider: rfc2136, server: a, key_name: k, secret: c2U="),
+    ("algorithm", "provider: rfc2136, server: a", "provider: rfc2136, server: a, algorithm: hmac-sha512"),
+    ("zone", "provider: rfc2136, server: a", "provider: rfc2136, server: a, zone: a.test"),
+    ("token", "provider: exec, command: a", "provider: cloudflare, token: b"),
+    ("wait", "provider: exec, command: a", "provider: exec, command: a, wait: 0s"),
+    ("timeout", "provider: exec, command: a", "provider: exec, command: a, timeout: 1m"),
+    ("resolvers", "provider: exec, command: a", "provider: exec, command: a, resolvers: 192.0.2.1"),
+    ("servers", "provider: exec, command: a", "provider: exec, command: a, servers: [\"[2001:db8::1]:54\"]"),
 ];
 
 const ACME_CA: &[Row] = &[
@@ -101,6 +151,7 @@ const HTTP: &[Row] = &[
     ("trusted_proxies", "", "trusted_proxies: 10.0.0.1"),
     ("client_gone", "", "client_gone: fin"),
     ("redirect_to_https", "", "redirect_to_https: true"),
+    ("max_requests", "", "max_requests: 7"),
 ];
 
 /// Keys that change fields, on a rule. Those of a listener are for its rules.
@@ -108,6 +159,13 @@ const HEADERS: &[Row] = &[
     ("headers", "target: h:1", "target: h:1, headers: { request: { remove: A } }"),
     ("hsts", "target: h:1", "target: h:1, hsts: 7s"),
     ("request_id", "target: h:1", "target: h:1, request_id: true"),
+];
+
+/// As [`HEADERS`], in a set of policies.
+const HEADERS_OF_A_SET: &[Row] = &[
+    ("headers", "", "headers: { request: { remove: A } }"),
+    ("hsts", "", "hsts: 7s"),
+    ("request_id", "", "request_id: true"),
 ];
 
 const BOTH_MESSAGES: &[Row] = &[
@@ -142,6 +200,9 @@ const INHERITED: &[Row] = &[
     ("headers", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], headers: { request: { remove: A } }"),
     ("hsts", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], hsts: 7s"),
     ("request_id", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], request_id: X-Id"),
+    ("cors", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], cors: \"*\""),
+    ("rate_limit", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], rate_limit: 7/1s"),
+    ("policy", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], policy: set"),
 ];
 
 /// As [`INHERITED`], in the short form: the rules are around.
@@ -153,6 +214,9 @@ const INHERITED_SHORT: &[Row] = &[
     ("headers", "", "headers: { request: { remove: A } }"),
     ("hsts", "", "hsts: 7s"),
     ("request_id", "", "request_id: true"),
+    ("cors", "", "cors: \"*\""),
+    ("rate_limit", "", "rate_limit: 7/1s"),
+    ("policy", "", "policy: set"),
 ];
 
 /// Keys of a TCP listener in both forms. `name` and `bind` are around.
@@ -192,13 +256,17 @@ const CLIENT_AUTH: &[Row] = &[("ca", "ca: a", "ca: b"), ("mode", "ca: a", "ca: a
 const REDIRECT_TO_HTTPS: &[Row] =
     &[("status", "port: 1", "port: 1, status: 301"), ("port", "port: 1", "port: 2")];
 
+const PATH_REGEX: &str =
+    if cfg!(feature = "regex") { "target: h:1, path_regex: ^/a" } else { "target: h:1, path: /a" };
+
 const RULE: &[Row] = &[
     ("name", "target: h:1", "target: h:1, name: other"),
     ("host", "target: h:1", "target: h:1, host: a.test"),
     ("path_prefix", "target: h:1", "target: h:1, path_prefix: /a"),
     ("methods", "target: h:1", "target: h:1, methods: GET"),
     ("path", "target: h:1", "target: h:1, path: /a/*"),
-    ("path_regex", "target: h:1", "target: h:1, path_regex: ^/a"),
+    // Without its feature the key is an error, and another stands for it.
+    ("path_regex", "target: h:1", PATH_REGEX),
     ("share", "target: h:1", "target: h:1, share: 5%"),
     ("by", "target: h:1, share: 5%", "target: h:1, share: 5%, by: cookie.a"),
     ("from", "target: h:1", "target: h:1, from: 10.0.0.0/8"),
@@ -212,6 +280,7 @@ const RULE: &[Row] = &[
     ("upstream", "target: h:1", "upstream: other"),
     ("redirect", "target: h:1", "redirect: /a"),
     ("respond", "target: h:1", "respond: {}"),
+    ("files", "target: h:1", "files: a"),
     ("pass", "target: h:1", "pass: h:1"),
     ("drop", "target: h:1", "drop: true"),
     ("pass_host", "target: h:1", "target: h:1, pass_host: true"),
@@ -227,6 +296,10 @@ const RULE: &[Row] = &[
     ("response_timeout", "target: h:1", "target: h:1, response_timeout: 7s"),
     ("tunnel_timeout", "target: h:1", "target: h:1, tunnel_timeout: 7s"),
     ("access_log", "target: h:1", "target: h:1, access_log: false"),
+    ("cors", "target: h:1", "target: h:1, cors: \"*\""),
+    ("rate_limit", "target: h:1", "target: h:1, rate_limit: 7/1s"),
+    ("max_requests", "target: h:1", "target: h:1, max_requests: 7"),
+    ("policy", "target: h:1", "target: h:1, policy: set"),
     ("connect_timeout", "target: h:1", "target: h:1, connect_timeout: 7s"),
     ("balance", "target: h:1", "target: h:1, balance: random"),
     ("health", "target: h:1", "target: h:1, health: /up"),
@@ -234,6 +307,9 @@ const RULE: &[Row] = &[
     ("sticky", "target: h:1", "target: h:1, sticky: { cookie: at }"),
     ("tls", "target: https://h", "target: https://h, tls: { sni: a.test }"),
     ("send_proxy_protocol", "pass: h:1", "pass: h:1, send_proxy_protocol: v1"),
+    // Keys that both `files` and forwarding have.
+    ("body_timeout", "files: a", "files: a, body_timeout: 7s"),
+    ("strip_path_prefix", "files: a, path_prefix: /a", "files: a, path_prefix: /a, strip_path_prefix: true"),
     // Keys that both `pass` and forwarding have.
     ("tunnel_timeout", "pass: h:1", "pass: h:1, tunnel_timeout: 7s"),
     ("connect_timeout", "pass: h:1", "pass: h:1, connect_timeout: 7s"),
@@ -242,10 +318,56 @@ const RULE: &[Row] = &[
     ("hold", "pass: h:1", "pass: h:1, hold: 7s"),
 ];
 
+const POLICIES: &[Row] = &[
+    ("cors", "", "cors: \"*\""),
+    ("rate_limit", "", "rate_limit: 7/1s"),
+    ("max_requests", "", "max_requests: 7"),
+    ("max_body", "", "max_body: 7"),
+    ("body_timeout", "", "body_timeout: 7s"),
+    ("response_timeout", "", "response_timeout: 7s"),
+    ("tunnel_timeout", "", "tunnel_timeout: 7s"),
+];
+
+const CORS: &[Row] = &[
+    ("origins", "origins: https://a", "origins: https://b"),
+    ("methods", "origins: https://a", "origins: https://a, methods: PUT"),
+    ("headers", "origins: https://a", "origins: https://a, headers: X-A"),
+    ("expose", "origins: https://a", "origins: https://a, expose: X-A"),
+    ("credentials", "origins: https://a", "origins: https://a, credentials: true"),
+    ("max_age", "origins: https://a", "origins: https://a, max_age: 7s"),
+];
+
+const RATE_LIMIT: &[Row] = &[
+    ("requests", "requests: 7, per: 1s", "requests: 8, per: 1s"),
+    ("per", "requests: 7, per: 1s", "requests: 7, per: 2s"),
+    ("burst", "requests: 7, per: 1s", "requests: 7, per: 1s, burst: 8"),
+    ("by", "requests: 7, per: 1s", "requests: 7, per: 1s, by: host"),
+    ("else", "requests: 7, per: 1s, by: cookie.a", "requests: 7, per: 1s, by: cookie.a, else: all"),
+    ("keys", "requests: 7, per: 1s", "requests: 7, per: 1s, keys: 77"),
+    ("fields", "requests: 7, per: 1s", "requests: 7, per: 1s, fields: true"),
+];
+
+const MAX_REQUESTS: &[Row] = &[
+    ("requests", "requests: 7", "requests: 8"),
+    ("waiting", "requests: 7", "requests: 7, waiting: 7"),
+    ("timeout", "requests: 7, waiting: 7", "requests: 7, waiting: 7, timeout: 7s"),
+];
+
 const REDIRECT: &[Row] = &[("to", "to: /a", "to: /b"), ("status", "to: /a", "to: /a, status: 301")];
 
 const RESPOND: &[Row] =
     &[("status", "", "status: 404"), ("headers", "", "headers: { A: b }"), ("body", "", "body: a")];
+
+const FILES: &[Row] = &[
+    ("root", "root: a", "root: b"),
+    ("index", "root: a", "root: a, index: b.html"),
+    ("fallback", "root: a", "root: a, fallback: /b.html"),
+    ("precompressed", "root: a", "root: a, precompressed: [br, gz]"),
+    ("hidden", "root: a", "root: a, hidden: none"),
+    ("symlinks", "root: a", "root: a, symlinks: none"),
+    ("list", "root: a", "root: a, list: true"),
+    ("immutable", "root: a", "root: a, immutable: /b/**"),
+];
 
 const PASS: &[Row] = &[("upstream", "upstream: other", "upstream: third")];
 
@@ -313,17 +435,22 @@ pub const MAPPINGS: &[Mapping] = &[
         around: "{ acme: { accept_terms: true, ca: { directory: google, eab: { @ } } } }",
         rows: &[EAB],
     },
+    Mapping {
+        what: "`dns` of `acme`",
+        around: "{ acme: { accept_terms: true, dns: { @ } } }",
+        rows: &[ACME_DNS],
+    },
     Mapping { what: "`store`", around: "{ acme: { accept_terms: true }, store: { @ } }", rows: &[STORE] },
     Mapping { what: "an HTTP listener", around: "{ listeners: [{ @ }] }", rows: &[HTTP_LISTENER] },
     Mapping {
         what: "an HTTP listener",
-        around: "{ listeners: [{ name: a, bind: 1, @ }] }",
+        around: "{ listeners: [{ name: a, bind: 1, @ }], policies: { set: { max_requests: 7 } } }",
         rows: &[HTTP, INHERITED],
     },
     Mapping { what: "`http_config`", around: "{ http_config: { @ } }", rows: &[HTTP_PORT] },
     Mapping {
         what: "`http_config`",
-        around: "{ http_config: { port: 1, @ }, http_routes: [{ target: h:1 }] }",
+        around: "{ http_config: { port: 1, @ }, http_routes: [{ target: h:1 }], policies: { set: { max_requests: 7 } } }",
         rows: &[HTTP, INHERITED_SHORT],
     },
     Mapping { what: "a TCP listener", around: "{ listeners: [{ @ }] }", rows: &[TCP_LISTENER] },
@@ -360,7 +487,8 @@ pub const MAPPINGS: &[Mapping] = &[
     },
     Mapping {
         what: "a rule",
-        around: "{ http_config: { port: 1 }, http_routes: [{ @ }], upstreams: { other: { targets: i:1 } } }",
+        around: "{ http_config: { port: 1 }, http_routes: [{ @ }], upstreams: { other: { targets: i:1 } }, \
+                 policies: { set: { max_requests: 7 } } }",
         rows: &[RULE, HEADERS],
     },
     Mapping {
@@ -379,6 +507,26 @@ pub const MAPPINGS: &[Mapping] = &[
         rows: &[HSTS],
     },
     Mapping {
+        what: "a set of policies",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, policy: a }], policies: { a: { @ } } }",
+        rows: &[POLICIES, HEADERS_OF_A_SET],
+    },
+    Mapping {
+        what: "`cors`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, cors: { @ } }] }",
+        rows: &[CORS],
+    },
+    Mapping {
+        what: "a rate limit",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, rate_limit: { @ } }] }",
+        rows: &[RATE_LIMIT],
+    },
+    Mapping {
+        what: "`max_requests`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, max_requests: { @ } }] }",
+        rows: &[MAX_REQUESTS],
+    },
+    Mapping {
         what: "a redirect",
         around: "{ http_config: { port: 1 }, http_routes: [{ redirect: { @ } }] }",
         rows: &[REDIRECT],
@@ -387,6 +535,11 @@ pub const MAPPINGS: &[Mapping] = &[
         what: "a response",
         around: "{ http_config: { port: 1 }, http_routes: [{ respond: { @ } }] }",
         rows: &[RESPOND],
+    },
+    Mapping {
+        what: "`files`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ files: { @ } }] }",
+        rows: &[FILES],
     },
     Mapping {
         what: "`pass`",

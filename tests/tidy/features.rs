@@ -35,6 +35,19 @@ const FEATURES: &[Feature] = &[
         words: &["demo", "whoami"],
     },
     Feature {
+        name: "files",
+        room: &[
+            "src/file_server/",
+            "src/proxy/file_reply/",
+            "src/proxy/no_file_reply.rs",
+            "src/cli/serve.rs",
+            "src/cli/no_serve.rs",
+        ],
+        seam: &["src/lib.rs", "src/proxy/mod.rs", "src/cli/mod.rs"],
+        // The key is known without the feature too. The table of arrows says which module may use the room.
+        words: &[],
+    },
+    Feature {
         name: "regex",
         room: &["src/config/plan/conditions/expression.rs"],
         // Without the feature, the key is an error of the configuration, so nothing else asks for it.
@@ -125,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_feature_without_comment_default_or_row_is_found() {
-        let good = "[features]\n# All.\ndefault = [\"acme\", \"compose\", \"demo\", \"regex\"]\n# Orders.\nacme = []\n# Labels.\ncompose = []\n# Try.\ndemo = []\n# Match.\nregex = []\n\n[x]\n";
+        let good = "[features]\n# All.\ndefault = [\"acme\", \"compose\", \"demo\", \"files\", \"regex\"]\n# Orders.\nacme = []\n# Labels.\ncompose = []\n# Try.\ndemo = []\n# Files.\nfiles = []\n# Match.\nregex = []\n\n[x]\n";
         assert_eq!(declared(good), [""; 0]);
         assert_eq!(declared(&good.replace("# Try.\n", "")).len(), 1);
         assert_eq!(declared(&good.replace(", \"regex\"", "")).len(), 1);

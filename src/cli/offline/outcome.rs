@@ -2,7 +2,7 @@
 
 use super::routes::{passed, respond, upstream};
 use super::url::Asked;
-use crate::config::plan::{Action, Location, Plan, Proxy, Redirect, Rule};
+use crate::config::plan::{Action, Files, Location, Plan, Proxy, Redirect, Rule};
 use crate::http::TemplateValues;
 
 /// The action of a rule for a request, of which placeholders take the values.
@@ -18,15 +18,20 @@ pub(super) fn outcome(plan: &Plan, asked: &Asked, rule: &Rule, values: &Template
         in_the_clear: _,
         access_log: _,
         headers: _,
+        policies: _,
         action,
     } = rule;
-    match action {
+    let policies = rule.policies_text();
+    let after = if policies.is_empty() { policies } else { format!(", after {policies}") };
+    let outcome = match action {
         Action::Proxy(proxy) => proxied(plan, asked, (rule, proxy), values),
         Action::Redirect(Redirect { to, status }) => format!("{status} to {}", written(to, values)),
         Action::Respond(answer) => respond(answer),
+        Action::Files(files) => served(rule, files, asked),
         Action::Drop => "dropped: the connection is closed without an answer".to_owned(),
         Action::Pass(pass) => format!("passed on as it is to {}", passed(plan, pass)),
-    }
+    };
+    outcome + &after
 }
 
 /// The upstream, and how the request is changed on the way there.
@@ -74,6 +79,13 @@ fn proxied(
         remarks.push(format!("Host stays {}", asked.host));
     }
     if remarks.is_empty() { to } else { format!("{to} ({})", remarks.join("; ")) }
+}
+
+/// The folder, and the path below it at which the file is looked up.
+fn served(rule: &Rule, files: &Files, asked: &Asked) -> String {
+    let path = without_segments(&asked.path, rule.stripped_prefix().matches('/').count());
+    let fallback = files.fallback.as_ref().map(|fallback| format!("; a page without a file gets {fallback}"));
+    format!("files in {}: {path}{}", files.root.display(), fallback.unwrap_or_default())
 }
 
 /// The rest of a path after its first `count` segments; never empty. It counts segments, because the path may be

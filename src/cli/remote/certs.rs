@@ -54,14 +54,14 @@ fn list(certs: &Certs) -> ExitCode {
 
 fn renew(certs: &Certs, name: &str) -> ExitCode {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    if !name.bytes().all(is_plain) {
+    if !name.strip_prefix("*.").unwrap_or(name).bytes().all(is_plain) {
         return output::failure(output::USAGE, &format!("`{name}` is no name of a host"));
     }
     let path = format!("/certificates?renew={}", name.to_ascii_lowercase());
     match order(&certs.call, &path, TIME_MAX) {
         Err(code) => code,
         Ok((202, body)) => output::result(&ended(body)),
-        Ok((404, body)) => output::failure(output::INVALID, body.trim_end()),
+        Ok((404, body)) => output::failure(output::USAGE, body.trim_end()),
         Ok((status, body)) => output::failure(output::UNABLE, &unexpected(status, &body)),
     }
 }

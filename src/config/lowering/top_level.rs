@@ -1,17 +1,17 @@
 //! The whole of a source, and each of its listeners.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::policies::{Defaults, PolicySets};
 use super::rules;
 use super::upstreams::{TargetProtocol, Upstreams};
 use super::{acme, binds, tls};
 use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::inputs::Inputs;
 use crate::config::plan::{
-    Bind, HttpListener, HttpSettings, InternalApi, InternalBind, Limits, Listener, Pass, Plan, Protocol,
+    Bind, HttpListener, HttpSettings, InternalApi, InternalBind, Listener, OrderedHosts, Pass, Plan, Protocol,
 };
 use crate::config::source::{self, HttpSource, InternalSource, ListenerSource, ProtocolSource, Source};
 use crate::config::values::environment;
@@ -39,15 +39,20 @@ pub(crate) struct ListenerSpans {
 /// The plan that all files together describe. It can be used only if the report has no error.
 pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) -> Lowered {
     let mut upstreams = Upstreams::named(source.upstreams, report);
+    let sets = PolicySets::named(source.policies, report);
     let (internal_api, internal_place, internal_bind) = internal_api(source.internal_api, inputs, report);
     check_names(&source.listeners, report);
     binds::check(&source.listeners, &internal_api.bind, &internal_place, report);
     let mut settings = source.settings;
     settings.watch = environment::watch(settings.watch, inputs, report);
     let orders = acme::lower(source.acme, source.store, &source.listeners, report);
-    let store = orders.as_ref().map(|orders| Arc::from(&*orders.value.store));
-    let lower =
-        |listener| lower_listener(listener, settings.shutdown_timeout, &store, &mut upstreams, report);
+    let ordered = orders.as_ref().map(|Spanned { value: orders, .. }| OrderedHosts {
+        store: Arc::from(&*orders.store),
+        wildcards: orders.dns.is_some(),
+    });
+    let lower = |listener| {
+        lower_listener(listener, settings.shutdown_timeout, &ordered, &sets, &mut upstreams, inputs, report)
+    };
     let (listeners, spans): (Vec<_>, _) = source.listeners.into_iter().filter_map(lower).unzip();
     if let Some(orders) = &orders {
         acme::check_ports(orders, &listeners, report);
@@ -56,6 +61,7 @@ pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) ->
     let plan = Plan {
         files: source.files,
         settings,
+        access_log_origin: source.access_log.as_ref().map(|access| report.origin(access.span)),
         access_log: source.access_log.and_then(|access| access.value),
         internal_api,
         orders: orders.map(|orders| orders.value),
@@ -113,8 +119,10 @@ fn check_names(listeners: &[ListenerSource], report: &mut Report) {
 fn lower_listener(
     source: ListenerSource,
     shutdown_timeout: Duration,
-    store: &Option<Arc<Path>>,
+    ordered: &Option<OrderedHosts>,
+    sets: &PolicySets,
     upstreams: &mut Upstreams,
+    inputs: &dyn Inputs,
     report: &mut Report,
 ) -> Option<(Listener, ListenerSpans)> {
     let origin = report.origin(source.span);
@@ -122,7 +130,7 @@ fn lower_listener(
     let protocol = match source.protocol {
         ProtocolSource::Http(http) => {
             spans.rules = http.rules.iter().map(|rule| rule.span).collect();
-            Some(Protocol::Http(lower_http(http, upstreams, report)))
+            Some(Protocol::Http(lower_http(http, sets, upstreams, inputs, report)))
         }
         ProtocolSource::Tcp(tcp) => {
             let upstream = tcp.upstream.and_then(|one| upstreams.use_one(one, TargetProtocol::Tcp, report));
@@ -141,21 +149,29 @@ fn lower_listener(
         binds: source.binds.into_iter().map(|bind| bind.value).collect(),
         protocol: protocol?,
         accept_proxy_protocol: source.accept_proxy_protocol,
-        tls: source.tls.map(|tls| tls::lower(tls, store, report)),
+        tls: source.tls.map(|tls| tls::lower(tls, ordered, report)),
         shutdown_timeout: source.shutdown_timeout.map_or(shutdown_timeout, |timeout| timeout.value),
     };
     Some((listener, spans))
 }
 
-fn lower_http(source: HttpSource, upstreams: &mut Upstreams, report: &mut Report) -> HttpListener {
-    let defaults = Limits::default().with(&source.limits);
+fn lower_http(
+    source: HttpSource,
+    sets: &PolicySets,
+    upstreams: &mut Upstreams,
+    inputs: &dyn Inputs,
+    report: &mut Report,
+) -> HttpListener {
+    let HttpSource { limits, policies, policy, headers, .. } = &source;
+    let defaults = Defaults::default().below(policy, sets, report).with(policies, limits, headers);
     let mut settings = HttpSettings::default().with(&source.settings);
     settings.target_bytes_max = settings.target_bytes_max.min(settings.head_bytes_max);
     HttpListener {
-        rules: rules::lower(source.rules, &defaults, &source.headers, upstreams, report),
+        rules: rules::lower(source.rules, &defaults, sets, upstreams, inputs, report),
         settings,
         trusted_proxies: source.trusted_proxies,
         client_gone: source.client_gone,
         redirect_to_https: source.redirect_to_https,
+        max_requests: source.max_requests,
     }
 }

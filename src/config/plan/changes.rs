@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::headers::RuleHeaders;
 use super::identity::{RuleIdentity, policy};
 use super::listener::{CertificateSource, HttpListener, Listener, ListenerTls, Protocol};
+use super::policies::Policies;
 use super::rule::{Pass, Rule};
 use super::top_level::{GlobalSettings, Plan};
 use super::upstream::Upstream;
@@ -66,6 +67,7 @@ fn global_changes(old: &Plan, new: &Plan) -> Vec<String> {
         files: _,
         settings,
         access_log,
+        access_log_origin: _,
         internal_api,
         orders,
         listeners: _,
@@ -126,15 +128,18 @@ fn listener_changes(
     said.ends_with(';').then(|| said.trim_end_matches(';').to_owned())
 }
 
-/// The rules that differ. A rule that stands twice counts twice. Changes of fields, and whether requests of a rule are
-/// logged, are no part of the rule's identity, since a tunnel goes on without them. But an operator wants to read of them.
+/// The rules that differ. A rule that stands twice counts twice. Policies, changes of fields, and whether requests
+/// of a rule are logged, are no part of the rule's identity, but an operator wants to read of them.
 fn rule_changes<'a>(old: &'a Plan, before: &'a [Rule], new: &'a Plan, now: &'a [Rule]) -> NameChanges<'a> {
-    let meaning = |plan: &'a Plan, rule: &'a Rule| (plan.identity(rule), rule.access_log, &rule.headers);
+    let meaning = |plan: &'a Plan, rule: &'a Rule| {
+        (plan.identity(rule), rule.access_log, (&rule.policies, &rule.headers))
+    };
     let mut left = HashMap::<_, usize>::with_capacity(before.len());
     for rule in before {
         *left.entry(meaning(old, rule)).or_default() += 1;
     }
-    let mut take = |meaning: (RuleIdentity<'a>, bool, &'a Option<Arc<RuleHeaders>>)| {
+    type Changes<'a> = (&'a Option<Arc<Policies>>, &'a Option<Arc<RuleHeaders>>);
+    let mut take = |meaning: (RuleIdentity<'a>, bool, Changes<'a>)| {
         let count = left.get_mut(&meaning).filter(|count| **count > 0);
         count.map(|count| *count -= 1).is_some()
     };
@@ -231,8 +236,9 @@ fn settings<'a>(plan: &'a Plan, listener: &'a Listener) -> impl PartialEq + 'a {
 }
 
 fn http_settings(http: &HttpListener) -> impl PartialEq {
-    let HttpListener { rules: _, settings, trusted_proxies, client_gone, redirect_to_https } = http;
-    (settings, trusted_proxies, client_gone, redirect_to_https)
+    let HttpListener { rules: _, settings, trusted_proxies, client_gone, redirect_to_https, max_requests } =
+        http;
+    (settings, trusted_proxies, client_gone, redirect_to_https, max_requests)
 }
 
 fn tcp_settings<'a>(plan: &'a Plan, pass: &'a Pass) -> impl PartialEq + 'a {

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::bind::Bind;
 use super::origin::Origin;
+use super::policies::RequestLimit;
 use super::rule::{Pass, Rule};
 use crate::config::keys::shape::{FIELDS, HEAD_SIZE, TARGET_SIZE, TIMEOUT};
 use crate::config::keys::{Form, Shape, ValueError, settings};
@@ -84,6 +85,8 @@ pub struct HttpListener {
     /// Redirects requests to the same URL under `https`, except those that [`RedirectToHttps::exempts`] leaves to
     /// the rules. Never set on a listener with TLS.
     pub redirect_to_https: Option<RedirectToHttps>,
+    /// The limit on all requests together. Those of rules are further ones.
+    pub max_requests: Option<Arc<RequestLimit>>,
 }
 
 impl HttpListener {
@@ -144,12 +147,21 @@ pub struct ListenerTls {
     pub certificates: Vec<CertificateSource>,
     /// The certificate for names that no other certificate has. `None` if such names get none.
     pub default_certificate: Option<CertificateSource>,
-    /// The folder of the certificates that are ordered for the hosts that no file covers. `None` if none is ordered.
-    pub ordered: Option<Arc<Path>>,
+    /// The certificates that are ordered for the hosts that no file covers. `None` if none is ordered.
+    pub ordered: Option<OrderedHosts>,
     /// The client authentication for names that no certificate has.
     pub client_auth: Option<Arc<ClientAuth>>,
     /// The oldest version and the timeout.
     pub settings: TlsSettings,
+}
+
+/// The certificates that are ordered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderedHosts {
+    /// The folder in which they are kept.
+    pub store: Arc<Path>,
+    /// Whether wildcards are ordered too.
+    pub wildcards: bool,
 }
 
 /// The place of one certificate or of a folder of certificates.

@@ -18,9 +18,12 @@ mod listener;
 
 mod rule;
 
+mod files;
+
 mod conditions;
 mod headers;
 mod location;
+mod policies;
 mod upstream;
 mod upstream_policy;
 
@@ -28,7 +31,8 @@ mod bind;
 mod origin;
 
 pub use acme::{
-    AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Orders, STORE, Secret, WhileWaiting,
+    AUTHORITIES, CLOUDFLARE, CertificateAuthority, ChallengeKind, DnsChallenge, DnsProvider, ExternalAccount,
+    Orders, STORE, Secret, SignatureAlgorithm, WhileWaiting,
 };
 pub use bind::Bind;
 pub use changes::{CertificateChanges, FileChanges, changes};
@@ -36,15 +40,17 @@ pub use conditions::{
     Conditions, ExpressionError, NamedCondition, Networks, PathExpression, PathGlob, SegmentGlob, Share,
     ShareKey, ValuePattern, WHOLE_SHARE,
 };
+pub use files::{Coding, Files, NameGlob, Symlinks};
 pub use headers::{EDITS_MAX, Edits, FieldEdit, FieldPattern, Headers, Hsts, RequestId, RuleHeaders};
 pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{
     ACME_CHALLENGES, AmbiguousPaths, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode,
-    ClientGone, HttpListener, HttpSettings, Listener, ListenerTls, Protocol, RedirectToHttps, TlsSettings,
-    TlsVersion,
+    ClientGone, HttpListener, HttpSettings, Listener, ListenerTls, OrderedHosts, Protocol, RedirectToHttps,
+    TlsSettings, TlsVersion,
 };
 pub use location::Location;
 pub use origin::Origin;
+pub use policies::{Cors, OriginPattern, Policies, RateKey, RateLimit, RateLimits, RequestLimit};
 pub use rule::{Action, HostPattern, Limits, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
 pub use steps::steps;
 pub use top_level::{
@@ -56,6 +62,7 @@ pub use upstream_policy::{Balance, Eject, HashKey, Health, HealthRequest, Upstre
 
 pub(crate) use headers::HeadersWritten;
 pub(crate) use listener::{HttpWritten, TlsWritten};
+pub(crate) use policies::{PoliciesWritten, ReadPolicy};
 pub(crate) use rule::LimitsWritten;
 pub(crate) use top_level::GlobalWritten;
 pub(crate) use upstream::UpstreamWritten;

@@ -1,8 +1,11 @@
 //! The mappings of the native format, and the keys that are read by hand.
 
-use super::acme::{ACME, ACME_CA, EAB, STORE};
+use super::acme::{ACME, ACME_CA, ACME_DNS, EAB, STORE};
 use super::by_hand::{ByHand, PATH, REQUIRED};
+use super::files::FILES;
 use super::headers::{BOTH_MESSAGES, CHANGES, HEADERS, HSTS};
+use super::operation::{ACCESS_LOG, INTERNAL_API};
+use super::policies::{CORS, MAX_REQUESTS, POLICIES, POLICY, RATE_LIMIT};
 use crate::config::keys::{Form, Row};
 use crate::config::plan::{GlobalWritten, HttpWritten, LimitsWritten, TlsWritten, UpstreamWritten};
 use Form::{
@@ -88,16 +91,12 @@ const TOP: &[ByHand] = &[
         "Listeners, with rules or with a target.",
     ),
     ("upstreams", Names(&Map("an upstream")), "", "Upstreams by name. Rules and TCP listeners use them."),
-];
-
-const ACCESS_LOG: &[ByHand] = &[
-    ("to", PATH, REQUIRED, "stdout, a path, or off."),
-    ("format", Words(&["json", "combined", "human"]), "json", "The form of a line."),
-];
-
-const INTERNAL_API: &[ByHand] = &[
-    ("bind", Text, "127.0.0.1:42007", "An address, or unix: and a path. INTERNAL_API_PORT comes before it."),
-    ("token", Text, "", "The token that requests must carry, except those for the health endpoints."),
+    (
+        "policies",
+        Names(&Map("a set of policies")),
+        "",
+        "Sets of policies by name. Rules and listeners use them.",
+    ),
 ];
 
 const LONG: &[ByHand] = &[
@@ -266,9 +265,15 @@ const RULE: &[ByHand] = &[
         "",
         "Passes the whole connection on, byte for byte: host:port, several, or { upstream }.",
     ),
+    ("files", Either(&[PATH, Map("`files`")]), "", "Serves the files below a folder."),
     ("drop", Words(&["true"]), "", "Closes the connection without a response."),
     ("pass_host", Flag, "false", "Whether the target gets the client's Host instead of its own name."),
-    ("strip_path_prefix", Flag, "false", "Whether path_prefix is removed before forwarding."),
+    (
+        "strip_path_prefix",
+        Flag,
+        "false",
+        "Whether path_prefix is removed before forwarding, or before the file is looked up.",
+    ),
     ("rewrite", Text, "", "The path that the target gets, with placeholders. The query is kept."),
     (
         "buffer_request",
@@ -361,13 +366,18 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "`acme`", by_hand: &[ACME], settings: &[] },
     Mapping { what: "`ca` of `acme`", by_hand: &[ACME_CA], settings: &[] },
     Mapping { what: "`eab`", by_hand: &[EAB], settings: &[] },
+    Mapping { what: "`dns` of `acme`", by_hand: &[ACME_DNS], settings: &[] },
     Mapping { what: "`store`", by_hand: &[STORE], settings: &[] },
     Mapping {
         what: "an HTTP listener",
-        by_hand: &[LONG, HTTP_PROTOCOL, LISTENER, LONG_HTTP, HTTP, HEADERS],
+        by_hand: &[LONG, HTTP_PROTOCOL, LISTENER, LONG_HTTP, HTTP, POLICIES, POLICY, HEADERS],
         settings: HTTP_SETTINGS,
     },
-    Mapping { what: "`http_config`", by_hand: &[SHORT, LISTENER, HTTP, HEADERS], settings: HTTP_SETTINGS },
+    Mapping {
+        what: "`http_config`",
+        by_hand: &[SHORT, LISTENER, HTTP, POLICIES, POLICY, HEADERS],
+        settings: HTTP_SETTINGS,
+    },
     Mapping {
         what: "a TCP listener",
         by_hand: &[LONG, TCP_PROTOCOL, LISTENER, TCP, DESTINATION],
@@ -378,12 +388,21 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "a certificate", by_hand: &[CERTIFICATES], settings: &[] },
     Mapping { what: "`client_auth`", by_hand: &[CLIENT_AUTH], settings: &[] },
     Mapping { what: "`redirect_to_https`", by_hand: &[REDIRECT_TO_HTTPS], settings: &[] },
-    Mapping { what: "a rule", by_hand: &[RULE, DESTINATION, HEADERS], settings: &[LimitsWritten::rows] },
+    Mapping {
+        what: "a rule",
+        by_hand: &[RULE, DESTINATION, POLICIES, POLICY, HEADERS],
+        settings: &[LimitsWritten::rows],
+    },
+    Mapping { what: "a set of policies", by_hand: &[POLICIES, HEADERS], settings: &[LimitsWritten::rows] },
+    Mapping { what: "`cors`", by_hand: &[CORS], settings: &[] },
+    Mapping { what: "a rate limit", by_hand: &[RATE_LIMIT], settings: &[] },
+    Mapping { what: "`max_requests`", by_hand: &[MAX_REQUESTS], settings: &[] },
     Mapping { what: "`headers`", by_hand: &[BOTH_MESSAGES], settings: &[] },
     Mapping { what: "changes of fields", by_hand: &[CHANGES], settings: &[] },
     Mapping { what: "`hsts`", by_hand: &[HSTS], settings: &[] },
     Mapping { what: "a redirect", by_hand: &[REDIRECT], settings: &[] },
     Mapping { what: "a response", by_hand: &[RESPONSE], settings: &[] },
+    Mapping { what: "`files`", by_hand: &[FILES], settings: &[] },
     Mapping { what: "`pass`", by_hand: &[PASS], settings: &[] },
     Mapping { what: "an upstream", by_hand: &[UPSTREAM], settings: &[UpstreamWritten::rows] },
     Mapping { what: "`tls`", by_hand: &[UPSTREAM_TLS], settings: &[] },

@@ -8,14 +8,18 @@
 mod top_level;
 
 mod acme;
+mod acme_dns;
 mod listener;
 
 pub(crate) mod rule;
 
 mod answers;
+mod policies;
+
 mod headers;
 
 mod conditions;
+mod files;
 mod templates;
 mod tls;
 mod upstream;
@@ -24,7 +28,9 @@ mod upstream_policy;
 mod health;
 
 pub(crate) use acme::{AcmeSource, AuthoritySource};
+pub(crate) use files::FilesSource;
 pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
+pub(crate) use policies::PolicySetSource;
 pub(crate) use rule::{ActionSource, PassSource, ProxySource, RuleSource};
 pub(crate) use tls::{CertificateWritten, ClientAuthWritten, TlsSource};
 pub(crate) use top_level::{InternalSource, Source, internal_bind};

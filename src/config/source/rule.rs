@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use super::answers::{redirect, respond, rewrite};
 use super::conditions::{OF_REQUESTS, conditions};
+use super::files::{FilesSource, files};
 use super::headers::headers;
+use super::policies;
 use super::upstream::{Inline, UpstreamUse, in_place, upstream_use};
 use super::upstream_policy::UpstreamPolicySource;
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned};
 use crate::config::plan::{
-    Conditions, HeadersWritten, HostPattern, LimitsWritten, Location, ProxyProtocol, Redirect, Respond, Rule,
-    UpstreamWritten,
+    Conditions, HeadersWritten, HostPattern, LimitsWritten, Location, PoliciesWritten, ProxyProtocol,
+    Redirect, Respond, Rule, UpstreamWritten,
 };
 use crate::config::syntax::{Node, Value};
 use crate::config::values::{ValueError, pattern, scalar, target};
@@ -35,6 +37,9 @@ pub(crate) struct RuleSource {
     pub(crate) in_the_clear: bool,
     pub(crate) access_log: bool,
     pub(crate) headers: HeadersWritten,
+    pub(crate) policies: PoliciesWritten,
+    /// Names of sets of policies.
+    pub(crate) policy: Vec<Spanned<Arc<str>>>,
     /// `None` if it was wrong, which was reported.
     pub(crate) action: Option<ActionSource>,
 }
@@ -45,6 +50,7 @@ pub(crate) enum ActionSource {
     Proxy(Box<ProxySource>),
     Redirect(Redirect),
     Respond(Respond),
+    Files(Box<FilesSource>),
     Pass(PassSource),
     Drop,
 }
@@ -86,6 +92,8 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
     if let Some(own) = ["pass", "drop"].into_iter().find(|own| fields.at(own).is_some()) {
         let why = format!("means nothing beside `{own}`");
         fields.not_here(&["in_the_clear"], &why, "leave it out: what it takes is never redirected");
+        policies::not_here(&mut fields, &why, "it acts on requests, and none is read");
+        fields.not_here(HeadersWritten::KEYS, &why, "leave it out: no message is written");
     }
     let hosts = fields.field("host", |decoder, node| Some(decoder.parsed_many(node, pattern::host)));
     let path = fields.parsed("path_prefix", pattern::path_prefix);
@@ -98,13 +106,10 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
     let conditions = conditions(&mut fields);
     let in_the_clear = fields.flag("in_the_clear");
     let access_log = fields.field("access_log", Decoder::flag).is_none_or(|flag| flag.value);
+    let (policies, policy) = (PoliciesWritten::read(&mut fields), policies::names(&mut fields));
     let whole = fields.at("path_prefix").is_none() || path.as_ref().is_some_and(|path| &*path.value == "/");
     let hosts = values(hosts);
     let captures = Rule::captures(&hosts, conditions.as_deref());
-    if let Some(own) = ["pass", "drop"].into_iter().find(|own| fields.at(own).is_some()) {
-        let why = format!("means nothing beside `{own}`");
-        fields.not_here(HeadersWritten::KEYS, &why, "leave it out: no message is written");
-    }
     let headers = headers(&mut fields, &captures);
     let action = action(&mut fields, whole, &captures);
     let span = fields.span;
@@ -119,6 +124,8 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
         in_the_clear,
         access_log,
         headers,
+        policies,
+        policy,
         action,
     })
 }
@@ -129,10 +136,9 @@ fn values<T: Clone + Eq + Hash>(list: Option<Vec<Spanned<T>>>) -> Vec<T> {
     list.into_iter().flatten().map(|at| at.value).filter(|value| seen.insert(value.clone())).collect()
 }
 
-const ACTIONS: [&str; 7] = ["target", "targets", "upstream", "redirect", "respond", "pass", "drop"];
-const PROXY_ONLY: [&str; 10] = [
+const ACTIONS: [&str; 8] = ["target", "targets", "upstream", "redirect", "respond", "files", "pass", "drop"];
+const PROXY_ONLY: [&str; 9] = [
     "pass_host",
-    "strip_path_prefix",
     "rewrite",
     "buffer_request",
     "tls",
@@ -148,8 +154,7 @@ fn action(fields: &mut MappingReader<'_, '_>, whole: bool, captures: &CaptureNam
     let written: Vec<(&str, Span)> = ACTIONS.iter().filter_map(|key| Some((*key, fields.at(key)?))).collect();
     match written[..] {
         [] => {
-            let hint =
-                "it needs one of `target`, `targets`, `upstream`, `redirect`, `respond`, `pass`, `drop`";
+            let hint = "it needs one of `target`, `targets`, `upstream`, `redirect`, `respond`, `files`, `pass`, `drop`";
             fields.missing(&ACTIONS, "this rule does nothing".into(), hint);
         }
         [_] => {}
@@ -166,11 +171,15 @@ fn action(fields: &mut MappingReader<'_, '_>, whole: bool, captures: &CaptureNam
     fields.field("pass", |_, _| Some(()));
     let redirect = fields.field("redirect", |decoder, node| redirect(decoder, node, captures));
     let respond = fields.field("respond", |decoder, node| respond(decoder, node, captures));
+    let files = fields.field("files", files);
     let drop = fields.parsed("drop", drop);
-    if let [(own @ ("redirect" | "respond" | "drop"), _)] = written[..] {
+    if let [(own @ ("redirect" | "respond" | "files" | "drop"), _)] = written[..] {
         let why = format!("means nothing beside `{own}`");
         fields.not_here(&PROXY_ONLY, &why, "leave it out");
-        fields.not_here(LimitsWritten::KEYS, &why, "leave it out");
+        let of_files: &[&str] = if own == "files" { &["strip_path_prefix", "body_timeout"] } else { &[] };
+        let others = ["strip_path_prefix"].iter().chain(LimitsWritten::KEYS).copied();
+        let others: Vec<_> = others.filter(|key| !of_files.contains(key)).collect();
+        fields.not_here(&others, &why, "leave it out");
     }
     let strip_at = fields.at("strip_path_prefix");
     let pass_host = fields.flag("pass_host");
@@ -191,8 +200,11 @@ fn action(fields: &mut MappingReader<'_, '_>, whole: bool, captures: &CaptureNam
     if written.len() != 1 {
         return None;
     }
+    let strip_path_prefix = strip;
+    if let Some(files) = files {
+        return Some(ActionSource::Files(Box::new(FilesSource { strip_path_prefix, limits, ..files })));
+    }
     let proxy = |upstream| {
-        let strip_path_prefix = strip;
         ActionSource::Proxy(Box::new(ProxySource {
             upstream,
             pass_host,

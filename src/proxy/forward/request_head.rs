@@ -78,17 +78,23 @@ pub fn write_request_head(
 ) {
     let (authority, base_path) = target;
     let prefix = rule.stripped_prefix();
-    out.extend(head.method);
-    out.extend(b" ");
-    match &proxy.rewrite {
-        None => write_target(head, prefix, base_path, out),
-        Some(rewrite) => {
-            out.extend(base_path.as_bytes());
-            let client = ClientValues { address: forwarded.client(), scheme: forwarded.proto };
-            write_rewritten(rewrite, rule, head, client, out);
+    let is_same_path = prefix.is_empty() && base_path.is_empty() && proxy.rewrite.is_none();
+    if is_same_path && head.has_line_of_ours() {
+        out.extend(head.line);
+    } else {
+        out.extend(head.method);
+        out.extend(b" ");
+        match &proxy.rewrite {
+            None => write_target(head, prefix, base_path, out),
+            Some(rewrite) => {
+                out.extend(base_path.as_bytes());
+                let client = ClientValues { address: forwarded.client(), scheme: forwarded.proto };
+                write_rewritten(rewrite, rule, head, client, out);
+            }
         }
+        out.extend(b" HTTP/1.1\r\n");
     }
-    out.extend(b" HTTP/1.1\r\nHost: ");
+    out.extend(b"Host: ");
     match head.host.filter(|_| proxy.pass_host) {
         Some(host) => out.extend(host.as_bytes()),
         None => out.extend(authority.as_bytes()),

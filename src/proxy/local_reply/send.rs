@@ -4,9 +4,7 @@ use std::io::IoSlice;
 use std::time::Duration;
 
 use super::reply::Reply;
-use crate::config::plan::RuleHeaders;
 use crate::proxy::client::{Client, Exchange, KeepAlive};
-use crate::proxy::edits::edited_response;
 use crate::proxy::record::Failure;
 use crate::proxy::transfer::write_message;
 
@@ -22,11 +20,6 @@ pub(in crate::proxy) async fn send(
     reply: Reply<'_>,
 ) -> Result<KeepAlive, Failure> {
     exchange.record.status.set(Some(reply.status));
-    let headers = exchange.record.rule_headers();
-    let reply = match headers {
-        None => reply,
-        Some(headers) => with_changes(exchange, reply, headers),
-    };
     let Client { stream, timer, .. } = &*exchange.client;
     let (head, body) = (reply.head.unread(), reply.body);
     let slices = &mut [IoSlice::new(head), IoSlice::new(body)][..1 + usize::from(!body.is_empty())];
@@ -35,11 +28,4 @@ pub(in crate::proxy) async fn send(
     stream.message_ended();
     exchange.record.sent.add(head.len() + body.len(), stream.worker().now());
     Ok(reply.keep)
-}
-
-/// The response with the changes of the rule.
-fn with_changes<'a>(exchange: &Exchange<'_>, reply: Reply<'a>, headers: &RuleHeaders) -> Reply<'a> {
-    let (worker, is_encrypted) = (exchange.snapshot.worker(), exchange.client.stream.is_encrypted());
-    let head = edited_response(worker, &reply.head, headers, is_encrypted, exchange.record.headers.lines());
-    Reply { head, ..reply }
 }

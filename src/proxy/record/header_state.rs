@@ -46,6 +46,12 @@ impl HeaderState {
         }
     }
 
+    /// Whether the rule of the request changes fields.
+    #[inline]
+    pub(in crate::proxy) fn is_begun(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Adds to the lines for the response.
     pub(in crate::proxy) fn add(&mut self, bytes: &[u8]) {
         if let Some(kept) = &mut self.0 {

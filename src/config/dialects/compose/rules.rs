@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::route::{Destination, Host, Route};
 use crate::config::diagnostics::Spanned;
 use crate::config::plan::{
-    ACME_CHALLENGES, Conditions, HeadersWritten, HostPattern, Location, Redirect, Respond,
+    ACME_CHALLENGES, Conditions, HeadersWritten, HostPattern, Location, PoliciesWritten, Redirect, Respond,
 };
 use crate::config::source::{ActionSource, RuleSource};
 use crate::http::Template;
@@ -249,7 +249,8 @@ fn refusing(rule: &RuleSource) -> RuleSource {
             .then(|| Conditions { paths, expressions, ..Conditions::default() }.into())
     };
     let conditions = rule.conditions.as_deref().and_then(paths_alone);
-    RuleSource { name: None, conditions, action, ..rule.clone() }
+    let policies = PoliciesWritten::default();
+    RuleSource { name: None, conditions, policies, policy: Vec::new(), action, ..rule.clone() }
 }
 
 /// The rule of a redirected host.
@@ -264,6 +265,8 @@ fn redirecting(from: &Spanned<HostPattern>, action: ActionSource) -> RuleSource 
         in_the_clear: false,
         access_log: true,
         headers: HeadersWritten::default(),
+        policies: PoliciesWritten::default(),
+        policy: Vec::new(),
         action: Some(action),
     }
 }
