@@ -18,7 +18,7 @@ use crate::metrics::EndpointFigures;
 #[serde(untagged)]
 enum Entry<'a> {
     Listener(HttpView<'a>),
-    Route(Route<'a>),
+    Route(Box<Route<'a>>),
 }
 
 /// An HTTP listener as a JSON object: what it does before its rules.
@@ -149,11 +149,12 @@ fn routes(plan: &Plan) -> Vec<Entry<'_>> {
                     HttpView { listener: name, bind: bind.clone(), action: "listen", before, origin };
                 routes.push(Entry::Listener(listens));
                 let rules = http.rules.iter().enumerate();
-                let view = |(index, rule)| Entry::Route(rule_view(plan, name, bind.clone(), index, rule));
+                let view =
+                    |(index, rule)| Entry::Route(Box::new(rule_view(plan, name, bind.clone(), index, rule)));
                 routes.extend(rules.map(view));
             }
             Protocol::Tcp(pass) => {
-                routes.push(Entry::Route(Route {
+                routes.push(Entry::Route(Box::new(Route {
                     listener: name,
                     bind,
                     index: 0,
@@ -169,7 +170,7 @@ fn routes(plan: &Plan) -> Vec<Entry<'_>> {
                     action: ActionView::Tcp(pass_view(plan, pass)),
                     before,
                     origin,
-                }));
+                })));
             }
         }
     }

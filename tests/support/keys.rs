@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::keys_of_headers::{BOTH_MESSAGES, CHANGES, HEADERS, HEADERS_OF_A_SET, HSTS};
 use smolgate::config::{Diagnostics, Loaded, MemoryInputs, load};
 
 /// A mapping of the configuration.
@@ -152,42 +153,6 @@ const HTTP: &[Row] = &[
     ("client_gone", "", "client_gone: fin"),
     ("redirect_to_https", "", "redirect_to_https: true"),
     ("max_requests", "", "max_requests: 7"),
-];
-
-/// Keys that change fields, on a rule. Those of a listener are for its rules.
-const HEADERS: &[Row] = &[
-    ("headers", "target: h:1", "target: h:1, headers: { request: { remove: A } }"),
-    ("hsts", "target: h:1", "target: h:1, hsts: 7s"),
-    ("request_id", "target: h:1", "target: h:1, request_id: true"),
-];
-
-/// As [`HEADERS`], in a set of policies.
-const HEADERS_OF_A_SET: &[Row] = &[
-    ("headers", "", "headers: { request: { remove: A } }"),
-    ("hsts", "", "hsts: 7s"),
-    ("request_id", "", "request_id: true"),
-];
-
-const BOTH_MESSAGES: &[Row] = &[
-    ("request", "response: { remove: A }", "request: { remove: A }"),
-    ("response", "request: { remove: A }", "response: { remove: A }"),
-];
-
-const CHANGES: &[Row] = &[
-    ("set", "remove: C", "set: { A: b }"),
-    ("add", "remove: C", "add: { A: [b, c] }"),
-    ("default", "remove: C", "default: { A: b }"),
-    ("remove", "remove: C", "remove: [A, B-*]"),
-];
-
-const HSTS: &[Row] = &[
-    ("max_age", "max_age: 7s", "max_age: 8s"),
-    ("include_subdomains", "max_age: 7s", "max_age: 7s, include_subdomains: true"),
-    (
-        "preload",
-        "max_age: 365d, include_subdomains: true",
-        "max_age: 365d, include_subdomains: true, preload: true",
-    ),
 ];
 
 /// Keys of an HTTP listener that its rules inherit.

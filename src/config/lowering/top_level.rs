@@ -130,7 +130,7 @@ fn lower_listener(
     let protocol = match source.protocol {
         ProtocolSource::Http(http) => {
             spans.rules = http.rules.iter().map(|rule| rule.span).collect();
-            Some(Protocol::Http(lower_http(http, sets, upstreams, inputs, report)))
+            Some(Protocol::Http(lower_http(*http, sets, upstreams, inputs, report)))
         }
         ProtocolSource::Tcp(tcp) => {
             let upstream = tcp.upstream.and_then(|one| upstreams.use_one(one, TargetProtocol::Tcp, report));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::headers::headers;
+use super::messages::headers;
 use super::policies;
 use super::rule::{self, RuleSource};
 use super::tls::{self, TlsSource};
@@ -34,7 +34,7 @@ pub(crate) struct ListenerSource {
 
 /// The protocol of a listener.
 pub(crate) enum ProtocolSource {
-    Http(HttpSource),
+    Http(Box<HttpSource>),
     Tcp(TcpSource),
 }
 
@@ -93,7 +93,7 @@ fn listener(decoder: &mut Decoder<'_>, node: Node) -> Option<ListenerSource> {
         let hint = "rules say where requests go; `protocol: tcp` makes this a TCP listener";
         fields.not_here(&TARGETS, "means nothing on an HTTP listener", hint);
         let rules = fields.field("rules", rule::rules).unwrap_or_default();
-        ProtocolSource::Http(http_keys(&mut fields, rules))
+        ProtocolSource::Http(Box::new(http_keys(&mut fields, rules)))
     };
     let span = fields.span;
     fields.close();
@@ -109,7 +109,7 @@ pub(super) fn http_config(decoder: &mut Decoder<'_>, node: Node) -> Option<Liste
     fields.not_here(&TARGETS, "means nothing in `http_config`", hint);
     let tls = tls::listener_tls(&mut fields);
     let accept_proxy_protocol = networks(&mut fields, "accept_proxy_protocol");
-    let protocol = ProtocolSource::Http(http_keys(&mut fields, Vec::new()));
+    let protocol = ProtocolSource::Http(Box::new(http_keys(&mut fields, Vec::new())));
     let span = fields.span;
     fields.close();
     Some(ListenerSource { span, name, binds, shutdown_timeout, tls, accept_proxy_protocol, protocol })

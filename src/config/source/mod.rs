@@ -13,14 +13,12 @@ mod listener;
 
 pub(crate) mod rule;
 
-mod answers;
 mod policies;
 
-mod headers;
+mod messages;
 
 mod conditions;
 mod files;
-mod templates;
 mod tls;
 mod upstream;
 mod upstream_policy;

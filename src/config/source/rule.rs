@@ -5,10 +5,9 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::answers::{redirect, respond, rewrite};
 use super::conditions::{OF_REQUESTS, conditions};
 use super::files::{FilesSource, files};
-use super::headers::headers;
+use super::messages::{headers, redirect, respond, rewrite};
 use super::policies;
 use super::upstream::{Inline, UpstreamUse, in_place, upstream_use};
 use super::upstream_policy::UpstreamPolicySource;

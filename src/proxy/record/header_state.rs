@@ -15,6 +15,7 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 
 thread_local! {
     /// States that ended. No request allocates one while there are some.
+    #[expect(clippy::vec_box, reason = "a state is its box, which is used again")]
     static SPARE: RefCell<Vec<Box<Kept>>> = const { RefCell::new(Vec::new()) };
     /// A number of this worker that no other process has, and the number of identities that it made.
     static IDENTITIES: Cell<Option<(u64, u64)>> = const { Cell::new(None) };

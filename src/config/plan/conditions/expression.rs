@@ -71,9 +71,9 @@ impl PathExpression {
         &self.prefix
     }
 
-    /// Whether the expression begins at the start of the path.
+    /// Whether the expression begins at the start of the path, or ends at its end.
     pub fn is_anchored(&self) -> bool {
-        self.text.starts_with('^')
+        self.text.starts_with('^') || self.text.ends_with('$')
     }
 }
 

@@ -40,7 +40,7 @@ impl Share {
             (None, IpAddr::V6(client)) => mixed(salted, &client.octets()[..8]),
         };
         // A hash of 64 bits, scaled to the whole. FNV leaves the high bits of short keys alike, so they are mixed once more.
-        let scaled = u128::from(finished(hash)) * u128::from(WHOLE_SHARE) >> 64;
+        let scaled = (u128::from(finished(hash)) * u128::from(WHOLE_SHARE)) >> 64;
         (scaled as u32) < self.parts
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Spanned, quoted};
 use crate::config::plan::{HeadersWritten, LimitsWritten, PoliciesWritten};
-use crate::config::source::headers::headers;
+use crate::config::source::messages::headers;
 use crate::config::syntax::{Node, Value};
 use crate::config::values::scalar;
 use crate::http::CaptureNames;

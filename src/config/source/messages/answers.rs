@@ -11,7 +11,11 @@ use crate::config::values::{ValueError, header};
 use crate::http::{CaptureNames, Scope, Template, TemplateUse};
 
 /// `redirect: "https://example.com"` or `{to, status}`.
-pub(super) fn redirect(decoder: &mut Decoder<'_>, node: Node, captures: &CaptureNames) -> Option<Redirect> {
+pub(in crate::config::source) fn redirect(
+    decoder: &mut Decoder<'_>,
+    node: Node,
+    captures: &CaptureNames,
+) -> Option<Redirect> {
     if !matches!(node.value, Value::Map(_)) {
         return Some(Redirect { to: target(decoder, node, captures)?, status: 308 });
     }
@@ -32,7 +36,11 @@ fn target(decoder: &mut Decoder<'_>, node: Node, captures: &CaptureNames) -> Opt
 }
 
 /// `rewrite: "/new{rest}"`.
-pub(super) fn rewrite(decoder: &mut Decoder<'_>, node: Node, captures: &CaptureNames) -> Option<Location> {
+pub(in crate::config::source) fn rewrite(
+    decoder: &mut Decoder<'_>,
+    node: Node,
+    captures: &CaptureNames,
+) -> Option<Location> {
     location(decoder, node, captures, header::rewrite_target)
 }
 
@@ -48,7 +56,11 @@ fn location(
 }
 
 /// `respond: {status, headers, body}`.
-pub(super) fn respond(decoder: &mut Decoder<'_>, node: Node, captures: &CaptureNames) -> Option<Respond> {
+pub(in crate::config::source) fn respond(
+    decoder: &mut Decoder<'_>,
+    node: Node,
+    captures: &CaptureNames,
+) -> Option<Respond> {
     let mut fields = MappingReader::open(decoder, node, "a response")?;
     let status = fields.parsed("status", |text| match text.as_bytes() {
         [b'2'..=b'5', b'0'..=b'9', b'0'..=b'9'] => Ok(status_number(text)),
@@ -73,7 +85,7 @@ pub(super) fn respond(decoder: &mut Decoder<'_>, node: Node, captures: &CaptureN
     let scope = Scope { used: TemplateUse::Text, captures };
     let body = body.map(|body| templates::compile(fields.decoder, &body, &scope));
     fields.close();
-    Some(Respond { status, headers, body: body.map_or_else(|| Some(Template::literal("")), |body| body)? })
+    Some(Respond { status, headers, body: body.unwrap_or_else(|| Some(Template::literal("")))? })
 }
 
 /// Bytes of the longest body of a rule, because it stays in memory.

@@ -14,7 +14,10 @@ use crate::config::values::{ValueError, header, scalar};
 use crate::http::{CaptureNames, Scope, TemplateUse};
 
 /// The keys of a rule with these captures, or of a listener, which has none.
-pub(super) fn headers(fields: &mut MappingReader<'_, '_>, captures: &CaptureNames) -> HeadersWritten {
+pub(in crate::config::source) fn headers(
+    fields: &mut MappingReader<'_, '_>,
+    captures: &CaptureNames,
+) -> HeadersWritten {
     HeadersWritten {
         headers: fields.field("headers", |decoder, node| {
             or_false(decoder, node, |decoder, node| both(decoder, node, captures))
