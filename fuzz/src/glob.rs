@@ -81,7 +81,9 @@ fn tokens(glob: &str) -> Vec<Token> {
 fn matches(tokens: &[Token], path: &[u8]) -> bool {
     let Some((first, tokens)) = tokens.split_first() else { return path.is_empty() };
     match first {
-        Token::Byte(byte) => path.split_first().is_some_and(|(next, path)| next == byte && matches(tokens, path)),
+        Token::Byte(byte) => {
+            path.split_first().is_some_and(|(next, path)| next == byte && matches(tokens, path))
+        }
         Token::Star(least) => {
             let most = path.iter().position(|byte| *byte == b'/').unwrap_or(path.len());
             (*least..=most).any(|count| matches(tokens, &path[count..]))

@@ -39,14 +39,4 @@ macro_rules! targets {
     };
 }
 
-targets!(
-    chunked_body,
-    configuration,
-    glob,
-    hello,
-    path_to_file,
-    proxy_header,
-    range,
-    request_head,
-    template
-);
+targets!(chunked_body, configuration, glob, hello, path_to_file, proxy_header, range, request_head, template);

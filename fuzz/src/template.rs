@@ -1,8 +1,6 @@
 //! Templates: a text is its own literal, errors have a place, and a value cannot end the text around it.
 
-use smolgate::http::{
-    CaptureNames, Captures, Escape, Fields, Scope, Template, TemplateUse, TemplateValues,
-};
+use smolgate::http::{CaptureNames, Captures, Escape, Fields, Scope, Template, TemplateUse, TemplateValues};
 
 /// Checks a text as a template, and its bytes as a value in others.
 pub fn holds(bytes: &[u8]) {
