@@ -35,7 +35,7 @@ const KEY_TABLES: [(&str, &str, &[&str]); 12] = [
 ];
 
 /// Mappings without a table, and the section with all of their keys.
-const KEYS_IN_PROSE: [(&str, &str, &str); 19] = [
+const KEYS_IN_PROSE: [(&str, &str, &str); 22] = [
     ("`eab`", "docs/certificates.md", "The keys of acme"),
     ("`store`", "docs/config.md", "Top level"),
     ("`http_config`", "docs/config.md", "Listeners"),
@@ -43,6 +43,9 @@ const KEYS_IN_PROSE: [(&str, &str, &str); 19] = [
     ("an access log", "docs/config.md", "Top level"),
     ("a redirect", "docs/config.md", "Rules"),
     ("a response", "docs/config.md", "Rules"),
+    ("`headers`", "docs/config.md", "Changes of fields"),
+    ("changes of fields", "docs/config.md", "Changes of fields"),
+    ("`hsts`", "docs/config.md", "Changes of fields"),
     ("`pass`", "docs/config.md", "Rules"),
     ("`redirect_to_https`", "docs/config.md", "Listeners"),
     ("`tls`", "docs/config.md", "Upstreams and targets"),

@@ -59,6 +59,7 @@ fn matched(rule: &Rule) -> impl Hash + Eq {
         conditions: _,
         in_the_clear,
         access_log: _,
+        headers: _,
         policies: _,
         action: _,
     } = rule;
@@ -146,7 +147,7 @@ impl Rule {
             Action::Respond(respond) => (400..500).contains(&respond.status),
             Action::Proxy(_) | Action::Redirect(_) | Action::Files(_) | Action::Pass(_) => false,
         };
-        refuses && (&*self.path_prefix != "/" || !self.globs().is_empty())
+        refuses && (&*self.path_prefix != "/" || self.has_path_patterns())
     }
 
     /// The part of the path that does not go to a target or to a file: the prefix, if the rule strips it, else nothing.

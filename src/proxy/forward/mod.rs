@@ -18,4 +18,5 @@ pub(super) use attempts::Attempts;
 pub(super) use forward::run;
 pub use forwarded::Forwarded;
 pub(super) use forwarded::client_of;
+pub(super) use request_head::can_rewrite;
 pub use request_head::write_request_head;
