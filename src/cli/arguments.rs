@@ -76,6 +76,8 @@ pub enum Verb {
     /// The verbs of the feature `demo`.
     #[command(flatten)]
     Demo(DemoVerb),
+    /// Read a password and print its hash, for `auth`
+    Hash,
     /// Print the version
     Version,
     /// Print a completion script
@@ -242,7 +244,9 @@ impl Verb {
             | Verb::Certs(Certs { call, .. })
             | Verb::Drain(Drain { call, .. })
             | Verb::Ready(Drain { call, .. }) => Some(&mut call.files),
-            Verb::Demo(_) | Verb::Version | Verb::Schema { .. } | Verb::Completion { .. } => None,
+            Verb::Demo(_) | Verb::Hash | Verb::Version | Verb::Schema { .. } | Verb::Completion { .. } => {
+                None
+            }
         }
     }
 

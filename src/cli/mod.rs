@@ -15,6 +15,7 @@ mod offline;
 mod remote;
 
 mod completion;
+mod hash;
 mod service;
 
 mod configuration;
@@ -36,6 +37,7 @@ pub use completion::{completion, version};
 pub use demo::DemoVerb;
 pub use disk::DiskInputs;
 pub use files::{Files, NamedFiles};
+pub use hash::hash;
 pub use logging::Logging;
 pub use offline::{adapt, check, explain, routes, schema};
 pub use remote::{certs, drain, healthcheck, ready, reload, upstreams};

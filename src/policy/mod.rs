@@ -12,6 +12,7 @@ mod check;
 
 mod rule;
 
+mod basic;
 mod cors;
 mod rate_limit;
 
@@ -21,6 +22,7 @@ mod state;
 mod concurrency;
 mod gcra;
 
+pub use basic::PasswordCheck;
 pub use check::{Outcome, check};
 pub use concurrency::{ConcurrencyLimit, ConcurrencyPermit};
 pub use cors::requested_method;

@@ -14,6 +14,13 @@ pub struct Mapping {
     pub rows: &'static [&'static [Row]],
 }
 
+/// The hash of a password.
+macro_rules! hash {
+    () => {
+        "$2y$05$abcdefghijklmnopqrstuuKcS.CYWVYVaLiiCKrrc0A5s3mGesJ9O"
+    };
+}
+
 /// A key, and two insides of the mapping that differ by it. The second has the key.
 pub type Row = (&'static str, &'static str, &'static str);
 
@@ -117,6 +124,11 @@ const INHERITED: &[Row] = &[
     ("tunnel_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], tunnel_timeout: 7s"),
     ("cors", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], cors: \"*\""),
     ("rate_limit", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], rate_limit: 7/1s"),
+    (
+        "auth",
+        "rules: [{ target: h:1 }]",
+        concat!("rules: [{ target: h:1 }], auth: { basic: \"a:", hash!(), "\" }"),
+    ),
     ("policy", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], policy: set"),
 ];
 
@@ -128,6 +140,7 @@ const INHERITED_SHORT: &[Row] = &[
     ("tunnel_timeout", "", "tunnel_timeout: 7s"),
     ("cors", "", "cors: \"*\""),
     ("rate_limit", "", "rate_limit: 7/1s"),
+    ("auth", "", concat!("auth: { basic: \"a:", hash!(), "\" }")),
     ("policy", "", "policy: set"),
 ];
 
@@ -201,6 +214,7 @@ const RULE: &[Row] = &[
     ("access_log", "target: h:1", "target: h:1, access_log: false"),
     ("cors", "target: h:1", "target: h:1, cors: \"*\""),
     ("rate_limit", "target: h:1", "target: h:1, rate_limit: 7/1s"),
+    ("auth", "target: h:1", concat!("target: h:1, auth: { basic: \"a:", hash!(), "\" }")),
     ("max_requests", "target: h:1", "target: h:1, max_requests: 7"),
     ("policy", "target: h:1", "target: h:1, policy: set"),
     ("connect_timeout", "target: h:1", "target: h:1, connect_timeout: 7s"),
@@ -221,6 +235,7 @@ const RULE: &[Row] = &[
 const POLICIES: &[Row] = &[
     ("cors", "", "cors: \"*\""),
     ("rate_limit", "", "rate_limit: 7/1s"),
+    ("auth", "", concat!("auth: { basic: \"a:", hash!(), "\" }")),
     ("max_requests", "", "max_requests: 7"),
     ("max_body", "", "max_body: 7"),
     ("body_timeout", "", "body_timeout: 7s"),
@@ -245,6 +260,29 @@ const RATE_LIMIT: &[Row] = &[
     ("else", "requests: 7, per: 1s, by: cookie.a", "requests: 7, per: 1s, by: cookie.a, else: all"),
     ("keys", "requests: 7, per: 1s", "requests: 7, per: 1s, keys: 77"),
     ("fields", "requests: 7, per: 1s", "requests: 7, per: 1s, fields: true"),
+];
+
+const AUTH: &[Row] =
+    &[("basic", concat!("basic: \"a:", hash!(), "\""), concat!("basic: \"b:", hash!(), "\""))];
+
+const BASIC: &[Row] = &[
+    ("users", concat!("users: { a: ", hash!(), " }"), concat!("users: { b: ", hash!(), " }")),
+    (
+        "users_file",
+        concat!("users: { a: ", hash!(), " }"),
+        concat!("users: { a: ", hash!(), " }, users_file: users"),
+    ),
+    ("realm", concat!("users: { a: ", hash!(), " }"), concat!("users: { a: ", hash!(), " }, realm: b")),
+    (
+        "forward",
+        concat!("users: { a: ", hash!(), " }"),
+        concat!("users: { a: ", hash!(), " }, forward: true"),
+    ),
+    (
+        "forward_user",
+        concat!("users: { a: ", hash!(), " }"),
+        concat!("users: { a: ", hash!(), " }, forward_user: X-A"),
+    ),
 ];
 
 const MAX_REQUESTS: &[Row] = &[
@@ -391,6 +429,16 @@ pub const MAPPINGS: &[Mapping] = &[
         rows: &[RATE_LIMIT],
     },
     Mapping {
+        what: "`auth`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, auth: { @ } }] }",
+        rows: &[AUTH],
+    },
+    Mapping {
+        what: "`basic`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, auth: { basic: { @ } } }] }",
+        rows: &[BASIC],
+    },
+    Mapping {
         what: "`max_requests`",
         around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, max_requests: { @ } }] }",
         rows: &[MAX_REQUESTS],
@@ -457,7 +505,10 @@ pub const MAPPINGS: &[Mapping] = &[
 /// Loads the configuration of a mapping with this inside.
 pub fn load_inside(around: &str, inside: &str) -> Result<Loaded, Diagnostics> {
     let text = around.replace("@", inside);
-    load(&["smolgate.yml".into()], &MemoryInputs::new().file("smolgate.yml", text))
+    load(
+        &["smolgate.yml".into()],
+        &MemoryInputs::new().file("smolgate.yml", text).file("users", concat!("b:", hash!(), "\n")),
+    )
 }
 
 /// The keys that the readers of the configuration ask for, by mapping. The message about an unknown key lists

@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "config",
             "http",
             "reason",
+            "auth",
             "files",
         ],
     ),
@@ -75,7 +76,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "files",
         ],
     ),
-    ("policy", &["config::plan", "http", "reason"]),
+    ("policy", &["config::plan", "http", "reason", "auth"]),
     ("upstream", &["tls", "worker", "log", "metrics", "config::plan", "reason"]),
     ("tls", &["worker", "log", "config::plan", "http", "files"]),
     ("routing", &["config::plan", "http"]),
@@ -87,6 +88,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["http", "reason"]),
     ("http", &["reason"]),
     ("reason", &[]),
+    ("auth", &[]),
     ("files", &[]),
 ];
 
@@ -96,6 +98,7 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/acme/protocol",
     "src/cli",
     "src/cli/offline",
+    "src/auth",
     "src/config",
     "src/config/decode",
     "src/config/diagnostics",

@@ -22,6 +22,7 @@ const FEATURES: &[Feature] = &[
         // table of arrows says which module may use the room.
         words: &[],
     },
+    Feature { name: "auth", room: &["src/auth/"], seam: &["src/config/values/password.rs"], words: &[] },
     Feature {
         name: "compose",
         room: &["src/config/dialects/compose/"],

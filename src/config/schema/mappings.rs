@@ -3,7 +3,7 @@
 use super::acme::{ACME, ACME_CA, EAB, STORE};
 use super::by_hand::{ByHand, PATH, REQUIRED};
 use super::operation::{ACCESS_LOG, INTERNAL_API};
-use super::policies::{CORS, MAX_REQUESTS, POLICIES, POLICY, RATE_LIMIT};
+use super::policies::{AUTH, BASIC, CORS, MAX_REQUESTS, POLICIES, POLICY, RATE_LIMIT};
 use crate::config::keys::{Form, Row};
 use crate::config::plan::{GlobalWritten, HttpWritten, LimitsWritten, TlsWritten, UpstreamWritten};
 use Form::{
@@ -378,6 +378,8 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "a set of policies", by_hand: &[POLICIES], settings: &[LimitsWritten::rows] },
     Mapping { what: "`cors`", by_hand: &[CORS], settings: &[] },
     Mapping { what: "a rate limit", by_hand: &[RATE_LIMIT], settings: &[] },
+    Mapping { what: "`auth`", by_hand: &[AUTH], settings: &[] },
+    Mapping { what: "`basic`", by_hand: &[BASIC], settings: &[] },
     Mapping { what: "`max_requests`", by_hand: &[MAX_REQUESTS], settings: &[] },
     Mapping { what: "a redirect", by_hand: &[REDIRECT], settings: &[] },
     Mapping { what: "a response", by_hand: &[RESPONSE], settings: &[] },

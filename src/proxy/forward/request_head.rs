@@ -9,6 +9,7 @@ use super::hops;
 use crate::config::plan::{Proxy, Rule};
 use crate::http::{Field, Framing, Name, RequestHead, behind_prefix, is_x_forwarded, upgrade_protocols};
 use crate::http1::{HeadScan, parse_request};
+use crate::policy::PolicyState;
 use crate::proxy::client::Exchange;
 use crate::proxy::record::Failure;
 use crate::reason::Reason;
@@ -23,7 +24,8 @@ pub(super) fn request_head(
     head: &RequestHead<'_>,
 ) -> Buffer {
     let mut out = exchange.snapshot.worker().buffer();
-    write_request_head(head, rule, proxy, target, &Forwarded::of(exchange, head), &mut out);
+    let policies = &exchange.record.policies;
+    write_request_head(head, rule, proxy, target, &Forwarded::of(exchange, head), policies, &mut out);
     out
 }
 
@@ -65,6 +67,7 @@ pub fn write_request_head(
     proxy: &Proxy,
     target: (&str, &str),
     forwarded: &Forwarded<'_>,
+    policies: &PolicyState,
     out: &mut Buffer,
 ) {
     let (authority, base_path) = target;
@@ -79,7 +82,13 @@ pub fn write_request_head(
     }
     out.extend(b"\r\n");
     let keep = |field: &Field<'_>| is_for_the_target(field, head, forwarded.is_trusted(), !prefix.is_empty());
-    head.fields.for_each_run(0, keep, |lines| out.extend(lines));
+    if policies.removes_fields() {
+        let keep = |field: &Field<'_>| keep(field) && !policies.removes(field.name());
+        head.fields.for_each_run(0, keep, |lines| out.extend(lines));
+        out.extend(policies.request_lines());
+    } else {
+        head.fields.for_each_run(0, keep, |lines| out.extend(lines));
+    }
     out.extend(hops::via(head.version));
     write_forwarded(head, forwarded, out);
     if !prefix.is_empty() {

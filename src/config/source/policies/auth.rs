@@ -1,0 +1,121 @@
+//! `auth` as written.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::policy::policy;
+use crate::config::decode::{Decoder, MappingReader};
+use crate::config::diagnostics::Span;
+use crate::config::keys::ValueError;
+use crate::config::plan::{Auth, Basic, ReadPolicy, Secret};
+use crate::config::syntax::{Node, Value, mask_secret};
+use crate::config::values::{header, password};
+
+/// The users of a rule.
+type Users = BTreeMap<Arc<str>, Secret>;
+
+impl ReadPolicy<Auth> for MappingReader<'_, '_> {
+    fn policy(&mut self, name: &'static str) -> Option<Option<Arc<Auth>>> {
+        policy(self, name, auth)
+    }
+}
+
+/// `{ basic }`.
+fn auth(decoder: &mut Decoder<'_>, node: Node) -> Option<Auth> {
+    let mut fields = MappingReader::open(decoder, node, "`auth`")?;
+    fields.require(&["basic"]);
+    let basic = fields.field("basic", basic);
+    fields.close();
+    basic.map(Auth::Basic)
+}
+
+/// Users as `name:hash`, or `{ users, users_file, realm, forward, forward_user }`.
+fn basic(decoder: &mut Decoder<'_>, node: Node) -> Option<Basic> {
+    let mut users = Users::new();
+    let span = node.span;
+    let mut basic =
+        Basic { users: Vec::new(), realm: "restricted".into(), forward: false, forward_user: None };
+    if matches!(node.value, Value::Map(_)) {
+        let mut fields = MappingReader::open(decoder, node, "`basic`")?;
+        fields.field("users", |decoder, node| user_map(decoder, node, &mut users));
+        fields.field("users_file", |decoder, node| users_file(decoder, node, &mut users));
+        if let Some(realm) = fields.parsed("realm", password::realm) {
+            basic.realm = realm.value;
+        }
+        basic.forward = fields.flag("forward");
+        basic.forward_user = fields.parsed("forward_user", header::field_name).map(|name| name.value);
+        fields.close();
+    } else {
+        mask_secret(&node, decoder.report);
+        for text in decoder.one_or_many(node, Decoder::text) {
+            for user in text.text.split_whitespace() {
+                add(decoder, text.span, password::user(user), &mut users);
+            }
+        }
+    }
+    if users.is_empty() {
+        // An error of a user was reported.
+        decoder.report.error_hint(
+            span,
+            "`basic` has no user",
+            "write `users: { NAME: HASH }` or `users_file: FILE`",
+        );
+        return None;
+    }
+    basic.users = users.into_iter().collect();
+    Some(basic)
+}
+
+/// `users:`, a mapping of names to hashes.
+fn user_map(decoder: &mut Decoder<'_>, node: Node, users: &mut Users) -> Option<()> {
+    mask_secret(&node, decoder.report);
+    let Value::Map(entries) = node.value else {
+        decoder.report.error_hint(
+            node.span,
+            "`users` is a mapping of names to hashes",
+            "write `{ NAME: HASH }`",
+        );
+        return None;
+    };
+    for (name, node) in entries {
+        let Some(text) = decoder.text(node) else { continue };
+        let user = password::user_name(&name.value);
+        let user = user.and_then(|user| Ok((user, password::password_hash(text.text.trim())?)));
+        add(decoder, text.span, user, users);
+    }
+    Some(())
+}
+
+/// `users_file:`, a file as `htpasswd` writes it.
+fn users_file(decoder: &mut Decoder<'_>, node: Node, users: &mut Users) -> Option<()> {
+    let span = node.span;
+    let path = decoder.text(node)?.text;
+    // As text that is filled in, so that the file is watched as others are.
+    let file = decoder.text(Node::new(span, Value::Scalar(format!("${{file:{path}}}"))))?;
+    let lines = file.text.lines().map(str::trim).enumerate();
+    for (at, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
+        let user = password::user(line);
+        if let Err(error) = &user {
+            let message = format!("line {} of the file {}", at + 1, error.problem);
+            decoder.report.error_hint(span, message, error.hint.unwrap_or_default());
+        }
+        users.extend(user.ok().map(|(name, hash)| (name, Secret(hash))));
+    }
+    Some(())
+}
+
+/// Adds a user, or reports why not. The message does not quote the hash.
+fn add(
+    decoder: &mut Decoder<'_>,
+    span: Span,
+    user: Result<(Arc<str>, Arc<str>), ValueError>,
+    users: &mut Users,
+) {
+    match user {
+        Ok((name, hash)) => drop(users.insert(name, Secret(hash))),
+        Err(error) => {
+            let message = format!("this user {}", error.problem);
+            decoder.report.error_hint(span, message, error.hint.unwrap_or_default());
+        }
+    }
+}
