@@ -12,6 +12,7 @@ use clap_complete::Shell;
 use super::demo::DemoVerb;
 use super::files::{Files, default_files, formats};
 use super::logging::Logging;
+use super::serve::ServeVerb;
 use crate::config::Format;
 
 /// A small reverse proxy: ordered HTTP and TCP rules from one YAML file.
@@ -78,6 +79,9 @@ pub enum Verb {
     Demo(DemoVerb),
     /// Read a password and print its hash, for `auth`
     Hash,
+    /// The verb of the feature `files`.
+    #[command(flatten)]
+    Serve(ServeVerb),
     /// Print the version
     Version,
     /// Print a completion script
@@ -244,9 +248,12 @@ impl Verb {
             | Verb::Certs(Certs { call, .. })
             | Verb::Drain(Drain { call, .. })
             | Verb::Ready(Drain { call, .. }) => Some(&mut call.files),
-            Verb::Demo(_) | Verb::Hash | Verb::Version | Verb::Schema { .. } | Verb::Completion { .. } => {
-                None
-            }
+            Verb::Demo(_)
+            | Verb::Hash
+            | Verb::Serve(_)
+            | Verb::Version
+            | Verb::Schema { .. }
+            | Verb::Completion { .. } => None,
         }
     }
 
@@ -254,6 +261,7 @@ impl Verb {
         match self {
             Verb::Run(run) => Some(&mut run.logging),
             Verb::Demo(verb) => Some(verb.logging()),
+            Verb::Serve(verb) => Some(verb.logging()),
             _ => None,
         }
     }

@@ -15,7 +15,6 @@ mod offline;
 mod remote;
 
 mod completion;
-mod hash;
 mod service;
 
 mod configuration;
@@ -26,6 +25,8 @@ mod files;
 
 #[cfg_attr(not(feature = "demo"), path = "no_demo.rs")]
 mod demo;
+#[cfg_attr(not(feature = "files"), path = "no_serve.rs")]
+mod serve;
 
 mod logging;
 
@@ -37,8 +38,8 @@ pub use completion::{completion, version};
 pub use demo::DemoVerb;
 pub use disk::DiskInputs;
 pub use files::{Files, NamedFiles};
-pub use hash::hash;
 pub use logging::Logging;
-pub use offline::{adapt, check, explain, routes, schema};
+pub use offline::{adapt, check, explain, hash, routes, schema};
 pub use remote::{certs, drain, healthcheck, ready, reload, upstreams};
+pub use serve::ServeVerb;
 pub use service::run;

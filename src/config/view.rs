@@ -3,18 +3,17 @@
 //! Each function names every field of what it writes, so that the compiler finds it when there is another.
 
 use std::fmt::Write;
-use std::path::Path;
 
 use super::keys::yaml::{list, quote, quote_key};
 use super::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, Action, Balance, CertificateAuthority, CertificateFiles,
     CertificateSource, ChallengeKind, ClientAuth, ClientAuthMode, ClientGone, Conditions, Eject,
-    ExternalAccount, Health, HealthRequest, HttpListener, InternalApi, Listener, ListenerTls, NamedCondition,
-    Orders, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule, Scheme,
-    Target, Upstream, UpstreamPolicy, UpstreamTls, WhileWaiting,
+    ExternalAccount, Files, Health, HealthRequest, HttpListener, InternalApi, Listener, ListenerTls,
+    NamedCondition, Orders, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond,
+    Rule, Scheme, Target, Upstream, UpstreamPolicy, UpstreamTls, WhileWaiting,
 };
 use super::values::scalar::{show_duration, show_size};
-use super::yaml_writer::Yaml;
+use super::yaml_writer::{Yaml, list_or_none, path};
 
 /// The whole plan, defaults included. Loading the result gives an equal plan, except for places and for secrets,
 /// which are not shown.
@@ -200,6 +199,7 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
             write_proxy_protocol(out, 4, *send_proxy_protocol);
             out.line(4, "tunnel_timeout", show_duration(*idle_timeout));
         }
+        Action::Files(files) => write_files(out, files),
         Action::Drop => out.line(4, "drop", true),
         Action::Respond(Respond { status, headers, body }) => {
             out.open(4, "respond");
@@ -211,6 +211,34 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
             out.line(5, "body", quote(body));
         }
     }
+}
+
+fn write_files(out: &mut Yaml, files: &Files) {
+    let Files {
+        root,
+        index,
+        fallback,
+        precompressed,
+        hidden,
+        symlinks,
+        list,
+        immutable,
+        strip_path_prefix,
+        body_timeout,
+    } = files;
+    out.open(4, "files");
+    out.line(5, "root", path(root));
+    out.line(5, "index", list_or_none(index.iter()));
+    if let Some(fallback) = fallback {
+        out.line(5, "fallback", quote(fallback));
+    }
+    out.line(5, "precompressed", list_or_none(precompressed.iter().map(|coding| coding.word())));
+    out.line(5, "hidden", list_or_none(hidden.iter()));
+    out.line(5, "symlinks", symlinks.word());
+    out.line(5, "list", list);
+    out.line(5, "immutable", list_or_none(immutable.iter()));
+    out.line(4, "strip_path_prefix", strip_path_prefix);
+    out.line(4, "body_timeout", show_duration(*body_timeout));
 }
 
 fn write_proxy_protocol(out: &mut Yaml, depth: usize, version: Option<ProxyProtocol>) {
@@ -362,8 +390,4 @@ fn access_log(log: &AccessLog) -> String {
         AccessLogFormat::Human => "human",
     };
     format!("{{ to: {to}, format: {format} }}")
-}
-
-fn path(path: &Path) -> String {
-    quote(&path.display().to_string())
 }

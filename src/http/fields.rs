@@ -1,5 +1,7 @@
 //! The field lines of a head, kept as offsets into its bytes.
 
+use std::ops::Range;
+
 use super::name::Name;
 
 /// The positions of the field lines of one head. The table is reused from message to message. It grows to the
@@ -111,15 +113,20 @@ impl<'b> Fields<'b> {
         keep: impl FnMut(&Field<'b>) -> bool,
         mut each: impl FnMut(&'b [u8]),
     ) {
+        let mut each = |run: Range<usize>| {
+            if !run.is_empty() {
+                each(&self.bytes[run]);
+            }
+        };
         let mut run = 0..start;
         for Field { row, .. } in self.iter().filter(keep) {
             if row.start as usize != run.end {
-                each(&self.bytes[run]);
+                each(run);
                 run = row.start as usize..row.start as usize;
             }
             run.end = row.end as usize;
         }
-        each(&self.bytes[run]);
+        each(run);
     }
 
     /// The value of the first field with this known name.

@@ -198,6 +198,7 @@ const RULE: &[Row] = &[
     ("upstream", "target: h:1", "upstream: other"),
     ("redirect", "target: h:1", "redirect: /a"),
     ("respond", "target: h:1", "respond: {}"),
+    ("files", "target: h:1", "files: a"),
     ("pass", "target: h:1", "pass: h:1"),
     ("drop", "target: h:1", "drop: true"),
     ("pass_host", "target: h:1", "target: h:1, pass_host: true"),
@@ -224,6 +225,9 @@ const RULE: &[Row] = &[
     ("sticky", "target: h:1", "target: h:1, sticky: { cookie: at }"),
     ("tls", "target: https://h", "target: https://h, tls: { sni: a.test }"),
     ("send_proxy_protocol", "pass: h:1", "pass: h:1, send_proxy_protocol: v1"),
+    // Keys that both `files` and forwarding have.
+    ("body_timeout", "files: a", "files: a, body_timeout: 7s"),
+    ("strip_path_prefix", "files: a, path_prefix: /a", "files: a, path_prefix: /a, strip_path_prefix: true"),
     // Keys that both `pass` and forwarding have.
     ("tunnel_timeout", "pass: h:1", "pass: h:1, tunnel_timeout: 7s"),
     ("connect_timeout", "pass: h:1", "pass: h:1, connect_timeout: 7s"),
@@ -295,6 +299,17 @@ const REDIRECT: &[Row] = &[("to", "to: /a", "to: /b"), ("status", "to: /a", "to:
 
 const RESPOND: &[Row] =
     &[("status", "", "status: 404"), ("headers", "", "headers: { A: b }"), ("body", "", "body: a")];
+
+const FILES: &[Row] = &[
+    ("root", "root: a", "root: b"),
+    ("index", "root: a", "root: a, index: b.html"),
+    ("fallback", "root: a", "root: a, fallback: /b.html"),
+    ("precompressed", "root: a", "root: a, precompressed: [br, gz]"),
+    ("hidden", "root: a", "root: a, hidden: none"),
+    ("symlinks", "root: a", "root: a, symlinks: none"),
+    ("list", "root: a", "root: a, list: true"),
+    ("immutable", "root: a", "root: a, immutable: /b/**"),
+];
 
 const PASS: &[Row] = &[("upstream", "upstream: other", "upstream: third")];
 
@@ -452,6 +467,11 @@ pub const MAPPINGS: &[Mapping] = &[
         what: "a response",
         around: "{ http_config: { port: 1 }, http_routes: [{ respond: { @ } }] }",
         rows: &[RESPOND],
+    },
+    Mapping {
+        what: "`files`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ files: { @ } }] }",
+        rows: &[FILES],
     },
     Mapping {
         what: "`pass`",

@@ -3,6 +3,7 @@
 mod explain;
 
 mod adapt;
+mod hash;
 mod check;
 mod routes;
 mod schema;
@@ -12,5 +13,6 @@ mod url;
 pub use adapt::adapt;
 pub use check::check;
 pub use explain::explain;
+pub use hash::hash;
 pub use routes::routes;
 pub use schema::schema;

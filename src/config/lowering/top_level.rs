@@ -48,8 +48,9 @@ pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) ->
     settings.watch = environment::watch(settings.watch, inputs, report);
     let orders = acme::lower(source.acme, source.store, &source.listeners, report);
     let store = orders.as_ref().map(|orders| Arc::from(&*orders.value.store));
-    let lower =
-        |listener| lower_listener(listener, settings.shutdown_timeout, &store, &sets, &mut upstreams, report);
+    let lower = |listener| {
+        lower_listener(listener, settings.shutdown_timeout, &store, &sets, &mut upstreams, inputs, report)
+    };
     let (listeners, spans): (Vec<_>, _) = source.listeners.into_iter().filter_map(lower).unzip();
     if let Some(orders) = &orders {
         acme::check_ports(orders, &listeners, report);
@@ -119,6 +120,7 @@ fn lower_listener(
     store: &Option<Arc<Path>>,
     sets: &PolicySets,
     upstreams: &mut Upstreams,
+    inputs: &dyn Inputs,
     report: &mut Report,
 ) -> Option<(Listener, ListenerSpans)> {
     let origin = report.origin(source.span);
@@ -126,7 +128,7 @@ fn lower_listener(
     let protocol = match source.protocol {
         ProtocolSource::Http(http) => {
             spans.rules = http.rules.iter().map(|rule| rule.span).collect();
-            Some(Protocol::Http(lower_http(http, sets, upstreams, report)))
+            Some(Protocol::Http(lower_http(http, sets, upstreams, inputs, report)))
         }
         ProtocolSource::Tcp(tcp) => {
             let upstream = tcp.upstream.and_then(|one| upstreams.use_one(one, TargetProtocol::Tcp, report));
@@ -155,6 +157,7 @@ fn lower_http(
     source: HttpSource,
     sets: &PolicySets,
     upstreams: &mut Upstreams,
+    inputs: &dyn Inputs,
     report: &mut Report,
 ) -> HttpListener {
     let HttpSource { limits, policies, policy, .. } = &source;
@@ -162,7 +165,7 @@ fn lower_http(
     let mut settings = HttpSettings::default().with(&source.settings);
     settings.target_bytes_max = settings.target_bytes_max.min(settings.head_bytes_max);
     HttpListener {
-        rules: rules::lower(source.rules, &defaults, sets, upstreams, report),
+        rules: rules::lower(source.rules, &defaults, sets, upstreams, inputs, report),
         settings,
         trusted_proxies: source.trusted_proxies,
         client_gone: source.client_gone,

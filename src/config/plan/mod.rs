@@ -18,6 +18,8 @@ mod listener;
 
 mod rule;
 
+mod files;
+
 mod conditions;
 mod location;
 mod policies;
@@ -33,6 +35,7 @@ pub use acme::{
 pub use bind::Bind;
 pub use changes::{CertificateChanges, FileChanges, changes};
 pub use conditions::{Conditions, NamedCondition, Networks, PathGlob, SegmentGlob, ValuePattern};
+pub use files::{Coding, Files, NameGlob, Symlinks};
 pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{
     ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, ClientGone,

@@ -2,8 +2,10 @@
 
 use super::acme::{ACME, ACME_CA, EAB, STORE};
 use super::by_hand::{ByHand, PATH, REQUIRED};
+use super::files::FILES;
 use super::operation::{ACCESS_LOG, INTERNAL_API};
 use super::policies::{AUTH, BASIC, CORS, MAX_REQUESTS, POLICIES, POLICY, RATE_LIMIT};
+use super::tls::{CERTIFICATES, CLIENT_AUTH, LISTENER_TLS};
 use crate::config::keys::{Form, Row};
 use crate::config::plan::{GlobalWritten, HttpWritten, LimitsWritten, TlsWritten, UpstreamWritten};
 use Form::{
@@ -45,7 +47,6 @@ pub(crate) fn top_keys() -> impl Iterator<Item = &'static str> {
 const TEXTS: Form = OneOrMany(&Text);
 const CONDITIONS: Form = Names(&TEXTS);
 const RULES: Form = List(&Map("a rule"));
-const CERTIFICATE: Form = Either(&[PATH, Map("a certificate")]);
 const TARGETS: Form = OneOrMany(&Either(&[Text, Map("a target")]));
 const BALANCE: Form =
     Either(&[Words(&["round_robin", "least_requests", "random", "strict_round_robin"]), Map("`balance`")]);
@@ -173,35 +174,6 @@ const REDIRECT_TO_HTTPS: &[ByHand] = &[
     ("port", Number(1, 65_535), "443", "The port of the TLS listener, as clients reach it."),
 ];
 
-const LISTENER_TLS: &[ByHand] = &[
-    ("certificates", OneOrMany(&CERTIFICATE), "", "One or many files or folders, or { cert, key }."),
-    (
-        "default_certificate",
-        CERTIFICATE,
-        "",
-        "The certificate for unknown names. Without it such a handshake fails.",
-    ),
-    ("acme", Flag, "false", "Whether certificates are ordered for the hosts that no file covers."),
-    ("client_auth", Map("`client_auth`"), "", "The certificates of clients."),
-];
-
-const CERTIFICATES: &[ByHand] = &[
-    ("path", PATH, "", "A .crt or .pem with the .key of the same name beside it, or a folder of them."),
-    ("cert", PATH, "", "A PEM file with the certificate and its chain."),
-    ("key", PATH, "", "A PEM file with the private key."),
-    (
-        "client_auth",
-        Map("`client_auth`"),
-        "",
-        "The certificates of clients, for the names of this certificate.",
-    ),
-];
-
-const CLIENT_AUTH: &[ByHand] = &[
-    ("ca", PATH, REQUIRED, "A PEM file of the authorities for client certificates."),
-    ("mode", Words(&["required", "optional"]), "required", "Whether a client must have a certificate."),
-];
-
 const RULE: &[ByHand] = &[
     (
         "name",
@@ -255,9 +227,15 @@ const RULE: &[ByHand] = &[
         "",
         "Passes the whole connection on, byte for byte: host:port, several, or { upstream }.",
     ),
+    ("files", Either(&[PATH, Map("`files`")]), "", "Serves the files below a folder."),
     ("drop", Words(&["true"]), "", "Closes the connection without a response."),
     ("pass_host", Flag, "false", "Whether the target gets the client's Host instead of its own name."),
-    ("strip_path_prefix", Flag, "false", "Whether path_prefix is removed before forwarding."),
+    (
+        "strip_path_prefix",
+        Flag,
+        "false",
+        "Whether path_prefix is removed before forwarding, or before the file is looked up.",
+    ),
     (
         "buffer_request",
         Size,
@@ -383,6 +361,7 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "`max_requests`", by_hand: &[MAX_REQUESTS], settings: &[] },
     Mapping { what: "a redirect", by_hand: &[REDIRECT], settings: &[] },
     Mapping { what: "a response", by_hand: &[RESPONSE], settings: &[] },
+    Mapping { what: "`files`", by_hand: &[FILES], settings: &[] },
     Mapping { what: "`pass`", by_hand: &[PASS], settings: &[] },
     Mapping { what: "an upstream", by_hand: &[UPSTREAM], settings: &[UpstreamWritten::rows] },
     Mapping { what: "`tls`", by_hand: &[UPSTREAM_TLS], settings: &[] },

@@ -14,6 +14,7 @@ pub(crate) mod rule;
 
 mod conditions;
 mod policies;
+mod files;
 mod tls;
 mod upstream;
 mod upstream_policy;
@@ -21,6 +22,7 @@ mod upstream_policy;
 mod health;
 
 pub(crate) use acme::{AcmeSource, AuthoritySource};
+pub(crate) use files::FilesSource;
 pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
 pub(crate) use policies::PolicySetSource;
 pub(crate) use rule::{ActionSource, PassSource, ProxySource, RuleSource};

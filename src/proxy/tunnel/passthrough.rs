@@ -135,7 +135,7 @@ async fn try_to_connect(
                 upstream.accepted(&choice);
                 return Ok(target);
             }
-            Err(error) if !upstream.choose_next(&mut choice, worker.now()) => return Err(error.into()),
+            Err(error) if !upstream.choose_next(&mut choice, worker.now(), false) => return Err(error.into()),
             Err(_) => {}
         }
     }

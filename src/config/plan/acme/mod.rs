@@ -1,9 +1,8 @@
 //! Certificates that are ordered, and the secrets of an account.
 
 mod orders;
-mod secret;
 
+pub use crate::config::keys::Secret;
 pub use orders::{
     AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Orders, STORE, WhileWaiting,
 };
-pub use secret::Secret;

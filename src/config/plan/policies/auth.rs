@@ -1,9 +1,9 @@
-//! Users who may send requests.
+//! Users that may send requests.
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::super::acme::Secret;
+use crate::config::keys::Secret;
 use crate::config::keys::yaml::{quote, quote_key};
 
 /// How a rule knows its users.

@@ -9,7 +9,8 @@ use crate::config::diagnostics::Span;
 use crate::config::keys::ValueError;
 use crate::config::plan::{Auth, Basic, ReadPolicy, Secret};
 use crate::config::syntax::{Node, Value, mask_secret};
-use crate::config::values::{header, password};
+use crate::config::values::header;
+use crate::config::values::policies::password;
 
 /// The users of a rule.
 type Users = BTreeMap<Arc<str>, Secret>;

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
-use super::output;
 use crate::auth;
+use crate::cli::output;
 
 /// Bytes of a password that are read at most.
 const BYTES_MAX: u64 = 4_096;

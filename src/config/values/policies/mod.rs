@@ -1,11 +1,13 @@
 //! Values of policies.
 
+pub(crate) mod password;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::target;
 use crate::config::keys::{ValueError, scalar};
 use crate::config::plan::{OriginPattern, RateKey};
+use crate::config::values::target;
 use crate::http::{idn, is_token};
 
 /// An origin as browsers send it (Fetch standard, "serializing a request origin"), or a pattern for origins.
