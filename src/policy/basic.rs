@@ -87,7 +87,7 @@ impl BasicAuth {
         request: &PolicyRequest<'_>,
         state: &mut PolicyState,
     ) -> Result<Option<Box<PasswordCheck>>, Reason> {
-        let Auth::Basic(basic) = &*self.auth;
+        let Auth::Basic(basic) = &*self.auth else { return Err(Reason::Unauthorized) };
         let mut fields = request.head.fields.iter().filter(|field| field.known() == Name::Authorization);
         let field = fields.next();
         if fields.next().is_some() {

@@ -1,6 +1,6 @@
 //! The order of policies.
 
-use super::basic::PasswordCheck;
+use super::auth::AuthQuestion;
 use super::concurrency::ConcurrencyLimit;
 use super::cors::answers_preflight;
 use super::request::PolicyRequest;
@@ -14,8 +14,8 @@ pub enum Outcome<'a> {
     Act,
     /// It is a preflight, which is answered here.
     Preflight,
-    /// Its password is compared with a hash. Then it is checked again.
-    Verify(Box<PasswordCheck>),
+    /// Its user has to be found. Then it is checked again.
+    Identify(AuthQuestion),
     /// It waits for a place among the open requests of this limit. Then it is checked again.
     Wait(&'a ConcurrencyLimit),
 }
@@ -37,10 +37,10 @@ pub fn check<'a>(
         policies.rate_limit.iter().try_for_each(|limiter| limiter.take(request, state))?;
     }
     if let Some(auth) = policies.auth.as_ref().filter(|_| !state.is_identified())
-        && let Some(password) = auth.identify(request, state)?
+        && let Some(question) = auth.identify(request, state)?
     {
         state.asks();
-        return Ok(Outcome::Verify(password));
+        return Ok(Outcome::Identify(question));
     }
     if let Err(full) = state.enter(&policies.max_requests) {
         state.asks();

@@ -12,6 +12,8 @@ mod check;
 
 mod rule;
 
+mod auth;
+
 mod basic;
 mod cors;
 mod rate_limit;
@@ -22,6 +24,7 @@ mod state;
 mod concurrency;
 mod gcra;
 
+pub use auth::{AuthQuestion, AuthServerQuestion};
 pub use basic::PasswordCheck;
 pub use check::{Outcome, check};
 pub use concurrency::{ConcurrencyLimit, ConcurrencyPermit};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::basic::BasicAuth;
+use super::auth::Authenticator;
 use super::concurrency::ConcurrencyLimit;
 use super::rate_limit::RateLimiter;
 use crate::config::plan::{Cors, Policies, RequestLimit};
@@ -14,7 +14,7 @@ pub struct RulePolicies {
     /// One for each limit.
     pub(super) rate_limit: Box<[RateLimiter]>,
     /// The users.
-    pub(super) auth: Option<BasicAuth>,
+    pub(super) auth: Option<Authenticator>,
     /// The limit of the listener, then that of the rule.
     pub(super) max_requests: Box<[ConcurrencyLimit]>,
 }
@@ -29,7 +29,7 @@ impl RulePolicies {
     ) -> Self {
         let Policies { cors, rate_limit, auth, max_requests } = policies;
         let users = before.and_then(|before| before.auth.as_ref());
-        let auth = auth.as_ref().map(|auth| BasicAuth::new(auth, users));
+        let auth = auth.as_ref().map(|auth| Authenticator::new(auth, users));
         let limits = rate_limit.as_ref().map_or(&[][..], |limits| &limits.0);
         let tables = before.map_or(&[][..], |before| &before.rate_limit);
         let of_listener = of_listener.map(|(limit, shared)| ConcurrencyLimit::new(limit, Some(shared)));

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::concurrency::{ConcurrencyLimit, ConcurrencyPermit};
-use crate::config::plan::{Auth, Basic};
+use crate::config::plan::Auth;
 
 /// Parts of states that are kept for further requests, for each worker.
 const SPARE_MAX: usize = 64;
@@ -61,10 +61,7 @@ impl PolicyState {
 
     /// Whether a field of the client is removed, because the gate tells the target of the user.
     pub fn removes(&self, name: &[u8]) -> bool {
-        let Some(auth) = self.0.as_ref().and_then(|learned| learned.auth.as_deref()) else { return false };
-        let Auth::Basic(Basic { forward, forward_user, .. }) = auth;
-        let is_credentials = !forward && name.eq_ignore_ascii_case(b"authorization");
-        is_credentials || forward_user.as_ref().is_some_and(|field| reads_alike(name, field.as_bytes()))
+        self.0.as_ref().and_then(|learned| learned.auth.as_deref()).is_some_and(|auth| auth.removes(name))
     }
 
     /// Whether the user is known.
@@ -80,6 +77,14 @@ impl PolicyState {
             // Writing to a vector cannot fail.
             let _ = write!(learned.request, "{field}: {user}\r\n");
         }
+    }
+
+    /// Records that a server has let the request in, with lines for the target and for the response.
+    pub(super) fn let_in(&mut self, auth: &Arc<Auth>, request: &[u8], response: &[u8]) {
+        let learned = self.learned();
+        learned.auth = Some(auth.clone());
+        learned.request.extend_from_slice(request);
+        learned.response.extend_from_slice(response);
     }
 
     /// Whether `Access-Control-*` of the target is removed.
@@ -145,12 +150,6 @@ impl PolicyState {
     pub fn admit(&mut self, permit: ConcurrencyPermit) {
         self.learned().permits.push(permit);
     }
-}
-
-/// Whether a program such as CGI reads two names alike: in any case, and `_` for `-`.
-fn reads_alike(one: &[u8], two: &[u8]) -> bool {
-    let folded = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    one.len() == two.len() && one.iter().map(folded).eq(two.iter().map(folded))
 }
 
 impl Drop for PolicyState {

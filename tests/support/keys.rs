@@ -266,8 +266,10 @@ const RATE_LIMIT: &[Row] = &[
     ("fields", "requests: 7, per: 1s", "requests: 7, per: 1s, fields: true"),
 ];
 
-const AUTH: &[Row] =
-    &[("basic", concat!("basic: \"a:", hash!(), "\""), concat!("basic: \"b:", hash!(), "\""))];
+const AUTH: &[Row] = &[
+    ("basic", concat!("basic: \"a:", hash!(), "\""), concat!("basic: \"b:", hash!(), "\"")),
+    ("forward", "forward: http://a/b", "forward: http://a/c"),
+];
 
 const BASIC: &[Row] = &[
     ("users", concat!("users: { a: ", hash!(), " }"), concat!("users: { b: ", hash!(), " }")),
@@ -287,6 +289,13 @@ const BASIC: &[Row] = &[
         concat!("users: { a: ", hash!(), " }"),
         concat!("users: { a: ", hash!(), " }, forward_user: X-A"),
     ),
+];
+
+const FORWARD: &[Row] = &[
+    ("url", "url: http://a/b", "url: http://a/c"),
+    ("copy", "url: http://a/b", "url: http://a/b, copy: X-A"),
+    ("sign_in", "url: http://a/b", "url: http://a/b, sign_in: \"https://a/{url}\""),
+    ("timeout", "url: http://a/b", "url: http://a/b, timeout: 7s"),
 ];
 
 const MAX_REQUESTS: &[Row] = &[
@@ -452,6 +461,11 @@ pub const MAPPINGS: &[Mapping] = &[
         what: "`basic`",
         around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, auth: { basic: { @ } } }] }",
         rows: &[BASIC],
+    },
+    Mapping {
+        what: "`forward`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, auth: { forward: { @ } } }] }",
+        rows: &[FORWARD],
     },
     Mapping {
         what: "`max_requests`",

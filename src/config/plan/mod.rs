@@ -44,7 +44,8 @@ pub use listener::{
 pub use location::{Location, LocationParts};
 pub use origin::Origin;
 pub use policies::{
-    Auth, Basic, Cors, OriginPattern, Policies, RateKey, RateLimit, RateLimits, RequestLimit,
+    Auth, AuthServer, AuthUpstream, Basic, Cors, OriginPattern, Policies, RateKey, RateLimit, RateLimits,
+    RequestLimit,
 };
 pub use rule::{Action, HostPattern, Limits, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
 pub use steps::steps;

@@ -4,7 +4,7 @@ use super::acme::{ACME, ACME_CA, EAB, STORE};
 use super::by_hand::{ByHand, PATH, REQUIRED};
 use super::files::FILES;
 use super::operation::{ACCESS_LOG, INTERNAL_API};
-use super::policies::{AUTH, BASIC, CORS, MAX_REQUESTS, POLICIES, POLICY, RATE_LIMIT};
+use super::policies::{AUTH, BASIC, CORS, FORWARD, MAX_REQUESTS, POLICIES, POLICY, RATE_LIMIT};
 use super::tls::{CERTIFICATES, CLIENT_AUTH, LISTENER_TLS};
 use crate::config::keys::{Form, Row};
 use crate::config::plan::{GlobalWritten, HttpWritten, LimitsWritten, TlsWritten, UpstreamWritten};
@@ -358,6 +358,7 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "a rate limit", by_hand: &[RATE_LIMIT], settings: &[] },
     Mapping { what: "`auth`", by_hand: &[AUTH], settings: &[] },
     Mapping { what: "`basic`", by_hand: &[BASIC], settings: &[] },
+    Mapping { what: "`forward`", by_hand: &[FORWARD], settings: &[] },
     Mapping { what: "`max_requests`", by_hand: &[MAX_REQUESTS], settings: &[] },
     Mapping { what: "a redirect", by_hand: &[REDIRECT], settings: &[] },
     Mapping { what: "a response", by_hand: &[RESPONSE], settings: &[] },

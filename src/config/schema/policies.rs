@@ -29,7 +29,12 @@ pub(super) const POLICIES: &[ByHand] = &[
         "",
         "How many requests a client may send in a time: 100/1m, a mapping, or several.",
     ),
-    ("auth", Either(&[Words(&["false"]), Map("`auth`")]), "", "Which users may send requests: { basic }."),
+    (
+        "auth",
+        Either(&[Words(&["false"]), Map("`auth`")]),
+        "",
+        "Which users may send requests: { basic } or { forward }.",
+    ),
     (
         "max_requests",
         Either(&[Words(&["false"]), Number(1, 10_000_000), Map("`max_requests`")]),
@@ -62,12 +67,17 @@ pub(super) const RATE_LIMIT: &[ByHand] = &[
     ("fields", Flag, "false", "Whether responses have RateLimit and RateLimit-Policy."),
 ];
 
-pub(super) const AUTH: &[ByHand] = &[(
-    "basic",
-    Either(&[TEXTS, Map("`basic`")]),
-    REQUIRED,
-    "Users with passwords: name:hash, or a mapping.",
-)];
+pub(super) const AUTH: &[ByHand] = &[
+    ("basic", Either(&[TEXTS, Map("`basic`")]), "", "Users with passwords: name:hash, or a mapping."),
+    ("forward", Either(&[Text, Map("`forward`")]), "", "A server that is asked: its URL, or a mapping."),
+];
+
+pub(super) const FORWARD: &[ByHand] = &[
+    ("url", Text, REQUIRED, "The URL of the server."),
+    ("copy", TEXTS, "", "Fields of its answer for the target. * at the end of a name takes every end."),
+    ("sign_in", Text, "", "The URL where browsers sign in, with {url} for the one that they asked for."),
+    ("timeout", Timeout, "5s", "The time for an answer."),
+];
 
 pub(super) const BASIC: &[ByHand] = &[
     ("users", Names(&Text), "", "Names of users, and hashes of their passwords."),

@@ -8,8 +8,10 @@ use futures_lite::future;
 use super::decision::{Act, Asked, Decision, Question};
 use super::rules::decide_again;
 use crate::config::plan::HttpListener;
-use crate::policy::{ConcurrencyLimit, ConcurrencyPermit, PasswordCheck};
+use crate::policy::{AuthQuestion, AuthServerQuestion, ConcurrencyLimit, ConcurrencyPermit, PasswordCheck};
 use crate::proxy::client::Exchange;
+use crate::proxy::forward::{self, Answer};
+use crate::proxy::local_reply::{self, Reply};
 use crate::proxy::record::Failure;
 use crate::reason::Reason;
 
@@ -26,7 +28,14 @@ pub(super) async fn ask<'a>(
     for _ in 0..QUESTIONS_MAX {
         let Question { rule, what } = question;
         let answer = match what {
-            Asked::Password(password) => compare(exchange, password).await,
+            Asked::User(AuthQuestion::Password(password)) => compare(exchange, password).await,
+            Asked::User(AuthQuestion::Server(question)) => {
+                match ask_server(exchange, http, &question).await {
+                    Ok(Some(refusal)) => return Act::Reply(refusal),
+                    Ok(None) => Ok(()),
+                    Err(failure) => Err(failure),
+                }
+            }
             Asked::Place(limit) => enter(exchange, limit).await,
         };
         match answer.and_then(|()| decide_again(exchange, http, rule)) {
@@ -36,6 +45,30 @@ pub(super) async fn ask<'a>(
         }
     }
     Act::Refuse(Failure::new(Reason::Internal))
+}
+
+/// Asks a server about the request. The result is the response of a server that does not let it in.
+async fn ask_server(
+    exchange: &mut Exchange<'_>,
+    http: &HttpListener,
+    question: &AuthServerQuestion,
+) -> Result<Option<Reply<'static>>, Failure> {
+    let server = question.server().ok_or_else(|| Failure::new(Reason::Internal))?;
+    match forward::ask_server(exchange, http, server).await? {
+        Answer::LetIn { request, response } => {
+            question.let_in(&mut exchange.record.policies, &request, &response);
+            Ok(None)
+        }
+        Answer::Refuse { status: 401, lines, body } => {
+            Ok(Some(match forward::sign_in(exchange, http, server)? {
+                Some(place) => local_reply::sign_in(exchange, &place),
+                None => local_reply::answer_of_server(exchange, 401, &lines, &body),
+            }))
+        }
+        Answer::Refuse { status, lines, body } => {
+            Ok(Some(local_reply::answer_of_server(exchange, status, &lines, &body)))
+        }
+    }
 }
 
 /// Compares a password with a hash in another thread.

@@ -1,7 +1,7 @@
 //! The result of a decision.
 
 use crate::config::plan::Pass;
-use crate::policy::{ConcurrencyLimit, PasswordCheck};
+use crate::policy::{AuthQuestion, ConcurrencyLimit};
 use crate::proxy::file_reply::FileRequest;
 use crate::proxy::forward::Attempts;
 use crate::proxy::local_reply::Reply;
@@ -24,8 +24,8 @@ pub(super) struct Question<'a> {
 
 /// The things that policies wait for.
 pub(super) enum Asked<'a> {
-    /// A password is compared with a hash.
-    Password(Box<PasswordCheck>),
+    /// The user.
+    User(AuthQuestion),
     /// A place among the open requests of this limit.
     Place(&'a ConcurrencyLimit),
 }

@@ -124,8 +124,8 @@ fn by_rule<'a>(
     Decision::Act(match outcome {
         Ok(Outcome::Act) => act(exchange, rule, head),
         Ok(Outcome::Preflight) => Act::Reply(local_reply::preflight(exchange)),
-        Ok(Outcome::Verify(password)) => {
-            return Decision::Ask(Question { rule: index, what: Asked::Password(password) });
+        Ok(Outcome::Identify(question)) => {
+            return Decision::Ask(Question { rule: index, what: Asked::User(question) });
         }
         Ok(Outcome::Wait(limit)) => {
             return Decision::Ask(Question { rule: index, what: Asked::Place(limit) });

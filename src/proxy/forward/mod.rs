@@ -4,6 +4,7 @@ mod forward;
 
 mod attempts;
 mod response;
+mod subrequest;
 
 mod response_head;
 
@@ -19,3 +20,4 @@ pub(super) use forward::run;
 pub use forwarded::Forwarded;
 pub(super) use forwarded::client_of;
 pub use request_head::write_request_head;
+pub(super) use subrequest::{Answer, ask_server, sign_in};

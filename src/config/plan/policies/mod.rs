@@ -10,7 +10,7 @@ mod cors;
 mod rate_limit;
 mod request_limit;
 
-pub use auth::{Auth, Basic};
+pub use auth::{Auth, AuthServer, AuthUpstream, Basic};
 pub use cors::{Cors, OriginPattern};
 pub use policies::Policies;
 pub(crate) use policies::{PoliciesWritten, ReadPolicy};

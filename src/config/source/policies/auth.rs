@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::policy::policy;
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::Span;
 use crate::config::keys::ValueError;
-use crate::config::plan::{Auth, Basic, ReadPolicy, Secret};
+use crate::config::plan::{Auth, AuthServer, AuthUpstream, Basic, ReadPolicy, Secret, UpstreamId};
 use crate::config::syntax::{Node, Value, mask_secret};
-use crate::config::values::header;
-use crate::config::values::policies::password;
+use crate::config::values::policies::{self, password};
+use crate::config::values::{header, scalar};
 
 /// The users of a rule.
 type Users = BTreeMap<Arc<str>, Secret>;
@@ -21,13 +22,46 @@ impl ReadPolicy<Auth> for MappingReader<'_, '_> {
     }
 }
 
-/// `{ basic }`.
+/// `{ basic }` or `{ forward }`.
 fn auth(decoder: &mut Decoder<'_>, node: Node) -> Option<Auth> {
     let mut fields = MappingReader::open(decoder, node, "`auth`")?;
-    fields.require(&["basic"]);
+    if let (Some(_), Some(span)) = (fields.at("basic"), fields.at("forward")) {
+        let hint = "two rules may know their users in two ways: the first one that takes a request asks";
+        fields.decoder.report.error_hint(span, "`basic` and `forward` cannot stand in one rule", hint);
+    }
+    if fields.at("basic").or(fields.at("forward")).is_none() {
+        fields.missing(&["basic", "forward"], "`auth` needs `basic` or `forward`".into(), "");
+    }
     let basic = fields.field("basic", basic);
+    let forward = fields.field("forward", forward);
     fields.close();
-    basic.map(Auth::Basic)
+    basic.map(Auth::Basic).or(forward.map(Auth::Server))
+}
+
+/// The URL of a server, or `{ url, copy, sign_in, timeout }`.
+fn forward(decoder: &mut Decoder<'_>, node: Node) -> Option<AuthServer> {
+    let copy = ["remote-*", "x-auth-request-*", "x-authentik-*"].map(Arc::from).to_vec();
+    // Lowering finds the upstream.
+    let upstream = AuthUpstream(UpstreamId(usize::MAX));
+    let timeout = Duration::from_secs(5);
+    let server = |url| AuthServer { url, upstream, copy, sign_in: None, timeout };
+    if !matches!(node.value, Value::Map(_)) {
+        return Some(server(decoder.parsed(node, policies::server_url)?.value));
+    }
+    let mut fields = MappingReader::open(decoder, node, "`forward`")?;
+    fields.require(&["url"]);
+    let url = fields.parsed("url", policies::server_url);
+    let copy = fields.field("copy", |decoder, node| Some(decoder.parsed_many(node, policies::copied_field)));
+    let sign_in = fields.parsed("sign_in", policies::sign_in);
+    let timeout = fields.parsed("timeout", scalar::timeout);
+    fields.close();
+    let mut server = server(url?.value);
+    if let Some(copy) = copy {
+        server.copy = copy.into_iter().map(|name| name.value).collect();
+    }
+    server.sign_in = sign_in.map(|place| place.value);
+    server.timeout = timeout.map_or(server.timeout, |timeout| timeout.value);
+    Some(server)
 }
 
 /// Users as `name:hash`, or `{ users, users_file, realm, forward, forward_user }`.
