@@ -46,10 +46,7 @@ pub(crate) fn password_hash(hash: &str) -> Result<Arc<str>, ValueError> {
         return Err(ValueError::hint(why, MAKE));
     }
     let rest = ["$2a$", "$2b$", "$2y$"].iter().find_map(|start| hash.strip_prefix(start));
-    match rest
-        .map(|rest| is_bcrypt(rest))
-        .or_else(|| Some(is_argon2id(hash.strip_prefix("$argon2id$v=19$")?)))
-    {
+    match rest.map(is_bcrypt).or_else(|| Some(is_argon2id(hash.strip_prefix("$argon2id$v=19$")?))) {
         Some(Ok(true)) => Ok(hash.into()),
         Some(Ok(false)) => Err(ValueError::hint(
             "has a hash that costs too much: bcrypt up to 14, argon2id up to 256 MiB and 10 passes",
