@@ -1,6 +1,6 @@
 //! The mappings of the native format, and the keys that are read by hand.
 
-use super::acme::{ACME, ACME_CA, EAB, STORE};
+use super::acme::{ACME, ACME_CA, ACME_DNS, EAB, STORE};
 use super::by_hand::{ByHand, PATH, REQUIRED};
 use super::files::FILES;
 use super::operation::{ACCESS_LOG, INTERNAL_API};
@@ -327,6 +327,7 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "`acme`", by_hand: &[ACME], settings: &[] },
     Mapping { what: "`ca` of `acme`", by_hand: &[ACME_CA], settings: &[] },
     Mapping { what: "`eab`", by_hand: &[EAB], settings: &[] },
+    Mapping { what: "`dns` of `acme`", by_hand: &[ACME_DNS], settings: &[] },
     Mapping { what: "`store`", by_hand: &[STORE], settings: &[] },
     Mapping {
         what: "an HTTP listener",

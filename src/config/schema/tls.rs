@@ -1,9 +1,8 @@
-//! The keys of TLS on listeners.
-
-use Form::{Either, Flag, Mapping as Map, OneOrMany, Words};
+//! The mappings of TLS on a listener.
 
 use super::by_hand::{ByHand, PATH, REQUIRED};
 use crate::config::keys::Form;
+use Form::{Either, Flag, Mapping as Map, OneOrMany, Words};
 
 const CERTIFICATE: Form = Either(&[PATH, Map("a certificate")]);
 

@@ -2,7 +2,10 @@
 
 mod orders;
 
+mod dns;
+
 pub use crate::config::keys::Secret;
+pub use dns::{CLOUDFLARE, DnsChallenge, DnsProvider, SignatureAlgorithm};
 pub use orders::{
     AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Orders, STORE, WhileWaiting,
 };
