@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::policy_keys::{self, AUTH, BASIC, CORS, FORWARD, MAX_REQUESTS, POLICIES, RATE_LIMIT};
 use smolgate::config::{Diagnostics, Loaded, MemoryInputs, load};
 
 /// A mapping of the configuration.
@@ -12,13 +13,6 @@ pub struct Mapping {
     pub around: &'static str,
     /// The rows of its keys. Several mappings of one name have them together.
     pub rows: &'static [&'static [Row]],
-}
-
-/// The hash of a password.
-macro_rules! hash {
-    () => {
-        "$2y$05$abcdefghijklmnopqrstuuKcS.CYWVYVaLiiCKrrc0A5s3mGesJ9O"
-    };
 }
 
 /// A key, and two insides of the mapping that differ by it. The second has the key.
@@ -169,11 +163,7 @@ const INHERITED: &[Row] = &[
     ("tunnel_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], tunnel_timeout: 7s"),
     ("cors", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], cors: \"*\""),
     ("rate_limit", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], rate_limit: 7/1s"),
-    (
-        "auth",
-        "rules: [{ target: h:1 }]",
-        concat!("rules: [{ target: h:1 }], auth: { basic: \"a:", hash!(), "\" }"),
-    ),
+    ("auth", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], auth: { forward: http://a/b }"),
     ("policy", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], policy: set"),
 ];
 
@@ -185,7 +175,7 @@ const INHERITED_SHORT: &[Row] = &[
     ("tunnel_timeout", "", "tunnel_timeout: 7s"),
     ("cors", "", "cors: \"*\""),
     ("rate_limit", "", "rate_limit: 7/1s"),
-    ("auth", "", concat!("auth: { basic: \"a:", hash!(), "\" }")),
+    ("auth", "", "auth: { forward: http://a/b }"),
     ("policy", "", "policy: set"),
 ];
 
@@ -260,7 +250,7 @@ const RULE: &[Row] = &[
     ("access_log", "target: h:1", "target: h:1, access_log: false"),
     ("cors", "target: h:1", "target: h:1, cors: \"*\""),
     ("rate_limit", "target: h:1", "target: h:1, rate_limit: 7/1s"),
-    ("auth", "target: h:1", concat!("target: h:1, auth: { basic: \"a:", hash!(), "\" }")),
+    ("auth", "target: h:1", "target: h:1, auth: { forward: http://a/b }"),
     ("max_requests", "target: h:1", "target: h:1, max_requests: 7"),
     ("policy", "target: h:1", "target: h:1, policy: set"),
     ("connect_timeout", "target: h:1", "target: h:1, connect_timeout: 7s"),
@@ -279,74 +269,6 @@ const RULE: &[Row] = &[
     ("balance", "pass: h:1", "pass: h:1, balance: random"),
     ("health", "pass: h:1", "pass: h:1, health: tcp"),
     ("hold", "pass: h:1", "pass: h:1, hold: 7s"),
-];
-
-const POLICIES: &[Row] = &[
-    ("cors", "", "cors: \"*\""),
-    ("rate_limit", "", "rate_limit: 7/1s"),
-    ("auth", "", concat!("auth: { basic: \"a:", hash!(), "\" }")),
-    ("max_requests", "", "max_requests: 7"),
-    ("max_body", "", "max_body: 7"),
-    ("body_timeout", "", "body_timeout: 7s"),
-    ("response_timeout", "", "response_timeout: 7s"),
-    ("tunnel_timeout", "", "tunnel_timeout: 7s"),
-];
-
-const CORS: &[Row] = &[
-    ("origins", "origins: https://a", "origins: https://b"),
-    ("methods", "origins: https://a", "origins: https://a, methods: PUT"),
-    ("headers", "origins: https://a", "origins: https://a, headers: X-A"),
-    ("expose", "origins: https://a", "origins: https://a, expose: X-A"),
-    ("credentials", "origins: https://a", "origins: https://a, credentials: true"),
-    ("max_age", "origins: https://a", "origins: https://a, max_age: 7s"),
-];
-
-const RATE_LIMIT: &[Row] = &[
-    ("requests", "requests: 7, per: 1s", "requests: 8, per: 1s"),
-    ("per", "requests: 7, per: 1s", "requests: 7, per: 2s"),
-    ("burst", "requests: 7, per: 1s", "requests: 7, per: 1s, burst: 8"),
-    ("by", "requests: 7, per: 1s", "requests: 7, per: 1s, by: host"),
-    ("else", "requests: 7, per: 1s, by: cookie.a", "requests: 7, per: 1s, by: cookie.a, else: all"),
-    ("keys", "requests: 7, per: 1s", "requests: 7, per: 1s, keys: 77"),
-    ("fields", "requests: 7, per: 1s", "requests: 7, per: 1s, fields: true"),
-];
-
-const AUTH: &[Row] = &[
-    ("basic", concat!("basic: \"a:", hash!(), "\""), concat!("basic: \"b:", hash!(), "\"")),
-    ("forward", "forward: http://a/b", "forward: http://a/c"),
-];
-
-const BASIC: &[Row] = &[
-    ("users", concat!("users: { a: ", hash!(), " }"), concat!("users: { b: ", hash!(), " }")),
-    (
-        "users_file",
-        concat!("users: { a: ", hash!(), " }"),
-        concat!("users: { a: ", hash!(), " }, users_file: users"),
-    ),
-    ("realm", concat!("users: { a: ", hash!(), " }"), concat!("users: { a: ", hash!(), " }, realm: b")),
-    (
-        "forward",
-        concat!("users: { a: ", hash!(), " }"),
-        concat!("users: { a: ", hash!(), " }, forward: true"),
-    ),
-    (
-        "forward_user",
-        concat!("users: { a: ", hash!(), " }"),
-        concat!("users: { a: ", hash!(), " }, forward_user: X-A"),
-    ),
-];
-
-const FORWARD: &[Row] = &[
-    ("url", "url: http://a/b", "url: http://a/c"),
-    ("copy", "url: http://a/b", "url: http://a/b, copy: X-A"),
-    ("sign_in", "url: http://a/b", "url: http://a/b, sign_in: \"https://a/{url}\""),
-    ("timeout", "url: http://a/b", "url: http://a/b, timeout: 7s"),
-];
-
-const MAX_REQUESTS: &[Row] = &[
-    ("requests", "requests: 7", "requests: 8"),
-    ("waiting", "requests: 7", "requests: 7, waiting: 7"),
-    ("timeout", "requests: 7, waiting: 7", "requests: 7, waiting: 7, timeout: 7s"),
 ];
 
 const REDIRECT: &[Row] = &[("to", "to: /a", "to: /b"), ("status", "to: /a", "to: /a, status: 301")];
@@ -591,7 +513,7 @@ pub fn load_inside(around: &str, inside: &str) -> Result<Loaded, Diagnostics> {
     let text = around.replace("@", inside);
     load(
         &["smolgate.yml".into()],
-        &MemoryInputs::new().file("smolgate.yml", text).file("users", concat!("b:", hash!(), "\n")),
+        &MemoryInputs::new().file("smolgate.yml", text).file("users", policy_keys::USERS),
     )
 }
 

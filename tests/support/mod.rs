@@ -14,6 +14,7 @@ pub mod folder;
 pub mod gate;
 pub mod golden;
 pub mod keys;
+mod policy_keys;
 pub mod message;
 pub mod place;
 pub mod program;
