@@ -59,6 +59,9 @@ reasons! {
     VersionUnknown = "version_unknown", 505, "http_request_error", "This HTTP version is not served.";
     Dropped = "dropped", 444, "http_request_denied", "A rule closed the connection without a response.";
     RateLimited = "rate_limited", 429, "http_request_denied", "This client has sent too many requests, and may send more later.";
+    Unauthorized = "unauthorized", 401, "http_request_denied", "A name and a password, or a sign-in, are needed here.";
+    AuthUnavailable = "auth_unavailable", 503, "destination_unavailable", "The server that knows the users does not answer.";
+    AuthBusy = "auth_busy", 503, "connection_limit_reached", "Too many passwords are being checked.";
     RuleBusy = "rule_busy", 503, "connection_limit_reached", "As many requests as are allowed at once are open.";
     NoRule = "no_rule", 404, "destination_not_found", "No rule matches this request.";
     FileNotFound = "file_not_found", 404, "destination_not_found", "There is no such file.";

@@ -220,7 +220,7 @@ fn every_key_of_rules_is_a_label() {
         // The labels of a service say where requests go: to that service, or to its `target`.
         "targets", "upstream", "redirect", "respond", "drop", "files", // The label is `passthrough`.
         "pass",  // Its keys are labels.
-        "tls",   // Mappings, and a label is a text.
+        "tls", "auth", // Mappings, and a label is a text.
         "header", "cookie", "query", // Labels lead into it.
         "headers",
     ];

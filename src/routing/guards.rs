@@ -1,4 +1,5 @@
-//! Guards: rules that keep a path from clients, applied to paths that servers read in more than one way.
+//! Guards: rules that keep a path from clients, or from clients that are no users, applied to paths that servers read in
+//! more than one way.
 //!
 //! A rule may drop `/admin`, but `//admin`, `/admin%2F` or `/admin;x` go to a target that reads each of them
 //! as `/admin`. So if a rule guards a path, a request that is about to go to a target is checked again, with
@@ -110,7 +111,10 @@ impl Guards {
         if loose.wanders() {
             return first_guard(&self.anywhere, b"/", usize::MAX);
         }
-        path.find_reading(&loose, self.longest, |reading| first_guard(&self.table, reading, matched))
+        let guard =
+            path.find_reading(&loose, self.longest, |reading| first_guard(&self.table, reading, matched));
+        // A rule that asks for a user has asked.
+        guard.filter(|guard| *guard != matched)
     }
 }
 

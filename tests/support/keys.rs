@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::keys_of_headers::{BOTH_MESSAGES, CHANGES, HEADERS, HEADERS_OF_A_SET, HSTS};
+use super::policy_keys::{self, AUTH, BASIC, CORS, FORWARD, MAX_REQUESTS, POLICIES, RATE_LIMIT};
 use smolgate::config::{Diagnostics, Loaded, MemoryInputs, load};
 
 /// A mapping of the configuration.
@@ -173,6 +174,7 @@ const INHERITED: &[Row] = &[
     ("request_id", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], request_id: X-Id"),
     ("cors", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], cors: \"*\""),
     ("rate_limit", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], rate_limit: 7/1s"),
+    ("auth", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], auth: { forward: http://a/b }"),
     ("policy", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], policy: set"),
 ];
 
@@ -187,6 +189,7 @@ const INHERITED_SHORT: &[Row] = &[
     ("request_id", "", "request_id: true"),
     ("cors", "", "cors: \"*\""),
     ("rate_limit", "", "rate_limit: 7/1s"),
+    ("auth", "", "auth: { forward: http://a/b }"),
     ("policy", "", "policy: set"),
 ];
 
@@ -269,6 +272,7 @@ const RULE: &[Row] = &[
     ("access_log", "target: h:1", "target: h:1, access_log: false"),
     ("cors", "target: h:1", "target: h:1, cors: \"*\""),
     ("rate_limit", "target: h:1", "target: h:1, rate_limit: 7/1s"),
+    ("auth", "target: h:1", "target: h:1, auth: { forward: http://a/b }"),
     ("max_requests", "target: h:1", "target: h:1, max_requests: 7"),
     ("policy", "target: h:1", "target: h:1, policy: set"),
     ("connect_timeout", "target: h:1", "target: h:1, connect_timeout: 7s"),
@@ -287,41 +291,6 @@ const RULE: &[Row] = &[
     ("balance", "pass: h:1", "pass: h:1, balance: random"),
     ("health", "pass: h:1", "pass: h:1, health: tcp"),
     ("hold", "pass: h:1", "pass: h:1, hold: 7s"),
-];
-
-const POLICIES: &[Row] = &[
-    ("cors", "", "cors: \"*\""),
-    ("rate_limit", "", "rate_limit: 7/1s"),
-    ("max_requests", "", "max_requests: 7"),
-    ("max_body", "", "max_body: 7"),
-    ("body_timeout", "", "body_timeout: 7s"),
-    ("response_timeout", "", "response_timeout: 7s"),
-    ("tunnel_timeout", "", "tunnel_timeout: 7s"),
-];
-
-const CORS: &[Row] = &[
-    ("origins", "origins: https://a", "origins: https://b"),
-    ("methods", "origins: https://a", "origins: https://a, methods: PUT"),
-    ("headers", "origins: https://a", "origins: https://a, headers: X-A"),
-    ("expose", "origins: https://a", "origins: https://a, expose: X-A"),
-    ("credentials", "origins: https://a", "origins: https://a, credentials: true"),
-    ("max_age", "origins: https://a", "origins: https://a, max_age: 7s"),
-];
-
-const RATE_LIMIT: &[Row] = &[
-    ("requests", "requests: 7, per: 1s", "requests: 8, per: 1s"),
-    ("per", "requests: 7, per: 1s", "requests: 7, per: 2s"),
-    ("burst", "requests: 7, per: 1s", "requests: 7, per: 1s, burst: 8"),
-    ("by", "requests: 7, per: 1s", "requests: 7, per: 1s, by: host"),
-    ("else", "requests: 7, per: 1s, by: cookie.a", "requests: 7, per: 1s, by: cookie.a, else: all"),
-    ("keys", "requests: 7, per: 1s", "requests: 7, per: 1s, keys: 77"),
-    ("fields", "requests: 7, per: 1s", "requests: 7, per: 1s, fields: true"),
-];
-
-const MAX_REQUESTS: &[Row] = &[
-    ("requests", "requests: 7", "requests: 8"),
-    ("waiting", "requests: 7", "requests: 7, waiting: 7"),
-    ("timeout", "requests: 7, waiting: 7", "requests: 7, waiting: 7, timeout: 7s"),
 ];
 
 const REDIRECT: &[Row] = &[("to", "to: /a", "to: /b"), ("status", "to: /a", "to: /a, status: 301")];
@@ -493,6 +462,21 @@ pub const MAPPINGS: &[Mapping] = &[
         rows: &[RATE_LIMIT],
     },
     Mapping {
+        what: "`auth`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, auth: { @ } }] }",
+        rows: &[AUTH],
+    },
+    Mapping {
+        what: "`basic`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, auth: { basic: { @ } } }] }",
+        rows: &[BASIC],
+    },
+    Mapping {
+        what: "`forward`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, auth: { forward: { @ } } }] }",
+        rows: &[FORWARD],
+    },
+    Mapping {
         what: "`max_requests`",
         around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, max_requests: { @ } }] }",
         rows: &[MAX_REQUESTS],
@@ -564,7 +548,10 @@ pub const MAPPINGS: &[Mapping] = &[
 /// Loads the configuration of a mapping with this inside.
 pub fn load_inside(around: &str, inside: &str) -> Result<Loaded, Diagnostics> {
     let text = around.replace("@", inside);
-    load(&["smolgate.yml".into()], &MemoryInputs::new().file("smolgate.yml", text))
+    load(
+        &["smolgate.yml".into()],
+        &MemoryInputs::new().file("smolgate.yml", text).file("users", policy_keys::USERS),
+    )
 }
 
 /// The keys that the readers of the configuration ask for, by mapping. The message about an unknown key lists

@@ -23,6 +23,12 @@ const FEATURES: &[Feature] = &[
         words: &[],
     },
     Feature {
+        name: "auth",
+        room: &["src/auth/"],
+        seam: &["src/config/values/policies/password.rs"],
+        words: &[],
+    },
+    Feature {
         name: "compose",
         room: &["src/config/dialects/compose/"],
         seam: &["src/config/dialects/mod.rs"],
@@ -138,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_feature_without_comment_default_or_row_is_found() {
-        let good = "[features]\n# All.\ndefault = [\"acme\", \"compose\", \"demo\", \"files\", \"regex\"]\n# Orders.\nacme = []\n# Labels.\ncompose = []\n# Try.\ndemo = []\n# Files.\nfiles = []\n# Match.\nregex = []\n\n[x]\n";
+        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"demo\", \"files\", \"regex\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Try.\ndemo = []\n# Files.\nfiles = []\n# Match.\nregex = []\n\n[x]\n";
         assert_eq!(declared(good), [""; 0]);
         assert_eq!(declared(&good.replace("# Try.\n", "")).len(), 1);
         assert_eq!(declared(&good.replace(", \"regex\"", "")).len(), 1);

@@ -50,7 +50,10 @@ pub use listener::{
 };
 pub use location::Location;
 pub use origin::Origin;
-pub use policies::{Cors, OriginPattern, Policies, RateKey, RateLimit, RateLimits, RequestLimit};
+pub use policies::{
+    Auth, AuthServer, AuthUpstream, Basic, Cors, OriginPattern, Policies, RateKey, RateLimit, RateLimits,
+    RequestLimit,
+};
 pub use rule::{Action, HostPattern, Limits, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
 pub use steps::steps;
 pub use top_level::{

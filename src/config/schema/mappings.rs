@@ -5,7 +5,7 @@ use super::by_hand::{ByHand, PATH, REQUIRED};
 use super::files::FILES;
 use super::headers::{BOTH_MESSAGES, CHANGES, HEADERS, HSTS};
 use super::operation::{ACCESS_LOG, INTERNAL_API};
-use super::policies::{CORS, MAX_REQUESTS, POLICIES, POLICY, RATE_LIMIT};
+use super::policies::{AUTH, BASIC, CORS, FORWARD, MAX_REQUESTS, POLICIES, POLICY, RATE_LIMIT};
 use super::tls::{CERTIFICATES, CLIENT_AUTH, LISTENER_TLS};
 use crate::config::keys::{Form, Row};
 use crate::config::plan::{GlobalWritten, HttpWritten, LimitsWritten, TlsWritten, UpstreamWritten};
@@ -367,6 +367,9 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "a set of policies", by_hand: &[POLICIES, HEADERS], settings: &[LimitsWritten::rows] },
     Mapping { what: "`cors`", by_hand: &[CORS], settings: &[] },
     Mapping { what: "a rate limit", by_hand: &[RATE_LIMIT], settings: &[] },
+    Mapping { what: "`auth`", by_hand: &[AUTH], settings: &[] },
+    Mapping { what: "`basic`", by_hand: &[BASIC], settings: &[] },
+    Mapping { what: "`forward`", by_hand: &[FORWARD], settings: &[] },
     Mapping { what: "`max_requests`", by_hand: &[MAX_REQUESTS], settings: &[] },
     Mapping { what: "`headers`", by_hand: &[BOTH_MESSAGES], settings: &[] },
     Mapping { what: "changes of fields", by_hand: &[CHANGES], settings: &[] },

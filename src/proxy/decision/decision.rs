@@ -1,7 +1,7 @@
 //! The result of a decision.
 
 use crate::config::plan::Pass;
-use crate::policy::ConcurrencyLimit;
+use crate::policy::{AuthQuestion, ConcurrencyLimit};
 use crate::proxy::file_reply::FileRequest;
 use crate::proxy::forward::Attempts;
 use crate::proxy::local_reply::Reply;
@@ -15,12 +15,19 @@ pub(super) enum Decision<'a> {
     Ask(Question<'a>),
 }
 
-/// A question of a policy.
+/// A question of a policy of a rule.
 pub(super) struct Question<'a> {
     /// Index of the rule.
     pub(super) rule: usize,
-    /// The limit among whose open requests there has to be a place.
-    pub(super) limit: &'a ConcurrencyLimit,
+    pub(super) what: Asked<'a>,
+}
+
+/// The things that policies wait for.
+pub(super) enum Asked<'a> {
+    /// The user.
+    User(AuthQuestion),
+    /// A place among the open requests of this limit.
+    Place(&'a ConcurrencyLimit),
 }
 
 /// The act that a request leads to.

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::decision::{Act, Decision, Question};
+use super::decision::{Act, Asked, Decision, Question};
 use crate::config::plan::{Action, HttpListener, Proxy, RedirectToHttps, Rule};
 use crate::generation::ListenerSnapshot;
 use crate::http::{Framing, HostKey, Method, RequestHead, match_path};
@@ -141,7 +141,12 @@ fn by_rule<'a>(
     Decision::Act(match outcome {
         Ok(Outcome::Act) => act(exchange, rule, head),
         Ok(Outcome::Preflight) => Act::Reply(local_reply::preflight(exchange)),
-        Ok(Outcome::Wait(limit)) => return Decision::Ask(Question { rule: index, limit }),
+        Ok(Outcome::Identify(question)) => {
+            return Decision::Ask(Question { rule: index, what: Asked::User(question) });
+        }
+        Ok(Outcome::Wait(limit)) => {
+            return Decision::Ask(Question { rule: index, what: Asked::Place(limit) });
+        }
         Err(reason) => Act::Refuse(Failure::new(reason)),
     })
 }

@@ -11,6 +11,7 @@ use crate::http::{
     Field, Framing, Name, RequestHead, behind_prefix, has_dot_segments, is_x_forwarded, upgrade_protocols,
 };
 use crate::http1::{HeadScan, parse_request};
+use crate::policy::PolicyState;
 use crate::proxy::client::Exchange;
 use crate::proxy::edits::{ClientValues, edited_request, with_values};
 use crate::proxy::record::Failure;
@@ -26,7 +27,8 @@ pub(super) fn request_head(
     head: &RequestHead<'_>,
 ) -> Buffer {
     let mut out = exchange.snapshot.worker().buffer();
-    write_request_head(head, rule, proxy, target, &Forwarded::of(exchange, head), &mut out);
+    let policies = &exchange.record.policies;
+    write_request_head(head, rule, proxy, target, &Forwarded::of(exchange, head), policies, &mut out);
     match &rule.headers {
         None => out,
         Some(headers) => {
@@ -74,6 +76,7 @@ pub fn write_request_head(
     proxy: &Proxy,
     target: (&str, &str),
     forwarded: &Forwarded<'_>,
+    policies: &PolicyState,
     out: &mut Buffer,
 ) {
     let (authority, base_path) = target;
@@ -101,7 +104,13 @@ pub fn write_request_head(
     }
     out.extend(b"\r\n");
     let keep = |field: &Field<'_>| is_for_the_target(field, head, forwarded.is_trusted(), !prefix.is_empty());
-    head.fields.for_each_run(0, keep, |lines| out.extend(lines));
+    if policies.removes_fields() {
+        let keep = |field: &Field<'_>| keep(field) && !policies.removes(field.name());
+        head.fields.for_each_run(0, keep, |lines| out.extend(lines));
+        out.extend(policies.request_lines());
+    } else {
+        head.fields.for_each_run(0, keep, |lines| out.extend(lines));
+    }
     out.extend(hops::via(head.version));
     write_forwarded(head, forwarded, out);
     if !prefix.is_empty() {

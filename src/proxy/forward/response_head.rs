@@ -128,7 +128,7 @@ fn is_for_the_client(field: &Field<'_>, head: &ResponseHead<'_>, flags: &HeadFla
 }
 
 /// Whether the name begins with `Access-Control-`.
-fn is_of_cors(name: &[u8]) -> bool {
+pub(super) fn is_of_cors(name: &[u8]) -> bool {
     let start: &[u8] = b"access-control-";
     name.get(..start.len()).is_some_and(|name| name.eq_ignore_ascii_case(start))
 }

@@ -65,6 +65,35 @@ pub(in crate::proxy) fn preflight(exchange: &Exchange<'_>) -> Reply<'static> {
     reply
 }
 
+/// The answer of a server that does not let a request in, with its field lines.
+pub(in crate::proxy) fn answer_of_server(
+    exchange: &Exchange<'_>,
+    status: u16,
+    lines: &[u8],
+    body: &[u8],
+) -> Reply<'static> {
+    let mut reply = Reply::new(exchange, status, exchange.keep_alive());
+    reply.extend(lines);
+    if status != 304 {
+        reply.write(format_args!("Content-Length: {}\r\n", body.len()));
+    }
+    reply.end_head(exchange);
+    if exchange.request.method != Method::Head && status != 304 {
+        reply.extend(body);
+    }
+    reply
+}
+
+/// The redirect of a browser to the place where it signs in.
+pub(in crate::proxy) fn sign_in(exchange: &Exchange<'_>, place: &[u8]) -> Reply<'static> {
+    let mut reply = Reply::new(exchange, 302, exchange.keep_alive());
+    reply.extend(b"Location: ");
+    reply.extend(place);
+    reply.extend(b"\r\nCache-Control: no-store\r\nContent-Length: 0\r\n");
+    reply.end_head(exchange);
+    reply
+}
+
 /// The answer to a challenge of a certificate authority (RFC 8555, section 8.3).
 pub(in crate::proxy) fn challenge(exchange: &Exchange<'_>, answer: &str) -> Reply<'static> {
     let mut reply = Reply::new(exchange, 200, exchange.keep_alive());

@@ -3,10 +3,9 @@
 mod orders;
 
 mod dns;
-mod secret;
 
+pub use crate::config::keys::Secret;
 pub use dns::{CLOUDFLARE, DnsChallenge, DnsProvider, SignatureAlgorithm};
 pub use orders::{
     AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Orders, STORE, WhileWaiting,
 };
-pub use secret::Secret;

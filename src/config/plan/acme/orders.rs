@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::dns::DnsChallenge;
-use super::secret::Secret;
+use crate::config::keys::Secret;
 
 /// The folder of certificates and keys, if no other is named.
 pub const STORE: &str = "/var/lib/smolgate";
