@@ -11,6 +11,7 @@
 
 pub mod chunked_body;
 pub mod configuration;
+pub mod dns_answer;
 pub mod glob;
 pub mod hello;
 pub mod path_to_file;
@@ -39,4 +40,15 @@ macro_rules! targets {
     };
 }
 
-targets!(chunked_body, configuration, glob, hello, path_to_file, proxy_header, range, request_head, template);
+targets!(
+    chunked_body,
+    configuration,
+    dns_answer,
+    glob,
+    hello,
+    path_to_file,
+    proxy_header,
+    range,
+    request_head,
+    template
+);

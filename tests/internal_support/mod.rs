@@ -88,6 +88,10 @@ impl Control for Fake {
         if name == "a.example" { Ok(()) } else { Err(format!("no certificate is ordered for {name}")) }
     }
 
+    fn revoke(&self, name: &str) -> Result<(), String> {
+        if name == "a.example" { Ok(()) } else { Err(format!("no certificate is ordered for {name}")) }
+    }
+
     fn endpoints(&self) -> Vec<EndpointFigures> {
         let (upstream, target) = ("users".into(), "10.0.0.1:80".into());
         vec![EndpointFigures { upstream, target, state: "up", weight: 1, ..EndpointFigures::default() }]

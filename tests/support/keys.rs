@@ -113,6 +113,12 @@ const ACME_DNS: &[Row] = &[
 
 const ACME_CA: &[Row] = &[
     ("directory", "directory: \"https://a\"", "directory: \"https://b\""),
+    (
+        "staging_directory",
+        "directory: \"https://a\"",
+        "directory: \"https://a\", staging_directory: \"https://b\"",
+    ),
+    ("profile", "directory: \"https://a\"", "directory: \"https://a\", profile: shortlived"),
     ("root", "directory: \"https://a\"", "directory: \"https://a\", root: a.pem"),
     ("eab", "directory: \"https://a\"", "directory: \"https://a\", eab: { kid: a, hmac: b }"),
 ];

@@ -181,11 +181,14 @@ impl<'a> Case<'a, '_> {
 
     /// The decision about the request in TLS that is terminated here.
     fn decrypted(&self) -> Story<'a> {
-        if self.asked.finds_certificate(self.listener) {
-            self.by_request()
-        } else {
-            Story::refused(NO_CERTIFICATE.to_owned())
+        if !self.asked.finds_certificate(self.listener) {
+            return Story::refused(NO_CERTIFICATE.to_owned());
         }
+        let ordered = self.asked.ordered_name(self.listener);
+        let text = ordered.map(|name| {
+            format!("  the certificate is ordered, as that of {name}: `smolgate certs` tells whether it is there\n")
+        });
+        self.by_request().after(&text.unwrap_or_default())
     }
 
     /// The decision by the name in the client hello, if names decide anything. The request is explained too if it
