@@ -130,7 +130,8 @@ fn listener_changes(
 
 /// The rules that differ. A rule that stands twice counts twice. Policies, changes of fields, and whether requests
 /// of a rule are logged, are no part of the rule's identity, but an operator wants to read of them.
-#[expect(clippy::mutable_key_type, reason = "the program of an expression is no part of what is compared")]
+// A rule may have programs of expressions, which are no part of what is compared.
+#[allow(clippy::mutable_key_type)]
 fn rule_changes<'a>(old: &'a Plan, before: &'a [Rule], new: &'a Plan, now: &'a [Rule]) -> NameChanges<'a> {
     let meaning = |plan: &'a Plan, rule: &'a Rule| {
         (plan.identity(rule), rule.access_log, (&rule.policies, &rule.headers))
