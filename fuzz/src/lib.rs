@@ -11,11 +11,14 @@
 
 pub mod chunked_body;
 pub mod configuration;
+pub mod dns_answer;
+pub mod glob;
 pub mod hello;
 pub mod path_to_file;
 pub mod proxy_header;
 pub mod range;
 pub mod request_head;
+pub mod template;
 
 mod cuts;
 
@@ -37,4 +40,15 @@ macro_rules! targets {
     };
 }
 
-targets!(chunked_body, configuration, hello, path_to_file, proxy_header, range, request_head);
+targets!(
+    chunked_body,
+    configuration,
+    dns_answer,
+    glob,
+    hello,
+    path_to_file,
+    proxy_header,
+    range,
+    request_head,
+    template
+);

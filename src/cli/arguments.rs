@@ -183,6 +183,8 @@ pub struct Certs {
 pub enum CertsAction {
     /// Order a new certificate now, although it is not due; the limits of the CA are kept
     Renew,
+    /// Revoke the certificate at the CA and order a new one, with another key
+    Revoke,
 }
 
 /// The arguments of `drain` and `ready`.

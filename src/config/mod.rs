@@ -14,7 +14,10 @@
 mod internal_api;
 mod loader;
 mod view;
+
+mod rules_view;
 mod view_orders;
+
 mod yaml_writer;
 
 mod checks;

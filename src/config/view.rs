@@ -7,10 +7,11 @@ use std::fmt::Write;
 use super::keys::yaml::{list, quote, quote_key};
 use super::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, Action, Balance, CertificateFiles, CertificateSource,
-    ClientAuth, ClientAuthMode, ClientGone, Conditions, Eject, Files, Health, HealthRequest, HttpListener,
-    InternalApi, Listener, ListenerTls, NamedCondition, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect,
-    RedirectToHttps, Respond, Rule, Scheme, Target, Upstream, UpstreamPolicy, UpstreamTls,
+    ClientAuth, ClientAuthMode, ClientGone, Eject, Files, Health, HealthRequest, HttpListener, InternalApi,
+    Listener, ListenerTls, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond,
+    Rule, Scheme, Target, Upstream, UpstreamPolicy, UpstreamTls,
 };
+use super::rules_view::{write_conditions, write_headers};
 use super::values::scalar::{show_duration, show_size};
 use super::view_orders;
 use super::yaml_writer::{Yaml, list_or_none, path};
@@ -140,6 +141,7 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
         conditions,
         in_the_clear,
         access_log,
+        headers,
         policies,
         action,
     } = rule;
@@ -147,7 +149,7 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
     if !hosts.is_empty() {
         out.line(4, "host", list(hosts.iter()));
     }
-    if !matches!(action, Action::Pass(_)) && rule.globs().is_empty() {
+    if !matches!(action, Action::Pass(_)) && !rule.has_path_patterns() {
         out.line(4, "path_prefix", quote(path_prefix));
     }
     if !methods.is_empty() {
@@ -161,6 +163,9 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
     }
     if !*access_log {
         out.line(4, "access_log", false);
+    }
+    if let Some(headers) = headers {
+        out.settings(4, headers.lines());
     }
     if let Some(policies) = policies {
         out.settings(4, policies.lines());
@@ -185,7 +190,7 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
                 out.open(5, "headers");
                 write_headers(out, headers);
             }
-            out.line(5, "body", quote(body));
+            out.line(5, "body", quote(&body.to_string()));
         }
     }
 }
@@ -224,38 +229,16 @@ fn write_proxy_protocol(out: &mut Yaml, depth: usize, version: Option<ProxyProto
     }
 }
 
-fn write_conditions(out: &mut Yaml, conditions: &Conditions) {
-    let Conditions { paths, from, not_from, headers, cookies, query } = conditions;
-    if !paths.is_empty() {
-        out.line(4, "path", list(paths.iter()));
-    }
-    for (key, networks) in [("from", from), ("not_from", not_from)] {
-        if !networks.is_empty() {
-            out.line(4, key, list(networks.iter()));
-        }
-    }
-    for (key, named) in [("header", headers), ("cookie", cookies), ("query", query)] {
-        if !named.is_empty() {
-            let pair =
-                |one: &NamedCondition| format!("{}: {}", quote_key(&one.name), list(one.values.iter()));
-            let pairs: Vec<String> = named.iter().map(pair).collect();
-            out.line(4, key, format_args!("{{ {} }}", pairs.join(", ")));
-        }
-    }
-}
-
-/// Writes fields. Those of one name are side by side in a plan, because one key with a list wrote them.
-fn write_headers(out: &mut Yaml, headers: &[(std::sync::Arc<str>, std::sync::Arc<str>)]) {
-    for same in headers.chunk_by(|a, b| a.0 == b.0) {
-        out.line(6, &quote_key(&same[0].0), list(same.iter().map(|(_, value)| value)));
-    }
-}
-
 fn write_proxy(out: &mut Yaml, proxy: &Proxy, plan: &Plan) {
-    let Proxy { upstream, pass_host, strip_path_prefix, buffer_request, limits } = proxy;
+    let Proxy { upstream, pass_host, strip_path_prefix, rewrite, buffer_request, limits } = proxy;
     out.line(4, "upstream", quote(&plan.upstreams[upstream.0].name));
     out.line(4, "pass_host", pass_host);
-    out.line(4, "strip_path_prefix", strip_path_prefix);
+    if rewrite.is_none() {
+        out.line(4, "strip_path_prefix", strip_path_prefix);
+    }
+    if let Some(rewrite) = rewrite {
+        out.line(4, "rewrite", quote(&rewrite.to_string()));
+    }
     if let Some(size) = buffer_request {
         out.line(4, "buffer_request", show_size(*size));
     }

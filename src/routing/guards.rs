@@ -12,10 +12,12 @@
 //! a guard behind the rule that takes the path as it is written does not matter.
 //!
 //! A reading stands for all paths that have a prefix in common with it, which says nothing about a glob. So a
-//! guard with a glob guards everything below the literal prefix of the glob. A rule with a glob takes no reading.
+//! guard with a glob or an expression guards everything below its literal prefix. Other rules with a glob or an
+//! expression take no reading.
 //! The other conditions are asked of the request itself.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::conditions::RequestView;
 use super::explanation::takes;
@@ -143,8 +145,9 @@ pub fn explain_guard(
 /// The guard with its own path in the loosest reading, so that a path that was written with an escape is found
 /// in every spelling.
 fn loosely(guard: &Rule) -> Rule {
-    let below = |glob: &PathGlob| PathGlob::below(plain(&loosest(&glob.literal_prefix())));
-    let globs = guard.globs().iter().map(below).collect();
+    let below = |prefix: &Arc<str>| PathGlob::below(plain(&loosest(prefix)));
+    let prefixes = if guard.has_path_patterns() { guard.prefixes() } else { Vec::new() };
+    let globs = prefixes.iter().map(below).collect();
     with_paths(guard, plain(&loosest(&guard.path_prefix)), globs)
 }
 
@@ -154,7 +157,9 @@ fn for_all_paths(guard: &Rule) -> Rule {
 }
 
 fn with_paths(guard: &Rule, path_prefix: &str, paths: Vec<PathGlob>) -> Rule {
-    let conditions = guard.conditions.as_deref().map(|conditions| Conditions { paths, ..conditions.clone() });
+    let seen_as =
+        |conditions: &Conditions| Conditions { paths, expressions: Vec::new(), ..conditions.clone() };
+    let conditions = guard.conditions.as_deref().map(seen_as);
     Rule { path_prefix: path_prefix.into(), conditions: conditions.map(Into::into), ..guard.clone() }
 }
 

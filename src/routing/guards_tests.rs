@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::tests::{only, request, rule};
 use super::{Guards, RuleTable, explain, explain_guard};
 use crate::config::plan::{Action, Limits, Proxy, Respond, Rule, UpstreamId};
+use crate::http::Template;
 use crate::http::{has_dot_segments, match_path};
 
 /// Returns `rule` with an action that drops its requests.
@@ -18,6 +19,7 @@ fn stripping(rule: Rule) -> Rule {
         upstream: UpstreamId(0),
         pass_host: false,
         strip_path_prefix: true,
+        rewrite: None,
         buffer_request: None,
         limits: Limits::default(),
     };
@@ -145,7 +147,8 @@ fn a_target_reads_what_is_left_behind_a_stripped_prefix() {
 
 #[test]
 fn only_what_refuses_below_a_path_guards_it() {
-    let respond = |status| Action::Respond(Respond { status, headers: Vec::new(), body: "".into() });
+    let respond =
+        |status| Action::Respond(Respond { status, headers: Vec::new(), body: Template::literal("") });
     for (status, guards) in [(200, false), (399, false), (400, true), (403, true), (499, true), (503, false)]
     {
         let rules = [Rule { action: respond(status), ..rule(&[], "/x", &[]) }];

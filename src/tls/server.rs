@@ -164,11 +164,13 @@ impl Terminator {
 
     /// Whether a handshake for `name` can begin. Otherwise it ends with an alert.
     pub fn has_certificate(&self, name: Option<&HostKey>) -> bool {
-        let host = name.and_then(|name| std::str::from_utf8(name.as_bytes()).ok());
-        let waits = || {
-            self.ordered.as_ref().zip(host).is_some_and(|(ordered, host)| ordered.name_for(host).is_some())
-        };
-        self.terms_for(name).is_some() || waits()
+        self.terms_for(name).is_some() || self.ordered_name(name).is_some()
+    }
+
+    /// The name of the certificate that is ordered for a host. `None` if none is.
+    pub fn ordered_name(&self, host: Option<&HostKey>) -> Option<&str> {
+        let host = std::str::from_utf8(host?.as_bytes()).ok()?;
+        self.ordered.as_ref()?.name_for(host)
     }
 
     /// The names for which certificates are ordered.

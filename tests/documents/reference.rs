@@ -37,7 +37,7 @@ const KEY_TABLES: [(&str, &str, &[&str]); 14] = [
 ];
 
 /// Mappings without a table, and the section with all of their keys.
-const KEYS_IN_PROSE: [(&str, &str, &str); 20] = [
+const KEYS_IN_PROSE: [(&str, &str, &str); 23] = [
     ("`eab`", "docs/certificates.md", "The keys of acme"),
     ("`store`", "docs/config.md", "Top level"),
     ("`http_config`", "docs/config.md", "Listeners"),
@@ -45,6 +45,9 @@ const KEYS_IN_PROSE: [(&str, &str, &str); 20] = [
     ("an access log", "docs/config.md", "Top level"),
     ("a redirect", "docs/config.md", "Rules"),
     ("a response", "docs/config.md", "Rules"),
+    ("`headers`", "docs/config.md", "Changes of fields"),
+    ("changes of fields", "docs/config.md", "Changes of fields"),
+    ("`hsts`", "docs/config.md", "Changes of fields"),
     ("`pass`", "docs/config.md", "Rules"),
     ("`redirect_to_https`", "docs/config.md", "Listeners"),
     ("`tls`", "docs/config.md", "Upstreams and targets"),
@@ -308,10 +311,13 @@ fn lines(path: &Path) -> usize {
 }
 
 /// Folders and files that a feature adds.
-const OPTIONAL: [&str; 7] = [
+const OPTIONAL: [&str; 10] = [
     "src/config/dialects/compose",
     "src/demo",
     "src/cli/demo.rs",
+    "src/file_server",
+    "src/proxy/file_reply",
+    "src/cli/serve.rs",
     "src/acme",
     "src/net",
     "src/store",

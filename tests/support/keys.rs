@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::keys_of_headers::{BOTH_MESSAGES, CHANGES, HEADERS, HEADERS_OF_A_SET, HSTS};
 use super::policy_keys::{self, AUTH, BASIC, CORS, FORWARD, MAX_REQUESTS, POLICIES, RATE_LIMIT};
 use smolgate::config::{Diagnostics, Loaded, MemoryInputs, load};
 
@@ -113,6 +114,12 @@ const ACME_DNS: &[Row] = &[
 
 const ACME_CA: &[Row] = &[
     ("directory", "directory: \"https://a\"", "directory: \"https://b\""),
+    (
+        "staging_directory",
+        "directory: \"https://a\"",
+        "directory: \"https://a\", staging_directory: \"https://b\"",
+    ),
+    ("profile", "directory: \"https://a\"", "directory: \"https://a\", profile: shortlived"),
     ("root", "directory: \"https://a\"", "directory: \"https://a\", root: a.pem"),
     ("eab", "directory: \"https://a\"", "directory: \"https://a\", eab: { kid: a, hmac: b }"),
 ];
@@ -148,6 +155,7 @@ const HTTP: &[Row] = &[
     ("head_bytes_max", "", "head_bytes_max: 16KiB"),
     ("head_fields_max", "", "head_fields_max: 7"),
     ("target_bytes_max", "", "target_bytes_max: 1KiB"),
+    ("ambiguous_paths", "", "ambiguous_paths: allow"),
     ("trusted_proxies", "", "trusted_proxies: 10.0.0.1"),
     ("client_gone", "", "client_gone: fin"),
     ("redirect_to_https", "", "redirect_to_https: true"),
@@ -161,6 +169,9 @@ const INHERITED: &[Row] = &[
     ("body_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], body_timeout: 7s"),
     ("response_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], response_timeout: 7s"),
     ("tunnel_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], tunnel_timeout: 7s"),
+    ("headers", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], headers: { request: { remove: A } }"),
+    ("hsts", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], hsts: 7s"),
+    ("request_id", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], request_id: X-Id"),
     ("cors", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], cors: \"*\""),
     ("rate_limit", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], rate_limit: 7/1s"),
     ("auth", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], auth: { forward: http://a/b }"),
@@ -173,6 +184,9 @@ const INHERITED_SHORT: &[Row] = &[
     ("body_timeout", "", "body_timeout: 7s"),
     ("response_timeout", "", "response_timeout: 7s"),
     ("tunnel_timeout", "", "tunnel_timeout: 7s"),
+    ("headers", "", "headers: { request: { remove: A } }"),
+    ("hsts", "", "hsts: 7s"),
+    ("request_id", "", "request_id: true"),
     ("cors", "", "cors: \"*\""),
     ("rate_limit", "", "rate_limit: 7/1s"),
     ("auth", "", "auth: { forward: http://a/b }"),
@@ -216,12 +230,19 @@ const CLIENT_AUTH: &[Row] = &[("ca", "ca: a", "ca: b"), ("mode", "ca: a", "ca: a
 const REDIRECT_TO_HTTPS: &[Row] =
     &[("status", "port: 1", "port: 1, status: 301"), ("port", "port: 1", "port: 2")];
 
+const PATH_REGEX: &str =
+    if cfg!(feature = "regex") { "target: h:1, path_regex: ^/a" } else { "target: h:1, path: /a" };
+
 const RULE: &[Row] = &[
     ("name", "target: h:1", "target: h:1, name: other"),
     ("host", "target: h:1", "target: h:1, host: a.test"),
     ("path_prefix", "target: h:1", "target: h:1, path_prefix: /a"),
     ("methods", "target: h:1", "target: h:1, methods: GET"),
     ("path", "target: h:1", "target: h:1, path: /a/*"),
+    // Without its feature the key is an error, and another stands for it.
+    ("path_regex", "target: h:1", PATH_REGEX),
+    ("share", "target: h:1", "target: h:1, share: 5%"),
+    ("by", "target: h:1, share: 5%", "target: h:1, share: 5%, by: cookie.a"),
     ("from", "target: h:1", "target: h:1, from: 10.0.0.0/8"),
     ("not_from", "target: h:1", "target: h:1, not_from: 10.0.0.0/8"),
     ("header", "target: h:1", "target: h:1, header: { A: b }"),
@@ -242,6 +263,7 @@ const RULE: &[Row] = &[
         "target: h:1, path_prefix: /a",
         "target: h:1, path_prefix: /a, strip_path_prefix: true",
     ),
+    ("rewrite", "target: h:1", "target: h:1, rewrite: /a"),
     ("max_body", "target: h:1", "target: h:1, max_body: 7"),
     ("buffer_request", "target: h:1", "target: h:1, buffer_request: 7"),
     ("body_timeout", "target: h:1", "target: h:1, body_timeout: 7s"),
@@ -407,12 +429,27 @@ pub const MAPPINGS: &[Mapping] = &[
         what: "a rule",
         around: "{ http_config: { port: 1 }, http_routes: [{ @ }], upstreams: { other: { targets: i:1 } }, \
                  policies: { set: { max_requests: 7 } } }",
-        rows: &[RULE],
+        rows: &[RULE, HEADERS],
+    },
+    Mapping {
+        what: "`headers`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, headers: { @ } }] }",
+        rows: &[BOTH_MESSAGES],
+    },
+    Mapping {
+        what: "changes of fields",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, headers: { request: { @ } } }] }",
+        rows: &[CHANGES],
+    },
+    Mapping {
+        what: "`hsts`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, hsts: { @ } }] }",
+        rows: &[HSTS],
     },
     Mapping {
         what: "a set of policies",
         around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, policy: a }], policies: { a: { @ } } }",
-        rows: &[POLICIES],
+        rows: &[POLICIES, HEADERS_OF_A_SET],
     },
     Mapping {
         what: "`cors`",

@@ -53,6 +53,13 @@ const FEATURES: &[Feature] = &[
         // The key is known without the feature too. The table of arrows says which module may use the room.
         words: &[],
     },
+    Feature {
+        name: "regex",
+        room: &["src/config/plan/conditions/expression.rs"],
+        // Without the feature, the key is an error of the configuration, so nothing else asks for it.
+        seam: &[],
+        words: &["regex_automata", "regex_syntax"],
+    },
 ];
 
 impl Feature {
@@ -137,10 +144,10 @@ mod tests {
 
     #[test]
     fn a_feature_without_comment_default_or_row_is_found() {
-        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"demo\", \"files\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Try.\ndemo = []\n# Files.\nfiles = []\n\n[x]\n";
+        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"demo\", \"files\", \"regex\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Try.\ndemo = []\n# Files.\nfiles = []\n# Match.\nregex = []\n\n[x]\n";
         assert_eq!(declared(good), [""; 0]);
         assert_eq!(declared(&good.replace("# Try.\n", "")).len(), 1);
-        assert_eq!(declared(&good.replace(", \"demo\"", "")).len(), 1);
+        assert_eq!(declared(&good.replace(", \"regex\"", "")).len(), 1);
         assert_eq!(declared(&good.replace("# Try.", "# New.\nnew = []\n# Try.")).len(), 2);
     }
 }

@@ -2,6 +2,8 @@
 
 mod explain;
 
+mod outcome;
+
 mod adapt;
 mod hash;
 mod check;

@@ -59,6 +59,7 @@ fn matched(rule: &Rule) -> impl Hash + Eq {
         conditions: _,
         in_the_clear,
         access_log: _,
+        headers: _,
         policies,
         action: _,
     } = rule;
@@ -148,7 +149,7 @@ impl Rule {
             Action::Respond(respond) => (400..500).contains(&respond.status),
             Action::Proxy(_) | Action::Redirect(_) | Action::Files(_) | Action::Pass(_) => false,
         };
-        (refuses || self.is_protected()) && (&*self.path_prefix != "/" || !self.globs().is_empty())
+        (refuses || self.is_protected()) && (&*self.path_prefix != "/" || self.has_path_patterns())
     }
 
     /// Whether the rule asks for a user, so that no other way to its path may be left open.

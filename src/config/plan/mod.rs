@@ -21,6 +21,7 @@ mod rule;
 mod files;
 
 mod conditions;
+mod headers;
 mod location;
 mod policies;
 mod upstream;
@@ -35,15 +36,19 @@ pub use acme::{
 };
 pub use bind::Bind;
 pub use changes::{CertificateChanges, FileChanges, changes};
-pub use conditions::{Conditions, NamedCondition, Networks, PathGlob, SegmentGlob, ValuePattern};
+pub use conditions::{
+    Conditions, ExpressionError, NamedCondition, Networks, PathExpression, PathGlob, SegmentGlob, Share,
+    ShareKey, ValuePattern, WHOLE_SHARE,
+};
 pub use files::{Coding, Files, NameGlob, Symlinks};
+pub use headers::{EDITS_MAX, Edits, FieldEdit, FieldPattern, Headers, Hsts, RequestId, RuleHeaders};
 pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{
-    ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, ClientGone,
-    HttpListener, HttpSettings, Listener, ListenerTls, OrderedHosts, Protocol, RedirectToHttps, TlsSettings,
-    TlsVersion,
+    ACME_CHALLENGES, AmbiguousPaths, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode,
+    ClientGone, HttpListener, HttpSettings, Listener, ListenerTls, OrderedHosts, Protocol, RedirectToHttps,
+    TlsSettings, TlsVersion,
 };
-pub use location::{Location, LocationParts};
+pub use location::Location;
 pub use origin::Origin;
 pub use policies::{
     Auth, AuthServer, AuthUpstream, Basic, Cors, OriginPattern, Policies, RateKey, RateLimit, RateLimits,
@@ -58,6 +63,7 @@ pub use top_level::{
 pub use upstream::{Scheme, Target, TargetHost, Upstream, UpstreamId, UpstreamSettings, UpstreamTls};
 pub use upstream_policy::{Balance, Eject, HashKey, Health, HealthRequest, UpstreamPolicy};
 
+pub(crate) use headers::HeadersWritten;
 pub(crate) use listener::{HttpWritten, TlsWritten};
 pub(crate) use policies::{PoliciesWritten, ReadPolicy};
 pub(crate) use rule::LimitsWritten;

@@ -3,6 +3,7 @@
 use super::acme::{ACME, ACME_CA, ACME_DNS, EAB, STORE};
 use super::by_hand::{ByHand, PATH, REQUIRED};
 use super::files::FILES;
+use super::headers::{BOTH_MESSAGES, CHANGES, HEADERS, HSTS};
 use super::operation::{ACCESS_LOG, INTERNAL_API};
 use super::policies::{AUTH, BASIC, CORS, FORWARD, MAX_REQUESTS, POLICIES, POLICY, RATE_LIMIT};
 use super::tls::{CERTIFICATES, CLIENT_AUTH, LISTENER_TLS};
@@ -199,8 +200,16 @@ const RULE: &[ByHand] = &[
         "path",
         TEXTS,
         "",
-        "One or many globs for the whole path: * takes one segment or a part of it, ** the rest.",
+        "One or many globs for the whole path: * or {name} takes one segment or a part of it, ** the rest.",
     ),
+    (
+        "path_regex",
+        TEXTS,
+        "",
+        "One or many regular expressions, one of which matches in the path. Time is linear in the path's length.",
+    ),
+    ("share", Text, "", "A stable part of all clients, such as 5%."),
+    ("by", Text, "client", "What tells the clients of share apart: client, cookie.NAME or header.NAME."),
     ("from", TEXTS, "", "Addresses or networks of clients. Default: any."),
     ("not_from", TEXTS, "", "Addresses or networks of clients whose requests the rule does not take."),
     ("header", CONDITIONS, "", "Header fields and their values. * at the end of a value takes every end."),
@@ -236,6 +245,7 @@ const RULE: &[ByHand] = &[
         "false",
         "Whether path_prefix is removed before forwarding, or before the file is looked up.",
     ),
+    ("rewrite", Text, "", "The path that the target gets, with placeholders. The query is kept."),
     (
         "buffer_request",
         Size,
@@ -251,7 +261,7 @@ const REDIRECT: &[ByHand] = &[
         "to",
         Text,
         REQUIRED,
-        "A URL or a path, with {host}, {path}, {rest}, {query}. Behind a scheme and a host alone, path and query are kept.",
+        "A URL or a path, with placeholders. Behind a scheme and a host alone, path and query are kept.",
     ),
     ("status", Words(&["301", "302", "303", "307", "308"]), "308", "The status of the redirect."),
 ];
@@ -259,7 +269,7 @@ const REDIRECT: &[ByHand] = &[
 const RESPONSE: &[ByHand] = &[
     ("status", Number(200, 599), "200", "The status of the response."),
     ("headers", Names(&TEXTS), "", "Names of fields and their values."),
-    ("body", Text, "", "The body, at most 1MiB."),
+    ("body", Text, "", "The body, with placeholders, at most 1MiB."),
 ];
 
 const PASS: &[ByHand] = &[("upstream", Text, REQUIRED, "The name of an upstream under upstreams.")];
@@ -331,12 +341,12 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "`store`", by_hand: &[STORE], settings: &[] },
     Mapping {
         what: "an HTTP listener",
-        by_hand: &[LONG, HTTP_PROTOCOL, LISTENER, LONG_HTTP, HTTP, POLICIES, POLICY],
+        by_hand: &[LONG, HTTP_PROTOCOL, LISTENER, LONG_HTTP, HTTP, POLICIES, POLICY, HEADERS],
         settings: HTTP_SETTINGS,
     },
     Mapping {
         what: "`http_config`",
-        by_hand: &[SHORT, LISTENER, HTTP, POLICIES, POLICY],
+        by_hand: &[SHORT, LISTENER, HTTP, POLICIES, POLICY, HEADERS],
         settings: HTTP_SETTINGS,
     },
     Mapping {
@@ -351,16 +361,19 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "`redirect_to_https`", by_hand: &[REDIRECT_TO_HTTPS], settings: &[] },
     Mapping {
         what: "a rule",
-        by_hand: &[RULE, DESTINATION, POLICIES, POLICY],
+        by_hand: &[RULE, DESTINATION, POLICIES, POLICY, HEADERS],
         settings: &[LimitsWritten::rows],
     },
-    Mapping { what: "a set of policies", by_hand: &[POLICIES], settings: &[LimitsWritten::rows] },
+    Mapping { what: "a set of policies", by_hand: &[POLICIES, HEADERS], settings: &[LimitsWritten::rows] },
     Mapping { what: "`cors`", by_hand: &[CORS], settings: &[] },
     Mapping { what: "a rate limit", by_hand: &[RATE_LIMIT], settings: &[] },
     Mapping { what: "`auth`", by_hand: &[AUTH], settings: &[] },
     Mapping { what: "`basic`", by_hand: &[BASIC], settings: &[] },
     Mapping { what: "`forward`", by_hand: &[FORWARD], settings: &[] },
     Mapping { what: "`max_requests`", by_hand: &[MAX_REQUESTS], settings: &[] },
+    Mapping { what: "`headers`", by_hand: &[BOTH_MESSAGES], settings: &[] },
+    Mapping { what: "changes of fields", by_hand: &[CHANGES], settings: &[] },
+    Mapping { what: "`hsts`", by_hand: &[HSTS], settings: &[] },
     Mapping { what: "a redirect", by_hand: &[REDIRECT], settings: &[] },
     Mapping { what: "a response", by_hand: &[RESPONSE], settings: &[] },
     Mapping { what: "`files`", by_hand: &[FILES], settings: &[] },

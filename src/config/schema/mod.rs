@@ -13,6 +13,8 @@ mod policies;
 mod tls;
 mod files;
 
+mod headers;
+
 mod by_hand;
 
 pub(crate) use json::file;

@@ -13,8 +13,11 @@ mod listener;
 
 pub(crate) mod rule;
 
-mod conditions;
 mod policies;
+
+mod messages;
+
+mod conditions;
 mod files;
 mod tls;
 mod upstream;

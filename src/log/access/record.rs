@@ -56,6 +56,8 @@ pub struct AccessRequest<'a> {
     pub user_agent: &'a [u8],
     /// `Referer`, as sent; empty if none.
     pub referer: &'a [u8],
+    /// The identity of the request; empty if its rule gives none.
+    pub request_id: &'a [u8],
 }
 
 /// The value, or `-` in its place.

@@ -40,6 +40,7 @@ fn request() -> AccessRequest<'static> {
         status: 200,
         user_agent: b"curl/8.5.0",
         referer: b"",
+        request_id: b"",
     }
 }
 

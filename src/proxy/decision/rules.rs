@@ -13,8 +13,9 @@ use crate::http::{Framing, HostKey, Method, RequestHead, match_path};
 use crate::http1::{HeadScan, parse_request};
 use crate::policy::{self, Outcome, PolicyRequest, PolicyState};
 use crate::proxy::client::{Exchange, Request};
+use crate::proxy::edits::{self, ClientValues};
 use crate::proxy::file_reply;
-use crate::proxy::forward::{Attempts, client_of, hops};
+use crate::proxy::forward::{Attempts, can_rewrite, client_of, hops};
 use crate::proxy::local_reply::{self, Reply};
 use crate::proxy::record::{Detail, Failure, Misdirection, RequestSummary};
 use crate::proxy::transfer::Body;
@@ -51,7 +52,8 @@ pub(super) fn decide<'a>(
     else {
         return Ok(None);
     };
-    if let Some(client) = client_of(http, exchange.client.peer, &head) {
+    let behind = client_of(http, exchange.client.peer, &head);
+    if let Some(client) = behind {
         exchange.record.client = client.address;
     }
     let found = look_up(exchange, http, &head);
@@ -60,7 +62,13 @@ pub(super) fn decide<'a>(
         Lookup::RedirectToHttps(_) | Lookup::Challenge(_) => None,
         Lookup::Refuse(index, _) => *index,
     };
-    let summary = snapshot.access_log(rule).is_some().then(|| Box::new(RequestSummary::of(&head)));
+    if let Some(rule) = matched(snapshot, &found).filter(|rule| rule.headers.is_some()) {
+        let client = (ClientValues::of(exchange), behind.is_some());
+        edits::begin(&mut exchange.record.headers, snapshot.worker(), rule, &head, client);
+    }
+    let request_id = exchange.record.headers.request_id();
+    let summary = || Box::new(RequestSummary::of(&head, request_id));
+    let summary = snapshot.access_log(rule).is_some().then(summary);
     exchange.request = Request::of(&head);
     exchange.record.learn(head.known_method, rule, summary);
     exchange.body = Body::new(head.framing, head.len);
@@ -81,6 +89,15 @@ pub(super) fn decide<'a>(
         exchange.record.received.add(head.len, snapshot.worker().now());
     }
     Ok(Some(decision))
+}
+
+/// The rule that matched, if there is one.
+fn matched<'a>(snapshot: &'a ListenerSnapshot, found: &Lookup<'a>) -> Option<&'a Rule> {
+    match found {
+        Lookup::Rule(_, rule) => Some(rule),
+        Lookup::Refuse(index, _) => snapshot.rule((*index)?),
+        Lookup::RedirectToHttps(_) | Lookup::Challenge(_) => None,
+    }
 }
 
 /// Decides again when the policies of a rule have an answer.
@@ -205,6 +222,9 @@ fn act<'a>(exchange: &Exchange<'a>, rule: &'a Rule, head: &RequestHead<'_>) -> A
         Action::Proxy(_) if hops::is_in_loop(head.fields) => Act::Refuse(Failure::new(Reason::LoopDetected)),
         Action::Proxy(proxy) => match too_large(proxy, head.framing) {
             Some(failure) => Act::Refuse(failure),
+            None if !has_target(exchange, rule, proxy, head) => {
+                Act::Refuse(Failure::new(Reason::RequestTarget))
+            }
             None => Act::Forward(Attempts::new(exchange, rule, proxy, head)),
         },
         Action::Redirect(redirect) => with_host(local_reply::redirect(exchange, head, rule, redirect)),
@@ -214,9 +234,14 @@ fn act<'a>(exchange: &Exchange<'a>, rule: &'a Rule, head: &RequestHead<'_>) -> A
         }
         Action::Pass(pass) => Act::Pass(pass),
         Action::Drop => Act::Drop,
-        Action::Respond(respond) => Act::Reply(local_reply::respond(exchange, respond)),
+        Action::Respond(respond) => Act::Reply(local_reply::respond(exchange, head, rule, respond)),
         Action::Files(files) => file_reply::act(rule, files, head).map_or_else(Act::Refuse, Act::File),
     }
+}
+
+/// Whether the target of the request can be sent as its rule rewrites it.
+fn has_target(exchange: &Exchange<'_>, rule: &Rule, proxy: &Proxy, head: &RequestHead<'_>) -> bool {
+    proxy.rewrite.as_ref().is_none_or(|rewrite| can_rewrite(exchange, rule, rewrite, head))
 }
 
 /// The act for a redirect to the host of the request. `None`: it has no host.

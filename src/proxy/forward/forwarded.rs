@@ -26,6 +26,11 @@ impl<'b> Forwarded<'b> {
         Self { peer, behind, proto }
     }
 
+    /// The address of the client.
+    pub(super) fn client(&self) -> IpAddr {
+        self.behind.as_ref().map_or(self.peer, |client| client.address)
+    }
+
     /// Whether the fields of the peer that describe its client are kept.
     pub(super) fn is_trusted(&self) -> bool {
         self.behind.is_some()

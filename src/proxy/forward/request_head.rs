@@ -6,11 +6,14 @@ use std::io::Write;
 use super::collect::Collected;
 use super::forwarded::{Forwarded, write_forwarded, write_prefix};
 use super::hops;
-use crate::config::plan::{Proxy, Rule};
-use crate::http::{Field, Framing, Name, RequestHead, behind_prefix, is_x_forwarded, upgrade_protocols};
+use crate::config::plan::{Location, Proxy, Rule};
+use crate::http::{
+    Field, Framing, Name, RequestHead, behind_prefix, has_dot_segments, is_x_forwarded, upgrade_protocols,
+};
 use crate::http1::{HeadScan, parse_request};
 use crate::policy::PolicyState;
 use crate::proxy::client::Exchange;
+use crate::proxy::edits::{ClientValues, edited_request, with_values};
 use crate::proxy::record::Failure;
 use crate::reason::Reason;
 use crate::worker::Buffer;
@@ -26,7 +29,13 @@ pub(super) fn request_head(
     let mut out = exchange.snapshot.worker().buffer();
     let policies = &exchange.record.policies;
     write_request_head(head, rule, proxy, target, &Forwarded::of(exchange, head), policies, &mut out);
-    out
+    match &rule.headers {
+        None => out,
+        Some(headers) => {
+            let client = (ClientValues::of(exchange), exchange.record.headers.request_id());
+            edited_request(exchange.snapshot.worker(), &out, rule, headers, head, client)
+        }
+    }
 }
 
 /// Writes the head for another target, or with the length of a `collected` body, which it takes. The client's head,
@@ -72,13 +81,20 @@ pub fn write_request_head(
 ) {
     let (authority, base_path) = target;
     let prefix = rule.stripped_prefix();
-    let is_same_path = prefix.is_empty() && base_path.is_empty();
+    let is_same_path = prefix.is_empty() && base_path.is_empty() && proxy.rewrite.is_none();
     if is_same_path && head.has_line_of_ours() {
         out.extend(head.line);
     } else {
         out.extend(head.method);
         out.extend(b" ");
-        write_target(head, prefix, base_path, out);
+        match &proxy.rewrite {
+            None => write_target(head, prefix, base_path, out),
+            Some(rewrite) => {
+                out.extend(base_path.as_bytes());
+                let client = ClientValues { address: forwarded.client(), scheme: forwarded.proto };
+                write_rewritten(rewrite, rule, head, client, out);
+            }
+        }
         out.extend(b" HTTP/1.1\r\n");
     }
     out.extend(b"Host: ");
@@ -145,6 +161,34 @@ fn write_target(head: &RequestHead<'_>, prefix: &str, base_path: &str, out: &mut
         out.extend(b"/");
     }
     out.extend(rest);
+}
+
+/// Writes the target that a rule gives in the place of the client's.
+#[cold]
+fn write_rewritten(
+    rewrite: &Location,
+    rule: &Rule,
+    head: &RequestHead<'_>,
+    client: ClientValues,
+    out: &mut Buffer,
+) {
+    with_values(rule, head, client, b"", |values| rewrite.write(values, |bytes| out.extend(bytes)));
+}
+
+/// Whether the target that a rule gives in the place of the client's can be sent: what the client chose in it makes no
+/// dot segment.
+#[cold]
+pub(in crate::proxy) fn can_rewrite(
+    exchange: &Exchange<'_>,
+    rule: &Rule,
+    rewrite: &Location,
+    head: &RequestHead<'_>,
+) -> bool {
+    let mut out = exchange.snapshot.worker().buffer();
+    write_rewritten(rewrite, rule, head, ClientValues::of(exchange), &mut out);
+    let target = out.unread();
+    let path = memchr::memchr(b'?', target).map_or(target, |end| &target[..end]);
+    !has_dot_segments(path)
 }
 
 /// Whether a field of the client goes to the target as it is.

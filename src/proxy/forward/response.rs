@@ -12,6 +12,7 @@ use crate::config::plan::Proxy;
 use crate::http::{Framing, HeadLimits, Version};
 use crate::http1::{HeadScan, parse_response};
 use crate::proxy::client::{KeepAlive, Request};
+use crate::proxy::edits::edited_response;
 use crate::proxy::record::{ExchangeRecord, Failure};
 use crate::proxy::transfer::{Body, Incoming, Transfer, write_all};
 use crate::reason::Reason;
@@ -138,6 +139,10 @@ impl ResponseReader<'_> {
         }
         if let Some((name, value)) = self.cookie.filter(|_| head.status >= 200) {
             write_cookie(name, value, self.client.is_encrypted(), &mut response.head);
+        }
+        if let Some(headers) = self.record.rule_headers().filter(|_| !response.is_interim()) {
+            let (is_encrypted, lines) = (self.client.is_encrypted(), self.record.headers.lines());
+            response.head = edited_response(snapshot.worker(), &response.head, headers, is_encrypted, lines);
         }
         let len = head.len;
         drop(table);

@@ -33,12 +33,13 @@ pub(in crate::config::dialects::compose) enum With {
 
 /// Every label: its name, its meaning, and the routes that it goes with. A new key of rules becomes a label by a
 /// row. The first name of a key is the one that messages list.
-pub(super) const KEYS: [(&str, Key, With); 39] = [
+pub(super) const KEYS: [(&str, Key, With); 54] = [
     ("host", Key::Host, With::Any),
     ("port", Key::Port, With::Any),
     ("port.http", Key::PortHttp, With::Connections),
     ("path", Key::Rule("path_prefix"), With::Requests),
     ("strip_prefix", Key::Rule("strip_path_prefix"), With::Requests),
+    ("rewrite", Key::Rule("rewrite"), With::Requests),
     ("redirect_from", Key::RedirectFrom, With::Any),
     ("passhost", Key::Rule("pass_host"), With::Requests),
     ("passthrough", Key::Passthrough, With::Any),
@@ -47,9 +48,23 @@ pub(super) const KEYS: [(&str, Key, With); 39] = [
     ("ca", Key::Rule("tls.ca"), With::Requests),
     ("insecure_skip_verify", Key::Rule("tls.insecure_skip_verify"), With::Requests),
     ("sni", Key::Rule("tls.sni"), With::Requests),
+    ("path_glob", Key::Rule("path"), With::Requests),
+    ("path_regex", Key::Rule("path_regex"), With::Requests),
+    ("share", Key::Rule("share"), With::Requests),
+    ("by", Key::Rule("by"), With::Requests),
     ("methods", Key::Rule("methods"), With::Requests),
     ("from", Key::Rule("from"), With::Requests),
     ("not_from", Key::Rule("not_from"), With::Requests),
+    ("headers.request.set", Key::Rule("headers.request.set"), With::Requests),
+    ("headers.request.add", Key::Rule("headers.request.add"), With::Requests),
+    ("headers.request.default", Key::Rule("headers.request.default"), With::Requests),
+    ("headers.request.remove", Key::Rule("headers.request.remove"), With::Requests),
+    ("headers.response.set", Key::Rule("headers.response.set"), With::Requests),
+    ("headers.response.add", Key::Rule("headers.response.add"), With::Requests),
+    ("headers.response.default", Key::Rule("headers.response.default"), With::Requests),
+    ("headers.response.remove", Key::Rule("headers.response.remove"), With::Requests),
+    ("hsts", Key::Rule("hsts"), With::Requests),
+    ("request_id", Key::Rule("request_id"), With::Requests),
     ("in_the_clear", Key::Rule("in_the_clear"), With::Requests),
     ("access_log", Key::Rule("access_log"), With::Any),
     ("policy", Key::Rule("policy"), With::Requests),
