@@ -60,6 +60,7 @@ reasons! {
     Dropped = "dropped", 444, "http_request_denied", "A rule closed the connection without a response.";
     NoRule = "no_rule", 404, "destination_not_found", "No rule matches this request.";
     NoTarget = "no_target", 503, "destination_unavailable", "The upstream has no live target.";
+    TargetBusy = "target_busy", 503, "connection_limit_reached", "Every target has as many requests as it may have.";
     BuffersFull = "buffers_full", 503, "connection_limit_reached", "The bodies of other requests that are collected take all memory for it.";
     NameNotFound = "name_not_found", 502, "dns_error", "The name of the target could not be resolved.";
     ConnectRefused = "connect_refused", 502, "connection_refused", "The target refused the connection.";

@@ -14,6 +14,9 @@
 mod internal_api;
 mod loader;
 mod view;
+
+mod upstream_view;
+
 mod yaml_writer;
 
 mod checks;

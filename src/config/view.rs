@@ -2,18 +2,15 @@
 //!
 //! Each function names every field of what it writes, so that the compiler finds it when there is another.
 
-use std::fmt::{Display, Write};
-use std::path::Path;
-
 use super::plan::{
-    AccessLog, AccessLogFormat, AccessLogTo, Action, Balance, CertificateAuthority, CertificateFiles,
-    CertificateSource, ChallengeKind, ClientAuth, ClientAuthMode, ClientGone, Conditions, Eject,
-    ExternalAccount, Health, HealthRequest, HttpListener, InternalApi, Listener, ListenerTls, NamedCondition,
-    Orders, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule, Scheme,
-    Target, Upstream, UpstreamPolicy, UpstreamTls, WhileWaiting,
+    AccessLog, AccessLogFormat, AccessLogTo, Action, CertificateAuthority, CertificateFiles,
+    CertificateSource, ChallengeKind, ClientAuth, ClientAuthMode, ClientGone, Conditions, ExternalAccount,
+    HttpListener, InternalApi, Listener, ListenerTls, NamedCondition, Orders, Pass, Plan, Protocol, Proxy,
+    ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule, WhileWaiting,
 };
+use super::upstream_view::write_upstream;
 use super::values::scalar::{show_duration, show_size};
-use super::yaml_writer::Yaml;
+use super::yaml_writer::{Yaml, list, path, quote, quote_key};
 
 /// The whole plan, defaults included. Loading the result gives an equal plan, except for places and for secrets,
 /// which are not shown.
@@ -238,99 +235,6 @@ fn write_proxy(out: &mut Yaml, proxy: &Proxy, plan: &Plan) {
     out.settings(4, limits.lines());
 }
 
-fn write_upstream(out: &mut Yaml, upstream: &Upstream) {
-    let Upstream { name, origin: _, targets, tls, settings, policy } = upstream;
-    out.open(1, &quote_key(name));
-    let targets: Vec<String> = targets.iter().map(target).collect();
-    out.line(2, "targets", format!("[{}]", targets.join(", ")));
-    if *tls != UpstreamTls::default() {
-        let UpstreamTls { ca, insecure_skip_verify, sni } = tls;
-        out.open(2, "tls");
-        if let Some(ca) = ca {
-            out.line(3, "ca", path(ca));
-        }
-        if *insecure_skip_verify {
-            out.line(3, "insecure_skip_verify", true);
-        }
-        if let Some(sni) = sni {
-            out.line(3, "sni", quote(sni));
-        }
-    }
-    out.settings(2, settings.lines());
-    write_policy(out, policy);
-}
-
-fn write_policy(out: &mut Yaml, policy: &UpstreamPolicy) {
-    let UpstreamPolicy { balance, sticky, eject, health, slow_start } = policy;
-    let balance = match balance {
-        Balance::RoundRobin => "round_robin".to_owned(),
-        Balance::StrictRoundRobin => "strict_round_robin".to_owned(),
-        Balance::LeastRequests => "least_requests".to_owned(),
-        Balance::Random => "random".to_owned(),
-        Balance::Hash { key, bound: None } => format!("{{ hash: {} }}", quote(&key.to_string())),
-        Balance::Hash { key, bound: Some(bound) } => {
-            format!("{{ hash: {}, bound: {bound} }}", quote(&key.to_string()))
-        }
-    };
-    out.line(2, "balance", balance);
-    if let Some(cookie) = sticky {
-        out.line(2, "sticky", format!("{{ cookie: {} }}", quote(cookie)));
-    }
-    match eject {
-        None => out.line(2, "eject", false),
-        Some(Eject { failures, time, statuses }) => {
-            let mut keys = format!("failures: {failures}, for: {}", show_duration(*time));
-            if !statuses.is_empty() {
-                // Writing to a String cannot fail.
-                let _ = write!(keys, ", statuses: {}", list(statuses.iter()));
-            }
-            out.line(2, "eject", format!("{{ {keys} }}"));
-        }
-    }
-    if let Some(health) = health {
-        write_health(out, health);
-    }
-    if !slow_start.is_zero() {
-        out.line(2, "slow_start", show_duration(*slow_start));
-    }
-}
-
-fn write_health(out: &mut Yaml, health: &Health) {
-    let Health { request, port, interval, timeout, rise, fall } = health;
-    out.open(2, "health");
-    if let Some(HealthRequest { path, method, host, status, body }) = request {
-        out.line(3, "path", quote(path));
-        out.line(3, "method", method);
-        if let Some(host) = host {
-            out.line(3, "host", quote(host));
-        }
-        if !status.is_empty() {
-            out.line(3, "status", list(status.iter()));
-        }
-        if let Some(text) = body {
-            out.line(3, "body", quote(text));
-        }
-    }
-    if let Some(port) = port {
-        out.line(3, "port", port);
-    }
-    out.line(3, "interval", show_duration(*interval));
-    out.line(3, "timeout", show_duration(*timeout));
-    out.line(3, "rise", rise);
-    out.line(3, "fall", fall);
-}
-
-/// A target with its scheme, even if the listener would give it.
-fn target(target: &Target) -> String {
-    let text = if target.scheme == Scheme::Tcp { format!("tcp://{target}") } else { target.to_string() };
-    let Target { scheme: _, host: _, port: _, base_path: _, weight, backup } = target;
-    let mut keys = quote(&text);
-    if *weight != 1 || *backup {
-        keys = format!("{{ target: {keys}, weight: {weight}, backup: {backup} }}");
-    }
-    keys
-}
-
 fn access_log(log: &AccessLog) -> String {
     let AccessLog { to, format } = log;
     let to = match to {
@@ -343,36 +247,4 @@ fn access_log(log: &AccessLog) -> String {
         AccessLogFormat::Human => "human",
     };
     format!("{{ to: {to}, format: {format} }}")
-}
-
-fn path(path: &Path) -> String {
-    quote(&path.display().to_string())
-}
-
-fn list<T: Display>(items: impl Iterator<Item = T>) -> String {
-    let items: Vec<String> = items.map(|item| quote(&item.to_string())).collect();
-    format!("[{}]", items.join(", "))
-}
-
-/// A value in double quotes. `$` is doubled, so that nothing is filled in.
-fn quote(text: &str) -> String {
-    quote_key(text).replace('$', "$$")
-}
-
-/// A key in double quotes. Nothing is ever filled in there.
-fn quote_key(text: &str) -> String {
-    let mut out = String::from("\"");
-    for char in text.chars() {
-        match char {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            char if char.is_control() || matches!(char, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
-                let _ = write!(out, "\\u{:04x}", u32::from(char));
-            }
-            char => out.push(char),
-        }
-    }
-    out.push('"');
-    out
 }

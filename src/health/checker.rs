@@ -156,6 +156,7 @@ fn take(upstreams: &[Checked], all: &mut HashMap<usize, Progress>, outcome: Outc
             continue;
         }
         state.set_down(is_up, now, set.plan.policy.slow_start);
+        set.wake_waiting();
         let (upstream, target) = (&*set.plan.name, endpoint.name(&set.plan));
         match result {
             Ok(()) => tracing::info!(upstream, target, "target up"),

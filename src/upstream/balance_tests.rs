@@ -12,7 +12,7 @@ use super::mix;
 use crate::config::plan::{self, Balance, HashKey, Origin, Plan, Scheme, Target, TargetHost};
 use crate::config::plan::{UpstreamId, UpstreamPolicy, UpstreamSettings, UpstreamTls};
 use crate::metrics::Counters;
-use crate::upstream::{Choice, NameCache, Pools, Standing, Upstream, UpstreamTable};
+use crate::upstream::{Choice, NameCache, Next, Pools, Standing, Upstream, UpstreamTable};
 
 /// A target at 10.0.0.`last`.
 fn target(last: u8, weight: u16, backup: bool) -> Target {
@@ -250,7 +250,7 @@ proptest! {
             // So many requests earn enough for all tries.
             upstream.counters.reused.add(100);
             let mut seen = HashSet::from([choice.index()]);
-            while upstream.choose_next(&mut choice, now) {
+            while let Next::Chosen = upstream.choose_next(&mut choice, now) {
                 prop_assert!(seen.insert(choice.index()));
             }
             prop_assert_eq!(seen.len(), count);

@@ -9,6 +9,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 
 use super::endpoint_state::{EndpointState, Standing};
+use super::limits::Limits;
 use super::names::{NameCache, NameObserver, ResolvedName};
 use crate::config::plan::{Scheme, TargetHost, Upstream};
 use crate::metrics::EndpointFigures;
@@ -26,8 +27,10 @@ pub struct EndpointSet {
     changing: Mutex<()>,
     /// The turn of the strict round robin, of all workers.
     turn: AtomicUsize,
-    /// Requests that wait for an endpoint, of all workers.
+    /// Requests that wait for an endpoint that works, of all workers.
     held: AtomicUsize,
+    /// The limits of the endpoints, if there are any. They outlive generations, as states do.
+    pub(super) limits: Option<Arc<Limits>>,
 }
 
 /// One address of a target.
@@ -57,6 +60,10 @@ impl EndpointSet {
             changing: Mutex::default(),
             turn: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
+            limits: plan.settings.have_limits().then(|| {
+                let limits = before.and_then(|before| before.limits.clone());
+                limits.unwrap_or_else(|| Arc::new(Limits::new()))
+            }),
         });
         let observer: Weak<EndpointSet> = Arc::downgrade(&set);
         set.names.iter().flatten().for_each(|name| name.observe(observer.clone()));
@@ -105,6 +112,28 @@ impl EndpointSet {
         self.held.fetch_sub(1, Relaxed);
     }
 
+    /// The line in which requests of this generation wait.
+    pub(super) fn line(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Whether requests of this generation wait for a place.
+    pub(super) fn has_line(&self) -> bool {
+        self.limits.as_ref().is_some_and(|limits| limits.has_line(self.line()))
+    }
+
+    /// Whether the requests of all workers are counted together.
+    pub(super) fn counts_requests(&self) -> bool {
+        self.limits.is_some() || self.plan.policy.counts_requests()
+    }
+
+    /// Lets requests that wait look at the endpoints again, of which one may have become usable.
+    pub fn wake_waiting(&self) {
+        if let Some(limits) = &self.limits {
+            limits.wake();
+        }
+    }
+
     /// Takes the next turn of the strict round robin.
     pub(super) fn take_turn(&self) -> usize {
         self.turn.fetch_add(1, Relaxed)
@@ -132,7 +161,7 @@ impl EndpointSet {
 
     /// Makes the list anew. `known` finds states of endpoints that are not in the list so far.
     fn update(&self, known: impl Fn(&KnownEndpoint) -> Option<Arc<EndpointState>>) {
-        let _changing = self.lock();
+        let changing = self.lock();
         let before = self.list();
         let mut list = Vec::with_capacity(self.plan.targets.len());
         for (index, (target, name)) in self.plan.targets.iter().zip(&self.names).enumerate() {
@@ -158,6 +187,8 @@ impl EndpointSet {
         }
         self.list.store(Arc::new(list));
         self.version.fetch_add(1, Release);
+        drop(changing);
+        self.wake_waiting();
     }
 
     /// Whether `own`, an endpoint of this set, has this address and scheme.
@@ -220,6 +251,7 @@ impl EndpointSet {
         };
         let meant: Vec<&KnownEndpoint> = list.iter().filter(is_meant).collect();
         meant.iter().for_each(|known| known.state.set_draining(is_draining));
+        self.wake_waiting();
         meant.iter().map(|known| known.name(&self.plan)).collect()
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::endpoint_state::{EndpointState, Standing};
+use super::limits::{Busy, OpenConnection};
 use super::open_request::RequestCount;
 use super::pool::Pool;
 use super::sticky::Cookie;
@@ -48,18 +49,44 @@ impl Endpoints {
         Self { version, shares: shares.into(), pools: pools.into(), cookies: cookies.into(), are_equal }
     }
 
+    /// Whether an endpoint has a free place for a request.
+    pub(super) fn has_room(&self, index: usize) -> bool {
+        let Share { state, count, .. } = &self.shares[index];
+        let limits = count.shared.as_ref().and_then(|shared| shared.limits.as_ref());
+        limits.is_none_or(|limits| limits.have_room(state, || self.pools[index].has_idle()))
+    }
+
+    /// Counts a connection to an endpoint, if their number has a limit. It may take the place of an idle one of this
+    /// worker.
+    pub(super) fn begin_connection(&self, index: usize) -> Result<Option<OpenConnection>, Busy> {
+        let Share { state, count, .. } = &self.shares[index];
+        let Some(limits) = count.shared.as_ref().and_then(|shared| shared.limits.as_ref()) else {
+            return Ok(None);
+        };
+        loop {
+            if let Some(place) = limits.begin_connection(state) {
+                return Ok(Some(place));
+            }
+            if !self.pools[index].close_one() {
+                return Err(Busy);
+            }
+        }
+    }
+
     /// The endpoint whose sticky cookie has this value, if it may still be used.
     pub(super) fn held_by(&self, cookie: &[u8], now: Instant) -> Option<usize> {
         let index = self.cookies.iter().position(|own| own == cookie)?;
-        matches!(self.shares[index].state.standing(now), Standing::Usable | Standing::Draining)
-            .then_some(index)
+        let may = matches!(self.shares[index].state.standing(now), Standing::Usable | Standing::Draining);
+        (may && self.has_room(index)).then_some(index)
     }
 
-    /// The other endpoints of the same target that `may` be used, in turn; ejected ones are last.
+    /// The other endpoints of the same target that `may` be used and have room, in turn; ejected ones are last.
     pub(super) fn others(&self, index: usize, may: impl Fn(usize) -> bool, now: Instant) -> Vec<usize> {
         let (count, target) = (self.shares.len(), self.shares[index].target);
         let all = (index + 1..count).chain(0..index);
-        let others = all.filter(|other| self.shares[*other].target == target && may(*other));
+        let is_meant =
+            |other: usize| self.shares[other].target == target && may(other) && self.has_room(other);
+        let others = all.filter(|other| is_meant(*other));
         let (mut usable, mut ejected) = (Vec::new(), Vec::new());
         for other in others {
             match self.shares[other].state.standing(now) {

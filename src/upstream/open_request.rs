@@ -4,33 +4,61 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::endpoint_state::EndpointState;
+use super::limits::Limits;
 use crate::metrics::EndpointCounters;
 
 /// Counts the requests of one worker at an endpoint.
 pub(super) struct RequestCount {
     pub(super) counters: Arc<EndpointCounters>,
     /// Counts those of all workers, if the upstream needs their number.
-    pub(super) shared: Option<Arc<EndpointState>>,
+    pub(super) shared: Option<SharedCount>,
+}
+
+/// Counts the requests of all workers at an endpoint.
+pub(super) struct SharedCount {
+    pub(super) state: Arc<EndpointState>,
+    /// The limits of the upstream, if it has any.
+    pub(super) limits: Option<Arc<Limits>>,
 }
 
 /// A request or tunnel that is counted at its endpoint until this value is dropped.
 pub(super) struct OpenRequest(Rc<RequestCount>);
 
 impl OpenRequest {
-    pub(super) fn new(count: &Rc<RequestCount>) -> Self {
-        count.counters.begun.add(1);
-        if let Some(state) = &count.shared {
-            state.begin_request();
+    /// Counts a request. `None` if the endpoint has as many as it may have.
+    pub(super) fn new(count: &Rc<RequestCount>) -> Option<Self> {
+        if count.shared.as_ref().is_some_and(|shared| !shared.begin()) {
+            return None;
         }
-        Self(count.clone())
+        count.counters.begun.add(1);
+        Some(Self(count.clone()))
+    }
+}
+
+impl SharedCount {
+    fn begin(&self) -> bool {
+        match &self.limits {
+            Some(limits) => limits.begin_request(&self.state),
+            None => {
+                self.state.begin_request();
+                true
+            }
+        }
+    }
+
+    fn end(&self) {
+        match &self.limits {
+            Some(limits) => limits.end_request(&self.state),
+            None => self.state.end_request(),
+        }
     }
 }
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
         self.0.counters.ended.add(1);
-        if let Some(state) = &self.0.shared {
-            state.end_request();
+        if let Some(shared) = &self.0.shared {
+            shared.end();
         }
     }
 }

@@ -51,6 +51,21 @@ impl UpstreamTable {
         if errors.is_empty() { Ok(Self { entries }) } else { Err(errors) }
     }
 
+    /// Begins to serve: sets the limits of endpoints, and lifts those of `before` that have none any more.
+    pub fn set_limits(&self, before: Option<&Self>) {
+        let limits = |entry: &Entry| entry.set.limits.clone();
+        before
+            .into_iter()
+            .flat_map(|before| &before.entries)
+            .filter_map(limits)
+            .for_each(|old| old.set(None, None));
+        for set in self.entries.iter().map(|entry| &entry.set) {
+            if let Some(limits) = &set.limits {
+                limits.set(set.plan.settings.max_requests, set.plan.settings.max_connections);
+            }
+        }
+    }
+
     /// Names of upstreams that trust other authorities than in `before` under the same configuration.
     pub fn trusting_others_than<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a str> {
         let before = by_name(Some(before));

@@ -222,6 +222,16 @@ const UPSTREAM: &[Row] = &[
     ("hold", "targets: https://h", "targets: https://h, hold: 7s"),
     ("hold_max", "targets: https://h", "targets: https://h, hold_max: 7"),
     ("slow_start", "targets: https://h", "targets: https://h, slow_start: 7s"),
+    ("max_idle", "targets: https://h", "targets: https://h, max_idle: 7"),
+    ("max_connections", "targets: https://h", "targets: https://h, max_connections: 7"),
+    ("max_requests", "targets: https://h", "targets: https://h, max_requests: 7"),
+    (
+        "queue",
+        "targets: https://h, max_requests: 7",
+        "targets: https://h, max_requests: 7, queue: { max: 7 }",
+    ),
+    ("retry_statuses", "targets: https://h", "targets: https://h, retry_statuses: [502, 503]"),
+    ("tcp_keepalive", "targets: https://h", "targets: https://h, tcp_keepalive: 7s"),
 ];
 
 const TARGET: &[Row] = &[
@@ -247,6 +257,8 @@ const HEALTH: &[Row] = &[
     ("rise", "", "rise: 7"),
     ("fall", "", "fall: 7"),
 ];
+
+const QUEUE: &[Row] = &[("max", "max: 7", "max: 8"), ("timeout", "max: 7", "max: 7, timeout: 7s")];
 
 const EJECT: &[Row] =
     &[("failures", "", "failures: 7"), ("for", "", "for: 7s"), ("statuses", "", "statuses: [502, 503]")];
@@ -367,6 +379,12 @@ pub const MAPPINGS: &[Mapping] = &[
         around: "{ http_config: { port: 1 }, http_routes: [{ upstream: a }], \
                  upstreams: { a: { targets: h:1, health: { @ } } } }",
         rows: &[HEALTH],
+    },
+    Mapping {
+        what: "`queue`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ upstream: a }], \
+                 upstreams: { a: { targets: h:1, max_requests: 7, queue: { @ } } } }",
+        rows: &[QUEUE],
     },
     Mapping {
         what: "`eject`",

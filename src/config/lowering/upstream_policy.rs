@@ -6,7 +6,8 @@ use crate::config::source::UpstreamPolicySource;
 
 /// Fills in the defaults.
 pub(super) fn lower(source: UpstreamPolicySource) -> UpstreamPolicy {
-    let UpstreamPolicySource { balance, hash: _, sticky, eject, health, slow_start } = source;
+    let UpstreamPolicySource { balance, hash: _, sticky, eject, health, slow_start, queue, retry_statuses } =
+        source;
     let usual = UpstreamPolicy::default();
     UpstreamPolicy {
         balance: balance.map_or(usual.balance, |balance| balance.value),
@@ -14,11 +15,20 @@ pub(super) fn lower(source: UpstreamPolicySource) -> UpstreamPolicy {
         eject: eject.unwrap_or(usual.eject),
         health: health.map(|health| health.value),
         slow_start: slow_start.map_or(usual.slow_start, |time| time.value),
+        queue: queue.unwrap_or(usual.queue),
+        retry_statuses: retry_statuses.into_iter().flatten().map(|status| status.value).collect(),
     }
 }
 
 /// Reports keys that mean nothing for the upstream's protocol: raw bytes, or else HTTP.
 pub(super) fn check(source: &UpstreamPolicySource, is_tcp: bool, report: &mut Report) {
+    if let Some(status) = source.retry_statuses.iter().flatten().next().filter(|_| is_tcp) {
+        report.error_hint(
+            status.span,
+            "bytes are passed on here, which have no status",
+            "leave `retry_statuses` out",
+        );
+    }
     if let Some(cookie) = source.sticky.as_ref().filter(|_| is_tcp) {
         report.error_hint(
             cookie.span,

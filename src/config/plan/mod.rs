@@ -46,7 +46,7 @@ pub use top_level::{
     Plan,
 };
 pub use upstream::{Scheme, Target, TargetHost, Upstream, UpstreamId, UpstreamSettings, UpstreamTls};
-pub use upstream_policy::{Balance, Eject, HashKey, Health, HealthRequest, UpstreamPolicy};
+pub use upstream_policy::{Balance, Eject, HashKey, Health, HealthRequest, Queue, UpstreamPolicy};
 
 pub(crate) use listener::{HttpWritten, TlsWritten};
 pub(crate) use rule::LimitsWritten;

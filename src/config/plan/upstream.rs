@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::origin::Origin;
 use super::upstream_policy::UpstreamPolicy;
 use crate::config::keys::settings;
-use crate::config::keys::shape::{DURATION, HELD, TIMEOUT, TRIES};
+use crate::config::keys::shape::{DURATION, HELD, IDLE, PLACES, TIMEOUT, TRIES};
 
 settings! {
     /// Limits and timeouts of an upstream.
@@ -20,10 +20,25 @@ settings! {
         tries: usize = 2, TRIES;
         /// How long an idle connection is kept. `Keep-Alive: timeout` of a target may shorten it.
         idle_timeout: Duration = Duration::from_secs(4), TIMEOUT;
+        /// Idle connections that each worker keeps to an endpoint.
+        max_idle: usize = 1024, IDLE;
+        /// Connections to each endpoint at the same time, of all workers.
+        max_connections: Option<u32> = None, PLACES;
+        /// Requests, tunnels and connections that are passed on, at each endpoint at the same time, of all workers.
+        max_requests: Option<u32> = None, PLACES;
+        /// The time without a byte after which the kernel asks whether a target is still there.
+        tcp_keepalive: Duration = Duration::ZERO, DURATION;
         /// How long a request waits for an endpoint while none is usable or accepts a connection.
         hold: Duration = Duration::ZERO, DURATION;
         /// Requests that wait so at the same time.
         hold_max: usize = 256, HELD;
+    }
+}
+
+impl UpstreamSettings {
+    /// Whether requests or connections at an endpoint have a limit.
+    pub fn have_limits(&self) -> bool {
+        self.max_requests.is_some() || self.max_connections.is_some()
     }
 }
 

@@ -17,6 +17,25 @@ pub struct UpstreamPolicy {
     pub health: Option<Health>,
     /// The time in which the share of an endpoint that came back grows; zero: at once.
     pub slow_start: Duration,
+    /// Requests that wait while every endpoint has as many as it may have.
+    pub queue: Queue,
+    /// Statuses of responses after which a request without a body is tried at another endpoint.
+    pub retry_statuses: Vec<u16>,
+}
+
+/// Requests that wait for a place at an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Queue {
+    /// The most requests that wait at the same time; 0: none waits.
+    pub max: usize,
+    /// The longest time that a request waits.
+    pub timeout: Duration,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { max: 0, timeout: Duration::from_secs(5) }
+    }
 }
 
 impl Default for UpstreamPolicy {
@@ -27,6 +46,8 @@ impl Default for UpstreamPolicy {
             eject: Some(Eject::default()),
             health: None,
             slow_start: Duration::ZERO,
+            queue: Queue::default(),
+            retry_statuses: Vec::new(),
         }
     }
 }

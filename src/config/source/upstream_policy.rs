@@ -6,9 +6,12 @@ use std::time::Duration;
 use super::health::health;
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::Spanned;
-use crate::config::plan::{Balance, Eject, HashKey, Health};
+use crate::config::plan::{Balance, Eject, HashKey, Health, Queue};
 use crate::config::syntax::{Node, Value};
 use crate::config::values::{balance, scalar};
+
+/// Keys that limit what an endpoint has at the same time.
+const LIMITS: [&str; 2] = ["max_requests", "max_connections"];
 
 /// The policy of an upstream for its endpoints, as written.
 #[derive(Clone, Default)]
@@ -22,6 +25,8 @@ pub(crate) struct UpstreamPolicySource {
     pub(crate) eject: Option<Option<Eject>>,
     pub(crate) health: Option<Spanned<Health>>,
     pub(crate) slow_start: Option<Spanned<Duration>>,
+    pub(crate) queue: Option<Queue>,
+    pub(crate) retry_statuses: Option<Vec<Spanned<u16>>>,
 }
 
 impl UpstreamPolicySource {
@@ -40,9 +45,15 @@ impl UpstreamPolicySource {
 
     /// Reads the keys of an upstream.
     pub(super) fn read(fields: &mut MappingReader<'_, '_>) -> Self {
+        if LIMITS.iter().all(|limit| fields.at(limit).is_none()) {
+            let hint = "write `max_requests` or `max_connections` too";
+            fields.not_here(&["queue"], "means nothing without a limit that requests can wait for", hint);
+        }
         Self {
             eject: fields.field("eject", eject),
             slow_start: fields.parsed("slow_start", scalar::duration),
+            queue: fields.field("queue", queue),
+            retry_statuses: fields.field("retry_statuses", statuses),
             ..Self::read_in_place(fields, true)
         }
     }
@@ -75,6 +86,24 @@ fn balance_or_hash(decoder: &mut Decoder<'_>, node: Node) -> Option<BalanceAndKe
     Some((Spanned { value, span }, Some(hash)))
 }
 
+/// `queue: { max, timeout }`.
+fn queue(decoder: &mut Decoder<'_>, node: Node) -> Option<Queue> {
+    let mut fields = MappingReader::open(decoder, node, "`queue`")?;
+    fields.require(&["max"]);
+    let usual = Queue::default();
+    let queue = Queue {
+        max: fields.parsed("max", scalar::held).map_or(usual.max, |max| max.value),
+        timeout: fields.parsed("timeout", scalar::timeout).map_or(usual.timeout, |time| time.value),
+    };
+    fields.close();
+    Some(queue)
+}
+
+/// One or many statuses of the classes 4xx and 5xx.
+fn statuses(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Spanned<u16>>> {
+    Some(decoder.parsed_many(node, balance::status))
+}
+
 /// `eject: false`, or `eject: { failures, for, statuses }`.
 fn eject(decoder: &mut Decoder<'_>, node: Node) -> Option<Option<Eject>> {
     if !matches!(node.value, Value::Map(_)) {
@@ -85,8 +114,7 @@ fn eject(decoder: &mut Decoder<'_>, node: Node) -> Option<Option<Eject>> {
     let failures =
         fields.parsed("failures", balance::failures).map_or(usual.failures, |failures| failures.value);
     let time: Duration = fields.parsed("for", scalar::timeout).map_or(usual.time, |time| time.value);
-    let read = |decoder: &mut Decoder<'_>, node| Some(decoder.parsed_many(node, balance::status));
-    let statuses = fields.field("statuses", read).unwrap_or_default();
+    let statuses = fields.field("statuses", statuses).unwrap_or_default();
     fields.close();
     let statuses = statuses.into_iter().map(|status| status.value).collect();
     Some(Some(Eject { failures, time, statuses }))

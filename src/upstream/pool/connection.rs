@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::tls::{Input, Stream};
+use crate::upstream::limits::OpenConnection;
 use crate::upstream::open_request::OpenRequest;
 
 /// A connection to a target, with the bytes read from it. It is boxed, because it moves for every request and
@@ -18,4 +19,7 @@ pub struct TargetConnection {
     pub reused: bool,
     /// Counts the request or tunnel at the endpoint.
     pub(in crate::upstream) counted: Option<OpenRequest>,
+    /// Counts the connection at the endpoint, if their number has a limit. It is the last field: the connection is closed
+    /// before another one may be opened.
+    pub(in crate::upstream) place: Option<OpenConnection>,
 }

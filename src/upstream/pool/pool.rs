@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 
@@ -15,11 +15,9 @@ use super::own::{self, LeadsBack};
 use crate::config::plan::Target;
 use crate::reason::Reason;
 use crate::tls::{self, Connector, Input, Stream};
+use crate::upstream::limits::{Busy, OpenConnection};
 use crate::upstream::names::ResolvedName;
 use crate::worker::{TcpStream, Worker};
-
-/// Idle connections that one worker keeps to one endpoint; further ones are closed.
-const IDLE_MAX: usize = 1024;
 
 /// A target, ready to be connected to.
 pub(in crate::upstream) struct Destination {
@@ -28,6 +26,9 @@ pub(in crate::upstream) struct Destination {
     /// For `https://`: the connector and the server name to ask for.
     tls: Option<(Connector, ServerName<'static>)>,
     pub(in crate::upstream) name: Option<Arc<ResolvedName>>,
+    /// The upstream that shares its connections with no other.
+    owner: Option<Arc<str>>,
+    keepalive: Duration,
 }
 
 impl Destination {
@@ -36,13 +37,15 @@ impl Destination {
         target: Target,
         connector: Option<Connector>,
         name: Option<Arc<ResolvedName>>,
+        owner: Option<Arc<str>>,
+        keepalive: Duration,
     ) -> Self {
         let authority = target.authority().into();
         let tls = connector.map(|connector| {
             let name = connector.server_name(&target);
             (connector, name.expect("invariant: `UpstreamTable` refuses hosts that are no server name"))
         });
-        Self { target, authority, tls, name }
+        Self { target, authority, tls, name, owner, keepalive }
     }
 
     /// The value of `Host` for this target, and the prefix of the path.
@@ -51,13 +54,14 @@ impl Destination {
     }
 
     pub(super) fn key(&self, address: Option<SocketAddr>) -> Key {
-        (self.target.clone(), self.tls.as_ref().map(|(connector, _)| connector.clone()), address)
+        let connector = self.tls.as_ref().map(|(connector, _)| connector.clone());
+        (self.target.clone(), connector, address, self.owner.clone(), self.keepalive)
     }
 }
 
 /// The key of a pool: connections of one pool are interchangeable. It has the connector for `https://`,
 /// because after a reload with other authorities the connections that the old ones verified must not be used.
-pub(super) type Key = (Target, Option<Connector>, Option<SocketAddr>);
+pub(super) type Key = (Target, Option<Connector>, Option<SocketAddr>, Option<Arc<str>>, Duration);
 
 /// The connections of one worker to one endpoint.
 pub(in crate::upstream) struct Pool {
@@ -117,18 +121,39 @@ impl Pool {
         None
     }
 
-    /// Puts a connection back after a clean exchange; it may be reused until `until`. A connection to an address that
-    /// the target no longer has is closed: under steady traffic it would never be idle long enough to be swept.
-    pub(in crate::upstream) fn put_back(&self, mut connection: Box<TargetConnection>, until: Instant) {
+    /// Puts a connection back after a clean exchange; it may be reused until `until`. At most `most` are kept. A
+    /// connection to an address that the target no longer has is closed: under steady traffic it would never be idle
+    /// long enough to be swept.
+    pub(in crate::upstream) fn put_back(
+        &self,
+        mut connection: Box<TargetConnection>,
+        until: Instant,
+        most: usize,
+    ) {
         connection.counted = None;
         let mut idle = self.idle.borrow_mut();
         if self.is_current.get()
             && connection.input.is_empty()
             && !connection.stream.has_pending_event()
-            && idle.len() < IDLE_MAX
+            && idle.len() < most
         {
             idle.push(Idle { connection, until });
         }
+    }
+
+    /// Whether there is an idle connection. It may be found to be closed when it is taken.
+    pub(in crate::upstream) fn has_idle(&self) -> bool {
+        !self.idle.borrow().is_empty()
+    }
+
+    /// Closes the connection that is idle for the longest time. Returns whether there was one.
+    pub(in crate::upstream) fn close_one(&self) -> bool {
+        let mut idle = self.idle.borrow_mut();
+        let has_one = !idle.is_empty();
+        if has_one {
+            idle.remove(0);
+        }
+        has_one
     }
 
     /// Says whether the address is one of its target. If not, idle connections are closed, and those in use are not
@@ -152,6 +177,7 @@ impl Pool {
         let address = self.address.ok_or_else(no_address)?;
         own::check(address, own)?;
         let stream = TcpStream::connect(worker, address).await?;
+        stream.set_keepalive(self.destination.keepalive)?;
         let stream = match &self.destination.tls {
             None => Stream::Plain(stream),
             Some((connector, name)) => {
@@ -160,14 +186,17 @@ impl Pool {
             }
         };
         let input = Input::default();
-        Ok(Box::new(TargetConnection { stream, input, address, reused: false, counted: None }))
+        Ok(Box::new(TargetConnection { stream, input, address, reused: false, counted: None, place: None }))
     }
 
-    /// Closes connections that are too old or have a pending event, such as a close by the target. Returns
-    /// whether any connection is left.
+    /// Closes connections that are too old or have a pending event, such as a close by the target, and those whose places
+    /// are wanted. Returns whether any connection is left.
     pub(super) fn sweep(&self, now: Instant) -> bool {
         let mut idle = self.idle.borrow_mut();
-        idle.retain(|idle| now < idle.until && !idle.connection.stream.has_pending_event());
+        idle.retain(|Idle { connection, until }| {
+            let is_wanted = connection.place.as_ref().is_some_and(OpenConnection::is_wanted);
+            now < *until && !is_wanted && !connection.stream.has_pending_event()
+        });
         if idle.is_empty() {
             idle.shrink_to(0);
         }
@@ -180,6 +209,11 @@ const NO_HANDSHAKE: &str = "the target accepted the connection, but did not fini
      speak TLS?";
 
 impl ConnectError {
+    /// There is no place for another request or connection.
+    pub(in crate::upstream) fn busy() -> Self {
+        Self { reason: Reason::TargetBusy, address: None, error: io::Error::other(Busy) }
+    }
+
     /// The error of an attempt that ran out of time in the TLS handshake.
     pub(in crate::upstream) fn of_handshake(address: Option<SocketAddr>, late: &io::Error) -> Self {
         Self::of_attempt(address, during_handshake(io::Error::new(late.kind(), NO_HANDSHAKE)))

@@ -6,7 +6,10 @@ use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use futures_lite::future;
+
 use super::pool::{Destination, Key, Pool};
+use crate::upstream::limits::OpenConnection;
 use crate::worker::Worker;
 
 /// The interval at which old idle connections are closed.
@@ -41,8 +44,19 @@ impl Pools {
 }
 
 async fn sweep(worker: Worker, pools: Weak<RefCell<HashMap<Key, Rc<Pool>>>>) {
+    let mut wanted = OpenConnection::wanted();
     loop {
-        worker.sleep(SWEEP_EVERY).await;
+        let time_over = async {
+            worker.sleep(SWEEP_EVERY).await;
+            false
+        };
+        let are_wanted = async {
+            (&mut wanted).await;
+            true
+        };
+        if future::or(time_over, are_wanted).await {
+            wanted = OpenConnection::wanted();
+        }
         let Some(pools) = pools.upgrade() else { return };
         // A pool that no generation uses is removed with its last connection.
         pools.borrow_mut().retain(|_, pool| pool.sweep(worker.now()) || Rc::strong_count(pool) > 1);

@@ -8,8 +8,9 @@ use std::net::{Shutdown, SocketAddr, TcpStream as Socket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Type};
+use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
 
 use crate::worker::platform;
 use crate::worker::source::Source;
@@ -57,6 +58,19 @@ impl TcpStream {
             Some(error) => Err(error),
             None => Ok(stream),
         }
+    }
+
+    /// Lets the kernel ask whether the peer is there: after `time` without a byte, and then again in that interval. Zero
+    /// stands for never.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn set_keepalive(&self, time: Duration) -> io::Result<()> {
+        if time.is_zero() {
+            return Ok(());
+        }
+        let keepalive = TcpKeepalive::new().with_time(time).with_interval(time);
+        SockRef::from(&self.socket).set_tcp_keepalive(&keepalive)
     }
 
     /// The worker that this connection belongs to.
@@ -208,7 +222,7 @@ impl TcpStream {
     /// peer take an incomplete message for a complete one.
     pub fn close_with_reset(&self, reset: bool) {
         // If it fails, the peer sees a clean end of an incomplete message.
-        let _ = SockRef::from(&self.socket).set_linger(reset.then_some(std::time::Duration::ZERO));
+        let _ = SockRef::from(&self.socket).set_linger(reset.then_some(Duration::ZERO));
     }
 
     pub(in crate::worker) fn source(&self) -> &Source {
