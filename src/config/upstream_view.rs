@@ -3,10 +3,11 @@
 use std::fmt::Write;
 
 use super::plan::{
-    Balance, Eject, Health, HealthRequest, Queue, Scheme, Target, Upstream, UpstreamPolicy, UpstreamTls,
+    Balance, Eject, Health, HealthRequest, Queue, Scheme, Sticky, Target, TargetHost, Upstream,
+    UpstreamPolicy, UpstreamTls,
 };
 use super::values::scalar::show_duration;
-use super::yaml_writer::{Yaml, list, path, quote, quote_key};
+use super::yaml_writer::{Yaml, list, path, quote, quote_key, write_headers};
 
 /// Writes an upstream with its name.
 pub(super) fn write_upstream(out: &mut Yaml, upstream: &Upstream) {
@@ -44,8 +45,17 @@ fn write_policy(out: &mut Yaml, policy: &UpstreamPolicy) {
         }
     };
     out.line(2, "balance", balance);
-    if let Some(cookie) = sticky {
-        out.line(2, "sticky", format!("{{ cookie: {} }}", quote(cookie)));
+    if let Some(Sticky { cookie, secret, max_age }) = sticky {
+        let mut keys = format!("cookie: {}", quote(cookie));
+        if secret.is_some() {
+            // As long as a secret must be.
+            keys.push_str(", secret: \"[redacted secret]\"");
+        }
+        if let Some(time) = max_age {
+            // Writing to a String cannot fail.
+            let _ = write!(keys, ", max_age: {}", show_duration(*time));
+        }
+        out.line(2, "sticky", format!("{{ {keys} }}"));
     }
     match eject {
         None => out.line(2, "eject", false),
@@ -76,11 +86,15 @@ fn write_policy(out: &mut Yaml, policy: &UpstreamPolicy) {
 fn write_health(out: &mut Yaml, health: &Health) {
     let Health { request, port, interval, timeout, rise, fall } = health;
     out.open(2, "health");
-    if let Some(HealthRequest { path, method, host, status, body }) = request {
+    if let Some(HealthRequest { path, method, host, headers, status, body }) = request {
         out.line(3, "path", quote(path));
         out.line(3, "method", method);
         if let Some(host) = host {
             out.line(3, "host", quote(host));
+        }
+        if !headers.is_empty() {
+            out.open(3, "headers");
+            write_headers(out, 4, headers);
         }
         if !status.is_empty() {
             out.line(3, "status", list(status.iter()));
@@ -100,7 +114,11 @@ fn write_health(out: &mut Yaml, health: &Health) {
 
 /// A target with its scheme, even if the listener would give it.
 fn target(target: &Target) -> String {
-    let text = if target.scheme == Scheme::Tcp { format!("tcp://{target}") } else { target.to_string() };
+    let is_socket = matches!(target.host, TargetHost::Unix(_));
+    let text = match target.scheme {
+        Scheme::Tcp if !is_socket => format!("tcp://{target}"),
+        _ => target.to_string(),
+    };
     let Target { scheme: _, host: _, port: _, base_path: _, weight, backup } = target;
     let mut keys = quote(&text);
     if *weight != 1 || *backup {

@@ -10,7 +10,7 @@ use super::plan::{
 };
 use super::upstream_view::write_upstream;
 use super::values::scalar::{show_duration, show_size};
-use super::yaml_writer::{Yaml, list, path, quote, quote_key};
+use super::yaml_writer::{Yaml, list, path, quote, quote_key, write_headers};
 
 /// The whole plan, defaults included. Loading the result gives an equal plan, except for places and for secrets,
 /// which are not shown.
@@ -184,7 +184,7 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
             out.line(5, "status", status);
             if !headers.is_empty() {
                 out.open(5, "headers");
-                write_headers(out, headers);
+                write_headers(out, 6, headers);
             }
             out.line(5, "body", quote(body));
         }
@@ -214,13 +214,6 @@ fn write_conditions(out: &mut Yaml, conditions: &Conditions) {
             let pairs: Vec<String> = named.iter().map(pair).collect();
             out.line(4, key, format_args!("{{ {} }}", pairs.join(", ")));
         }
-    }
-}
-
-/// Writes fields. Those of one name are side by side in a plan, because one key with a list wrote them.
-fn write_headers(out: &mut Yaml, headers: &[(std::sync::Arc<str>, std::sync::Arc<str>)]) {
-    for same in headers.chunk_by(|a, b| a.0 == b.0) {
-        out.line(6, &quote_key(&same[0].0), list(same.iter().map(|(_, value)| value)));
     }
 }
 

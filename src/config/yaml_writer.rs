@@ -2,6 +2,7 @@
 
 use std::fmt::{Display, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 /// The text, and the one way to write a line.
 #[derive(Default)]
@@ -69,4 +70,11 @@ pub(super) fn quote_key(text: &str) -> String {
     }
     out.push('"');
     out
+}
+
+/// Writes fields. Those of one name are side by side in a plan, because one key with a list wrote them.
+pub(super) fn write_headers(out: &mut Yaml, depth: usize, headers: &[(Arc<str>, Arc<str>)]) {
+    for same in headers.chunk_by(|a, b| a.0 == b.0) {
+        out.line(depth, &quote_key(&same[0].0), list(same.iter().map(|(_, value)| value)));
+    }
 }

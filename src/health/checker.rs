@@ -115,7 +115,7 @@ impl Checker {
         let work = move || {
             let (target, health) = (&set.plan.targets[target], set.plan.policy.health.as_ref());
             let connector = connector.as_ref().filter(|_| target.scheme == Scheme::Https);
-            let result = match (health, address) {
+            let result = match (health, &address) {
                 (Some(health), Some(address)) => check(health, target, address, connector),
                 _ => Ok(()),
             };

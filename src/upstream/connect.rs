@@ -52,7 +52,7 @@ impl Upstream {
             self.set.failed(&choice.endpoints.shares[*index].state, worker.now());
         }
         race.tried.take().into_iter().for_each(|index| choice.tried.add(index));
-        let address = |index: usize| choice.endpoints.pools[index].address;
+        let address = |index: usize| choice.endpoints.pools[index].address.clone();
         let handshaking = trying.iter().find(|index| race.accepted.get() == Some(**index));
         if let (Some(index), Some(late)) = (handshaking, &error) {
             return Err(ConnectError::of_handshake(address(*index), late));
@@ -138,7 +138,7 @@ impl Upstream {
         if Rc::ptr_eq(&endpoints, &choice.endpoints) {
             return true;
         }
-        let (target, address) = (choice.endpoints.shares[choice.index].target, choice.pool().address);
+        let (target, address) = (choice.endpoints.shares[choice.index].target, choice.pool().address.clone());
         let of_target = |index: &usize| endpoints.shares[*index].target == target;
         let has_address = |index: &usize| endpoints.pools[*index].address == address;
         let mut all = (0..endpoints.shares.len()).filter(of_target);

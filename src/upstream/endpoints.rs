@@ -19,7 +19,7 @@ pub(super) struct Endpoints {
     pub(super) shares: Box<[Share]>,
     /// The pool of each.
     pub(super) pools: Box<[Rc<Pool>]>,
-    /// The value of the sticky cookie of each, if the upstream has one.
+    /// The sticky cookie of each, if the upstream has one.
     pub(super) cookies: Box<[Cookie]>,
     /// All have equal weights, and none is a backup.
     pub(super) are_equal: bool,
@@ -75,7 +75,7 @@ impl Endpoints {
 
     /// The endpoint whose sticky cookie has this value, if it may still be used.
     pub(super) fn held_by(&self, cookie: &[u8], now: Instant) -> Option<usize> {
-        let index = self.cookies.iter().position(|own| own == cookie)?;
+        let index = self.cookies.iter().position(|own| own.value == cookie)?;
         let may = matches!(self.shares[index].state.standing(now), Standing::Usable | Standing::Draining);
         (may && self.has_room(index)).then_some(index)
     }

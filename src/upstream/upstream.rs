@@ -140,7 +140,7 @@ impl Upstream {
 
     /// The name of the sticky cookie, if there is one.
     pub fn sticky(&self) -> Option<&Arc<str>> {
-        if self.is_sticky { self.set.plan.policy.sticky.as_ref() } else { None }
+        self.is_sticky.then_some(&self.set.plan.policy.sticky.as_ref()?.cookie)
     }
 
     /// Chooses the endpoint for a new request. `hash` is that of the request's key, if the balance has one, and `cookie`
@@ -219,12 +219,14 @@ impl Upstream {
         balance::is_any_usable(&endpoints, tried, now)
     }
 
-    /// Name and value of the sticky cookie that the client has to be given, if it has not got it.
-    pub fn new_cookie<'c>(&'c self, choice: &'c Choice) -> Option<(&'c str, &'c [u8])> {
-        let name = self.sticky()?;
+    /// The sticky cookie that the client has to be given, if it has not got it: `Set-Cookie` without an end.
+    pub fn new_cookie<'c>(&self, choice: &'c Choice) -> Option<&'c [u8]> {
+        if !self.is_sticky {
+            return None;
+        }
         let is_held = choice.held.is_some_and(|held| held.get() as usize == choice.index + 1);
-        let value = choice.endpoints.cookies.get(choice.index)?;
-        (!is_held).then_some((&**name, &value[..]))
+        let cookie = choice.endpoints.cookies.get(choice.index)?;
+        (!is_held).then_some(&*cookie.line)
     }
 
     /// Whether every endpoint of several targets was tried.
@@ -306,11 +308,13 @@ impl Upstream {
                 weight: u32::from(target.weight),
                 is_backup: target.backup,
                 account: Cell::new(0),
-                id: FixedState::default().hash_one((target.to_string(), known.address)),
+                id: FixedState::default().hash_one((target.to_string(), &known.address)),
             };
-            (share, self.pools.pool(&self.destinations[known.target], known.address))
+            (share, self.pools.pool(&self.destinations[known.target], known.address.clone()))
         };
-        let cookies = self.sticky().map(|_| list.iter().map(|known| self.set.cookie(known, &list)).collect());
+        let sticky = self.set.plan.policy.sticky.as_ref();
+        let cookies =
+            sticky.map(|sticky| list.iter().map(|known| self.set.cookie(sticky, known, &list)).collect());
         let new = Endpoints::new(version, list.iter().map(endpoint).collect(), cookies.unwrap_or_default());
         let new = Rc::new(new);
         let old = self.endpoints.replace(new.clone());

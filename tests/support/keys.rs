@@ -243,12 +243,17 @@ const TARGET: &[Row] = &[
 const BALANCE: &[Row] =
     &[("hash", "hash: client", "hash: path"), ("bound", "hash: client", "hash: client, bound: 125")];
 
-const STICKY: &[Row] = &[("cookie", "cookie: a", "cookie: b")];
+const STICKY: &[Row] = &[
+    ("cookie", "cookie: a", "cookie: b"),
+    ("max_age", "cookie: a", "cookie: a, max_age: 7s"),
+    ("secret", "cookie: a", "cookie: a, secret: 0123456789abcdef"),
+];
 
 const HEALTH: &[Row] = &[
     ("path", "path: /a", "path: /b"),
     ("method", "path: /a", "path: /a, method: HEAD"),
     ("host", "path: /a", "path: /a, host: a.test"),
+    ("headers", "path: /a", "path: /a, headers: { A: b }"),
     ("status", "path: /a", "path: /a, status: [200, 401]"),
     ("body", "path: /a", "path: /a, body: fine"),
     ("port", "", "port: 7"),

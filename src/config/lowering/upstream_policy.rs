@@ -1,8 +1,9 @@
 //! The policy of an upstream for its endpoints: defaults, and keys that do not go with its protocol.
 
 use crate::config::diagnostics::{Report, Spanned};
-use crate::config::plan::{HashKey, Health, UpstreamPolicy};
+use crate::config::plan::{HashKey, Health, TargetHost, UpstreamPolicy};
 use crate::config::source::UpstreamPolicySource;
+use crate::config::values::target::TargetText;
 
 /// Fills in the defaults.
 pub(super) fn lower(source: UpstreamPolicySource) -> UpstreamPolicy {
@@ -11,12 +12,25 @@ pub(super) fn lower(source: UpstreamPolicySource) -> UpstreamPolicy {
     let usual = UpstreamPolicy::default();
     UpstreamPolicy {
         balance: balance.map_or(usual.balance, |balance| balance.value),
-        sticky: sticky.map(|cookie| cookie.value),
+        sticky: sticky.map(|sticky| sticky.value),
         eject: eject.unwrap_or(usual.eject),
         health: health.map(|health| health.value),
         slow_start: slow_start.map_or(usual.slow_start, |time| time.value),
         queue: queue.unwrap_or(usual.queue),
         retry_statuses: retry_statuses.into_iter().flatten().map(|status| status.value).collect(),
+    }
+}
+
+/// Reports a port to check of a target that has none.
+pub(super) fn check_ports(
+    source: &UpstreamPolicySource,
+    targets: &[Spanned<TargetText>],
+    report: &mut Report,
+) {
+    let is_socket = |target: &Spanned<TargetText>| matches!(target.value.host, TargetHost::Unix(_));
+    let has_port = |health: &&Spanned<Health>| health.value.port.is_some() && targets.iter().any(is_socket);
+    if let Some(health) = source.health.as_ref().filter(has_port) {
+        report.error_hint(health.span, "a Unix socket has no port to check", "leave `port` out");
     }
 }
 

@@ -21,13 +21,13 @@ mod rule;
 mod conditions;
 mod location;
 mod upstream;
-mod upstream_policy;
 
 mod bind;
 mod origin;
+mod secret;
 
 pub use acme::{
-    AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Orders, STORE, Secret, WhileWaiting,
+    AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Orders, STORE, WhileWaiting,
 };
 pub use bind::Bind;
 pub use changes::{CertificateChanges, FileChanges, changes};
@@ -40,13 +40,16 @@ pub use listener::{
 pub use location::{Location, LocationParts};
 pub use origin::Origin;
 pub use rule::{Action, HostPattern, Limits, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
+pub use secret::Secret;
 pub use steps::steps;
 pub use top_level::{
     AccessLog, AccessLogFormat, AccessLogTo, GlobalSettings, InternalApi, InternalBind, LogFormat, LogLevel,
     Plan,
 };
-pub use upstream::{Scheme, Target, TargetHost, Upstream, UpstreamId, UpstreamSettings, UpstreamTls};
-pub use upstream_policy::{Balance, Eject, HashKey, Health, HealthRequest, Queue, UpstreamPolicy};
+pub use upstream::{
+    Balance, Eject, HashKey, Health, HealthRequest, Queue, Scheme, Sticky, Target, TargetAddress, TargetHost,
+    Upstream, UpstreamId, UpstreamPolicy, UpstreamSettings, UpstreamTls,
+};
 
 pub(crate) use listener::{HttpWritten, TlsWritten};
 pub(crate) use rule::LimitsWritten;

@@ -1,6 +1,6 @@
 //! The keys of upstreams and of their targets.
 
-use Form::{Duration, Either, Flag, Mapping as Map, Number, OneOrMany, Text, Timeout, Words};
+use Form::{Duration, Either, Flag, Mapping as Map, Names, Number, OneOrMany, Text, Timeout, Words};
 
 use super::by_hand::{ByHand, PATH, REQUIRED};
 use crate::config::keys::Form;
@@ -43,7 +43,11 @@ pub(super) const HASH: &[ByHand] = &[
     ("bound", Number(100, 10_000), "", "The most open requests of an endpoint, in per cent of its share."),
 ];
 
-pub(super) const STICKY: &[ByHand] = &[("cookie", Text, REQUIRED, "The name of the cookie.")];
+pub(super) const STICKY: &[ByHand] = &[
+    ("cookie", Text, REQUIRED, "The name of the cookie."),
+    ("secret", Text, "", "The key of its values, at least 16 bytes. Never shown."),
+    ("max_age", Timeout, "", "How long browsers keep the cookie. By default to the end of the session."),
+];
 
 pub(super) const QUEUE: &[ByHand] = &[
     ("max", Number(1, 100_000), REQUIRED, "Requests that wait at the same time."),
@@ -60,6 +64,7 @@ pub(super) const HEALTH_CHECK: &[ByHand] = &[
     ("path", Text, "", "The path to ask for. Without it a connection is enough."),
     ("method", Words(&["GET", "HEAD"]), "GET", "The method of the request."),
     ("host", Text, "", "The value of Host. By default that of the target."),
+    ("headers", Names(&OneOrMany(&Text)), "", "Further fields of the request."),
     ("status", OneOrMany(&Number(200, 599)), "", "Statuses that pass. By default any 2xx."),
     ("body", Text, "", "A text that the body must hold."),
     ("port", Number(1, 65_535), "", "Another port than that of the target."),

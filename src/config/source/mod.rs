@@ -19,6 +19,8 @@ mod upstream_policy;
 
 mod health;
 
+mod headers;
+
 pub(crate) use acme::{AcmeSource, AuthoritySource};
 pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
 pub(crate) use rule::{ActionSource, PassSource, ProxySource, RuleSource};

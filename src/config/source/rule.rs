@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::conditions::{OF_REQUESTS, conditions};
+use super::headers::headers;
 use super::upstream::{Inline, UpstreamUse, in_place, upstream_use};
 use super::upstream_policy::UpstreamPolicySource;
 use crate::config::decode::{Decoder, MappingReader};
-use crate::config::diagnostics::{Span, Spanned, quoted};
+use crate::config::diagnostics::{Span, Spanned};
 use crate::config::plan::{
     Conditions, HostPattern, LimitsWritten, ProxyProtocol, Redirect, Respond, UpstreamWritten,
 };
@@ -291,26 +292,4 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 
 fn status_number(text: &str) -> u16 {
     text.parse().expect("invariant: three digits")
-}
-
-/// `headers:`, a mapping of names to one value or a list of values.
-fn headers(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<(Arc<str>, Arc<str>)>> {
-    let Value::Map(entries) = node.value else {
-        decoder.report.error_hint(node.span, "`headers` is a mapping", "write `Name: value`");
-        return None;
-    };
-    let mut headers = Vec::new();
-    for (key, node) in entries {
-        match header::field_name(&key.value) {
-            Ok(name) => {
-                let values = decoder.parsed_many(node, header::field_value);
-                headers.extend(values.into_iter().map(|value| (name.clone(), value.value)));
-            }
-            Err(error) => {
-                let message = format!("{} {}", quoted(&key.value), error.problem);
-                decoder.report.error_hint(key.span, message, error.hint.unwrap_or_default());
-            }
-        }
-    }
-    Some(headers)
 }

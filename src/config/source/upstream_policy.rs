@@ -1,14 +1,16 @@
 //! Keys that say what an upstream does with its endpoints.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::health::health;
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::Spanned;
-use crate::config::plan::{Balance, Eject, HashKey, Health, Queue};
-use crate::config::syntax::{Node, Value};
+use crate::config::plan::{Balance, Eject, HashKey, Health, Queue, Secret, Sticky};
+use crate::config::syntax::{Node, Value, mask_secret};
 use crate::config::values::{balance, scalar};
+
+/// Bytes of the shortest secret. A shorter one could be guessed from the cookies.
+const SECRET_BYTES_MIN: usize = 16;
 
 /// Keys that limit what an endpoint has at the same time.
 const LIMITS: [&str; 2] = ["max_requests", "max_connections"];
@@ -19,8 +21,8 @@ pub(crate) struct UpstreamPolicySource {
     pub(crate) balance: Option<Spanned<Balance>>,
     /// The key of `hash`, with its place.
     pub(crate) hash: Option<Spanned<HashKey>>,
-    /// The name of the cookie.
-    pub(crate) sticky: Option<Spanned<Arc<str>>>,
+    /// Its place is that of the name of the cookie.
+    pub(crate) sticky: Option<Spanned<Sticky>>,
     /// The inner `None` stands for `false`.
     pub(crate) eject: Option<Option<Eject>>,
     pub(crate) health: Option<Spanned<Health>>,
@@ -59,13 +61,27 @@ impl UpstreamPolicySource {
     }
 }
 
-/// `sticky: { cookie: name }`.
-fn sticky(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Arc<str>>> {
+/// `sticky: { cookie, secret, max_age }`.
+fn sticky(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Sticky>> {
     let mut fields = MappingReader::open(decoder, node, "`sticky`")?;
     fields.require(&["cookie"]);
     let cookie = fields.parsed("cookie", balance::cookie);
+    let secret = fields.field("secret", secret);
+    let max_age = fields.parsed("max_age", balance::max_age).map(|time| time.value);
     fields.close();
-    cookie
+    cookie.map(|Spanned { value: cookie, span }| Spanned { value: Sticky { cookie, secret, max_age }, span })
+}
+
+fn secret(decoder: &mut Decoder<'_>, node: Node) -> Option<Secret> {
+    mask_secret(&node, decoder.report);
+    let text = decoder.text(node)?;
+    // The message does not quote the secret.
+    if text.text.len() < SECRET_BYTES_MIN {
+        let message = format!("a secret has at least {SECRET_BYTES_MIN} bytes");
+        decoder.report.error_hint(text.span, message, "`openssl rand -base64 32` makes a good one");
+        return None;
+    }
+    Some(Secret(text.text.into()))
 }
 
 type BalanceAndKey = (Spanned<Balance>, Option<Spanned<HashKey>>);

@@ -185,8 +185,8 @@ impl<'a> Attempts<'a> {
         self.fresh = true;
     }
 
-    /// Name and value of the sticky cookie that the client has to be given.
-    pub(super) fn new_cookie(&self) -> Option<(&str, &[u8])> {
+    /// The sticky cookie that the client has to be given.
+    pub(super) fn new_cookie(&self) -> Option<&[u8]> {
         self.upstream.new_cookie(self.choice.as_ref()?)
     }
 

@@ -65,7 +65,7 @@ pub(in crate::proxy) async fn run(
             }
         };
         let head = attempts.head(exchange)?;
-        exchange.record.target = Some(target.address);
+        exchange.record.target = Some(target.address.clone());
         if exchange.request.framing != Framing::None {
             exchange.release_head();
         }

@@ -39,8 +39,8 @@ pub(super) struct ResponseReader<'a> {
     /// The timer for waits for the target.
     pub(super) timer: &'a Timer,
     pub(super) proxy: &'a Proxy,
-    /// Name and value of a cookie that the final response gets.
-    pub(super) cookie: Option<(&'a str, &'a [u8])>,
+    /// The line of a cookie that the final response gets, without its end.
+    pub(super) cookie: Option<&'a [u8]>,
 }
 
 impl ResponseReader<'_> {
@@ -128,8 +128,8 @@ impl ResponseReader<'_> {
         };
         write_head(&head, &response.flags(request), snapshot, &mut response.head);
         // After 101 the head has its end already.
-        if let Some((name, value)) = self.cookie.filter(|_| head.status >= 200) {
-            write_cookie(name, value, self.client.is_encrypted(), &mut response.head);
+        if let Some(cookie) = self.cookie.filter(|_| head.status >= 200) {
+            write_cookie(cookie, self.client.is_encrypted(), &mut response.head);
         }
         let len = head.len;
         drop(table);

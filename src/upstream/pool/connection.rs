@@ -1,7 +1,6 @@
 //! A connection to a target.
 
-use std::net::SocketAddr;
-
+use crate::config::plan::TargetAddress;
 use crate::tls::{Input, Stream};
 use crate::upstream::limits::OpenConnection;
 use crate::upstream::open_request::OpenRequest;
@@ -14,7 +13,7 @@ pub struct TargetConnection {
     /// Bytes that the target sent and no reader has taken yet.
     pub input: Input,
     /// The target's address.
-    pub address: SocketAddr,
+    pub address: TargetAddress,
     /// Whether it has served an exchange. Then the target may be closing it at this moment.
     pub reused: bool,
     /// Counts the request or tunnel at the endpoint.

@@ -12,7 +12,7 @@ use rustls::pki_types::ServerName;
 
 use super::connection::TargetConnection;
 use super::own::{self, LeadsBack};
-use crate::config::plan::Target;
+use crate::config::plan::{Target, TargetAddress};
 use crate::reason::Reason;
 use crate::tls::{self, Connector, Input, Stream};
 use crate::upstream::limits::{Busy, OpenConnection};
@@ -53,7 +53,7 @@ impl Destination {
         (&self.authority, &self.target.base_path)
     }
 
-    pub(super) fn key(&self, address: Option<SocketAddr>) -> Key {
+    pub(super) fn key(&self, address: Option<TargetAddress>) -> Key {
         let connector = self.tls.as_ref().map(|(connector, _)| connector.clone());
         (self.target.clone(), connector, address, self.owner.clone(), self.keepalive)
     }
@@ -61,13 +61,13 @@ impl Destination {
 
 /// The key of a pool: connections of one pool are interchangeable. It has the connector for `https://`,
 /// because after a reload with other authorities the connections that the old ones verified must not be used.
-pub(super) type Key = (Target, Option<Connector>, Option<SocketAddr>, Option<Arc<str>>, Duration);
+pub(super) type Key = (Target, Option<Connector>, Option<TargetAddress>, Option<Arc<str>>, Duration);
 
 /// The connections of one worker to one endpoint.
 pub(in crate::upstream) struct Pool {
     pub(in crate::upstream) destination: Rc<Destination>,
     /// `None` for a name that has no address yet. Then there are no connections.
-    pub(in crate::upstream) address: Option<SocketAddr>,
+    pub(in crate::upstream) address: Option<TargetAddress>,
     /// The connection that was used last is the last here and is reused first. So the others stay idle long
     /// enough to be closed.
     idle: RefCell<Vec<Idle>>,
@@ -86,14 +86,14 @@ pub struct ConnectError {
     /// The reason's code.
     pub reason: Reason,
     /// The last address that was tried.
-    pub address: Option<SocketAddr>,
+    pub address: Option<TargetAddress>,
     /// The error of the system, the resolver or TLS.
     pub error: io::Error,
 }
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(address) = self.address {
+        if let Some(address) = &self.address {
             write!(f, "{address}: ")?;
         }
         f.write_str(&tls::explained(&self.error))
@@ -101,7 +101,7 @@ impl fmt::Display for ConnectError {
 }
 
 impl Pool {
-    pub(super) fn new(destination: Rc<Destination>, address: Option<SocketAddr>) -> Self {
+    pub(super) fn new(destination: Rc<Destination>, address: Option<TargetAddress>) -> Self {
         Self { destination, address, idle: RefCell::default(), is_current: Cell::new(true) }
     }
 
@@ -174,10 +174,16 @@ impl Pool {
         accepted: impl Fn(),
     ) -> io::Result<Box<TargetConnection>> {
         let no_address = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        let address = self.address.ok_or_else(no_address)?;
-        own::check(address, own)?;
-        let stream = TcpStream::connect(worker, address).await?;
-        stream.set_keepalive(self.destination.keepalive)?;
+        let address = self.address.clone().ok_or_else(no_address)?;
+        let stream = match &address {
+            TargetAddress::Ip(address) => {
+                own::check(*address, own)?;
+                let stream = TcpStream::connect(worker, *address).await?;
+                stream.set_keepalive(self.destination.keepalive)?;
+                stream
+            }
+            TargetAddress::Unix(path) => TcpStream::connect_unix(worker, path).await?,
+        };
         let stream = match &self.destination.tls {
             None => Stream::Plain(stream),
             Some((connector, name)) => {
@@ -215,12 +221,12 @@ impl ConnectError {
     }
 
     /// The error of an attempt that ran out of time in the TLS handshake.
-    pub(in crate::upstream) fn of_handshake(address: Option<SocketAddr>, late: &io::Error) -> Self {
+    pub(in crate::upstream) fn of_handshake(address: Option<TargetAddress>, late: &io::Error) -> Self {
         Self::of_attempt(address, during_handshake(io::Error::new(late.kind(), NO_HANDSHAKE)))
     }
 
     /// The error of an attempt, or of the wait for all of them if no attempt failed.
-    pub(in crate::upstream) fn of_attempt(address: Option<SocketAddr>, error: io::Error) -> Self {
+    pub(in crate::upstream) fn of_attempt(address: Option<TargetAddress>, error: io::Error) -> Self {
         match address {
             Some(_) => Self { reason: reason_of(&error), address, error },
             None => not_resolved(error),

@@ -2,13 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use futures_lite::future;
 
 use super::pool::{Destination, Key, Pool};
+use crate::config::plan::TargetAddress;
 use crate::upstream::limits::OpenConnection;
 use crate::worker::Worker;
 
@@ -36,10 +36,10 @@ impl Pools {
     pub(in crate::upstream) fn pool(
         &self,
         destination: &Rc<Destination>,
-        address: Option<SocketAddr>,
+        address: Option<TargetAddress>,
     ) -> Rc<Pool> {
-        let pool = || Rc::new(Pool::new(destination.clone(), address));
-        self.pools.borrow_mut().entry(destination.key(address)).or_insert_with(pool).clone()
+        let pool = || Rc::new(Pool::new(destination.clone(), address.clone()));
+        self.pools.borrow_mut().entry(destination.key(address.clone())).or_insert_with(pool).clone()
     }
 }
 

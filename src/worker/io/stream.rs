@@ -1,4 +1,4 @@
-//! A TCP connection on a worker.
+//! A connection on a worker: TCP, or a Unix socket.
 //!
 //! All operations take `&self`, because a proxy reads and writes one connection at the same time.
 
@@ -10,11 +10,14 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, TcpKeepalive, Type};
 
 use crate::worker::platform;
 use crate::worker::source::Source;
 use crate::worker::worker::Worker;
+
+/// The time until the next attempt at a Unix socket whose queue is full.
+const QUEUE_FULL: Duration = Duration::from_millis(10);
 
 /// A TCP connection. Reads and writes do not allocate. Only one task at a time may use each direction.
 pub struct TcpStream {
@@ -57,6 +60,24 @@ impl TcpStream {
         match stream.socket.take_error()? {
             Some(error) => Err(error),
             None => Ok(stream),
+        }
+    }
+
+    /// Opens a connection to a Unix socket, which is used as one of TCP. It has no deadline of its own.
+    ///
+    /// # Errors
+    /// The error that the system reports for the attempt.
+    pub async fn connect_unix(worker: &Worker, path: &str) -> io::Result<Self> {
+        let address = SockAddr::unix(path)?;
+        let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        loop {
+            match socket.connect(&address) {
+                Ok(()) => return Self::new(worker, Socket::from(socket)),
+                // The queue of the listener is full, and the kernel reports no event when it has room again.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => worker.sleep(QUEUE_FULL).await,
+                Err(error) => return Err(error),
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::secret::Secret;
+use crate::config::plan::secret::Secret;
 
 /// The folder of certificates and keys, if no other is named.
 pub const STORE: &str = "/var/lib/smolgate";

@@ -71,6 +71,7 @@ impl Seeker<'_, '_> {
         let is_local = match host {
             TargetHost::Name(name) => &**name == "localhost",
             TargetHost::Address(address) => address.is_loopback(),
+            TargetHost::Unix(_) => false,
         };
         if is_local && self.map.gate_is_alone(values.reader) {
             let message = "the gate runs in a container, and in it this address is the gate itself";
