@@ -343,3 +343,53 @@ mod timers {
         done.expect("a worker");
     }
 }
+
+mod policies {
+    use super::*;
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::time::Instant;
+
+    use smolgate::config::plan::Protocol;
+    use smolgate::config::{MemoryInputs, load};
+    use smolgate::http::{FieldTable, HeadLimits};
+    use smolgate::http1::{HeadScan, parse_request};
+    use smolgate::policy::{ListenerPolicies, PolicyRequest, PolicyState, check};
+
+    /// The check of a request of a rule with these policies, with a warm state.
+    fn checking(bencher: Bencher<'_, '_>, policies: &str) {
+        let text = format!("http_config: {{ port: 1 }}\nhttp_routes: [{{ target: \"h:1\", {policies} }}]");
+        let plan = load(&["a.yml".into()], &MemoryInputs::new().file("a.yml", text)).expect("a plan").plan;
+        let Protocol::Http(http) = &plan.listeners[0].protocol else { panic!("an HTTP listener") };
+        let listener = ListenerPolicies::build(http, None).expect("policies");
+        let policies = listener.of(0).expect("policies");
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\nOrigin: https://a.test\r\nX-Key: abcdefgh\r\n\r\n";
+        let (mut table, limits) = (FieldTable::new(), HeadLimits { bytes: 4_096, fields: 16, target: 1_024 });
+        let head = parse_request(head, &mut HeadScan::default(), &limits, &mut table).expect("a head");
+        let (head, client) = (head.expect("a whole one"), IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let request = PolicyRequest { head: &head, client, now: Instant::now() };
+        bencher.bench_local(|| {
+            let mut state = PolicyState::default();
+            check(black_box(policies), &request, &mut state).is_ok()
+        });
+    }
+
+    #[divan::bench(sample_size = 1_000)]
+    fn cors(bencher: Bencher<'_, '_>) {
+        checking(bencher, "cors: \"https://a.test\"");
+    }
+
+    #[divan::bench(sample_size = 1_000)]
+    fn rate_limit_by_client(bencher: Bencher<'_, '_>) {
+        checking(bencher, "rate_limit: 1000000/1s");
+    }
+
+    #[divan::bench(sample_size = 1_000)]
+    fn rate_limit_by_a_field(bencher: Bencher<'_, '_>) {
+        checking(bencher, "rate_limit: { requests: 1000000, per: 1s, by: header.x-key }");
+    }
+
+    #[divan::bench(sample_size = 1_000)]
+    fn max_requests(bencher: Bencher<'_, '_>) {
+        checking(bencher, "max_requests: 2");
+    }
+}

@@ -58,6 +58,8 @@ reasons! {
     CodingUnknown = "coding_unknown", 501, "http_request_error", "The request has a transfer coding that is not served.";
     VersionUnknown = "version_unknown", 505, "http_request_error", "This HTTP version is not served.";
     Dropped = "dropped", 444, "http_request_denied", "A rule closed the connection without a response.";
+    RateLimited = "rate_limited", 429, "http_request_denied", "This client has sent too many requests, and may send more later.";
+    RuleBusy = "rule_busy", 503, "connection_limit_reached", "As many requests as are allowed at once are open.";
     NoRule = "no_rule", 404, "destination_not_found", "No rule matches this request.";
     NoTarget = "no_target", 503, "destination_unavailable", "The upstream has no live target.";
     TargetBusy = "target_busy", 503, "connection_limit_reached", "Every target has as many requests as it may have.";

@@ -172,7 +172,7 @@ fn the_verb_says_what_there_is_not() {
     let told = certs(dir.path(), &["renew", "b.test"]);
     assert_eq!(
         (told.status.code(), text(&told.stderr).contains("no certificate is ordered for b.test")),
-        (Some(1), true)
+        (Some(2), true)
     );
     let told = certs(dir.path(), &["renew", "b.test&x"]);
     assert_eq!(told.status.code(), Some(2), "{told:?}");

@@ -126,8 +126,8 @@ fn check_finds_files_and_folders_on_which_run_would_fail() {
     let listener = "listeners: [{ name: a, bind: 0, rules: [{ respond: { status: 200 } }] }]\n";
     let long = format!("/tmp/{}", "x".repeat(200));
     for (line, told) in [
-        ("access_log: none/access.log", "`access_log` cannot be written: none/access.log: No such file"),
-        ("access_log: folder", "`access_log` cannot be written: folder: Is a directory"),
+        ("access_log: none/access.log", ":1) cannot be written: none/access.log: No such file"),
+        ("access_log: folder", ":1) cannot be written: folder: Is a directory"),
         (
             "internal_api: { bind: \"unix:none/api\" }",
             "(`bind` of `internal_api`, or INTERNAL_API_PORT, says where): No such",

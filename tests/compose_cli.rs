@@ -179,13 +179,13 @@ fn both_listeners_show_the_line_of_the_label() {
     assert_eq!(
         out,
         "\
-LISTENER       #  HOST              PATH  METHODS  ACTION                                        WRITTEN AT
-http (:80)     1  mail.example.com  /     *        pass -> mail:80                               compose.yaml:10
-http (:80)     2  example.com       /     *        redirect 301 -> https://web.example.com:8443  compose.yaml:7
-http (:80)     3  web.example.com   /     *        proxy -> http://web:8080                      compose.yaml:6
-https (:8443)  1  mail.example.com  /     *        pass -> mail:993                              compose.yaml:10
-https (:8443)  2  example.com       /     *        redirect 301 -> https://web.example.com:8443  compose.yaml:7
-https (:8443)  3  web.example.com   /     *        proxy -> http://web:8080                      compose.yaml:6
+LISTENER       #  HOST              PATH  METHODS  ACTION                                                       WRITTEN AT
+http (:80)     1  mail.example.com  /     *        pass -> mail:80                                              compose.yaml:10
+http (:80)     2  example.com       /     *        to https, else redirect 301 -> https://web.example.com:8443  compose.yaml:7
+http (:80)     3  web.example.com   /     *        to https, else proxy -> http://web:8080                      compose.yaml:6
+https (:8443)  1  mail.example.com  /     *        pass -> mail:993                                             compose.yaml:10
+https (:8443)  2  example.com       /     *        redirect 301 -> https://web.example.com:8443                 compose.yaml:7
+https (:8443)  3  web.example.com   /     *        proxy -> http://web:8080                                     compose.yaml:6
 
 LISTENER       BEFORE ITS RULES
 http (:80)     limits: head of 65536 bytes and 128 fields within 10s, target of 8192 bytes, idle for 60s
@@ -396,4 +396,19 @@ fn a_gate_without_the_environment_of_its_service_warns() {
     gate.signal(rustix::process::Signal::TERM);
     support::until("it stops", || gate.said("stopped, ") > 0);
     assert_eq!(gate.said("has variables that this process has not"), 0, "{}", gate.log());
+}
+
+#[test]
+fn only_a_gate_in_a_container_is_itself_at_localhost() {
+    let file = r#"services:
+  gate: { image: smolgate, environment: { SMOLGATE_WATCH: "false" } }
+  web:
+    image: x
+    labels: { smolgate.host: a.test, smolgate.target: "http://127.0.0.1:3000" }
+"#;
+    let place = Place::with(&[("compose.yaml", file)]);
+    let warning = "in the container of the gate, this address is the gate itself";
+    // The gate of the file is in a container. This process with its own variables is that gate, and is not in one.
+    assert!(place.run_with("check", &[]).err.contains(warning));
+    assert!(!place.run_with("check", &[("SMOLGATE_WATCH", "false")]).err.contains(warning));
 }

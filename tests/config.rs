@@ -50,6 +50,7 @@ fn without_origins(mut plan: Plan) -> Plan {
     let nowhere = Origin { file: "".into(), line: 0, column: 0 };
     plan.files.clear();
     plan.internal_api.token = plan.internal_api.token.map(|_| Secret("".into()));
+    plan.access_log_origin = None;
     for upstream in &mut plan.upstreams {
         upstream.origin = nowhere.clone();
     }

@@ -194,6 +194,23 @@ fn explain_says_what_a_target_gets_before_the_connection() {
 }
 
 #[test]
+fn explain_takes_the_host_of_a_field_and_the_listener_of_a_scheme() {
+    let config = r#"listeners:
+  - { name: http, bind: 8080, rules: [{ host: a.test, respond: { status: 204 } }] }
+  - { name: other, bind: 8443, tls: { certificates: certs }, rules: [{ host: a.test, respond: { status: 204 } }] }
+"#;
+    let place = Place::with(&[("gate.yml", config)]);
+    let told = place.run("explain -c gate.yml -H host:A.test http://localhost:8080/").fine();
+    assert!(told.contains("wins -> respond 204"), "{told}");
+    let told = place.run("explain -c gate.yml -H Host:b.test http://a.test:8080/");
+    assert!(told.code == 1 && told.out.contains("host is b.test, the rule wants a.test"), "{told:?}");
+    let told = place.run("explain -c gate.yml http://a.test/").fine();
+    assert!(told.contains("no listener has port 80; this is the only one for http\n"), "{told}");
+    let told = place.run("explain -c gate.yml a.test/").failed(2);
+    assert!(told.contains("no listener has port 80; there are http (:8080), other (:8443)"), "{told}");
+}
+
+#[test]
 fn explain_knows_redirects_to_https() {
     let config = r#"listeners:
   - name: http

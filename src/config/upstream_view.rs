@@ -2,12 +2,13 @@
 
 use std::fmt::Write;
 
+use super::keys::yaml::{list, quote, quote_key};
 use super::plan::{
     Balance, Eject, Health, HealthRequest, Queue, Scheme, Sticky, Target, TargetHost, Upstream,
     UpstreamPolicy, UpstreamTls,
 };
 use super::values::scalar::show_duration;
-use super::yaml_writer::{Yaml, list, path, quote, quote_key, write_headers};
+use super::yaml_writer::{Yaml, path, write_headers};
 
 /// Writes an upstream with its name.
 pub(super) fn write_upstream(out: &mut Yaml, upstream: &Upstream) {

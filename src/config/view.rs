@@ -2,6 +2,7 @@
 //!
 //! Each function names every field of what it writes, so that the compiler finds it when there is another.
 
+use super::keys::yaml::{list, quote, quote_key};
 use super::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, Action, CertificateAuthority, CertificateFiles,
     CertificateSource, ChallengeKind, ClientAuth, ClientAuthMode, ClientGone, Conditions, ExternalAccount,
@@ -10,7 +11,7 @@ use super::plan::{
 };
 use super::upstream_view::write_upstream;
 use super::values::scalar::{show_duration, show_size};
-use super::yaml_writer::{Yaml, list, path, quote, quote_key, write_headers};
+use super::yaml_writer::{Yaml, path, write_headers};
 
 /// The whole plan, defaults included. Loading the result gives an equal plan, except for places and for secrets,
 /// which are not shown.
@@ -19,6 +20,7 @@ pub fn view(plan: &Plan) -> String {
         files: _,
         settings,
         access_log: access,
+        access_log_origin: _,
         internal_api: InternalApi { bind, token },
         orders,
         listeners,
@@ -131,7 +133,8 @@ fn write_client_auth(auth: &ClientAuth) -> String {
 }
 
 fn write_http(out: &mut Yaml, http: &HttpListener, plan: &Plan) {
-    let HttpListener { rules, settings, trusted_proxies, client_gone, redirect_to_https } = http;
+    let HttpListener { rules, settings, trusted_proxies, client_gone, redirect_to_https, max_requests } =
+        http;
     out.settings(2, settings.lines());
     if !trusted_proxies.is_empty() {
         out.line(2, "trusted_proxies", list(trusted_proxies.iter()));
@@ -142,12 +145,25 @@ fn write_http(out: &mut Yaml, http: &HttpListener, plan: &Plan) {
     if let Some(RedirectToHttps { status, port }) = redirect_to_https {
         out.line(2, "redirect_to_https", format_args!("{{ status: {status}, port: {port} }}"));
     }
+    if let Some(limit) = max_requests {
+        out.line(2, "max_requests", limit);
+    }
     out.list(2, "rules", rules, |out, rule| write_rule(out, rule, plan));
 }
 
 fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
-    let Rule { name, origin: _, hosts, path_prefix, methods, conditions, in_the_clear, access_log, action } =
-        rule;
+    let Rule {
+        name,
+        origin: _,
+        hosts,
+        path_prefix,
+        methods,
+        conditions,
+        in_the_clear,
+        access_log,
+        policies,
+        action,
+    } = rule;
     out.line(4, "name", quote(name));
     if !hosts.is_empty() {
         out.line(4, "host", list(hosts.iter()));
@@ -166,6 +182,9 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
     }
     if !*access_log {
         out.line(4, "access_log", false);
+    }
+    if let Some(policies) = policies {
+        out.settings(4, policies.lines());
     }
     match action {
         Action::Proxy(proxy) => write_proxy(out, proxy, plan),

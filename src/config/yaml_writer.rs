@@ -4,6 +4,8 @@ use std::fmt::{Display, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::keys::yaml::{list, quote, quote_key};
+
 /// The text, and the one way to write a line.
 #[derive(Default)]
 pub(super) struct Yaml(pub(super) String);
@@ -41,35 +43,6 @@ impl Yaml {
 /// A path as a value.
 pub(super) fn path(path: &Path) -> String {
     quote(&path.display().to_string())
-}
-
-/// A list of values.
-pub(super) fn list<T: Display>(items: impl Iterator<Item = T>) -> String {
-    let items: Vec<String> = items.map(|item| quote(&item.to_string())).collect();
-    format!("[{}]", items.join(", "))
-}
-
-/// A value in double quotes. `$` is doubled, so that nothing is filled in.
-pub(super) fn quote(text: &str) -> String {
-    quote_key(text).replace('$', "$$")
-}
-
-/// A key in double quotes. Nothing is ever filled in there.
-pub(super) fn quote_key(text: &str) -> String {
-    let mut out = String::from("\"");
-    for char in text.chars() {
-        match char {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            char if char.is_control() || matches!(char, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
-                let _ = write!(out, "\\u{:04x}", u32::from(char));
-            }
-            char => out.push(char),
-        }
-    }
-    out.push('"');
-    out
 }
 
 /// Writes fields. Those of one name are side by side in a plan, because one key with a list wrote them.

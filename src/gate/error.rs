@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use crate::config::plan::{InternalBind, Plan};
+use crate::config::plan::{InternalBind, Origin, Plan};
 use crate::config::{Diagnostics, Loaded};
 
 /// Reads the configuration. It is called at the start and at every reload, never on the data plane.
@@ -40,9 +40,10 @@ impl GateError {
         Self::System(what, if is_refused { io::Error::new(error.kind(), refused) } else { error })
     }
 
-    /// The error of an access log that cannot be opened.
-    pub(super) fn of_access_log(error: io::Error) -> Self {
-        Self::System("`access_log` cannot be written".into(), error)
+    /// The error of an access log that cannot be opened. `origin` is where it was written.
+    pub(super) fn of_access_log(origin: Option<&Origin>, error: io::Error) -> Self {
+        let place = origin.map(|origin| format!(" ({origin})")).unwrap_or_default();
+        Self::System(format!("`access_log`{place} cannot be written"), error)
     }
 }
 
@@ -84,7 +85,7 @@ mod tests {
 
     #[test]
     fn errors_of_the_system_name_the_way_out() {
-        let told = |kind: io::ErrorKind| GateError::of_access_log(kind.into()).to_string();
+        let told = |kind: io::ErrorKind| GateError::of_access_log(None, kind.into()).to_string();
         assert!(told(io::ErrorKind::NotFound).contains("make the folder"));
         assert!(told(io::ErrorKind::IsADirectory).contains("name a file in it"));
         assert!(told(io::ErrorKind::AddrNotAvailable).contains("no interface of this machine"));

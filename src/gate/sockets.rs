@@ -48,7 +48,12 @@ pub(super) fn bind(
         }
         let listener = &plan.listeners[index];
         let what = || {
-            format!("listener `{}` ({}) cannot listen on {}", listener.name, listener.origin, listen_key.bind)
+            let place =
+                "`port` or `bind`, or for labels SMOLGATE_HTTP_PORT and SMOLGATE_HTTPS_PORT, says where";
+            format!(
+                "listener `{}` ({}) cannot listen on {} ({place})",
+                listener.name, listener.origin, listen_key.bind
+            )
         };
         // For port 0, bind the port that the system chose before.
         let bind = open.map_or(listen_key.bind, |address| on_port(listen_key.bind, *address));

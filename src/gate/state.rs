@@ -340,7 +340,7 @@ pub(super) fn start_access_log(
 ) -> Result<Option<(AccessPlan, AccessLog)>, GateError> {
     let Some(access) = &plan.access_log else { return Ok(None) };
     let log = AccessLog::start(access, counters.clone());
-    let log = log.map_err(GateError::of_access_log)?;
+    let log = log.map_err(|error| GateError::of_access_log(plan.access_log_origin.as_ref(), error))?;
     Ok(Some((access.clone(), log)))
 }
 
@@ -350,7 +350,8 @@ pub fn check_files(plan: &Plan) -> Vec<GateError> {
     let mut errors = Vec::new();
     if let Some(AccessLogTo::File(path)) = plan.access_log.as_ref().map(|log| &log.to) {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        errors.extend(files::may_append(path).err().map(named).map(GateError::of_access_log));
+        let failed = files::may_append(path).err().map(named);
+        errors.extend(failed.map(|error| GateError::of_access_log(plan.access_log_origin.as_ref(), error)));
     }
     if let InternalBind::Unix(path) = &plan.internal_api.bind {
         let failed = may_bind_unix(path).err();

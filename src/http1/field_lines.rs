@@ -143,7 +143,9 @@ impl LineFault {
 }
 
 /// Reads the field line that starts at `at`. Offsets fit, because a head has at most `u32::MAX` bytes.
-#[inline]
+///
+/// Always inlined: else each row is written to memory twice, once as the result and once in its table.
+#[inline(always)]
 pub(super) fn read_row(bytes: &[u8], at: usize) -> Result<Row, LineStop> {
     let (known, name_end) = read_name(bytes, at)?;
     let mut value = name_end + 1;
@@ -174,6 +176,7 @@ pub(super) fn read_row(bytes: &[u8], at: usize) -> Result<Row, LineStop> {
 }
 
 /// Reads the name that starts at `at`, up to the colon.
+#[inline(always)]
 fn read_name(bytes: &[u8], at: usize) -> Result<(Name, usize), LineStop> {
     if let Some((name, length)) = Name::at_start_of(&bytes[at..]) {
         return Ok((name, at + length));

@@ -65,6 +65,13 @@ impl Worker {
         self.inner.now.get()
     }
 
+    /// The time from `then` to the start of this turn. It is zero for a moment of this turn, which most waits begin with,
+    /// and needs no subtraction then.
+    pub fn time_since(&self, then: Instant) -> Duration {
+        let now = self.now();
+        if now <= then { Duration::ZERO } else { now.duration_since(then) }
+    }
+
     /// Announces that more pieces of a burst follow the bytes that were just passed on. If the worker has
     /// nothing else to do, it sleeps for `time` before it asks the kernel. The pieces that arrive meanwhile
     /// then take one read and one write together. All other events wait that long too. Linux may add 50 us

@@ -54,6 +54,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "proxy",
         &[
             "generation",
+            "policy",
             "upstream",
             "tls",
             "routing",
@@ -69,8 +70,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "generation",
-        &["upstream", "tls", "routing", "worker", "log", "metrics", "config", "http", "reason", "files"],
+        &[
+            "policy", "upstream", "tls", "routing", "worker", "log", "metrics", "config", "http", "reason",
+            "files",
+        ],
     ),
+    ("policy", &["config::plan", "http", "reason"]),
     ("upstream", &["tls", "worker", "log", "metrics", "config::plan", "reason"]),
     ("tls", &["worker", "log", "config::plan", "http", "files"]),
     ("routing", &["config::plan", "http"]),
@@ -108,6 +113,8 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/config/plan",
     "src/config/schema",
     "src/config/source",
+    "src/config/source/policies",
+    "src/config/plan/policies",
     "src/config/syntax",
     "src/config/values",
     "src/demo",
@@ -125,6 +132,7 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/log/access",
     "src/metrics",
     "src/net",
+    "src/policy",
     "src/proxy",
     "src/proxy/client",
     "src/proxy/decision",

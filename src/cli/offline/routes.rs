@@ -7,7 +7,8 @@ use crate::cli::configuration;
 use crate::cli::files::Files;
 use crate::cli::output;
 use crate::config::plan::{
-    Action, HostPattern, Pass, Plan, Protocol, Proxy, Redirect, Respond, Rule, Upstream, UpstreamId, steps,
+    Action, HostPattern, HttpListener, Pass, Plan, Protocol, Proxy, Redirect, Respond, Rule, Upstream,
+    UpstreamId, steps,
 };
 
 /// Prints the rules of every listener as a table, and in a second one the steps before them.
@@ -32,7 +33,7 @@ fn table(plan: &Plan) -> String {
                     rule.path_text(),
                     methods(rule),
                     any_if_empty(rule.conditions_text()),
-                    action(plan, rule),
+                    before(http, rule) + &action(plan, rule),
                     rule.origin.to_string(),
                 ]
             })),
@@ -85,6 +86,12 @@ pub(super) fn hosts(rule: &Rule) -> String {
     any_if_empty(hosts.join(","))
 }
 
+/// The step of the listener that leaves nothing to the action of the rule but ACME challenges.
+fn before(http: &HttpListener, rule: &Rule) -> String {
+    let redirects = http.redirect_to_https.filter(|to_https| !to_https.exempts(b"/", Some(rule)));
+    redirects.map_or_else(String::new, |_| "to https, else ".to_owned())
+}
+
 fn methods(rule: &Rule) -> String {
     any_if_empty(rule.methods.join(","))
 }
@@ -100,8 +107,11 @@ fn action(plan: &Plan, rule: &Rule) -> String {
         conditions: _,
         in_the_clear,
         access_log: _,
+        policies: _,
         action,
     } = rule;
+    let policies = rule.policies_text();
+    let after = if policies.is_empty() { policies } else { format!(", after {policies}") };
     let stays = if *in_the_clear { ", stays on plain HTTP" } else { "" };
     let action = match action {
         Action::Proxy(Proxy {
@@ -119,7 +129,7 @@ fn action(plan: &Plan, rule: &Rule) -> String {
         Action::Drop => "drop".to_owned(),
         Action::Pass(pass) => format!("pass -> {}", passed(plan, pass)),
     };
-    action + stays
+    action + stays + &after
 }
 
 /// A fixed response in a few words.

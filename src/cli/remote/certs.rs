@@ -61,7 +61,7 @@ fn renew(certs: &Certs, name: &str) -> ExitCode {
     match order(&certs.call, &path, TIME_MAX) {
         Err(code) => code,
         Ok((202, body)) => output::result(&ended(body)),
-        Ok((404, body)) => output::failure(output::INVALID, body.trim_end()),
+        Ok((404, body)) => output::failure(output::USAGE, body.trim_end()),
         Ok((status, body)) => output::failure(output::UNABLE, &unexpected(status, &body)),
     }
 }

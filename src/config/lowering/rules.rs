@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::names::Names;
+use super::policies::{Defaults, PolicySets};
 use super::upstreams::{TargetProtocol, Upstreams};
 use crate::config::diagnostics::{Report, Span};
 use crate::config::plan::{Action, Limits, Pass, Proxy, Rule};
@@ -12,7 +13,8 @@ use crate::config::source::{ActionSource, PassSource, ProxySource, RuleSource};
 /// The rules of one listener, in order. A wrong rule is left out, because it was reported.
 pub(super) fn lower(
     sources: Vec<RuleSource>,
-    defaults: &Limits,
+    of_listener: &Defaults,
+    sets: &PolicySets,
     upstreams: &mut Upstreams,
     report: &mut Report,
 ) -> Vec<Rule> {
@@ -24,6 +26,13 @@ pub(super) fn lower(
         let name = match &source.name {
             Some(name) => name.value.clone(),
             None => names.take_free(short_name(&source, &path_prefix)),
+        };
+        let of_rule = of_listener.below(&source.policy, sets, report);
+        let defaults = &of_rule.limits;
+        let policies = match source.action {
+            // They act before a request is read.
+            Some(ActionSource::Pass(_) | ActionSource::Drop) => None,
+            _ => source.policies.over(&of_rule.policies).settle(),
         };
         let action = match source.action {
             Some(ActionSource::Proxy(proxy)) => lower_proxy(*proxy, defaults, upstreams, report),
@@ -43,6 +52,7 @@ pub(super) fn lower(
                 conditions: source.conditions,
                 in_the_clear: source.in_the_clear,
                 access_log: source.access_log,
+                policies,
                 action,
             });
         }

@@ -59,6 +59,7 @@ fn matched(rule: &Rule) -> impl Hash + Eq {
         conditions: _,
         in_the_clear,
         access_log: _,
+        policies: _,
         action: _,
     } = rule;
     (rule.matcher(), in_the_clear)

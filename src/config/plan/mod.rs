@@ -20,6 +20,7 @@ mod rule;
 
 mod conditions;
 mod location;
+mod policies;
 mod upstream;
 
 mod bind;
@@ -39,6 +40,7 @@ pub use listener::{
 };
 pub use location::{Location, LocationParts};
 pub use origin::Origin;
+pub use policies::{Cors, OriginPattern, Policies, RateKey, RateLimit, RateLimits, RequestLimit};
 pub use rule::{Action, HostPattern, Limits, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
 pub use secret::Secret;
 pub use steps::steps;
@@ -52,6 +54,7 @@ pub use upstream::{
 };
 
 pub(crate) use listener::{HttpWritten, TlsWritten};
+pub(crate) use policies::{PoliciesWritten, ReadPolicy};
 pub(crate) use rule::LimitsWritten;
 pub(crate) use top_level::GlobalWritten;
 pub(crate) use upstream::UpstreamWritten;

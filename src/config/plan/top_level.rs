@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::acme::Orders;
 use super::bind::Bind;
 use super::listener::Listener;
+use super::origin::Origin;
 use super::secret::Secret;
 use super::upstream::Upstream;
 use crate::config::keys::shape::{CONNECTIONS, DURATION, FLAG, WORKERS};
@@ -39,6 +40,8 @@ pub struct Plan {
     pub settings: GlobalSettings,
     /// The access log. `None` if it is off.
     pub access_log: Option<AccessLog>,
+    /// The place where the access log was written, if a file or a variable has it.
+    pub access_log_origin: Option<Origin>,
     /// The internal API.
     pub internal_api: InternalApi,
     /// How certificates are ordered. `None` if none is.
@@ -64,6 +67,7 @@ impl Plan {
                 ..GlobalSettings::default()
             },
             access_log: None,
+            access_log_origin: None,
             internal_api: InternalApi { bind: InternalBind::Tcp(Bind::Any(0)), token: None },
             orders: None,
             listeners: Vec::new(),

@@ -2,6 +2,8 @@
 
 use super::acme::{ACME, ACME_CA, EAB, STORE};
 use super::by_hand::{ByHand, PATH, REQUIRED};
+use super::operation::{ACCESS_LOG, INTERNAL_API};
+use super::policies::{CORS, MAX_REQUESTS, POLICIES, POLICY, RATE_LIMIT};
 use super::upstreams::{
     BALANCE, EJECT, HASH, HEALTH, HEALTH_CHECK, QUEUE, STICKY, TARGET, TARGETS, UPSTREAM, UPSTREAM_TLS,
 };
@@ -86,16 +88,12 @@ const TOP: &[ByHand] = &[
         "Listeners, with rules or with a target.",
     ),
     ("upstreams", Names(&Map("an upstream")), "", "Upstreams by name. Rules and TCP listeners use them."),
-];
-
-const ACCESS_LOG: &[ByHand] = &[
-    ("to", PATH, REQUIRED, "stdout, a path, or off."),
-    ("format", Words(&["json", "combined", "human"]), "json", "The form of a line."),
-];
-
-const INTERNAL_API: &[ByHand] = &[
-    ("bind", Text, "127.0.0.1:42007", "An address, or unix: and a path. INTERNAL_API_PORT comes before it."),
-    ("token", Text, "", "The token that requests must carry, except those for the health endpoints."),
+    (
+        "policies",
+        Names(&Map("a set of policies")),
+        "",
+        "Sets of policies by name. Rules and listeners use them.",
+    ),
 ];
 
 const LONG: &[ByHand] = &[
@@ -300,10 +298,14 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "`store`", by_hand: &[STORE], settings: &[] },
     Mapping {
         what: "an HTTP listener",
-        by_hand: &[LONG, HTTP_PROTOCOL, LISTENER, LONG_HTTP, HTTP],
+        by_hand: &[LONG, HTTP_PROTOCOL, LISTENER, LONG_HTTP, HTTP, POLICIES, POLICY],
         settings: HTTP_SETTINGS,
     },
-    Mapping { what: "`http_config`", by_hand: &[SHORT, LISTENER, HTTP], settings: HTTP_SETTINGS },
+    Mapping {
+        what: "`http_config`",
+        by_hand: &[SHORT, LISTENER, HTTP, POLICIES, POLICY],
+        settings: HTTP_SETTINGS,
+    },
     Mapping {
         what: "a TCP listener",
         by_hand: &[LONG, TCP_PROTOCOL, LISTENER, TCP, DESTINATION],
@@ -314,7 +316,15 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "a certificate", by_hand: &[CERTIFICATES], settings: &[] },
     Mapping { what: "`client_auth`", by_hand: &[CLIENT_AUTH], settings: &[] },
     Mapping { what: "`redirect_to_https`", by_hand: &[REDIRECT_TO_HTTPS], settings: &[] },
-    Mapping { what: "a rule", by_hand: &[RULE, DESTINATION], settings: &[LimitsWritten::rows] },
+    Mapping {
+        what: "a rule",
+        by_hand: &[RULE, DESTINATION, POLICIES, POLICY],
+        settings: &[LimitsWritten::rows],
+    },
+    Mapping { what: "a set of policies", by_hand: &[POLICIES], settings: &[LimitsWritten::rows] },
+    Mapping { what: "`cors`", by_hand: &[CORS], settings: &[] },
+    Mapping { what: "a rate limit", by_hand: &[RATE_LIMIT], settings: &[] },
+    Mapping { what: "`max_requests`", by_hand: &[MAX_REQUESTS], settings: &[] },
     Mapping { what: "a redirect", by_hand: &[REDIRECT], settings: &[] },
     Mapping { what: "a response", by_hand: &[RESPONSE], settings: &[] },
     Mapping { what: "`pass`", by_hand: &[PASS], settings: &[] },

@@ -9,6 +9,8 @@ mod mappings;
 
 mod acme;
 mod upstreams;
+mod operation;
+mod policies;
 
 mod by_hand;
 

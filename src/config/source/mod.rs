@@ -13,6 +13,7 @@ mod listener;
 pub(crate) mod rule;
 
 mod conditions;
+mod policies;
 mod tls;
 mod upstream;
 mod upstream_policy;
@@ -23,6 +24,7 @@ mod headers;
 
 pub(crate) use acme::{AcmeSource, AuthoritySource};
 pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
+pub(crate) use policies::PolicySetSource;
 pub(crate) use rule::{ActionSource, PassSource, ProxySource, RuleSource};
 pub(crate) use tls::{CertificateWritten, ClientAuthWritten, TlsSource};
 pub(crate) use top_level::{InternalSource, Source, internal_bind};

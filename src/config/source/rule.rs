@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use super::conditions::{OF_REQUESTS, conditions};
 use super::headers::headers;
+use super::policies;
 use super::upstream::{Inline, UpstreamUse, in_place, upstream_use};
 use super::upstream_policy::UpstreamPolicySource;
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned};
 use crate::config::plan::{
-    Conditions, HostPattern, LimitsWritten, ProxyProtocol, Redirect, Respond, UpstreamWritten,
+    Conditions, HostPattern, LimitsWritten, PoliciesWritten, ProxyProtocol, Redirect, Respond,
+    UpstreamWritten,
 };
 use crate::config::syntax::{Node, Value};
 use crate::config::values::{ValueError, header, pattern, scalar, target};
@@ -31,6 +33,9 @@ pub(crate) struct RuleSource {
     /// Whether `redirect_to_https` exempts it.
     pub(crate) in_the_clear: bool,
     pub(crate) access_log: bool,
+    pub(crate) policies: PoliciesWritten,
+    /// Names of sets of policies.
+    pub(crate) policy: Vec<Spanned<Arc<str>>>,
     /// `None` if it was wrong, which was reported.
     pub(crate) action: Option<ActionSource>,
 }
@@ -81,6 +86,7 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
     if let Some(own) = ["pass", "drop"].into_iter().find(|own| fields.at(own).is_some()) {
         let why = format!("means nothing beside `{own}`");
         fields.not_here(&["in_the_clear"], &why, "leave it out: what it takes is never redirected");
+        policies::not_here(&mut fields, &why, "it acts on requests, and none is read");
     }
     let hosts = fields.field("host", |decoder, node| Some(decoder.parsed_many(node, pattern::host)));
     let path = fields.parsed("path_prefix", pattern::path_prefix);
@@ -93,6 +99,7 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
     let conditions = conditions(&mut fields);
     let in_the_clear = fields.flag("in_the_clear");
     let access_log = fields.field("access_log", Decoder::flag).is_none_or(|flag| flag.value);
+    let (policies, policy) = (PoliciesWritten::read(&mut fields), policies::names(&mut fields));
     let whole = fields.at("path_prefix").is_none() || path.as_ref().is_some_and(|path| &*path.value == "/");
     let action = action(&mut fields, whole);
     let span = fields.span;
@@ -106,6 +113,8 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
         conditions,
         in_the_clear,
         access_log,
+        policies,
+        policy,
         action,
     })
 }

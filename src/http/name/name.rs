@@ -104,6 +104,7 @@ impl Name {
 
     /// The known name at the start of a field line, and its length, if a colon follows. Such a name is a
     /// token, so its bytes need no check. A name may be missed if hardly any bytes follow it.
+    #[inline(always)]
     pub(crate) fn at_start_of(line: &[u8]) -> Option<(Name, usize)> {
         let (mut words, mut mixed) = ([0; WORDS], 0);
         for (at, block) in line.as_chunks().0.iter().take(WORDS).enumerate() {

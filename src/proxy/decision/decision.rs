@@ -1,9 +1,26 @@
 //! The result of a decision.
 
 use crate::config::plan::Pass;
+use crate::policy::ConcurrencyLimit;
 use crate::proxy::forward::Attempts;
 use crate::proxy::local_reply::Reply;
 use crate::proxy::record::Failure;
+
+/// A decision about a request.
+pub(super) enum Decision<'a> {
+    /// The act.
+    Act(Act<'a>),
+    /// A policy has to wait for an answer first.
+    Ask(Question<'a>),
+}
+
+/// A question of a policy.
+pub(super) struct Question<'a> {
+    /// Index of the rule.
+    pub(super) rule: usize,
+    /// The limit among whose open requests there has to be a place.
+    pub(super) limit: &'a ConcurrencyLimit,
+}
 
 /// The act that a request leads to.
 pub(in crate::proxy) enum Act<'a> {

@@ -1,9 +1,11 @@
 //! Reads a whole head by a deadline.
 
 use std::io;
+use std::pin::pin;
 use std::time::Instant;
 
-use super::decision::Act;
+use super::ask::ask;
+use super::decision::{Act, Decision};
 use super::rules::decide;
 use crate::http1::HeadScan;
 use crate::proxy::client::{Exchange, Unfinished};
@@ -19,7 +21,9 @@ pub(in crate::proxy) async fn read<'a>(exchange: &mut Exchange<'a>) -> Option<Ac
     let mut unfinished = Unfinished::default();
     let failure = loop {
         match decide(exchange, http, &mut scan) {
-            Ok(Some(act)) => return Some(act),
+            Ok(Some(Decision::Act(act))) => return Some(act),
+            // Boxed, because few requests wait, and the future of all would have room for it.
+            Ok(Some(Decision::Ask(question))) => return Some(Box::pin(ask(exchange, http, question)).await),
             Ok(None) => {}
             Err(failure) => break failure,
         }
@@ -35,9 +39,13 @@ pub(in crate::proxy) async fn read<'a>(exchange: &mut Exchange<'a>) -> Option<Ac
             record.begin();
         }
         // One byte more than the limit, so that the parser sees that the head is too long.
-        let fill = client.input.fill(&client.stream, http.settings.head_bytes_max + 1);
-        let fill = client.timer.within(timeout, fill);
-        match unfinished.wait(&client.listener_state, &client.handle, fill).await {
+        let filled = {
+            // Pinned, because a future that is passed by value is copied and stored once more.
+            let fill = pin!(client.input.fill(&client.stream, http.settings.head_bytes_max + 1));
+            let fill = pin!(client.timer.within(timeout, fill));
+            unfinished.wait(&client.listener_state, &client.handle, fill).await
+        };
+        match filled {
             Ok(1..) => {}
             _ if client.input.is_empty() => return None,
             Ok(0) => break Failure::of_client(io::ErrorKind::UnexpectedEof.into()),

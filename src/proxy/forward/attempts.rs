@@ -42,7 +42,7 @@ impl<'a> Attempts<'a> {
         let upstream = exchange.snapshot.upstreams.get(proxy.upstream);
         let hash_of = |key| balance_key::of_request(key, head, exchange.client.peer);
         let hash = upstream.hash_key().and_then(hash_of);
-        let cookie = upstream.sticky().and_then(|name| balance_key::cookie(head, name.as_bytes()));
+        let cookie = upstream.sticky().and_then(|name| head.fields.cookie(name.as_bytes()));
         let choice = upstream.choose(exchange.snapshot.worker().now(), hash, cookie);
         let written = |choice: &Choice| request_head(exchange, rule, proxy, choice.origin(), head);
         let head = choice.as_ref().map(written);

@@ -122,12 +122,14 @@ fn write_element((address, text): (IpAddr, &AddressText), (proto, host): (&[u8],
             out.extend(b"]\"");
         }
     }
-    if !host.is_empty() {
+    let before_proto: &[u8] = if host.is_empty() {
+        b";proto="
+    } else {
         out.extend(b";host=\"");
         out.extend(host);
-        out.extend(b"\"");
-    }
-    out.extend(b";proto=");
+        b"\";proto="
+    };
+    out.extend(before_proto);
     out.extend(proto);
     out.extend(b"\r\n");
 }

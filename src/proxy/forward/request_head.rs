@@ -67,7 +67,7 @@ pub(super) fn keys_again(
     }
     parsed_again(exchange, collected.map(|collected| &*collected.head), |head| Keys {
         hash: key.and_then(|key| balance_key::of_request(key, &head, exchange.client.peer)),
-        cookie: cookie.and_then(|name| balance_key::cookie(&head, name.as_bytes())).map(Box::from),
+        cookie: cookie.and_then(|name| head.fields.cookie(name.as_bytes())).map(Box::from),
     })
 }
 
@@ -99,10 +99,16 @@ pub fn write_request_head(
 ) {
     let (authority, base_path) = target;
     let prefix = rule.stripped_prefix();
-    out.extend(head.method);
-    out.extend(b" ");
-    write_target(head, prefix, base_path, out);
-    out.extend(b" HTTP/1.1\r\nHost: ");
+    let is_same_path = prefix.is_empty() && base_path.is_empty();
+    if is_same_path && head.has_line_of_ours() {
+        out.extend(head.line);
+    } else {
+        out.extend(head.method);
+        out.extend(b" ");
+        write_target(head, prefix, base_path, out);
+        out.extend(b" HTTP/1.1\r\n");
+    }
+    out.extend(b"Host: ");
     match head.host.filter(|_| proxy.pass_host) {
         Some(host) => out.extend(host.as_bytes()),
         None => out.extend(authority.as_bytes()),

@@ -89,7 +89,7 @@ impl ResponseReader<'_> {
             }
             let Some(since) = waits_for_target_since(record, request, began) else { return Poll::Pending };
             if counted.replace(since) != Some(since) {
-                timer.arm(timeout.saturating_sub(worker.now().saturating_duration_since(since)));
+                timer.arm(timeout.saturating_sub(worker.time_since(since)));
             }
             timer.poll_expired(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
         })
@@ -126,8 +126,16 @@ impl ResponseReader<'_> {
             keep_alive: head.keep_alive.then(|| keep_alive_time(&head)),
             head: snapshot.worker().buffer(),
         };
-        write_head(&head, &response.flags(request), snapshot, &mut response.head);
+        write_head(
+            &head,
+            &response.flags(request, self.record.policies.owns_cors()),
+            snapshot,
+            &mut response.head,
+        );
         // After 101 the head has its end already.
+        if head.status >= 200 {
+            response.head.extend(self.record.policies.response_lines());
+        }
         if let Some(cookie) = self.cookie.filter(|_| head.status >= 200) {
             write_cookie(cookie, self.client.is_encrypted(), &mut response.head);
         }

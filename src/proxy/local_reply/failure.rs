@@ -41,6 +41,7 @@ fn reply(exchange: &Exchange<'_>, failure: &Failure) -> Reply<'static> {
     } else {
         reply.write(format_args!("Proxy-Status: smolgate; error={error}; details=\"{code}\"\r\n"));
     }
+    // A policy that says more has written the field.
     if status == 503 {
         reply.write(format_args!("Retry-After: {}\r\n", RETRY_AFTER.as_secs()));
     }

@@ -21,12 +21,13 @@ pub(in crate::proxy) struct Reply<'a> {
 }
 
 impl Reply<'_> {
-    /// Begins a response: status line and `Date`.
+    /// Begins a response: status line, `Date`, and the fields of policies.
     pub(super) fn new(exchange: &Exchange<'_>, status: u16, keep: KeepAlive) -> Self {
         let worker = exchange.snapshot.worker();
         let mut reply = Self { status, head: worker.buffer(), body: &[], keep };
         reply.write(format_args!("HTTP/1.1 {status} {}\r\n", status_phrase(status)));
         exchange.snapshot.state.date.write(worker, &mut reply.head);
+        reply.extend(exchange.record.policies.response_lines());
         reply
     }
 

@@ -84,7 +84,7 @@ async fn until_reset(sides: [Peer<'_>; 2]) -> Result<(), Reason> {
 async fn until_silent(worker: &Worker, last: &Cell<Instant>, timeout: Duration) -> Result<(), Reason> {
     let timer = worker.timer();
     loop {
-        let left = timeout.saturating_sub(worker.now().saturating_duration_since(last.get()));
+        let left = timeout.saturating_sub(worker.time_since(last.get()));
         if left.is_zero() {
             return Err(Reason::TunnelIdle);
         }

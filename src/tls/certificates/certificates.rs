@@ -18,7 +18,7 @@ use rustls::{Error, InconsistentKeys, RootCertStore};
 
 use super::files::{self, Found, read, read_key};
 use super::layout::Pair;
-use super::problem::{Problem, ProblemText};
+use super::problem::{Problem, ProblemText, of_pem};
 use super::x509::{self, CertificateInfo};
 use crate::config::plan::{CertificateFiles, CertificateSource, ClientAuth, ListenerTls, Origin};
 use crate::log::clock::Utc;
@@ -346,7 +346,7 @@ fn certified_key(
     let text = read(cert).map_err(|why| (format!("the certificate {shown} {why}"), ""))?;
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<_, _>>()
-        .map_err(|error| (format!("the certificate {shown} cannot be read: {error}"), ""))?;
+        .map_err(|error| (format!("the certificate {shown} cannot be read: {}", of_pem(&error)), ""))?;
     if chain.is_empty() {
         let hint = "a certificate in PEM begins with `-----BEGIN CERTIFICATE-----`";
         return Err((format!("there is no PEM certificate in {shown}"), hint));
@@ -375,7 +375,7 @@ pub(in crate::tls) fn authorities(
     let text = read(path)?;
     let (mut roots, mut all) = (RootCertStore::empty(), Vec::new());
     for authority in CertificateDer::pem_slice_iter(&text) {
-        let added = authority.map_err(|error| error.to_string());
+        let added = authority.map_err(|error| of_pem(&error));
         added
             .and_then(|authority| {
                 all.push(authority.clone());

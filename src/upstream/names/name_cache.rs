@@ -235,7 +235,8 @@ impl Addresses {
                 Vec::new()
             }
             Err(why) => {
-                tracing::warn!(name = host, error = %why.error(), kept = ?self.addresses, "name not resolved");
+                let kept = (!self.addresses.is_empty()).then(|| tracing::field::debug(&self.addresses));
+                tracing::warn!(name = host, error = %why.error(), kept, "name not resolved");
                 self.addresses.clone()
             }
         };

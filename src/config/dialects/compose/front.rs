@@ -35,6 +35,7 @@ pub(crate) fn read(
     let map = NetworkMap::new(&reader, &projects);
     let mut all: Vec<Route> = Vec::new();
     let mut rejected = HashSet::new();
+    let has_listeners = !source.listeners.is_empty();
     for (index, project) in projects.iter().enumerate() {
         let (before, bad) = (all.len(), rejected.len());
         for (number, service) in project.services.iter().enumerate() {
@@ -42,7 +43,8 @@ pub(crate) fn read(
             all.extend(routes);
             rejected.extend(is_rejected.then_some((index, number)));
         }
-        if all.len() == before && bad == rejected.len() && (projects.len() == 1 || !map.runs_gate(index)) {
+        let may_be_empty = has_listeners || projects.len() > 1 && map.runs_gate(index);
+        if all.len() == before && bad == rejected.len() && !may_be_empty {
             nothing_is_routed(&mut reader, project);
         }
     }

@@ -73,8 +73,8 @@ impl Seeker<'_, '_> {
             TargetHost::Address(address) => address.is_loopback(),
             TargetHost::Unix(_) => false,
         };
-        if is_local && self.map.gate_is_alone(values.reader) {
-            let message = "the gate runs in a container, and in it this address is the gate itself";
+        if is_local && values.reader.inputs.is_in_container() && self.map.gate_is_alone(values.reader) {
+            let message = "in the container of the gate, this address is the gate itself";
             let hint = "name the service and its port; a program of the machine is `host.docker.internal`, with \
                         `extra_hosts: [\"host.docker.internal:host-gateway\"]` on the service of the gate";
             values.reader.report.warning(Some(span), message, hint);
