@@ -175,6 +175,75 @@ mod routing {
     }
 }
 
+/// The choice of an endpoint, with the count of the request until its end.
+mod balance {
+    use super::*;
+    use smolgate::config::plan::UpstreamId;
+    use smolgate::config::{MemoryInputs, load};
+    use smolgate::metrics::Counters;
+    use smolgate::upstream::{NameCache, Pools, UpstreamTable, hash_key};
+    use std::time::Instant;
+
+    const ENDPOINTS: [usize; 3] = [2, 8, 32];
+
+    /// Chooses among so many endpoints. Every second one has another weight, if weights count.
+    fn choose(bencher: Bencher<'_, '_>, endpoints: usize, balance: &str, weight: usize) {
+        let target =
+            |at: usize| format!("{{ target: \"127.0.0.1:{}\", weight: {} }}", at + 1, 1 + at % 2 * weight);
+        let targets: Vec<String> = (0..endpoints).map(target).collect();
+        let text = format!(
+            "http_config: {{ port: 8021 }}\nhttp_routes: [{{ upstream: all }}]\nupstreams: {{ all: {{ targets: [{}], \
+             balance: {balance} }} }}\n",
+            targets.join(", ")
+        );
+        let inputs = MemoryInputs::new().file("bench.yml", text);
+        let plan = load(&["bench.yml".into()], &inputs).expect("a valid configuration").plan;
+        let table = UpstreamTable::new(&plan, &NameCache::default(), None).ok().expect("valid targets");
+        let upstream = Pools::default().upstream(&table, UpstreamId(0), &Counters::new().worker());
+        let (now, mut key) = (Instant::now(), 0u64);
+        bencher.bench_local(|| {
+            key += 1;
+            let hash = upstream.hash_key().map(|_| hash_key(&key.to_ne_bytes()));
+            drop(black_box(upstream.choose(black_box(now), hash, None)));
+        });
+    }
+
+    #[divan::bench(args = ENDPOINTS, sample_size = 1_000)]
+    fn round_robin(bencher: Bencher<'_, '_>, endpoints: usize) {
+        choose(bencher, endpoints, "round_robin", 0);
+    }
+
+    #[divan::bench(args = ENDPOINTS, sample_size = 1_000)]
+    fn round_robin_by_weights(bencher: Bencher<'_, '_>, endpoints: usize) {
+        choose(bencher, endpoints, "round_robin", 2);
+    }
+
+    #[divan::bench(args = ENDPOINTS, sample_size = 1_000)]
+    fn strict_round_robin(bencher: Bencher<'_, '_>, endpoints: usize) {
+        choose(bencher, endpoints, "strict_round_robin", 0);
+    }
+
+    #[divan::bench(args = ENDPOINTS, sample_size = 1_000)]
+    fn random(bencher: Bencher<'_, '_>, endpoints: usize) {
+        choose(bencher, endpoints, "random", 0);
+    }
+
+    #[divan::bench(args = ENDPOINTS, sample_size = 1_000)]
+    fn least_requests(bencher: Bencher<'_, '_>, endpoints: usize) {
+        choose(bencher, endpoints, "least_requests", 0);
+    }
+
+    #[divan::bench(args = ENDPOINTS, sample_size = 1_000)]
+    fn hash(bencher: Bencher<'_, '_>, endpoints: usize) {
+        choose(bencher, endpoints, "{ hash: path }", 0);
+    }
+
+    #[divan::bench(args = ENDPOINTS, sample_size = 1_000)]
+    fn hash_with_a_bound(bencher: Bencher<'_, '_>, endpoints: usize) {
+        choose(bencher, endpoints, "{ hash: path, bound: 125 }", 0);
+    }
+}
+
 mod heads {
     use super::*;
     use smolgate::http::{FieldTable, HeadLimits, HostKey, match_path};

@@ -218,9 +218,9 @@ fn every_key_of_rules_is_a_label() {
         // Each host of a route is a rule, and two rules cannot have one name.
         "name",
         // The labels of a service say where requests go: to that service, or to its `target`.
-        "targets", "upstream", "redirect", "respond", "drop", // The label is `passthrough`.
-        "pass", // Its keys are labels.
-        "tls",  // Mappings, and a label is a text.
+        "targets", "upstream", "redirect", "respond", "drop", "files", // The label is `passthrough`.
+        "pass",  // Its keys are labels.
+        "tls",   // Mappings, and a label is a text.
         "header", "cookie", "query",
     ];
     let mut seen = 0;

@@ -376,3 +376,33 @@ fn explain_leaves_warnings_to_check() {
     assert!(place.run(&format!("check {files}")).err.contains("nothing uses the upstream"));
     place.run(&format!("explain {files} http://admin.localhost:8021/users")).fine();
 }
+
+#[test]
+fn explain_says_where_a_file_is_looked_up() {
+    let config = r#"http_config: { port: ":8021" }
+http_routes:
+  - { path_prefix: /@private, drop: true }
+  - { path_prefix: /docs, strip_path_prefix: true, files: ./manual }
+  - files: { root: /srv/app, fallback: /index.html }
+"#;
+    let place = Place::with(&[("gate.yml", config), ("manual/a", "")]);
+    let explain = |url: &str| place.run(&format!("explain -c gate.yml http://h:8021{url}"));
+    for (url, says) in [
+        ("/docs/a", "manual: /a\n"),
+        ("/docs", "manual: /\n"),
+        ("/x/y", "files in /srv/app: /x/y; a page without a file gets /index.html\n"),
+        ("/%40private/x", "path_ambiguous"),
+    ] {
+        let told = explain(url);
+        assert!(told.out.contains(says), "{url}: {}", told.out);
+    }
+    let routes = place.run("routes -c gate.yml");
+    assert!(
+        routes.out.contains("manual, prefix off") && routes.out.contains("files -> /srv/app"),
+        "{}",
+        routes.out
+    );
+    let checked = place.run("check -c gate.yml");
+    assert!(checked.err.contains("warning: there is no folder /srv/app"), "{}", checked.err);
+    assert!(!checked.err.contains("manual"), "{}", checked.err);
+}

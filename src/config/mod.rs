@@ -14,9 +14,8 @@
 mod internal_api;
 mod loader;
 mod view;
-
-mod upstream_view;
-
+mod view_orders;
+mod view_upstreams;
 mod yaml_writer;
 
 mod checks;

@@ -4,14 +4,14 @@
 
 use super::keys::yaml::{list, quote, quote_key};
 use super::plan::{
-    AccessLog, AccessLogFormat, AccessLogTo, Action, CertificateAuthority, CertificateFiles,
-    CertificateSource, ChallengeKind, ClientAuth, ClientAuthMode, ClientGone, Conditions, ExternalAccount,
-    HttpListener, InternalApi, Listener, ListenerTls, NamedCondition, Orders, Pass, Plan, Protocol, Proxy,
-    ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule, WhileWaiting,
+    AccessLog, AccessLogFormat, AccessLogTo, Action, CertificateFiles, CertificateSource, ClientAuth,
+    ClientAuthMode, ClientGone, Conditions, Files, HttpListener, InternalApi, Listener, ListenerTls,
+    NamedCondition, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule,
 };
-use super::upstream_view::write_upstream;
 use super::values::scalar::{show_duration, show_size};
-use super::yaml_writer::{Yaml, path, write_headers};
+use super::view_orders;
+use super::view_upstreams::write_upstream;
+use super::yaml_writer::{Yaml, list_or_none, path, write_headers};
 
 /// The whole plan, defaults included. Loading the result gives an equal plan, except for places and for secrets,
 /// which are not shown.
@@ -37,7 +37,7 @@ pub fn view(plan: &Plan) -> String {
         out.line(1, "token", quote("[redacted]"));
     }
     if let Some(orders) = orders {
-        write_orders(&mut out, orders);
+        view_orders::write(&mut out, orders);
     }
     out.list(0, "listeners", listeners, |out, listener| write_listener(out, listener, plan));
     if !upstreams.is_empty() {
@@ -45,29 +45,6 @@ pub fn view(plan: &Plan) -> String {
         upstreams.iter().for_each(|upstream| write_upstream(&mut out, upstream));
     }
     out.0
-}
-
-fn write_orders(out: &mut Yaml, orders: &Orders) {
-    let Orders { email, ca, challenges, while_waiting, store } = orders;
-    let CertificateAuthority { directory, root, external_account } = ca;
-    out.open(0, "acme");
-    out.line(1, "accept_terms", true);
-    if let Some(email) = email {
-        out.line(1, "email", quote(email));
-    }
-    out.open(1, "ca");
-    out.line(2, "directory", quote(directory));
-    if let Some(root) = root {
-        out.line(2, "root", path(root));
-    }
-    if let Some(ExternalAccount { kid, hmac: _ }) = external_account {
-        out.line(2, "eab", format!("{{ kid: {}, hmac: redacted }}", quote(kid)));
-    }
-    let word = |kind: &ChallengeKind| if *kind == ChallengeKind::Http { "http" } else { "tls" };
-    out.line(1, "challenges", list(challenges.iter().map(word)));
-    let refuses = *while_waiting == WhileWaiting::Refuse;
-    out.line(1, "while_waiting", if refuses { "refuse" } else { "self_signed" });
-    out.line(0, "store", path(store));
 }
 
 fn write_listener(out: &mut Yaml, listener: &Listener, plan: &Plan) {
@@ -197,6 +174,7 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
             write_proxy_protocol(out, 4, *send_proxy_protocol);
             out.line(4, "tunnel_timeout", show_duration(*idle_timeout));
         }
+        Action::Files(files) => write_files(out, files),
         Action::Drop => out.line(4, "drop", true),
         Action::Respond(Respond { status, headers, body }) => {
             out.open(4, "respond");
@@ -208,6 +186,34 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
             out.line(5, "body", quote(body));
         }
     }
+}
+
+fn write_files(out: &mut Yaml, files: &Files) {
+    let Files {
+        root,
+        index,
+        fallback,
+        precompressed,
+        hidden,
+        symlinks,
+        list,
+        immutable,
+        strip_path_prefix,
+        body_timeout,
+    } = files;
+    out.open(4, "files");
+    out.line(5, "root", path(root));
+    out.line(5, "index", list_or_none(index.iter()));
+    if let Some(fallback) = fallback {
+        out.line(5, "fallback", quote(fallback));
+    }
+    out.line(5, "precompressed", list_or_none(precompressed.iter().map(|coding| coding.word())));
+    out.line(5, "hidden", list_or_none(hidden.iter()));
+    out.line(5, "symlinks", symlinks.word());
+    out.line(5, "list", list);
+    out.line(5, "immutable", list_or_none(immutable.iter()));
+    out.line(4, "strip_path_prefix", strip_path_prefix);
+    out.line(4, "body_timeout", show_duration(*body_timeout));
 }
 
 fn write_proxy_protocol(out: &mut Yaml, depth: usize, version: Option<ProxyProtocol>) {

@@ -40,7 +40,7 @@ impl Yaml {
     }
 }
 
-/// A path as a value.
+/// A path in double quotes.
 pub(super) fn path(path: &Path) -> String {
     quote(&path.display().to_string())
 }
@@ -50,4 +50,9 @@ pub(super) fn write_headers(out: &mut Yaml, depth: usize, headers: &[(Arc<str>, 
     for same in headers.chunk_by(|a, b| a.0 == b.0) {
         out.line(depth, &quote_key(&same[0].0), list(same.iter().map(|(_, value)| value)));
     }
+}
+
+/// A list, or the word for an empty one.
+pub(super) fn list_or_none<T: Display>(items: impl ExactSizeIterator<Item = T>) -> String {
+    if items.len() == 0 { "none".to_owned() } else { list(items) }
 }

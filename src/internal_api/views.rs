@@ -69,6 +69,7 @@ enum ActionView<'a> {
     Proxy { upstream: &'a str, targets: Vec<String>, pass_host: bool, strip_path_prefix: bool },
     Redirect { to: String, status: u16 },
     Respond { status: u16 },
+    Files { root: String, strip_path_prefix: bool },
     Pass(PassView<'a>),
     Drop,
     Tcp(PassView<'a>),
@@ -240,6 +241,10 @@ fn action_view<'a>(plan: &'a Plan, action: &'a Action) -> ActionView<'a> {
             ActionView::Redirect { to: to.to_string(), status: *status }
         }
         Action::Respond(Respond { status, headers: _, body: _ }) => ActionView::Respond { status: *status },
+        Action::Files(files) => ActionView::Files {
+            root: files.root.display().to_string(),
+            strip_path_prefix: files.strip_path_prefix,
+        },
         Action::Drop => ActionView::Drop,
         Action::Pass(pass) => ActionView::Pass(pass_view(plan, pass)),
     }

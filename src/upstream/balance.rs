@@ -72,7 +72,7 @@ impl Balancer {
         let weight = |share: &Share| u64::from(share.weight * share.state.share(now, slow_start));
         match &set.plan.policy.balance {
             Balance::RoundRobin => self.round_robin(endpoints, may, weight),
-            Balance::StrictRoundRobin => in_turn(all.len(), set.take_turn(), may),
+            Balance::StrictRoundRobin => nth(all.len(), set.take_turn(), may),
             Balance::Random => self.random(all, may, weight),
             Balance::LeastRequests => self.least_requests(all, may, weight),
             Balance::Hash { bound, .. } => match hash {
@@ -143,10 +143,10 @@ impl Balancer {
     }
 }
 
-/// Whether an endpoint may be used that was not tried, whether it has room or not.
-pub(super) fn is_any_usable(endpoints: &Endpoints, tried: Tried, now: Instant) -> bool {
+/// Whether one of the endpoints that are `meant` may be used.
+pub(super) fn is_any_usable(endpoints: &Endpoints, meant: impl Fn(usize) -> bool, now: Instant) -> bool {
     let mut all = endpoints.shares.iter().enumerate();
-    all.any(|(index, share)| !tried.has(index) && rank(share, now).is_some())
+    all.any(|(index, share)| meant(index) && rank(share, now).is_some())
 }
 
 /// How far an endpoint comes after others; `None` if it must not be used.
@@ -162,6 +162,12 @@ fn rank(share: &Share, now: Instant) -> Option<u8> {
 fn in_turn(count: usize, start: usize, may: impl Fn(usize) -> bool) -> Option<usize> {
     let start = start.checked_rem(count)?;
     (start..count).chain(0..start).find(|index| may(*index))
+}
+
+/// The one whose turn it is, of those that may be used. So the turn of one that may not is shared by all others.
+fn nth(count: usize, turn: usize, may: impl Fn(usize) -> bool) -> Option<usize> {
+    let usable = || (0..count).filter(|index| may(*index));
+    usable().nth(turn.checked_rem(usable().count())?)
 }
 
 /// The smooth weighted round robin: each gets its weight, the richest is picked and pays the sum. So endpoints with

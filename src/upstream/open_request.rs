@@ -56,9 +56,9 @@ impl SharedCount {
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        self.0.counters.ended.add(1);
         if let Some(shared) = &self.0.shared {
             shared.end();
         }
+        self.0.counters.ended.add(1);
     }
 }

@@ -133,6 +133,11 @@ impl Upstream {
         }
     }
 
+    /// Whether browsers get a page while no endpoint works.
+    pub fn shows_starting(&self) -> bool {
+        self.set.plan.policy.starting
+    }
+
     /// The time for which an idle connection is kept.
     pub fn idle_timeout(&self) -> Duration {
         self.set.plan.settings.idle_timeout
@@ -176,28 +181,38 @@ impl Upstream {
         }
     }
 
-    /// Chooses an endpoint that was not tried, after the one before has failed.
-    pub fn choose_next(&self, choice: &mut Choice, now: Instant) -> Next {
+    /// Chooses an endpoint that was not tried, after the one before has failed. A try costs budget, unless the request was
+    /// not sent so far and the endpoint has not failed since its last success.
+    pub fn choose_next(&self, choice: &mut Choice, now: Instant, was_sent: bool) -> Next {
         choice.failed += 1;
         choice.tried.add(choice.index);
         choice.counted = None;
         let may_try = (choice.failed as usize) < self.set.plan.settings.tries;
-        if !may_try || !balance::is_any_usable(&choice.endpoints, choice.tried, now) {
-            return Next::GiveUp;
-        }
-        let may_spend = self.budget.spend(self.counters.opened.get() + self.counters.reused.get());
-        self.counters.retries[usize::from(!may_spend)].add(1);
-        if !may_spend {
+        let is_new = |index: usize| !choice.tried.has(index);
+        if !may_try || !balance::is_any_usable(&choice.endpoints, is_new, now) {
             return Next::GiveUp;
         }
         let Choice { endpoints, tried, hash, .. } = &*choice;
+        let mut is_paid = false;
         while let Some(index) = self.balancer.pick(&self.set, endpoints, *tried, *hash, now) {
-            if let Some(counted) = OpenRequest::new(&endpoints.shares[index].count) {
+            let share = &endpoints.shares[index];
+            is_paid = is_paid || self.pay(!was_sent && !share.state.has_failed());
+            if !is_paid {
+                return Next::GiveUp;
+            }
+            if let Some(counted) = OpenRequest::new(&share.count) {
                 (choice.index, choice.counted) = (index, Some(counted));
                 return Next::Chosen;
             }
         }
-        Next::Wait
+        if is_paid || self.pay(!was_sent) { Next::Wait } else { Next::GiveUp }
+    }
+
+    /// Pays for a further try, and counts it. Returns whether it may be made.
+    fn pay(&self, is_free: bool) -> bool {
+        let may = is_free || self.budget.spend(self.counters.opened.get() + self.counters.reused.get());
+        self.counters.retries[usize::from(!may)].add(1);
+        may
     }
 
     /// Whether a request that was answered with `status` may be tried at another endpoint, which has room.
@@ -207,16 +222,17 @@ impl Upstream {
         }
         let mut tried = choice.tried;
         tried.add(choice.index);
+        let has_room = |index: usize| !tried.has(index) && choice.endpoints.has_room(index);
         choice.failed as usize + 1 < self.set.plan.settings.tries
             && self.budget.has_one(self.counters.opened.get() + self.counters.reused.get())
-            && self.balancer.pick(&self.set, &choice.endpoints, tried, choice.hash, now).is_some()
+            && balance::is_any_usable(&choice.endpoints, has_room, now)
     }
 
     /// Whether an endpoint may be used, whether it has room or not. Those of the choice that has failed are left out.
     pub(super) fn is_any_usable(&self, now: Instant, failed: Option<&Choice>) -> bool {
         let endpoints = self.endpoints(now);
         let tried = failed.map_or_else(Tried::default, |failed| failed.tried_of(&endpoints));
-        balance::is_any_usable(&endpoints, tried, now)
+        balance::is_any_usable(&endpoints, |index| !tried.has(index), now)
     }
 
     /// The sticky cookie that the client has to be given, if it has not got it: `Set-Cookie` without an end.

@@ -62,7 +62,52 @@ const ACME: &[Row] = &[
     ("ca", "accept_terms: true", "accept_terms: true, ca: google"),
     ("staging", "accept_terms: true", "accept_terms: true, staging: true"),
     ("challenges", "accept_terms: true", "accept_terms: true, challenges: tls"),
+    (
+        "dns",
+        "accept_terms: true",
+        "accept_terms: true, challenges: [http, tls], dns: { provider: exec, command: a }",
+    ),
     ("while_waiting", "accept_terms: true", "accept_terms: true, while_waiting: refuse"),
+];
+
+const ACME_DNS: &[Row] = &[
+    (
+        "provider",
+        "provider: httpreq, url: \"https://a\"",
+        "provider: cloudflare, token: a, url: \"https://a\"",
+    ),
+    ("command", "provider: exec, command: a", "provider: exec, command: [a, b]"),
+    ("environment", "provider: exec, command: a", "provider: exec, command: a, environment: A"),
+    ("url", "provider: httpreq, url: \"https://a\"", "provider: httpreq, url: \"https://b\""),
+    (
+        "username",
+        "provider: acme_dns, url: \"https://a\", username: a, password: b, subdomain: c",
+        "provider: acme_dns, url: \"https://a\", username: x, password: b, subdomain: c",
+    ),
+    (
+        "password",
+        "provider: httpreq, url: \"https://a\"",
+        "provider: httpreq, url: \"https://a\", username: a, password: x",
+    ),
+    (
+        "subdomain",
+        "provider: acme_dns, url: \"https://a\", username: a, password: b, subdomain: c",
+        "provider: acme_dns, url: \"https://a\", username: a, password: b, subdomain: x",
+    ),
+    ("server", "provider: rfc2136, server: a", "provider: rfc2136, server: \"b:5353\""),
+    (
+        "key_name",
+        "provider: rfc2136, server: a, key_name: k, secret: c2U=",
+        "provider: rfc2136, server: a, key_name: l, secret: c2U=",
+    ),
+    ("secret", "provider: rfc2136, server: a", "provider: rfc2136, server: a, key_name: k, secret: c2U="),
+    ("algorithm", "provider: rfc2136, server: a", "provider: rfc2136, server: a, algorithm: hmac-sha512"),
+    ("zone", "provider: rfc2136, server: a", "provider: rfc2136, server: a, zone: a.test"),
+    ("token", "provider: exec, command: a", "provider: cloudflare, token: b"),
+    ("wait", "provider: exec, command: a", "provider: exec, command: a, wait: 0s"),
+    ("timeout", "provider: exec, command: a", "provider: exec, command: a, timeout: 1m"),
+    ("resolvers", "provider: exec, command: a", "provider: exec, command: a, resolvers: 192.0.2.1"),
+    ("servers", "provider: exec, command: a", "provider: exec, command: a, servers: [\"[2001:db8::1]:54\"]"),
 ];
 
 const ACME_CA: &[Row] = &[
@@ -185,6 +230,7 @@ const RULE: &[Row] = &[
     ("upstream", "target: h:1", "upstream: other"),
     ("redirect", "target: h:1", "redirect: /a"),
     ("respond", "target: h:1", "respond: {}"),
+    ("files", "target: h:1", "files: a"),
     ("pass", "target: h:1", "pass: h:1"),
     ("drop", "target: h:1", "drop: true"),
     ("pass_host", "target: h:1", "target: h:1, pass_host: true"),
@@ -208,8 +254,12 @@ const RULE: &[Row] = &[
     ("health", "target: h:1", "target: h:1, health: /up"),
     ("hold", "target: h:1", "target: h:1, hold: 7s"),
     ("sticky", "target: h:1", "target: h:1, sticky: { cookie: at }"),
+    ("starting", "target: h:1", "target: h:1, starting: true"),
     ("tls", "target: https://h", "target: https://h, tls: { sni: a.test }"),
     ("send_proxy_protocol", "pass: h:1", "pass: h:1, send_proxy_protocol: v1"),
+    // Keys that both `files` and forwarding have.
+    ("body_timeout", "files: a", "files: a, body_timeout: 7s"),
+    ("strip_path_prefix", "files: a, path_prefix: /a", "files: a, path_prefix: /a, strip_path_prefix: true"),
     // Keys that both `pass` and forwarding have.
     ("tunnel_timeout", "pass: h:1", "pass: h:1, tunnel_timeout: 7s"),
     ("connect_timeout", "pass: h:1", "pass: h:1, connect_timeout: 7s"),
@@ -258,6 +308,17 @@ const REDIRECT: &[Row] = &[("to", "to: /a", "to: /b"), ("status", "to: /a", "to:
 const RESPOND: &[Row] =
     &[("status", "", "status: 404"), ("headers", "", "headers: { A: b }"), ("body", "", "body: a")];
 
+const FILES: &[Row] = &[
+    ("root", "root: a", "root: b"),
+    ("index", "root: a", "root: a, index: b.html"),
+    ("fallback", "root: a", "root: a, fallback: /b.html"),
+    ("precompressed", "root: a", "root: a, precompressed: [br, gz]"),
+    ("hidden", "root: a", "root: a, hidden: none"),
+    ("symlinks", "root: a", "root: a, symlinks: none"),
+    ("list", "root: a", "root: a, list: true"),
+    ("immutable", "root: a", "root: a, immutable: /b/**"),
+];
+
 const PASS: &[Row] = &[("upstream", "upstream: other", "upstream: third")];
 
 const UPSTREAM: &[Row] = &[
@@ -268,6 +329,7 @@ const UPSTREAM: &[Row] = &[
     ("idle_timeout", "targets: https://h", "targets: https://h, idle_timeout: 7s"),
     ("balance", "targets: https://h", "targets: https://h, balance: random"),
     ("sticky", "targets: https://h", "targets: https://h, sticky: { cookie: at }"),
+    ("starting", "targets: https://h", "targets: https://h, starting: true"),
     ("eject", "targets: https://h", "targets: https://h, eject: false"),
     ("health", "targets: https://h", "targets: https://h, health: /up"),
     ("hold", "targets: https://h", "targets: https://h, hold: 7s"),
@@ -340,6 +402,11 @@ pub const MAPPINGS: &[Mapping] = &[
         what: "`eab`",
         around: "{ acme: { accept_terms: true, ca: { directory: google, eab: { @ } } } }",
         rows: &[EAB],
+    },
+    Mapping {
+        what: "`dns` of `acme`",
+        around: "{ acme: { accept_terms: true, dns: { @ } } }",
+        rows: &[ACME_DNS],
     },
     Mapping { what: "`store`", around: "{ acme: { accept_terms: true }, store: { @ } }", rows: &[STORE] },
     Mapping { what: "an HTTP listener", around: "{ listeners: [{ @ }] }", rows: &[HTTP_LISTENER] },
@@ -421,6 +488,11 @@ pub const MAPPINGS: &[Mapping] = &[
         what: "a response",
         around: "{ http_config: { port: 1 }, http_routes: [{ respond: { @ } }] }",
         rows: &[RESPOND],
+    },
+    Mapping {
+        what: "`files`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ files: { @ } }] }",
+        rows: &[FILES],
     },
     Mapping {
         what: "`pass`",

@@ -34,6 +34,19 @@ const FEATURES: &[Feature] = &[
         seam: &["src/lib.rs", "src/cli/mod.rs", "src/cli/arguments.rs", "src/cli/configuration.rs"],
         words: &["demo", "whoami"],
     },
+    Feature {
+        name: "files",
+        room: &[
+            "src/file_server/",
+            "src/proxy/file_reply/",
+            "src/proxy/no_file_reply.rs",
+            "src/cli/serve.rs",
+            "src/cli/no_serve.rs",
+        ],
+        seam: &["src/lib.rs", "src/proxy/mod.rs", "src/cli/mod.rs"],
+        // The key is known without the feature too. The table of arrows says which module may use the room.
+        words: &[],
+    },
 ];
 
 impl Feature {
@@ -118,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_feature_without_comment_default_or_row_is_found() {
-        let good = "[features]\n# All.\ndefault = [\"acme\", \"compose\", \"demo\"]\n# Orders.\nacme = []\n# Labels.\ncompose = []\n# Try.\ndemo = []\n\n[x]\n";
+        let good = "[features]\n# All.\ndefault = [\"acme\", \"compose\", \"demo\", \"files\"]\n# Orders.\nacme = []\n# Labels.\ncompose = []\n# Try.\ndemo = []\n# Files.\nfiles = []\n\n[x]\n";
         assert_eq!(declared(good), [""; 0]);
         assert_eq!(declared(&good.replace("# Try.\n", "")).len(), 1);
         assert_eq!(declared(&good.replace(", \"demo\"", "")).len(), 1);

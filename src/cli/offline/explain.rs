@@ -8,8 +8,8 @@ use crate::cli::arguments::Question;
 use crate::cli::configuration;
 use crate::cli::output;
 use crate::config::plan::{
-    Action, HttpListener, Listener, LocationParts, Matcher, Plan, Protocol, Proxy, Redirect, RedirectToHttps,
-    Rule,
+    Action, Files, HttpListener, Listener, LocationParts, Matcher, Plan, Protocol, Proxy, Redirect,
+    RedirectToHttps, Rule,
 };
 use crate::http::{Method, Refusal, behind_prefix};
 use crate::reason::Reason;
@@ -229,12 +229,11 @@ impl<'a> Case<'a, '_> {
         routing::explain(&self.http.rules, &self.request)
     }
 
-    /// Index of the rule that guards, in another reading, the path that the rule at `matched` would send to a
-    /// target.
+    /// Index of the rule that guards, in another reading, the path that the rule at `matched` would hand on.
     fn guard(&self, matched: usize) -> Option<usize> {
         let rules = &self.http.rules;
-        rules[matched].action.upstream()?;
-        routing::explain_guard(rules, matched, &self.routed.raw_path, &self.request)
+        let guard = || routing::explain_guard(rules, matched, &self.routed.raw_path, &self.request);
+        rules[matched].hands_path_on().then(guard).flatten()
     }
 
     fn by_request(&self) -> Story<'a> {
@@ -311,6 +310,7 @@ fn outcome(case: &Case<'_, '_>, rule: &Rule) -> String {
         Action::Proxy(proxy) => proxied(plan, rule, proxy, asked),
         Action::Redirect(redirect) => format!("{} to {}", redirect.status, location(case, rule, redirect)),
         Action::Respond(answer) => respond(answer),
+        Action::Files(files) => served(rule, files, asked),
         Action::Drop => "dropped: the connection is closed without an answer".to_owned(),
         Action::Pass(pass) => format!("passed on as it is to {}", passed(plan, pass)),
     };
@@ -351,6 +351,13 @@ fn proxied(plan: &Plan, rule: &Rule, proxy: &Proxy, asked: &Asked) -> String {
         remarks.push(format!("Host stays {}", asked.host));
     }
     if remarks.is_empty() { to } else { format!("{to} ({})", remarks.join("; ")) }
+}
+
+/// The folder, and the path below it at which the file is looked up.
+fn served(rule: &Rule, files: &Files, asked: &Asked) -> String {
+    let path = without_segments(&asked.path, rule.stripped_prefix().matches('/').count());
+    let fallback = files.fallback.as_ref().map(|fallback| format!("; a page without a file gets {fallback}"));
+    format!("files in {}: {path}{}", files.root.display(), fallback.unwrap_or_default())
 }
 
 /// The rest of a path after its first `count` segments; never empty. It counts segments, because the path may be

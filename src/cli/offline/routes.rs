@@ -126,6 +126,10 @@ fn action(plan: &Plan, rule: &Rule) -> String {
         }
         Action::Redirect(Redirect { to, status }) => format!("redirect {status} -> {to}"),
         Action::Respond(answer) => respond(answer),
+        Action::Files(files) => {
+            let strip = if files.strip_path_prefix { ", prefix off" } else { "" };
+            format!("files -> {}{strip}", files.root.display())
+        }
         Action::Drop => "drop".to_owned(),
         Action::Pass(pass) => format!("pass -> {}", passed(plan, pass)),
     };

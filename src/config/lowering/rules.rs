@@ -7,8 +7,9 @@ use super::names::Names;
 use super::policies::{Defaults, PolicySets};
 use super::upstreams::{TargetProtocol, Upstreams};
 use crate::config::diagnostics::{Report, Span};
-use crate::config::plan::{Action, Limits, Pass, Proxy, Rule};
-use crate::config::source::{ActionSource, PassSource, ProxySource, RuleSource};
+use crate::config::inputs::Inputs;
+use crate::config::plan::{Action, Files, Limits, Pass, Proxy, Rule};
+use crate::config::source::{ActionSource, FilesSource, PassSource, ProxySource, RuleSource};
 
 /// The rules of one listener, in order. A wrong rule is left out, because it was reported.
 pub(super) fn lower(
@@ -16,6 +17,7 @@ pub(super) fn lower(
     of_listener: &Defaults,
     sets: &PolicySets,
     upstreams: &mut Upstreams,
+    inputs: &dyn Inputs,
     report: &mut Report,
 ) -> Vec<Rule> {
     let mut names = check_names(&sources, report);
@@ -38,6 +40,7 @@ pub(super) fn lower(
             Some(ActionSource::Proxy(proxy)) => lower_proxy(*proxy, defaults, upstreams, report),
             Some(ActionSource::Redirect(redirect)) => Some(Action::Redirect(redirect)),
             Some(ActionSource::Respond(respond)) => Some(Action::Respond(respond)),
+            Some(ActionSource::Files(files)) => Some(lower_files(*files, defaults, inputs, report)),
             Some(ActionSource::Drop) => Some(Action::Drop),
             Some(ActionSource::Pass(pass)) => lower_pass(pass, defaults, upstreams, report),
             None => None,
@@ -111,6 +114,38 @@ fn lower_proxy(
         strip_path_prefix: source.strip_path_prefix,
         buffer_request: source.buffer_request,
         limits: defaults.with(&source.limits),
+    }))
+}
+
+fn lower_files(source: FilesSource, defaults: &Limits, inputs: &dyn Inputs, report: &mut Report) -> Action {
+    let FilesSource {
+        root,
+        index,
+        fallback,
+        precompressed,
+        hidden,
+        symlinks,
+        list,
+        immutable,
+        strip_path_prefix,
+        limits,
+    } = source;
+    if !inputs.is_dir(&root.value) {
+        let message = format!("there is no folder {}", root.value.display());
+        let hint = "requests get 503 until there is one; each request looks again";
+        report.warning(Some(root.span), message, hint);
+    }
+    Action::Files(Arc::new(Files {
+        root: root.value.into(),
+        index: index.unwrap_or_else(|| vec!["index.html".into()]),
+        fallback,
+        precompressed,
+        hidden: hidden.unwrap_or_else(Files::usually_hidden),
+        symlinks,
+        list,
+        immutable,
+        strip_path_prefix,
+        body_timeout: defaults.with(&limits).body_timeout,
     }))
 }
 

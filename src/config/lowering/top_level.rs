@@ -1,7 +1,6 @@
 //! The whole of a source, and each of its listeners.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use super::{acme, binds, tls};
 use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::inputs::Inputs;
 use crate::config::plan::{
-    Bind, HttpListener, HttpSettings, InternalApi, InternalBind, Listener, Pass, Plan, Protocol,
+    Bind, HttpListener, HttpSettings, InternalApi, InternalBind, Listener, OrderedHosts, Pass, Plan, Protocol,
 };
 use crate::config::source::{self, HttpSource, InternalSource, ListenerSource, ProtocolSource, Source};
 use crate::config::values::environment;
@@ -47,9 +46,13 @@ pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) ->
     let mut settings = source.settings;
     settings.watch = environment::watch(settings.watch, inputs, report);
     let orders = acme::lower(source.acme, source.store, &source.listeners, report);
-    let store = orders.as_ref().map(|orders| Arc::from(&*orders.value.store));
-    let lower =
-        |listener| lower_listener(listener, settings.shutdown_timeout, &store, &sets, &mut upstreams, report);
+    let ordered = orders.as_ref().map(|Spanned { value: orders, .. }| OrderedHosts {
+        store: Arc::from(&*orders.store),
+        wildcards: orders.dns.is_some(),
+    });
+    let lower = |listener| {
+        lower_listener(listener, settings.shutdown_timeout, &ordered, &sets, &mut upstreams, inputs, report)
+    };
     let (listeners, spans): (Vec<_>, _) = source.listeners.into_iter().filter_map(lower).unzip();
     if let Some(orders) = &orders {
         acme::check_ports(orders, &listeners, report);
@@ -116,9 +119,10 @@ fn check_names(listeners: &[ListenerSource], report: &mut Report) {
 fn lower_listener(
     source: ListenerSource,
     shutdown_timeout: Duration,
-    store: &Option<Arc<Path>>,
+    ordered: &Option<OrderedHosts>,
     sets: &PolicySets,
     upstreams: &mut Upstreams,
+    inputs: &dyn Inputs,
     report: &mut Report,
 ) -> Option<(Listener, ListenerSpans)> {
     let origin = report.origin(source.span);
@@ -126,7 +130,7 @@ fn lower_listener(
     let protocol = match source.protocol {
         ProtocolSource::Http(http) => {
             spans.rules = http.rules.iter().map(|rule| rule.span).collect();
-            Some(Protocol::Http(lower_http(http, sets, upstreams, report)))
+            Some(Protocol::Http(lower_http(http, sets, upstreams, inputs, report)))
         }
         ProtocolSource::Tcp(tcp) => {
             let upstream = tcp.upstream.and_then(|one| upstreams.use_one(one, TargetProtocol::Tcp, report));
@@ -145,7 +149,7 @@ fn lower_listener(
         binds: source.binds.into_iter().map(|bind| bind.value).collect(),
         protocol: protocol?,
         accept_proxy_protocol: source.accept_proxy_protocol,
-        tls: source.tls.map(|tls| tls::lower(tls, store, report)),
+        tls: source.tls.map(|tls| tls::lower(tls, ordered, report)),
         shutdown_timeout: source.shutdown_timeout.map_or(shutdown_timeout, |timeout| timeout.value),
     };
     Some((listener, spans))
@@ -155,6 +159,7 @@ fn lower_http(
     source: HttpSource,
     sets: &PolicySets,
     upstreams: &mut Upstreams,
+    inputs: &dyn Inputs,
     report: &mut Report,
 ) -> HttpListener {
     let HttpSource { limits, policies, policy, .. } = &source;
@@ -162,7 +167,7 @@ fn lower_http(
     let mut settings = HttpSettings::default().with(&source.settings);
     settings.target_bytes_max = settings.target_bytes_max.min(settings.head_bytes_max);
     HttpListener {
-        rules: rules::lower(source.rules, &defaults, sets, upstreams, report),
+        rules: rules::lower(source.rules, &defaults, sets, upstreams, inputs, report),
         settings,
         trusted_proxies: source.trusted_proxies,
         client_gone: source.client_gone,

@@ -7,8 +7,17 @@ use crate::config::values::target::TargetText;
 
 /// Fills in the defaults.
 pub(super) fn lower(source: UpstreamPolicySource) -> UpstreamPolicy {
-    let UpstreamPolicySource { balance, hash: _, sticky, eject, health, slow_start, queue, retry_statuses } =
-        source;
+    let UpstreamPolicySource {
+        balance,
+        hash: _,
+        sticky,
+        eject,
+        health,
+        slow_start,
+        queue,
+        retry_statuses,
+        starting,
+    } = source;
     let usual = UpstreamPolicy::default();
     UpstreamPolicy {
         balance: balance.map_or(usual.balance, |balance| balance.value),
@@ -17,6 +26,7 @@ pub(super) fn lower(source: UpstreamPolicySource) -> UpstreamPolicy {
         health: health.map(|health| health.value),
         slow_start: slow_start.map_or(usual.slow_start, |time| time.value),
         queue: queue.unwrap_or(usual.queue),
+        starting: starting.is_some_and(|flag| flag.value),
         retry_statuses: retry_statuses.into_iter().flatten().map(|status| status.value).collect(),
     }
 }
@@ -36,6 +46,13 @@ pub(super) fn check_ports(
 
 /// Reports keys that mean nothing for the upstream's protocol: raw bytes, or else HTTP.
 pub(super) fn check(source: &UpstreamPolicySource, is_tcp: bool, report: &mut Report) {
+    if let Some(starting) = source.starting.as_ref().filter(|_| is_tcp) {
+        report.error_hint(
+            starting.span,
+            "bytes are passed on here, which get no page",
+            "leave `starting` out",
+        );
+    }
     if let Some(status) = source.retry_statuses.iter().flatten().next().filter(|_| is_tcp) {
         report.error_hint(
             status.span,

@@ -18,6 +18,8 @@ mod listener;
 
 mod rule;
 
+mod files;
+
 mod conditions;
 mod location;
 mod policies;
@@ -28,15 +30,18 @@ mod origin;
 mod secret;
 
 pub use acme::{
-    AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Orders, STORE, WhileWaiting,
+    AUTHORITIES, CLOUDFLARE, CertificateAuthority, ChallengeKind, DnsChallenge, DnsProvider, ExternalAccount,
+    Orders, STORE, SignatureAlgorithm, WhileWaiting,
 };
 pub use bind::Bind;
 pub use changes::{CertificateChanges, FileChanges, changes};
 pub use conditions::{Conditions, NamedCondition, Networks, PathGlob, SegmentGlob, ValuePattern};
+pub use files::{Coding, Files, NameGlob, Symlinks};
 pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{
     ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, ClientGone,
-    HttpListener, HttpSettings, Listener, ListenerTls, Protocol, RedirectToHttps, TlsSettings, TlsVersion,
+    HttpListener, HttpSettings, Listener, ListenerTls, OrderedHosts, Protocol, RedirectToHttps, TlsSettings,
+    TlsVersion,
 };
 pub use location::{Location, LocationParts};
 pub use origin::Origin;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::conditions::{Conditions, PathGlob, matches_star};
+use super::files::Files;
 use super::location::Location;
 use super::origin::Origin;
 use super::policies::Policies;
@@ -189,6 +190,8 @@ pub enum Action {
     Redirect(Redirect),
     /// Respond with a fixed body.
     Respond(Respond),
+    /// Serve files. In an `Arc`, because a file is looked up on other threads too.
+    Files(Arc<Files>),
     /// Pass the whole connection on, byte for byte. Under TLS the name in the client hello decides, before a byte
     /// is sent to the client. In the clear the first request decides, and is passed on unchanged.
     Pass(Pass),

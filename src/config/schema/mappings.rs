@@ -1,11 +1,13 @@
 //! The mappings of the native format, and the keys that are read by hand.
 
-use super::acme::{ACME, ACME_CA, EAB, STORE};
+use super::acme::{ACME, ACME_CA, ACME_DNS, EAB, STORE};
 use super::by_hand::{ByHand, PATH, REQUIRED};
+use super::files::FILES;
 use super::operation::{ACCESS_LOG, INTERNAL_API};
 use super::policies::{CORS, MAX_REQUESTS, POLICIES, POLICY, RATE_LIMIT};
 use super::upstreams::{
-    BALANCE, EJECT, HASH, HEALTH, HEALTH_CHECK, QUEUE, STICKY, TARGET, TARGETS, UPSTREAM, UPSTREAM_TLS,
+    BALANCE, EJECT, HASH, HEALTH, HEALTH_CHECK, QUEUE, STARTING, STICKY, TARGET, TARGETS, UPSTREAM,
+    UPSTREAM_TLS,
 };
 use crate::config::keys::{Form, Row};
 use crate::config::plan::{GlobalWritten, HttpWritten, LimitsWritten, TlsWritten, UpstreamWritten};
@@ -234,6 +236,7 @@ const RULE: &[ByHand] = &[
     ("cookie", CONDITIONS, "", "Cookies and their values, as with header."),
     ("query", CONDITIONS, "", "Parameters of the query and their values, as with header."),
     ("sticky", Map("`sticky`"), "", "A cookie that keeps each client at its endpoint."),
+    STARTING,
     ("in_the_clear", Flag, "false", "Whether redirect_to_https leaves requests of this rule alone."),
     (
         "access_log",
@@ -254,9 +257,15 @@ const RULE: &[ByHand] = &[
         "",
         "Passes the whole connection on, byte for byte: host:port, several, or { upstream }.",
     ),
+    ("files", Either(&[PATH, Map("`files`")]), "", "Serves the files below a folder."),
     ("drop", Words(&["true"]), "", "Closes the connection without a response."),
     ("pass_host", Flag, "false", "Whether the target gets the client's Host instead of its own name."),
-    ("strip_path_prefix", Flag, "false", "Whether path_prefix is removed before forwarding."),
+    (
+        "strip_path_prefix",
+        Flag,
+        "false",
+        "Whether path_prefix is removed before forwarding, or before the file is looked up.",
+    ),
     (
         "buffer_request",
         Size,
@@ -295,6 +304,7 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "`acme`", by_hand: &[ACME], settings: &[] },
     Mapping { what: "`ca` of `acme`", by_hand: &[ACME_CA], settings: &[] },
     Mapping { what: "`eab`", by_hand: &[EAB], settings: &[] },
+    Mapping { what: "`dns` of `acme`", by_hand: &[ACME_DNS], settings: &[] },
     Mapping { what: "`store`", by_hand: &[STORE], settings: &[] },
     Mapping {
         what: "an HTTP listener",
@@ -327,6 +337,7 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "`max_requests`", by_hand: &[MAX_REQUESTS], settings: &[] },
     Mapping { what: "a redirect", by_hand: &[REDIRECT], settings: &[] },
     Mapping { what: "a response", by_hand: &[RESPONSE], settings: &[] },
+    Mapping { what: "`files`", by_hand: &[FILES], settings: &[] },
     Mapping { what: "`pass`", by_hand: &[PASS], settings: &[] },
     Mapping { what: "an upstream", by_hand: &[UPSTREAM], settings: &[UpstreamWritten::rows] },
     Mapping { what: "`tls`", by_hand: &[UPSTREAM_TLS], settings: &[] },

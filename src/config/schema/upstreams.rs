@@ -23,6 +23,7 @@ pub(super) const UPSTREAM: &[ByHand] = &[
     ("health", HEALTH, "", "Checks each endpoint: a path, tcp, or a mapping."),
     ("slow_start", Duration, "0s", "How long the share of an endpoint that came back grows."),
     ("queue", Map("`queue`"), "", "Requests that wait while every endpoint has as many as it may have."),
+    STARTING,
     (
         "retry_statuses",
         OneOrMany(&Number(400, 599)),
@@ -31,6 +32,9 @@ pub(super) const UPSTREAM: &[ByHand] = &[
     ),
     ("tls", Map("`tls`"), "", "TLS to https:// targets."),
 ];
+
+pub(super) const STARTING: ByHand =
+    ("starting", Flag, "false", "Whether browsers get a page that reloads itself while no endpoint works.");
 
 pub(super) const TARGET: &[ByHand] = &[
     ("target", Text, REQUIRED, "One target: http://host:port, https://host, host:port."),

@@ -8,12 +8,14 @@
 mod top_level;
 
 mod acme;
+mod acme_dns;
 mod listener;
 
 pub(crate) mod rule;
 
 mod conditions;
 mod policies;
+mod files;
 mod tls;
 mod upstream;
 mod upstream_policy;
@@ -23,6 +25,7 @@ mod health;
 mod headers;
 
 pub(crate) use acme::{AcmeSource, AuthoritySource};
+pub(crate) use files::FilesSource;
 pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
 pub(crate) use policies::PolicySetSource;
 pub(crate) use rule::{ActionSource, PassSource, ProxySource, RuleSource};

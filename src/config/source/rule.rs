@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::conditions::{OF_REQUESTS, conditions};
+use super::files::{FilesSource, files};
 use super::headers::headers;
 use super::policies;
 use super::upstream::{Inline, UpstreamUse, in_place, upstream_use};
@@ -46,6 +47,7 @@ pub(crate) enum ActionSource {
     Proxy(Box<ProxySource>),
     Redirect(Redirect),
     Respond(Respond),
+    Files(Box<FilesSource>),
     Pass(PassSource),
     Drop,
 }
@@ -125,26 +127,16 @@ fn values<T: Clone + Eq + Hash>(list: Option<Vec<Spanned<T>>>) -> Vec<T> {
     list.into_iter().flatten().map(|at| at.value).filter(|value| seen.insert(value.clone())).collect()
 }
 
-const ACTIONS: [&str; 7] = ["target", "targets", "upstream", "redirect", "respond", "pass", "drop"];
-const PROXY_ONLY: [&str; 9] = [
-    "pass_host",
-    "strip_path_prefix",
-    "buffer_request",
-    "tls",
-    "connect_timeout",
-    "balance",
-    "sticky",
-    "health",
-    "hold",
-];
+const ACTIONS: [&str; 8] = ["target", "targets", "upstream", "redirect", "respond", "files", "pass", "drop"];
+const PROXY_ONLY: [&str; 8] =
+    ["pass_host", "buffer_request", "tls", "connect_timeout", "balance", "sticky", "health", "hold"];
 
 /// The one action of a rule. `whole` tells that the rule takes every path, so that there is nothing to strip.
 fn action(fields: &mut MappingReader<'_, '_>, whole: bool) -> Option<ActionSource> {
     let written: Vec<(&str, Span)> = ACTIONS.iter().filter_map(|key| Some((*key, fields.at(key)?))).collect();
     match written[..] {
         [] => {
-            let hint =
-                "it needs one of `target`, `targets`, `upstream`, `redirect`, `respond`, `pass`, `drop`";
+            let hint = "it needs one of `target`, `targets`, `upstream`, `redirect`, `respond`, `files`, `pass`, `drop`";
             fields.missing(&ACTIONS, "this rule does nothing".into(), hint);
         }
         [_] => {}
@@ -161,11 +153,15 @@ fn action(fields: &mut MappingReader<'_, '_>, whole: bool) -> Option<ActionSourc
     fields.field("pass", |_, _| Some(()));
     let redirect = fields.field("redirect", redirect);
     let respond = fields.field("respond", respond);
+    let files = fields.field("files", files);
     let drop = fields.parsed("drop", drop);
-    if let [(own @ ("redirect" | "respond" | "drop"), _)] = written[..] {
+    if let [(own @ ("redirect" | "respond" | "files" | "drop"), _)] = written[..] {
         let why = format!("means nothing beside `{own}`");
         fields.not_here(&PROXY_ONLY, &why, "leave it out");
-        fields.not_here(LimitsWritten::KEYS, &why, "leave it out");
+        let of_files: &[&str] = if own == "files" { &["strip_path_prefix", "body_timeout"] } else { &[] };
+        let others = ["strip_path_prefix"].iter().chain(LimitsWritten::KEYS).copied();
+        let others: Vec<_> = others.filter(|key| !of_files.contains(key)).collect();
+        fields.not_here(&others, &why, "leave it out");
     }
     let strip_at = fields.at("strip_path_prefix");
     let pass_host = fields.flag("pass_host");
@@ -180,8 +176,11 @@ fn action(fields: &mut MappingReader<'_, '_>, whole: bool) -> Option<ActionSourc
     if written.len() != 1 {
         return None;
     }
+    let strip_path_prefix = strip;
+    if let Some(files) = files {
+        return Some(ActionSource::Files(Box::new(FilesSource { strip_path_prefix, limits, ..files })));
+    }
     let proxy = |upstream| {
-        let strip_path_prefix = strip;
         ActionSource::Proxy(Box::new(ProxySource {
             upstream,
             pass_host,
@@ -206,7 +205,7 @@ fn drop(text: &str) -> Result<(), ValueError> {
 fn pass(fields: &mut MappingReader<'_, '_>) -> Option<ActionSource> {
     let unseen = "means nothing beside `pass`";
     fields.not_here(
-        &["pass_host", "strip_path_prefix", "buffer_request", "tls", "sticky"],
+        &["pass_host", "strip_path_prefix", "buffer_request", "tls", "sticky", "starting"],
         unseen,
         "nothing is changed on the way",
     );

@@ -29,6 +29,7 @@ pub(crate) struct UpstreamPolicySource {
     pub(crate) slow_start: Option<Spanned<Duration>>,
     pub(crate) queue: Option<Queue>,
     pub(crate) retry_statuses: Option<Vec<Spanned<u16>>>,
+    pub(crate) starting: Option<Spanned<bool>>,
 }
 
 impl UpstreamPolicySource {
@@ -41,6 +42,7 @@ impl UpstreamPolicySource {
             hash: hash.flatten(),
             sticky: is_http.then(|| fields.field("sticky", sticky)).flatten(),
             health: fields.field("health", health),
+            starting: is_http.then(|| fields.field("starting", Decoder::flag)).flatten(),
             ..Self::default()
         }
     }

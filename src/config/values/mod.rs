@@ -8,6 +8,7 @@ pub(crate) mod policies;
 pub(crate) mod authority;
 pub(crate) mod target;
 
+pub(crate) mod files;
 pub(crate) mod glob;
 pub(crate) mod pattern;
 

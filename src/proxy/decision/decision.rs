@@ -2,6 +2,7 @@
 
 use crate::config::plan::Pass;
 use crate::policy::ConcurrencyLimit;
+use crate::proxy::file_reply::FileRequest;
 use crate::proxy::forward::Attempts;
 use crate::proxy::local_reply::Reply;
 use crate::proxy::record::Failure;
@@ -28,6 +29,8 @@ pub(in crate::proxy) enum Act<'a> {
     Forward(Attempts<'a>),
     /// Send a response of smolgate's own, which is written.
     Reply(Reply<'a>),
+    /// Send a file.
+    File(Box<FileRequest>),
     /// Pass the whole connection on, beginning with this head: all of it is still in the input.
     Pass(&'a Pass),
     /// Close the connection without a response.

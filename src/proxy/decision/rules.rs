@@ -13,6 +13,7 @@ use crate::http::{Framing, HostKey, Method, RequestHead, match_path};
 use crate::http1::{HeadScan, parse_request};
 use crate::policy::{self, Outcome, PolicyRequest, PolicyState};
 use crate::proxy::client::{Exchange, Request};
+use crate::proxy::file_reply;
 use crate::proxy::forward::{Attempts, client_of, hops};
 use crate::proxy::local_reply::{self, Reply};
 use crate::proxy::record::{Detail, Failure, Misdirection, RequestSummary};
@@ -174,8 +175,8 @@ fn find_by_preflight<'a>(
     snapshot.policies(found.0)?.answers_preflights().then_some(found)
 }
 
-/// Whether the first rule that matches would forward a path that a target may read as a path that another rule
-/// guards. `matched` is the index of that rule. `path` is not decoded.
+/// Whether the first rule that matches would hand on a path that a target or a file system may read as a path that
+/// another rule guards. `matched` is the index of that rule. `path` is not decoded.
 fn is_ambiguous(
     snapshot: &ListenerSnapshot,
     path: &[u8],
@@ -185,7 +186,7 @@ fn is_ambiguous(
     let Some(guards) = &snapshot.generation.guards[snapshot.index] else { return false };
     let rules = &snapshot.generation.tables[snapshot.index];
     let stripped = rule.stripped_prefix();
-    rule.action.upstream().is_some() && guards.find(rules, matched, stripped, path, request).is_some()
+    rule.hands_path_on() && guards.find(rules, matched, stripped, path, request).is_some()
 }
 
 /// The act of a rule.
@@ -209,6 +210,7 @@ fn act<'a>(exchange: &Exchange<'a>, rule: &'a Rule, head: &RequestHead<'_>) -> A
         Action::Pass(pass) => Act::Pass(pass),
         Action::Drop => Act::Drop,
         Action::Respond(respond) => Act::Reply(local_reply::respond(exchange, respond)),
+        Action::Files(files) => file_reply::act(rule, files, head).map_or_else(Act::Refuse, Act::File),
     }
 }
 

@@ -8,9 +8,9 @@ use tracing::Level;
 use super::collect::{Collected, collect};
 use super::request_head::{keys_again, rebuild_request_head, request_head};
 use crate::config::plan::{Proxy, Rule};
-use crate::http::RequestHead;
+use crate::http::{Method, RequestHead};
 use crate::log::repeats::{self, Admitted, Subject};
-use crate::proxy::client::{Exchange, Request, balance_key};
+use crate::proxy::client::{Exchange, Media, Request, balance_key};
 use crate::proxy::record::Failure;
 use crate::reason::Reason;
 use crate::upstream::{Choice, ConnectError, Hold, Next, TargetConnection, Upstream};
@@ -25,6 +25,8 @@ pub(in crate::proxy) struct Attempts<'a> {
     choice: Option<Choice>,
     /// Take no idle connection, because one was just found to be closed.
     fresh: bool,
+    /// The request was sent again already, after a new connection was closed.
+    repeated: bool,
     /// The head for the first endpoint.
     head: Option<Buffer>,
     /// The body, if the rule collects it.
@@ -46,7 +48,7 @@ impl<'a> Attempts<'a> {
         let choice = upstream.choose(exchange.snapshot.worker().now(), hash, cookie);
         let written = |choice: &Choice| request_head(exchange, rule, proxy, choice.origin(), head);
         let head = choice.as_ref().map(written);
-        Self { rule, proxy, upstream, choice, fresh: false, head, collected: None }
+        Self { rule, proxy, upstream, choice, fresh: false, repeated: false, head, collected: None }
     }
 
     /// Collects a chunked body, if the rule says so. The head is written later, with its length.
@@ -93,6 +95,9 @@ impl<'a> Attempts<'a> {
                 Err(failure) if failure.reason == Reason::TargetBusy => return Err(failure),
                 Err(failure) => failure,
             };
+            if self.shows_starting(exchange, failure.reason) {
+                return Err(Failure { reason: Reason::TargetStarting, ..failure });
+            }
             hold = hold.or_else(|| self.upstream.hold(worker.now()));
             let Some(held) = &mut hold else { return Err(failure) };
             if !held.wait(worker).await {
@@ -102,6 +107,21 @@ impl<'a> Attempts<'a> {
             self.head = None;
             self.choice = self.upstream.choose(worker.now(), keys.hash, keys.cookie.as_deref());
         }
+    }
+
+    /// Whether the client gets a page that reloads itself: a browser that asks for one, from an upstream that wants that.
+    fn shows_starting(&self, exchange: &Exchange<'_>, reason: Reason) -> bool {
+        let Request { method, prefers, .. } = &exchange.request;
+        let is_page = *prefers == Media::Html && matches!(method, Method::Get | Method::Head);
+        let is_down = matches!(
+            reason,
+            Reason::NoTarget
+                | Reason::NameNotFound
+                | Reason::ConnectRefused
+                | Reason::ConnectFailed
+                | Reason::ConnectTimeout
+        );
+        is_page && is_down && self.upstream.shows_starting()
     }
 
     async fn try_to_open(&mut self, exchange: &Exchange<'_>) -> Result<Box<TargetConnection>, Failure> {
@@ -124,7 +144,7 @@ impl<'a> Attempts<'a> {
                 self.wait_for_place(exchange).await?;
                 continue;
             }
-            let next = upstream.choose_next(choice, worker.now());
+            let next = upstream.choose_next(choice, worker.now(), false);
             if let Next::GiveUp = next {
                 return Err(Failure::of_connects(error, upstream.tried_all(choice)));
             }
@@ -155,7 +175,7 @@ impl<'a> Attempts<'a> {
     pub(super) fn retry(&mut self, exchange: &Exchange<'_>) {
         self.head = None;
         if let Some(choice) = &mut self.choice {
-            self.upstream.choose_next(choice, exchange.snapshot.worker().now());
+            self.upstream.choose_next(choice, exchange.snapshot.worker().now(), true);
         }
     }
 
@@ -180,9 +200,20 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// Uses no idle connections from now on, because the last one was closed without a response.
-    pub(super) fn use_new_connection(&mut self) {
+    /// Uses no idle connections from now on, because the last connection was closed without a response. Returns whether
+    /// the request may be sent again. If the connection was new, its target may be stopping: then it is sent once more if
+    /// the upstream holds requests, to another endpoint if there is one.
+    pub(super) fn repeat(&mut self, exchange: &Exchange<'_>, was_reused: bool) -> bool {
         self.fresh = true;
+        if was_reused {
+            return true;
+        }
+        let Some(choice) = self.choice.as_mut().filter(|_| self.upstream.holds() && !self.repeated) else {
+            return false;
+        };
+        self.repeated = true;
+        self.upstream.choose_next(choice, exchange.snapshot.worker().now(), true);
+        true
     }
 
     /// The sticky cookie that the client has to be given.

@@ -149,7 +149,7 @@ async fn try_to_connect(
             choice.release();
             Next::Wait
         } else {
-            upstream.choose_next(&mut choice, worker.now())
+            upstream.choose_next(&mut choice, worker.now(), false)
         };
         match next {
             Next::Chosen => {}

@@ -25,10 +25,15 @@ pub struct Hold {
 }
 
 impl Upstream {
+    /// Whether requests wait for an endpoint.
+    pub fn holds(&self) -> bool {
+        !self.set.plan.settings.hold.is_zero()
+    }
+
     /// Holds a request, if the upstream wants that and not too many are held. `now` is the time of its first failure.
     pub fn hold(&self, now: Instant) -> Option<Hold> {
         let settings = &self.set.plan.settings;
-        if settings.hold.is_zero() {
+        if !self.holds() {
             return None;
         }
         if !self.set.begin_hold(settings.hold_max) {

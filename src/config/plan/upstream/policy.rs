@@ -22,6 +22,8 @@ pub struct UpstreamPolicy {
     pub slow_start: Duration,
     /// Requests that wait while every endpoint has as many as it may have.
     pub queue: Queue,
+    /// Browsers get a page that reloads itself while no endpoint works.
+    pub starting: bool,
     /// Statuses of responses after which a request without a body is tried at another endpoint.
     pub retry_statuses: Vec<u16>,
 }
@@ -50,6 +52,7 @@ impl Default for UpstreamPolicy {
             health: None,
             slow_start: Duration::ZERO,
             queue: Queue::default(),
+            starting: false,
             retry_statuses: Vec::new(),
         }
     }

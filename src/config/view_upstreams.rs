@@ -34,7 +34,8 @@ pub(super) fn write_upstream(out: &mut Yaml, upstream: &Upstream) {
 }
 
 fn write_policy(out: &mut Yaml, policy: &UpstreamPolicy) {
-    let UpstreamPolicy { balance, sticky, eject, health, slow_start, queue, retry_statuses } = policy;
+    let UpstreamPolicy { balance, sticky, eject, health, slow_start, queue, starting, retry_statuses } =
+        policy;
     let balance = match balance {
         Balance::RoundRobin => "round_robin".to_owned(),
         Balance::StrictRoundRobin => "strict_round_robin".to_owned(),
@@ -78,6 +79,9 @@ fn write_policy(out: &mut Yaml, policy: &UpstreamPolicy) {
     let Queue { max, timeout } = queue;
     if *max > 0 {
         out.line(2, "queue", format_args!("{{ max: {max}, timeout: {} }}", show_duration(*timeout)));
+    }
+    if *starting {
+        out.line(2, "starting", true);
     }
     if !retry_statuses.is_empty() {
         out.line(2, "retry_statuses", list(retry_statuses.iter()));
