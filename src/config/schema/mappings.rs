@@ -5,6 +5,7 @@ use super::by_hand::{ByHand, PATH, REQUIRED};
 use super::files::FILES;
 use super::operation::{ACCESS_LOG, INTERNAL_API};
 use super::policies::{CORS, MAX_REQUESTS, POLICIES, POLICY, RATE_LIMIT};
+use super::tls::{CERTIFICATES, CLIENT_AUTH, LISTENER_TLS};
 use super::upstreams::{
     BALANCE, EJECT, HASH, HEALTH, HEALTH_CHECK, QUEUE, STARTING, STICKY, TARGET, TARGETS, UPSTREAM,
     UPSTREAM_TLS,
@@ -50,7 +51,6 @@ pub(crate) fn top_keys() -> impl Iterator<Item = &'static str> {
 const TEXTS: Form = OneOrMany(&Text);
 const CONDITIONS: Form = Names(&TEXTS);
 const RULES: Form = List(&Map("a rule"));
-const CERTIFICATE: Form = Either(&[PATH, Map("a certificate")]);
 const PROXY_VERSION: Form = Words(&["v1", "v2"]);
 /// A port is a number of an address too.
 const ADDRESSES: Form = TEXTS;
@@ -172,35 +172,6 @@ const DESTINATION: &[ByHand] = &[
 const REDIRECT_TO_HTTPS: &[ByHand] = &[
     ("status", Words(&["301", "308"]), "308", "The status of the redirect."),
     ("port", Number(1, 65_535), "443", "The port of the TLS listener, as clients reach it."),
-];
-
-const LISTENER_TLS: &[ByHand] = &[
-    ("certificates", OneOrMany(&CERTIFICATE), "", "One or many files or folders, or { cert, key }."),
-    (
-        "default_certificate",
-        CERTIFICATE,
-        "",
-        "The certificate for unknown names. Without it such a handshake fails.",
-    ),
-    ("acme", Flag, "false", "Whether certificates are ordered for the hosts that no file covers."),
-    ("client_auth", Map("`client_auth`"), "", "The certificates of clients."),
-];
-
-const CERTIFICATES: &[ByHand] = &[
-    ("path", PATH, "", "A .crt or .pem with the .key of the same name beside it, or a folder of them."),
-    ("cert", PATH, "", "A PEM file with the certificate and its chain."),
-    ("key", PATH, "", "A PEM file with the private key."),
-    (
-        "client_auth",
-        Map("`client_auth`"),
-        "",
-        "The certificates of clients, for the names of this certificate.",
-    ),
-];
-
-const CLIENT_AUTH: &[ByHand] = &[
-    ("ca", PATH, REQUIRED, "A PEM file of the authorities for client certificates."),
-    ("mode", Words(&["required", "optional"]), "required", "Whether a client must have a certificate."),
 ];
 
 const RULE: &[ByHand] = &[

@@ -11,6 +11,7 @@ mod acme;
 mod upstreams;
 mod operation;
 mod policies;
+mod tls;
 mod files;
 
 mod by_hand;

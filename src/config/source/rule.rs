@@ -128,8 +128,17 @@ fn values<T: Clone + Eq + Hash>(list: Option<Vec<Spanned<T>>>) -> Vec<T> {
 }
 
 const ACTIONS: [&str; 8] = ["target", "targets", "upstream", "redirect", "respond", "files", "pass", "drop"];
-const PROXY_ONLY: [&str; 8] =
-    ["pass_host", "buffer_request", "tls", "connect_timeout", "balance", "sticky", "health", "hold"];
+const PROXY_ONLY: [&str; 9] = [
+    "pass_host",
+    "buffer_request",
+    "tls",
+    "connect_timeout",
+    "balance",
+    "sticky",
+    "health",
+    "hold",
+    "starting",
+];
 
 /// The one action of a rule. `whole` tells that the rule takes every path, so that there is nothing to strip.
 fn action(fields: &mut MappingReader<'_, '_>, whole: bool) -> Option<ActionSource> {
