@@ -6,8 +6,9 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::balance::Tried;
+use super::limits::OpenRequest;
 use super::limits::{Busy, is_busy};
-use super::open_request::OpenRequest;
+use super::names::NameObserver;
 use super::pool::{ConnectError, ENDPOINTS_MAX, Race, TargetConnection};
 use super::upstream::{Choice, Upstream};
 use crate::worker::Worker;
@@ -77,6 +78,10 @@ impl Upstream {
         let destination = choice.pool().destination.clone();
         let Some(name) = &destination.name else { return self.open_one_of(worker, choice, own, race).await };
         let answer = name.current(worker).await;
+        if choice.pool().address.is_none() {
+            // The answer may be there before the thread of the resolver has told of it.
+            self.set.name_changed();
+        }
         self.follow_or_fail(choice, worker, race)?;
         if let Some(connection) = self.open_one_of(worker, choice, own, race).await {
             return Some(connection);
@@ -86,6 +91,7 @@ impl Upstream {
             return None;
         }
         race.tried.borrow_mut().clear();
+        self.set.name_changed();
         self.follow_or_fail(choice, worker, race)?;
         self.open_one_of(worker, choice, own, race).await
     }
@@ -161,5 +167,70 @@ impl Choice {
         self.counted = None;
         self.counted = OpenRequest::new(&self.endpoints.shares[index].count);
         self.counted.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, TcpListener};
+    use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+    use std::sync::{Arc, Mutex};
+    use std::thread;
+
+    use super::*;
+    use crate::config::plan::UpstreamId;
+    use crate::config::{MemoryInputs, load};
+    use crate::metrics::Counters;
+    use crate::upstream::{NameCache, Pools, Resolver, Unresolved, UpstreamTable};
+
+    /// An observer that lets those behind it wait.
+    struct Slow {
+        called: SyncSender<()>,
+        goes_on: Mutex<Receiver<()>>,
+    }
+
+    impl NameObserver for Slow {
+        fn name_changed(&self) {
+            self.called.send(()).unwrap();
+            let _ = self.goes_on.lock().unwrap().recv();
+        }
+    }
+
+    /// A resolver that is not to be asked.
+    struct Silent;
+
+    impl Resolver for Silent {
+        fn resolve(&self, _: &str) -> Result<Vec<IpAddr>, Unresolved> {
+            Err(Unresolved::Temporary(io::ErrorKind::TimedOut.into()))
+        }
+    }
+
+    #[test]
+    fn the_first_answer_counts_before_the_endpoints_are_told_of_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = format!("moving.test:{}", listener.local_addr().unwrap().port());
+        let text =
+            format!("http_config: {{ port: \":0\" }}\nhttp_routes: [{{ target: \"http://{target}\" }}]\n");
+        let inputs = MemoryInputs::new().file("smolgate.yml", text);
+        let plan = load(&["smolgate.yml".into()], &inputs).unwrap().plan;
+        let names = NameCache::new(Silent);
+        let name = names.get(&"moving.test".into());
+        let (called, is_called) = sync_channel(1);
+        let (go_on, goes_on) = channel();
+        let slow: Arc<dyn NameObserver> = Arc::new(Slow { called, goes_on: Mutex::new(goes_on) });
+        name.observe(Arc::downgrade(&slow));
+        let table = UpstreamTable::new(&plan, &names, None).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| name.store(Ok(vec![[127, 0, 0, 1].into()]), Instant::now()));
+            is_called.recv().unwrap();
+            let opened = crate::worker::run(|worker| async move {
+                let pools = Pools::new(&worker, 0);
+                let upstream = pools.upstream(&table, UpstreamId(0), &Counters::new().worker());
+                let mut choice = upstream.choose(worker.now(), None, None).unwrap();
+                upstream.open(&worker, &mut choice, &[]).await.map(|connection| connection.address)
+            });
+            drop(go_on);
+            assert_eq!(opened.unwrap().unwrap(), listener.local_addr().unwrap());
+        });
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::endpoint_state::{EndpointState, Standing};
+use super::limits::RequestCount;
 use super::limits::{Busy, OpenConnection};
-use super::open_request::RequestCount;
 use super::pool::Pool;
 use super::sticky::Cookie;
 

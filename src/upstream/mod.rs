@@ -26,8 +26,6 @@ mod endpoints;
 mod pool;
 mod table;
 
-mod open_request;
-
 mod sticky;
 
 mod endpoint_set;

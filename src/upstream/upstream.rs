@@ -14,7 +14,7 @@ use super::budget::RetryBudget;
 use super::endpoint_set::{EndpointSet, KnownEndpoint};
 use super::endpoint_state::EndpointState;
 use super::endpoints::{Endpoints, Share};
-use super::open_request::{OpenRequest, RequestCount, SharedCount};
+use super::limits::{OpenRequest, RequestCount, SharedCount};
 use super::pool::{Destination, Pool, Pools, TargetConnection};
 use super::table::{Entry, UpstreamTable};
 use crate::config::plan::{Balance, HashKey, Scheme, UpstreamId};

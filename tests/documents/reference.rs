@@ -308,10 +308,13 @@ fn lines(path: &Path) -> usize {
 }
 
 /// Folders and files that a feature adds.
-const OPTIONAL: [&str; 7] = [
+const OPTIONAL: [&str; 10] = [
     "src/config/dialects/compose",
     "src/demo",
     "src/cli/demo.rs",
+    "src/file_server",
+    "src/proxy/file_reply",
+    "src/cli/serve.rs",
     "src/acme",
     "src/net",
     "src/store",

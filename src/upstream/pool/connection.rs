@@ -3,7 +3,7 @@
 use crate::config::plan::TargetAddress;
 use crate::tls::{Input, Stream};
 use crate::upstream::limits::OpenConnection;
-use crate::upstream::open_request::OpenRequest;
+use crate::upstream::limits::OpenRequest;
 
 /// A connection to a target, with the bytes read from it. It is boxed, because it moves for every request and
 /// then only a pointer moves.

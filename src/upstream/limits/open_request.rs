@@ -3,30 +3,30 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::endpoint_state::EndpointState;
 use super::limits::Limits;
 use crate::metrics::EndpointCounters;
+use crate::upstream::endpoint_state::EndpointState;
 
 /// Counts the requests of one worker at an endpoint.
-pub(super) struct RequestCount {
-    pub(super) counters: Arc<EndpointCounters>,
+pub(in crate::upstream) struct RequestCount {
+    pub(in crate::upstream) counters: Arc<EndpointCounters>,
     /// Counts those of all workers, if the upstream needs their number.
-    pub(super) shared: Option<SharedCount>,
+    pub(in crate::upstream) shared: Option<SharedCount>,
 }
 
 /// Counts the requests of all workers at an endpoint.
-pub(super) struct SharedCount {
-    pub(super) state: Arc<EndpointState>,
+pub(in crate::upstream) struct SharedCount {
+    pub(in crate::upstream) state: Arc<EndpointState>,
     /// The limits of the upstream, if it has any.
-    pub(super) limits: Option<Arc<Limits>>,
+    pub(in crate::upstream) limits: Option<Arc<Limits>>,
 }
 
 /// A request or tunnel that is counted at its endpoint until this value is dropped.
-pub(super) struct OpenRequest(Rc<RequestCount>);
+pub(in crate::upstream) struct OpenRequest(Rc<RequestCount>);
 
 impl OpenRequest {
     /// Counts a request. `None` if the endpoint has as many as it may have.
-    pub(super) fn new(count: &Rc<RequestCount>) -> Option<Self> {
+    pub(in crate::upstream) fn new(count: &Rc<RequestCount>) -> Option<Self> {
         if count.shared.as_ref().is_some_and(|shared| !shared.begin()) {
             return None;
         }
