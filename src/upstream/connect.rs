@@ -230,7 +230,7 @@ mod tests {
                 upstream.open(&worker, &mut choice, &[]).await.map(|connection| connection.address)
             });
             drop(go_on);
-            assert_eq!(opened.unwrap().unwrap(), listener.local_addr().unwrap());
+            assert_eq!(opened.unwrap().unwrap(), listener.local_addr().unwrap().into());
         });
     }
 }
