@@ -69,6 +69,8 @@ reasons! {
     FileFailed = "file_failed", 503, "destination_unavailable", "The file could not be read.";
     FileShrunk = "file_shrunk", 500, "http_response_incomplete", "The file became shorter while it was sent.";
     NoTarget = "no_target", 503, "destination_unavailable", "The upstream has no live target.";
+    TargetStarting = "target_starting", 503, "destination_unavailable", "The service is starting.";
+    TargetBusy = "target_busy", 503, "connection_limit_reached", "Every target has as many requests as it may have.";
     BuffersFull = "buffers_full", 503, "connection_limit_reached", "The bodies of other requests that are collected take all memory for it.";
     NameNotFound = "name_not_found", 502, "dns_error", "The name of the target could not be resolved.";
     ConnectRefused = "connect_refused", 502, "connection_refused", "The target refused the connection.";

@@ -89,7 +89,7 @@ fn leads_to(host: &TargetHost, bind: Bind) -> bool {
         TargetHost::Name(name) if &**name == "localhost" || name.ends_with(".localhost") => {
             loopback.into_iter().any(comes_in)
         }
-        TargetHost::Name(_) => false,
+        TargetHost::Name(_) | TargetHost::Unix(_) => false,
     }
 }
 

@@ -17,6 +17,7 @@ mod view;
 
 mod rules_view;
 mod view_orders;
+mod view_upstreams;
 
 mod yaml_writer;
 

@@ -2,8 +2,6 @@
 //!
 //! Each function names every field of what it writes, so that the compiler finds it when there is another.
 
-use std::sync::Arc;
-
 use super::keys::yaml::{list, quote, quote_key};
 use super::plan::{Conditions, NamedCondition, Share};
 use super::yaml_writer::Yaml;
@@ -34,12 +32,5 @@ pub(super) fn write_conditions(out: &mut Yaml, conditions: &Conditions) {
     if let Some(share @ Share { parts: _, by, salt: _ }) = share {
         out.line(4, "share", quote(&share.to_string()));
         out.line(4, "by", quote(&by.to_string()));
-    }
-}
-
-/// Writes fields. Those of one name are side by side in a plan, because one key with a list wrote them.
-pub(super) fn write_headers(out: &mut Yaml, headers: &[(Arc<str>, Arc<str>)]) {
-    for same in headers.chunk_by(|a, b| a.0 == b.0) {
-        out.line(6, &quote_key(&same[0].0), list(same.iter().map(|(_, value)| value)));
     }
 }

@@ -37,7 +37,7 @@ const KEY_TABLES: [(&str, &str, &[&str]); 14] = [
 ];
 
 /// Mappings without a table, and the section with all of their keys.
-const KEYS_IN_PROSE: [(&str, &str, &str); 23] = [
+const KEYS_IN_PROSE: [(&str, &str, &str); 24] = [
     ("`eab`", "docs/certificates.md", "The keys of acme"),
     ("`store`", "docs/config.md", "Top level"),
     ("`http_config`", "docs/config.md", "Listeners"),
@@ -55,6 +55,7 @@ const KEYS_IN_PROSE: [(&str, &str, &str); 23] = [
     ("`health`", "docs/upstreams.md", "Health checks"),
     ("`sticky`", "docs/upstreams.md", "Sticky clients"),
     ("a target", "docs/upstreams.md", "Weights and backups"),
+    ("`queue`", "docs/upstreams.md", "Limits"),
     ("`eject`", "docs/upstreams.md", "Ejection"),
     ("`auth`", "docs/policies.md", "Users"),
     ("`max_requests`", "docs/policies.md", "Open requests"),
@@ -199,7 +200,9 @@ fn metrics() -> BTreeMap<String, (String, BTreeSet<String>)> {
     web.ends_tls.add(1);
     web.duration.observe(Duration::from_millis(3));
     worker.rule(&"web".into(), &"all".into()).exchange("GET", 200);
-    worker.upstream(&"api".into()).opened.add(1);
+    let upstream = worker.upstream(&"api".into());
+    upstream.waits.is_used(true);
+    upstream.holds.is_used(true);
     let certificate = CertificateExpiry { listener: "web".into(), name: "a".into(), expires: 0 };
     counters.set_certificates(vec![certificate], 0);
     let endpoint =

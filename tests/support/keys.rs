@@ -280,6 +280,7 @@ const RULE: &[Row] = &[
     ("health", "target: h:1", "target: h:1, health: /up"),
     ("hold", "target: h:1", "target: h:1, hold: 7s"),
     ("sticky", "target: h:1", "target: h:1, sticky: { cookie: at }"),
+    ("starting", "target: h:1", "target: h:1, starting: true"),
     ("tls", "target: https://h", "target: https://h, tls: { sni: a.test }"),
     ("send_proxy_protocol", "pass: h:1", "pass: h:1, send_proxy_protocol: v1"),
     // Keys that both `files` and forwarding have.
@@ -319,11 +320,22 @@ const UPSTREAM: &[Row] = &[
     ("idle_timeout", "targets: https://h", "targets: https://h, idle_timeout: 7s"),
     ("balance", "targets: https://h", "targets: https://h, balance: random"),
     ("sticky", "targets: https://h", "targets: https://h, sticky: { cookie: at }"),
+    ("starting", "targets: https://h", "targets: https://h, starting: true"),
     ("eject", "targets: https://h", "targets: https://h, eject: false"),
     ("health", "targets: https://h", "targets: https://h, health: /up"),
     ("hold", "targets: https://h", "targets: https://h, hold: 7s"),
     ("hold_max", "targets: https://h", "targets: https://h, hold_max: 7"),
     ("slow_start", "targets: https://h", "targets: https://h, slow_start: 7s"),
+    ("max_idle", "targets: https://h", "targets: https://h, max_idle: 7"),
+    ("max_connections", "targets: https://h", "targets: https://h, max_connections: 7"),
+    ("max_requests", "targets: https://h", "targets: https://h, max_requests: 7"),
+    (
+        "queue",
+        "targets: https://h, max_requests: 7",
+        "targets: https://h, max_requests: 7, queue: { max: 7 }",
+    ),
+    ("retry_statuses", "targets: https://h", "targets: https://h, retry_statuses: [502, 503]"),
+    ("tcp_keepalive", "targets: https://h", "targets: https://h, tcp_keepalive: 7s"),
 ];
 
 const TARGET: &[Row] = &[
@@ -335,12 +347,17 @@ const TARGET: &[Row] = &[
 const BALANCE: &[Row] =
     &[("hash", "hash: client", "hash: path"), ("bound", "hash: client", "hash: client, bound: 125")];
 
-const STICKY: &[Row] = &[("cookie", "cookie: a", "cookie: b")];
+const STICKY: &[Row] = &[
+    ("cookie", "cookie: a", "cookie: b"),
+    ("max_age", "cookie: a", "cookie: a, max_age: 7s"),
+    ("secret", "cookie: a", "cookie: a, secret: 0123456789abcdef"),
+];
 
 const HEALTH: &[Row] = &[
     ("path", "path: /a", "path: /b"),
     ("method", "path: /a", "path: /a, method: HEAD"),
     ("host", "path: /a", "path: /a, host: a.test"),
+    ("headers", "path: /a", "path: /a, headers: { A: b }"),
     ("status", "path: /a", "path: /a, status: [200, 401]"),
     ("body", "path: /a", "path: /a, body: fine"),
     ("port", "", "port: 7"),
@@ -349,6 +366,8 @@ const HEALTH: &[Row] = &[
     ("rise", "", "rise: 7"),
     ("fall", "", "fall: 7"),
 ];
+
+const QUEUE: &[Row] = &[("max", "max: 7", "max: 8"), ("timeout", "max: 7", "max: 7, timeout: 7s")];
 
 const EJECT: &[Row] =
     &[("failures", "", "failures: 7"), ("for", "", "for: 7s"), ("statuses", "", "statuses: [502, 503]")];
@@ -530,6 +549,12 @@ pub const MAPPINGS: &[Mapping] = &[
         around: "{ http_config: { port: 1 }, http_routes: [{ upstream: a }], \
                  upstreams: { a: { targets: h:1, health: { @ } } } }",
         rows: &[HEALTH],
+    },
+    Mapping {
+        what: "`queue`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ upstream: a }], \
+                 upstreams: { a: { targets: h:1, max_requests: 7, queue: { @ } } } }",
+        rows: &[QUEUE],
     },
     Mapping {
         what: "`eject`",

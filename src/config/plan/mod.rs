@@ -25,14 +25,14 @@ mod headers;
 mod location;
 mod policies;
 mod upstream;
-mod upstream_policy;
 
 mod bind;
 mod origin;
 
+pub use crate::config::keys::Secret;
 pub use acme::{
     AUTHORITIES, CLOUDFLARE, CertificateAuthority, ChallengeKind, DnsChallenge, DnsProvider, ExternalAccount,
-    Orders, STORE, Secret, SignatureAlgorithm, WhileWaiting,
+    Orders, STORE, SignatureAlgorithm, WhileWaiting,
 };
 pub use bind::Bind;
 pub use changes::{CertificateChanges, FileChanges, changes};
@@ -60,8 +60,10 @@ pub use top_level::{
     AccessLog, AccessLogFormat, AccessLogTo, GlobalSettings, InternalApi, InternalBind, LogFormat, LogLevel,
     Plan,
 };
-pub use upstream::{Scheme, Target, TargetHost, Upstream, UpstreamId, UpstreamSettings, UpstreamTls};
-pub use upstream_policy::{Balance, Eject, HashKey, Health, HealthRequest, UpstreamPolicy};
+pub use upstream::{
+    Balance, Eject, HashKey, Health, HealthRequest, Queue, Scheme, Sticky, Target, TargetAddress, TargetHost,
+    Upstream, UpstreamId, UpstreamPolicy, UpstreamSettings, UpstreamTls,
+};
 
 pub(crate) use headers::HeadersWritten;
 pub(crate) use listener::{HttpWritten, TlsWritten};

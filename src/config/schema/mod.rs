@@ -8,6 +8,7 @@ pub(crate) mod json;
 mod mappings;
 
 mod acme;
+mod upstreams;
 mod operation;
 mod policies;
 mod tls;

@@ -25,6 +25,8 @@ mod upstream_policy;
 
 mod health;
 
+mod headers;
+
 pub(crate) use acme::{AcmeSource, AuthoritySource};
 pub(crate) use files::FilesSource;
 pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};

@@ -136,7 +136,7 @@ fn values<T: Clone + Eq + Hash>(list: Option<Vec<Spanned<T>>>) -> Vec<T> {
 }
 
 const ACTIONS: [&str; 8] = ["target", "targets", "upstream", "redirect", "respond", "files", "pass", "drop"];
-const PROXY_ONLY: [&str; 9] = [
+const PROXY_ONLY: [&str; 10] = [
     "pass_host",
     "rewrite",
     "buffer_request",
@@ -146,6 +146,7 @@ const PROXY_ONLY: [&str; 9] = [
     "sticky",
     "health",
     "hold",
+    "starting",
 ];
 
 /// The one action of a rule. `whole` tells that the rule takes every path, so that there is nothing to strip.
@@ -229,7 +230,7 @@ fn drop(text: &str) -> Result<(), ValueError> {
 fn pass(fields: &mut MappingReader<'_, '_>) -> Option<ActionSource> {
     let unseen = "means nothing beside `pass`";
     fields.not_here(
-        &["pass_host", "strip_path_prefix", "rewrite", "buffer_request", "tls", "sticky"],
+        &["pass_host", "strip_path_prefix", "rewrite", "buffer_request", "tls", "sticky", "starting"],
         unseen,
         "nothing is changed on the way",
     );

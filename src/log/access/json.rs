@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::record::{AccessRecord, clip};
+use crate::config::plan::TargetAddress;
 use crate::log::clock::Utc;
 use crate::reason::Reason;
 
@@ -32,8 +33,8 @@ pub(super) fn write_line(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::R
         duration_ms: f64,
         #[serde(skip_serializing_if = "Option::is_none")]
         upstream: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        target_address: Option<SocketAddr>,
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown")]
+        target_address: Option<&'a TargetAddress>,
         #[serde(skip_serializing_if = "Option::is_none")]
         tls_version: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,4 +76,11 @@ pub(super) fn write_line(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::R
     serde_json::to_writer(&mut *line, &value)?;
     line.push(b'\n');
     Ok(())
+}
+
+fn shown<S: Serializer>(address: &Option<&TargetAddress>, serializer: S) -> Result<S::Ok, S::Error> {
+    match address {
+        Some(address) => serializer.collect_str(address),
+        None => serializer.serialize_none(),
+    }
 }

@@ -28,6 +28,20 @@ struct Transferred {
     keep_alive: Option<Duration>,
 }
 
+/// The reason why a transfer has stopped.
+enum Stop {
+    /// It has failed.
+    Failed(Failure),
+    /// The response has this status, after which another endpoint is tried. The client was sent nothing of it.
+    Retry(u16),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
 /// Sends the request to a target and its response to the client. Tries another connection or another target as long
 /// as nothing can be lost or done twice.
 ///
@@ -51,7 +65,7 @@ pub(in crate::proxy) async fn run(
             }
         };
         let head = attempts.head(exchange)?;
-        exchange.record.target = Some(target.address);
+        exchange.record.target = Some(target.address.clone());
         if exchange.request.framing != Framing::None {
             exchange.release_head();
         }
@@ -62,7 +76,15 @@ pub(in crate::proxy) async fn run(
                 attempts.answered(exchange, transferred.status);
                 return Ok(finish(exchange, &attempts, target, transferred));
             }
-            Err(failure) => failure,
+            Err(Stop::Failed(failure)) => failure,
+            Err(Stop::Retry(status)) => {
+                attempts.answered(exchange, status);
+                // The rest of the response is not read, so the connection is closed.
+                drop(target);
+                exchange.record.response_started.set(false);
+                attempts.retry(exchange);
+                continue;
+            }
         };
         attempts.failed(exchange, &target, &failure);
         if !may_repeat(exchange, &failure) || !attempts.repeat(exchange, target.reused) {
@@ -108,7 +130,7 @@ async fn transfer(
     attempts: &Attempts<'_>,
     target: &mut TargetConnection,
     mut head: Buffer,
-) -> Result<Transferred, Failure> {
+) -> Result<Transferred, Stop> {
     let at_end = exchange.is_gone_at_end();
     let Exchange { client, snapshot, timer, record, request, body, .. } = exchange;
     let proxy = attempts.proxy;
@@ -143,6 +165,10 @@ async fn transfer(
         cookie: attempts.new_cookie(),
     };
     let mut response = upload.run(pin!(reader.read_final())).await?;
+    attempts.responded(record.received.ended(), worker.now());
+    if attempts.may_retry(request, response.status, worker.now()) {
+        return Err(Stop::Retry(response.status));
+    }
     if response.until_close {
         client.stream.close_with_reset(true);
     }

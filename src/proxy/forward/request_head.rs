@@ -12,10 +12,11 @@ use crate::http::{
 };
 use crate::http1::{HeadScan, parse_request};
 use crate::policy::PolicyState;
-use crate::proxy::client::Exchange;
+use crate::proxy::client::{Exchange, balance_key};
 use crate::proxy::edits::{ClientValues, edited_request, with_values};
 use crate::proxy::record::Failure;
 use crate::reason::Reason;
+use crate::upstream::{Keys, Upstream};
 use crate::worker::Buffer;
 
 /// Writes the head for a target. `target` is its authority and its base path.
@@ -50,20 +51,49 @@ pub(super) fn rebuild_request_head(
     target: (&str, &str),
     collected: Option<&mut Collected>,
 ) -> Result<Buffer, Failure> {
+    let body = collected.map(|collected| (&*collected.head, std::mem::take(&mut collected.body)));
+    let (input, body) = body.unzip();
+    parsed_again(exchange, input, |mut head| {
+        if let Some(body) = &body {
+            (head.framing, head.is_length_plain) = (Framing::Length(body.len() as u64), false);
+        }
+        let mut out = request_head(exchange, rule, proxy, target, &head);
+        out.extend(&body.unwrap_or_default());
+        out
+    })
+}
+
+/// The parts of the request by which `upstream` chooses an endpoint, for a choice that comes later.
+///
+/// # Errors
+/// `Internal` if the head cannot be parsed again.
+pub(super) fn keys_again(
+    exchange: &Exchange<'_>,
+    upstream: &Upstream,
+    collected: Option<&Collected>,
+) -> Result<Keys, Failure> {
+    let (key, cookie) = (upstream.hash_key(), upstream.sticky());
+    if key.is_none() && cookie.is_none() {
+        return Ok(Keys::default());
+    }
+    parsed_again(exchange, collected.map(|collected| &*collected.head), |head| Keys {
+        hash: key.and_then(|key| balance_key::of_request(key, &head, exchange.client.peer)),
+        cookie: cookie.and_then(|name| head.fields.cookie(name.as_bytes())).map(Box::from),
+    })
+}
+
+/// Parses the head again, which is still at the front of the input, or is `collected`.
+fn parsed_again<T>(
+    exchange: &Exchange<'_>,
+    collected: Option<&[u8]>,
+    read: impl FnOnce(RequestHead<'_>) -> T,
+) -> Result<T, Failure> {
     let gone = || Failure::new(Reason::Internal);
     let limits = &exchange.snapshot.http().ok_or_else(gone)?.head_limits();
     let mut table = exchange.snapshot.state.table.borrow_mut();
-    let (input, body) = match collected {
-        Some(Collected { head, body, .. }) => (&**head, Some(std::mem::take(body))),
-        None => (exchange.client.input.unread(), None),
-    };
-    let mut head = parse_request(input, &mut HeadScan::default(), limits, &mut table)?.ok_or_else(gone)?;
-    if let Some(body) = &body {
-        (head.framing, head.is_length_plain) = (Framing::Length(body.len() as u64), false);
-    }
-    let mut out = request_head(exchange, rule, proxy, target, &head);
-    out.extend(&body.unwrap_or_default());
-    Ok(out)
+    let input = collected.unwrap_or_else(|| exchange.client.input.unread());
+    let head = parse_request(input, &mut HeadScan::default(), limits, &mut table)?.ok_or_else(gone)?;
+    Ok(read(head))
 }
 
 /// Writes the head for a target: request line, fields, empty line.

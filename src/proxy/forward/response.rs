@@ -40,8 +40,8 @@ pub(super) struct ResponseReader<'a> {
     /// The timer for waits for the target.
     pub(super) timer: &'a Timer,
     pub(super) proxy: &'a Proxy,
-    /// Name and value of a cookie that the final response gets.
-    pub(super) cookie: Option<(&'a str, &'a [u8])>,
+    /// The line of a cookie that the final response gets, without its end.
+    pub(super) cookie: Option<&'a [u8]>,
 }
 
 impl ResponseReader<'_> {
@@ -137,8 +137,8 @@ impl ResponseReader<'_> {
         if head.status >= 200 {
             response.head.extend(self.record.policies.response_lines());
         }
-        if let Some((name, value)) = self.cookie.filter(|_| head.status >= 200) {
-            write_cookie(name, value, self.client.is_encrypted(), &mut response.head);
+        if let Some(cookie) = self.cookie.filter(|_| head.status >= 200) {
+            write_cookie(cookie, self.client.is_encrypted(), &mut response.head);
         }
         if let Some(headers) = self.record.rule_headers().filter(|_| !response.is_interim()) {
             let (is_encrypted, lines) = (self.client.is_encrypted(), self.record.headers.lines());

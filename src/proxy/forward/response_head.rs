@@ -109,11 +109,9 @@ pub(super) fn write_head(
     }
 }
 
-/// Writes a cookie for all paths of the host, which scripts cannot read.
-pub(super) fn write_cookie(name: &str, value: &[u8], is_encrypted: bool, out: &mut Buffer) {
-    for part in [b"Set-Cookie: ", name.as_bytes(), b"=", value, b"; Path=/; HttpOnly; SameSite=Lax"] {
-        out.extend(part);
-    }
+/// Writes a cookie, for TLS alone if the client speaks it.
+pub(super) fn write_cookie(line: &[u8], is_encrypted: bool, out: &mut Buffer) {
+    out.extend(line);
     out.extend(if is_encrypted { b"; Secure\r\n" } else { b"\r\n" });
 }
 

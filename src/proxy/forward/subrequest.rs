@@ -16,7 +16,7 @@ use crate::proxy::client::{Exchange, Media};
 use crate::proxy::record::Failure;
 use crate::proxy::transfer::{Body, Incoming, write_all};
 use crate::reason::Reason;
-use crate::upstream::{Choice, TargetConnection, Upstream};
+use crate::upstream::{Choice, Next, TargetConnection, Upstream};
 use crate::worker::Buffer;
 
 /// Limits on the head of an answer.
@@ -97,7 +97,7 @@ async fn open(
             Ok(target) => return Ok(target),
             Err(error) => error,
         };
-        if !upstream.choose_next(choice, worker.now(), false) {
+        if !matches!(upstream.choose_next(choice, worker.now(), false), Next::Chosen) {
             return Err(Failure { reason: Reason::AuthUnavailable, ..Failure::from(error) });
         }
     }

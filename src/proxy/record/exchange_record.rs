@@ -1,7 +1,7 @@
 //! The record of an exchange: it counts and logs the exchange, in one place and once.
 
 use std::cell::Cell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,7 +14,7 @@ use super::header_state::HeaderState;
 use super::logged_request::LoggedRequest;
 use super::meter::Meter;
 use super::request_summary::RequestSummary;
-use crate::config::plan::RuleHeaders;
+use crate::config::plan::{RuleHeaders, TargetAddress};
 use crate::generation::ListenerSnapshot;
 use crate::http::Method;
 use crate::log::AccessRecord;
@@ -62,7 +62,7 @@ pub(in crate::proxy) struct ExchangeRecord<'a> {
     /// Why the exchange failed.
     pub(in crate::proxy) reason: Option<Reason>,
     /// The target that got the request.
-    pub(in crate::proxy) target: Option<SocketAddr>,
+    pub(in crate::proxy) target: Option<TargetAddress>,
     /// Bytes from the client.
     pub(in crate::proxy) received: Meter<'a>,
     /// Bytes to the client.
@@ -125,7 +125,7 @@ impl<'a> ExchangeRecord<'a> {
         self.reason = Some(*reason);
         self.snapshot.state.counters.local_reply(*reason);
         let (code, detail, peer, target) =
-            (reason.code(), detail.shown(), self.client, self.target.map(display));
+            (reason.code(), detail.shown(), self.client, self.target.as_ref().map(display));
         let (listener, rule, upstream) =
             (&*self.snapshot.listener().name, self.rule_name(), self.upstream().map(|name| &**name));
         let LoggedRequest { method, host, path } = LoggedRequest::of(head);
@@ -171,7 +171,7 @@ impl<'a> ExchangeRecord<'a> {
                 bytes_out: self.sent.bytes(),
                 duration: duration.max(Duration::from_micros(1)),
                 upstream: self.upstream().map(|name| &**name),
-                target_address: self.target,
+                target_address: self.target.as_ref(),
                 tls: self.tls,
                 reason: self.reason,
             });

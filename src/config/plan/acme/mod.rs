@@ -4,7 +4,6 @@ mod orders;
 
 mod dns;
 
-pub use crate::config::keys::Secret;
 pub use dns::{CLOUDFLARE, DnsChallenge, DnsProvider, SignatureAlgorithm};
 pub use orders::{
     AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Orders, STORE, WhileWaiting,

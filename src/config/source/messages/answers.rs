@@ -1,11 +1,9 @@
 //! Answers of a rule's own as written, `redirect` and `respond`; and the other target with placeholders, `rewrite`.
 
-use std::sync::Arc;
-
 use super::templates;
 use crate::config::decode::{Decoder, MappingReader};
-use crate::config::diagnostics::quoted;
 use crate::config::plan::{Location, Redirect, Respond};
+use crate::config::source::headers::headers;
 use crate::config::syntax::{Node, Value};
 use crate::config::values::{ValueError, header};
 use crate::http::{CaptureNames, Scope, Template, TemplateUse};
@@ -93,26 +91,4 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 
 fn status_number(text: &str) -> u16 {
     text.parse().expect("invariant: three digits")
-}
-
-/// `headers:`, a mapping of names to one value or a list of values.
-fn headers(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<(Arc<str>, Arc<str>)>> {
-    let Value::Map(entries) = node.value else {
-        decoder.report.error_hint(node.span, "`headers` is a mapping", "write `Name: value`");
-        return None;
-    };
-    let mut headers = Vec::new();
-    for (key, node) in entries {
-        match header::field_name(&key.value) {
-            Ok(name) => {
-                let values = decoder.parsed_many(node, header::field_value);
-                headers.extend(values.into_iter().map(|value| (name.clone(), value.value)));
-            }
-            Err(error) => {
-                let message = format!("{} {}", quoted(&key.value), error.problem);
-                decoder.report.error_hint(key.span, message, error.hint.unwrap_or_default());
-            }
-        }
-    }
-    Some(headers)
 }

@@ -33,7 +33,7 @@ pub(in crate::config::dialects::compose) enum With {
 
 /// Every label: its name, its meaning, and the routes that it goes with. A new key of rules becomes a label by a
 /// row. The first name of a key is the one that messages list.
-pub(super) const KEYS: [(&str, Key, With); 54] = [
+pub(super) const KEYS: [(&str, Key, With); 55] = [
     ("host", Key::Host, With::Any),
     ("port", Key::Port, With::Any),
     ("port.http", Key::PortHttp, With::Connections),
@@ -83,6 +83,7 @@ pub(super) const KEYS: [(&str, Key, With); 54] = [
     ("balance", Key::Rule("balance"), With::Any),
     ("health", Key::Rule("health"), With::Any),
     ("hold", Key::Rule("hold"), With::Any),
+    ("starting", Key::Rule("starting"), With::Requests),
     ("sticky", Key::Rule("sticky.cookie"), With::Requests),
     ("send_proxy_protocol", Key::Rule("send_proxy_protocol"), With::Connections),
     ("path_prefix", Key::Rule("path_prefix"), With::Requests),
