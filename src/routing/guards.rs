@@ -9,7 +9,7 @@
 //! prefix stands in front of each of them again: guards are written for the paths of clients.
 //!
 //! The first rule in written order decides here too. A reading that an earlier rule takes meets no guard, and
-//! a guard behind the rule that takes the path as it is written does not matter.
+//! a guard behind the rule that takes the path as it is written by a prefix does not matter.
 //!
 //! A reading stands for all paths that have a prefix in common with it, which says nothing about a glob. So a
 //! guard with a glob or an expression guards everything below its literal prefix. Other rules with a glob or an
@@ -87,20 +87,19 @@ impl Guards {
     /// Index of a rule that guards the path in one of its readings. If all servers read the path alike, the
     /// result is `None`, because the rules have judged that path already.
     ///
-    /// `rules` is the index over all rules, and `matched` the rule that it finds for the path as it is
-    /// written. `stripped` is the prefix that this rule takes off the path. `path` is not decoded.
+    /// `rules` is the index over all rules. `matched` is the rule that it finds for the path as it is written, with its
+    /// index. `path` is not decoded.
     ///
     /// Allocates only for a path that has more than one reading. The cost does not grow with the length of
     /// the path, apart from reading it.
     pub fn find(
         &self,
         rules: &RuleTable,
-        matched: usize,
-        stripped: &str,
+        (matched, rule): (usize, &Rule),
         path: &[u8],
         request: &RequestView<'_>,
     ) -> Option<usize> {
-        let path = SentPath::new(stripped, path);
+        let path = SentPath::new(rule.stripped_prefix(), path);
         let loose = LoosePath::read(path.rest)?;
         let first_guard = |guards: &RuleTable, reading: &[u8], taker: usize| {
             let reading = request.read_as(reading);
@@ -111,8 +110,9 @@ impl Guards {
         if loose.wanders() {
             return first_guard(&self.anywhere, b"/", usize::MAX);
         }
+        let taker = takers(matched, rule);
         let guard =
-            path.find_reading(&loose, self.longest, |reading| first_guard(&self.table, reading, matched));
+            path.find_reading(&loose, self.longest, |reading| first_guard(&self.table, reading, taker));
         // A rule that asks for a user has asked.
         guard.filter(|guard| *guard != matched)
     }
@@ -125,7 +125,8 @@ pub fn explain_guard(
     path: &[u8],
     request: &RequestView<'_>,
 ) -> Option<usize> {
-    let path = SentPath::new(rules.get(matched).map_or("", Rule::stripped_prefix), path);
+    let rule = rules.get(matched);
+    let path = SentPath::new(rule.map_or("", Rule::stripped_prefix), path);
     let loose = LoosePath::read(path.rest)?;
     let first_guard = |rules: &[Rule], guard_as: fn(&Rule) -> Rule, reading: &[u8]| {
         let reading = request.read_as(reading);
@@ -139,7 +140,14 @@ pub fn explain_guard(
     if loose.wanders() {
         return first_guard(rules, for_all_paths, b"/");
     }
-    path.find_reading(&loose, usize::MAX, |reading| first_guard(&rules[..matched], loosely, reading))
+    let before = &rules[..rule.map_or(matched, |rule| takers(matched, rule)).min(rules.len())];
+    path.find_reading(&loose, usize::MAX, |reading| first_guard(before, loosely, reading))
+}
+
+/// The number of rules that come before `rule` for a reading. A rule with a prefix, which has taken the path as it is
+/// written, takes its readings too. One with a glob or an expression may not take them, so that all rules count.
+fn takers(matched: usize, rule: &Rule) -> usize {
+    if rule.has_path_patterns() { usize::MAX } else { matched }
 }
 
 /// The guard with its own path in the loosest reading, so that a path that was written with an escape is found

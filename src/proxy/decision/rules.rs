@@ -207,8 +207,7 @@ fn is_ambiguous(
 ) -> bool {
     let Some(guards) = &snapshot.generation.guards[snapshot.index] else { return false };
     let rules = &snapshot.generation.tables[snapshot.index];
-    let stripped = rule.stripped_prefix();
-    rule.hands_path_on() && guards.find(rules, matched, stripped, path, request).is_some()
+    rule.hands_path_on() && guards.find(rules, (matched, rule), path, request).is_some()
 }
 
 /// The act of a rule.
