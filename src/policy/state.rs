@@ -153,21 +153,28 @@ impl PolicyState {
 }
 
 impl Drop for PolicyState {
+    #[inline]
     fn drop(&mut self) {
-        let Some(mut learned) = self.0.take() else { return };
-        let Learned { has_asked, owns_cors, auth, request, response, permits } = &mut *learned;
-        (*has_asked, *owns_cors, *auth) = (false, false, None);
-        for lines in [request, response] {
-            lines.clear();
-            lines.shrink_to(LINES_BYTES_KEPT);
+        if let Some(learned) = self.0.take() {
+            keep_for_others(learned);
         }
-        permits.clear();
-        // At the end of a thread there may be no list any more.
-        let _ = SPARE.try_with(|spare| {
-            let mut spare = spare.borrow_mut();
-            if spare.len() < SPARE_MAX {
-                spare.push(learned);
-            }
-        });
     }
+}
+
+/// Keeps a part for a further request.
+fn keep_for_others(mut learned: Box<Learned>) {
+    let Learned { has_asked, owns_cors, auth, request, response, permits } = &mut *learned;
+    (*has_asked, *owns_cors, *auth) = (false, false, None);
+    for lines in [request, response] {
+        lines.clear();
+        lines.shrink_to(LINES_BYTES_KEPT);
+    }
+    permits.clear();
+    // At the end of a thread there may be no list any more.
+    let _ = SPARE.try_with(|spare| {
+        let mut spare = spare.borrow_mut();
+        if spare.len() < SPARE_MAX {
+            spare.push(learned);
+        }
+    });
 }

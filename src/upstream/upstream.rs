@@ -150,6 +150,7 @@ impl Upstream {
 
     /// Chooses the endpoint for a new request. `hash` is that of the request's key, if the balance has one, and `cookie`
     /// the value of its sticky cookie. `None` if no endpoint may be used or has room, or if other requests wait.
+    #[inline]
     pub fn choose(&self, now: Instant, hash: Option<NonZero<u64>>, cookie: Option<&[u8]>) -> Option<Choice> {
         if !self.is_plain && self.set.has_line() {
             return None;
@@ -158,6 +159,7 @@ impl Upstream {
     }
 
     /// Chooses an endpoint, even if other requests wait. `failed` is the choice that has failed before, if there was one.
+    #[inline(always)]
     pub(super) fn choose_now(
         &self,
         now: Instant,
@@ -268,11 +270,13 @@ impl Upstream {
     }
 
     /// Puts a connection back into the pool of its endpoint; it may be reused until `until`.
+    #[inline(always)]
     pub fn put_back(&self, choice: &Choice, connection: Box<TargetConnection>, until: Instant) {
         choice.pool().put_back(connection, until, self.set.plan.settings.max_idle);
     }
 
     /// Records that the chosen endpoint has answered with this status.
+    #[inline(always)]
     pub fn answered(&self, choice: &Choice, status: u16, now: Instant) {
         if status >= 400 && self.set.ejects_by(status) {
             self.failed(choice, now)

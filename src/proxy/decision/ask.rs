@@ -18,12 +18,13 @@ use crate::reason::Reason;
 /// Questions of one request.
 const QUESTIONS_MAX: usize = 8;
 
-/// Waits for the answer, and for those to further questions, until there is an act.
+/// Waits for the answer, and for those to further questions, until there is an act, and writes it.
 pub(super) async fn ask<'a>(
     exchange: &mut Exchange<'a>,
     http: &'a HttpListener,
     mut question: Question<'a>,
-) -> Act<'a> {
+    act: &mut Option<Act<'a>>,
+) {
     // Each policy asks once, so a further question would be one without an end.
     for _ in 0..QUESTIONS_MAX {
         let Question { rule, what } = question;
@@ -31,20 +32,29 @@ pub(super) async fn ask<'a>(
             Asked::User(AuthQuestion::Password(password)) => compare(exchange, password).await,
             Asked::User(AuthQuestion::Server(question)) => {
                 match ask_server(exchange, http, &question).await {
-                    Ok(Some(refusal)) => return Act::Reply(refusal),
+                    Ok(Some(refusal)) => {
+                        *act = Some(Act::Reply(refusal));
+                        return;
+                    }
                     Ok(None) => Ok(()),
                     Err(failure) => Err(failure),
                 }
             }
             Asked::Place(limit) => enter(exchange, limit).await,
         };
-        match answer.and_then(|()| decide_again(exchange, http, rule)) {
-            Ok(Decision::Act(act)) => return act,
-            Ok(Decision::Ask(next)) => question = next,
-            Err(failure) => return Act::Refuse(failure),
-        }
+        let failure = match answer.and_then(|()| decide_again(exchange, http, rule, act)) {
+            Ok(Decision::Act) => return,
+            Ok(Decision::Ask(next)) => {
+                question = next;
+                continue;
+            }
+            Ok(Decision::Incomplete) => Failure::new(Reason::Internal),
+            Err(failure) => failure,
+        };
+        *act = Some(Act::Refuse(failure));
+        return;
     }
-    Act::Refuse(Failure::new(Reason::Internal))
+    *act = Some(Act::Refuse(Failure::new(Reason::Internal)));
 }
 
 /// Asks a server about the request. The result is the response of a server that does not let it in.

@@ -7,10 +7,12 @@ use crate::proxy::forward::Attempts;
 use crate::proxy::local_reply::Reply;
 use crate::proxy::record::Failure;
 
-/// A decision about a request.
+/// How far the decision about a request has come.
 pub(super) enum Decision<'a> {
-    /// The act.
-    Act(Act<'a>),
+    /// The head is not complete.
+    Incomplete,
+    /// The act is decided. It is in the place that the caller has for it: it is large, and would be copied at each return.
+    Act,
     /// A policy has to wait for an answer first.
     Ask(Question<'a>),
 }

@@ -34,7 +34,7 @@ enum Lookup<'a> {
     Refuse(Option<usize>, Failure),
 }
 
-/// Parses the bytes that are here and decides. `None`: the head is not complete.
+/// Parses the bytes that are here and decides. Writes the `act`.
 ///
 /// # Errors
 /// When the head is not valid.
@@ -42,15 +42,16 @@ pub(super) fn decide<'a>(
     exchange: &mut Exchange<'a>,
     http: &'a HttpListener,
     scan: &mut HeadScan,
-) -> Result<Option<Decision<'a>>, Failure> {
+    act: &mut Option<Act<'a>>,
+) -> Result<Decision<'a>, Failure> {
     if exchange.client.input.is_empty() {
-        return Ok(None);
+        return Ok(Decision::Incomplete);
     }
     let snapshot = exchange.snapshot;
     let mut table = snapshot.state.table.borrow_mut();
     let Some(head) = parse_request(exchange.client.input.unread(), scan, &http.head_limits(), &mut table)?
     else {
-        return Ok(None);
+        return Ok(Decision::Incomplete);
     };
     let behind = client_of(http, exchange.client.peer, &head);
     if let Some(client) = behind {
@@ -76,19 +77,19 @@ pub(super) fn decide<'a>(
         Lookup::Rule(index, rule) => {
             let outcome =
                 consult(snapshot, index, &head, exchange.record.client, &mut exchange.record.policies);
-            by_rule(exchange, (index, rule), &head, outcome)
+            by_rule(exchange, (index, rule), &head, outcome, act)
         }
         Lookup::RedirectToHttps(redirect) => {
-            Decision::Act(with_host(local_reply::redirect_to_https(exchange, &head, redirect)))
+            decided(act, with_host(local_reply::redirect_to_https(exchange, &head, redirect)))
         }
-        Lookup::Challenge(answer) => Decision::Act(Act::Reply(local_reply::challenge(exchange, &answer))),
-        Lookup::Refuse(_, failure) => Decision::Act(Act::Refuse(failure)),
+        Lookup::Challenge(answer) => decided(act, Act::Reply(local_reply::challenge(exchange, &answer))),
+        Lookup::Refuse(_, failure) => decided(act, Act::Refuse(failure)),
     };
     // A connection that is passed on counts its bytes itself.
-    if !matches!(decision, Decision::Act(Act::Pass(_))) {
+    if !matches!(act, Some(Act::Pass(_))) {
         exchange.record.received.add(head.len, snapshot.worker().now());
     }
-    Ok(Some(decision))
+    Ok(decision)
 }
 
 /// The rule that matched, if there is one.
@@ -100,14 +101,22 @@ fn matched<'a>(snapshot: &'a ListenerSnapshot, found: &Lookup<'a>) -> Option<&'a
     }
 }
 
-/// Decides again when the policies of a rule have an answer.
+#[inline(always)]
+fn decided<'a>(place: &mut Option<Act<'a>>, act: Act<'a>) -> Decision<'a> {
+    *place = Some(act);
+    Decision::Act
+}
+
+/// Decides again when the policies of a rule have an answer. Writes the `act`.
 ///
 /// # Errors
 /// `Internal` if the head cannot be parsed again.
+#[cold]
 pub(super) fn decide_again<'a>(
     exchange: &mut Exchange<'a>,
     http: &HttpListener,
     index: usize,
+    act: &mut Option<Act<'a>>,
 ) -> Result<Decision<'a>, Failure> {
     let gone = || Failure::new(Reason::Internal);
     let snapshot = exchange.snapshot;
@@ -116,10 +125,11 @@ pub(super) fn decide_again<'a>(
     let (input, limits) = (exchange.client.input.unread(), http.head_limits());
     let head = parse_request(input, &mut HeadScan::default(), &limits, &mut table)?.ok_or_else(gone)?;
     let outcome = consult(snapshot, index, &head, exchange.record.client, &mut exchange.record.policies);
-    Ok(by_rule(exchange, (index, rule), &head, outcome))
+    Ok(by_rule(exchange, (index, rule), &head, outcome, act))
 }
 
 /// The decision of the policies of a rule.
+#[inline(always)]
 fn consult<'a>(
     snapshot: &'a ListenerSnapshot,
     rule: usize,
@@ -131,41 +141,54 @@ fn consult<'a>(
     policy::check(policies, &PolicyRequest { head, client, now: snapshot.worker().now() }, state)
 }
 
-/// The decision about a request of a rule.
+/// The decision about a request of a rule. Inlined, because the large act would be copied once more.
+#[inline(always)]
 fn by_rule<'a>(
     exchange: &Exchange<'a>,
     (index, rule): (usize, &'a Rule),
     head: &RequestHead<'_>,
     outcome: Result<Outcome<'a>, Reason>,
+    act: &mut Option<Act<'a>>,
 ) -> Decision<'a> {
-    Decision::Act(match outcome {
-        Ok(Outcome::Act) => act(exchange, rule, head),
-        Ok(Outcome::Preflight) => Act::Reply(local_reply::preflight(exchange)),
-        Ok(Outcome::Identify(question)) => {
-            return Decision::Ask(Question { rule: index, what: Asked::User(question) });
-        }
-        Ok(Outcome::Wait(limit)) => {
-            return Decision::Ask(Question { rule: index, what: Asked::Place(limit) });
-        }
-        Err(reason) => Act::Refuse(Failure::new(reason)),
-    })
+    decided(
+        act,
+        match outcome {
+            Ok(Outcome::Act) => act_of(exchange, rule, head),
+            Ok(Outcome::Preflight) => Act::Reply(local_reply::preflight(exchange)),
+            Ok(Outcome::Identify(question)) => {
+                return Decision::Ask(Question { rule: index, what: Asked::User(question) });
+            }
+            Ok(Outcome::Wait(limit)) => {
+                return Decision::Ask(Question { rule: index, what: Asked::Place(limit) });
+            }
+            Err(reason) => Act::Refuse(Failure::new(reason)),
+        },
+    )
 }
 
 /// Finds the rule of a head, unless the listener answers, refuses or redirects the request itself.
 fn look_up<'a>(exchange: &Exchange<'a>, http: &HttpListener, head: &RequestHead<'_>) -> Lookup<'a> {
     let Exchange { client, snapshot, record, .. } = exchange;
-    let host = head.host_key();
+    // Few hosts have to be changed before they are compared.
+    let folded;
+    let host = match head.host.and_then(|host| host.plain_host()) {
+        Some(plain) => plain,
+        None => {
+            folded = head.host_key();
+            folded.as_ref().map_or(&b""[..], HostKey::as_bytes)
+        }
+    };
     // The tokens of open challenges are ours, so no rule can mean them.
     let issued = &snapshot.generation.issued;
-    let challenge = host.as_ref().and_then(|host| issued.http_answer(host.as_bytes(), head.path));
-    if let Some(answer) = challenge {
+    if let Some(answer) = head.host.and_then(|_| issued.http_answer(host, head.path)) {
         return Lookup::Challenge(answer);
     }
     let terminator = snapshot.terminator();
-    if terminator.is_some_and(|terminator| !terminator.may_serve_host(host.as_ref(), &client.stream)) {
+    if terminator
+        .is_some_and(|terminator| !terminator.may_serve_host(head.host.map(|_| host), &client.stream))
+    {
         return Lookup::Refuse(None, Failure::misdirected(Misdirection::OtherDemands));
     }
-    let host = host.as_ref().map_or(&b""[..], HostKey::as_bytes);
     let path = match_path(head.path);
     let request = RequestView::of(head, host, &path, record.client);
     let found = find_by_preflight(snapshot, head, &request).or_else(|| find_rule(snapshot, &request));
@@ -211,7 +234,8 @@ fn is_ambiguous(
 }
 
 /// The act of a rule.
-fn act<'a>(exchange: &Exchange<'a>, rule: &'a Rule, head: &RequestHead<'_>) -> Act<'a> {
+#[inline(always)]
+fn act_of<'a>(exchange: &Exchange<'a>, rule: &'a Rule, head: &RequestHead<'_>) -> Act<'a> {
     match &rule.action {
         // RFC 9110, section 7.6.2: `Max-Forwards: 0` makes smolgate the final recipient.
         Action::Proxy(_) if hops::max_forwards(head) == Some(0) => match head.known_method {

@@ -34,7 +34,8 @@ pub(in crate::proxy) struct Attempts<'a> {
 }
 
 impl<'a> Attempts<'a> {
-    /// Chooses the first endpoint and writes the head for it.
+    /// Chooses the first endpoint and writes the head for it. Inlined, because its large result would be copied once more.
+    #[inline(always)]
     pub(in crate::proxy) fn new(
         exchange: &Exchange<'a>,
         rule: &'a Rule,
@@ -222,6 +223,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// Records that the endpoint has answered with `status`.
+    #[inline(always)]
     pub(super) fn answered(&self, exchange: &Exchange<'_>, status: u16) {
         let Some(choice) = &self.choice else { return };
         self.upstream.answered(choice, status, exchange.snapshot.worker().now());

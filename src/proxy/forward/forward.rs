@@ -12,6 +12,7 @@ use crate::proxy::client::{Exchange, KeepAlive};
 use crate::proxy::record::Failure;
 use crate::proxy::transfer::{Body, ConcurrentUpload, Incoming, Transfer};
 use crate::proxy::tunnel::{self, Done};
+use crate::reason::Reason;
 use crate::upstream::TargetConnection;
 use crate::worker::Buffer;
 
@@ -49,7 +50,7 @@ impl From<Failure> for Stop {
 /// Why there is no whole response.
 pub(in crate::proxy) async fn run(
     exchange: &mut Exchange<'_>,
-    mut attempts: Attempts<'_>,
+    attempts: &mut Attempts<'_>,
 ) -> Result<Done, Failure> {
     if let (Framing::Chunked, Some(most)) = (exchange.request.framing, attempts.proxy.buffer_request) {
         // Boxed, because few rules have it, and the future of all would have room for it.
@@ -70,11 +71,11 @@ pub(in crate::proxy) async fn run(
             exchange.release_head();
         }
         // Pinned, because an `await` alone copies the future once more.
-        let outcome = pin!(transfer(exchange, &attempts, &mut target, head)).await;
+        let outcome = pin!(transfer(exchange, attempts, &mut target, head)).await;
         let failure = match outcome {
             Ok(transferred) => {
                 attempts.answered(exchange, transferred.status);
-                return Ok(finish(exchange, &attempts, target, transferred));
+                return Ok(finish(exchange, attempts, target, transferred));
             }
             Err(Stop::Failed(failure)) => failure,
             Err(Stop::Retry(status)) => {
@@ -164,7 +165,11 @@ async fn transfer(
         proxy,
         cookie: attempts.new_cookie(),
     };
-    let mut response = upload.run(pin!(reader.read_final())).await?;
+    let mut response = {
+        let mut place = None;
+        upload.run(pin!(reader.read_final(&mut place))).await?;
+        place.ok_or_else(|| Failure::new(Reason::Internal))?
+    };
     attempts.responded(record.received.ended(), worker.now());
     if attempts.may_retry(request, response.status, worker.now()) {
         return Err(Stop::Retry(response.status));

@@ -20,6 +20,7 @@ use crate::upstream::{Keys, Upstream};
 use crate::worker::Buffer;
 
 /// Writes the head for a target. `target` is its authority and its base path.
+#[inline(always)]
 pub(super) fn request_head(
     exchange: &Exchange<'_>,
     rule: &Rule,
@@ -222,6 +223,7 @@ pub(in crate::proxy) fn can_rewrite(
 }
 
 /// Whether a field of the client goes to the target as it is.
+#[inline(always)]
 fn is_for_the_target(field: &Field<'_>, head: &RequestHead<'_>, trusted: bool, strips: bool) -> bool {
     match field.known() {
         // smolgate writes these itself, or removes them.

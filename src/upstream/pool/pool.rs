@@ -124,6 +124,7 @@ impl Pool {
     /// Puts a connection back after a clean exchange; it may be reused until `until`. At most `most` are kept. A
     /// connection to an address that the target no longer has is closed: under steady traffic it would never be idle
     /// long enough to be swept.
+    #[inline(always)]
     pub(in crate::upstream) fn put_back(
         &self,
         mut connection: Box<TargetConnection>,
