@@ -8,8 +8,8 @@ use super::attempts::Attempts;
 use super::response::ResponseReader;
 use super::response_head::Response;
 use crate::http::Framing;
-use crate::proxy::client::{Exchange, KeepAlive};
-use crate::proxy::record::Failure;
+use crate::proxy::client::{Exchange, KeepAlive, Request};
+use crate::proxy::record::{ExchangeRecord, Failure};
 use crate::proxy::transfer::{Body, ConcurrentUpload, Incoming, Transfer};
 use crate::proxy::tunnel::{self, Done};
 use crate::reason::Reason;
@@ -125,6 +125,19 @@ fn finish(
     Done::Http(transferred.keep)
 }
 
+/// Records that a response has come. Stops if another endpoint is tried after its status.
+#[inline(always)]
+fn check_status(
+    attempts: &Attempts<'_>,
+    request: &Request,
+    record: &ExchangeRecord<'_>,
+    status: u16,
+) -> Result<(), Stop> {
+    let now = record.snapshot.worker().now();
+    attempts.responded(record.received.ended(), now);
+    if attempts.may_retry(request, status, now) { Err(Stop::Retry(status)) } else { Ok(()) }
+}
+
 /// Transfers both messages at once: the request goes on while the response is awaited, and while it passes.
 async fn transfer(
     exchange: &mut Exchange<'_>,
@@ -134,8 +147,7 @@ async fn transfer(
 ) -> Result<Transferred, Stop> {
     let at_end = exchange.is_gone_at_end();
     let Exchange { client, snapshot, timer, record, request, body, .. } = exchange;
-    let proxy = attempts.proxy;
-    let worker = snapshot.worker();
+    let (proxy, worker) = (attempts.proxy, snapshot.worker());
     let mut upload = Transfer {
         worker,
         from: Incoming { stream: &client.stream, input: &mut client.input, body },
@@ -170,10 +182,7 @@ async fn transfer(
         upload.run(pin!(reader.read_final(&mut place))).await?;
         place.ok_or_else(|| Failure::new(Reason::Internal))?
     };
-    attempts.responded(record.received.ended(), worker.now());
-    if attempts.may_retry(request, response.status, worker.now()) {
-        return Err(Stop::Retry(response.status));
-    }
+    check_status(attempts, request, record, response.status)?;
     if response.until_close {
         client.stream.close_with_reset(true);
     }
