@@ -7,7 +7,7 @@ pub fn holds(bytes: &[u8]) {
     check_value(bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let captures = CaptureNames { of_host: 1, names: vec![None, Some("id".into())] };
-    for used in [TemplateUse::Url, TemplateUse::Text, TemplateUse::Page] {
+    for used in [TemplateUse::Url, TemplateUse::Text] {
         let scope = Scope { used, captures: &captures };
         let literal = Template::literal(text);
         assert_eq!(literal.as_literal(), Some(text));
@@ -44,7 +44,6 @@ fn written(text: &str, value: &[u8], escape: Escape) -> Vec<u8> {
         rule: "",
         request_id: b"",
         captures,
-        answer: (0, ""),
     };
     let mut out = Vec::new();
     template.expect("a template").write(&values, escape, &mut |bytes| out.extend_from_slice(bytes));

@@ -298,7 +298,6 @@ impl<'a> Case<'a, '_> {
             rule: &rule.name,
             request_id: b"",
             captures: rule.capture(host, path),
-            answer: (0, ""),
         }
     }
 

@@ -110,7 +110,6 @@ mod tests {
             rule: "",
             request_id: b"",
             captures: taken,
-            answer: (0, ""),
         };
         let mut out = Vec::new();
         location.write(&parts, |bytes| out.extend_from_slice(bytes));

@@ -27,10 +27,6 @@ pub enum Placeholder {
     Rule,
     /// `{request_id}`.
     RequestId,
-    /// `{status}` of a page.
-    Status,
-    /// `{reason}` of a page.
-    Reason,
     /// `{header.NAME}`: the first field of that name.
     Header(Arc<str>),
     /// `{cookie.NAME}`.
@@ -46,8 +42,6 @@ pub enum TemplateUse {
     Url,
     /// The value of a field, or a body.
     Text,
-    /// A page for a response, which has a status and a reason.
-    Page,
 }
 
 const URL: &[(&str, Placeholder)] = &[
@@ -65,8 +59,6 @@ const TEXT: &[(&str, Placeholder)] = &[
     ("rule", Placeholder::Rule),
     ("request_id", Placeholder::RequestId),
 ];
-
-const PAGE: &[(&str, Placeholder)] = &[("status", Placeholder::Status), ("reason", Placeholder::Reason)];
 
 /// The captures of a rule: those of its host, then those of its path. Each has a number, from 1, and maybe a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,7 +83,6 @@ impl Scope<'_> {
         let lists: &[&[_]] = match self.used {
             TemplateUse::Url => &[URL],
             TemplateUse::Text => &[URL, TEXT],
-            TemplateUse::Page => &[URL, TEXT, PAGE],
         };
         lists.iter().copied().flatten()
     }

@@ -160,7 +160,7 @@ mod tests {
     }
 
     fn template(text: &str) -> Result<Template, TemplateError> {
-        Template::new(text, &Scope { used: TemplateUse::Page, captures: &captures() })
+        Template::new(text, &Scope { used: TemplateUse::Text, captures: &captures() })
     }
 
     fn written(text: &str, escape: Escape) -> String {
@@ -179,7 +179,6 @@ mod tests {
             rule: "r",
             request_id: b"abc",
             captures,
-            answer: (502, "connect_refused"),
         };
         let mut out = Vec::new();
         template(text).unwrap().write(&values, escape, &mut |bytes| out.extend_from_slice(bytes));
@@ -194,7 +193,6 @@ mod tests {
             ("{uri} {rest}", "/a'b/c?x=\"1\"&y /c"),
             ("{client} {rule} {request_id}", "2001:db8::1 r abc"),
             ("{1}.{2}.{id}", "www.<7>.<7>"),
-            ("{status} {reason}", "502 connect_refused"),
             ("{header.X-A}{cookie.b}", ""),
         ] {
             assert_eq!(written(text, Escape::No), expected, "{text}");

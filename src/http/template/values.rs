@@ -60,8 +60,6 @@ pub struct TemplateValues<'a> {
     pub request_id: &'a [u8],
     /// The parts that the stars and groups of the rule have taken.
     pub captures: Captures<'a>,
-    /// The status of the response, and the reason for it; 0 and empty if they are not known.
-    pub answer: (u16, &'static str),
 }
 
 /// How values are written, so that they cannot end the text that they stand in.
@@ -142,8 +140,6 @@ impl TemplateValues<'_> {
             Placeholder::Client => write_short(format_args!("{}", self.client), put),
             Placeholder::Rule => put(self.rule.as_bytes()),
             Placeholder::RequestId => put(self.request_id),
-            Placeholder::Status => write_short(format_args!("{}", self.answer.0), put),
-            Placeholder::Reason => put(self.answer.1.as_bytes()),
             Placeholder::Header(name) => put(self.fields.find(name.as_bytes()).unwrap_or_default()),
             Placeholder::Cookie(name) => put(cookie(self.fields, name.as_bytes()).unwrap_or_default()),
             Placeholder::Capture(index) => put(self.captures.get(*index)),

@@ -45,6 +45,5 @@ pub(in crate::proxy) fn with_values<T>(
         rule: &rule.name,
         request_id,
         captures: rule.capture(host, &path),
-        answer: (0, ""),
     })
 }
