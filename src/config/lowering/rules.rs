@@ -42,7 +42,7 @@ pub(super) fn lower(
             // They act before a request is read.
             Some(ActionSource::Pass(_) | ActionSource::Drop) => (None, None),
             _ => (
-                source.policies.over(&of_rule.policies).settle(),
+                of_rule.settle(&source.policies),
                 source.headers.over(&of_rule.headers).settle(),
             ),
         };
