@@ -78,6 +78,12 @@ fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnosti
     Ok(Loaded { plan: lowered.plan, warnings: report.finish().into_vec(), sources: SourceFiles::default() })
 }
 
+/// Whether a file is one of a configuration, by its keys.
+pub fn is_known(path: &Path, inputs: &dyn Inputs) -> bool {
+    let file = read_file(path.into(), inputs, &mut Report::default());
+    file.is_some_and(|file| Format::knows(&file.tree.root))
+}
+
 /// The gate that the files describe, if they say how to start one, and if this is not its environment already.
 /// Errors in the files are for [`load_files`] to report.
 pub fn described_gate(files: &Files, inputs: &dyn Inputs) -> Option<DescribedGate> {
@@ -119,10 +125,10 @@ pub(super) fn read_sets(
     let configured = expand_folders(&written.config, inputs, report);
     let mut is_empty = !configured.is_empty() && written.named.is_empty();
     for path in configured {
-        if let Some(file) = read_file(path, inputs, report) {
+        if let Some(mut file) = read_file(path, inputs, report) {
             is_empty &= matches!(file.tree.root.value, Value::Null);
             let format = written.format.unwrap_or_else(|| Format::of(&file.tree.root));
-            format.report_native_keys(&file.tree.root, report);
+            format.refuse_other_keys(&mut file.tree.root, report);
             let Format(dialect) = format;
             files[dialect].push(vec![file]);
         }
@@ -138,9 +144,9 @@ pub(super) fn read_sets(
             let files = &mut files[*dialect];
             let is_new = |path: &PathBuf| !files.iter().flatten().any(|known| known.path == *path);
             let new: Vec<PathBuf> = paths.into_iter().filter(is_new).collect();
-            let new: Vec<ConfigFile> =
+            let mut new: Vec<ConfigFile> =
                 new.into_iter().filter_map(|path| read_file(path, inputs, report)).collect();
-            new.iter().for_each(|file| format.report_native_keys(&file.tree.root, report));
+            new.iter_mut().for_each(|file| format.refuse_other_keys(&mut file.tree.root, report));
             files.push(new);
         }
     }

@@ -113,6 +113,8 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/config/dialects/compose/labels",
     "src/config/dialects/compose/project",
     "src/config/dialects/compose/service",
+    "src/config/dialects/go_proxy",
+    "src/config/dialects/plain",
     "src/config/foreign",
     "src/config/keys",
     "src/config/lowering",

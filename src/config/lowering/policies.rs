@@ -7,9 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::diagnostics::{Report, Spanned, did_you_mean};
-use crate::config::plan::{
-    HeadersWritten, Limits, LimitsWritten, Policies, PoliciesWritten, RequestLimit,
-};
+use crate::config::plan::{HeadersWritten, Limits, LimitsWritten, Policies, PoliciesWritten, RequestLimit};
 use crate::config::source::PolicySetSource;
 
 /// The named sets of all files.

@@ -18,5 +18,6 @@ mod headers;
 
 mod by_hand;
 
+pub(crate) use by_hand::{ByHand, REQUIRED};
 pub(crate) use json::file;
-pub(crate) use mappings::{native, top_keys};
+pub(crate) use mappings::{Mapping, native, top_keys};

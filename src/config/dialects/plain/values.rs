@@ -1,0 +1,20 @@
+//! Values that several dialects write alike.
+
+use std::time::Duration;
+
+use crate::config::values::{ValueError, scalar};
+
+/// A whole number of seconds, without a unit.
+pub(in crate::config::dialects) fn seconds(text: &str) -> Result<Duration, ValueError> {
+    const FORM: ValueError =
+        ValueError::hint("is not a number of seconds", "write a whole number without a unit, such as 30");
+    match text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
+        true => scalar::duration(text),
+        false => Err(FORM),
+    }
+}
+
+/// A text as JSON writes it.
+pub(in crate::config::dialects) fn json(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
