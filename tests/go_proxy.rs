@@ -7,78 +7,32 @@
 mod support;
 
 use std::fs;
-use std::path::PathBuf;
 
-use smolgate::config::plan::Plan;
-use smolgate::config::{MemoryInputs, load, view};
 use support::client::Client;
-use support::golden::{self, Golden, golden_files};
+use support::dialects;
 use support::place::Place;
 use support::program::Program;
-use support::schema::Schema;
 use support::upstream::Upstream;
-
-/// The files of a golden file, with their environment: lines `# NAME=value` at the top of the first one.
-fn inputs(input: &str) -> (MemoryInputs, Vec<PathBuf>) {
-    let lines = input.lines().map_while(|line| line.strip_prefix("# "));
-    let variables = lines.filter_map(|line| line.split_once('='));
-    let memory = variables.fold(MemoryInputs::new(), |memory, (name, value)| memory.env(name, value));
-    golden::in_memory(memory, input, "config.yaml")
-}
-
-fn outcome(input: &str) -> String {
-    let (memory, paths) = inputs(input);
-    match load(&paths, &memory) {
-        Ok(loaded) => {
-            let warnings: String =
-                loaded.warnings.iter().map(|warning| warning.render(false) + "\n").collect();
-            format!("{warnings}{}", view(&loaded.plan))
-        }
-        Err(diagnostics) => diagnostics.to_string(),
-    }
-}
 
 #[test]
 fn golden_files_give_what_they_say() {
-    golden::compare(&golden_files("go_proxy", 6), outcome);
+    dialects::compare("go_proxy");
 }
 
-/// `adapt` prints a native file that means the same, and the schema takes each file that loads.
 #[test]
 fn a_file_that_loads_is_a_native_one_too_and_fits_its_schema() {
-    let schema = Schema::of("go-proxy");
-    let mut tried = 0;
-    for Golden { path, input, .. } in golden_files("go_proxy", 6) {
-        let (memory, paths) = inputs(&input);
-        let Ok(loaded) = load(&paths, &memory) else { continue };
-        tried += 1;
-        let shown = view(&loaded.plan);
-        let again = load(&["view.yml".into()], &MemoryInputs::new().file("view.yml", shown.clone()));
-        let again: Plan = again.unwrap_or_else(|errors| panic!("{}: {errors}", path.display())).plan;
-        assert_eq!(view(&again), shown, "{}", path.display());
-        // An editor tells of keys without a value.
-        if paths.len() > 1 || path.ends_with("empty_keys.txt") {
-            continue;
-        }
-        schema.check(&input).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    }
-    assert!(tried >= 3, "only {tried} golden files are valid");
+    dialects::fit("go_proxy", "go-proxy");
 }
 
-/// A gate that was started with the file `config.yaml` by its name alone.
 fn start(yaml: &str, upstream: &Upstream) -> (Program, Place) {
     start_with(yaml, upstream, &[])
 }
 
 fn start_with(yaml: &str, upstream: &Upstream, environment: &[(&str, &str)]) -> (Program, Place) {
-    let place = Place::with(&[]);
     let text = yaml.replace("{target}", &format!("http://{}", upstream.address()));
-    fs::write(place.path().join("config.yaml"), text).unwrap();
-    let program = Program::start(|command| {
-        command.arg("config.yaml").current_dir(place.path());
-        command.env("INTERNAL_API_PORT", "127.0.0.1:0").envs(environment.iter().copied());
-    });
-    (program, place)
+    dialects::start(&text, |command| {
+        command.envs(environment.iter().copied());
+    })
 }
 
 fn get(path: &str) -> String {

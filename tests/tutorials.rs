@@ -100,6 +100,11 @@ fn play(heading: &str, format: &str, address: &str, targets: &[u16]) {
 }
 
 #[test]
+fn the_tutorial_of_locci_proxy_works() {
+    play("locci-proxy", "locci", "127.0.0.1:8484", &[3001, 3003]);
+}
+
+#[test]
 fn the_tutorial_of_go_proxy_works() {
     play("go-proxy", "go-proxy", "127.0.0.1:8080", &[9000]);
 }

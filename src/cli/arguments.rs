@@ -46,6 +46,7 @@ pub struct Running {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Run the gate (the default)
+    #[command(alias = "start")]
     Run(Running),
     /// Check the configuration and say everything that is wrong with it
     #[command(visible_alias = "validate")]

@@ -132,8 +132,8 @@ fn find(
     exists: impl Fn(&Path) -> bool,
 ) -> Result<Files, String> {
     let variable = |name| environment(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let mut files =
-        Files { config: written.files.clone(), named: written.named.0.clone(), format: written.format };
+    let Arguments { files, named, format, mode, bind } = written.clone();
+    let mut files = Files { config: files, named: named.0, format, mode, bind };
     if files.config.is_empty() {
         files.config.extend(variable("CONFIG_FILE"));
     }

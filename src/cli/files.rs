@@ -8,6 +8,8 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
 use crate::config::Format;
+use crate::config::plan::Bind;
+use crate::config::values::target;
 
 /// The files of the configuration.
 #[derive(Args, Clone, Debug, Default)]
@@ -21,12 +23,27 @@ pub struct Files {
     /// Format of the files of -c, instead of telling it by their keys
     #[arg(long, value_name = "KIND", value_parser = formats())]
     pub format: Option<Format>,
+    /// Mode of a file that has modes, in the place of that in the file
+    #[arg(long, value_name = "MODE", value_parser = MODES)]
+    pub mode: Option<String>,
+    /// Address of the listener `http`, in the place of that in the files
+    #[arg(long, value_name = "ADDRESS", value_parser = bind)]
+    pub bind: Option<Bind>,
 }
+
+/// Parses an address to listen on.
+fn bind(text: &str) -> Result<Bind, String> {
+    target::bind(text).map_err(|error| format!("it {}; {}", error.problem, error.hint.unwrap_or_default()))
+}
+
+/// The modes, and short words for them.
+const MODES: [&str; 4] = ["lb", "gateway", "load_balancer", "api_gateway"];
 
 impl Files {
     /// Whether no argument was given.
     pub(super) fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.named.0.is_empty() && self.format.is_none()
+        let Files { files, named, format, mode, bind } = self;
+        files.is_empty() && named.0.is_empty() && format.is_none() && mode.is_none() && bind.is_none()
     }
 
     /// Puts the arguments before the verb in front of those behind it.
@@ -34,6 +51,8 @@ impl Files {
         self.files.splice(..0, before.files);
         self.named.0.splice(..0, before.named.0);
         self.format = self.format.or(before.format);
+        self.mode = self.mode.take().or(before.mode);
+        self.bind = self.bind.or(before.bind);
     }
 }
 

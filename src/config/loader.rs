@@ -12,7 +12,7 @@ use super::dialects::{ConfigFile, DIALECTS, Format};
 use super::foreign;
 use super::inputs::Inputs;
 use super::lowering;
-use super::plan::Plan;
+use super::plan::{Bind, Plan};
 use super::source::Source;
 use super::sources::{SourceFiles, TracedInputs};
 use super::syntax::{Value, yaml};
@@ -39,6 +39,10 @@ pub struct Files {
     pub named: Vec<(Format, PathBuf)>,
     /// The format of `config`, if it is not to be told by the keys.
     pub format: Option<Format>,
+    /// The mode in the place of that of a file with modes.
+    pub mode: Option<String>,
+    /// The address of the listener `http` in the place of that in the files.
+    pub bind: Option<Bind>,
 }
 
 /// Reads, merges and checks files of any kind, as [`Files::config`].
@@ -64,9 +68,19 @@ pub fn load_files(files: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnost
 fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
     let mut report = Report::default();
     let mut source = Source::default();
+    source.mode = written.mode.clone();
     let files = read_sets(written, inputs, &mut report);
     for (dialect, files) in DIALECTS.iter().zip(files) {
         (dialect.read)(files, &mut source, inputs, &mut report);
+    }
+    if source.mode.is_some() {
+        report.error_without_place("--mode means nothing here: no file has modes", Some("leave it out"));
+    }
+    if let Some(bind) = written.bind
+        && !source.bind_http(bind)
+    {
+        let hint = "name it so, or leave --bind out and edit the file";
+        report.error_without_place("--bind means nothing here: no listener is named `http`", Some(hint));
     }
     environment::warn_of_misspelt(inputs, &mut report);
     let lowered = lowering::lower(source, inputs, &mut report);

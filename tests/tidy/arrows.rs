@@ -114,6 +114,7 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/config/dialects/compose/project",
     "src/config/dialects/compose/service",
     "src/config/dialects/go_proxy",
+    "src/config/dialects/locci",
     "src/config/dialects/plain",
     "src/config/foreign",
     "src/config/keys",

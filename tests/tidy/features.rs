@@ -42,9 +42,9 @@ const FEATURES: &[Feature] = &[
     },
     Feature {
         name: "dialects",
-        room: &["src/config/dialects/plain/", "src/config/dialects/go_proxy/"],
+        room: &["src/config/dialects/plain/", "src/config/dialects/go_proxy/", "src/config/dialects/locci/"],
         seam: &["src/config/dialects/mod.rs"],
-        words: &["go_proxy"],
+        words: &["go_proxy", "locci"],
     },
     Feature {
         name: "files",

@@ -11,6 +11,9 @@ mod compose;
 mod go_proxy;
 
 #[cfg(feature = "dialects")]
+mod locci;
+
+#[cfg(feature = "dialects")]
 mod plain;
 
 mod native;
@@ -35,6 +38,8 @@ pub(crate) const DIALECTS: &[Dialect] = &[
     compose::DIALECT,
     #[cfg(feature = "dialects")]
     go_proxy::DIALECT,
+    #[cfg(feature = "dialects")]
+    locci::DIALECT,
 ];
 
 /// A dialect, by its index in the table.

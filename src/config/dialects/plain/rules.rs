@@ -22,7 +22,7 @@ pub(in crate::config::dialects) fn exact(path: &str) -> Option<Arc<Conditions>> 
 }
 
 /// The condition for the paths of an expression.
-fn matching(expression: PathExpression) -> Option<Arc<Conditions>> {
+pub(in crate::config::dialects) fn matching(expression: PathExpression) -> Option<Arc<Conditions>> {
     Some(Arc::new(Conditions { expressions: vec![expression], ..Conditions::default() }))
 }
 

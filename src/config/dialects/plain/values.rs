@@ -14,6 +14,14 @@ pub(in crate::config::dialects) fn seconds(text: &str) -> Result<Duration, Value
     }
 }
 
+/// A number of seconds that is not zero.
+pub(in crate::config::dialects) fn some_seconds(text: &str) -> Result<Duration, ValueError> {
+    match seconds(text)? {
+        Duration::ZERO => Err(ValueError::hint("is no time at all", "leave the key out for the usual time")),
+        time => Ok(time),
+    }
+}
+
 /// A text as JSON writes it.
 pub(in crate::config::dialects) fn json(text: &str) -> String {
     serde_json::Value::from(text).to_string()
