@@ -40,6 +40,10 @@ impl fmt::Display for RequestLimit {
             return f.write_str("false");
         }
         let RequestLimit { requests, waiting, timeout } = self;
+        // A timeout without requests that wait would be an error.
+        if *waiting == 0 {
+            return write!(f, "{requests}");
+        }
         let timeout = show_duration(*timeout);
         write!(f, "{{ requests: {requests}, waiting: {waiting}, timeout: {timeout} }}")
     }
