@@ -5,7 +5,7 @@
 
 pub(crate) mod json;
 
-mod mappings;
+pub(crate) mod mappings;
 
 mod acme;
 mod upstreams;
@@ -16,8 +16,7 @@ mod files;
 
 mod headers;
 
-mod by_hand;
+pub(crate) mod by_hand;
 
-pub(crate) use by_hand::{ByHand, REQUIRED};
 pub(crate) use json::file;
-pub(crate) use mappings::{Mapping, native, top_keys};
+pub(crate) use mappings::{native, top_keys};

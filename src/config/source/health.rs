@@ -66,8 +66,7 @@ fn path_or_tcp(text: &str) -> Result<Option<HealthRequest>, ValueError> {
     Ok(Some(HealthRequest { path, method: "GET", host: None, headers, status, body: None }))
 }
 
-/// The path that a check asks for, maybe with a query.
-pub(crate) fn health_path(text: &str) -> Result<Arc<str>, ValueError> {
+fn health_path(text: &str) -> Result<Arc<str>, ValueError> {
     let is_path = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
     if is_path {
         Ok(text.into())

@@ -32,22 +32,6 @@ pub(crate) struct ListenerSource {
     pub(crate) protocol: ProtocolSource,
 }
 
-impl ListenerSource {
-    /// An HTTP listener in the clear with this name, which no file writes as such.
-    pub(crate) fn http(name: &str, bind: Spanned<Bind>, http: HttpSource) -> Self {
-        let span = bind.span;
-        Self {
-            span,
-            name: Some(Spanned { value: name.into(), span }),
-            binds: vec![bind],
-            shutdown_timeout: None,
-            tls: None,
-            accept_proxy_protocol: Vec::new(),
-            protocol: ProtocolSource::Http(Box::new(http)),
-        }
-    }
-}
-
 /// The protocol of a listener.
 pub(crate) enum ProtocolSource {
     Http(Box<HttpSource>),
@@ -229,7 +213,7 @@ fn client_gone(fields: &mut MappingReader<'_, '_>) -> ClientGone {
 }
 
 /// One or many addresses, networks or names of networks.
-pub(crate) fn networks(fields: &mut MappingReader<'_, '_>, name: &'static str) -> Vec<IpNet> {
+fn networks(fields: &mut MappingReader<'_, '_>, name: &'static str) -> Vec<IpNet> {
     let networks = fields.field(name, |decoder, node| Some(decoder.parsed_many(node, networks::networks)));
     networks.into_iter().flatten().flat_map(|networks| networks.value).collect()
 }

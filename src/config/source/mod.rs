@@ -29,8 +29,7 @@ mod headers;
 
 pub(crate) use acme::{AcmeSource, AuthoritySource};
 pub(crate) use files::FilesSource;
-pub(crate) use health::health_path;
-pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource, networks};
+pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
 pub(crate) use policies::PolicySetSource;
 pub(crate) use rule::{ActionSource, PassSource, ProxySource, RuleSource};
 pub(crate) use tls::{CertificateWritten, ClientAuthWritten, TlsSource};

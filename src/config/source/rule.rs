@@ -134,7 +134,6 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
     let span = fields.span;
     fields.close();
     Some(RuleSource {
-        span,
         name,
         hosts,
         path_prefix: path.map(|path| path.value),
@@ -146,6 +145,7 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
         policies,
         policy,
         action,
+        ..RuleSource::at(span)
     })
 }
 

@@ -83,8 +83,15 @@ fn find<'l>(listeners: &'l [ListenerSource], name: &str) -> Option<&'l ListenerS
 
 /// A listener that no file has.
 fn listener(name: &str, port: u16, tls: Option<TlsSource>, span: Span) -> ListenerSource {
-    let bind = Spanned { value: Bind::Any(port), span };
-    ListenerSource { tls, ..ListenerSource::http(name, bind, HttpSource::default()) }
+    ListenerSource {
+        span,
+        name: Some(Spanned { value: name.into(), span }),
+        binds: vec![Spanned { value: Bind::Any(port), span }],
+        shutdown_timeout: None,
+        tls,
+        accept_proxy_protocol: Vec::new(),
+        protocol: ProtocolSource::Http(Box::default()),
+    }
 }
 
 /// `tls: {}`.

@@ -6,12 +6,13 @@ use super::keys::{self, WAIT};
 use super::rules;
 use crate::config::decode::Decoder;
 use crate::config::diagnostics::{Span, Spanned};
+use crate::config::dialects::plain;
 use crate::config::inputs::Inputs;
 use crate::config::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, HttpWritten, LimitsWritten, LogFormat, LogLevel,
     PoliciesWritten, RequestLimit,
 };
-use crate::config::source::{HttpSource, ListenerSource, Source};
+use crate::config::source::{HttpSource, Source};
 use crate::config::syntax::Node;
 
 /// Requests that wait for one of `max_concurrent_requests` to end. In go-proxy they wait without an end.
@@ -52,7 +53,7 @@ pub(super) fn read(decoder: &mut Decoder<'_>, root: Node, source: &mut Source, i
         policies: PoliciesWritten { cors: keys.cors.map(|cors| Some(Arc::new(cors))), ..Default::default() },
         ..HttpSource::default()
     };
-    source.listeners.push(ListenerSource::http("http", keys.listen, http));
+    source.listeners.push(plain::listener(keys.listen, http));
 }
 
 fn threads(inputs: &dyn Inputs) -> usize {

@@ -9,9 +9,8 @@ use ipnet::IpNet;
 use super::route::{Route, route};
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Report, Spanned};
-use crate::config::dialects::plain::seconds;
+use crate::config::dialects::plain::{networks, seconds};
 use crate::config::plan::{Bind, Cors, OriginPattern};
-use crate::config::source::networks;
 use crate::config::syntax::Node;
 use crate::config::values::{ValueError, policies, target};
 

@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use crate::config::keys::Form::{self, List, Mapping as Map, Number, Text};
-use crate::config::schema::{self, ByHand, Mapping, REQUIRED};
+use crate::config::schema;
+use crate::config::schema::by_hand::{ByHand, REQUIRED};
+use crate::config::schema::mappings::Mapping;
 
 const COUNT: Form = Number(0, 1_000_000);
 const SECONDS: Form = Number(0, 31_536_000);

@@ -7,6 +7,7 @@ use super::keys::{Keys, Mode, Server};
 use super::{environment, keys, rules};
 use crate::config::decode::Decoder;
 use crate::config::diagnostics::{Span, Spanned};
+use crate::config::dialects::plain;
 use crate::config::inputs::Inputs;
 use crate::config::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, CertificateFiles, HeadersWritten, LimitsWritten, LogLevel,
@@ -50,7 +51,7 @@ pub(super) fn read(decoder: &mut Decoder<'_>, root: Node, source: &mut Source, i
         ..HttpSource::default()
     };
     let Some(bind) = bind else { return };
-    let listener = ListenerSource::http("http", bind, http);
+    let listener = plain::listener(bind, http);
     source.listeners.push(ListenerSource { tls: tls.map(pair), ..listener });
 }
 

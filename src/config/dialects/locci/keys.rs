@@ -12,7 +12,7 @@ use crate::config::decode::{Decoder, MappingReader, Text};
 use crate::config::diagnostics::{Span, Spanned};
 use crate::config::dialects::plain;
 use crate::config::plan::{Bind, InternalBind, LogLevel, Secret};
-use crate::config::source::{InternalSource, networks};
+use crate::config::source::InternalSource;
 use crate::config::syntax::{Node, mask_secret};
 use crate::config::values::{ValueError, scalar, target};
 
@@ -92,7 +92,7 @@ fn server(decoder: &mut Decoder<'_>, node: Node) -> Option<Server> {
             .parsed("upstream_connect_timeout_secs", plain::some_seconds)
             .map(|time| time.value),
         read_timeout: fields.parsed("upstream_read_timeout_secs", plain::some_seconds).map(|time| time.value),
-        trusted_proxies: networks(&mut fields, "trusted_proxies"),
+        trusted_proxies: plain::networks(&mut fields, "trusted_proxies"),
     };
     fields.close();
     Some(server)

@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use crate::config::keys::Form::{self, Flag, List, Mapping as Map, Names, Number, OneOrMany, Text, Words};
-use crate::config::schema::{self, ByHand, Mapping, REQUIRED};
+use crate::config::schema;
+use crate::config::schema::by_hand::{ByHand, REQUIRED};
+use crate::config::schema::mappings::Mapping;
 
 const SECONDS: Form = Number(1, 31_536_000);
 const REQUESTS: Form = Number(1, 1_000_000);

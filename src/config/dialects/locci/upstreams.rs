@@ -7,7 +7,7 @@ use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::Spanned;
 use crate::config::dialects::plain::some_seconds;
 use crate::config::plan::{Balance, Health, HealthRequest, Scheme, UpstreamTls, UpstreamWritten};
-use crate::config::source::{UpstreamPolicySource, UpstreamSource, health_path};
+use crate::config::source::{UpstreamPolicySource, UpstreamSource};
 use crate::config::syntax::{Node, Value};
 use crate::config::values::target::{self, TargetText};
 use crate::config::values::{ValueError, scalar};
@@ -155,4 +155,14 @@ fn health(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Health>> {
     let interval = interval?.value;
     let timeout = limit.map_or(usual.timeout.min(interval), |limit| limit.value);
     Some(Spanned { value: Health { request, interval, timeout, rise: 1, fall: 1, ..usual }, span })
+}
+
+/// A path, maybe with a query.
+fn health_path(text: &str) -> Result<Arc<str>, ValueError> {
+    let is_path = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    if is_path {
+        Ok(text.into())
+    } else {
+        Err(ValueError::hint("is not a path to ask for", "write \"/health\""))
+    }
 }

@@ -8,5 +8,5 @@ mod rules;
 mod values;
 
 pub(super) use read::each;
-pub(super) use rules::{exact, forward, matching, named, response};
-pub(super) use values::{json, seconds, some_seconds};
+pub(super) use rules::{exact, forward, listener, matching, named, response};
+pub(super) use values::{json, networks, seconds, some_seconds};

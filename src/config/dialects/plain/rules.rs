@@ -1,12 +1,28 @@
-//! Parts of rules.
+//! Listeners, and parts of rules.
 
 use std::sync::Arc;
 
 use crate::config::diagnostics::{Span, Spanned};
-use crate::config::plan::{Conditions, Location, PathExpression, Respond};
-use crate::config::source::{ActionSource, ProxySource, UpstreamUse};
+use crate::config::plan::{Bind, Conditions, Location, PathExpression, Respond};
+use crate::config::source::{
+    ActionSource, HttpSource, ListenerSource, ProtocolSource, ProxySource, UpstreamUse,
+};
 use crate::config::values::scalar;
 use crate::http::Template;
+
+/// The listener `http`, in the clear.
+pub(in crate::config::dialects) fn listener(bind: Spanned<Bind>, http: HttpSource) -> ListenerSource {
+    let span = bind.span;
+    ListenerSource {
+        span,
+        name: named("http", span),
+        binds: vec![bind],
+        shutdown_timeout: None,
+        tls: None,
+        accept_proxy_protocol: Vec::new(),
+        protocol: ProtocolSource::Http(Box::new(http)),
+    }
+}
 
 /// The condition for one path alone. A slash at the end counts.
 pub(in crate::config::dialects) fn exact(path: &str) -> Option<Arc<Conditions>> {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::config::values::{ValueError, scalar};
+use ipnet::IpNet;
+
+use crate::config::decode::MappingReader;
+use crate::config::values::{ValueError, networks, scalar};
 
 /// A whole number of seconds, without a unit.
 pub(in crate::config::dialects) fn seconds(text: &str) -> Result<Duration, ValueError> {
@@ -25,4 +28,13 @@ pub(in crate::config::dialects) fn some_seconds(text: &str) -> Result<Duration, 
 /// A text as JSON writes it.
 pub(in crate::config::dialects) fn json(text: &str) -> String {
     serde_json::Value::from(text).to_string()
+}
+
+/// One or many addresses, networks or names of networks.
+pub(in crate::config::dialects) fn networks(
+    fields: &mut MappingReader<'_, '_>,
+    name: &'static str,
+) -> Vec<IpNet> {
+    let networks = fields.field(name, |decoder, node| Some(decoder.parsed_many(node, networks::networks)));
+    networks.into_iter().flatten().flat_map(|networks| networks.value).collect()
 }
