@@ -10,8 +10,8 @@ use crate::config::diagnostics::{Span, Spanned};
 use crate::config::dialects::plain;
 use crate::config::inputs::Inputs;
 use crate::config::plan::{
-    AccessLog, AccessLogFormat, AccessLogTo, CertificateFiles, HeadersWritten, LimitsWritten, LogLevel,
-    RequestId, TlsWritten,
+    AccessLog, AccessLogFormat, AccessLogTo, AmbiguousPaths, CertificateFiles, HeadersWritten, HttpWritten,
+    LimitsWritten, LogLevel, RequestId, TlsWritten,
 };
 use crate::config::source::{CertificateWritten, HttpSource, ListenerSource, Source, TlsSource};
 use crate::config::syntax::Node;
@@ -36,8 +36,13 @@ pub(super) fn read(decoder: &mut Decoder<'_>, root: Node, source: &mut Source, i
         Some(Mode::ApiGateway) => gateway.map(|gateway| rules::of_gateway(gateway, decoder)),
         None => None,
     };
+    let rules = rules.unwrap_or_default();
+    // The rules for other methods are no guards of paths, and would refuse each path that servers may read in two ways.
+    let is_guarded = rules.iter().any(|rule| rule.policies.auth.is_some());
+    let ambiguous_paths = (!is_guarded).then_some(AmbiguousPaths::Allow);
     let http = HttpSource {
-        rules: rules.unwrap_or_default(),
+        rules,
+        settings: HttpWritten { ambiguous_paths, ..HttpWritten::default() },
         trusted_proxies,
         limits: LimitsWritten {
             response_timeout: read_timeout,
