@@ -20,6 +20,11 @@ fn golden_files_give_what_they_say() {
 }
 
 #[test]
+fn a_broken_file_is_an_error_and_never_a_panic() {
+    dialects::survive_breaking("go_proxy");
+}
+
+#[test]
 fn a_file_that_loads_is_a_native_one_too_and_fits_its_schema() {
     dialects::fit("go_proxy", "go-proxy");
 }
@@ -273,4 +278,23 @@ fn it_serves_in_ten_megabytes() {
         Client::connect(gate.address("http")).exchange(get("/")).expect(200, "fine");
     }
     assert!(gate.memory() < 10 << 20, "{} bytes", gate.memory());
+}
+
+/// In go-proxy, `Upgrade` is lost on the way.
+#[test]
+fn an_upgrade_passes() {
+    let upstream = Upstream::scripted(|connection| {
+        let request = connection.read_request().unwrap();
+        assert_eq!((request.target(), request.head.get("upgrade")), ("/socket", Some("echo")));
+        connection.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n");
+        let bytes = connection.read_exact(4).unwrap();
+        connection.send(bytes);
+    });
+    let yaml = "listen: \"127.0.0.1:0\"\nroutes: [{ path: /ws/, target: \"{target}\" }]\n";
+    let (gate, _place) = start(yaml, &upstream);
+    let mut client = Client::connect(gate.address("http"));
+    client.send("GET /ws/socket HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n");
+    assert!(client.read_head().start.contains("101"));
+    client.send("ping");
+    assert_eq!(client.read_exact(4), b"ping");
 }

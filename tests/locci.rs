@@ -7,17 +7,24 @@
 mod support;
 
 use std::fs;
+use std::sync::Arc;
 
 use support::client::Client;
 use support::dialects;
 use support::message::Response;
 use support::place::Place;
 use support::program::Program;
+use support::tls::{Authority, Tls};
 use support::upstream::Upstream;
 
 #[test]
 fn golden_files_give_what_they_say() {
     dialects::compare("locci");
+}
+
+#[test]
+fn a_broken_file_is_an_error_and_never_a_panic() {
+    dialects::survive_breaking("locci");
 }
 
 #[test]
@@ -334,4 +341,24 @@ fn the_api_needs_its_key() {
     assert_eq!(told.code, 3, "with an address, the key is not read from the file: {told:?}");
     place.run(&format!("reload --address {api} --token sesame")).fine();
     assert!(!place.run("adapt config.yaml").out.contains("sesame"));
+}
+
+/// `server.tls`, with a certificate of its own, which clients without a name get too.
+#[test]
+fn the_listener_speaks_tls() {
+    let upstream = Upstream::says("fine");
+    let place = Place::with(&[]);
+    let authority = Authority::new(place.path(), "ca.pem");
+    authority.issue(place.path(), "gate", &["gate.test"]);
+    let yaml = format!(
+        "mode: load_balancer\nserver:\n  bind_address: \"127.0.0.1:0\"\n  tls: {{ cert_path: {dir}/gate.crt, key_path: {dir}/gate.key }}\n\
+         upstreams: {{ app: {{ servers: [\"{}\"] }} }}\nload_balancer: {{ upstream: app }}\n",
+        upstream.address(),
+        dir = place.path().display()
+    );
+    let (gate, _place) = dialects::start(&yaml, |_| {});
+    let config = Arc::new(authority.client(&[]));
+    let mut client = Tls::connect(gate.address("http"), &config, "gate.test").unwrap().client();
+    client.exchange("GET /x HTTP/1.1\r\nHost: gate.test\r\nConnection: close\r\n\r\n").expect(200, "fine");
+    assert_eq!(upstream.request().head.get("x-forwarded-proto"), Some("https"));
 }

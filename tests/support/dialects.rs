@@ -71,3 +71,20 @@ pub fn start(yaml: &str, setup: impl FnOnce(&mut Command)) -> (Program, Place) {
     });
     (program, place)
 }
+
+/// Loads each golden file of the folder with pieces left out, doubled or replaced: errors, and never a panic.
+pub fn survive_breaking(folder: &str) {
+    const DEBRIS: [&str; 12] = ["", "[", "}", ": ", "\"", "- ", "0", "-1", "/", "(?i)^|", "${env:", "\u{fc}"];
+    let mut tried = 0;
+    for Golden { input, .. } in golden_files(folder, 6) {
+        for (number, debris) in DEBRIS.iter().cycle().take(240).enumerate() {
+            let start = input.floor_char_boundary(input.len() * number / 240);
+            let end = input.floor_char_boundary((start + number % 9).min(input.len()));
+            let broken = format!("{}{debris}{}", &input[..start], &input[end.max(start)..]);
+            let (memory, paths) = inputs(&broken);
+            let _ = load(&paths, &memory);
+            tried += 1;
+        }
+    }
+    assert!(tried > 1_000, "only {tried}");
+}
