@@ -14,6 +14,7 @@ mod rule;
 
 mod auth;
 
+mod answers;
 mod basic;
 mod cors;
 mod rate_limit;

@@ -30,6 +30,8 @@ struct Learned {
     has_asked: bool,
     /// The target has no say in `Access-Control-*`.
     owns_cors: bool,
+    /// The status of a refusal, if it is not that of its reason.
+    status: Option<u16>,
     /// How the user was found.
     auth: Option<Arc<Auth>>,
     /// Field lines for the target.
@@ -85,6 +87,16 @@ impl PolicyState {
         learned.auth = Some(auth.clone());
         learned.request.extend_from_slice(request);
         learned.response.extend_from_slice(response);
+    }
+
+    /// The status of a refusal, if it is not that of its reason.
+    pub fn refusal_status(&self) -> Option<u16> {
+        self.0.as_ref().and_then(|learned| learned.status)
+    }
+
+    /// Sets the status of the refusal that follows.
+    pub(super) fn refuse_with(&mut self, status: u16) {
+        self.learned().status = Some(status);
     }
 
     /// Whether `Access-Control-*` of the target is removed.
@@ -163,8 +175,8 @@ impl Drop for PolicyState {
 
 /// Keeps a part for a further request.
 fn keep_for_others(mut learned: Box<Learned>) {
-    let Learned { has_asked, owns_cors, auth, request, response, permits } = &mut *learned;
-    (*has_asked, *owns_cors, *auth) = (false, false, None);
+    let Learned { has_asked, owns_cors, status, auth, request, response, permits } = &mut *learned;
+    (*has_asked, *owns_cors, *status, *auth) = (false, false, None, None);
     for lines in [request, response] {
         lines.clear();
         lines.shrink_to(LINES_BYTES_KEPT);

@@ -492,7 +492,7 @@ pub const MAPPINGS: &[Mapping] = &[
     },
     Mapping {
         what: "`forward`",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, auth: { forward: { @ } } }] }",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, auth: { forward: { @ } } }, { upstream: u }], upstreams: { u: { targets: h:9 } } }",
         rows: &[FORWARD],
     },
     Mapping {

@@ -39,6 +39,8 @@ pub(super) const RATE_LIMIT: &[Row] = &[
     ("by", "requests: 7, per: 1s", "requests: 7, per: 1s, by: host"),
     ("else", "requests: 7, per: 1s, by: cookie.a", "requests: 7, per: 1s, by: cookie.a, else: all"),
     ("keys", "requests: 7, per: 1s", "requests: 7, per: 1s, keys: 77"),
+    ("ipv6_prefix", "requests: 7, per: 1s", "requests: 7, per: 1s, ipv6_prefix: 56"),
+    ("status", "requests: 7, per: 1s", "requests: 7, per: 1s, status: 503"),
     ("fields", "requests: 7, per: 1s", "requests: 7, per: 1s, fields: true"),
 ];
 
@@ -72,6 +74,10 @@ pub(super) const FORWARD: &[Row] = &[
     ("copy", "url: http://a/b", "url: http://a/b, copy: X-A"),
     ("sign_in", "url: http://a/b", "url: http://a/b, sign_in: \"https://a/{url}\""),
     ("timeout", "url: http://a/b", "url: http://a/b, timeout: 7s"),
+    ("upstream", "url: http://a/b", "upstream: u"),
+    ("path", "upstream: u", "upstream: u, path: /b"),
+    ("cache", "url: http://a/b", "url: http://a/b, cache: 7s"),
+    ("preflights", "url: http://a/b", "url: http://a/b, preflights: true"),
 ];
 
 pub(super) const MAX_REQUESTS: &[Row] = &[

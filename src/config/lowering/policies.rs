@@ -6,9 +6,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::diagnostics::{Report, Spanned, did_you_mean};
-use crate::config::plan::{HeadersWritten, Limits, LimitsWritten, PoliciesWritten};
-use crate::config::source::PolicySetSource;
+use super::upstreams::{TargetProtocol, Upstreams};
+use crate::config::decode::Text;
+use crate::config::diagnostics::{Report, Span, Spanned, did_you_mean};
+use crate::config::plan::{
+    Auth, AuthServer, AuthServerPlace, HeadersWritten, Limits, LimitsWritten, Policies, PoliciesWritten,
+    PolicyUpstream, UpstreamWritten,
+};
+use crate::config::source::{Inline, PolicySetSource, UpstreamPolicySource, UpstreamUse};
+use crate::config::values::target;
 
 /// The named sets of all files.
 pub(super) struct PolicySets(HashMap<Arc<str>, PolicySetSource>);
@@ -76,4 +82,36 @@ impl Defaults {
             .rev()
             .fold(self.clone(), |below, set| below.with(&set.policies, &set.limits, &set.headers))
     }
+}
+
+/// The policies of the rule at `span`, with the upstreams that they ask.
+pub(super) fn with_upstreams(
+    policies: Arc<Policies>,
+    span: Span,
+    upstreams: &mut Upstreams,
+    report: &mut Report,
+) -> Arc<Policies> {
+    let Some(Auth::Server(server)) = policies.auth.as_deref() else { return policies };
+    let found = upstream_use(&server.place, span)
+        .and_then(|one| upstreams.use_one(one, TargetProtocol::Http, report))
+        .map(PolicyUpstream);
+    let Some(upstream) = found else { return policies };
+    let auth = Auth::Server(AuthServer { upstream, ..server.clone() });
+    Arc::new(Policies { auth: Some(Arc::new(auth)), ..Policies::clone(&policies) })
+}
+
+/// The upstream of a server.
+fn upstream_use(place: &AuthServerPlace, span: Span) -> Option<UpstreamUse> {
+    let url = match place {
+        AuthServerPlace::Named { upstream, .. } => return Some(named(upstream, span)),
+        AuthServerPlace::Url(url) => url,
+    };
+    let targets = vec![Spanned { value: target::target(url).ok()?, span }];
+    let (settings, policy) = (UpstreamWritten::default(), UpstreamPolicySource::default());
+    Some(UpstreamUse::Inline(Box::new(Inline { span, targets, tls: None, settings, policy })))
+}
+
+/// The upstream with this name, for the rule at `span`.
+fn named(name: &Arc<str>, span: Span) -> UpstreamUse {
+    UpstreamUse::Named(Text::new(name.to_string(), span, None))
 }

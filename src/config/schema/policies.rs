@@ -64,6 +64,8 @@ pub(super) const RATE_LIMIT: &[ByHand] = &[
     ("by", Text, "client", "The key that is counted: client, header.NAME, cookie.NAME, host or all."),
     ("else", Words(&["client", "host", "all"]), "client", "The key for requests without that one."),
     ("keys", Number(64, 16_777_216), "65536", "Keys that are remembered, 16 bytes each."),
+    ("ipv6_prefix", Number(1, 128), "64", "Leading bits of an IPv6 address that tell clients apart."),
+    ("status", Number(400, 599), "429", "The status of a request that is one too many."),
     ("fields", Flag, "false", "Whether responses have RateLimit and RateLimit-Policy."),
 ];
 
@@ -73,10 +75,14 @@ pub(super) const AUTH: &[ByHand] = &[
 ];
 
 pub(super) const FORWARD: &[ByHand] = &[
-    ("url", Text, REQUIRED, "The URL of the server."),
+    ("url", Text, "", "The URL of the server."),
+    ("upstream", Text, "", "In the place of url: the name of an upstream under upstreams."),
+    ("path", Text, "/", "The path at that upstream."),
     ("copy", TEXTS, "", "Fields of its answer for the target. * at the end of a name takes every end."),
     ("sign_in", Text, "", "The URL where browsers sign in, with {url} for the one that they asked for."),
     ("timeout", Timeout, "5s", "The time for an answer."),
+    ("cache", Duration, "0s", "How long an answer of 2xx holds for further requests that are alike."),
+    ("preflights", Flag, "false", "Whether preflights go to the target without a question."),
 ];
 
 pub(super) const BASIC: &[ByHand] = &[

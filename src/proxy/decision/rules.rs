@@ -161,7 +161,7 @@ fn by_rule<'a>(
             Ok(Outcome::Wait(limit)) => {
                 return Decision::Ask(Question { rule: index, what: Asked::Place(limit) });
             }
-            Err(reason) => Act::Refuse(Failure::new(reason)),
+            Err(reason) => Act::Refuse(Failure::of_policy(reason, &exchange.record.policies)),
         },
     )
 }

@@ -46,39 +46,50 @@ pub(in crate::proxy) async fn ask_server(
     server: &AuthServer,
 ) -> Result<Answer, Failure> {
     let worker = exchange.snapshot.worker();
-    let late = async {
-        worker.sleep(server.timeout).await;
-        Err(Failure::new(Reason::AuthUnavailable))
-    };
-    let answer = future::or(ask(exchange, http, server), late);
-    exchange.client.unless_gone(exchange.is_gone_at_end(), answer).await
-}
-
-async fn ask(exchange: &Exchange<'_>, http: &HttpListener, server: &AuthServer) -> Result<Answer, Failure> {
-    let (snapshot, worker) = (exchange.snapshot, exchange.snapshot.worker());
-    let upstream = snapshot.upstreams.get(server.upstream.0);
+    let upstream = exchange.snapshot.upstreams.get(server.upstream.0);
     let unavailable = || Failure::new(Reason::AuthUnavailable);
     let mut choice = upstream.choose(worker.now(), None, None).ok_or_else(unavailable)?;
+    let late = async {
+        worker.sleep(server.timeout).await;
+        Ok(None)
+    };
+    let asking = async { ask(exchange, http, server, &mut choice).await.map(Some) };
+    let answer = exchange.client.unless_gone(exchange.is_gone_at_end(), future::or(asking, late)).await?;
+    answer.ok_or_else(|| {
+        // An endpoint that is silent has failed, as one that closes.
+        upstream.failed(&choice, worker.now());
+        unavailable()
+    })
+}
+
+async fn ask(
+    exchange: &Exchange<'_>,
+    http: &HttpListener,
+    server: &AuthServer,
+    choice: &mut Choice,
+) -> Result<Answer, Failure> {
+    let (snapshot, worker) = (exchange.snapshot, exchange.snapshot.worker());
+    let upstream = snapshot.upstreams.get(server.upstream.0);
     loop {
-        let idle = upstream.take_idle(&mut choice, worker.now(), false);
+        let idle = upstream.take_idle(choice, worker.now(), false);
         let mut target = match idle {
             Some(target) => target,
-            None => open(exchange, upstream, &mut choice).await?,
+            None => open(exchange, upstream, choice).await?,
         };
-        let head = request_head(exchange, http, choice.origin())?;
+        let head = request_head(exchange, http, server, choice.origin())?;
         match exchange_with(exchange, server, &mut target, &head).await {
             Ok((answer, keep)) => {
-                upstream.accepted(&choice);
+                upstream.accepted(choice);
                 if let Some(time) = keep {
                     let until = worker.now() + time.min(upstream.idle_timeout());
-                    upstream.put_back(&choice, target, until);
+                    upstream.put_back(choice, target, until);
                 }
                 return Ok(answer);
             }
             // The server has closed an idle connection. The question can be asked again.
             Err(failure) if target.reused && failure.is_closed_without_response() => {}
             Err(Failure { detail, .. }) => {
-                upstream.failed(&choice, worker.now());
+                upstream.failed(choice, worker.now());
                 return Err(Failure { reason: Reason::AuthUnavailable, detail });
             }
         }
@@ -206,7 +217,8 @@ fn is_end_to_end(field: &Field<'_>) -> bool {
 fn request_head(
     exchange: &Exchange<'_>,
     http: &HttpListener,
-    (authority, path): (&str, &str),
+    server: &AuthServer,
+    (authority, base_path): (&str, &str),
 ) -> Result<Buffer, Failure> {
     let internal = || Failure::new(Reason::Internal);
     let mut table = exchange.snapshot.state.table.borrow_mut();
@@ -214,7 +226,9 @@ fn request_head(
     let head = parse_request(input, &mut HeadScan::default(), &limits, &mut table)?.ok_or_else(internal)?;
     let forwarded = Forwarded::of(exchange, &head);
     let mut out = exchange.snapshot.worker().buffer();
-    for part in ["GET ", if path.is_empty() { "/" } else { path }, " HTTP/1.1\r\nHost: ", authority, "\r\n"] {
+    let path = [base_path, server.path()];
+    let path = if path.iter().all(|part| part.is_empty()) { ["/", ""] } else { path };
+    for part in ["GET ", path[0], path[1], " HTTP/1.1\r\nHost: ", authority, "\r\n"] {
         out.extend(part.as_bytes());
     }
     head.fields.for_each_run(0, is_for_the_server, |lines| out.extend(lines));

@@ -10,9 +10,12 @@ mod cors;
 mod rate_limit;
 mod request_limit;
 
-pub use auth::{Auth, AuthServer, AuthUpstream, Basic};
+mod upstream;
+
+pub use auth::{Auth, AuthServer, AuthServerPlace, Basic};
 pub use cors::{Cors, OriginPattern};
 pub use policies::Policies;
 pub(crate) use policies::{PoliciesWritten, ReadPolicy};
 pub use rate_limit::{RateKey, RateLimit, RateLimits};
 pub use request_limit::RequestLimit;
+pub use upstream::PolicyUpstream;

@@ -84,6 +84,16 @@ pub(crate) fn remembered_keys(text: &str) -> Result<usize, ValueError> {
     number(text, 64, 16_777_216, "is not a number between 64 and 16777216").map(|keys| keys as usize)
 }
 
+/// Leading bits of an IPv6 address.
+pub(crate) fn ipv6_prefix(text: &str) -> Result<u8, ValueError> {
+    number(text, 1, 128, "is not a number between 1 and 128").map(|bits| bits as u8)
+}
+
+/// The status of a refused request.
+pub(crate) fn refusal_status(text: &str) -> Result<u16, ValueError> {
+    number(text, 400, 599, "is not a status between 400 and 599").map(|status| status as u16)
+}
+
 /// Requests that are open at once.
 pub(crate) fn open_requests(text: &str) -> Result<usize, ValueError> {
     number(text, 1, 10_000_000, "is not a number between 1 and 10000000").map(|requests| requests as usize)
@@ -119,6 +129,26 @@ pub(crate) fn server_url(text: &str) -> Result<Arc<str>, ValueError> {
         _ => Err(ValueError::hint(
             "is no URL of a server",
             "write for example \"http://authelia:9091/api/authz/forward-auth\"",
+        )),
+    }
+}
+
+/// The path of a question at an upstream, with a query if there is one.
+pub(crate) fn server_path(text: &str) -> Result<Arc<str>, ValueError> {
+    let is_path = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    match is_path {
+        true => Ok(text.into()),
+        false => Err(ValueError::hint("is no path", "write for example \"/api/authz/forward-auth\"")),
+    }
+}
+
+/// How long an answer of a server holds.
+pub(crate) fn answer_time(text: &str) -> Result<Duration, ValueError> {
+    match scalar::duration(text)? {
+        time if time <= Duration::from_secs(3_600) => Ok(time),
+        _ => Err(ValueError::hint(
+            "is longer than an hour",
+            "after a sign-out, the session gets in for that long",
         )),
     }
 }
