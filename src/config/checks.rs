@@ -73,7 +73,7 @@ fn asking_itself(lowered: &Lowered, report: &mut Report) {
 /// The rule of this gate that surely takes a GET for a path behind the base path of a target, if the target is this gate.
 fn taker<'p>(plan: &'p Plan, target: &Target, path: &str) -> Option<&'p Rule> {
     let (host, whole) = (target.host.to_string(), format!("{}{path}", target.base_path));
-    let path = whole.split('?').next().unwrap_or_default();
+    let path = whole.split('?').next().filter(|path| !path.is_empty()).unwrap_or("/");
     let names = |rule: &Rule| rule.hosts.iter().any(|pattern| pattern.matches(host.as_bytes()));
     let is_here = |listener: &&Listener| {
         let binds = listener.binds.iter().filter(|bind| bind.port() == target.port);

@@ -96,7 +96,7 @@ impl Answers {
 
 /// Hashes everything by which requests are alike. Slices are hashed with their lengths.
 fn hash(request: &PolicyRequest<'_>, hasher: &mut impl Hasher) {
-    let PolicyRequest { head, client, now: _ } = request;
+    let PolicyRequest { head, client, now: _, connection: _ } = request;
     match client {
         IpAddr::V4(client) => client.octets()[..].hash(hasher),
         IpAddr::V6(client) => client.octets()[..].hash(hasher),

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::gcra::{LimitTable, Rate, Taken};
+use super::limits::{LimitTable, Rate, Taken};
 use super::request::PolicyRequest;
 use super::state::PolicyState;
 use crate::config::plan::{RateKey, RateLimit};
@@ -77,7 +77,7 @@ fn network(address: Ipv6Addr, prefix: u8) -> u128 {
 
 /// The hash of the key of a request. `None` if it has none.
 fn hash(table: &LimitTable, by: &RateKey, ipv6_prefix: u8, request: &PolicyRequest<'_>) -> Option<u64> {
-    let PolicyRequest { head, client, now: _ } = request;
+    let PolicyRequest { head, client, now: _, connection: _ } = request;
     let is_there = |value: &&[u8]| !value.is_empty();
     let key = match by {
         RateKey::Client => match client {

@@ -17,10 +17,43 @@ pub(super) const POLICIES: &[Row] = &[
     ("rate_limit", "", "rate_limit: 7/1s"),
     ("auth", "", "auth: { forward: http://a/b }"),
     ("max_requests", "", "max_requests: 7"),
+    ("mirror", "", "mirror: { upstream: u }"),
+    ("speed", "", "speed: { upload: 8kbit }"),
     ("max_body", "", "max_body: 7"),
     ("body_timeout", "", "body_timeout: 7s"),
     ("response_timeout", "", "response_timeout: 7s"),
     ("tunnel_timeout", "", "tunnel_timeout: 7s"),
+];
+
+/// Those of an HTTP listener.
+pub(super) const OF_LISTENERS: &[Row] = &[
+    ("cors", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], cors: \"*\""),
+    ("rate_limit", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], rate_limit: 7/1s"),
+    ("auth", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], auth: { forward: http://a/b }"),
+    ("mirror", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], mirror: { upstream: u }"),
+    ("speed", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], speed: { upload: 8kbit }"),
+    ("policy", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], policy: set"),
+];
+
+/// Those of an HTTP listener in the short form: the rules are around.
+pub(super) const OF_SHORT_LISTENERS: &[Row] = &[
+    ("cors", "", "cors: \"*\""),
+    ("rate_limit", "", "rate_limit: 7/1s"),
+    ("auth", "", "auth: { forward: http://a/b }"),
+    ("mirror", "", "mirror: { upstream: u }"),
+    ("speed", "", "speed: { upload: 8kbit }"),
+    ("policy", "", "policy: set"),
+];
+
+/// Those of a rule.
+pub(super) const OF_RULES: &[Row] = &[
+    ("cors", "target: h:1", "target: h:1, cors: \"*\""),
+    ("rate_limit", "target: h:1", "target: h:1, rate_limit: 7/1s"),
+    ("auth", "target: h:1", "target: h:1, auth: { forward: http://a/b }"),
+    ("mirror", "target: h:1", "target: h:1, mirror: { upstream: other }"),
+    ("speed", "target: h:1", "target: h:1, speed: { upload: 8kbit }"),
+    ("policy", "target: h:1", "target: h:1, policy: set"),
+    ("max_requests", "target: h:1", "target: h:1, max_requests: 7"),
 ];
 
 pub(super) const CORS: &[Row] = &[
@@ -78,6 +111,15 @@ pub(super) const FORWARD: &[Row] = &[
     ("path", "upstream: u", "upstream: u, path: /b"),
     ("cache", "url: http://a/b", "url: http://a/b, cache: 7s"),
     ("preflights", "url: http://a/b", "url: http://a/b, preflights: true"),
+];
+
+pub(super) const MIRROR: &[Row] =
+    &[("upstream", "upstream: u", "upstream: v"), ("share", "upstream: u", "upstream: u, share: 7%")];
+
+pub(super) const SPEED: &[Row] = &[
+    ("download", "download: 8kbit", "download: 9kbit"),
+    ("upload", "download: 8kbit", "download: 8kbit, upload: 8kbit"),
+    ("shared", "download: 8kbit", "download: 8kbit, shared: true"),
 ];
 
 pub(super) const MAX_REQUESTS: &[Row] = &[

@@ -10,8 +10,8 @@ use super::upstreams::{TargetProtocol, Upstreams};
 use crate::config::decode::Text;
 use crate::config::diagnostics::{Report, Span, Spanned, did_you_mean};
 use crate::config::plan::{
-    Auth, AuthServer, AuthServerPlace, HeadersWritten, Limits, LimitsWritten, Policies, PoliciesWritten,
-    PolicyUpstream, UpstreamWritten,
+    Auth, AuthServer, AuthServerPlace, HeadersWritten, Limits, LimitsWritten, Mirror, Policies,
+    PoliciesWritten, PolicyUpstream, UpstreamWritten,
 };
 use crate::config::source::{Inline, PolicySetSource, UpstreamPolicySource, UpstreamUse};
 use crate::config::values::target;
@@ -54,6 +54,8 @@ impl PolicySets {
 /// The policies and limits of a rule that says nothing itself.
 #[derive(Clone, Default)]
 pub(super) struct Defaults {
+    /// The name of the listener.
+    pub(super) listener: Arc<str>,
     pub(super) policies: PoliciesWritten,
     pub(super) limits: Limits,
     pub(super) headers: HeadersWritten,
@@ -68,6 +70,7 @@ impl Defaults {
         headers: &HeadersWritten,
     ) -> Self {
         Self {
+            listener: self.listener.clone(),
             policies: policies.over(&self.policies),
             limits: self.limits.with(limits),
             headers: headers.over(&self.headers),
@@ -84,20 +87,31 @@ impl Defaults {
     }
 }
 
-/// The policies of the rule at `span`, with the upstreams that they ask.
+/// The policies of the rule at `span`, with the upstreams that they use.
 pub(super) fn with_upstreams(
     policies: Arc<Policies>,
     span: Span,
     upstreams: &mut Upstreams,
     report: &mut Report,
 ) -> Arc<Policies> {
-    let Some(Auth::Server(server)) = policies.auth.as_deref() else { return policies };
-    let found = upstream_use(&server.place, span)
-        .and_then(|one| upstreams.use_one(one, TargetProtocol::Http, report))
-        .map(PolicyUpstream);
-    let Some(upstream) = found else { return policies };
-    let auth = Auth::Server(AuthServer { upstream, ..server.clone() });
-    Arc::new(Policies { auth: Some(Arc::new(auth)), ..Policies::clone(&policies) })
+    let mut find = |one| upstreams.use_one(one, TargetProtocol::Http, report).map(PolicyUpstream);
+    let auth = policies.auth.as_deref().and_then(|auth| match auth {
+        Auth::Server(server) => {
+            let upstream = find(upstream_use(&server.place, span)?)?;
+            Some(Arc::new(Auth::Server(AuthServer { upstream, ..server.clone() })))
+        }
+        Auth::Basic(_) => None,
+    });
+    let mirror = policies.mirror.as_deref().and_then(|mirror| {
+        let upstream = find(named(&mirror.name, span))?;
+        Some(Arc::new(Mirror { upstream, ..mirror.clone() }))
+    });
+    if auth.is_none() && mirror.is_none() {
+        return policies;
+    }
+    let Policies { auth: written, mirror: written_mirror, .. } = &*policies;
+    let (auth, mirror) = (auth.or_else(|| written.clone()), mirror.or_else(|| written_mirror.clone()));
+    Arc::new(Policies { auth, mirror, ..Policies::clone(&policies) })
 }
 
 /// The upstream of a server.

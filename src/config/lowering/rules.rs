@@ -8,7 +8,7 @@ use super::policies::{Defaults, PolicySets, with_upstreams};
 use super::upstreams::{TargetProtocol, Upstreams};
 use crate::config::diagnostics::{Report, Span};
 use crate::config::inputs::Inputs;
-use crate::config::plan::{Action, Conditions, Files, Limits, Pass, Proxy, Rule};
+use crate::config::plan::{Action, Conditions, Files, Limits, Pass, Proxy, Rule, Speed};
 use crate::config::source::{ActionSource, FilesSource, PassSource, ProxySource, RuleSource};
 
 /// The rules of one listener, in order. A wrong rule is left out, because it was reported.
@@ -32,13 +32,13 @@ pub(super) fn lower(
         };
         let of_rule = of_listener.below(&source.policy, sets, report);
         let defaults = &of_rule.limits;
+        let place = format!("listeners.{}.rules.{name}", of_listener.listener);
+        let policies = source.policies.in_place(place).over(&of_rule.policies);
+        let speed = policies.speed.clone().flatten();
         let (policies, headers) = match source.action {
             // They act before a request is read.
             Some(ActionSource::Pass(_) | ActionSource::Drop) => (None, None),
-            _ => (
-                source.policies.over(&of_rule.policies).settle(),
-                source.headers.over(&of_rule.headers).settle(),
-            ),
+            _ => (policies.settle(), source.headers.over(&of_rule.headers).settle()),
         };
         let policies = policies.map(|policies| with_upstreams(policies, source.span, upstreams, report));
         let action = match source.action {
@@ -47,7 +47,7 @@ pub(super) fn lower(
             Some(ActionSource::Respond(respond)) => Some(Action::Respond(respond)),
             Some(ActionSource::Files(files)) => Some(lower_files(*files, defaults, inputs, report)),
             Some(ActionSource::Drop) => Some(Action::Drop),
-            Some(ActionSource::Pass(pass)) => lower_pass(pass, defaults, upstreams, report),
+            Some(ActionSource::Pass(pass)) => lower_pass(pass, defaults, speed, upstreams, report),
             None => None,
         };
         if let Some(action) = action {
@@ -188,6 +188,7 @@ fn lower_files(source: FilesSource, defaults: &Limits, inputs: &dyn Inputs, repo
 fn lower_pass(
     source: PassSource,
     defaults: &Limits,
+    speed: Option<Arc<Speed>>,
     upstreams: &mut Upstreams,
     report: &mut Report,
 ) -> Option<Action> {
@@ -196,5 +197,6 @@ fn lower_pass(
         upstream: upstreams.use_one(upstream, TargetProtocol::Tcp, report)?,
         send_proxy_protocol,
         idle_timeout: idle_timeout.map_or(defaults.tunnel_timeout, |timeout| timeout.value),
+        speed,
     }))
 }

@@ -15,6 +15,14 @@ pub(super) const POLICY: &[ByHand] = &[(
     "The names of sets under policies. Of several, the first that has a key counts.",
 )];
 
+/// A policy of rules, and a key of TCP listeners.
+pub(super) const SPEED: ByHand = (
+    "speed",
+    Either(&[Words(&["false"]), Map("`speed`")]),
+    "",
+    "How fast bodies and tunnels move: { download, upload, shared }.",
+);
+
 /// Policies of rules, and of listeners and sets for their rules.
 pub(super) const POLICIES: &[ByHand] = &[
     (
@@ -41,6 +49,13 @@ pub(super) const POLICIES: &[ByHand] = &[
         "",
         "How many requests are open at once: a number, or { requests, waiting, timeout }.",
     ),
+    (
+        "mirror",
+        Either(&[Words(&["false"]), Map("`mirror`")]),
+        "",
+        "An upstream that gets copies of requests without a body: { upstream, share }.",
+    ),
+    SPEED,
 ];
 
 pub(super) const CORS: &[ByHand] = &[
@@ -91,6 +106,22 @@ pub(super) const BASIC: &[ByHand] = &[
     ("realm", Text, "restricted", "The name of the protected place, which browsers show."),
     ("forward", Flag, "false", "Whether the target gets the field with the password."),
     ("forward_user", Text, "", "The field with the name of the user for the target."),
+];
+
+pub(super) const MIRROR: &[ByHand] = &[
+    ("upstream", Text, REQUIRED, "The name of an upstream under upstreams."),
+    ("share", Text, "100%", "The share of requests that are copied: 10%."),
+];
+
+pub(super) const SPEED_KEYS: &[ByHand] = &[
+    ("download", Text, "", "Bits per second from targets to clients: 50Mbit."),
+    ("upload", Text, "", "Bits per second from clients to targets."),
+    (
+        "shared",
+        Text,
+        "false",
+        "Whether all connections to which it applies share it: true, or a name that several places share.",
+    ),
 ];
 
 pub(super) const MAX_REQUESTS: &[ByHand] = &[

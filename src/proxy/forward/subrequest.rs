@@ -3,30 +3,24 @@
 //! The server gets a request without a body, with the fields of the client and with those that describe the client's
 //! request. It has an upstream of its own, and so connections that are kept.
 
-use std::io::IoSlice;
+use std::time::Duration;
 
 use futures_lite::future;
 
+use super::answer::{self, FinalAnswer, with_connection};
 use super::forwarded::{Forwarded, write_forwarded};
-use super::response_head::keep_alive_time;
 use crate::config::plan::{AuthServer, HttpListener};
-use crate::http::{Field, Framing, HeadLimits, Method, Name, RequestHead, ResponseHead, is_x_forwarded};
-use crate::http1::{HeadScan, parse_request, parse_response};
+use crate::http::{Field, Method, Name, RequestHead, ResponseHead, is_x_forwarded};
+use crate::http1::{HeadScan, parse_request};
 use crate::proxy::client::{Exchange, Media};
 use crate::proxy::record::Failure;
-use crate::proxy::transfer::{Body, Incoming, write_all};
+use crate::proxy::transfer::{Body, Incoming};
 use crate::reason::Reason;
-use crate::upstream::{Choice, Next, TargetConnection, Upstream};
+use crate::upstream::{Choice, TargetConnection, Upstream};
 use crate::worker::Buffer;
-
-/// Limits on the head of an answer.
-const HEAD_LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 128, target: 0 };
 
 /// Bytes of the longest body of an answer.
 const BODY_MAX: usize = 64 * 1024;
-
-/// Interim responses that are skipped at most.
-const INTERIM_MAX: usize = 8;
 
 /// The answer of the server.
 pub(in crate::proxy) enum Answer {
@@ -53,7 +47,7 @@ pub(in crate::proxy) async fn ask_server(
         worker.sleep(server.timeout).await;
         Ok(None)
     };
-    let asking = async { ask(exchange, http, server, &mut choice).await.map(Some) };
+    let asking = async { ask(exchange, http, server, upstream, &mut choice).await.map(Some) };
     let answer = exchange.client.unless_gone(exchange.is_gone_at_end(), future::or(asking, late)).await?;
     answer.ok_or_else(|| {
         // An endpoint that is silent has failed, as one that closes.
@@ -66,52 +60,15 @@ async fn ask(
     exchange: &Exchange<'_>,
     http: &HttpListener,
     server: &AuthServer,
-    choice: &mut Choice,
-) -> Result<Answer, Failure> {
-    let (snapshot, worker) = (exchange.snapshot, exchange.snapshot.worker());
-    let upstream = snapshot.upstreams.get(server.upstream.0);
-    loop {
-        let idle = upstream.take_idle(choice, worker.now(), false);
-        let mut target = match idle {
-            Some(target) => target,
-            None => open(exchange, upstream, choice).await?,
-        };
-        let head = request_head(exchange, http, server, choice.origin())?;
-        match exchange_with(exchange, server, &mut target, &head).await {
-            Ok((answer, keep)) => {
-                upstream.accepted(choice);
-                if let Some(time) = keep {
-                    let until = worker.now() + time.min(upstream.idle_timeout());
-                    upstream.put_back(choice, target, until);
-                }
-                return Ok(answer);
-            }
-            // The server has closed an idle connection. The question can be asked again.
-            Err(failure) if target.reused && failure.is_closed_without_response() => {}
-            Err(Failure { detail, .. }) => {
-                upstream.failed(choice, worker.now());
-                return Err(Failure { reason: Reason::AuthUnavailable, detail });
-            }
-        }
-    }
-}
-
-/// Opens a connection to the server, or to another endpoint of it.
-async fn open(
-    exchange: &Exchange<'_>,
     upstream: &Upstream,
     choice: &mut Choice,
-) -> Result<Box<TargetConnection>, Failure> {
-    let worker = exchange.snapshot.worker();
-    loop {
-        let error = match upstream.open(worker, choice, &[]).await {
-            Ok(target) => return Ok(target),
-            Err(error) => error,
-        };
-        if !matches!(upstream.choose_next(choice, worker.now(), false), Next::Chosen) {
-            return Err(Failure { reason: Reason::AuthUnavailable, ..Failure::from(error) });
-        }
-    }
+) -> Result<Answer, Failure> {
+    let ask = async |choice: &Choice, target: &mut TargetConnection| {
+        let head = request_head(exchange, http, server, choice.origin())?;
+        exchange_with(exchange, server, target, &head).await
+    };
+    let asked = with_connection(exchange.snapshot.worker(), upstream, choice, ask).await;
+    asked.map_err(|Failure { detail, .. }| Failure { reason: Reason::AuthUnavailable, detail })
 }
 
 /// Sends the question and reads the answer. The second value is how long the connection may be kept.
@@ -120,47 +77,19 @@ async fn exchange_with(
     server: &AuthServer,
     target: &mut TargetConnection,
     head: &Buffer,
-) -> Result<(Answer, Option<std::time::Duration>), Failure> {
-    let TargetConnection { stream, input, .. } = target;
-    let sent = write_all(stream, &mut [IoSlice::new(head.unread())], exchange.timer, server.timeout).await;
-    sent.map_err(Failure::of_target)?;
-    let (mut scan, mut interim) = (HeadScan::default(), 0);
-    let (answer, framing, keep) = loop {
-        if !input.is_empty() {
-            let mut table = exchange.snapshot.state.table.borrow_mut();
-            let parsed = parse_response(input.unread(), &mut scan, &HEAD_LIMITS, &mut table)?;
-            if let Some(head) = parsed {
-                let answer = (head.status >= 200).then(|| answer(exchange, server, &head));
-                let (len, framing) = (head.len, head.framing(Method::Get));
-                let keep = head.keep_alive.then(|| keep_alive_time(&head));
-                drop(table);
-                input.consume(len);
-                if let Some(answer) = answer {
-                    let framing = framing.ok_or_else(|| Failure::new(Reason::AuthUnavailable))?;
-                    break (answer?, framing, keep);
-                }
-                interim += 1;
-                if interim > INTERIM_MAX {
-                    return Err(Failure::new(Reason::AuthUnavailable));
-                }
-                scan = HeadScan::default();
-                continue;
-            }
-        }
-        let read = input.fill(stream, HEAD_LIMITS.bytes + 1).await.map_err(Failure::of_target)?;
-        if read == 0 {
-            let reason = if input.is_empty() { Reason::UpstreamClosed } else { Reason::ResponseTruncated };
-            return Err(Failure::new(reason));
-        }
-    };
-    let keep = keep.filter(|_| framing != Framing::UntilClose);
+) -> Result<(Answer, Option<Duration>), Failure> {
+    let (state, timer) = (&exchange.snapshot.state, exchange.timer);
+    let read = |head: &ResponseHead<'_>| answer(exchange, server, head);
+    let found = answer::ask(state, timer, server.timeout, target, (Method::Get, head), read).await?;
+    let FinalAnswer { head: answer, framing, keep } = found;
     let mut body = Body::new(framing, 0);
+    let TargetConnection { stream, input, .. } = target;
     let bytes = read_body(&mut Incoming { stream, input, body: &mut body }).await?;
     let answer = match answer {
         Answer::Refuse { status, lines, .. } => Answer::Refuse { status, lines, body: bytes },
         let_in => let_in,
     };
-    Ok((answer, keep.filter(|_| input.is_empty())))
+    Ok((answer, keep))
 }
 
 async fn read_body(from: &mut Incoming<'_>) -> Result<Vec<u8>, Failure> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::keys::{ValueError, scalar};
-use crate::config::plan::{OriginPattern, RateKey, Scheme};
+use crate::config::plan::{BitRate, OriginPattern, RateKey, Scheme, SpeedGroup};
 use crate::config::values::{header, target};
 use crate::http::{idn, is_token};
 
@@ -153,6 +153,38 @@ pub(crate) fn answer_time(text: &str) -> Result<Duration, ValueError> {
     }
 }
 
+/// A speed in bits per second: `50Mbit`, `800kbit`.
+pub(crate) fn bit_rate(text: &str) -> Result<BitRate, ValueError> {
+    const FORM: ValueError = ValueError::hint(
+        "is no speed",
+        "the units are bit, kbit, Mbit and Gbit, for a second each: \"50Mbit\"",
+    );
+    let unit = text.find(|char: char| !char.is_ascii_digit()).ok_or(FORM)?;
+    let (number, unit) = text.split_at(unit);
+    let number: u64 = number.parse().map_err(|_| FORM)?;
+    let bits = BitRate::unit(unit.trim_start()).ok_or(FORM)?;
+    match number.checked_mul(bits) {
+        Some(rate @ 8_000..=1_000_000_000_000) => Ok(BitRate(rate)),
+        _ => Err(ValueError::new("is not between 8kbit and 1000Gbit")),
+    }
+}
+
+/// Whether connections share a speed, or the name under which they do.
+pub(crate) fn speed_group(text: &str) -> Result<Option<SpeedGroup>, ValueError> {
+    match text {
+        "false" => Ok(None),
+        "true" => Ok(Some(SpeedGroup::OfPlace)),
+        // The names that lowering gives have those of a listener and a rule in them.
+        name if (1..=1_024).contains(&name.len()) && !name.contains(char::is_control) => {
+            Ok(Some(SpeedGroup::Named(name.into())))
+        }
+        _ => Err(ValueError::hint(
+            "is no name of connections",
+            "write true, or a name without control characters",
+        )),
+    }
+}
+
 /// A field that the target gets from the answer of a server, with `*` at its end or not.
 pub(crate) fn copied_field(text: &str) -> Result<Arc<str>, ValueError> {
     let start = text.strip_suffix('*').unwrap_or(text);
@@ -210,6 +242,33 @@ mod tests {
         ] {
             assert!(origin(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn speeds() {
+        for (text, bits) in
+            [("8kbit", 8_000), ("50Mbit", 50_000_000), ("50 Mbit", 50_000_000), ("8000bit", 8_000)]
+        {
+            assert_eq!(bit_rate(text), Ok(BitRate(bits)), "{text}");
+        }
+        for text in [
+            "",
+            "50",
+            "Mbit",
+            "7999bit",
+            "0Mbit",
+            "50MB",
+            "50mbit",
+            "1001Gbit",
+            "-1Mbit",
+            "1.5Mbit",
+            "99999999999Gbit",
+        ] {
+            assert!(bit_rate(text).is_err(), "{text}");
+        }
+        assert_eq!(speed_group("false"), Ok(None));
+        assert!(speed_group("a\nb").is_err() && speed_group("").is_err());
+        assert_eq!(speed_group("all").unwrap().unwrap().to_string(), "\"all\"");
     }
 
     #[test]
