@@ -379,7 +379,7 @@ listeners:
         assert!(errors.contains("asks a server behind this gate, which asks it again"), "{errors}");
         assert!(errors.contains("a.yml:7:9") && errors.contains("write a rule without `auth`"), "{errors}");
     }
-    gate(apart, "http://auth.test:48123/verify?a=b").unwrap();
+    gate(apart, "http://auth.test:48123/verify").unwrap();
     gate(other, "http://auth.test:48124/verify").unwrap();
     gate(other, "http://elsewhere.test:48123/verify").unwrap();
     assert!(gate(apart, "http://auth.test:48123/").is_err(), "another path");
