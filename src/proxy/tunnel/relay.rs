@@ -202,11 +202,7 @@ impl Direction<'_> {
         // Without a pipe the bytes are copied.
         let Ok(mut pipe) = self.worker.pipe() else { return Ok(0) };
         let mut moved = 0;
-        loop {
-            let Ok(most) = self.pace.map_or(Ok(usize::MAX), |pace| pace.take(usize::MAX, self.worker.now()))
-            else {
-                break;
-            };
+        while let Some(most) = self.room_now() {
             let filled = pipe.try_fill_from(source, most);
             if let Some(pace) = self.pace {
                 pace.give_back(most - filled.as_ref().map_or(0, |bytes| *bytes));
@@ -229,6 +225,11 @@ impl Direction<'_> {
             }
         }
         Ok(moved)
+    }
+
+    /// Takes the bytes that may move now. `None` if there are none.
+    fn room_now(&self) -> Option<usize> {
+        self.pace.map_or(Some(usize::MAX), |pace| pace.take(usize::MAX, self.worker.now()).ok())
     }
 
     fn has_read(&self, bytes: usize) {
