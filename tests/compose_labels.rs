@@ -221,8 +221,8 @@ fn every_key_of_rules_is_a_label() {
         "targets", "upstream", "redirect", "respond", "drop", "files", // The label is `passthrough`.
         "pass",  // Its keys are labels.
         "tls", "auth", // Mappings, and a label is a text.
-        "header", "cookie", "query", // Labels lead into it.
-        "headers",
+        "header", "cookie", "query", // Labels lead into them.
+        "headers", "speed",
     ];
     let mut seen = 0;
     for key in [keys_of("a rule", forward), keys_of("a rule", pass), keys_of("`tls`", tls)].concat() {

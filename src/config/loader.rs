@@ -88,7 +88,10 @@ fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnosti
         return Err(report.finish());
     }
     // Check only a plan without errors, because an error often causes such a warning.
-    checks::warn(&lowered, &mut report);
+    checks::check(&lowered, &mut report);
+    if report.has_errors() {
+        return Err(report.finish());
+    }
     Ok(Loaded { plan: lowered.plan, warnings: report.finish().into_vec(), sources: SourceFiles::default() })
 }
 

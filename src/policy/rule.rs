@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::auth::Authenticator;
-use super::concurrency::ConcurrencyLimit;
+use super::limits::{ConcurrencyLimit, SharedSpeeds, SpeedLimit};
+use super::mirror::Mirroring;
 use super::rate_limit::RateLimiter;
 use crate::config::plan::{Cors, Policies, RequestLimit};
 
@@ -19,6 +20,10 @@ pub struct RulePolicies {
     pub(super) max_requests: Box<[ConcurrencyLimit]>,
     /// Whether the first limit is that of the listener.
     shares_limit: bool,
+    /// The copies of requests.
+    pub(super) mirror: Option<Mirroring>,
+    /// The speed of bodies and tunnels.
+    pub(super) speed: Option<SpeedLimit>,
 }
 
 impl RulePolicies {
@@ -27,9 +32,11 @@ impl RulePolicies {
     pub(super) fn new(
         policies: &Policies,
         of_listener: Option<(&Arc<RequestLimit>, &ConcurrencyLimit)>,
+        speeds: &SharedSpeeds,
         before: Option<&RulePolicies>,
     ) -> Self {
-        let Policies { cors, rate_limit, auth, max_requests } = policies;
+        let Policies { cors, rate_limit, auth, max_requests, mirror, speed } = policies;
+        let mirrored = before.and_then(|before| before.mirror.as_ref());
         let users = before.and_then(|before| before.auth.as_ref());
         let auth = auth.as_ref().map(|auth| Authenticator::new(auth, users));
         let limits = rate_limit.as_ref().map_or(&[][..], |limits| &limits.0);
@@ -46,6 +53,8 @@ impl RulePolicies {
             auth,
             shares_limit: of_listener.is_some(),
             max_requests: of_listener.into_iter().chain(of_rule).collect(),
+            mirror: mirror.as_ref().map(|mirror| Mirroring::new(mirror, mirrored)),
+            speed: speed.as_ref().map(|speed| speeds.limit(speed)),
         }
     }
 

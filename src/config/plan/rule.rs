@@ -9,7 +9,7 @@ use super::files::Files;
 use super::headers::RuleHeaders;
 use super::location::Location;
 use super::origin::Origin;
-use super::policies::Policies;
+use super::policies::{Policies, Speed};
 use super::upstream::UpstreamId;
 use crate::config::keys::settings;
 use crate::config::keys::shape::{BODY_LIMIT, TIMEOUT};
@@ -275,6 +275,8 @@ pub struct Pass {
     pub send_proxy_protocol: Option<ProxyProtocol>,
     /// The time after which a connection that is silent both ways is closed.
     pub idle_timeout: Duration,
+    /// How fast its bytes move.
+    pub speed: Option<Arc<Speed>>,
 }
 
 /// Versions of the PROXY protocol.

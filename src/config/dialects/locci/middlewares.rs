@@ -127,6 +127,8 @@ fn rate_limiting(decoder: &mut Decoder<'_>, node: Node) -> Option<RateLimits> {
         by: by.map_or(RateKey::Client, |by| by.value),
         fallback: RateKey::Client,
         keys: KEYS,
+        ipv6_prefix: 64,
+        status: 429,
         fields: false,
     }]))
 }
