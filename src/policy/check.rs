@@ -46,5 +46,8 @@ pub fn check<'a>(
         state.asks();
         return if full.may_wait() { Ok(Outcome::Wait(full)) } else { Err(Reason::RuleBusy) };
     }
+    if policies.changes_responses {
+        state.watch_response(request.head);
+    }
     Ok(Outcome::Act)
 }

@@ -17,6 +17,8 @@ pub struct RulePolicies {
     pub(super) auth: Option<Authenticator>,
     /// The limit of the listener, then that of the rule.
     pub(super) max_requests: Box<[ConcurrencyLimit]>,
+    /// The response may change on its way to the client.
+    pub(super) changes_responses: bool,
 }
 
 impl RulePolicies {
@@ -27,7 +29,7 @@ impl RulePolicies {
         of_listener: Option<(&Arc<RequestLimit>, &ConcurrencyLimit)>,
         before: Option<&RulePolicies>,
     ) -> Self {
-        let Policies { cors, rate_limit, auth, max_requests } = policies;
+        let Policies { cors, rate_limit, auth, max_requests, compress, intercept, pages: _ } = policies;
         let users = before.and_then(|before| before.auth.as_ref());
         let auth = auth.as_ref().map(|auth| Authenticator::new(auth, users));
         let limits = rate_limit.as_ref().map_or(&[][..], |limits| &limits.0);
@@ -41,6 +43,7 @@ impl RulePolicies {
             rate_limit: limits.iter().map(|limit| RateLimiter::new(limit, tables)).collect(),
             auth,
             max_requests: of_listener.into_iter().chain(of_rule).collect(),
+            changes_responses: compress.is_some() || intercept.is_some(),
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::concurrency::{ConcurrencyLimit, ConcurrencyPermit};
 use crate::config::plan::Auth;
+use crate::http::{RequestHead, accepts_coding};
 
 /// Parts of states that are kept for further requests, for each worker.
 const SPARE_MAX: usize = 64;
@@ -37,6 +38,10 @@ struct Learned {
     /// Field lines for the response, whichever it is.
     response: Vec<u8>,
     permits: Vec<ConcurrencyPermit>,
+    /// The response may change on its way to the client.
+    watches_response: bool,
+    /// The client accepts gzip.
+    accepts_gzip: bool,
 }
 
 impl PolicyState {
@@ -146,6 +151,26 @@ impl PolicyState {
         Ok(())
     }
 
+    /// Records that the response to this request may change.
+    pub(super) fn watch_response(&mut self, head: &RequestHead<'_>) {
+        let accepted = head.fields.find(b"accept-encoding").unwrap_or_default();
+        let learned = self.learned();
+        learned.watches_response = true;
+        learned.accepts_gzip = accepts_coding(accepted, &["gzip", "x-gzip"]);
+    }
+
+    /// Whether any policy has acted on the request.
+    #[inline]
+    pub fn is_active(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether the response may change on its way to the client. Then it tells whether the client accepts gzip.
+    pub fn watches_response(&self) -> Option<bool> {
+        let learned = self.0.as_ref().filter(|learned| learned.watches_response);
+        learned.map(|learned| learned.accepts_gzip)
+    }
+
     /// Keeps a permit until the exchange or its tunnel ends.
     pub fn admit(&mut self, permit: ConcurrencyPermit) {
         self.learned().permits.push(permit);
@@ -163,8 +188,10 @@ impl Drop for PolicyState {
 
 /// Keeps a part for a further request.
 fn keep_for_others(mut learned: Box<Learned>) {
-    let Learned { has_asked, owns_cors, auth, request, response, permits } = &mut *learned;
+    let Learned { has_asked, owns_cors, auth, request, response, permits, watches_response, accepts_gzip } =
+        &mut *learned;
     (*has_asked, *owns_cors, *auth) = (false, false, None);
+    (*watches_response, *accepts_gzip) = (false, false);
     for lines in [request, response] {
         lines.clear();
         lines.shrink_to(LINES_BYTES_KEPT);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::keys_of_headers::{BOTH_MESSAGES, CHANGES, HEADERS, HEADERS_OF_A_SET, HSTS};
-use super::policy_keys::{self, AUTH, BASIC, CORS, FORWARD, MAX_REQUESTS, POLICIES, RATE_LIMIT};
+use super::policy_keys::{self, AUTH, BASIC, COMPRESS, CORS, FORWARD, MAX_REQUESTS, POLICIES, RATE_LIMIT};
 use smolgate::config::{Diagnostics, Loaded, MemoryInputs, load};
 
 /// A mapping of the configuration.
@@ -47,6 +47,7 @@ const TOP: &[Row] = &[
         "upstreams: { a: { targets: h:1 } }, tcp: { port: 1, upstream: a }",
         "upstreams: { a: { targets: h:2 } }, tcp: { port: 1, upstream: a }",
     ),
+    ("pages", "http_config: { port: 1 }", "http_config: { port: 1 }, pages: { 404: page }"),
     (
         "policies",
         "policies: { a: { cors: \"*\" } }, http_config: { port: 1 }, http_routes: [{ target: h:1, policy: a }]",
@@ -162,36 +163,11 @@ const HTTP: &[Row] = &[
     ("max_requests", "", "max_requests: 7"),
 ];
 
-/// Keys of an HTTP listener that its rules inherit.
-const INHERITED: &[Row] = &[
-    ("rules", "", "rules: [{ target: h:1 }]"),
-    ("max_body", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], max_body: 7"),
-    ("body_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], body_timeout: 7s"),
-    ("response_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], response_timeout: 7s"),
-    ("tunnel_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], tunnel_timeout: 7s"),
-    ("headers", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], headers: { request: { remove: A } }"),
-    ("hsts", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], hsts: 7s"),
-    ("request_id", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], request_id: X-Id"),
-    ("cors", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], cors: \"*\""),
-    ("rate_limit", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], rate_limit: 7/1s"),
-    ("auth", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], auth: { forward: http://a/b }"),
-    ("policy", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], policy: set"),
-];
+/// The rules of an HTTP listener.
+const OWN_RULES: &[Row] = &[("rules", "", "rules: [{ target: h:1 }]")];
 
-/// As [`INHERITED`], in the short form: the rules are around.
-const INHERITED_SHORT: &[Row] = &[
-    ("max_body", "", "max_body: 7"),
-    ("body_timeout", "", "body_timeout: 7s"),
-    ("response_timeout", "", "response_timeout: 7s"),
-    ("tunnel_timeout", "", "tunnel_timeout: 7s"),
-    ("headers", "", "headers: { request: { remove: A } }"),
-    ("hsts", "", "hsts: 7s"),
-    ("request_id", "", "request_id: true"),
-    ("cors", "", "cors: \"*\""),
-    ("rate_limit", "", "rate_limit: 7/1s"),
-    ("auth", "", "auth: { forward: http://a/b }"),
-    ("policy", "", "policy: set"),
-];
+/// Beside policies and fields. The rules are around.
+const SETS: &[Row] = &[("policy", "", "policy: set")];
 
 /// Keys of a TCP listener in both forms. `name` and `bind` are around.
 const TCP: &[Row] = &[
@@ -274,6 +250,9 @@ const RULE: &[Row] = &[
     ("rate_limit", "target: h:1", "target: h:1, rate_limit: 7/1s"),
     ("auth", "target: h:1", "target: h:1, auth: { forward: http://a/b }"),
     ("max_requests", "target: h:1", "target: h:1, max_requests: 7"),
+    ("compress", "target: h:1", "target: h:1, compress: true"),
+    ("intercept", "target: h:1", "target: h:1, intercept: 502"),
+    ("pages", "target: h:1", "target: h:1, pages: { 404: page }"),
     ("policy", "target: h:1", "target: h:1, policy: set"),
     ("connect_timeout", "target: h:1", "target: h:1, connect_timeout: 7s"),
     ("balance", "target: h:1", "target: h:1, balance: random"),
@@ -296,8 +275,12 @@ const RULE: &[Row] = &[
 
 const REDIRECT: &[Row] = &[("to", "to: /a", "to: /b"), ("status", "to: /a", "to: /a, status: 301")];
 
-const RESPOND: &[Row] =
-    &[("status", "", "status: 404"), ("headers", "", "headers: { A: b }"), ("body", "", "body: a")];
+const RESPOND: &[Row] = &[
+    ("status", "", "status: 404"),
+    ("headers", "", "headers: { A: b }"),
+    ("body", "", "body: a"),
+    ("page", "", "page: page"),
+];
 
 const FILES: &[Row] = &[
     ("root", "root: a", "root: b"),
@@ -404,13 +387,18 @@ pub const MAPPINGS: &[Mapping] = &[
     Mapping {
         what: "an HTTP listener",
         around: "{ listeners: [{ name: a, bind: 1, @ }], policies: { set: { max_requests: 7 } } }",
-        rows: &[HTTP, INHERITED],
+        rows: &[HTTP, OWN_RULES],
+    },
+    Mapping {
+        what: "an HTTP listener",
+        around: "{ listeners: [{ name: a, bind: 1, rules: [{ target: h:1 }], @ }], policies: { set: { max_requests: 7 } } }",
+        rows: &[POLICIES, HEADERS_OF_A_SET, SETS],
     },
     Mapping { what: "`http_config`", around: "{ http_config: { @ } }", rows: &[HTTP_PORT] },
     Mapping {
         what: "`http_config`",
         around: "{ http_config: { port: 1, @ }, http_routes: [{ target: h:1 }], policies: { set: { max_requests: 7 } } }",
-        rows: &[HTTP, INHERITED_SHORT],
+        rows: &[HTTP, POLICIES, HEADERS_OF_A_SET, SETS],
     },
     Mapping { what: "a TCP listener", around: "{ listeners: [{ @ }] }", rows: &[TCP_LISTENER] },
     Mapping {
@@ -501,6 +489,11 @@ pub const MAPPINGS: &[Mapping] = &[
         rows: &[MAX_REQUESTS],
     },
     Mapping {
+        what: "`compress`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, compress: { @ } }] }",
+        rows: &[COMPRESS],
+    },
+    Mapping {
         what: "a redirect",
         around: "{ http_config: { port: 1 }, http_routes: [{ redirect: { @ } }] }",
         rows: &[REDIRECT],
@@ -575,7 +568,10 @@ pub fn load_inside(around: &str, inside: &str) -> Result<Loaded, Diagnostics> {
     let text = around.replace("@", inside);
     load(
         &["smolgate.yml".into()],
-        &MemoryInputs::new().file("smolgate.yml", text).file("users", policy_keys::USERS),
+        &MemoryInputs::new()
+            .file("smolgate.yml", text)
+            .file("users", policy_keys::USERS)
+            .file("page", "a page"),
     )
 }
 

@@ -17,6 +17,9 @@ pub(super) const POLICIES: &[Row] = &[
     ("rate_limit", "", "rate_limit: 7/1s"),
     ("auth", "", "auth: { forward: http://a/b }"),
     ("max_requests", "", "max_requests: 7"),
+    ("compress", "", "compress: true"),
+    ("intercept", "", "intercept: 502"),
+    ("pages", "", "pages: { 404: page }"),
     ("max_body", "", "max_body: 7"),
     ("body_timeout", "", "body_timeout: 7s"),
     ("response_timeout", "", "response_timeout: 7s"),
@@ -72,6 +75,13 @@ pub(super) const FORWARD: &[Row] = &[
     ("copy", "url: http://a/b", "url: http://a/b, copy: X-A"),
     ("sign_in", "url: http://a/b", "url: http://a/b, sign_in: \"https://a/{url}\""),
     ("timeout", "url: http://a/b", "url: http://a/b, timeout: 7s"),
+];
+
+pub(super) const COMPRESS: &[Row] = &[
+    ("level", "", "level: 7"),
+    ("min", "", "min: 7"),
+    ("types", "", "types: a/b"),
+    ("cookies", "", "cookies: true"),
 ];
 
 pub(super) const MAX_REQUESTS: &[Row] = &[

@@ -5,7 +5,9 @@ use super::by_hand::{ByHand, PATH, REQUIRED};
 use super::files::FILES;
 use super::headers::{BOTH_MESSAGES, CHANGES, HEADERS, HSTS};
 use super::operation::{ACCESS_LOG, INTERNAL_API};
-use super::policies::{AUTH, BASIC, CORS, FORWARD, MAX_REQUESTS, POLICIES, POLICY, RATE_LIMIT};
+use super::policies::{
+    AUTH, BASIC, COMPRESS, CORS, FORWARD, MAX_REQUESTS, PAGES, POLICIES, POLICY, RATE_LIMIT,
+};
 use super::tls::{CERTIFICATES, CLIENT_AUTH, LISTENER_TLS};
 use super::upstreams::{
     BALANCE, EJECT, HASH, HEALTH, HEALTH_CHECK, QUEUE, STARTING, STICKY, TARGET, TARGETS, UPSTREAM,
@@ -81,6 +83,7 @@ const TOP: &[ByHand] = &[
         "/var/lib/smolgate",
         "The folder in which ordered certificates are kept.",
     ),
+    PAGES,
     ("http_config", Map("`http_config`"), "", "The short form of an HTTP listener, which is named http."),
     ("http_routes", RULES, "", "The rules of http_config. The first match wins."),
     ("tcp", Map("`tcp`"), "", "The short form of a TCP listener, which is named tcp."),
@@ -271,6 +274,7 @@ const RESPONSE: &[ByHand] = &[
     ("status", Number(200, 599), "200", "The status of the response."),
     ("headers", Names(&TEXTS), "", "Names of fields and their values."),
     ("body", Text, "", "The body, with placeholders, at most 1MiB."),
+    ("page", PATH, "", "A file with an HTML page of at most 64KiB, in the place of a body."),
 ];
 
 const PASS: &[ByHand] = &[("upstream", Text, REQUIRED, "The name of an upstream under upstreams.")];
@@ -318,6 +322,7 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "`auth`", by_hand: &[AUTH], settings: &[] },
     Mapping { what: "`basic`", by_hand: &[BASIC], settings: &[] },
     Mapping { what: "`forward`", by_hand: &[FORWARD], settings: &[] },
+    Mapping { what: "`compress`", by_hand: &[COMPRESS], settings: &[] },
     Mapping { what: "`max_requests`", by_hand: &[MAX_REQUESTS], settings: &[] },
     Mapping { what: "`headers`", by_hand: &[BOTH_MESSAGES], settings: &[] },
     Mapping { what: "changes of fields", by_hand: &[CHANGES], settings: &[] },

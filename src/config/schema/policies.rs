@@ -1,6 +1,6 @@
 //! The keys of policies.
 
-use Form::{Duration, Either, Flag, Mapping as Map, Names, Number, OneOrMany, Text, Timeout, Words};
+use Form::{Duration, Either, Flag, Mapping as Map, Names, Number, OneOrMany, Size, Text, Timeout, Words};
 
 use super::by_hand::{ByHand, PATH, REQUIRED};
 use crate::config::keys::Form;
@@ -14,6 +14,14 @@ pub(super) const POLICY: &[ByHand] = &[(
     "",
     "The names of sets under policies. Of several, the first that has a key counts.",
 )];
+
+/// At the top too.
+pub(super) const PAGES: ByHand = (
+    "pages",
+    Either(&[Words(&["false"]), Names(&PATH)]),
+    "",
+    "Files with HTML pages for answers of the gate to browsers, by status, class or reason.",
+);
 
 /// Policies of rules, and of listeners and sets for their rules.
 pub(super) const POLICIES: &[ByHand] = &[
@@ -41,6 +49,19 @@ pub(super) const POLICIES: &[ByHand] = &[
         "",
         "How many requests are open at once: a number, or { requests, waiting, timeout }.",
     ),
+    (
+        "compress",
+        Either(&[Flag, Map("`compress`")]),
+        "false",
+        "Which responses are compressed: true, or { level, min, types, cookies }.",
+    ),
+    (
+        "intercept",
+        Either(&[Words(&["false"]), TEXTS]),
+        "",
+        "Statuses of targets, such as 502 or 5xx, whose answers a page stands in for.",
+    ),
+    PAGES,
 ];
 
 pub(super) const CORS: &[ByHand] = &[
@@ -85,6 +106,13 @@ pub(super) const BASIC: &[ByHand] = &[
     ("realm", Text, "restricted", "The name of the protected place, which browsers show."),
     ("forward", Flag, "false", "Whether the target gets the field with the password."),
     ("forward_user", Text, "", "The field with the name of the user for the target."),
+];
+
+pub(super) const COMPRESS: &[ByHand] = &[
+    ("level", Number(1, 9), "3", "1 is the fastest, 9 makes the shortest bodies."),
+    ("min", Size, "1KiB", "The length of the shortest body that is compressed, if it is known."),
+    ("types", TEXTS, "", "Media types of bodies: a/b, a/* or */*+c. By default those of text."),
+    ("cookies", Flag, "false", "Whether responses that set cookies are compressed too."),
 ];
 
 pub(super) const MAX_REQUESTS: &[ByHand] = &[

@@ -75,7 +75,7 @@ async fn drop_a_transfer(worker: &Worker, framing: Framing, wire: &[u8], times: 
         timeout: TIMEOUT,
         chunked: framing == Framing::Chunked,
         trailers: true,
-        most: None,
+        most: u64::MAX,
         meter: &meter,
         counts_reads: true,
         end_follows: false,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::body::Incoming;
 use super::write::write_message;
 use crate::http1::{BodyError, CHUNK_END, ChunkPrefix, LAST_CHUNK};
-use crate::proxy::record::{Failure, Meter, TransferError};
+use crate::proxy::record::{Meter, TransferError};
 use crate::tls::Stream;
 use crate::worker::{Buffer, Timer, Worker};
 
@@ -42,8 +42,8 @@ pub(in crate::proxy) struct Transfer<'a> {
     pub(in crate::proxy) chunked: bool,
     /// Trailers are forwarded.
     pub(in crate::proxy) trailers: bool,
-    /// The largest number of data bytes, if there is a limit.
-    pub(in crate::proxy) most: Option<u64>,
+    /// The largest number of data bytes.
+    pub(in crate::proxy) most: u64,
     /// Counts the bytes of the client: those that are read in an upload, those that are written in a download.
     pub(in crate::proxy) meter: &'a Meter<'a>,
     /// It is an upload.
@@ -91,7 +91,7 @@ impl Transfer<'_> {
             if self.counts_reads {
                 self.meter.add(piece.consumed, self.worker.now());
             }
-            if self.most.is_some_and(|most| self.from.body.bytes() > most) {
+            if self.from.body.bytes() > self.most {
                 return Err(TransferError::TooLarge);
             }
             self.write(head.as_mut(), self.from.data(&piece), piece.is_last).await?;
@@ -115,14 +115,6 @@ impl Transfer<'_> {
                 return self.write(None, &[], true).await;
             }
         }
-    }
-
-    /// Runs as the download of a response.
-    ///
-    /// # Errors
-    /// Those of [`run`](Self::run), as failures of a response.
-    pub(in crate::proxy) async fn run_as_response(&mut self, head: Buffer) -> Result<(), Failure> {
-        self.run(head).await.map_err(Failure::of_download)
     }
 
     async fn read(&mut self) -> Result<(), TransferError> {
@@ -279,7 +271,7 @@ mod tests {
                 timeout: TIMEOUT,
                 chunked: false,
                 trailers: false,
-                most: None,
+                most: u64::MAX,
                 meter,
                 counts_reads: false,
                 end_follows: false,

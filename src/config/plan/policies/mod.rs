@@ -6,12 +6,16 @@
 mod policies;
 
 mod auth;
+mod compress;
 mod cors;
+mod pages;
 mod rate_limit;
 mod request_limit;
 
 pub use auth::{Auth, AuthServer, AuthUpstream, Basic};
+pub use compress::Compress;
 pub use cors::{Cors, OriginPattern};
+pub use pages::{Intercept, Page, PageKey, PageValues, Pages, StatusPattern};
 pub use policies::Policies;
 pub(crate) use policies::{PoliciesWritten, ReadPolicy};
 pub use rate_limit::{RateKey, RateLimit, RateLimits};

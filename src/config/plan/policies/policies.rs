@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::auth::Auth;
+use super::compress::Compress;
 use super::cors::Cors;
+use super::pages::{Intercept, Pages};
 use super::rate_limit::RateLimits;
 use super::request_limit::RequestLimit;
 
@@ -27,6 +29,9 @@ macro_rules! policies {
         impl Policies {
             /// The keys, in the order in which the policies act.
             pub const KEYS: &[&'static str] = &[$(stringify!($key),)*];
+
+            /// The keys of those that act on responses.
+            pub const OF_RESPONSES: &[&'static str] = &["compress", "intercept", "pages"];
 
             /// Each policy that there is: its key, and its value in YAML.
             pub fn lines(&self) -> Vec<(&'static str, String)> {
@@ -71,6 +76,12 @@ policies! {
     auth: Auth;
     /// How many requests are open at once.
     max_requests: RequestLimit;
+    /// Which responses are compressed.
+    compress: Compress;
+    /// Which answers of targets pages stand in for.
+    intercept: Intercept;
+    /// The pages for answers of the gate.
+    pages: Pages;
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 mod sets;
 
 mod auth;
+mod compress;
 mod cors;
+mod pages;
 mod rate_limit;
 mod request_limit;
 

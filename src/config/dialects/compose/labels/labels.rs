@@ -33,7 +33,7 @@ pub(in crate::config::dialects::compose) enum With {
 
 /// Every label: its name, its meaning, and the routes that it goes with. A new key of rules becomes a label by a
 /// row. The first name of a key is the one that messages list.
-pub(super) const KEYS: [(&str, Key, With); 55] = [
+pub(super) const KEYS: [(&str, Key, With); 57] = [
     ("host", Key::Host, With::Any),
     ("port", Key::Port, With::Any),
     ("port.http", Key::PortHttp, With::Connections),
@@ -74,6 +74,8 @@ pub(super) const KEYS: [(&str, Key, With); 55] = [
     ("auth.basic", Key::Rule("auth.basic"), With::Requests),
     ("auth.forward", Key::Rule("auth.forward"), With::Requests),
     ("max_requests", Key::Rule("max_requests"), With::Requests),
+    ("compress", Key::Rule("compress"), With::Requests),
+    ("intercept", Key::Rule("intercept"), With::Requests),
     ("max_body", Key::Rule("max_body"), With::Requests),
     ("buffer_request", Key::Rule("buffer_request"), With::Requests),
     ("body_timeout", Key::Rule("body_timeout"), With::Requests),
