@@ -3,7 +3,7 @@
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use smolgate::config::{MemoryInputs, load};
 use support::gate::TestGate;
@@ -197,7 +197,7 @@ fn files_of_pages_are_those_of_the_configuration() {
         .file("conf/down.html", "down");
     let sources = load(&["conf/a.yml".into()], &inputs).expect("a plan").sources;
     for path in ["conf/../sorry.html", "conf/./down.html"] {
-        let found = sources.iter().any(|(known, _)| known == Path::new(path) || known == PathBuf::from(path));
+        let found = sources.iter().any(|(known, _)| known == Path::new(path));
         assert!(found, "{path}: {:?}", sources.iter().map(|(path, _)| path.to_owned()).collect::<Vec<_>>());
     }
 }
