@@ -31,7 +31,7 @@ macro_rules! policies {
             pub const KEYS: &[&'static str] = &[$(stringify!($key),)*];
 
             /// The keys of those that act on responses.
-            pub const OF_RESPONSES: &[&'static str] = &["compress", "intercept", "pages"];
+            pub const OF_RESPONSES: &[&'static str] = &["intercept", "compress", "pages"];
 
             /// Each policy that there is: its key, and its value in YAML.
             pub fn lines(&self) -> Vec<(&'static str, String)> {
@@ -76,10 +76,10 @@ policies! {
     auth: Auth;
     /// How many requests are open at once.
     max_requests: RequestLimit;
-    /// Which responses are compressed.
-    compress: Compress;
     /// Which answers of targets pages stand in for.
     intercept: Intercept;
+    /// Which responses are compressed.
+    compress: Compress;
     /// The pages for answers of the gate.
     pages: Pages;
 }
