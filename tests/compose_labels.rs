@@ -218,7 +218,8 @@ fn every_key_of_rules_is_a_label() {
         // Each host of a route is a rule, and two rules cannot have one name.
         "name",
         // The labels of a service say where requests go: to that service, or to its `target`.
-        "targets", "upstream", "redirect", "respond", "drop", "files", // The label is `passthrough`.
+        "targets", "upstream", "redirect", "respond", "drop", "files",
+        "pages", // The label is `passthrough`.
         "pass",  // Its keys are labels.
         "tls", "auth", // Mappings, and a label is a text.
         "header", "cookie", "query", // Labels lead into them.

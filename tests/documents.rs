@@ -137,7 +137,10 @@ fn yaml_in_the_documentation_loads() {
             match info.as_str() {
                 "yaml" => {
                     native.check(&text).unwrap_or_else(|error| panic!("{place}: {error}"));
-                    let inputs = MemoryInputs::new()
+                    let pages = ["404", "sorry", "queue", "maintenance"];
+                    let pages = pages.map(|page| format!("./{page}.html")).into_iter();
+                    let inputs = pages
+                        .fold(MemoryInputs::new(), |inputs, page| inputs.file(page, "page"))
                         .file("example.yml", text)
                         .file("token", "t\n")
                         .env("GATE_TOKEN", "t");

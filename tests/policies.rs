@@ -481,8 +481,14 @@ fn the_order_of_policies_is_that_of_the_page_and_of_the_code() {
     let rows: Vec<&str> =
         rows.filter_map(|(_, rest)| rest.split('`').next()).take(Policies::KEYS.len()).collect();
     assert_eq!(rows, Policies::KEYS, "the table of docs/policies.md");
-    let place =
-        |key: &&str| code.find(&format!("policies.{key}")).unwrap_or_else(|| panic!("no step for {key}"));
-    let places: Vec<usize> = Policies::KEYS.iter().map(place).collect();
+    let place = |code: &str, step: &str| code.find(step).unwrap_or_else(|| panic!("no step for {step}"));
+    let (before, behind) = Policies::KEYS.split_at(Policies::KEYS.len() - Policies::OF_RESPONSES.len());
+    assert_eq!(behind, Policies::OF_RESPONSES);
+    let places: Vec<usize> = before.iter().map(|key| place(&code, &format!("policies.{key}"))).collect();
     assert!(places.is_sorted(), "the steps of src/policy/check.rs");
+    // The last key is for answers of the gate.
+    let code = read("src/proxy/forward/response.rs");
+    let places = ["self.intercept(", "edited_response(worker", "encode_response(record"]
+        .map(|step| place(&code, step));
+    assert!(places.is_sorted(), "the steps of src/proxy/forward/response.rs");
 }

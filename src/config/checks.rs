@@ -35,6 +35,7 @@ pub(crate) fn check(lowered: &Lowered, report: &mut Report) {
         if http.redirect_to_https.is_none() {
             unredirected(&http.rules, spans, report);
         }
+        without_page(&http.rules, spans, report);
         shadowed(&http.rules, spans, report);
         if listener.tls.is_some() {
             hidden(&http.rules, spans, report);
@@ -174,6 +175,17 @@ fn unredirected(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
     for (_, span) in rules.iter().zip(&spans.rules).filter(|(rule, _)| rule.in_the_clear) {
         let message = "`in_the_clear` changes nothing: it keeps requests on plain HTTP, and this listener has no `redirect_to_https`";
         report.warning(Some(*span), message, "leave it out");
+    }
+}
+
+/// Warns about `intercept` without a page that could stand in for an answer.
+fn without_page(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
+    let shows_nothing = |rule: &Rule| {
+        rule.policies.as_ref().is_some_and(|all| all.intercept.is_some() && all.pages.is_none())
+    };
+    for (_, span) in rules.iter().zip(&spans.rules).filter(|(rule, _)| shows_nothing(rule)) {
+        let message = "`intercept` changes nothing: this rule has no `pages`";
+        report.warning(Some(*span), message, "add for example `pages: { 5xx: FILE }`");
     }
 }
 

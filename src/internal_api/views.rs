@@ -276,7 +276,9 @@ fn action_view<'a>(plan: &'a Plan, action: &'a Action) -> ActionView<'a> {
         Action::Redirect(Redirect { to, status }) => {
             ActionView::Redirect { to: to.to_string(), status: *status }
         }
-        Action::Respond(Respond { status, headers: _, body: _ }) => ActionView::Respond { status: *status },
+        Action::Respond(Respond { status, headers: _, body: _, page: _ }) => {
+            ActionView::Respond { status: *status }
+        }
         Action::Files(files) => ActionView::Files {
             root: files.root.display().to_string(),
             strip_path_prefix: files.strip_path_prefix,

@@ -53,5 +53,8 @@ pub fn check<'a>(
     if let Some(speed) = &policies.speed {
         state.pace(speed.paces(request.connection));
     }
+    if policies.changes_responses {
+        state.watch_response(request.head);
+    }
     Ok(mirror.map_or(Outcome::Act, Outcome::Mirror))
 }

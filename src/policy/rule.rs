@@ -24,6 +24,8 @@ pub struct RulePolicies {
     pub(super) mirror: Option<Mirroring>,
     /// The speed of bodies and tunnels.
     pub(super) speed: Option<SpeedLimit>,
+    /// The response may change on its way to the client.
+    pub(super) changes_responses: bool,
 }
 
 impl RulePolicies {
@@ -35,7 +37,8 @@ impl RulePolicies {
         speeds: &SharedSpeeds,
         before: Option<&RulePolicies>,
     ) -> Self {
-        let Policies { cors, rate_limit, auth, max_requests, mirror, speed } = policies;
+        let Policies { cors, rate_limit, auth, max_requests, mirror, speed, intercept, compress, pages: _ } =
+            policies;
         let mirrored = before.and_then(|before| before.mirror.as_ref());
         let users = before.and_then(|before| before.auth.as_ref());
         let auth = auth.as_ref().map(|auth| Authenticator::new(auth, users));
@@ -55,6 +58,7 @@ impl RulePolicies {
             max_requests: of_listener.into_iter().chain(of_rule).collect(),
             mirror: mirror.as_ref().map(|mirror| Mirroring::new(mirror, mirrored)),
             speed: speed.as_ref().map(|speed| speeds.limit(speed)),
+            changes_responses: compress.is_some() || intercept.is_some(),
         }
     }
 

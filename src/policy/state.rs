@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::limits::{ConcurrencyLimit, ConcurrencyPermit, Pace, Paces};
 use crate::config::plan::Auth;
+use crate::http::{RequestHead, accepts_coding};
 
 /// Parts of states that are kept for further requests, for each worker.
 const SPARE_MAX: usize = 64;
@@ -40,6 +41,10 @@ struct Learned {
     response: Vec<u8>,
     permits: Vec<ConcurrencyPermit>,
     paces: Paces,
+    /// The response may change on its way to the client.
+    watches_response: bool,
+    /// The client accepts gzip.
+    accepts_gzip: bool,
 }
 
 impl PolicyState {
@@ -182,6 +187,26 @@ impl PolicyState {
         Ok(())
     }
 
+    /// Records that the response to this request may change.
+    pub(super) fn watch_response(&mut self, head: &RequestHead<'_>) {
+        let accepted = head.fields.find(b"accept-encoding").unwrap_or_default();
+        let learned = self.learned();
+        learned.watches_response = true;
+        learned.accepts_gzip = accepts_coding(accepted, &["gzip", "x-gzip"]);
+    }
+
+    /// Whether any policy has acted on the request.
+    #[inline]
+    pub fn is_active(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether the response may change on its way to the client. Then it tells whether the client accepts gzip.
+    pub fn watches_response(&self) -> Option<bool> {
+        let learned = self.0.as_ref().filter(|learned| learned.watches_response);
+        learned.map(|learned| learned.accepts_gzip)
+    }
+
     /// Keeps a permit until the exchange or its tunnel ends.
     pub fn admit(&mut self, permit: ConcurrencyPermit) {
         self.learned().permits.push(permit);
@@ -199,9 +224,21 @@ impl Drop for PolicyState {
 
 /// Keeps a part for a further request.
 fn keep_for_others(mut learned: Box<Learned>) {
-    let Learned { has_asked, owns_cors, status, auth, request, response, permits, paces } = &mut *learned;
+    let Learned {
+        has_asked,
+        owns_cors,
+        status,
+        auth,
+        request,
+        response,
+        permits,
+        paces,
+        watches_response,
+        accepts_gzip,
+    } = &mut *learned;
     *paces = Paces::default();
     (*has_asked, *owns_cors, *status, *auth) = (false, false, None, None);
+    (*watches_response, *accepts_gzip) = (false, false);
     for lines in [request, response] {
         lines.clear();
         lines.shrink_to(LINES_BYTES_KEPT);

@@ -19,7 +19,7 @@ use crate::tables::{Row, page, rows, same, section, words_of_code};
 
 /// Pages of which a table names a key in its first column, by the heading of the table, and the mappings that have
 /// these keys.
-const KEY_TABLES: [(&str, &str, &[&str]); 16] = [
+const KEY_TABLES: [(&str, &str, &[&str]); 17] = [
     ("docs/config.md", "Top level", &["a configuration"]),
     ("docs/config.md", "The internal API", &["the internal API"]),
     ("docs/config.md", "Listeners", &["an HTTP listener", "a TCP listener"]),
@@ -31,6 +31,7 @@ const KEY_TABLES: [(&str, &str, &[&str]); 16] = [
     ("docs/certificates.md", "The keys of acme", &["`acme`", "`ca` of `acme`"]),
     ("docs/certificates.md", "Wildcards and DNS challenges", &["`dns` of `acme`"]),
     ("docs/policies.md", "CORS", &["`cors`"]),
+    ("docs/policies.md", "Compression", &["`compress`"]),
     ("docs/policies.md", "Users", &["`basic`"]),
     ("docs/policies.md", "A server that knows the users", &["`forward`"]),
     ("docs/policies.md", "Rate limits", &["a rate limit"]),
@@ -317,10 +318,11 @@ fn lines(path: &Path) -> usize {
 }
 
 /// Folders and files that a feature adds.
-const OPTIONAL: [&str; 10] = [
+const OPTIONAL: [&str; 11] = [
     "src/config/dialects/compose",
     "src/demo",
     "src/cli/demo.rs",
+    "src/encoding",
     "src/file_server",
     "src/proxy/file_reply",
     "src/cli/serve.rs",

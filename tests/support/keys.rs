@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::keys_of_headers::{BOTH_MESSAGES, CHANGES, HEADERS, HEADERS_OF_A_SET, HSTS};
 use super::policy_keys::{
-    self, AUTH, BASIC, CORS, FORWARD, MAX_REQUESTS, MIRROR, POLICIES, RATE_LIMIT, SPEED,
+    self, AUTH, BASIC, COMPRESS, CORS, FORWARD, MAX_REQUESTS, MIRROR, POLICIES, RATE_LIMIT, SPEED,
 };
 use smolgate::config::{Diagnostics, Loaded, MemoryInputs, load};
 
@@ -49,6 +49,7 @@ const TOP: &[Row] = &[
         "upstreams: { a: { targets: h:1 } }, tcp: { port: 1, upstream: a }",
         "upstreams: { a: { targets: h:2 } }, tcp: { port: 1, upstream: a }",
     ),
+    ("pages", "http_config: { port: 1 }", "http_config: { port: 1 }, pages: { 404: page }"),
     (
         "policies",
         "policies: { a: { cors: \"*\" } }, http_config: { port: 1 }, http_routes: [{ target: h:1, policy: a }]",
@@ -164,28 +165,11 @@ const HTTP: &[Row] = &[
     ("max_requests", "", "max_requests: 7"),
 ];
 
-/// Keys of an HTTP listener that its rules inherit.
-const INHERITED: &[Row] = &[
-    ("rules", "", "rules: [{ target: h:1 }]"),
-    ("max_body", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], max_body: 7"),
-    ("body_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], body_timeout: 7s"),
-    ("response_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], response_timeout: 7s"),
-    ("tunnel_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], tunnel_timeout: 7s"),
-    ("headers", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], headers: { request: { remove: A } }"),
-    ("hsts", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], hsts: 7s"),
-    ("request_id", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], request_id: X-Id"),
-];
+/// The rules of an HTTP listener.
+const OWN_RULES: &[Row] = &[("rules", "", "rules: [{ target: h:1 }]")];
 
-/// As [`INHERITED`], in the short form: the rules are around.
-const INHERITED_SHORT: &[Row] = &[
-    ("max_body", "", "max_body: 7"),
-    ("body_timeout", "", "body_timeout: 7s"),
-    ("response_timeout", "", "response_timeout: 7s"),
-    ("tunnel_timeout", "", "tunnel_timeout: 7s"),
-    ("headers", "", "headers: { request: { remove: A } }"),
-    ("hsts", "", "hsts: 7s"),
-    ("request_id", "", "request_id: true"),
-];
+/// Beside policies and fields. The rules are around.
+const SETS: &[Row] = &[("policy", "", "policy: set")];
 
 /// Keys of a TCP listener in both forms. `name` and `bind` are around.
 const TCP: &[Row] = &[
@@ -265,6 +249,14 @@ const RULE: &[Row] = &[
     ("response_timeout", "target: h:1", "target: h:1, response_timeout: 7s"),
     ("tunnel_timeout", "target: h:1", "target: h:1, tunnel_timeout: 7s"),
     ("access_log", "target: h:1", "target: h:1, access_log: false"),
+    ("cors", "target: h:1", "target: h:1, cors: \"*\""),
+    ("rate_limit", "target: h:1", "target: h:1, rate_limit: 7/1s"),
+    ("auth", "target: h:1", "target: h:1, auth: { forward: http://a/b }"),
+    ("max_requests", "target: h:1", "target: h:1, max_requests: 7"),
+    ("compress", "target: h:1", "target: h:1, compress: true"),
+    ("intercept", "target: h:1", "target: h:1, intercept: 502"),
+    ("pages", "target: h:1", "target: h:1, pages: { 404: page }"),
+    ("policy", "target: h:1", "target: h:1, policy: set"),
     ("connect_timeout", "target: h:1", "target: h:1, connect_timeout: 7s"),
     ("balance", "target: h:1", "target: h:1, balance: random"),
     ("health", "target: h:1", "target: h:1, health: /up"),
@@ -286,8 +278,12 @@ const RULE: &[Row] = &[
 
 const REDIRECT: &[Row] = &[("to", "to: /a", "to: /b"), ("status", "to: /a", "to: /a, status: 301")];
 
-const RESPOND: &[Row] =
-    &[("status", "", "status: 404"), ("headers", "", "headers: { A: b }"), ("body", "", "body: a")];
+const RESPOND: &[Row] = &[
+    ("status", "", "status: 404"),
+    ("headers", "", "headers: { A: b }"),
+    ("body", "", "body: a"),
+    ("page", "", "page: page"),
+];
 
 const FILES: &[Row] = &[
     ("root", "root: a", "root: b"),
@@ -393,14 +389,19 @@ pub const MAPPINGS: &[Mapping] = &[
     Mapping { what: "an HTTP listener", around: "{ listeners: [{ @ }] }", rows: &[HTTP_LISTENER] },
     Mapping {
         what: "an HTTP listener",
-        around: "{ listeners: [{ name: a, bind: 1, @ }], policies: { set: { max_requests: 7 } }, upstreams: { u: { targets: h:9 } } }",
-        rows: &[HTTP, INHERITED, policy_keys::OF_LISTENERS],
+        around: "{ listeners: [{ name: a, bind: 1, @ }], policies: { set: { max_requests: 7 } } }",
+        rows: &[HTTP, OWN_RULES],
+    },
+    Mapping {
+        what: "an HTTP listener",
+        around: "{ listeners: [{ name: a, bind: 1, rules: [{ target: h:1 }], @ }], policies: { set: { max_requests: 7 } }, upstreams: { u: { targets: h:9 } } }",
+        rows: &[POLICIES, HEADERS_OF_A_SET, SETS],
     },
     Mapping { what: "`http_config`", around: "{ http_config: { @ } }", rows: &[HTTP_PORT] },
     Mapping {
         what: "`http_config`",
         around: "{ http_config: { port: 1, @ }, http_routes: [{ target: h:1 }], policies: { set: { max_requests: 7 } }, upstreams: { u: { targets: h:9 } } }",
-        rows: &[HTTP, INHERITED_SHORT, policy_keys::OF_SHORT_LISTENERS],
+        rows: &[HTTP, POLICIES, HEADERS_OF_A_SET, SETS],
     },
     Mapping { what: "a TCP listener", around: "{ listeners: [{ @ }] }", rows: &[TCP_LISTENER] },
     Mapping {
@@ -501,6 +502,11 @@ pub const MAPPINGS: &[Mapping] = &[
         rows: &[MAX_REQUESTS],
     },
     Mapping {
+        what: "`compress`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, compress: { @ } }] }",
+        rows: &[COMPRESS],
+    },
+    Mapping {
         what: "a redirect",
         around: "{ http_config: { port: 1 }, http_routes: [{ redirect: { @ } }] }",
         rows: &[REDIRECT],
@@ -575,7 +581,10 @@ pub fn load_inside(around: &str, inside: &str) -> Result<Loaded, Diagnostics> {
     let text = around.replace("@", inside);
     load(
         &["smolgate.yml".into()],
-        &MemoryInputs::new().file("smolgate.yml", text).file("users", policy_keys::USERS),
+        &MemoryInputs::new()
+            .file("smolgate.yml", text)
+            .file("users", policy_keys::USERS)
+            .file("page", "a page"),
     )
 }
 

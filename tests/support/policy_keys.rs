@@ -19,6 +19,9 @@ pub(super) const POLICIES: &[Row] = &[
     ("max_requests", "", "max_requests: 7"),
     ("mirror", "", "mirror: { upstream: u }"),
     ("speed", "", "speed: { upload: 8kbit }"),
+    ("compress", "", "compress: true"),
+    ("intercept", "", "intercept: 502"),
+    ("pages", "", "pages: { 404: page }"),
     ("max_body", "", "max_body: 7"),
     ("body_timeout", "", "body_timeout: 7s"),
     ("response_timeout", "", "response_timeout: 7s"),
@@ -120,6 +123,13 @@ pub(super) const SPEED: &[Row] = &[
     ("download", "download: 8kbit", "download: 9kbit"),
     ("upload", "download: 8kbit", "download: 8kbit, upload: 8kbit"),
     ("shared", "download: 8kbit", "download: 8kbit, shared: true"),
+];
+
+pub(super) const COMPRESS: &[Row] = &[
+    ("level", "", "level: 7"),
+    ("min", "", "min: 7"),
+    ("types", "", "types: a/b"),
+    ("cookies", "", "cookies: true"),
 ];
 
 pub(super) const MAX_REQUESTS: &[Row] = &[

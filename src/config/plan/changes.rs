@@ -238,9 +238,16 @@ fn settings<'a>(plan: &'a Plan, listener: &'a Listener) -> impl PartialEq + 'a {
 }
 
 fn http_settings(http: &HttpListener) -> impl PartialEq {
-    let HttpListener { rules: _, settings, trusted_proxies, client_gone, redirect_to_https, max_requests } =
-        http;
-    (settings, trusted_proxies, client_gone, redirect_to_https, max_requests)
+    let HttpListener {
+        rules: _,
+        settings,
+        trusted_proxies,
+        client_gone,
+        redirect_to_https,
+        max_requests,
+        pages,
+    } = http;
+    (settings, trusted_proxies, client_gone, redirect_to_https, max_requests, pages)
 }
 
 fn tcp_settings<'a>(plan: &'a Plan, pass: &'a Pass) -> impl PartialEq + 'a {

@@ -6,7 +6,8 @@ use super::files::FILES;
 use super::headers::{BOTH_MESSAGES, CHANGES, HEADERS, HSTS};
 use super::operation::{ACCESS_LOG, INTERNAL_API};
 use super::policies::{
-    AUTH, BASIC, CORS, FORWARD, MAX_REQUESTS, MIRROR, POLICIES, POLICY, RATE_LIMIT, SPEED, SPEED_KEYS,
+    AUTH, BASIC, COMPRESS, CORS, FORWARD, MAX_REQUESTS, MIRROR, PAGES, POLICIES, POLICY, RATE_LIMIT, SPEED,
+    SPEED_KEYS,
 };
 use super::tls::{CERTIFICATES, CLIENT_AUTH, LISTENER_TLS};
 use super::upstreams::{
@@ -83,6 +84,7 @@ const TOP: &[ByHand] = &[
         "/var/lib/smolgate",
         "The folder in which ordered certificates are kept.",
     ),
+    PAGES,
     ("http_config", Map("`http_config`"), "", "The short form of an HTTP listener, which is named http."),
     ("http_routes", RULES, "", "The rules of http_config. The first match wins."),
     ("tcp", Map("`tcp`"), "", "The short form of a TCP listener, which is named tcp."),
@@ -276,6 +278,7 @@ const RESPONSE: &[ByHand] = &[
     ("status", Number(200, 599), "200", "The status of the response."),
     ("headers", Names(&TEXTS), "", "Names of fields and their values."),
     ("body", Text, "", "The body, with placeholders, at most 1MiB."),
+    ("page", PATH, "", "A file with an HTML page of at most 64KiB, in the place of a body."),
 ];
 
 const PASS: &[ByHand] = &[(
@@ -328,6 +331,7 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "`auth`", by_hand: &[AUTH], settings: &[] },
     Mapping { what: "`basic`", by_hand: &[BASIC], settings: &[] },
     Mapping { what: "`forward`", by_hand: &[FORWARD], settings: &[] },
+    Mapping { what: "`compress`", by_hand: &[COMPRESS], settings: &[] },
     Mapping { what: "`max_requests`", by_hand: &[MAX_REQUESTS], settings: &[] },
     Mapping { what: "`mirror`", by_hand: &[MIRROR], settings: &[] },
     Mapping { what: "`speed`", by_hand: &[SPEED_KEYS], settings: &[] },

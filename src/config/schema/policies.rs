@@ -1,6 +1,6 @@
 //! The keys of policies.
 
-use Form::{Duration, Either, Flag, Mapping as Map, Names, Number, OneOrMany, Text, Timeout, Words};
+use Form::{Duration, Either, Flag, Mapping as Map, Names, Number, OneOrMany, Size, Text, Timeout, Words};
 
 use super::by_hand::{ByHand, PATH, REQUIRED};
 use crate::config::keys::Form;
@@ -21,6 +21,14 @@ pub(super) const SPEED: ByHand = (
     Either(&[Words(&["false"]), Map("`speed`")]),
     "",
     "How fast bodies and tunnels move: { download, upload, shared }.",
+);
+
+/// At the top too.
+pub(super) const PAGES: ByHand = (
+    "pages",
+    Either(&[Words(&["false"]), Names(&PATH)]),
+    "",
+    "Files with HTML pages for answers of the gate to browsers, by status, class or reason.",
 );
 
 /// Policies of rules, and of listeners and sets for their rules.
@@ -56,6 +64,19 @@ pub(super) const POLICIES: &[ByHand] = &[
         "An upstream that gets copies of requests without a body: { upstream, share }.",
     ),
     SPEED,
+    (
+        "compress",
+        Either(&[Flag, Map("`compress`")]),
+        "false",
+        "Which responses are compressed: true, or { level, min, types, cookies }.",
+    ),
+    (
+        "intercept",
+        Either(&[Words(&["false"]), TEXTS]),
+        "",
+        "Statuses of targets, such as 502 or 5xx, whose answers a page stands in for.",
+    ),
+    PAGES,
 ];
 
 pub(super) const CORS: &[ByHand] = &[
@@ -122,6 +143,13 @@ pub(super) const SPEED_KEYS: &[ByHand] = &[
         "false",
         "Whether all connections to which it applies share it: true, or a name that several places share.",
     ),
+];
+
+pub(super) const COMPRESS: &[ByHand] = &[
+    ("level", Number(1, 9), "3", "1 is the fastest, 9 makes the shortest bodies."),
+    ("min", Size, "1KiB", "The length of the shortest body that is compressed, if it is known."),
+    ("types", TEXTS, "", "Media types of bodies: a/b, a/* or */*+c. By default those of text."),
+    ("cookies", Flag, "false", "Whether responses that set cookies are compressed too."),
 ];
 
 pub(super) const MAX_REQUESTS: &[ByHand] = &[

@@ -2,19 +2,22 @@
 //!
 //! The length was announced, so nothing else is sent: if the file has become shorter, the connection is cut.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use crate::encoding::Encoder;
 use crate::file_server::Content;
 use crate::proxy::client::{Client, Exchange, KeepAlive};
+use crate::proxy::edits::encode_response;
 use crate::proxy::local_reply::Reply;
 use crate::proxy::record::{Detail, Failure};
-use crate::proxy::transfer::{self, write_all};
+use crate::proxy::transfer::{self, EncodedBody, write_all};
 use crate::reason::Reason;
-use crate::worker::{Buffer, LARGE_BUFFER_BYTES, TcpStream, Timer};
+use crate::worker::{Buffer, BufferSize, LARGE_BUFFER_BYTES, TcpStream, Timer};
 
 /// Bytes that one call moves from the file to the socket. As many count as the share of a socket in one turn, so more
 /// would let other connections wait.
@@ -68,14 +71,20 @@ fn unreadable(error: io::Error) -> Failure {
 /// If the file cannot be read as it was announced, or the client does not take it. Then the response is cut off.
 pub(super) async fn send_long(
     exchange: &mut Exchange<'_>,
-    reply: Reply<'_>,
+    mut reply: Reply<'_>,
     content: &Content,
     bytes: Range<u64>,
     timeout: Duration,
 ) -> Result<KeepAlive, Failure> {
+    let encoder = encode_response(&exchange.record, &exchange.request, &mut reply.head);
     exchange.record.status.set(Some(reply.status));
     let Reply { head, keep, .. } = reply;
     let mut sending = Sending { exchange: &*exchange, content, bytes, timeout };
+    if let Some((encoder, _)) = encoder {
+        sending.encode(head, encoder, keep != KeepAlive::Keep).await?;
+        exchange.client.stream.message_ended();
+        return Ok(keep);
+    }
     let rest = match exchange.client.stream.plain() {
         Some(stream) => sending.send_inside_kernel(stream, head).await?,
         None => Some(head),
@@ -112,6 +121,23 @@ impl Sending<'_, '_> {
             buffer.consume(buffer.unread().len());
         }
         Ok(())
+    }
+
+    /// Reads the bytes and sends them through an encoder. With `is_last`, no message follows.
+    async fn encode(&mut self, head: Buffer, encoder: Encoder, is_last: bool) -> Result<(), Failure> {
+        let Exchange { client, snapshot, record, .. } = self.exchange;
+        let (begun, worker) = (Cell::new(true), snapshot.worker());
+        let way = (worker, &client.stream, &client.timer);
+        let mut encoded = EncodedBody::new(way, self.timeout, &record.sent, encoder, head);
+        let mut buffer = worker.buffer_of(BufferSize::Large);
+        while !self.bytes.is_empty() {
+            let end = self.bytes.end.min(self.bytes.start + LARGE_BUFFER_BYTES as u64);
+            append(self.content, self.bytes.start..end, &mut buffer, self.exchange.timer).await?;
+            self.bytes.start = end;
+            encoded.add(buffer.unread(), &begun).await.map_err(Failure::of_download)?;
+            buffer.consume(buffer.unread().len());
+        }
+        encoded.end(&[], is_last, &begun).await.map_err(Failure::of_download)
     }
 
     /// Moves the bytes inside the kernel. Returns a buffer with what is left to write before the rest is copied, if the

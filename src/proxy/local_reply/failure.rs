@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::reply::{ALLOW, ALLOW_FILES, Reply};
 use super::send::send;
-use crate::config::plan::Action;
+use crate::config::plan::{Action, PageValues};
 use crate::http::{Method, status_phrase};
 use crate::proxy::client::{DRAIN_BYTES, Exchange, KeepAlive, Media};
 use crate::proxy::record::Failure;
@@ -32,7 +32,7 @@ fn reply(exchange: &Exchange<'_>, failure: &Failure) -> Reply<'static> {
     // A client that sent `Expect: 100-continue` may never send its body after a final status.
     let ends_soon = !request.expects && exchange.body.is_short(DRAIN_BYTES) && failure.keeps_body_framing();
     let keep = KeepAlive::after(request, ends_soon, &exchange.client.handle);
-    let body = request.prefers.body(failure);
+    let body = body(exchange, failure);
     let mut reply = Reply::new(exchange, status, keep);
     let content_type = request.prefers.content_type();
     reply.write(format_args!("Content-Type: {content_type}\r\nContent-Length: {}\r\n", body.len()));
@@ -56,9 +56,25 @@ fn reply(exchange: &Exchange<'_>, failure: &Failure) -> Reply<'static> {
     }
     reply.end_head(exchange);
     if request.method != Method::Head {
-        reply.extend(body.as_bytes());
+        reply.extend(&body);
     }
     reply
+}
+
+/// The body: a page of the rule or of the listener for browsers, else the text of the gate.
+fn body(exchange: &Exchange<'_>, failure: &Failure) -> Vec<u8> {
+    let (request, reason) = (&exchange.request, failure.reason.told());
+    let pages = match exchange.record.rule() {
+        Some(_) => exchange.record.rule_policies().and_then(|policies| policies.pages.as_deref()),
+        None => exchange.snapshot.http().and_then(|http| http.pages.as_deref()),
+    };
+    let page = pages.filter(|_| request.prefers == Media::Html).and_then(|pages| pages.of_reason(reason));
+    let Some(page) = page else { return request.prefers.body(failure).into_bytes() };
+    let request_id = exchange.record.headers.request_id();
+    let mut body = Vec::with_capacity(page.text.len());
+    let values = PageValues { status: reason.status(), reason: reason.code(), request_id };
+    page.write(values, |bytes| body.extend_from_slice(bytes));
+    body
 }
 
 /// The methods that the rule of the request takes, if it has one.

@@ -66,6 +66,8 @@ pub(in crate::proxy) enum TransferError {
     Body(BodyError),
     /// The body is larger than the rule allows.
     TooLarge,
+    /// The state of the encoder is broken.
+    Encoding(io::Error),
 }
 
 impl Failure {
@@ -162,6 +164,7 @@ impl Failure {
                 Self { reason: Reason::RequestBody, detail: Detail::Text(error.explain().into()) }
             }
             TransferError::TooLarge => Self::new(Reason::BodyTooLarge),
+            TransferError::Encoding(error) => Self::io(Reason::Internal, error),
         }
     }
 
@@ -178,6 +181,7 @@ impl Failure {
                 Self { reason: Reason::ResponseMalformed, detail: Detail::Text(error.explain().into()) }
             }
             TransferError::TooLarge => Self::new(Reason::Internal),
+            TransferError::Encoding(error) => Self::io(Reason::Internal, error),
         }
     }
 }

@@ -3,8 +3,11 @@
 #[cfg(test)]
 mod dropped_tests;
 
+mod new_body;
 mod transfer;
 mod upload;
+
+mod encoded;
 
 mod body;
 mod pace;
@@ -12,6 +15,8 @@ mod slices;
 mod write;
 
 pub(super) use body::{Body, Incoming};
+pub(super) use encoded::EncodedBody;
+pub(super) use new_body::{DISCARDED_MAX, NewBody};
 pub(super) use pace::room;
 pub(super) use slices::COPIED_MAX;
 pub(super) use transfer::Transfer;

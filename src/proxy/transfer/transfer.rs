@@ -14,7 +14,7 @@ use super::slices::{COPIED_MAX, Slices};
 use super::write::write_message;
 use crate::http1::{BodyError, CHUNK_END, ChunkPrefix, LAST_CHUNK};
 use crate::policy::Pace;
-use crate::proxy::record::{Failure, Meter, TransferError};
+use crate::proxy::record::{Meter, TransferError};
 use crate::tls::Stream;
 use crate::worker::{Buffer, Timer, Worker};
 
@@ -120,14 +120,6 @@ impl Transfer<'_> {
                 return self.write(None, &[], true).await;
             }
         }
-    }
-
-    /// Runs as the download of a response.
-    ///
-    /// # Errors
-    /// Those of [`run`](Self::run), as failures of a response.
-    pub(in crate::proxy) async fn run_as_response(&mut self, head: Buffer) -> Result<(), Failure> {
-        self.run(head).await.map_err(Failure::of_download)
     }
 
     async fn read(&mut self) -> Result<(), TransferError> {

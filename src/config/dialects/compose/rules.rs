@@ -234,6 +234,7 @@ fn unavailable(why: &str) -> Respond {
         status: 503,
         headers: headers.map(|(name, value)| (name.into(), value.into())).into(),
         body: Template::literal(&format!("{why}\n")),
+        page: None,
     }
 }
 
@@ -242,7 +243,12 @@ fn unavailable(why: &str) -> Respond {
 fn refusing(rule: &RuleSource) -> RuleSource {
     let body = "this site is not open to the address of the client\n";
     let headers = vec![("Content-Type".into(), "text/plain; charset=utf-8".into())];
-    let action = Some(ActionSource::Respond(Respond { status: 403, headers, body: Template::literal(body) }));
+    let action = Some(ActionSource::Respond(Respond {
+        status: 403,
+        headers,
+        body: Template::literal(body),
+        page: None,
+    }));
     let paths_alone = |conditions: &Conditions| {
         let Conditions { paths, expressions, .. } = conditions.clone();
         (!(paths.is_empty() && expressions.is_empty()))

@@ -61,6 +61,7 @@ fn refusing(route: &Route, policies: &PoliciesWritten) -> RuleSource {
             status: 405,
             headers: headers.map(|(name, value)| (name.into(), value.into())).into(),
             body: Template::literal("405 Method Not Allowed\n"),
+            page: None,
         })),
         ..RuleSource::at(span)
     }

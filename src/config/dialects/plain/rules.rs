@@ -57,7 +57,7 @@ pub(in crate::config::dialects) fn forward(upstream: UpstreamUse, rewrite: Optio
 /// The action that responds with a body of this type.
 pub(in crate::config::dialects) fn response(status: u16, media: &str, body: &str) -> Option<ActionSource> {
     let headers = vec![("Content-Type".into(), media.into())];
-    Some(ActionSource::Respond(Respond { status, headers, body: Template::literal(body) }))
+    Some(ActionSource::Respond(Respond { status, headers, body: Template::literal(body), page: None }))
 }
 
 /// A text as the name of a rule, unless it is too long for one.

@@ -6,8 +6,10 @@
 mod policies;
 
 mod auth;
+mod compress;
 mod cors;
 mod mirror;
+mod pages;
 mod rate_limit;
 mod request_limit;
 mod speed;
@@ -15,8 +17,10 @@ mod speed;
 mod upstream;
 
 pub use auth::{Auth, AuthServer, AuthServerPlace, Basic};
+pub use compress::Compress;
 pub use cors::{Cors, OriginPattern};
 pub use mirror::Mirror;
+pub use pages::{Intercept, Page, PageKey, PageValues, Pages, StatusPattern};
 pub use policies::Policies;
 pub(crate) use policies::{PoliciesWritten, ReadPolicy};
 pub use rate_limit::{RateKey, RateLimit, RateLimits};

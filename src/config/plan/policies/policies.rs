@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::auth::Auth;
+use super::compress::Compress;
 use super::cors::Cors;
 use super::mirror::Mirror;
+use super::pages::{Intercept, Pages};
 use super::rate_limit::RateLimits;
 use super::request_limit::RequestLimit;
 use super::speed::{Speed, SpeedGroup};
@@ -30,6 +32,9 @@ macro_rules! policies {
         impl Policies {
             /// The keys, in the order in which the policies act.
             pub const KEYS: &[&'static str] = &[$(stringify!($key),)*];
+
+            /// The keys of those that act on responses.
+            pub const OF_RESPONSES: &[&'static str] = &["intercept", "compress", "pages"];
 
             /// Each policy that there is: its key, and its value in YAML.
             pub fn lines(&self) -> Vec<(&'static str, String)> {
@@ -78,6 +83,12 @@ policies! {
     mirror: Mirror;
     /// How fast bodies and tunnels move.
     speed: Speed;
+    /// Which answers of targets pages stand in for.
+    intercept: Intercept;
+    /// Which responses are compressed.
+    compress: Compress;
+    /// The pages for answers of the gate.
+    pages: Pages;
 }
 
 impl PoliciesWritten {

@@ -3,8 +3,10 @@
 mod sets;
 
 mod auth;
+mod compress;
 mod cors;
 mod mirror;
+mod pages;
 mod rate_limit;
 mod request_limit;
 mod speed;

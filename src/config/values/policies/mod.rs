@@ -1,5 +1,6 @@
 //! Values of policies.
 
+pub(crate) mod pages;
 pub(crate) mod password;
 
 use std::sync::Arc;
@@ -204,6 +205,29 @@ pub(crate) fn sign_in(text: &str) -> Result<Arc<str>, ValueError> {
     Ok(text.into())
 }
 
+/// The level of compression.
+pub(crate) fn compression_level(text: &str) -> Result<u32, ValueError> {
+    number(text, 1, 9, "is not a level between 1 and 9")
+}
+
+/// A media type, or a pattern for media types.
+pub(crate) fn media_types(text: &str) -> Result<Arc<str>, ValueError> {
+    let pair = text.split_once('/');
+    let is_fine = pair.is_some_and(|(main, sub)| match (main, sub.strip_prefix("*+")) {
+        ("*", Some(suffix)) => is_token(suffix.as_bytes()) && !suffix.contains('*'),
+        _ => is_token(main.as_bytes()) && !main.contains('*') && (sub == "*" || is_subtype(sub)),
+    });
+    if is_fine {
+        return Ok(text.to_ascii_lowercase().into());
+    }
+    const FORM: &str = "write for example \"application/json\", \"text/*\" or \"*/*+json\"";
+    Err(ValueError::hint("is no media type", FORM))
+}
+
+fn is_subtype(text: &str) -> bool {
+    is_token(text.as_bytes()) && !text.contains('*')
+}
+
 fn number(text: &str, least: u32, most: u32, problem: &'static str) -> Result<u32, ValueError> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|number| digits && (least..=most).contains(number));
@@ -269,6 +293,16 @@ mod tests {
         assert_eq!(speed_group("false"), Ok(None));
         assert!(speed_group("a\nb").is_err() && speed_group("").is_err());
         assert_eq!(speed_group("all").unwrap().unwrap().to_string(), "\"all\"");
+    }
+
+    #[test]
+    fn media_types_and_patterns() {
+        for text in ["text/html", "Text/*", "*/*+json", "application/vnd.a-b+json"] {
+            assert_eq!(media_types(text).as_deref(), Ok(&*text.to_ascii_lowercase()), "{text}");
+        }
+        for text in ["", "text", "*/*", "*", "*/html", "text/h*", "te*t/*", "a/b; c=d", "*/*+", "*/*+*"] {
+            assert!(media_types(text).is_err(), "{text}");
+        }
     }
 
     #[test]
