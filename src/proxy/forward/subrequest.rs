@@ -16,7 +16,7 @@ use crate::proxy::client::{Exchange, Media};
 use crate::proxy::record::Failure;
 use crate::proxy::transfer::{Body, Incoming, write_all};
 use crate::reason::Reason;
-use crate::upstream::{Choice, Next, TargetConnection, Upstream};
+use crate::upstream::{Choice, Next, TargetConnection, Upstream, Waits};
 use crate::worker::Buffer;
 
 /// Limits on the head of an answer.
@@ -93,7 +93,7 @@ async fn open(
 ) -> Result<Box<TargetConnection>, Failure> {
     let worker = exchange.snapshot.worker();
     loop {
-        let error = match upstream.open(worker, choice, &[]).await {
+        let error = match upstream.open(worker, choice, &[], &mut Waits::default()).await {
             Ok(target) => return Ok(target),
             Err(error) => error,
         };
