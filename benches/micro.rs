@@ -422,20 +422,23 @@ mod policies {
     use smolgate::config::{MemoryInputs, load};
     use smolgate::http::{FieldTable, HeadLimits};
     use smolgate::http1::{HeadScan, parse_request};
-    use smolgate::policy::{ListenerPolicies, PolicyRequest, PolicyState, check};
+    use smolgate::policy::{
+        ConnectionSpeed, ListenerPolicies, PolicyRequest, PolicyState, SharedSpeeds, check,
+    };
 
     /// The check of a request of a rule with these policies, with a warm state.
     fn checking(bencher: Bencher<'_, '_>, policies: &str) {
         let text = format!("http_config: {{ port: 1 }}\nhttp_routes: [{{ target: \"h:1\", {policies} }}]");
         let plan = load(&["a.yml".into()], &MemoryInputs::new().file("a.yml", text)).expect("a plan").plan;
         let Protocol::Http(http) = &plan.listeners[0].protocol else { panic!("an HTTP listener") };
-        let listener = ListenerPolicies::build(http, None).expect("policies");
+        let listener = ListenerPolicies::build(http, &SharedSpeeds::default(), None).expect("policies");
         let policies = listener.of(0).expect("policies");
         let head = b"GET / HTTP/1.1\r\nHost: a\r\nOrigin: https://a.test\r\nX-Key: abcdefgh\r\n\r\n";
         let (mut table, limits) = (FieldTable::new(), HeadLimits { bytes: 4_096, fields: 16, target: 1_024 });
         let head = parse_request(head, &mut HeadScan::default(), &limits, &mut table).expect("a head");
         let (head, client) = (head.expect("a whole one"), IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let request = PolicyRequest { head: &head, client, now: Instant::now() };
+        let connection = &ConnectionSpeed::default();
+        let request = PolicyRequest { head: &head, client, now: Instant::now(), connection };
         bencher.bench_local(|| {
             let mut state = PolicyState::default();
             check(black_box(policies), &request, &mut state).is_ok()

@@ -62,10 +62,11 @@ fn write_listener(out: &mut Yaml, listener: &Listener, plan: &Plan) {
         write_tls(out, tls);
     }
     match protocol {
-        Protocol::Tcp(Pass { upstream, send_proxy_protocol, idle_timeout }) => {
+        Protocol::Tcp(Pass { upstream, send_proxy_protocol, idle_timeout, speed }) => {
             out.line(2, "upstream", quote(&plan.upstreams[upstream.0].name));
             write_proxy_protocol(out, 2, *send_proxy_protocol);
             out.line(2, "idle_timeout", show_duration(*idle_timeout));
+            speed.iter().for_each(|speed| out.line(2, "speed", speed));
         }
         Protocol::Http(http) => write_http(out, http, plan),
     }
@@ -173,11 +174,12 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
         Action::Redirect(Redirect { to, status }) => {
             out.line(4, "redirect", format_args!("{{ to: {}, status: {status} }}", quote(&to.to_string())));
         }
-        Action::Pass(Pass { upstream, send_proxy_protocol, idle_timeout }) => {
+        Action::Pass(Pass { upstream, send_proxy_protocol, idle_timeout, speed }) => {
             let upstream = quote(&plan.upstreams[upstream.0].name);
             out.line(4, "pass", format_args!("{{ upstream: {upstream} }}"));
             write_proxy_protocol(out, 4, *send_proxy_protocol);
             out.line(4, "tunnel_timeout", show_duration(*idle_timeout));
+            speed.iter().for_each(|speed| out.line(4, "speed", speed));
         }
         Action::Files(files) => write_files(out, files),
         Action::Drop => out.line(4, "drop", true),

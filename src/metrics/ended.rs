@@ -89,7 +89,7 @@ impl ListenerCounters {
 
 impl UpstreamCounters {
     fn add(&self, ended: &Self) {
-        let Self { opened, reused, failed, retries, waits, holds, response } = ended;
+        let Self { opened, reused, failed, retries, waits, holds, response, mirrored } = ended;
         self.opened.add(opened.get());
         self.reused.add(reused.get());
         self.failed.add(failed.get());
@@ -97,6 +97,8 @@ impl UpstreamCounters {
         self.waits.add(waits);
         self.holds.add(holds);
         self.response.add(response);
+        self.mirrored.sent.add(mirrored.sent.get());
+        self.mirrored.dropped.add(mirrored.dropped.get());
     }
 }
 
@@ -127,6 +129,7 @@ fn add_each(sums: &[Counter], counts: &[Counter]) {
 mod tests {
     use std::time::Duration;
 
+    use super::super::series::MirrorCounters;
     use super::super::{Counters, Handshake, ListenerCounters, TUNNEL_ENDS, UpstreamCounters, WaitEnd};
     use crate::reason::Reason;
 
@@ -160,9 +163,17 @@ mod tests {
             web.duration.observe(Duration::from_millis(3));
             worker.listener(&"web".into(), "tcp").opened.add(1);
             let upstream = worker.upstream(&"api".into());
-            let UpstreamCounters { opened, reused, failed, retries: [made, refused], waits, holds, response } =
-                &*upstream;
-            for count in [opened, reused, failed, made, refused] {
+            let UpstreamCounters {
+                opened,
+                reused,
+                failed,
+                retries: [made, refused],
+                waits,
+                holds,
+                response,
+                mirrored: MirrorCounters { sent, dropped },
+            } = &*upstream;
+            for count in [opened, reused, failed, made, refused, sent, dropped] {
                 count.add(3);
             }
             for wait in [waits, holds] {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::concurrency::ConcurrencyLimit;
+use super::limits::{ConcurrencyLimit, SharedSpeeds};
 use super::rule::RulePolicies;
 use crate::config::plan::{Action, HttpListener, Policies, Rule};
 
@@ -17,7 +17,11 @@ pub struct ListenerPolicies {
 impl ListenerPolicies {
     /// The policies of the rules. `None` if no rule has any. `before` is the listener until now: a rule with the same
     /// name keeps its counts.
-    pub fn build(http: &HttpListener, before: Option<(&HttpListener, &ListenerPolicies)>) -> Option<Self> {
+    pub fn build(
+        http: &HttpListener,
+        speeds: &SharedSpeeds,
+        before: Option<(&HttpListener, &ListenerPolicies)>,
+    ) -> Option<Self> {
         let has_some = http.max_requests.is_some() || http.rules.iter().any(|rule| rule.policies.is_some());
         if !has_some {
             return None;
@@ -36,7 +40,7 @@ impl ListenerPolicies {
             let policies = rule.policies.as_deref();
             let policies = policies.or(is_limited(rule).then_some(&none))?;
             let before = known.get(&*rule.name).copied();
-            Some(Box::new(RulePolicies::new(policies, of_listener, before)))
+            Some(Box::new(RulePolicies::new(policies, of_listener, speeds, before)))
         });
         Some(Self { rules: rules.collect(), max_requests })
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::Write;
 use std::sync::Arc;
 
-use super::concurrency::{ConcurrencyLimit, ConcurrencyPermit};
+use super::limits::{ConcurrencyLimit, ConcurrencyPermit, Pace, Paces};
 use crate::config::plan::Auth;
 
 /// Parts of states that are kept for further requests, for each worker.
@@ -30,6 +30,8 @@ struct Learned {
     has_asked: bool,
     /// The target has no say in `Access-Control-*`.
     owns_cors: bool,
+    /// The status of a refusal, if it is not that of its reason.
+    status: Option<u16>,
     /// How the user was found.
     auth: Option<Arc<Auth>>,
     /// Field lines for the target.
@@ -37,6 +39,7 @@ struct Learned {
     /// Field lines for the response, whichever it is.
     response: Vec<u8>,
     permits: Vec<ConcurrencyPermit>,
+    paces: Paces,
 }
 
 impl PolicyState {
@@ -87,12 +90,45 @@ impl PolicyState {
         learned.response.extend_from_slice(response);
     }
 
+    /// The status of a refusal, if it is not that of its reason.
+    pub fn refusal_status(&self) -> Option<u16> {
+        self.0.as_ref().and_then(|learned| learned.status)
+    }
+
+    /// Sets the status of the refusal that follows.
+    pub(super) fn refuse_with(&mut self, status: u16) {
+        self.learned().status = Some(status);
+    }
+
     /// Whether `Access-Control-*` of the target is removed.
     pub fn owns_cors(&self) -> bool {
         self.0.as_ref().is_some_and(|learned| learned.owns_cors)
     }
 
-    /// Takes what a tunnel has to keep: its place among the open requests.
+    /// The state of a connection that is passed on at these paces.
+    pub fn of_connection(paces: Option<Paces>) -> Self {
+        let mut state = Self::default();
+        paces.into_iter().for_each(|paces| state.pace(paces));
+        state
+    }
+
+    /// The pace of bytes from the target to the client, if they have one.
+    #[inline]
+    pub fn download(&self) -> Option<&Pace> {
+        self.0.as_ref()?.paces.download.as_ref()
+    }
+
+    /// The pace of bytes from the client to the target, if they have one.
+    #[inline]
+    pub fn upload(&self) -> Option<&Pace> {
+        self.0.as_ref()?.paces.upload.as_ref()
+    }
+
+    pub(super) fn pace(&mut self, paces: Paces) {
+        self.learned().paces = paces;
+    }
+
+    /// Takes what a tunnel has to keep: its place among the open requests, and its paces.
     pub fn for_tunnel(&mut self) -> PolicyState {
         std::mem::take(self)
     }
@@ -163,8 +199,9 @@ impl Drop for PolicyState {
 
 /// Keeps a part for a further request.
 fn keep_for_others(mut learned: Box<Learned>) {
-    let Learned { has_asked, owns_cors, auth, request, response, permits } = &mut *learned;
-    (*has_asked, *owns_cors, *auth) = (false, false, None);
+    let Learned { has_asked, owns_cors, status, auth, request, response, permits, paces } = &mut *learned;
+    *paces = Paces::default();
+    (*has_asked, *owns_cors, *status, *auth) = (false, false, None, None);
     for lines in [request, response] {
         lines.clear();
         lines.shrink_to(LINES_BYTES_KEPT);

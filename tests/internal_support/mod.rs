@@ -200,6 +200,7 @@ pub(crate) fn plan() -> Plan {
                     upstream: UpstreamId(0),
                     send_proxy_protocol: None,
                     idle_timeout: second,
+                    speed: None,
                 }),
             ),
         ],

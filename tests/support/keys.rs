@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::keys_of_headers::{BOTH_MESSAGES, CHANGES, HEADERS, HEADERS_OF_A_SET, HSTS};
-use super::policy_keys::{self, AUTH, BASIC, CORS, FORWARD, MAX_REQUESTS, POLICIES, RATE_LIMIT};
+use super::policy_keys::{
+    self, AUTH, BASIC, CORS, FORWARD, MAX_REQUESTS, MIRROR, POLICIES, RATE_LIMIT, SPEED,
+};
 use smolgate::config::{Diagnostics, Loaded, MemoryInputs, load};
 
 /// A mapping of the configuration.
@@ -172,10 +174,6 @@ const INHERITED: &[Row] = &[
     ("headers", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], headers: { request: { remove: A } }"),
     ("hsts", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], hsts: 7s"),
     ("request_id", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], request_id: X-Id"),
-    ("cors", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], cors: \"*\""),
-    ("rate_limit", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], rate_limit: 7/1s"),
-    ("auth", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], auth: { forward: http://a/b }"),
-    ("policy", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], policy: set"),
 ];
 
 /// As [`INHERITED`], in the short form: the rules are around.
@@ -187,10 +185,6 @@ const INHERITED_SHORT: &[Row] = &[
     ("headers", "", "headers: { request: { remove: A } }"),
     ("hsts", "", "hsts: 7s"),
     ("request_id", "", "request_id: true"),
-    ("cors", "", "cors: \"*\""),
-    ("rate_limit", "", "rate_limit: 7/1s"),
-    ("auth", "", "auth: { forward: http://a/b }"),
-    ("policy", "", "policy: set"),
 ];
 
 /// Keys of a TCP listener in both forms. `name` and `bind` are around.
@@ -207,6 +201,7 @@ const TCP: &[Row] = &[
     ("hold", "target: h:1", "target: h:1, hold: 7s"),
     ("send_proxy_protocol", "target: h:1", "target: h:1, send_proxy_protocol: v1"),
     ("idle_timeout", "target: h:1", "target: h:1, idle_timeout: 7s"),
+    ("speed", "target: h:1", "target: h:1, speed: { upload: 8kbit }"),
 ];
 
 const LISTENER_TLS: &[Row] = &[
@@ -270,11 +265,6 @@ const RULE: &[Row] = &[
     ("response_timeout", "target: h:1", "target: h:1, response_timeout: 7s"),
     ("tunnel_timeout", "target: h:1", "target: h:1, tunnel_timeout: 7s"),
     ("access_log", "target: h:1", "target: h:1, access_log: false"),
-    ("cors", "target: h:1", "target: h:1, cors: \"*\""),
-    ("rate_limit", "target: h:1", "target: h:1, rate_limit: 7/1s"),
-    ("auth", "target: h:1", "target: h:1, auth: { forward: http://a/b }"),
-    ("max_requests", "target: h:1", "target: h:1, max_requests: 7"),
-    ("policy", "target: h:1", "target: h:1, policy: set"),
     ("connect_timeout", "target: h:1", "target: h:1, connect_timeout: 7s"),
     ("balance", "target: h:1", "target: h:1, balance: random"),
     ("health", "target: h:1", "target: h:1, health: /up"),
@@ -403,14 +393,14 @@ pub const MAPPINGS: &[Mapping] = &[
     Mapping { what: "an HTTP listener", around: "{ listeners: [{ @ }] }", rows: &[HTTP_LISTENER] },
     Mapping {
         what: "an HTTP listener",
-        around: "{ listeners: [{ name: a, bind: 1, @ }], policies: { set: { max_requests: 7 } } }",
-        rows: &[HTTP, INHERITED],
+        around: "{ listeners: [{ name: a, bind: 1, @ }], policies: { set: { max_requests: 7 } }, upstreams: { u: { targets: h:9 } } }",
+        rows: &[HTTP, INHERITED, policy_keys::OF_LISTENERS],
     },
     Mapping { what: "`http_config`", around: "{ http_config: { @ } }", rows: &[HTTP_PORT] },
     Mapping {
         what: "`http_config`",
-        around: "{ http_config: { port: 1, @ }, http_routes: [{ target: h:1 }], policies: { set: { max_requests: 7 } } }",
-        rows: &[HTTP, INHERITED_SHORT],
+        around: "{ http_config: { port: 1, @ }, http_routes: [{ target: h:1 }], policies: { set: { max_requests: 7 } }, upstreams: { u: { targets: h:9 } } }",
+        rows: &[HTTP, INHERITED_SHORT, policy_keys::OF_SHORT_LISTENERS],
     },
     Mapping { what: "a TCP listener", around: "{ listeners: [{ @ }] }", rows: &[TCP_LISTENER] },
     Mapping {
@@ -448,7 +438,7 @@ pub const MAPPINGS: &[Mapping] = &[
         what: "a rule",
         around: "{ http_config: { port: 1 }, http_routes: [{ @ }], upstreams: { other: { targets: i:1 } }, \
                  policies: { set: { max_requests: 7 } } }",
-        rows: &[RULE, HEADERS],
+        rows: &[RULE, policy_keys::OF_RULES, HEADERS],
     },
     Mapping {
         what: "`headers`",
@@ -467,7 +457,7 @@ pub const MAPPINGS: &[Mapping] = &[
     },
     Mapping {
         what: "a set of policies",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, policy: a }], policies: { a: { @ } } }",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, policy: a }, { upstream: u }], policies: { a: { @ } }, upstreams: { u: { targets: h:9 } } }",
         rows: &[POLICIES, HEADERS_OF_A_SET],
     },
     Mapping {
@@ -492,8 +482,18 @@ pub const MAPPINGS: &[Mapping] = &[
     },
     Mapping {
         what: "`forward`",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, auth: { forward: { @ } } }] }",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, auth: { forward: { @ } } }, { upstream: u }], upstreams: { u: { targets: h:9 } } }",
         rows: &[FORWARD],
+    },
+    Mapping {
+        what: "`mirror`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, mirror: { @ } }, { upstream: u }, { upstream: v }], upstreams: { u: { targets: h:8 }, v: { targets: h:9 } } }",
+        rows: &[MIRROR],
+    },
+    Mapping {
+        what: "`speed`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, speed: { @ } }] }",
+        rows: &[SPEED],
     },
     Mapping {
         what: "`max_requests`",

@@ -129,15 +129,18 @@ fn lower_listener(
     let mut spans = ListenerSpans { listener: source.span, rules: Vec::new() };
     let protocol = match source.protocol {
         ProtocolSource::Http(http) => {
+            let name = source.name.as_ref().map(|name| name.value.clone()).unwrap_or_default();
             spans.rules = http.rules.iter().map(|rule| rule.span).collect();
-            Some(Protocol::Http(lower_http(*http, sets, upstreams, inputs, report)))
+            Some(Protocol::Http(lower_http(*http, &name, sets, upstreams, inputs, report)))
         }
         ProtocolSource::Tcp(tcp) => {
             let upstream = tcp.upstream.and_then(|one| upstreams.use_one(one, TargetProtocol::Tcp, report));
             let idle_timeout = tcp.idle_timeout.map_or(TCP_IDLE_TIMEOUT, |timeout| timeout.value);
             let send_proxy_protocol = tcp.send_proxy_protocol;
-            let pass = |upstream| Pass { upstream, send_proxy_protocol, idle_timeout };
-            upstream.map(|upstream| Protocol::Tcp(pass(upstream)))
+            let name = source.name.as_ref().map_or("", |name| &name.value);
+            let speed = tcp.policies.in_place(format_args!("listeners.{name}")).speed.flatten();
+            upstream
+                .map(|upstream| Protocol::Tcp(Pass { upstream, send_proxy_protocol, idle_timeout, speed }))
         }
     };
     if let (Some(tls), Some(protocol)) = (&source.tls, &protocol) {
@@ -156,14 +159,18 @@ fn lower_listener(
 }
 
 fn lower_http(
-    source: HttpSource,
+    mut source: HttpSource,
+    name: &Arc<str>,
     sets: &PolicySets,
     upstreams: &mut Upstreams,
     inputs: &dyn Inputs,
     report: &mut Report,
 ) -> HttpListener {
+    source.policies = source.policies.in_place(format_args!("listeners.{name}"));
     let HttpSource { limits, policies, policy, headers, .. } = &source;
-    let defaults = Defaults::default().below(policy, sets, report).with(policies, limits, headers);
+    let limits_requests = source.max_requests.is_some();
+    let defaults = Defaults { limits_requests, listener: name.clone(), ..Defaults::default() };
+    let defaults = defaults.below(policy, sets, report).with(policies, limits, headers);
     let mut settings = HttpSettings::default().with(&source.settings);
     settings.target_bytes_max = settings.target_bytes_max.min(settings.head_bytes_max);
     HttpListener {

@@ -244,8 +244,8 @@ fn http_settings(http: &HttpListener) -> impl PartialEq {
 }
 
 fn tcp_settings<'a>(plan: &'a Plan, pass: &'a Pass) -> impl PartialEq + 'a {
-    let Pass { upstream, send_proxy_protocol, idle_timeout } = pass;
-    (policy(&plan.upstreams[upstream.0]), send_proxy_protocol, idle_timeout)
+    let Pass { upstream, send_proxy_protocol, idle_timeout, speed } = pass;
+    (policy(&plan.upstreams[upstream.0]), send_proxy_protocol, idle_timeout, speed)
 }
 
 fn tls_settings(tls: &ListenerTls) -> impl PartialEq {

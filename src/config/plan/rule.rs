@@ -9,7 +9,7 @@ use super::files::Files;
 use super::headers::RuleHeaders;
 use super::location::Location;
 use super::origin::Origin;
-use super::policies::Policies;
+use super::policies::{Policies, Speed};
 use super::upstream::UpstreamId;
 use crate::config::keys::settings;
 use crate::config::keys::shape::{BODY_LIMIT, TIMEOUT};
@@ -146,7 +146,8 @@ impl Rule {
     /// The keys of the policies in the order in which they act, for a reader. Empty if there are none.
     pub fn policies_text(&self) -> String {
         let lines = self.policies.as_ref().map(|policies| policies.lines()).unwrap_or_default();
-        lines.into_iter().map(|(key, _)| key).collect::<Vec<_>>().join(", ")
+        let lines = lines.into_iter().filter(|(_, value)| value != "false");
+        lines.map(|(key, _)| key).collect::<Vec<_>>().join(", ")
     }
 
     /// The conditions that are not on the path, for a reader. Empty if there are none.
@@ -274,6 +275,8 @@ pub struct Pass {
     pub send_proxy_protocol: Option<ProxyProtocol>,
     /// The time after which a connection that is silent both ways is closed.
     pub idle_timeout: Duration,
+    /// How fast its bytes move.
+    pub speed: Option<Arc<Speed>>,
 }
 
 /// Versions of the PROXY protocol.

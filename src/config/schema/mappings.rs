@@ -5,7 +5,9 @@ use super::by_hand::{ByHand, PATH, REQUIRED};
 use super::files::FILES;
 use super::headers::{BOTH_MESSAGES, CHANGES, HEADERS, HSTS};
 use super::operation::{ACCESS_LOG, INTERNAL_API};
-use super::policies::{AUTH, BASIC, CORS, FORWARD, MAX_REQUESTS, POLICIES, POLICY, RATE_LIMIT};
+use super::policies::{
+    AUTH, BASIC, CORS, FORWARD, MAX_REQUESTS, MIRROR, POLICIES, POLICY, RATE_LIMIT, SPEED, SPEED_KEYS,
+};
 use super::tls::{CERTIFICATES, CLIENT_AUTH, LISTENER_TLS};
 use super::upstreams::{
     BALANCE, EJECT, HASH, HEALTH, HEALTH_CHECK, QUEUE, STARTING, STICKY, TARGET, TARGETS, UPSTREAM,
@@ -22,9 +24,9 @@ pub(crate) struct Mapping {
     /// The mapping, as messages name it.
     pub(crate) what: &'static str,
     /// Keys that are read by hand.
-    by_hand: &'static [&'static [ByHand]],
+    pub(crate) by_hand: &'static [&'static [ByHand]],
     /// Keys that a table of settings has.
-    settings: &'static [fn() -> Vec<Row>],
+    pub(crate) settings: &'static [fn() -> Vec<Row>],
 }
 
 impl Mapping {
@@ -150,6 +152,7 @@ const HTTP: &[ByHand] = &[
 const TCP: &[ByHand] = &[
     ("idle_timeout", Timeout, "1h", "How long a connection may be silent in both directions."),
     SEND_PROXY_PROTOCOL,
+    SPEED,
 ];
 
 const SEND_PROXY_PROTOCOL: ByHand = (
@@ -326,6 +329,8 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "`basic`", by_hand: &[BASIC], settings: &[] },
     Mapping { what: "`forward`", by_hand: &[FORWARD], settings: &[] },
     Mapping { what: "`max_requests`", by_hand: &[MAX_REQUESTS], settings: &[] },
+    Mapping { what: "`mirror`", by_hand: &[MIRROR], settings: &[] },
+    Mapping { what: "`speed`", by_hand: &[SPEED_KEYS], settings: &[] },
     Mapping { what: "`headers`", by_hand: &[BOTH_MESSAGES], settings: &[] },
     Mapping { what: "changes of fields", by_hand: &[CHANGES], settings: &[] },
     Mapping { what: "`hsts`", by_hand: &[HSTS], settings: &[] },

@@ -15,6 +15,14 @@ pub(super) const POLICY: &[ByHand] = &[(
     "The names of sets under policies. Of several, the first that has a key counts.",
 )];
 
+/// A policy of rules, and a key of TCP listeners.
+pub(super) const SPEED: ByHand = (
+    "speed",
+    Either(&[Words(&["false"]), Map("`speed`")]),
+    "",
+    "How fast bodies and tunnels move: { download, upload, shared }.",
+);
+
 /// Policies of rules, and of listeners and sets for their rules.
 pub(super) const POLICIES: &[ByHand] = &[
     (
@@ -41,6 +49,13 @@ pub(super) const POLICIES: &[ByHand] = &[
         "",
         "How many requests are open at once: a number, or { requests, waiting, timeout }.",
     ),
+    (
+        "mirror",
+        Either(&[Words(&["false"]), Map("`mirror`")]),
+        "",
+        "An upstream that gets copies of requests without a body: { upstream, share }.",
+    ),
+    SPEED,
 ];
 
 pub(super) const CORS: &[ByHand] = &[
@@ -64,6 +79,8 @@ pub(super) const RATE_LIMIT: &[ByHand] = &[
     ("by", Text, "client", "The key that is counted: client, header.NAME, cookie.NAME, host or all."),
     ("else", Words(&["client", "host", "all"]), "client", "The key for requests without that one."),
     ("keys", Number(64, 16_777_216), "65536", "Keys that are remembered, 16 bytes each."),
+    ("ipv6_prefix", Number(1, 128), "64", "Leading bits of an IPv6 address that tell clients apart."),
+    ("status", Number(400, 599), "429", "The status of a request that is one too many."),
     ("fields", Flag, "false", "Whether responses have RateLimit and RateLimit-Policy."),
 ];
 
@@ -73,10 +90,14 @@ pub(super) const AUTH: &[ByHand] = &[
 ];
 
 pub(super) const FORWARD: &[ByHand] = &[
-    ("url", Text, REQUIRED, "The URL of the server."),
+    ("url", Text, "", "The URL of the server."),
+    ("upstream", Text, "", "In the place of url: the name of an upstream under upstreams."),
+    ("path", Text, "/", "The path at that upstream."),
     ("copy", TEXTS, "", "Fields of its answer for the target. * at the end of a name takes every end."),
     ("sign_in", Text, "", "The URL where browsers sign in, with {url} for the one that they asked for."),
     ("timeout", Timeout, "5s", "The time for an answer."),
+    ("cache", Duration, "0s", "How long an answer of 2xx holds for further requests that are alike."),
+    ("preflights", Flag, "false", "Whether preflights go to the target without a question."),
 ];
 
 pub(super) const BASIC: &[ByHand] = &[
@@ -85,6 +106,22 @@ pub(super) const BASIC: &[ByHand] = &[
     ("realm", Text, "restricted", "The name of the protected place, which browsers show."),
     ("forward", Flag, "false", "Whether the target gets the field with the password."),
     ("forward_user", Text, "", "The field with the name of the user for the target."),
+];
+
+pub(super) const MIRROR: &[ByHand] = &[
+    ("upstream", Text, REQUIRED, "The name of an upstream under upstreams."),
+    ("share", Text, "100%", "The share of requests that are copied: 10%."),
+];
+
+pub(super) const SPEED_KEYS: &[ByHand] = &[
+    ("download", Text, "", "Bits per second from targets to clients: 50Mbit."),
+    ("upload", Text, "", "Bits per second from clients to targets."),
+    (
+        "shared",
+        Text,
+        "false",
+        "Whether all connections to which it applies share it: true, or a name that several places share.",
+    ),
 ];
 
 pub(super) const MAX_REQUESTS: &[ByHand] = &[

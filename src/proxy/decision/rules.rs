@@ -3,7 +3,6 @@
 //! All of this happens between two awaits, while the parsed head is in the worker's field table. After that, a few
 //! small values of the head are left, and the head for the target or the response is written.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::decision::{Act, Asked, Decision, Question};
@@ -11,13 +10,13 @@ use crate::config::plan::{Action, HttpListener, Proxy, RedirectToHttps, Rule};
 use crate::generation::ListenerSnapshot;
 use crate::http::{Framing, HostKey, Method, RequestHead, match_path};
 use crate::http1::{HeadScan, parse_request};
-use crate::policy::{self, Outcome, PolicyRequest, PolicyState};
+use crate::policy::{self, ConnectionSpeed, Outcome, PolicyRequest};
 use crate::proxy::client::{Exchange, Request};
 use crate::proxy::edits::{self, ClientValues};
 use crate::proxy::file_reply;
-use crate::proxy::forward::{Attempts, can_rewrite, client_of, hops};
+use crate::proxy::forward::{self, Attempts, can_rewrite, client_of, hops};
 use crate::proxy::local_reply::{self, Reply};
-use crate::proxy::record::{Detail, Failure, Misdirection, RequestSummary};
+use crate::proxy::record::{Detail, ExchangeRecord, Failure, Misdirection, RequestSummary};
 use crate::proxy::transfer::Body;
 use crate::reason::Reason;
 use crate::routing::RequestView;
@@ -75,8 +74,7 @@ pub(super) fn decide<'a>(
     exchange.body = Body::new(head.framing, head.len);
     let decision = match found {
         Lookup::Rule(index, rule) => {
-            let outcome =
-                consult(snapshot, index, &head, exchange.record.client, &mut exchange.record.policies);
+            let outcome = consult(snapshot, index, &head, &exchange.client.speed, &mut exchange.record);
             by_rule(exchange, (index, rule), &head, outcome, act)
         }
         Lookup::RedirectToHttps(redirect) => {
@@ -124,7 +122,7 @@ pub(super) fn decide_again<'a>(
     let mut table = snapshot.state.table.borrow_mut();
     let (input, limits) = (exchange.client.input.unread(), http.head_limits());
     let head = parse_request(input, &mut HeadScan::default(), &limits, &mut table)?.ok_or_else(gone)?;
-    let outcome = consult(snapshot, index, &head, exchange.record.client, &mut exchange.record.policies);
+    let outcome = consult(snapshot, index, &head, &exchange.client.speed, &mut exchange.record);
     Ok(by_rule(exchange, (index, rule), &head, outcome, act))
 }
 
@@ -134,11 +132,12 @@ fn consult<'a>(
     snapshot: &'a ListenerSnapshot,
     rule: usize,
     head: &RequestHead<'_>,
-    client: IpAddr,
-    state: &mut PolicyState,
+    connection: &ConnectionSpeed,
+    record: &mut ExchangeRecord<'_>,
 ) -> Result<Outcome<'a>, Reason> {
     let Some(policies) = snapshot.policies(rule) else { return Ok(Outcome::Act) };
-    policy::check(policies, &PolicyRequest { head, client, now: snapshot.worker().now() }, state)
+    let request = PolicyRequest { head, client: record.client, now: snapshot.worker().now(), connection };
+    policy::check(policies, &request, &mut record.policies)
 }
 
 /// The decision about a request of a rule. Inlined, because the large act would be copied once more.
@@ -150,10 +149,13 @@ fn by_rule<'a>(
     outcome: Result<Outcome<'a>, Reason>,
     act: &mut Option<Act<'a>>,
 ) -> Decision<'a> {
+    if let Ok(Outcome::Mirror(mirroring)) = outcome {
+        forward::mirror(exchange, rule, mirroring, head);
+    }
     decided(
         act,
         match outcome {
-            Ok(Outcome::Act) => act_of(exchange, rule, head),
+            Ok(Outcome::Act | Outcome::Mirror(_)) => act_of(exchange, rule, head),
             Ok(Outcome::Preflight) => Act::Reply(local_reply::preflight(exchange)),
             Ok(Outcome::Identify(question)) => {
                 return Decision::Ask(Question { rule: index, what: Asked::User(question) });
@@ -161,7 +163,7 @@ fn by_rule<'a>(
             Ok(Outcome::Wait(limit)) => {
                 return Decision::Ask(Question { rule: index, what: Asked::Place(limit) });
             }
-            Err(reason) => Act::Refuse(Failure::new(reason)),
+            Err(reason) => Act::Refuse(Failure::of_policy(reason, &exchange.record.policies)),
         },
     )
 }

@@ -12,7 +12,7 @@ use crate::file_server::Content;
 use crate::proxy::client::{Client, Exchange, KeepAlive};
 use crate::proxy::local_reply::Reply;
 use crate::proxy::record::{Detail, Failure};
-use crate::proxy::transfer::write_all;
+use crate::proxy::transfer::{self, write_all};
 use crate::reason::Reason;
 use crate::worker::{Buffer, LARGE_BUFFER_BYTES, TcpStream, Timer};
 
@@ -102,7 +102,8 @@ impl Sending<'_, '_> {
         let Client { stream, timer, .. } = &*self.exchange.client;
         while !self.bytes.is_empty() || !buffer.is_empty() {
             let room = (LARGE_BUFFER_BYTES - buffer.unread().len()) as u64;
-            let end = self.bytes.end.min(self.bytes.start + room);
+            let part = self.part(self.bytes.end.min(self.bytes.start + room) - self.bytes.start).await;
+            let end = self.bytes.start + part;
             append(self.content, self.bytes.start..end, &mut buffer, self.exchange.timer).await?;
             self.bytes.start = end;
             let slices = &mut [IoSlice::new(buffer.unread())];
@@ -129,7 +130,7 @@ impl Sending<'_, '_> {
             head.consume(written);
         }
         while !self.bytes.is_empty() {
-            let most = (self.bytes.end - self.bytes.start).min(SENT_AT_ONCE) as usize;
+            let most = self.part((self.bytes.end - self.bytes.start).min(SENT_AT_ONCE)).await as usize;
             if !self.content.is_cached(self.bytes.start, most) {
                 let load = self.content.load(self.bytes.start, most);
                 self.exchange.timer.within(DISK_TIMEOUT, load).await.map_err(unreadable)?;
@@ -138,17 +139,37 @@ impl Sending<'_, '_> {
             let send = poll_fn(|cx| stream.poll_send_file(cx, self.content.as_fd(), start, most));
             match timer.within(self.timeout, send).await {
                 Ok(0) => return Err(Failure::new(Reason::FileShrunk)),
-                Ok(sent) => self.count(sent),
+                Ok(sent) => {
+                    self.give_back(most - sent);
+                    self.count(sent);
+                }
                 // Some file systems cannot do it.
                 Err(error)
                     if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput) =>
                 {
+                    self.give_back(most);
                     return Ok(Some(head));
                 }
                 Err(error) => return Err(Failure::of_client(error)),
             }
         }
         Ok(None)
+    }
+
+    /// Bytes that may be sent now, at most `most`.
+    async fn part(&self, most: u64) -> u64 {
+        let Exchange { record, timer, .. } = self.exchange;
+        match record.policies.download() {
+            Some(pace) if most > 0 => {
+                transfer::room(pace, self.exchange.snapshot.worker(), timer, most as usize).await as u64
+            }
+            _ => most,
+        }
+    }
+
+    /// Gives bytes back that may be sent and were not.
+    fn give_back(&self, bytes: usize) {
+        self.exchange.record.policies.download().into_iter().for_each(|pace| pace.give_back(bytes));
     }
 
     fn count(&self, bytes: usize) {

@@ -156,7 +156,8 @@ async fn transfer(
         timeout: proxy.limits.body_timeout,
         chunked: request.framing == Framing::Chunked,
         trailers: request.accepts_trailers,
-        most: proxy.limits.max_body,
+        most: proxy.limits.max_body.unwrap_or(u64::MAX),
+        pace: record.policies.upload(),
         meter: &record.received,
         counts_reads: true,
         end_follows: false,
@@ -166,7 +167,6 @@ async fn transfer(
     let sent = upload.send_short(&mut head);
     let uploading = pin!(matches!(sent, Ok(false)).then(|| upload.run(head)));
     let mut upload = ConcurrentUpload::new(sender, uploading.as_pin_mut(), sent.is_err(), &record.received);
-
     let mut reader = ResponseReader {
         target: &target.stream,
         input: &mut target.input,

@@ -174,7 +174,8 @@ impl ResponseReader<'_> {
             timeout: self.proxy.limits.body_timeout,
             chunked: response.chunked,
             trailers: self.request.accepts_trailers,
-            most: None,
+            most: u64::MAX,
+            pace: self.record.policies.download(),
             meter: &self.record.sent,
             counts_reads: false,
             // Before the close, the rest of a request's body may have to be read. After 101 more bytes follow.

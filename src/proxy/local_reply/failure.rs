@@ -28,7 +28,7 @@ pub(in crate::proxy) async fn send_failure(exchange: &mut Exchange<'_>, failure:
 
 /// Writes the response. Details of the system stay in the log, because the response is public.
 fn reply(exchange: &Exchange<'_>, failure: &Failure) -> Reply<'static> {
-    let (request, status) = (&exchange.request, failure.reason.status());
+    let (request, status) = (&exchange.request, failure.status());
     // A client that sent `Expect: 100-continue` may never send its body after a final status.
     let ends_soon = !request.expects && exchange.body.is_short(DRAIN_BYTES) && failure.keeps_body_framing();
     let keep = KeepAlive::after(request, ends_soon, &exchange.client.handle);
@@ -44,7 +44,7 @@ fn reply(exchange: &Exchange<'_>, failure: &Failure) -> Reply<'static> {
         reply.write(format_args!("Proxy-Status: smolgate; error={error}; details=\"{code}\"\r\n"));
     }
     // A policy that says more has written the field.
-    if status == 503 {
+    if failure.reason.status() == 503 {
         reply.write(format_args!("Retry-After: {}\r\n", RETRY_AFTER.as_secs()));
     }
     if failure.reason == Reason::TargetStarting {
@@ -80,7 +80,7 @@ impl Media {
     }
 
     fn body(self, failure: &Failure) -> String {
-        let (status, reason) = (failure.reason.status(), failure.reason.told());
+        let (status, reason) = (failure.status(), failure.reason.told());
         let (code, explain, phrase) = (reason.code(), reason.explain(), status_phrase(status));
         let detail = failure.public_detail();
         match self {

@@ -7,9 +7,13 @@ mod transfer;
 mod upload;
 
 mod body;
+mod pace;
+mod slices;
 mod write;
 
 pub(super) use body::{Body, Incoming};
-pub(super) use transfer::{COPIED_MAX, Transfer};
+pub(super) use pace::room;
+pub(super) use slices::COPIED_MAX;
+pub(super) use transfer::Transfer;
 pub(super) use upload::ConcurrentUpload;
 pub(super) use write::{write_all, write_message};

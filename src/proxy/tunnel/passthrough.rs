@@ -35,10 +35,13 @@ pub(in crate::proxy) async fn serve(
     let mut record =
         ConnectionRecord::new(&context, client.peer, &client.stream, TunnelStart { name, exchange: None });
     let opened = open_target(&client, &snapshot, &to, record.name()).await;
+    let policies = PolicyState::of_connection(snapshot.paces(&to, &client.speed));
     // Release the generation: a tunnel may take days.
     drop(snapshot);
     match opened {
-        Ok(target) => relay_connection(&mut client, &context, target, to.idle_timeout, record).await,
+        Ok(target) => {
+            relay_connection(&mut client, &context, target, to.idle_timeout, record, &policies).await;
+        }
         Err(failure) if failure.reason.is_client_error() => record.end(Err(failure.reason)),
         Err(failure) => record.fail(&failure),
     }
@@ -60,7 +63,7 @@ pub(in crate::proxy) async fn open(exchange: &mut Exchange<'_>, to: &Pass) -> Re
     };
     let context = TunnelContext::new(snapshot, exchange.record.rule());
     let start = exchange.record.withdraw();
-    let policies = PolicyState::default();
+    let policies = PolicyState::of_connection(snapshot.paces(to, &exchange.client.speed));
     Ok(Box::new(Tunnel { context, target, timeout: to.idle_timeout, start, policies }))
 }
 

@@ -7,12 +7,19 @@ mod policies;
 
 mod auth;
 mod cors;
+mod mirror;
 mod rate_limit;
 mod request_limit;
+mod speed;
 
-pub use auth::{Auth, AuthServer, AuthUpstream, Basic};
+mod upstream;
+
+pub use auth::{Auth, AuthServer, AuthServerPlace, Basic};
 pub use cors::{Cors, OriginPattern};
+pub use mirror::Mirror;
 pub use policies::Policies;
 pub(crate) use policies::{PoliciesWritten, ReadPolicy};
 pub use rate_limit::{RateKey, RateLimit, RateLimits};
 pub use request_limit::RequestLimit;
+pub use speed::{BitRate, Speed, SpeedGroup};
+pub use upstream::PolicyUpstream;

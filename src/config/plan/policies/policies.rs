@@ -1,11 +1,14 @@
 //! The table of policies.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::auth::Auth;
 use super::cors::Cors;
+use super::mirror::Mirror;
 use super::rate_limit::RateLimits;
 use super::request_limit::RequestLimit;
+use super::speed::{Speed, SpeedGroup};
 
 /// A mapping that is being read, which may have the policy `T`.
 pub(crate) trait ReadPolicy<T> {
@@ -71,6 +74,22 @@ policies! {
     auth: Auth;
     /// How many requests are open at once.
     max_requests: RequestLimit;
+    /// Another upstream that gets copies of requests.
+    mirror: Mirror;
+    /// How fast bodies and tunnels move.
+    speed: Speed;
+}
+
+impl PoliciesWritten {
+    /// These policies, written in the place with this name. Connections that share a speed of it share no other one.
+    pub(crate) fn in_place(mut self, place: impl fmt::Display) -> Self {
+        if let Some(Some(speed)) = &mut self.speed
+            && speed.shared == Some(SpeedGroup::OfPlace)
+        {
+            Arc::make_mut(speed).shared = Some(SpeedGroup::Named(place.to_string().into()));
+        }
+        self
+    }
 }
 
 #[cfg(test)]

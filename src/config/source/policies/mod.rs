@@ -4,8 +4,10 @@ mod sets;
 
 mod auth;
 mod cors;
+mod mirror;
 mod rate_limit;
 mod request_limit;
+mod speed;
 
 mod policy;
 
@@ -25,8 +27,9 @@ pub(super) fn names(fields: &mut MappingReader<'_, '_>) -> Vec<Spanned<Arc<str>>
     names.unwrap_or_default()
 }
 
-/// Reports the keys of policies where they mean nothing.
-pub(super) fn not_here(fields: &mut MappingReader<'_, '_>, why: &str, hint: &str) {
-    fields.not_here(Policies::KEYS, why, hint);
-    fields.not_here(&["policy"], why, hint);
+/// Reports the keys of policies where they mean nothing, except those in `but`.
+pub(super) fn not_here(fields: &mut MappingReader<'_, '_>, but: &[&str], why: &str, hint: &str) {
+    let keys = Policies::KEYS.iter().chain(&["policy"]).copied();
+    let keys: Vec<_> = keys.filter(|key| !but.contains(key)).collect();
+    fields.not_here(&keys, why, hint);
 }

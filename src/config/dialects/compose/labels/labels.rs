@@ -35,7 +35,7 @@ pub(in crate::config::dialects::compose) enum With {
 
 /// Every label: its name, its meaning, and the routes that it goes with. A new key of rules becomes a label by a
 /// row. The first name of a key is the one that messages list.
-pub(super) const KEYS: [(&str, Key, With); 86] = [
+pub(super) const KEYS: [(&str, Key, With); 91] = [
     ("host", Key::Host, With::Any),
     ("port", Key::Port, With::Any),
     ("port.http", Key::PortHttp, With::Connections),
@@ -76,6 +76,11 @@ pub(super) const KEYS: [(&str, Key, With); 86] = [
     ("auth.basic", Key::Rule("auth.basic"), With::Requests),
     ("auth.forward", Key::Rule("auth.forward"), With::Requests),
     ("max_requests", Key::Rule("max_requests"), With::Requests),
+    ("mirror", Key::Rule("mirror.upstream"), With::Requests),
+    ("mirror.share", Key::Rule("mirror.share"), With::Requests),
+    ("speed.download", Key::Rule("speed.download"), With::Any),
+    ("speed.upload", Key::Rule("speed.upload"), With::Any),
+    ("speed.shared", Key::Rule("speed.shared"), With::Any),
     ("max_body", Key::Rule("max_body"), With::Requests),
     ("buffer_request", Key::Rule("buffer_request"), With::Requests),
     ("body_timeout", Key::Rule("body_timeout"), With::Requests),
