@@ -111,10 +111,11 @@ impl Histogram {
 
 impl WaitCounters {
     fn add(&self, ended: &Self) {
-        let Self { used, begun, ended: ends, refused } = ended;
+        let Self { used, begun, left, ended: ends, refused } = ended;
         self.used.add(used.get());
-        // First `begun`, so that `ended` is never the larger one.
+        // First `begun`, so that `left` is never the larger one.
         self.begun.add(begun.get());
+        self.left.add(left.get());
         self.ended.iter().zip(ends).for_each(|(sum, count)| sum.add(count.get()));
         self.refused.add(refused.get());
     }
@@ -178,6 +179,7 @@ mod tests {
             for wait in [waits, holds] {
                 wait.is_used(true);
                 wait.begin();
+                wait.leave();
                 wait.end(WaitEnd::TimedOut);
                 wait.refuse();
             }

@@ -10,7 +10,7 @@ use crate::http1::{HeadScan, parse_response};
 use crate::proxy::record::Failure;
 use crate::proxy::transfer::write_all;
 use crate::reason::Reason;
-use crate::upstream::{Choice, Next, TargetConnection, Upstream};
+use crate::upstream::{Choice, Next, TargetConnection, Upstream, Waits};
 use crate::worker::{Buffer, Timer, Worker};
 
 /// Limits on the head of an answer.
@@ -62,7 +62,7 @@ async fn open(
     choice: &mut Choice,
 ) -> Result<Box<TargetConnection>, Failure> {
     loop {
-        let error = match upstream.open(worker, choice, &[]).await {
+        let error = match upstream.open(worker, choice, &[], &mut Waits::default()).await {
             Ok(target) => return Ok(target),
             Err(error) => error,
         };
