@@ -166,7 +166,7 @@ impl Record {
                 back_off(self.failures)
             }
             // The order stays, and is taken up again.
-            FaultOf::Ca | FaultOf::Gate => {
+            FaultOf::Ca | FaultOf::Gate | FaultOf::Turn => {
                 self.ca_failures = self.ca_failures.saturating_add(1);
                 self.failures = self.failures.saturating_sub(1);
                 ca_back_off(self.ca_failures)

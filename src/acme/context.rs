@@ -101,6 +101,15 @@ impl Shared {
         self.count(&views);
     }
 
+    /// Changes the end of the certificate that is said of a name.
+    pub(super) fn tell_until(&self, name: &Arc<str>, until: i64) {
+        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(view) = views.get_mut(name) {
+            (view.until, view.state) = (Some(until), NameState::Valid);
+        }
+        self.count(&views);
+    }
+
     pub(super) fn count(&self, views: &BTreeMap<Arc<str>, View>) {
         self.counters.set_ordered_names(views.values().map(|view| view.state));
     }
@@ -148,7 +157,8 @@ impl Context {
     }
 
     async fn open_folder(&self, opened: &mut Option<Arc<Opened>>) -> Result<Arc<Opened>, Failure> {
-        if let Some(ready) = &*opened {
+        // In a store that gates share, another gate may have taken the right to write.
+        if let Some(ready) = opened.as_ref().filter(|ready| ready.lock.is_held()) {
             return Ok(ready.clone());
         }
         let (orders, store) = (self.orders.clone(), self.store.clone());
@@ -156,9 +166,14 @@ impl Context {
         Ok(opened.insert(Arc::new(ready)).clone())
     }
 
-    /// The failure of a folder that cannot be read or written.
+    /// The failure of a store that cannot be read or written.
     pub(super) fn cannot_use(&self, error: &std::io::Error) -> Failure {
         cannot_use(&self.store, error)
+    }
+
+    /// Whether this gate has the right to write, which it asks for when a name needs it.
+    pub(super) async fn orders_now(&self) -> bool {
+        self.opened.lock().await.as_ref().is_some_and(|opened| opened.lock.is_held())
     }
 
     /// The failure of all names, until its wait is over.
@@ -170,8 +185,14 @@ impl Context {
 
     fn note(&self, failure: Failure) -> Failure {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        trouble.failures = trouble.failures.saturating_add(1);
         let asked = failure.retry_after.unwrap_or_default();
+        if failure.of == FaultOf::Turn {
+            let until = now() + asked.as_secs().max(1);
+            *trouble = Trouble { failures: 0, until, failure: Some(failure.clone()) };
+            tracing::debug!("{}", failure.reason);
+            return failure;
+        }
+        trouble.failures = trouble.failures.saturating_add(1);
         let wait = asked.max(Duration::from_secs(ca_back_off(trouble.failures)));
         trouble.until = now() + wait.as_secs();
         trouble.failure = Some(failure.clone());
@@ -232,7 +253,9 @@ impl Opened {
         work: impl FnOnce(&Opened) -> std::io::Result<T> + Send + 'static,
     ) -> Result<T, Failure> {
         let opened = self.clone();
-        smol::unblock(move || work(&opened)).await.map_err(|error| Failure::of_store(&error))
+        let retry_after = self.store.others().map(|(interval, _)| interval);
+        let failure = |error| Failure { retry_after, ..Failure::of_store(&error) };
+        smol::unblock(move || work(&opened)).await.map_err(failure)
     }
 
     /// The folder, and the right to write to it.
@@ -279,13 +302,11 @@ pub(super) fn now() -> u64 {
 }
 
 fn cannot_use(store: &Store, error: &std::io::Error) -> Failure {
-    let path = store.path().display();
-    let user = rustix::process::getuid().as_raw();
-    let reason = match error.kind() {
-        std::io::ErrorKind::WouldBlock => format!("another gate orders with the folder {path}"),
-        _ => format!(
-            "{path} cannot be used by user {user} ({error}): nothing is ordered, because it could not be kept"
-        ),
-    };
-    Failure::new(FaultOf::Gate, reason)
+    let reason = store.explain(error);
+    match (error.kind(), store.others()) {
+        (std::io::ErrorKind::WouldBlock, Some((interval, _))) => {
+            Failure { retry_after: Some(interval), ..Failure::new(FaultOf::Turn, reason) }
+        }
+        _ => Failure::new(FaultOf::Gate, reason),
+    }
 }

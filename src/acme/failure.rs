@@ -11,6 +11,8 @@ pub(super) enum FaultOf {
     Ca,
     /// This gate: its folder cannot be written to.
     Gate,
+    /// None: another gate orders now.
+    Turn,
 }
 
 /// Why an attempt has failed.
@@ -49,7 +51,7 @@ impl Failure {
         match self.of {
             _ if self.is_rate_limit => RateLimited,
             FaultOf::Name => NameFailed,
-            FaultOf::Ca | FaultOf::Gate => CaFailed,
+            FaultOf::Ca | FaultOf::Gate | FaultOf::Turn => CaFailed,
         }
     }
 }

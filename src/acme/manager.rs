@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use smol::Task;
+use futures_lite::FutureExt;
 use smol::channel::{Receiver, Sender, bounded, unbounded};
+use smol::{Task, Timer};
 
 pub use super::context::{Ask, View};
 use super::context::{Context, Shared, now};
+use super::fleet;
 use super::name::Name;
 use super::order::certified;
 use super::protocol::x509::LeafKey;
@@ -16,6 +19,9 @@ use crate::config::plan::{Orders, WhileWaiting};
 use crate::metrics::{Counters, NameState};
 use crate::store::Store;
 use crate::tls::Issued;
+
+/// The longest wait for the end of all work.
+const END_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// Orders certificates. Everything ends when this is dropped.
 pub struct Manager {
@@ -32,12 +38,16 @@ pub struct Manager {
 struct Wish {
     orders: Option<Arc<Orders>>,
     names: BTreeSet<Arc<str>>,
+    /// Closed when the wish is carried out.
+    _done: Option<Sender<()>>,
 }
 
 /// The tasks of one configuration.
 struct Service {
     context: Arc<Context>,
     tasks: HashMap<Arc<str>, Task<()>>,
+    /// Follows the gates that share the store.
+    others: Task<()>,
 }
 
 impl Manager {
@@ -68,11 +78,17 @@ impl Manager {
         for name in names.filter(|name| is_other || issued.validity(name).is_none()) {
             match store.certificate(name) {
                 Ok(kept) => found.extend(kept.map(|kept| (name, kept.chain, kept.key))),
-                Err(error) => tracing::warn!(name, "the certificate in the store cannot be read: {error}"),
+                Err(error) => {
+                    tracing::warn!(name, "the certificate in the store cannot be read: {error}");
+                    // A server that does not answer for one name does not for the others.
+                    if store.others().is_some() {
+                        break;
+                    }
+                }
             }
         }
         for (name, why) in issued.serve_all(&found, now().cast_signed(), is_other) {
-            tracing::warn!(name, "the certificate in {} is not used: {why}", orders.store.display());
+            tracing::warn!(name, "the certificate in {} is not used: {why}", orders.store);
         }
         self.loaded.store(Some(Arc::new(orders.clone())));
     }
@@ -81,7 +97,22 @@ impl Manager {
     pub fn follow<'n>(&self, orders: Option<&Orders>, names: impl Iterator<Item = &'n str>) {
         let orders = orders.map(|orders| Arc::new(orders.clone()));
         // The channel is open as long as the task runs.
-        let _ = self.wishes.try_send(Wish { orders, names: names.map(Arc::from).collect() });
+        let _ = self.wishes.try_send(Wish { orders, names: names.map(Arc::from).collect(), _done: None });
+    }
+
+    /// Ends all work. The future waits until other gates may order, or for [`END_TIME_MAX`].
+    pub fn stop(&self) -> impl Future<Output = ()> + use<> {
+        let (done, ended) = bounded(1);
+        let _ = self.wishes.try_send(Wish { orders: None, names: BTreeSet::new(), _done: Some(done) });
+        async move {
+            let late = async {
+                Timer::after(END_TIME_MAX).await;
+            };
+            let over = async {
+                let _ = ended.recv().await;
+            };
+            over.or(late).await;
+        }
     }
 
     /// The state of each name, sorted.
@@ -121,16 +152,11 @@ async fn follow(
         let keeps = |service: &Service| wish.orders.as_ref() == Some(&service.context.orders);
         if !service.as_ref().is_some_and(keeps) {
             if let Some(ended) = service.take() {
-                for task in ended.tasks.into_values() {
-                    task.cancel().await;
-                }
+                ended.end().await;
             }
             *shared.views.lock().unwrap_or_else(PoisonError::into_inner) = BTreeMap::new();
             *renewals.lock().unwrap_or_else(PoisonError::into_inner) = HashMap::new();
-            service = wish.orders.map(|orders| Service {
-                context: Arc::new(Context::new(orders, shared.clone())),
-                tasks: HashMap::new(),
-            });
+            service = wish.orders.take().map(|orders| Service::new(orders, shared.clone()));
         }
         if let Some(service) = &mut service {
             service.set_names(&wish.names, &renewals);
@@ -141,6 +167,24 @@ async fn follow(
 }
 
 impl Service {
+    fn new(orders: Arc<Orders>, shared: Arc<Shared>) -> Self {
+        // The reads of this task do not count as those of an order.
+        let store = Store::new(&orders.store, &orders.ca.folder());
+        let context = Arc::new(Context::new(orders, shared));
+        let others = smol::spawn(fleet::follow(context.clone(), store));
+        Self { context, tasks: HashMap::new(), others }
+    }
+
+    /// Ends all tasks, and lets other gates order.
+    async fn end(self) {
+        self.others.cancel().await;
+        for task in self.tasks.into_values() {
+            task.cancel().await;
+        }
+        let store = self.context.store.clone();
+        smol::unblock(move || store.give_back()).await;
+    }
+
     /// Ends the tasks of names that are gone, and starts those of new names.
     fn set_names(&mut self, names: &BTreeSet<Arc<str>>, renewals: &Mutex<HashMap<Arc<str>, Sender<Ask>>>) {
         let mut views = self.context.shared.views.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,8 +3,10 @@
 //! ```text
 //! manager.rs      follows the plans of the gate: which names, which CA
 //!   name.rs         the life of one name: wait, order, serve, renew
+//!     others.rs       the gates that share the store: their certificates, their challenges
 //!     look.rs         the window in which the CA wants a renewal
 //!     revocation.rs   what an operator wants to be revoked
+//!     fleet/          gates that share the store: their certificates and challenges
 //!     order.rs        one order, from the first request to the certificate
 //!     context.rs      what the names share: the store, the CA, the budgets
 //!       ca.rs           signed requests to the CA
@@ -24,6 +26,8 @@ mod name;
 mod look;
 mod order;
 mod revocation;
+
+mod fleet;
 
 mod context;
 

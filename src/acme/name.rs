@@ -12,6 +12,7 @@ use super::ca::{Ca, Session};
 use super::context::{Ask, Context, Opened, View, key_file, now, record_file};
 use super::dns::Published;
 use super::failure::{Failure, FaultOf};
+use super::fleet::{SharedAnswer, adopt, share, unshare};
 use super::look::look;
 use super::order::{Journal, Ordering};
 use super::protocol::ari;
@@ -114,6 +115,9 @@ impl Name {
             Hold { until: now() + wait.as_secs(), reason: failure.reason }
         };
         let (opened, session) = self.context.connect().await.map_err(wait)?;
+        if adopt(&self.context, opened.store().0, &self.name).await.map_err(wait)? {
+            return Ok(());
+        }
         if record.choose_rehearsal(opened.staging.is_some(), forced) {
             let journal = Writer { opened, name: self.name.clone(), record };
             return self.rehearse(journal).await.map_err(wait);
@@ -340,6 +344,13 @@ impl Writer {
 }
 
 impl Journal for Writer {
+    fn may_order(&self) -> Result<(), Failure> {
+        match self.opened.store().1.is_held() {
+            true => Ok(()),
+            false => Err(Failure::new(FaultOf::Turn, "another gate may order now")),
+        }
+    }
+
     async fn ordered(&mut self, url: &str) -> Result<(), Failure> {
         self.record.order = Some(url.to_owned());
         self.write().await
@@ -368,6 +379,14 @@ impl Journal for Writer {
         };
         self.opened.blocking(write).await?;
         Ok(der)
+    }
+
+    async fn share(&mut self, answer: &SharedAnswer) -> Result<(), Failure> {
+        share(&self.opened, &self.name, answer).await
+    }
+
+    async fn unshare(&mut self) {
+        unshare(&self.opened, &self.name).await;
     }
 }
 

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use futures_lite::FutureExt;
-use rustls::crypto::aws_lc_rs as provider;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use serde_json::json;
 use smol::Timer;
@@ -14,9 +13,10 @@ use smol::Timer;
 use super::ca::{Ca, Session, given_up, retry_after};
 use super::dns::{Published, Publisher};
 use super::failure::{Failure, FaultOf};
+use super::fleet::SharedAnswer;
 use super::protocol::base64;
 use super::protocol::messages::{self, Authorization, Challenge, Order, Status};
-use super::protocol::x509::LeafKey;
+use super::protocol::x509::{self, LeafKey};
 use crate::config::plan::ChallengeKind;
 use crate::net::Answer;
 use crate::tls::Issued;
@@ -32,6 +32,9 @@ const LOOK_MAX: Duration = Duration::from_secs(60);
 
 /// The steps that have to be on the disk before the next one is taken.
 pub(super) trait Journal {
+    /// Whether an order may be made now: the gate may have been stopped since the attempt began.
+    fn may_order(&self) -> Result<(), Failure>;
+
     /// The order exists.
     async fn ordered(&mut self, url: &str) -> Result<(), Failure>;
 
@@ -41,6 +44,12 @@ pub(super) trait Journal {
     /// The key of the certificate: the one that an earlier attempt has written, else a new one, which is on the disk
     /// when this returns.
     async fn key(&mut self) -> Result<Vec<u8>, Failure>;
+
+    /// The answer to a challenge is given here. It is given by all gates that share the store when this returns.
+    async fn share(&mut self, answer: &SharedAnswer) -> Result<(), Failure>;
+
+    /// The challenge is over.
+    async fn unshare(&mut self);
 }
 
 /// The parts that an order needs.
@@ -125,6 +134,7 @@ impl Ordering<'_> {
         {
             wish["replaces"] = json!(replaces);
         }
+        journal.may_order()?;
         let answer = self.post(&self.session.directory.new_order, Some(&wish)).await?;
         let url = answer.field("location").map(str::to_owned);
         let url = url.ok_or_else(|| Failure::of_ca("the CA did not say the URL of the order"))?;
@@ -152,7 +162,16 @@ impl Ordering<'_> {
         let Some((kind, challenge)) = offered.next() else {
             return Err(Failure::of_name("the CA offers no challenge that `challenges` names"));
         };
-        let _open = OpenChallenge::new(self, kind, challenge, journal).await?;
+        let open = OpenChallenge::new(self, kind, challenge, journal).await?;
+        let decided = self.decision(url, kind, challenge).await;
+        if !matches!(open, OpenChallenge::Dns) {
+            journal.unshare().await;
+        }
+        decided
+    }
+
+    /// Waits for the decision of the CA on an open challenge.
+    async fn decision(&self, url: &str, kind: ChallengeKind, challenge: &Challenge) -> Result<(), Failure> {
         // After a crash, the CA may be looking already.
         let mut is_asked = challenge.status != Status::Pending;
         let mut looks = Looks::default();
@@ -253,14 +272,19 @@ impl<'a> OpenChallenge<'a> {
         match kind {
             ChallengeKind::Http => {
                 issued.answer_http(name, &challenge.token, &authorization);
-                Ok(Self::Http(issued, challenge.token.clone()))
+                let open = Self::Http(issued, challenge.token.clone());
+                journal.share(&SharedAnswer::http(&challenge.token, &authorization)).await?;
+                Ok(open)
             }
             ChallengeKind::Tls => {
                 let unable = |_| Failure::new(FaultOf::Gate, "the certificate of a challenge cannot be made");
                 let (leaf, der) = LeafKey::generate().map_err(unable)?;
                 let certificate = leaf.challenge(name, &authorization).map_err(unable)?;
+                let shared = SharedAnswer::tls(&certificate, &der);
                 issued.answer_tls(name, &certified(vec![certificate.into()], der)?);
-                Ok(Self::Tls(issued, name.to_owned()))
+                let open = Self::Tls(issued, name.to_owned());
+                journal.share(&shared).await?;
+                Ok(open)
             }
             ChallengeKind::Dns => {
                 ordering.publish(&authorization, journal).await?;
@@ -285,8 +309,6 @@ pub(super) fn certified(
     chain: Vec<CertificateDer<'static>>,
     pkcs8: Vec<u8>,
 ) -> Result<Arc<CertifiedKey>, Failure> {
-    let key = provider::sign::any_supported_type(&PrivateKeyDer::Pkcs8(pkcs8.into()));
-    let key =
-        key.map_err(|error| Failure::new(FaultOf::Gate, format!("a new key cannot be used: {error}")))?;
-    Ok(Arc::new(CertifiedKey::new(chain, key)))
+    x509::certified(chain, pkcs8)
+        .map_err(|error| Failure::new(FaultOf::Gate, format!("a new key cannot be used: {error}")))
 }

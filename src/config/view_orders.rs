@@ -2,8 +2,8 @@
 
 use super::keys::yaml::{list, quote};
 use super::plan::{
-    CertificateAuthority, DnsChallenge, DnsProvider, ExternalAccount, Orders, SignatureAlgorithm,
-    WhileWaiting,
+    Bucket, CertificateAuthority, DnsChallenge, DnsProvider, ExternalAccount, Orders, SignatureAlgorithm,
+    StorePlace, WhileWaiting,
 };
 use super::values::scalar::show_duration;
 use super::yaml_writer::{Yaml, path};
@@ -37,7 +37,34 @@ pub(super) fn write(out: &mut Yaml, orders: &Orders) {
     }
     let refuses = *while_waiting == WhileWaiting::Refuse;
     out.line(1, "while_waiting", if refuses { "refuse" } else { "self_signed" });
-    out.line(0, "store", path(store));
+    write_store(out, store);
+}
+
+fn write_store(out: &mut Yaml, store: &StorePlace) {
+    let bucket = match store {
+        StorePlace::Folder(folder) => return out.line(0, "store", path(folder)),
+        StorePlace::Bucket(bucket) => bucket,
+    };
+    let Bucket { endpoint, name, prefix, region, login, root, keys, lease } = &**bucket;
+    out.open(0, "store");
+    out.open(1, "s3");
+    out.line(2, "bucket", quote(name));
+    if let Some(endpoint) = endpoint {
+        out.line(2, "endpoint", quote(endpoint));
+    }
+    out.line(2, "region", quote(region));
+    if !prefix.is_empty() {
+        out.line(2, "prefix", quote(prefix));
+    }
+    if let Some((user, _)) = login {
+        out.line(2, "access_key_id", quote(user));
+        out.line(2, "secret_access_key", "redacted");
+    }
+    if let Some(root) = root {
+        out.line(2, "root", path(root));
+    }
+    out.line(1, "key", list(keys.iter().map(|_| "redacted")));
+    out.line(1, "lease", show_duration(*lease));
 }
 
 fn write_dns(out: &mut Yaml, dns: &DnsChallenge) {

@@ -48,7 +48,7 @@ impl GateState {
         let Some(running) = self.running.lock().await.take() else { return };
         let Running { workers, mut leaving, internal, access, watching, checking, .. } = running;
         process::notify("STOPPING=1");
-        self.services.stop();
+        let services = self.services.stop();
         watching.cancel().await;
         checking.cancel().await;
         workers.leave();
@@ -56,6 +56,7 @@ impl GateState {
         for workers in &mut leaving {
             workers.ended().await;
         }
+        services.await;
         // Stopping removes a file, which may block.
         smol::unblock(move || internal.stop()).await;
         if let Some((_, log)) = access {

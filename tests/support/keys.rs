@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::keys_of_headers::{BOTH_MESSAGES, CHANGES, HEADERS, HEADERS_OF_A_SET, HSTS};
 use super::policy_keys::{self, AUTH, BASIC, CORS, FORWARD, MAX_REQUESTS, POLICIES, RATE_LIMIT};
+use super::store_keys::{IN_S3, STORE, STORE_S3};
 use smolgate::config::{Diagnostics, Loaded, MemoryInputs, load};
 
 /// A mapping of the configuration.
@@ -126,8 +127,6 @@ const ACME_CA: &[Row] = &[
 
 const EAB: &[Row] =
     &[("kid", "kid: a, hmac: b", "kid: c, hmac: b"), ("hmac", "kid: a, hmac: b", "kid: a, hmac: c")];
-
-const STORE: &[Row] = &[("path", "path: /a", "path: /b")];
 
 const HTTP_LISTENER: &[Row] = &[
     ("name", "name: a, bind: 1", "name: b, bind: 1"),
@@ -400,6 +399,7 @@ pub const MAPPINGS: &[Mapping] = &[
         rows: &[ACME_DNS],
     },
     Mapping { what: "`store`", around: "{ acme: { accept_terms: true }, store: { @ } }", rows: &[STORE] },
+    Mapping { what: "`s3` of `store`", around: IN_S3, rows: &[STORE_S3] },
     Mapping { what: "an HTTP listener", around: "{ listeners: [{ @ }] }", rows: &[HTTP_LISTENER] },
     Mapping {
         what: "an HTTP listener",

@@ -20,6 +20,7 @@ pub mod message;
 pub mod place;
 pub mod program;
 pub mod schema;
+mod store_keys;
 pub mod tls;
 pub mod upstream;
 pub mod wire;
@@ -55,6 +56,11 @@ impl Latch {
     pub fn open(&self) {
         *self.0.0.lock().unwrap() = true;
         self.0.1.notify_all();
+    }
+
+    /// Whether it is open.
+    pub fn is_open(&self) -> bool {
+        *self.0.0.lock().unwrap()
     }
 
     /// Waits until it is open. Panics after [`DEADLINE`].

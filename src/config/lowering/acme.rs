@@ -1,18 +1,18 @@
 //! Certificates that are ordered, with everything filled in.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::diagnostics::{Report, Spanned};
 use crate::config::plan::{
-    AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Listener, Orders, STORE, WhileWaiting,
+    AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Listener, Orders, STORE, StorePlace,
+    WhileWaiting,
 };
 use crate::config::source::{AcmeSource, AuthoritySource, ListenerSource, ProtocolSource};
 
 /// Reports errors that show in the file as a whole, and fills in what was left out.
 pub(super) fn lower(
     source: Option<Spanned<AcmeSource>>,
-    store: Option<Spanned<PathBuf>>,
+    store: Option<Spanned<StorePlace>>,
     listeners: &[ListenerSource],
     report: &mut Report,
 ) -> Option<Spanned<Orders>> {
@@ -76,7 +76,7 @@ pub(super) fn lower(
         challenges,
         dns: source.dns,
         while_waiting: source.while_waiting.unwrap_or(WhileWaiting::SelfSigned),
-        store: store.map_or_else(|| STORE.into(), |store| store.value),
+        store: store.map_or_else(|| StorePlace::Folder(STORE.into()), |store| store.value),
     };
     Some(Spanned { value: orders, span })
 }

@@ -78,4 +78,24 @@ pub(super) const ACME_DNS: &[ByHand] = &[
     ("servers", OneOrMany(&Text), "", "The name servers to ask instead of those of the zone."),
 ];
 
-pub(super) const STORE: &[ByHand] = &[("path", PATH, REQUIRED, "The folder.")];
+pub(super) const STORE: &[ByHand] = &[
+    ("path", PATH, "", "The folder."),
+    ("s3", Map("`s3` of `store`"), "", "The bucket that several gates share, in place of a folder."),
+    (
+        "key",
+        OneOrMany(&Text),
+        "",
+        "The key of 32 bytes in base64 that seals what is in the bucket, and older ones.",
+    ),
+    ("lease", Form::Timeout, "60s", "The time for which one of the gates orders alone, from 3s to 10m."),
+];
+
+pub(super) const STORE_S3: &[ByHand] = &[
+    ("bucket", Text, REQUIRED, "The name of the bucket."),
+    ("endpoint", Text, "", "The URL of the server. Without it, that of AWS for the region."),
+    ("region", Text, "us-east-1", "The region that requests are signed for."),
+    ("prefix", Text, "", "The beginning of all keys in the bucket."),
+    ("access_key_id", Text, "", "The access key. Without it, that of the environment."),
+    ("secret_access_key", Text, "", "The secret of the access key."),
+    ("root", PATH, "", "A PEM file of authorities to trust for that URL instead of those of the system."),
+];

@@ -1,6 +1,6 @@
 //! The mappings of the native format, and the keys that are read by hand.
 
-use super::acme::{ACME, ACME_CA, ACME_DNS, EAB, STORE};
+use super::acme::{ACME, ACME_CA, ACME_DNS, EAB, STORE, STORE_S3};
 use super::by_hand::{ByHand, PATH, REQUIRED};
 use super::files::FILES;
 use super::headers::{BOTH_MESSAGES, CHANGES, HEADERS, HSTS};
@@ -79,7 +79,7 @@ const TOP: &[ByHand] = &[
         "store",
         Either(&[PATH, Map("`store`")]),
         "/var/lib/smolgate",
-        "The folder in which ordered certificates are kept.",
+        "The place in which ordered certificates are kept: a folder, or a bucket that several gates share.",
     ),
     ("http_config", Map("`http_config`"), "", "The short form of an HTTP listener, which is named http."),
     ("http_routes", RULES, "", "The rules of http_config. The first match wins."),
@@ -287,6 +287,7 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "`eab`", by_hand: &[EAB], settings: &[] },
     Mapping { what: "`dns` of `acme`", by_hand: &[ACME_DNS], settings: &[] },
     Mapping { what: "`store`", by_hand: &[STORE], settings: &[] },
+    Mapping { what: "`s3` of `store`", by_hand: &[STORE_S3], settings: &[] },
     Mapping {
         what: "an HTTP listener",
         by_hand: &[LONG, HTTP_PROTOCOL, LISTENER, LONG_HTTP, HTTP, POLICIES, POLICY, HEADERS],

@@ -1,4 +1,4 @@
-//! `acme` and `store` as written.
+//! `acme` as written.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -81,18 +81,6 @@ pub(super) fn acme(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Acme
     }
     let while_waiting = while_waiting.map(|value| value.value);
     Some(Spanned { value: AcmeSource { email, ca, staging, challenges: kinds, dns, while_waiting }, span })
-}
-
-/// `store: {path}`, or a path.
-pub(super) fn store(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<PathBuf>> {
-    if !matches!(node.value, Value::Map(_)) {
-        return decoder.path(node);
-    }
-    let mut fields = MappingReader::open(decoder, node, "`store`")?;
-    fields.require(&["path"]);
-    let path = fields.field("path", Decoder::path);
-    fields.close();
-    path
 }
 
 fn authority(decoder: &mut Decoder<'_>, node: Node) -> Option<AuthoritySource> {

@@ -8,11 +8,12 @@ use super::acme::{self, AcmeSource};
 use super::listener::{self, ListenerSource, ProtocolSource};
 use super::policies::{self, PolicySetSource};
 use super::rule::{self, RuleSource};
+use super::store;
 use super::upstream::{self, UpstreamSource};
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::plan::{
-    AccessLog, AccessLogFormat, AccessLogTo, GlobalSettings, GlobalWritten, InternalBind, Secret,
+    AccessLog, AccessLogFormat, AccessLogTo, GlobalSettings, GlobalWritten, InternalBind, Secret, StorePlace,
 };
 use crate::config::syntax::{Node, Value, mask_secret};
 use crate::config::values::{ValueError, access_log, target};
@@ -31,7 +32,7 @@ pub(crate) struct Source {
     pub(crate) access_log: Option<Spanned<Option<AccessLog>>>,
     pub(crate) internal_api: Option<Spanned<InternalSource>>,
     pub(crate) acme: Option<Spanned<AcmeSource>>,
-    pub(crate) store: Option<Spanned<PathBuf>>,
+    pub(crate) store: Option<Spanned<StorePlace>>,
     http_config: Option<ListenerSource>,
     /// The rules of every file's `http_routes`, and the place of the first.
     http_routes: Option<Spanned<Vec<RuleSource>>>,
@@ -68,7 +69,7 @@ impl Source {
         self.access_log = self.access_log.take().or(fields.field("access_log", access_log));
         self.internal_api = self.internal_api.take().or(fields.field("internal_api", internal_api));
         self.acme = self.acme.take().or(fields.field("acme", acme::acme));
-        self.store = self.store.take().or(fields.field("store", acme::store));
+        self.store = self.store.take().or(fields.field("store", store::store));
         self.read_listeners(&mut fields);
         self.upstreams.extend(fields.field("upstreams", upstream::upstreams).unwrap_or_default());
         self.policies.extend(fields.field("policies", policies::sets).unwrap_or_default());

@@ -33,9 +33,9 @@ impl Services {
         self.certificates.follow(generation.plan.orders.as_ref(), names(generation));
     }
 
-    /// Ends all work.
-    pub(in crate::gate) fn stop(&self) {
-        self.certificates.follow(None, std::iter::empty());
+    /// Ends all work. The future waits for the end.
+    pub(in crate::gate) fn stop(&self) -> impl Future<Output = ()> + use<> {
+        self.certificates.stop()
     }
 
     /// The names for which certificates are ordered.

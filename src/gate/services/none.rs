@@ -28,7 +28,9 @@ impl Services {
 
     pub(in crate::gate) fn follow(&self, _: &Generation) {}
 
-    pub(in crate::gate) fn stop(&self) {}
+    pub(in crate::gate) fn stop(&self) -> impl Future<Output = ()> + use<> {
+        std::future::ready(())
+    }
 
     pub(in crate::gate) fn certificates(&self) -> Vec<OrderedCertificate> {
         Vec::new()

@@ -81,12 +81,12 @@ impl Issued {
         Ok(validity)
     }
 
-    /// Whether a chain and its key could be served, as [`Issued::serve`] would. Serves nothing.
+    /// Whether a chain and its key could be served, as [`Issued::serve`] would. Serves nothing. Returns its validity.
     ///
     /// # Errors
     /// As [`Issued::serve`].
-    pub fn check(name: &str, chain: &[u8], key: &[u8], now: i64) -> Result<(), String> {
-        check(name, chain, key, now).map(drop)
+    pub fn check(name: &str, chain: &[u8], key: &[u8], now: i64) -> Result<Validity, String> {
+        check(name, chain, key, now).map(|certificate| certificate.validity)
     }
 
     /// The validity of the certificate for `name`. `None` if there is none.

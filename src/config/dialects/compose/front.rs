@@ -16,7 +16,7 @@ use crate::config::described::DescribedGate;
 use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::dialects::file::ConfigFile;
 use crate::config::inputs::Inputs;
-use crate::config::plan::{AccessLog, AccessLogFormat, AccessLogTo};
+use crate::config::plan::{AccessLog, AccessLogFormat, AccessLogTo, StorePlace};
 use crate::config::source::{AcmeSource, AuthoritySource, Source};
 use crate::config::values::environment::{self, Variable};
 use crate::config::values::{ValueError, access_log, authority, target};
@@ -107,7 +107,7 @@ fn https(reader: &mut Reader<'_>, source: &mut Source, span: Span) -> Https {
     let certificates = join(Path::new(""), dir.as_ref().map_or(CERTIFICATES, |dir| dir.value.trim()));
     if enabled && source.acme.is_none() {
         source.acme = orders(reader, span).map(|value| Spanned { value, span });
-        let store = || Spanned { value: certificates.clone(), span };
+        let store = || Spanned { value: StorePlace::Folder(certificates.clone()), span };
         source.store = source.store.take().or_else(|| source.acme.as_ref().map(|_| store()));
     }
     Https {

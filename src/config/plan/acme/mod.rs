@@ -3,8 +3,8 @@
 mod orders;
 
 mod dns;
+mod store;
 
 pub use dns::{CLOUDFLARE, DnsChallenge, DnsProvider, SignatureAlgorithm};
-pub use orders::{
-    AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Orders, STORE, WhileWaiting,
-};
+pub use orders::{AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Orders, WhileWaiting};
+pub use store::{Bucket, LEASE, REGION, STORE, StorePlace};

@@ -4,10 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::dns::DnsChallenge;
+use super::store::StorePlace;
 use crate::config::keys::Secret;
-
-/// The folder of certificates and keys, if no other is named.
-pub const STORE: &str = "/var/lib/smolgate";
 
 /// How certificates are ordered, and where they are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +20,8 @@ pub struct Orders {
     pub dns: Option<DnsChallenge>,
     /// The certificate of a name that waits for its first one.
     pub while_waiting: WhileWaiting,
-    /// The folder in which everything is kept.
-    pub store: PathBuf,
+    /// The place in which everything is kept.
+    pub store: StorePlace,
 }
 
 /// A certificate authority that speaks ACME (RFC 8555).
