@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::io::{Error, ErrorKind, Result};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -36,6 +38,8 @@ pub(in crate::store) struct Shared {
     /// The state of each record as this gate knows it, by key. Locked while it is read or written.
     known: Mutex<HashMap<String, Arc<Mutex<Known>>>>,
     renewal: OnceLock<Task<()>>,
+    /// Whether the last renewal has failed.
+    is_silent: AtomicBool,
 }
 
 /// The state of a record as this gate has read or written it last.
@@ -71,6 +75,7 @@ impl Shared {
             is_probed: OnceLock::new(),
             known: Mutex::default(),
             renewal: OnceLock::new(),
+            is_silent: AtomicBool::new(false),
         }
     }
 
@@ -106,9 +111,16 @@ impl Shared {
             return;
         }
         match self.lease.step(&self.sealed, Instant::now) {
-            Ok(true) => {}
-            Ok(false) => tracing::warn!("another gate orders certificates from now on"),
-            Err(error) => tracing::warn!("the right to order certificates was not renewed: {error}"),
+            Ok(is_held) => {
+                self.is_silent.store(false, Relaxed);
+                if !is_held {
+                    tracing::warn!("another gate orders certificates from now on");
+                }
+            }
+            Err(error) if self.is_silent.swap(true, Relaxed) => {
+                tracing::debug!("the lease is not renewed: {error}")
+            }
+            Err(error) => tracing::warn!("the right to order certificates is not renewed: {error}"),
         }
     }
 
