@@ -50,11 +50,18 @@ impl Store {
     /// The folder cannot be written to, or another process holds the lock: `WouldBlock`.
     pub fn lock(&self) -> io::Result<Lock> {
         make_folder(&self.path)?;
-        let lock = files::hold(&self.path.join("lock"))?;
-        for folder in ["live", "archive", "attempts", "pending"] {
-            make_folder(&self.folder.join(folder))?;
-        }
-        Ok(Lock(lock))
+        let lock = Lock(files::hold(&self.path.join("lock"))?);
+        self.prepare(&lock)?;
+        Ok(lock)
+    }
+
+    /// Makes the folders of this CA, with the lock that another CA's files were opened with.
+    ///
+    /// # Errors
+    /// A folder cannot be made.
+    pub fn prepare(&self, _: &Lock) -> io::Result<()> {
+        let folders = ["live", "archive", "attempts", "pending"];
+        folders.into_iter().try_for_each(|folder| make_folder(&self.folder.join(folder)))
     }
 
     /// A file in the folder of the CA. `None` if it is not there.

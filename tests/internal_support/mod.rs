@@ -125,6 +125,7 @@ pub(crate) fn rule(line: u32, hosts: Vec<HostPattern>, path_prefix: &str, action
         methods,
         conditions,
         in_the_clear,
+        acme: true,
         access_log: true,
         headers: None,
         policies: None,

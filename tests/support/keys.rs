@@ -70,6 +70,13 @@ const ACME: &[Row] = &[
         "accept_terms: true, challenges: [http, tls], dns: { provider: exec, command: a }",
     ),
     ("while_waiting", "accept_terms: true", "accept_terms: true, while_waiting: refuse"),
+    ("self_check", "accept_terms: true", "accept_terms: true, self_check: false"),
+];
+
+const SELF_CHECK: &[Row] = &[
+    ("resolvers", "", "resolvers: 192.0.2.1"),
+    ("http_port", "", "http_port: 8080"),
+    ("https_port", "", "https_port: 8443"),
 ];
 
 const ACME_DNS: &[Row] = &[
@@ -249,6 +256,7 @@ const RULE: &[Row] = &[
     ("cookie", "target: h:1", "target: h:1, cookie: { a: b }"),
     ("query", "target: h:1", "target: h:1, query: { a: b }"),
     ("in_the_clear", "target: h:1", "target: h:1, in_the_clear: true"),
+    ("acme", "target: h:1", "target: h:1, acme: false"),
     ("target", "target: h:1", "target: h:2"),
     ("targets", "target: h:1", "targets: [h:1, h:2]"),
     ("upstream", "target: h:1", "upstream: other"),
@@ -388,6 +396,11 @@ pub const MAPPINGS: &[Mapping] = &[
         what: "`ca` of `acme`",
         around: "{ acme: { accept_terms: true, ca: { @ } } }",
         rows: &[ACME_CA],
+    },
+    Mapping {
+        what: "`self_check` of `acme`",
+        around: "{ acme: { accept_terms: true, self_check: { @ } } }",
+        rows: &[SELF_CHECK],
     },
     Mapping {
         what: "`eab`",

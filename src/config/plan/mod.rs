@@ -31,8 +31,8 @@ mod origin;
 
 pub use crate::config::keys::Secret;
 pub use acme::{
-    AUTHORITIES, CLOUDFLARE, CertificateAuthority, ChallengeKind, DnsChallenge, DnsProvider, ExternalAccount,
-    Orders, STORE, SignatureAlgorithm, WhileWaiting,
+    AUTHORITIES, CLOUDFLARE, CertificateAuthority, ChallengeKind, CheckAt, DnsChallenge, DnsProvider,
+    ExternalAccount, Orders, STORE, SignatureAlgorithm, WhileWaiting,
 };
 pub use bind::Bind;
 pub use changes::{CertificateChanges, FileChanges, changes};

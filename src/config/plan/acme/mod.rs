@@ -6,5 +6,5 @@ mod dns;
 
 pub use dns::{CLOUDFLARE, DnsChallenge, DnsProvider, SignatureAlgorithm};
 pub use orders::{
-    AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Orders, STORE, WhileWaiting,
+    AUTHORITIES, CertificateAuthority, ChallengeKind, CheckAt, ExternalAccount, Orders, STORE, WhileWaiting,
 };
