@@ -78,7 +78,10 @@ fn killed_at(asked: Asked) -> (TestCa, TempDir, Program) {
     let (reached, go_on) = (Latch::new(), Latch::new());
     ca.fault(asked, Fault::Hold(reached.clone(), go_on.clone()));
     let gate = start(dir.path(), &ca);
-    ask(&ca, &gate);
+    // A challenge waits for the next gate.
+    if asked != Asked::Challenge {
+        ask(&ca, &gate);
+    }
     reached.wait();
     gate.signal(Signal::KILL);
     drop(gate);
@@ -91,7 +94,15 @@ fn killed_at(asked: Asked) -> (TestCa, TempDir, Program) {
 
 #[test]
 fn an_order_that_a_crash_has_cut_off_is_taken_up_again() {
-    for asked in [Asked::Authorization, Asked::Finalize, Asked::Order, Asked::Certificate] {
+    for asked in [
+        Asked::Urls,
+        Asked::Nonce,
+        Asked::Challenge,
+        Asked::Authorization,
+        Asked::Finalize,
+        Asked::Order,
+        Asked::Certificate,
+    ] {
         let (ca, dir, gate) = killed_at(asked);
         until("it is served", || is_served(&ca, &gate));
         assert_eq!((ca.orders().len(), ca.accounts()), (1, 1), "{asked:?}");

@@ -25,14 +25,14 @@ pub struct Manager {
     wishes: Sender<Wish>,
     /// The channel to the task of each name.
     renewals: Arc<Mutex<HashMap<Arc<str>, Sender<Ask>>>>,
-    /// What is shared at each CA of the plan that is followed.
+    /// The shared parts at each CA of the plan that is followed.
     contexts: Arc<Mutex<Contexts>>,
     /// The settings of the last load.
     loaded: ArcSwapOption<Orders>,
     _task: Task<()>,
 }
 
-/// What is shared, for each CA.
+/// The shared parts, for each CA.
 pub(super) type Contexts = Arc<[Arc<Context>]>;
 
 /// The wish of a plan.

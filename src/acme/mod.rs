@@ -42,4 +42,5 @@ mod protocol;
 pub use answers::{Question, Told};
 pub use attempts::Attempt;
 pub use manager::{Ask, Manager, View};
+pub use protocol::Readings;
 pub use stored::state_of;

@@ -55,7 +55,7 @@ pub(super) fn stores(orders: &Orders) -> Vec<Store> {
     orders.cas.iter().map(|ca| Store::new(&orders.store, &ca.folder())).collect()
 }
 
-/// What the store has for a name, as half a sentence. Blocks.
+/// The state of a name in the store, as half a sentence. Blocks.
 pub fn state_of(orders: &Orders, name: &str) -> String {
     let now = super::context::now();
     let stores = stores(orders);

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::context::Context;
+use super::dns::Published;
 use super::failure::{Failure, FaultOf};
-use super::name::Nothing;
-use super::order::{Ordering, challenges};
+use super::order::{Journal, Ordering, challenges};
+use super::protocol::x509::LeafKey;
 
 /// Orders a certificate for the name at the test system, and throws it away. Each challenge counts alone: the first that
 /// works is enough.
@@ -38,4 +39,32 @@ pub(super) async fn trial(context: &Context, name: &Arc<str>) -> Result<(), Fail
         }
     }
     Err(failed.unwrap_or_else(none))
+}
+
+/// The steps of an order that is a trial: nothing is kept.
+#[derive(Default)]
+struct Nothing {
+    key: Option<Vec<u8>>,
+    /// The record of DNS that has to be removed.
+    published: Option<Published>,
+}
+
+impl Journal for Nothing {
+    async fn ordered(&mut self, _: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn published(&mut self, record: &Published) -> Result<(), Failure> {
+        self.published = Some(record.clone());
+        Ok(())
+    }
+
+    async fn key(&mut self) -> Result<Vec<u8>, Failure> {
+        let unable = |_| Failure::new(FaultOf::Gate, "no key can be made");
+        let made = match self.key.take() {
+            Some(key) => key,
+            None => LeafKey::generate().map_err(unable)?.1,
+        };
+        Ok(self.key.insert(made).clone())
+    }
 }

@@ -21,6 +21,7 @@ mod configuration;
 
 mod arguments;
 
+mod certs_words;
 mod files;
 
 #[cfg_attr(not(feature = "demo"), path = "no_demo.rs")]
@@ -33,7 +34,8 @@ mod logging;
 mod disk;
 mod output;
 
-pub use arguments::{Adaptation, Call, Certs, CertsAction, Drain, Question, Reload, Running, Verb, parse};
+pub use arguments::{Adaptation, Call, Certs, Drain, Question, Reload, Running, Verb, parse};
+pub use certs_words::{CertsAction, CertsWhat};
 pub use completion::{completion, version};
 pub use demo::DemoVerb;
 pub use disk::DiskInputs;

@@ -95,6 +95,9 @@ impl Server {
             let proven = proven.and_then(|()| if is_refused { Err("refused".to_owned()) } else { Ok(()) });
             let mut state = server.state.lock().unwrap();
             let order = &mut state.orders[number];
+            if order.proof != "pending" {
+                return;
+            }
             order.proof = if proven.is_ok() { "valid" } else { "invalid" };
             if let Err(why) = proven {
                 order.reason = json!({ "type": "urn:ietf:params:acme:error:unauthorized", "detail": why });

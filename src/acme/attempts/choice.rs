@@ -1,6 +1,6 @@
 //! The choice among several CAs, without I/O.
 
-/// What is known of a name at one CA.
+/// The wait of a name at one CA.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::acme) struct Wait {
     /// The earliest time of an order.

@@ -90,31 +90,3 @@ impl Journal for Writer {
         Ok(der)
     }
 }
-
-/// The steps of an order that is a trial: nothing is kept.
-#[derive(Default)]
-pub(in crate::acme) struct Nothing {
-    key: Option<Vec<u8>>,
-    /// The record of DNS that has to be removed.
-    pub(in crate::acme) published: Option<Published>,
-}
-
-impl Journal for Nothing {
-    async fn ordered(&mut self, _: &str) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    async fn published(&mut self, record: &Published) -> Result<(), Failure> {
-        self.published = Some(record.clone());
-        Ok(())
-    }
-
-    async fn key(&mut self) -> Result<Vec<u8>, Failure> {
-        let unable = |_| Failure::new(FaultOf::Gate, "no key can be made");
-        let made = match self.key.take() {
-            Some(key) => key,
-            None => LeafKey::generate().map_err(unable)?.1,
-        };
-        Ok(self.key.insert(made).clone())
-    }
-}

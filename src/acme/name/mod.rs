@@ -8,5 +8,4 @@ mod revocation;
 
 mod journal;
 
-pub(in crate::acme) use journal::Nothing;
 pub(in crate::acme) use name::Name;

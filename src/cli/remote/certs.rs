@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::call::{ask, ended, order, unexpected};
-use crate::cli::arguments::{Certs, CertsAction, CertsWhat};
+use crate::cli::arguments::Certs;
+use crate::cli::certs_words::{CertsAction, CertsWhat};
 use crate::cli::output;
 
 /// The longest answer of most questions: the gate answers at once.

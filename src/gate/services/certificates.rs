@@ -82,7 +82,7 @@ impl Services {
     }
 }
 
-/// What the store has for a name for which certificates are ordered, as half a sentence. Blocks.
+/// The state in the store of a name for which certificates are ordered, as half a sentence. Blocks.
 pub fn stored(plan: &Plan, name: &str) -> Option<String> {
     plan.orders.as_ref().map(|orders| acme::state_of(orders, name))
 }
