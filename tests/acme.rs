@@ -308,18 +308,24 @@ fn a_store_that_takes_no_more_costs_no_second_order() {
         ("attempts/.a.test.json.new", 0, 0),
         ("orders.json", 0, 0),
         ("pending/.a.test.new", 1, 0),
-        ("archive/a.test/1/privkey.pem", 1, 1),
+        ("archive/a.test", 1, 1),
     ] {
         let scene = Scene::new();
         let path = scene.folder().join(obstacle);
-        // A folder cannot be written to as a file.
-        fs::create_dir_all(path.join("x")).unwrap();
+        // A folder cannot be written to as a file, nor a file as a folder.
+        match obstacle.starts_with("archive") {
+            true => {
+                fs::create_dir_all(scene.folder().join("archive")).unwrap();
+                fs::write(&path, "").unwrap();
+            }
+            false => fs::create_dir_all(path.join("x")).unwrap(),
+        }
         let gate = scene.gate("a.test", "http");
         until("it is told", || told(&gate, "a.test").1.contains("store cannot be used"));
         let counts = (scene.ca.count(Asked::NewOrder), scene.ca.count(Asked::Finalize));
         assert_eq!(counts, (orders, finalized), "{obstacle}");
         assert!(!scene.is_served(&gate, "a.test"), "{obstacle}");
-        fs::remove_dir_all(&path).unwrap();
+        if path.is_dir() { fs::remove_dir_all(&path).unwrap() } else { fs::remove_file(&path).unwrap() }
         renew(&gate, "a.test");
         until("it is served", || scene.is_served(&gate, "a.test"));
         assert_eq!((scene.ca.orders().len(), scene.ca.accounts()), (1, 1), "{obstacle}");

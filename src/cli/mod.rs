@@ -14,7 +14,6 @@
 mod offline;
 mod remote;
 
-mod completion;
 mod service;
 
 mod configuration;
@@ -36,12 +35,11 @@ mod output;
 
 pub use arguments::{Adaptation, Call, Certs, Drain, Question, Reload, Running, Verb, parse};
 pub use certs_words::{CertsAction, CertsWhat};
-pub use completion::{completion, version};
 pub use demo::DemoVerb;
 pub use disk::DiskInputs;
 pub use files::{Files, NamedFiles};
 pub use logging::Logging;
-pub use offline::{adapt, check, explain, hash, routes, schema};
+pub use offline::{adapt, check, completion, explain, hash, routes, schema, version};
 pub use remote::{certs, drain, healthcheck, ready, reload, upstreams};
 pub use serve::ServeVerb;
 pub use service::run;

@@ -33,7 +33,7 @@ JSON
     cat >"$acme/compose.yaml" <<YAML
 services:
   gate:
-    image: smolgate:local
+    image: ${IMAGE:-smolgate:local}
     environment:
       SMOLGATE_COMPOSE_FILE: /project/compose.yaml
       SMOLGATE_HTTPS_ENABLED: "true"
@@ -46,7 +46,7 @@ services:
     volumes: [".:/project:ro", "certs:/certs"]
     ports: ["$acme_http:80", "$acme_https:443"]
   web:
-    image: smolgate:local
+    image: ${IMAGE:-smolgate:local}
     command: [whoami, --name, web, --port, "8000"]
     labels: { smolgate.host: web.smolgate.test, smolgate.port: 8000 }
 volumes: { certs: {} }
@@ -84,7 +84,7 @@ check_acme() {
     begin=$(date +%s%N)
     cat >"$acme/late.yaml" <<YAML
   late:
-    image: smolgate:local
+    image: ${IMAGE:-smolgate:local}
     command: [whoami, --name, late, --port, "8000"]
     labels: { smolgate.host: late.smolgate.test, smolgate.port: 8000 }
 YAML
