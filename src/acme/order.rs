@@ -11,13 +11,13 @@ use serde_json::json;
 use smol::Timer;
 
 use super::ca::{Ca, Session, given_up, retry_after};
-use super::dns::{Published, Publisher};
+use super::dns::{Published, Publisher, persistent_name, persistent_text};
 use super::failure::{Failure, FaultOf};
 use super::fleet::SharedAnswer;
 use super::protocol::base64;
 use super::protocol::messages::{self, Authorization, Challenge, Order, Status};
 use super::protocol::x509::{self, LeafKey};
-use crate::config::plan::ChallengeKind;
+use crate::config::plan::{ChallengeKind, Orders};
 use crate::net::Answer;
 use crate::tls::Issued;
 
@@ -50,6 +50,17 @@ pub(super) trait Journal {
 
     /// The challenge is over.
     async fn unshare(&mut self);
+}
+
+/// The challenges for a name, that to take first. `turn` counts the failures.
+pub(super) fn challenges(name: &str, orders: &Orders, turn: u32) -> Vec<ChallengeKind> {
+    let kinds = match name.starts_with("*.") {
+        // No other challenge proves a wildcard (RFC 8555, section 7.1.3; RFC 8737, section 3).
+        true => &[ChallengeKind::Dns][..],
+        false => &orders.challenges,
+    };
+    let first = turn as usize % kinds.len().max(1);
+    kinds[first..].iter().chain(&kinds[..first]).copied().collect()
 }
 
 /// The parts that an order needs.
@@ -157,11 +168,12 @@ impl Ordering<'_> {
         if authorization.status == Status::Valid {
             return Ok(());
         }
-        let offered = self.challenges.iter();
-        let mut offered = offered.filter_map(|kind| Some((*kind, authorization.challenge(kind.word())?)));
-        let Some((kind, challenge)) = offered.next() else {
+        let Some((kind, challenge)) = self.offered(&authorization) else {
             return Err(Failure::of_name("the CA offers no challenge that `challenges` names"));
         };
+        if let Some((_, issuer)) = self.persistent(kind, &authorization) {
+            self.find_persistent(issuer).await?;
+        }
         let open = OpenChallenge::new(self, kind, challenge, journal).await?;
         let decided = self.decision(url, kind, challenge).await;
         if !matches!(open, OpenChallenge::Dns) {
@@ -191,6 +203,41 @@ impl Ordering<'_> {
                 }
             }
         }
+    }
+
+    /// The first of our challenges that the CA offers.
+    fn offered<'c>(&self, authorization: &'c Authorization) -> Option<(ChallengeKind, &'c Challenge)> {
+        self.challenges.iter().find_map(|kind| match self.is_persistent(*kind) {
+            true => Some((*kind, authorization.persistent()?.0)),
+            false => Some((*kind, authorization.challenge(kind.word())?)),
+        })
+    }
+
+    /// Whether a challenge is answered by a record that a person has written.
+    fn is_persistent(&self, kind: ChallengeKind) -> bool {
+        kind == ChallengeKind::Dns && self.publisher.is_some_and(Publisher::is_static)
+    }
+
+    fn persistent<'c>(
+        &self,
+        kind: ChallengeKind,
+        authorization: &'c Authorization,
+    ) -> Option<(&'c Challenge, &'c str)> {
+        authorization.persistent().filter(|_| self.is_persistent(kind))
+    }
+
+    /// Looks whether the record is there that a person has to write. If that cannot be found out, the CA decides.
+    async fn find_persistent(&self, issuer: &str) -> Result<(), Failure> {
+        let (host, account, is_wildcard) = (self.host(), &*self.session.account, self.name.starts_with("*."));
+        let has = match self.publisher {
+            Some(publisher) => publisher.has_persistent(host, issuer, account, is_wildcard).await,
+            None => None,
+        };
+        if has != Some(false) {
+            return Ok(());
+        }
+        let (name, text) = (persistent_name(host), persistent_text(issuer, account, is_wildcard));
+        Err(Failure::new(FaultOf::Gate, format!("dns: write the record {name} TXT \"{text}\"")))
     }
 
     /// The name without `*.`.
@@ -286,6 +333,7 @@ impl<'a> OpenChallenge<'a> {
                 journal.share(&shared).await?;
                 Ok(open)
             }
+            ChallengeKind::Dns if ordering.is_persistent(kind) => Ok(Self::Dns),
             ChallengeKind::Dns => {
                 ordering.publish(&authorization, journal).await?;
                 Ok(Self::Dns)

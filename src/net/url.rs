@@ -54,6 +54,11 @@ impl Url {
         Ok(Self { is_tls, host: host.to_ascii_lowercase(), port, target: format!("{slash}{target}") })
     }
 
+    /// The URL of a path on a host, in the clear or under TLS. So a CA looks at a host.
+    pub fn of_host(is_tls: bool, host: &str, port: u16, target: &str) -> Self {
+        Self { is_tls, host: host.to_ascii_lowercase(), port, target: target.to_owned() }
+    }
+
     /// Whether TLS is spoken.
     pub fn is_tls(&self) -> bool {
         self.is_tls

@@ -35,10 +35,17 @@ impl Folder {
     pub(super) fn lock(&self) -> io::Result<File> {
         make_folder(&self.path)?;
         let lock = files::hold(&self.path.join("lock"))?;
-        for folder in ["live", "archive", "attempts", "pending"] {
-            make_folder(&self.folder.join(folder))?;
-        }
+        self.prepare()?;
         Ok(lock)
+    }
+
+    /// Makes the folders of this CA. The lock is held, maybe for another CA.
+    ///
+    /// # Errors
+    /// A folder cannot be made.
+    pub(super) fn prepare(&self) -> io::Result<()> {
+        let folders = ["live", "archive", "attempts", "pending"];
+        folders.into_iter().try_for_each(|folder| make_folder(&self.folder.join(folder)))
     }
 
     /// A file in the folder of the CA. `None` if it is not there.

@@ -29,12 +29,7 @@ enum Place {
 }
 
 /// The right to write. That of a folder ends when dropped, or with the process.
-pub struct Lock(Right);
-
-enum Right {
-    Folder(#[expect(dead_code, reason = "the lock ends when the file is closed")] File),
-    Shared(Arc<Shared>),
-}
+pub struct Lock(#[expect(dead_code, reason = "the right ends when it is dropped")] Option<File>);
 
 impl Store {
     /// The records of the CA with that name at a place.
@@ -52,14 +47,33 @@ impl Store {
     /// # Errors
     /// The store cannot be written to, or another gate holds the right: `WouldBlock`.
     pub fn lock(&self) -> io::Result<Lock> {
-        let right = match &self.place {
-            Place::Folder(folder) => Right::Folder(folder.lock()?),
+        let held = match &self.place {
+            Place::Folder(folder) => Some(folder.lock()?),
             Place::Shared(shared) => {
                 shared.lock()?;
-                Right::Shared(shared.clone())
+                None
             }
         };
-        Ok(Lock(right))
+        Ok(Lock(held))
+    }
+
+    /// Prepares for writes, with the lock that the store of another CA at this place has given.
+    ///
+    /// # Errors
+    /// As [`Store::lock`].
+    pub fn prepare(&self, _: &Lock) -> io::Result<()> {
+        match &self.place {
+            Place::Folder(folder) => folder.prepare(),
+            Place::Shared(shared) => shared.lock(),
+        }
+    }
+
+    /// Whether this gate may write now.
+    pub fn may_write(&self, _: &Lock) -> bool {
+        match &self.place {
+            Place::Folder(_) => true,
+            Place::Shared(shared) => shared.is_held(),
+        }
     }
 
     /// A record. `None` if there is none.
@@ -174,16 +188,6 @@ impl Store {
             (Place::Shared(_), _) => {
                 format!("{shown} cannot be used: {error}. Nothing is ordered, because it could not be kept")
             }
-        }
-    }
-}
-
-impl Lock {
-    /// Whether this gate may write now.
-    pub fn is_held(&self) -> bool {
-        match &self.0 {
-            Right::Folder(_) => true,
-            Right::Shared(shared) => shared.is_held(),
         }
     }
 }

@@ -28,7 +28,7 @@ const KEY_TABLES: [(&str, &str, &[&str]); 15] = [
     ("docs/tls.md", "The keys", &["`tls` of a listener"]),
     ("docs/passthrough.md", "The keys", &["a rule"]),
     ("docs/files.md", "The keys of files", &["`files`"]),
-    ("docs/certificates.md", "The keys of acme", &["`acme`", "`ca` of `acme`"]),
+    ("docs/certificates.md", "The keys of acme", &["`acme`", "`ca` of `acme`", "`self_check` of `acme`"]),
     ("docs/certificates.md", "Wildcards and DNS challenges", &["`dns` of `acme`"]),
     ("docs/certificates.md", "Several gates", &["`store`", "`s3` of `store`"]),
     ("docs/policies.md", "CORS", &["`cors`"]),

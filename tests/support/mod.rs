@@ -15,6 +15,7 @@ pub mod gate;
 pub mod golden;
 pub mod keys;
 pub mod keys_of_headers;
+mod acme_keys;
 mod policy_keys;
 pub mod message;
 pub mod place;

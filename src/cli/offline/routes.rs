@@ -106,6 +106,7 @@ fn action(plan: &Plan, rule: &Rule) -> String {
         methods: _,
         conditions: _,
         in_the_clear,
+        acme,
         access_log: _,
         headers: _,
         policies: _,
@@ -113,7 +114,12 @@ fn action(plan: &Plan, rule: &Rule) -> String {
     } = rule;
     let policies = rule.policies_text();
     let after = if policies.is_empty() { policies } else { format!(", after {policies}") };
-    let stays = if *in_the_clear { ", stays on plain HTTP" } else { "" };
+    let stays = match (*in_the_clear, *acme) {
+        (true, true) => ", stays on plain HTTP",
+        (true, false) => ", stays on plain HTTP, no certificate is ordered",
+        (false, true) => "",
+        (false, false) => ", no certificate is ordered",
+    };
     let action = match action {
         Action::Proxy(Proxy {
             upstream: id,

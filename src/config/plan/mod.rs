@@ -31,7 +31,7 @@ mod origin;
 
 pub use crate::config::keys::Secret;
 pub use acme::{
-    AUTHORITIES, Bucket, CLOUDFLARE, CertificateAuthority, ChallengeKind, DnsChallenge, DnsProvider,
+    AUTHORITIES, Bucket, CLOUDFLARE, CertificateAuthority, ChallengeKind, CheckAt, DnsChallenge, DnsProvider,
     ExternalAccount, LEASE, Orders, REGION, STORE, SignatureAlgorithm, StorePlace, WhileWaiting,
 };
 pub use bind::Bind;

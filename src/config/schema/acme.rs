@@ -1,6 +1,6 @@
 //! The keys of `acme` and `store`.
 
-use Form::{Either, Flag, Mapping as Map, OneOrMany, Text, Words};
+use Form::{Either, Flag, Mapping as Map, Number, OneOrMany, Text, Words};
 
 use super::by_hand::{ByHand, PATH, REQUIRED};
 use crate::config::keys::Form;
@@ -10,9 +10,9 @@ pub(super) const ACME: &[ByHand] = &[
     ("email", Text, "", "The address that the authority may write to."),
     (
         "ca",
-        Either(&[Text, Map("`ca` of `acme`")]),
+        OneOrMany(&Either(&[Text, Map("`ca` of `acme`")])),
         "letsencrypt",
-        "The authority: letsencrypt, zerossl, google, the URL of a directory, or a mapping.",
+        "One or many authorities, best first: letsencrypt, zerossl, google, the URL of a directory, or a mapping.",
     ),
     (
         "staging",
@@ -33,6 +33,18 @@ pub(super) const ACME: &[ByHand] = &[
         "self_signed",
         "The certificate of a name that waits for its first one.",
     ),
+    (
+        "self_check",
+        Either(&[Flag, Map("`self_check` of `acme`")]),
+        "",
+        "Whether an order waits if a look at the name finds a reason why it would fail. Default: at public authorities.",
+    ),
+];
+
+pub(super) const SELF_CHECK: &[ByHand] = &[
+    ("resolvers", OneOrMany(&Text), "", "The resolvers to ask instead of those of the system."),
+    ("http_port", Number(1, 65_535), "80", "The port at which the authority asks in the clear."),
+    ("https_port", Number(1, 65_535), "443", "The port at which the authority asks with TLS."),
 ];
 
 pub(super) const ACME_CA: &[ByHand] = &[
@@ -51,7 +63,7 @@ pub(super) const EAB: &[ByHand] = &[
 pub(super) const ACME_DNS: &[ByHand] = &[
     (
         "provider",
-        Words(&["exec", "httpreq", "acme_dns", "rfc2136", "cloudflare"]),
+        Words(&["exec", "httpreq", "acme_dns", "rfc2136", "cloudflare", "static"]),
         REQUIRED,
         "The way to write a record.",
     ),

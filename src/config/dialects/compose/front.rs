@@ -123,10 +123,10 @@ fn https(reader: &mut Reader<'_>, source: &mut Source, span: Span) -> Https {
 /// How the environment wants certificates to be ordered. `None` without `*_ACME_EMAIL`.
 fn orders(reader: &mut Reader<'_>, span: Span) -> Option<AcmeSource> {
     let email = parsed(reader, "ACME_EMAIL", authority::email)?;
-    let directory = parsed(reader, "ACME_CA", authority::directory);
-    let ca = directory.map(AuthoritySource::new);
+    let directories = parsed(reader, "ACME_CA", authority::directories).unwrap_or_default();
+    let cas = directories.into_iter().map(|directory| AuthoritySource::new(span, directory)).collect();
     let staging = flag(reader, "ACME_STAGING").then_some(span);
-    Some(AcmeSource { email: Some(email), ca, staging, ..AcmeSource::default() })
+    Some(AcmeSource { email: Some(email), cas, staging, ..AcmeSource::default() })
 }
 
 /// A variable that says yes or no.

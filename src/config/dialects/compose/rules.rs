@@ -91,7 +91,7 @@ impl List<'_> {
                     let class = if is_exact { Class::Redirect } else { Class::WildcardRedirect };
                     let redirect = Redirect { to: Location::new(Template::literal(&to)), status: 301 };
                     let rank = (class, 0, Reverse(0), Wants::Nothing);
-                    rules.push((rank, redirecting(from, ActionSource::Redirect(redirect))));
+                    rules.push((rank, redirecting(from, route.rule.acme, ActionSource::Redirect(redirect))));
                 }
             }
         }
@@ -254,7 +254,7 @@ fn refusing(rule: &RuleSource) -> RuleSource {
 }
 
 /// The rule of a redirected host.
-fn redirecting(from: &Spanned<HostPattern>, action: ActionSource) -> RuleSource {
+fn redirecting(from: &Spanned<HostPattern>, acme: bool, action: ActionSource) -> RuleSource {
     RuleSource {
         span: from.span,
         name: None,
@@ -263,6 +263,7 @@ fn redirecting(from: &Spanned<HostPattern>, action: ActionSource) -> RuleSource 
         methods: Vec::new(),
         conditions: None,
         in_the_clear: false,
+        acme,
         access_log: true,
         headers: HeadersWritten::default(),
         policies: PoliciesWritten::default(),

@@ -6,5 +6,7 @@ mod dns;
 mod store;
 
 pub use dns::{CLOUDFLARE, DnsChallenge, DnsProvider, SignatureAlgorithm};
-pub use orders::{AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Orders, WhileWaiting};
+pub use orders::{
+    AUTHORITIES, CertificateAuthority, ChallengeKind, CheckAt, ExternalAccount, Orders, WhileWaiting,
+};
 pub use store::{Bucket, LEASE, REGION, STORE, StorePlace};
