@@ -356,7 +356,7 @@ fn a_store_that_can_only_be_read_is_served_and_orders_nothing() {
 fn ten_bad_names_of_a_hundred_delay_no_good_one() {
     let scene = Scene::new();
     let names: Vec<String> = (0..100).map(|number| format!("n{number}.test")).collect();
-    let is_bad = |number: usize| number % 10 == 0;
+    let is_bad = |number: usize| number.is_multiple_of(10);
     names
         .iter()
         .enumerate()
