@@ -53,7 +53,7 @@ impl GateState {
         if !is_replaced {
             process::notify("STOPPING=1");
         }
-        self.services.stop();
+        let services = self.services.stop();
         watching.cancel().await;
         checking.cancel().await;
         workers.leave(is_replaced);
@@ -61,6 +61,7 @@ impl GateState {
         for workers in &mut leaving {
             workers.ended().await;
         }
+        services.await;
         // Stopping removes a file, which may block.
         smol::unblock(move || if is_replaced { internal.leave_socket() } else { internal.stop() }).await;
         if let Some((_, log)) = access {

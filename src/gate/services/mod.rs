@@ -4,3 +4,4 @@
 mod certificates;
 
 pub(super) use certificates::Services;
+pub use certificates::stored;
