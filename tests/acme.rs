@@ -325,7 +325,11 @@ fn a_store_that_takes_no_more_costs_no_second_order() {
         let counts = (scene.ca.count(Asked::NewOrder), scene.ca.count(Asked::Finalize));
         assert_eq!(counts, (orders, finalized), "{obstacle}");
         assert!(!scene.is_served(&gate, "a.test"), "{obstacle}");
-        if path.is_dir() { fs::remove_dir_all(&path).unwrap() } else { fs::remove_file(&path).unwrap() }
+        if path.is_dir() {
+            fs::remove_dir_all(&path).unwrap()
+        } else {
+            fs::remove_file(&path).unwrap()
+        }
         renew(&gate, "a.test");
         until("it is served", || scene.is_served(&gate, "a.test"));
         assert_eq!((scene.ca.orders().len(), scene.ca.accounts()), (1, 1), "{obstacle}");
@@ -352,7 +356,7 @@ fn a_store_that_can_only_be_read_is_served_and_orders_nothing() {
 fn ten_bad_names_of_a_hundred_delay_no_good_one() {
     let scene = Scene::new();
     let names: Vec<String> = (0..100).map(|number| format!("n{number}.test")).collect();
-    let is_bad = |number: usize| number % 10 == 0;
+    let is_bad = |number: usize| number.is_multiple_of(10);
     names
         .iter()
         .enumerate()
