@@ -5,7 +5,7 @@
 //!   Gate -- start, stop, reload: load, build, bind --Command--> worker: listeners, connections
 //!     |     start.rs, reload.rs                 workers.rs        |
 //!     +-- internal API   control.rs                               +-- counters, read by the internal API
-//!     +-- signals        process.rs
+//!     +-- signals        process/
 //!     +-- files          watching.rs
 //! ```
 //!
@@ -20,6 +20,7 @@ mod control;
 mod watching;
 
 mod reload;
+mod successor;
 
 mod state;
 
@@ -41,6 +42,6 @@ pub use crate::generation::{
 };
 pub use error::{GateError, Loader, OnPlan};
 pub use gate::Gate;
-pub use process::CaughtSignals;
+pub use process::{CaughtSignals, Inherited};
 pub use services::stored;
 pub use state::check_files;
