@@ -1,5 +1,5 @@
 # A compose project as a new user writes it: two labels and an address of mail put a service online with HTTPS. The
-# authority is Pebble, on this machine. Sourced by ../compose.sh.
+# authority is Pebble, on this machine. IMAGE may name another image of the gate. Sourced by ../compose.sh.
 #
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # `scratch` and `compose_command` are the caller's.

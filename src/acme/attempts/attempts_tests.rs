@@ -123,6 +123,40 @@ fn a_name_that_failed_is_tried_at_the_test_system_until_that_works() {
 }
 
 #[test]
+fn a_name_in_doubt_is_tried_at_the_test_system_and_at_the_ca_if_there_is_none() {
+    let mut record = Record { is_doubted: true, ..Record::default() };
+    assert!(record.clone().choose_rehearsal(true, false) && !record.is_new_and_real(true, false));
+    assert!(!record.clone().choose_rehearsal(true, true), "an operator asks for a real one");
+    assert!(record.is_new_and_real(false, false), "a doubt forbids no order");
+    assert!(record.choose_rehearsal(true, false));
+    record.begin(NOW, 0.0);
+    record.rehearsed(NOW, true);
+    assert!(!record.choose_rehearsal(true, false) && record.earliest(NOW, false) == NOW);
+    assert!(!Record::read(Some(&record.bytes()), NOW).is_doubted, "a doubt outlives no restart");
+}
+
+#[test]
+fn the_next_ca_is_asked_after_two_failures_of_one_or_if_it_turns_the_name_away() {
+    let mut record = Record::default();
+    for is_out in [false, true] {
+        record.begin(NOW, 0.0);
+        record.fail(NOW, &Failure::of_ca("503"), false, 0.0);
+        assert_eq!(record.is_out(), is_out);
+    }
+    let mut record = Record::default();
+    record.begin(NOW, 0.0);
+    record.fail(NOW, &name_failure(), false, 0.0);
+    assert!(!record.is_out(), "another would fail too");
+    record.begin(NOW, 0.0);
+    record.fail(NOW, &Failure { is_of_this_ca: true, ..name_failure() }, false, 0.0);
+    assert!(record.is_out());
+    record.begin(NOW, 0.0);
+    assert!(!record.is_out(), "it has another chance");
+    (0..20).for_each(|at| record.note(Attempt { at, ca: "ca".into(), staging: false, reason: None }));
+    assert_eq!((record.history.len(), record.history[0].at), (10, 10));
+}
+
+#[test]
 fn a_window_counts_for_its_certificate_and_ends_before_the_certificate() {
     let window = Window { id: "a".into(), start: 10, end: 20, look: 5 };
     let record = Record { window: Some(window), ..Record::default() };

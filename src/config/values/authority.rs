@@ -16,11 +16,6 @@ pub(crate) fn directory(text: &str) -> Result<Result<usize, Arc<str>>, ValueErro
     })
 }
 
-/// One or many of them, with commas between.
-pub(crate) fn directories(text: &str) -> Result<Vec<Result<usize, Arc<str>>>, ValueError> {
-    text.split(',').map(|one| directory(one.trim())).collect()
-}
-
 /// A URL of a server elsewhere. `http://` is for this machine alone.
 pub(crate) fn url(text: &str) -> Result<Arc<str>, ValueError> {
     let rest = |scheme: &str| text.strip_prefix(scheme).filter(|rest| !rest.is_empty());

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::conflicts;
 use super::foreign;
@@ -123,10 +124,15 @@ fn https(reader: &mut Reader<'_>, source: &mut Source, span: Span) -> Https {
 /// How the environment wants certificates to be ordered. `None` without `*_ACME_EMAIL`.
 fn orders(reader: &mut Reader<'_>, span: Span) -> Option<AcmeSource> {
     let email = parsed(reader, "ACME_EMAIL", authority::email)?;
-    let directories = parsed(reader, "ACME_CA", authority::directories).unwrap_or_default();
+    let directories = parsed(reader, "ACME_CA", directories).unwrap_or_default();
     let cas = directories.into_iter().map(|directory| AuthoritySource::new(span, directory)).collect();
     let staging = flag(reader, "ACME_STAGING").then_some(span);
     Some(AcmeSource { email: Some(email), cas, staging, ..AcmeSource::default() })
+}
+
+/// One or many authorities, with commas between.
+fn directories(text: &str) -> Result<Vec<Result<usize, Arc<str>>>, ValueError> {
+    text.split(',').map(|one| authority::directory(one.trim())).collect()
 }
 
 /// A variable that says yes or no.
