@@ -28,6 +28,8 @@ pub mod tls; // handshakes on both sides, certificates
 pub mod routing; // a request head becomes a rule
 
 // Protocols: bytes in, values out. No socket, no clock, no await.
+#[cfg(feature = "http2")]
+pub mod http2; // RFC 9113, RFC 7541: frames, streams and header blocks of HTTP/2
 pub mod http1; // RFC 9112: messages of HTTP/1.1
 pub mod proxy_protocol; // the PROXY header
 

@@ -74,6 +74,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("upstream", &["tls", "worker", "log", "metrics", "config::plan", "reason"]),
     ("tls", &["worker", "log", "config::plan", "http", "files"]),
     ("routing", &["config::plan", "http"]),
+    ("http2", &["http", "reason"]),
     ("http1", &["http", "reason"]),
     ("proxy_protocol", &[]),
     ("worker", &["config::plan"]),
@@ -120,6 +121,11 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/http/name",
     "src/http/path",
     "src/http1",
+    "src/http2",
+    "src/http2/frame",
+    "src/http2/head",
+    "src/http2/hpack",
+    "src/http2/receive",
     "src/internal_api",
     "src/log",
     "src/log/access",
@@ -147,7 +153,7 @@ pub(crate) const ORDERED: &[&str] = &[
 ];
 
 /// Modules that turn values into values and nothing else.
-const PURE: [&str; 5] = ["config", "http", "http1", "proxy_protocol", "routing"];
+const PURE: [&str; 6] = ["config", "http", "http1", "http2", "proxy_protocol", "routing"];
 
 /// Crates that do I/O or wait for it.
 const IO_CRATES: [&str; 8] =

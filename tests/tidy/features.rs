@@ -34,6 +34,7 @@ const FEATURES: &[Feature] = &[
         seam: &["src/lib.rs", "src/cli/mod.rs", "src/cli/arguments.rs", "src/cli/configuration.rs"],
         words: &["demo", "whoami"],
     },
+    Feature { name: "http2", room: &["src/http2/"], seam: &["src/lib.rs"], words: &["http2"] },
 ];
 
 impl Feature {
@@ -118,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_feature_without_comment_default_or_row_is_found() {
-        let good = "[features]\n# All.\ndefault = [\"acme\", \"compose\", \"demo\"]\n# Orders.\nacme = []\n# Labels.\ncompose = []\n# Try.\ndemo = []\n\n[x]\n";
+        let good = "[features]\n# All.\ndefault = [\"acme\", \"compose\", \"demo\", \"http2\"]\n# Orders.\nacme = []\n# Labels.\ncompose = []\n# Try.\ndemo = []\n# Streams.\nhttp2 = []\n\n[x]\n";
         assert_eq!(declared(good), [""; 0]);
         assert_eq!(declared(&good.replace("# Try.\n", "")).len(), 1);
         assert_eq!(declared(&good.replace(", \"demo\"", "")).len(), 1);
