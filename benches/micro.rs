@@ -175,6 +175,75 @@ mod routing {
     }
 }
 
+/// The choice of an endpoint, with the count of the request until its end.
+mod balance {
+    use super::*;
+    use smolgate::config::plan::UpstreamId;
+    use smolgate::config::{MemoryInputs, load};
+    use smolgate::metrics::Counters;
+    use smolgate::upstream::{NameCache, Pools, UpstreamTable, hash_key};
+    use std::time::Instant;
+
+    const ENDPOINTS: [usize; 3] = [2, 8, 32];
+
+    /// Chooses among so many endpoints. Every second one has another weight, if weights count.
+    fn choose(bencher: Bencher<'_, '_>, endpoints: usize, balance: &str, weight: usize) {
+        let target =
+            |at: usize| format!("{{ target: \"127.0.0.1:{}\", weight: {} }}", at + 1, 1 + at % 2 * weight);
+        let targets: Vec<String> = (0..endpoints).map(target).collect();
+        let text = format!(
+            "http_config: {{ port: 8021 }}\nhttp_routes: [{{ upstream: all }}]\nupstreams: {{ all: {{ targets: [{}], \
+             balance: {balance} }} }}\n",
+            targets.join(", ")
+        );
+        let inputs = MemoryInputs::new().file("bench.yml", text);
+        let plan = load(&["bench.yml".into()], &inputs).expect("a valid configuration").plan;
+        let table = UpstreamTable::new(&plan, &NameCache::default(), None).ok().expect("valid targets");
+        let upstream = Pools::default().upstream(&table, UpstreamId(0), &Counters::new().worker());
+        let (now, mut key) = (Instant::now(), 0u64);
+        bencher.bench_local(|| {
+            key += 1;
+            let hash = upstream.hash_key().map(|_| hash_key(&key.to_ne_bytes()));
+            drop(black_box(upstream.choose(black_box(now), hash, None)));
+        });
+    }
+
+    #[divan::bench(args = ENDPOINTS, sample_size = 1_000)]
+    fn round_robin(bencher: Bencher<'_, '_>, endpoints: usize) {
+        choose(bencher, endpoints, "round_robin", 0);
+    }
+
+    #[divan::bench(args = ENDPOINTS, sample_size = 1_000)]
+    fn round_robin_by_weights(bencher: Bencher<'_, '_>, endpoints: usize) {
+        choose(bencher, endpoints, "round_robin", 2);
+    }
+
+    #[divan::bench(args = ENDPOINTS, sample_size = 1_000)]
+    fn strict_round_robin(bencher: Bencher<'_, '_>, endpoints: usize) {
+        choose(bencher, endpoints, "strict_round_robin", 0);
+    }
+
+    #[divan::bench(args = ENDPOINTS, sample_size = 1_000)]
+    fn random(bencher: Bencher<'_, '_>, endpoints: usize) {
+        choose(bencher, endpoints, "random", 0);
+    }
+
+    #[divan::bench(args = ENDPOINTS, sample_size = 1_000)]
+    fn least_requests(bencher: Bencher<'_, '_>, endpoints: usize) {
+        choose(bencher, endpoints, "least_requests", 0);
+    }
+
+    #[divan::bench(args = ENDPOINTS, sample_size = 1_000)]
+    fn hash(bencher: Bencher<'_, '_>, endpoints: usize) {
+        choose(bencher, endpoints, "{ hash: path }", 0);
+    }
+
+    #[divan::bench(args = ENDPOINTS, sample_size = 1_000)]
+    fn hash_with_a_bound(bencher: Bencher<'_, '_>, endpoints: usize) {
+        choose(bencher, endpoints, "{ hash: path, bound: 125 }", 0);
+    }
+}
+
 mod heads {
     use super::*;
     use smolgate::http::{FieldTable, HeadLimits, HostKey, match_path};
@@ -341,5 +410,55 @@ mod timers {
             async {}
         });
         done.expect("a worker");
+    }
+}
+
+mod policies {
+    use super::*;
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::time::Instant;
+
+    use smolgate::config::plan::Protocol;
+    use smolgate::config::{MemoryInputs, load};
+    use smolgate::http::{FieldTable, HeadLimits};
+    use smolgate::http1::{HeadScan, parse_request};
+    use smolgate::policy::{ListenerPolicies, PolicyRequest, PolicyState, check};
+
+    /// The check of a request of a rule with these policies, with a warm state.
+    fn checking(bencher: Bencher<'_, '_>, policies: &str) {
+        let text = format!("http_config: {{ port: 1 }}\nhttp_routes: [{{ target: \"h:1\", {policies} }}]");
+        let plan = load(&["a.yml".into()], &MemoryInputs::new().file("a.yml", text)).expect("a plan").plan;
+        let Protocol::Http(http) = &plan.listeners[0].protocol else { panic!("an HTTP listener") };
+        let listener = ListenerPolicies::build(http, None).expect("policies");
+        let policies = listener.of(0).expect("policies");
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\nOrigin: https://a.test\r\nX-Key: abcdefgh\r\n\r\n";
+        let (mut table, limits) = (FieldTable::new(), HeadLimits { bytes: 4_096, fields: 16, target: 1_024 });
+        let head = parse_request(head, &mut HeadScan::default(), &limits, &mut table).expect("a head");
+        let (head, client) = (head.expect("a whole one"), IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let request = PolicyRequest { head: &head, client, now: Instant::now() };
+        bencher.bench_local(|| {
+            let mut state = PolicyState::default();
+            check(black_box(policies), &request, &mut state).is_ok()
+        });
+    }
+
+    #[divan::bench(sample_size = 1_000)]
+    fn cors(bencher: Bencher<'_, '_>) {
+        checking(bencher, "cors: \"https://a.test\"");
+    }
+
+    #[divan::bench(sample_size = 1_000)]
+    fn rate_limit_by_client(bencher: Bencher<'_, '_>) {
+        checking(bencher, "rate_limit: 1000000/1s");
+    }
+
+    #[divan::bench(sample_size = 1_000)]
+    fn rate_limit_by_a_field(bencher: Bencher<'_, '_>) {
+        checking(bencher, "rate_limit: { requests: 1000000, per: 1s, by: header.x-key }");
+    }
+
+    #[divan::bench(sample_size = 1_000)]
+    fn max_requests(bencher: Bencher<'_, '_>) {
+        checking(bencher, "max_requests: 2");
     }
 }

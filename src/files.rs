@@ -1,4 +1,5 @@
-//! Opening files. No other module of the project opens any, which `tests/tidy.rs` checks.
+//! Opening files that a configuration names. No other module opens any, which `tests/tidy.rs` checks, but for
+//! `file_server`, which opens those that requests name.
 //!
 //! A path in a configuration may lead to anything. Opening a FIFO waits for its other end, and a device may
 //! have no end. So a file is opened without waiting (`O_NONBLOCK`), then checked (`fstat`), and read up to a

@@ -23,6 +23,9 @@ pub mod health; // asks each endpoint whether it is well
 // The data plane: one thread per worker, nothing shared. It serves, and never calls the control plane.
 pub mod proxy; // the life of a connection and of a request
 pub mod generation; // what one load of the configuration built
+pub mod policy; // CORS, rate limits: what a rule does besides its action
+#[cfg(feature = "files")]
+pub mod file_server; // the path of a request becomes an open file
 pub mod upstream; // targets, connection pools, name resolution
 pub mod tls; // handshakes on both sides, certificates
 pub mod routing; // a request head becomes a rule

@@ -58,7 +58,13 @@ reasons! {
     CodingUnknown = "coding_unknown", 501, "http_request_error", "The request has a transfer coding that is not served.";
     VersionUnknown = "version_unknown", 505, "http_request_error", "This HTTP version is not served.";
     Dropped = "dropped", 444, "http_request_denied", "A rule closed the connection without a response.";
+    RateLimited = "rate_limited", 429, "http_request_denied", "This client has sent too many requests, and may send more later.";
+    RuleBusy = "rule_busy", 503, "connection_limit_reached", "As many requests as are allowed at once are open.";
     NoRule = "no_rule", 404, "destination_not_found", "No rule matches this request.";
+    FileNotFound = "file_not_found", 404, "destination_not_found", "There is no such file.";
+    FileForbidden = "file_forbidden", 404, "http_request_denied", "There is no such file.";
+    FileFailed = "file_failed", 503, "destination_unavailable", "The file could not be read.";
+    FileShrunk = "file_shrunk", 500, "http_response_incomplete", "The file became shorter while it was sent.";
     NoTarget = "no_target", 503, "destination_unavailable", "The upstream has no live target.";
     BuffersFull = "buffers_full", 503, "connection_limit_reached", "The bodies of other requests that are collected take all memory for it.";
     NameNotFound = "name_not_found", 502, "dns_error", "The name of the target could not be resolved.";
@@ -86,6 +92,14 @@ impl Reason {
     /// Whether the client is the cause, so that an operator need not look at it.
     pub fn is_client_error(self) -> bool {
         self.status() < 500 || matches!(self, Reason::CodingUnknown | Reason::VersionUnknown)
+    }
+
+    /// The reason that a client is told. That a file is kept from clients would tell them that there is one.
+    pub fn told(self) -> Reason {
+        match self {
+            Reason::FileForbidden => Reason::FileNotFound,
+            reason => reason,
+        }
     }
 
     /// Index in [`Reason::ALL`], for tables of counters.

@@ -24,6 +24,12 @@ http_routes:
   - { host: "a.test", path_prefix: "/in", query: { y: "x" }, drop: true }
   - { host: "**.test", path: ["/in/*/y", "/in/**.php"], not_from: 10.0.0.0/8, drop: true }
   - host: "a.test"
+    path_prefix: "/policies"
+    cors: "https://b.test"
+    rate_limit: { requests: 1000000, per: 1s, fields: true }
+    max_requests: 2
+    target: "http://{upstream}"
+  - host: "a.test"
     path_prefix: "/in"
     strip_path_prefix: true
     target: "http://{upstream}"
@@ -133,4 +139,11 @@ fn a_kept_alive_exchange_allocates_nothing() {
         b"0\r\n\r\n",
     );
     assert_eq!(post, 0, "POST, chunked both ways");
+    let policies = count(
+        b"GET /policies HTTP/1.1\r\nHost: a.test\r\nOrigin: https://b.test\r\n\r\n",
+        b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        b"hello",
+    );
+    assert_eq!(policies, 0, "GET with CORS, a rate limit and a limit of open requests");
 }

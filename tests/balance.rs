@@ -8,10 +8,11 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use smolgate::upstream::{Resolver, Unresolved};
+use support::client::Client;
 use support::gate::TestGate;
-use support::until;
 use support::upstream::{Blackhole, Connection, Refusing, Upstream};
 use support::wire::End;
+use support::{Latch, until};
 
 const NAMED: &str = r#"
 listeners:
@@ -304,4 +305,68 @@ fn a_sticky_cookie_keeps_a_client_until_its_endpoint_is_gone() {
     let moved = client.exchange(with(pair));
     moved.expect(200, "fine");
     assert!(moved.get("set-cookie").is_some());
+}
+
+#[test]
+fn a_try_at_an_endpoint_that_works_needs_no_budget() {
+    let (refusing, fine) = (Refusing::new(), Upstream::answers(FINE));
+    let gate = TestGate::start(TARGETS, &[("a", &refusing), ("b", &fine), ("more", &"eject: false")]);
+    let mut client = gate.client();
+    (0..100).for_each(|_| client.exchange(GET).expect(200, "fine"));
+    assert_eq!(fine.requests().len(), 100);
+    // Where none works, the tries have an end: the first one was free, and ten are there at the start.
+    let other = Refusing::new();
+    let gate = TestGate::start(TARGETS, &[("a", &refusing), ("b", &other), ("more", &"eject: false")]);
+    let mut client = gate.client();
+    (0..100).for_each(|_| assert!(client.exchange(GET).status() >= 502));
+    let failed = gate.metric("smolgate_upstream_connections_failed_total{upstream=\"all\"}");
+    assert_eq!(failed, 111.0, "{}", gate.metrics());
+}
+
+/// Requests to `/NUMBER` that are not answered before their latch opens.
+struct LongRequests(Arc<Vec<Latch>>);
+
+impl LongRequests {
+    fn upstream(&self) -> Upstream {
+        let latches = self.0.clone();
+        Upstream::each(move |connection, request| {
+            latches[request.target()[1..].parse::<usize>().unwrap()].wait();
+            connection.send(FINE);
+        })
+    }
+}
+
+#[test]
+fn least_requests_of_two_workers_go_by_one_count() {
+    const COUNT: usize = 60;
+    let long = LongRequests(Arc::new((0..COUNT).map(|_| Latch::new()).collect()));
+    let upstreams = [long.upstream(), long.upstream()];
+    let config = format!("workers: 2\n{TARGETS}");
+    let names: support::gate::Names =
+        &[("a", &upstreams[0]), ("b", &upstreams[1]), ("more", &"balance: least_requests")];
+    let gate = TestGate::start(&config, names);
+    let mut open: [Vec<(usize, Client)>; 2] = Default::default();
+    for number in 0..COUNT {
+        let before = upstreams.each_ref().map(|upstream| upstream.requests().len());
+        // A connection of its own, which the system gives to either worker.
+        let mut client = gate.client();
+        client.send(format!("GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        let arrived = || upstreams.each_ref().map(|upstream| upstream.requests().len());
+        until("it arrives", || arrived() != before);
+        let at = usize::from(arrived()[1] > before[1]);
+        let counts = open.each_ref().map(Vec::len);
+        assert!(counts[at] <= counts[1 - at], "request {number} went to {at}, and {counts:?} are open");
+        open[at].push((number, client));
+        // Those that end are not the oldest of both, so that the counts drift apart.
+        if number % 3 == 2 {
+            let (ended, mut client) = open[number % 2].remove(0);
+            long.0[ended].open();
+            client.read_response().expect(200, "fine");
+            let target = &upstreams[number % 2];
+            let series = format!("smolgate_target_requests_open{{upstream=\"all\",target=\"{target}\"}}");
+            until("it has ended", || gate.metric(&series) == open[number % 2].len() as f64);
+        }
+    }
+    long.0.iter().for_each(Latch::open);
+    open.into_iter().flatten().for_each(|(_, mut client)| client.read_response().expect(200, "fine"));
 }

@@ -2,13 +2,15 @@
 # The first steps of a new user with compose.yaml, and their risks. Builds the image and starts compose.yaml
 # unedited. Checks routing by service name, TCP, reload, metrics, hardening, and that containers can be
 # recreated under load. Then runs a second project, routed by labels, with HTTPS and passthrough
-# (tests/compose/labels).
+# (tests/compose/labels), and a third one: the recipe of a deploy that loses no request (tests/compose/deploy.sh).
 #
 #   tests/compose.sh                  the image is built by the Dockerfile
 #   tests/compose.sh --local-binary   the image is built from a static binary that cargo builds here
 #
+# RECREATIONS and REPLACEMENTS say how often the last project deploys.
+#
 # Needs docker (with compose), curl and openssl, and, if no registry can be reached, Debian's debootstrap and
-# prometheus. Uses ports 8020 to 8023, 9091 and 42007. Leaves only images behind.
+# prometheus. Uses ports 8020 to 8024, 9091 and 42007. Leaves only images behind.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,6 +25,7 @@ scratch=$(mktemp -d "${TMPDIR:-/tmp}/smolgate-compose.XXXXXX")
 readonly scratch
 source tests/compose/base_images.sh
 source tests/compose/labels.sh
+source tests/compose/deploy.sh
 # Processes that run beside the checks.
 loads=()
 
@@ -38,8 +41,15 @@ cleanup() {
         labels_compose ps || true
         labels_compose logs --tail=40 || true
     fi
+    if [[ $code -ne 0 && -e $deploy ]]; then
+        deploy_compose ps || true
+        deploy_compose exec -T gate /smolgate upstreams || true
+        deploy_compose logs --tail=40 gate || true
+    fi
     [[ ! -e $scratch/override.yaml ]] || compose down --volumes --timeout 5 >/dev/null 2>&1 || true
     [[ ! -e $labels ]] || labels_compose down --volumes --timeout 5 >/dev/null 2>&1 || true
+    touch "$scratch/deploy.end"
+    [[ ! -e $deploy ]] || deploy_compose down --volumes --timeout 5 >/dev/null 2>&1 || true
     rm -rf "$scratch"
     exit "$code"
 }
@@ -322,4 +332,11 @@ labels_compose up -d --no-build
 eventually 60 labels_gate_is_healthy
 check_labels
 check_labels_change
+
+step "compose up, by the recipe of a deploy"
+write_deploy
+deploy_compose up -d --no-build
+eventually 60 serves
+check_scale
+check_deploy
 step "all of it holds"

@@ -397,3 +397,18 @@ fn a_gate_without_the_environment_of_its_service_warns() {
     support::until("it stops", || gate.said("stopped, ") > 0);
     assert_eq!(gate.said("has variables that this process has not"), 0, "{}", gate.log());
 }
+
+#[test]
+fn only_a_gate_in_a_container_is_itself_at_localhost() {
+    let file = r#"services:
+  gate: { image: smolgate, environment: { SMOLGATE_WATCH: "false" } }
+  web:
+    image: x
+    labels: { smolgate.host: a.test, smolgate.target: "http://127.0.0.1:3000" }
+"#;
+    let place = Place::with(&[("compose.yaml", file)]);
+    let warning = "in the container of the gate, this address is the gate itself";
+    // The gate of the file is in a container. This process with its own variables is that gate, and is not in one.
+    assert!(place.run_with("check", &[]).err.contains(warning));
+    assert!(!place.run_with("check", &[("SMOLGATE_WATCH", "false")]).err.contains(warning));
+}

@@ -200,7 +200,12 @@ fn is_label(name: &str) -> bool {
     let text = format!(
         "services: {{ a: {{ labels: {{ liteproxy.host: a, liteproxy.port: 80, smolgate.{name}: x }} }} }}"
     );
-    !loaded(&text).warnings.iter().any(|one| one.message.contains("is not a label that the gate knows"))
+    let inputs = MemoryInputs::new().file("compose.yaml", text);
+    let said: Vec<String> = match load(&["compose.yaml".into()], &inputs) {
+        Ok(loaded) => loaded.warnings.iter().map(|warning| warning.message.clone()).collect(),
+        Err(errors) => vec![errors.to_string()],
+    };
+    !said.iter().any(|message| message.contains("is not a label that the gate knows"))
 }
 
 /// A new key of rules or of TLS to targets is a label too, or stands here with the reason why not.
@@ -213,9 +218,9 @@ fn every_key_of_rules_is_a_label() {
         // Each host of a route is a rule, and two rules cannot have one name.
         "name",
         // The labels of a service say where requests go: to that service, or to its `target`.
-        "targets", "upstream", "redirect", "respond", "drop", // The label is `passthrough`.
-        "pass", // Its keys are labels.
-        "tls",  // Mappings, and a label is a text.
+        "targets", "upstream", "redirect", "respond", "drop", "files", // The label is `passthrough`.
+        "pass",  // Its keys are labels.
+        "tls",   // Mappings, and a label is a text.
         "header", "cookie", "query",
     ];
     let mut seen = 0;

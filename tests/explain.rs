@@ -194,6 +194,23 @@ fn explain_says_what_a_target_gets_before_the_connection() {
 }
 
 #[test]
+fn explain_takes_the_host_of_a_field_and_the_listener_of_a_scheme() {
+    let config = r#"listeners:
+  - { name: http, bind: 8080, rules: [{ host: a.test, respond: { status: 204 } }] }
+  - { name: other, bind: 8443, tls: { certificates: certs }, rules: [{ host: a.test, respond: { status: 204 } }] }
+"#;
+    let place = Place::with(&[("gate.yml", config)]);
+    let told = place.run("explain -c gate.yml -H host:A.test http://localhost:8080/").fine();
+    assert!(told.contains("wins -> respond 204"), "{told}");
+    let told = place.run("explain -c gate.yml -H Host:b.test http://a.test:8080/");
+    assert!(told.code == 1 && told.out.contains("host is b.test, the rule wants a.test"), "{told:?}");
+    let told = place.run("explain -c gate.yml http://a.test/").fine();
+    assert!(told.contains("no listener has port 80; this is the only one for http\n"), "{told}");
+    let told = place.run("explain -c gate.yml a.test/").failed(2);
+    assert!(told.contains("no listener has port 80; there are http (:8080), other (:8443)"), "{told}");
+}
+
+#[test]
 fn explain_knows_redirects_to_https() {
     let config = r#"listeners:
   - name: http
@@ -358,4 +375,34 @@ fn explain_leaves_warnings_to_check() {
     let files = "-c gate.yml -c warned.yml";
     assert!(place.run(&format!("check {files}")).err.contains("nothing uses the upstream"));
     place.run(&format!("explain {files} http://admin.localhost:8021/users")).fine();
+}
+
+#[test]
+fn explain_says_where_a_file_is_looked_up() {
+    let config = r#"http_config: { port: ":8021" }
+http_routes:
+  - { path_prefix: /@private, drop: true }
+  - { path_prefix: /docs, strip_path_prefix: true, files: ./manual }
+  - files: { root: /srv/app, fallback: /index.html }
+"#;
+    let place = Place::with(&[("gate.yml", config), ("manual/a", "")]);
+    let explain = |url: &str| place.run(&format!("explain -c gate.yml http://h:8021{url}"));
+    for (url, says) in [
+        ("/docs/a", "manual: /a\n"),
+        ("/docs", "manual: /\n"),
+        ("/x/y", "files in /srv/app: /x/y; a page without a file gets /index.html\n"),
+        ("/%40private/x", "path_ambiguous"),
+    ] {
+        let told = explain(url);
+        assert!(told.out.contains(says), "{url}: {}", told.out);
+    }
+    let routes = place.run("routes -c gate.yml");
+    assert!(
+        routes.out.contains("manual, prefix off") && routes.out.contains("files -> /srv/app"),
+        "{}",
+        routes.out
+    );
+    let checked = place.run("check -c gate.yml");
+    assert!(checked.err.contains("warning: there is no folder /srv/app"), "{}", checked.err);
+    assert!(!checked.err.contains("manual"), "{}", checked.err);
 }

@@ -64,3 +64,35 @@ fn a_request_waits_for_so_long_and_only_so_many_wait() {
     let _upstream: Upstream = refusing.revive(answers);
     gate.exchange(POST).expect(200, "fine");
 }
+
+#[test]
+fn a_request_that_a_stopping_target_closed_is_sent_once_more() {
+    for die in [Connection::close as fn(&mut Connection), Connection::reset] {
+        let upstream = Upstream::scripted(move |connection| {
+            if connection.number.is_multiple_of(2) {
+                connection.read_request();
+                return die(connection);
+            }
+            answers(connection)
+        });
+        let gate = TestGate::start(CONFIG, &[("target", &upstream), ("hold", &"1h")]);
+        gate.exchange("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect(200, "fine");
+        assert_eq!((upstream.connections(), upstream.requests().len()), (2, 2));
+    }
+    let always_closes = || {
+        Upstream::scripted(|connection| {
+            connection.read_request();
+            connection.close();
+        })
+    };
+    for (hold, request, times) in [
+        ("1h", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 2),
+        ("0s", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 1),
+        ("1h", POST, 1),
+    ] {
+        let upstream = always_closes();
+        let gate = TestGate::start(CONFIG, &[("target", &upstream), ("hold", &hold)]);
+        gate.exchange(request).expect_own(502, "upstream_closed");
+        assert_eq!(upstream.requests().len(), times, "hold {hold}: {request:?}");
+    }
+}

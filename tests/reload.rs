@@ -121,7 +121,7 @@ listeners:
     let edited = RULES.replace("before", "after").replace("gone", "new");
     gate.edit(&edited, &[]);
     let said = gate.reload().unwrap();
-    let expected = "listener http: 1 rule (edited) changed; 1 rule (new) added; 1 rule (gone) removed in ";
+    let expected = "listener http: 1 rule (edited) changed; 1 rule (new) added; 1 rule (gone) removed (";
     assert!(said.contains(expected), "{said}");
     let many: String = (0..7)
         .map(|number| {
@@ -130,7 +130,7 @@ listeners:
         .collect();
     gate.edit(&format!("{}\n{many}", edited.trim_end()), &[]);
     let said = gate.reload().unwrap();
-    assert!(said.contains("listener http: 7 rules (n0, n1, n2, n3, n4, and 2 more) added in "), "{said}");
+    assert!(said.contains("listener http: 7 rules (n0, n1, n2, n3, n4, and 2 more) added ("), "{said}");
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_reload_names_the_changed_address() {
     let gate = TestGate::start(LISTENER, &[]);
     gate.edit(&LISTENER.replace("127.0.0.1:0", "127.0.0.2:0"), &[]);
     let said = gate.reload().unwrap();
-    assert!(said.contains(": listener http: address changed in "), "{said}");
+    assert!(said.contains(": listener http: address changed ("), "{said}");
 }
 
 #[test]
@@ -154,9 +154,9 @@ upstreams:
     let gate = TestGate::start(ROUTES, &[]);
     gate.edit(&ROUTES.replace("localhost:2", "localhost:4").replace("old:", "new:"), &[]);
     let said = gate.reload().unwrap();
-    let expected = ": listener http: 1 rule (a) changed, upstreams: 1 upstream (api) changed; 1 upstream (new) added; 1 upstream (old) removed in ";
+    let expected = ": listener http: 1 rule (a) changed, upstreams: 1 upstream (api) changed; 1 upstream (new) added; 1 upstream (old) removed (";
     assert!(said.contains(expected), "{said}");
-    assert!(gate.reload().unwrap().contains(": nothing changed in "));
+    assert!(gate.reload().unwrap().contains(": nothing changed ("));
 }
 
 /// A read that fills its whole buffer does not show whether more bytes follow. The wait for the next request must

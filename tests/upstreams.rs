@@ -5,8 +5,8 @@ mod support;
 use std::process::Command;
 
 use support::gate::TestGate;
-use support::until;
 use support::upstream::{Refusing, Upstream};
+use support::{Latch, until};
 
 const CONFIG: &str = r#"
 listeners:
@@ -122,4 +122,31 @@ fn an_upstream_of_which_all_is_drained_answers_503() {
     let (code, text) = verb(&gate, &["drain", "all/10.0.0.9"]);
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("has no such target"), "{text}");
+}
+
+#[test]
+fn a_request_that_is_sent_again_is_open_at_its_endpoint() {
+    let latch = Latch::new();
+    let answered = latch.clone();
+    let sick = Upstream::scripted(move |connection| {
+        connection.read_request();
+        if connection.number == 0 {
+            connection.send(FINE);
+            connection.read_request();
+            return connection.close();
+        }
+        answered.wait();
+        connection.send(FINE);
+    });
+    let config = CONFIG.replace(", \"http://{b}\"", "");
+    let gate = TestGate::start(&config, &[("a", &sick)]);
+    let mut client = gate.client();
+    client.exchange(GET).expect(200, "fine");
+    client.send(GET);
+    sick.wait_requests(3);
+    let open = format!("smolgate_target_requests_open{{upstream=\"all\",target=\"{sick}\"}}");
+    assert_eq!(gate.metric(&open), 1.0);
+    latch.open();
+    client.read_response().expect(200, "fine");
+    until("it has ended", || gate.metric(&open) == 0.0);
 }

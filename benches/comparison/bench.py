@@ -7,7 +7,7 @@ from pathlib import Path
 import drivers
 import machine
 import peers
-from cases import HOSTS
+from cases import HOSTS, TARGETS
 
 # Requests per second at a fixed rate.
 PACE_RATE = 5_000
@@ -26,12 +26,13 @@ class Bench:
         peers.write_certificate(folder)
 
     def start_upstreams(self):
-        """Starts one upstream beside pinned proxies, and one for all cores."""
+        """Starts one upstream beside pinned proxies, and one for all cores. Each has a port for each target."""
         for all_cores in (False, True):
             workers = len(machine.cores()) if all_cores else max(1, len(machine.cores()) - 1)
-            setting = peers.Setting(self.folder, 0, workers, UPSTREAM_CONNECTIONS, files_max=self.files_max)
+            ports = [machine.free_port() for _ in range(TARGETS)]
+            setting = peers.Setting(self.folder, ports, workers, UPSTREAM_CONNECTIONS, files_max=self.files_max)
             cores = None if all_cores else machine.other_cores()
-            self.upstreams[all_cores] = (setting.http_port, peers.start_upstream(setting, cores))
+            self.upstreams[all_cores] = (ports, peers.start_upstream(setting, cores))
 
     def stop_upstreams(self):
         for _, program in self.upstreams.values():
@@ -46,8 +47,9 @@ class Bench:
 
     def setting(self, case, hosts=0):
         workers = len(machine.cores()) if case.all_cores else 1
-        return peers.Setting(self.folder, self.upstreams[case.all_cores][0], workers, hosts=hosts,
-                             encrypted=case.encrypted, same_headers=self.options.same_headers,
+        ports = self.upstreams[case.all_cores][0][:case.targets]
+        return peers.Setting(self.folder, ports, workers, hosts=hosts, encrypted=case.encrypted, same_headers=self.options.same_headers,
+                             serves_files=case.needs == "files",
                              files_max=self.files_max)
 
     def start(self, peer, case, setting, limit=None):
@@ -91,7 +93,7 @@ class Bench:
 
     def pace_and_direct(self, case, port, seconds):
         """Sends at a fixed rate to the upstream itself, and then to a peer."""
-        direct = self.pace(case, self.upstreams[case.all_cores][0], seconds)
+        direct = self.pace(case, self.upstreams[case.all_cores][0][0], seconds)
         return {**self.pace(case, port, seconds), "direct": direct}
 
 

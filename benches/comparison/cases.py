@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 # Hosts with a rule each, in the cases about rules.
 HOSTS = 10_000
+# Targets in the case about the balance.
+TARGETS = 3
 # Connections at a fixed rate.
 PACE_CONNECTIONS = 32
 
@@ -21,6 +23,8 @@ class Case:
     all_cores: bool = False
     # Arguments of load.lua; or the version of TLS and the kind of handshakes.
     script: tuple = ("get",)
+    # The number of targets.
+    targets: int = 1
     # The ability that a peer must have, beside TLS if the case is encrypted.
     needs: str = "http"
     # Whether the peer terminates TLS.
@@ -51,6 +55,12 @@ CASES = [
     Case("chunked", "8 KiB in chunks, 64 connections, one worker", "exchange", "/chunked.html", plotted=True),
     Case("hosts", "10,000 rules: each request another host, 64 connections, one worker", "exchange",
          script=("hosts", str(HOSTS)), needs="hosts"),
+    Case("files", "Files of 4 KiB, 64 connections, one worker", "exchange", "/4k", needs="files"),
+    Case("files-1m", "Files of 1 MiB, 8 connections, one worker", "bulk", "/1m", connections=8, needs="files"),
+    Case("files-tls", "TLS: files of 1 MiB, 8 connections, one worker", "bulk", "/1m", connections=8, needs="files",
+         encrypted=True),
+    Case("balance", "2-byte responses of three targets in turn, 64 connections, one worker", "exchange", targets=TARGETS,
+         needs="balance"),
     Case("bulk", "10 MB responses, 8 connections, one worker", "bulk", "/10m", connections=8),
     Case("bulk-tcp", "Raw TCP: 10 MB one way, 8 connections, one worker", "bulk", "/10m", connections=8,
          needs="tcp"),

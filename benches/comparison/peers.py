@@ -21,8 +21,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 # The module that passes bytes on. Its package may be missing.
 NGINX_STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 
-# Files that the upstream serves: name and bytes.
-FILES = {"1k": 1024, "64k": 64 * 1024, "10m": 10_000_000, "chunked.html": 8 * 1024}
+# Files that the upstream serves, and peers themselves where files are measured: name and bytes.
+FILES = {"1k": 1024, "4k": 4096, "64k": 64 * 1024, "1m": 1024 * 1024, "10m": 10_000_000, "chunked.html": 8 * 1024}
 
 
 @dataclass
@@ -30,7 +30,8 @@ class Setting:
     """The settings of a peer."""
 
     folder: Path
-    upstream_port: int
+    # Those of the targets; of the upstream, those that it listens on.
+    upstream_ports: list
     workers: int = 1
     # The most clients at once. Memory reserved for more than needed would count.
     connections: int = 500
@@ -39,6 +40,8 @@ class Setting:
     # Whether it terminates TLS, with the files of `write_certificate` in the folder.
     encrypted: bool = False
     same_headers: bool = False
+    # Whether it serves the files of the upstream by itself.
+    serves_files: bool = False
     files_max: int = 20000
     http_port: int = field(default_factory=machine.free_port)
     tcp_port: int = field(default_factory=machine.free_port)
@@ -60,6 +63,14 @@ class Setting:
             # Without it, its workers run as `nobody` and cannot read the folder.
             "user": "user root;" if os.geteuid() == 0 else "",
         }
+
+    @property
+    def upstream_port(self):
+        return self.upstream_ports[0]
+
+    def targets(self, text):
+        """`text` for each target, with its port for `@`."""
+        return [text.replace("@", str(port)) for port in self.upstream_ports]
 
     def names(self):
         return [f"host-{number}.example.test" for number in range(self.hosts)]
@@ -84,7 +95,7 @@ class Peer:
     environment: callable = lambda setting: {}
     # The value of `$tls` if it terminates TLS.
     tls: str = ""
-    # Its abilities: "http", "tcp", "tls", "hosts", "reload".
+    # Its abilities: "http", "tcp", "tls", "hosts", "balance", "reload", "files".
     abilities: frozenset = frozenset({"http", "tcp", "tls"})
     # Makes it read its configuration again. Returns true if it has waited for the end.
     reload: callable = None
@@ -124,6 +135,16 @@ class Peer:
         return machine.Program(command, setting.folder / f"{self.name}.log", self.environment(setting))
 
 
+def files_folder(setting):
+    return setting.folder / "files"
+
+
+def smolgate_values(setting):
+    files = lambda _: f'  - files: "{files_folder(setting)}"'
+    return {"rules": files if setting.serves_files else smolgate_rules,
+            "targets": ", ".join(setting.targets('"http://127.0.0.1:@"'))}
+
+
 def smolgate_rules(names):
     return "\n".join(f'  - {{ host: "{name}", upstream: site }}' for name in names) or "  - upstream: site"
 
@@ -154,11 +175,13 @@ def nginx_values(setting):
     reuseport = " reuseport" if setting.workers > 1 else ""
     listen = f"listen 127.0.0.1:{setting.http_port}{' ssl' if setting.encrypted else ''}"
 
+    serve = f"root {files_folder(setting)}; sendfile on;" if setting.serves_files else "proxy_pass http://site;"
+
     def rules(names):
         servers = [("default_server" + reuseport, "")] if not names else []
         servers += [("", f"server_name {name};") for name in names]
         return "\n".join(
-            f"    server {{ {listen} {options}; {name} location / {{ proxy_pass http://site; }} }}"
+            f"    server {{ {listen} {options}; {name} location / {{ {serve} }} }}"
             for options, name in servers)
 
     tcp = (f"stream {{ server {{ listen 127.0.0.1:{setting.tcp_port}{reuseport}; "
@@ -171,6 +194,7 @@ def nginx_values(setting):
                "    proxy_set_header Forwarded \"for=$remote_addr;host=$http_host;proto=$scheme\";")
     return {
         "rules": rules,
+        "servers": "\n        ".join(setting.targets("server 127.0.0.1:@;")),
         "load_modules": f"load_module {NGINX_STREAM};" if NGINX_STREAM.exists() else "",
         "stream": tcp if NGINX_STREAM.exists() else "",
         "same_headers": headers if setting.same_headers else "",
@@ -178,7 +202,7 @@ def nginx_values(setting):
 
 
 def nginx_abilities():
-    return frozenset({"http", "tls", "hosts", "reload"} | ({"tcp"} if NGINX_STREAM.exists() else set()))
+    return frozenset({"http", "tls", "hosts", "balance", "reload", "files"} | ({"tcp"} if NGINX_STREAM.exists() else set()))
 
 
 def haproxy_values(setting):
@@ -195,7 +219,8 @@ def haproxy_values(setting):
                "    http-request set-header X-Forwarded-Host %[req.hdr(host)]\n"
                "    http-request set-header X-Real-IP %[src]\n"
                "    http-request set-header Forwarded for=%[src];host=%[req.hdr(host)];proto=http")
-    return {"rules": rules, "same_headers": headers if setting.same_headers else ""}
+    servers = "\n    ".join(setting.targets("server at@ 127.0.0.1:@"))
+    return {"rules": rules, "servers": servers, "same_headers": headers if setting.same_headers else ""}
 
 
 def caddy_values(setting):
@@ -208,9 +233,11 @@ def caddy_values(setting):
         entries = "\n".join(f"\t\t{name} {address}" for name in names)
         return f"\tmap {{host}} {{target}} {{\n{entries}\n\t}}"
 
+    target = "{target}" if setting.hosts else address
+    proxy = f"reverse_proxy {target} {{\n\t\ttransport http {{\n\t\t\tkeepalive_idle_conns_per_host 512\n\t\t}}\n\t}}"
     return {
         "rules": rules,
-        "target": "{target}" if setting.hosts else address,
+        "serve": f"root * {files_folder(setting)}\n\tfile_server" if setting.serves_files else proxy,
         "scheme": "https" if setting.encrypted else "http",
     }
 
@@ -250,10 +277,10 @@ def envoy_program():
 PEERS = [
     Peer("smolgate", "smolgate", ("version",), r"(\d+\.\d+\.\d+)", "smolgate.yml",
          lambda setting, config: ("run", "-c", config),
-         values=lambda setting: {"rules": smolgate_rules},
+         values=smolgate_values,
          tls=', tls: { certificates: { cert: "$folder/tls.crt", key: "$folder/tls.key" }, '
              'default_certificate: { cert: "$folder/tls.crt", key: "$folder/tls.key" } }',
-         abilities=frozenset({"http", "tcp", "tls", "hosts", "reload"}), reload=smolgate_reload,
+         abilities=frozenset({"http", "tcp", "tls", "hosts", "balance", "reload", "files"}), reload=smolgate_reload,
          worker_threads="worker-"),
     Peer("forwarder", "forwarder", (), "", "",
          lambda setting, _: (setting.http_port, setting.tcp_port, setting.upstream_port, setting.workers),
@@ -267,13 +294,13 @@ PEERS = [
          # A reload needs a second process, which costs memory.
          lambda setting, config: ("-db", *(["-W"] if setting.hosts else []), "-f", config),
          values=haproxy_values, tls=" ssl crt $folder/tls.pem",
-         abilities=frozenset({"http", "tcp", "tls", "hosts", "reload"}),
+         abilities=frozenset({"http", "tcp", "tls", "hosts", "balance", "reload"}),
          reload=signal_reload(signal.SIGUSR2)),
     Peer("caddy", "caddy", ("version",), r"v?(\d\S+)", "Caddyfile",
          lambda setting, config: ("run", "--adapter", "caddyfile", "--config", config),
          environment=lambda setting: {"GOMAXPROCS": str(setting.workers), "HOME": str(setting.folder)},
          values=caddy_values, tls="tls $folder/tls.crt $folder/tls.key",
-         abilities=frozenset({"http", "tls", "hosts"})),
+         abilities=frozenset({"http", "tls", "hosts", "files"})),
     Peer("envoy", "envoy", ("--version",), r"version: \w+/(\d+\.\d+\.\d+)", "envoy.yaml",
          lambda setting, config: ("-c", config, "--concurrency", setting.workers, "--log-level", "error",
                                   "--disable-hot-restart"),
@@ -292,14 +319,16 @@ def write_certificate(folder):
 
 
 def start_upstream(setting, cores=None):
-    """Starts nginx as the upstream, on the setting's http_port."""
-    files = setting.folder / "files"
+    """Starts nginx as the upstream, on the setting's upstream_ports."""
+    files = files_folder(setting)
     files.mkdir(exist_ok=True)
     for name, size in FILES.items():
         (files / name).write_bytes((b"0123456789abcde\n" * (size // 16 + 1))[:size])
-    peer = Peer("upstream", machine.found("nginx"), (), "", "upstream.conf", nginx_arguments)
+    listens = "\n        ".join(setting.targets("listen 127.0.0.1:@ backlog=4096;"))
+    peer = Peer("upstream", machine.found("nginx"), (), "", "upstream.conf", nginx_arguments,
+                values=lambda _: {"listens": listens})
     program = peer.start(setting, cores)
-    program.wait_for(setting.http_port)
+    program.wait_for(setting.upstream_port)
     # Its workers start after its listener.
     time.sleep(0.1)
     return program

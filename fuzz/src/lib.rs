@@ -12,7 +12,9 @@
 pub mod chunked_body;
 pub mod configuration;
 pub mod hello;
+pub mod path_to_file;
 pub mod proxy_header;
+pub mod range;
 pub mod request_head;
 
 mod cuts;
@@ -35,4 +37,4 @@ macro_rules! targets {
     };
 }
 
-targets!(chunked_body, configuration, hello, proxy_header, request_head);
+targets!(chunked_body, configuration, hello, path_to_file, proxy_header, range, request_head);

@@ -77,10 +77,10 @@ fn check_bit_by_bit(bytes: &[u8], limits: &HeadLimits) {
 
 /// Everything in a head, and nothing of the bytes behind it.
 fn seen(head: &RequestHead<'_>) -> String {
-    let RequestHead { method, raw_target, path_and_query, host, version, framing, len, .. } = head;
+    let RequestHead { method, line, path_and_query, host, version, framing, len, .. } = head;
     let flags = [head.keep_alive, head.expect_continue, head.upgrade, head.accepts_trailers];
     let fields: Vec<Field<'_>> = head.fields.iter().collect();
-    format!("{:?}", (method, raw_target, path_and_query, host, version, framing, len, flags, fields))
+    format!("{:?}", (method, line, path_and_query, host, version, framing, len, flags, fields))
 }
 
 fn check_head(bytes: &[u8], head: &RequestHead<'_>) {

@@ -12,6 +12,7 @@ use clap_complete::Shell;
 use super::demo::DemoVerb;
 use super::files::{Files, default_files, formats};
 use super::logging::Logging;
+use super::serve::ServeVerb;
 use crate::config::Format;
 
 /// A small reverse proxy: ordered HTTP and TCP rules from one YAML file.
@@ -76,6 +77,9 @@ pub enum Verb {
     /// The verbs of the feature `demo`.
     #[command(flatten)]
     Demo(DemoVerb),
+    /// The verb of the feature `files`.
+    #[command(flatten)]
+    Serve(ServeVerb),
     /// Print the version
     Version,
     /// Print a completion script
@@ -242,7 +246,11 @@ impl Verb {
             | Verb::Certs(Certs { call, .. })
             | Verb::Drain(Drain { call, .. })
             | Verb::Ready(Drain { call, .. }) => Some(&mut call.files),
-            Verb::Demo(_) | Verb::Version | Verb::Schema { .. } | Verb::Completion { .. } => None,
+            Verb::Demo(_)
+            | Verb::Serve(_)
+            | Verb::Version
+            | Verb::Schema { .. }
+            | Verb::Completion { .. } => None,
         }
     }
 
@@ -250,6 +258,7 @@ impl Verb {
         match self {
             Verb::Run(run) => Some(&mut run.logging),
             Verb::Demo(verb) => Some(verb.logging()),
+            Verb::Serve(verb) => Some(verb.logging()),
             _ => None,
         }
     }

@@ -1,6 +1,7 @@
 //! The real inputs of a configuration: files and the environment of this process.
 
 use std::io;
+use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Inputs, TEXT_BYTES_MAX};
@@ -32,6 +33,13 @@ impl Inputs for DiskInputs {
 
     fn env_names(&self) -> Vec<String> {
         std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect()
+    }
+
+    /// Docker and Podman make these files in their containers. In a container of its own, the process is the first one, or
+    /// a child of `docker-init`, or has no parent there (`docker exec`).
+    fn is_in_container(&self) -> bool {
+        let has_its_own = std::process::id() == 1 || parent_id() <= 1;
+        has_its_own && ["/.dockerenv", "/run/.containerenv"].iter().any(|file| Path::new(file).exists())
     }
 }
 

@@ -25,6 +25,8 @@ mod files;
 
 #[cfg_attr(not(feature = "demo"), path = "no_demo.rs")]
 mod demo;
+#[cfg_attr(not(feature = "files"), path = "no_serve.rs")]
+mod serve;
 
 mod logging;
 
@@ -39,4 +41,5 @@ pub use files::{Files, NamedFiles};
 pub use logging::Logging;
 pub use offline::{adapt, check, explain, routes, schema};
 pub use remote::{certs, drain, healthcheck, ready, reload, upstreams};
+pub use serve::ServeVerb;
 pub use service::run;

@@ -53,4 +53,8 @@ impl Inputs for DescribedInputs<'_> {
         names.extend(self.gate.variables.keys().cloned());
         names
     }
+
+    fn is_in_container(&self) -> bool {
+        true
+    }
 }

@@ -16,6 +16,8 @@ pub trait Inputs {
     fn env(&self, name: &str) -> Option<String>;
     /// The names of all environment variables that are text.
     fn env_names(&self) -> Vec<String>;
+    /// Whether the gate that they are for runs in a container.
+    fn is_in_container(&self) -> bool;
 }
 
 /// [`Inputs`] from memory, for tests and built-in examples.
@@ -71,5 +73,9 @@ impl Inputs for MemoryInputs {
 
     fn env_names(&self) -> Vec<String> {
         self.environment.keys().cloned().collect()
+    }
+
+    fn is_in_container(&self) -> bool {
+        true
     }
 }

@@ -71,6 +71,10 @@ impl Inputs for Blocks<'_> {
     fn env_names(&self) -> Vec<String> {
         self.0.env_names()
     }
+
+    fn is_in_container(&self) -> bool {
+        self.0.is_in_container()
+    }
 }
 
 /// The line of the key and those below it that are indented.

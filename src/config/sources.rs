@@ -127,6 +127,10 @@ impl Inputs for TracedInputs<'_> {
     fn env_names(&self) -> Vec<String> {
         self.inputs.env_names()
     }
+
+    fn is_in_container(&self) -> bool {
+        self.inputs.is_in_container()
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Writes YAML line by line.
 
 use std::fmt::{Display, Write};
+use std::path::Path;
+
+use super::keys::yaml::{list, quote};
 
 /// The text, and the one way to write a line.
 #[derive(Default)]
@@ -34,4 +37,14 @@ impl Yaml {
             self.0.replace_range(dash..dash + 1, "-");
         }
     }
+}
+
+/// A path in double quotes.
+pub(super) fn path(path: &Path) -> String {
+    quote(&path.display().to_string())
+}
+
+/// A list, or the word for an empty one.
+pub(super) fn list_or_none<T: Display>(items: impl ExactSizeIterator<Item = T>) -> String {
+    if items.len() == 0 { "none".to_owned() } else { list(items) }
 }

@@ -88,7 +88,7 @@ impl GateState {
             Err(error) => tracing::error!("reload refused, nothing changed:\n{error}"),
         }
         result.map(|(changes, errors)| {
-            let line = format!("{changes} in {:.1} ms", start.at.elapsed().as_secs_f64() * 1000.0);
+            let line = format!("{changes} ({:.1} ms)", start.at.elapsed().as_secs_f64() * 1000.0);
             match errors.len() {
                 0 => line,
                 1 => format!("{line}, with an error:\n{}", errors[0]),

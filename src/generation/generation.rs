@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::plan::{Listener, Matcher, Plan, Protocol, Rule, RuleIdentities};
 use crate::log::AccessLog;
+use crate::policy::ListenerPolicies;
 use crate::routing::{Guards, RuleTable};
 use crate::tls::{Issued, Problem, Terminator, TicketKeys};
 use crate::upstream::{NameCache, UpstreamError, UpstreamTable};
@@ -18,6 +19,8 @@ pub struct Generation {
     pub tables: Vec<RuleTable>,
     /// One entry per listener: its rules that keep a path from clients. `None` if it has none.
     pub guards: Vec<Option<Guards>>,
+    /// One entry per listener: the policies of its rules. `None` if no rule has any.
+    pub policies: Vec<Option<ListenerPolicies>>,
     /// One entry per listener, for tunnels whose rule may be gone.
     pub identities: Vec<RuleIdentities>,
     /// One table per listener with TLS: the rule for a server name, whatever else the rule asks for. `None`
@@ -52,6 +55,7 @@ impl Generation {
     ) -> Result<Self, Vec<UpstreamError>> {
         let tables = plan.listeners.iter().map(|listener| RuleTable::build(listener.rules())).collect();
         let guards = plan.listeners.iter().map(|listener| Guards::build(listener.rules())).collect();
+        let policies = plan.listeners.iter().map(|listener| listener_policies(listener, before)).collect();
         let identities = plan.listeners.iter().map(|listener| RuleIdentities::of(&plan, listener)).collect();
         let by_name = plan.listeners.iter().map(name_rules).collect();
         let upstream_table =
@@ -61,6 +65,7 @@ impl Generation {
             number,
             tables,
             guards,
+            policies,
             identities,
             names: by_name,
             terminators,
@@ -74,9 +79,24 @@ impl Generation {
 
     /// The terminator of the listener with that name.
     fn terminator(&self, name: &str) -> Option<&Terminator> {
-        let index = self.plan.listeners.iter().position(|listener| &*listener.name == name)?;
-        self.terminators[index].as_ref()
+        self.terminators[self.listener(name)?].as_ref()
     }
+
+    /// Index of the listener with that name.
+    fn listener(&self, name: &str) -> Option<usize> {
+        self.plan.listeners.iter().position(|listener| &*listener.name == name)
+    }
+}
+
+/// The policies of a listener's rules, with the counts of `before`.
+fn listener_policies(listener: &Listener, before: Option<&Generation>) -> Option<ListenerPolicies> {
+    let Protocol::Http(http) = &listener.protocol else { return None };
+    let before = before.and_then(|before| {
+        let index = before.listener(&listener.name)?;
+        let Protocol::Http(http) = &before.plan.listeners[index].protocol else { return None };
+        Some((http, before.policies[index].as_ref()?))
+    });
+    ListenerPolicies::build(http, before)
 }
 
 /// Builds the terminator of each listener, and lists problems with certificates. Blocks.

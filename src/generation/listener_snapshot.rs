@@ -12,6 +12,7 @@ use crate::config::plan::{Action, HttpListener, Listener, Pass, Protocol, Rule, 
 use crate::http::HostKey;
 use crate::log::AccessLog;
 use crate::metrics::{ListenerCounters, RuleCounters};
+use crate::policy::RulePolicies;
 use crate::routing::RequestView;
 use crate::tls::{Admission, Terminator};
 use crate::worker::Worker;
@@ -126,6 +127,11 @@ impl ListenerSnapshot {
     /// The rule with that index.
     pub fn rule(&self, index: usize) -> Option<&Rule> {
         self.http()?.rules.get(index)
+    }
+
+    /// The policies of the rule with that index. `None` if it has none.
+    pub fn policies(&self, rule: usize) -> Option<&RulePolicies> {
+        self.generation.policies[self.index].as_ref()?.of(rule)
     }
 
     /// The access log, if there is one, unless the rule with this index has no lines in it.

@@ -1,5 +1,7 @@
 //! The field lines of a head, kept as offsets into its bytes.
 
+use std::ops::Range;
+
 use super::name::Name;
 
 /// The positions of the field lines of one head. The table is reused from message to message. It grows to the
@@ -111,15 +113,20 @@ impl<'b> Fields<'b> {
         keep: impl FnMut(&Field<'b>) -> bool,
         mut each: impl FnMut(&'b [u8]),
     ) {
+        let mut each = |run: Range<usize>| {
+            if !run.is_empty() {
+                each(&self.bytes[run]);
+            }
+        };
         let mut run = 0..start;
         for Field { row, .. } in self.iter().filter(keep) {
             if row.start as usize != run.end {
-                each(&self.bytes[run]);
+                each(run);
                 run = row.start as usize..row.start as usize;
             }
             run.end = row.end as usize;
         }
-        each(&self.bytes[run]);
+        each(run);
     }
 
     /// The value of the first field with this known name.
@@ -133,6 +140,13 @@ impl<'b> Fields<'b> {
             .iter()
             .find(|row| row.name(self.bytes).eq_ignore_ascii_case(name))
             .map(|row| row.value(self.bytes))
+    }
+
+    /// The value of a cookie (RFC 6265, section 4.2.1).
+    pub fn cookie(&self, name: &[u8]) -> Option<&'b [u8]> {
+        let lines = self.iter().filter(|field| field.known() == Name::Cookie);
+        let mut pairs = lines.flat_map(|field| field.value().split(|byte| *byte == b';'));
+        pairs.find_map(|pair| pair.trim_ascii().strip_prefix(name)?.strip_prefix(b"="))
     }
 
     /// Number of field lines.

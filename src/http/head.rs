@@ -16,8 +16,8 @@ pub struct RequestHead<'b> {
     pub known_method: Method,
     /// The version, 1.0 or 1.1.
     pub version: Version,
-    /// The request target as written, in any form.
-    pub raw_target: &'b [u8],
+    /// The request line as written, with its CRLF.
+    pub line: &'b [u8],
     /// The path as written. It has no dot segments. `*` for the asterisk form.
     pub path: &'b [u8],
     /// The bytes after the first `?`.
@@ -48,7 +48,22 @@ pub struct RequestHead<'b> {
     pub len: usize,
 }
 
-impl RequestHead<'_> {
+/// Bytes of a space, a version and CRLF at the end of a request line.
+const VERSION_BYTES: usize = " HTTP/1.1\r\n".len();
+
+impl<'b> RequestHead<'b> {
+    /// The request target as written, in any form.
+    pub fn raw_target(&self) -> &'b [u8] {
+        &self.line[self.method.len() + 1..self.line.len() - VERSION_BYTES]
+    }
+
+    /// Whether smolgate would write the same line for a target whose paths are those of the client. That is a line of
+    /// HTTP/1.1 without an authority.
+    pub fn has_line_of_ours(&self) -> bool {
+        let len = self.method.len() + 1 + self.path_and_query.len() + VERSION_BYTES;
+        self.version == Version::Http11 && self.line.len() == len
+    }
+
     /// The host as rules compare it.
     pub fn host_key(&self) -> Option<HostKey> {
         self.host.map(|authority| authority.key())

@@ -50,7 +50,7 @@ pub fn parse_request<'b>(
         method: line.method,
         known_method: line.known_method,
         version: line.version,
-        raw_target: line.target,
+        line: &bytes[line.start..line.end],
         path: target.path,
         query: target.query,
         path_and_query: target.path_and_query,
@@ -86,6 +86,8 @@ struct RequestLine<'b> {
     known_method: Method,
     target: &'b [u8],
     version: Version,
+    /// The offset of the method, behind empty lines.
+    start: usize,
     /// The offset of the first field line.
     end: usize,
 }
@@ -102,7 +104,8 @@ impl<'b> RequestLine<'b> {
         if known_method == Method::Connect {
             return Err(Refusal::new(Reason::RequestMethod, "CONNECT is not served here").into());
         }
-        Ok(RequestLine { method, known_method, target, version, end: version_start + VERSION_LINE_BYTES })
+        let end = version_start + VERSION_LINE_BYTES;
+        Ok(RequestLine { method, known_method, target, version, start, end })
     }
 }
 

@@ -51,6 +51,9 @@ struct Route<'a> {
     in_the_clear: bool,
     #[serde(skip_serializing_if = "is_true")]
     access_log: bool,
+    /// Each policy in YAML.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    policies: BTreeMap<&'static str, String>,
     #[serde(flatten)]
     action: ActionView<'a>,
     /// The steps of a TCP listener before it connects to its target.
@@ -66,6 +69,7 @@ enum ActionView<'a> {
     Proxy { upstream: &'a str, targets: Vec<String>, pass_host: bool, strip_path_prefix: bool },
     Redirect { to: String, status: u16 },
     Respond { status: u16 },
+    Files { root: String, strip_path_prefix: bool },
     Pass(PassView<'a>),
     Drop,
     Tcp(PassView<'a>),
@@ -135,6 +139,7 @@ fn routes(plan: &Plan) -> Vec<Entry<'_>> {
                     conditions: None,
                     in_the_clear: false,
                     access_log: true,
+                    policies: BTreeMap::new(),
                     action: ActionView::Tcp(pass_view(plan, pass)),
                     before,
                     origin,
@@ -152,8 +157,19 @@ fn rule_view<'a>(
     index: usize,
     rule: &'a Rule,
 ) -> Route<'a> {
-    let Rule { name, origin, hosts, path_prefix, methods, conditions, in_the_clear, access_log, action } =
-        rule;
+    let Rule {
+        name,
+        origin,
+        hosts,
+        path_prefix,
+        methods,
+        conditions,
+        in_the_clear,
+        access_log,
+        policies,
+        action,
+    } = rule;
+    let policies = policies.as_ref().map(|policies| policies.lines()).unwrap_or_default();
     Route {
         listener,
         bind,
@@ -165,6 +181,7 @@ fn rule_view<'a>(
         conditions: conditions.as_deref().map(|conditions| Box::new(conditions_view(conditions))),
         in_the_clear: *in_the_clear,
         access_log: *access_log,
+        policies: policies.into_iter().collect(),
         action: action_view(plan, action),
         before: Vec::new(),
         origin: origin.to_string(),
@@ -224,6 +241,10 @@ fn action_view<'a>(plan: &'a Plan, action: &'a Action) -> ActionView<'a> {
             ActionView::Redirect { to: to.to_string(), status: *status }
         }
         Action::Respond(Respond { status, headers: _, body: _ }) => ActionView::Respond { status: *status },
+        Action::Files(files) => ActionView::Files {
+            root: files.root.display().to_string(),
+            strip_path_prefix: files.strip_path_prefix,
+        },
         Action::Drop => ActionView::Drop,
         Action::Pass(pass) => ActionView::Pass(pass_view(plan, pass)),
     }

@@ -5,7 +5,7 @@ use super::decision::{self, Act};
 use super::record::Failure;
 use super::transfer::Body;
 use super::tunnel::{self, Done, Tunnel};
-use super::{forward, local_reply};
+use super::{file_reply, forward, local_reply};
 use crate::generation::ListenerSnapshot;
 use crate::reason::Reason;
 use crate::worker::Timer;
@@ -34,6 +34,8 @@ pub(super) async fn serve(client: &mut Client, snapshot: &ListenerSnapshot, time
     let done = match act {
         Act::Forward(attempts) => forward::run(&mut exchange, attempts).await,
         Act::Reply(reply) => local_reply::send(&mut exchange, reply).await.map(Done::Http),
+        // Boxed, so that the futures of other exchanges have no room for it.
+        Act::File(file) => Box::pin(file_reply::send(&mut exchange, file)).await.map(Done::Http),
         Act::Pass(pass) => tunnel::open(&mut exchange, pass).await.map(Done::Tunnel),
         Act::Drop => {
             exchange.fail(&Failure::new(Reason::Dropped));

@@ -7,6 +7,7 @@
 //!    `- exchange      the life of a request, on one screen
 //!        |- decision     from the bytes of a head to an act: the rule and its action
 //!        |- forward      to a target and back: attempts, the heads for both sides, both messages at once
+//!        |- file_reply   files of a folder
 //!        |- local_reply  responses of smolgate's own: failures, redirects, fixed responses
 //!        `- tunnel       bytes both ways, not parsed: after 101, or a whole connection
 //!   client            a client, its request, and `Exchange`, which every phase is given
@@ -17,7 +18,8 @@
 //! Modules stand in the order of their use. Below all of them is `generation::ListenerSnapshot`: a listener of the
 //! generation in force.
 //!
-//! This code runs on the data plane only. `gate` gives it generations. It knows neither files nor signals.
+//! This code runs on the data plane only. `gate` gives it generations. It knows no files of the configuration, and no
+//! signals.
 
 mod listener;
 
@@ -29,6 +31,9 @@ mod decision;
 mod setup;
 
 mod forward;
+
+#[cfg_attr(not(feature = "files"), path = "no_file_reply.rs")]
+mod file_reply;
 
 mod local_reply;
 mod tunnel;

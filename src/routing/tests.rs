@@ -20,6 +20,7 @@ pub(crate) fn rule(hosts: &[&str], path_prefix: &str, methods: &[&str]) -> Rule 
         conditions: None,
         in_the_clear: false,
         access_log: true,
+        policies: None,
         action: Action::Redirect(Redirect {
             to: Location::new("https://example.com").expect("a target"),
             status: 301,

@@ -71,7 +71,7 @@ impl Balancer {
         let weight = |share: &Share| u64::from(share.weight * share.state.share(now, slow_start));
         match &set.plan.policy.balance {
             Balance::RoundRobin => self.round_robin(endpoints, may, weight),
-            Balance::StrictRoundRobin => in_turn(all.len(), set.take_turn(), may),
+            Balance::StrictRoundRobin => nth(all.len(), set.take_turn(), may),
             Balance::Random => self.random(all, may, weight),
             Balance::LeastRequests => self.least_requests(all, may, weight),
             Balance::Hash { bound, .. } => match hash {
@@ -155,6 +155,12 @@ fn rank(share: &Share, now: Instant) -> Option<u8> {
 fn in_turn(count: usize, start: usize, may: impl Fn(usize) -> bool) -> Option<usize> {
     let start = start.checked_rem(count)?;
     (start..count).chain(0..start).find(|index| may(*index))
+}
+
+/// The one whose turn it is, of those that may be used. So the turn of one that may not is shared by all others.
+fn nth(count: usize, turn: usize, may: impl Fn(usize) -> bool) -> Option<usize> {
+    let usable = || (0..count).filter(|index| may(*index));
+    usable().nth(turn.checked_rem(usable().count())?)
 }
 
 /// The smooth weighted round robin: each gets its weight, the richest is picked and pays the sum. So endpoints with

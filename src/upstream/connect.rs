@@ -27,7 +27,9 @@ impl Upstream {
         let opening = async { Ok(self.open_target(worker, choice, own, &race).await) };
         let error = match worker.timer().within(self.set.plan.settings.connect_timeout, opening).await {
             Ok(Some(mut connection)) => {
-                connection.counted = choice.counted.take();
+                // A request that is sent once more has no count any more.
+                let counted = choice.counted.take();
+                connection.counted = counted.or_else(|| self.count(&choice.endpoints, choice.index));
                 self.counters.opened.add(1);
                 return Ok(connection);
             }

@@ -74,6 +74,11 @@ impl EndpointState {
         self.marks.load(Relaxed) == 0
     }
 
+    /// Whether it has failed since its last success.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failures.load(Relaxed) != 0
+    }
+
     /// Its use at `now`.
     pub fn standing(&self, now: Instant) -> Standing {
         let marks = self.marks.load(Relaxed);
@@ -90,7 +95,7 @@ impl EndpointState {
 
     /// Records a success: it forgives all failures. Writes only if there were any.
     pub(super) fn succeeded(&self) {
-        if self.failures.load(Relaxed) != 0 {
+        if self.has_failed() {
             self.failures.store(0, Relaxed);
             self.ejections.store(0, Relaxed);
             self.marks.fetch_and(!EJECTED, Relaxed);

@@ -22,10 +22,15 @@ pub struct Hold {
 }
 
 impl Upstream {
+    /// Whether requests wait for an endpoint.
+    pub fn holds(&self) -> bool {
+        !self.set.plan.settings.hold.is_zero()
+    }
+
     /// Holds a request, if the upstream wants that and not too many are held. `now` is the time of its first failure.
     pub fn hold(&self, now: Instant) -> Option<Hold> {
         let settings = &self.set.plan.settings;
-        if settings.hold.is_zero() || !self.set.begin_hold(settings.hold_max) {
+        if !self.holds() || !self.set.begin_hold(settings.hold_max) {
             return None;
         }
         Some(Hold { set: self.set.clone(), until: now + settings.hold, next_wait: FIRST_WAIT })

@@ -28,9 +28,9 @@ impl OpenRequest {
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        self.0.counters.ended.add(1);
         if let Some(state) = &self.0.shared {
             state.end_request();
         }
+        self.0.counters.ended.add(1);
     }
 }

@@ -135,8 +135,9 @@ impl Upstream {
         Some(Choice { endpoints, index, tried, hash, failed: 0, held, counted })
     }
 
-    /// Chooses an endpoint that was not tried, after the one before has failed. Returns whether there is one.
-    pub fn choose_next(&self, choice: &mut Choice, now: Instant) -> bool {
+    /// Chooses an endpoint that was not tried, after the one before has failed. Returns whether there is one. A try costs
+    /// budget, unless the request was not sent so far and the endpoint has not failed since its last success.
+    pub fn choose_next(&self, choice: &mut Choice, now: Instant, was_sent: bool) -> bool {
         choice.failed += 1;
         choice.tried.add(choice.index);
         if choice.failed as usize >= self.set.plan.settings.tries {
@@ -144,7 +145,8 @@ impl Upstream {
         }
         let Choice { endpoints, tried, hash, .. } = &*choice;
         let Some(index) = self.balancer.pick(&self.set, endpoints, *tried, *hash, now) else { return false };
-        if !self.budget.spend(self.counters.opened.get() + self.counters.reused.get()) {
+        let is_free = !was_sent && !endpoints.shares[index].state.has_failed();
+        if !is_free && !self.budget.spend(self.counters.opened.get() + self.counters.reused.get()) {
             return false;
         }
         choice.index = index;

@@ -127,6 +127,15 @@ impl Buffer {
         &mut self.bytes[self.end..]
     }
 
+    /// Room for at least `least` bytes behind the unread bytes, as [`Buffer::spare_mut`]. Grows if needed.
+    pub fn room(&mut self, least: usize) -> &mut [u8] {
+        let end = self.end + least;
+        if end > self.bytes.len() {
+            self.grow(end, usize::MAX);
+        }
+        self.spare_mut()
+    }
+
     /// Counts `count` more bytes as unread.
     pub fn commit(&mut self, count: usize) {
         assert!(count <= self.bytes.len() - self.end, "invariant: nobody fills more than there is room for");

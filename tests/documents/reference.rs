@@ -19,7 +19,7 @@ use crate::tables::{Row, page, rows, same, section, words_of_code};
 
 /// Pages of which a table names a key in its first column, by the heading of the table, and the mappings that have
 /// these keys.
-const KEY_TABLES: [(&str, &str, &[&str]); 8] = [
+const KEY_TABLES: [(&str, &str, &[&str]); 11] = [
     ("docs/config.md", "Top level", &["a configuration"]),
     ("docs/config.md", "The internal API", &["the internal API"]),
     ("docs/config.md", "Listeners", &["an HTTP listener", "a TCP listener"]),
@@ -27,11 +27,14 @@ const KEY_TABLES: [(&str, &str, &[&str]); 8] = [
     ("docs/config.md", "Upstreams and targets", &["an upstream"]),
     ("docs/tls.md", "The keys", &["`tls` of a listener"]),
     ("docs/passthrough.md", "The keys", &["a rule"]),
+    ("docs/files.md", "The keys of files", &["`files`"]),
     ("docs/certificates.md", "The keys of acme", &["`acme`", "`ca` of `acme`"]),
+    ("docs/policies.md", "CORS", &["`cors`"]),
+    ("docs/policies.md", "Rate limits", &["a rate limit"]),
 ];
 
 /// Mappings without a table, and the section with all of their keys.
-const KEYS_IN_PROSE: [(&str, &str, &str); 17] = [
+const KEYS_IN_PROSE: [(&str, &str, &str); 19] = [
     ("`eab`", "docs/certificates.md", "The keys of acme"),
     ("`store`", "docs/config.md", "Top level"),
     ("`http_config`", "docs/config.md", "Listeners"),
@@ -47,18 +50,21 @@ const KEYS_IN_PROSE: [(&str, &str, &str); 17] = [
     ("`sticky`", "docs/upstreams.md", "Sticky clients"),
     ("a target", "docs/upstreams.md", "Weights and backups"),
     ("`eject`", "docs/upstreams.md", "Ejection"),
+    ("`max_requests`", "docs/policies.md", "Open requests"),
+    ("a set of policies", "docs/policies.md", "Sets and defaults"),
     ("a certificate", "docs/tls.md", "Where certificates are"),
     ("`client_auth`", "docs/tls.md", "Certificates of clients"),
 ];
 
 /// Every page with tables that users look things up in.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "docs/certificates.md",
     "docs/compose.md",
     "docs/config.md",
     "docs/http.md",
     "docs/internal-api.md",
+    "docs/policies.md",
     "docs/tls.md",
 ];
 

@@ -113,7 +113,18 @@ pub(crate) fn rule(line: u32, hosts: Vec<HostPattern>, path_prefix: &str, action
     let (name, methods, in_the_clear) = (Arc::from("r"), vec![], false);
     let conditions = None;
     let origin = origin(line);
-    Rule { name, origin, hosts, path_prefix, methods, conditions, in_the_clear, access_log: true, action }
+    Rule {
+        name,
+        origin,
+        hosts,
+        path_prefix,
+        methods,
+        conditions,
+        in_the_clear,
+        access_log: true,
+        policies: None,
+        action,
+    }
 }
 
 fn upstream() -> Upstream {
@@ -155,6 +166,7 @@ pub(crate) fn plan() -> Plan {
         trusted_proxies: vec![],
         client_gone: ClientGone::Reset,
         redirect_to_https: None,
+        max_requests: None,
     };
     let listener = |name: &str, line, port, protocol| Listener {
         name: Arc::from(name),

@@ -45,6 +45,11 @@ const TOP: &[Row] = &[
         "upstreams: { a: { targets: h:1 } }, tcp: { port: 1, upstream: a }",
         "upstreams: { a: { targets: h:2 } }, tcp: { port: 1, upstream: a }",
     ),
+    (
+        "policies",
+        "policies: { a: { cors: \"*\" } }, http_config: { port: 1 }, http_routes: [{ target: h:1, policy: a }]",
+        "policies: { a: { max_body: 7 } }, http_config: { port: 1 }, http_routes: [{ target: h:1, policy: a }]",
+    ),
 ];
 
 const ACCESS_LOG: &[Row] = &[("to", "to: a", "to: b"), ("format", "to: a", "to: a, format: combined")];
@@ -100,6 +105,7 @@ const HTTP: &[Row] = &[
     ("trusted_proxies", "", "trusted_proxies: 10.0.0.1"),
     ("client_gone", "", "client_gone: fin"),
     ("redirect_to_https", "", "redirect_to_https: true"),
+    ("max_requests", "", "max_requests: 7"),
 ];
 
 /// Keys of an HTTP listener that its rules inherit.
@@ -109,6 +115,9 @@ const INHERITED: &[Row] = &[
     ("body_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], body_timeout: 7s"),
     ("response_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], response_timeout: 7s"),
     ("tunnel_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], tunnel_timeout: 7s"),
+    ("cors", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], cors: \"*\""),
+    ("rate_limit", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], rate_limit: 7/1s"),
+    ("policy", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], policy: set"),
 ];
 
 /// As [`INHERITED`], in the short form: the rules are around.
@@ -117,6 +126,9 @@ const INHERITED_SHORT: &[Row] = &[
     ("body_timeout", "", "body_timeout: 7s"),
     ("response_timeout", "", "response_timeout: 7s"),
     ("tunnel_timeout", "", "tunnel_timeout: 7s"),
+    ("cors", "", "cors: \"*\""),
+    ("rate_limit", "", "rate_limit: 7/1s"),
+    ("policy", "", "policy: set"),
 ];
 
 /// Keys of a TCP listener in both forms. `name` and `bind` are around.
@@ -173,6 +185,7 @@ const RULE: &[Row] = &[
     ("upstream", "target: h:1", "upstream: other"),
     ("redirect", "target: h:1", "redirect: /a"),
     ("respond", "target: h:1", "respond: {}"),
+    ("files", "target: h:1", "files: a"),
     ("pass", "target: h:1", "pass: h:1"),
     ("drop", "target: h:1", "drop: true"),
     ("pass_host", "target: h:1", "target: h:1, pass_host: true"),
@@ -187,6 +200,10 @@ const RULE: &[Row] = &[
     ("response_timeout", "target: h:1", "target: h:1, response_timeout: 7s"),
     ("tunnel_timeout", "target: h:1", "target: h:1, tunnel_timeout: 7s"),
     ("access_log", "target: h:1", "target: h:1, access_log: false"),
+    ("cors", "target: h:1", "target: h:1, cors: \"*\""),
+    ("rate_limit", "target: h:1", "target: h:1, rate_limit: 7/1s"),
+    ("max_requests", "target: h:1", "target: h:1, max_requests: 7"),
+    ("policy", "target: h:1", "target: h:1, policy: set"),
     ("connect_timeout", "target: h:1", "target: h:1, connect_timeout: 7s"),
     ("balance", "target: h:1", "target: h:1, balance: random"),
     ("health", "target: h:1", "target: h:1, health: /up"),
@@ -194,6 +211,9 @@ const RULE: &[Row] = &[
     ("sticky", "target: h:1", "target: h:1, sticky: { cookie: at }"),
     ("tls", "target: https://h", "target: https://h, tls: { sni: a.test }"),
     ("send_proxy_protocol", "pass: h:1", "pass: h:1, send_proxy_protocol: v1"),
+    // Keys that both `files` and forwarding have.
+    ("body_timeout", "files: a", "files: a, body_timeout: 7s"),
+    ("strip_path_prefix", "files: a, path_prefix: /a", "files: a, path_prefix: /a, strip_path_prefix: true"),
     // Keys that both `pass` and forwarding have.
     ("tunnel_timeout", "pass: h:1", "pass: h:1, tunnel_timeout: 7s"),
     ("connect_timeout", "pass: h:1", "pass: h:1, connect_timeout: 7s"),
@@ -202,10 +222,56 @@ const RULE: &[Row] = &[
     ("hold", "pass: h:1", "pass: h:1, hold: 7s"),
 ];
 
+const POLICIES: &[Row] = &[
+    ("cors", "", "cors: \"*\""),
+    ("rate_limit", "", "rate_limit: 7/1s"),
+    ("max_requests", "", "max_requests: 7"),
+    ("max_body", "", "max_body: 7"),
+    ("body_timeout", "", "body_timeout: 7s"),
+    ("response_timeout", "", "response_timeout: 7s"),
+    ("tunnel_timeout", "", "tunnel_timeout: 7s"),
+];
+
+const CORS: &[Row] = &[
+    ("origins", "origins: https://a", "origins: https://b"),
+    ("methods", "origins: https://a", "origins: https://a, methods: PUT"),
+    ("headers", "origins: https://a", "origins: https://a, headers: X-A"),
+    ("expose", "origins: https://a", "origins: https://a, expose: X-A"),
+    ("credentials", "origins: https://a", "origins: https://a, credentials: true"),
+    ("max_age", "origins: https://a", "origins: https://a, max_age: 7s"),
+];
+
+const RATE_LIMIT: &[Row] = &[
+    ("requests", "requests: 7, per: 1s", "requests: 8, per: 1s"),
+    ("per", "requests: 7, per: 1s", "requests: 7, per: 2s"),
+    ("burst", "requests: 7, per: 1s", "requests: 7, per: 1s, burst: 8"),
+    ("by", "requests: 7, per: 1s", "requests: 7, per: 1s, by: host"),
+    ("else", "requests: 7, per: 1s, by: cookie.a", "requests: 7, per: 1s, by: cookie.a, else: all"),
+    ("keys", "requests: 7, per: 1s", "requests: 7, per: 1s, keys: 77"),
+    ("fields", "requests: 7, per: 1s", "requests: 7, per: 1s, fields: true"),
+];
+
+const MAX_REQUESTS: &[Row] = &[
+    ("requests", "requests: 7", "requests: 8"),
+    ("waiting", "requests: 7", "requests: 7, waiting: 7"),
+    ("timeout", "requests: 7, waiting: 7", "requests: 7, waiting: 7, timeout: 7s"),
+];
+
 const REDIRECT: &[Row] = &[("to", "to: /a", "to: /b"), ("status", "to: /a", "to: /a, status: 301")];
 
 const RESPOND: &[Row] =
     &[("status", "", "status: 404"), ("headers", "", "headers: { A: b }"), ("body", "", "body: a")];
+
+const FILES: &[Row] = &[
+    ("root", "root: a", "root: b"),
+    ("index", "root: a", "root: a, index: b.html"),
+    ("fallback", "root: a", "root: a, fallback: /b.html"),
+    ("precompressed", "root: a", "root: a, precompressed: [br, gz]"),
+    ("hidden", "root: a", "root: a, hidden: none"),
+    ("symlinks", "root: a", "root: a, symlinks: none"),
+    ("list", "root: a", "root: a, list: true"),
+    ("immutable", "root: a", "root: a, immutable: /b/**"),
+];
 
 const PASS: &[Row] = &[("upstream", "upstream: other", "upstream: third")];
 
@@ -277,13 +343,13 @@ pub const MAPPINGS: &[Mapping] = &[
     Mapping { what: "an HTTP listener", around: "{ listeners: [{ @ }] }", rows: &[HTTP_LISTENER] },
     Mapping {
         what: "an HTTP listener",
-        around: "{ listeners: [{ name: a, bind: 1, @ }] }",
+        around: "{ listeners: [{ name: a, bind: 1, @ }], policies: { set: { max_requests: 7 } } }",
         rows: &[HTTP, INHERITED],
     },
     Mapping { what: "`http_config`", around: "{ http_config: { @ } }", rows: &[HTTP_PORT] },
     Mapping {
         what: "`http_config`",
-        around: "{ http_config: { port: 1, @ }, http_routes: [{ target: h:1 }] }",
+        around: "{ http_config: { port: 1, @ }, http_routes: [{ target: h:1 }], policies: { set: { max_requests: 7 } } }",
         rows: &[HTTP, INHERITED_SHORT],
     },
     Mapping { what: "a TCP listener", around: "{ listeners: [{ @ }] }", rows: &[TCP_LISTENER] },
@@ -320,8 +386,29 @@ pub const MAPPINGS: &[Mapping] = &[
     },
     Mapping {
         what: "a rule",
-        around: "{ http_config: { port: 1 }, http_routes: [{ @ }], upstreams: { other: { targets: i:1 } } }",
+        around: "{ http_config: { port: 1 }, http_routes: [{ @ }], upstreams: { other: { targets: i:1 } }, \
+                 policies: { set: { max_requests: 7 } } }",
         rows: &[RULE],
+    },
+    Mapping {
+        what: "a set of policies",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, policy: a }], policies: { a: { @ } } }",
+        rows: &[POLICIES],
+    },
+    Mapping {
+        what: "`cors`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, cors: { @ } }] }",
+        rows: &[CORS],
+    },
+    Mapping {
+        what: "a rate limit",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, rate_limit: { @ } }] }",
+        rows: &[RATE_LIMIT],
+    },
+    Mapping {
+        what: "`max_requests`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, max_requests: { @ } }] }",
+        rows: &[MAX_REQUESTS],
     },
     Mapping {
         what: "a redirect",
@@ -332,6 +419,11 @@ pub const MAPPINGS: &[Mapping] = &[
         what: "a response",
         around: "{ http_config: { port: 1 }, http_routes: [{ respond: { @ } }] }",
         rows: &[RESPOND],
+    },
+    Mapping {
+        what: "`files`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ files: { @ } }] }",
+        rows: &[FILES],
     },
     Mapping {
         what: "`pass`",

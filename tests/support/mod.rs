@@ -10,6 +10,7 @@
 
 pub mod adapted;
 pub mod client;
+pub mod folder;
 pub mod gate;
 pub mod golden;
 pub mod keys;

@@ -80,6 +80,12 @@ impl Program {
         self.told(&format!("{name} on "))
     }
 
+    /// The address of the internal API.
+    #[track_caller]
+    pub fn internal_address(&self) -> SocketAddr {
+        self.told("internal API on ")
+    }
+
     fn told(&self, before: &str) -> SocketAddr {
         let log = self.log();
         let line = log.lines().find_map(|line| Some(line.split_once("listening: ")?.1)).unwrap_or_default();
@@ -96,7 +102,7 @@ impl Program {
     /// The text of `/metrics`.
     #[track_caller]
     pub fn metrics(&self) -> String {
-        let address = self.told("internal API on ");
+        let address = self.internal_address();
         let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
         Client::connect(address).exchange(request).text()
     }

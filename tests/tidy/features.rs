@@ -34,7 +34,21 @@ const FEATURES: &[Feature] = &[
         seam: &["src/lib.rs", "src/cli/mod.rs", "src/cli/arguments.rs", "src/cli/configuration.rs"],
         words: &["demo", "whoami"],
     },
-    Feature { name: "http2", room: &["src/http2/"], seam: &["src/lib.rs"], words: &["http2"] },
+    Feature {
+        name: "files",
+        room: &[
+            "src/file_server/",
+            "src/proxy/file_reply/",
+            "src/proxy/no_file_reply.rs",
+            "src/cli/serve.rs",
+            "src/cli/no_serve.rs",
+        ],
+        seam: &["src/lib.rs", "src/proxy/mod.rs", "src/cli/mod.rs"],
+        // The key is known without the feature too. The table of arrows says which module may use the room.
+        words: &[],
+    },
+    // The arrows say which module may use the room.
+    Feature { name: "http2", room: &["src/http2/"], seam: &["src/lib.rs"], words: &[] },
 ];
 
 impl Feature {
@@ -119,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_feature_without_comment_default_or_row_is_found() {
-        let good = "[features]\n# All.\ndefault = [\"acme\", \"compose\", \"demo\", \"http2\"]\n# Orders.\nacme = []\n# Labels.\ncompose = []\n# Try.\ndemo = []\n# Streams.\nhttp2 = []\n\n[x]\n";
+        let good = "[features]\n# All.\ndefault = [\"acme\", \"compose\", \"demo\", \"files\", \"http2\"]\n# Orders.\nacme = []\n# Labels.\ncompose = []\n# Try.\ndemo = []\n# Files.\nfiles = []\n# Streams.\nhttp2 = []\n\n[x]\n";
         assert_eq!(declared(good), [""; 0]);
         assert_eq!(declared(&good.replace("# Try.\n", "")).len(), 1);
         assert_eq!(declared(&good.replace(", \"demo\"", "")).len(), 1);

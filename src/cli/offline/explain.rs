@@ -8,8 +8,8 @@ use crate::cli::arguments::Question;
 use crate::cli::configuration;
 use crate::cli::output;
 use crate::config::plan::{
-    Action, HttpListener, Listener, LocationParts, Matcher, Plan, Protocol, Proxy, Redirect, RedirectToHttps,
-    Rule,
+    Action, Files, HttpListener, Listener, LocationParts, Matcher, Plan, Protocol, Proxy, Redirect,
+    RedirectToHttps, Rule,
 };
 use crate::http::{Method, Refusal, behind_prefix};
 use crate::reason::Reason;
@@ -18,20 +18,15 @@ use crate::routing::{self, Explanation, RequestView};
 /// Prints which rule takes the request, and why each earlier rule does not. It is a failure if nothing takes the
 /// request, or another rule than the expected one.
 pub fn explain(question: &Question) -> ExitCode {
-    let asked = match Asked::read(&question.url) {
-        Ok(asked) => asked,
-        Err(why) => return output::failure(output::USAGE, &format!("cannot read the URL: {why}")),
-    };
     let mut parts = [&question.method].into_iter().chain(&question.headers);
     if parts.any(|part| part.contains(|char: char| char.is_ascii_control())) {
         return output::failure(output::USAGE, "the method or a header field has a control character");
     }
-    if let Some(field) = question.headers.iter().find(|field| !field.contains(':')) {
-        return output::failure(
-            output::USAGE,
-            &format!("`-H {field}` is not a header field: write `-H 'Name: value'`"),
-        );
-    }
+    let asked = Asked::read(&question.url).map_err(|why| format!("cannot read the URL: {why}"));
+    let asked = match asked.and_then(|asked| asked.with_fields(&question.headers)) {
+        Ok(asked) => asked,
+        Err(why) => return output::failure(output::USAGE, &why),
+    };
     match configuration::read_described_quietly(&question.files).map(|described| described.plan) {
         Err(code) => code,
         Ok(plan) => match story(&plan, &asked, question) {
@@ -90,7 +85,7 @@ fn story<'a>(plan: &'a Plan, asked: &Asked, question: &Question) -> Result<Story
     if !accepted.note.is_empty() {
         text.push_str(&format!("  note: {}\n", accepted.note));
     }
-    if !question.url.contains(&asked.authority) {
+    if asked.host == asked.name && !question.url.contains(&asked.authority) {
         text.push_str(&format!("  note: clients write the host as {}\n", asked.host));
     }
     let mut conditions = listener.rules().iter().filter_map(|rule| rule.conditions.as_ref());
@@ -128,18 +123,16 @@ fn on_listener<'a>(plan: &'a Plan, listener: &'a Listener, asked: &Asked, questi
             let to = passed(plan, pass);
             Story::taken(name, format!("  {origin}  every byte -> {to}; no rule is looked at\n"))
         }
-        Protocol::Http(http) => {
-            match asked.routed(&question.method, &question.headers, &http.head_limits()) {
-                Err(Refusal { reason, detail }) => {
-                    Story::refused(format!("  no rule is looked at: {}: {detail}\n", answer(reason)))
-                }
-                Ok(routed) => {
-                    let request = routed.view(question.from);
-                    Case { plan, listener, http, asked, routed: &routed, request, method: &question.method }
-                        .story()
-                }
+        Protocol::Http(http) => match asked.routed(&question.method, &http.head_limits()) {
+            Err(Refusal { reason, detail }) => {
+                Story::refused(format!("  no rule is looked at: {}: {detail}\n", answer(reason)))
             }
-        }
+            Ok(routed) => {
+                let request = routed.view(question.from);
+                Case { plan, listener, http, asked, routed: &routed, request, method: &question.method }
+                    .story()
+            }
+        },
     }
 }
 
@@ -173,6 +166,7 @@ impl<'a> Case<'a, '_> {
             // They do not change where a request goes.
             trusted_proxies: _,
             client_gone: _,
+            max_requests: _,
         } = self.http;
         let winner = self.explanation().winner;
         let path = self.asked.path.as_bytes();
@@ -235,12 +229,11 @@ impl<'a> Case<'a, '_> {
         routing::explain(&self.http.rules, &self.request)
     }
 
-    /// Index of the rule that guards, in another reading, the path that the rule at `matched` would send to a
-    /// target.
+    /// Index of the rule that guards, in another reading, the path that the rule at `matched` would hand on.
     fn guard(&self, matched: usize) -> Option<usize> {
         let rules = &self.http.rules;
-        rules[matched].action.upstream()?;
-        routing::explain_guard(rules, matched, &self.routed.raw_path, &self.request)
+        let guard = || routing::explain_guard(rules, matched, &self.routed.raw_path, &self.request);
+        rules[matched].hands_path_on().then(guard).flatten()
     }
 
     fn by_request(&self) -> Story<'a> {
@@ -308,15 +301,20 @@ fn outcome(case: &Case<'_, '_>, rule: &Rule) -> String {
         conditions: _,
         in_the_clear: _,
         access_log: _,
+        policies: _,
         action,
     } = rule;
-    match action {
+    let policies = rule.policies_text();
+    let after = if policies.is_empty() { policies } else { format!(", after {policies}") };
+    let outcome = match action {
         Action::Proxy(proxy) => proxied(plan, rule, proxy, asked),
         Action::Redirect(redirect) => format!("{} to {}", redirect.status, location(case, rule, redirect)),
         Action::Respond(answer) => respond(answer),
+        Action::Files(files) => served(rule, files, asked),
         Action::Drop => "dropped: the connection is closed without an answer".to_owned(),
         Action::Pass(pass) => format!("passed on as it is to {}", passed(plan, pass)),
-    }
+    };
+    outcome + &after
 }
 
 /// The upstream, and how the request is changed on the way there.
@@ -353,6 +351,13 @@ fn proxied(plan: &Plan, rule: &Rule, proxy: &Proxy, asked: &Asked) -> String {
         remarks.push(format!("Host stays {}", asked.host));
     }
     if remarks.is_empty() { to } else { format!("{to} ({})", remarks.join("; ")) }
+}
+
+/// The folder, and the path below it at which the file is looked up.
+fn served(rule: &Rule, files: &Files, asked: &Asked) -> String {
+    let path = without_segments(&asked.path, rule.stripped_prefix().matches('/').count());
+    let fallback = files.fallback.as_ref().map(|fallback| format!("; a page without a file gets {fallback}"));
+    format!("files in {}: {path}{}", files.root.display(), fallback.unwrap_or_default())
 }
 
 /// The rest of a path after its first `count` segments; never empty. It counts segments, because the path may be

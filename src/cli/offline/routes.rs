@@ -107,8 +107,11 @@ fn action(plan: &Plan, rule: &Rule) -> String {
         conditions: _,
         in_the_clear,
         access_log: _,
+        policies: _,
         action,
     } = rule;
+    let policies = rule.policies_text();
+    let after = if policies.is_empty() { policies } else { format!(", after {policies}") };
     let stays = if *in_the_clear { ", stays on plain HTTP" } else { "" };
     let action = match action {
         Action::Proxy(Proxy {
@@ -123,10 +126,14 @@ fn action(plan: &Plan, rule: &Rule) -> String {
         }
         Action::Redirect(Redirect { to, status }) => format!("redirect {status} -> {to}"),
         Action::Respond(answer) => respond(answer),
+        Action::Files(files) => {
+            let strip = if files.strip_path_prefix { ", prefix off" } else { "" };
+            format!("files -> {}{strip}", files.root.display())
+        }
         Action::Drop => "drop".to_owned(),
         Action::Pass(pass) => format!("pass -> {}", passed(plan, pass)),
     };
-    action + stays
+    action + stays + &after
 }
 
 /// A fixed response in a few words.

@@ -16,6 +16,10 @@ pub(super) struct Asked {
     pub(super) authority: String,
     /// The host in lower case, without a port and without a dot at the end.
     pub(super) host: String,
+    /// The host of the URL, which is the name in the client hello.
+    pub(super) name: String,
+    /// Further header fields.
+    fields: Vec<String>,
     /// The port that was written, else that of the scheme.
     pub(super) port: u16,
     /// Whether the URL begins with `https://` or `http://`. `None` if it has no scheme.
@@ -49,13 +53,28 @@ impl Asked {
         let (path, query) = tail.split_at(tail.find('?').unwrap_or(tail.len()));
         let path = if path.is_empty() { "/" } else { path };
         let [path, query] = [path, query].map(str::to_owned);
-        Ok(Asked { authority, host, port, is_https, path, query })
+        Ok(Asked { authority, name: host.clone(), host, fields: Vec::new(), port, is_https, path, query })
+    }
+
+    /// The request with these header fields. A field `Host` takes the place of the URL's host, as it does with curl.
+    pub(super) fn with_fields(mut self, fields: &[String]) -> Result<Asked, String> {
+        for field in fields {
+            match field.split_once(':') {
+                None => return Err(format!("`-H {field}` is not a header field: write `-H 'Name: value'`")),
+                Some((name, value)) if name.eq_ignore_ascii_case("host") => {
+                    self.authority = in_ascii(value.trim());
+                    self.host = split_authority(&self.authority, self.port)?.0;
+                }
+                Some(_) => self.fields.push(field.clone()),
+            }
+        }
+        Ok(self)
     }
 
     /// The name in the client hello. It has none for an address (RFC 6066, section 3).
     pub(super) fn server_name(&self) -> Option<&[u8]> {
-        let is_address = self.host.starts_with('[') || self.host.parse::<std::net::IpAddr>().is_ok();
-        (!is_address).then_some(self.host.as_bytes())
+        let is_address = self.name.starts_with('[') || self.name.parse::<std::net::IpAddr>().is_ok();
+        (!is_address).then_some(self.name.as_bytes())
     }
 
     /// Whether a handshake for the URL can begin. It always can where TLS is not terminated.
@@ -65,13 +84,8 @@ impl Asked {
 
     /// The request as rules see it. The head that a client would send goes through the gate's own parser. The
     /// error is the reason why the gate would refuse it before it looks at a rule.
-    pub(super) fn routed(
-        &self,
-        method: &str,
-        fields: &[String],
-        limits: &HeadLimits,
-    ) -> Result<Routed, Refusal> {
-        let Asked { authority, path, query, .. } = self;
+    pub(super) fn routed(&self, method: &str, limits: &HeadLimits) -> Result<Routed, Refusal> {
+        let Asked { authority, path, query, fields, .. } = self;
         let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
         let bytes =
             format!("{method} {path}{query} HTTP/1.1\r\nHost: {authority}\r\n{fields}\r\n").into_bytes();
@@ -152,8 +166,8 @@ pub(super) struct Accepted<'a> {
     pub(super) note: String,
 }
 
-/// Chooses a listener by name, else by port. If no listener has the port, and there is only one HTTP listener, it
-/// chooses that. The error is a sentence.
+/// Chooses a listener by name, else by port. If no listener has the port, and there is only one HTTP listener, or only
+/// one for the scheme of the URL, it chooses that. The error is a sentence.
 pub(super) fn accepted<'a>(
     plan: &'a Plan,
     asked: &Asked,
@@ -167,16 +181,19 @@ pub(super) fn accepted<'a>(
     if let Some(listener) = by_port(plan, asked) {
         return Ok(Accepted { listener, note: String::new() });
     }
-    let mut http = plan.listeners.iter().filter(|listener| matches!(listener.protocol, Protocol::Http(_)));
-    match (http.next(), http.next()) {
-        (Some(listener), None) => {
-            let note = format!("no listener has port {}; this is the only one for HTTP", asked.port);
-            Ok(Accepted { listener, note })
-        }
-        _ => {
-            Err(format!("no listener has port {}; {}. Name one with --listener", asked.port, there_are(plan)))
-        }
-    }
+    let http = plan.listeners.iter().filter(|listener| matches!(listener.protocol, Protocol::Http(_)));
+    let of_scheme = http.clone().filter(|listener| Some(listener.tls.is_some()) == asked.is_https);
+    let scheme = if asked.is_https == Some(true) { "https" } else { "http" };
+    let only = sole(http).map(|it| (it, "HTTP")).or_else(|| sole(of_scheme).map(|it| (it, scheme)));
+    let port = asked.port;
+    let unknown = || format!("no listener has port {port}; {}. Name one with --listener", there_are(plan));
+    let (listener, what) = only.ok_or_else(unknown)?;
+    Ok(Accepted { listener, note: format!("no listener has port {port}; this is the only one for {what}") })
+}
+
+/// The item of an iterator that has only one.
+fn sole<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
+    items.next().filter(|_| items.next().is_none())
 }
 
 /// Chooses a listener by port. Of several ones, a listener with the address of the URL comes first.
@@ -184,7 +201,7 @@ fn by_port<'a>(plan: &'a Plan, asked: &Asked) -> Option<&'a Listener> {
     let has = |listener: &&Listener, fits: &dyn Fn(&Bind) -> bool| listener.binds.iter().any(fits);
     let address = |bind: &Bind| match bind {
         Bind::Address(address) => {
-            address.port() == asked.port && asked.host.trim_matches(['[', ']']).parse() == Ok(address.ip())
+            address.port() == asked.port && asked.name.trim_matches(['[', ']']).parse() == Ok(address.ip())
         }
         Bind::Any(_) => false,
     };
@@ -238,7 +255,7 @@ mod tests {
         let limits = HeadLimits { bytes: 1_000, fields: 10, target: 100 };
         Asked::read(url)
             .unwrap()
-            .routed("GET", &[], &limits)
+            .routed("GET", &limits)
             .map(|routed| [routed.host, routed.path, routed.raw_path])
             .map_err(|refusal| refusal.reason)
     }

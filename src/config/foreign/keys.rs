@@ -138,7 +138,7 @@ const FOREIGN: &[Foreign] = &[
     row(
         "nginx and Caddy",
         &["root", "file_server", "try_files", "index", "alias", "autoindex"],
-        "no files are served: a rule forwards to a server that has them",
+        "a rule has `files: FOLDER`, or `files: { root: FOLDER, index: index.html, fallback: /index.html, list: true }`",
     ),
     row(
         "nginx",

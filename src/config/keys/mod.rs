@@ -8,6 +8,7 @@ pub(crate) mod table;
 pub(crate) mod shape;
 
 pub(crate) mod scalar;
+pub(crate) mod yaml;
 mod value_error;
 
 pub(crate) use shape::{Form, Shape};

@@ -13,5 +13,6 @@ mod upstreams;
 mod upstream_policy;
 
 mod names;
+mod policies;
 
 pub(crate) use top_level::{ListenerSpans, Lowered, internal_api, lower};

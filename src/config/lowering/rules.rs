@@ -4,16 +4,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::names::Names;
+use super::policies::{Defaults, PolicySets};
 use super::upstreams::{TargetProtocol, Upstreams};
 use crate::config::diagnostics::{Report, Span};
-use crate::config::plan::{Action, Limits, Pass, Proxy, Rule};
-use crate::config::source::{ActionSource, PassSource, ProxySource, RuleSource};
+use crate::config::inputs::Inputs;
+use crate::config::plan::{Action, Files, Limits, Pass, Proxy, Rule};
+use crate::config::source::{ActionSource, FilesSource, PassSource, ProxySource, RuleSource};
 
 /// The rules of one listener, in order. A wrong rule is left out, because it was reported.
 pub(super) fn lower(
     sources: Vec<RuleSource>,
-    defaults: &Limits,
+    of_listener: &Defaults,
+    sets: &PolicySets,
     upstreams: &mut Upstreams,
+    inputs: &dyn Inputs,
     report: &mut Report,
 ) -> Vec<Rule> {
     let mut names = check_names(&sources, report);
@@ -25,10 +29,18 @@ pub(super) fn lower(
             Some(name) => name.value.clone(),
             None => names.take_free(short_name(&source, &path_prefix)),
         };
+        let of_rule = of_listener.below(&source.policy, sets, report);
+        let defaults = &of_rule.limits;
+        let policies = match source.action {
+            // They act before a request is read.
+            Some(ActionSource::Pass(_) | ActionSource::Drop) => None,
+            _ => source.policies.over(&of_rule.policies).settle(),
+        };
         let action = match source.action {
             Some(ActionSource::Proxy(proxy)) => lower_proxy(*proxy, defaults, upstreams, report),
             Some(ActionSource::Redirect(redirect)) => Some(Action::Redirect(redirect)),
             Some(ActionSource::Respond(respond)) => Some(Action::Respond(respond)),
+            Some(ActionSource::Files(files)) => Some(lower_files(*files, defaults, inputs, report)),
             Some(ActionSource::Drop) => Some(Action::Drop),
             Some(ActionSource::Pass(pass)) => lower_pass(pass, defaults, upstreams, report),
             None => None,
@@ -43,6 +55,7 @@ pub(super) fn lower(
                 conditions: source.conditions,
                 in_the_clear: source.in_the_clear,
                 access_log: source.access_log,
+                policies,
                 action,
             });
         }
@@ -101,6 +114,38 @@ fn lower_proxy(
         strip_path_prefix: source.strip_path_prefix,
         buffer_request: source.buffer_request,
         limits: defaults.with(&source.limits),
+    }))
+}
+
+fn lower_files(source: FilesSource, defaults: &Limits, inputs: &dyn Inputs, report: &mut Report) -> Action {
+    let FilesSource {
+        root,
+        index,
+        fallback,
+        precompressed,
+        hidden,
+        symlinks,
+        list,
+        immutable,
+        strip_path_prefix,
+        limits,
+    } = source;
+    if !inputs.is_dir(&root.value) {
+        let message = format!("there is no folder {}", root.value.display());
+        let hint = "requests get 503 until there is one; each request looks again";
+        report.warning(Some(root.span), message, hint);
+    }
+    Action::Files(Arc::new(Files {
+        root: root.value.into(),
+        index: index.unwrap_or_else(|| vec!["index.html".into()]),
+        fallback,
+        precompressed,
+        hidden: hidden.unwrap_or_else(Files::usually_hidden),
+        symlinks,
+        list,
+        immutable,
+        strip_path_prefix,
+        body_timeout: defaults.with(&limits).body_timeout,
     }))
 }
 

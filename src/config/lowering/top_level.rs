@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::policies::{Defaults, PolicySets};
 use super::rules;
 use super::upstreams::{TargetProtocol, Upstreams};
 use super::{acme, binds, tls};
 use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::inputs::Inputs;
 use crate::config::plan::{
-    Bind, HttpListener, HttpSettings, InternalApi, InternalBind, Limits, Listener, Pass, Plan, Protocol,
+    Bind, HttpListener, HttpSettings, InternalApi, InternalBind, Listener, Pass, Plan, Protocol,
 };
 use crate::config::source::{self, HttpSource, InternalSource, ListenerSource, ProtocolSource, Source};
 use crate::config::values::environment;
@@ -39,6 +40,7 @@ pub(crate) struct ListenerSpans {
 /// The plan that all files together describe. It can be used only if the report has no error.
 pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) -> Lowered {
     let mut upstreams = Upstreams::named(source.upstreams, report);
+    let sets = PolicySets::named(source.policies, report);
     let (internal_api, internal_place, internal_bind) = internal_api(source.internal_api, inputs, report);
     check_names(&source.listeners, report);
     binds::check(&source.listeners, &internal_api.bind, &internal_place, report);
@@ -46,8 +48,9 @@ pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) ->
     settings.watch = environment::watch(settings.watch, inputs, report);
     let orders = acme::lower(source.acme, source.store, &source.listeners, report);
     let store = orders.as_ref().map(|orders| Arc::from(&*orders.value.store));
-    let lower =
-        |listener| lower_listener(listener, settings.shutdown_timeout, &store, &mut upstreams, report);
+    let lower = |listener| {
+        lower_listener(listener, settings.shutdown_timeout, &store, &sets, &mut upstreams, inputs, report)
+    };
     let (listeners, spans): (Vec<_>, _) = source.listeners.into_iter().filter_map(lower).unzip();
     if let Some(orders) = &orders {
         acme::check_ports(orders, &listeners, report);
@@ -115,7 +118,9 @@ fn lower_listener(
     source: ListenerSource,
     shutdown_timeout: Duration,
     store: &Option<Arc<Path>>,
+    sets: &PolicySets,
     upstreams: &mut Upstreams,
+    inputs: &dyn Inputs,
     report: &mut Report,
 ) -> Option<(Listener, ListenerSpans)> {
     let origin = report.origin(source.span);
@@ -123,7 +128,7 @@ fn lower_listener(
     let protocol = match source.protocol {
         ProtocolSource::Http(http) => {
             spans.rules = http.rules.iter().map(|rule| rule.span).collect();
-            Some(Protocol::Http(lower_http(http, upstreams, report)))
+            Some(Protocol::Http(lower_http(http, sets, upstreams, inputs, report)))
         }
         ProtocolSource::Tcp(tcp) => {
             let upstream = tcp.upstream.and_then(|one| upstreams.use_one(one, TargetProtocol::Tcp, report));
@@ -148,15 +153,23 @@ fn lower_listener(
     Some((listener, spans))
 }
 
-fn lower_http(source: HttpSource, upstreams: &mut Upstreams, report: &mut Report) -> HttpListener {
-    let defaults = Limits::default().with(&source.limits);
+fn lower_http(
+    source: HttpSource,
+    sets: &PolicySets,
+    upstreams: &mut Upstreams,
+    inputs: &dyn Inputs,
+    report: &mut Report,
+) -> HttpListener {
+    let HttpSource { limits, policies, policy, .. } = &source;
+    let defaults = Defaults::default().below(policy, sets, report).with(policies, limits);
     let mut settings = HttpSettings::default().with(&source.settings);
     settings.target_bytes_max = settings.target_bytes_max.min(settings.head_bytes_max);
     HttpListener {
-        rules: rules::lower(source.rules, &defaults, upstreams, report),
+        rules: rules::lower(source.rules, &defaults, sets, upstreams, inputs, report),
         settings,
         trusted_proxies: source.trusted_proxies,
         client_gone: source.client_gone,
         redirect_to_https: source.redirect_to_https,
+        max_requests: source.max_requests,
     }
 }

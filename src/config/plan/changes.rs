@@ -2,9 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
+use std::sync::Arc;
 
 use super::identity::{RuleIdentity, policy};
 use super::listener::{CertificateSource, HttpListener, Listener, ListenerTls, Protocol};
+use super::policies::Policies;
 use super::rule::{Pass, Rule};
 use super::top_level::{GlobalSettings, Plan};
 use super::upstream::Upstream;
@@ -125,15 +127,15 @@ fn listener_changes(
     said.ends_with(';').then(|| said.trim_end_matches(';').to_owned())
 }
 
-/// The rules that differ. A rule that stands twice counts twice. Whether requests of a rule are logged changes nothing
-/// for a client, so it is no part of the rule's identity, but an operator wants to read of it.
+/// The rules that differ. A rule that stands twice counts twice. Policies, and whether requests of a rule are logged,
+/// are no part of the rule's identity, but an operator wants to read of them.
 fn rule_changes<'a>(old: &'a Plan, before: &'a [Rule], new: &'a Plan, now: &'a [Rule]) -> NameChanges<'a> {
-    let meaning = |plan: &'a Plan, rule: &'a Rule| (plan.identity(rule), rule.access_log);
+    let meaning = |plan: &'a Plan, rule: &'a Rule| (plan.identity(rule), rule.access_log, &rule.policies);
     let mut left = HashMap::<_, usize>::with_capacity(before.len());
     for rule in before {
         *left.entry(meaning(old, rule)).or_default() += 1;
     }
-    let mut take = |meaning: (RuleIdentity<'a>, bool)| {
+    let mut take = |meaning: (RuleIdentity<'a>, bool, &'a Option<Arc<Policies>>)| {
         let count = left.get_mut(&meaning).filter(|count| **count > 0);
         count.map(|count| *count -= 1).is_some()
     };
@@ -230,8 +232,9 @@ fn settings<'a>(plan: &'a Plan, listener: &'a Listener) -> impl PartialEq + 'a {
 }
 
 fn http_settings(http: &HttpListener) -> impl PartialEq {
-    let HttpListener { rules: _, settings, trusted_proxies, client_gone, redirect_to_https } = http;
-    (settings, trusted_proxies, client_gone, redirect_to_https)
+    let HttpListener { rules: _, settings, trusted_proxies, client_gone, redirect_to_https, max_requests } =
+        http;
+    (settings, trusted_proxies, client_gone, redirect_to_https, max_requests)
 }
 
 fn tcp_settings<'a>(plan: &'a Plan, pass: &'a Pass) -> impl PartialEq + 'a {

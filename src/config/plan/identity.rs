@@ -59,6 +59,7 @@ fn matched(rule: &Rule) -> impl Hash + Eq {
         conditions: _,
         in_the_clear,
         access_log: _,
+        policies: _,
         action: _,
     } = rule;
     (rule.matcher(), in_the_clear)
@@ -131,7 +132,7 @@ impl Action {
         match self {
             Action::Proxy(proxy) => Some(proxy.upstream),
             Action::Pass(pass) => Some(pass.upstream),
-            Action::Redirect(_) | Action::Respond(_) | Action::Drop => None,
+            Action::Redirect(_) | Action::Respond(_) | Action::Files(_) | Action::Drop => None,
         }
     }
 }
@@ -143,17 +144,24 @@ impl Rule {
         let refuses = match &self.action {
             Action::Drop => true,
             Action::Respond(respond) => (400..500).contains(&respond.status),
-            Action::Proxy(_) | Action::Redirect(_) | Action::Pass(_) => false,
+            Action::Proxy(_) | Action::Redirect(_) | Action::Files(_) | Action::Pass(_) => false,
         };
         refuses && (&*self.path_prefix != "/" || !self.globs().is_empty())
     }
 
-    /// The part of the path that does not go to a target: the prefix, if the rule strips it, else nothing.
+    /// The part of the path that does not go to a target or to a file: the prefix, if the rule strips it, else nothing.
     pub fn stripped_prefix(&self) -> &str {
-        match &self.action {
-            Action::Proxy(proxy) if proxy.strip_path_prefix => self.path_prefix.trim_end_matches('/'),
-            _ => "",
-        }
+        let strips = match &self.action {
+            Action::Proxy(proxy) => proxy.strip_path_prefix,
+            Action::Files(files) => files.strip_path_prefix,
+            Action::Redirect(_) | Action::Respond(_) | Action::Pass(_) | Action::Drop => false,
+        };
+        if strips { self.path_prefix.trim_end_matches('/') } else { "" }
+    }
+
+    /// Whether the rule hands the path of a request on to a program or a file system that reads it by itself.
+    pub fn hands_path_on(&self) -> bool {
+        self.action.upstream().is_some() || matches!(self.action, Action::Files(_))
     }
 
     /// Whether the rule can act on the name in the client hello alone, before a byte is sent to the client.
@@ -163,7 +171,7 @@ impl Rule {
         match self.action {
             Action::Pass(_) => true,
             Action::Drop => path_prefix == "/" && methods.is_empty() && !needs_request,
-            Action::Proxy(_) | Action::Redirect(_) | Action::Respond(_) => false,
+            Action::Proxy(_) | Action::Redirect(_) | Action::Respond(_) | Action::Files(_) => false,
         }
     }
 }

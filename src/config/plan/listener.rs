@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::bind::Bind;
 use super::origin::Origin;
+use super::policies::RequestLimit;
 use super::rule::{Pass, Rule};
 use crate::config::keys::shape::{FIELDS, HEAD_SIZE, TARGET_SIZE, TIMEOUT};
 use crate::config::keys::{Form, Shape, ValueError, settings};
@@ -82,6 +83,8 @@ pub struct HttpListener {
     /// Redirects requests to the same URL under `https`, except those that [`RedirectToHttps::exempts`] leaves to
     /// the rules. Never set on a listener with TLS.
     pub redirect_to_https: Option<RedirectToHttps>,
+    /// The limit on all requests together. Those of rules are further ones.
+    pub max_requests: Option<Arc<RequestLimit>>,
 }
 
 impl HttpListener {

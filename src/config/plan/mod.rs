@@ -18,8 +18,11 @@ mod listener;
 
 mod rule;
 
+mod files;
+
 mod conditions;
 mod location;
+mod policies;
 mod upstream;
 mod upstream_policy;
 
@@ -32,6 +35,7 @@ pub use acme::{
 pub use bind::Bind;
 pub use changes::{CertificateChanges, FileChanges, changes};
 pub use conditions::{Conditions, NamedCondition, Networks, PathGlob, SegmentGlob, ValuePattern};
+pub use files::{Coding, Files, NameGlob, Symlinks};
 pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{
     ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, ClientGone,
@@ -39,6 +43,7 @@ pub use listener::{
 };
 pub use location::{Location, LocationParts};
 pub use origin::Origin;
+pub use policies::{Cors, OriginPattern, Policies, RateKey, RateLimit, RateLimits, RequestLimit};
 pub use rule::{Action, HostPattern, Limits, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
 pub use steps::steps;
 pub use top_level::{
@@ -49,6 +54,7 @@ pub use upstream::{Scheme, Target, TargetHost, Upstream, UpstreamId, UpstreamSet
 pub use upstream_policy::{Balance, Eject, HashKey, Health, HealthRequest, UpstreamPolicy};
 
 pub(crate) use listener::{HttpWritten, TlsWritten};
+pub(crate) use policies::{PoliciesWritten, ReadPolicy};
 pub(crate) use rule::LimitsWritten;
 pub(crate) use top_level::GlobalWritten;
 pub(crate) use upstream::UpstreamWritten;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::conditions::{Conditions, PathGlob, matches_star};
+use super::files::Files;
 use super::location::Location;
 use super::origin::Origin;
+use super::policies::Policies;
 use super::upstream::UpstreamId;
 use crate::config::keys::settings;
 use crate::config::keys::shape::{BODY_LIMIT, TIMEOUT};
@@ -32,6 +34,8 @@ pub struct Rule {
     pub in_the_clear: bool,
     /// Whether its exchanges and connections have lines in the access log, if there is one.
     pub access_log: bool,
+    /// The policies that act before the action; `None` in most rules.
+    pub policies: Option<Arc<Policies>>,
     /// The action.
     pub action: Action,
 }
@@ -62,6 +66,7 @@ impl Rule {
             conditions,
             in_the_clear: _,
             access_log: _,
+            policies: _,
             action: _,
         } = self;
         Matcher { hosts, path_prefix, methods, conditions: conditions.as_ref() }
@@ -86,6 +91,12 @@ impl Rule {
             [] => self.path_prefix.to_string(),
             globs => globs.iter().map(PathGlob::to_string).collect::<Vec<_>>().join(","),
         }
+    }
+
+    /// The keys of the policies in the order in which they act, for a reader. Empty if there are none.
+    pub fn policies_text(&self) -> String {
+        let lines = self.policies.as_ref().map(|policies| policies.lines()).unwrap_or_default();
+        lines.into_iter().map(|(key, _)| key).collect::<Vec<_>>().join(", ")
     }
 
     /// The conditions that are not on the path, for a reader. Empty if there are none.
@@ -179,6 +190,8 @@ pub enum Action {
     Redirect(Redirect),
     /// Respond with a fixed body.
     Respond(Respond),
+    /// Serve files. In an `Arc`, because a file is looked up on other threads too.
+    Files(Arc<Files>),
     /// Pass the whole connection on, byte for byte. Under TLS the name in the client hello decides, before a byte
     /// is sent to the client. In the clear the first request decides, and is passed on unchanged.
     Pass(Pass),

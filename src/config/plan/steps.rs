@@ -6,6 +6,7 @@ use super::listener::{
     CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, ClientGone, HttpListener, HttpSettings,
     Listener, ListenerTls, Protocol, RedirectToHttps, TlsSettings, TlsVersion,
 };
+use super::policies::RequestLimit;
 use super::rule::Rule;
 
 /// The steps of a connection and a request before the first rule is tried, in their order, one line each.
@@ -54,7 +55,8 @@ fn of_tls(tls: &ListenerTls) -> Vec<String> {
 }
 
 fn of_http(http: &HttpListener) -> Vec<String> {
-    let HttpListener { rules: _, settings, trusted_proxies, client_gone, redirect_to_https } = http;
+    let HttpListener { rules: _, settings, trusted_proxies, client_gone, redirect_to_https, max_requests } =
+        http;
     let HttpSettings {
         header_timeout,
         idle_timeout,
@@ -75,6 +77,13 @@ fn of_http(http: &HttpListener) -> Vec<String> {
         said.push(format!(
             "redirect_to_https {status} to port {port}, except for ACME challenges and `in_the_clear` rules"
         ));
+    }
+    if let Some(limit) = max_requests {
+        let RequestLimit { requests, waiting, timeout } = &**limit;
+        said.push(match waiting {
+            0 => format!("at most {requests} requests at once"),
+            _ => format!("at most {requests} requests at once, and {waiting} that wait for {timeout:?}"),
+        });
     }
     said
 }

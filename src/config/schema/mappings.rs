@@ -2,6 +2,9 @@
 
 use super::acme::{ACME, ACME_CA, EAB, STORE};
 use super::by_hand::{ByHand, PATH, REQUIRED};
+use super::files::FILES;
+use super::operation::{ACCESS_LOG, INTERNAL_API};
+use super::policies::{CORS, MAX_REQUESTS, POLICIES, POLICY, RATE_LIMIT};
 use crate::config::keys::{Form, Row};
 use crate::config::plan::{GlobalWritten, HttpWritten, LimitsWritten, TlsWritten, UpstreamWritten};
 use Form::{
@@ -87,16 +90,12 @@ const TOP: &[ByHand] = &[
         "Listeners, with rules or with a target.",
     ),
     ("upstreams", Names(&Map("an upstream")), "", "Upstreams by name. Rules and TCP listeners use them."),
-];
-
-const ACCESS_LOG: &[ByHand] = &[
-    ("to", PATH, REQUIRED, "stdout, a path, or off."),
-    ("format", Words(&["json", "combined", "human"]), "json", "The form of a line."),
-];
-
-const INTERNAL_API: &[ByHand] = &[
-    ("bind", Text, "127.0.0.1:42007", "An address, or unix: and a path. INTERNAL_API_PORT comes before it."),
-    ("token", Text, "", "The token that requests must carry, except those for the health endpoints."),
+    (
+        "policies",
+        Names(&Map("a set of policies")),
+        "",
+        "Sets of policies by name. Rules and listeners use them.",
+    ),
 ];
 
 const LONG: &[ByHand] = &[
@@ -257,9 +256,15 @@ const RULE: &[ByHand] = &[
         "",
         "Passes the whole connection on, byte for byte: host:port, several, or { upstream }.",
     ),
+    ("files", Either(&[PATH, Map("`files`")]), "", "Serves the files below a folder."),
     ("drop", Words(&["true"]), "", "Closes the connection without a response."),
     ("pass_host", Flag, "false", "Whether the target gets the client's Host instead of its own name."),
-    ("strip_path_prefix", Flag, "false", "Whether path_prefix is removed before forwarding."),
+    (
+        "strip_path_prefix",
+        Flag,
+        "false",
+        "Whether path_prefix is removed before forwarding, or before the file is looked up.",
+    ),
     (
         "buffer_request",
         Size,
@@ -354,10 +359,14 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "`store`", by_hand: &[STORE], settings: &[] },
     Mapping {
         what: "an HTTP listener",
-        by_hand: &[LONG, HTTP_PROTOCOL, LISTENER, LONG_HTTP, HTTP],
+        by_hand: &[LONG, HTTP_PROTOCOL, LISTENER, LONG_HTTP, HTTP, POLICIES, POLICY],
         settings: HTTP_SETTINGS,
     },
-    Mapping { what: "`http_config`", by_hand: &[SHORT, LISTENER, HTTP], settings: HTTP_SETTINGS },
+    Mapping {
+        what: "`http_config`",
+        by_hand: &[SHORT, LISTENER, HTTP, POLICIES, POLICY],
+        settings: HTTP_SETTINGS,
+    },
     Mapping {
         what: "a TCP listener",
         by_hand: &[LONG, TCP_PROTOCOL, LISTENER, TCP, DESTINATION],
@@ -368,9 +377,18 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "a certificate", by_hand: &[CERTIFICATES], settings: &[] },
     Mapping { what: "`client_auth`", by_hand: &[CLIENT_AUTH], settings: &[] },
     Mapping { what: "`redirect_to_https`", by_hand: &[REDIRECT_TO_HTTPS], settings: &[] },
-    Mapping { what: "a rule", by_hand: &[RULE, DESTINATION], settings: &[LimitsWritten::rows] },
+    Mapping {
+        what: "a rule",
+        by_hand: &[RULE, DESTINATION, POLICIES, POLICY],
+        settings: &[LimitsWritten::rows],
+    },
+    Mapping { what: "a set of policies", by_hand: &[POLICIES], settings: &[LimitsWritten::rows] },
+    Mapping { what: "`cors`", by_hand: &[CORS], settings: &[] },
+    Mapping { what: "a rate limit", by_hand: &[RATE_LIMIT], settings: &[] },
+    Mapping { what: "`max_requests`", by_hand: &[MAX_REQUESTS], settings: &[] },
     Mapping { what: "a redirect", by_hand: &[REDIRECT], settings: &[] },
     Mapping { what: "a response", by_hand: &[RESPONSE], settings: &[] },
+    Mapping { what: "`files`", by_hand: &[FILES], settings: &[] },
     Mapping { what: "`pass`", by_hand: &[PASS], settings: &[] },
     Mapping { what: "an upstream", by_hand: &[UPSTREAM], settings: &[UpstreamWritten::rows] },
     Mapping { what: "`tls`", by_hand: &[UPSTREAM_TLS], settings: &[] },

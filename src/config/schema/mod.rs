@@ -8,6 +8,9 @@ pub(crate) mod json;
 mod mappings;
 
 mod acme;
+mod operation;
+mod policies;
+mod files;
 
 mod by_hand;
 

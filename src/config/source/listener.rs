@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::policies;
 use super::rule::{self, RuleSource};
 use super::tls::{self, TlsSource};
 use super::upstream::{UpstreamUse, upstream_use};
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned};
 use crate::config::plan::{
-    Bind, ClientGone, GlobalWritten, HttpWritten, LimitsWritten, ProxyProtocol, RedirectToHttps,
+    Bind, ClientGone, GlobalWritten, HttpWritten, LimitsWritten, PoliciesWritten, ProxyProtocol,
+    RedirectToHttps, RequestLimit,
 };
 use crate::config::syntax::{Node, Value};
 use crate::config::values::{ValueError, networks, scalar, target};
@@ -43,6 +45,12 @@ pub(crate) struct HttpSource {
     pub(crate) client_gone: ClientGone,
     pub(crate) redirect_to_https: Option<RedirectToHttps>,
     pub(crate) limits: LimitsWritten,
+    /// The limit on all requests of the listener together.
+    pub(crate) max_requests: Option<Arc<RequestLimit>>,
+    /// The policies of its rules that have no other.
+    pub(crate) policies: PoliciesWritten,
+    /// Names of sets of policies.
+    pub(crate) policy: Vec<Spanned<Arc<str>>>,
 }
 
 /// The keys of a TCP listener.
@@ -144,6 +152,7 @@ fn refuse_top_level(fields: &mut MappingReader<'_, '_>) {
         "tcp",
         "listeners",
         "upstreams",
+        "policies",
     ];
     let keys: Vec<&str> = settings.chain(others).collect();
     let place = "write `tls: { acme: true }` here, and the address of mail at the top of the file";
@@ -167,6 +176,7 @@ fn http_keys(fields: &mut MappingReader<'_, '_>, rules: Vec<RuleSource>) -> Http
     );
     let hint = "write it on a rule with `pass`";
     fields.not_here(&["send_proxy_protocol"], "means nothing on an HTTP listener", hint);
+    let mut policies = PoliciesWritten::read(fields);
     let http = HttpSource {
         rules,
         settings: HttpWritten::read(fields),
@@ -174,6 +184,9 @@ fn http_keys(fields: &mut MappingReader<'_, '_>, rules: Vec<RuleSource>) -> Http
         client_gone: client_gone(fields),
         redirect_to_https: fields.field("redirect_to_https", redirect_to_https).flatten(),
         limits: LimitsWritten::read(fields),
+        max_requests: policies.max_requests.take().flatten(),
+        policies,
+        policy: policies::names(fields),
     };
     let HttpWritten { head_bytes_max: head, target_bytes_max: target, .. } = http.settings;
     if let Some(span) = fields.at("target_bytes_max")
@@ -208,7 +221,9 @@ fn tcp_keys(fields: &mut MappingReader<'_, '_>) -> TcpSource {
     let settings = HttpWritten::KEYS.iter().copied().filter(|key| *key != "idle_timeout");
     let others = ["rules", "trusted_proxies", "client_gone", "redirect_to_https"];
     let keys: Vec<_> = settings.chain(others).chain(LimitsWritten::KEYS.iter().copied()).collect();
-    fields.not_here(&keys, "means nothing on a TCP listener", "leave it out, or write `protocol: http`");
+    let (why, hint) = ("means nothing on a TCP listener", "leave it out, or write `protocol: http`");
+    fields.not_here(&keys, why, hint);
+    policies::not_here(fields, why, hint);
     let written: Vec<(&str, Span)> = TARGETS.iter().filter_map(|key| Some((*key, fields.at(key)?))).collect();
     match written[..] {
         [] => {

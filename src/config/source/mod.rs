@@ -13,6 +13,8 @@ mod listener;
 pub(crate) mod rule;
 
 mod conditions;
+mod policies;
+mod files;
 mod tls;
 mod upstream;
 mod upstream_policy;
@@ -20,7 +22,9 @@ mod upstream_policy;
 mod health;
 
 pub(crate) use acme::{AcmeSource, AuthoritySource};
+pub(crate) use files::FilesSource;
 pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
+pub(crate) use policies::PolicySetSource;
 pub(crate) use rule::{ActionSource, PassSource, ProxySource, RuleSource};
 pub(crate) use tls::{CertificateWritten, ClientAuthWritten, TlsSource};
 pub(crate) use top_level::{InternalSource, Source, internal_bind};

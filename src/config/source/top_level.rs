@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::acme::{self, AcmeSource};
 use super::listener::{self, ListenerSource, ProtocolSource};
+use super::policies::{self, PolicySetSource};
 use super::rule::{self, RuleSource};
 use super::upstream::{self, UpstreamSource};
 use crate::config::decode::{Decoder, MappingReader};
@@ -37,6 +38,8 @@ pub(crate) struct Source {
     tcp: Option<ListenerSource>,
     pub(crate) listeners: Vec<ListenerSource>,
     pub(crate) upstreams: Vec<UpstreamSource>,
+    /// Named sets of policies.
+    pub(crate) policies: Vec<PolicySetSource>,
     /// Every file that was read, in order.
     pub(crate) files: Vec<PathBuf>,
     /// Services that are not served as they ask to be, because their dialect has rejected them.
@@ -68,6 +71,7 @@ impl Source {
         self.store = self.store.take().or(fields.field("store", acme::store));
         self.read_listeners(&mut fields);
         self.upstreams.extend(fields.field("upstreams", upstream::upstreams).unwrap_or_default());
+        self.policies.extend(fields.field("policies", policies::sets).unwrap_or_default());
         fields.close();
     }
 

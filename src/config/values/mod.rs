@@ -4,9 +4,11 @@ pub(crate) mod access_log;
 pub(crate) mod balance;
 pub(crate) mod header;
 pub(crate) mod networks;
+pub(crate) mod policies;
 pub(crate) mod authority;
 pub(crate) mod target;
 
+pub(crate) mod files;
 pub(crate) mod glob;
 pub(crate) mod pattern;
 

@@ -70,7 +70,7 @@ fn request_as_text(head: &RequestHead<'_>) -> String {
         method,
         known_method,
         version,
-        raw_target,
+        line,
         path,
         query,
         path_and_query,
@@ -87,7 +87,7 @@ fn request_as_text(head: &RequestHead<'_>) -> String {
     format!(
         "{:?}",
         (
-            (method, known_method, version, raw_target, path, query, path_and_query, host),
+            (method, known_method, version, line, path, query, path_and_query, host),
             (
                 fields_of(fields),
                 (framing, is_length_plain),

@@ -11,7 +11,7 @@ fn a_plain_request_is_taken_apart() {
         assert_eq!(head.method, b"GET");
         assert_eq!(head.known_method, Method::Get);
         assert_eq!(head.version, Version::Http11);
-        assert_eq!(head.raw_target, b"/a/b?c=d?e");
+        assert_eq!(head.raw_target(), b"/a/b?c=d?e");
         assert_eq!(head.path, b"/a/b");
         assert_eq!(head.query, Some(&b"c=d?e"[..]));
         assert_eq!(head.path_and_query, b"/a/b?c=d?e");
@@ -91,6 +91,25 @@ fn every_form_of_target_gives_path_and_host() {
             assert_eq!(head.query, query.map(str::as_bytes), "{line}");
             assert_eq!(head.path_and_query, path_and_query.as_bytes(), "{line}");
             assert_eq!(head.host, Authority::parse(host.as_bytes()).ok(), "{line}");
+        });
+    }
+}
+
+#[test]
+fn the_request_line_is_kept_as_it_is_if_it_would_be_written_so() {
+    for (before, line, kept) in [
+        ("", "GET /a?b HTTP/1.1\r\n", true),
+        ("\r\n\r\n", "BREW / HTTP/1.1\r\n", true),
+        ("", "OPTIONS * HTTP/1.1\r\n", true),
+        ("", "GET /a HTTP/1.0\r\n", false),
+        ("", "GET http://h/a HTTP/1.1\r\n", false),
+        ("", "GET http://h HTTP/1.1\r\n", false),
+        ("", "GET http://h?b HTTP/1.1\r\n", false),
+        ("", "OPTIONS http://h HTTP/1.1\r\n", false),
+    ] {
+        with_request(format!("{before}{line}Host: h\r\n\r\n").as_bytes(), |head| {
+            assert_eq!((head.line, head.has_line_of_ours()), (line.as_bytes(), kept), "{line}");
+            assert_eq!(head.raw_target(), line.split(' ').nth(1).unwrap().as_bytes());
         });
     }
 }

@@ -76,17 +76,25 @@ fn windows_grow_while_they_are_the_brake_and_the_budget_gets_all_back() {
     let whole = peer.budget.left();
     peer.accept(&post(1));
     let (key, mut window, mut connection, mut largest) = (peer.last(), 65_535i64, 65_535i64, 0);
-    for _ in 0..4000 {
-        let bytes = window.min(connection).min(16_384);
-        assert!(bytes > 0);
-        peer.accept(&data(1, 0, bytes as usize));
-        (window, connection) = (window - bytes, connection - bytes);
-        peer.connection.release_capacity(key, bytes as usize, &mut peer.out);
+    for _ in 0..100 {
+        // The peer sends all that it may before anything is read: the window is the brake.
+        let mut sent = 0;
+        while window.min(connection) > 0 {
+            let bytes = window.min(connection).min(16_384);
+            peer.accept(&data(1, 0, bytes as usize));
+            let (for_connection, for_stream) = credit(&mut peer);
+            (window, connection) =
+                (window - bytes + i64::from(for_stream), connection - bytes + i64::from(for_connection));
+            sent += bytes as usize;
+        }
+        peer.connection.release_capacity(key, sent, &mut peer.out);
         let (for_connection, for_stream) = credit(&mut peer);
         (window, connection) = (window + i64::from(for_stream), connection + i64::from(for_connection));
-        largest = largest.max(window);
+        largest = largest.max(window.min(connection));
     }
-    assert!(largest <= i64::from(STREAM_WINDOW_BYTES_MAX));
+    assert!(largest > i64::from(UNREAD_WINDOW_BYTES_MAX) / 2, "{largest}");
+    assert!(window <= i64::from(STREAM_WINDOW_BYTES_MAX), "{window}");
+    assert!(peer.budget.left() < whole - UNREAD_WINDOW_BYTES_MAX);
     peer.connection.close(key, &mut peer.out);
     drop(peer.connection);
     assert_eq!(peer.budget.left(), whole);
@@ -244,6 +252,10 @@ fn long_heads_are_split_and_the_first_block_gives_up_the_table() {
     );
     let sent: Vec<u8> = sent.into_iter().flat_map(|frame| frame.payload).collect();
     assert_eq!((sent[0], &sent[1..]), (0x20, &block[..]));
+    peer.accept(&get(3));
+    let key = peer.last();
+    assert!(peer.connection.send_head(key, &[0x88], true, &mut peer.out));
+    assert_eq!(peer.sent()[0].payload, [0x88]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::num::NonZero;
 
 use crate::config::plan::HashKey;
-use crate::http::{Name, RequestHead};
+use crate::http::RequestHead;
 use crate::upstream::hash_key;
 
 /// The hash of a request's key. `None` if the request has none.
@@ -16,7 +16,7 @@ pub(in crate::proxy) fn of_request(
     match key {
         HashKey::Client | HashKey::Sni => of_connection(key, client, b""),
         HashKey::Header(name) => head.fields.find(name.as_bytes()).map(hash_key),
-        HashKey::Cookie(name) => cookie(head, name.as_bytes()).map(hash_key),
+        HashKey::Cookie(name) => head.fields.cookie(name.as_bytes()).map(hash_key),
         HashKey::Path => Some(hash_key(head.path)),
         HashKey::Host => head.host_key().map(|host| hash_key(host.as_bytes())),
     }
@@ -33,11 +33,4 @@ pub(in crate::proxy) fn of_connection(key: &HashKey, client: IpAddr, name: &[u8]
         HashKey::Sni => (!name.is_empty()).then(|| hash_key(name)),
         HashKey::Header(_) | HashKey::Cookie(_) | HashKey::Path | HashKey::Host => None,
     }
-}
-
-/// The value of a cookie (RFC 6265, section 4.2.1).
-pub(in crate::proxy) fn cookie<'h>(head: &RequestHead<'h>, name: &[u8]) -> Option<&'h [u8]> {
-    let fields = head.fields.iter().filter(|field| field.known() == Name::Cookie);
-    let mut pairs = fields.flat_map(|field| field.value().split(|byte| *byte == b';'));
-    pairs.find_map(|pair| pair.trim_ascii().strip_prefix(name)?.strip_prefix(b"="))
 }

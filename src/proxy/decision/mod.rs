@@ -2,6 +2,8 @@
 
 mod read;
 
+mod ask;
+
 mod rules;
 
 mod decision;

@@ -4,7 +4,8 @@ use std::io;
 use std::pin::pin;
 use std::time::Instant;
 
-use super::decision::Act;
+use super::ask::ask;
+use super::decision::{Act, Decision};
 use super::rules::decide;
 use crate::http1::HeadScan;
 use crate::proxy::client::{Exchange, Unfinished};
@@ -20,7 +21,9 @@ pub(in crate::proxy) async fn read<'a>(exchange: &mut Exchange<'a>) -> Option<Ac
     let mut unfinished = Unfinished::default();
     let failure = loop {
         match decide(exchange, http, &mut scan) {
-            Ok(Some(act)) => return Some(act),
+            Ok(Some(Decision::Act(act))) => return Some(act),
+            // Boxed, because few requests wait, and the future of all would have room for it.
+            Ok(Some(Decision::Ask(question))) => return Some(Box::pin(ask(exchange, http, question)).await),
             Ok(None) => {}
             Err(failure) => break failure,
         }

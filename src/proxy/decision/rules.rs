@@ -3,14 +3,17 @@
 //! All of this happens between two awaits, while the parsed head is in the worker's field table. After that, a few
 //! small values of the head are left, and the head for the target or the response is written.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::decision::Act;
+use super::decision::{Act, Decision, Question};
 use crate::config::plan::{Action, HttpListener, Proxy, RedirectToHttps, Rule};
 use crate::generation::ListenerSnapshot;
 use crate::http::{Framing, HostKey, Method, RequestHead, match_path};
 use crate::http1::{HeadScan, parse_request};
+use crate::policy::{self, Outcome, PolicyRequest, PolicyState};
 use crate::proxy::client::{Exchange, Request};
+use crate::proxy::file_reply;
 use crate::proxy::forward::{Attempts, client_of, hops};
 use crate::proxy::local_reply::{self, Reply};
 use crate::proxy::record::{Detail, Failure, Misdirection, RequestSummary};
@@ -38,7 +41,7 @@ pub(super) fn decide<'a>(
     exchange: &mut Exchange<'a>,
     http: &'a HttpListener,
     scan: &mut HeadScan,
-) -> Result<Option<Act<'a>>, Failure> {
+) -> Result<Option<Decision<'a>>, Failure> {
     if exchange.client.input.is_empty() {
         return Ok(None);
     }
@@ -61,19 +64,69 @@ pub(super) fn decide<'a>(
     exchange.request = Request::of(&head);
     exchange.record.learn(head.known_method, rule, summary);
     exchange.body = Body::new(head.framing, head.len);
-    let act = match found {
-        Lookup::Rule(_, rule) => act(exchange, rule, &head),
-        Lookup::RedirectToHttps(redirect) => {
-            with_host(local_reply::redirect_to_https(exchange, &head, redirect))
+    let decision = match found {
+        Lookup::Rule(index, rule) => {
+            let outcome =
+                consult(snapshot, index, &head, exchange.record.client, &mut exchange.record.policies);
+            by_rule(exchange, (index, rule), &head, outcome)
         }
-        Lookup::Challenge(answer) => Act::Reply(local_reply::challenge(exchange, &answer)),
-        Lookup::Refuse(_, failure) => Act::Refuse(failure),
+        Lookup::RedirectToHttps(redirect) => {
+            Decision::Act(with_host(local_reply::redirect_to_https(exchange, &head, redirect)))
+        }
+        Lookup::Challenge(answer) => Decision::Act(Act::Reply(local_reply::challenge(exchange, &answer))),
+        Lookup::Refuse(_, failure) => Decision::Act(Act::Refuse(failure)),
     };
     // A connection that is passed on counts its bytes itself.
-    if !matches!(act, Act::Pass(_)) {
+    if !matches!(decision, Decision::Act(Act::Pass(_))) {
         exchange.record.received.add(head.len, snapshot.worker().now());
     }
-    Ok(Some(act))
+    Ok(Some(decision))
+}
+
+/// Decides again when the policies of a rule have an answer.
+///
+/// # Errors
+/// `Internal` if the head cannot be parsed again.
+pub(super) fn decide_again<'a>(
+    exchange: &mut Exchange<'a>,
+    http: &HttpListener,
+    index: usize,
+) -> Result<Decision<'a>, Failure> {
+    let gone = || Failure::new(Reason::Internal);
+    let snapshot = exchange.snapshot;
+    let rule = snapshot.rule(index).ok_or_else(gone)?;
+    let mut table = snapshot.state.table.borrow_mut();
+    let (input, limits) = (exchange.client.input.unread(), http.head_limits());
+    let head = parse_request(input, &mut HeadScan::default(), &limits, &mut table)?.ok_or_else(gone)?;
+    let outcome = consult(snapshot, index, &head, exchange.record.client, &mut exchange.record.policies);
+    Ok(by_rule(exchange, (index, rule), &head, outcome))
+}
+
+/// The decision of the policies of a rule.
+fn consult<'a>(
+    snapshot: &'a ListenerSnapshot,
+    rule: usize,
+    head: &RequestHead<'_>,
+    client: IpAddr,
+    state: &mut PolicyState,
+) -> Result<Outcome<'a>, Reason> {
+    let Some(policies) = snapshot.policies(rule) else { return Ok(Outcome::Act) };
+    policy::check(policies, &PolicyRequest { head, client, now: snapshot.worker().now() }, state)
+}
+
+/// The decision about a request of a rule.
+fn by_rule<'a>(
+    exchange: &Exchange<'a>,
+    (index, rule): (usize, &'a Rule),
+    head: &RequestHead<'_>,
+    outcome: Result<Outcome<'a>, Reason>,
+) -> Decision<'a> {
+    Decision::Act(match outcome {
+        Ok(Outcome::Act) => act(exchange, rule, head),
+        Ok(Outcome::Preflight) => Act::Reply(local_reply::preflight(exchange)),
+        Ok(Outcome::Wait(limit)) => return Decision::Ask(Question { rule: index, limit }),
+        Err(reason) => Act::Refuse(Failure::new(reason)),
+    })
 }
 
 /// Finds the rule of a head, unless the listener answers, refuses or redirects the request itself.
@@ -93,7 +146,7 @@ fn look_up<'a>(exchange: &Exchange<'a>, http: &HttpListener, head: &RequestHead<
     let host = host.as_ref().map_or(&b""[..], HostKey::as_bytes);
     let path = match_path(head.path);
     let request = RequestView::of(head, host, &path, record.client);
-    let found = find_rule(snapshot, &request);
+    let found = find_by_preflight(snapshot, head, &request).or_else(|| find_rule(snapshot, &request));
     if let Some(found) = found.filter(|found| is_ambiguous(snapshot, head.path, &request, *found)) {
         return Lookup::Refuse(Some(found.0), Failure::new(Reason::PathAmbiguous));
     }
@@ -111,8 +164,19 @@ fn find_rule<'a>(snapshot: &'a ListenerSnapshot, request: &RequestView<'_>) -> O
     Some((index, snapshot.rule(index)?))
 }
 
-/// Whether the first rule that matches would forward a path that a target may read as a path that another rule
-/// guards. `matched` is the index of that rule. `path` is not decoded.
+/// Finds the rule for the method that a preflight asks for, if that rule answers preflights.
+fn find_by_preflight<'a>(
+    snapshot: &'a ListenerSnapshot,
+    head: &RequestHead<'_>,
+    request: &RequestView<'_>,
+) -> Option<(usize, &'a Rule)> {
+    let method = policy::requested_method(head)?;
+    let found = find_rule(snapshot, &RequestView { method, ..*request })?;
+    snapshot.policies(found.0)?.answers_preflights().then_some(found)
+}
+
+/// Whether the first rule that matches would hand on a path that a target or a file system may read as a path that
+/// another rule guards. `matched` is the index of that rule. `path` is not decoded.
 fn is_ambiguous(
     snapshot: &ListenerSnapshot,
     path: &[u8],
@@ -122,7 +186,7 @@ fn is_ambiguous(
     let Some(guards) = &snapshot.generation.guards[snapshot.index] else { return false };
     let rules = &snapshot.generation.tables[snapshot.index];
     let stripped = rule.stripped_prefix();
-    rule.action.upstream().is_some() && guards.find(rules, matched, stripped, path, request).is_some()
+    rule.hands_path_on() && guards.find(rules, matched, stripped, path, request).is_some()
 }
 
 /// The act of a rule.
@@ -146,6 +210,7 @@ fn act<'a>(exchange: &Exchange<'a>, rule: &'a Rule, head: &RequestHead<'_>) -> A
         Action::Pass(pass) => Act::Pass(pass),
         Action::Drop => Act::Drop,
         Action::Respond(respond) => Act::Reply(local_reply::respond(exchange, respond)),
+        Action::Files(files) => file_reply::act(rule, files, head).map_or_else(Act::Refuse, Act::File),
     }
 }
 

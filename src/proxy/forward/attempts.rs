@@ -25,6 +25,8 @@ pub(in crate::proxy) struct Attempts<'a> {
     choice: Option<Choice>,
     /// Take no idle connection, because one was just found to be closed.
     fresh: bool,
+    /// The request was sent again already, after a new connection was closed.
+    repeated: bool,
     /// The head for the first endpoint.
     head: Option<Buffer>,
     /// The body, if the rule collects it.
@@ -42,11 +44,11 @@ impl<'a> Attempts<'a> {
         let upstream = exchange.snapshot.upstreams.get(proxy.upstream);
         let hash_of = |key| balance_key::of_request(key, head, exchange.client.peer);
         let hash = upstream.hash_key().and_then(hash_of);
-        let cookie = upstream.sticky().and_then(|name| balance_key::cookie(head, name.as_bytes()));
+        let cookie = upstream.sticky().and_then(|name| head.fields.cookie(name.as_bytes()));
         let choice = upstream.choose(exchange.snapshot.worker().now(), hash, cookie);
         let written = |choice: &Choice| request_head(exchange, rule, proxy, choice.origin(), head);
         let head = choice.as_ref().map(written);
-        Self { rule, proxy, upstream, choice, fresh: false, head, collected: None }
+        Self { rule, proxy, upstream, choice, fresh: false, repeated: false, head, collected: None }
     }
 
     /// Collects a chunked body, if the rule says so. The head is written later, with its length.
@@ -111,7 +113,7 @@ impl<'a> Attempts<'a> {
                 Ok(target) => return Ok(target),
                 Err(error) => error,
             };
-            if !upstream.choose_next(choice, worker.now()) {
+            if !upstream.choose_next(choice, worker.now(), false) {
                 return Err(Failure::of_connects(error, upstream.tried_all(choice)));
             }
             self.head = None;
@@ -137,9 +139,20 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// Uses no idle connections from now on, because the last one was closed without a response.
-    pub(super) fn use_new_connection(&mut self) {
+    /// Uses no idle connections from now on, because the last connection was closed without a response. Returns whether
+    /// the request may be sent again. If the connection was new, its target may be stopping: then it is sent once more if
+    /// the upstream holds requests, to another endpoint if there is one.
+    pub(super) fn repeat(&mut self, exchange: &Exchange<'_>, was_reused: bool) -> bool {
         self.fresh = true;
+        if was_reused {
+            return true;
+        }
+        let Some(choice) = self.choice.as_mut().filter(|_| self.upstream.holds() && !self.repeated) else {
+            return false;
+        };
+        self.repeated = true;
+        self.upstream.choose_next(choice, exchange.snapshot.worker().now(), true);
+        true
     }
 
     /// Name and value of the sticky cookie that the client has to be given.

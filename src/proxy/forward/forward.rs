@@ -65,14 +65,14 @@ pub(in crate::proxy) async fn run(
             Err(failure) => failure,
         };
         attempts.failed(exchange, &target, &failure);
-        if !target.reused || !may_repeat(exchange, &failure) {
+        if !may_repeat(exchange, &failure) || !attempts.repeat(exchange, target.reused) {
             return Err(failure);
         }
-        attempts.use_new_connection();
     }
 }
 
-/// Whether the target seems to have closed an idle connection at the moment it was used (RFC 9112, section 9.3.1).
+/// Whether the target closed the connection without a response, and the request may be sent twice (RFC 9112, section
+/// 9.3.1).
 fn may_repeat(exchange: &Exchange<'_>, failure: &Failure) -> bool {
     failure.is_closed_without_response()
         && !exchange.record.response_started.get()

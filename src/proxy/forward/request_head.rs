@@ -69,10 +69,16 @@ pub fn write_request_head(
 ) {
     let (authority, base_path) = target;
     let prefix = rule.stripped_prefix();
-    out.extend(head.method);
-    out.extend(b" ");
-    write_target(head, prefix, base_path, out);
-    out.extend(b" HTTP/1.1\r\nHost: ");
+    let is_same_path = prefix.is_empty() && base_path.is_empty();
+    if is_same_path && head.has_line_of_ours() {
+        out.extend(head.line);
+    } else {
+        out.extend(head.method);
+        out.extend(b" ");
+        write_target(head, prefix, base_path, out);
+        out.extend(b" HTTP/1.1\r\n");
+    }
+    out.extend(b"Host: ");
     match head.host.filter(|_| proxy.pass_host) {
         Some(host) => out.extend(host.as_bytes()),
         None => out.extend(authority.as_bytes()),
@@ -124,9 +130,7 @@ fn write_target(head: &RequestHead<'_>, prefix: &str, base_path: &str, out: &mut
         return out.extend(head.path_and_query);
     }
     let rest = behind_prefix(head.path_and_query, prefix);
-    if !base_path.is_empty() {
-        out.extend(base_path.as_bytes());
-    }
+    out.extend(base_path.as_bytes());
     if !rest.starts_with(b"/") {
         // An empty path becomes `/`: a request target is never empty (RFC 9112, section 3.2.1).
         out.extend(b"/");

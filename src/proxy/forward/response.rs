@@ -126,8 +126,16 @@ impl ResponseReader<'_> {
             keep_alive: head.keep_alive.then(|| keep_alive_time(&head)),
             head: snapshot.worker().buffer(),
         };
-        write_head(&head, &response.flags(request), snapshot, &mut response.head);
+        write_head(
+            &head,
+            &response.flags(request, self.record.policies.owns_cors()),
+            snapshot,
+            &mut response.head,
+        );
         // After 101 the head has its end already.
+        if head.status >= 200 {
+            response.head.extend(self.record.policies.response_lines());
+        }
         if let Some((name, value)) = self.cookie.filter(|_| head.status >= 200) {
             write_cookie(name, value, self.client.is_encrypted(), &mut response.head);
         }

@@ -32,6 +32,8 @@ pub(super) struct HeadFlags {
     may_have_length: bool,
     chunked: bool,
     trailers: bool,
+    /// A policy writes `Access-Control-*`. To a browser two of them are an error.
+    owns_cors: bool,
 }
 
 impl Response {
@@ -55,13 +57,14 @@ impl Response {
         keep
     }
 
-    pub(super) fn flags(&self, request: &Request) -> HeadFlags {
+    pub(super) fn flags(&self, request: &Request, owns_cors: bool) -> HeadFlags {
         HeadFlags {
             interim: self.is_interim(),
             upgraded: self.status == 101,
             may_have_length: self.status >= 200 && self.status != 204,
             chunked: self.chunked,
             trailers: self.chunked && request.accepts_trailers,
+            owns_cors,
         }
     }
 }
@@ -119,8 +122,15 @@ fn is_for_the_client(field: &Field<'_>, head: &ResponseHead<'_>, flags: &HeadFla
         Name::TransferEncoding => false,
         Name::ContentLength => flags.may_have_length && head.is_length_plain,
         Name::Trailer => flags.trailers,
+        Name::Other if flags.owns_cors && is_of_cors(field.name()) => false,
         name => !name.is_hop_by_hop() && !field.is_named_by_connection(),
     }
+}
+
+/// Whether the name begins with `Access-Control-`.
+fn is_of_cors(name: &[u8]) -> bool {
+    let start: &[u8] = b"access-control-";
+    name.get(..start.len()).is_some_and(|name| name.eq_ignore_ascii_case(start))
 }
 
 fn digits(status: u16) -> [u8; 3] {

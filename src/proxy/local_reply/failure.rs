@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::reply::{ALLOW, Reply};
+use super::reply::{ALLOW, ALLOW_FILES, Reply};
 use super::send::send;
+use crate::config::plan::Action;
 use crate::http::{Method, status_phrase};
 use crate::proxy::client::{DRAIN_BYTES, Exchange, KeepAlive, Media};
 use crate::proxy::record::Failure;
@@ -35,24 +36,35 @@ fn reply(exchange: &Exchange<'_>, failure: &Failure) -> Reply<'static> {
     let mut reply = Reply::new(exchange, status, keep);
     let content_type = request.prefers.content_type();
     reply.write(format_args!("Content-Type: {content_type}\r\nContent-Length: {}\r\n", body.len()));
-    let (error, code) = (failure.reason.proxy_error(), failure.reason.code());
+    let told = failure.reason.told();
+    let (error, code) = (told.proxy_error(), told.code());
     if error.is_empty() {
         reply.write(format_args!("Proxy-Status: smolgate; details=\"{code}\"\r\n"));
     } else {
         reply.write(format_args!("Proxy-Status: smolgate; error={error}; details=\"{code}\"\r\n"));
     }
+    // A policy that says more has written the field.
     if status == 503 {
         reply.write(format_args!("Retry-After: {}\r\n", RETRY_AFTER.as_secs()));
     }
     if failure.reason == Reason::RequestMethod {
         // RFC 9110, section 15.5.6: a 405 names the methods that are allowed.
-        reply.extend(ALLOW);
+        reply.extend(allowed(exchange));
     }
     reply.end_head(exchange);
     if request.method != Method::Head {
         reply.extend(body.as_bytes());
     }
     reply
+}
+
+/// The methods that the rule of the request takes, if it has one.
+fn allowed(exchange: &Exchange<'_>) -> &'static [u8] {
+    let rule = exchange.record.rule().and_then(|rule| exchange.snapshot.rule(rule));
+    match rule.map(|rule| &rule.action) {
+        Some(Action::Files(_)) => ALLOW_FILES,
+        _ => ALLOW,
+    }
 }
 
 impl Media {
@@ -65,7 +77,7 @@ impl Media {
     }
 
     fn body(self, failure: &Failure) -> String {
-        let (status, reason) = (failure.reason.status(), failure.reason);
+        let (status, reason) = (failure.reason.status(), failure.reason.told());
         let (code, explain, phrase) = (reason.code(), reason.explain(), status_phrase(status));
         let detail = failure.public_detail();
         match self {
@@ -93,7 +105,7 @@ mod tests {
         for reason in Reason::ALL {
             let body = Media::Json.body(&Failure::new(*reason));
             let value: serde_json::Value = serde_json::from_str(&body).unwrap();
-            assert_eq!(value["reason"], reason.code());
+            assert_eq!(value["reason"], reason.told().code());
         }
     }
 }

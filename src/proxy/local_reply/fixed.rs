@@ -61,6 +61,13 @@ pub(in crate::proxy) fn options(exchange: &Exchange<'_>) -> Reply<'static> {
     reply
 }
 
+/// The answer to a preflight. Its fields are those that the policy has written.
+pub(in crate::proxy) fn preflight(exchange: &Exchange<'_>) -> Reply<'static> {
+    let mut reply = Reply::new(exchange, 204, exchange.keep_alive());
+    reply.end_head(exchange);
+    reply
+}
+
 /// The answer to a challenge of a certificate authority (RFC 8555, section 8.3).
 pub(in crate::proxy) fn challenge(exchange: &Exchange<'_>, answer: &str) -> Reply<'static> {
     let mut reply = Reply::new(exchange, 200, exchange.keep_alive());

@@ -7,6 +7,6 @@ mod send;
 mod reply;
 
 pub(super) use failure::send_failure;
-pub(super) use fixed::{challenge, options, redirect, redirect_to_https, respond};
+pub(super) use fixed::{challenge, options, preflight, redirect, redirect_to_https, respond};
 pub(super) use reply::Reply;
 pub(super) use send::send;

@@ -17,6 +17,7 @@ use crate::generation::ListenerSnapshot;
 use crate::http::Method;
 use crate::log::AccessRecord;
 use crate::log::repeats::{self, Admitted, Subject};
+use crate::policy::PolicyState;
 use crate::reason::Reason;
 use crate::tls::Stream;
 
@@ -44,8 +45,10 @@ pub(in crate::proxy) struct ExchangeRecord<'a> {
     /// TLS version and cipher suite, if there is an access log.
     tls: Option<(&'static str, &'static str)>,
     method: Method,
-    /// Index of the rule that matched.
-    pub(in crate::proxy) rule: Option<usize>,
+    /// Index of the rule that matched, in four bytes, since every exchange has one.
+    rule: Option<u32>,
+    /// The state of the policies of the rule.
+    pub(in crate::proxy) policies: PolicyState,
     /// The parts of the head for the access log.
     summary: Option<Box<RequestSummary>>,
     /// The target has sent a head, maybe an interim one.
@@ -74,6 +77,7 @@ impl<'a> ExchangeRecord<'a> {
             tls: log.and_then(|_| stream.cipher()),
             method: Method::Other,
             rule: None,
+            policies: PolicyState::default(),
             summary: None,
             response_started: Cell::new(false),
             status: Cell::new(None),
@@ -97,7 +101,7 @@ impl<'a> ExchangeRecord<'a> {
         summary: Option<Box<RequestSummary>>,
     ) {
         self.begin();
-        (self.method, self.rule, self.summary) = (method, rule, summary);
+        (self.method, self.rule, self.summary) = (method, rule.map(|rule| rule as u32), summary);
     }
 
     /// Records the parts of a head that is refused.
@@ -147,9 +151,9 @@ impl<'a> ExchangeRecord<'a> {
         let without_response = self.reason.filter(is_close).unwrap_or(Reason::ClientGone);
         let status = self.status.get().unwrap_or(without_response.status());
         let duration = self.snapshot.worker().now().saturating_duration_since(self.began);
-        count(self.snapshot, self.rule, self.method.label(), status);
+        count(self.snapshot, self.rule(), self.method.label(), status);
         self.snapshot.counters.duration.observe(duration);
-        if let Some(log) = self.snapshot.access_log(self.rule) {
+        if let Some(log) = self.snapshot.access_log(self.rule()) {
             let (host, request) = RequestSummary::line(self.summary.as_deref(), status);
             log.write(&AccessRecord {
                 time: SystemTime::now(),
@@ -172,7 +176,7 @@ impl<'a> ExchangeRecord<'a> {
     /// Counts an exchange that becomes a tunnel. The tunnel logs it at its end. Its duration is not that of a
     /// request, and so is not observed.
     pub(in crate::proxy) fn tunnel_start(&mut self, status: u16) -> TunnelStart {
-        count(self.snapshot, self.rule, self.method.label(), status);
+        count(self.snapshot, self.rule(), self.method.label(), status);
         let (began, received, sent) = (self.began, self.received.bytes(), self.sent.bytes());
         let TunnelStart { name, .. } = self.withdraw();
         TunnelStart {
@@ -195,13 +199,18 @@ impl<'a> ExchangeRecord<'a> {
         TunnelStart { name, exchange: None }
     }
 
+    /// Index of the rule that matched.
+    pub(in crate::proxy) fn rule(&self) -> Option<usize> {
+        self.rule.map(|rule| rule as usize)
+    }
+
     fn rule_name(&self) -> Option<&'a str> {
-        Some(&self.snapshot.rule(self.rule?)?.name)
+        Some(&self.snapshot.rule(self.rule()?)?.name)
     }
 
     /// Name of the upstream of the rule.
     fn upstream(&self) -> Option<&'a Arc<str>> {
-        let upstream = self.snapshot.rule(self.rule?)?.action.upstream()?;
+        let upstream = self.snapshot.rule(self.rule()?)?.action.upstream()?;
         Some(self.snapshot.upstream_name(upstream))
     }
 }

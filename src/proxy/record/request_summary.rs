@@ -21,7 +21,7 @@ impl RequestSummary {
         Self {
             method: head.method.into(),
             host: head.host.as_ref().map_or(&b""[..], Authority::as_bytes).into(),
-            target: head.raw_target.into(),
+            target: head.raw_target().into(),
             version: match head.version {
                 Version::Http10 => "HTTP/1.0",
                 Version::Http11 => "HTTP/1.1",

@@ -11,6 +11,7 @@ use super::relay::relay_connection;
 use super::tunnel::Tunnel;
 use crate::config::plan::{Pass, ProxyProtocol, UpstreamId};
 use crate::generation::{ListenerSnapshot, TunnelContext};
+use crate::policy::PolicyState;
 use crate::proxy::client::{Client, Exchange, balance_key};
 use crate::proxy::record::{ConnectionRecord, Failure, TunnelStart};
 use crate::proxy::transfer::write_all;
@@ -58,9 +59,10 @@ pub(in crate::proxy) async fn open(exchange: &mut Exchange<'_>, to: &Pass) -> Re
             return Err(failure);
         }
     };
-    let context = TunnelContext::new(snapshot, exchange.record.rule);
+    let context = TunnelContext::new(snapshot, exchange.record.rule());
     let start = exchange.record.withdraw();
-    Ok(Box::new(Tunnel { context, target, timeout: to.idle_timeout, start }))
+    let policies = PolicyState::default();
+    Ok(Box::new(Tunnel { context, target, timeout: to.idle_timeout, start, policies }))
 }
 
 /// Connects to a target and sends it a PROXY header if the rule says so, unless the client resets its connection
@@ -133,7 +135,7 @@ async fn try_to_connect(
                 upstream.accepted(&choice);
                 return Ok(target);
             }
-            Err(error) if !upstream.choose_next(&mut choice, worker.now()) => return Err(error.into()),
+            Err(error) if !upstream.choose_next(&mut choice, worker.now(), false) => return Err(error.into()),
             Err(_) => {}
         }
     }

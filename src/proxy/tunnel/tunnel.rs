@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::relay::relay_connection;
 use crate::generation::TunnelContext;
+use crate::policy::PolicyState;
 use crate::proxy::client::{Client, Exchange, KeepAlive};
 use crate::proxy::record::{ConnectionRecord, TunnelStart};
 use crate::upstream::TargetConnection;
@@ -24,12 +25,14 @@ pub(in crate::proxy) struct Tunnel {
     /// How long both sides may be silent.
     pub(in crate::proxy) timeout: Duration,
     pub(in crate::proxy) start: TunnelStart,
+    /// Its place among the open requests of its rule.
+    pub(in crate::proxy) policies: PolicyState,
 }
 
 impl Tunnel {
     /// Relays bytes both ways until both sides have finished.
     pub(in crate::proxy) async fn run(self: Box<Self>, client: &mut Client) {
-        let Self { context, target, timeout, start } = *self;
+        let Self { context, target, timeout, start, policies: _policies } = *self;
         let record = ConnectionRecord::new(&context, client.peer, &client.stream, start);
         relay_connection(client, &context, target, timeout, record).await;
     }
@@ -41,7 +44,8 @@ pub(in crate::proxy) fn of_upgrade(
     target: Box<TargetConnection>,
     timeout: Duration,
 ) -> Box<Tunnel> {
-    let context = TunnelContext::new(exchange.snapshot, exchange.record.rule);
+    let context = TunnelContext::new(exchange.snapshot, exchange.record.rule());
     let start = exchange.record.tunnel_start(101);
-    Box::new(Tunnel { context, target, timeout, start })
+    let policies = exchange.record.policies.for_tunnel();
+    Box::new(Tunnel { context, target, timeout, start, policies })
 }

@@ -1,4 +1,4 @@
-//! Moving bytes from one socket to another inside the kernel.
+//! Moving bytes from one socket to another, or from a file to a socket, inside the kernel.
 //!
 //! A pipe connects the two sockets: bytes go from socket to pipe and from pipe to socket, and none is copied
 //! to this process. That pays for bytes that smolgate need not see: raw TCP, tunnels, large bodies of known
@@ -6,7 +6,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -121,6 +121,24 @@ impl Pipe {
         spend(direction, moved);
         self.filled -= moved;
         Ok(self.filled)
+    }
+}
+
+impl TcpStream {
+    /// Sends up to `most` bytes of a file from `offset` on, and moves `offset` behind them. 0 means that the file ends
+    /// there. Bytes that are not in memory keep the whole worker waiting, so the caller makes sure that they are.
+    pub fn poll_send_file(
+        &self,
+        cx: &mut Context<'_>,
+        file: BorrowedFd<'_>,
+        offset: &mut u64,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
+        let direction = &self.source().write;
+        let call = || platform::send_file(self.as_fd(), file, offset, most);
+        let moved = ready!(direction.poll_with(cx, call))?;
+        spend(direction, moved);
+        Poll::Ready(Ok(moved))
     }
 }
 

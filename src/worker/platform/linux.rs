@@ -153,6 +153,17 @@ pub(crate) fn write_last(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::
     })
 }
 
+/// Sends up to `most` bytes of a file from `offset` on, and moves `offset` behind them. Waits for the disk if
+/// they are not in memory.
+pub(crate) fn send_file(
+    socket: BorrowedFd<'_>,
+    file: BorrowedFd<'_>,
+    offset: &mut u64,
+    most: usize,
+) -> io::Result<usize> {
+    Ok(rustix::fs::sendfile(socket, file, Some(offset), most)?)
+}
+
 /// Puts the calling thread behind threads of ordinary priority. On Linux, unlike elsewhere, `nice` changes
 /// one thread.
 pub(crate) fn lower_priority() -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! The differences between systems, one file each. `cfg` chooses a file and never a line in it.
 //!
 //! Sockets use `add`, `remove` and `Wait` (into the poller, and events out of it), `accept`, `has_backlog`,
-//! `has_ended`, `refuse_new`, `read`, `write` and `write_last`. Pipes use `pipe`, `enlarge`, `write_pipe` and `splice`.
+//! `has_ended`, `refuse_new`, `read`, `write`, `write_last` and `send_file`. Pipes use `pipe`, `enlarge`, `write_pipe` and `splice`.
 //! The process uses `lower_priority`, `use_idle_priority`, `release_startup_code` and `return_memory` (of the
 //! allocator).
 //!
@@ -18,5 +18,5 @@ mod system;
 pub(super) use heap::return_memory;
 pub(super) use system::{
     Wait, accept, add, enlarge, has_backlog, has_ended, lower_priority, pipe, read, refuse_new,
-    release_startup_code, remove, splice, use_idle_priority, write, write_last, write_pipe,
+    release_startup_code, remove, send_file, splice, use_idle_priority, write, write_last, write_pipe,
 };

@@ -56,6 +56,16 @@ pub(crate) fn write_last(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::
     Ok(rustix::io::writev(socket, slices)?)
 }
 
+/// Fails, because systems do not agree on such a call. Callers copy instead.
+pub(crate) fn send_file(
+    _socket: BorrowedFd<'_>,
+    _file: BorrowedFd<'_>,
+    _offset: &mut u64,
+    _most: usize,
+) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Fails, because there is no priority of a single thread here.
 pub(crate) fn lower_priority() -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::route::{Destination, Host, Route};
 use crate::config::diagnostics::Spanned;
-use crate::config::plan::{ACME_CHALLENGES, HostPattern, Location, Redirect, Respond};
+use crate::config::plan::{ACME_CHALLENGES, HostPattern, Location, PoliciesWritten, Redirect, Respond};
 use crate::config::source::{ActionSource, RuleSource};
 
 /// One of the two listeners for compose files.
@@ -228,7 +228,8 @@ fn refusing(rule: &RuleSource) -> RuleSource {
     let body = "this site is not open to the address of the client\n";
     let headers = vec![("Content-Type".into(), "text/plain; charset=utf-8".into())];
     let action = Some(ActionSource::Respond(Respond { status: 403, headers, body: body.into() }));
-    RuleSource { name: None, conditions: None, action, ..rule.clone() }
+    let policies = PoliciesWritten::default();
+    RuleSource { name: None, conditions: None, policies, policy: Vec::new(), action, ..rule.clone() }
 }
 
 /// The rule of a redirected host.
@@ -242,6 +243,8 @@ fn redirecting(from: &Spanned<HostPattern>, action: ActionSource) -> RuleSource 
         conditions: None,
         in_the_clear: false,
         access_log: true,
+        policies: PoliciesWritten::default(),
+        policy: Vec::new(),
         action: Some(action),
     }
 }

@@ -274,7 +274,7 @@ fn http2_conformance_of_frames() {
 
 /// The text of the last event for a DATA frame of 16 KiB that ends its stream.
 const DATA_END: &str = {
-    const BYTES: [u8; 11 + 16_384] = {
+    static BYTES: [u8; 11 + 16_384] = {
         let mut bytes = [b'x'; 11 + 16_384];
         let (start, mut at) = (b"data 1 end ", 0);
         while at < 11 {

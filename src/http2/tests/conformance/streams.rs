@@ -237,7 +237,7 @@ fn http2_conformance_of_flow_control() {
 }
 
 const DATA_REST: &str = {
-    const BYTES: [u8; 7 + 16_383] = {
+    static BYTES: [u8; 7 + 16_383] = {
         let mut bytes = [b'x'; 7 + 16_383];
         let (start, mut at) = (b"data 1 ", 0);
         while at < 7 {

@@ -33,7 +33,7 @@ pub(in crate::config::dialects::compose) enum With {
 
 /// Every label: its name, its meaning, and the routes that it goes with. A new key of rules becomes a label by a
 /// row. The first name of a key is the one that messages list.
-pub(super) const KEYS: [(&str, Key, With); 32] = [
+pub(super) const KEYS: [(&str, Key, With); 37] = [
     ("host", Key::Host, With::Any),
     ("port", Key::Port, With::Any),
     ("port.http", Key::PortHttp, With::Connections),
@@ -52,6 +52,11 @@ pub(super) const KEYS: [(&str, Key, With); 32] = [
     ("not_from", Key::Rule("not_from"), With::Requests),
     ("in_the_clear", Key::Rule("in_the_clear"), With::Requests),
     ("access_log", Key::Rule("access_log"), With::Any),
+    ("policy", Key::Rule("policy"), With::Requests),
+    ("cors", Key::Rule("cors.origins"), With::Requests),
+    ("cors.credentials", Key::Rule("cors.credentials"), With::Requests),
+    ("rate_limit", Key::Rule("rate_limit"), With::Requests),
+    ("max_requests", Key::Rule("max_requests"), With::Requests),
     ("max_body", Key::Rule("max_body"), With::Requests),
     ("buffer_request", Key::Rule("buffer_request"), With::Requests),
     ("body_timeout", Key::Rule("body_timeout"), With::Requests),

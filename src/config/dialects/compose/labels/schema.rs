@@ -49,6 +49,10 @@ pub(in crate::config::dialects::compose) fn schema() -> Value {
 fn label(word: &str, key: Key) -> Vec<((String, Value), (String, Value))> {
     let (form, about) = described(key);
     let mut value = of_form(form, VARIABLE);
+    // The value of a label is a text, and no mapping.
+    if let Some(Value::Array(ways)) = value.get_mut("anyOf") {
+        ways.retain(|way| way.get("$ref").is_none());
+    }
     value["description"] = about.into();
     let pattern = word.replace('.', r"\.");
     let both = |prefix: &&str| {

@@ -36,6 +36,7 @@ pub(crate) fn of(
     for labels in all.iter().filter(|labels| !(has_named && labels.only_lend())) {
         let what = match &labels.route {
             Some(route) => format!("the route {} of the service {name}", quoted(route)),
+            None if has_named => format!("the plain route of the service {name}"),
             None => format!("the service {name}"),
         };
         for (doubt, first) in &labels.conflicting {

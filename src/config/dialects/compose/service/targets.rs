@@ -72,7 +72,7 @@ impl Seeker<'_, '_> {
             TargetHost::Name(name) => &**name == "localhost",
             TargetHost::Address(address) => address.is_loopback(),
         };
-        if is_local && self.map.gate_is_alone(values.reader) {
+        if is_local && values.reader.inputs.is_in_container() && self.map.gate_is_alone(values.reader) {
             let message = "in the container of the gate, this address is the gate itself";
             let hint = "name the service and its port; a program of the machine is `host.docker.internal`, with \
                         `extra_hosts: [\"host.docker.internal:host-gateway\"]` on the service of the gate";

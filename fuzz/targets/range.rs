@@ -1,0 +1,4 @@
+//! Checks ranges.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| smolgate_fuzz::range::holds(bytes));

@@ -1,0 +1,68 @@
+//! The keys of policies.
+
+use Form::{Duration, Either, Flag, Mapping as Map, Number, OneOrMany, Text, Timeout, Words};
+
+use super::by_hand::{ByHand, REQUIRED};
+use crate::config::keys::Form;
+
+const TEXTS: Form = OneOrMany(&Text);
+
+/// The names of sets, on rules and listeners.
+pub(super) const POLICY: &[ByHand] = &[(
+    "policy",
+    TEXTS,
+    "",
+    "The names of sets under policies. Of several, the first that has a key counts.",
+)];
+
+/// Policies of rules, and of listeners and sets for their rules.
+pub(super) const POLICIES: &[ByHand] = &[
+    (
+        "cors",
+        Either(&[Words(&["false"]), TEXTS, Map("`cors`")]),
+        "",
+        "Which pages of other origins may read responses: origins, or a mapping.",
+    ),
+    (
+        "rate_limit",
+        OneOrMany(&Either(&[Text, Map("a rate limit")])),
+        "",
+        "How many requests a client may send in a time: 100/1m, a mapping, or several.",
+    ),
+    (
+        "max_requests",
+        Either(&[Words(&["false"]), Number(1, 10_000_000), Map("`max_requests`")]),
+        "",
+        "How many requests are open at once: a number, or { requests, waiting, timeout }.",
+    ),
+];
+
+pub(super) const CORS: &[ByHand] = &[
+    (
+        "origins",
+        TEXTS,
+        REQUIRED,
+        "Origins such as https://app.example.com or https://*.example.com, or * for any.",
+    ),
+    ("methods", TEXTS, "", "Methods that are allowed. By default the one that is asked for."),
+    ("headers", TEXTS, "", "Header fields that are allowed. By default those that are asked for."),
+    ("expose", TEXTS, "", "Header fields of responses that scripts may read."),
+    ("credentials", Flag, "false", "Whether requests with cookies are allowed."),
+    ("max_age", Duration, "", "How long a browser keeps the answer to a preflight."),
+];
+
+pub(super) const RATE_LIMIT: &[ByHand] = &[
+    ("requests", Number(1, 1_000_000), REQUIRED, "Requests in the time."),
+    ("per", Timeout, REQUIRED, "The time, at most a day."),
+    ("burst", Number(1, 1_000_000), "", "Requests that may come at once. By default as many as requests."),
+    ("by", Text, "client", "The key that is counted: client, header.NAME, cookie.NAME, host or all."),
+    ("else", Words(&["client", "host", "all"]), "client", "The key for requests without that one."),
+    ("keys", Number(64, 16_777_216), "65536", "Keys that are remembered, 16 bytes each."),
+    ("fields", Flag, "false", "Whether responses have RateLimit and RateLimit-Policy."),
+];
+
+pub(super) const MAX_REQUESTS: &[ByHand] = &[
+    ("requests", Number(1, 10_000_000), REQUIRED, "Requests that are open at once."),
+    ("waiting", Number(0, 100_000), "0", "Further requests that wait."),
+    ("timeout", Timeout, "5s", "How long a request waits."),
+];

@@ -1,0 +1,41 @@
+//! Named sets of policies.
+
+use std::sync::Arc;
+
+use crate::config::decode::{Decoder, MappingReader};
+use crate::config::diagnostics::{Spanned, quoted};
+use crate::config::plan::{LimitsWritten, PoliciesWritten};
+use crate::config::syntax::{Node, Value};
+use crate::config::values::scalar;
+
+/// One named set.
+pub(crate) struct PolicySetSource {
+    pub(crate) name: Spanned<Arc<str>>,
+    pub(crate) policies: PoliciesWritten,
+    pub(crate) limits: LimitsWritten,
+}
+
+/// `policies:`, a mapping of names to sets.
+pub(in crate::config::source) fn sets(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<PolicySetSource>> {
+    let Value::Map(entries) = node.value else {
+        let hint = "write `NAME: { rate_limit: 100/1m }`";
+        decoder.report.error_hint(node.span, "`policies` is a mapping of names to policies", hint);
+        return None;
+    };
+    let mut sets = Vec::new();
+    for (key, node) in entries {
+        let name = match scalar::name(&key.value) {
+            Ok(value) => Spanned { value, span: key.span },
+            Err(error) => {
+                decoder.report.error(key.span, format!("{} {}", quoted(&key.value), error.problem));
+                continue;
+            }
+        };
+        let Some(mut fields) = MappingReader::open(decoder, node, "a set of policies") else { continue };
+        let policies = PoliciesWritten::read(&mut fields);
+        let limits = LimitsWritten::read(&mut fields);
+        fields.close();
+        sets.push(PolicySetSource { name, policies, limits });
+    }
+    Some(sets)
+}

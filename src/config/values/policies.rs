@@ -1,0 +1,166 @@
+//! Values of policies.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::target;
+use crate::config::keys::{ValueError, scalar};
+use crate::config::plan::{OriginPattern, RateKey};
+use crate::http::{idn, is_token};
+
+/// An origin as browsers send it (Fetch standard, "serializing a request origin"), or a pattern for origins.
+pub(crate) fn origin(text: &str) -> Result<OriginPattern, ValueError> {
+    const FORM: &str = "write for example \"https://app.example.com\" or \"https://*.example.com\"";
+    match text {
+        "*" => return Ok(OriginPattern::Any),
+        "null" => return Ok(OriginPattern::Exact("null".into())),
+        _ => {}
+    }
+    let lower = text.to_ascii_lowercase();
+    let Some((scheme, authority)) = lower.split_once("://") else {
+        return Err(ValueError::hint("is not an origin", FORM));
+    };
+    let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    if scheme.is_empty() || !scheme.bytes().all(is_scheme) || authority.contains(['/', '?', '#', '@']) {
+        return Err(ValueError::hint("is not an origin: it is a scheme, a host and a port", FORM));
+    }
+    let (is_below, authority) = match authority.strip_prefix("*.") {
+        Some(rest) => (true, rest),
+        None => (false, authority),
+    };
+    if authority.contains('*') {
+        return Err(ValueError::hint("has a `*` that is no whole label at the front", FORM));
+    }
+    target::host_and_port(authority)?;
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let host = idn::to_ascii(host).filter(|_| !host.is_ascii()).unwrap_or_else(|| host.to_owned());
+    // Browsers leave the port of the scheme out.
+    let usual = match scheme {
+        "https" => Some("443"),
+        "http" => Some("80"),
+        _ => None,
+    };
+    let port = port.filter(|port| Some(*port) != usual).map(|port| format!(":{port}")).unwrap_or_default();
+    Ok(match is_below {
+        true => OriginPattern::Below {
+            scheme: format!("{scheme}://").into(),
+            end: format!(".{host}{port}").into(),
+        },
+        false => OriginPattern::Exact(format!("{scheme}://{host}{port}").into()),
+    })
+}
+
+/// The name of a method or of a header field.
+pub(crate) fn token(text: &str) -> Result<Arc<str>, ValueError> {
+    if is_token(text.as_bytes()) { Ok(text.into()) } else { Err(ValueError::new("is no token")) }
+}
+
+/// `100/1m`: requests, and the time in which they may come.
+pub(crate) fn rate(text: &str) -> Result<(u32, Duration), ValueError> {
+    const FORM: ValueError = ValueError::hint("is not a rate", "write for example \"100/1m\" or \"20/1s\"");
+    let (requests, per) = text.split_once('/').ok_or(FORM)?;
+    Ok((requests_in_time(requests.trim()).map_err(|_| FORM)?, rate_time(per.trim()).map_err(|_| FORM)?))
+}
+
+/// The time of a rate.
+pub(crate) fn rate_time(text: &str) -> Result<Duration, ValueError> {
+    let per = scalar::timeout(text)?;
+    let is_short = per <= Duration::from_secs(24 * 3_600);
+    if is_short { Ok(per) } else { Err(ValueError::new("is longer than a day")) }
+}
+
+/// The requests of a rate.
+pub(crate) fn requests_in_time(text: &str) -> Result<u32, ValueError> {
+    number(text, 1, 1_000_000, "is not a number between 1 and 1000000")
+}
+
+/// Keys that are remembered.
+pub(crate) fn remembered_keys(text: &str) -> Result<usize, ValueError> {
+    number(text, 64, 16_777_216, "is not a number between 64 and 16777216").map(|keys| keys as usize)
+}
+
+/// Requests that are open at once.
+pub(crate) fn open_requests(text: &str) -> Result<usize, ValueError> {
+    number(text, 1, 10_000_000, "is not a number between 1 and 10000000").map(|requests| requests as usize)
+}
+
+/// Requests that wait.
+pub(crate) fn waiting_requests(text: &str) -> Result<usize, ValueError> {
+    number(text, 0, 100_000, "is not a number between 0 and 100000").map(|requests| requests as usize)
+}
+
+/// The key by which requests are counted.
+pub(crate) fn rate_key(text: &str) -> Result<RateKey, ValueError> {
+    match (text, text.split_once('.')) {
+        ("client", _) => Ok(RateKey::Client),
+        ("host", _) => Ok(RateKey::Host),
+        ("all", _) => Ok(RateKey::All),
+        (_, Some(("header", name))) => {
+            token(name).map(|name| RateKey::Header(name.to_ascii_lowercase().into()))
+        }
+        (_, Some(("cookie", name))) => token(name).map(RateKey::Cookie),
+        _ => Err(ValueError::hint(
+            "is not a key by which requests are counted",
+            "write client, header.NAME, cookie.NAME, host or all",
+        )),
+    }
+}
+
+fn number(text: &str, least: u32, most: u32, problem: &'static str) -> Result<u32, ValueError> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|number| digits && (least..=most).contains(number));
+    number.ok_or(ValueError::new(problem))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins() {
+        for (text, shown) in [
+            ("https://App.Example.com", "https://app.example.com"),
+            ("https://a.example:443", "https://a.example"),
+            ("http://a.example:443", "http://a.example:443"),
+            ("http://a.example:80", "http://a.example"),
+            ("https://*.example.com:8443", "https://*.example.com:8443"),
+            ("https://bücher.example", "https://xn--bcher-kva.example"),
+            ("capacitor://localhost", "capacitor://localhost"),
+            ("http://[::1]:81", "http://[::1]:81"),
+            ("null", "null"),
+            ("*", "*"),
+        ] {
+            assert_eq!(origin(text).map(|origin| origin.to_string()).as_deref(), Ok(shown), "{text}");
+        }
+        for text in [
+            "",
+            "app.example.com",
+            "https://a/",
+            "https://",
+            "https://a.*.b",
+            "https://u@a",
+            "https://*a.b",
+            "://a",
+        ] {
+            assert!(origin(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rates() {
+        assert_eq!(rate("100/1m"), Ok((100, Duration::from_secs(60))));
+        assert_eq!(rate("20 / 1s"), Ok((20, Duration::from_secs(1))));
+        for text in ["", "100", "0/1s", "100/0s", "100/", "/1s", "100/m", "-1/1s", "1/2d", "1/1s/1s"] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+        for text in ["client", "host", "all", "header.x-key", "cookie.Id"] {
+            assert_eq!(rate_key(text).map(|key| key.to_string()).as_deref(), Ok(text));
+        }
+        for text in ["", "ip", "header.", "header.a b", "cookie.a=b", "user"] {
+            assert!(rate_key(text).is_err(), "{text}");
+        }
+    }
+}

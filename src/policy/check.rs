@@ -1,0 +1,41 @@
+//! The order of policies.
+
+use super::concurrency::ConcurrencyLimit;
+use super::cors::answers_preflight;
+use super::request::PolicyRequest;
+use super::rule::RulePolicies;
+use super::state::PolicyState;
+use crate::reason::Reason;
+
+/// The result of a check.
+pub enum Outcome<'a> {
+    /// The action of its rule.
+    Act,
+    /// It is a preflight, which is answered here.
+    Preflight,
+    /// It waits for a place among the open requests of this limit. Then it is checked again.
+    Wait(&'a ConcurrencyLimit),
+}
+
+/// Decides about a request of a rule with policies.
+///
+/// # Errors
+/// Why it is refused.
+pub fn check<'a>(
+    policies: &'a RulePolicies,
+    request: &PolicyRequest<'_>,
+    state: &mut PolicyState,
+) -> Result<Outcome<'a>, Reason> {
+    if !state.has_asked() {
+        // A preflight has no credentials, so it is answered before any policy that wants some.
+        if policies.cors.as_ref().is_some_and(|cors| answers_preflight(cors, request, state)) {
+            return Ok(Outcome::Preflight);
+        }
+        policies.rate_limit.iter().try_for_each(|limiter| limiter.take(request, state))?;
+    }
+    if let Err(full) = state.enter(&policies.max_requests) {
+        state.asks();
+        return if full.may_wait() { Ok(Outcome::Wait(full)) } else { Err(Reason::RuleBusy) };
+    }
+    Ok(Outcome::Act)
+}

@@ -1,0 +1,16 @@
+//! The parts of a request that policies look at.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use crate::http::RequestHead;
+
+/// The parts of a request that policies look at.
+pub struct PolicyRequest<'a> {
+    /// The parsed head.
+    pub head: &'a RequestHead<'a>,
+    /// The address of the client, behind trusted proxies.
+    pub client: IpAddr,
+    /// The time.
+    pub now: Instant,
+}

@@ -1,0 +1,128 @@
+//! The state of policies for one request.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io::Write;
+use std::sync::Arc;
+
+use super::concurrency::{ConcurrencyLimit, ConcurrencyPermit};
+
+/// Parts of states that are kept for further requests, for each worker.
+const SPARE_MAX: usize = 64;
+
+/// Bytes of lines that a part keeps room for.
+const LINES_BYTES_KEPT: usize = 1_024;
+
+thread_local! {
+    /// Parts of states that ended. A policy allocates none while there are some.
+    #[expect(clippy::vec_box, reason = "a spare part is used as it is, without another allocation")]
+    static SPARE: RefCell<Vec<Box<Learned>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The state of policies for one request. Empty, and eight bytes, for a rule without policies.
+#[derive(Default)]
+pub struct PolicyState(Option<Box<Learned>>);
+
+#[derive(Default)]
+struct Learned {
+    /// The steps before the first question have passed.
+    has_asked: bool,
+    /// The target has no say in `Access-Control-*`.
+    owns_cors: bool,
+    /// Field lines for the response, whichever it is.
+    response: Vec<u8>,
+    permits: Vec<ConcurrencyPermit>,
+}
+
+impl PolicyState {
+    fn learned(&mut self) -> &mut Learned {
+        self.0.get_or_insert_with(|| SPARE.with_borrow_mut(Vec::pop).unwrap_or_default())
+    }
+
+    /// Field lines for the response, whichever it is.
+    pub fn response_lines(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |learned| &learned.response)
+    }
+
+    /// Whether `Access-Control-*` of the target is removed.
+    pub fn owns_cors(&self) -> bool {
+        self.0.as_ref().is_some_and(|learned| learned.owns_cors)
+    }
+
+    /// Takes what a tunnel has to keep: its place among the open requests.
+    pub fn for_tunnel(&mut self) -> PolicyState {
+        std::mem::take(self)
+    }
+
+    /// Whether a question was asked, so that the steps before it have passed.
+    pub(super) fn has_asked(&self) -> bool {
+        self.0.as_ref().is_some_and(|learned| learned.has_asked)
+    }
+
+    pub(super) fn asks(&mut self) {
+        self.learned().has_asked = true;
+    }
+
+    pub(super) fn own_cors(&mut self) {
+        self.learned().owns_cors = true;
+    }
+
+    /// Adds a field line to the response.
+    pub(super) fn respond(&mut self, name: &str, value: &[u8]) {
+        let lines = &mut self.learned().response;
+        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+            lines.extend_from_slice(part);
+        }
+    }
+
+    /// As [`PolicyState::respond`], with a list of names.
+    pub(super) fn respond_with_list(&mut self, name: &str, items: &[Arc<str>]) {
+        let lines = &mut self.learned().response;
+        let mut before = [name, ": "];
+        for item in items {
+            for part in [before[0], before[1], item] {
+                lines.extend_from_slice(part.as_bytes());
+            }
+            before = [", ", ""];
+        }
+        lines.extend_from_slice(b"\r\n");
+    }
+
+    /// As [`PolicyState::respond`], with a value that is formatted.
+    pub(super) fn respond_with(&mut self, name: &str, value: fmt::Arguments<'_>) {
+        // Writing to a vector cannot fail.
+        let _ = write!(self.learned().response, "{name}: {value}\r\n");
+    }
+
+    /// Takes permits of these limits, those that it does not have yet. The error is the first limit without a free one.
+    pub(super) fn enter<'a>(&mut self, limits: &'a [ConcurrencyLimit]) -> Result<(), &'a ConcurrencyLimit> {
+        let taken = self.0.as_ref().map_or(0, |learned| learned.permits.len());
+        for limit in &limits[taken..] {
+            self.admit(limit.try_take().ok_or(limit)?);
+        }
+        Ok(())
+    }
+
+    /// Keeps a permit until the exchange or its tunnel ends.
+    pub fn admit(&mut self, permit: ConcurrencyPermit) {
+        self.learned().permits.push(permit);
+    }
+}
+
+impl Drop for PolicyState {
+    fn drop(&mut self) {
+        let Some(mut learned) = self.0.take() else { return };
+        let Learned { has_asked, owns_cors, response, permits } = &mut *learned;
+        (*has_asked, *owns_cors) = (false, false);
+        response.clear();
+        response.shrink_to(LINES_BYTES_KEPT);
+        permits.clear();
+        // At the end of a thread there may be no list any more.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < SPARE_MAX {
+                spare.push(learned);
+            }
+        });
+    }
+}

@@ -1,0 +1,147 @@
+//! The bytes of a file on their way to the client.
+//!
+//! The length was announced, so nothing else is sent: if the file has become shorter, the connection is cut.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use crate::file_server::Content;
+use crate::proxy::client::{Client, Exchange, KeepAlive};
+use crate::proxy::local_reply::Reply;
+use crate::proxy::record::{Detail, Failure};
+use crate::proxy::transfer::write_all;
+use crate::reason::Reason;
+use crate::worker::{Buffer, LARGE_BUFFER_BYTES, TcpStream};
+
+/// Bytes that one call moves from the file to the socket. As many count as the share of a socket in one turn, so more
+/// would let other connections wait.
+const SENT_AT_ONCE: usize = 512 * 1024;
+
+/// Appends bytes of the file to a buffer.
+///
+/// # Errors
+/// If the file ends before them, or cannot be read.
+pub(super) async fn append(content: &Content, bytes: Range<u64>, to: &mut Buffer) -> Result<(), Failure> {
+    let Range { start: mut at, end } = bytes;
+    while at < end {
+        let left = (end - at) as usize;
+        let read = match content.read_cached(at, &mut to.room(left)[..left]) {
+            Ok(read) => {
+                to.commit(read);
+                read
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let bytes = content.read(at, left).await.map_err(unreadable)?;
+                to.extend(&bytes);
+                bytes.len()
+            }
+            Err(error) => return Err(unreadable(error)),
+        };
+        if read == 0 {
+            return Err(Failure::new(Reason::FileShrunk));
+        }
+        at += read as u64;
+    }
+    Ok(())
+}
+
+fn unreadable(error: io::Error) -> Failure {
+    Failure { reason: Reason::FileFailed, detail: Detail::Io(error) }
+}
+
+/// Sends a head and bytes of the file that do not fit into one buffer with it: inside the kernel, if the connection is
+/// plain TCP. `timeout` is how long the client may take nothing.
+///
+/// # Errors
+/// If the file cannot be read as it was announced, or the client does not take it. Then the response is cut off.
+pub(super) async fn send_long(
+    exchange: &mut Exchange<'_>,
+    reply: Reply<'_>,
+    content: &Content,
+    bytes: Range<u64>,
+    timeout: Duration,
+) -> Result<KeepAlive, Failure> {
+    exchange.record.status.set(Some(reply.status));
+    let Reply { head, keep, .. } = reply;
+    let mut sending = Sending { exchange: &*exchange, content, bytes, timeout };
+    let rest = match exchange.client.stream.plain() {
+        Some(stream) => sending.send_inside_kernel(stream, head).await?,
+        None => Some(head),
+    };
+    if let Some(rest) = rest {
+        sending.copy(rest).await?;
+    }
+    exchange.client.stream.message_ended();
+    Ok(keep)
+}
+
+/// A response that is being sent.
+struct Sending<'a, 'b> {
+    exchange: &'a Exchange<'b>,
+    content: &'a Content,
+    /// The bytes of the file that are left.
+    bytes: Range<u64>,
+    timeout: Duration,
+}
+
+impl Sending<'_, '_> {
+    /// Reads the bytes and writes them, with the head before the first of them.
+    async fn copy(&mut self, mut buffer: Buffer) -> Result<(), Failure> {
+        let Client { stream, timer, .. } = &*self.exchange.client;
+        while !self.bytes.is_empty() || !buffer.is_empty() {
+            let room = (LARGE_BUFFER_BYTES - buffer.unread().len()) as u64;
+            let end = self.bytes.end.min(self.bytes.start + room);
+            append(self.content, self.bytes.start..end, &mut buffer).await?;
+            self.bytes.start = end;
+            let slices = &mut [IoSlice::new(buffer.unread())];
+            write_all(stream, slices, timer, self.timeout).await.map_err(Failure::of_client)?;
+            self.count(buffer.unread().len());
+            buffer.consume(buffer.unread().len());
+        }
+        Ok(())
+    }
+
+    /// Moves the bytes inside the kernel. Returns a buffer with what is left to write before the rest is copied, if the
+    /// system cannot do it.
+    async fn send_inside_kernel(
+        &mut self,
+        stream: &TcpStream,
+        mut head: Buffer,
+    ) -> Result<Option<Buffer>, Failure> {
+        let timer = &self.exchange.client.timer;
+        while !head.is_empty() {
+            // The kernel holds the head back until bytes of the file follow.
+            let write = poll_fn(|cx| stream.poll_write_last(cx, &[IoSlice::new(head.unread())]));
+            let written = timer.within(self.timeout, write).await.map_err(Failure::of_client)?;
+            self.count(written);
+            head.consume(written);
+        }
+        while !self.bytes.is_empty() {
+            let most = SENT_AT_ONCE.min((self.bytes.end - self.bytes.start) as usize);
+            if !self.content.is_cached(self.bytes.start, most) {
+                self.content.load(self.bytes.start, most).await.map_err(unreadable)?;
+            }
+            let Range { start, .. } = &mut self.bytes;
+            let send = poll_fn(|cx| stream.poll_send_file(cx, self.content.as_fd(), start, most));
+            match timer.within(self.timeout, send).await {
+                Ok(0) => return Err(Failure::new(Reason::FileShrunk)),
+                Ok(sent) => self.count(sent),
+                // Some file systems cannot do it.
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput) =>
+                {
+                    return Ok(Some(head));
+                }
+                Err(error) => return Err(Failure::of_client(error)),
+            }
+        }
+        Ok(None)
+    }
+
+    fn count(&self, bytes: usize) {
+        self.exchange.record.sent.add(bytes, self.exchange.client.stream.worker().now());
+    }
+}
