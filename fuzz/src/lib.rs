@@ -12,6 +12,8 @@
 pub mod chunked_body;
 pub mod configuration;
 pub mod hello;
+pub mod http2_frames;
+pub mod http2_head;
 pub mod path_to_file;
 pub mod proxy_header;
 pub mod range;
@@ -37,4 +39,14 @@ macro_rules! targets {
     };
 }
 
-targets!(chunked_body, configuration, hello, path_to_file, proxy_header, range, request_head);
+targets!(
+    chunked_body,
+    configuration,
+    hello,
+    http2_frames,
+    http2_head,
+    path_to_file,
+    proxy_header,
+    range,
+    request_head
+);

@@ -34,10 +34,8 @@ impl Connection {
 
     /// Sends the second GOAWAY.
     pub(super) fn finish_shutdown(&mut self, out: &mut Vec<u8>) {
-        if self.shutdown != Shutdown::Final {
-            self.shutdown = Shutdown::Final;
-            frame::go_away(out, self.last_peer, ErrorCode::NoError, "");
-        }
+        self.shutdown = Shutdown::Final;
+        frame::go_away(out, self.last_peer, ErrorCode::NoError, "");
     }
 
     /// Whether a shutdown is complete: the last stream is closed.
