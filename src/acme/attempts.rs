@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::dns::Published;
 use super::failure::{Failure, FaultOf};
 
 const MINUTE: u64 = 60;
@@ -47,6 +48,8 @@ pub(super) struct Record {
     pub(super) not_before: u64,
     /// The order that is under way. It is taken up again.
     pub(super) order: Option<String>,
+    /// The record of DNS that answers a challenge, or did. It is removed when the attempt ends.
+    pub(super) published: Option<Published>,
     /// When orders were made, in the last hour.
     tried: Vec<u64>,
     /// When certificates were issued, in the last seven days.

@@ -190,7 +190,7 @@ impl Ca {
         let _permit = self.requests.acquire().await;
         let parsed = Url::parse(url).map_err(|why| Failure::of_ca(format!("a URL of the CA {why}")))?;
         let body = body.map(|body| ("application/jose+json", body));
-        let sent = self.client.send(Request { method, url: &parsed, body }).await;
+        let sent = self.client.send(Request { method, url: &parsed, fields: &[], body }).await;
         sent.map_err(|error| Failure::of_ca(format!("{} does not answer: {error}", parsed.authority())))
     }
 }

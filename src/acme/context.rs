@@ -1,6 +1,7 @@
 //! The parts that all names share: the folder, the account, the budgets.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,12 +9,13 @@ use smol::lock::Semaphore;
 
 use super::attempts::{Orders as OrderTimes, Record, ca_back_off};
 use super::ca::{Ca, Session};
+use super::dns::Publisher;
 use super::failure::{Failure, FaultOf};
 use super::protocol::jws::AccountKey;
 use crate::config::plan::{Orders, UpstreamTls};
 use crate::metrics::{Counters, NameState};
 use crate::net::Client;
-use crate::store::{Lock, Store};
+use crate::store::{Lock, Store, file_name};
 use crate::tls::{Connector, Issued};
 
 /// Orders that run at once.
@@ -63,6 +65,7 @@ pub(super) struct Opened {
     lock: Lock,
     store: Store,
     pub(super) ca: Ca,
+    pub(super) publisher: Option<Publisher>,
     /// Locked while they are written, too.
     times: smol::lock::Mutex<OrderTimes>,
 }
@@ -178,13 +181,12 @@ impl Opened {
             }
         };
         let times = OrderTimes::read(store.read(ORDER_TIMES).map_err(of_store)?.as_deref());
-        let tls = UpstreamTls { ca: orders.ca.root.clone(), ..UpstreamTls::default() };
-        let connector = Connector::new(&tls).map_err(|error| {
-            let text = error.to_string().replace("`tls.ca`", "`root` of `ca`");
-            Failure::new(FaultOf::Gate, text)
-        })?;
-        let ca = Ca::new(Client::new(connector.client_config()), orders, key);
-        Ok(Self { lock, store, ca, times: smol::lock::Mutex::new(times) })
+        let publisher = match &orders.dns {
+            Some(dns) => Some(Publisher::new(dns, client(None)?)),
+            None => None,
+        };
+        let ca = Ca::new(client(orders.ca.root.clone())?, orders, key);
+        Ok(Self { lock, store, ca, publisher, times: smol::lock::Mutex::new(times) })
     }
 
     /// Writes a record. It is on the disk when this returns.
@@ -225,9 +227,23 @@ impl Opened {
     }
 }
 
+/// A client that trusts the authorities of a file, or those of the system. Blocks.
+fn client(root: Option<PathBuf>) -> Result<Client, Failure> {
+    let connector = Connector::new(&UpstreamTls { ca: root, ..UpstreamTls::default() }).map_err(|error| {
+        let text = error.to_string().replace("`tls.ca`", "`root` of `ca`");
+        Failure::new(FaultOf::Gate, text)
+    })?;
+    Ok(Client::new(connector.client_config()))
+}
+
 /// The file with the record of a name.
 pub(super) fn record_file(name: &str) -> String {
-    format!("attempts/{name}.json")
+    format!("attempts/{}.json", file_name(name))
+}
+
+/// The file with the key of an order that is under way.
+pub(super) fn key_file(name: &str) -> String {
+    format!("pending/{}", file_name(name))
 }
 
 /// The time in seconds since 1970.

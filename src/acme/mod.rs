@@ -7,6 +7,7 @@
 //!     context.rs      what the names share: the store, the CA, the budgets
 //!       ca.rs           signed requests to the CA
 //!       attempts.rs     when the next order may be made; written before each order
+//!         dns/            records of DNS that answer challenges
 //!         failure.rs      why an attempt has failed, and whose fault it is
 //!   protocol/       bytes and values, without I/O
 //! ```
@@ -25,6 +26,7 @@ mod context;
 mod attempts;
 mod ca;
 
+mod dns;
 mod failure;
 mod protocol;
 

@@ -9,7 +9,8 @@ use smol::channel::Receiver;
 
 use super::attempts::{Record, is_expiring, renewal};
 use super::ca::Session;
-use super::context::{Context, Opened, View, now, record_file};
+use super::context::{Context, Opened, View, key_file, now, record_file};
+use super::dns::Published;
 use super::failure::{Failure, FaultOf};
 use super::order::{Journal, Ordering};
 use super::protocol::x509::{LeafKey, key_pem};
@@ -97,7 +98,9 @@ impl Name {
         let (opened, session) = self.context.connect().await.map_err(wait)?;
         let mut journal = Writer { opened, name: self.name.clone(), record };
         self.begin(&mut journal).await.map_err(wait)?;
-        let issued = match self.order(&session, &mut journal).await {
+        let ordered = self.order(&session, &mut journal).await;
+        journal.withdraw().await;
+        let issued = match ordered {
             Ok((chain, key)) => self.accept(&mut journal, chain, key).await,
             Err(failure) => Err(failure),
         };
@@ -128,13 +131,19 @@ impl Name {
 
     async fn order(&self, session: &Session, journal: &mut Writer) -> Result<(Vec<u8>, Vec<u8>), Failure> {
         let known = journal.record.order.clone();
-        let kinds = &self.context.orders.challenges;
+        let kinds = match self.name.starts_with("*.") {
+            // No other challenge proves a wildcard (RFC 8555, section 7.1.3; RFC 8737, section 3).
+            true => &[ChallengeKind::Dns][..],
+            false => &self.context.orders.challenges,
+        };
         // After a failure, another challenge comes first.
         let first = journal.record.failures.saturating_sub(1) as usize % kinds.len().max(1);
         let challenges: Vec<ChallengeKind> = kinds[first..].iter().chain(&kinds[..first]).copied().collect();
         let opened = journal.opened.clone();
         let issued = &self.context.shared.issued;
-        Ordering { ca: &opened.ca, session, name: &self.name, challenges, issued }.run(known, journal).await
+        let publisher = opened.publisher.as_ref();
+        let ordering = Ordering { ca: &opened.ca, session, name: &self.name, challenges, issued, publisher };
+        ordering.run(known, journal).await
     }
 
     /// Keeps the certificate, then serves it.
@@ -198,7 +207,7 @@ impl Name {
 
     /// Why an order for the name would be in vain.
     fn in_vain(&self) -> Option<&'static str> {
-        let name = &*self.name;
+        let name = self.name.strip_prefix("*.").unwrap_or(&self.name);
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
         if name.starts_with('.') || !name.bytes().all(is_plain) {
             return Some("this is no DNS name");
@@ -245,12 +254,23 @@ impl Writer {
         self.opened.write(&self.name, &self.record).await
     }
 
-    fn key_file(&self) -> String {
-        format!("pending/{}", self.name)
+    /// Removes the record of DNS, if there is one. A provider that fails leaves it there, where it does no harm.
+    async fn withdraw(&mut self) {
+        let Some(record) = self.record.published.take() else { return };
+        let removed = match &self.opened.publisher {
+            Some(publisher) => publisher.withdraw(&record).await,
+            None => Err("`dns` of `acme` is not set up any more".to_owned()),
+        };
+        if let Err(why) = removed {
+            tracing::warn!(name = %self.name, "the record of a challenge stays in DNS: {why}");
+        }
+        if let Err(failure) = self.write().await {
+            tracing::warn!(name = %self.name, "{}", failure.reason);
+        }
     }
 
     async fn forget_key(&self) -> Result<(), Failure> {
-        let file = self.key_file();
+        let file = key_file(&self.name);
         let remove = move |opened: &Opened| {
             let (store, lock) = opened.store();
             store.remove(lock, &file)
@@ -265,8 +285,16 @@ impl Journal for Writer {
         self.write().await
     }
 
+    async fn published(&mut self, record: &Published) -> Result<(), Failure> {
+        if self.record.published.as_ref().is_some_and(|left| left != record) {
+            self.withdraw().await;
+        }
+        self.record.published = Some(record.clone());
+        self.write().await
+    }
+
     async fn key(&mut self) -> Result<Vec<u8>, Failure> {
-        let file = self.key_file();
+        let file = key_file(&self.name);
         let read = file.clone();
         if let Some(der) = self.opened.blocking(move |opened| opened.store().0.read(&read)).await? {
             return Ok(der);

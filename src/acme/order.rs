@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use futures_lite::FutureExt;
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::aws_lc_rs as provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use serde_json::json;
 use smol::Timer;
 
 use super::ca::{Ca, Session, given_up, retry_after};
+use super::dns::{Published, Publisher};
 use super::failure::{Failure, FaultOf};
 use super::protocol::base64;
 use super::protocol::messages::{self, Authorization, Challenge, Order, Status};
@@ -33,6 +35,9 @@ pub(super) trait Journal {
     /// The order exists.
     async fn ordered(&mut self, url: &str) -> Result<(), Failure>;
 
+    /// The record of DNS is about to be written. One that an earlier attempt has left is removed.
+    async fn published(&mut self, record: &Published) -> Result<(), Failure>;
+
     /// The key of the certificate: the one that an earlier attempt has written, else a new one, which is on the disk
     /// when this returns.
     async fn key(&mut self) -> Result<Vec<u8>, Failure>;
@@ -46,6 +51,8 @@ pub(super) struct Ordering<'a> {
     /// The challenge to take, and the others if the CA does not offer it.
     pub(super) challenges: Vec<ChallengeKind>,
     pub(super) issued: &'a Arc<Issued>,
+    /// The way to answer challenges by DNS.
+    pub(super) publisher: Option<&'a Publisher>,
 }
 
 impl Ordering<'_> {
@@ -55,9 +62,10 @@ impl Ordering<'_> {
         known: Option<String>,
         journal: &mut impl Journal,
     ) -> Result<(Vec<u8>, Vec<u8>), Failure> {
+        let time = DECISION_TIME_MAX + self.publisher.map(Publisher::time_max).unwrap_or_default();
         let late = async {
-            Timer::after(DECISION_TIME_MAX).await;
-            Err(Failure::of_ca(format!("the CA has not decided within {DECISION_TIME_MAX:?}")))
+            Timer::after(time).await;
+            Err(Failure::of_ca(format!("the CA has not decided within {time:?}")))
         };
         self.go_on(known, journal).or(late).await
     }
@@ -76,7 +84,7 @@ impl Ordering<'_> {
             match order.status {
                 Status::Pending => {
                     for authorization in &order.authorizations {
-                        self.prove(authorization).await?;
+                        self.prove(authorization, journal).await?;
                     }
                 }
                 Status::Ready if !is_finalized => {
@@ -120,9 +128,10 @@ impl Ordering<'_> {
     }
 
     /// Proves that the name is ours. The answer to the challenge is there until the CA has decided.
-    async fn prove(&self, url: &str) -> Result<(), Failure> {
+    async fn prove(&self, url: &str, journal: &mut impl Journal) -> Result<(), Failure> {
         let (authorization, _) = self.authorization(url).await?;
-        if authorization.identifier.value != self.name {
+        // That of a wildcard has the name behind it (RFC 8555, section 7.1.4).
+        if authorization.identifier.value != self.host() {
             return Err(Failure::of_ca("the CA asks for a proof of another name"));
         }
         if authorization.status == Status::Valid {
@@ -133,7 +142,7 @@ impl Ordering<'_> {
         let Some((kind, challenge)) = offered.next() else {
             return Err(Failure::of_name("the CA offers no challenge that `challenges` names"));
         };
-        let _open = OpenChallenge::new(self, kind, challenge)?;
+        let _open = OpenChallenge::new(self, kind, challenge, journal).await?;
         // After a crash, the CA may be looking already.
         let mut is_asked = challenge.status != Status::Pending;
         let mut looks = Looks::default();
@@ -153,6 +162,21 @@ impl Ordering<'_> {
                 }
             }
         }
+    }
+
+    /// The name without `*.`.
+    fn host(&self) -> &str {
+        self.name.strip_prefix("*.").unwrap_or(self.name)
+    }
+
+    /// Writes the record of DNS, and waits until it can be read. It is removed by the end of the attempt.
+    async fn publish(&self, authorization: &str, journal: &mut impl Journal) -> Result<(), Failure> {
+        let of_dns = |why| Failure::new(FaultOf::Gate, format!("dns: {why}"));
+        let publisher = self.publisher.ok_or_else(|| of_dns("`dns` of `acme` is not set up".to_owned()))?;
+        let value = base64::url(digest(&SHA256, authorization.as_bytes()));
+        let place = publisher.find(self.host(), value).await;
+        journal.published(&place.record).await?;
+        publisher.publish(&place).await.map_err(of_dns)
     }
 
     /// Tells the CA that the answer is there. Returns whether it knows.
@@ -198,38 +222,50 @@ impl Looks {
 }
 
 /// A challenge that the data plane answers until this is dropped.
-struct OpenChallenge<'a> {
-    issued: &'a Issued,
-    kind: ChallengeKind,
-    key: String,
+enum OpenChallenge<'a> {
+    /// By token.
+    Http(&'a Issued, String),
+    /// By name.
+    Tls(&'a Issued, String),
+    /// The record of DNS outlives the process, so the journal has it.
+    Dns,
 }
 
 impl<'a> OpenChallenge<'a> {
-    fn new(ordering: &Ordering<'a>, kind: ChallengeKind, challenge: &Challenge) -> Result<Self, Failure> {
+    async fn new(
+        ordering: &Ordering<'a>,
+        kind: ChallengeKind,
+        challenge: &Challenge,
+        journal: &mut impl Journal,
+    ) -> Result<Self, Failure> {
         let (issued, name) = (&**ordering.issued, ordering.name);
         let authorization = ordering.ca.key_authorization(&challenge.token);
-        let key = match kind {
+        match kind {
             ChallengeKind::Http => {
                 issued.answer_http(name, &challenge.token, &authorization);
-                challenge.token.clone()
+                Ok(Self::Http(issued, challenge.token.clone()))
             }
             ChallengeKind::Tls => {
                 let unable = |_| Failure::new(FaultOf::Gate, "the certificate of a challenge cannot be made");
                 let (leaf, der) = LeafKey::generate().map_err(unable)?;
                 let certificate = leaf.challenge(name, &authorization).map_err(unable)?;
                 issued.answer_tls(name, &certified(vec![certificate.into()], der)?);
-                name.to_owned()
+                Ok(Self::Tls(issued, name.to_owned()))
             }
-        };
-        Ok(Self { issued, kind, key })
+            ChallengeKind::Dns => {
+                ordering.publish(&authorization, journal).await?;
+                Ok(Self::Dns)
+            }
+        }
     }
 }
 
 impl Drop for OpenChallenge<'_> {
     fn drop(&mut self) {
-        match self.kind {
-            ChallengeKind::Http => self.issued.end_http(&self.key),
-            ChallengeKind::Tls => self.issued.end_tls(&self.key),
+        match self {
+            Self::Http(issued, token) => issued.end_http(token),
+            Self::Tls(issued, name) => issued.end_tls(name),
+            Self::Dns => {}
         }
     }
 }
@@ -239,7 +275,7 @@ pub(super) fn certified(
     chain: Vec<CertificateDer<'static>>,
     pkcs8: Vec<u8>,
 ) -> Result<Arc<CertifiedKey>, Failure> {
-    let key = aws_lc_rs::sign::any_supported_type(&PrivateKeyDer::Pkcs8(pkcs8.into()));
+    let key = provider::sign::any_supported_type(&PrivateKeyDer::Pkcs8(pkcs8.into()));
     let key =
         key.map_err(|error| Failure::new(FaultOf::Gate, format!("a new key cannot be used: {error}")))?;
     Ok(Arc::new(CertifiedKey::new(chain, key)))

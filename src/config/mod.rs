@@ -14,6 +14,7 @@
 mod internal_api;
 mod loader;
 mod view;
+mod view_orders;
 mod yaml_writer;
 
 mod checks;

@@ -6,13 +6,13 @@ use std::fmt::Write;
 
 use super::keys::yaml::{list, quote, quote_key};
 use super::plan::{
-    AccessLog, AccessLogFormat, AccessLogTo, Action, Balance, CertificateAuthority, CertificateFiles,
-    CertificateSource, ChallengeKind, ClientAuth, ClientAuthMode, ClientGone, Conditions, Eject,
-    ExternalAccount, Files, Health, HealthRequest, HttpListener, InternalApi, Listener, ListenerTls,
-    NamedCondition, Orders, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond,
-    Rule, Scheme, Target, Upstream, UpstreamPolicy, UpstreamTls, WhileWaiting,
+    AccessLog, AccessLogFormat, AccessLogTo, Action, Balance, CertificateFiles, CertificateSource,
+    ClientAuth, ClientAuthMode, ClientGone, Conditions, Eject, Files, Health, HealthRequest, HttpListener,
+    InternalApi, Listener, ListenerTls, NamedCondition, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect,
+    RedirectToHttps, Respond, Rule, Scheme, Target, Upstream, UpstreamPolicy, UpstreamTls,
 };
 use super::values::scalar::{show_duration, show_size};
+use super::view_orders;
 use super::yaml_writer::{Yaml, list_or_none, path};
 
 /// The whole plan, defaults included. Loading the result gives an equal plan, except for places and for secrets,
@@ -39,7 +39,7 @@ pub fn view(plan: &Plan) -> String {
         out.line(1, "token", quote("[redacted]"));
     }
     if let Some(orders) = orders {
-        write_orders(&mut out, orders);
+        view_orders::write(&mut out, orders);
     }
     out.list(0, "listeners", listeners, |out, listener| write_listener(out, listener, plan));
     if !upstreams.is_empty() {
@@ -47,29 +47,6 @@ pub fn view(plan: &Plan) -> String {
         upstreams.iter().for_each(|upstream| write_upstream(&mut out, upstream));
     }
     out.0
-}
-
-fn write_orders(out: &mut Yaml, orders: &Orders) {
-    let Orders { email, ca, challenges, while_waiting, store } = orders;
-    let CertificateAuthority { directory, root, external_account } = ca;
-    out.open(0, "acme");
-    out.line(1, "accept_terms", true);
-    if let Some(email) = email {
-        out.line(1, "email", quote(email));
-    }
-    out.open(1, "ca");
-    out.line(2, "directory", quote(directory));
-    if let Some(root) = root {
-        out.line(2, "root", path(root));
-    }
-    if let Some(ExternalAccount { kid, hmac: _ }) = external_account {
-        out.line(2, "eab", format!("{{ kid: {}, hmac: redacted }}", quote(kid)));
-    }
-    let word = |kind: &ChallengeKind| if *kind == ChallengeKind::Http { "http" } else { "tls" };
-    out.line(1, "challenges", list(challenges.iter().map(word)));
-    let refuses = *while_waiting == WhileWaiting::Refuse;
-    out.line(1, "while_waiting", if refuses { "refuse" } else { "self_signed" });
-    out.line(0, "store", path(store));
 }
 
 fn write_listener(out: &mut Yaml, listener: &Listener, plan: &Plan) {

@@ -29,10 +29,12 @@ pub struct Client {
 
 /// A request.
 pub struct Request<'a> {
-    /// GET, HEAD or POST.
+    /// The method.
     pub method: Method,
     /// The address.
     pub url: &'a Url,
+    /// More fields. A value with a line end is refused.
+    pub fields: &'a [(&'a str, &'a str)],
     /// `Content-Type` and the body of a POST.
     pub body: Option<(&'a str, &'a [u8])>,
 }
@@ -75,13 +77,19 @@ impl Client {
     }
 
     async fn exchange(&self, request: Request<'_>) -> io::Result<Answer> {
-        let mut connection = Connection::open(request.url, &self.tls).await?;
-        let Request { method, url, body } = &request;
+        let Request { method, url, fields, body } = &request;
+        if fields.iter().any(|(_, value)| value.bytes().any(|byte| byte.is_ascii_control())) {
+            return Err(invalid("a field of the request is not valid"));
+        }
+        let mut connection = Connection::open(url, &self.tls).await?;
         let mut head = format!("{} {} HTTP/1.1\r\n", method.label(), url.target());
         // Writing to a String cannot fail.
         let _ = write!(head, "Host: {}\r\nUser-Agent: {}\r\nAccept: */*\r\n", url.authority(), self.agent);
         if let Some((kind, body)) = body {
             let _ = write!(head, "Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len());
+        }
+        for (name, value) in *fields {
+            let _ = write!(head, "{name}: {value}\r\n");
         }
         head.push_str("Connection: close\r\n\r\n");
         let mut bytes = head.into_bytes();

@@ -31,7 +31,7 @@ fn exchange(pieces: &[&[u8]], body: Option<(&str, &[u8])>) -> (io::Result<Answer
         Connector::new(&UpstreamTls { insecure_skip_verify: true, ..UpstreamTls::default() }).unwrap();
     let client = Client::new(connector.client_config());
     let method = if body.is_some() { Method::Post } else { Method::Get };
-    let answer = block_on(client.send(Request { method, url: &url, body }));
+    let answer = block_on(client.send(Request { method, url: &url, fields: &[("X-A", "b")], body }));
     (answer, server.join().unwrap())
 }
 
@@ -49,7 +49,8 @@ fn a_request_and_its_response_arrive_whole() {
     assert_eq!((answer.status, answer.field("location"), &*answer.body), (201, Some("x"), &b"ok"[..]));
     assert!(request.starts_with("POST /a?b HTTP/1.1\r\nHost: 127.0.0.1:"), "{request}");
     assert!(
-        request.contains("Content-Type: a/b\r\nContent-Length: 2\r\n") && request.ends_with("\r\n\r\n{}")
+        request.contains("Content-Type: a/b\r\nContent-Length: 2\r\nX-A: b\r\n")
+            && request.ends_with("\r\n\r\n{}")
     );
 }
 

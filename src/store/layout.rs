@@ -86,7 +86,7 @@ impl Store {
     /// # Errors
     /// The files cannot be read.
     pub fn certificate(&self, name: &str) -> io::Result<Option<StoredCertificate>> {
-        let live = self.folder.join("live").join(name);
+        let live = self.folder.join("live").join(file_name(name));
         let read = |file: &str| absent_is_none(files::read(&live.join(file), FILE_BYTES_MAX));
         let (Some(chain), Some(key)) = (read("fullchain.pem")?, read("privkey.pem")?) else {
             return Ok(None);
@@ -99,7 +99,8 @@ impl Store {
     /// # Errors
     /// A file cannot be written. Then the certificate until now is still the one of the name.
     pub fn keep_certificate(&self, _: &Lock, name: &str, new: &StoredCertificate) -> io::Result<()> {
-        let archive = self.folder.join("archive").join(name);
+        let name = file_name(name);
+        let archive = self.folder.join("archive").join(&name);
         make_folder(&archive)?;
         let numbers = numbers(&archive)?;
         let number = numbers.iter().max().map_or(1, |last| last + 1);
@@ -111,7 +112,7 @@ impl Store {
         let live = self.folder.join("live");
         let link = live.join(format!(".{name}.new"));
         absent_is_none(fs::remove_file(&link))?;
-        symlink(Path::new("../archive").join(name).join(number.to_string()), &link)?;
+        symlink(Path::new("../archive").join(&name).join(number.to_string()), &link)?;
         fs::rename(&link, live.join(name))?;
         files::sync_folder(&live)?;
         for old in numbers.into_iter().filter(|old| old + KEPT <= number) {
@@ -120,6 +121,11 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// The name of the files for a name. A star means something to shells and to other programs.
+pub fn file_name(name: &str) -> String {
+    name.replace('*', "_wildcard")
 }
 
 /// The folders that have numbers for names.
@@ -168,6 +174,17 @@ mod tests {
         let mut kept = numbers(&dir.path().join("deep/store/ca/archive/a.test")).unwrap();
         kept.sort_unstable();
         assert_eq!(kept, [3, 4, 5]);
+    }
+
+    #[test]
+    fn a_wildcard_has_no_star_in_its_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path(), "ca");
+        let lock = store.lock().unwrap();
+        store.keep_certificate(&lock, "*.a.test", &certificate("1")).unwrap();
+        assert!(dir.path().join("ca/live/_wildcard.a.test/fullchain.pem").exists());
+        assert_eq!(store.certificate("*.a.test").unwrap().unwrap().chain, b"1");
+        assert!(store.certificate("a.test").unwrap().is_none());
     }
 
     #[test]

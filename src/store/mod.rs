@@ -10,8 +10,8 @@
 //! CA/orders.json                        when the last orders began
 //! ```
 //!
-//! The PEM files are what counts. Every file is replaced as a whole and has the mode 0600. All functions block.
+//! The `*` of a name is written `_wildcard`. The PEM files are what counts. Every file is replaced as a whole and has the mode 0600. All functions block.
 
 mod layout;
 
-pub use layout::{Lock, Store, StoredCertificate};
+pub use layout::{Lock, Store, StoredCertificate, file_name};

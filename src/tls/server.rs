@@ -88,8 +88,9 @@ impl Terminator {
         let mut problems = Vec::new();
         let before = before.map(|before| &*before.certificates);
         let certificates = Arc::new(Certificates::load(tls, &provider, before, &mut problems));
-        let wanted = tls.ordered.as_ref().and(rules).map(|rules| certificates::wanted(rules, &certificates));
-        let ordered = wanted.map(|names| Ordered { names: Arc::new(names), issued: issued.clone() });
+        let wanted = tls.ordered.as_ref().zip(rules);
+        let wanted = wanted.map(|(ordered, rules)| certificates::wanted(rules, &certificates, ordered));
+        let ordered = wanted.map(|names| Ordered::new(names, issued.clone()));
         let sources = tls.certificates.iter().chain(&tls.default_certificate);
         let sources = sources.map(|source| (&source.client_auth, Some(&source.origin)));
         let ordering = ordered.iter().map(|_| (&tls.client_auth, None));
@@ -163,13 +164,16 @@ impl Terminator {
 
     /// Whether a handshake for `name` can begin. Otherwise it ends with an alert.
     pub fn has_certificate(&self, name: Option<&HostKey>) -> bool {
-        let is_it = |ordered: &str| name.is_some_and(|name| name.as_bytes() == ordered.as_bytes());
-        self.terms_for(name).is_some() || self.ordered().any(is_it)
+        let host = name.and_then(|name| std::str::from_utf8(name.as_bytes()).ok());
+        let waits = || {
+            self.ordered.as_ref().zip(host).is_some_and(|(ordered, host)| ordered.name_for(host).is_some())
+        };
+        self.terms_for(name).is_some() || waits()
     }
 
     /// The names for which certificates are ordered.
     pub fn ordered(&self) -> impl Iterator<Item = &str> {
-        self.ordered.iter().flat_map(|ordered| ordered.names.iter().map(|name| &**name))
+        self.ordered.iter().flat_map(Ordered::names)
     }
 
     fn terms_for(&self, name: Option<&HostKey>) -> Option<&Terms> {

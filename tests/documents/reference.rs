@@ -19,7 +19,7 @@ use crate::tables::{Row, page, rows, same, section, words_of_code};
 
 /// Pages of which a table names a key in its first column, by the heading of the table, and the mappings that have
 /// these keys.
-const KEY_TABLES: [(&str, &str, &[&str]); 11] = [
+const KEY_TABLES: [(&str, &str, &[&str]); 12] = [
     ("docs/config.md", "Top level", &["a configuration"]),
     ("docs/config.md", "The internal API", &["the internal API"]),
     ("docs/config.md", "Listeners", &["an HTTP listener", "a TCP listener"]),
@@ -29,6 +29,7 @@ const KEY_TABLES: [(&str, &str, &[&str]); 11] = [
     ("docs/passthrough.md", "The keys", &["a rule"]),
     ("docs/files.md", "The keys of files", &["`files`"]),
     ("docs/certificates.md", "The keys of acme", &["`acme`", "`ca` of `acme`"]),
+    ("docs/certificates.md", "Wildcards and DNS challenges", &["`dns` of `acme`"]),
     ("docs/policies.md", "CORS", &["`cors`"]),
     ("docs/policies.md", "Rate limits", &["a rate limit"]),
 ];

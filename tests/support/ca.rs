@@ -69,6 +69,8 @@ struct Order {
     slow: usize,
 }
 
+type TextSource = Arc<dyn Fn(&str, &str) -> bool + Send + Sync>;
+
 #[derive(Default)]
 struct State {
     nonces: HashSet<String>,
@@ -80,6 +82,8 @@ struct State {
     refused: HashSet<String>,
     /// The addresses of the gate, for http-01 and tls-alpn-01.
     gate: Option<(SocketAddr, SocketAddr)>,
+    /// Tells whether a name of DNS has a text, for dns-01.
+    dns: Option<TextSource>,
     slow: usize,
     complaints: Vec<String>,
 }
@@ -133,6 +137,11 @@ impl TestCa {
     /// Challenges are asked for there.
     pub fn ask(&self, http: SocketAddr, tls: SocketAddr) {
         self.state.lock().unwrap().gate = Some((http, tls));
+    }
+
+    /// Whether a name of DNS has a text is asked there.
+    pub fn ask_dns(&self, has: impl Fn(&str, &str) -> bool + Send + Sync + 'static) {
+        self.state.lock().unwrap().dns = Some(Arc::new(has));
     }
 
     /// Challenges wait until [`TestCa::ask`].
@@ -245,7 +254,7 @@ impl Server {
             "new" => Asked::NewOrder,
             "o" => Asked::Order,
             "z" => Asked::Authorization,
-            "http" | "tls" => Asked::Challenge,
+            "http" | "tls" | "dns" => Asked::Challenge,
             "f" => Asked::Finalize,
             "c" => Asked::Certificate,
             _ => return None,
@@ -299,7 +308,7 @@ impl Server {
                 (200, Vec::new(), self.shown(number, order).to_string())
             }
             Asked::Authorization => (200, Vec::new(), self.authorization(number).to_string()),
-            Asked::Challenge => self.challenge(number, path.starts_with("/tls"), &account),
+            Asked::Challenge => self.challenge(number, path, &account),
             Asked::Finalize => self.finalize(number, &payload, other_key),
             Asked::Certificate => {
                 let chain = self.state.lock().unwrap().orders[number].certificate.clone();
@@ -418,16 +427,21 @@ impl Server {
             }
             shown
         };
+        let (dns, host) = (challenge("dns-01", "dns"), order.name.strip_prefix("*."));
         json!({
             "status": order.proof,
-            "identifier": { "type": "dns", "value": order.name },
-            "challenges": [challenge("http-01", "http"), challenge("tls-alpn-01", "tls")],
+            "identifier": { "type": "dns", "value": host.unwrap_or(&order.name) },
+            "wildcard": host.is_some(),
+            "challenges": match host {
+                Some(_) => vec![dns],
+                None => vec![challenge("http-01", "http"), challenge("tls-alpn-01", "tls"), dns],
+            },
         })
     }
 
     /// Asks the gate in the background.
-    fn challenge(self: &Arc<Self>, number: usize, tls: bool, account: &Value) -> Reply {
-        let server = self.clone();
+    fn challenge(self: &Arc<Self>, number: usize, path: &str, account: &Value) -> Reply {
+        let (server, path) = (self.clone(), path.to_owned());
         let jwk = format!(r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#, account["x"], account["y"]);
         thread::spawn(move || {
             let (name, token, is_refused) = {
@@ -435,7 +449,7 @@ impl Server {
                 let order = &state.orders[number];
                 (order.name.clone(), order.token.clone(), state.refused.contains(&order.name))
             };
-            let (http, https) = loop {
+            let gate = || loop {
                 let gate = server.state.lock().unwrap().gate;
                 match gate {
                     Some(gate) => break gate,
@@ -444,9 +458,15 @@ impl Server {
             };
             let thumbprint = challenges::encode(digest(&SHA256, jwk.as_bytes()).as_ref());
             let expected = format!("{token}.{thumbprint}");
-            let proven = match tls {
-                true => challenges::tls(https, &name, &expected),
-                false => challenges::http(http, &name, &token, &expected),
+            let proven = match path.split('/').nth(1) {
+                Some("tls") => challenges::tls(gate().1, &name, &expected),
+                Some("http") => challenges::http(gate().0, &name, &token, &expected),
+                _ => {
+                    let has = server.state.lock().unwrap().dns.clone().expect("a source of texts");
+                    let name = format!("_acme-challenge.{}", name.strip_prefix("*.").unwrap_or(&name));
+                    let text = challenges::encode(digest(&SHA256, expected.as_bytes()).as_ref());
+                    has(&name, &text).then_some(()).ok_or_else(|| format!("{name} has no such text"))
+                }
             };
             let proven = proven.and_then(|()| if is_refused { Err("refused".to_owned()) } else { Ok(()) });
             let mut state = server.state.lock().unwrap();

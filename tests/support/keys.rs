@@ -62,7 +62,52 @@ const ACME: &[Row] = &[
     ("ca", "accept_terms: true", "accept_terms: true, ca: google"),
     ("staging", "accept_terms: true", "accept_terms: true, staging: true"),
     ("challenges", "accept_terms: true", "accept_terms: true, challenges: tls"),
+    (
+        "dns",
+        "accept_terms: true",
+        "accept_terms: true, challenges: [http, tls], dns: { provider: exec, command: a }",
+    ),
     ("while_waiting", "accept_terms: true", "accept_terms: true, while_waiting: refuse"),
+];
+
+const ACME_DNS: &[Row] = &[
+    (
+        "provider",
+        "provider: httpreq, url: \"https://a\"",
+        "provider: cloudflare, token: a, url: \"https://a\"",
+    ),
+    ("command", "provider: exec, command: a", "provider: exec, command: [a, b]"),
+    ("environment", "provider: exec, command: a", "provider: exec, command: a, environment: A"),
+    ("url", "provider: httpreq, url: \"https://a\"", "provider: httpreq, url: \"https://b\""),
+    (
+        "username",
+        "provider: acme_dns, url: \"https://a\", username: a, password: b, subdomain: c",
+        "provider: acme_dns, url: \"https://a\", username: x, password: b, subdomain: c",
+    ),
+    (
+        "password",
+        "provider: httpreq, url: \"https://a\"",
+        "provider: httpreq, url: \"https://a\", username: a, password: x",
+    ),
+    (
+        "subdomain",
+        "provider: acme_dns, url: \"https://a\", username: a, password: b, subdomain: c",
+        "provider: acme_dns, url: \"https://a\", username: a, password: b, subdomain: x",
+    ),
+    ("server", "provider: rfc2136, server: a", "provider: rfc2136, server: \"b:5353\""),
+    (
+        "key_name",
+        "provider: rfc2136, server: a, key_name: k, secret: c2U=",
+        "provider: rfc2136, server: a, key_name: l, secret: c2U=",
+    ),
+    ("secret", "provider: rfc2136, server: a", "provider: rfc2136, server: a, key_name: k, secret: c2U="),
+    ("algorithm", "provider: rfc2136, server: a", "provider: rfc2136, server: a, algorithm: hmac-sha512"),
+    ("zone", "provider: rfc2136, server: a", "provider: rfc2136, server: a, zone: a.test"),
+    ("token", "provider: exec, command: a", "provider: cloudflare, token: b"),
+    ("wait", "provider: exec, command: a", "provider: exec, command: a, wait: 0s"),
+    ("timeout", "provider: exec, command: a", "provider: exec, command: a, timeout: 1m"),
+    ("resolvers", "provider: exec, command: a", "provider: exec, command: a, resolvers: 192.0.2.1"),
+    ("servers", "provider: exec, command: a", "provider: exec, command: a, servers: [\"[2001:db8::1]:54\"]"),
 ];
 
 const ACME_CA: &[Row] = &[
@@ -338,6 +383,11 @@ pub const MAPPINGS: &[Mapping] = &[
         what: "`eab`",
         around: "{ acme: { accept_terms: true, ca: { directory: google, eab: { @ } } } }",
         rows: &[EAB],
+    },
+    Mapping {
+        what: "`dns` of `acme`",
+        around: "{ acme: { accept_terms: true, dns: { @ } } }",
+        rows: &[ACME_DNS],
     },
     Mapping { what: "`store`", around: "{ acme: { accept_terms: true }, store: { @ } }", rows: &[STORE] },
     Mapping { what: "an HTTP listener", around: "{ listeners: [{ @ }] }", rows: &[HTTP_LISTENER] },

@@ -96,6 +96,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Folders whose `mod.rs` declares its modules in the order of their use.
 pub(crate) const ORDERED: &[&str] = &[
     "src/acme",
+    "src/acme/dns",
     "src/acme/protocol",
     "src/cli",
     "src/cli/offline",
@@ -142,6 +143,7 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/log/access",
     "src/metrics",
     "src/net",
+    "src/net/dns",
     "src/policy",
     "src/proxy",
     "src/proxy/client",

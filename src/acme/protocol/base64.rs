@@ -11,12 +11,28 @@ pub(in crate::acme) fn url(bytes: impl AsRef<[u8]>) -> String {
     encode(bytes.as_ref(), URL)
 }
 
+/// The usual alphabet, with padding.
+pub(in crate::acme) fn standard(bytes: impl AsRef<[u8]>) -> String {
+    let mut digits = encode(bytes.as_ref(), STANDARD);
+    digits.extend(std::iter::repeat_n('=', (4 - digits.len() % 4) % 4));
+    digits
+}
+
+/// Reads the usual alphabet; padding may be left out. `None` if the text is not valid.
+pub(in crate::acme) fn decode_standard(text: &str) -> Option<Vec<u8>> {
+    decode(text, STANDARD)
+}
+
 /// Reads the alphabet for URLs; padding is allowed. `None` if the text is not valid.
 pub(in crate::acme) fn decode_url(text: &str) -> Option<Vec<u8>> {
+    decode(text, URL)
+}
+
+fn decode(text: &str, alphabet: &[u8; 64]) -> Option<Vec<u8>> {
     let text = text.trim_end_matches('=').as_bytes();
     let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
     for four in text.chunks(4) {
-        let digit = |byte: &u8| URL.iter().position(|known| known == byte);
+        let digit = |byte: &u8| alphabet.iter().position(|known| known == byte);
         let bits =
             four.iter().try_fold(0, |bits, byte| Some(bits << 6 | digit(byte)?))? << (6 * (4 - four.len()));
         (four.len() > 1).then_some(())?;
@@ -27,8 +43,7 @@ pub(in crate::acme) fn decode_url(text: &str) -> Option<Vec<u8>> {
 
 /// A block of PEM.
 pub(in crate::acme) fn pem(label: &str, der: &[u8]) -> String {
-    let mut digits = encode(der, STANDARD);
-    digits.extend(std::iter::repeat_n('=', (4 - digits.len() % 4) % 4));
+    let digits = standard(der);
     let mut text = format!("-----BEGIN {label}-----\n");
     for line in digits.as_bytes().chunks(LINE) {
         text.push_str(&String::from_utf8_lossy(line));
@@ -62,6 +77,8 @@ mod tests {
         }
         assert_eq!(url(b"\xfb\xff"), "-_8");
         assert_eq!(decode_url("-_8="), Some(b"\xfb\xff".to_vec()));
+        assert_eq!((&*standard(b"\xfb\xff"), &*standard("")), ("+/8=", ""));
+        assert_eq!(decode_standard("+/8="), Some(b"\xfb\xff".to_vec()));
         for wrong in ["a", "a+b=", "ab c", "abcde"] {
             assert_eq!(decode_url(wrong), None, "{wrong}");
         }

@@ -54,7 +54,7 @@ fn list(certs: &Certs) -> ExitCode {
 
 fn renew(certs: &Certs, name: &str) -> ExitCode {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    if !name.bytes().all(is_plain) {
+    if !name.strip_prefix("*.").unwrap_or(name).bytes().all(is_plain) {
         return output::failure(output::USAGE, &format!("`{name}` is no name of a host"));
     }
     let path = format!("/certificates?renew={}", name.to_ascii_lowercase());

@@ -31,9 +31,10 @@ pub(super) fn lower(
         let message = "`acme` orders nothing: no listener asks for certificates";
         report.warning(Some(span), message, "write `tls: { acme: true }` on a listener");
     }
-    let challenges = match source.challenges.is_empty() {
-        true => vec![ChallengeKind::Http, ChallengeKind::Tls],
-        false => source.challenges,
+    let challenges = match (source.challenges.is_empty(), &source.dns) {
+        (true, None) => vec![ChallengeKind::Http, ChallengeKind::Tls],
+        (true, Some(_)) => vec![ChallengeKind::Dns],
+        (false, _) => source.challenges.into_iter().map(|kind| kind.value).collect(),
     };
     let written =
         source.ca.unwrap_or(AuthoritySource { directory: Ok(0), root: None, external_account: None });
@@ -62,6 +63,7 @@ pub(super) fn lower(
         email: source.email,
         ca: CertificateAuthority { directory, root: written.root, external_account: external },
         challenges,
+        dns: source.dns,
         while_waiting: source.while_waiting.unwrap_or(WhileWaiting::SelfSigned),
         store: store.map_or_else(|| STORE.into(), |store| store.value),
     };
@@ -92,7 +94,7 @@ pub(super) fn check_ports(orders: &Spanned<Orders>, listeners: &[Listener], repo
         let port = match (kind, &listener.tls) {
             (ChallengeKind::Http, None) => 80,
             (ChallengeKind::Tls, Some(_)) => 443,
-            _ => return false,
+            (kind, _) => return kind == ChallengeKind::Dns,
         };
         listener.binds.iter().any(|bind| bind.port() == port)
     };

@@ -1,11 +1,10 @@
 //! TLS of listeners with everything filled in.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::diagnostics::Report;
 use crate::config::plan::{
-    CertificateFiles, CertificateSource, ClientAuth, ListenerTls, Protocol, Rule, TlsSettings,
+    CertificateFiles, CertificateSource, ClientAuth, ListenerTls, OrderedHosts, Protocol, Rule, TlsSettings,
 };
 use crate::config::source::{CertificateWritten, ClientAuthWritten, TlsSource};
 
@@ -22,8 +21,8 @@ pub(super) fn check_certificates(tls: &TlsSource, protocol: &Protocol, report: &
     }
 }
 
-/// `store` is the folder of ordered certificates.
-pub(super) fn lower(source: TlsSource, store: &Option<Arc<Path>>, report: &Report) -> ListenerTls {
+/// `ordered` tells of the certificates that are ordered.
+pub(super) fn lower(source: TlsSource, ordered: &Option<OrderedHosts>, report: &Report) -> ListenerTls {
     let demand = |written: ClientAuthWritten| {
         let ClientAuthWritten { ca, mode } = written;
         Arc::new(ClientAuth { origin: report.origin(ca.span), ca: ca.value, mode })
@@ -42,7 +41,7 @@ pub(super) fn lower(source: TlsSource, store: &Option<Arc<Path>>, report: &Repor
     ListenerTls {
         certificates,
         default_certificate,
-        ordered: source.acme.and(store.clone()),
+        ordered: source.acme.and(ordered.clone()),
         client_auth,
         settings: TlsSettings::default().with(&source.settings),
     }

@@ -1,7 +1,6 @@
 //! The whole of a source, and each of its listeners.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use super::{acme, binds, tls};
 use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::inputs::Inputs;
 use crate::config::plan::{
-    Bind, HttpListener, HttpSettings, InternalApi, InternalBind, Listener, Pass, Plan, Protocol,
+    Bind, HttpListener, HttpSettings, InternalApi, InternalBind, Listener, OrderedHosts, Pass, Plan, Protocol,
 };
 use crate::config::source::{self, HttpSource, InternalSource, ListenerSource, ProtocolSource, Source};
 use crate::config::values::environment;
@@ -47,9 +46,12 @@ pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) ->
     let mut settings = source.settings;
     settings.watch = environment::watch(settings.watch, inputs, report);
     let orders = acme::lower(source.acme, source.store, &source.listeners, report);
-    let store = orders.as_ref().map(|orders| Arc::from(&*orders.value.store));
+    let ordered = orders.as_ref().map(|Spanned { value: orders, .. }| OrderedHosts {
+        store: Arc::from(&*orders.store),
+        wildcards: orders.dns.is_some(),
+    });
     let lower = |listener| {
-        lower_listener(listener, settings.shutdown_timeout, &store, &sets, &mut upstreams, inputs, report)
+        lower_listener(listener, settings.shutdown_timeout, &ordered, &sets, &mut upstreams, inputs, report)
     };
     let (listeners, spans): (Vec<_>, _) = source.listeners.into_iter().filter_map(lower).unzip();
     if let Some(orders) = &orders {
@@ -117,7 +119,7 @@ fn check_names(listeners: &[ListenerSource], report: &mut Report) {
 fn lower_listener(
     source: ListenerSource,
     shutdown_timeout: Duration,
-    store: &Option<Arc<Path>>,
+    ordered: &Option<OrderedHosts>,
     sets: &PolicySets,
     upstreams: &mut Upstreams,
     inputs: &dyn Inputs,
@@ -147,7 +149,7 @@ fn lower_listener(
         binds: source.binds.into_iter().map(|bind| bind.value).collect(),
         protocol: protocol?,
         accept_proxy_protocol: source.accept_proxy_protocol,
-        tls: source.tls.map(|tls| tls::lower(tls, store, report)),
+        tls: source.tls.map(|tls| tls::lower(tls, ordered, report)),
         shutdown_timeout: source.shutdown_timeout.map_or(shutdown_timeout, |timeout| timeout.value),
     };
     Some((listener, spans))

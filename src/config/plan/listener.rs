@@ -126,12 +126,21 @@ pub struct ListenerTls {
     pub certificates: Vec<CertificateSource>,
     /// The certificate for names that no other certificate has. `None` if such names get none.
     pub default_certificate: Option<CertificateSource>,
-    /// The folder of the certificates that are ordered for the hosts that no file covers. `None` if none is ordered.
-    pub ordered: Option<Arc<Path>>,
+    /// The certificates that are ordered for the hosts that no file covers. `None` if none is ordered.
+    pub ordered: Option<OrderedHosts>,
     /// The client authentication for names that no certificate has.
     pub client_auth: Option<Arc<ClientAuth>>,
     /// The oldest version and the timeout.
     pub settings: TlsSettings,
+}
+
+/// The certificates that are ordered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderedHosts {
+    /// The folder in which they are kept.
+    pub store: Arc<Path>,
+    /// Whether wildcards are ordered too.
+    pub wildcards: bool,
 }
 
 /// The place of one certificate or of a folder of certificates.

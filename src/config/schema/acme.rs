@@ -20,7 +20,13 @@ pub(super) const ACME: &[ByHand] = &[
         "false",
         "Whether the test system of the authority is used, which browsers do not trust.",
     ),
-    ("challenges", OneOrMany(&Words(&["http", "tls"])), "[http, tls]", "The challenges, best first."),
+    (
+        "challenges",
+        OneOrMany(&Words(&["http", "tls", "dns"])),
+        "",
+        "The challenges, best first: http and tls, or dns if it is set up.",
+    ),
+    ("dns", Map("`dns` of `acme`"), "", "The way to answer challenges by DNS, which wildcards need."),
     (
         "while_waiting",
         Words(&["self_signed", "refuse"]),
@@ -38,6 +44,36 @@ pub(super) const ACME_CA: &[ByHand] = &[
 pub(super) const EAB: &[ByHand] = &[
     ("kid", Text, REQUIRED, "The identifier of the key."),
     ("hmac", Text, REQUIRED, "The key, in base64 for URLs."),
+];
+
+pub(super) const ACME_DNS: &[ByHand] = &[
+    (
+        "provider",
+        Words(&["exec", "httpreq", "acme_dns", "rfc2136", "cloudflare"]),
+        REQUIRED,
+        "The way to write a record.",
+    ),
+    ("command", OneOrMany(&Text), "", "The program of exec, with its first arguments."),
+    ("environment", OneOrMany(&Text), "", "The variables that the program gets besides PATH and HOME."),
+    ("url", Text, "", "The server of httpreq or acme_dns, or another one for cloudflare."),
+    ("username", Text, "", "The user at httpreq or acme_dns."),
+    ("password", Text, "", "The password of that user."),
+    ("subdomain", Text, "", "The name at acme_dns."),
+    ("server", Text, "", "The name server of rfc2136 that takes updates."),
+    ("key_name", Text, "", "The name of the key that signs updates."),
+    ("secret", Text, "", "That key, in base64."),
+    (
+        "algorithm",
+        Words(&["hmac-sha256", "hmac-sha384", "hmac-sha512"]),
+        "hmac-sha256",
+        "The way in which updates are signed.",
+    ),
+    ("zone", Text, "", "The zone of rfc2136. Without it, the server is asked."),
+    ("token", Text, "", "The token of cloudflare."),
+    ("wait", Form::Duration, "30s", "The wait for a record if no name server can be asked."),
+    ("timeout", Form::Timeout, "3m", "The longest wait until all name servers have a record."),
+    ("resolvers", OneOrMany(&Text), "", "The resolvers to ask instead of those of the system."),
+    ("servers", OneOrMany(&Text), "", "The name servers to ask instead of those of the zone."),
 ];
 
 pub(super) const STORE: &[ByHand] = &[("path", PATH, REQUIRED, "The folder.")];

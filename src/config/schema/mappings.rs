@@ -1,10 +1,11 @@
 //! The mappings of the native format, and the keys that are read by hand.
 
-use super::acme::{ACME, ACME_CA, EAB, STORE};
+use super::acme::{ACME, ACME_CA, ACME_DNS, EAB, STORE};
 use super::by_hand::{ByHand, PATH, REQUIRED};
 use super::files::FILES;
 use super::operation::{ACCESS_LOG, INTERNAL_API};
 use super::policies::{CORS, MAX_REQUESTS, POLICIES, POLICY, RATE_LIMIT};
+use super::tls::{CERTIFICATES, CLIENT_AUTH, LISTENER_TLS};
 use crate::config::keys::{Form, Row};
 use crate::config::plan::{GlobalWritten, HttpWritten, LimitsWritten, TlsWritten, UpstreamWritten};
 use Form::{
@@ -46,7 +47,6 @@ pub(crate) fn top_keys() -> impl Iterator<Item = &'static str> {
 const TEXTS: Form = OneOrMany(&Text);
 const CONDITIONS: Form = Names(&TEXTS);
 const RULES: Form = List(&Map("a rule"));
-const CERTIFICATE: Form = Either(&[PATH, Map("a certificate")]);
 const TARGETS: Form = OneOrMany(&Either(&[Text, Map("a target")]));
 const BALANCE: Form =
     Either(&[Words(&["round_robin", "least_requests", "random", "strict_round_robin"]), Map("`balance`")]);
@@ -172,35 +172,6 @@ const DESTINATION: &[ByHand] = &[
 const REDIRECT_TO_HTTPS: &[ByHand] = &[
     ("status", Words(&["301", "308"]), "308", "The status of the redirect."),
     ("port", Number(1, 65_535), "443", "The port of the TLS listener, as clients reach it."),
-];
-
-const LISTENER_TLS: &[ByHand] = &[
-    ("certificates", OneOrMany(&CERTIFICATE), "", "One or many files or folders, or { cert, key }."),
-    (
-        "default_certificate",
-        CERTIFICATE,
-        "",
-        "The certificate for unknown names. Without it such a handshake fails.",
-    ),
-    ("acme", Flag, "false", "Whether certificates are ordered for the hosts that no file covers."),
-    ("client_auth", Map("`client_auth`"), "", "The certificates of clients."),
-];
-
-const CERTIFICATES: &[ByHand] = &[
-    ("path", PATH, "", "A .crt or .pem with the .key of the same name beside it, or a folder of them."),
-    ("cert", PATH, "", "A PEM file with the certificate and its chain."),
-    ("key", PATH, "", "A PEM file with the private key."),
-    (
-        "client_auth",
-        Map("`client_auth`"),
-        "",
-        "The certificates of clients, for the names of this certificate.",
-    ),
-];
-
-const CLIENT_AUTH: &[ByHand] = &[
-    ("ca", PATH, REQUIRED, "A PEM file of the authorities for client certificates."),
-    ("mode", Words(&["required", "optional"]), "required", "Whether a client must have a certificate."),
 ];
 
 const RULE: &[ByHand] = &[
@@ -356,6 +327,7 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "`acme`", by_hand: &[ACME], settings: &[] },
     Mapping { what: "`ca` of `acme`", by_hand: &[ACME_CA], settings: &[] },
     Mapping { what: "`eab`", by_hand: &[EAB], settings: &[] },
+    Mapping { what: "`dns` of `acme`", by_hand: &[ACME_DNS], settings: &[] },
     Mapping { what: "`store`", by_hand: &[STORE], settings: &[] },
     Mapping {
         what: "an HTTP listener",

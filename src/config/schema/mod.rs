@@ -10,6 +10,7 @@ mod mappings;
 mod acme;
 mod operation;
 mod policies;
+mod tls;
 mod files;
 
 mod by_hand;

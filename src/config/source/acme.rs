@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::acme_dns;
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned};
-use crate::config::plan::{ChallengeKind, Secret, WhileWaiting};
+use crate::config::plan::{ChallengeKind, DnsChallenge, Secret, WhileWaiting};
 use crate::config::syntax::{Node, Value, mask_secret};
 use crate::config::values::ValueError;
 use crate::config::values::authority::{directory, email};
@@ -16,7 +17,9 @@ pub(crate) struct AcmeSource {
     pub(crate) email: Option<Arc<str>>,
     pub(crate) ca: Option<AuthoritySource>,
     pub(crate) staging: Option<Span>,
-    pub(crate) challenges: Vec<ChallengeKind>,
+    /// The challenges, each with its place.
+    pub(crate) challenges: Vec<Spanned<ChallengeKind>>,
+    pub(crate) dns: Option<DnsChallenge>,
     pub(crate) while_waiting: Option<WhileWaiting>,
 }
 
@@ -50,20 +53,26 @@ pub(super) fn acme(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Acme
     let at = fields.at("staging");
     let staging = fields.flag("staging").then_some(at).flatten();
     let challenges = fields.field("challenges", |decoder, node| Some(decoder.parsed_many(node, challenge)));
+    let has_dns = fields.at("dns");
+    let dns = fields.field("dns", acme_dns::dns);
     let while_waiting = fields.parsed("while_waiting", |text| match text {
         "self_signed" => Ok(WhileWaiting::SelfSigned),
         "refuse" => Ok(WhileWaiting::Refuse),
         _ => Err(ValueError::hint("is not known here", "write self_signed or refuse")),
     });
     fields.close();
-    let mut kinds: Vec<ChallengeKind> = Vec::new();
+    let mut kinds: Vec<Spanned<ChallengeKind>> = Vec::new();
     for kind in challenges.into_iter().flatten() {
-        if !kinds.contains(&kind.value) {
-            kinds.push(kind.value);
+        if !kinds.iter().any(|known| known.value == kind.value) {
+            kinds.push(kind);
         }
     }
+    if let Some(kind) = kinds.iter().find(|kind| kind.value == ChallengeKind::Dns && has_dns.is_none()) {
+        let hint = "write how records are written, for example `dns: { provider: exec, command: ./hook }`";
+        decoder.report.error_hint(kind.span, "the challenge `dns` needs `dns` of `acme`", hint);
+    }
     let while_waiting = while_waiting.map(|value| value.value);
-    Some(Spanned { value: AcmeSource { email, ca, staging, challenges: kinds, while_waiting }, span })
+    Some(Spanned { value: AcmeSource { email, ca, staging, challenges: kinds, dns, while_waiting }, span })
 }
 
 /// `store: {path}`, or a path.
@@ -121,9 +130,7 @@ fn challenge(text: &str) -> Result<ChallengeKind, ValueError> {
     match text {
         "http" | "http-01" => Ok(ChallengeKind::Http),
         "tls" | "tls-alpn-01" => Ok(ChallengeKind::Tls),
-        "dns" | "dns-01" => {
-            Err(ValueError::hint("is a challenge that smolgate cannot answer", "write http or tls"))
-        }
-        _ => Err(ValueError::hint("is not a challenge", "write http or tls")),
+        "dns" | "dns-01" => Ok(ChallengeKind::Dns),
+        _ => Err(ValueError::hint("is not a challenge", "write http, tls or dns")),
     }
 }

@@ -8,6 +8,7 @@
 mod top_level;
 
 mod acme;
+mod acme_dns;
 mod listener;
 
 pub(crate) mod rule;

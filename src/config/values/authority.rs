@@ -10,15 +10,22 @@ pub(crate) fn directory(text: &str) -> Result<Result<usize, Arc<str>>, ValueErro
     if let Some(known) = AUTHORITIES.iter().position(|(name, ..)| *name == text) {
         return Ok(Ok(known));
     }
+    url(text).map(Err).map_err(|_| {
+        let hint = "write letsencrypt, zerossl, google, or the https:// URL of a directory";
+        ValueError::hint("is not a certificate authority", hint)
+    })
+}
+
+/// A URL of a server elsewhere. `http://` is for this machine alone.
+pub(crate) fn url(text: &str) -> Result<Arc<str>, ValueError> {
     let rest = |scheme: &str| text.strip_prefix(scheme).filter(|rest| !rest.is_empty());
     let here = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
     let is_here = here.iter().any(|start| rest(start).is_some_and(|rest| rest.starts_with([':', '/'])));
     let is_url = (rest("https://").is_some() || is_here) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if is_url {
-        Ok(Err(text.into()))
+        Ok(text.into())
     } else {
-        let hint = "write letsencrypt, zerossl, google, or the https:// URL of a directory";
-        Err(ValueError::hint("is not a certificate authority", hint))
+        Err(ValueError::hint("is not a URL", "write one that begins with https://"))
     }
 }
 

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use super::certificates::Certificates;
 use super::problem::Problem;
-use crate::config::plan::{Action, CertificateFiles, HostPattern, ListenerTls, Origin, Rule};
+use crate::config::plan::{Action, CertificateFiles, HostPattern, ListenerTls, OrderedHosts, Origin, Rule};
 
 /// Hosts that one message names.
 const SHOWN: usize = 10;
 
 /// The problem of hosts in rules that clients cannot reach under TLS, because no certificate has their name. If
-/// certificates are ordered, only wildcards are such hosts.
+/// certificates are ordered, only wildcards are such hosts, and with DNS challenges only those of several labels.
 pub(in crate::tls) fn missing(
     tls: &ListenerTls,
     rules: &[Rule],
@@ -21,7 +21,9 @@ pub(in crate::tls) fn missing(
     if !certificates.find(None).is_empty() {
         return None;
     }
-    let is_ordered = |host: &HostPattern| tls.ordered.is_some() && matches!(host, HostPattern::Exact(_));
+    let is_ordered = |host: &HostPattern| {
+        tls.ordered.as_ref().is_some_and(|ordered| name(host, ordered.wildcards).is_some())
+    };
     let mut found = uncovered(rules, certificates);
     found.retain(|(host, _)| !is_ordered(host));
     let (_, origin) = found.first()?;
@@ -34,13 +36,31 @@ pub(in crate::tls) fn missing(
     Some(Problem::error(origin, message, &hint(tls)))
 }
 
-/// The hosts for which certificates are ordered.
-pub(in crate::tls) fn wanted(rules: &[Rule], certificates: &Certificates) -> HashSet<Box<str>> {
-    let exact = |(host, _): (&HostPattern, _)| match host {
-        HostPattern::Exact(host) => Some(Box::from(&**host)),
+/// The names for which certificates are ordered. A host that one of them covers has none of its own.
+pub(in crate::tls) fn wanted(
+    rules: &[Rule],
+    certificates: &Certificates,
+    ordered: &OrderedHosts,
+) -> HashSet<Box<str>> {
+    let hosts = uncovered(rules, certificates).into_iter();
+    let mut names: HashSet<Box<str>> =
+        hosts.filter_map(|(host, _)| name(host, ordered.wildcards).map(String::into_boxed_str)).collect();
+    let wildcards: HashSet<Box<str>> =
+        names.iter().filter_map(|name| name.strip_prefix("*.")).map(Box::from).collect();
+    let parent = |name: &str| name.split_once('.').map_or("", |(_, parent)| parent).to_owned();
+    names.retain(|name| name.starts_with("*.") || !wildcards.contains(&*parent(name)));
+    names
+}
+
+/// The name of a certificate for a host that can be ordered.
+fn name(host: &HostPattern, wildcards: bool) -> Option<String> {
+    match host {
+        HostPattern::Exact(host) => Some(host.to_string()),
+        HostPattern::Wildcard(suffix) | HostPattern::Partial { suffix, .. } if wildcards => {
+            Some(format!("*.{suffix}"))
+        }
         HostPattern::Wildcard(_) | HostPattern::Partial { .. } | HostPattern::Deep(_) => None,
-    };
-    uncovered(rules, certificates).into_iter().filter_map(exact).collect()
+    }
 }
 
 /// Hosts of rules that no certificate has, each with the first rule that names it. Addresses are left out, because
@@ -71,8 +91,14 @@ fn uncovered<'r>(rules: &'r [Rule], certificates: &Certificates) -> Vec<(&'r Hos
 }
 
 fn hint(tls: &ListenerTls) -> String {
-    if tls.ordered.is_some() {
-        return "a wildcard cannot be ordered, it needs a DNS challenge: list the hosts, or add a certificate file".into();
+    match &tls.ordered {
+        Some(ordered) if ordered.wildcards => {
+            return "a certificate has wildcards of one label only: write `*.`, list the hosts, or add a certificate file".into();
+        }
+        Some(_) => {
+            return "a wildcard is ordered with a DNS challenge only: set `dns` of `acme`, list the hosts, or add a certificate file".into();
+        }
+        None => {}
     }
     let folder = tls.certificates.iter().find_map(|source| match &source.files {
         CertificateFiles::Path(path) if !path.is_file() => Some(path.as_path()),

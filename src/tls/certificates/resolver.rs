@@ -1,6 +1,6 @@
 //! The choice of a certificate for a client.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -23,15 +23,34 @@ pub(in crate::tls) struct Resolver {
 /// Names for which certificates are ordered, and those certificates.
 #[derive(Clone)]
 pub(in crate::tls) struct Ordered {
-    pub(in crate::tls) names: Arc<HashSet<Box<str>>>,
-    pub(in crate::tls) issued: Arc<Issued>,
+    names: Arc<HashSet<Box<str>>>,
+    /// Those of `names` that begin with `*.`, by the rest.
+    wildcards: Arc<HashMap<Box<str>, Box<str>>>,
+    issued: Arc<Issued>,
 }
 
 impl Ordered {
-    /// The certificate for a name, if it is one of these.
-    pub(in crate::tls) fn key(&self, name: Option<&HostKey>) -> Option<Arc<CertifiedKey>> {
-        let name = std::str::from_utf8(name?.as_bytes()).ok()?;
-        if self.names.contains(name) { self.issued.key(name) } else { None }
+    pub(in crate::tls) fn new(names: HashSet<Box<str>>, issued: Arc<Issued>) -> Self {
+        let wildcard = |name: &str| Some((name.strip_prefix("*.")?.into(), name.into()));
+        let wildcards = Arc::new(names.iter().filter_map(|name| wildcard(name)).collect());
+        Self { names: Arc::new(names), wildcards, issued }
+    }
+
+    /// The names, in no order.
+    pub(in crate::tls) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|name| &**name)
+    }
+
+    /// The name of the certificate for a host, if one is ordered.
+    pub(in crate::tls) fn name_for(&self, host: &str) -> Option<&str> {
+        let wildcard = || self.wildcards.get(host.split_once('.')?.1);
+        self.names.get(host).or_else(wildcard).map(|name| &**name)
+    }
+
+    /// The certificate for a host, if it is one of these.
+    pub(in crate::tls) fn key(&self, host: Option<&HostKey>) -> Option<Arc<CertifiedKey>> {
+        let host = std::str::from_utf8(host?.as_bytes()).ok()?;
+        self.issued.key(self.name_for(host)?)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::dns::DnsChallenge;
 use super::secret::Secret;
 
 /// The folder of certificates and keys, if no other is named.
@@ -17,6 +18,8 @@ pub struct Orders {
     pub ca: CertificateAuthority,
     /// The challenges, best first. At least one.
     pub challenges: Vec<ChallengeKind>,
+    /// The way to answer challenges by DNS, which wildcards need.
+    pub dns: Option<DnsChallenge>,
     /// The certificate of a name that waits for its first one.
     pub while_waiting: WhileWaiting,
     /// The folder in which everything is kept.
@@ -50,6 +53,8 @@ pub enum ChallengeKind {
     Http,
     /// `tls-alpn-01`: a handshake on port 443 (RFC 8737).
     Tls,
+    /// `dns-01`: a record.
+    Dns,
 }
 
 impl ChallengeKind {
@@ -58,6 +63,16 @@ impl ChallengeKind {
         match self {
             Self::Http => "http-01",
             Self::Tls => "tls-alpn-01",
+            Self::Dns => "dns-01",
+        }
+    }
+
+    /// The name in a configuration.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Tls => "tls",
+            Self::Dns => "dns",
         }
     }
 }

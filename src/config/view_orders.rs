@@ -1,0 +1,90 @@
+//! How certificates are ordered, as native YAML.
+
+use super::keys::yaml::{list, quote};
+use super::plan::{
+    CertificateAuthority, DnsChallenge, DnsProvider, ExternalAccount, Orders, SignatureAlgorithm,
+    WhileWaiting,
+};
+use super::values::scalar::show_duration;
+use super::yaml_writer::{Yaml, path};
+
+/// Writes `acme` and `store`.
+pub(super) fn write(out: &mut Yaml, orders: &Orders) {
+    let Orders { email, ca, challenges, dns, while_waiting, store } = orders;
+    let CertificateAuthority { directory, root, external_account } = ca;
+    out.open(0, "acme");
+    out.line(1, "accept_terms", true);
+    if let Some(email) = email {
+        out.line(1, "email", quote(email));
+    }
+    out.open(1, "ca");
+    out.line(2, "directory", quote(directory));
+    if let Some(root) = root {
+        out.line(2, "root", path(root));
+    }
+    if let Some(ExternalAccount { kid, hmac: _ }) = external_account {
+        out.line(2, "eab", format!("{{ kid: {}, hmac: redacted }}", quote(kid)));
+    }
+    out.line(1, "challenges", list(challenges.iter().map(|kind| kind.key())));
+    if let Some(dns) = dns {
+        write_dns(out, dns);
+    }
+    let refuses = *while_waiting == WhileWaiting::Refuse;
+    out.line(1, "while_waiting", if refuses { "refuse" } else { "self_signed" });
+    out.line(0, "store", path(store));
+}
+
+fn write_dns(out: &mut Yaml, dns: &DnsChallenge) {
+    let DnsChallenge { provider, wait, timeout, resolvers, servers } = dns;
+    out.open(1, "dns");
+    let mut line = |key: &str, value: String| out.line(2, key, value);
+    match provider {
+        DnsProvider::Exec { command, environment } => {
+            line("provider", "exec".into());
+            line("command", list(command.iter()));
+            if !environment.is_empty() {
+                line("environment", list(environment.iter()));
+            }
+        }
+        DnsProvider::HttpReq { url, login } => {
+            line("provider", "httpreq".into());
+            line("url", quote(url));
+            if let Some((username, _)) = login {
+                line("username", quote(username));
+                line("password", "redacted".into());
+            }
+        }
+        DnsProvider::AcmeDns { url, login: (username, _), subdomain } => {
+            line("provider", "acme_dns".into());
+            line("url", quote(url));
+            line("username", quote(username));
+            line("password", "redacted".into());
+            line("subdomain", quote(subdomain));
+        }
+        DnsProvider::Rfc2136 { server, key, algorithm, zone } => {
+            line("provider", "rfc2136".into());
+            line("server", quote(server));
+            if let Some((name, _)) = key {
+                line("key_name", quote(name));
+                line("secret", "redacted".into());
+            }
+            let named = SignatureAlgorithm::ALL.into_iter().find(|(_, known)| known == algorithm);
+            line("algorithm", named.map_or("", |(name, _)| name).into());
+            if let Some(zone) = zone {
+                line("zone", quote(zone));
+            }
+        }
+        DnsProvider::Cloudflare { url, token: _ } => {
+            line("provider", "cloudflare".into());
+            line("url", quote(url));
+            line("token", "redacted".into());
+        }
+    }
+    line("wait", show_duration(*wait));
+    line("timeout", show_duration(*timeout));
+    for (key, addresses) in [("resolvers", resolvers), ("servers", servers)] {
+        if !addresses.is_empty() {
+            line(key, list(addresses.iter()));
+        }
+    }
+}
