@@ -118,9 +118,9 @@ impl Connection {
         }
     }
 
-    /// Resets a stream. Its slot stays until [`Connection::close`].
+    /// Resets a stream, unless it is closed (RFC 9113, section 5.1: then no frame may follow). Its slot stays until [`Connection::close`].
     pub fn reset(&mut self, key: StreamKey, code: ErrorCode, out: &mut Vec<u8>) {
-        let Some(stream) = self.streams.get(key).filter(|stream| stream.reset.is_none()) else { return };
+        let Some(stream) = self.streams.get(key).filter(|stream| !stream.is_closed()) else { return };
         stream.reset = Some(Side::Own);
         self.flood.stream_reset();
         frame::reset_stream(out, key.id(), code);
@@ -131,12 +131,10 @@ impl Connection {
     pub fn close(&mut self, key: StreamKey, out: &mut Vec<u8>) {
         self.release_head(key);
         let Some(stream) = self.streams.get(key) else { return };
-        let (is_sent, is_received) = (stream.send == Half::Ended, stream.receive == Half::Ended);
-        let is_answered = if self.role == Role::Server { is_sent } else { is_received };
+        let answer = if self.role == Role::Server { stream.send } else { stream.receive };
+        let is_answered = answer == Half::Ended;
         let was_reset = stream.reset.is_some();
-        if !(is_sent && is_received) {
-            self.reset(key, if is_answered { ErrorCode::NoError } else { ErrorCode::Cancel }, out);
-        }
+        self.reset(key, if is_answered { ErrorCode::NoError } else { ErrorCode::Cancel }, out);
         if is_answered && !was_reset {
             self.flood.stream_ended();
         }

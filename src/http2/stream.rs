@@ -100,6 +100,11 @@ impl Stream {
         self.receive == Half::Open && self.reset.is_none()
     }
 
+    /// Whether it is closed, so that no frame of it has an effect.
+    pub(super) fn is_closed(&self) -> bool {
+        self.reset.is_some() || (self.receive == Half::Ended && self.send == Half::Ended)
+    }
+
     /// Whether we may still send.
     pub(super) fn may_send(&self) -> bool {
         self.send == Half::Open && self.reset.is_none()

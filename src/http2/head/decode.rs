@@ -62,6 +62,7 @@ pub(crate) struct HeadDecoder<'w> {
     has_line: bool,
     has_host: bool,
     has_te: bool,
+    has_cookie: bool,
     /// The first rule that the head breaks.
     fault: Option<&'static str>,
     decoded: Decoded,
@@ -85,6 +86,7 @@ impl<'w> HeadDecoder<'w> {
             has_line: kind == HeadKind::Trailers,
             has_host: false,
             has_te: false,
+            has_cookie: false,
             fault: None,
             decoded: Decoded::default(),
         }
@@ -126,7 +128,7 @@ impl<'w> HeadDecoder<'w> {
         }
         if self.kind != HeadKind::Trailers {
             let HeadSpace { head, cookies, .. } = &mut *self.space;
-            if !cookies.is_empty() {
+            if self.has_cookie {
                 write_field(head, b"cookie", cookies);
             }
             head.extend_from_slice(b"\r\n");
@@ -176,7 +178,7 @@ impl<'w> HeadDecoder<'w> {
             Name::Cookie => {
                 // Crumbs become one line (RFC 9113, section 8.2.3).
                 let crumbs = &mut self.space.cookies;
-                if !crumbs.is_empty() {
+                if std::mem::replace(&mut self.has_cookie, true) {
                     crumbs.extend_from_slice(b"; ");
                 }
                 crumbs.extend_from_slice(value);

@@ -124,14 +124,12 @@ impl Connection {
         Ok(Event::Fault { stream: key, id, code: error.code, detail: error.detail })
     }
 
-    /// The open stream of a frame that has no effect on a closed one.
-    fn live(&mut self, id: u32) -> Result<Option<StreamKey>, ConnectionError> {
+    /// The stream of a frame, if it has a slot. No frame may come before the head of its stream.
+    fn begun(&self, id: u32) -> Result<Option<StreamKey>, ConnectionError> {
         if self.is_idle(id) {
             return Err(ConnectionError::protocol("a frame for a stream that has not begun"));
         }
-        let key = self.streams.find(id);
-        let is_live = |key: &StreamKey| self.streams.get(*key).is_some_and(|stream| stream.reset.is_none());
-        Ok(key.filter(is_live))
+        Ok(self.streams.find(id))
     }
 
     fn receive_reset(
@@ -140,16 +138,18 @@ impl Connection {
         payload: &[u8],
         turn: &mut Turn<'_>,
     ) -> Result<Event, ConnectionError> {
-        let key = self.live(head.stream)?;
+        let key = self.begun(head.stream)?;
         // A target may reset as it likes: its streams are ours.
         if self.role == Role::Server {
             self.flood.charge(turn.now, "too many streams that were reset or refused")?;
         }
-        let Some(stream) = key.and_then(|key| self.streams.get(key)) else { return Ok(Event::Handled) };
+        let Some(key) = key else { return Ok(Event::Handled) };
+        let Some(stream) = self.streams.get(key).filter(|stream| stream.reset.is_none()) else {
+            return Ok(Event::Handled);
+        };
         stream.reset = Some(Side::Peer);
         let code = payload.first_chunk().copied().unwrap_or_default();
-        let code = ErrorCode::from_number(u32::from_be_bytes(code));
-        Ok(key.map_or(Event::Handled, |stream| Event::Reset { stream, code }))
+        Ok(Event::Reset { stream: key, code: ErrorCode::from_number(u32::from_be_bytes(code)) })
     }
 
     fn receive_settings(
@@ -221,8 +221,8 @@ impl Connection {
         if head.stream == 0 {
             return self.widen_connection(increment);
         }
-        let key = self.live(head.stream)?;
-        let Some((key, stream)) = key.and_then(|key| Some((key, self.streams.get(key)?))) else {
+        let Some(key) = self.begun(head.stream)? else { return Ok(Event::Handled) };
+        let Some(stream) = self.streams.get(key).filter(|stream| !stream.is_closed()) else {
             return Ok(Event::Handled);
         };
         if increment == 0 {

@@ -470,6 +470,8 @@ fn what_is_valid_passes_unchanged() {
         (with(&[("x", "\u{e9}")]), "x: \u{e9}|"),
         (with(&[("te", "trailers")]), "te: trailers|"),
         (with(&[("cookie", "a"), ("cookie", "b"), ("x", "y")]), "x: y|cookie: a; b|"),
+        (with(&[("cookie", ""), ("cookie", "b")]), "cookie: ; b|"),
+        (with(&[("cookie", "")]), "cookie: |"),
         (with(&[("upgrade-insecure-requests", "1")]), "upgrade-insecure-requests: 1|"),
         (with(&[("content-length", "0")]), "content-length: 0|"),
         (with(&[("priority", "u=1")]), "priority: u=1|"),

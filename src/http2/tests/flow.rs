@@ -169,6 +169,16 @@ fn a_close_says_how_the_stream_ended() {
     peer.connection.close(seven, &mut peer.out);
     assert!(codes(&mut peer).is_empty());
     assert_eq!(peer.connection.held().streams, 0);
+    // Behind both ends no frame of the stream is sent, whatever comes.
+    peer.accept(&get(9));
+    let nine = peer.last();
+    assert!(peer.connection.send_head(nine, &[0x88], true, &mut peer.out));
+    peer.out.clear();
+    peer.connection.reset(nine, ErrorCode::Cancel, &mut peer.out);
+    assert!(peer.accept(&window_update(9, 0)).is_empty());
+    peer.connection.close(nine, &mut peer.out);
+    assert!(peer.out.is_empty());
+    assert_eq!(peer.connection.held().streams, 0);
     // A handle that is closed does nothing.
     peer.connection.close(five, &mut peer.out);
     peer.connection.reset(five, ErrorCode::Cancel, &mut peer.out);
