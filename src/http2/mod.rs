@@ -28,10 +28,11 @@ mod flood;
 mod head;
 mod workspace;
 
+mod window;
+
 mod frame;
 mod hpack;
 mod priority;
-mod window;
 
 mod error;
 

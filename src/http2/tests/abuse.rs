@@ -313,7 +313,7 @@ fn heads_that_are_held_are_bounded() {
 
 #[test]
 fn data_for_streams_that_we_reset_are_dropped() {
-    // What is on the way is free: a window of small frames.
+    // A window of small frames is free, because it may be on the way.
     let mut peer = Peer::server();
     peer.accept(&post(1));
     let key = peer.last();

@@ -42,11 +42,11 @@ use ErrorCode::{
 use Want::{Connection, Last, Stream};
 
 /// A row: the rule, the engine, the bytes that it receives, and the outcome.
-type Row = (&'static str, Engine, Vec<Vec<u8>>, Want);
+type Row = (&'static str, Engine, fn() -> Vec<Vec<u8>>, Want);
 
 /// Runs the rows.
-fn check(rows: Vec<Row>) {
-    for (rule, engine, frames, want) in rows {
+fn check(rows: &[Row]) {
+    for &(rule, engine, frames, ref want) in rows {
         let mut peer = match engine {
             Fresh => Peer::fresh(&LIMITS),
             Server => Peer::server(),
@@ -54,21 +54,21 @@ fn check(rows: Vec<Row>) {
             Client => Peer::client(false),
             ClientHead => Peer::client(true),
         };
-        let outcome = peer.feed(&frames.concat());
+        let outcome = peer.feed(&frames().concat());
         match (outcome, want) {
-            (Err(error), Connection(code)) => assert_eq!(error.code, code, "{rule}: {error}"),
+            (Err(error), Connection(code)) => assert_eq!(error.code, *code, "{rule}: {error}"),
             (Ok(events), Stream(id, code)) => {
                 let told = format!("fault {id} {}", code.label());
                 assert!(events.contains(&told), "{rule}: {events:?}");
                 let reset = peer.sent().into_iter().rfind(|frame| frame.kind == RST_STREAM).unwrap();
                 assert_eq!(
                     (reset.stream, reset.payload),
-                    (id, code.number().to_be_bytes().to_vec()),
+                    (*id, code.number().to_be_bytes().to_vec()),
                     "{rule}"
                 );
             }
             (Ok(events), Last(text)) => {
-                assert_eq!(events.last().map_or("", |event| event), text, "{rule}: {events:?}");
+                assert_eq!(events.last().map_or("", |event| event), *text, "{rule}: {events:?}");
                 assert!(peer.sent().iter().all(|frame| frame.kind != RST_STREAM), "{rule}");
             }
             (outcome, want) => panic!("{rule}: {outcome:?} instead of {want:?}"),
