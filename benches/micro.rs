@@ -198,7 +198,7 @@ mod balance {
         );
         let inputs = MemoryInputs::new().file("bench.yml", text);
         let plan = load(&["bench.yml".into()], &inputs).expect("a valid configuration").plan;
-        let table = UpstreamTable::new(&plan, &NameCache::default(), None).ok().expect("valid targets");
+        let table = UpstreamTable::new(&plan, &NameCache::default(), None).expect("valid targets");
         let upstream = Pools::default().upstream(&table, UpstreamId(0), &Counters::new().worker());
         let (now, mut key) = (Instant::now(), 0u64);
         bencher.bench_local(|| {
