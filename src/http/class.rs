@@ -116,26 +116,19 @@ const fn controls(word: u64) -> u64 {
 /// control byte other than the tab; bytes above 0x7f are allowed (obs-text). The loop takes eight bytes at a
 /// time.
 #[inline]
-pub(crate) fn value_end(bytes: &[u8], mut from: usize) -> usize {
-    while let Some(block) = bytes[from..].first_chunk::<8>() {
-        let hits = controls(u64::from_le_bytes(*block));
-        if hits == 0 {
-            from += 8;
-            continue;
+pub(crate) fn value_end(bytes: &[u8], from: usize) -> usize {
+    let (blocks, rest) = bytes[from..].as_chunks();
+    for (at, block) in blocks.iter().enumerate() {
+        let word = u64::from_le_bytes(*block);
+        let controls = controls(word);
+        // Most blocks have no control byte, so that tabs need not be looked for.
+        let hits = if controls == 0 { 0 } else { controls & !equals(word, b'\t') };
+        if hits != 0 {
+            return from + at * 8 + hits.trailing_zeros() as usize / 8;
         }
-        from += hits.trailing_zeros() as usize / 8;
-        if bytes[from] != b'\t' {
-            return from;
-        }
-        from += 1;
     }
-    while let Some(&byte) = bytes.get(from) {
-        if (byte < b' ' && byte != b'\t') || byte == 0x7f {
-            break;
-        }
-        from += 1;
-    }
-    from
+    let is_end = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
+    bytes.len() - rest.len() + rest.iter().position(is_end).unwrap_or(rest.len())
 }
 
 /// Cuts optional white space (space and tab) off both ends.
