@@ -43,4 +43,5 @@ pub mod metrics; // counters
 pub mod config; // text becomes a plan
 pub mod http; // RFC 9110: methods, names, hosts, paths, heads
 pub mod reason; // why smolgate answered or closed by itself
+pub mod auth; // hashes of passwords
 pub mod files; // opens files without waiting

@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         Verb::Drain(drain) => cli::drain(&drain),
         Verb::Ready(ready) => cli::ready(&ready),
         Verb::Demo(verb) => verb.run(),
+        Verb::Hash => cli::hash(),
         Verb::Serve(verb) => verb.run(),
         Verb::Version => cli::version(),
         Verb::Completion { shell } => cli::completion(shell),

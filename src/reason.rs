@@ -59,6 +59,9 @@ reasons! {
     VersionUnknown = "version_unknown", 505, "http_request_error", "This HTTP version is not served.";
     Dropped = "dropped", 444, "http_request_denied", "A rule closed the connection without a response.";
     RateLimited = "rate_limited", 429, "http_request_denied", "This client has sent too many requests, and may send more later.";
+    Unauthorized = "unauthorized", 401, "http_request_denied", "A name and a password, or a sign-in, are needed here.";
+    AuthUnavailable = "auth_unavailable", 503, "destination_unavailable", "The server that knows the users does not answer.";
+    AuthBusy = "auth_busy", 503, "connection_limit_reached", "Too many passwords are being checked.";
     RuleBusy = "rule_busy", 503, "connection_limit_reached", "As many requests as are allowed at once are open.";
     NoRule = "no_rule", 404, "destination_not_found", "No rule matches this request.";
     FileNotFound = "file_not_found", 404, "destination_not_found", "There is no such file.";
@@ -66,6 +69,8 @@ reasons! {
     FileFailed = "file_failed", 503, "destination_unavailable", "The file could not be read.";
     FileShrunk = "file_shrunk", 500, "http_response_incomplete", "The file became shorter while it was sent.";
     NoTarget = "no_target", 503, "destination_unavailable", "The upstream has no live target.";
+    TargetStarting = "target_starting", 503, "destination_unavailable", "The service is starting.";
+    TargetBusy = "target_busy", 503, "connection_limit_reached", "Every target has as many requests as it may have.";
     BuffersFull = "buffers_full", 503, "connection_limit_reached", "The bodies of other requests that are collected take all memory for it.";
     NameNotFound = "name_not_found", 502, "dns_error", "The name of the target could not be resolved.";
     ConnectRefused = "connect_refused", 502, "connection_refused", "The target refused the connection.";

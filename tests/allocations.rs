@@ -30,6 +30,15 @@ http_routes:
     max_requests: 2
     target: "http://{upstream}"
   - host: "a.test"
+    path: "/edited/{id}"
+    share: 100%
+    rewrite: "/{id}?from={path}"
+    request_id: true
+    headers:
+      request: { set: { X-Id: "{id} {request_id} {client}" }, remove: ["X-A*"] }
+      response: { set: { X-Id: "{id} {request_id}" }, default: { Cache-Control: no-store }, remove: Server }
+    target: "http://{upstream}"
+  - host: "a.test"
     path_prefix: "/in"
     strip_path_prefix: true
     target: "http://{upstream}"
@@ -146,4 +155,11 @@ fn a_kept_alive_exchange_allocates_nothing() {
         b"hello",
     );
     assert_eq!(policies, 0, "GET with CORS, a rate limit and a limit of open requests");
+    let edited = count(
+        b"GET /edited/7 HTTP/1.1\r\nHost: a.test\r\nX-A: b\r\n\r\n",
+        b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nServer: s\r\nContent-Length: 5\r\n\r\nhello",
+        b"hello",
+    );
+    assert_eq!(edited, 0, "GET with another path, other fields and an identity");
 }

@@ -280,6 +280,25 @@ fn the_last_endpoint_is_never_ejected() {
 }
 
 #[test]
+fn a_sticky_cookie_has_the_age_and_the_secret_that_are_written() {
+    let (one, two) = (Upstream::answers(FINE), Upstream::answers(FINE));
+    let values: Vec<String> = ["", ", secret: 0123456789abcdef", ", secret: 0123456789abcdeX, max_age: 1h"]
+        .map(|keys| {
+            let more = format!("sticky: {{ cookie: at{keys} }}");
+            let gate = TestGate::start(TARGETS, &[("a", &one), ("b", &two), ("more", &more)]);
+            let cookie = gate.exchange(GET).get("set-cookie").unwrap().to_owned();
+            assert_eq!(
+                cookie.ends_with("; Path=/; HttpOnly; SameSite=Lax; Max-Age=3600"),
+                keys.contains("1h")
+            );
+            cookie.split(';').next().unwrap().to_owned()
+        })
+        .into();
+    let different: HashSet<_> = values.iter().collect();
+    assert_eq!(different.len(), 3, "{values:?}");
+}
+
+#[test]
 fn a_sticky_cookie_keeps_a_client_until_its_endpoint_is_gone() {
     let (one, two) = (Upstream::answers(FINE), Upstream::answers(FINE));
     let gate = TestGate::start(TARGETS, &[("a", &one), ("b", &two), ("more", &"sticky: { cookie: at }")]);

@@ -132,7 +132,7 @@ fn a_rejected_service_answers_503_and_says_why() {
     let Action::Respond(answer) = &rules(&loaded)[0].action else { panic!("{:?}", rules(&loaded)) };
     assert_eq!(answer.status, 503);
     assert!(answer.headers.iter().any(|(name, _)| &**name == "Retry-After"));
-    assert_eq!(&*answer.body, "the service `a` is not served: `many` is not a port\n");
+    assert_eq!(answer.body.as_literal().unwrap(), "the service `a` is not served: `many` is not a port\n");
 }
 
 #[test]
@@ -220,8 +220,9 @@ fn every_key_of_rules_is_a_label() {
         // The labels of a service say where requests go: to that service, or to its `target`.
         "targets", "upstream", "redirect", "respond", "drop", "files", // The label is `passthrough`.
         "pass",  // Its keys are labels.
-        "tls",   // Mappings, and a label is a text.
-        "header", "cookie", "query",
+        "tls", "auth", // Mappings, and a label is a text.
+        "header", "cookie", "query", // Labels lead into it.
+        "headers",
     ];
     let mut seen = 0;
     for key in [keys_of("a rule", forward), keys_of("a rule", pass), keys_of("`tls`", tls)].concat() {

@@ -112,3 +112,77 @@ fn guards_hold_beside_conditions() {
         ("10.0.0.1", "/x/y.ph%2570 HTTP/1.1\r\nHost: a.test\r\nX-Canary: 1", 2),
     ]);
 }
+
+const MORE: &str = r#"
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    accept_proxy_protocol: 127.0.0.1
+    rules:
+      - { host: share.test, name: canary, share: 30%, by: cookie.uid, target: "http://{second}" }
+      - { host: share.test, target: "http://{first}" }
+      - { host: glob.test, path: "/users/{id}/*.json", target: "http://{second}" }
+      - { host: glob.test, target: "http://{first}" }
+"#;
+
+/// Behind [`MORE`], with the feature `regex`.
+const EXPRESSIONS: &str = r#"
+      - { host: expression.test, path_regex: ["^/v[0-9]{1,2}/", "[.]php$"], target: "http://{second}" }
+      - { host: expression.test, target: "http://{first}" }
+"#;
+
+/// The number of the upstream that gets a request of this client.
+fn reached(gate: &TestGate, upstreams: &[Upstream; 2], client: &str, head: &str) -> usize {
+    let before = upstreams.each_ref().map(|upstream| upstream.requests().len());
+    assert_eq!(ask(gate, client, head), 200, "{head}");
+    let reached = (0..2).find(|at| upstreams[*at].requests().len() > before[*at]);
+    reached.expect("an upstream got it") + 1
+}
+
+/// Clients that are told apart by a cookie stay where they are, on every worker and after a reload. Those without it are
+/// told apart by their address.
+#[test]
+fn a_share_of_clients_is_the_same_on_every_worker_and_after_a_reload() {
+    let upstreams = [Upstream::says("first"), Upstream::says("second")];
+    let places: [(&str, &dyn std::fmt::Display); 2] = [("first", &upstreams[0]), ("second", &upstreams[1])];
+    let gate = TestGate::start(&format!("workers: 2\n{MORE}"), &places);
+    let user = |number: usize| format!("/ HTTP/1.1\r\nHost: share.test\r\nCookie: a=b; uid=user-{number}");
+    let choices = |client: &str| -> Vec<usize> {
+        (0..60).map(|number| reached(&gate, &upstreams, client, &user(number))).collect()
+    };
+    let first = choices("10.0.0.1");
+    let canaries = first.iter().filter(|at| **at == 2).count();
+    assert!((6..=32).contains(&canaries), "{canaries} of 60");
+    assert_eq!(choices("10.0.0.2"), first, "the address does not count beside the cookie");
+    let other = MORE.replace("host: glob.test, target", "host: other.test, target");
+    gate.edit(&format!("workers: 2\n{other}"), &places);
+    gate.reload().expect("a valid configuration");
+    assert_eq!(choices("10.0.0.1"), first, "the choice is stable over a reload");
+    let without = |client: &str| reached(&gate, &upstreams, client, "/ HTTP/1.1\r\nHost: share.test");
+    let by_address: Vec<usize> = (0..60).map(|number| without(&format!("10.0.1.{number}"))).collect();
+    assert!(by_address.contains(&1) && by_address.contains(&2), "{by_address:?}");
+    assert_eq!(without("10.0.1.7"), by_address[7]);
+}
+
+#[test]
+#[cfg_attr(not(feature = "regex"), ignore = "needs the feature `regex`")]
+fn globs_with_names_and_expressions_choose_a_rule() {
+    let upstreams = [Upstream::says("first"), Upstream::says("second")];
+    let gate = TestGate::start(
+        &[MORE.trim_end(), EXPRESSIONS].concat(),
+        &[("first", &upstreams[0]), ("second", &upstreams[1])],
+    );
+    for (host, path, expected) in [
+        ("glob.test", "/users/7/a.json", 2),
+        ("glob.test", "/users/7/8/a.json", 1),
+        ("expression.test", "/v12/x", 2),
+        ("expression.test", "/v123/x", 1),
+        ("expression.test", "/%76%31/x", 2),
+        ("expression.test", "/x/v1/", 1),
+        ("expression.test", "/x/y.php?a", 2),
+        ("expression.test", "/x/y.php/z", 1),
+    ] {
+        let head = format!("{path} HTTP/1.1\r\nHost: {host}");
+        assert_eq!(reached(&gate, &upstreams, "10.0.0.1", &head), expected, "{host}{path}");
+    }
+}

@@ -91,6 +91,8 @@ fn a_token_is_never_shown() {
         "internal_api: { token: sesame, bind: nonsense }",
         "internal_api: { bind: nonsense, token: \"ses ame sesame\" }",
         "internal_api: { tokn: sesame }",
+        "http_config: { port: 80 }\nhttp_routes: [{ target: a:1, sticky: { cookie: at, secret: sesame } }]",
+        "http_config: { port: 80 }\nhttp_routes: [{ target: a:0, sticky: { cookie: at, secret: sesamesesamesesame } }]",
         "internal_api: { token: [sesame] }",
         "internal_api: { token: sesame\nx: [",
         "x-a: &a sesame\ninternal_api: { token: *a, bind: \"${env:GATE_TOKEN}\" }",

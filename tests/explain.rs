@@ -406,3 +406,27 @@ http_routes:
     assert!(checked.err.contains("warning: there is no folder /srv/app"), "{}", checked.err);
     assert!(!checked.err.contains("manual"), "{}", checked.err);
 }
+
+#[test]
+fn explain_names_the_certificate_that_is_ordered() {
+    let config = r#"
+acme: { accept_terms: true, dns: { provider: exec, command: ./hook } }
+listeners:
+  - name: https
+    bind: 8443
+    tls: { acme: true }
+    rules: [{ host: ["*.example.com", example.org], respond: {} }]
+"#;
+    let place = Place::with(&[("gate.yml", config)]);
+    for (host, name) in [
+        ("a.example.com", "*.example.com"),
+        ("b.example.com", "*.example.com"),
+        ("example.org", "example.org"),
+    ] {
+        let told = place.run(&format!("explain -c gate.yml https://{host}:8443/")).fine();
+        let expected = format!("the certificate is ordered, as that of {name}: `smolgate certs` tells");
+        assert!(told.contains(&expected), "{told}");
+    }
+    let refused = place.run("explain -c gate.yml https://x.a.example.com:8443/");
+    assert_eq!((refused.code, refused.out.contains(NO_CERTIFICATE)), (1, true));
+}

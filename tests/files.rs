@@ -365,3 +365,25 @@ fn a_root_that_is_swapped_is_seen_at_once() {
     fs::write(current.join("a"), "three").unwrap();
     until("the new file is served", || client.exchange(request("GET", "/a", &[])).status() == 200);
 }
+
+/// The fields of policies stand in responses with files, and limits hold.
+#[test]
+fn policies_hold_for_files() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a"), "a").unwrap();
+    let config = "http_config: { port: \"127.0.0.1:0\" }\n\
+                  http_routes:\n\
+                  - { path_prefix: /few, strip_path_prefix: true, files: \"{dir}\", rate_limit: 1/1h }\n\
+                  - { files: \"{dir}\", cors: \"https://app.example\" }\n";
+    let gate = support::gate::TestGate::start(config, &[("dir", &dir.path().display())]);
+    let origin = "Origin: https://app.example";
+    for (target, lines, status) in
+        [("/a", &[origin][..], 200), ("/a", &[origin, "If-None-Match: *"], 304), ("/none", &[origin], 404)]
+    {
+        let response = gate.exchange(request("GET", target, lines));
+        assert_eq!(response.status(), status);
+        assert_eq!(response.get("access-control-allow-origin"), Some("https://app.example"), "{response:?}");
+    }
+    gate.exchange(request("GET", "/few/a", &[])).expect(200, "a");
+    assert_eq!(gate.exchange(request("GET", "/few/a", &[])).status(), 429);
+}

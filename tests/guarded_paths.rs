@@ -243,3 +243,32 @@ fn a_guard_that_matches_the_path_as_sent_acts_before_any_redirect() {
     assert_eq!(answer(&gate, "clear", "GET a.test//.env"), (400, Some("path_ambiguous".to_owned())));
     assert_eq!(upstream.connections(), 0);
 }
+
+/// A glob for the end of a path guards all paths, so that no path with an escape would be served. A listener may
+/// allow such paths; the guard still takes the path as it is written.
+#[test]
+fn a_listener_may_allow_ambiguous_paths() {
+    let config = |paths: &str| {
+        format!(
+            r#"
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    ambiguous_paths: {paths}
+    rules:
+      - {{ path: "**.php", respond: {{ status: 404 }} }}
+      - {{ target: "http://{{upstream}}" }}
+"#
+        )
+    };
+    let upstream = Upstream::says("fine");
+    let gate = TestGate::start(&config("refuse"), &[("upstream", &upstream)]);
+    assert_eq!(answer(&gate, "http", "GET a.test/a%20b").0, 400);
+    assert_eq!(upstream.connections(), 0);
+    let gate = TestGate::start(&config("allow"), &[("upstream", &upstream)]);
+    for path in ["/a%20b", "//x", "/x.php;y", "/x%2fy"] {
+        assert_eq!(answer(&gate, "http", &format!("GET a.test{path}")), (200, None), "{path}");
+        assert_eq!(upstream.requests().last().unwrap().target(), path);
+    }
+    assert_eq!(answer(&gate, "http", "GET a.test/x.php").0, 404);
+}

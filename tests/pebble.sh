@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Certificates from Pebble, the test authority of Let's Encrypt: by http-01 and by tls-alpn-01, with half of the
-# nonces refused, over a restart of the gate, with an external account, and for a name that the authority refuses.
-# Needs the Debian packages pebble, curl, openssl and python3. Everything is on loopback.
+# Certificates from Pebble, the test authority of Let's Encrypt: by http-01, by tls-alpn-01 and by dns-01, which a program
+# and updates of a BIND write, wildcards too. Nine of ten nonces are refused. Over a restart of the gate, with an
+# external account, and for a name that the authority refuses. Needs the Debian packages pebble, bind9, curl, openssl and
+# python3. Everything is on loopback.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -26,10 +27,10 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# Seven ports that are free now.
-read -r acme management dns control http https api < <(python3 - <<'PY'
+# Ten ports that are free now.
+read -r acme management dns control http https api bind acme_of_bind management_of_bind < <(python3 - <<'PY'
 import socket
-sockets = [socket.socket() for _ in range(7)]
+sockets = [socket.socket() for _ in range(10)]
 for one in sockets:
     one.bind(("127.0.0.1", 0))
 print(*(one.getsockname()[1] for one in sockets))
@@ -61,28 +62,34 @@ openssl x509 -req -in "$work/pebble.csr" -CA "$work/root.pem" -CAkey "$work/root
     -extfile <(echo subjectAltName=DNS:localhost,IP:127.0.0.1) -out "$work/pebble.pem" 2>/dev/null
 
 readonly kid=kid-1 hmac=zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W
-cat >"$work/pebble.json" <<JSON
+
+# start_pebble NAME PORT MANAGEMENT_PORT DNS_PORT: the root of its certificates goes to NAME-issuer.pem.
+start_pebble() {
+    cat >"$work/$1.json" <<JSON
 { "pebble": {
-    "listenAddress": "127.0.0.1:$acme", "managementListenAddress": "127.0.0.1:$management",
+    "listenAddress": "127.0.0.1:$2", "managementListenAddress": "127.0.0.1:$3",
     "certificate": "$work/pebble.pem", "privateKey": "$work/pebble.key",
     "httpPort": $http, "tlsPort": $https, "externalAccountBindingRequired": true,
     "externalAccountMACKeys": { "$kid": "$hmac" }, "domainBlocklist": ["refused.pebble.test"]
 } }
 JSON
+    PEBBLE_VA_NOSLEEP=1 PEBBLE_WFE_NONCEREJECT=90 pebble -config "$work/$1.json" -dnsserver "127.0.0.1:$4" \
+        >"$work/$1.log" 2>&1 &
+    pids+=("$!")
+    until_true "$1 answers" curl -fsS --cacert "$work/root.pem" "https://localhost:$3/roots/0"
+    curl -fsS --cacert "$work/root.pem" "https://localhost:$3/roots/0" >"$work/$1-issuer.pem"
+}
 
 pebble-challtestsrv -dns01 "127.0.0.1:$dns" -management "127.0.0.1:$control" -defaultIPv4 127.0.0.1 -defaultIPv6 "" \
     -http01 "" -https01 "" -tlsalpn01 "" >"$work/dns.log" 2>&1 &
 pids+=("$!")
-PEBBLE_VA_NOSLEEP=1 PEBBLE_WFE_NONCEREJECT=50 pebble -config "$work/pebble.json" -dnsserver "127.0.0.1:$dns" \
-    >"$work/pebble.log" 2>&1 &
-pids+=("$!")
-until_true "Pebble answers" curl -fsS --cacert "$work/root.pem" "https://localhost:$management/roots/0"
-curl -fsS --cacert "$work/root.pem" "https://localhost:$management/roots/0" >"$work/issuer.pem"
+start_pebble pebble "$acme" "$management" "$dns"
 
-# configure CHALLENGE HOST...
+# configure ACME_PORT CHALLENGE DNS HOST...: DNS is the value of `dns`, or `none`.
 configure() {
-    local challenge=$1 hosts
-    shift
+    local port=$1 challenge=$2 dns=$3 hosts
+    shift 3
+    [[ $dns == none ]] && dns= || dns="dns: $dns"
     hosts=$(IFS=,; echo "$*")
     cat >"$work/smolgate.yml" <<YAML
 internal_api: { bind: "127.0.0.1:$api" }
@@ -90,8 +97,9 @@ acme:
   accept_terms: true
   email: ops@pebble.test
   challenges: $challenge
+  $dns
   ca:
-    directory: "https://localhost:$acme/dir"
+    directory: "https://localhost:$port/dir"
     root: $work/root.pem
     eab: { kid: $kid, hmac: $hmac }
 store: $work/store
@@ -116,12 +124,12 @@ stop_gate() {
     wait "$gate_pid" || true
 }
 
-# ask HOST: the answer under TLS, checked against Pebble's authority.
+# ask HOST [NAME]: the answer under TLS, checked against the authority of that Pebble.
 ask() {
-    curl -fsS --cacert "$work/issuer.pem" --resolve "$1:$https:127.0.0.1" "https://$1:$https/"
+    curl -fsS --cacert "$work/${2:-pebble}-issuer.pem" --resolve "$1:$https:127.0.0.1" "https://$1:$https/"
 }
 
-configure http one.pebble.test two.pebble.test refused.pebble.test
+configure "$acme" http none one.pebble.test two.pebble.test refused.pebble.test
 start_gate
 for host in one two; do
     until_true "$host has a certificate by http-01" ask "$host.pebble.test"
@@ -130,15 +138,71 @@ done
 until_true "the refused name says so" bash -c "'$gate' certs --address 127.0.0.1:$api | grep -q 'refused.*rejectedIdentifier'"
 openssl x509 -in "$work"/store/localhost_*/live/one.pebble.test/fullchain.pem -noout -ext subjectAltName | grep -q DNS:one.pebble.test
 
-configure tls one.pebble.test three.pebble.test
+configure "$acme" tls none one.pebble.test three.pebble.test
 "$gate" reload --address "127.0.0.1:$api"
 until_true "three has a certificate by tls-alpn-01" ask three.pebble.test
+
+# The program of dns-01, called as lego calls one.
+cat >"$work/hook" <<'HOOK'
+#!/bin/sh -e
+case $1 in
+    present) curl -fsS -d "{\"host\":\"$2\",\"value\":\"$3\"}" "http://127.0.0.1:$CONTROL/set-txt" ;;
+    cleanup) curl -fsS -d "{\"host\":\"$2\"}" "http://127.0.0.1:$CONTROL/clear-txt" ;;
+esac
+HOOK
+chmod +x "$work/hook"
+export CONTROL=$control
+configure "$acme" dns "{ provider: exec, command: $work/hook, environment: CONTROL, servers: '127.0.0.1:$dns' }" \
+    "'*.pebble.test'" one.pebble.test four.pebble.org
+stop_gate
+start_gate
+until_true "the wildcard has a certificate by dns-01" ask any.pebble.test
+until_true "four has a certificate by dns-01" ask four.pebble.org
 
 stop_gate
 start_gate
 ask one.pebble.test >/dev/null || fail "the certificate was lost over a restart"
-"$gate" certs renew one.pebble.test --address "127.0.0.1:$api"
-until_true "one is renewed" test -e "$(echo "$work"/store/localhost_*/archive/one.pebble.test)/2/fullchain.pem"
+"$gate" certs renew four.pebble.org --address "127.0.0.1:$api"
+until_true "four is renewed" test -e "$(echo "$work"/store/localhost_*/archive/four.pebble.org)/2/fullchain.pem"
 "$gate" certs --address "127.0.0.1:$api"
+stop_gate
+
+# A zone of BIND, which takes updates that a key signs, and a Pebble that asks it.
+secret=$(openssl rand -base64 32)
+mkdir "$work/bind"
+cat >"$work/bind/zone" <<'ZONE'
+$TTL 60
+@ IN SOA ns admin 1 3600 600 86400 60
+@ IN NS ns
+ns IN A 127.0.0.1
+_acme-challenge.alias IN CNAME elsewhere
+ZONE
+cat >"$work/bind/named.conf" <<CONF
+options {
+    directory "$work/bind"; pid-file none; session-keyfile "$work/bind/session.key"; recursion no;
+    listen-on port $bind { 127.0.0.1; }; listen-on-v6 { none; }; dnssec-validation no;
+};
+controls { };
+key "gate" { algorithm hmac-sha256; secret "$secret"; };
+zone "bind.test" { type primary; file "$work/bind/zone"; update-policy { grant gate zonesub TXT; }; };
+CONF
+named -g -c "$work/bind/named.conf" >"$work/named.log" 2>&1 &
+pids+=("$!")
+start_pebble pebble-of-bind "$acme_of_bind" "$management_of_bind" "$bind"
+update="provider: rfc2136, server: '127.0.0.1:$bind', servers: '127.0.0.1:$bind', key_name: gate"
+configure "$acme_of_bind" dns "{ $update, secret: '$secret' }" "'*.bind.test'" bind.test
+start_gate
+for host in any.bind.test bind.test; do
+    until_true "$host has a certificate by an update" ask "$host" pebble-of-bind
+done
+stop_gate
+grep -q "deleting an RR at _acme-challenge.bind.test TXT" "$work/named.log" || fail "no record was removed"
+configure "$acme_of_bind" dns "{ $update, secret: 'b3RoZXI=' }" alias.bind.test
+start_gate
+until_true "another key is refused" bash -c "'$gate' certs --address 127.0.0.1:$api | grep -q NOTAUTH"
+stop_gate
+configure "$acme_of_bind" dns "{ $update, secret: '$secret' }" alias.bind.test
+start_gate
+until_true "an alias has a certificate by an update" ask alias.bind.test pebble-of-bind
 stop_gate
 echo "pebble.sh: fine"

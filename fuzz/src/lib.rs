@@ -11,6 +11,8 @@
 
 pub mod chunked_body;
 pub mod configuration;
+pub mod dns_answer;
+pub mod glob;
 pub mod hello;
 pub mod http2_frames;
 pub mod http2_head;
@@ -18,6 +20,7 @@ pub mod path_to_file;
 pub mod proxy_header;
 pub mod range;
 pub mod request_head;
+pub mod template;
 
 mod cuts;
 
@@ -42,11 +45,14 @@ macro_rules! targets {
 targets!(
     chunked_body,
     configuration,
+    dns_answer,
+    glob,
     hello,
     http2_frames,
     http2_head,
     path_to_file,
     proxy_header,
     range,
-    request_head
+    request_head,
+    template
 );

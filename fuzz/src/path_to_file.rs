@@ -41,10 +41,11 @@ pub fn holds(bytes: &[u8]) {
     for name in path.segments() {
         assert!(!matches!(name, b"" | b"." | b"..") && !name.contains(&0) && !name.contains(&b'/'));
     }
-    let encoded: String = path.as_bytes().iter().map(|byte| match byte {
+    let escape = |byte: &u8| match byte {
         b'/' => "/".to_owned(),
         byte => format!("%{byte:02x}"),
-    });
+    };
+    let encoded: String = path.as_bytes().iter().map(escape).collect();
     let slash = if path.is_folder() && !encoded.is_empty() { "/" } else { "" };
     let again = if bytes.is_empty() { String::new() } else { format!("/{encoded}{slash}") };
     assert_eq!(FilePath::decode(again.as_bytes()).as_ref(), Some(&path), "{again}");

@@ -11,6 +11,7 @@ use smolgate::http::{
     has_dot_segments, match_path,
 };
 use smolgate::http1::{HeadScan, parse_request};
+use smolgate::policy::PolicyState;
 use smolgate::proxy::{Forwarded, write_request_head};
 use smolgate::routing::{RequestView, RuleTable, explain};
 use smolgate::worker::{self, Worker};
@@ -115,7 +116,7 @@ fn check_forwarded(head: &RequestHead<'_>) {
         let behind = trusted.then(|| client_behind(head.fields, peer, |address| *address == peer));
         let forwarded = Forwarded { peer, behind, proto: "http" };
         let mut out = WORKER.with(Worker::buffer);
-        write_request_head(head, rule, proxy, TARGET, &forwarded, &mut out);
+        write_request_head(head, rule, proxy, TARGET, &forwarded, &PolicyState::default(), &mut out);
         let limits = HeadLimits { bytes: 1 << 20, fields: 1_000, target: 1 << 16 };
         let mut table = FieldTable::new();
         let sent = parse_request(out.unread(), &mut HeadScan::default(), &limits, &mut table);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dns::Published;
 use super::failure::{Failure, FaultOf};
+use super::protocol::ari::Window;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -50,6 +51,14 @@ pub(super) struct Record {
     pub(super) order: Option<String>,
     /// The record of DNS that answers a challenge, or did. It is removed when the attempt ends.
     pub(super) published: Option<Published>,
+    /// Whether the order that is under way is one at the test system of the CA.
+    rehearses: bool,
+    /// Whether the test system has issued a certificate, or cannot, since the last failure of the name.
+    is_rehearsed: bool,
+    /// The window in which the CA wants a renewal.
+    pub(super) window: Option<Window>,
+    /// The certificate that was revoked.
+    pub(super) revoked: Option<String>,
     /// When orders were made, in the last hour.
     tried: Vec<u64>,
     /// When certificates were issued, in the last seven days.
@@ -66,8 +75,11 @@ impl Record {
             .unwrap_or_else(|_| Self::unknown(now, "the record of attempts was broken".to_owned()));
         // The clock may have been set back.
         record.not_before = record.not_before.min(now + WAIT_MAX);
-        record.issued.retain(|at| *at <= now && at + BUDGET_TIME > now);
-        record.tried.retain(|at| *at <= now && at + HOUR > now);
+        if let Some(window) = &mut record.window {
+            window.look = window.look.min(now + DAY);
+        }
+        keep(&mut record.issued, now, BUDGET_TIME);
+        keep(&mut record.tried, now, HOUR);
         record
     }
 
@@ -99,10 +111,40 @@ impl Record {
         self.under_way && self.order.is_some()
     }
 
+    /// The window in which the CA wants this certificate to be renewed.
+    pub(super) fn window_of(&self, id: &str) -> Option<&Window> {
+        self.window.as_ref().filter(|window| window.id == id)
+    }
+
+    /// Whether the next order is one at the test system of the CA: after a failure, until that has worked. An order that
+    /// is under way goes on where it is. `has_test`: there is a test system.
+    pub(super) fn choose_rehearsal(&mut self, has_test: bool, forced: bool) -> bool {
+        if self.order.is_none() {
+            self.rehearses = self.failures > 0 && !self.is_rehearsed && !forced;
+        } else if self.rehearses && !has_test {
+            self.order = None;
+        }
+        self.rehearses &= has_test;
+        self.rehearses
+    }
+
+    /// The order at the test system is over. The next one is real: at once if `worked`, else after the wait.
+    pub(super) fn rehearsed(&mut self, now: u64, worked: bool) {
+        self.failures = self.failures.saturating_sub(1);
+        self.not_before = if worked { now } else { self.not_before };
+        (self.under_way, self.order, self.rehearses, self.is_rehearsed) = (false, None, false, true);
+    }
+
+    /// Whether the order may name the certificate that it replaces. A CA may have stumbled over that before.
+    pub(super) fn may_replace(&self) -> bool {
+        self.failures <= 1 && self.ca_failures == 0
+    }
+
     /// An order is about to be made or taken up again. Write the record before it is.
     pub(super) fn begin(&mut self, now: u64, jitter: f64) {
         self.failures = self.failures.saturating_add(u32::from(!self.was_cut_off()));
-        self.tried.extend(self.order.is_none().then_some(now));
+        // The limits of a test system are far away.
+        self.tried.extend((self.order.is_none() && !self.rehearses).then_some(now));
         self.under_way = true;
         self.not_before = now + spread(back_off(self.failures), jitter);
     }
@@ -120,6 +162,7 @@ impl Record {
         let wait = match failure.of {
             FaultOf::Name => {
                 (self.order, self.ca_failures) = (None, 0);
+                (self.rehearses, self.is_rehearsed) = (false, false);
                 back_off(self.failures)
             }
             // The order stays, and is taken up again.
@@ -149,13 +192,20 @@ impl Orders {
 
     /// Counts an order. If there were too many, it returns the earliest time of the next.
     pub(super) fn take(&mut self, now: u64) -> Result<Vec<u8>, u64> {
-        self.0.retain(|at| *at <= now && at + ORDERS_TIME > now);
+        keep(&mut self.0, now, ORDERS_TIME);
         if self.0.len() >= ORDERS_MAX {
             return Err(self.0[0] + ORDERS_TIME);
         }
         self.0.push(now);
         Ok(serde_json::to_vec(&self.0).unwrap_or_default())
     }
+}
+
+/// Keeps the times that count, those of the last `span`. A time to come counts as now: the clock was set back, and the CA
+/// has not forgotten.
+fn keep(times: &mut Vec<u64>, now: u64, span: u64) {
+    times.iter_mut().for_each(|at| *at = (*at).min(now));
+    times.retain(|at| at + span > now);
 }
 
 /// The time to renew a certificate: with a third of its life left, and with a half if it lives less than ten days. Up
@@ -165,6 +215,11 @@ pub(super) fn renewal(not_before: i64, not_after: i64, jitter: f64) -> u64 {
     let used = if life < 10 * DAY.cast_signed() { life / 2 } else { life / 3 * 2 };
     let early = (life as f64 / 20.0 * jitter) as i64;
     u64::try_from(not_before + used - early).unwrap_or_default()
+}
+
+/// The latest time of a renewal, whatever the CA wants: with a tenth of the life left.
+pub(super) fn latest_renewal(not_before: i64, not_after: i64) -> u64 {
+    u64::try_from(not_after - (not_after - not_before).max(0) / 10).unwrap_or_default()
 }
 
 /// Whether less than a quarter of a certificate's life is left.

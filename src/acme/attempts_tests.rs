@@ -91,6 +91,50 @@ fn renewal_comes_after_two_thirds_of_the_life() {
 }
 
 #[test]
+fn a_name_that_failed_is_tried_at_the_test_system_until_that_works() {
+    let mut record = Record::default();
+    assert!(!record.choose_rehearsal(true, false), "the first order is a real one");
+    record.begin(NOW, 0.0);
+    record.fail(NOW, &name_failure(), false, 0.0);
+    assert!(!record.clone().choose_rehearsal(false, false), "there is no test system");
+    assert!(!record.clone().choose_rehearsal(true, true), "an operator asks for a real one");
+    for failures in 2..5 {
+        assert!(record.choose_rehearsal(true, false));
+        record.begin(NOW, 0.0);
+        record.fail(NOW, &name_failure(), false, 0.0);
+        assert_eq!((record.failures, record.tried.len()), (failures, 1), "it is no order of the CA");
+    }
+    assert!(record.choose_rehearsal(true, false));
+    record.begin(NOW, 0.0);
+    record.order = Some("https://staging/1".into());
+    let mut cut_off = Record::read(Some(&record.bytes()), NOW);
+    assert!(cut_off.choose_rehearsal(true, true), "an order goes on where it is");
+    assert!(!cut_off.choose_rehearsal(false, false) && cut_off.order.is_none(), "or is given up");
+    record.rehearsed(NOW, true);
+    assert_eq!((record.earliest(NOW, false), record.failures), (NOW, 4));
+    assert!(!record.choose_rehearsal(true, false), "the next one is real");
+    record.begin(NOW, 0.0);
+    record.fail(NOW, &name_failure(), false, 0.0);
+    assert!(record.choose_rehearsal(true, false), "and so on");
+    record.begin(NOW, 0.0);
+    record.rehearsed(NOW, false);
+    assert_eq!(record.earliest(NOW, false), NOW + DAY, "a test system in trouble shortens no wait");
+    assert!(!record.choose_rehearsal(true, false));
+}
+
+#[test]
+fn a_window_counts_for_its_certificate_and_ends_before_the_certificate() {
+    let window = Window { id: "a".into(), start: 10, end: 20, look: 5 };
+    let record = Record { window: Some(window), ..Record::default() };
+    let record = Record::read(Some(&record.bytes()), NOW);
+    assert_eq!(
+        (record.window_of("a").map(|window| window.time(0.5)), record.window_of("b")),
+        (Some(15), None)
+    );
+    assert_eq!(latest_renewal(0, 1000), 900);
+}
+
+#[test]
 fn an_account_has_a_budget_of_orders() {
     let mut orders = Orders::default();
     for _ in 0..ORDERS_MAX {
@@ -100,9 +144,9 @@ fn an_account_has_a_budget_of_orders() {
     assert!(orders.take(NOW + ORDERS_TIME).is_ok());
 }
 
-/// An event in the life of a name.
+/// The outcome of an attempt.
 #[derive(Clone, Copy, Debug)]
-enum Event {
+enum Outcome {
     /// The gate ends before the CA has answered.
     CrashBefore,
     /// The gate ends after the order is known.
@@ -110,19 +154,81 @@ enum Event {
     Issued,
     Refused,
     CaFailed,
+}
+
+/// An event in the life of a name.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// An attempt, if the record allows one. The flag: an operator asks for it.
+    Attempt(Outcome, bool),
     /// Time passes.
     Wait(u64),
+    /// The clock of the gate is set back.
+    SetBack(u64),
 }
 
 fn event() -> impl Strategy<Value = Event> {
+    use Outcome::{CaFailed, CrashAfter, CrashBefore, Issued, Refused};
+    let outcomes = [CrashBefore, CrashAfter, Issued, Refused, CaFailed].map(Just);
+    let [a, b, c, d, e] = outcomes;
+    let outcome = prop_oneof![a, b, c, d, e];
     prop_oneof![
-        Just(Event::CrashBefore),
-        Just(Event::CrashAfter),
-        Just(Event::Issued),
-        Just(Event::Refused),
-        Just(Event::CaFailed),
-        (0..3 * DAY).prop_map(Event::Wait),
+        8 => (outcome, any::<bool>()).prop_map(|(outcome, forced)| Event::Attempt(outcome, forced)),
+        2 => prop_oneof![0..2 * HOUR, 0..3 * DAY].prop_map(Event::Wait),
+        1 => prop_oneof![0..2 * HOUR, 0..30 * DAY].prop_map(Event::SetBack),
     ]
+}
+
+/// The account at Let's Encrypt, with its limits for one name.
+#[derive(Default)]
+struct LetsEncrypt {
+    refused: Vec<u64>,
+    issued: Vec<u64>,
+}
+
+impl LetsEncrypt {
+    /// The most events within a time.
+    fn most(times: &[u64], span: u64) -> usize {
+        let within = |at: &u64| times.iter().filter(|other| (*at..at + span).contains(other)).count();
+        times.iter().map(within).max().unwrap_or_default()
+    }
+}
+
+/// One attempt at the time `now` of the gate, which is `real` for the CA.
+fn attempt(
+    record: &mut Record,
+    ca: &mut LetsEncrypt,
+    (now, real): (u64, u64),
+    outcome: Outcome,
+    forced: bool,
+) {
+    let is_new = record.order.is_none();
+    if record.choose_rehearsal(true, forced) {
+        record.begin(now, 0.5);
+        match outcome {
+            Outcome::CrashBefore => {}
+            Outcome::CrashAfter => record.order = Some("https://staging/1".into()),
+            Outcome::Issued => record.rehearsed(now, true),
+            Outcome::Refused => record.fail(now, &name_failure(), false, 0.5),
+            Outcome::CaFailed => record.rehearsed(now, false),
+        }
+        return;
+    }
+    record.begin(now, 0.5);
+    match outcome {
+        // The worst case: the CA counts an order that the gate does not know of. A known order was counted before.
+        Outcome::CrashBefore => ca.refused.extend(is_new.then_some(real)),
+        Outcome::CrashAfter => record.order = Some("https://ca/1".into()),
+        Outcome::Issued => {
+            ca.issued.push(real);
+            record.succeed(now);
+        }
+        Outcome::Refused => {
+            ca.refused.push(real);
+            record.fail(now, &name_failure(), false, 0.5);
+        }
+        Outcome::CaFailed => record.fail(now, &Failure::of_ca("503"), false, 0.5),
+    }
 }
 
 proptest! {
@@ -130,44 +236,41 @@ proptest! {
     /// certificates in seven days.
     #[test]
     fn no_limit_of_the_ca_is_reached(events in proptest::collection::vec(event(), 1..400)) {
-        let (mut now, mut record) = (NOW, Record::default());
-        let (mut refused, mut issued) = (Vec::new(), Vec::new());
+        let (mut real, mut behind, mut record) = (NOW, 0, Record::default());
+        let mut ca = LetsEncrypt::default();
         for event in events {
-            now += 1;
-            if let Event::Wait(time) = event {
-                now += time;
-                continue;
-            }
-            if record.earliest(now, false) > now {
-                continue;
-            }
-            let is_new = record.order.is_none();
-            record.begin(now, 0.5);
+            real += 1;
             match event {
-                // The worst case: the CA counts what the gate does not know of. A known order is taken up again, and
-                // was counted before.
-                Event::CrashBefore if is_new => refused.push(now),
-                Event::CrashBefore => {}
-                Event::CrashAfter => record.order = Some("https://ca/1".into()),
-                Event::Issued => {
-                    issued.push(now);
-                    record.succeed(now);
+                Event::Wait(time) => real += time,
+                Event::SetBack(time) => behind += time,
+                Event::Attempt(outcome, forced) => {
+                    let now = real - behind;
+                    record = Record::read(Some(&record.bytes()), now);
+                    if record.earliest(now, forced) <= now {
+                        attempt(&mut record, &mut ca, (now, real), outcome, forced);
+                    }
                 }
-                Event::Refused => {
-                    refused.push(now);
-                    record.fail(now, &name_failure(), false, 0.5);
-                }
-                Event::CaFailed => record.fail(now, &Failure::of_ca("503"), false, 0.5),
-                Event::Wait(_) => {}
             }
-            record = Record::read(Some(&record.bytes()), now);
         }
-        let most = |times: &[u64], span| {
-            let within = |at: &u64| times.iter().filter(|other| (*at..at + span).contains(other)).count();
-            times.iter().map(within).max().unwrap_or_default()
-        };
-        prop_assert!(most(&issued, 7 * DAY) <= CERTIFICATES_MAX);
+        prop_assert!(LetsEncrypt::most(&ca.issued, 7 * DAY) <= CERTIFICATES_MAX, "{:?}", ca.issued);
         // One more, for an order of an earlier hour that is refused late.
-        prop_assert!(most(&refused, HOUR) <= TRIES_MAX + 1, "{:?}", refused);
+        prop_assert!(LetsEncrypt::most(&ca.refused, HOUR) <= TRIES_MAX + 1, "{:?}", ca.refused);
+    }
+
+    /// A gate that restarts again and again, and does nothing else, makes no order that it did not wait for.
+    #[test]
+    fn a_restart_loop_makes_one_order(restarts in 1..200_usize, step in 0..10_u64) {
+        let (mut now, mut record, mut orders) = (NOW, Record::default(), Vec::new());
+        for _ in 0..restarts {
+            now += step;
+            record = Record::read(Some(&record.bytes()), now);
+            if record.earliest(now, false) <= now {
+                record.choose_rehearsal(false, false);
+                record.begin(now, 0.0);
+                orders.push(now);
+            }
+        }
+        let waits = orders.windows(2).map(|two| two[1] - two[0]);
+        prop_assert!(waits.zip(BACK_OFF).all(|(wait, least)| wait >= least), "{:?}", orders);
     }
 }

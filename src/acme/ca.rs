@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use smol::lock::Semaphore;
 
 use super::failure::{Failure, FaultOf};
+use super::protocol::ari::Window;
 use super::protocol::base64;
 use super::protocol::jws::{AccountKey, Signer};
 use super::protocol::messages::{self, DirectoryUrls};
@@ -31,7 +32,9 @@ pub(super) struct Ca {
     directory: String,
     orders: Arc<Orders>,
     key: AccountKey,
-    /// The directory and the account, once they are known. Locked while they are asked for, so that a CA in trouble
+    /// The addresses, once they are known.
+    directory_urls: smol::lock::Mutex<Option<Arc<DirectoryUrls>>>,
+    /// The account, once it is known. Locked while they are asked for, so that a CA in trouble
     /// gets one request at a time.
     session: smol::lock::Mutex<Option<Arc<Session>>>,
     nonces: Mutex<HashSet<String>>,
@@ -40,16 +43,18 @@ pub(super) struct Ca {
 
 /// The facts that requests need.
 pub(super) struct Session {
-    pub(super) directory: DirectoryUrls,
+    pub(super) directory: Arc<DirectoryUrls>,
     /// The URL of the account.
     account: String,
 }
 
 impl Ca {
-    pub(super) fn new(client: Client, orders: Arc<Orders>, key: AccountKey) -> Self {
+    /// The CA with this directory, which is that of `orders` or its test system.
+    pub(super) fn new(client: Client, orders: Arc<Orders>, directory: &str, key: AccountKey) -> Self {
         Self {
             client,
-            directory: orders.ca.directory.to_string(),
+            directory: directory.to_owned(),
+            directory_urls: smol::lock::Mutex::new(None),
             orders,
             key,
             session: smol::lock::Mutex::new(None),
@@ -69,15 +74,48 @@ impl Ca {
         if let Some(session) = &*session {
             return Ok(session.clone());
         }
-        let answer = self.send(Method::Get, &self.directory, None).await?;
-        if answer.status != 200 {
-            return Err(failure(&answer, FaultOf::Ca));
-        }
-        let directory: DirectoryUrls = messages::read(&answer.body, "directory").map_err(Failure::of_ca)?;
+        let directory = self.directory().await?;
         let account = self.account(&directory).await?;
         let made = Arc::new(Session { directory, account });
         *session = Some(made.clone());
         Ok(made)
+    }
+
+    async fn directory(&self) -> Result<Arc<DirectoryUrls>, Failure> {
+        let mut known = self.directory_urls.lock().await;
+        if let Some(known) = &*known {
+            return Ok(known.clone());
+        }
+        let answer = self.send(Method::Get, &self.directory, None).await?;
+        if answer.status != 200 {
+            return Err(failure(&answer, FaultOf::Ca));
+        }
+        let read: DirectoryUrls = messages::read(&answer.body, "directory").map_err(Failure::of_ca)?;
+        if let Some(profile) =
+            self.orders.ca.profile.as_deref().filter(|&one| !read.meta.profiles.contains_key(one))
+        {
+            let offered: Vec<&str> = read.meta.profiles.keys().map(|one| &**one).collect();
+            let offered = if offered.is_empty() { "none".to_owned() } else { offered.join(", ") };
+            tracing::warn!(%profile, "the CA does not have this `profile`, so it is not asked for; it has: {offered}");
+        }
+        Ok(known.insert(Arc::new(read)).clone())
+    }
+
+    /// The profile that orders ask for, if the CA has it.
+    pub(super) fn profile(&self, directory: &DirectoryUrls) -> Option<&str> {
+        self.orders.ca.profile.as_deref().filter(|&profile| directory.meta.profiles.contains_key(profile))
+    }
+
+    /// The window in which the CA wants a certificate to be renewed. `None` if it tells no windows.
+    pub(super) async fn window(&self, id: &str, now: u64) -> Result<Option<Window>, Failure> {
+        let directory = self.directory().await?;
+        let Some(base) = &directory.renewal_info else { return Ok(None) };
+        // The request is not signed (RFC 9773, section 4.1).
+        let answer = self.send(Method::Get, &format!("{}/{id}", base.trim_end_matches('/')), None).await?;
+        if answer.status != 200 {
+            return Err(failure(&answer, FaultOf::Ca));
+        }
+        Window::read(id, &answer.body, now, retry_after(&answer)).map(Some).map_err(Failure::of_ca)
     }
 
     /// The URL of the account of our key. An account that exists is found, so that none is made twice.
@@ -138,6 +176,18 @@ impl Ca {
             return Err(Failure::of_ca("the CA has forgotten the account"));
         }
         Err(failure(&answer, of))
+    }
+
+    /// Revokes a certificate. One that was revoked before is fine.
+    pub(super) async fn revoke(&self, session: &Session, certificate: &[u8]) -> Result<(), Failure> {
+        let url = session.directory.revoke_cert.as_deref();
+        let url = url.ok_or_else(|| Failure::of_ca("this CA revokes no certificates"))?;
+        let payload = json!({ "certificate": base64::url(certificate) });
+        let signer = Signer::Account(&session.account);
+        let answer = self.signed(&session.directory, &signer, url, Some(&payload)).await?;
+        let was_revoked = || Problem::read(answer.status, &answer.body).kind() == "alreadyRevoked";
+        let is_fine = (200..300).contains(&answer.status) || was_revoked();
+        if is_fine { Ok(()) } else { Err(failure(&answer, FaultOf::Name)) }
     }
 
     /// Sends a signed request, and sends it again while the CA refuses the nonce.

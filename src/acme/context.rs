@@ -23,6 +23,8 @@ const ORDERS_MAX: usize = 20;
 
 /// The file with the key of the account.
 const ACCOUNT_KEY: &str = "account-key";
+/// The file with the key of the account at the test system.
+const STAGING_KEY: &str = "staging-account-key";
 /// The file with the times of the last orders.
 const ORDER_TIMES: &str = "orders.json";
 
@@ -39,6 +41,15 @@ pub struct View {
     pub next: Option<u64>,
     /// The reason of the last failure.
     pub error: Option<String>,
+}
+
+/// The wish of an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// A new certificate, now.
+    Renew,
+    /// The revocation of the certificate, and a new one.
+    Revoke,
 }
 
 /// The parts that outlive a change of the configuration.
@@ -65,6 +76,8 @@ pub(super) struct Opened {
     lock: Lock,
     store: Store,
     pub(super) ca: Ca,
+    /// The test system of the CA. Its certificates are never kept.
+    pub(super) staging: Option<Ca>,
     pub(super) publisher: Option<Publisher>,
     /// Locked while they are written, too.
     times: smol::lock::Mutex<OrderTimes>,
@@ -123,18 +136,24 @@ impl Context {
         }
     }
 
+    /// The folder, once it can be used.
+    pub(super) async fn folder(&self) -> Result<Arc<Opened>, Failure> {
+        self.open_folder(&mut *self.opened.lock().await).await
+    }
+
     async fn open(&self, opened: &mut Option<Arc<Opened>>) -> Result<(Arc<Opened>, Arc<Session>), Failure> {
-        let ready = match &*opened {
-            Some(ready) => ready.clone(),
-            None => {
-                let (orders, store) = (self.orders.clone(), self.store.clone());
-                let ready = Arc::new(smol::unblock(move || Opened::new(orders, store)).await?);
-                *opened = Some(ready.clone());
-                ready
-            }
-        };
+        let ready = self.open_folder(opened).await?;
         let session = ready.ca.session().await?;
         Ok((ready, session))
+    }
+
+    async fn open_folder(&self, opened: &mut Option<Arc<Opened>>) -> Result<Arc<Opened>, Failure> {
+        if let Some(ready) = &*opened {
+            return Ok(ready.clone());
+        }
+        let (orders, store) = (self.orders.clone(), self.store.clone());
+        let ready = smol::unblock(move || Opened::new(orders, store)).await?;
+        Ok(opened.insert(Arc::new(ready)).clone())
     }
 
     /// The failure of a folder that cannot be read or written.
@@ -162,31 +181,26 @@ impl Context {
 }
 
 impl Opened {
-    /// Takes the lock and reads the key of the account. Blocks.
+    /// Takes the lock and reads the keys of the accounts. Blocks.
     fn new(orders: Arc<Orders>, store: Store) -> Result<Self, Failure> {
         let lock = store.lock().map_err(|error| cannot_use(&store, &error))?;
         let of_store = |error: std::io::Error| Failure::of_store(&error);
-        let key = match store.read(ACCOUNT_KEY).map_err(of_store)? {
-            Some(der) => AccountKey::from_pkcs8(&der).ok_or_else(|| {
-                Failure::new(
-                    FaultOf::Gate,
-                    format!("{ACCOUNT_KEY} in the store holds no key: remove the file"),
-                )
-            })?,
-            None => {
-                let unable = |_| Failure::new(FaultOf::Gate, "no account key can be made");
-                let (key, der) = AccountKey::generate().map_err(unable)?;
-                store.write(&lock, ACCOUNT_KEY, &der).map_err(of_store)?;
-                key
-            }
-        };
         let times = OrderTimes::read(store.read(ORDER_TIMES).map_err(of_store)?.as_deref());
         let publisher = match &orders.dns {
             Some(dns) => Some(Publisher::new(dns, client(None)?)),
             None => None,
         };
-        let ca = Ca::new(client(orders.ca.root.clone())?, orders, key);
-        Ok(Self { lock, store, ca, publisher, times: smol::lock::Mutex::new(times) })
+        let at_ca = client(orders.ca.root.clone())?;
+        let staging = match &orders.ca.staging {
+            Some(url) => {
+                let key = account_key(&store, &lock, STAGING_KEY)?;
+                Some(Ca::new(at_ca.clone(), orders.clone(), url, key))
+            }
+            None => None,
+        };
+        let key = account_key(&store, &lock, ACCOUNT_KEY)?;
+        let ca = Ca::new(at_ca, orders.clone(), &orders.ca.directory, key);
+        Ok(Self { lock, store, ca, staging, publisher, times: smol::lock::Mutex::new(times) })
     }
 
     /// Writes a record. It is on the disk when this returns.
@@ -225,6 +239,19 @@ impl Opened {
     pub(super) fn store(&self) -> (&Store, &Lock) {
         (&self.store, &self.lock)
     }
+}
+
+/// The key of an account, a new one if there is none. Blocks.
+fn account_key(store: &Store, lock: &Lock, file: &str) -> Result<AccountKey, Failure> {
+    let of_store = |error: std::io::Error| Failure::of_store(&error);
+    if let Some(der) = store.read(file).map_err(of_store)? {
+        let broken = || format!("{file} in the store holds no key: remove the file");
+        return AccountKey::from_pkcs8(&der).ok_or_else(|| Failure::new(FaultOf::Gate, broken()));
+    }
+    let unable = |_| Failure::new(FaultOf::Gate, "no account key can be made");
+    let (key, der) = AccountKey::generate().map_err(unable)?;
+    store.write(lock, file, &der).map_err(of_store)?;
+    Ok(key)
 }
 
 /// A client that trusts the authorities of a file, or those of the system. Blocks.

@@ -7,7 +7,7 @@ use arc_swap::ArcSwapOption;
 use smol::Task;
 use smol::channel::{Receiver, Sender, bounded, unbounded};
 
-pub use super::context::View;
+pub use super::context::{Ask, View};
 use super::context::{Context, Shared, now};
 use super::name::Name;
 use super::order::certified;
@@ -22,7 +22,7 @@ pub struct Manager {
     shared: Arc<Shared>,
     wishes: Sender<Wish>,
     /// The channel to the task of each name.
-    renewals: Arc<Mutex<HashMap<Arc<str>, Sender<()>>>>,
+    renewals: Arc<Mutex<HashMap<Arc<str>, Sender<Ask>>>>,
     /// The settings of the last load.
     loaded: ArcSwapOption<Orders>,
     _task: Task<()>,
@@ -89,16 +89,17 @@ impl Manager {
         self.shared.views.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// Orders a new certificate for a name now, within the budgets.
+    /// Orders a new certificate for a name now, within the budgets. With [`Ask::Revoke`], the one that is served is revoked
+    /// before.
     ///
     /// # Errors
     /// No certificates are ordered for the name.
-    pub fn renew(&self, name: &str) -> Result<(), String> {
+    pub fn ask(&self, name: &str, wish: Ask) -> Result<(), String> {
         let renewals = self.renewals.lock().unwrap_or_else(PoisonError::into_inner);
         match renewals.get(name) {
             Some(renew) => {
                 // A full channel is fine: the wish is known already.
-                let _ = renew.try_send(());
+                let _ = renew.try_send(wish);
                 Ok(())
             }
             None => Err(format!("no certificate is ordered for {name}")),
@@ -110,7 +111,7 @@ impl Manager {
 async fn follow(
     shared: Arc<Shared>,
     wishes: Receiver<Wish>,
-    renewals: Arc<Mutex<HashMap<Arc<str>, Sender<()>>>>,
+    renewals: Arc<Mutex<HashMap<Arc<str>, Sender<Ask>>>>,
 ) {
     let mut service: Option<Service> = None;
     while let Ok(mut wish) = wishes.recv().await {
@@ -141,7 +142,7 @@ async fn follow(
 
 impl Service {
     /// Ends the tasks of names that are gone, and starts those of new names.
-    fn set_names(&mut self, names: &BTreeSet<Arc<str>>, renewals: &Mutex<HashMap<Arc<str>, Sender<()>>>) {
+    fn set_names(&mut self, names: &BTreeSet<Arc<str>>, renewals: &Mutex<HashMap<Arc<str>, Sender<Ask>>>) {
         let mut views = self.context.shared.views.lock().unwrap_or_else(PoisonError::into_inner);
         let mut renewals = renewals.lock().unwrap_or_else(PoisonError::into_inner);
         self.tasks.retain(|name, _| names.contains(name));
@@ -151,12 +152,12 @@ impl Service {
             if self.tasks.contains_key(name) {
                 continue;
             }
-            let (ask, renew) = bounded(1);
+            let (ask, wishes) = bounded(1);
             renewals.insert(name.clone(), ask);
             let until = self.context.shared.issued.validity(name).map(|validity| validity.not_after);
             let state = if until.is_some() { NameState::Valid } else { NameState::Waiting };
             views.insert(name.clone(), View { name: name.clone(), state, until, next: None, error: None });
-            let kept = Name { name: name.clone(), context: self.context.clone(), renew };
+            let kept = Name { name: name.clone(), context: self.context.clone(), wishes };
             self.tasks.insert(name.clone(), smol::spawn(kept.keep()));
         }
         self.context.shared.count(&views);

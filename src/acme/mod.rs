@@ -3,6 +3,8 @@
 //! ```text
 //! manager.rs      follows the plans of the gate: which names, which CA
 //!   name.rs         the life of one name: wait, order, serve, renew
+//!     look.rs         the window in which the CA wants a renewal
+//!     revocation.rs   what an operator wants to be revoked
 //!     order.rs        one order, from the first request to the certificate
 //!     context.rs      what the names share: the store, the CA, the budgets
 //!       ca.rs           signed requests to the CA
@@ -19,7 +21,9 @@ mod manager;
 
 mod name;
 
+mod look;
 mod order;
+mod revocation;
 
 mod context;
 
@@ -30,4 +34,4 @@ mod dns;
 mod failure;
 mod protocol;
 
-pub use manager::{Manager, View};
+pub use manager::{Ask, Manager, View};

@@ -7,13 +7,16 @@ use futures_lite::FutureExt;
 use smol::Timer;
 use smol::channel::Receiver;
 
-use super::attempts::{Record, is_expiring, renewal};
-use super::ca::Session;
-use super::context::{Context, Opened, View, key_file, now, record_file};
+use super::attempts::{Record, is_expiring, latest_renewal, renewal};
+use super::ca::{Ca, Session};
+use super::context::{Ask, Context, Opened, View, key_file, now, record_file};
 use super::dns::Published;
 use super::failure::{Failure, FaultOf};
+use super::look::look;
 use super::order::{Journal, Ordering};
+use super::protocol::ari;
 use super::protocol::x509::{LeafKey, key_pem};
+use super::revocation::{is_revoked, revoke};
 use crate::config::plan::ChallengeKind;
 use crate::log::clock::Utc;
 use crate::metrics::{NameState, OrderResult};
@@ -40,8 +43,8 @@ struct Hold {
 pub(super) struct Name {
     pub(super) name: Arc<str>,
     pub(super) context: Arc<Context>,
-    /// Receives a message if an operator wants a new certificate now.
-    pub(super) renew: Receiver<()>,
+    /// Receives the wishes of an operator.
+    pub(super) wishes: Receiver<Ask>,
 }
 
 impl Name {
@@ -51,27 +54,39 @@ impl Name {
             self.tell(NameState::Held, None, Some(why.to_owned()));
             return std::future::pending().await;
         }
-        let mut forced = false;
+        let mut asked: Option<Ask> = None;
         let mut held: Option<Hold> = None;
         loop {
             let now = now();
-            let record = match self.record(now).await {
+            let mut record = match self.record(now).await {
                 Ok(record) => record,
                 Err(failure) => Record::unknown(now, failure.reason),
             };
+            if asked == Some(Ask::Revoke)
+                && let Err(failure) = revoke(&self.context, &self.name, &mut record).await
+            {
+                tracing::warn!(name = %self.name, "the certificate was not revoked: {}", failure.reason);
+                asked = None;
+            }
+            let forced = asked.is_some();
+            let id = self.renewal_id();
+            if let Some(id) = &id {
+                look(&self.context, &self.name, id, &mut record, now).await;
+            }
             let hold = held.as_ref().filter(|hold| hold.until > now && !forced);
             let at = self.due(&record, now, forced).max(hold.map_or(now, |hold| hold.until));
             if at > now {
-                let reason = hold.map(|hold| hold.reason.clone()).or(record.reason);
+                let reason = hold.map(|hold| hold.reason.clone()).or(record.reason.clone());
                 self.tell(self.state(), Some(at), reason);
-                forced = self.wait(at).await;
+                // The CA may move its window.
+                let window = id.and_then(|id| record.window_of(&id).map(|window| window.look));
+                asked = self.wait(window.map_or(at, |look| at.min(look))).await;
                 continue;
             }
             self.tell(self.state_of_order(), None, record.reason.clone());
-            let result = self.attempt(record).await;
-            forced = false;
-            // A wish that came meanwhile is granted.
-            while self.renew.try_recv().is_ok() {}
+            let result = self.attempt(record, forced).await;
+            // A wish for a new certificate that came meanwhile is granted.
+            asked = self.wishes.try_recv().ok().filter(|wish| *wish == Ask::Revoke);
             // Without a failure, the record has the next time.
             held = result.err();
         }
@@ -80,25 +95,32 @@ impl Name {
     /// The earliest time of the next order.
     fn due(&self, record: &Record, now: u64, forced: bool) -> u64 {
         let earliest = record.earliest(now, forced);
-        match self.validity().filter(|_| !forced) {
+        match self.validity().filter(|_| !forced && !is_revoked(&self.context, &self.name, record)) {
             Some(Validity { not_before, not_after }) => {
-                earliest.max(renewal(not_before, not_after, self.jitter()))
+                let window =
+                    self.renewal_id().and_then(|id| Some(record.window_of(&id)?.time(self.jitter())));
+                let wanted = window.unwrap_or_else(|| renewal(not_before, not_after, self.jitter()));
+                earliest.max(wanted.min(latest_renewal(not_before, not_after)))
             }
             None => earliest,
         }
     }
 
     /// One attempt. An error is a wait that is not in the record, because no order was made.
-    async fn attempt(&self, record: Record) -> Result<(), Hold> {
+    async fn attempt(&self, mut record: Record, forced: bool) -> Result<(), Hold> {
         let _slot = self.context.slots.acquire().await;
         let wait = |failure: Failure| {
             let wait = failure.retry_after.unwrap_or(HOLD);
             Hold { until: now() + wait.as_secs(), reason: failure.reason }
         };
         let (opened, session) = self.context.connect().await.map_err(wait)?;
-        let mut journal = Writer { opened, name: self.name.clone(), record };
+        if record.choose_rehearsal(opened.staging.is_some(), forced) {
+            let journal = Writer { opened, name: self.name.clone(), record };
+            return self.rehearse(journal).await.map_err(wait);
+        }
+        let mut journal = Writer { opened: opened.clone(), name: self.name.clone(), record };
         self.begin(&mut journal).await.map_err(wait)?;
-        let ordered = self.order(&session, &mut journal).await;
+        let ordered = self.order(&opened.ca, &session, &mut journal).await;
         journal.withdraw().await;
         let issued = match ordered {
             Ok((chain, key)) => self.accept(&mut journal, chain, key).await,
@@ -120,6 +142,31 @@ impl Name {
         }
     }
 
+    /// One order at the test system of the CA. Its certificate is thrown away. If the test system is in trouble, it says
+    /// nothing about the name.
+    async fn rehearse(&self, mut journal: Writer) -> Result<(), Failure> {
+        let opened = journal.opened.clone();
+        let Some(staging) = &opened.staging else { return Ok(()) };
+        journal.record.begin(now(), self.jitter());
+        journal.write().await?;
+        let ordered = match staging.session().await {
+            Ok(session) => self.order(staging, &session, &mut journal).await,
+            Err(failure) => Err(failure),
+        };
+        journal.withdraw().await;
+        journal.forget_key().await?;
+        match ordered {
+            Err(failure) if failure.of == FaultOf::Name => {
+                let reason = format!("at the test system: {}", failure.reason);
+                self.fail(&mut journal, Failure { reason, ..failure }).await
+            }
+            result => {
+                journal.record.rehearsed(now(), result.is_ok());
+                journal.write().await
+            }
+        }
+    }
+
     /// Writes that an attempt begins, before it does.
     async fn begin(&self, journal: &mut Writer) -> Result<(), Failure> {
         if journal.record.order.is_none() {
@@ -129,7 +176,12 @@ impl Name {
         journal.write().await
     }
 
-    async fn order(&self, session: &Session, journal: &mut Writer) -> Result<(Vec<u8>, Vec<u8>), Failure> {
+    async fn order(
+        &self,
+        ca: &Ca,
+        session: &Session,
+        journal: &mut Writer,
+    ) -> Result<(Vec<u8>, Vec<u8>), Failure> {
         let known = journal.record.order.clone();
         let kinds = match self.name.starts_with("*.") {
             // No other challenge proves a wildcard (RFC 8555, section 7.1.3; RFC 8737, section 3).
@@ -142,7 +194,9 @@ impl Name {
         let opened = journal.opened.clone();
         let issued = &self.context.shared.issued;
         let publisher = opened.publisher.as_ref();
-        let ordering = Ordering { ca: &opened.ca, session, name: &self.name, challenges, issued, publisher };
+        let is_real = std::ptr::eq(ca, &opened.ca);
+        let replaces = self.renewal_id().filter(|_| is_real && journal.record.may_replace());
+        let ordering = Ordering { ca, session, name: &self.name, challenges, replaces, issued, publisher };
         ordering.run(known, journal).await
     }
 
@@ -189,16 +243,16 @@ impl Name {
         read.map(|bytes| Record::read(bytes.as_deref(), now)).map_err(cannot)
     }
 
-    /// Sleeps until then, or until an operator asks. Returns whether one did.
-    async fn wait(&self, at: u64) -> bool {
+    /// Sleeps until then, or until an operator asks for something.
+    async fn wait(&self, at: u64) -> Option<Ask> {
         let left = Duration::from_secs(at.saturating_sub(now()));
         let slept = async {
             Timer::after(left.min(SLEEP_MAX)).await;
-            false
+            None
         };
         let asked = async {
-            match self.renew.recv().await {
-                Ok(()) => true,
+            match self.wishes.recv().await {
+                Ok(wish) => Some(wish),
                 Err(_) => std::future::pending().await,
             }
         };
@@ -216,6 +270,12 @@ impl Name {
         let is_wanted = !self.context.orders.ca.is_public() || is_public();
         (!is_wanted)
             .then_some("this name is not public, and the CA issues certificates for public names only")
+    }
+
+    /// The name of the certificate at its CA.
+    fn renewal_id(&self) -> Option<String> {
+        let identity = self.context.shared.issued.identity(&self.name)?;
+        Some(ari::id(&identity.authority_key, &identity.serial))
     }
 
     fn validity(&self) -> Option<Validity> {

@@ -50,6 +50,8 @@ pub(super) struct Ordering<'a> {
     pub(super) name: &'a str,
     /// The challenge to take, and the others if the CA does not offer it.
     pub(super) challenges: Vec<ChallengeKind>,
+    /// The certificate that the new one replaces (RFC 9773, section 5).
+    pub(super) replaces: Option<String>,
     pub(super) issued: &'a Arc<Issued>,
     /// The way to answer challenges by DNS.
     pub(super) publisher: Option<&'a Publisher>,
@@ -114,7 +116,15 @@ impl Ordering<'_> {
     }
 
     async fn begin(&self, journal: &mut impl Journal) -> Result<(String, Order), Failure> {
-        let wish = json!({ "identifiers": [{ "type": "dns", "value": self.name }] });
+        let mut wish = json!({ "identifiers": [{ "type": "dns", "value": self.name }] });
+        if let Some(profile) = self.ca.profile(&self.session.directory) {
+            wish["profile"] = json!(profile);
+        }
+        if let Some(replaces) =
+            self.replaces.as_ref().filter(|_| self.session.directory.renewal_info.is_some())
+        {
+            wish["replaces"] = json!(replaces);
+        }
         let answer = self.post(&self.session.directory.new_order, Some(&wish)).await?;
         let url = answer.field("location").map(str::to_owned);
         let url = url.ok_or_else(|| Failure::of_ca("the CA did not say the URL of the order"))?;

@@ -77,6 +77,8 @@ pub enum Verb {
     /// The verbs of the feature `demo`.
     #[command(flatten)]
     Demo(DemoVerb),
+    /// Read a password and print its hash, for `auth`
+    Hash,
     /// The verb of the feature `files`.
     #[command(flatten)]
     Serve(ServeVerb),
@@ -181,6 +183,8 @@ pub struct Certs {
 pub enum CertsAction {
     /// Order a new certificate now, although it is not due; the limits of the CA are kept
     Renew,
+    /// Revoke the certificate at the CA and order a new one, with another key
+    Revoke,
 }
 
 /// The arguments of `drain` and `ready`.
@@ -247,6 +251,7 @@ impl Verb {
             | Verb::Drain(Drain { call, .. })
             | Verb::Ready(Drain { call, .. }) => Some(&mut call.files),
             Verb::Demo(_)
+            | Verb::Hash
             | Verb::Serve(_)
             | Verb::Version
             | Verb::Schema { .. }

@@ -39,7 +39,7 @@ pub use demo::DemoVerb;
 pub use disk::DiskInputs;
 pub use files::{Files, NamedFiles};
 pub use logging::Logging;
-pub use offline::{adapt, check, explain, routes, schema};
+pub use offline::{adapt, check, explain, hash, routes, schema};
 pub use remote::{certs, drain, healthcheck, ready, reload, upstreams};
 pub use serve::ServeVerb;
 pub use service::run;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::decode::SAMPLE;
 use super::diagnostics::Report;
 use super::lowering::{ListenerSpans, Lowered};
-use super::plan::{Bind, HostPattern, InternalBind, Matcher, Plan, Protocol, Rule, TargetHost};
+use super::plan::{
+    Auth, Bind, HostPattern, InternalBind, Listener, Matcher, Plan, Protocol, Rule, TargetHost,
+};
 
 /// Checks the whole plan.
 pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {
@@ -26,6 +28,9 @@ pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {
         if http.rules.is_empty() && http.redirect_to_https.is_none() && !is_said {
             let message = format!("the listener `{}` has no rules: every request gets 404", listener.name);
             report.warning(Some(spans.listener), message, "add a rule");
+        }
+        if listener.tls.is_none() && http.trusted_proxies.is_empty() && http.redirect_to_https.is_none() {
+            passwords_in_the_clear(listener, spans, report);
         }
         if http.redirect_to_https.is_none() {
             unredirected(&http.rules, spans, report);
@@ -84,7 +89,7 @@ fn leads_to(host: &TargetHost, bind: Bind) -> bool {
         TargetHost::Name(name) if &**name == "localhost" || name.ends_with(".localhost") => {
             loopback.into_iter().any(comes_in)
         }
-        TargetHost::Name(_) => false,
+        TargetHost::Name(_) | TargetHost::Unix(_) => false,
     }
 }
 
@@ -123,6 +128,24 @@ fn unredirected(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
     for (_, span) in rules.iter().zip(&spans.rules).filter(|(rule, _)| rule.in_the_clear) {
         let message = "`in_the_clear` changes nothing: it keeps requests on plain HTTP, and this listener has no `redirect_to_https`";
         report.warning(Some(*span), message, "leave it out");
+    }
+}
+
+fn asks_for_password(rule: &Rule) -> bool {
+    let auth = rule.policies.as_ref().and_then(|policies| policies.auth.as_deref());
+    matches!(auth, Some(Auth::Basic(_)))
+}
+
+/// Warns about passwords that others on the way can read.
+fn passwords_in_the_clear(listener: &Listener, spans: &ListenerSpans, report: &mut Report) {
+    let is_here = |bind: &Bind| matches!(bind, Bind::Address(at) if at.ip().is_loopback());
+    if listener.binds.iter().all(is_here) {
+        return;
+    }
+    for (_, span) in listener.rules().iter().zip(&spans.rules).filter(|(rule, _)| asks_for_password(rule)) {
+        let message = format!("passwords come to the listener `{}` in the clear", listener.name);
+        let hint = "add `tls`, or `redirect_to_https` beside a listener with TLS; a proxy in front is one of `trusted_proxies`";
+        report.warning(Some(*span), message, hint);
     }
 }
 

@@ -14,7 +14,11 @@
 mod internal_api;
 mod loader;
 mod view;
+
+mod rules_view;
 mod view_orders;
+mod view_upstreams;
+
 mod yaml_writer;
 
 mod checks;

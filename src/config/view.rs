@@ -2,18 +2,17 @@
 //!
 //! Each function names every field of what it writes, so that the compiler finds it when there is another.
 
-use std::fmt::Write;
-
-use super::keys::yaml::{list, quote, quote_key};
+use super::keys::yaml::{list, quote};
 use super::plan::{
-    AccessLog, AccessLogFormat, AccessLogTo, Action, Balance, CertificateFiles, CertificateSource,
-    ClientAuth, ClientAuthMode, ClientGone, Conditions, Eject, Files, Health, HealthRequest, HttpListener,
-    InternalApi, Listener, ListenerTls, NamedCondition, Pass, Plan, Protocol, Proxy, ProxyProtocol, Redirect,
-    RedirectToHttps, Respond, Rule, Scheme, Target, Upstream, UpstreamPolicy, UpstreamTls,
+    AccessLog, AccessLogFormat, AccessLogTo, Action, CertificateFiles, CertificateSource, ClientAuth,
+    ClientAuthMode, ClientGone, Files, HttpListener, InternalApi, Listener, ListenerTls, Pass, Plan,
+    Protocol, Proxy, ProxyProtocol, Redirect, RedirectToHttps, Respond, Rule,
 };
+use super::rules_view::write_conditions;
 use super::values::scalar::{show_duration, show_size};
 use super::view_orders;
-use super::yaml_writer::{Yaml, list_or_none, path};
+use super::view_upstreams::write_upstream;
+use super::yaml_writer::{Yaml, list_or_none, path, write_headers};
 
 /// The whole plan, defaults included. Loading the result gives an equal plan, except for places and for secrets,
 /// which are not shown.
@@ -140,6 +139,7 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
         conditions,
         in_the_clear,
         access_log,
+        headers,
         policies,
         action,
     } = rule;
@@ -147,7 +147,7 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
     if !hosts.is_empty() {
         out.line(4, "host", list(hosts.iter()));
     }
-    if !matches!(action, Action::Pass(_)) && rule.globs().is_empty() {
+    if !matches!(action, Action::Pass(_)) && !rule.has_path_patterns() {
         out.line(4, "path_prefix", quote(path_prefix));
     }
     if !methods.is_empty() {
@@ -161,6 +161,9 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
     }
     if !*access_log {
         out.line(4, "access_log", false);
+    }
+    if let Some(headers) = headers {
+        out.settings(4, headers.lines());
     }
     if let Some(policies) = policies {
         out.settings(4, policies.lines());
@@ -183,9 +186,9 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
             out.line(5, "status", status);
             if !headers.is_empty() {
                 out.open(5, "headers");
-                write_headers(out, headers);
+                write_headers(out, 6, headers);
             }
-            out.line(5, "body", quote(body));
+            out.line(5, "body", quote(&body.to_string()));
         }
     }
 }
@@ -224,135 +227,20 @@ fn write_proxy_protocol(out: &mut Yaml, depth: usize, version: Option<ProxyProto
     }
 }
 
-fn write_conditions(out: &mut Yaml, conditions: &Conditions) {
-    let Conditions { paths, from, not_from, headers, cookies, query } = conditions;
-    if !paths.is_empty() {
-        out.line(4, "path", list(paths.iter()));
-    }
-    for (key, networks) in [("from", from), ("not_from", not_from)] {
-        if !networks.is_empty() {
-            out.line(4, key, list(networks.iter()));
-        }
-    }
-    for (key, named) in [("header", headers), ("cookie", cookies), ("query", query)] {
-        if !named.is_empty() {
-            let pair =
-                |one: &NamedCondition| format!("{}: {}", quote_key(&one.name), list(one.values.iter()));
-            let pairs: Vec<String> = named.iter().map(pair).collect();
-            out.line(4, key, format_args!("{{ {} }}", pairs.join(", ")));
-        }
-    }
-}
-
-/// Writes fields. Those of one name are side by side in a plan, because one key with a list wrote them.
-fn write_headers(out: &mut Yaml, headers: &[(std::sync::Arc<str>, std::sync::Arc<str>)]) {
-    for same in headers.chunk_by(|a, b| a.0 == b.0) {
-        out.line(6, &quote_key(&same[0].0), list(same.iter().map(|(_, value)| value)));
-    }
-}
-
 fn write_proxy(out: &mut Yaml, proxy: &Proxy, plan: &Plan) {
-    let Proxy { upstream, pass_host, strip_path_prefix, buffer_request, limits } = proxy;
+    let Proxy { upstream, pass_host, strip_path_prefix, rewrite, buffer_request, limits } = proxy;
     out.line(4, "upstream", quote(&plan.upstreams[upstream.0].name));
     out.line(4, "pass_host", pass_host);
-    out.line(4, "strip_path_prefix", strip_path_prefix);
+    if rewrite.is_none() {
+        out.line(4, "strip_path_prefix", strip_path_prefix);
+    }
+    if let Some(rewrite) = rewrite {
+        out.line(4, "rewrite", quote(&rewrite.to_string()));
+    }
     if let Some(size) = buffer_request {
         out.line(4, "buffer_request", show_size(*size));
     }
     out.settings(4, limits.lines());
-}
-
-fn write_upstream(out: &mut Yaml, upstream: &Upstream) {
-    let Upstream { name, origin: _, targets, tls, settings, policy } = upstream;
-    out.open(1, &quote_key(name));
-    let targets: Vec<String> = targets.iter().map(target).collect();
-    out.line(2, "targets", format!("[{}]", targets.join(", ")));
-    if *tls != UpstreamTls::default() {
-        let UpstreamTls { ca, insecure_skip_verify, sni } = tls;
-        out.open(2, "tls");
-        if let Some(ca) = ca {
-            out.line(3, "ca", path(ca));
-        }
-        if *insecure_skip_verify {
-            out.line(3, "insecure_skip_verify", true);
-        }
-        if let Some(sni) = sni {
-            out.line(3, "sni", quote(sni));
-        }
-    }
-    out.settings(2, settings.lines());
-    write_policy(out, policy);
-}
-
-fn write_policy(out: &mut Yaml, policy: &UpstreamPolicy) {
-    let UpstreamPolicy { balance, sticky, eject, health, slow_start } = policy;
-    let balance = match balance {
-        Balance::RoundRobin => "round_robin".to_owned(),
-        Balance::StrictRoundRobin => "strict_round_robin".to_owned(),
-        Balance::LeastRequests => "least_requests".to_owned(),
-        Balance::Random => "random".to_owned(),
-        Balance::Hash { key, bound: None } => format!("{{ hash: {} }}", quote(&key.to_string())),
-        Balance::Hash { key, bound: Some(bound) } => {
-            format!("{{ hash: {}, bound: {bound} }}", quote(&key.to_string()))
-        }
-    };
-    out.line(2, "balance", balance);
-    if let Some(cookie) = sticky {
-        out.line(2, "sticky", format!("{{ cookie: {} }}", quote(cookie)));
-    }
-    match eject {
-        None => out.line(2, "eject", false),
-        Some(Eject { failures, time, statuses }) => {
-            let mut keys = format!("failures: {failures}, for: {}", show_duration(*time));
-            if !statuses.is_empty() {
-                // Writing to a String cannot fail.
-                let _ = write!(keys, ", statuses: {}", list(statuses.iter()));
-            }
-            out.line(2, "eject", format!("{{ {keys} }}"));
-        }
-    }
-    if let Some(health) = health {
-        write_health(out, health);
-    }
-    if !slow_start.is_zero() {
-        out.line(2, "slow_start", show_duration(*slow_start));
-    }
-}
-
-fn write_health(out: &mut Yaml, health: &Health) {
-    let Health { request, port, interval, timeout, rise, fall } = health;
-    out.open(2, "health");
-    if let Some(HealthRequest { path, method, host, status, body }) = request {
-        out.line(3, "path", quote(path));
-        out.line(3, "method", method);
-        if let Some(host) = host {
-            out.line(3, "host", quote(host));
-        }
-        if !status.is_empty() {
-            out.line(3, "status", list(status.iter()));
-        }
-        if let Some(text) = body {
-            out.line(3, "body", quote(text));
-        }
-    }
-    if let Some(port) = port {
-        out.line(3, "port", port);
-    }
-    out.line(3, "interval", show_duration(*interval));
-    out.line(3, "timeout", show_duration(*timeout));
-    out.line(3, "rise", rise);
-    out.line(3, "fall", fall);
-}
-
-/// A target with its scheme, even if the listener would give it.
-fn target(target: &Target) -> String {
-    let text = if target.scheme == Scheme::Tcp { format!("tcp://{target}") } else { target.to_string() };
-    let Target { scheme: _, host: _, port: _, base_path: _, weight, backup } = target;
-    let mut keys = quote(&text);
-    if *weight != 1 || *backup {
-        keys = format!("{{ target: {keys}, weight: {weight}, backup: {backup} }}");
-    }
-    keys
 }
 
 fn access_log(log: &AccessLog) -> String {

@@ -11,7 +11,7 @@ use super::yaml_writer::{Yaml, path};
 /// Writes `acme` and `store`.
 pub(super) fn write(out: &mut Yaml, orders: &Orders) {
     let Orders { email, ca, challenges, dns, while_waiting, store } = orders;
-    let CertificateAuthority { directory, root, external_account } = ca;
+    let CertificateAuthority { directory, staging, profile, root, external_account } = ca;
     out.open(0, "acme");
     out.line(1, "accept_terms", true);
     if let Some(email) = email {
@@ -19,6 +19,12 @@ pub(super) fn write(out: &mut Yaml, orders: &Orders) {
     }
     out.open(1, "ca");
     out.line(2, "directory", quote(directory));
+    if let Some(staging) = staging {
+        out.line(2, "staging_directory", quote(staging));
+    }
+    if let Some(profile) = profile {
+        out.line(2, "profile", quote(profile));
+    }
     if let Some(root) = root {
         out.line(2, "root", path(root));
     }

@@ -2,8 +2,9 @@
 
 use std::fmt::{Display, Write};
 use std::path::Path;
+use std::sync::Arc;
 
-use super::keys::yaml::{list, quote};
+use super::keys::yaml::{list, quote, quote_key};
 
 /// The text, and the one way to write a line.
 #[derive(Default)]
@@ -42,6 +43,13 @@ impl Yaml {
 /// A path in double quotes.
 pub(super) fn path(path: &Path) -> String {
     quote(&path.display().to_string())
+}
+
+/// Writes fields. Those of one name are side by side in a plan, because one key with a list wrote them.
+pub(super) fn write_headers(out: &mut Yaml, depth: usize, headers: &[(Arc<str>, Arc<str>)]) {
+    for same in headers.chunk_by(|a, b| a.0 == b.0) {
+        out.line(depth, &quote_key(&same[0].0), list(same.iter().map(|(_, value)| value)));
+    }
 }
 
 /// A list, or the word for an empty one.

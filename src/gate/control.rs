@@ -55,6 +55,12 @@ impl Control for GateControl {
             .map_or_else(|| Err("the gate is stopping".into()), |state| state.services.renew(name))
     }
 
+    fn revoke(&self, name: &str) -> Result<(), String> {
+        self.0
+            .upgrade()
+            .map_or_else(|| Err("the gate is stopping".into()), |state| state.services.revoke(name))
+    }
+
     fn endpoints(&self) -> Vec<EndpointFigures> {
         let Some(state) = self.0.upgrade() else { return Vec::new() };
         let Some(generation) = state.current() else { return Vec::new() };

@@ -36,7 +36,7 @@ mod process;
 #[cfg(test)]
 mod tests;
 
-pub use crate::generation::{check_certificates, has_certificate};
+pub use crate::generation::{check_certificates, has_certificate, ordered_name};
 pub use error::{GateError, Loader, OnPlan};
 pub use gate::Gate;
 pub use process::CaughtSignals;

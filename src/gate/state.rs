@@ -193,6 +193,9 @@ impl GateState {
         generation: &Arc<Generation>,
         new: NewAddresses,
     ) {
+        // Before the first request: the limits of a new upstream are those of none.
+        let before = self.current();
+        generation.upstream_table.set_limits(before.as_ref().map(|before| &before.upstream_table));
         let (handle, returned) = GenerationHandle::new(generation.clone());
         smol::spawn(self.background.clone().drop_when_unused(generation.clone(), returned)).detach();
         for workers in all_workers {

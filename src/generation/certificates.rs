@@ -23,11 +23,20 @@ pub fn check(plan: &Plan) -> Vec<Diagnostic> {
 
 /// Whether the listener has a certificate for a client that asks for `name`, or for no name. Blocks.
 pub fn has_certificate(listener: &Listener, name: Option<&[u8]>) -> bool {
+    terminator(listener)
+        .is_some_and(|terminator| terminator.has_certificate(name.and_then(HostKey::new).as_ref()))
+}
+
+/// The name of the certificate that is ordered for a client that asks for `name`. `None` if none is. Blocks.
+pub fn ordered_name(listener: &Listener, name: Option<&[u8]>) -> Option<String> {
+    let terminator = terminator(listener)?;
+    terminator.ordered_name(name.and_then(HostKey::new).as_ref()).map(str::to_owned)
+}
+
+fn terminator(listener: &Listener) -> Option<Terminator> {
     let rules = matches!(listener.protocol, Protocol::Http(_)).then(|| listener.rules());
-    listener.tls.as_ref().is_some_and(|tls| {
-        let (terminator, _) = Terminator::load(tls, rules, &TicketKeys::default(), &Arc::default(), None);
-        terminator.has_certificate(name.and_then(HostKey::new).as_ref())
-    })
+    let load = |tls| Terminator::load(tls, rules, &TicketKeys::default(), &Arc::default(), None).0;
+    listener.tls.as_ref().map(load)
 }
 
 /// The problems as diagnostics, with the line that names the file.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::plan::{Listener, Matcher, Plan, Protocol, Rule, RuleIdentities};
+use crate::config::plan::{AmbiguousPaths, Listener, Matcher, Plan, Protocol, Rule, RuleIdentities};
 use crate::log::AccessLog;
 use crate::policy::ListenerPolicies;
 use crate::routing::{Guards, RuleTable};
@@ -17,7 +17,8 @@ pub struct Generation {
     pub plan: Arc<Plan>,
     /// One table per listener; empty for TCP.
     pub tables: Vec<RuleTable>,
-    /// One entry per listener: its rules that keep a path from clients. `None` if it has none.
+    /// One entry per listener: its rules that keep a path from clients. `None` if it has none, or allows
+    /// ambiguous paths.
     pub guards: Vec<Option<Guards>>,
     /// One entry per listener: the policies of its rules. `None` if no rule has any.
     pub policies: Vec<Option<ListenerPolicies>>,
@@ -54,7 +55,13 @@ impl Generation {
         before: Option<&Generation>,
     ) -> Result<Self, Vec<UpstreamError>> {
         let tables = plan.listeners.iter().map(|listener| RuleTable::build(listener.rules())).collect();
-        let guards = plan.listeners.iter().map(|listener| Guards::build(listener.rules())).collect();
+        let guards_of = |listener: &Listener| match &listener.protocol {
+            Protocol::Http(http) if http.settings.ambiguous_paths == AmbiguousPaths::Refuse => {
+                Guards::build(&http.rules)
+            }
+            Protocol::Http(_) | Protocol::Tcp(_) => None,
+        };
+        let guards = plan.listeners.iter().map(guards_of).collect();
         let policies = plan.listeners.iter().map(|listener| listener_policies(listener, before)).collect();
         let identities = plan.listeners.iter().map(|listener| RuleIdentities::of(&plan, listener)).collect();
         let by_name = plan.listeners.iter().map(name_rules).collect();

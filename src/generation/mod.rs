@@ -17,7 +17,7 @@ mod permits;
 
 mod generation;
 
-pub use certificates::{check as check_certificates, has_certificate};
+pub use certificates::{check as check_certificates, has_certificate, ordered_name};
 pub use date::DateHeader;
 pub use generation::{Generation, terminators};
 pub use handle::GenerationHandle;

@@ -25,6 +25,7 @@ impl Upstreams {
     }
 
     /// The upstream with that id, created on first use.
+    #[inline(always)]
     pub fn get(&self, id: UpstreamId) -> &Upstream {
         let WorkerState { pools, counters, .. } = &*self.state;
         self.made[id.0]

@@ -4,7 +4,9 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::config::plan::{Health, HealthRequest, Target};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::config::plan::{Health, HealthRequest, Target, TargetAddress};
 use crate::http::{FieldTable, HeadLimits};
 use crate::http1::{HeadScan, parse_response};
 use crate::tls::Connector;
@@ -19,16 +21,15 @@ const HEAD_LIMITS: HeadLimits = HeadLimits { bytes: RESPONSE_BYTES_MAX, fields: 
 pub(super) fn check(
     health: &Health,
     target: &Target,
-    address: SocketAddr,
+    address: &TargetAddress,
     connector: Option<&Connector>,
 ) -> Result<(), String> {
-    let address = SocketAddr::new(address.ip(), health.port.unwrap_or(address.port()));
     let deadline = Instant::now() + health.timeout;
     let words = |error: io::Error| match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "no answer in time".to_owned(),
         _ => error.to_string(),
     };
-    let stream = TcpStream::connect_timeout(&address, health.timeout).map_err(words)?;
+    let stream = connect(health, address).map_err(words)?;
     let mut stream = Timed { stream, deadline };
     let Some(connector) = connector else { return ask(health, target, &mut stream, words) };
     let mut tls = connector.connection(target).map_err(|error| error.to_string())?;
@@ -38,6 +39,22 @@ pub(super) fn check(
     ask(health, target, &mut rustls::Stream::new(&mut tls, &mut stream), words)
 }
 
+fn connect(health: &Health, address: &TargetAddress) -> io::Result<Socket> {
+    match address {
+        TargetAddress::Ip(address) => {
+            let address = SocketAddr::new(address.ip(), health.port.unwrap_or(address.port()));
+            TcpStream::connect_timeout(&address, health.timeout).map(Into::into)
+        }
+        TargetAddress::Unix(path) => {
+            let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+            // The limit of a connect that waits in the queue of the listener.
+            socket.set_write_timeout(Some(health.timeout))?;
+            socket.connect(&SockAddr::unix(&**path)?)?;
+            Ok(socket)
+        }
+    }
+}
+
 /// Sends the request, if there is one, and looks at the response.
 fn ask(
     health: &Health,
@@ -45,12 +62,16 @@ fn ask(
     stream: &mut (impl Read + Write),
     words: fn(io::Error) -> String,
 ) -> Result<(), String> {
-    let Some(HealthRequest { path, method, host, status, body }) = &health.request else { return Ok(()) };
+    let Some(HealthRequest { path, method, host, headers, status, body }) = &health.request else {
+        return Ok(());
+    };
     let host = host.as_deref().map_or_else(|| target.authority(), str::to_owned);
     let base = &target.base_path;
-    let head = format!(
-        "{method} {base}{path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: smolgate-health\r\nConnection: close\r\n\r\n"
-    );
+    let own = ("User-Agent", "smolgate-health");
+    let own = (!headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(own.0))).then_some(own);
+    let fields = headers.iter().map(|(name, value)| (&**name, &**value)).chain(own);
+    let fields: String = fields.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let head = format!("{method} {base}{path} HTTP/1.1\r\nHost: {host}\r\n{fields}Connection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).and_then(|()| stream.flush()).map_err(words)?;
     let (mut response, mut piece, mut head) = (Vec::new(), [0; 4096], None);
     loop {
@@ -93,7 +114,7 @@ fn head_of(response: &[u8]) -> Result<Option<(u16, usize)>, String> {
 
 /// A socket of which all reads and writes end by one deadline.
 struct Timed {
-    stream: TcpStream,
+    stream: Socket,
     deadline: Instant,
 }
 

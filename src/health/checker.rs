@@ -115,7 +115,7 @@ impl Checker {
         let work = move || {
             let (target, health) = (&set.plan.targets[target], set.plan.policy.health.as_ref());
             let connector = connector.as_ref().filter(|_| target.scheme == Scheme::Https);
-            let result = match (health, address) {
+            let result = match (health, &address) {
                 (Some(health), Some(address)) => check(health, target, address, connector),
                 _ => Ok(()),
             };
@@ -156,6 +156,7 @@ fn take(upstreams: &[Checked], all: &mut HashMap<usize, Progress>, outcome: Outc
             continue;
         }
         state.set_down(is_up, now, set.plan.policy.slow_start);
+        set.wake_waiting();
         let (upstream, target) = (&*set.plan.name, endpoint.name(&set.plan));
         match result {
             Ok(()) => tracing::info!(upstream, target, "target up"),

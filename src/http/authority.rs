@@ -41,6 +41,18 @@ impl<'b> Authority<'b> {
         self.text
     }
 
+    /// The host, if it is written as rules compare it: in lower case, without the dot of the root.
+    pub fn plain_host(&self) -> Option<&'b [u8]> {
+        let host = &self.text[..self.host_len];
+        let (blocks, rest) = host.as_chunks();
+        let is_lower = |block: &[u8; 8]| {
+            let word = u64::from_le_bytes(*block);
+            to_lower(word) == word
+        };
+        let is_plain = blocks.iter().all(is_lower) && !rest.iter().any(u8::is_ascii_uppercase);
+        (is_plain && host.last() != Some(&b'.')).then_some(host)
+    }
+
     /// The host as rules compare it.
     pub fn key(&self) -> HostKey {
         HostKey::of_host(&self.text[..self.host_len])
@@ -171,6 +183,18 @@ mod tests {
             ("x:00080", "x"),
         ] {
             let key_of = HostKey::new(authority.as_bytes());
+            let parsed = Authority::parse(authority.as_bytes()).unwrap();
+            let written = authority.strip_suffix(":8080").unwrap_or(authority);
+            if let Some(plain) = parsed.plain_host() {
+                assert_eq!(plain, key.as_bytes(), "{authority}");
+            } else {
+                assert!(
+                    written.contains(|char: char| char.is_ascii_uppercase())
+                        || written.contains(".:")
+                        || written.ends_with('.'),
+                    "{authority}"
+                );
+            }
             assert_eq!(key_of.as_ref().map(HostKey::as_bytes), Some(key.as_bytes()), "{authority}");
         }
         let longest = format!("{}.{}", "a".repeat(200), "b".repeat(54));

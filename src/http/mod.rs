@@ -12,6 +12,8 @@ mod head;
 
 mod upgrade;
 
+mod template;
+
 mod fields;
 mod list;
 
@@ -41,4 +43,8 @@ pub use path::{LoosePath, behind_prefix, escape, has_dot_segments, match_path};
 pub use refusal::Refusal;
 pub(crate) use refusal::escaped;
 pub use status::status_phrase;
+pub use template::{
+    CAPTURES_MAX, CaptureNames, Captures, Escape, Placeholder, Scope, Template, TemplateError, TemplateUse,
+    TemplateValues,
+};
 pub use upgrade::upgrade_protocols;

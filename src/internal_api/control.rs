@@ -44,6 +44,12 @@ pub trait Control: Send + Sync + 'static {
     /// No certificate is ordered for the name.
     fn renew(&self, name: &str) -> Result<(), String>;
 
+    /// Revokes the certificate of a name, and orders a new one.
+    ///
+    /// # Errors
+    /// No certificate is ordered for the name.
+    fn revoke(&self, name: &str) -> Result<(), String>;
+
     /// The figures of every endpoint, by upstream.
     fn endpoints(&self) -> Vec<EndpointFigures>;
 

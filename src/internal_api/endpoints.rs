@@ -44,7 +44,7 @@ const TABLE: [(&str, Endpoint, &str); 12] = [
     (
         "/certificates",
         Endpoint::Certificates,
-        "names for which certificates are ordered, as JSON (POST ?renew=NAME: order a new one now)",
+        "names for which certificates are ordered, as JSON (POST ?renew=NAME: order a new one now; ?revoke=NAME: revoke it before)",
     ),
     ("/config", Endpoint::Config, "the configuration that runs, as YAML, without secrets"),
     ("/upstreams", Endpoint::Upstreams, "endpoints of upstreams and their figures, as JSON"),
@@ -130,7 +130,7 @@ pub(super) async fn answer(
             typed(if up { 200 } else { 503 }, JSON, page)
         }
         Endpoint::Routes => typed(200, JSON, views::routes_page(&control.plan())),
-        Endpoint::Certificates if request.method() == Method::Post => renew(request, control),
+        Endpoint::Certificates if request.method() == Method::Post => ask_for_certificate(request, control),
         Endpoint::Certificates => typed(200, JSON, views::certificates_page(control.certificates())),
         Endpoint::Upstreams => typed(200, JSON, views::upstreams_page(&control.endpoints())),
         Endpoint::Drain => drain(request, control, true),
@@ -160,17 +160,25 @@ fn reload(request: &Request) -> Answer {
     Answer::Reload { restart }
 }
 
-fn renew(request: &Request, control: &dyn Control) -> Response {
+fn ask_for_certificate(request: &Request, control: &dyn Control) -> Response {
     if authorization::may_be_cross_site(request) {
         return text(403, "a page of another site may not ask for a certificate");
     }
     let query: Vec<_> = request.url().query_pairs().collect();
-    let [(key, name)] = &*query else { return text(400, "the parameter is renew=NAME") };
-    if key != "renew" {
-        return text(400, "the parameter is renew=NAME");
-    }
-    match control.renew(name) {
-        Ok(()) => text(202, &format!("a certificate for {name} is being ordered")),
+    let (asked, done) = match &*query {
+        [(key, name)] if key == "renew" => {
+            (control.renew(name), format!("a certificate for {name} is being ordered"))
+        }
+        [(key, name)] if key == "revoke" => (
+            control.revoke(name),
+            format!(
+                "the certificate of {name} is being revoked, and a new one ordered; the log tells the result"
+            ),
+        ),
+        _ => return text(400, "the parameter is renew=NAME or revoke=NAME"),
+    };
+    match asked {
+        Ok(()) => text(202, &done),
         Err(why) => text(404, &why),
     }
 }

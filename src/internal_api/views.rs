@@ -18,7 +18,7 @@ use crate::metrics::EndpointFigures;
 #[serde(untagged)]
 enum Entry<'a> {
     Listener(HttpView<'a>),
-    Route(Route<'a>),
+    Route(Box<Route<'a>>),
 }
 
 /// An HTTP listener as a JSON object: what it does before its rules.
@@ -51,6 +51,9 @@ struct Route<'a> {
     in_the_clear: bool,
     #[serde(skip_serializing_if = "is_true")]
     access_log: bool,
+    /// Keys that change fields of messages.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changes: Vec<&'static str>,
     /// Each policy in YAML.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     policies: BTreeMap<&'static str, String>,
@@ -66,10 +69,25 @@ struct Route<'a> {
 #[derive(Serialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
 enum ActionView<'a> {
-    Proxy { upstream: &'a str, targets: Vec<String>, pass_host: bool, strip_path_prefix: bool },
-    Redirect { to: String, status: u16 },
-    Respond { status: u16 },
-    Files { root: String, strip_path_prefix: bool },
+    Proxy {
+        upstream: &'a str,
+        targets: Vec<String>,
+        pass_host: bool,
+        strip_path_prefix: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rewrite: Option<String>,
+    },
+    Redirect {
+        to: String,
+        status: u16,
+    },
+    Respond {
+        status: u16,
+    },
+    Files {
+        root: String,
+        strip_path_prefix: bool,
+    },
     Pass(PassView<'a>),
     Drop,
     Tcp(PassView<'a>),
@@ -81,6 +99,8 @@ struct ConditionsView<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     path: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    path_regex: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     from: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     not_from: Vec<String>,
@@ -90,6 +110,11 @@ struct ConditionsView<'a> {
     cookie: BTreeMap<&'a str, Vec<String>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     query: BTreeMap<&'a str, Vec<String>>,
+    /// In per cent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -124,11 +149,12 @@ fn routes(plan: &Plan) -> Vec<Entry<'_>> {
                     HttpView { listener: name, bind: bind.clone(), action: "listen", before, origin };
                 routes.push(Entry::Listener(listens));
                 let rules = http.rules.iter().enumerate();
-                let view = |(index, rule)| Entry::Route(rule_view(plan, name, bind.clone(), index, rule));
+                let view =
+                    |(index, rule)| Entry::Route(Box::new(rule_view(plan, name, bind.clone(), index, rule)));
                 routes.extend(rules.map(view));
             }
             Protocol::Tcp(pass) => {
-                routes.push(Entry::Route(Route {
+                routes.push(Entry::Route(Box::new(Route {
                     listener: name,
                     bind,
                     index: 0,
@@ -139,11 +165,12 @@ fn routes(plan: &Plan) -> Vec<Entry<'_>> {
                     conditions: None,
                     in_the_clear: false,
                     access_log: true,
+                    changes: Vec::new(),
                     policies: BTreeMap::new(),
                     action: ActionView::Tcp(pass_view(plan, pass)),
                     before,
                     origin,
-                }));
+                })));
             }
         }
     }
@@ -166,6 +193,7 @@ fn rule_view<'a>(
         conditions,
         in_the_clear,
         access_log,
+        headers,
         policies,
         action,
     } = rule;
@@ -176,11 +204,12 @@ fn rule_view<'a>(
         index,
         name,
         host: hosts.iter().map(HostPattern::to_string).collect(),
-        path_prefix: rule.globs().is_empty().then_some(path_prefix),
+        path_prefix: (!rule.has_path_patterns()).then_some(path_prefix),
         methods: methods.iter().map(|method| &**method).collect(),
         conditions: conditions.as_deref().map(|conditions| Box::new(conditions_view(conditions))),
         in_the_clear: *in_the_clear,
         access_log: *access_log,
+        changes: headers.iter().flat_map(|headers| headers.lines()).map(|(key, _)| key).collect(),
         policies: policies.into_iter().collect(),
         action: action_view(plan, action),
         before: Vec::new(),
@@ -189,7 +218,7 @@ fn rule_view<'a>(
 }
 
 fn conditions_view(conditions: &Conditions) -> ConditionsView<'_> {
-    let Conditions { paths, from, not_from, headers, cookies, query } = conditions;
+    let Conditions { paths, expressions, from, not_from, headers, cookies, query, share } = conditions;
     let [header, cookie, query] = [headers, cookies, query].map(|named| {
         let values = |one: &NamedCondition| one.values.iter().map(ToString::to_string).collect();
         named.iter().map(|one| (&*one.name, values(one))).collect()
@@ -198,11 +227,14 @@ fn conditions_view(conditions: &Conditions) -> ConditionsView<'_> {
         [from, not_from].map(|networks| networks.iter().map(ToString::to_string).collect());
     ConditionsView {
         path: paths.iter().map(ToString::to_string).collect(),
+        path_regex: expressions.iter().map(ToString::to_string).collect(),
         from,
         not_from,
         header,
         cookie,
         query,
+        share: share.as_ref().map(ToString::to_string),
+        by: share.as_ref().map(|share| share.by.to_string()),
     }
 }
 
@@ -229,13 +261,15 @@ fn action_view<'a>(plan: &'a Plan, action: &'a Action) -> ActionView<'a> {
                 upstream,
                 pass_host,
                 strip_path_prefix,
+                rewrite,
                 // Limits do not change where a request goes. They are in `/config`.
                 buffer_request: _,
                 limits: _,
             } = proxy;
             let (upstream, targets) = upstream_view(plan, *upstream);
             let (pass_host, strip_path_prefix) = (*pass_host, *strip_path_prefix);
-            ActionView::Proxy { upstream, targets, pass_host, strip_path_prefix }
+            let rewrite = rewrite.as_ref().map(ToString::to_string);
+            ActionView::Proxy { upstream, targets, pass_host, strip_path_prefix, rewrite }
         }
         Action::Redirect(Redirect { to, status }) => {
             ActionView::Redirect { to: to.to_string(), status: *status }

@@ -1,4 +1,4 @@
-//! A counter with one writer, and a histogram of durations.
+//! A counter with one writer, a histogram of durations, and counts of waits.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -76,5 +76,49 @@ impl HistogramSum {
 
     pub(super) fn count(&self) -> u64 {
         self.buckets.iter().sum()
+    }
+}
+
+/// The end of a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitEnd {
+    /// The request went on.
+    Served,
+    /// The time was over.
+    TimedOut,
+    /// The client left, or there was nothing to wait for any more.
+    Gone,
+}
+
+/// Counts of requests that wait.
+#[derive(Debug, Default)]
+pub struct WaitCounters {
+    /// Not 0 once requests may wait.
+    pub(in crate::metrics) used: Counter,
+    pub(in crate::metrics) begun: Counter,
+    /// By [`WaitEnd`].
+    pub(in crate::metrics) ended: [Counter; 3],
+    pub(in crate::metrics) refused: Counter,
+}
+
+impl WaitCounters {
+    /// Says whether requests may wait. If they may once, the counts are shown from then on.
+    pub fn is_used(&self, is_used: bool) {
+        self.used.add(u64::from(is_used));
+    }
+
+    /// Counts a request that waits.
+    pub fn begin(&self) {
+        self.begun.add(1);
+    }
+
+    /// Counts the end of a wait.
+    pub fn end(&self, end: WaitEnd) {
+        self.ended[end as usize].add(1);
+    }
+
+    /// Counts a request that did not wait, because too many did.
+    pub fn refuse(&self) {
+        self.refused.add(1);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::counter::{Counter, Histogram};
+use super::counter::{Counter, Histogram, WaitCounters};
 use super::series::{EndpointCounters, ListenerCounters, UpstreamCounters};
 use super::worker_set::{Names, WorkerSet, lock};
 
@@ -89,10 +89,14 @@ impl ListenerCounters {
 
 impl UpstreamCounters {
     fn add(&self, ended: &Self) {
-        let Self { opened, reused, failed } = ended;
+        let Self { opened, reused, failed, retries, waits, holds, response } = ended;
         self.opened.add(opened.get());
         self.reused.add(reused.get());
         self.failed.add(failed.get());
+        add_each(&self.retries, retries);
+        self.waits.add(waits);
+        self.holds.add(holds);
+        self.response.add(response);
     }
 }
 
@@ -100,6 +104,17 @@ impl Histogram {
     fn add(&self, ended: &Self) {
         add_each(&self.buckets, &ended.buckets);
         self.nanos.add(ended.nanos.get());
+    }
+}
+
+impl WaitCounters {
+    fn add(&self, ended: &Self) {
+        let Self { used, begun, ended: ends, refused } = ended;
+        self.used.add(used.get());
+        // First `begun`, so that `ended` is never the larger one.
+        self.begun.add(begun.get());
+        self.ended.iter().zip(ends).for_each(|(sum, count)| sum.add(count.get()));
+        self.refused.add(refused.get());
     }
 }
 
@@ -111,7 +126,7 @@ fn add_each(sums: &[Counter], counts: &[Counter]) {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{Counters, Handshake, ListenerCounters, TUNNEL_ENDS};
+    use super::super::{Counters, Handshake, ListenerCounters, TUNNEL_ENDS, UpstreamCounters, WaitEnd};
     use crate::reason::Reason;
 
     #[test]
@@ -144,9 +159,18 @@ mod tests {
             web.duration.observe(Duration::from_millis(3));
             worker.listener(&"web".into(), "tcp").opened.add(1);
             let upstream = worker.upstream(&"api".into());
-            for count in [&upstream.opened, &upstream.reused, &upstream.failed] {
+            let UpstreamCounters { opened, reused, failed, retries: [made, refused], waits, holds, response } =
+                &*upstream;
+            for count in [opened, reused, failed, made, refused] {
                 count.add(3);
             }
+            for wait in [waits, holds] {
+                wait.is_used(true);
+                wait.begin();
+                wait.end(WaitEnd::TimedOut);
+                wait.refuse();
+            }
+            response.observe(Duration::from_millis(3));
             worker.local_reply(Reason::NoRule);
             worker.rule(&"web".into(), &"all".into()).exchange("GET", 200);
             // Sets of running workers stay as they are. After the workers end, the page stays equal.

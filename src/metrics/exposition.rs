@@ -12,9 +12,8 @@ use super::orders::{NameState, OrderResult};
 use super::page::{Kind, Page};
 use super::process::ProcessStats;
 use super::registry::Counters;
-use super::series::{
-    CertificateExpiry, Handshake, ListenerCounters, OTHER, SeriesKey, TUNNEL_ENDS, UpstreamCounters,
-};
+use super::series::{CertificateExpiry, Handshake, ListenerCounters, OTHER, SeriesKey, TUNNEL_ENDS};
+use super::upstream::{self, UpstreamSum};
 use super::worker_set::lock;
 use crate::reason::Reason;
 
@@ -31,7 +30,7 @@ impl Counters {
         sums.tunnels(&mut page);
         self.render_certificates(&mut page);
         self.render_orders(&mut page);
-        sums.upstreams(&mut page);
+        upstream::render(&sums.upstreams, &mut page);
         sums.local_replies(&mut page);
         self.render_gate(&mut page);
         if let Some(figures) = process {
@@ -206,22 +205,6 @@ impl ListenerSum {
     }
 }
 
-#[derive(Default)]
-struct UpstreamSum {
-    opened: u64,
-    reused: u64,
-    failed: u64,
-}
-
-impl UpstreamSum {
-    fn add(&mut self, one: &UpstreamCounters) {
-        let UpstreamCounters { opened, reused, failed } = one;
-        self.opened += opened.get();
-        self.reused += reused.get();
-        self.failed += failed.get();
-    }
-}
-
 impl Sums {
     fn of(counters: &Counters) -> Sums {
         let mut sums = Sums { reasons: vec![0; Reason::ALL.len()], ..Sums::default() };
@@ -290,7 +273,7 @@ impl Sums {
             "From the first byte of a request to the last of its response.",
         );
         for (listener, one) in self.listeners.iter().filter(|(_, one)| one.http) {
-            page.histogram(listener, &one.duration);
+            page.histogram("listener", listener, &one.duration);
         }
     }
 
@@ -343,29 +326,6 @@ impl Sums {
             for (reason, count) in TUNNEL_ENDS.iter().zip(one.tunnels_ended) {
                 let result = reason.map_or("ok", Reason::code);
                 page.sample("", &[("listener", listener), ("result", result)], count);
-            }
-        }
-    }
-
-    fn upstreams(&self, page: &mut Page) {
-        type Row = (&'static str, &'static str, fn(&UpstreamSum) -> u64);
-        const ROWS: [Row; 3] = [
-            ("smolgate_upstream_connections_opened_total", "Connections opened to targets.", |one| {
-                one.opened
-            }),
-            (
-                "smolgate_upstream_connections_reused_total",
-                "Exchanges that reused an idle connection.",
-                |one| one.reused,
-            ),
-            ("smolgate_upstream_connections_failed_total", "Connections that could not be opened.", |one| {
-                one.failed
-            }),
-        ];
-        for (name, help, value) in ROWS {
-            page.family(name, Kind::Counter, help);
-            for (upstream, one) in &self.upstreams {
-                page.sample("", &[("upstream", upstream)], value(one));
             }
         }
     }

@@ -13,8 +13,8 @@
 //!
 //! The number of series is bounded whatever peers send: see [`SERIES_MAX`] and [`RULE_SERIES_MAX`].
 
-mod endpoints;
 mod exposition;
+mod upstream;
 mod page;
 mod process;
 mod rule;
@@ -30,8 +30,7 @@ mod series;
 mod counter;
 mod orders;
 
-pub use counter::{Counter, Histogram};
-pub use endpoints::{EndpointFigures, render_endpoints};
+pub use counter::{Counter, Histogram, WaitCounters, WaitEnd};
 pub use orders::{NameState, OrderResult};
 pub use process::ProcessStats;
 pub use registry::{Counters, SERIES_MAX, WorkerCounters};
@@ -39,4 +38,5 @@ pub use rule::{RULE_SERIES_MAX, RuleCounters};
 pub use series::{
     CertificateExpiry, EndpointCounters, Handshake, ListenerCounters, OTHER, TUNNEL_ENDS, UpstreamCounters,
 };
+pub use upstream::{EndpointFigures, render_endpoints};
 pub use worker_set::NAMES_MAX;

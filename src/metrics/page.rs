@@ -61,15 +61,16 @@ impl Page {
         self.sample("", &[], value);
     }
 
-    pub(super) fn histogram(&mut self, listener: &str, sum: &HistogramSum) {
+    /// Writes the lines of a histogram with one label.
+    pub(super) fn histogram(&mut self, label: &str, value: &str, sum: &HistogramSum) {
         let mut below = 0;
         for (bound, count) in Histogram::BOUNDS.iter().zip(&sum.buckets) {
             below += count;
             let bound = (*bound as f64 / 1e9).to_string();
-            self.sample("_bucket", &[("listener", listener), ("le", &bound)], below);
+            self.sample("_bucket", &[(label, value), ("le", &bound)], below);
         }
-        self.sample("_bucket", &[("listener", listener), ("le", "+Inf")], sum.count());
-        self.sample("_sum", &[("listener", listener)], sum.nanos as f64 / 1e9);
-        self.sample("_count", &[("listener", listener)], sum.count());
+        self.sample("_bucket", &[(label, value), ("le", "+Inf")], sum.count());
+        self.sample("_sum", &[(label, value)], sum.nanos as f64 / 1e9);
+        self.sample("_count", &[(label, value)], sum.count());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::counter::{Counter, Histogram};
+use super::counter::{Counter, Histogram, WaitCounters};
 use crate::reason::Reason;
 
 /// The label of everything that has no series of its own.
@@ -125,6 +125,14 @@ pub struct UpstreamCounters {
     pub reused: Counter,
     /// Connections that could not be opened.
     pub failed: Counter,
+    /// Further tries that were made, and those that were refused because too many were made.
+    pub retries: [Counter; 2],
+    /// Requests that wait for a place at an endpoint.
+    pub waits: WaitCounters,
+    /// Requests that are held until an endpoint works.
+    pub holds: WaitCounters,
+    /// Times from the end of a request to the head of its response.
+    pub response: Histogram,
 }
 
 /// Counters of an endpoint.

@@ -1,5 +1,6 @@
 //! The order of policies.
 
+use super::auth::AuthQuestion;
 use super::concurrency::ConcurrencyLimit;
 use super::cors::answers_preflight;
 use super::request::PolicyRequest;
@@ -13,6 +14,8 @@ pub enum Outcome<'a> {
     Act,
     /// It is a preflight, which is answered here.
     Preflight,
+    /// Its user has to be found. Then it is checked again.
+    Identify(AuthQuestion),
     /// It waits for a place among the open requests of this limit. Then it is checked again.
     Wait(&'a ConcurrencyLimit),
 }
@@ -32,6 +35,12 @@ pub fn check<'a>(
             return Ok(Outcome::Preflight);
         }
         policies.rate_limit.iter().try_for_each(|limiter| limiter.take(request, state))?;
+    }
+    if let Some(auth) = policies.auth.as_ref().filter(|_| !state.is_identified())
+        && let Some(question) = auth.identify(request, state)?
+    {
+        state.asks();
+        return Ok(Outcome::Identify(question));
     }
     if let Err(full) = state.enter(&policies.max_requests) {
         state.asks();

@@ -12,6 +12,9 @@ mod check;
 
 mod rule;
 
+mod auth;
+
+mod basic;
 mod cors;
 mod rate_limit;
 
@@ -21,6 +24,8 @@ mod state;
 mod concurrency;
 mod gcra;
 
+pub use auth::{AuthQuestion, AuthServerQuestion};
+pub use basic::PasswordCheck;
 pub use check::{Outcome, check};
 pub use concurrency::{ConcurrencyLimit, ConcurrencyPermit};
 pub use cors::requested_method;

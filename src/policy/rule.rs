@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::auth::Authenticator;
 use super::concurrency::ConcurrencyLimit;
 use super::rate_limit::RateLimiter;
 use crate::config::plan::{Cors, Policies, RequestLimit};
@@ -12,6 +13,8 @@ pub struct RulePolicies {
     pub(super) cors: Option<Arc<Cors>>,
     /// One for each limit.
     pub(super) rate_limit: Box<[RateLimiter]>,
+    /// The users.
+    pub(super) auth: Option<Authenticator>,
     /// The limit of the listener, then that of the rule.
     pub(super) max_requests: Box<[ConcurrencyLimit]>,
 }
@@ -24,7 +27,9 @@ impl RulePolicies {
         of_listener: Option<(&Arc<RequestLimit>, &ConcurrencyLimit)>,
         before: Option<&RulePolicies>,
     ) -> Self {
-        let Policies { cors, rate_limit, max_requests } = policies;
+        let Policies { cors, rate_limit, auth, max_requests } = policies;
+        let users = before.and_then(|before| before.auth.as_ref());
+        let auth = auth.as_ref().map(|auth| Authenticator::new(auth, users));
         let limits = rate_limit.as_ref().map_or(&[][..], |limits| &limits.0);
         let tables = before.map_or(&[][..], |before| &before.rate_limit);
         let of_listener = of_listener.map(|(limit, shared)| ConcurrencyLimit::new(limit, Some(shared)));
@@ -34,6 +39,7 @@ impl RulePolicies {
         Self {
             cors: cors.clone(),
             rate_limit: limits.iter().map(|limit| RateLimiter::new(limit, tables)).collect(),
+            auth,
             max_requests: of_listener.into_iter().chain(of_rule).collect(),
         }
     }

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::concurrency::{ConcurrencyLimit, ConcurrencyPermit};
+use crate::config::plan::Auth;
 
 /// Parts of states that are kept for further requests, for each worker.
 const SPARE_MAX: usize = 64;
@@ -29,6 +30,10 @@ struct Learned {
     has_asked: bool,
     /// The target has no say in `Access-Control-*`.
     owns_cors: bool,
+    /// How the user was found.
+    auth: Option<Arc<Auth>>,
+    /// Field lines for the target.
+    request: Vec<u8>,
     /// Field lines for the response, whichever it is.
     response: Vec<u8>,
     permits: Vec<ConcurrencyPermit>,
@@ -42,6 +47,44 @@ impl PolicyState {
     /// Field lines for the response, whichever it is.
     pub fn response_lines(&self) -> &[u8] {
         self.0.as_ref().map_or(&[], |learned| &learned.response)
+    }
+
+    /// Field lines for the target.
+    pub fn request_lines(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |learned| &learned.request)
+    }
+
+    /// Whether fields of the client are removed.
+    pub fn removes_fields(&self) -> bool {
+        self.is_identified()
+    }
+
+    /// Whether a field of the client is removed, because the gate tells the target of the user.
+    pub fn removes(&self, name: &[u8]) -> bool {
+        self.0.as_ref().and_then(|learned| learned.auth.as_deref()).is_some_and(|auth| auth.removes(name))
+    }
+
+    /// Whether the user is known.
+    pub(super) fn is_identified(&self) -> bool {
+        self.0.as_ref().is_some_and(|learned| learned.auth.is_some())
+    }
+
+    /// Records that the user is known, with the field for the target and the user's name in it.
+    pub(super) fn identify(&mut self, auth: &Arc<Auth>, field: Option<(&str, &str)>) {
+        let learned = self.learned();
+        learned.auth = Some(auth.clone());
+        if let Some((field, user)) = field {
+            // Writing to a vector cannot fail.
+            let _ = write!(learned.request, "{field}: {user}\r\n");
+        }
+    }
+
+    /// Records that a server has let the request in, with lines for the target and for the response.
+    pub(super) fn let_in(&mut self, auth: &Arc<Auth>, request: &[u8], response: &[u8]) {
+        let learned = self.learned();
+        learned.auth = Some(auth.clone());
+        learned.request.extend_from_slice(request);
+        learned.response.extend_from_slice(response);
     }
 
     /// Whether `Access-Control-*` of the target is removed.
@@ -110,19 +153,28 @@ impl PolicyState {
 }
 
 impl Drop for PolicyState {
+    #[inline]
     fn drop(&mut self) {
-        let Some(mut learned) = self.0.take() else { return };
-        let Learned { has_asked, owns_cors, response, permits } = &mut *learned;
-        (*has_asked, *owns_cors) = (false, false);
-        response.clear();
-        response.shrink_to(LINES_BYTES_KEPT);
-        permits.clear();
-        // At the end of a thread there may be no list any more.
-        let _ = SPARE.try_with(|spare| {
-            let mut spare = spare.borrow_mut();
-            if spare.len() < SPARE_MAX {
-                spare.push(learned);
-            }
-        });
+        if let Some(learned) = self.0.take() {
+            keep_for_others(learned);
+        }
     }
+}
+
+/// Keeps a part for a further request.
+fn keep_for_others(mut learned: Box<Learned>) {
+    let Learned { has_asked, owns_cors, auth, request, response, permits } = &mut *learned;
+    (*has_asked, *owns_cors, *auth) = (false, false, None);
+    for lines in [request, response] {
+        lines.clear();
+        lines.shrink_to(LINES_BYTES_KEPT);
+    }
+    permits.clear();
+    // At the end of a thread there may be no list any more.
+    let _ = SPARE.try_with(|spare| {
+        let mut spare = spare.borrow_mut();
+        if spare.len() < SPARE_MAX {
+            spare.push(learned);
+        }
+    });
 }

@@ -22,27 +22,29 @@ pub(super) enum AfterExchange {
 pub(super) async fn serve(client: &mut Client, snapshot: &ListenerSnapshot, timer: &Timer) -> AfterExchange {
     let mut exchange = Exchange::new(client, snapshot, timer);
 
-    // 1. Read the head, find the rule, decide. Between parsing and deciding there is no await, because the parsed
-    // head points into the client's input.
-    let Some(act) = decision::read(&mut exchange).await else {
-        // There is no request, so there is nothing to answer and nothing to count: the client closed, or was silent
-        // for too long.
-        return AfterExchange::Http(KeepAlive::Cut, exchange.body);
-    };
+    let done = {
+        // 1. Read the head, find the rule, decide. Between parsing and deciding there is no await, because the parsed
+        // head points into the client's input. The act is large, so it is written here and used here.
+        let mut act = None;
+        decision::read(&mut exchange, &mut act).await;
 
-    // 2. Do it.
-    let done = match act {
-        Act::Forward(attempts) => forward::run(&mut exchange, attempts).await,
-        Act::Reply(reply) => local_reply::send(&mut exchange, reply).await.map(Done::Http),
-        // Boxed, so that the futures of other exchanges have no room for it.
-        Act::File(file) => Box::pin(file_reply::send(&mut exchange, file)).await.map(Done::Http),
-        Act::Pass(pass) => tunnel::open(&mut exchange, pass).await.map(Done::Tunnel),
-        Act::Drop => {
-            exchange.fail(&Failure::new(Reason::Dropped));
-            // A close, and no cut: responses to earlier requests still arrive.
-            Ok(Done::Http(KeepAlive::Close))
+        // 2. Do it.
+        match act {
+            // There is no request, so there is nothing to answer and nothing to count: the client closed, or was silent
+            // for too long.
+            None => return AfterExchange::Http(KeepAlive::Cut, exchange.body),
+            Some(Act::Forward(ref mut attempts)) => forward::run(&mut exchange, attempts).await,
+            Some(Act::Reply(reply)) => local_reply::send(&mut exchange, reply).await.map(Done::Http),
+            // Boxed, so that the futures of other exchanges have no room for it.
+            Some(Act::File(file)) => Box::pin(file_reply::send(&mut exchange, file)).await.map(Done::Http),
+            Some(Act::Pass(pass)) => tunnel::open(&mut exchange, pass).await.map(Done::Tunnel),
+            Some(Act::Drop) => {
+                exchange.fail(&Failure::new(Reason::Dropped));
+                // A close, and no cut: responses to earlier requests still arrive.
+                Ok(Done::Http(KeepAlive::Close))
+            }
+            Some(Act::Refuse(failure)) => Err(failure),
         }
-        Act::Refuse(failure) => Err(failure),
     };
 
     // 3. A failure becomes a response with its reason, if the client can still be told.

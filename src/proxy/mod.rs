@@ -10,6 +10,7 @@
 //!        |- file_reply   files of a folder
 //!        |- local_reply  responses of smolgate's own: failures, redirects, fixed responses
 //!        `- tunnel       bytes both ways, not parsed: after 101, or a whole connection
+//!   edits             what a rule changes in the heads of messages
 //!   client            a client, its request, and `Exchange`, which every phase is given
 //!   transfer          bodies on their way, and how much of them was read
 //!   record            exchanges and connections, counted and logged; every way to fail
@@ -37,6 +38,8 @@ mod file_reply;
 
 mod local_reply;
 mod tunnel;
+
+mod edits;
 
 mod client;
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use crate::config::plan::{Conditions, NamedCondition};
+use crate::config::plan::{Conditions, NamedCondition, Share, ShareKey};
 use crate::http::{Fields, Name, RequestHead, escape};
 
 /// The parts of a request that rules match.
@@ -62,7 +62,7 @@ pub enum Unmet {
     From,
     /// The client's address is in a network of `not_from`.
     NotFrom,
-    /// No glob matches the whole path.
+    /// No glob and no expression matches the path.
     Path,
     /// A header field is missing, or has other values.
     Header(usize),
@@ -70,6 +70,8 @@ pub enum Unmet {
     Cookie(usize),
     /// A parameter of the query is missing, or has other values.
     Query(usize),
+    /// The client is not in the part of all clients.
+    Share,
 }
 
 impl Unmet {
@@ -82,9 +84,17 @@ impl Unmet {
                 format!("the client is {client}, the rule wants none from {}", conditions.not_from)
             }
             Unmet::Path => {
-                let globs: Vec<String> = conditions.paths.iter().map(ToString::to_string).collect();
+                let texts = |texts: Vec<String>| texts.join(" or ");
                 let path = String::from_utf8_lossy(request.path);
-                format!("path is {path}, the rule wants {} as the whole path", globs.join(" or "))
+                match texts(conditions.expressions.iter().map(ToString::to_string).collect()) {
+                    expressions if !expressions.is_empty() => {
+                        format!("path {path} does not match {expressions}")
+                    }
+                    _ => {
+                        let globs = texts(conditions.paths.iter().map(ToString::to_string).collect());
+                        format!("path is {path}, the rule wants {globs} as the whole path")
+                    }
+                }
             }
             Unmet::Header(at) => {
                 let condition = &conditions.headers[at];
@@ -97,6 +107,11 @@ impl Unmet {
             }
             Unmet::Query(at) => {
                 named_sentence("query parameter", &conditions.query[at], !request.query.is_empty())
+            }
+            Unmet::Share => {
+                let share = conditions.share.as_ref();
+                let text = share.map(|share| format!("{share} of clients by {}", share.by.in_words()));
+                format!("the rule takes {}, and this one is not among them", text.unwrap_or_default())
             }
         }
     }
@@ -114,15 +129,15 @@ fn named_sentence(what: &str, condition: &NamedCondition, has_any: bool) -> Stri
 
 /// The first condition that does not hold. The conditions that cost least are asked first.
 pub(super) fn unmet(conditions: &Conditions, request: &RequestView<'_>) -> Option<Unmet> {
-    let Conditions { paths, from, not_from, headers, cookies, query } = conditions;
+    let Conditions { paths, expressions, from, not_from, headers, cookies, query, share } = conditions;
     if !from.is_empty() && !from.contain(request.client) {
         return Some(Unmet::From);
     }
     if not_from.contain(request.client) {
         return Some(Unmet::NotFrom);
     }
-    let has_path = || !request.is_reading && paths.iter().any(|glob| glob.matches(request.path));
-    if !paths.is_empty() && !has_path() {
+    let has_glob = || !request.is_reading && paths.iter().any(|glob| glob.matches(request.path));
+    if !paths.is_empty() && !has_glob() {
         return Some(Unmet::Path);
     }
     let missing = |named: &[NamedCondition], has: fn(&NamedCondition, &RequestView<'_>) -> bool| {
@@ -130,7 +145,23 @@ pub(super) fn unmet(conditions: &Conditions, request: &RequestView<'_>) -> Optio
     };
     let header = missing(headers, has_header).map(Unmet::Header);
     let cookie = || missing(cookies, has_cookie).map(Unmet::Cookie);
-    header.or_else(cookie).or_else(|| missing(query, has_parameter).map(Unmet::Query))
+    let parameter = || missing(query, has_parameter).map(Unmet::Query);
+    let has_share = |share: &Share| share.takes(share_key(&share.by, request), request.client);
+    let outside = || share.as_ref().is_some_and(|share| !has_share(share)).then_some(Unmet::Share);
+    let has_match = || !request.is_reading && expressions.iter().any(|one| one.matches(request.path));
+    let path = || (!expressions.is_empty() && !has_match()).then_some(Unmet::Path);
+    header.or_else(cookie).or_else(parameter).or_else(outside).or_else(path)
+}
+
+/// The value by which a client is told apart. `None` if its address is that, or if the request has no such value.
+fn share_key<'a>(by: &ShareKey, request: &RequestView<'a>) -> Option<&'a [u8]> {
+    match by {
+        ShareKey::Client => None,
+        ShareKey::Header(name) => request.fields.find(name.as_bytes()),
+        ShareKey::Cookie(name) => {
+            cookies(request.fields).find_map(|(known, value)| (known == name.as_bytes()).then_some(value))
+        }
+    }
 }
 
 fn has_header(condition: &NamedCondition, request: &RequestView<'_>) -> bool {
@@ -141,13 +172,17 @@ fn has_header(condition: &NamedCondition, request: &RequestView<'_>) -> bool {
         .any(|field| field.name().eq_ignore_ascii_case(name) && condition.takes(field.value()))
 }
 
-/// A cookie is a pair between semicolons (RFC 6265, section 4.2.1).
 fn has_cookie(condition: &NamedCondition, request: &RequestView<'_>) -> bool {
-    let lines = request.fields.iter().filter(|field| field.known() == Name::Cookie);
-    let mut pairs = lines.flat_map(|line| line.value().split(|byte| *byte == b';'));
-    pairs.any(|pair| {
+    cookies(request.fields).any(|(name, value)| name == condition.name.as_bytes() && condition.takes(value))
+}
+
+/// Names and values of cookies. Each is a pair between semicolons (RFC 6265, section 4.2.1).
+pub(super) fn cookies<'a>(fields: Fields<'a>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    let lines = fields.iter().filter(|field| field.known() == Name::Cookie);
+    let pairs = lines.flat_map(|line| line.value().split(|byte| *byte == b';'));
+    pairs.map(|pair| {
         let (name, value) = pair_of(pair);
-        name.trim_ascii() == condition.name.as_bytes() && condition.takes(value.trim_ascii())
+        (name.trim_ascii(), value.trim_ascii())
     })
 }
 

@@ -1,4 +1,5 @@
-//! Guards: rules that keep a path from clients, applied to paths that servers read in more than one way.
+//! Guards: rules that keep a path from clients, or from clients that are no users, applied to paths that servers read in
+//! more than one way.
 //!
 //! A rule may drop `/admin`, but `//admin`, `/admin%2F` or `/admin;x` go to a target that reads each of them
 //! as `/admin`. So if a rule guards a path, a request that is about to go to a target is checked again, with
@@ -8,13 +9,15 @@
 //! prefix stands in front of each of them again: guards are written for the paths of clients.
 //!
 //! The first rule in written order decides here too. A reading that an earlier rule takes meets no guard, and
-//! a guard behind the rule that takes the path as it is written does not matter.
+//! a guard behind the rule that takes the path as it is written by a prefix does not matter.
 //!
 //! A reading stands for all paths that have a prefix in common with it, which says nothing about a glob. So a
-//! guard with a glob guards everything below the literal prefix of the glob. A rule with a glob takes no reading.
+//! guard with a glob or an expression guards everything below its literal prefix. Other rules with a glob or an
+//! expression take no reading.
 //! The other conditions are asked of the request itself.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::conditions::RequestView;
 use super::explanation::takes;
@@ -84,20 +87,19 @@ impl Guards {
     /// Index of a rule that guards the path in one of its readings. If all servers read the path alike, the
     /// result is `None`, because the rules have judged that path already.
     ///
-    /// `rules` is the index over all rules, and `matched` the rule that it finds for the path as it is
-    /// written. `stripped` is the prefix that this rule takes off the path. `path` is not decoded.
+    /// `rules` is the index over all rules. `matched` is the rule that it finds for the path as it is written, with its
+    /// index. `path` is not decoded.
     ///
     /// Allocates only for a path that has more than one reading. The cost does not grow with the length of
     /// the path, apart from reading it.
     pub fn find(
         &self,
         rules: &RuleTable,
-        matched: usize,
-        stripped: &str,
+        (matched, rule): (usize, &Rule),
         path: &[u8],
         request: &RequestView<'_>,
     ) -> Option<usize> {
-        let path = SentPath::new(stripped, path);
+        let path = SentPath::new(rule.stripped_prefix(), path);
         let loose = LoosePath::read(path.rest)?;
         let first_guard = |guards: &RuleTable, reading: &[u8], taker: usize| {
             let reading = request.read_as(reading);
@@ -108,7 +110,11 @@ impl Guards {
         if loose.wanders() {
             return first_guard(&self.anywhere, b"/", usize::MAX);
         }
-        path.find_reading(&loose, self.longest, |reading| first_guard(&self.table, reading, matched))
+        let taker = takers(matched, rule);
+        let guard =
+            path.find_reading(&loose, self.longest, |reading| first_guard(&self.table, reading, taker));
+        // A rule that asks for a user has asked.
+        guard.filter(|guard| *guard != matched)
     }
 }
 
@@ -119,7 +125,8 @@ pub fn explain_guard(
     path: &[u8],
     request: &RequestView<'_>,
 ) -> Option<usize> {
-    let path = SentPath::new(rules.get(matched).map_or("", Rule::stripped_prefix), path);
+    let rule = rules.get(matched);
+    let path = SentPath::new(rule.map_or("", Rule::stripped_prefix), path);
     let loose = LoosePath::read(path.rest)?;
     let first_guard = |rules: &[Rule], guard_as: fn(&Rule) -> Rule, reading: &[u8]| {
         let reading = request.read_as(reading);
@@ -133,14 +140,22 @@ pub fn explain_guard(
     if loose.wanders() {
         return first_guard(rules, for_all_paths, b"/");
     }
-    path.find_reading(&loose, usize::MAX, |reading| first_guard(&rules[..matched], loosely, reading))
+    let before = &rules[..rule.map_or(matched, |rule| takers(matched, rule)).min(rules.len())];
+    path.find_reading(&loose, usize::MAX, |reading| first_guard(before, loosely, reading))
+}
+
+/// The number of rules that come before `rule` for a reading. A rule with a prefix, which has taken the path as it is
+/// written, takes its readings too. One with a glob or an expression may not take them, so that all rules count.
+fn takers(matched: usize, rule: &Rule) -> usize {
+    if rule.has_path_patterns() { usize::MAX } else { matched }
 }
 
 /// The guard with its own path in the loosest reading, so that a path that was written with an escape is found
 /// in every spelling.
 fn loosely(guard: &Rule) -> Rule {
-    let below = |glob: &PathGlob| PathGlob::below(plain(&loosest(&glob.literal_prefix())));
-    let globs = guard.globs().iter().map(below).collect();
+    let below = |prefix: &Arc<str>| PathGlob::below(plain(&loosest(prefix)));
+    let prefixes = if guard.has_path_patterns() { guard.prefixes() } else { Vec::new() };
+    let globs = prefixes.iter().map(below).collect();
     with_paths(guard, plain(&loosest(&guard.path_prefix)), globs)
 }
 
@@ -150,7 +165,9 @@ fn for_all_paths(guard: &Rule) -> Rule {
 }
 
 fn with_paths(guard: &Rule, path_prefix: &str, paths: Vec<PathGlob>) -> Rule {
-    let conditions = guard.conditions.as_deref().map(|conditions| Conditions { paths, ..conditions.clone() });
+    let seen_as =
+        |conditions: &Conditions| Conditions { paths, expressions: Vec::new(), ..conditions.clone() };
+    let conditions = guard.conditions.as_deref().map(seen_as);
     Rule { path_prefix: path_prefix.into(), conditions: conditions.map(Into::into), ..guard.clone() }
 }
 

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::tests::{only, request, rule};
 use super::{Guards, RuleTable, explain, explain_guard};
 use crate::config::plan::{Action, Limits, Proxy, Respond, Rule, UpstreamId};
+use crate::http::Template;
 use crate::http::{has_dot_segments, match_path};
 
 /// Returns `rule` with an action that drops its requests.
@@ -18,6 +19,7 @@ fn stripping(rule: Rule) -> Rule {
         upstream: UpstreamId(0),
         pass_host: false,
         strip_path_prefix: true,
+        rewrite: None,
         buffer_request: None,
         limits: Limits::default(),
     };
@@ -35,8 +37,9 @@ fn find_guard(rules: &[Rule], host: &str, path: &str, method: &str) -> Option<us
     if rules.get(matched).is_some_and(Rule::guards) {
         return None;
     }
-    let stripped = rules.get(matched).map_or("", Rule::stripped_prefix);
-    let find = |guards: Guards| guards.find(&table, matched, stripped, path, &request);
+    let nothing = rule(&[], "/", &[]);
+    let taker = (matched, rules.get(matched).unwrap_or(&nothing));
+    let find = |guards: Guards| guards.find(&table, taker, path, &request);
     let found = Guards::build(rules).and_then(find);
     assert_eq!(found, explain_guard(rules, matched, path, &request));
     found
@@ -114,6 +117,24 @@ fn the_first_rule_that_matches_a_reading_decides() {
 }
 
 #[test]
+fn a_guard_behind_a_glob_counts_for_what_the_glob_does_not_take() {
+    let rules = [
+        only(rule(&[], "/", &[]), &["path **x"]),
+        dropping(rule(&[], "/x", &[])),
+        only(rule(&[], "/", &[]), &["path **z"]),
+    ];
+    for path in ["//x/y;/x", "/%78/y%2f;x", "/x;/x", "//x/y;/z"] {
+        assert_eq!(find_guard(&rules, "", path, "GET"), Some(1), "{path}");
+    }
+    for path in ["/y;/x", "/y/%2fx", "/x/x"] {
+        assert_eq!(find_guard(&rules, "", path, "GET"), None, "{path}");
+    }
+    // A prefix takes all readings of its path before the guard.
+    let rules = [rule(&[], "/x", &[]), dropping(rule(&[], "/x/y", &[]))];
+    assert_eq!(find_guard(&rules, "", "/x//y;/x", "GET"), None);
+}
+
+#[test]
 fn a_target_reads_what_is_left_behind_a_stripped_prefix() {
     let rules = [
         stripping(rule(&[], "/app/public", &[])),
@@ -145,7 +166,8 @@ fn a_target_reads_what_is_left_behind_a_stripped_prefix() {
 
 #[test]
 fn only_what_refuses_below_a_path_guards_it() {
-    let respond = |status| Action::Respond(Respond { status, headers: Vec::new(), body: "".into() });
+    let respond =
+        |status| Action::Respond(Respond { status, headers: Vec::new(), body: Template::literal("") });
     for (status, guards) in [(200, false), (399, false), (400, true), (403, true), (499, true), (503, false)]
     {
         let rules = [Rule { action: respond(status), ..rule(&[], "/x", &[]) }];
@@ -173,8 +195,8 @@ fn a_guard_with_conditions_guards_for_the_requests_that_it_takes() {
         let expected = (!path.starts_with("/w/")).then_some(4);
         assert_eq!(find_guard(&rules, "", path, "GET"), expected, "{path}");
     }
-    // The rule that takes the path as it is written comes before the guard.
-    assert_eq!(find_guard(&rules, "", "/z/a%20b.php", "GET"), None);
+    // So does the rule that takes the path as it is written, if it has a glob.
+    assert_eq!(find_guard(&rules, "", "/z/a%20b.php", "GET"), Some(4));
     // A glob that begins with a star guards every path.
     let rules = [only(dropping(rule(&[], "/", &[])), &["path **.php"]), rule(&[], "/", &[])];
     assert_eq!(find_guard(&rules, "", "/a;b", "GET"), Some(0));

@@ -31,7 +31,9 @@ fn path() -> impl Strategy<Value = String> {
 
 const GLOBS: [&str; 8] =
     ["path /x", "path /x/*", "path /x/**", "path **y", "path /*/y", "path /x*", "path /xy/x/", "path /**"];
-const OTHERS: [&str; 9] = [
+const EXPRESSIONS: [&str; 5] =
+    ["path_regex ^/x/", "path_regex ^/x/y$", "path_regex y", "path_regex ^/xy?/(x|y)", "path_regex ^/?$"];
+const OTHERS: [&str; 12] = [
     "from 10.0.0.0/8",
     "from 10.1.0.0/16",
     "not_from 10.1.0.0/16",
@@ -41,11 +43,15 @@ const OTHERS: [&str; 9] = [
     "cookie c: 1",
     "query q: 1*",
     "query r: *",
+    "share 50% by client",
+    "share 50% by cookie.c",
+    "share 20% by header.x-a",
 ];
 
 fn some_rule() -> impl Strategy<Value = Rule> {
     let methods = prop::sample::subsequence(vec!["GET", "POST", "PUT"], 0..=2);
-    let globs = prop_oneof![3 => Just(Vec::new()), 1 => prop::sample::subsequence(GLOBS.to_vec(), 1..=2)];
+    let patterns = |all: &[&'static str]| prop::sample::subsequence(all.to_vec(), 1..=2);
+    let globs = prop_oneof![6 => Just(Vec::new()), 2 => patterns(&GLOBS), 1 => patterns(&EXPRESSIONS)];
     let others = prop_oneof![2 => Just(Vec::new()), 1 => prop::sample::subsequence(OTHERS.to_vec(), 1..=2)];
     let parts = (prop::collection::vec(pattern(), 0..3), prefix(), methods, globs, others);
     parts.prop_map(|(hosts, prefix, methods, globs, others)| {

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::{Guards, RequestView, RuleTable, explain};
-use crate::config::plan::{Action, Conditions, Location, NamedCondition, Networks, Origin, Redirect, Rule};
+use crate::config::plan::{
+    Action, Conditions, Location, NamedCondition, Networks, Origin, PathExpression, Redirect, Rule, Share,
+};
 use crate::config::values::{glob, pattern};
-use crate::http::{FieldTable, HeadLimits, match_path};
+use crate::http::{FieldTable, HeadLimits, Template, match_path};
 use crate::http1::{HeadScan, parse_request};
 
 /// A rule that matches `hosts`, `path_prefix` and `methods`.
@@ -20,9 +22,10 @@ pub(crate) fn rule(hosts: &[&str], path_prefix: &str, methods: &[&str]) -> Rule 
         conditions: None,
         in_the_clear: false,
         access_log: true,
+        headers: None,
         policies: None,
         action: Action::Redirect(Redirect {
-            to: Location::new("https://example.com").expect("a target"),
+            to: Location::new(Template::literal("https://example.com")),
             status: 301,
         }),
     }
@@ -148,6 +151,14 @@ pub(super) fn only(rule: Rule, conditions: &[&str]) -> Rule {
             "from" => all.from = networks(text),
             "not_from" => all.not_from = networks(text),
             "path" => all.paths.push(glob::path_glob(text).expect("a glob")),
+            // Without its feature there are none.
+            "path_regex" => all.expressions.extend(PathExpression::new(text)),
+            "share" => {
+                let (parts, by) = text.split_once(" by ").expect("a share and a key");
+                let parts = glob::share(parts).expect("a share");
+                let by = glob::share_key(by).expect("a key of clients");
+                all.share = Some(Share { parts, by, salt: "rule".into() });
+            }
             "header" => all.headers.push(named()),
             "cookie" => all.cookies.push(named()),
             "query" => all.query.push(named()),

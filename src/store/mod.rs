@@ -3,6 +3,7 @@
 //! ```text
 //! lock                                  held by the gate that orders
 //! CA/account-key                        PKCS #8 of the account
+//! CA/staging-account-key                that of the account at the test system
 //! CA/live/NAME -> ../archive/NAME/N     what is served: fullchain.pem and privkey.pem, as certbot has them
 //! CA/archive/NAME/N/                    written whole, never changed
 //! CA/attempts/NAME.json                 the record of attempts

@@ -121,6 +121,7 @@ impl Connector {
         match (&self.sni, &target.host) {
             (Some(name), _) | (None, TargetHost::Name(name)) => ServerName::try_from(name.to_string()),
             (None, TargetHost::Address(address)) => Ok(ServerName::from(*address)),
+            (None, TargetHost::Unix(_)) => ServerName::try_from("localhost"),
         }
     }
 

@@ -164,11 +164,13 @@ impl Terminator {
 
     /// Whether a handshake for `name` can begin. Otherwise it ends with an alert.
     pub fn has_certificate(&self, name: Option<&HostKey>) -> bool {
-        let host = name.and_then(|name| std::str::from_utf8(name.as_bytes()).ok());
-        let waits = || {
-            self.ordered.as_ref().zip(host).is_some_and(|(ordered, host)| ordered.name_for(host).is_some())
-        };
-        self.terms_for(name).is_some() || waits()
+        self.terms_for(name).is_some() || self.ordered_name(name).is_some()
+    }
+
+    /// The name of the certificate that is ordered for a host. `None` if none is.
+    pub fn ordered_name(&self, host: Option<&HostKey>) -> Option<&str> {
+        let host = std::str::from_utf8(host?.as_bytes()).ok()?;
+        self.ordered.as_ref()?.name_for(host)
     }
 
     /// The names for which certificates are ordered.
@@ -189,11 +191,13 @@ impl Terminator {
 
     /// Whether a client that connected for one name may ask for `host` on the same connection. It may not if
     /// that would bypass the client certificate that `host` requires (RFC 9110, section 15.5.20).
-    pub fn may_serve_host(&self, host: Option<&HostKey>, stream: &Stream) -> bool {
-        let host = host.and_then(|host| std::str::from_utf8(host.as_bytes()).ok());
+    pub fn may_serve_host(&self, host: Option<&[u8]>, stream: &Stream) -> bool {
         // If a reload has removed the last `client_auth`, the connection goes on.
-        !self.requires_client_auth
-            || self.is_enough(host.and_then(|host| self.certificates.find_named(host)), stream.client_auth())
+        if !self.requires_client_auth {
+            return true;
+        }
+        let host = host.and_then(|host| std::str::from_utf8(host).ok());
+        self.is_enough(host.and_then(|host| self.certificates.find_named(host)), stream.client_auth())
     }
 
     /// Whether a client that was accepted before a reload would be accepted under the same requirements now.

@@ -54,7 +54,7 @@ impl Balancer {
     }
 
     /// The endpoint for a request that has tried some. `hash` is that of its key, if the upstream has one. `None` if
-    /// none may be used.
+    /// none may be used, or those that may be used have no room.
     pub(super) fn pick(
         &self,
         set: &EndpointSet,
@@ -66,7 +66,8 @@ impl Balancer {
         let all = &*endpoints.shares;
         let rank = |(index, share): (usize, &Share)| if tried.has(index) { None } else { rank(share, now) };
         let best = all.iter().enumerate().filter_map(rank).min()?;
-        let may = |index: usize| all.get(index).is_some_and(|share| rank((index, share)) == Some(best));
+        let is_best = |index: usize| all.get(index).is_some_and(|share| rank((index, share)) == Some(best));
+        let may = |index: usize| is_best(index) && endpoints.has_room(index);
         let slow_start = set.plan.policy.slow_start;
         let weight = |share: &Share| u64::from(share.weight * share.state.share(now, slow_start));
         match &set.plan.policy.balance {
@@ -140,6 +141,12 @@ impl Balancer {
         self.random.set(self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15));
         ((u128::from(mix(self.random.get())) * u128::from(end)) >> 64) as u64
     }
+}
+
+/// Whether one of the endpoints that are `meant` may be used.
+pub(super) fn is_any_usable(endpoints: &Endpoints, meant: impl Fn(usize) -> bool, now: Instant) -> bool {
+    let mut all = endpoints.shares.iter().enumerate();
+    all.any(|(index, share)| meant(index) && rank(share, now).is_some())
 }
 
 /// How far an endpoint comes after others; `None` if it must not be used.

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::mix;
-use crate::config::plan::{self, Balance, HashKey, Origin, Plan, Scheme, Target, TargetHost};
+use crate::config::plan::{self, Balance, HashKey, Origin, Plan, Scheme, Target, TargetAddress, TargetHost};
 use crate::config::plan::{UpstreamId, UpstreamPolicy, UpstreamSettings, UpstreamTls};
 use crate::metrics::Counters;
-use crate::upstream::{Choice, NameCache, Pools, Standing, Upstream, UpstreamTable};
+use crate::upstream::{Choice, NameCache, Next, Pools, Standing, Upstream, UpstreamTable};
 
 /// A target at 10.0.0.`last`.
 fn target(last: u8, weight: u16, backup: bool) -> Target {
@@ -133,10 +133,10 @@ fn by_client(bound: Option<u32>) -> Balance {
 fn a_hash_moves_only_the_keys_of_an_endpoint_that_left() {
     let home = |upstream: &Upstream, key: u64| {
         let choice = upstream.choose(Instant::now(), NonZero::new(mix(key + 1)), None).unwrap();
-        upstream.list()[choice.index()].address
+        upstream.list()[choice.index()].address.clone()
     };
     let (four, three) = (upstream(&[1; 4], by_client(None)), upstream(&[1; 3], by_client(None)));
-    let lost = four.list()[3].address;
+    let lost = four.list()[3].address.clone();
     let mut moved = 0;
     for key in 0..1000 {
         let before = home(&four, key);
@@ -207,12 +207,11 @@ fn every_address_of_a_name_is_an_endpoint_as_long_as_it_has_it() {
     let plan = plan_of(vec![target], Balance::RoundRobin);
     let upstream = on(0, &UpstreamTable::new(&plan, &names, None).unwrap());
     let name = names.get(&"moving.test".into());
-    let used = |count: usize| -> HashSet<Option<IpAddr>> {
-        picks(&upstream, count)
-            .iter()
-            .map(|at| upstream.list()[*at].address.map(|address| address.ip()))
-            .collect()
+    let ip = |at: &usize| match &upstream.list()[*at].address {
+        Some(TargetAddress::Ip(address)) => Some(address.ip()),
+        _ => None,
     };
+    let used = |count: usize| -> HashSet<Option<IpAddr>> { picks(&upstream, count).iter().map(ip).collect() };
     assert_eq!(used(2), [None].into());
     let [one, two, three] = [1, 2, 3].map(|last| IpAddr::from([10, 9, 9, last]));
     name.store(Ok(vec![one, two]), Instant::now());
@@ -334,7 +333,7 @@ proptest! {
             // So many requests earn enough for all tries.
             upstream.counters.reused.add(100);
             let mut seen = HashSet::from([choice.index()]);
-            while upstream.choose_next(&mut choice, now, true) {
+            while let Next::Chosen = upstream.choose_next(&mut choice, now, true) {
                 prop_assert!(seen.insert(choice.index()));
             }
             prop_assert_eq!(seen.len(), count);

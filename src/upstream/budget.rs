@@ -24,11 +24,18 @@ impl RetryBudget {
     /// Pays for a further try. `requests` is the number of all requests so far: a request that needs no further try costs
     /// no account of its own. Returns whether the balance was enough.
     pub(super) fn spend(&self, requests: u64) -> bool {
+        let is_enough = self.has_one(requests);
+        if is_enough {
+            self.balance.set(self.balance.get() - PRICE);
+        }
+        is_enough
+    }
+
+    /// Whether the balance is enough for a further try.
+    pub(super) fn has_one(&self, requests: u64) -> bool {
         let earned = requests.saturating_sub(self.counted.replace(requests));
-        let balance = (self.balance.get() + earned).min(MOST);
-        let rest = balance.checked_sub(PRICE);
-        self.balance.set(rest.unwrap_or(balance));
-        rest.is_some()
+        self.balance.set((self.balance.get() + earned).min(MOST));
+        self.balance.get() >= PRICE
     }
 }
 

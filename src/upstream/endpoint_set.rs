@@ -1,6 +1,6 @@
 //! The endpoints of an upstream, as the control plane knows them: every address of every target.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -9,8 +9,9 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 
 use super::endpoint_state::{EndpointState, Standing};
+use super::limits::Limits;
 use super::names::{NameCache, NameObserver, ResolvedName};
-use crate::config::plan::{Scheme, TargetHost, Upstream};
+use crate::config::plan::{Scheme, TargetAddress, TargetHost, Upstream};
 use crate::metrics::EndpointFigures;
 
 /// The endpoints of an upstream in one generation. The threads of the resolver change them when a name changes.
@@ -26,8 +27,10 @@ pub struct EndpointSet {
     changing: Mutex<()>,
     /// The turn of the strict round robin, of all workers.
     turn: AtomicUsize,
-    /// Requests that wait for an endpoint, of all workers.
+    /// Requests that wait for an endpoint that works, of all workers.
     held: AtomicUsize,
+    /// The limits of the endpoints, if there are any. They outlive generations, as states do.
+    pub(super) limits: Option<Arc<Limits>>,
 }
 
 /// One address of a target.
@@ -36,7 +39,7 @@ pub struct KnownEndpoint {
     /// Index of the target.
     pub target: usize,
     /// `None` for a name that has no address yet.
-    pub address: Option<SocketAddr>,
+    pub address: Option<TargetAddress>,
     /// The facts that all workers share.
     pub state: Arc<EndpointState>,
 }
@@ -46,7 +49,7 @@ impl EndpointSet {
     pub(super) fn new(plan: &Upstream, names: &NameCache, before: Option<&EndpointSet>) -> Arc<Self> {
         let name = |host: &TargetHost| match host {
             TargetHost::Name(host) => Some(names.get(host)),
-            TargetHost::Address(_) => None,
+            TargetHost::Address(_) | TargetHost::Unix(_) => None,
         };
         let names: Vec<_> = plan.targets.iter().map(|target| name(&target.host)).collect();
         let set = Arc::new(Self {
@@ -57,6 +60,10 @@ impl EndpointSet {
             changing: Mutex::default(),
             turn: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
+            limits: plan.settings.have_limits().then(|| {
+                let limits = before.and_then(|before| before.limits.clone());
+                limits.unwrap_or_else(|| Arc::new(Limits::new()))
+            }),
         });
         let observer: Weak<EndpointSet> = Arc::downgrade(&set);
         set.names.iter().flatten().for_each(|name| name.observe(observer.clone()));
@@ -66,7 +73,7 @@ impl EndpointSet {
             before
                 .list()
                 .iter()
-                .find(|old| before.is_like(old, own.address, scheme))
+                .find(|old| before.is_like(old, own.address.as_ref(), scheme))
                 .map(|old| old.state.clone())
         };
         set.update(known);
@@ -105,6 +112,28 @@ impl EndpointSet {
         self.held.fetch_sub(1, Relaxed);
     }
 
+    /// The line in which requests of this generation wait.
+    pub(super) fn line(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Whether requests of this generation wait for a place.
+    pub(super) fn has_line(&self) -> bool {
+        self.limits.as_ref().is_some_and(|limits| limits.has_line(self.line()))
+    }
+
+    /// Whether the requests of all workers are counted together.
+    pub(super) fn counts_requests(&self) -> bool {
+        self.limits.is_some() || self.plan.policy.counts_requests()
+    }
+
+    /// Lets requests that wait look at the endpoints again, of which one may have become usable.
+    pub fn wake_waiting(&self) {
+        if let Some(limits) = &self.limits {
+            limits.wake();
+        }
+    }
+
     /// Takes the next turn of the strict round robin.
     pub(super) fn take_turn(&self) -> usize {
         self.turn.fetch_add(1, Relaxed)
@@ -132,23 +161,26 @@ impl EndpointSet {
 
     /// Makes the list anew. `known` finds states of endpoints that are not in the list so far.
     fn update(&self, known: impl Fn(&KnownEndpoint) -> Option<Arc<EndpointState>>) {
-        let _changing = self.lock();
+        let changing = self.lock();
         let before = self.list();
         let mut list = Vec::with_capacity(self.plan.targets.len());
         for (index, (target, name)) in self.plan.targets.iter().zip(&self.names).enumerate() {
-            let addresses = match (&target.host, name) {
-                (TargetHost::Address(address), _) => vec![*address],
-                (TargetHost::Name(_), name) => {
-                    name.iter().flat_map(|name| name.last().addresses.clone()).collect()
-                }
+            let with_port = |address: &IpAddr| Some(SocketAddr::new(*address, target.port).into());
+            let mut addresses: Vec<Option<TargetAddress>> = match (&target.host, name) {
+                (TargetHost::Address(address), _) => vec![with_port(address)],
+                (TargetHost::Unix(path), _) => vec![Some(TargetAddress::Unix(path.clone()))],
+                (TargetHost::Name(_), name) => name
+                    .iter()
+                    .flat_map(|name| name.last().addresses.clone())
+                    .map(|one| with_port(&one))
+                    .collect(),
             };
-            let mut addresses: Vec<_> = addresses.into_iter().map(Some).collect();
             if addresses.is_empty() {
                 addresses.push(None);
             }
             for address in addresses {
-                let address = address.map(|address| SocketAddr::new(address, target.port));
                 let mut endpoint = KnownEndpoint { target: index, address, state: Arc::default() };
+                let address = endpoint.address.as_ref();
                 let old = before.iter().find(|old| self.is_like(old, address, target.scheme));
                 if let Some(state) = old.map(|old| old.state.clone()).or_else(|| known(&endpoint)) {
                     endpoint.state = state;
@@ -158,11 +190,13 @@ impl EndpointSet {
         }
         self.list.store(Arc::new(list));
         self.version.fetch_add(1, Release);
+        drop(changing);
+        self.wake_waiting();
     }
 
     /// Whether `own`, an endpoint of this set, has this address and scheme.
-    fn is_like(&self, own: &KnownEndpoint, address: Option<SocketAddr>, scheme: Scheme) -> bool {
-        own.address == address && self.plan.targets[own.target].scheme == scheme
+    fn is_like(&self, own: &KnownEndpoint, address: Option<&TargetAddress>, scheme: Scheme) -> bool {
+        own.address.as_ref() == address && self.plan.targets[own.target].scheme == scheme
     }
 
     fn lock(&self) -> MutexGuard<'_, ()> {
@@ -212,14 +246,19 @@ impl EndpointSet {
         let is_meant = |known: &&KnownEndpoint| {
             let own = &self.plan.targets[known.target];
             target.is_none_or(|target| {
-                known.address.is_some_and(|address| address.ip().to_string() == target)
-                    || [known.name(&self.plan), own.to_string(), own.authority(), own.host.to_string()]
+                let is_ip = |address: &TargetAddress| match address {
+                    TargetAddress::Ip(address) => address.ip().to_string() == target,
+                    TargetAddress::Unix(_) => false,
+                };
+                known.address.as_ref().is_some_and(is_ip)
+                    || [known.name(&self.plan), own.to_string(), own.location(), own.host.to_string()]
                         .iter()
                         .any(|name| name == target)
             })
         };
         let meant: Vec<&KnownEndpoint> = list.iter().filter(is_meant).collect();
         meant.iter().for_each(|known| known.state.set_draining(is_draining));
+        self.wake_waiting();
         meant.iter().map(|known| known.name(&self.plan)).collect()
     }
 }
@@ -227,7 +266,7 @@ impl EndpointSet {
 impl KnownEndpoint {
     /// The name of the endpoint in logs, metrics and orders: its address, or its target without one.
     pub fn name(&self, plan: &Upstream) -> String {
-        match self.address {
+        match &self.address {
             Some(address) => address.to_string(),
             None => plan.targets[self.target].authority(),
         }

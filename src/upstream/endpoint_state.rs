@@ -1,7 +1,7 @@
 //! The facts that all workers know of one endpoint.
 
 use std::sync::LazyLock;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 use std::time::{Duration, Instant};
 
@@ -46,7 +46,8 @@ impl Standing {
 }
 
 /// The facts of one endpoint that all workers share. It has a cache line of its own, which nothing writes as long as
-/// requests succeed. Every field stands alone, so all accesses are relaxed.
+/// requests succeed. Every field stands alone, so accesses are relaxed, except those to the counts that have limits:
+/// they are in one order with the requests that wait.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub struct EndpointState {
@@ -66,6 +67,8 @@ pub struct EndpointState {
     totals: [AtomicU32; 2],
     /// Requests and tunnels at it now, if its upstream counts them.
     open: AtomicU32,
+    /// Connections to it now, if their number has a limit.
+    connections: AtomicU32,
 }
 
 impl EndpointState {
@@ -185,17 +188,41 @@ impl EndpointState {
     }
 
     pub(super) fn begin_request(&self) {
-        self.open.fetch_add(1, Relaxed);
+        self.open.fetch_add(1, SeqCst);
+    }
+
+    /// Counts a request, unless there are `most`.
+    pub(super) fn begin_request_below(&self, most: u32) -> bool {
+        count_below(&self.open, most)
     }
 
     pub(super) fn end_request(&self) {
-        self.open.fetch_sub(1, Relaxed);
+        self.open.fetch_sub(1, SeqCst);
     }
 
     /// Requests and tunnels at it now, if its upstream counts them.
     pub fn open(&self) -> u32 {
-        self.open.load(Relaxed)
+        self.open.load(SeqCst)
     }
+
+    /// Counts a connection, unless there are `most`.
+    pub(super) fn begin_connection_below(&self, most: u32) -> bool {
+        count_below(&self.connections, most)
+    }
+
+    pub(super) fn end_connection(&self) {
+        self.connections.fetch_sub(1, SeqCst);
+    }
+
+    /// Connections to it now, if their number has a limit.
+    pub(super) fn connections(&self) -> u32 {
+        self.connections.load(SeqCst)
+    }
+}
+
+/// Adds one, unless the count is `most`.
+fn count_below(count: &AtomicU32, most: u32) -> bool {
+    count.fetch_update(SeqCst, SeqCst, |now| (now < most).then_some(now + 1)).is_ok()
 }
 
 /// Milliseconds from [`START`].

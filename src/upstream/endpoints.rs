@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::endpoint_state::{EndpointState, Standing};
-use super::open_request::RequestCount;
+use super::limits::RequestCount;
+use super::limits::{Busy, OpenConnection};
 use super::pool::Pool;
 use super::sticky::Cookie;
 
@@ -18,7 +19,7 @@ pub(super) struct Endpoints {
     pub(super) shares: Box<[Share]>,
     /// The pool of each.
     pub(super) pools: Box<[Rc<Pool>]>,
-    /// The value of the sticky cookie of each, if the upstream has one.
+    /// The sticky cookie of each, if the upstream has one.
     pub(super) cookies: Box<[Cookie]>,
     /// All have equal weights, and none is a backup.
     pub(super) are_equal: bool,
@@ -48,18 +49,44 @@ impl Endpoints {
         Self { version, shares: shares.into(), pools: pools.into(), cookies: cookies.into(), are_equal }
     }
 
-    /// The endpoint whose sticky cookie has this value, if it may still be used.
-    pub(super) fn held_by(&self, cookie: &[u8], now: Instant) -> Option<usize> {
-        let index = self.cookies.iter().position(|own| own == cookie)?;
-        matches!(self.shares[index].state.standing(now), Standing::Usable | Standing::Draining)
-            .then_some(index)
+    /// Whether an endpoint has a free place for a request.
+    pub(super) fn has_room(&self, index: usize) -> bool {
+        let Share { state, count, .. } = &self.shares[index];
+        let limits = count.shared.as_ref().and_then(|shared| shared.limits.as_ref());
+        limits.is_none_or(|limits| limits.have_room(state, || self.pools[index].has_idle()))
     }
 
-    /// The other endpoints of the same target that `may` be used, in turn; ejected ones are last.
+    /// Counts a connection to an endpoint, if their number has a limit. It may take the place of an idle one of this
+    /// worker.
+    pub(super) fn begin_connection(&self, index: usize) -> Result<Option<OpenConnection>, Busy> {
+        let Share { state, count, .. } = &self.shares[index];
+        let Some(limits) = count.shared.as_ref().and_then(|shared| shared.limits.as_ref()) else {
+            return Ok(None);
+        };
+        loop {
+            if let Some(place) = limits.begin_connection(state) {
+                return Ok(Some(place));
+            }
+            if !self.pools[index].close_one() {
+                return Err(Busy);
+            }
+        }
+    }
+
+    /// The endpoint whose sticky cookie has this value, if it may still be used.
+    pub(super) fn held_by(&self, cookie: &[u8], now: Instant) -> Option<usize> {
+        let index = self.cookies.iter().position(|own| own.value == cookie)?;
+        let may = matches!(self.shares[index].state.standing(now), Standing::Usable | Standing::Draining);
+        (may && self.has_room(index)).then_some(index)
+    }
+
+    /// The other endpoints of the same target that `may` be used and have room, in turn; ejected ones are last.
     pub(super) fn others(&self, index: usize, may: impl Fn(usize) -> bool, now: Instant) -> Vec<usize> {
         let (count, target) = (self.shares.len(), self.shares[index].target);
         let all = (index + 1..count).chain(0..index);
-        let others = all.filter(|other| self.shares[*other].target == target && may(*other));
+        let is_meant =
+            |other: usize| self.shares[other].target == target && may(other) && self.has_room(other);
+        let others = all.filter(|other| is_meant(*other));
         let (mut usable, mut ejected) = (Vec::new(), Vec::new());
         for other in others {
             match self.shares[other].state.standing(now) {

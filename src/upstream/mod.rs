@@ -15,8 +15,9 @@
 //! Names are shared by all workers and resolved on threads of their own. Of a request, this module knows only
 //! whether it may use a connection that was used before, and the key by which it is balanced.
 
+mod waiting;
+
 mod connect;
-mod hold;
 mod upstream;
 
 mod balance;
@@ -25,19 +26,19 @@ mod endpoints;
 mod pool;
 mod table;
 
-mod open_request;
-
 mod sticky;
 
 mod endpoint_set;
 mod names;
 
+mod limits;
+
 mod endpoint_state;
 
 pub use endpoint_set::{EndpointSet, KnownEndpoint};
 pub use endpoint_state::{EndpointState, Standing};
-pub use hold::Hold;
 pub use names::{NameCache, ResolvedName, Resolver, SystemResolver, Unresolved};
 pub use pool::{ConnectError, Pools, TargetConnection};
 pub use table::{UpstreamError, UpstreamTable};
-pub use upstream::{Choice, Upstream, hash_key};
+pub use upstream::{Choice, Next, Upstream, hash_key};
+pub use waiting::{Hold, Keys};

@@ -4,27 +4,45 @@ use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use rustls::crypto::tls13::OkmBlock;
 
 use super::endpoint_set::{EndpointSet, KnownEndpoint};
+use crate::config::plan::Sticky;
 
 /// The value of a sticky cookie.
-pub(super) type Cookie = [u8; 24];
+type Value = [u8; 24];
+
+/// The sticky cookie of an endpoint.
+pub(super) struct Cookie {
+    pub(super) value: Value,
+    /// `Set-Cookie` up to the attributes that depend on the client.
+    pub(super) line: Box<[u8]>,
+}
 
 impl EndpointSet {
+    /// The cookie of an endpoint of `list`, for all paths of the host; scripts cannot read it.
+    pub(super) fn cookie(&self, sticky: &Sticky, known: &KnownEndpoint, list: &[KnownEndpoint]) -> Cookie {
+        let value = self.cookie_value(sticky, known, list);
+        let shown = std::str::from_utf8(&value).unwrap_or_default();
+        let age = sticky.max_age.map(|time| format!("; Max-Age={}", time.as_secs())).unwrap_or_default();
+        let line = format!("Set-Cookie: {}={shown}; Path=/; HttpOnly; SameSite=Lax{age}", sticky.cookie);
+        Cookie { value, line: line.into_bytes().into() }
+    }
+
     /// The value of the sticky cookie of an endpoint of `list`. The only address of a target is known by the target's
     /// name, so that a container that gets another address keeps its clients.
-    pub(super) fn cookie(&self, known: &KnownEndpoint, list: &[KnownEndpoint]) -> Cookie {
+    fn cookie_value(&self, sticky: &Sticky, known: &KnownEndpoint, list: &[KnownEndpoint]) -> Value {
         let target = &self.plan.targets[known.target];
         let is_only = list.iter().filter(|other| other.target == known.target).count() == 1;
-        let identity = match known.address {
+        let identity = match &known.address {
             Some(address) if !is_only => format!("{target} {address}"),
             _ => target.to_string(),
         };
-        keyed_hash(self.plan.name.as_bytes(), identity.as_bytes())
+        let key = sticky.secret.as_ref().map_or(&*self.plan.name, |secret| &*secret.0);
+        keyed_hash(key.as_bytes(), identity.as_bytes())
     }
 }
 
 /// HMAC with SHA-256, of the library that TLS uses anyway, in hexadecimal digits. Only its first 12 bytes, which are
 /// enough for an identity.
-fn keyed_hash(key: &[u8], message: &[u8]) -> Cookie {
+fn keyed_hash(key: &[u8], message: &[u8]) -> Value {
     let mut digits = [b'0'; 24];
     if let Some(suite) = TLS13_AES_128_GCM_SHA256.tls13() {
         // The key of HMAC may be a hash (RFC 2104, section 2).

@@ -51,6 +51,21 @@ impl UpstreamTable {
         if errors.is_empty() { Ok(Self { entries }) } else { Err(errors) }
     }
 
+    /// Begins to serve: sets the limits of endpoints, and lifts those of `before` that have none any more.
+    pub fn set_limits(&self, before: Option<&Self>) {
+        let new = by_name(Some(self));
+        // Limits that are kept must not be lifted even for a moment: those that wait would all go on.
+        let are_kept =
+            |old: &&Entry| new.get(&*old.set.plan.name).is_some_and(|new| new.set.limits.is_some());
+        let old = before.into_iter().flat_map(|before| &before.entries).filter(|old| !are_kept(old));
+        old.filter_map(|old| old.set.limits.as_ref()).for_each(|old| old.set(None, None));
+        for set in self.entries.iter().map(|entry| &entry.set) {
+            if let Some(limits) = &set.limits {
+                limits.set(set.plan.settings.max_requests, set.plan.settings.max_connections);
+            }
+        }
+    }
+
     /// Names of upstreams that trust other authorities than in `before` under the same configuration.
     pub fn trusting_others_than<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a str> {
         let before = by_name(Some(before));
@@ -105,7 +120,47 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering::SeqCst;
+    use std::task::{Context, Wake, Waker};
+
     use super::*;
+    use crate::upstream::EndpointState;
+    use crate::upstream::limits::Limits;
+
+    /// A task that tries for a place in the moment in which it is woken.
+    struct Eager {
+        limits: Arc<Limits>,
+        state: Arc<EndpointState>,
+        has_place: AtomicBool,
+    }
+
+    impl Wake for Eager {
+        fn wake(self: Arc<Self>) {
+            self.has_place.fetch_or(self.limits.begin_request(&self.state), SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_limit_that_is_kept_holds_while_it_is_set_again() {
+        let text = "http_config: { port: \":0\" }\nhttp_routes: [{ upstream: a }]\n\
+                    upstreams: { a: { targets: \"a:1\", max_requests: 1 } }\n";
+        let plan =
+            load(&["smolgate.yml".into()], &MemoryInputs::new().file("smolgate.yml", text)).unwrap().plan;
+        let names = NameCache::default();
+        let old = UpstreamTable::new(&plan, &names, None).unwrap();
+        old.set_limits(None);
+        let limits = old.entries[0].set.limits.clone().unwrap();
+        let state = Arc::<EndpointState>::default();
+        assert!(limits.begin_request(&state) && !limits.begin_request(&state));
+        let ticket = limits.join(1, 1).unwrap();
+        let eager = Arc::new(Eager { limits, state, has_place: AtomicBool::new(false) });
+        let waker = Waker::from(eager.clone());
+        assert!(ticket.poll(&mut Context::from_waker(&waker), || None::<()>).is_pending());
+        let new = UpstreamTable::new(&plan, &names, Some(&old)).unwrap();
+        new.set_limits(Some(&old));
+        assert!(!eager.has_place.load(SeqCst));
+    }
     use crate::config::{MemoryInputs, load};
 
     #[test]

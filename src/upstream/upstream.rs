@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use foldhash::fast::FixedState;
 
-use super::balance::{Balancer, Tried};
+use super::balance::{self, Balancer, Tried};
 use super::budget::RetryBudget;
 use super::endpoint_set::{EndpointSet, KnownEndpoint};
 use super::endpoint_state::EndpointState;
 use super::endpoints::{Endpoints, Share};
-use super::open_request::{OpenRequest, RequestCount};
+use super::limits::{OpenRequest, RequestCount, SharedCount};
 use super::pool::{Destination, Pool, Pools, TargetConnection};
 use super::table::{Entry, UpstreamTable};
 use crate::config::plan::{Balance, HashKey, Scheme, UpstreamId};
@@ -32,15 +32,26 @@ impl Pools {
         counters: &WorkerCounters,
     ) -> Upstream {
         let Entry { connector, set } = upstream_table.entry(id);
+        let settings = &set.plan.settings;
+        // Connections that are counted are not shared with another upstream.
+        let owner = settings.max_connections.map(|_| set.plan.name.clone());
         let destinations = set.plan.targets.iter().zip(&set.names).map(|(target, name)| {
             let connector = connector.clone().filter(|_| target.scheme == Scheme::Https);
-            Rc::new(Destination::new(target.clone(), connector, name.clone()))
+            Rc::new(Destination::new(
+                target.clone(),
+                connector,
+                name.clone(),
+                owner.clone(),
+                settings.tcp_keepalive,
+            ))
         });
         let upstream_counters = counters.upstream(&set.plan.name);
+        upstream_counters.waits.is_used(set.limits.is_some());
+        upstream_counters.holds.is_used(!settings.hold.is_zero());
         let upstream = Upstream {
             set: set.clone(),
             worker_counters: counters.clone(),
-            is_plain: set.plan.policy.balance == Balance::RoundRobin,
+            is_plain: set.plan.policy.balance == Balance::RoundRobin && set.limits.is_none(),
             is_sticky: set.plan.policy.sticky.is_some(),
             has_names: set.names.iter().any(Option::is_some),
             destinations: destinations.collect(),
@@ -62,7 +73,7 @@ pub struct Upstream {
     pub counters: Arc<UpstreamCounters>,
     pub(super) set: Arc<EndpointSet>,
     worker_counters: WorkerCounters,
-    /// The balance is a plain round robin.
+    /// The balance is a plain round robin, and endpoints have no limits.
     is_plain: bool,
     is_sticky: bool,
     has_names: bool,
@@ -95,6 +106,16 @@ pub struct Choice {
     pub(super) counted: Option<OpenRequest>,
 }
 
+/// The next step after an endpoint has failed.
+pub enum Next {
+    /// Another endpoint is chosen.
+    Chosen,
+    /// Another endpoint may be tried, and has no room yet.
+    Wait,
+    /// No other endpoint may be tried.
+    GiveUp,
+}
+
 impl Upstream {
     /// The name: a metric label and a field of the access log.
     pub fn name(&self) -> &Arc<str> {
@@ -112,6 +133,11 @@ impl Upstream {
         }
     }
 
+    /// Whether browsers get a page while no endpoint works.
+    pub fn shows_starting(&self) -> bool {
+        self.set.plan.policy.starting
+    }
+
     /// The time for which an idle connection is kept.
     pub fn idle_timeout(&self) -> Duration {
         self.set.plan.settings.idle_timeout
@@ -119,47 +145,106 @@ impl Upstream {
 
     /// The name of the sticky cookie, if there is one.
     pub fn sticky(&self) -> Option<&Arc<str>> {
-        if self.is_sticky { self.set.plan.policy.sticky.as_ref() } else { None }
+        self.is_sticky.then_some(&self.set.plan.policy.sticky.as_ref()?.cookie)
     }
 
     /// Chooses the endpoint for a new request. `hash` is that of the request's key, if the balance has one, and `cookie`
-    /// the value of its sticky cookie. `None` if no endpoint may be used.
+    /// the value of its sticky cookie. `None` if no endpoint may be used or has room, or if other requests wait.
+    #[inline]
     pub fn choose(&self, now: Instant, hash: Option<NonZero<u64>>, cookie: Option<&[u8]>) -> Option<Choice> {
-        let endpoints = self.endpoints(now);
-        let held = cookie.and_then(|cookie| endpoints.held_by(cookie, now));
-        let next = held.or_else(|| self.balancer.next_fine(&endpoints).filter(|_| self.is_plain));
-        let held = held.and_then(|index| NonZero::new(index as u32 + 1));
-        let tried = Tried::default();
-        let index = next.or_else(|| self.balancer.pick(&self.set, &endpoints, tried, hash, now))?;
-        let counted = self.count(&endpoints, index);
-        Some(Choice { endpoints, index, tried, hash, failed: 0, held, counted })
+        if !self.is_plain && self.set.has_line() {
+            return None;
+        }
+        self.choose_now(now, hash, cookie, None)
     }
 
-    /// Chooses an endpoint that was not tried, after the one before has failed. Returns whether there is one. A try costs
-    /// budget, unless the request was not sent so far and the endpoint has not failed since its last success.
-    pub fn choose_next(&self, choice: &mut Choice, now: Instant, was_sent: bool) -> bool {
+    /// Chooses an endpoint, even if other requests wait. `failed` is the choice that has failed before, if there was one.
+    #[inline(always)]
+    pub(super) fn choose_now(
+        &self,
+        now: Instant,
+        hash: Option<NonZero<u64>>,
+        cookie: Option<&[u8]>,
+        failed: Option<&Choice>,
+    ) -> Option<Choice> {
+        let endpoints = self.endpoints(now);
+        let (tried, failed) =
+            failed.map_or_else(Default::default, |failed| (failed.tried_of(&endpoints), failed.failed));
+        loop {
+            let held =
+                cookie.and_then(|cookie| endpoints.held_by(cookie, now)).filter(|index| !tried.has(*index));
+            let next = held.or_else(|| self.balancer.next_fine(&endpoints).filter(|_| self.is_plain));
+            let held = held.and_then(|index| NonZero::new(index as u32 + 1));
+            let index = next.or_else(|| self.balancer.pick(&self.set, &endpoints, tried, hash, now))?;
+            // If another worker was faster, look again.
+            if let Some(counted) = OpenRequest::new(&endpoints.shares[index].count) {
+                return Some(Choice { endpoints, index, tried, hash, failed, held, counted: Some(counted) });
+            }
+        }
+    }
+
+    /// Chooses an endpoint that was not tried, after the one before has failed. A try costs budget, unless the request was
+    /// not sent so far and the endpoint has not failed since its last success.
+    pub fn choose_next(&self, choice: &mut Choice, now: Instant, was_sent: bool) -> Next {
         choice.failed += 1;
         choice.tried.add(choice.index);
-        if choice.failed as usize >= self.set.plan.settings.tries {
-            return false;
+        choice.counted = None;
+        let may_try = (choice.failed as usize) < self.set.plan.settings.tries;
+        let is_new = |index: usize| !choice.tried.has(index);
+        if !may_try || !balance::is_any_usable(&choice.endpoints, is_new, now) {
+            return Next::GiveUp;
         }
         let Choice { endpoints, tried, hash, .. } = &*choice;
-        let Some(index) = self.balancer.pick(&self.set, endpoints, *tried, *hash, now) else { return false };
-        let is_free = !was_sent && !endpoints.shares[index].state.has_failed();
-        if !is_free && !self.budget.spend(self.counters.opened.get() + self.counters.reused.get()) {
-            return false;
+        let mut is_paid = false;
+        while let Some(index) = self.balancer.pick(&self.set, endpoints, *tried, *hash, now) {
+            let share = &endpoints.shares[index];
+            is_paid = is_paid || self.pay(!was_sent && !share.state.has_failed());
+            if !is_paid {
+                return Next::GiveUp;
+            }
+            if let Some(counted) = OpenRequest::new(&share.count) {
+                (choice.index, choice.counted) = (index, Some(counted));
+                return Next::Chosen;
+            }
         }
-        choice.index = index;
-        choice.counted = self.count(&choice.endpoints, index);
-        true
+        if is_paid || self.pay(!was_sent) { Next::Wait } else { Next::GiveUp }
     }
 
-    /// Name and value of the sticky cookie that the client has to be given, if it has not got it.
-    pub fn new_cookie<'c>(&'c self, choice: &'c Choice) -> Option<(&'c str, &'c [u8])> {
-        let name = self.sticky()?;
+    /// Pays for a further try, and counts it. Returns whether it may be made.
+    fn pay(&self, is_free: bool) -> bool {
+        let may = is_free || self.budget.spend(self.counters.opened.get() + self.counters.reused.get());
+        self.counters.retries[usize::from(!may)].add(1);
+        may
+    }
+
+    /// Whether a request that was answered with `status` may be tried at another endpoint, which has room.
+    pub fn may_retry(&self, choice: &Choice, status: u16, now: Instant) -> bool {
+        if !self.set.plan.policy.retry_statuses.contains(&status) {
+            return false;
+        }
+        let mut tried = choice.tried;
+        tried.add(choice.index);
+        let has_room = |index: usize| !tried.has(index) && choice.endpoints.has_room(index);
+        choice.failed as usize + 1 < self.set.plan.settings.tries
+            && self.budget.has_one(self.counters.opened.get() + self.counters.reused.get())
+            && balance::is_any_usable(&choice.endpoints, has_room, now)
+    }
+
+    /// Whether an endpoint may be used, whether it has room or not. Those of the choice that has failed are left out.
+    pub(super) fn is_any_usable(&self, now: Instant, failed: Option<&Choice>) -> bool {
+        let endpoints = self.endpoints(now);
+        let tried = failed.map_or_else(Tried::default, |failed| failed.tried_of(&endpoints));
+        balance::is_any_usable(&endpoints, |index| !tried.has(index), now)
+    }
+
+    /// The sticky cookie that the client has to be given, if it has not got it: `Set-Cookie` without an end.
+    pub fn new_cookie<'c>(&self, choice: &'c Choice) -> Option<&'c [u8]> {
+        if !self.is_sticky {
+            return None;
+        }
         let is_held = choice.held.is_some_and(|held| held.get() as usize == choice.index + 1);
-        let value = choice.endpoints.cookies.get(choice.index)?;
-        (!is_held).then_some((&**name, &value[..]))
+        let cookie = choice.endpoints.cookies.get(choice.index)?;
+        (!is_held).then_some(&*cookie.line)
     }
 
     /// Whether every endpoint of several targets was tried.
@@ -175,17 +260,23 @@ impl Upstream {
         now: Instant,
         verify: bool,
     ) -> Option<Box<TargetConnection>> {
+        // A request that is sent again has given its place back.
+        if choice.counted.is_none() && !choice.move_to(choice.index) {
+            return None;
+        }
         let mut connection = choice.pool().take_idle(now, verify)?;
         connection.counted = choice.counted.take();
         Some(connection)
     }
 
     /// Puts a connection back into the pool of its endpoint; it may be reused until `until`.
+    #[inline(always)]
     pub fn put_back(&self, choice: &Choice, connection: Box<TargetConnection>, until: Instant) {
-        choice.pool().put_back(connection, until);
+        choice.pool().put_back(connection, until, self.set.plan.settings.max_idle);
     }
 
     /// Records that the chosen endpoint has answered with this status.
+    #[inline(always)]
     pub fn answered(&self, choice: &Choice, status: u16, now: Instant) {
         if status >= 400 && self.set.ejects_by(status) {
             self.failed(choice, now)
@@ -228,17 +319,22 @@ impl Upstream {
                 state: known.state.clone(),
                 count: Rc::new(RequestCount {
                     counters: self.worker_counters.endpoint(self.name(), &known.name(&self.set.plan)),
-                    shared: self.set.plan.policy.counts_requests().then(|| known.state.clone()),
+                    shared: self
+                        .set
+                        .counts_requests()
+                        .then(|| SharedCount { state: known.state.clone(), limits: self.set.limits.clone() }),
                 }),
                 target: known.target,
                 weight: u32::from(target.weight),
                 is_backup: target.backup,
                 account: Cell::new(0),
-                id: FixedState::default().hash_one((target.to_string(), known.address)),
+                id: FixedState::default().hash_one((target.to_string(), &known.address)),
             };
-            (share, self.pools.pool(&self.destinations[known.target], known.address))
+            (share, self.pools.pool(&self.destinations[known.target], known.address.clone()))
         };
-        let cookies = self.sticky().map(|_| list.iter().map(|known| self.set.cookie(known, &list)).collect());
+        let sticky = self.set.plan.policy.sticky.as_ref();
+        let cookies =
+            sticky.map(|sticky| list.iter().map(|known| self.set.cookie(sticky, known, &list)).collect());
         let new = Endpoints::new(version, list.iter().map(endpoint).collect(), cookies.unwrap_or_default());
         let new = Rc::new(new);
         let old = self.endpoints.replace(new.clone());
@@ -246,10 +342,6 @@ impl Upstream {
         old.pools.iter().filter(has_left).for_each(|pool| pool.set_current(false));
         new.pools.iter().for_each(|pool| pool.set_current(true));
         new
-    }
-
-    pub(super) fn count(&self, endpoints: &Endpoints, index: usize) -> Option<OpenRequest> {
-        Some(OpenRequest::new(&endpoints.shares[index].count))
     }
 }
 
@@ -266,6 +358,16 @@ impl Choice {
 
     pub(super) fn pool(&self) -> &Pool {
         &self.endpoints.pools[self.index]
+    }
+
+    /// Gives the place at the endpoint back, to wait for another one.
+    pub fn release(&mut self) {
+        self.counted = None;
+    }
+
+    /// The endpoints that were tried, if these are still the endpoints.
+    fn tried_of(&self, endpoints: &Rc<Endpoints>) -> Tried {
+        if Rc::ptr_eq(&self.endpoints, endpoints) { self.tried } else { Tried::default() }
     }
 
     fn state(&self) -> &EndpointState {

@@ -19,7 +19,7 @@ use crate::tables::{Row, page, rows, same, section, words_of_code};
 
 /// Pages of which a table names a key in its first column, by the heading of the table, and the mappings that have
 /// these keys.
-const KEY_TABLES: [(&str, &str, &[&str]); 12] = [
+const KEY_TABLES: [(&str, &str, &[&str]); 14] = [
     ("docs/config.md", "Top level", &["a configuration"]),
     ("docs/config.md", "The internal API", &["the internal API"]),
     ("docs/config.md", "Listeners", &["an HTTP listener", "a TCP listener"]),
@@ -31,11 +31,13 @@ const KEY_TABLES: [(&str, &str, &[&str]); 12] = [
     ("docs/certificates.md", "The keys of acme", &["`acme`", "`ca` of `acme`"]),
     ("docs/certificates.md", "Wildcards and DNS challenges", &["`dns` of `acme`"]),
     ("docs/policies.md", "CORS", &["`cors`"]),
+    ("docs/policies.md", "Users", &["`basic`"]),
+    ("docs/policies.md", "A server that knows the users", &["`forward`"]),
     ("docs/policies.md", "Rate limits", &["a rate limit"]),
 ];
 
 /// Mappings without a table, and the section with all of their keys.
-const KEYS_IN_PROSE: [(&str, &str, &str); 19] = [
+const KEYS_IN_PROSE: [(&str, &str, &str); 24] = [
     ("`eab`", "docs/certificates.md", "The keys of acme"),
     ("`store`", "docs/config.md", "Top level"),
     ("`http_config`", "docs/config.md", "Listeners"),
@@ -43,6 +45,9 @@ const KEYS_IN_PROSE: [(&str, &str, &str); 19] = [
     ("an access log", "docs/config.md", "Top level"),
     ("a redirect", "docs/config.md", "Rules"),
     ("a response", "docs/config.md", "Rules"),
+    ("`headers`", "docs/config.md", "Changes of fields"),
+    ("changes of fields", "docs/config.md", "Changes of fields"),
+    ("`hsts`", "docs/config.md", "Changes of fields"),
     ("`pass`", "docs/config.md", "Rules"),
     ("`redirect_to_https`", "docs/config.md", "Listeners"),
     ("`tls`", "docs/config.md", "Upstreams and targets"),
@@ -50,7 +55,9 @@ const KEYS_IN_PROSE: [(&str, &str, &str); 19] = [
     ("`health`", "docs/upstreams.md", "Health checks"),
     ("`sticky`", "docs/upstreams.md", "Sticky clients"),
     ("a target", "docs/upstreams.md", "Weights and backups"),
+    ("`queue`", "docs/upstreams.md", "Limits"),
     ("`eject`", "docs/upstreams.md", "Ejection"),
+    ("`auth`", "docs/policies.md", "Users"),
     ("`max_requests`", "docs/policies.md", "Open requests"),
     ("a set of policies", "docs/policies.md", "Sets and defaults"),
     ("a certificate", "docs/tls.md", "Where certificates are"),
@@ -193,7 +200,9 @@ fn metrics() -> BTreeMap<String, (String, BTreeSet<String>)> {
     web.ends_tls.add(1);
     web.duration.observe(Duration::from_millis(3));
     worker.rule(&"web".into(), &"all".into()).exchange("GET", 200);
-    worker.upstream(&"api".into()).opened.add(1);
+    let upstream = worker.upstream(&"api".into());
+    upstream.waits.is_used(true);
+    upstream.holds.is_used(true);
     let certificate = CertificateExpiry { listener: "web".into(), name: "a".into(), expires: 0 };
     counters.set_certificates(vec![certificate], 0);
     let endpoint =
@@ -309,6 +318,9 @@ const OPTIONAL: [&str; 10] = [
     "src/config/dialects/compose",
     "src/demo",
     "src/cli/demo.rs",
+    "src/file_server",
+    "src/proxy/file_reply",
+    "src/cli/serve.rs",
     "src/acme",
     "src/net",
     "src/store",

@@ -88,6 +88,10 @@ impl Control for Fake {
         if name == "a.example" { Ok(()) } else { Err(format!("no certificate is ordered for {name}")) }
     }
 
+    fn revoke(&self, name: &str) -> Result<(), String> {
+        if name == "a.example" { Ok(()) } else { Err(format!("no certificate is ordered for {name}")) }
+    }
+
     fn endpoints(&self) -> Vec<EndpointFigures> {
         let (upstream, target) = ("users".into(), "10.0.0.1:80".into());
         vec![EndpointFigures { upstream, target, state: "up", weight: 1, ..EndpointFigures::default() }]
@@ -122,6 +126,7 @@ pub(crate) fn rule(line: u32, hosts: Vec<HostPattern>, path_prefix: &str, action
         conditions,
         in_the_clear,
         access_log: true,
+        headers: None,
         policies: None,
         action,
     }
@@ -151,12 +156,14 @@ pub(crate) fn plan() -> Plan {
         upstream: UpstreamId(0),
         pass_host: false,
         strip_path_prefix: true,
+        rewrite: None,
         buffer_request: None,
         limits: smolgate::config::plan::Limits::default(),
     };
     let hosts =
         vec![HostPattern::Exact(Arc::from("a.example")), HostPattern::Wildcard(Arc::from("b.example"))];
-    let redirect = Redirect { to: Location::new("https://x.example").expect("a target"), status: 308 };
+    let redirect =
+        Redirect { to: Location::new(smolgate::http::Template::literal("https://x.example")), status: 308 };
     let http = HttpListener {
         rules: vec![
             rule(5, hosts, "/users", Action::Proxy(proxy)),

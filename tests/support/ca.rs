@@ -36,6 +36,8 @@ pub enum Asked {
     Challenge,
     Finalize,
     Certificate,
+    Window,
+    Revocation,
 }
 
 /// A fault of the authority.
@@ -86,6 +88,14 @@ struct State {
     dns: Option<TextSource>,
     slow: usize,
     complaints: Vec<String>,
+    /// Certificates whose window of renewal is over, and the certificates that were looked for. `None`: no windows.
+    windows: Option<(usize, Vec<String>)>,
+    /// The kinds of certificates.
+    profiles: Vec<String>,
+    /// The certificates that were revoked, in DER.
+    revoked: Vec<Vec<u8>>,
+    /// The wishes of all orders.
+    wishes: Vec<Value>,
 }
 
 /// The authority.
@@ -142,6 +152,31 @@ impl TestCa {
     /// Whether a name of DNS has a text is asked there.
     pub fn ask_dns(&self, has: impl Fn(&str, &str) -> bool + Send + Sync + 'static) {
         self.state.lock().unwrap().dns = Some(Arc::new(has));
+    }
+
+    /// Tells windows of renewal: the first certificates have one that is over, all others one that is far away.
+    pub fn windows(&self, over: usize) {
+        self.state.lock().unwrap().windows = Some((over, Vec::new()));
+    }
+
+    /// The certificates whose windows were asked for.
+    pub fn looked(&self) -> Vec<String> {
+        self.state.lock().unwrap().windows.clone().map(|(_, looked)| looked).unwrap_or_default()
+    }
+
+    /// The certificates that were revoked, in DER.
+    pub fn revoked(&self) -> Vec<Vec<u8>> {
+        self.state.lock().unwrap().revoked.clone()
+    }
+
+    /// Has these kinds of certificates.
+    pub fn profiles(&self, profiles: &[&str]) {
+        self.state.lock().unwrap().profiles = profiles.iter().map(|&one| one.into()).collect();
+    }
+
+    /// The payloads of all orders.
+    pub fn wishes(&self) -> Vec<Value> {
+        self.state.lock().unwrap().wishes.clone()
     }
 
     /// Challenges wait until [`TestCa::ask`].
@@ -257,6 +292,8 @@ impl Server {
             "http" | "tls" | "dns" => Asked::Challenge,
             "f" => Asked::Finalize,
             "c" => Asked::Certificate,
+            "i" => Asked::Window,
+            "r" => Asked::Revocation,
             _ => return None,
         };
         Some((asked, parts.next().and_then(|number| number.parse().ok()).unwrap_or_default()))
@@ -286,13 +323,19 @@ impl Server {
         let base = &self.base;
         match asked {
             Asked::Urls => {
-                let directory = json!({
+                let state = self.state.lock().unwrap();
+                let profiles: HashMap<_, _> = state.profiles.iter().map(|one| (one, "a text")).collect();
+                let mut directory = json!({
                     "newNonce": format!("{base}/n"), "newAccount": format!("{base}/a"),
-                    "newOrder": format!("{base}/new"), "meta": {},
+                    "newOrder": format!("{base}/new"), "revokeCert": format!("{base}/r"), "meta": { "profiles": profiles },
                 });
+                if state.windows.is_some() {
+                    directory["renewalInfo"] = json!(format!("{base}/i"));
+                }
                 return (200, Vec::new(), directory.to_string());
             }
             Asked::Nonce => return (200, Vec::new(), String::new()),
+            Asked::Window => return self.window(path.rsplit('/').next().unwrap()),
             _ => {}
         }
         let (account, payload) = match self.check(asked, path, body) {
@@ -314,7 +357,12 @@ impl Server {
                 let chain = self.state.lock().unwrap().orders[number].certificate.clone();
                 (200, Vec::new(), chain.unwrap_or_default())
             }
-            Asked::Urls | Asked::Nonce => unreachable!("answered above"),
+            Asked::Revocation => {
+                let der = challenges::decode(payload["certificate"].as_str().unwrap());
+                self.state.lock().unwrap().revoked.push(der);
+                (200, Vec::new(), String::new())
+            }
+            Asked::Urls | Asked::Nonce | Asked::Window => unreachable!("answered above"),
         }
     }
 
@@ -379,8 +427,21 @@ impl Server {
         (if is_known { 200 } else { 201 }, vec![("Location", url)], "{}".into())
     }
 
+    fn window(&self, id: &str) -> Reply {
+        let mut state = self.state.lock().unwrap();
+        let (over, looked) = state.windows.as_mut().expect("windows");
+        if !looked.iter().any(|known| known == id) {
+            looked.push(id.to_owned());
+        }
+        let year = if looked.iter().position(|known| known == id).unwrap() < *over { 2001 } else { 2901 };
+        let window =
+            json!({ "start": format!("{year}-01-01T00:00:00Z"), "end": format!("{year}-01-02T00:00:00Z") });
+        (200, vec![("Retry-After", "21600".into())], json!({ "suggestedWindow": window }).to_string())
+    }
+
     fn new_order(&self, payload: &Value) -> Reply {
         let mut state = self.state.lock().unwrap();
+        state.wishes.push(payload.clone());
         let number = state.orders.len();
         let name = payload["identifiers"][0]["value"].as_str().unwrap().to_owned();
         let token = challenges::encode(digest(&SHA256, format!("{number} {name}").as_bytes()).as_ref());
@@ -488,8 +549,9 @@ impl Server {
             return problem(403, "orderNotReady", "not ready");
         }
         // Checks the signature too.
-        let request =
+        let mut request =
             CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(der)).unwrap();
+        request.params.use_authority_key_identifier_extension = true;
         let names = [SanType::DnsName(order.name.clone().try_into().unwrap())];
         if request.params.subject_alt_names != names {
             state.complaints.push(format!("names of the request: {:?}", request.params.subject_alt_names));

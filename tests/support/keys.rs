@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::keys_of_headers::{BOTH_MESSAGES, CHANGES, HEADERS, HEADERS_OF_A_SET, HSTS};
+use super::policy_keys::{self, AUTH, BASIC, CORS, FORWARD, MAX_REQUESTS, POLICIES, RATE_LIMIT};
 use smolgate::config::{Diagnostics, Loaded, MemoryInputs, load};
 
 /// A mapping of the configuration.
@@ -112,6 +114,12 @@ const ACME_DNS: &[Row] = &[
 
 const ACME_CA: &[Row] = &[
     ("directory", "directory: \"https://a\"", "directory: \"https://b\""),
+    (
+        "staging_directory",
+        "directory: \"https://a\"",
+        "directory: \"https://a\", staging_directory: \"https://b\"",
+    ),
+    ("profile", "directory: \"https://a\"", "directory: \"https://a\", profile: shortlived"),
     ("root", "directory: \"https://a\"", "directory: \"https://a\", root: a.pem"),
     ("eab", "directory: \"https://a\"", "directory: \"https://a\", eab: { kid: a, hmac: b }"),
 ];
@@ -147,6 +155,7 @@ const HTTP: &[Row] = &[
     ("head_bytes_max", "", "head_bytes_max: 16KiB"),
     ("head_fields_max", "", "head_fields_max: 7"),
     ("target_bytes_max", "", "target_bytes_max: 1KiB"),
+    ("ambiguous_paths", "", "ambiguous_paths: allow"),
     ("trusted_proxies", "", "trusted_proxies: 10.0.0.1"),
     ("client_gone", "", "client_gone: fin"),
     ("redirect_to_https", "", "redirect_to_https: true"),
@@ -160,8 +169,12 @@ const INHERITED: &[Row] = &[
     ("body_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], body_timeout: 7s"),
     ("response_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], response_timeout: 7s"),
     ("tunnel_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], tunnel_timeout: 7s"),
+    ("headers", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], headers: { request: { remove: A } }"),
+    ("hsts", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], hsts: 7s"),
+    ("request_id", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], request_id: X-Id"),
     ("cors", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], cors: \"*\""),
     ("rate_limit", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], rate_limit: 7/1s"),
+    ("auth", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], auth: { forward: http://a/b }"),
     ("policy", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], policy: set"),
 ];
 
@@ -171,8 +184,12 @@ const INHERITED_SHORT: &[Row] = &[
     ("body_timeout", "", "body_timeout: 7s"),
     ("response_timeout", "", "response_timeout: 7s"),
     ("tunnel_timeout", "", "tunnel_timeout: 7s"),
+    ("headers", "", "headers: { request: { remove: A } }"),
+    ("hsts", "", "hsts: 7s"),
+    ("request_id", "", "request_id: true"),
     ("cors", "", "cors: \"*\""),
     ("rate_limit", "", "rate_limit: 7/1s"),
+    ("auth", "", "auth: { forward: http://a/b }"),
     ("policy", "", "policy: set"),
 ];
 
@@ -213,12 +230,19 @@ const CLIENT_AUTH: &[Row] = &[("ca", "ca: a", "ca: b"), ("mode", "ca: a", "ca: a
 const REDIRECT_TO_HTTPS: &[Row] =
     &[("status", "port: 1", "port: 1, status: 301"), ("port", "port: 1", "port: 2")];
 
+const PATH_REGEX: &str =
+    if cfg!(feature = "regex") { "target: h:1, path_regex: ^/a" } else { "target: h:1, path: /a" };
+
 const RULE: &[Row] = &[
     ("name", "target: h:1", "target: h:1, name: other"),
     ("host", "target: h:1", "target: h:1, host: a.test"),
     ("path_prefix", "target: h:1", "target: h:1, path_prefix: /a"),
     ("methods", "target: h:1", "target: h:1, methods: GET"),
     ("path", "target: h:1", "target: h:1, path: /a/*"),
+    // Without its feature the key is an error, and another stands for it.
+    ("path_regex", "target: h:1", PATH_REGEX),
+    ("share", "target: h:1", "target: h:1, share: 5%"),
+    ("by", "target: h:1, share: 5%", "target: h:1, share: 5%, by: cookie.a"),
     ("from", "target: h:1", "target: h:1, from: 10.0.0.0/8"),
     ("not_from", "target: h:1", "target: h:1, not_from: 10.0.0.0/8"),
     ("header", "target: h:1", "target: h:1, header: { A: b }"),
@@ -239,6 +263,7 @@ const RULE: &[Row] = &[
         "target: h:1, path_prefix: /a",
         "target: h:1, path_prefix: /a, strip_path_prefix: true",
     ),
+    ("rewrite", "target: h:1", "target: h:1, rewrite: /a"),
     ("max_body", "target: h:1", "target: h:1, max_body: 7"),
     ("buffer_request", "target: h:1", "target: h:1, buffer_request: 7"),
     ("body_timeout", "target: h:1", "target: h:1, body_timeout: 7s"),
@@ -247,6 +272,7 @@ const RULE: &[Row] = &[
     ("access_log", "target: h:1", "target: h:1, access_log: false"),
     ("cors", "target: h:1", "target: h:1, cors: \"*\""),
     ("rate_limit", "target: h:1", "target: h:1, rate_limit: 7/1s"),
+    ("auth", "target: h:1", "target: h:1, auth: { forward: http://a/b }"),
     ("max_requests", "target: h:1", "target: h:1, max_requests: 7"),
     ("policy", "target: h:1", "target: h:1, policy: set"),
     ("connect_timeout", "target: h:1", "target: h:1, connect_timeout: 7s"),
@@ -254,6 +280,7 @@ const RULE: &[Row] = &[
     ("health", "target: h:1", "target: h:1, health: /up"),
     ("hold", "target: h:1", "target: h:1, hold: 7s"),
     ("sticky", "target: h:1", "target: h:1, sticky: { cookie: at }"),
+    ("starting", "target: h:1", "target: h:1, starting: true"),
     ("tls", "target: https://h", "target: https://h, tls: { sni: a.test }"),
     ("send_proxy_protocol", "pass: h:1", "pass: h:1, send_proxy_protocol: v1"),
     // Keys that both `files` and forwarding have.
@@ -265,41 +292,6 @@ const RULE: &[Row] = &[
     ("balance", "pass: h:1", "pass: h:1, balance: random"),
     ("health", "pass: h:1", "pass: h:1, health: tcp"),
     ("hold", "pass: h:1", "pass: h:1, hold: 7s"),
-];
-
-const POLICIES: &[Row] = &[
-    ("cors", "", "cors: \"*\""),
-    ("rate_limit", "", "rate_limit: 7/1s"),
-    ("max_requests", "", "max_requests: 7"),
-    ("max_body", "", "max_body: 7"),
-    ("body_timeout", "", "body_timeout: 7s"),
-    ("response_timeout", "", "response_timeout: 7s"),
-    ("tunnel_timeout", "", "tunnel_timeout: 7s"),
-];
-
-const CORS: &[Row] = &[
-    ("origins", "origins: https://a", "origins: https://b"),
-    ("methods", "origins: https://a", "origins: https://a, methods: PUT"),
-    ("headers", "origins: https://a", "origins: https://a, headers: X-A"),
-    ("expose", "origins: https://a", "origins: https://a, expose: X-A"),
-    ("credentials", "origins: https://a", "origins: https://a, credentials: true"),
-    ("max_age", "origins: https://a", "origins: https://a, max_age: 7s"),
-];
-
-const RATE_LIMIT: &[Row] = &[
-    ("requests", "requests: 7, per: 1s", "requests: 8, per: 1s"),
-    ("per", "requests: 7, per: 1s", "requests: 7, per: 2s"),
-    ("burst", "requests: 7, per: 1s", "requests: 7, per: 1s, burst: 8"),
-    ("by", "requests: 7, per: 1s", "requests: 7, per: 1s, by: host"),
-    ("else", "requests: 7, per: 1s, by: cookie.a", "requests: 7, per: 1s, by: cookie.a, else: all"),
-    ("keys", "requests: 7, per: 1s", "requests: 7, per: 1s, keys: 77"),
-    ("fields", "requests: 7, per: 1s", "requests: 7, per: 1s, fields: true"),
-];
-
-const MAX_REQUESTS: &[Row] = &[
-    ("requests", "requests: 7", "requests: 8"),
-    ("waiting", "requests: 7", "requests: 7, waiting: 7"),
-    ("timeout", "requests: 7, waiting: 7", "requests: 7, waiting: 7, timeout: 7s"),
 ];
 
 const REDIRECT: &[Row] = &[("to", "to: /a", "to: /b"), ("status", "to: /a", "to: /a, status: 301")];
@@ -328,11 +320,22 @@ const UPSTREAM: &[Row] = &[
     ("idle_timeout", "targets: https://h", "targets: https://h, idle_timeout: 7s"),
     ("balance", "targets: https://h", "targets: https://h, balance: random"),
     ("sticky", "targets: https://h", "targets: https://h, sticky: { cookie: at }"),
+    ("starting", "targets: https://h", "targets: https://h, starting: true"),
     ("eject", "targets: https://h", "targets: https://h, eject: false"),
     ("health", "targets: https://h", "targets: https://h, health: /up"),
     ("hold", "targets: https://h", "targets: https://h, hold: 7s"),
     ("hold_max", "targets: https://h", "targets: https://h, hold_max: 7"),
     ("slow_start", "targets: https://h", "targets: https://h, slow_start: 7s"),
+    ("max_idle", "targets: https://h", "targets: https://h, max_idle: 7"),
+    ("max_connections", "targets: https://h", "targets: https://h, max_connections: 7"),
+    ("max_requests", "targets: https://h", "targets: https://h, max_requests: 7"),
+    (
+        "queue",
+        "targets: https://h, max_requests: 7",
+        "targets: https://h, max_requests: 7, queue: { max: 7 }",
+    ),
+    ("retry_statuses", "targets: https://h", "targets: https://h, retry_statuses: [502, 503]"),
+    ("tcp_keepalive", "targets: https://h", "targets: https://h, tcp_keepalive: 7s"),
 ];
 
 const TARGET: &[Row] = &[
@@ -344,12 +347,17 @@ const TARGET: &[Row] = &[
 const BALANCE: &[Row] =
     &[("hash", "hash: client", "hash: path"), ("bound", "hash: client", "hash: client, bound: 125")];
 
-const STICKY: &[Row] = &[("cookie", "cookie: a", "cookie: b")];
+const STICKY: &[Row] = &[
+    ("cookie", "cookie: a", "cookie: b"),
+    ("max_age", "cookie: a", "cookie: a, max_age: 7s"),
+    ("secret", "cookie: a", "cookie: a, secret: 0123456789abcdef"),
+];
 
 const HEALTH: &[Row] = &[
     ("path", "path: /a", "path: /b"),
     ("method", "path: /a", "path: /a, method: HEAD"),
     ("host", "path: /a", "path: /a, host: a.test"),
+    ("headers", "path: /a", "path: /a, headers: { A: b }"),
     ("status", "path: /a", "path: /a, status: [200, 401]"),
     ("body", "path: /a", "path: /a, body: fine"),
     ("port", "", "port: 7"),
@@ -358,6 +366,8 @@ const HEALTH: &[Row] = &[
     ("rise", "", "rise: 7"),
     ("fall", "", "fall: 7"),
 ];
+
+const QUEUE: &[Row] = &[("max", "max: 7", "max: 8"), ("timeout", "max: 7", "max: 7, timeout: 7s")];
 
 const EJECT: &[Row] =
     &[("failures", "", "failures: 7"), ("for", "", "for: 7s"), ("statuses", "", "statuses: [502, 503]")];
@@ -438,12 +448,27 @@ pub const MAPPINGS: &[Mapping] = &[
         what: "a rule",
         around: "{ http_config: { port: 1 }, http_routes: [{ @ }], upstreams: { other: { targets: i:1 } }, \
                  policies: { set: { max_requests: 7 } } }",
-        rows: &[RULE],
+        rows: &[RULE, HEADERS],
+    },
+    Mapping {
+        what: "`headers`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, headers: { @ } }] }",
+        rows: &[BOTH_MESSAGES],
+    },
+    Mapping {
+        what: "changes of fields",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, headers: { request: { @ } } }] }",
+        rows: &[CHANGES],
+    },
+    Mapping {
+        what: "`hsts`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, hsts: { @ } }] }",
+        rows: &[HSTS],
     },
     Mapping {
         what: "a set of policies",
         around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, policy: a }], policies: { a: { @ } } }",
-        rows: &[POLICIES],
+        rows: &[POLICIES, HEADERS_OF_A_SET],
     },
     Mapping {
         what: "`cors`",
@@ -454,6 +479,21 @@ pub const MAPPINGS: &[Mapping] = &[
         what: "a rate limit",
         around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, rate_limit: { @ } }] }",
         rows: &[RATE_LIMIT],
+    },
+    Mapping {
+        what: "`auth`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, auth: { @ } }] }",
+        rows: &[AUTH],
+    },
+    Mapping {
+        what: "`basic`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, auth: { basic: { @ } } }] }",
+        rows: &[BASIC],
+    },
+    Mapping {
+        what: "`forward`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, auth: { forward: { @ } } }] }",
+        rows: &[FORWARD],
     },
     Mapping {
         what: "`max_requests`",
@@ -511,6 +551,12 @@ pub const MAPPINGS: &[Mapping] = &[
         rows: &[HEALTH],
     },
     Mapping {
+        what: "`queue`",
+        around: "{ http_config: { port: 1 }, http_routes: [{ upstream: a }], \
+                 upstreams: { a: { targets: h:1, max_requests: 7, queue: { @ } } } }",
+        rows: &[QUEUE],
+    },
+    Mapping {
         what: "`eject`",
         around: "{ http_config: { port: 1 }, http_routes: [{ upstream: a }], \
                  upstreams: { a: { targets: h:1, eject: { @ } } } }",
@@ -527,7 +573,10 @@ pub const MAPPINGS: &[Mapping] = &[
 /// Loads the configuration of a mapping with this inside.
 pub fn load_inside(around: &str, inside: &str) -> Result<Loaded, Diagnostics> {
     let text = around.replace("@", inside);
-    load(&["smolgate.yml".into()], &MemoryInputs::new().file("smolgate.yml", text))
+    load(
+        &["smolgate.yml".into()],
+        &MemoryInputs::new().file("smolgate.yml", text).file("users", policy_keys::USERS),
+    )
 }
 
 /// The keys that the readers of the configuration ask for, by mapping. The message about an unknown key lists

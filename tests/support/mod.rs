@@ -14,6 +14,8 @@ pub mod folder;
 pub mod gate;
 pub mod golden;
 pub mod keys;
+pub mod keys_of_headers;
+mod policy_keys;
 pub mod message;
 pub mod place;
 pub mod program;

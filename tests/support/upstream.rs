@@ -164,6 +164,11 @@ impl Upstream {
         self.record.connections.lock().unwrap().len()
     }
 
+    /// Number of connections that the gate has ended, of those that the script reads.
+    pub fn ended(&self) -> usize {
+        self.record.ended.lock().unwrap().len()
+    }
+
     /// Waits until so many connections were accepted.
     #[track_caller]
     pub fn wait_connections(&self, count: usize) {

@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "config",
             "http",
             "reason",
+            "auth",
             "files",
         ],
     ),
@@ -76,7 +77,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "files",
         ],
     ),
-    ("policy", &["config::plan", "http", "reason"]),
+    ("policy", &["config::plan", "http", "reason", "auth"]),
     ("file_server", &["config::plan", "http"]),
     ("upstream", &["tls", "worker", "log", "metrics", "config::plan", "reason"]),
     ("tls", &["worker", "log", "config::plan", "http", "files"]),
@@ -90,6 +91,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["http", "reason"]),
     ("http", &["reason"]),
     ("reason", &[]),
+    ("auth", &[]),
     ("files", &[]),
 ];
 
@@ -100,6 +102,7 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/acme/protocol",
     "src/cli",
     "src/cli/offline",
+    "src/auth",
     "src/config",
     "src/config/decode",
     "src/config/diagnostics",

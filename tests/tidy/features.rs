@@ -23,6 +23,12 @@ const FEATURES: &[Feature] = &[
         words: &[],
     },
     Feature {
+        name: "auth",
+        room: &["src/auth/"],
+        seam: &["src/config/values/policies/password.rs"],
+        words: &[],
+    },
+    Feature {
         name: "compose",
         room: &["src/config/dialects/compose/"],
         seam: &["src/config/dialects/mod.rs"],
@@ -49,6 +55,13 @@ const FEATURES: &[Feature] = &[
     },
     // The arrows say which module may use the room.
     Feature { name: "http2", room: &["src/http2/"], seam: &["src/lib.rs"], words: &[] },
+    Feature {
+        name: "regex",
+        room: &["src/config/plan/conditions/expression.rs"],
+        // Without the feature, the key is an error of the configuration, so nothing else asks for it.
+        seam: &[],
+        words: &["regex_automata", "regex_syntax"],
+    },
 ];
 
 impl Feature {
@@ -133,10 +146,10 @@ mod tests {
 
     #[test]
     fn a_feature_without_comment_default_or_row_is_found() {
-        let good = "[features]\n# All.\ndefault = [\"acme\", \"compose\", \"demo\", \"files\", \"http2\"]\n# Orders.\nacme = []\n# Labels.\ncompose = []\n# Try.\ndemo = []\n# Files.\nfiles = []\n# Streams.\nhttp2 = []\n\n[x]\n";
+        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"demo\", \"files\", \"http2\", \"regex\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Try.\ndemo = []\n# Files.\nfiles = []\n# Streams.\nhttp2 = []\n# Match.\nregex = []\n\n[x]\n";
         assert_eq!(declared(good), [""; 0]);
         assert_eq!(declared(&good.replace("# Try.\n", "")).len(), 1);
-        assert_eq!(declared(&good.replace(", \"demo\"", "")).len(), 1);
+        assert_eq!(declared(&good.replace(", \"regex\"", "")).len(), 1);
         assert_eq!(declared(&good.replace("# Try.", "# New.\nnew = []\n# Try.")).len(), 2);
     }
 }

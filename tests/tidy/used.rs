@@ -18,7 +18,7 @@ pub(crate) const TABLES: [Table; 6] = [
     Table { file: "src/reason.rs", name: reason, prefix: "Reason::", own: "src/reason.rs" },
     Table { file: "src/config/plan/rule.rs", name: key, prefix: "", own: "src/config/" },
     Table { file: "src/config/plan/listener.rs", name: key, prefix: "", own: "src/config/" },
-    Table { file: "src/config/plan/upstream.rs", name: key, prefix: "", own: "src/config/" },
+    Table { file: "src/config/plan/upstream/upstream.rs", name: key, prefix: "", own: "src/config/" },
     Table { file: "src/config/plan/top_level.rs", name: key, prefix: "", own: "src/config/" },
     Table { file: "src/metrics/series.rs", name: counter, prefix: "", own: "src/metrics/" },
 ];

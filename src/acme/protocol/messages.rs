@@ -1,5 +1,7 @@
 //! The resources of a CA, as it describes them in JSON (RFC 8555, section 7.1).
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -17,6 +19,9 @@ pub(in crate::acme) struct DirectoryUrls {
     pub(in crate::acme) new_nonce: String,
     pub(in crate::acme) new_account: String,
     pub(in crate::acme) new_order: String,
+    pub(in crate::acme) revoke_cert: Option<String>,
+    /// Where windows of renewal are asked for (RFC 9773).
+    pub(in crate::acme) renewal_info: Option<String>,
     #[serde(default)]
     pub(in crate::acme) meta: Meta,
 }
@@ -27,6 +32,9 @@ pub(in crate::acme) struct DirectoryUrls {
 pub(in crate::acme) struct Meta {
     #[serde(default)]
     pub(in crate::acme) external_account_required: bool,
+    /// Kinds of certificates, each with a text.
+    #[serde(default)]
+    pub(in crate::acme) profiles: BTreeMap<String, serde_json::Value>,
 }
 
 /// The state of an order, an authorization or a challenge.

@@ -6,4 +6,6 @@ pub(super) mod x509;
 pub(super) mod messages;
 pub(super) mod problem;
 
+pub(super) mod ari;
+
 pub(super) mod base64;

@@ -5,6 +5,35 @@ use serde::Deserialize;
 /// Characters of a detail that are kept: it stands in the log and in tables.
 const DETAIL_MAX: usize = 400;
 
+/// Advice for each type of RFC 8555, section 6.7, RFC 9773, section 7.4, and the profiles of ACME.
+const ADVICE: &[(&[&str], &str)] = &[
+    (&["accountDoesNotExist"], "the account is made anew with the next attempt"),
+    (&["alreadyReplaced"], "the next order does not name the certificate that it replaces"),
+    (&["alreadyRevoked"], "the certificate was revoked before"),
+    (&["badCSR", "malformed", "orderNotReady"], "the CA does not understand smolgate: please report this"),
+    (
+        &["badPublicKey", "badSignatureAlgorithm"],
+        "this CA does not take the keys of smolgate, which are ECDSA with P-256",
+    ),
+    (&["badNonce", "serverInternal"], "the CA is in trouble: the order goes on later"),
+    (&["badRevocationReason"], "the CA does not take this reason of a revocation"),
+    (&["caa"], "a CAA record of the domain names other CAs: add this one, or choose another"),
+    (&["compound"], "the CA has several reasons, which its text names"),
+    (&["connection"], "the CA cannot connect to the name: does port 80 or 443 of its address lead here?"),
+    (&["dns"], "the CA finds no address or no record for the name: look at its DNS"),
+    (&["externalAccountRequired"], "this CA wants `eab` with a key that it gives to its customers"),
+    (
+        &["incorrectResponse", "unauthorized"],
+        "another server answers for the name, or the CA refuses it: do all its addresses lead here?",
+    ),
+    (&["invalidContact", "unsupportedContact"], "`email` is not an address that the CA takes"),
+    (&["invalidProfile"], "the CA does not have this `profile`, or not for this account"),
+    (&["rateLimited"], "the next attempt has the time that the CA named"),
+    (&["rejectedIdentifier", "unsupportedIdentifier"], "the CA issues no certificate for this name"),
+    (&["tls"], "the CA cannot complete a TLS handshake with the name: does port 443 lead here?"),
+    (&["userActionRequired"], "the CA wants a person to agree to its terms anew"),
+];
+
 /// The reason why a CA did not do what it was asked for.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default)]
@@ -63,27 +92,9 @@ impl Problem {
         }
     }
 
-    /// Advice for an operator.
+    /// Advice for an operator. Empty if the type is not known.
     fn advice(&self) -> &'static str {
-        match self.kind() {
-            "caa" => "a CAA record of the domain names other CAs: add this one, or choose another",
-            "connection" => {
-                "the CA cannot connect to the name: does port 80 or 443 of its address lead here?"
-            }
-            "dns" => "the CA finds no address for the name: add an A or AAAA record",
-            "externalAccountRequired" => "this CA wants `eab` with a key that it gives to its customers",
-            "incorrectResponse" | "unauthorized" => {
-                "another server answers for the name, or the CA refuses it: do all its addresses lead here?"
-            }
-            "rejectedIdentifier" => "the CA issues no certificate for this name",
-            "invalidContact" | "unsupportedContact" => "`email` is not an address that the CA takes",
-            "tls" => "the CA cannot complete a TLS handshake with the name: does port 443 lead here?",
-            "userActionRequired" => "the CA wants a person to agree to its terms anew",
-            "badSignatureAlgorithm" | "badPublicKey" => {
-                "this CA does not take the keys of smolgate: ECDSA P-256"
-            }
-            _ => "",
-        }
+        ADVICE.iter().find(|(kinds, _)| kinds.contains(&self.kind())).map_or("", |(_, advice)| advice)
     }
 }
 
@@ -101,7 +112,13 @@ mod tests {
     fn a_problem_says_what_to_do() {
         let text = problem("dns", "NXDOMAIN looking up A for a.example").text();
         assert!(text.starts_with("dns: NXDOMAIN looking up A for a.example; "), "{text}");
-        assert!(text.contains("A or AAAA record"), "{text}");
+        assert!(text.contains("look at its DNS"), "{text}");
+        assert!(
+            ADVICE
+                .iter()
+                .all(|(kinds, advice)| kinds.iter().all(|kind| problem(kind, "").text().ends_with(advice)))
+        );
+        assert_eq!(problem("new", "x").text(), "new: x");
         assert!(problem("rateLimited", "too many").is_rate_limit());
         assert!(problem("badNonce", "").is_bad_nonce());
         assert!(problem("accountDoesNotExist", "").is_unknown_account());

@@ -2,16 +2,16 @@
 
 use std::process::ExitCode;
 
-use super::routes::{hosts, passed, respond, upstream};
+use super::outcome::outcome;
+use super::routes::{hosts, passed};
 use super::url::{Asked, Routed, accepted, binds};
 use crate::cli::arguments::Question;
 use crate::cli::configuration;
 use crate::cli::output;
 use crate::config::plan::{
-    Action, Files, HttpListener, Listener, LocationParts, Matcher, Plan, Protocol, Proxy, Redirect,
-    RedirectToHttps, Rule,
+    Action, AmbiguousPaths, HttpListener, Listener, Matcher, Plan, Protocol, RedirectToHttps, Rule,
 };
-use crate::http::{Method, Refusal, behind_prefix};
+use crate::http::{Method, Refusal, TemplateValues, behind_prefix};
 use crate::reason::Reason;
 use crate::routing::{self, Explanation, RequestView};
 
@@ -161,7 +161,7 @@ impl<'a> Case<'a, '_> {
         let HttpListener {
             rules,
             redirect_to_https,
-            // The request was read within these limits.
+            // The request was read within these limits. `guard` asks for `ambiguous_paths`.
             settings: _,
             // They do not change where a request goes.
             trusted_proxies: _,
@@ -181,11 +181,14 @@ impl<'a> Case<'a, '_> {
 
     /// The decision about the request in TLS that is terminated here.
     fn decrypted(&self) -> Story<'a> {
-        if self.asked.finds_certificate(self.listener) {
-            self.by_request()
-        } else {
-            Story::refused(NO_CERTIFICATE.to_owned())
+        if !self.asked.finds_certificate(self.listener) {
+            return Story::refused(NO_CERTIFICATE.to_owned());
         }
+        let ordered = self.asked.ordered_name(self.listener);
+        let text = ordered.map(|name| {
+            format!("  the certificate is ordered, as that of {name}: `smolgate certs` tells whether it is there\n")
+        });
+        self.by_request().after(&text.unwrap_or_default())
     }
 
     /// The decision by the name in the client hello, if names decide anything. The request is explained too if it
@@ -209,7 +212,9 @@ impl<'a> Case<'a, '_> {
         let winner = explanation.winner.map(|index| (index, &rules[index]));
         let acts = winner.filter(|(_, rule)| rule.decides_by_name());
         rows.extend(winner.map(|(index, rule)| match acts {
-            Some(_) => row(index, format!("wins -> {}", outcome(self, rule))),
+            Some(_) => {
+                row(index, format!("wins -> {}", outcome(self.plan, self.asked, rule, &self.values(rule))))
+            }
             None => row(index, "takes the name, and what it does needs a request".to_owned()),
         }));
         let none = if is_address { "; no client asks for an address by name" } else { "" };
@@ -232,8 +237,9 @@ impl<'a> Case<'a, '_> {
     /// Index of the rule that guards, in another reading, the path that the rule at `matched` would hand on.
     fn guard(&self, matched: usize) -> Option<usize> {
         let rules = &self.http.rules;
+        let refuses = self.http.settings.ambiguous_paths == AmbiguousPaths::Refuse;
         let guard = || routing::explain_guard(rules, matched, &self.routed.raw_path, &self.request);
-        rules[matched].hands_path_on().then(guard).flatten()
+        (refuses && rules[matched].hands_path_on()).then(guard).flatten()
     }
 
     fn by_request(&self) -> Story<'a> {
@@ -266,8 +272,33 @@ impl<'a> Case<'a, '_> {
             (None, _) => None,
         };
         let taken_by = refused.is_none().then_some(&*rule.name);
-        rows.push(row(index, format!("wins -> {}", refused.unwrap_or_else(|| outcome(self, rule)))));
+        rows.push(row(
+            index,
+            format!(
+                "wins -> {}",
+                refused.unwrap_or_else(|| outcome(self.plan, self.asked, rule, &self.values(rule)))
+            ),
+        ));
         Story { text: output::columns(&rows), taken_by }
+    }
+
+    /// The parts of the request that placeholders of a rule stand for.
+    fn values<'v>(&'v self, rule: &'v Rule) -> TemplateValues<'v> {
+        let RequestView { host, path, client, fields, .. } = self.request;
+        let raw = &*self.routed.raw_path;
+        TemplateValues {
+            method: self.method.as_bytes(),
+            host,
+            path: raw,
+            rest: behind_prefix(raw, rule.path_prefix.trim_end_matches('/')),
+            query: self.asked.query.strip_prefix('?').map(str::as_bytes),
+            fields,
+            scheme: if self.asked.is_https == Some(true) { "https" } else { "http" },
+            client,
+            rule: &rule.name,
+            request_id: b"",
+            captures: rule.capture(host, path),
+        }
     }
 
     fn row(&self, index: usize, wants: String, verdict: String) -> Vec<String> {
@@ -287,110 +318,4 @@ impl<'a> Case<'a, '_> {
 
 fn answer(reason: Reason) -> String {
     format!("the answer is {} ({})", reason.status(), reason.code())
-}
-
-fn outcome(case: &Case<'_, '_>, rule: &Rule) -> String {
-    let Case { plan, asked, .. } = case;
-    // `story` has asked `in_the_clear`, and the rest is what the rule matches.
-    let Rule {
-        name: _,
-        origin: _,
-        hosts: _,
-        path_prefix: _,
-        methods: _,
-        conditions: _,
-        in_the_clear: _,
-        access_log: _,
-        policies: _,
-        action,
-    } = rule;
-    let policies = rule.policies_text();
-    let after = if policies.is_empty() { policies } else { format!(", after {policies}") };
-    let outcome = match action {
-        Action::Proxy(proxy) => proxied(plan, rule, proxy, asked),
-        Action::Redirect(redirect) => format!("{} to {}", redirect.status, location(case, rule, redirect)),
-        Action::Respond(answer) => respond(answer),
-        Action::Files(files) => served(rule, files, asked),
-        Action::Drop => "dropped: the connection is closed without an answer".to_owned(),
-        Action::Pass(pass) => format!("passed on as it is to {}", passed(plan, pass)),
-    };
-    outcome + &after
-}
-
-/// The upstream, and how the request is changed on the way there.
-fn proxied(plan: &Plan, rule: &Rule, proxy: &Proxy, asked: &Asked) -> String {
-    let Proxy {
-        upstream: id,
-        pass_host,
-        strip_path_prefix,
-        // Limits do not change where a request goes.
-        buffer_request: _,
-        limits: _,
-    } = proxy;
-    let to = upstream(plan, *id);
-    let targets = &plan.upstreams[id.0].targets;
-    let mut path = asked.path.as_str();
-    let mut changes = Vec::new();
-    if *strip_path_prefix && &*rule.path_prefix != "/" {
-        path = without_segments(path, rule.path_prefix.matches('/').count());
-        changes.push("prefix taken off");
-    }
-    let base = &targets[0].base_path;
-    if !base.is_empty() {
-        changes.push("base path put in front");
-    }
-    let mut remarks = Vec::new();
-    if !changes.is_empty() {
-        let sees = if targets.len() > 1 { "the first target" } else { "upstream" };
-        remarks.push(format!("{}: {sees} sees {base}{path}{}", changes.join(", "), asked.query));
-    }
-    if targets.len() > 1 {
-        remarks.push("targets in turn".to_owned());
-    }
-    if *pass_host {
-        remarks.push(format!("Host stays {}", asked.host));
-    }
-    if remarks.is_empty() { to } else { format!("{to} ({})", remarks.join("; ")) }
-}
-
-/// The folder, and the path below it at which the file is looked up.
-fn served(rule: &Rule, files: &Files, asked: &Asked) -> String {
-    let path = without_segments(&asked.path, rule.stripped_prefix().matches('/').count());
-    let fallback = files.fallback.as_ref().map(|fallback| format!("; a page without a file gets {fallback}"));
-    format!("files in {}: {path}{}", files.root.display(), fallback.unwrap_or_default())
-}
-
-/// The rest of a path after its first `count` segments; never empty. It counts segments, because the path may be
-/// percent-encoded where the prefix is not.
-fn without_segments(path: &str, count: usize) -> &str {
-    path.match_indices('/').nth(count).map_or("/", |(at, _)| &path[at..])
-}
-
-fn location(case: &Case<'_, '_>, rule: &Rule, redirect: &Redirect) -> String {
-    let Redirect { to, status: _ } = redirect;
-    let path = &case.routed.raw_path;
-    let rest = behind_prefix(path, rule.path_prefix.trim_end_matches('/'));
-    let query = case.asked.query.strip_prefix('?').map(str::as_bytes);
-    let mut out = Vec::new();
-    let parts = LocationParts { host: case.request.host, path, rest, query };
-    to.write(&parts, |bytes| out.extend_from_slice(bytes));
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn encoded_segments_are_removed_too() {
-        for (path, count, rest) in [
-            ("/users/7", 1, "/7"),
-            ("/%75sers/7", 1, "/7"),
-            ("/users", 1, "/"),
-            ("/users/", 1, "/"),
-            ("/a/b/c/d", 2, "/c/d"),
-        ] {
-            assert_eq!(without_segments(path, count), rest, "{path}");
-        }
-    }
 }

@@ -2,7 +2,10 @@
 
 mod explain;
 
+mod outcome;
+
 mod adapt;
+mod hash;
 mod check;
 mod routes;
 mod schema;
@@ -12,5 +15,6 @@ mod url;
 pub use adapt::adapt;
 pub use check::check;
 pub use explain::explain;
+pub use hash::hash;
 pub use routes::routes;
 pub use schema::schema;

@@ -107,6 +107,7 @@ fn action(plan: &Plan, rule: &Rule) -> String {
         conditions: _,
         in_the_clear,
         access_log: _,
+        headers: _,
         policies: _,
         action,
     } = rule;
@@ -118,11 +119,16 @@ fn action(plan: &Plan, rule: &Rule) -> String {
             upstream: id,
             pass_host: _,
             strip_path_prefix,
+            rewrite,
             buffer_request: _,
             limits: _,
         }) => {
-            let strip = if *strip_path_prefix { ", prefix off" } else { "" };
-            format!("proxy -> {}{strip}", upstream(plan, *id))
+            let path = match rewrite {
+                Some(rewrite) => format!(", path {rewrite}"),
+                None if *strip_path_prefix => ", prefix off".to_owned(),
+                None => String::new(),
+            };
+            format!("proxy -> {}{path}", upstream(plan, *id))
         }
         Action::Redirect(Redirect { to, status }) => format!("redirect {status} -> {to}"),
         Action::Respond(answer) => respond(answer),
@@ -139,7 +145,7 @@ fn action(plan: &Plan, rule: &Rule) -> String {
 /// A fixed response in a few words.
 pub(super) fn respond(answer: &Respond) -> String {
     let Respond { status, headers: _, body } = answer;
-    format!("respond {status} ({} bytes)", body.len())
+    format!("respond {status} ({} bytes)", body.to_string().len())
 }
 
 /// The targets of an upstream. Its name stands in front if it was given one.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::config::plan::{Bind, Listener, Plan, Protocol};
-use crate::gate::has_certificate;
+use crate::gate::{has_certificate, ordered_name};
 use crate::http::{FieldTable, Fields, HeadLimits, Refusal, idn, match_path};
 use crate::http1::{HeadScan, parse_request};
 use crate::reason::Reason;
@@ -80,6 +80,11 @@ impl Asked {
     /// Whether a handshake for the URL can begin. It always can where TLS is not terminated.
     pub(super) fn finds_certificate(&self, listener: &Listener) -> bool {
         listener.tls.is_none() || has_certificate(listener, self.server_name())
+    }
+
+    /// The name of the certificate that is ordered for the URL.
+    pub(super) fn ordered_name(&self, listener: &Listener) -> Option<String> {
+        ordered_name(listener, self.server_name())
     }
 
     /// The request as rules see it. The head that a client would send goes through the gate's own parser. The

@@ -26,11 +26,12 @@ struct Row {
     error: String,
 }
 
-/// Prints the names as a table, or asks for a new certificate. The exit code is 1 if a name has no certificate, or if
+/// Prints the names as a table, or asks for a new certificate or a revocation. The exit code is 1 if a name has no certificate, or if
 /// the gate orders none for the name.
 pub fn certs(certs: &Certs) -> ExitCode {
     match (certs.action, &certs.name) {
-        (Some(CertsAction::Renew), Some(name)) => renew(certs, name),
+        (Some(CertsAction::Renew), Some(name)) => wish(certs, "renew", name),
+        (Some(CertsAction::Revoke), Some(name)) => wish(certs, "revoke", name),
         _ => list(certs),
     }
 }
@@ -52,12 +53,13 @@ fn list(certs: &Certs) -> ExitCode {
     if is_well { printed } else { ExitCode::from(output::INVALID) }
 }
 
-fn renew(certs: &Certs, name: &str) -> ExitCode {
+/// Asks for something that is done with the certificate of a name.
+fn wish(certs: &Certs, what: &str, name: &str) -> ExitCode {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     if !name.strip_prefix("*.").unwrap_or(name).bytes().all(is_plain) {
         return output::failure(output::USAGE, &format!("`{name}` is no name of a host"));
     }
-    let path = format!("/certificates?renew={}", name.to_ascii_lowercase());
+    let path = format!("/certificates?{what}={}", name.to_ascii_lowercase());
     match order(&certs.call, &path, TIME_MAX) {
         Err(code) => code,
         Ok((202, body)) => output::result(&ended(body)),

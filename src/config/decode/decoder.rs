@@ -1,5 +1,6 @@
 //! Nodes become values. Every error on the way is reported.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use super::notation::{Filled, Notation};
@@ -35,15 +36,25 @@ impl Text {
         };
         let item = |item: &str| {
             let start = item.as_ptr().addr() - self.text.as_ptr().addr();
-            let span = match self.written {
-                Some(_) => self.span,
-                None => self.span.part(&self.text, start, start + item.len()),
-            };
+            let span = self.place_of(start..start + item.len());
             Text { text: item.to_owned(), span, written: self.written.clone() }
         };
         let items = self.text.split(separator).map(str::trim).filter(|item| !item.is_empty());
         let items: Vec<Text> = items.map(item).collect();
         if items.is_empty() { vec![self] } else { items }
+    }
+
+    /// The place of a part of the string. If something was filled in, it is the place of the whole.
+    pub(crate) fn place_of(&self, part: Range<usize>) -> Span {
+        match self.written {
+            Some(_) => self.span,
+            None => self.span.part(&self.text, part.start, part.end),
+        }
+    }
+
+    /// Whether something was filled in, which may be a secret.
+    pub(crate) fn is_filled_in(&self) -> bool {
+        self.written.is_some()
     }
 
     /// The string as a message quotes it.

@@ -7,10 +7,13 @@ pub(crate) mod table;
 
 pub(crate) mod shape;
 
+mod secret;
+
 pub(crate) mod scalar;
 pub(crate) mod yaml;
 mod value_error;
 
+pub use secret::Secret;
 pub(crate) use shape::{Form, Shape};
 pub(crate) use table::{ReadKey, Row, settings};
 pub(crate) use value_error::ValueError;

@@ -180,6 +180,16 @@ pub(crate) fn held(text: &str) -> Result<usize, ValueError> {
     count(text, 1..=100_000, "is not a number between 1 and 100000")
 }
 
+/// A number of idle connections.
+pub(crate) fn idle_count(text: &str) -> Result<usize, ValueError> {
+    count(text, 0..=100_000, "is not a number between 0 and 100000")
+}
+
+/// A number of requests or connections at an endpoint.
+pub(crate) fn place_count(text: &str) -> Result<u32, ValueError> {
+    count(text, 1..=1_000_000, "is not a number between 1 and 1000000").map(|count| count as u32)
+}
+
 fn count(
     text: &str,
     range: std::ops::RangeInclusive<usize>,

@@ -62,6 +62,14 @@ pub(crate) const TRIES: Shape<usize> =
     Shape { parse: scalar::tries, show: show_number, form: Form::Number(1, 100) };
 pub(crate) const HELD: Shape<usize> =
     Shape { parse: scalar::held, show: show_number, form: Form::Number(1, 100_000) };
+pub(crate) const IDLE: Shape<usize> =
+    Shape { parse: scalar::idle_count, show: show_number, form: Form::Number(0, 100_000) };
+/// `None` stands for no limit.
+pub(crate) const PLACES: Shape<Option<u32>> = Shape {
+    parse: |text| scalar::place_count(text).map(Some),
+    show: |places| places.map(|places| places.to_string()),
+    form: Form::Number(1, 1_000_000),
+};
 pub(crate) const CONNECTIONS: Shape<usize> =
     Shape { parse: scalar::connection_count, show: show_number, form: Form::Number(1, 10_000_000) };
 /// `None` stands for one per core.

@@ -36,8 +36,13 @@ pub(super) fn lower(
         (true, Some(_)) => vec![ChallengeKind::Dns],
         (false, _) => source.challenges.into_iter().map(|kind| kind.value).collect(),
     };
-    let written =
-        source.ca.unwrap_or(AuthoritySource { directory: Ok(0), root: None, external_account: None });
+    let written = source.ca.unwrap_or_else(|| AuthoritySource::new(Ok(0)));
+    let known = match (&written.directory, source.staging) {
+        // An account with `eab` is one at the CA itself.
+        (Ok(known), None) if written.external_account.is_none() => AUTHORITIES[*known].2.map(Arc::from),
+        _ => None,
+    };
+    let staging = written.staging.or(known);
     let directory = match (written.directory, source.staging) {
         (Ok(known), None) => AUTHORITIES[known].1.into(),
         (Ok(known), Some(staging)) => match AUTHORITIES[known].2 {
@@ -61,7 +66,13 @@ pub(super) fn lower(
     let external = written.external_account.map(|(kid, hmac)| ExternalAccount { kid, hmac });
     let orders = Orders {
         email: source.email,
-        ca: CertificateAuthority { directory, root: written.root, external_account: external },
+        ca: CertificateAuthority {
+            directory,
+            staging,
+            profile: written.profile,
+            root: written.root,
+            external_account: external,
+        },
         challenges,
         dns: source.dns,
         while_waiting: source.while_waiting.unwrap_or(WhileWaiting::SelfSigned),

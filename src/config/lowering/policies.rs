@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::diagnostics::{Report, Spanned, did_you_mean};
-use crate::config::plan::{Limits, LimitsWritten, PoliciesWritten};
+use crate::config::plan::{HeadersWritten, Limits, LimitsWritten, PoliciesWritten};
 use crate::config::source::PolicySetSource;
 
 /// The named sets of all files.
@@ -50,17 +50,30 @@ impl PolicySets {
 pub(super) struct Defaults {
     pub(super) policies: PoliciesWritten,
     pub(super) limits: Limits,
+    pub(super) headers: HeadersWritten,
 }
 
 impl Defaults {
     /// These, with what was written in their place.
-    pub(super) fn with(&self, policies: &PoliciesWritten, limits: &LimitsWritten) -> Self {
-        Self { policies: policies.over(&self.policies), limits: self.limits.with(limits) }
+    pub(super) fn with(
+        &self,
+        policies: &PoliciesWritten,
+        limits: &LimitsWritten,
+        headers: &HeadersWritten,
+    ) -> Self {
+        Self {
+            policies: policies.over(&self.policies),
+            limits: self.limits.with(limits),
+            headers: headers.over(&self.headers),
+        }
     }
 
     /// These, with the sets of these names in their place.
     pub(super) fn below(&self, names: &[Spanned<Arc<str>>], sets: &PolicySets, report: &mut Report) -> Self {
         let found = names.iter().filter_map(|name| sets.find(name, report)).collect::<Vec<_>>();
-        found.iter().rev().fold(self.clone(), |below, set| below.with(&set.policies, &set.limits))
+        found
+            .iter()
+            .rev()
+            .fold(self.clone(), |below, set| below.with(&set.policies, &set.limits, &set.headers))
     }
 }

@@ -6,10 +6,16 @@ use std::sync::Arc;
 use super::names::Names;
 use super::policies::{Defaults, PolicySets};
 use super::upstreams::{TargetProtocol, Upstreams};
-use crate::config::diagnostics::{Report, Span};
+use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::inputs::Inputs;
-use crate::config::plan::{Action, Files, Limits, Pass, Proxy, Rule};
-use crate::config::source::{ActionSource, FilesSource, PassSource, ProxySource, RuleSource};
+use crate::config::plan::{
+    Action, Auth, AuthServer, AuthUpstream, Conditions, Files, Limits, Pass, Policies, Proxy, Rule,
+    UpstreamWritten,
+};
+use crate::config::source::{
+    ActionSource, FilesSource, Inline, PassSource, ProxySource, RuleSource, UpstreamPolicySource, UpstreamUse,
+};
+use crate::config::values::target;
 
 /// The rules of one listener, in order. A wrong rule is left out, because it was reported.
 pub(super) fn lower(
@@ -21,6 +27,7 @@ pub(super) fn lower(
     report: &mut Report,
 ) -> Vec<Rule> {
     let mut names = check_names(&sources, report);
+    check_expressions(&sources, report);
     let mut rules = Vec::with_capacity(sources.len());
     for source in sources {
         let origin = report.origin(source.span);
@@ -31,11 +38,15 @@ pub(super) fn lower(
         };
         let of_rule = of_listener.below(&source.policy, sets, report);
         let defaults = &of_rule.limits;
-        let policies = match source.action {
+        let (policies, headers) = match source.action {
             // They act before a request is read.
-            Some(ActionSource::Pass(_) | ActionSource::Drop) => None,
-            _ => source.policies.over(&of_rule.policies).settle(),
+            Some(ActionSource::Pass(_) | ActionSource::Drop) => (None, None),
+            _ => (
+                source.policies.over(&of_rule.policies).settle(),
+                source.headers.over(&of_rule.headers).settle(),
+            ),
         };
+        let policies = policies.map(|policies| with_upstream(policies, source.span, upstreams, report));
         let action = match source.action {
             Some(ActionSource::Proxy(proxy)) => lower_proxy(*proxy, defaults, upstreams, report),
             Some(ActionSource::Redirect(redirect)) => Some(Action::Redirect(redirect)),
@@ -47,20 +58,65 @@ pub(super) fn lower(
         };
         if let Some(action) = action {
             rules.push(Rule {
+                conditions: salted(source.conditions, &name),
                 name,
                 origin,
                 hosts: source.hosts,
                 path_prefix,
                 methods: source.methods,
-                conditions: source.conditions,
                 in_the_clear: source.in_the_clear,
                 access_log: source.access_log,
+                headers,
                 policies,
                 action,
             });
         }
     }
     rules
+}
+
+/// Expressions of one listener at most, because each takes memory.
+const EXPRESSIONS_MAX: usize = 1_000;
+
+fn check_expressions(sources: &[RuleSource], report: &mut Report) {
+    let mut count = 0;
+    let over = sources.iter().find(|source| {
+        count += source.conditions.as_ref().map_or(0, |conditions| conditions.expressions.len());
+        count > EXPRESSIONS_MAX
+    });
+    if let Some(source) = over {
+        let message = format!("this listener has more than {EXPRESSIONS_MAX} expressions in `path_regex`");
+        report.error_hint(source.span, message, "prefixes and globs have no such limit");
+    }
+}
+
+/// The conditions of the rule with this name, by which its share of clients is chosen.
+fn salted(mut conditions: Option<Arc<Conditions>>, name: &Arc<str>) -> Option<Arc<Conditions>> {
+    if conditions.as_ref().is_some_and(|conditions| conditions.share.is_some())
+        && let Some(share) =
+            conditions.as_mut().and_then(|conditions| Arc::make_mut(conditions).share.as_mut())
+    {
+        share.salt = name.clone();
+    }
+    conditions
+}
+
+/// The policies, with the upstream of a server that knows the users.
+fn with_upstream(
+    policies: Arc<Policies>,
+    span: Span,
+    upstreams: &mut Upstreams,
+    report: &mut Report,
+) -> Arc<Policies> {
+    let Some(Auth::Server(server)) = policies.auth.as_deref() else { return policies };
+    let Ok(value) = target::target(&server.url) else { return policies };
+    let targets = vec![Spanned { value, span }];
+    let (settings, policy) = (UpstreamWritten::default(), UpstreamPolicySource::default());
+    let inline = Inline { span, targets, tls: None, settings, policy };
+    let found = upstreams.use_one(UpstreamUse::Inline(Box::new(inline)), TargetProtocol::Http, report);
+    let Some(upstream) = found.map(AuthUpstream) else { return policies };
+    let auth = Auth::Server(AuthServer { upstream, ..server.clone() });
+    Arc::new(Policies { auth: Some(Arc::new(auth)), ..Policies::clone(&policies) })
 }
 
 /// The names that were given. Two rules of a listener cannot share one.
@@ -91,12 +147,15 @@ fn short_name(source: &RuleSource, path_prefix: &str) -> String {
         [host] => name.push_str(&host.to_string()),
         [host, more @ ..] => name.push_str(&format!("{host}+{}", more.len())),
     }
-    let globs = source.conditions.as_ref().map_or(&[][..], |conditions| &conditions.paths);
-    match globs {
+    let patterns = source.conditions.as_ref().map(|conditions| {
+        let globs = conditions.paths.iter().map(ToString::to_string);
+        globs.chain(conditions.expressions.iter().map(|one| format!("~{one}"))).collect::<Vec<_>>()
+    });
+    match patterns.as_deref().unwrap_or_default() {
         [] if path_prefix == "/" => {}
         [] => name.push_str(path_prefix),
-        [glob] => name.push_str(&glob.to_string()),
-        [glob, more @ ..] => name.push_str(&format!("{glob}+{}", more.len())),
+        [pattern] => name.push_str(pattern),
+        [pattern, more @ ..] => name.push_str(&format!("{pattern}+{}", more.len())),
     }
     name
 }
@@ -112,6 +171,7 @@ fn lower_proxy(
         upstream,
         pass_host: source.pass_host,
         strip_path_prefix: source.strip_path_prefix,
+        rewrite: source.rewrite,
         buffer_request: source.buffer_request,
         limits: defaults.with(&source.limits),
     }))

@@ -130,7 +130,7 @@ fn lower_listener(
     let protocol = match source.protocol {
         ProtocolSource::Http(http) => {
             spans.rules = http.rules.iter().map(|rule| rule.span).collect();
-            Some(Protocol::Http(lower_http(http, sets, upstreams, inputs, report)))
+            Some(Protocol::Http(lower_http(*http, sets, upstreams, inputs, report)))
         }
         ProtocolSource::Tcp(tcp) => {
             let upstream = tcp.upstream.and_then(|one| upstreams.use_one(one, TargetProtocol::Tcp, report));
@@ -162,8 +162,8 @@ fn lower_http(
     inputs: &dyn Inputs,
     report: &mut Report,
 ) -> HttpListener {
-    let HttpSource { limits, policies, policy, .. } = &source;
-    let defaults = Defaults::default().below(policy, sets, report).with(policies, limits);
+    let HttpSource { limits, policies, policy, headers, .. } = &source;
+    let defaults = Defaults::default().below(policy, sets, report).with(policies, limits, headers);
     let mut settings = HttpSettings::default().with(&source.settings);
     settings.target_bytes_max = settings.target_bytes_max.min(settings.head_bytes_max);
     HttpListener {

@@ -169,6 +169,7 @@ impl Upstreams {
                 report.warning(Some(tls_span), message, "`tls: { ca: ... }` trusts an authority of your own");
             }
             let speaks = used.unwrap_or(TargetProtocol::Http);
+            upstream_policy::check_ports(&source.policy, &source.targets, report);
             if used.is_some() {
                 upstream_policy::check(&source.policy, speaks == TargetProtocol::Tcp, report);
             }

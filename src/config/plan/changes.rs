@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
+use super::headers::RuleHeaders;
 use super::identity::{RuleIdentity, policy};
 use super::listener::{CertificateSource, HttpListener, Listener, ListenerTls, Protocol};
 use super::policies::Policies;
@@ -127,15 +128,20 @@ fn listener_changes(
     said.ends_with(';').then(|| said.trim_end_matches(';').to_owned())
 }
 
-/// The rules that differ. A rule that stands twice counts twice. Policies, and whether requests of a rule are logged,
-/// are no part of the rule's identity, but an operator wants to read of them.
+/// The rules that differ. A rule that stands twice counts twice. Policies, changes of fields, and whether requests
+/// of a rule are logged, are no part of the rule's identity, but an operator wants to read of them.
+// A rule may have programs of expressions, which are no part of what is compared.
+#[allow(clippy::mutable_key_type)]
 fn rule_changes<'a>(old: &'a Plan, before: &'a [Rule], new: &'a Plan, now: &'a [Rule]) -> NameChanges<'a> {
-    let meaning = |plan: &'a Plan, rule: &'a Rule| (plan.identity(rule), rule.access_log, &rule.policies);
+    let meaning = |plan: &'a Plan, rule: &'a Rule| {
+        (plan.identity(rule), rule.access_log, (&rule.policies, &rule.headers))
+    };
     let mut left = HashMap::<_, usize>::with_capacity(before.len());
     for rule in before {
         *left.entry(meaning(old, rule)).or_default() += 1;
     }
-    let mut take = |meaning: (RuleIdentity<'a>, bool, &'a Option<Arc<Policies>>)| {
+    type Changes<'a> = (&'a Option<Arc<Policies>>, &'a Option<Arc<RuleHeaders>>);
+    let mut take = |meaning: (RuleIdentity<'a>, bool, Changes<'a>)| {
         let count = left.get_mut(&meaning).filter(|count| **count > 0);
         count.map(|count| *count -= 1).is_some()
     };

@@ -59,10 +59,13 @@ fn matched(rule: &Rule) -> impl Hash + Eq {
         conditions: _,
         in_the_clear,
         access_log: _,
-        policies: _,
+        headers: _,
+        policies,
         action: _,
     } = rule;
-    (rule.matcher(), in_the_clear)
+    // Connections of a user end with the user's password. Other policies act on requests that come.
+    let auth = policies.as_ref().map(|policies| &policies.auth);
+    (rule.matcher(), in_the_clear, auth.and_then(Option::as_ref))
 }
 
 /// Everything of an upstream except its name and its place.
@@ -138,15 +141,20 @@ impl Action {
 }
 
 impl Rule {
-    /// Whether the rule protects its path from clients: it drops their requests, or refuses them with a status of
-    /// the 4xx class. A rule for every path protects all of them, however a path is written.
+    /// Whether the rule protects its path from clients: it drops their requests, refuses them with a status of the 4xx
+    /// class, or asks for a user. A rule for every path protects all of them, however a path is written.
     pub fn guards(&self) -> bool {
         let refuses = match &self.action {
             Action::Drop => true,
             Action::Respond(respond) => (400..500).contains(&respond.status),
             Action::Proxy(_) | Action::Redirect(_) | Action::Files(_) | Action::Pass(_) => false,
         };
-        refuses && (&*self.path_prefix != "/" || !self.globs().is_empty())
+        (refuses || self.is_protected()) && (&*self.path_prefix != "/" || self.has_path_patterns())
+    }
+
+    /// Whether the rule asks for a user, so that no other way to its path may be left open.
+    pub fn is_protected(&self) -> bool {
+        self.policies.as_ref().is_some_and(|policies| policies.auth.is_some())
     }
 
     /// The part of the path that does not go to a target or to a file: the prefix, if the rule strips it, else nothing.

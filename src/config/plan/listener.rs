@@ -27,6 +27,8 @@ settings! {
         head_fields_max: usize = 128, FIELDS;
         /// Bytes of a request's target, from 64 to head_bytes_max; else 414.
         target_bytes_max: usize = 8 << 10, TARGET_SIZE;
+        /// Paths that a target may read as one that a rule guards: refuse or allow.
+        ambiguous_paths: AmbiguousPaths = AmbiguousPaths::Refuse, AMBIGUOUS_PATHS;
     }
 }
 
@@ -95,6 +97,25 @@ impl HttpListener {
         HeadLimits { bytes: head_bytes_max, fields: head_fields_max, target: target_bytes_max }
     }
 }
+
+/// The treatment of a path that a target may read as another one, which a rule guards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AmbiguousPaths {
+    /// It gets 400.
+    Refuse,
+    /// It is forwarded.
+    Allow,
+}
+
+const AMBIGUOUS_PATHS: Shape<AmbiguousPaths> = Shape {
+    parse: |text| match text {
+        "refuse" => Ok(AmbiguousPaths::Refuse),
+        "allow" => Ok(AmbiguousPaths::Allow),
+        _ => Err(ValueError::hint("is not a way to treat ambiguous paths", "write refuse or allow")),
+    },
+    show: |paths| Some(if *paths == AmbiguousPaths::Allow { "allow" } else { "refuse" }.to_owned()),
+    form: Form::Words(&["refuse", "allow"]),
+};
 
 /// How a client tells that it is gone before its response has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

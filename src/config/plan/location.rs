@@ -1,81 +1,62 @@
-//! The target of a redirect: a URL or a path, with placeholders for parts of the request.
+//! The target of a redirect, or a rewritten one: a URL or a path, with placeholders for parts of the request.
 
 use std::fmt;
-use std::sync::Arc;
 
-/// The target of a redirect, taken apart when the configuration is loaded.
+use crate::http::{Escape, Placeholder, Template, TemplateValues};
+
+/// The target of a redirect, or a path in the place of the client's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
-    /// The target as written.
-    text: Arc<str>,
-    parts: Arc<[Part]>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
-    Literal(Box<str>),
-    Host,
-    Path,
-    Rest,
-    Query,
-    /// A question mark and the query, if there is one. It has no placeholder.
-    QueryWithMark,
-}
-
-/// Every placeholder.
-const PLACEHOLDERS: [(&str, Part); 4] =
-    [("{host}", Part::Host), ("{path}", Part::Path), ("{rest}", Part::Rest), ("{query}", Part::Query)];
-
-/// The parts of a request that placeholders stand for.
-#[derive(Clone, Copy, Debug)]
-pub struct LocationParts<'a> {
-    /// The host as rules compare it.
-    pub host: &'a [u8],
-    /// The path as it was received.
-    pub path: &'a [u8],
-    /// The path behind the prefix of the rule.
-    pub rest: &'a [u8],
-    /// The query without its question mark.
-    pub query: Option<&'a [u8]>,
+    template: Template,
+    /// The path of the request follows.
+    adds_path: bool,
+    /// The query of the request follows, if there is one.
+    adds_query: bool,
+    /// The result is a path.
+    is_path: bool,
 }
 
 impl Location {
-    /// Takes a target apart. `None`: it has a brace that belongs to no placeholder.
+    /// The target that a template writes.
     ///
     /// The path of the request follows a scheme and an authority alone. Its query follows a target with the path or
-    /// the rest of it, unless the target has a query or a fragment of its own.
-    pub fn new(text: &str) -> Option<Location> {
-        let mut parts = Vec::new();
-        let mut rest = text;
-        while let Some(at) = rest.find(['{', '}']) {
-            let (literal, behind) = rest.split_at(at);
-            let (word, part) = PLACEHOLDERS.into_iter().find(|(word, _)| behind.starts_with(word))?;
-            parts.extend([Part::Literal(literal.into()), part]);
-            rest = &behind[word.len()..];
-        }
-        parts.push(Part::Literal(rest.into()));
-        if is_origin(text) {
-            parts.push(Part::Path);
-        }
-        if !text.contains(['?', '#']) && (parts.contains(&Part::Path) || parts.contains(&Part::Rest)) {
-            parts.push(Part::QueryWithMark);
-        }
-        Some(Location { text: text.into(), parts: parts.into() })
+    /// the rest of it, or with a capture, unless the target has a query or a fragment of its own.
+    pub fn new(template: Template) -> Location {
+        let text = template.to_string();
+        let adds_path = is_origin(&template.sampled(|part| match part {
+            Placeholder::Host | Placeholder::Capture(_) => "h",
+            _ => "/",
+        }));
+        let is_of_path = |part: &Placeholder| {
+            matches!(part, Placeholder::Path | Placeholder::Rest | Placeholder::Capture(_))
+        };
+        let keeps_query = adds_path || template.placeholders().any(is_of_path);
+        let has_query =
+            text.contains(['?', '#']) || template.placeholders().any(|part| *part == Placeholder::Uri);
+        let adds_query = keeps_query && !has_query;
+        let is_path = text.starts_with(['/', '{']);
+        Location { template, adds_path, adds_query, is_path }
+    }
+
+    /// The path that a template writes, in the place of the client's. The query of the request follows, unless the path
+    /// has one of its own.
+    pub fn rewrite(template: Template) -> Location {
+        let has_query = template.to_string().contains('?')
+            || template.placeholders().any(|part| *part == Placeholder::Uri);
+        Location { template, adds_path: false, adds_query: !has_query, is_path: true }
     }
 
     /// Whether the host of the request is a part of the result.
     pub fn needs_host(&self) -> bool {
-        self.parts.contains(&Part::Host)
+        self.template.placeholders().any(|part| *part == Placeholder::Host)
     }
 
     /// Writes the target for a request piece by piece.
     ///
     /// A result that is a path has one slash at its start, because `//evil.test` and `/\evil.test` would be other hosts,
     /// and the client chooses the text of placeholders.
-    pub fn write(&self, request: &LocationParts<'_>, mut out: impl FnMut(&[u8])) {
-        let LocationParts { host, path, rest, query } = *request;
-        let path = if path.starts_with(b"/") { path } else { b"/" };
-        let mut is_at_start = self.text.starts_with(['/', '{']);
+    pub fn write(&self, request: &TemplateValues<'_>, mut out: impl FnMut(&[u8])) {
+        let mut is_at_start = self.is_path;
         if is_at_start {
             out(b"/");
         }
@@ -84,27 +65,20 @@ impl Location {
             is_at_start &= slashes == bytes.len();
             out(&bytes[slashes..]);
         };
-        for part in self.parts.iter() {
-            match part {
-                Part::Literal(text) => put(text.as_bytes()),
-                Part::Host => put(host),
-                Part::Path => put(path),
-                Part::Rest => put(rest),
-                Part::Query => put(query.unwrap_or_default()),
-                Part::QueryWithMark => {
-                    if let Some(query) = query {
-                        put(b"?");
-                        put(query);
-                    }
-                }
-            }
+        self.template.write(request, Escape::No, &mut put);
+        if self.adds_path {
+            put(if request.path.starts_with(b"/") { request.path } else { b"/" });
+        }
+        if let Some(query) = request.query.filter(|_| self.adds_query) {
+            put(b"?");
+            put(query);
         }
     }
 }
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        self.template.fmt(f)
     }
 }
 
@@ -116,11 +90,27 @@ fn is_origin(url: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::{CaptureNames, Captures, Fields, Scope, TemplateUse};
 
     fn written(target: &str, path: &str, rest: &str, query: Option<&str>) -> String {
-        let location = Location::new(target).unwrap();
-        let query = query.map(str::as_bytes);
-        let parts = LocationParts { host: b"h.test", path: path.as_bytes(), rest: rest.as_bytes(), query };
+        let captures = CaptureNames { of_host: 0, names: vec![None] };
+        let scope = Scope { used: TemplateUse::Url, captures: &captures };
+        let location = Location::new(Template::new(target, &scope).unwrap());
+        let mut taken = Captures::NONE;
+        taken.push(rest.as_bytes());
+        let parts = TemplateValues {
+            method: b"GET",
+            host: b"h.test",
+            path: path.as_bytes(),
+            rest: rest.as_bytes(),
+            query: query.map(str::as_bytes),
+            fields: Fields::default(),
+            scheme: "http",
+            client: [127, 0, 0, 1].into(),
+            rule: "",
+            request_id: b"",
+            captures: taken,
+        };
         let mut out = Vec::new();
         location.write(&parts, |bytes| out.extend_from_slice(bytes));
         String::from_utf8(out).unwrap()
@@ -139,6 +129,9 @@ mod tests {
             ("/new{rest}#top", "/new/x#top"),
             ("/new?{query}", "/new?q=1"),
             ("https://{host}/all{path}", "https://h.test/all/old/x?q=1"),
+            ("https://a.test{uri}", "https://a.test/old/x?q=1"),
+            ("https://a.test{path}", "https://a.test/old/x?q=1"),
+            ("/users{1}", "/users/x?q=1"),
         ] {
             assert_eq!(written(target, "/old/x", "/x", Some("q=1")), expected, "{target}");
         }
@@ -146,15 +139,13 @@ mod tests {
         assert_eq!(written("{rest}", "/old", "", Some("")), "/?");
         assert_eq!(written("https://a.test", "*", "*", None), "https://a.test/");
         assert_eq!(written("https://a.test", "", "", Some("x")), "https://a.test/?x");
-        for target in ["/{", "/}", "/{uri}", "/{1}", "/{{rest}}"] {
-            assert_eq!(Location::new(target), None, "{target}");
-        }
     }
 
     #[test]
     fn a_path_never_becomes_another_host() {
         for path in ["//evil.test", "/\\evil.test", "/\\/evil.test", "////evil.test"] {
-            for target in ["{path}", "/{path}", "{rest}{rest}", "/{rest}", "//{path}"] {
+            for target in ["{path}", "/{path}", "{rest}{rest}", "/{rest}", "//{path}", "{1}", "/{1}", "{uri}"]
+            {
                 let location = written(target, path, path, None);
                 assert!(location.starts_with("/evil.test"), "{target} {location}");
             }

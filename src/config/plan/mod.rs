@@ -21,40 +21,51 @@ mod rule;
 mod files;
 
 mod conditions;
+mod headers;
 mod location;
 mod policies;
 mod upstream;
-mod upstream_policy;
 
 mod bind;
 mod origin;
 
+pub use crate::config::keys::Secret;
 pub use acme::{
     AUTHORITIES, CLOUDFLARE, CertificateAuthority, ChallengeKind, DnsChallenge, DnsProvider, ExternalAccount,
-    Orders, STORE, Secret, SignatureAlgorithm, WhileWaiting,
+    Orders, STORE, SignatureAlgorithm, WhileWaiting,
 };
 pub use bind::Bind;
 pub use changes::{CertificateChanges, FileChanges, changes};
-pub use conditions::{Conditions, NamedCondition, Networks, PathGlob, SegmentGlob, ValuePattern};
+pub use conditions::{
+    Conditions, ExpressionError, NamedCondition, Networks, PathExpression, PathGlob, SegmentGlob, Share,
+    ShareKey, ValuePattern, WHOLE_SHARE,
+};
 pub use files::{Coding, Files, NameGlob, Symlinks};
+pub use headers::{EDITS_MAX, Edits, FieldEdit, FieldPattern, Headers, Hsts, RequestId, RuleHeaders};
 pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{
-    ACME_CHALLENGES, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, ClientGone,
-    HttpListener, HttpSettings, Listener, ListenerTls, OrderedHosts, Protocol, RedirectToHttps, TlsSettings,
-    TlsVersion,
+    ACME_CHALLENGES, AmbiguousPaths, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode,
+    ClientGone, HttpListener, HttpSettings, Listener, ListenerTls, OrderedHosts, Protocol, RedirectToHttps,
+    TlsSettings, TlsVersion,
 };
-pub use location::{Location, LocationParts};
+pub use location::Location;
 pub use origin::Origin;
-pub use policies::{Cors, OriginPattern, Policies, RateKey, RateLimit, RateLimits, RequestLimit};
+pub use policies::{
+    Auth, AuthServer, AuthUpstream, Basic, Cors, OriginPattern, Policies, RateKey, RateLimit, RateLimits,
+    RequestLimit,
+};
 pub use rule::{Action, HostPattern, Limits, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
 pub use steps::steps;
 pub use top_level::{
     AccessLog, AccessLogFormat, AccessLogTo, GlobalSettings, InternalApi, InternalBind, LogFormat, LogLevel,
     Plan,
 };
-pub use upstream::{Scheme, Target, TargetHost, Upstream, UpstreamId, UpstreamSettings, UpstreamTls};
-pub use upstream_policy::{Balance, Eject, HashKey, Health, HealthRequest, UpstreamPolicy};
+pub use upstream::{
+    Balance, Eject, HashKey, Health, HealthRequest, Queue, Scheme, Sticky, Target, TargetAddress, TargetHost,
+    Upstream, UpstreamId, UpstreamPolicy, UpstreamSettings, UpstreamTls,
+};
 
+pub(crate) use headers::HeadersWritten;
 pub(crate) use listener::{HttpWritten, TlsWritten};
 pub(crate) use policies::{PoliciesWritten, ReadPolicy};
 pub(crate) use rule::LimitsWritten;

@@ -4,15 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::conditions::{Conditions, PathGlob, matches_star};
+use super::conditions::{Conditions, PathExpression, PathGlob, star_of};
 use super::files::Files;
+use super::headers::RuleHeaders;
 use super::location::Location;
 use super::origin::Origin;
 use super::policies::Policies;
 use super::upstream::UpstreamId;
 use crate::config::keys::settings;
 use crate::config::keys::shape::{BODY_LIMIT, TIMEOUT};
-use crate::http::idn;
+use crate::http::{CaptureNames, Captures, Escape, Template, idn};
 
 /// A match and one action.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,13 +28,15 @@ pub struct Rule {
     pub path_prefix: Arc<str>,
     /// The methods in upper case, any of which matches. Empty for any method.
     pub methods: Vec<Arc<str>>,
-    /// The other conditions that a request must satisfy; `None` in most rules. With a glob for the path, `path_prefix` is
-    /// `/`.
+    /// The other conditions that a request must satisfy; `None` in most rules. With a pattern for the path,
+    /// `path_prefix` is `/`.
     pub conditions: Option<Arc<Conditions>>,
     /// Requests in the clear come to this rule in spite of `redirect_to_https`.
     pub in_the_clear: bool,
     /// Whether its exchanges and connections have lines in the access log, if there is one.
     pub access_log: bool,
+    /// Fields that are changed in its messages; `None` in most rules.
+    pub headers: Option<Arc<RuleHeaders>>,
     /// The policies that act before the action; `None` in most rules.
     pub policies: Option<Arc<Policies>>,
     /// The action.
@@ -66,6 +69,7 @@ impl Rule {
             conditions,
             in_the_clear: _,
             access_log: _,
+            headers: _,
             policies: _,
             action: _,
         } = self;
@@ -77,20 +81,66 @@ impl Rule {
         self.conditions.as_ref().map_or(&[], |conditions| &conditions.paths)
     }
 
-    /// Path prefixes, under one of which every path of the rule is: its own, or those of its globs.
-    pub fn prefixes(&self) -> Vec<Arc<str>> {
-        match self.globs() {
-            [] => vec![self.path_prefix.clone()],
-            globs => globs.iter().map(|glob| glob.literal_prefix().into()).collect(),
-        }
+    /// Expressions for the path. Empty if there are none.
+    pub fn expressions(&self) -> &[PathExpression] {
+        self.conditions.as_ref().map_or(&[], |conditions| &conditions.expressions)
     }
 
-    /// The path prefix or the globs, for a reader.
-    pub fn path_text(&self) -> String {
-        match self.globs() {
-            [] => self.path_prefix.to_string(),
-            globs => globs.iter().map(PathGlob::to_string).collect::<Vec<_>>().join(","),
+    /// Whether the rule has globs or expressions for the path, in the place of a prefix.
+    pub fn has_path_patterns(&self) -> bool {
+        self.conditions.as_ref().is_some_and(|conditions| conditions.ask_for_path())
+    }
+
+    /// The captures of the rule: those that each of its hosts has, and then those that each of its paths has.
+    pub fn captures(hosts: &[HostPattern], conditions: Option<&Conditions>) -> CaptureNames {
+        let of_host = usize::from(!hosts.is_empty() && hosts.iter().all(HostPattern::has_star));
+        let globs = conditions.map_or(&[][..], |conditions| &conditions.paths).iter().map(PathGlob::names);
+        let expressions = conditions.map_or(&[][..], |conditions| &conditions.expressions);
+        let all = globs.chain(expressions.iter().map(PathExpression::names));
+        let common =
+            |one: &'_ [_], two: &'_ [_]| one.iter().zip(two).take_while(|(one, two)| one == two).count();
+        let of_path = all.map(<[_]>::to_vec).reduce(|one, two| one[..common(&one, &two)].to_vec());
+        let names = std::iter::repeat_n(None, of_host).chain(of_path.into_iter().flatten()).collect();
+        CaptureNames { of_host, names }
+    }
+
+    /// The parts of a host and a path, which the rule has taken, for [`captures`](Self::captures). The path is decoded
+    /// for matching.
+    pub fn capture<'p>(&self, host: &'p [u8], path: &'p [u8]) -> Captures<'p> {
+        let mut captures = Captures::NONE;
+        if !self.hosts.is_empty() && self.hosts.iter().all(HostPattern::has_star) {
+            let star = self.hosts.iter().find_map(|pattern| pattern.star_of(host));
+            captures.push(star.unwrap_or_default());
         }
+        let before = captures;
+        let mut taken = self.globs().iter().any(|glob| {
+            captures = before;
+            glob.matches_with(path, |part| captures.push(part))
+        });
+        taken = taken
+            || self.expressions().iter().any(|expression| {
+                captures = before;
+                expression.matches_with(path, |part| captures.push(part))
+            });
+        if taken { captures } else { before }
+    }
+
+    /// Path prefixes, under one of which every path of the rule is: its own, or those of its patterns.
+    pub fn prefixes(&self) -> Vec<Arc<str>> {
+        if !self.has_path_patterns() {
+            return vec![self.path_prefix.clone()];
+        }
+        let globs = self.globs().iter().map(|glob| glob.literal_prefix().into());
+        globs.chain(self.expressions().iter().map(|one| one.literal_prefix().into())).collect()
+    }
+
+    /// The path prefix, the globs or the expressions, for a reader.
+    pub fn path_text(&self) -> String {
+        if !self.has_path_patterns() {
+            return self.path_prefix.to_string();
+        }
+        let globs = self.globs().iter().map(PathGlob::to_string);
+        globs.chain(self.expressions().iter().map(|one| format!("~{one}"))).collect::<Vec<_>>().join(",")
     }
 
     /// The keys of the policies in the order in which they act, for a reader. Empty if there are none.
@@ -134,16 +184,31 @@ impl HostPattern {
 
     /// Whether the pattern takes a host, which is in lower case, without a port and without a dot at the end.
     pub fn matches(&self, host: &[u8]) -> bool {
-        let front = |suffix: &Arc<str>| host.strip_suffix(suffix.as_bytes())?.strip_suffix(b".");
-        let label =
-            |suffix: &Arc<str>| front(suffix).filter(|label| !label.is_empty() && !label.contains(&b'.'));
         match self {
             HostPattern::Exact(exact) => exact.as_bytes() == host,
-            HostPattern::Wildcard(suffix) => label(suffix).is_some(),
+            pattern => pattern.star_of(host).is_some(),
+        }
+    }
+
+    /// Whether the pattern has a star.
+    pub fn has_star(&self) -> bool {
+        !matches!(self, HostPattern::Exact(_))
+    }
+
+    /// The part of a host that the star takes. `None` if the pattern does not take the host, or has no star.
+    pub fn star_of<'h>(&self, host: &'h [u8]) -> Option<&'h [u8]> {
+        let front = |suffix: &Arc<str>| {
+            let front = host.strip_suffix(suffix.as_bytes())?.strip_suffix(b".")?;
+            (!front.is_empty()).then_some(front)
+        };
+        let label = |suffix: &Arc<str>| front(suffix).filter(|label| !label.contains(&b'.'));
+        match self {
+            HostPattern::Exact(_) => None,
+            HostPattern::Wildcard(suffix) => label(suffix),
             HostPattern::Partial { start, end, suffix } => {
-                label(suffix).is_some_and(|label| matches_star(label, start.as_bytes(), end.as_bytes()))
+                star_of(label(suffix)?, start.as_bytes(), end.as_bytes())
             }
-            HostPattern::Deep(suffix) => front(suffix).is_some_and(|labels| !labels.is_empty()),
+            HostPattern::Deep(suffix) => front(suffix),
         }
     }
 
@@ -239,6 +304,8 @@ pub struct Proxy {
     pub pass_host: bool,
     /// Remove `path_prefix` from the path before forwarding. An empty rest becomes `/`.
     pub strip_path_prefix: bool,
+    /// The path that the target gets in the place of the client's; `None` beside `strip_path_prefix`.
+    pub rewrite: Option<Location>,
     /// Bytes of the longest chunked request body that is collected and sent with its length. `None`: such bodies pass
     /// as they come.
     pub buffer_request: Option<u64>,
@@ -277,6 +344,14 @@ pub struct Respond {
     pub status: u16,
     /// The fields in written order, without framing fields.
     pub headers: Vec<(Arc<str>, Arc<str>)>,
-    /// The body. Empty for 204 and 304.
-    pub body: Arc<str>,
+    /// The body, with placeholders. Empty for 204 and 304.
+    pub body: Template,
+}
+
+impl Respond {
+    /// The escape for the values of placeholders in the body.
+    pub fn escape(&self) -> Escape {
+        let is_type = |(name, _): &&(Arc<str>, Arc<str>)| name.eq_ignore_ascii_case("content-type");
+        Escape::of_type(self.headers.iter().find(is_type).map(|(_, value)| value.as_bytes()))
+    }
 }

@@ -3,8 +3,8 @@
 use std::fmt::Display;
 
 use super::listener::{
-    CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, ClientGone, HttpListener, HttpSettings,
-    Listener, ListenerTls, Protocol, RedirectToHttps, TlsSettings, TlsVersion,
+    AmbiguousPaths, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode, ClientGone,
+    HttpListener, HttpSettings, Listener, ListenerTls, Protocol, RedirectToHttps, TlsSettings, TlsVersion,
 };
 use super::policies::RequestLimit;
 use super::rule::Rule;
@@ -63,12 +63,16 @@ fn of_http(http: &HttpListener) -> Vec<String> {
         head_bytes_max: bytes,
         head_fields_max: fields,
         target_bytes_max: target,
+        ambiguous_paths,
     } = settings;
     let mut said = vec![format!(
         "limits: head of {bytes} bytes and {fields} fields within {header_timeout:?}, target of {target} bytes, idle for {idle_timeout:?}",
     )];
     if !trusted_proxies.is_empty() {
         said.push(format!("X-Forwarded-* and Forwarded kept from {}", list(trusted_proxies)));
+    }
+    if *ambiguous_paths == AmbiguousPaths::Allow {
+        said.push("paths that a target may read as guarded ones are forwarded".to_owned());
     }
     if *client_gone == ClientGone::Fin {
         said.push("a client that ends its side is gone".to_owned());

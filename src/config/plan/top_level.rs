@@ -4,13 +4,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::acme::{Orders, Secret};
+use super::acme::Orders;
 use super::bind::Bind;
 use super::listener::Listener;
 use super::origin::Origin;
 use super::upstream::Upstream;
 use crate::config::keys::shape::{CONNECTIONS, DURATION, FLAG, WORKERS};
-use crate::config::keys::{Form, Shape, ValueError, settings};
+use crate::config::keys::{Form, Secret, Shape, ValueError, settings};
 
 settings! {
     /// Settings of the whole process.

@@ -37,6 +37,8 @@ pub(super) const ACME: &[ByHand] = &[
 
 pub(super) const ACME_CA: &[ByHand] = &[
     ("directory", Text, REQUIRED, "The name of the authority, or the URL of its directory."),
+    ("staging_directory", Text, "", "The URL of its test system, which is asked after a failure."),
+    ("profile", Text, "", "The kind of certificate, by the name that the authority has for it."),
     ("root", PATH, "", "A PEM file of authorities to trust for that URL instead of those of the system."),
     ("eab", Map("`eab`"), "", "The account that the authority knows its customer by."),
 ];

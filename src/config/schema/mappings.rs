@@ -3,9 +3,14 @@
 use super::acme::{ACME, ACME_CA, ACME_DNS, EAB, STORE};
 use super::by_hand::{ByHand, PATH, REQUIRED};
 use super::files::FILES;
+use super::headers::{BOTH_MESSAGES, CHANGES, HEADERS, HSTS};
 use super::operation::{ACCESS_LOG, INTERNAL_API};
-use super::policies::{CORS, MAX_REQUESTS, POLICIES, POLICY, RATE_LIMIT};
+use super::policies::{AUTH, BASIC, CORS, FORWARD, MAX_REQUESTS, POLICIES, POLICY, RATE_LIMIT};
 use super::tls::{CERTIFICATES, CLIENT_AUTH, LISTENER_TLS};
+use super::upstreams::{
+    BALANCE, EJECT, HASH, HEALTH, HEALTH_CHECK, QUEUE, STARTING, STICKY, TARGET, TARGETS, UPSTREAM,
+    UPSTREAM_TLS,
+};
 use crate::config::keys::{Form, Row};
 use crate::config::plan::{GlobalWritten, HttpWritten, LimitsWritten, TlsWritten, UpstreamWritten};
 use Form::{
@@ -47,10 +52,6 @@ pub(crate) fn top_keys() -> impl Iterator<Item = &'static str> {
 const TEXTS: Form = OneOrMany(&Text);
 const CONDITIONS: Form = Names(&TEXTS);
 const RULES: Form = List(&Map("a rule"));
-const TARGETS: Form = OneOrMany(&Either(&[Text, Map("a target")]));
-const BALANCE: Form =
-    Either(&[Words(&["round_robin", "least_requests", "random", "strict_round_robin"]), Map("`balance`")]);
-const HEALTH: Form = Either(&[Text, Map("`health`")]);
 const PROXY_VERSION: Form = Words(&["v1", "v2"]);
 /// A port is a number of an address too.
 const ADDRESSES: Form = TEXTS;
@@ -199,14 +200,23 @@ const RULE: &[ByHand] = &[
         "path",
         TEXTS,
         "",
-        "One or many globs for the whole path: * takes one segment or a part of it, ** the rest.",
+        "One or many globs for the whole path: * or {name} takes one segment or a part of it, ** the rest.",
     ),
+    (
+        "path_regex",
+        TEXTS,
+        "",
+        "One or many regular expressions, one of which matches in the path. Time is linear in the path's length.",
+    ),
+    ("share", Text, "", "A stable part of all clients, such as 5%."),
+    ("by", Text, "client", "What tells the clients of share apart: client, cookie.NAME or header.NAME."),
     ("from", TEXTS, "", "Addresses or networks of clients. Default: any."),
     ("not_from", TEXTS, "", "Addresses or networks of clients whose requests the rule does not take."),
     ("header", CONDITIONS, "", "Header fields and their values. * at the end of a value takes every end."),
     ("cookie", CONDITIONS, "", "Cookies and their values, as with header."),
     ("query", CONDITIONS, "", "Parameters of the query and their values, as with header."),
     ("sticky", Map("`sticky`"), "", "A cookie that keeps each client at its endpoint."),
+    STARTING,
     ("in_the_clear", Flag, "false", "Whether redirect_to_https leaves requests of this rule alone."),
     (
         "access_log",
@@ -236,6 +246,7 @@ const RULE: &[ByHand] = &[
         "false",
         "Whether path_prefix is removed before forwarding, or before the file is looked up.",
     ),
+    ("rewrite", Text, "", "The path that the target gets, with placeholders. The query is kept."),
     (
         "buffer_request",
         Size,
@@ -251,7 +262,7 @@ const REDIRECT: &[ByHand] = &[
         "to",
         Text,
         REQUIRED,
-        "A URL or a path, with {host}, {path}, {rest}, {query}. Behind a scheme and a host alone, path and query are kept.",
+        "A URL or a path, with placeholders. Behind a scheme and a host alone, path and query are kept.",
     ),
     ("status", Words(&["301", "302", "303", "307", "308"]), "308", "The status of the redirect."),
 ];
@@ -259,63 +270,10 @@ const REDIRECT: &[ByHand] = &[
 const RESPONSE: &[ByHand] = &[
     ("status", Number(200, 599), "200", "The status of the response."),
     ("headers", Names(&TEXTS), "", "Names of fields and their values."),
-    ("body", Text, "", "The body, at most 1MiB."),
+    ("body", Text, "", "The body, with placeholders, at most 1MiB."),
 ];
 
 const PASS: &[ByHand] = &[("upstream", Text, REQUIRED, "The name of an upstream under upstreams.")];
-
-const UPSTREAM: &[ByHand] = &[
-    ("targets", TARGETS, REQUIRED, "One or many targets. Each is text or { target, weight, backup }."),
-    ("balance", BALANCE, "round_robin", "Which endpoint gets a request."),
-    ("sticky", Map("`sticky`"), "", "A cookie that keeps each client at its endpoint."),
-    (
-        "eject",
-        Either(&[Flag, Map("`eject`")]),
-        "true",
-        "An endpoint that fails gets no requests for a while.",
-    ),
-    ("health", HEALTH, "", "Checks each endpoint: a path, tcp, or a mapping."),
-    ("slow_start", Duration, "0s", "How long the share of an endpoint that came back grows."),
-    ("tls", Map("`tls`"), "", "TLS to https:// targets."),
-];
-
-const TARGET: &[ByHand] = &[
-    ("target", Text, REQUIRED, "One target: http://host:port, https://host, host:port."),
-    ("weight", Number(1, 256), "1", "The share of each address of the target."),
-    ("backup", Flag, "false", "Whether it is used only while no other endpoint is usable."),
-];
-
-const HASH: &[ByHand] = &[
-    ("hash", Text, REQUIRED, "client, header.NAME, cookie.NAME, path, host or sni."),
-    ("bound", Number(100, 10_000), "", "The most open requests of an endpoint, in per cent of its share."),
-];
-
-const STICKY: &[ByHand] = &[("cookie", Text, REQUIRED, "The name of the cookie.")];
-
-const EJECT: &[ByHand] = &[
-    ("failures", Number(1, 1_000), "3", "Failures in a row that eject an endpoint."),
-    ("for", Timeout, "10s", "The first time for which it is ejected."),
-    ("statuses", OneOrMany(&Number(400, 599)), "", "Statuses that count as failures too."),
-];
-
-const HEALTH_CHECK: &[ByHand] = &[
-    ("path", Text, "", "The path to ask for. Without it a connection is enough."),
-    ("method", Words(&["GET", "HEAD"]), "GET", "The method of the request."),
-    ("host", Text, "", "The value of Host. By default that of the target."),
-    ("status", OneOrMany(&Number(200, 599)), "", "Statuses that pass. By default any 2xx."),
-    ("body", Text, "", "A text that the body must hold."),
-    ("port", Number(1, 65_535), "", "Another port than that of the target."),
-    ("interval", Timeout, "5s", "The time from one check to the next."),
-    ("timeout", Timeout, "2s", "The longest time of a check."),
-    ("rise", Number(1, 1_000), "2", "Passed checks in a row after which an endpoint is up."),
-    ("fall", Number(1, 1_000), "3", "Failed checks in a row after which it is down."),
-];
-
-const UPSTREAM_TLS: &[ByHand] = &[
-    ("ca", PATH, "", "A PEM file of authorities to trust instead of those of the system."),
-    ("insecure_skip_verify", Flag, "false", "Accepts any certificate. Every load warns about it."),
-    ("sni", Text, "", "The name to ask for and to verify instead of the target's."),
-];
 
 const HTTP_SETTINGS: &[fn() -> Vec<Row>] = &[HttpWritten::rows, LimitsWritten::rows];
 
@@ -331,12 +289,12 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "`store`", by_hand: &[STORE], settings: &[] },
     Mapping {
         what: "an HTTP listener",
-        by_hand: &[LONG, HTTP_PROTOCOL, LISTENER, LONG_HTTP, HTTP, POLICIES, POLICY],
+        by_hand: &[LONG, HTTP_PROTOCOL, LISTENER, LONG_HTTP, HTTP, POLICIES, POLICY, HEADERS],
         settings: HTTP_SETTINGS,
     },
     Mapping {
         what: "`http_config`",
-        by_hand: &[SHORT, LISTENER, HTTP, POLICIES, POLICY],
+        by_hand: &[SHORT, LISTENER, HTTP, POLICIES, POLICY, HEADERS],
         settings: HTTP_SETTINGS,
     },
     Mapping {
@@ -351,13 +309,19 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "`redirect_to_https`", by_hand: &[REDIRECT_TO_HTTPS], settings: &[] },
     Mapping {
         what: "a rule",
-        by_hand: &[RULE, DESTINATION, POLICIES, POLICY],
+        by_hand: &[RULE, DESTINATION, POLICIES, POLICY, HEADERS],
         settings: &[LimitsWritten::rows],
     },
-    Mapping { what: "a set of policies", by_hand: &[POLICIES], settings: &[LimitsWritten::rows] },
+    Mapping { what: "a set of policies", by_hand: &[POLICIES, HEADERS], settings: &[LimitsWritten::rows] },
     Mapping { what: "`cors`", by_hand: &[CORS], settings: &[] },
     Mapping { what: "a rate limit", by_hand: &[RATE_LIMIT], settings: &[] },
+    Mapping { what: "`auth`", by_hand: &[AUTH], settings: &[] },
+    Mapping { what: "`basic`", by_hand: &[BASIC], settings: &[] },
+    Mapping { what: "`forward`", by_hand: &[FORWARD], settings: &[] },
     Mapping { what: "`max_requests`", by_hand: &[MAX_REQUESTS], settings: &[] },
+    Mapping { what: "`headers`", by_hand: &[BOTH_MESSAGES], settings: &[] },
+    Mapping { what: "changes of fields", by_hand: &[CHANGES], settings: &[] },
+    Mapping { what: "`hsts`", by_hand: &[HSTS], settings: &[] },
     Mapping { what: "a redirect", by_hand: &[REDIRECT], settings: &[] },
     Mapping { what: "a response", by_hand: &[RESPONSE], settings: &[] },
     Mapping { what: "`files`", by_hand: &[FILES], settings: &[] },
@@ -367,6 +331,7 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "a target", by_hand: &[TARGET], settings: &[] },
     Mapping { what: "`balance`", by_hand: &[HASH], settings: &[] },
     Mapping { what: "`sticky`", by_hand: &[STICKY], settings: &[] },
+    Mapping { what: "`queue`", by_hand: &[QUEUE], settings: &[] },
     Mapping { what: "`eject`", by_hand: &[EJECT], settings: &[] },
     Mapping { what: "`health`", by_hand: &[HEALTH_CHECK], settings: &[] },
 ];

@@ -8,10 +8,13 @@ pub(crate) mod json;
 mod mappings;
 
 mod acme;
+mod upstreams;
 mod operation;
 mod policies;
 mod tls;
 mod files;
+
+mod headers;
 
 mod by_hand;
 

@@ -1,8 +1,8 @@
 //! The keys of policies.
 
-use Form::{Duration, Either, Flag, Mapping as Map, Number, OneOrMany, Text, Timeout, Words};
+use Form::{Duration, Either, Flag, Mapping as Map, Names, Number, OneOrMany, Text, Timeout, Words};
 
-use super::by_hand::{ByHand, REQUIRED};
+use super::by_hand::{ByHand, PATH, REQUIRED};
 use crate::config::keys::Form;
 
 const TEXTS: Form = OneOrMany(&Text);
@@ -28,6 +28,12 @@ pub(super) const POLICIES: &[ByHand] = &[
         OneOrMany(&Either(&[Text, Map("a rate limit")])),
         "",
         "How many requests a client may send in a time: 100/1m, a mapping, or several.",
+    ),
+    (
+        "auth",
+        Either(&[Words(&["false"]), Map("`auth`")]),
+        "",
+        "Which users may send requests: { basic } or { forward }.",
     ),
     (
         "max_requests",
@@ -59,6 +65,26 @@ pub(super) const RATE_LIMIT: &[ByHand] = &[
     ("else", Words(&["client", "host", "all"]), "client", "The key for requests without that one."),
     ("keys", Number(64, 16_777_216), "65536", "Keys that are remembered, 16 bytes each."),
     ("fields", Flag, "false", "Whether responses have RateLimit and RateLimit-Policy."),
+];
+
+pub(super) const AUTH: &[ByHand] = &[
+    ("basic", Either(&[TEXTS, Map("`basic`")]), "", "Users with passwords: name:hash, or a mapping."),
+    ("forward", Either(&[Text, Map("`forward`")]), "", "A server that is asked: its URL, or a mapping."),
+];
+
+pub(super) const FORWARD: &[ByHand] = &[
+    ("url", Text, REQUIRED, "The URL of the server."),
+    ("copy", TEXTS, "", "Fields of its answer for the target. * at the end of a name takes every end."),
+    ("sign_in", Text, "", "The URL where browsers sign in, with {url} for the one that they asked for."),
+    ("timeout", Timeout, "5s", "The time for an answer."),
+];
+
+pub(super) const BASIC: &[ByHand] = &[
+    ("users", Names(&Text), "", "Names of users, and hashes of their passwords."),
+    ("users_file", PATH, "", "A file as htpasswd writes it."),
+    ("realm", Text, "restricted", "The name of the protected place, which browsers show."),
+    ("forward", Flag, "false", "Whether the target gets the field with the password."),
+    ("forward_user", Text, "", "The field with the name of the user for the target."),
 ];
 
 pub(super) const MAX_REQUESTS: &[ByHand] = &[

@@ -9,7 +9,7 @@ use crate::config::diagnostics::{Span, Spanned};
 use crate::config::plan::{ChallengeKind, DnsChallenge, Secret, WhileWaiting};
 use crate::config::syntax::{Node, Value, mask_secret};
 use crate::config::values::ValueError;
-use crate::config::values::authority::{directory, email};
+use crate::config::values::authority::{directory, email, url};
 
 /// `acme`, in the short form or in the long one.
 #[derive(Default)]
@@ -23,12 +23,20 @@ pub(crate) struct AcmeSource {
     pub(crate) while_waiting: Option<WhileWaiting>,
 }
 
-/// `ca`: a name, or `{directory, root, eab}`.
+/// `ca`: a name, or `{directory, staging_directory, profile, root, eab}`.
 pub(crate) struct AuthoritySource {
     /// The index of a known one, or a URL.
     pub(crate) directory: Result<usize, Arc<str>>,
+    pub(crate) staging: Option<Arc<str>>,
+    pub(crate) profile: Option<Arc<str>>,
     pub(crate) root: Option<PathBuf>,
     pub(crate) external_account: Option<(Arc<str>, Secret)>,
+}
+
+impl AuthoritySource {
+    pub(crate) fn new(directory: Result<usize, Arc<str>>) -> Self {
+        Self { directory, staging: None, profile: None, root: None, external_account: None }
+    }
 }
 
 /// An address of mail, or a mapping.
@@ -90,15 +98,17 @@ pub(super) fn store(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Pat
 fn authority(decoder: &mut Decoder<'_>, node: Node) -> Option<AuthoritySource> {
     if !matches!(node.value, Value::Map(_)) {
         let directory = decoder.parsed(node, directory)?.value;
-        return Some(AuthoritySource { directory, root: None, external_account: None });
+        return Some(AuthoritySource::new(directory));
     }
     let mut fields = MappingReader::open(decoder, node, "`ca` of `acme`")?;
     fields.require(&["directory"]);
     let directory = fields.parsed("directory", directory);
+    let staging = fields.parsed("staging_directory", url).map(|url| url.value);
+    let profile = fields.parsed("profile", profile).map(|profile| profile.value);
     let root = fields.field("root", Decoder::path).map(|root| root.value);
     let external_account = fields.field("eab", external_account);
     fields.close();
-    Some(AuthoritySource { directory: directory?.value, root, external_account })
+    Some(AuthoritySource { directory: directory?.value, staging, profile, root, external_account })
 }
 
 fn external_account(decoder: &mut Decoder<'_>, node: Node) -> Option<(Arc<str>, Secret)> {
@@ -124,6 +134,16 @@ fn external_account(decoder: &mut Decoder<'_>, node: Node) -> Option<(Arc<str>, 
     });
     fields.close();
     Some((kid?.value, hmac?))
+}
+
+fn profile(text: &str) -> Result<Arc<str>, ValueError> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    match text.bytes().all(is_plain) && !text.is_empty() {
+        true => Ok(text.into()),
+        false => {
+            Err(ValueError::hint("is not a profile", "the certificate authority names those that it has"))
+        }
+    }
 }
 
 fn challenge(text: &str) -> Result<ChallengeKind, ValueError> {

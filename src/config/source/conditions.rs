@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::quoted;
-use crate::config::plan::{Conditions, NamedCondition, Networks};
+use crate::config::plan::{
+    Conditions, ExpressionError, NamedCondition, Networks, PathExpression, Share, ShareKey,
+};
 use crate::config::syntax::{Node, Value};
 use crate::config::values::{ValueError, glob, networks};
 
 /// Keys that ask for more than the address of the client, so that they mean nothing before a request is read.
-pub(super) const OF_REQUESTS: [&str; 4] = ["path", "header", "cookie", "query"];
+pub(super) const OF_REQUESTS: [&str; 7] = ["path", "path_regex", "header", "cookie", "query", "share", "by"];
 
 /// The conditions of a rule. `None` if there are none.
 pub(super) fn conditions(fields: &mut MappingReader<'_, '_>) -> Option<Arc<Conditions>> {
@@ -18,9 +20,19 @@ pub(super) fn conditions(fields: &mut MappingReader<'_, '_>) -> Option<Arc<Condi
         let hint = "`path` is for the whole path: `/users/**` takes what the prefix `/users` takes";
         fields.decoder.report.error_hint(span, message, hint);
     }
+    if let (Some(other), Some(span)) =
+        (["path_prefix", "path"].into_iter().find(|key| fields.at(key).is_some()), fields.at("path_regex"))
+    {
+        let message = format!("`path_regex` and `{other}` cannot stand in one rule");
+        let hint = "an expression is for the whole path, so write both into it";
+        fields.decoder.report.error_hint(span, message, hint);
+    }
     let paths = fields.field("path", |decoder, node| Some(decoder.parsed_many(node, glob::path_glob)));
     let conditions = Conditions {
         paths: paths.into_iter().flatten().map(|path| path.value).collect(),
+        expressions: fields
+            .field("path_regex", |decoder, node| Some(expressions(decoder, node)))
+            .unwrap_or_default(),
         from: networks(fields, "from"),
         not_from: networks(fields, "not_from"),
         headers: fields
@@ -32,8 +44,47 @@ pub(super) fn conditions(fields: &mut MappingReader<'_, '_>) -> Option<Arc<Condi
         query: fields
             .field("query", |decoder, node| named(decoder, node, "`query`", glob::parameter_name))
             .unwrap_or_default(),
+        share: share(fields),
     };
     (conditions != Conditions::default()).then(|| Arc::new(conditions))
+}
+
+/// One expression or a list of them. A comma separates nothing, because expressions have commas.
+fn expressions(decoder: &mut Decoder<'_>, node: Node) -> Vec<PathExpression> {
+    decoder.one_or_many(node, |decoder, node| {
+        let text = decoder.text(node)?;
+        match PathExpression::new(&text.text) {
+            Ok(expression) => {
+                if !expression.is_anchored() {
+                    let hint =
+                        "write `^` at its start for the beginning of the path, or `.*` if that is meant";
+                    let is_meant = text.text.starts_with(".*");
+                    let message = "this expression matches in any part of the path";
+                    (!is_meant).then(|| decoder.report.warning(Some(text.span), message, hint));
+                }
+                Some(expression)
+            }
+            Err(ExpressionError { problem, place }) => {
+                let span = place.map_or(text.span, |place| text.place_of(place));
+                decoder.report.error_hint(span, format!("{} {problem}", text.shown()), "");
+                None
+            }
+        }
+    })
+}
+
+/// `share` and `by`. The name of the rule is put in later.
+fn share(fields: &mut MappingReader<'_, '_>) -> Option<Share> {
+    if fields.at("share").is_none() {
+        fields.not_here(
+            &["by"],
+            "means nothing without `share`",
+            "add the `share` of clients, such as \"5%\"",
+        );
+    }
+    let parts = fields.parsed("share", glob::share);
+    let by = fields.parsed("by", glob::share_key).map_or(ShareKey::Client, |by| by.value);
+    parts.map(|parts| Share { parts: parts.value, by, salt: "".into() })
 }
 
 fn networks(fields: &mut MappingReader<'_, '_>, name: &'static str) -> Networks {

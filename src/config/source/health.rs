@@ -1,5 +1,8 @@
 //! `health` of an upstream.
 
+use std::sync::Arc;
+
+use super::headers;
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::Spanned;
 use crate::config::plan::{Health, HealthRequest};
@@ -7,7 +10,7 @@ use crate::config::syntax::{Node, Value};
 use crate::config::values::{ValueError, balance, scalar, target};
 
 /// Keys that go with a request.
-const OF_REQUESTS: [&str; 4] = ["method", "host", "status", "body"];
+const OF_REQUESTS: [&str; 5] = ["method", "host", "headers", "status", "body"];
 
 /// `health: /path`, `health: tcp`, or a mapping. Its place is that of the path, if there is one.
 pub(super) fn health(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Health>> {
@@ -24,11 +27,12 @@ pub(super) fn health(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<He
     let request = fields.parsed("path", health_path);
     let method = fields.parsed("method", method).map_or("GET", |method| method.value);
     let host = fields.parsed("host", balance::host).map(|host| host.value);
+    let headers = fields.field("headers", headers).unwrap_or_default();
     let read = |decoder: &mut Decoder<'_>, node| Some(decoder.parsed_many(node, balance::any_status));
     let status = fields.field("status", read).unwrap_or_default();
     let status = status.into_iter().map(|status| status.value).collect();
     let body = fields.field("body", Decoder::text).map(|text| text.text.into());
-    let request = request.map(|path| HealthRequest { path: path.value, method, host, status, body });
+    let request = request.map(|path| HealthRequest { path: path.value, method, host, headers, status, body });
     let usual = Health::default();
     let health = Health {
         request,
@@ -42,15 +46,27 @@ pub(super) fn health(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<He
     Some(Spanned { value: health, span: path.unwrap_or(span) })
 }
 
+/// The fields of the request. `Host` has a key of its own.
+fn headers(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<(Arc<str>, Arc<str>)>> {
+    if let Value::Map(entries) = &node.value
+        && let Some((name, _)) = entries.iter().find(|(name, _)| name.value.eq_ignore_ascii_case("host"))
+    {
+        decoder.report.error_hint(name.span, "`Host` has a key of its own", "write `host` beside `headers`");
+        return None;
+    }
+    headers::headers(decoder, node)
+}
+
 fn path_or_tcp(text: &str) -> Result<Option<HealthRequest>, ValueError> {
     if text == "tcp" {
         return Ok(None);
     }
     let path = health_path(text)?;
-    Ok(Some(HealthRequest { path, method: "GET", host: None, status: Vec::new(), body: None }))
+    let (headers, status) = (Vec::new(), Vec::new());
+    Ok(Some(HealthRequest { path, method: "GET", host: None, headers, status, body: None }))
 }
 
-fn health_path(text: &str) -> Result<std::sync::Arc<str>, ValueError> {
+fn health_path(text: &str) -> Result<Arc<str>, ValueError> {
     let is_path = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
     if is_path {
         Ok(text.into())

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::messages::headers;
 use super::policies;
 use super::rule::{self, RuleSource};
 use super::tls::{self, TlsSource};
@@ -12,11 +13,12 @@ use super::upstream::{UpstreamUse, upstream_use};
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned};
 use crate::config::plan::{
-    Bind, ClientGone, GlobalWritten, HttpWritten, LimitsWritten, PoliciesWritten, ProxyProtocol,
-    RedirectToHttps, RequestLimit,
+    Bind, ClientGone, GlobalWritten, HeadersWritten, HttpWritten, LimitsWritten, PoliciesWritten,
+    ProxyProtocol, RedirectToHttps, RequestLimit,
 };
 use crate::config::syntax::{Node, Value};
 use crate::config::values::{ValueError, networks, scalar, target};
+use crate::http::CaptureNames;
 
 /// One listener in either form.
 pub(crate) struct ListenerSource {
@@ -32,7 +34,7 @@ pub(crate) struct ListenerSource {
 
 /// The protocol of a listener.
 pub(crate) enum ProtocolSource {
-    Http(HttpSource),
+    Http(Box<HttpSource>),
     Tcp(TcpSource),
 }
 
@@ -45,6 +47,7 @@ pub(crate) struct HttpSource {
     pub(crate) client_gone: ClientGone,
     pub(crate) redirect_to_https: Option<RedirectToHttps>,
     pub(crate) limits: LimitsWritten,
+    pub(crate) headers: HeadersWritten,
     /// The limit on all requests of the listener together.
     pub(crate) max_requests: Option<Arc<RequestLimit>>,
     /// The policies of its rules that have no other.
@@ -90,7 +93,7 @@ fn listener(decoder: &mut Decoder<'_>, node: Node) -> Option<ListenerSource> {
         let hint = "rules say where requests go; `protocol: tcp` makes this a TCP listener";
         fields.not_here(&TARGETS, "means nothing on an HTTP listener", hint);
         let rules = fields.field("rules", rule::rules).unwrap_or_default();
-        ProtocolSource::Http(http_keys(&mut fields, rules))
+        ProtocolSource::Http(Box::new(http_keys(&mut fields, rules)))
     };
     let span = fields.span;
     fields.close();
@@ -106,7 +109,7 @@ pub(super) fn http_config(decoder: &mut Decoder<'_>, node: Node) -> Option<Liste
     fields.not_here(&TARGETS, "means nothing in `http_config`", hint);
     let tls = tls::listener_tls(&mut fields);
     let accept_proxy_protocol = networks(&mut fields, "accept_proxy_protocol");
-    let protocol = ProtocolSource::Http(http_keys(&mut fields, Vec::new()));
+    let protocol = ProtocolSource::Http(Box::new(http_keys(&mut fields, Vec::new())));
     let span = fields.span;
     fields.close();
     Some(ListenerSource { span, name, binds, shutdown_timeout, tls, accept_proxy_protocol, protocol })
@@ -184,6 +187,7 @@ fn http_keys(fields: &mut MappingReader<'_, '_>, rules: Vec<RuleSource>) -> Http
         client_gone: client_gone(fields),
         redirect_to_https: fields.field("redirect_to_https", redirect_to_https).flatten(),
         limits: LimitsWritten::read(fields),
+        headers: headers(fields, &CaptureNames::default()),
         max_requests: policies.max_requests.take().flatten(),
         policies,
         policy: policies::names(fields),
@@ -223,6 +227,7 @@ fn tcp_keys(fields: &mut MappingReader<'_, '_>) -> TcpSource {
     let keys: Vec<_> = settings.chain(others).chain(LimitsWritten::KEYS.iter().copied()).collect();
     let (why, hint) = ("means nothing on a TCP listener", "leave it out, or write `protocol: http`");
     fields.not_here(&keys, why, hint);
+    fields.not_here(HeadersWritten::KEYS, why, hint);
     policies::not_here(fields, why, hint);
     let written: Vec<(&str, Span)> = TARGETS.iter().filter_map(|key| Some((*key, fields.at(key)?))).collect();
     match written[..] {

@@ -13,14 +13,19 @@ mod listener;
 
 pub(crate) mod rule;
 
-mod conditions;
 mod policies;
+
+mod messages;
+
+mod conditions;
 mod files;
 mod tls;
 mod upstream;
 mod upstream_policy;
 
 mod health;
+
+mod headers;
 
 pub(crate) use acme::{AcmeSource, AuthoritySource};
 pub(crate) use files::FilesSource;

@@ -7,17 +7,19 @@ use std::time::Duration;
 
 use super::conditions::{OF_REQUESTS, conditions};
 use super::files::{FilesSource, files};
+use super::messages::{headers, redirect, respond, rewrite};
 use super::policies;
 use super::upstream::{Inline, UpstreamUse, in_place, upstream_use};
 use super::upstream_policy::UpstreamPolicySource;
 use crate::config::decode::{Decoder, MappingReader};
-use crate::config::diagnostics::{Span, Spanned, quoted};
+use crate::config::diagnostics::{Span, Spanned};
 use crate::config::plan::{
-    Conditions, HostPattern, LimitsWritten, PoliciesWritten, ProxyProtocol, Redirect, Respond,
-    UpstreamWritten,
+    Conditions, HeadersWritten, HostPattern, LimitsWritten, Location, PoliciesWritten, ProxyProtocol,
+    Redirect, Respond, Rule, UpstreamWritten,
 };
 use crate::config::syntax::{Node, Value};
-use crate::config::values::{ValueError, header, pattern, scalar, target};
+use crate::config::values::{ValueError, pattern, scalar, target};
+use crate::http::CaptureNames;
 
 /// One rule.
 #[derive(Clone)]
@@ -33,6 +35,7 @@ pub(crate) struct RuleSource {
     /// Whether `redirect_to_https` exempts it.
     pub(crate) in_the_clear: bool,
     pub(crate) access_log: bool,
+    pub(crate) headers: HeadersWritten,
     pub(crate) policies: PoliciesWritten,
     /// Names of sets of policies.
     pub(crate) policy: Vec<Spanned<Arc<str>>>,
@@ -65,6 +68,7 @@ pub(crate) struct ProxySource {
     pub(crate) upstream: UpstreamUse,
     pub(crate) pass_host: bool,
     pub(crate) strip_path_prefix: bool,
+    pub(crate) rewrite: Option<Location>,
     pub(crate) buffer_request: Option<u64>,
     pub(crate) limits: LimitsWritten,
 }
@@ -88,6 +92,7 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
         let why = format!("means nothing beside `{own}`");
         fields.not_here(&["in_the_clear"], &why, "leave it out: what it takes is never redirected");
         policies::not_here(&mut fields, &why, "it acts on requests, and none is read");
+        fields.not_here(HeadersWritten::KEYS, &why, "leave it out: no message is written");
     }
     let hosts = fields.field("host", |decoder, node| Some(decoder.parsed_many(node, pattern::host)));
     let path = fields.parsed("path_prefix", pattern::path_prefix);
@@ -102,18 +107,22 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
     let access_log = fields.field("access_log", Decoder::flag).is_none_or(|flag| flag.value);
     let (policies, policy) = (PoliciesWritten::read(&mut fields), policies::names(&mut fields));
     let whole = fields.at("path_prefix").is_none() || path.as_ref().is_some_and(|path| &*path.value == "/");
-    let action = action(&mut fields, whole);
+    let hosts = values(hosts);
+    let captures = Rule::captures(&hosts, conditions.as_deref());
+    let headers = headers(&mut fields, &captures);
+    let action = action(&mut fields, whole, &captures);
     let span = fields.span;
     fields.close();
     Some(RuleSource {
         span,
         name,
-        hosts: values(hosts),
+        hosts,
         path_prefix: path.map(|path| path.value),
         methods: values(methods),
         conditions,
         in_the_clear,
         access_log,
+        headers,
         policies,
         policy,
         action,
@@ -127,11 +136,21 @@ fn values<T: Clone + Eq + Hash>(list: Option<Vec<Spanned<T>>>) -> Vec<T> {
 }
 
 const ACTIONS: [&str; 8] = ["target", "targets", "upstream", "redirect", "respond", "files", "pass", "drop"];
-const PROXY_ONLY: [&str; 8] =
-    ["pass_host", "buffer_request", "tls", "connect_timeout", "balance", "sticky", "health", "hold"];
+const PROXY_ONLY: [&str; 10] = [
+    "pass_host",
+    "rewrite",
+    "buffer_request",
+    "tls",
+    "connect_timeout",
+    "balance",
+    "sticky",
+    "health",
+    "hold",
+    "starting",
+];
 
 /// The one action of a rule. `whole` tells that the rule takes every path, so that there is nothing to strip.
-fn action(fields: &mut MappingReader<'_, '_>, whole: bool) -> Option<ActionSource> {
+fn action(fields: &mut MappingReader<'_, '_>, whole: bool, captures: &CaptureNames) -> Option<ActionSource> {
     let written: Vec<(&str, Span)> = ACTIONS.iter().filter_map(|key| Some((*key, fields.at(key)?))).collect();
     match written[..] {
         [] => {
@@ -150,8 +169,8 @@ fn action(fields: &mut MappingReader<'_, '_>, whole: bool) -> Option<ActionSourc
     fields.not_here(&["send_proxy_protocol"], "means nothing without `pass`", "leave it out");
     // `pass` beside another action was reported. It still counts as a known key.
     fields.field("pass", |_, _| Some(()));
-    let redirect = fields.field("redirect", redirect);
-    let respond = fields.field("respond", respond);
+    let redirect = fields.field("redirect", |decoder, node| redirect(decoder, node, captures));
+    let respond = fields.field("respond", |decoder, node| respond(decoder, node, captures));
     let files = fields.field("files", files);
     let drop = fields.parsed("drop", drop);
     if let [(own @ ("redirect" | "respond" | "files" | "drop"), _)] = written[..] {
@@ -169,6 +188,12 @@ fn action(fields: &mut MappingReader<'_, '_>, whole: bool) -> Option<ActionSourc
         let message = "`strip_path_prefix` means nothing without a `path_prefix`";
         fields.decoder.report.error_hint(span, message, "add the `path_prefix` to be taken off");
     }
+    if let (Some(_), Some(span)) = (strip_at, fields.at("rewrite")) {
+        let message = "`rewrite` and `strip_path_prefix` cannot stand in one rule";
+        let hint = "`rewrite: \"{rest}\"` takes the `path_prefix` off";
+        fields.decoder.report.error_hint(span, message, hint);
+    }
+    let rewrite = fields.field("rewrite", |decoder, node| rewrite(decoder, node, captures));
     let buffer_request = fields.parsed("buffer_request", scalar::buffer_size).map(|size| size.value);
     let limits = LimitsWritten::read(fields);
     let upstream = upstream_use(fields, true);
@@ -184,6 +209,7 @@ fn action(fields: &mut MappingReader<'_, '_>, whole: bool) -> Option<ActionSourc
             upstream,
             pass_host,
             strip_path_prefix,
+            rewrite,
             buffer_request,
             limits,
         }))
@@ -204,7 +230,7 @@ fn drop(text: &str) -> Result<(), ValueError> {
 fn pass(fields: &mut MappingReader<'_, '_>) -> Option<ActionSource> {
     let unseen = "means nothing beside `pass`";
     fields.not_here(
-        &["pass_host", "strip_path_prefix", "buffer_request", "tls", "sticky"],
+        &["pass_host", "strip_path_prefix", "rewrite", "buffer_request", "tls", "sticky", "starting"],
         unseen,
         "nothing is changed on the way",
     );
@@ -249,76 +275,4 @@ pub(super) fn send_proxy_protocol(fields: &mut MappingReader<'_, '_>) -> Option<
         _ => Err(ValueError::hint("is not a version of the PROXY protocol", "write v1 or v2")),
     });
     version.map(|version| version.value)
-}
-
-/// `redirect: "https://example.com"` or `{to, status}`.
-fn redirect(decoder: &mut Decoder<'_>, node: Node) -> Option<Redirect> {
-    if !matches!(node.value, Value::Map(_)) {
-        return Some(Redirect { to: decoder.parsed(node, header::template)?.value, status: 308 });
-    }
-    let mut fields = MappingReader::open(decoder, node, "a redirect")?;
-    fields.require(&["to"]);
-    let to = fields.parsed("to", header::template);
-    let status = fields.parsed("status", |text| match text {
-        "301" | "302" | "303" | "307" | "308" => Ok(status_number(text)),
-        _ => Err(ValueError::hint("is not the status of a redirect", "write 301, 302, 303, 307 or 308")),
-    });
-    fields.close();
-    Some(Redirect { to: to?.value, status: status.map_or(308, |status| status.value) })
-}
-
-/// `respond: {status, headers, body}`.
-fn respond(decoder: &mut Decoder<'_>, node: Node) -> Option<Respond> {
-    let mut fields = MappingReader::open(decoder, node, "a response")?;
-    let status = fields.parsed("status", |text| match text.as_bytes() {
-        [b'2'..=b'5', b'0'..=b'9', b'0'..=b'9'] => Ok(status_number(text)),
-        _ => Err(ValueError::new("is not a status between 200 and 599")),
-    });
-    let status = status.map_or(200, |status| status.value);
-    let headers = fields.field("headers", headers).unwrap_or_default();
-    let body = fields.field("body", Decoder::text);
-    if let Some(body) = &body {
-        if matches!(status, 204 | 205 | 304) && !body.text.is_empty() {
-            // RFC 9110, 15.3.5, 15.3.6 and 15.4.5.
-            fields.decoder.report.error(body.span, format!("a response with status {status} has no body"));
-        }
-        if body.text.len() > BODY_BYTES_MAX {
-            fields.decoder.report.error_hint(
-                body.span,
-                "this body is longer than 1MiB",
-                "let an upstream serve it",
-            );
-        }
-    }
-    fields.close();
-    Some(Respond { status, headers, body: body.map_or_else(|| "".into(), |body| body.text.into()) })
-}
-
-/// Bytes of the longest body of a rule, because it stays in memory.
-const BODY_BYTES_MAX: usize = 1 << 20;
-
-fn status_number(text: &str) -> u16 {
-    text.parse().expect("invariant: three digits")
-}
-
-/// `headers:`, a mapping of names to one value or a list of values.
-fn headers(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<(Arc<str>, Arc<str>)>> {
-    let Value::Map(entries) = node.value else {
-        decoder.report.error_hint(node.span, "`headers` is a mapping", "write `Name: value`");
-        return None;
-    };
-    let mut headers = Vec::new();
-    for (key, node) in entries {
-        match header::field_name(&key.value) {
-            Ok(name) => {
-                let values = decoder.parsed_many(node, header::field_value);
-                headers.extend(values.into_iter().map(|value| (name.clone(), value.value)));
-            }
-            Err(error) => {
-                let message = format!("{} {}", quoted(&key.value), error.problem);
-                decoder.report.error_hint(key.span, message, error.hint.unwrap_or_default());
-            }
-        }
-    }
-    Some(headers)
 }

@@ -92,7 +92,7 @@ pub(super) fn upstream_use(fields: &mut MappingReader<'_, '_>, with_tls: bool) -
     let policy = UpstreamPolicySource::read_in_place(fields, with_tls);
     if fields.at("upstream").is_some() {
         let keys = if with_tls {
-            &["tls", "connect_timeout", "balance", "sticky", "health", "hold"][..]
+            &["tls", "connect_timeout", "balance", "sticky", "health", "hold", "starting"][..]
         } else {
             &["connect_timeout", "balance", "sticky", "health", "hold"]
         };

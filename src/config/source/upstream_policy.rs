@@ -1,14 +1,19 @@
 //! Keys that say what an upstream does with its endpoints.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::health::health;
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::Spanned;
-use crate::config::plan::{Balance, Eject, HashKey, Health};
-use crate::config::syntax::{Node, Value};
+use crate::config::plan::{Balance, Eject, HashKey, Health, Queue, Secret, Sticky};
+use crate::config::syntax::{Node, Value, mask_secret};
 use crate::config::values::{balance, scalar};
+
+/// Bytes of the shortest secret. A shorter one could be guessed from the cookies.
+const SECRET_BYTES_MIN: usize = 16;
+
+/// Keys that limit what an endpoint has at the same time.
+const LIMITS: [&str; 2] = ["max_requests", "max_connections"];
 
 /// The policy of an upstream for its endpoints, as written.
 #[derive(Clone, Default)]
@@ -16,12 +21,15 @@ pub(crate) struct UpstreamPolicySource {
     pub(crate) balance: Option<Spanned<Balance>>,
     /// The key of `hash`, with its place.
     pub(crate) hash: Option<Spanned<HashKey>>,
-    /// The name of the cookie.
-    pub(crate) sticky: Option<Spanned<Arc<str>>>,
+    /// Its place is that of the name of the cookie.
+    pub(crate) sticky: Option<Spanned<Sticky>>,
     /// The inner `None` stands for `false`.
     pub(crate) eject: Option<Option<Eject>>,
     pub(crate) health: Option<Spanned<Health>>,
     pub(crate) slow_start: Option<Spanned<Duration>>,
+    pub(crate) queue: Option<Queue>,
+    pub(crate) retry_statuses: Option<Vec<Spanned<u16>>>,
+    pub(crate) starting: Option<Spanned<bool>>,
 }
 
 impl UpstreamPolicySource {
@@ -34,27 +42,48 @@ impl UpstreamPolicySource {
             hash: hash.flatten(),
             sticky: is_http.then(|| fields.field("sticky", sticky)).flatten(),
             health: fields.field("health", health),
+            starting: is_http.then(|| fields.field("starting", Decoder::flag)).flatten(),
             ..Self::default()
         }
     }
 
     /// Reads the keys of an upstream.
     pub(super) fn read(fields: &mut MappingReader<'_, '_>) -> Self {
+        if LIMITS.iter().all(|limit| fields.at(limit).is_none()) {
+            let hint = "write `max_requests` or `max_connections` too";
+            fields.not_here(&["queue"], "means nothing without a limit that requests can wait for", hint);
+        }
         Self {
             eject: fields.field("eject", eject),
             slow_start: fields.parsed("slow_start", scalar::duration),
+            queue: fields.field("queue", queue),
+            retry_statuses: fields.field("retry_statuses", statuses),
             ..Self::read_in_place(fields, true)
         }
     }
 }
 
-/// `sticky: { cookie: name }`.
-fn sticky(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Arc<str>>> {
+/// `sticky: { cookie, secret, max_age }`.
+fn sticky(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Sticky>> {
     let mut fields = MappingReader::open(decoder, node, "`sticky`")?;
     fields.require(&["cookie"]);
     let cookie = fields.parsed("cookie", balance::cookie);
+    let secret = fields.field("secret", secret);
+    let max_age = fields.parsed("max_age", balance::max_age).map(|time| time.value);
     fields.close();
-    cookie
+    cookie.map(|Spanned { value: cookie, span }| Spanned { value: Sticky { cookie, secret, max_age }, span })
+}
+
+fn secret(decoder: &mut Decoder<'_>, node: Node) -> Option<Secret> {
+    mask_secret(&node, decoder.report);
+    let text = decoder.text(node)?;
+    // The message does not quote the secret.
+    if text.text.len() < SECRET_BYTES_MIN {
+        let message = format!("a secret has at least {SECRET_BYTES_MIN} bytes");
+        decoder.report.error_hint(text.span, message, "`openssl rand -base64 32` makes a good one");
+        return None;
+    }
+    Some(Secret(text.text.into()))
 }
 
 type BalanceAndKey = (Spanned<Balance>, Option<Spanned<HashKey>>);
@@ -75,6 +104,24 @@ fn balance_or_hash(decoder: &mut Decoder<'_>, node: Node) -> Option<BalanceAndKe
     Some((Spanned { value, span }, Some(hash)))
 }
 
+/// `queue: { max, timeout }`.
+fn queue(decoder: &mut Decoder<'_>, node: Node) -> Option<Queue> {
+    let mut fields = MappingReader::open(decoder, node, "`queue`")?;
+    fields.require(&["max"]);
+    let usual = Queue::default();
+    let queue = Queue {
+        max: fields.parsed("max", scalar::held).map_or(usual.max, |max| max.value),
+        timeout: fields.parsed("timeout", scalar::timeout).map_or(usual.timeout, |time| time.value),
+    };
+    fields.close();
+    Some(queue)
+}
+
+/// One or many statuses of the classes 4xx and 5xx.
+fn statuses(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Spanned<u16>>> {
+    Some(decoder.parsed_many(node, balance::status))
+}
+
 /// `eject: false`, or `eject: { failures, for, statuses }`.
 fn eject(decoder: &mut Decoder<'_>, node: Node) -> Option<Option<Eject>> {
     if !matches!(node.value, Value::Map(_)) {
@@ -85,8 +132,7 @@ fn eject(decoder: &mut Decoder<'_>, node: Node) -> Option<Option<Eject>> {
     let failures =
         fields.parsed("failures", balance::failures).map_or(usual.failures, |failures| failures.value);
     let time: Duration = fields.parsed("for", scalar::timeout).map_or(usual.time, |time| time.value);
-    let read = |decoder: &mut Decoder<'_>, node| Some(decoder.parsed_many(node, balance::status));
-    let statuses = fields.field("statuses", read).unwrap_or_default();
+    let statuses = fields.field("statuses", statuses).unwrap_or_default();
     fields.close();
     let statuses = statuses.into_iter().map(|status| status.value).collect();
     Some(Some(Eject { failures, time, statuses }))

@@ -1,9 +1,10 @@
 //! Values of the keys that choose among the endpoints of an upstream.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::target;
-use crate::config::keys::ValueError;
+use crate::config::keys::{ValueError, scalar};
 use crate::config::plan::{Balance, HashKey};
 use crate::http::is_token;
 
@@ -55,6 +56,15 @@ pub(crate) fn bound(text: &str) -> Result<u32, ValueError> {
 /// `weight` of a target.
 pub(crate) fn weight(text: &str) -> Result<u16, ValueError> {
     number(text, 1..=256, "is not a weight between 1 and 256")
+}
+
+/// `max_age` of `sticky`, in whole seconds.
+pub(crate) fn max_age(text: &str) -> Result<Duration, ValueError> {
+    let time = scalar::timeout(text)?;
+    if time.subsec_nanos() > 0 {
+        return Err(ValueError::new("is no number of whole seconds, which a cookie needs"));
+    }
+    Ok(time)
 }
 
 /// `failures` of `eject`.

@@ -2,9 +2,10 @@
 
 pub(crate) mod access_log;
 pub(crate) mod balance;
+pub(crate) mod policies;
+
 pub(crate) mod header;
 pub(crate) mod networks;
-pub(crate) mod policies;
 pub(crate) mod authority;
 pub(crate) mod target;
 

@@ -37,9 +37,15 @@ impl TargetText {
 pub(crate) const USERINFO: ValueError =
     ValueError::hint("carries a user name", "nothing would send it; leave everything up to the `@` out");
 
-/// `http://host`, `https://host:port/base`, `host:port`, `tcp://host:port`.
+/// The most bytes of the path of a Unix socket; the kernel's structure has one more, for a zero.
+const SOCKET_PATH_MAX: usize = 107;
+
+/// `http://host`, `https://host:port/base`, `host:port`, `tcp://host:port`, `unix:/path`, `unix:/path:/base`.
 pub(crate) fn target(text: &str) -> Result<TargetText, ValueError> {
     const FORMS: &str = "write \"http://host:port\", \"https://host\" or \"host:port\"";
+    if let Some(rest) = text.strip_prefix("unix:") {
+        return unix(rest);
+    }
     let schemes = [("http://", Scheme::Http), ("https://", Scheme::Https), ("tcp://", Scheme::Tcp)];
     let found = schemes.iter().find_map(|(prefix, scheme)| Some((*scheme, strip_scheme(text, prefix)?)));
     let (scheme, rest) = match found {
@@ -73,6 +79,39 @@ pub(crate) fn target(text: &str) -> Result<TargetText, ValueError> {
         _ => return Err(ValueError::hint("has a path but no `http://`", FORMS)),
     };
     Ok(TargetText { scheme, host, port, base_path, weight: 1, backup: false })
+}
+
+/// `/path` or `/path:/base`, with or without `//` in front.
+fn unix(text: &str) -> Result<TargetText, ValueError> {
+    const FORMS: &str = "write \"unix:/run/app.sock\", or \"unix:/run/app.sock:/base\"";
+    let text = text.strip_prefix("//").unwrap_or(text);
+    let (path, base) = match text.split_once(":/") {
+        Some((path, base)) => (path, Some(base)),
+        None => (text, None),
+    };
+    if !path.starts_with('/') {
+        return Err(ValueError::hint("has a path of a socket that does not begin with `/`", FORMS));
+    }
+    if path.ends_with('/') || path.contains(char::is_control) {
+        return Err(ValueError::hint("has no path of a socket", FORMS));
+    }
+    if path.len() > SOCKET_PATH_MAX {
+        let hint = "the system knows no longer one; put the socket into a folder with a shorter name";
+        return Err(ValueError::hint("has a path of a socket with more than 107 bytes", hint));
+    }
+    let (scheme, base_path) = match base {
+        None => (None, "".into()),
+        Some("") => (Some(Scheme::Http), "".into()),
+        Some(base) => (Some(Scheme::Http), pattern::path(&format!("/{base}"))?),
+    };
+    Ok(TargetText {
+        scheme,
+        host: TargetHost::Unix(path.into()),
+        port: 0,
+        base_path,
+        weight: 1,
+        backup: false,
+    })
 }
 
 /// The rest after a scheme, which is not case-sensitive (RFC 3986, 3.1).
@@ -184,7 +223,7 @@ pub(crate) fn bind(text: &str) -> Result<Bind, ValueError> {
         (TargetHost::Name(name), Some(port)) if &*name == "localhost" => {
             Ok(Bind::Address(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)))
         }
-        (TargetHost::Name(_), Some(_)) => Err(ValueError::hint(
+        (TargetHost::Name(_) | TargetHost::Unix(_), Some(_)) => Err(ValueError::hint(
             "names a host, and only an address can be listened on",
             "write an address of this machine, or \":port\" for all of them",
         )),
@@ -202,7 +241,9 @@ pub(crate) fn server_name(text: &str) -> Result<Arc<str>, ValueError> {
     match host_and_port(text)? {
         (_, Some(_)) => Err(ValueError::new("has a port, which a TLS name has not")),
         (TargetHost::Name(name), None) => Ok(name),
-        (TargetHost::Address(_), None) => Err(ValueError::new("is an address, and TLS asks for names only")),
+        (TargetHost::Address(_) | TargetHost::Unix(_), None) => {
+            Err(ValueError::new("is an address, and TLS asks for names only"))
+        }
     }
 }
 
@@ -244,6 +285,10 @@ mod tests {
             ("tcp://10.0.0.1:5432", "10.0.0.1:5432"),
             ("[::1]:5432", "[::1]:5432"),
             ("http://bücher.de:81/a", "http://xn--bcher-kva.de:81/a"),
+            ("unix:/run/app.sock", "unix:/run/app.sock"),
+            ("unix:///run/app.sock", "unix:/run/app.sock"),
+            ("unix:/run/app.sock:/", "unix:/run/app.sock"),
+            ("unix:/run/my app:1.sock:/base/", "unix:/run/my app:1.sock:/base"),
         ] {
             assert_eq!(
                 target(text).map(|target| target.with(Scheme::Tcp).to_string()).as_deref(),
@@ -263,7 +308,13 @@ mod tests {
             "http://a#b",
             "http://a/../b",
             "ws://a",
-            "unix:/a",
+            "unix:a",
+            "unix:",
+            "unix:/",
+            "unix:/run/",
+            "unix:@a",
+            "unix:/a:/b/../c",
+            "http://unix:/a",
             "a:0",
             "a:65536",
             "a:+1",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::acme::Manager;
+use crate::acme::{Ask, Manager};
 use crate::generation::Generation;
 use crate::internal_api::control::OrderedCertificate;
 use crate::metrics::Counters;
@@ -53,7 +53,12 @@ impl Services {
 
     /// Orders a new certificate for a name now.
     pub(in crate::gate) fn renew(&self, name: &str) -> Result<(), String> {
-        self.certificates.renew(name)
+        self.certificates.ask(name, Ask::Renew)
+    }
+
+    /// Revokes the certificate of a name, and orders a new one.
+    pub(in crate::gate) fn revoke(&self, name: &str) -> Result<(), String> {
+        self.certificates.ask(name, Ask::Revoke)
     }
 }
 

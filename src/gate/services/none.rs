@@ -37,4 +37,8 @@ impl Services {
     pub(in crate::gate) fn renew(&self, name: &str) -> Result<(), String> {
         Err(format!("no certificate is ordered for {name}"))
     }
+
+    pub(in crate::gate) fn revoke(&self, name: &str) -> Result<(), String> {
+        Err(format!("no certificate is ordered for {name}"))
+    }
 }

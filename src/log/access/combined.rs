@@ -16,6 +16,7 @@ pub(super) fn write_line(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::R
         status: record.reason.map_or(200, Reason::status),
         user_agent: b"",
         referer: b"",
+        request_id: b"",
     };
     let request = record.request.unwrap_or_else(connection);
     write!(line, "{} - - [{}] \"", record.client, Utc::from(record.time).combined())?;

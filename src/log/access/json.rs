@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::record::{AccessRecord, clip};
+use crate::config::plan::TargetAddress;
 use crate::log::clock::Utc;
 use crate::reason::Reason;
 
@@ -32,8 +33,8 @@ pub(super) fn write_line(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::R
         duration_ms: f64,
         #[serde(skip_serializing_if = "Option::is_none")]
         upstream: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        target_address: Option<SocketAddr>,
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown")]
+        target_address: Option<&'a TargetAddress>,
         #[serde(skip_serializing_if = "Option::is_none")]
         tls_version: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,6 +45,8 @@ pub(super) fn write_line(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::R
         user_agent: Option<Cow<'a, str>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         referer: Option<Cow<'a, str>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request_id: Option<Cow<'a, str>>,
     }
     let request = record.request;
     let text = |bytes| String::from_utf8_lossy(clip(bytes));
@@ -68,8 +71,16 @@ pub(super) fn write_line(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::R
         reason: record.reason.map(Reason::code),
         user_agent: request.map(|request| text(request.user_agent)),
         referer: request.map(|request| text(request.referer)),
+        request_id: request.map(|request| text(request.request_id)).filter(|id| !id.is_empty()),
     };
     serde_json::to_writer(&mut *line, &value)?;
     line.push(b'\n');
     Ok(())
+}
+
+fn shown<S: Serializer>(address: &Option<&TargetAddress>, serializer: S) -> Result<S::Ok, S::Error> {
+    match address {
+        Some(address) => serializer.collect_str(address),
+        None => serializer.serialize_none(),
+    }
 }

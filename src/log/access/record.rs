@@ -1,8 +1,9 @@
 //! The content of a line, and the forms of its values.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use crate::config::plan::TargetAddress;
 use crate::reason::Reason;
 
 /// The most bytes of a value from a client; the rest is cut off.
@@ -34,7 +35,7 @@ pub struct AccessRecord<'a> {
     /// Name of the upstream, if one was chosen.
     pub upstream: Option<&'a str>,
     /// The target's address, if one was reached.
-    pub target_address: Option<SocketAddr>,
+    pub target_address: Option<&'a TargetAddress>,
     /// Version and cipher suite, if the client speaks TLS.
     pub tls: Option<(&'a str, &'a str)>,
     /// The reason why smolgate replied or closed by itself, if it did.
@@ -56,6 +57,8 @@ pub struct AccessRequest<'a> {
     pub user_agent: &'a [u8],
     /// `Referer`, as sent; empty if none.
     pub referer: &'a [u8],
+    /// The identity of the request; empty if its rule gives none.
+    pub request_id: &'a [u8],
 }
 
 /// The value, or `-` in its place.

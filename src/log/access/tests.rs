@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -10,9 +10,11 @@ use super::combined::write_line as combined;
 use super::json::write_line as json;
 use super::record::VALUE_BYTES_MAX;
 use super::*;
-use crate::config::plan::{self, AccessLogFormat, AccessLogTo};
+use crate::config::plan::{self, AccessLogFormat, AccessLogTo, TargetAddress};
 use crate::metrics::Counters;
 use crate::reason::Reason;
+
+const TARGET: TargetAddress = TargetAddress::Ip(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8083)));
 
 fn record() -> AccessRecord<'static> {
     AccessRecord {
@@ -26,7 +28,7 @@ fn record() -> AccessRecord<'static> {
         bytes_out: 4_321,
         duration: Duration::from_nanos(1_234_567),
         upstream: Some("users"),
-        target_address: Some(SocketAddr::from(([127, 0, 0, 1], 8083))),
+        target_address: Some(&TARGET),
         tls: None,
         reason: None,
     }
@@ -40,6 +42,7 @@ fn request() -> AccessRequest<'static> {
         status: 200,
         user_agent: b"curl/8.5.0",
         referer: b"",
+        request_id: b"",
     }
 }
 

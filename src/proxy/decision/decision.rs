@@ -1,26 +1,35 @@
 //! The result of a decision.
 
 use crate::config::plan::Pass;
-use crate::policy::ConcurrencyLimit;
+use crate::policy::{AuthQuestion, ConcurrencyLimit};
 use crate::proxy::file_reply::FileRequest;
 use crate::proxy::forward::Attempts;
 use crate::proxy::local_reply::Reply;
 use crate::proxy::record::Failure;
 
-/// A decision about a request.
+/// How far the decision about a request has come.
 pub(super) enum Decision<'a> {
-    /// The act.
-    Act(Act<'a>),
+    /// The head is not complete.
+    Incomplete,
+    /// The act is decided. It is in the place that the caller has for it: it is large, and would be copied at each return.
+    Act,
     /// A policy has to wait for an answer first.
     Ask(Question<'a>),
 }
 
-/// A question of a policy.
+/// A question of a policy of a rule.
 pub(super) struct Question<'a> {
     /// Index of the rule.
     pub(super) rule: usize,
-    /// The limit among whose open requests there has to be a place.
-    pub(super) limit: &'a ConcurrencyLimit,
+    pub(super) what: Asked<'a>,
+}
+
+/// The things that policies wait for.
+pub(super) enum Asked<'a> {
+    /// The user.
+    User(AuthQuestion),
+    /// A place among the open requests of this limit.
+    Place(&'a ConcurrencyLimit),
 }
 
 /// The act that a request leads to.

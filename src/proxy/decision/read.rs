@@ -12,19 +12,19 @@ use crate::proxy::client::{Exchange, Unfinished};
 use crate::proxy::record::Failure;
 use crate::reason::Reason;
 
-/// Reads one head, in as many reads as it needs, and decides. `None`: the client closed between two requests, or was
-/// silent for too long.
-pub(in crate::proxy) async fn read<'a>(exchange: &mut Exchange<'a>) -> Option<Act<'a>> {
-    let http = exchange.snapshot.http()?;
+/// Reads one head, in as many reads as it needs, decides, and writes the `act`. It stays `None` if the client closed
+/// between two requests, or was silent for too long.
+pub(in crate::proxy) async fn read<'a>(exchange: &mut Exchange<'a>, act: &mut Option<Act<'a>>) {
+    let Some(http) = exchange.snapshot.http() else { return };
     let mut scan = HeadScan::default();
     let mut begun: Option<Instant> = None;
     let mut unfinished = Unfinished::default();
     let failure = loop {
-        match decide(exchange, http, &mut scan) {
-            Ok(Some(Decision::Act(act))) => return Some(act),
+        match decide(exchange, http, &mut scan, act) {
+            Ok(Decision::Act) => return,
             // Boxed, because few requests wait, and the future of all would have room for it.
-            Ok(Some(Decision::Ask(question))) => return Some(Box::pin(ask(exchange, http, question)).await),
-            Ok(None) => {}
+            Ok(Decision::Ask(question)) => return Box::pin(ask(exchange, http, question, act)).await,
+            Ok(Decision::Incomplete) => {}
             Err(failure) => break failure,
         }
         let Exchange { client, record, .. } = &mut *exchange;
@@ -47,7 +47,7 @@ pub(in crate::proxy) async fn read<'a>(exchange: &mut Exchange<'a>) -> Option<Ac
         };
         match filled {
             Ok(1..) => {}
-            _ if client.input.is_empty() => return None,
+            _ if client.input.is_empty() => return,
             Ok(0) => break Failure::of_client(io::ErrorKind::UnexpectedEof.into()),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 break Failure::new(Reason::RequestTimeout);
@@ -56,5 +56,5 @@ pub(in crate::proxy) async fn read<'a>(exchange: &mut Exchange<'a>) -> Option<Ac
         }
     };
     exchange.learn_partial_head();
-    Some(Act::Refuse(failure))
+    *act = Some(Act::Refuse(failure));
 }

@@ -6,15 +6,16 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::decision::{Act, Decision, Question};
+use super::decision::{Act, Asked, Decision, Question};
 use crate::config::plan::{Action, HttpListener, Proxy, RedirectToHttps, Rule};
 use crate::generation::ListenerSnapshot;
 use crate::http::{Framing, HostKey, Method, RequestHead, match_path};
 use crate::http1::{HeadScan, parse_request};
 use crate::policy::{self, Outcome, PolicyRequest, PolicyState};
 use crate::proxy::client::{Exchange, Request};
+use crate::proxy::edits::{self, ClientValues};
 use crate::proxy::file_reply;
-use crate::proxy::forward::{Attempts, client_of, hops};
+use crate::proxy::forward::{Attempts, can_rewrite, client_of, hops};
 use crate::proxy::local_reply::{self, Reply};
 use crate::proxy::record::{Detail, Failure, Misdirection, RequestSummary};
 use crate::proxy::transfer::Body;
@@ -33,7 +34,7 @@ enum Lookup<'a> {
     Refuse(Option<usize>, Failure),
 }
 
-/// Parses the bytes that are here and decides. `None`: the head is not complete.
+/// Parses the bytes that are here and decides. Writes the `act`.
 ///
 /// # Errors
 /// When the head is not valid.
@@ -41,17 +42,19 @@ pub(super) fn decide<'a>(
     exchange: &mut Exchange<'a>,
     http: &'a HttpListener,
     scan: &mut HeadScan,
-) -> Result<Option<Decision<'a>>, Failure> {
+    act: &mut Option<Act<'a>>,
+) -> Result<Decision<'a>, Failure> {
     if exchange.client.input.is_empty() {
-        return Ok(None);
+        return Ok(Decision::Incomplete);
     }
     let snapshot = exchange.snapshot;
     let mut table = snapshot.state.table.borrow_mut();
     let Some(head) = parse_request(exchange.client.input.unread(), scan, &http.head_limits(), &mut table)?
     else {
-        return Ok(None);
+        return Ok(Decision::Incomplete);
     };
-    if let Some(client) = client_of(http, exchange.client.peer, &head) {
+    let behind = client_of(http, exchange.client.peer, &head);
+    if let Some(client) = behind {
         exchange.record.client = client.address;
     }
     let found = look_up(exchange, http, &head);
@@ -60,7 +63,13 @@ pub(super) fn decide<'a>(
         Lookup::RedirectToHttps(_) | Lookup::Challenge(_) => None,
         Lookup::Refuse(index, _) => *index,
     };
-    let summary = snapshot.access_log(rule).is_some().then(|| Box::new(RequestSummary::of(&head)));
+    if let Some(rule) = matched(snapshot, &found).filter(|rule| rule.headers.is_some()) {
+        let client = (ClientValues::of(exchange), behind.is_some());
+        edits::begin(&mut exchange.record.headers, snapshot.worker(), rule, &head, client);
+    }
+    let request_id = exchange.record.headers.request_id();
+    let summary = || Box::new(RequestSummary::of(&head, request_id));
+    let summary = snapshot.access_log(rule).is_some().then(summary);
     exchange.request = Request::of(&head);
     exchange.record.learn(head.known_method, rule, summary);
     exchange.body = Body::new(head.framing, head.len);
@@ -68,29 +77,46 @@ pub(super) fn decide<'a>(
         Lookup::Rule(index, rule) => {
             let outcome =
                 consult(snapshot, index, &head, exchange.record.client, &mut exchange.record.policies);
-            by_rule(exchange, (index, rule), &head, outcome)
+            by_rule(exchange, (index, rule), &head, outcome, act)
         }
         Lookup::RedirectToHttps(redirect) => {
-            Decision::Act(with_host(local_reply::redirect_to_https(exchange, &head, redirect)))
+            decided(act, with_host(local_reply::redirect_to_https(exchange, &head, redirect)))
         }
-        Lookup::Challenge(answer) => Decision::Act(Act::Reply(local_reply::challenge(exchange, &answer))),
-        Lookup::Refuse(_, failure) => Decision::Act(Act::Refuse(failure)),
+        Lookup::Challenge(answer) => decided(act, Act::Reply(local_reply::challenge(exchange, &answer))),
+        Lookup::Refuse(_, failure) => decided(act, Act::Refuse(failure)),
     };
     // A connection that is passed on counts its bytes itself.
-    if !matches!(decision, Decision::Act(Act::Pass(_))) {
+    if !matches!(act, Some(Act::Pass(_))) {
         exchange.record.received.add(head.len, snapshot.worker().now());
     }
-    Ok(Some(decision))
+    Ok(decision)
 }
 
-/// Decides again when the policies of a rule have an answer.
+/// The rule that matched, if there is one.
+fn matched<'a>(snapshot: &'a ListenerSnapshot, found: &Lookup<'a>) -> Option<&'a Rule> {
+    match found {
+        Lookup::Rule(_, rule) => Some(rule),
+        Lookup::Refuse(index, _) => snapshot.rule((*index)?),
+        Lookup::RedirectToHttps(_) | Lookup::Challenge(_) => None,
+    }
+}
+
+#[inline(always)]
+fn decided<'a>(place: &mut Option<Act<'a>>, act: Act<'a>) -> Decision<'a> {
+    *place = Some(act);
+    Decision::Act
+}
+
+/// Decides again when the policies of a rule have an answer. Writes the `act`.
 ///
 /// # Errors
 /// `Internal` if the head cannot be parsed again.
+#[cold]
 pub(super) fn decide_again<'a>(
     exchange: &mut Exchange<'a>,
     http: &HttpListener,
     index: usize,
+    act: &mut Option<Act<'a>>,
 ) -> Result<Decision<'a>, Failure> {
     let gone = || Failure::new(Reason::Internal);
     let snapshot = exchange.snapshot;
@@ -99,10 +125,11 @@ pub(super) fn decide_again<'a>(
     let (input, limits) = (exchange.client.input.unread(), http.head_limits());
     let head = parse_request(input, &mut HeadScan::default(), &limits, &mut table)?.ok_or_else(gone)?;
     let outcome = consult(snapshot, index, &head, exchange.record.client, &mut exchange.record.policies);
-    Ok(by_rule(exchange, (index, rule), &head, outcome))
+    Ok(by_rule(exchange, (index, rule), &head, outcome, act))
 }
 
 /// The decision of the policies of a rule.
+#[inline(always)]
 fn consult<'a>(
     snapshot: &'a ListenerSnapshot,
     rule: usize,
@@ -114,36 +141,54 @@ fn consult<'a>(
     policy::check(policies, &PolicyRequest { head, client, now: snapshot.worker().now() }, state)
 }
 
-/// The decision about a request of a rule.
+/// The decision about a request of a rule. Inlined, because the large act would be copied once more.
+#[inline(always)]
 fn by_rule<'a>(
     exchange: &Exchange<'a>,
     (index, rule): (usize, &'a Rule),
     head: &RequestHead<'_>,
     outcome: Result<Outcome<'a>, Reason>,
+    act: &mut Option<Act<'a>>,
 ) -> Decision<'a> {
-    Decision::Act(match outcome {
-        Ok(Outcome::Act) => act(exchange, rule, head),
-        Ok(Outcome::Preflight) => Act::Reply(local_reply::preflight(exchange)),
-        Ok(Outcome::Wait(limit)) => return Decision::Ask(Question { rule: index, limit }),
-        Err(reason) => Act::Refuse(Failure::new(reason)),
-    })
+    decided(
+        act,
+        match outcome {
+            Ok(Outcome::Act) => act_of(exchange, rule, head),
+            Ok(Outcome::Preflight) => Act::Reply(local_reply::preflight(exchange)),
+            Ok(Outcome::Identify(question)) => {
+                return Decision::Ask(Question { rule: index, what: Asked::User(question) });
+            }
+            Ok(Outcome::Wait(limit)) => {
+                return Decision::Ask(Question { rule: index, what: Asked::Place(limit) });
+            }
+            Err(reason) => Act::Refuse(Failure::new(reason)),
+        },
+    )
 }
 
 /// Finds the rule of a head, unless the listener answers, refuses or redirects the request itself.
 fn look_up<'a>(exchange: &Exchange<'a>, http: &HttpListener, head: &RequestHead<'_>) -> Lookup<'a> {
     let Exchange { client, snapshot, record, .. } = exchange;
-    let host = head.host_key();
+    // Few hosts have to be changed before they are compared.
+    let folded;
+    let host = match head.host.and_then(|host| host.plain_host()) {
+        Some(plain) => plain,
+        None => {
+            folded = head.host_key();
+            folded.as_ref().map_or(&b""[..], HostKey::as_bytes)
+        }
+    };
     // The tokens of open challenges are ours, so no rule can mean them.
     let issued = &snapshot.generation.issued;
-    let challenge = host.as_ref().and_then(|host| issued.http_answer(host.as_bytes(), head.path));
-    if let Some(answer) = challenge {
+    if let Some(answer) = head.host.and_then(|_| issued.http_answer(host, head.path)) {
         return Lookup::Challenge(answer);
     }
     let terminator = snapshot.terminator();
-    if terminator.is_some_and(|terminator| !terminator.may_serve_host(host.as_ref(), &client.stream)) {
+    if terminator
+        .is_some_and(|terminator| !terminator.may_serve_host(head.host.map(|_| host), &client.stream))
+    {
         return Lookup::Refuse(None, Failure::misdirected(Misdirection::OtherDemands));
     }
-    let host = host.as_ref().map_or(&b""[..], HostKey::as_bytes);
     let path = match_path(head.path);
     let request = RequestView::of(head, host, &path, record.client);
     let found = find_by_preflight(snapshot, head, &request).or_else(|| find_rule(snapshot, &request));
@@ -185,12 +230,12 @@ fn is_ambiguous(
 ) -> bool {
     let Some(guards) = &snapshot.generation.guards[snapshot.index] else { return false };
     let rules = &snapshot.generation.tables[snapshot.index];
-    let stripped = rule.stripped_prefix();
-    rule.hands_path_on() && guards.find(rules, matched, stripped, path, request).is_some()
+    rule.hands_path_on() && guards.find(rules, (matched, rule), path, request).is_some()
 }
 
 /// The act of a rule.
-fn act<'a>(exchange: &Exchange<'a>, rule: &'a Rule, head: &RequestHead<'_>) -> Act<'a> {
+#[inline(always)]
+fn act_of<'a>(exchange: &Exchange<'a>, rule: &'a Rule, head: &RequestHead<'_>) -> Act<'a> {
     match &rule.action {
         // RFC 9110, section 7.6.2: `Max-Forwards: 0` makes smolgate the final recipient.
         Action::Proxy(_) if hops::max_forwards(head) == Some(0) => match head.known_method {
@@ -200,6 +245,9 @@ fn act<'a>(exchange: &Exchange<'a>, rule: &'a Rule, head: &RequestHead<'_>) -> A
         Action::Proxy(_) if hops::is_in_loop(head.fields) => Act::Refuse(Failure::new(Reason::LoopDetected)),
         Action::Proxy(proxy) => match too_large(proxy, head.framing) {
             Some(failure) => Act::Refuse(failure),
+            None if !has_target(exchange, rule, proxy, head) => {
+                Act::Refuse(Failure::new(Reason::RequestTarget))
+            }
             None => Act::Forward(Attempts::new(exchange, rule, proxy, head)),
         },
         Action::Redirect(redirect) => with_host(local_reply::redirect(exchange, head, rule, redirect)),
@@ -209,9 +257,14 @@ fn act<'a>(exchange: &Exchange<'a>, rule: &'a Rule, head: &RequestHead<'_>) -> A
         }
         Action::Pass(pass) => Act::Pass(pass),
         Action::Drop => Act::Drop,
-        Action::Respond(respond) => Act::Reply(local_reply::respond(exchange, respond)),
+        Action::Respond(respond) => Act::Reply(local_reply::respond(exchange, head, rule, respond)),
         Action::Files(files) => file_reply::act(rule, files, head).map_or_else(Act::Refuse, Act::File),
     }
+}
+
+/// Whether the target of the request can be sent as its rule rewrites it.
+fn has_target(exchange: &Exchange<'_>, rule: &Rule, proxy: &Proxy, head: &RequestHead<'_>) -> bool {
+    proxy.rewrite.as_ref().is_none_or(|rewrite| can_rewrite(exchange, rule, rewrite, head))
 }
 
 /// The act for a redirect to the host of the request. `None`: it has no host.

@@ -1,11 +1,10 @@
 //! Looks a file up, and sends the response.
 
 use std::io;
-use std::time::Duration;
 
 use super::head;
 use super::request::FileRequest;
-use super::transfer::{append, send_long};
+use super::transfer::{DISK_TIMEOUT, append, send_long};
 use crate::file_server::{Found, FoundFile, Missing, Opening, find, listing, off_worker};
 use crate::http::Method;
 use crate::proxy::client::{Exchange, KeepAlive, Media};
@@ -13,9 +12,6 @@ use crate::proxy::local_reply;
 use crate::proxy::record::{Detail, Failure};
 use crate::reason::Reason;
 use crate::worker::LARGE_BUFFER_BYTES;
-
-/// How long a disk may take to open a file. A file system of the network may hang for ever.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves a file.
 ///
@@ -61,7 +57,7 @@ async fn look_up(exchange: &Exchange<'_>, request: Box<FileRequest>) -> Result<L
         let found = find(&request.wanted, Opening::Waiting);
         Ok((request, found))
     };
-    let found = exchange.timer.within(OPEN_TIMEOUT, off_worker(work)).await;
+    let found = exchange.timer.within(DISK_TIMEOUT, off_worker(work)).await;
     found.map_err(|error| failure(Missing::Failed(error)))
 }
 
@@ -87,6 +83,6 @@ async fn send_file(
     if bytes.end - bytes.start > room {
         return send_long(exchange, reply, &file.content, bytes, request.wanted.files.body_timeout).await;
     }
-    append(&file.content, bytes, &mut reply.head).await?;
+    append(&file.content, bytes, &mut reply.head, exchange.timer).await?;
     local_reply::send(exchange, reply).await
 }

@@ -14,17 +14,25 @@ use crate::proxy::local_reply::Reply;
 use crate::proxy::record::{Detail, Failure};
 use crate::proxy::transfer::write_all;
 use crate::reason::Reason;
-use crate::worker::{Buffer, LARGE_BUFFER_BYTES, TcpStream};
+use crate::worker::{Buffer, LARGE_BUFFER_BYTES, TcpStream, Timer};
 
 /// Bytes that one call moves from the file to the socket. As many count as the share of a socket in one turn, so more
 /// would let other connections wait.
-const SENT_AT_ONCE: usize = 512 * 1024;
+const SENT_AT_ONCE: u64 = 512 * 1024;
 
-/// Appends bytes of the file to a buffer.
+/// How long a disk may take. A file system of the network may hang for ever.
+pub(super) const DISK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Appends bytes of the file to a buffer. `timer` is for waits for a disk.
 ///
 /// # Errors
 /// If the file ends before them, or cannot be read.
-pub(super) async fn append(content: &Content, bytes: Range<u64>, to: &mut Buffer) -> Result<(), Failure> {
+pub(super) async fn append(
+    content: &Content,
+    bytes: Range<u64>,
+    to: &mut Buffer,
+    timer: &Timer,
+) -> Result<(), Failure> {
     let Range { start: mut at, end } = bytes;
     while at < end {
         let left = (end - at) as usize;
@@ -34,7 +42,8 @@ pub(super) async fn append(content: &Content, bytes: Range<u64>, to: &mut Buffer
                 read
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let bytes = content.read(at, left).await.map_err(unreadable)?;
+                let read = timer.within(DISK_TIMEOUT, content.read(at, left));
+                let bytes = read.await.map_err(unreadable)?;
                 to.extend(&bytes);
                 bytes.len()
             }
@@ -94,7 +103,7 @@ impl Sending<'_, '_> {
         while !self.bytes.is_empty() || !buffer.is_empty() {
             let room = (LARGE_BUFFER_BYTES - buffer.unread().len()) as u64;
             let end = self.bytes.end.min(self.bytes.start + room);
-            append(self.content, self.bytes.start..end, &mut buffer).await?;
+            append(self.content, self.bytes.start..end, &mut buffer, self.exchange.timer).await?;
             self.bytes.start = end;
             let slices = &mut [IoSlice::new(buffer.unread())];
             write_all(stream, slices, timer, self.timeout).await.map_err(Failure::of_client)?;
@@ -120,9 +129,10 @@ impl Sending<'_, '_> {
             head.consume(written);
         }
         while !self.bytes.is_empty() {
-            let most = SENT_AT_ONCE.min((self.bytes.end - self.bytes.start) as usize);
+            let most = (self.bytes.end - self.bytes.start).min(SENT_AT_ONCE) as usize;
             if !self.content.is_cached(self.bytes.start, most) {
-                self.content.load(self.bytes.start, most).await.map_err(unreadable)?;
+                let load = self.content.load(self.bytes.start, most);
+                self.exchange.timer.within(DISK_TIMEOUT, load).await.map_err(unreadable)?;
             }
             let Range { start, .. } = &mut self.bytes;
             let send = poll_fn(|cx| stream.poll_send_file(cx, self.content.as_fd(), start, most));

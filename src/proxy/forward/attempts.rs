@@ -1,19 +1,19 @@
 //! The search for a connection to send a request on: an idle one, a new one, one to another endpoint.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::Level;
 
 use super::collect::{Collected, collect};
-use super::request_head::{rebuild_request_head, request_head};
+use super::request_head::{keys_again, rebuild_request_head, request_head};
 use crate::config::plan::{Proxy, Rule};
-use crate::http::RequestHead;
+use crate::http::{Method, RequestHead};
 use crate::log::repeats::{self, Admitted, Subject};
-use crate::proxy::client::{Exchange, balance_key};
+use crate::proxy::client::{Exchange, Media, Request, balance_key};
 use crate::proxy::record::Failure;
 use crate::reason::Reason;
-use crate::upstream::{Choice, ConnectError, TargetConnection, Upstream};
+use crate::upstream::{Choice, ConnectError, Hold, Next, TargetConnection, Upstream};
 use crate::worker::Buffer;
 
 /// The search for an endpoint that answers.
@@ -21,7 +21,7 @@ pub(in crate::proxy) struct Attempts<'a> {
     rule: &'a Rule,
     pub(super) proxy: &'a Proxy,
     upstream: &'a Upstream,
-    /// `None` if no endpoint may be used.
+    /// `None` if no endpoint may be used, or while none has room.
     choice: Option<Choice>,
     /// Take no idle connection, because one was just found to be closed.
     fresh: bool,
@@ -34,7 +34,8 @@ pub(in crate::proxy) struct Attempts<'a> {
 }
 
 impl<'a> Attempts<'a> {
-    /// Chooses the first endpoint and writes the head for it.
+    /// Chooses the first endpoint and writes the head for it. Inlined, because its large result would be copied once more.
+    #[inline(always)]
     pub(in crate::proxy) fn new(
         exchange: &Exchange<'a>,
         rule: &'a Rule,
@@ -78,50 +79,111 @@ impl<'a> Attempts<'a> {
         idle.inspect(|_| self.upstream.counters.reused.add(1))
     }
 
-    /// Opens a connection to the current endpoint, or takes or opens one to another. Waits for one that works, if the
-    /// upstream holds requests.
+    /// Opens a connection to the current endpoint, or takes or opens one to another. Waits for one that has room, if the
+    /// upstream has a queue, and for one that works, if it holds requests.
     ///
     /// # Errors
-    /// When no endpoint that may be tried can be connected to: the error of the last one.
+    /// When no endpoint that may be tried can be connected to: the error of the last one. When none has room in time.
     pub(super) async fn open(&mut self, exchange: &Exchange<'_>) -> Result<Box<TargetConnection>, Failure> {
         let worker = exchange.snapshot.worker();
-        let mut hold = None;
+        let mut hold: Option<Hold> = None;
         loop {
             let failure = match self.try_to_open(exchange).await {
-                Ok(target) => return Ok(target),
+                Ok(target) => {
+                    hold.into_iter().for_each(Hold::served);
+                    return Ok(target);
+                }
+                Err(failure) if failure.reason == Reason::TargetBusy => return Err(failure),
                 Err(failure) => failure,
             };
+            if self.shows_starting(exchange, failure.reason) {
+                return Err(Failure { reason: Reason::TargetStarting, ..failure });
+            }
             hold = hold.or_else(|| self.upstream.hold(worker.now()));
-            let Some(hold) = &mut hold else { return Err(failure) };
-            if !hold.wait(worker).await {
+            let Some(held) = &mut hold else { return Err(failure) };
+            if !held.wait(worker).await {
                 return Err(Failure { reason: Reason::NoTarget, ..failure });
             }
+            let keys = keys_again(exchange, self.upstream, self.collected.as_deref())?;
             self.head = None;
-            let hash = self.choice.as_ref().and_then(Choice::hash);
-            self.choice = self.upstream.choose(worker.now(), hash, None);
-            if let Some(target) = self.take_idle(exchange) {
-                return Ok(target);
-            }
+            self.choice = self.upstream.choose(worker.now(), keys.hash, keys.cookie.as_deref());
         }
+    }
+
+    /// Whether the client gets a page that reloads itself: a browser that asks for one, from an upstream that wants that.
+    fn shows_starting(&self, exchange: &Exchange<'_>, reason: Reason) -> bool {
+        let Request { method, prefers, .. } = &exchange.request;
+        let is_page = *prefers == Media::Html && matches!(method, Method::Get | Method::Head);
+        let is_down = matches!(
+            reason,
+            Reason::NoTarget
+                | Reason::NameNotFound
+                | Reason::ConnectRefused
+                | Reason::ConnectFailed
+                | Reason::ConnectTimeout
+        );
+        is_page && is_down && self.upstream.shows_starting()
     }
 
     async fn try_to_open(&mut self, exchange: &Exchange<'_>) -> Result<Box<TargetConnection>, Failure> {
         let (upstream, worker) = (self.upstream, exchange.snapshot.worker());
         loop {
-            let Some(choice) = &mut self.choice else { return Err(Failure::new(Reason::NoTarget)) };
+            if self.choice.is_none() {
+                self.wait_for_place(exchange).await?;
+            }
+            if let Some(target) = self.take_idle(exchange) {
+                return Ok(target);
+            }
+            let Some(choice) = &mut self.choice else { return Err(Failure::new(Reason::Internal)) };
             let error = match upstream.open(worker, choice, &[]).await {
                 Ok(target) => return Ok(target),
                 Err(error) => error,
             };
-            if !upstream.choose_next(choice, worker.now(), false) {
+            self.head = None;
+            if error.reason == Reason::TargetBusy {
+                choice.release();
+                self.wait_for_place(exchange).await?;
+                continue;
+            }
+            let next = upstream.choose_next(choice, worker.now(), false);
+            if let Next::GiveUp = next {
                 return Err(Failure::of_connects(error, upstream.tried_all(choice)));
             }
-            self.head = None;
             log_retry(exchange, upstream.name(), &error);
-            if let Some(target) = self.take_idle(exchange) {
-                return Ok(target);
+            if let Next::Wait = next {
+                self.wait_for_place(exchange).await?;
             }
         }
+    }
+
+    /// Waits until an endpoint has room.
+    async fn wait_for_place(&mut self, exchange: &Exchange<'_>) -> Result<(), Failure> {
+        let keys = keys_again(exchange, self.upstream, self.collected.as_deref())?;
+        let waiting = self.upstream.wait_for_place(exchange.snapshot.worker(), &keys, self.choice.as_ref());
+        self.choice = Some(waiting.await.map_err(Failure::new)?);
+        self.head = None;
+        Ok(())
+    }
+
+    /// Whether a request that was answered with `status` is to be tried at another endpoint. Nothing of the response was
+    /// passed on.
+    pub(super) fn may_retry(&self, request: &Request, status: u16, now: Instant) -> bool {
+        let choice = self.choice.as_ref().filter(|_| status >= 400 && request.is_repeatable());
+        choice.is_some_and(|choice| self.upstream.may_retry(choice, status, now))
+    }
+
+    /// Goes on to another endpoint.
+    pub(super) fn retry(&mut self, exchange: &Exchange<'_>) {
+        self.head = None;
+        if let Some(choice) = &mut self.choice {
+            self.upstream.choose_next(choice, exchange.snapshot.worker().now(), true);
+        }
+    }
+
+    /// Records how long the endpoint took from the end of the request to the head of its response.
+    pub(super) fn responded(&self, began: Option<Instant>, now: Instant) {
+        let time = began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
+        self.upstream.counters.response.observe(time);
     }
 
     /// The head to send on the connection that was found, with a collected body behind it.
@@ -155,12 +217,13 @@ impl<'a> Attempts<'a> {
         true
     }
 
-    /// Name and value of the sticky cookie that the client has to be given.
-    pub(super) fn new_cookie(&self) -> Option<(&str, &[u8])> {
+    /// The sticky cookie that the client has to be given.
+    pub(super) fn new_cookie(&self) -> Option<&[u8]> {
         self.upstream.new_cookie(self.choice.as_ref()?)
     }
 
     /// Records that the endpoint has answered with `status`.
+    #[inline(always)]
     pub(super) fn answered(&self, exchange: &Exchange<'_>, status: u16) {
         let Some(choice) = &self.choice else { return };
         self.upstream.answered(choice, status, exchange.snapshot.worker().now());

@@ -8,10 +8,11 @@ use super::attempts::Attempts;
 use super::response::ResponseReader;
 use super::response_head::Response;
 use crate::http::Framing;
-use crate::proxy::client::{Exchange, KeepAlive};
-use crate::proxy::record::Failure;
+use crate::proxy::client::{Exchange, KeepAlive, Request};
+use crate::proxy::record::{ExchangeRecord, Failure};
 use crate::proxy::transfer::{Body, ConcurrentUpload, Incoming, Transfer};
 use crate::proxy::tunnel::{self, Done};
+use crate::reason::Reason;
 use crate::upstream::TargetConnection;
 use crate::worker::Buffer;
 
@@ -28,6 +29,20 @@ struct Transferred {
     keep_alive: Option<Duration>,
 }
 
+/// The reason why a transfer has stopped.
+enum Stop {
+    /// It has failed.
+    Failed(Failure),
+    /// The response has this status, after which another endpoint is tried. The client was sent nothing of it.
+    Retry(u16),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
 /// Sends the request to a target and its response to the client. Tries another connection or another target as long
 /// as nothing can be lost or done twice.
 ///
@@ -35,7 +50,7 @@ struct Transferred {
 /// Why there is no whole response.
 pub(in crate::proxy) async fn run(
     exchange: &mut Exchange<'_>,
-    mut attempts: Attempts<'_>,
+    attempts: &mut Attempts<'_>,
 ) -> Result<Done, Failure> {
     if let (Framing::Chunked, Some(most)) = (exchange.request.framing, attempts.proxy.buffer_request) {
         // Boxed, because few rules have it, and the future of all would have room for it.
@@ -51,18 +66,26 @@ pub(in crate::proxy) async fn run(
             }
         };
         let head = attempts.head(exchange)?;
-        exchange.record.target = Some(target.address);
+        exchange.record.target = Some(target.address.clone());
         if exchange.request.framing != Framing::None {
             exchange.release_head();
         }
         // Pinned, because an `await` alone copies the future once more.
-        let outcome = pin!(transfer(exchange, &attempts, &mut target, head)).await;
+        let outcome = pin!(transfer(exchange, attempts, &mut target, head)).await;
         let failure = match outcome {
             Ok(transferred) => {
                 attempts.answered(exchange, transferred.status);
-                return Ok(finish(exchange, &attempts, target, transferred));
+                return Ok(finish(exchange, attempts, target, transferred));
             }
-            Err(failure) => failure,
+            Err(Stop::Failed(failure)) => failure,
+            Err(Stop::Retry(status)) => {
+                attempts.answered(exchange, status);
+                // The rest of the response is not read, so the connection is closed.
+                drop(target);
+                exchange.record.response_started.set(false);
+                attempts.retry(exchange);
+                continue;
+            }
         };
         attempts.failed(exchange, &target, &failure);
         if !may_repeat(exchange, &failure) || !attempts.repeat(exchange, target.reused) {
@@ -102,17 +125,29 @@ fn finish(
     Done::Http(transferred.keep)
 }
 
+/// Records that a response has come. Stops if another endpoint is tried after its status.
+#[inline(always)]
+fn check_status(
+    attempts: &Attempts<'_>,
+    request: &Request,
+    record: &ExchangeRecord<'_>,
+    status: u16,
+) -> Result<(), Stop> {
+    let now = record.snapshot.worker().now();
+    attempts.responded(record.received.ended(), now);
+    if attempts.may_retry(request, status, now) { Err(Stop::Retry(status)) } else { Ok(()) }
+}
+
 /// Transfers both messages at once: the request goes on while the response is awaited, and while it passes.
 async fn transfer(
     exchange: &mut Exchange<'_>,
     attempts: &Attempts<'_>,
     target: &mut TargetConnection,
     mut head: Buffer,
-) -> Result<Transferred, Failure> {
+) -> Result<Transferred, Stop> {
     let at_end = exchange.is_gone_at_end();
     let Exchange { client, snapshot, timer, record, request, body, .. } = exchange;
-    let proxy = attempts.proxy;
-    let worker = snapshot.worker();
+    let (proxy, worker) = (attempts.proxy, snapshot.worker());
     let mut upload = Transfer {
         worker,
         from: Incoming { stream: &client.stream, input: &mut client.input, body },
@@ -142,7 +177,12 @@ async fn transfer(
         proxy,
         cookie: attempts.new_cookie(),
     };
-    let mut response = upload.run(pin!(reader.read_final())).await?;
+    let mut response = {
+        let mut place = None;
+        upload.run(pin!(reader.read_final(&mut place))).await?;
+        place.ok_or_else(|| Failure::new(Reason::Internal))?
+    };
+    check_status(attempts, request, record, response.status)?;
     if response.until_close {
         client.stream.close_with_reset(true);
     }

@@ -26,6 +26,11 @@ impl<'b> Forwarded<'b> {
         Self { peer, behind, proto }
     }
 
+    /// The address of the client.
+    pub(super) fn client(&self) -> IpAddr {
+        self.behind.as_ref().map_or(self.peer, |client| client.address)
+    }
+
     /// Whether the fields of the peer that describe its client are kept.
     pub(super) fn is_trusted(&self) -> bool {
         self.behind.is_some()
@@ -50,6 +55,7 @@ fn client_behind_proxy<'b>(http: &HttpListener, peer: IpAddr, head: &RequestHead
 }
 
 /// Writes `X-Forwarded-*`, `X-Real-IP` and `Forwarded` (RFC 7239), behind the values of a trusted proxy.
+#[inline(always)]
 pub(super) fn write_forwarded(head: &RequestHead<'_>, forwarded: &Forwarded<'_>, out: &mut Buffer) {
     let Forwarded { peer, behind, proto } = forwarded;
     let (peer, own) = (*peer, proto.as_bytes());
@@ -58,6 +64,7 @@ pub(super) fn write_forwarded(head: &RequestHead<'_>, forwarded: &Forwarded<'_>,
         None => {
             let address = AddressText::new(peer);
             write_fields(&address, &address, (own, host), out, |_, _| {});
+            out.extend(b"\r\nForwarded: for=");
             write_element((peer, &address), (own, host), out);
         }
         Some(client) => write_behind(head, (peer, *client), (own, host), out),
@@ -77,6 +84,9 @@ fn write_behind(
     let proto = value(Name::XForwardedProto).or(client.proto).unwrap_or(own_proto);
     let host = value(Name::XForwardedHost).unwrap_or(own_host);
     write_fields(&near, &far, (proto, host), out, |name, out| write_chain(head.fields, name, out));
+    out.extend(b"\r\nForwarded: ");
+    write_chain(head.fields, Name::Forwarded, out);
+    out.extend(b"for=");
     // Only a token and a host fit into an element.
     let proto = Some(proto).filter(|proto| is_token(proto)).unwrap_or(own_proto);
     let host = Some(host).filter(|host| Authority::parse(host).is_ok()).unwrap_or(own_host);
@@ -85,9 +95,9 @@ fn write_behind(
     write_element(node, (proto, host), out);
 }
 
-/// Writes all fields, up to the earlier elements of `Forwarded`. `near` is the address of the peer, `far` that of the
+/// Writes all fields before `Forwarded`. `near` is the address of the peer, `far` that of the
 /// client. `chain` writes the earlier values of a field.
-#[inline]
+#[inline(always)]
 fn write_fields(
     near: &AddressText,
     far: &AddressText,
@@ -106,14 +116,11 @@ fn write_fields(
     }
     out.extend(b"\r\nX-Real-IP: ");
     out.extend(far.as_bytes());
-    out.extend(b"\r\nForwarded: ");
-    chain(Name::Forwarded, out);
 }
 
-/// Writes an element of `Forwarded`, and the end of the line.
-#[inline]
+/// Writes an element of `Forwarded` behind its `for=`, and the end of the line.
+#[inline(always)]
 fn write_element((address, text): (IpAddr, &AddressText), (proto, host): (&[u8], &[u8]), out: &mut Buffer) {
-    out.extend(b"for=");
     match address {
         IpAddr::V4(_) => out.extend(text.as_bytes()),
         IpAddr::V6(_) => {

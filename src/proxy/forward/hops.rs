@@ -19,6 +19,7 @@ pub(super) fn via(received: Version) -> &'static [u8] {
 }
 
 /// Whether a request has passed so many gates that a target must lead back here.
+#[inline(always)]
 pub(in crate::proxy) fn is_in_loop(fields: Fields<'_>) -> bool {
     fields.get(Name::Via).is_some() && count_gates(fields) > PASSES_MAX
 }

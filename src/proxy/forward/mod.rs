@@ -4,6 +4,7 @@ mod forward;
 
 mod attempts;
 mod response;
+mod subrequest;
 
 mod response_head;
 
@@ -18,4 +19,6 @@ pub(super) use attempts::Attempts;
 pub(super) use forward::run;
 pub use forwarded::Forwarded;
 pub(super) use forwarded::client_of;
+pub(super) use request_head::can_rewrite;
 pub use request_head::write_request_head;
+pub(super) use subrequest::{Answer, ask_server, sign_in};

@@ -12,6 +12,7 @@ use crate::config::plan::Proxy;
 use crate::http::{Framing, HeadLimits, Version};
 use crate::http1::{HeadScan, parse_response};
 use crate::proxy::client::{KeepAlive, Request};
+use crate::proxy::edits::edited_response;
 use crate::proxy::record::{ExchangeRecord, Failure};
 use crate::proxy::transfer::{Body, Incoming, Transfer, write_all};
 use crate::reason::Reason;
@@ -39,28 +40,31 @@ pub(super) struct ResponseReader<'a> {
     /// The timer for waits for the target.
     pub(super) timer: &'a Timer,
     pub(super) proxy: &'a Proxy,
-    /// Name and value of a cookie that the final response gets.
-    pub(super) cookie: Option<(&'a str, &'a [u8])>,
+    /// The line of a cookie that the final response gets, without its end.
+    pub(super) cookie: Option<&'a [u8]>,
 }
 
 impl ResponseReader<'_> {
-    /// Reads heads until the final one. Forwards interim responses.
+    /// Reads heads until the final one, and writes it. Forwards interim responses. The caller has the place of the
+    /// response, because it is large and would be copied at each return.
     ///
     /// # Errors
     /// When the target closes, is silent for too long, or sends a head that is not valid, or too many interim
     /// responses. When the client does not take an interim response.
-    pub(super) async fn read_final(&mut self) -> Result<Response, Failure> {
+    pub(super) async fn read_final(&mut self, response: &mut Option<Response>) -> Result<(), Failure> {
         let (mut scan, mut interim) = (HeadScan::default(), 0);
         while interim <= INTERIM_MAX {
-            if let Some(response) = self.parse(&mut scan)? {
+            self.parse(&mut scan, response)?;
+            if let Some(some) = response {
                 self.record.response_started.set(true);
-                if !response.is_interim() {
-                    return Ok(response);
+                if !some.is_interim() {
+                    return Ok(());
                 }
                 interim += 1;
                 if self.request.version == Version::Http11 {
-                    self.forward_interim(&response).await?;
+                    self.forward_interim(some).await?;
                 }
+                *response = None;
                 continue;
             }
             match (self.fill().await, self.input.is_empty()) {
@@ -100,15 +104,17 @@ impl ResponseReader<'_> {
         filled
     }
 
-    /// Parses the bytes that are here and writes the head for the client. `None`: the head is not complete.
-    fn parse(&mut self, scan: &mut HeadScan) -> Result<Option<Response>, Failure> {
+    /// Parses the bytes that are here and writes the `response`, with the head for the client. It stays `None` if the
+    /// head is not complete.
+    #[inline(always)]
+    fn parse(&mut self, scan: &mut HeadScan, response: &mut Option<Response>) -> Result<(), Failure> {
         if self.input.is_empty() {
-            return Ok(None);
+            return Ok(());
         }
         let (snapshot, request) = (self.record.snapshot, self.request);
         let mut table = snapshot.state.table.borrow_mut();
         let Some(head) = parse_response(self.input.unread(), scan, &HEAD_LIMITS, &mut table)? else {
-            return Ok(None);
+            return Ok(());
         };
         if head.status == 101 && !head.switches_to().is_some_and(|protocol| request.asks_for(protocol)) {
             return Err(Failure::new(Reason::UpgradeFailed));
@@ -118,14 +124,14 @@ impl ResponseReader<'_> {
         };
         let endless = matches!(framing, Framing::Chunked | Framing::UntilClose);
         let chunked = endless && request.version == Version::Http11;
-        let mut response = Response {
+        let response = response.insert(Response {
             status: head.status,
             framing,
             chunked,
             until_close: endless && !chunked,
             keep_alive: head.keep_alive.then(|| keep_alive_time(&head)),
             head: snapshot.worker().buffer(),
-        };
+        });
         write_head(
             &head,
             &response.flags(request, self.record.policies.owns_cors()),
@@ -134,15 +140,22 @@ impl ResponseReader<'_> {
         );
         // After 101 the head has its end already.
         if head.status >= 200 {
-            response.head.extend(self.record.policies.response_lines());
+            let lines = self.record.policies.response_lines();
+            if !lines.is_empty() {
+                response.head.extend(lines);
+            }
+            if let Some(cookie) = self.cookie {
+                write_cookie(cookie, self.client.is_encrypted(), &mut response.head);
+            }
         }
-        if let Some((name, value)) = self.cookie.filter(|_| head.status >= 200) {
-            write_cookie(name, value, self.client.is_encrypted(), &mut response.head);
+        if let Some(headers) = self.record.rule_headers().filter(|_| !response.is_interim()) {
+            let (is_encrypted, lines) = (self.client.is_encrypted(), self.record.headers.lines());
+            response.head = edited_response(snapshot.worker(), &response.head, headers, is_encrypted, lines);
         }
         let len = head.len;
         drop(table);
         self.input.consume(len);
-        Ok(Some(response))
+        Ok(())
     }
 
     /// The transfer of the final response to the client. `body` is its body, of which nothing was read yet. `keep` is

@@ -109,11 +109,9 @@ pub(super) fn write_head(
     }
 }
 
-/// Writes a cookie for all paths of the host, which scripts cannot read.
-pub(super) fn write_cookie(name: &str, value: &[u8], is_encrypted: bool, out: &mut Buffer) {
-    for part in [b"Set-Cookie: ", name.as_bytes(), b"=", value, b"; Path=/; HttpOnly; SameSite=Lax"] {
-        out.extend(part);
-    }
+/// Writes a cookie, for TLS alone if the client speaks it.
+pub(super) fn write_cookie(line: &[u8], is_encrypted: bool, out: &mut Buffer) {
+    out.extend(line);
     out.extend(if is_encrypted { b"; Secure\r\n" } else { b"\r\n" });
 }
 
@@ -128,7 +126,7 @@ fn is_for_the_client(field: &Field<'_>, head: &ResponseHead<'_>, flags: &HeadFla
 }
 
 /// Whether the name begins with `Access-Control-`.
-fn is_of_cors(name: &[u8]) -> bool {
+pub(super) fn is_of_cors(name: &[u8]) -> bool {
     let start: &[u8] = b"access-control-";
     name.get(..start.len()).is_some_and(|name| name.eq_ignore_ascii_case(start))
 }

@@ -47,6 +47,9 @@ fn reply(exchange: &Exchange<'_>, failure: &Failure) -> Reply<'static> {
     if status == 503 {
         reply.write(format_args!("Retry-After: {}\r\n", RETRY_AFTER.as_secs()));
     }
+    if failure.reason == Reason::TargetStarting {
+        reply.extend(b"Cache-Control: no-store\r\n");
+    }
     if failure.reason == Reason::RequestMethod {
         // RFC 9110, section 15.5.6: a 405 names the methods that are allowed.
         reply.extend(allowed(exchange));
@@ -87,6 +90,12 @@ impl Media {
                 let json = serde_json::json!({"status": status, "reason": code, "message": explain, "detail": detail});
                 format!("{json}\n")
             }
+            Self::Html if reason == Reason::TargetStarting => format!(
+                "<!doctype html><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"{}\">\
+                 <meta name=\"viewport\" content=\"width=device-width\"><title>Starting</title>\
+                 <h1>Starting</h1><p>{explain} This page reloads itself.</p><p><code>{code}</code></p>\n",
+                RETRY_AFTER.as_secs()
+            ),
             // Details of parsers contain no character that has a meaning in HTML.
             Self::Html => format!(
                 "<!doctype html><meta charset=\"utf-8\"><title>{status} {phrase}</title>\

@@ -1,10 +1,12 @@
 //! Responses of rules, of `redirect_to_https`, to challenges and to `OPTIONS`.
 
 use super::reply::{ALLOW, Reply};
-use crate::config::plan::{LocationParts, Redirect, RedirectToHttps, Respond, Rule};
-use crate::http::{HostKey, Method, RequestHead, behind_prefix};
+use crate::config::plan::{Redirect, RedirectToHttps, Respond, Rule};
+use crate::http::{Method, RequestHead};
 use crate::proxy::client::Exchange;
+use crate::proxy::edits::{ClientValues, with_values};
 use crate::proxy::transfer::COPIED_MAX;
+use crate::worker::Buffer;
 
 /// The response of a `redirect` rule. `None`: its target needs a host, and the request has none.
 pub(in crate::proxy) fn redirect(
@@ -13,19 +15,14 @@ pub(in crate::proxy) fn redirect(
     rule: &Rule,
     redirect: &Redirect,
 ) -> Option<Reply<'static>> {
-    let host = head.host_key();
-    if host.is_none() && redirect.to.needs_host() {
+    if head.host.is_none() && redirect.to.needs_host() {
         return None;
     }
-    let parts = LocationParts {
-        host: host.as_ref().map_or(&[], HostKey::as_bytes),
-        path: head.path,
-        rest: behind_prefix(head.path, rule.path_prefix.trim_end_matches('/')),
-        query: head.query,
-    };
     let mut reply = Reply::new(exchange, redirect.status, exchange.keep_alive());
     reply.extend(b"Location: ");
-    redirect.to.write(&parts, |bytes| reply.extend(bytes));
+    with_values(rule, head, ClientValues::of(exchange), exchange.record.headers.request_id(), |values| {
+        redirect.to.write(values, |bytes| reply.extend(bytes))
+    });
     reply.extend(b"\r\nContent-Length: 0\r\n");
     reply.end_head(exchange);
     Some(reply)
@@ -68,6 +65,35 @@ pub(in crate::proxy) fn preflight(exchange: &Exchange<'_>) -> Reply<'static> {
     reply
 }
 
+/// The answer of a server that does not let a request in, with its field lines.
+pub(in crate::proxy) fn answer_of_server(
+    exchange: &Exchange<'_>,
+    status: u16,
+    lines: &[u8],
+    body: &[u8],
+) -> Reply<'static> {
+    let mut reply = Reply::new(exchange, status, exchange.keep_alive());
+    reply.extend(lines);
+    if status != 304 {
+        reply.write(format_args!("Content-Length: {}\r\n", body.len()));
+    }
+    reply.end_head(exchange);
+    if exchange.request.method != Method::Head && status != 304 {
+        reply.extend(body);
+    }
+    reply
+}
+
+/// The redirect of a browser to the place where it signs in.
+pub(in crate::proxy) fn sign_in(exchange: &Exchange<'_>, place: &[u8]) -> Reply<'static> {
+    let mut reply = Reply::new(exchange, 302, exchange.keep_alive());
+    reply.extend(b"Location: ");
+    reply.extend(place);
+    reply.extend(b"\r\nCache-Control: no-store\r\nContent-Length: 0\r\n");
+    reply.end_head(exchange);
+    reply
+}
+
 /// The answer to a challenge of a certificate authority (RFC 8555, section 8.3).
 pub(in crate::proxy) fn challenge(exchange: &Exchange<'_>, answer: &str) -> Reply<'static> {
     let mut reply = Reply::new(exchange, 200, exchange.keep_alive());
@@ -83,22 +109,39 @@ pub(in crate::proxy) fn challenge(exchange: &Exchange<'_>, answer: &str) -> Repl
 }
 
 /// The response of a `respond` rule. A short body is copied behind the head.
-pub(in crate::proxy) fn respond<'a>(exchange: &Exchange<'_>, respond: &'a Respond) -> Reply<'a> {
+pub(in crate::proxy) fn respond<'a>(
+    exchange: &Exchange<'_>,
+    head: &RequestHead<'_>,
+    rule: &Rule,
+    respond: &'a Respond,
+) -> Reply<'a> {
     let mut reply = Reply::new(exchange, respond.status, exchange.keep_alive());
     for (name, value) in &respond.headers {
         reply.write(format_args!("{name}: {value}\r\n"));
     }
+    let literal = respond.body.as_literal();
+    let written = literal.is_none().then(|| write_body(exchange, head, rule, respond));
+    let body = written.as_ref().map_or(literal.unwrap_or_default().as_bytes(), Buffer::unread);
     // RFC 9110, section 8.6: no length in a 204.
     if respond.status != 204 {
-        reply.write(format_args!("Content-Length: {}\r\n", respond.body.len()));
+        reply.write(format_args!("Content-Length: {}\r\n", body.len()));
     }
     reply.end_head(exchange);
-    match respond.body.as_bytes() {
+    match literal {
         _ if exchange.request.method == Method::Head || matches!(respond.status, 204 | 304) => {}
-        short if short.len() <= COPIED_MAX => reply.extend(short),
-        long => reply.body = long,
+        Some(long) if long.len() > COPIED_MAX => reply.body = long.as_bytes(),
+        _ => reply.extend(body),
     }
     reply
+}
+
+/// The body for a request, with its parts in the place of placeholders.
+fn write_body(exchange: &Exchange<'_>, head: &RequestHead<'_>, rule: &Rule, respond: &Respond) -> Buffer {
+    let mut out = exchange.snapshot.worker().buffer();
+    with_values(rule, head, ClientValues::of(exchange), exchange.record.headers.request_id(), |values| {
+        respond.body.write(values, respond.escape(), &mut |bytes| out.extend(bytes));
+    });
+    out
 }
 
 /// Path and query of the request; `/` if the request has none.

@@ -7,6 +7,8 @@ mod send;
 mod reply;
 
 pub(super) use failure::send_failure;
-pub(super) use fixed::{challenge, options, preflight, redirect, redirect_to_https, respond};
+pub(super) use fixed::{
+    answer_of_server, challenge, options, preflight, redirect, redirect_to_https, respond, sign_in,
+};
 pub(super) use reply::Reply;
 pub(super) use send::send;

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use crate::http::status_phrase;
 use crate::proxy::client::{Exchange, KeepAlive};
+use crate::proxy::edits::edited_response;
 use crate::worker::Buffer;
 
 /// The methods that smolgate forwards; a target may take fewer.
@@ -43,8 +44,13 @@ impl Reply<'_> {
         let _ = self.head.write_fmt(text);
     }
 
-    /// Ends the head: writes whether the connection stays open, and the empty line.
+    /// Ends the head: makes the changes of the rule, and writes whether the connection stays open, and the empty line.
     pub(in crate::proxy) fn end_head(&mut self, exchange: &Exchange<'_>) {
+        if let Some(headers) = exchange.record.rule_headers() {
+            let (worker, is_encrypted) = (exchange.snapshot.worker(), exchange.client.stream.is_encrypted());
+            let lines = exchange.record.headers.lines();
+            self.head = edited_response(worker, &self.head, headers, is_encrypted, lines);
+        }
         self.extend(self.keep.end_of_head(exchange.request.version));
     }
 }

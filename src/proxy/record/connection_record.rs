@@ -1,6 +1,6 @@
 //! The record of a connection that is not HTTP, or no longer.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::{Instant, SystemTime};
 
 use tracing::Level;
@@ -9,6 +9,7 @@ use super::failure::Failure;
 use super::logged_request::shown;
 use super::meter::Meter;
 use super::request_summary::RequestSummary;
+use crate::config::plan::TargetAddress;
 use crate::generation::{ListenerSnapshot, TunnelContext};
 use crate::http::Method;
 use crate::log::AccessRecord;
@@ -74,7 +75,7 @@ pub(in crate::proxy) struct ConnectionRecord<'a> {
     tls: Option<(&'static str, &'static str)>,
     start: TunnelStart,
     /// The target of the tunnel; `None` before there is one.
-    target: Option<SocketAddr>,
+    target: Option<TargetAddress>,
     /// Why the connection ended; `None`: both sides have ended it. The first value holds if it is closed before its
     /// end.
     reason: Option<Reason>,
@@ -110,7 +111,7 @@ impl<'a> ConnectionRecord<'a> {
     }
 
     /// Records that the tunnel to this target has begun.
-    pub(in crate::proxy) fn is_tunnel_to(&mut self, target: SocketAddr) {
+    pub(in crate::proxy) fn is_tunnel_to(&mut self, target: TargetAddress) {
         self.target = Some(target);
         self.context.counters.tunnels_begun.add(1);
     }
@@ -181,7 +182,7 @@ impl Drop for ConnectionRecord<'_> {
             bytes_out: self.sent.bytes(),
             duration: self.context.worker().now().saturating_duration_since(self.began),
             upstream: self.context.upstream_name(),
-            target_address: self.target,
+            target_address: self.target.as_ref(),
             tls: self.tls,
             reason: self.reason,
         });

@@ -1,7 +1,7 @@
 //! The record of an exchange: it counts and logs the exchange, in one place and once.
 
 use std::cell::Cell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -10,9 +10,11 @@ use tracing::field::display;
 
 use super::connection_record::{TunnelStart, UpgradedRequest, count};
 use super::failure::Failure;
+use super::header_state::HeaderState;
 use super::logged_request::LoggedRequest;
 use super::meter::Meter;
 use super::request_summary::RequestSummary;
+use crate::config::plan::{RuleHeaders, TargetAddress};
 use crate::generation::ListenerSnapshot;
 use crate::http::Method;
 use crate::log::AccessRecord;
@@ -49,6 +51,8 @@ pub(in crate::proxy) struct ExchangeRecord<'a> {
     rule: Option<u32>,
     /// The state of the policies of the rule.
     pub(in crate::proxy) policies: PolicyState,
+    /// The parts of the request that the rule's changes of fields need.
+    pub(in crate::proxy) headers: HeaderState,
     /// The parts of the head for the access log.
     summary: Option<Box<RequestSummary>>,
     /// The target has sent a head, maybe an interim one.
@@ -58,7 +62,7 @@ pub(in crate::proxy) struct ExchangeRecord<'a> {
     /// Why the exchange failed.
     pub(in crate::proxy) reason: Option<Reason>,
     /// The target that got the request.
-    pub(in crate::proxy) target: Option<SocketAddr>,
+    pub(in crate::proxy) target: Option<TargetAddress>,
     /// Bytes from the client.
     pub(in crate::proxy) received: Meter<'a>,
     /// Bytes to the client.
@@ -77,6 +81,7 @@ impl<'a> ExchangeRecord<'a> {
             tls: log.and_then(|_| stream.cipher()),
             method: Method::Other,
             rule: None,
+            headers: HeaderState::default(),
             policies: PolicyState::default(),
             summary: None,
             response_started: Cell::new(false),
@@ -120,7 +125,7 @@ impl<'a> ExchangeRecord<'a> {
         self.reason = Some(*reason);
         self.snapshot.state.counters.local_reply(*reason);
         let (code, detail, peer, target) =
-            (reason.code(), detail.shown(), self.client, self.target.map(display));
+            (reason.code(), detail.shown(), self.client, self.target.as_ref().map(display));
         let (listener, rule, upstream) =
             (&*self.snapshot.listener().name, self.rule_name(), self.upstream().map(|name| &**name));
         let LoggedRequest { method, host, path } = LoggedRequest::of(head);
@@ -166,7 +171,7 @@ impl<'a> ExchangeRecord<'a> {
                 bytes_out: self.sent.bytes(),
                 duration: duration.max(Duration::from_micros(1)),
                 upstream: self.upstream().map(|name| &**name),
-                target_address: self.target,
+                target_address: self.target.as_ref(),
                 tls: self.tls,
                 reason: self.reason,
             });
@@ -197,6 +202,15 @@ impl<'a> ExchangeRecord<'a> {
         self.stage = Stage::Finished;
         let name = self.summary.as_deref().map(|summary| summary.host.clone()).unwrap_or_default();
         TunnelStart { name, exchange: None }
+    }
+
+    /// The changes of fields of the rule that matched.
+    #[inline]
+    pub(in crate::proxy) fn rule_headers(&self) -> Option<&'a RuleHeaders> {
+        if !self.headers.is_begun() {
+            return None;
+        }
+        self.snapshot.rule(self.rule()?)?.headers.as_deref()
     }
 
     /// Index of the rule that matched.

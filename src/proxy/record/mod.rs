@@ -5,6 +5,7 @@ mod exchange_record;
 mod connection_record;
 
 mod failure;
+mod header_state;
 mod logged_request;
 mod meter;
 mod request_summary;
@@ -12,5 +13,6 @@ mod request_summary;
 pub(super) use connection_record::{ConnectionRecord, TunnelStart, log_dropped, log_forced_close};
 pub(super) use exchange_record::ExchangeRecord;
 pub(super) use failure::{Detail, Failure, Misdirection, TransferError};
+pub(super) use header_state::HeaderState;
 pub(super) use meter::Meter;
 pub(super) use request_summary::RequestSummary;

@@ -13,10 +13,12 @@ pub(in crate::proxy) struct RequestSummary {
     pub(in crate::proxy) version: &'static str,
     pub(in crate::proxy) user_agent: Box<[u8]>,
     pub(in crate::proxy) referer: Box<[u8]>,
+    /// Empty if the rule gives none.
+    pub(in crate::proxy) request_id: Box<[u8]>,
 }
 
 impl RequestSummary {
-    pub(in crate::proxy) fn of(head: &RequestHead<'_>) -> Self {
+    pub(in crate::proxy) fn of(head: &RequestHead<'_>, request_id: &[u8]) -> Self {
         let field = |name| head.fields.get(name).unwrap_or_default().into();
         Self {
             method: head.method.into(),
@@ -28,6 +30,7 @@ impl RequestSummary {
             },
             user_agent: field(Name::UserAgent),
             referer: field(Name::Referer),
+            request_id: request_id.into(),
         }
     }
 
@@ -45,6 +48,7 @@ impl RequestSummary {
             },
             user_agent: head.field(b"user-agent").into(),
             referer: head.field(b"referer").into(),
+            request_id: Box::default(),
         }
     }
 
@@ -57,6 +61,7 @@ impl RequestSummary {
             status,
             user_agent: summary.map_or(b"", |summary| &summary.user_agent),
             referer: summary.map_or(b"", |summary| &summary.referer),
+            request_id: summary.map_or(b"", |summary| &summary.request_id),
         };
         (summary.map_or(b"", |summary| &summary.host), request)
     }

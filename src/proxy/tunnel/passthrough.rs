@@ -3,7 +3,6 @@
 
 use std::io::IoSlice;
 use std::net::SocketAddr;
-use std::num::NonZero;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use crate::proxy::record::{ConnectionRecord, Failure, TunnelStart};
 use crate::proxy::transfer::write_all;
 use crate::proxy_protocol;
 use crate::reason::Reason;
-use crate::upstream::{TargetConnection, Upstream};
+use crate::upstream::{Choice, Hold, Keys, Next, TargetConnection, Upstream};
 use crate::worker::Worker;
 
 /// How long a target may take to accept the PROXY header.
@@ -102,20 +101,24 @@ async fn connect(
 ) -> Result<Box<TargetConnection>, Failure> {
     let (upstream, worker) = (snapshot.upstreams.get(id), snapshot.worker());
     let hash = upstream.hash_key().and_then(|key| balance_key::of_connection(key, client.peer, name));
+    let keys = Keys { hash, cookie: None };
     let own = snapshot.state.listening.borrow().clone();
-    let mut hold = None;
+    let mut hold: Option<Hold> = None;
     loop {
-        let failure = match try_to_connect(upstream, worker, hash, &own).await {
-            Ok(target) => return Ok(target),
+        let failure = match try_to_connect(upstream, worker, &keys, &own).await {
+            Ok(target) => {
+                hold.into_iter().for_each(Hold::served);
+                return Ok(target);
+            }
             Err(failure) => failure,
         };
-        // A connection that leads back would do so later, too.
-        if failure.reason == Reason::LoopDetected {
+        // A connection that leads back would do so later, too. For a place it has waited already.
+        if matches!(failure.reason, Reason::LoopDetected | Reason::TargetBusy) {
             return Err(failure);
         }
         hold = hold.or_else(|| upstream.hold(worker.now()));
-        let Some(hold) = &mut hold else { return Err(failure) };
-        if !hold.wait(worker).await {
+        let Some(held) = &mut hold else { return Err(failure) };
+        if !held.wait(worker).await {
             return Err(Failure { reason: Reason::NoTarget, ..failure });
         }
     }
@@ -124,19 +127,34 @@ async fn connect(
 async fn try_to_connect(
     upstream: &Upstream,
     worker: &Worker,
-    hash: Option<NonZero<u64>>,
+    keys: &Keys,
     own: &[SocketAddr],
 ) -> Result<Box<TargetConnection>, Failure> {
-    let choice = upstream.choose(worker.now(), hash, None);
-    let mut choice = choice.ok_or_else(|| Failure::new(Reason::NoTarget))?;
+    let wait = async |failed: Option<&Choice>| {
+        upstream.wait_for_place(worker, keys, failed).await.map_err(Failure::new)
+    };
+    let mut choice = match upstream.choose(worker.now(), keys.hash, None) {
+        Some(choice) => choice,
+        None => wait(None).await?,
+    };
     loop {
-        match upstream.open(worker, &mut choice, own).await {
+        let error = match upstream.open(worker, &mut choice, own).await {
             Ok(target) => {
                 upstream.accepted(&choice);
                 return Ok(target);
             }
-            Err(error) if !upstream.choose_next(&mut choice, worker.now(), false) => return Err(error.into()),
-            Err(_) => {}
+            Err(error) => error,
+        };
+        let next = if error.reason == Reason::TargetBusy {
+            choice.release();
+            Next::Wait
+        } else {
+            upstream.choose_next(&mut choice, worker.now(), false)
+        };
+        match next {
+            Next::Chosen => {}
+            Next::Wait => choice = wait(Some(&choice)).await?,
+            Next::GiveUp => return Err(error.into()),
         }
     }
 }

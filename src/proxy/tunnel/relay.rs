@@ -27,7 +27,7 @@ pub(super) async fn relay_connection(
     mut record: ConnectionRecord<'_>,
 ) {
     client.handle.mark_as_tunnel(context, client.stream.admission());
-    record.is_tunnel_to(target.address);
+    record.is_tunnel_to(target.address.clone());
     let Client { stream, input, .. } = client;
     let near = Peer { stream, gone: Reason::ClientGone };
     let far = Peer { stream: &target.stream, gone: Reason::UpstreamReset };

@@ -43,9 +43,19 @@ pub struct Validity {
     pub not_after: i64,
 }
 
+/// The name of a certificate at its authority (RFC 9773, section 4.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The identifier of the authority's key.
+    pub authority_key: Box<[u8]>,
+    /// The serial number, as its bytes in DER.
+    pub serial: Box<[u8]>,
+}
+
 struct Certificate {
     key: Arc<CertifiedKey>,
     validity: Validity,
+    identity: Option<Identity>,
 }
 
 #[derive(Clone)]
@@ -82,6 +92,16 @@ impl Issued {
     /// The validity of the certificate for `name`. `None` if there is none.
     pub fn validity(&self, name: &str) -> Option<Validity> {
         self.certificates.load().get(name).map(|certificate| certificate.validity)
+    }
+
+    /// The certificate for `name` itself, in DER. `None` if there is none.
+    pub fn leaf(&self, name: &str) -> Option<CertificateDer<'static>> {
+        self.certificates.load().get(name)?.key.cert.first().cloned()
+    }
+
+    /// The identity of the certificate for `name`. `None` if there is none, or if it does not name its authority's key.
+    pub fn identity(&self, name: &str) -> Option<Identity> {
+        self.certificates.load().get(name)?.identity.clone()
     }
 
     /// Serves these certificates, each a name, a chain and a key as in [`Issued::serve`]. With `alone`, it forgets all
@@ -194,11 +214,13 @@ fn check(name: &str, chain: &[u8], key: &[u8], now: i64) -> Result<Certificate, 
     if validity.not_before > now {
         return Err("the certificate is not valid yet: is the clock of this machine right?".to_owned());
     }
+    let serial = own.serial;
+    let identity = own.authority_key.map(|authority_key| Identity { authority_key, serial });
     // The message must not quote the key.
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| "the key is not valid PEM")?;
     let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
     let key = key.map_err(|error| format!("the certificate cannot be used with its key: {error}"))?;
-    Ok(Certificate { key: Arc::new(key), validity })
+    Ok(Certificate { key: Arc::new(key), validity, identity })
 }
 
 fn challenge_config(certificate: &Arc<CertifiedKey>) -> Option<Arc<ServerConfig>> {

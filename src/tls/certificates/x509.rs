@@ -21,6 +21,9 @@ const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
 const SUBJECT_ALT_NAME: [u8; 3] = [0x55, 0x1d, 0x11];
 const BASIC_CONSTRAINTS: [u8; 3] = [0x55, 0x1d, 0x13];
 const EXTENDED_KEY_USAGE: [u8; 3] = [0x55, 0x1d, 0x25];
+/// 2.5.29.35, and the `[0]` in it: the identifier of the authority's key.
+const AUTHORITY_KEY: [u8; 3] = [0x55, 0x1d, 0x23];
+const KEY_IDENTIFIER: u8 = 0x80;
 /// 2.5.29.37.0, 1.3.6.1.5.5.7.3.1 and 1.3.6.1.5.5.7.3.2.
 const ANY_USE: [u8; 4] = [0x55, 0x1d, 0x25, 0x00];
 const SERVER_AUTH: [u8; 8] = [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
@@ -44,6 +47,10 @@ pub(in crate::tls) struct CertificateInfo {
     pub(in crate::tls) not_after: i64,
     /// The SubjectPublicKeyInfo, in DER.
     pub(in crate::tls) public_key: Box<[u8]>,
+    /// The serial number, as its bytes in DER.
+    pub(in crate::tls) serial: Box<[u8]>,
+    /// The identifier of the authority's key, if it is there.
+    pub(in crate::tls) authority_key: Option<Box<[u8]>>,
     /// Whether it is marked as an authority.
     pub(in crate::tls) is_authority: bool,
     pub(in crate::tls) uses: Uses,
@@ -68,8 +75,9 @@ pub(in crate::tls) fn read(der: &[u8]) -> Option<CertificateInfo> {
     let mut certificate = Der(Der(der).value(SEQUENCE)?);
     let mut body = Der(certificate.value(SEQUENCE)?);
     body.optional(VERSION)?;
-    // Serial number, algorithm, issuer.
-    for _ in 0..3 {
+    let serial = body.next()?.1.into();
+    // Algorithm, issuer.
+    for _ in 0..2 {
         body.next()?;
     }
     let mut validity = Der(body.value(SEQUENCE)?);
@@ -83,6 +91,8 @@ pub(in crate::tls) fn read(der: &[u8]) -> Option<CertificateInfo> {
         not_before,
         not_after,
         public_key,
+        serial,
+        authority_key: None,
         is_authority: false,
         uses: Uses { server: true, client: true },
     };
@@ -128,6 +138,10 @@ fn read_extension(extension: &[u8], info: &mut CertificateInfo) -> Option<()> {
         let mut constraints = Der(Der(value).value(SEQUENCE)?);
         // The mark is the first value. It is false if left out.
         info.is_authority = constraints.value(BOOLEAN).is_some_and(|mark| mark != [0]);
+        Some(())
+    } else if id == AUTHORITY_KEY {
+        let key = Der(Der(value).value(SEQUENCE)?).value(KEY_IDENTIFIER);
+        info.authority_key = key.map(Box::from);
         Some(())
     } else if id == EXTENDED_KEY_USAGE {
         info.uses = uses(value)?;

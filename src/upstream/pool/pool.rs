@@ -6,20 +6,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 
 use super::connection::TargetConnection;
 use super::own::{self, LeadsBack};
-use crate::config::plan::Target;
+use crate::config::plan::{Target, TargetAddress};
 use crate::reason::Reason;
 use crate::tls::{self, Connector, Input, Stream};
+use crate::upstream::limits::{Busy, OpenConnection};
 use crate::upstream::names::ResolvedName;
 use crate::worker::{TcpStream, Worker};
-
-/// Idle connections that one worker keeps to one endpoint; further ones are closed.
-const IDLE_MAX: usize = 1024;
 
 /// A target, ready to be connected to.
 pub(in crate::upstream) struct Destination {
@@ -28,6 +26,9 @@ pub(in crate::upstream) struct Destination {
     /// For `https://`: the connector and the server name to ask for.
     tls: Option<(Connector, ServerName<'static>)>,
     pub(in crate::upstream) name: Option<Arc<ResolvedName>>,
+    /// The upstream that shares its connections with no other.
+    owner: Option<Arc<str>>,
+    keepalive: Duration,
 }
 
 impl Destination {
@@ -36,13 +37,15 @@ impl Destination {
         target: Target,
         connector: Option<Connector>,
         name: Option<Arc<ResolvedName>>,
+        owner: Option<Arc<str>>,
+        keepalive: Duration,
     ) -> Self {
         let authority = target.authority().into();
         let tls = connector.map(|connector| {
             let name = connector.server_name(&target);
             (connector, name.expect("invariant: `UpstreamTable` refuses hosts that are no server name"))
         });
-        Self { target, authority, tls, name }
+        Self { target, authority, tls, name, owner, keepalive }
     }
 
     /// The value of `Host` for this target, and the prefix of the path.
@@ -50,20 +53,21 @@ impl Destination {
         (&self.authority, &self.target.base_path)
     }
 
-    pub(super) fn key(&self, address: Option<SocketAddr>) -> Key {
-        (self.target.clone(), self.tls.as_ref().map(|(connector, _)| connector.clone()), address)
+    pub(super) fn key(&self, address: Option<TargetAddress>) -> Key {
+        let connector = self.tls.as_ref().map(|(connector, _)| connector.clone());
+        (self.target.clone(), connector, address, self.owner.clone(), self.keepalive)
     }
 }
 
 /// The key of a pool: connections of one pool are interchangeable. It has the connector for `https://`,
 /// because after a reload with other authorities the connections that the old ones verified must not be used.
-pub(super) type Key = (Target, Option<Connector>, Option<SocketAddr>);
+pub(super) type Key = (Target, Option<Connector>, Option<TargetAddress>, Option<Arc<str>>, Duration);
 
 /// The connections of one worker to one endpoint.
 pub(in crate::upstream) struct Pool {
     pub(in crate::upstream) destination: Rc<Destination>,
     /// `None` for a name that has no address yet. Then there are no connections.
-    pub(in crate::upstream) address: Option<SocketAddr>,
+    pub(in crate::upstream) address: Option<TargetAddress>,
     /// The connection that was used last is the last here and is reused first. So the others stay idle long
     /// enough to be closed.
     idle: RefCell<Vec<Idle>>,
@@ -82,14 +86,14 @@ pub struct ConnectError {
     /// The reason's code.
     pub reason: Reason,
     /// The last address that was tried.
-    pub address: Option<SocketAddr>,
+    pub address: Option<TargetAddress>,
     /// The error of the system, the resolver or TLS.
     pub error: io::Error,
 }
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(address) = self.address {
+        if let Some(address) = &self.address {
             write!(f, "{address}: ")?;
         }
         f.write_str(&tls::explained(&self.error))
@@ -97,7 +101,7 @@ impl fmt::Display for ConnectError {
 }
 
 impl Pool {
-    pub(super) fn new(destination: Rc<Destination>, address: Option<SocketAddr>) -> Self {
+    pub(super) fn new(destination: Rc<Destination>, address: Option<TargetAddress>) -> Self {
         Self { destination, address, idle: RefCell::default(), is_current: Cell::new(true) }
     }
 
@@ -117,18 +121,40 @@ impl Pool {
         None
     }
 
-    /// Puts a connection back after a clean exchange; it may be reused until `until`. A connection to an address that
-    /// the target no longer has is closed: under steady traffic it would never be idle long enough to be swept.
-    pub(in crate::upstream) fn put_back(&self, mut connection: Box<TargetConnection>, until: Instant) {
+    /// Puts a connection back after a clean exchange; it may be reused until `until`. At most `most` are kept. A
+    /// connection to an address that the target no longer has is closed: under steady traffic it would never be idle
+    /// long enough to be swept.
+    #[inline(always)]
+    pub(in crate::upstream) fn put_back(
+        &self,
+        mut connection: Box<TargetConnection>,
+        until: Instant,
+        most: usize,
+    ) {
         connection.counted = None;
         let mut idle = self.idle.borrow_mut();
         if self.is_current.get()
             && connection.input.is_empty()
             && !connection.stream.has_pending_event()
-            && idle.len() < IDLE_MAX
+            && idle.len() < most
         {
             idle.push(Idle { connection, until });
         }
+    }
+
+    /// Whether there is an idle connection. It may be found to be closed when it is taken.
+    pub(in crate::upstream) fn has_idle(&self) -> bool {
+        !self.idle.borrow().is_empty()
+    }
+
+    /// Closes the connection that is idle for the longest time. Returns whether there was one.
+    pub(in crate::upstream) fn close_one(&self) -> bool {
+        let mut idle = self.idle.borrow_mut();
+        let has_one = !idle.is_empty();
+        if has_one {
+            idle.remove(0);
+        }
+        has_one
     }
 
     /// Says whether the address is one of its target. If not, idle connections are closed, and those in use are not
@@ -149,9 +175,16 @@ impl Pool {
         accepted: impl Fn(),
     ) -> io::Result<Box<TargetConnection>> {
         let no_address = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        let address = self.address.ok_or_else(no_address)?;
-        own::check(address, own)?;
-        let stream = TcpStream::connect(worker, address).await?;
+        let address = self.address.clone().ok_or_else(no_address)?;
+        let stream = match &address {
+            TargetAddress::Ip(address) => {
+                own::check(*address, own)?;
+                let stream = TcpStream::connect(worker, *address).await?;
+                stream.set_keepalive(self.destination.keepalive)?;
+                stream
+            }
+            TargetAddress::Unix(path) => TcpStream::connect_unix(worker, path).await?,
+        };
         let stream = match &self.destination.tls {
             None => Stream::Plain(stream),
             Some((connector, name)) => {
@@ -160,14 +193,17 @@ impl Pool {
             }
         };
         let input = Input::default();
-        Ok(Box::new(TargetConnection { stream, input, address, reused: false, counted: None }))
+        Ok(Box::new(TargetConnection { stream, input, address, reused: false, counted: None, place: None }))
     }
 
-    /// Closes connections that are too old or have a pending event, such as a close by the target. Returns
-    /// whether any connection is left.
+    /// Closes connections that are too old or have a pending event, such as a close by the target, and those whose places
+    /// are wanted. Returns whether any connection is left.
     pub(super) fn sweep(&self, now: Instant) -> bool {
         let mut idle = self.idle.borrow_mut();
-        idle.retain(|idle| now < idle.until && !idle.connection.stream.has_pending_event());
+        idle.retain(|Idle { connection, until }| {
+            let is_wanted = connection.place.as_ref().is_some_and(OpenConnection::is_wanted);
+            now < *until && !is_wanted && !connection.stream.has_pending_event()
+        });
         if idle.is_empty() {
             idle.shrink_to(0);
         }
@@ -180,13 +216,18 @@ const NO_HANDSHAKE: &str = "the target accepted the connection, but did not fini
      speak TLS?";
 
 impl ConnectError {
+    /// There is no place for another request or connection.
+    pub(in crate::upstream) fn busy() -> Self {
+        Self { reason: Reason::TargetBusy, address: None, error: io::Error::other(Busy) }
+    }
+
     /// The error of an attempt that ran out of time in the TLS handshake.
-    pub(in crate::upstream) fn of_handshake(address: Option<SocketAddr>, late: &io::Error) -> Self {
+    pub(in crate::upstream) fn of_handshake(address: Option<TargetAddress>, late: &io::Error) -> Self {
         Self::of_attempt(address, during_handshake(io::Error::new(late.kind(), NO_HANDSHAKE)))
     }
 
     /// The error of an attempt, or of the wait for all of them if no attempt failed.
-    pub(in crate::upstream) fn of_attempt(address: Option<SocketAddr>, error: io::Error) -> Self {
+    pub(in crate::upstream) fn of_attempt(address: Option<TargetAddress>, error: io::Error) -> Self {
         match address {
             Some(_) => Self { reason: reason_of(&error), address, error },
             None => not_resolved(error),

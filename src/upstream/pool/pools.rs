@@ -2,11 +2,14 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use futures_lite::future;
+
 use super::pool::{Destination, Key, Pool};
+use crate::config::plan::TargetAddress;
+use crate::upstream::limits::OpenConnection;
 use crate::worker::Worker;
 
 /// The interval at which old idle connections are closed.
@@ -33,16 +36,27 @@ impl Pools {
     pub(in crate::upstream) fn pool(
         &self,
         destination: &Rc<Destination>,
-        address: Option<SocketAddr>,
+        address: Option<TargetAddress>,
     ) -> Rc<Pool> {
-        let pool = || Rc::new(Pool::new(destination.clone(), address));
-        self.pools.borrow_mut().entry(destination.key(address)).or_insert_with(pool).clone()
+        let pool = || Rc::new(Pool::new(destination.clone(), address.clone()));
+        self.pools.borrow_mut().entry(destination.key(address.clone())).or_insert_with(pool).clone()
     }
 }
 
 async fn sweep(worker: Worker, pools: Weak<RefCell<HashMap<Key, Rc<Pool>>>>) {
+    let mut wanted = OpenConnection::wanted();
     loop {
-        worker.sleep(SWEEP_EVERY).await;
+        let time_over = async {
+            worker.sleep(SWEEP_EVERY).await;
+            false
+        };
+        let are_wanted = async {
+            (&mut wanted).await;
+            true
+        };
+        if future::or(time_over, are_wanted).await {
+            wanted = OpenConnection::wanted();
+        }
         let Some(pools) = pools.upgrade() else { return };
         // A pool that no generation uses is removed with its last connection.
         pools.borrow_mut().retain(|_, pool| pool.sweep(worker.now()) || Rc::strong_count(pool) > 1);

@@ -33,13 +33,13 @@ pub(in crate::upstream) struct Race {
 impl Race {
     /// Tries each endpoint when the one before has failed, or has not succeeded within [`ALONE`]. Returns the first
     /// that succeeds and drops the other attempts. Returns `None` if all fail. `failed` is told of each endpoint that
-    /// failed, and of each that was tried earlier than the one that won.
+    /// failed, with the error, and of each that was tried earlier than the one that won.
     pub(in crate::upstream) async fn run<T, F: Future<Output = io::Result<T>>>(
         &self,
         order: &[usize],
         timer: Timer,
         connect: impl Fn(usize) -> F,
-        failed: impl Fn(usize),
+        failed: impl Fn(usize, Option<&io::Error>),
     ) -> Option<(usize, T)> {
         let mut order = order.iter().copied();
         let mut running: Vec<Pin<Box<F>>> = Vec::with_capacity(ENDPOINTS_MAX);
@@ -64,13 +64,13 @@ impl Race {
                         Poll::Pending => index += 1,
                         Poll::Ready(Ok(won)) => {
                             let trying = std::mem::take(&mut *self.trying.borrow_mut());
-                            trying[..index].iter().for_each(|slower| failed(*slower));
+                            trying[..index].iter().for_each(|slower| failed(*slower, None));
                             return Poll::Ready(Some((trying[index], won)));
                         }
                         Poll::Ready(Err(error)) => {
                             drop(running.remove(index));
                             let endpoint = self.trying.borrow_mut().remove(index);
-                            failed(endpoint);
+                            failed(endpoint, Some(&error));
                             self.failed.set(Some((endpoint, error)));
                             due = true;
                         }
@@ -100,7 +100,8 @@ mod tests {
             let (race, failed) = (Race::default(), RefCell::new(Vec::new()));
             let order: Vec<usize> = (0..count).collect();
             let connect = |endpoint| connect(endpoint, &worker);
-            let won = race.run(&order, worker.timer(), connect, |slow| failed.borrow_mut().push(slow)).await;
+            let won =
+                race.run(&order, worker.timer(), connect, |slow, _| failed.borrow_mut().push(slow)).await;
             (won.map(|(endpoint, ())| endpoint), race.tried.take(), failed.take())
         });
         ended.unwrap()

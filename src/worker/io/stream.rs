@@ -1,4 +1,4 @@
-//! A TCP connection on a worker.
+//! A connection on a worker: TCP, or a Unix socket.
 //!
 //! All operations take `&self`, because a proxy reads and writes one connection at the same time.
 
@@ -8,12 +8,16 @@ use std::net::{Shutdown, SocketAddr, TcpStream as Socket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, TcpKeepalive, Type};
 
 use crate::worker::platform;
 use crate::worker::source::Source;
 use crate::worker::worker::Worker;
+
+/// The time until the next attempt at a Unix socket whose queue is full.
+const QUEUE_FULL: Duration = Duration::from_millis(10);
 
 /// A TCP connection. Reads and writes do not allocate. Only one task at a time may use each direction.
 pub struct TcpStream {
@@ -57,6 +61,37 @@ impl TcpStream {
             Some(error) => Err(error),
             None => Ok(stream),
         }
+    }
+
+    /// Opens a connection to a Unix socket, which is used as one of TCP. It has no deadline of its own.
+    ///
+    /// # Errors
+    /// The error that the system reports for the attempt.
+    pub async fn connect_unix(worker: &Worker, path: &str) -> io::Result<Self> {
+        let address = SockAddr::unix(path)?;
+        let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        loop {
+            match socket.connect(&address) {
+                Ok(()) => return Self::new(worker, Socket::from(socket)),
+                // The queue of the listener is full, and the kernel reports no event when it has room again.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => worker.sleep(QUEUE_FULL).await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Lets the kernel ask whether the peer is there: after `time` without a byte, and then again in that interval. Zero
+    /// stands for never.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn set_keepalive(&self, time: Duration) -> io::Result<()> {
+        if time.is_zero() {
+            return Ok(());
+        }
+        let keepalive = TcpKeepalive::new().with_time(time).with_interval(time);
+        SockRef::from(&self.socket).set_tcp_keepalive(&keepalive)
     }
 
     /// The worker that this connection belongs to.
@@ -208,7 +243,7 @@ impl TcpStream {
     /// peer take an incomplete message for a complete one.
     pub fn close_with_reset(&self, reset: bool) {
         // If it fails, the peer sees a clean end of an incomplete message.
-        let _ = SockRef::from(&self.socket).set_linger(reset.then_some(std::time::Duration::ZERO));
+        let _ = SockRef::from(&self.socket).set_linger(reset.then_some(Duration::ZERO));
     }
 
     pub(in crate::worker) fn source(&self) -> &Source {

@@ -122,7 +122,7 @@ fn https(reader: &mut Reader<'_>, source: &mut Source, span: Span) -> Https {
 fn orders(reader: &mut Reader<'_>, span: Span) -> Option<AcmeSource> {
     let email = parsed(reader, "ACME_EMAIL", authority::email)?;
     let directory = parsed(reader, "ACME_CA", authority::directory);
-    let ca = directory.map(|directory| AuthoritySource { directory, root: None, external_account: None });
+    let ca = directory.map(AuthoritySource::new);
     let staging = flag(reader, "ACME_STAGING").then_some(span);
     Some(AcmeSource { email: Some(email), ca, staging, ..AcmeSource::default() })
 }

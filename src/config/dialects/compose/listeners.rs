@@ -91,7 +91,7 @@ fn listener(name: &str, port: u16, tls: Option<TlsSource>, span: Span) -> Listen
         shutdown_timeout: None,
         tls,
         accept_proxy_protocol: Vec::new(),
-        protocol: ProtocolSource::Http(HttpSource::default()),
+        protocol: ProtocolSource::Http(Box::default()),
     }
 }
 

@@ -5,8 +5,11 @@ use std::collections::{HashMap, HashSet};
 
 use super::route::{Destination, Host, Route};
 use crate::config::diagnostics::Spanned;
-use crate::config::plan::{ACME_CHALLENGES, HostPattern, Location, PoliciesWritten, Redirect, Respond};
+use crate::config::plan::{
+    ACME_CHALLENGES, Conditions, HeadersWritten, HostPattern, Location, PoliciesWritten, Redirect, Respond,
+};
 use crate::config::source::{ActionSource, RuleSource};
+use crate::http::Template;
 
 /// One of the two listeners for compose files.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,7 +25,8 @@ pub(super) enum Side {
 ///
 /// Passed-on hosts come first, because no rule before them may terminate their TLS. Redirects, exact hosts,
 /// wildcards and any other host follow. Within each class, hosts have their written order. Rules of one host are
-/// sorted by path, longest first; of one path those with methods come first; then in written order.
+/// sorted by path, those with a pattern and then the longest first; of one path those with methods come first; then in
+/// written order.
 pub(super) fn of(routes: &[Route], side: Side, https: bool, port: u16) -> Vec<RuleSource> {
     let mut served: HashMap<&Host, Vec<&Route>> = HashMap::new();
     for route in routes.iter().filter(|route| !matches!(route.destination, Destination::Unavailable(_))) {
@@ -41,7 +45,8 @@ type Rank = (Class, usize, Reverse<usize>, Wants);
 /// The order of the rules of one path. Those that ask for more come first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Wants {
-    Clients,
+    /// Conditions, such as those on the address of the client.
+    More,
     Methods,
     Nothing,
     /// The rule refuses what the others leave.
@@ -84,10 +89,9 @@ impl List<'_> {
                 if seen.insert((&from.value, to.clone())) {
                     let is_exact = matches!(from.value, HostPattern::Exact(_));
                     let class = if is_exact { Class::Redirect } else { Class::WildcardRedirect };
-                    // No host has a brace.
-                    let redirect = Location::new(&to).map(|to| Redirect { to, status: 301 });
+                    let redirect = Redirect { to: Location::new(Template::literal(&to)), status: 301 };
                     let rank = (class, 0, Reverse(0), Wants::Nothing);
-                    rules.extend(redirect.map(|it| (rank, redirecting(from, ActionSource::Redirect(it)))));
+                    rules.push((rank, redirecting(from, ActionSource::Redirect(redirect))));
                 }
             }
         }
@@ -111,15 +115,15 @@ impl List<'_> {
                 (Some(HostPattern::Exact(_)), _) => Class::Exact,
             };
             let wants = match &route.rule {
-                rule if rule.conditions.is_some() => Wants::Clients,
+                rule if rule.conditions.is_some() => Wants::More,
                 rule if rule.methods.is_empty() => Wants::Nothing,
                 _ => Wants::Methods,
             };
-            let rank = |wants| (class, host, Reverse(path(route).len()), wants);
+            let rank = |wants| (class, host, Reverse(path_rank(route)), wants);
             let in_the_clear = self.stays_in_the_clear(route);
             let hosts = route.host.iter().cloned().collect();
             let rule = RuleSource { hosts, in_the_clear, action: Some(action), ..route.rule.clone() };
-            if wants == Wants::Clients && !self.is_shared(route) {
+            if is_for_clients(route) && !self.is_shared(route) {
                 rules.push((rank(Wants::Rest), refusing(&rule)));
             }
             rules.push((rank(wants), rule));
@@ -200,6 +204,17 @@ fn path(route: &Route) -> &str {
     route.rule.path_prefix.as_deref().unwrap_or("/")
 }
 
+/// The length of the path. A pattern may be for a part of what any prefix takes, so it is longer than all of them.
+fn path_rank(route: &Route) -> usize {
+    let has_pattern = route.rule.conditions.as_ref().is_some_and(|conditions| conditions.ask_for_path());
+    if has_pattern { usize::MAX } else { path(route).len() }
+}
+
+/// Whether the route is for some addresses of clients.
+fn is_for_clients(route: &Route) -> bool {
+    route.rule.conditions.as_ref().is_some_and(|conditions| conditions.ask_for_address())
+}
+
 /// Whether a rule for `path` may get ACME challenges.
 fn serves_challenges(path: &str) -> bool {
     let below = |prefix: &str, path: &str| {
@@ -218,7 +233,7 @@ fn unavailable(why: &str) -> Respond {
     Respond {
         status: 503,
         headers: headers.map(|(name, value)| (name.into(), value.into())).into(),
-        body: format!("{why}\n").into(),
+        body: Template::literal(&format!("{why}\n")),
     }
 }
 
@@ -227,9 +242,15 @@ fn unavailable(why: &str) -> Respond {
 fn refusing(rule: &RuleSource) -> RuleSource {
     let body = "this site is not open to the address of the client\n";
     let headers = vec![("Content-Type".into(), "text/plain; charset=utf-8".into())];
-    let action = Some(ActionSource::Respond(Respond { status: 403, headers, body: body.into() }));
+    let action = Some(ActionSource::Respond(Respond { status: 403, headers, body: Template::literal(body) }));
+    let paths_alone = |conditions: &Conditions| {
+        let Conditions { paths, expressions, .. } = conditions.clone();
+        (!(paths.is_empty() && expressions.is_empty()))
+            .then(|| Conditions { paths, expressions, ..Conditions::default() }.into())
+    };
+    let conditions = rule.conditions.as_deref().and_then(paths_alone);
     let policies = PoliciesWritten::default();
-    RuleSource { name: None, conditions: None, policies, policy: Vec::new(), action, ..rule.clone() }
+    RuleSource { name: None, conditions, policies, policy: Vec::new(), action, ..rule.clone() }
 }
 
 /// The rule of a redirected host.
@@ -243,6 +264,7 @@ fn redirecting(from: &Spanned<HostPattern>, action: ActionSource) -> RuleSource 
         conditions: None,
         in_the_clear: false,
         access_log: true,
+        headers: HeadersWritten::default(),
         policies: PoliciesWritten::default(),
         policy: Vec::new(),
         action: Some(action),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::secret::Secret;
+use crate::config::keys::Secret;
 
 /// How records are written, and how long they are waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,10 +3,8 @@
 mod orders;
 
 mod dns;
-mod secret;
 
 pub use dns::{CLOUDFLARE, DnsChallenge, DnsProvider, SignatureAlgorithm};
 pub use orders::{
     AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Orders, STORE, WhileWaiting,
 };
-pub use secret::Secret;

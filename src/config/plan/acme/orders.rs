@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::dns::DnsChallenge;
-use super::secret::Secret;
+use crate::config::keys::Secret;
 
 /// The folder of certificates and keys, if no other is named.
 pub const STORE: &str = "/var/lib/smolgate";
@@ -31,6 +31,10 @@ pub struct Orders {
 pub struct CertificateAuthority {
     /// The URL of its directory.
     pub directory: Arc<str>,
+    /// The URL of the directory of its test system, which is asked after a failure.
+    pub staging: Option<Arc<str>>,
+    /// The kind of certificate that orders ask for.
+    pub profile: Option<Arc<str>>,
     /// A PEM file of authorities to trust for that URL instead of those of the system.
     pub root: Option<PathBuf>,
     /// The account that the authority knows its customer by.

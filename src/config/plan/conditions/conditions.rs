@@ -6,13 +6,17 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::expression::PathExpression;
 use super::path_glob::PathGlob;
+use super::share::Share;
 
 /// The conditions of a rule. All of them must hold. An empty one always holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Conditions {
     /// Globs for the whole path, any of which matches.
     pub paths: Vec<PathGlob>,
+    /// Expressions for the path, any of which matches. Empty beside globs.
+    pub expressions: Vec<PathExpression>,
     /// Networks, one of which has the client's address.
     pub from: Networks,
     /// Networks, none of which has the client's address.
@@ -23,12 +27,23 @@ pub struct Conditions {
     pub cookies: Vec<NamedCondition>,
     /// Parameters of the query.
     pub query: Vec<NamedCondition>,
+    /// A part of all clients.
+    pub share: Option<Share>,
 }
 
 impl Conditions {
     /// Those that can be checked when only the address of the client is known. `None` if there are none.
     pub fn of_address(&self) -> Option<Conditions> {
-        let Conditions { paths: _, from, not_from, headers: _, cookies: _, query: _ } = self;
+        let Conditions {
+            paths: _,
+            expressions: _,
+            from,
+            not_from,
+            headers: _,
+            cookies: _,
+            query: _,
+            share: _,
+        } = self;
         let found = Conditions { from: from.clone(), not_from: not_from.clone(), ..Conditions::default() };
         found.ask_for_address().then_some(found)
     }
@@ -40,15 +55,22 @@ impl Conditions {
 
     /// Whether anything besides the client's address counts.
     pub fn ask_for_request(&self) -> bool {
-        let Conditions { paths, from: _, not_from: _, headers, cookies, query } = self;
-        !(paths.is_empty() && headers.is_empty() && cookies.is_empty() && query.is_empty())
+        let Conditions { paths: _, expressions: _, from: _, not_from: _, headers, cookies, query, share } =
+            self;
+        let named = [headers, cookies, query];
+        self.ask_for_path() || share.is_some() || named.into_iter().any(|named| !named.is_empty())
+    }
+
+    /// Whether the whole path counts.
+    pub fn ask_for_path(&self) -> bool {
+        !(self.paths.is_empty() && self.expressions.is_empty())
     }
 }
 
 /// The conditions in a few words, except those on the path. Empty if there are none.
 impl fmt::Display for Conditions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Conditions { paths: _, from, not_from, headers, cookies, query } = self;
+        let Conditions { paths: _, expressions: _, from, not_from, headers, cookies, query, share } = self;
         let mut parts = Vec::new();
         for (word, networks) in [("from", from), ("not from", not_from)] {
             if !networks.is_empty() {
@@ -58,6 +80,7 @@ impl fmt::Display for Conditions {
         for (word, named) in [("header", headers), ("cookie", cookies), ("query", query)] {
             parts.extend(named.iter().map(|one| format!("{word} {}: {}", one.name, one.wanted())));
         }
+        parts.extend(share.iter().map(|share| format!("{share} by {}", share.by)));
         f.write_str(&parts.join(", "))
     }
 }

@@ -1,4 +1,4 @@
-//! Globs for whole paths: `/api/*/items`, `/hooks/**`, `/**.php`.
+//! Globs for whole paths: `/api/*/items`, `/users/{id}`, `/hooks/**`, `/**.php`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,6 +11,8 @@ pub struct PathGlob {
     segments: Box<[SegmentGlob]>,
     /// The rest of the path after `segments`; `None` if nothing may follow.
     rest: Option<SegmentGlob>,
+    /// For each star the name of what it takes, if it has one.
+    names: Box<[Option<Arc<str>>]>,
 }
 
 /// A glob for one segment.
@@ -24,9 +26,14 @@ pub enum SegmentGlob {
 
 impl PathGlob {
     /// The glob of these segments. With `rest`, any number of segments may follow, and the last segment of those has
-    /// the form of `rest`. A star alone stands for no segment, too.
-    pub fn new(text: Arc<str>, segments: Vec<SegmentGlob>, rest: Option<SegmentGlob>) -> PathGlob {
-        PathGlob { text, segments: segments.into(), rest }
+    /// the form of `rest`. A star alone stands for no segment, too. There are `names` for the stars in their order.
+    pub fn new(
+        text: Arc<str>,
+        segments: Vec<SegmentGlob>,
+        rest: Option<SegmentGlob>,
+        names: Vec<Option<Arc<str>>>,
+    ) -> PathGlob {
+        PathGlob { text, segments: segments.into(), rest, names: names.into() }
     }
 
     /// The glob for a path prefix and everything below it.
@@ -34,30 +41,47 @@ impl PathGlob {
         let segments = prefix.split('/').skip(1).filter(|segment| !segment.is_empty());
         let segments = segments.map(|segment| SegmentGlob::Literal(segment.into())).collect();
         let text = format!("{}/**", prefix.trim_end_matches('/'));
-        PathGlob::new(text.into(), segments, Some(SegmentGlob::Star("".into(), "".into())))
+        PathGlob::new(text.into(), segments, Some(SegmentGlob::Star("".into(), "".into())), vec![None])
     }
 
     /// Whether the glob matches a path, which is decoded for matching. A slash at its end does not count, because many
     /// servers ignore it.
     pub fn matches(&self, path: &[u8]) -> bool {
-        let path = path.strip_suffix(b"/").unwrap_or(path);
+        self.matches_with(path, |_| {})
+    }
+
+    /// As [`matches`](Self::matches). Tells what each star takes, which means nothing unless the glob matches. `**` at
+    /// the end takes a slash at the end, too.
+    pub fn matches_with<'p>(&self, path: &'p [u8], mut take: impl FnMut(&'p [u8])) -> bool {
+        let plain = path.strip_suffix(b"/").unwrap_or(path);
         // The segments that are left, without the slash before them. `None` behind the last one.
-        let mut left = path.strip_prefix(b"/");
+        let mut left = plain.strip_prefix(b"/");
         for glob in &self.segments {
             let Some(segments) = left else { return false };
             let end = memchr::memchr(b'/', segments);
-            if !glob.matches(&segments[..end.unwrap_or(segments.len())]) {
+            if !glob.matches_with(&segments[..end.unwrap_or(segments.len())], &mut take) {
                 return false;
             }
             left = end.map(|end| &segments[end + 1..]);
         }
         match (&self.rest, left) {
             (None, left) => left.is_none(),
-            (Some(rest), _) if rest.is_any() => true,
-            (Some(rest), left) => left.is_some_and(|left| {
-                rest.matches(&left[memchr::memrchr(b'/', left).map_or(0, |slash| slash + 1)..])
-            }),
+            (Some(rest), left) if rest.is_any() => {
+                let slash = path.len() - plain.len();
+                take(&path[path.len() - left.map_or(0, |left| left.len() + slash)..]);
+                true
+            }
+            (Some(_), None) => false,
+            (Some(rest), Some(left)) => {
+                let last = memchr::memrchr(b'/', left).map_or(0, |slash| slash + 1);
+                rest.matches_with(&left[last..], |star| take(&left[..last + star.len()]))
+            }
         }
+    }
+
+    /// The name of what each star takes, if it has one.
+    pub fn names(&self) -> &[Option<Arc<str>>] {
+        &self.names
     }
 
     /// The path prefix that every path of the glob has, in the form of a rule's `path_prefix`.
@@ -81,17 +105,18 @@ impl SegmentGlob {
         matches!(self, SegmentGlob::Star(start, end) if start.is_empty() && end.is_empty())
     }
 
-    fn matches(&self, segment: &[u8]) -> bool {
+    fn matches_with<'p>(&self, segment: &'p [u8], take: impl FnOnce(&'p [u8])) -> bool {
         match self {
             SegmentGlob::Literal(text) => text.as_bytes() == segment,
             SegmentGlob::Star(start, end) => {
-                !segment.is_empty() && matches_star(segment, start.as_bytes(), end.as_bytes())
+                let star = star_of(segment, start.as_bytes(), end.as_bytes());
+                star.filter(|_| !segment.is_empty()).map(take).is_some()
             }
         }
     }
 }
 
-/// Whether a text begins and ends so, and the two do not overlap.
-pub(in crate::config::plan) fn matches_star(text: &[u8], start: &[u8], end: &[u8]) -> bool {
-    text.strip_prefix(start).is_some_and(|rest| rest.ends_with(end))
+/// The part of a text between this start and this end, which do not overlap. `None` if it does not begin and end so.
+pub(in crate::config::plan) fn star_of<'t>(text: &'t [u8], start: &[u8], end: &[u8]) -> Option<&'t [u8]> {
+    text.strip_prefix(start)?.strip_suffix(end)
 }

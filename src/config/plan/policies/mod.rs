@@ -5,10 +5,12 @@
 
 mod policies;
 
+mod auth;
 mod cors;
 mod rate_limit;
 mod request_limit;
 
+pub use auth::{Auth, AuthServer, AuthUpstream, Basic};
 pub use cors::{Cors, OriginPattern};
 pub use policies::Policies;
 pub(crate) use policies::{PoliciesWritten, ReadPolicy};

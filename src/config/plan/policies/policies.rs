@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::auth::Auth;
 use super::cors::Cors;
 use super::rate_limit::RateLimits;
 use super::request_limit::RequestLimit;
@@ -66,6 +67,8 @@ policies! {
     cors: Cors;
     /// How many requests one client may send in a time.
     rate_limit: RateLimits;
+    /// Which users may send requests.
+    auth: Auth;
     /// How many requests are open at once.
     max_requests: RequestLimit;
 }

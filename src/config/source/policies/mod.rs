@@ -2,6 +2,7 @@
 
 mod sets;
 
+mod auth;
 mod cors;
 mod rate_limit;
 mod request_limit;

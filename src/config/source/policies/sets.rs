@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Spanned, quoted};
-use crate::config::plan::{LimitsWritten, PoliciesWritten};
+use crate::config::plan::{HeadersWritten, LimitsWritten, PoliciesWritten};
+use crate::config::source::messages::headers;
 use crate::config::syntax::{Node, Value};
 use crate::config::values::scalar;
+use crate::http::CaptureNames;
 
 /// One named set.
 pub(crate) struct PolicySetSource {
     pub(crate) name: Spanned<Arc<str>>,
     pub(crate) policies: PoliciesWritten,
     pub(crate) limits: LimitsWritten,
+    pub(crate) headers: HeadersWritten,
 }
 
 /// `policies:`, a mapping of names to sets.
@@ -34,8 +37,9 @@ pub(in crate::config::source) fn sets(decoder: &mut Decoder<'_>, node: Node) -> 
         let Some(mut fields) = MappingReader::open(decoder, node, "a set of policies") else { continue };
         let policies = PoliciesWritten::read(&mut fields);
         let limits = LimitsWritten::read(&mut fields);
+        let headers = headers(&mut fields, &CaptureNames::default());
         fields.close();
-        sets.push(PolicySetSource { name, policies, limits });
+        sets.push(PolicySetSource { name, policies, limits, headers });
     }
     Some(sets)
 }

@@ -81,8 +81,9 @@ fn described(key: Key) -> (Form, &'static str) {
         Key::Scheme => (Form::Words(&["http", "https"]), "The protocol of the service."),
         Key::Rule(key) => {
             let row = rule_row(key).expect("invariant: a label names a key of rules");
-            // Labels have other words for yes and no.
-            let form = if matches!(row.form, Form::Flag) { Form::Text } else { row.form };
+            // Labels have other words for yes and no, and lines in the place of names and values.
+            let is_text = matches!(row.form, Form::Flag | Form::Names(_));
+            let form = if is_text { Form::Text } else { row.form };
             (form, row.about)
         }
     }
@@ -90,11 +91,25 @@ fn described(key: Key) -> (Form, &'static str) {
 
 /// The row of a key of a rule. A dot leads into a mapping.
 fn rule_row(key: &str) -> Option<Row> {
-    let (what, key) = match key.split_once('.') {
-        None => ("a rule".to_owned(), key),
-        Some((mapping, key)) => (format!("`{mapping}`"), key),
+    let find = |what: &str, key: &str| {
+        let (_, mappings) = native();
+        let mapping = mappings.iter().find(|mapping| mapping.what == what)?;
+        mapping.rows().into_iter().find(|row| row.name == key)
     };
-    let (_, mappings) = native();
-    let mapping = mappings.iter().find(|mapping| mapping.what == what)?;
-    mapping.rows().into_iter().find(|row| row.name == key)
+    let mut what = "a rule";
+    let mut rest = key;
+    while let Some((outer, inner)) = rest.split_once('.') {
+        what = mapping_of(find(what, outer)?.form)?;
+        rest = inner;
+    }
+    find(what, rest)
+}
+
+/// The mapping that a value may be.
+fn mapping_of(form: Form) -> Option<&'static str> {
+    match form {
+        Form::Mapping(what) => Some(what),
+        Form::Either(forms) => forms.iter().find_map(|form| mapping_of(*form)),
+        _ => None,
+    }
 }

@@ -71,6 +71,7 @@ impl Seeker<'_, '_> {
         let is_local = match host {
             TargetHost::Name(name) => &**name == "localhost",
             TargetHost::Address(address) => address.is_loopback(),
+            TargetHost::Unix(_) => false,
         };
         if is_local && values.reader.inputs.is_in_container() && self.map.gate_is_alone(values.reader) {
             let message = "in the container of the gate, this address is the gate itself";

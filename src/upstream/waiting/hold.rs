@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::endpoint_set::EndpointSet;
-use super::upstream::Upstream;
+use crate::metrics::{UpstreamCounters, WaitEnd};
+use crate::upstream::endpoint_set::EndpointSet;
+use crate::upstream::upstream::Upstream;
 use crate::worker::Worker;
 
 /// The first time between two attempts. It doubles with each of them.
@@ -17,6 +18,8 @@ const WAIT_MAX: Duration = Duration::from_millis(800);
 /// connections of clients.
 pub struct Hold {
     set: Arc<EndpointSet>,
+    counters: Arc<UpstreamCounters>,
+    end: WaitEnd,
     until: Instant,
     next_wait: Duration,
 }
@@ -30,10 +33,21 @@ impl Upstream {
     /// Holds a request, if the upstream wants that and not too many are held. `now` is the time of its first failure.
     pub fn hold(&self, now: Instant) -> Option<Hold> {
         let settings = &self.set.plan.settings;
-        if !self.holds() || !self.set.begin_hold(settings.hold_max) {
+        if !self.holds() {
             return None;
         }
-        Some(Hold { set: self.set.clone(), until: now + settings.hold, next_wait: FIRST_WAIT })
+        if !self.set.begin_hold(settings.hold_max) {
+            self.counters.holds.refuse();
+            return None;
+        }
+        self.counters.holds.begin();
+        Some(Hold {
+            set: self.set.clone(),
+            counters: self.counters.clone(),
+            end: WaitEnd::Gone,
+            until: now + settings.hold,
+            next_wait: FIRST_WAIT,
+        })
     }
 }
 
@@ -43,12 +57,21 @@ impl Hold {
         let left = self.until.saturating_duration_since(worker.now());
         worker.sleep(self.next_wait.min(left)).await;
         self.next_wait = (2 * self.next_wait).min(WAIT_MAX);
+        if left.is_zero() {
+            self.end = WaitEnd::TimedOut;
+        }
         !left.is_zero()
+    }
+
+    /// Ends the wait: the request has a connection.
+    pub fn served(mut self) {
+        self.end = WaitEnd::Served;
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
         self.set.end_hold();
+        self.counters.holds.end(self.end);
     }
 }

@@ -4,19 +4,43 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::health::Health;
+use crate::config::keys::Secret;
+
 /// The policy of an upstream for its endpoints. The default is that of an upstream without any such key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UpstreamPolicy {
     /// The choice among the endpoints.
     pub balance: Balance,
-    /// The name of a cookie that keeps a client at its endpoint.
-    pub sticky: Option<Arc<str>>,
+    /// The cookie that keeps a client at its endpoint, if there is one.
+    pub sticky: Option<Sticky>,
     /// When an endpoint is ejected; `None`: never.
     pub eject: Option<Eject>,
     /// The check of each endpoint, if there is one.
     pub health: Option<Health>,
     /// The time in which the share of an endpoint that came back grows; zero: at once.
     pub slow_start: Duration,
+    /// Requests that wait while every endpoint has as many as it may have.
+    pub queue: Queue,
+    /// Browsers get a page that reloads itself while no endpoint works.
+    pub starting: bool,
+    /// Statuses of responses after which a request without a body is tried at another endpoint.
+    pub retry_statuses: Vec<u16>,
+}
+
+/// Requests that wait for a place at an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Queue {
+    /// The most requests that wait at the same time; 0: none waits.
+    pub max: usize,
+    /// The longest time that a request waits.
+    pub timeout: Duration,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { max: 0, timeout: Duration::from_secs(5) }
+    }
 }
 
 impl Default for UpstreamPolicy {
@@ -27,6 +51,9 @@ impl Default for UpstreamPolicy {
             eject: Some(Eject::default()),
             health: None,
             slow_start: Duration::ZERO,
+            queue: Queue::default(),
+            starting: false,
+            retry_statuses: Vec::new(),
         }
     }
 }
@@ -96,6 +123,17 @@ impl fmt::Display for HashKey {
     }
 }
 
+/// The cookie that keeps a client at its endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Sticky {
+    /// Its name.
+    pub cookie: Arc<str>,
+    /// The key of its values; `None`: the name of the upstream, which is no secret.
+    pub secret: Option<Secret>,
+    /// The time after which browsers forget it; `None`: at the end of the session.
+    pub max_age: Option<Duration>,
+}
+
 /// When an endpoint gets no more requests for a while.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Eject {
@@ -111,43 +149,4 @@ impl Default for Eject {
     fn default() -> Self {
         Self { failures: 3, time: Duration::from_secs(10), statuses: Vec::new() }
     }
-}
-
-/// The check of each endpoint of an upstream.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Health {
-    /// The request to send; `None`: a connection is enough.
-    pub request: Option<HealthRequest>,
-    /// Another port than that of the target.
-    pub port: Option<u16>,
-    /// The time from one check to the next.
-    pub interval: Duration,
-    /// The longest time of a check.
-    pub timeout: Duration,
-    /// Passed checks in a row after which an endpoint is up. At least 1.
-    pub rise: u32,
-    /// Failed checks in a row after which an endpoint is down. At least 1.
-    pub fall: u32,
-}
-
-impl Default for Health {
-    fn default() -> Self {
-        let second = Duration::from_secs(1);
-        Self { request: None, port: None, interval: 5 * second, timeout: 2 * second, rise: 2, fall: 3 }
-    }
-}
-
-/// The request of a health check, and what its response must be.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct HealthRequest {
-    /// The path, behind the base path of the target.
-    pub path: Arc<str>,
-    /// `GET` or `HEAD`.
-    pub method: &'static str,
-    /// The value of `Host`; `None`: that of the target.
-    pub host: Option<Arc<str>>,
-    /// The statuses that pass. None: any of the class 2xx.
-    pub status: Vec<u16>,
-    /// A text that the response must contain.
-    pub body: Option<Arc<str>>,
 }

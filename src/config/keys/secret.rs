@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A string that is never shown: `Debug` and every view print `[redacted]`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret(pub Arc<str>);
 
 impl fmt::Debug for Secret {

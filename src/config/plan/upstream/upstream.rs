@@ -1,15 +1,15 @@
 //! Upstreams in a plan.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::origin::Origin;
-use super::upstream_policy::UpstreamPolicy;
+use super::policy::UpstreamPolicy;
 use crate::config::keys::settings;
-use crate::config::keys::shape::{DURATION, HELD, TIMEOUT, TRIES};
+use crate::config::keys::shape::{DURATION, HELD, IDLE, PLACES, TIMEOUT, TRIES};
+use crate::config::plan::origin::Origin;
 
 settings! {
     /// Limits and timeouts of an upstream.
@@ -20,10 +20,25 @@ settings! {
         tries: usize = 2, TRIES;
         /// How long an idle connection is kept. `Keep-Alive: timeout` of a target may shorten it.
         idle_timeout: Duration = Duration::from_secs(4), TIMEOUT;
+        /// Idle connections that each worker keeps to an endpoint.
+        max_idle: usize = 1024, IDLE;
+        /// Connections to each endpoint at the same time, of all workers.
+        max_connections: Option<u32> = None, PLACES;
+        /// Requests, tunnels and connections that are passed on, at each endpoint at the same time, of all workers.
+        max_requests: Option<u32> = None, PLACES;
+        /// The time without a byte after which the kernel asks whether a target is still there.
+        tcp_keepalive: Duration = Duration::ZERO, DURATION;
         /// How long a request waits for an endpoint while none is usable or accepts a connection.
         hold: Duration = Duration::ZERO, DURATION;
         /// Requests that wait so at the same time.
         hold_max: usize = 256, HELD;
+    }
+}
+
+impl UpstreamSettings {
+    /// Whether requests or connections at an endpoint have a limit.
+    pub fn have_limits(&self) -> bool {
+        self.max_requests.is_some() || self.max_connections.is_some()
     }
 }
 
@@ -53,9 +68,9 @@ pub struct Upstream {
 pub struct Target {
     /// `http://`, `https://` or, for TCP, nothing.
     pub scheme: Scheme,
-    /// A name or an address.
+    /// A name, an address or a socket.
     pub host: TargetHost,
-    /// The port. If none was written, it is 80 or 443 by the scheme.
+    /// The port. If none was written, it is 80 or 443 by the scheme. A Unix socket has 0.
     pub port: u16,
     /// The prefix of the path: empty, or `/base` without a slash at the end.
     pub base_path: Arc<str>,
@@ -66,10 +81,21 @@ pub struct Target {
 }
 
 impl Target {
-    /// The value of `Host` (RFC 9110, 7.2): `host`, or `host:port` if the port is not that of the scheme.
+    /// The value of `Host` (RFC 9110, 7.2): `host`, or `host:port` if the port is not that of the scheme. A Unix socket
+    /// has no name, so it is `localhost`.
     pub fn authority(&self) -> String {
-        match (self.scheme, self.port) {
-            (Scheme::Http, 80) | (Scheme::Https, 443) => self.host.to_string(),
+        match self.host {
+            TargetHost::Unix(_) => "localhost".to_owned(),
+            _ => self.location(),
+        }
+    }
+
+    /// Its place: host and port, or the path of its socket.
+    pub fn location(&self) -> String {
+        match (&self.host, self.scheme, self.port) {
+            (TargetHost::Unix(_), ..) | (_, Scheme::Http, 80) | (_, Scheme::Https, 443) => {
+                self.host.to_string()
+            }
             _ => format!("{}:{}", self.host, self.port),
         }
     }
@@ -77,12 +103,14 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.scheme {
-            Scheme::Http => "http://",
-            Scheme::Https => "https://",
-            Scheme::Tcp => "",
+        // A path of the file system ends with a colon if another path follows.
+        let (scheme, colon) = match (&self.host, self.scheme) {
+            (TargetHost::Unix(_), _) => ("", if self.base_path.is_empty() { "" } else { ":" }),
+            (_, Scheme::Http) => ("http://", ""),
+            (_, Scheme::Https) => ("https://", ""),
+            (_, Scheme::Tcp) => ("", ""),
         };
-        write!(f, "{scheme}{}{}", self.authority(), self.base_path)
+        write!(f, "{scheme}{}{colon}{}", self.location(), self.base_path)
     }
 }
 
@@ -97,13 +125,15 @@ pub enum Scheme {
     Tcp,
 }
 
-/// A name to resolve, or an address.
+/// A name to resolve, an address, or a Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TargetHost {
     /// A name in lower case.
     Name(Arc<str>),
     /// An address.
     Address(IpAddr),
+    /// The absolute path of a Unix socket.
+    Unix(Arc<str>),
 }
 
 impl fmt::Display for TargetHost {
@@ -112,6 +142,31 @@ impl fmt::Display for TargetHost {
             TargetHost::Name(name) => f.write_str(name),
             TargetHost::Address(IpAddr::V6(address)) => write!(f, "[{address}]"),
             TargetHost::Address(IpAddr::V4(address)) => address.fmt(f),
+            TargetHost::Unix(path) => write!(f, "unix:{path}"),
+        }
+    }
+}
+
+/// The address of a target to connect to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum TargetAddress {
+    /// An address and a port.
+    Ip(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(Arc<str>),
+}
+
+impl From<SocketAddr> for TargetAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self::Ip(address)
+    }
+}
+
+impl fmt::Display for TargetAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TargetAddress::Ip(address) => address.fmt(f),
+            TargetAddress::Unix(path) => write!(f, "unix:{path}"),
         }
     }
 }

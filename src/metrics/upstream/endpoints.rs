@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use super::page::{Kind, Page};
-use super::registry::Counters;
-use super::series::{EndpointCounters, OTHER};
+use crate::metrics::page::{Kind, Page};
+use crate::metrics::registry::Counters;
+use crate::metrics::series::{EndpointCounters, OTHER};
 
 /// Endpoints with series of their own. The sums of further ones are `other`.
 const ENDPOINTS_MAX: usize = 1_024;

@@ -1,11 +1,13 @@
 //! Values of policies.
 
+pub(crate) mod password;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::target;
 use crate::config::keys::{ValueError, scalar};
-use crate::config::plan::{OriginPattern, RateKey};
+use crate::config::plan::{OriginPattern, RateKey, Scheme};
+use crate::config::values::{header, target};
 use crate::http::{idn, is_token};
 
 /// An origin as browsers send it (Fetch standard, "serializing a request origin"), or a pattern for origins.
@@ -107,6 +109,37 @@ pub(crate) fn rate_key(text: &str) -> Result<RateKey, ValueError> {
             "write client, header.NAME, cookie.NAME, host or all",
         )),
     }
+}
+
+/// The URL of a server that is asked about requests.
+pub(crate) fn server_url(text: &str) -> Result<Arc<str>, ValueError> {
+    let target = target::target(text)?;
+    match target.scheme {
+        Some(Scheme::Http | Scheme::Https) => Ok(text.into()),
+        _ => Err(ValueError::hint(
+            "is no URL of a server",
+            "write for example \"http://authelia:9091/api/authz/forward-auth\"",
+        )),
+    }
+}
+
+/// A field that the target gets from the answer of a server, with `*` at its end or not.
+pub(crate) fn copied_field(text: &str) -> Result<Arc<str>, ValueError> {
+    let start = text.strip_suffix('*').unwrap_or(text);
+    header::field_name(start).map_err(|_| ValueError::new("is no field that the target may get"))?;
+    Ok(text.to_ascii_lowercase().into())
+}
+
+/// The URL where a browser signs in.
+pub(crate) fn sign_in(text: &str) -> Result<Arc<str>, ValueError> {
+    let plain = text.replacen("{url}", "x", 1);
+    header::location(&plain).map_err(|_| {
+        ValueError::hint(
+            "is no URL of a sign-in",
+            "write for example \"https://auth.example.com/start?rd={url}\"",
+        )
+    })?;
+    Ok(text.into())
 }
 
 fn number(text: &str, least: u32, most: u32, problem: &'static str) -> Result<u32, ValueError> {

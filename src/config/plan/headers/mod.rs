@@ -1,0 +1,9 @@
+//! Fields that a rule changes, adds or takes out of messages: `headers`, `hsts` and `request_id`.
+
+mod headers;
+
+mod edits;
+
+pub use edits::{EDITS_MAX, Edits, FieldEdit, FieldPattern};
+pub(crate) use headers::HeadersWritten;
+pub use headers::{Headers, Hsts, RequestId, RuleHeaders};

@@ -1,0 +1,150 @@
+//! Users that may send requests.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::keys::Secret;
+use crate::config::keys::scalar::show_duration;
+use crate::config::keys::yaml::{list, quote, quote_key};
+use crate::config::plan::upstream::UpstreamId;
+
+/// How a rule knows its users.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Auth {
+    /// By names and passwords (RFC 7617).
+    Basic(Basic),
+    /// By the answers of a server.
+    Server(AuthServer),
+}
+
+/// Users with passwords.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Basic {
+    /// The name and the hash of the password of each, sorted by names.
+    pub users: Vec<(Arc<str>, Secret)>,
+    /// The name of the protected place, which browsers show.
+    pub realm: Arc<str>,
+    /// Whether the target gets the field with the password.
+    pub forward: bool,
+    /// The field with the user's name for the target. A client's own one never gets there.
+    pub forward_user: Option<Arc<str>>,
+}
+
+/// A server that is asked about each request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AuthServer {
+    /// Its URL.
+    pub url: Arc<str>,
+    /// Its upstream.
+    pub upstream: AuthUpstream,
+    /// Names of fields that the target gets from its answer, in lower case. `*` at the end takes every end.
+    pub copy: Vec<Arc<str>>,
+    /// The URL where a browser signs in, with `{url}`.
+    pub sign_in: Option<Arc<str>>,
+    /// The time for an answer.
+    pub timeout: Duration,
+}
+
+impl AuthServer {
+    /// Whether the target gets the field of this name from the answer, and never from the client. Names that a program
+    /// such as CGI reads alike are one: in any case, and `_` for `-`.
+    pub fn copies(&self, name: &[u8]) -> bool {
+        self.copy.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(start) => name.get(..start.len()).is_some_and(|name| reads_alike(name, start.as_bytes())),
+            None => reads_alike(name, pattern.as_bytes()),
+        })
+    }
+}
+
+/// Whether a program such as CGI reads two names alike: in any case, and `_` for `-`.
+pub(super) fn reads_alike(one: &[u8], two: &[u8]) -> bool {
+    let folded = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    one.len() == two.len() && one.iter().map(folded).eq(two.iter().map(folded))
+}
+
+impl Auth {
+    /// Whether a field of the client never gets to the target, because the gate tells of the user.
+    pub fn removes(&self, name: &[u8]) -> bool {
+        match self {
+            Auth::Basic(Basic { forward, forward_user, .. }) => {
+                let is_credentials = !forward && name.eq_ignore_ascii_case(b"authorization");
+                is_credentials
+                    || forward_user.as_ref().is_some_and(|field| reads_alike(name, field.as_bytes()))
+            }
+            Auth::Server(server) => server.copies(name),
+        }
+    }
+}
+
+/// The upstream of a server in its plan. It is not compared: two plans count them differently, and the URL says it all.
+#[derive(Clone, Copy, Debug)]
+pub struct AuthUpstream(pub UpstreamId);
+
+impl PartialEq for AuthUpstream {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for AuthUpstream {}
+
+impl Hash for AuthUpstream {
+    fn hash<H: Hasher>(&self, _state: &mut H) {}
+}
+
+impl fmt::Display for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Auth::Basic(basic) => write!(f, "{{ basic: {{ {basic} }} }}"),
+            Auth::Server(server) => write!(f, "{{ forward: {{ {server} }} }}"),
+        }
+    }
+}
+
+impl fmt::Display for Basic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Basic { users, realm, forward, forward_user } = self;
+        let users: Vec<String> =
+            users.iter().map(|(name, _)| format!("{}: \"[redacted]\"", quote_key(name))).collect();
+        write!(f, "users: {{ {} }}, realm: {}, forward: {forward}", users.join(", "), quote(realm))?;
+        forward_user.iter().try_for_each(|field| write!(f, ", forward_user: {}", quote(field)))
+    }
+}
+
+impl fmt::Display for AuthServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let AuthServer { url, upstream: _, copy, sign_in, timeout } = self;
+        let (url, copy, timeout) = (quote(url), list(copy.iter()), show_duration(*timeout));
+        write!(f, "url: {url}, copy: {copy}, timeout: {timeout}")?;
+        sign_in.iter().try_for_each(|place| write!(f, ", sign_in: {}", quote(place)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_a_program_reads_alike_are_one() {
+        let server = AuthServer {
+            url: "".into(),
+            upstream: AuthUpstream(UpstreamId(0)),
+            copy: vec!["remote-*".into(), "x-a".into()],
+            sign_in: None,
+            timeout: Duration::ZERO,
+        };
+        for (name, copied) in [
+            ("Remote-User", true),
+            ("remote_user", true),
+            ("REMOTE-", true),
+            ("Remote", false),
+            ("X_A", true),
+            ("X-A-B", false),
+            ("X-Remote-User", false),
+        ] {
+            assert_eq!(server.copies(name.as_bytes()), copied, "{name}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Answers of a rule's own as written, `redirect` and `respond`; and the other target with placeholders, `rewrite`.
+
+use super::templates;
+use crate::config::decode::{Decoder, MappingReader};
+use crate::config::plan::{Location, Redirect, Respond};
+use crate::config::source::headers::headers;
+use crate::config::syntax::{Node, Value};
+use crate::config::values::{ValueError, header};
+use crate::http::{CaptureNames, Scope, Template, TemplateUse};
+
+/// `redirect: "https://example.com"` or `{to, status}`.
+pub(in crate::config::source) fn redirect(
+    decoder: &mut Decoder<'_>,
+    node: Node,
+    captures: &CaptureNames,
+) -> Option<Redirect> {
+    if !matches!(node.value, Value::Map(_)) {
+        return Some(Redirect { to: target(decoder, node, captures)?, status: 308 });
+    }
+    let mut fields = MappingReader::open(decoder, node, "a redirect")?;
+    fields.require(&["to"]);
+    let to = fields.field("to", |decoder, node| target(decoder, node, captures));
+    let status = fields.parsed("status", |text| match text {
+        "301" | "302" | "303" | "307" | "308" => Ok(status_number(text)),
+        _ => Err(ValueError::hint("is not the status of a redirect", "write 301, 302, 303, 307 or 308")),
+    });
+    fields.close();
+    Some(Redirect { to: to?, status: status.map_or(308, |status| status.value) })
+}
+
+/// The target of a redirect.
+fn target(decoder: &mut Decoder<'_>, node: Node, captures: &CaptureNames) -> Option<Location> {
+    location(decoder, node, captures, |template| header::redirect_target(template, captures.of_host))
+}
+
+/// `rewrite: "/new{rest}"`.
+pub(in crate::config::source) fn rewrite(
+    decoder: &mut Decoder<'_>,
+    node: Node,
+    captures: &CaptureNames,
+) -> Option<Location> {
+    location(decoder, node, captures, header::rewrite_target)
+}
+
+fn location(
+    decoder: &mut Decoder<'_>,
+    node: Node,
+    captures: &CaptureNames,
+    check: impl FnOnce(Template) -> Result<Location, ValueError>,
+) -> Option<Location> {
+    let text = decoder.text(node)?;
+    let template = templates::compile(decoder, &text, &Scope { used: TemplateUse::Url, captures })?;
+    check(template).map_err(|error| decoder.value_error(&text, error)).ok()
+}
+
+/// `respond: {status, headers, body}`.
+pub(in crate::config::source) fn respond(
+    decoder: &mut Decoder<'_>,
+    node: Node,
+    captures: &CaptureNames,
+) -> Option<Respond> {
+    let mut fields = MappingReader::open(decoder, node, "a response")?;
+    let status = fields.parsed("status", |text| match text.as_bytes() {
+        [b'2'..=b'5', b'0'..=b'9', b'0'..=b'9'] => Ok(status_number(text)),
+        _ => Err(ValueError::new("is not a status between 200 and 599")),
+    });
+    let status = status.map_or(200, |status| status.value);
+    let headers = fields.field("headers", headers).unwrap_or_default();
+    let body = fields.field("body", Decoder::text);
+    if let Some(body) = &body {
+        if matches!(status, 204 | 205 | 304) && !body.text.is_empty() {
+            // RFC 9110, 15.3.5, 15.3.6 and 15.4.5.
+            fields.decoder.report.error(body.span, format!("a response with status {status} has no body"));
+        }
+        if body.text.len() > BODY_BYTES_MAX {
+            fields.decoder.report.error_hint(
+                body.span,
+                "this body is longer than 1MiB",
+                "let an upstream serve it",
+            );
+        }
+    }
+    let scope = Scope { used: TemplateUse::Text, captures };
+    let body = body.map(|body| templates::compile(fields.decoder, &body, &scope));
+    fields.close();
+    Some(Respond { status, headers, body: body.unwrap_or_else(|| Some(Template::literal("")))? })
+}
+
+/// Bytes of the longest body of a rule, because it stays in memory.
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+fn status_number(text: &str) -> u16 {
+    text.parse().expect("invariant: three digits")
+}

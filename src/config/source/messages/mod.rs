@@ -1,0 +1,9 @@
+//! Keys with placeholders as written: answers of a rule's own, rewritten paths, changes of fields.
+
+mod answers;
+mod headers;
+
+mod templates;
+
+pub(super) use answers::{redirect, respond, rewrite};
+pub(super) use headers::headers;

@@ -1,0 +1,156 @@
+//! `auth` as written.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::policy::policy;
+use crate::config::decode::{Decoder, MappingReader};
+use crate::config::diagnostics::Span;
+use crate::config::keys::ValueError;
+use crate::config::plan::{Auth, AuthServer, AuthUpstream, Basic, ReadPolicy, Secret, UpstreamId};
+use crate::config::syntax::{Node, Value, mask_secret};
+use crate::config::values::policies::{self, password};
+use crate::config::values::{header, scalar};
+
+/// The users of a rule.
+type Users = BTreeMap<Arc<str>, Secret>;
+
+impl ReadPolicy<Auth> for MappingReader<'_, '_> {
+    fn policy(&mut self, name: &'static str) -> Option<Option<Arc<Auth>>> {
+        policy(self, name, auth)
+    }
+}
+
+/// `{ basic }` or `{ forward }`.
+fn auth(decoder: &mut Decoder<'_>, node: Node) -> Option<Auth> {
+    let mut fields = MappingReader::open(decoder, node, "`auth`")?;
+    if let (Some(_), Some(span)) = (fields.at("basic"), fields.at("forward")) {
+        let hint = "two rules may know their users in two ways: the first one that takes a request asks";
+        fields.decoder.report.error_hint(span, "`basic` and `forward` cannot stand in one rule", hint);
+    }
+    if fields.at("basic").or(fields.at("forward")).is_none() {
+        fields.missing(&["basic", "forward"], "`auth` needs `basic` or `forward`".into(), "");
+    }
+    let basic = fields.field("basic", basic);
+    let forward = fields.field("forward", forward);
+    fields.close();
+    basic.map(Auth::Basic).or(forward.map(Auth::Server))
+}
+
+/// The URL of a server, or `{ url, copy, sign_in, timeout }`.
+fn forward(decoder: &mut Decoder<'_>, node: Node) -> Option<AuthServer> {
+    let copy = ["remote-*", "x-auth-request-*", "x-authentik-*"].map(Arc::from).to_vec();
+    // Lowering finds the upstream.
+    let upstream = AuthUpstream(UpstreamId(usize::MAX));
+    let timeout = Duration::from_secs(5);
+    let server = |url| AuthServer { url, upstream, copy, sign_in: None, timeout };
+    if !matches!(node.value, Value::Map(_)) {
+        return Some(server(decoder.parsed(node, policies::server_url)?.value));
+    }
+    let mut fields = MappingReader::open(decoder, node, "`forward`")?;
+    fields.require(&["url"]);
+    let url = fields.parsed("url", policies::server_url);
+    let copy = fields.field("copy", |decoder, node| Some(decoder.parsed_many(node, policies::copied_field)));
+    let sign_in = fields.parsed("sign_in", policies::sign_in);
+    let timeout = fields.parsed("timeout", scalar::timeout);
+    fields.close();
+    let mut server = server(url?.value);
+    if let Some(copy) = copy {
+        server.copy = copy.into_iter().map(|name| name.value).collect();
+    }
+    server.sign_in = sign_in.map(|place| place.value);
+    server.timeout = timeout.map_or(server.timeout, |timeout| timeout.value);
+    Some(server)
+}
+
+/// Users as `name:hash`, or `{ users, users_file, realm, forward, forward_user }`.
+fn basic(decoder: &mut Decoder<'_>, node: Node) -> Option<Basic> {
+    let mut users = Users::new();
+    let span = node.span;
+    let mut basic =
+        Basic { users: Vec::new(), realm: "restricted".into(), forward: false, forward_user: None };
+    if matches!(node.value, Value::Map(_)) {
+        let mut fields = MappingReader::open(decoder, node, "`basic`")?;
+        fields.field("users", |decoder, node| user_map(decoder, node, &mut users));
+        fields.field("users_file", |decoder, node| users_file(decoder, node, &mut users));
+        if let Some(realm) = fields.parsed("realm", password::realm) {
+            basic.realm = realm.value;
+        }
+        basic.forward = fields.flag("forward");
+        basic.forward_user = fields.parsed("forward_user", header::field_name).map(|name| name.value);
+        fields.close();
+    } else {
+        mask_secret(&node, decoder.report);
+        for text in decoder.one_or_many(node, Decoder::text) {
+            for user in text.text.split_whitespace() {
+                add(decoder, text.span, password::user(user), &mut users);
+            }
+        }
+    }
+    if users.is_empty() {
+        // An error of a user was reported.
+        decoder.report.error_hint(
+            span,
+            "`basic` has no user",
+            "write `users: { NAME: HASH }` or `users_file: FILE`",
+        );
+        return None;
+    }
+    basic.users = users.into_iter().collect();
+    Some(basic)
+}
+
+/// `users:`, a mapping of names to hashes.
+fn user_map(decoder: &mut Decoder<'_>, node: Node, users: &mut Users) -> Option<()> {
+    mask_secret(&node, decoder.report);
+    let Value::Map(entries) = node.value else {
+        decoder.report.error_hint(
+            node.span,
+            "`users` is a mapping of names to hashes",
+            "write `{ NAME: HASH }`",
+        );
+        return None;
+    };
+    for (name, node) in entries {
+        let Some(text) = decoder.text(node) else { continue };
+        let user = password::user_name(&name.value);
+        let user = user.and_then(|user| Ok((user, password::password_hash(text.text.trim())?)));
+        add(decoder, text.span, user, users);
+    }
+    Some(())
+}
+
+/// `users_file:`, a file as `htpasswd` writes it.
+fn users_file(decoder: &mut Decoder<'_>, node: Node, users: &mut Users) -> Option<()> {
+    let span = node.span;
+    let path = decoder.text(node)?.text;
+    // As text that is filled in, so that the file is watched as others are.
+    let file = decoder.text(Node::new(span, Value::Scalar(format!("${{file:{path}}}"))))?;
+    let lines = file.text.lines().map(str::trim).enumerate();
+    for (at, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
+        let user = password::user(line);
+        if let Err(error) = &user {
+            let message = format!("line {} of the file {}", at + 1, error.problem);
+            decoder.report.error_hint(span, message, error.hint.unwrap_or_default());
+        }
+        users.extend(user.ok().map(|(name, hash)| (name, Secret(hash))));
+    }
+    Some(())
+}
+
+/// Adds a user, or reports why not. The message does not quote the hash.
+fn add(
+    decoder: &mut Decoder<'_>,
+    span: Span,
+    user: Result<(Arc<str>, Arc<str>), ValueError>,
+    users: &mut Users,
+) {
+    match user {
+        Ok((name, hash)) => drop(users.insert(name, Secret(hash))),
+        Err(error) => {
+            let message = format!("this user {}", error.problem);
+            decoder.report.error_hint(span, message, error.hint.unwrap_or_default());
+        }
+    }
+}

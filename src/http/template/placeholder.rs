@@ -1,0 +1,123 @@
+//! The closed set of placeholders, and which of them exist in a place.
+
+use std::sync::Arc;
+
+use crate::http::class::is_token;
+
+/// A part of a request that a template holds a place for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Placeholder {
+    /// `{method}`.
+    Method,
+    /// `{host}`, without a port.
+    Host,
+    /// `{path}`, as it was received.
+    Path,
+    /// `{rest}`: the path behind the prefix of the rule.
+    Rest,
+    /// `{query}`, without its question mark.
+    Query,
+    /// `{uri}`: path and query.
+    Uri,
+    /// `{scheme}`: `http` or `https`.
+    Scheme,
+    /// `{client}`: the address of the client.
+    Client,
+    /// `{rule}`: its name.
+    Rule,
+    /// `{request_id}`.
+    RequestId,
+    /// `{header.NAME}`: the first field of that name.
+    Header(Arc<str>),
+    /// `{cookie.NAME}`.
+    Cookie(Arc<str>),
+    /// `{1}` or `{name}`: the part of host or path that a star or a group of the rule has taken, from 0.
+    Capture(usize),
+}
+
+/// The place of a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TemplateUse {
+    /// A URL or a path. Every value must fit there, so fields and cookies do not exist.
+    Url,
+    /// The value of a field, or a body.
+    Text,
+}
+
+const URL: &[(&str, Placeholder)] = &[
+    ("host", Placeholder::Host),
+    ("path", Placeholder::Path),
+    ("rest", Placeholder::Rest),
+    ("query", Placeholder::Query),
+    ("uri", Placeholder::Uri),
+];
+
+const TEXT: &[(&str, Placeholder)] = &[
+    ("method", Placeholder::Method),
+    ("scheme", Placeholder::Scheme),
+    ("client", Placeholder::Client),
+    ("rule", Placeholder::Rule),
+    ("request_id", Placeholder::RequestId),
+];
+
+/// The captures of a rule: those of its host, then those of its path. Each has a number, from 1, and maybe a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CaptureNames {
+    /// How many of them the host has.
+    pub of_host: usize,
+    /// The name of each, if it has one.
+    pub names: Vec<Option<Arc<str>>>,
+}
+
+/// The placeholders that exist in a place.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    /// The place.
+    pub used: TemplateUse,
+    /// The captures of the rule.
+    pub captures: &'a CaptureNames,
+}
+
+impl Scope<'_> {
+    fn words(&self) -> impl Iterator<Item = &'static (&'static str, Placeholder)> {
+        let lists: &[&[_]] = match self.used {
+            TemplateUse::Url => &[URL],
+            TemplateUse::Text => &[URL, TEXT],
+        };
+        lists.iter().copied().flatten()
+    }
+
+    /// The placeholder with this name, which stands between braces.
+    pub(super) fn find(&self, name: &str) -> Option<Placeholder> {
+        if let Some((_, placeholder)) = self.words().find(|(word, _)| *word == name) {
+            return Some(placeholder.clone());
+        }
+        let names = &self.captures.names;
+        if let Ok(number @ 1..) = name.parse::<usize>() {
+            return (number <= names.len()).then_some(Placeholder::Capture(number - 1));
+        }
+        if let Some(index) = names.iter().position(|known| known.as_deref() == Some(name)) {
+            return Some(Placeholder::Capture(index));
+        }
+        let (kind, name) = name.split_once('.').filter(|(_, name)| is_token(name.as_bytes()))?;
+        match kind {
+            _ if self.used == TemplateUse::Url => None,
+            "header" => Some(Placeholder::Header(name.into())),
+            "cookie" => Some(Placeholder::Cookie(name.into())),
+            _ => None,
+        }
+    }
+
+    /// Everything that exists, as it is written.
+    pub fn listed(&self) -> Vec<String> {
+        let words = self.words().map(|(word, _)| (*word).to_owned());
+        let named = ["header.NAME", "cookie.NAME"].into_iter().filter(|_| self.used != TemplateUse::Url);
+        let captures = self.captures.names.iter().enumerate();
+        let captures = captures.map(|(index, name)| match name {
+            Some(name) => name.to_string(),
+            None => (index + 1).to_string(),
+        });
+        let all = words.chain(named.map(str::to_owned)).chain(captures);
+        all.map(|word| format!("{{{word}}}")).collect()
+    }
+}

@@ -1,0 +1,165 @@
+//! The parts of one request that placeholders stand for, and how they are written into a text.
+
+use std::io::Write;
+use std::net::IpAddr;
+
+use super::placeholder::Placeholder;
+use crate::http::fields::{Field, Fields};
+use crate::http::name::Name;
+
+/// Stars and groups of a rule at most.
+pub const CAPTURES_MAX: usize = 16;
+
+/// The parts of a host and a path that the stars and groups of a rule have taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Captures<'a> {
+    parts: [&'a [u8]; CAPTURES_MAX],
+    count: usize,
+}
+
+impl<'a> Captures<'a> {
+    /// No parts.
+    pub const NONE: Captures<'static> = Captures { parts: [&[]; CAPTURES_MAX], count: 0 };
+
+    /// Adds a part. Those over [`CAPTURES_MAX`] are left out.
+    pub fn push(&mut self, part: &'a [u8]) {
+        if let Some(place) = self.parts.get_mut(self.count) {
+            *place = part;
+            self.count += 1;
+        }
+    }
+
+    /// The part with this index; empty if there is none.
+    pub fn get(&self, index: usize) -> &'a [u8] {
+        self.parts.get(index).copied().unwrap_or_default()
+    }
+}
+
+/// The parts of one request that placeholders stand for.
+#[derive(Clone, Copy, Debug)]
+pub struct TemplateValues<'a> {
+    /// The method as written.
+    pub method: &'a [u8],
+    /// The host as rules compare it.
+    pub host: &'a [u8],
+    /// The path as it was received.
+    pub path: &'a [u8],
+    /// The path behind the prefix of the rule.
+    pub rest: &'a [u8],
+    /// The query without its question mark.
+    pub query: Option<&'a [u8]>,
+    /// The field lines.
+    pub fields: Fields<'a>,
+    /// `http` or `https`, as the client speaks it.
+    pub scheme: &'static str,
+    /// The address of the client.
+    pub client: IpAddr,
+    /// The name of the rule.
+    pub rule: &'a str,
+    /// The identity of the request; empty if the rule gives none.
+    pub request_id: &'a [u8],
+    /// The parts that the stars and groups of the rule have taken.
+    pub captures: Captures<'a>,
+}
+
+/// How values are written, so that they cannot end the text that they stand in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Escape {
+    /// Bytes as they are.
+    No,
+    /// For text and attributes in quotes of HTML.
+    Html,
+    /// For text in quotes of JSON.
+    Json,
+}
+
+impl Escape {
+    /// The escape for a body of this media type. Without a type, a browser may take the body for HTML.
+    pub fn of_type(media: Option<&[u8]>) -> Escape {
+        let Some(media) = media else { return Escape::Html };
+        let essence = media.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        let has =
+            |text: &str| essence.windows(text.len()).any(|part| part.eq_ignore_ascii_case(text.as_bytes()));
+        match () {
+            () if has("json") || has("javascript") => Escape::Json,
+            () if has("html") || has("xml") || has("svg") => Escape::Html,
+            () => Escape::No,
+        }
+    }
+
+    /// Writes a value.
+    fn write(self, value: &[u8], out: &mut impl FnMut(&[u8])) {
+        if self == Escape::No {
+            return out(value);
+        }
+        let mut plain = 0;
+        for (at, byte) in value.iter().enumerate() {
+            let (mut code, digits) = (*b"\\u0000", b"0123456789abcdef");
+            let escaped: &[u8] = match (self, byte) {
+                (Escape::Html, b'<') => b"&lt;",
+                (Escape::Html, b'>') => b"&gt;",
+                (Escape::Html, b'&') => b"&amp;",
+                (Escape::Html, b'"') => b"&#34;",
+                (Escape::Html, b'\'') => b"&#39;",
+                (Escape::Html, b'`') => b"&#96;",
+                // A `<` could end a script around the text. JSON has no form for bytes that are not UTF-8.
+                (Escape::Json, b'"' | b'\\' | b'<' | b'>' | b'&' | b'\'' | 0..=0x1f | 0x7f..) => {
+                    code[4] = digits[usize::from(byte >> 4)];
+                    code[5] = digits[usize::from(byte & 0xf)];
+                    &code
+                }
+                _ => continue,
+            };
+            out(&value[plain..at]);
+            out(escaped);
+            plain = at + 1;
+        }
+        out(&value[plain..]);
+    }
+}
+
+impl TemplateValues<'_> {
+    /// Writes the part that a placeholder stands for.
+    pub(super) fn write(&self, placeholder: &Placeholder, escape: Escape, out: &mut impl FnMut(&[u8])) {
+        let path = if self.path.starts_with(b"/") { self.path } else { b"/" };
+        let mut put = |bytes: &[u8]| escape.write(bytes, out);
+        match placeholder {
+            Placeholder::Method => put(self.method),
+            Placeholder::Host => put(self.host),
+            Placeholder::Path => put(path),
+            Placeholder::Rest => put(self.rest),
+            Placeholder::Query => put(self.query.unwrap_or_default()),
+            Placeholder::Uri => {
+                put(path);
+                if let Some(query) = self.query {
+                    put(b"?");
+                    put(query);
+                }
+            }
+            Placeholder::Scheme => put(self.scheme.as_bytes()),
+            Placeholder::Client => write_short(format_args!("{}", self.client), put),
+            Placeholder::Rule => put(self.rule.as_bytes()),
+            Placeholder::RequestId => put(self.request_id),
+            Placeholder::Header(name) => put(self.fields.find(name.as_bytes()).unwrap_or_default()),
+            Placeholder::Cookie(name) => put(cookie(self.fields, name.as_bytes()).unwrap_or_default()),
+            Placeholder::Capture(index) => put(self.captures.get(*index)),
+        }
+    }
+}
+
+/// Writes a text of at most 45 bytes, which is the longest address.
+fn write_short(text: std::fmt::Arguments<'_>, mut put: impl FnMut(&[u8])) {
+    let mut bytes = [0; 45];
+    let mut left = &mut bytes[..];
+    // No longer text is written.
+    let _ = left.write_fmt(text);
+    let free = left.len();
+    put(&bytes[..45 - free]);
+}
+
+/// The value of a cookie (RFC 6265, section 4.2.1).
+fn cookie<'a>(fields: Fields<'a>, name: &[u8]) -> Option<&'a [u8]> {
+    let lines = fields.iter().filter(|field: &Field<'a>| field.known() == Name::Cookie);
+    let mut pairs = lines.flat_map(|line| line.value().split(|byte| *byte == b';'));
+    pairs.find_map(|pair| pair.trim_ascii().strip_prefix(name)?.strip_prefix(b"="))
+}

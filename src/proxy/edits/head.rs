@@ -1,0 +1,61 @@
+//! Heads with the changes of their rule.
+
+use super::values::{ClientValues, with_values};
+use crate::config::plan::{Rule, RuleHeaders};
+use crate::http::RequestHead;
+use crate::proxy::record::HeaderState;
+use crate::worker::{Buffer, Worker};
+
+/// Begins the changes for a request of a rule that has some: gives it an identity, and writes the lines for its
+/// response. `is_trusted` tells that the peer may name the client.
+#[cold]
+pub(in crate::proxy) fn begin(
+    state: &mut HeaderState,
+    worker: &Worker,
+    rule: &Rule,
+    head: &RequestHead<'_>,
+    (client, is_trusted): (ClientValues, bool),
+) {
+    let Some(headers) = &rule.headers else { return };
+    let given = |field: &str| head.fields.find(field.as_bytes()).filter(|_| is_trusted);
+    state.begin(headers.request_id.as_ref().map(|id| given(&id.field)));
+    let edits = headers.of_response(client.scheme == "https");
+    let mut lines = worker.buffer();
+    with_values(rule, head, client, state.request_id(), |values| {
+        edits.write_lines(values, |bytes| lines.extend(bytes));
+    });
+    state.add(lines.unread());
+}
+
+/// The head for a target with the changes of its rule.
+#[cold]
+pub(in crate::proxy) fn edited_request(
+    worker: &Worker,
+    written: &Buffer,
+    rule: &Rule,
+    headers: &RuleHeaders,
+    head: &RequestHead<'_>,
+    (client, request_id): (ClientValues, &[u8]),
+) -> Buffer {
+    let mut lines = worker.buffer();
+    with_values(rule, head, client, request_id, |values| {
+        headers.request.write_lines(values, |bytes| lines.extend(bytes));
+    });
+    let mut out = worker.buffer();
+    headers.request.apply(written.unread(), lines.unread(), |bytes| out.extend(bytes));
+    out
+}
+
+/// The head of a response, and what stands behind it, with the changes of the rule.
+#[cold]
+pub(in crate::proxy) fn edited_response(
+    worker: &Worker,
+    written: &Buffer,
+    headers: &RuleHeaders,
+    is_encrypted: bool,
+    lines: &[u8],
+) -> Buffer {
+    let mut out = worker.buffer();
+    headers.of_response(is_encrypted).apply(written.unread(), lines, |bytes| out.extend(bytes));
+    out
+}

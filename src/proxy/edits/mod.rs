@@ -1,0 +1,7 @@
+//! Changes of a rule in the heads of messages.
+
+mod head;
+mod values;
+
+pub(super) use head::{begin, edited_request, edited_response};
+pub(super) use values::{ClientValues, with_values};

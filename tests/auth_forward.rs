@@ -1,0 +1,222 @@
+//! Rules that ask a server whether a request may go on.
+
+mod support;
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+
+use support::gate::TestGate;
+use support::message::{Request, Response};
+use support::upstream::{Connection, Refusing, Upstream};
+
+const CONFIG: &str = r#"
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    rules:
+      - host: app.test
+        auth: { forward: { url: "http://{server}/verify", timeout: {timeout} } }
+        cors: "https://page.test"
+        target: "{target}"
+      - host: page.test
+        auth: { forward: { url: "http://{server}/verify", sign_in: "https://auth.test/start?rd={url}&x=y", copy: [X-User, Authorization] } }
+        target: "{target}"
+"#;
+
+fn gate(server: &str, target: &Upstream, timeout: &str) -> TestGate {
+    TestGate::start(CONFIG, &[("server", &server), ("target", &target.address()), ("timeout", &timeout)])
+}
+
+fn get(gate: &TestGate, host: &str, path: &str, lines: &str) -> Response {
+    gate.exchange(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n"))
+}
+
+const LET_IN: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nRemote-User: ann\r\nRemote-Groups: a,b\r\nX-Other: c\r\n\
+                      Set-Cookie: session=new\r\n\r\nok";
+
+#[test]
+fn a_request_that_is_let_in_has_the_user_of_the_server_alone() {
+    let (server, target) = (Upstream::answers(LET_IN), Upstream::says("fine"));
+    let gate = gate(&server.address().to_string(), &target, "1h");
+    let lines = "Cookie: session=old\r\nRemote-User: root\r\nremote_email: root@x\r\nREMOTE-GROUPS: wheel\r\n\
+                 X-Authentik-Username: root\r\nX-Forwarded-Uri: /public\r\nX-Original-URL: http://x/public\r\n\
+                 If-None-Match: \"a\"\r\nRange: bytes=0-1\r\n";
+    for _ in 0..2 {
+        let response = get(&gate, "app.test", "/a%20b?c=d", lines);
+        response.expect(200, "fine");
+        assert_eq!(response.get("set-cookie"), Some("session=new"));
+    }
+    let asked = &server.requests()[0];
+    assert_eq!((asked.method(), asked.target()), ("GET", "/verify"));
+    for (name, value) in [
+        ("host", Some(&*server.address().to_string())),
+        ("cookie", Some("session=old")),
+        ("x-forwarded-method", Some("GET")),
+        ("x-forwarded-proto", Some("http")),
+        ("x-forwarded-host", Some("app.test")),
+        ("x-forwarded-uri", Some("/a%20b?c=d")),
+        ("x-forwarded-for", Some("127.0.0.1")),
+        ("x-original-method", Some("GET")),
+        ("x-original-url", Some("http://app.test/a%20b?c=d")),
+        ("if-none-match", None),
+        ("range", None),
+    ] {
+        assert_eq!(asked.head.get(name), value, "{name}");
+    }
+    assert_eq!(server.connections(), 1, "the connection is kept");
+    let got = &target.requests()[0].head;
+    assert_eq!((got.all("remote-user"), got.all("remote-groups")), (vec!["ann"], vec!["a,b"]));
+    for name in ["remote_email", "x-authentik-username", "x-other"] {
+        assert!(got.all(name).is_empty(), "{name}");
+    }
+    assert_eq!(got.get("cookie"), Some("session=old"));
+}
+
+#[test]
+fn a_body_waits_for_the_answer_and_is_not_sent_to_the_server() {
+    let (server, target) = (Upstream::answers(LET_IN), Upstream::says("fine"));
+    let gate = gate(&server.address().to_string(), &target, "1h");
+    let body = "x".repeat(200_000);
+    let head =
+        "POST /up HTTP/1.1\r\nHost: app.test\r\nExpect: 100-continue\r\nContent-Length: 200000\r\n\r\n";
+    gate.exchange(format!("{head}{body}")).expect(200, "fine");
+    let asked = server.request();
+    assert!(asked.body.bytes.is_empty() && asked.head.get("content-length").is_none());
+    assert_eq!((asked.method(), asked.head.get("x-forwarded-method")), ("GET", Some("POST")));
+    assert_eq!(target.request().body.bytes.len(), 200_000);
+}
+
+#[test]
+fn a_refusal_is_that_of_the_server() {
+    let answers = [
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 2\r\n\r\nno",
+        "HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n",
+        "HTTP/1.1 302 Found\r\nLocation: https://auth.test/?rd=x\r\nSet-Cookie: a=b\r\nAccess-Control-Allow-Origin: *\r\nContent-Length: 2\r\n\r\nno",
+        "HTTP/1.1 302 Found\r\nContent-Length: 2\r\n\r\nno",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno",
+    ];
+    let number = AtomicUsize::new(0);
+    let server = Upstream::each(move |connection: &mut Connection, _: &Request| {
+        connection.send(answers[number.fetch_add(1, SeqCst)]);
+    });
+    let target = Upstream::says("fine");
+    let gate = gate(&server.address().to_string(), &target, "1h");
+    for answer in answers {
+        let last = answer.rsplit("HTTP/1.1 ").next().unwrap();
+        let response = get(&gate, "app.test", "/", "Origin: https://page.test\r\n");
+        response.expect(last[..3].parse().unwrap(), "no");
+        for name in ["www-authenticate", "location", "set-cookie"] {
+            let line = last
+                .lines()
+                .find_map(|line| line.split_once(": ").filter(|(is, _)| is.eq_ignore_ascii_case(name)));
+            assert_eq!(response.get(name), line.map(|(_, value)| value), "{name}");
+        }
+        assert_eq!(response.get("access-control-allow-origin"), Some("https://page.test"));
+    }
+    assert_eq!(target.requests().len(), 0);
+}
+
+#[test]
+fn no_answer_lets_no_request_in() {
+    let target = Upstream::says("fine");
+    let long = format!("HTTP/1.1 403 No\r\nContent-Length: 65537\r\n\r\n{}", "x".repeat(65_537));
+    let many = "HTTP/1.1 102 Processing\r\n\r\n".repeat(20);
+    for answer in [
+        "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 503 Oops\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
+        "HTTP/1.1 200 OK\r\nContent-Le",
+        "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+        "hello",
+        "",
+        &long,
+        &many,
+    ] {
+        let text = answer.to_owned();
+        let server = Upstream::scripted(move |connection| {
+            connection.read_request();
+            connection.send(&text);
+            connection.close();
+        });
+        let gate = gate(&server.address().to_string(), &target, "1h");
+        get(&gate, "app.test", "/", "").expect_own(503, "auth_unavailable");
+    }
+    let gate = gate(&Refusing::new().to_string(), &target, "1h");
+    get(&gate, "app.test", "/", "").expect_own(503, "auth_unavailable");
+    assert_eq!(target.requests().len(), 0);
+}
+
+#[test]
+fn a_server_that_is_silent_lets_no_request_in() {
+    let target = Upstream::says("fine");
+    for part in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort"] {
+        let server = Upstream::scripted(move |connection| {
+            connection.read_request();
+            connection.send(part);
+            connection.read_to_end();
+        });
+        let gate = gate(&server.address().to_string(), &target, "200ms");
+        get(&gate, "app.test", "/", "").expect_own(503, "auth_unavailable");
+    }
+    assert_eq!(target.requests().len(), 0);
+}
+
+#[test]
+fn a_client_that_leaves_ends_the_question() {
+    let target = Upstream::says("fine");
+    let server = Upstream::scripted(|connection| {
+        connection.read_request();
+        connection.read_to_end();
+    });
+    let gate = gate(&server.address().to_string(), &target, "1h");
+    let mut client = gate.client();
+    client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n");
+    server.wait_requests(1);
+    client.reset();
+    server.wait_end(0);
+    assert_eq!(target.requests().len(), 0);
+}
+
+#[test]
+fn a_connection_that_the_server_closed_is_replaced() {
+    let server = Upstream::scripted(|connection| {
+        connection.read_request();
+        connection.send(LET_IN);
+        connection.close();
+    });
+    let target = Upstream::says("fine");
+    let gate = gate(&server.address().to_string(), &target, "1h");
+    (0..3).for_each(|_| get(&gate, "app.test", "/", "").expect(200, "fine"));
+}
+
+#[test]
+fn a_browser_is_sent_to_the_sign_in() {
+    let server = Upstream::answers("HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno");
+    let target = Upstream::says("fine");
+    let gate = gate(&server.address().to_string(), &target, "1h");
+    let response = get(&gate, "page.test", "/a?b=c&d", "Accept: text/html\r\n");
+    assert_eq!(response.status(), 302);
+    let place = "https://auth.test/start?rd=http%3A%2F%2Fpage.test%2Fa%3Fb%3Dc%26d&x=y";
+    assert_eq!(response.get("location"), Some(place));
+    get(&gate, "page.test", "/", "Accept: application/json\r\n").expect(401, "no");
+    let post = "POST / HTTP/1.1\r\nHost: page.test\r\nAccept: text/html\r\nContent-Length: 0\r\n\r\n";
+    gate.exchange(post).expect(401, "no");
+    assert_eq!(target.requests().len(), 0);
+}
+
+#[test]
+fn a_tunnel_is_asked_for_once() {
+    let server = Upstream::answers(LET_IN);
+    let target = Upstream::scripted(|connection| {
+        connection.read_request();
+        connection.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+        connection.read_to_end();
+    });
+    let gate = gate(&server.address().to_string(), &target, "1h");
+    let mut client = gate.client();
+    client.send("GET / HTTP/1.1\r\nHost: app.test\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    assert!(client.read_head().start.contains("101"));
+    assert!(server.request().head.get("upgrade").is_none());
+    assert_eq!(target.requests()[0].head.get("remote-user"), Some("ann"));
+}

@@ -1,0 +1,81 @@
+//! The keys of policies, as those of `keys`.
+
+use super::keys::Row;
+
+/// The hash of a password.
+macro_rules! hash {
+    () => {
+        "$2y$05$abcdefghijklmnopqrstuuKcS.CYWVYVaLiiCKrrc0A5s3mGesJ9O"
+    };
+}
+
+/// A file of users.
+pub(super) const USERS: &str = concat!("b:", hash!(), "\n");
+
+pub(super) const POLICIES: &[Row] = &[
+    ("cors", "", "cors: \"*\""),
+    ("rate_limit", "", "rate_limit: 7/1s"),
+    ("auth", "", "auth: { forward: http://a/b }"),
+    ("max_requests", "", "max_requests: 7"),
+    ("max_body", "", "max_body: 7"),
+    ("body_timeout", "", "body_timeout: 7s"),
+    ("response_timeout", "", "response_timeout: 7s"),
+    ("tunnel_timeout", "", "tunnel_timeout: 7s"),
+];
+
+pub(super) const CORS: &[Row] = &[
+    ("origins", "origins: https://a", "origins: https://b"),
+    ("methods", "origins: https://a", "origins: https://a, methods: PUT"),
+    ("headers", "origins: https://a", "origins: https://a, headers: X-A"),
+    ("expose", "origins: https://a", "origins: https://a, expose: X-A"),
+    ("credentials", "origins: https://a", "origins: https://a, credentials: true"),
+    ("max_age", "origins: https://a", "origins: https://a, max_age: 7s"),
+];
+
+pub(super) const RATE_LIMIT: &[Row] = &[
+    ("requests", "requests: 7, per: 1s", "requests: 8, per: 1s"),
+    ("per", "requests: 7, per: 1s", "requests: 7, per: 2s"),
+    ("burst", "requests: 7, per: 1s", "requests: 7, per: 1s, burst: 8"),
+    ("by", "requests: 7, per: 1s", "requests: 7, per: 1s, by: host"),
+    ("else", "requests: 7, per: 1s, by: cookie.a", "requests: 7, per: 1s, by: cookie.a, else: all"),
+    ("keys", "requests: 7, per: 1s", "requests: 7, per: 1s, keys: 77"),
+    ("fields", "requests: 7, per: 1s", "requests: 7, per: 1s, fields: true"),
+];
+
+pub(super) const AUTH: &[Row] = &[
+    ("basic", concat!("basic: \"a:", hash!(), "\""), concat!("basic: \"b:", hash!(), "\"")),
+    ("forward", "forward: http://a/b", "forward: http://a/c"),
+];
+
+pub(super) const BASIC: &[Row] = &[
+    ("users", concat!("users: { a: ", hash!(), " }"), concat!("users: { b: ", hash!(), " }")),
+    (
+        "users_file",
+        concat!("users: { a: ", hash!(), " }"),
+        concat!("users: { a: ", hash!(), " }, users_file: users"),
+    ),
+    ("realm", concat!("users: { a: ", hash!(), " }"), concat!("users: { a: ", hash!(), " }, realm: b")),
+    (
+        "forward",
+        concat!("users: { a: ", hash!(), " }"),
+        concat!("users: { a: ", hash!(), " }, forward: true"),
+    ),
+    (
+        "forward_user",
+        concat!("users: { a: ", hash!(), " }"),
+        concat!("users: { a: ", hash!(), " }, forward_user: X-A"),
+    ),
+];
+
+pub(super) const FORWARD: &[Row] = &[
+    ("url", "url: http://a/b", "url: http://a/c"),
+    ("copy", "url: http://a/b", "url: http://a/b, copy: X-A"),
+    ("sign_in", "url: http://a/b", "url: http://a/b, sign_in: \"https://a/{url}\""),
+    ("timeout", "url: http://a/b", "url: http://a/b, timeout: 7s"),
+];
+
+pub(super) const MAX_REQUESTS: &[Row] = &[
+    ("requests", "requests: 7", "requests: 8"),
+    ("waiting", "requests: 7", "requests: 7, waiting: 7"),
+    ("timeout", "requests: 7, waiting: 7", "requests: 7, waiting: 7, timeout: 7s"),
+];
