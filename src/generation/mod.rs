@@ -23,7 +23,7 @@ pub use generation::{Generation, terminators};
 pub use handle::GenerationHandle;
 pub use listener_snapshot::{ListenerSnapshot, NameAction};
 pub use permits::Permits;
-pub(crate) use permits::{Permit, Told};
+pub(crate) use permits::{Permit, StreamPermit, Told};
 pub(crate) use tunnel_context::TunnelContext;
 pub use worker_state::WorkerState;
 pub use worker_upstreams::Upstreams;

@@ -183,6 +183,16 @@ impl Connection {
         frame::go_away(out, self.last_peer, error.code, error.detail);
     }
 
+    /// Whether the length of a received message was announced.
+    pub fn announces_length(&mut self, key: StreamKey) -> bool {
+        self.streams.get(key).is_some_and(|stream| stream.length_left.is_some())
+    }
+
+    /// Whether a header block has begun and is not complete.
+    pub fn is_inside_block(&self) -> bool {
+        self.block.open().is_some()
+    }
+
     /// The next instant at which [`Connection::tick`] has something to do.
     pub fn deadline(&self) -> Option<Instant> {
         let settings = self.settings_sent.map(|sent| sent + SETTINGS_TIMEOUT);

@@ -32,6 +32,14 @@ impl Connection {
         frame::ping(out, &SHUTDOWN_PING, false);
     }
 
+    /// Refuses streams from now on, those on their way too. Their requests are not processed, so the peer may send them
+    /// again.
+    pub fn shut_down_at_once(&mut self, out: &mut Vec<u8>) {
+        if self.shutdown != Shutdown::Final {
+            self.finish_shutdown(out);
+        }
+    }
+
     /// Sends the second GOAWAY.
     pub(super) fn finish_shutdown(&mut self, out: &mut Vec<u8>) {
         self.shutdown = Shutdown::Final;

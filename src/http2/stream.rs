@@ -18,6 +18,11 @@ impl StreamKey {
     pub fn id(self) -> u32 {
         self.id
     }
+
+    /// The number of its slot. No two open streams of a connection have the same, and slots are used again.
+    pub fn slot(self) -> usize {
+        self.slot as usize
+    }
 }
 
 /// One direction of a stream.

@@ -66,6 +66,8 @@ impl ListenerCounters {
             requests,
             duration,
             accept_errors,
+            streams,
+            streams_refused,
             handshakes,
             tunnels_begun,
             tunnels_ended,
@@ -78,6 +80,8 @@ impl ListenerCounters {
         self.bytes_in.add(bytes_in.get());
         self.bytes_out.add(bytes_out.get());
         self.requests.add(requests.get());
+        self.streams.add(streams.get());
+        self.streams_refused.add(streams_refused.get());
         self.duration.add(duration);
         self.accept_errors.add(accept_errors.get());
         add_each(&self.handshakes, handshakes);

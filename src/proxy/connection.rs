@@ -5,17 +5,26 @@
 //! again.
 
 use std::future::Future;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::client::{Client, IdleEnd, UntilClosed, finish_body, wait_for_request};
 use super::exchange::{self, AfterExchange};
+use super::http2::{self, StreamTasks};
 use super::setup::{proxy_header, tls};
 use super::{record, tunnel};
 use crate::generation::{ListenerSnapshot, NameAction};
 use crate::worker::{FuturePool, Worker};
 
-/// The function that serves requests, and the pool of boxes for its futures. One for each listener and worker.
+/// The function that serves requests, the pool of boxes for its futures, and the tasks that serve streams. One for each
+/// listener and worker.
 pub(super) struct ExchangeFutures<E, F> {
+    exchanges: Exchanges<E, F>,
+    streams: Rc<StreamTasks>,
+}
+
+/// The function that serves requests, and the pool of boxes for its futures.
+struct Exchanges<E, F> {
     serve: E,
     pool: FuturePool<F>,
 }
@@ -29,18 +38,30 @@ where
     where
         F: 'static,
     {
-        Self { serve, pool: FuturePool::new(worker) }
+        Self { exchanges: Exchanges { serve, pool: FuturePool::new(worker) }, streams: Rc::default() }
     }
+}
 
+impl<E, F> Exchanges<E, F>
+where
+    E: Fn(Client) -> F,
+    F: Future<Output = Option<Client>>,
+{
     /// Serves requests in a pooled box, as long as they follow each other. Returns the client when it is idle.
     fn serve(&self, client: Client) -> impl Future<Output = Option<Client>> + use<E, F> {
         self.pool.run_in_pool((self.serve)(client))
     }
 }
 
-impl<E: Copy, F> Clone for ExchangeFutures<E, F> {
+impl<E: Copy, F> Clone for Exchanges<E, F> {
     fn clone(&self) -> Self {
         Self { serve: self.serve, pool: self.pool.clone() }
+    }
+}
+
+impl<E: Copy, F> Clone for ExchangeFutures<E, F> {
+    fn clone(&self) -> Self {
+        Self { exchanges: self.exchanges.clone(), streams: self.streams.clone() }
     }
 }
 
@@ -59,8 +80,8 @@ pub(super) fn set_up_and_serve<E, F>(
     futures: ExchangeFutures<E, F>,
 ) -> impl Future<Output = ()>
 where
-    E: Fn(Client) -> F,
-    F: Future<Output = Option<Client>>,
+    E: Fn(Client) -> F + Copy + 'static,
+    F: Future<Output = Option<Client>> + 'static,
 {
     let setup = Box::pin(until_closed(client, set_up));
     async move {
@@ -107,8 +128,8 @@ async fn set_up(mut client: Client) -> Option<Client> {
 /// Not an `async fn`: that would store its arguments twice, as arguments and in the block that uses them.
 pub(super) fn serve<E, F>(client: Client, futures: ExchangeFutures<E, F>) -> impl Future<Output = ()>
 where
-    E: Fn(Client) -> F,
-    F: Future<Output = Option<Client>>,
+    E: Fn(Client) -> F + Copy + 'static,
+    F: Future<Output = Option<Client>> + 'static,
 {
     until_closed(client, |mut client| async move {
         // A handshake may have taken long. The client's time for its first request begins now.
@@ -118,14 +139,20 @@ where
             // in memory.
             let timeout = client.listener_state.snapshot().http().map(|http| http.settings.idle_timeout);
             let Some(timeout) = timeout else { return };
-            // Bytes of a request may have come together with a PROXY header.
+            // Bytes of a request may have come together with a PROXY header, or they are the preface of HTTP/2.
+            if !client.input.is_empty() && http2::begins(&client) {
+                let ExchangeFutures { exchanges, streams } = futures;
+                // Boxed, so that the task of a connection that waits has no room for it.
+                let serve_stream = move |client| exchanges.serve(client);
+                return Box::pin(http2::serve(client, streams, serve_stream)).await;
+            }
             if client.input.is_empty() {
                 let _idling = client.idle();
                 if !matches!(wait_for_request(&client, timeout).await, IdleEnd::Request) {
                     return;
                 }
             }
-            match futures.serve(client).await {
+            match futures.exchanges.serve(client).await {
                 Some(same) => client = same,
                 None => return,
             }
@@ -148,10 +175,11 @@ pub(super) async fn serve_requests(mut client: Client) -> Option<Client> {
         drop(snapshot);
         match after {
             AfterExchange::Http(keep, mut body) => {
-                if !finish_body(&mut client, &mut body, keep).await {
+                if http2::is_stream(&client) || !finish_body(&mut client, &mut body, keep).await {
                     return None;
                 }
             }
+            AfterExchange::Http2 => return Some(client),
             AfterExchange::Tunnel(tunnel) => {
                 // Boxed, because few exchanges become a tunnel, and the future of all would have room for it.
                 Box::pin(tunnel.run(&mut client)).await;

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use super::stream::Stream;
+use super::stream::Readable;
 use crate::worker::{Buffer, BufferSize, SMALL_BUFFER_BYTES};
 
 /// The unread bytes of one connection. It owns a buffer only while there are some.
@@ -39,6 +39,12 @@ impl SizeEstimate {
     }
 }
 
+impl From<Buffer> for Input {
+    fn from(buffer: Buffer) -> Self {
+        Self { buffer: Some(buffer), size_estimate: SizeEstimate::default() }
+    }
+}
+
 impl Input {
     /// The unread bytes.
     pub fn unread(&self) -> &[u8] {
@@ -69,22 +75,30 @@ impl Input {
     ///
     /// # Errors
     /// `OutOfMemory` if `most` bytes are unread already, or the error of the connection.
-    pub async fn fill(&mut self, stream: &Stream, most: usize) -> io::Result<usize> {
+    pub async fn fill(&mut self, stream: &impl Readable, most: usize) -> io::Result<usize> {
         poll_fn(|cx| self.poll_fill(stream, most, cx)).await
     }
 
-    fn poll_fill(&mut self, stream: &Stream, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    /// See [`Input::fill`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn poll_fill(
+        &mut self,
+        stream: &impl Readable,
+        most: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
         if self.buffer.is_none() {
             ready!(stream.poll_readable(cx));
         }
         let Self { buffer: lent, size_estimate } = self;
-        let buffer = lent.get_or_insert_with(|| stream.worker().buffer_of(size_estimate.size));
+        let buffer = lent.get_or_insert_with(|| stream.lend(size_estimate.size));
         if !buffer.reserve(most) {
             return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
         }
-        let result = stream.poll_read(cx, buffer.spare_mut());
-        if let Poll::Ready(Ok(count)) = result {
-            buffer.commit(count);
+        let result = stream.poll_read_into(cx, buffer);
+        if let Poll::Ready(Ok(_)) = result {
             size_estimate.update(buffer.unread().len(), buffer.spare_mut().is_empty());
         }
         if buffer.is_empty() {

@@ -10,7 +10,19 @@ use rustls::{Connection, ProtocolVersion};
 
 use super::client_auth::{Admission, ClientAuthKey, Demanded};
 use super::session::Session;
-use crate::worker::{TcpStream, Worker};
+use crate::worker::{Buffer, BufferSize, TcpStream, Worker};
+
+/// A source of bytes for an [`Input`](super::Input).
+pub trait Readable {
+    /// Ready when a read may return something; reads nothing.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Reads behind the unread bytes of `buffer`, which has room; 0 means the end.
+    fn poll_read_into(&self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>>;
+
+    /// Lends an empty buffer.
+    fn lend(&self, size: BufferSize) -> Buffer;
+}
 
 /// A connection. All operations take `&self`, so that one task can read while it writes.
 pub enum Stream {
@@ -97,6 +109,25 @@ impl Stream {
         match self {
             Self::Plain(stream) => Some(stream),
             Self::Encrypted(_) => None,
+        }
+    }
+
+    /// The TCP connection if it is not encrypted, or this stream.
+    ///
+    /// # Errors
+    /// It is encrypted.
+    pub fn into_plain(self) -> Result<TcpStream, Self> {
+        match self {
+            Self::Plain(stream) => Ok(stream),
+            encrypted @ Self::Encrypted(_) => Err(encrypted),
+        }
+    }
+
+    /// The protocol that both sides agreed on in the handshake (ALPN).
+    pub fn protocol(&self) -> Option<Box<[u8]>> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Encrypted(tls) => tls.session.borrow().tls().alpn_protocol().map(Box::from),
         }
     }
 
@@ -228,6 +259,12 @@ impl Stream {
         }
     }
 
+    /// Reports that a message with trailers is complete. On a connection they were written with the body.
+    #[inline]
+    pub fn message_ended_with<'t>(&self, _trailers: impl FnOnce() -> &'t [u8]) {
+        self.message_ended();
+    }
+
     /// Sets whether the end of the connection must not look clean. Then TCP resets, see
     /// [`TcpStream::close_with_reset`], and TLS ends without `close_notify`.
     pub fn close_with_reset(&self, reset: bool) {
@@ -242,6 +279,31 @@ impl Stream {
             Self::Plain(stream) => ask(stream),
             Self::Encrypted(tls) => ask(tls.session.borrow().tcp()),
         }
+    }
+}
+
+impl AsRef<Stream> for Stream {
+    fn as_ref(&self) -> &Stream {
+        self
+    }
+}
+
+impl Readable for Stream {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_readable(cx)
+    }
+
+    #[inline]
+    fn poll_read_into(&self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
+        let read = self.poll_read(cx, buffer.spare_mut());
+        if let Poll::Ready(Ok(count)) = read {
+            buffer.commit(count);
+        }
+        read
+    }
+
+    fn lend(&self, size: BufferSize) -> Buffer {
+        self.worker().buffer_of(size)
     }
 }
 

@@ -314,7 +314,7 @@ fn lines(path: &Path) -> usize {
 }
 
 /// Folders and files that a feature adds.
-const OPTIONAL: [&str; 10] = [
+const OPTIONAL: [&str; 15] = [
     "src/config/dialects/compose",
     "src/demo",
     "src/cli/demo.rs",
@@ -328,6 +328,8 @@ const OPTIONAL: [&str; 10] = [
     "src/file_server",
     "src/proxy/file_reply",
     "src/http2",
+    "src/mux",
+    "src/proxy/http2",
 ];
 
 #[test]

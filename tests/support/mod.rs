@@ -13,6 +13,8 @@ pub mod client;
 pub mod folder;
 pub mod gate;
 pub mod golden;
+#[cfg(feature = "http2")]
+pub mod http2;
 pub mod keys;
 pub mod keys_of_headers;
 mod policy_keys;

@@ -53,8 +53,13 @@ const FEATURES: &[Feature] = &[
         // The key is known without the feature too. The table of arrows says which module may use the room.
         words: &[],
     },
-    // The arrows say which module may use the room.
-    Feature { name: "http2", room: &["src/http2/"], seam: &["src/lib.rs"], words: &[] },
+    Feature {
+        name: "http2",
+        room: &["src/http2/", "src/mux/", "src/no_mux.rs", "src/proxy/http2/", "src/proxy/no_http2.rs"],
+        seam: &["src/lib.rs", "src/proxy/mod.rs"],
+        // The key is known without the feature too. The table of arrows says which module may use the room.
+        words: &[],
+    },
     Feature {
         name: "regex",
         room: &["src/config/plan/conditions/expression.rs"],

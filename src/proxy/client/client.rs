@@ -12,26 +12,29 @@ use super::idle::Idling;
 use super::listener_state::ListenerState;
 use crate::generation::{ListenerSnapshot, Permit};
 use crate::metrics::ListenerCounters;
+use crate::mux::Transport;
 use crate::proxy::record::Failure;
 use crate::reason::Reason;
-use crate::tls::{Input, Stream};
+use crate::tls::Input;
 use crate::worker::Timer;
 
 /// One connection of a client.
 pub(in crate::proxy) struct Client {
     /// The listener that accepted it.
     pub(in crate::proxy) listener_state: Rc<ListenerState>,
-    pub(in crate::proxy) stream: Stream,
+    pub(in crate::proxy) stream: Transport,
     pub(in crate::proxy) input: Input,
     /// The client's address: that of the connection, or that of a PROXY header. Never an IPv4-mapped IPv6 address.
     pub(in crate::proxy) peer: IpAddr,
     /// The timer for waits for the client.
     pub(in crate::proxy) timer: Timer,
     /// Addresses of the client and of its destination, if a PROXY header announced them.
-    pub(in crate::proxy) proxy_header_addresses: Option<Box<(SocketAddr, SocketAddr)>>,
+    pub(in crate::proxy) proxy_header_addresses: Option<Rc<(SocketAddr, SocketAddr)>>,
     pub(in crate::proxy) handle: Rc<ConnectionHandle>,
-    pub(in crate::proxy) _permit: Permit,
-    pub(in crate::proxy) _counted: OpenConnection,
+    /// Counts against `max_connections`, or a stream of HTTP/2 against `max_streams`.
+    pub(in crate::proxy) _permit: Option<Permit>,
+    /// Counts the connection. A stream of HTTP/2 has none.
+    pub(in crate::proxy) _counted: Option<OpenConnection>,
 }
 
 impl Client {

@@ -193,6 +193,11 @@ impl ConnectionHandle {
         self.wake();
     }
 
+    /// Whether the connection was told to make room for another.
+    pub(in crate::proxy) fn must_make_room(&self) -> bool {
+        self.must_make_room.get()
+    }
+
     /// Ready when the connection was told to drain.
     pub(in crate::proxy) fn poll_draining(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_stage(DrainStage::Draining, cx)

@@ -16,6 +16,7 @@ use crate::proxy::client::{Exchange, Request};
 use crate::proxy::edits::{self, ClientValues};
 use crate::proxy::file_reply;
 use crate::proxy::forward::{Attempts, can_rewrite, client_of, hops};
+use crate::proxy::http2::{self, Next};
 use crate::proxy::local_reply::{self, Reply};
 use crate::proxy::record::{Detail, Failure, Misdirection, RequestSummary};
 use crate::proxy::transfer::Body;
@@ -48,11 +49,16 @@ pub(super) fn decide<'a>(
         return Ok(Decision::Incomplete);
     }
     let snapshot = exchange.snapshot;
-    let mut table = snapshot.state.table.borrow_mut();
-    let Some(head) = parse_request(exchange.client.input.unread(), scan, &http.head_limits(), &mut table)?
-    else {
-        return Ok(Decision::Incomplete);
+    let (mut table, limits) = (snapshot.state.table.borrow_mut(), http.head_limits());
+    let parsed = match parse_request(exchange.client.input.unread(), scan, &limits, &mut table) {
+        Ok(parsed) => parsed,
+        Err(refusal) => match http2::next(exchange.client, http, refusal.into())? {
+            Next::Parse(form) => http2::parse(exchange.client.input.unread(), &limits, &mut table, form)?,
+            Next::Http2 => return Ok(decided(act, Act::Http2)),
+            Next::Incomplete => None,
+        },
     };
+    let Some(head) = parsed else { return Ok(Decision::Incomplete) };
     let behind = client_of(http, exchange.client.peer, &head);
     if let Some(client) = behind {
         exchange.record.client = client.address;
@@ -185,7 +191,7 @@ fn look_up<'a>(exchange: &Exchange<'a>, http: &HttpListener, head: &RequestHead<
     }
     let terminator = snapshot.terminator();
     if terminator
-        .is_some_and(|terminator| !terminator.may_serve_host(head.host.map(|_| host), &client.stream))
+        .is_some_and(|terminator| !terminator.may_serve_host(head.host.map(|_| host), client.stream.as_ref()))
     {
         return Lookup::Refuse(None, Failure::misdirected(Misdirection::OtherDemands));
     }
@@ -251,8 +257,8 @@ fn act_of<'a>(exchange: &Exchange<'a>, rule: &'a Rule, head: &RequestHead<'_>) -
             None => Act::Forward(Attempts::new(exchange, rule, proxy, head)),
         },
         Action::Redirect(redirect) => with_host(local_reply::redirect(exchange, head, rule, redirect)),
-        // A passed-on connection must stay encrypted, and TLS was terminated here.
-        Action::Pass(_) if exchange.client.stream.is_encrypted() => {
+        // A passed-on connection must stay encrypted, and TLS was terminated here. A stream is no connection.
+        Action::Pass(_) if exchange.client.stream.plain().is_none() => {
             Act::Refuse(Failure::misdirected(Misdirection::PassedOn))
         }
         Action::Pass(pass) => Act::Pass(pass),

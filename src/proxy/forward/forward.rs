@@ -206,6 +206,7 @@ async fn transfer(
         // A client cannot change the protocol in the middle of its request (RFC 9110, section 7.8).
         upload.complete().await?;
     }
-    let uploaded = upload.end(&target.stream, until_close)?;
+    let trailers = || if request.accepts_trailers { body.trailers() } else { &[] };
+    let uploaded = upload.end(&target.stream, until_close, trailers)?;
     Ok(Transferred { status, keep, until_close, uploaded, keep_alive })
 }

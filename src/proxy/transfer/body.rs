@@ -11,7 +11,8 @@ use std::task::{Context, Poll, ready};
 
 use crate::http::Framing;
 use crate::http1::{BodyError, BodyReader};
-use crate::tls::{Input, Stream};
+use crate::mux::Transport;
+use crate::tls::Input;
 use crate::worker::{Pipe, TcpStream};
 
 /// How much of a body was read.
@@ -36,7 +37,7 @@ pub(in crate::proxy) struct Piece {
 
 /// A body together with the connection that it comes from.
 pub(in crate::proxy) struct Incoming<'a> {
-    pub(in crate::proxy) stream: &'a Stream,
+    pub(in crate::proxy) stream: &'a Transport,
     pub(in crate::proxy) input: &'a mut Input,
     pub(in crate::proxy) body: &'a mut Body,
 }

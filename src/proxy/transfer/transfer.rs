@@ -11,8 +11,8 @@ use std::time::Duration;
 use super::body::Incoming;
 use super::write::write_message;
 use crate::http1::{BodyError, CHUNK_END, ChunkPrefix, LAST_CHUNK};
+use crate::mux::Transport;
 use crate::proxy::record::{Failure, Meter, TransferError};
-use crate::tls::Stream;
 use crate::worker::{Buffer, Timer, Worker};
 
 /// A body of a known length of at least this many bytes is moved inside the kernel, if that is possible.
@@ -34,7 +34,7 @@ const COALESCE_TIME: Duration = Duration::from_micros(10);
 pub(in crate::proxy) struct Transfer<'a> {
     pub(in crate::proxy) worker: &'a Worker,
     pub(in crate::proxy) from: Incoming<'a>,
-    pub(in crate::proxy) to: &'a Stream,
+    pub(in crate::proxy) to: &'a Transport,
     pub(in crate::proxy) timer: &'a Timer,
     /// How long a read or a write may make no progress.
     pub(in crate::proxy) timeout: Duration,
@@ -244,7 +244,7 @@ mod tests {
     use crate::http::Framing;
     use crate::metrics::Counter;
     use crate::proxy::transfer::body::Body;
-    use crate::tls::Input;
+    use crate::tls::{Input, Stream};
     use crate::worker::{self, TcpStream};
 
     const TIMEOUT: Duration = Duration::from_secs(60);
@@ -252,8 +252,8 @@ mod tests {
     /// Two connections. Bytes of the first one are sent on the second.
     struct Direction {
         worker: Worker,
-        from: Stream,
-        to: Stream,
+        from: Transport,
+        to: Transport,
         timer: Timer,
         total: Counter,
     }
@@ -288,13 +288,13 @@ mod tests {
         }
     }
 
-    fn pair(worker: &Worker) -> (Stream, Peer) {
+    fn pair(worker: &Worker) -> (Transport, Peer) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
         let (ours, _) = listener.accept().unwrap();
         ours.set_nonblocking(true).unwrap();
         peer.set_read_timeout(Some(TIMEOUT)).unwrap();
-        (Stream::Plain(TcpStream::new(worker, ours).unwrap()), peer)
+        (Stream::Plain(TcpStream::new(worker, ours).unwrap()).into(), peer)
     }
 
     /// Sends messages to a peer that begins to read when no more bytes are taken, and reads slowly. So some messages
