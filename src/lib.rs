@@ -27,7 +27,7 @@ pub mod policy; // CORS, rate limits: what a rule does besides its action
 #[cfg(feature = "files")]
 pub mod file_server; // the path of a request becomes an open file
 pub mod upstream; // targets, connection pools, name resolution
-#[cfg_attr(not(feature = "http2"), path = "no_mux.rs")]
+#[cfg_attr(not(feature = "http2"), path = "mux/none.rs")]
 pub mod mux; // many streams over one connection
 pub mod tls; // handshakes on both sides, certificates
 pub mod routing; // a request head becomes a rule

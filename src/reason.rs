@@ -127,7 +127,7 @@ mod tests {
         for (index, reason) in Reason::ALL.iter().enumerate() {
             assert_eq!(reason.index(), index);
             assert!((400..600).contains(&reason.status()), "{reason:?}");
-            assert!(reason.code().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
+            assert!(reason.code().bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2' | b'_')));
             assert!(reason.explain().ends_with('.'));
         }
     }

@@ -51,7 +51,7 @@ pub(crate) struct Told {
 }
 
 /// One right to hold a stream of HTTP/2. It is given back when dropped.
-pub(crate) struct StreamPermit(Arc<Shared>);
+pub struct StreamPermit(Arc<Shared>);
 
 impl Drop for StreamPermit {
     fn drop(&mut self) {
@@ -84,7 +84,7 @@ impl Permits {
     }
 
     /// Takes a right to hold a stream, unless all are taken.
-    pub(crate) fn try_take_stream(&self) -> Option<StreamPermit> {
+    pub fn try_take_stream(&self) -> Option<StreamPermit> {
         let most = self.0.streams_most.load(Relaxed);
         let one_more = |taken| (taken < most).then_some(taken + 1);
         let taken = self.0.streams.fetch_update(Relaxed, Relaxed, one_more);

@@ -148,6 +148,8 @@ mod tests {
                 requests,
                 duration: _,
                 accept_errors,
+                streams,
+                streams_refused,
                 handshakes: _,
                 tunnels_begun,
                 tunnels_ended: _,
@@ -157,6 +159,7 @@ mod tests {
             for count in [opened, closed, bytes_in, bytes_out, requests, accept_errors, ends_tls] {
                 count.add(7);
             }
+            [streams, streams_refused].into_iter().for_each(|count| count.add(7));
             tunnels_begun.add(TUNNEL_ENDS.len() as u64);
             TUNNEL_ENDS.iter().for_each(|end| web.tunnel_ended(*end));
             Handshake::ALL.iter().for_each(|end| web.handshake(*end));

@@ -19,18 +19,19 @@
 
 mod driver;
 
-mod transport;
-
 mod stream;
-
-mod shared;
 
 mod output;
 mod receive;
 
+mod shared;
+
 mod slot;
 
 mod space;
+
+/// A connection, or a stream that shares one.
+pub type Transport = crate::tls::Stream<Stream>;
 
 /// Whether clients can speak HTTP/2.
 pub const SERVES_HTTP2: bool = true;
@@ -38,4 +39,3 @@ pub const SERVES_HTTP2: bool = true;
 pub use driver::{Driver, End, Timeouts};
 pub use space::WorkerSpace;
 pub use stream::Stream;
-pub use transport::Transport;

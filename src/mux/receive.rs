@@ -10,8 +10,8 @@ use crate::worker::{Buffer, Worker};
 /// Frames that are taken in one turn. Then other connections have theirs.
 pub(super) const FRAMES_PER_TURN: usize = 256;
 
-/// The request line of a head that was refused before its line was known.
-const UNKNOWN_LINE: &[u8] = b"- - HTTP/2.0\r\n\r\n";
+/// The head of a stream that was refused before its line was known. No parser takes its version.
+const UNKNOWN_LINE: &[u8] = b"- - HTTP/2.1\r\n\r\n";
 
 /// The line by which a head asks for a body in chunks.
 const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n\r\n";
@@ -117,7 +117,7 @@ fn head_of(form: &[u8], body: RequestBody, is_refused: bool, worker: &Worker) ->
     match line.strip_suffix(b"1.1\r\n") {
         Some(start) => {
             head.extend(start);
-            head.extend(b"2.0\r\n");
+            head.extend(if is_refused { b"2.1\r\n" } else { b"2.0\r\n" });
             match fields.strip_suffix(b"\r\n").filter(|_| body == RequestBody::Chunked && !is_refused) {
                 Some(lines) => {
                     head.extend(lines);

@@ -11,7 +11,7 @@ use crate::http::HeadLimits;
 use crate::http1::{CHUNK_END, ChunkPrefix, HeadScan, LAST_CHUNK, parse_response};
 use crate::http2::{Connection, ErrorCode, Literals, StreamKey, encode_lines, encode_response};
 use crate::reason::Reason;
-use crate::tls;
+use crate::tls::{self, SharedStream};
 use crate::worker::{Buffer, LARGE_BUFFER_BYTES, Worker};
 
 /// Limits on the head of a response. Those of targets were checked before, and rules may have added fields.
@@ -30,11 +30,6 @@ pub struct Stream {
 impl Stream {
     pub(super) fn new(connection: &Rc<Shared>, index: usize) -> Stream {
         Stream { connection: connection.clone(), index }
-    }
-
-    /// The connection of the stream.
-    pub fn connection(&self) -> &tls::Stream {
-        &self.connection.io
     }
 
     /// The worker of the connection.
@@ -62,8 +57,18 @@ impl Stream {
         }
     }
 
+    fn with<T>(&self, ask: impl FnOnce(&mut Slot) -> T) -> T {
+        ask(&mut self.connection.state.borrow_mut().slots[self.index])
+    }
+}
+
+impl SharedStream for Stream {
+    fn connection(&self) -> &tls::Stream {
+        &self.connection.io
+    }
+
     /// Reads a part of the body behind the unread bytes of `buffer`. 0 means that the request has ended.
-    pub(super) fn poll_read_into(&self, cx: &Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
+    fn poll_read_into(&self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
         let (state, before) = (&mut *self.connection.state.borrow_mut(), buffer.unread().len());
         let State { engine, control, slots, .. } = state;
         let slot = &mut slots[self.index];
@@ -87,7 +92,7 @@ impl Stream {
     }
 
     /// Ready when a read returns something.
-    pub(super) fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.with(|slot| match slot.is_gone || slot.has_ended || slot.input.is_some() {
             true => Poll::Ready(()),
             false => slot.wait(cx),
@@ -95,7 +100,7 @@ impl Stream {
     }
 
     /// Ready when the peer has reset the stream, or the connection is gone.
-    pub(super) fn poll_gone(&self, cx: &Context<'_>) -> Poll<()> {
+    fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.with(|slot| if slot.is_gone { Poll::Ready(()) } else { slot.wait(cx) })
     }
 
@@ -103,7 +108,7 @@ impl Stream {
     ///
     /// # Errors
     /// The stream is gone.
-    pub(super) fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let state = &mut *self.connection.state.borrow_mut();
         let memory = &mut *self.connection.space.memory.borrow_mut();
         let State { engine, control, slots, .. } = state;
@@ -132,7 +137,7 @@ impl Stream {
     }
 
     /// Takes a part of a response as soon as there is room.
-    pub(super) fn poll_write(&self, cx: &Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match self.try_write(slices) {
             Ok(0) if slices.iter().any(|slice| !slice.is_empty()) => self.with(|slot| {
                 slot.awaits_room = true;
@@ -143,7 +148,7 @@ impl Stream {
     }
 
     /// Ends the response, with `trailers` in the HTTP/1.1 form.
-    pub(super) fn end(&self, trailers: &[u8]) {
+    fn end(&self, trailers: &[u8]) {
         let state = &mut *self.connection.state.borrow_mut();
         let slot = &mut state.slots[self.index];
         if slot.is_gone || !slot.is_answered || slot.is_complete {
@@ -155,10 +160,6 @@ impl Stream {
         }
         state.queue(self.index);
         self.connection.wake_driver();
-    }
-
-    fn with<T>(&self, ask: impl FnOnce(&mut Slot) -> T) -> T {
-        ask(&mut self.connection.state.borrow_mut().slots[self.index])
     }
 }
 

@@ -19,14 +19,9 @@ use crate::worker::{FuturePool, Worker};
 /// The function that serves requests, the pool of boxes for its futures, and the tasks that serve streams. One for each
 /// listener and worker.
 pub(super) struct ExchangeFutures<E, F> {
-    exchanges: Exchanges<E, F>,
-    streams: Rc<StreamTasks>,
-}
-
-/// The function that serves requests, and the pool of boxes for its futures.
-struct Exchanges<E, F> {
     serve: E,
     pool: FuturePool<F>,
+    streams: Rc<StreamTasks>,
 }
 
 impl<E, F> ExchangeFutures<E, F>
@@ -38,30 +33,18 @@ where
     where
         F: 'static,
     {
-        Self { exchanges: Exchanges { serve, pool: FuturePool::new(worker) }, streams: Rc::default() }
+        Self { serve, pool: FuturePool::new(worker), streams: Rc::default() }
     }
-}
 
-impl<E, F> Exchanges<E, F>
-where
-    E: Fn(Client) -> F,
-    F: Future<Output = Option<Client>>,
-{
     /// Serves requests in a pooled box, as long as they follow each other. Returns the client when it is idle.
     fn serve(&self, client: Client) -> impl Future<Output = Option<Client>> + use<E, F> {
         self.pool.run_in_pool((self.serve)(client))
     }
 }
 
-impl<E: Copy, F> Clone for Exchanges<E, F> {
-    fn clone(&self) -> Self {
-        Self { serve: self.serve, pool: self.pool.clone() }
-    }
-}
-
 impl<E: Copy, F> Clone for ExchangeFutures<E, F> {
     fn clone(&self) -> Self {
-        Self { exchanges: self.exchanges.clone(), streams: self.streams.clone() }
+        Self { serve: self.serve, pool: self.pool.clone(), streams: self.streams.clone() }
     }
 }
 
@@ -80,8 +63,8 @@ pub(super) fn set_up_and_serve<E, F>(
     futures: ExchangeFutures<E, F>,
 ) -> impl Future<Output = ()>
 where
-    E: Fn(Client) -> F + Copy + 'static,
-    F: Future<Output = Option<Client>> + 'static,
+    E: Fn(Client) -> F,
+    F: Future<Output = Option<Client>>,
 {
     let setup = Box::pin(until_closed(client, set_up));
     async move {
@@ -128,8 +111,8 @@ async fn set_up(mut client: Client) -> Option<Client> {
 /// Not an `async fn`: that would store its arguments twice, as arguments and in the block that uses them.
 pub(super) fn serve<E, F>(client: Client, futures: ExchangeFutures<E, F>) -> impl Future<Output = ()>
 where
-    E: Fn(Client) -> F + Copy + 'static,
-    F: Future<Output = Option<Client>> + 'static,
+    E: Fn(Client) -> F,
+    F: Future<Output = Option<Client>>,
 {
     until_closed(client, |mut client| async move {
         // A handshake may have taken long. The client's time for its first request begins now.
@@ -141,10 +124,8 @@ where
             let Some(timeout) = timeout else { return };
             // Bytes of a request may have come together with a PROXY header, or they are the preface of HTTP/2.
             if !client.input.is_empty() && http2::begins(&client) {
-                let ExchangeFutures { exchanges, streams } = futures;
                 // Boxed, so that the task of a connection that waits has no room for it.
-                let serve_stream = move |client| exchanges.serve(client);
-                return Box::pin(http2::serve(client, streams, serve_stream)).await;
+                return Box::pin(http2::serve(client, futures.streams, serve_stream)).await;
             }
             if client.input.is_empty() {
                 let _idling = client.idle();
@@ -152,7 +133,7 @@ where
                     return;
                 }
             }
-            match futures.exchanges.serve(client).await {
+            match futures.serve(client).await {
                 Some(same) => client = same,
                 None => return,
             }
@@ -175,7 +156,7 @@ pub(super) async fn serve_requests(mut client: Client) -> Option<Client> {
         drop(snapshot);
         match after {
             AfterExchange::Http(keep, mut body) => {
-                if http2::is_stream(&client) || !finish_body(&mut client, &mut body, keep).await {
+                if !finish_body(&mut client, &mut body, keep).await {
                     return None;
                 }
             }
@@ -195,6 +176,14 @@ pub(super) async fn serve_requests(mut client: Client) -> Option<Client> {
             }
         }
     }
+}
+
+/// Serves the request of a stream. A function of its own, so that the one for connections has one caller, which is
+/// worth some instructions for each of their requests.
+async fn serve_stream(mut client: Client) {
+    let snapshot = client.listener_state.snapshot();
+    let timer = snapshot.worker().timer();
+    exchange::serve(&mut client, &snapshot, &timer).await;
 }
 
 /// Runs `stay` with a client until it is done, or until the connection is closed because the listener closes.
@@ -236,12 +225,17 @@ mod tests {
         let accepts = size(|(listener_state, listener, futures): (_, Listener, Idle)| {
             listener::accept_loop(listener_state, listener, futures)
         });
+        type ServeStream = fn(Client) -> Ready<()>;
+        let streams = size(|(client, tasks, serve): (_, _, ServeStream)| {
+            http2::serve::<_, Ready<_>>(client, tasks, serve)
+        });
         let tunnel = size(|(tunnel, client): (Box<Tunnel>, &'static mut Client)| tunnel.run(client));
         let tasks = [
             ("a connection that waits", waits, 512),
             ("a connection that waits, after a TLS handshake, of which nothing stays", waits_under_tls, 608),
             ("its exchanges, boxed while they follow each other", size(serve_requests), 4352),
             ("its set-up, boxed; also a connection that is passed on", size(set_up), 4608),
+            ("a connection of HTTP/2, boxed", streams, 1024),
             ("a tunnel after 101, boxed", tunnel, 4096),
             ("accepting, one for each address and worker", accepts, 1024),
         ];

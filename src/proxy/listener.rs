@@ -94,7 +94,7 @@ pub(super) async fn accept_loop<E, F>(
     let worker = listener_state.snapshot().worker().clone();
     let spawn_connection = |(stream, peer), permit| {
         let snapshot = listener_state.snapshot();
-        let (stream, peer) = (Stream::Plain(stream).into(), peer_address(peer));
+        let (stream, peer) = (Stream::Plain(stream), peer_address(peer));
         listener_state.sole_peer.observe(peer, &snapshot);
         let (handle, timer) = (listener_state.connections.register(worker.now()), worker.timer());
         let client = Client {

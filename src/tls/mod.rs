@@ -34,5 +34,5 @@ pub use client_auth::Admission;
 pub use hello::{HELLO_BYTES_MAX, Hello, HelloError, HelloScan, parse_hello};
 pub use input::Input;
 pub use server::{HandshakeError, Terminator};
-pub use stream::{Encrypted, Readable, Stream};
+pub use stream::{Encrypted, NoStream, Readable, SharedStream, Stream};
 pub use ticket_keys::TicketKeys;

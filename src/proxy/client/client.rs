@@ -11,6 +11,7 @@ use super::connections::ConnectionHandle;
 use super::idle::Idling;
 use super::listener_state::ListenerState;
 use crate::generation::{ListenerSnapshot, Permit};
+use crate::http1::HeadScan;
 use crate::metrics::ListenerCounters;
 use crate::mux::Transport;
 use crate::proxy::record::Failure;
@@ -38,6 +39,18 @@ pub(in crate::proxy) struct Client {
 }
 
 impl Client {
+    /// The state of the search for the end of a head. A stream has the form of a head, with its own version.
+    #[inline(always)]
+    pub(in crate::proxy) fn head_scan(&self) -> HeadScan {
+        HeadScan::new(self.is_stream())
+    }
+
+    /// Whether this is a stream of HTTP/2, so that it has one request.
+    #[inline(always)]
+    pub(in crate::proxy) fn is_stream(&self) -> bool {
+        self.stream.is_stream()
+    }
+
     /// Runs `future`, unless the client resets its connection first, or with `at_end` ends its side.
     ///
     /// # Errors

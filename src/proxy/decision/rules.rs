@@ -16,7 +16,6 @@ use crate::proxy::client::{Exchange, Request};
 use crate::proxy::edits::{self, ClientValues};
 use crate::proxy::file_reply;
 use crate::proxy::forward::{Attempts, can_rewrite, client_of, hops};
-use crate::proxy::http2::{self, Next};
 use crate::proxy::local_reply::{self, Reply};
 use crate::proxy::record::{Detail, Failure, Misdirection, RequestSummary};
 use crate::proxy::transfer::Body;
@@ -49,16 +48,11 @@ pub(super) fn decide<'a>(
         return Ok(Decision::Incomplete);
     }
     let snapshot = exchange.snapshot;
-    let (mut table, limits) = (snapshot.state.table.borrow_mut(), http.head_limits());
-    let parsed = match parse_request(exchange.client.input.unread(), scan, &limits, &mut table) {
-        Ok(parsed) => parsed,
-        Err(refusal) => match http2::next(exchange.client, http, refusal.into())? {
-            Next::Parse(form) => http2::parse(exchange.client.input.unread(), &limits, &mut table, form)?,
-            Next::Http2 => return Ok(decided(act, Act::Http2)),
-            Next::Incomplete => None,
-        },
+    let mut table = snapshot.state.table.borrow_mut();
+    let Some(head) = parse_request(exchange.client.input.unread(), scan, &http.head_limits(), &mut table)?
+    else {
+        return Ok(Decision::Incomplete);
     };
-    let Some(head) = parsed else { return Ok(Decision::Incomplete) };
     let behind = client_of(http, exchange.client.peer, &head);
     if let Some(client) = behind {
         exchange.record.client = client.address;
@@ -129,7 +123,8 @@ pub(super) fn decide_again<'a>(
     let rule = snapshot.rule(index).ok_or_else(gone)?;
     let mut table = snapshot.state.table.borrow_mut();
     let (input, limits) = (exchange.client.input.unread(), http.head_limits());
-    let head = parse_request(input, &mut HeadScan::default(), &limits, &mut table)?.ok_or_else(gone)?;
+    let head =
+        parse_request(input, &mut exchange.client.head_scan(), &limits, &mut table)?.ok_or_else(gone)?;
     let outcome = consult(snapshot, index, &head, exchange.record.client, &mut exchange.record.policies);
     Ok(by_rule(exchange, (index, rule), &head, outcome, act))
 }
@@ -191,7 +186,7 @@ fn look_up<'a>(exchange: &Exchange<'a>, http: &HttpListener, head: &RequestHead<
     }
     let terminator = snapshot.terminator();
     if terminator
-        .is_some_and(|terminator| !terminator.may_serve_host(head.host.map(|_| host), client.stream.as_ref()))
+        .is_some_and(|terminator| !terminator.may_serve_host(head.host.map(|_| host), &client.stream))
     {
         return Lookup::Refuse(None, Failure::misdirected(Misdirection::OtherDemands));
     }

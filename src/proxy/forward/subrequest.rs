@@ -211,7 +211,8 @@ fn request_head(
     let internal = || Failure::new(Reason::Internal);
     let mut table = exchange.snapshot.state.table.borrow_mut();
     let (input, limits) = (exchange.client.input.unread(), http.head_limits());
-    let head = parse_request(input, &mut HeadScan::default(), &limits, &mut table)?.ok_or_else(internal)?;
+    let head =
+        parse_request(input, &mut exchange.client.head_scan(), &limits, &mut table)?.ok_or_else(internal)?;
     let forwarded = Forwarded::of(exchange, &head);
     let mut out = exchange.snapshot.worker().buffer();
     for part in ["GET ", if path.is_empty() { "/" } else { path }, " HTTP/1.1\r\nHost: ", authority, "\r\n"] {
@@ -277,7 +278,8 @@ pub(in crate::proxy) fn sign_in(
     let internal = || Failure::new(Reason::Internal);
     let mut table = exchange.snapshot.state.table.borrow_mut();
     let (input, limits) = (exchange.client.input.unread(), http.head_limits());
-    let head = parse_request(input, &mut HeadScan::default(), &limits, &mut table)?.ok_or_else(internal)?;
+    let head =
+        parse_request(input, &mut exchange.client.head_scan(), &limits, &mut table)?.ok_or_else(internal)?;
     let (proto, host) = place(&head, &Forwarded::of(exchange, &head));
     let url = [proto, b"://", host, head.path_and_query].concat();
     let mut place = Vec::new();

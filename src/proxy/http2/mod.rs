@@ -12,14 +12,6 @@ mod head;
 mod fault;
 mod tasks;
 
-pub(super) use head::{Next, next, parse};
+pub(super) use head::{Next, next};
 pub(super) use serve::{begins, serve};
 pub(super) use tasks::StreamTasks;
-
-use super::client::Client;
-
-/// Whether the client is a stream, so that it has no further request.
-#[inline(always)]
-pub(super) fn is_stream(client: &Client) -> bool {
-    client.stream.stream().is_some()
-}

@@ -26,8 +26,8 @@ pub(in crate::proxy) fn begins(client: &Client) -> bool {
 /// served by the snapshot that is in force when the stream begins.
 pub(in crate::proxy) async fn serve<S, F>(client: Client, tasks: Rc<StreamTasks>, serve_stream: S)
 where
-    S: Fn(Client) -> F + Clone + 'static,
-    F: Future<Output = Option<Client>> + 'static,
+    S: Fn(Client) -> F + Copy + 'static,
+    F: Future<Output = ()> + 'static,
 {
     // The permit and the count of the connection last as long as `client`.
     let Client {
@@ -41,7 +41,7 @@ where
         _permit,
         _counted,
     } = client;
-    let Transport::Connection(io) = stream else { return };
+    let Some(io) = stream.into_connection() else { return };
     let Some((limits, timeouts, space)) = settings(&listener_state.snapshot()) else { return };
     let mut driver = Driver::server(io, input, timer, &limits, timeouts, &space);
     let mut idling = None;
@@ -58,11 +58,11 @@ where
                 timer: stream.worker().timer(),
                 proxy_header_addresses: proxy_header_addresses.clone(),
                 handle: handle.clone(),
-                stream: Transport::Stream(stream),
+                stream: Transport::Shared(stream),
                 _permit: None,
                 _counted: None,
             };
-            begin(client, &tasks, &serve_stream);
+            begin(client, &tasks, serve_stream);
         }
         idling = driver.is_idle().then(|| idling.take().unwrap_or_else(|| listener_state.idle(&handle)));
         end
@@ -74,10 +74,10 @@ where
 }
 
 /// Begins the exchange of a stream, unless the process has too many.
-fn begin<S, F>(client: Client, tasks: &Rc<StreamTasks>, serve_stream: &S)
+fn begin<S, F>(client: Client, tasks: &Rc<StreamTasks>, serve_stream: S)
 where
-    S: Fn(Client) -> F + Clone + 'static,
-    F: Future<Output = Option<Client>> + 'static,
+    S: Fn(Client) -> F + Copy + 'static,
+    F: Future<Output = ()> + 'static,
 {
     let snapshot = client.listener_state.snapshot();
     match (snapshot.state.permits.try_take_stream(), client) {
@@ -85,7 +85,7 @@ where
             snapshot.counters.streams.add(1);
             tasks.run(client, permit, serve_stream);
         }
-        (None, Client { stream: Transport::Stream(stream), .. }) => {
+        (None, Client { stream: Transport::Shared(stream), .. }) => {
             snapshot.counters.streams_refused.add(1);
             stream.refuse();
         }

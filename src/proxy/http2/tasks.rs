@@ -8,27 +8,27 @@ use std::task::{Context, Poll, Waker};
 use crate::generation::StreamPermit;
 use crate::proxy::client::Client;
 
-/// Tasks without a stream that a listener keeps on a worker.
-const IDLE_MAX: usize = 256;
+/// Tasks without a stream that a listener keeps on a worker. Each has room for an exchange, some 4 KB.
+const IDLE_MAX: usize = 128;
 
 /// The tasks of a listener that wait for a stream.
 #[derive(Default)]
 pub(in crate::proxy) struct StreamTasks {
-    idle: RefCell<Vec<Rc<Seat>>>,
+    idle: RefCell<Vec<Rc<StreamTask>>>,
 }
 
 /// A stream for a task: its client, its right to be open, and the list to which the task returns.
 type Next = (Client, StreamPermit, Rc<StreamTasks>);
 
-/// The place where a task gets its next stream.
+/// A task, and the place where it gets its next stream.
 #[derive(Default)]
-struct Seat {
+struct StreamTask {
     next: Cell<Option<Next>>,
     is_closed: Cell<bool>,
     waker: Cell<Option<Waker>>,
 }
 
-impl Seat {
+impl StreamTask {
     fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<Next>> {
         if let Some(next) = self.next.take() {
             return Poll::Ready(Some(next));
@@ -50,9 +50,9 @@ impl Seat {
 
 impl Drop for StreamTasks {
     fn drop(&mut self) {
-        for seat in self.idle.take() {
-            seat.is_closed.set(true);
-            seat.wake();
+        for task in self.idle.take() {
+            task.is_closed.set(true);
+            task.wake();
         }
     }
 }
@@ -60,46 +60,46 @@ impl Drop for StreamTasks {
 impl StreamTasks {
     /// Serves a stream in a task that waits for one, or in a new one. Such a task does not keep the list in memory while
     /// it waits, so it ends with the list.
-    pub(super) fn run<S, F>(self: &Rc<Self>, client: Client, permit: StreamPermit, serve: &S)
+    pub(super) fn run<S, F>(self: &Rc<Self>, client: Client, permit: StreamPermit, serve: S)
     where
-        S: Fn(Client) -> F + Clone + 'static,
-        F: Future<Output = Option<Client>> + 'static,
+        S: Fn(Client) -> F + Copy + 'static,
+        F: Future<Output = ()> + 'static,
     {
         let idle = self.idle.borrow_mut().pop();
         let worker = client.stream.worker();
         let next = Some((client, permit, self.clone()));
         match idle {
-            Some(seat) => {
-                seat.next.set(next);
-                seat.wake();
+            Some(task) => {
+                task.next.set(next);
+                task.wake();
             }
             None => {
-                let seat = Rc::new(Seat { next: Cell::new(next), ..Seat::default() });
-                worker.spawn(serve_streams(seat, serve.clone())).detach();
+                let task = Rc::new(StreamTask { next: Cell::new(next), ..StreamTask::default() });
+                worker.spawn(serve_streams(task, serve)).detach();
             }
         }
     }
 
     /// Lists a task as one that waits, unless there are enough.
-    fn keep(&self, seat: &Rc<Seat>) -> bool {
+    fn keep(&self, task: &Rc<StreamTask>) -> bool {
         let mut idle = self.idle.borrow_mut();
         let has_room = idle.len() < IDLE_MAX;
         if has_room {
-            idle.push(seat.clone());
+            idle.push(task.clone());
         }
         has_room
     }
 }
 
-async fn serve_streams<S, F>(seat: Rc<Seat>, serve: S)
+async fn serve_streams<S, F>(task: Rc<StreamTask>, serve: S)
 where
     S: Fn(Client) -> F,
-    F: Future<Output = Option<Client>>,
+    F: Future<Output = ()>,
 {
-    while let Some((client, permit, tasks)) = poll_fn(|cx| seat.poll_next(cx)).await {
+    while let Some((client, permit, tasks)) = poll_fn(|cx| task.poll_next(cx)).await {
         serve(client).await;
         drop(permit);
-        if !tasks.keep(&seat) {
+        if !tasks.keep(&task) {
             return;
         }
     }

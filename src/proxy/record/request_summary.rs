@@ -45,7 +45,7 @@ impl RequestSummary {
             version: match head.version {
                 b"HTTP/1.1" => "HTTP/1.1",
                 b"HTTP/1.0" => "HTTP/1.0",
-                b"HTTP/2.0" => "HTTP/2.0",
+                b"HTTP/2.1" => "HTTP/2.0",
                 _ => "-",
             },
             user_agent: head.field(b"user-agent").into(),

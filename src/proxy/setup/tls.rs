@@ -88,7 +88,7 @@ async fn attempt(mut client: Client) -> Result<Inspected, Refused> {
     let stream = match (action, client.stream.into_plain()) {
         (NameAction::Terminate, Ok(stream)) => stream,
         (_, stream) => {
-            let stream = stream.map_or_else(|stream| stream, |plain| Stream::Plain(plain).into());
+            let stream = stream.map_or_else(|stream| stream, Stream::Plain);
             return Ok(Inspected { client: Client { stream, ..client }, snapshot, action, name: asked });
         }
     };
@@ -105,7 +105,7 @@ async fn attempt(mut client: Client) -> Result<Inspected, Refused> {
         HandshakeError::Failed(error) if is_gone(&error) => (Handshake::Gone, error.to_string()),
         HandshakeError::Failed(error) => (Handshake::Failed, error.to_string()),
     })?;
-    client.stream = accepted.into();
+    client.stream = accepted.widen();
     Ok(Inspected { client, snapshot, action, name: asked })
 }
 

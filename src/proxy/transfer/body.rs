@@ -74,6 +74,11 @@ impl Body {
         self.reader.trailers()
     }
 
+    /// Trailers that may be forwarded, if they are wanted.
+    pub(in crate::proxy) fn trailers_if(&self, wanted: bool) -> &[u8] {
+        if wanted { self.trailers() } else { &[] }
+    }
+
     /// Removes the bytes that are accounted for from the input. After this the request cannot be sent again.
     pub(in crate::proxy) fn release(&mut self, input: &mut Input) {
         input.consume(std::mem::take(&mut self.held));

@@ -55,7 +55,7 @@ fn pair(worker: &Worker, narrow: bool) -> (Transport, Peer) {
     if narrow {
         SockRef::from(&ours).set_send_buffer_size(4096).unwrap();
     }
-    (Stream::Plain(TcpStream::new(worker, ours).unwrap()).into(), peer)
+    (Stream::Plain(TcpStream::new(worker, ours).unwrap()), peer)
 }
 
 /// Sends a body and the next message to a transfer that is dropped after it was pending `times` times, and reads on

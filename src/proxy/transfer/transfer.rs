@@ -294,7 +294,7 @@ mod tests {
         let (ours, _) = listener.accept().unwrap();
         ours.set_nonblocking(true).unwrap();
         peer.set_read_timeout(Some(TIMEOUT)).unwrap();
-        (Stream::Plain(TcpStream::new(worker, ours).unwrap()).into(), peer)
+        (Stream::Plain(TcpStream::new(worker, ours).unwrap()), peer)
     }
 
     /// Sends messages to a peer that begins to read when no more bytes are taken, and reads slowly. So some messages

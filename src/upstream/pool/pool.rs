@@ -194,7 +194,7 @@ impl Pool {
         };
         let input = Input::default();
         Ok(Box::new(TargetConnection {
-            stream: stream.into(),
+            stream: stream.widen(),
             input,
             address,
             reused: false,

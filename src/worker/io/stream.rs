@@ -19,11 +19,11 @@ use crate::worker::worker::Worker;
 /// The time until the next attempt at a Unix socket whose queue is full.
 const QUEUE_FULL: Duration = Duration::from_millis(10);
 
-/// A byte with one valid value. An enum around a connection keeps its variant in the others, so it has no tag of its
-/// own, and a question for the variant is one comparison.
+/// A byte with one valid value. An enum around a connection keeps its variant in the others, so it has no tag of its own.
 #[derive(Clone, Copy, Debug)]
+#[repr(u8)]
 enum Tag {
-    Tcp,
+    Tcp = 0,
 }
 
 /// A TCP connection. Reads and writes do not allocate. Only one task at a time may use each direction.

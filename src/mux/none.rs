@@ -1,6 +1,7 @@
 //! Without HTTP/2, each message is sent over a connection of its own.
 
-pub use crate::tls::Stream as Transport;
+/// A connection.
+pub type Transport = crate::tls::Stream;
 
 /// Whether clients can speak HTTP/2.
 pub const SERVES_HTTP2: bool = false;
