@@ -40,7 +40,7 @@ fn inputs(input: &str) -> (MemoryInputs, Files) {
         let known = ["smolgate.yml", "app.yaml", "compose.yaml"].iter().any(|name| path.ends_with(name));
         named.is_empty() && known && (!includes || path == Path::new("compose.yaml"))
     });
-    (memory, Files { config: paths, named, format: None })
+    (memory, Files { config: paths, named, ..Files::default() })
 }
 
 fn compose() -> Format {

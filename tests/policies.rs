@@ -303,6 +303,44 @@ fn only_so_many_requests_of_a_rule_and_of_a_listener_are_open() {
 }
 
 #[test]
+fn a_rule_is_exempt_from_the_limit_of_its_listener_by_false() {
+    let upstream = Upstream::scripted(held);
+    let yaml = r#"
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    max_requests: 1
+    rules:
+      - { host: free.test, max_requests: false, respond: { body: free } }
+      - { host: set.test, policy: open, respond: { body: set } }
+      - { target: "{target}" }
+policies: { open: { max_requests: false } }
+"#;
+    let gate = TestGate::start(yaml, &[("target", &upstream.address())]);
+    let mut first = gate.client();
+    first.send(get("one.test", "/held"));
+    upstream.wait_requests(1);
+    gate.exchange(get("one.test", "/")).expect_own(503, "rule_busy");
+    gate.exchange(get("free.test", "/")).expect(200, "free");
+    gate.exchange(get("set.test", "/")).expect(200, "set");
+}
+
+#[test]
+fn a_limit_that_a_reload_adds_to_a_rule_does_not_count_the_requests_of_the_listener() {
+    let upstream = Upstream::scripted(held);
+    let yaml = "http_config: { port: \"127.0.0.1:0\", max_requests: 2 }\n\
+                http_routes: [{ name: a, target: \"{target}\" }]\n";
+    let gate = TestGate::start(yaml, &[("target", &upstream.address())]);
+    let names: support::gate::Names = &[("target", &upstream.address())];
+    gate.edit(&yaml.replace("name: a,", "name: a, max_requests: 2,"), names);
+    gate.reload().unwrap();
+    let mut first = gate.client();
+    first.send(get("one.test", "/held"));
+    upstream.wait_requests(1);
+    gate.exchange(get("one.test", "/")).expect(200, "fine");
+}
+
+#[test]
 fn a_tunnel_counts_as_long_as_it_lives() {
     let upstream = Upstream::scripted(held);
     let gate = TestGate::start(OPEN, &[("target", &upstream.address()), ("timeout", &"1h")]);

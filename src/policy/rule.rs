@@ -17,6 +17,8 @@ pub struct RulePolicies {
     pub(super) auth: Option<Authenticator>,
     /// The limit of the listener, then that of the rule.
     pub(super) max_requests: Box<[ConcurrencyLimit]>,
+    /// Whether the first limit is that of the listener.
+    shares_limit: bool,
 }
 
 impl RulePolicies {
@@ -32,14 +34,17 @@ impl RulePolicies {
         let auth = auth.as_ref().map(|auth| Authenticator::new(auth, users));
         let limits = rate_limit.as_ref().map_or(&[][..], |limits| &limits.0);
         let tables = before.map_or(&[][..], |before| &before.rate_limit);
+        let own = max_requests.as_ref().filter(|limit| !limit.is_none());
+        let is_exempt = max_requests.is_some() && own.is_none();
+        let of_listener = of_listener.filter(|_| !is_exempt);
         let of_listener = of_listener.map(|(limit, shared)| ConcurrencyLimit::new(limit, Some(shared)));
-        // The limit of the rule is the last.
-        let before = before.and_then(|before| before.max_requests.last());
-        let of_rule = max_requests.as_ref().map(|limit| ConcurrencyLimit::new(limit, before));
+        let before = before.and_then(|before| before.max_requests.get(usize::from(before.shares_limit)));
+        let of_rule = own.map(|limit| ConcurrencyLimit::new(limit, before));
         Self {
             cors: cors.clone(),
             rate_limit: limits.iter().map(|limit| RateLimiter::new(limit, tables)).collect(),
             auth,
+            shares_limit: of_listener.is_some(),
             max_requests: of_listener.into_iter().chain(of_rule).collect(),
         }
     }

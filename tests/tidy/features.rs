@@ -41,6 +41,12 @@ const FEATURES: &[Feature] = &[
         words: &["demo", "whoami"],
     },
     Feature {
+        name: "dialects",
+        room: &["src/config/dialects/plain/", "src/config/dialects/go_proxy/", "src/config/dialects/locci/"],
+        seam: &["src/config/dialects/mod.rs"],
+        words: &["go_proxy", "locci"],
+    },
+    Feature {
         name: "files",
         room: &[
             "src/file_server/",
@@ -151,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_feature_without_comment_default_or_row_is_found() {
-        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"demo\", \"files\", \"http2\", \"regex\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Try.\ndemo = []\n# Files.\nfiles = []\n# Streams.\nhttp2 = []\n# Match.\nregex = []\n\n[x]\n";
+        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"demo\", \"dialects\", \"files\", \"http2\", \"regex\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Try.\ndemo = []\n# Others.\ndialects = []\n# Files.\nfiles = []\n# Streams.\nhttp2 = []\n# Match.\nregex = []\n\n[x]\n";
         assert_eq!(declared(good), [""; 0]);
         assert_eq!(declared(&good.replace("# Try.\n", "")).len(), 1);
         assert_eq!(declared(&good.replace(", \"regex\"", "")).len(), 1);

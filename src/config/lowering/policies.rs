@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::diagnostics::{Report, Spanned, did_you_mean};
-use crate::config::plan::{HeadersWritten, Limits, LimitsWritten, PoliciesWritten};
+use crate::config::plan::{HeadersWritten, Limits, LimitsWritten, Policies, PoliciesWritten, RequestLimit};
 use crate::config::source::PolicySetSource;
 
 /// The named sets of all files.
@@ -51,9 +51,20 @@ pub(super) struct Defaults {
     pub(super) policies: PoliciesWritten,
     pub(super) limits: Limits,
     pub(super) headers: HeadersWritten,
+    /// Whether the listener limits the open requests of all of its rules together.
+    pub(super) limits_requests: bool,
 }
 
 impl Defaults {
+    /// The policies of a rule that are in force. `false` for `max_requests` exempts it from the limit of the listener.
+    pub(super) fn settle(&self, of_rule: &PoliciesWritten) -> Option<Arc<Policies>> {
+        let mut all = of_rule.over(&self.policies);
+        if self.limits_requests && all.max_requests == Some(None) {
+            all.max_requests = Some(Some(Arc::new(RequestLimit::none())));
+        }
+        all.settle()
+    }
+
     /// These, with what was written in their place.
     pub(super) fn with(
         &self,
@@ -65,6 +76,7 @@ impl Defaults {
             policies: policies.over(&self.policies),
             limits: self.limits.with(limits),
             headers: headers.over(&self.headers),
+            limits_requests: self.limits_requests,
         }
     }
 

@@ -41,10 +41,7 @@ pub(super) fn lower(
         let (policies, headers) = match source.action {
             // They act before a request is read.
             Some(ActionSource::Pass(_) | ActionSource::Drop) => (None, None),
-            _ => (
-                source.policies.over(&of_rule.policies).settle(),
-                source.headers.over(&of_rule.headers).settle(),
-            ),
+            _ => (of_rule.settle(&source.policies), source.headers.over(&of_rule.headers).settle()),
         };
         let policies = policies.map(|policies| with_upstream(policies, source.span, upstreams, report));
         let action = match source.action {

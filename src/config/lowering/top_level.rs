@@ -163,7 +163,9 @@ fn lower_http(
     report: &mut Report,
 ) -> HttpListener {
     let HttpSource { limits, policies, policy, headers, .. } = &source;
-    let defaults = Defaults::default().below(policy, sets, report).with(policies, limits, headers);
+    let limits_requests = source.max_requests.is_some();
+    let defaults = Defaults { limits_requests, ..Defaults::default() };
+    let defaults = defaults.below(policy, sets, report).with(policies, limits, headers);
     let mut settings = HttpSettings::default().with(&source.settings);
     settings.target_bytes_max = settings.target_bytes_max.min(settings.head_bytes_max);
     HttpListener {

@@ -146,7 +146,8 @@ impl Rule {
     /// The keys of the policies in the order in which they act, for a reader. Empty if there are none.
     pub fn policies_text(&self) -> String {
         let lines = self.policies.as_ref().map(|policies| policies.lines()).unwrap_or_default();
-        lines.into_iter().map(|(key, _)| key).collect::<Vec<_>>().join(", ")
+        let lines = lines.into_iter().filter(|(_, value)| value != "false");
+        lines.map(|(key, _)| key).collect::<Vec<_>>().join(", ")
     }
 
     /// The conditions that are not on the path, for a reader. Empty if there are none.

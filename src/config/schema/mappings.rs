@@ -22,9 +22,9 @@ pub(crate) struct Mapping {
     /// The mapping, as messages name it.
     pub(crate) what: &'static str,
     /// Keys that are read by hand.
-    by_hand: &'static [&'static [ByHand]],
+    pub(crate) by_hand: &'static [&'static [ByHand]],
     /// Keys that a table of settings has.
-    settings: &'static [fn() -> Vec<Row>],
+    pub(crate) settings: &'static [fn() -> Vec<Row>],
 }
 
 impl Mapping {

@@ -43,6 +43,26 @@ pub(crate) struct RuleSource {
     pub(crate) action: Option<ActionSource>,
 }
 
+impl RuleSource {
+    /// A rule at this place that takes every request and says nothing else.
+    pub(crate) fn at(span: Span) -> Self {
+        Self {
+            span,
+            name: None,
+            hosts: Vec::new(),
+            path_prefix: None,
+            methods: Vec::new(),
+            conditions: None,
+            in_the_clear: false,
+            access_log: true,
+            headers: HeadersWritten::default(),
+            policies: PoliciesWritten::default(),
+            policy: Vec::new(),
+            action: None,
+        }
+    }
+}
+
 /// The action of a rule.
 #[derive(Clone)]
 pub(crate) enum ActionSource {
@@ -114,7 +134,6 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
     let span = fields.span;
     fields.close();
     Some(RuleSource {
-        span,
         name,
         hosts,
         path_prefix: path.map(|path| path.value),
@@ -126,6 +145,7 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
         policies,
         policy,
         action,
+        ..RuleSource::at(span)
     })
 }
 

@@ -12,7 +12,7 @@ use super::upstream::{self, UpstreamSource};
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::plan::{
-    AccessLog, AccessLogFormat, AccessLogTo, GlobalSettings, GlobalWritten, InternalBind, Secret,
+    AccessLog, AccessLogFormat, AccessLogTo, Bind, GlobalSettings, GlobalWritten, InternalBind, Secret,
 };
 use crate::config::syntax::{Node, Value, mask_secret};
 use crate::config::values::{ValueError, access_log, target};
@@ -42,6 +42,8 @@ pub(crate) struct Source {
     pub(crate) policies: Vec<PolicySetSource>,
     /// Every file that was read, in order.
     pub(crate) files: Vec<PathBuf>,
+    /// The mode in the place of that of a file with modes. A dialect that has some takes it.
+    pub(crate) mode: Option<String>,
     /// Services that are not served as they ask to be, because their dialect has rejected them.
     pub(crate) rejected_services: usize,
 }
@@ -85,6 +87,14 @@ impl Source {
                 report.error_hint(span, format!("`{key}` is set in two files"), format!("first at {first}"));
             }
         }
+    }
+
+    /// Puts an address in the place of those of the listener `http`. Returns whether there is one.
+    pub(crate) fn bind_http(&mut self, value: Bind) -> bool {
+        let is_it = |one: &&mut ListenerSource| one.name.as_ref().is_some_and(|name| &*name.value == "http");
+        let Some(http) = self.listeners.iter_mut().find(is_it) else { return false };
+        http.binds = vec![Spanned { value, span: http.span }];
+        true
     }
 
     fn read_listeners(&mut self, fields: &mut MappingReader<'_, '_>) {

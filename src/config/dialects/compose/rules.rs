@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::route::{Destination, Host, Route};
 use crate::config::diagnostics::Spanned;
 use crate::config::plan::{
-    ACME_CHALLENGES, Conditions, HeadersWritten, HostPattern, Location, PoliciesWritten, Redirect, Respond,
+    ACME_CHALLENGES, Conditions, HostPattern, Location, PoliciesWritten, Redirect, Respond,
 };
 use crate::config::source::{ActionSource, RuleSource};
 use crate::http::Template;
@@ -256,17 +256,9 @@ fn refusing(rule: &RuleSource) -> RuleSource {
 /// The rule of a redirected host.
 fn redirecting(from: &Spanned<HostPattern>, action: ActionSource) -> RuleSource {
     RuleSource {
-        span: from.span,
-        name: None,
         hosts: vec![from.value.clone()],
         path_prefix: Some("/".into()),
-        methods: Vec::new(),
-        conditions: None,
-        in_the_clear: false,
-        access_log: true,
-        headers: HeadersWritten::default(),
-        policies: PoliciesWritten::default(),
-        policy: Vec::new(),
         action: Some(action),
+        ..RuleSource::at(from.span)
     }
 }
