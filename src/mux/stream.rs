@@ -62,12 +62,16 @@ impl Stream {
     }
 }
 
+/// None of these is inlined: connections of HTTP/1.1 go through the same functions, and would save registers for them.
 impl SharedStream for Stream {
+    type Connection = tls::Stream;
+
     fn connection(&self) -> &tls::Stream {
         &self.connection.io
     }
 
     /// Reads a part of the body behind the unread bytes of `buffer`. 0 means that the request has ended.
+    #[inline(never)]
     fn poll_read_into(&self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
         let (state, before) = (&mut *self.connection.state.borrow_mut(), buffer.unread().len());
         let State { engine, control, slots, .. } = state;
@@ -92,6 +96,7 @@ impl SharedStream for Stream {
     }
 
     /// Ready when a read returns something.
+    #[inline(never)]
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.with(|slot| match slot.is_gone || slot.has_ended || slot.input.is_some() {
             true => Poll::Ready(()),
@@ -100,6 +105,7 @@ impl SharedStream for Stream {
     }
 
     /// Ready when the peer has reset the stream, or the connection is gone.
+    #[inline(never)]
     fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.with(|slot| if slot.is_gone { Poll::Ready(()) } else { slot.wait(cx) })
     }
@@ -108,6 +114,7 @@ impl SharedStream for Stream {
     ///
     /// # Errors
     /// The stream is gone.
+    #[inline(never)]
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let state = &mut *self.connection.state.borrow_mut();
         let memory = &mut *self.connection.space.memory.borrow_mut();
@@ -137,6 +144,7 @@ impl SharedStream for Stream {
     }
 
     /// Takes a part of a response as soon as there is room.
+    #[inline(never)]
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match self.try_write(slices) {
             Ok(0) if slices.iter().any(|slice| !slice.is_empty()) => self.with(|slot| {
@@ -148,6 +156,7 @@ impl SharedStream for Stream {
     }
 
     /// Ends the response, with `trailers` in the HTTP/1.1 form.
+    #[inline(never)]
     fn end(&self, trailers: &[u8]) {
         let state = &mut *self.connection.state.borrow_mut();
         let slot = &mut state.slots[self.index];

@@ -4,7 +4,8 @@ use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use super::stream::Readable;
+use super::shared_stream::{Readable, SharedStream};
+use super::stream::Stream;
 use crate::worker::{Buffer, BufferSize, SMALL_BUFFER_BYTES};
 
 /// The unread bytes of one connection. It owns a buffer only while there are some.
@@ -105,6 +106,30 @@ impl Input {
             *lent = None;
         }
         result
+    }
+}
+
+impl<S: SharedStream<Connection = Stream>> Readable for Stream<S> {
+    #[inline]
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_readable(cx)
+    }
+
+    #[inline]
+    fn poll_read_into(&self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
+        if let Self::Shared(stream) = self {
+            return stream.poll_read_into(cx, buffer);
+        }
+        let read = self.poll_read(cx, buffer.spare_mut());
+        if let Poll::Ready(Ok(count)) = read {
+            buffer.commit(count);
+        }
+        read
+    }
+
+    #[inline]
+    fn lend(&self, size: BufferSize) -> Buffer {
+        self.worker().buffer_of(size)
     }
 }
 

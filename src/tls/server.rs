@@ -11,12 +11,13 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoClientAuth, ServerConnection, WebPkiClientVerifier};
 use rustls::{ServerConfig, version};
 
-use super::alert::{Alert, refuse};
 use super::certificates::{self, Certificates, Issued, Ordered, Problem, ProblemText, Resolver};
 use super::client_auth::{Admission, ClientAuthKey, Demanded};
+use super::hello::{Alert, refuse};
 use super::input::Input;
 use super::pinned::Pinned;
-use super::stream::{SharedStream, Stream};
+use super::shared_stream::SharedStream;
+use super::stream::Stream;
 use super::ticket_keys::TicketKeys;
 use crate::config::plan::{ClientAuth, ClientAuthMode, ListenerTls, Rule, TlsVersion};
 use crate::http::HostKey;
@@ -197,7 +198,11 @@ impl Terminator {
 
     /// Whether a client that connected for one name may ask for `host` on the same connection. It may not if
     /// that would bypass the client certificate that `host` requires (RFC 9110, section 15.5.20).
-    pub fn may_serve_host(&self, host: Option<&[u8]>, stream: &Stream<impl SharedStream>) -> bool {
+    pub fn may_serve_host(
+        &self,
+        host: Option<&[u8]>,
+        stream: &Stream<impl SharedStream<Connection = Stream>>,
+    ) -> bool {
         // If a reload has removed the last `client_auth`, the connection goes on.
         if !self.requires_client_auth {
             return true;

@@ -10,49 +10,8 @@ use rustls::{Connection, ProtocolVersion};
 
 use super::client_auth::{Admission, ClientAuthKey, Demanded};
 use super::session::Session;
-use crate::worker::{Buffer, BufferSize, TcpStream, Worker};
-
-/// A source of bytes for an [`Input`](super::Input).
-pub trait Readable {
-    /// Ready when a read may return something; reads nothing.
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()>;
-
-    /// Reads behind the unread bytes of `buffer`, which has room; 0 means the end.
-    fn poll_read_into(&self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>>;
-
-    /// Lends an empty buffer.
-    fn lend(&self, size: BufferSize) -> Buffer;
-}
-
-/// One of several streams that share a connection. A message is sent over it as over a connection of its own.
-pub trait SharedStream {
-    /// The connection that it shares.
-    fn connection(&self) -> &Stream;
-
-    /// See [`Readable::poll_readable`].
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()>;
-
-    /// See [`Readable::poll_read_into`].
-    fn poll_read_into(&self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>>;
-
-    /// See [`Stream::try_write`].
-    ///
-    /// # Errors
-    /// If the stream is gone.
-    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
-
-    /// See [`Stream::poll_write_vectored`].
-    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
-
-    /// Ready once the peer has reset the stream, or the connection is gone.
-    fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()>;
-
-    /// Ends the message, and the stream with it.
-    fn end(&self, trailers: &[u8]);
-}
-
-/// The streams of a connection that is not shared: there are none.
-pub enum NoStream {}
+use super::shared_stream::{NoStream, SharedStream};
+use crate::worker::{Buffer, TcpStream, Worker};
 
 /// A connection, or one of the streams that share one. All operations take `&self`, so that one task can read while it
 /// writes. Without a type for such streams there are none, and a question for them costs nothing.
@@ -90,7 +49,7 @@ impl Stream {
     }
 }
 
-impl<S: SharedStream> Stream<S> {
+impl<S: SharedStream<Connection = Stream>> Stream<S> {
     /// The connection, if this is not a stream that shares one.
     pub fn into_connection(self) -> Option<Stream> {
         match self {
@@ -381,6 +340,7 @@ impl<S: SharedStream> Stream<S> {
         }
     }
 
+    #[inline(always)]
     fn with_tcp<T>(&self, ask: impl FnOnce(&TcpStream) -> T) -> T {
         match self {
             Self::Plain(stream) => ask(stream),
@@ -390,31 +350,9 @@ impl<S: SharedStream> Stream<S> {
     }
 }
 
-impl<S: SharedStream> Readable for Stream<S> {
-    #[inline]
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_readable(cx)
-    }
-
-    #[inline]
-    fn poll_read_into(&self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
-        if let Self::Shared(stream) = self {
-            return stream.poll_read_into(cx, buffer);
-        }
-        let read = self.poll_read(cx, buffer.spare_mut());
-        if let Poll::Ready(Ok(count)) = read {
-            buffer.commit(count);
-        }
-        read
-    }
-
-    #[inline]
-    fn lend(&self, size: BufferSize) -> Buffer {
-        self.worker().buffer_of(size)
-    }
-}
-
 impl SharedStream for NoStream {
+    type Connection = Stream;
+
     fn connection(&self) -> &Stream {
         match *self {}
     }
