@@ -318,8 +318,11 @@ fn lines(path: &Path) -> usize {
 }
 
 /// Folders and files that a feature adds.
-const OPTIONAL: [&str; 11] = [
+const OPTIONAL: [&str; 17] = [
     "src/config/dialects/compose",
+    "src/config/dialects/go_proxy",
+    "src/config/dialects/locci",
+    "src/config/dialects/plain",
     "src/demo",
     "src/cli/demo.rs",
     "src/encoding",
@@ -330,6 +333,9 @@ const OPTIONAL: [&str; 11] = [
     "src/net",
     "src/store",
     "src/gate/services/certificates.rs",
+    "src/http2",
+    "src/mux",
+    "src/proxy/http2",
 ];
 
 #[test]
