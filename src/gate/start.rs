@@ -49,6 +49,7 @@ impl GateState {
         let Running { workers, mut leaving, internal, access, watching, checking, .. } = running;
         process::notify("STOPPING=1");
         self.services.stop();
+        self.keys.stop();
         watching.cancel().await;
         checking.cancel().await;
         workers.leave();

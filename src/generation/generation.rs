@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::plan::{AmbiguousPaths, Listener, Matcher, Plan, Protocol, Rule, RuleIdentities};
 use crate::log::AccessLog;
-use crate::policy::ListenerPolicies;
+use crate::policy::{KeySets, ListenerPolicies};
 use crate::routing::{Guards, RuleTable};
 use crate::tls::{Issued, Problem, Terminator, TicketKeys};
 use crate::upstream::{NameCache, UpstreamError, UpstreamTable};
@@ -22,6 +22,8 @@ pub struct Generation {
     pub guards: Vec<Option<Guards>>,
     /// One entry per listener: the policies of its rules. `None` if no rule has any.
     pub policies: Vec<Option<ListenerPolicies>>,
+    /// The keys of tokens that are fetched.
+    pub key_sets: KeySets,
     /// One entry per listener, for tunnels whose rule may be gone.
     pub identities: Vec<RuleIdentities>,
     /// One table per listener with TLS: the rule for a server name, whatever else the rule asks for. `None`
@@ -62,7 +64,9 @@ impl Generation {
             Protocol::Http(_) | Protocol::Tcp(_) => None,
         };
         let guards = plan.listeners.iter().map(guards_of).collect();
-        let policies = plan.listeners.iter().map(|listener| listener_policies(listener, before)).collect();
+        let key_sets = KeySets::of(&plan, before.map(|before| &before.key_sets));
+        let policies = |listener| listener_policies(listener, before, &key_sets);
+        let policies = plan.listeners.iter().map(policies).collect();
         let identities = plan.listeners.iter().map(|listener| RuleIdentities::of(&plan, listener)).collect();
         let by_name = plan.listeners.iter().map(name_rules).collect();
         let upstream_table =
@@ -73,6 +77,7 @@ impl Generation {
             tables,
             guards,
             policies,
+            key_sets,
             identities,
             names: by_name,
             terminators,
@@ -96,14 +101,18 @@ impl Generation {
 }
 
 /// The policies of a listener's rules, with the counts of `before`.
-fn listener_policies(listener: &Listener, before: Option<&Generation>) -> Option<ListenerPolicies> {
+fn listener_policies(
+    listener: &Listener,
+    before: Option<&Generation>,
+    key_sets: &KeySets,
+) -> Option<ListenerPolicies> {
     let Protocol::Http(http) = &listener.protocol else { return None };
     let before = before.and_then(|before| {
         let index = before.listener(&listener.name)?;
         let Protocol::Http(http) = &before.plan.listeners[index].protocol else { return None };
         Some((http, before.policies[index].as_ref()?))
     });
-    ListenerPolicies::build(http, before)
+    ListenerPolicies::build(http, before, key_sets)
 }
 
 /// Builds the terminator of each listener, and lists problems with certificates. Blocks.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// An absolute `https` URL. `http` is for this machine alone.
+/// An absolute `https` URL, or `http`, which is for this machine alone in most places.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     is_tls: bool,
@@ -19,6 +19,19 @@ impl Url {
     /// # Errors
     /// Half a sentence about the URL.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let url = Self::parse_any(text)?;
+        let is_here = matches!(&*url.host, "localhost" | "127.0.0.1" | "::1");
+        if !url.is_tls && !is_here {
+            return Err("begins with http://, which is for this machine alone: write https://");
+        }
+        Ok(url)
+    }
+
+    /// As [`Url::parse`], with `http` for every machine.
+    ///
+    /// # Errors
+    /// Half a sentence about the URL.
+    pub fn parse_any(text: &str) -> Result<Self, &'static str> {
         let (is_tls, rest) = match text.split_once("://") {
             Some(("https", rest)) => (true, rest),
             Some(("http", rest)) => (false, rest),
@@ -37,10 +50,6 @@ impl Url {
             digits => digits.and_then(|digits| digits.parse().ok()),
         };
         let Some(port) = port.filter(|_| !host.is_empty()) else { return Err("is not a valid URL") };
-        let is_here = matches!(host, "localhost" | "127.0.0.1" | "::1");
-        if !is_tls && !is_here {
-            return Err("begins with http://, which is for this machine alone: write https://");
-        }
         let slash = if target.starts_with('/') { "" } else { "/" };
         Ok(Self { is_tls, host: host.to_ascii_lowercase(), port, target: format!("{slash}{target}") })
     }
@@ -119,6 +128,7 @@ mod tests {
             "https://[::1/",
         ] {
             assert!(Url::parse(text).is_err(), "{text}");
+            assert_eq!(Url::parse_any(text).is_ok(), text.starts_with("http://"), "{text}");
         }
     }
 }

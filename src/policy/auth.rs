@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use super::basic::{BasicAuth, PasswordCheck};
+use super::jwt::{KeySets, TokenAuth};
 use super::request::PolicyRequest;
 use super::state::PolicyState;
 use crate::config::plan::{Auth, AuthServer};
+use crate::jwt::KeysAsked;
 use crate::reason::Reason;
 
 /// How a rule in force knows its users.
 pub(super) enum Authenticator {
     /// By passwords.
     Basic(BasicAuth),
+    /// By tokens.
+    Token(TokenAuth),
     /// By a server.
     Server(Arc<Auth>),
 }
@@ -20,6 +24,8 @@ pub(super) enum Authenticator {
 pub enum AuthQuestion {
     /// A password is compared with a hash.
     Password(Box<PasswordCheck>),
+    /// The keys of tokens are fetched.
+    Keys(KeysAsked),
     /// A server is asked.
     Server(AuthServerQuestion),
 }
@@ -32,7 +38,7 @@ impl AuthServerQuestion {
     pub fn server(&self) -> Option<&AuthServer> {
         match &*self.0 {
             Auth::Server(server) => Some(server),
-            Auth::Basic(_) => None,
+            Auth::Basic(_) | Auth::Jwt(_) => None,
         }
     }
 
@@ -43,14 +49,15 @@ impl AuthServerQuestion {
 }
 
 impl Authenticator {
-    /// The users. `before` are those until now.
-    pub(super) fn new(auth: &Arc<Auth>, before: Option<&Authenticator>) -> Self {
+    /// The users. `before` are those until now. `keys` are the sets that are fetched.
+    pub(super) fn new(auth: &Arc<Auth>, before: Option<&Authenticator>, keys: &KeySets) -> Self {
         let basic = before.and_then(|before| match before {
             Authenticator::Basic(basic) => Some(basic),
-            Authenticator::Server(_) => None,
+            Authenticator::Token(_) | Authenticator::Server(_) => None,
         });
         match &**auth {
             Auth::Basic(_) => Self::Basic(BasicAuth::new(auth, basic)),
+            Auth::Jwt(jwt) => Self::Token(TokenAuth::new(auth, jwt, keys)),
             Auth::Server(_) => Self::Server(auth.clone()),
         }
     }
@@ -66,6 +73,7 @@ impl Authenticator {
     ) -> Result<Option<AuthQuestion>, Reason> {
         match self {
             Self::Basic(basic) => Ok(basic.identify(request, state)?.map(AuthQuestion::Password)),
+            Self::Token(token) => Ok(token.identify(request, state)?.map(AuthQuestion::Keys)),
             Self::Server(auth) => Ok(Some(AuthQuestion::Server(AuthServerQuestion(auth.clone())))),
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::concurrency::ConcurrencyLimit;
+use super::jwt::KeySets;
 use super::rule::RulePolicies;
 use crate::config::plan::{Action, HttpListener, Policies, Rule};
 
@@ -16,8 +17,12 @@ pub struct ListenerPolicies {
 
 impl ListenerPolicies {
     /// The policies of the rules. `None` if no rule has any. `before` is the listener until now: a rule with the same
-    /// name keeps its counts.
-    pub fn build(http: &HttpListener, before: Option<(&HttpListener, &ListenerPolicies)>) -> Option<Self> {
+    /// name keeps its counts. `keys` are the sets that are fetched.
+    pub fn build(
+        http: &HttpListener,
+        before: Option<(&HttpListener, &ListenerPolicies)>,
+        keys: &KeySets,
+    ) -> Option<Self> {
         let has_some = http.max_requests.is_some() || http.rules.iter().any(|rule| rule.policies.is_some());
         if !has_some {
             return None;
@@ -36,7 +41,7 @@ impl ListenerPolicies {
             let policies = rule.policies.as_deref();
             let policies = policies.or(is_limited(rule).then_some(&none))?;
             let before = known.get(&*rule.name).copied();
-            Some(Box::new(RulePolicies::new(policies, of_listener, before)))
+            Some(Box::new(RulePolicies::new(policies, of_listener, before, keys)))
         });
         Some(Self { rules: rules.collect(), max_requests })
     }

@@ -15,6 +15,7 @@ mod rule;
 mod auth;
 
 mod basic;
+mod jwt;
 mod cors;
 mod rate_limit;
 
@@ -30,6 +31,7 @@ pub use check::{Outcome, check};
 pub use concurrency::{ConcurrencyLimit, ConcurrencyPermit};
 pub use cors::requested_method;
 pub use gcra::LimitTable;
+pub use jwt::KeySets;
 pub use listener::ListenerPolicies;
 pub use request::PolicyRequest;
 pub use rule::RulePolicies;

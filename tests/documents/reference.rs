@@ -19,7 +19,7 @@ use crate::tables::{Row, page, rows, same, section, words_of_code};
 
 /// Pages of which a table names a key in its first column, by the heading of the table, and the mappings that have
 /// these keys.
-const KEY_TABLES: [(&str, &str, &[&str]); 14] = [
+const KEY_TABLES: [(&str, &str, &[&str]); 15] = [
     ("docs/config.md", "Top level", &["a configuration"]),
     ("docs/config.md", "The internal API", &["the internal API"]),
     ("docs/config.md", "Listeners", &["an HTTP listener", "a TCP listener"]),
@@ -32,12 +32,13 @@ const KEY_TABLES: [(&str, &str, &[&str]); 14] = [
     ("docs/certificates.md", "Wildcards and DNS challenges", &["`dns` of `acme`"]),
     ("docs/policies.md", "CORS", &["`cors`"]),
     ("docs/policies.md", "Users", &["`basic`"]),
+    ("docs/policies.md", "Tokens", &["`jwt`"]),
     ("docs/policies.md", "A server that knows the users", &["`forward`"]),
     ("docs/policies.md", "Rate limits", &["a rate limit"]),
 ];
 
 /// Mappings without a table, and the section with all of their keys.
-const KEYS_IN_PROSE: [(&str, &str, &str); 24] = [
+const KEYS_IN_PROSE: [(&str, &str, &str); 25] = [
     ("`eab`", "docs/certificates.md", "The keys of acme"),
     ("`store`", "docs/config.md", "Top level"),
     ("`http_config`", "docs/config.md", "Listeners"),
@@ -58,6 +59,7 @@ const KEYS_IN_PROSE: [(&str, &str, &str); 24] = [
     ("`queue`", "docs/upstreams.md", "Limits"),
     ("`eject`", "docs/upstreams.md", "Ejection"),
     ("`auth`", "docs/policies.md", "Users"),
+    ("`keys`", "docs/policies.md", "Tokens"),
     ("`max_requests`", "docs/policies.md", "Open requests"),
     ("a set of policies", "docs/policies.md", "Sets and defaults"),
     ("a certificate", "docs/tls.md", "Where certificates are"),

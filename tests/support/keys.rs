@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::keys_of_headers::{BOTH_MESSAGES, CHANGES, HEADERS, HEADERS_OF_A_SET, HSTS};
-use super::policy_keys::{self, AUTH, BASIC, CORS, FORWARD, MAX_REQUESTS, POLICIES, RATE_LIMIT};
+use super::policy_keys::{
+    self, AUTH, BASIC, CORS, FORWARD, JWT, JWT_KEYS, MAX_REQUESTS, POLICIES, RATE_LIMIT,
+};
 use smolgate::config::{Diagnostics, Loaded, MemoryInputs, load};
 
 /// A mapping of the configuration.
@@ -378,6 +380,17 @@ const UPSTREAM_TLS: &[Row] = &[
     ("sni", "", "sni: a.test"),
 ];
 
+/// A mapping inside of a rule that forwards.
+macro_rules! of_rule {
+    ($what:literal, $inside:literal, $rows:ident) => {
+        Mapping {
+            what: $what,
+            around: concat!("{ http_config: { port: 1 }, http_routes: [{ target: h:1, ", $inside, " }] }"),
+            rows: &[$rows],
+        }
+    };
+}
+
 /// Every mapping.
 pub const MAPPINGS: &[Mapping] = &[
     Mapping { what: "a configuration", around: "{ @ }", rows: &[TOP] },
@@ -450,56 +463,22 @@ pub const MAPPINGS: &[Mapping] = &[
                  policies: { set: { max_requests: 7 } } }",
         rows: &[RULE, HEADERS],
     },
-    Mapping {
-        what: "`headers`",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, headers: { @ } }] }",
-        rows: &[BOTH_MESSAGES],
-    },
-    Mapping {
-        what: "changes of fields",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, headers: { request: { @ } } }] }",
-        rows: &[CHANGES],
-    },
-    Mapping {
-        what: "`hsts`",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, hsts: { @ } }] }",
-        rows: &[HSTS],
-    },
+    of_rule!("`headers`", "headers: { @ }", BOTH_MESSAGES),
+    of_rule!("changes of fields", "headers: { request: { @ } }", CHANGES),
+    of_rule!("`hsts`", "hsts: { @ }", HSTS),
     Mapping {
         what: "a set of policies",
         around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, policy: a }], policies: { a: { @ } } }",
         rows: &[POLICIES, HEADERS_OF_A_SET],
     },
-    Mapping {
-        what: "`cors`",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, cors: { @ } }] }",
-        rows: &[CORS],
-    },
-    Mapping {
-        what: "a rate limit",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, rate_limit: { @ } }] }",
-        rows: &[RATE_LIMIT],
-    },
-    Mapping {
-        what: "`auth`",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, auth: { @ } }] }",
-        rows: &[AUTH],
-    },
-    Mapping {
-        what: "`basic`",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, auth: { basic: { @ } } }] }",
-        rows: &[BASIC],
-    },
-    Mapping {
-        what: "`forward`",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, auth: { forward: { @ } } }] }",
-        rows: &[FORWARD],
-    },
-    Mapping {
-        what: "`max_requests`",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, max_requests: { @ } }] }",
-        rows: &[MAX_REQUESTS],
-    },
+    of_rule!("`cors`", "cors: { @ }", CORS),
+    of_rule!("a rate limit", "rate_limit: { @ }", RATE_LIMIT),
+    of_rule!("`auth`", "auth: { @ }", AUTH),
+    of_rule!("`basic`", "auth: { basic: { @ } }", BASIC),
+    of_rule!("`jwt`", "auth: { jwt: { @ } }", JWT),
+    of_rule!("`keys`", "auth: { jwt: { keys: { @ } } }", JWT_KEYS),
+    of_rule!("`forward`", "auth: { forward: { @ } }", FORWARD),
+    of_rule!("`max_requests`", "max_requests: { @ }", MAX_REQUESTS),
     Mapping {
         what: "a redirect",
         around: "{ http_config: { port: 1 }, http_routes: [{ redirect: { @ } }] }",
@@ -575,7 +554,10 @@ pub fn load_inside(around: &str, inside: &str) -> Result<Loaded, Diagnostics> {
     let text = around.replace("@", inside);
     load(
         &["smolgate.yml".into()],
-        &MemoryInputs::new().file("smolgate.yml", text).file("users", policy_keys::USERS),
+        &MemoryInputs::new()
+            .file("smolgate.yml", text)
+            .file("users", policy_keys::USERS)
+            .file("keys.pem", policy_keys::KEYS),
     )
 }
 

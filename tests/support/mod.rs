@@ -21,6 +21,8 @@ pub mod place;
 pub mod program;
 pub mod schema;
 pub mod tls;
+#[cfg(feature = "jwt")]
+pub mod tokens;
 pub mod upstream;
 pub mod wire;
 

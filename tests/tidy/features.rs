@@ -54,6 +54,13 @@ const FEATURES: &[Feature] = &[
         words: &[],
     },
     Feature {
+        name: "jwt",
+        room: &["src/jwt/", "src/net/", "src/gate/services/"],
+        seam: &["src/lib.rs"],
+        // The keys of the configuration are known without the feature too.
+        words: &[],
+    },
+    Feature {
         name: "regex",
         room: &["src/config/plan/conditions/expression.rs"],
         // Without the feature, the key is an error of the configuration, so nothing else asks for it.
@@ -144,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_feature_without_comment_default_or_row_is_found() {
-        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"demo\", \"files\", \"regex\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Try.\ndemo = []\n# Files.\nfiles = []\n# Match.\nregex = []\n\n[x]\n";
+        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"demo\", \"files\", \"jwt\", \"regex\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Try.\ndemo = []\n# Files.\nfiles = []\n# Tokens.\njwt = []\n# Match.\nregex = []\n\n[x]\n";
         assert_eq!(declared(good), [""; 0]);
         assert_eq!(declared(&good.replace("# Try.\n", "")).len(), 1);
         assert_eq!(declared(&good.replace(", \"regex\"", "")).len(), 1);

@@ -51,8 +51,8 @@ pub use listener::{
 pub use location::Location;
 pub use origin::Origin;
 pub use policies::{
-    Auth, AuthServer, AuthUpstream, Basic, Cors, OriginPattern, Policies, RateKey, RateLimit, RateLimits,
-    RequestLimit,
+    Auth, AuthServer, AuthUpstream, Basic, Cors, Jwt, JwtKeys, OriginPattern, Policies, RateKey, RateLimit,
+    RateLimits, RequestLimit, TokenPlace,
 };
 pub use rule::{Action, HostPattern, Limits, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
 pub use steps::steps;

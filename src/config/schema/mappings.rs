@@ -5,7 +5,9 @@ use super::by_hand::{ByHand, PATH, REQUIRED};
 use super::files::FILES;
 use super::headers::{BOTH_MESSAGES, CHANGES, HEADERS, HSTS};
 use super::operation::{ACCESS_LOG, INTERNAL_API};
-use super::policies::{AUTH, BASIC, CORS, FORWARD, MAX_REQUESTS, POLICIES, POLICY, RATE_LIMIT};
+use super::policies::{
+    AUTH, BASIC, CORS, FORWARD, JWT, JWT_KEYS, MAX_REQUESTS, POLICIES, POLICY, RATE_LIMIT,
+};
 use super::tls::{CERTIFICATES, CLIENT_AUTH, LISTENER_TLS};
 use super::upstreams::{
     BALANCE, EJECT, HASH, HEALTH, HEALTH_CHECK, QUEUE, STARTING, STICKY, TARGET, TARGETS, UPSTREAM,
@@ -317,6 +319,8 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "a rate limit", by_hand: &[RATE_LIMIT], settings: &[] },
     Mapping { what: "`auth`", by_hand: &[AUTH], settings: &[] },
     Mapping { what: "`basic`", by_hand: &[BASIC], settings: &[] },
+    Mapping { what: "`jwt`", by_hand: &[JWT], settings: &[] },
+    Mapping { what: "`keys`", by_hand: &[JWT_KEYS], settings: &[] },
     Mapping { what: "`forward`", by_hand: &[FORWARD], settings: &[] },
     Mapping { what: "`max_requests`", by_hand: &[MAX_REQUESTS], settings: &[] },
     Mapping { what: "`headers`", by_hand: &[BOTH_MESSAGES], settings: &[] },

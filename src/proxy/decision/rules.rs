@@ -3,7 +3,6 @@
 //! All of this happens between two awaits, while the parsed head is in the worker's field table. After that, a few
 //! small values of the head are left, and the head for the target or the response is written.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::decision::{Act, Asked, Decision, Question};
@@ -11,13 +10,13 @@ use crate::config::plan::{Action, HttpListener, Proxy, RedirectToHttps, Rule};
 use crate::generation::ListenerSnapshot;
 use crate::http::{Framing, HostKey, Method, RequestHead, match_path};
 use crate::http1::{HeadScan, parse_request};
-use crate::policy::{self, Outcome, PolicyRequest, PolicyState};
+use crate::policy::{self, Outcome, PolicyRequest};
 use crate::proxy::client::{Exchange, Request};
 use crate::proxy::edits::{self, ClientValues};
 use crate::proxy::file_reply;
 use crate::proxy::forward::{Attempts, can_rewrite, client_of, hops};
 use crate::proxy::local_reply::{self, Reply};
-use crate::proxy::record::{Detail, Failure, Misdirection, RequestSummary};
+use crate::proxy::record::{Detail, ExchangeRecord, Failure, Misdirection, RequestSummary};
 use crate::proxy::transfer::Body;
 use crate::reason::Reason;
 use crate::routing::RequestView;
@@ -64,8 +63,10 @@ pub(super) fn decide<'a>(
         Lookup::Refuse(index, _) => *index,
     };
     if let Some(rule) = matched(snapshot, &found).filter(|rule| rule.headers.is_some()) {
-        let client = (ClientValues::of(exchange), behind.is_some());
-        edits::begin(&mut exchange.record.headers, snapshot.worker(), rule, &head, client);
+        let is_encrypted = exchange.client.stream.is_encrypted();
+        let record = &mut exchange.record;
+        let values = ClientValues::new(record.client, is_encrypted, &record.policies);
+        edits::begin(&mut record.headers, snapshot.worker(), rule, &head, (values, behind.is_some()));
     }
     let request_id = exchange.record.headers.request_id();
     let summary = || Box::new(RequestSummary::of(&head, request_id));
@@ -75,8 +76,8 @@ pub(super) fn decide<'a>(
     exchange.body = Body::new(head.framing, head.len);
     let decision = match found {
         Lookup::Rule(index, rule) => {
-            let outcome =
-                consult(snapshot, index, &head, exchange.record.client, &mut exchange.record.policies);
+            let is_encrypted = exchange.client.stream.is_encrypted();
+            let outcome = consult((index, rule), &head, is_encrypted, &mut exchange.record);
             by_rule(exchange, (index, rule), &head, outcome, act)
         }
         Lookup::RedirectToHttps(redirect) => {
@@ -124,21 +125,28 @@ pub(super) fn decide_again<'a>(
     let mut table = snapshot.state.table.borrow_mut();
     let (input, limits) = (exchange.client.input.unread(), http.head_limits());
     let head = parse_request(input, &mut HeadScan::default(), &limits, &mut table)?.ok_or_else(gone)?;
-    let outcome = consult(snapshot, index, &head, exchange.record.client, &mut exchange.record.policies);
+    let is_encrypted = exchange.client.stream.is_encrypted();
+    let outcome = consult((index, rule), &head, is_encrypted, &mut exchange.record);
     Ok(by_rule(exchange, (index, rule), &head, outcome, act))
 }
 
 /// The decision of the policies of a rule.
 #[inline(always)]
 fn consult<'a>(
-    snapshot: &'a ListenerSnapshot,
-    rule: usize,
+    (index, rule): (usize, &Rule),
     head: &RequestHead<'_>,
-    client: IpAddr,
-    state: &mut PolicyState,
+    is_encrypted: bool,
+    record: &mut ExchangeRecord<'a>,
 ) -> Result<Outcome<'a>, Reason> {
-    let Some(policies) = snapshot.policies(rule) else { return Ok(Outcome::Act) };
-    policy::check(policies, &PolicyRequest { head, client, now: snapshot.worker().now() }, state)
+    let (snapshot, client) = (record.snapshot, record.client);
+    let Some(policies) = snapshot.policies(index) else { return Ok(Outcome::Act) };
+    let request = PolicyRequest { head, client, now: snapshot.worker().now() };
+    let outcome = policy::check(policies, &request, &mut record.policies);
+    if rule.headers.is_some() && record.policies.is_identified() {
+        let client = ClientValues::new(client, is_encrypted, &record.policies);
+        edits::write_response_lines(&mut record.headers, snapshot.worker(), rule, head, client);
+    }
+    outcome
 }
 
 /// The decision about a request of a rule. Inlined, because the large act would be copied once more.

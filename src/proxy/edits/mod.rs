@@ -3,5 +3,5 @@
 mod head;
 mod values;
 
-pub(super) use head::{begin, edited_request, edited_response};
+pub(super) use head::{begin, edited_request, edited_response, write_response_lines};
 pub(super) use values::{ClientValues, with_values};

@@ -7,11 +7,15 @@ mod policies;
 
 mod auth;
 mod cors;
+mod jwt;
 mod rate_limit;
 mod request_limit;
 
+mod field_names;
+
 pub use auth::{Auth, AuthServer, AuthUpstream, Basic};
 pub use cors::{Cors, OriginPattern};
+pub use jwt::{Jwt, JwtKeys, TokenPlace};
 pub use policies::Policies;
 pub(crate) use policies::{PoliciesWritten, ReadPolicy};
 pub use rate_limit::{RateKey, RateLimit, RateLimits};

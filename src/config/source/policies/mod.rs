@@ -4,6 +4,7 @@ mod sets;
 
 mod auth;
 mod cors;
+mod jwt;
 mod rate_limit;
 mod request_limit;
 

@@ -34,7 +34,7 @@ fn rate_limit(decoder: &mut Decoder<'_>, node: Node) -> Option<RateLimit> {
     let fallback = fields.parsed("else", policies::rate_key);
     let keys = fields.parsed("keys", policies::remembered_keys);
     let wants_fields = fields.flag("fields");
-    let named = |key: &RateKey| matches!(key, RateKey::Header(_) | RateKey::Cookie(_));
+    let named = |key: &RateKey| !matches!(key, RateKey::Client | RateKey::Host | RateKey::All);
     if let Some(fallback) = fallback.as_ref().filter(|key| named(&key.value)) {
         let message = "a request may lack this key too";
         fields.decoder.report.error_hint(fallback.span, message, "write client, host or all");
