@@ -4,14 +4,14 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 
 use smolgate::config::{Files, Format, MemoryInputs, load_files};
 use smolgate::gate::Gate;
 use support::client::Client;
 use support::message::Response;
 use support::tls::{Authority, Tls};
-use support::upstream::Upstream;
+use support::upstream::{Refusing, Upstream};
 
 /// Port 0 is set in a native file, because a compose file has no key for it.
 const NATIVE: &str =
@@ -332,4 +332,56 @@ fn without_any_route_the_gate_waits_for_the_edit() {
     );
     scene.edit(&text).expect("a reload");
     scene.get("web.test", "/").expect(200, "web");
+}
+
+/// Requests of one client to services with weights, and to the backup of services that do not work.
+#[test]
+fn services_share_a_route_by_their_weights() {
+    let (old, new, sorry) = (Upstream::says("old"), Upstream::says("new"), Upstream::says("sorry"));
+    let refusing = Refusing::new();
+    let scene = Scene::start(&format!(
+        "services:
+  old: {{ labels: {{ smolgate.host: app.test, smolgate.target: 'http://{old}', smolgate.weight: 3 }} }}
+  new: {{ labels: {{ smolgate.host: app.test, smolgate.target: 'http://{new}', smolgate.weight: 1 }} }}
+  dead: {{ labels: {{ smolgate.host: dead.test, smolgate.target: 'http://{refusing}', smolgate.weight: 1 }} }}
+  sorry: {{ labels: {{ smolgate.host: dead.test, smolgate.target: 'http://{sorry}', smolgate.backup: true }} }}
+"
+    ));
+    for _ in 0..20 {
+        assert_eq!(scene.get("app.test", "/").status(), 200);
+        scene.get("dead.test", "/").expect(200, "sorry");
+    }
+    assert_eq!((old.requests().len(), new.requests().len()), (15, 5));
+}
+
+/// A service with a limit gets one request at a time, and another one waits for its place, or does not.
+#[test]
+fn labels_limit_the_requests_at_a_replica() {
+    let (started, release) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let barriers = (started.clone(), release.clone());
+    let web = Upstream::each(move |connection, request| {
+        if request.target() == "/slow" {
+            barriers.0.wait();
+            barriers.1.wait();
+        }
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine");
+    });
+    let scene = Scene::start(&format!(
+        "services:
+  web:
+    labels:
+      smolgate.host: app.test
+      smolgate.target: 'http://{web}'
+      smolgate.upstream.max_requests: 1
+"
+    ));
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| scene.get("app.test", "/slow").status());
+        started.wait();
+        let busy = scene.get("app.test", "/");
+        assert_eq!((busy.status(), busy.head.get("Retry-After").is_some()), (503, true));
+        release.wait();
+        assert_eq!(slow.join().unwrap(), 200);
+    });
+    assert_eq!(scene.get("app.test", "/").status(), 200);
 }

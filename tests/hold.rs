@@ -96,3 +96,27 @@ fn a_request_that_a_stopping_target_closed_is_sent_once_more() {
         assert_eq!(upstream.requests().len(), times, "hold {hold}: {request:?}");
     }
 }
+
+/// Both endpoints drain, so that no request has one when it comes. Afterwards each goes where its key leads.
+#[test]
+fn a_request_that_was_held_goes_where_its_key_leads() {
+    const CONFIG: &str = r#"
+workers: 1
+http_config: { port: "127.0.0.1:0" }
+http_routes: [{ upstream: one }]
+internal_api: { bind: "127.0.0.1:0" }
+upstreams: { one: { targets: ["http://{a}", "http://{b}"], hold: 1h, balance: { hash: header.X-Key } } }
+"#;
+    let (a, b) = (Upstream::says("a"), Upstream::says("b"));
+    let gate = TestGate::start(CONFIG, &[("a", &a), ("b", &b)]);
+    let request = |key: usize| format!("GET / HTTP/1.1\r\nHost: a\r\nX-Key: {key}\r\n\r\n");
+    let firsts: Vec<_> = (0..16).map(|key| gate.exchange(request(key)).text()).collect();
+    gate.internal("POST", "/drain?which=one");
+    let mut clients: Vec<_> = (0..16).map(|_| gate.client()).collect();
+    clients.iter_mut().enumerate().for_each(|(key, client)| client.send(request(key)));
+    let held = || gate.metric("smolgate_upstream_held{upstream=\"one\"}");
+    support::until("all are held", || held() == 16.0);
+    gate.internal("POST", "/ready?which=one");
+    let seconds: Vec<_> = clients.iter_mut().map(|client| client.read_response().text()).collect();
+    assert_eq!(seconds, firsts);
+}

@@ -214,6 +214,23 @@ fn a_reload_with_a_higher_limit_lets_those_that_wait_go_on() {
     clients.iter_mut().for_each(|client| client.read_response().expect(200, "fine"));
 }
 
+/// A limit that is not reached changes nothing: requests go in turn, and so do those without the key of a hash.
+#[test]
+fn requests_go_in_turn_below_the_limit() {
+    for keys in [
+        "max_requests: 5",
+        "max_connections: 5",
+        "balance: { hash: header.X }",
+        "balance: strict_round_robin",
+    ] {
+        let upstreams = ["a", "b"].map(Upstream::says);
+        let gate = start(1, &upstreams.each_ref(), keys);
+        let mut client = gate.client();
+        (0..8).for_each(|_| assert_eq!(client.exchange(get("/")).status(), 200));
+        assert_eq!(upstreams.each_ref().map(|upstream| upstream.requests().len()), [4, 4], "{keys}");
+    }
+}
+
 #[test]
 fn an_endpoint_that_is_ready_again_takes_those_that_wait() {
     let allowed = Allowed::default();

@@ -233,8 +233,9 @@ def caddy_values(setting):
         entries = "\n".join(f"\t\t{name} {address}" for name in names)
         return f"\tmap {{host}} {{target}} {{\n{entries}\n\t}}"
 
-    target = "{target}" if setting.hosts else address
-    proxy = f"reverse_proxy {target} {{\n\t\ttransport http {{\n\t\t\tkeepalive_idle_conns_per_host 512\n\t\t}}\n\t}}"
+    targets = " ".join(setting.targets("127.0.0.1:@"))
+    target = "{target}" if setting.hosts else targets
+    proxy = f"reverse_proxy {target} {{\n\t\tlb_policy round_robin\n\t\ttransport http {{\n\t\t\tkeepalive_idle_conns_per_host 512\n\t\t}}\n\t}}"
     return {
         "rules": rules,
         "serve": f"root * {files_folder(setting)}\n\tfile_server" if setting.serves_files else proxy,
@@ -248,6 +249,8 @@ def envoy_rules(names):
         'routes: [{ match: { prefix: "/" }, route: { cluster: site, timeout: 0s } }] }'
         for name in names or ["*"])
 
+
+ENVOY_ENDPOINT = "              - endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: @ } } }"
 
 ENVOY_TLS = """transport_socket:
             name: envoy.transport_sockets.tls
@@ -300,12 +303,13 @@ PEERS = [
          lambda setting, config: ("run", "--adapter", "caddyfile", "--config", config),
          environment=lambda setting: {"GOMAXPROCS": str(setting.workers), "HOME": str(setting.folder)},
          values=caddy_values, tls="tls $folder/tls.crt $folder/tls.key",
-         abilities=frozenset({"http", "tls", "hosts", "files"})),
+         abilities=frozenset({"http", "tls", "hosts", "balance", "files"})),
     Peer("envoy", "envoy", ("--version",), r"version: \w+/(\d+\.\d+\.\d+)", "envoy.yaml",
          lambda setting, config: ("-c", config, "--concurrency", setting.workers, "--log-level", "error",
                                   "--disable-hot-restart"),
-         values=lambda setting: {"rules": envoy_rules}, tls=ENVOY_TLS,
-         abilities=frozenset({"http", "tcp", "tls", "hosts"})),
+         values=lambda setting: {"rules": envoy_rules, "endpoints": "\n".join(setting.targets(ENVOY_ENDPOINT))},
+         tls=ENVOY_TLS,
+         abilities=frozenset({"http", "tcp", "tls", "hosts", "balance"})),
 ]
 
 

@@ -63,12 +63,21 @@ impl Balancer {
         hash: Option<NonZero<u64>>,
         now: Instant,
     ) -> Option<usize> {
+        let slow_start = set.plan.policy.slow_start;
+        let draw = || self.draw(endpoints, tried, now).filter(|_| slow_start.is_zero());
+        let easy = match &set.plan.policy.balance {
+            Balance::Random => draw(),
+            Balance::LeastRequests => less_of_two(&endpoints.shares, draw),
+            _ => None,
+        };
+        if easy.is_some() {
+            return easy;
+        }
         let all = &*endpoints.shares;
         let rank = |(index, share): (usize, &Share)| if tried.has(index) { None } else { rank(share, now) };
         let best = all.iter().enumerate().filter_map(rank).min()?;
         let is_best = |index: usize| all.get(index).is_some_and(|share| rank((index, share)) == Some(best));
         let may = |index: usize| is_best(index) && endpoints.has_room(index);
-        let slow_start = set.plan.policy.slow_start;
         let weight = |share: &Share| u64::from(share.weight * share.state.share(now, slow_start));
         match &set.plan.policy.balance {
             Balance::RoundRobin => self.round_robin(endpoints, may, weight),
@@ -76,7 +85,7 @@ impl Balancer {
             Balance::Random => self.random(all, may, weight),
             Balance::LeastRequests => self.least_requests(all, may, weight),
             Balance::Hash { bound, .. } => match hash {
-                Some(hash) => by_hash(all, hash.get(), bound.map(u64::from), may),
+                Some(hash) => by_hash(endpoints, hash.get(), bound.map(u64::from), may),
                 None => self.round_robin(endpoints, may, weight),
             },
         }
@@ -95,6 +104,14 @@ impl Balancer {
         let picked = in_turn(all.len(), self.next.get(), may)?;
         self.next.set(picked + 1);
         Some(picked)
+    }
+
+    /// A random one of equal endpoints, without a search. `None` if it may not be used.
+    fn draw(&self, endpoints: &Endpoints, tried: Tried, now: Instant) -> Option<usize> {
+        let index = self.below(endpoints.shares.len() as u64) as usize;
+        let share = endpoints.shares.get(index)?;
+        let is_usable = endpoints.are_equal && !tried.has(index) && rank(share, now) == Some(0);
+        (is_usable && endpoints.has_room(index)).then_some(index)
     }
 
     /// One of them, by their weights.
@@ -143,6 +160,13 @@ impl Balancer {
     }
 }
 
+/// The one with fewer open requests of two that are drawn. The cost does not grow with the number of endpoints.
+fn less_of_two(all: &[Share], draw: impl Fn() -> Option<usize>) -> Option<usize> {
+    let first = draw()?;
+    let second = (0..DRAWS_MAX).map_while(|_| draw()).find(|other| *other != first)?;
+    Some(if all[first].state.open() <= all[second].state.open() { first } else { second })
+}
+
 /// Whether one of the endpoints that are `meant` may be used.
 pub(super) fn is_any_usable(endpoints: &Endpoints, meant: impl Fn(usize) -> bool, now: Instant) -> bool {
     let mut all = endpoints.shares.iter().enumerate();
@@ -189,27 +213,32 @@ fn smooth(all: &[Share], may: impl Fn(usize) -> bool, weight: impl Fn(&Share) ->
 
 /// Rendezvous: the endpoint with the highest score for this hash. When an endpoint is lost, only its own keys move.
 /// `bound`, per cent: an endpoint with more than that share of the open requests is skipped.
-fn by_hash(all: &[Share], hash: u64, bound: Option<u64>, may: impl Fn(usize) -> bool) -> Option<usize> {
-    let usable = || all.iter().enumerate().filter(|(index, _)| may(*index));
+fn by_hash(
+    endpoints: &Endpoints,
+    hash: u64,
+    bound: Option<u64>,
+    may: impl Fn(usize) -> bool,
+) -> Option<usize> {
+    let usable = || endpoints.shares.iter().enumerate().filter(|(index, _)| may(*index));
     let score = |share: &Share| {
-        // From 2^-53 to 1.
+        // From 2^-53 to 1. With equal weights, it is in the order of the scores.
         let drawn = ((mix(hash ^ share.id) >> 11) + 1) as f64 / (1u64 << 53) as f64;
-        -f64::from(share.weight) / drawn.ln()
+        if endpoints.are_equal { drawn } else { -f64::from(share.weight) / drawn.ln() }
     };
-    let sum = |of: fn(&Share) -> u64| usable().map(|(_, share)| of(share)).sum::<u64>();
-    let (open, weights) = match bound {
-        Some(_) => (sum(|share| u64::from(share.state.open())), sum(|share| u64::from(share.weight))),
-        None => (0, 0),
+    let sums = |(open, weights), (_, share): (usize, &Share)| {
+        (open + u64::from(share.state.open()), weights + u64::from(share.weight))
     };
+    let (open, weights) = bound.map_or((0, 0), |_| usable().fold((0, 0), sums));
     let has_room = |share: &Share| {
         let own = u64::from(share.state.open());
         bound.is_none_or(|bound| own * weights * 100 <= bound * (open + 1) * u64::from(share.weight))
     };
-    let best = |fits: &dyn Fn(&Share) -> bool| {
-        let scored = usable().filter(|(_, share)| fits(share)).map(|(index, share)| (score(share), index));
+    let best = |is_bound: bool| {
+        let fitting = usable().filter(|(_, share)| !is_bound || has_room(share));
+        let scored = fitting.map(|(index, share)| (score(share), index));
         scored.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, index)| index)
     };
-    best(&has_room).or_else(|| best(&|_| true))
+    best(true).or_else(|| best(false))
 }
 
 /// Mixes the bits of a number (the finalizer of SplitMix64).

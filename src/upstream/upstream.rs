@@ -173,7 +173,8 @@ impl Upstream {
         loop {
             let held =
                 cookie.and_then(|cookie| endpoints.held_by(cookie, now)).filter(|index| !tried.has(*index));
-            let next = held.or_else(|| self.balancer.next_fine(&endpoints).filter(|_| self.is_plain));
+            let next =
+                held.or_else(|| if self.is_plain { self.balancer.next_fine(&endpoints) } else { None });
             let held = held.and_then(|index| NonZero::new(index as u32 + 1));
             let index = next.or_else(|| self.balancer.pick(&self.set, &endpoints, tried, hash, now))?;
             // If another worker was faster, look again.

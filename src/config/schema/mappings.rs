@@ -161,11 +161,13 @@ const SEND_PROXY_PROTOCOL: ByHand = (
     "Tells the target of a connection that is passed on the address of the client, in a PROXY header.",
 );
 
+const UPSTREAM_USE: Form = Either(&[Text, Map("an upstream")]);
+
 /// The upstream of a rule or of a TCP listener.
 const DESTINATION: &[ByHand] = &[
     ("target", Text, "", "One target: http://host:port, https://host, host:port."),
     ("targets", TARGETS, "", "Several targets, which are balanced."),
-    ("upstream", Text, "", "The name of an upstream under upstreams."),
+    ("upstream", UPSTREAM_USE, "", "The name of an upstream under upstreams, or an upstream in place."),
     ("connect_timeout", Timeout, "3s", "How long a connection to one target may take to open."),
     ("hold", Duration, "0s", "How long a request waits for an endpoint that works."),
     ("balance", BALANCE, "round_robin", "Which endpoint gets a request."),
@@ -275,7 +277,12 @@ const RESPONSE: &[ByHand] = &[
     ("body", Text, "", "The body, with placeholders, at most 1MiB."),
 ];
 
-const PASS: &[ByHand] = &[("upstream", Text, REQUIRED, "The name of an upstream under upstreams.")];
+const PASS: &[ByHand] = &[(
+    "upstream",
+    UPSTREAM_USE,
+    REQUIRED,
+    "The name of an upstream under upstreams, or an upstream in place.",
+)];
 
 const HTTP_SETTINGS: &[fn() -> Vec<Row>] = &[HttpWritten::rows, LimitsWritten::rows];
 

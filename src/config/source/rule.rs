@@ -9,7 +9,7 @@ use super::conditions::{OF_REQUESTS, conditions};
 use super::files::{FilesSource, files};
 use super::messages::{headers, redirect, respond, rewrite};
 use super::policies;
-use super::upstream::{Inline, UpstreamUse, in_place, upstream_use};
+use super::upstream::{Inline, UpstreamUse, in_place, name_or_whole, upstream_use};
 use super::upstream_policy::UpstreamPolicySource;
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned};
@@ -226,7 +226,7 @@ fn drop(text: &str) -> Result<(), ValueError> {
     }
 }
 
-/// `pass: "mail:443"`, or a list of targets, or `{upstream: name}`, and the keys that go with it.
+/// `pass: "mail:443"`, or a list of targets, or `{upstream: ...}`, and the keys that go with it.
 fn pass(fields: &mut MappingReader<'_, '_>) -> Option<ActionSource> {
     let unseen = "means nothing beside `pass`";
     fields.not_here(
@@ -237,19 +237,21 @@ fn pass(fields: &mut MappingReader<'_, '_>) -> Option<ActionSource> {
     let limits: Vec<_> = LimitsWritten::KEYS.iter().copied().filter(|key| *key != "tunnel_timeout").collect();
     fields.not_here(&limits, unseen, "write `tunnel_timeout`");
     let span = fields.at("pass")?;
+    let mut is_upstream = false;
     let one = fields.field("pass", |decoder, node| {
         if let Value::Map(_) = node.value {
+            is_upstream = true;
             let mut fields = MappingReader::open(decoder, node, "`pass`")?;
             fields.require(&["upstream"]);
-            let name = fields.field("upstream", Decoder::text);
+            let upstream = fields.field("upstream", name_or_whole);
             fields.close();
-            return name.map(UpstreamUse::Named);
+            return upstream;
         }
         let targets = decoder.parsed_many(node, target::target);
         let (settings, policy) = (UpstreamWritten::default(), UpstreamPolicySource::default());
         Some(UpstreamUse::Inline(Inline { span, targets, tls: None, settings, policy }.into()))
     });
-    if let Some(UpstreamUse::Named(_)) = one {
+    if is_upstream {
         fields.not_here(
             &["connect_timeout", "balance", "sticky", "health", "hold"],
             "means nothing beside `upstream`",
@@ -261,8 +263,10 @@ fn pass(fields: &mut MappingReader<'_, '_>) -> Option<ActionSource> {
     let send_proxy_protocol = send_proxy_protocol(fields);
     let idle_timeout = fields.parsed("tunnel_timeout", scalar::timeout);
     let upstream = match one? {
-        UpstreamUse::Inline(inline) => UpstreamUse::Inline(Inline { settings, policy, ..*inline }.into()),
-        named => named,
+        UpstreamUse::Inline(inline) if !is_upstream => {
+            UpstreamUse::Inline(Inline { settings, policy, ..*inline }.into())
+        }
+        whole => whole,
     };
     Some(ActionSource::Pass(PassSource { upstream, send_proxy_protocol, idle_timeout }))
 }

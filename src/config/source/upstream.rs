@@ -26,7 +26,7 @@ pub(crate) struct UpstreamSource {
 pub(crate) enum UpstreamUse {
     /// `upstream: name`.
     Named(Text),
-    /// `target:` or `targets:`.
+    /// `target:`, `targets:`, or `upstream:` with a mapping.
     Inline(Box<Inline>),
 }
 
@@ -64,16 +64,31 @@ fn upstream(decoder: &mut Decoder<'_>, name: Spanned<Arc<str>>, node: Node) -> O
     let mut fields = MappingReader::open(decoder, node, "an upstream")?;
     // An empty mapping has no key to point at.
     fields.span = name.span;
+    let Inline { span: _, targets, tls, settings, policy } = whole(fields);
+    Some(UpstreamSource { name, targets, tls, settings, policy })
+}
+
+/// All keys of an upstream.
+fn whole(mut fields: MappingReader<'_, '_>) -> Inline {
     fields.require(&["targets"]);
-    let upstream = UpstreamSource {
-        name,
+    let upstream = Inline {
+        span: fields.at("targets").unwrap_or(fields.span),
         targets: fields.field("targets", targets).unwrap_or_default(),
         tls: tls(&mut fields),
         settings: UpstreamWritten::read(&mut fields),
         policy: UpstreamPolicySource::read(&mut fields),
     };
     fields.close();
-    Some(upstream)
+    upstream
+}
+
+/// The value of `upstream`: a name, or a whole upstream in place.
+pub(super) fn name_or_whole(decoder: &mut Decoder<'_>, node: Node) -> Option<UpstreamUse> {
+    if !matches!(node.value, Value::Map(_)) {
+        return decoder.text(node).map(UpstreamUse::Named);
+    }
+    let fields = MappingReader::open(decoder, node, "an upstream")?;
+    Some(UpstreamUse::Inline(whole(fields).into()))
 }
 
 /// The keys `target`, `targets`, `upstream`, and those that go with a target in place. `with_tls` tells whether
@@ -88,7 +103,7 @@ pub(super) fn upstream_use(fields: &mut MappingReader<'_, '_>, with_tls: bool) -
         decoder.parsed(node, target::target)
     });
     let many = fields.field("targets", targets);
-    let name = fields.field("upstream", Decoder::text);
+    let upstream = fields.field("upstream", name_or_whole);
     let policy = UpstreamPolicySource::read_in_place(fields, with_tls);
     if fields.at("upstream").is_some() {
         let keys = if with_tls {
@@ -97,7 +112,7 @@ pub(super) fn upstream_use(fields: &mut MappingReader<'_, '_>, with_tls: bool) -
             &["connect_timeout", "balance", "sticky", "health", "hold"]
         };
         fields.not_here(keys, "means nothing beside `upstream`", "write it at the upstream itself");
-        return name.map(UpstreamUse::Named);
+        return upstream;
     }
     let targets = one.into_iter().chain(many.into_iter().flatten()).collect();
     let tls = if with_tls { tls(fields) } else { None };

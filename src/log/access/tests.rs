@@ -56,7 +56,8 @@ fn a_user_is_in_every_format() {
     assert!(line(plain, &named(b"ann lee")).contains(r"/users/7?q=a%20b  @ann\x20lee  -> users"));
     let nameless = named(b"");
     assert!(
-        line(combined, &nameless).starts_with("192.0.2.7 - - [") && !line(json, &nobody).contains("user\":")
+        line(combined, &nameless).starts_with("192.0.2.7 - - [")
+            && !line(json, &nameless).contains("user\":")
     );
     assert!(!line(plain, &nameless).contains('@'));
 }

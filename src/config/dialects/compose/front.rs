@@ -12,6 +12,7 @@ use super::project::{self, Project, Reader, join};
 use super::route::Route;
 use super::service;
 use super::sets;
+use super::shares;
 use crate::config::described::DescribedGate;
 use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::dialects::file::ConfigFile;
@@ -49,6 +50,7 @@ pub(crate) fn read(
         }
     }
     rejected.extend(conflicts::reject(&mut all, reader.report));
+    rejected.extend(shares::join(&mut all, reader.report));
     let from_environment = access_log(&mut reader).map(|value| Spanned { value, span });
     let written = from_environment.or_else(|| source.access_log.take());
     source.access_log = Some(written.unwrap_or(Spanned { value: Some(ACCESS_LOG), span }));

@@ -13,6 +13,7 @@
 mod front;
 
 mod sets;
+mod shares;
 
 mod conflicts;
 mod listeners;

@@ -22,6 +22,8 @@ pub(crate) struct Route {
     /// Whether it asks for whole connections, TLS included. This is set for unavailable routes too.
     pub(crate) passthrough: bool,
     pub(crate) destination: Destination,
+    /// The labels that every service of the route has, if several share it by their `weight`.
+    pub(crate) shared: Option<Vec<(&'static str, String)>>,
     pub(crate) service: ServiceId,
     /// The service, and the route if it has a name, for messages.
     pub(crate) what: String,

@@ -25,6 +25,10 @@ impl Default for RequestLimit {
 impl fmt::Display for RequestLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let RequestLimit { requests, waiting, timeout } = self;
+        // A timeout without requests that wait would be an error.
+        if *waiting == 0 {
+            return write!(f, "{requests}");
+        }
         let timeout = show_duration(*timeout);
         write!(f, "{{ requests: {requests}, waiting: {waiting}, timeout: {timeout} }}")
     }

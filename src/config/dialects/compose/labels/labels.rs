@@ -19,6 +19,8 @@ pub(in crate::config::dialects::compose) enum Key {
     Scheme,
     /// The key of a rule. A dot leads into a mapping. The reader of rules reads the value.
     Rule(&'static str),
+    /// The key of the upstream of a rule, in the same way.
+    Upstream(&'static str),
 }
 
 /// The routes that a label has a meaning for.
@@ -33,7 +35,7 @@ pub(in crate::config::dialects::compose) enum With {
 
 /// Every label: its name, its meaning, and the routes that it goes with. A new key of rules becomes a label by a
 /// row. The first name of a key is the one that messages list.
-pub(super) const KEYS: [(&str, Key, With); 58] = [
+pub(super) const KEYS: [(&str, Key, With); 89] = [
     ("host", Key::Host, With::Any),
     ("port", Key::Port, With::Any),
     ("port.http", Key::PortHttp, With::Connections),
@@ -45,9 +47,9 @@ pub(super) const KEYS: [(&str, Key, With); 58] = [
     ("passthrough", Key::Passthrough, With::Any),
     ("target", Key::Target, With::Any),
     ("scheme", Key::Scheme, With::Requests),
-    ("ca", Key::Rule("tls.ca"), With::Requests),
-    ("insecure_skip_verify", Key::Rule("tls.insecure_skip_verify"), With::Requests),
-    ("sni", Key::Rule("tls.sni"), With::Requests),
+    ("ca", Key::Upstream("tls.ca"), With::Requests),
+    ("insecure_skip_verify", Key::Upstream("tls.insecure_skip_verify"), With::Requests),
+    ("sni", Key::Upstream("tls.sni"), With::Requests),
     ("path_glob", Key::Rule("path"), With::Requests),
     ("path_regex", Key::Rule("path_regex"), With::Requests),
     ("share", Key::Rule("share"), With::Requests),
@@ -82,12 +84,43 @@ pub(super) const KEYS: [(&str, Key, With); 58] = [
     ("body_timeout", Key::Rule("body_timeout"), With::Requests),
     ("response_timeout", Key::Rule("response_timeout"), With::Requests),
     ("tunnel_timeout", Key::Rule("tunnel_timeout"), With::Any),
-    ("connect_timeout", Key::Rule("connect_timeout"), With::Any),
-    ("balance", Key::Rule("balance"), With::Any),
-    ("health", Key::Rule("health"), With::Any),
-    ("hold", Key::Rule("hold"), With::Any),
-    ("starting", Key::Rule("starting"), With::Requests),
-    ("sticky", Key::Rule("sticky.cookie"), With::Requests),
+    ("connect_timeout", Key::Upstream("connect_timeout"), With::Any),
+    ("balance", Key::Upstream("balance"), With::Any),
+    ("health", Key::Upstream("health"), With::Any),
+    ("hold", Key::Upstream("hold"), With::Any),
+    ("starting", Key::Upstream("starting"), With::Requests),
+    ("sticky", Key::Upstream("sticky.cookie"), With::Requests),
+    ("weight", Key::Upstream("targets.weight"), With::Any),
+    ("backup", Key::Upstream("targets.backup"), With::Any),
+    ("upstream.max_requests", Key::Upstream("max_requests"), With::Any),
+    ("upstream.max_connections", Key::Upstream("max_connections"), With::Any),
+    ("upstream.queue.max", Key::Upstream("queue.max"), With::Any),
+    ("upstream.queue.timeout", Key::Upstream("queue.timeout"), With::Any),
+    ("upstream.tries", Key::Upstream("tries"), With::Any),
+    ("upstream.idle_timeout", Key::Upstream("idle_timeout"), With::Any),
+    ("upstream.max_idle", Key::Upstream("max_idle"), With::Any),
+    ("upstream.tcp_keepalive", Key::Upstream("tcp_keepalive"), With::Any),
+    ("upstream.retry_statuses", Key::Upstream("retry_statuses"), With::Requests),
+    ("upstream.hold_max", Key::Upstream("hold_max"), With::Any),
+    ("upstream.slow_start", Key::Upstream("slow_start"), With::Any),
+    ("upstream.eject", Key::Upstream("eject"), With::Any),
+    ("upstream.eject.failures", Key::Upstream("eject.failures"), With::Any),
+    ("upstream.eject.for", Key::Upstream("eject.for"), With::Any),
+    ("upstream.eject.statuses", Key::Upstream("eject.statuses"), With::Requests),
+    ("upstream.balance.hash", Key::Upstream("balance.hash"), With::Any),
+    ("upstream.balance.bound", Key::Upstream("balance.bound"), With::Any),
+    ("upstream.sticky.secret", Key::Upstream("sticky.secret"), With::Requests),
+    ("upstream.sticky.max_age", Key::Upstream("sticky.max_age"), With::Requests),
+    ("upstream.health.path", Key::Upstream("health.path"), With::Requests),
+    ("upstream.health.method", Key::Upstream("health.method"), With::Requests),
+    ("upstream.health.host", Key::Upstream("health.host"), With::Requests),
+    ("upstream.health.status", Key::Upstream("health.status"), With::Requests),
+    ("upstream.health.body", Key::Upstream("health.body"), With::Requests),
+    ("upstream.health.port", Key::Upstream("health.port"), With::Any),
+    ("upstream.health.interval", Key::Upstream("health.interval"), With::Any),
+    ("upstream.health.timeout", Key::Upstream("health.timeout"), With::Any),
+    ("upstream.health.rise", Key::Upstream("health.rise"), With::Any),
+    ("upstream.health.fall", Key::Upstream("health.fall"), With::Any),
     ("send_proxy_protocol", Key::Rule("send_proxy_protocol"), With::Connections),
     ("path_prefix", Key::Rule("path_prefix"), With::Requests),
     ("strip_path_prefix", Key::Rule("strip_path_prefix"), With::Requests),
@@ -95,12 +128,31 @@ pub(super) const KEYS: [(&str, Key, With); 58] = [
 ];
 
 impl Key {
+    /// The key of a rule that forwards requests, or that passes connections on. A dot leads into a mapping.
+    pub(in crate::config::dialects::compose) fn of_rule(self, passes: bool) -> Option<String> {
+        match self {
+            Key::Rule(key) => Some(key.to_owned()),
+            Key::Upstream(key) if passes => Some(format!("pass.upstream.{key}")),
+            Key::Upstream(key) => Some(format!("upstream.{key}")),
+            _ => None,
+        }
+    }
+
+    /// Whether services that share a route may differ in it.
+    fn is_of_member(self) -> bool {
+        match self {
+            Key::Host | Key::Port | Key::PortHttp | Key::RedirectFrom | Key::Target => true,
+            Key::Upstream(key) => key.starts_with("targets."),
+            Key::Rule(_) | Key::Passthrough | Key::Scheme => false,
+        }
+    }
+
     /// Whether the label says where a route leads. A route with a name may get such labels from the plain route.
     fn is_of_target(self) -> bool {
         match self {
             Key::Port | Key::PortHttp | Key::Target | Key::Scheme => true,
-            Key::Rule(key) => key.starts_with("tls."),
-            Key::Host | Key::RedirectFrom | Key::Passthrough => false,
+            Key::Upstream(key) => key.starts_with("tls."),
+            Key::Rule(_) | Key::Host | Key::RedirectFrom | Key::Passthrough => false,
         }
     }
 }
@@ -168,6 +220,19 @@ impl Labels {
             labels.faults.extend(plain.faults.iter().cloned());
         }
         labels
+    }
+
+    /// The names and values that all services with this route have, if the service shares it with others.
+    pub(in crate::config::dialects::compose) fn shared(&self) -> Option<Vec<(&'static str, String)>> {
+        let is_sharing =
+            |label: &Label| matches!(label.key, Key::Upstream("targets.weight" | "targets.backup"));
+        self.labels.iter().find(|label| is_sharing(label))?;
+        let all = self.labels.iter().filter(|label| !label.key.is_of_member());
+        let text = |value: &Value| match value {
+            Value::Scalar(text) => text.clone(),
+            _ => String::new(),
+        };
+        Some(all.map(|label| (label.word, text(&label.value.value))).collect())
     }
 
     /// The place of the first label.
@@ -270,8 +335,9 @@ fn unknown(name: &Spanned<String>, rest: &str) -> LabelError {
             let is_first = |(index, (_, key, _)): &(usize, &(&str, Key, With))| {
                 !KEYS[..*index].iter().any(|(_, before, _)| before == key)
             };
-            let words: Vec<&str> = KEYS.iter().enumerate().filter(is_first).map(|(_, row)| row.0).collect();
-            format!("the labels are {}", words.join(", "))
+            let words = KEYS.iter().enumerate().filter(is_first).map(|(_, row)| row.0);
+            let words: Vec<&str> = words.filter(|word| !word.starts_with("upstream.")).collect();
+            format!("the labels are {}, and upstream. with a key of upstreams", words.join(", "))
         }
     };
     LabelError::new(name.span, format!("{} is not a label that the gate knows", quoted(&name.value)), hint)

@@ -79,8 +79,9 @@ fn described(key: Key) -> (Form, &'static str) {
         }
         Key::Target => (Form::Text, "A URL to forward to instead of the service."),
         Key::Scheme => (Form::Words(&["http", "https"]), "The protocol of the service."),
-        Key::Rule(key) => {
-            let row = rule_row(key).expect("invariant: a label names a key of rules");
+        Key::Rule(_) | Key::Upstream(_) => {
+            let row = key.of_rule(false).and_then(|key| rule_row(&key));
+            let row = row.expect("invariant: a label names a key of rules");
             // Labels have other words for yes and no, and lines in the place of names and values.
             let is_text = matches!(row.form, Form::Flag | Form::Names(_));
             let form = if is_text { Form::Text } else { row.form };
@@ -109,6 +110,7 @@ fn rule_row(key: &str) -> Option<Row> {
 fn mapping_of(form: Form) -> Option<&'static str> {
     match form {
         Form::Mapping(what) => Some(what),
+        Form::OneOrMany(form) => mapping_of(*form),
         Form::Either(forms) => forms.iter().find_map(|form| mapping_of(*form)),
         _ => None,
     }

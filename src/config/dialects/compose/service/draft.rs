@@ -26,6 +26,8 @@ pub(super) struct Draft {
     /// The rule without its hosts and its action.
     pub(super) rule: RuleSource,
     pub(super) destination: Option<Destination>,
+    /// See [`Labels::shared`].
+    pub(super) shared: Option<Vec<(&'static str, String)>>,
 }
 
 /// Reads the labels of a route, and of the plain route if this one has a name.
@@ -54,14 +56,17 @@ pub(super) fn read(
     let target = Seeker { map, project, service, place }.target(&mut values, passthrough);
     let is_known = target.is_some();
     let (span, target) = target.unwrap_or_else(|| (place, targets::unknown(place)));
-    keys.insert(if passthrough { "pass" } else { "target" }, span, target);
+    if let Some(key) = Key::Upstream("targets.target").of_rule(passthrough) {
+        keys.insert(&key, span, target);
+    }
     let clear = values.parsed(Key::PortHttp, ports::port).filter(|_| passthrough);
     let mut rule = keys.read(values.reader, place);
     if let Some(ActionSource::Proxy(proxy)) = &rule.action {
         targets::check_ca(values.reader, &proxy.upstream);
     }
     let destination = rule.action.take().filter(|_| is_known).and_then(|action| destination(action, clear));
-    Draft { hosts, leads_to, redirect_from, passthrough, rule, destination }
+    let shared = merged.shared();
+    Draft { hosts, leads_to, redirect_from, passthrough, rule, destination, shared }
 }
 
 /// The destination of a rule. `clear` is the port for connections in the clear.

@@ -57,7 +57,7 @@ pub(crate) fn of(
 
 /// One route for each host of a draft.
 fn by_host(draft: Draft, fault: Option<String>, service: ServiceId, what: &str) -> Vec<Route> {
-    let Draft { hosts, leads_to, redirect_from, passthrough, rule, destination } = draft;
+    let Draft { hosts, leads_to, redirect_from, passthrough, rule, destination, shared } = draft;
     let destination = match (fault, destination) {
         (None, Some(destination)) => destination,
         (fault, _) => {
@@ -72,6 +72,7 @@ fn by_host(draft: Draft, fault: Option<String>, service: ServiceId, what: &str) 
         redirect_from: if index == leads_to { redirect_from.clone() } else { Vec::new() },
         passthrough,
         destination: destination.clone(),
+        shared: shared.clone(),
         service,
         what: what.to_owned(),
     };

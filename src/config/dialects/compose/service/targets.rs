@@ -109,7 +109,7 @@ fn check_tls(values: &mut Values<'_, '_>, is_tls: bool) {
         None => "add `scheme: https`",
     };
     for label in values.labels.labels.iter().filter(|_| !is_tls) {
-        if let Key::Rule("tls.ca" | "tls.insecure_skip_verify" | "tls.sni") = label.key {
+        if let Key::Upstream("tls.ca" | "tls.insecure_skip_verify" | "tls.sni") = label.key {
             let message = format!("`{}` means nothing for a service without TLS", label.word);
             values.reader.report.error_hint(label.span, message, hint);
         }

@@ -70,10 +70,15 @@ impl Values<'_, '_> {
             if meaningless {
                 let message = format!("`{}` means nothing {why} `passthrough`", label.word);
                 self.reader.report.warning(Some(label.span), message, hint);
-            } else if let Key::Rule(key) = label.key
+            } else if let Some(key) = label.key.of_rule(passthrough)
                 && let Some(node) = self.valued(label)
+                && !keys.insert(&key, label.span, node)
             {
-                keys.insert(key, label.span, node);
+                let is_whole = |other: &&Label| is_part(label.key, other.key);
+                let other = self.labels.labels.iter().find(is_whole).map_or("", |other| other.word);
+                let message = format!("`{}` cannot stand beside `{other}`", label.word);
+                let hint = format!("leave `{other}` out, and write its value as a label like this one");
+                self.reader.report.error_hint(label.span, message, hint);
             }
         }
         self.without_idle_strip(keys)
@@ -107,9 +112,9 @@ impl RuleKeys {
         self.get(name).is_some()
     }
 
-    /// Adds a key. A dot leads into a mapping.
-    pub(super) fn insert(&mut self, key: &str, span: Span, node: Node) {
-        insert(&mut self.0, key, span, node);
+    /// Adds a key. A dot leads into a mapping. Returns whether there was no other value in its place.
+    pub(super) fn insert(&mut self, key: &str, span: Span, node: Node) -> bool {
+        insert(&mut self.0, key, span, node)
     }
 
     /// The rule of these keys. Its place is that of the label with the host.
@@ -122,16 +127,30 @@ impl RuleKeys {
     }
 }
 
-fn insert(entries: &mut Vec<(Spanned<String>, Node)>, key: &str, span: Span, node: Node) {
-    let Some((outer, inner)) = key.split_once('.') else {
-        return entries.push((Spanned { value: key.to_owned(), span }, node));
+/// Whether the key `whole` has the value of the mapping that `part` stands in.
+fn is_part(part: Key, whole: Key) -> bool {
+    let (Key::Upstream(part) | Key::Rule(part), Key::Upstream(whole) | Key::Rule(whole)) = (part, whole)
+    else {
+        return false;
     };
-    let at = entries.iter().position(|(known, _)| known.value == outer).unwrap_or_else(|| {
+    part.split_once('.').is_some_and(|(outer, _)| outer == whole)
+        || whole.split_once('.').is_some_and(|(outer, _)| outer == part)
+}
+
+fn insert(entries: &mut Vec<(Spanned<String>, Node)>, key: &str, span: Span, node: Node) -> bool {
+    let (outer, inner) = key.split_once('.').map_or((key, None), |(outer, inner)| (outer, Some(inner)));
+    let at = entries.iter().position(|(known, _)| known.value == outer);
+    let Some(inner) = inner else {
+        entries.extend(at.is_none().then(|| (Spanned { value: outer.to_owned(), span }, node)));
+        return at.is_none();
+    };
+    let at = at.unwrap_or_else(|| {
         let value = Node::new(span, Value::Map(Vec::new()));
         entries.push((Spanned { value: outer.to_owned(), span }, value));
         entries.len() - 1
     });
-    if let Value::Map(entries) = &mut entries[at].1.value {
-        insert(entries, inner, span, node);
+    match &mut entries[at].1.value {
+        Value::Map(entries) => insert(entries, inner, span, node),
+        _ => false,
     }
 }
