@@ -98,7 +98,7 @@ impl GateState {
         Ok(Arc::new_cyclic(|state: &Weak<Self>| Self {
             services: Services::new(issued.clone(), counters.clone(), certificates_changed(state.clone())),
             issued,
-            keys: KeyService::default(),
+            keys: KeyService::new(),
             loader,
             background,
             on_plan,

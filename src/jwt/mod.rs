@@ -20,5 +20,5 @@ pub use algorithm::Algorithm;
 pub use claims::Claims;
 pub use fetched::{FetchedKeys, KeysAsked};
 pub use keys::{IS_BUILT_IN, KeySet};
-pub use outcome::{KeyProblem, TokenError};
+pub use outcome::{Found, KeyProblem, TokenError};
 pub use token::{Demands, TOKEN_BYTES_MAX, verify};

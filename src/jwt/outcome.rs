@@ -11,7 +11,7 @@ pub struct KeyProblem {
 
 /// The result of a look for the key of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub enum Found {
     /// The signature is that of a key.
     Signer,
     /// It is the signature of no key.

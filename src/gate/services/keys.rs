@@ -31,6 +31,11 @@ pub(in crate::gate) struct KeyService(Mutex<Tasks>);
 type Tasks = HashMap<Arc<str>, (Arc<FetchedKeys>, Task<()>)>;
 
 impl KeyService {
+    /// No keys yet.
+    pub(in crate::gate) fn new() -> Self {
+        Self::default()
+    }
+
     /// Fetches the keys of a generation from now on, and no others.
     pub(in crate::gate) fn follow(&self, generation: &Generation) {
         let mut tasks = self.tasks();

@@ -3,10 +3,14 @@
 use crate::generation::Generation;
 
 /// No keys.
-#[derive(Default)]
 pub(in crate::gate) struct KeyService;
 
 impl KeyService {
+    /// No keys.
+    pub(in crate::gate) fn new() -> Self {
+        Self
+    }
+
     /// Nothing.
     pub(in crate::gate) fn follow(&self, _: &Generation) {}
 
