@@ -277,7 +277,8 @@ fn after_help() -> String {
          `healthcheck`, even if the gate cannot be reached, of `explain`, `upstreams`, `certs`\n\
          and `drain --wait`.\n\n\
          Signals to a running gate: TERM, INT and QUIT stop it gracefully and a second one\n\
-         at once, HUP reloads and opens the log files again, USR1 only opens them.",
+         at once, HUP reloads and opens the log files again, USR1 only opens them, USR2\n\
+         starts the program anew with the same sockets.",
         default_files()
     )
 }

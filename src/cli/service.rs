@@ -8,7 +8,7 @@ use super::disk::DiskInputs;
 use super::{configuration, logging, output};
 use crate::config;
 use crate::config::plan::Plan;
-use crate::gate::{CaughtSignals, Gate, GateError};
+use crate::gate::{CaughtSignals, Gate, GateError, Inherited};
 use crate::metrics::Counters;
 
 /// Runs the gate until it is told to stop.
@@ -19,6 +19,10 @@ pub fn run(run: &Running) -> ExitCode {
 fn serve(run: &Running) -> Result<(), ExitCode> {
     let deaf = |error| output::failure(output::UNABLE, &format!("signals cannot be received: {error}"));
     let mut caught = CaughtSignals::new().map_err(deaf)?;
+    let inherited = Inherited::from_environment();
+    let unusable =
+        |error| output::failure(output::UNABLE, &format!("inherited sockets cannot be used: {error}"));
+    let inherited = inherited.map_err(unusable)?;
     let files = configuration::sources(&run.files)?;
     // Read the configuration here too, so that errors are shown in colour and before anything starts. The gate
     // logs the warnings, as at every reload.
@@ -43,7 +47,7 @@ fn serve(run: &Running) -> Result<(), ExitCode> {
             loaded
         })
     });
-    let started = caught.unless_stopped(move || Gate::start_with(loader, counters, on_plan));
+    let started = caught.unless_stopped(move || Gate::start_on(inherited, loader, counters, on_plan));
     let Some(gate) = started.map_err(deaf)?.transpose().map_err(cannot_start)? else {
         tracing::info!("stopped before it had started");
         return Ok(());

@@ -10,7 +10,7 @@ use smol::Task;
 use smol::channel::{Sender, bounded};
 
 use super::error::{GateError, Loader, OnPlan};
-use super::process::{CaughtSignals, SignalRequest};
+use super::process::{CaughtSignals, Inherited, SignalRequest};
 use super::state::GateState;
 use crate::metrics::Counters;
 use crate::upstream::NameCache;
@@ -42,6 +42,21 @@ impl Gate {
         Self::start_asking(NameCache::default(), loader, counters, on_plan)
     }
 
+    /// As [`Gate::start_with`], with listening sockets that are open already.
+    ///
+    /// # Errors
+    /// As [`Gate::start`].
+    pub fn start_on(
+        inherited: Inherited,
+        loader: Loader,
+        counters: Arc<Counters>,
+        on_plan: OnPlan,
+    ) -> Result<Self, GateError> {
+        let state = GateState::new(loader, counters, on_plan, NameCache::default())?;
+        smol::block_on(state.start(inherited))?;
+        Ok(Self { state })
+    }
+
     /// As [`Gate::start_with`], with a cache of names that may ask another resolver than the system's.
     ///
     /// # Errors
@@ -53,7 +68,7 @@ impl Gate {
         on_plan: OnPlan,
     ) -> Result<Self, GateError> {
         let state = GateState::new(loader, counters, on_plan, name_cache)?;
-        smol::block_on(state.start())?;
+        smol::block_on(state.start(Inherited::default()))?;
         Ok(Self { state })
     }
 
@@ -102,7 +117,8 @@ impl Gate {
     }
 
     /// Serves until TERM, INT or QUIT, then drains and stops. A second one of these signals ends the process at
-    /// once. HUP reloads and opens the log files again; USR1 only opens them. Blocks.
+    /// once. HUP reloads and opens the log files again; USR1 only opens them. USR2 starts the program anew, with the same
+    /// sockets; this process drains and ends when the new one accepts. Blocks.
     ///
     /// # Errors
     /// Signals cannot be received.
@@ -114,20 +130,37 @@ impl Gate {
         let ask = || {
             let _ = reload.try_send(());
         };
-        if caught.hung_up {
+        if std::mem::take(&mut caught.hung_up) {
             ask();
         }
+        let mut replaced = None;
         smol::block_on(async {
             loop {
                 match caught.next_request().await? {
                     SignalRequest::Stop => break,
                     SignalRequest::Reload => ask(),
                     SignalRequest::Reopen => self.reopen_logs(),
+                    SignalRequest::Replace => match caught.beside(self.state.start_successor()).await? {
+                        None => break,
+                        Some(Ok(successor)) => {
+                            replaced = Some(successor);
+                            break;
+                        }
+                        Some(Err(error)) => {
+                            tracing::error!(%error, "the gate cannot be replaced, and goes on")
+                        }
+                    },
                 }
+                if std::mem::take(&mut caught.hung_up) {
+                    ask();
+                }
+            }
+            if let Some(successor) = &replaced {
+                tracing::info!("process {} accepts connections from now on", successor.process());
             }
             tracing::info!("stopping: no new connections, {:?} for those in flight", self.timeout());
             let asked = Instant::now();
-            if caught.beside(self.state.stop()).await?.is_none() {
+            if caught.beside(self.state.stop(replaced.is_some())).await?.is_none() {
                 exit(EXIT_SECOND_SIGNAL);
             }
             tracing::info!("stopped, {:.1} s after the signal", asked.elapsed().as_secs_f64());
@@ -146,7 +179,7 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        smol::block_on(self.state.stop());
+        smol::block_on(self.state.stop(false));
     }
 }
 

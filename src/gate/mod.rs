@@ -5,7 +5,7 @@
 //!   Gate -- start, stop, reload: load, build, bind --Command--> worker: listeners, connections
 //!     |     start.rs, reload.rs                 workers.rs        |
 //!     +-- internal API   control.rs                               +-- counters, read by the internal API
-//!     +-- signals        process.rs
+//!     +-- signals        process/
 //!     +-- files          watching.rs
 //! ```
 //!
@@ -20,6 +20,7 @@ mod control;
 mod watching;
 
 mod reload;
+mod successor;
 
 mod state;
 
@@ -39,5 +40,5 @@ mod tests;
 pub use crate::generation::{check_certificates, has_certificate, ordered_name};
 pub use error::{GateError, Loader, OnPlan};
 pub use gate::Gate;
-pub use process::CaughtSignals;
+pub use process::{CaughtSignals, Inherited};
 pub use state::check_files;

@@ -13,6 +13,7 @@ use smol::lock::MutexGuard;
 use super::background::Deadline;
 use super::error::GateError;
 use super::process;
+use super::process::Inherited;
 use super::sockets;
 use super::state::{
     GateState, LoadResult, NewAddresses, Running, log_problems, prepare, start_access_log, start_workers,
@@ -149,7 +150,7 @@ impl GateState {
         };
         let serving = workers.as_ref().unwrap_or(&run.workers);
         let open = self.addresses().clone();
-        let sockets = sockets::bind(&plan, &open, restart, serving.count())?;
+        let sockets = sockets::bind(&plan, &open, restart, &mut Inherited::default(), serving.count())?;
         let new = prepare(serving, sockets).await?;
         Ok(Next { generation, access, internal, workers, new, errors })
     }
@@ -166,7 +167,7 @@ impl GateState {
         self.install(&all_workers, &generation, new).await;
         if let Some(workers) = workers {
             let before = std::mem::replace(&mut run.workers, workers);
-            before.leave();
+            before.leave(false);
             run.leaving = vec![before];
         }
         run.internal.set_token(plan.internal_api.token.clone());

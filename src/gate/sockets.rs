@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use super::error::GateError;
+use super::process::Inherited;
 use crate::config::plan::{Bind, Plan};
 use crate::worker;
 
@@ -13,7 +14,7 @@ use crate::worker;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ListenKey {
     bind: Bind,
-    name: Option<Arc<str>>,
+    pub(super) name: Option<Arc<str>>,
 }
 
 /// The listening sockets of a plan, each with the index of its listener.
@@ -30,7 +31,8 @@ pub(super) fn listen_keys(plan: &Plan) -> Vec<(ListenKey, usize)> {
 /// New listening sockets: for each key its address, and one socket per worker.
 pub(super) type NewSockets = HashMap<ListenKey, (SocketAddr, Vec<TcpListener>)>;
 
-/// Binds the sockets of `plan` that are not open yet, one per worker. With `anew` it binds all of them.
+/// Binds the sockets of `plan` that are not open yet, one per worker, or takes inherited ones. With `anew` it binds all
+/// of them.
 ///
 /// `ours` are the open ones. They stay open: the system shares the address among them, and gives a connection to
 /// the socket with the narrower address.
@@ -38,6 +40,7 @@ pub(super) fn bind(
     plan: &Plan,
     ours: &HashMap<ListenKey, SocketAddr>,
     anew: bool,
+    inherited: &mut Inherited,
     workers: usize,
 ) -> Result<NewSockets, GateError> {
     let mut sockets = NewSockets::new();
@@ -57,6 +60,11 @@ pub(super) fn bind(
         };
         // For port 0, bind the port that the system chose before.
         let bind = open.map_or(listen_key.bind, |address| on_port(listen_key.bind, *address));
+        if let Some(given) = inherited.of_listener(&listener.name, bind, workers) {
+            let given = given.map_err(|error| GateError::of_port(what(), error))?;
+            sockets.insert(listen_key, given);
+            continue;
+        }
         // If we listen already on a wider or a narrower address, no other program can have bound this one.
         let is_ours = ours.values().any(|address| bind.overlaps(Bind::Address(*address)));
         let bound = bind_one(bind, is_ours, workers).map_err(|error| GateError::of_port(what(), error))?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::control::GateControl;
 use super::error::GateError;
 use super::process;
+use super::process::Inherited;
 use super::sockets;
 use super::state::{
     GateState, Running, log_problems, prepare, start_access_log, start_workers, worker_count,
@@ -13,11 +14,11 @@ use super::state::{
 use super::watching;
 use crate::config::plan::InternalApi;
 use crate::generation::Permits;
-use crate::internal_api::Server;
+use crate::internal_api::{Limits, Server};
 
 impl GateState {
     /// Starts everything. On an error nothing is left running.
-    pub(super) async fn start(self: &Arc<Self>) -> Result<(), GateError> {
+    pub(super) async fn start(self: &Arc<Self>, mut inherited: Inherited) -> Result<(), GateError> {
         process::raise_file_limit();
         let mut running = self.running.lock().await;
         let (plan, _) = self.accept(self.read())?;
@@ -27,8 +28,9 @@ impl GateState {
         let plan = &generation.plan;
         let permits = Permits::new(plan.settings.max_connections);
         let count = worker_count(plan);
-        let sockets = sockets::bind(plan, &HashMap::new(), false, count)?;
-        let internal = start_internal(&plan.internal_api, self)?;
+        let sockets = sockets::bind(plan, &HashMap::new(), false, &mut inherited, count)?;
+        let internal = start_internal(&plan.internal_api, &mut inherited, self)?;
+        inherited.close_unused();
         let workers = start_workers(count, &self.counters, &permits)?;
         let new = prepare(&workers, sockets).await?;
         self.install(&[&workers], &generation, new).await;
@@ -38,27 +40,30 @@ impl GateState {
         *running =
             Some(Running { workers, leaving: Vec::new(), permits, internal, access, watching, checking });
         process::notify("READY=1");
+        inherited.started();
         Ok(())
     }
 
     /// Drains and ends everything, each listener within its own `shutdown_timeout`. Cancels a reload. A second
-    /// call does nothing.
-    pub(super) async fn stop(&self) {
+    /// call does nothing. With `is_replaced`, another process goes on with the sockets.
+    pub(super) async fn stop(&self, is_replaced: bool) {
         self.begin_stop();
         let Some(running) = self.running.lock().await.take() else { return };
         let Running { workers, mut leaving, internal, access, watching, checking, .. } = running;
-        process::notify("STOPPING=1");
+        if !is_replaced {
+            process::notify("STOPPING=1");
+        }
         self.services.stop();
         self.keys.stop();
         watching.cancel().await;
         checking.cancel().await;
-        workers.leave();
+        workers.leave(is_replaced);
         leaving.push(workers);
         for workers in &mut leaving {
             workers.ended().await;
         }
         // Stopping removes a file, which may block.
-        smol::unblock(move || internal.stop()).await;
+        smol::unblock(move || if is_replaced { internal.leave_socket() } else { internal.stop() }).await;
         if let Some((_, log)) = access {
             smol::unblock(move || log.flush_and_stop()).await;
         }
@@ -66,8 +71,15 @@ impl GateState {
 }
 
 /// Starts the internal API. Blocks, because a Unix socket has a file.
-fn start_internal(plan: &InternalApi, state: &Arc<GateState>) -> Result<Server, GateError> {
+fn start_internal(
+    plan: &InternalApi,
+    inherited: &mut Inherited,
+    state: &Arc<GateState>,
+) -> Result<Server, GateError> {
     let control = Arc::new(GateControl(Arc::downgrade(state)));
-    let server = Server::start(&plan.bind, plan.token.clone(), control);
+    let server = match inherited.of_internal_api(&plan.bind) {
+        Some(socket) => Server::start_on(socket, &plan.bind, plan.token.clone(), control, Limits::default()),
+        None => Server::start(&plan.bind, plan.token.clone(), control),
+    };
     server.map_err(|error| GateError::of_internal_api(&plan.bind, error))
 }

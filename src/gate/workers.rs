@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -32,6 +33,9 @@ struct Member {
     ended: Receiver<Infallible>,
 }
 
+/// A listening socket for another process, with the name of its listener if that is on any free port.
+pub(super) type SharedSocket = (Option<Arc<str>>, OwnedFd);
+
 /// A command to a worker.
 enum Command {
     /// Prepare to accept from these sockets, and from no others, with the next generation. `done` receives the
@@ -42,8 +46,11 @@ enum Command {
     Install { generation: GenerationHandle, done: Sender<Infallible> },
     /// Answer, to show that the worker is not stuck.
     Answer { done: Sender<()> },
-    /// Close every listener, wait until its connections have ended, and end.
-    Leave,
+    /// Send another handle of each listening socket.
+    Share { sockets: Sender<io::Result<SharedSocket>> },
+    /// Close every listener, wait until its connections have ended, and end. With `is_shared`, another process goes on
+    /// with the sockets.
+    Leave { is_shared: bool },
 }
 
 impl Workers {
@@ -123,11 +130,26 @@ impl Workers {
         let _ = installed.recv().await;
     }
 
-    /// Tells all workers to drain and end.
-    pub(super) fn leave(&self) {
+    /// Other handles of all listening sockets.
+    pub(super) async fn share(&self) -> io::Result<Vec<SharedSocket>> {
+        let (sockets, shared) = unbounded();
+        for worker in &self.threads {
+            // Sending fails if the worker has ended. Then it has no socket.
+            let _ = worker.commands.try_send(Command::Share { sockets: sockets.clone() });
+        }
+        drop(sockets);
+        let mut all = Vec::new();
+        while let Ok(socket) = shared.recv().await {
+            all.push(socket?);
+        }
+        Ok(all)
+    }
+
+    /// Tells all workers to drain and end. With `is_shared`, another process goes on with their sockets.
+    pub(super) fn leave(&self, is_shared: bool) {
         for worker in &self.threads {
             // Sending fails if the worker has ended, which is fine.
-            let _ = worker.commands.try_send(Command::Leave);
+            let _ = worker.commands.try_send(Command::Leave { is_shared });
         }
     }
 
@@ -220,7 +242,15 @@ async fn worker_main(
             }
             // Sending fails if the question timed out, which is fine.
             Command::Answer { done } => _ = done.try_send(()),
-            Command::Leave => {
+            Command::Share { sockets } => {
+                for (key, socket) in open.iter().filter_map(|(key, listener)| Some((key, listener.share()?)))
+                {
+                    // Sending fails if the question was given up, which is fine.
+                    let _ = sockets.try_send(socket.map(|socket| (key.name.clone(), socket.into())));
+                }
+            }
+            Command::Leave { is_shared } => {
+                open.values().filter(|_| is_shared).for_each(|listener| listener.leave_queue());
                 closing.extend(open.drain().map(|(_, listener)| close(listener)));
                 break;
             }
@@ -300,7 +330,7 @@ mod tests {
         let mut workers = Workers::start(2, &Counters::new(), &Permits::new(1)).unwrap();
         let roll_call = workers.roll_call();
         assert!(block_on(roll_call.all_answer()));
-        workers.leave();
+        workers.leave(false);
         block_on(workers.ended());
         assert!(!block_on(roll_call.all_answer()));
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -33,6 +34,8 @@ pub struct Server {
     path: Option<PathBuf>,
     listener: Arc<Listener>,
     service: Arc<Service>,
+    /// Another process accepts from the socket too.
+    is_shared: bool,
     _accepting: Task<()>,
 }
 
@@ -71,20 +74,49 @@ impl Server {
         control: Arc<dyn Control>,
         limits: Limits,
     ) -> io::Result<Server> {
+        let socket = match bind {
+            InternalBind::Tcp(bind) => Socket::from(bind_tcp(*bind)?),
+            InternalBind::Unix(path) => Socket::from(bind_unix(path)?),
+        };
+        Server::start_on(socket, bind, token, control, limits)
+    }
+
+    /// As [`Server::start`], on a socket that listens already.
+    ///
+    /// # Errors
+    /// The socket cannot be used.
+    pub fn start_on(
+        socket: Socket,
+        bind: &InternalBind,
+        token: Option<Secret>,
+        control: Arc<dyn Control>,
+        limits: Limits,
+    ) -> io::Result<Server> {
         let (listener, address, path) = match bind {
-            InternalBind::Tcp(bind) => {
-                let listener = bind_tcp(*bind)?;
+            InternalBind::Tcp(_) => {
+                let listener = TcpListener::from(socket);
                 let address = listener.local_addr()?;
                 (Listener::Tcp(Async::new(listener)?), Some(address), None)
             }
             InternalBind::Unix(path) => {
-                (Listener::Unix(Async::new(bind_unix(path)?)?), None, Some(path.clone()))
+                (Listener::Unix(Async::new(UnixListener::from(socket))?), None, Some(path.clone()))
             }
         };
         let service = Arc::new(Service::new(token, control, limits));
         let listener = Arc::new(listener);
         let _accepting = smol::spawn(accept(listener.clone(), service.clone()));
-        Ok(Server { address, path, listener, service, _accepting })
+        Ok(Server { address, path, listener, service, is_shared: false, _accepting })
+    }
+
+    /// Another handle of the socket, for a process that will accept from it too.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    pub fn share(&self) -> io::Result<OwnedFd> {
+        match &*self.listener {
+            Listener::Tcp(listener) => listener.as_fd().try_clone_to_owned(),
+            Listener::Unix(listener) => listener.as_fd().try_clone_to_owned(),
+        }
     }
 
     /// Starts a second server at another address, for the same gate and with the same limits. This server goes on.
@@ -111,12 +143,20 @@ impl Server {
     pub fn stop(self) {
         drop(self);
     }
+
+    /// As [`Server::stop`], but another process accepts from the socket too, so it stays open.
+    pub fn leave_socket(mut self) {
+        self.is_shared = true;
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         // Close the socket here, if the system can do that, so that another server may listen at once. The task
         // drops the socket only a moment later, on the executor's thread.
+        if self.is_shared {
+            return;
+        }
         self.listener.close();
         if let Some(path) = &self.path {
             let _ = fs::remove_file(path);

@@ -184,6 +184,7 @@ fn until_closed<F: Future<Output: Default>>(
 #[cfg(test)]
 mod tests {
     use std::future::Ready;
+    use std::rc::Rc;
 
     use super::*;
     use crate::proxy::listener;
@@ -205,7 +206,7 @@ mod tests {
     fn what_tasks_hold_is_little() {
         let waits = size(|(client, futures): (_, Idle)| serve(client, futures));
         let waits_under_tls = size(|(client, futures): (_, Idle)| set_up_and_serve(client, futures));
-        let accepts = size(|(listener_state, listener, futures): (_, Listener, Idle)| {
+        let accepts = size(|(listener_state, listener, futures): (_, Rc<Listener>, Idle)| {
             listener::accept_loop(listener_state, listener, futures)
         });
         let tunnel = size(|(tunnel, client): (Box<Tunnel>, &'static mut Client)| tunnel.run(client));

@@ -2,7 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -22,6 +23,10 @@ pub struct ActiveListener {
     state: Rc<ListenerState>,
     accepting: RefCell<Option<Task<()>>>,
     closing: CloseSignal,
+    /// Until it closes.
+    socket: RefCell<Option<Rc<Listener>>>,
+    /// Another process accepts from the socket too, and goes on when this one does not.
+    is_shared: Cell<bool>,
 }
 
 impl ActiveListener {
@@ -43,8 +48,11 @@ impl ActiveListener {
     {
         let worker = snapshot.worker().clone();
         let state = Rc::new(ListenerState::new(snapshot, idle));
-        let (accepting, closing) = Default::default();
-        let listener = Rc::new(Self { address: socket.address, state, accepting, closing });
+        let (accepting, closing, is_shared) = Default::default();
+        let address = socket.address;
+        let socket = Rc::new(socket);
+        let own = RefCell::new(Some(socket.clone()));
+        let listener = Rc::new(Self { address, state, accepting, closing, socket: own, is_shared });
         *listener.accepting.borrow_mut() =
             Some(worker.spawn(accept_loop(listener.clone(), socket, ExchangeFutures::new(&worker, futures))));
         listener
@@ -55,11 +63,22 @@ impl ActiveListener {
         self.state.install(snapshot);
     }
 
+    /// Another handle of the socket, for a process that will accept from it too.
+    pub fn share(&self) -> Option<io::Result<TcpListener>> {
+        self.socket.borrow().as_ref().map(|socket| socket.share())
+    }
+
+    /// Leaves the connections that wait in the queue to the process that has the socket too.
+    pub fn leave_queue(&self) {
+        self.is_shared.set(true);
+    }
+
     /// Stops accepting and drains all connections. Closes those that are still open after the listener's
     /// `shutdown_timeout`.
     pub async fn close(&self) {
         let timeout = self.state.snapshot().listener().shutdown_timeout;
         self.closing.set();
+        self.socket.take();
         let accepting = self.accepting.take();
         if let Some(accepting) = accepting {
             accepting.await;
@@ -84,7 +103,7 @@ const LAST_HANDSHAKES: Duration = Duration::from_millis(20);
 /// is the only thing that a client can make it wait for. Meanwhile clients wait in the accept queue.
 pub(super) async fn accept_loop<E, F>(
     listener: Rc<ActiveListener>,
-    socket: Listener,
+    socket: Rc<Listener>,
     futures: ExchangeFutures<E, F>,
 ) where
     E: Fn(Client) -> F + Copy + 'static,
@@ -123,6 +142,9 @@ pub(super) async fn accept_loop<E, F>(
         );
         let Some((connection, permit)) = listener.closing.or(next).await else { break };
         spawn_connection(connection, permit);
+    }
+    if listener.is_shared.get() {
+        return;
     }
     // Connections in the queue are established, and closing the socket would reset them. The last TCP handshakes that
     // have begun end meanwhile.

@@ -41,6 +41,12 @@ impl Program {
     #[track_caller]
     fn start_between(input: Stdio, output: Stdio, setup: impl FnOnce(&mut Command)) -> Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_smolgate"));
+        setup(Program::without_variables(&mut command).arg("run"));
+        Program::start_command(command.stdin(input).stdout(output))
+    }
+
+    /// Takes the variables for the program out.
+    pub fn without_variables(command: &mut Command) -> &mut Command {
         for (name, _) in std::env::vars() {
             if name.starts_with("SMOLGATE_") || name.starts_with("LITEPROXY_") {
                 command.env_remove(name);
@@ -49,9 +55,13 @@ impl Program {
         for name in ["CONFIG_FILE", "INTERNAL_API_PORT", "LOG_LEVEL", "RUST_LOG"] {
             command.env_remove(name);
         }
-        command.arg("run").env("NO_COLOR", "1");
-        setup(&mut command);
-        let mut child = command.stdin(input).stdout(output).stderr(Stdio::piped()).spawn().unwrap();
+        command.env("NO_COLOR", "1")
+    }
+
+    /// Starts a command that becomes the program, and waits until it listens.
+    #[track_caller]
+    pub fn start_command(command: &mut Command) -> Program {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (lines, kept) = (BufReader::new(child.stderr.take().unwrap()).lines(), log.clone());
         thread::spawn(move || {
@@ -97,6 +107,17 @@ impl Program {
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until the process has ended. Returns its exit code.
+    #[track_caller]
+    pub fn wait_end(&mut self) -> Option<i32> {
+        let mut status = None;
+        until("it ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.and_then(|status| status.code())
     }
 
     /// The text of `/metrics`.

@@ -91,6 +91,14 @@ impl Listener {
         }
     }
 
+    /// Another handle of the socket.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    pub fn share(&self) -> io::Result<Socket> {
+        self.socket.try_clone()
+    }
+
     /// Stops new connections, where the system can do that. It is for the time before the queue is emptied
     /// and the socket is closed.
     pub fn refuse_new(&self) {

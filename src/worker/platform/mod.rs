@@ -11,11 +11,13 @@
 mod events;
 #[cfg_attr(all(target_os = "linux", target_env = "gnu"), path = "glibc.rs")]
 mod heap;
+mod inherited;
 #[cfg_attr(all(target_os = "linux", not(portable)), path = "linux.rs")]
 #[cfg_attr(any(not(target_os = "linux"), portable), path = "portable.rs")]
 mod system;
 
 pub(super) use heap::return_memory;
+pub use inherited::inherited_file;
 pub(super) use system::{
     Wait, accept, add, enlarge, has_backlog, has_ended, lower_priority, pipe, read, refuse_new,
     release_startup_code, remove, send_file, splice, use_idle_priority, write, write_last, write_pipe,

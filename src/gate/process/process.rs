@@ -1,4 +1,4 @@
-//! The process of a gate: its signals, its service manager, its limit of open files.
+//! Signals, the service manager, and the limit of open files.
 //!
 //! Signals are received at any time, whatever the gate is doing, because their thread does nothing else. A start
 //! runs on another thread, a reload is a task, and a stop cancels both.
@@ -20,26 +20,28 @@ use socket2::{Domain, SockAddr, Socket, Type};
 pub struct CaughtSignals {
     signals: Signals,
     /// HUP came before the gate could reload.
-    pub(super) hung_up: bool,
+    pub(in crate::gate) hung_up: bool,
 }
 
 /// The request that a signal stands for.
-pub(super) enum SignalRequest {
+pub(in crate::gate) enum SignalRequest {
     /// TERM, INT or QUIT.
     Stop,
     /// HUP.
     Reload,
     /// USR1.
     Reopen,
+    /// USR2.
+    Replace,
 }
 
 impl CaughtSignals {
-    /// Catches TERM, INT, QUIT, HUP and USR1.
+    /// Catches TERM, INT, QUIT, HUP, USR1 and USR2.
     ///
     /// # Errors
     /// Signals cannot be received.
     pub fn new() -> io::Result<Self> {
-        let signals = [Signal::Term, Signal::Int, Signal::Quit, Signal::Hup, Signal::Usr1];
+        let signals = [Signal::Term, Signal::Int, Signal::Quit, Signal::Hup, Signal::Usr1, Signal::Usr2];
         Ok(Self { signals: Signals::new(signals)?, hung_up: false })
     }
 
@@ -56,23 +58,27 @@ impl CaughtSignals {
     }
 
     /// As [`CaughtSignals::unless_stopped`], with a future.
-    pub(super) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> io::Result<Option<T>> {
+    pub(in crate::gate) async fn beside<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+    ) -> io::Result<Option<T>> {
         let stopped = async {
             loop {
                 match self.next_request().await? {
                     SignalRequest::Stop => return Ok(None),
                     SignalRequest::Reload => self.hung_up = true,
-                    SignalRequest::Reopen => {}
+                    SignalRequest::Reopen | SignalRequest::Replace => {}
                 }
             }
         };
         async { Ok(Some(work.await)) }.or(stopped).await
     }
 
-    pub(super) async fn next_request(&mut self) -> io::Result<SignalRequest> {
+    pub(in crate::gate) async fn next_request(&mut self) -> io::Result<SignalRequest> {
         match self.signals.next().await {
             Some(Ok(Signal::Hup)) => Ok(SignalRequest::Reload),
             Some(Ok(Signal::Usr1)) => Ok(SignalRequest::Reopen),
+            Some(Ok(Signal::Usr2)) => Ok(SignalRequest::Replace),
             Some(Ok(_)) | None => Ok(SignalRequest::Stop),
             Some(Err(error)) => Err(error),
         }
@@ -80,7 +86,7 @@ impl CaughtSignals {
 }
 
 /// Sends one message to the socket that `NOTIFY_SOCKET` names. Without that variable it does nothing.
-pub(super) fn notify(message: &str) {
+pub(in crate::gate) fn notify(message: &str) {
     let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
     if let Err(error) = send_to(&path, message) {
         tracing::debug!(%error, message, "systemd was not told");
@@ -88,7 +94,7 @@ pub(super) fn notify(message: &str) {
 }
 
 /// Reports that a reload begins, with the time, as systemd wants it (sd_notify(3)).
-pub(super) fn notify_reloading() {
+pub(in crate::gate) fn notify_reloading() {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let microseconds = now.tv_sec * 1_000_000 + now.tv_nsec / 1000;
     notify(&format!("RELOADING=1\nMONOTONIC_USEC={microseconds}"));
@@ -107,7 +113,7 @@ fn send_to(path: &OsStr, message: &str) -> io::Result<()> {
 
 /// Raises the limit of open files as far as the system allows. Each connection needs one, and the usual soft limit
 /// of 1,024 is from the time of `select`.
-pub(super) fn raise_file_limit() {
+pub(in crate::gate) fn raise_file_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         tracing::debug!(%error, "the limit on open files stays as it is");
